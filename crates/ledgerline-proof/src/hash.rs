@@ -322,6 +322,15 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Hash {
     HmacKey::new(key).mac(parts)
 }
 
+impl crate::wire::Wire<'_> for Hash {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+    fn take(reader: &mut crate::wire::Reader<'_>) -> Result<Self, crate::wire::DecodeError> {
+        <[u8; 32]>::take(reader).map(Self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
