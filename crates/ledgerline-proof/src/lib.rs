@@ -1,3 +1,5 @@
 //! The kernel.
 
 pub mod hash;
+pub mod tile;
+pub mod tree;
