@@ -17,6 +17,8 @@ pub mod hlc;
 pub mod personal;
 pub mod signature;
 pub mod statement;
+pub mod tile;
 pub mod token_id;
+pub mod tree;
 pub mod vocabulary;
 pub mod wire;
