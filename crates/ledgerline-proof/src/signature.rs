@@ -28,6 +28,11 @@ impl Alg {
     /// The number in statements' signatures and key records.
     #[must_use]
     pub const fn number(self) -> i32 {
+        self.byte() as i32
+    }
+
+    /// The number as one byte of the signed bytes.
+    const fn byte(self) -> u8 {
         match self {
             Self::HmacSha256 => 1,
             Self::Ed25519 => 2,
@@ -78,7 +83,7 @@ impl SigningContext {
     #[must_use]
     pub fn new(alg: Alg, deployment: &str, key_id: &str) -> Self {
         let mut bytes = domain::STATEMENT.to_vec();
-        bytes.push(alg.number().cast_unsigned() as u8);
+        bytes.push(alg.byte());
         for part in [deployment, key_id] {
             let length = u16::try_from(part.len()).expect("names are far below 64 KiB");
             bytes.extend_from_slice(&length.to_be_bytes());

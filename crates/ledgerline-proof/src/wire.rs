@@ -65,6 +65,16 @@ impl DecodeError {
             Self::UnknownSchema(_) => "unknown_schema",
         }
     }
+
+    /// The same error with its offset counted from `by` bytes earlier.
+    pub(crate) fn shifted(self, by: usize) -> Self {
+        match self {
+            Self::Truncated(at) => Self::Truncated(at + by),
+            Self::NonCanonical { at, what } => Self::NonCanonical { at: at + by, what },
+            Self::OutOfRange { at, what } => Self::OutOfRange { at: at + by, what },
+            Self::UnknownSchema(_) => self,
+        }
+    }
 }
 
 /// A cursor over encoded bytes. Owned by one decode; every `take_*` advances it or fails.
@@ -171,10 +181,21 @@ fn unzigzag(raw: u64) -> i64 {
 pub fn put_long(out: &mut Vec<u8>, value: i64) {
     let mut raw = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while raw >= 0x80 {
-        out.push((raw & 0x7f) as u8 | 0x80);
+        out.push(low_byte(raw) | 0x80);
         raw >>= 7;
     }
-    out.push(raw as u8);
+    out.push(low_byte(raw));
+}
+
+#[inline]
+const fn low_byte(raw: u64) -> u8 {
+    raw.to_le_bytes()[0]
+}
+
+/// The length of something in memory as an Avro long.
+#[inline]
+fn long_length(length: usize) -> i64 {
+    i64::try_from(length).expect("nothing in memory is longer than i64::MAX bytes")
 }
 
 /// A value with one canonical encoding. `put` and `take` mirror each other.
@@ -251,7 +272,7 @@ impl<const N: usize> Wire<'_> for [u8; N] {
 
 impl<'a> Wire<'a> for &'a [u8] {
     fn put(&self, out: &mut Vec<u8>) {
-        put_long(out, self.len().cast_signed() as i64);
+        put_long(out, long_length(self.len()));
         out.extend_from_slice(self);
     }
     fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -293,7 +314,7 @@ impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
 impl<'a, T: Wire<'a>> Wire<'a> for Vec<T> {
     fn put(&self, out: &mut Vec<u8>) {
         if !self.is_empty() {
-            put_long(out, self.len().cast_signed() as i64);
+            put_long(out, long_length(self.len()));
             for item in self {
                 item.put(out);
             }
