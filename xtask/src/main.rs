@@ -1,4 +1,4 @@
-//! The repository's chores, one command each: `cargo xtask ci | tidy | bench | sim | fuzz | vectors`.
+//! The repository's chores, one command each. `cargo xtask --help` lists them.
 //!
 //! What continuous integration runs is `cargo xtask ci` and nothing else, so a developer can run
 //! the same thing. This program promises to stop at the first failure and to name what failed. It
@@ -14,6 +14,9 @@ mod process;
 mod tidy;
 mod tools;
 
+use std::process::ExitCode;
+
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::chores::{BenchArgs, FuzzArgs, SimArgs};
@@ -43,8 +46,19 @@ enum Chore {
     Vectors,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().chore {
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not returned from main: a backtrace of this program would bury the one line.
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench(args) => chores::bench(&args),

@@ -175,8 +175,8 @@ mod samples {
         let expected = [
             "2 dependency-direction",
             "1 commit-point",
-            "1 kernel-purity",
             "1 module-doc",
+            "1 kernel-purity",
             "2 trailing-whitespace",
             "2 forbidden-macro",
         ];

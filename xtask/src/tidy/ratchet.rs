@@ -1,9 +1,9 @@
 //! The allow-list, which may only shrink.
 //!
 //! ```text
-//! rule              path                        item     amount   reason
-//! function-length   crates/ledgerline/src/a.rs  replay   84       # one visible sequence of effects
-//! random-map        crates/ledgerline/src/b.rs  -        1        # looked up, never iterated
+//! rule             path                         item    amount  reason
+//! function-length  crates/ledgerline/src/a.rs   replay  84      # one visible sequence
+//! random-map       crates/ledgerline/src/b.rs   -       1       # looked up, never iterated
 //! ```
 //!
 //! `item` is the function for `function-length` and `-` for the others. `amount` is the length, or
