@@ -1,0 +1,93 @@
+//! The entry: what the ledger appends. Its bytes are the Merkle leaf.
+//!
+//! ```text
+//! leaf = C3 01 ‖ fingerprint(Entry) ‖ body
+//! body = statement bytes ‖ signature or null ‖ attested_by ‖ handles ‖ sealed_digests ‖ recorded_at
+//!        ‖ sequence ‖ prev_event_hash ‖ prev_index or null ‖ blind or null
+//! event hash = SHA-256(0x00 ‖ leaf)
+//! ```
+//!
+//! Promises: an entry that [`Entry::validate`] accepts has its blind exactly when nothing else in it is
+//! unpredictable, so that nobody can guess an entry from its hash in the public tiles.
+
+use crate::hash::Hash;
+use crate::hlc::Hlc;
+use crate::vocabulary::{HandleKind, PersonalRole};
+use crate::wire::wire_record;
+
+/// Longest entry in bytes: an entry bundle's length is a u16.
+pub const MAX_ENTRY_BYTES: usize = 65_535;
+/// Longest signature value in bytes.
+pub const MAX_SIGNATURE_BYTES: usize = 8192;
+
+wire_record! {
+    /// The producer's signature over its statement.
+    pub struct Signature<'a> {
+        /// 1 = HMAC-SHA256, 2 = Ed25519 judged by ZIP 215.
+        pub alg: i32,
+        /// The registered key.
+        pub key_id: &'a str,
+        /// The value, at most 8 KiB.
+        pub value: &'a [u8],
+    }
+}
+
+wire_record! {
+    /// A position in a stream that the entry was read from.
+    pub struct StreamPosition<'a> {
+        /// Topic.
+        pub topic: &'a str,
+        /// Partition.
+        pub partition: i32,
+        /// Offset.
+        pub offset: i64,
+    }
+}
+
+wire_record! {
+    /// On whose word the ledger took the statement.
+    pub struct Attestation<'a> {
+        /// The API credential that submitted it; null for the ledger's own.
+        pub credential: Option<&'a str>,
+        /// The stream it was read from.
+        pub stream: Option<StreamPosition<'a>>,
+    }
+}
+
+wire_record! {
+    /// A pseudonym of something personal; the mapping lives only in the vault.
+    pub struct Handle {
+        /// The role of the personal record it stands for.
+        pub role: PersonalRole,
+        /// What it stands for.
+        pub kind: HandleKind,
+        /// The random (PERSON) or keyed (others) pseudonym.
+        pub id: [u8; 16],
+    }
+}
+
+wire_record! {
+    /// A statement as the ledger recorded it.
+    pub struct Entry<'a> {
+        /// The statement as signed, its own fingerprint in front.
+        pub statement: &'a [u8],
+        /// The producer's signature.
+        pub signature: Option<Signature<'a>>,
+        /// On whose word.
+        pub attested_by: Attestation<'a>,
+        /// Pseudonyms of what the personal records hold.
+        pub handles: Vec<Handle>,
+        /// SHA-256 of each sealed record's nonce and ciphertext.
+        pub sealed_digests: Vec<Hash>,
+        /// When the ledger recorded it.
+        pub recorded_at: Hlc,
+        /// Position in the target's chain, from 0.
+        pub sequence: i64,
+        /// Event hash of the chain's previous entry, or the chain's start.
+        pub prev_event_hash: Hash,
+        /// Index of the chain's previous entry.
+        pub prev_index: Option<i64>,
+        /// 16 random bytes, present iff there is neither a signature nor a personal commitment.
+        pub blind: Option<[u8; 16]>,
+    }
+}
