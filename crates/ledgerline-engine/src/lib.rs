@@ -11,3 +11,5 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod journal;
+pub mod tree_store;

@@ -151,9 +151,11 @@ impl HashReader for TreeStore {
             };
             let run = rest.iter().enumerate().take_while(|pair| follows(*pair)).count();
             let bytes = self.read_run(first.level, first.index, run)?;
-            hashes.extend(bytes.chunks_exact(32).map(|chunk| {
-                Hash(chunk.try_into().expect("chunks_exact gives 32 bytes"))
-            }));
+            hashes.extend(
+                bytes
+                    .chunks_exact(32)
+                    .map(|chunk| Hash(chunk.try_into().expect("chunks_exact gives 32 bytes"))),
+            );
             rest = &rest[run..];
         }
         Ok(hashes)

@@ -40,9 +40,10 @@ impl ScannedBatch {
 
     /// Its leaves in order, each with the offset of its frame in the segment.
     pub fn leaves(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.frames.iter().filter(|(kind, _, _)| *kind == FrameType::Entry).map(
-            |(_, offset, body)| (self.start + u64::from(*offset), &self.bytes[body.clone()]),
-        )
+        self.frames
+            .iter()
+            .filter(|(kind, _, _)| *kind == FrameType::Entry)
+            .map(|(_, offset, body)| (self.start + u64::from(*offset), &self.bytes[body.clone()]))
     }
 
     /// Every frame between BATCH and COMMIT.
@@ -130,12 +131,13 @@ impl<'f> SegmentScan<'f> {
     /// # Errors
     /// Whatever the disk says.
     pub fn next_batch(&mut self) -> io::Result<Scanned> {
+        self.drop_behind();
         let start = self.at;
         let mut at = start;
         let mut frames = Vec::new();
         let mut head = None;
         loop {
-            let Some((kind, body)) = self.frame_at(start, at)? else {
+            let Some((kind, body)) = self.frame_at(at)? else {
                 if head.is_none() && self.is_zero_from(start)? {
                     return Ok(Scanned::End);
                 }
@@ -164,6 +166,15 @@ impl<'f> SegmentScan<'f> {
         }
     }
 
+    /// Forgets batches handed out, a block at a time so that the rest is seldom moved.
+    fn drop_behind(&mut self) {
+        let behind = usize::try_from(self.at - self.buffer_start).expect("the buffer is smaller");
+        if behind >= READ_BYTES || behind == self.buffer.len() {
+            self.buffer.drain(..behind.min(self.buffer.len()));
+            self.buffer_start = self.at;
+        }
+    }
+
     /// Hands the buffered bytes of the batch out and moves behind it.
     fn finish_batch(
         &mut self,
@@ -182,15 +193,15 @@ impl<'f> SegmentScan<'f> {
         ScannedBatch { segment: self.segment, start, head, commit, bytes, frames }
     }
 
-    /// The frame at `at`, as a range of the buffer, which keeps everything from `keep` on.
-    fn frame_at(&mut self, keep: u64, at: u64) -> io::Result<Option<(FrameType, Range<usize>)>> {
-        if !self.fill(keep, at, FRAME_BYTES)? {
+    /// The frame at `at`, as a range of the buffer, which only grows until the batch is whole.
+    fn frame_at(&mut self, at: u64) -> io::Result<Option<(FrameType, Range<usize>)>> {
+        if !self.fill(at, FRAME_BYTES)? {
             return Ok(None);
         }
         let from = usize::try_from(at - self.buffer_start).expect("filled above");
         let head: [u8; 4] = self.buffer[from..from + 4].try_into().expect("four bytes");
         let length = u32::from_be_bytes(head) as usize;
-        if length > MAX_BODY_BYTES || !self.fill(keep, at, FRAME_BYTES + length)? {
+        if length > MAX_BODY_BYTES || !self.fill(at, FRAME_BYTES + length)? {
             return Ok(None);
         }
         let from = usize::try_from(at - self.buffer_start).expect("filled above");
@@ -199,8 +210,8 @@ impl<'f> SegmentScan<'f> {
         Ok(frame.map(|frame| (frame.kind, body)))
     }
 
-    /// Buffers `count` bytes from `at`, dropping what lies before `keep`. False when the file ends.
-    fn fill(&mut self, keep: u64, at: u64, count: usize) -> io::Result<bool> {
+    /// Buffers `count` bytes from `at`. False when the file ends before.
+    fn fill(&mut self, at: u64, count: usize) -> io::Result<bool> {
         let end = at + count as u64;
         if end > self.length {
             return Ok(false);
@@ -208,13 +219,6 @@ impl<'f> SegmentScan<'f> {
         let buffered_end = self.buffer_start + self.buffer.len() as u64;
         if end <= buffered_end {
             return Ok(true);
-        }
-        let drop = usize::try_from(keep.min(buffered_end) - self.buffer_start).expect("buffered");
-        // Dropping is a move of the rest; only worth it when a new block is read anyway.
-        let shifted_ranges_follow = drop > 0 && keep == at;
-        if shifted_ranges_follow {
-            self.buffer.drain(..drop);
-            self.buffer_start += drop as u64;
         }
         let want = (end - buffered_end).max(READ_BYTES as u64).min(self.length - buffered_end);
         let old = self.buffer.len();
