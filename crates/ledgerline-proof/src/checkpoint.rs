@@ -7,16 +7,16 @@
 //! [<extension>\n]         read and kept, never written by us
 //! ```
 //!
-//! Promises: `parse(text(c)) == c` and `text(parse(t)) == t`. A [`Signer`] never signs two
-//! checkpoints of which one is not the beginning of the other *as far as it can know*: it keeps the
-//! last size and root, and refuses a smaller size and another root at the same size.
+//! Promises: `parse(text(c)) == c` and `text(parse(t)) == t`. A [`Signer`] keeps the
+//! last size and root it signed, and refuses a smaller size and another root at the same size.
 //! Assumes that the caller signs only what is durable, and resumes the signer from its last commit.
-//! Refuses: origins above 255 bytes, size 0 with a root that is not the empty root, and, on opening,
-//! a note that the log itself (an Ed25519 key named like the origin) did not sign.
+//! Refuses: origins above 255 bytes, size 0 with a root that is not the empty root, and, on
+//! opening, a note that the log itself (an Ed25519 key named like the origin) did not sign.
 
 use crate::hash::{Hash, empty_root};
-use crate::note::check_key_name;
-use crate::note::{KeyKind, Note, NoteError, NoteSignature, SignedBy, SignerKey, VerifierKey};
+use crate::note::{
+    KeyKind, Note, NoteError, NoteSignature, SignedBy, SignerKey, VerifierKey, check_key_name,
+};
 
 /// Longest origin, in bytes: cosignatures of kind 0x06 give it a one-byte length.
 pub const MAX_ORIGIN_BYTES: usize = 255;
@@ -181,7 +181,7 @@ pub fn open(note: &[u8], known: &[VerifierKey]) -> Result<OpenedCheckpoint, Chec
     }
 }
 
-// ---- signing -------------------------------------------------------------------------------------
+// ---- signing ---------------------------------------------------------------------------------
 
 /// What the signer refuses to sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

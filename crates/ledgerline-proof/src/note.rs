@@ -42,7 +42,8 @@ pub enum NoteError {
     /// The bytes are not a signed note.
     #[error("malformed note: {0}")]
     Malformed(&'static str),
-    /// The text is not a key in its one spelling. The text itself is not repeated: it may be secret.
+    /// The text is not a key in its one spelling. The text itself is not repeated: it may be
+    /// secret.
     #[error("malformed key: {0}")]
     MalformedKey(&'static str),
     /// The key id in the key text belongs to another name or public key.
@@ -72,7 +73,7 @@ pub enum NoteError {
     Unsigned,
 }
 
-// ---- keys ----------------------------------------------------------------------------------------
+// ---- keys ------------------------------------------------------------------------------------
 
 /// What a key signs. The numbers are the C2SP signature types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -304,7 +305,7 @@ pub fn check_key_name(name: &str) -> Result<(), NoteError> {
     if name.is_empty() || name.contains(bad) { Err(NoteError::KeyName) } else { Ok(()) }
 }
 
-// ---- notes ---------------------------------------------------------------------------------------
+// ---- notes -----------------------------------------------------------------------------------
 
 /// One signature line.
 #[derive(Debug, Clone, PartialEq, Eq)]

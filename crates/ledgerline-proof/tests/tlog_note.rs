@@ -43,7 +43,7 @@ fn signed_checkpoint() -> Note {
     Signer::new(log_key()).unwrap().sign(1, leaf_hash(b"entry")).unwrap().note
 }
 
-// ---- keys -----------------------------------------------------------------------------------------
+// ---- keys -------------------------------------------------------------------------------------
 
 #[test]
 fn keys_have_one_spelling() {
@@ -106,7 +106,7 @@ fn malformed_keys_are_refused() {
     }
 }
 
-// ---- notes ----------------------------------------------------------------------------------------
+// ---- notes ------------------------------------------------------------------------------------
 
 #[test]
 fn the_go_example_is_reproduced_byte_for_byte() {
@@ -218,8 +218,8 @@ fn a_key_given_twice_is_one_key() {
     assert_eq!(signed_checkpoint().check(&[key.clone(), key]).unwrap().len(), 1);
 }
 
-/// What the `signed_note` crate says: parsed, and at least one signature by a known key is valid and
-/// none is bad.
+/// What the `signed_note` crate says: parsed, and at least one signature by a known key is valid
+/// and none is bad.
 fn second_opinion(bytes: &[u8], keys: &[&SignerKey]) -> bool {
     let verifier = |key: &&SignerKey| {
         let key = StandardVerifier::new(&key.verifier_key().to_string()).unwrap();
@@ -254,7 +254,7 @@ fn every_changed_bit_is_judged_alike_by_both_implementations() {
     }
 }
 
-// ---- checkpoints ----------------------------------------------------------------------------------
+// ---- checkpoints ------------------------------------------------------------------------------
 
 #[test]
 fn checkpoint_texts_have_one_spelling() {
@@ -362,7 +362,7 @@ fn only_the_log_itself_vouches_for_a_checkpoint() {
     assert_eq!(checkpoint::open(&bytes, &[]), Err(CheckpointError::Note(NoteError::Unsigned)));
 }
 
-// ---- cosignatures ---------------------------------------------------------------------------------
+// ---- cosignatures -----------------------------------------------------------------------------
 
 #[test]
 fn a_cosignature_is_drawn_as_c2sp_says() {
@@ -410,7 +410,7 @@ fn changed_cosignatures_are_refused() {
     assert!(cosign_note(&mut no_checkpoint, &witness, 7).is_err());
 }
 
-// ---- one-entry proofs -----------------------------------------------------------------------------
+// ---- one-entry proofs -------------------------------------------------------------------------
 
 /// A log of two entries, and the proof of the second.
 fn proof(extra: Option<&[u8]>) -> TlogProof {

@@ -204,7 +204,9 @@ fn contents_are_read_back_or_refused() {
 
 proptest! {
     #[test]
-    fn every_address_has_one_path(level in 0_u8..=63, index in 0_u64..1 << 56, width in 1_u16..=256) {
+    fn every_address_has_one_path(
+        level in 0_u8..=63, index in 0_u64..1 << 56, width in 1_u16..=256,
+    ) {
         for kind in [TileKind::Hashes(level), TileKind::Entries] {
             let address = TileAddress::new(kind, index, width).unwrap();
             prop_assert_eq!(TileAddress::parse(&address.path()), Ok(address));
@@ -212,7 +214,9 @@ proptest! {
     }
 
     #[test]
-    fn what_parses_is_spelled_the_same(path in "tile/(entries|[0-9]{1,2})/(x[0-9]{3}/){0,3}[0-9]{3}(\\.p/[0-9]{1,3})?") {
+    fn what_parses_is_spelled_the_same(
+        path in "tile/(entries|[0-9]{1,2})/(x[0-9]{3}/){0,3}[0-9]{3}(\\.p/[0-9]{1,3})?",
+    ) {
         if let Ok(address) = TileAddress::parse(&path) {
             prop_assert_eq!(address.path(), path);
         }

@@ -14,7 +14,7 @@ use ledgerline_proof::tree::{
 use proptest::prelude::*;
 use sha2::Sha256;
 
-// ---- the naive tree: RFC 6962 section 2.1, written as it stands there -----------------------------
+// ---- the naive tree: RFC 6962 section 2.1, written as it stands there -------------------------
 
 fn split(leaves: usize) -> usize {
     let mut k = 1;
@@ -65,7 +65,7 @@ fn naive_consistency(old: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
     path
 }
 
-// ---- a store that keeps tile levels only ----------------------------------------------------------
+// ---- a store that keeps tile levels only ------------------------------------------------------
 
 #[derive(Default)]
 struct Store {
@@ -116,7 +116,7 @@ fn leaves(size: u64) -> Vec<Hash> {
     (0..size).map(leaf).collect()
 }
 
-// ---- tests ----------------------------------------------------------------------------------------
+// ---- tests ------------------------------------------------------------------------------------
 
 const SMALL: u64 = 130;
 
@@ -336,7 +336,7 @@ fn the_largest_sizes_do_not_overflow() {
     assert_eq!(consistency_path(1 << 63, u64::MAX, &Zeros).unwrap().len(), 1);
 }
 
-// ---- changed proofs -------------------------------------------------------------------------------
+// ---- changed proofs ---------------------------------------------------------------------------
 
 fn shared() -> (&'static HashMap<HashAt, Hash>, &'static [Hash]) {
     static STORE: OnceLock<(HashMap<HashAt, Hash>, Vec<Hash>)> = OnceLock::new();
