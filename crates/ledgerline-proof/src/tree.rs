@@ -110,7 +110,7 @@ pub enum ProveError<E: Display> {
     Read(E),
 }
 
-// ---- growing -------------------------------------------------------------------------------------
+// ---- growing ---------------------------------------------------------------------------------
 
 /// The right edge of a tree: the roots of its largest full subtrees, one per set bit of its size.
 ///
@@ -186,7 +186,7 @@ fn fold_peaks(peaks: &[Hash]) -> Option<Hash> {
     peaks.iter().rev().copied().reduce(|right, left| node_hash(&left, &right))
 }
 
-// ---- proving -------------------------------------------------------------------------------------
+// ---- proving ---------------------------------------------------------------------------------
 
 /// Root of the tree of `size` leaves.
 ///
@@ -395,7 +395,7 @@ fn join_stored(node: Node, wanted: &[HashAt], hashes: &[Hash]) -> Hash {
     row[0]
 }
 
-// ---- checking ------------------------------------------------------------------------------------
+// ---- checking --------------------------------------------------------------------------------
 
 /// Checks that the leaf is at `index` of the tree with this size and root (RFC 9162 2.1.3.2).
 ///
