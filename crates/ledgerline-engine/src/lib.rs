@@ -11,5 +11,7 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod intake;
 pub mod journal;
+pub mod registry;
 pub mod tree_store;
