@@ -28,7 +28,8 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// Longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// What need not be escaped in a path segment (RFC 3986 section 3.3, without `/`).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 /// Why a call gave no answer.
 #[derive(Debug, thiserror::Error)]

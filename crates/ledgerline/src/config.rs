@@ -193,14 +193,12 @@ mod tests {
 
     #[test]
     fn a_file_sets_what_no_flag_says() {
-        let file = FileSettings::parse("listen = \"0.0.0.0:1\"\nretries = 3\nlog_format = \"json\"\n")
-            .expect("a sound file");
+        let file =
+            FileSettings::parse("listen = \"0.0.0.0:1\"\nretries = 3\nlog_format = \"json\"\n")
+                .expect("a sound file");
         let flags = ServerSettings { listen: Some("127.0.0.1:2".into()), ..Default::default() };
         assert_eq!(flags.or(file.server.clone()).listen.as_deref(), Some("127.0.0.1:2"));
-        assert_eq!(
-            ServerSettings::default().or(file.server).listen.as_deref(),
-            Some("0.0.0.0:1")
-        );
+        assert_eq!(ServerSettings::default().or(file.server).listen.as_deref(), Some("0.0.0.0:1"));
         assert_eq!(file.client.retries, Some(3));
         assert_eq!(file.logs.log_format, Some(LogFormat::Json));
     }

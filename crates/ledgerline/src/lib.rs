@@ -10,6 +10,7 @@ pub mod config;
 pub mod exit;
 pub mod http;
 pub mod logs;
+pub mod remote_log;
 pub mod render;
 pub mod time_text;
 pub mod tls;

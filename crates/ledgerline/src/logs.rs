@@ -16,7 +16,8 @@ use crate::exit::Failure;
 /// When the level is no filter.
 pub fn start(settings: &LogSettings, default_level: &str) -> Result<(), Failure> {
     let level = settings.log_level.as_deref().unwrap_or(default_level);
-    let bad = || Failure::usage("log_level is no level or filter; try `info` or `ledgerline=debug`");
+    let bad =
+        || Failure::usage("log_level is no level or filter; try `info` or `ledgerline=debug`");
     let mut filter = EnvFilter::try_new(level).map_err(|_| bad())?;
     for library in ["hyper", "hyper_util", "rustls", "ureq", "ureq_proto", "mio", "tokio"] {
         let quiet = format!("{library}=warn").parse().map_err(|_| bad())?;

@@ -73,7 +73,8 @@ impl Screen {
 #[must_use]
 pub fn printable(text: &str) -> String {
     let misleads = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     text.chars().map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect()
 }

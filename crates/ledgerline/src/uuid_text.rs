@@ -48,8 +48,13 @@ mod tests {
         let id = parse("01932F6E-7c1a-7b3e-9a55-3f1c0c6f2b11").expect("a UUID");
         assert_eq!(text(&id), "01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b11");
         assert_eq!(parse("01932f6e7c1a7b3e9a553f1c0c6f2b11"), Some(id));
-        for bad in ["", "01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b1", "g1932f6e7c1a7b3e9a553f1c0c6f2b11",
-            "01932f6e7-c1a-7b3e-9a55-3f1c0c6f2b11", "------------------------------------"] {
+        for bad in [
+            "",
+            "01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b1",
+            "g1932f6e7c1a7b3e9a553f1c0c6f2b11",
+            "01932f6e7-c1a-7b3e-9a55-3f1c0c6f2b11",
+            "------------------------------------",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -145,8 +145,17 @@ pub fn run(context: &mut Context, args: KeysArgs) -> CommandResult {
 }
 
 fn key_table(keys: &Value) -> String {
-    let columns = ["key_id", "purpose", "alg", "tenant", "source", "roles", "valid_from",
-        "valid_until", "expires_at"];
+    let columns = [
+        "key_id",
+        "purpose",
+        "alg",
+        "tenant",
+        "source",
+        "roles",
+        "valid_from",
+        "valid_until",
+        "expires_at",
+    ];
     let head: Vec<String> = columns.iter().map(|name| name.to_uppercase()).collect();
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let keys = keys.get("keys").and_then(Value::as_array).into_iter().flatten();
@@ -173,7 +182,10 @@ fn add_key(
     context.screen.show(&answer, |answer| {
         let mut lines = vec![
             ("key id", text(answer, "/key_id")),
-            ("valid from index", answer["index"].as_u64().map_or("-".into(), |i| (i + 1).to_string())),
+            (
+                "valid from index",
+                answer["index"].as_u64().map_or("-".into(), |i| (i + 1).to_string()),
+            ),
         ];
         if answer.get("secret").is_some_and(Value::is_string) {
             lines.push(("secret (shown once)", text(answer, "/secret")));
@@ -200,7 +212,15 @@ fn rotate_key(context: &mut Context, client: &Client, args: &RotateArgs) -> Resu
     let old = old.ok_or_else(|| Failure::error("there is no such key"))?;
     let mut request = json!({ "public_key": args.public_key });
     for member in [
-        "alg", "tenant", "source", "roles", "types", "issuers", "regions", "signed_only", "strict",
+        "alg",
+        "tenant",
+        "source",
+        "roles",
+        "types",
+        "issuers",
+        "regions",
+        "signed_only",
+        "strict",
         "expires_at",
     ] {
         request[member] = old[member].clone();

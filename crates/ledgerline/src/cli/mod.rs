@@ -8,6 +8,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod erase;
+pub mod event_file;
 pub mod export_tiles;
 pub mod ingest;
 pub mod keys;

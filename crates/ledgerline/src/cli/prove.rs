@@ -45,7 +45,8 @@ pub fn run(context: &mut Context, args: ProveArgs) -> CommandResult {
         path.push_str(&format!("?tenant={}", segment(tenant)));
     }
     let client = context.client(args.client)?;
-    let bundle = client.get_bytes(&path)?.ok_or_else(|| Failure::error("no such token or event"))?;
+    let bundle =
+        client.get_bytes(&path)?.ok_or_else(|| Failure::error("no such token or event"))?;
     match &args.out {
         Some(out) => {
             fs::write(out, &bundle).with_context(|| format!("{}", out.display()))?;

@@ -230,9 +230,8 @@ pub async fn resolve(
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_kind", detail)
     })?;
     let node = Arc::clone(&app.node);
-    let found = app
-        .wait(move || Ok(node.resolve(&tenant, kind, &request.issuer, &request.value)))
-        .await?;
+    let found =
+        app.wait(move || Ok(node.resolve(&tenant, kind, &request.issuer, &request.value))).await?;
     let handle = found.ok_or_else(Problem::not_found)?;
     Ok(json_value(&json!({ "kind": kind.symbol(), "handle": leaf_json::hex(&handle) })))
 }

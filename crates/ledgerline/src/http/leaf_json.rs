@@ -298,9 +298,9 @@ fn control_value(control: &Control<'_>) -> Value {
     members.set("key_added", control.key_added.as_ref().map(key_added));
     let ended = control.key_ended.as_ref();
     members.set("key_ended", ended.map(|e| json!({ "key_id": e.key_id, "reason": e.reason })));
-    let recovered = control.recovered.as_ref().map(|r| {
-        json!({ "size": r.size, "torn_bytes": r.torn_bytes, "refusals_lost": r.refusals_lost })
-    });
+    let recovered = control.recovered.as_ref().map(
+        |r| json!({ "size": r.size, "torn_bytes": r.torn_bytes, "refusals_lost": r.refusals_lost }),
+    );
     members.set("recovered", recovered);
     members.done()
 }

@@ -148,7 +148,8 @@ fn start(
         match tls {
             None => drop(watcher.watch(connection(stream, router, limits)).await),
             Some(acceptor) => {
-                let handshake = tokio::time::timeout(limits.header_timeout, acceptor.accept(stream));
+                let handshake =
+                    tokio::time::timeout(limits.header_timeout, acceptor.accept(stream));
                 if let Ok(Ok(stream)) = handshake.await {
                     drop(watcher.watch(connection(stream, router, limits)).await);
                 }

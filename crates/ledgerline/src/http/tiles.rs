@@ -5,9 +5,9 @@
 //!
 //! Refuses: any second spelling of a tile's path (404).
 
-use axum::extract::{OriginalUri, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use ledgerline_engine::registry::Roles;
 use ledgerline_proof::tile::{TileAddress, TileKind};
@@ -32,7 +32,7 @@ pub async fn checkpoint(State(app): Shared) -> Response {
 /// 404 when the tree has no such tile yet.
 pub async fn tile(
     State(app): Shared,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     // The path as sent: decoding it first would give tiles a second spelling.

@@ -50,11 +50,7 @@ fn check_id(id: &str) -> Result<(), Problem> {
             "this looks like a token, not a token id, and may now stand in an access log; compute \
              its id with `ledgerline token-id` and ask for that",
         )),
-        Err(error) => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "bad_token_id",
-            error.to_string(),
-        )),
+        Err(error) => Err(Problem::new(StatusCode::BAD_REQUEST, "bad_token_id", error.to_string())),
     }
 }
 
