@@ -336,7 +336,7 @@ impl Intake {
                     answers.push(Some(EventAnswer::refused(event_id, error)));
                     continue;
                 }
-                Ok(event) => match act_of(&event) {
+                Ok(event) => match event.act.clone() {
                     None => units.push(Unit { positions: vec![position], events: vec![event] }),
                     Some(part) => {
                         acts.entry(part.id.clone()).or_default().push((position, part, event));
@@ -366,14 +366,6 @@ impl Intake {
         units.sort_by_key(|unit| unit.positions[0]);
         Ok(Accepted { lone, units, answers })
     }
-}
-
-/// The act an event is a part of.
-fn act_of(event: &PendingEvent) -> Option<ActPart> {
-    use ledgerline_proof::schema::{Kind, decode_object};
-    use ledgerline_proof::statement::Statement;
-    let statement: Statement<'_> = decode_object(Kind::Statement, &event.statement).ok()?;
-    statement.act.as_ref().map(ActPart::from)
 }
 
 fn malformed(code: &'static str, detail: String) -> SubmitError {

@@ -11,7 +11,7 @@ use ledgerline_proof::submission::{MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, Submis
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
 
 use super::json::JsonEvent;
-use super::{EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis};
+use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis};
 use crate::entropy::random;
 use crate::index::TermKind;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
@@ -196,6 +196,7 @@ impl Intake {
             chain_start: chain.start(&self.genesis),
             occurred_at: statement.occurred_at,
             blind: blind.then(|| random(self.entropy.as_ref())),
+            act: statement.act.as_ref().map(ActPart::from),
             erases: None,
             handles,
             sealed,

@@ -173,6 +173,8 @@ pub struct PendingEvent {
     pub occurred_at: Hlc,
     /// Present iff there is neither signature nor personal commitment.
     pub blind: Option<[u8; 16]>,
+    /// The act it is a part of.
+    pub act: Option<ActPart>,
     /// Set on an ERASED event: the handle whose key is destroyed once this is durable.
     pub erases: Option<[u8; 16]>,
 }
