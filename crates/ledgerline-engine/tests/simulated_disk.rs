@@ -326,6 +326,16 @@ fn a_rename_between_folders_needs_both_synced() {
     }
 }
 
+#[test]
+fn a_durable_step_takes_along_what_it_builds_upon() {
+    let make = |disk: &SimDisk| {
+        disk.rename("old", "d/y").unwrap();
+        disk.rename("d/y", "d/z").unwrap();
+        disk.sync_dir("d").unwrap();
+    };
+    check_names(make, &[&[("d/x", "x"), ("d/z", "old")]]);
+}
+
 /// Steps on different paths are lost independently; steps on one path keep their order.
 #[test]
 fn names_survive_in_consistent_subsets() {
