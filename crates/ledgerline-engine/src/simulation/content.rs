@@ -1,8 +1,9 @@
 //! The bytes of one simulated file: what readers see, what is durable, and the writes in between.
 //!
-//! Promises: after a power cut the durable bytes hold every synced write, and of the un-synced ones any
-//! subset, each whole or torn, applied in the order they were made. (A page cache never writes an older
-//! version over a newer one; "reordered" therefore means that a later write survives an earlier one.)
+//! Promises: after a power cut the durable bytes hold every synced write, and of the un-synced ones
+//! any subset, each whole or torn, applied in the order they were made. (A page cache never writes
+//! an older version over a newer one; "reordered" therefore means that a later write survives an
+//! earlier one.)
 //!
 //! ```text
 //! a write of 4 sectors, torn:   prefix by sector   ##..     prefix by byte  ##:.
@@ -82,8 +83,8 @@ impl Content {
         }
     }
 
-    /// The power goes. The rates differ from file to file and cut to cut, so that "all kept" and "all
-    /// lost" come up as well as every mixture.
+    /// The power goes. The rates differ from file to file and cut to cut, so that "all kept" and
+    /// "all lost" come up as well as every mixture.
     pub(super) fn lose_power(&mut self, random: &mut Random, counts: &mut FaultCounts) {
         let keep_per_mille = *random.choose(&[0, 250, 500, 900, 1000]);
         let tear_per_mille = *random.choose(&[0, 500, 1000]);
@@ -101,8 +102,8 @@ impl Content {
         self.seen.clone_from(&self.durable);
     }
 
-    /// Damages one byte wherever it is kept: seen, durable and on its way. False when there is no such
-    /// byte.
+    /// Damages one byte wherever it is kept: seen, durable and on its way. False when there is no
+    /// such byte.
     pub(super) fn damage(&mut self, at: usize, mask: u8) -> bool {
         let found = at < self.seen.len();
         for bytes in [&mut self.seen, &mut self.durable] {

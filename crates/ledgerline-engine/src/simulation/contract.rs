@@ -5,8 +5,8 @@
 use crate::disk::{Disk, File, OpenMode, read_whole, replace_durably};
 use std::io::{self, ErrorKind};
 
-/// Runs the suite. What survives a power cut cannot be asked of a real disk; tests/simulated_disk.rs asks
-/// the simulated one.
+/// Runs the suite. What survives a power cut cannot be asked of a real disk;
+/// tests/simulated_disk.rs asks the simulated one.
 ///
 /// # Panics
 /// When the disk breaks the contract.

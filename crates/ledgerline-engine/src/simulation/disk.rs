@@ -1,7 +1,7 @@
 //! A disk in memory that loses what a real one may lose.
 //!
-//! Promises: without faults it keeps the contract of [`Disk`] ([`super::disk_contract`]). A power cut
-//! ([`SimDisk::crash`]) keeps what was synced and any subset of the rest:
+//! Promises: without faults it keeps the contract of [`Disk`] ([`super::disk_contract`]). A power
+//! cut ([`SimDisk::crash`]) keeps what was synced and any subset of the rest:
 //!
 //! ```text
 //!                       kill      power cut
@@ -11,11 +11,12 @@
 //! create_dir            kept      kept
 //! ```
 //!
-//! So a file that was synced may vanish while its folder was not, and a name may come back with the old
-//! file. Faults ([`Faults`]) come on top and are counted. After a kill the un-synced stays un-synced: a
-//! power cut after the restart may still take what the restart read.
+//! So a file that was synced may vanish while its folder was not, and a name may come back with the
+//! old file. Faults ([`Faults`]) come on top and are counted. After a kill the un-synced stays
+//! un-synced: a power cut after the restart may still take what the restart read.
 //!
-//! Assumes: files far below 1 GiB, for each is held twice; a `set_len` that extends takes its space at once.
+//! Assumes: files far below 1 GiB, for each is held twice; a `set_len` that extends takes its space
+//! at once.
 //!
 //! Refuses: paths that leave the root; renaming folders.
 
@@ -28,7 +29,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A simulated disk. A clone is another handle of the same disk; see [`SimDisk::fork`] for another disk.
+/// A simulated disk. A clone is another handle of the same disk; see [`SimDisk::fork`] for another
+/// disk.
 #[derive(Clone)]
 pub struct SimDisk {
     world: Arc<Mutex<World>>,
@@ -56,8 +58,9 @@ impl SimDisk {
         Self::of(World::new(seed))
     }
 
-    /// Another disk in the same state, un-synced writes included, whose faults come from another seed:
-    /// to see several crashes of one moment. Files open on this disk are not open on the other.
+    /// Another disk in the same state, un-synced writes included, whose faults come from another
+    /// seed: to see several crashes of one moment. Files open on this disk are not open on the
+    /// other.
     #[must_use]
     pub fn fork(&self, seed: u64) -> Self {
         let mut world = self.world().clone();
@@ -77,26 +80,27 @@ impl SimDisk {
         self.world().counts.clone()
     }
 
-    /// Changing calls so far (writes, lengths, syncs, names): the moments in which the power can go, for
-    /// [`Faults::power_off_after`].
+    /// Changing calls so far (writes, lengths, syncs, names): the moments in which the power can
+    /// go, for [`Faults::power_off_after`].
     #[must_use]
     pub fn change_count(&self) -> u64 {
         self.world().change_count
     }
 
-    /// Sets the size of the disk in bytes; it holds 1 TiB until then. A removed file gives its bytes back
-    /// when its removal is durable and nobody holds it open.
+    /// Sets the size of the disk in bytes; it holds 1 TiB until then. A removed file gives its
+    /// bytes back when its removal is durable and nobody holds it open.
     pub fn set_capacity(&self, bytes: u64) {
         self.world().capacity = bytes;
     }
 
-    /// Cuts the power and switches it on again: `random` decides what of the un-synced survives. Files
-    /// opened before fail from now on.
+    /// Cuts the power and switches it on again: `random` decides what of the un-synced survives.
+    /// Files opened before fail from now on.
     pub fn crash(&self, random: &mut Random) {
         self.world().crash(random);
     }
 
-    /// Kills the process: all that was written is still there, files opened before fail from now on.
+    /// Kills the process: all that was written is still there, files opened before fail from now
+    /// on.
     pub fn kill(&self) {
         self.world().kill();
     }
@@ -140,19 +144,20 @@ impl SimDisk {
     /// A file as readers see it now, around all faults.
     ///
     /// # Errors
-    /// `NotFound`, `IsADirectory`, `NotADirectory`, or `InvalidInput` for a path that leaves the root.
+    /// `NotFound`, `IsADirectory`, `NotADirectory`, or `InvalidInput` for a path that leaves the
+    /// root.
     pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         let world = self.world();
         let content = world.file(&normal(path)?)?;
         Ok(world.contents[&content].seen().to_vec())
     }
 
-    /// Puts a durable file in place around all faults, with the folders above it: what somebody with the
-    /// disk in their hands can do. Un-synced names become durable too.
+    /// Puts a durable file in place around all faults, with the folders above it: what somebody
+    /// with the disk in their hands can do. Un-synced names become durable too.
     ///
     /// # Errors
-    /// `IsADirectory`, `AlreadyExists` when a file is in the way, `InvalidInput` for a path that leaves the
-    /// root.
+    /// `IsADirectory`, `AlreadyExists` when a file is in the way, `InvalidInput` for a path that
+    /// leaves the root.
     pub fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let path = normal(path)?;
         let mut world = self.world();
@@ -181,12 +186,12 @@ impl SimDisk {
         }
     }
 
-    /// Copies all files and folders under `from`, as readers see them, to the same names under `to`,
-    /// durably and around all faults: a backup by hand. Files that `to` has besides stay.
+    /// Copies all files and folders under `from`, as readers see them, to the same names under
+    /// `to`, durably and around all faults: a backup by hand. Files that `to` has besides stay.
     ///
     /// # Errors
-    /// `NotFound` when `from` is no folder, `InvalidInput` when `to` lies in it or a path leaves the root,
-    /// and those of [`SimDisk::write`].
+    /// `NotFound` when `from` is no folder, `InvalidInput` when `to` lies in it or a path leaves
+    /// the root, and those of [`SimDisk::write`].
     pub fn copy_dir(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (normal(from)?, normal(to)?);
         let mut world = self.world();

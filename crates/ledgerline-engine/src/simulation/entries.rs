@@ -1,12 +1,13 @@
 //! The names on the simulated disk: what callers see, what is durable, and the steps in between.
 //!
-//! Promises: a step (a creation, a rename, a removal) is durable when the folders it touches were synced,
-//! with every earlier step on the same paths; a rename between two folders needs both. In a power cut the
-//! un-synced steps survive either as a random prefix (a file system with a metadata journal) or as a
-//! random subset that keeps the order on every path (one without). A step is never half done.
+//! Promises: a step (a creation, a rename, a removal) is durable when the folders it touches were
+//! synced, with every earlier step on the same paths; a rename between two folders needs both. In a
+//! power cut the un-synced steps survive either as a random prefix (a file system with a metadata
+//! journal) or as a random subset that keeps the order on every path (one without). A step is never
+//! half done.
 //!
-//! Folders are durable when made, as [`crate::disk::Disk::create_dir`] says. They cannot be renamed or
-//! removed; the engine does neither.
+//! Folders are durable when made, as [`crate::disk::Disk::create_dir`] says. They cannot be renamed
+//! or removed; the engine does neither.
 
 use super::faults::FaultCounts;
 use super::random::Random;
@@ -203,7 +204,8 @@ impl Entries {
         self.seen.clone_from(&self.durable);
     }
 
-    /// The contents that some name stands for, or stood for in a state that a power cut may bring back.
+    /// The contents that some name stands for, or stood for in a state that a power cut may bring
+    /// back.
     pub(super) fn contents(&self) -> BTreeSet<u64> {
         let named = self.seen.values().chain(self.durable.values());
         let named = named.filter_map(|entry| match entry {

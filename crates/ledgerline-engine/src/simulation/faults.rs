@@ -2,18 +2,18 @@
 //!
 //! Promises: a fault that happened is counted, so a test can assert that it tested something.
 
-/// How often which call fails. Rates are per mille of calls; the default is a disk without faults. Latent
-/// rot and lying syncs break the promise of the disk itself: they are for tests that must *find* damage,
-/// not for tests that must survive it.
+/// How often which call fails. Rates are per mille of calls; the default is a disk without faults.
+/// Latent rot and lying syncs break the promise of the disk itself: they are for tests that must
+/// *find* damage, not for tests that must survive it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
     /// A write or `set_len` fails with an I/O error; by a coin it took effect all the same.
     pub write_error_per_mille: u32,
     /// A write fails with an I/O error and leaves a random prefix.
     pub short_write_per_mille: u32,
-    /// A file sync fails. Each dirty write reaches the disk or not, by a coin, and all are marked clean:
-    /// the next sync succeeds and makes nothing of it durable. By another coin readers still see what was
-    /// written, or only what reached the disk (the clean page was evicted).
+    /// A file sync fails. Each dirty write reaches the disk or not, by a coin, and all are marked
+    /// clean: the next sync succeeds and makes nothing of it durable. By another coin readers still
+    /// see what was written, or only what reached the disk (the clean page was evicted).
     pub sync_error_per_mille: u32,
     /// A file sync succeeds and does nothing.
     pub lying_sync_per_mille: u32,
@@ -23,7 +23,8 @@ pub struct Faults {
     pub read_rot_per_mille: u32,
     /// A read finds that one of its bytes is damaged, and it stays so.
     pub latent_rot_per_mille: u32,
-    /// Creating, renaming, removing or syncing a folder fails; by a coin it took effect all the same.
+    /// Creating, renaming, removing or syncing a folder fails; by a coin it took effect all the
+    /// same.
     pub entry_error_per_mille: u32,
     /// After so many more written bytes every write and creation fails with `StorageFull`.
     pub disk_full_after: Option<u64>,

@@ -1,7 +1,7 @@
 //! A small seeded generator: xoshiro256++, its state filled by SplitMix64 (Blackman and Vigna).
 //!
-//! Promises: the same numbers for the same seed, for ever and everywhere; it is written here and not taken
-//! from a crate so that no update changes what a seed means.
+//! Promises: the same numbers for the same seed, for ever and everywhere; it is written here and
+//! not taken from a crate so that no update changes what a seed means.
 //!
 //! Refuses: to be a source of secrets.
 
@@ -28,9 +28,9 @@ impl Random {
         self.seed
     }
 
-    /// An independent generator for one purpose. It depends on the seed and the label only, not on what
-    /// was drawn before: a new draw in one part of a simulation moves no other part. The same label gives
-    /// the same generator again.
+    /// An independent generator for one purpose. It depends on the seed and the label only, not on
+    /// what was drawn before: a new draw in one part of a simulation moves no other part. The same
+    /// label gives the same generator again.
     #[must_use]
     pub fn fork(&self, label: &str) -> Self {
         // FNV-1a, 64 bits.
@@ -90,7 +90,8 @@ impl Random {
         usize::try_from(drawn).expect("less than a usize")
     }
 
-    /// True in `per_mille` of 1000 draws. 0 and 1000 draw nothing: a switched-off fault moves no other.
+    /// True in `per_mille` of 1000 draws. 0 and 1000 draw nothing: a switched-off fault moves no
+    /// other.
     pub fn chance(&mut self, per_mille: u32) -> bool {
         match per_mille {
             0 => false,

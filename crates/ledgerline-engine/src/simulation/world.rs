@@ -1,7 +1,7 @@
 //! The state behind every handle of one simulated disk, and the one place where faults are drawn.
 //!
-//! Promises: every changing call goes through [`World::change`], so the power can go in the middle of any
-//! of them; every fault is counted.
+//! Promises: every changing call goes through [`World::change`], so the power can go in the middle
+//! of any of them; every fault is counted.
 
 use super::content::{Change, Content};
 use super::entries::{Entries, Entry};
@@ -101,8 +101,8 @@ impl World {
         self.start_again();
     }
 
-    /// Puts a durable file in its place, around all faults. Every un-synced step of names becomes durable
-    /// with it: the disk is at rest.
+    /// Puts a durable file in its place, around all faults. Every un-synced step of names becomes
+    /// durable with it: the disk is at rest.
     pub(super) fn write_at_rest(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
         self.entries.create_folder(parent(path))?;
         if let Some(Entry::File(content)) = self.entries.find(path)? {
@@ -290,8 +290,8 @@ impl World {
         if self.powered { Ok(()) } else { Err(fault("simulated power cut")) }
     }
 
-    /// Runs a changing call: the power may go in its midst, it may fail at `error_per_mille`. In both
-    /// cases a coin tells whether it took effect, for the caller cannot know.
+    /// Runs a changing call: the power may go in its midst, it may fail at `error_per_mille`. In
+    /// both cases a coin tells whether it took effect, for the caller cannot know.
     fn change<T>(
         &mut self,
         error_per_mille: u32,
