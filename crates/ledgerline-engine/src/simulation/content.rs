@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! a write of 4 sectors, torn:   prefix by sector   ##..     prefix by byte  ##:.
-//!                               sector by sector   #.#.     length only     0000 (where it extended)
+//!                               sector by sector   #.#.     length only   0000 (where it grew)
 //! ```
 //!
 //! Not modelled: sectors full of garbage, writes that land in another place.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!                       kill      power cut
-//! write, set_len        kept      kept after File::sync; before: kept, torn or lost, each on its own
+//! write, set_len        kept      kept after File::sync; before: kept, torn or lost, each alone
 //! create, rename,       kept      kept after Disk::sync_dir of every folder touched; before: any
 //!   remove                        subset that keeps the order on each path
 //! create_dir            kept      kept
