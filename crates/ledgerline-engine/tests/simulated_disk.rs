@@ -98,9 +98,9 @@ fn stormy_run(seed: u64) -> (Vec<Image>, FaultCounts) {
             random_call(&disk, &mut random);
         }
         if random.chance(700) {
-            disk.crash(&mut random)
+            disk.crash(&mut random);
         } else {
-            disk.kill()
+            disk.kill();
         }
         images.push(disk.image());
     }
