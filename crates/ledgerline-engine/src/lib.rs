@@ -14,4 +14,5 @@ pub mod entropy;
 pub mod intake;
 pub mod journal;
 pub mod registry;
+pub mod simulation;
 pub mod tree_store;
