@@ -10,9 +10,18 @@
 
 pub mod clock;
 pub mod disk;
+pub mod duplicates;
 pub mod entropy;
+pub mod erasure;
+pub mod head_store;
 pub mod intake;
 pub mod journal;
+pub mod opening;
+pub mod overlay;
+pub mod publisher;
+pub mod refusals;
 pub mod registry;
+pub mod replay;
+pub mod sequencer;
 pub mod simulation;
 pub mod tree_store;

@@ -214,7 +214,6 @@ const fn is_reserved(event_type: EventType) -> bool {
             | EventType::Erased
             | EventType::Disclosed
             | EventType::Exported
-            | EventType::AdminAct
             | EventType::Hold
             | EventType::FindingRaised
             | EventType::FindingClosed

@@ -270,13 +270,7 @@ impl Intake {
         for record in records {
             slots.push(match record.user_id.or(subject) {
                 Some(user) => person(user)?,
-                None => {
-                    let target = &statement.target;
-                    let kind = [target.kind.position()];
-                    let parts: [&[u8]; 5] =
-                        [tenant.as_bytes(), &[0], &kind, &[0], target.id.as_bytes()];
-                    self.vault.chain_slot(&parts.concat())?
-                }
+                None => self.vault.chain_slot(&chain_slot_id(statement))?,
             });
         }
         Ok(slots)
@@ -315,6 +309,15 @@ impl Intake {
             }
         }
     }
+}
+
+/// What names the slot of a chain whose person is not known.
+#[must_use]
+pub fn chain_slot_id(statement: &Statement<'_>) -> Vec<u8> {
+    let kind = [statement.target.kind.position()];
+    let parts: [&[u8]; 4] =
+        [statement.tenant.as_bytes(), &[0], &kind, statement.target.id.as_bytes()];
+    parts.concat()
 }
 
 /// The network an address lies in: /24 for IPv4, /64 for IPv6.

@@ -24,6 +24,7 @@ use crate::index::Term;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::Key;
 
+pub use build::chain_slot_id;
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
 
 /// Why an event was refused.
