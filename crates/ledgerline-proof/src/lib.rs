@@ -14,6 +14,7 @@ pub mod control;
 pub mod entry;
 pub mod hash;
 pub mod hlc;
+pub mod lifecycle;
 pub mod personal;
 pub mod signature;
 pub mod statement;
