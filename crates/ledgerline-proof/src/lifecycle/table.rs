@@ -329,24 +329,22 @@ impl TokenState {
     /// after the old expiry now lies before the new one. An earlier expires_at is not taken.
     fn refresh(&mut self, fact: &Fact<'_>) -> Option<Violation> {
         let at = fact.occurred_at.nanos;
-        let violation = self.judge_use(fact);
         self.last_refreshed_at = self.last_refreshed_at.max(Some(at));
         let later = fact.expires_at.filter(|end| self.expires_at.is_none_or(|old| old < *end));
-        if let Some(end) = later
-            && self.state != State::Revoked
+        if self.state != State::Revoked
+            && let Some(end) = later
         {
             self.expires_at = Some(end);
             if self.state == State::Expired {
                 self.state = self.expired_from;
                 self.expired_from = State::Unknown;
             }
-            match self.revoked_at {
-                Some(revoked_at) => self.revoke(revoked_at),
-                None if violation == Some(Violation::UseAfterExpiry) && at < end => return None,
-                None => {}
+            if let Some(revoked_at) = self.revoked_at {
+                self.revoke(revoked_at);
             }
         }
-        violation
+        // Judged by the new expiry: to prolong an expired session is not a use after expiry.
+        self.judge_use(fact)
     }
 
     /// ROTATED. The first replacement fixes the grace; one outside the grace is out of order.
@@ -458,14 +456,11 @@ impl TokenState {
     /// Puts the born state where UNKNOWN still stands: as the state, or under a hold or replacement
     /// that arrived first. Says whether there was such a place.
     fn bear(&mut self, born: State, at: i64) -> bool {
-        match self.beneath() {
-            State::Unknown => self.settle(born, at),
-            State::Suspended if self.suspended_from == State::Unknown => self.suspended_from = born,
-            State::Suspended | State::Superseded if self.superseded_from == State::Unknown => {
-                // A hold over anything but a replacement has a known state beneath already.
-                if self.beneath() == State::Suspended && self.suspended_from != State::Superseded {
-                    return false;
-                }
+        use State::{Superseded, Suspended, Unknown};
+        match (self.beneath(), self.suspended_from, self.superseded_from) {
+            (Unknown, ..) => self.settle(born, at),
+            (Suspended, Unknown, _) => self.suspended_from = born,
+            (Suspended, Superseded, Unknown) | (Superseded, _, Unknown) => {
                 self.superseded_from = born;
             }
             _ => return false,
