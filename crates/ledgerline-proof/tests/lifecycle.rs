@@ -7,12 +7,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{
-    Fact, State, TokenState, Violation, as_of, happened, happened_at, in_event_order, known,
-    known_at,
+    Birth, Fact, Revocation, State, TokenFacts, TokenState, Violation, as_of, happened,
+    happened_at, in_event_order, known, known_at,
 };
-use ledgerline_proof::vocabulary::{EventType, Outcome, TokenKind};
+use ledgerline_proof::statement::{Activation, Detail, Mfa, Selector, Statement, Target};
+use ledgerline_proof::vocabulary::{
+    EventType, HandleKind, Outcome, PersonalRole, TargetKind, TokenKind,
+};
 use proptest::prelude::*;
 
 /// Times of the tables: acts happen before expiry, or once it is reached.
@@ -777,5 +781,136 @@ proptest! {
             state.apply(&derived);
             prop_assert_eq!((state.state_at(at), state.is_active(at, false)), before);
         }
+    }
+}
+
+// ---- facts of statements, and wide revocations ----------------------------------------------------
+
+fn statement<'a>(kind: TargetKind, id: &'a str, act: EventType, at: i64) -> Statement<'a> {
+    Statement::new([7; 16], "idp", Target { kind, id }, act, Hlc::at(at))
+}
+
+#[test]
+fn a_fact_takes_what_the_statement_says() {
+    let id = "eu:idp:jti:a";
+    let mut origin = statement(TargetKind::Token, id, EventType::Origin, 10);
+    origin.detail = vec![Detail { key: "state", value: "SUSPENDED" }];
+    origin.audience = vec!["api"];
+    origin.client_id = Some("shop");
+    let mut state = known(&[Fact::of(&origin, 3, Hlc::at(11))]);
+    assert_eq!((state.state, state.birth), (State::Suspended, Birth::Origin));
+    assert_eq!((state.client.as_deref(), state.first_index), (Some("shop"), Some(3)));
+    assert_eq!(state.audiences, [Box::from("api")]);
+    origin.detail = vec![Detail { key: "state", value: "suspended" }];
+    assert_eq!(Fact::of(&origin, 3, Hlc::at(11)).asserted_state, None, "symbols are exact");
+
+    let mut issued = statement(TargetKind::Token, id, EventType::Issued, 10);
+    issued.activation = Some(Activation { requires: vec!["mfa"], deadline: Some(60) });
+    let fact = Fact::of(&issued, 0, Hlc::at(10));
+    assert!(fact.has_activation && fact.mfa_required);
+    state = known(&[fact]);
+    let mut activated = statement(TargetKind::Token, id, EventType::Activated, 50);
+    activated.mfa = Some(Mfa { methods: vec!["otp"], acr: None, completed_at: Some(61) });
+    let late = state.apply(&Fact::of(&activated, 1, Hlc::at(50)));
+    assert_eq!(late.violation, Some(Violation::ActivationLate));
+
+    // The ledger's EXPIRED is derived; a producer's ends the token early.
+    for (source, expected) in [("ledger", State::Active), ("idp", State::Expired)] {
+        let mut expired = statement(TargetKind::Token, id, EventType::Expired, 50);
+        expired.source = source;
+        let mut state = known(&facts("ISSUED@10 exp=100", None));
+        state.apply(&Fact::of(&expired, 1, Hlc::at(50)));
+        assert_eq!(state.state, expected, "{source}");
+    }
+}
+
+/// A token of session s1, grant g1, client shop, key k1 and person 9, issued at 100 for `api`.
+fn bound_token() -> TokenFacts<'static> {
+    let mut issued = statement(TargetKind::Token, "eu:idp:jti:a", EventType::Issued, 100);
+    issued.session_id = Some("s1");
+    issued.grant_id = Some("eu:idp:g1");
+    issued.client_id = Some("shop");
+    issued.issuer_kid = Some("k1");
+    issued.audience = vec!["api", "mail"];
+    TokenFacts::of(&issued, &[person(9)]).expect("a token")
+}
+
+fn person(byte: u8) -> Handle {
+    Handle { role: PersonalRole::Subject, kind: HandleKind::Person, id: [byte; 16] }
+}
+
+#[test]
+fn a_wide_revocation_covers_what_belongs_to_its_target() {
+    let check = |kind, id, handles: &[Handle], expected: bool| {
+        let revoked = statement(kind, id, EventType::Revoked, 200);
+        let revocation = Revocation::of(&revoked, handles, 5).expect("a wide revocation");
+        assert_eq!(revocation.covers(&bound_token()), expected, "{kind} {id}");
+        assert!(!revocation.is_in_force(199) && revocation.is_in_force(200));
+    };
+    check(TargetKind::Session, "eu:idp:s1", &[], true);
+    check(TargetKind::Session, "eu:idp:s11", &[], false);
+    check(TargetKind::Session, "eu:other:s1", &[], false);
+    check(TargetKind::Session, "us:idp:s1", &[], false);
+    check(TargetKind::Session, "eu:idp:g1", &[], false);
+    check(TargetKind::Grant, "eu:idp:g1", &[], true);
+    check(TargetKind::Client, "eu:idp:shop", &[], true);
+    check(TargetKind::Key, "eu:idp:k1", &[], true);
+    check(TargetKind::Key, "eu:idp:k2", &[], false);
+    check(TargetKind::Subject, "", &[person(9)], true);
+    check(TargetKind::Subject, "", &[person(8)], false);
+
+    let mut denied = statement(TargetKind::Session, "eu:idp:s1", EventType::Revoked, 200);
+    denied.outcome = Outcome::Deny;
+    assert_eq!(Revocation::of(&denied, &[], 5), None);
+    let own = statement(TargetKind::Token, "eu:idp:jti:a", EventType::Revoked, 200);
+    assert_eq!(Revocation::of(&own, &[], 5), None);
+    let mut elsewhere = statement(TargetKind::Session, "eu:idp:s1", EventType::Revoked, 200);
+    elsewhere.tenant = "another";
+    let elsewhere = Revocation::of(&elsewhere, &[], 5).expect("a wide revocation");
+    assert!(!elsewhere.covers(&bound_token()));
+}
+
+#[test]
+fn a_selector_narrows_by_every_field_it_has() {
+    // issued_before, client, audience -> picks the bound token, picks a token without facts
+    let cases = [
+        (None, None, None, true, true),
+        (Some(101), None, None, true, true),
+        (Some(100), None, None, false, true),
+        (None, Some("shop"), None, true, true),
+        (None, Some("bank"), None, false, true),
+        (None, None, Some("mail"), true, true),
+        (None, None, Some("files"), false, true),
+        (Some(101), Some("shop"), Some("api"), true, true),
+        (Some(101), Some("shop"), Some("files"), false, true),
+    ];
+    let blank =
+        TokenFacts { client_id: None, issued_at: None, audience: Vec::new(), ..bound_token() };
+    for (issued_before, client, audience, bound, unknown) in cases {
+        let mut revoked = statement(TargetKind::Session, "eu:idp:s1", EventType::Revoked, 200);
+        revoked.selector = Some(Selector { issued_before, client, audience });
+        let revocation = Revocation::of(&revoked, &[], 5).expect("a wide revocation");
+        assert_eq!(revocation.covers(&bound_token()), bound, "{:?}", revoked.selector);
+        assert_eq!(revocation.covers(&blank), unknown, "{:?}", revoked.selector);
+    }
+}
+
+#[test]
+fn a_covered_token_is_revoked_unless_it_had_expired() {
+    let mut revoked = statement(TargetKind::Session, "eu:idp:s1", EventType::Revoked, 50);
+    revoked.selector = Some(Selector { issued_before: Some(70), client: None, audience: None });
+    let revocation = Revocation::of(&revoked, &[], 5).expect("a wide revocation");
+    let cases = [
+        ("ISSUED@10 exp=100", State::Revoked, None),
+        ("ISSUED@10 exp=50", State::Expired, None),
+        ("ISSUED@60 exp=100", State::Revoked, Some(Violation::IssuedAfterRevoke)),
+        ("ISSUED@70 exp=100", State::Active, None),
+        ("", State::Revoked, None),
+    ];
+    for (text, expected, violation) in cases {
+        let mut state = known(&facts(text, None));
+        let done = state.cover(&revocation);
+        assert_eq!((done.to, done.violation), (expected, violation), "{text}");
+        assert_eq!(state.state, expected, "{text}");
     }
 }
