@@ -1,15 +1,15 @@
 //! The lifecycle of a token: a pure table from recorded events to a state.
 //!
-//! Promises: [`TokenState::apply`] takes every event and never fails. A ledger records what happened, also
-//! what must not have: an act out of place leaves the state alone and comes back as a [`Violation`].
-//! Only `ALLOW` changes a state. `REVOKED` is terminal. Nothing here reads a clock: expiry is judged by
-//! the time of the event or by the time the caller asks about.
+//! Promises: [`TokenState::apply`] takes every event and never fails. A ledger records what
+//! happened, also what must not have: an act out of place leaves the state alone and comes back
+//! as a [`Violation`]. Only `ALLOW` changes a state. `REVOKED` is terminal. Nothing here reads a
+//! clock: expiry is judged by the time of the event or by the time the caller asks about.
 //!
-//! Assumes: the facts of one token, from the entries of its own chain, fed in the order the caller means
-//! ([`known`]: ledger order, [`happened`]: event time).
+//! Assumes: the facts of one token, from the entries of its own chain, fed in the order the
+//! caller means ([`known`]: ledger order, [`happened`]: event time).
 //!
-//! Refuses: to let anything but the issuer's own act make a token usable. Where a rule leaves room, the
-//! reading that says "not active" is taken.
+//! Refuses: to call a token active that no permitted ISSUED or ORIGIN brought in. Where a rule
+//! leaves room, the reading that says "not active" is taken.
 //!
 //! ```text
 //!                     ACTIVATED            USED (codes)
@@ -23,14 +23,14 @@
 //!  REVOKED ────> REVOKED for ever; or EXPIRED, when the revocation came at or after expires_at
 //! ```
 //!
-//! EXPIRED lies over the state like a veil: what happens meanwhile acts on what is beneath and shows
-//! when the veil is lifted. So it makes no difference to an answer whether an EXPIRED entry exists, nor
-//! where among late events it stands.
+//! EXPIRED lies over the state like a veil: what happens meanwhile acts on what is beneath and
+//! shows when the veil is lifted. So it makes no difference to an answer whether an EXPIRED entry
+//! exists, nor where among late events it stands.
 //!
-//! Two states per token. `known` follows the ledger's order and drives introspection. `happened` follows
-//! `occurred_at`, ties by index, and drives reports and checks; the final state is `happened` at the end
-//! of the record, seen at that time. In ledger order an event that arrives late can hide or raise a
-//! violation; those of `happened` are the exact ones.
+//! Two states per token. `known` follows the ledger's order and drives introspection. `happened`
+//! follows `occurred_at`, ties by index, and drives reports and checks; the final state is
+//! `happened` at the end of the record, seen at that time. In ledger order an event that arrives
+//! late can hide or raise a violation; those of `happened` are the exact ones.
 
 mod history;
 mod selector;

@@ -1,8 +1,8 @@
 //! The lifecycle against tables written by hand, the published vectors, and random histories.
 //!
-//! The tables here say what is right; `vectors/lifecycle.json` is what the code does, in a form that
-//! another language can run. The tables cover every cell of the vectors, so neither confirms itself.
-//! `UPDATE_VECTORS=1` rewrites the file.
+//! The tables here say what is right; `vectors/lifecycle.json` is what the code does, in a form
+//! that another language can run. The tables cover every cell of the vectors, so neither confirms
+//! itself. `UPDATE_VECTORS=1` rewrites the file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -65,10 +65,11 @@ const ACTS: &[(&str, &str)] = &[
     ("OR-REVK", "ORIGIN@ kind=? exp=100 state=REVOKED"),
 ];
 
-/// Before expiry, any kind that is neither a code nor a refresh token. A cell is the state after, and
-/// behind `!` what is off: un unknown_token, di duplicate_issue, ir issued_after_revoke, al activation_late,
-/// au activation_unproven, ur use_after_revoke, ue use_after_expiry, ub use_before_activation,
-/// us use_while_suspended, cr code_reuse, rr refresh_reuse, ro use_after_rotation, oo out_of_order.
+/// Before expiry, any kind that is neither a code nor a refresh token. A cell is the state after,
+/// and behind `!` what is off: un unknown_token, di duplicate_issue, ir issued_after_revoke, al
+/// activation_late, au activation_unproven, ur use_after_revoke, ue use_after_expiry, ub
+/// use_before_activation, us use_while_suspended, cr code_reuse, rr refresh_reuse, ro
+/// use_after_rotation, oo out_of_order.
 const TABLES_BEFORE: &[&str] = &[
     "
          ISSUE    ISSUE+A  ISSUE+N  MFA-met  MFA-late MFA-none USE      ACCESS   REFRESH  REFR+200
@@ -99,8 +100,8 @@ const TABLES_BEFORE: &[&str] = &[
     TABLE_ORIGIN,
 ];
 
-/// With expiry reached at the time of the act. Only what is written differs from "unchanged by time":
-/// late activations, uses after expiry, and the revocation that comes too late to matter.
+/// With expiry reached at the time of the act. Only what is written differs from "unchanged by
+/// time": late activations, uses after expiry, and the revocation that comes too late to matter.
 const TABLES_REACHED: &[&str] = &[
     "
          ISSUE    ISSUE+A  ISSUE+N  MFA-met  MFA-late MFA-none USE      ACCESS   REFRESH  REFR+200
@@ -193,9 +194,11 @@ issued after revoke   | REVOKED@5; ISSUED@10 exp=100 | revk | revk | 60=revk | u
 revoked twice         | ISSUED@10 exp=100; REVOKED@110; REVOKED@90 | revk | revk | 60=revk | - | -
 duplicate issue       | ISSUED@10 exp=100; ISSUED@20 exp=500 | actv | actv | 150=expd | di | di
 earlier issue is late | ISSUED@20 exp=500; ISSUED@10 exp=100 | actv | actv | 150=expd | di | di
-prolonged, told late  | ISSUED@10 exp=100; EXPIRED@100 exp=100; REFRESHED@90 exp=200 | actv | actv \
+prolonged, told late  | ISSUED@10 exp=100; EXPIRED@100 exp=100; REFRESHED@90 exp=200 | actv \
+    | actv \
     | 150=actv* | - | -
-prolonged after expiry| ISSUED@10 exp=100; EXPIRED@100 exp=100; REFRESHED@110 exp=200 | actv | actv \
+prolonged after expiry| ISSUED@10 exp=100; EXPIRED@100 exp=100; REFRESHED@110 exp=200 | actv \
+    | actv \
     | 150=actv* | - | -
 not prolonged         | ISSUED@10 exp=100; REFRESHED@50 exp=90 | actv | actv | 95=actv* | - | -
 expiry learnt         | ISSUED@10; REFRESHED@50 exp=90 | actv | actv | 95=expd | - | -
@@ -223,28 +226,35 @@ deadline without mfa  | ISSUED@10 guard=approval deadline=60; ACTIVATED@61 | pen
 both waits            | ISSUED@10 guard=mfa nbf=90; ACTIVATED@50 done=49; USED@60 | actv | actv \
     | 80=actv | ub | ub
 code use told first   | USED@20; ISSUED@10 kind=AUTH_CODE exp=100 | spnt | spnt | 50=spnt | un | -
-code use by slow clock| ISSUED@20 kind=AUTH_CODE exp=100; USED@19 | spnt | spnt | 50=spnt | oo | un
+code use by slow clock| ISSUED@20 kind=AUTH_CODE exp=100; USED@19 | spnt | spnt | 50=spnt \
+    | oo | un
 code used twice       | ISSUED@10 kind=DEVICE_CODE; USED@20; USED@30 | spnt | spnt | 50=spnt \
     | cr | cr
 code used when refused| ISSUED@10 kind=AUTH_CODE; USED/DENY@20; USED/ERROR@30 | actv | actv \
     | 50=actv* | - | -
-code used too late    | ISSUED@10 kind=AUTH_CODE exp=20; USED@20; REFRESHED@21 exp=90 | actv | actv \
+code used too late    | ISSUED@10 kind=AUTH_CODE exp=20; USED@20; REFRESHED@21 exp=90 | actv \
+    | actv \
     | 50=actv* | ue | ue
-code use, expiry first| ISSUED@10 kind=AUTH_CODE exp=60; EXPIRED@60 exp=60; USED@20 | expd | expd \
+code use, expiry first| ISSUED@10 kind=AUTH_CODE exp=60; EXPIRED@60 exp=60; USED@20 | expd \
+    | expd \
     | 50=spnt | - | -
 code after its wait   | ISSUED@10 kind=AUTH_CODE nbf=20; USED@30 | spnt | spnt | 50=spnt | - | -
-hold outlives rotation| ISSUED@10; SUSPENDED@20; ROTATED@30 grace=90; REINSTATED@40 | supr | supr \
+hold outlives rotation| ISSUED@10; SUSPENDED@20; ROTATED@30 grace=90; REINSTATED@40 | supr \
+    | supr \
     | 50=supr | oo | oo
-hold over replacement | ISSUED@10; ROTATED@20 grace=90; SUSPENDED@30; REINSTATED@40 | supr | supr \
+hold over replacement | ISSUED@10; ROTATED@20 grace=90; SUSPENDED@30; REINSTATED@40 | supr \
+    | supr \
     | 50=supr* | - | -
-hold over expiry      | ISSUED@10 exp=100; SUSPENDED@50; EXPIRED@100 exp=100; REFRESHED@110 exp=200 \
+hold over expiry      \
+    | ISSUED@10 exp=100; SUSPENDED@50; EXPIRED@100 exp=100; REFRESHED@110 exp=200 \
     | susp | susp | 150=susp | us | us
 hold told first       | SUSPENDED@20; ISSUED@10 exp=100; REINSTATED@30 | actv | actv | 50=actv* \
     | un | -
 replaced, told first  | ROTATED@20 grace=60; ISSUED@10 exp=100 | supr | supr | 50=supr* | un | -
 replaced when pending | ISSUED@10 guard=mfa; ROTATED@20 grace=90 | supr | supr | 50=supr | - | -
 replaced, never issued| ROTATED@20 grace=90 | supr | supr | 50=supr | un | un
-refresh reuse         | ISSUED@10 kind=REFRESH; REFRESHED@20; ROTATED@20; REFRESHED@25 | supr | supr \
+refresh reuse         | ISSUED@10 kind=REFRESH; REFRESHED@20; ROTATED@20; REFRESHED@25 | supr \
+    | supr \
     | 50=supr | rr | rr
 refresh in its grace  | ISSUED@10 kind=REFRESH; REFRESHED@20; ROTATED@20 grace=30; REFRESHED@25 \
     | supr | supr | 50=supr | - | -
@@ -253,19 +263,23 @@ grace is not stretched| ISSUED@10; ROTATED@20 grace=30; ROTATED@25 grace=90 | su
 refresh told late     | ISSUED@10 kind=REFRESH; ROTATED@20; REFRESHED@15 | supr | supr | 50=supr \
     | - | -
 refused, never seen   | USED/DENY@10 | unkn | unkn | 50=unkn | - | -
-only ALLOW counts     | ISSUED@10; REVOKED/DENY@20; SUSPENDED/ERROR@30; EXPIRED/NONE@40 | actv | actv \
+only ALLOW counts     | ISSUED@10; REVOKED/DENY@20; SUSPENDED/ERROR@30; EXPIRED/NONE@40 \
+    | actv | actv \
     | 50=actv* | - | -
 refused issue         | ISSUED/DENY@10; USED@20 | unkn | unkn | 50=unkn | un | un
-origin, issue is late | ORIGIN@50 state=SUSPENDED; ISSUED@10 exp=100 | susp | susp | 60=susp | - | -
+origin, issue is late | ORIGIN@50 state=SUSPENDED; ISSUED@10 exp=100 | susp | susp | 60=susp \
+    | - | -
 origin says revoked   | ISSUED@10 exp=100; ORIGIN@50 state=REVOKED | revk | revk | 60=revk | - | -
 origin lifts no hold  | ISSUED@10; SUSPENDED@20; ORIGIN@30 state=ACTIVE | susp | susp | 60=susp \
     | - | -
 origin then issued    | ORIGIN@10 state=ACTIVE; ISSUED@20 | actv | actv | 60=actv* | di | di
-two origins           | ORIGIN@10 state=ACTIVE; ORIGIN@20 state=SPENT | spnt | spnt | 60=spnt | di | di
+two origins           | ORIGIN@10 state=ACTIVE; ORIGIN@20 state=SPENT | spnt | spnt | 60=spnt \
+    | di | di
 origin without a state| ORIGIN@10 exp=100; USED@20 | unkn | unkn | 60=unkn | - | -
 origin, pending on nbf| ORIGIN@10 state=PENDING nbf=50 | pend | pend | 60=actv* | - | -
 origin, just pending  | ORIGIN@10 state=PENDING | pend | pend | 60=pend | - | -
-origin expired, lifted| ORIGIN@50 state=EXPIRED; REFRESHED@60 exp=90 | actv | actv | 70=actv* | - | -
+origin expired, lifted| ORIGIN@50 state=EXPIRED; REFRESHED@60 exp=90 | actv | actv | 70=actv* \
+    | - | -
 late origin of revoked| REVOKED@20; ORIGIN@10 state=ACTIVE | revk | revk | 60=revk | un | -
 ";
 
@@ -505,7 +519,28 @@ fn as_of_cuts_by_index_and_at_cuts_by_time() {
     assert_eq!(happened_at(as_of(&facts, 3), 70).state, Suspended);
 }
 
-// ---- the published vectors ------------------------------------------------------------------------
+#[test]
+fn a_late_issue_fills_in_under_what_came_first() {
+    let cases = [
+        ("SUSPENDED@20; ISSUED@10; REINSTATED@30", true),
+        ("SUSPENDED@20; ISSUED@10 guard=mfa; REINSTATED@30", false),
+        ("ROTATED@20 grace=60; ISSUED@10", true),
+        ("ROTATED@20 grace=60; ISSUED@10 guard=mfa", false),
+        ("ROTATED@20 grace=60; SUSPENDED@25; ISSUED@10; REINSTATED@30", true),
+        ("ROTATED@20 grace=60; SUSPENDED@25; ISSUED@10", false),
+        ("SUSPENDED@20; ROTATED@25 grace=60; ISSUED@10; REINSTATED@30", false),
+        ("EXPIRED@60 exp=60; ISSUED@10 exp=90", true),
+        ("EXPIRED@40; ISSUED@10 exp=90", false),
+    ];
+    for (text, active) in cases {
+        let state = known(&facts(text, None));
+        assert_eq!(state.is_active(50, false), active, "{text}");
+        let held = state.beneath() == State::Suspended;
+        assert_eq!(state.suspended_from != State::Unknown, held, "{text}");
+    }
+}
+
+// ---- the published vectors
 
 fn json_fact(fact: &Fact<'_>) -> String {
     let mut out = format!(
@@ -556,6 +591,9 @@ fn matrix_acts(kind: TokenKind, at: i64) -> Vec<(String, Fact<'static>)> {
     columns.chain(others).collect()
 }
 
+/// The state after an act, and what is off about it.
+type MatrixResult = (State, Option<Violation>);
+
 /// One line per (kind, time, state, act): the outcomes grouped by what they do.
 fn matrix_lines() -> Vec<String> {
     let mut lines = Vec::new();
@@ -564,7 +602,7 @@ fn matrix_lines() -> Vec<String> {
             for (row, setup) in SETUPS {
                 let before = known(&facts(setup, Some(*kind)));
                 for (column, act) in matrix_acts(*kind, at) {
-                    let mut results: Vec<((State, Option<Violation>), Vec<String>)> = Vec::new();
+                    let mut results: Vec<(MatrixResult, Vec<String>)> = Vec::new();
                     for outcome in Outcome::ALL {
                         let done = before.clone().apply(&Fact { outcome: *outcome, ..act.clone() });
                         let result = (done.to, done.violation);
@@ -648,11 +686,13 @@ fn vectors() -> String {
             })
             .collect(),
     );
-    let about = "Lifecycle of a token. setups: facts in ledger order that bring a token into a state, the state, \
-         and [time, state at it, active at it]. acts: one more fact; its occurred_at is the time of the matrix \
-         line, and token_kind OTHER stands for the kind of the line, here and in the setups. matrix: [kind, \
-         time, setup, act, [[outcomes, state after, violation]...]]. histories: facts in ledger order; \
-         at = [time, state, active] of happened. Absent fields are null or false.";
+    let about = "Lifecycle of a token. setups: facts in ledger order that bring a token \
+         into a state, the state, and [time, state at it, active at it]. acts: \
+         one more fact; its occurred_at is \
+         the time of the matrix line, and token_kind OTHER stands for the kind of the line, here \
+         and in the setups. matrix: [kind, time, setup, act, [[outcomes, state after, \
+         violation]...]]. histories: facts in ledger order; at = [time, state, active] of \
+         happened. Absent fields are null or false.";
     format!("{{\n\"about\": \"{about}\",\n{}\n}}\n", sections.join(",\n"))
 }
 
@@ -668,7 +708,7 @@ fn the_published_vectors_are_what_the_code_does() {
     assert!(published == text, "vectors/lifecycle.json differs; UPDATE_VECTORS=1 rewrites it");
 }
 
-// ---- random histories -----------------------------------------------------------------------------
+// ---- random histories
 
 fn any_fact() -> impl Strategy<Value = Fact<'static>> {
     let time = || prop::option::weighted(0.5, 0_i64..60);
@@ -784,7 +824,7 @@ proptest! {
     }
 }
 
-// ---- facts of statements, and wide revocations ----------------------------------------------------
+// ---- facts of statements, and wide revocations
 
 fn statement<'a>(kind: TargetKind, id: &'a str, act: EventType, at: i64) -> Statement<'a> {
     Statement::new([7; 16], "idp", Target { kind, id }, act, Hlc::at(at))
@@ -903,6 +943,7 @@ fn a_covered_token_is_revoked_unless_it_had_expired() {
     let cases = [
         ("ISSUED@10 exp=100", State::Revoked, None),
         ("ISSUED@10 exp=50", State::Expired, None),
+        ("ISSUED@50 exp=100", State::Revoked, Some(Violation::IssuedAfterRevoke)),
         ("ISSUED@60 exp=100", State::Revoked, Some(Violation::IssuedAfterRevoke)),
         ("ISSUED@70 exp=100", State::Active, None),
         ("", State::Revoked, None),

@@ -5,8 +5,8 @@
 //! happened  facts by (occurred_at, index)    as of a time: occurred_at <= time
 //! ```
 //!
-//! Both bounds combine: `happened_at(as_of(facts, size), time)` is what happened by `time`, as far as the
-//! ledger had recorded it at `size`.
+//! Both bounds combine: `happened_at(as_of(facts, size), time)` is what happened by `time`, as
+//! far as the ledger had recorded it at `size`.
 //!
 //! Assumes: the facts of one token, in ledger order.
 
@@ -24,15 +24,15 @@ pub fn known_at(facts: &[Fact<'_>], size: u64) -> TokenState {
     known(as_of(facts, size))
 }
 
-/// The state in order of event time, ties by index: what reports and checks answer from. The final
-/// state is this one's [`TokenState::state_at`] at the end of the record.
+/// The state in order of event time, ties by index: what reports and checks answer from. The
+/// final state is this one's [`TokenState::state_at`] at the end of the record.
 #[must_use]
 pub fn happened(facts: &[Fact<'_>]) -> TokenState {
     happened_at(facts, i64::MAX)
 }
 
-/// The state in order of event time by what occurred up to and including `at_nanos`. Expiry by time is
-/// the caller's next question: `state_at(at_nanos)`.
+/// The state in order of event time by what occurred up to and including `at_nanos`. Expiry by
+/// time is the caller's next question: `state_at(at_nanos)`.
 #[must_use]
 pub fn happened_at(facts: &[Fact<'_>], at_nanos: i64) -> TokenState {
     let in_time = |fact: &&Fact<'_>| fact.occurred_at.nanos <= at_nanos;

@@ -1,12 +1,13 @@
 //! Revocations of something wider than a token: which tokens they cover.
 //!
-//! A REVOKED on a session, grant, subject, client or key takes effect for every token of it at its own
-//! commit, long before each token has a REVOKED of its own. It covers the tokens that belong to the
-//! target and that its selector picks. Absent selector fields do not narrow, so without `issued_before`
-//! tokens issued later are covered too.
+//! A REVOKED on a session, grant, subject, client or key takes effect for every token of it at
+//! its own commit, long before each token has a REVOKED of its own. It covers the tokens that
+//! belong to the target and that its selector picks. Absent selector fields do not narrow, so
+//! without `issued_before` tokens issued later are covered too.
 //!
-//! A selector field that the token's facts cannot answer (no client recorded, no audience, no time of
-//! issue) does not leave the token out: an unknown token of a revoked session is not usable.
+//! A selector field that the token's facts cannot answer (no client recorded, no audience, no
+//! time of issue) does not leave the token out: an unknown token of a revoked session is not
+//! usable.
 
 use crate::chain::{ChainKey, chain_key};
 use crate::entry::Handle;
@@ -53,7 +54,8 @@ pub struct TokenFacts<'a> {
 }
 
 impl<'a> TokenFacts<'a> {
-    /// The facts in a token's ISSUED or ORIGIN and its handles; `None` when the target is no token.
+    /// The facts in a token's ISSUED or ORIGIN and its handles; `None` when the target is no
+    /// token.
     #[must_use]
     pub fn of(statement: &Statement<'a>, handles: &[Handle]) -> Option<Self> {
         if statement.target.kind != TargetKind::Token {
@@ -104,8 +106,8 @@ impl<'a> TokenFacts<'a> {
 }
 
 impl<'a> Revocation<'a> {
-    /// The revocation that a statement states: a permitted REVOKED on a session, grant, subject, client
-    /// or key. `None` for every other statement, a token's own REVOKED included.
+    /// The revocation that a statement states: a permitted REVOKED on a session, grant, subject,
+    /// client or key. `None` for every other statement, a token's own REVOKED included.
     #[must_use]
     pub fn of(statement: &Statement<'a>, handles: &'a [Handle], index: u64) -> Option<Self> {
         let wide = matches!(

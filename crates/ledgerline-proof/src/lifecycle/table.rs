@@ -1,10 +1,11 @@
 //! The table itself: one token's state, and what each act does to it.
 //!
-//! Promises: `apply` allocates only for ISSUED and ORIGIN, takes constant time otherwise, and keeps these:
-//! once REVOKED always REVOKED; EXPIRED only with a known `expires_at`; a recorded `revoked_at` before
-//! `expires_at` always means REVOKED.
+//! Promises: `apply` allocates only for ISSUED and ORIGIN, takes constant time otherwise, and
+//! keeps these: once REVOKED always REVOKED; EXPIRED only with a known `expires_at`; a recorded
+//! `revoked_at` before `expires_at` always means REVOKED.
 //!
-//! Assumes: nothing about the order of the facts. An act that arrives late is judged by its own time.
+//! Assumes: nothing about the order of the facts. An act that arrives late is judged by its own
+//! time.
 
 use super::{Fact, Revocation, State, Transition, Violation};
 use crate::vocabulary::{EventType, Outcome, TokenKind};
@@ -63,7 +64,8 @@ pub struct TokenState {
     pub first_index: Option<u64>,
     /// Highest index applied.
     pub last_index: Option<u64>,
-    /// When the current state (beneath any expiry) began. Older acts arrived late: not judged by it.
+    /// When the current state (beneath any expiry) began. Older acts arrived late: not judged by
+    /// it.
     since: i64,
     /// Whether a permitted use came before the birth. A code so used is born SPENT.
     presented: bool,
@@ -112,9 +114,10 @@ impl TokenState {
         Transition { from, to: self.state, violation }
     }
 
-    /// Takes a revocation of a session, grant, subject, client or key that the token belongs to, as the
-    /// token's own REVOKED at the revocation's effective time. Does nothing when the selector leaves
-    /// the token out. Whether the token belongs to the target is the caller's to know.
+    /// Takes a revocation of a session, grant, subject, client or key that the token belongs to,
+    /// as the token's own REVOKED at the revocation's effective time. Does nothing when the
+    /// selector leaves the token out. Whether the token belongs to the target is the caller's to
+    /// know.
     ///
     /// A covered token whose ISSUED comes late is born REVOKED: apply the ISSUED, then this.
     pub fn cover(&mut self, revocation: &Revocation<'_>) -> Transition {
@@ -132,9 +135,10 @@ impl TokenState {
         Transition { from, to: self.state, violation }
     }
 
-    /// Whether the token is usable at `at_nanos`, given whether a revocation of something it belongs to
-    /// is in force: (ACTIVE, or PENDING only for not_before, or SUPERSEDED before grace_until) and
-    /// not_before <= at < expires_at and not covered. An EXPIRED entry makes no difference.
+    /// Whether the token is usable at `at_nanos`, given whether a revocation of something it
+    /// belongs to is in force: (ACTIVE, or PENDING only for not_before, or SUPERSEDED before
+    /// grace_until) and not_before <= at < expires_at and not covered. An EXPIRED entry makes no
+    /// difference.
     #[must_use]
     pub fn is_active(&self, at_nanos: i64, covering: bool) -> bool {
         let fit = |state| match state {
@@ -152,8 +156,8 @@ impl TokenState {
         usable && begun && !self.is_past(at_nanos) && !covering
     }
 
-    /// The state at `at_nanos`: REVOKED stays; from expires_at on it is EXPIRED, whether or not an entry
-    /// says so; a token that waited for its not_before only is ACTIVE from then on.
+    /// The state at `at_nanos`: REVOKED stays; from expires_at on it is EXPIRED, whether or not
+    /// an entry says so; a token that waited for its not_before only is ACTIVE from then on.
     #[must_use]
     pub fn state_at(&self, at_nanos: i64) -> State {
         if self.state == State::Revoked {
@@ -206,8 +210,8 @@ impl TokenState {
         stranger.or(violation)
     }
 
-    /// ISSUED. Only the first one counts; one that arrives late fills in what is still unknown and
-    /// does not undo what happened since.
+    /// ISSUED. Only the first one counts; one that arrives late fills in what is still unknown
+    /// and does not undo what happened since.
     fn issue(&mut self, fact: &Fact<'_>) -> Option<Violation> {
         let at = fact.occurred_at.nanos;
         let younger_than_origin = self.birth == Birth::Origin && self.born_at < Some(at);
@@ -231,8 +235,8 @@ impl TokenState {
         revoked.then_some(Violation::IssuedAfterRevoke)
     }
 
-    /// ORIGIN. On a token not yet known it sets the asserted state. On a known one it can only end
-    /// more, never lift a hold, an expiry or a revocation.
+    /// ORIGIN. On a token not yet known it sets the asserted state. On a known one it can only
+    /// end more, never lift a hold, an expiry or a revocation.
     fn adopt(&mut self, fact: &Fact<'_>) -> Option<Violation> {
         let at = fact.occurred_at.nanos;
         let again = self.birth == Birth::Origin;
@@ -301,7 +305,7 @@ impl TokenState {
         if self.is_past(at) {
             return Some(Violation::ActivationLate);
         }
-        let met_at = match (self.awaits_activation && self.mfa_required, fact.mfa_completed_at) {
+        let met_at = match (self.mfa_required, fact.mfa_completed_at) {
             (true, None) => return Some(Violation::ActivationUnproven),
             (true, Some(completed_at)) => completed_at,
             (false, _) => at,
@@ -325,8 +329,8 @@ impl TokenState {
         violation
     }
 
-    /// REFRESHED changes no state; a later expires_at lifts EXPIRED, unless a revocation that came
-    /// after the old expiry now lies before the new one. An earlier expires_at is not taken.
+    /// REFRESHED changes no state; a later expires_at lifts EXPIRED, unless a revocation that
+    /// came after the old expiry now lies before the new one. An earlier expires_at is not taken.
     fn refresh(&mut self, fact: &Fact<'_>) -> Option<Violation> {
         let at = fact.occurred_at.nanos;
         self.last_refreshed_at = self.last_refreshed_at.max(Some(at));
@@ -381,8 +385,8 @@ impl TokenState {
         None
     }
 
-    /// EXPIRED. One derived from an expiry that has meanwhile moved later says nothing any more. One
-    /// that lies before the expiry it names, or names none, ends the token early.
+    /// EXPIRED. One derived from an expiry that has meanwhile moved later says nothing any more.
+    /// One that lies before the expiry it names, or names none, ends the token early.
     fn expire(&mut self, fact: &Fact<'_>) {
         let at = fact.occurred_at.nanos;
         let derived_from = fact.expires_at.filter(|end| *end <= at);
@@ -453,8 +457,8 @@ impl TokenState {
         }
     }
 
-    /// Puts the born state where UNKNOWN still stands: as the state, or under a hold or replacement
-    /// that arrived first. Says whether there was such a place.
+    /// Puts the born state where UNKNOWN still stands: as the state, or under a hold or
+    /// replacement that arrived first. Says whether there was such a place.
     fn bear(&mut self, born: State, at: i64) -> bool {
         use State::{Superseded, Suspended, Unknown};
         match (self.beneath(), self.suspended_from, self.superseded_from) {
