@@ -7,12 +7,22 @@
 //!
 //! Promises: a fingerprint means one schema text and no other. The texts of version 1 are part of this
 //! crate and pinned by SHA-256 as well; later ones enter through proven SCHEMA records
-//!. A CRC is no proof of anything, so a schema that somebody brings loose is
+//! ([`SchemaSet::announce`]). A CRC is no proof of anything, so a schema that somebody brings loose is
 //! never used.
 //!
 //! Assumes: whoever announces a schema has checked that its SCHEMA record is in the ledger.
 //!
 //! Refuses: objects without the marker, with an unknown fingerprint or with another kind's.
+
+mod canonical;
+mod model;
+mod resolve;
+mod set;
+
+pub use canonical::{canonical_form, fingerprint};
+pub use model::{MAX_SCHEMA_BYTES, Schema, SchemaError};
+pub use resolve::resolve;
+pub use set::{Announced, SchemaSet};
 
 use crate::block::Block;
 use crate::control::Control;
