@@ -15,7 +15,7 @@ use ledgerline_proof::submission::{
 };
 use ledgerline_proof::wire::DecodeError;
 use proptest::prelude::*;
-use strategies::{CASES, Case, Draw as _, Draws, draws, specimens};
+use strategies::{CASES, Case, Draw as _, Draws, cases, draws, specimens};
 
 fn oracle(kind: Kind) -> Schema {
     Schema::parse_str(kind.text()).unwrap_or_else(|error| panic!("{}: {error}", kind.name()))
@@ -105,7 +105,7 @@ fn apache_avro_reads_and_writes_the_same_bytes() {
         let schema = oracle(case.kind);
         check_oracle(case, &schema, &mut Draws::full());
         check_oracle(case, &schema, &mut Draws::new(Vec::new()));
-        proptest!(ProptestConfig::with_cases(64), |(mut draws in draws())| {
+        proptest!(cases(64), |(mut draws in draws())| {
             check_oracle(case, &schema, &mut draws);
         });
     }
@@ -121,7 +121,7 @@ fn check_canonical(case: &Case, body: &[u8]) {
 #[test]
 fn no_flipped_bit_makes_a_second_encoding() {
     for case in &CASES {
-        proptest!(ProptestConfig::with_cases(8), |(mut draws in draws())| {
+        proptest!(cases(8), |(mut draws in draws())| {
             let mut body = (case.draw)(&mut draws);
             for bit in 0..body.len() * 8 {
                 body[bit / 8] ^= 1 << (bit % 8);
@@ -140,7 +140,7 @@ fn no_flipped_bit_makes_a_second_encoding() {
 #[test]
 fn random_bytes_have_one_encoding() {
     for case in &CASES {
-        proptest!(|(body in prop::collection::vec(prop_oneof![Just(0u8), Just(2), any::<u8>()], 0..300))| {
+        proptest!(cases(256), |(body in prop::collection::vec(prop_oneof![Just(0u8), Just(2), any::<u8>()], 0..300))| {
             check_canonical(case, &body);
         });
     }

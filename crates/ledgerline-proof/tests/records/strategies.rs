@@ -58,6 +58,11 @@ pub fn draws() -> impl Strategy<Value = Draws> {
     prop::collection::vec(any::<u64>(), 0..1200).prop_map(Draws::new)
 }
 
+/// So many cases, and no file beside the sources when one fails: its words are in the message.
+pub fn cases(count: u32) -> ProptestConfig {
+    ProptestConfig { cases: count, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 pub trait Draw: Sized {
     fn draw(draws: &mut Draws) -> Self;
 }
