@@ -17,8 +17,8 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use strategies::{CASES, Draws, cases, draws};
 
-/// Version 2 of a schema: fields in front, in the middle and at the end of the record, one more field in
-/// every nested record and one more symbol in every enum.
+/// Version 2 of a schema: fields in front, in the middle and at the end of the record, one more
+/// field in every nested record and one more symbol in every enum.
 fn second_version(kind: Kind) -> String {
     let mut json: Json = serde_json::from_str(kind.text()).unwrap();
     grow(&mut json, true);
@@ -178,7 +178,8 @@ fn versions_read_each_other_as_apache_avro_does() {
     }
 }
 
-/// Dropped fields are held to the same rules as kept ones: what is accepted is what Apache Avro writes.
+/// Dropped fields are held to the same rules as kept ones: what is accepted is what Apache Avro
+/// writes.
 #[test]
 fn translation_accepts_one_encoding_only() {
     for case in &CASES {

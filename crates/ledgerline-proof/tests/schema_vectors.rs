@@ -1,4 +1,5 @@
-//! The published vectors and the data dictionary: generated, compared, and run from the files alone.
+//! The published vectors and the data dictionary: generated, compared, and run from the files
+//! alone.
 //!
 //! `UPDATE_VECTORS=1 cargo test -p ledgerline-proof --test schema_vectors` rewrites them.
 
@@ -12,7 +13,7 @@ mod strategies;
 use std::path::{Path, PathBuf};
 
 use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::hash::{Hash, leaf_hash, sha256};
+use ledgerline_proof::hash::{Hash, domain, leaf_hash, sha256};
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{self, Kind, Leaf, Schema, SchemaSet};
 use ledgerline_proof::signature::{Alg, SigningContext, StatementKey, StatementSigner};
@@ -58,6 +59,15 @@ fn published_files_are_current() {
     check_published_json(&vectors("schemas.json"), &examples::schemas());
     let docs = crate_folder().join("../../docs/data-dictionary.md");
     check_published(&docs, &dictionary::markdown());
+}
+
+/// The page lists every domain string, and none that the kernel does not have.
+#[test]
+fn the_format_page_lists_the_domains() {
+    let page = std::fs::read_to_string(crate_folder().join("../../docs/format.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `ledgerline/"));
+    let listed: Vec<&str> = rows.map(|row| row.split('/').next().unwrap()).collect();
+    assert_eq!(listed, domain::ALL.map(|(purpose, _)| purpose));
 }
 
 fn hex(json: &Json) -> Vec<u8> {

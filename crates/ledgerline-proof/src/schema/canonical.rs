@@ -1,8 +1,10 @@
 //! Parsing canonical form and CRC-64-AVRO (Avro 1.12, "Parsing Canonical Form for Schemas").
 //!
 //! ```text
-//! canonical form   only name, type, fields, symbols, items, size, in this order; full names; no blanks
-//! CRC-64-AVRO      reflected, polynomial c15d213aa4d7a795, initial value = polynomial, no final XOR
+//! canonical form   only name, type, fields, symbols, items, size, in this order;
+//!                  full names; no blanks
+//! CRC-64-AVRO      reflected, polynomial c15d213aa4d7a795, initial value = polynomial,
+//!                  no final XOR
 //! ```
 //!
 //! Names and symbols are ASCII words (the parser sees to it), so no text here needs escaping.
@@ -44,7 +46,8 @@ pub fn canonical_form(text: &str) -> Result<String, SchemaError> {
     Schema::parse(text).map(|schema| schema.canonical_form())
 }
 
-/// CRC-64-AVRO of a schema text's parsing canonical form, little-endian as in single-object encoding.
+/// CRC-64-AVRO of a schema text's parsing canonical form, little-endian as in single-object
+/// encoding.
 ///
 /// # Errors
 /// `TooLong` or `Malformed`.

@@ -1,11 +1,11 @@
 //! The part of Avro that records of the ledger use, parsed from a schema's JSON text.
 //!
-//! Promises: a [`Schema`] has every default checked and already encoded, every value of every type in it
-//! takes at least one byte, and its types nest at most [`MAX_HEIGHT`] deep. So reading a body costs time
-//! in proportion to the body and bounded stack, whoever wrote the schema.
+//! Promises: a [`Schema`] has every default checked and already encoded, every value of every type
+//! in it takes at least one byte, and its types nest at most [`MAX_HEIGHT`] deep. So reading a body
+//! costs time in proportion to the body and bounded stack, whoever wrote the schema.
 //!
-//! Refuses: maps, floats, doubles, recursive types, logical types' own encodings (none change the bytes),
-//! types without a byte, names outside `[A-Za-z_][A-Za-z0-9_]*`.
+//! Refuses: maps, floats, doubles, recursive types, logical types' own encodings (none change the
+//! bytes), types without a byte, names outside `[A-Za-z_][A-Za-z0-9_]*`.
 
 use serde_json::{Map, Value};
 use thiserror::Error;

@@ -1,5 +1,5 @@
-//! Schema resolution: a body written under one version of a record, as the canonical body of another
-//! (Avro 1.12, "Schema Resolution").
+//! Schema resolution: a body written under one version of a record, as the canonical body of
+//! another (Avro 1.12, "Schema Resolution").
 //!
 //! ```text
 //! field of both            resolved by name
@@ -9,11 +9,12 @@
 //! int -> long, string <-> bytes, T -> union with T, union -> T for the branch that was written
 //! ```
 //!
-//! Promises: what comes out is the canonical encoding under the reader's schema. What goes in is held to
-//! the same strict rules, dropped parts included, so two inputs never stand for one value unnoticed.
+//! Promises: what comes out is the canonical encoding under the reader's schema. What goes in is
+//! held to the same strict rules, dropped parts included, so two inputs never stand for one value
+//! unnoticed.
 //!
-//! Refuses: writer fields without counterpart where the reader has no default; any pair of types that
-//! Avro does not resolve. [`readable`] finds these before any body is read.
+//! Refuses: writer fields without counterpart where the reader has no default; any pair of types
+//! that Avro does not resolve. [`readable`] finds these before any body is read.
 
 use super::model::{Field, Node, NodeId, Schema, put_position};
 use crate::wire::{DecodeError, Reader, Wire};
@@ -95,8 +96,9 @@ impl Resolver<'_> {
         }
     }
 
-    /// Fields come in the writer's order and leave in the reader's. Versions of one record nearly agree in
-    /// it, so a field that is next in both is written at once and only others are kept aside.
+    /// Fields come in the writer's order and leave in the reader's. Versions of one record nearly
+    /// agree in it, so a field that is next in both is written at once and only others are kept
+    /// aside.
     fn record(
         &self,
         from: &[Field],
@@ -111,7 +113,8 @@ impl Resolver<'_> {
                 self.value(field.node, to[next].node, input, out)?;
                 next += 1;
             } else if let Some(at) = to.iter().position(|target| target.name == field.name) {
-                // Reader fields between `next` and `at` may still come, or have to take their default.
+                // Reader fields between `next` and `at` may still come, or have to take their
+                // default.
                 let mut bytes = Vec::new();
                 self.value(field.node, to[at].node, input, &mut bytes)?;
                 kept.resize(to.len(), None);

@@ -66,8 +66,8 @@ impl SchemaSet {
         Self::default()
     }
 
-    /// Takes up the schema of a SCHEMA record. The caller has proven that the record is in the ledger.
-    /// Announcing one text again changes nothing.
+    /// Takes up the schema of a SCHEMA record. The caller has proven that the record is in the
+    /// ledger. Announcing one text again changes nothing.
     ///
     /// # Errors
     /// When the text is not what the record says of it, is no schema this kernel reads, or has a
@@ -119,7 +119,8 @@ impl SchemaSet {
         Kind::from_fingerprint(fingerprint).or_else(announced)
     }
 
-    /// A body written under an announced schema of `kind`, as the canonical body of the pinned version.
+    /// A body written under an announced schema of `kind`, as the canonical body of the pinned
+    /// version.
     ///
     /// # Errors
     /// `UnknownSchema` when the fingerprint is not of a readable version of `kind`; any other
@@ -139,8 +140,8 @@ impl SchemaSet {
         }
     }
 
-    /// The body of an object of `kind`, in the pinned version: borrowed where it was written in it (and
-    /// then not yet read), translated where not.
+    /// The body of an object of `kind`, in the pinned version: borrowed where it was written in it
+    /// (and then not yet read), translated where not.
     ///
     /// # Errors
     /// As [`SchemaSet::translate`], and `Truncated` or `UnknownSchema(0)` for what is no object.

@@ -1,5 +1,5 @@
-//! What the published vectors hold: a small ledger, records with every field set, and bytes that are
-//! refused. The JSON view of a record is Apache Avro's reading of its body, not the kernel's.
+//! What the published vectors hold: a small ledger, records with every field set, and bytes that
+//! are refused. The JSON view of a record is Apache Avro's reading of its body, not the kernel's.
 
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
@@ -186,13 +186,13 @@ fn genesis() -> Control<'static> {
 fn entry(
     statement: &Statement<'_>,
     signer: Option<(&StatementSigner, Alg, &str)>,
-    handles: Vec<Handle>,
+    handles: &[Handle],
     genesis: &Hash,
     tip: Option<&ChainTip>,
 ) -> Vec<u8> {
     let bytes = encode_object(Kind::Statement, statement);
     let value = signer.map(|(signer, ..)| signer.sign(&bytes));
-    let start = chain_key(statement, &handles).unwrap().start(genesis);
+    let start = chain_key(statement, handles).unwrap().start(genesis);
     let blind = (signer.is_none() && statement.personal.is_empty()).then_some([0xb2; 16]);
     let entry = Entry {
         statement: &bytes,
@@ -205,7 +205,7 @@ fn entry(
             credential: (statement.source != "ledger").then_some("api-key-3"),
             stream: None,
         },
-        handles: handles.clone(),
+        handles: handles.to_vec(),
         sealed_digests: statement.personal.iter().map(|_| sha256(b"sealed")).collect(),
         recorded_at: Hlc::at(statement.occurred_at.nanos + 1000),
         sequence: tip.map_or(0, |tip| tip.sequence + 1).cast_signed(),
@@ -221,17 +221,18 @@ fn entry(
 fn ledger() -> Vec<(&'static str, Kind, Vec<u8>)> {
     let personal = encode_object(Kind::Personal, &alice());
     let [hmac, ed25519] = &signers();
-    let handle = Handle { role: PersonalRole::Subject, kind: HandleKind::Person, id: [0x77; 16] };
+    let handles =
+        [Handle { role: PersonalRole::Subject, kind: HandleKind::Person, id: [0x77; 16] }];
     let first = encode_object(Kind::Control, &genesis());
     let root = leaf_hash(&first);
     let tip =
         |index, sequence, bytes: &[u8]| ChainTip { index, sequence, event_hash: leaf_hash(bytes) };
     let hmac = Some((hmac, Alg::HmacSha256, "idp-2026"));
     let ed25519 = Some((ed25519, Alg::Ed25519, "gateway-1-a"));
-    let issued = entry(&issued(&personal), hmac, vec![handle.clone()], &root, None);
-    let used = entry(&used(), ed25519, Vec::new(), &root, Some(&tip(1, 0, &issued)));
-    let revoked = entry(&revoked_subject(), None, vec![handle], &root, None);
-    let expired = entry(&expired(), None, Vec::new(), &root, Some(&tip(2, 1, &used)));
+    let issued = entry(&issued(&personal), hmac, &handles, &root, None);
+    let used = entry(&used(), ed25519, &[], &root, Some(&tip(1, 0, &issued)));
+    let revoked = entry(&revoked_subject(), None, &handles, &root, None);
+    let expired = entry(&expired(), None, &[], &root, Some(&tip(2, 1, &used)));
     let hashes: Vec<Hash> =
         [&first, &issued, &used, &revoked, &expired].map(|leaf| leaf_hash(leaf)).to_vec();
     let left = [node_hash(&hashes[0], &hashes[1]), node_hash(&hashes[2], &hashes[3])];
@@ -495,12 +496,13 @@ pub fn entries() -> Json {
     json!({
         "about": [
             "Bytes are lowercase hex. In `value`, bytes and fixed are hex, long is decimal text.",
-            "records: `object` decodes under the schema of `kind` to `value`, which encodes to `object`.",
+            "records: `object` decodes under the schema of `kind` to `value`, and `value` encodes",
+            "to `object`.",
             "event_hash, leaf_hash: SHA-256(00 || object). commitment: see docs/format.md.",
             "refused: reading `object` as `kind` fails with the code `error`.",
             "chains: `start` is the prev_event_hash of the first entry. `id` is hex of the bytes.",
-            "signatures: `secret` is the HMAC secret or the Ed25519 seed; `message` is what is signed.",
-            "batches: a body of application/vnd.ledgerline.batch, its frames up to the error, if any.",
+            "signatures: `secret` is the HMAC secret or the Ed25519 seed; `message` is signed.",
+            "batches: a body of application/vnd.ledgerline.batch, its frames up to the error.",
         ],
         "records": records(),
         "refused": refused(),
@@ -560,10 +562,10 @@ pub fn schemas() -> Json {
     control[0] = 14;
     json!({
         "about": [
-            "pinned: the schema files, their SHA-256, parsing canonical form and CRC-64-AVRO (as in",
-            "single-object encoding, little-endian).",
-            "versions: `object` is written under the later schema `text`; read as version 1 its body is",
-            "`body_read_as_v1`: unknown fields are dropped, unknown symbols become OTHER.",
+            "pinned: the schema files, their SHA-256, parsing canonical form and CRC-64-AVRO,",
+            "little-endian as in single-object encoding.",
+            "versions: `object` is written under the later schema `text`; read as version 1 its",
+            "body is `body_read_as_v1`: unknown fields are dropped, unknown symbols become OTHER.",
         ],
         "pinned": pinned,
         "versions": [

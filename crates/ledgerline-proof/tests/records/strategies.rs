@@ -1,5 +1,6 @@
-//! Random records of every kind. A record is drawn from a list of random words, so that proptest shrinks
-//! it towards the empty one: a spent list gives zeros, and zero is `None`, an empty list, position 0.
+//! Random records of every kind. A record is drawn from a list of random words, so that proptest
+//! shrinks it towards the empty one: a spent list gives zeros, and zero is `None`, an empty list,
+//! position 0.
 
 // Each test program uses its own part of this.
 #![allow(dead_code)]
