@@ -159,6 +159,18 @@ impl StatementKey {
         }
     }
 
+    /// The same public key in another deployment; `None` for shared secrets, which are not kept.
+    #[must_use]
+    pub fn for_deployment(&self, deployment: &str, key_id: &str) -> Option<Self> {
+        match &self.material {
+            Material::Hmac(_) => None,
+            Material::Ed25519(key) => Some(Self {
+                context: SigningContext::new(Alg::Ed25519, deployment, key_id),
+                material: Material::Ed25519(key.clone()),
+            }),
+        }
+    }
+
     /// Judges one signature over the statement's bytes.
     ///
     /// # Errors

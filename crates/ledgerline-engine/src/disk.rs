@@ -1,0 +1,269 @@
+//! The disk: the one module that opens files.
+//!
+//! Promises: paths are relative to one root and use `/`. What [`File::sync`] returned from is on stable
+//! media, as far as the operating system tells the truth; docs/durability.md states what is assumed.
+//! The simulator implements the same traits over a faulty disk.
+//!
+//! Refuses: paths that leave the root.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Must exist; writes fail.
+    Read,
+    /// Must exist; reads and writes.
+    Write,
+    /// Is created (mode 0600) when missing; reads and writes; keeps what it holds.
+    Create,
+}
+
+/// Files under one root. Implementations are shared between threads.
+pub trait Disk: Send + Sync {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `NotFound` when it must exist and does not; whatever the system says otherwise.
+    fn open(&self, path: &str, mode: OpenMode) -> io::Result<Box<dyn File>>;
+    /// Names (not paths) of the files and folders in `dir`, sorted; empty when it does not exist.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn list(&self, dir: &str) -> io::Result<Vec<String>>;
+    /// Whether a file or folder exists.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn exists(&self, path: &str) -> io::Result<bool>;
+    /// Creates a folder and those above it; durable when it returns.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn create_dir(&self, dir: &str) -> io::Result<()>;
+    /// Renames over `to` atomically. Durable only after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file. Durable only after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn remove(&self, path: &str) -> io::Result<()>;
+    /// Makes creations, renames and removals in `dir` durable.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+    /// Bytes that may still be written.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// An open file. Reads and writes name their offset, so a file is shared without a cursor.
+pub trait File: Send + Sync {
+    /// Fills `buffer` from `offset`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file ends before.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all of `bytes` at `offset`, extending the file. Nothing is durable before [`File::sync`].
+    ///
+    /// # Errors
+    /// After an error any part may have been written.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes every earlier write durable (fdatasync).
+    ///
+    /// # Errors
+    /// After an error the state of earlier writes is unknown, for ever: never sync again and go on.
+    fn sync(&self) -> io::Result<()>;
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file is empty.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn is_empty(&self) -> io::Result<bool> {
+        self.len().map(|length| length == 0)
+    }
+    /// Truncates or extends with zeros.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// `InvalidData` when it is longer than `limit`, whatever the disk says otherwise.
+pub fn read_whole(disk: &dyn Disk, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, OpenMode::Read)?;
+    let length = file.len()?;
+    let refuse = || io::Error::new(io::ErrorKind::InvalidData, format!("{path} is too long"));
+    if length > limit {
+        return Err(refuse());
+    }
+    let mut bytes = vec![0; usize::try_from(length).map_err(|_| refuse())?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// Replaces a file so that a crash leaves the old or the new content, never a mixture: write beside,
+/// sync, rename, sync the folder.
+///
+/// # Errors
+/// Whatever the disk says; the old content is then still there, or already the new.
+pub fn replace_durably(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = format!("{path}.new");
+    let file = disk.open(&beside, OpenMode::Create)?;
+    file.set_len(0)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(&beside, path)?;
+    disk.sync_dir(parent(path))
+}
+
+/// The folder a path lies in; the root is the empty path.
+#[must_use]
+pub fn parent(path: &str) -> &str {
+    path.rfind('/').map_or("", |at| &path[..at])
+}
+
+/// The real file system below one folder.
+pub struct RealDisk {
+    root: PathBuf,
+}
+
+impl RealDisk {
+    /// The disk below `root`, which is created (mode 0700) when missing.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn new(root: &Path) -> io::Result<Self> {
+        if !root.exists() {
+            fs::create_dir_all(root)?;
+            fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(Self { root: root.to_path_buf() })
+    }
+
+    /// Opens without creating anything.
+    ///
+    /// # Errors
+    /// `NotFound` when the folder does not exist.
+    pub fn existing(root: &Path) -> io::Result<Self> {
+        if root.is_dir() {
+            Ok(Self { root: root.to_path_buf() })
+        } else {
+            let what = format!("{} is not a folder", root.display());
+            Err(io::Error::new(io::ErrorKind::NotFound, what))
+        }
+    }
+
+    /// Takes the lock that keeps a second process out. Held until the returned file is dropped.
+    ///
+    /// # Errors
+    /// `WouldBlock` when another process holds it.
+    pub fn lock(&self, name: &str) -> io::Result<fs::File> {
+        let path = self.path(name)?;
+        let file = fs::OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+        file.try_lock().map_err(|error| match error {
+            fs::TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+            fs::TryLockError::Error(error) => error,
+        })?;
+        Ok(file)
+    }
+
+    fn path(&self, relative: &str) -> io::Result<PathBuf> {
+        let leaves = relative.starts_with('/') || relative.split('/').any(|part| part == "..");
+        if leaves {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "path leaves the root"));
+        }
+        Ok(self.root.join(relative))
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &str, mode: OpenMode) -> io::Result<Box<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
+        let file = options.mode(0o600).open(self.path(path)?)?;
+        Ok(Box::new(RealFile { file }))
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.path(dir)?) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn exists(&self, path: &str) -> io::Result<bool> {
+        self.path(path)?.try_exists()
+    }
+
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        let path = self.path(dir)?;
+        if path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&path)?;
+        self.sync_dir(parent(dir))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from)?, self.path(to)?)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        fs::remove_file(self.path(path)?)
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        fs::File::open(self.path(dir)?)?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+struct RealFile {
+    file: fs::File,
+}
+
+impl File for RealFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+}
