@@ -11,3 +11,4 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod index;
