@@ -15,7 +15,7 @@ use super::run_format::RunHeader;
 use super::run_reader::{Run, RunName};
 use super::run_writer::RunWriter;
 use super::tail::TailRange;
-use super::{Index, IndexError};
+use super::{Index, IndexError, remove_run};
 use crate::disk::replace_durably;
 
 /// What a step did.
@@ -172,8 +172,8 @@ impl Index {
     /// Removes retired files that no reader holds any more. One that cannot be removed is tried again at the
     /// next step, and at the latest when the index is opened.
     fn remove_unread(&self, builder: &mut Builder) {
-        builder
-            .retired
-            .retain(|run| Arc::strong_count(run) > 1 || self.disk.remove(&run.name.path).is_err());
+        builder.retired.retain(|run| {
+            Arc::strong_count(run) > 1 || remove_run(&*self.disk, &run.name.path).is_err()
+        });
     }
 }

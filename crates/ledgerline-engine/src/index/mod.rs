@@ -392,14 +392,15 @@ fn open_run(
     config: &IndexConfig,
 ) -> Result<Run, IndexError> {
     let wrong = |what| Err(damaged(&name.path, FormatError(what)));
-    let Some(span) = config.span(listed.level).filter(|span| start % span == 0) else {
+    let span = config.span(listed.level).filter(|span| start % span == 0);
+    let Some(end) = span.and_then(|span| start.checked_add(span)) else {
         return wrong("not where such a run can be");
     };
     if listed.start != start {
         return wrong("not next to the run before");
     }
     let run = Run::open(disk, name.clone())?;
-    let header = RunHeader { start, end: start + span, identity: config.identity };
+    let header = RunHeader { start, end, identity: config.identity };
     if run.header != header || (run.bytes, run.footer.sha256) != (listed.bytes, listed.sha256) {
         return wrong("not the run that the manifest names");
     }
