@@ -14,6 +14,7 @@ pub mod duplicates;
 pub mod entropy;
 pub mod erasure;
 pub mod head_store;
+pub mod index;
 pub mod intake;
 pub mod journal;
 pub mod opening;
