@@ -11,3 +11,5 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod keys;
+pub mod vault;
