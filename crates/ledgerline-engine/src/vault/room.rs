@@ -209,9 +209,9 @@ impl Room {
     /// another one.
     pub fn erase(&mut self, position: u32, handle: &[u8; 16]) {
         let entry = self.entry(position);
-        self.free -= u32::from(entry.state == State::Free);
-        self.damaged -= u32::from(entry.state == State::Damaged);
-        let renamed = entry.handle != *handle;
+        let (state, renamed) = (entry.state, entry.handle != *handle);
+        self.free -= u32::from(state == State::Free);
+        self.damaged -= u32::from(state == State::Damaged);
         self.set(position, State::Erased, [0; 16]);
         if renamed {
             self.entry_mut(position).handle = *handle;
