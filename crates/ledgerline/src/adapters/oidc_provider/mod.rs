@@ -121,7 +121,7 @@ impl Adapter for OidcProvider {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -146,17 +146,18 @@ mod tests {
     }
 
     fn provider(second: u32, request: &str, event: &str, payload: &str) -> String {
-        format!(
-            r#"{{"time":"2026-11-22T05:{:02}:{:02}.000Z","event":"{event}","request_id":"{request}","payload":{payload}}}"#,
-            second / 60,
-            second % 60
-        )
+        let time = format!("2026-11-22T05:{:02}:{:02}.000Z", second / 60, second % 60);
+        let head = format!(r#""time":"{time}","event":"{event}","request_id":"{request}""#);
+        format!(r#"{{{head},"payload":{payload}}}"#)
     }
 
     fn resource(reason: &str, form: &str, token: &str) -> String {
-        format!(
-            r#"{{"time":"2026-11-22T05:00:00.000Z","request_id":"rs-1","service":"orders-api","method":"GET","path":"/orders/1","status":401,"decision":"deny","reason":"{reason}","token":"{token}","token_form":"{form}"}}"#
-        )
+        let line = json!({
+            "time": "2026-11-22T05:00:00.000Z", "request_id": "rs-1", "service": "orders-api",
+            "method": "GET", "path": "/orders/1", "status": 401, "decision": "deny",
+            "reason": reason, "token": token, "token_form": form,
+        });
+        line.to_string()
     }
 
     #[test]
@@ -186,9 +187,11 @@ mod tests {
             (resource("x", "jwt", "t").replace("deny", "maybe"), Problem::Malformed("decision")),
             (resource("x", "opaque", "weak").replace("deny", "allow"), Problem::WeakToken("token")),
             (
-                format!(
-                    r#"{{"time":"2026-11-22T05:00:00Z","policy_id":"p","version":1,"digest":"{SECRET}","document":{{}}}}"#
-                ),
+                json!({
+                    "time": "2026-11-22T05:00:00Z", "policy_id": "p", "version": 1,
+                    "digest": SECRET, "document": {},
+                })
+                .to_string(),
                 Problem::DigestMismatch,
             ),
             (format!("{{{}}}", " ".repeat(LINE_BYTES_MAX)), Problem::TooLong),
@@ -210,17 +213,14 @@ mod tests {
         // {"alg":"ES256"}.{"jti":"victim"}
         let jws = "eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJ2aWN0aW0ifQ.c2ln";
         let token = |detail: &str| {
-            let params = format!(
-                r#""params":{{"grant_type":"urn:ietf:params:oauth:grant-type:token-exchange","subject_token":"{jws}"}}"#
-            );
-            provider(
-                0,
-                "r",
-                "grant.error",
-                &format!(
-                    r#"{{"client_id":"c","error":"invalid_grant","error_detail":"{detail}",{params}}}"#
-                ),
-            )
+            let payload = json!({
+                "client_id": "c", "error": "invalid_grant", "error_detail": detail,
+                "params": {
+                    "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+                    "subject_token": jws,
+                },
+            });
+            provider(0, "r", "grant.error", &payload.to_string())
         };
         let cases = [
             (
@@ -256,9 +256,9 @@ mod tests {
     }
 
     fn refresh(second: u32, request: &str, jti: &str) -> String {
-        let payload = format!(
-            r#"{{"jti":"{jti}-AAAAAAAAAAAAAAAAAAAAAA","clientId":"c","grantId":"g","exp":1795400000}}"#
-        );
+        let jti = format!("{jti}-AAAAAAAAAAAAAAAAAAAAAA");
+        let payload = json!({"jti": jti, "clientId": "c", "grantId": "g", "exp": 1_795_400_000});
+        let payload = payload.to_string();
         provider(second, request, "refresh_token.saved", &payload)
     }
 
