@@ -274,6 +274,11 @@ impl Comparison {
         check("accesses", self.accesses(id), accesses_in_truth(token));
         check("presentations", self.presentations(id), self.presentations_in_truth(token));
         check("rotated_at", first_time(self.replay.of(id, "ROTATED")), token["rotated_at"].clone());
+        let rotated = list(token, "descendants").iter().filter(|descendant| {
+            text(descendant, "relation") == "rotated_from" && descendant["depth"] == 1
+        });
+        let rotated: BTreeSet<&str> = rotated.map(|t| self.ids[text(t, "id")].as_str()).collect();
+        check("rotated_to", self.rotated_to(id), serde_json::json!(rotated));
         check("revoked_at", first_time(self.replay.of(id, "REVOKED")), token["revoked_at"].clone());
         let reason = self.replay.of(id, "REVOKED").next().map(|event| event["reason"].clone());
         check("cause", reason.unwrap_or_default(), cause_in_truth(token));
@@ -330,6 +335,13 @@ impl Comparison {
             ])
         });
         rows.collect()
+    }
+
+    fn rotated_to(&self, id: &str) -> Value {
+        let links = self.replay.of(id, "ROTATED").flat_map(|event| list(event, "links"));
+        let links = links.filter(|link| text(link, "relation") == "ROTATED_TO");
+        let ids: BTreeSet<&str> = links.map(|link| text(link, "token_id")).collect();
+        serde_json::json!(ids)
     }
 
     fn presentations(&self, id: &str) -> Value {
@@ -625,6 +637,14 @@ fn events_are_well_formed_and_the_same_each_time() {
             let inferred =
                 list(event, "links").iter().filter(|l| text(l, "strength") == "INFERRED");
             assert!(inferred.clone().all(|link| link["why"].is_string()), "{event}");
+        }
+        // What causes a revocation comes before it, in event time too.
+        let of = |kinds: &[&str]| {
+            let events = events.iter().filter(|event| kinds.contains(&text(event, "type")));
+            events.map(|event| text(event, "occurred_at")).collect::<Vec<_>>()
+        };
+        if let Some(revoked) = of(&["REVOKED", "ROTATED"]).into_iter().min() {
+            assert!(of(&["USED", "REFRESHED"]).iter().all(|at| *at <= revoked), "{events:?}");
         }
         if parts > 1 {
             assert!(act_ids.insert(text(&events[0]["act"], "id").to_owned()), "an act twice");

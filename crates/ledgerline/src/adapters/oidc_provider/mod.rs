@@ -298,6 +298,19 @@ mod tests {
     }
 
     #[test]
+    fn what_expired_before_is_not_revoked() {
+        // `refresh` issues tokens that expire at 2026-11-23T02:13:20Z.
+        let revoked = |time: &str| {
+            let line = provider(1, "x", "grant.revoked", r#"{"grantId":"g","route":"token"}"#);
+            let lines = [refresh(0, "r", "t"), line.replace("2026-11-22T05:00:01.000Z", time)];
+            let (acts, _) = read(&lines);
+            acts.last().map_or(0, Vec::len)
+        };
+        assert_eq!(revoked("2026-11-23T02:13:19.999Z"), 2, "the grant and its token");
+        assert_eq!(revoked("2026-11-23T02:13:20.000Z"), 1, "the grant alone");
+    }
+
+    #[test]
     fn a_logout_that_revokes_no_grant_revokes_no_session() {
         let ended = |authorizations: &str, revoked: Option<&str>| {
             let mut lines = Vec::new();
