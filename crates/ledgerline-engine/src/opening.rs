@@ -22,12 +22,12 @@ use crate::disk::{Disk, OpenMode};
 use crate::entropy::{Entropy, random};
 use crate::erasure;
 use crate::head_store::{HeadError, HeadStore};
-use crate::index::{Index, IndexConfig, IndexError, TermHasher, TermKind};
+use crate::index::{Index, IndexConfig, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::intake::{Intake, IntakeLimits, IntakeParts};
 use crate::journal::format::{SegmentHeader, segment_path};
 use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::recovery::{self, RecoverError};
-use crate::journal::scan::{Scanned, SegmentScan};
+use crate::journal::scan::{Scanned, ScannedBatch, SegmentScan};
 use crate::journal::writer::{AppendError, Journal};
 use crate::keys::KeyRing;
 use crate::publisher::{PublishError, Published, Publisher, Rooms};
@@ -196,19 +196,8 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let vkey = signing_key.verifier_key().to_string();
     let ledger_id = random(world.entropy.as_ref());
     let store = TreeStore::open(world.disk.as_ref())?;
-    let vault = Vault::create(
-        Arc::clone(&world.disk),
-        &world.keys,
-        Arc::clone(&world.entropy),
-        config.vault_slots,
-    )?;
-    let (index, _) = Index::open(Arc::clone(&world.disk), "index", config.index.clone())?;
-    let rooms = SequencerRooms {
-        index: Arc::new(index),
-        reader: Arc::new(JournalReader::new(Arc::clone(&world.disk), ledger_id, store.clone())),
-        vault: Arc::new(vault),
-        terms: Arc::new(TermHasher::new(world.keys.index)),
-    };
+    let vault = create_vault(world, config.vault_slots)?;
+    let (rooms, _) = open_rooms(world, config, ledger_id, &store, vault, 0)?;
     let state = SequencerState {
         frontier: Frontier::new(),
         last_recorded_at: Hlc::at(0),
@@ -238,6 +227,42 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     };
     let parts = Parts { world, config, rooms, identity, head, created: true };
     parts.finish(journal, sequencer, (batch.size, batch.root))
+}
+
+/// A start that was cut off before the first commit leaves a vault without a ledger: it is taken over.
+fn create_vault(world: &World, slots: usize) -> Result<Arc<Vault>, VaultError> {
+    let disk = || Arc::clone(&world.disk);
+    let entropy = || Arc::clone(&world.entropy);
+    match Vault::create(disk(), &world.keys, entropy(), slots) {
+        Err(VaultError::Exists) => {
+            let (vault, _) = Vault::open(disk(), &world.keys, entropy())?;
+            Ok(Arc::new(vault))
+        }
+        vault => vault.map(Arc::new),
+    }
+}
+
+/// The rooms that the sequencer asks, and how many entries the index's runs cover. Runs that reach beyond
+/// `keep_below` speak of entries that the ledger does not have.
+fn open_rooms(
+    world: &World,
+    config: &LedgerConfig,
+    ledger_id: [u8; 16],
+    store: &TreeStore,
+    vault: Arc<Vault>,
+    keep_below: u64,
+) -> Result<(SequencerRooms, u64), OpenError> {
+    let terms = TermHasher::new(world.keys.index);
+    let index = IndexConfig { identity: terms.identity(), keep_below, ..config.index };
+    let (index, covered) = Index::open(Arc::clone(&world.disk), "index", index)?;
+    let reader = JournalReader::new(Arc::clone(&world.disk), ledger_id, store.clone());
+    let rooms = SequencerRooms {
+        index: Arc::new(index),
+        reader: Arc::new(reader),
+        vault,
+        terms: Arc::new(terms),
+    };
+    Ok((rooms, covered))
 }
 
 fn plan_genesis(
@@ -339,27 +364,28 @@ fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let known = head.head(signing_key.verifier_key())?;
     erasure::finish_pending(world.disk.as_ref(), &identity.ledger_id)?;
     let store = TreeStore::open(world.disk.as_ref())?;
-    let (index, covered) = Index::open(Arc::clone(&world.disk), "index", config.index.clone())?;
     let (vault, map_as_of) =
         Vault::open(Arc::clone(&world.disk), &world.keys, Arc::clone(&world.entropy))?;
-    let rooms = SequencerRooms {
-        index: Arc::new(index),
-        reader: Arc::new(JournalReader::new(
-            Arc::clone(&world.disk),
-            identity.ledger_id,
-            store.clone(),
-        )),
-        vault: Arc::new(vault),
-        terms: Arc::new(TermHasher::new(world.keys.index)),
-    };
-    let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
-    let indexed_block = rooms.index.head(&block_term)?;
-    let from = covered.min(map_as_of).min(indexed_block.as_ref().map_or(0, |head| head.last + 1));
+    let vault = Arc::new(vault);
     let key = journal_key(world);
-    let mut replay = Replay::new(&rooms, covered, map_as_of);
-    let recovered =
-        recovery::recover(&world.disk, &key, &store, known, from, &mut |batch| replay.batch(batch))?;
-    let replayed = replay.finish()?;
+    let mut keep_below = u64::MAX;
+    let (rooms, recovered, replayed, indexed_block) = loop {
+        let vault = Arc::clone(&vault);
+        let ledger_id = identity.ledger_id;
+        let (rooms, covered) = open_rooms(world, config, ledger_id, &store, vault, keep_below)?;
+        let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
+        let indexed_block = rooms.index.head(&block_term)?;
+        let next_block = indexed_block.as_ref().map_or(0, |head| head.last + 1);
+        let from = covered.min(map_as_of).min(next_block);
+        let mut replay = Replay::new(&rooms, covered, map_as_of);
+        let visit = &mut |batch: &ScannedBatch| replay.batch(batch);
+        let recovered = recovery::recover(&world.disk, &key, &store, known, from, visit)?;
+        let replayed = replay.finish()?;
+        if covered <= recovered.tip.size {
+            break (rooms, recovered, replayed, indexed_block);
+        }
+        keep_below = recovered.tip.size;
+    };
     let mut tip = recovered.tip;
     let block = match (replayed.block, indexed_block) {
         (Some(block), _) => block,
@@ -479,7 +505,7 @@ fn leaves_of(
     let term = rooms.terms.term(TermKind::Leaf, "", &[what]);
     let mut from = 0;
     loop {
-        let mut budget = crate::index::ReadBudget::unlimited();
+        let mut budget = ReadBudget::new(u32::MAX);
         let page = rooms.index.postings(&term, from..size, 1024, &mut budget)?;
         for index in page.indexes {
             visit(index, rooms.reader.leaf(index)?)?;
