@@ -67,7 +67,8 @@ pub fn stored_prior(event: &PendingEvent, index: u64, stored: StoredLeaf) -> Opt
     let entry: Entry<'_> = decode_object(Kind::Entry, &stored.bytes).ok()?;
     let found: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
     let offered: Statement<'_> = decode_object(Kind::Statement, &event.statement).ok()?;
-    let identity = |one: &Statement<'_>| (one.event_id, one.source.to_owned(), one.tenant.to_owned());
+    let identity =
+        |one: &Statement<'_>| (one.event_id, one.source.to_owned(), one.tenant.to_owned());
     if identity(&found) != identity(&offered) {
         return None;
     }
@@ -117,12 +118,8 @@ fn same_records(event: &PendingEvent, prior: &Prior, vault: &Vault) -> bool {
                 if sealed.erased || vault.is_erased(&sealed.slot) {
                     return true;
                 }
-                let opened = vault.open_sealed(
-                    &sealed.slot,
-                    sealed.n,
-                    &statement_hash,
-                    &sealed.sealed,
-                );
+                let opened =
+                    vault.open_sealed(&sealed.slot, sealed.n, &statement_hash, &sealed.sealed);
                 let offered = event.records.get(usize::from(sealed.n));
                 matches!((opened, offered), (Ok(stored), Some(offered)) if same(&stored, offered))
             })

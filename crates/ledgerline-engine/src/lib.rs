@@ -20,6 +20,7 @@ pub mod journal;
 pub mod keys;
 pub mod opening;
 pub mod overlay;
+pub mod planner;
 pub mod publisher;
 pub mod refusals;
 pub mod registry;

@@ -325,8 +325,9 @@ pub fn read_genesis(disk: &dyn Disk) -> Result<(SegmentHeader, Vec<u8>), OpenErr
     let file = disk.open(&segment_path(0), OpenMode::Read)?;
     let mut bytes = vec![0; crate::journal::format::HEADER_BYTES];
     file.read_exact_at(&mut bytes, 0)?;
-    let header = SegmentHeader::decode(&bytes)
-        .ok_or(OpenError::Genesis("the header of segment 0 does not hold; run `ledgerline verify`"))?;
+    let header = SegmentHeader::decode(&bytes).ok_or(OpenError::Genesis(
+        "the header of segment 0 does not hold; run `ledgerline verify`",
+    ))?;
     let mut scan = SegmentScan::new(file.as_ref(), &header)?;
     if let Scanned::Batch(batch) = scan.next_batch()? {
         if let Some((_, leaf)) = batch.leaves().next() {
@@ -443,9 +444,8 @@ impl Parts<'_> {
             .map_err(|error| std::io::Error::other(error.to_string()))?;
         let published_note = signer.sign(block_size, block_root).map_err(PublishError::from)?;
         let latest = signer.sign(size, root).map_err(PublishError::from)?;
-        let text = |note: Vec<u8>| -> Arc<str> {
-            String::from_utf8(note).expect("notes are text").into()
-        };
+        let text =
+            |note: Vec<u8>| -> Arc<str> { String::from_utf8(note).expect("notes are text").into() };
         let note = latest.note.to_bytes();
         head.write(&note)?;
         let shared = Arc::new(Rooms::new(

@@ -302,7 +302,13 @@ pub type SecretLookup<'s> = &'s dyn Fn(&str) -> Option<Vec<u8>>;
 
 impl Registry {
     /// Takes a KEY_ADDED leaf at `index`. A key id is never reused: a second one is ignored.
-    pub fn add(&self, added: &KeyAdded<'_>, index: u64, deployment: &str, secret: SecretLookup<'_>) {
+    pub fn add(
+        &self,
+        added: &KeyAdded<'_>,
+        index: u64,
+        deployment: &str,
+        secret: SecretLookup<'_>,
+    ) {
         let key = key_from(added, index, deployment, secret);
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.entry(Arc::clone(&key.key_id)).or_insert_with(|| Arc::new(key));
@@ -378,12 +384,7 @@ fn split_api_key(text: &str) -> Option<(&str, Vec<u8>)> {
     Some((key_id, URL_SAFE_NO_PAD.decode(secret.strip_prefix('_')?).ok()?))
 }
 
-fn key_from(
-    added: &KeyAdded<'_>,
-    index: u64,
-    deployment: &str,
-    secret: SecretLookup<'_>,
-) -> Key {
+fn key_from(added: &KeyAdded<'_>, index: u64, deployment: &str, secret: SecretLookup<'_>) -> Key {
     let statement_key = match Alg::from_number(added.alg) {
         Some(Alg::HmacSha256) => secret(added.key_id)
             .filter(|secret| Some(secret_hash(secret)) == added.secret_hash)

@@ -214,7 +214,7 @@ impl Sequencer {
         (self.draft.leaves.len(), self.draft_bytes)
     }
 
-    /// Gives a submission's events their places, at a wall time.
+    /// Gives a submission's events their places, at a wall time. `refused` is told of every refusal.
     ///
     /// # Errors
     /// [`PlanError`]: the sequencer must not be used any more.
@@ -223,10 +223,16 @@ impl Sequencer {
         accepted: Accepted,
         reply: Reply,
         wall_nanos: i64,
+        refused: &mut dyn FnMut(&EventAnswer, &EventError),
     ) -> Result<(), PlanError> {
-        let Accepted { lone, units, mut answers } = accepted;
+        let Accepted { lone, units, mut answers, .. } = accepted;
         for unit in units {
             let unit_answers = self.plan_unit(unit.events, wall_nanos)?;
+            for answer in &unit_answers {
+                if let Some(error) = &answer.error {
+                    refused(answer, error);
+                }
+            }
             for (position, answer) in unit.positions.into_iter().zip(unit_answers) {
                 answers[position] = Some(answer);
             }
@@ -236,6 +242,17 @@ impl Sequencer {
         let answer = SubmitAnswer { lone, events, checkpoint: None, stopped: None };
         self.draft.replies.push(WaitingReply { reply, answer });
         Ok(())
+    }
+
+    /// Adds somebody who waits for the batch being planned.
+    pub fn wait(&mut self, waiting: WaitingReply) {
+        self.draft.replies.push(waiting);
+    }
+
+    /// Height of the next block.
+    #[must_use]
+    pub fn block_height(&self) -> u64 {
+        self.block.height
     }
 
     /// Plans one event of the ledger's own.
@@ -267,9 +284,8 @@ impl Sequencer {
         if known < events.len() {
             let detail = "some parts of the act are recorded already and some are new".to_owned();
             let error = EventError::new("act_mismatch", detail);
-            let refuse = |event: &PendingEvent| {
-                EventAnswer::refused(Some(event.event_id), error.clone())
-            };
+            let refuse =
+                |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
             return Ok(events.iter().map(refuse).collect());
         }
         let pairs = events.iter().zip(priors.into_iter().flatten());
@@ -322,7 +338,8 @@ impl Sequencer {
         }
         let detail = "this producer key was retired".to_owned();
         let error = EventError::new("retired_key", detail);
-        let refuse = |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
+        let refuse =
+            |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
         Some(events.iter().map(refuse).collect())
     }
 

@@ -11,7 +11,9 @@ use ledgerline_proof::submission::{MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, Submis
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
 
 use super::json::JsonEvent;
-use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis};
+use super::{
+    ActPart, EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis,
+};
 use crate::entropy::random;
 use crate::index::TermKind;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
@@ -164,7 +166,16 @@ impl Intake {
         }
         check_attachments(statement, &attachments)?;
         let (handles, sealed) = self.seal(statement, bytes, &records)?;
-        self.finish(statement, bytes, signature, Some(caller), handles, sealed, records, attachments)
+        self.finish(
+            statement,
+            bytes,
+            signature,
+            Some(caller),
+            handles,
+            sealed,
+            records,
+            attachments,
+        )
     }
 
     /// The last step, shared with the ledger's own statements.
@@ -203,6 +214,22 @@ impl Intake {
             records,
             attachments,
         })
+    }
+
+    /// One of the ledger's own statements, which needs no judging.
+    ///
+    /// # Panics
+    /// When the statement has no chain: the ledger's own always have.
+    #[must_use]
+    pub fn own(
+        &self,
+        statement: &Statement<'_>,
+        bytes: &[u8],
+        handles: Vec<Handle>,
+    ) -> PendingEvent {
+        let (sealed, records, attachments) = (Vec::new(), Vec::new(), Vec::new());
+        self.finish(statement, bytes, None, None, handles, sealed, records, attachments)
+            .expect("the ledger's own statements have a chain")
     }
 
     /// The term of an event's identity.
@@ -288,9 +315,8 @@ impl Intake {
         let mut add = |kind, id| {
             let handle = Handle { role, kind, id };
             let person = kind == HandleKind::Person;
-            let known = |one: &Handle| {
-                *one == handle || (person && one.kind == kind && one.id == id)
-            };
+            let known =
+                |one: &Handle| *one == handle || (person && one.kind == kind && one.id == id);
             if !handles.iter().any(known) {
                 handles.push(handle);
             }
@@ -345,8 +371,10 @@ fn check_attachments(
         return Err(EventError::new("too_many_items", detail));
     }
     let snapshot = statement.policy_change.as_ref().and_then(|change| change.snapshot);
-    let named: Vec<Hash> =
-        snapshot.into_iter().chain(statement.policies.iter().filter_map(|one| one.digest)).collect();
+    let named: Vec<Hash> = snapshot
+        .into_iter()
+        .chain(statement.policies.iter().filter_map(|one| one.digest))
+        .collect();
     for attachment in attachments {
         if attachment.data.len() > MAX_ATTACHMENT_BYTES || attachment.media_type.len() > 256 {
             let detail = "an attachment has at most 1 MiB and a media type of 256 bytes".into();

@@ -24,8 +24,8 @@ use crate::index::Term;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::Key;
 
-pub use build::chain_slot_id;
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
+pub use build::chain_slot_id;
 
 /// Why an event was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
