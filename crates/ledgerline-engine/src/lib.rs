@@ -9,11 +9,13 @@
 //! them to threads, the simulator calls the same steps.
 
 pub mod clock;
+pub mod counters;
 pub mod disk;
 pub mod duplicates;
 pub mod entropy;
 pub mod erasure;
 pub mod head_store;
+pub mod inbox;
 pub mod index;
 pub mod intake;
 pub mod journal;
@@ -29,3 +31,4 @@ pub mod sequencer;
 pub mod simulation;
 pub mod tree_store;
 pub mod vault;
+pub mod view;
