@@ -20,6 +20,7 @@ pub mod index;
 pub mod intake;
 pub mod journal;
 pub mod keys;
+pub mod node;
 pub mod opening;
 pub mod overlay;
 pub mod planner;

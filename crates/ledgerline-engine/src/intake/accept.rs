@@ -75,6 +75,20 @@ pub enum SubmitError {
     },
 }
 
+impl SubmitError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "body_too_large",
+            Self::Malformed { code, .. } => code,
+            Self::Forbidden => "forbidden",
+            Self::Busy { .. } => "busy",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
+}
+
 /// Events that stand or fall together: the parts of an act, or one event.
 #[derive(Debug)]
 pub struct Unit {
