@@ -51,6 +51,9 @@ impl Roles {
     /// May manage keys.
     pub const ADMIN: Self = Self(1 << 7);
 
+    /// Every role.
+    pub const ALL: Self = Self(0xff);
+
     const NAMES: [(Self, &'static str); 8] = [
         (Self::PRODUCER, "producer"),
         (Self::READER, "reader"),
@@ -214,7 +217,6 @@ const fn is_reserved(event_type: EventType) -> bool {
             | EventType::Erased
             | EventType::Disclosed
             | EventType::Exported
-            | EventType::AdminAct
             | EventType::Hold
             | EventType::FindingRaised
             | EventType::FindingClosed
@@ -303,7 +305,13 @@ pub type SecretLookup<'s> = &'s dyn Fn(&str) -> Option<Vec<u8>>;
 
 impl Registry {
     /// Takes a KEY_ADDED leaf at `index`. A key id is never reused: a second one is ignored.
-    pub fn add(&self, added: &KeyAdded<'_>, index: u64, deployment: &str, secret: SecretLookup<'_>) {
+    pub fn add(
+        &self,
+        added: &KeyAdded<'_>,
+        index: u64,
+        deployment: &str,
+        secret: SecretLookup<'_>,
+    ) {
         let key = key_from(added, index, deployment, secret);
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.entry(Arc::clone(&key.key_id)).or_insert_with(|| Arc::new(key));
@@ -379,12 +387,7 @@ fn split_api_key(text: &str) -> Option<(&str, Vec<u8>)> {
     Some((key_id, URL_SAFE_NO_PAD.decode(secret.strip_prefix('_')?).ok()?))
 }
 
-fn key_from(
-    added: &KeyAdded<'_>,
-    index: u64,
-    deployment: &str,
-    secret: SecretLookup<'_>,
-) -> Key {
+fn key_from(added: &KeyAdded<'_>, index: u64, deployment: &str, secret: SecretLookup<'_>) -> Key {
     let statement_key = match Alg::from_number(added.alg) {
         Some(Alg::HmacSha256) => secret(added.key_id)
             .filter(|secret| Some(secret_hash(secret)) == added.secret_hash)

@@ -47,6 +47,8 @@ pub mod domain {
     pub const SECRET: &[u8] = b"ledgerline/secret/v1\0";
     /// Associated data of a sealed personal record.
     pub const SEALED: &[u8] = b"ledgerline/sealed/v1\0";
+    /// Associated data of keys wrapped in the vault, and names of its files.
+    pub const VAULT: &[u8] = b"ledgerline/vault/v1\0";
     /// Vault map keys (handles).
     pub const HANDLE: &[u8] = b"ledgerline/handle/v1\0";
     /// MAC of a journal commit frame.
@@ -57,7 +59,7 @@ pub mod domain {
     pub const FINDING: &[u8] = b"ledgerline/finding/v1\0";
 
     /// The whole table: purpose and domain, for documents and tests.
-    pub const ALL: [(&str, &[u8]); 12] = [
+    pub const ALL: [(&str, &[u8]); 13] = [
         ("event-id", EVENT_ID),
         ("personal", PERSONAL),
         ("statement", STATEMENT),
@@ -66,6 +68,7 @@ pub mod domain {
         ("jti", JTI),
         ("secret", SECRET),
         ("sealed", SEALED),
+        ("vault", VAULT),
         ("handle", HANDLE),
         ("commit", COMMIT),
         ("refused", REFUSED),

@@ -16,6 +16,7 @@ pub mod cosignature;
 pub mod entry;
 pub mod hash;
 pub mod hlc;
+pub mod lifecycle;
 pub mod note;
 pub mod personal;
 pub mod schema;

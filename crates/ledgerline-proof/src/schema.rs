@@ -5,14 +5,24 @@
 //! fingerprint = CRC-64-AVRO of the schema's parsing canonical form, 8 bytes little-endian
 //! ```
 //!
-//! Promises: a fingerprint means one schema text and no other. The texts of version 1 are part of this
-//! crate and pinned by SHA-256 as well; later ones enter through proven SCHEMA records
-//!. A CRC is no proof of anything, so a schema that somebody brings loose is
-//! never used.
+//! Promises: a fingerprint means one schema text and no other. The texts of version 1 are part of
+//! this crate and pinned by SHA-256 as well; later ones enter through proven SCHEMA records
+//! ([`SchemaSet::announce`]). A CRC is no proof of anything, so a schema that somebody brings loose
+//! is never used.
 //!
 //! Assumes: whoever announces a schema has checked that its SCHEMA record is in the ledger.
 //!
 //! Refuses: objects without the marker, with an unknown fingerprint or with another kind's.
+
+mod canonical;
+mod model;
+mod resolve;
+mod set;
+
+pub use canonical::{canonical_form, fingerprint};
+pub use model::{MAX_SCHEMA_BYTES, Schema, SchemaError};
+pub use resolve::resolve;
+pub use set::{Announced, SchemaSet};
 
 use crate::block::Block;
 use crate::control::Control;
@@ -52,8 +62,8 @@ struct Pin {
     sha256: Hash,
 }
 
-/// In the order of [`Kind::ALL`]. The figures stand here and not only in a computation, so that an edit of
-/// a published schema text cannot go unnoticed.
+/// In the order of [`Kind::ALL`]. The figures stand here and not only in a computation, so that an
+/// edit of a published schema text cannot go unnoticed.
 static PINS: [Pin; 7] = [
     Pin {
         name: "dev.ledgerline.Statement",
@@ -194,7 +204,8 @@ pub(crate) fn unknown(fingerprint: [u8; 8]) -> DecodeError {
     DecodeError::UnknownSchema(u64::from_le_bytes(fingerprint))
 }
 
-/// The kind an object says it is, by its pinned fingerprint. `None` for other versions and other bytes.
+/// The kind an object says it is, by its pinned fingerprint. `None` for other versions and other
+/// bytes.
 #[must_use]
 pub fn kind_of(bytes: &[u8]) -> Option<Kind> {
     split_object(bytes).ok().and_then(|(fingerprint, _)| Kind::from_fingerprint(fingerprint))
@@ -218,8 +229,8 @@ pub fn encode_object<'a, T: Wire<'a>>(kind: Kind, value: &T) -> Vec<u8> {
 /// Reads an object of exactly this kind and the pinned version.
 ///
 /// # Errors
-/// `UnknownSchema` for any other marker or fingerprint; any other [`DecodeError`] for a bad body. Offsets
-/// in errors count from the first byte of the object.
+/// `UnknownSchema` for any other marker or fingerprint; any other [`DecodeError`] for a bad body.
+/// Offsets in errors count from the first byte of the object.
 pub fn decode_object<'a, T: Wire<'a>>(kind: Kind, bytes: &'a [u8]) -> Result<T, DecodeError> {
     let (fingerprint, body) = split_object(bytes)?;
     if fingerprint != kind.fingerprint() {

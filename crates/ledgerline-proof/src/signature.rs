@@ -1,15 +1,18 @@
 //! Producer signatures over statements.
 //!
 //! ```text
-//! signed bytes = "ledgerline/statement/v1\0" ‖ u8 alg ‖ lp(deployment) ‖ lp(key_id) ‖ statement bytes
+//! signed bytes = "ledgerline/statement/v1\0" ‖ u8 alg ‖ lp(deployment) ‖ lp(key_id)
+//!                ‖ statement bytes
 //! alg 1 = HMAC-SHA256 (RFC 2104), 2 = Ed25519 judged by ZIP 215
 //! ```
 //!
-//! The deployment is signed, so a statement made for one deployment is refused by another. Ed25519 is
-//! judged by ZIP 215 (cofactored, non-canonical points allowed) because only that rule gives the same
-//! verdict one by one and in a batch; a ledger whose verdict depends on how it was checked is worthless.
+//! The deployment is signed, so a statement made for one deployment is refused by another. Ed25519
+//! is judged by ZIP 215 (cofactored, non-canonical points allowed) because only that rule gives the
+//! same verdict one by one and in a batch; a ledger whose verdict depends on how it was checked is
+//! worthless.
 //!
-//! An HMAC convinces only whoever holds the key. [`Alg::convinces_third_parties`] says so to reports.
+//! An HMAC convinces only whoever holds the key. [`Alg::convinces_third_parties`] says so to
+//! reports.
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 

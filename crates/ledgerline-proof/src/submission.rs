@@ -5,8 +5,9 @@
 //! batch body = (u32 big-endian length ‖ submission)*         application/vnd.ledgerline.batch
 //! ```
 //!
-//! Promises: [`Batch`] yields each submission of a body in order, with its offset, or the first thing
-//! wrong with the framing. A frame whose record is malformed does not lose the frames behind it.
+//! Promises: [`Batch`] yields each submission of a body in order, with its offset, or the first
+//! thing wrong with the framing. A frame whose record is malformed does not lose the frames behind
+//! it.
 //!
 //! Assumes: the caller bounded the body. Nothing is allocated from a length that was only claimed.
 //!
@@ -46,7 +47,8 @@ wire_record! {
     pub struct Submission<'a> {
         /// The statement, single-object encoded, as signed.
         pub statement: &'a [u8],
-        /// The personal records, single-object encoded, in the order of the statement's commitments.
+        /// The personal records, single-object encoded, in the order of the statement's
+        /// commitments.
         pub personal: Vec<&'a [u8]>,
         /// The producer's signature over the statement.
         pub signature: Option<Signature<'a>>,
@@ -147,7 +149,8 @@ impl<'a> Submission<'a> {
 /// Appends one frame of a batch body.
 ///
 /// # Errors
-/// `FrameLength` when the submission is empty or too long to be read back; nothing is appended then.
+/// `FrameLength` when the submission is empty or too long to be read back; nothing is appended
+/// then.
 pub fn put_frame(out: &mut Vec<u8>, submission: &[u8]) -> Result<(), SubmissionError> {
     let length = u32::try_from(submission.len()).unwrap_or(u32::MAX);
     if submission.is_empty() || submission.len() > MAX_SUBMISSION_BYTES {
@@ -158,9 +161,9 @@ pub fn put_frame(out: &mut Vec<u8>, submission: &[u8]) -> Result<(), SubmissionE
     Ok(())
 }
 
-/// The frames of a batch body, in order. Yields the bytes of each submission, still encoded, so that one
-/// malformed record does not lose the others. After an error the iterator ends: behind a broken frame
-/// nothing can be found again.
+/// The frames of a batch body, in order. Yields the bytes of each submission, still encoded, so
+/// that one malformed record does not lose the others. After an error the iterator ends: behind a
+/// broken frame nothing can be found again.
 #[derive(Debug, Clone)]
 pub struct Batch<'a> {
     body: &'a [u8],

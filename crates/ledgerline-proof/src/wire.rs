@@ -1,12 +1,12 @@
 //! The one canonical Avro binary encoding, read and written without copying.
 //!
-//! Promises: every value has exactly one encoding here, and `take` refuses every other encoding of it
-//! (overlong varints, array blocks that are split or sized, bad UTF-8, bytes left over). So
+//! Promises: every value has exactly one encoding here, and `take` refuses every other encoding of
+//! it (overlong varints, array blocks that are split or sized, bad UTF-8, bytes left over). So
 //! `encode(decode(bytes)) == bytes` for every input that decodes, which is what lets a signature or
 //! a leaf hash over the bytes stand for the value.
 //!
-//! Assumes: the caller knows the schema. A record is its fields in schema order; which record it is,
-//! the fingerprint in front of it tells (see [`crate::schema`]).
+//! Assumes: the caller knows the schema. A record is its fields in schema order; which record it
+//! is, the fingerprint in front of it tells (see [`crate::schema`]).
 //!
 //! Refuses: Avro maps and floats (never used), negative array block counts, unknown enum positions.
 //!
@@ -21,9 +21,10 @@
 //! boolean     0x00 or 0x01
 //! ```
 //!
-//! Why not an Avro crate: a lenient decoder cannot tell two encodings of one value apart, and decoding a
-//! statement costs several times the hashing of it. `docs/decisions/0002-own-avro-reader.md` has the
-//! figures; the crate `apache-avro` is the oracle in the tests.
+//! Why not an Avro crate: a lenient decoder cannot tell two encodings of one value apart, and
+//! decoding a statement costs several times the hashing of it.
+//! `docs/decisions/0002-own-avro-reader.md` has the figures; the crate `apache-avro` is the oracle
+//! in the tests.
 
 use thiserror::Error;
 

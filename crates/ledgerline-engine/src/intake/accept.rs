@@ -75,6 +75,20 @@ pub enum SubmitError {
     },
 }
 
+impl SubmitError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "body_too_large",
+            Self::Malformed { code, .. } => code,
+            Self::Forbidden => "forbidden",
+            Self::Busy { .. } => "busy",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
+}
+
 /// Events that stand or fall together: the parts of an act, or one event.
 #[derive(Debug)]
 pub struct Unit {
@@ -87,6 +101,8 @@ pub struct Unit {
 /// A body taken apart: the units to record, and the answers already known.
 #[derive(Debug)]
 pub struct Accepted {
+    /// The credential that submitted it.
+    pub credential: Arc<str>,
     /// Whether it was a single JSON event.
     pub lone: bool,
     /// What waits for the sequencer.
@@ -196,7 +212,7 @@ impl Intake {
             .map_err(|_| malformed("not_utf8", "the body is not UTF-8".into()))?;
         if text.trim_start().starts_with('{') {
             let built = vec![self.build_json_text(caller, text)];
-            return self.group(true, built);
+            return self.group(caller, true, built);
         }
         let events: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
@@ -205,7 +221,7 @@ impl Intake {
         })?;
         self.check_count(events.len())?;
         let built = events.iter().map(|event| self.build_json_text(caller, event.get()));
-        self.group(false, built.collect())
+        self.group(caller, false, built.collect())
     }
 
     fn accept_ndjson(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
@@ -218,7 +234,7 @@ impl Intake {
             Ok(text) => self.build_json_text(caller, text),
             Err(_) => Err((None, EventError::new("not_utf8", "the line is not UTF-8".into()))),
         });
-        self.group(false, built.collect())
+        self.group(caller, false, built.collect())
     }
 
     fn accept_avro(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
@@ -231,7 +247,7 @@ impl Intake {
                 Err(error) => Err((None, EventError::new(error.code(), error.to_string()))),
             });
         }
-        self.group(false, built)
+        self.group(caller, false, built)
     }
 
     fn check_count(&self, count: usize) -> Result<(), SubmitError> {
@@ -255,8 +271,8 @@ impl Intake {
 
     fn build_json_submission(&self, caller: &Caller, text: &str) -> Built {
         let bad = |what: &str| (None, EventError::new("bad_json", what.to_owned()));
-        let json: JsonSubmission =
-            serde_json::from_str(text).map_err(|_| bad("the signed submission's fields are off"))?;
+        let json: JsonSubmission = serde_json::from_str(text)
+            .map_err(|_| bad("the signed submission's fields are off"))?;
         let decode = |text: &str| {
             STANDARD.decode(text).map_err(|_| bad("a value of the submission is not base64"))
         };
@@ -274,7 +290,8 @@ impl Intake {
         };
         let mut data = Vec::with_capacity(json.attachments.len());
         for one in &json.attachments {
-            let digest = one.digest.strip_prefix("sha256:").and_then(|hex| Hash::from_hex(hex).ok());
+            let digest =
+                one.digest.strip_prefix("sha256:").and_then(|hex| Hash::from_hex(hex).ok());
             let digest = digest.ok_or_else(|| bad("an attachment's digest is not sha256:<hex>"))?;
             data.push((digest, one.media_type.as_str(), decode(&one.data)?));
         }
@@ -323,7 +340,12 @@ impl Intake {
     }
 
     /// Groups the parts of acts and refuses acts that are not whole.
-    fn group(&self, lone: bool, built: Vec<Built>) -> Result<Accepted, SubmitError> {
+    fn group(
+        &self,
+        caller: &Caller,
+        lone: bool,
+        built: Vec<Built>,
+    ) -> Result<Accepted, SubmitError> {
         if built.is_empty() {
             return Err(malformed("empty", "the body holds no event".into()));
         }
@@ -336,7 +358,7 @@ impl Intake {
                     answers.push(Some(EventAnswer::refused(event_id, error)));
                     continue;
                 }
-                Ok(event) => match act_of(&event) {
+                Ok(event) => match event.act.clone() {
                     None => units.push(Unit { positions: vec![position], events: vec![event] }),
                     Some(part) => {
                         acts.entry(part.id.clone()).or_default().push((position, part, event));
@@ -348,9 +370,9 @@ impl Intake {
         for (_, mut parts) in acts {
             parts.sort_by_key(|(position, part, _)| (part.part, *position));
             let whole = parts.len() == usize::try_from(parts[0].1.parts).unwrap_or(0)
-                && (0..).zip(&parts).all(|(n, (_, part, _))| {
-                    part.part == n && part.parts == parts[0].1.parts
-                });
+                && (0..)
+                    .zip(&parts)
+                    .all(|(n, (_, part, _))| part.part == n && part.parts == parts[0].1.parts);
             if whole {
                 let positions = parts.iter().map(|(position, _, _)| *position).collect();
                 let events = parts.into_iter().map(|(_, _, event)| event).collect();
@@ -364,16 +386,9 @@ impl Intake {
             }
         }
         units.sort_by_key(|unit| unit.positions[0]);
-        Ok(Accepted { lone, units, answers })
+        let credential = Arc::clone(caller.key_id());
+        Ok(Accepted { credential, lone, units, answers })
     }
-}
-
-/// The act an event is a part of.
-fn act_of(event: &PendingEvent) -> Option<ActPart> {
-    use ledgerline_proof::schema::{Kind, decode_object};
-    use ledgerline_proof::statement::Statement;
-    let statement: Statement<'_> = decode_object(Kind::Statement, &event.statement).ok()?;
-    statement.act.as_ref().map(ActPart::from)
 }
 
 fn malformed(code: &'static str, detail: String) -> SubmitError {

@@ -11,7 +11,9 @@ use ledgerline_proof::submission::{MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, Submis
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
 
 use super::json::JsonEvent;
-use super::{EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis};
+use super::{
+    ActPart, EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis,
+};
 use crate::entropy::random;
 use crate::index::TermKind;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
@@ -164,7 +166,16 @@ impl Intake {
         }
         check_attachments(statement, &attachments)?;
         let (handles, sealed) = self.seal(statement, bytes, &records)?;
-        self.finish(statement, bytes, signature, Some(caller), handles, sealed, records, attachments)
+        self.finish(
+            statement,
+            bytes,
+            signature,
+            Some(caller),
+            handles,
+            sealed,
+            records,
+            attachments,
+        )
     }
 
     /// The last step, shared with the ledger's own statements.
@@ -196,12 +207,29 @@ impl Intake {
             chain_start: chain.start(&self.genesis),
             occurred_at: statement.occurred_at,
             blind: blind.then(|| random(self.entropy.as_ref())),
+            act: statement.act.as_ref().map(ActPart::from),
             erases: None,
             handles,
             sealed,
             records,
             attachments,
         })
+    }
+
+    /// One of the ledger's own statements, which needs no judging.
+    ///
+    /// # Panics
+    /// When the statement has no chain: the ledger's own always have.
+    #[must_use]
+    pub fn own(
+        &self,
+        statement: &Statement<'_>,
+        bytes: &[u8],
+        handles: Vec<Handle>,
+    ) -> PendingEvent {
+        let (sealed, records, attachments) = (Vec::new(), Vec::new(), Vec::new());
+        self.finish(statement, bytes, None, None, handles, sealed, records, attachments)
+            .expect("the ledger's own statements have a chain")
     }
 
     /// The term of an event's identity.
@@ -269,13 +297,7 @@ impl Intake {
         for record in records {
             slots.push(match record.user_id.or(subject) {
                 Some(user) => person(user)?,
-                None => {
-                    let target = &statement.target;
-                    let kind = [target.kind.position()];
-                    let parts: [&[u8]; 5] =
-                        [tenant.as_bytes(), &[0], &kind, &[0], target.id.as_bytes()];
-                    self.vault.chain_slot(&parts.concat())?
-                }
+                None => self.vault.chain_slot(&chain_slot_id(statement))?,
             });
         }
         Ok(slots)
@@ -293,9 +315,8 @@ impl Intake {
         let mut add = |kind, id| {
             let handle = Handle { role, kind, id };
             let person = kind == HandleKind::Person;
-            let known = |one: &Handle| {
-                *one == handle || (person && one.kind == kind && one.id == id)
-            };
+            let known =
+                |one: &Handle| *one == handle || (person && one.kind == kind && one.id == id);
             if !handles.iter().any(known) {
                 handles.push(handle);
             }
@@ -314,6 +335,15 @@ impl Intake {
             }
         }
     }
+}
+
+/// What names the slot of a chain whose person is not known.
+#[must_use]
+pub fn chain_slot_id(statement: &Statement<'_>) -> Vec<u8> {
+    let kind = [statement.target.kind.position()];
+    let parts: [&[u8]; 4] =
+        [statement.tenant.as_bytes(), &[0], &kind, statement.target.id.as_bytes()];
+    parts.concat()
 }
 
 /// The network an address lies in: /24 for IPv4, /64 for IPv6.
@@ -341,8 +371,10 @@ fn check_attachments(
         return Err(EventError::new("too_many_items", detail));
     }
     let snapshot = statement.policy_change.as_ref().and_then(|change| change.snapshot);
-    let named: Vec<Hash> =
-        snapshot.into_iter().chain(statement.policies.iter().filter_map(|one| one.digest)).collect();
+    let named: Vec<Hash> = snapshot
+        .into_iter()
+        .chain(statement.policies.iter().filter_map(|one| one.digest))
+        .collect();
     for attachment in attachments {
         if attachment.data.len() > MAX_ATTACHMENT_BYTES || attachment.media_type.len() > 256 {
             let detail = "an attachment has at most 1 MiB and a media type of 256 bytes".into();

@@ -184,11 +184,8 @@ impl JsonEvent<'_> {
         let target = self.target()?;
         let mut statement = Statement::new([0; 16], source, target, event_type, occurred_at);
         statement.tenant = tenant;
-        statement.act = self.act.as_ref().map(|act| Act {
-            id: &act.id,
-            part: act.part,
-            parts: act.parts,
-        });
+        statement.act =
+            self.act.as_ref().map(|act| Act { id: &act.id, part: act.part, parts: act.parts });
         statement.native_id = self.native_id.as_deref();
         statement.event_id = self.event_id(&statement)?;
         self.fill_circumstance(&mut statement)?;

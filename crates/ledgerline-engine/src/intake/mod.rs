@@ -25,6 +25,7 @@ use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::Key;
 
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
+pub use build::chain_slot_id;
 
 /// Why an event was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +174,8 @@ pub struct PendingEvent {
     pub occurred_at: Hlc,
     /// Present iff there is neither signature nor personal commitment.
     pub blind: Option<[u8; 16]>,
+    /// The act it is a part of.
+    pub act: Option<ActPart>,
     /// Set on an ERASED event: the handle whose key is destroyed once this is durable.
     pub erases: Option<[u8; 16]>,
 }

@@ -10,8 +10,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Prefixes that issuers put before secrets so that scanners can find them.
 const MARKED: [&str; 14] = [
-    "ory_at_", "ory_rt_", "ory_ac_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_",
-    "glpat-", "xoxb-", "xoxp-", "hvs.", "llk_",
+    "ory_at_",
+    "ory_rt_",
+    "ory_ac_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "hvs.",
+    "llk_",
 ];
 
 /// Whether `text` holds something that is recognisably a bearer value.
@@ -37,10 +49,7 @@ pub fn bytes_hold_secret(bytes: &[u8]) -> bool {
         rest.starts_with(b"eyJ") || MARKED.iter().any(|mark| rest.starts_with(mark.as_bytes()))
     };
     bytes.windows(2).enumerate().any(|(at, pair)| {
-        let begins = matches!(
-            pair,
-            b"ey" | b"or" | b"gh" | b"gi" | b"gl" | b"xo" | b"hv" | b"ll"
-        );
+        let begins = matches!(pair, b"ey" | b"or" | b"gh" | b"gi" | b"gl" | b"xo" | b"hv" | b"ll");
         begins && marked(at) && holds_secret(&ascii_run(&bytes[at..]))
     })
 }

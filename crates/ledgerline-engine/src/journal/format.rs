@@ -335,6 +335,12 @@ pub struct SealedRecord {
 }
 
 impl SealedRecord {
+    /// What the entry's `sealed_digests` says: SHA-256 of nonce and ciphertext.
+    #[must_use]
+    pub fn digest(&self) -> Hash {
+        ledgerline_proof::hash::sha256(&self.sealed)
+    }
+
     /// The bytes in front of nonce and ciphertext.
     #[must_use]
     pub fn prefix(&self, index: u64) -> [u8; SEALED_PREFIX_BYTES] {

@@ -288,19 +288,23 @@ pub struct Attachment {
 }
 
 macro_rules! symbols {
-    ($(#[$doc:meta])* $name:ident { $($symbol:ident),+ $(,)? }) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$mark:meta])* $symbol:ident),+ $(,)? }
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
         #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
         #[allow(missing_docs, reason = "the symbols are the statement's; DESIGN 4.1")]
-        pub enum $name { $($symbol),+ }
+        pub enum $name { $($(#[$mark])* $symbol),+ }
     };
 }
 
 symbols! {
     /// What a token, session, grant or policy went through.
+    #[derive(Default)]
     EventType {
-        Issued, Activated, Used, ResourceAccessed, Refreshed, Rotated, Revoked, PolicyChanged,
+        Issued, Activated, #[default] Used, ResourceAccessed, Refreshed, Rotated, Revoked, PolicyChanged,
         AdminAct,
     }
 }
@@ -342,10 +346,4 @@ symbols! {
 symbols! {
     /// Whose personal record it is.
     Role { Subject, Actor, Initiator, Owner, Request }
-}
-
-impl Default for EventType {
-    fn default() -> Self {
-        Self::Used
-    }
 }

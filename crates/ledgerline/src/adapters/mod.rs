@@ -1,8 +1,8 @@
 //! Adapters: foreign logs in, events of the public JSON form out.
 //!
-//! An adapter is a pure, streaming transformation on the client's side. It reads one line at a time,
-//! keeps a bounded memory of what it has read, and writes *acts*: one or several events that must be
-//! recorded together or not at all.
+//! An adapter is a pure, streaming transformation on the client's side. It reads one line at a
+//! time, keeps a bounded memory of what it has read, and writes *acts*: one or several events that
+//! must be recorded together or not at all.
 //!
 //! Promises
 //! - The same file read from its start gives the same events, byte for byte, so that a second

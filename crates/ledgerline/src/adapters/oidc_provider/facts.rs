@@ -25,7 +25,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// `provider/<time>/<request>/<event>/<ordinal>.<nth>`, `nth` being 0 for the line's main event.
+    /// `provider/<time>/<request>/<event>/<ordinal>.<nth>`; `nth` is 0 for the main event.
     pub(super) fn native_id(&self, nth: usize) -> String {
         format!("{}/{}/{}.{nth}", self.act_prefix(), self.event, self.ordinal)
     }
@@ -61,7 +61,7 @@ pub(super) struct TokenFacts {
 }
 
 impl TokenFacts {
-    /// `named_by_jti`: this event's jti is a safe id and not the bearer value (trap 1).
+    /// `named_by_jti`: this event's jti is a safe id and not the bearer value.
     pub(super) fn new(
         naming: &Naming,
         mark: Mark,

@@ -1,7 +1,7 @@
 //! The living tokens of each grant, as far as this log has shown them.
 //!
-//! `grant.revoked` names a grant and never its tokens (trap 2); this book expands it. It is bounded:
-//! what falls out is counted and its tokens get no entry of their own when the grant is revoked. The
+//! `grant.revoked` names a grant and never its tokens; this book expands it. It is bounded: what
+//! falls out is counted, and its tokens get no entry of their own when the grant is revoked. The
 //! revocation of the grant itself is still recorded, and covers them.
 
 use crate::adapters::Millis;

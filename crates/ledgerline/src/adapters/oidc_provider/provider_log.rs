@@ -2,7 +2,8 @@
 //!
 //! Lines of requests interleave, so each request has its own buffer. A buffer is mapped without its
 //! closing line when the log has gone on for [`IDLE_MILLIS`] since its first line, when there are
-//! more than [`OPEN_REQUESTS_MAX`], or at the end. Lines that mean something alone are mapped at once.
+//! more than [`OPEN_REQUESTS_MAX`], or at the end. Lines that mean something alone are mapped at
+//! once.
 
 use super::drafts::{Cause, Draft, Recorder, seal};
 use super::facts::{
@@ -191,7 +192,7 @@ impl ProviderLog {
     }
 
     fn token(&self, mark: Mark, kind: TokenKind, p: Payload) -> Result<TokenFacts, Problem> {
-        // The one place that decides trap 1. `*.issued` is written for JWTs alone, and their jti is
+        // The one place that decides it. `*.issued` is written for JWTs alone, and their jti is
         // no bearer value; all other events show the value itself in the same member.
         let named_by_jti = mark.event.ends_with(".issued") && p.format.as_deref() == Some("jwt");
         TokenFacts::new(&self.naming, mark, kind, named_by_jti, p)
@@ -298,7 +299,7 @@ impl ProviderLog {
         Ok(Some(event))
     }
 
-    /// ISSUED for a new grant; the same grant again is consent given anew (trap 10): REFRESHED.
+    /// ISSUED for a new grant; the same grant again is consent given anew: REFRESHED.
     fn grant_saved(&mut self, line: &Closing) -> Result<JsonEvent, Problem> {
         let payload = &line.payload;
         let grant = payload.jti.as_deref().ok_or(Problem::Missing("jti"))?;

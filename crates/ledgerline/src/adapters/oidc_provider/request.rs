@@ -255,7 +255,7 @@ impl Request<'_> {
 
     /// REVOKED on the session, once for each client whose grant died with it.
     ///
-    /// Grants with `offline_access` outlive the session (trap 5), so a REVOKED that covers all of
+    /// Grants with `offline_access` outlive the session, so a REVOKED that covers all of
     /// its tokens would say what is not true. Returns the place of the first event.
     fn session_end(&mut self, end: &SessionEnd, grants: &[GrantRevocation]) -> usize {
         let place = self.drafts.len();
@@ -344,8 +344,8 @@ impl Request<'_> {
         self.grant_revocation(&revocation, 1, None);
     }
 
-    /// What a closing line means by itself: a refusal with no credential, a revocation of nothing, a
-    /// change of a client.
+    /// What a closing line means by itself: a refusal with no credential, a revocation of nothing,
+    /// a change of a client.
     fn leftovers(&mut self) {
         let Some(closing) = self.closing else { return };
         let payload = &closing.payload;

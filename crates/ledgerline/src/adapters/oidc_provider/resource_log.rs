@@ -16,7 +16,7 @@ use crate::adapters::{Millis, Naming, Problem};
 const UNCERTAINTY_NS: u64 = 5_000_000;
 
 /// Refusals that come after the signature was found good: only these, and what was let in, are
-/// acts of the JWT that the line names (trap 9).
+/// acts of the JWT that the line names. A forged one claims the jti of a real token.
 const AFTER_SIGNATURE: [&str; 6] = [
     "token_expired",
     "inactive",
