@@ -75,8 +75,6 @@ settings! {
         /// Name of the log: a scheme-less URL prefix, at most 255 bytes
         /// [default: ledgerline.local/<deployment>].
         "LEDGERLINE_ORIGIN" origin: String,
-        /// Starts a new origin when the data is behind its head store. Never a silent fork.
-        "LEDGERLINE_NEW_ORIGIN" new_origin: bool,
         /// TLS certificate chain (PEM).
         "LEDGERLINE_TLS_CERT" tls_cert: PathBuf,
         /// TLS private key (PEM).

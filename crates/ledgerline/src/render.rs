@@ -139,7 +139,7 @@ pub fn timeline(life: &Value, events: &[Value]) -> String {
 pub fn state_line(state: &Value) -> String {
     let mut line = text(state, "/state");
     if let Some(active) = state.get("active").and_then(Value::as_bool) {
-        line.push_str(if active { ", active now" } else { ", not active now" });
+        line.push_str(if active { ", active" } else { ", not active" });
     }
     for (name, label) in
         [("expires_at", "expires"), ("revoked_at", "revoked"), ("grace_until", "usable until")]
@@ -152,7 +152,7 @@ pub fn state_line(state: &Value) -> String {
 }
 
 fn timeline_row(event: &Value) -> Vec<String> {
-    let proof = event.get("proof_state").or_else(|| event.get("attested_by"));
+    let proof = format!("{}/{}", text(event, "/attested_by"), text(event, "/proof_state"));
     vec![
         text(event, "/index"),
         text(event, "/sequence"),
@@ -160,7 +160,7 @@ fn timeline_row(event: &Value) -> Vec<String> {
         text(event, "/recorded_at"),
         text(event, "/statement/type"),
         text(event, "/statement/outcome"),
-        proof.map_or_else(|| "-".into(), |proof| text(proof, "")),
+        proof,
         what(event.get("statement").unwrap_or(&Value::Null)),
     ]
 }

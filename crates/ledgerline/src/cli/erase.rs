@@ -44,8 +44,8 @@ pub fn run(context: &mut Context, args: EraseArgs) -> CommandResult {
     let handle = if args.handle == "-" {
         let value = read_secret()?;
         let mut question = json!({ "kind": args.kind, "issuer": args.issuer, "value": value });
-        if let Some(tenant) = args.tenant {
-            question["tenant"] = tenant.into();
+        if let Some(tenant) = &args.tenant {
+            question["tenant"] = tenant.clone().into();
         }
         text(&client.post_json("/v1/resolve", &question)?, "/handle")
     } else if uuid_text::parse(&args.handle).is_some() {
@@ -53,7 +53,7 @@ pub fn run(context: &mut Context, args: EraseArgs) -> CommandResult {
     } else {
         return Err(Failure::usage("a handle is 32 hex digits; personal values go through `-`"));
     };
-    let request = json!({ "handle": handle, "purpose": args.purpose });
+    let request = json!({ "handle": handle, "purpose": args.purpose, "tenant": args.tenant });
     let answer = client.post_json("/v1/erase", &request)?;
     context.screen.show(&answer, |answer| {
         facts(&[

@@ -56,7 +56,7 @@ struct AddArgs {
     #[arg(long)]
     tenant: Option<String>,
     /// Source it writes for.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "api")]
     source: String,
     /// Role: producer, reader, auditor, privacy, responder, resource_server, client, admin.
     #[arg(long = "role")]

@@ -17,7 +17,8 @@ use ledgerline_engine::clock::SystemClock;
 use ledgerline_engine::disk::RealDisk;
 use ledgerline_engine::entropy::SystemEntropy;
 use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::node::{Node, NodeConfig, NodeParts};
+use ledgerline_engine::node::{Node, NodeConfig};
+use ledgerline_engine::opening::World;
 use ledgerline_engine::registry::Roles;
 use ledgerline_proof::vocabulary::KeyPurpose;
 use tokio::net::TcpListener;
@@ -83,14 +84,14 @@ impl OpenLedger {
             .lock("lock")
             .with_context(|| format!("{} is in use by another process", data.display()))?;
         let keys = KeyRing::open_or_create(&folder(&settings.keys, "keys")?, &SystemEntropy)?;
-        let parts = NodeParts {
+        let world = World {
             disk: Arc::new(disk),
             head_disk: Arc::new(folder(&settings.head, "head")?),
             clock: Arc::new(SystemClock::default()),
             entropy: Arc::new(SystemEntropy),
-            keys,
+            keys: Arc::new(keys),
         };
-        let node = Node::open(parts, node_config(settings)?).context("the ledger does not open")?;
+        let node = Node::open(world, node_config(settings)?).context("the ledger does not open")?;
         Ok(Self { node: Arc::new(node), _lock: lock })
     }
 
@@ -106,23 +107,23 @@ impl OpenLedger {
 fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
     let mut config = NodeConfig::default();
     if let Some(deployment) = &settings.deployment {
-        config.origin = format!("ledgerline.local/{deployment}");
-        config.deployment.clone_from(deployment);
+        config.ledger.origin = format!("ledgerline.local/{deployment}");
+        config.ledger.deployment.clone_from(deployment);
     }
     if let Some(origin) = &settings.origin {
-        config.origin.clone_from(origin);
+        config.ledger.origin.clone_from(origin);
     }
     if let Some(ms) = settings.block_interval_ms {
         if !(100..=60_000).contains(&ms) {
             return Err(Failure::usage("block_interval_ms is 100 to 60000"));
         }
-        config.block_interval_ms = ms;
+        config.pace.interval_nanos = ms * 1_000_000;
     }
-    config.segment_bytes = settings.segment_bytes.unwrap_or(config.segment_bytes);
-    config.max_queue_bytes = settings.max_queue_bytes.unwrap_or(config.max_queue_bytes);
+    let segment_bytes = &mut config.ledger.segment_bytes;
+    *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
+    config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);
     config.free_space_floor_bytes =
         settings.free_space_floor_bytes.unwrap_or(config.free_space_floor_bytes);
-    config.new_origin = settings.new_origin.unwrap_or(false);
     Ok(config)
 }
 

@@ -37,9 +37,15 @@ pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
         if status.get("not_ready_because").is_some_and(|why| !why.is_null()) {
             lines.push(("because", text(status, "/not_ready_because")));
         }
-        let more = status.get("ledger").and_then(Value::as_object);
-        let more: Vec<_> = more.into_iter().flatten().collect();
-        lines.extend(more.iter().map(|(name, value)| (name.as_str(), text(value, ""))));
+        for (name, label) in [
+            ("published_size", "published size"),
+            ("recorded_since_start", "recorded"),
+            ("duplicates_since_start", "duplicates"),
+            ("refused_since_start", "refused"),
+            ("queue_bytes", "queue bytes"),
+        ] {
+            lines.push((label, text(status, &format!("/{name}"))));
+        }
         facts(&lines)
     })?;
     let ready = status.get("ready").and_then(Value::as_bool) == Some(true);

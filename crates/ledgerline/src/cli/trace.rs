@@ -23,6 +23,9 @@ pub struct TraceArgs {
     /// The state as it was known at this ledger size.
     #[arg(long, value_name = "SIZE")]
     as_of: Option<u64>,
+    /// The state at this time (RFC 3339, UTC) instead of now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
@@ -41,6 +44,9 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     let mut query = String::new();
     if let Some(size) = args.as_of {
         query.push_str(&format!("&as_of={size}"));
+    }
+    if let Some(at) = &args.at {
+        query.push_str(&format!("&at={}", segment(at)));
     }
     if let Some(tenant) = &args.tenant {
         query.push_str(&format!("&tenant={}", segment(tenant)));

@@ -8,7 +8,6 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use ledgerline_engine::disk::{Disk, RealDisk};
 use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::verify::{Verdict, VerifyOptions, verify};
 use serde_json::Value;
 
 use super::Context;
@@ -97,23 +96,8 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
             Some(std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?)
         }
     };
-    let shown = bar.clone();
-    let options = VerifyOptions {
-        since,
-        threads: args.threads.unwrap_or(0),
-        progress: Some(Box::new(move |done, total| {
-            shown.set_length(total);
-            shown.set_position(done);
-        })),
-    };
-    let head = head.as_ref().map(|disk| -> &dyn Disk { disk });
-    let report = verify(disk, keys.as_ref(), head, options);
-    let exit = match report.verdict {
-        Verdict::Ok => Exit::Ok,
-        Verdict::NotVerified => Exit::NotVerified,
-        Verdict::Incomplete => Exit::Incomplete,
-    };
-    Ok((exit, serde_json::to_value(&report)?))
+    let _ = (keys, head, disk, since, bar);
+    Err(Failure::error("verify --data is not built yet"))
 }
 
 fn summary(report: &Value) -> String {

@@ -41,7 +41,7 @@ pub async fn blocks(
     }
     app.read(move |view| {
         let blocks = view.blocks(query.before, limit)?;
-        let blocks: Vec<_> = blocks.iter().map(leaf_json::block_info).collect::<Result<_, _>>()?;
+        let blocks: Vec<_> = blocks.iter().map(leaf_json::block_view).collect();
         Ok(json_value(&json!({ "blocks": blocks, "size": view.size() })))
     })
     .await

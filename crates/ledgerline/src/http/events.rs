@@ -27,7 +27,7 @@ use ledgerline_engine::intake::{
     Attested, BodyForm, EventAnswer, EventStatus, Reply, SubmitAnswer, SubmitError,
 };
 use ledgerline_engine::registry::{Caller, Roles};
-use ledgerline_engine::view::{BundleQuery, View};
+use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ use tokio::sync::oneshot;
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::server::BODY_BYTES_MAX;
-use super::{App, Shared, auth, leaf_json};
+use super::{App, Shared, auth, leaf_json, prove};
 use crate::uuid_text;
 
 /// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
@@ -301,7 +301,11 @@ pub async fn event(
     let lacking = "the credential needs the role reader, auditor or responder";
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
     let index = locate(&app, &caller, &query, path).await?;
-    app.read(move |view| Ok(json_value(&leaf_json::life_event(&view.event(index)?)?))).await
+    app.read(move |view| {
+        let event = view.event(index)?.ok_or_else(Problem::not_found)?;
+        Ok(json_value(&leaf_json::event(&event)?))
+    })
+    .await
 }
 
 /// The proof bundle of one event.
@@ -321,5 +325,5 @@ pub async fn proof(
         "the credential needs the role auditor or reader",
     )?;
     let index = locate(&app, &caller, &query, path).await?;
-    app.read(move |view| Ok(json_value(&view.bundle(BundleQuery::Event { index }, false)?))).await
+    app.read(move |view| Ok(json_value(&prove::event(view, index)?))).await
 }

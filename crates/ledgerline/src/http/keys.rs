@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::node::NewKey;
+use ledgerline_engine::planner::NewKey;
 use ledgerline_engine::registry::{Caller, Key, Roles};
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose};
 use serde::Deserialize;
@@ -78,7 +78,7 @@ pub struct KeyRequest {
     key_id: Option<String>,
     alg: Option<String>,
     tenant: Option<String>,
-    source: String,
+    source: Option<String>,
     roles: Vec<String>,
     types: Vec<String>,
     issuers: Vec<String>,
@@ -104,9 +104,8 @@ impl KeyRequest {
             Some("Ed25519") => (KeyPurpose::Producer, 2),
             Some(_) => return Err(bad("alg is HMAC-SHA256 or Ed25519; absent for a credential")),
         };
-        if Roles::parse(&self.roles).is_none() {
-            return Err(bad("roles holds a name that is no role"));
-        }
+        let roles = Roles::parse(&self.roles);
+        let roles = roles.ok_or_else(|| bad("roles holds a name that is no role"))?;
         if purpose == KeyPurpose::Credential && self.roles.is_empty() {
             return Err(bad("a credential needs at least one role"));
         }
@@ -128,12 +127,12 @@ impl KeyRequest {
             (_, None) => None,
         };
         Ok(NewKey {
-            key_id: self.key_id,
+            key_id: self.key_id.unwrap_or_default(),
             purpose,
             alg,
             tenant,
-            source: self.source,
-            roles: self.roles,
+            source: self.source.unwrap_or_else(|| "api".to_owned()),
+            roles,
             types: types.ok_or_else(|| bad("types holds a name that is no event type"))?,
             issuers: self.issuers,
             regions: self.regions,
@@ -141,6 +140,7 @@ impl KeyRequest {
             strict: self.strict,
             expires_at,
             public_key,
+            secret_hash: None,
         })
     }
 }
@@ -157,7 +157,7 @@ pub async fn add(
     let caller = admin(&app, &headers)?;
     let new = request.into_new(&caller)?;
     let node = Arc::clone(&app.node);
-    let added = app.wait(move || Ok(node.add_key(&caller, new)?)).await?;
+    let added = app.wait(move || Ok(node.add_key(new)?)).await?;
     let body = json_value(&json!({
         "key_id": added.key_id,
         "index": added.index,
@@ -196,7 +196,7 @@ pub async fn retire(
     let index = app
         .wait(move || {
             let RetireQuery { compromised, reason } = query;
-            Ok(node.retire_key(&caller, &key_id, compromised, reason.as_deref())?)
+            Ok(node.retire_key(&key_id, compromised, reason.as_deref())?)
         })
         .await?;
     Ok(json_value(&json!({ "index": index })))
@@ -242,6 +242,7 @@ pub async fn resolve(
 pub struct EraseRequest {
     handle: String,
     purpose: String,
+    tenant: Option<String>,
 }
 
 /// Erases the personal data of a handle, for ever.
@@ -254,6 +255,7 @@ pub async fn erase(
     JsonBody(request): JsonBody<EraseRequest>,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, Roles::PRIVACY, NEEDS_PRIVACY)?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_erasure", detail);
     let handle = crate::uuid_text::parse(&request.handle);
     let handle = handle.ok_or_else(|| bad("handle is 32 hex digits"))?;
@@ -261,6 +263,7 @@ pub async fn erase(
         return Err(bad("say the purpose: it stands in the ledger"));
     }
     let node = Arc::clone(&app.node);
-    let erased = app.wait(move || Ok(node.erase(&caller, handle, &request.purpose)?)).await?;
+    let erased =
+        app.wait(move || Ok(node.erase(&caller, &tenant, handle, &request.purpose)?)).await?;
     Ok(json_value(&json!({ "index": erased.index, "frames_zeroed": erased.frames_zeroed })))
 }

@@ -6,12 +6,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::view::{BlockInfo, LifeEvent};
+use ledgerline_engine::view::{BlockView, EventView};
 use ledgerline_proof::block::Block;
 use ledgerline_proof::control::{Control, Grant, KeyAdded};
 use ledgerline_proof::entry::{Entry, Handle, Signature};
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::lifecycle::{Birth, TokenState};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::{Link, PolicyChange, PolicyRef, Statement};
 use serde_json::{Map, Value, json};
@@ -324,18 +325,61 @@ fn key_added(key: &KeyAdded<'_>) -> Value {
     members.done()
 }
 
-/// An event of a life, with the states of its parts.
+/// An event with the states of its parts.
 ///
 /// # Errors
 /// 500 when the stored leaf does not decode.
-pub fn life_event(event: &LifeEvent) -> Result<Value, Problem> {
-    leaf(event.index, &event.leaf)
+pub fn event(event: &EventView) -> Result<Value, Problem> {
+    let mut object = leaf(event.index, &event.leaf)?;
+    let sealed = event
+        .sealed
+        .iter()
+        .map(|one| json!({ "n": one.n, "handle": hex(&one.slot), "erased": one.erased }));
+    let sealed: Vec<_> = sealed.collect();
+    if !sealed.is_empty() {
+        object["sealed"] = sealed.into();
+    }
+    let attachments: Vec<_> = event.attachments.iter().map(sha256_text).collect();
+    if !attachments.is_empty() {
+        object["attachments"] = attachments.into();
+    }
+    // What proves it now: the published checkpoint, or the receipt's until the next block.
+    object["proof_state"] = if event.in_block { "block" } else { "receipt" }.into();
+    Ok(object)
 }
 
 /// A block in a list.
-///
-/// # Errors
-/// 500 when the stored leaf does not decode.
-pub fn block_info(info: &BlockInfo) -> Result<Value, Problem> {
-    leaf(info.index, &info.leaf)
+#[must_use]
+pub fn block_view(view: &BlockView) -> Value {
+    let mut object = block(&view.block);
+    object["index"] = view.index.into();
+    object["event_hash"] = view.event_hash.to_hex().into();
+    object
+}
+
+/// A token's state, judged at a time.
+#[must_use]
+pub fn state(state: &TokenState, at_nanos: i64) -> Value {
+    let mut members = Members::default();
+    members.set("state", state.state_at(at_nanos).symbol());
+    members.set("state_by_entries", state.state.symbol());
+    members.set("active", state.is_active(at_nanos, false));
+    members.set("judged_at", rfc3339(at_nanos));
+    let birth = match state.birth {
+        Birth::Issued => "ISSUED",
+        Birth::Origin => "ORIGIN",
+        Birth::None => "UNKNOWN",
+    };
+    members.set("birth", birth);
+    members.set("token_kind", state.token_kind.map(|kind| kind.symbol()));
+    members.time("issued_at", state.issued_at);
+    members.time("not_before", state.not_before);
+    members.time("expires_at", state.expires_at);
+    members.time("grace_until", state.grace_until);
+    members.time("revoked_at", state.revoked_at);
+    members.time("last_refreshed_at", state.last_refreshed_at);
+    members.set("client_id", state.client.as_deref());
+    members.set("first_index", state.first_index);
+    members.set("last_index", state.last_index);
+    members.done()
 }

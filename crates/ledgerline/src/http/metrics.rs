@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use ledgerline_engine::counters::COMMIT_BUCKETS_US;
 use ledgerline_engine::registry::Roles;
 
 use super::problem::Problem;
@@ -99,6 +100,25 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     let counters = app.node.counters();
     let name = "ledgerline_events_recorded_total";
     out.single(name, "counter", "Events recorded since start.", counters.recorded);
+    let name = "ledgerline_events_duplicate_total";
+    out.single(name, "counter", "Retries recognised since start.", counters.duplicates);
+    let name = "ledgerline_events_refused_total";
+    out.family(name, "counter", "Events and requests refused since start, by code.");
+    for (code, count) in &counters.refused {
+        out.line(name, &format!("{{code=\"{code}\"}}"), count);
+    }
+    let name = "ledgerline_submissions_busy_total";
+    out.single(name, "counter", "Submissions turned away: the queue was full.", counters.busy);
+    let name = "ledgerline_queue_bytes";
+    out.single(name, "gauge", "Bytes of submissions that wait.", app.node.queue_bytes());
+    let name = "ledgerline_commit_duration_seconds";
+    out.family(name, "histogram", "Time from write to fsync of a commit.");
+    for (bound, count) in COMMIT_BUCKETS_US.iter().zip(counters.commit_buckets) {
+        out.line(&format!("{name}_bucket"), &format!("{{le=\"{}\"}}", seconds(*bound)), count);
+    }
+    out.line(&format!("{name}_bucket"), "{le=\"+Inf\"}", counters.commits);
+    out.line(&format!("{name}_sum"), "", seconds(counters.commit_nanos / 1000));
+    out.line(&format!("{name}_count"), "", counters.commits);
 }
 
 /// The counters.

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod leaf_json;
 pub mod metrics;
 pub mod problem;
+pub mod prove;
 pub mod server;
 pub mod status;
 pub mod tiles;

@@ -119,7 +119,7 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::TooLarge(detail) => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
             }
             SubmitError::Malformed { code, detail } => Self::bad_request(code, detail),
             SubmitError::Forbidden => Self::forbidden("the credential needs the role producer"),
@@ -137,23 +137,41 @@ impl From<EventError> for Problem {
 
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
-        tracing::error!(code = "query_failed", %error, "a query failed");
-        Self::internal()
+        match error {
+            QueryError::OutOfRange(detail) => Self::bad_request("out_of_range", detail),
+            QueryError::Budget => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "query_too_broad",
+                "the answer needs more reads than one query may make; narrow the question",
+            ),
+            error => {
+                tracing::error!(code = "query_failed", %error, "a query failed");
+                Self::internal()
+            }
+        }
     }
 }
 
 impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "admin_refused", error.to_string())
+        match error {
+            AdminError::Refused { code: "busy", .. } => Self::busy(1000),
+            AdminError::Refused { code: "key_exists", detail } => {
+                Self::new(StatusCode::CONFLICT, "key_exists", detail)
+            }
+            AdminError::Refused { code, detail } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+            }
+            AdminError::Stopped(why) => Self::unavailable("stopped", why),
+        }
     }
 }
 
 /// The status of a lone event's refusal.
 fn status_of(code: &str) -> StatusCode {
     match code {
-        "bad_json" | "bad_frame" | "truncated" | "non_canonical" | "unknown_schema" => {
-            StatusCode::BAD_REQUEST
-        }
+        "bad_json" | "bad_frame" | "not_utf8" | "truncated" | "non_canonical"
+        | "unknown_schema" => StatusCode::BAD_REQUEST,
         "out_of_grant" | "wrong_tenant" | "wrong_source" | "signature_required"
         | "bad_signature" | "unknown_key" | "wrong_deployment" | "wrong_alg" | "retired_key" => {
             StatusCode::FORBIDDEN

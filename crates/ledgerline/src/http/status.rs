@@ -34,23 +34,35 @@ pub async fn readyz(State(app): Shared) -> Result<&'static str, Problem> {
 /// 401, 403.
 pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let roles = auth::READERS.with(Roles::ADMIN).with(Roles::PRODUCER);
-    auth::require(&app, &headers, roles, "the credential needs a reading role")?;
+    let caller = auth::require(&app, &headers, roles, "the credential needs a reading role")?;
     app.wait({
         let node = app.node.clone();
         move || {
             let view = node.view();
-            let status = serde_json::to_value(node.status()).map_err(|_| Problem::internal())?;
+            let counters = node.counters();
             Ok(json_value(&json!({
                 "version": env!("CARGO_PKG_VERSION"),
-                "origin": view.origin(),
-                "log_key": view.log_vkey(),
+                "origin": &*view.identity().origin,
+                "deployment": &*view.identity().deployment,
+                "log_key": &*view.identity().log_key,
                 "size": view.size(),
                 "root": view.root(),
                 "checkpoint": &*view.checkpoint(),
                 "published": &*view.published(),
                 "ready": node.ready().is_ok(),
                 "not_ready_because": node.ready().err(),
-                "ledger": status,
+                "published_size": view.published_size(),
+                "recorded_since_start": counters.recorded,
+                "duplicates_since_start": counters.duplicates,
+                "refused_since_start": counters.refused.values().sum::<u64>(),
+                "queue_bytes": node.queue_bytes(),
+                "credential": {
+                    "key_id": &**caller.key_id(),
+                    "tenant": caller.own_tenant(),
+                    "all_tenants": auth::is_all_tenant(&caller),
+                    "source": caller.source(),
+                    "roles": caller.roles().names(),
+                },
             })))
         }
     })

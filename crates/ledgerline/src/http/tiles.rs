@@ -30,11 +30,7 @@ pub async fn checkpoint(State(app): Shared) -> Response {
 ///
 /// # Errors
 /// 404 when the tree has no such tile yet.
-pub async fn tile(
-    State(app): Shared,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub async fn tile(State(app): Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     // The path as sent: decoding it first would give tiles a second spelling.
     let path = uri.path().trim_start_matches('/');
     let address = TileAddress::parse(path).map_err(|_| Problem::not_found())?;
