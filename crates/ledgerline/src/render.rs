@@ -36,14 +36,16 @@ impl Screen {
         self.output == Output::Json
     }
 
-    /// Writes a line of text, stripped of control characters.
+    /// Writes lines of text, stripped of control characters.
     ///
     /// # Errors
     /// When standard output is closed.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(printable(text).as_bytes())?;
-        out.write_all(b"\n")?;
+        for line in text.split('\n') {
+            out.write_all(printable(line).as_bytes())?;
+            out.write_all(b"\n")?;
+        }
         out.flush()
     }
 
