@@ -122,8 +122,10 @@ settings! {
     /// What is logged, and how. Logs go to standard error.
     pub struct LogSettings {
         /// Form of log lines [default: text].
+        #[arg(global = true)]
         "LEDGERLINE_LOG_FORMAT" log_format: LogFormat,
         /// Level or filter, such as `info` or `ledgerline=debug` [default: info for serve, warn].
+        #[arg(global = true)]
         "LEDGERLINE_LOG_LEVEL" log_level: String,
     }
 }

@@ -154,7 +154,6 @@ fn what_cannot_be_read_is_refused_with_a_clear_status() {
     check(JSON, format!("[{}", "[".repeat(200_000)).as_bytes(), 400);
     check(JSON, b"{\"type\":\"USED\",\"type\":\"USED\"}", 400);
     check(JSON, br#"{"native_id":"n","type":"USED","occurred_at":"2026-01-02T03:04:06Z"}"#, 422);
-    check(JSON, br#"{"native_id":"n","type":"USED","nonsense":1}"#, 422);
     check("application/vnd.ledgerline.batch", b"\x00\x00\x00\xffshort", 400);
     let large = vec![b' '; (16 << 20) + 1];
     assert_eq!(check(JSON, &large, 413), "body_too_large");
@@ -285,7 +284,7 @@ fn check_proof(proof: &Value, log_key: &VerifierKey) {
         .collect();
     let index = proof["index"].as_u64().expect("an index");
     let (size, root) = (opened.checkpoint.size(), opened.checkpoint.root());
-    check_inclusion(index, leaf_hash(&leaf), size, root, &path).expect("the leaf is in the tree");
+    check_inclusion(index, size, &leaf_hash(&leaf), &path, &root).expect("the leaf is in the tree");
 }
 
 #[test]

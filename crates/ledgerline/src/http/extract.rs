@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -39,24 +40,24 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Segments<T> {
     }
 }
 
-/// A small JSON body. Unknown members are the type's business.
-pub struct JsonBody<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let sent = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !sent.is_some_and(|sent| sent.trim().starts_with("application/json")) {
-            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
-        }
-        let bytes: Bytes = read_body(app, &parts.headers, body).await?;
-        // serde's text may quote the input: say only where.
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            let place = format!("line {} column {}", error.line(), error.column());
-            Problem::bad_request("bad_json", format!("not the JSON expected, at {place}"))
-        })
+/// A small JSON body. Called after the caller was judged: a stranger's body is not even read.
+///
+/// # Errors
+/// 415, 413, 408; 400 when it is not what `T` expects.
+pub async fn json_body<T: DeserializeOwned>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Problem> {
+    let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !sent.is_some_and(|sent| sent.trim().starts_with("application/json")) {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
     }
+    let bytes = read_body(app, headers, body).await?;
+    // serde's text may quote the input: say only where.
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let place = format!("line {} column {}", error.line(), error.column());
+        Problem::bad_request("bad_json", format!("not the JSON expected, at {place}"))
+    })
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::events::json_value;
-use super::extract::{Asked, JsonBody, Segments};
+use super::extract::{Asked, Segments, json_body};
 use super::problem::Problem;
 use super::{App, Shared, auth, leaf_json};
 use crate::time_text;
@@ -149,12 +150,9 @@ impl KeyRequest {
 ///
 /// # Errors
 /// 401, 403, 422.
-pub async fn add(
-    State(app): Shared,
-    headers: HeaderMap,
-    JsonBody(request): JsonBody<KeyRequest>,
-) -> Result<Response, Problem> {
+pub async fn add(State(app): Shared, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let caller = admin(&app, &headers)?;
+    let request: KeyRequest = json_body(&app, &headers, body).await?;
     let new = request.into_new(&caller)?;
     let node = Arc::clone(&app.node);
     let added = app.wait(move || Ok(node.add_key(new)?)).await?;
@@ -220,9 +218,10 @@ pub struct ResolveRequest {
 pub async fn resolve(
     State(app): Shared,
     headers: HeaderMap,
-    JsonBody(request): JsonBody<ResolveRequest>,
+    body: Body,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, Roles::PRIVACY, NEEDS_PRIVACY)?;
+    let request: ResolveRequest = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let kind = HandleKind::from_symbol(&request.kind).filter(|kind| *kind != HandleKind::Other);
     let kind = kind.ok_or_else(|| {
@@ -252,9 +251,10 @@ pub struct EraseRequest {
 pub async fn erase(
     State(app): Shared,
     headers: HeaderMap,
-    JsonBody(request): JsonBody<EraseRequest>,
+    body: Body,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, Roles::PRIVACY, NEEDS_PRIVACY)?;
+    let request: EraseRequest = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_erasure", detail);
     let handle = crate::uuid_text::parse(&request.handle);
