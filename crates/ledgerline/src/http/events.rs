@@ -41,6 +41,8 @@ use crate::uuid_text;
 
 /// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
 const INLINE_BODY_BYTES: usize = 64 << 10;
+/// How much of a body that is too long is read before the connection is given up.
+const DRAINED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// Takes events.
 ///
@@ -107,7 +109,7 @@ fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
 pub async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
-    if declared > BODY_BYTES_MAX {
+    if declared > DRAINED_BYTES_MAX {
         return Err(body_too_large());
     }
     tokio::time::timeout(app.limits.body_timeout, collect(body, declared)).await.unwrap_or_else(
@@ -123,26 +125,37 @@ fn body_too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
+/// Reads to the end. What is too long is read on and thrown away, within a bound: a client that is still
+/// sending would see a broken connection instead of the answer.
 async fn collect(mut body: Body, declared: usize) -> Result<Bytes, Problem> {
     let mut first: Option<Bytes> = None;
     let mut whole: Vec<u8> = Vec::new();
+    let mut length = 0;
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|_| Problem::bad_request("bad_body", "the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > DRAINED_BYTES_MAX {
+            return Err(body_too_large());
+        }
+        if length > BODY_BYTES_MAX {
+            whole = Vec::new();
+            continue;
+        }
         match &first {
             // Most bodies arrive in one piece and are not copied.
             None => first = Some(data),
             Some(start) => {
                 if whole.is_empty() {
-                    whole.reserve(declared.max(start.len() + data.len()));
+                    whole.reserve(declared.min(BODY_BYTES_MAX).max(length));
                     whole.extend_from_slice(start);
-                }
-                if whole.len() + data.len() > BODY_BYTES_MAX {
-                    return Err(body_too_large());
                 }
                 whole.extend_from_slice(&data);
             }
         }
+    }
+    if length > BODY_BYTES_MAX {
+        return Err(body_too_large());
     }
     Ok(if whole.is_empty() { first.unwrap_or_default() } else { whole.into() })
 }
