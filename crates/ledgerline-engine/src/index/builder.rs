@@ -1,8 +1,8 @@
 //! The builder's step: one run built from memory, or one slice of a merge.
 //!
-//! Promises: a run is named by the manifest only after it is durable, and seen by readers only after the
-//! manifest names it. Old files go once nobody reads them. After an error nothing is lost but the work:
-//! the next step begins it anew, in a new file.
+//! Promises: a run is named by the manifest only after it is durable, and seen by readers only
+//! after the manifest names it. Old files go once nobody reads them. After an error nothing is lost
+//! but the work: the next step begins it anew, in a new file.
 //!
 //! Assumes: one thread calls [`Index::step`] again and again. It alone waits for files; readers and
 //! [`Index::append`] never take its lock.
@@ -49,8 +49,9 @@ pub(super) struct Builder {
 }
 
 impl Index {
-    /// Does one piece of work: builds the run of the oldest complete range below `committed` (a size), or
-    /// else merges for about `step_bytes`. Call it again until it is idle, at whatever pace.
+    /// Does one piece of work: builds the run of the oldest complete range below `committed` (a
+    /// size), or else merges for about `step_bytes`. Call it again until it is idle, at whatever
+    /// pace.
     ///
     /// # Errors
     /// When a file cannot be written, or a run to be merged is damaged (see [`super::remove_run`]).
@@ -169,8 +170,8 @@ impl Index {
         replaced.map_err(|source| IndexError::io(&path, source))
     }
 
-    /// Removes retired files that no reader holds any more. One that cannot be removed is tried again at the
-    /// next step, and at the latest when the index is opened.
+    /// Removes retired files that no reader holds any more. One that cannot be removed is tried
+    /// again at the next step, and at the latest when the index is opened.
     fn remove_unread(&self, builder: &mut Builder) {
         builder.retired.retain(|run| {
             Arc::strong_count(run) > 1 || remove_run(&*self.disk, &run.name.path).is_err()

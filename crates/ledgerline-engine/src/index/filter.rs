@@ -8,7 +8,8 @@
 //! line    = high half of x · lines
 //! y       = mix(high half of the hash + x)
 //! a term sets in word w the bit (y >> 6w) & 63
-//! mix(v)  = v ^= v >> 33; v *= 0xff51afd7ed558ccd; v ^= v >> 33; v *= 0xc4ceb9fe1a85ec53; v ^= v >> 33
+//! mix(v)  = v ^= v >> 33; v *= 0xff51afd7ed558ccd; v ^= v >> 33; v *= 0xc4ceb9fe1a85ec53;
+//!           v ^= v >> 33
 //! ```
 
 use super::term::Term;

@@ -1,8 +1,8 @@
 //! The bytes of a run: one immutable file that holds the postings of one aligned range.
 //!
-//! Promises: the bytes follow from (identity, range, postings) alone, whoever builds them and from whatever
-//! parts: every cut (fragment, block) is made by counting from the start. Decoders bound every length before
-//! they allocate and never panic.
+//! Promises: the bytes follow from (identity, range, postings) alone, whoever builds them and from
+//! whatever parts: every cut (fragment, block) is made by counting from the start. Decoders bound
+//! every length before they allocate and never panic.
 //!
 //! ```text
 //! run file  r<level>-<start, 16 hex digits>.run           all numbers little-endian unless said
@@ -34,7 +34,7 @@
 //!   varint       length of the gaps in bytes, if c = 0
 //!   varint …     count - 1 gaps, newest first: index - next older index - 1
 //!
-//! block index: for each block kind u8, hash 16, last u64 (as in the block), length u32 (of the block)
+//! block index: for each block kind u8, hash 16, last u64 (as there), length u32 (of the block)
 //! filter:      see filter.rs
 //!
 //! footer, 116 bytes
@@ -51,9 +51,9 @@
 //!  108   8  magic "LLRUNEND"
 //! ```
 //!
-//! A block is closed when the next fragment would carry it past 4,096 bytes, or is of another kind. The
-//! fragments of a long list therefore lie in blocks that the block index can bisect by `last`: these
-//! are the skips. varint = LEB128, minimal.
+//! A block is closed when the next fragment would carry it past 4,096 bytes, or is of another kind.
+//! The fragments of a long list therefore lie in blocks that the block index can bisect by `last`:
+//! these are the skips. varint = LEB128, minimal.
 
 use std::cmp::Ordering;
 

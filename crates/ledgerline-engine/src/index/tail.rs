@@ -1,7 +1,7 @@
 //! The tail: the newest ranges, in memory, until a run holds them.
 //!
-//! Promises: a posting costs about 25 bytes when its term is unique and 4 to 8 when it is not. Map order
-//! never reaches a byte: terms are sorted before they are written.
+//! Promises: a posting costs about 25 bytes when its term is unique and 4 to 8 when it is not. Map
+//! order never reaches a byte: terms are sorted before they are written.
 //!
 //! Assumes: a term's indexes arrive in ascending order. A repeated (term, index) is one posting.
 //!
@@ -85,7 +85,8 @@ pub(super) struct TailRange {
 }
 
 impl TailRange {
-    /// An empty range of at most 2^31 entries. `like` is an earlier range, whose sizes are a good guess.
+    /// An empty range of at most 2^31 entries. `like` is an earlier range, whose sizes are a good
+    /// guess.
     pub(super) fn new(range: Range<u64>, like: Option<&Self>) -> Self {
         let guess = |slots: &Slots| {
             let room = if slots.len() > 64 { slots.len() + slots.len() / 16 } else { 0 };
