@@ -166,7 +166,7 @@ impl World {
                 let at = self.random.at(length);
                 let bit = self.random.below(8);
                 self.disk.change(file, |bytes| {
-                    bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << bit)
+                    bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << bit);
                 });
             }
         }

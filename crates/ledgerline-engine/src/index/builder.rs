@@ -65,7 +65,9 @@ impl Index {
         if let Some(oldest) = sealed.frozen.first()
             && oldest.range().end <= committed
         {
-            let run = self.build(oldest)?;
+            let run = self.build(oldest).map_err(|error| {
+                self.abandon(&RunName::new(&self.dir, 0, oldest.range().start).path, error)
+            })?;
             return self.install_built(run);
         }
         if builder.merge.is_none() {
@@ -74,7 +76,8 @@ impl Index {
         drop(sealed);
         let Some(mut merge) = builder.merge.take() else { return Ok(Progress::Idle) };
         let file = merge.path().to_owned();
-        match merge.advance(self.config.step_bytes)? {
+        let advanced = merge.advance(self.config.step_bytes);
+        match advanced.map_err(|error| self.abandon(&file, error))? {
             Some(run) => {
                 let progress = self.install_merged(&mut builder, run, &merge);
                 drop(merge);
@@ -119,13 +122,20 @@ impl Index {
         Ok(Progress::Built { file })
     }
 
+    /// Gives back the room of a run that failed and that no manifest names.
+    fn abandon(&self, file: &str, error: IndexError) -> IndexError {
+        // A file that stays is removed by the next attempt, or when the index is opened.
+        let _ = remove_run(&*self.disk, file);
+        error
+    }
+
     /// The oldest group of the lowest level that is complete.
     fn begin_merge(&self, runs: &[Arc<Run>]) -> Result<Option<Merge>, IndexError> {
         let fan_in = self.config.fan_in as usize;
         let group = runs.windows(fan_in).filter(|group| {
             let level = group[0].name.level;
             let above = self.config.span(level + 1);
-            let aligned = above.is_some_and(|span| group[0].header.start % span == 0);
+            let aligned = above.is_some_and(|span| group[0].header.start.is_multiple_of(span));
             let same = group.iter().all(|run| run.name.level == level);
             aligned && same && level < self.config.max_level
         });

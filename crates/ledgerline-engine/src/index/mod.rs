@@ -396,15 +396,16 @@ fn open_run(
     listed: &ManifestRun,
     config: &IndexConfig,
 ) -> Result<Run, IndexError> {
-    let wrong = |what| Err(damaged(&name.path, FormatError(what)));
-    let span = config.span(listed.level).filter(|span| start % span == 0);
+    let path = name.path.clone();
+    let wrong = |what| Err(damaged(&path, FormatError(what)));
+    let span = config.span(listed.level).filter(|span| start.is_multiple_of(*span));
     let Some(end) = span.and_then(|span| start.checked_add(span)) else {
         return wrong("not where such a run can be");
     };
     if listed.start != start {
         return wrong("not next to the run before");
     }
-    let run = Run::open(disk, name.clone())?;
+    let run = Run::open(disk, name)?;
     let header = RunHeader { start, end, identity: config.identity };
     if run.header != header || (run.bytes, run.footer.sha256) != (listed.bytes, listed.sha256) {
         return wrong("not the run that the manifest names");

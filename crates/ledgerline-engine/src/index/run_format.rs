@@ -147,6 +147,30 @@ impl<'a> Fields<'a> {
         self.array().map(u128::from_le_bytes)
     }
 
+    /// A big-endian number of `length` bytes, the first of which is not zero.
+    fn big_endian(&mut self, length: usize) -> Result<u128, FormatError> {
+        if length == 0 {
+            return Ok(0);
+        }
+        let window = match self.0.first_chunk() {
+            // The usual case: one load instead of a loop.
+            Some(window) => *window,
+            None => {
+                let mut window = [0; 16];
+                window[..self.0.len()].copy_from_slice(self.0);
+                window
+            }
+        };
+        if length > 16 || length > self.0.len() {
+            return Err(FormatError("hash too long"));
+        }
+        if window[0] == 0 {
+            return Err(FormatError("hash not minimal"));
+        }
+        self.0 = &self.0[length..];
+        Ok(u128::from_be_bytes(window) >> (128 - 8 * length))
+    }
+
     fn varint(&mut self) -> Result<u64, FormatError> {
         let mut value = 0_u64;
         for (at, &byte) in self.0.iter().enumerate().take(10) {
@@ -511,14 +535,7 @@ impl<'a> Fragments<'a> {
 
     /// The hash and ordinal of the next fragment, whose delta has `length` bytes.
     fn place(&mut self, length: usize) -> Result<(u128, u32), FormatError> {
-        if length > 16 {
-            return Err(FormatError("hash too long"));
-        }
-        let delta = self.rest.bytes(length)?;
-        if delta.first() == Some(&0) {
-            return Err(FormatError("hash not minimal"));
-        }
-        let delta = delta.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+        let delta = self.rest.big_endian(length)?;
         match &self.before {
             None if delta == 0 => Ok((self.block.hash, self.block.ordinal)),
             None => Err(FormatError("first fragment is not the block's")),

@@ -486,7 +486,7 @@ pub struct RunSummary {
 /// read.
 pub fn check_run(disk: &dyn Disk, path: &str) -> Result<RunSummary, IndexError> {
     let name = RunName { path: path.to_owned(), level: 0 };
-    check(Arc::new(Run::open(disk, name)?))
+    check(&Arc::new(Run::open(disk, name)?))
 }
 
 /// As [`check_run`], for bytes in memory. Takes any bytes and never panics.
@@ -495,12 +495,12 @@ pub fn check_run(disk: &dyn Disk, path: &str) -> Result<RunSummary, IndexError> 
 /// [`IndexError::Damaged`] when they are not a run.
 pub fn parse_run(bytes: &[u8]) -> Result<RunSummary, IndexError> {
     let name = RunName { path: "run".to_owned(), level: 0 };
-    check(Arc::new(Run::read(Box::new(Bytes(bytes.to_vec())), name)?))
+    check(&Arc::new(Run::read(Box::new(Bytes(bytes.to_vec())), name)?))
 }
 
-fn check(run: Arc<Run>) -> Result<RunSummary, IndexError> {
-    check_sha256(&run)?;
-    let mut cursor = Cursor::new(Arc::clone(&run))?;
+fn check(run: &Arc<Run>) -> Result<RunSummary, IndexError> {
+    check_sha256(run)?;
+    let mut cursor = Cursor::new(Arc::clone(run))?;
     let (mut terms, mut postings) = (0, 0);
     let mut before: Option<(Term, u64)> = None;
     while let Some(term) = cursor.term() {
