@@ -1,7 +1,8 @@
 //! Hashes, MACs and the one table of hash domains.
 //!
-//! Promises: every hash, MAC and signature input of the ledger begins either with an RFC 6962 prefix
-//! byte or with a string of [`domain`], so the bytes of one purpose never mean anything in another.
+//! Promises: every hash, MAC and signature input of the ledger begins either with an RFC 6962
+//! prefix byte or with a string of [`domain`], so the bytes of one purpose never mean anything in
+//! another.
 //!
 //! ```text
 //! leaf hash   = SHA-256(0x00 || entry)                  RFC 6962 section 2.1
@@ -11,11 +12,12 @@
 //! lp(x)       = u16 big-endian length || x
 //! ```
 //!
-//! The prefix bytes 0x02 to 0x04 are reserved for key maps. Domain strings begin with `l` (0x6c), so
-//! they cannot collide with any prefix byte.
+//! The prefix bytes 0x02 to 0x04 are reserved for key maps. Domain strings begin with `l` (0x6c),
+//! so they cannot collide with any prefix byte.
 //!
-//! Refuses: fields longer than 65535 bytes in [`DomainHasher::lp`]. That is a mistake of the caller,
-//! who bounds every field when it is parsed; hashing a cut field would be worse than stopping.
+//! Refuses: fields longer than 65535 bytes in [`DomainHasher::lp`]. That is a mistake of the
+//! caller, who bounds every field when it is parsed; hashing a cut field would be worse than
+//! stopping.
 
 use std::fmt;
 use std::str::FromStr;
@@ -45,6 +47,8 @@ pub mod domain {
     pub const SECRET: &[u8] = b"ledgerline/secret/v1\0";
     /// Associated data of a sealed personal record.
     pub const SEALED: &[u8] = b"ledgerline/sealed/v1\0";
+    /// Associated data of keys wrapped in the vault, and names of its files.
+    pub const VAULT: &[u8] = b"ledgerline/vault/v1\0";
     /// Vault map keys (handles).
     pub const HANDLE: &[u8] = b"ledgerline/handle/v1\0";
     /// MAC of a journal commit frame.
@@ -55,7 +59,7 @@ pub mod domain {
     pub const FINDING: &[u8] = b"ledgerline/finding/v1\0";
 
     /// The whole table: purpose and domain, for documents and tests.
-    pub const ALL: [(&str, &[u8]); 12] = [
+    pub const ALL: [(&str, &[u8]); 13] = [
         ("event-id", EVENT_ID),
         ("personal", PERSONAL),
         ("statement", STATEMENT),
@@ -64,6 +68,7 @@ pub mod domain {
         ("jti", JTI),
         ("secret", SECRET),
         ("sealed", SEALED),
+        ("vault", VAULT),
         ("handle", HANDLE),
         ("commit", COMMIT),
         ("refused", REFUSED),
