@@ -268,7 +268,7 @@ impl World {
         assert_eq!(self.ask(|index| index.find(&term, millis)), place, "seed {}", self.seed);
         let Posting { term, uuid_millis, .. } = event_id(u64::MAX - self.random.below(1_000));
         let found = self.ask(|index| index.find(&term, uuid_millis));
-        assert_eq!(found, [], "seed {}", self.seed);
+        assert_eq!(found, Vec::<u64>::new(), "seed {}", self.seed);
     }
 }
 
