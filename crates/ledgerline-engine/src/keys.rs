@@ -156,8 +156,13 @@ impl KeyRing {
             texts.push(read_key(disk, &path(name), name, length)?);
         }
         same_ring(&texts)?;
-        let mut ring =
-            Self { kek: [0; 32], journal: [0; 32], vault: [0; 32], index: [0; 16], log_seed: [0; 32] };
+        let mut ring = Self {
+            kek: [0; 32],
+            journal: [0; 32],
+            vault: [0; 32],
+            index: [0; 16],
+            log_seed: [0; 32],
+        };
         ring.kek.copy_from_slice(&texts[0].key);
         ring.journal.copy_from_slice(&texts[1].key);
         ring.vault.copy_from_slice(&texts[2].key);
@@ -243,10 +248,9 @@ fn finish_creation(disk: &dyn Disk, present: &[bool]) -> Result<(), KeyRingError
 fn same_ring(texts: &[KeyFile]) -> Result<(), KeyRingError> {
     match texts.iter().find(|text| text.ring != texts[0].ring) {
         None => Ok(()),
-        Some(text) => Err(KeyRingError::OtherRing {
-            file: text.file.clone(),
-            other: texts[0].file.clone(),
-        }),
+        Some(text) => {
+            Err(KeyRingError::OtherRing { file: text.file.clone(), other: texts[0].file.clone() })
+        }
     }
 }
 

@@ -236,7 +236,10 @@ mod tests {
             let mac = ledgerline_proof::hash::hmac_sha256(&[5; 32], &[drawn]);
             assert_eq!(key[..], mac.0[..16]);
         };
-        check(names.person("t", "idp", "al"), b"ledgerline/handle/v1\0\x01\0\x01t\0\x03idp\0\x02al");
+        check(
+            names.person("t", "idp", "al"),
+            b"ledgerline/handle/v1\0\x01\0\x01t\0\x03idp\0\x02al",
+        );
         check(names.chain(b"abc"), b"ledgerline/handle/v1\0\xffabc");
         let addr = names.handle(HandleKind::Addr, "", "::FFFF:1.2.3.4");
         check(addr, b"ledgerline/handle/v1\0\x02\0\0\0\0\0\x071.2.3.4");

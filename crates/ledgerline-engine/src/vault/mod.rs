@@ -675,7 +675,10 @@ impl Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (total, free) = (self.room().total(), self.room().free());
+        let (total, free) = {
+            let room = self.room();
+            (room.total(), room.free())
+        };
         f.debug_struct("Vault").field("slots", &total).field("free", &free).finish_non_exhaustive()
     }
 }

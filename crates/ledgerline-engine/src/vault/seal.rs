@@ -219,8 +219,7 @@ mod tests {
         nonce[0] = 3;
         let mut bytes = [2, 0, 0, 0, 0, 0, 0, 0];
         let tag = Cipher::new(&key).close(&nonce, &[1], &mut bytes);
-        let result: String =
-            bytes.iter().chain(&tag).map(|byte| format!("{byte:02x}")).collect();
+        let result: String = bytes.iter().chain(&tag).map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(result, "1de22967237a813291213f267e3b452f02d01ae33e4ec854");
     }
 }

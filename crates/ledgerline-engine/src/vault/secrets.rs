@@ -39,12 +39,7 @@ pub(super) fn file_name(key_id: &str) -> String {
 }
 
 /// The bytes of a secret's file. Lengths were checked.
-pub(super) fn encode(
-    key_id: &str,
-    secret: &[u8],
-    kek: &Cipher,
-    entropy: &dyn Entropy,
-) -> Vec<u8> {
+pub(super) fn encode(key_id: &str, secret: &[u8], kek: &Cipher, entropy: &dyn Entropy) -> Vec<u8> {
     let nonce = random::<NONCE>(entropy);
     let id = length_prefixed(key_id.as_bytes());
     let wrapped = kek.wrap(&nonce, purpose::SECRET, &[&id], secret);
