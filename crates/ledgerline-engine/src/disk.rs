@@ -220,12 +220,14 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
-        let path = self.path(dir)?;
-        if path.is_dir() {
-            return Ok(());
+        fs::create_dir_all(self.path(dir)?)?;
+        // Every folder on the way is synced, also one that existed: nobody knows whether its name was.
+        let mut below = dir;
+        while !below.is_empty() {
+            below = parent(below);
+            self.sync_dir(below)?;
         }
-        fs::create_dir_all(&path)?;
-        self.sync_dir(parent(dir))
+        Ok(())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

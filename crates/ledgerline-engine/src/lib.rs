@@ -9,7 +9,26 @@
 //! them to threads, the simulator calls the same steps.
 
 pub mod clock;
+pub mod counters;
 pub mod disk;
+pub mod duplicates;
 pub mod entropy;
+pub mod erasure;
+pub mod head_store;
+pub mod inbox;
+pub mod index;
+pub mod intake;
+pub mod journal;
 pub mod keys;
+pub mod opening;
+pub mod overlay;
+pub mod planner;
+pub mod publisher;
+pub mod refusals;
+pub mod registry;
+pub mod replay;
+pub mod sequencer;
+pub mod simulation;
+pub mod tree_store;
 pub mod vault;
+pub mod view;

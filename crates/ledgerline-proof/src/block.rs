@@ -1,8 +1,8 @@
 //! The block entry: closes a range of entries and commits to the ledger's root over it.
 //!
-//! Promises: `tree_root` is the root of the tree of `first_index + count` leaves, so the block's own leaf
-//! fixes everything before it. A block entry is the last leaf of its commit, and that commit's
-//! checkpoint is the published one.
+//! Promises: `tree_root` is the root of the tree of `first_index + count` leaves, so the block's
+//! own leaf fixes everything before it. A block entry is the last leaf of its commit, and that
+//! commit's checkpoint is the published one.
 
 use crate::hash::Hash;
 use crate::hlc::Hlc;

@@ -1,13 +1,16 @@
 //! Chains: all entries of one target in ledger order, each carrying the previous one's event hash.
 //!
 //! ```text
-//! start of a chain = SHA-256("ledgerline/chain/v1\0" ‖ genesis hash ‖ u8 kind ‖ lp(tenant) ‖ lp(id))
+//! start of a chain
+//!     = SHA-256("ledgerline/chain/v1\0" ‖ genesis hash ‖ u8 kind ‖ lp(tenant) ‖ lp(id))
 //! ```
 //!
-//! The genesis hash in front keeps entries of one ledger from being spliced into another; kind, tenant
-//! and id keep those of one chain from being spliced into another. For SUBJECT the id is the 16-byte handle.
+//! The genesis hash in front keeps entries of one ledger from being spliced into another; kind,
+//! tenant and id keep those of one chain from being spliced into another. For SUBJECT the id is the
+//! 16-byte handle.
 //!
-//! A chain proves a prefix. That nothing was recorded after its last shown entry is not proven by it.
+//! A chain proves a prefix. That nothing was recorded after its last shown entry is not proven by
+//! it.
 
 use crate::entry::Entry;
 use crate::hash::{DomainHasher, Hash, domain};
@@ -76,8 +79,8 @@ impl ChainKey<'_> {
     }
 }
 
-/// The chain a statement belongs to. For SUBJECT the entry must name exactly one SUBJECT/PERSON handle.
-/// `None` when it does not.
+/// The chain a statement belongs to. For SUBJECT the entry must name exactly one SUBJECT/PERSON
+/// handle. `None` when it does not.
 #[must_use]
 pub fn chain_key<'a>(
     statement: &Statement<'a>,
@@ -98,7 +101,8 @@ pub fn chain_key<'a>(
     Some(ChainKey { kind: statement.target.kind, tenant: statement.tenant, id })
 }
 
-/// Checks that `entry` is the next of its chain, given the chain's tip (`None` at the chain's start).
+/// Checks that `entry` is the next of its chain, given the chain's tip (`None` at the chain's
+/// start).
 ///
 /// # Errors
 /// The first [`ChainBreak`].

@@ -1,8 +1,8 @@
-//! Control records: leaves in which the ledger speaks of itself — its genesis, its schemas, its keys and
-//! its recoveries.
+//! Control records: leaves in which the ledger speaks of itself — its genesis, its schemas, its
+//! keys and its recoveries.
 //!
-//! A control leaf is `C3 01 ‖ fingerprint(Control) ‖ body`; the body is one record whose kind says which
-//! of its parts is set. Exactly that part is set.
+//! A control leaf is `C3 01 ‖ fingerprint(Control) ‖ body`; the body is one record whose kind says
+//! which of its parts is set. Exactly that part is set.
 
 use crate::hash::Hash;
 use crate::hlc::Hlc;

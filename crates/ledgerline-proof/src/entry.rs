@@ -7,8 +7,8 @@
 //! event hash = SHA-256(0x00 ‖ leaf)
 //! ```
 //!
-//! Promises: an entry that [`Entry::validate`] accepts has its blind exactly when nothing else in it is
-//! unpredictable, so that nobody can guess an entry from its hash in the public tiles.
+//! Promises: an entry that [`Entry::validate`] accepts has its blind exactly when nothing else in
+//! it is unpredictable, so that nobody can guess an entry from its hash in the public tiles.
 
 use crate::hash::Hash;
 use crate::hlc::Hlc;

@@ -1,7 +1,8 @@
 //! Hashes, MACs and the one table of hash domains.
 //!
-//! Promises: every hash, MAC and signature input of the ledger begins either with an RFC 6962 prefix
-//! byte or with a string of [`domain`], so the bytes of one purpose never mean anything in another.
+//! Promises: every hash, MAC and signature input of the ledger begins either with an RFC 6962
+//! prefix byte or with a string of [`domain`], so the bytes of one purpose never mean anything in
+//! another.
 //!
 //! ```text
 //! leaf hash   = SHA-256(0x00 || entry)                  RFC 6962 section 2.1
@@ -11,11 +12,12 @@
 //! lp(x)       = u16 big-endian length || x
 //! ```
 //!
-//! The prefix bytes 0x02 to 0x04 are reserved for key maps. Domain strings begin with `l` (0x6c), so
-//! they cannot collide with any prefix byte.
+//! The prefix bytes 0x02 to 0x04 are reserved for key maps. Domain strings begin with `l` (0x6c),
+//! so they cannot collide with any prefix byte.
 //!
-//! Refuses: fields longer than 65535 bytes in [`DomainHasher::lp`]. That is a mistake of the caller,
-//! who bounds every field when it is parsed; hashing a cut field would be worse than stopping.
+//! Refuses: fields longer than 65535 bytes in [`DomainHasher::lp`]. That is a mistake of the
+//! caller, who bounds every field when it is parsed; hashing a cut field would be worse than
+//! stopping.
 
 use std::fmt;
 use std::str::FromStr;

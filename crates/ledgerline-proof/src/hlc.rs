@@ -1,9 +1,9 @@
 //! The hybrid logical clock that stamps `recorded_at`.
 //!
-//! Promises: stamps strictly increase, whatever the wall clock does. Time is passed in, so the clock is a
-//! plain value. Kulkarni et al., "Logical Physical Clocks" (2014), reduced to one node that never takes
-//! time from messages: a producer's `occurred_at` may not move it (a producer with a wrong clock would
-//! otherwise drag the ledger's time ahead).
+//! Promises: stamps strictly increase, whatever the wall clock does. Time is passed in, so the
+//! clock is a plain value. Kulkarni et al., "Logical Physical Clocks" (2014), reduced to one node
+//! that never takes time from messages: a producer's `occurred_at` may not move it (a producer with
+//! a wrong clock would otherwise drag the ledger's time ahead).
 
 use crate::wire::wire_record;
 
@@ -45,7 +45,8 @@ impl HlcClock {
         self.last
     }
 
-    /// The next stamp, given the wall clock's reading in nanoseconds. Later than every stamp before.
+    /// The next stamp, given the wall clock's reading in nanoseconds. Later than every stamp
+    /// before.
     pub fn tick(&mut self, wall_nanos: i64) -> Hlc {
         self.last = if wall_nanos > self.last.nanos {
             Hlc::at(wall_nanos)

@@ -10,13 +10,22 @@
 
 pub mod block;
 pub mod chain;
+pub mod checkpoint;
 pub mod control;
+pub mod cosignature;
 pub mod entry;
 pub mod hash;
 pub mod hlc;
+pub mod lifecycle;
+pub mod note;
 pub mod personal;
+pub mod schema;
 pub mod signature;
 pub mod statement;
+pub mod submission;
+pub mod tile;
+pub mod tlog_proof;
 pub mod token_id;
+pub mod tree;
 pub mod vocabulary;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! The personal record: what a statement commits to and the vault can erase.
 //!
-//! Promises: the commitment binds every byte; the random salt in front makes the commitment useless for
-//! guessing what was erased. No other digest of personal content exists anywhere.
+//! Promises: the commitment binds every byte; the random salt in front makes the commitment useless
+//! for guessing what was erased. No other digest of personal content exists anywhere.
 
 use crate::hash::{DomainHasher, Hash, domain};
 use crate::statement::{Detail, MAX_LIST_ITEMS, MAX_STRING_BYTES, StatementError};

@@ -1,15 +1,18 @@
 //! Producer signatures over statements.
 //!
 //! ```text
-//! signed bytes = "ledgerline/statement/v1\0" ‖ u8 alg ‖ lp(deployment) ‖ lp(key_id) ‖ statement bytes
+//! signed bytes = "ledgerline/statement/v1\0" ‖ u8 alg ‖ lp(deployment) ‖ lp(key_id)
+//!                ‖ statement bytes
 //! alg 1 = HMAC-SHA256 (RFC 2104), 2 = Ed25519 judged by ZIP 215
 //! ```
 //!
-//! The deployment is signed, so a statement made for one deployment is refused by another. Ed25519 is
-//! judged by ZIP 215 (cofactored, non-canonical points allowed) because only that rule gives the same
-//! verdict one by one and in a batch; a ledger whose verdict depends on how it was checked is worthless.
+//! The deployment is signed, so a statement made for one deployment is refused by another. Ed25519
+//! is judged by ZIP 215 (cofactored, non-canonical points allowed) because only that rule gives the
+//! same verdict one by one and in a batch; a ledger whose verdict depends on how it was checked is
+//! worthless.
 //!
-//! An HMAC convinces only whoever holds the key. [`Alg::convinces_third_parties`] says so to reports.
+//! An HMAC convinces only whoever holds the key. [`Alg::convinces_third_parties`] says so to
+//! reports.
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 
@@ -28,6 +31,11 @@ impl Alg {
     /// The number in statements' signatures and key records.
     #[must_use]
     pub const fn number(self) -> i32 {
+        self.byte() as i32
+    }
+
+    /// The number as one byte of the signed bytes.
+    const fn byte(self) -> u8 {
         match self {
             Self::HmacSha256 => 1,
             Self::Ed25519 => 2,
@@ -78,7 +86,7 @@ impl SigningContext {
     #[must_use]
     pub fn new(alg: Alg, deployment: &str, key_id: &str) -> Self {
         let mut bytes = domain::STATEMENT.to_vec();
-        bytes.push(alg.number().cast_unsigned() as u8);
+        bytes.push(alg.byte());
         for part in [deployment, key_id] {
             let length = u16::try_from(part.len()).expect("names are far below 64 KiB");
             bytes.extend_from_slice(&length.to_be_bytes());
@@ -148,6 +156,18 @@ impl StatementKey {
         match self.material {
             Material::Hmac(_) => Alg::HmacSha256,
             Material::Ed25519(_) => Alg::Ed25519,
+        }
+    }
+
+    /// The same public key in another deployment; `None` for shared secrets, which are not kept.
+    #[must_use]
+    pub fn for_deployment(&self, deployment: &str, key_id: &str) -> Option<Self> {
+        match &self.material {
+            Material::Hmac(_) => None,
+            Material::Ed25519(key) => Some(Self {
+                context: SigningContext::new(Alg::Ed25519, deployment, key_id),
+                material: Material::Ed25519(key.clone()),
+            }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The statement: the part of an event its producer wrote and signed. Nothing personal is in it.
 //!
-//! Promises: a statement that [`Statement::validate`] accepts is within every limit and consistent in
-//! itself. Its bytes are `C3 01`, the 8-byte schema fingerprint, and the canonical body
+//! Promises: a statement that [`Statement::validate`] accepts is within every limit and consistent
+//! in itself. Its bytes are `C3 01`, the 8-byte schema fingerprint, and the canonical body
 //! ([`crate::wire`]); a signed statement is never re-encoded.
 //!
 //! Assumes: nothing of the producer. Whether it may write this statement is its grant's business.

@@ -1,7 +1,8 @@
 //! The closed word lists of the ledger: what can be a target, an act, an outcome.
 //!
-//! Each list is an Avro enum. Its wire position is part of the format: position 0 is `OTHER`, the Avro
-//! default that an older reader sees for a symbol added later, and symbols are only ever appended.
+//! Each list is an Avro enum. Its wire position is part of the format: position 0 is `OTHER`, the
+//! Avro default that an older reader sees for a symbol added later, and symbols are only ever
+//! appended.
 
 use crate::wire::wire_enum;
 

@@ -1,12 +1,12 @@
 //! The one canonical Avro binary encoding, read and written without copying.
 //!
-//! Promises: every value has exactly one encoding here, and `take` refuses every other encoding of it
-//! (overlong varints, array blocks that are split or sized, bad UTF-8, bytes left over). So
+//! Promises: every value has exactly one encoding here, and `take` refuses every other encoding of
+//! it (overlong varints, array blocks that are split or sized, bad UTF-8, bytes left over). So
 //! `encode(decode(bytes)) == bytes` for every input that decodes, which is what lets a signature or
 //! a leaf hash over the bytes stand for the value.
 //!
-//! Assumes: the caller knows the schema. A record is its fields in schema order; which record it is,
-//! the fingerprint in front of it tells (see [`crate::schema`]).
+//! Assumes: the caller knows the schema. A record is its fields in schema order; which record it
+//! is, the fingerprint in front of it tells (see [`crate::schema`]).
 //!
 //! Refuses: Avro maps and floats (never used), negative array block counts, unknown enum positions.
 //!
@@ -21,9 +21,10 @@
 //! boolean     0x00 or 0x01
 //! ```
 //!
-//! Why not an Avro crate: a lenient decoder cannot tell two encodings of one value apart, and decoding a
-//! statement costs several times the hashing of it. `docs/decisions/0002-own-avro-reader.md` has the
-//! figures; the crate `apache-avro` is the oracle in the tests.
+//! Why not an Avro crate: a lenient decoder cannot tell two encodings of one value apart, and
+//! decoding a statement costs several times the hashing of it.
+//! `docs/decisions/0002-own-avro-reader.md` has the figures; the crate `apache-avro` is the oracle
+//! in the tests.
 
 use thiserror::Error;
 
@@ -63,6 +64,16 @@ impl DecodeError {
             Self::NonCanonical { .. } => "non_canonical",
             Self::OutOfRange { .. } => "out_of_range",
             Self::UnknownSchema(_) => "unknown_schema",
+        }
+    }
+
+    /// The same error with its offset counted from `by` bytes earlier.
+    pub(crate) fn shifted(self, by: usize) -> Self {
+        match self {
+            Self::Truncated(at) => Self::Truncated(at + by),
+            Self::NonCanonical { at, what } => Self::NonCanonical { at: at + by, what },
+            Self::OutOfRange { at, what } => Self::OutOfRange { at: at + by, what },
+            Self::UnknownSchema(_) => self,
         }
     }
 }
@@ -171,10 +182,21 @@ fn unzigzag(raw: u64) -> i64 {
 pub fn put_long(out: &mut Vec<u8>, value: i64) {
     let mut raw = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while raw >= 0x80 {
-        out.push((raw & 0x7f) as u8 | 0x80);
+        out.push(low_byte(raw) | 0x80);
         raw >>= 7;
     }
-    out.push(raw as u8);
+    out.push(low_byte(raw));
+}
+
+#[inline]
+const fn low_byte(raw: u64) -> u8 {
+    raw.to_le_bytes()[0]
+}
+
+/// The length of something in memory as an Avro long.
+#[inline]
+fn long_length(length: usize) -> i64 {
+    i64::try_from(length).expect("nothing in memory is longer than i64::MAX bytes")
 }
 
 /// A value with one canonical encoding. `put` and `take` mirror each other.
@@ -251,7 +273,7 @@ impl<const N: usize> Wire<'_> for [u8; N] {
 
 impl<'a> Wire<'a> for &'a [u8] {
     fn put(&self, out: &mut Vec<u8>) {
-        put_long(out, self.len().cast_signed() as i64);
+        put_long(out, long_length(self.len()));
         out.extend_from_slice(self);
     }
     fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -293,7 +315,7 @@ impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
 impl<'a, T: Wire<'a>> Wire<'a> for Vec<T> {
     fn put(&self, out: &mut Vec<u8>) {
         if !self.is_empty() {
-            put_long(out, self.len().cast_signed() as i64);
+            put_long(out, long_length(self.len()));
             for item in self {
                 item.put(out);
             }

@@ -1,0 +1,147 @@
+//! Erasing a person: the key is destroyed, then the sealed frames are zeroed in place.
+//!
+//! Promises: nothing is zeroed before its ERASED event is durable. Zeroing is the only write into a sealed
+//! segment; what is to be zeroed is written down first, so that a crash in the middle is finished at the
+//! next start and never looks like damage. Chain and signatures verify after as before: they cover
+//! commitments and digests, not the frames.
+//!
+//! ```text
+//! erasures/pending    CRC32C (4) ‖ { segment (4) ‖ offset (8) ‖ body length (4) ‖ prefix (25) }*
+//! ```
+
+use std::io;
+
+use ledgerline_proof::schema::{Kind, Leaf, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, HandleKind};
+
+use crate::disk::{Disk, OpenMode, read_whole, replace_durably};
+use crate::journal::format::{
+    FrameBinding, FrameType, SEALED_PREFIX_BYTES, SealedRecord, segment_path,
+};
+use crate::journal::recovery::{RecoverError, list_segments};
+use crate::journal::scan::{Scanned, SegmentScan};
+
+const PENDING: &str = "erasures/pending";
+const ITEM_BYTES: usize = 16 + SEALED_PREFIX_BYTES;
+const MAX_PENDING_BYTES: u64 = 1 << 30;
+
+/// A frame to be zeroed.
+struct Doomed {
+    segment: u32,
+    offset: u64,
+    body_bytes: u32,
+    prefix: [u8; SEALED_PREFIX_BYTES],
+}
+
+/// The handle that an ERASED leaf names.
+#[must_use]
+pub fn erased_handle(leaf: &[u8]) -> Option<[u8; 16]> {
+    let Ok(Leaf::Entry(entry)) = Leaf::decode(leaf) else { return None };
+    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
+    let person = entry.handles.iter().find(|handle| handle.kind == HandleKind::Person)?;
+    (statement.event_type == EventType::Erased).then_some(person.id)
+}
+
+/// Zeroes every sealed frame of a slot in the batches committed below `size`. Returns how many.
+///
+/// # Errors
+/// Whatever the disk says; the rest is finished at the next start.
+pub fn zero_frames(
+    disk: &dyn Disk,
+    ledger_id: &[u8; 16],
+    slot: &[u8; 16],
+    size: u64,
+) -> Result<u64, RecoverError> {
+    let mut doomed = Vec::new();
+    for header in list_segments(disk)?.headers {
+        let file = disk.open(&segment_path(header.number), OpenMode::Read)?;
+        let mut scan = SegmentScan::new(file.as_ref(), &header)?;
+        while let Scanned::Batch(batch) = scan.next_batch()? {
+            if batch.commit.size > size {
+                break;
+            }
+            for frame in batch.frames().filter(|frame| frame.kind == FrameType::Sealed) {
+                let Some((index, record)) = SealedRecord::decode(&frame) else { continue };
+                if record.slot == *slot {
+                    doomed.push(Doomed {
+                        segment: header.number,
+                        offset: frame.offset,
+                        body_bytes: u32::try_from(frame.body.len()).expect("frames are bounded"),
+                        prefix: record.prefix(index),
+                    });
+                }
+            }
+        }
+    }
+    if doomed.is_empty() {
+        return Ok(0);
+    }
+    write_pending(disk, &doomed)?;
+    zero(disk, ledger_id, &doomed)?;
+    Ok(doomed.len() as u64)
+}
+
+/// Finishes a zeroing that a crash interrupted.
+///
+/// # Errors
+/// Whatever the disk says.
+pub fn finish_pending(disk: &dyn Disk, ledger_id: &[u8; 16]) -> io::Result<()> {
+    let bytes = match read_whole(disk, PENDING, MAX_PENDING_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    zero(disk, ledger_id, &read_pending(&bytes).unwrap_or_default())
+}
+
+fn zero(disk: &dyn Disk, ledger_id: &[u8; 16], doomed: &[Doomed]) -> io::Result<()> {
+    for same_segment in doomed.chunk_by(|a, b| a.segment == b.segment) {
+        let segment = same_segment[0].segment;
+        let file = disk.open(&segment_path(segment), OpenMode::Write)?;
+        let binding = FrameBinding::new(ledger_id, segment);
+        for one in same_segment {
+            let zeros = vec![0; one.body_bytes as usize - SEALED_PREFIX_BYTES];
+            let mut frame = Vec::new();
+            binding.put(&mut frame, one.offset, FrameType::SealedErased, &[&one.prefix, &zeros]);
+            file.write_all_at(&frame, one.offset)?;
+        }
+        file.sync()?;
+    }
+    disk.remove(PENDING)?;
+    disk.sync_dir("erasures")
+}
+
+fn write_pending(disk: &dyn Disk, doomed: &[Doomed]) -> io::Result<()> {
+    disk.create_dir("erasures")?;
+    let mut items = Vec::with_capacity(doomed.len() * ITEM_BYTES);
+    for one in doomed {
+        items.extend_from_slice(&one.segment.to_be_bytes());
+        items.extend_from_slice(&one.offset.to_be_bytes());
+        items.extend_from_slice(&one.body_bytes.to_be_bytes());
+        items.extend_from_slice(&one.prefix);
+    }
+    let crc = crc32c::crc32c(&items).to_be_bytes();
+    replace_durably(disk, PENDING, &[&crc[..], &items].concat())
+}
+
+fn read_pending(bytes: &[u8]) -> Option<Vec<Doomed>> {
+    let (crc, items) = bytes.split_first_chunk::<4>()?;
+    if crc32c::crc32c(items).to_be_bytes() != *crc || items.len() % ITEM_BYTES != 0 {
+        return None;
+    }
+    let read = |item: &[u8]| {
+        let (segment, rest) = item.split_first_chunk::<4>()?;
+        let (offset, rest) = rest.split_first_chunk::<8>()?;
+        let (length, prefix) = rest.split_first_chunk::<4>()?;
+        let body_bytes = u32::from_be_bytes(*length);
+        (body_bytes as usize > SEALED_PREFIX_BYTES).then_some(())?;
+        Some(Doomed {
+            segment: u32::from_be_bytes(*segment),
+            offset: u64::from_be_bytes(*offset),
+            body_bytes,
+            prefix: prefix.try_into().ok()?,
+        })
+    };
+    items.chunks_exact(ITEM_BYTES).map(read).collect()
+}

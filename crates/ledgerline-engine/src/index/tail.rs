@@ -1,0 +1,275 @@
+//! The tail: the newest ranges, in memory, until a run holds them.
+//!
+//! Promises: a posting costs about 25 bytes when its term is unique and 4 to 8 when it is not. Map order
+//! never reaches a byte: terms are sorted before they are written.
+//!
+//! Assumes: a term's indexes arrive in ascending order. A repeated (term, index) is one posting.
+//!
+//! ```text
+//! slot of a term      count 1        the offset itself
+//!                     count 2..=16   newest link of a chain (offset, previous) in one arena
+//!                     count 17..     a vector of its own, which a range query can bisect
+//! offset = index - start of the range
+//! ```
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::ops::Range;
+
+use super::term::{IdTimes, Posting, Term, TermHead};
+
+/// Longer lists get a vector of their own.
+const LINKED_MAX: u32 = 16;
+/// No link before this one.
+const NO_LINK: u32 = u32::MAX;
+
+/// A term's hash, high half first so that it sorts like the number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key([u64; 2]);
+
+impl Key {
+    fn new(hash: u128) -> Self {
+        Self([(hash >> 64) as u64, (hash & u128::from(u64::MAX)) as u64])
+    }
+    fn hash(self) -> u128 {
+        u128::from(self.0[0]) << 64 | u128::from(self.0[1])
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[1]);
+    }
+}
+
+/// Terms are random already (keyed SipHash): their low bits serve as the map's hash.
+#[derive(Default)]
+struct TakeAsIs(u64);
+
+impl Hasher for TakeAsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    count: u32,
+    link: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    offset: u32,
+    previous: u32,
+}
+
+type Slots = HashMap<Key, Slot, BuildHasherDefault<TakeAsIs>>;
+
+/// The postings of one aligned range, in memory.
+pub(super) struct TailRange {
+    range: Range<u64>,
+    /// Slots by kind.
+    kinds: Vec<Slots>,
+    links: Vec<Link>,
+    long: Vec<Vec<u32>>,
+    ids: IdTimes,
+}
+
+impl TailRange {
+    /// An empty range of at most 2^31 entries. `like` is an earlier range, whose sizes are a good guess.
+    pub(super) fn new(range: Range<u64>, like: Option<&Self>) -> Self {
+        let guess = |slots: &Slots| {
+            let room = if slots.len() > 64 { slots.len() + slots.len() / 16 } else { 0 };
+            Slots::with_capacity_and_hasher(room, BuildHasherDefault::default())
+        };
+        Self {
+            range,
+            kinds: like.map_or_else(Vec::new, |like| like.kinds.iter().map(guess).collect()),
+            links: Vec::with_capacity(like.map_or(0, |like| like.links.len())),
+            long: Vec::new(),
+            ids: IdTimes::NONE,
+        }
+    }
+
+    pub(super) fn range(&self) -> Range<u64> {
+        self.range.clone()
+    }
+
+    pub(super) fn ids(&self) -> &IdTimes {
+        &self.ids
+    }
+
+    /// How many distinct terms.
+    pub(super) fn terms(&self) -> u64 {
+        self.kinds.iter().map(|slots| slots.len() as u64).sum()
+    }
+
+    /// Bytes of memory, about.
+    pub(super) fn bytes(&self) -> u64 {
+        let slot = size_of::<(Key, Slot)>() + 1;
+        let slots: usize = self.kinds.iter().map(|slots| slots.capacity() * 8 / 7 * slot).sum();
+        let long: usize = self.long.iter().map(|list| list.capacity() * 4 + 24).sum();
+        (slots + self.links.capacity() * size_of::<Link>() + long) as u64
+    }
+
+    /// Takes one posting.
+    ///
+    /// # Panics
+    /// When its index is outside the range, or below an earlier one of the same term: our error.
+    pub(super) fn add(&mut self, posting: &Posting) {
+        assert!(self.range.contains(&posting.index), "a posting outside its range");
+        assert!(posting.term.kind != 0, "kind 0 is invalid");
+        let offset = self.offset(posting.index);
+        let kind = usize::from(posting.term.kind);
+        if self.kinds.len() <= kind {
+            self.kinds.resize_with(kind + 1, Slots::default);
+        }
+        let fresh = Slot { count: 0, link: 0 };
+        let slot = self.kinds[kind].entry(Key::new(posting.term.hash)).or_insert(fresh);
+        let newest = match slot.count {
+            0 => {
+                *slot = Slot { count: 1, link: offset };
+                self.ids.note(posting);
+                return;
+            }
+            1 => slot.link,
+            2..=LINKED_MAX => self.links[slot.link as usize].offset,
+            _ => *self.long[slot.link as usize].last().expect("long lists are never empty"),
+        };
+        assert!(newest <= offset, "a term's indexes must ascend");
+        if newest == offset {
+            return;
+        }
+        self.ids.note(posting);
+        if slot.count == 1 {
+            self.links.push(Link { offset: newest, previous: NO_LINK });
+            slot.link = number(self.links.len() - 1);
+        } else if slot.count == LINKED_MAX {
+            let mut list = chain(&self.links, slot.link);
+            list.reverse();
+            self.long.push(list);
+            slot.link = number(self.long.len() - 1);
+        }
+        slot.count += 1;
+        if slot.count > LINKED_MAX {
+            self.long[slot.link as usize].push(offset);
+        } else {
+            self.links.push(Link { offset, previous: slot.link });
+            slot.link = number(self.links.len() - 1);
+        }
+    }
+
+    pub(super) fn head(&self, term: &Term) -> Option<TermHead> {
+        let slot = self.slot(term)?;
+        let newest = match slot.count {
+            1 => slot.link,
+            2..=LINKED_MAX => self.links[slot.link as usize].offset,
+            _ => *self.long[slot.link as usize].last()?,
+        };
+        let last = self.range.start + u64::from(newest);
+        Some(TermHead { last, count: u64::from(slot.count) })
+    }
+
+    /// Pushes the term's first indexes in `range`, ascending, until `out` holds `want`.
+    pub(super) fn collect(&self, term: &Term, range: &Range<u64>, want: usize, out: &mut Vec<u64>) {
+        let Some(slot) = self.slot(term) else { return };
+        let start = self.range.start;
+        let index = |&offset: &u32| start + u64::from(offset);
+        self.with_offsets(slot, |offsets| {
+            let first = offsets.partition_point(|offset| index(offset) < range.start);
+            let found = offsets[first..].iter().map(index).take_while(|index| *index < range.end);
+            out.extend(found.take(want.saturating_sub(out.len())));
+        });
+    }
+
+    /// Pushes the term's last indexes in `range`, descending, until `out` holds `want`.
+    pub(super) fn collect_back(
+        &self,
+        term: &Term,
+        range: &Range<u64>,
+        want: usize,
+        out: &mut Vec<u64>,
+    ) {
+        let Some(slot) = self.slot(term) else { return };
+        let start = self.range.start;
+        let index = |&offset: &u32| start + u64::from(offset);
+        self.with_offsets(slot, |offsets| {
+            let end = offsets.partition_point(|offset| index(offset) < range.end);
+            let older = offsets[..end].iter().rev().map(index);
+            let found = older.take_while(|index| *index >= range.start);
+            out.extend(found.take(want.saturating_sub(out.len())));
+        });
+    }
+
+    /// Calls `each` with every term, in order, and its ascending indexes. Sorts one kind at a time.
+    pub(super) fn for_each_term<E>(
+        &self,
+        mut each: impl FnMut(Term, &[u64]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut indexes = Vec::new();
+        for (kind, slots) in (0..=u8::MAX).zip(&self.kinds) {
+            let mut sorted: Vec<(Key, Slot)> = slots.iter().map(|(&k, &slot)| (k, slot)).collect();
+            sorted.sort_unstable_by_key(|(key, _)| *key);
+            for (key, slot) in sorted {
+                indexes.clear();
+                self.with_offsets(slot, |offsets| {
+                    let start = self.range.start;
+                    indexes.extend(offsets.iter().map(|&offset| start + u64::from(offset)));
+                });
+                each(Term { kind, hash: key.hash() }, &indexes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn slot(&self, term: &Term) -> Option<Slot> {
+        self.kinds.get(usize::from(term.kind))?.get(&Key::new(term.hash)).copied()
+    }
+
+    fn with_offsets<T>(&self, slot: Slot, then: impl FnOnce(&[u32]) -> T) -> T {
+        match slot.count {
+            1 => then(&[slot.link]),
+            2..=LINKED_MAX => {
+                let mut few = [0; LINKED_MAX as usize];
+                let count = slot.count as usize;
+                let mut link = slot.link;
+                for place in few[..count].iter_mut().rev() {
+                    let Link { offset, previous } = self.links[link as usize];
+                    *place = offset;
+                    link = previous;
+                }
+                then(&few[..count])
+            }
+            _ => then(&self.long[slot.link as usize]),
+        }
+    }
+
+    fn offset(&self, index: u64) -> u32 {
+        u32::try_from(index - self.range.start).expect("a range has at most 2^31 entries")
+    }
+}
+
+/// The offsets of a chain of links, newest first.
+fn chain(links: &[Link], newest: u32) -> Vec<u32> {
+    let mut list = Vec::with_capacity(LINKED_MAX as usize * 2);
+    let mut at = newest;
+    while at != NO_LINK {
+        let link = links[at as usize];
+        list.push(link.offset);
+        at = link.previous;
+    }
+    list
+}
+
+fn number(position: usize) -> u32 {
+    u32::try_from(position).expect("a range holds fewer than 2^32 postings")
+}

@@ -1,0 +1,390 @@
+//! Takes a body apart and gives each event its verdict.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ledgerline_proof::entry::Signature;
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::signature::{Alg, StatementKey};
+use ledgerline_proof::submission::{Attachment, Batch, Submission};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json};
+use crate::entropy::Entropy;
+use crate::index::TermHasher;
+use crate::registry::{Caller, Key, Registry};
+use crate::vault::Vault;
+
+/// The form of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyForm {
+    /// One JSON event or an array of them.
+    Json,
+    /// One JSON event a line.
+    Ndjson,
+    /// Length-prefixed Avro submissions.
+    AvroBatch,
+}
+
+/// What one request may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntakeLimits {
+    /// Longest body, in bytes.
+    pub body_bytes: usize,
+    /// Most events of one body.
+    pub event_count: usize,
+}
+
+impl Default for IntakeLimits {
+    fn default() -> Self {
+        Self { body_bytes: 16 << 20, event_count: 10_000 }
+    }
+}
+
+/// Why a whole submission was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The body is too long or has too many events.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The body's own frame cannot be read.
+    #[error("{detail}")]
+    Malformed {
+        /// Stable code.
+        code: &'static str,
+        /// What to do.
+        detail: String,
+    },
+    /// The credential may not submit events.
+    #[error("the credential does not have the role producer")]
+    Forbidden,
+    /// The queue is full.
+    #[error("the ledger is busy; try again in {retry_after_ms} ms")]
+    Busy {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The ledger takes nothing more.
+    #[error("the ledger does not take events: {why}")]
+    Stopped {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Events that stand or fall together: the parts of an act, or one event.
+#[derive(Debug)]
+pub struct Unit {
+    /// Position of each event's answer in the submission.
+    pub positions: Vec<usize>,
+    /// The events.
+    pub events: Vec<PendingEvent>,
+}
+
+/// A body taken apart: the units to record, and the answers already known.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The credential that submitted it.
+    pub credential: Arc<str>,
+    /// Whether it was a single JSON event.
+    pub lone: bool,
+    /// What waits for the sequencer.
+    pub units: Vec<Unit>,
+    /// One place per event; refusals are filled in.
+    pub answers: Vec<Option<EventAnswer>>,
+}
+
+/// The room. Shared between the threads of callers.
+pub struct Intake {
+    pub(super) terms: Arc<TermHasher>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) genesis: Hash,
+    pub(super) origin: Arc<str>,
+    sibling_deployments: Vec<String>,
+    limits: IntakeLimits,
+}
+
+/// What an intake is made of.
+pub struct IntakeParts {
+    /// Hashes index terms.
+    pub terms: Arc<TermHasher>,
+    /// Seals personal records.
+    pub vault: Arc<Vault>,
+    /// Keys and grants.
+    pub registry: Arc<Registry>,
+    /// Salts, nonces, blinds.
+    pub entropy: Arc<dyn Entropy>,
+    /// Event hash of the genesis leaf.
+    pub genesis: Hash,
+    /// The checkpoint origin.
+    pub origin: Arc<str>,
+    /// Other deployments whose statements are told apart from forged ones.
+    pub sibling_deployments: Vec<String>,
+    /// Limits of one request.
+    pub limits: IntakeLimits,
+}
+
+/// One event of a body, or why it is none.
+type Built = Result<PendingEvent, (Option<[u8; 16]>, EventError)>;
+
+/// `{"statement": …, "personal": […], "signature": …}`: what a signing producer sends as JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonSubmission {
+    statement: String,
+    #[serde(default)]
+    personal: Vec<String>,
+    signature: Option<JsonSignature>,
+    #[serde(default)]
+    attachments: Vec<JsonSubmittedAttachment>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonSignature {
+    alg: String,
+    key_id: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonSubmittedAttachment {
+    digest: String,
+    media_type: String,
+    data: String,
+}
+
+impl Intake {
+    /// Puts the room together.
+    #[must_use]
+    pub fn new(parts: IntakeParts) -> Self {
+        let IntakeParts { terms, vault, registry, entropy, genesis, origin, limits, .. } = parts;
+        let sibling_deployments = parts.sibling_deployments;
+        Self { terms, vault, registry, entropy, genesis, origin, sibling_deployments, limits }
+    }
+
+    /// Takes a body apart, judges every event and seals what is personal.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when nothing of the body can be taken.
+    pub fn accept(
+        &self,
+        caller: &Caller,
+        form: BodyForm,
+        body: &[u8],
+    ) -> Result<Accepted, SubmitError> {
+        if !caller.roles().has(crate::registry::Roles::PRODUCER) {
+            return Err(SubmitError::Forbidden);
+        }
+        if body.len() > self.limits.body_bytes {
+            let limit = self.limits.body_bytes;
+            return Err(SubmitError::TooLarge(format!("a body has at most {limit} bytes")));
+        }
+        match form {
+            BodyForm::Json => self.accept_json(caller, body),
+            BodyForm::Ndjson => self.accept_ndjson(caller, body),
+            BodyForm::AvroBatch => self.accept_avro(caller, body),
+        }
+    }
+
+    fn accept_json(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
+        let text = std::str::from_utf8(body)
+            .map_err(|_| malformed("not_utf8", "the body is not UTF-8".into()))?;
+        if text.trim_start().starts_with('{') {
+            let built = vec![self.build_json_text(caller, text)];
+            return self.group(caller, true, built);
+        }
+        let events: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let place = format!("line {line} column {column}");
+            malformed("bad_json", format!("the body is not a JSON event or array at {place}"))
+        })?;
+        self.check_count(events.len())?;
+        let built = events.iter().map(|event| self.build_json_text(caller, event.get()));
+        self.group(caller, false, built.collect())
+    }
+
+    fn accept_ndjson(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
+        let lines: Vec<&[u8]> = body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty())
+            .collect();
+        self.check_count(lines.len())?;
+        let built = lines.iter().map(|line| match std::str::from_utf8(line) {
+            Ok(text) => self.build_json_text(caller, text),
+            Err(_) => Err((None, EventError::new("not_utf8", "the line is not UTF-8".into()))),
+        });
+        self.group(caller, false, built.collect())
+    }
+
+    fn accept_avro(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
+        let mut built = Vec::new();
+        for frame in Batch::new(body) {
+            self.check_count(built.len() + 1)?;
+            let submission = frame.and_then(Submission::decode);
+            built.push(match submission {
+                Ok(submission) => self.build_judged(caller, &submission),
+                Err(error) => Err((None, EventError::new(error.code(), error.to_string()))),
+            });
+        }
+        self.group(caller, false, built)
+    }
+
+    fn check_count(&self, count: usize) -> Result<(), SubmitError> {
+        let limit = self.limits.event_count;
+        if count > limit {
+            return Err(SubmitError::TooLarge(format!("a body has at most {limit} events")));
+        }
+        Ok(())
+    }
+
+    fn build_json_text(&self, caller: &Caller, text: &str) -> Built {
+        if text.contains("\"statement\"") {
+            return self.build_json_submission(caller, text);
+        }
+        let event = json::parse(text).map_err(|error| (None, error))?;
+        self.build_json(caller, &event).map_err(|error| {
+            let statement = event.statement(caller.own_tenant(), caller.source());
+            (statement.ok().map(|statement| statement.event_id), error)
+        })
+    }
+
+    fn build_json_submission(&self, caller: &Caller, text: &str) -> Built {
+        let bad = |what: &str| (None, EventError::new("bad_json", what.to_owned()));
+        let json: JsonSubmission = serde_json::from_str(text)
+            .map_err(|_| bad("the signed submission's fields are off"))?;
+        let decode = |text: &str| {
+            STANDARD.decode(text).map_err(|_| bad("a value of the submission is not base64"))
+        };
+        let statement = decode(&json.statement)?;
+        let personal: Vec<Vec<u8>> =
+            json.personal.iter().map(|record| decode(record)).collect::<Result<_, _>>()?;
+        let value = json.signature.as_ref().map(|one| decode(&one.value)).transpose()?;
+        let signature = match (&json.signature, &value) {
+            (Some(one), Some(value)) => {
+                let alg = Alg::from_name(&one.alg)
+                    .ok_or_else(|| bad("the signature's alg is not HMAC-SHA256 or Ed25519"))?;
+                Some(Signature { alg: alg.number(), key_id: &one.key_id, value })
+            }
+            _ => None,
+        };
+        let mut data = Vec::with_capacity(json.attachments.len());
+        for one in &json.attachments {
+            let digest =
+                one.digest.strip_prefix("sha256:").and_then(|hex| Hash::from_hex(hex).ok());
+            let digest = digest.ok_or_else(|| bad("an attachment's digest is not sha256:<hex>"))?;
+            data.push((digest, one.media_type.as_str(), decode(&one.data)?));
+        }
+        let attachments = data
+            .iter()
+            .map(|(digest, media_type, data)| Attachment { digest: *digest, media_type, data })
+            .collect();
+        let personal = personal.iter().map(Vec::as_slice).collect();
+        let submission = Submission { statement: &statement, personal, signature, attachments };
+        self.build_judged(caller, &submission)
+    }
+
+    fn build_judged(&self, caller: &Caller, submission: &Submission<'_>) -> Built {
+        self.build_submission(caller, submission).map_err(|error| {
+            use ledgerline_proof::schema::{Kind, decode_object};
+            use ledgerline_proof::statement::Statement;
+            let statement = decode_object::<Statement<'_>>(Kind::Statement, submission.statement);
+            (statement.ok().map(|statement| statement.event_id), error)
+        })
+    }
+
+    /// Whether the signature was made for one of the sibling deployments.
+    pub(super) fn is_of_another_deployment(
+        &self,
+        key: &Key,
+        statement: &[u8],
+        value: &[u8],
+    ) -> bool {
+        let alg = Alg::from_number(key.alg);
+        self.sibling_deployments.iter().any(|deployment| {
+            let judge = match alg {
+                Some(Alg::HmacSha256) => self
+                    .vault
+                    .secret(&key.key_id)
+                    .ok()
+                    .flatten()
+                    .map(|secret| StatementKey::hmac(&secret, deployment, &key.key_id)),
+                Some(Alg::Ed25519) => key
+                    .statement_key
+                    .as_ref()
+                    .and_then(|known| known.for_deployment(deployment, &key.key_id)),
+                None => None,
+            };
+            judge.is_some_and(|judge| judge.verify(statement, value).is_ok())
+        })
+    }
+
+    /// Groups the parts of acts and refuses acts that are not whole.
+    fn group(
+        &self,
+        caller: &Caller,
+        lone: bool,
+        built: Vec<Built>,
+    ) -> Result<Accepted, SubmitError> {
+        if built.is_empty() {
+            return Err(malformed("empty", "the body holds no event".into()));
+        }
+        let mut answers: Vec<Option<EventAnswer>> = Vec::with_capacity(built.len());
+        let mut units: Vec<Unit> = Vec::with_capacity(built.len());
+        let mut acts: BTreeMap<String, Vec<(usize, ActPart, PendingEvent)>> = BTreeMap::new();
+        for (position, event) in built.into_iter().enumerate() {
+            match event {
+                Err((event_id, error)) => {
+                    answers.push(Some(EventAnswer::refused(event_id, error)));
+                    continue;
+                }
+                Ok(event) => match event.act.clone() {
+                    None => units.push(Unit { positions: vec![position], events: vec![event] }),
+                    Some(part) => {
+                        acts.entry(part.id.clone()).or_default().push((position, part, event));
+                    }
+                },
+            }
+            answers.push(None);
+        }
+        for (_, mut parts) in acts {
+            parts.sort_by_key(|(position, part, _)| (part.part, *position));
+            let whole = parts.len() == usize::try_from(parts[0].1.parts).unwrap_or(0)
+                && (0..)
+                    .zip(&parts)
+                    .all(|(n, (_, part, _))| part.part == n && part.parts == parts[0].1.parts);
+            if whole {
+                let positions = parts.iter().map(|(position, _, _)| *position).collect();
+                let events = parts.into_iter().map(|(_, _, event)| event).collect();
+                units.push(Unit { positions, events });
+                continue;
+            }
+            for (position, _, event) in parts {
+                let detail = "all parts of an act must come once each, valid, in one request";
+                let error = EventError::new("act_incomplete", detail.into());
+                answers[position] = Some(EventAnswer::refused(Some(event.event_id), error));
+            }
+        }
+        units.sort_by_key(|unit| unit.positions[0]);
+        let credential = Arc::clone(caller.key_id());
+        Ok(Accepted { credential, lone, units, answers })
+    }
+}
+
+fn malformed(code: &'static str, detail: String) -> SubmitError {
+    SubmitError::Malformed { code, detail }
+}
+
+impl PendingEvent {
+    /// On whose word it stands.
+    #[must_use]
+    pub fn attested(&self) -> Attested {
+        if self.signature.is_some() { Attested::Signature } else { Attested::Credential }
+    }
+}

@@ -1,0 +1,405 @@
+//! Turns a parsed event into one that waits for its index: commitments, handles, sealing, terms.
+
+use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::entry::{Handle, MAX_ENTRY_BYTES, MAX_SIGNATURE_BYTES};
+use ledgerline_proof::hash::{Hash, sha256};
+use ledgerline_proof::personal::{PersonalRecord, commitment};
+use ledgerline_proof::schema::{Kind, decode_object, encode_object};
+use ledgerline_proof::signature::Alg;
+use ledgerline_proof::statement::{Personal, Statement};
+use ledgerline_proof::submission::{MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, Submission};
+use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
+
+use super::json::JsonEvent;
+use super::{
+    ActPart, EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis,
+};
+use crate::entropy::random;
+use crate::index::TermKind;
+use crate::journal::format::{AttachmentRecord, SealedRecord};
+use crate::registry::Caller;
+use crate::vault::{Slot, VaultError};
+
+/// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
+const MAX_STATEMENT_BYTES: usize = MAX_ENTRY_BYTES - 4096;
+
+impl Intake {
+    /// An unsigned JSON event.
+    pub(super) fn build_json(
+        &self,
+        caller: &Caller,
+        event: &JsonEvent<'_>,
+    ) -> Result<PendingEvent, EventError> {
+        if caller.key.grant.signed_only {
+            let detail = "this credential's grant takes signed statements only".into();
+            return Err(EventError::new("signature_required", detail));
+        }
+        let tenant = caller.own_tenant();
+        let mut statement = event.statement(tenant, caller.source())?;
+        let mut records = Vec::with_capacity(event.personal.len());
+        for personal in &event.personal {
+            let fields = personal.fields();
+            let record = PersonalRecord {
+                salt: random(self.entropy.as_ref()),
+                user_id: fields.user_id,
+                ip: fields.ip,
+                user_agent: fields.user_agent,
+                device: fields.device,
+                resource: fields.resource,
+                attributes: personal.attributes(),
+            };
+            record.validate().map_err(|error| refused(error.code(), &error))?;
+            let bytes = encode_object(Kind::Personal, &record);
+            let role = personal.role()?;
+            statement.personal.push(Personal { role, commitment: commitment(&bytes) });
+            records.push(bytes);
+        }
+        let mut attachments = Vec::with_capacity(event.attachments.len());
+        for attachment in &event.attachments {
+            let (digest, media_type, data) = attachment.decode()?;
+            attachments.push(AttachmentRecord { digest, media_type: media_type.to_owned(), data });
+        }
+        let bytes = encode_object(Kind::Statement, &statement);
+        self.build(caller, &statement, &bytes, None, records, attachments)
+    }
+
+    /// A submission in Avro form, signed or not.
+    pub(super) fn build_submission(
+        &self,
+        caller: &Caller,
+        submission: &Submission<'_>,
+    ) -> Result<PendingEvent, EventError> {
+        let statement: Statement<'_> = decode_object(Kind::Statement, submission.statement)
+            .map_err(|error| refused(error.code(), &error))?;
+        let signature = self.judge(caller, &statement, submission)?;
+        if submission.personal.len() != statement.personal.len() {
+            let detail = "the personal records are not as many as the statement's commitments";
+            return Err(EventError::new("commitment_mismatch", detail.into()));
+        }
+        for (bytes, personal) in submission.personal.iter().zip(&statement.personal) {
+            let record: PersonalRecord<'_> = decode_object(Kind::Personal, bytes)
+                .map_err(|error| refused(error.code(), &error))?;
+            record.validate().map_err(|error| refused(error.code(), &error))?;
+            if commitment(bytes) != personal.commitment {
+                let detail = "a personal record does not open the statement's commitment";
+                return Err(EventError::new("commitment_mismatch", detail.into()));
+            }
+        }
+        let attached = submission.attachments.iter().map(|one| AttachmentRecord {
+            digest: one.digest,
+            media_type: one.media_type.to_owned(),
+            data: one.data.to_vec(),
+        });
+        let attached = attached.collect();
+        let records = submission.personal.iter().map(|record| record.to_vec()).collect();
+        self.build(caller, &statement, submission.statement, signature, records, attached)
+    }
+
+    /// Judges a submission's signature against the key it names.
+    fn judge(
+        &self,
+        caller: &Caller,
+        statement: &Statement<'_>,
+        submission: &Submission<'_>,
+    ) -> Result<Option<PendingSignature>, EventError> {
+        let Some(signature) = &submission.signature else {
+            if caller.key.grant.signed_only {
+                let detail = "this credential's grant takes signed statements only".into();
+                return Err(EventError::new("signature_required", detail));
+            }
+            return Ok(None);
+        };
+        let error = |code, detail: &str| Err(EventError::new(code, detail.to_owned()));
+        let key = self.registry.key(signature.key_id);
+        let Some(key) = key.filter(|key| key.purpose == KeyPurpose::Producer) else {
+            return error("unknown_key", "no producer key with this key_id is registered");
+        };
+        if key.valid_until.is_some() {
+            return error("retired_key", "this producer key was retired");
+        }
+        if signature.alg != key.alg || Alg::from_number(signature.alg).is_none() {
+            return error("wrong_alg", "the signature's alg is not that of the registered key");
+        }
+        if signature.value.len() > MAX_SIGNATURE_BYTES {
+            return error("bad_signature", "the signature value is longer than 8 KiB");
+        }
+        key.check_grant(statement).map_err(|error| refused(error.code(), &error))?;
+        let Some(statement_key) = &key.statement_key else {
+            return error("key_unavailable", "the secret of this key is not at hand");
+        };
+        if statement_key.verify(submission.statement, signature.value).is_err() {
+            return if self.is_of_another_deployment(&key, submission.statement, signature.value) {
+                error("wrong_deployment", "the statement was signed for another deployment")
+            } else {
+                error("bad_signature", "the signature does not fit statement, key and deployment")
+            };
+        }
+        let value = signature.value.to_vec();
+        Ok(Some(PendingSignature { alg: signature.alg, key, value }))
+    }
+
+    /// Everything that all forms share.
+    fn build(
+        &self,
+        caller: &Caller,
+        statement: &Statement<'_>,
+        bytes: &[u8],
+        signature: Option<PendingSignature>,
+        records: Vec<Vec<u8>>,
+        attachments: Vec<AttachmentRecord>,
+    ) -> Result<PendingEvent, EventError> {
+        statement.validate().map_err(|error| refused(error.code(), &error))?;
+        caller.key.check_grant(statement).map_err(|error| refused(error.code(), &error))?;
+        if bytes.len() > MAX_STATEMENT_BYTES {
+            let detail = format!("a statement has at most {MAX_STATEMENT_BYTES} bytes");
+            return Err(EventError::new("entry_too_large", detail));
+        }
+        if statement.seen.as_ref().is_some_and(|seen| seen.origin != &*self.origin) {
+            let detail = "`seen` names a checkpoint of another origin".into();
+            return Err(EventError::new("wrong_deployment", detail));
+        }
+        if secret_scan::bytes_hold_secret(bytes)
+            || records.iter().any(|record| secret_scan::bytes_hold_secret(record))
+        {
+            let detail = "the event carries what looks like a bearer value; send its token id";
+            return Err(EventError::new("secret_refused", detail.into()));
+        }
+        check_attachments(statement, &attachments)?;
+        let (handles, sealed) = self.seal(statement, bytes, &records)?;
+        self.finish(
+            statement,
+            bytes,
+            signature,
+            Some(caller),
+            handles,
+            sealed,
+            records,
+            attachments,
+        )
+    }
+
+    /// The last step, shared with the ledger's own statements.
+    #[expect(clippy::too_many_arguments, reason = "one call site per form, each names all parts")]
+    pub(super) fn finish(
+        &self,
+        statement: &Statement<'_>,
+        bytes: &[u8],
+        signature: Option<PendingSignature>,
+        caller: Option<&Caller>,
+        handles: Vec<Handle>,
+        sealed: Vec<SealedRecord>,
+        records: Vec<Vec<u8>>,
+        attachments: Vec<AttachmentRecord>,
+    ) -> Result<PendingEvent, EventError> {
+        let Some(chain) = chain_key(statement, &handles) else {
+            let detail = "a SUBJECT target needs exactly one SUBJECT personal record with user_id";
+            return Err(EventError::new("missing_target", detail.into()));
+        };
+        let blind = signature.is_none() && statement.personal.is_empty();
+        Ok(PendingEvent {
+            event_id: statement.event_id,
+            statement: bytes.to_vec(),
+            signature,
+            credential: caller.map(|caller| caller.key_id().clone()),
+            event_term: self.event_term(statement.tenant, statement.source, &statement.event_id),
+            uuid_millis: uuid_v7_millis(&statement.event_id),
+            chain_term: self.chain_term(&chain),
+            chain_start: chain.start(&self.genesis),
+            occurred_at: statement.occurred_at,
+            blind: blind.then(|| random(self.entropy.as_ref())),
+            act: statement.act.as_ref().map(ActPart::from),
+            erases: None,
+            handles,
+            sealed,
+            records,
+            attachments,
+        })
+    }
+
+    /// One of the ledger's own statements, which needs no judging.
+    ///
+    /// # Panics
+    /// When the statement has no chain: the ledger's own always have.
+    #[must_use]
+    pub fn own(
+        &self,
+        statement: &Statement<'_>,
+        bytes: &[u8],
+        handles: Vec<Handle>,
+    ) -> PendingEvent {
+        let (sealed, records, attachments) = (Vec::new(), Vec::new(), Vec::new());
+        self.finish(statement, bytes, None, None, handles, sealed, records, attachments)
+            .expect("the ledger's own statements have a chain")
+    }
+
+    /// The term of an event's identity.
+    #[must_use]
+    pub fn event_term(&self, tenant: &str, source: &str, id: &[u8; 16]) -> crate::index::Term {
+        self.terms.term(TermKind::EventId, tenant, &[source.as_bytes(), id])
+    }
+
+    /// The term of a chain.
+    #[must_use]
+    pub fn chain_term(&self, chain: &ChainKey<'_>) -> crate::index::Term {
+        let kind = [chain.kind.position()];
+        self.terms.term(TermKind::Chain, chain.tenant, &[&kind, chain.id])
+    }
+
+    /// Seals the records and names what they hold by handles.
+    fn seal(
+        &self,
+        statement: &Statement<'_>,
+        bytes: &[u8],
+        records: &[Vec<u8>],
+    ) -> Result<(Vec<Handle>, Vec<SealedRecord>), EventError> {
+        if records.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let statement_hash = sha256(bytes);
+        let decoded: Vec<PersonalRecord<'_>> = records
+            .iter()
+            .map(|record| decode_object(Kind::Personal, record))
+            .collect::<Result<_, _>>()
+            .map_err(|error| refused(error.code(), &error))?;
+        let slots = self.slots(statement, &decoded).map_err(|error| unavailable(&error))?;
+        let mut handles = Vec::new();
+        let mut sealed = Vec::with_capacity(records.len());
+        for (n, (slot, record)) in slots.iter().zip(&decoded).enumerate() {
+            let role = statement.personal[n].role;
+            self.name(statement.tenant, role, slot, record, &mut handles);
+            let number = u8::try_from(n).map_err(|_| too_many_records())?;
+            let nonce = random(self.entropy.as_ref());
+            let sealed_bytes = self.vault.seal(slot, number, &statement_hash, &records[n], nonce);
+            let slot = slot.handle;
+            sealed.push(SealedRecord { n: number, slot, sealed: sealed_bytes, erased: false });
+        }
+        Ok((handles, sealed))
+    }
+
+    /// The slot of each record: its own person's; else the event's subject's; else one of the chain's own.
+    fn slots(
+        &self,
+        statement: &Statement<'_>,
+        records: &[PersonalRecord<'_>],
+    ) -> Result<Vec<Slot>, VaultError> {
+        let issuer = statement.issuer.unwrap_or("");
+        let tenant = statement.tenant;
+        let person = |user: &str| self.vault.person(tenant, issuer, user);
+        let subject = statement
+            .personal
+            .iter()
+            .zip(records)
+            .find(|(personal, record)| {
+                personal.role == PersonalRole::Subject && record.user_id.is_some()
+            })
+            .and_then(|(_, record)| record.user_id);
+        let mut slots = Vec::with_capacity(records.len());
+        for record in records {
+            slots.push(match record.user_id.or(subject) {
+                Some(user) => person(user)?,
+                None => self.vault.chain_slot(&chain_slot_id(statement))?,
+            });
+        }
+        Ok(slots)
+    }
+
+    /// Appends the handles of one record, each (role, kind, id) once.
+    fn name(
+        &self,
+        tenant: &str,
+        role: PersonalRole,
+        slot: &Slot,
+        record: &PersonalRecord<'_>,
+        handles: &mut Vec<Handle>,
+    ) {
+        let mut add = |kind, id| {
+            let handle = Handle { role, kind, id };
+            let person = kind == HandleKind::Person;
+            let known =
+                |one: &Handle| *one == handle || (person && one.kind == kind && one.id == id);
+            if !handles.iter().any(known) {
+                handles.push(handle);
+            }
+        };
+        add(HandleKind::Person, slot.handle);
+        let named = [
+            (HandleKind::Addr, record.ip.map(str::to_owned)),
+            (HandleKind::Net, record.ip.and_then(network_of)),
+            (HandleKind::Device, record.device.map(str::to_owned)),
+            (HandleKind::Agent, record.user_agent.map(str::to_owned)),
+            (HandleKind::Resource, record.resource.map(str::to_owned)),
+        ];
+        for (kind, value) in named {
+            if let Some(value) = value {
+                add(kind, self.vault.handle(kind, tenant, &value));
+            }
+        }
+    }
+}
+
+/// What names the slot of a chain whose person is not known.
+#[must_use]
+pub fn chain_slot_id(statement: &Statement<'_>) -> Vec<u8> {
+    let kind = [statement.target.kind.position()];
+    let parts: [&[u8]; 4] =
+        [statement.tenant.as_bytes(), &[0], &kind, statement.target.id.as_bytes()];
+    parts.concat()
+}
+
+/// The network an address lies in: /24 for IPv4, /64 for IPv6.
+fn network_of(address: &str) -> Option<String> {
+    use std::net::IpAddr;
+    match address.parse().ok()? {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            Some(format!("{a}.{b}.{c}.0/24"))
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            Some(format!("{a:x}:{b:x}:{c:x}:{d:x}::/64"))
+        }
+    }
+}
+
+/// Every attachment must be what its digest says, and named by the statement.
+fn check_attachments(
+    statement: &Statement<'_>,
+    attachments: &[AttachmentRecord],
+) -> Result<(), EventError> {
+    if attachments.len() > MAX_ATTACHMENTS {
+        let detail = format!("an event has at most {MAX_ATTACHMENTS} attachments");
+        return Err(EventError::new("too_many_items", detail));
+    }
+    let snapshot = statement.policy_change.as_ref().and_then(|change| change.snapshot);
+    let named: Vec<Hash> = snapshot
+        .into_iter()
+        .chain(statement.policies.iter().filter_map(|one| one.digest))
+        .collect();
+    for attachment in attachments {
+        if attachment.data.len() > MAX_ATTACHMENT_BYTES || attachment.media_type.len() > 256 {
+            let detail = "an attachment has at most 1 MiB and a media type of 256 bytes".into();
+            return Err(EventError::new("attachment_too_large", detail));
+        }
+        if sha256(&attachment.data) != attachment.digest {
+            let detail = "an attachment does not have the digest it claims".into();
+            return Err(EventError::new("attachment_mismatch", detail));
+        }
+        if !named.contains(&attachment.digest) {
+            let detail = "an attachment is not named by policy_change.snapshot or policies.digest";
+            return Err(EventError::new("attachment_unreferenced", detail.into()));
+        }
+    }
+    Ok(())
+}
+
+fn refused(code: &'static str, why: &dyn std::fmt::Display) -> EventError {
+    EventError::new(code, why.to_string())
+}
+
+fn too_many_records() -> EventError {
+    EventError::new("too_many_items", "an event has at most 255 personal records".into())
+}
+
+fn unavailable(error: &VaultError) -> EventError {
+    EventError::new("vault_unavailable", format!("personal records cannot be sealed: {error}"))
+}

@@ -1,0 +1,395 @@
+//! The planner: everything that asks the sequencer for a place, in one queue-free struct.
+//!
+//! Promises: submissions, administrative acts and blocks get their places in the order of calls. The node's
+//! sequencer thread calls it; the simulator calls the same functions.
+
+use std::sync::Arc;
+
+use ledgerline_proof::control::{Control, ControlKind, Grant, KeyAdded, KeyEnded};
+use ledgerline_proof::entry::Handle;
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::schema::{Kind, encode_object};
+use ledgerline_proof::statement::{Detail, Statement, Target};
+use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, PersonalRole, TargetKind};
+
+use crate::clock::Clock;
+use crate::entropy::{Entropy, random};
+use crate::intake::{
+    Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
+    derived_event_id,
+};
+use crate::opening::{Opened, World, control};
+use crate::publisher::Rooms;
+use crate::refusals::Refusals;
+use crate::registry::{LEDGER_SOURCE, Roles};
+use crate::sequencer::{PlanError, PlannedBatch, Sequencer, WaitingReply};
+
+/// A key to be registered.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Its id; never reused.
+    pub key_id: String,
+    /// Credential or producer key.
+    pub purpose: KeyPurpose,
+    /// 0 for a credential, 1 HMAC-SHA256, 2 Ed25519.
+    pub alg: i32,
+    /// Its tenant, `*` for all.
+    pub tenant: String,
+    /// The source it writes for.
+    pub source: String,
+    /// Roles, for credentials.
+    pub roles: Roles,
+    /// Event types; empty for all.
+    pub types: Vec<EventType>,
+    /// Issuer aliases; empty for all.
+    pub issuers: Vec<String>,
+    /// Regions; empty for all.
+    pub regions: Vec<String>,
+    /// Whether it takes signed statements only.
+    pub signed_only: bool,
+    /// Whether lifecycle violations are refused.
+    pub strict: bool,
+    /// Unix nanoseconds after which a credential no longer authenticates.
+    pub expires_at: Option<i64>,
+    /// An Ed25519 public key.
+    pub public_key: Option<[u8; 32]>,
+    /// The hash of a secret.
+    pub secret_hash: Option<Hash>,
+}
+
+/// An administrative act.
+#[derive(Debug, Clone)]
+pub enum AdminAct {
+    /// Registers a key.
+    AddKey(Box<NewKey>),
+    /// Ends a key.
+    EndKey {
+        /// The key.
+        key_id: String,
+        /// Whether it leaked.
+        compromised: bool,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Destroys a person's key.
+    Erase {
+        /// The person.
+        handle: [u8; 16],
+        /// The tenant whose chain records it.
+        tenant: String,
+        /// The credential that asked.
+        by: String,
+        /// Why.
+        purpose: String,
+    },
+}
+
+/// When blocks are sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockPace {
+    /// Between blocks when there is something to cover.
+    pub interval_nanos: u64,
+    /// Between blocks when there is nothing.
+    pub empty_interval_nanos: u64,
+}
+
+impl Default for BlockPace {
+    fn default() -> Self {
+        Self { interval_nanos: 5_000_000_000, empty_interval_nanos: 60_000_000_000 }
+    }
+}
+
+/// The planner. Owned by one thread.
+pub struct Planner {
+    sequencer: Sequencer,
+    intake: Arc<Intake>,
+    refusals: Arc<Refusals>,
+    rooms: Arc<Rooms>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    ledger_id: String,
+    pace: BlockPace,
+    last_block_nanos: u64,
+    height: u64,
+}
+
+impl Planner {
+    /// Takes the sequencer of an opened ledger; gives back the rest.
+    #[must_use]
+    pub fn new(opened: Opened, world: &World, pace: BlockPace) -> (Self, OpenedRest) {
+        let ledger_id = uuid::Uuid::from_bytes(opened.identity.ledger_id).to_string();
+        let height = opened.sequencer.block_height();
+        let planner = Self {
+            sequencer: opened.sequencer,
+            intake: Arc::clone(&opened.intake),
+            refusals: Arc::clone(&opened.refusals),
+            rooms: Arc::clone(&opened.rooms),
+            clock: Arc::clone(&world.clock),
+            entropy: Arc::clone(&world.entropy),
+            ledger_id,
+            pace,
+            last_block_nanos: world.clock.monotonic_nanos(),
+            height,
+        };
+        let rest = OpenedRest {
+            rooms: opened.rooms,
+            intake: opened.intake,
+            publisher: opened.publisher,
+            refusals: opened.refusals,
+            head: opened.head,
+            terms: opened.terms,
+            identity: opened.identity,
+            created: opened.created,
+        };
+        (planner, rest)
+    }
+
+    /// Gives a submission's events their places.
+    ///
+    /// # Errors
+    /// [`PlanError`]: the ledger stops.
+    pub fn offer(&mut self, accepted: Accepted, reply: Reply) -> Result<(), PlanError> {
+        let wall = self.clock.wall_nanos();
+        let credential = accepted.credential.clone();
+        let refusals = &self.refusals;
+        for refusal in accepted.answers.iter().flatten() {
+            if let Some(error) = &refusal.error {
+                refusals.count(&credential, error.code);
+            }
+        }
+        let refused = &mut |_: &EventAnswer, error: &EventError| {
+            refusals.count(&credential, error.code);
+        };
+        self.sequencer.offer(accepted, reply, wall, refused)
+    }
+
+    /// Gives an administrative act its place; the answer holds its index.
+    ///
+    /// # Errors
+    /// [`PlanError`]: the ledger stops.
+    pub fn admin(&mut self, act: &AdminAct, reply: Reply) -> Result<(), PlanError> {
+        let wall = self.clock.wall_nanos();
+        let outcome = match act {
+            AdminAct::AddKey(key) => self.add_key(key, wall),
+            AdminAct::EndKey { key_id, compromised, reason } => {
+                self.end_key(key_id, *compromised, reason.as_deref(), wall)
+            }
+            AdminAct::Erase { handle, tenant, by, purpose } => {
+                let event = self.erased_event(*handle, tenant, by, purpose, wall);
+                Ok(self.sequencer.offer_own(event, wall)?)
+            }
+        };
+        let answer = match outcome {
+            Ok(index) => EventAnswer {
+                status: EventStatus::Recorded,
+                index: Some(index),
+                error: None,
+                ..EventAnswer::refused(None, EventError::new("", String::new()))
+            },
+            Err(error) => EventAnswer::refused(None, error),
+        };
+        let answer =
+            SubmitAnswer { lone: true, events: vec![answer], checkpoint: None, stopped: None };
+        self.sequencer.wait(WaitingReply { reply, answer });
+        Ok(())
+    }
+
+    fn add_key(&mut self, key: &NewKey, wall: i64) -> Result<u64, EventError> {
+        if self.rooms.registry.key(&key.key_id).is_some() {
+            let detail = "a key with this id exists; ids are never reused".to_owned();
+            return Err(EventError::new("key_exists", detail));
+        }
+        let blind = random(self.entropy.as_ref());
+        let roles = key.roles.names();
+        let list = |items: &'_ [String]| -> Vec<String> { items.to_vec() };
+        let (issuers, regions) = (list(&key.issuers), list(&key.regions));
+        Ok(self.sequencer.record_control(wall, |recorded_at| Control {
+            key_added: Some(KeyAdded {
+                key_id: &key.key_id,
+                purpose: key.purpose,
+                alg: key.alg,
+                tenant: &key.tenant,
+                source: &key.source,
+                grant: Grant {
+                    types: key.types.clone(),
+                    issuers: issuers.iter().map(String::as_str).collect(),
+                    regions: regions.iter().map(String::as_str).collect(),
+                    roles,
+                    signed_only: key.signed_only,
+                    strict: key.strict,
+                    expires_at: key.expires_at,
+                },
+                public_key: key.public_key.as_ref().map(|bytes| &bytes[..]),
+                secret_hash: key.secret_hash,
+            }),
+            ..control(ControlKind::KeyAdded, recorded_at, blind)
+        }))
+    }
+
+    fn end_key(
+        &mut self,
+        key_id: &str,
+        compromised: bool,
+        reason: Option<&str>,
+        wall: i64,
+    ) -> Result<u64, EventError> {
+        let key = self.rooms.registry.key(key_id);
+        if key.is_none_or(|key| key.valid_until.is_some()) {
+            let detail = "no valid key with this id".to_owned();
+            return Err(EventError::new("unknown_key", detail));
+        }
+        let kind = if compromised { ControlKind::KeyCompromised } else { ControlKind::KeyRetired };
+        let blind = random(self.entropy.as_ref());
+        Ok(self.sequencer.record_control(wall, |recorded_at| Control {
+            key_ended: Some(KeyEnded { key_id, reason }),
+            ..control(kind, recorded_at, blind)
+        }))
+    }
+
+    fn erased_event(
+        &self,
+        handle: [u8; 16],
+        tenant: &str,
+        by: &str,
+        purpose: &str,
+        wall: i64,
+    ) -> PendingEvent {
+        let person = Handle { role: PersonalRole::Subject, kind: HandleKind::Person, id: handle };
+        let native_id = format!("erased/{}/{}", hex(&handle), self.sequencer.size());
+        let target = Target { kind: TargetKind::Subject, id: "" };
+        let detail =
+            vec![Detail { key: "by", value: by }, Detail { key: "purpose", value: purpose }];
+        let event = OwnEvent { tenant, native_id: &native_id, target, detail, wall };
+        let mut pending = self.own_event(EventType::Erased, &event, vec![person]);
+        pending.erases = Some(handle);
+        pending
+    }
+
+    /// One of the ledger's own statements: unsigned, its id derived from a deterministic native id.
+    fn own_event(
+        &self,
+        event_type: EventType,
+        event: &OwnEvent<'_>,
+        handles: Vec<Handle>,
+    ) -> PendingEvent {
+        let OwnEvent { tenant, native_id, target, detail, wall } = event;
+        let event_id = derived_event_id(tenant, LEDGER_SOURCE, native_id, 0);
+        let occurred_at = Hlc::at((*wall).max(0));
+        let mut statement =
+            Statement::new(event_id, LEDGER_SOURCE, target.clone(), event_type, occurred_at);
+        statement.tenant = tenant;
+        statement.native_id = Some(native_id);
+        statement.detail = detail.clone();
+        let bytes = encode_object(Kind::Statement, &statement);
+        self.intake.own(&statement, &bytes, handles)
+    }
+
+    /// Seals a block when one is due, or when `force` is set. The batch must be taken next then.
+    ///
+    /// # Errors
+    /// [`PlanError`]: the ledger stops.
+    pub fn seal_if_due(&mut self, force: bool) -> Result<bool, PlanError> {
+        let now = self.clock.monotonic_nanos();
+        let since = now.saturating_sub(self.last_block_nanos);
+        let something = self.sequencer.has_uncovered() || !self.refusals.is_empty();
+        let due = (something && since >= self.pace.interval_nanos)
+            || since >= self.pace.empty_interval_nanos
+            || (force && something);
+        if due {
+            self.last_block_nanos = now;
+            self.seal_block()?;
+        }
+        Ok(due)
+    }
+
+    /// REFUSED events of the refusals since the last block, then the block.
+    fn seal_block(&mut self) -> Result<(), PlanError> {
+        let wall = self.clock.wall_nanos();
+        let summary = self.refusals.take();
+        for (credential, code, count) in &summary.pairs {
+            let key = self.rooms.registry.key(credential);
+            let (tenant, source) = match &key {
+                Some(key) if &*key.tenant != "*" => (&*key.tenant, &*key.source),
+                Some(key) => ("", &*key.source),
+                None => ("", ""),
+            };
+            let native_id = format!("refused/{}/{credential}/{code}", self.height);
+            let target = if source.is_empty() {
+                Target { kind: TargetKind::Ledger, id: &self.ledger_id }
+            } else {
+                Target { kind: TargetKind::Source, id: source }
+            };
+            let count = count.to_string();
+            let mut detail =
+                vec![Detail { key: "code", value: code }, Detail { key: "count", value: &count }];
+            if !credential.is_empty() {
+                detail.push(Detail { key: "credential", value: credential });
+            }
+            let event = OwnEvent { tenant, native_id: &native_id, target, detail, wall };
+            let pending = self.own_event(EventType::Refused, &event, Vec::new());
+            self.sequencer.offer_own(pending, wall)?;
+        }
+        self.sequencer.seal_block(&summary, wall);
+        self.height += 1;
+        Ok(())
+    }
+
+    /// Whether there is anything to take.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sequencer.is_empty()
+    }
+
+    /// Leaves and bytes planned since the last take.
+    #[must_use]
+    pub fn draft_weight(&self) -> (usize, usize) {
+        self.sequencer.draft_weight()
+    }
+
+    /// Takes what was planned since the last call.
+    pub fn take(&mut self) -> PlannedBatch {
+        self.sequencer.take()
+    }
+
+    /// Told that a batch was published.
+    pub fn published(&mut self) {
+        self.sequencer.published(self.rooms.published().size);
+    }
+}
+
+struct OwnEvent<'e> {
+    tenant: &'e str,
+    native_id: &'e str,
+    target: Target<'e>,
+    detail: Vec<Detail<'e>>,
+    wall: i64,
+}
+
+/// An opened ledger without its sequencer.
+pub struct OpenedRest {
+    /// What readers use.
+    pub rooms: Arc<Rooms>,
+    /// Takes bodies.
+    pub intake: Arc<Intake>,
+    /// Makes durable.
+    pub publisher: crate::publisher::Publisher,
+    /// Refusals since the last block.
+    pub refusals: Arc<Refusals>,
+    /// The head store.
+    pub head: crate::head_store::HeadStore,
+    /// Hashes terms.
+    pub terms: Arc<crate::index::TermHasher>,
+    /// Facts that never change.
+    pub identity: crate::opening::Identity,
+    /// Whether the ledger was created just now.
+    pub created: bool,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

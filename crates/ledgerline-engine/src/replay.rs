@@ -1,0 +1,185 @@
+//! Redoes what is derived from the journal: index postings, the vault's map, the block in the making.
+//!
+//! Promises: the same postings that the sequencer posted; the same slots that intake took.
+
+use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::hash::{leaf_hash, sha256};
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::personal::PersonalRecord;
+use ledgerline_proof::schema::{Kind, Leaf, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, PersonalRole};
+
+use crate::index::{Posting, TermKind};
+use crate::intake::uuid_v7_millis;
+use crate::journal::format::SealedRecord;
+use crate::journal::scan::ScannedBatch;
+use crate::sequencer::{BlockState, SequencerRooms, leaf_terms};
+use crate::vault::VaultError;
+
+/// What the replay found.
+pub struct Replayed {
+    /// The block in the making; `None` when no block entry was replayed.
+    pub block: Option<BlockState>,
+    /// The newest stamp replayed.
+    pub last_recorded_at: Option<Hlc>,
+}
+
+/// The replay of a journal's tail.
+pub struct Replay<'r> {
+    rooms: &'r SequencerRooms,
+    index_from: u64,
+    vault_from: u64,
+    block: Option<BlockState>,
+    last_recorded_at: Option<Hlc>,
+    failed: Option<VaultError>,
+}
+
+impl<'r> Replay<'r> {
+    /// Feeds the index from `index_from` and the vault's map from `vault_from` on.
+    #[must_use]
+    pub fn new(rooms: &'r SequencerRooms, index_from: u64, vault_from: u64) -> Self {
+        let (block, last_recorded_at, failed) = (None, None, None);
+        Self { rooms, index_from, vault_from, block, last_recorded_at, failed }
+    }
+
+    /// Takes a committed batch.
+    pub fn batch(&mut self, batch: &ScannedBatch) {
+        let first = batch.head.first_index;
+        let mut postings = Vec::new();
+        for (index, (_, leaf)) in (first..).zip(batch.leaves()) {
+            self.leaf(index, leaf, &mut postings);
+        }
+        if batch.commit.size > self.index_from {
+            postings.retain(|posting| posting.index >= self.index_from);
+            let from = first.max(self.index_from);
+            self.rooms.index.append(from, batch.commit.size, &postings);
+        }
+        if batch.commit.size > self.vault_from && self.failed.is_none() {
+            self.failed = self.redo_slots(batch).err();
+        }
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    /// When the vault refused a slot.
+    pub fn finish(self) -> Result<Replayed, VaultError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(Replayed { block: self.block, last_recorded_at: self.last_recorded_at }),
+        }
+    }
+
+    fn leaf(&mut self, index: u64, leaf: &[u8], postings: &mut Vec<Posting>) {
+        let mut post_leaf = |what: &[u8]| {
+            let term = self.rooms.terms.term(TermKind::Leaf, "", &[what]);
+            postings.push(Posting { term, index, uuid_millis: None });
+        };
+        match Leaf::decode(leaf) {
+            Ok(Leaf::Control(control)) => {
+                post_leaf(leaf_terms::CONTROL);
+                self.cover(control.recorded_at, None);
+            }
+            Ok(Leaf::Block(block)) => {
+                post_leaf(leaf_terms::BLOCK);
+                let height = block.height.cast_unsigned();
+                self.block = Some(BlockState::after(height, index, leaf_hash(leaf)));
+                self.last_recorded_at = Some(block.sealed_at);
+            }
+            Ok(Leaf::Entry(entry)) => {
+                let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
+                let Ok(statement) = statement else { return };
+                if statement.event_type == EventType::Erased {
+                    post_leaf(leaf_terms::ERASED);
+                }
+                self.cover(entry.recorded_at, Some(statement.occurred_at));
+                self.post_entry(index, &entry, &statement, postings);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn cover(&mut self, recorded_at: Hlc, occurred_at: Option<Hlc>) {
+        self.last_recorded_at = Some(recorded_at);
+        if let Some(block) = &mut self.block {
+            block.cover(recorded_at, occurred_at);
+        }
+    }
+
+    fn post_entry(
+        &self,
+        index: u64,
+        entry: &Entry<'_>,
+        statement: &Statement<'_>,
+        postings: &mut Vec<Posting>,
+    ) {
+        let terms = &self.rooms.terms;
+        let source = statement.source.as_bytes();
+        let parts: [&[u8]; 2] = [source, &statement.event_id];
+        let term = terms.term(TermKind::EventId, statement.tenant, &parts);
+        let uuid_millis = uuid_v7_millis(&statement.event_id);
+        postings.push(Posting { term, index, uuid_millis });
+        if let Some(chain) = chain_key(statement, &entry.handles) {
+            let ChainKey { kind, tenant, id } = chain;
+            let term = terms.term(TermKind::Chain, tenant, &[&[kind.position()], id]);
+            postings.push(Posting { term, index, uuid_millis: None });
+        }
+    }
+
+    /// Marks the slots that the batch's sealed records took, and maps those who hold them.
+    fn redo_slots(&self, batch: &ScannedBatch) -> Result<(), VaultError> {
+        let first = batch.head.first_index;
+        let leaves: Vec<&[u8]> = batch.leaves().map(|(_, leaf)| leaf).collect();
+        let mut sealed: Vec<(u64, SealedRecord)> = batch.sealed().collect();
+        sealed.retain(|(index, _)| *index >= first && *index - first < leaves.len() as u64);
+        for same_entry in sealed.chunk_by(|(a, _), (b, _)| a == b) {
+            let at = usize::try_from(same_entry[0].0 - first).expect("bounded by the batch");
+            self.redo_entry(leaves[at], same_entry)?;
+        }
+        Ok(())
+    }
+
+    fn redo_entry(&self, leaf: &[u8], sealed: &[(u64, SealedRecord)]) -> Result<(), VaultError> {
+        let vault = &self.rooms.vault;
+        let Ok(Leaf::Entry(entry)) = Leaf::decode(leaf) else { return Ok(()) };
+        let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
+        let Ok(statement) = statement else { return Ok(()) };
+        let statement_hash = sha256(entry.statement);
+        let opened: Vec<(&SealedRecord, Option<Vec<u8>>)> = sealed
+            .iter()
+            .map(|(_, one)| {
+                let plain = vault.open_sealed(&one.slot, one.n, &statement_hash, &one.sealed);
+                (one, plain.ok())
+            })
+            .collect();
+        let user_of = |plain: &Option<Vec<u8>>| -> Option<String> {
+            let record: PersonalRecord<'_> =
+                decode_object(Kind::Personal, plain.as_deref()?).ok()?;
+            record.user_id.map(str::to_owned)
+        };
+        let is_subject = |one: &SealedRecord| {
+            let personal = statement.personal.get(usize::from(one.n));
+            personal.is_some_and(|personal| personal.role == PersonalRole::Subject)
+        };
+        let has_subject =
+            opened.iter().any(|(one, plain)| is_subject(one) && user_of(plain).is_some());
+        for (one, plain) in &opened {
+            if plain.is_none() {
+                vault.mark_taken(&one.slot)?;
+                continue;
+            }
+            let issuer = statement.issuer.unwrap_or("");
+            match user_of(plain) {
+                Some(user) => vault.redo_person(statement.tenant, issuer, &user, &one.slot)?,
+                None if has_subject => {}
+                None => {
+                    let id = crate::intake::chain_slot_id(&statement);
+                    vault.redo_chain(&id, &one.slot)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,514 @@
+//! The sequencer: the one room that assigns indexes.
+//!
+//! Promises: events get their index, sequence, stamp and hash in the order offered; an event id is recorded
+//! once for ever; the parts of an act share a batch or are all refused; a signature counts only if its key
+//! covers the index assigned. What is planned is a pure function of what was offered, the state before,
+//! the clock and the entropy.
+//!
+//! Assumes: offered events passed intake. Batches are committed in the order taken; if one fails, the
+//! sequencer is never used again.
+//!
+//! Refuses: nothing it cannot answer for. A disk error while looking something up stops the ledger.
+
+use std::sync::Arc;
+
+use ledgerline_proof::block::Block;
+use ledgerline_proof::chain::ChainTip;
+use ledgerline_proof::control::{Control, ControlKind};
+use ledgerline_proof::entry::{Attestation, Entry, MAX_ENTRY_BYTES, Signature};
+use ledgerline_proof::hash::{Hash, leaf_hash};
+use ledgerline_proof::hlc::{Hlc, HlcClock};
+use ledgerline_proof::schema::{Kind, encode_object};
+use ledgerline_proof::tree::{Frontier, HashAt};
+
+use crate::duplicates::{self, Prior};
+use crate::index::{Index, IndexError, Posting, Term, TermHasher, TermKind};
+use crate::intake::{
+    Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer,
+};
+use crate::journal::reader::{JournalReader, ReadError};
+use crate::journal::writer::JournalLeaf;
+use crate::overlay::{Overlay, PlannedEvent};
+use crate::refusals::RefusalSummary;
+use crate::tree_store::TreeAddition;
+use crate::vault::Vault;
+
+/// Leaf terms: what kind of leaf can be found without knowing its chain.
+pub mod leaf_terms {
+    /// Block entries.
+    pub const BLOCK: &[u8] = b"block";
+    /// Control leaves.
+    pub const CONTROL: &[u8] = b"control";
+    /// ERASED events.
+    pub const ERASED: &[u8] = b"erased";
+}
+
+/// Why planning stopped: the state is unknown, nothing may be planned any more.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The index cannot answer.
+    #[error("the index cannot answer: {0}")]
+    Index(#[from] IndexError),
+    /// The journal cannot be read.
+    #[error("the journal cannot be read: {0}")]
+    Read(#[from] ReadError),
+    /// The tree cannot be read.
+    #[error("the tree cannot be read: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// What the publisher must do once a batch is durable, in order.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// A control leaf at this index changes the registry.
+    Control(u64),
+    /// The key of this handle is destroyed.
+    Erase([u8; 16]),
+    /// The batch ends with this block: its checkpoint is the published one.
+    Block {
+        /// Height.
+        height: u64,
+    },
+}
+
+/// An answer that waits for the batch to be durable.
+pub struct WaitingReply {
+    /// To whom.
+    pub reply: Reply,
+    /// The answer, its checkpoint still to come.
+    pub answer: SubmitAnswer,
+}
+
+/// A batch ready to be written.
+pub struct PlannedBatch {
+    /// Its leaves. Empty when it only carries answers about duplicates and refusals.
+    pub leaves: Vec<JournalLeaf>,
+    /// What it adds to the tree; positions are filled in by the journal.
+    pub addition: TreeAddition,
+    /// Size with it.
+    pub size: u64,
+    /// Root with it.
+    pub root: Hash,
+    /// What its leaves can be found by.
+    pub postings: Vec<Posting>,
+    /// What follows from it.
+    pub effects: Vec<Effect>,
+    /// Who waits for it.
+    pub replies: Vec<WaitingReply>,
+    /// How many events it records.
+    pub event_count: u64,
+}
+
+/// The block in the making.
+#[derive(Debug, Clone)]
+pub struct BlockState {
+    /// Height of the next block.
+    pub height: u64,
+    /// Event hash of the last block entry; zeros before the first.
+    pub previous: Hash,
+    /// First index the next block covers.
+    pub first_index: u64,
+    /// Earliest and latest `occurred_at` since.
+    pub occurred: Option<(Hlc, Hlc)>,
+    /// First and last `recorded_at` since.
+    pub recorded: Option<(Hlc, Hlc)>,
+}
+
+impl BlockState {
+    /// Before the first block.
+    #[must_use]
+    pub const fn genesis() -> Self {
+        Self { height: 0, previous: Hash::ZERO, first_index: 0, occurred: None, recorded: None }
+    }
+
+    /// After a block entry at `index`.
+    #[must_use]
+    pub const fn after(height: u64, index: u64, event_hash: Hash) -> Self {
+        Self {
+            height: height + 1,
+            previous: event_hash,
+            first_index: index + 1,
+            occurred: None,
+            recorded: None,
+        }
+    }
+
+    /// Takes a leaf into the block: when it was recorded, and when it happened if it is an event.
+    pub fn cover(&mut self, recorded_at: Hlc, occurred_at: Option<Hlc>) {
+        let widen = |range: Option<(Hlc, Hlc)>, stamp: Hlc| match range {
+            None => Some((stamp, stamp)),
+            Some((first, last)) => Some((first.min(stamp), last.max(stamp))),
+        };
+        self.recorded = widen(self.recorded, recorded_at);
+        if let Some(occurred_at) = occurred_at {
+            self.occurred = widen(self.occurred, occurred_at);
+        }
+    }
+}
+
+/// The state a sequencer starts from.
+pub struct SequencerState {
+    /// The tree.
+    pub frontier: Frontier,
+    /// The newest stamp in the ledger.
+    pub last_recorded_at: Hlc,
+    /// The block in the making.
+    pub block: BlockState,
+}
+
+/// The rooms it asks.
+#[derive(Clone)]
+pub struct SequencerRooms {
+    /// Finds events and chains.
+    pub index: Arc<Index>,
+    /// Reads committed leaves.
+    pub reader: Arc<JournalReader>,
+    /// Opens sealed records, to recognise retries.
+    pub vault: Arc<Vault>,
+    /// Hashes terms.
+    pub terms: Arc<TermHasher>,
+}
+
+/// The room. Owned by one thread.
+pub struct Sequencer {
+    rooms: SequencerRooms,
+    clock: HlcClock,
+    block: BlockState,
+    frontier: Frontier,
+    overlay: Overlay,
+    draft: PlannedBatch,
+    draft_bytes: usize,
+}
+
+impl Sequencer {
+    /// Continues from a state.
+    #[must_use]
+    pub fn new(rooms: SequencerRooms, state: SequencerState) -> Self {
+        let SequencerState { frontier, last_recorded_at, block } = state;
+        let draft = empty_batch(&frontier);
+        let clock = HlcClock::after(last_recorded_at);
+        Self { rooms, clock, block, frontier, overlay: Overlay::default(), draft, draft_bytes: 0 }
+    }
+
+    /// Size with everything planned.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// Whether a block would cover anything.
+    #[must_use]
+    pub fn has_uncovered(&self) -> bool {
+        self.block.first_index < self.frontier.size()
+    }
+
+    /// Whether there is anything to take.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.draft.leaves.is_empty() && self.draft.replies.is_empty()
+    }
+
+    /// Events and bytes planned since the last take.
+    #[must_use]
+    pub fn draft_weight(&self) -> (usize, usize) {
+        (self.draft.leaves.len(), self.draft_bytes)
+    }
+
+    /// Gives a submission's events their places, at a wall time. `refused` is told of every refusal.
+    ///
+    /// # Errors
+    /// [`PlanError`]: the sequencer must not be used any more.
+    pub fn offer(
+        &mut self,
+        accepted: Accepted,
+        reply: Reply,
+        wall_nanos: i64,
+        refused: &mut dyn FnMut(&EventAnswer, &EventError),
+    ) -> Result<(), PlanError> {
+        let Accepted { lone, units, mut answers, .. } = accepted;
+        for unit in units {
+            let unit_answers = self.plan_unit(unit.events, wall_nanos)?;
+            for answer in &unit_answers {
+                if let Some(error) = &answer.error {
+                    refused(answer, error);
+                }
+            }
+            for (position, answer) in unit.positions.into_iter().zip(unit_answers) {
+                answers[position] = Some(answer);
+            }
+        }
+        let events = answers.into_iter().map(|answer| answer.expect("every event is answered"));
+        let events = events.collect();
+        let answer = SubmitAnswer { lone, events, checkpoint: None, stopped: None };
+        self.draft.replies.push(WaitingReply { reply, answer });
+        Ok(())
+    }
+
+    /// Adds somebody who waits for the batch being planned.
+    pub fn wait(&mut self, waiting: WaitingReply) {
+        self.draft.replies.push(waiting);
+    }
+
+    /// Height of the next block.
+    #[must_use]
+    pub fn block_height(&self) -> u64 {
+        self.block.height
+    }
+
+    /// Plans one event of the ledger's own.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn offer_own(&mut self, event: PendingEvent, wall_nanos: i64) -> Result<u64, PlanError> {
+        let answers = self.plan_unit(vec![event], wall_nanos)?;
+        Ok(answers[0].index.expect("the ledger's own events are never refused"))
+    }
+
+    /// All new, all duplicates, or all refused.
+    fn plan_unit(
+        &mut self,
+        events: Vec<PendingEvent>,
+        wall_nanos: i64,
+    ) -> Result<Vec<EventAnswer>, PlanError> {
+        let mut priors = Vec::with_capacity(events.len());
+        for event in &events {
+            priors.push(self.prior(event)?);
+        }
+        let known = priors.iter().flatten().count();
+        if known == 0 {
+            if let Some(refusal) = self.key_out_of_range(&events) {
+                return Ok(refusal);
+            }
+            return events.into_iter().map(|event| self.record(event, wall_nanos)).collect();
+        }
+        if known < events.len() {
+            let detail = "some parts of the act are recorded already and some are new".to_owned();
+            let error = EventError::new("act_mismatch", detail);
+            let refuse =
+                |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
+            return Ok(events.iter().map(refuse).collect());
+        }
+        let pairs = events.iter().zip(priors.into_iter().flatten());
+        pairs.map(|(event, prior)| self.answer_known(event, &prior)).collect()
+    }
+
+    /// The event recorded or planned under the same identity.
+    fn prior(&self, event: &PendingEvent) -> Result<Option<Prior>, PlanError> {
+        if let Some(planned) = self.overlay.event(&event.event_term) {
+            return Ok(Some(Prior::Planned(Arc::clone(planned))));
+        }
+        for index in self.rooms.index.find(&event.event_term, event.uuid_millis)? {
+            let stored = self.rooms.reader.leaf_with_records(index)?;
+            if let Some(prior) = duplicates::stored_prior(event, index, stored) {
+                return Ok(Some(prior));
+            }
+        }
+        Ok(None)
+    }
+
+    fn answer_known(&self, event: &PendingEvent, prior: &Prior) -> Result<EventAnswer, PlanError> {
+        if !duplicates::is_same_event(event, prior, &self.rooms.vault) {
+            let detail = "another event with this event_id is recorded already".to_owned();
+            let error = EventError::new("event_id_conflict", detail);
+            return Ok(EventAnswer::refused(Some(event.event_id), error));
+        }
+        let (index, sequence, event_hash) = prior.place();
+        Ok(EventAnswer {
+            event_id: Some(event.event_id),
+            status: EventStatus::Duplicate,
+            index: Some(index),
+            sequence: Some(sequence),
+            event_hash: Some(event_hash),
+            attested_by: event.attested(),
+            error: None,
+        })
+    }
+
+    /// Refuses a unit when a signing key does not cover the index it would get.
+    fn key_out_of_range(&self, events: &[PendingEvent]) -> Option<Vec<EventAnswer>> {
+        let out_of_range = |(index, event): (u64, &PendingEvent)| {
+            event.signature.as_ref().is_some_and(|signature| {
+                let ended = self.overlay.key_end(&signature.key.key_id);
+                !signature.key.covers_index(index) || ended.is_some_and(|end| index > end)
+            })
+        };
+        let first = self.frontier.size();
+        if !(first..).zip(events).any(out_of_range) {
+            return None;
+        }
+        let detail = "this producer key was retired".to_owned();
+        let error = EventError::new("retired_key", detail);
+        let refuse =
+            |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
+        Some(events.iter().map(refuse).collect())
+    }
+
+    /// Gives one new event its place.
+    fn record(&mut self, event: PendingEvent, wall_nanos: i64) -> Result<EventAnswer, PlanError> {
+        let index = self.frontier.size();
+        let tip = self.tip(&event.chain_term)?;
+        let recorded_at = self.clock.tick(wall_nanos);
+        let sequence = tip.as_ref().map_or(0, |tip| tip.sequence + 1);
+        let entry = Entry {
+            statement: &event.statement,
+            signature: event.signature.as_ref().map(|signature| Signature {
+                alg: signature.alg,
+                key_id: &signature.key.key_id,
+                value: &signature.value,
+            }),
+            attested_by: Attestation { credential: event.credential.as_deref(), stream: None },
+            handles: event.handles.clone(),
+            sealed_digests: event.sealed.iter().map(|one| one.digest()).collect(),
+            recorded_at,
+            sequence: sequence.cast_signed(),
+            prev_event_hash: tip.as_ref().map_or(event.chain_start, |tip| tip.event_hash),
+            prev_index: tip.as_ref().map(|tip| tip.index.cast_signed()),
+            blind: event.blind,
+        };
+        let bytes = encode_object(Kind::Entry, &entry);
+        if bytes.len() > MAX_ENTRY_BYTES {
+            let detail = format!("the entry would exceed {MAX_ENTRY_BYTES} bytes");
+            let error = EventError::new("entry_too_large", detail);
+            return Ok(EventAnswer::refused(Some(event.event_id), error));
+        }
+        self.block.cover(recorded_at, Some(event.occurred_at));
+        let attested_by = event.attested();
+        let PendingEvent { event_id, statement, signature, sealed, records, .. } = event;
+        let attachments = event.attachments;
+        let event_hash = self.push_leaf(JournalLeaf { bytes, sealed, attachments });
+        self.post(event.event_term, index, event.uuid_millis);
+        self.post(event.chain_term, index, None);
+        if let Some(handle) = event.erases {
+            self.post_leaf(leaf_terms::ERASED, index);
+            self.draft.effects.push(Effect::Erase(handle));
+        }
+        self.draft.event_count += 1;
+        let signed = signature.is_some();
+        let planned = PlannedEvent { index, sequence, event_hash, statement, signed, records };
+        self.overlay.add(event.event_term, event.chain_term, planned);
+        Ok(EventAnswer {
+            event_id: Some(event_id),
+            status: EventStatus::Recorded,
+            index: Some(index),
+            sequence: Some(sequence),
+            event_hash: Some(event_hash),
+            attested_by,
+            error: None,
+        })
+    }
+
+    /// Where the next entry of a chain attaches.
+    fn tip(&self, chain: &Term) -> Result<Option<ChainTip>, PlanError> {
+        if let Some(tip) = self.overlay.tip(chain) {
+            return Ok(Some(*tip));
+        }
+        let Some(head) = self.rooms.index.head(chain)? else { return Ok(None) };
+        let event_hash = self.rooms.reader.store().leaf(head.last)?;
+        Ok(Some(ChainTip { index: head.last, event_hash, sequence: head.count - 1 }))
+    }
+
+    /// Plans a control leaf; `make` gets its stamp. Returns its index.
+    pub fn record_control<'c>(
+        &mut self,
+        wall_nanos: i64,
+        make: impl FnOnce(Hlc) -> Control<'c>,
+    ) -> u64 {
+        let recorded_at = self.clock.tick(wall_nanos);
+        let control = make(recorded_at);
+        let index = self.frontier.size();
+        if let (ControlKind::KeyRetired | ControlKind::KeyCompromised, Some(ended)) =
+            (control.kind, &control.key_ended)
+        {
+            self.overlay.end_key(ended.key_id, index);
+        }
+        self.block.cover(recorded_at, None);
+        let bytes = encode_object(Kind::Control, &control);
+        self.push_leaf(JournalLeaf { bytes, ..JournalLeaf::default() });
+        self.post_leaf(leaf_terms::CONTROL, index);
+        self.draft.effects.push(Effect::Control(index));
+        index
+    }
+
+    /// Closes the block in the making. The batch must be taken next: a block entry is the last leaf of its
+    /// commit.
+    pub fn seal_block(&mut self, refusals: &RefusalSummary, wall_nanos: i64) {
+        let index = self.frontier.size();
+        let sealed_at = self.clock.tick(wall_nanos);
+        let state = &self.block;
+        let height = state.height;
+        let block = Block {
+            height: height.cast_signed(),
+            previous: state.previous,
+            first_index: state.first_index.cast_signed(),
+            count: (index - state.first_index).cast_signed(),
+            tree_root: self.frontier.root(),
+            min_occurred_at: state.occurred.map(|(first, _)| first),
+            max_occurred_at: state.occurred.map(|(_, last)| last),
+            first_recorded_at: state.recorded.map(|(first, _)| first),
+            last_recorded_at: state.recorded.map(|(_, last)| last),
+            sealed_at,
+            refused_count: refusals.count.cast_signed(),
+            refused_root: refusals.root,
+            key_maps: Vec::new(),
+        };
+        let bytes = encode_object(Kind::Block, &block);
+        let event_hash = self.push_leaf(JournalLeaf { bytes, ..JournalLeaf::default() });
+        self.post_leaf(leaf_terms::BLOCK, index);
+        self.draft.effects.push(Effect::Block { height });
+        self.block = BlockState::after(height, index, event_hash);
+    }
+
+    fn push_leaf(&mut self, leaf: JournalLeaf) -> Hash {
+        let hash = leaf_hash(&leaf.bytes);
+        let addition = &mut self.draft.addition;
+        self.frontier.push_stored(hash, |at: HashAt, hash| {
+            if at.level > 0 {
+                addition.upper.push((at, hash));
+            }
+        });
+        addition.leaves.push(hash);
+        self.draft_bytes += leaf.bytes.len() + 64;
+        self.draft.leaves.push(leaf);
+        hash
+    }
+
+    fn post(&mut self, term: Term, index: u64, uuid_millis: Option<u64>) {
+        self.draft.postings.push(Posting { term, index, uuid_millis });
+    }
+
+    fn post_leaf(&mut self, what: &[u8], index: u64) {
+        let term = self.rooms.terms.term(TermKind::Leaf, "", &[what]);
+        self.post(term, index, None);
+    }
+
+    /// Takes what was planned since the last call.
+    pub fn take(&mut self) -> PlannedBatch {
+        let mut batch = std::mem::replace(&mut self.draft, empty_batch(&self.frontier));
+        batch.size = self.frontier.size();
+        batch.root = self.frontier.root();
+        self.draft_bytes = 0;
+        if !batch.leaves.is_empty() {
+            self.overlay.close(batch.size);
+        }
+        batch
+    }
+
+    /// Told that everything below `size` is published.
+    pub fn published(&mut self, size: u64) {
+        self.overlay.published(size);
+    }
+}
+
+fn empty_batch(frontier: &Frontier) -> PlannedBatch {
+    let first_index = frontier.size();
+    PlannedBatch {
+        leaves: Vec::new(),
+        addition: TreeAddition { first_index, ..TreeAddition::default() },
+        size: first_index,
+        root: Hash::ZERO,
+        postings: Vec::new(),
+        effects: Vec::new(),
+        replies: Vec::new(),
+        event_count: 0,
+    }
+}

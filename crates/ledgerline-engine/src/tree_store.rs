@@ -1,0 +1,163 @@
+//! The tree's stored levels and the position of every leaf, in flat files.
+//!
+//! ```text
+//! tree/<L>         hash i of tile level L at offset 32·i (so a tile is a slice)
+//! tree/positions   segment (4) ‖ offset of the ENTRY frame (4), big-endian, of leaf i at offset 8·i
+//! ```
+//!
+//! Promises: reads of what [`TreeStore::put`] wrote. These files may be lost: recovery recomputes them
+//! from the journal, and compares the root with what the last COMMIT says.
+//!
+//! Assumes: one writer (the sync thread). Readers ask only below the size that was published to them.
+
+use std::io;
+use std::sync::Arc;
+
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::tree::{HashAt, HashReader};
+
+use crate::disk::{Disk, File, OpenMode};
+
+const HASH_BYTES: u64 = 32;
+const POSITION_BYTES: u64 = 8;
+/// Tile levels kept: 256^6 leaves are more than 2^48.
+const LEVEL_COUNT: u8 = 6;
+
+/// Where a leaf's ENTRY frame begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The segment.
+    pub segment: u32,
+    /// Offset in it.
+    pub offset: u32,
+}
+
+/// The flat files. Shared between the writer and every reader.
+#[derive(Clone)]
+pub struct TreeStore {
+    levels: Arc<Vec<Box<dyn File>>>,
+    positions: Arc<Box<dyn File>>,
+}
+
+/// What one batch adds.
+#[derive(Debug, Clone, Default)]
+pub struct TreeAddition {
+    /// Index of the first leaf.
+    pub first_index: u64,
+    /// Leaf hashes, in order.
+    pub leaves: Vec<Hash>,
+    /// Roots of tiles completed, by level and index.
+    pub upper: Vec<(HashAt, Hash)>,
+    /// Where each leaf's frame begins.
+    pub positions: Vec<Position>,
+}
+
+impl TreeStore {
+    /// Opens the files, creating those that are missing.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn open(disk: &dyn Disk) -> io::Result<Self> {
+        disk.create_dir("tree")?;
+        let open = |name: String| disk.open(&name, OpenMode::Create);
+        let levels: io::Result<Vec<_>> =
+            (0..LEVEL_COUNT).map(|level| open(format!("tree/{level}"))).collect();
+        let positions = open("tree/positions".to_owned())?;
+        disk.sync_dir("tree")?;
+        Ok(Self { levels: Arc::new(levels?), positions: Arc::new(positions) })
+    }
+
+    /// How many leaves the files have room for: an upper bound of what they hold.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn extent(&self) -> io::Result<u64> {
+        let leaves = self.levels[0].len()? / HASH_BYTES;
+        Ok(leaves.min(self.positions.len()? / POSITION_BYTES))
+    }
+
+    /// Writes what a batch adds. Not synced: the journal is the truth.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn put(&self, addition: &TreeAddition) -> io::Result<()> {
+        let leaves: Vec<u8> = addition.leaves.iter().flat_map(|hash| hash.0).collect();
+        self.levels[0].write_all_at(&leaves, addition.first_index * HASH_BYTES)?;
+        for (at, hash) in &addition.upper {
+            if let Some(level) = self.levels.get(usize::from(at.level)) {
+                level.write_all_at(hash.as_bytes(), at.index * HASH_BYTES)?;
+            }
+        }
+        let mut positions = Vec::with_capacity(addition.positions.len() * 8);
+        for position in &addition.positions {
+            positions.extend_from_slice(&position.segment.to_be_bytes());
+            positions.extend_from_slice(&position.offset.to_be_bytes());
+        }
+        self.positions.write_all_at(&positions, addition.first_index * POSITION_BYTES)
+    }
+
+    /// Makes everything durable, when a segment seals.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.levels.iter().try_for_each(|level| level.sync())?;
+        self.positions.sync()
+    }
+
+    /// `count` consecutive hashes of a level, as bytes.
+    ///
+    /// # Errors
+    /// Whatever the disk says; `UnexpectedEof` beyond what was written.
+    pub fn read_run(&self, level: u8, first: u64, count: usize) -> io::Result<Vec<u8>> {
+        let file = self.levels.get(usize::from(level)).ok_or(io::ErrorKind::InvalidInput)?;
+        let mut bytes = vec![0; count * 32];
+        file.read_exact_at(&mut bytes, first * HASH_BYTES)?;
+        Ok(bytes)
+    }
+
+    /// One leaf hash.
+    ///
+    /// # Errors
+    /// As [`TreeStore::read_run`].
+    pub fn leaf(&self, index: u64) -> io::Result<Hash> {
+        let mut hash = [0; 32];
+        self.levels[0].read_exact_at(&mut hash, index * HASH_BYTES)?;
+        Ok(Hash(hash))
+    }
+
+    /// Where a leaf's frame begins.
+    ///
+    /// # Errors
+    /// As [`TreeStore::read_run`].
+    pub fn position(&self, index: u64) -> io::Result<Position> {
+        let mut bytes = [0; 8];
+        self.positions.read_exact_at(&mut bytes, index * POSITION_BYTES)?;
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let segment = u32::from_be_bytes([a, b, c, d]);
+        Ok(Position { segment, offset: u32::from_be_bytes([e, f, g, h]) })
+    }
+}
+
+impl HashReader for TreeStore {
+    type Error = io::Error;
+
+    fn read_hashes(&self, wanted: &[HashAt]) -> Result<Vec<Hash>, io::Error> {
+        let mut hashes = Vec::with_capacity(wanted.len());
+        let mut rest = wanted;
+        while let Some(first) = rest.first() {
+            let follows = |(n, at): (usize, &HashAt)| {
+                at.level == first.level && at.index == first.index + n as u64
+            };
+            let run = rest.iter().enumerate().take_while(|pair| follows(*pair)).count();
+            let bytes = self.read_run(first.level, first.index, run)?;
+            hashes.extend(
+                bytes
+                    .chunks_exact(32)
+                    .map(|chunk| Hash(chunk.try_into().expect("chunks_exact gives 32 bytes"))),
+            );
+            rest = &rest[run..];
+        }
+        Ok(hashes)
+    }
+}

@@ -1,0 +1,129 @@
+//! The whole engine without threads, over the simulated disk: what is acknowledged is there after every
+//! kind of stop, in order and once.
+
+use std::sync::{Arc, Mutex};
+
+use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
+use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::opening::{LedgerConfig, World, open};
+use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_engine::simulation::{SimClock, SimDisk, SimEntropy};
+use ledgerline_proof::vocabulary::KeyPurpose;
+
+struct Sim {
+    disk: SimDisk,
+    world: World,
+    config: LedgerConfig,
+    planner: Planner,
+    rest: OpenedRest,
+    clock: Arc<SimClock>,
+}
+
+fn open_on(disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64) -> Sim {
+    let entropy = Arc::new(SimEntropy::new(seed));
+    let clock = Arc::new(SimClock::new(1_763_000_000_000_000_000 + (seed as i64) * 1_000_000_000));
+    let ring = KeyRing::open_or_create(keys, entropy.as_ref()).unwrap();
+    let world = World {
+        disk: Arc::new(disk.clone()),
+        head_disk: Arc::new(head.clone()),
+        clock: clock.clone(),
+        entropy,
+        keys: Arc::new(ring),
+    };
+    let mut config = LedgerConfig { segment_bytes: 64 << 10, vault_slots: 8, ..Default::default() };
+    config.index.range_log2 = 4;
+    let opened = open(&world, &config).unwrap();
+    let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
+    Sim { disk: disk.clone(), world, config, planner, rest, clock }
+}
+
+impl Sim {
+    fn commit(&mut self) {
+        let batch = self.planner.take();
+        self.rest.publisher.publish(batch).unwrap();
+        self.planner.published();
+    }
+
+    fn producer(&mut self) -> Caller {
+        let secret = [7; 32];
+        let key = NewKey {
+            key_id: "k1".into(),
+            purpose: KeyPurpose::Credential,
+            alg: 0,
+            tenant: "*".into(),
+            source: "idp".into(),
+            roles: Roles::PRODUCER,
+            types: Vec::new(),
+            issuers: Vec::new(),
+            regions: Vec::new(),
+            signed_only: false,
+            strict: false,
+            expires_at: None,
+            public_key: None,
+            secret_hash: Some(secret_hash(&secret)),
+        };
+        if self.rest.rooms.registry.key("k1").is_none() {
+            self.planner.admin(&AdminAct::AddKey(Box::new(key)), Box::new(|_| {})).unwrap();
+            self.commit();
+        }
+        self.rest.rooms.registry.authenticate(&api_key_text("k1", &secret), 0).unwrap()
+    }
+
+    fn submit(&mut self, body: &str) -> SubmitAnswer {
+        let caller = self.producer();
+        let form = if body.contains('\n') { BodyForm::Ndjson } else { BodyForm::Json };
+        let accepted = self.rest.intake.accept(&caller, form, body.as_bytes()).unwrap();
+        let answer = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&answer);
+        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
+        self.planner.offer(accepted, reply).unwrap();
+        self.commit();
+        answer.lock().unwrap().take().expect("answered at the commit")
+    }
+}
+
+fn event(n: u32, token: u32, kind: &str) -> String {
+    format!(
+        r#"{{"event_id":"01932f6e-7c1a-7b3e-9a55-{n:012x}","type":"{kind}","token_id":"eu:idp:jti:t{token}","occurred_at":"2026-11-22T10:10:00.{n:09}Z","personal":[{{"role":"SUBJECT","user_id":"user-{token}","ip":"203.0.113.7"}}]}}"#
+    )
+}
+
+#[test]
+fn what_is_acknowledged_survives_every_stop() {
+    let (disk, head, keys) = (SimDisk::new(1), SimDisk::new(2), SimDisk::new(3));
+    let mut recorded = Vec::new();
+    for round in 0..12u32 {
+        let mut sim = open_on(&disk, &head, &keys, u64::from(round) + 10);
+        for n in 0..20 {
+            let id = round * 20 + n;
+            let answer = sim.submit(&event(id, id % 7, if id < 7 { "ISSUED" } else { "USED" }));
+            assert_eq!(answer.events[0].status, EventStatus::Recorded, "{answer:?}");
+            recorded.push((id, answer.events[0].clone()));
+            if n % 9 == 0 {
+                sim.planner.seal_if_due(true).unwrap();
+                sim.commit();
+            }
+            sim.clock.advance(1_000_000);
+            while sim.rest.rooms.index.step(sim.rest.rooms.published().size).unwrap()
+                != ledgerline_engine::index::Progress::Idle
+            {}
+        }
+        for (id, first) in &recorded {
+            let again = sim.submit(&event(*id, id % 7, if *id < 7 { "ISSUED" } else { "USED" }));
+            let again = &again.events[0];
+            assert_eq!(again.status, EventStatus::Duplicate, "{again:?}");
+            assert_eq!(
+                (again.index, again.sequence, again.event_hash),
+                (first.index, first.sequence, first.event_hash)
+            );
+        }
+        let _ = (&sim.world, &sim.config, &sim.disk);
+        drop(sim);
+        if round % 2 == 0 {
+            disk.kill()
+        } else {
+            disk.crash(&mut ledgerline_engine::simulation::Random::new(u64::from(round)))
+        }
+    }
+}

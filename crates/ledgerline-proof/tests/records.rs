@@ -1,0 +1,236 @@
+//! Every record against Apache Avro, and the promise that a record has one encoding only.
+
+#[path = "records/strategies.rs"]
+mod strategies;
+
+use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
+use ledgerline_proof::hash::sha256;
+use ledgerline_proof::schema::{self, Kind, Leaf};
+use ledgerline_proof::submission::{
+    Attachment, Batch, MAX_BATCH_SUBMISSIONS, MAX_SUBMISSION_BYTES, Submission, SubmissionError,
+    put_frame,
+};
+use ledgerline_proof::wire::DecodeError;
+use proptest::prelude::*;
+use strategies::{CASES, Case, Draw as _, Draws, cases, draws, specimens};
+
+fn oracle(kind: Kind) -> Schema {
+    Schema::parse_str(kind.text()).unwrap_or_else(|error| panic!("{}: {error}", kind.name()))
+}
+
+fn read(schema: &Schema, mut body: &[u8]) -> Value {
+    let reader = GenericDatumReader::builder(schema).build().unwrap();
+    let value = reader.read_value(&mut body).unwrap();
+    assert!(body.is_empty(), "Apache Avro leaves {} bytes", body.len());
+    value
+}
+
+fn write(schema: &Schema, value: Value) -> Vec<u8> {
+    GenericDatumWriter::builder(schema).build().unwrap().write_value_to_vec(value).unwrap()
+}
+
+#[test]
+fn pins_are_those_of_the_texts() {
+    for kind in Kind::ALL {
+        let name = kind.name();
+        assert_eq!(sha256(kind.text().as_bytes()), kind.sha256(), "{name}");
+        assert_eq!(schema::fingerprint(kind.text()), Ok(kind.fingerprint()), "{name}");
+        assert_eq!(kind.schema().name(), name);
+        let oracle = oracle(kind);
+        assert_eq!(oracle.canonical_form(), kind.schema().canonical_form(), "{name}");
+        assert_eq!(oracle.fingerprint::<Rabin>().bytes, kind.fingerprint(), "{name}");
+        assert_eq!(Kind::from_name(name), Some(kind));
+        assert_eq!(Kind::from_fingerprint(kind.fingerprint()), Some(kind));
+    }
+}
+
+/// The fields of every record and the symbols of every enum, in the order of the schemas.
+fn declared(json: &serde_json::Value, found: &mut Vec<(String, Vec<String>)>) {
+    match json {
+        serde_json::Value::Array(items) => items.iter().for_each(|item| declared(item, found)),
+        serde_json::Value::Object(object) => {
+            if let Some(fields) = object.get("fields").and_then(|fields| fields.as_array()) {
+                let names = fields.iter().map(|field| field["name"].as_str().unwrap().to_owned());
+                found.push((object["name"].as_str().unwrap().to_owned(), names.collect()));
+            }
+            object.values().for_each(|value| declared(value, found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn structs_declare_the_fields_of_the_schemas() {
+    let mut records = Vec::new();
+    for kind in Kind::ALL {
+        declared(&serde_json::from_str(kind.text()).unwrap(), &mut records);
+    }
+    let specimens = specimens();
+    assert!(records.iter().all(|(name, _)| specimens.iter().any(|(known, _)| known == name)));
+    for (name, debug) in specimens {
+        let fields: Vec<&str> = debug
+            .lines()
+            .filter_map(|line| line.strip_prefix("    ")?.split_once(':'))
+            .map(|(field, _)| field)
+            .filter(|field| !field.starts_with(' '))
+            .map(|field| match (name, field) {
+                ("Statement", "event_type") => "type",
+                ("Handle", "id") => "handle",
+                _ => field,
+            })
+            .collect();
+        let mut checked = 0;
+        for (_, declared) in records.iter().filter(|(record, _)| record == name) {
+            assert_eq!(&fields, declared, "{name}");
+            checked += 1;
+        }
+        assert!(checked > 0, "{name} is in no schema");
+    }
+}
+
+fn check_oracle(case: &Case, schema: &Schema, draws: &mut Draws) {
+    let body = (case.draw)(draws);
+    let value = read(schema, &body);
+    assert!(value.validate(schema), "{}: Apache Avro finds the value invalid", case.kind.name());
+    assert_eq!(write(schema, value), body, "{}", case.kind.name());
+    assert_eq!((case.reencode)(&body), Ok(body));
+}
+
+#[test]
+fn apache_avro_reads_and_writes_the_same_bytes() {
+    for case in &CASES {
+        let schema = oracle(case.kind);
+        check_oracle(case, &schema, &mut Draws::full());
+        check_oracle(case, &schema, &mut Draws::new(Vec::new()));
+        proptest!(cases(64), |(mut draws in draws())| {
+            check_oracle(case, &schema, &mut draws);
+        });
+    }
+}
+
+/// Either the bytes are refused, or what they decode to is written as exactly these bytes.
+fn check_canonical(case: &Case, body: &[u8]) {
+    if let Ok(again) = (case.reencode)(body) {
+        assert_eq!(again, body, "{} has two encodings", case.kind.name());
+    }
+}
+
+#[test]
+fn no_flipped_bit_makes_a_second_encoding() {
+    for case in &CASES {
+        proptest!(cases(8), |(mut draws in draws())| {
+            let mut body = (case.draw)(&mut draws);
+            for bit in 0..body.len() * 8 {
+                body[bit / 8] ^= 1 << (bit % 8);
+                check_canonical(case, &body);
+                body[bit / 8] ^= 1 << (bit % 8);
+            }
+            for cut in 0..body.len() {
+                prop_assert!((case.reencode)(&body[..cut]).is_err(), "cut at {cut} was read");
+            }
+            body.push(0);
+            prop_assert!((case.reencode)(&body).is_err(), "a byte behind the record was read");
+        });
+    }
+}
+
+#[test]
+fn random_bytes_have_one_encoding() {
+    for case in &CASES {
+        let byte = prop_oneof![Just(0u8), Just(2), any::<u8>()];
+        proptest!(cases(256), |(body in prop::collection::vec(byte, 0..300))| {
+            check_canonical(case, &body);
+        });
+    }
+}
+
+#[test]
+fn objects_say_what_they_are() {
+    let mut leaves = 0;
+    for case in &CASES {
+        let body = (case.draw)(&mut Draws::full());
+        let object = [&schema::MARKER[..], &case.kind.fingerprint(), &body].concat();
+        assert_eq!(schema::kind_of(&object), Some(case.kind));
+        assert_eq!(schema::split_object(&object), Ok((case.kind.fingerprint(), &body[..])));
+        let leaf = Leaf::decode(&object);
+        if matches!(case.kind, Kind::Entry | Kind::Block | Kind::Control) {
+            assert_eq!(leaf.unwrap().encode(), object);
+            leaves += 1;
+        } else {
+            let fingerprint = u64::from_le_bytes(case.kind.fingerprint());
+            assert_eq!(leaf, Err(DecodeError::UnknownSchema(fingerprint)));
+        }
+        for cut in 0..schema::HEADER_BYTES {
+            assert_eq!(Leaf::decode(&object[..cut]), Err(DecodeError::Truncated(cut)));
+        }
+        let mut marked = object.clone();
+        marked[1] = 2;
+        assert_eq!(Leaf::decode(&marked), Err(DecodeError::UnknownSchema(0)));
+        assert_eq!(schema::kind_of(&marked), None);
+        let cut = &object[..object.len() - 1];
+        if let Err(DecodeError::Truncated(at)) = Leaf::decode(cut) {
+            assert!(at >= schema::HEADER_BYTES, "offsets count from the object's first byte");
+        }
+    }
+    assert_eq!(leaves, 3);
+}
+
+fn batch(frames: &[&[u8]]) -> Vec<u8> {
+    let mut body = Vec::new();
+    frames.iter().for_each(|frame| put_frame(&mut body, frame).unwrap());
+    body
+}
+
+#[test]
+fn batches_give_back_their_frames() {
+    let check = |name: &str, body: &[u8], frames: &[&[u8]], error: Option<&str>| {
+        let read: Vec<_> = Batch::new(body).collect();
+        let good: Vec<_> = read.iter().filter_map(|frame| frame.as_ref().ok().copied()).collect();
+        assert_eq!(good, frames, "{name}");
+        let found = read.last().and_then(|frame| frame.as_ref().err()).map(SubmissionError::code);
+        assert_eq!(found, error, "{name}");
+        assert_eq!(read.len(), frames.len() + usize::from(error.is_some()), "{name}: must end");
+    };
+    let whole = batch(&[b"one", b"three"]);
+    check("empty", &[], &[], None);
+    check("two", &whole, &[b"one", b"three"], None);
+    check("cut content", &whole[..whole.len() - 1], &[b"one"], Some("truncated"));
+    check("cut length", &whole[..9], &[b"one"], Some("truncated"));
+    check("trailing byte", &[&whole[..], &[0]].concat(), &[b"one", b"three"], Some("truncated"));
+    check("empty frame", &[0, 0, 0, 0], &[], Some("bad_frame"));
+    check("huge claim", &[0xff; 64], &[], Some("bad_frame"));
+    let many = [0, 0, 0, 1, 7].repeat(MAX_BATCH_SUBMISSIONS + 1);
+    assert_eq!(Batch::new(&many).last().unwrap().unwrap_err().code(), "too_many_items");
+    let long = vec![0; ledgerline_proof::submission::MAX_BATCH_BYTES + 1];
+    assert_eq!(Batch::new(&long).next().unwrap().unwrap_err().code(), "body_too_large");
+    let mut out = Vec::new();
+    assert_eq!(put_frame(&mut out, b"").unwrap_err().code(), "bad_frame");
+    assert!(put_frame(&mut out, &vec![0; MAX_SUBMISSION_BYTES + 1]).is_err() && out.is_empty());
+}
+
+#[test]
+fn attachments_are_what_they_claim() {
+    let data = b"{\"permit\":true}";
+    let attachment = Attachment { digest: sha256(data), media_type: "application/json", data };
+    let mut submission = Submission::draw(&mut Draws::full());
+    let check = |submission: &Submission<'_>, expected: Result<(), &str>| {
+        let bytes = submission.encode();
+        let found = Submission::decode(&bytes);
+        assert_eq!(found.as_ref().map(|_| ()).map_err(SubmissionError::code), expected);
+        assert!(found.is_err() || found.as_ref() == Ok(submission));
+    };
+    submission.attachments = vec![attachment.clone()];
+    check(&submission, Ok(()));
+    submission.attachments.push(Attachment { data: b"{}", ..attachment.clone() });
+    check(&submission, Err("attachment_mismatch"));
+    submission.attachments = vec![attachment; 17];
+    check(&submission, Err("too_many_items"));
+    let data = vec![0; (1 << 20) + 1].leak();
+    let long = Attachment { digest: sha256(data), media_type: "", data };
+    submission.attachments = vec![long];
+    check(&submission, Err("attachment_too_large"));
+}

@@ -1,0 +1,141 @@
+//! Instants of logs: whole milliseconds since 1970-01-01T00:00:00Z, read and written as RFC 3339.
+//!
+//! Only UTC (`Z`) is read: a log with offsets would need a decision about its order first. Years
+//! 1970 to 9999; leap seconds (`:60`) are refused, as the ledger's clock has none.
+
+/// Milliseconds since the Unix epoch, without leap seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Millis(i64);
+
+const DAY_MILLIS: i64 = 86_400_000;
+/// 9999-12-31T23:59:59.999Z.
+const LAST: i64 = 253_402_300_799_999;
+
+impl Millis {
+    /// Reads `YYYY-MM-DDTHH:MM:SS[.fff…]Z`; digits after the third of the fraction are cut off.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.len() < 20 || bytes.len() > 30 || bytes.last() != Some(&b'Z') {
+            return None;
+        }
+        let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+        if separators.iter().any(|&(at, byte)| bytes[at] != byte) {
+            return None;
+        }
+        let number = |from: usize, to: usize| digits(&bytes[from..to]);
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        let fraction = match &bytes[19..bytes.len() - 1] {
+            [] => 0,
+            [b'.', rest @ ..] if !rest.is_empty() && digits(rest).is_some() => {
+                let mut padded = [b'0'; 3];
+                let kept = rest.len().min(3);
+                padded[..kept].copy_from_slice(&rest[..kept]);
+                digits(&padded)?
+            }
+            _ => return None,
+        };
+        if year < 1970 || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let days = days_from_civil(year, month, day);
+        if civil_from_days(days) != (year, month, day) {
+            return None; // no such day, as 30 February
+        }
+        Some(Self(days * DAY_MILLIS + ((hour * 60 + minute) * 60 + second) * 1000 + fraction))
+    }
+
+    /// From whole seconds, as JWT claims have them; `None` outside the years 1970 to 9999.
+    #[must_use]
+    pub fn from_seconds(seconds: i64) -> Option<Self> {
+        let millis = seconds.checked_mul(1000)?;
+        (0..=LAST).contains(&millis).then_some(Self(millis))
+    }
+
+    /// `self` later by `millis`.
+    #[must_use]
+    pub fn plus(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis).clamp(0, LAST))
+    }
+
+    /// RFC 3339 with three digits of fraction.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let (days, rest) = (self.0.div_euclid(DAY_MILLIS), self.0.rem_euclid(DAY_MILLIS));
+        let (year, month, day) = civil_from_days(days);
+        let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
+        let (second, millis) = (rest / 1000 % 60, rest % 1000);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+fn digits(bytes: &[u8]) -> Option<i64> {
+    bytes.iter().try_fold(0, |number: i64, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+    })
+}
+
+/// Days since 1970-01-01 of a date of the Gregorian calendar. The year is taken to begin on
+/// 1 March, so that the leap day is its last.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes() {
+        let cases: &[(&str, Option<i64>)] = &[
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2026-11-22T05:31:35.751Z", Some(1_795_325_495_751)),
+            ("2026-11-22T05:31:35.7519999Z", Some(1_795_325_495_751)),
+            ("2024-02-29T23:59:59.9Z", Some(1_709_251_199_900)),
+            ("9999-12-31T23:59:59.999Z", Some(LAST)),
+            ("2023-02-29T00:00:00Z", None),
+            ("2023-04-31T00:00:00Z", None),
+            ("2023-13-01T00:00:00Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("2026-11-22T05:31:60Z", None),
+            ("2026-11-22T24:00:00Z", None),
+            ("2026-11-22T05:31:35+00:00", None),
+            ("2026-11-22 05:31:35Z", None),
+            ("2026-11-22T05:31:35.Z", None),
+            ("2026-11-22T05:31:3\u{661}Z", None),
+            ("", None),
+        ];
+        for &(text, expected) in cases {
+            assert_eq!(Millis::parse(text), expected.map(Millis), "{text}");
+            if let Some(millis) = expected {
+                assert_eq!(
+                    Millis::parse(&Millis(millis).rfc3339()),
+                    Some(Millis(millis)),
+                    "{text}"
+                );
+            }
+        }
+        assert_eq!(
+            Millis::from_seconds(1_795_325_505).map(Millis::rfc3339).as_deref(),
+            Some("2026-11-22T05:31:45.000Z")
+        );
+        assert_eq!(Millis::from_seconds(-1), None);
+        assert_eq!(Millis::from_seconds(i64::MAX), None);
+    }
+}

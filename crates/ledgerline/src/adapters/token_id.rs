@@ -1,0 +1,209 @@
+//! Token ids from what a log shows of a token (DESIGN 4.2).
+//!
+//! ```text
+//! <region>:<alias>:jti:<jti>                       a jti that is not the bearer value
+//! <region>:<alias>:jh:<43>   base64url SHA-256("ledgerline/jti/v1\0" ‖ jti), an odd or long jti
+//! <region>:<alias>:t1:<43>   base64url SHA-256("ledgerline/token/v1\0" ‖ presented bytes)
+//! <region>:<alias>:<id>      sessions, grants, clients
+//! ```
+//!
+//! The presented bytes of a compact JWS are its signing input `header.payload` only. A value under
+//! 128 bits gets no id: its plain digest could be found by search.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// Longest id of a token or a wide target, in bytes.
+const ID_BYTES_MAX: usize = 256;
+/// Fewest characters of a bearer value: 22 of base64url carry 128 bits.
+const BEARER_CHARS_MIN: usize = 22;
+
+/// Under which region and issuer alias the ids of a log stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    region: String,
+    alias: String,
+}
+
+impl Naming {
+    /// Both are `[a-z0-9._-]{1,32}`; `None` if one is not.
+    #[must_use]
+    pub fn new(region: &str, alias: &str) -> Option<Self> {
+        let sound = |text: &str| (1..=32).contains(&text.len()) && is_lower_name(text);
+        (sound(region) && sound(alias))
+            .then(|| Self { region: region.to_owned(), alias: alias.to_owned() })
+    }
+
+    /// The issuer's alias.
+    #[must_use]
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// The id of a token known by its jti. Never for a jti that is the bearer value.
+    #[must_use]
+    pub fn jti(&self, jti: &str) -> Option<String> {
+        if jti.is_empty() {
+            return None;
+        }
+        self.wide(&format!("jti:{jti}")).or_else(|| Some(self.jti_digest(jti)))
+    }
+
+    /// The `jh` id: what may be said of a jti that nobody has vouched for.
+    #[must_use]
+    pub fn jti_digest(&self, jti: &str) -> String {
+        let hash = URL_SAFE_NO_PAD.encode(sha256(&[b"ledgerline/jti/v1\0", jti.as_bytes()]));
+        format!("{}:{}:jh:{hash}", self.region, self.alias)
+    }
+
+    /// The `t1` id of a bearer value; `None` if it is weaker than 128 bits.
+    #[must_use]
+    pub fn bearer(&self, value: &str) -> Option<String> {
+        let bytes = signing_input(value).unwrap_or(value);
+        if bytes.chars().count() < BEARER_CHARS_MIN {
+            return None;
+        }
+        let hash = URL_SAFE_NO_PAD.encode(sha256(&[b"ledgerline/token/v1\0", bytes.as_bytes()]));
+        Some(format!("{}:{}:t1:{hash}", self.region, self.alias))
+    }
+
+    /// The id of a session, grant or client; `None` unless printable ASCII and short enough.
+    #[must_use]
+    pub fn wide(&self, id: &str) -> Option<String> {
+        let whole = format!("{}:{}:{id}", self.region, self.alias);
+        let printable = id.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+        (!id.is_empty() && printable && whole.len() <= ID_BYTES_MAX).then_some(whole)
+    }
+}
+
+/// `header.payload` of a compact JWS, without a look at whether it is a sound one.
+fn signing_input(value: &str) -> Option<&str> {
+    let (input, signature) = value.rsplit_once('.')?;
+    let (header, payload) = input.split_once('.')?;
+    let base64url = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    (header.starts_with("ey") && base64url(header) && base64url(payload) && base64url(signature))
+        .then_some(input)
+}
+
+/// Whether a presented value is a compact JWS.
+pub(super) fn is_jws(value: &str) -> bool {
+    signing_input(value).is_some()
+}
+
+/// The jti that a compact JWS claims. Believe it only where the log says that the signature held.
+pub(super) fn claimed_jti(jws: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        jti: String,
+    }
+    let (_, payload) = signing_input(jws)?.split_once('.')?;
+    let bytes = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    serde_json::from_slice::<Claims>(&bytes).ok().map(|claims| claims.jti)
+}
+
+/// `[a-z0-9._-]+`.
+pub(super) fn is_lower_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')
+        })
+}
+
+/// `sha256:` and the hex SHA-256 of `bytes`, as attachments are named.
+pub(super) fn content_digest(bytes: &[u8]) -> String {
+    let hex = sha256(&[bytes]).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("sha256:{hex}")
+}
+
+/// Base64 with padding, as attachments are written.
+pub(super) fn attachment_data(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// The id the ledger gives to part `part` of a native id (DESIGN 4.1): UUIDv8 from
+/// SHA-256("ledgerline/event-id/v1\0" ‖ lp(tenant) ‖ lp(source) ‖ lp(native_id) ‖ u16 part).
+/// `None` when a part is longer than `lp` can say.
+pub(super) fn event_id(tenant: &str, source: &str, native_id: &str, part: u16) -> Option<String> {
+    let mut input = b"ledgerline/event-id/v1\0".to_vec();
+    for text in [tenant, source, native_id] {
+        input.extend_from_slice(&u16::try_from(text.len()).ok()?.to_be_bytes());
+        input.extend_from_slice(text.as_bytes());
+    }
+    input.extend_from_slice(&part.to_be_bytes());
+    let mut uuid = sha256(&[&input]);
+    uuid[6] = uuid[6] & 0x0f | 0x80;
+    uuid[8] = uuid[8] & 0x3f | 0x80;
+    let hex = uuid[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    Some(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}
+
+/// The one place that hashes. The kernel has the same functions; this one gives way to them.
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming() -> Naming {
+        Naming::new("eu-west-1", "idp").expect("sound names")
+    }
+
+    #[test]
+    fn names_are_checked() {
+        for (region, alias) in [("", "idp"), ("EU", "idp"), ("eu:1", "idp"), ("eu", "a b")] {
+            assert_eq!(Naming::new(region, alias), None, "{region} {alias}");
+        }
+        assert_eq!(Naming::new(&"a".repeat(33), "idp"), None);
+    }
+
+    #[test]
+    fn forms() {
+        let naming = naming();
+        assert_eq!(naming.jti("a:b").as_deref(), Some("eu-west-1:idp:jti:a:b"));
+        assert_eq!(naming.jti(""), None);
+        for odd in ["with space", "ü", &"x".repeat(300)] {
+            let id = naming.jti(odd).expect("an odd jti has a digest");
+            assert!(id.starts_with("eu-west-1:idp:jh:"), "{id}");
+            assert_eq!(id.len(), "eu-west-1:idp:jh:".len() + 43);
+        }
+        assert_eq!(naming.bearer("short"), None);
+        // printf 'ledgerline/token/v1\0AAAAAAAAAAAAAAAAAAAAAA' | sha256sum
+        assert_eq!(
+            naming.bearer(&"A".repeat(22)).as_deref(),
+            Some(concat!("eu-west-1:idp:t1:", "HEzONQ-LnJgfgE3weHzsjOk5xCgj80G6__IMY6CilWQ"))
+        );
+    }
+
+    #[test]
+    fn a_jws_is_named_by_its_signing_input() {
+        let payload = URL_SAFE_NO_PAD.encode(br#"{"jti":"j-1","sub":"someone"}"#);
+        let jws = |signature: &str| format!("eyJhbGciOiJFUzI1NiJ9.{payload}.{signature}");
+        assert_eq!(naming().bearer(&jws("AAAA")), naming().bearer(&jws("BBBB")));
+        assert_ne!(naming().bearer(&jws("AAAA")), naming().bearer(&jws("AA$A")));
+        assert_eq!(claimed_jti(&jws("AAAA")).as_deref(), Some("j-1"));
+        assert_eq!(claimed_jti("eyJ.!!.x"), None);
+        assert!(is_jws(&jws("AAAA")) && !is_jws("opaque-value"));
+    }
+
+    #[test]
+    fn event_ids_are_uuid_v8_and_differ_by_part() {
+        let first = event_id("", "idp-log", "provider/x", 0).expect("short");
+        let second = event_id("", "idp-log", "provider/x", 1).expect("short");
+        assert_ne!(first, second);
+        assert_eq!(first.len(), 36);
+        assert_eq!(&first[14..15], "8");
+        assert!(matches!(&first[19..20], "8" | "9" | "a" | "b"));
+        assert_eq!(event_id("", "idp-log", &"x".repeat(70_000), 0), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! A crate is a promise about what it does not depend on.
+//!
+//! Reads the manifests, line by line: which workspace crates each crate may use, and which outside
+//! crates the kernel and the engine must not. It judges direct dependencies; what those pull in is
+//! `cargo tree`'s and deny.toml's business. A new workspace crate is refused until it has a row.
+
+use super::{Finding, Rule};
+
+const DIRECTION: Rule = Rule {
+    name: "dependency-direction",
+    mend: "Dependencies point down only: move the code up, or pass in what it needs.",
+    may_be_allowed: false,
+};
+
+/// One workspace member and what it may use.
+struct Layer {
+    /// Folder of the manifest, from the repository root.
+    folder: &'static str,
+    /// Workspace crates it may use, in tests too.
+    workspace: &'static [&'static str],
+    /// Outside crates it must not use, tests apart. An entry also bars `entry-…`.
+    barred: &'static [&'static [&'static str]],
+}
+
+const PROOF: &str = "ledgerline-proof";
+const ENGINE: &str = "ledgerline-engine";
+const EMITTER: &str = "ledgerline-emitter";
+const BACKENDS: &str = "ledgerline-backends";
+const PROGRAM: &str = "ledgerline";
+
+const LAYERS: &[Layer] = &[
+    Layer {
+        folder: "crates/ledgerline-proof",
+        workspace: &[],
+        barred: &[ASYNC, PROTOCOLS, STORES, WORLD],
+    },
+    Layer {
+        folder: "crates/ledgerline-engine",
+        workspace: &[PROOF],
+        barred: &[ASYNC, PROTOCOLS, STORES],
+    },
+    Layer { folder: "crates/ledgerline-emitter", workspace: &[PROOF], barred: &[STORES] },
+    Layer { folder: "crates/ledgerline-backends", workspace: &[PROOF, ENGINE], barred: &[] },
+    Layer {
+        folder: "crates/ledgerline",
+        workspace: &[PROOF, ENGINE, EMITTER, BACKENDS],
+        barred: &[],
+    },
+    Layer { folder: "xtask", workspace: &[], barred: &[ASYNC, PROTOCOLS, STORES] },
+    Layer { folder: "fuzz", workspace: &[PROOF, ENGINE, PROGRAM], barred: &[] },
+];
+
+const ASYNC: &[&str] = &["tokio", "async", "futures", "smol", "mio", "tower"];
+const PROTOCOLS: &[&str] = &[
+    "axum", "hyper", "http", "reqwest", "ureq", "actix", "warp", "tonic", "rustls", "openssl",
+    "kafka", "rdkafka", "rskafka", "lapin",
+];
+const STORES: &[&str] = &[
+    "sqlx",
+    "rusqlite",
+    "diesel",
+    "postgres",
+    "scylla",
+    "cassandra",
+    "redis",
+    "fjall",
+    "rocksdb",
+    "redb",
+    "aws",
+    "object_store",
+];
+/// Files, clocks, randomness, threads, terminals: what only the kernel must do without.
+const WORLD: &[&str] = &[
+    "getrandom",
+    "rand",
+    "rustix",
+    "libc",
+    "nix",
+    "tempfile",
+    "fs",
+    "memmap2",
+    "chrono",
+    "time",
+    "jiff",
+    "rayon",
+    "crossbeam",
+    "tracing",
+    "metrics",
+    "clap",
+    "anyhow",
+];
+
+pub fn check(path: &str, text: &str) -> Vec<Finding> {
+    let Some(folder) = path.strip_suffix("/Cargo.toml") else {
+        return Vec::new(); // the virtual root lists what may be used, it uses nothing
+    };
+    let Some(layer) = LAYERS.iter().find(|layer| layer.folder == folder) else {
+        let what = "a crate without a row in the table of layers (xtask/src/tidy)";
+        return vec![Finding::new(&DIRECTION, path, 1, what)];
+    };
+    let finding = |dependency: Dependency| {
+        let what = layer.objection(&dependency)?;
+        Some(Finding::new(&DIRECTION, path, dependency.line, what))
+    };
+    dependencies(text).into_iter().filter_map(finding).collect()
+}
+
+impl Layer {
+    fn objection(&self, dependency: &Dependency) -> Option<String> {
+        let Dependency { name, for_tests, .. } = dependency;
+        let folder = self.folder;
+        if is_workspace_crate(name) {
+            let is_self = folder.ends_with(&format!("/{name}"));
+            let is_fine = is_self || self.workspace.contains(&name.as_str());
+            return (!is_fine).then(|| format!("{folder} must not use {name}"));
+        }
+        let is_barred = self.barred.iter().copied().flatten().any(|barred| bars(barred, name));
+        (is_barred && !for_tests).then(|| format!("{folder} must not use {name}"))
+    }
+}
+
+fn is_workspace_crate(name: &str) -> bool {
+    name == "xtask" || name == PROGRAM || name.starts_with("ledgerline-")
+}
+
+fn bars(barred: &str, name: &str) -> bool {
+    name.strip_prefix(barred).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+}
+
+#[derive(Debug)]
+struct Dependency {
+    /// The package, also where the manifest gives it another name.
+    name: String,
+    /// 1-based.
+    line: usize,
+    for_tests: bool,
+}
+
+/// Reads `name = …`, `name.workspace = true` and `[dependencies.name]`.
+fn dependencies(text: &str) -> Vec<Dependency> {
+    let mut found = Vec::new();
+    let mut section = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let (line, number) = (line.trim(), index + 1);
+        if let Some(header) = line.strip_prefix('[') {
+            section = header.trim_end_matches(']').to_owned();
+            if let Some((section, name)) = section.rsplit_once('.')
+                && let Some(for_tests) = section_kind(section)
+            {
+                found.push(Dependency { name: unquoted(name), line: number, for_tests });
+            }
+        } else if let Some(for_tests) = section_kind(&section)
+            && let Some((key, value)) = line.split_once('=')
+            && !line.starts_with('#')
+        {
+            let key = key.split('.').next().unwrap_or(key);
+            let name = renamed(value).unwrap_or_else(|| unquoted(key));
+            found.push(Dependency { name, line: number, for_tests });
+        }
+    }
+    found
+}
+
+/// Whether a table lists dependencies, and if so whether only tests see them.
+fn section_kind(section: &str) -> Option<bool> {
+    match section.rsplit('.').next()? {
+        "dependencies" | "build-dependencies" => Some(false),
+        "dev-dependencies" => Some(true),
+        _ => None,
+    }
+}
+
+/// The package in `{ package = "name", … }`.
+fn renamed(value: &str) -> Option<String> {
+    let (_, rest) = value.split_once("package")?;
+    rest.split('"').nth(1).map(str::to_owned)
+}
+
+fn unquoted(key: &str) -> String {
+    key.trim().trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::assert_findings;
+    use super::*;
+
+    #[track_caller]
+    fn check_manifest(folder: &str, text: &str, expected: &[&str]) {
+        assert_findings(&check(&format!("{folder}/Cargo.toml"), text), expected);
+    }
+
+    const BAD: &[&str] = &["2 dependency-direction"];
+
+    #[test]
+    fn the_kernel_uses_neither_us_nor_the_world() {
+        let kernel = "crates/ledgerline-proof";
+        let good = "[package]\nname = \"ledgerline-proof\"\n[dependencies]\nsha2.workspace = true\n\
+                    # tokio = \"1\"\n[dev-dependencies]\ntempfile = \"3\"\nserde_json = \"1\"\n";
+        check_manifest(kernel, good, &[]);
+        for line in [
+            "tokio.workspace = true",
+            "tokio-util = \"0.7\"",
+            "ledgerline-engine.workspace = true",
+            "getrandom = \"0.4\"",
+            "calm = { package = \"hyper\", version = \"1\" }",
+        ] {
+            check_manifest(kernel, &format!("[dependencies]\n{line}\n"), BAD);
+        }
+        check_manifest(kernel, "[build-dependencies]\nlibc = \"0.2\"\n", BAD);
+        check_manifest(kernel, "[features]\n[dependencies.axum]\nversion = \"1\"\n", BAD);
+        check_manifest(kernel, "[target.'cfg(unix)'.dependencies]\nrustix = \"1\"\n", BAD);
+        let test = "[dev-dependencies]\nledgerline-engine = { path = \"../ledgerline-engine\" }\n";
+        check_manifest(kernel, test, BAD);
+    }
+
+    #[test]
+    fn the_engine_uses_the_kernel_alone() {
+        let engine = "crates/ledgerline-engine";
+        let good = "[dependencies]\nledgerline-proof.workspace = true\ngetrandom = \"0.4\"\n";
+        check_manifest(engine, good, &[]);
+        for name in ["ledgerline", "axum", "rdkafka", "tokio-postgres", "rustls", "aws-sdk-s3"] {
+            check_manifest(engine, &format!("[dependencies]\n{name} = \"1\"\n"), BAD);
+        }
+    }
+
+    #[test]
+    fn everything_else_points_down_too() {
+        let program = "[dependencies]\nledgerline-engine.workspace = true\naxum = \"1\"\n";
+        check_manifest("crates/ledgerline", program, &[]);
+        check_manifest("xtask", "[dependencies]\nledgerline.workspace = true\n", BAD);
+        check_manifest("crates/ledgerline-new", "", &["1 dependency-direction"]);
+        assert_findings(&check("Cargo.toml", "[workspace.dependencies]\ntokio = \"1\"\n"), &[]);
+    }
+}

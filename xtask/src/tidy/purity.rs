@@ -1,0 +1,186 @@
+//! What the kernel and the engine may not touch.
+//!
+//! The kernel is arithmetic over bytes: no file, network, clock, thread, environment or async. The
+//! engine reaches the world through one file per kind of thing, so that the simulator can stand in
+//! its place; and no randomly seeded map order may reach a byte. Tests and examples are free.
+
+use super::source::{Source, UsedPath};
+use super::{Finding, Rule};
+
+const KERNEL: &str = "crates/ledgerline-proof/src/";
+const ENGINE: &str = "crates/ledgerline-engine/src/";
+
+const KERNEL_PURITY: Rule = Rule {
+    name: "kernel-purity",
+    mend: "Take bytes and times as arguments; the caller does the input and output.",
+    may_be_allowed: false,
+};
+const ENGINE_ROOMS: Rule = Rule {
+    name: "engine-rooms",
+    mend: "Go through the trait of the room named here; the simulator must be able to replace it.",
+    may_be_allowed: false,
+};
+const NO_ASYNC: Rule = Rule {
+    name: "no-async",
+    mend: "Write a struct with a step function; async stays at the edge, in the program.",
+    may_be_allowed: false,
+};
+const PROTOCOL_WORD: Rule = Rule {
+    name: "protocol-word",
+    mend: "Say what the engine means, not which protocol or vendor carries it.",
+    may_be_allowed: true,
+};
+const RANDOM_MAP: Rule = Rule {
+    name: "random-map",
+    mend: "Use BTreeMap or a fixed hasher; if it is never iterated, say so in the allow-list.",
+    may_be_allowed: true,
+};
+
+/// Things of the world, as a run of path segments, and the one engine room for each.
+const WORLD: &[(&[&str], Option<&str>)] = &[
+    (&["std", "fs"], Some("disk")),
+    (&["std", "thread"], Some("node")),
+    (&["SystemTime"], Some("clock")),
+    (&["Instant"], Some("clock")),
+    (&["std", "net"], None),
+    (&["std", "env"], None),
+    (&["std", "process"], None),
+];
+
+/// Parts of words that have no place in the engine, in names or in texts.
+const PROTOCOLS: &[&str] =
+    &["tokio", "http", "sql", "kafka", "postgres", "cassandra", "redis", "grpc"];
+
+pub fn check(source: &Source) -> Vec<Finding> {
+    let in_kernel = source.path.starts_with(KERNEL);
+    let in_engine = source.path.starts_with(ENGINE);
+    if !in_kernel && !in_engine {
+        return Vec::new();
+    }
+    let mut findings = asynchronous(source);
+    for path in source.own_paths() {
+        findings.extend(random_map(source, &path));
+        findings.extend(world(source, &path, in_kernel));
+    }
+    if in_engine {
+        findings.extend(protocol_words(source));
+    }
+    findings
+}
+
+fn asynchronous(source: &Source) -> Vec<Finding> {
+    let words = source.own_tokens().filter(|token| matches!(&*token.text, "async" | "await"));
+    words
+        .map(|token| Finding::new(&NO_ASYNC, &source.path, token.line, token.text.clone()))
+        .collect()
+}
+
+fn random_map(source: &Source, path: &UsedPath) -> Option<Finding> {
+    // Only where it comes from; its other mentions follow from that one.
+    let is_import =
+        path.segments.iter().any(|segment| segment == "std" || segment == "collections");
+    let name = path.segments.iter().find(|segment| {
+        matches!(&***segment, "HashMap" | "HashSet" | "hash_map" | "RandomState")
+    })?;
+    is_import.then(|| Finding::new(&RANDOM_MAP, &source.path, path.line, name.clone()))
+}
+
+fn world(source: &Source, path: &UsedPath, in_kernel: bool) -> Option<Finding> {
+    let (thing, room) = WORLD.iter().find(|(thing, _)| names(path, thing))?;
+    let thing = thing.join("::");
+    if in_kernel {
+        return Some(Finding::new(&KERNEL_PURITY, &source.path, path.line, thing));
+    }
+    let what = match room {
+        Some(room) if is_room(&source.path, room) => return None,
+        Some(room) => format!("{thing} outside {room}.rs"),
+        None => format!("{thing}, for which the engine has no room"),
+    };
+    Some(Finding::new(&ENGINE_ROOMS, &source.path, path.line, what))
+}
+
+fn names(path: &UsedPath, thing: &[&str]) -> bool {
+    path.segments.windows(thing.len()).any(|segments| segments == thing)
+}
+
+/// `disk` is `disk.rs` or anything under `disk/`.
+fn is_room(path: &str, room: &str) -> bool {
+    let inside = path.strip_prefix(ENGINE).and_then(|rest| rest.strip_prefix(room));
+    inside.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
+fn protocol_words(source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, line) in source.uncommented.lines().enumerate() {
+        let line = line.to_lowercase();
+        let found = PROTOCOLS.iter().find(|word| line.contains(**word));
+        if let Some(word) = found.filter(|_| !source.is_test(index + 1)) {
+            let what = format!("the word `{word}`");
+            findings.push(Finding::new(&PROTOCOL_WORD, &source.path, index + 1, what));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::check_rust;
+    use super::*;
+
+    fn check_kernel(text: &str, expected: &[&str]) {
+        check_rust(check, "crates/ledgerline-proof/src/tree.rs", text, expected);
+    }
+
+    fn check_engine(room: &str, text: &str, expected: &[&str]) {
+        check_rust(check, &format!("crates/ledgerline-engine/src/{room}"), text, expected);
+    }
+
+    #[test]
+    fn the_kernel_touches_nothing() {
+        check_kernel("use std::time::Duration;\n// std::fs is not used\nfn f() {}\n", &[]);
+        check_kernel("#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n", &[]);
+        check_kernel("use std::{fmt, fs};\n", &["1 kernel-purity"]);
+        check_kernel("use std::{\n    io,\n    fs::File,\n};\n", &["3 kernel-purity"]);
+        check_kernel("fn f() { std::thread::yield_now() }\n", &["1 kernel-purity"]);
+        check_kernel("use std::net::IpAddr;\n", &["1 kernel-purity"]);
+        check_kernel("use std::time;\nfn f() { time::Instant::now(); }\n", &["2 kernel-purity"]);
+        check_kernel("use std::time::SystemTime;\n", &["1 kernel-purity"]);
+        check_kernel("async fn f() { g().await }\n", &["1 no-async", "1 no-async"]);
+        check_kernel("use std::collections::HashMap;\n", &["1 random-map"]);
+    }
+
+    #[test]
+    fn the_engine_has_one_room_for_each_thing_of_the_world() {
+        check_engine("disk.rs", "use std::fs::File;\n", &[]);
+        check_engine("disk/real.rs", "use std::fs::File;\n", &[]);
+        check_engine("journal/writer.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
+        check_engine("disks.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
+        check_engine("node.rs", "use std::thread;\n", &[]);
+        check_engine("verify.rs", "use std::thread;\n", &["1 engine-rooms"]);
+        check_engine("clock.rs", "use std::time::{Instant, SystemTime};\n", &[]);
+        check_engine("intake.rs", "use std::time::Instant;\n", &["1 engine-rooms"]);
+        check_engine("node.rs", "use std::net::TcpStream;\n", &["1 engine-rooms"]);
+        check_engine("a.rs", "fn f() { let g = async {}; }\n", &["1 no-async"]);
+    }
+
+    #[test]
+    fn the_engine_names_no_protocol() {
+        check_engine("a.rs", "//! Unlike Kafka.\n// http answers it\nfn f() {}\n", &[]);
+        check_engine("a.rs", "struct HttpAnswer;\n", &["1 protocol-word"]);
+        check_engine("a.rs", "const A: &str = \"PostgreSQL\";\n", &["1 protocol-word"]);
+        check_rust(check, "crates/ledgerline/src/a.rs", "use std::fs;\nstruct Http;\n", &[]);
+    }
+
+    #[test]
+    fn maps_have_a_stable_order() {
+        check_engine("a.rs", "use std::collections::{BTreeMap, VecDeque};\n", &[]);
+        check_engine("a.rs", "use std::collections::{HashMap, VecDeque};\n", &["1 random-map"]);
+        check_engine(
+            "a.rs",
+            "use std::collections;\nfn f(m: collections::HashSet<u8>) {}\n",
+            &["2 random-map"],
+        );
+        check_engine("a.rs", "use std::hash::RandomState;\n", &["1 random-map"]);
+        check_engine("a.rs", "use std::collections::hash_map::Entry;\n", &["1 random-map"]);
+    }
+}
