@@ -12,7 +12,8 @@ use vault_disk::{MemoryDisk, SeededEntropy};
 
 const SECRET: &[u8] = b"a-shared-secret-of-a-producer";
 
-/// A vault with slots free, taken, given to persons and chains, and erased, in two files; a map; secrets.
+/// A vault with slots free, taken, given to persons and chains, and erased, in two files; a map;
+/// secrets.
 fn full_vault(disk: &MemoryDisk) -> (Vault, KeyRing, Arc<SeededEntropy>) {
     let entropy = SeededEntropy::new(7);
     let keys = KeyRing::create(&MemoryDisk::default(), &*entropy).unwrap();
@@ -60,7 +61,8 @@ fn every_flipped_bit_is_noticed() {
     assert_eq!(Vault::check(&disk, &keys), []);
 }
 
-/// A vault with one wrong byte opens with what is left, or says what is damaged; the map only costs time.
+/// A vault with one wrong byte opens with what is left, or says what is damaged; the map only costs
+/// time.
 fn open_flipped(disk: &MemoryDisk, keys: &KeyRing, path: &str) {
     match open_all(disk, keys) {
         Ok((vault, as_of)) => {
@@ -244,9 +246,8 @@ fn key_files_are_not_mixed_and_never_made_again() {
 
     disk.put("kek.key", &disk.read("vault.key"));
     let swapped = KeyRing::open_or_create(&disk, &*entropy).unwrap_err();
-    assert!(
-        matches!(&swapped, KeyRingError::Swapped { file, holds } if file == "kek.key" && holds == "vault")
-    );
+    assert!(matches!(&swapped, KeyRingError::Swapped { file, holds }
+            if file == "kek.key" && holds == "vault"));
 
     for name in KEY_FILES {
         files.iter().for_each(|(name, bytes)| disk.put(name, bytes));

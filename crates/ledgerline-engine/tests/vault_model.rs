@@ -1,5 +1,5 @@
-//! The vault against a model: whoever has a handle keeps it until it is erased, over any sequence of
-//! takings, erasures, snapshots, restarts, lost maps and power cuts.
+//! The vault against a model: whoever has a handle keeps it until it is erased, over any sequence
+//! of takings, erasures, snapshots, restarts, lost maps and power cuts.
 
 mod vault_disk;
 
@@ -184,7 +184,11 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn handles_stay_with_their_owners(steps in prop::collection::vec(step(), 1..60)) {
@@ -254,7 +258,8 @@ fn threads_agree_on_slots() {
     assert_eq!(Vault::check(&disk, &keys), []);
 }
 
-/// An erasure reaches also those who hold nothing but the handle, and a stranger's erasure harms nobody.
+/// An erasure reaches also those who hold nothing but the handle, and a stranger's erasure harms
+/// nobody.
 #[test]
 fn erasing_what_is_not_there() {
     let mut world = World::new();
