@@ -207,7 +207,7 @@ impl Vault {
         self.room().damaged() as usize
     }
 
-    /// Makes at least `want` more slots, durable when it returns: two fsyncs and about 2 µs a slot.
+    /// Makes at least `want` more slots, durable when it returns: two fsyncs and about 5 µs a slot.
     ///
     /// # Errors
     /// [`VaultError::Io`], [`VaultError::Stopped`], [`VaultError::Full`].
@@ -304,7 +304,7 @@ impl Vault {
 /// Sealing.
 impl Vault {
     /// Seals personal record `n` of a statement: nonce, ciphertext and tag. `nonce` must be random.
-    /// About 1 µs; takes no lock.
+    /// One to two µs; takes no lock.
     #[must_use]
     pub fn seal(
         &self,

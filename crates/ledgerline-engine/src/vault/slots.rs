@@ -40,7 +40,7 @@ pub(super) const HEADER: usize = 68;
 pub(super) const RECORD: usize = 84;
 /// Magic of a slot file.
 pub(super) const MAGIC: [u8; 8] = *b"llslots1";
-/// A slot file has at most this many records (5.5 MB, made in about 0.1 s).
+/// A slot file has at most this many records (5.5 MB, made in about 0.4 s).
 pub(super) const MAX_FILE_SLOTS: u32 = 65_536;
 /// Positions stay below this: 90 GB of slots.
 pub(super) const MAX_SLOTS: u32 = 1 << 30;
