@@ -292,3 +292,51 @@ fn tail_shows_the_last_leaves_and_completions_name_the_commands() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("export-tiles"), "{shell}");
     }
 }
+
+#[test]
+fn what_is_proven_here_is_checked_without_the_server() {
+    let mut server = Server::start();
+    let key = server.key("", "idp", &["producer", "reader"]);
+    let mut issued = event("n1", "ISSUED", "a");
+    issued["personal"] = json!([{ "role": "SUBJECT", "user_id": "alice-of-the-test" }]);
+    let mut revoked = event("n3", "REVOKED", "a");
+    revoked["occurred_at"] = "2026-01-02T03:30:00Z".into();
+    let verdicts = server.record(&key, &[issued, event("n2", "USED", "a")]);
+    server.wait_for_block();
+    server.record(&key, &[revoked]);
+    server.wait_for_block();
+    let log_key = server.get("/v1/status", &key).json()["log_key"].clone();
+    let log_key = log_key.as_str().expect("a key").to_owned();
+    let prove = |subject: &str, name: &str| {
+        let out = server.path(name);
+        let out = out.to_str().expect("text").to_owned();
+        let output = server.run(&key, &["prove", subject, "--out", &out]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        out
+    };
+    let token = prove("eu:idp:jti:a", "token.json");
+    let event_id = verdicts[1]["event_id"].as_str().expect("an id");
+    let one = prove(&format!("idp/{event_id}"), "event.json");
+    assert_eq!(server.stop(), Some(0));
+    let check = |bundle: &str, key: &str, code: i32, part: &str| {
+        let output = run(&["check", bundle, "--key", key], &[], b"");
+        let text = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{bundle}: {text}");
+        assert!(text.contains(part), "{bundle}: {text}");
+    };
+    check(&token, &log_key, 0, "REVOKED");
+    check(&token, &log_key, 0, "a chain proves a prefix");
+    check(&one, &log_key, 0, "PROVEN");
+    let other = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+    check(&token, other, 2, "FAILED");
+    let mut forged: Value = serde_json::from_str(&server.read("token.json")).expect("JSON");
+    let leaf = forged["leaves"][8]["leaf"].as_str().expect("a leaf").to_owned();
+    let flipped =
+        if leaf.contains('A') { leaf.replacen('A', "B", 1) } else { leaf.replacen('a', "b", 1) };
+    forged["leaves"][8]["leaf"] = flipped.into();
+    let forged = server.write("forged.json", forged.to_string());
+    check(forged.to_str().expect("text"), &log_key, 2, "inclusion");
+    let garbage = server.write("garbage.json", "{}");
+    check(garbage.to_str().expect("text"), &log_key, 2, "");
+    check(&token, "no-key", 64, "");
+}

@@ -281,6 +281,14 @@ pub fn json_value(value: &Value) -> Response {
     json_bytes(value.to_string().into_bytes())
 }
 
+/// Any document as a JSON answer.
+///
+/// # Errors
+/// 500 when it does not serialize.
+pub fn json_document<T: Serialize>(document: &T) -> Result<Response, Problem> {
+    Ok(json_bytes(serde_json::to_vec(document).map_err(|_| Problem::internal())?))
+}
+
 /// The tenant asked about; keys of all tenants may name one.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -338,5 +346,5 @@ pub async fn proof(
         "the credential needs the role auditor or reader",
     )?;
     let index = locate(&app, &caller, &query, path).await?;
-    app.read(move |view| Ok(json_value(&prove::event(view, index)?))).await
+    app.read(move |view| json_document(&prove::event(view, index)?)).await
 }

@@ -17,7 +17,7 @@ use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::events::json_value;
+use super::events::{json_document, json_value};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::{Shared, auth, leaf_json, prove};
@@ -168,10 +168,5 @@ pub async fn proof(
     let caller = auth::require(&app, &headers, roles, lacking)?;
     check_id(&id)?;
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    app.read(move |view| {
-        let page = PageRequest { after: None, limit: 1 };
-        view.life(&tenant, &id, query.as_of, page)?.ok_or_else(Problem::not_found)?;
-        Ok(json_value(&prove::token(view, &tenant, &id)?))
-    })
-    .await
+    app.read(move |view| json_document(&prove::token(view, &tenant, &id)?)).await
 }
