@@ -101,7 +101,7 @@ fn summary(report: &Value) -> String {
         let row = |item: &Value| columns.iter().map(|column| text(item, column)).collect();
         list(name).iter().map(row).collect()
     };
-    out.push_str("\n");
+    out.push('\n');
     out.push_str(&table(
         &["CLAIM", "STATUS", "WHY"],
         &rows("claims", &["/claim", "/status", "/why"]),
@@ -121,7 +121,7 @@ fn summary(report: &Value) -> String {
         ],
     );
     if !entries.is_empty() {
-        out.push_str("\n");
+        out.push('\n');
         let head = [
             "INDEX",
             "SEQ",

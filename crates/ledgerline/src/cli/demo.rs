@@ -172,8 +172,8 @@ fn live(idp: &Client, gateway: &Client) -> Result<(), Failure> {
         (idp, story.second_user()),
     ] {
         let answer = producer.post_json("/v1/events", &Value::Array(events))?;
-        let verdicts = answer["events"].as_array().into_iter().flatten();
-        let refused = verdicts.filter(|verdict| verdict["status"] == "refused").next();
+        let mut verdicts = answer["events"].as_array().into_iter().flatten();
+        let refused = verdicts.find(|verdict| verdict["status"] == "refused");
         if let Some(refused) = refused {
             let why = text(refused, "/error/detail");
             return Err(Failure::error(format!("the demo's own event was refused: {why}")));

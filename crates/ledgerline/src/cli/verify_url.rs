@@ -181,11 +181,11 @@ impl<'r> Run<'r> {
 
     fn leaves(&mut self, bar: &ProgressBar) -> Result<Result<(), Broken>, Failure> {
         let size = self.checkpoint.size();
-        if let Some(since) = self.since {
-            if since.origin() != self.checkpoint.origin() || since.size() > size {
-                let what = "the older checkpoint is of another log, or larger than this one";
-                return Ok(Err(Broken::whole(what)));
-            }
+        if let Some(since) = self.since
+            && (since.origin() != self.checkpoint.origin() || since.size() > size)
+        {
+            let what = "the older checkpoint is of another log, or larger than this one";
+            return Ok(Err(Broken::whole(what)));
         }
         for number in 0..size.div_ceil(256) {
             let hashes = self.log.leaf_hashes(number, size)?;

@@ -15,6 +15,7 @@ use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{Birth, TokenState};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::{Link, PolicyChange, PolicyRef, Statement};
+use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
@@ -170,7 +171,7 @@ fn token_facts(s: &Statement<'_>, members: &mut Members) {
     members.set("family_id", s.family_id);
     members.set("generation", s.generation);
     members.set("also_known_as", texts(&s.also_known_as));
-    members.set("token_kind", s.token_kind.map(|kind| kind.symbol()));
+    members.set("token_kind", s.token_kind.map(TokenKind::symbol));
     members.set("scopes", texts(&s.scopes));
     members.set("audience", texts(&s.audience));
     members.time("issued_at", s.issued_at);
@@ -371,7 +372,7 @@ pub fn state(state: &TokenState, at_nanos: i64) -> Value {
         Birth::None => "UNKNOWN",
     };
     members.set("birth", birth);
-    members.set("token_kind", state.token_kind.map(|kind| kind.symbol()));
+    members.set("token_kind", state.token_kind.map(TokenKind::symbol));
     members.time("issued_at", state.issued_at);
     members.time("not_before", state.not_before);
     members.time("expires_at", state.expires_at);

@@ -83,7 +83,6 @@ impl App {
 }
 
 /// All routes.
-#[must_use]
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/events", post(events::submit))
