@@ -32,4 +32,5 @@ pub mod sequencer;
 pub mod simulation;
 pub mod tree_store;
 pub mod vault;
+pub mod verify;
 pub mod view;

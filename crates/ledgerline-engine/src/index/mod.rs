@@ -37,7 +37,7 @@ pub use builder::Progress;
 pub use manifest::{Manifest, ManifestRun, parse_manifest};
 pub use query::{Bound, FIND_MAX, Page, ReadBudget};
 pub use run_format::{FormatError, RunFooter, RunHeader, parse_run_footer, parse_run_header};
-pub use run_reader::{RunSummary, check_run, parse_run};
+pub use run_reader::{RunSummary, check_run, parse_run, read_postings};
 pub use term::{HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind, TermMap};
 
 use crate::disk::{Disk, read_whole, replace_durably};

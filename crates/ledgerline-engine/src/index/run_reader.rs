@@ -486,7 +486,21 @@ pub struct RunSummary {
 /// read.
 pub fn check_run(disk: &dyn Disk, path: &str) -> Result<RunSummary, IndexError> {
     let name = RunName { path: path.to_owned(), level: 0 };
-    check(&Arc::new(Run::open(disk, name)?))
+    check(&Arc::new(Run::open(disk, name)?), &mut |_, _| {})
+}
+
+/// As [`check_run`], and hands out every posting: a term, in order, with some of its ascending indexes. A
+/// term may come several times in a row. What was handed out counts only once the whole run held.
+///
+/// # Errors
+/// As [`check_run`].
+pub fn read_postings(
+    disk: &dyn Disk,
+    path: &str,
+    each: &mut dyn FnMut(Term, &[u64]),
+) -> Result<RunSummary, IndexError> {
+    let name = RunName { path: path.to_owned(), level: 0 };
+    check(&Arc::new(Run::open(disk, name)?), each)
 }
 
 /// As [`check_run`], for bytes in memory. Takes any bytes and never panics.
@@ -495,10 +509,10 @@ pub fn check_run(disk: &dyn Disk, path: &str) -> Result<RunSummary, IndexError> 
 /// [`IndexError::Damaged`] when they are not a run.
 pub fn parse_run(bytes: &[u8]) -> Result<RunSummary, IndexError> {
     let name = RunName { path: "run".to_owned(), level: 0 };
-    check(&Arc::new(Run::read(Box::new(Bytes(bytes.to_vec())), name)?))
+    check(&Arc::new(Run::read(Box::new(Bytes(bytes.to_vec())), name)?), &mut |_, _| {})
 }
 
-fn check(run: &Arc<Run>) -> Result<RunSummary, IndexError> {
+fn check(run: &Arc<Run>, each: &mut dyn FnMut(Term, &[u64])) -> Result<RunSummary, IndexError> {
     check_sha256(run)?;
     let mut cursor = Cursor::new(Arc::clone(run))?;
     let (mut terms, mut postings) = (0, 0);
@@ -511,6 +525,7 @@ fn check(run: &Arc<Run>) -> Result<RunSummary, IndexError> {
         if !ascends || !run.filter.may_hold(&term) {
             return Err(run.wrong(FormatError("terms out of order or not in the filter")));
         }
+        each(term, indexes);
         terms += u64::from(!same);
         postings += indexes.len() as u64;
         before = Some((term, indexes[indexes.len() - 1]));
