@@ -86,7 +86,9 @@ fn the_demo_shows_a_life_and_verifies_it() {
     let output = run(&["demo", "--once", "--data", data.to_str().expect("text")], &[], b"");
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{text}{}", stderr(&output));
-    for part in ["ISSUED", "RESOURCE_ACCESSED", "REVOKED", "verify: ok", "ledgerline trace --url"] {
+    for part in
+        ["ISSUED", "RESOURCE_ACCESSED", "REVOKED", "verify: verified", "ledgerline trace --url"]
+    {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     let mode = std::os::unix::fs::PermissionsExt::mode(
@@ -96,7 +98,7 @@ fn the_demo_shows_a_life_and_verifies_it() {
     let again = run(&["demo", "--once", "-o", "json", "--data", data.to_str().unwrap()], &[], b"");
     assert_eq!(again.status.code(), Some(0), "a second run goes on: {}", stderr(&again));
     let shown: Value = serde_json::from_str(&stdout(&again)).expect("JSON");
-    assert_eq!(shown["verify"]["verdict"], "ok");
+    assert_eq!(shown["verify"]["verdict"], "verified");
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn a_stranger_verifies_a_server_and_an_auditor_all_of_it() {
     };
     check(&auditor, &["--log-key", log_key, "--since", since], 0, "verdict");
     check(&reader, &["--log-key", log_key], 3, "incomplete");
-    check(&reader, &["--log-key", log_key, "--tree-only"], 0, "ok");
+    check(&reader, &["--log-key", log_key, "--tree-only"], 0, "verified");
     check(&auditor, &[], 0, "the log key came from the server itself");
     let text = String::from_utf8(checkpoint).expect("text");
     let forged = text.replacen(|c: char| c.is_ascii_digit(), "9", 1);
@@ -339,4 +341,33 @@ fn what_is_proven_here_is_checked_without_the_server() {
     let garbage = server.write("garbage.json", "{}");
     check(garbage.to_str().expect("text"), &log_key, 2, "");
     check(&token, "no-key", 64, "");
+}
+
+#[test]
+fn a_folder_is_verified_without_its_server_and_a_flipped_byte_is_found() {
+    let mut server = Server::start();
+    let key = server.key("", "idp", &["producer"]);
+    let mut events: Vec<_> = (0..40).map(|n| event(&format!("n{n}"), "USED", "a")).collect();
+    events[7]["native_id"] = "needle-in-the-journal".into();
+    server.record(&key, &events);
+    assert_eq!(server.stop(), Some(0));
+    let data = server.path("data");
+    let check = |code: i32, part: &str| {
+        let args = ["verify", "--data", data.to_str().expect("text")];
+        let output = run(&args, &[], b"");
+        let text = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(part), "{text}");
+    };
+    check(0, "verified");
+    let segment = std::fs::read_dir(data.join("journal")).expect("a journal").next();
+    let segment = segment.expect("a segment").expect("readable").path();
+    let mut bytes = std::fs::read(&segment).expect("bytes");
+    let needle = b"needle-in-the-journal";
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("the event");
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    check(2, "eu:idp:jti:a");
+    let args = ["verify", "--data", "/nonexistent"];
+    assert_eq!(run(&args, &[], b"").status.code(), Some(1));
 }

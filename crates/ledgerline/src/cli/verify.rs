@@ -1,6 +1,6 @@
 //! `verify`: a data folder without its server, or a server without its data folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -8,6 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use ledgerline_engine::disk::{Disk, RealDisk};
 use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::verify::{Progress, Verdict, VerifyOptions, VerifyWorld, verify};
 use serde_json::Value;
 
 use super::Context;
@@ -79,25 +80,51 @@ pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
 
 fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure> {
     let data = args.data.unwrap_or_default();
-    let open = |path: &PathBuf| RealDisk::existing(path).with_context(|| "verify");
-    let optional = |given: Option<PathBuf>, suffix: &str| -> Result<_, Failure> {
-        let path = given.clone().unwrap_or_else(|| beside(&data, suffix));
-        if given.is_none() && !path.is_dir() {
-            return Ok(None);
-        }
-        Ok(Some(open(&path)?))
+    let keys = optional(&data, args.keys, "keys")?;
+    let keys = keys.map(|disk| KeyRing::open(&disk)).transpose()?.map(Arc::new);
+    let head = optional(&data, args.head, "head")?.map(|disk| -> Arc<dyn Disk> { Arc::new(disk) });
+    let world = VerifyWorld { disk: Arc::new(open(&data)?), keys, head };
+    let mut since = Vec::new();
+    if let Some(path) = &args.since {
+        since.push(std::fs::read(path).with_context(|| format!("{}", path.display()))?);
+    }
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    let show = |progress: Progress| {
+        bar.set_length(progress.bytes_total);
+        bar.set_position(progress.bytes_done);
     };
-    let keys = optional(args.keys, "keys")?.map(|disk| KeyRing::open(&disk)).transpose()?;
-    let head = optional(args.head, "head")?;
-    let disk: Arc<dyn Disk> = Arc::new(open(&data)?);
-    let since = match &args.since {
-        None => None,
-        Some(path) => {
-            Some(std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?)
-        }
+    let options = VerifyOptions {
+        since,
+        threads: args.threads.unwrap_or(processors),
+        progress: Some(&show),
+        ..VerifyOptions::default()
     };
-    let _ = (keys, head, disk, since, bar);
-    Err(Failure::error("verify --data is not built yet"))
+    let report = verify(&world, &options);
+    let exit = match report.verdict {
+        Verdict::Verified => Exit::Ok,
+        Verdict::NotVerified => Exit::NotVerified,
+        Verdict::Incomplete => Exit::Incomplete,
+    };
+    Ok((exit, serde_json::to_value(&report)?))
+}
+
+fn open(path: &Path) -> Result<RealDisk, Failure> {
+    Ok(RealDisk::existing(path).with_context(|| format!("{}", path.display()))?)
+}
+
+/// A folder that was named, or the usual one when it is there.
+fn optional(
+    data: &Path,
+    given: Option<PathBuf>,
+    suffix: &str,
+) -> Result<Option<RealDisk>, Failure> {
+    match given {
+        Some(path) => open(&path).map(Some),
+        None => {
+            let path = beside(data, suffix);
+            if path.is_dir() { open(&path).map(Some) } else { Ok(None) }
+        }
+    }
 }
 
 fn summary(report: &Value) -> String {
@@ -116,11 +143,34 @@ fn summary(report: &Value) -> String {
             lines.push((name, text(report, &format!("/{name}"))));
         }
     }
-    let mut out = facts(&lines);
-    for list in ["findings", "notes"] {
-        for item in report.get(list).and_then(Value::as_array).into_iter().flatten() {
-            out.push_str(&format!("{}: {}\n", list.trim_end_matches('s'), text(item, "")));
+    for name in ["events", "chains", "tokens", "signatures"] {
+        if report["counts"].get(name).is_some() {
+            lines.push((name, text(report, &format!("/counts/{name}"))));
         }
+    }
+    let mut out = facts(&lines);
+    let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
+    for finding in list("findings") {
+        let (severity, code) = (text(&finding, "/severity"), text(&finding, "/code"));
+        out.push_str(&format!("{severity} {code}: {}\n", text(&finding, "/what")));
+        for (label, pointer) in [
+            ("in", "/file"),
+            ("offset", "/offset"),
+            ("first bad index", "/first_bad_index"),
+            ("affects", "/affected"),
+        ] {
+            let value = text(&finding, pointer);
+            if !value.is_empty() && value != "-" {
+                out.push_str(&format!("  {label} {value}\n"));
+            }
+        }
+    }
+    for check in list("checks").iter().filter(|check| check["done"] == false) {
+        let (what, note) = (text(check, "/what"), text(check, "/note"));
+        out.push_str(&format!("not checked: {what}: {note}\n"));
+    }
+    for note in list("notes") {
+        out.push_str(&format!("note: {}\n", text(&note, "")));
     }
     out
 }

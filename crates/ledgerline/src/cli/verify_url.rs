@@ -138,7 +138,7 @@ fn report(checked: Option<&Checkpoint>, found: Result<(), Broken>, notes: &[Stri
         "size": checked.map(Checkpoint::size),
         "root": checked.map(Checkpoint::root),
         "notes": notes,
-        "verdict": "ok",
+        "verdict": "verified",
     });
     let Err(broken) = found else { return Report { exit: Exit::Ok, value } };
     value["verdict"] = "not_verified".into();
