@@ -106,6 +106,30 @@ impl Server {
         wait(&mut child, Duration::from_secs(20)).code()
     }
 
+    /// Kills the process as the kernel would; it is still to be reaped.
+    pub fn kill_nine(&self) {
+        let id = self.child.as_ref().expect("running").id().to_string();
+        let sent = Command::new("kill").args(["-KILL", &id]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits for a killed process to be gone.
+    pub fn reap(&mut self) {
+        let mut child = self.child.take().expect("was running");
+        wait(&mut child, Duration::from_secs(20));
+    }
+
+    /// Posts events; `None` when the connection broke.
+    pub fn try_post(&self, key: &str, media_type: &str, body: &[u8]) -> Option<Answer> {
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("{}/v1/events", self.url))
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", media_type);
+        let response = self.agent.run(request.body(body).expect("a request")).ok()?;
+        answer_of(response)
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -140,13 +164,7 @@ impl Server {
             None => self.agent.run(request.body(()).expect("a request")),
         }
         .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let (parts, body) = response.into_parts();
-        let media_type = parts.headers.get("content-type").and_then(|v| v.to_str().ok());
-        let media_type = media_type.unwrap_or_default().to_owned();
-        let mut bytes = Vec::new();
-        body.into_reader().read_to_end(&mut bytes).expect("a body");
-        let status = parts.status.as_u16();
-        Answer { status, media_type, headers: parts.headers, body: bytes }
+        answer_of(response).expect("a body")
     }
 
     pub fn get(&self, path: &str, key: &str) -> Answer {
@@ -209,6 +227,17 @@ impl Drop for Server {
             let _ = child.wait();
         }
     }
+}
+
+/// Reads a response to its end; `None` when the connection broke.
+fn answer_of(response: Response<ureq::Body>) -> Option<Answer> {
+    let (parts, body) = response.into_parts();
+    let media_type = parts.headers.get("content-type").and_then(|v| v.to_str().ok());
+    let media_type = media_type.unwrap_or_default().to_owned();
+    let mut bytes = Vec::new();
+    body.into_reader().read_to_end(&mut bytes).ok()?;
+    let status = parts.status.as_u16();
+    Some(Answer { status, media_type, headers: parts.headers, body: bytes })
 }
 
 fn log_file(path: &Path) -> Stdio {
