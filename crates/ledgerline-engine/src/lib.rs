@@ -21,6 +21,7 @@ pub mod keys;
 pub mod opening;
 pub mod overlay;
 pub mod planner;
+pub mod prover;
 pub mod publisher;
 pub mod refusals;
 pub mod registry;
