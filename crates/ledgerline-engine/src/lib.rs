@@ -9,15 +9,18 @@
 //! them to threads, the simulator calls the same steps.
 
 pub mod clock;
+pub mod counters;
 pub mod disk;
 pub mod duplicates;
 pub mod entropy;
 pub mod erasure;
 pub mod head_store;
+pub mod inbox;
 pub mod index;
 pub mod intake;
 pub mod journal;
 pub mod keys;
+pub mod node;
 pub mod opening;
 pub mod overlay;
 pub mod planner;
@@ -30,3 +33,4 @@ pub mod sequencer;
 pub mod simulation;
 pub mod tree_store;
 pub mod vault;
+pub mod view;

@@ -145,23 +145,25 @@ impl Planner {
         (planner, rest)
     }
 
-    /// Gives a submission's events their places.
+    /// Gives a submission's events their places. `each` is told of every answer.
     ///
     /// # Errors
     /// [`PlanError`]: the ledger stops.
-    pub fn offer(&mut self, accepted: Accepted, reply: Reply) -> Result<(), PlanError> {
+    pub fn offer(
+        &mut self,
+        accepted: Accepted,
+        reply: Reply,
+        each: &mut dyn FnMut(&EventAnswer),
+    ) -> Result<(), PlanError> {
         let wall = self.clock.wall_nanos();
         let credential = accepted.credential.clone();
         let refusals = &self.refusals;
-        for refusal in accepted.answers.iter().flatten() {
-            if let Some(error) = &refusal.error {
+        self.sequencer.offer(accepted, reply, wall, &mut |answer| {
+            if let Some(error) = &answer.error {
                 refusals.count(&credential, error.code);
             }
-        }
-        let refused = &mut |_: &EventAnswer, error: &EventError| {
-            refusals.count(&credential, error.code);
-        };
-        self.sequencer.offer(accepted, reply, wall, refused)
+            each(answer);
+        })
     }
 
     /// Gives an administrative act its place; the answer holds its index.

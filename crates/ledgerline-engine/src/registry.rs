@@ -51,6 +51,9 @@ impl Roles {
     /// May manage keys.
     pub const ADMIN: Self = Self(1 << 7);
 
+    /// Every role.
+    pub const ALL: Self = Self(0xff);
+
     const NAMES: [(Self, &'static str); 8] = [
         (Self::PRODUCER, "producer"),
         (Self::READER, "reader"),

@@ -214,7 +214,7 @@ impl Sequencer {
         (self.draft.leaves.len(), self.draft_bytes)
     }
 
-    /// Gives a submission's events their places, at a wall time. `refused` is told of every refusal.
+    /// Gives a submission's events their places, at a wall time. `each` is told of every answer.
     ///
     /// # Errors
     /// [`PlanError`]: the sequencer must not be used any more.
@@ -223,22 +223,18 @@ impl Sequencer {
         accepted: Accepted,
         reply: Reply,
         wall_nanos: i64,
-        refused: &mut dyn FnMut(&EventAnswer, &EventError),
+        each: &mut dyn FnMut(&EventAnswer),
     ) -> Result<(), PlanError> {
         let Accepted { lone, units, mut answers, .. } = accepted;
         for unit in units {
             let unit_answers = self.plan_unit(unit.events, wall_nanos)?;
-            for answer in &unit_answers {
-                if let Some(error) = &answer.error {
-                    refused(answer, error);
-                }
-            }
             for (position, answer) in unit.positions.into_iter().zip(unit_answers) {
                 answers[position] = Some(answer);
             }
         }
         let events = answers.into_iter().map(|answer| answer.expect("every event is answered"));
-        let events = events.collect();
+        let events: Vec<EventAnswer> = events.collect();
+        events.iter().for_each(each);
         let answer = SubmitAnswer { lone, events, checkpoint: None, stopped: None };
         self.draft.replies.push(WaitingReply { reply, answer });
         Ok(())

@@ -77,7 +77,7 @@ impl Sim {
         let answer = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&answer);
         let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
-        self.planner.offer(accepted, reply).unwrap();
+        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
         self.commit();
         answer.lock().unwrap().take().expect("answered at the commit")
     }

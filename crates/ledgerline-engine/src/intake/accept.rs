@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::signature::{Alg, StatementKey};
+use ledgerline_proof::signature::{Alg, SignatureBatch, StatementKey};
 use ledgerline_proof::submission::{Attachment, Batch, Submission};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -73,6 +73,20 @@ pub enum SubmitError {
         /// Why.
         why: String,
     },
+}
+
+impl SubmitError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "body_too_large",
+            Self::Malformed { code, .. } => code,
+            Self::Forbidden => "forbidden",
+            Self::Busy { .. } => "busy",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
 }
 
 /// Events that stand or fall together: the parts of an act, or one event.
@@ -224,15 +238,17 @@ impl Intake {
     }
 
     fn accept_avro(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
-        let mut built = Vec::new();
+        let mut submissions = Vec::new();
         for frame in Batch::new(body) {
-            self.check_count(built.len() + 1)?;
-            let submission = frame.and_then(Submission::decode);
-            built.push(match submission {
-                Ok(submission) => self.build_judged(caller, &submission),
-                Err(error) => Err((None, EventError::new(error.code(), error.to_string()))),
-            });
+            self.check_count(submissions.len() + 1)?;
+            submissions.push(frame.and_then(Submission::decode));
         }
+        let judged = self.all_signatures_hold(submissions.iter().flatten());
+        let built = submissions.iter().map(|submission| match submission {
+            Ok(submission) => self.build_judged(caller, submission, judged),
+            Err(error) => Err((None, EventError::new(error.code(), error.to_string()))),
+        });
+        let built = built.collect();
         self.group(caller, false, built)
     }
 
@@ -287,11 +303,30 @@ impl Intake {
             .collect();
         let personal = personal.iter().map(Vec::as_slice).collect();
         let submission = Submission { statement: &statement, personal, signature, attachments };
-        self.build_judged(caller, &submission)
+        self.build_judged(caller, &submission, false)
     }
 
-    fn build_judged(&self, caller: &Caller, submission: &Submission<'_>) -> Built {
-        self.build_submission(caller, submission).map_err(|error| {
+    /// Whether every Ed25519 signature of a batch holds, judged together. False says nothing about any
+    /// of them: each is judged alone then.
+    fn all_signatures_hold<'s>(
+        &self,
+        submissions: impl Iterator<Item = &'s Submission<'s>>,
+    ) -> bool {
+        let mut batch = SignatureBatch::default();
+        for submission in submissions {
+            let Some(signature) = &submission.signature else { continue };
+            let key = self.registry.key(signature.key_id);
+            let Some(key) = key.filter(|key| key.alg == Alg::Ed25519.number()) else { continue };
+            let Some(statement_key) = &key.statement_key else { return false };
+            if !batch.queue(statement_key, submission.statement, signature.value) {
+                return false;
+            }
+        }
+        batch.len() > 1 && batch.holds(&mut |buffer| self.entropy.fill(buffer))
+    }
+
+    fn build_judged(&self, caller: &Caller, submission: &Submission<'_>, judged: bool) -> Built {
+        self.build_submission(caller, submission, judged).map_err(|error| {
             use ledgerline_proof::schema::{Kind, decode_object};
             use ledgerline_proof::statement::Statement;
             let statement = decode_object::<Statement<'_>>(Kind::Statement, submission.statement);

@@ -1,0 +1,195 @@
+//! The inbox: where callers leave work for the sequencer, bounded by bytes.
+//!
+//! Promises: what was put in is answered once, also when the ledger stops. Full means busy: the caller is told
+//! at once, nothing waits in memory beyond the bound.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::intake::{Accepted, Reply, SubmitAnswer};
+use crate::planner::AdminAct;
+
+/// Work for the sequencer.
+pub enum Work {
+    /// A submission.
+    Submission(Accepted, Reply),
+    /// An administrative act.
+    Admin(AdminAct, Reply),
+}
+
+impl Work {
+    fn into_reply(self) -> Reply {
+        match self {
+            Self::Submission(_, reply) | Self::Admin(_, reply) => reply,
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Submission(accepted, _) => {
+                let events = accepted.units.iter().flat_map(|unit| &unit.events);
+                256 + events.map(crate::intake::PendingEvent::weight).sum::<usize>()
+            }
+            Self::Admin(..) => 1024,
+        }
+    }
+}
+
+/// Why work was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutError {
+    /// Full.
+    Busy,
+    /// Closed for good, and why.
+    Closed(String),
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(Work, usize)>,
+    bytes: usize,
+    sync_idle: bool,
+    shutdown: bool,
+    closed: Option<String>,
+}
+
+/// What the sequencer's thread wakes up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wake {
+    /// Whether the sync thread can take a batch.
+    pub sync_idle: bool,
+    /// Whether the ledger is shutting down.
+    pub shutdown: bool,
+    /// Whether it stopped for good.
+    pub closed: bool,
+}
+
+/// The room. Shared.
+pub struct Inbox {
+    state: Mutex<State>,
+    changed: Condvar,
+    limit_bytes: usize,
+}
+
+impl Inbox {
+    /// An inbox that holds at most `limit_bytes`.
+    #[must_use]
+    pub fn new(limit_bytes: usize) -> Self {
+        let state = State { sync_idle: true, ..State::default() };
+        Self { state: Mutex::new(state), changed: Condvar::new(), limit_bytes }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves work.
+    ///
+    /// # Errors
+    /// [`PutError`], with the work's reply dropped uncalled: the caller knows at once.
+    pub fn put(&self, work: Work) -> Result<(), PutError> {
+        let weight = work.weight();
+        let mut state = self.lock();
+        if let Some(why) = &state.closed {
+            return Err(PutError::Closed(why.clone()));
+        }
+        if state.shutdown {
+            return Err(PutError::Closed("the ledger is shutting down".into()));
+        }
+        // One submission is always taken, however large, so that a large one cannot starve.
+        if state.bytes + weight > self.limit_bytes && state.bytes > 0 {
+            return Err(PutError::Busy);
+        }
+        state.bytes += weight;
+        state.queue.push_back((work, weight));
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Whether more work of any size would be refused as busy.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.lock().bytes >= self.limit_bytes
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Waits until there is work that may be planned (`hungry`), the sync thread is idle while there is
+    /// something to hand over (`loaded`), or the timeout. Takes up to `most` pieces into `out`.
+    pub fn wait(
+        &self,
+        (hungry, loaded): (bool, bool),
+        most: usize,
+        timeout: Duration,
+        out: &mut Vec<Work>,
+    ) -> Wake {
+        let ready = |state: &State| {
+            (hungry && !state.queue.is_empty())
+                || (loaded && state.sync_idle)
+                || state.shutdown
+                || state.closed.is_some()
+        };
+        let state = self.lock();
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(state, timeout, |state| !ready(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        while hungry && out.len() < most {
+            let Some((work, weight)) = state.queue.pop_front() else { break };
+            state.bytes -= weight;
+            out.push(work);
+        }
+        let closed = state.closed.is_some();
+        Wake { sync_idle: state.sync_idle, shutdown: state.shutdown, closed }
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().queue.is_empty()
+    }
+
+    /// Says whether the sync thread can take a batch.
+    pub fn set_sync_idle(&self, idle: bool) {
+        self.lock().sync_idle = idle;
+        if idle {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Takes no more work; what waits is still planned.
+    pub fn shut_down(&self) {
+        self.lock().shutdown = true;
+        self.changed.notify_all();
+    }
+
+    /// Stops for good: whoever waits is told that nothing is known.
+    pub fn close(&self, why: &str) {
+        let mut state = self.lock();
+        state.closed.get_or_insert_with(|| why.to_owned());
+        state.bytes = 0;
+        let queue = std::mem::take(&mut state.queue);
+        drop(state);
+        self.changed.notify_all();
+        for (work, _) in queue {
+            work.into_reply()(SubmitAnswer {
+                lone: false,
+                events: Vec::new(),
+                checkpoint: None,
+                stopped: Some(why.to_owned()),
+            });
+        }
+    }
+
+    /// Why it was closed.
+    #[must_use]
+    pub fn closed(&self) -> Option<String> {
+        self.lock().closed.clone()
+    }
+}

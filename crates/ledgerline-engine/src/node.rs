@@ -1,0 +1,677 @@
+//! A running node: the one file that wires rooms to threads.
+//!
+//! ```text
+//! callers' threads   authenticate, take bodies apart, seal ──▶ inbox (bounded)
+//! sequencer thread   inbox ──▶ plan ──▶ one batch at a time ──▶
+//! sync thread        write, fsync, sign, publish, answer
+//! index thread       builds and merges runs, throttled
+//! helper thread      head store, vault slots and map, free space, clock
+//! ```
+//!
+//! Promises: the sequencer plans batch k+1 while batch k is synced; no byte of k+1 is written before. After a
+//! failed sync everybody who waits is told that nothing is known, and nothing is taken any more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose};
+
+use crate::counters::{CounterSnapshot, Counters};
+use crate::entropy::random;
+use crate::erasure;
+use crate::head_store::HeadStore;
+use crate::inbox::{Inbox, PutError, Work};
+use crate::index::{Progress, TermHasher};
+use crate::intake::{Accepted, BodyForm, EventStatus, Intake, Reply, SubmitAnswer, SubmitError};
+use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
+use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
+use crate::publisher::{Publisher, Rooms};
+use crate::refusals::Refusals;
+use crate::registry::{ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash};
+use crate::sequencer::PlannedBatch;
+use crate::view::View;
+
+/// Most leaves of one commit; a single submission may exceed it.
+const BATCH_LEAVES: usize = 4096;
+/// Most bytes of one commit, likewise.
+const BATCH_BYTES: usize = 4 << 20;
+/// A wall clock that moves so far against the monotonic one stops intake.
+const CLOCK_JUMP_NANOS: u64 = 60_000_000_000;
+
+/// What a node is configured with beside its ledger.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The ledger.
+    pub ledger: LedgerConfig,
+    /// When blocks are sealed.
+    pub pace: BlockPace,
+    /// Bytes of submissions that may wait.
+    pub queue_bytes: usize,
+    /// Intake stops when the disk has less than this left.
+    pub free_space_floor_bytes: u64,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            ledger: LedgerConfig::default(),
+            pace: BlockPace::default(),
+            queue_bytes: 64 << 20,
+            free_space_floor_bytes: 512 << 20,
+        }
+    }
+}
+
+/// Why an administrative act was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// It was refused.
+    #[error("{detail}")]
+    Refused {
+        /// Stable code.
+        code: &'static str,
+        /// What to do.
+        detail: String,
+    },
+    /// The ledger takes nothing more, or stopped before it could say.
+    #[error("the ledger stopped: {0}")]
+    Stopped(String),
+}
+
+/// A registered key, its secret shown this once.
+#[derive(Debug, Clone)]
+pub struct AddedKey {
+    /// Its id.
+    pub key_id: String,
+    /// Index of its KEY_ADDED leaf.
+    pub index: u64,
+    /// An API key in full, or an HMAC secret in base64; none for a public key.
+    pub secret: Option<String>,
+}
+
+/// What erasing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErasedPerson {
+    /// Index of the ERASED event.
+    pub index: u64,
+    /// How many sealed records were zeroed.
+    pub frames_zeroed: u64,
+}
+
+struct Inner {
+    world: World,
+    config: NodeConfig,
+    rooms: Arc<Rooms>,
+    intake: Arc<Intake>,
+    refusals: Arc<Refusals>,
+    terms: Arc<TermHasher>,
+    identity: Identity,
+    head: HeadStore,
+    inbox: Inbox,
+    counters: Counters,
+    hand_over: Mutex<HandOver>,
+    handed: Condvar,
+    blocked: Mutex<Option<String>>,
+    stopping: AtomicBool,
+}
+
+/// The place between sequencer and sync thread: one batch.
+#[derive(Default)]
+struct HandOver {
+    batch: Option<PlannedBatch>,
+    done: bool,
+}
+
+/// A running node. Shared between callers; dropping it without [`Node::shutdown`] is a crash.
+pub struct Node {
+    inner: Arc<Inner>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    created: bool,
+}
+
+impl Node {
+    /// Opens the ledger and starts the threads.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(world: World, config: NodeConfig) -> Result<Self, OpenError> {
+        let opened = open(&world, &config.ledger)?;
+        let (planner, rest) = Planner::new(opened, &world, config.pace);
+        let created = rest.created;
+        let inner = Arc::new(Inner {
+            inbox: Inbox::new(config.queue_bytes),
+            world,
+            config,
+            rooms: rest.rooms,
+            intake: rest.intake,
+            refusals: rest.refusals,
+            terms: rest.terms,
+            identity: rest.identity,
+            head: rest.head,
+            counters: Counters::default(),
+            hand_over: Mutex::default(),
+            handed: Condvar::new(),
+            blocked: Mutex::new(None),
+            stopping: AtomicBool::new(false),
+        });
+        let publisher = rest.publisher;
+        let threads = vec![
+            start("sequencer", &inner, move |inner| sequence(inner, planner)),
+            start("sync", &inner, move |inner| synchronise(inner, publisher)),
+            start("index", &inner, build_runs),
+            start("helper", &inner, keep_house),
+        ];
+        Ok(Self { inner, threads: Mutex::new(threads), created })
+    }
+
+    /// Whether the ledger was created by this start.
+    #[must_use]
+    pub fn was_created(&self) -> bool {
+        self.created
+    }
+
+    /// What the ledger is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    /// Judges an API key.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn authenticate(&self, api_key: &str) -> Result<Caller, AuthError> {
+        let now = self.inner.world.clock.wall_nanos();
+        self.inner.rooms.registry.authenticate(api_key, now)
+    }
+
+    /// Counts a refusal that happened before intake, such as a missing credential.
+    pub fn count_refusal(&self, credential: &str, code: &'static str) {
+        self.inner.refusals.count(credential, code);
+        self.inner.counters.refused(code);
+    }
+
+    /// Takes a body apart on the caller's thread and leaves its events for the sequencer. `reply` is called
+    /// once, from a thread of the node, when all of them are durable or refused.
+    ///
+    /// # Errors
+    /// [`SubmitError`], with `reply` dropped uncalled.
+    pub fn submit(
+        &self,
+        caller: &Caller,
+        form: BodyForm,
+        body: &[u8],
+        reply: Reply,
+    ) -> Result<(), SubmitError> {
+        let inner = &self.inner;
+        if let Err(why) = self.ready() {
+            return Err(SubmitError::Stopped { why });
+        }
+        if inner.inbox.is_full() {
+            return Err(self.busy());
+        }
+        let accepted = inner.intake.accept(caller, form, body).inspect_err(|error| {
+            let code = error.code();
+            if code != "busy" && code != "stopped" {
+                self.count_refusal(caller.key_id(), code);
+            }
+        })?;
+        match inner.inbox.put(Work::Submission(accepted, reply)) {
+            Ok(()) => Ok(()),
+            Err(PutError::Busy) => Err(self.busy()),
+            Err(PutError::Closed(why)) => Err(SubmitError::Stopped { why }),
+        }
+    }
+
+    fn busy(&self) -> SubmitError {
+        self.inner.counters.busy();
+        SubmitError::Busy { retry_after_ms: 1000 }
+    }
+
+    /// The newest committed state.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let inner = &self.inner;
+        View::new(Arc::clone(&inner.rooms), Arc::clone(&inner.terms), inner.identity.clone())
+    }
+
+    /// Registers a key and blocks until it is durable. The caller fills everything but the secret: a
+    /// credential and an HMAC key get theirs here.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn add_key(&self, mut key: NewKey) -> Result<AddedKey, AdminError> {
+        let entropy = self.inner.world.entropy.as_ref();
+        if key.key_id.is_empty() {
+            let id: [u8; 6] = random(entropy);
+            key.key_id =
+                id.iter().fold(String::from("k"), |text, byte| format!("{text}{byte:02x}"));
+        }
+        check_new_key(&key)?;
+        let secret: [u8; 32] = random(entropy);
+        let shown = match (key.purpose, key.alg) {
+            (KeyPurpose::Credential, _) => Some(api_key_text(&key.key_id, &secret)),
+            (KeyPurpose::Producer, 1) => Some(STANDARD.encode(secret)),
+            _ => None,
+        };
+        if shown.is_some() {
+            key.secret_hash = Some(secret_hash(&secret));
+        }
+        if key.purpose == KeyPurpose::Producer && key.alg == 1 {
+            if self.inner.rooms.registry.key(&key.key_id).is_some() {
+                return Err(refused("key_exists", "a key with this id exists; ids are not reused"));
+            }
+            let kept = self.inner.rooms.vault.put_secret(&key.key_id, &secret);
+            kept.map_err(|error| AdminError::Stopped(error.to_string()))?;
+        }
+        let key_id = key.key_id.clone();
+        let index = self.administer(AdminAct::AddKey(Box::new(key)))?;
+        Ok(AddedKey { key_id, index, secret: shown })
+    }
+
+    /// Registers the first administrator's key, which may do everything.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn bootstrap_key(&self) -> Result<AddedKey, AdminError> {
+        self.add_key(NewKey {
+            key_id: String::new(),
+            purpose: KeyPurpose::Credential,
+            alg: 0,
+            tenant: ALL_TENANTS.into(),
+            source: "bootstrap".into(),
+            roles: Roles::ALL,
+            types: Vec::new(),
+            issuers: Vec::new(),
+            regions: Vec::new(),
+            signed_only: false,
+            strict: false,
+            expires_at: None,
+            public_key: None,
+            secret_hash: None,
+        })
+    }
+
+    /// Ends a key and blocks until that is durable. Gives the index of the leaf.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn retire_key(
+        &self,
+        key_id: &str,
+        compromised: bool,
+        reason: Option<&str>,
+    ) -> Result<u64, AdminError> {
+        let reason = reason.map(str::to_owned);
+        self.administer(AdminAct::EndKey { key_id: key_id.to_owned(), compromised, reason })
+    }
+
+    /// All keys, by id.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Arc<Key>> {
+        self.inner.rooms.registry.keys()
+    }
+
+    /// Commits ERASED, destroys the person's key and zeroes the sealed records; blocks until done.
+    ///
+    /// # Errors
+    /// [`AdminError`]. When zeroing fails the key is destroyed all the same, and the rest is done at the next
+    /// start.
+    pub fn erase(
+        &self,
+        by: &Caller,
+        tenant: &str,
+        handle: [u8; 16],
+        purpose: &str,
+    ) -> Result<ErasedPerson, AdminError> {
+        let act = AdminAct::Erase {
+            handle,
+            tenant: tenant.to_owned(),
+            by: by.key_id().to_string(),
+            purpose: purpose.to_owned(),
+        };
+        let index = self.administer(act)?;
+        let inner = &self.inner;
+        let size = inner.rooms.published().size;
+        let disk = inner.world.disk.as_ref();
+        let frames_zeroed = erasure::zero_frames(disk, &inner.identity.ledger_id, &handle, size)
+            .map_err(|error| AdminError::Stopped(error.to_string()))?;
+        Ok(ErasedPerson { index, frames_zeroed })
+    }
+
+    /// Records that personal data was disclosed or that data left the ledger; blocks until durable.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn record_act(&self, act: AdminAct) -> Result<u64, AdminError> {
+        self.administer(act)
+    }
+
+    /// The handle of a person, address, device, agent or resource; `None` for a person never seen.
+    #[must_use]
+    pub fn resolve(
+        &self,
+        tenant: &str,
+        kind: HandleKind,
+        issuer: &str,
+        value: &str,
+    ) -> Option<[u8; 16]> {
+        let vault = &self.inner.rooms.vault;
+        match kind {
+            HandleKind::Person => vault.find_person(tenant, issuer, value),
+            HandleKind::Other => None,
+            _ => Some(vault.handle(kind, tenant, value)),
+        }
+    }
+
+    fn administer(&self, act: AdminAct) -> Result<u64, AdminError> {
+        let (sender, receiver) = mpsc::sync_channel::<SubmitAnswer>(1);
+        let reply: Reply = Box::new(move |answer| {
+            let _ = sender.send(answer);
+        });
+        self.inner.inbox.put(Work::Admin(act, reply)).map_err(|error| match error {
+            PutError::Busy => refused("busy", "the ledger is busy; try again"),
+            PutError::Closed(why) => AdminError::Stopped(why),
+        })?;
+        let answer = receiver
+            .recv()
+            .map_err(|_| AdminError::Stopped("the node went away before it could say".into()))?;
+        if let Some(why) = answer.stopped {
+            return Err(AdminError::Stopped(why));
+        }
+        let event = answer.events.into_iter().next();
+        match event {
+            Some(event) => match (event.index, event.error) {
+                (Some(index), None) => Ok(index),
+                (_, Some(error)) => {
+                    Err(AdminError::Refused { code: error.code, detail: error.detail })
+                }
+                (None, None) => Err(AdminError::Stopped("an answer without an index".into())),
+            },
+            None => Err(AdminError::Stopped("an answer without an event".into())),
+        }
+    }
+
+    /// Why intake takes nothing, if it does not.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn ready(&self) -> Result<(), String> {
+        if let Some(why) = self.inner.inbox.closed() {
+            return Err(why);
+        }
+        match &*self.inner.blocked.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(why) => Err(why.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn counters(&self) -> CounterSnapshot {
+        self.inner.counters.snapshot()
+    }
+
+    /// Bytes of submissions that wait.
+    #[must_use]
+    pub fn queue_bytes(&self) -> usize {
+        self.inner.inbox.bytes()
+    }
+
+    /// Stops intake, commits what waits, seals a last block, writes the head and ends the threads.
+    ///
+    /// # Errors
+    /// Why the stop was not clean; the next start recovers.
+    pub fn shutdown(&self) -> Result<(), String> {
+        self.inner.inbox.shut_down();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| ()));
+        joined.map_err(|()| "a thread of the node panicked".to_owned())?;
+        if let Some(why) = self.inner.inbox.closed() {
+            return Err(why);
+        }
+        let published = self.inner.rooms.published();
+        let end = || -> Result<(), String> {
+            self.inner.head.write(published.checkpoint.as_bytes()).map_err(|e| e.to_string())?;
+            self.inner.rooms.vault.snapshot(published.size).map_err(|e| e.to_string())?;
+            self.inner.rooms.store.sync().map_err(|e| e.to_string())
+        };
+        end()
+    }
+}
+
+fn refused(code: &'static str, detail: &str) -> AdminError {
+    AdminError::Refused { code, detail: detail.to_owned() }
+}
+
+/// What a key needs before it can be written into the ledger for ever.
+fn check_new_key(key: &NewKey) -> Result<(), AdminError> {
+    let plain = |text: &str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+    };
+    if !plain(&key.key_id) {
+        return Err(refused("bad_key_id", "a key id matches [A-Za-z0-9.-]{1,64}"));
+    }
+    if !ledgerline_proof::statement::is_source_name(&key.source)
+        || key.source == crate::registry::LEDGER_SOURCE
+    {
+        return Err(refused(
+            "bad_source",
+            "a source matches [a-z0-9._-]{1,64} and is not `ledger`",
+        ));
+    }
+    if key.tenant.len() > 64 {
+        return Err(refused("bad_tenant", "a tenant has at most 64 bytes"));
+    }
+    let fits = match (key.purpose, key.alg) {
+        (KeyPurpose::Credential, 0) | (KeyPurpose::Producer, 1) => key.public_key.is_none(),
+        (KeyPurpose::Producer, 2) => key.public_key.is_some(),
+        _ => false,
+    };
+    if !fits {
+        let detail = "a credential has alg 0; a producer key alg 1 (HMAC-SHA256) without, or alg 2 \
+                      (Ed25519) with a public key";
+        return Err(refused("bad_key", detail));
+    }
+    Ok(())
+}
+
+fn start(
+    name: &str,
+    inner: &Arc<Inner>,
+    body: impl FnOnce(&Inner) + Send + 'static,
+) -> JoinHandle<()> {
+    let inner = Arc::clone(inner);
+    let run = move || {
+        // A panicking thread must not leave callers waiting for ever.
+        let close = CloseOnPanic { inner: &inner };
+        body(&inner);
+        std::mem::forget(close);
+    };
+    std::thread::Builder::new()
+        .name(format!("ledger-{name}"))
+        .spawn(run)
+        .expect("the system gives a starting node its four threads")
+}
+
+struct CloseOnPanic<'i> {
+    inner: &'i Inner,
+}
+
+impl Drop for CloseOnPanic<'_> {
+    fn drop(&mut self) {
+        stop(self.inner, "a thread of the node panicked; see the log and restart");
+    }
+}
+
+fn stop(inner: &Inner, why: &str) {
+    inner.inbox.close(why);
+    inner.stopping.store(true, Ordering::SeqCst);
+    inner.handed.notify_all();
+}
+
+/// The sequencer thread.
+fn sequence(inner: &Inner, mut planner: Planner) {
+    let pause = Duration::from_nanos(inner.config.pace.interval_nanos / 8)
+        .clamp(Duration::from_millis(5), Duration::from_millis(250));
+    let mut works = Vec::new();
+    loop {
+        let (leaves, bytes) = planner.draft_weight();
+        let hungry = leaves < BATCH_LEAVES && bytes < BATCH_BYTES;
+        let wake = inner.inbox.wait((hungry, !planner.is_empty()), 64, pause, &mut works);
+        if wake.closed {
+            break;
+        }
+        planner.published();
+        for work in works.drain(..) {
+            let planned = match work {
+                Work::Submission(accepted, reply) => offer(inner, &mut planner, accepted, reply),
+                Work::Admin(act, reply) => planner.admin(&act, reply),
+            };
+            if let Err(error) = planned {
+                return stop(inner, &error.to_string());
+            }
+        }
+        if !wake.sync_idle {
+            continue;
+        }
+        let last = wake.shutdown && inner.inbox.is_empty();
+        if let Err(error) = planner.seal_if_due(last) {
+            return stop(inner, &error.to_string());
+        }
+        if !planner.is_empty() {
+            hand_over(inner, planner.take());
+        } else if last {
+            break;
+        }
+    }
+    let mut place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
+    place.done = true;
+    inner.handed.notify_all();
+}
+
+/// Counts what becomes of a submission on its way out.
+fn offer(
+    inner: &Inner,
+    planner: &mut Planner,
+    accepted: Accepted,
+    reply: Reply,
+) -> Result<(), crate::sequencer::PlanError> {
+    planner.offer(accepted, reply, &mut |answer| match answer.status {
+        EventStatus::Recorded => {}
+        EventStatus::Duplicate => inner.counters.duplicate(),
+        EventStatus::Refused => {
+            inner.counters.refused(answer.error.as_ref().map_or("other", |error| error.code));
+        }
+    })
+}
+
+fn hand_over(inner: &Inner, batch: PlannedBatch) {
+    inner.inbox.set_sync_idle(false);
+    let mut place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(place.batch.is_none(), "the sync thread said that it was idle");
+    place.batch = Some(batch);
+    inner.handed.notify_one();
+}
+
+/// The sync thread.
+fn synchronise(inner: &Inner, mut publisher: Publisher) {
+    loop {
+        let place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = inner
+            .handed
+            .wait_while(place, |place| {
+                place.batch.is_none() && !place.done && !inner.stopping.load(Ordering::SeqCst)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(batch) = place.batch.take() else { break };
+        drop(place);
+        let (events, leaves) = (batch.event_count, batch.leaves.len());
+        let begun = inner.world.clock.monotonic_nanos();
+        if let Err(error) = publisher.publish(batch) {
+            return stop(inner, &error.to_string());
+        }
+        if leaves > 0 {
+            let nanos = inner.world.clock.monotonic_nanos().saturating_sub(begun);
+            inner.counters.commit(nanos);
+            inner.counters.recorded(events);
+        }
+        inner.inbox.set_sync_idle(true);
+    }
+    inner.stopping.store(true, Ordering::SeqCst);
+}
+
+/// The index thread: one step, then a pause as long as the step took, so that it never takes more than half
+/// of a core for long.
+fn build_runs(inner: &Inner) {
+    let clock = inner.world.clock.as_ref();
+    while !inner.stopping.load(Ordering::SeqCst) {
+        let begun = clock.monotonic_nanos();
+        let published = inner.rooms.published().size;
+        match inner.rooms.index.step(published) {
+            Ok(Progress::Idle) => std::thread::sleep(Duration::from_millis(50)),
+            Ok(_) => {
+                let took = clock.monotonic_nanos().saturating_sub(begun);
+                std::thread::sleep(Duration::from_nanos(took.min(100_000_000)));
+            }
+            Err(error) => return stop(inner, &format!("the index cannot be built: {error}")),
+        }
+    }
+}
+
+/// The helper thread.
+fn keep_house(inner: &Inner) {
+    let mut written = 0;
+    let mut snapshot_at = inner.rooms.index.covered();
+    let mut last = (inner.world.clock.wall_nanos(), inner.world.clock.monotonic_nanos());
+    while !inner.stopping.load(Ordering::SeqCst) {
+        let published = inner.rooms.published();
+        if published.size > written {
+            if let Err(error) = inner.head.write(published.checkpoint.as_bytes()) {
+                return stop(inner, &format!("the head store cannot be written: {error}"));
+            }
+            written = published.size;
+        }
+        let covered = inner.rooms.index.covered();
+        let slots = inner.config.ledger.vault_slots;
+        let vault = &inner.rooms.vault;
+        let kept = if vault.free_slots() < slots / 2 { vault.refill(slots) } else { Ok(()) };
+        let kept = kept.and_then(|()| {
+            if covered > snapshot_at { vault.snapshot(published.size) } else { Ok(()) }
+        });
+        if let Err(error) = kept {
+            return stop(inner, &format!("the vault cannot be written: {error}"));
+        }
+        snapshot_at = covered.max(snapshot_at);
+        last = look_at_clock_and_disk(inner, last);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Blocks intake while the disk is nearly full, and after a jump of the wall clock.
+fn look_at_clock_and_disk(inner: &Inner, last: (i64, u64)) -> (i64, u64) {
+    let now = (inner.world.clock.wall_nanos(), inner.world.clock.monotonic_nanos());
+    let wall = i128::from(now.0) - i128::from(last.0);
+    let monotonic = i128::from(now.1) - i128::from(last.1);
+    let mut blocked = inner.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+    if (wall - monotonic).unsigned_abs() > u128::from(CLOCK_JUMP_NANOS) {
+        *blocked = Some(
+            "the wall clock jumped by more than 60 s; set it right and restart to confirm".into(),
+        );
+    }
+    let jumped = blocked.as_ref().is_some_and(|why| why.starts_with("the wall clock"));
+    if !jumped {
+        let floor = inner.config.free_space_floor_bytes;
+        let free = inner.world.disk.free_bytes().unwrap_or(u64::MAX);
+        *blocked = (free < floor).then(|| {
+            format!("the disk has less than the floor of {floor} bytes left; free some space")
+        });
+    }
+    now
+}

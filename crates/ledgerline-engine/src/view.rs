@@ -1,0 +1,462 @@
+//! A view: one consistent, committed state of the ledger, for readers.
+//!
+//! Promises: every answer of one view is about the same size, names its checkpoint, and shows only leaves
+//! whose hashes the tree has. Every hit of the index is confirmed at the entry. Every query has a read
+//! budget and says which bound cut it.
+//!
+//! Assumes: the caller checked who may see the tenant.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ledgerline_proof::block::Block;
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::hash::{Hash, leaf_hash};
+use ledgerline_proof::lifecycle::{self, Fact, TokenState};
+use ledgerline_proof::schema::{Kind, Leaf, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
+use ledgerline_proof::tree;
+use ledgerline_proof::vocabulary::TargetKind;
+
+use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
+use crate::journal::format::AttachmentRecord;
+use crate::journal::reader::{ReadError, StoredLeaf};
+use crate::opening::Identity;
+use crate::publisher::{Published, Rooms};
+use crate::sequencer::leaf_terms;
+
+/// Index blocks one query may read.
+const QUERY_READS: u32 = 4096;
+/// Events of a chain from which states are computed; longer chains say that they were cut.
+const MAX_FOLDED_EVENTS: usize = 100_000;
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The index failed.
+    #[error("the index cannot answer: {0}")]
+    Index(#[from] IndexError),
+    /// The journal failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The disk failed.
+    #[error("the disk failed: {0}")]
+    Disk(#[from] std::io::Error),
+    /// The question asks beyond the ledger.
+    #[error("{0}")]
+    OutOfRange(&'static str),
+    /// The read budget was spent.
+    #[error("the answer needs more reads than one query may make; narrow the question")]
+    Budget,
+}
+
+/// Which part of a long answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Only indexes above this.
+    pub after: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// One event of a life.
+#[derive(Debug, Clone)]
+pub struct EventView {
+    /// Its index.
+    pub index: u64,
+    /// Its event hash.
+    pub event_hash: Hash,
+    /// The leaf, which decodes as an entry.
+    pub leaf: Vec<u8>,
+    /// Its personal records: which slot sealed each, and whether it was erased.
+    pub sealed: Vec<SealedView>,
+    /// Digests of the attachments beside it.
+    pub attachments: Vec<Hash>,
+    /// Whether the newest block covers it, so that the published checkpoint proves it.
+    pub in_block: bool,
+}
+
+/// A sealed personal record, unopened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedView {
+    /// Which commitment of the statement it opens.
+    pub n: u8,
+    /// The slot.
+    pub slot: [u8; 16],
+    /// Whether its key or its bytes are gone.
+    pub erased: bool,
+}
+
+/// A token's life.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// The page of events, in ledger order.
+    pub events: Vec<EventView>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<u64>,
+    /// How many events the chain has as of the size asked.
+    pub total: u64,
+    /// State in ledger order; drives introspection.
+    pub known: TokenState,
+    /// State in event time; drives reports.
+    pub happened: TokenState,
+    /// Set when the chain was too long to fold whole.
+    pub cut: bool,
+}
+
+/// A block.
+#[derive(Debug, Clone)]
+pub struct BlockView {
+    /// Index of the block entry.
+    pub index: u64,
+    /// Its event hash.
+    pub event_hash: Hash,
+    /// What it says.
+    pub block: Block,
+}
+
+/// A proof that a leaf is in the tree of a signed checkpoint.
+#[derive(Debug, Clone)]
+pub struct InclusionProof {
+    /// The leaf's index.
+    pub index: u64,
+    /// Size of the tree.
+    pub size: u64,
+    /// Sibling hashes, leaf upwards.
+    pub path: Vec<Hash>,
+    /// The signed checkpoint of that size.
+    pub checkpoint: Arc<str>,
+}
+
+/// A committed state. Cheap to clone.
+#[derive(Clone)]
+pub struct View {
+    rooms: Arc<Rooms>,
+    terms: Arc<TermHasher>,
+    identity: Identity,
+    published: Arc<Published>,
+}
+
+impl View {
+    /// The newest state of these rooms.
+    #[must_use]
+    pub fn new(rooms: Arc<Rooms>, terms: Arc<TermHasher>, identity: Identity) -> Self {
+        let published = rooms.published();
+        Self { rooms, terms, identity, published }
+    }
+
+    /// Size.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.published.size
+    }
+
+    /// Root.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.published.root
+    }
+
+    /// What the ledger is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The rooms, for provers.
+    #[must_use]
+    pub fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
+    }
+
+    /// Hashes terms, for provers.
+    #[must_use]
+    pub fn terms(&self) -> &Arc<TermHasher> {
+        &self.terms
+    }
+
+    /// The receipt checkpoint at [`View::size`].
+    #[must_use]
+    pub fn checkpoint(&self) -> Arc<str> {
+        Arc::clone(&self.published.checkpoint)
+    }
+
+    /// The newest published checkpoint, which is block-aligned.
+    #[must_use]
+    pub fn published(&self) -> Arc<str> {
+        Arc::clone(&self.published.block_checkpoint)
+    }
+
+    /// Size of the newest published checkpoint.
+    #[must_use]
+    pub fn published_size(&self) -> u64 {
+        self.published.block_size
+    }
+
+    /// A tile or entry bundle; `None` when there is none of that address and width in this state.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn tile(&self, address: &TileAddress) -> Result<Option<Vec<u8>>, QueryError> {
+        if !address.exists_in(self.size()) {
+            return Ok(None);
+        }
+        let width = usize::from(address.width());
+        match address.kind() {
+            TileKind::Hashes(level) => {
+                Ok(Some(self.rooms.store.read_run(level, address.index() * 256, width)?))
+            }
+            TileKind::Entries => {
+                let first = address.index() * 256;
+                let leaves: Result<Vec<_>, _> =
+                    (first..first + width as u64).map(|at| self.rooms.reader.leaf(at)).collect();
+                let bundle = encode_bundle(&leaves?).map_err(|_| {
+                    QueryError::OutOfRange("an entry of the bundle is longer than 65,535 bytes")
+                })?;
+                Ok(Some(bundle))
+            }
+        }
+    }
+
+    /// A leaf's bytes.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `OutOfRange` at or beyond the size.
+    pub fn leaf(&self, index: u64) -> Result<Vec<u8>, QueryError> {
+        self.check_index(index)?;
+        Ok(self.rooms.reader.leaf(index)?)
+    }
+
+    fn check_index(&self, index: u64) -> Result<(), QueryError> {
+        if index < self.size() {
+            Ok(())
+        } else {
+            Err(QueryError::OutOfRange("the ledger has no entry at this index yet"))
+        }
+    }
+
+    /// The index of an event, by its identity.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn find_event(
+        &self,
+        tenant: &str,
+        source: &str,
+        event_id: &[u8; 16],
+    ) -> Result<Option<u64>, QueryError> {
+        let term = self.terms.term(TermKind::EventId, tenant, &[source.as_bytes(), event_id]);
+        let millis = crate::intake::uuid_v7_millis(event_id);
+        for index in self.rooms.index.find(&term, millis)? {
+            if index >= self.size() {
+                continue;
+            }
+            let leaf = self.rooms.reader.leaf(index)?;
+            let same = with_statement(&leaf, |_, statement| {
+                statement.tenant == tenant
+                    && statement.source == source
+                    && statement.event_id == *event_id
+            });
+            if same == Some(true) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One event. `None` when the leaf at `index` is not an event.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn event(&self, index: u64) -> Result<Option<EventView>, QueryError> {
+        self.check_index(index)?;
+        let stored = self.rooms.reader.leaf_with_records(index)?;
+        Ok(self.event_view(index, stored))
+    }
+
+    fn event_view(&self, index: u64, stored: StoredLeaf) -> Option<EventView> {
+        with_statement(&stored.bytes, |_, _| ())?;
+        let sealed = stored.sealed.iter().map(|one| SealedView {
+            n: one.n,
+            slot: one.slot,
+            erased: one.erased || self.rooms.vault.is_erased(&one.slot),
+        });
+        let sealed = sealed.collect();
+        let attachments = stored.attachments.iter().map(|one| one.digest).collect();
+        let event_hash = leaf_hash(&stored.bytes);
+        let in_block = index < self.published.block_size;
+        Some(EventView { index, event_hash, leaf: stored.bytes, sealed, attachments, in_block })
+    }
+
+    /// A token's life as of a size; `None` when the token was never seen.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `OutOfRange` when `as_of` lies beyond the ledger.
+    pub fn life(
+        &self,
+        tenant: &str,
+        token_id: &str,
+        as_of: Option<u64>,
+        page: PageRequest,
+    ) -> Result<Option<Life>, QueryError> {
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: token_id.as_bytes() };
+        self.chain_life(&key, as_of, page)
+    }
+
+    /// The life of any target that is named by its id.
+    ///
+    /// # Errors
+    /// As [`View::life`].
+    pub fn chain_life(
+        &self,
+        key: &ChainKey<'_>,
+        as_of: Option<u64>,
+        page: PageRequest,
+    ) -> Result<Option<Life>, QueryError> {
+        let size = as_of.unwrap_or(self.size());
+        if size > self.size() {
+            return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
+        }
+        let (indexes, cut) = self.chain_indexes(key, 0..size)?;
+        if indexes.is_empty() {
+            return Ok(None);
+        }
+        let leaves: Result<Vec<_>, ReadError> =
+            indexes.iter().map(|index| self.rooms.reader.leaf(*index)).collect();
+        let leaves = leaves?;
+        let facts: Vec<Fact<'_>> = indexes
+            .iter()
+            .zip(&leaves)
+            .filter_map(|(index, leaf)| {
+                let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
+                let statement: Statement<'_> =
+                    decode_object(Kind::Statement, entry.statement).ok()?;
+                Some(Fact::of(&statement, *index, entry.recorded_at))
+            })
+            .collect();
+        let known = lifecycle::known(&facts);
+        let happened = lifecycle::happened(&facts);
+        let after = |index: &&u64| page.after.is_none_or(|after| **index > after);
+        let wanted: Vec<u64> = indexes.iter().filter(after).copied().collect();
+        let shown = &wanted[..wanted.len().min(page.limit)];
+        let next = (wanted.len() > shown.len()).then(|| shown.last().copied()).flatten();
+        let mut events = Vec::with_capacity(shown.len());
+        for index in shown {
+            events.extend(self.event(*index)?);
+        }
+        let total = indexes.len() as u64;
+        Ok(Some(Life { events, next, total, known, happened, cut }))
+    }
+
+    /// The indexes of a chain's entries in a range, confirmed at the entries, and whether a bound cut them.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn chain_indexes(
+        &self,
+        key: &ChainKey<'_>,
+        range: Range<u64>,
+    ) -> Result<(Vec<u64>, bool), QueryError> {
+        let parts: [&[u8]; 2] = [&[key.kind.position()], key.id];
+        let term = self.terms.term(TermKind::Chain, key.tenant, &parts);
+        let mut budget = ReadBudget::new(QUERY_READS);
+        let page = self.rooms.index.postings(&term, range, MAX_FOLDED_EVENTS, &mut budget)?;
+        let mut confirmed = Vec::with_capacity(page.indexes.len());
+        for index in page.indexes {
+            let leaf = self.rooms.reader.leaf(index)?;
+            let same = with_statement(&leaf, |entry, statement| {
+                ledgerline_proof::chain::chain_key(statement, &entry.handles) == Some(*key)
+            });
+            if same == Some(true) {
+                confirmed.push(index);
+            }
+        }
+        Ok((confirmed, page.cut_by.is_some()))
+    }
+
+    /// Blocks below a height, newest first.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn blocks(&self, below: Option<u64>, limit: usize) -> Result<Vec<BlockView>, QueryError> {
+        let term = self.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
+        let mut blocks = Vec::new();
+        let mut end = self.size();
+        while blocks.len() < limit && end > 0 {
+            let mut budget = ReadBudget::new(QUERY_READS);
+            let page = self.rooms.index.postings_back(&term, 0..end, 256, &mut budget)?;
+            if page.indexes.is_empty() && page.cut_by == Some(Bound::Reads) {
+                return Err(QueryError::Budget);
+            }
+            let Some(oldest) = page.indexes.last() else { break };
+            end = *oldest;
+            for index in page.indexes {
+                let leaf = self.rooms.reader.leaf(index)?;
+                let Ok(Leaf::Block(block)) = Leaf::decode(&leaf) else { continue };
+                let wanted = below.is_none_or(|below| block.height.cast_unsigned() < below);
+                if wanted && blocks.len() < limit {
+                    blocks.push(BlockView { index, event_hash: leaf_hash(&leaf), block });
+                }
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Proves a leaf under the newest checkpoint that holds it: the published one, or else the receipt's.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn proof(&self, index: u64) -> Result<InclusionProof, QueryError> {
+        self.check_index(index)?;
+        let (size, checkpoint) = if index < self.published.block_size {
+            (self.published.block_size, self.published())
+        } else {
+            (self.size(), self.checkpoint())
+        };
+        let path = tree::inclusion_path(index, size, &self.rooms.store).map_err(prove_error)?;
+        Ok(InclusionProof { index, size, path, checkpoint })
+    }
+
+    /// Proves that the tree of `old` leaves is a prefix of this one: the path, and the new size.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `OutOfRange` when `old` is larger.
+    pub fn consistency(&self, old: u64) -> Result<(Vec<Hash>, u64), QueryError> {
+        let size = self.size();
+        if old > size {
+            return Err(QueryError::OutOfRange("the old size lies beyond the ledger's size"));
+        }
+        let path = tree::consistency_path(old, size, &self.rooms.store).map_err(prove_error)?;
+        Ok((path, size))
+    }
+
+    /// The attachment with this digest beside the event at `index`.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn attachment(
+        &self,
+        index: u64,
+        digest: &Hash,
+    ) -> Result<Option<AttachmentRecord>, QueryError> {
+        self.check_index(index)?;
+        let stored = self.rooms.reader.leaf_with_records(index)?;
+        Ok(stored.attachments.into_iter().find(|one| one.digest == *digest))
+    }
+}
+
+/// Calls `then` with the entry and statement of a leaf; `None` when the leaf is no readable event.
+fn with_statement<T>(
+    leaf: &[u8],
+    then: impl for<'s> FnOnce(&Entry<'s>, &Statement<'s>) -> T,
+) -> Option<T> {
+    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
+    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
+    Some(then(&entry, &statement))
+}
+
+fn prove_error<E: std::fmt::Display>(error: tree::ProveError<E>) -> QueryError {
+    QueryError::Disk(std::io::Error::other(error.to_string()))
+}
