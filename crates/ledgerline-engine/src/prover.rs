@@ -18,8 +18,12 @@
 //!
 //! Refuses: to prove what nobody recorded, and bundles beyond the kernel's limits.
 
+mod request;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+
+pub use request::{BundleRequest, EventRequest, ProveError};
 
 use ledgerline_proof::bundle::{
     AsOf, Base64, Base64Hash, Bundle, BundleError, Coverage, Decimal, Disclosed, Document, EventId,
@@ -35,11 +39,11 @@ use ledgerline_proof::schema::{self, Kind, Leaf, SchemaSet};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
-use ledgerline_proof::wire::{self, DecodeError};
+use ledgerline_proof::wire;
 
-use crate::index::{IndexError, ReadBudget, Term, TermHasher, TermKind};
+use crate::index::{ReadBudget, Term, TermHasher, TermKind};
 use crate::intake::uuid_v7_millis;
-use crate::journal::reader::{ReadError, StoredLeaf};
+use crate::journal::reader::StoredLeaf;
 use crate::publisher::{Published, Rooms};
 use crate::sequencer::leaf_terms;
 use crate::vault::OpenError;
@@ -52,89 +56,8 @@ const MAX_WIDE_ENTRIES: usize = 4096;
 /// Bytes of a path hash in JSON: 44 digits, quotes and comma.
 const PATH_HASH_BYTES: usize = 47;
 
-/// What is asked of [`token_bundle`].
-#[derive(Debug, Clone)]
-pub struct BundleRequest {
-    /// The token's tenant.
-    pub tenant: String,
-    /// The token id.
-    pub token_id: String,
-    /// Whether personal records are opened and put in. The caller has checked that they may be, and
-    /// records the disclosure.
-    pub disclose: bool,
-    /// Size of an earlier checkpoint that the asker holds.
-    pub previous_size: Option<u64>,
-}
-
-/// What is asked of [`event_bundle`].
-#[derive(Debug, Clone)]
-pub struct EventRequest {
-    /// The event's tenant.
-    pub tenant: String,
-    /// The source that recorded it.
-    pub source: String,
-    /// Its id.
-    pub event_id: [u8; 16],
-    /// As in [`BundleRequest`].
-    pub disclose: bool,
-    /// As in [`BundleRequest`].
-    pub previous_size: Option<u64>,
-}
-
-/// Why no bundle was made.
-#[derive(Debug, thiserror::Error)]
-pub enum ProveError {
-    /// Nothing was recorded about it.
-    #[error("nothing is recorded about it")]
-    NotFound,
-    /// It is recorded, and no block covers it yet. Ask again after the next block.
-    #[error("entry {index} is not yet covered by a published checkpoint (size {size})")]
-    NotYetSealed {
-        /// Its first entry.
-        index: u64,
-        /// Size of the newest published checkpoint.
-        size: u64,
-    },
-    /// The earlier checkpoint is newer than the newest published one.
-    #[error("size {previous} is beyond the newest published checkpoint (size {size})")]
-    PreviousBeyond {
-        /// The size asked for.
-        previous: u64,
-        /// Size of the newest published checkpoint.
-        size: u64,
-    },
-    /// The answer does not fit into one bundle.
-    #[error("the answer is too large for one bundle: {0}")]
-    TooLarge(BundleError),
-    /// The index cannot answer.
-    #[error("the index cannot answer: {0}")]
-    Index(#[from] IndexError),
-    /// A leaf cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A leaf is under no schema of the ledger.
-    #[error("entry {index} cannot be read: {error}; run `ledgerline verify`")]
-    Unreadable {
-        /// The entry.
-        index: u64,
-        /// Why.
-        error: DecodeError,
-    },
-    /// The stored tree does not answer.
-    #[error("the stored tree cannot be read: {0}")]
-    Tree(String),
-    /// A personal record cannot be opened, and is not known to be erased.
-    #[error("a personal record of entry {index} cannot be opened: {error}")]
-    Vault {
-        /// The entry.
-        index: u64,
-        /// Why.
-        error: OpenError,
-    },
-}
-
-/// A bundle of a token's whole chain, up to the newest published checkpoint, with the revocations of
-/// its session, grant, client, subject and key that cover it.
+/// A bundle of a token's whole chain, up to the newest published checkpoint, with the revocations
+/// of its session, grant, client, subject and key that cover it.
 ///
 /// # Errors
 /// [`ProveError`].
