@@ -22,13 +22,14 @@ use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::StatementSigner;
-use ledgerline_proof::statement::{
-    Detail, Link, Personal, PolicyRef, Statement, Target,
-};
+use ledgerline_proof::statement::{Detail, Link, Personal, PolicyRef, Statement, Target};
 use ledgerline_proof::submission::{Submission, put_frame};
 use ledgerline_proof::vocabulary::{
     EventType, KeyPurpose, PersonalRole, PolicyRole, Relation, Strength, TargetKind, TokenKind,
 };
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 500;
 
@@ -184,8 +185,7 @@ fn batch(first: usize, signer: Option<&StatementSigner>, personal: bool) -> Vec<
         let bytes = encode_object(Kind::Statement, &statement);
         let value = signer.map(|signer| signer.sign(&bytes));
         let alg = if value.as_ref().is_some_and(|value| value.len() == 64) { 2 } else { 1 };
-        let signature =
-            value.as_ref().map(|value| Signature { alg, key_id: "producer", value });
+        let signature = value.as_ref().map(|value| Signature { alg, key_id: "producer", value });
         let submission =
             Submission { statement: &bytes, personal: records, signature, attachments: Vec::new() };
         put_frame(&mut body, &submission.encode()).expect("within limits");

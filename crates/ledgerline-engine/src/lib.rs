@@ -25,6 +25,7 @@ pub mod opening;
 pub mod overlay;
 pub mod planner;
 pub mod publisher;
+pub mod quarantine;
 pub mod refusals;
 pub mod registry;
 pub mod replay;

@@ -38,7 +38,7 @@ pub use manifest::{Manifest, ManifestRun, parse_manifest};
 pub use query::{Bound, FIND_MAX, Page, ReadBudget};
 pub use run_format::{FormatError, RunFooter, RunHeader, parse_run_footer, parse_run_header};
 pub use run_reader::{RunSummary, check_run, parse_run};
-pub use term::{HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind};
+pub use term::{HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind, TermMap};
 
 use crate::disk::{Disk, read_whole, replace_durably};
 use builder::Builder;

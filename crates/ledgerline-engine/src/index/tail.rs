@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::ops::Range;
 
-use super::term::{IdTimes, Posting, Term, TermHead};
+use super::term::{IdTimes, Posting, TakeAsIs, Term, TermHead};
 
 /// Longer lists get a vector of their own.
 const LINKED_MAX: u32 = 16;
@@ -41,24 +41,6 @@ impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (_, low) = self.0.split_last_chunk().expect("sixteen bytes");
         state.write_u64(u64::from_be_bytes(*low));
-    }
-}
-
-/// Terms are random already (keyed SipHash): their low bits serve as the map's hash.
-#[derive(Default)]
-struct TakeAsIs(u64);
-
-impl Hasher for TakeAsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
     }
 }
 

@@ -17,7 +17,8 @@
 //! Refuses: to know what a kind means. Tenants and values never stand in the index, only their
 //! terms.
 
-use std::hash::Hasher as _;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
@@ -63,13 +64,40 @@ pub enum TermKind {
 }
 
 /// What the index finds entries by. Sorts by kind, then hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Term {
     /// A [`TermKind`], or a kind of a later version.
     pub kind: u8,
     /// See the module doc.
     pub hash: u128,
 }
+
+impl std::hash::Hash for Term {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64((self.hash as u64) ^ u64::from(self.kind));
+    }
+}
+
+/// Terms are random already (keyed SipHash): their low bits serve as a map's hash.
+#[derive(Default)]
+pub struct TakeAsIs(u64);
+
+impl Hasher for TakeAsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+/// A map by term. Its order is never looked at.
+pub type TermMap<V> = HashMap<Term, V, BuildHasherDefault<TakeAsIs>>;
 
 /// Makes terms under one index key.
 #[derive(Clone)]
