@@ -22,16 +22,16 @@ use crate::journal::format::{
 use crate::journal::recovery::{RecoverError, list_segments};
 use crate::journal::scan::{Scanned, SegmentScan};
 
-const PENDING: &str = "erasures/pending";
+pub(crate) const PENDING: &str = "erasures/pending";
 const ITEM_BYTES: usize = 16 + SEALED_PREFIX_BYTES;
-const MAX_PENDING_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_PENDING_BYTES: u64 = 1 << 30;
 
 /// A frame to be zeroed.
-struct Doomed {
-    segment: u32,
-    offset: u64,
-    body_bytes: u32,
-    prefix: [u8; SEALED_PREFIX_BYTES],
+pub(crate) struct Doomed {
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+    pub(crate) body_bytes: u32,
+    pub(crate) prefix: [u8; SEALED_PREFIX_BYTES],
 }
 
 /// The handle that an ERASED leaf names.
@@ -125,7 +125,8 @@ fn write_pending(disk: &dyn Disk, doomed: &[Doomed]) -> io::Result<()> {
     replace_durably(disk, PENDING, &[&crc[..], &items].concat())
 }
 
-fn read_pending(bytes: &[u8]) -> Option<Vec<Doomed>> {
+/// The frames of a list; `None` when the list is damaged.
+pub(crate) fn read_pending(bytes: &[u8]) -> Option<Vec<Doomed>> {
     let (crc, items) = bytes.split_first_chunk::<4>()?;
     if crc32c::crc32c(items).to_be_bytes() != *crc || items.len() % ITEM_BYTES != 0 {
         return None;
