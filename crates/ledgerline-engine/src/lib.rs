@@ -24,6 +24,7 @@ pub mod node;
 pub mod opening;
 pub mod overlay;
 pub mod planner;
+pub mod prover;
 pub mod publisher;
 pub mod quarantine;
 pub mod refusals;
