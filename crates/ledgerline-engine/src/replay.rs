@@ -1,4 +1,5 @@
-//! Redoes what is derived from the journal: index postings, the vault's map, the block in the making.
+//! Redoes what is derived from the journal: index postings, the vault's map, the block in the
+//! making.
 //!
 //! Promises: the same postings that the sequencer posted; the same slots that intake took.
 
