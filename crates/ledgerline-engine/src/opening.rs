@@ -31,6 +31,7 @@ use crate::journal::scan::{Scanned, ScannedBatch, SegmentScan};
 use crate::journal::writer::{AppendError, Journal};
 use crate::keys::KeyRing;
 use crate::publisher::{PublishError, Published, Publisher, Rooms};
+use crate::quarantine::Quarantine;
 use crate::refusals::{RefusalSummary, Refusals};
 use crate::registry::Registry;
 use crate::replay::Replay;
@@ -474,6 +475,8 @@ impl Parts<'_> {
             terms: Arc::clone(&rooms.terms),
             vault: Arc::clone(&rooms.vault),
             registry: Arc::clone(&shared.registry),
+            clock: Arc::clone(&world.clock),
+            quarantine: Quarantine::new(Arc::clone(&world.disk)),
             entropy: Arc::clone(&world.entropy),
             genesis: identity.genesis,
             origin: Arc::clone(&identity.origin),

@@ -9,7 +9,9 @@
 //! Refuses: I/O, clocks, threads, randomness. Time and keys are passed in.
 
 pub mod block;
+pub mod bundle;
 pub mod chain;
+pub mod check;
 pub mod checkpoint;
 pub mod control;
 pub mod cosignature;
