@@ -80,15 +80,16 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
     }
 }
 
-/// The vault's own check. Handles in `erased` may be half erased.
+/// The vault's own check. Handles in `erased` may be half erased, unless the ledger was shut down cleanly.
 pub(super) fn vault(
     disk: &dyn Disk,
     keys: &KeyRing,
     erased: &BTreeMap<[u8; 16], u64>,
+    clean: bool,
     findings: &mut Findings,
 ) {
     for damage in Vault::check(disk, keys) {
-        let unfinished = damage.handle.is_some_and(|handle| erased.contains_key(&handle));
+        let unfinished = !clean && damage.handle.is_some_and(|handle| erased.contains_key(&handle));
         let (severity, what) = if unfinished {
             let what = "an erasure of this slot is not finished; the next start finishes it";
             (Severity::Incomplete, what.to_owned())
