@@ -1,0 +1,192 @@
+//! Damage, tried on copies of the disks: the ledger must notice it or not care.
+//!
+//! Promises: a copy that opens says nothing wrong about any leaf, keeps what the head store has seen, and
+//! opens no erased record. It may refuse to open, and it may refuse to read.
+
+use std::sync::Arc;
+
+use super::check::{Check, Trouble};
+use super::node::Node;
+use super::{Outcome, Run};
+use crate::disk::Disk;
+use crate::head_store::HeadStore;
+use crate::journal::recovery::RecoverError;
+use crate::opening::{OpenError, World};
+use crate::simulation::{Faults, SimDisk};
+
+impl Run {
+    /// One kind of damage. The node is down.
+    pub(super) fn probe(&mut self) -> Outcome {
+        if self.model.size() == 0 {
+            return Ok(());
+        }
+        match self.random.below(5) {
+            0 => self.probe_older_copy(),
+            1 => self.probe_bit(),
+            2 => self.probe_truncation(),
+            3 => self.probe_rot_on_the_way(),
+            _ => self.probe_older_vault(),
+        }
+    }
+
+    fn fork(&mut self) -> (SimDisk, SimDisk, World) {
+        let disk = self.disk.fork(self.random.bits());
+        let head = match self.shares_disk {
+            true => disk.clone(),
+            false => self.head.fork(self.random.bits()),
+        };
+        let world = World {
+            disk: Arc::new(disk.clone()),
+            head_disk: Arc::new(head.clone()),
+            ..self.world.clone()
+        };
+        (disk, head, world)
+    }
+
+    /// The size the head store has seen; 0 when it cannot be read.
+    fn head_size(&self, head: &SimDisk) -> u64 {
+        use ledgerline_proof::checkpoint::Checkpoint;
+        use ledgerline_proof::note::Note;
+        let note = HeadStore::new(Arc::new(head.clone())).note().ok().flatten();
+        let note = note.and_then(|note| Note::parse(&note).ok());
+        let checkpoint = note.and_then(|note| Checkpoint::parse(note.text()).ok());
+        checkpoint.map_or(0, |checkpoint| checkpoint.size())
+    }
+
+    /// An older copy of the whole data directory, with the newer head elsewhere.
+    fn probe_older_copy(&mut self) -> Outcome {
+        if self.copies.is_empty() || self.shares_disk {
+            return Ok(());
+        }
+        let (size, snapshot) = self.random.choose(&self.copies).clone();
+        let (disk, head, world) = self.fork();
+        disk.restore(&snapshot);
+        let seen = self.head_size(&head);
+        match Node::open(&world, &self.config, self.pace) {
+            Err(OpenError::Recover(RecoverError::BehindHead { .. })) if seen > size => {
+                self.tally.add("probe: older copy refused", 1);
+                Ok(())
+            }
+            Err(error) => Err(format!("an older copy was refused: {error}")),
+            Ok(_) if seen > size => {
+                Err(format!("a copy of {size} leaves opened behind a head of {seen}"))
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// One flipped bit somewhere.
+    fn probe_bit(&mut self) -> Outcome {
+        let (disk, head, world) = self.fork();
+        let files: Vec<(String, Vec<u8>)> =
+            disk.image().into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
+        let (path, bytes) = self.random.choose(&files).clone();
+        let offset = self.random.below(bytes.len() as u64);
+        let bit = u8::try_from(self.random.below(8)).expect("less than 8");
+        self.note(format!("on a copy: flip bit {bit} of byte {offset} of {path}"));
+        disk.flip_bit(&path, offset, bit).map_err(|error| error.to_string())?;
+        self.judge_copy(&head, &world, "probe: bit refused", "probe: bit survived")
+    }
+
+    /// The newest segment loses its end.
+    fn probe_truncation(&mut self) -> Outcome {
+        let (disk, head, world) = self.fork();
+        let image = disk.image();
+        let segments = image.iter().filter(|(path, _)| path.ends_with(".seg"));
+        let Some((path, bytes)) = segments.last() else { return Ok(()) };
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let keep = self.random.index(end + 1);
+        self.note(format!("on a copy: cut {path} at {keep} of {end}"));
+        let mut short = bytes[..keep].to_vec();
+        if self.random.chance(500) {
+            short.resize(bytes.len(), 0);
+        }
+        disk.write(path, &short).map_err(|error| error.to_string())?;
+        self.judge_copy(&head, &world, "probe: cut refused", "probe: cut survived")
+    }
+
+    fn judge_copy(
+        &mut self,
+        head: &SimDisk,
+        world: &World,
+        refused: &'static str,
+        survived: &'static str,
+    ) -> Outcome {
+        let seen = self.head_size(head);
+        let node = match Node::open(world, &self.config, self.pace) {
+            Ok(node) => node,
+            Err(error) => {
+                self.note(format!("refused: {error}"));
+                self.tally.add(refused, 1);
+                return Ok(());
+            }
+        };
+        self.tally.add(survived, 1);
+        self.says_nothing_wrong(&node, seen, false)
+    }
+
+    /// Reads everything of a copy. Errors are honest; wrong answers are not.
+    fn says_nothing_wrong(&mut self, node: &Node, seen: u64, whole: bool) -> Outcome {
+        let size = node.rest.rooms.published().size;
+        // Excused: rot in the last batch, beyond what the head store has seen.
+        let last = self.model.commits.last().copied().unwrap_or(0);
+        let kept = if last >= seen { last } else { self.model.size() };
+        if size < kept.max(seen) {
+            return Err(format!("a copy has {size} leaves of {kept}, the head store saw {seen}"));
+        }
+        let check = Check { node, model: &self.model, vault_is_older: true };
+        for index in 0..kept {
+            for checked in [check.leaf(index), check.personal(index)] {
+                match checked {
+                    Err(Trouble::Wrong(what)) if what.contains("does not open") && !whole => {}
+                    Err(Trouble::Error(_)) if !whole => {}
+                    Err(trouble) => return Err(format!("on a copy: {}", trouble.text())),
+                    Ok(()) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that are wrong on their way from the disk and right the next time.
+    fn probe_rot_on_the_way(&mut self) -> Outcome {
+        let (disk, head, world) = self.fork();
+        let seen = self.head_size(&head);
+        let rate = *self.random.choose(&[5, 30]);
+        self.note(format!("on a copy: read rot, {rate} per mille"));
+        disk.set_faults(Faults { read_rot_per_mille: rate, ..Faults::default() });
+        let opened = Node::open(&world, &self.config, self.pace);
+        self.tally.add("fault: read rot", disk.counts().read_rots);
+        let survived = opened.is_ok();
+        drop(opened);
+        disk.set_faults(Faults::default());
+        disk.kill();
+        self.tally.add("probe: rot on the way survived", u64::from(survived));
+        let node = Node::open(&world, &self.config, self.pace)
+            .map_err(|error| format!("rot on the way became damage: {error}"))?;
+        self.says_nothing_wrong(&node, seen, true)
+    }
+
+    /// An older copy of the vault comes back: what was erased since stays erased.
+    fn probe_older_vault(&mut self) -> Outcome {
+        if self.copies.is_empty() {
+            return Ok(());
+        }
+        let (_, snapshot) = self.random.choose(&self.copies).clone();
+        let (disk, head, world) = self.fork();
+        let mutable = |path: &str| path.starts_with("vault/slots-") || path == "vault/map";
+        let failed = |error: std::io::Error| error.to_string();
+        for (path, _) in disk.image().iter().filter(|(path, _)| mutable(path)) {
+            disk.remove(path).map_err(failed)?;
+        }
+        for (path, bytes) in snapshot.files().iter().filter(|(path, _)| mutable(path)) {
+            disk.write(path, bytes).map_err(failed)?;
+        }
+        self.note("on a copy: an older vault".to_owned());
+        let seen = self.head_size(&head);
+        let node = Node::open(&world, &self.config, self.pace)
+            .map_err(|error| format!("an older copy of the vault was refused: {error}"))?;
+        self.tally.add("probe: older vault", 1);
+        self.says_nothing_wrong(&node, seen, true)
+    }
+}
