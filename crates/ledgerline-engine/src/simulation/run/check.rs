@@ -138,13 +138,8 @@ impl Check<'_> {
         let parts: [&[u8]; 2] = [source.as_bytes(), id];
         let term = self.node.rest.terms.term(TermKind::EventId, tenant, &parts);
         let index = &self.node.rest.rooms.index;
-        for millis in [uuid_v7_millis(id), None] {
-            let found = index.find(&term, millis).map_err(error)?;
-            ensure(found == [place.index], || {
-                format!("event {} is found at {found:?}", place.index)
-            })?;
-        }
-        Ok(())
+        let found = index.find(&term, uuid_v7_millis(id)).map_err(error)?;
+        ensure(found == [place.index], || format!("event {} is found at {found:?}", place.index))
     }
 
     fn chain(&self, (kind, tenant, id): &Chain, row: &[u64]) -> Checked {

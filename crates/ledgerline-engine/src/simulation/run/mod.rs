@@ -270,8 +270,8 @@ impl Run {
         if self.node.is_none() {
             self.reopen(false)?;
         }
-        self.shut_down()?;
-        self.reopen(true)?;
+        let clean = self.shut_down()?;
+        self.reopen(clean)?;
         self.shut_down()?;
         self.tally.add("runs", 1);
         Ok(())

@@ -15,8 +15,13 @@ use crate::sequencer::{PlanError, PlannedBatch};
 /// What an answer is about.
 #[derive(Debug, Clone)]
 pub(super) enum Asked {
-    /// Events by their number in the book, in order.
-    Events(Vec<usize>),
+    /// Events.
+    Events {
+        /// Their numbers in the book, in order.
+        events: Vec<usize>,
+        /// Size of the ledger when they passed intake.
+        size: u64,
+    },
     /// An administrative act.
     Admin,
 }
@@ -29,7 +34,7 @@ pub(super) struct Node {
     pub(super) planner: Planner,
     pub(super) rest: OpenedRest,
     /// Bodies that passed intake and wait for the sequencer.
-    pub(super) queue: VecDeque<(Accepted, Vec<usize>)>,
+    pub(super) queue: VecDeque<(Accepted, Asked)>,
     /// Batches planned and not yet written.
     pub(super) in_flight: VecDeque<PlannedBatch>,
     answers: Answers,
@@ -134,14 +139,15 @@ impl Node {
         events: Vec<usize>,
     ) -> Result<(), SubmitError> {
         let accepted = self.rest.intake.accept(caller, form, body)?;
-        self.queue.push_back((accepted, events));
+        let size = self.rest.rooms.published().size;
+        self.queue.push_back((accepted, Asked::Events { events, size }));
         Ok(())
     }
 
     /// Plans what waits.
     pub(super) fn offer_all(&mut self) -> Result<(), PlanError> {
-        while let Some((accepted, events)) = self.queue.pop_front() {
-            let reply = self.reply(Asked::Events(events));
+        while let Some((accepted, asked)) = self.queue.pop_front() {
+            let reply = self.reply(asked);
             self.planner.offer(accepted, reply, &mut |_| {})?;
         }
         Ok(())

@@ -532,7 +532,7 @@ impl Run {
                 return Err("a published answer brings no checkpoint".into());
             }
             match asked {
-                Asked::Events(events) => self.take_answer(first, &events, &answer)?,
+                Asked::Events { events, size } => self.take_answer((first, size), &events, &answer)?,
                 Asked::Admin => self.take_admin_answer(&answer)?,
             }
         }
@@ -567,7 +567,12 @@ impl Run {
         }
     }
 
-    fn take_answer(&mut self, first: u64, events: &[usize], answer: &SubmitAnswer) -> Outcome {
+    fn take_answer(
+        &mut self,
+        (first, size): (u64, u64),
+        events: &[usize],
+        answer: &SubmitAnswer,
+    ) -> Outcome {
         if answer.events.len() != events.len() {
             return Err("a submission was not answered event by event".into());
         }
@@ -578,7 +583,7 @@ impl Run {
                 self.refusals += 1;
                 self.tally.add("refused", 1);
                 let code = answer.error.as_ref().map_or("", |error| error.code);
-                if !self.may_refuse(&sent, code) {
+                if !self.may_refuse(&sent, size, code) {
                     return wrong("was refused");
                 }
                 continue;
@@ -640,9 +645,10 @@ impl Run {
         }
     }
 
-    fn may_refuse(&self, sent: &Sent, code: &str) -> bool {
+    fn may_refuse(&self, sent: &Sent, size: u64, code: &str) -> bool {
         let of_key = |key_id: &String| match self.model.keys.get(key_id) {
             None => code == "unknown_key",
+            Some(range) if range.from > size && code == "unknown_key" => true,
             Some(range) => range.until.is_some() && code == "retired_key",
         };
         match sent.fate {

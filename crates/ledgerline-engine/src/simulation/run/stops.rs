@@ -14,9 +14,9 @@ impl Run {
     pub(super) fn stop(&mut self) -> Outcome {
         match self.random.below(5) {
             0 => {
-                self.shut_down()?;
+                let clean = self.shut_down()?;
                 self.between()?;
-                self.reopen(true)
+                self.reopen(clean)
             }
             // In the middle of the next writing call or the one after.
             1 => {
@@ -98,19 +98,22 @@ impl Run {
         Ok(())
     }
 
-    /// As `serve` ends: a last block, the head store, the vault's map.
-    pub(super) fn shut_down(&mut self) -> Outcome {
+    /// As `serve` ends: a last block, the head store, the vault's map. False when it fell over.
+    pub(super) fn shut_down(&mut self) -> Result<bool, String> {
         self.note("shut down".to_owned());
         self.quiet();
         let faulty = self.faulty;
         self.commit_all()?;
-        let Some(node) = &mut self.node else { return self.reopen(false) };
+        let Some(node) = &mut self.node else { return Ok(false) };
         let sealed = node.planner.seal_if_due(true);
         if let Err(error) = sealed {
-            return if faulty { self.fall_over() } else { Err(error.to_string()) };
+            return if faulty { self.fall_over().map(|()| false) } else { Err(error.to_string()) };
+        }
+        if let Some(node) = &mut self.node {
+            node.take();
         }
         self.commit_all()?;
-        let Some(node) = &mut self.node else { return self.reopen(false) };
+        let Some(node) = &mut self.node else { return Ok(false) };
         let published = node.rest.rooms.published();
         node.rest.head.write(published.checkpoint.as_bytes()).map_err(|e| e.to_string())?;
         if let Err(error) = node.rest.rooms.vault.snapshot(published.size) {
@@ -124,7 +127,7 @@ impl Run {
             self.head.kill();
         }
         self.tally.add("clean shutdowns", 1);
-        Ok(())
+        Ok(true)
     }
 
     /// Opens the ledger, after some attempts that fail half-way, and holds it against the model.
