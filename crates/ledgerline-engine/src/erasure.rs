@@ -28,7 +28,8 @@ pub(crate) const PENDING: &str = "erasures/pending";
 const ITEM_BYTES: usize = 16 + SEALED_PREFIX_BYTES;
 pub(crate) const MAX_PENDING_BYTES: u64 = 1 << 30;
 
-const ZEROED: &str = "erasures/zeroed";
+/// The note of what was zeroed.
+pub(crate) const ZEROED: &str = "erasures/zeroed";
 
 /// A frame to be zeroed.
 pub(crate) struct Doomed {

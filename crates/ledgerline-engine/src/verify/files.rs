@@ -12,7 +12,7 @@ use ledgerline_proof::hash::{Hash, sha256};
 use super::reader::Overlay;
 use super::report::{Findings, Severity, VerifyFinding};
 use crate::disk::{Disk, OpenMode, read_whole};
-use crate::erasure::{self, MAX_PENDING_BYTES, PENDING};
+use crate::erasure::{self, MAX_PENDING_BYTES, PENDING, ZEROED, zeroed_until};
 use crate::journal::format::{
     FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_path,
 };
@@ -66,9 +66,12 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
         }
     }
     for name in disk.list("erasures").unwrap_or_default() {
-        if format!("erasures/{name}") != PENDING {
+        let path = format!("erasures/{name}");
+        if path == ZEROED {
+            zeroed_note(disk, findings);
+        } else if path != PENDING {
             let left = "left by an erasure that was cut off";
-            let what = if name == "pending.new" { left } else { what };
+            let what = if name.ends_with(".new") { left } else { what };
             notice(findings, "leftover", &format!("erasures/{name}"), what);
         }
     }
@@ -77,6 +80,15 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
             let what = "left by a write that was cut off; the next start removes it";
             notice(findings, "leftover", &format!("vault/{name}"), what);
         }
+    }
+}
+
+/// The note of what was zeroed: it may be lost, the next start then zeroes again.
+fn zeroed_note(disk: &dyn Disk, findings: &mut Findings) {
+    if !matches!(zeroed_until(disk), Ok(Some(_))) {
+        let what = "the note does not hold; no entry is affected: the file may be lost, the next \
+                    start zeroes again and rewrites it";
+        findings.push(VerifyFinding::new(Severity::Derived, "note", ZEROED, what.to_owned()));
     }
 }
 

@@ -472,7 +472,11 @@ impl Running {
         });
         let size = self.rest.rooms.published().size;
         let ledger_id = self.rest.identity.ledger_id;
-        assert!(zero_frames(&self.disk, &ledger_id, &handle, size).unwrap() > 0);
+        assert!(
+            zero_frames(&self.disk, &ledger_id, &std::collections::BTreeSet::from([handle]), size)
+                .unwrap()
+                > 0
+        );
     }
 
     fn close(&mut self) {
