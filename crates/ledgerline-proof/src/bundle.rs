@@ -4,7 +4,7 @@
 //! { "format":     "ledgerline-bundle",  "version": 1,
 //!   "query":      {"kind":"token", "tenant":"", "id":"eu:idp:jti:…"}
 //!               | {"kind":"event", "tenant":"", "source":"idp", "event_id":"01932f6e-…"},
-//!   "as_of":      {"size":"4711", "recorded_at":"1763…"},     size of the checkpoint's tree, time of
+//!   "as_of":      {"size":"4711", "recorded_at":"1763…"},     size of the tree, and time of
 //!                                                             the block that closes it
 //!   "origin":     "ledger.example/eu",
 //!   "checkpoint": "<signed note, cosignatures and all>",
