@@ -2,7 +2,8 @@
 //!
 //! Promises: no route without a credential except `/healthz`, `/readyz`, `/checkpoint` and the hash
 //! tiles. One tenant never learns that another one's things exist: what it may not see is answered
-//! like what is not there. Refusals are RFC 9457 problems with a stable `code` and never repeat input.
+//! like what is not there. Refusals are RFC 9457 problems with a stable `code` and never repeat
+//! input.
 //!
 //! Assumes: one process owns the node. Refuses: bodies above 16 MiB, anything beyond the limits of
 //! [`server::Limits`].

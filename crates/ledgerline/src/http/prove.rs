@@ -5,11 +5,11 @@
 //!          ‖ the blocks that close them ‖ the block that closes the tree
 //! ```
 //!
-//! Promises: every leaf comes with its inclusion path under the published checkpoint, so whoever trusts the
-//! log's key can check the bundle offline. No personal record is disclosed.
+//! Promises: every leaf comes with its inclusion path under the published checkpoint, so whoever
+//! trusts the log's key can check the bundle offline. No personal record is disclosed.
 //!
-//! Refuses: to prove what no block covers yet (503: the next block comes within its interval), and lives
-//! with more leaves than a bundle may have.
+//! Refuses: to prove what no block covers yet (503: the next block comes within its interval), and
+//! lives with more leaves than a bundle may have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
