@@ -1,10 +1,11 @@
-//! What a verification costs: events a second with HMAC signatures, chains and lifecycle, beside the bound
-//! that SHA-256 of the same bytes sets.
+//! What a verification costs: events a second with HMAC signatures, chains and lifecycle, beside
+//! the bound that SHA-256 of the same bytes sets.
 //!
-//! `cargo run --release -p ledgerline-engine --example verify_bench -- [events] [threads]` (500,000; 2)
+//! `cargo run --release -p ledgerline-engine --example verify_bench -- [events] [threads]`
+//! (500,000; 2)
 //!
-//! The ledger is made by the engine itself in a temporary folder: HMAC-signed Avro statements in batches of
-//! 500, five events a token. Files are in the page cache.
+//! The ledger is made by the engine itself in a temporary folder: HMAC-signed Avro statements in
+//! batches of 500, five events a token. Files are in the page cache.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::hint::black_box;
@@ -169,7 +170,8 @@ fn main() {
     }
 }
 
-/// Events a second if nothing were done but one SHA-256 over each entry's bytes, on as many threads.
+/// Events a second if nothing were done but one SHA-256 over each entry's bytes, on as many
+/// threads.
 fn sha256_bound(entry_bytes: usize, events: u32, threads: usize) -> f64 {
     let start = Instant::now();
     std::thread::scope(|scope| {

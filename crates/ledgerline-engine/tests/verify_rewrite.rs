@@ -111,7 +111,8 @@ fn an_entry_forged_without_keys_is_named() {
             assert!(has(&report, "entry_changed"), "{:#?}", report.findings);
             let token = token.unwrap();
             assert!(report.findings.iter().any(|one| one.affected.contains(&token)));
-            // Without the derived files the entry cannot be told from its neighbours; its batch can.
+            // Without the derived files the entry cannot be told from its neighbours; its batch
+            // can.
             checked += 1;
         }
     }
