@@ -89,7 +89,7 @@ impl Bench {
 fn event(signer: &StatementSigner, n: u32) -> Vec<u8> {
     let token = format!("eu-west-1:idp:jti:4f0c{:08x}{:016x}", n / 5, u64::from(n / 5) * 7919);
     let target = Target { kind: TargetKind::Token, id: &token };
-    let kind = if n % 5 == 0 { EventType::Issued } else { EventType::Used };
+    let kind = if n.is_multiple_of(5) { EventType::Issued } else { EventType::Used };
     let at = 1_795_342_200_000_000_000 + i64::from(n) * 1000;
     let mut id = *b"\x01\x93\x2f\x6e\x7c\x1a\x7b\x3e\x9a\x55\0\0\0\0\0\0";
     id[12..].copy_from_slice(&n.to_be_bytes());

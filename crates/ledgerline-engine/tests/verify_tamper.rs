@@ -8,6 +8,7 @@
 //! LEDGERLINE_SWEEP=bits  cargo test --profile ci --test verify_tamper   every bit
 //!                        and 20,000 places of the large ledger with either
 //! ```
+#![allow(clippy::cast_possible_truncation)]
 
 mod verify_world;
 

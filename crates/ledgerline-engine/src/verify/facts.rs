@@ -102,7 +102,7 @@ pub(super) fn fact_of(statement: &Statement<'_>, index: u64, recorded_at: Hlc) -
 /// One keyed hash of length-prefixed parts.
 pub(super) fn hash128(mut hasher: SipHasher13, parts: &[&[u8]]) -> u128 {
     for part in parts {
-        hasher.write(&(part.len() as u32).to_le_bytes());
+        hasher.write(&(part.len() as u64).to_le_bytes());
         hasher.write(part);
     }
     u128::from(hasher.finish128())

@@ -89,7 +89,7 @@ impl GrownTree {
                     level.push(hash);
                 }
             });
-            if self.frontier.size() % TILE == 0 {
+            if self.frontier.size().is_multiple_of(TILE) {
                 self.partial.clear();
             }
         }

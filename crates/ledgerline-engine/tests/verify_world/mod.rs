@@ -1,6 +1,6 @@
 //! Ledgers to verify: built by the engine itself, with everything a ledger can hold, and frozen as
 //! images.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
 
 use std::collections::BTreeMap;
 use std::io;
