@@ -39,7 +39,8 @@ const RANDOM_MAP: Rule = Rule {
 /// Things of the world, as a run of path segments, and the engine's rooms for each.
 const WORLD: &[(&[&str], &[&str])] = &[
     (&["std", "fs"], &["disk"]),
-    // The verifier runs beside no node and is not simulated; its threads are scoped to one function.
+    // The verifier runs beside no node and is not simulated; its threads are scoped to one
+    // function.
     (&["std", "thread"], &["node", "verify/threads"]),
     (&["SystemTime"], &["clock"]),
     (&["Instant"], &["clock"]),
