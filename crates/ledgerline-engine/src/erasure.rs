@@ -48,7 +48,8 @@ pub fn erased_handle(leaf: &[u8]) -> Option<[u8; 16]> {
     (statement.event_type == EventType::Erased).then_some(person.id)
 }
 
-/// Zeroes every sealed frame of these slots in the batches committed below `size`. Returns how many.
+/// Zeroes every sealed frame of these slots in the batches committed below `size`. Returns how
+/// many.
 ///
 /// # Errors
 /// Whatever the disk says; the rest is finished at the next start.

@@ -379,8 +379,8 @@ fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         let (rooms, covered) = open_rooms(world, config, ledger_id, &store, vault, keep_below)?;
         let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
         let indexed_block = rooms.index.head(&block_term)?;
-        // From the last block entry itself, so that the block in the making, the newest stamp and the
-        // last batch are always replayed, also when a segment begins right behind the block.
+        // From the last block entry itself, so that the block in the making, the newest stamp and
+        // the last batch are always replayed, also when a segment begins right behind the block.
         let last_block = indexed_block.as_ref().map_or(0, |head| head.last);
         let from = covered.min(map_as_of).min(last_block);
         let mut replay = Replay::new(&rooms, covered, map_as_of);

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Events are allocated by one thread and freed by another, which the system's allocator does slowly.
+/// Events are allocated by one thread and freed by another, which the system's allocator does
+/// slowly.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

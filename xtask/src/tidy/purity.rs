@@ -49,6 +49,9 @@ const WORLD: &[(&[&str], &[&str])] = &[
     (&["std", "process"], &[]),
 ];
 
+/// Values of `std::net` that open nothing.
+const ADDRESSES: &[&str] = &["IpAddr", "Ipv4Addr", "Ipv6Addr"];
+
 /// Parts of words that have no place in the engine, in names or in texts.
 const PROTOCOLS: &[&str] =
     &["tokio", "http", "sql", "kafka", "postgres", "cassandra", "redis", "grpc"];
@@ -89,6 +92,9 @@ fn random_map(source: &Source, path: &UsedPath) -> Option<Finding> {
 
 fn world(source: &Source, path: &UsedPath, in_kernel: bool) -> Option<Finding> {
     let (thing, rooms) = WORLD.iter().find(|(thing, _)| names(path, thing))?;
+    if !in_kernel && path.segments.iter().any(|segment| ADDRESSES.contains(&&**segment)) {
+        return None;
+    }
     let thing = thing.join("::");
     if in_kernel {
         return Some(Finding::new(&KERNEL_PURITY, &source.path, path.line, thing));

@@ -134,7 +134,9 @@ json_record! {
     /// One of `detail`.
     JsonDetail { #[serde(borrow)] key: Cow<'a, str>, value: Cow<'a, str>, }
     /// One of `attachments`.
-    JsonAttachment { #[serde(borrow)] digest: Cow<'a, str>, media_type: Cow<'a, str>, data: Cow<'a, str>, }
+    JsonAttachment {
+        #[serde(borrow)] digest: Cow<'a, str>, media_type: Cow<'a, str>, data: Cow<'a, str>,
+    }
     /// One of `personal`.
     JsonPersonal {
         #[serde(borrow)] role: Cow<'a, str>, user_id: Text<'a>, ip: Text<'a>, user_agent: Text<'a>,

@@ -41,8 +41,8 @@ pub enum RecoverError {
     },
     /// The head store has seen more than the journal holds.
     #[error(
-        "the journal holds {size} entries but the head store has seen {head}: this is an older copy \
-         or a truncated one; restore the newest copy"
+        "the journal holds {size} entries but the head store has seen {head}: this is an older \
+         copy or a truncated one; restore the newest copy"
     )]
     BehindHead {
         /// Size of the journal.
