@@ -87,7 +87,8 @@ fn event(n: u32, token: u32, kind: &str) -> String {
     format!(
         "{{\"event_id\":\"01932f6e-7c1a-7b3e-9a55-{n:012x}\",\"type\":\"{kind}\",\
          \"token_id\":\"eu:idp:jti:t{token}\",\"occurred_at\":\"2026-11-22T10:10:00.{n:09}Z\",\
-         \"personal\":[{{\"role\":\"SUBJECT\",\"user_id\":\"user-{token}\",\"ip\":\"203.0.113.7\"}}]}}"
+         \"personal\":[{{\"role\":\"SUBJECT\",\"user_id\":\"user-{token}\",\
+         \"ip\":\"203.0.113.7\"}}]}}"
     )
 }
 
