@@ -332,10 +332,10 @@ pub fn read_genesis(disk: &dyn Disk) -> Result<(SegmentHeader, Vec<u8>), OpenErr
         "the header of segment 0 does not hold; run `ledgerline verify`",
     ))?;
     let mut scan = SegmentScan::new(file.as_ref(), &header)?;
-    if let Scanned::Batch(batch) = scan.next_batch()? {
-        if let Some((_, leaf)) = batch.leaves().next() {
-            return Ok((header, leaf.to_vec()));
-        }
+    if let Scanned::Batch(batch) = scan.next_batch()?
+        && let Some((_, leaf)) = batch.leaves().next()
+    {
+        return Ok((header, leaf.to_vec()));
     }
     Err(OpenError::Genesis("the genesis batch does not hold; run `ledgerline verify`"))
 }
