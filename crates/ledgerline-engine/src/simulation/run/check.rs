@@ -1,12 +1,12 @@
 //! Holds an open ledger against the model.
 
-use ledgerline_proof::hash::{leaf_hash, sha256};
+use ledgerline_proof::checkpoint;
 use ledgerline_proof::entry::Entry;
+use ledgerline_proof::hash::{leaf_hash, sha256};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::tree;
-use ledgerline_proof::checkpoint;
 
 use super::model::{Chain, Identity, Model, Place, place, statement_of};
 use super::node::Node;

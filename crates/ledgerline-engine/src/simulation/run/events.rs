@@ -240,8 +240,7 @@ impl Facts {
             false => Target { kind: TargetKind::Token, id: &token },
         };
         let stamp = Hlc::at(self.nanos);
-        let mut statement =
-            Statement::new(self.event_id, self.source, target, self.kind, stamp);
+        let mut statement = Statement::new(self.event_id, self.source, target, self.kind, stamp);
         statement.tenant = self.tenant;
         statement.issuer = Some("idp");
         statement.act =
@@ -261,8 +260,7 @@ impl Facts {
         let bytes = encode_object(Kind::Statement, &statement);
         let value = key.map(|(_, _, signer)| signer.sign(&bytes));
         let signature = key.zip(value.as_deref());
-        let signature =
-            signature.map(|((key_id, alg, _), value)| Signature { alg, key_id, value });
+        let signature = signature.map(|((key_id, alg, _), value)| Signature { alg, key_id, value });
         let attachments = digest.zip(self.attached.as_deref());
         let attachments = attachments
             .map(|(digest, data)| Attachment { digest, media_type: "a/b", data })

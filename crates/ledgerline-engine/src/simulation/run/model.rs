@@ -201,7 +201,12 @@ impl Model {
         Ok(())
     }
 
-    fn take_entry(&mut self, index: u64, event_hash: Hash, entry: &Entry<'_>) -> Result<(), String> {
+    fn take_entry(
+        &mut self,
+        index: u64,
+        event_hash: Hash,
+        entry: &Entry<'_>,
+    ) -> Result<(), String> {
         let statement = statement_of(entry)?;
         let at = |what: &str| format!("entry {index}: {what}");
         let key = chain_key(&statement, &entry.handles).ok_or_else(|| at("no chain"))?;
