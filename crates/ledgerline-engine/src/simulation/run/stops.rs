@@ -6,7 +6,7 @@ use ledgerline_proof::schema::Leaf;
 use super::check::{Check, Trouble};
 use super::node::{CREDENTIALS, Node};
 use super::{Outcome, Run};
-use crate::disk::Disk;
+use crate::disk::{Disk, parent};
 use crate::simulation::Faults;
 
 impl Run {
@@ -86,16 +86,17 @@ impl Run {
 
     fn lose(&mut self, what: &str) -> std::io::Result<()> {
         self.note(format!("lose {what}"));
-        if self.disk.list(what).is_ok_and(|names| !names.is_empty()) {
-            for name in self.disk.list(what)? {
-                self.disk.remove(&format!("{what}/{name}"))?;
-            }
-            self.disk.sync_dir(what)?;
-        } else if self.disk.exists(what)? {
-            self.disk.remove(what)?;
-            self.disk.sync_dir("vault")?;
+        if !self.disk.exists(what)? {
+            return Ok(());
         }
-        Ok(())
+        if what.contains('/') {
+            self.disk.remove(what)?;
+            return self.disk.sync_dir(parent(what));
+        }
+        for name in self.disk.list(what)? {
+            self.disk.remove(&format!("{what}/{name}"))?;
+        }
+        self.disk.sync_dir(what)
     }
 
     /// As `serve` ends: a last block, the head store, the vault's map. False when it fell over.
