@@ -35,7 +35,8 @@ pub const NOT_OURS: [&str; 11] = [
     "lost+found",
 ];
 const OURS: [&str; 6] = ["journal", "tree", "index", "vault", "torn", "erasures"];
-const TREE_FILES: [&str; 7] = ["0", "1", "2", "3", "4", "5", "positions"];
+const TREE_FILES: [&str; 8] = ["0", "1", "2", "3", "4", "5", "positions", "whole"];
+const TREE_WHOLE: &str = "tree/whole";
 const MAX_TORN_BYTES: u64 = 1 << 30;
 
 fn notice(findings: &mut Findings, code: &'static str, file: &str, what: &str) {
@@ -65,6 +66,7 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
             notice(findings, "unknown_file", &format!("tree/{name}"), what);
         }
     }
+    tree_note(disk, findings);
     for name in disk.list("erasures").unwrap_or_default() {
         let path = format!("erasures/{name}");
         if path == ZEROED {
@@ -80,6 +82,20 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
             let what = "left by a write that was cut off; the next start removes it";
             notice(findings, "leftover", &format!("vault/{name}"), what);
         }
+    }
+}
+
+/// The note of how much of the tree's files was synced: it may be lost, the next start rebuilds.
+fn tree_note(disk: &dyn Disk, findings: &mut Findings) {
+    let bytes = read_whole(disk, TREE_WHOLE, 1024).unwrap_or_default();
+    let holds = match bytes.split_first_chunk::<8>() {
+        Some((size, crc)) => crc32c::crc32c(size).to_be_bytes() == *crc,
+        None => bytes.is_empty(),
+    };
+    if !holds {
+        let what = "the note does not hold; no entry is affected: the file may be lost, the next \
+                    start rebuilds the tree's files";
+        findings.push(VerifyFinding::new(Severity::Derived, "note", TREE_WHOLE, what.to_owned()));
     }
 }
 

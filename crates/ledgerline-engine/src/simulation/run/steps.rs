@@ -534,7 +534,7 @@ impl Run {
             }
             match asked {
                 Asked::Events { events, size } => {
-                    self.take_answer((first, size), &events, &answer)?
+                    self.take_answer((first, size), &events, &answer)?;
                 }
                 Asked::Admin => self.take_admin_answer(&answer)?,
             }

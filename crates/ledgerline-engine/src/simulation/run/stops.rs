@@ -117,10 +117,10 @@ impl Run {
         let Some(node) = &mut self.node else { return Ok(false) };
         let published = node.rest.rooms.published();
         node.rest.head.write(published.checkpoint.as_bytes()).map_err(|e| e.to_string())?;
-        if let Err(error) = node.rest.rooms.vault.snapshot(published.size) {
-            if !faulty {
-                return Err(format!("the vault's map cannot be written: {error}"));
-            }
+        if let Err(error) = node.rest.rooms.vault.snapshot(published.size)
+            && !faulty
+        {
+            return Err(format!("the vault's map cannot be written: {error}"));
         }
         self.node = None;
         self.disk.kill();
