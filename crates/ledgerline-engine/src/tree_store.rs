@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Promises: reads of what [`TreeStore::put`] wrote. These files may be lost: recovery recomputes
-//! them from the journal, and compares the root with what the last COMMIT says. It believes the files
-//! only below the size in `tree/whole`: a rebuild that a power cut interrupts leaves holes that no
-//! look at the tree's right edge would show.
+//! them from the journal, and compares the root with what the last COMMIT says. It believes the
+//! files only below the size in `tree/whole`: a rebuild that a power cut interrupts leaves holes
+//! that no look at the tree's right edge would show.
 //!
 //! Assumes: one writer (the sync thread). Readers ask only below the size that was published to
 //! them.

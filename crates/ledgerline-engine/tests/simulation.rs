@@ -1,5 +1,5 @@
-//! The seeded simulation of the whole engine. `LEDGERLINE_SIM_SEEDS` says how many seeds; more at leisure
-//! with `cargo xtask sim --seeds N --start S`.
+//! The seeded simulation of the whole engine. `LEDGERLINE_SIM_SEEDS` says how many seeds; more at
+//! leisure with `cargo xtask sim --seeds N --start S`.
 
 use ledgerline_engine::simulation::{Tally, run};
 

@@ -491,7 +491,7 @@ impl Running {
         let published = self.rest.rooms.published();
         self.rest.head.write(published.checkpoint.as_bytes()).unwrap();
         self.rest.rooms.vault.snapshot(published.size).unwrap();
-        self.rest.rooms.store.sync().unwrap();
+        self.rest.rooms.store.sync(self.rest.rooms.published().size).unwrap();
     }
 
     /// Leaves the first bytes of a batch behind the last commit, as a power cut may.
