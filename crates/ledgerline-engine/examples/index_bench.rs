@@ -2,8 +2,9 @@
 //!
 //! `cargo run --release -p ledgerline-engine --example index_bench -- [events]` (default 2,500,000)
 //!
-//! Two keys: event id, chain (8 events each). Six: also a subject (1 of 100,000), a client (1 of 200), a
-//! resource (1 of 2,000) and a source (1 of 8). Single-threaded, on files below a temporary folder.
+//! Two keys: event id, chain (8 events each). Six: also a subject (1 of 100,000), a client (1 of
+//! 200), a resource (1 of 2,000) and a source (1 of 8). Single-threaded, on files below a temporary
+//! folder.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::hint::black_box;
@@ -86,9 +87,8 @@ fn measure(root: &Path, keys: u32, events: u64) {
     }
     let stats = index.stats();
     println!("{keys} keys, {events} events, {} runs", stats.runs);
-    println!(
-        "  making terms {hashing:.0} ns, append {appending:.0} ns, build and merge {building:.0} ns an event"
-    );
+    println!("  an event: making terms {hashing:.0} ns, append {appending:.0} ns,");
+    println!("            build and merge {building:.0} ns");
     println!("  slowest append of {BATCH}: {slowest:.1} ms; longest step: {longest_step:.0} ms");
     let per_event = |bytes: u64| bytes as f64 / stats.covered.max(1) as f64;
     println!("  {:.1} bytes an event on disk", per_event(stats.run_bytes));

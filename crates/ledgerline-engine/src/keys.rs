@@ -1,13 +1,15 @@
 //! The key files: the five secrets of a node that are not in its data directory.
 //!
-//! Promises: a key is used only when its file is whole, names itself, and belongs to the same ring as the
-//! four others. A ring is created completely or not at all, and never beside files of an older one.
+//! Promises: a key is used only when its file is whole, names itself, and belongs to the same ring
+//! as the four others. A ring is created completely or not at all, and never beside files of an
+//! older one.
 //!
-//! Assumes: the folder is readable by the node alone (files are created with mode 0600) and is backed up
-//! apart from the data. Losing `kek` loses every personal record; losing `log` needs a new origin.
+//! Assumes: the folder is readable by the node alone (files are created with mode 0600) and is
+//! backed up apart from the data. Losing `kek` loses every personal record; losing `log` needs a
+//! new origin.
 //!
-//! Refuses: to replace, repair or complete a ring by inventing keys. A missing key is restored from a
-//! backup, because new bytes under an old name would open nothing that the old ones closed.
+//! Refuses: to replace, repair or complete a ring by inventing keys. A missing key is restored from
+//! a backup, because new bytes under an old name would open nothing that the old ones closed.
 //!
 //! ```text
 //! <name>.key       "ledgerline-key-1 " name " " ring " " key " " crc "\n"
@@ -18,9 +20,9 @@
 //! crc    8 hex digits, CRC-32 of everything before the space in front of it
 //! ```
 //!
-//! Creating stages all five files, syncs them, and only then renames. So a crash before the first rename
-//! leaves no `.key` (nothing was ever encrypted: start again), and a crash after it leaves the remaining
-//! ones staged (opening finishes the renames).
+//! Creating stages all five files, syncs them, and only then renames. So a crash before the first
+//! rename leaves no `.key` (nothing was ever encrypted: start again), and a crash after it leaves
+//! the remaining ones staged (opening finishes the renames).
 
 use std::fmt;
 use std::io;
@@ -99,8 +101,8 @@ pub enum KeyRingError {
 }
 
 impl KeyRing {
-    /// Opens the ring, or creates one in a folder that holds no key file. For a fresh folder only: beside
-    /// an existing ledger call [`KeyRing::open`], which never creates.
+    /// Opens the ring, or creates one in a folder that holds no key file. For a fresh folder only:
+    /// beside an existing ledger call [`KeyRing::open`], which never creates.
     ///
     /// # Errors
     /// As [`KeyRing::open`] and [`KeyRing::create`].
@@ -131,15 +133,16 @@ impl KeyRing {
             publish(disk, name)?;
         }
         disk.sync_dir("").map_err(io_error("."))?;
-        // What was written is what later starts will read: prove it now, while losing it costs nothing.
+        // What was written is what later starts will read: prove it now, while losing it costs
+        // nothing.
         Self::open(disk)
     }
 
     /// Opens the ring, finishing a creation that was interrupted between its renames.
     ///
     /// # Errors
-    /// [`KeyRingError::Absent`] when there is no key file at all, otherwise what is wrong and must be
-    /// restored.
+    /// [`KeyRingError::Absent`] when there is no key file at all, otherwise what is wrong and must
+    /// be restored.
     pub fn open(disk: &dyn Disk) -> Result<Self, KeyRingError> {
         let mut present = Vec::new();
         for (name, _) in KEYS {

@@ -1,12 +1,12 @@
-//! The engine of Ledgerline: it takes statements in, gives them their place, makes them durable and proves
-//! them.
+//! The engine of Ledgerline: it takes statements in, gives them their place, makes them durable and
+//! proves them.
 //!
-//! Promises: after an acknowledged event no crash of the process, and no power cut on a disk that honours
-//! fsync, loses, reorders or doubles it. Only the sequencer assigns indexes; only the journal writes
-//! journal bytes; the commit point is one named line.
+//! Promises: after an acknowledged event no crash of the process, and no power cut on a disk that
+//! honours fsync, loses, reorders or doubles it. Only the sequencer assigns indexes; only the
+//! journal writes journal bytes; the commit point is one named line.
 //!
-//! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node.rs` wires
-//! them to threads, the simulator calls the same steps.
+//! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node.rs`
+//! wires them to threads, the simulator calls the same steps.
 
 pub mod clock;
 pub mod counters;
@@ -24,7 +24,9 @@ pub mod node;
 pub mod opening;
 pub mod overlay;
 pub mod planner;
+pub mod prover;
 pub mod publisher;
+pub mod quarantine;
 pub mod refusals;
 pub mod registry;
 pub mod replay;
@@ -32,4 +34,5 @@ pub mod sequencer;
 pub mod simulation;
 pub mod tree_store;
 pub mod vault;
+pub mod verify;
 pub mod view;

@@ -1,15 +1,15 @@
 //! What was planned but is not yet published: events and chain tips of the batches in flight.
 //!
-//! Promises: the sequencer, and only it, sees its own plans; readers see only what is committed. A batch
-//! leaves the overlay once the index answers for it.
+//! Promises: the sequencer, and only it, sees its own plans; readers see only what is committed. A
+//! batch leaves the overlay once the index answers for it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ledgerline_proof::chain::ChainTip;
 use ledgerline_proof::hash::Hash;
 
-use crate::index::Term;
+use crate::index::{Term, TermMap};
 
 /// A planned event: enough to recognise a retry of it.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub struct PlannedEvent {
 #[derive(Default)]
 struct Layer {
     end: u64,
-    events: BTreeMap<Term, Arc<PlannedEvent>>,
-    tips: BTreeMap<Term, ChainTip>,
+    events: TermMap<Arc<PlannedEvent>>,
+    tips: TermMap<ChainTip>,
     ended_keys: Vec<(Arc<str>, u64)>,
 }
 

@@ -1,8 +1,8 @@
 //! The publisher: makes a planned batch durable, then visible, then answers.
 //!
-//! Promises: the order is fsync, sign, tree files, index, effects, view, answers. A checkpoint is signed only
-//! after the fsync returned; a reader sees a batch only when it is durable; an answer is given only when
-//! readers see it.
+//! Promises: the order is fsync, sign, tree files, index, effects, view, answers. A checkpoint is
+//! signed only after the fsync returned; a reader sees a batch only when it is durable; an answer
+//! is given only when readers see it.
 //!
 //! Assumes: one thread owns it and hands it batches in the order they were planned.
 //!
@@ -148,11 +148,12 @@ impl Publisher {
         Self { journal, signer, last_signature, rooms, stopped: false }
     }
 
-    /// Makes a batch durable and visible, and answers those who wait for it. A batch without leaves only
-    /// carries answers about what is durable already.
+    /// Makes a batch durable and visible, and answers those who wait for it. A batch without leaves
+    /// only carries answers about what is durable already.
     ///
     /// # Errors
-    /// [`PublishError`]: the state is unknown, nothing may be published any more. Those who wait are told.
+    /// [`PublishError`]: the state is unknown, nothing may be published any more. Those who wait
+    /// are told.
     pub fn publish(&mut self, mut batch: PlannedBatch) -> Result<(), PublishError> {
         let replies = std::mem::take(&mut batch.replies);
         // Answers of a batch without leaves may speak of events of the batch that failed.

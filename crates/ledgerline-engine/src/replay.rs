@@ -1,9 +1,9 @@
-//! Redoes what is derived from the journal: index postings, the vault's map, the block in the making.
+//! Redoes what is derived from the journal: index postings, the vault's map, the block in the
+//! making.
 //!
 //! Promises: the same postings that the sequencer posted; the same slots that intake took.
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
-use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::{leaf_hash, sha256};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::PersonalRecord;
@@ -11,7 +11,7 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, PersonalRole};
 
-use crate::index::{Posting, TermKind};
+use crate::index::{Posting, TermHasher, TermKind};
 use crate::intake::uuid_v7_millis;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
@@ -72,33 +72,27 @@ impl<'r> Replay<'r> {
         }
     }
 
-    fn leaf(&mut self, index: u64, leaf: &[u8], postings: &mut Vec<Posting>) {
-        let mut post_leaf = |what: &[u8]| {
-            let term = self.rooms.terms.term(TermKind::Leaf, "", &[what]);
-            postings.push(Posting { term, index, uuid_millis: None });
-        };
-        match Leaf::decode(leaf) {
-            Ok(Leaf::Control(control)) => {
-                post_leaf(leaf_terms::CONTROL);
-                self.cover(control.recorded_at, None);
-            }
-            Ok(Leaf::Block(block)) => {
-                post_leaf(leaf_terms::BLOCK);
-                let height = block.height.cast_unsigned();
-                self.block = Some(BlockState::after(height, index, leaf_hash(leaf)));
-                self.last_recorded_at = Some(block.sealed_at);
-            }
-            Ok(Leaf::Entry(entry)) => {
-                let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
-                let Ok(statement) = statement else { return };
-                if statement.event_type == EventType::Erased {
-                    post_leaf(leaf_terms::ERASED);
-                }
+    fn leaf(&mut self, index: u64, bytes: &[u8], postings: &mut Vec<Posting>) {
+        let Ok(leaf) = Leaf::decode(bytes) else { return };
+        let statement = match &leaf {
+            Leaf::Entry(entry) => {
+                let read = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
+                let Ok(statement) = read else { return };
                 self.cover(entry.recorded_at, Some(statement.occurred_at));
-                self.post_entry(index, &entry, &statement, postings);
+                Some(statement)
             }
-            Err(_) => {}
-        }
+            Leaf::Control(control) => {
+                self.cover(control.recorded_at, None);
+                None
+            }
+            Leaf::Block(block) => {
+                let height = block.height.cast_unsigned();
+                self.block = Some(BlockState::after(height, index, leaf_hash(bytes)));
+                self.last_recorded_at = Some(block.sealed_at);
+                None
+            }
+        };
+        postings_of(&self.rooms.terms, index, &leaf, statement.as_ref(), postings);
     }
 
     fn cover(&mut self, recorded_at: Hlc, occurred_at: Option<Hlc>) {
@@ -108,28 +102,8 @@ impl<'r> Replay<'r> {
         }
     }
 
-    fn post_entry(
-        &self,
-        index: u64,
-        entry: &Entry<'_>,
-        statement: &Statement<'_>,
-        postings: &mut Vec<Posting>,
-    ) {
-        let terms = &self.rooms.terms;
-        let source = statement.source.as_bytes();
-        let parts: [&[u8]; 2] = [source, &statement.event_id];
-        let term = terms.term(TermKind::EventId, statement.tenant, &parts);
-        let uuid_millis = uuid_v7_millis(&statement.event_id);
-        postings.push(Posting { term, index, uuid_millis });
-        if let Some(chain) = chain_key(statement, &entry.handles) {
-            let ChainKey { kind, tenant, id } = chain;
-            let term = terms.term(TermKind::Chain, tenant, &[&[kind.position()], id]);
-            postings.push(Posting { term, index, uuid_millis: None });
-        }
-    }
-
-    /// Marks the slots that the batch's sealed records took, and maps those who hold them. A vault restored
-    /// from an older copy may lack a slot: its records stay closed, the ledger goes on.
+    /// Marks the slots that the batch's sealed records took, and maps those who hold them. A vault
+    /// restored from an older copy may lack a slot: its records stay closed, the ledger goes on.
     fn redo_slots(&self, batch: &ScannedBatch) -> Result<(), VaultError> {
         let first = batch.head.first_index;
         let leaves: Vec<&[u8]> = batch.leaves().map(|(_, leaf)| leaf).collect();
@@ -184,5 +158,35 @@ impl<'r> Replay<'r> {
             }
         }
         Ok(())
+    }
+}
+
+/// Everything a leaf is found by. `statement` is that of an entry.
+pub fn postings_of(
+    terms: &TermHasher,
+    index: u64,
+    leaf: &Leaf<'_>,
+    statement: Option<&Statement<'_>>,
+    postings: &mut Vec<Posting>,
+) {
+    let mut post = |term, uuid_millis| postings.push(Posting { term, index, uuid_millis });
+    let leaf_term = |what: &[u8]| terms.term(TermKind::Leaf, "", &[what]);
+    match (leaf, statement) {
+        (Leaf::Control(_), _) => post(leaf_term(leaf_terms::CONTROL), None),
+        (Leaf::Block(_), _) => post(leaf_term(leaf_terms::BLOCK), None),
+        (Leaf::Entry(entry), Some(statement)) => {
+            if statement.event_type == EventType::Erased {
+                post(leaf_term(leaf_terms::ERASED), None);
+            }
+            let parts: [&[u8]; 2] = [statement.source.as_bytes(), &statement.event_id];
+            let term = terms.term(TermKind::EventId, statement.tenant, &parts);
+            post(term, uuid_v7_millis(&statement.event_id));
+            if let Some(chain) = chain_key(statement, &entry.handles) {
+                let ChainKey { kind, tenant, id } = chain;
+                let term = terms.term(TermKind::Chain, tenant, &[&[kind.position()], id]);
+                post(term, None);
+            }
+        }
+        (Leaf::Entry(_), None) => {}
     }
 }

@@ -116,7 +116,8 @@ fn every_flipped_bit_is_found() {
     }
 }
 
-/// Makes the CRCs of the first block, of the header and of the footer, and the SHA-256, right again.
+/// Makes the CRCs of the first block, of the header and of the footer, and the SHA-256, right
+/// again.
 fn seal(bytes: &mut [u8]) {
     let crc = |bytes: &mut [u8], from: usize, to: usize| {
         let crc = crc32fast::hash(&bytes[from..to]).to_le_bytes();
@@ -213,7 +214,7 @@ fn terms_are_keyed_and_unambiguous() {
     let other = TermHasher::new([8; 16]);
     assert_ne!(other.term(TermKind::Chain, "ab", &[b"c"]), term("ab", &[b"c"]));
     assert_ne!(other.identity(), hasher.identity());
-    // SipHash-2-4-128 of 00 02 'a' 'b' 00 01 'c' under key 07…: pinned, for runs outlive programs.
+    // Pinned: SipHash-2-4-128 of 00 02 'a' 'b' 00 01 'c', for runs outlive programs.
     let mut plain = siphasher::sip128::SipHasher24::new_with_key(&[7; 16]);
     std::hash::Hasher::write(&mut plain, b"\0\x02ab\0\x01c");
     let hash = u128::from(siphasher::sip128::Hasher128::finish128(&plain));

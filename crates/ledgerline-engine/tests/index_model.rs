@@ -1,5 +1,5 @@
-//! The index against a map: whatever is appended, built, merged, lost, damaged or torn, and however the ledger
-//! is divided among tail and runs, every answer is the model's.
+//! The index against a map: whatever is appended, built, merged, lost, damaged or torn, and however
+//! the ledger is divided among tail and runs, every answer is the model's.
 
 mod index_disk;
 
@@ -152,8 +152,9 @@ impl World {
         if files.is_empty() {
             return;
         }
-        let file = &files[self.random.at(files.len())];
-        let length = self.disk.read(file).len();
+        let file = files[self.random.at(files.len())].as_str();
+        let length = self.disk.read(file).len().max(1);
+        let covered = self.index.covered();
         match self.random.below(4) {
             0 => self.disk.delete(file),
             1 => {
@@ -164,16 +165,16 @@ impl World {
             _ => {
                 let at = self.random.at(length);
                 let bit = self.random.below(8);
-                self.disk.change(file, |bytes| bytes[at] ^= 1 << bit);
+                self.disk.change(file, |bytes| {
+                    bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << bit);
+                });
             }
         }
         self.reopen();
-        let file = file.clone();
-        let names_it = self.index.stats().damaged.contains(&file);
-        let intact = self.index.run_files().iter().any(|run| run.path == file);
-        // A manifest alone names no runs: without it the folder is a fresh one.
-        let fresh = files.len() == 1;
-        assert!(names_it || intact || fresh, "seed {}: damage of {file} went unseen", self.seed);
+        // Losing a file that a failed step left behind loses nothing.
+        let named = !self.index.stats().damaged.is_empty();
+        let kept = self.index.covered() >= covered;
+        assert!(named || kept, "seed {}: damage of {file} went unseen", self.seed);
     }
 
     /// Asks until no damage is in the way.
@@ -267,14 +268,16 @@ impl World {
         assert_eq!(self.ask(|index| index.find(&term, millis)), place, "seed {}", self.seed);
         let Posting { term, uuid_millis, .. } = event_id(u64::MAX - self.random.below(1_000));
         let found = self.ask(|index| index.find(&term, uuid_millis));
-        assert_eq!(found, [], "seed {}", self.seed);
+        assert_eq!(found, Vec::<u64>::new(), "seed {}", self.seed);
     }
 }
 
+/// `INDEX_SEEDS=n` runs more rounds.
 #[test]
 fn answers_do_not_depend_on_the_division() {
     let (mut healed, mut levels) = (0, 0);
-    for seed in 0..150 {
+    let seeds = std::env::var("INDEX_SEEDS").map_or(100, |n| n.parse().expect("a number"));
+    for seed in 0..seeds {
         let mut world = World::new(seed);
         for _ in 0..80 {
             match world.random.below(20) {

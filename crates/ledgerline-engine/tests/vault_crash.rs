@@ -227,7 +227,8 @@ fn key_ring_is_whole_or_starts_again() {
     }
 }
 
-/// The handle itself rotted, so the ERASED finds no slot by name; the key is found by what it wraps.
+/// The handle itself rotted, so the ERASED finds no slot by name; the key is found by what it
+/// wraps.
 #[test]
 fn erasure_finds_a_slot_whose_handle_rotted() {
     let (world, vault) = World::new();

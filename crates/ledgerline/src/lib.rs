@@ -1,6 +1,17 @@
-//! The parts of the program that other targets build on.
+//! The program's parts, as a library so that tests and tools can use them.
 //!
-//! The binary is the product; this library exists so that tests and tools can use the adapters
-//! without starting it. It promises no stable interface.
+//! The binary is the product; this library promises no stable interface. Everything below is thin:
+//! it extracts, asks the engine, and maps the answer.
 
 pub mod adapters;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod exit;
+pub mod http;
+pub mod logs;
+pub mod remote_log;
+pub mod render;
+pub mod time_text;
+pub mod tls;
+pub mod uuid_text;

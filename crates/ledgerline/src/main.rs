@@ -1,2 +1,7 @@
-//! The program.
-fn main() {}
+//! The program `ledgerline`. All of it is in the library beside; this is its door.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ledgerline::cli::main()
+}

@@ -1,8 +1,8 @@
 //! The builder's step: one run built from memory, or one slice of a merge.
 //!
-//! Promises: a run is named by the manifest only after it is durable, and seen by readers only after the
-//! manifest names it. Old files go once nobody reads them. After an error nothing is lost but the work:
-//! the next step begins it anew, in a new file.
+//! Promises: a run is named by the manifest only after it is durable, and seen by readers only
+//! after the manifest names it. Old files go once nobody reads them. After an error nothing is lost
+//! but the work: the next step begins it anew, in a new file.
 //!
 //! Assumes: one thread calls [`Index::step`] again and again. It alone waits for files; readers and
 //! [`Index::append`] never take its lock.
@@ -49,8 +49,9 @@ pub(super) struct Builder {
 }
 
 impl Index {
-    /// Does one piece of work: builds the run of the oldest complete range below `committed` (a size), or
-    /// else merges for about `step_bytes`. Call it again until it is idle, at whatever pace.
+    /// Does one piece of work: builds the run of the oldest complete range below `committed` (a
+    /// size), or else merges for about `step_bytes`. Call it again until it is idle, at whatever
+    /// pace.
     ///
     /// # Errors
     /// When a file cannot be written, or a run to be merged is damaged (see [`super::remove_run`]).
@@ -64,7 +65,9 @@ impl Index {
         if let Some(oldest) = sealed.frozen.first()
             && oldest.range().end <= committed
         {
-            let run = self.build(oldest)?;
+            let run = self.build(oldest).map_err(|error| {
+                self.abandon(&RunName::new(&self.dir, 0, oldest.range().start).path, error)
+            })?;
             return self.install_built(run);
         }
         if builder.merge.is_none() {
@@ -73,7 +76,8 @@ impl Index {
         drop(sealed);
         let Some(mut merge) = builder.merge.take() else { return Ok(Progress::Idle) };
         let file = merge.path().to_owned();
-        match merge.advance(self.config.step_bytes)? {
+        let advanced = merge.advance(self.config.step_bytes);
+        match advanced.map_err(|error| self.abandon(&file, error))? {
             Some(run) => {
                 let progress = self.install_merged(&mut builder, run, &merge);
                 drop(merge);
@@ -118,13 +122,20 @@ impl Index {
         Ok(Progress::Built { file })
     }
 
+    /// Gives back the room of a run that failed and that no manifest names.
+    fn abandon(&self, file: &str, error: IndexError) -> IndexError {
+        // A file that stays is removed by the next attempt, or when the index is opened.
+        let _ = remove_run(&*self.disk, file);
+        error
+    }
+
     /// The oldest group of the lowest level that is complete.
     fn begin_merge(&self, runs: &[Arc<Run>]) -> Result<Option<Merge>, IndexError> {
         let fan_in = self.config.fan_in as usize;
         let group = runs.windows(fan_in).filter(|group| {
             let level = group[0].name.level;
             let above = self.config.span(level + 1);
-            let aligned = above.is_some_and(|span| group[0].header.start % span == 0);
+            let aligned = above.is_some_and(|span| group[0].header.start.is_multiple_of(span));
             let same = group.iter().all(|run| run.name.level == level);
             aligned && same && level < self.config.max_level
         });
@@ -169,8 +180,8 @@ impl Index {
         replaced.map_err(|source| IndexError::io(&path, source))
     }
 
-    /// Removes retired files that no reader holds any more. One that cannot be removed is tried again at the
-    /// next step, and at the latest when the index is opened.
+    /// Removes retired files that no reader holds any more. One that cannot be removed is tried
+    /// again at the next step, and at the latest when the index is opened.
     fn remove_unread(&self, builder: &mut Builder) {
         builder.retired.retain(|run| {
             Arc::strong_count(run) > 1 || remove_run(&*self.disk, &run.name.path).is_err()

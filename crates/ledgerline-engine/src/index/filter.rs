@@ -8,7 +8,8 @@
 //! line    = high half of x · lines
 //! y       = mix(high half of the hash + x)
 //! a term sets in word w the bit (y >> 6w) & 63
-//! mix(v)  = v ^= v >> 33; v *= 0xff51afd7ed558ccd; v ^= v >> 33; v *= 0xc4ceb9fe1a85ec53; v ^= v >> 33
+//! mix(v)  = v ^= v >> 33; v *= 0xff51afd7ed558ccd; v ^= v >> 33; v *= 0xc4ceb9fe1a85ec53;
+//!           v ^= v >> 33
 //! ```
 
 use super::term::Term;
@@ -89,8 +90,9 @@ impl Filter {
     }
 
     fn place(&self, term: &Term) -> (usize, u64) {
-        let low = (term.hash & u128::from(u64::MAX)) as u64;
-        let high = (term.hash >> 64) as u64;
+        let bytes = term.hash.to_le_bytes();
+        let half = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight"));
+        let (low, high) = (half(0), half(8));
         let x = mix(low ^ u64::from(term.kind).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let line = (u128::from(x) * self.lines.len() as u128) >> 64;
         let line = usize::try_from(line).expect("below the number of lines");

@@ -1,7 +1,7 @@
 //! The manifest: which runs there are.
 //!
-//! Promises: it is replaced by one rename after the files it names are durable, so a crash leaves the old
-//! set or the new one. May be lost: without it the index is built again.
+//! Promises: it is replaced by one rename after the files it names are durable, so a crash leaves
+//! the old set or the new one. May be lost: without it the index is built again.
 //!
 //! ```text
 //! manifest                            all numbers little-endian

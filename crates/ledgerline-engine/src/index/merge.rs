@@ -1,8 +1,8 @@
 //! Merging: neighbouring runs become one, a slice at a time.
 //!
-//! Promises: memory is the new run's filter and block index, one chunk for each input and one write buffer.
-//! The result is byte for byte the run that would have been built from all the postings at once.
-//! Nothing is updated or deleted: lists of neighbours are only put behind each other.
+//! Promises: memory is the new run's filter and block index, one chunk for each input and one write
+//! buffer. The result is byte for byte the run that would have been built from all the postings at
+//! once. Nothing is updated or deleted: lists of neighbours are only put behind each other.
 
 use std::sync::Arc;
 
@@ -85,7 +85,8 @@ impl Merge {
     }
 }
 
-/// Moves fragments, least term first and oldest input first, until `stop` bytes are written. True at the end.
+/// Moves fragments, least term first and oldest input first, until `stop` bytes are written. True
+/// at the end.
 fn merge_until(
     cursors: &mut [Cursor],
     writer: &mut RunWriter,

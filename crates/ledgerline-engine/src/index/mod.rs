@@ -1,21 +1,21 @@
 //! Index runs: from a term (event id, chain, subject, …) to the entries that carry it.
 //!
-//! Promises: an answer is a function of the committed entries alone, whatever of them lies in memory, in runs
-//! or in merged runs. Deleting any file here loses only time: [`Index::open`] then says that less is
-//! covered, and takes the postings from there again. Runs are immutable and their bytes follow from
-//! the postings of their range alone (see run_format.rs), so that anyone can build one again and
-//! compare.
+//! Promises: an answer is a function of the committed entries alone, whatever of them lies in
+//! memory, in runs or in merged runs. Deleting any file here loses only time: [`Index::open`] then
+//! says that less is covered, and takes the postings from there again. Runs are immutable and their
+//! bytes follow from the postings of their range alone (see run_format.rs), so that anyone can
+//! build one again and compare.
 //!
 //! ```text
-//! entries  0 ········································································ end
+//! entries  0 ······························································· end
 //!          |  run, level 1 (fan_in · 2^r)   | run, 0 | run, 0 | frozen range | active range …
 //!          |______________ files ____________________________| |_______ memory ___________|
 //!                                                    covered ^
 //! ```
 //!
 //! Assumes: [`Index::append`] is called with committed entries only, in order, by one thread;
-//! [`Index::step`] by one thread. Readers may be many. The files may be lost; they are believed as far as
-//! their CRCs go, and every hit is confirmed at the entry.
+//! [`Index::step`] by one thread. Readers may be many. The files may be lost; they are believed as
+//! far as their CRCs go, and every hit is confirmed at the entry.
 //!
 //! Refuses: updates, deletes, and any knowledge of what a term means.
 
@@ -37,8 +37,8 @@ pub use builder::Progress;
 pub use manifest::{Manifest, ManifestRun, parse_manifest};
 pub use query::{Bound, FIND_MAX, Page, ReadBudget};
 pub use run_format::{FormatError, RunFooter, RunHeader, parse_run_footer, parse_run_header};
-pub use run_reader::{RunSummary, check_run, parse_run};
-pub use term::{HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind};
+pub use run_reader::{RunSummary, check_run, parse_run, read_postings};
+pub use term::{HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind, TermMap};
 
 use crate::disk::{Disk, read_whole, replace_durably};
 use builder::Builder;
@@ -49,7 +49,8 @@ use tail::TailRange;
 /// Why the index could not answer or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// A file of the index is missing or wrong. It may be lost: [`remove_run`] it, open again, feed again.
+    /// A file of the index is missing or wrong. It may be lost: [`remove_run`] it, open again, feed
+    /// again.
     #[error("{file} is damaged: {what}")]
     Damaged {
         /// The file, below the disk's root.
@@ -86,8 +87,8 @@ fn damaged(file: &str, what: FormatError) -> IndexError {
     IndexError::Damaged { file: file.to_owned(), what }
 }
 
-/// How the index is divided. Opening with another `range_log2`, `fan_in` or `identity` than before builds
-/// the index anew.
+/// How the index is divided. Opening with another `range_log2`, `fan_in` or `identity` than before
+/// builds the index anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexConfig {
     /// A run of level 0 covers 2^range_log2 entries; 1 to 31.
@@ -100,8 +101,8 @@ pub struct IndexConfig {
     pub step_bytes: u64,
     /// [`TermHasher::identity`] of the hasher that makes the terms.
     pub identity: [u8; 16],
-    /// Runs that reach beyond this size are dropped when opening: they speak of entries that the ledger
-    /// does not have (it was restored from an older copy).
+    /// Runs that reach beyond this size are dropped when opening: they speak of entries that the
+    /// ledger does not have (it was restored from an older copy).
     pub keep_below: u64,
 }
 
@@ -139,7 +140,8 @@ pub struct IndexStats {
     pub tail_terms: u64,
     /// Bytes of memory for the ranges in memory, about.
     pub tail_memory: u64,
-    /// Complete ranges that wait for the builder. When they grow, intake is faster than the builder.
+    /// Complete ranges that wait for the builder. When they grow, intake is faster than the
+    /// builder.
     pub frozen_ranges: u64,
     /// Entries `[0, covered)` are in runs.
     pub covered: u64,
@@ -191,9 +193,10 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index in `dir`, which is created when missing. Returns also how many entries the runs
-    /// cover: [`Index::append`] must be fed from there. Runs behind a damaged or missing one are
-    /// dropped; [`IndexStats::damaged`] names it. Reads block indexes and filters, not the blocks.
+    /// Opens the index in `dir`, which is created when missing. Returns also how many entries the
+    /// runs cover: [`Index::append`] must be fed from there. Runs behind a damaged or missing one
+    /// are dropped; [`IndexStats::damaged`] names it. Reads block indexes and filters, not the
+    /// blocks.
     ///
     /// # Errors
     /// When the disk fails. Damage is not an error here: it only makes the covered part smaller.
@@ -218,12 +221,13 @@ impl Index {
         Ok((index, covered))
     }
 
-    /// Takes the postings of the committed entries `[first_index, end)`. Entries that the index has already
-    /// are skipped, so recovery may begin at any batch at or before the covered size. For each term the
-    /// indexes must ascend; a repeated posting counts once.
+    /// Takes the postings of the committed entries `[first_index, end)`. Entries that the index has
+    /// already are skipped, so recovery may begin at any batch at or before the covered size. For
+    /// each term the indexes must ascend; a repeated posting counts once.
     ///
     /// # Panics
-    /// When entries were left out, a posting is outside the batch, or a term's indexes descend: our error.
+    /// When entries were left out, a posting is outside the batch, or a term's indexes descend: our
+    /// error.
     pub fn append(&self, first_index: u64, end: u64, postings: &[Posting]) {
         let mut state = self.write_state();
         assert!(first_index <= state.end && first_index <= end, "entries were left out");
@@ -311,8 +315,8 @@ impl Index {
     }
 }
 
-/// Removes a run that turned out damaged (or any other), so that the next [`Index::open`] builds it again. An
-/// open index goes on with the file it holds.
+/// Removes a run that turned out damaged (or any other), so that the next [`Index::open`] builds it
+/// again. An open index goes on with the file it holds.
 ///
 /// # Errors
 /// When the disk fails; a missing file is no error.
@@ -329,7 +333,8 @@ fn manifest_path(dir: &str) -> String {
     format!("{dir}/manifest")
 }
 
-/// The longest gapless row of intact runs from entry 0, and what was damaged. Everything else is removed.
+/// The longest gapless row of intact runs from entry 0, and what was damaged. Everything else is
+/// removed.
 fn open_runs(
     disk: &dyn Disk,
     dir: &str,
@@ -391,15 +396,16 @@ fn open_run(
     listed: &ManifestRun,
     config: &IndexConfig,
 ) -> Result<Run, IndexError> {
-    let wrong = |what| Err(damaged(&name.path, FormatError(what)));
-    let span = config.span(listed.level).filter(|span| start % span == 0);
+    let path = name.path.clone();
+    let wrong = |what| Err(damaged(&path, FormatError(what)));
+    let span = config.span(listed.level).filter(|span| start.is_multiple_of(*span));
     let Some(end) = span.and_then(|span| start.checked_add(span)) else {
         return wrong("not where such a run can be");
     };
     if listed.start != start {
         return wrong("not next to the run before");
     }
-    let run = Run::open(disk, name.clone())?;
+    let run = Run::open(disk, name)?;
     let header = RunHeader { start, end, identity: config.identity };
     if run.header != header || (run.bytes, run.footer.sha256) != (listed.bytes, listed.sha256) {
         return wrong("not the run that the manifest names");

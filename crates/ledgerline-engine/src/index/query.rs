@@ -1,8 +1,8 @@
 //! Look-ups over the whole ledger: runs, frozen ranges and the active tail.
 //!
-//! Promises: an answer does not depend on how the ledger is divided among them. A reader sees a set of whole
-//! batches: what was appended before its call, perhaps what is appended meanwhile. It never waits for
-//! a run to be built, and reads no file under a lock.
+//! Promises: an answer does not depend on how the ledger is divided among them. A reader sees a set
+//! of whole batches: what was appended before its call, perhaps what is appended meanwhile. It
+//! never waits for a run to be built, and reads no file under a lock.
 //!
 //! Refuses: to vouch for a hit. Terms are hashes; whoever asks confirms each hit at the entry.
 
@@ -135,9 +135,9 @@ impl Index {
         Ok(head)
     }
 
-    /// The entries that may carry a unique term, ascending, at most [`FIND_MAX`]: for an event id none, or
-    /// one. `uuid_millis` is what the id's posting was given (see [`super::Posting`]); with it, only the
-    /// runs whose ids are of that time are probed, without it all.
+    /// The entries that may carry a unique term, ascending, at most [`FIND_MAX`]: for an event id
+    /// none, or one. `uuid_millis` is what the id's posting was given (see [`super::Posting`]);
+    /// with it, only the runs whose ids are of that time are probed, without it all.
     ///
     /// # Errors
     /// When a run that may hold the term cannot be read or is damaged.

@@ -1,8 +1,8 @@
 //! The bytes of a run: one immutable file that holds the postings of one aligned range.
 //!
-//! Promises: the bytes follow from (identity, range, postings) alone, whoever builds them and from whatever
-//! parts: every cut (fragment, block) is made by counting from the start. Decoders bound every length before
-//! they allocate and never panic.
+//! Promises: the bytes follow from (identity, range, postings) alone, whoever builds them and from
+//! whatever parts: every cut (fragment, block) is made by counting from the start. Decoders bound
+//! every length before they allocate and never panic.
 //!
 //! ```text
 //! run file  r<level>-<start, 16 hex digits>.run           all numbers little-endian unless said
@@ -34,7 +34,7 @@
 //!   varint       length of the gaps in bytes, if c = 0
 //!   varint …     count - 1 gaps, newest first: index - next older index - 1
 //!
-//! block index: for each block kind u8, hash 16, last u64 (as in the block), length u32 (of the block)
+//! block index: for each block kind u8, hash 16, last u64 (as there), length u32 (of the block)
 //! filter:      see filter.rs
 //!
 //! footer, 116 bytes
@@ -51,9 +51,9 @@
 //!  108   8  magic "LLRUNEND"
 //! ```
 //!
-//! A block is closed when the next fragment would carry it past 4,096 bytes, or is of another kind. The
-//! fragments of a long list therefore lie in blocks that the block index can bisect by `last`: these
-//! are the skips. varint = LEB128, minimal.
+//! A block is closed when the next fragment would carry it past 4,096 bytes, or is of another kind.
+//! The fragments of a long list therefore lie in blocks that the block index can bisect by `last`:
+//! these are the skips. varint = LEB128, minimal.
 
 use std::cmp::Ordering;
 
@@ -147,7 +147,51 @@ impl<'a> Fields<'a> {
         self.array().map(u128::from_le_bytes)
     }
 
+    /// A big-endian number of `length` bytes, at least one, the first of which is not zero.
+    #[inline]
+    fn big_endian(&mut self, length: usize) -> Result<u128, FormatError> {
+        let window = match self.0.first_chunk() {
+            // The usual case: one load instead of a loop.
+            Some(window) => *window,
+            None => {
+                let mut window = [0; 16];
+                window[..self.0.len()].copy_from_slice(self.0);
+                window
+            }
+        };
+        if !(1..=16).contains(&length) || length > self.0.len() {
+            return Err(FormatError("hash too long"));
+        }
+        if window[0] == 0 {
+            return Err(FormatError("hash not minimal"));
+        }
+        self.0 = &self.0[length..];
+        Ok(u128::from_be_bytes(window) >> (128 - 8 * length))
+    }
+
+    #[inline]
     fn varint(&mut self) -> Result<u64, FormatError> {
+        let Some(window) = self.0.first_chunk() else { return self.varint_bytewise() };
+        let word = u64::from_le_bytes(*window);
+        let ends = !word & VARINT_GOES_ON;
+        if ends == 0 {
+            return self.varint_bytewise();
+        }
+        // The bytes of this varint, then their seven bits each moved together, pairwise.
+        let bits = word & (ends ^ (ends - 1)) & !VARINT_GOES_ON;
+        let bits = (bits & 0x007f_007f_007f_007f) | (bits & 0x7f00_7f00_7f00_7f00) >> 1;
+        let bits = (bits & 0x0000_3fff_0000_3fff) | (bits & 0x3fff_0000_3fff_0000) >> 2;
+        let value = (bits & 0x0fff_ffff) | (bits & 0x0fff_ffff_0000_0000) >> 4;
+        let length = ends.trailing_zeros() as usize / 8 + 1;
+        if length > 1 && value >> (7 * (length - 1)) == 0 {
+            return Err(FormatError("varint not minimal"));
+        }
+        self.0 = &self.0[length..];
+        Ok(value)
+    }
+
+    /// Near the end of the bytes, and for more than eight of them.
+    fn varint_bytewise(&mut self) -> Result<u64, FormatError> {
         let mut value = 0_u64;
         for (at, &byte) in self.0.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);
@@ -167,15 +211,36 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes `count` varints unread.
+    #[inline]
     fn varints(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
-        let mut ends = self.0.iter().enumerate().filter(|(_, byte)| **byte & 0x80 == 0);
-        let length = match count.checked_sub(1) {
-            None => 0,
-            Some(last) => ends.nth(last).ok_or(FormatError("varints missing"))?.0 + 1,
-        };
+        let (mut left, mut length) = (count, 0);
+        while left > 0 {
+            let rest = &self.0[length..];
+            let ends = match rest.first_chunk() {
+                Some(window) => !u64::from_le_bytes(*window) & VARINT_GOES_ON,
+                None => {
+                    let &byte = rest.first().ok_or(FormatError("varints missing"))?;
+                    left -= usize::from(byte & 0x80 == 0);
+                    length += 1;
+                    continue;
+                }
+            };
+            let found = ends.count_ones() as usize;
+            if found < left {
+                left -= found;
+                length += 8;
+            } else {
+                let last = (1..left).fold(ends, |ends, _| ends & (ends - 1));
+                length += last.trailing_zeros() as usize / 8 + 1;
+                left = 0;
+            }
+        }
         self.bytes(length)
     }
 }
+
+/// The bit of each byte that says that a varint goes on.
+const VARINT_GOES_ON: u64 = 0x8080_8080_8080_8080;
 
 fn push_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -440,52 +505,51 @@ pub(super) fn parse_block(bytes: &[u8], range: (u64, u64)) -> Result<Block<'_>, 
 impl<'a> Block<'a> {
     /// The fragments in order.
     pub(super) fn fragments(&self) -> Fragments<'a> {
-        Fragments { rest: Fields(self.content), before: None, block: BlockStart::of(self) }
+        let rest = Fields(self.content);
+        let before = Before { hash: self.term.hash, ordinal: self.ordinal, full: false };
+        Fragments { rest, before, first: true, last: self.last, range: self.range }
     }
 }
 
-#[derive(Clone, Copy)]
-struct BlockStart {
+/// What a fragment is decoded against.
+struct Before {
     hash: u128,
     ordinal: u32,
-    last: u64,
-    range: (u64, u64),
-}
-
-impl BlockStart {
-    fn of(block: &Block<'_>) -> Self {
-        let Block { term, ordinal, last, range, .. } = block;
-        Self { hash: term.hash, ordinal: *ordinal, last: *last, range: *range }
-    }
+    full: bool,
 }
 
 /// Iterates over the fragments of a block; ends after the first error.
 pub(super) struct Fragments<'a> {
     rest: Fields<'a>,
-    before: Option<Fragment<'a>>,
-    block: BlockStart,
+    /// The fragment before; what the block says of it while it is the first.
+    before: Before,
+    first: bool,
+    /// Newest index of the first fragment, as the block says.
+    last: u64,
+    range: (u64, u64),
 }
 
 impl<'a> Iterator for Fragments<'a> {
     type Item = Result<Fragment<'a>, FormatError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.0.is_empty() {
             return None;
         }
         let result = self.read();
-        match &result {
-            Ok(fragment) => self.before = Some(*fragment),
-            Err(_) => self.rest = Fields(&[]),
+        if result.is_err() {
+            self.rest = Fields(&[]);
         }
         Some(result)
     }
 }
 
 impl<'a> Fragments<'a> {
+    #[inline]
     fn read(&mut self) -> Result<Fragment<'a>, FormatError> {
         let head = self.rest.u8()?;
-        let (hash, ordinal) = self.place(usize::from(head & 0x1f))?;
+        self.place(usize::from(head & 0x1f))?;
         let inline = usize::from(head >> 5);
         let count = match inline {
             0 => usize::try_from(self.rest.varint()?).unwrap_or(usize::MAX),
@@ -494,43 +558,43 @@ impl<'a> Fragments<'a> {
         if count > FRAGMENT || (inline == 0 && count < COUNT_INLINE) {
             return Err(FormatError("bad count"));
         }
-        let (start, end) = self.block.range;
+        let (start, end) = self.range;
         let last = start.checked_add(self.rest.varint()?).filter(|last| *last < end);
         let last = last.ok_or(FormatError("index after its range"))?;
-        if self.before.is_none() && last != self.block.last {
+        if self.first && last != self.last {
             return Err(FormatError("first fragment is not the block's"));
         }
-        let gaps = if inline == 0 {
-            let length = usize::try_from(self.rest.varint()?).unwrap_or(usize::MAX);
-            self.rest.bytes(length)?
-        } else {
-            self.rest.varints(count - 1)?
+        let gaps = match inline {
+            0 => {
+                let length = usize::try_from(self.rest.varint()?).unwrap_or(usize::MAX);
+                self.rest.bytes(length)?
+            }
+            1 => &[],
+            _ => self.rest.varints(count - 1)?,
         };
+        self.first = false;
+        self.before.full = count == FRAGMENT;
+        let Before { hash, ordinal, .. } = self.before;
         Ok(Fragment { hash, ordinal, count, last, gaps })
     }
 
-    /// The hash and ordinal of the next fragment, whose delta has `length` bytes.
-    fn place(&mut self, length: usize) -> Result<(u128, u32), FormatError> {
-        if length > 16 {
-            return Err(FormatError("hash too long"));
+    /// Moves on to the next fragment's hash and ordinal; its delta has `length` bytes.
+    #[inline]
+    fn place(&mut self, length: usize) -> Result<(), FormatError> {
+        let before = &mut self.before;
+        if self.first {
+            let same = length == 0;
+            return if same { Ok(()) } else { Err(FormatError("a delta in a first fragment")) };
         }
-        let delta = self.rest.bytes(length)?;
-        if delta.first() == Some(&0) {
-            return Err(FormatError("hash not minimal"));
+        if length > 0 {
+            let hash = before.hash.checked_add(self.rest.big_endian(length)?);
+            before.hash = hash.ok_or(FormatError("hash too large"))?;
+            before.ordinal = 0;
+            return Ok(());
         }
-        let delta = delta.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
-        match &self.before {
-            None if delta == 0 => Ok((self.block.hash, self.block.ordinal)),
-            None => Err(FormatError("first fragment is not the block's")),
-            Some(before) if delta == 0 => {
-                let ordinal = before.ordinal.checked_add(1).filter(|_| before.count == FRAGMENT);
-                Ok((before.hash, ordinal.ok_or(FormatError("fragment after a short one"))?))
-            }
-            Some(before) => {
-                let hash = before.hash.checked_add(delta);
-                Ok((hash.ok_or(FormatError("hash too large"))?, 0))
-            }
-        }
+        let ordinal = before.ordinal.checked_add(1).filter(|_| before.full);
+        before.ordinal = ordinal.ok_or(FormatError("fragment after a short one"))?;
+        Ok(())
     }
 }
 
@@ -577,8 +641,16 @@ mod tests {
             assert_eq!(bytes.len(), varint_length(value));
             assert_eq!(Fields(&bytes).varint(), Ok(value));
             assert!(Fields(&bytes[..bytes.len() - 1]).varint().is_err());
+            let length = bytes.len();
+            bytes.extend_from_slice(&[0xff, 0, 1, 0x80, 2, 3, 4, 5, 6]);
+            let mut fields = Fields(&bytes);
+            assert_eq!((fields.varint(), fields.0), (Ok(value), &bytes[length..]));
+            let mut fields = Fields(&bytes);
+            assert_eq!(fields.varints(4), Ok(&bytes[..length + 5]));
+            assert!(fields.varints(5).is_err());
         }
         assert!(Fields(&[0x80, 0]).varint().is_err(), "not minimal");
+        assert!(Fields(&[0x80, 0x80, 0, 1, 1, 1, 1, 1]).varint().is_err(), "not minimal");
         assert!(Fields(&[0xff; 11]).varint().is_err(), "too long");
         assert!(Fields(&[255, 255, 255, 255, 255, 255, 255, 255, 255, 2]).varint().is_err());
     }

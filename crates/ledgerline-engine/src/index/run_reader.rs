@@ -1,8 +1,8 @@
 //! Reads a run: look-ups by block, and a stream of everything for merging and checking.
 //!
-//! Promises: an open run costs its filter (2.25 bytes a term) and 48 bytes for each block of about 4 KiB.
-//! A look-up of a term that is not there reads nothing but one cache line of the filter (1 in about 2,000
-//! also reads a block). Every block is checked by its CRC before it is believed.
+//! Promises: an open run costs its filter (2.25 bytes a term) and 48 bytes for each block of about
+//! 4 KiB. A look-up of a term that is not there reads nothing but one cache line of the filter (1
+//! in about 2,000 also reads a block). Every block is checked by its CRC before it is believed.
 //!
 //! Assumes: nothing of the file. What is wrong with it is [`IndexError::Damaged`].
 
@@ -144,8 +144,8 @@ impl Run {
         Ok(head)
     }
 
-    /// Pushes the term's first indexes in the wanted range, ascending. False when the budget ended before;
-    /// `want.resume` then tells up to where everything was found.
+    /// Pushes the term's first indexes in the wanted range, ascending. False when the budget ended
+    /// before; `want.resume` then tells up to where everything was found.
     pub(super) fn collect(
         &self,
         term: &Term,
@@ -478,14 +478,30 @@ pub struct RunSummary {
     pub sha256: [u8; 32],
 }
 
-/// Checks a whole run: SHA-256, every block, the order, the counts, the filter. Memory is the filter, the
-/// block index and one chunk.
+/// Checks a whole run: SHA-256, every block, the order, the counts, the filter. Memory is the
+/// filter, the block index and one chunk.
 ///
 /// # Errors
-/// [`IndexError::Damaged`] with the first thing that is wrong; [`IndexError::Io`] when it cannot be read.
+/// [`IndexError::Damaged`] with the first thing that is wrong; [`IndexError::Io`] when it cannot be
+/// read.
 pub fn check_run(disk: &dyn Disk, path: &str) -> Result<RunSummary, IndexError> {
     let name = RunName { path: path.to_owned(), level: 0 };
-    check(Arc::new(Run::open(disk, name)?))
+    check(&Arc::new(Run::open(disk, name)?), &mut |_, _| {})
+}
+
+/// As [`check_run`], and hands out every posting: a term, in order, with some of its ascending
+/// indexes. A term may come several times in a row. What was handed out counts only once the whole
+/// run held.
+///
+/// # Errors
+/// As [`check_run`].
+pub fn read_postings(
+    disk: &dyn Disk,
+    path: &str,
+    each: &mut dyn FnMut(Term, &[u64]),
+) -> Result<RunSummary, IndexError> {
+    let name = RunName { path: path.to_owned(), level: 0 };
+    check(&Arc::new(Run::open(disk, name)?), each)
 }
 
 /// As [`check_run`], for bytes in memory. Takes any bytes and never panics.
@@ -494,12 +510,12 @@ pub fn check_run(disk: &dyn Disk, path: &str) -> Result<RunSummary, IndexError> 
 /// [`IndexError::Damaged`] when they are not a run.
 pub fn parse_run(bytes: &[u8]) -> Result<RunSummary, IndexError> {
     let name = RunName { path: "run".to_owned(), level: 0 };
-    check(Arc::new(Run::read(Box::new(Bytes(bytes.to_vec())), name)?))
+    check(&Arc::new(Run::read(Box::new(Bytes(bytes.to_vec())), name)?), &mut |_, _| {})
 }
 
-fn check(run: Arc<Run>) -> Result<RunSummary, IndexError> {
-    check_sha256(&run)?;
-    let mut cursor = Cursor::new(Arc::clone(&run))?;
+fn check(run: &Arc<Run>, each: &mut dyn FnMut(Term, &[u64])) -> Result<RunSummary, IndexError> {
+    check_sha256(run)?;
+    let mut cursor = Cursor::new(Arc::clone(run))?;
     let (mut terms, mut postings) = (0, 0);
     let mut before: Option<(Term, u64)> = None;
     while let Some(term) = cursor.term() {
@@ -510,6 +526,7 @@ fn check(run: Arc<Run>) -> Result<RunSummary, IndexError> {
         if !ascends || !run.filter.may_hold(&term) {
             return Err(run.wrong(FormatError("terms out of order or not in the filter")));
         }
+        each(term, indexes);
         terms += u64::from(!same);
         postings += indexes.len() as u64;
         before = Some((term, indexes[indexes.len() - 1]));

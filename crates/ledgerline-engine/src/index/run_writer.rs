@@ -1,8 +1,9 @@
 //! Writes a run: terms in, in order; a finished and synced file out.
 //!
-//! Promises: memory is the block index and the filter, which the open run needs anyway, plus one write
-//! buffer. The file is durable when [`RunWriter::finish`] returns; its name is not, before the folder is synced.
-//! What was written is read back once and checked, for the filter's size is known only at the end.
+//! Promises: memory is the block index and the filter, which the open run needs anyway, plus one
+//! write buffer. The file is durable when [`RunWriter::finish`] returns; its name is not, before
+//! the folder is synced. What was written is read back once and checked, for the filter's size is
+//! known only at the end.
 //!
 //! Refuses: to go on after an error. The file is then useless and may be removed.
 

@@ -1,12 +1,13 @@
 //! The tail: the newest ranges, in memory, until a run holds them.
 //!
-//! Promises: a posting costs about 25 bytes when its term is unique and 4 to 8 when it is not. Map order
-//! never reaches a byte: terms are sorted before they are written.
+//! Promises: a posting costs about 33 bytes when its term is unique and 4 to 8 when it is not. Map
+//! order never reaches a byte: terms are sorted before they are written.
 //!
 //! Assumes: a term's indexes arrive in ascending order. A repeated (term, index) is one posting.
 //!
 //! ```text
-//! slot of a term      count 1        the offset itself
+//! slot of a term = count, newest offset, and
+//!                     count 1        nothing
 //!                     count 2..=16   newest link of a chain (offset, previous) in one arena
 //!                     count 17..     a vector of its own, which a range query can bisect
 //! offset = index - start of the range
@@ -16,53 +17,39 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::ops::Range;
 
-use super::term::{IdTimes, Posting, Term, TermHead};
+use super::term::{IdTimes, Posting, TakeAsIs, Term, TermHead};
 
 /// Longer lists get a vector of their own.
 const LINKED_MAX: u32 = 16;
 /// No link before this one.
 const NO_LINK: u32 = u32::MAX;
 
-/// A term's hash, high half first so that it sorts like the number.
+/// A term's hash, big-endian so that it sorts like the number and packs with a slot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key([u64; 2]);
+struct Key([u8; 16]);
 
 impl Key {
     fn new(hash: u128) -> Self {
-        Self([(hash >> 64) as u64, (hash & u128::from(u64::MAX)) as u64])
+        Self(hash.to_be_bytes())
     }
     fn hash(self) -> u128 {
-        u128::from(self.0[0]) << 64 | u128::from(self.0[1])
+        u128::from_be_bytes(self.0)
     }
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[1]);
-    }
-}
-
-/// Terms are random already (keyed SipHash): their low bits serve as the map's hash.
-#[derive(Default)]
-struct TakeAsIs(u64);
-
-impl Hasher for TakeAsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
+        let (_, low) = self.0.split_last_chunk().expect("sixteen bytes");
+        state.write_u64(u64::from_be_bytes(*low));
     }
 }
 
 #[derive(Clone, Copy)]
 struct Slot {
     count: u32,
+    /// The newest offset.
+    newest: u32,
+    /// A position among the links or the long lists; nothing for a single offset.
     link: u32,
 }
 
@@ -85,7 +72,8 @@ pub(super) struct TailRange {
 }
 
 impl TailRange {
-    /// An empty range of at most 2^31 entries. `like` is an earlier range, whose sizes are a good guess.
+    /// An empty range of at most 2^31 entries. `like` is an earlier range, whose sizes are a good
+    /// guess.
     pub(super) fn new(range: Range<u64>, like: Option<&Self>) -> Self {
         let guess = |slots: &Slots| {
             let room = if slots.len() > 64 { slots.len() + slots.len() / 16 } else { 0 };
@@ -133,25 +121,20 @@ impl TailRange {
         if self.kinds.len() <= kind {
             self.kinds.resize_with(kind + 1, Slots::default);
         }
-        let fresh = Slot { count: 0, link: 0 };
+        let fresh = Slot { count: 0, newest: offset, link: 0 };
         let slot = self.kinds[kind].entry(Key::new(posting.term.hash)).or_insert(fresh);
-        let newest = match slot.count {
-            0 => {
-                *slot = Slot { count: 1, link: offset };
-                self.ids.note(posting);
-                return;
-            }
-            1 => slot.link,
-            2..=LINKED_MAX => self.links[slot.link as usize].offset,
-            _ => *self.long[slot.link as usize].last().expect("long lists are never empty"),
-        };
-        assert!(newest <= offset, "a term's indexes must ascend");
-        if newest == offset {
+        if slot.count == 0 {
+            slot.count = 1;
+            self.ids.note(posting);
+            return;
+        }
+        assert!(slot.newest <= offset, "a term's indexes must ascend");
+        if slot.newest == offset {
             return;
         }
         self.ids.note(posting);
         if slot.count == 1 {
-            self.links.push(Link { offset: newest, previous: NO_LINK });
+            self.links.push(Link { offset: slot.newest, previous: NO_LINK });
             slot.link = number(self.links.len() - 1);
         } else if slot.count == LINKED_MAX {
             let mut list = chain(&self.links, slot.link);
@@ -160,6 +143,7 @@ impl TailRange {
             slot.link = number(self.long.len() - 1);
         }
         slot.count += 1;
+        slot.newest = offset;
         if slot.count > LINKED_MAX {
             self.long[slot.link as usize].push(offset);
         } else {
@@ -170,12 +154,7 @@ impl TailRange {
 
     pub(super) fn head(&self, term: &Term) -> Option<TermHead> {
         let slot = self.slot(term)?;
-        let newest = match slot.count {
-            1 => slot.link,
-            2..=LINKED_MAX => self.links[slot.link as usize].offset,
-            _ => *self.long[slot.link as usize].last()?,
-        };
-        let last = self.range.start + u64::from(newest);
+        let last = self.range.start + u64::from(slot.newest);
         Some(TermHead { last, count: u64::from(slot.count) })
     }
 
@@ -237,7 +216,7 @@ impl TailRange {
 
     fn with_offsets<T>(&self, slot: Slot, then: impl FnOnce(&[u32]) -> T) -> T {
         match slot.count {
-            1 => then(&[slot.link]),
+            1 => then(&[slot.newest]),
             2..=LINKED_MAX => {
                 let mut few = [0; LINKED_MAX as usize];
                 let count = slot.count as usize;

@@ -1,21 +1,24 @@
 //! Terms: what entries are looked up by.
 //!
-//! Promises: the same (key, kind, tenant, parts) gives the same term for ever; without the index key
-//! nobody can tell what a term stands for, nor build two inputs with one term.
+//! Promises: the same (key, kind, tenant, parts) gives the same term for ever; without the index
+//! key nobody can tell what a term stands for, nor build two inputs with one term.
 //!
 //! ```text
 //! hash input = lp(tenant) ‖ lp(part) ‖ …     SipHash-2-4-128 under the index key
-//! lp(x)      = u16 big-endian length ‖ x;     0xffff ‖ u64 big-endian length ‖ x when x has 65,535 or more
+//! lp(x)      = u16 big-endian length ‖ x
+//!              0xffff ‖ u64 big-endian length ‖ x when x has 65,535 bytes or more
 //! term       = kind ‖ the 16 bytes of the hash as a little-endian number, shifted right by 32
 //! ```
 //!
-//! Only 96 of the 128 bits are kept: four bytes less for every unique term, and among 10^10 terms the chance
-//! of any collision is below 10^-8. Every hit is confirmed at the entry anyhow. The run format itself
-//! carries any 128-bit number.
+//! Only 96 of the 128 bits are kept: four bytes less for every unique term, and among 10^10 terms
+//! the chance of any collision is below 10^-8. Every hit is confirmed at the entry anyhow. The run
+//! format itself carries any 128-bit number.
 //!
-//! Refuses: to know what a kind means. Tenants and values never stand in the index, only their terms.
+//! Refuses: to know what a kind means. Tenants and values never stand in the index, only their
+//! terms.
 
-use std::hash::Hasher as _;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
@@ -61,13 +64,40 @@ pub enum TermKind {
 }
 
 /// What the index finds entries by. Sorts by kind, then hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Term {
     /// A [`TermKind`], or a kind of a later version.
     pub kind: u8,
     /// See the module doc.
     pub hash: u128,
 }
+
+impl std::hash::Hash for Term {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64((self.hash as u64) ^ u64::from(self.kind));
+    }
+}
+
+/// Terms are random already (keyed SipHash): their low bits serve as a map's hash.
+#[derive(Default)]
+pub struct TakeAsIs(u64);
+
+impl Hasher for TakeAsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+/// A map by term. Its order is never looked at.
+pub type TermMap<V> = HashMap<Term, V, BuildHasherDefault<TakeAsIs>>;
 
 /// Makes terms under one index key.
 #[derive(Clone)]
@@ -93,8 +123,8 @@ impl TermHasher {
         Term { kind: kind as u8, hash: u128::from(hasher.finish128()) >> (128 - HASH_BITS) }
     }
 
-    /// Names the key and this way of hashing, without giving the key away. Runs and manifest carry it, so
-    /// that runs of another ledger are never mistaken for ours.
+    /// Names the key and this way of hashing, without giving the key away. Runs and manifest carry
+    /// it, so that runs of another ledger are never mistaken for ours.
     #[must_use]
     pub fn identity(&self) -> [u8; 16] {
         let mut hasher = self.start;
@@ -122,8 +152,8 @@ pub struct Posting {
     pub term: Term,
     /// The entry's position in the ledger.
     pub index: u64,
-    /// For [`TermKind::EventId`]: the milliseconds of a UUIDv7, none for any other id. It must follow from
-    /// the id alone. Ignored for the other kinds.
+    /// For [`TermKind::EventId`]: the milliseconds of a UUIDv7, none for any other id. It must
+    /// follow from the id alone. Ignored for the other kinds.
     pub uuid_millis: Option<u64>,
 }
 

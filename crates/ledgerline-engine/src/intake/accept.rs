@@ -7,14 +7,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::signature::{Alg, StatementKey};
+use ledgerline_proof::schema::{Kind, decode_object, encode_object};
+use ledgerline_proof::signature::{Alg, SignatureBatch, StatementKey};
+use ledgerline_proof::statement::Statement;
 use ledgerline_proof::submission::{Attachment, Batch, Submission};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json};
+use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json, secret_scan};
+use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::index::TermHasher;
+use crate::quarantine::Quarantine;
 use crate::registry::{Caller, Key, Registry};
 use crate::vault::Vault;
 
@@ -119,6 +123,8 @@ pub struct Intake {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) genesis: Hash,
     pub(super) origin: Arc<str>,
+    clock: Arc<dyn Clock>,
+    quarantine: Quarantine,
     sibling_deployments: Vec<String>,
     limits: IntakeLimits,
 }
@@ -131,6 +137,10 @@ pub struct IntakeParts {
     pub vault: Arc<Vault>,
     /// Keys and grants.
     pub registry: Arc<Registry>,
+    /// When something was refused.
+    pub clock: Arc<dyn Clock>,
+    /// Where refused statements are kept.
+    pub quarantine: Quarantine,
     /// Salts, nonces, blinds.
     pub entropy: Arc<dyn Entropy>,
     /// Event hash of the genesis leaf.
@@ -178,9 +188,20 @@ impl Intake {
     /// Puts the room together.
     #[must_use]
     pub fn new(parts: IntakeParts) -> Self {
-        let IntakeParts { terms, vault, registry, entropy, genesis, origin, limits, .. } = parts;
-        let sibling_deployments = parts.sibling_deployments;
-        Self { terms, vault, registry, entropy, genesis, origin, sibling_deployments, limits }
+        let IntakeParts { terms, vault, registry, clock, quarantine, entropy, .. } = parts;
+        let IntakeParts { genesis, origin, sibling_deployments, limits, .. } = parts;
+        Self {
+            terms,
+            vault,
+            registry,
+            entropy,
+            genesis,
+            origin,
+            clock,
+            quarantine,
+            sibling_deployments,
+            limits,
+        }
     }
 
     /// Takes a body apart, judges every event and seals what is personal.
@@ -238,15 +259,17 @@ impl Intake {
     }
 
     fn accept_avro(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
-        let mut built = Vec::new();
+        let mut submissions = Vec::new();
         for frame in Batch::new(body) {
-            self.check_count(built.len() + 1)?;
-            let submission = frame.and_then(Submission::decode);
-            built.push(match submission {
-                Ok(submission) => self.build_judged(caller, &submission),
-                Err(error) => Err((None, EventError::new(error.code(), error.to_string()))),
-            });
+            self.check_count(submissions.len() + 1)?;
+            submissions.push(frame.and_then(Submission::decode));
         }
+        let judged = self.all_signatures_hold(submissions.iter().flatten());
+        let built = submissions.iter().map(|submission| match submission {
+            Ok(submission) => self.build_judged(caller, submission, judged),
+            Err(error) => Err((None, EventError::new(error.code(), error.to_string()))),
+        });
+        let built = built.collect();
         self.group(caller, false, built)
     }
 
@@ -264,8 +287,10 @@ impl Intake {
         }
         let event = json::parse(text).map_err(|error| (None, error))?;
         self.build_json(caller, &event).map_err(|error| {
-            let statement = event.statement(caller.own_tenant(), caller.source());
-            (statement.ok().map(|statement| statement.event_id), error)
+            let statement = event.statement(caller.own_tenant(), caller.source()).ok();
+            let bytes = statement.as_ref().map(|one| encode_object(Kind::Statement, one));
+            self.set_aside(caller, &error, bytes.as_deref());
+            (statement.map(|statement| statement.event_id), error)
         })
     }
 
@@ -301,16 +326,41 @@ impl Intake {
             .collect();
         let personal = personal.iter().map(Vec::as_slice).collect();
         let submission = Submission { statement: &statement, personal, signature, attachments };
-        self.build_judged(caller, &submission)
+        self.build_judged(caller, &submission, false)
     }
 
-    fn build_judged(&self, caller: &Caller, submission: &Submission<'_>) -> Built {
-        self.build_submission(caller, submission).map_err(|error| {
-            use ledgerline_proof::schema::{Kind, decode_object};
-            use ledgerline_proof::statement::Statement;
+    /// Whether every Ed25519 signature of a batch holds, judged together. False says nothing about
+    /// any of them: each is judged alone then.
+    fn all_signatures_hold<'s>(
+        &self,
+        submissions: impl Iterator<Item = &'s Submission<'s>>,
+    ) -> bool {
+        let mut batch = SignatureBatch::default();
+        for submission in submissions {
+            let Some(signature) = &submission.signature else { continue };
+            let key = self.registry.key(signature.key_id);
+            let Some(key) = key.filter(|key| key.alg == Alg::Ed25519.number()) else { continue };
+            let Some(statement_key) = &key.statement_key else { return false };
+            if !batch.queue(statement_key, submission.statement, signature.value) {
+                return false;
+            }
+        }
+        batch.len() > 1 && batch.holds(&mut |buffer| self.entropy.fill(buffer))
+    }
+
+    fn build_judged(&self, caller: &Caller, submission: &Submission<'_>, judged: bool) -> Built {
+        self.build_submission(caller, submission, judged).map_err(|error| {
             let statement = decode_object::<Statement<'_>>(Kind::Statement, submission.statement);
+            self.set_aside(caller, &error, Some(submission.statement));
             (statement.ok().map(|statement| statement.event_id), error)
         })
+    }
+
+    /// Keeps a refused statement, but for one that carries what looks like a bearer value.
+    fn set_aside(&self, caller: &Caller, error: &EventError, statement: Option<&[u8]>) {
+        let statement = statement.filter(|bytes| !secret_scan::bytes_hold_secret(bytes));
+        let now = self.clock.wall_nanos();
+        self.quarantine.keep(now, caller.key_id(), error.code, statement);
     }
 
     /// Whether the signature was made for one of the sibling deployments.

@@ -1,10 +1,13 @@
 //! Notices bearer values where none may stand.
 //!
-//! Promises: a statement that carries what is recognisably a credential is refused, so that it never
-//! reaches the journal. Assumes nothing beyond shape: a JOSE compact serialisation, or the prefix that an
-//! issuer gives its secrets for exactly this purpose. An opaque value without a mark cannot be told from
-//! an id; adapters keep those out.
+//! Promises: a statement that carries what is recognisably a credential is refused, so that it
+//! never reaches the journal. Assumes nothing beyond shape: a JOSE compact serialisation, or the
+//! prefix that an issuer gives its secrets for exactly this purpose. An opaque value without a mark
+//! cannot be told from an id; adapters keep those out.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -40,18 +43,17 @@ pub fn holds_secret(text: &str) -> bool {
     }) || text.match_indices("eyJ").any(|(at, _)| is_jose(&text[at..]))
 }
 
-/// Whether encoded bytes hold something that is recognisably a bearer value. Looks at every byte once and
-/// reads text only where a mark begins.
+/// Finds every mark in one pass.
+static MARKS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let marks = MARKED.iter().copied().chain(["eyJ"]);
+    AhoCorasick::new(marks).expect("a few short patterns")
+});
+
+/// Whether encoded bytes hold something that is recognisably a bearer value. Looks at every byte
+/// once and reads text only where a mark begins.
 #[must_use]
 pub fn bytes_hold_secret(bytes: &[u8]) -> bool {
-    let marked = |at: usize| {
-        let rest = &bytes[at..];
-        rest.starts_with(b"eyJ") || MARKED.iter().any(|mark| rest.starts_with(mark.as_bytes()))
-    };
-    bytes.windows(2).enumerate().any(|(at, pair)| {
-        let begins = matches!(pair, b"ey" | b"or" | b"gh" | b"gi" | b"gl" | b"xo" | b"hv" | b"ll");
-        begins && marked(at) && holds_secret(&ascii_run(&bytes[at..]))
-    })
+    MARKS.find_iter(bytes).any(|mark| holds_secret(&ascii_run(&bytes[mark.start()..])))
 }
 
 /// The printable text at the start of `bytes`.

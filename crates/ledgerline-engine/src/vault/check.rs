@@ -1,10 +1,11 @@
 //! The check of a vault's files, for `verify`. Reads only.
 //!
-//! Promises: one changed bit in any byte of any file of the vault is named. Every record carries a CRC,
-//! every wrapped key and header authenticates under the KEK, and bytes without meaning must be zero.
+//! Promises: one changed bit in any byte of any file of the vault is named. Every record carries a
+//! CRC, every wrapped key and header authenticates under the KEK, and bytes without meaning must be
+//! zero.
 //!
-//! Does not see: a slot file missing at the end when the map is missing too, a secret's file that is gone
-//! (the engine knows from `KEY_ADDED` which there must be), an older copy of everything.
+//! Does not see: a slot file missing at the end when the map is missing too, a secret's file that
+//! is gone (the engine knows from `KEY_ADDED` which there must be), an older copy of everything.
 
 use std::io;
 
@@ -117,7 +118,8 @@ impl Checker<'_> {
         let (header, records) = match slots::parse_file(&bytes, first, &self.kek) {
             Ok(parsed) => parsed,
             Err(flaw) => {
-                // The records cannot be judged, but they keep their places for the files that follow.
+                // The records cannot be judged, but they keep their places for the files that
+                // follow.
                 let records = bytes.len().saturating_sub(slots::HEADER) / slots::RECORD;
                 let places = self.slots.len() + records;
                 self.slots.resize(places, ([0; 16], State::Damaged));

@@ -1,23 +1,23 @@
-//! Names in the vault: how a person, a chain or a value becomes a key or a handle, and the file that keeps
-//! the keys between restarts.
+//! Names in the vault: how a person, a chain or a value becomes a key or a handle, and the file
+//! that keeps the keys between restarts.
 //!
-//! Promises: without the vault key nothing here leads from a key or handle back to a value, not even by
-//! guessing. Whoever holds the vault key can test guesses and link events (docs/trust.md).
+//! Promises: without the vault key nothing here leads from a key or handle back to a value, not
+//! even by guessing. Whoever holds the vault key can test guesses and link events (docs/trust.md).
 //!
 //! ```text
 //! map key  = HMAC-SHA256(vault key, "ledgerline/handle/v1\0" || u8 kind || fields)
 //! kinds    HandleKind positions: fields = lp(tenant) || lp(issuer) || lp(canonical value)
-//!          0xff, never a HandleKind: fields = chain key bytes, for chains whose person is not known
+//!          0xff, never a HandleKind: fields = chain key bytes, where no person is known
 //! handle   = first 16 bytes of the map key with an empty issuer (all kinds but PERSON)
 //! ```
 //!
-//! Only the first 16 bytes of a person's or chain's map key are kept. Two of a million collide with a
-//! chance of 2^-89.
+//! Only the first 16 bytes of a person's or chain's map key are kept. Two of a million collide with
+//! a chance of 2^-89.
 //!
-//! Canonical values. Persons, devices, user agents and resources: byte for byte, nothing is trimmed or
-//! folded, because only the issuer knows which spellings mean the same. Addresses and prefixes: parsed and
-//! written again (`2001:DB8::0` = `2001:db8::`, `::ffff:192.0.2.1` = `192.0.2.1`, host bits of a prefix
-//! cleared); what does not parse stays byte for byte.
+//! Canonical values. Persons, devices, user agents and resources: byte for byte, nothing is trimmed
+//! or folded, because only the issuer knows which spellings mean the same. Addresses and prefixes:
+//! parsed and written again (`2001:DB8::0` = `2001:db8::`, `::ffff:192.0.2.1` = `192.0.2.1`, host
+//! bits of a prefix cleared); what does not parse stays byte for byte.
 //!
 //! The file `map` is the snapshot; it may be lost, since the engine redoes it from the journal:
 //! ```text
@@ -28,8 +28,8 @@
 //!   4  map key  16   zero unless state is 2
 //!  20  CRC-32    4   over u64 position || bytes 0..20
 //! ```
-//! Records have fixed places so that an erasure clears one in place. The CRCs guard against accidents:
-//! who can write this file can lead new records to a wrong slot, but can read nothing.
+//! Records have fixed places so that an erasure clears one in place. The CRCs guard against
+//! accidents: who can write this file can lead new records to a wrong slot, but can read nothing.
 
 use std::borrow::Cow;
 use std::net::IpAddr;

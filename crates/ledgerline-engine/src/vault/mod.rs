@@ -1,18 +1,22 @@
 //! The vault: the small mutable store of handles and personal keys. Erasing there is erasing.
 //!
 //! Promises:
-//! - A slot (random handle and key) is durable before it is given out; [`Vault::person`] of a new user
-//!   needs no fsync. Who has which slot is redone from the journal, so nothing else must be durable.
-//! - When [`Vault::erase`] returns, the key of the slot is overwritten on disk, and so is the link from the
-//!   person to the handle. No erased handle is given out again, nor one that was given out before.
+//! - A slot (random handle and key) is durable before it is given out; [`Vault::person`] of a new
+//!   user needs no fsync. Who has which slot is redone from the journal, so nothing else must be
+//!   durable.
+//! - When [`Vault::erase`] returns, the key of the slot is overwritten on disk, and so is the link
+//!   from the person to the handle. No erased handle is given out again, nor one that was given out
+//!   before.
 //! - No key, person or value stands in any file in clear. A changed bit in any file is found by
 //!   [`Vault::check`].
 //!
-//! Assumes: the keys of the [`KeyRing`] lie elsewhere; a sector write may tear but touches only bytes that
-//! it changes. Overwriting is as final as the medium makes it (docs/trust.md).
+//! Assumes: the keys of the [`crate::keys::KeyRing`] lie elsewhere; a sector write may tear but
+//! touches only bytes that it changes. Overwriting is as final as the medium makes it
+//! (docs/trust.md).
 //!
-//! Refuses: another KEK; to create a vault over an old one; anything durable after a failed write or sync
-//! ([`VaultError::Stopped`]), because what is on the disk then is unknown until the next start.
+//! Refuses: another KEK; to create a vault over an old one; anything durable after a failed write
+//! or sync ([`VaultError::Stopped`]), because what is on the disk then is unknown until the next
+//! start.
 //!
 //! ```text
 //! vault/slots-<position>   slots.rs    must not be lost
@@ -21,17 +25,20 @@
 //! vault/*.new              staged by a write that did not finish; removed when the vault opens
 //! ```
 //!
-//! At start the engine calls, in this order: [`Vault::open`]; [`Vault::erase`] for every `ERASED` in the
-//! ledger (this finishes torn erasures and repeats those that a restored copy has forgotten; cheap when
-//! done); [`Vault::redo_person`], [`Vault::redo_chain`] or [`Vault::mark_taken`] for the entries since
-//! `as_of`, in ledger order. Only then may slots be taken. A slot taken for an entry that never committed
-//! is free again after a crash, unless a snapshot was written in between; both are harmless.
+//! At start the engine calls, in this order: [`Vault::open`]; [`Vault::erase`] for every `ERASED`
+//! in the ledger (this finishes torn erasures and repeats those that a restored copy has forgotten;
+//! cheap when done); [`Vault::redo_person`], [`Vault::redo_chain`] or [`Vault::mark_taken`] for the
+//! entries since `as_of`, in ledger order. Only then may slots be taken. A slot taken for an entry
+//! that never committed is free again after a crash, unless a snapshot was written in between; both
+//! are harmless.
 //!
 //! Locks: `writer` orders all that writes files, `room` guards memory and is never held across I/O.
 //! `writer` is taken first.
 
 mod check;
+mod errors;
 mod map;
+mod opening;
 mod room;
 mod seal;
 mod secrets;
@@ -46,117 +53,30 @@ use ledgerline_proof::vocabulary::HandleKind;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use self::map::{MapKey, MapRecord, Names, Snapshot};
+use self::map::{MapKey, MapRecord, Names};
 use self::room::{Place, Room};
 use self::seal::Cipher;
 use self::slots::{Flaw, Header, Record, Run, State};
 use crate::disk::{Disk, OpenMode, read_whole, replace_durably};
-use crate::entropy::{Entropy, random};
-use crate::keys::KeyRing;
+use crate::entropy::Entropy;
 
 pub use self::check::VaultDamage;
+pub use self::errors::{OpenError, VaultError};
 pub use self::secrets::{MAX_KEY_ID_BYTES, MAX_SECRET_BYTES};
 
 const DIR: &str = "vault";
-/// How the names of staged files end.
-const STAGED: &str = ".new";
 const MAX_SLOT_FILE_BYTES: u64 =
     (slots::HEADER + slots::RECORD * slots::MAX_FILE_SLOTS as usize) as u64;
 const MAX_MAP_BYTES: u64 = slots::HEADER as u64 + map::RECORD as u64 * slots::MAX_SLOTS as u64;
 /// Slots made inline when none is free.
 const INLINE_SLOTS: u32 = 64;
-/// A refill makes at least this part of what there is, so that files stay few (84 at a million slots).
+/// A refill makes at least this part of what there is, so that files stay few (84 at a million
+/// slots).
 const GROWTH_PART: u32 = 8;
 /// Slots tried before a disk whose fresh slots do not read back is given up.
 const MAX_TRIES: usize = 8;
 /// Slots copied for a snapshot under one hold of the lock (about 0.1 ms).
 const SNAPSHOT_CHUNK: u32 = 4096;
-
-/// Why the vault could not do something. No variant carries a key or a personal value.
-#[derive(Debug, thiserror::Error)]
-pub enum VaultError {
-    /// There is no slot file.
-    #[error("no vault here; restore the folder 'vault' from a backup")]
-    Missing,
-    /// A vault is to be created where there is one.
-    #[error("there is a vault already")]
-    Exists,
-    /// The slots were wrapped under another key-encryption key.
-    #[error("{file} was made under another key-encryption key; restore the key file that fits")]
-    WrongKek {
-        /// Path below the data directory.
-        file: String,
-    },
-    /// A file that must not be lost is damaged.
-    #[error("{file} is damaged at byte {offset} ({what}); restore it from a backup")]
-    Damaged {
-        /// Path below the data directory.
-        file: String,
-        /// Where the damaged part begins.
-        offset: u64,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// Slot files are missing at the end.
-    #[error(
-        "{there} slots are here, but the map knows {known}; restore the slot files (or remove \
-         vault/map to go on without them: their personal records stay closed)"
-    )]
-    SlotsLost {
-        /// Slots found.
-        there: u32,
-        /// Slots that the map covers.
-        known: u32,
-    },
-    /// The vault has no slot with this handle; it was restored from a copy older than the slot.
-    #[error("the vault has no such slot")]
-    UnknownSlot,
-    /// Freshly made slots do not read back.
-    #[error("slots do not read back from the disk")]
-    Unreadable,
-    /// More slots than positions.
-    #[error("the vault is full")]
-    Full,
-    /// A key id or secret is too long.
-    #[error("{what} has more than {limit} bytes")]
-    TooLong {
-        /// What is too long.
-        what: &'static str,
-        /// Longest allowed length in bytes.
-        limit: usize,
-    },
-    /// The key id has another secret, which may have signed events.
-    #[error("the key id has another secret already; use a new key id")]
-    SecretExists,
-    /// A write or sync failed before; what is on the disk is unknown until the vault is opened again.
-    #[error("the vault stopped after a failed write; restart")]
-    Stopped,
-    /// The disk failed.
-    #[error("{file}: {source}")]
-    Io {
-        /// Path below the data directory.
-        file: String,
-        /// What the disk said.
-        source: io::Error,
-    },
-}
-
-/// Why a sealed record does not open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// Its slot was erased: it will never open.
-    #[error("the personal record was erased")]
-    Erased,
-    /// The vault has no slot with this handle.
-    #[error("the vault has no slot for the personal record")]
-    UnknownSlot,
-    /// The sealed bytes or the slot were changed, or belong to another statement or position.
-    #[error("the personal record or its slot is damaged")]
-    Damaged,
-    /// The disk failed.
-    #[error("the slot cannot be read: {0}")]
-    Io(io::ErrorKind),
-}
 
 /// A slot in use: its handle, and its key, which never leaves the vault's code. Cheap to clone.
 #[derive(Clone)]
@@ -204,104 +124,10 @@ pub struct Vault {
     writer: Mutex<Writer>,
 }
 
-/// Opening, creating, checking.
-impl Vault {
-    /// Creates a vault with at least `slots` slots; durable when it returns.
-    ///
-    /// # Errors
-    /// [`VaultError::Exists`] when there is one, [`VaultError::Io`] when the disk fails.
-    pub fn create(
-        disk: Arc<dyn Disk>,
-        keys: &KeyRing,
-        entropy: Arc<dyn Entropy>,
-        slots: usize,
-    ) -> Result<Self, VaultError> {
-        if !slot_files(&*disk)?.is_empty() {
-            return Err(VaultError::Exists);
-        }
-        disk.create_dir(DIR).map_err(io_error(DIR))?;
-        let vault_id = random(&*entropy);
-        let vault = Self::assemble(disk, keys, entropy, vault_id, Room::new());
-        vault.refill(slots.max(1))?;
-        Ok(vault)
-    }
-
-    /// Opens the vault and says which ledger size its map covers: 0 when the map was lost. The module
-    /// documentation names the calls that must follow.
-    ///
-    /// # Errors
-    /// [`VaultError::Missing`], [`VaultError::WrongKek`], [`VaultError::SlotsLost`],
-    /// [`VaultError::Damaged`] when a slot file cannot be used at all (single damaged slots are set aside,
-    /// see [`Vault::damaged_slots`]), [`VaultError::Io`].
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        keys: &KeyRing,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<(Self, u64), VaultError> {
-        remove_staged(&*disk).map_err(io_error(DIR))?;
-        let (vault_id, room) = open_slots(&*disk, &Cipher::new(&keys.kek))?;
-        let vault = Self::assemble(disk, keys, entropy, vault_id, room);
-        let as_of = vault.open_map()?;
-        Ok((vault, as_of))
-    }
-
-    /// Reads every file of the vault below `disk` and says what is wrong. Changes nothing, needs no open
-    /// vault, holds one file in memory at a time.
-    #[must_use]
-    pub fn check(disk: &dyn Disk, keys: &KeyRing) -> Vec<VaultDamage> {
-        check::check(disk, keys)
-    }
-
-    fn assemble(
-        disk: Arc<dyn Disk>,
-        keys: &KeyRing,
-        entropy: Arc<dyn Entropy>,
-        vault_id: [u8; 16],
-        room: Room,
-    ) -> Self {
-        Self {
-            disk,
-            entropy,
-            kek: Cipher::new(&keys.kek),
-            names: Names::new(&keys.vault),
-            vault_id,
-            room: Mutex::new(room),
-            writer: Mutex::new(Writer { stopped: false, map_slots: 0 }),
-        }
-    }
-
-    /// Applies the snapshot. A useless one is removed, so that no link outlives its erasure in it.
-    fn open_map(&self) -> Result<u64, VaultError> {
-        let mut writer = self.writer()?;
-        if !self.disk.exists(map::FILE).map_err(io_error(map::FILE))? {
-            return Ok(0);
-        }
-        let snapshot = match read_whole(&*self.disk, map::FILE, MAX_MAP_BYTES) {
-            Ok(bytes) => Snapshot::parse(&bytes, &self.kek, &self.vault_id).ok(),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
-            Err(error) => return Err(io_error(map::FILE)(error)),
-        };
-        let applied = match &snapshot {
-            Some(snapshot) => apply(snapshot, &mut self.room())?,
-            None => None,
-        };
-        let (Some(snapshot), Some(unfinished)) = (snapshot, applied) else {
-            writer.attempt(map::FILE, || {
-                self.disk.remove(map::FILE)?;
-                self.disk.sync_dir(DIR)
-            })?;
-            return Ok(0);
-        };
-        writer.map_slots = u32::try_from(snapshot.records.len()).expect("counted in a u32");
-        self.clear_map_records(&mut writer, &unfinished)?;
-        Ok(snapshot.as_of)
-    }
-}
-
 /// Slots and names.
 impl Vault {
-    /// The slot of a person: a known one's, or a free one that is this person's from now on. Values count
-    /// byte for byte. No fsync unless no slot is free.
+    /// The slot of a person: a known one's, or a free one that is this person's from now on. Values
+    /// count byte for byte. No fsync unless no slot is free.
     ///
     /// # Errors
     /// [`VaultError::Io`] when a key cannot be read, or what [`Vault::refill`] says.
@@ -320,8 +146,8 @@ impl Vault {
         self.slot_of(&self.names.chain(chain))
     }
 
-    /// The handle of an address, prefix, device, agent or resource. Computed, not stored: whoever holds
-    /// the vault key can test guesses. map.rs says how values are made canonical.
+    /// The handle of an address, prefix, device, agent or resource. Computed, not stored: whoever
+    /// holds the vault key can test guesses. map.rs says how values are made canonical.
     ///
     /// # Panics
     /// For `PERSON`, whose handles are random slots, and for values longer than 65,535 bytes.
@@ -340,8 +166,8 @@ impl Vault {
     /// Recovery: an entry of the journal has this handle for this person.
     ///
     /// # Errors
-    /// [`VaultError::UnknownSlot`] when the vault is an older copy without this slot; the engine may go
-    /// on, the record stays closed. Erased and damaged slots are left as they are.
+    /// [`VaultError::UnknownSlot`] when the vault is an older copy without this slot; the engine
+    /// may go on, the record stays closed. Erased and damaged slots are left as they are.
     pub fn redo_person(
         &self,
         tenant: &str,
@@ -374,14 +200,14 @@ impl Vault {
         self.room().free() as usize
     }
 
-    /// Slots whose record on disk does not hold. Their personal records stay closed until the slot file
-    /// is restored; persons who had them get a new handle.
+    /// Slots whose record on disk does not hold. Their personal records stay closed until the slot
+    /// file is restored; persons who had them get a new handle.
     #[must_use]
     pub fn damaged_slots(&self) -> usize {
         self.room().damaged() as usize
     }
 
-    /// Makes at least `want` more slots, durable when it returns: two fsyncs and about 2 µs a slot.
+    /// Makes at least `want` more slots, durable when it returns: two fsyncs and about 5 µs a slot.
     ///
     /// # Errors
     /// [`VaultError::Io`], [`VaultError::Stopped`], [`VaultError::Full`].
@@ -478,7 +304,7 @@ impl Vault {
 /// Sealing.
 impl Vault {
     /// Seals personal record `n` of a statement: nonce, ciphertext and tag. `nonce` must be random.
-    /// About 1 µs; takes no lock.
+    /// One to two µs; takes no lock.
     #[must_use]
     pub fn seal(
         &self,
@@ -526,9 +352,9 @@ impl Vault {
 
 /// Erasing and the snapshot.
 impl Vault {
-    /// Destroys the key of a slot and the link from its person; durable when it returns. Call it after
-    /// `ERASED` was committed. Doing it again costs nothing. A handle that this vault never had is
-    /// remembered as erased until it closes (the ledger repeats it at the next start).
+    /// Destroys the key of a slot and the link from its person; durable when it returns. Call it
+    /// after `ERASED` was committed. Doing it again costs nothing. A handle that this vault never
+    /// had is remembered as erased until it closes (the ledger repeats it at the next start).
     ///
     /// # Errors
     /// [`VaultError::Io`], [`VaultError::Stopped`]; the next start finishes it.
@@ -568,8 +394,8 @@ impl Vault {
         self.room().is_erased(handle)
     }
 
-    /// Writes the map. `as_of` is a ledger size whose entries have all taken their slots. 24 bytes a slot,
-    /// two fsyncs; takers wait at most for a part of the copying, never for the disk.
+    /// Writes the map. `as_of` is a ledger size whose entries have all taken their slots. 24 bytes
+    /// a slot, two fsyncs; takers wait at most for a part of the copying, never for the disk.
     ///
     /// # Errors
     /// [`VaultError::Io`], [`VaultError::Stopped`].
@@ -580,8 +406,8 @@ impl Vault {
         let mut bytes = Vec::with_capacity(slots::HEADER + map::RECORD * total as usize);
         bytes.extend_from_slice(&header.encode(map::MAGIC, &self.kek, &*self.entropy));
         for start in (0..total).step_by(SNAPSHOT_CHUNK as usize) {
-            // Takers may come in between: what they take is later than `as_of` and does no harm here.
-            // Erasures cannot, they need the writer.
+            // Takers may come in between: what they take is later than `as_of` and does no harm
+            // here. Erasures cannot, they need the writer.
             let room = self.room();
             for position in start..total.min(start + SNAPSHOT_CHUNK) {
                 bytes.extend_from_slice(&room.map_record(position).encode(position));
@@ -592,7 +418,8 @@ impl Vault {
         Ok(())
     }
 
-    /// The damaged slot that still wraps a key for this handle: its record's own handle is what is wrong.
+    /// The damaged slot that still wraps a key for this handle: its record's own handle is what is
+    /// wrong.
     fn find_damaged(&self, handle: &[u8; 16]) -> Result<Option<Place>, VaultError> {
         let damaged = self.room().damaged_places();
         for place in damaged {
@@ -626,8 +453,8 @@ impl Vault {
     /// Keeps a producer's secret; durable when it returns. The same secret again is no error.
     ///
     /// # Errors
-    /// [`VaultError::TooLong`], [`VaultError::SecretExists`], [`VaultError::Damaged`] when the file of this
-    /// key id does not hold, [`VaultError::Io`], [`VaultError::Stopped`].
+    /// [`VaultError::TooLong`], [`VaultError::SecretExists`], [`VaultError::Damaged`] when the file
+    /// of this key id does not hold, [`VaultError::Io`], [`VaultError::Stopped`].
     pub fn put_secret(&self, key_id: &str, secret: &[u8]) -> Result<(), VaultError> {
         within("the key id", key_id.as_bytes(), MAX_KEY_ID_BYTES)?;
         within("the secret", secret, MAX_SECRET_BYTES)?;
@@ -675,7 +502,10 @@ impl Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (total, free) = (self.room().total(), self.room().free());
+        let (total, free) = {
+            let room = self.room();
+            (room.total(), room.free())
+        };
         f.debug_struct("Vault").field("slots", &total).field("free", &free).finish_non_exhaustive()
     }
 }
@@ -695,77 +525,4 @@ fn damaged(file: &str) -> impl FnOnce(Flaw) -> VaultError {
 
 fn within(what: &'static str, bytes: &[u8], limit: usize) -> Result<(), VaultError> {
     if bytes.len() > limit { Err(VaultError::TooLong { what, limit }) } else { Ok(()) }
-}
-
-/// Paths of the slot files in order of their positions.
-fn slot_files(disk: &dyn Disk) -> Result<Vec<String>, VaultError> {
-    let names = disk.list(DIR).map_err(io_error(DIR))?;
-    let slots = names.iter().filter(|name| name.starts_with("slots-") && !name.ends_with(STAGED));
-    Ok(slots.map(|name| format!("{DIR}/{name}")).collect())
-}
-
-/// Removes what unfinished writes staged: fresh slots that nobody took, or a copy of the map.
-fn remove_staged(disk: &dyn Disk) -> io::Result<()> {
-    let names = disk.list(DIR)?;
-    let staged: Vec<_> = names.iter().filter(|name| name.ends_with(STAGED)).collect();
-    for name in &staged {
-        disk.remove(&format!("{DIR}/{name}"))?;
-    }
-    if staged.is_empty() { Ok(()) } else { disk.sync_dir(DIR) }
-}
-
-fn open_slots(disk: &dyn Disk, kek: &Cipher) -> Result<([u8; 16], Room), VaultError> {
-    let mut room = Room::new();
-    let mut vault_id = None;
-    for path in slot_files(disk)? {
-        let first = room.total();
-        let bytes = read_whole(disk, &path, MAX_SLOT_FILE_BYTES).map_err(io_error(&path))?;
-        let (header, records) = slots::parse_file(&bytes, first, kek).map_err(damaged(&path))?;
-        let flaw = |offset, what| damaged(&path)(Flaw { offset, what });
-        if path != slots::path(first) {
-            return Err(flaw(24, "slot file under another name, or one is missing"));
-        }
-        if *vault_id.get_or_insert(header.vault_id) != header.vault_id {
-            return Err(flaw(8, "slot file of another vault"));
-        }
-        if header.count > slots::MAX_SLOTS - first {
-            return Err(VaultError::Full);
-        }
-        let file = disk.open(&path, OpenMode::Write).map_err(io_error(&path))?;
-        room.add(Run::new(first, file.into(), records));
-    }
-    vault_id.map(|vault_id| (vault_id, room)).ok_or(VaultError::Missing)
-}
-
-/// Gives the slots of a snapshot to their keys. Returns the erased slots whose map record is still to be
-/// cleared, or none when the snapshot is of no use.
-fn apply(snapshot: &Snapshot, room: &mut Room) -> Result<Option<Vec<u32>>, VaultError> {
-    let known = u32::try_from(snapshot.records.len()).expect("counted in a u32");
-    if known > room.total() {
-        return Err(VaultError::SlotsLost { there: room.total(), known });
-    }
-    // An erasure overwrites the slot first, so a map record torn by it belongs to an erased slot. Any
-    // other damage could hide a link: then all is redone from the journal.
-    let lost = |(position, record): (u32, &Result<MapRecord, Flaw>)| {
-        record.is_err() && room.state(position) != State::Erased
-    };
-    if (0..known).zip(&snapshot.records).any(lost) {
-        return Ok(None);
-    }
-    let mut unfinished = Vec::new();
-    for (position, record) in (0..known).zip(&snapshot.records) {
-        if room.state(position) == State::Erased {
-            if *record != Ok(MapRecord::ERASED) {
-                unfinished.push(position);
-            }
-            continue;
-        }
-        match record {
-            Ok(MapRecord { state: State::Mapped, key }) => room.give(position, Some(key)),
-            Ok(MapRecord { state: State::Free, .. }) | Err(_) => {}
-            // Erased here but live there: an older slot file was restored, the ledger erases it again.
-            Ok(_) => room.give(position, None),
-        }
-    }
-    Ok(Some(unfinished))
 }

@@ -1,11 +1,11 @@
 //! The vault in memory: which slot is whose. No I/O; the lock around it is held for moments.
 //!
-//! Promises: a slot that was given out, erased or found damaged is never given out again; a map key leads
-//! to at most one slot. About 50 bytes per slot: 33 for the entry, 16 to 22 for its two places in the
-//! tables (`u32` cells, at most three quarters full).
+//! Promises: a slot that was given out, erased or found damaged is never given out again; a map key
+//! leads to at most one slot. About 50 bytes per slot: 33 for the entry, 16 to 22 for its two
+//! places in the tables (`u32` cells, at most three quarters full).
 //!
-//! Assumes: handles and map keys are uniformly random (they are random bytes and MACs), so their first
-//! bytes serve as hash and no order of a table ever reaches a file.
+//! Assumes: handles and map keys are uniformly random (they are random bytes and MACs), so their
+//! first bytes serve as hash and no order of a table ever reaches a file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::disk::File;
 const HOT_SLOTS: usize = 4096;
 const EMPTY: u32 = u32::MAX;
 
-/// Positions by 16-byte key: open addressing, linear probing, no removal. A position whose key changed
-/// is skipped when found and dropped when the table grows.
+/// Positions by 16-byte key: open addressing, linear probing, no removal. A position whose key
+/// changed is skipped when found and dropped when the table grows.
 struct Table {
     cells: Vec<u32>,
     used: usize,
@@ -178,8 +178,8 @@ impl Room {
         positions.filter(damaged).map(|position| self.place(position)).collect()
     }
 
-    /// Marks a slot as given out, to a key when it is known. Erased and damaged slots stay what they are.
-    /// What is said last about a key or a slot holds.
+    /// Marks a slot as given out, to a key when it is known. Erased and damaged slots stay what
+    /// they are. What is said last about a key or a slot holds.
     pub fn give(&mut self, position: u32, key: Option<&MapKey>) {
         let state = self.entry(position).state;
         if matches!(state, State::Erased | State::Damaged) {
@@ -205,8 +205,8 @@ impl Room {
         });
     }
 
-    /// Takes a slot out of use for ever. The handle is given again because a damaged entry may claim
-    /// another one.
+    /// Takes a slot out of use for ever. The handle is given again because a damaged entry may
+    /// claim another one.
     pub fn erase(&mut self, position: u32, handle: &[u8; 16]) {
         let entry = self.entry(position);
         let (state, renamed) = (entry.state, entry.handle != *handle);

@@ -1,10 +1,11 @@
 //! Sealing: the one module that calls the cipher (AES-256-GCM-SIV, RFC 8452).
 //!
-//! Promises: what [`seal`] closed, [`open`] opens under the same key, statement, position and handle, and
-//! under nothing else. Sealed lengths tell the length of a record only to within 64 bytes.
+//! Promises: what [`seal`] closed, [`open`] opens under the same key, statement, position and
+//! handle, and under nothing else. Sealed lengths tell the length of a record only to within 64
+//! bytes.
 //!
-//! Assumes: nonces are random. Should one repeat under a key, RFC 8452 gives away only whether two records
-//! of the same statement are equal.
+//! Assumes: nonces are random. Should one repeat under a key, RFC 8452 gives away only whether two
+//! records of the same statement are equal.
 //!
 //! Refuses: a padding other than the canonical one, so a record has one sealed form per nonce.
 //!
@@ -15,8 +16,8 @@
 //! wrapped = AES-256-GCM-SIV(KEK, nonce, key, "ledgerline/vault/v1\0" || u8 purpose || ...)
 //! ```
 //!
-//! Purposes of the second domain: 1 file header, 2 slot key, 3 producer secret, 4 name of a secret's file
-//! (the only one that is hashed).
+//! Purposes of the second domain: 1 file header, 2 slot key, 3 producer secret, 4 name of a
+//! secret's file (the only one that is hashed).
 
 use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, Key, KeyInit, Nonce, Tag};
 use ledgerline_proof::hash::{Hash, domain};
@@ -210,7 +211,8 @@ mod tests {
         }
     }
 
-    /// RFC 8452 appendix C.2, an AES-256 case with eight bytes of plaintext and one of associated data.
+    /// RFC 8452 appendix C.2, an AES-256 case with eight bytes of plaintext and one of associated
+    /// data.
     #[test]
     fn cipher_is_rfc_8452() {
         let mut key = [0; 32];

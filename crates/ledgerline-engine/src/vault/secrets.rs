@@ -5,7 +5,8 @@
 //!
 //! Refuses: another secret under a key id that has one. The first may already have signed events.
 //!
-//! File `secret-<hex of the first 16 bytes of SHA-256("ledgerline/vault/v1\0" || 4 || lp(key id))>`:
+//! File `secret-<hex of the first 16 bytes of SHA-256("ledgerline/vault/v1\0" || 4 || lp(key
+//! id))>`:
 //! ```text
 //!   0  magic    8   "llsecr01"
 //!   8  nonce   12

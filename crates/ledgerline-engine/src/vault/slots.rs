@@ -1,11 +1,11 @@
 //! Slots: random handles with wrapped keys, made ahead of need.
 //!
-//! Promises: a slot is given out only after its file and its folder entry were synced, so taking one needs
-//! no fsync. An erased slot holds no key bytes and is never given out again.
+//! Promises: a slot is given out only after its file and its folder entry were synced, so taking
+//! one needs no fsync. An erased slot holds no key bytes and is never given out again.
 //!
-//! Files `slots-<first position, 10 digits>`, each written whole (beside, synced, renamed), so a torn one
-//! never has its name. They are never rewritten, except that an erasure overwrites one record. **Must not
-//! be lost**: without them no personal record opens.
+//! Files `slots-<first position, 10 digits>`, each written whole (beside, synced, renamed), so a
+//! torn one never has its name. They are never rewritten, except that an erasure overwrites one
+//! record. **Must not be lost**: without them no personal record opens.
 //!
 //! ```text
 //! header (68)                                  numbers are big-endian
@@ -21,7 +21,8 @@
 //!  16  state       1   1 live, 2 erased
 //!  17  zero        3
 //!  20  nonce      12   zero when erased
-//!  32  wrapped    48   key (32) under the KEK, purpose 2 || u64 position || handle; zero when erased
+//!  32  wrapped    48   key (32) under the KEK, purpose 2 || u64 position || handle;
+//!                    zero when erased
 //!  80  CRC-32      4   over u64 position || bytes 0..80
 //! ```
 
@@ -39,7 +40,7 @@ pub(super) const HEADER: usize = 68;
 pub(super) const RECORD: usize = 84;
 /// Magic of a slot file.
 pub(super) const MAGIC: [u8; 8] = *b"llslots1";
-/// A slot file has at most this many records (5.5 MB, made in about 0.1 s).
+/// A slot file has at most this many records (5.5 MB, made in about 0.4 s).
 pub(super) const MAX_FILE_SLOTS: u32 = 65_536;
 /// Positions stay below this: 90 GB of slots.
 pub(super) const MAX_SLOTS: u32 = 1 << 30;
@@ -268,8 +269,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Entries for the records of a file. Damaged ones keep the handle they claim, because a torn erasure
-    /// leaves it untouched.
+    /// Entries for the records of a file. Damaged ones keep the handle they claim, because a torn
+    /// erasure leaves it untouched.
     pub fn new(first: u32, file: Arc<dyn File>, records: &[[u8; RECORD]]) -> Self {
         let entry = |(position, bytes): (u32, &[u8; RECORD])| Entry {
             handle: written_handle(bytes),

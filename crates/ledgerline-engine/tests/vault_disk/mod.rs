@@ -1,7 +1,8 @@
-//! A disk in memory that crashes where it is told to, and seeded randomness that remembers its keys.
+//! A disk in memory that crashes where it is told to, and seeded randomness that remembers its
+//! keys.
 //!
-//! Files have two contents: what was written, and what was synced. Names likewise. A crash keeps one, the
-//! other, or a tear of both.
+//! Files have two contents: what was written, and what was synced. Names likewise. A crash keeps
+//! one, the other, or a tear of both.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::collections::BTreeMap;

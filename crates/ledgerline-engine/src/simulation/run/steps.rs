@@ -739,7 +739,8 @@ impl Run {
         let handle = self.to_zero[at];
         let ledger_id = node.rest.identity.ledger_id;
         let size = node.rest.rooms.published().size;
-        let zeroed = erasure::zero_frames(&self.disk, &ledger_id, &handle, size);
+        let slots = std::collections::BTreeSet::from([handle]);
+        let zeroed = erasure::zero_frames(&self.disk, &ledger_id, &slots, size);
         self.note(format!("zero the frames of {:02x}{:02x}: {zeroed:?}", handle[0], handle[1]));
         if let Ok(count) = zeroed {
             self.to_zero.remove(at);

@@ -1,0 +1,198 @@
+//! The index: every run against the postings that follow from the journal.
+//!
+//! Promises: a run that holds other postings than the journal's entries give, or other times of event ids, is
+//! found, also when its own sums are right. The postings are compared as a sum of keyed hashes per range,
+//! in which their order does not matter; runs keep them sorted anyway.
+//!
+//! Without the index key only the files' own sums can be checked.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use siphasher::sip128::SipHasher13;
+
+use super::judge::{LeafFacts, LeafWhat, PostingSum, posting_hash};
+use super::report::{Findings, Severity, VerifyFinding};
+use crate::disk::{Disk, read_whole};
+use crate::index::{IndexError, Manifest, parse_manifest, read_postings};
+
+const DIR: &str = "index";
+const MANIFEST: &str = "index/manifest";
+const MANIFEST_MAX: u64 = 1 << 20;
+const LOST: &str = "no entry is affected: the file may be lost, the next start builds it again";
+
+/// What the postings of one range add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RangeSum {
+    postings: PostingSum,
+    oldest: u64,
+    newest: u64,
+    untimed: u64,
+}
+
+impl Default for RangeSum {
+    fn default() -> Self {
+        Self { postings: PostingSum::default(), oldest: u64::MAX, newest: 0, untimed: 0 }
+    }
+}
+
+impl RangeSum {
+    fn join(&mut self, other: &Self) {
+        self.postings.sum = self.postings.sum.wrapping_add(other.postings.sum);
+        self.postings.count += other.postings.count;
+        self.oldest = self.oldest.min(other.oldest);
+        self.newest = self.newest.max(other.newest);
+        self.untimed += other.untimed;
+    }
+}
+
+/// Sums per range of the journal's postings.
+pub(super) struct IndexSums {
+    range_log2: u32,
+    sums: BTreeMap<u64, RangeSum>,
+}
+
+impl IndexSums {
+    /// Sums for runs of this least range.
+    pub fn new(range_log2: u32) -> Self {
+        Self { range_log2, sums: BTreeMap::new() }
+    }
+
+    /// Takes a leaf's postings.
+    pub fn add(&mut self, index: u64, facts: &LeafFacts) {
+        let sum = self.sums.entry(index >> self.range_log2).or_default();
+        sum.postings.sum = sum.postings.sum.wrapping_add(facts.postings.sum);
+        sum.postings.count += facts.postings.count;
+        if matches!(facts.what, LeafWhat::Event(_)) {
+            match facts.uuid_millis {
+                Some(millis) => {
+                    sum.oldest = sum.oldest.min(millis);
+                    sum.newest = sum.newest.max(millis);
+                }
+                None => sum.untimed += 1,
+            }
+        }
+    }
+
+    fn of(&self, range: Range<u64>) -> RangeSum {
+        let mut joined = RangeSum::default();
+        let blocks = range.start >> self.range_log2..range.end >> self.range_log2;
+        self.sums.range(blocks).for_each(|(_, sum)| joined.join(sum));
+        joined
+    }
+}
+
+/// Reads the manifest, if there is a whole one.
+pub(super) fn manifest(disk: &dyn Disk, findings: &mut Findings) -> Option<Manifest> {
+    if !disk.exists(MANIFEST).unwrap_or(true) {
+        let any = disk.list(DIR).is_ok_and(|names| !names.is_empty());
+        if any {
+            let what = format!("there are runs but no manifest; {LOST}");
+            findings.push(VerifyFinding::new(Severity::Notice, "index_lags", DIR, what));
+        }
+        return None;
+    }
+    let bytes = read_whole(disk, MANIFEST, MANIFEST_MAX).unwrap_or_default();
+    let manifest = parse_manifest(&bytes).ok();
+    let manifest =
+        manifest.filter(|one| (1..=31).contains(&one.range_log2) && (2..=64).contains(&one.fan_in));
+    if manifest.is_none() {
+        let what = format!("the manifest does not hold; {LOST}");
+        findings.push(VerifyFinding::new(Severity::Derived, "index_file", MANIFEST, what));
+    }
+    manifest
+}
+
+/// Checks every file of the index. `hasher` and `sums` are there when the index key is.
+pub(super) fn check(
+    disk: &Arc<dyn Disk>,
+    manifest: Option<&Manifest>,
+    compare: Option<(SipHasher13, &IndexSums)>,
+    size: u64,
+    findings: &mut Findings,
+) {
+    let names = disk.list(DIR).unwrap_or_default();
+    let mut listed = Vec::new();
+    let mut next = 0;
+    for run in manifest.iter().flat_map(|manifest| &manifest.runs) {
+        let path = format!("{DIR}/r{:02}-{:016x}.run", run.level, run.start);
+        listed.push(path.clone());
+        let span = manifest.and_then(|manifest| span(manifest, run.level));
+        let end = span.and_then(|span| run.start.checked_add(span)).unwrap_or(run.start);
+        let flaw = if run.start != next || end <= run.start || end > size {
+            Some("the manifest names a run that is not where it can be")
+        } else {
+            run_flaw(disk, &path, run.start..end, (run.bytes, run.sha256), compare)
+        };
+        next = end;
+        if let Some(flaw) = flaw {
+            let what = format!("{flaw}; {LOST}");
+            findings.push(VerifyFinding::new(Severity::Derived, "index_file", &path, what));
+        }
+    }
+    for name in names {
+        let path = format!("{DIR}/{name}");
+        if path == MANIFEST || listed.contains(&path) {
+            continue;
+        }
+        // What the manifest does not name is a leftover, or the manifest is what does not hold.
+        let flaw =
+            name.ends_with(".run").then(|| read_postings(disk.as_ref(), &path, &mut |_, _| {}));
+        let (severity, what) = match flaw {
+            Some(Err(error)) => (Severity::Notice, format!("{}; {LOST}", flaw_of(&error))),
+            Some(Ok(_)) | None if name.ends_with(".run") || name.ends_with(".new") => (
+                Severity::Notice,
+                "the manifest does not name it; the next start removes it".into(),
+            ),
+            _ => (Severity::Notice, "not a file of the index".to_owned()),
+        };
+        findings.push(VerifyFinding::new(severity, "index_leftover", &path, what));
+    }
+}
+
+fn span(manifest: &Manifest, level: u32) -> Option<u64> {
+    let merged = u64::from(manifest.fan_in).checked_pow(level)?;
+    merged.checked_mul(1 << manifest.range_log2)
+}
+
+fn flaw_of(error: &IndexError) -> &'static str {
+    match error {
+        IndexError::Damaged { .. } => "the run does not hold",
+        IndexError::Io { .. } => "the run cannot be read",
+    }
+}
+
+fn run_flaw(
+    disk: &Arc<dyn Disk>,
+    path: &str,
+    range: Range<u64>,
+    listed: (u64, [u8; 32]),
+    compare: Option<(SipHasher13, &IndexSums)>,
+) -> Option<&'static str> {
+    let mut found = PostingSum::default();
+    let summary = read_postings(disk.as_ref(), path, &mut |term, indexes| {
+        let Some((hasher, _)) = compare else { return };
+        for index in indexes {
+            let hash = posting_hash(hasher, term.kind, term.hash, *index);
+            found.sum = found.sum.wrapping_add(hash);
+            found.count += 1;
+        }
+    });
+    let summary = match summary {
+        Ok(summary) => summary,
+        Err(error) => return Some(flaw_of(&error)),
+    };
+    if (summary.start, summary.end) != (range.start, range.end)
+        || (summary.bytes, summary.sha256) != listed
+    {
+        return Some("not the run that the manifest names");
+    }
+    let (_, sums) = compare?;
+    let due = sums.of(range);
+    let ids = (summary.ids.oldest, summary.ids.newest, summary.ids.untimed);
+    if found != due.postings || ids != (due.oldest, due.newest, due.untimed) {
+        return Some("the run holds other postings than the journal's entries give");
+    }
+    None
+}

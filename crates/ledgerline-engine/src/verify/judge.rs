@@ -1,0 +1,639 @@
+//! What one batch says by itself: decoding, statements, signatures, sealed records, attachments, MACs.
+//!
+//! Promises: a pure function of the batch and of keys that are valid in it, so any thread may do it. What
+//! depends on the batches before (tree, chains, blocks, stamps) is left to `ledger.rs` as facts.
+//!
+//! Assumes: the reader has told the registry about every control leaf up to the end of the batch. Keys that
+//! change later make no difference, because a key is valid over an index range.
+
+use std::collections::BTreeMap;
+use std::hash::Hasher as _;
+use std::sync::Arc;
+
+use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::checkpoint::{self, Checkpoint};
+use ledgerline_proof::entry::{Entry, MAX_ENTRY_BYTES};
+use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash, sha256};
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::lifecycle::Fact;
+use ledgerline_proof::note::VerifierKey;
+use ledgerline_proof::personal::{PersonalRecord, commitment};
+use ledgerline_proof::schema::{Kind, Leaf, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, TargetKind};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::names::name_of_statement;
+use super::report::{Severity, VerifyFinding};
+use crate::index::{Posting, TermHasher};
+use crate::intake::{derived_event_id, uuid_v7_millis};
+use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
+use crate::journal::scan::ScannedBatch;
+use crate::registry::{Key, LEDGER_SOURCE, Registry};
+use crate::replay::postings_of;
+use crate::vault::{OpenError, Vault};
+
+/// What every batch is judged with. Shared by the threads.
+pub(super) struct Context {
+    /// Event hash of the genesis leaf.
+    pub genesis: Hash,
+    /// The ledger.
+    pub ledger_id: [u8; 16],
+    /// The deployment that signatures name.
+    pub deployment: String,
+    /// The checkpoint origin.
+    pub origin: String,
+    /// The log's public key, as the genesis leaf names it.
+    pub log_key: Option<VerifierKey>,
+    /// Producers' keys so far.
+    pub registry: Registry,
+    /// Secrets and personal keys, when they are at hand.
+    pub vault: Option<Vault>,
+    /// Authenticates commits, when it is at hand.
+    pub journal_key: Option<HmacKey>,
+    /// Hashes index terms, when the index is to be compared.
+    pub terms: Option<TermHasher>,
+    /// Hashes chains, event ids and postings.
+    pub hasher: SipHasher13,
+}
+
+/// What the commit before says of the ledger.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    pub size: u64,
+    pub root: Hash,
+    pub mac: Hash,
+    pub epoch: u64,
+}
+
+/// A batch to be judged.
+pub(super) struct Job {
+    pub batch: Box<ScannedBatch>,
+    /// Index of its first leaf, counted by the reader.
+    pub base: u64,
+    /// The commit before; `None` behind a gap.
+    pub before: Option<Claim>,
+}
+
+/// A sum over postings in which their order does not matter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct PostingSum {
+    pub sum: u128,
+    pub count: u64,
+}
+
+/// What the chains need of an event.
+pub(super) struct EventFacts {
+    pub chain: u128,
+    pub event: u128,
+    pub sequence: i64,
+    pub prev_index: Option<i64>,
+    pub prev_event_hash: Hash,
+    /// Whether `prev_event_hash` is the start of its chain; judged for sequence 0 only.
+    pub starts_chain: bool,
+    pub occurred_at: Hlc,
+    /// Set for tokens.
+    pub fact: Option<Box<Fact<'static>>>,
+    pub seen: Option<Box<(u64, Hash)>>,
+    pub erased: Option<[u8; 16]>,
+    pub refused: Option<u64>,
+}
+
+/// What a leaf is.
+pub(super) enum LeafWhat {
+    Event(Box<EventFacts>),
+    Block,
+    Control,
+    Unreadable,
+}
+
+/// A leaf, judged.
+pub(super) struct LeafFacts {
+    pub hash: Hash,
+    /// Offset of its frame.
+    pub at: u64,
+    pub recorded_at: Option<Hlc>,
+    pub what: LeafWhat,
+    pub postings: PostingSum,
+    /// For an event: the time of its UUIDv7.
+    pub uuid_millis: Option<u64>,
+}
+
+/// A batch, judged.
+pub(super) struct Judged {
+    pub job: Job,
+    pub leaves: Vec<LeafFacts>,
+    pub tally: Tally,
+}
+
+/// What is counted and found while judging.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub findings: Vec<VerifyFinding>,
+    pub unverifiable: BTreeMap<String, u64>,
+    pub signatures: u64,
+    pub sealed: u64,
+    pub opened: u64,
+    /// Slots of records that were erased in place, with the entry.
+    pub erased: Vec<([u8; 16], u64)>,
+    pub attachments: u64,
+}
+
+/// Judges a batch. Without `deep` only what the chains need is gathered.
+pub(super) fn judge(context: &Context, job: Job, deep: bool) -> Judged {
+    let mut judge = Judge {
+        context,
+        file: segment_path(job.batch.segment),
+        deep,
+        tally: Tally::default(),
+        leaves: Vec::with_capacity(job.batch.head.entry_count as usize),
+        keys: BTreeMap::new(),
+        acts: BTreeMap::new(),
+        postings: Vec::new(),
+    };
+    if deep {
+        judge.commit(&job);
+    }
+    judge.frames(&job);
+    let Judge { tally, leaves, .. } = judge;
+    Judged { job, leaves, tally }
+}
+
+/// The entry whose records are being read.
+struct Current<'b> {
+    index: u64,
+    at: u64,
+    entry: Entry<'b>,
+    statement: Statement<'b>,
+    statement_hash: Option<Hash>,
+    records: usize,
+}
+
+struct Judge<'c, 'b> {
+    context: &'c Context,
+    file: String,
+    deep: bool,
+    tally: Tally,
+    leaves: Vec<LeafFacts>,
+    keys: BTreeMap<&'b str, Option<Arc<Key>>>,
+    /// Parts seen of each act, as bits, with what it needs and where it began.
+    acts: BTreeMap<(&'b str, &'b str, &'b str), (u64, i32, u64)>,
+    postings: Vec<Posting>,
+}
+
+impl<'b> Judge<'_, 'b> {
+    fn error(&mut self, code: &'static str, at: u64, what: String) -> &mut VerifyFinding {
+        let finding = VerifyFinding::new(Severity::Error, code, &self.file, what).at(at);
+        self.tally.findings.push(finding);
+        self.tally.findings.last_mut().expect("just pushed")
+    }
+
+    fn entry_error(&mut self, code: &'static str, current: &Current<'_>, what: &str) {
+        let text = format!("entry {}: {what}", current.index);
+        let name = name_of_statement(&current.statement, &current.entry.handles);
+        let finding = VerifyFinding::new(Severity::Error, code, &self.file, text);
+        let finding = finding.at(current.at).entry(current.index).of(Some(name));
+        self.tally.findings.push(finding);
+    }
+
+    /// MAC, epoch, and the signature of the checkpoint before.
+    fn commit(&mut self, job: &Job) {
+        let Some(before) = &job.before else { return };
+        let (batch, commit) = (&job.batch, &job.batch.commit);
+        let (start, base) = (batch.start, job.base);
+        if let Some(key) = &self.context.journal_key
+            && !commit.holds(key, &before.mac)
+        {
+            let what = "the commit's MAC does not hold: the commit, or one before it, was not written \
+                        by this ledger's writer";
+            let what = format!("{what} (entries {base} to {})", commit.size.saturating_sub(1));
+            self.error("commit_mac", start, what).first_bad_index = Some(base);
+        }
+        if commit.epoch != batch.head.epoch || commit.epoch < before.epoch {
+            let what = "the writer's epoch goes backwards, or batch and commit disagree about it";
+            self.error("commit_epoch", start, what.to_owned()).first_bad_index = Some(base);
+        }
+        let signature = &commit.previous_signature;
+        if before.size == 0 {
+            if !signature.is_empty() {
+                let what = "the first commit carries a signature of something before it";
+                self.error("checkpoint_signature", start, what.to_owned());
+            }
+            return;
+        }
+        let Some(log_key) = &self.context.log_key else { return };
+        let checkpoint = Checkpoint::new(&self.context.origin, before.size, before.root);
+        let holds = checkpoint.ok().zip(signature.as_slice().try_into().ok()).is_some_and(
+            |(checkpoint, signature): (Checkpoint, &[u8; 64])| {
+                let note = checkpoint.with_signature(log_key, signature);
+                note.is_ok_and(|note| {
+                    checkpoint::open(&note.to_bytes(), std::slice::from_ref(log_key)).is_ok()
+                })
+            },
+        );
+        if !holds {
+            let size = before.size;
+            let what = format!("the kept signature of the checkpoint of size {size} does not hold");
+            self.error("checkpoint_signature", start, what).first_bad_index = Some(base);
+        }
+    }
+
+    fn frames<'j: 'b>(&mut self, job: &'j Job) {
+        let mut current: Option<Current<'b>> = None;
+        let mut index = job.base;
+        for frame in job.batch.frames() {
+            match frame.kind {
+                FrameType::Entry => {
+                    self.close(current.take());
+                    current = self.leaf(index, frame.body, frame.offset);
+                    index += 1;
+                }
+                FrameType::Sealed | FrameType::SealedErased if self.deep => {
+                    self.sealed(current.as_mut(), &frame);
+                }
+                FrameType::Attachment if self.deep => self.attachment(current.as_ref(), &frame),
+                _ => {}
+            }
+        }
+        self.close(current);
+        for ((_, _, id), (parts, wanted, first)) in std::mem::take(&mut self.acts) {
+            if u64::from(parts.count_ones()) != u64::try_from(wanted).unwrap_or(0) {
+                let what = format!("act {id:?} from entry {first} on is not whole in its commit");
+                self.error("act_torn", job.batch.start, what).first_bad_index = Some(first);
+            }
+        }
+    }
+
+    /// The entry's records are all there.
+    fn close(&mut self, current: Option<Current<'b>>) {
+        let Some(current) = current.filter(|_| self.deep) else { return };
+        if current.records != current.entry.sealed_digests.len() {
+            self.entry_error("sealed_missing", &current, "not all of its sealed records are there");
+        }
+    }
+
+    fn leaf(&mut self, index: u64, bytes: &'b [u8], at: u64) -> Option<Current<'b>> {
+        let mut facts = LeafFacts {
+            hash: leaf_hash(bytes),
+            at,
+            recorded_at: None,
+            what: LeafWhat::Unreadable,
+            postings: PostingSum::default(),
+            uuid_millis: None,
+        };
+        let current = match Leaf::decode(bytes) {
+            Err(error) => {
+                let what = format!("entry {index} is no leaf in its one encoding: {error}");
+                self.error("leaf_encoding", at, what).first_bad_index = Some(index);
+                None
+            }
+            Ok(leaf) => self.decoded(index, bytes, leaf, &mut facts),
+        };
+        self.leaves.push(facts);
+        current
+    }
+
+    fn decoded(
+        &mut self,
+        index: u64,
+        bytes: &[u8],
+        leaf: Leaf<'b>,
+        facts: &mut LeafFacts,
+    ) -> Option<Current<'b>> {
+        let statement = match &leaf {
+            Leaf::Entry(entry) => decode_object::<Statement<'b>>(Kind::Statement, entry.statement),
+            Leaf::Block(block) => {
+                facts.recorded_at = Some(block.sealed_at);
+                facts.what = LeafWhat::Block;
+                self.sum_postings(index, &leaf, None, facts);
+                return None;
+            }
+            Leaf::Control(control) => {
+                facts.recorded_at = Some(control.recorded_at);
+                facts.what = LeafWhat::Control;
+                self.sum_postings(index, &leaf, None, facts);
+                return None;
+            }
+        };
+        let statement = match statement {
+            Ok(statement) => statement,
+            Err(error) => {
+                let what = format!("the statement of entry {index} cannot be read: {error}");
+                self.error("statement_encoding", facts.at, what).first_bad_index = Some(index);
+                return None;
+            }
+        };
+        self.sum_postings(index, &leaf, Some(&statement), facts);
+        let Leaf::Entry(entry) = leaf else { return None };
+        facts.recorded_at = Some(entry.recorded_at);
+        facts.uuid_millis = uuid_v7_millis(&statement.event_id);
+        let mut current =
+            Current { index, at: facts.at, entry, statement, statement_hash: None, records: 0 };
+        match chain_key(&current.statement, &current.entry.handles) {
+            Some(chain) => {
+                facts.what = LeafWhat::Event(Box::new(self.event_facts(&current, &chain)));
+            }
+            None => self.entry_error("target", &current, "it names no target"),
+        }
+        if self.deep {
+            self.entry(&mut current, bytes);
+        }
+        Some(current)
+    }
+
+    fn sum_postings(
+        &mut self,
+        index: u64,
+        leaf: &Leaf<'_>,
+        statement: Option<&Statement<'_>>,
+        facts: &mut LeafFacts,
+    ) {
+        let Some(terms) = self.context.terms.as_ref().filter(|_| self.deep) else { return };
+        self.postings.clear();
+        postings_of(terms, index, leaf, statement, &mut self.postings);
+        for posting in &self.postings {
+            facts.postings.sum = facts.postings.sum.wrapping_add(posting_hash(
+                self.context.hasher,
+                posting.term.kind,
+                posting.term.hash,
+                index,
+            ));
+            facts.postings.count += 1;
+        }
+    }
+
+    fn event_facts(&self, current: &Current<'_>, chain: &ChainKey<'_>) -> EventFacts {
+        let (entry, statement) = (&current.entry, &current.statement);
+        let hasher = self.context.hasher;
+        let tenant = chain.tenant.as_bytes();
+        let source = statement.source.as_bytes();
+        let is_token = statement.target.kind == TargetKind::Token;
+        let own = statement.source == LEDGER_SOURCE;
+        let refused = (own && statement.event_type == EventType::Refused)
+            .then(|| statement.detail.iter().find(|detail| detail.key == "count"))
+            .flatten()
+            .and_then(|detail| detail.value.parse().ok());
+        let person = || entry.handles.iter().find(|one| one.kind == HandleKind::Person);
+        EventFacts {
+            chain: hash128(hasher, &[&[1, chain.kind.position()], tenant, chain.id]),
+            event: hash128(hasher, &[&[2], tenant, source, &statement.event_id]),
+            sequence: entry.sequence,
+            prev_index: entry.prev_index,
+            prev_event_hash: entry.prev_event_hash,
+            starts_chain: entry.sequence == 0
+                && entry.prev_event_hash == chain.start(&self.context.genesis),
+            occurred_at: statement.occurred_at,
+            fact: is_token.then(|| Box::new(fact_of(statement, current.index, entry.recorded_at))),
+            seen: statement
+                .seen
+                .as_ref()
+                .map(|seen| Box::new((seen.size.cast_unsigned(), seen.root))),
+            erased: (statement.event_type == EventType::Erased && own)
+                .then(|| person().map(|handle| handle.id))
+                .flatten(),
+            refused,
+        }
+    }
+
+    /// Everything about an entry that needs no other entry.
+    fn entry(&mut self, current: &mut Current<'b>, bytes: &[u8]) {
+        let (entry, statement) = (&current.entry, &current.statement);
+        if bytes.len() > MAX_ENTRY_BYTES {
+            self.entry_error("entry_length", current, "it is longer than an entry may be");
+        }
+        if let Err(error) = statement.validate() {
+            let what = format!("its statement breaks a rule: {}", error.code());
+            self.entry_error("statement_rule", current, &what);
+        }
+        let predictable = entry.signature.is_none() && statement.personal.is_empty();
+        if entry.blind.is_some() != predictable {
+            self.entry_error("blind", current, "its blind is missing or out of place");
+        }
+        let own = statement.source == LEDGER_SOURCE;
+        let records = if own { 0 } else { statement.personal.len() };
+        if entry.sealed_digests.len() != records {
+            self.entry_error("sealed_count", current, "it has other records than its statement");
+        }
+        if own {
+            self.own_statement(current);
+        } else {
+            self.credential(current);
+        }
+        if statement.seen.as_ref().is_some_and(|seen| seen.origin != self.context.origin) {
+            self.entry_error("seen_origin", current, "`seen` names another origin");
+        }
+        if let Some(act) = &statement.act
+            && (0..64).contains(&act.part)
+        {
+            let key = (statement.tenant, statement.source, act.id);
+            let known = self.acts.entry(key).or_insert((0, act.parts, current.index));
+            known.0 |= 1 << act.part;
+        }
+        self.signature(current);
+    }
+
+    fn own_statement(&mut self, current: &Current<'b>) {
+        let (entry, statement) = (&current.entry, &current.statement);
+        let derived = |native| derived_event_id(statement.tenant, LEDGER_SOURCE, native, 0);
+        let id_holds =
+            statement.native_id.is_some_and(|native| derived(native) == statement.event_id);
+        let bare = entry.signature.is_none() && entry.attested_by.credential.is_none();
+        if !id_holds || !bare {
+            let what =
+                "it claims to be the ledger's own, but is signed, attested, or has another id";
+            self.entry_error("own_statement", current, what);
+        }
+    }
+
+    fn key(&mut self, key_id: &'b str) -> Option<Arc<Key>> {
+        let registry = &self.context.registry;
+        self.keys.entry(key_id).or_insert_with(|| registry.key(key_id)).clone()
+    }
+
+    /// The credential that vouched for it. Its end is not checked: a request that was authenticated just
+    /// before may be recorded just after.
+    fn credential(&mut self, current: &Current<'b>) {
+        let Some(key_id) = current.entry.attested_by.credential else {
+            self.entry_error("credential", current, "nobody vouches for it");
+            return;
+        };
+        let key = self
+            .key(key_id)
+            .filter(|key| key.purpose == KeyPurpose::Credential && key.valid_from <= current.index);
+        let Some(key) = key else {
+            self.entry_error("credential", current, "its credential is not registered");
+            return;
+        };
+        if let Err(error) = key.check_grant(&current.statement) {
+            let what = format!("its credential may not write it ({})", error.code());
+            self.entry_error("credential", current, &what);
+        }
+        if key.grant.signed_only && current.entry.signature.is_none() {
+            self.entry_error("credential", current, "it must be signed and is not");
+        }
+    }
+
+    fn signature(&mut self, current: &Current<'b>) {
+        let Some(signature) = &current.entry.signature else { return };
+        let key = self.key(signature.key_id);
+        let Some(key) = key.filter(|key| key.purpose == KeyPurpose::Producer) else {
+            self.entry_error("signature_key", current, "its signing key is not registered");
+            return;
+        };
+        if key.alg != signature.alg || !key.covers_index(current.index) {
+            let what = "its signing key is of another algorithm or not valid at its index";
+            self.entry_error("signature_key", current, what);
+            return;
+        }
+        if key.check_grant(&current.statement).is_err() {
+            self.entry_error("signature_key", current, "its signing key may not write it");
+        }
+        let Some(judge) = &key.statement_key else {
+            *self.tally.unverifiable.entry(signature.key_id.to_owned()).or_default() += 1;
+            return;
+        };
+        if judge.verify(current.entry.statement, signature.value).is_ok() {
+            self.tally.signatures += 1;
+        } else {
+            self.entry_error("signature", current, "its producer's signature does not hold");
+        }
+    }
+
+    fn sealed(&mut self, current: Option<&mut Current<'b>>, frame: &Frame<'_>) {
+        let Some(current) = current else { return };
+        let Some((index, record)) = SealedRecord::decode(frame) else {
+            self.entry_error("sealed", current, "a sealed record beside it cannot be read");
+            return;
+        };
+        let n = usize::from(record.n);
+        let in_place = index == current.index && n == current.records;
+        current.records += 1;
+        let slot = record.slot;
+        let named = |one: &ledgerline_proof::entry::Handle| {
+            one.kind == HandleKind::Person && one.id == slot
+        };
+        if !in_place || !current.entry.handles.iter().any(named) {
+            self.entry_error("sealed", current, "a sealed record beside it belongs elsewhere");
+            return;
+        }
+        if record.erased {
+            self.tally.erased.push((slot, index));
+            return;
+        }
+        if current.entry.sealed_digests.get(n) != Some(&record.digest()) {
+            let what = "a sealed record is not the one whose digest it carries";
+            self.entry_error("sealed_digest", current, what);
+            return;
+        }
+        self.tally.sealed += 1;
+        self.open(current, &record);
+    }
+
+    fn open(&mut self, current: &mut Current<'b>, record: &SealedRecord) {
+        let Some(vault) = &self.context.vault else { return };
+        let statement = current.entry.statement;
+        let hash = *current.statement_hash.get_or_insert_with(|| sha256(statement));
+        let plain = match vault.open_sealed(&record.slot, record.n, &hash, &record.sealed) {
+            Ok(plain) => zeroize::Zeroizing::new(plain),
+            Err(OpenError::Erased) => return,
+            Err(error) => {
+                self.entry_error("sealed_opens", current, &error.to_string());
+                return;
+            }
+        };
+        let personal = current.statement.personal.get(usize::from(record.n));
+        if personal.is_none_or(|personal| personal.commitment != commitment(&plain)) {
+            let what = "a personal record does not match the commitment in its statement";
+            self.entry_error("commitment", current, what);
+            return;
+        }
+        self.tally.opened += 1;
+        let Ok(person) = decode_object::<PersonalRecord<'_>>(Kind::Personal, &plain) else {
+            self.entry_error("personal", current, "a personal record is not in its one encoding");
+            return;
+        };
+        let issuer = current.statement.issuer.unwrap_or("");
+        let known = person
+            .user_id
+            .and_then(|user| vault.find_person(current.statement.tenant, issuer, user));
+        if known.is_some_and(|known| known != record.slot) {
+            let what = "the map leads a person to another slot than the journal; the file may be lost: \
+                        remove it, the next start rebuilds it";
+            let finding = VerifyFinding::new(
+                Severity::Derived,
+                "vault_map",
+                "vault/map",
+                format!("entry {}: {what}", current.index),
+            );
+            self.tally.findings.push(finding);
+        }
+    }
+
+    fn attachment(&mut self, current: Option<&Current<'b>>, frame: &Frame<'_>) {
+        let Some(current) = current else { return };
+        let statement = &current.statement;
+        let snapshot = statement.policy_change.as_ref().and_then(|change| change.snapshot);
+        let named = |digest: Hash| {
+            let policies = statement.policies.iter().filter_map(|one| one.digest);
+            snapshot.into_iter().chain(policies).any(|one| one == digest)
+        };
+        match AttachmentRecord::decode(frame.body) {
+            Some((index, one))
+                if index == current.index
+                    && sha256(&one.data) == one.digest
+                    && named(one.digest) =>
+            {
+                self.tally.attachments += 1;
+            }
+            _ => {
+                let what = "an attachment is not what its digest says, or is not named by it";
+                self.entry_error("attachment", current, what);
+            }
+        }
+    }
+}
+
+/// The fact of a statement, without the parts that are borrowed: client and audience only matter to
+/// selectors, which are not replayed here.
+fn fact_of(statement: &Statement<'_>, index: u64, recorded_at: Hlc) -> Fact<'static> {
+    let Fact { event_type, outcome, occurred_at, token_kind, issued_at, not_before, .. } =
+        Fact::of(statement, index, recorded_at);
+    let fact = Fact::of(statement, index, recorded_at);
+    Fact {
+        index,
+        event_type,
+        outcome,
+        occurred_at,
+        recorded_at,
+        token_kind,
+        issued_at,
+        not_before,
+        expires_at: fact.expires_at,
+        grace_until: fact.grace_until,
+        has_activation: fact.has_activation,
+        activation_deadline: fact.activation_deadline,
+        mfa_required: fact.mfa_required,
+        mfa_completed_at: fact.mfa_completed_at,
+        asserted_state: fact.asserted_state,
+        client_id: None,
+        audience: Vec::new(),
+    }
+}
+
+fn hash128(mut hasher: SipHasher13, parts: &[&[u8]]) -> u128 {
+    for part in parts {
+        hasher.write(&(part.len() as u32).to_le_bytes());
+        hasher.write(part);
+    }
+    u128::from(hasher.finish128())
+}
+
+/// One posting as a summand.
+pub(super) fn posting_hash(mut hasher: SipHasher13, kind: u8, term: u128, index: u64) -> u128 {
+    let mut bytes = [3; 26];
+    bytes[1] = kind;
+    bytes[2..18].copy_from_slice(&term.to_le_bytes());
+    bytes[18..].copy_from_slice(&index.to_le_bytes());
+    hasher.write(&bytes);
+    u128::from(hasher.finish128())
+}

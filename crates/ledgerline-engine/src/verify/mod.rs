@@ -1,0 +1,484 @@
+//! The offline verifier: reads a ledger's files, believes none of them, and says what holds.
+//!
+//! ```text
+//! reader ──batches──▶ judges (threads)  decoding, statements, signatures, digests, MACs
+//!                           │ facts, in order
+//!                           ▼
+//!                        ledger          tree and roots, chains, event ids, lifecycle, blocks, stamps
+//!                           │
+//!                           ▼
+//!      head store, older checkpoints, derived files, vault ──▶ report
+//! ```
+//!
+//! Promises:
+//! - Needs no running node and changes nothing. Reads every byte of every file of the data directory; what is
+//!   neither checked nor known is named.
+//! - One changed bit anywhere makes the verdict [`Verdict::NotVerified`], and the report names the first entry
+//!   and the chains concerned. In the last batch of a ledger that was not shut down cleanly it may be
+//!   [`Verdict::Incomplete`]: there, rot cannot be told from a torn write. It is never
+//!   [`Verdict::Verified`].
+//! - Time is linear in the files' size (times the number of passes), memory is bounded by the options.
+//! - [`VerifyReport::checks`] says what could not be checked for want of keys, a head store or older
+//!   checkpoints. No text holds a personal value or a secret.
+//!
+//! Assumes: the files do not change meanwhile. Whoever holds all keys of the node can write a ledger that
+//! verifies; such a rewrite is found only with something from outside: a head store on another disk, an
+//! older checkpoint ([`VerifyOptions::since`]), or a `seen` that a producer signed with its own key.
+//!
+//! Refuses: nothing. Whatever the files hold, the answer is a report.
+//!
+//! Not replayed: revocations of something wider than a token (selectors) in the lifecycle counts. The vault's
+//! map is checked by its own sums and, as far as records open, against the persons in them.
+
+mod blocks;
+mod chains;
+mod damage;
+mod files;
+mod grown_tree;
+mod index_files;
+mod judge;
+mod ledger;
+mod names;
+mod reader;
+mod readonly;
+mod report;
+mod threads;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ledgerline_proof::checkpoint;
+use ledgerline_proof::hash::{Hash, HmacKey, empty_root};
+use ledgerline_proof::note::{KeyKind, SignerKey, VerifierKey};
+use siphasher::sip128::SipHasher13;
+
+use self::chains::Chains;
+use self::grown_tree::GrownTree;
+use self::index_files::IndexSums;
+use self::judge::{Context, LeafWhat, judge};
+use self::ledger::Ledger;
+use self::reader::{Overlay, Reader};
+use self::readonly::{NoEntropy, ReadOnly};
+use self::report::Findings;
+use crate::disk::Disk;
+use crate::head_store::HeadStore;
+use crate::index::{Manifest, TermHasher};
+use crate::journal::format::SegmentHeader;
+use crate::keys::KeyRing;
+use crate::opening::{Identity, identity_of};
+use crate::registry::Registry;
+use crate::vault::Vault;
+
+pub use files::NOT_OURS;
+pub use report::{
+    Check, Counts, MAX_AFFECTED, MAX_PER_CODE, Severity, Verdict, VerifyFinding, VerifyReport,
+};
+
+/// What there is to verify, and with what.
+#[derive(Clone)]
+pub struct VerifyWorld {
+    /// The data directory.
+    pub disk: Arc<dyn Disk>,
+    /// The node's keys, when they are at hand.
+    pub keys: Option<Arc<KeyRing>>,
+    /// The head store's disk, when it is at hand.
+    pub head: Option<Arc<dyn Disk>>,
+}
+
+/// How to verify.
+pub struct VerifyOptions<'o> {
+    /// Older checkpoints of this log, as signed notes: the ledger must have grown from them.
+    pub since: Vec<Vec<u8>>,
+    /// Threads that judge batches; below 2 everything is done on the caller's.
+    pub threads: usize,
+    /// About how many bytes chains and event ids may take. When they need more, the journal is read again.
+    pub chain_memory_bytes: usize,
+    /// Told how far it is, from the caller's thread, after every batch.
+    pub progress: Option<&'o (dyn Fn(Progress) + Sync)>,
+}
+
+impl Default for VerifyOptions<'_> {
+    fn default() -> Self {
+        Self { since: Vec::new(), threads: 2, chain_memory_bytes: 1 << 30, progress: None }
+    }
+}
+
+/// How far a verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Which pass over the journal, from 1.
+    pub pass: u64,
+    /// Bytes of the journal read in it.
+    pub bytes_done: u64,
+    /// Bytes of the journal.
+    pub bytes_total: u64,
+    /// Entries read in it.
+    pub entries: u64,
+}
+
+/// What the head store says.
+enum Head {
+    NotAtHand,
+    Empty,
+    Bad(String),
+    At(u64, Hash),
+}
+
+impl Head {
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::At(size, _) => Some(*size),
+            _ => None,
+        }
+    }
+}
+
+/// Verifies a ledger.
+#[must_use]
+pub fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> VerifyReport {
+    let mut findings = Findings::default();
+    let Some(identity) = identity(&world.disk) else {
+        return without_genesis(world, findings);
+    };
+    let context = context(world, &identity);
+    let head = head(world, context.log_key.as_ref());
+    let since = since(options, context.log_key.as_ref(), &mut findings);
+    let (overlay, pending) = files::pending(&world.disk, &identity.ledger_id, &mut findings);
+    let manifest = index_files::manifest(world.disk.as_ref(), &mut findings);
+
+    let chains = Chains::new(0, options.chain_memory_bytes);
+    let mut ledger = Ledger::new(&context, GrownTree::new(&world.disk), chains);
+    let wanted = head.size().into_iter().chain(since.iter().map(|(size, _)| *size));
+    ledger.wanted = wanted.map(|size| (size, (size == 0).then(empty_root))).collect();
+    let compares = manifest.as_ref().filter(|_| context.terms.is_some());
+    ledger.index = compares.map(|manifest| IndexSums::new(manifest.range_log2));
+
+    let mut reader = Reader::new(&world.disk, Some(&context), head.size(), &overlay)
+        .with_progress(1, options.progress);
+    threads::in_order(
+        options.threads,
+        |emit| reader.run(emit),
+        &|job| judge(&context, job, true),
+        &mut |judged| ledger.take(judged),
+    );
+    findings.absorb(std::mem::take(&mut reader.findings));
+    ledger.counts.segments = reader.counts.segments;
+    ledger.counts.journal_bytes = reader.counts.journal_bytes;
+    ledger.counts.passes = 1;
+    finish_chains(world, options, &overlay, &mut ledger);
+    finish(world, ledger, findings, &Outside { head, since, pending, manifest }, &context)
+}
+
+/// What is compared with the ledger once it was read.
+struct Outside {
+    head: Head,
+    since: Vec<(u64, Hash)>,
+    pending: Vec<[u8; 16]>,
+    manifest: Option<Manifest>,
+}
+
+/// The chains that did not fit into the first pass.
+fn finish_chains(
+    world: &VerifyWorld,
+    options: &VerifyOptions<'_>,
+    overlay: &Overlay,
+    ledger: &mut Ledger<'_>,
+) {
+    let (mut chains, mut tokens) = ledger.chains.counts();
+    let mut violations = ledger.chains.violations();
+    let context = ledger.context;
+    let mut next = ledger.chains.next_pass();
+    while let Some(lo) = next {
+        ledger.counts.passes += 1;
+        ledger.chains = ledger.chains.following(lo, options.chain_memory_bytes);
+        let mut reader = Reader::new(&world.disk, Some(context), None, overlay)
+            .with_progress(ledger.counts.passes, options.progress);
+        let mut first = 0;
+        threads::in_order(
+            options.threads,
+            |emit| reader.run(emit),
+            &|job| judge(context, job, false),
+            &mut |judged| {
+                let batch = &judged.job.batch;
+                first = first.max(judged.job.base);
+                for (index, facts) in (first..).zip(&judged.leaves) {
+                    if let LeafWhat::Event(event) = &facts.what {
+                        ledger.link(batch, facts, event, (index, facts.hash));
+                    }
+                }
+                first += judged.leaves.len() as u64;
+                ledger.chains.shrink();
+            },
+        );
+        let (more_chains, more_tokens) = ledger.chains.counts();
+        chains += more_chains;
+        tokens += more_tokens;
+        for (code, count) in ledger.chains.violations() {
+            *violations.entry(code).or_default() += count;
+        }
+        next = ledger.chains.next_pass();
+    }
+    ledger.violations = violations;
+    ledger.counts.chains = chains;
+    ledger.counts.tokens = tokens;
+}
+
+fn finish(
+    world: &VerifyWorld,
+    mut ledger: Ledger<'_>,
+    mut findings: Findings,
+    outside: &Outside,
+    context: &Context,
+) -> VerifyReport {
+    let (size, root) = ledger.last;
+    let disk = world.disk.as_ref();
+    let clean = outside.head.size() == Some(size) && ledger.ends_in_block;
+    ledger.tree.finish(clean, &mut findings);
+    findings.absorb(std::mem::take(&mut ledger.findings));
+    check_head(&ledger, &outside.head, &mut findings);
+    check_since(&ledger, &outside.since, &mut findings);
+    for (slot, index) in &ledger.erased_slots {
+        check_erased(&ledger, slot, Some(*index), &mut findings);
+    }
+    for slot in &outside.pending {
+        check_erased(&ledger, slot, None, &mut findings);
+    }
+    let compare = ledger.index.as_ref().map(|sums| (context.hasher, sums));
+    let manifest = outside.manifest.as_ref();
+    index_files::check(&world.disk, manifest, compare, size, &mut findings);
+    if let Some(keys) = &world.keys {
+        files::vault(disk, keys, &ledger.erased, clean, &mut findings);
+        check_log_key(keys, context, &mut findings);
+    }
+    files::torn(disk, &ledger.torn, &mut findings);
+    files::unknown(disk, &mut findings);
+    let checks = checks(world, &ledger, outside, context);
+    let (verdict, findings, findings_dropped) = findings.finish();
+    let counts_much = |one: &&VerifyFinding| one.severity < Severity::Notice;
+    VerifyReport {
+        verdict,
+        size,
+        root,
+        origin: context.origin.clone(),
+        first_bad_index: findings
+            .iter()
+            .filter(counts_much)
+            .filter_map(|one| one.first_bad_index)
+            .min(),
+        checks,
+        findings,
+        findings_dropped,
+        counts: ledger.counts,
+        unverifiable: ledger.unverifiable,
+        lifecycle_violations: ledger.violations,
+    }
+}
+
+fn identity(disk: &Arc<dyn Disk>) -> Option<Identity> {
+    let overlay = Overlay::new();
+    let (batch, ledger_id) = Reader::new(disk, None, None, &overlay).first_batch()?;
+    let leaf = batch.leaves().next()?.1.to_vec();
+    let (root, previous_mac) = (empty_root(), Hash::ZERO);
+    let header = SegmentHeader { ledger_id, number: 0, first_index: 0, root, previous_mac };
+    identity_of(&header, &leaf).ok()
+}
+
+/// The report when nothing can be known.
+fn without_genesis(world: &VerifyWorld, mut findings: Findings) -> VerifyReport {
+    let overlay = Overlay::new();
+    let mut reader = Reader::new(&world.disk, None, None, &overlay);
+    let _ = reader.first_batch();
+    findings.absorb(reader.findings);
+    let what = "the genesis entry cannot be read: nothing else can be checked".to_owned();
+    let finding = VerifyFinding::new(Severity::Error, "genesis", "journal/00000000.seg", what);
+    findings.push(finding.entry(0));
+    let (verdict, findings, findings_dropped) = findings.finish();
+    VerifyReport {
+        verdict,
+        size: 0,
+        root: empty_root(),
+        origin: String::new(),
+        first_bad_index: Some(0),
+        checks: Vec::new(),
+        findings,
+        findings_dropped,
+        counts: Counts::default(),
+        unverifiable: BTreeMap::new(),
+        lifecycle_violations: BTreeMap::new(),
+    }
+}
+
+fn context(world: &VerifyWorld, identity: &Identity) -> Context {
+    let keys = world.keys.as_deref();
+    let vault = keys.and_then(|keys| {
+        let disk = Arc::new(ReadOnly(Arc::clone(&world.disk)));
+        Vault::open(disk, keys, Arc::new(NoEntropy)).ok().map(|(vault, _)| vault)
+    });
+    let sixteen = |hash: &Hash| hash.0.first_chunk::<16>().copied().unwrap_or_default();
+    let hash_key = keys.map_or_else(|| sixteen(&identity.genesis), |keys| keys.index);
+    Context {
+        genesis: identity.genesis,
+        ledger_id: identity.ledger_id,
+        deployment: identity.deployment.to_string(),
+        origin: identity.origin.to_string(),
+        log_key: VerifierKey::parse(&identity.log_key).ok(),
+        registry: Registry::default(),
+        vault,
+        journal_key: keys.map(|keys| HmacKey::new(&keys.journal)),
+        terms: keys.map(|keys| TermHasher::new(keys.index)),
+        hasher: SipHasher13::new_with_key(&hash_key),
+    }
+}
+
+fn head(world: &VerifyWorld, log_key: Option<&VerifierKey>) -> Head {
+    let Some(disk) = &world.head else { return Head::NotAtHand };
+    let Some(log_key) = log_key else {
+        return Head::Bad("the genesis entry names no log key".into());
+    };
+    match HeadStore::new(Arc::clone(disk)).head(log_key) {
+        Ok(Some((size, root))) => Head::At(size, root),
+        Ok(None) => Head::Empty,
+        Err(error) => Head::Bad(error.to_string()),
+    }
+}
+
+fn since(
+    options: &VerifyOptions<'_>,
+    log_key: Option<&VerifierKey>,
+    findings: &mut Findings,
+) -> Vec<(u64, Hash)> {
+    let mut known = Vec::new();
+    for note in &options.since {
+        let opened = log_key.map(|key| checkpoint::open(note, std::slice::from_ref(key)));
+        if let Some(Ok(opened)) = opened {
+            known.push((opened.checkpoint.size(), opened.checkpoint.root()));
+        } else {
+            let what = "an older checkpoint was not signed by the log that the genesis entry names: it is \
+                        of another log, or the ledger was made anew";
+            findings.push(VerifyFinding::new(Severity::Error, "since_key", "", what.into()));
+        }
+    }
+    known
+}
+
+fn check_head(ledger: &Ledger<'_>, head: &Head, findings: &mut Findings) {
+    const FILE: &str = "head store: checkpoint";
+    let size = ledger.last.0;
+    match head {
+        Head::NotAtHand => {}
+        Head::Empty => {
+            let what = "the head store holds no checkpoint; the next start writes it".to_owned();
+            findings.push(VerifyFinding::new(Severity::Notice, "head_empty", FILE, what));
+        }
+        Head::Bad(error) => {
+            findings.push(VerifyFinding::new(Severity::Error, "head", FILE, error.clone()));
+        }
+        Head::At(at, _) if *at > size => {
+            let what = format!(
+                "the journal ends at size {size}, but the head store has seen size {at}: it was \
+                 truncated, or is an older copy"
+            );
+            let finding = VerifyFinding::new(Severity::Error, "behind_head", FILE, what);
+            findings.push(finding.entry(size));
+        }
+        Head::At(at, root) => check_root(ledger, *at, *root, "head", FILE, findings),
+    }
+}
+
+fn check_since(ledger: &Ledger<'_>, since: &[(u64, Hash)], findings: &mut Findings) {
+    let size = ledger.last.0;
+    for (at, root) in since {
+        if *at > size {
+            let what = format!(
+                "an older checkpoint is of size {at}, the journal ends at size {size}: it was truncated, \
+                 or is an older copy"
+            );
+            let finding = VerifyFinding::new(Severity::Error, "behind_since", "", what);
+            findings.push(finding.entry(size));
+        } else {
+            check_root(ledger, *at, *root, "since", "", findings);
+        }
+    }
+}
+
+fn check_root(
+    ledger: &Ledger<'_>,
+    at: u64,
+    root: Hash,
+    code: &'static str,
+    file: &str,
+    findings: &mut Findings,
+) {
+    let found = ledger.wanted.get(&at).copied().flatten();
+    if found != Some(root) {
+        let what = format!(
+            "a checkpoint signed by this log says another root at size {at} than the journal has: an \
+             entry below {at} was rewritten"
+        );
+        findings.push(VerifyFinding::new(Severity::Error, code, file, what));
+    }
+}
+
+fn check_erased(ledger: &Ledger<'_>, slot: &[u8; 16], index: Option<u64>, findings: &mut Findings) {
+    if ledger.erased.contains_key(slot) {
+        return;
+    }
+    let slot = format!("slot {:032x}", u128::from_be_bytes(*slot));
+    let what = "sealed records of this slot are or will be erased, but no ERASED entry says so";
+    let finding = VerifyFinding::new(Severity::Error, "erased_without_entry", "", what.to_owned());
+    let finding = finding.of(Some(slot));
+    findings.push(index.map_or(finding.clone(), |index| finding.entry(index)));
+}
+
+fn check_log_key(keys: &KeyRing, context: &Context, findings: &mut Findings) {
+    let at_hand = SignerKey::from_seed(&context.origin, KeyKind::Ed25519, &keys.log_seed);
+    let same = at_hand.is_ok_and(|key| Some(key.verifier_key()) == context.log_key.as_ref());
+    if !same {
+        let what = "the log key at hand is not the one that the genesis entry names".to_owned();
+        findings.push(VerifyFinding::new(Severity::Error, "log_key", "", what));
+    }
+}
+
+/// What was checked, and what could not be.
+fn checks(
+    world: &VerifyWorld,
+    ledger: &Ledger<'_>,
+    outside: &Outside,
+    context: &Context,
+) -> Vec<Check> {
+    let check = |what, done: bool, not: &str| Check {
+        what,
+        done,
+        note: if done { String::new() } else { not.to_owned() },
+    };
+    let no_keys = "the node's keys are not at hand";
+    let unverifiable: u64 = ledger.unverifiable.values().sum();
+    let mut list = vec![
+        check("entries, statements, blocks, control entries", true, ""),
+        check("tree and roots", ledger.roots_hold(), "a root does not hold"),
+        check("chains, event ids, lifecycle", true, ""),
+        check("commit MACs", context.journal_key.is_some(), no_keys),
+        check("checkpoint signatures", context.log_key.is_some(), "GENESIS names no log key"),
+    ];
+    let secrets = format!("{unverifiable} signed events: the secret is not at hand");
+    list.push(check("producers' signatures", unverifiable == 0, &secrets));
+    let vault = if world.keys.is_some() { "the vault cannot be opened" } else { no_keys };
+    list.push(check("sealed records open", context.vault.is_some(), vault));
+    list.push(check("vault files", world.keys.is_some(), no_keys));
+    let index = if world.keys.is_some() { "there is no index" } else { no_keys };
+    list.push(check("index against the journal", ledger.index.is_some(), index));
+    let (size, head) = (ledger.last.0, &outside.head);
+    let not = match head {
+        Head::At(at, _) => format!(
+            "it covers {at} of {size} entries: a truncation of the rest would not be noticed"
+        ),
+        Head::Empty | Head::Bad(_) => "it holds no checkpoint of this log".to_owned(),
+        Head::NotAtHand => "it is not at hand: a truncation would not be noticed".to_owned(),
+    };
+    list.push(check("head store", head.size() == Some(size), &not));
+    let not = "none given: a rewrite with all of the node's keys shows only in `seen` fields";
+    list.push(check("older checkpoints", !outside.since.is_empty(), not));
+    let not = format!("{} of unknown roots", ledger.seen_unknown);
+    list.push(check("what producers saw", ledger.seen_unknown == 0, &not));
+    list
+}

@@ -1,0 +1,407 @@
+//! The prover end to end over the simulated disk: what it bundles, the kernel's check proves from
+//! the log key alone; and no bit of a bundle can change.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ledgerline_engine::index::Progress;
+use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
+use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::opening::{LedgerConfig, World, open};
+use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_engine::prover::{
+    BundleRequest, EventRequest, ProveError, event_bundle, event_bundle_at, token_bundle,
+};
+use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_engine::simulation::{SimClock, SimDisk, SimEntropy};
+use ledgerline_proof::bundle::{Bundle, Query};
+use ledgerline_proof::check::{
+    CheckReport, ClaimKind, SignatureState, Status, Trust, Verdict, check,
+};
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::note::VerifierKey;
+use ledgerline_proof::schema::{Kind, encode_object};
+use ledgerline_proof::signature::{Alg, StatementSigner};
+use ledgerline_proof::statement::{Statement, Target};
+use ledgerline_proof::vocabulary::{EventType, KeyPurpose, TargetKind};
+
+const START: i64 = 1_763_000_000_000_000_000;
+const HMAC_SECRET: [u8; 32] = [6; 32];
+
+struct Sim {
+    planner: Planner,
+    rest: OpenedRest,
+    clock: Arc<SimClock>,
+}
+
+/// A new ledger with one credential, an HMAC and an Ed25519 producer.
+fn new_ledger(seed: u64) -> Sim {
+    let entropy = Arc::new(SimEntropy::new(seed));
+    let clock = Arc::new(SimClock::new(START));
+    let ring = KeyRing::open_or_create(&SimDisk::new(seed + 2), entropy.as_ref()).unwrap();
+    let world = World {
+        disk: Arc::new(SimDisk::new(seed)),
+        head_disk: Arc::new(SimDisk::new(seed + 1)),
+        clock: clock.clone(),
+        entropy,
+        keys: Arc::new(ring),
+    };
+    let mut config = LedgerConfig { segment_bytes: 64 << 10, vault_slots: 8, ..Default::default() };
+    // Small ranges, so that postings lie in runs and in memory.
+    config.index.range_log2 = 4;
+    let opened = open(&world, &config).unwrap();
+    let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
+    let mut sim = Sim { planner, rest, clock };
+    sim.add_key("k1", KeyPurpose::Credential, 0, None, Some(&[7; 32]));
+    sim.add_key("hm1", KeyPurpose::Producer, 1, None, Some(&HMAC_SECRET));
+    let public = ed25519_public();
+    sim.add_key("ed1", KeyPurpose::Producer, 2, Some(public), None);
+    sim
+}
+
+/// RFC 8032 section 7.1, test 1.
+const ED_SEED: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+const ED_PUBLIC: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
+fn hex32(text: &str) -> [u8; 32] {
+    std::array::from_fn(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap())
+}
+
+fn ed25519_public() -> [u8; 32] {
+    hex32(ED_PUBLIC)
+}
+
+impl Sim {
+    fn commit(&mut self) {
+        let batch = self.planner.take();
+        self.rest.publisher.publish(batch).unwrap();
+        self.planner.published();
+        while self.rest.rooms.index.step(self.rest.rooms.published().size).unwrap()
+            != Progress::Idle
+        {}
+        self.clock.advance(1_000_000);
+    }
+
+    fn seal(&mut self) {
+        assert!(self.planner.seal_if_due(true).unwrap());
+        self.commit();
+    }
+
+    fn admin(&mut self, act: &AdminAct) {
+        self.planner.admin(act, Box::new(|_| {})).unwrap();
+        self.commit();
+    }
+
+    fn add_key(
+        &mut self,
+        key_id: &str,
+        purpose: KeyPurpose,
+        alg: i32,
+        public_key: Option<[u8; 32]>,
+        secret: Option<&[u8; 32]>,
+    ) {
+        if let (KeyPurpose::Producer, Some(secret)) = (purpose, secret) {
+            self.rest.rooms.vault.put_secret(key_id, secret).unwrap();
+        }
+        let key = NewKey {
+            key_id: key_id.into(),
+            purpose,
+            alg,
+            tenant: "*".into(),
+            source: "idp".into(),
+            roles: if alg == 0 { Roles::PRODUCER } else { Roles::default() },
+            types: Vec::new(),
+            issuers: Vec::new(),
+            regions: Vec::new(),
+            signed_only: false,
+            strict: false,
+            expires_at: None,
+            public_key,
+            secret_hash: secret.map(|secret| secret_hash(secret)),
+        };
+        self.admin(&AdminAct::AddKey(Box::new(key)));
+        assert!(self.rest.rooms.registry.key(key_id).is_some(), "{key_id}");
+    }
+
+    fn caller(&self) -> Caller {
+        self.rest.rooms.registry.authenticate(&api_key_text("k1", &[7; 32]), 0).unwrap()
+    }
+
+    /// Submits one JSON event; its index.
+    fn submit(&mut self, body: &str) -> u64 {
+        let accepted =
+            self.rest.intake.accept(&self.caller(), BodyForm::Json, body.as_bytes()).unwrap();
+        let answer: Arc<Mutex<Option<SubmitAnswer>>> = Arc::default();
+        let slot = Arc::clone(&answer);
+        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
+        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
+        self.commit();
+        let answer = answer.lock().unwrap().take().expect("answered at the commit");
+        assert_eq!(answer.events[0].status, EventStatus::Recorded, "{answer:?}");
+        answer.events[0].index.unwrap()
+    }
+
+    fn event(&mut self, n: u32, token: &str, kind: &str, more: &str) -> u64 {
+        self.submit(&format!(
+            r#"{{"event_id":"{}","type":"{kind}","token_id":"{token}",
+                "occurred_at":"2025-11-13T02:13:20.{n:09}Z"{more}}}"#,
+            event_id_text(n)
+        ))
+    }
+
+    fn signed(&mut self, n: u32, token: &str, event_type: EventType, alg: Alg) -> u64 {
+        let target = Target { kind: TargetKind::Token, id: token };
+        let at = Hlc::at(START + i64::from(n));
+        let statement = Statement::new(event_id(n), "idp", target, event_type, at);
+        let bytes = encode_object(Kind::Statement, &statement);
+        let deployment = self.rest.rooms.deployment.to_string();
+        let (key_id, signer) = match alg {
+            Alg::HmacSha256 => ("hm1", StatementSigner::hmac(&HMAC_SECRET, &deployment, "hm1")),
+            Alg::Ed25519 => ("ed1", StatementSigner::ed25519(&hex32(ED_SEED), &deployment, "ed1")),
+        };
+        self.submit(&format!(
+            r#"{{"statement":"{}","signature":{{"alg":"{}","key_id":"{key_id}","value":"{}"}}}}"#,
+            STANDARD.encode(&bytes),
+            alg.name(),
+            STANDARD.encode(signer.sign(&bytes))
+        ))
+    }
+
+    fn prove(&self, token: &str, disclose: bool) -> Result<Bundle, ProveError> {
+        self.prove_since(token, disclose, None)
+    }
+
+    fn prove_since(
+        &self,
+        token: &str,
+        disclose: bool,
+        previous_size: Option<u64>,
+    ) -> Result<Bundle, ProveError> {
+        let (tenant, token_id) = (String::new(), token.to_owned());
+        let request = BundleRequest { tenant, token_id, disclose, previous_size };
+        token_bundle(&self.rest.rooms, &self.rest.terms, &request)
+    }
+
+    fn check(&self, bundle: &[u8], previous: Option<&str>) -> CheckReport {
+        let keys = [VerifierKey::parse(&self.rest.identity.log_key).unwrap()];
+        let hmac_secrets = BTreeMap::from([("hm1".to_owned(), HMAC_SECRET.to_vec())]);
+        let previous = previous.map(str::as_bytes);
+        let trust = Trust { log_keys: &keys, hmac_secrets: &hmac_secrets, previous };
+        check(bundle, &trust).unwrap()
+    }
+
+    /// Checks that a bundle is proven, whole, through its file.
+    fn assert_proven(&self, bundle: &Bundle) -> CheckReport {
+        let report = self.check(&bundle.to_json(), None);
+        assert_eq!(report.verdict, Verdict::Proven, "{report:#?}");
+        report
+    }
+}
+
+fn event_id(n: u32) -> [u8; 16] {
+    let mut id = hex32("01932f6e7c1a7b3e9a5500000000000000000000000000000000000000000000");
+    id[12..16].copy_from_slice(&n.to_be_bytes());
+    id[..16].try_into().unwrap()
+}
+
+fn event_id_text(n: u32) -> String {
+    format!("01932f6e-7c1a-7b3e-9a55-0000{n:08x}")
+}
+
+const PERSON: &str = r#","session_id":"s-1","client_id":"web",
+    "personal":[{"role":"SUBJECT","user_id":"alice","ip":"203.0.113.7"}]"#;
+const POLICY: &str = r#","policies":[{"id":"finance","version":"v2","role":"GRANT",
+    "digest":"sha256:486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7"}],
+    "attachments":[{"media_type":"text/plain","data":"d29ybGQ=",
+    "digest":"sha256:486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7"}]"#;
+
+/// A ledger with several blocks, and tokens of every sort.
+fn busy_ledger() -> Sim {
+    let mut sim = new_ledger(40);
+    for n in 0..30 {
+        let token = format!("eu:idp:jti:t{}", n % 3);
+        let kind = if n < 3 { "ISSUED" } else { "USED" };
+        sim.event(n, &token, kind, if n < 3 { PERSON } else { "" });
+        if n % 7 == 6 {
+            sim.seal();
+        }
+    }
+    for (n, alg) in [(100, Alg::HmacSha256), (110, Alg::Ed25519)] {
+        let token = format!("eu:idp:jti:{}", alg.name().to_lowercase());
+        sim.signed(n, &token, EventType::Issued, alg);
+        sim.signed(n + 1, &token, EventType::Used, alg);
+    }
+    sim.event(120, "eu:idp:jti:policy", "ISSUED", POLICY);
+    let ended = AdminAct::EndKey { key_id: "ed1".into(), compromised: false, reason: None };
+    sim.admin(&ended);
+    sim.seal();
+    sim
+}
+
+#[test]
+fn a_token_of_every_sort_is_proven() {
+    let sim = busy_ledger();
+    for (token, entries, credentials) in [
+        ("eu:idp:jti:t0", 10, 10),
+        ("eu:idp:jti:t2", 10, 10),
+        ("eu:idp:jti:hmac-sha256", 2, 0),
+        ("eu:idp:jti:ed25519", 2, 0),
+        ("eu:idp:jti:policy", 1, 1),
+    ] {
+        let bundle = sim.prove(token, false).unwrap();
+        let report = sim.assert_proven(&bundle);
+        assert_eq!(report.entries.len(), entries, "{token}");
+        let only = |state: &SignatureState| matches!(state, SignatureState::CredentialOnly { .. });
+        let unsigned = report.entries.iter().filter(|entry| only(&entry.signature)).count();
+        assert_eq!(unsigned, credentials, "{token}");
+        assert_eq!(report.lifecycle.unwrap().known, "ACTIVE", "{token}");
+    }
+    let report = sim.assert_proven(&sim.prove("eu:idp:jti:policy", false).unwrap());
+    assert_eq!(report.attachments.len(), 1);
+    let report = sim.assert_proven(&sim.prove("eu:idp:jti:ed25519", false).unwrap());
+    let proven = |state: &SignatureState| matches!(state, SignatureState::Proven { .. });
+    assert!(report.entries.iter().all(|entry| proven(&entry.signature)), "{report:#?}");
+}
+
+#[test]
+fn personal_records_are_disclosed_until_they_are_erased() {
+    let mut sim = busy_ledger();
+    let disclosed = sim.prove("eu:idp:jti:t1", true).unwrap();
+    let report = sim.assert_proven(&disclosed);
+    assert_eq!(report.personal.len(), 1);
+    assert_eq!(report.personal[0].fields, ["user_id", "ip"]);
+    assert!(sim.prove("eu:idp:jti:t1", false).unwrap().personal.is_empty());
+    let handle = sim.rest.rooms.vault.find_person("", "", "alice").expect("alice has a handle");
+    let (tenant, by, purpose) = (String::new(), "k1".to_owned(), "test".to_owned());
+    sim.admin(&AdminAct::Erase { handle, tenant, by, purpose });
+    sim.seal();
+    let erased = sim.prove("eu:idp:jti:t1", true).unwrap();
+    assert!(erased.personal.is_empty());
+    let report = sim.assert_proven(&erased);
+    assert!(report.not_proven.iter().any(|limit| limit.contains("erased")), "{report:#?}");
+    // What was disclosed before still proves: erasing changes no entry.
+    sim.assert_proven(&disclosed);
+}
+
+#[test]
+fn a_wider_revocation_is_shown() {
+    let mut sim = busy_ledger();
+    sim.submit(
+        r#"{"event_id":"01932f6e-7c1a-7b3e-9a55-0000000000ff","type":"REVOKED",
+            "target":{"kind":"SESSION","id":"eu:idp:s-1"},
+            "occurred_at":"2025-11-13T02:13:20.000000500Z"}"#,
+    );
+    sim.seal();
+    let bundle = sim.prove("eu:idp:jti:t0", false).unwrap();
+    let life = sim.assert_proven(&bundle).lifecycle.unwrap();
+    assert_eq!((life.known, life.active, life.covered_by.len()), ("REVOKED", false, 1));
+}
+
+#[test]
+fn one_event_is_proven() {
+    let sim = busy_ledger();
+    let request = EventRequest {
+        tenant: String::new(),
+        source: "idp".into(),
+        event_id: event_id(111),
+        disclose: false,
+        previous_size: None,
+    };
+    let bundle = event_bundle(&sim.rest.rooms, &sim.rest.terms, &request).unwrap();
+    let report = sim.assert_proven(&bundle);
+    assert_eq!(report.entries.len(), 1);
+    assert_eq!(report.status(ClaimKind::Chain), None);
+    let index = report.entries[0].index.0;
+    let same = event_bundle_at(&sim.rest.rooms, &sim.rest.terms, index, false, None).unwrap();
+    assert_eq!(same, bundle);
+    let unknown = EventRequest { event_id: [0; 16], ..request };
+    let refused = event_bundle(&sim.rest.rooms, &sim.rest.terms, &unknown);
+    assert!(matches!(refused, Err(ProveError::NotFound)), "{refused:?}");
+}
+
+#[test]
+fn what_no_block_covers_is_said() {
+    let mut sim = busy_ledger();
+    let before = sim.rest.rooms.published();
+    sim.event(200, "eu:idp:jti:t0", "USED", "");
+    sim.event(201, "eu:idp:jti:new", "ISSUED", "");
+    let bundle = sim.prove("eu:idp:jti:t0", false).unwrap();
+    assert_eq!(bundle.coverage.beyond.0, 1);
+    assert_eq!(bundle.as_of.size.0, before.block_size);
+    assert_eq!(sim.assert_proven(&bundle).entries.len(), 10);
+    let refused = sim.prove("eu:idp:jti:new", false);
+    assert!(matches!(refused, Err(ProveError::NotYetSealed { .. })), "{refused:?}");
+    let refused = sim.prove("eu:idp:jti:none", false);
+    assert!(matches!(refused, Err(ProveError::NotFound)), "{refused:?}");
+    sim.seal();
+    assert_eq!(sim.assert_proven(&sim.prove("eu:idp:jti:t0", false).unwrap()).entries.len(), 11);
+    sim.assert_proven(&sim.prove("eu:idp:jti:new", false).unwrap());
+    // And the newer tree grew out of the older one.
+    let since = sim.prove_since("eu:idp:jti:t0", false, Some(before.block_size)).unwrap();
+    let report = sim.check(&since.to_json(), Some(&before.block_checkpoint));
+    assert_eq!(report.verdict, Verdict::Proven, "{report:#?}");
+    assert_eq!(report.status(ClaimKind::Consistency), Some(&Status::Proven));
+    let refused = sim.prove_since("eu:idp:jti:t0", false, Some(10_000));
+    assert!(matches!(refused, Err(ProveError::PreviousBeyond { .. })), "{refused:?}");
+}
+
+/// Every string in a JSON value that is base64 of something, by its path.
+fn base64_fields(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(text) if !text.is_empty() => {
+            let named = ["leaf", "record", "data", "root"].iter().any(|name| at.ends_with(name));
+            if named || at.contains("/path/") {
+                found.push(at.to_owned());
+            }
+        }
+        serde_json::Value::Array(items) => {
+            for (position, item) in items.iter().enumerate() {
+                base64_fields(item, &format!("{at}/{position}"), found);
+            }
+        }
+        serde_json::Value::Object(fields) => {
+            for (name, field) in fields {
+                base64_fields(field, &format!("{at}/{name}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_base64_field_can_change() {
+    let sim = busy_ledger();
+    let mut flips = 0;
+    for token in ["eu:idp:jti:t1", "eu:idp:jti:ed25519", "eu:idp:jti:policy"] {
+        let bundle = sim.prove_since(token, true, Some(9)).unwrap();
+        sim.assert_proven(&bundle);
+        let straight: serde_json::Value = serde_json::from_slice(&bundle.to_json()).unwrap();
+        let mut fields = Vec::new();
+        base64_fields(&straight, "", &mut fields);
+        for field in fields {
+            let mut bent = straight.clone();
+            let serde_json::Value::String(text) = bent.pointer_mut(&field).unwrap() else {
+                panic!("{field} is a string")
+            };
+            let mut bytes = STANDARD.decode(&*text).unwrap();
+            let at = flips % bytes.len();
+            bytes[at] ^= 1 << (flips % 8);
+            *text = STANDARD.encode(&bytes);
+            let report = sim.check(&serde_json::to_vec(&bent).unwrap(), None);
+            assert_eq!(report.verdict, Verdict::Failed, "{token} {field}");
+            flips += 1;
+        }
+    }
+    assert!(flips > 200, "{flips}");
+}
+
+#[test]
+fn the_query_cannot_be_exchanged() {
+    let sim = busy_ledger();
+    let mut bundle = sim.prove("eu:idp:jti:t0", false).unwrap();
+    bundle.query = Query::Token { tenant: String::new(), id: "eu:idp:jti:t1".to_owned() };
+    let report = sim.check(&bundle.to_json(), None);
+    assert!(matches!(report.status(ClaimKind::Query), Some(Status::Failed(_))), "{report:#?}");
+}

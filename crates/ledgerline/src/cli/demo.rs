@@ -1,0 +1,309 @@
+//! `demo`: a ledger in a fresh folder, a small life of tokens through the real interface, what one
+//! can ask afterwards, and a server to go on with.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use ledgerline_engine::clock::{Clock as _, SystemClock};
+use ledgerline_engine::entropy::{SystemEntropy, random};
+use serde_json::{Value, json};
+
+use super::Context;
+use super::serve::Started;
+use super::trace::fetch;
+use super::verify::progress_bar;
+use super::verify_url::{self, Question};
+use crate::client::Client;
+use crate::config::{ClientSettings, ServerSettings};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::http::leaf_json;
+use crate::render::{text, timeline};
+use crate::time_text::rfc3339;
+
+/// The token whose life is shown: the first access token, stolen and used after its revocation.
+const STOLEN: &str = "eu-west-1:idp:jti:access-1";
+
+/// Arguments of `demo`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline demo
+  ledgerline demo --once --data demo-ledger")]
+pub struct DemoArgs {
+    /// Folder for everything; a fresh temporary one without it.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Exit after printing instead of serving on.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Shows it all.
+///
+/// # Errors
+/// When any step fails.
+pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
+    let folder = args.data.unwrap_or_else(fresh_folder);
+    std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+    let admin_key = folder.join("admin.key");
+    let settings = ServerSettings {
+        data: Some(folder.join("ledger")),
+        listen: Some(args.listen),
+        bootstrap_key_file: Some(admin_key.clone()),
+        deployment: Some("demo".into()),
+        block_interval_ms: Some(200),
+        ..Default::default()
+    };
+    let started = Started::start(&settings)?;
+    let shown = show(context, &started.url, &folder, &admin_key);
+    if shown.is_ok() && !args.once {
+        context.screen.line("\nServing until Ctrl-C.")?;
+        started.until_signal();
+    }
+    started.finish()?;
+    shown
+}
+
+fn fresh_folder() -> PathBuf {
+    let name = leaf_json::hex(&random::<16>(&SystemEntropy));
+    std::env::temp_dir().join(format!("ledgerline-demo-{}", &name[..12]))
+}
+
+fn connect(url: &str, key_file: &Path) -> Result<Client, Failure> {
+    Client::open(&ClientSettings {
+        url: Some(url.to_owned()),
+        key_file: Some(key_file.to_owned()),
+        ..Default::default()
+    })
+}
+
+fn show(context: &mut Context, url: &str, folder: &Path, admin_key: &Path) -> CommandResult {
+    let admin = connect(url, admin_key)?;
+    let idp = add_key(&admin, url, folder, "idp", &["producer"], "")?;
+    let gateway = add_key(&admin, url, folder, "gateway", &["producer"], "")?;
+    let auditor = add_key(&admin, url, folder, "auditor", &["auditor", "reader"], "*")?;
+    live(&idp, &gateway)?;
+    let (life, events) = fetch(&auditor, STOLEN, "")?;
+    let report = verified(&auditor)?;
+    if context.screen.is_json() {
+        let shown = json!({
+            "url": url, "folder": folder, "token": life, "events": events, "verify": report.value,
+        });
+        context.screen.json(&shown)?;
+        return Ok(report.exit);
+    }
+    let screen = &mut context.screen;
+    screen.line(&format!("A ledger in {}, serving on {url}\n", folder.display()))?;
+    screen.line("The life of a stolen token:\n")?;
+    timeline(&life, &events).lines().try_for_each(|line| screen.line(line))?;
+    screen.line("")?;
+    screen.line(&format!(
+        "verify: {} (every one of {} leaves, over HTTP, as a stranger would)",
+        text(&report.value, "/verdict"),
+        text(&report.value, "/size"),
+    ))?;
+    let auditor_key = folder.join("auditor.key");
+    screen.line("\nTry:")?;
+    for command in [
+        format!("trace {STOLEN}"),
+        "trace eu-west-1:idp:jti:refresh-1".to_owned(),
+        format!("prove {STOLEN} --out bundle.json"),
+        "tail -n 50 --once".to_owned(),
+        "verify".to_owned(),
+    ] {
+        let flags = format!("--url {url} --key-file {}", auditor_key.display());
+        let (name, rest) = command.split_once(' ').unwrap_or((&command, ""));
+        screen.line(format!("  ledgerline {name} {flags} {rest}").trim_end())?;
+    }
+    Ok(report.exit)
+}
+
+/// Verifies once a block has closed over what was written.
+fn verified(auditor: &Client) -> Result<verify_url::Report, Failure> {
+    let wanted = auditor.get("/v1/status")?["size"].as_u64().unwrap_or(0);
+    let question = Question { key: None, since: None, tree_only: false };
+    let mut tried = 0;
+    loop {
+        let report = verify_url::verify(auditor, &question, &progress_bar())?;
+        let is_whole = report.value["size"].as_u64() >= Some(wanted);
+        if report.exit != Exit::Ok || is_whole || tried == 50 {
+            return Ok(report);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        tried += 1;
+    }
+}
+
+fn add_key(
+    admin: &Client,
+    url: &str,
+    folder: &Path,
+    name: &str,
+    roles: &[&str],
+    tenant: &str,
+) -> Result<Client, Failure> {
+    let request = json!({ "source": name, "roles": roles, "tenant": tenant });
+    let added = admin.post_json("/v1/keys", &request)?;
+    let secret = added["secret"].as_str().ok_or_else(|| admin.garbled("a key without a secret"))?;
+    let path = folder.join(format!("{name}.key"));
+    // A second run in the same folder replaces the keys of the first.
+    if path.exists() {
+        std::fs::remove_file(&path)?;
+    }
+    std::io::Write::write_all(&mut super::keys::create_private(&path)?, secret.as_bytes())?;
+    connect(url, &path)
+}
+
+/// One afternoon of two users, told by an identity provider and a gateway.
+fn live(idp: &Client, gateway: &Client) -> Result<(), Failure> {
+    let now = SystemClock::default().wall_nanos();
+    let run = leaf_json::hex(&random::<16>(&SystemEntropy));
+    let at = |seconds_ago: i64| rfc3339(now - seconds_ago * 1_000_000_000);
+    let story = Story { run: &run, at: &at };
+    for (producer, events) in [
+        (idp, story.policies_and_login()),
+        (gateway, story.uses()),
+        (idp, story.refresh()),
+        (idp, story.revocation()),
+        (gateway, story.use_after_revocation()),
+        (idp, story.second_user()),
+    ] {
+        let answer = producer.post_json("/v1/events", &Value::Array(events))?;
+        let mut verdicts = answer["events"].as_array().into_iter().flatten();
+        let refused = verdicts.find(|verdict| verdict["status"] == "refused");
+        if let Some(refused) = refused {
+            let why = text(refused, "/error/detail");
+            return Err(Failure::error(format!("the demo's own event was refused: {why}")));
+        }
+    }
+    Ok(())
+}
+
+struct Story<'s> {
+    run: &'s str,
+    at: &'s dyn Fn(i64) -> String,
+}
+
+impl Story<'_> {
+    fn event(&self, name: &str, seconds_ago: i64, kind: &str, token: &str) -> Value {
+        json!({
+            "native_id": format!("{}-{name}", self.run),
+            "type": kind,
+            "token_id": format!("eu-west-1:idp:jti:{token}"),
+            "occurred_at": (self.at)(seconds_ago),
+            "issuer": "idp",
+        })
+    }
+
+    fn with(mut event: Value, more: &Value) -> Value {
+        if let (Some(event), Some(more)) = (event.as_object_mut(), more.as_object()) {
+            event.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        event
+    }
+
+    fn issued(&self, name: &str, ago: i64, token: &str, kind: &str, user: &str) -> Value {
+        let life = if kind == "ACCESS" { 900 } else { 86_400 };
+        Self::with(
+            self.event(name, ago, "ISSUED", token),
+            &json!({
+                "token_kind": kind, "client_id": "web", "session_id": format!("s-{user}"),
+                "scopes": ["read:orders"], "expires_at": (self.at)(ago - life),
+                "policies": [{ "id": "orders", "version": "v1", "role": "GRANT" }],
+                "personal": [{
+                    "role": "SUBJECT", "user_id": user, "ip": "203.0.113.7",
+                    "user_agent": "Mozilla/5.0 (demo)",
+                }],
+            }),
+        )
+    }
+
+    fn accessed(&self, name: &str, ago: i64, token: &str, outcome: &str) -> Value {
+        Self::with(
+            self.event(name, ago, "RESOURCE_ACCESSED", token),
+            &json!({
+                "outcome": outcome, "vantage": "GATEWAY", "service": "orders", "action": "GET",
+                "resource": "/orders/{id}", "status": if outcome == "ALLOW" { 200 } else { 401 },
+            }),
+        )
+    }
+
+    fn policies_and_login(&self) -> Vec<Value> {
+        let policy = json!({
+            "native_id": format!("{}-policy", self.run), "type": "POLICY_CHANGED",
+            "target": { "kind": "POLICY", "id": "orders" }, "occurred_at": (self.at)(700),
+            "policies": [{ "id": "orders", "version": "v1", "role": "GRANT" }],
+        });
+        vec![
+            policy,
+            self.issued("i1", 600, "access-1", "ACCESS", "alice"),
+            self.issued("i2", 600, "refresh-1", "REFRESH", "alice"),
+        ]
+    }
+
+    fn uses(&self) -> Vec<Value> {
+        vec![
+            Self::with(self.event("u1", 580, "USED", "access-1"), &json!({ "service": "orders" })),
+            self.accessed("a1", 560, "access-1", "ALLOW"),
+            self.accessed("a2", 500, "access-1", "ALLOW"),
+        ]
+    }
+
+    /// The refresh token is exercised and replaced; both successors name it. One act, four parts.
+    fn refresh(&self) -> Vec<Value> {
+        let link = |token: &str, relation: &str| {
+            json!({ "links": [{
+                "token_id": format!("eu-west-1:idp:jti:{token}"), "relation": relation,
+                "strength": "ASSERTED",
+            }] })
+        };
+        let parts = [
+            Self::with(
+                self.event("r", 300, "REFRESHED", "refresh-1"),
+                &link("access-2", "PRODUCED"),
+            ),
+            Self::with(
+                self.event("r", 300, "ROTATED", "refresh-1"),
+                &link("refresh-2", "ROTATED_TO"),
+            ),
+            Self::with(
+                self.issued("r", 300, "refresh-2", "REFRESH", "alice"),
+                &link("refresh-1", "ROTATED_FROM"),
+            ),
+            Self::with(
+                self.issued("r", 300, "access-2", "ACCESS", "alice"),
+                &link("refresh-1", "REFRESHED_FROM"),
+            ),
+        ];
+        let act = format!("{}-refresh", self.run);
+        let numbered = (0..).zip(parts).map(|(part, event)| {
+            Self::with(event, &json!({ "act": { "id": act, "part": part, "parts": 4 } }))
+        });
+        numbered.collect()
+    }
+
+    fn revocation(&self) -> Vec<Value> {
+        vec![Self::with(
+            self.event("x1", 200, "REVOKED", "access-1"),
+            &json!({ "reason": "compromise", "outcome": "ALLOW" }),
+        )]
+    }
+
+    fn use_after_revocation(&self) -> Vec<Value> {
+        vec![
+            self.accessed("a3", 190, "access-1", "ALLOW"),
+            self.accessed("a4", 120, "access-1", "DENY"),
+            self.accessed("a5", 100, "access-2", "ALLOW"),
+        ]
+    }
+
+    fn second_user(&self) -> Vec<Value> {
+        vec![
+            self.issued("j1", 90, "access-9", "ACCESS", "bob"),
+            Self::with(self.event("j2", 60, "USED", "access-9"), &json!({ "service": "orders" })),
+        ]
+    }
+}

@@ -1,0 +1,115 @@
+//! `export-tiles`: the log as a folder of C2SP tiles, ready for any static file server.
+//!
+//! Promises: the checkpoint is written last, so a folder with a checkpoint has every tile it
+//! implies. Tiles that are there already are left: full ones never change.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use ledgerline_proof::checkpoint::Checkpoint;
+use ledgerline_proof::note::Note;
+use ledgerline_proof::tile::{TileAddress, TileKind, tiles};
+use serde_json::json;
+
+use super::Context;
+use super::serve::OpenLedger;
+use super::verify::progress_bar;
+use crate::config::{ClientSettings, ServerSettings};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::remote_log::RemoteLog;
+use crate::render::{facts, text};
+
+/// Arguments of `export-tiles`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline export-tiles --url https://ledger.example.com --key-file auditor.key out
+  ledgerline export-tiles --data ledger out")]
+pub struct ExportArgs {
+    #[command(flatten)]
+    client: ClientSettings,
+    /// Folder of a ledger that no server is running on.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Leave the entry bundles out: what remains tells nothing but hashes.
+    #[arg(long)]
+    no_entries: bool,
+    /// Folder to write.
+    #[arg(value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Exports.
+///
+/// # Errors
+/// When the log cannot be read or the folder not be written.
+pub fn run(context: &mut Context, args: ExportArgs) -> CommandResult {
+    let (size, count) = match args.data {
+        Some(data) => {
+            let settings = ServerSettings { data: Some(data), ..Default::default() };
+            let ledger = OpenLedger::open(&settings.or(context.file.server.clone()))?;
+            let view = ledger.node.view();
+            let note = view.published().as_bytes().to_vec();
+            let read = |address: &TileAddress| {
+                let bytes = view.tile(address)?;
+                bytes.ok_or_else(|| Failure::error(format!("{address} is missing")))
+            };
+            let done = export(&args.out, &note, args.no_entries, read)?;
+            ledger.close()?;
+            done
+        }
+        None => {
+            let client = context.client(args.client)?;
+            let log = RemoteLog::new(&client);
+            let note = log.checkpoint()?;
+            export(&args.out, &note, args.no_entries, |address| Ok(log.tile(address)?))?
+        }
+    };
+    let report = json!({ "size": size, "files": count, "folder": args.out });
+    context.screen.show(&report, |report| {
+        facts(&[
+            ("size", text(report, "/size")),
+            ("files", text(report, "/files")),
+            ("folder", text(report, "/folder")),
+        ])
+    })?;
+    Ok(Exit::Ok)
+}
+
+fn export(
+    out: &Path,
+    note: &[u8],
+    no_entries: bool,
+    read: impl Fn(&TileAddress) -> Result<Vec<u8>, Failure>,
+) -> Result<(u64, u64), Failure> {
+    let parsed = Note::parse(note).map_err(Failure::error)?;
+    let size = Checkpoint::parse(parsed.text()).map_err(Failure::error)?.size();
+    let bar = progress_bar();
+    let mut count = 0;
+    for address in tiles(size) {
+        if no_entries && address.kind() == TileKind::Entries {
+            continue;
+        }
+        bar.inc(1);
+        count += 1;
+        let path = out.join(address.path());
+        if address.is_full() && path.exists() {
+            continue;
+        }
+        write_whole(&path, &read(&address)?)?;
+    }
+    write_whole(&out.join("checkpoint"), note)?;
+    bar.finish_and_clear();
+    Ok((size, count + 1))
+}
+
+/// Writes beside and renames, so that a reader never sees half a file.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let new = path.with_extension("new");
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&new, bytes))
+        .and_then(|()| fs::rename(&new, path));
+    Ok(written.with_context(|| format!("{}", path.display()))?)
+}

@@ -1,0 +1,231 @@
+//! `keys`: API keys (credentials) and producers' signing keys.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::client::{Client, segment};
+use crate::config::ClientSettings;
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::render::{facts, table, text};
+
+/// Arguments of `keys`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline keys add --source idp-log --role producer --out producer.key
+  ledgerline keys list
+  ledgerline keys rotate k-7f3a --out producer.key.new
+  ledgerline keys retire k-7f3a --compromised --reason 'found in a public repository'")]
+pub struct KeysArgs {
+    #[command(flatten)]
+    client: ClientSettings,
+    #[command(subcommand)]
+    act: KeysCommand,
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Add a key; its secret is shown once.
+    Add(AddArgs),
+    /// List keys.
+    List,
+    /// End a key.
+    Retire(RetireArgs),
+    /// Add a key with the same grant, then end the old one.
+    Rotate(RotateArgs),
+}
+
+#[derive(Args)]
+struct AddArgs {
+    /// Name of the key; the ledger picks one without it.
+    #[arg(long)]
+    key_id: Option<String>,
+    /// HMAC-SHA256 or Ed25519 for a signing key; an API key without it.
+    #[arg(long)]
+    alg: Option<String>,
+    /// Base64 of an Ed25519 public key.
+    #[arg(long)]
+    public_key: Option<String>,
+    /// Tenant; `*` for all.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Source it writes for.
+    #[arg(long, default_value = "api")]
+    source: String,
+    /// Role: producer, reader, auditor, privacy, responder, resource_server, client, admin.
+    #[arg(long = "role")]
+    roles: Vec<String>,
+    /// Event type it may write; all without any.
+    #[arg(long = "type")]
+    types: Vec<String>,
+    /// Issuer alias it may write for; all without any.
+    #[arg(long = "issuer")]
+    issuers: Vec<String>,
+    /// Region it may write for; all without any.
+    #[arg(long = "region")]
+    regions: Vec<String>,
+    /// Refuse statements that are not signed.
+    #[arg(long)]
+    signed_only: bool,
+    /// Refuse events that break the lifecycle.
+    #[arg(long)]
+    strict: bool,
+    /// RFC 3339 time (UTC) after which it no longer authenticates.
+    #[arg(long)]
+    expires_at: Option<String>,
+    /// File for the secret (mode 0600, must not exist); shown without it.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct RetireArgs {
+    /// The key.
+    key_id: String,
+    /// It leaked: what it wrote from now on is not to be believed.
+    #[arg(long)]
+    compromised: bool,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+#[derive(Args)]
+struct RotateArgs {
+    /// The key to replace.
+    key_id: String,
+    /// Base64 of the new Ed25519 public key, for Ed25519 keys.
+    #[arg(long)]
+    public_key: Option<String>,
+    /// File for the secret (mode 0600, must not exist); shown without it.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Does one act on keys.
+///
+/// # Errors
+/// When the server refuses.
+pub fn run(context: &mut Context, args: KeysArgs) -> CommandResult {
+    let client = context.client(args.client)?;
+    match args.act {
+        KeysCommand::List => {
+            let keys = client.get("/v1/keys")?;
+            context.screen.show(&keys, key_table)?;
+        }
+        KeysCommand::Add(add) => {
+            let request = json!({
+                "key_id": add.key_id, "alg": add.alg, "public_key": add.public_key,
+                "tenant": add.tenant, "source": add.source, "roles": add.roles,
+                "types": add.types, "issuers": add.issuers, "regions": add.regions,
+                "signed_only": add.signed_only, "strict": add.strict,
+                "expires_at": add.expires_at,
+            });
+            add_key(context, &client, &request, add.out.as_deref())?;
+        }
+        KeysCommand::Retire(retire) => {
+            let mut path =
+                format!("/v1/keys/{}?compromised={}", segment(&retire.key_id), retire.compromised);
+            if let Some(reason) = &retire.reason {
+                path.push_str(&format!("&reason={}", segment(reason)));
+            }
+            let answer = client.delete(&path)?;
+            let show = |answer: &Value| facts(&[("ended at index", text(answer, "/index"))]);
+            context.screen.show(&answer, show)?;
+        }
+        KeysCommand::Rotate(rotate) => rotate_key(context, &client, &rotate)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn key_table(keys: &Value) -> String {
+    let columns = [
+        "key_id",
+        "purpose",
+        "alg",
+        "tenant",
+        "source",
+        "roles",
+        "valid_from",
+        "valid_until",
+        "expires_at",
+    ];
+    let head: Vec<String> = columns.iter().map(|name| name.to_uppercase()).collect();
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let keys = keys.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let row = |key| columns.iter().map(|name| text(key, &format!("/{name}"))).collect();
+    table(&head, &keys.map(row).collect::<Vec<_>>())
+}
+
+fn add_key(
+    context: &mut Context,
+    client: &Client,
+    request: &Value,
+    out: Option<&Path>,
+) -> Result<(), Failure> {
+    // Made first: a secret that cannot be kept must not be created.
+    let file = out.map(create_private).transpose()?;
+    let mut answer = client.post_json("/v1/keys", request)?;
+    if let (Some(mut file), Some(secret)) = (file, answer.get("secret").and_then(Value::as_str)) {
+        writeln!(file, "{secret}")?;
+        file.sync_all()?;
+        if let Some(members) = answer.as_object_mut() {
+            members.remove("secret");
+        }
+    }
+    context.screen.show(&answer, |answer| {
+        let mut lines = vec![
+            ("key id", text(answer, "/key_id")),
+            (
+                "valid from index",
+                answer["index"].as_u64().map_or("-".into(), |i| (i + 1).to_string()),
+            ),
+        ];
+        if answer.get("secret").is_some_and(Value::is_string) {
+            lines.push(("secret (shown once)", text(answer, "/secret")));
+        }
+        facts(&lines)
+    })?;
+    Ok(())
+}
+
+/// A new file that only its owner can read.
+///
+/// # Errors
+/// When it exists or cannot be made.
+pub fn create_private(path: &Path) -> Result<std::fs::File, Failure> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    Ok(file.with_context(|| format!("{}", path.display()))?)
+}
+
+fn rotate_key(context: &mut Context, client: &Client, args: &RotateArgs) -> Result<(), Failure> {
+    let keys = client.get("/v1/keys")?;
+    let list = keys.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let old = list.into_iter().find(|key| key["key_id"] == args.key_id.as_str());
+    let old = old.ok_or_else(|| Failure::error("there is no such key"))?;
+    let mut request = json!({ "public_key": args.public_key });
+    for member in [
+        "alg",
+        "tenant",
+        "source",
+        "roles",
+        "types",
+        "issuers",
+        "regions",
+        "signed_only",
+        "strict",
+        "expires_at",
+    ] {
+        request[member] = old[member].clone();
+    }
+    add_key(context, client, &request, args.out.as_deref())?;
+    client.delete(&format!("/v1/keys/{}?reason=rotated", segment(&args.key_id)))?;
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The command line: one module per command, all of them clients of the public HTTP interface or,
+//! for
+//! `serve`, `demo`, `verify --data` and `export-tiles --data`, users of the engine.
+//!
+//! Promises: exit codes as in [`crate::exit`]; a wrong command line is 64. Answers go to standard
+//! output, everything else to standard error.
+
+pub mod check;
+pub mod completions;
+pub mod demo;
+pub mod erase;
+pub mod event_file;
+pub mod export_tiles;
+pub mod ingest;
+pub mod keys;
+pub mod prove;
+pub mod serve;
+pub mod status;
+pub mod tail;
+pub mod token_id;
+pub mod trace;
+pub mod verify;
+pub mod verify_url;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::client::Client;
+use crate::config::{ClientSettings, FileSettings, LogSettings};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::logs;
+use crate::render::{Output, Screen};
+
+/// A tamper-evident lineage ledger for bearer tokens.
+#[derive(Parser)]
+#[command(name = "ledgerline", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Configuration file (TOML); the same names as the flags, with underscores.
+    #[arg(long, global = true, env = "LEDGERLINE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Form of the answer.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    logs: LogSettings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  ledgerline demo
+  ledgerline serve --data ledger --listen 127.0.0.1:8790 --bootstrap-key-file admin.key
+  ledgerline ingest --key-file producer.key events.ndjson
+  ledgerline trace --key-file reader.key eu-west-1:idp:jti:4f0c
+
+Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 64 usage.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::ServeArgs),
+    /// Start a ledger in a fresh folder, show what it does, and keep serving.
+    Demo(demo::DemoArgs),
+    /// Send a file of events, or a foreign log through an adapter.
+    Ingest(ingest::IngestArgs),
+    /// Show the life of a token.
+    Trace(trace::TraceArgs),
+    /// Follow the ledger (needs an auditor of all tenants).
+    Tail(tail::TailArgs),
+    /// Write a proof bundle of a token or an event.
+    Prove(prove::ProveArgs),
+    /// Check a proof bundle, offline.
+    Check(check::CheckArgs),
+    /// Verify a data folder, or a server.
+    Verify(verify::VerifyArgs),
+    /// Write the log as C2SP tiles.
+    ExportTiles(export_tiles::ExportArgs),
+    /// Manage API keys and signing keys.
+    Keys(keys::KeysArgs),
+    /// Compute the id of a token, here, without sending it anywhere.
+    TokenId(token_id::TokenIdArgs),
+    /// Erase the personal data of a person.
+    Erase(erase::EraseArgs),
+    /// Show how the server is.
+    Status(status::StatusArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// What every command has.
+pub struct Context {
+    /// Standard output.
+    pub screen: Screen,
+    /// Settings of the file.
+    pub file: FileSettings,
+}
+
+impl Context {
+    /// A client by the command's settings and the file's.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn client(&self, settings: ClientSettings) -> Result<Client, Failure> {
+        Client::open(&settings.or(self.file.client.clone()))
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let shown = error.print().is_ok();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked && shown { Exit::Ok.into() } else { Exit::Usage.into() };
+        }
+    };
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) if is_closed_pipe(&failure) => Exit::Ok.into(),
+        Err(failure) => {
+            // Nothing is left to do when standard error is closed too.
+            let _ = writeln!(io::stderr(), "ledgerline: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> CommandResult {
+    let mut file = FileSettings::read(cli.config.as_deref())?;
+    let serves = matches!(cli.command, Command::Serve(_));
+    let log_settings = cli.logs.or(std::mem::take(&mut file.logs));
+    logs::start(&log_settings, if serves { "info" } else { "warn" })?;
+    let mut context = Context { screen: Screen::new(cli.output), file };
+    match cli.command {
+        Command::Serve(args) => serve::run(&mut context, args),
+        Command::Demo(args) => demo::run(&mut context, args),
+        Command::Ingest(args) => ingest::run(&mut context, args),
+        Command::Trace(args) => trace::run(&mut context, args),
+        Command::Tail(args) => tail::run(&mut context, args),
+        Command::Prove(args) => prove::run(&mut context, args),
+        Command::Check(args) => check::run(&mut context, &args),
+        Command::Verify(args) => verify::run(&mut context, args),
+        Command::ExportTiles(args) => export_tiles::run(&mut context, args),
+        Command::Keys(args) => keys::run(&mut context, args),
+        Command::TokenId(args) => token_id::run(&mut context, &args),
+        Command::Erase(args) => erase::run(&mut context, args),
+        Command::Status(args) => status::run(&mut context, args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// `ledgerline trace ... | head` is no error.
+fn is_closed_pipe(failure: &Failure) -> bool {
+    let cause = failure.error.downcast_ref::<io::Error>();
+    cause.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_command_has_an_example() {
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands() {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example"), "{} has no example", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `serve`: a node and its HTTP interface, until SIGTERM or SIGINT.
+//!
+//! Promises: one process per data folder (a lock file says so). One line on standard output, with
+//! the URL, when requests are answered. While no administrator's key is valid, one is made and
+//! written to the bootstrap key file (mode 0600). On a signal: no new connections, open requests
+//! answered, the ledger closed cleanly, exit 0.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use ledgerline_engine::clock::SystemClock;
+use ledgerline_engine::disk::RealDisk;
+use ledgerline_engine::entropy::SystemEntropy;
+use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::node::{Node, NodeConfig};
+use ledgerline_engine::opening::World;
+use ledgerline_engine::registry::Roles;
+use ledgerline_proof::vocabulary::KeyPurpose;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::Context;
+use super::keys::create_private;
+use crate::config::{ServerSettings, beside};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::http::server::{Limits, serve, stop_signal};
+use crate::http::{App, router};
+use crate::tls;
+
+/// Where the server listens when nobody says otherwise.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
+
+/// Arguments of `serve`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline serve --data ledger --listen 127.0.0.1:8790 --bootstrap-key-file admin.key
+  ledgerline serve --config ledgerline.toml --tls-cert cert.pem --tls-key key.pem")]
+pub struct ServeArgs {
+    #[command(flatten)]
+    settings: ServerSettings,
+}
+
+/// Serves.
+///
+/// # Errors
+/// When the ledger cannot be opened or the address not be listened on.
+pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
+    let settings = args.settings.or(context.file.server.clone());
+    let started = Started::start(&settings)?;
+    context.screen.line(&format!("ledgerline listens on {}", started.url))?;
+    started.until_signal();
+    started.finish()?;
+    Ok(Exit::Ok)
+}
+
+/// An open ledger, locked for this process.
+pub struct OpenLedger {
+    /// The node.
+    pub node: Arc<Node>,
+    _lock: File,
+}
+
+impl OpenLedger {
+    /// Opens or creates the ledger that the settings name.
+    ///
+    /// # Errors
+    /// Without a data folder; when another process has it; whatever the engine says.
+    pub fn open(settings: &ServerSettings) -> Result<Self, Failure> {
+        let data =
+            settings.data.clone().ok_or_else(|| Failure::usage("name the folder: --data"))?;
+        let folder = |given: &Option<PathBuf>, suffix: &str| {
+            let path = given.clone().unwrap_or_else(|| beside(&data, suffix));
+            RealDisk::new(&path).with_context(|| format!("{}", path.display()))
+        };
+        let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
+        let lock = disk
+            .lock("lock")
+            .with_context(|| format!("{} is in use by another process", data.display()))?;
+        let keys = KeyRing::open_or_create(&folder(&settings.keys, "keys")?, &SystemEntropy)?;
+        let world = World {
+            disk: Arc::new(disk),
+            head_disk: Arc::new(folder(&settings.head, "head")?),
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(SystemEntropy),
+            keys: Arc::new(keys),
+        };
+        let node = Node::open(world, node_config(settings)?).context("the ledger does not open")?;
+        Ok(Self { node: Arc::new(node), _lock: lock })
+    }
+
+    /// Closes the ledger cleanly.
+    ///
+    /// # Errors
+    /// When the last block or the head store could not be written; nothing acknowledged is lost.
+    pub fn close(self) -> Result<(), Failure> {
+        self.node.shutdown().map_err(Failure::error)
+    }
+}
+
+fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
+    let mut config = NodeConfig::default();
+    if let Some(deployment) = &settings.deployment {
+        config.ledger.origin = format!("ledgerline.local/{deployment}");
+        config.ledger.deployment.clone_from(deployment);
+    }
+    if let Some(origin) = &settings.origin {
+        config.ledger.origin.clone_from(origin);
+    }
+    if let Some(ms) = settings.block_interval_ms {
+        if !(100..=60_000).contains(&ms) {
+            return Err(Failure::usage("block_interval_ms is 100 to 60000"));
+        }
+        config.pace.interval_nanos = ms * 1_000_000;
+    }
+    let segment_bytes = &mut config.ledger.segment_bytes;
+    *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
+    config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);
+    config.free_space_floor_bytes =
+        settings.free_space_floor_bytes.unwrap_or(config.free_space_floor_bytes);
+    Ok(config)
+}
+
+/// A server that answers.
+pub struct Started {
+    /// Its URL.
+    pub url: String,
+    ledger: OpenLedger,
+    runtime: Runtime,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Started {
+    /// Opens the ledger and listens.
+    ///
+    /// # Errors
+    /// As [`OpenLedger::open`]; when the address cannot be listened on.
+    pub fn start(settings: &ServerSettings) -> Result<Self, Failure> {
+        let tls = tls::acceptor(settings.tls_cert.as_deref(), settings.tls_key.as_deref())?;
+        let runtime = runtime(settings)?;
+        let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
+        // Before the ledger is touched: a port in use must leave no trace.
+        let listener = runtime
+            .block_on(TcpListener::bind(listen))
+            .with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr()?;
+        let ledger = OpenLedger::open(settings)?;
+        bootstrap(&ledger.node, settings)?;
+        let limits = Limits::of(settings);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let routes = router(App::new(Arc::clone(&ledger.node), limits));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let until = async move { drop(stopped.await) };
+        let serving = runtime.spawn(serve(listener, tls, routes, limits, until));
+        let url = format!("{scheme}://{}", reachable(address));
+        tracing::info!(url, "serving");
+        Ok(Self { url, ledger, runtime, stop, serving })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub fn until_signal(&self) {
+        self.runtime.block_on(stop_signal());
+    }
+
+    /// Stops accepting, drains, closes the ledger.
+    ///
+    /// # Errors
+    /// As [`OpenLedger::close`].
+    pub fn finish(self) -> Result<(), Failure> {
+        tracing::info!("stopping");
+        // The receiver is gone when serving failed by itself.
+        let _ = self.stop.send(());
+        let served = self.runtime.block_on(self.serving);
+        self.runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        self.ledger.close()?;
+        served.context("the server failed")??;
+        Ok(())
+    }
+}
+
+fn runtime(settings: &ServerSettings) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(threads) = settings.http_threads {
+        builder.worker_threads(threads.max(1));
+    }
+    builder.thread_name("ledgerline-http").enable_all().build()
+}
+
+/// The address as a client on this machine reaches it.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
+}
+
+/// Makes the first administrator's key while there is none.
+fn bootstrap(node: &Node, settings: &ServerSettings) -> Result<(), Failure> {
+    let has_admin = node.keys().iter().any(|key| {
+        key.purpose == KeyPurpose::Credential
+            && key.roles.has(Roles::ADMIN)
+            && key.valid_until.is_none()
+    });
+    let Some(path) = &settings.bootstrap_key_file else {
+        if !has_admin {
+            let hint = "no administrator's key: start once with --bootstrap-key-file FILE";
+            tracing::warn!(code = "no_admin", hint);
+        }
+        return Ok(());
+    };
+    if has_admin {
+        return Ok(());
+    }
+    // The file first: a key that cannot be kept must not be made.
+    let mut file = create_private(path)?;
+    let added = node.bootstrap_key()?;
+    let secret = added.secret.ok_or_else(|| Failure::error("the engine made no secret"))?;
+    writeln!(file, "{secret}")?;
+    file.sync_all()?;
+    tracing::info!(key_id = added.key_id, file = %path.display(), "wrote the first admin key");
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `status`: how the server is.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Context;
+use crate::config::ClientSettings;
+use crate::exit::{CommandResult, Exit};
+use crate::render::{facts, text};
+
+/// Arguments of `status`.
+#[derive(Args)]
+#[command(after_help = "Example:
+  ledgerline status --url https://ledger.example.com --key-file reader.key")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    client: ClientSettings,
+}
+
+/// Shows the status; an error when events are not taken.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
+    let client = context.client(args.client)?;
+    let status = client.get("/v1/status")?;
+    context.screen.show(&status, |status| {
+        let mut lines = vec![
+            ("url", client.url().to_owned()),
+            ("version", text(status, "/version")),
+            ("origin", text(status, "/origin")),
+            ("log key", text(status, "/log_key")),
+            ("size", text(status, "/size")),
+            ("root", text(status, "/root")),
+            ("ready", text(status, "/ready")),
+        ];
+        if status.get("not_ready_because").is_some_and(|why| !why.is_null()) {
+            lines.push(("because", text(status, "/not_ready_because")));
+        }
+        for (name, label) in [
+            ("published_size", "published size"),
+            ("recorded_since_start", "recorded"),
+            ("duplicates_since_start", "duplicates"),
+            ("refused_since_start", "refused"),
+            ("queue_bytes", "queue bytes"),
+        ] {
+            lines.push((label, text(status, &format!("/{name}"))));
+        }
+        facts(&lines)
+    })?;
+    let ready = status.get("ready").and_then(Value::as_bool) == Some(true);
+    Ok(if ready { Exit::Ok } else { Exit::Error })
+}

@@ -1,0 +1,176 @@
+//! `verify`: a data folder without its server, or a server without its data folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use ledgerline_engine::disk::{Disk, RealDisk};
+use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::verify::{Progress, Verdict, VerifyOptions, VerifyWorld, verify};
+use serde_json::Value;
+
+use super::Context;
+use super::verify_url::{self, Question};
+use crate::config::{ClientSettings, beside};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::render::{facts, text};
+
+/// Arguments of `verify`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline verify --data ledger --head /mnt/other/ledger.head
+  ledgerline verify --data ledger --since checkpoint-of-last-month
+  ledgerline verify --url https://ledger.example.com --log-key \"$VKEY\"")]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    client: ClientSettings,
+    /// Folder of the ledger; no server may be running on it.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Folder of the key files [default: <data>.keys, when it is there].
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// Folder of the head store [default: <data>.head, when it is there].
+    #[arg(long, value_name = "DIR")]
+    head: Option<PathBuf>,
+    /// An older checkpoint that the ledger must continue.
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
+    /// With --url: the log's verifier key, from somewhere you trust.
+    #[arg(long, value_name = "VKEY")]
+    log_key: Option<String>,
+    /// With --url: check the tree alone.
+    #[arg(long)]
+    tree_only: bool,
+    /// Threads [default: number of processors].
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+/// A bar on a terminal, nothing elsewhere.
+#[must_use]
+pub fn progress_bar() -> ProgressBar {
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5))
+}
+
+/// Verifies.
+///
+/// # Errors
+/// When there is nothing to verify or it cannot be read.
+pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
+    let bar = progress_bar();
+    let (exit, report) = if args.data.is_some() {
+        folder(args, &bar)?
+    } else {
+        let client = context.client(args.client)?;
+        let question = Question {
+            key: args.log_key.as_deref(),
+            since: args.since.as_deref(),
+            tree_only: args.tree_only,
+        };
+        let report = verify_url::verify(&client, &question, &bar)?;
+        (report.exit, report.value)
+    };
+    bar.finish_and_clear();
+    context.screen.show(&report, summary)?;
+    Ok(exit)
+}
+
+fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure> {
+    let data = args.data.unwrap_or_default();
+    let keys = optional(&data, args.keys, "keys")?;
+    let keys = keys.map(|disk| KeyRing::open(&disk)).transpose()?.map(Arc::new);
+    let head = optional(&data, args.head, "head")?.map(|disk| -> Arc<dyn Disk> { Arc::new(disk) });
+    let world = VerifyWorld { disk: Arc::new(open(&data)?), keys, head };
+    let mut since = Vec::new();
+    if let Some(path) = &args.since {
+        since.push(std::fs::read(path).with_context(|| format!("{}", path.display()))?);
+    }
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    let show = |progress: Progress| {
+        bar.set_length(progress.bytes_total);
+        bar.set_position(progress.bytes_done);
+    };
+    let options = VerifyOptions {
+        since,
+        threads: args.threads.unwrap_or(processors),
+        progress: Some(&show),
+        ..VerifyOptions::default()
+    };
+    let report = verify(&world, &options);
+    let exit = match report.verdict {
+        Verdict::Verified => Exit::Ok,
+        Verdict::NotVerified => Exit::NotVerified,
+        Verdict::Incomplete => Exit::Incomplete,
+    };
+    Ok((exit, serde_json::to_value(&report)?))
+}
+
+fn open(path: &Path) -> Result<RealDisk, Failure> {
+    Ok(RealDisk::existing(path).with_context(|| format!("{}", path.display()))?)
+}
+
+/// A folder that was named, or the usual one when it is there.
+fn optional(
+    data: &Path,
+    given: Option<PathBuf>,
+    suffix: &str,
+) -> Result<Option<RealDisk>, Failure> {
+    match given {
+        Some(path) => open(&path).map(Some),
+        None => {
+            let path = beside(data, suffix);
+            if path.is_dir() { open(&path).map(Some) } else { Ok(None) }
+        }
+    }
+}
+
+fn summary(report: &Value) -> String {
+    let mut lines = Vec::new();
+    for name in [
+        "verdict",
+        "origin",
+        "size",
+        "root",
+        "first_bad_index",
+        "what",
+        "affected_token",
+        "entries_checked",
+    ] {
+        if report.get(name).is_some_and(|value| !value.is_null()) {
+            lines.push((name, text(report, &format!("/{name}"))));
+        }
+    }
+    for name in ["events", "chains", "tokens", "signatures"] {
+        if report["counts"].get(name).is_some() {
+            lines.push((name, text(report, &format!("/counts/{name}"))));
+        }
+    }
+    let mut out = facts(&lines);
+    let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
+    for finding in list("findings") {
+        let (severity, code) = (text(&finding, "/severity"), text(&finding, "/code"));
+        out.push_str(&format!("{severity} {code}: {}\n", text(&finding, "/what")));
+        for (label, pointer) in [
+            ("in", "/file"),
+            ("offset", "/offset"),
+            ("first bad index", "/first_bad_index"),
+            ("affects", "/affected"),
+        ] {
+            let value = text(&finding, pointer);
+            if !value.is_empty() && value != "-" {
+                out.push_str(&format!("  {label} {value}\n"));
+            }
+        }
+    }
+    for check in list("checks").iter().filter(|check| check["done"] == false) {
+        let (what, note) = (text(check, "/what"), text(check, "/note"));
+        out.push_str(&format!("not checked: {what}: {note}\n"));
+    }
+    for note in list("notes") {
+        out.push_str(&format!("note: {}\n", text(&note, "")));
+    }
+    out
+}

@@ -1,0 +1,317 @@
+//! The client of the HTTP interface that every client command uses.
+//!
+//! Promises: a call refused with 429 or 503, or lost on the way, is repeated after the time the
+//! server names, else after a doubling pause. That is safe: events carry their identity, so a
+//! repeated one is a
+//! `duplicate`. The API key is sent to the named server only; redirects are not followed.
+//!
+//! Refuses: answers above 64 MiB. Errors never hold the key or a body.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{Method, Request, Response};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+
+use crate::config::ClientSettings;
+use crate::exit::Failure;
+
+/// The address a server listens on when nobody says otherwise.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:8790";
+/// Longest answer taken, in bytes.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// What need not be escaped in a path segment (RFC 3986 section 3.3, without `/`).
+const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server could not be reached, or the connection broke.
+    #[error("{url}: {problem}")]
+    Unreachable {
+        /// The server.
+        url: String,
+        /// What happened.
+        problem: String,
+    },
+    /// The server refused.
+    #[error("the server refused ({status} {code}): {detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Stable code.
+        code: String,
+        /// For people.
+        detail: String,
+    },
+    /// The answer is not what the interface says.
+    #[error("{url} does not answer like a ledger: {problem}")]
+    Garbled {
+        /// The server.
+        url: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl ClientError {
+    /// The stable code of a refusal.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+}
+
+/// A connection to one server.
+pub struct Client {
+    agent: Agent,
+    base: String,
+    key: Option<String>,
+    retries: u32,
+}
+
+struct Answer {
+    status: u16,
+    retry_after: Option<u64>,
+    body: Vec<u8>,
+}
+
+/// A problem body (RFC 9457).
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ProblemBody {
+    code: String,
+    detail: String,
+}
+
+/// A path segment, escaped.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+impl Client {
+    /// A client by the settings. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the key or the certificates cannot be read, or the URL is none.
+    pub fn open(settings: &ClientSettings) -> Result<Self, Failure> {
+        let base = settings.url.as_deref().unwrap_or(DEFAULT_URL).trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            return Err(Failure::usage("url begins with http:// or https://"));
+        }
+        let mut tls = TlsConfig::builder().provider(TlsProvider::Rustls);
+        if let Some(path) = &settings.ca_file {
+            let pem = fs::read(path).with_context(|| format!("{}", path.display()))?;
+            let certificates: Vec<_> = parse_pem(&pem)
+                .filter_map(|item| match item {
+                    Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                    _ => None,
+                })
+                .collect();
+            if certificates.is_empty() {
+                return Err(Failure::usage(format!("{} holds no certificate", path.display())));
+            }
+            tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
+        }
+        let timeout = Duration::from_millis(settings.timeout_ms.unwrap_or(60_000));
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(timeout))
+            .user_agent(concat!("ledgerline/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls.build());
+        if is_loopback(&base) {
+            config = config.proxy(None);
+        }
+        let agent = config.build().new_agent();
+        Ok(Self { agent, base, key: read_key(settings)?, retries: settings.retries.unwrap_or(8) })
+    }
+
+    /// The server's URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether an API key is at hand.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Asks for JSON.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn get(&self, path: &str) -> Result<Value, ClientError> {
+        self.parse(&self.call(&Method::GET, path, None)?)
+    }
+
+    /// Asks for bytes; `None` for 404.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn get_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, ClientError> {
+        match self.call(&Method::GET, path, None) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ClientError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a body and reads JSON.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn post(&self, path: &str, media_type: &str, body: &[u8]) -> Result<Value, ClientError> {
+        self.parse(&self.call(&Method::POST, path, Some((media_type, body)))?)
+    }
+
+    /// Sends JSON and reads JSON.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn post_json(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.post(path, "application/json", body.to_string().as_bytes())
+    }
+
+    /// Deletes and reads JSON.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn delete(&self, path: &str) -> Result<Value, ClientError> {
+        self.parse(&self.call(&Method::DELETE, path, None)?)
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Value, ClientError> {
+        serde_json::from_slice(bytes).map_err(|_| self.garbled("not JSON"))
+    }
+
+    /// An answer that breaks the interface.
+    #[must_use]
+    pub fn garbled(&self, problem: &str) -> ClientError {
+        ClientError::Garbled { url: self.base.clone(), problem: problem.to_owned() }
+    }
+
+    fn call(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let mut tried = 0;
+        loop {
+            let answer = self.once(method, path, body);
+            let pause = match &answer {
+                Ok(answer) if matches!(answer.status, 429 | 503) => {
+                    answer.retry_after.map_or_else(|| backoff(tried), Duration::from_secs)
+                }
+                Err(_) => backoff(tried),
+                Ok(_) => Duration::ZERO,
+            };
+            if pause.is_zero() || tried == self.retries {
+                return self.judge(answer?);
+            }
+            tracing::debug!(pause_ms = pause.as_millis(), tried, "trying again");
+            thread::sleep(pause.min(PAUSE_MAX));
+            tried += 1;
+        }
+    }
+
+    fn judge(&self, answer: Answer) -> Result<Vec<u8>, ClientError> {
+        if (200..300).contains(&answer.status) {
+            return Ok(answer.body);
+        }
+        let Ok(problem) = serde_json::from_slice::<ProblemBody>(&answer.body) else {
+            return Err(self.garbled(&format!("status {} without a problem", answer.status)));
+        };
+        let ProblemBody { code, detail } = problem;
+        Err(ClientError::Refused { status: answer.status, code, detail })
+    }
+
+    fn once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+    ) -> Result<Answer, ClientError> {
+        let lost = |problem: String| ClientError::Unreachable { url: self.base.clone(), problem };
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let response: Response<ureq::Body> = match body {
+            Some((media_type, bytes)) => {
+                let request = request.header("content-type", media_type).body(bytes);
+                self.agent.run(request.map_err(|_| lost("the URL is none".into()))?)
+            }
+            None => self.agent.run(request.body(()).map_err(|_| lost("the URL is none".into()))?),
+        }
+        .map_err(|error| lost(error.to_string()))?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+        let body = response
+            .into_body()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_vec()
+            .map_err(|error| lost(error.to_string()))?;
+        Ok(Answer { status, retry_after, body })
+    }
+}
+
+fn backoff(tried: u32) -> Duration {
+    Duration::from_millis(100 << tried.min(7))
+}
+
+fn is_loopback(base: &str) -> bool {
+    let host = base.split_once("://").map_or(base, |(_, rest)| rest);
+    ["127.", "localhost", "[::1]"].iter().any(|start| host.starts_with(start))
+}
+
+fn read_key(settings: &ClientSettings) -> Result<Option<String>, Failure> {
+    let text = match &settings.key_file {
+        Some(path) => {
+            Some(fs::read_to_string(path).with_context(|| format!("key file {}", path.display()))?)
+        }
+        None => std::env::var("LEDGERLINE_KEY").ok(),
+    };
+    let Some(text) = text else { return Ok(None) };
+    let key = text.trim();
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::usage("the API key is not one line of printable characters"));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_keep_token_ids_whole() {
+        assert_eq!(segment("eu:idp:jti:a/b?c#d%"), "eu:idp:jti:a%2Fb%3Fc%23d%25");
+    }
+
+    #[test]
+    fn pauses_double_and_are_bounded() {
+        assert_eq!(backoff(0), Duration::from_millis(100));
+        assert_eq!(backoff(3), Duration::from_millis(800));
+        assert_eq!(backoff(40), backoff(7));
+    }
+}

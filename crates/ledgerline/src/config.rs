@@ -1,0 +1,223 @@
+//! Configuration: one set of names, three places.
+//!
+//! ```text
+//! flag         --block-interval-ms 1000
+//! environment  LEDGERLINE_BLOCK_INTERVAL_MS=1000
+//! file         block_interval_ms = 1000          (TOML, named by --config or LEDGERLINE_CONFIG)
+//! ```
+//!
+//! Promises: a flag wins over the environment, the environment over the file, the file over the
+//! default. Refuses: keys in the file that no setting has, so that a typing mistake is not a silent
+//! default. Other `LEDGERLINE_*` variables are ignored: orchestrators set some of their own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use crate::exit::Failure;
+
+/// Declares a group of settings once: clap reads flags and environment into it, serde the file.
+macro_rules! settings {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$fmeta:meta])* $env:literal $field:ident: $ty:ty,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, Args, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $(
+                $(#[$fmeta])*
+                #[arg(long, env = $env, hide_env_values = true)]
+                pub $field: Option<$ty>,
+            )*
+        }
+
+        impl $name {
+            /// The keys of this group in the file.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($field),)*];
+
+            /// These settings; those of `file` where nothing is said.
+            #[must_use]
+            pub fn or(self, file: Self) -> Self {
+                Self { $($field: self.$field.or(file.$field),)* }
+            }
+        }
+    };
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+settings! {
+    /// Where things lie and how the server behaves.
+    pub struct ServerSettings {
+        /// Folder of the ledger. Created when missing.
+        "LEDGERLINE_DATA" data: PathBuf,
+        /// Folder of the key files; outside the data folder [default: <data>.keys].
+        "LEDGERLINE_KEYS" keys: PathBuf,
+        /// Folder of the head store; best on another disk [default: <data>.head].
+        "LEDGERLINE_HEAD" head: PathBuf,
+        /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:8790].
+        "LEDGERLINE_LISTEN" listen: String,
+        /// Where the first admin key is written (mode 0600) when the ledger is created.
+        "LEDGERLINE_BOOTSTRAP_KEY_FILE" bootstrap_key_file: PathBuf,
+        /// Name of the deployment; bound into producers' signatures [default: default].
+        "LEDGERLINE_DEPLOYMENT" deployment: String,
+        /// Name of the log: a scheme-less URL prefix, at most 255 bytes
+        /// [default: ledgerline.local/<deployment>].
+        "LEDGERLINE_ORIGIN" origin: String,
+        /// TLS certificate chain (PEM).
+        "LEDGERLINE_TLS_CERT" tls_cert: PathBuf,
+        /// TLS private key (PEM).
+        "LEDGERLINE_TLS_KEY" tls_key: PathBuf,
+        /// Milliseconds between blocks, 100 to 60000 [default: 5000].
+        "LEDGERLINE_BLOCK_INTERVAL_MS" block_interval_ms: u64,
+        /// Bytes of a journal segment [default: 268435456].
+        "LEDGERLINE_SEGMENT_BYTES" segment_bytes: u64,
+        /// Bytes waiting for the disk beyond which submissions are answered 429 [default:
+        /// 67108864].
+        "LEDGERLINE_MAX_QUEUE_BYTES" max_queue_bytes: usize,
+        /// Free bytes on the disk below which nothing more is taken [default: 536870912].
+        "LEDGERLINE_FREE_SPACE_FLOOR_BYTES" free_space_floor_bytes: u64,
+        /// Connections at a time [default: 4096].
+        "LEDGERLINE_MAX_CONNECTIONS" max_connections: usize,
+        /// Requests at a time; beyond it 503 [default: 2048].
+        "LEDGERLINE_MAX_REQUESTS" max_requests: usize,
+        /// Milliseconds to send a request's headers [default: 10000].
+        "LEDGERLINE_HEADER_TIMEOUT_MS" header_timeout_ms: u64,
+        /// Milliseconds to send a request's body [default: 30000].
+        "LEDGERLINE_BODY_TIMEOUT_MS" body_timeout_ms: u64,
+        /// Milliseconds that open requests get on shutdown [default: 10000].
+        "LEDGERLINE_DRAIN_TIMEOUT_MS" drain_timeout_ms: u64,
+        /// Threads that serve HTTP [default: number of processors].
+        "LEDGERLINE_HTTP_THREADS" http_threads: usize,
+    }
+}
+
+settings! {
+    /// How client commands reach a server.
+    pub struct ClientSettings {
+        /// URL of the server [default: http://127.0.0.1:8790].
+        "LEDGERLINE_URL" url: String,
+        /// File that holds the API key. Without it LEDGERLINE_KEY is used.
+        "LEDGERLINE_KEY_FILE" key_file: PathBuf,
+        /// Certificates (PEM) to trust instead of the usual ones.
+        "LEDGERLINE_CA_FILE" ca_file: PathBuf,
+        /// Milliseconds a call may take, retries aside [default: 60000].
+        "LEDGERLINE_TIMEOUT_MS" timeout_ms: u64,
+        /// Times a refused (429, 503) or failed call is repeated [default: 8].
+        "LEDGERLINE_RETRIES" retries: u32,
+    }
+}
+
+settings! {
+    /// What is logged, and how. Logs go to standard error.
+    pub struct LogSettings {
+        /// Form of log lines [default: text].
+        #[arg(global = true)]
+        "LEDGERLINE_LOG_FORMAT" log_format: LogFormat,
+        /// Level or filter, such as `info` or `ledgerline=debug` [default: info for serve, warn].
+        #[arg(global = true)]
+        "LEDGERLINE_LOG_LEVEL" log_level: String,
+    }
+}
+
+/// All settings, as a file gives them.
+#[derive(Debug, Default)]
+pub struct FileSettings {
+    /// The server's.
+    pub server: ServerSettings,
+    /// The client's.
+    pub client: ClientSettings,
+    /// The logs'.
+    pub logs: LogSettings,
+}
+
+impl FileSettings {
+    /// Reads the file; nothing when none is named.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, or has a key or value that no setting knows.
+    pub fn read(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let name = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("configuration {name}: {error}")))?;
+        Self::parse(&text).map_err(|problem| Failure::usage(format!("{name}: {problem}")))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // Messages of the parser quote the line, which may hold a path but never a secret: no
+        // setting is one.
+        let table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        let (mut server, mut client, mut logs) = Default::default();
+        let groups: [(&[&str], &mut toml::Table); 3] = [
+            (ServerSettings::NAMES, &mut server),
+            (ClientSettings::NAMES, &mut client),
+            (LogSettings::NAMES, &mut logs),
+        ];
+        let mut groups = groups;
+        for (key, value) in table {
+            let group = groups.iter_mut().find(|(names, _)| names.contains(&key.as_str()));
+            let (_, group) = group.ok_or_else(|| format!("unknown setting `{key}`"))?;
+            group.insert(key, value);
+        }
+        Ok(Self {
+            server: server.try_into().map_err(|error: toml::de::Error| error.to_string())?,
+            client: client.try_into().map_err(|error: toml::de::Error| error.to_string())?,
+            logs: logs.try_into().map_err(|error: toml::de::Error| error.to_string())?,
+        })
+    }
+}
+
+/// A folder beside the data folder: `<data>.<suffix>`.
+#[must_use]
+pub fn beside(data: &Path, suffix: &str) -> PathBuf {
+    let mut name = data.file_name().unwrap_or_default().to_os_string();
+    name.push(".");
+    name.push(suffix);
+    data.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_sets_what_no_flag_says() {
+        let file =
+            FileSettings::parse("listen = \"0.0.0.0:1\"\nretries = 3\nlog_format = \"json\"\n")
+                .expect("a sound file");
+        let flags = ServerSettings { listen: Some("127.0.0.1:2".into()), ..Default::default() };
+        assert_eq!(flags.or(file.server.clone()).listen.as_deref(), Some("127.0.0.1:2"));
+        assert_eq!(ServerSettings::default().or(file.server).listen.as_deref(), Some("0.0.0.0:1"));
+        assert_eq!(file.client.retries, Some(3));
+        assert_eq!(file.logs.log_format, Some(LogFormat::Json));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_refused() {
+        let check = |text: &str, part: &str| {
+            let problem = FileSettings::parse(text).expect_err(text);
+            assert!(problem.contains(part), "{text}: {problem}");
+        };
+        check("lissten = \"0.0.0.0:1\"", "unknown setting `lissten`");
+        check("retries = \"many\"", "invalid type");
+        check("retries = ", "TOML");
+        check("[server]\nlisten = \"x\"", "unknown setting `server`");
+    }
+
+    #[test]
+    fn folders_stand_beside_the_data() {
+        assert_eq!(beside(Path::new("a/b"), "keys"), Path::new("a/b.keys"));
+    }
+}

@@ -1,0 +1,354 @@
+//! `POST /v1/events`, and one event by its identity.
+//!
+//! ```text
+//! application/json                    one event, or an array of them
+//! application/x-ndjson                one event a line
+//! application/vnd.ledgerline.batch    (u32 BE length ‖ single-object Submission)*
+//! ```
+//!
+//! Promises: the answer comes after the fsync. A lone event that is refused is answered by its own
+//! 4xx; every other body by 200 with one verdict per event, in order.
+//!
+//! This is the hot path: one queue hand-over, one allocation of the answer, no task of its own for
+//! small bodies.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ledgerline_engine::intake::{
+    Attested, BodyForm, EventAnswer, EventStatus, Reply, SubmitAnswer, SubmitError,
+};
+use ledgerline_engine::registry::{Caller, Roles};
+use ledgerline_engine::view::View;
+use ledgerline_proof::hash::Hash;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::extract::{Asked, Segments};
+use super::problem::Problem;
+use super::server::BODY_BYTES_MAX;
+use super::{App, Shared, auth, leaf_json, prove};
+use crate::uuid_text;
+
+/// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
+const INLINE_BODY_BYTES: usize = 64 << 10;
+/// How much of a body that is too long is read before the connection is given up.
+const DRAINED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+
+/// Takes events.
+///
+/// # Errors
+/// A problem for the body as a whole, or for the lone event in it.
+pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let caller = auth::authenticate(&app, &parts.headers).inspect_err(|problem| {
+        // Refusing is no silent way to omit: these count into the block too, all under one name.
+        app.node.count_refusal("", problem.code);
+    })?;
+    if !caller.roles().has(Roles::PRODUCER) {
+        app.node.count_refusal(caller.key_id(), "forbidden");
+        return Err(SubmitError::Forbidden.into());
+    }
+    let form = body_form(&parts.headers)?;
+    let with_proof = wants_proof(parts.uri.query())?;
+    let body = read_body(&app, &parts.headers, body).await?;
+    let (send, receive) = oneshot::channel();
+    // The receiver is gone when the client is; the events stand all the same.
+    let reply: Reply = Box::new(move |answer| drop(send.send(answer)));
+    if body.len() <= INLINE_BODY_BYTES {
+        app.node.submit(&caller, form, &body, reply)?;
+    } else {
+        let node = Arc::clone(&app.node);
+        app.wait(move || Ok(node.submit(&caller, form, &body, reply)?)).await?;
+    }
+    let answer = receive.await.map_err(|_| stopped("the ledger stopped before it answered"))?;
+    respond(&app, answer, with_proof).await
+}
+
+fn stopped(why: impl Into<String>) -> Problem {
+    let why: String = why.into();
+    Problem::unavailable("stopped", why)
+}
+
+fn body_form(headers: &HeaderMap) -> Result<BodyForm, Problem> {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let is_utf8 = parameters.trim().is_empty()
+        || parameters.trim().eq_ignore_ascii_case("charset=utf-8")
+        || parameters.trim().eq_ignore_ascii_case("charset=\"utf-8\"");
+    let forms = [
+        ("application/json", BodyForm::Json),
+        ("application/x-ndjson", BodyForm::Ndjson),
+        ("application/vnd.ledgerline.batch", BodyForm::AvroBatch),
+    ];
+    let known = forms.iter().find(|(name, _)| essence.trim().eq_ignore_ascii_case(name));
+    known.filter(|_| is_utf8).map(|(_, form)| *form).ok_or_else(|| {
+        let detail = "send application/json, application/x-ndjson (both UTF-8) or \
+            application/vnd.ledgerline.batch";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    })
+}
+
+fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
+    match query {
+        None | Some("") => Ok(false),
+        Some("receipt=proof") => Ok(true),
+        Some(_) => Err(Problem::bad_request("bad_query", "the only parameter is receipt=proof")),
+    }
+}
+
+/// The whole body, within its length and time.
+///
+/// # Errors
+/// 408, 413, or 400 when it broke off.
+pub async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+    if declared > DRAINED_BYTES_MAX {
+        return Err(body_too_large());
+    }
+    tokio::time::timeout(app.limits.body_timeout, collect(body, declared)).await.unwrap_or_else(
+        |_| {
+            let detail = "the body did not arrive in time";
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
+        },
+    )
+}
+
+fn body_too_large() -> Problem {
+    let detail = "a body has at most 16 MiB; send several";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+/// Reads to the end. What is too long is read on and thrown away, within a bound: a client that is
+/// still sending would see a broken connection instead of the answer.
+async fn collect(mut body: Body, declared: usize) -> Result<Bytes, Problem> {
+    let mut first: Option<Bytes> = None;
+    let mut whole: Vec<u8> = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| Problem::bad_request("bad_body", "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > DRAINED_BYTES_MAX {
+            return Err(body_too_large());
+        }
+        if length > BODY_BYTES_MAX {
+            whole = Vec::new();
+            continue;
+        }
+        match &first {
+            // Most bodies arrive in one piece and are not copied.
+            None => first = Some(data),
+            Some(start) => {
+                if whole.is_empty() {
+                    whole.reserve(declared.min(BODY_BYTES_MAX).max(length));
+                    whole.extend_from_slice(start);
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+    }
+    if length > BODY_BYTES_MAX {
+        return Err(body_too_large());
+    }
+    Ok(if whole.is_empty() { first.unwrap_or_default() } else { whole.into() })
+}
+
+/// The verdict about one event.
+#[derive(Serialize)]
+struct Verdict {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_hash: Option<Hash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attested_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<VerdictError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct VerdictError {
+    code: &'static str,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Receipt<'a> {
+    events: Vec<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<&'a str>,
+}
+
+impl From<EventAnswer> for Verdict {
+    fn from(answer: EventAnswer) -> Self {
+        let status = match answer.status {
+            EventStatus::Recorded => "recorded",
+            EventStatus::Duplicate => "duplicate",
+            EventStatus::Refused => "refused",
+        };
+        let attested_by = match answer.attested_by {
+            Attested::Signature => "signature",
+            Attested::Credential => "credential",
+        };
+        let is_refused = answer.status == EventStatus::Refused;
+        Self {
+            event_id: answer.event_id.as_ref().map(uuid_text::text),
+            status,
+            index: answer.index,
+            sequence: answer.sequence,
+            event_hash: answer.event_hash,
+            attested_by: (!is_refused).then_some(attested_by),
+            error: answer.error.map(|e| VerdictError { code: e.code, detail: e.detail }),
+            proof: None,
+        }
+    }
+}
+
+async fn respond(
+    app: &App,
+    mut answer: SubmitAnswer,
+    with_proof: bool,
+) -> Result<Response, Problem> {
+    if let Some(why) = answer.stopped {
+        return Err(stopped(why));
+    }
+    if answer.lone
+        && let [only] = &mut answer.events[..]
+        && only.status == EventStatus::Refused
+        && let Some(error) = only.error.take()
+    {
+        return Err(error.into());
+    }
+    let mut events: Vec<Verdict> = answer.events.into_iter().map(Verdict::from).collect();
+    if with_proof {
+        events = app.read(move |view| add_proofs(view, events)).await?;
+    }
+    let receipt = Receipt { events, checkpoint: answer.checkpoint.as_deref() };
+    Ok(json_bytes(serde_json::to_vec(&receipt).map_err(|_| Problem::internal())?))
+}
+
+fn add_proofs(view: &View, mut events: Vec<Verdict>) -> Result<Vec<Verdict>, Problem> {
+    for event in &mut events {
+        if let Some(index) = event.index {
+            event.proof = Some(inclusion(view, index)?);
+        }
+    }
+    Ok(events)
+}
+
+/// The leaf at an index with its inclusion proof, as JSON.
+///
+/// # Errors
+/// When the ledger cannot prove it.
+pub fn inclusion(view: &View, index: u64) -> Result<Value, Problem> {
+    let proof = view.proof(index)?;
+    Ok(json!({
+        "index": proof.index,
+        "size": proof.size,
+        "leaf": STANDARD.encode(view.leaf(index)?),
+        "path": proof.path.iter().map(Hash::to_base64).collect::<Vec<_>>(),
+        "checkpoint": &*proof.checkpoint,
+    }))
+}
+
+/// JSON that nobody may keep.
+#[must_use]
+pub fn json_bytes(bytes: Vec<u8>) -> Response {
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Any JSON answer.
+#[must_use]
+pub fn json_value(value: &Value) -> Response {
+    json_bytes(value.to_string().into_bytes())
+}
+
+/// Any document as a JSON answer.
+///
+/// # Errors
+/// 500 when it does not serialize.
+pub fn json_document<T: Serialize>(document: &T) -> Result<Response, Problem> {
+    Ok(json_bytes(serde_json::to_vec(document).map_err(|_| Problem::internal())?))
+}
+
+/// The tenant asked about; keys of all tenants may name one.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantQuery {
+    tenant: Option<String>,
+}
+
+async fn locate(
+    app: &App,
+    caller: &Caller,
+    query: &TenantQuery,
+    (source, event_id): (String, String),
+) -> Result<u64, Problem> {
+    let tenant = auth::tenant(caller, query.tenant.as_deref())?;
+    let id = uuid_text::parse(&event_id)
+        .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
+    let found = app.read(move |view| Ok(view.find_event(&tenant, &source, &id)?)).await?;
+    found.ok_or_else(Problem::not_found)
+}
+
+/// One event.
+///
+/// # Errors
+/// 404 when this tenant has none such.
+pub async fn event(
+    State(app): Shared,
+    Segments(path): Segments<(String, String)>,
+    Asked(query): Asked<TenantQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role reader, auditor or responder";
+    let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
+    let index = locate(&app, &caller, &query, path).await?;
+    app.read(move |view| {
+        let event = view.event(index)?.ok_or_else(Problem::not_found)?;
+        Ok(json_value(&leaf_json::event(&event)?))
+    })
+    .await
+}
+
+/// The proof bundle of one event.
+///
+/// # Errors
+/// 404 when this tenant has none such.
+pub async fn proof(
+    State(app): Shared,
+    Segments(path): Segments<(String, String)>,
+    Asked(query): Asked<TenantQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::require(
+        &app,
+        &headers,
+        Roles::AUDITOR.with(Roles::READER),
+        "the credential needs the role auditor or reader",
+    )?;
+    let index = locate(&app, &caller, &query, path).await?;
+    app.read(move |view| json_document(&prove::event(view, index)?)).await
+}

@@ -1,0 +1,269 @@
+//! Keys, handles and erasure: what administrators and the privacy office do.
+//!
+//! Promises: a secret is shown once, in the answer that made it. A tenant's administrator sees and
+//! ends only keys of the tenant, and makes none that reaches further than its own. No personal
+//! value stands in a URL. Each of these acts is an entry of the ledger.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ledgerline_engine::planner::NewKey;
+use ledgerline_engine::registry::{Caller, Key, Roles};
+use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::events::json_value;
+use super::extract::{Asked, Segments, json_body};
+use super::problem::Problem;
+use super::{App, Shared, auth, leaf_json};
+use crate::time_text;
+
+const NEEDS_ADMIN: &str = "the credential needs the role admin";
+const NEEDS_PRIVACY: &str = "the credential needs the role privacy";
+
+fn admin(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
+    auth::require(app, headers, Roles::ADMIN, NEEDS_ADMIN)
+}
+
+/// The keys that this administrator may see.
+///
+/// # Errors
+/// 401, 403.
+#[allow(clippy::unused_async, reason = "axum handlers are async")]
+pub async fn list(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
+    let caller = admin(&app, &headers)?;
+    let keys = app.node.keys();
+    let keys: Vec<_> =
+        keys.iter().filter(|key| caller.may_see(&key.tenant)).map(|key| key_value(key)).collect();
+    Ok(json_value(&json!({ "keys": keys })))
+}
+
+fn key_value(key: &Key) -> Value {
+    json!({
+        "key_id": &*key.key_id,
+        "purpose": key.purpose.symbol(),
+        "alg": alg_name(key.alg),
+        "tenant": &*key.tenant,
+        "source": &*key.source,
+        "roles": key.roles.names(),
+        "types": key.grant.types.iter().map(|t| t.symbol()).collect::<Vec<_>>(),
+        "issuers": key.grant.issuers,
+        "regions": key.grant.regions,
+        "signed_only": key.grant.signed_only,
+        "strict": key.grant.strict,
+        "valid_from": key.valid_from,
+        "valid_until": key.valid_until,
+        "compromised": key.compromised,
+        "expires_at": key.expires_at.map(time_text::rfc3339),
+    })
+}
+
+fn alg_name(alg: i32) -> Option<&'static str> {
+    match alg {
+        1 => Some("HMAC-SHA256"),
+        2 => Some("Ed25519"),
+        _ => None,
+    }
+}
+
+/// A key to add. Without `alg` it is a credential; with one, a producer's signing key.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyRequest {
+    key_id: Option<String>,
+    alg: Option<String>,
+    tenant: Option<String>,
+    source: Option<String>,
+    roles: Vec<String>,
+    types: Vec<String>,
+    issuers: Vec<String>,
+    regions: Vec<String>,
+    signed_only: bool,
+    strict: bool,
+    expires_at: Option<String>,
+    public_key: Option<String>,
+}
+
+impl KeyRequest {
+    fn into_new(self, by: &Caller) -> Result<NewKey, Problem> {
+        let bad = |detail: &'static str| {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_key", detail)
+        };
+        let tenant = self.tenant.unwrap_or_else(|| by.own_tenant().to_owned());
+        if !by.may_see(&tenant) {
+            return Err(Problem::forbidden("this administrator acts for its own tenant only"));
+        }
+        let (purpose, alg) = match self.alg.as_deref() {
+            None => (KeyPurpose::Credential, 0),
+            Some("HMAC-SHA256") => (KeyPurpose::Producer, 1),
+            Some("Ed25519") => (KeyPurpose::Producer, 2),
+            Some(_) => return Err(bad("alg is HMAC-SHA256 or Ed25519; absent for a credential")),
+        };
+        let roles = Roles::parse(&self.roles);
+        let roles = roles.ok_or_else(|| bad("roles holds a name that is no role"))?;
+        if purpose == KeyPurpose::Credential && self.roles.is_empty() {
+            return Err(bad("a credential needs at least one role"));
+        }
+        let types: Option<Vec<_>> =
+            self.types.iter().map(|name| EventType::from_symbol(name)).collect();
+        let expires_at = match self.expires_at.as_deref() {
+            None => None,
+            Some(text) => Some(
+                time_text::parse(text).ok_or_else(|| bad("expires_at is no RFC 3339 UTC time"))?,
+            ),
+        };
+        let public_key = match (alg, self.public_key.as_deref()) {
+            (2, Some(text)) => {
+                let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+                Some(bytes.ok_or_else(|| bad("public_key is base64 of 32 bytes"))?)
+            }
+            (2, None) => return Err(bad("an Ed25519 key needs its public_key")),
+            (_, Some(_)) => return Err(bad("public_key goes with Ed25519 only")),
+            (_, None) => None,
+        };
+        Ok(NewKey {
+            key_id: self.key_id.unwrap_or_default(),
+            purpose,
+            alg,
+            tenant,
+            source: self.source.unwrap_or_else(|| "api".to_owned()),
+            roles,
+            types: types.ok_or_else(|| bad("types holds a name that is no event type"))?,
+            issuers: self.issuers,
+            regions: self.regions,
+            signed_only: self.signed_only,
+            strict: self.strict,
+            expires_at,
+            public_key,
+            secret_hash: None,
+        })
+    }
+}
+
+/// Adds a key.
+///
+/// # Errors
+/// 401, 403, 422.
+pub async fn add(State(app): Shared, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let caller = admin(&app, &headers)?;
+    let request: KeyRequest = json_body(&app, &headers, body).await?;
+    let new = request.into_new(&caller)?;
+    let node = Arc::clone(&app.node);
+    let added = app.wait(move || Ok(node.add_key(new)?)).await?;
+    let body = json_value(&json!({
+        "key_id": added.key_id,
+        "index": added.index,
+        "secret": added.secret,
+    }));
+    Ok((StatusCode::CREATED, body).into_response())
+}
+
+/// How a key ends.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetireQuery {
+    compromised: bool,
+    reason: Option<String>,
+}
+
+/// Ends a key.
+///
+/// # Errors
+/// 401, 403; 404 for a key of another tenant as for none; 409 when it has ended before.
+pub async fn retire(
+    State(app): Shared,
+    Segments(key_id): Segments<String>,
+    Asked(query): Asked<RetireQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = admin(&app, &headers)?;
+    let keys = app.node.keys();
+    let key = keys.iter().find(|key| *key.key_id == *key_id && caller.may_see(&key.tenant));
+    let key = key.ok_or_else(Problem::not_found)?;
+    if key.valid_until.is_some() {
+        let detail = "the key has ended before";
+        return Err(Problem::new(StatusCode::CONFLICT, "key_ended", detail));
+    }
+    let node = Arc::clone(&app.node);
+    let index = app
+        .wait(move || {
+            let RetireQuery { compromised, reason } = query;
+            Ok(node.retire_key(&key_id, compromised, reason.as_deref())?)
+        })
+        .await?;
+    Ok(json_value(&json!({ "index": index })))
+}
+
+/// A personal value to look up.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveRequest {
+    kind: String,
+    #[serde(default)]
+    issuer: String,
+    value: String,
+    tenant: Option<String>,
+}
+
+/// The handle of a personal value.
+///
+/// # Errors
+/// 401, 403; 404 when the vault knows none.
+pub async fn resolve(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = auth::require(&app, &headers, Roles::PRIVACY, NEEDS_PRIVACY)?;
+    let request: ResolveRequest = json_body(&app, &headers, body).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    let kind = HandleKind::from_symbol(&request.kind).filter(|kind| *kind != HandleKind::Other);
+    let kind = kind.ok_or_else(|| {
+        let detail = "kind is PERSON, ADDR, NET, DEVICE, AGENT or RESOURCE";
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_kind", detail)
+    })?;
+    let node = Arc::clone(&app.node);
+    let found =
+        app.wait(move || Ok(node.resolve(&tenant, kind, &request.issuer, &request.value))).await?;
+    let handle = found.ok_or_else(Problem::not_found)?;
+    Ok(json_value(&json!({ "kind": kind.symbol(), "handle": leaf_json::hex(&handle) })))
+}
+
+/// A handle whose personal data must go.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EraseRequest {
+    handle: String,
+    purpose: String,
+    tenant: Option<String>,
+}
+
+/// Erases the personal data of a handle, for ever.
+///
+/// # Errors
+/// 401, 403, 422.
+pub async fn erase(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = auth::require(&app, &headers, Roles::PRIVACY, NEEDS_PRIVACY)?;
+    let request: EraseRequest = json_body(&app, &headers, body).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_erasure", detail);
+    let handle = crate::uuid_text::parse(&request.handle);
+    let handle = handle.ok_or_else(|| bad("handle is 32 hex digits"))?;
+    if request.purpose.trim().is_empty() {
+        return Err(bad("say the purpose: it stands in the ledger"));
+    }
+    let node = Arc::clone(&app.node);
+    let erased =
+        app.wait(move || Ok(node.erase(&caller, &tenant, handle, &request.purpose)?)).await?;
+    Ok(json_value(&json!({ "index": erased.index, "frames_zeroed": erased.frames_zeroed })))
+}

@@ -1,0 +1,137 @@
+//! `/metrics`: counters in the Prometheus text form (version 0.0.4).
+//!
+//! Promises: every name begins with `ledgerline_`; labels are taken from closed lists, never from
+//! requests. The engine counts what it does, this file counts requests; nothing is sampled.
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use ledgerline_engine::counters::COMMIT_BUCKETS_US;
+use ledgerline_engine::registry::Roles;
+
+use super::problem::Problem;
+use super::{App, Shared, auth};
+
+/// Upper bounds of the duration histogram, in microseconds.
+const BOUNDS_MICROS: [u64; 12] =
+    [100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000];
+
+/// Counts of requests. Only ever grows.
+#[derive(Default)]
+pub struct Tally {
+    by_class: [AtomicU64; 6],
+    buckets: [AtomicU64; BOUNDS_MICROS.len() + 1],
+    micros: AtomicU64,
+}
+
+impl Tally {
+    /// Counts one answered request.
+    pub fn count(&self, status: StatusCode, took: Duration) {
+        let class = usize::from(status.as_u16() / 100).min(self.by_class.len() - 1);
+        self.by_class[class].fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn write(&self, out: &mut Exposition) {
+        out.family("ledgerline_http_requests_total", "counter", "Requests answered, by status.");
+        for (class, count) in self.by_class.iter().enumerate().skip(1) {
+            let count = count.load(Ordering::Relaxed);
+            out.line("ledgerline_http_requests_total", &format!("{{status=\"{class}xx\"}}"), count);
+        }
+        let name = "ledgerline_http_request_duration_seconds";
+        out.family(name, "histogram", "Time to answer a request.");
+        let mut total = 0;
+        for (at, bucket) in self.buckets.iter().enumerate() {
+            total += bucket.load(Ordering::Relaxed);
+            let bound = BOUNDS_MICROS.get(at).map_or("+Inf".into(), |micros| seconds(*micros));
+            out.line(&format!("{name}_bucket"), &format!("{{le=\"{bound}\"}}"), total);
+        }
+        out.line(&format!("{name}_sum"), "", seconds(self.micros.load(Ordering::Relaxed)));
+        out.line(&format!("{name}_count"), "", total);
+    }
+}
+
+fn seconds(micros: u64) -> String {
+    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Text in the exposition form.
+#[derive(Default)]
+struct Exposition(String);
+
+impl Exposition {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("text grows");
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: impl Display) {
+        writeln!(self.0, "{name}{labels} {value}").expect("text grows");
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.line(name, "", value);
+    }
+}
+
+fn expose(app: &App) -> String {
+    let mut out = Exposition::default();
+    let view = app.node.view();
+    out.single("ledgerline_log_size", "gauge", "Leaves in the ledger.", view.size());
+    let ready = u8::from(app.node.ready().is_ok());
+    out.single("ledgerline_ready", "gauge", "1 while events are taken.", ready);
+    engine_counters(app, &mut out);
+    app.tally.write(&mut out);
+    let open = app.limits.max_requests.saturating_sub(app.permits.available_permits());
+    out.single("ledgerline_http_requests_open", "gauge", "Requests being answered.", open);
+    out.0
+}
+
+fn engine_counters(app: &App, out: &mut Exposition) {
+    let counters = app.node.counters();
+    let name = "ledgerline_events_recorded_total";
+    out.single(name, "counter", "Events recorded since start.", counters.recorded);
+    let name = "ledgerline_events_duplicate_total";
+    out.single(name, "counter", "Retries recognised since start.", counters.duplicates);
+    let name = "ledgerline_events_refused_total";
+    out.family(name, "counter", "Events and requests refused since start, by code.");
+    for (code, count) in &counters.refused {
+        out.line(name, &format!("{{code=\"{code}\"}}"), count);
+    }
+    let name = "ledgerline_submissions_busy_total";
+    out.single(name, "counter", "Submissions turned away: the queue was full.", counters.busy);
+    let name = "ledgerline_queue_bytes";
+    out.single(name, "gauge", "Bytes of submissions that wait.", app.node.queue_bytes());
+    let name = "ledgerline_commit_duration_seconds";
+    out.family(name, "histogram", "Time from write to fsync of a commit.");
+    for (bound, count) in COMMIT_BUCKETS_US.iter().zip(counters.commit_buckets) {
+        out.line(&format!("{name}_bucket"), &format!("{{le=\"{}\"}}", seconds(*bound)), count);
+    }
+    out.line(&format!("{name}_bucket"), "{le=\"+Inf\"}", counters.commits);
+    out.line(&format!("{name}_sum"), "", seconds(counters.commit_nanos / 1000));
+    out.line(&format!("{name}_count"), "", counters.commits);
+}
+
+/// The counters.
+///
+/// # Errors
+/// 401, 403.
+#[allow(clippy::unused_async, reason = "axum handlers are async")]
+pub async fn metrics(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
+    let roles = Roles::ADMIN.with(Roles::AUDITOR).with(Roles::READER);
+    let lacking = "the credential needs the role admin, auditor or reader";
+    auth::require(&app, &headers, roles, lacking)?;
+    let mut response = expose(&app).into_response();
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    Ok(response)
+}

@@ -1,0 +1,112 @@
+//! The HTTP interface: thin handlers that extract, ask the engine, and map its answer.
+//!
+//! Promises: no route without a credential except `/healthz`, `/readyz`, `/checkpoint` and the hash
+//! tiles. One tenant never learns that another one's things exist: what it may not see is answered
+//! like what is not there. Refusals are RFC 9457 problems with a stable `code` and never repeat
+//! input.
+//!
+//! Assumes: one process owns the node. Refuses: bodies above 16 MiB, anything beyond the limits of
+//! [`server::Limits`].
+
+pub mod auth;
+pub mod blocks;
+pub mod events;
+pub mod extract;
+pub mod keys;
+pub mod leaf_json;
+pub mod metrics;
+pub mod problem;
+pub mod prove;
+pub mod server;
+pub mod status;
+pub mod tiles;
+pub mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+use ledgerline_engine::node::Node;
+use ledgerline_engine::view::View;
+use tokio::sync::Semaphore;
+
+use self::metrics::Tally;
+use self::problem::Problem;
+use self::server::Limits;
+
+/// What every handler has. Shared behind one `Arc`.
+pub struct App {
+    /// The ledger.
+    pub node: Arc<Node>,
+    /// Counts of requests, for `/metrics`.
+    pub tally: Tally,
+    /// Limits of requests.
+    pub limits: Limits,
+    /// A permit per request being answered.
+    pub permits: Semaphore,
+}
+
+/// The state of handlers.
+pub type Shared = axum::extract::State<Arc<App>>;
+
+impl App {
+    /// The state over a node.
+    #[must_use]
+    pub fn new(node: Arc<Node>, limits: Limits) -> Arc<Self> {
+        let permits = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
+        Arc::new(Self { node, tally: Tally::default(), limits, permits })
+    }
+
+    /// Asks a snapshot of the ledger on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// Whatever `ask` says; 500 when it panicked.
+    pub async fn read<T, F>(&self, ask: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View) -> Result<T, Problem> + Send + 'static,
+    {
+        let view = self.node.view();
+        self.wait(move || ask(&view)).await
+    }
+
+    /// Runs something that waits for the disk.
+    ///
+    /// # Errors
+    /// Whatever `work` says; 500 when it panicked.
+    pub async fn wait<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, Problem> + Send + 'static,
+    {
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Problem::internal()))
+    }
+}
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/events", post(events::submit))
+        .route("/v1/events/{source}/{event_id}", get(events::event))
+        .route("/v1/events/{source}/{event_id}/proof", get(events::proof))
+        .route("/v1/tokens/{id}", get(tokens::token))
+        .route("/v1/tokens/{id}/events", get(tokens::token_events))
+        .route("/v1/tokens/{id}/proof", get(tokens::proof))
+        .route("/v1/leaves/{index}", get(blocks::leaf))
+        .route("/v1/blocks", get(blocks::blocks))
+        .route("/v1/status", get(status::status))
+        .route("/v1/resolve", post(keys::resolve))
+        .route("/v1/erase", post(keys::erase))
+        .route("/v1/issuers", get(status::issuers))
+        .route("/v1/keys", get(keys::list).post(keys::add))
+        .route("/v1/keys/{key_id}", delete(keys::retire))
+        .route("/checkpoint", get(tiles::checkpoint))
+        .route("/tile/{*path}", get(tiles::tile))
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(status::healthz))
+        .route("/readyz", get(status::readyz))
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), server::around))
+        .with_state(app)
+}

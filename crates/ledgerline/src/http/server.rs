@@ -1,0 +1,188 @@
+//! The server around the handlers: listening, limits, time-outs, access logs, shutdown.
+//!
+//! Promises: a client that is slow, silent or greedy costs one connection for a bounded time. On
+//! shutdown nothing new is accepted, what is being answered is answered within the drain time, and
+//! then the caller may close the ledger. Access log lines carry method, route template, status and
+//! duration: never a path, id, query or header.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+use super::App;
+use super::problem::Problem;
+use crate::config::ServerSettings;
+
+/// Longest body, in bytes (DESIGN 8).
+pub const BODY_BYTES_MAX: usize = 16 << 20;
+/// Longest header section, in bytes. An API key and a token id fit many times over.
+const HEADER_BYTES_MAX: usize = 32 << 10;
+
+/// What the server grants its callers.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Requests being answered at a time.
+    pub max_requests: usize,
+    /// To send a request's headers, and to finish a TLS handshake.
+    pub header_timeout: Duration,
+    /// To send a request's body.
+    pub body_timeout: Duration,
+    /// For open requests on shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl Limits {
+    /// The limits that settings name.
+    #[must_use]
+    pub fn of(settings: &ServerSettings) -> Self {
+        let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
+        Self {
+            max_connections: settings.max_connections.unwrap_or(4096).max(1),
+            max_requests: settings.max_requests.unwrap_or(2048).max(1),
+            header_timeout: ms(settings.header_timeout_ms, 10_000),
+            body_timeout: ms(settings.body_timeout_ms, 30_000),
+            drain_timeout: ms(settings.drain_timeout_ms, 10_000),
+        }
+    }
+}
+
+/// Wraps every request: one permit, one count, one log line.
+pub async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    // Health answers must not depend on load.
+    let is_health = route.as_ref().is_some_and(|r| matches!(r.as_str(), "/healthz" | "/readyz"));
+    let permit = app.permits.try_acquire().ok();
+    let response = if permit.is_some() || is_health {
+        next.run(request).await
+    } else {
+        Problem::unavailable("too_many_requests_open", "try again shortly").into_response()
+    };
+    drop(permit);
+    let took = started.elapsed();
+    let status = response.status();
+    app.tally.count(status, took);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let status_code = status.as_u16();
+    if status.is_server_error() {
+        tracing::warn!(target: "ledgerline::access", %method, route, status_code, micros);
+    } else {
+        tracing::debug!(target: "ledgerline::access", %method, route, status_code, micros);
+    }
+    response
+}
+
+/// Serves until `stop` is ready, then drains.
+///
+/// # Errors
+/// When the listener itself fails.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let connections = Arc::new(Semaphore::new(limits.max_connections));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        // A permit first: beyond the limit new connections wait in the kernel's backlog.
+        let permit = tokio::select! {
+            permit = Arc::clone(&connections).acquire_owned() => permit,
+            () = &mut stop => break,
+        };
+        let Ok(permit) = permit else { break };
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match stream {
+            Ok((stream, _)) => start(stream, tls.as_ref(), &router, limits, permit, &graceful),
+            Err(error) => {
+                // Out of file descriptors or a connection that died early: not our end.
+                tracing::warn!(code = "accept_failed", %error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!(code = "drain_timeout", "open requests did not end in time");
+    }
+    Ok(())
+}
+
+fn start(
+    stream: TcpStream,
+    tls: Option<&TlsAcceptor>,
+    router: &Router,
+    limits: Limits,
+    permit: OwnedSemaphorePermit,
+    graceful: &GracefulShutdown,
+) {
+    // Answers are small and their senders wait for them.
+    let _ = stream.set_nodelay(true);
+    let watcher = graceful.watcher();
+    let router = router.clone();
+    let tls = tls.cloned();
+    tokio::spawn(async move {
+        let _permit = permit;
+        match tls {
+            None => drop(watcher.watch(connection(stream, router, limits)).await),
+            Some(acceptor) => {
+                let handshake =
+                    tokio::time::timeout(limits.header_timeout, acceptor.accept(stream));
+                if let Ok(Ok(stream)) = handshake.await {
+                    drop(watcher.watch(connection(stream, router, limits)).await);
+                }
+            }
+        }
+    });
+}
+
+fn connection<S>(
+    stream: S,
+    router: Router,
+    limits: Limits,
+) -> http1::Connection<TokioIo<S>, TowerToHyperService<Router>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+}
+
+/// Ready when the process is asked to end (SIGTERM, SIGINT).
+pub async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,87 @@
+//! Health, readiness, status and the issuer register.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use ledgerline_engine::registry::Roles;
+use serde_json::json;
+
+use super::events::json_value;
+use super::problem::Problem;
+use super::{Shared, auth};
+
+/// The process answers.
+#[allow(clippy::unused_async, reason = "axum handlers are async")]
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The ledger takes events.
+///
+/// # Errors
+/// 503 when it does not. Why is said in the log and in `/v1/status`, not to strangers.
+#[allow(clippy::unused_async, reason = "axum handlers are async")]
+pub async fn readyz(State(app): Shared) -> Result<&'static str, Problem> {
+    app.node.ready().map(|()| "ready\n").map_err(|why| {
+        tracing::warn!(code = "not_ready", why, "the ledger does not take events");
+        Problem::unavailable("not_ready", "the ledger does not take events now")
+    })
+}
+
+/// Sizes, positions and limits of the ledger.
+///
+/// # Errors
+/// 401, 403.
+pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
+    let roles = auth::READERS.with(Roles::ADMIN).with(Roles::PRODUCER);
+    let caller = auth::require(&app, &headers, roles, "the credential needs a reading role")?;
+    app.wait({
+        let node = app.node.clone();
+        move || {
+            let view = node.view();
+            let counters = node.counters();
+            Ok(json_value(&json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "origin": &*view.identity().origin,
+                "deployment": &*view.identity().deployment,
+                "log_key": &*view.identity().log_key,
+                "size": view.size(),
+                "root": view.root(),
+                "checkpoint": &*view.checkpoint(),
+                "published": &*view.published(),
+                "ready": node.ready().is_ok(),
+                "not_ready_because": node.ready().err(),
+                "published_size": view.published_size(),
+                "recorded_since_start": counters.recorded,
+                "duplicates_since_start": counters.duplicates,
+                "refused_since_start": counters.refused.values().sum::<u64>(),
+                "queue_bytes": node.queue_bytes(),
+                "credential": {
+                    "key_id": &**caller.key_id(),
+                    "tenant": caller.own_tenant(),
+                    "all_tenants": auth::is_all_tenant(&caller),
+                    "source": caller.source(),
+                    "roles": caller.roles().names(),
+                },
+            })))
+        }
+    })
+    .await
+}
+
+/// Issuers that keys of this caller's tenant may write for.
+///
+/// # Errors
+/// 401.
+#[allow(clippy::unused_async, reason = "axum handlers are async")]
+pub async fn issuers(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
+    let caller = auth::authenticate(&app, &headers)?;
+    let mut issuers = std::collections::BTreeSet::new();
+    for key in app.node.keys() {
+        if caller.may_see(&key.tenant) {
+            issuers.extend(key.grant.issuers.iter().cloned());
+        }
+    }
+    let issuers: Vec<_> = issuers.into_iter().map(|alias| json!({ "alias": alias })).collect();
+    Ok(json_value(&json!({ "issuers": issuers })))
+}

@@ -1,0 +1,172 @@
+//! A token's life: its states, its events, its proof.
+//!
+//! Promises: token ids only. A path that looks like the token itself is refused with a hint,
+//! because it has just been written into somebody's access log.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ledgerline_engine::clock::{Clock as _, SystemClock};
+use ledgerline_engine::registry::Roles;
+use ledgerline_engine::view::{PageRequest, View};
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::lifecycle::{self, Fact, TokenState};
+use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::token_id::{TokenId, looks_like_token};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::events::{json_document, json_value};
+use super::extract::{Asked, Segments};
+use super::problem::Problem;
+use super::{Shared, auth, leaf_json, prove};
+use crate::time_text;
+
+/// Events on one page, and the most that may be asked for.
+const PAGE_EVENTS: usize = 100;
+const PAGE_EVENTS_MAX: usize = 1000;
+
+/// What may be asked about a token.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenQuery {
+    tenant: Option<String>,
+    as_of: Option<u64>,
+    at: Option<String>,
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+impl TokenQuery {
+    fn page(&self) -> Result<PageRequest, Problem> {
+        let limit = self.limit.unwrap_or(PAGE_EVENTS);
+        if !(1..=PAGE_EVENTS_MAX).contains(&limit) {
+            return Err(Problem::bad_request("bad_query", "limit is 1 to 1000"));
+        }
+        Ok(PageRequest { after: self.after, limit })
+    }
+
+    fn judged_at(&self) -> Result<Option<i64>, Problem> {
+        let Some(text) = self.at.as_deref() else { return Ok(None) };
+        let at = time_text::parse(text);
+        at.map(Some).ok_or_else(|| Problem::bad_request("bad_query", "at is an RFC 3339 UTC time"))
+    }
+}
+
+/// Refuses what is no token id.
+fn check_id(id: &str) -> Result<(), Problem> {
+    match TokenId::parse(id) {
+        Ok(_) => Ok(()),
+        Err(_) if looks_like_token(id) => Err(Problem::bad_request(
+            "raw_token",
+            "this looks like a token, not a token id, and may now stand in an access log; compute \
+             its id with `ledgerline token-id` and ask for that",
+        )),
+        Err(error) => Err(Problem::new(StatusCode::BAD_REQUEST, "bad_token_id", error.to_string())),
+    }
+}
+
+/// The token's states.
+///
+/// # Errors
+/// 404 when this tenant has no such token.
+pub async fn token(
+    state: Shared,
+    path: Segments<String>,
+    query: Asked<TokenQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    life(state, path, query, headers, false).await
+}
+
+/// The token's states and a page of its events, oldest first.
+///
+/// # Errors
+/// 404 when this tenant has no such token.
+pub async fn token_events(
+    state: Shared,
+    path: Segments<String>,
+    query: Asked<TokenQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    life(state, path, query, headers, true).await
+}
+
+async fn life(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(query): Asked<TokenQuery>,
+    headers: HeaderMap,
+    with_events: bool,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role reader, auditor or responder";
+    let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
+    check_id(&id)?;
+    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
+    let page = query.page()?;
+    let at = query.judged_at()?;
+    app.read(move |view| {
+        let life = view.life(&tenant, &id, query.as_of, page)?.ok_or_else(Problem::not_found)?;
+        let now = at.unwrap_or_else(|| SystemClock::default().wall_nanos());
+        let happened = match at {
+            None => life.happened.clone(),
+            Some(at) => happened_by(view, &tenant, &id, query.as_of, at)?,
+        };
+        let mut answer = json!({
+            "token_id": id,
+            "tenant": tenant,
+            "origin": &*view.identity().origin,
+            "size": view.size(),
+            "as_of": query.as_of,
+            "event_count": life.total,
+            "known": leaf_json::state(&life.known, now),
+            "happened": leaf_json::state(&happened, now),
+            "incomplete": life.cut,
+            "checkpoint": &*view.checkpoint(),
+        });
+        if with_events {
+            let events = life.events.iter().map(leaf_json::event);
+            answer["events"] = events.collect::<Result<Vec<_>, _>>()?.into();
+            answer["next"] = life.next.into();
+        }
+        Ok(json_value(&answer))
+    })
+    .await
+}
+
+/// What had happened by a time: later events are left out.
+fn happened_by(
+    view: &View,
+    tenant: &str,
+    id: &str,
+    as_of: Option<u64>,
+    at_nanos: i64,
+) -> Result<TokenState, Problem> {
+    let page = PageRequest { after: None, limit: usize::MAX };
+    let life = view.life(tenant, id, as_of, page)?.ok_or_else(Problem::not_found)?;
+    let facts = life.events.iter().filter_map(|event| {
+        let entry: Entry<'_> = decode_object(Kind::Entry, &event.leaf).ok()?;
+        let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
+        Some(Fact::of(&statement, event.index, entry.recorded_at))
+    });
+    Ok(lifecycle::happened_at(&facts.collect::<Vec<_>>(), at_nanos))
+}
+
+/// The proof bundle of the token's life.
+///
+/// # Errors
+/// 404 when this tenant has no such token.
+pub async fn proof(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(query): Asked<TokenQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role auditor or reader";
+    let roles = Roles::AUDITOR.with(Roles::READER);
+    let caller = auth::require(&app, &headers, roles, lacking)?;
+    check_id(&id)?;
+    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
+    app.read(move |view| json_document(&prove::token(view, &tenant, &id)?)).await
+}

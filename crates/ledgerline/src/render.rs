@@ -1,0 +1,227 @@
+//! What people see: tables and timelines in plain text; the same facts as JSON for programs.
+//!
+//! Promises: no meaning by colour alone, in fact no colour at all; text of the ledger is stripped
+//! of control characters, so that nothing recorded can steer a terminal.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+/// The form of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// Standard output in the chosen form.
+pub struct Screen {
+    output: Output,
+}
+
+impl Screen {
+    /// A screen of this form.
+    #[must_use]
+    pub fn new(output: Output) -> Self {
+        Self { output }
+    }
+
+    /// Whether programs read.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// Writes lines of text, stripped of control characters.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        for line in text.split('\n') {
+            out.write_all(printable(line).as_bytes())?;
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    }
+
+    /// Writes JSON on one line.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn json(&mut self, value: &Value) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{value}")?;
+        out.flush()
+    }
+
+    /// Writes JSON or, for people, what `lines` makes of it.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn show(&mut self, value: &Value, lines: impl FnOnce(&Value) -> String) -> io::Result<()> {
+        if self.is_json() {
+            return self.json(value);
+        }
+        lines(value).lines().try_for_each(|line| self.line(line))
+    }
+}
+
+/// Text without control characters, bidirectional overrides and other ways to mislead a reader.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let misleads = |c: char| {
+        let steers = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}');
+        c.is_control() || steers || matches!(c, '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// A table with left-aligned columns, two spaces apart, and a head.
+#[must_use]
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+        widest.max(head[column].chars().count())
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut text = String::new();
+    let head = head.iter().map(|name| (*name).to_owned()).collect();
+    for row in std::iter::once(&head).chain(rows) {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Names and values, one a line.
+#[must_use]
+pub fn facts(facts: &[(&str, String)]) -> String {
+    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    facts.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+}
+
+/// A member as text; `-` when it is absent.
+#[must_use]
+pub fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => printable(text),
+        Some(Value::Array(list)) => {
+            list.iter().map(|item| text(item, "")).collect::<Vec<_>>().join(",")
+        }
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The life of a token as a timeline, oldest event first.
+#[must_use]
+pub fn timeline(life: &Value, events: &[Value]) -> String {
+    let mut out = format!("token     {}\n", text(life, "/token_id"));
+    for which in ["known", "happened"] {
+        let state = life.pointer(&format!("/{which}")).unwrap_or(&Value::Null);
+        out.push_str(&format!("{which:<8}  {}\n", state_line(state)));
+    }
+    let size = text(life, "/size");
+    out.push_str(&format!("events    {} (ledger size {size})\n\n", text(life, "/event_count")));
+    let rows: Vec<_> = events.iter().map(timeline_row).collect();
+    let head = ["INDEX", "SEQ", "OCCURRED", "RECORDED", "EVENT", "OUTCOME", "PROOF", "WHAT"];
+    out.push_str(&table(&head, &rows));
+    out
+}
+
+/// One state with the times that matter.
+#[must_use]
+pub fn state_line(state: &Value) -> String {
+    let mut line = text(state, "/state");
+    if let Some(active) = state.get("active").and_then(Value::as_bool) {
+        line.push_str(if active { ", active" } else { ", not active" });
+    }
+    for (name, label) in
+        [("expires_at", "expires"), ("revoked_at", "revoked"), ("grace_until", "usable until")]
+    {
+        if let Some(time) = state.get(name).and_then(Value::as_str) {
+            line.push_str(&format!(", {label} {time}"));
+        }
+    }
+    line
+}
+
+fn timeline_row(event: &Value) -> Vec<String> {
+    let proof = format!("{}/{}", text(event, "/attested_by"), text(event, "/proof_state"));
+    vec![
+        text(event, "/index"),
+        text(event, "/sequence"),
+        text(event, "/statement/occurred_at"),
+        text(event, "/recorded_at"),
+        text(event, "/statement/type"),
+        text(event, "/statement/outcome"),
+        proof,
+        what(event.get("statement").unwrap_or(&Value::Null)),
+    ]
+}
+
+/// The circumstances of an event in a few words.
+#[must_use]
+pub fn what(statement: &Value) -> String {
+    let mut words = Vec::new();
+    for (name, label) in [
+        ("reason", ""),
+        ("token_kind", ""),
+        ("service", ""),
+        ("action", ""),
+        ("resource", ""),
+        ("endpoint", ""),
+        ("client_id", "client="),
+        ("scopes", "scopes="),
+        ("expires_at", "expires="),
+    ] {
+        if statement.get(name).is_some() {
+            words.push(format!("{label}{}", text(statement, &format!("/{name}"))));
+        }
+    }
+    let list = |name: &str| statement.get(name).and_then(Value::as_array).into_iter().flatten();
+    for policy in list("policies") {
+        words.push(format!("policy={}@{}", text(policy, "/id"), text(policy, "/version")));
+    }
+    for link in list("links") {
+        let other = link.get("token_id").map(|id| text(id, ""));
+        let other = other.unwrap_or_else(|| text(link, "/event/event_id"));
+        words.push(format!("{} {other}", text(link, "/relation")));
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_table_aligns_and_keeps_the_last_column_ragged() {
+        let rows = vec![vec!["1".into(), "a".into()], vec!["100".into(), "bcd".into()]];
+        assert_eq!(table(&["N", "WHAT"], &rows), "N    WHAT\n1    a\n100  bcd\n");
+    }
+
+    #[test]
+    fn recorded_text_cannot_steer_a_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{202e}c\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+    }
+
+    #[test]
+    fn circumstances_fit_one_line() {
+        let statement = json!({
+            "reason": "logout",
+            "scopes": ["a", "b"],
+            "policies": [{ "id": "p", "version": "v2" }],
+            "links": [{ "token_id": "eu:idp:jti:x", "relation": "REFRESHED_FROM" }],
+        });
+        assert_eq!(what(&statement), "logout scopes=a,b policy=p@v2 REFRESHED_FROM eu:idp:jti:x");
+    }
+}

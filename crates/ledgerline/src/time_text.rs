@@ -1,0 +1,122 @@
+//! Times as text: RFC 3339 in UTC from and to Unix nanoseconds.
+//!
+//! Promises: what [`rfc3339`] writes, [`parse`] reads back to the same nanosecond. Proleptic
+//! Gregorian calendar, no leap seconds.
+
+use std::fmt::Write as _;
+
+const DAY_SECONDS: i64 = 86_400;
+const SECOND_NANOS: i64 = 1_000_000_000;
+
+/// `2026-11-22T10:10:00.123456789Z`; the fraction is cut to 0, 3, 6 or 9 digits without loss.
+#[must_use]
+pub fn rfc3339(nanos: i64) -> String {
+    let seconds = nanos.div_euclid(SECOND_NANOS);
+    let fraction = nanos.rem_euclid(SECOND_NANOS);
+    let (year, month, day) = civil(seconds.div_euclid(DAY_SECONDS));
+    let of_day = seconds.rem_euclid(DAY_SECONDS);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    let written = match fraction {
+        0 => Ok(()),
+        f if f % 1_000_000 == 0 => write!(text, ".{:03}", f / 1_000_000),
+        f if f % 1_000 == 0 => write!(text, ".{:06}", f / 1_000),
+        f => write!(text, ".{f:09}"),
+    };
+    written.expect("writing to a string does not fail");
+    text.push('Z');
+    text
+}
+
+/// Unix nanoseconds of an RFC 3339 time in UTC (`Z`).
+#[must_use]
+pub fn parse(text: &str) -> Option<i64> {
+    let text = text.strip_suffix(['Z', 'z'])?;
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (date, time) = clock.split_once(['T', 't', ' '])?;
+    let number = |part: Option<&str>, digits: usize| -> Option<i64> {
+        let part = part?;
+        let plain = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        if plain { part.parse().ok() } else { None }
+    };
+    let mut parts = date.split('-');
+    let (year, month, day) =
+        (number(parts.next(), 4)?, number(parts.next(), 2)?, number(parts.next(), 2)?);
+    let mut parts = time.split(':');
+    let (hour, minute, second) =
+        (number(parts.next(), 2)?, number(parts.next(), 2)?, number(parts.next(), 2)?);
+    let days = days_of(year, month, day);
+    let real_day = civil(days) == (year, month, day);
+    if !real_day || hour > 23 || minute > 59 || second > 59 || fraction.len() > 9 {
+        return None;
+    }
+    if text.contains('.') && fraction.is_empty() {
+        return None;
+    }
+    let padded = format!("{fraction:0<9}");
+    let fraction = number(Some(&padded), 9)?;
+    let seconds = days * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+    seconds.checked_mul(SECOND_NANOS)?.checked_add(fraction)
+}
+
+/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, `civil_from_days`).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+/// Days from 1970-01-01 to a date (Howard Hinnant, `days_from_civil`).
+fn days_of(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let month_from_march = (month + 9).rem_euclid(12);
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_and_read_alike() {
+        let check = |nanos: i64, text: &str| {
+            assert_eq!(rfc3339(nanos), text);
+            assert_eq!(parse(text), Some(nanos), "{text}");
+        };
+        check(0, "1970-01-01T00:00:00Z");
+        check(-1, "1969-12-31T23:59:59.999999999Z");
+        check(951_782_400 * SECOND_NANOS, "2000-02-29T00:00:00Z");
+        check(1_795_342_200_123_456_789, "2026-11-22T10:10:00.123456789Z");
+        check(1_795_342_200_120_000_000, "2026-11-22T10:10:00.120Z");
+        check(4_107_542_399 * SECOND_NANOS, "2100-02-28T23:59:59Z");
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22T10:10:00",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T10:10:00.Z",
+            "2026-11-22T10:10:00.1234567890Z",
+            "+026-11-22T10:10:00Z",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

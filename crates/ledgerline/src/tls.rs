@@ -1,0 +1,44 @@
+//! TLS of the server: rustls with ring, one certificate chain.
+//!
+//! Refuses: a certificate without its key or the other way round; files without PEM; plain text on
+//! a TLS port. Versions are TLS 1.2 and 1.3, as rustls offers them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use crate::exit::Failure;
+
+/// The acceptor for the configured files; `None` when neither is named.
+///
+/// # Errors
+/// When only one is named, or a file cannot be used.
+pub fn acceptor(cert: Option<&Path>, key: Option<&Path>) -> Result<Option<TlsAcceptor>, Failure> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => load(cert, key).map(Some),
+        _ => Err(Failure::usage("tls_cert and tls_key go together")),
+    }
+}
+
+fn load(cert: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
+    let refuse = |path: &Path, error: &dyn std::fmt::Display| {
+        Failure::usage(format!("{}: {error}", path.display()))
+    };
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| refuse(cert, &error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| refuse(key, &error))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(|error| refuse(cert, &error))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,373 @@
+//! The command line of the real binary: exit codes, what is shown, and what is refused.
+
+mod running;
+
+use std::process::Command;
+
+use running::{BINARY, Server, event, run, stderr, stdout};
+use serde_json::{Value, json};
+
+const RAW_TOKEN: &str = "gho_16C7e42F292c6912E7710c838347Ae178B4a";
+
+#[test]
+fn a_wrong_command_line_exits_64_and_help_exits_0() {
+    let check = |args: &[&str], code: i32| {
+        let output = run(args, &[], b"");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    };
+    check(&["--help"], 0);
+    check(&["--version"], 0);
+    check(&["trace", "--help"], 0);
+    check(&[], 64);
+    check(&["nonsense"], 64);
+    check(&["trace"], 64);
+    check(&["trace", "--nonsense", "eu:idp:jti:a"], 64);
+    check(&["trace", "no-id"], 64);
+    check(&["serve"], 64);
+    check(&["serve", "--data", "x", "--tls-cert", "only"], 64);
+    check(&["status", "--url", "ftp://example.com"], 64);
+    check(&["--config", "/nonexistent/file", "status"], 64);
+    check(&["trace", "--url", "http://127.0.0.1:1", "--retries", "0", "eu:idp:jti:a"], 1);
+}
+
+#[test]
+fn a_raw_token_as_an_argument_is_refused_and_not_repeated() {
+    for command in ["trace", "prove", "token-id"] {
+        let output = run(&[command, RAW_TOKEN], &[], b"");
+        assert_eq!(output.status.code(), Some(64), "{command}");
+        let text = stderr(&output);
+        assert!(text.contains("it is in your shell history now; use `-`"), "{command}: {text}");
+        assert!(!text.contains(RAW_TOKEN), "{command}: {text}");
+    }
+}
+
+#[test]
+fn token_ids_are_computed_here() {
+    let check = |args: &[&str], input: &str, expected: &str| {
+        let output = run(args, &[], input.as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(stdout(&output).trim(), expected);
+    };
+    let digest = ledgerline_proof::token_id::t1_value(RAW_TOKEN.as_bytes()).expect("strong");
+    let line = format!("{RAW_TOKEN}\n");
+    check(&["token-id", "--region", "eu", "--issuer", "gh"], &line, &format!("eu:gh:t1:{digest}"));
+    check(&["token-id", "--jti", "-"], "4f0c", "global:idp:jti:4f0c");
+    let weak = run(&["token-id"], &[], b"short");
+    assert_eq!(weak.status.code(), Some(1));
+    assert!(stderr(&weak).contains("weak_token"));
+}
+
+#[test]
+fn settings_come_from_flag_environment_and_file_in_this_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("l.toml");
+    std::fs::write(&file, "url = \"http://127.0.0.1:1\"\nretries = 0\n").expect("written");
+    let config = file.to_str().expect("text");
+    let check = |args: &[&str], environment: &[(&str, &str)], port: &str| {
+        let args: Vec<_> = ["--config", config, "status"].iter().chain(args).copied().collect();
+        let output = run(&args, environment, b"");
+        assert_eq!(output.status.code(), Some(1));
+        let text = stderr(&output);
+        assert!(text.contains(&format!("http://127.0.0.1:{port}:")), "{port}: {text}");
+    };
+    check(&[], &[], "1");
+    check(&[], &[("LEDGERLINE_URL", "http://127.0.0.1:2")], "2");
+    check(&["--url", "http://127.0.0.1:3"], &[("LEDGERLINE_URL", "http://127.0.0.1:2")], "3");
+    std::fs::write(&file, "ulr = \"http://127.0.0.1:1\"\n").expect("written");
+    let output = run(&["--config", config, "status"], &[], b"");
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("unknown setting `ulr`"));
+}
+
+#[test]
+fn the_demo_shows_a_life_and_verifies_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("demo");
+    let output = run(&["demo", "--once", "--data", data.to_str().expect("text")], &[], b"");
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", stderr(&output));
+    for part in
+        ["ISSUED", "RESOURCE_ACCESSED", "REVOKED", "verify: verified", "ledgerline trace --url"]
+    {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(data.join("admin.key")).expect("a key").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let again = run(&["demo", "--once", "-o", "json", "--data", data.to_str().unwrap()], &[], b"");
+    assert_eq!(again.status.code(), Some(0), "a second run goes on: {}", stderr(&again));
+    let shown: Value = serde_json::from_str(&stdout(&again)).expect("JSON");
+    assert_eq!(shown["verify"]["verdict"], "verified");
+}
+
+#[test]
+fn a_file_is_ingested_once_and_its_bad_lines_are_named() {
+    let server = Server::start();
+    let key = server.key("", "idp", &["producer", "reader"]);
+    let part = |n: u8| {
+        let mut event = event(&format!("act-{n}"), "USED", "a");
+        event["act"] = json!({ "id": "act", "part": n, "parts": 2 });
+        event["native_id"] = "act".into();
+        event
+    };
+    let bad = format!("{{\"type\":\"USED\",\"{RAW_TOKEN}\":1}}");
+    let lines = [
+        event("n1", "ISSUED", "a").to_string(),
+        part(0).to_string(),
+        bad,
+        event("n2", "USED", "a").to_string(),
+        part(1).to_string(),
+    ];
+    let file = server.write("events.ndjson", lines.join("\n"));
+    let file = file.to_str().expect("text");
+    let ingest = |recorded: u64, duplicate: u64| {
+        let output = server.run(&key, &["ingest", "-o", "json", file]);
+        assert_eq!(output.status.code(), Some(1), "a line was refused: {}", stderr(&output));
+        let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        assert_eq!(report["recorded"], recorded, "{report}");
+        assert_eq!(report["duplicate"], duplicate, "{report}");
+        assert_eq!(report["refused"], 1, "{report}");
+        assert_eq!(report["first_refusals"][0]["line"], 3, "{report}");
+        assert!(!stdout(&output).contains(RAW_TOKEN));
+    };
+    ingest(4, 0);
+    ingest(0, 4);
+    let array = format!("[\n{},\n{}\n]", event("n3", "USED", "a"), event("n4", "USED", "a"));
+    let output = server.run_with(&key, &["ingest", "-"], array.as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("recorded   2"), "{}", stdout(&output));
+    let trace = stdout(&server.run(&key, &["trace", "eu:idp:jti:a"]));
+    assert!(trace.contains("events    6 "), "{trace}");
+}
+
+#[test]
+fn a_stranger_verifies_a_server_and_an_auditor_all_of_it() {
+    let server = Server::start();
+    let key = server.key("", "idp", &["producer"]);
+    let auditor = server.key("*", "audit", &["auditor"]);
+    let reader = server.key("", "read", &["reader"]);
+    let events: Vec<_> =
+        (0..600).map(|n| event(&format!("n{n}"), "USED", &format!("t{}", n % 7))).collect();
+    server.record(&key, &events);
+    server.wait_for_block();
+    let log_key = server.get("/v1/status", &reader).json()["log_key"].clone();
+    let log_key = log_key.as_str().expect("a key");
+    let checkpoint = server.call("GET", "/checkpoint", None, None).body;
+    let since = server.write("since", &checkpoint);
+    let since = since.to_str().expect("text");
+    server.record(&key, &[event("later", "USED", "t1")]);
+    server.wait_for_block();
+    let check = |key: &str, args: &[&str], code: i32, part: &str| {
+        let args: Vec<_> = ["verify"].iter().chain(args).copied().collect();
+        let output = server.run(key, &args);
+        let text = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        assert!(text.contains(part), "{args:?}: {text}");
+    };
+    check(&auditor, &["--log-key", log_key, "--since", since], 0, "verdict");
+    check(&reader, &["--log-key", log_key], 3, "incomplete");
+    check(&reader, &["--log-key", log_key, "--tree-only"], 0, "verified");
+    check(&auditor, &[], 0, "the log key came from the server itself");
+    let text = String::from_utf8(checkpoint).expect("text");
+    let forged = text.replacen(|c: char| c.is_ascii_digit(), "9", 1);
+    let forged = server.write("forged", forged);
+    let forged = forged.to_str().expect("text");
+    check(&auditor, &["--log-key", log_key, "--since", forged], 2, "not_verified");
+    let other = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+    check(&auditor, &["--log-key", other], 2, "not_verified");
+}
+
+#[test]
+fn the_exported_folder_is_what_the_server_serves() {
+    let mut server = Server::start();
+    let key = server.key("", "idp", &["producer"]);
+    let auditor = server.key("*", "audit", &["auditor"]);
+    let events: Vec<_> = (0..300).map(|n| event(&format!("n{n}"), "USED", "a")).collect();
+    server.record(&key, &events);
+    server.wait_for_block();
+    let out = server.path("out");
+    let output = server.run(&auditor, &["export-tiles", out.to_str().expect("text")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let mut count = 0;
+    let mut folders = vec![out.clone()];
+    while let Some(folder) = folders.pop() {
+        for item in std::fs::read_dir(folder).expect("a folder") {
+            let path = item.expect("an item").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&out).expect("inside").to_str().expect("text").to_owned();
+            if name == "checkpoint" {
+                continue;
+            }
+            let live = server.get(&format!("/{name}"), &auditor);
+            assert_eq!(live.status, 200, "{name}");
+            assert_eq!(live.body, std::fs::read(&path).expect("a file"), "{name}");
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "two hash tiles and a root tile, two bundles: {count}");
+    assert_eq!(server.stop(), Some(0));
+    let offline = server.path("offline");
+    let data = server.path("data");
+    let args = ["export-tiles", "--data", data.to_str().unwrap(), offline.to_str().unwrap()];
+    let output = run(&args, &[], b"");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let tile = "tile/0/000";
+    assert_eq!(
+        std::fs::read(out.join(tile)).expect("a tile"),
+        std::fs::read(offline.join(tile)).expect("a tile"),
+    );
+}
+
+#[test]
+fn keys_are_added_listed_rotated_and_retired() {
+    let server = Server::start();
+    let admin = server.admin.clone();
+    let out = server.path("p.key");
+    let out = out.to_str().expect("text");
+    let run = |args: &[&str]| {
+        let args: Vec<_> = ["keys"].iter().chain(args).copied().collect();
+        server.run(&admin, &args)
+    };
+    let add = ["add", "--key-id", "p1", "--source", "idp", "--role", "producer", "--out", out];
+    let added = run(&add);
+    assert_eq!(added.status.code(), Some(0), "{}", stderr(&added));
+    let secret = server.read("p.key");
+    assert!(!stdout(&added).contains(&secret), "the secret is in the file only");
+    server.record(&secret, &[event("n1", "USED", "a")]);
+    assert_eq!(run(&add).status.code(), Some(1), "an existing file is not overwritten");
+    let listed = stdout(&run(&["list"]));
+    assert!(listed.contains("p1") && listed.contains("producer"), "{listed}");
+    let new = server.path("p2.key");
+    let rotated = run(&["rotate", "p1", "--out", new.to_str().expect("text")]);
+    assert_eq!(rotated.status.code(), Some(0), "{}", stderr(&rotated));
+    server.record(&server.read("p2.key"), &[event("n2", "USED", "a")]);
+    let old = server.post("/v1/events", &secret, &event("n3", "USED", "a"));
+    assert_eq!(old.status, 401, "{}", old.text());
+    assert_eq!(run(&["retire", "none"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_second_process_is_kept_out_of_the_folder() {
+    let server = Server::start();
+    let data = server.path("data");
+    let args = ["serve", "--data", data.to_str().expect("text"), "--listen", "127.0.0.1:0"];
+    let output = run(&args, &[], b"");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("in use by another process"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_server_speaks_tls_and_the_client_demands_its_certificate() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    let cert = format!("{fixtures}/localhost-cert.pem");
+    let private = format!("{fixtures}/localhost-key.pem");
+    let server = Server::start_with(&["--tls-cert", &cert, "--tls-key", &private]);
+    let url = server.url.replace("127.0.0.1", "localhost");
+    assert!(url.starts_with("https://"), "{url}");
+    let check = |args: &[&str], code: i32| {
+        let args: Vec<_> =
+            ["status", "--retries", "0", "--url", &url].iter().chain(args).copied().collect();
+        let output = run(&args, &[("LEDGERLINE_KEY", &server.admin)], b"");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    };
+    check(&["--ca-file", &cert], 0);
+    check(&[], 1);
+}
+
+#[test]
+fn tail_shows_the_last_leaves_and_completions_name_the_commands() {
+    let server = Server::start();
+    let key = server.key("", "idp", &["producer"]);
+    server.record(&key, &[event("n1", "ISSUED", "a"), event("n2", "USED", "a")]);
+    let output = server.run(&server.admin, &["tail", "-n", "5", "--once"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("USED"), "{}", stdout(&output));
+    let denied = server.run(&key, &["tail", "--once"]);
+    assert_eq!(denied.status.code(), Some(1));
+    for shell in ["bash", "zsh", "fish"] {
+        let output = Command::new(BINARY).args(["completions", shell]).output().expect("runs");
+        assert!(output.status.success());
+        assert!(String::from_utf8_lossy(&output.stdout).contains("export-tiles"), "{shell}");
+    }
+}
+
+#[test]
+fn what_is_proven_here_is_checked_without_the_server() {
+    let mut server = Server::start();
+    let key = server.key("", "idp", &["producer", "reader"]);
+    let mut issued = event("n1", "ISSUED", "a");
+    issued["personal"] = json!([{ "role": "SUBJECT", "user_id": "alice-of-the-test" }]);
+    let mut revoked = event("n3", "REVOKED", "a");
+    revoked["occurred_at"] = "2026-01-02T03:30:00Z".into();
+    let verdicts = server.record(&key, &[issued, event("n2", "USED", "a")]);
+    server.wait_for_block();
+    server.record(&key, &[revoked]);
+    server.wait_for_block();
+    let log_key = server.get("/v1/status", &key).json()["log_key"].clone();
+    let log_key = log_key.as_str().expect("a key").to_owned();
+    let prove = |subject: &str, name: &str| {
+        let out = server.path(name);
+        let out = out.to_str().expect("text").to_owned();
+        let output = server.run(&key, &["prove", subject, "--out", &out]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        out
+    };
+    let token = prove("eu:idp:jti:a", "token.json");
+    let event_id = verdicts[1]["event_id"].as_str().expect("an id");
+    let one = prove(&format!("idp/{event_id}"), "event.json");
+    assert_eq!(server.stop(), Some(0));
+    let check = |bundle: &str, key: &str, code: i32, part: &str| {
+        let output = run(&["check", bundle, "--key", key], &[], b"");
+        let text = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{bundle}: {text}");
+        assert!(text.contains(part), "{bundle}: {text}");
+    };
+    check(&token, &log_key, 0, "REVOKED");
+    check(&token, &log_key, 0, "a chain proves a prefix");
+    check(&one, &log_key, 0, "PROVEN");
+    let other = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+    check(&token, other, 2, "FAILED");
+    let mut forged: Value = serde_json::from_str(&server.read("token.json")).expect("JSON");
+    let leaf = forged["leaves"][8]["leaf"].as_str().expect("a leaf").to_owned();
+    let flipped =
+        if leaf.contains('A') { leaf.replacen('A', "B", 1) } else { leaf.replacen('a', "b", 1) };
+    forged["leaves"][8]["leaf"] = flipped.into();
+    let forged = server.write("forged.json", forged.to_string());
+    check(forged.to_str().expect("text"), &log_key, 2, "inclusion");
+    let garbage = server.write("garbage.json", "{}");
+    check(garbage.to_str().expect("text"), &log_key, 2, "");
+    check(&token, "no-key", 64, "");
+}
+
+#[test]
+fn a_folder_is_verified_without_its_server_and_a_flipped_byte_is_found() {
+    let mut server = Server::start();
+    let key = server.key("", "idp", &["producer"]);
+    let mut events: Vec<_> = (0..40).map(|n| event(&format!("n{n}"), "USED", "a")).collect();
+    events[7]["native_id"] = "needle-in-the-journal".into();
+    server.record(&key, &events);
+    assert_eq!(server.stop(), Some(0));
+    let data = server.path("data");
+    let check = |code: i32, part: &str| {
+        let args = ["verify", "--data", data.to_str().expect("text")];
+        let output = run(&args, &[], b"");
+        let text = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(part), "{text}");
+    };
+    check(0, "verified");
+    let segment = std::fs::read_dir(data.join("journal")).expect("a journal").next();
+    let segment = segment.expect("a segment").expect("readable").path();
+    let mut bytes = std::fs::read(&segment).expect("bytes");
+    let needle = b"needle-in-the-journal";
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("the event");
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    check(2, "eu:idp:jti:a");
+    let args = ["verify", "--data", "/nonexistent"];
+    assert_eq!(run(&args, &[], b"").status.code(), Some(1));
+}
