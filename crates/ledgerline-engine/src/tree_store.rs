@@ -24,6 +24,7 @@ use crate::disk::{Disk, File, OpenMode};
 
 const HASH_BYTES: u64 = 32;
 const POSITION_BYTES: u64 = 8;
+pub(crate) const WHOLE: &str = "tree/whole";
 const WHOLE_BYTES: usize = 12;
 /// Tile levels kept: 256^6 leaves are more than 2^48.
 const LEVEL_COUNT: u8 = 6;
@@ -69,7 +70,7 @@ impl TreeStore {
         let levels: io::Result<Vec<_>> =
             (0..LEVEL_COUNT).map(|level| open(format!("tree/{level}"))).collect();
         let positions = Arc::new(open("tree/positions".to_owned())?);
-        let whole = Arc::new(open("tree/whole".to_owned())?);
+        let whole = Arc::new(open(WHOLE.to_owned())?);
         disk.sync_dir("tree")?;
         Ok(Self { levels: Arc::new(levels?), positions, whole })
     }
@@ -123,9 +124,7 @@ impl TreeStore {
         }
         let mut bytes = [0; WHOLE_BYTES];
         self.whole.read_exact_at(&mut bytes, 0)?;
-        let (size, crc) = bytes.split_first_chunk::<8>().expect("twelve bytes");
-        let holds = crc32c::crc32c(size).to_be_bytes() == *crc;
-        Ok(if holds { u64::from_be_bytes(*size) } else { 0 })
+        Ok(parse_whole(&bytes).unwrap_or(0))
     }
 
     /// Before a rebuild from `size` on: what lies behind it is no longer certain.
@@ -175,6 +174,13 @@ impl TreeStore {
         let segment = u32::from_be_bytes([a, b, c, d]);
         Ok(Position { segment, offset: u32::from_be_bytes([e, f, g, h]) })
     }
+}
+
+/// The size in `tree/whole`; `None` when its bytes do not hold.
+pub(crate) fn parse_whole(bytes: &[u8]) -> Option<u64> {
+    let (size, crc) = bytes.split_first_chunk::<8>()?;
+    let holds = crc32c::crc32c(size).to_be_bytes() == *crc;
+    holds.then_some(u64::from_be_bytes(*size))
 }
 
 impl HashReader for TreeStore {

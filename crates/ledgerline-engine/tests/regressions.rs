@@ -141,7 +141,8 @@ impl Sim {
     fn zero_frames(&self, handle: &[u8; 16]) -> bool {
         let size = self.rest.rooms.published().size;
         let ledger_id = &self.rest.identity.ledger_id;
-        erasure::zero_frames(&self.disk, ledger_id, handle, size).is_ok()
+        let slots = std::collections::BTreeSet::from([*handle]);
+        erasure::zero_frames(&self.disk, ledger_id, &slots, size).is_ok()
     }
 }
 
@@ -258,12 +259,12 @@ fn a_second_erasure_lost_the_list_of_the_first() {
     for number in 0..3 {
         sim.record(number);
     }
-    let handles = [sim.erase(0), sim.erase(1)];
     let mut failed = 0;
     for seed in 0..80 {
         let copy = disks.fork(seed);
         copy.data.kill();
-        let sim = copy.open().unwrap();
+        let mut sim = copy.open().unwrap();
+        let handles = [sim.erase(0), sim.erase(1)];
         copy.data.set_faults(Faults { short_write_per_mille: 300, ..Faults::default() });
         failed += u32::from(!sim.zero_frames(&handles[0]));
         copy.data.set_faults(Faults::default());

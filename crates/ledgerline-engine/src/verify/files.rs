@@ -17,6 +17,7 @@ use crate::journal::format::{
     FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_path,
 };
 use crate::keys::KeyRing;
+use crate::tree_store::{WHOLE, parse_whole};
 use crate::vault::Vault;
 
 /// Names at the top of the data directory that are not the ledger's: locks, configuration, a head
@@ -36,7 +37,6 @@ pub const NOT_OURS: [&str; 11] = [
 ];
 const OURS: [&str; 6] = ["journal", "tree", "index", "vault", "torn", "erasures"];
 const TREE_FILES: [&str; 8] = ["0", "1", "2", "3", "4", "5", "positions", "whole"];
-const TREE_WHOLE: &str = "tree/whole";
 const MAX_TORN_BYTES: u64 = 1 << 30;
 
 fn notice(findings: &mut Findings, code: &'static str, file: &str, what: &str) {
@@ -66,7 +66,7 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
             notice(findings, "unknown_file", &format!("tree/{name}"), what);
         }
     }
-    tree_note(disk, findings);
+    whole_note(disk, findings);
     for name in disk.list("erasures").unwrap_or_default() {
         let path = format!("erasures/{name}");
         if path == ZEROED {
@@ -85,17 +85,13 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
     }
 }
 
-/// The note of how much of the tree's files was synced: it may be lost, the next start rebuilds.
-fn tree_note(disk: &dyn Disk, findings: &mut Findings) {
-    let bytes = read_whole(disk, TREE_WHOLE, 1024).unwrap_or_default();
-    let holds = match bytes.split_first_chunk::<8>() {
-        Some((size, crc)) => crc32c::crc32c(size).to_be_bytes() == *crc,
-        None => bytes.is_empty(),
-    };
-    if !holds {
+/// The note of how much of the tree was synced: it may be lost, the next start then rebuilds the tree.
+fn whole_note(disk: &dyn Disk, findings: &mut Findings) {
+    let Ok(bytes) = read_whole(disk, WHOLE, 1024) else { return };
+    if !bytes.is_empty() && parse_whole(&bytes).is_none() {
         let what = "the note does not hold; no entry is affected: the file may be lost, the next \
-                    start rebuilds the tree's files";
-        findings.push(VerifyFinding::new(Severity::Derived, "note", TREE_WHOLE, what.to_owned()));
+                    start rebuilds the tree and rewrites it";
+        findings.push(VerifyFinding::new(Severity::Derived, "note", WHOLE, what.to_owned()));
     }
 }
 

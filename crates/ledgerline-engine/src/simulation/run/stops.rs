@@ -116,7 +116,10 @@ impl Run {
         self.commit_all()?;
         let Some(node) = &mut self.node else { return Ok(false) };
         let published = node.rest.rooms.published();
-        node.rest.head.write(published.checkpoint.as_bytes()).map_err(|e| e.to_string())?;
+        if let Err(error) = node.rest.head.write(published.checkpoint.as_bytes()) {
+            // On a shared disk the power may have gone already.
+            return if faulty { self.fall_over().map(|()| false) } else { Err(error.to_string()) };
+        }
         if let Err(error) = node.rest.rooms.vault.snapshot(published.size)
             && !faulty
         {
