@@ -59,8 +59,8 @@ pub fn zero_frames(
     slots: &BTreeSet<[u8; 16]>,
     size: u64,
 ) -> Result<u64, RecoverError> {
-    // The list of an earlier zeroing that failed half-way would be replaced: finish it first. A frame that
-    // it left torn would also hide those behind it.
+    // The list of an earlier zeroing that failed half-way would be replaced: finish it first. A
+    // frame that it left torn would also hide those behind it.
     finish_pending(disk, ledger_id)?;
     let mut doomed = Vec::new();
     for header in list_segments(disk)?.headers {

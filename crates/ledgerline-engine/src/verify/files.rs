@@ -85,7 +85,8 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
     }
 }
 
-/// The note of how much of the tree was synced: it may be lost, the next start then rebuilds the tree.
+/// The note of how much of the tree was synced: it may be lost, the next start then rebuilds the
+/// tree.
 fn whole_note(disk: &dyn Disk, findings: &mut Findings) {
     let Ok(bytes) = read_whole(disk, WHOLE, 1024) else { return };
     if !bytes.is_empty() && parse_whole(&bytes).is_none() {

@@ -215,7 +215,8 @@ impl Facts {
                 r#","policies":[{{"id":"p","version":"v1","digest":"sha256:{digest}"}}],"#
             );
             text += &format!(
-                r#""attachments":[{{"digest":"sha256:{digest}","media_type":"a/b","data":"{data}"}}]"#
+                "\"attachments\":[{{\"digest\":\"sha256:{digest}\",\"media_type\":\"a/b\",\
+                 \"data\":\"{data}\"}}]"
             );
         }
         if let Some((id, part, parts)) = &self.act {
