@@ -162,7 +162,7 @@ pub fn vault(data: &[u8]) {
     for (handle, record, closed) in &base.sealed {
         match vault.open_sealed(handle, 0, &STATEMENT, closed) {
             Ok(opened) => {
-                assert!(opened == *record && *handle != base.sealed[2].0, "it opens wrong")
+                assert!(opened == *record && *handle != base.sealed[2].0, "it opens wrong");
             }
             Err(_) => assert!(changed || *handle == base.sealed[2].0),
         }

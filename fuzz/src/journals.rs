@@ -213,7 +213,7 @@ fn reseal(base: &Base, bytes: &mut [u8]) {
         let end = at + FRAME_BYTES + length;
         let Some(body) = bytes.get(at + FRAME_BYTES..end) else { return };
         let mut frame = Vec::new();
-        binding.put(&mut frame, at as u64, kind, &[&body.to_vec()]);
+        binding.put(&mut frame, at as u64, kind, &[body]);
         bytes[at..end].copy_from_slice(&frame);
         at = end;
     }
