@@ -129,8 +129,8 @@ struct Damaged<'b> {
     head_known: bool,
 }
 
-/// Damages files of a whole ledger and opens it. Input: flags, then for each damaged file its number
-/// and a length of steps, then the steps.
+/// Damages files of a whole ledger and opens it. Input: flags, then for each damaged file its
+/// number, the length of its steps and the steps.
 pub fn recovery(data: &[u8]) {
     let (damaged, flags) = damaged(data);
     if flags & 4 == 0 { damaged.recover_journal() } else { damaged.open_ledger() }
@@ -277,7 +277,10 @@ impl Damaged<'_> {
                 continue;
             }
             let same = match after.get(path) {
-                None => path.starts_with("index/") || path.starts_with("tree/"),
+                // A secret that is gone is told by the events that cannot be judged, if any.
+                None => ["index/", "tree/", "vault/map", "vault/secret-"]
+                    .iter()
+                    .any(|lost| path.starts_with(lost)),
                 Some(after) if path.ends_with(".seg") => content(before) == content(after),
                 Some(after) => before == after,
             };

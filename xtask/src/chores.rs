@@ -191,8 +191,9 @@ mod tests {
     fn a_target_runs_over_what_is_kept_of_it() {
         let package = process::root().join("fuzz");
         let words = fuzz_words(&package, "note", 20).join(" ");
-        let expected = "+nightly fuzz run note fuzz/corpus/note fuzz/seeds/note -- -rss_limit_mb=2048 \
-                        -len_control=0 -max_total_time=20 -dict=fuzz/dictionaries/note.dict";
+        let expected = "+nightly fuzz run note fuzz/corpus/note fuzz/seeds/note -- \
+                        -rss_limit_mb=2048 -len_control=0 -max_total_time=20 \
+                        -dict=fuzz/dictionaries/note.dict";
         assert_eq!(words, expected);
         let words = fuzz_words(&package, "no_such", 1).join(" ");
         assert!(words.ends_with("no_such -- -rss_limit_mb=2048 -len_control=0 -max_total_time=1"));
