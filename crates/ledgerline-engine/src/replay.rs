@@ -1,4 +1,5 @@
-//! Redoes what is derived from the journal: index postings, the vault's map, the block in the making.
+//! Redoes what is derived from the journal: index postings, the vault's map, the block in the
+//! making.
 //!
 //! Promises: the same postings that the sequencer posted; the same slots that intake took.
 
@@ -15,7 +16,7 @@ use crate::intake::uuid_v7_millis;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
 use crate::sequencer::{BlockState, SequencerRooms, leaf_terms};
-use crate::vault::VaultError;
+use crate::vault::{OpenError, VaultError};
 
 /// What the replay found.
 pub struct Replayed {
@@ -101,7 +102,8 @@ impl<'r> Replay<'r> {
         }
     }
 
-    /// Marks the slots that the batch's sealed records took, and maps those who hold them.
+    /// Marks the slots that the batch's sealed records took, and maps those who hold them. A vault
+    /// restored from an older copy may lack a slot: its records stay closed, the ledger goes on.
     fn redo_slots(&self, batch: &ScannedBatch) -> Result<(), VaultError> {
         let first = batch.head.first_index;
         let leaves: Vec<&[u8]> = batch.leaves().map(|(_, leaf)| leaf).collect();
@@ -120,13 +122,17 @@ impl<'r> Replay<'r> {
         let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
         let Ok(statement) = statement else { return Ok(()) };
         let statement_hash = sha256(entry.statement);
-        let opened: Vec<(&SealedRecord, Option<Vec<u8>>)> = sealed
-            .iter()
-            .map(|(_, one)| {
-                let plain = vault.open_sealed(&one.slot, one.n, &statement_hash, &one.sealed);
-                (one, plain.ok())
-            })
-            .collect();
+        let mut opened: Vec<(&SealedRecord, Option<Vec<u8>>)> = Vec::with_capacity(sealed.len());
+        for (_, one) in sealed {
+            let plain = match vault.open_sealed(&one.slot, one.n, &statement_hash, &one.sealed) {
+                // Taken for a record that is closed, its person would get a second handle.
+                Err(OpenError::Io(kind)) => {
+                    return Err(VaultError::Io { file: "vault".into(), source: kind.into() });
+                }
+                plain => plain.ok(),
+            };
+            opened.push((one, plain));
+        }
         let user_of = |plain: &Option<Vec<u8>>| -> Option<String> {
             let record: PersonalRecord<'_> =
                 decode_object(Kind::Personal, plain.as_deref()?).ok()?;
@@ -139,18 +145,16 @@ impl<'r> Replay<'r> {
         let has_subject =
             opened.iter().any(|(one, plain)| is_subject(one) && user_of(plain).is_some());
         for (one, plain) in &opened {
-            if plain.is_none() {
-                vault.mark_taken(&one.slot)?;
-                continue;
-            }
             let issuer = statement.issuer.unwrap_or("");
-            match user_of(plain) {
-                Some(user) => vault.redo_person(statement.tenant, issuer, &user, &one.slot)?,
-                None if has_subject => {}
-                None => {
-                    let id = crate::intake::chain_slot_id(&statement);
-                    vault.redo_chain(&id, &one.slot)?;
-                }
+            let redone = match (plain, user_of(plain)) {
+                (None, _) => vault.mark_taken(&one.slot),
+                (_, Some(user)) => vault.redo_person(statement.tenant, issuer, &user, &one.slot),
+                _ if has_subject => Ok(()),
+                _ => vault.redo_chain(&crate::intake::chain_slot_id(&statement), &one.slot),
+            };
+            match redone {
+                Err(VaultError::UnknownSlot) => {}
+                redone => redone?,
             }
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! The sequencer: the one room that assigns indexes.
 //!
-//! Promises: events get their index, sequence, stamp and hash in the order offered; an event id is recorded
-//! once for ever; the parts of an act share a batch or are all refused; a signature counts only if its key
-//! covers the index assigned. What is planned is a pure function of what was offered, the state before,
-//! the clock and the entropy.
+//! Promises: events get their index, sequence, stamp and hash in the order offered; an event id is
+//! recorded once for ever; the parts of an act share a batch or are all refused; a signature counts
+//! only if its key covers the index assigned. What is planned is a pure function of what was
+//! offered, the state before, the clock and the entropy.
 //!
-//! Assumes: offered events passed intake. Batches are committed in the order taken; if one fails, the
-//! sequencer is never used again.
+//! Assumes: offered events passed intake. Batches are committed in the order taken; if one fails,
+//! the sequencer is never used again.
 //!
 //! Refuses: nothing it cannot answer for. A disk error while looking something up stops the ledger.
 
@@ -26,6 +26,7 @@ use crate::index::{Index, IndexError, Posting, Term, TermHasher, TermKind};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer,
 };
+use crate::journal::format::SealedRecord;
 use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::JournalLeaf;
 use crate::overlay::{Overlay, PlannedEvent};
@@ -354,7 +355,7 @@ impl Sequencer {
             }),
             attested_by: Attestation { credential: event.credential.as_deref(), stream: None },
             handles: event.handles.clone(),
-            sealed_digests: event.sealed.iter().map(|one| one.digest()).collect(),
+            sealed_digests: event.sealed.iter().map(SealedRecord::digest).collect(),
             recorded_at,
             sequence: sequence.cast_signed(),
             prev_event_hash: tip.as_ref().map_or(event.chain_start, |tip| tip.event_hash),
@@ -425,8 +426,8 @@ impl Sequencer {
         index
     }
 
-    /// Closes the block in the making. The batch must be taken next: a block entry is the last leaf of its
-    /// commit.
+    /// Closes the block in the making. The batch must be taken next: a block entry is the last leaf
+    /// of its commit.
     pub fn seal_block(&mut self, refusals: &RefusalSummary, wall_nanos: i64) {
         let index = self.frontier.size();
         let sealed_at = self.clock.tick(wall_nanos);

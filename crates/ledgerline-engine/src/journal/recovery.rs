@@ -1,11 +1,12 @@
 //! What stands in the journal after a stop of any kind.
 //!
-//! Promises: every complete batch whose MAC and root hold is kept, acknowledged or not. A bad batch is cut
-//! only if nothing valid follows it and the head store does not know it; its bytes are kept in `torn/`.
-//! Everything else that is bad stops the start: the ledger was damaged, and `verify` says where.
+//! Promises: every complete batch whose MAC and root hold is kept, acknowledged or not. A bad batch
+//! is cut only if nothing valid follows it and the head store does not know it; its bytes are kept
+//! in `torn/`. Everything else that is bad stops the start: the ledger was damaged, and `verify`
+//! says where.
 //!
-//! The last batch is written once more and synced before anything builds on it: after a failed sync or a
-//! killed process the page cache may show a batch that the disk does not hold.
+//! The last batch is written once more and synced before anything builds on it: after a failed sync
+//! or a killed process the page cache may show a batch that the disk does not hold.
 
 use std::io;
 use std::sync::Arc;
@@ -40,8 +41,8 @@ pub enum RecoverError {
     },
     /// The head store has seen more than the journal holds.
     #[error(
-        "the journal holds {size} entries but the head store has seen {head}: this is an older copy \
-         or a truncated one; restore the newest copy, or begin a new origin with `--new-origin`"
+        "the journal holds {size} entries but the head store has seen {head}: this is an older \
+         copy or a truncated one; restore the newest copy"
     )]
     BehindHead {
         /// Size of the journal.
@@ -94,7 +95,8 @@ pub struct Segments {
 /// Lists the segments and reads their headers.
 ///
 /// # Errors
-/// `Damaged` when one is missing or is not of the same ledger, or has a bad header and is not the last.
+/// `Damaged` when one is missing or is not of the same ledger, or has a bad header and is not the
+/// last.
 pub fn list_segments(disk: &dyn Disk) -> Result<Segments, RecoverError> {
     let names = disk.list("journal")?;
     let mut segments = Segments { headers: Vec::new(), headless: None };
@@ -129,8 +131,8 @@ pub fn list_segments(disk: &dyn Disk) -> Result<Segments, RecoverError> {
     Ok(segments)
 }
 
-/// Finds where the journal ends, rebuilds the tree's files from `trusted` on and hands every batch that ends
-/// behind `from` to `visit`.
+/// Finds where the journal ends, rebuilds the tree's files from `trusted` on and hands every batch
+/// that ends behind `from` to `visit`.
 ///
 /// # Errors
 /// [`RecoverError`]; nothing but derived files was changed then.
@@ -156,7 +158,7 @@ pub fn recover(
         torn = Some(remove_headless(disk.as_ref(), &replay.tip, number, head)?);
     }
     replay.settle_last_batch()?;
-    store.sync()?;
+    store.sync(replay.tip.size)?;
     check_head(store, &replay.tip, head)?;
     Ok(Recovered { tip: replay.tip, frontier: replay.frontier, torn })
 }
@@ -169,11 +171,12 @@ struct Replay<'r> {
     segment: usize,
     frontier: Frontier,
     tip: JournalTip,
-    last_batch: Option<(u32, u64, Vec<u8>)>,
+    last_batch: Option<(SegmentHeader, u64, Vec<u8>)>,
 }
 
 impl<'r> Replay<'r> {
-    /// Begins at the newest segment that lies wholly before `from` and whose tree the files still hold.
+    /// Begins at the newest segment that lies wholly before `from` and whose tree the files still
+    /// hold.
     fn begin(
         disk: &'r Arc<dyn Disk>,
         key: &'r HmacKey,
@@ -185,7 +188,7 @@ impl<'r> Replay<'r> {
             let path = segment_path(0);
             return Err(RecoverError::Damaged { path, offset: 0, what: "there is no journal" });
         };
-        let extent = store.extent()?;
+        let extent = store.extent()?.min(store.whole()?);
         let usable = |header: &SegmentHeader| {
             let size = header.first_index;
             let holds = || tree::frontier(size, store).is_ok_and(|tree| tree.root() == header.root);
@@ -193,6 +196,7 @@ impl<'r> Replay<'r> {
         };
         let segment = segments.headers.iter().rposition(usable).unwrap_or(0);
         let size = segments.headers[segment].first_index;
+        store.distrust_from(size)?;
         let frontier = match size {
             0 => Frontier::new(),
             _ => {
@@ -246,7 +250,7 @@ impl<'r> Replay<'r> {
                 Scanned::Batch(batch) => match self.take(&batch)? {
                     Ok(()) => {
                         visit(&batch);
-                        self.last_batch = Some((header.number, batch.start, batch.bytes));
+                        self.last_batch = Some((*header, batch.start, batch.bytes));
                         continue;
                     }
                     Err(what) => what,
@@ -301,19 +305,19 @@ impl<'r> Replay<'r> {
 
     /// Writes the last batch again and syncs it, so that what was read is what the disk holds.
     fn settle_last_batch(&self) -> Result<(), RecoverError> {
-        let Some((segment, start, bytes)) = &self.last_batch else { return Ok(()) };
-        let file = self.disk.open(&segment_path(*segment), OpenMode::Write)?;
-        let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, 0)?;
-        file.write_all_at(&header, 0)?;
+        let Some((header, start, bytes)) = &self.last_batch else { return Ok(()) };
+        let file = self.disk.open(&segment_path(header.number), OpenMode::Write)?;
+        // The header that was judged, not one read again: a bit that turns on the way must not
+        // stay.
+        file.write_all_at(&header.encode(), 0)?;
         file.write_all_at(bytes, *start)?;
         file.sync()?;
         Ok(self.disk.sync_dir("journal")?)
     }
 }
 
-/// Whether a BATCH frame stands anywhere behind `start`: then the batch at `start` had been synced, since no
-/// byte of a batch is written before the one before it is durable.
+/// Whether a BATCH frame stands anywhere behind `start`: then the batch at `start` had been synced,
+/// since no byte of a batch is written before the one before it is durable.
 fn batch_follows(file: &dyn File, header: &SegmentHeader, start: u64) -> io::Result<bool> {
     const BLOCK: u64 = 1 << 20;
     const BATCH_FRAME: usize = FRAME_BYTES + BATCH_BODY_BYTES;

@@ -1,7 +1,8 @@
 //! A disk that is only read, and a file with some bytes put right in memory.
 //!
-//! The vault tidies up when it opens (it removes what a crash staged). A verification must not change
-//! anything, so it opens the vault over [`ReadOnly`], where every change is silently left out.
+//! The vault tidies up when it opens (it removes what a crash staged). A verification must not
+//! change anything, so it opens the vault over [`ReadOnly`], where every change is silently left
+//! out.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -88,7 +89,9 @@ impl Patched {
     pub fn read_up_to(&self, offset: u64, count: usize) -> io::Result<Vec<u8>> {
         let there = self.len()?.saturating_sub(offset);
         let mut bytes = vec![0; count.min(usize::try_from(there).unwrap_or(usize::MAX))];
-        self.read_exact_at(&mut bytes, offset)?;
+        if !bytes.is_empty() {
+            self.read_exact_at(&mut bytes, offset)?;
+        }
         Ok(bytes)
     }
 }
