@@ -1,7 +1,7 @@
 //! The clock: the one module that reads the time.
 //!
-//! Promises: a wall reading for stamps and a monotonic one for intervals. Rooms take a [`Clock`], so the
-//! simulator can make it jump.
+//! Promises: a wall reading for stamps and a monotonic one for intervals. Rooms take a [`Clock`],
+//! so the simulator can make it jump.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,8 +1,8 @@
 //! The disk: the one module that opens files.
 //!
-//! Promises: paths are relative to one root and use `/`. What [`File::sync`] returned from is on stable
-//! media, as far as the operating system tells the truth; docs/durability.md states what is assumed.
-//! The simulator implements the same traits over a faulty disk.
+//! Promises: paths are relative to one root and use `/`. What [`File::sync`] returned from is on
+//! stable media, as far as the operating system tells the truth; docs/durability.md states what is
+//! assumed. The simulator implements the same traits over a faulty disk.
 //!
 //! Refuses: paths that leave the root.
 
@@ -73,7 +73,8 @@ pub trait File: Send + Sync {
     /// # Errors
     /// `UnexpectedEof` when the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-    /// Writes all of `bytes` at `offset`, extending the file. Nothing is durable before [`File::sync`].
+    /// Writes all of `bytes` at `offset`, extending the file. Nothing is durable before
+    /// [`File::sync`].
     ///
     /// # Errors
     /// After an error any part may have been written.
@@ -118,8 +119,8 @@ pub fn read_whole(disk: &dyn Disk, path: &str, limit: u64) -> io::Result<Vec<u8>
     Ok(bytes)
 }
 
-/// Replaces a file so that a crash leaves the old or the new content, never a mixture: write beside,
-/// sync, rename, sync the folder.
+/// Replaces a file so that a crash leaves the old or the new content, never a mixture: write
+/// beside, sync, rename, sync the folder.
 ///
 /// # Errors
 /// Whatever the disk says; the old content is then still there, or already the new.
@@ -221,7 +222,8 @@ impl Disk for RealDisk {
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
         fs::create_dir_all(self.path(dir)?)?;
-        // Every folder on the way is synced, also one that existed: nobody knows whether its name was.
+        // Every folder on the way is synced, also one that existed: nobody knows whether its name
+        // was.
         let mut below = dir;
         while !below.is_empty() {
             below = parent(below);

@@ -1,7 +1,7 @@
 //! Randomness: the one module that asks the system for it.
 //!
-//! Promises: bytes that nobody can predict, or a panic. A ledger whose salts could be guessed must not run,
-//! so a failing system generator is not an error to handle.
+//! Promises: bytes that nobody can predict, or a panic. A ledger whose salts could be guessed must
+//! not run, so a failing system generator is not an error to handle.
 
 /// A source of random bytes, shared between threads.
 pub trait Entropy: Send + Sync {

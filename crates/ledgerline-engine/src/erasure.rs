@@ -1,14 +1,16 @@
 //! Erasing a person: the key is destroyed, then the sealed frames are zeroed in place.
 //!
-//! Promises: nothing is zeroed before its ERASED event is durable. Zeroing is the only write into a sealed
-//! segment; what is to be zeroed is written down first, so that a crash in the middle is finished at the
-//! next start and never looks like damage. Chain and signatures verify after as before: they cover
-//! commitments and digests, not the frames.
+//! Promises: nothing is zeroed before its ERASED event is durable. Zeroing is the only write into a
+//! sealed segment; what is to be zeroed is written down first, so that a crash in the middle is
+//! finished at the next start and never looks like damage. Chain and signatures verify after as
+//! before: they cover commitments and digests, not the frames.
 //!
 //! ```text
+//! erasures/zeroed     CRC32C (4) ‖ index of the last ERASED whose frames were all zeroed (8)
 //! erasures/pending    CRC32C (4) ‖ { segment (4) ‖ offset (8) ‖ body length (4) ‖ prefix (25) }*
 //! ```
 
+use std::collections::BTreeSet;
 use std::io;
 
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
@@ -25,6 +27,9 @@ use crate::journal::scan::{Scanned, SegmentScan};
 pub(crate) const PENDING: &str = "erasures/pending";
 const ITEM_BYTES: usize = 16 + SEALED_PREFIX_BYTES;
 pub(crate) const MAX_PENDING_BYTES: u64 = 1 << 30;
+
+/// The note of what was zeroed.
+pub(crate) const ZEROED: &str = "erasures/zeroed";
 
 /// A frame to be zeroed.
 pub(crate) struct Doomed {
@@ -43,14 +48,14 @@ pub fn erased_handle(leaf: &[u8]) -> Option<[u8; 16]> {
     (statement.event_type == EventType::Erased).then_some(person.id)
 }
 
-/// Zeroes every sealed frame of a slot in the batches committed below `size`. Returns how many.
+/// Zeroes every sealed frame of these slots in the batches committed below `size`. Returns how many.
 ///
 /// # Errors
 /// Whatever the disk says; the rest is finished at the next start.
 pub fn zero_frames(
     disk: &dyn Disk,
     ledger_id: &[u8; 16],
-    slot: &[u8; 16],
+    slots: &BTreeSet<[u8; 16]>,
     size: u64,
 ) -> Result<u64, RecoverError> {
     let mut doomed = Vec::new();
@@ -63,7 +68,7 @@ pub fn zero_frames(
             }
             for frame in batch.frames().filter(|frame| frame.kind == FrameType::Sealed) {
                 let Some((index, record)) = SealedRecord::decode(&frame) else { continue };
-                if record.slot == *slot {
+                if slots.contains(&record.slot) {
                     doomed.push(Doomed {
                         segment: header.number,
                         offset: frame.offset,
@@ -93,6 +98,32 @@ pub fn finish_pending(disk: &dyn Disk, ledger_id: &[u8; 16]) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     zero(disk, ledger_id, &read_pending(&bytes).unwrap_or_default())
+}
+
+/// Notes that the frames of every ERASED up to `index` are zeroed.
+///
+/// # Errors
+/// Whatever the disk says; the next start zeroes them again.
+pub fn note_zeroed(disk: &dyn Disk, index: u64) -> io::Result<()> {
+    disk.create_dir("erasures")?;
+    let bytes = index.to_be_bytes();
+    let crc = crc32c::crc32c(&bytes).to_be_bytes();
+    replace_durably(disk, ZEROED, &[&crc[..], &bytes].concat())
+}
+
+/// The last ERASED whose frames are known to be zeroed. A lost or damaged note only costs time.
+///
+/// # Errors
+/// Whatever the disk says, but for a note that is missing.
+pub fn zeroed_until(disk: &dyn Disk) -> io::Result<Option<u64>> {
+    let bytes = match read_whole(disk, ZEROED, 1024) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some((crc, index)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let whole = crc32c::crc32c(index).to_be_bytes() == *crc;
+    Ok(index.try_into().ok().filter(|_| whole).map(u64::from_be_bytes))
 }
 
 fn zero(disk: &dyn Disk, ledger_id: &[u8; 16], doomed: &[Doomed]) -> io::Result<()> {

@@ -1,8 +1,8 @@
 //! The head store: the newest checkpoint, kept where the journal's disk cannot rewrite it.
 //!
-//! Promises: [`HeadStore::write`] returns when the checkpoint is durable; a crash leaves the old or the new
-//! one. Assumes a disk of its own for the promise to detect truncation and old copies; on the same disk it
-//! detects accidents only (docs/trust.md).
+//! Promises: [`HeadStore::write`] returns when the checkpoint is durable; a crash leaves the old or
+//! the new one. Assumes a disk of its own for the promise to detect truncation and old copies; on
+//! the same disk it detects accidents only (docs/trust.md).
 
 use std::io;
 use std::sync::Arc;

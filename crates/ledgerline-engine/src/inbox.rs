@@ -1,7 +1,7 @@
 //! The inbox: where callers leave work for the sequencer, bounded by bytes.
 //!
-//! Promises: what was put in is answered once, also when the ledger stops. Full means busy: the caller is told
-//! at once, nothing waits in memory beyond the bound.
+//! Promises: what was put in is answered once, also when the ledger stops. Full means busy: the
+//! caller is told at once, nothing waits in memory beyond the bound.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -120,8 +120,9 @@ impl Inbox {
         self.lock().bytes
     }
 
-    /// Waits until there is work that may be planned (`hungry`), the sync thread is idle while there is
-    /// something to hand over (`loaded`), or the timeout. Takes up to `most` pieces into `out`.
+    /// Waits until there is work that may be planned (`hungry`), the sync thread is idle while
+    /// there is something to hand over (`loaded`), or the timeout. Takes up to `most` pieces into
+    /// `out`.
     pub fn wait(
         &self,
         (hungry, loaded): (bool, bool),

@@ -1,12 +1,12 @@
-//! The engine of Ledgerline: it takes statements in, gives them their place, makes them durable and proves
-//! them.
+//! The engine of Ledgerline: it takes statements in, gives them their place, makes them durable and
+//! proves them.
 //!
-//! Promises: after an acknowledged event no crash of the process, and no power cut on a disk that honours
-//! fsync, loses, reorders or doubles it. Only the sequencer assigns indexes; only the journal writes
-//! journal bytes; the commit point is one named line.
+//! Promises: after an acknowledged event no crash of the process, and no power cut on a disk that
+//! honours fsync, loses, reorders or doubles it. Only the sequencer assigns indexes; only the
+//! journal writes journal bytes; the commit point is one named line.
 //!
-//! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node.rs` wires
-//! them to threads, the simulator calls the same steps.
+//! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node.rs`
+//! wires them to threads, the simulator calls the same steps.
 
 pub mod clock;
 pub mod counters;

@@ -1,12 +1,13 @@
 //! Opening a ledger: creates it in an empty folder, or recovers what a stop of any kind left.
 //!
-//! Promises: after it returns, everything that was ever acknowledged is in the ledger, readers see it, and
-//! the rooms agree. What is derived (tree files, index, the vault's map) is redone from the journal as far
-//! as it lags behind.
+//! Promises: after it returns, everything that was ever acknowledged is in the ledger, readers see
+//! it, and the rooms agree. What is derived (tree files, index, the vault's map) is redone from the
+//! journal as far as it lags behind.
 //!
-//! Refuses: to go on when committed bytes are damaged, when the head store has seen more than the journal
-//! holds, or when keys are missing. Unknown state means stop.
+//! Refuses: to go on when committed bytes are damaged, when the head store has seen more than the
+//! journal holds, or when keys are missing. Unknown state means stop.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledgerline_proof::checkpoint::Signer;
@@ -230,7 +231,8 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     parts.finish(journal, sequencer, (batch.size, batch.root))
 }
 
-/// A start that was cut off before the first commit leaves a vault without a ledger: it is taken over.
+/// A start that was cut off before the first commit leaves a vault without a ledger: it is taken
+/// over.
 fn create_vault(world: &World, slots: usize) -> Result<Arc<Vault>, VaultError> {
     let disk = || Arc::clone(&world.disk);
     let entropy = || Arc::clone(&world.entropy);
@@ -243,8 +245,8 @@ fn create_vault(world: &World, slots: usize) -> Result<Arc<Vault>, VaultError> {
     }
 }
 
-/// The rooms that the sequencer asks, and how many entries the index's runs cover. Runs that reach beyond
-/// `keep_below` speak of entries that the ledger does not have.
+/// The rooms that the sequencer asks, and how many entries the index's runs cover. Runs that reach
+/// beyond `keep_below` speak of entries that the ledger does not have.
 fn open_rooms(
     world: &World,
     config: &LedgerConfig,
@@ -377,8 +379,10 @@ fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         let (rooms, covered) = open_rooms(world, config, ledger_id, &store, vault, keep_below)?;
         let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
         let indexed_block = rooms.index.head(&block_term)?;
-        let next_block = indexed_block.as_ref().map_or(0, |head| head.last + 1);
-        let from = covered.min(map_as_of).min(next_block);
+        // From the last block entry itself, so that the block in the making, the newest stamp and the
+        // last batch are always replayed, also when a segment begins right behind the block.
+        let last_block = indexed_block.as_ref().map_or(0, |head| head.last);
+        let from = covered.min(map_as_of).min(last_block);
         let mut replay = Replay::new(&rooms, covered, map_as_of);
         let visit = &mut |batch: &ScannedBatch| replay.batch(batch);
         let recovered = recovery::recover(&world.disk, &key, &store, known, from, visit)?;
@@ -464,7 +468,7 @@ impl Parts<'_> {
             },
         ));
         load_registry(&shared, &rooms, size)?;
-        reapply_erasures(&rooms, size)?;
+        reapply_erasures(world, &identity, &rooms, size)?;
         let signature = latest.signature.to_vec();
         let mut publisher = Publisher::new(journal, signer, signature, Arc::clone(&shared));
         if !sequencer.is_empty() {
@@ -526,14 +530,33 @@ fn load_registry(shared: &Rooms, rooms: &SequencerRooms, size: u64) -> Result<()
     })
 }
 
-/// A restored vault may hold keys that were destroyed: destroy them again.
-fn reapply_erasures(rooms: &SequencerRooms, size: u64) -> Result<(), OpenError> {
-    leaves_of(rooms, leaf_terms::ERASED, size, &mut |_, leaf| {
+/// A restored vault may hold keys that were destroyed: destroys them again. A crash may have come
+/// between an ERASED and the zeroing of its frames: zeroes them.
+fn reapply_erasures(
+    world: &World,
+    identity: &Identity,
+    rooms: &SequencerRooms,
+    size: u64,
+) -> Result<(), OpenError> {
+    let disk = world.disk.as_ref();
+    let zeroed = erasure::zeroed_until(disk)?;
+    let mut slots = BTreeSet::new();
+    let mut last = None;
+    leaves_of(rooms, leaf_terms::ERASED, size, &mut |index, leaf| {
         if let Some(handle) = erasure::erased_handle(&leaf) {
             if !rooms.vault.is_erased(&handle) {
                 rooms.vault.erase(&handle)?;
             }
+            if zeroed.is_none_or(|zeroed| index > zeroed) {
+                slots.insert(handle);
+                last = Some(index);
+            }
         }
         Ok(())
-    })
+    })?;
+    if let Some(last) = last {
+        erasure::zero_frames(disk, &identity.ledger_id, &slots, size)?;
+        erasure::note_zeroed(disk, last)?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! What was planned but is not yet published: events and chain tips of the batches in flight.
 //!
-//! Promises: the sequencer, and only it, sees its own plans; readers see only what is committed. A batch
-//! leaves the overlay once the index answers for it.
+//! Promises: the sequencer, and only it, sees its own plans; readers see only what is committed. A
+//! batch leaves the overlay once the index answers for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

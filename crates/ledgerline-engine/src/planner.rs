@@ -1,7 +1,7 @@
 //! The planner: everything that asks the sequencer for a place, in one queue-free struct.
 //!
-//! Promises: submissions, administrative acts and blocks get their places in the order of calls. The node's
-//! sequencer thread calls it; the simulator calls the same functions.
+//! Promises: submissions, administrative acts and blocks get their places in the order of calls.
+//! The node's sequencer thread calls it; the simulator calls the same functions.
 
 use std::sync::Arc;
 

@@ -436,10 +436,9 @@ impl<'r> Prover<'r> {
                 self.leaf(at)?;
             }
         }
-        if !self.personal.is_empty() {
-            if let Some(at) = self.announced.get(&Kind::Personal.fingerprint()).copied() {
-                self.leaf(at)?;
-            }
+        let of_personal = self.announced.get(&Kind::Personal.fingerprint()).copied();
+        if let Some(at) = of_personal.filter(|_| !self.personal.is_empty()) {
+            self.leaf(at)?;
         }
         let previous = previous_size.map(|old| self.previous(old)).transpose()?;
         let leaves = self.prove_leaves()?;
@@ -477,8 +476,8 @@ impl<'r> Prover<'r> {
         if old > size {
             return Err(ProveError::PreviousBeyond { previous: old, size });
         }
-        let path = tree::consistency_path(old, size, store).map_err(tree_error)?;
-        let root = tree::tree_root(old, store).map_err(tree_error)?;
+        let path = tree::consistency_path(old, size, store).map_err(|error| tree_error(&error))?;
+        let root = tree::tree_root(old, store).map_err(|error| tree_error(&error))?;
         let path = path.into_iter().map(Base64Hash).collect();
         Ok(Previous { size: Decimal(old), root: Base64Hash(root), path })
     }
@@ -487,7 +486,8 @@ impl<'r> Prover<'r> {
         let leaves = std::mem::take(&mut self.leaves);
         let indexes: Vec<u64> = leaves.keys().copied().collect();
         let size = self.published.block_size;
-        let paths = tree::inclusion_paths(&indexes, size, &self.rooms.store).map_err(tree_error)?;
+        let paths = tree::inclusion_paths(&indexes, size, &self.rooms.store)
+            .map_err(|error| tree_error(&error))?;
         let proof = |((index, leaf), path): ((u64, Vec<u8>), Vec<Hash>)| LeafProof {
             index: Decimal(index),
             leaf: Base64(leaf),
@@ -497,7 +497,7 @@ impl<'r> Prover<'r> {
     }
 }
 
-fn tree_error(error: tree::ProveError<std::io::Error>) -> ProveError {
+fn tree_error(error: &tree::ProveError<std::io::Error>) -> ProveError {
     ProveError::Tree(error.to_string())
 }
 

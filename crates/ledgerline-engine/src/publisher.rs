@@ -1,8 +1,8 @@
 //! The publisher: makes a planned batch durable, then visible, then answers.
 //!
-//! Promises: the order is fsync, sign, tree files, index, effects, view, answers. A checkpoint is signed only
-//! after the fsync returned; a reader sees a batch only when it is durable; an answer is given only when
-//! readers see it.
+//! Promises: the order is fsync, sign, tree files, index, effects, view, answers. A checkpoint is
+//! signed only after the fsync returned; a reader sees a batch only when it is durable; an answer
+//! is given only when readers see it.
 //!
 //! Assumes: one thread owns it and hands it batches in the order they were planned.
 //!
@@ -104,6 +104,9 @@ impl Rooms {
 /// Why the publisher stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
+    /// An earlier batch could not be published.
+    #[error("the ledger stopped after an earlier failure; restart to recover what is durable")]
+    Stopped,
     /// The journal could not be written.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -130,6 +133,7 @@ pub struct Publisher {
     signer: Signer,
     last_signature: Vec<u8>,
     rooms: Arc<Rooms>,
+    stopped: bool,
 }
 
 impl Publisher {
@@ -141,18 +145,25 @@ impl Publisher {
         last_signature: Vec<u8>,
         rooms: Arc<Rooms>,
     ) -> Self {
-        Self { journal, signer, last_signature, rooms }
+        Self { journal, signer, last_signature, rooms, stopped: false }
     }
 
-    /// Makes a batch durable and visible, and answers those who wait for it. A batch without leaves only
-    /// carries answers about what is durable already.
+    /// Makes a batch durable and visible, and answers those who wait for it. A batch without leaves
+    /// only carries answers about what is durable already.
     ///
     /// # Errors
-    /// [`PublishError`]: the state is unknown, nothing may be published any more. Those who wait are told.
+    /// [`PublishError`]: the state is unknown, nothing may be published any more. Those who wait
+    /// are told.
     pub fn publish(&mut self, mut batch: PlannedBatch) -> Result<(), PublishError> {
         let replies = std::mem::take(&mut batch.replies);
-        match self.make_durable(&mut batch) {
+        // Answers of a batch without leaves may speak of events of the batch that failed.
+        let done = match std::mem::replace(&mut self.stopped, true) {
+            true => Err(PublishError::Stopped),
+            false => self.make_durable(&mut batch),
+        };
+        match done {
             Ok(()) => {
+                self.stopped = false;
                 let checkpoint = self.rooms.published().checkpoint.clone();
                 for WaitingReply { reply, mut answer } in replies {
                     answer.checkpoint = Some(Arc::clone(&checkpoint));

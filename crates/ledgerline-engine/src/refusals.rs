@@ -1,8 +1,8 @@
 //! The refusals since the last block, so that refusing is no silent way to omit.
 //!
-//! Promises: every refusal is a leaf of the next block's `refused_root` and counted under its credential and
-//! code; memory stays bounded however many there are. A crash loses what was counted since the last
-//! block; RECOVERED says so.
+//! Promises: every refusal is a leaf of the next block's `refused_root` and counted under its
+//! credential and code; memory stays bounded however many there are. A crash loses what was counted
+//! since the last block; RECOVERED says so.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,8 @@ use ledgerline_proof::tree::Frontier;
 use crate::clock::Clock;
 use crate::entropy::{Entropy, random};
 
-/// Most distinct pairs of credential and code between two blocks; further ones share the code `other`.
+/// Most distinct pairs of credential and code between two blocks; further ones share the code
+/// `other`.
 const MAX_PAIRS: usize = 1024;
 
 /// What a block says about refusals.

@@ -1,8 +1,9 @@
 //! Keys and credentials: who may write and read what.
 //!
-//! Promises: the registry is a pure function of the ledger's KEY_ADDED, KEY_RETIRED and KEY_COMPROMISED
-//! leaves; nothing else grants anything. A key is valid over an index range, never over wall time (only a
-//! credential's own expiry is a time). Secrets are compared in constant time.
+//! Promises: the registry is a pure function of the ledger's KEY_ADDED, KEY_RETIRED and
+//! KEY_COMPROMISED leaves; nothing else grants anything. A key is valid over an index range, never
+//! over wall time (only a credential's own expiry is a time). Secrets are compared in constant
+//! time.
 //!
 //! ```text
 //! API key = "llk_" ‖ key id ‖ "_" ‖ base64url(32 random bytes)      the ledger keeps

@@ -1,4 +1,5 @@
-//! Redoes what is derived from the journal: index postings, the vault's map, the block in the making.
+//! Redoes what is derived from the journal: index postings, the vault's map, the block in the
+//! making.
 //!
 //! Promises: the same postings that the sequencer posted; the same slots that intake took.
 
@@ -101,7 +102,8 @@ impl<'r> Replay<'r> {
         }
     }
 
-    /// Marks the slots that the batch's sealed records took, and maps those who hold them.
+    /// Marks the slots that the batch's sealed records took, and maps those who hold them. A vault
+    /// restored from an older copy may lack a slot: its records stay closed, the ledger goes on.
     fn redo_slots(&self, batch: &ScannedBatch) -> Result<(), VaultError> {
         let first = batch.head.first_index;
         let leaves: Vec<&[u8]> = batch.leaves().map(|(_, leaf)| leaf).collect();
@@ -139,18 +141,16 @@ impl<'r> Replay<'r> {
         let has_subject =
             opened.iter().any(|(one, plain)| is_subject(one) && user_of(plain).is_some());
         for (one, plain) in &opened {
-            if plain.is_none() {
-                vault.mark_taken(&one.slot)?;
-                continue;
-            }
             let issuer = statement.issuer.unwrap_or("");
-            match user_of(plain) {
-                Some(user) => vault.redo_person(statement.tenant, issuer, &user, &one.slot)?,
-                None if has_subject => {}
-                None => {
-                    let id = crate::intake::chain_slot_id(&statement);
-                    vault.redo_chain(&id, &one.slot)?;
-                }
+            let redone = match (plain, user_of(plain)) {
+                (None, _) => vault.mark_taken(&one.slot),
+                (_, Some(user)) => vault.redo_person(statement.tenant, issuer, &user, &one.slot),
+                _ if has_subject => Ok(()),
+                _ => vault.redo_chain(&crate::intake::chain_slot_id(&statement), &one.slot),
+            };
+            match redone {
+                Err(VaultError::UnknownSlot) => {}
+                redone => redone?,
             }
         }
         Ok(())

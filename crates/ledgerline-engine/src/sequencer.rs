@@ -1,12 +1,12 @@
 //! The sequencer: the one room that assigns indexes.
 //!
-//! Promises: events get their index, sequence, stamp and hash in the order offered; an event id is recorded
-//! once for ever; the parts of an act share a batch or are all refused; a signature counts only if its key
-//! covers the index assigned. What is planned is a pure function of what was offered, the state before,
-//! the clock and the entropy.
+//! Promises: events get their index, sequence, stamp and hash in the order offered; an event id is
+//! recorded once for ever; the parts of an act share a batch or are all refused; a signature counts
+//! only if its key covers the index assigned. What is planned is a pure function of what was
+//! offered, the state before, the clock and the entropy.
 //!
-//! Assumes: offered events passed intake. Batches are committed in the order taken; if one fails, the
-//! sequencer is never used again.
+//! Assumes: offered events passed intake. Batches are committed in the order taken; if one fails,
+//! the sequencer is never used again.
 //!
 //! Refuses: nothing it cannot answer for. A disk error while looking something up stops the ledger.
 
@@ -425,8 +425,8 @@ impl Sequencer {
         index
     }
 
-    /// Closes the block in the making. The batch must be taken next: a block entry is the last leaf of its
-    /// commit.
+    /// Closes the block in the making. The batch must be taken next: a block entry is the last leaf
+    /// of its commit.
     pub fn seal_block(&mut self, refusals: &RefusalSummary, wall_nanos: i64) {
         let index = self.frontier.size();
         let sealed_at = self.clock.tick(wall_nanos);

@@ -5,10 +5,11 @@
 //! tree/positions   segment (4) ‖ offset of the ENTRY frame (4), big-endian, of leaf i at offset 8·i
 //! ```
 //!
-//! Promises: reads of what [`TreeStore::put`] wrote. These files may be lost: recovery recomputes them
-//! from the journal, and compares the root with what the last COMMIT says.
+//! Promises: reads of what [`TreeStore::put`] wrote. These files may be lost: recovery recomputes
+//! them from the journal, and compares the root with what the last COMMIT says.
 //!
-//! Assumes: one writer (the sync thread). Readers ask only below the size that was published to them.
+//! Assumes: one writer (the sync thread). Readers ask only below the size that was published to
+//! them.
 
 use std::io;
 use std::sync::Arc;

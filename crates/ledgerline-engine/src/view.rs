@@ -1,8 +1,8 @@
 //! A view: one consistent, committed state of the ledger, for readers.
 //!
-//! Promises: every answer of one view is about the same size, names its checkpoint, and shows only leaves
-//! whose hashes the tree has. Every hit of the index is confirmed at the entry. Every query has a read
-//! budget and says which bound cut it.
+//! Promises: every answer of one view is about the same size, names its checkpoint, and shows only
+//! leaves whose hashes the tree has. Every hit of the index is confirmed at the entry. Every query
+//! has a read budget and says which bound cut it.
 //!
 //! Assumes: the caller checked who may see the tenant.
 
@@ -350,7 +350,8 @@ impl View {
         Ok(Some(Life { events, next, total, known, happened, cut }))
     }
 
-    /// The indexes of a chain's entries in a range, confirmed at the entries, and whether a bound cut them.
+    /// The indexes of a chain's entries in a range, confirmed at the entries, and whether a bound
+    /// cut them.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -404,7 +405,8 @@ impl View {
         Ok(blocks)
     }
 
-    /// Proves a leaf under the newest checkpoint that holds it: the published one, or else the receipt's.
+    /// Proves a leaf under the newest checkpoint that holds it: the published one, or else the
+    /// receipt's.
     ///
     /// # Errors
     /// [`QueryError`].

@@ -291,7 +291,7 @@ fn a_wider_revocation_is_shown() {
     sim.submit(
         r#"{"event_id":"01932f6e-7c1a-7b3e-9a55-0000000000ff","type":"REVOKED",
             "target":{"kind":"SESSION","id":"eu:idp:s-1"},
-            "occurred_at":"2025-11-13T02:13:20.5Z"}"#,
+            "occurred_at":"2025-11-13T02:13:20.000000500Z"}"#,
     );
     sim.seal();
     let bundle = sim.prove("eu:idp:jti:t0", false).unwrap();

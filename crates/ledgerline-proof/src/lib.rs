@@ -1,8 +1,8 @@
 //! The kernel of Ledgerline: what an outsider must trust to believe an answer of the ledger.
 //!
-//! Promises: everything here is a pure function of its arguments. The formats of statement, entry, block and
-//! control; hashes, chain, tree, tiles, notes, checkpoints; the lifecycle of a token; the proof bundle;
-//! and every check of them.
+//! Promises: everything here is a pure function of its arguments. The formats of statement, entry,
+//! block and control; hashes, chain, tree, tiles, notes, checkpoints; the lifecycle of a token; the
+//! proof bundle; and every check of them.
 //!
 //! Assumes: SHA-256, HMAC and Ed25519 hold.
 //!

@@ -189,8 +189,8 @@ impl StatementKey {
     }
 }
 
-/// Ed25519 signatures to be judged together, which costs less than half of judging each. The verdict is
-/// that of judging them one by one (ZIP 215), but for a chance of 2^-128.
+/// Ed25519 signatures to be judged together, which costs less than half of judging each. The
+/// verdict is that of judging them one by one (ZIP 215), but for a chance of 2^-128.
 #[derive(Default)]
 pub struct SignatureBatch {
     batch: ed25519_zebra::batch::Verifier,
@@ -222,8 +222,8 @@ impl SignatureBatch {
         self.count == 0
     }
 
-    /// Whether all of them hold. `random` fills a buffer with bytes that whoever made the signatures
-    /// cannot predict.
+    /// Whether all of them hold. `random` fills a buffer with bytes that whoever made the
+    /// signatures cannot predict.
     #[must_use]
     pub fn holds(self, random: &mut dyn FnMut(&mut [u8])) -> bool {
         self.batch.verify(BatchRandom(random)).is_ok()

@@ -11,8 +11,8 @@
 //! value           bytes 0x21..=0x7E, may contain ':'
 //! ```
 //!
-//! For a compact JWS the presented bytes of `t1` are the signing input `header.payload` only: signature
-//! bytes are malleable, and one token must have one id.
+//! For a compact JWS the presented bytes of `t1` are the signing input `header.payload` only:
+//! signature bytes are malleable, and one token must have one id.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,8 +22,8 @@ use crate::statement::is_name_byte;
 
 /// Longest token id in bytes.
 pub const MAX_TOKEN_ID_BYTES: usize = 256;
-/// Shortest opaque token that `t1` may hash: 128 bits in base64 or 16 raw bytes hold at least this many
-/// characters. Shorter ones could be found by trying.
+/// Shortest opaque token that `t1` may hash: 128 bits in base64 or 16 raw bytes hold at least this
+/// many characters. Shorter ones could be found by trying.
 pub const MIN_TOKEN_BYTES: usize = 22;
 
 /// How a token id names its token.

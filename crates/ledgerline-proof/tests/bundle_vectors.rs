@@ -210,7 +210,7 @@ fn no_bit_of_a_base64_field_can_change() {
         let refused = |bent: &Bundle, what: &str| {
             let held = cases::Held { hmac: case.held.hmac.clone(), previous: None };
             let expected = Expected::Malformed;
-            let bent = Case { bundle: bent.to_json(), held, expected, ..case };
+            let bent = Case { bundle: bent.to_json(), held, expected, ..*case };
             let verdict = run(&bent).map(|report| report.verdict);
             assert_eq!(verdict, Ok(Verdict::Failed), "{} {what}", case.name);
         };

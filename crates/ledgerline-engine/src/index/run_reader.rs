@@ -489,8 +489,9 @@ pub fn check_run(disk: &dyn Disk, path: &str) -> Result<RunSummary, IndexError> 
     check(&Arc::new(Run::open(disk, name)?), &mut |_, _| {})
 }
 
-/// As [`check_run`], and hands out every posting: a term, in order, with some of its ascending indexes. A
-/// term may come several times in a row. What was handed out counts only once the whole run held.
+/// As [`check_run`], and hands out every posting: a term, in order, with some of its ascending
+/// indexes. A term may come several times in a row. What was handed out counts only once the whole
+/// run held.
 ///
 /// # Errors
 /// As [`check_run`].

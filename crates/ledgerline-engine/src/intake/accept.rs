@@ -329,8 +329,8 @@ impl Intake {
         self.build_judged(caller, &submission, false)
     }
 
-    /// Whether every Ed25519 signature of a batch holds, judged together. False says nothing about any
-    /// of them: each is judged alone then.
+    /// Whether every Ed25519 signature of a batch holds, judged together. False says nothing about
+    /// any of them: each is judged alone then.
     fn all_signatures_hold<'s>(
         &self,
         submissions: impl Iterator<Item = &'s Submission<'s>>,

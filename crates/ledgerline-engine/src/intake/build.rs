@@ -63,8 +63,8 @@ impl Intake {
         self.build(caller, &statement, &bytes, None, records, attachments)
     }
 
-    /// A submission in Avro form, signed or not. `judged` says that its Ed25519 signature, if that is
-    /// what it has, was found good in a batch.
+    /// A submission in Avro form, signed or not. `judged` says that its Ed25519 signature, if that
+    /// is what it has, was found good in a batch.
     pub(super) fn build_submission(
         &self,
         caller: &Caller,
@@ -280,7 +280,8 @@ impl Intake {
         Ok((handles, sealed))
     }
 
-    /// The slot of each record: its own person's; else the event's subject's; else one of the chain's own.
+    /// The slot of each record: its own person's; else the event's subject's; else one of the
+    /// chain's own.
     fn slots(
         &self,
         statement: &Statement<'_>,

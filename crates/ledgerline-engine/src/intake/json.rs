@@ -1,8 +1,8 @@
 //! The JSON form of an event (DESIGN section 8), read strictly.
 //!
-//! Promises: an event that parses here says exactly what the statement will say. Unknown and duplicate fields,
-//! wrong types, times that are no RFC 3339, depth beyond serde's limit: an error that names the place and
-//! never repeats the value, which might be a secret.
+//! Promises: an event that parses here says exactly what the statement will say. Unknown and
+//! duplicate fields, wrong types, times that are no RFC 3339, depth beyond serde's limit: an error
+//! that names the place and never repeats the value, which might be a secret.
 
 use std::borrow::Cow;
 

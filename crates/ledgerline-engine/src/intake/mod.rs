@@ -1,8 +1,8 @@
 //! Intake: from bytes of a caller to events that wait for their place.
 //!
-//! Promises: what leaves this room is authenticated, authorised, canonical, within every limit, free of
-//! anything that looks like a bearer value, and has its personal records sealed. One bad event never
-//! loses the others; the parts of one act stand together.
+//! Promises: what leaves this room is authenticated, authorised, canonical, within every limit,
+//! free of anything that looks like a bearer value, and has its personal records sealed. One bad
+//! event never loses the others; the parts of one act stand together.
 //!
 //! Assumes: the caller was authenticated. Uniqueness, order and key ranges are the sequencer's.
 //!
@@ -112,7 +112,8 @@ pub struct SubmitAnswer {
     pub stopped: Option<String>,
 }
 
-/// Called once, from an engine thread, when everything submitted is durable or refused. Must not block.
+/// Called once, from an engine thread, when everything submitted is durable or refused. Must not
+/// block.
 pub type Reply = Box<dyn FnOnce(SubmitAnswer) + Send>;
 
 /// An owned act reference.
@@ -158,7 +159,8 @@ pub struct PendingEvent {
     pub handles: Vec<Handle>,
     /// Sealed personal records.
     pub sealed: Vec<SealedRecord>,
-    /// The personal records in clear, single-object bytes: needed to recognise a retry, whose salts differ.
+    /// The personal records in clear, single-object bytes: needed to recognise a retry, whose salts
+    /// differ.
     pub records: Vec<Vec<u8>>,
     /// What travels beside.
     pub attachments: Vec<AttachmentRecord>,

@@ -1,9 +1,9 @@
 //! Notices bearer values where none may stand.
 //!
-//! Promises: a statement that carries what is recognisably a credential is refused, so that it never
-//! reaches the journal. Assumes nothing beyond shape: a JOSE compact serialisation, or the prefix that an
-//! issuer gives its secrets for exactly this purpose. An opaque value without a mark cannot be told from
-//! an id; adapters keep those out.
+//! Promises: a statement that carries what is recognisably a credential is refused, so that it
+//! never reaches the journal. Assumes nothing beyond shape: a JOSE compact serialisation, or the
+//! prefix that an issuer gives its secrets for exactly this purpose. An opaque value without a mark
+//! cannot be told from an id; adapters keep those out.
 
 use std::sync::LazyLock;
 

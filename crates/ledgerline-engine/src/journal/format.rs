@@ -28,9 +28,9 @@
 //!     MAC = HMAC-SHA256(journal key, "ledgerline/commit/v1\0" ‖ previous COMMIT's MAC ‖ body after MAC)
 //! ```
 //!
-//! All numbers are big-endian. A batch is BATCH, its ENTRY, SEALED and ATTACHMENT frames, COMMIT; it never
-//! spans segments. The offset in the CRC makes a frame worthless anywhere else; the MAC chain makes the
-//! sequence of commits worthless to anyone without the journal key.
+//! All numbers are big-endian. A batch is BATCH, its ENTRY, SEALED and ATTACHMENT frames, COMMIT;
+//! it never spans segments. The offset in the CRC makes a frame worthless anywhere else; the MAC
+//! chain makes the sequence of commits worthless to anyone without the journal key.
 
 use ledgerline_proof::hash::{Hash, HmacKey, domain};
 

@@ -1,7 +1,7 @@
 //! Reads single leaves of the journal by index.
 //!
-//! Promises: a leaf is handed out only when its frame's CRC holds *and* its hash is the one the tree has for
-//! that index; a reader never shows bytes that the tree does not commit to.
+//! Promises: a leaf is handed out only when its frame's CRC holds *and* its hash is the one the
+//! tree has for that index; a reader never shows bytes that the tree does not commit to.
 
 use std::collections::BTreeMap;
 use std::io;

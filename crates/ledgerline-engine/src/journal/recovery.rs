@@ -1,11 +1,12 @@
 //! What stands in the journal after a stop of any kind.
 //!
-//! Promises: every complete batch whose MAC and root hold is kept, acknowledged or not. A bad batch is cut
-//! only if nothing valid follows it and the head store does not know it; its bytes are kept in `torn/`.
-//! Everything else that is bad stops the start: the ledger was damaged, and `verify` says where.
+//! Promises: every complete batch whose MAC and root hold is kept, acknowledged or not. A bad batch
+//! is cut only if nothing valid follows it and the head store does not know it; its bytes are kept
+//! in `torn/`. Everything else that is bad stops the start: the ledger was damaged, and `verify`
+//! says where.
 //!
-//! The last batch is written once more and synced before anything builds on it: after a failed sync or a
-//! killed process the page cache may show a batch that the disk does not hold.
+//! The last batch is written once more and synced before anything builds on it: after a failed sync
+//! or a killed process the page cache may show a batch that the disk does not hold.
 
 use std::io;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub enum RecoverError {
     /// The head store has seen more than the journal holds.
     #[error(
         "the journal holds {size} entries but the head store has seen {head}: this is an older copy \
-         or a truncated one; restore the newest copy, or begin a new origin with `--new-origin`"
+         or a truncated one; restore the newest copy"
     )]
     BehindHead {
         /// Size of the journal.
@@ -94,7 +95,8 @@ pub struct Segments {
 /// Lists the segments and reads their headers.
 ///
 /// # Errors
-/// `Damaged` when one is missing or is not of the same ledger, or has a bad header and is not the last.
+/// `Damaged` when one is missing or is not of the same ledger, or has a bad header and is not the
+/// last.
 pub fn list_segments(disk: &dyn Disk) -> Result<Segments, RecoverError> {
     let names = disk.list("journal")?;
     let mut segments = Segments { headers: Vec::new(), headless: None };
@@ -129,8 +131,8 @@ pub fn list_segments(disk: &dyn Disk) -> Result<Segments, RecoverError> {
     Ok(segments)
 }
 
-/// Finds where the journal ends, rebuilds the tree's files from `trusted` on and hands every batch that ends
-/// behind `from` to `visit`.
+/// Finds where the journal ends, rebuilds the tree's files from `trusted` on and hands every batch
+/// that ends behind `from` to `visit`.
 ///
 /// # Errors
 /// [`RecoverError`]; nothing but derived files was changed then.
@@ -173,7 +175,8 @@ struct Replay<'r> {
 }
 
 impl<'r> Replay<'r> {
-    /// Begins at the newest segment that lies wholly before `from` and whose tree the files still hold.
+    /// Begins at the newest segment that lies wholly before `from` and whose tree the files still
+    /// hold.
     fn begin(
         disk: &'r Arc<dyn Disk>,
         key: &'r HmacKey,
@@ -312,8 +315,8 @@ impl<'r> Replay<'r> {
     }
 }
 
-/// Whether a BATCH frame stands anywhere behind `start`: then the batch at `start` had been synced, since no
-/// byte of a batch is written before the one before it is durable.
+/// Whether a BATCH frame stands anywhere behind `start`: then the batch at `start` had been synced,
+/// since no byte of a batch is written before the one before it is durable.
 fn batch_follows(file: &dyn File, header: &SegmentHeader, start: u64) -> io::Result<bool> {
     const BLOCK: u64 = 1 << 20;
     const BATCH_FRAME: usize = FRAME_BYTES + BATCH_BODY_BYTES;

@@ -1,7 +1,8 @@
 //! Reads a segment's frames and batches in order, in bounded memory.
 //!
-//! Promises: a batch is handed out only whole: BATCH, as many ENTRY frames as it says, COMMIT, every CRC
-//! right and every frame where its CRC says it belongs. MACs and roots are the caller's to judge.
+//! Promises: a batch is handed out only whole: BATCH, as many ENTRY frames as it says, COMMIT,
+//! every CRC right and every frame where its CRC says it belongs. MACs and roots are the caller's
+//! to judge.
 
 use std::io;
 use std::ops::Range;

@@ -1,12 +1,13 @@
 //! The one writer of the journal.
 //!
-//! Promises: when [`Journal::append`] returns, the batch is durable and nothing after it was written. After
-//! any error the journal is poisoned: what the disk holds is unknown, so nothing is ever written again
-//! by this writer, and only recovery at the next start decides what stands.
+//! Promises: when [`Journal::append`] returns, the batch is durable and nothing after it was
+//! written. After any error the journal is poisoned: what the disk holds is unknown, so nothing is
+//! ever written again by this writer, and only recovery at the next start decides what stands.
 //!
 //! Assumes: one caller (the sync thread), which plans against the size the journal has.
 //!
-//! Refuses: to reopen or re-read after a failed sync (the page cache may hold what the disk does not).
+//! Refuses: to reopen or re-read after a failed sync (the page cache may hold what the disk does
+//! not).
 
 use std::io;
 use std::sync::Arc;
@@ -85,8 +86,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Creates a journal whose first segment holds one batch, atomically: the file gets its name only when
-    /// everything in it is durable.
+    /// Creates a journal whose first segment holds one batch, atomically: the file gets its name
+    /// only when everything in it is durable.
     ///
     /// # Errors
     /// Whatever the disk says; nothing was created then that a later start would take for a ledger.
@@ -141,8 +142,8 @@ impl Journal {
         &self.tip
     }
 
-    /// Appends one batch and makes it durable. `root` is the root with its leaves; `previous_signature`
-    /// that of the previous commit's checkpoint.
+    /// Appends one batch and makes it durable. `root` is the root with its leaves;
+    /// `previous_signature` that of the previous commit's checkpoint.
     ///
     /// # Errors
     /// [`AppendError`]; the journal is poisoned then.
@@ -231,8 +232,8 @@ impl Journal {
         positions
     }
 
-    /// Cuts the zeros off the full segment and begins the next. The new file is durable with its first
-    /// batch; until then a start finds it without a batch and removes it.
+    /// Cuts the zeros off the full segment and begins the next. The new file is durable with its
+    /// first batch; until then a start finds it without a batch and removes it.
     fn begin_segment(&mut self) -> io::Result<()> {
         self.file.set_len(self.tip.offset)?;
         self.file.sync()?;

@@ -17,6 +17,7 @@ mod entries;
 mod entropy;
 mod faults;
 mod random;
+mod run;
 mod world;
 
 pub use clock::SimClock;
@@ -25,3 +26,4 @@ pub use disk::{SimDisk, Snapshot};
 pub use entropy::SimEntropy;
 pub use faults::{FaultCounts, Faults};
 pub use random::Random;
+pub use run::{Failure, Held, Images, Tally, run};

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::lifecycle::TokenState;
+use ledgerline_proof::lifecycle::{TokenState, Violation};
 
 use super::judge::EventFacts;
 
@@ -50,7 +50,13 @@ struct Tip {
     index: u64,
     sequence: u64,
     hash: Hash,
-    token: Option<Box<TokenState>>,
+    token: Option<Box<Token>>,
+}
+
+struct Token {
+    state: TokenState,
+    /// Kept here and not in one sum, because a chain may be forgotten and read again in a later pass.
+    violations: Vec<Violation>,
 }
 
 /// How an event breaks its chain, in words.
@@ -70,8 +76,7 @@ pub(super) struct Chains {
     tips: HashMap<u128, Tip, Build>,
     events: HashSet<u128, Build>,
     tokens: u64,
-    /// Lifecycle violations by code.
-    pub violations: BTreeMap<&'static str, u64>,
+    violations: u64,
     /// Index ranges that could not be read.
     gaps: Vec<(u64, u64)>,
 }
@@ -86,7 +91,7 @@ impl Chains {
             tips: HashMap::default(),
             events: HashSet::default(),
             tokens: 0,
-            violations: BTreeMap::new(),
+            violations: 0,
             gaps: Vec::new(),
         }
     }
@@ -104,6 +109,16 @@ impl Chains {
     /// Chains and chains of tokens in this pass.
     pub fn counts(&self) -> (u64, u64) {
         (self.tips.len() as u64, self.tokens)
+    }
+
+    /// Lifecycle violations of the chains in this pass, by code.
+    pub fn violations(&self) -> BTreeMap<&'static str, u64> {
+        let mut by_code = BTreeMap::new();
+        let tokens = self.tips.values().filter_map(|tip| tip.token.as_ref());
+        for violation in tokens.flat_map(|token| &token.violations) {
+            *by_code.entry(violation.code()).or_default() += 1;
+        }
+        by_code
     }
 
     /// Entries that could not be read: links into them are not judged.
@@ -143,10 +158,11 @@ impl Chains {
         if let Some(fact) = &facts.fact {
             let token = tip.token.get_or_insert_with(|| {
                 self.tokens += 1;
-                Box::new(TokenState::UNKNOWN)
+                Box::new(Token { state: TokenState::UNKNOWN, violations: Vec::new() })
             });
-            if let Some(violation) = token.apply(fact).violation {
-                *self.violations.entry(violation.code()).or_default() += 1;
+            if let Some(violation) = token.state.apply(fact).violation {
+                self.violations += 1;
+                token.violations.push(violation);
             }
         }
         verdict
@@ -188,15 +204,18 @@ impl Chains {
             self.events.retain(mine);
             self.tips.shrink_to_fit();
             self.events.shrink_to_fit();
-            self.tokens = self.tips.values().filter(|tip| tip.token.is_some()).count() as u64;
+            let tokens = || self.tips.values().filter_map(|tip| tip.token.as_ref());
+            self.violations = tokens().map(|token| token.violations.len() as u64).sum();
+            self.tokens = tokens().count() as u64;
         }
     }
 
     fn bytes(&self) -> usize {
         let tip = size_of::<(u128, Tip)>() + 1;
-        let tokens = usize::try_from(self.tokens).unwrap_or(usize::MAX);
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         self.tips.capacity() * 8 / 7 * tip
             + self.events.capacity() * 8 / 7 * (size_of::<u128>() + 1)
-            + tokens.saturating_mul(size_of::<TokenState>())
+            + count(self.tokens).saturating_mul(size_of::<Token>())
+            + count(self.violations).saturating_mul(4 * size_of::<Violation>())
     }
 }

@@ -12,7 +12,7 @@ use ledgerline_proof::hash::{Hash, sha256};
 use super::reader::Overlay;
 use super::report::{Findings, Severity, VerifyFinding};
 use crate::disk::{Disk, OpenMode, read_whole};
-use crate::erasure::{self, MAX_PENDING_BYTES, PENDING};
+use crate::erasure::{self, MAX_PENDING_BYTES, PENDING, ZEROED, zeroed_until};
 use crate::journal::format::{
     FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_path,
 };
@@ -66,9 +66,12 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
         }
     }
     for name in disk.list("erasures").unwrap_or_default() {
-        if format!("erasures/{name}") != PENDING {
+        let path = format!("erasures/{name}");
+        if path == ZEROED {
+            zeroed_note(disk, findings);
+        } else if path != PENDING {
             let left = "left by an erasure that was cut off";
-            let what = if name == "pending.new" { left } else { what };
+            let what = if name.ends_with(".new") { left } else { what };
             notice(findings, "leftover", &format!("erasures/{name}"), what);
         }
     }
@@ -80,15 +83,25 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
     }
 }
 
-/// The vault's own check. Handles in `erased` may be half erased.
+/// The note of what was zeroed: it may be lost, the next start then zeroes again.
+fn zeroed_note(disk: &dyn Disk, findings: &mut Findings) {
+    if !matches!(zeroed_until(disk), Ok(Some(_))) {
+        let what = "the note does not hold; no entry is affected: the file may be lost, the next \
+                    start zeroes again and rewrites it";
+        findings.push(VerifyFinding::new(Severity::Derived, "note", ZEROED, what.to_owned()));
+    }
+}
+
+/// The vault's own check. Handles in `erased` may be half erased, unless the ledger was shut down cleanly.
 pub(super) fn vault(
     disk: &dyn Disk,
     keys: &KeyRing,
     erased: &BTreeMap<[u8; 16], u64>,
+    clean: bool,
     findings: &mut Findings,
 ) {
     for damage in Vault::check(disk, keys) {
-        let unfinished = damage.handle.is_some_and(|handle| erased.contains_key(&handle));
+        let unfinished = !clean && damage.handle.is_some_and(|handle| erased.contains_key(&handle));
         let (severity, what) = if unfinished {
             let what = "an erasure of this slot is not finished; the next start finishes it";
             (Severity::Incomplete, what.to_owned())

@@ -50,8 +50,10 @@ pub(super) struct Ledger<'l> {
     pub torn: Vec<(Hash, u64)>,
     /// Whether the newest leaf is a block entry.
     pub ends_in_block: bool,
-    /// The largest size at which somebody outside saw our root, and the smallest at which another.
+    /// The largest size at which a producer saw the root that stands here.
     pub agreed: u64,
+    /// Lifecycle violations of all passes, by code.
+    pub violations: BTreeMap<&'static str, u64>,
     /// `seen` fields whose root is not known any more.
     pub seen_unknown: u64,
     pub(super) blocks: Blocks,
@@ -80,6 +82,7 @@ impl<'l> Ledger<'l> {
             ends_in_block: false,
             agreed: 0,
             seen_unknown: 0,
+            violations: BTreeMap::new(),
             blocks: Blocks::default(),
             schemas: SchemaSet::new(),
             last_stamp: None,

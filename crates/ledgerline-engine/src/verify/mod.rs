@@ -185,7 +185,7 @@ fn finish_chains(
     ledger: &mut Ledger<'_>,
 ) {
     let (mut chains, mut tokens) = ledger.chains.counts();
-    let mut violations = std::mem::take(&mut ledger.chains.violations);
+    let mut violations = ledger.chains.violations();
     let context = ledger.context;
     let mut next = ledger.chains.next_pass();
     while let Some(lo) = next {
@@ -213,12 +213,12 @@ fn finish_chains(
         let (more_chains, more_tokens) = ledger.chains.counts();
         chains += more_chains;
         tokens += more_tokens;
-        for (code, count) in std::mem::take(&mut ledger.chains.violations) {
+        for (code, count) in ledger.chains.violations() {
             *violations.entry(code).or_default() += count;
         }
         next = ledger.chains.next_pass();
     }
-    ledger.chains.violations = violations;
+    ledger.violations = violations;
     ledger.counts.chains = chains;
     ledger.counts.tokens = tokens;
 }
@@ -247,7 +247,7 @@ fn finish(
     let manifest = outside.manifest.as_ref();
     index_files::check(&world.disk, manifest, compare, size, &mut findings);
     if let Some(keys) = &world.keys {
-        files::vault(disk, keys, &ledger.erased, &mut findings);
+        files::vault(disk, keys, &ledger.erased, clean, &mut findings);
         check_log_key(keys, context, &mut findings);
     }
     files::torn(disk, &ledger.torn, &mut findings);
@@ -270,7 +270,7 @@ fn finish(
         findings_dropped,
         counts: ledger.counts,
         unverifiable: ledger.unverifiable,
-        lifecycle_violations: ledger.chains.violations,
+        lifecycle_violations: ledger.violations,
     }
 }
 

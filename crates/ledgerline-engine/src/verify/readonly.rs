@@ -88,7 +88,9 @@ impl Patched {
     pub fn read_up_to(&self, offset: u64, count: usize) -> io::Result<Vec<u8>> {
         let there = self.len()?.saturating_sub(offset);
         let mut bytes = vec![0; count.min(usize::try_from(there).unwrap_or(usize::MAX))];
-        self.read_exact_at(&mut bytes, offset)?;
+        if !bytes.is_empty() {
+            self.read_exact_at(&mut bytes, offset)?;
+        }
         Ok(bytes)
     }
 }

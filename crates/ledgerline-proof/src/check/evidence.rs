@@ -129,10 +129,10 @@ fn read_leaf<'b>(
 
 fn announce(leaf: &Readable<'_>, schemas: &mut SchemaSet, readable: &mut Status) {
     let Ok(control) = wire::decode::<Control<'_>>(&leaf.body) else { return };
-    if let (ControlKind::Schema, Some(record)) = (control.kind, &control.schema) {
-        if let Err(error) = schemas.announce(record) {
-            readable.fail(format!("the SCHEMA at {}: {error}", leaf.leaf.index));
-        }
+    if let (ControlKind::Schema, Some(record)) = (control.kind, &control.schema)
+        && let Err(error) = schemas.announce(record)
+    {
+        readable.fail(format!("the SCHEMA at {}: {error}", leaf.leaf.index));
     }
 }
 
@@ -311,10 +311,10 @@ pub(super) fn judge_blocks(evidence: &Evidence<'_>) -> Status {
         if !within(block.first_recorded_at, recorded_at, block.last_recorded_at) {
             status.fail(format!("entry {index} is not stamped within its block"));
         }
-        if let Ok(statement) = &recorded.statement {
-            if !within(block.min_occurred_at, statement.occurred_at, block.max_occurred_at) {
-                status.fail(format!("entry {index} did not occur within its block's times"));
-            }
+        if let Ok(statement) = &recorded.statement
+            && !within(block.min_occurred_at, statement.occurred_at, block.max_occurred_at)
+        {
+            status.fail(format!("entry {index} did not occur within its block's times"));
         }
     }
     status

@@ -7,7 +7,7 @@ use crate::bundle::{Decimal, Query};
 use crate::chain::{ChainKey, ChainTip, chain_key, check_link};
 use crate::entry::MAX_SIGNATURE_BYTES;
 use crate::hash::Hash;
-use crate::lifecycle::{self, Fact, Revocation, State, TokenFacts, TokenState};
+use crate::lifecycle::{self, Fact, Revocation, State, TokenFacts, TokenState, Violation};
 use crate::statement::Statement;
 use crate::vocabulary::{EventType, TargetKind};
 use crate::wire::DecodeError;
@@ -245,7 +245,7 @@ pub(super) fn recompute(entries: &[Recorded<'_>], parts: &[Part], at_nanos: i64)
         let at = steps.binary_search_by_key(&fact.index, |step| step.index);
         if let Some(step) = at.ok().and_then(|at| steps.get_mut(at)) {
             step.happened = transition.to;
-            step.violation = transition.violation.map(|violation| violation.code());
+            step.violation = transition.violation.map(Violation::code);
         }
     }
     let in_force = covering.iter().any(|revocation| revocation.is_in_force(at_nanos));

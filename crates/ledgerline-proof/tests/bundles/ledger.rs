@@ -302,8 +302,11 @@ impl Ledger {
             let key = control.key_added.as_ref().map(|added| added.key_id);
             let key = key.or(control.key_ended.as_ref().map(|ended| ended.key_id));
             let used = key.is_some_and(|key| keys.iter().any(|used| used == key));
+            // The pinned ones may be left out; the bundles of one event bring one along.
             let schema = control.schema.is_some_and(|schema| {
-                schema.name.ends_with(".Statement") || !schema.name.starts_with("dev.ledgerline")
+                let pinned = Kind::from_fingerprint(schema.fingerprint);
+                let event = matches!(query, Query::Event { .. });
+                pinned.is_none() || (event && pinned == Some(Kind::Statement))
             });
             if used || schema {
                 indexes.push(index);

@@ -1,0 +1,188 @@
+//! What a verification costs: events a second with HMAC signatures, chains and lifecycle, beside the bound
+//! that SHA-256 of the same bytes sets.
+//!
+//! `cargo run --release -p ledgerline-engine --example verify_bench -- [events] [threads]` (500,000; 2)
+//!
+//! The ledger is made by the engine itself in a temporary folder: HMAC-signed Avro statements in batches of
+//! 500, five events a token. Files are in the page cache.
+#![allow(clippy::print_stdout, clippy::cast_precision_loss)]
+
+use std::hint::black_box;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use ledgerline_engine::clock::SystemClock;
+use ledgerline_engine::disk::{Disk, RealDisk};
+use ledgerline_engine::entropy::SystemEntropy;
+use ledgerline_engine::index::Progress;
+use ledgerline_engine::intake::{BodyForm, EventStatus};
+use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::opening::{LedgerConfig, World, open};
+use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_engine::registry::{Roles, api_key_text, secret_hash};
+use ledgerline_engine::verify::{Verdict, VerifyOptions, VerifyWorld, verify};
+use ledgerline_proof::entry::Signature;
+use ledgerline_proof::hash::leaf_hash;
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::schema::{Kind, encode_object};
+use ledgerline_proof::signature::StatementSigner;
+use ledgerline_proof::statement::{PolicyRef, Statement, Target};
+use ledgerline_proof::submission::{Submission, put_frame};
+use ledgerline_proof::vocabulary::{
+    EventType, KeyPurpose, PolicyRole, TargetKind, TokenKind, Vantage,
+};
+
+const BATCH: u32 = 500;
+const SECRET: [u8; 32] = [7; 32];
+
+struct Bench {
+    planner: Planner,
+    rest: OpenedRest,
+}
+
+impl Bench {
+    fn commit(&mut self) {
+        let batch = self.planner.take();
+        self.rest.publisher.publish(batch).unwrap();
+        self.planner.published();
+        let size = self.rest.rooms.published().size;
+        while self.rest.rooms.index.step(size).unwrap() != Progress::Idle {}
+    }
+
+    fn add_key(&mut self, id: &str, purpose: KeyPurpose, alg: i32) {
+        let key = NewKey {
+            key_id: id.into(),
+            purpose,
+            alg,
+            tenant: "*".into(),
+            source: "idp".into(),
+            roles: if alg == 0 { Roles::PRODUCER } else { Roles::default() },
+            types: Vec::new(),
+            issuers: Vec::new(),
+            regions: Vec::new(),
+            signed_only: false,
+            strict: false,
+            expires_at: None,
+            public_key: None,
+            secret_hash: Some(secret_hash(&SECRET)),
+        };
+        self.planner.admin(&AdminAct::AddKey(Box::new(key)), Box::new(|_| {})).unwrap();
+        self.commit();
+    }
+
+    fn record(&mut self, body: &[u8]) {
+        let registry = &self.rest.rooms.registry;
+        let caller = registry.authenticate(&api_key_text("k1", &SECRET), 0).unwrap();
+        let accepted = self.rest.intake.accept(&caller, BodyForm::AvroBatch, body).unwrap();
+        let answer = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&answer);
+        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
+        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
+        self.commit();
+        let answer = answer.lock().unwrap().take().unwrap();
+        assert!(answer.events.iter().all(|event| event.status == EventStatus::Recorded));
+    }
+}
+
+/// About the size of the reference event: the JSON example of the interface without personal data.
+fn event(signer: &StatementSigner, n: u32) -> Vec<u8> {
+    let token = format!("eu-west-1:idp:jti:4f0c{:08x}{:016x}", n / 5, u64::from(n / 5) * 7919);
+    let target = Target { kind: TargetKind::Token, id: &token };
+    let kind = if n % 5 == 0 { EventType::Issued } else { EventType::Used };
+    let at = 1_795_342_200_000_000_000 + i64::from(n) * 1000;
+    let mut id = *b"\x01\x93\x2f\x6e\x7c\x1a\x7b\x3e\x9a\x55\0\0\0\0\0\0";
+    id[12..].copy_from_slice(&n.to_be_bytes());
+    let mut statement = Statement::new(id, "idp", target, kind, Hlc::at(at));
+    statement.vantage = Vantage::Issuer;
+    statement.issuer = Some("idp");
+    statement.client_id = Some("web");
+    statement.session_id = Some("s-17");
+    statement.token_kind = Some(TokenKind::Access);
+    statement.scopes = vec!["read:finance"];
+    statement.expires_at = Some(at + 600_000_000_000);
+    let digest = Some(leaf_hash(b"policy"));
+    let (id, version, role, effect) = ("finance", "v2", PolicyRole::Grant, None);
+    statement.policies = vec![PolicyRef { id, version, digest, role, effect }];
+    let bytes = encode_object(Kind::Statement, &statement);
+    let value = signer.sign(&bytes);
+    let signature = Some(Signature { alg: 1, key_id: "h1", value: &value });
+    let (personal, attachments) = (Vec::new(), Vec::new());
+    Submission { statement: &bytes, personal, signature, attachments }.encode()
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).map(|one| one.parse().expect("a number"));
+    let events: u32 = arguments.next().unwrap_or(500_000);
+    let threads = arguments.next().unwrap_or(2) as usize;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = |name: &str| -> Arc<dyn Disk> {
+        Arc::new(RealDisk::new(&folder.path().join(name)).unwrap())
+    };
+    let (data, head) = (disk("data"), disk("head"));
+    let keys = Arc::new(KeyRing::create(disk("keys").as_ref(), &SystemEntropy).unwrap());
+    let world = World {
+        disk: Arc::clone(&data),
+        head_disk: Arc::clone(&head),
+        clock: Arc::new(SystemClock::default()),
+        entropy: Arc::new(SystemEntropy),
+        keys: Arc::clone(&keys),
+    };
+    let opened = open(&world, &LedgerConfig::default()).unwrap();
+    let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
+    let mut bench = Bench { planner, rest };
+    bench.rest.rooms.vault.put_secret("h1", &SECRET).unwrap();
+    bench.add_key("k1", KeyPurpose::Credential, 0);
+    bench.add_key("h1", KeyPurpose::Producer, 1);
+    let signer = StatementSigner::hmac(&SECRET, "default", "h1");
+    let mut bytes = 0;
+    for first in (0..events).step_by(BATCH as usize) {
+        let mut body = Vec::new();
+        for n in first..(first + BATCH).min(events) {
+            put_frame(&mut body, &event(&signer, n)).unwrap();
+        }
+        bytes += body.len();
+        bench.record(&body);
+    }
+    bench.planner.seal_if_due(true).unwrap();
+    bench.commit();
+    let published = bench.rest.rooms.published();
+    bench.rest.head.write(published.checkpoint.as_bytes()).unwrap();
+    let bound = sha256_bound(bytes / events as usize, events, threads);
+
+    let world = VerifyWorld { disk: data, keys: Some(keys), head: Some(head) };
+    for threads in [1, threads] {
+        let options = VerifyOptions { threads, ..VerifyOptions::default() };
+        let start = Instant::now();
+        let report = verify(&world, &options);
+        let seconds = start.elapsed().as_secs_f64();
+        assert_eq!(report.verdict, Verdict::Verified, "{:#?}", report.findings);
+        assert_eq!(report.counts.signatures, u64::from(events));
+        let rate = f64::from(events) / seconds;
+        println!(
+            "verify, {threads} thread(s): {rate:>10.0} events/s   {:>5.2} of the SHA-256 bound   \
+             {:.1} MB/s of journal, {} chains, {} passes",
+            rate / bound,
+            report.counts.journal_bytes as f64 / seconds / 1e6,
+            report.counts.chains,
+            report.counts.passes,
+        );
+    }
+}
+
+/// Events a second if nothing were done but one SHA-256 over each entry's bytes, on as many threads.
+fn sha256_bound(entry_bytes: usize, events: u32, threads: usize) -> f64 {
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let entry = vec![5; entry_bytes];
+                for _ in 0..events as usize / threads {
+                    black_box(leaf_hash(black_box(&entry)));
+                }
+            });
+        }
+    });
+    let rate = f64::from(events) / start.elapsed().as_secs_f64();
+    println!("bare SHA-256 of {entry_bytes} bytes an event, {threads} threads: {rate:.0} events/s");
+    rate
+}

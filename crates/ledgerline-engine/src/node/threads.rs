@@ -1,0 +1,216 @@
+//! The four threads of a node. Each is a loop around one room's step.
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Inner;
+use crate::inbox::Work;
+use crate::index::Progress;
+use crate::intake::{Accepted, EventStatus, Reply};
+use crate::planner::Planner;
+use crate::publisher::Publisher;
+use crate::sequencer::{PlanError, PlannedBatch};
+
+/// Most leaves of one commit; a single submission may exceed it.
+const BATCH_LEAVES: usize = 4096;
+/// Most bytes of one commit, likewise.
+const BATCH_BYTES: usize = 4 << 20;
+/// A wall clock that moves so far against the monotonic one stops intake.
+const CLOCK_JUMP_NANOS: u64 = 60_000_000_000;
+
+pub(super) fn start(
+    name: &str,
+    inner: &Arc<Inner>,
+    body: impl FnOnce(&Inner) + Send + 'static,
+) -> JoinHandle<()> {
+    let inner = Arc::clone(inner);
+    let run = move || {
+        // A panicking thread must not leave callers waiting for ever.
+        let close = CloseOnPanic { inner: &inner };
+        body(&inner);
+        std::mem::forget(close);
+    };
+    std::thread::Builder::new()
+        .name(format!("ledger-{name}"))
+        .spawn(run)
+        .expect("the system gives a starting node its four threads")
+}
+
+struct CloseOnPanic<'i> {
+    inner: &'i Inner,
+}
+
+impl Drop for CloseOnPanic<'_> {
+    fn drop(&mut self) {
+        stop(self.inner, "a thread of the node panicked; see the log and restart");
+    }
+}
+
+fn stop(inner: &Inner, why: &str) {
+    inner.inbox.close(why);
+    inner.stopping.store(true, Ordering::SeqCst);
+    inner.handed.notify_all();
+}
+
+/// The sequencer thread.
+pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
+    let pause = Duration::from_nanos(inner.config.pace.interval_nanos / 8)
+        .clamp(Duration::from_millis(5), Duration::from_millis(250));
+    let mut works = Vec::new();
+    loop {
+        let (leaves, bytes) = planner.draft_weight();
+        let hungry = leaves < BATCH_LEAVES && bytes < BATCH_BYTES;
+        let wake = inner.inbox.wait((hungry, !planner.is_empty()), 64, pause, &mut works);
+        if wake.closed {
+            break;
+        }
+        planner.published();
+        for work in works.drain(..) {
+            let planned = match work {
+                Work::Submission(accepted, reply) => offer(inner, &mut planner, accepted, reply),
+                Work::Admin(act, reply) => planner.admin(&act, reply),
+            };
+            if let Err(error) = planned {
+                return stop(inner, &error.to_string());
+            }
+        }
+        if !wake.sync_idle {
+            continue;
+        }
+        let last = wake.shutdown && inner.inbox.is_empty();
+        if let Err(error) = planner.seal_if_due(last) {
+            return stop(inner, &error.to_string());
+        }
+        if !planner.is_empty() {
+            hand_over(inner, planner.take());
+        } else if last {
+            break;
+        }
+    }
+    let mut place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
+    place.done = true;
+    inner.handed.notify_all();
+}
+
+/// Counts what becomes of a submission on its way out.
+fn offer(
+    inner: &Inner,
+    planner: &mut Planner,
+    accepted: Accepted,
+    reply: Reply,
+) -> Result<(), PlanError> {
+    planner.offer(accepted, reply, &mut |answer| match answer.status {
+        EventStatus::Recorded => {}
+        EventStatus::Duplicate => inner.counters.duplicate(),
+        EventStatus::Refused => {
+            inner.counters.refused(answer.error.as_ref().map_or("other", |error| error.code));
+        }
+    })
+}
+
+fn hand_over(inner: &Inner, batch: PlannedBatch) {
+    inner.inbox.set_sync_idle(false);
+    let mut place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(place.batch.is_none(), "the sync thread said that it was idle");
+    place.batch = Some(batch);
+    inner.handed.notify_one();
+}
+
+/// The sync thread.
+pub(super) fn synchronise(inner: &Inner, mut publisher: Publisher) {
+    loop {
+        let place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = inner
+            .handed
+            .wait_while(place, |place| {
+                place.batch.is_none() && !place.done && !inner.stopping.load(Ordering::SeqCst)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(batch) = place.batch.take() else { break };
+        drop(place);
+        let (events, leaves) = (batch.event_count, batch.leaves.len());
+        let begun = inner.world.clock.monotonic_nanos();
+        if let Err(error) = publisher.publish(batch) {
+            return stop(inner, &error.to_string());
+        }
+        if leaves > 0 {
+            let nanos = inner.world.clock.monotonic_nanos().saturating_sub(begun);
+            inner.counters.commit(nanos);
+            inner.counters.recorded(events);
+        }
+        inner.inbox.set_sync_idle(true);
+    }
+    inner.stopping.store(true, Ordering::SeqCst);
+}
+
+/// The index thread: one step, then a pause as long as the step took, so that it never takes more
+/// than half of a core for long.
+pub(super) fn build_runs(inner: &Inner) {
+    let clock = inner.world.clock.as_ref();
+    while !inner.stopping.load(Ordering::SeqCst) {
+        let begun = clock.monotonic_nanos();
+        let published = inner.rooms.published().size;
+        match inner.rooms.index.step(published) {
+            Ok(Progress::Idle) => std::thread::sleep(Duration::from_millis(50)),
+            Ok(_) => {
+                let took = clock.monotonic_nanos().saturating_sub(begun);
+                std::thread::sleep(Duration::from_nanos(took.min(100_000_000)));
+            }
+            Err(error) => return stop(inner, &format!("the index cannot be built: {error}")),
+        }
+    }
+}
+
+/// The helper thread.
+pub(super) fn keep_house(inner: &Inner) {
+    let mut written = 0;
+    let mut snapshot_at = inner.rooms.index.covered();
+    let mut last = (inner.world.clock.wall_nanos(), inner.world.clock.monotonic_nanos());
+    while !inner.stopping.load(Ordering::SeqCst) {
+        let published = inner.rooms.published();
+        if published.size > written {
+            if let Err(error) = inner.head.write(published.checkpoint.as_bytes()) {
+                return stop(inner, &format!("the head store cannot be written: {error}"));
+            }
+            written = published.size;
+        }
+        let covered = inner.rooms.index.covered();
+        let slots = inner.config.ledger.vault_slots;
+        let vault = &inner.rooms.vault;
+        let kept = if vault.free_slots() < slots / 2 { vault.refill(slots) } else { Ok(()) };
+        let kept = kept.and_then(|()| {
+            if covered > snapshot_at { vault.snapshot(published.size) } else { Ok(()) }
+        });
+        if let Err(error) = kept {
+            return stop(inner, &format!("the vault cannot be written: {error}"));
+        }
+        snapshot_at = covered.max(snapshot_at);
+        last = look_at_clock_and_disk(inner, last);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Blocks intake while the disk is nearly full, and after a jump of the wall clock.
+fn look_at_clock_and_disk(inner: &Inner, last: (i64, u64)) -> (i64, u64) {
+    let now = (inner.world.clock.wall_nanos(), inner.world.clock.monotonic_nanos());
+    let wall = i128::from(now.0) - i128::from(last.0);
+    let monotonic = i128::from(now.1) - i128::from(last.1);
+    let mut blocked = inner.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+    if (wall - monotonic).unsigned_abs() > u128::from(CLOCK_JUMP_NANOS) {
+        *blocked = Some(
+            "the wall clock jumped by more than 60 s; set it right and restart to confirm".into(),
+        );
+    }
+    let jumped = blocked.as_ref().is_some_and(|why| why.starts_with("the wall clock"));
+    if !jumped {
+        let floor = inner.config.free_space_floor_bytes;
+        let free = inner.world.disk.free_bytes().unwrap_or(u64::MAX);
+        *blocked = (free < floor).then(|| {
+            format!("the disk has less than the floor of {floor} bytes left; free some space")
+        });
+    }
+    now
+}

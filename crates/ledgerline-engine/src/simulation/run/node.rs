@@ -1,0 +1,179 @@
+//! The engine wired without threads: every call of the node's threads is a call here.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ledgerline_proof::vocabulary::{EventType, KeyPurpose};
+
+use crate::clock::Clock;
+use crate::intake::{Accepted, BodyForm, Reply, SubmitAnswer, SubmitError};
+use crate::opening::{LedgerConfig, OpenError, World, open};
+use crate::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use crate::registry::{Caller, Roles, api_key_text, secret_hash};
+use crate::sequencer::{PlanError, PlannedBatch};
+
+/// What an answer is about.
+#[derive(Debug, Clone)]
+pub(super) enum Asked {
+    /// Events.
+    Events {
+        /// Their numbers in the book, in order.
+        events: Vec<usize>,
+        /// Size of the ledger when they passed intake.
+        size: u64,
+    },
+    /// An administrative act.
+    Admin,
+}
+
+/// Answers as they come in.
+type Answers = Arc<Mutex<Vec<(Asked, SubmitAnswer)>>>;
+
+/// An open engine.
+pub(super) struct Node {
+    pub(super) planner: Planner,
+    pub(super) rest: OpenedRest,
+    /// Bodies that passed intake and wait for the sequencer.
+    pub(super) queue: VecDeque<(Accepted, Asked)>,
+    /// Batches planned and not yet written.
+    pub(super) in_flight: VecDeque<PlannedBatch>,
+    answers: Answers,
+}
+
+/// A credential of the simulation: its key id, tenant, source, and what it may send.
+pub(super) struct Credential {
+    pub(super) key_id: &'static str,
+    pub(super) tenant: &'static str,
+    pub(super) source: &'static str,
+    signed_only: bool,
+    narrow: bool,
+}
+
+/// The credentials: one for everything, one narrow, one for signed statements only.
+pub(super) const CREDENTIALS: [Credential; 3] = [
+    Credential { key_id: "all", tenant: "*", source: "idp", signed_only: false, narrow: false },
+    Credential { key_id: "gate", tenant: "acme", source: "gw", signed_only: false, narrow: true },
+    Credential { key_id: "signed", tenant: "*", source: "idp", signed_only: true, narrow: false },
+];
+const SECRET: [u8; 32] = [7; 32];
+
+impl Credential {
+    fn new_key(&self) -> NewKey {
+        let types = if self.narrow { vec![EventType::Used] } else { Vec::new() };
+        let regions = if self.narrow { vec!["eu".to_owned()] } else { Vec::new() };
+        NewKey {
+            purpose: KeyPurpose::Credential,
+            alg: 0,
+            tenant: self.tenant.into(),
+            source: self.source.into(),
+            roles: Roles::PRODUCER,
+            types,
+            regions,
+            signed_only: self.signed_only,
+            secret_hash: Some(secret_hash(&SECRET)),
+            ..producer_key(self.key_id, 0, &SECRET)
+        }
+    }
+}
+
+/// The registration of a key that signs statements.
+pub(super) fn producer_key(key_id: &str, alg: i32, seed: &[u8; 32]) -> NewKey {
+    let public = || {
+        let key = ledgerline_proof::note::SignerKey::from_seed(
+            "producer",
+            ledgerline_proof::note::KeyKind::Ed25519,
+            seed,
+        );
+        *key.expect("a plain name").verifier_key().public_bytes()
+    };
+    NewKey {
+        key_id: key_id.into(),
+        purpose: KeyPurpose::Producer,
+        alg,
+        tenant: "*".into(),
+        source: "idp".into(),
+        roles: Roles::default(),
+        types: Vec::new(),
+        issuers: Vec::new(),
+        regions: Vec::new(),
+        signed_only: false,
+        strict: false,
+        expires_at: None,
+        public_key: (alg == 2).then(public),
+        secret_hash: (alg == 1).then(|| secret_hash(seed)),
+    }
+}
+
+impl Node {
+    /// Opens the ledger of a world.
+    pub(super) fn open(
+        world: &World,
+        config: &LedgerConfig,
+        pace: BlockPace,
+    ) -> Result<Self, OpenError> {
+        let opened = open(world, config)?;
+        let (planner, rest) = Planner::new(opened, world, pace);
+        let (queue, in_flight) = (VecDeque::new(), VecDeque::new());
+        Ok(Self { planner, rest, queue, in_flight, answers: Answers::default() })
+    }
+
+    /// Plans the registration of a credential, when the ledger does not know it yet.
+    pub(super) fn register(&mut self, credential: &Credential) -> Result<(), PlanError> {
+        if self.rest.rooms.registry.key(credential.key_id).is_none() {
+            self.admin(&AdminAct::AddKey(Box::new(credential.new_key())))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn caller(&self, number: usize, clock: &dyn Clock) -> Option<Caller> {
+        let text = api_key_text(CREDENTIALS[number].key_id, &SECRET);
+        self.rest.rooms.registry.authenticate(&text, clock.wall_nanos()).ok()
+    }
+
+    /// Takes a body through intake into the queue.
+    pub(super) fn accept(
+        &mut self,
+        caller: &Caller,
+        form: BodyForm,
+        body: &[u8],
+        events: Vec<usize>,
+    ) -> Result<(), SubmitError> {
+        let accepted = self.rest.intake.accept(caller, form, body)?;
+        let size = self.rest.rooms.published().size;
+        self.queue.push_back((accepted, Asked::Events { events, size }));
+        Ok(())
+    }
+
+    /// Plans what waits.
+    pub(super) fn offer_all(&mut self) -> Result<(), PlanError> {
+        while let Some((accepted, asked)) = self.queue.pop_front() {
+            let reply = self.reply(asked);
+            self.planner.offer(accepted, reply, &mut |_| {})?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn admin(&mut self, act: &AdminAct) -> Result<(), PlanError> {
+        let reply = self.reply(Asked::Admin);
+        self.planner.admin(act, reply)
+    }
+
+    /// Closes the batch being planned.
+    pub(super) fn take(&mut self) {
+        if !self.planner.is_empty() {
+            self.in_flight.push_back(self.planner.take());
+        }
+    }
+
+    /// The answers given since the last call.
+    pub(super) fn answers(&self) -> Vec<(Asked, SubmitAnswer)> {
+        std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn reply(&self, asked: Asked) -> Reply {
+        let answers = Arc::clone(&self.answers);
+        Box::new(move |answer| {
+            answers.lock().unwrap_or_else(PoisonError::into_inner).push((asked, answer));
+        })
+    }
+}

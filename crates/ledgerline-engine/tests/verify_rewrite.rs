@@ -1,0 +1,149 @@
+//! What somebody with the disk, or with all keys, can do, and by what it is found.
+
+mod verify_world;
+
+use std::sync::Arc;
+
+use ledgerline_engine::journal::format::{FrameBinding, FrameType};
+use ledgerline_engine::verify::{
+    Severity, Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify,
+};
+use verify_world::{Frozen, Image, Plan, build};
+
+fn has(report: &VerifyReport, code: &str) -> bool {
+    report.findings.iter().any(|one| one.code == code && one.severity == Severity::Error)
+}
+
+#[test]
+fn truncation_to_any_commit_is_found_by_a_head_elsewhere() {
+    let frozen = build(&Plan::small()).frozen;
+    let batches = frozen.batches();
+    assert!(batches.len() > 20);
+    for (path, batch) in &batches[..batches.len() - 1] {
+        let mut data = Image::default();
+        for (file, bytes) in &frozen.data.files {
+            let later = file.starts_with("journal/") && file > path;
+            let derived = file.starts_with("tree/") || file.starts_with("index/");
+            if file == path {
+                data = data.with(file, bytes[..batch.end() as usize].to_vec());
+            } else if !later && !derived {
+                data = data.with(file, bytes.to_vec());
+            }
+        }
+        let size = batch.commit.size;
+        let report = frozen.with_data(data.clone()).verify();
+        assert_eq!(report.verdict, Verdict::NotVerified, "cut at {size}: {report:#?}");
+        let behind = report.findings.iter().find(|one| one.code == "behind_head").unwrap();
+        assert_eq!((report.size, behind.first_bad_index), (size, Some(size)));
+        let world = VerifyWorld { disk: Arc::new(data), head: None, ..frozen.world() };
+        let report = verify(&world, &VerifyOptions::default());
+        assert!(report.checks.iter().any(|one| one.what == "head store" && !one.done));
+    }
+}
+
+#[test]
+fn an_older_copy_of_the_whole_directory_is_found_by_a_head_elsewhere() {
+    let built = build(&Plan::small());
+    let (note, older) = &built.middle;
+    assert_eq!(older.verify().verdict, Verdict::Verified, "it was whole in its time");
+    let report = built.frozen.with_data(older.data.clone()).verify();
+    assert_eq!(report.verdict, Verdict::NotVerified, "{report:#?}");
+    assert!(has(&report, "behind_head"));
+    // A later checkpoint in somebody's hands says the same.
+    let newest = built.frozen.head.files.values().next().unwrap().to_vec();
+    assert!(has(&older.verify_since(vec![newest]), "behind_since"));
+    assert_eq!(older.verify_since(vec![note.clone()]).verdict, Verdict::Verified);
+}
+
+#[test]
+fn a_rewrite_with_all_keys_is_found_by_an_older_checkpoint() {
+    let honest = build(&Plan { heartbeat: false, ..Plan::small() });
+    let forged = build(&Plan { heartbeat: false, forged: Some(3), ..Plan::small() });
+    assert_ne!(honest.frozen.verify().root, forged.frozen.verify().root);
+    // By itself a ledger that was made with the right keys verifies: that is what the report says.
+    let report = forged.frozen.verify();
+    assert_eq!(report.verdict, Verdict::Verified, "{report:#?}");
+    assert!(report.checks.iter().any(|one| one.what == "older checkpoints" && !one.done));
+    let report = forged.frozen.verify_since(vec![honest.middle.0.clone()]);
+    assert_eq!(report.verdict, Verdict::NotVerified, "{report:#?}");
+    assert!(has(&report, "since"));
+    // The head of the honest ledger, kept elsewhere, says the same.
+    let report = Frozen { head: honest.frozen.head.clone(), ..forged.frozen }.verify();
+    assert!(has(&report, "head"), "{report:#?}");
+}
+
+#[test]
+fn a_rewrite_with_all_keys_is_found_by_what_a_producer_saw() {
+    let honest = build(&Plan::small());
+    let forged = build(&Plan { forged: Some(3), seen: Some(honest.seen), ..Plan::small() });
+    let report = forged.frozen.verify();
+    assert_eq!(report.verdict, Verdict::NotVerified, "{report:#?}");
+    assert!(has(&report, "seen_other_root"));
+    let only = report.findings.iter().filter(|one| one.severity < Severity::Notice).count();
+    assert_eq!(only, 1, "everything else was made with the right keys: {:#?}", report.findings);
+}
+
+/// An entry changed with its CRC put right, but without the journal key: the roots say which.
+#[test]
+fn an_entry_forged_without_keys_is_named() {
+    let frozen = build(&Plan::small()).frozen;
+    let map = frozen.map();
+    let mut checked = 0;
+    for (path, batch) in frozen.batches() {
+        let bytes = &frozen.data.files[&path];
+        for frame in batch.frames().filter(|frame| frame.kind == FrameType::Entry) {
+            let Some(at) = frame.body.windows(3).position(|three| three == b"web") else {
+                continue;
+            };
+            let mut body = frame.body.to_vec();
+            body[at..at + 3].copy_from_slice(b"bew");
+            let ledger_id: [u8; 16] = bytes[8..24].try_into().unwrap();
+            let mut right = Vec::new();
+            let binding = FrameBinding::new(&ledger_id, batch.segment);
+            binding.put(&mut right, frame.offset, FrameType::Entry, &[&body]);
+            let mut forged = bytes.to_vec();
+            let from = frame.offset as usize;
+            forged[from..from + right.len()].copy_from_slice(&right);
+            let report = frozen.with_data(frozen.data.with(&path, forged)).verify();
+            let (index, token) = map.at(&path, frame.offset).unwrap();
+            assert_eq!(report.verdict, Verdict::NotVerified);
+            assert_eq!(report.first_bad_index, Some(index), "{:#?}", report.findings);
+            assert!(has(&report, "entry_changed"), "{:#?}", report.findings);
+            let token = token.unwrap();
+            assert!(report.findings.iter().any(|one| one.affected.contains(&token)));
+            // Without the derived files the entry cannot be told from its neighbours; its batch can.
+            checked += 1;
+        }
+    }
+    assert!(checked > 50);
+}
+
+/// More than a bit: what can still be read is read, and what is lost is named.
+#[test]
+fn lost_stretches_are_named_and_the_rest_is_judged() {
+    let frozen = build(&Plan::small()).frozen;
+    let batches = frozen.batches();
+    for (path, batch) in &batches[2..batches.len() - 1] {
+        let mut bytes = frozen.data.files[path].to_vec();
+        let (from, to) = (batch.start as usize + 40, batch.end() as usize - 20);
+        bytes[from..to].fill(0xa5);
+        let report = frozen.with_data(frozen.data.with(path, bytes)).verify();
+        assert_eq!(report.verdict, Verdict::NotVerified);
+        let first = report.first_bad_index.expect("an entry is lost");
+        assert!(first <= batch.head.first_index, "{:#?}", report.findings);
+        assert!(has(&report, "entries_lost"), "{:#?}", report.findings);
+        assert_eq!(report.size, frozen.verify().size, "what follows is judged all the same");
+        assert!(!has(&report, "root") && !has(&report, "chain"), "{:#?}", report.findings);
+    }
+}
+
+#[test]
+fn a_missing_segment_is_named() {
+    let frozen = build(&Plan::small()).frozen;
+    let path = frozen.data.segments().nth(1).unwrap().clone();
+    let mut data = frozen.data.clone();
+    data.files.remove(&path);
+    let report = frozen.with_data(data).verify();
+    assert_eq!(report.verdict, Verdict::NotVerified);
+    assert!(report.first_bad_index.is_some_and(|index| index > 7), "{report:#?}");
+}
