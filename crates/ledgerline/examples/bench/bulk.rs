@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::Setup;
 use crate::events::{Maker, Payload, Wire};
@@ -73,8 +73,7 @@ pub fn fill(server: &Server, maker: &Maker, first: u64, count: u64) -> Result<Fi
         filled.cpu_seconds += outcome.cpu_seconds;
         filled.payload.add(&payload);
     }
-    let grown = server.recorded()? - before;
-    ensure!(grown == filled.events, "{} events sent, {grown} recorded", filled.events);
+    server.await_recorded(before, filled.events)?;
     Ok(filled)
 }
 

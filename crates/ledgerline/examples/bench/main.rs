@@ -34,7 +34,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
 use ledgerline_engine::disk::{Disk as _, RealDisk};
 
-use crate::report::{Report, machine, write_section};
+use crate::report::{Report, load_average, machine, write_section};
 use crate::server::Server;
 
 /// Bytes on disk that an event may take, with journal, tree, index and room for a segment ahead.
@@ -123,6 +123,7 @@ fn main() -> Result<()> {
     let setup = Setup::of(&arguments)?;
     setup.check_room()?;
     let mut report = Report::default();
+    let machine = format!("{}; load before the run {}", machine(), load_average());
     for name in Name::value_variants() {
         if arguments.names.is_empty() || arguments.names.contains(name) {
             match name {
@@ -134,7 +135,7 @@ fn main() -> Result<()> {
             .with_context(|| format!("{name:?}"))?;
         }
     }
-    let figures = report.markdown(&machine(), &command());
+    let figures = report.markdown(&machine, &command());
     println!("{figures}");
     if let Some(path) = &arguments.out {
         write_section(Path::new(path), &figures)?;

@@ -49,6 +49,12 @@ impl Row {
         self
     }
 
+    /// What was asked for. Judged when `is_judged`, and when it is missed.
+    pub fn target_if(self, is_judged: bool, text: impl Into<String>, is_met: bool) -> Self {
+        let row = self.target(text, is_met);
+        Self { is_met: row.is_met.filter(|is_met| is_judged || !is_met), ..row }
+    }
+
     fn line(&self) -> String {
         let ratio = self.ratio.map_or("–".into(), |ratio| format!("{ratio:.2}"));
         let mark = match self.is_met {
@@ -118,6 +124,12 @@ pub fn machine() -> String {
     let memory = field(&read("/proc/meminfo"), "MemTotal");
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{cores} cores ({model}), memory {memory}, Linux {}", kernel.trim())
+}
+
+/// Processes that want a core, on average of the last minute: what else ran.
+pub fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("?").to_owned()
 }
 
 /// A number with thousands set apart.

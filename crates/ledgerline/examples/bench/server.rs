@@ -19,6 +19,8 @@ pub const SOURCE: &str = "bench";
 pub const PRODUCER: &str = "producer";
 /// The deployment that signatures name: the server's default.
 pub const DEPLOYMENT: &str = "default";
+/// How long the count of recorded events may lag behind their answers.
+const COUNT_LIMIT: Duration = Duration::from_secs(2);
 /// How long a server may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -169,6 +171,23 @@ impl Server {
     /// When it does not answer.
     pub fn recorded(&self) -> Result<u64> {
         self.status("recorded_since_start")
+    }
+
+    /// Waits a moment until `sent` events beyond `before` are counted: the count follows the answers.
+    ///
+    /// # Errors
+    /// When it counts another number.
+    pub fn await_recorded(&self, before: u64, sent: u64) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let grown = self.recorded()?.saturating_sub(before);
+            if grown == sent {
+                return Ok(());
+            }
+            let is_hopeless = grown > sent || begun.elapsed() > COUNT_LIMIT;
+            anyhow::ensure!(!is_hopeless, "{sent} events sent, {grown} recorded");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Leaves in the ledger.

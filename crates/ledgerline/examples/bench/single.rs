@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::Setup;
 use crate::events::{Maker, Wire};
@@ -29,18 +29,18 @@ pub fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
         let empty = empty_handler(setup, &server, in_flight)?;
         let single = single_events(setup, &server, &maker, in_flight, None, &mut next)?;
         let after = Fsync::measure(&setup.parent)?;
-        let fsync = before.slower(after);
+        let fsync = before.with(&after);
         report.add([
-            fsync_row(in_flight, before, after),
+            fsync_row(in_flight, &before, &after),
             empty_row(in_flight, &empty),
-            rate_row("", in_flight, &single, &empty, fsync),
+            rate_row("", in_flight, &single, &empty, &fsync),
             cpu_row("", in_flight, &single, &empty),
         ]);
         let half = Some(single.rate() / 2.0);
         let before = Fsync::measure(&setup.parent)?;
         let paced = single_events(setup, &server, &maker, in_flight, half, &mut next)?;
-        let fsync = before.slower(Fsync::measure(&setup.parent)?);
-        report.add(ack_rows(in_flight, &paced, fsync));
+        let fsync = before.with(&Fsync::measure(&setup.parent)?);
+        report.add(ack_rows(in_flight, &paced, &fsync));
     }
     drop(server);
     let server = setup.server(&[])?;
@@ -48,9 +48,9 @@ pub fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
     let before = Fsync::measure(&setup.parent)?;
     let empty = empty_handler(setup, &server, 64)?;
     let single = single_events(setup, &server, &maker, 64, None, &mut 0)?;
-    let fsync = before.slower(Fsync::measure(&setup.parent)?);
+    let fsync = before.with(&Fsync::measure(&setup.parent)?);
     let what = " with personal record";
-    report.add([rate_row(what, 64, &single, &empty, fsync), cpu_row(what, 64, &single, &empty)]);
+    report.add([rate_row(what, 64, &single, &empty, &fsync), cpu_row(what, 64, &single, &empty)]);
     Ok(())
 }
 
@@ -84,15 +84,13 @@ fn single_events(
     *next += warm.done + in_flight as u64;
     let outcome = drive(server.target()?, load(setup.duration), *next, &source)?;
     *next += outcome.done + in_flight as u64;
-    let sent = warm.done + outcome.done;
-    let grown = server.recorded()? - begun;
-    ensure!(grown == sent, "{sent} events sent, {grown} recorded");
+    server.await_recorded(begun, warm.done + outcome.done)?;
     Ok(outcome)
 }
 
-fn fsync_row(in_flight: usize, before: Fsync, after: Fsync) -> Row {
+fn fsync_row(in_flight: usize, before: &Fsync, after: &Fsync) -> Row {
     let text =
-        |one: Fsync| format!("p50 {:.2} ms, p99 {:.2} ms", one.p50_us / 1e3, one.p99_us / 1e3);
+        |one: &Fsync| format!("p50 {:.2} ms, p99 {:.2} ms", one.p50_us() / 1e3, one.p99_us() / 1e3);
     Row::new(
         format!("disk around the {in_flight} in flight: 32 KiB append and fdatasync"),
         format!("before {}", text(before)),
@@ -106,8 +104,8 @@ fn empty_row(in_flight: usize, empty: &Outcome) -> Row {
     Row::new(format!("empty handler, {in_flight} in flight"), ours)
 }
 
-fn rate_row(what: &str, in_flight: usize, single: &Outcome, empty: &Outcome, fsync: Fsync) -> Row {
-    let by_disk = in_flight as f64 / (1.5 * fsync.p50_us / 1e6);
+fn rate_row(what: &str, in_flight: usize, single: &Outcome, empty: &Outcome, fsync: &Fsync) -> Row {
+    let by_disk = in_flight as f64 / (1.5 * fsync.p50_us() / 1e6);
     let bound = empty.rate().min(by_disk);
     let name = if by_disk < empty.rate() { "in flight / 1.5 fsync" } else { "empty handler" };
     let ratio = single.rate() / bound;
@@ -129,7 +127,7 @@ fn cpu_row(what: &str, in_flight: usize, single: &Outcome, empty: &Outcome) -> R
     .target(format!("≤ {CPU_TARGET_US:.0} µs"), ours <= CPU_TARGET_US)
 }
 
-fn ack_rows(in_flight: usize, paced: &Outcome, fsync: Fsync) -> [Row; 2] {
+fn ack_rows(in_flight: usize, paced: &Outcome, fsync: &Fsync) -> [Row; 2] {
     let row = |name: &str, share: f64, fsync_us: f64, extra_ms: f64| {
         let ours = paced.quantile_us(share) / 1e3;
         let bound = 2.0 * fsync_us / 1e3 + extra_ms;
@@ -143,5 +141,5 @@ fn ack_rows(in_flight: usize, paced: &Outcome, fsync: Fsync) -> [Row; 2] {
         .reference(format!("fsync {name} {:.2} ms", fsync_us / 1e3), Some(ours * 1e3 / fsync_us))
         .target(format!("≤ 2 × fsync + {extra_ms:.0} ms = {bound:.2} ms"), ours <= bound)
     };
-    [row("p50", 0.5, fsync.p50_us, 1.0), row("p99", 0.99, fsync.p99_us, 5.0)]
+    [row("p50", 0.5, fsync.p50_us(), 1.0), row("p99", 0.99, fsync.p99_us(), 5.0)]
 }

@@ -16,14 +16,9 @@ const APPENDS: usize = 300;
 const SEGMENT_HEADER_BYTES: u64 = 104;
 const FRAME_HEADER_BYTES: u64 = 9;
 
-/// How long the disk takes for an append and an fdatasync, in microseconds.
-#[derive(Debug, Clone, Copy)]
-pub struct Fsync {
-    /// Median.
-    pub p50_us: f64,
-    /// 99 of 100 stay within.
-    pub p99_us: f64,
-}
+/// How long the disk takes for an append and an fdatasync: sorted samples, in microseconds.
+#[derive(Debug, Clone)]
+pub struct Fsync(Vec<u32>);
 
 impl Fsync {
     /// Measures in `folder`: appends to a file that was filled with zeros, as the journal is.
@@ -47,12 +42,24 @@ impl Fsync {
             times.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
         }
         times.sort_unstable();
-        Ok(Self { p50_us: quantile(&times, 0.5), p99_us: quantile(&times, 0.99) })
+        Ok(Self(times))
     }
 
-    /// The slower of two, figure by figure.
-    pub fn slower(self, other: Self) -> Self {
-        Self { p50_us: self.p50_us.max(other.p50_us), p99_us: self.p99_us.max(other.p99_us) }
+    /// The samples of both.
+    pub fn with(&self, other: &Self) -> Self {
+        let mut times = [&self.0[..], &other.0[..]].concat();
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// The median.
+    pub fn p50_us(&self) -> f64 {
+        quantile(&self.0, 0.5)
+    }
+
+    /// 99 of 100 stay within.
+    pub fn p99_us(&self) -> f64 {
+        quantile(&self.0, 0.99)
     }
 }
 
