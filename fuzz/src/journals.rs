@@ -126,8 +126,8 @@ struct Damaged<'b> {
     head_known: bool,
 }
 
-/// Damages files of a whole ledger and opens it. Input: flags, then for each damaged file its number
-/// and a length of steps, then the steps.
+/// Damages files of a whole ledger and opens it. Input: flags, then for each damaged file its
+/// number and a length of steps, then the steps.
 pub fn recovery(data: &[u8]) {
     let base = base();
     let mut input = Cursor::new(data);

@@ -1,10 +1,11 @@
-//! What a verification costs: events a second with HMAC signatures, chains and lifecycle, beside the bound
-//! that SHA-256 of the same bytes sets.
+//! What a verification costs: events a second with HMAC signatures, chains and lifecycle, beside
+//! the bound that SHA-256 of the same bytes sets.
 //!
-//! `cargo run --release -p ledgerline-engine --example verify_bench -- [events] [threads]` (500,000; 2)
+//! `cargo run --release -p ledgerline-engine --example verify_bench -- [events] [threads]`
+//! (500,000; 2)
 //!
-//! The ledger is made by the engine itself in a temporary folder: HMAC-signed Avro statements in batches of
-//! 500, five events a token. Files are in the page cache.
+//! The ledger is made by the engine itself in a temporary folder: HMAC-signed Avro statements in
+//! batches of 500, five events a token. Files are in the page cache.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::hint::black_box;
@@ -88,7 +89,7 @@ impl Bench {
 fn event(signer: &StatementSigner, n: u32) -> Vec<u8> {
     let token = format!("eu-west-1:idp:jti:4f0c{:08x}{:016x}", n / 5, u64::from(n / 5) * 7919);
     let target = Target { kind: TargetKind::Token, id: &token };
-    let kind = if n % 5 == 0 { EventType::Issued } else { EventType::Used };
+    let kind = if n.is_multiple_of(5) { EventType::Issued } else { EventType::Used };
     let at = 1_795_342_200_000_000_000 + i64::from(n) * 1000;
     let mut id = *b"\x01\x93\x2f\x6e\x7c\x1a\x7b\x3e\x9a\x55\0\0\0\0\0\0";
     id[12..].copy_from_slice(&n.to_be_bytes());
@@ -169,7 +170,8 @@ fn main() {
     }
 }
 
-/// Events a second if nothing were done but one SHA-256 over each entry's bytes, on as many threads.
+/// Events a second if nothing were done but one SHA-256 over each entry's bytes, on as many
+/// threads.
 fn sha256_bound(entry_bytes: usize, events: u32, threads: usize) -> f64 {
     let start = Instant::now();
     std::thread::scope(|scope| {

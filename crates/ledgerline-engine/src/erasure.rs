@@ -48,7 +48,8 @@ pub fn erased_handle(leaf: &[u8]) -> Option<[u8; 16]> {
     (statement.event_type == EventType::Erased).then_some(person.id)
 }
 
-/// Zeroes every sealed frame of these slots in the batches committed below `size`. Returns how many.
+/// Zeroes every sealed frame of these slots in the batches committed below `size`. Returns how
+/// many.
 ///
 /// # Errors
 /// Whatever the disk says; the rest is finished at the next start.
@@ -58,6 +59,9 @@ pub fn zero_frames(
     slots: &BTreeSet<[u8; 16]>,
     size: u64,
 ) -> Result<u64, RecoverError> {
+    // The list of an earlier zeroing that failed half-way would be replaced: finish it first. A
+    // frame that it left torn would also hide those behind it.
+    finish_pending(disk, ledger_id)?;
     let mut doomed = Vec::new();
     for header in list_segments(disk)?.headers {
         let file = disk.open(&segment_path(header.number), OpenMode::Read)?;
@@ -90,14 +94,18 @@ pub fn zero_frames(
 /// Finishes a zeroing that a crash interrupted.
 ///
 /// # Errors
-/// Whatever the disk says.
+/// Whatever the disk says; `InvalidData` when the list is damaged, for it was written whole.
 pub fn finish_pending(disk: &dyn Disk, ledger_id: &[u8; 16]) -> io::Result<()> {
     let bytes = match read_whole(disk, PENDING, MAX_PENDING_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    zero(disk, ledger_id, &read_pending(&bytes).unwrap_or_default())
+    let doomed = read_pending(&bytes).ok_or_else(|| {
+        let what = format!("{PENDING} is damaged; run `ledgerline verify --data DIR`");
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })?;
+    zero(disk, ledger_id, &doomed)
 }
 
 /// Notes that the frames of every ERASED up to `index` are zeroed.

@@ -193,7 +193,7 @@ impl Publisher {
         batch.addition.positions = appended.positions;
         self.rooms.store.put(&batch.addition)?;
         if appended.sealed_segment {
-            self.rooms.store.sync()?;
+            self.rooms.store.sync(batch.size)?;
         }
         self.rooms.index.append(first_index, batch.size, &batch.postings);
         self.apply_effects(batch)?;

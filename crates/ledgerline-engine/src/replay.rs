@@ -16,7 +16,7 @@ use crate::intake::uuid_v7_millis;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
 use crate::sequencer::{BlockState, SequencerRooms, leaf_terms};
-use crate::vault::VaultError;
+use crate::vault::{OpenError, VaultError};
 
 /// What the replay found.
 pub struct Replayed {
@@ -122,13 +122,17 @@ impl<'r> Replay<'r> {
         let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
         let Ok(statement) = statement else { return Ok(()) };
         let statement_hash = sha256(entry.statement);
-        let opened: Vec<(&SealedRecord, Option<Vec<u8>>)> = sealed
-            .iter()
-            .map(|(_, one)| {
-                let plain = vault.open_sealed(&one.slot, one.n, &statement_hash, &one.sealed);
-                (one, plain.ok())
-            })
-            .collect();
+        let mut opened: Vec<(&SealedRecord, Option<Vec<u8>>)> = Vec::with_capacity(sealed.len());
+        for (_, one) in sealed {
+            let plain = match vault.open_sealed(&one.slot, one.n, &statement_hash, &one.sealed) {
+                // Taken for a record that is closed, its person would get a second handle.
+                Err(OpenError::Io(kind)) => {
+                    return Err(VaultError::Io { file: "vault".into(), source: kind.into() });
+                }
+                plain => plain.ok(),
+            };
+            opened.push((one, plain));
+        }
         let user_of = |plain: &Option<Vec<u8>>| -> Option<String> {
             let record: PersonalRecord<'_> =
                 decode_object(Kind::Personal, plain.as_deref()?).ok()?;

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! tree/<L>         hash i of tile level L at offset 32·i (so a tile is a slice)
-//! tree/positions   segment (4) ‖ offset of the ENTRY frame (4), big-endian, of leaf i at offset 8·i
+//! tree/positions   segment (4) ‖ offset of the ENTRY frame (4), big-endian, of leaf i at 8·i
+//! tree/whole       size (8) ‖ CRC32C (4), big-endian: what was synced and may be believed at start
 //! ```
 //!
 //! Promises: reads of what [`TreeStore::put`] wrote. These files may be lost: recovery recomputes
-//! them from the journal, and compares the root with what the last COMMIT says.
+//! them from the journal, and compares the root with what the last COMMIT says. It believes the
+//! files only below the size in `tree/whole`: a rebuild that a power cut interrupts leaves holes
+//! that no look at the tree's right edge would show.
 //!
 //! Assumes: one writer (the sync thread). Readers ask only below the size that was published to
 //! them.
@@ -21,6 +24,8 @@ use crate::disk::{Disk, File, OpenMode};
 
 const HASH_BYTES: u64 = 32;
 const POSITION_BYTES: u64 = 8;
+pub(crate) const WHOLE: &str = "tree/whole";
+const WHOLE_BYTES: usize = 12;
 /// Tile levels kept: 256^6 leaves are more than 2^48.
 const LEVEL_COUNT: u8 = 6;
 
@@ -38,6 +43,7 @@ pub struct Position {
 pub struct TreeStore {
     levels: Arc<Vec<Box<dyn File>>>,
     positions: Arc<Box<dyn File>>,
+    whole: Arc<Box<dyn File>>,
 }
 
 /// What one batch adds.
@@ -63,9 +69,10 @@ impl TreeStore {
         let open = |name: String| disk.open(&name, OpenMode::Create);
         let levels: io::Result<Vec<_>> =
             (0..LEVEL_COUNT).map(|level| open(format!("tree/{level}"))).collect();
-        let positions = open("tree/positions".to_owned())?;
+        let positions = Arc::new(open("tree/positions".to_owned())?);
+        let whole = Arc::new(open(WHOLE.to_owned())?);
         disk.sync_dir("tree")?;
-        Ok(Self { levels: Arc::new(levels?), positions: Arc::new(positions) })
+        Ok(Self { levels: Arc::new(levels?), positions, whole })
     }
 
     /// How many leaves the files have room for: an upper bound of what they hold.
@@ -97,13 +104,42 @@ impl TreeStore {
         self.positions.write_all_at(&positions, addition.first_index * POSITION_BYTES)
     }
 
-    /// Makes everything durable, when a segment seals.
+    /// Makes everything durable, when a segment seals, and says that `size` leaves are.
     ///
     /// # Errors
     /// Whatever the disk says.
-    pub fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self, size: u64) -> io::Result<()> {
         self.levels.iter().try_for_each(|level| level.sync())?;
-        self.positions.sync()
+        self.positions.sync()?;
+        self.write_whole(size)
+    }
+
+    /// How many leaves the files hold for certain; 0 when that is not known.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn whole(&self) -> io::Result<u64> {
+        if self.whole.len()? < WHOLE_BYTES as u64 {
+            return Ok(0);
+        }
+        let mut bytes = [0; WHOLE_BYTES];
+        self.whole.read_exact_at(&mut bytes, 0)?;
+        Ok(parse_whole(&bytes).unwrap_or(0))
+    }
+
+    /// Before a rebuild from `size` on: what lies behind it is no longer certain.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn distrust_from(&self, size: u64) -> io::Result<()> {
+        if self.whole()? > size { self.write_whole(size) } else { Ok(()) }
+    }
+
+    fn write_whole(&self, size: u64) -> io::Result<()> {
+        let size = size.to_be_bytes();
+        let crc = crc32c::crc32c(&size).to_be_bytes();
+        self.whole.write_all_at(&[&size[..], &crc].concat(), 0)?;
+        self.whole.sync()
     }
 
     /// `count` consecutive hashes of a level, as bytes.
@@ -138,6 +174,13 @@ impl TreeStore {
         let segment = u32::from_be_bytes([a, b, c, d]);
         Ok(Position { segment, offset: u32::from_be_bytes([e, f, g, h]) })
     }
+}
+
+/// The size in `tree/whole`; `None` when its bytes do not hold.
+pub(crate) fn parse_whole(bytes: &[u8]) -> Option<u64> {
+    let (size, crc) = bytes.split_first_chunk::<8>()?;
+    let holds = crc32c::crc32c(size).to_be_bytes() == *crc;
+    holds.then_some(u64::from_be_bytes(*size))
 }
 
 impl HashReader for TreeStore {

@@ -1,5 +1,5 @@
-//! The whole engine without threads, over the simulated disk: what is acknowledged is there after every
-//! kind of stop, in order and once.
+//! The whole engine without threads, over the simulated disk: what is acknowledged is there after
+//! every kind of stop, in order and once.
 
 use std::sync::{Arc, Mutex};
 
@@ -85,7 +85,10 @@ impl Sim {
 
 fn event(n: u32, token: u32, kind: &str) -> String {
     format!(
-        r#"{{"event_id":"01932f6e-7c1a-7b3e-9a55-{n:012x}","type":"{kind}","token_id":"eu:idp:jti:t{token}","occurred_at":"2026-11-22T10:10:00.{n:09}Z","personal":[{{"role":"SUBJECT","user_id":"user-{token}","ip":"203.0.113.7"}}]}}"#
+        "{{\"event_id\":\"01932f6e-7c1a-7b3e-9a55-{n:012x}\",\"type\":\"{kind}\",\
+         \"token_id\":\"eu:idp:jti:t{token}\",\"occurred_at\":\"2026-11-22T10:10:00.{n:09}Z\",\
+         \"personal\":[{{\"role\":\"SUBJECT\",\"user_id\":\"user-{token}\",\
+         \"ip\":\"203.0.113.7\"}}]}}"
     )
 }
 

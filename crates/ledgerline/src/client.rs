@@ -1,7 +1,8 @@
 //! The client of the HTTP interface that every client command uses.
 //!
-//! Promises: a call refused with 429 or 503, or lost on the way, is repeated after the time the server
-//! names, else after a doubling pause. That is safe: events carry their identity, so a repeated one is a
+//! Promises: a call refused with 429 or 503, or lost on the way, is repeated after the time the
+//! server names, else after a doubling pause. That is safe: events carry their identity, so a
+//! repeated one is a
 //! `duplicate`. The API key is sent to the named server only; redirects are not followed.
 //!
 //! Refuses: answers above 64 MiB. Errors never hold the key or a body.

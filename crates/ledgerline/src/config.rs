@@ -83,7 +83,8 @@ settings! {
         "LEDGERLINE_BLOCK_INTERVAL_MS" block_interval_ms: u64,
         /// Bytes of a journal segment [default: 268435456].
         "LEDGERLINE_SEGMENT_BYTES" segment_bytes: u64,
-        /// Bytes waiting for the disk beyond which submissions are answered 429 [default: 67108864].
+        /// Bytes waiting for the disk beyond which submissions are answered 429 [default:
+        /// 67108864].
         "LEDGERLINE_MAX_QUEUE_BYTES" max_queue_bytes: usize,
         /// Free bytes on the disk below which nothing more is taken [default: 536870912].
         "LEDGERLINE_FREE_SPACE_FLOOR_BYTES" free_space_floor_bytes: u64,

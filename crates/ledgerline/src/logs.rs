@@ -1,8 +1,8 @@
 //! Logs: where `tracing` events go.
 //!
-//! Promises: lines on standard error, as text or JSON. No log line of the program carries an API key,
-//! a token, a token id, a query or a body, at any level; libraries are kept to warnings whatever the
-//! level, because their debug lines show headers.
+//! Promises: lines on standard error, as text or JSON. No log line of the program carries an API
+//! key, a token, a token id, a query or a body, at any level; libraries are kept to warnings
+//! whatever the level, because their debug lines show headers.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;

@@ -1,7 +1,7 @@
 //! A log read over HTTP as C2SP tiles.
 //!
-//! Promises: what comes back has the length its address says; nothing else about it is believed. A partial
-//! tile that is gone is cut from the full one, as the specification asks of clients.
+//! Promises: what comes back has the length its address says; nothing else about it is believed. A
+//! partial tile that is gone is cut from the full one, as the specification asks of clients.
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::tile::{TileAddress, TileKind, decode_bundle, decode_tile, width_in};

@@ -1,7 +1,7 @@
 //! What people see: tables and timelines in plain text; the same facts as JSON for programs.
 //!
-//! Promises: no meaning by colour alone, in fact no colour at all; text of the ledger is stripped of
-//! control characters, so that nothing recorded can steer a terminal.
+//! Promises: no meaning by colour alone, in fact no colour at all; text of the ledger is stripped
+//! of control characters, so that nothing recorded can steer a terminal.
 
 use std::io::{self, Write};
 
@@ -75,8 +75,8 @@ impl Screen {
 #[must_use]
 pub fn printable(text: &str) -> String {
     let misleads = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        let steers = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}');
+        c.is_control() || steers || matches!(c, '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect()
 }

@@ -1,7 +1,7 @@
 //! Times as text: RFC 3339 in UTC from and to Unix nanoseconds.
 //!
-//! Promises: what [`rfc3339`] writes, [`parse`] reads back to the same nanosecond. Proleptic Gregorian
-//! calendar, no leap seconds.
+//! Promises: what [`rfc3339`] writes, [`parse`] reads back to the same nanosecond. Proleptic
+//! Gregorian calendar, no leap seconds.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! TLS of the server: rustls with ring, one certificate chain.
 //!
-//! Refuses: a certificate without its key or the other way round; files without PEM; plain text on a
-//! TLS port. Versions are TLS 1.2 and 1.3, as rustls offers them.
+//! Refuses: a certificate without its key or the other way round; files without PEM; plain text on
+//! a TLS port. Versions are TLS 1.2 and 1.3, as rustls offers them.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The main job on real input: the recording of an identity provider is ingested through the server, every
-//! token's final state agrees with the ground truth, and no secret or personal value is found in any byte
-//! that was written or shown.
+//! The main job on real input: the recording of an identity provider is ingested through the
+//! server, every token's final state agrees with the ground truth, and no secret or personal value
+//! is found in any byte that was written or shown.
 //!
 //! The recording is the folder `LEDGERLINE_RECORDING`, else `shared/data/oidc-provider` beside the
 //! repository.
@@ -112,7 +112,8 @@ fn in_order(id: &str, life: &Value) {
     }
 }
 
-/// Looks for every secret and personal value in all files of the ledger, the log, and what was shown.
+/// Looks for every secret and personal value in all files of the ledger, the log, and what was
+/// shown.
 fn nothing_leaks(server: &Server, shown: &str) {
     let mut needles: BTreeSet<String> = read("secrets.txt").lines().map(str::to_owned).collect();
     let secrets = needles.len();

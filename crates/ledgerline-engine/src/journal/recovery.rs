@@ -41,8 +41,8 @@ pub enum RecoverError {
     },
     /// The head store has seen more than the journal holds.
     #[error(
-        "the journal holds {size} entries but the head store has seen {head}: this is an older copy \
-         or a truncated one; restore the newest copy"
+        "the journal holds {size} entries but the head store has seen {head}: this is an older \
+         copy or a truncated one; restore the newest copy"
     )]
     BehindHead {
         /// Size of the journal.
@@ -158,7 +158,7 @@ pub fn recover(
         torn = Some(remove_headless(disk.as_ref(), &replay.tip, number, head)?);
     }
     replay.settle_last_batch()?;
-    store.sync()?;
+    store.sync(replay.tip.size)?;
     check_head(store, &replay.tip, head)?;
     Ok(Recovered { tip: replay.tip, frontier: replay.frontier, torn })
 }
@@ -171,7 +171,7 @@ struct Replay<'r> {
     segment: usize,
     frontier: Frontier,
     tip: JournalTip,
-    last_batch: Option<(u32, u64, Vec<u8>)>,
+    last_batch: Option<(SegmentHeader, u64, Vec<u8>)>,
 }
 
 impl<'r> Replay<'r> {
@@ -188,7 +188,7 @@ impl<'r> Replay<'r> {
             let path = segment_path(0);
             return Err(RecoverError::Damaged { path, offset: 0, what: "there is no journal" });
         };
-        let extent = store.extent()?;
+        let extent = store.extent()?.min(store.whole()?);
         let usable = |header: &SegmentHeader| {
             let size = header.first_index;
             let holds = || tree::frontier(size, store).is_ok_and(|tree| tree.root() == header.root);
@@ -196,6 +196,7 @@ impl<'r> Replay<'r> {
         };
         let segment = segments.headers.iter().rposition(usable).unwrap_or(0);
         let size = segments.headers[segment].first_index;
+        store.distrust_from(size)?;
         let frontier = match size {
             0 => Frontier::new(),
             _ => {
@@ -249,7 +250,7 @@ impl<'r> Replay<'r> {
                 Scanned::Batch(batch) => match self.take(&batch)? {
                     Ok(()) => {
                         visit(&batch);
-                        self.last_batch = Some((header.number, batch.start, batch.bytes));
+                        self.last_batch = Some((*header, batch.start, batch.bytes));
                         continue;
                     }
                     Err(what) => what,
@@ -304,11 +305,11 @@ impl<'r> Replay<'r> {
 
     /// Writes the last batch again and syncs it, so that what was read is what the disk holds.
     fn settle_last_batch(&self) -> Result<(), RecoverError> {
-        let Some((segment, start, bytes)) = &self.last_batch else { return Ok(()) };
-        let file = self.disk.open(&segment_path(*segment), OpenMode::Write)?;
-        let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, 0)?;
-        file.write_all_at(&header, 0)?;
+        let Some((header, start, bytes)) = &self.last_batch else { return Ok(()) };
+        let file = self.disk.open(&segment_path(header.number), OpenMode::Write)?;
+        // The header that was judged, not one read again: a bit that turns on the way must not
+        // stay.
+        file.write_all_at(&header.encode(), 0)?;
         file.write_all_at(bytes, *start)?;
         file.sync()?;
         Ok(self.disk.sync_dir("journal")?)

@@ -442,7 +442,7 @@ impl Node {
         let end = || -> Result<(), String> {
             self.inner.head.write(published.checkpoint.as_bytes()).map_err(|e| e.to_string())?;
             self.inner.rooms.vault.snapshot(published.size).map_err(|e| e.to_string())?;
-            self.inner.rooms.store.sync().map_err(|e| e.to_string())
+            self.inner.rooms.store.sync(published.size).map_err(|e| e.to_string())
         };
         end()
     }

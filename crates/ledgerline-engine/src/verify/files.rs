@@ -1,7 +1,7 @@
 //! Everything in the data directory that is neither journal, tree nor index.
 //!
-//! Promises: every file is either checked or named. Assumes nothing about folders that other parts of the
-//! program keep beside the ledger ([`NOT_OURS`]): they are passed over.
+//! Promises: every file is either checked or named. Assumes nothing about folders that other parts
+//! of the program keep beside the ledger ([`NOT_OURS`]): they are passed over.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,10 +17,11 @@ use crate::journal::format::{
     FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_path,
 };
 use crate::keys::KeyRing;
+use crate::tree_store::{WHOLE, parse_whole};
 use crate::vault::Vault;
 
-/// Names at the top of the data directory that are not the ledger's: locks, configuration, a head store or
-/// keys kept there against the advice, and the folders of other parts.
+/// Names at the top of the data directory that are not the ledger's: locks, configuration, a head
+/// store or keys kept there against the advice, and the folders of other parts.
 pub const NOT_OURS: [&str; 11] = [
     "LOCK",
     "lock",
@@ -35,7 +36,7 @@ pub const NOT_OURS: [&str; 11] = [
     "lost+found",
 ];
 const OURS: [&str; 6] = ["journal", "tree", "index", "vault", "torn", "erasures"];
-const TREE_FILES: [&str; 7] = ["0", "1", "2", "3", "4", "5", "positions"];
+const TREE_FILES: [&str; 8] = ["0", "1", "2", "3", "4", "5", "positions", "whole"];
 const MAX_TORN_BYTES: u64 = 1 << 30;
 
 fn notice(findings: &mut Findings, code: &'static str, file: &str, what: &str) {
@@ -65,6 +66,7 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
             notice(findings, "unknown_file", &format!("tree/{name}"), what);
         }
     }
+    whole_note(disk, findings);
     for name in disk.list("erasures").unwrap_or_default() {
         let path = format!("erasures/{name}");
         if path == ZEROED {
@@ -83,6 +85,17 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
     }
 }
 
+/// The note of how much of the tree was synced: it may be lost, the next start then rebuilds the
+/// tree.
+fn whole_note(disk: &dyn Disk, findings: &mut Findings) {
+    let Ok(bytes) = read_whole(disk, WHOLE, 1024) else { return };
+    if !bytes.is_empty() && parse_whole(&bytes).is_none() {
+        let what = "the note does not hold; no entry is affected: the file may be lost, the next \
+                    start rebuilds the tree and rewrites it";
+        findings.push(VerifyFinding::new(Severity::Derived, "note", WHOLE, what.to_owned()));
+    }
+}
+
 /// The note of what was zeroed: it may be lost, the next start then zeroes again.
 fn zeroed_note(disk: &dyn Disk, findings: &mut Findings) {
     if !matches!(zeroed_until(disk), Ok(Some(_))) {
@@ -92,7 +105,8 @@ fn zeroed_note(disk: &dyn Disk, findings: &mut Findings) {
     }
 }
 
-/// The vault's own check. Handles in `erased` may be half erased, unless the ledger was shut down cleanly.
+/// The vault's own check. Handles in `erased` may be half erased, unless the ledger was shut down
+/// cleanly.
 pub(super) fn vault(
     disk: &dyn Disk,
     keys: &KeyRing,
@@ -160,8 +174,8 @@ pub(super) fn torn(disk: &dyn Disk, named: &[(Hash, u64)], findings: &mut Findin
     }
 }
 
-/// What an interrupted erasure was about to write, so that the journal is read as if it were finished; and
-/// the slots it names.
+/// What an interrupted erasure was about to write, so that the journal is read as if it were
+/// finished; and the slots it names.
 pub(super) fn pending(
     disk: &Arc<dyn Disk>,
     ledger_id: &[u8; 16],
@@ -175,8 +189,9 @@ pub(super) fn pending(
         Err(_) => Vec::new(),
     };
     let Some(doomed) = erasure::read_pending(&bytes) else {
-        let what = "the list of records to be erased does not hold; no entry is affected, but records \
-                    whose key was destroyed may still stand sealed in the journal: erase again";
+        let what = "the list of records to be erased does not hold; no entry is affected, but \
+                    records whose key was destroyed may still stand sealed in the journal: erase \
+                    again";
         findings.push(VerifyFinding::new(Severity::Error, "pending", PENDING, what.into()));
         return (overlay, slots);
     };

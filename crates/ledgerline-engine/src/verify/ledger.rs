@@ -1,8 +1,9 @@
 //! What only the whole ledger can say: tree, roots, chains, stamps, control leaves, `seen`.
 //!
-//! Promises: batches are taken in order, on one thread. A root that does not hold is traced to the entry when
-//! `tree/0` still knows the hash that was committed to; then everything behind is judged against that
-//! hash, so that one changed entry gives one finding (and one for its successor's link at most).
+//! Promises: batches are taken in order, on one thread. A root that does not hold is traced to the
+//! entry when `tree/0` still knows the hash that was committed to; then everything behind is judged
+//! against that hash, so that one changed entry gives one finding (and one for its successor's link
+//! at most).
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,10 @@ use ledgerline_proof::schema::SchemaSet;
 
 use super::blocks::Blocks;
 use super::chains::{Broken, Chains};
+use super::facts::{EventFacts, LeafFacts, LeafWhat};
 use super::grown_tree::GrownTree;
 use super::index_files::IndexSums;
-use super::judge::{Context, EventFacts, Judged, LeafFacts, LeafWhat};
+use super::judge::{Context, Judged};
 use super::names::name_of_leaf;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
 use crate::journal::format::segment_path;
@@ -164,7 +166,8 @@ impl<'l> Ledger<'l> {
         self.chains.shrink();
     }
 
-    /// Appends the leaves, noting roots that will be asked for. Gives the root without the last leaf.
+    /// Appends the leaves, noting roots that will be asked for. Gives the root without the last
+    /// leaf.
     fn push(&mut self, hashes: &[Hash]) -> Hash {
         let Some((last, before)) = hashes.split_last() else { return self.tree.root() };
         let end = self.tree.size() + hashes.len() as u64;
@@ -227,8 +230,8 @@ impl<'l> Ledger<'l> {
         }
         self.roots_broken = true;
         let what = format!(
-            "the root of the commit at size {} is not that of its entries: one of the entries {first} to \
-             {} was changed, or one before them; later roots are not compared",
+            "the root of the commit at size {} is not that of its entries: one of the entries \
+             {first} to {} was changed, or one before them; later roots are not compared",
             commit.size,
             size.saturating_sub(1)
         );
@@ -329,8 +332,8 @@ impl<'l> Ledger<'l> {
     fn seen(&mut self, batch: &ScannedBatch, at: u64, index: u64, (size, root): (u64, Hash)) {
         if size > index {
             let what = format!(
-                "the producer of entry {index} saw a checkpoint of size {size}, which the ledger did not \
-                 have then: entries behind {index} were removed or replaced"
+                "the producer of entry {index} saw a checkpoint of size {size}, which the ledger \
+                 did not have then: entries behind {index} were removed or replaced"
             );
             self.error("seen_future", batch, at, what).first_bad_index = Some(index);
             return;
@@ -344,8 +347,9 @@ impl<'l> Ledger<'l> {
             Some(_) => {
                 let agreed = self.agreed;
                 let what = format!(
-                    "the producer of entry {index} saw another root at size {size}: an entry below {size} \
-                     was rewritten since (up to size {agreed} others saw the same as stands here)"
+                    "the producer of entry {index} saw another root at size {size}: an entry below \
+                     {size} was rewritten since (up to size {agreed} others saw the same as stands \
+                     here)"
                 );
                 self.error("seen_other_root", batch, at, what);
             }

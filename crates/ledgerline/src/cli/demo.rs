@@ -1,5 +1,5 @@
-//! `demo`: a ledger in a fresh folder, a small life of tokens through the real interface, what one can ask
-//! afterwards, and a server to go on with.
+//! `demo`: a ledger in a fresh folder, a small life of tokens through the real interface, what one
+//! can ask afterwards, and a server to go on with.
 
 use std::path::{Path, PathBuf};
 

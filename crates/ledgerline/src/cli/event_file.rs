@@ -1,7 +1,7 @@
 //! Files of events in our own JSON: NDJSON, one object, or an array, told apart by looking.
 //!
-//! Promises: each event with the line it begins on; events of one act come out together when its last part
-//! has been read. NDJSON is streamed; other JSON is read whole, up to 256 MiB.
+//! Promises: each event with the line it begins on; events of one act come out together when its
+//! last part has been read. NDJSON is streamed; other JSON is read whole, up to 256 MiB.
 
 use std::io::{BufRead, Read};
 
@@ -61,7 +61,8 @@ impl<'t> EventFile<'t> {
             if text.is_empty() {
                 continue;
             }
-            // A document over several lines begins with `[`, or with a `{` that its line does not close.
+            // A document over several lines begins with `[`, or with a `{` that its line does not
+            // close.
             let is_document = text.starts_with('[')
                 || (text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_err());
             if is_document && self.document(number, &mut line, input)? {

@@ -1,7 +1,7 @@
 //! `export-tiles`: the log as a folder of C2SP tiles, ready for any static file server.
 //!
-//! Promises: the checkpoint is written last, so a folder with a checkpoint has every tile it implies.
-//! Tiles that are there already are left: full ones never change.
+//! Promises: the checkpoint is written last, so a folder with a checkpoint has every tile it
+//! implies. Tiles that are there already are left: full ones never change.
 
 use std::fs;
 use std::path::{Path, PathBuf};

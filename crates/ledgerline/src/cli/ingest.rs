@@ -1,7 +1,7 @@
 //! `ingest`: a file of events, or a foreign log through an adapter, into a server.
 //!
-//! Promises: batches of at most 500 events, an act never split; what is refused or lost on the way is
-//! repeated; a second run of the same file gives duplicates. Every event is counted as recorded,
+//! Promises: batches of at most 500 events, an act never split; what is refused or lost on the way
+//! is repeated; a second run of the same file gives duplicates. Every event is counted as recorded,
 //! duplicate or refused by code; the first refusals are named by file and line, never by content.
 
 use std::collections::BTreeMap;
@@ -71,7 +71,8 @@ pub struct Unit {
 /// Ingests.
 ///
 /// # Errors
-/// When a file cannot be read or the server refuses a whole request. Exit 1 when any event was refused.
+/// When a file cannot be read or the server refuses a whole request. Exit 1 when any event was
+/// refused.
 pub fn run(context: &mut Context, args: IngestArgs) -> CommandResult {
     let client = context.client(args.client)?;
     let bar = progress_bar();

@@ -1,4 +1,5 @@
-//! The command line: one module per command, all of them clients of the public HTTP interface or, for
+//! The command line: one module per command, all of them clients of the public HTTP interface or,
+//! for
 //! `serve`, `demo`, `verify --data` and `export-tiles --data`, users of the engine.
 //!
 //! Promises: exit codes as in [`crate::exit`]; a wrong command line is 64. Answers go to standard

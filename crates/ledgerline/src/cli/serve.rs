@@ -1,9 +1,9 @@
 //! `serve`: a node and its HTTP interface, until SIGTERM or SIGINT.
 //!
-//! Promises: one process per data folder (a lock file says so). One line on standard output, with the URL,
-//! when requests are answered. While no administrator's key is valid, one is made and written to the
-//! bootstrap key file (mode 0600). On a signal: no new connections, open requests answered, the ledger
-//! closed cleanly, exit 0.
+//! Promises: one process per data folder (a lock file says so). One line on standard output, with
+//! the URL, when requests are answered. While no administrator's key is valid, one is made and
+//! written to the bootstrap key file (mode 0600). On a signal: no new connections, open requests
+//! answered, the ledger closed cleanly, exit 0.
 
 use std::fs::File;
 use std::io::Write as _;

@@ -1,12 +1,13 @@
-//! `verify --url`: a stranger's check of a server, over public tiles and, with an auditor's key, over every
-//! entry.
+//! `verify --url`: a stranger's check of a server, over public tiles and, with an auditor's key,
+//! over every entry.
 //!
-//! Promises: the whole tree is recomputed from leaf hashes and must give the signed root; every inner
-//! tile must be what the leaves make it. With entry bundles, each entry must hash to its leaf, decode
-//! canonically, and continue its chain; each block must close what lies before it. Memory grows with
-//! the number of chains, not of entries.
+//! Promises: the whole tree is recomputed from leaf hashes and must give the signed root; every
+//! inner tile must be what the leaves make it. With entry bundles, each entry must hash to its
+//! leaf, decode canonically, and continue its chain; each block must close what lies before it.
+//! Memory grows with the number of chains, not of entries.
 //!
-//! What it cannot see: whether the server shows others the same log. Keep checkpoints and use `--since`.
+//! What it cannot see: whether the server shows others the same log. Keep checkpoints and use
+//! `--since`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

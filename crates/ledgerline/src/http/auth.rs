@@ -1,7 +1,7 @@
 //! Who calls, and whether they may.
 //!
-//! Promises: a caller is known by a bearer API key alone (RFC 6750 section 2.1); the comparison is the
-//! engine's, in constant time. Refuses: keys in the query or a cookie; all failures look alike.
+//! Promises: a caller is known by a bearer API key alone (RFC 6750 section 2.1); the comparison is
+//! the engine's, in constant time. Refuses: keys in the query or a cookie; all failures look alike.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};

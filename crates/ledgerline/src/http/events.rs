@@ -50,8 +50,12 @@ const DRAINED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 /// A problem for the body as a whole, or for the lone event in it.
 pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let caller = auth::authenticate(&app, &parts.headers)?;
+    let caller = auth::authenticate(&app, &parts.headers).inspect_err(|problem| {
+        // Refusing is no silent way to omit: these count into the block too, all under one name.
+        app.node.count_refusal("", problem.code);
+    })?;
     if !caller.roles().has(Roles::PRODUCER) {
+        app.node.count_refusal(caller.key_id(), "forbidden");
         return Err(SubmitError::Forbidden.into());
     }
     let form = body_form(&parts.headers)?;
@@ -105,13 +109,14 @@ fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
 /// The whole body, within its length and time.
 ///
 /// # Errors
-/// 408, 413, or 400 when it broke off.
+/// 408, 413, 503 while too many bytes are on their way, or 400 when it broke off.
 pub async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     if declared > DRAINED_BYTES_MAX {
         return Err(body_too_large());
     }
+    let _room = app.room_for_body(declared)?;
     tokio::time::timeout(app.limits.body_timeout, collect(body, declared)).await.unwrap_or_else(
         |_| {
             let detail = "the body did not arrive in time";
@@ -125,8 +130,8 @@ fn body_too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
-/// Reads to the end. What is too long is read on and thrown away, within a bound: a client that is still
-/// sending would see a broken connection instead of the answer.
+/// Reads to the end. What is too long is read on and thrown away, within a bound: a client that is
+/// still sending would see a broken connection instead of the answer.
 async fn collect(mut body: Body, declared: usize) -> Result<Bytes, Problem> {
     let mut first: Option<Bytes> = None;
     let mut whole: Vec<u8> = Vec::new();

@@ -1,8 +1,8 @@
 //! Keys, handles and erasure: what administrators and the privacy office do.
 //!
-//! Promises: a secret is shown once, in the answer that made it. A tenant's administrator sees and ends
-//! only keys of the tenant, and makes none that reaches further than its own. No personal value stands
-//! in a URL. Each of these acts is an entry of the ledger.
+//! Promises: a secret is shown once, in the answer that made it. A tenant's administrator sees and
+//! ends only keys of the tenant, and makes none that reaches further than its own. No personal
+//! value stands in a URL. Each of these acts is an entry of the ledger.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Leaves as the JSON of answers: member names of the public event form, times as RFC 3339.
 //!
-//! Promises: what stands in a leaf stands in the answer, and nothing else: personal records are not in
-//! leaves. Absent values and empty lists are left out. 64-bit integers are JSON numbers here; proof
-//! bundles write them as strings.
+//! Promises: what stands in a leaf stands in the answer, and nothing else: personal records are not
+//! in leaves. Absent values and empty lists are left out. 64-bit integers are JSON numbers here;
+//! proof bundles write them as strings.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

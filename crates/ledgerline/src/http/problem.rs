@@ -5,8 +5,8 @@
 //!  "code":"<code>","detail":"<what to do>"}
 //! ```
 //!
-//! Promises: `code` is stable, `detail` is for people and never repeats input. What went wrong inside
-//! stands in the log under the same code, not in the answer.
+//! Promises: `code` is stable, `detail` is for people and never repeats input. What went wrong
+//! inside stands in the log under the same code, not in the answer.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! The log as C2SP tlog-tiles, for anyone: `/checkpoint` and `/tile/<L>/<N>[.p/<W>]`.
 //!
-//! Promises: hash tiles and the checkpoint are public and byte-exact. Entry bundles hold what tenants
-//! did, so they need an auditor of all tenants. Tiles never change and say so.
+//! Promises: hash tiles and the checkpoint are public and byte-exact. Entry bundles hold what
+//! tenants did, so they need an auditor of all tenants. Tiles never change and say so.
 //!
 //! Refuses: any second spelling of a tile's path (404).
 

@@ -1,7 +1,7 @@
 //! A token's life: its states, its events, its proof.
 //!
-//! Promises: token ids only. A path that looks like the token itself is refused with a hint, because it
-//! has just been written into somebody's access log.
+//! Promises: token ids only. A path that looks like the token itself is refused with a hint,
+//! because it has just been written into somebody's access log.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};

@@ -106,6 +106,11 @@ impl Server {
         wait(&mut child, Duration::from_secs(20)).code()
     }
 
+    /// The process id.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
+    }
+
     /// Kills the process as the kernel would; it is still to be reaped.
     pub fn kill_nine(&self) {
         let id = self.child.as_ref().expect("running").id().to_string();

@@ -1,9 +1,9 @@
-//! One seed, one life of a ledger: the whole engine over a faulty disk, clock and entropy, held against
-//! a model after every step.
+//! One seed, one life of a ledger: the whole engine over a faulty disk, clock and entropy, held
+//! against a model after every step.
 //!
 //! Promises: [`run`] draws a schedule from the seed, takes the calls that the node's threads would
-//! take, and compares what the ledger says with what it must say. One seed gives the same bytes on every
-//! machine. A failure names the seed, how to run it again, and every step up to it.
+//! take, and compares what the ledger says with what it must say. One seed gives the same bytes on
+//! every machine. A failure names the seed, how to run it again, and every step up to it.
 //!
 //! ```text
 //! steps.rs    what a step does         events.rs  what producers send
@@ -12,8 +12,8 @@
 //! probes.rs   damage, tried on a copy  check.rs   holds the one against the other
 //! ```
 //!
-//! Excused, as docs/durability.md says: rot in the last batch beyond the head store's size, which looks
-//! like a torn write. Rot is therefore tried on copies of the disk only ([`probes`]).
+//! Excused, as docs/durability.md says: rot in the last batch beyond the head store's size, which
+//! looks like a torn write. Rot is therefore tried on copies of the disk only ([`probes`]).
 
 mod check;
 mod events;

@@ -6,7 +6,7 @@ use ledgerline_proof::schema::Leaf;
 use super::check::{Check, Trouble};
 use super::node::{CREDENTIALS, Node};
 use super::{Outcome, Run};
-use crate::disk::Disk;
+use crate::disk::{Disk, parent};
 use crate::simulation::Faults;
 
 impl Run {
@@ -86,16 +86,17 @@ impl Run {
 
     fn lose(&mut self, what: &str) -> std::io::Result<()> {
         self.note(format!("lose {what}"));
-        if self.disk.list(what).is_ok_and(|names| !names.is_empty()) {
-            for name in self.disk.list(what)? {
-                self.disk.remove(&format!("{what}/{name}"))?;
-            }
-            self.disk.sync_dir(what)?;
-        } else if self.disk.exists(what)? {
-            self.disk.remove(what)?;
-            self.disk.sync_dir("vault")?;
+        if !self.disk.exists(what)? {
+            return Ok(());
         }
-        Ok(())
+        if what.contains('/') {
+            self.disk.remove(what)?;
+            return self.disk.sync_dir(parent(what));
+        }
+        for name in self.disk.list(what)? {
+            self.disk.remove(&format!("{what}/{name}"))?;
+        }
+        self.disk.sync_dir(what)
     }
 
     /// As `serve` ends: a last block, the head store, the vault's map. False when it fell over.
@@ -115,11 +116,14 @@ impl Run {
         self.commit_all()?;
         let Some(node) = &mut self.node else { return Ok(false) };
         let published = node.rest.rooms.published();
-        node.rest.head.write(published.checkpoint.as_bytes()).map_err(|e| e.to_string())?;
-        if let Err(error) = node.rest.rooms.vault.snapshot(published.size) {
-            if !faulty {
-                return Err(format!("the vault's map cannot be written: {error}"));
-            }
+        if let Err(error) = node.rest.head.write(published.checkpoint.as_bytes()) {
+            // On a shared disk the power may have gone already.
+            return if faulty { self.fall_over().map(|()| false) } else { Err(error.to_string()) };
+        }
+        if let Err(error) = node.rest.rooms.vault.snapshot(published.size)
+            && !faulty
+        {
+            return Err(format!("the vault's map cannot be written: {error}"));
         }
         self.node = None;
         self.disk.kill();

@@ -1,0 +1,284 @@
+//! Each test is named after what went wrong once; the simulation found them all.
+
+use std::sync::{Arc, Mutex};
+
+use ledgerline_engine::disk::Disk;
+use ledgerline_engine::erasure;
+use ledgerline_engine::index::Progress;
+use ledgerline_engine::intake::{BodyForm, SubmitAnswer};
+use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
+use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_engine::simulation::{Faults, Random, SimClock, SimDisk, SimEntropy};
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::schema::Leaf;
+use ledgerline_proof::vocabulary::KeyPurpose;
+
+/// A ledger on simulated disks, without threads.
+struct Sim {
+    disk: SimDisk,
+    planner: Planner,
+    rest: OpenedRest,
+    answers: Arc<Mutex<Vec<SubmitAnswer>>>,
+}
+
+#[derive(Clone)]
+struct Disks {
+    data: SimDisk,
+    head: SimDisk,
+    keys: SimDisk,
+}
+
+impl Disks {
+    fn new() -> Self {
+        Self { data: SimDisk::new(1), head: SimDisk::new(2), keys: SimDisk::new(3) }
+    }
+
+    fn fork(&self, seed: u64) -> Self {
+        let [data, head, keys] = [&self.data, &self.head, &self.keys].map(|one| one.fork(seed));
+        Self { data, head, keys }
+    }
+
+    fn kill(&self) {
+        self.data.kill();
+        self.head.kill();
+    }
+
+    fn open(&self) -> Result<Sim, OpenError> {
+        let entropy = Arc::new(SimEntropy::new(self.data.change_count()));
+        let ring = KeyRing::open_or_create(&self.keys, entropy.as_ref()).unwrap();
+        let world = World {
+            disk: Arc::new(self.data.clone()),
+            head_disk: Arc::new(self.head.clone()),
+            clock: Arc::new(SimClock::new(1_795_000_000_000_000_000)),
+            entropy,
+            keys: Arc::new(ring),
+        };
+        let mut config =
+            LedgerConfig { segment_bytes: 4096, vault_slots: 1, ..LedgerConfig::default() };
+        config.index.range_log2 = 1;
+        let opened = open(&world, &config)?;
+        let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
+        Ok(Sim { disk: self.data.clone(), planner, rest, answers: Arc::default() })
+    }
+}
+
+impl Sim {
+    fn commit(&mut self) {
+        let batch = self.planner.take();
+        self.rest.publisher.publish(batch).unwrap();
+        self.planner.published();
+    }
+
+    fn caller(&mut self) -> Caller {
+        let secret = [7; 32];
+        if self.rest.rooms.registry.key("k1").is_none() {
+            let key = NewKey {
+                key_id: "k1".into(),
+                purpose: KeyPurpose::Credential,
+                alg: 0,
+                tenant: "*".into(),
+                source: "idp".into(),
+                roles: Roles::PRODUCER,
+                types: Vec::new(),
+                issuers: Vec::new(),
+                regions: Vec::new(),
+                signed_only: false,
+                strict: false,
+                expires_at: None,
+                public_key: None,
+                secret_hash: Some(secret_hash(&secret)),
+            };
+            self.planner.admin(&AdminAct::AddKey(Box::new(key)), Box::new(|_| {})).unwrap();
+            self.commit();
+        }
+        self.rest.rooms.registry.authenticate(&api_key_text("k1", &secret), 0).unwrap()
+    }
+
+    /// Plans an event about a person.
+    fn offer(&mut self, number: u32) {
+        let caller = self.caller();
+        let body = format!(
+            r#"{{"event_id":"01932f6e-7c1a-7b3e-9a55-{number:012x}","type":"USED",
+            "token_id":"eu:idp:jti:t","occurred_at":"2026-11-22T10:10:00.{number:09}Z",
+            "personal":[{{"role":"SUBJECT","user_id":"user-{number}"}}]}}"#
+        );
+        let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
+        let answers = Arc::clone(&self.answers);
+        let reply = Box::new(move |answer| answers.lock().unwrap().push(answer));
+        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
+    }
+
+    fn record(&mut self, number: u32) {
+        self.offer(number);
+        self.commit();
+    }
+
+    /// As much as can be in files is in files.
+    fn settle(&self) {
+        let rooms = &self.rest.rooms;
+        while rooms.index.step(rooms.published().size).unwrap() != Progress::Idle {}
+        rooms.vault.snapshot(rooms.published().size).unwrap();
+    }
+
+    fn read_all(&self) {
+        for index in 0..self.rest.rooms.published().size {
+            self.rest.rooms.reader.leaf_with_records(index).unwrap();
+        }
+    }
+
+    fn erase(&mut self, number: u32) -> [u8; 16] {
+        let user = format!("user-{number}");
+        let handle = self.rest.rooms.vault.find_person("", "", &user).unwrap();
+        let (tenant, by, purpose) = (String::new(), "k1".into(), "asked".into());
+        let act = AdminAct::Erase { handle, tenant, by, purpose };
+        self.planner.admin(&act, Box::new(|_| {})).unwrap();
+        self.commit();
+        handle
+    }
+
+    fn zero_frames(&self, handle: &[u8; 16]) -> bool {
+        let size = self.rest.rooms.published().size;
+        let ledger_id = &self.rest.identity.ledger_id;
+        let slots = std::collections::BTreeSet::from([*handle]);
+        erasure::zero_frames(&self.disk, ledger_id, &slots, size).is_ok()
+    }
+}
+
+#[test]
+fn a_block_forgot_what_a_start_in_a_new_segment_did_not_replay() {
+    let disks = Disks::new();
+    let mut sim = disks.open().unwrap();
+    for number in 0..40 {
+        sim.record(number);
+    }
+    sim.settle();
+    drop(sim);
+    disks.kill();
+    let mut sim = disks.open().unwrap();
+    sim.planner.seal_if_due(true).unwrap();
+    sim.commit();
+    let last = sim.rest.rooms.published().size - 1;
+    let leaf = sim.rest.rooms.reader.leaf(last).unwrap();
+    let Ok(Leaf::Block(block)) = Leaf::decode(&leaf) else { panic!("the last leaf is no block") };
+    let first = Hlc::at(1_795_342_200_000_000_000);
+    assert_eq!(block.min_occurred_at, Some(first));
+    assert_eq!(block.max_occurred_at, Some(Hlc::at(first.nanos + 39)));
+}
+
+#[test]
+fn a_duplicate_was_acknowledged_after_its_event_failed_to_be_written() {
+    let disks = Disks::new();
+    let mut sim = disks.open().unwrap();
+    sim.record(0);
+    sim.offer(1);
+    let first = sim.planner.take();
+    sim.offer(1);
+    let second = sim.planner.take();
+    disks.data.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
+    assert!(sim.rest.publisher.publish(first).is_err());
+    assert!(sim.rest.publisher.publish(second).is_err());
+    let answers = sim.answers.lock().unwrap();
+    let stopped: Vec<bool> = answers.iter().map(|answer| answer.stopped.is_some()).collect();
+    assert_eq!(stopped, [false, true, true]);
+}
+
+#[test]
+fn an_older_vault_kept_the_ledger_from_opening() {
+    let disks = Disks::new();
+    let mut sim = disks.open().unwrap();
+    sim.record(0);
+    let slots: Vec<String> = disks.data.list("vault").unwrap();
+    for number in 1..80 {
+        sim.record(number);
+    }
+    drop(sim);
+    disks.kill();
+    for name in disks.data.list("vault").unwrap() {
+        if !slots.contains(&name) {
+            disks.data.remove(&format!("vault/{name}")).unwrap();
+        }
+    }
+    let sim = disks.open().unwrap();
+    sim.read_all();
+}
+
+#[test]
+fn a_rebuild_of_the_tree_that_was_cut_off_was_believed() {
+    let disks = Disks::new();
+    let mut sim = disks.open().unwrap();
+    for number in 0..30 {
+        sim.record(number);
+    }
+    sim.planner.seal_if_due(true).unwrap();
+    sim.commit();
+    sim.settle();
+    drop(sim);
+    disks.kill();
+    for name in disks.data.list("tree").unwrap() {
+        disks.data.remove(&format!("tree/{name}")).unwrap();
+    }
+    disks.data.sync_dir("tree").unwrap();
+    let mut cut_off = 0;
+    for seed in 0..150 {
+        let copy = disks.fork(seed);
+        copy.data.set_faults(Faults { power_off_after: Some(seed), ..Faults::default() });
+        cut_off += u32::from(copy.open().is_err());
+        copy.data.crash(&mut Random::new(seed));
+        copy.data.set_faults(Faults::default());
+        copy.open().unwrap().read_all();
+    }
+    assert!(cut_off > 50, "{cut_off}");
+}
+
+#[test]
+fn a_bit_that_turned_on_the_way_from_the_disk_was_written_back() {
+    let disks = Disks::new();
+    let mut sim = disks.open().unwrap();
+    sim.record(0);
+    drop(sim);
+    disks.kill();
+    let mut rotten = 0;
+    for seed in 0..150 {
+        let copy = disks.fork(seed);
+        copy.data.set_faults(Faults { read_rot_per_mille: 100, ..Faults::default() });
+        let _ = copy.open();
+        rotten += copy.data.counts().read_rots;
+        copy.data.kill();
+        copy.data.set_faults(Faults::default());
+        copy.open().unwrap().read_all();
+    }
+    assert!(rotten > 50, "{rotten}");
+}
+
+#[test]
+fn a_second_erasure_lost_the_list_of_the_first() {
+    let disks = Disks::new();
+    let mut sim = disks.open().unwrap();
+    for number in 0..3 {
+        sim.record(number);
+    }
+    let mut failed = 0;
+    for seed in 0..80 {
+        let copy = disks.fork(seed);
+        copy.data.kill();
+        let mut sim = copy.open().unwrap();
+        let handles = [sim.erase(0), sim.erase(1)];
+        copy.data.set_faults(Faults { short_write_per_mille: 300, ..Faults::default() });
+        failed += u32::from(!sim.zero_frames(&handles[0]));
+        copy.data.set_faults(Faults::default());
+        assert!(sim.zero_frames(&handles[1]));
+        drop(sim);
+        copy.data.kill();
+        let sim = copy.open().unwrap();
+        sim.read_all();
+        assert!(sim.zero_frames(&handles[0]));
+        let erased = (0..sim.rest.rooms.published().size)
+            .flat_map(|index| sim.rest.rooms.reader.leaf_with_records(index).unwrap().sealed)
+            .filter(|sealed| sealed.erased)
+            .count();
+        assert_eq!(erased, 2, "seed {seed}");
+    }
+    assert!(failed > 5, "{failed}");
+}
