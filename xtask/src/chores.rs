@@ -14,11 +14,17 @@ use crate::process;
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Also the measurements that take minutes and gigabytes.
+    /// Only these measurements (single, batch, blocks, ledger); all of them without a name.
+    names: Vec<String>,
+    /// Events of the large ledger.
+    #[arg(long)]
+    events: Option<u64>,
+    /// The large ledger has ten million events: minutes, and gigabytes of disk.
     #[arg(long)]
     long: bool,
-    /// Only this measurement; all of them without it.
-    name: Option<String>,
+    /// Also writes the table between the marks of this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<String>,
     /// Handed on as they are, after `--`.
     #[arg(last = true)]
     rest: Vec<String>,
@@ -45,17 +51,31 @@ pub struct FuzzArgs {
     seconds: u64,
 }
 
-/// Runs the benchmark example in a release build.
+/// Runs the benchmark example in a release build, beside the program that it measures.
 ///
 /// # Errors
 /// When there is no such example, or it fails.
 pub fn bench(args: &BenchArgs) -> Result<()> {
+    let words = ["build", "--quiet", "--locked", "--release", "--package", "ledgerline"];
+    let mut build = process::command("cargo", &words);
+    build.args(["--bin", "ledgerline"]);
+    process::run(build)?;
     run_example(&["--release"], "ledgerline", "bench", &bench_words(args))
 }
 
 fn bench_words(args: &BenchArgs) -> Vec<String> {
-    let long = args.long.then(|| "--long".to_owned());
-    long.into_iter().chain(args.name.clone()).chain(args.rest.iter().cloned()).collect()
+    let mut words = args.names.clone();
+    if let Some(events) = args.events {
+        words.extend(["--events".to_owned(), events.to_string()]);
+    }
+    if args.long {
+        words.push("--long".to_owned());
+    }
+    if let Some(out) = &args.out {
+        words.extend(["--out".to_owned(), out.clone()]);
+    }
+    words.extend(args.rest.iter().cloned());
+    words
 }
 
 /// Runs the simulator with fast code and assertions on.
@@ -172,11 +192,14 @@ mod tests {
     #[test]
     fn arguments_are_handed_on_in_order() {
         let args = BenchArgs {
+            names: vec!["single".to_owned(), "batch".to_owned()],
+            events: Some(7000),
             long: true,
-            name: Some("single".to_owned()),
-            rest: vec!["--in-flight".to_owned(), "64".to_owned()],
+            out: Some("table.md".to_owned()),
+            rest: vec!["--seconds".to_owned(), "1".to_owned()],
         };
-        assert_eq!(bench_words(&args), ["--long", "single", "--in-flight", "64"]);
+        let words = "single batch --events 7000 --long --out table.md --seconds 1";
+        assert_eq!(bench_words(&args).join(" "), words);
         let args = SimArgs { seeds: 1000, start: 7 };
         assert_eq!(sim_words(&args), ["--seeds", "1000", "--start", "7"]);
     }
