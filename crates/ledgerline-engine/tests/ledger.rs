@@ -22,7 +22,8 @@ struct Sim {
 
 fn open_on(disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64) -> Sim {
     let entropy = Arc::new(SimEntropy::new(seed));
-    let clock = Arc::new(SimClock::new(1_763_000_000_000_000_000 + (seed as i64) * 1_000_000_000));
+    let clock =
+        Arc::new(SimClock::new(1_763_000_000_000_000_000 + seed.cast_signed() * 1_000_000_000));
     let ring = KeyRing::open_or_create(keys, entropy.as_ref()).unwrap();
     let world = World {
         disk: Arc::new(disk.clone()),
@@ -124,9 +125,9 @@ fn what_is_acknowledged_survives_every_stop() {
         let _ = (&sim.world, &sim.config, &sim.disk);
         drop(sim);
         if round % 2 == 0 {
-            disk.kill()
+            disk.kill();
         } else {
-            disk.crash(&mut ledgerline_engine::simulation::Random::new(u64::from(round)))
+            disk.crash(&mut ledgerline_engine::simulation::Random::new(u64::from(round)));
         }
     }
 }
