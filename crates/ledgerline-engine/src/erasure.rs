@@ -234,10 +234,16 @@ mod tests {
         check(sealed_at, 65, prefix, true);
         check(sealed_at, 65, other, false);
         check(sealed_at, 64, prefix, false);
-        check(sealed_at, u32::MAX, prefix, false);
         check(sealed_at + 9, 65, prefix, false);
         check(segment.len() as u64, 65, prefix, false);
         check(u64::MAX, 65, prefix, false);
         check(0, 65, prefix, false);
+        // A length that no frame has makes the list damaged, and the start is refused.
+        let disk = SimDisk::new(1);
+        disk.write(&segment_path(0), &segment).unwrap();
+        let doomed = Doomed { segment: 0, offset: sealed_at, body_bytes: u32::MAX, prefix };
+        write_pending(&disk, &[doomed]).unwrap();
+        assert!(finish_pending(&disk, &[3; 16]).is_err());
+        assert_eq!(disk.read(&segment_path(0)).unwrap(), segment);
     }
 }

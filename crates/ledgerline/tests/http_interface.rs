@@ -149,7 +149,7 @@ fn what_cannot_be_read_is_refused_with_a_clear_status() {
     check("application/json; charset=latin1", sound.as_bytes(), 415);
     check(JSON, b"", 400);
     check(JSON, b"nonsense", 400);
-    check(JSON, b"{\"a\":", 400);
+    check(JSON, b"{\"event_id\":", 400);
     check(JSON, b"\"\xff\xfe\"", 400);
     check(JSON, format!("[{}", "[".repeat(200_000)).as_bytes(), 400);
     check(JSON, b"{\"type\":\"USED\",\"type\":\"USED\"}", 400);
