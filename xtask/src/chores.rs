@@ -118,11 +118,31 @@ pub fn fuzz(args: &FuzzArgs) -> Result<()> {
     )?;
     for target in chosen {
         println!("== {target}, {} s", args.seconds);
-        let limit = format!("-max_total_time={}", args.seconds);
-        let words = ["+nightly", "fuzz", "run", target, "--", &limit];
+        let words = fuzz_words(&process::root().join("fuzz"), target, args.seconds);
+        fs::create_dir_all(process::root().join("fuzz/corpus").join(target))?;
         process::run(process::command("cargo", &words))?;
     }
     Ok(())
+}
+
+/// The command for one target: what it finds goes to `corpus`, which is not kept; seeds, former
+/// findings and the dictionary are, where there are any.
+fn fuzz_words(package: &Path, target: &str, seconds: u64) -> Vec<String> {
+    let corpus = format!("fuzz/corpus/{target}");
+    let mut words: Vec<String> =
+        ["+nightly", "fuzz", "run", target, &corpus].map(str::to_owned).into();
+    for kept in ["seeds", "regressions"] {
+        if package.join(kept).join(target).is_dir() {
+            words.push(format!("fuzz/{kept}/{target}"));
+        }
+    }
+    // Inputs are long from the start: many targets read them as steps, and short ones do little.
+    words.extend(["--", "-rss_limit_mb=2048", "-len_control=0"].map(str::to_owned));
+    words.push(format!("-max_total_time={seconds}"));
+    if package.join("dictionaries").join(format!("{target}.dict")).is_file() {
+        words.push(format!("-dict=fuzz/dictionaries/{target}.dict"));
+    }
+    words
 }
 
 /// The names of the files in `folder`, sorted.
@@ -188,6 +208,18 @@ mod tests {
     fn an_absent_example_is_said_before_building() {
         let error = run_example(&[], "ledgerline-proof", "no-such", &[]).expect_err("absent");
         assert!(error.to_string().contains("has no example `no-such`"), "{error}");
+    }
+
+    #[test]
+    fn a_target_runs_over_what_is_kept_of_it() {
+        let package = process::root().join("fuzz");
+        let words = fuzz_words(&package, "note", 20).join(" ");
+        let expected = "+nightly fuzz run note fuzz/corpus/note fuzz/seeds/note -- \
+                        -rss_limit_mb=2048 -len_control=0 -max_total_time=20 \
+                        -dict=fuzz/dictionaries/note.dict";
+        assert_eq!(words, expected);
+        let words = fuzz_words(&package, "no_such", 1).join(" ");
+        assert!(words.ends_with("no_such -- -rss_limit_mb=2048 -len_control=0 -max_total_time=1"));
     }
 
     #[test]

@@ -75,18 +75,16 @@ pub(super) struct LeafFacts {
 /// The fact of a statement, without the parts that are borrowed: client and audience only matter to
 /// selectors, which are not replayed here.
 pub(super) fn fact_of(statement: &Statement<'_>, index: u64, recorded_at: Hlc) -> Fact<'static> {
-    let Fact { event_type, outcome, occurred_at, token_kind, issued_at, not_before, .. } =
-        Fact::of(statement, index, recorded_at);
     let fact = Fact::of(statement, index, recorded_at);
     Fact {
         index,
-        event_type,
-        outcome,
-        occurred_at,
+        event_type: fact.event_type,
+        outcome: fact.outcome,
+        occurred_at: fact.occurred_at,
         recorded_at,
-        token_kind,
-        issued_at,
-        not_before,
+        token_kind: fact.token_kind,
+        issued_at: fact.issued_at,
+        not_before: fact.not_before,
         expires_at: fact.expires_at,
         grace_until: fact.grace_until,
         has_activation: fact.has_activation,

@@ -26,6 +26,13 @@ struct Stored {
     positions: Option<Box<dyn File>>,
 }
 
+/// A state of the tree to go back to.
+pub(super) struct Mark {
+    frontier: Frontier,
+    upper: Vec<usize>,
+    partial: Vec<Hash>,
+}
+
 /// The tree computed from the entries.
 pub(super) struct GrownTree {
     frontier: Frontier,
@@ -64,10 +71,6 @@ impl GrownTree {
         self.frontier.root()
     }
 
-    pub fn frontier(&self) -> &Frontier {
-        &self.frontier
-    }
-
     /// Leaf hashes as `tree/0` has them. None when it does not have them all.
     pub fn stored_leaves(&self, first: u64, count: usize) -> Option<Vec<Hash>> {
         let file = self.stored.levels[0].as_ref()?;
@@ -93,6 +96,22 @@ impl GrownTree {
                 self.partial.clear();
             }
         }
+    }
+
+    /// What [`GrownTree::back_to`] needs.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            frontier: self.frontier.clone(),
+            upper: self.upper.iter().map(Vec::len).collect(),
+            partial: self.partial.clone(),
+        }
+    }
+
+    /// Forgets every leaf since the mark.
+    pub fn back_to(&mut self, mark: &Mark) {
+        self.frontier = mark.frontier.clone();
+        self.upper.iter_mut().zip(&mark.upper).for_each(|(level, length)| level.truncate(*length));
+        self.partial.clone_from(&mark.partial);
     }
 
     /// Goes on at a size although leaves in front of it are not known: roots mean nothing from here

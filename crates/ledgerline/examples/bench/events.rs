@@ -1,7 +1,7 @@
 //! The reference event: the JSON example of the interface, with and without its personal record.
 //!
-//! Five events make the life of a token (ISSUED, then four times USED), all with the same fields, so
-//! that chains have a length and statements one size. Identities are UUIDv7 that move on by a
+//! Five events make the life of a token (ISSUED, then four times USED), all with the same fields,
+//! so that chains have a length and statements one size. Identities are UUIDv7 that move on by a
 //! millisecond every 200 events. Event `n` is the same in every form.
 
 use std::io::Write as _;

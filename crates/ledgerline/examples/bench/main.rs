@@ -6,8 +6,8 @@
 //! CPU is read from the kernel, its bytes from its files; every sent event was recorded. Prints a
 //! table; judges nothing by ending with an error.
 //!
-//! Assumes Linux, and that nothing else runs: client and server share the machine. The page cache is
-//! warm throughout.
+//! Assumes Linux, and that nothing else runs: client and server share the machine. The page cache
+//! is warm throughout.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 #![allow(

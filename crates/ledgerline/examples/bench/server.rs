@@ -173,7 +173,8 @@ impl Server {
         self.status("recorded_since_start")
     }
 
-    /// Waits a moment until `sent` events beyond `before` are counted: the count follows the answers.
+    /// Waits a moment until `sent` events beyond `before` are counted: the count follows the
+    /// answers.
     ///
     /// # Errors
     /// When it counts another number.
