@@ -219,16 +219,17 @@ pub fn blocks(setup: &Setup, report: &mut Report) -> Result<()> {
     };
     let (rare, few) = run("60000")?;
     let (often, many) = run("100")?;
-    // Blocks sealed while requests were made count in `many` but not in the CPU: the true cost of a
-    // block is at most this share of time higher, and the interval is 50 times shorter than usual.
     let sealed = many.saturating_sub(few).max(1);
-    let block_ms = (often.cpu_seconds - rare.cpu_seconds).max(0.0) * 1e3 / sealed as f64;
+    let block_ms = (often.cpu_seconds - rare.cpu_seconds) * 1e3 / sealed as f64;
     let interval_cpu_ms = rare.cpu_seconds / rare.seconds * DEFAULT_INTERVAL_SECONDS * 1e3;
     let share = block_ms / interval_cpu_ms;
-    report.add([Row::new(
-        "block sealing, share of intake CPU at the usual interval of 5 s",
-        format!("{:.2} %", share * 100.0),
-    )
+    // Fifty times as many blocks as usual, and yet the rest of the machine may matter more.
+    let ours = if share > 0.0 {
+        format!("{:.2} %", share * 100.0)
+    } else {
+        "below what this run can tell".to_owned()
+    };
+    report.add([Row::new("block sealing, share of intake CPU at the usual interval of 5 s", ours)
     .reference(
         format!(
             "{:.2} µs an event with {many} blocks, {:.2} µs with {few}: {block_ms:.2} ms a block",

@@ -4,8 +4,6 @@
 //! so that chains have a length and statements one size. Identities are UUIDv7 that move on by a
 //! millisecond every 200 events. Event `n` is the same in every form.
 
-use std::io::Write as _;
-
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -130,34 +128,39 @@ impl Maker {
         out.extend_from_slice(&body);
     }
 
+    /// The JSON example, piece by piece: quicker than formatting, since the client's time counts.
     fn put_json(&self, n: u64, out: &mut Vec<u8>) {
         let facts = Facts::of(n);
-        let (id, kind, occurred, digest) = (
-            uuid_text(&facts.id),
+        for piece in [
+            r#"{"event_id":""#,
+            &uuid_text(&facts.id),
+            r#"","type":""#,
             facts.kind.symbol(),
-            time_text(facts.millis),
+            r#"","token_id":""#,
+            &facts.token,
+            r#"","occurred_at":""#,
+            &time_text(facts.millis),
+            r#"","outcome":"ALLOW","issuer":"idp","client_id":"web","session_id":"s-17""#,
+            r#","token_kind":"ACCESS","scopes":["read:finance"],"expires_at":""#,
+            &time_text(facts.millis + 600_000),
+            r#"","policies":[{"id":"finance","version":"v2","digest":"sha256:"#,
             &self.policy_digest,
-        );
-        let (token, parent) = (&facts.token, &facts.parent);
-        let expires = time_text(facts.millis + 600_000);
-        write!(
-            out,
-            r#"{{"event_id":"{id}","type":"{kind}","token_id":"{token}","occurred_at":"{occurred}","#
-        )
-        .and_then(|()| {
-            write!(
-                out,
-                r#""outcome":"ALLOW","issuer":"idp","client_id":"web","session_id":"s-17","token_kind":"ACCESS","scopes":["read:finance"],"expires_at":"{expires}","policies":[{{"id":"finance","version":"v2","digest":"sha256:{digest}","role":"GRANT"}}],"links":[{{"token_id":"{parent}","relation":"REFRESHED_FROM","strength":"ASSERTED"}}]"#
-            )
-        })
-        .expect("memory grows");
+            r#"","role":"GRANT"}],"links":[{"token_id":""#,
+            &facts.parent,
+            r#"","relation":"REFRESHED_FROM","strength":"ASSERTED"}]"#,
+        ] {
+            out.extend_from_slice(piece.as_bytes());
+        }
         if self.with_personal {
-            let user = n % 1000;
-            write!(
-                out,
-                r#","personal":[{{"role":"SUBJECT","user_id":"user-{user}","ip":"203.0.113.7","user_agent":"{AGENT}","attributes":{{"department":"treasury"}}}}]"#
-            )
-            .expect("memory grows");
+            for piece in [
+                r#","personal":[{"role":"SUBJECT","user_id":"user-"#,
+                &(n % 1000).to_string(),
+                r#"","ip":"203.0.113.7","user_agent":""#,
+                AGENT,
+                r#"","attributes":{"department":"treasury"}}]"#,
+            ] {
+                out.extend_from_slice(piece.as_bytes());
+            }
         }
         out.push(b'}');
     }
