@@ -1,7 +1,7 @@
 //! Runs seeded simulations of the whole engine: `cargo xtask sim --seeds 1000 --start 0`.
 //!
-//! Prints what really happened, so that runs that test nothing are visible. Exits 1 at the first seed
-//! that fails, with every step up to the failure and how to run it again.
+//! Prints what really happened, so that runs that test nothing are visible. Exits 1 at the first
+//! seed that fails, with every step up to the failure and how to run it again.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 

@@ -161,10 +161,9 @@ impl Model {
         }
         if let (ControlKind::KeyRetired | ControlKind::KeyCompromised, Some(ended)) =
             (control.kind, &control.key_ended)
+            && let Some(range) = self.keys.get_mut(ended.key_id)
         {
-            if let Some(range) = self.keys.get_mut(ended.key_id) {
-                range.until.get_or_insert(index);
-            }
+            range.until.get_or_insert(index);
         }
     }
 
