@@ -10,6 +10,7 @@ use ledgerline_engine::journal::format::{FRAME_BYTES, FrameBinding, FrameType, H
 use ledgerline_engine::keys::KeyRing;
 use ledgerline_engine::simulation::{SimDisk, SimEntropy, Snapshot};
 use ledgerline_engine::vault::Vault;
+use ledgerline_engine::verify::{VerifyOptions, VerifyWorld, verify};
 use ledgerline_proof::hash::{Hash, sha256};
 
 use crate::cursor::{Cursor, damage};
@@ -46,6 +47,9 @@ pub fn erasure(data: &[u8]) {
     let crc = crc32c::crc32c(items).to_be_bytes();
     let file = if raw { items.to_vec() } else { [&crc[..], items].concat() };
     disk.write("erasures/pending", &file).expect("the folder is made");
+    let world = VerifyWorld { disk: Arc::new(disk.clone()), keys: None, head: None };
+    let options = VerifyOptions { threads: 1, ..VerifyOptions::default() };
+    let _ = verify(&world, &options);
     let done = finish_pending(&disk, &base.identity.ledger_id);
     for (path, before) in base.disk.files() {
         let after = disk.read(path).expect("no file is removed");
@@ -158,7 +162,7 @@ pub fn vault(data: &[u8]) {
     for (handle, record, closed) in &base.sealed {
         match vault.open_sealed(handle, 0, &STATEMENT, closed) {
             Ok(opened) => {
-                assert!(opened == *record && *handle != base.sealed[2].0, "it opens wrong")
+                assert!(opened == *record && *handle != base.sealed[2].0, "it opens wrong");
             }
             Err(_) => assert!(changed || *handle == base.sealed[2].0),
         }

@@ -11,6 +11,7 @@ use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
 use ledgerline_engine::simulation::{SimClock, SimDisk, SimEntropy, Snapshot};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::KeyPurpose;
+use serde_json::json;
 
 /// Id of the producer key that the seeds are signed with.
 pub const PRODUCER_KEY: &str = "p1";
@@ -194,19 +195,32 @@ impl Running {
 /// An event of the base ledger, also a seed.
 #[must_use]
 pub fn event(n: u32, token: u32, kind: &str) -> String {
-    format!(
-        r#"{{"event_id":"01932f6e-7c1a-7b3e-9a55-{n:012x}","type":"{kind}","token_id":"eu:idp:jti:t{token}","occurred_at":"2025-11-22T10:10:00.{n:09}Z","personal":[{{"role":"SUBJECT","user_id":"user-{token}","ip":"203.0.113.7"}}]}}"#
-    )
+    json!({
+        "event_id": format!("01932f6e-7c1a-7b3e-9a55-{n:012x}"),
+        "type": kind,
+        "token_id": format!("eu:idp:jti:t{token}"),
+        "occurred_at": format!("2025-11-22T10:10:00.{n:09}Z"),
+        "personal": [{
+            "role": "SUBJECT", "user_id": format!("user-{token}"), "ip": "203.0.113.7",
+        }],
+    })
+    .to_string()
 }
 
 /// A POLICY_CHANGED event with its snapshot attached.
 #[must_use]
 pub fn policy_event() -> String {
-    // SHA-256 and base64 of "permit".
-    let digest = ledgerline_proof::hash::sha256(b"permit").to_hex();
-    format!(
-        r#"{{"event_id":"01932f6e-7c1a-7b3e-9a55-0000000f0000","type":"POLICY_CHANGED","target":{{"kind":"POLICY","id":"eu:idp:finance"}},"occurred_at":"2025-11-22T10:11:00Z","policy_change":{{"effective_from":"2025-11-22T10:11:00Z","snapshot":"sha256:{digest}"}},"attachments":[{{"digest":"sha256:{digest}","media_type":"text/plain","data":"cGVybWl0"}}]}}"#
-    )
+    let digest = format!("sha256:{}", ledgerline_proof::hash::sha256(b"permit").to_hex());
+    json!({
+        "event_id": "01932f6e-7c1a-7b3e-9a55-0000000f0000",
+        "type": "POLICY_CHANGED",
+        "target": {"kind": "POLICY", "id": "eu:idp:finance"},
+        "occurred_at": "2025-11-22T10:11:00Z",
+        "policy_change": {"effective_from": "2025-11-22T10:11:00Z", "snapshot": digest},
+        // "permit" in base64.
+        "attachments": [{"digest": digest, "media_type": "text/plain", "data": "cGVybWl0"}],
+    })
+    .to_string()
 }
 
 /// The base ledger.

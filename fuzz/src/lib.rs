@@ -6,6 +6,7 @@
 //!
 //! Assumes: nothing of the input.
 
+mod bundles;
 mod cursor;
 mod files;
 mod intake;
@@ -17,9 +18,10 @@ mod runs;
 pub mod seeds;
 mod texts;
 
+pub use bundles::bundle;
 pub use files::{erasure, head_store, vault};
 pub use intake::{intake_avro, intake_json, intake_ndjson};
-pub use journals::{frame, recovery};
+pub use journals::{frame, recovery, verify};
 pub use notes::{checkpoint, key, note, tlog_proof};
 pub use records::{block, control, entry, personal, refusal, schema, statement, submission};
 pub use runs::{index_run, manifest};
@@ -31,6 +33,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target, sorted by name.
 pub const TARGETS: &[Target] = &[
     ("block", block),
+    ("bundle", bundle),
     ("checkpoint", checkpoint),
     ("control", control),
     ("entry", entry),
@@ -54,4 +57,5 @@ pub const TARGETS: &[Target] = &[
     ("tlog_proof", tlog_proof),
     ("token_id", token_id),
     ("vault", vault),
+    ("verify", verify),
 ];

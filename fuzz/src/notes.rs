@@ -62,10 +62,10 @@ fn signed_texts() -> &'static [String] {
 
 /// A signed note.
 pub fn note(data: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(data) {
-        if let Ok(line) = NoteSignature::parse(text) {
-            assert_eq!(line.to_string(), text, "a signature line with a second spelling");
-        }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(line) = NoteSignature::parse(text)
+    {
+        assert_eq!(line.to_string(), text, "a signature line with a second spelling");
     }
     let Ok(note) = Note::parse(data) else { return };
     assert_eq!(note.to_bytes(), data, "a note with a second spelling");
@@ -76,10 +76,10 @@ pub fn note(data: &[u8]) {
 
 /// A checkpoint's text, and the signed note around it.
 pub fn checkpoint(data: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(data) {
-        if let Ok(checkpoint) = Checkpoint::parse(text) {
-            assert_eq!(checkpoint.text(), text, "a checkpoint with a second spelling");
-        }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(checkpoint) = Checkpoint::parse(text)
+    {
+        assert_eq!(checkpoint.text(), text, "a checkpoint with a second spelling");
     }
     if let Ok(opened) = checkpoint::open(data, &known()) {
         let text = opened.checkpoint.text();

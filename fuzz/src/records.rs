@@ -15,7 +15,7 @@ use ledgerline_proof::schema::{
     Announced, HEADER_BYTES, Kind, Leaf, MARKER, MAX_SCHEMA_BYTES, Schema, SchemaSet,
     canonical_form, decode_object, encode_object, fingerprint, kind_of, resolve,
 };
-use ledgerline_proof::statement::Statement;
+use ledgerline_proof::statement::{Statement, StatementError};
 use ledgerline_proof::submission::{Batch, Submission, put_frame};
 use ledgerline_proof::wire::Wire;
 
@@ -53,7 +53,7 @@ pub fn statement(data: &[u8]) {
     let bytes = object(Kind::Statement, data);
     if let Some(statement) = decoded::<Statement<'_>>(Kind::Statement, &bytes) {
         let verdict = statement.validate();
-        let code = verdict.as_ref().map_or_else(|error| error.code(), |()| "");
+        let code = verdict.as_ref().map_or_else(StatementError::code, |()| "");
         assert_eq!(code.is_empty(), verdict.is_ok());
         if verdict.is_ok() {
             let key = chain_key(&statement, &[]).map(|key| key.start(&Hash::ZERO));
@@ -92,10 +92,10 @@ pub fn entry(data: &[u8]) {
     leaf(Kind::Entry, &bytes, entry.is_some());
     let Some(entry) = entry else { return };
     let _ = check_link(&entry, None, || Hash::ZERO);
-    if let Some(statement) = decoded::<Statement<'_>>(Kind::Statement, entry.statement) {
-        if statement.validate().is_ok() {
-            let _ = chain_key(&statement, &entry.handles).map(|key| key.start(&Hash::ZERO));
-        }
+    if let Some(statement) = decoded::<Statement<'_>>(Kind::Statement, entry.statement)
+        && statement.validate().is_ok()
+    {
+        let _ = chain_key(&statement, &entry.handles).map(|key| key.start(&Hash::ZERO));
     }
 }
 

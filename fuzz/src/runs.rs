@@ -108,7 +108,9 @@ pub fn index_run(data: &[u8]) {
     let (index, covered) = Index::open(shared, "index", base.config).expect("damage is no error");
     assert!(covered == 0 || covered == RANGE);
     let consistent = covered > 0 && verdict.is_ok();
-    for (term, expected) in &base.postings {
+    // All wide terms, and every 16th of the event ids, which are alike.
+    let wide = |(n, (_, list)): &(usize, (&Term, &Vec<u64>))| list.len() > 1 || n % 16 == 0;
+    for (_, (term, expected)) in base.postings.iter().enumerate().filter(wide) {
         query(&index, term, whole.then_some(expected), consistent, flags);
     }
     for term in &base.absent {

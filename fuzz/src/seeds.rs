@@ -14,7 +14,7 @@ use ledgerline_proof::submission::{Submission, put_frame};
 use ledgerline_proof::tlog_proof::TlogProof;
 use ledgerline_proof::vocabulary::PersonalRole;
 use ledgerline_proof::{entry, tile};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::ledger::{DEPLOYMENT, PRODUCER_KEY, PRODUCER_SECRET, base, event, policy_event};
 use crate::notes::{LEAVES, keys, signed_checkpoints};
@@ -122,8 +122,17 @@ fn records() -> Vec<Seed> {
         Some(entry.statement.to_vec())
     });
     seeds.extend(last.map(|bytes| ("statement", bytes)));
-    let small = r#"{"type":"record","name":"dev.ledgerline.Refusal","fields":[{"name":"received_at","type":"int"},{"name":"credential","type":"bytes"},{"name":"code","type":["null","string"],"default":null},{"name":"id","type":{"type":"fixed","name":"dev.ledgerline.EventId","size":16}},{"name":"more","type":{"type":"array","items":{"type":"enum","name":"E","symbols":["A","B"],"default":"A"}},"default":[]}]}"#;
-    for text in [small, Kind::Refusal.text(), Kind::Personal.text(), Kind::Block.text()] {
+    let small = json!({"type": "record", "name": "dev.ledgerline.Refusal", "fields": [
+        {"name": "received_at", "type": "int"},
+        {"name": "credential", "type": "bytes"},
+        {"name": "code", "type": ["null", "string"], "default": null},
+        {"name": "id", "type": {"type": "fixed", "name": "dev.ledgerline.EventId", "size": 16}},
+        {"name": "more", "default": [], "type": {"type": "array", "items": {
+            "type": "enum", "name": "E", "symbols": ["A", "B"], "default": "A",
+        }}},
+    ]})
+    .to_string();
+    for text in [&small, Kind::Refusal.text(), Kind::Personal.text(), Kind::Block.text()] {
         let length = u16::try_from(text.len()).expect("schemas are short");
         let body = [&[4, 2, b'k', 2, 2, b'c'][..], &[5; 16], &[4, 0, 2, 0]].concat();
         seeds.push(("schema", [&length.to_be_bytes()[..], text.as_bytes(), &body].concat()));
@@ -161,6 +170,17 @@ fn steps() -> Vec<Seed> {
         ("recovery", vec![5, 3, 0]),
         ("recovery", vec![3, 2, 6, 5, 3, 200, 1, 0, 4]),
         ("recovery", vec![6, 1, 3, 0, 1, 0, 4, 8, 5, 0, 9, 3]),
+        ("verify", vec![0]),
+        ("verify", vec![8]),
+        ("verify", vec![0, 0, 4, 5, 0, 90, 3]),
+        ("verify", vec![2, 1, 4, 5, 1, 90, 3]),
+        ("bundle", vec![0]),
+        ("bundle", vec![1, 0, 3, 5, 0, 20, 1]),
+        ("bundle", vec![2, 2, 3, 6, 1, 9, 9]),
+        ("bundle", vec![3, 4, 0, 4, 2, 8, 0, 1, 1, 14, 0, 5, 0, 3, 2]),
+        ("bundle", vec![4, 10, 3, 1, 2, 3, 0, 11, 0, 3]),
+        ("bundle", vec![5, 7, 0, 2, 65, 66, 12, 0, 5, 0, 40, 1]),
+        ("bundle", vec![7, 13, 0, 8, 1, 1, 5]),
         ("vault", vec![0]),
         ("vault", vec![1, 1, 4, 5, 0, 90, 3]),
         ("vault", vec![0, 0, 4, 5, 0, 90, 3]),
@@ -218,18 +238,61 @@ fn pending_of(number: u32, segment: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
+/// An event with something in most fields.
+fn whole_event() -> String {
+    json!({
+        "event_id": "01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b11",
+        "native_id": "n",
+        "act": {"id": "a", "part": 0, "parts": 1},
+        "type": "ISSUED",
+        "token_id": "eu:idp:jti:4f0c",
+        "occurred_at": "2025-11-22T10:10:00.123456789Z",
+        "outcome": "ALLOW",
+        "reason": "user",
+        "issuer": "idp",
+        "client_id": "web",
+        "session_id": "s-17",
+        "token_kind": "ACCESS",
+        "scopes": ["read:finance"],
+        "audience": ["api"],
+        "expires_at": "2026-11-22T10:20:00Z",
+        "activation": {"requires": ["mfa"], "deadline": "2026-11-22T10:20:00Z"},
+        "policies": [{"id": "finance", "version": "v2", "role": "GRANT"}],
+        "links": [{
+            "token_id": "eu:idp:jti:9b1e", "relation": "REFRESHED_FROM", "strength": "ASSERTED",
+        }],
+        "actors": [{"kind": "CLIENT", "id": "web"}],
+        "detail": [{"key": "a", "value": "b"}],
+        "personal": [{
+            "role": "SUBJECT", "user_id": "alice", "ip": "203.0.113.7", "user_agent": "curl",
+            "attributes": {"department": "treasury"},
+        }],
+    })
+    .to_string()
+}
+
 /// Bodies of the interface.
 fn bodies() -> Vec<Seed> {
     let mut seeds = Vec::new();
-    let whole = r#"{"event_id":"01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b11","native_id":"n","act":{"id":"a","part":0,"parts":1},"type":"ISSUED","token_id":"eu:idp:jti:4f0c","occurred_at":"2025-11-22T10:10:00.123456789Z","outcome":"ALLOW","reason":"user","issuer":"idp","client_id":"web","session_id":"s-17","token_kind":"ACCESS","scopes":["read:finance"],"audience":["api"],"expires_at":"2026-11-22T10:20:00Z","activation":{"requires":["mfa"],"deadline":"2026-11-22T10:20:00Z"},"policies":[{"id":"finance","version":"v2","role":"GRANT"}],"links":[{"token_id":"eu:idp:jti:9b1e","relation":"REFRESHED_FROM","strength":"ASSERTED"}],"actors":[{"kind":"CLIENT","id":"web"}],"detail":[{"key":"a","value":"b"}],"personal":[{"role":"SUBJECT","user_id":"alice","ip":"203.0.113.7","user_agent":"curl","attributes":{"department":"treasury"}}]}"#;
-    let subject = r#"{"event_id":"01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b12","type":"REVOKED","target":{"kind":"SUBJECT"},"occurred_at":"2025-11-22T10:10:00Z","selector":{"client":"web"},"personal":[{"role":"SUBJECT","user_id":"alice"}]}"#;
+    let whole = whole_event();
+    let subject = json!({
+        "event_id": "01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b12",
+        "type": "REVOKED",
+        "target": {"kind": "SUBJECT"},
+        "occurred_at": "2025-11-22T10:10:00Z",
+        "selector": {"client": "web"},
+        "personal": [{"role": "SUBJECT", "user_id": "alice"}],
+    })
+    .to_string();
     let part = |n: u32| {
-        format!(
-            r#"{{"native_id":"n-7","act":{{"id":"n-7","part":{n},"parts":2}},"type":"USED","token_id":"eu:idp:jti:x{n}","occurred_at":"2025-11-22T10:10:00Z"}}"#
-        )
+        json!({
+            "native_id": "n-7", "act": {"id": "n-7", "part": n, "parts": 2}, "type": "USED",
+            "token_id": format!("eu:idp:jti:x{n}"), "occurred_at": "2025-11-22T10:10:00Z",
+        })
+        .to_string()
     };
     let small = event(900, 1, "USED");
-    for text in [whole, subject, &small, &policy_event()] {
+    for text in [&whole, &subject, &small, &policy_event()] {
         seeds.push(("intake_json", text.as_bytes().to_vec()));
         seeds.push(("intake_ndjson", format!("{text}\n\n{small}\n").into_bytes()));
     }
@@ -293,12 +356,14 @@ fn signed_frames() -> Vec<u8> {
 fn signed_json() -> String {
     let (statement, record) = statement_and_record();
     let value = signature_of(&statement);
-    format!(
-        r#"{{"statement":"{}","personal":["{}"],"signature":{{"alg":"HMAC-SHA256","key_id":"{PRODUCER_KEY}","value":"{}"}}}}"#,
-        base64(&statement),
-        base64(&record),
-        base64(&value)
-    )
+    json!({
+        "statement": base64(&statement),
+        "personal": [base64(&record)],
+        "signature": {
+            "alg": "HMAC-SHA256", "key_id": PRODUCER_KEY, "value": base64(&value),
+        },
+    })
+    .to_string()
 }
 
 /// Standard base64, padded.

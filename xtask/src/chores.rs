@@ -14,11 +14,17 @@ use crate::process;
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Also the measurements that take minutes and gigabytes.
+    /// Only these measurements (single, batch, blocks, ledger); all of them without a name.
+    names: Vec<String>,
+    /// Events of the large ledger.
+    #[arg(long)]
+    events: Option<u64>,
+    /// The large ledger has ten million events: minutes, and gigabytes of disk.
     #[arg(long)]
     long: bool,
-    /// Only this measurement; all of them without it.
-    name: Option<String>,
+    /// Also writes the table between the marks of this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<String>,
     /// Handed on as they are, after `--`.
     #[arg(last = true)]
     rest: Vec<String>,
@@ -45,17 +51,31 @@ pub struct FuzzArgs {
     seconds: u64,
 }
 
-/// Runs the benchmark example in a release build.
+/// Runs the benchmark example in a release build, beside the program that it measures.
 ///
 /// # Errors
 /// When there is no such example, or it fails.
 pub fn bench(args: &BenchArgs) -> Result<()> {
+    let words = ["build", "--quiet", "--locked", "--release", "--package", "ledgerline"];
+    let mut build = process::command("cargo", &words);
+    build.args(["--bin", "ledgerline"]);
+    process::run(build)?;
     run_example(&["--release"], "ledgerline", "bench", &bench_words(args))
 }
 
 fn bench_words(args: &BenchArgs) -> Vec<String> {
-    let long = args.long.then(|| "--long".to_owned());
-    long.into_iter().chain(args.name.clone()).chain(args.rest.iter().cloned()).collect()
+    let mut words = args.names.clone();
+    if let Some(events) = args.events {
+        words.extend(["--events".to_owned(), events.to_string()]);
+    }
+    if args.long {
+        words.push("--long".to_owned());
+    }
+    if let Some(out) = &args.out {
+        words.extend(["--out".to_owned(), out.clone()]);
+    }
+    words.extend(args.rest.iter().cloned());
+    words
 }
 
 /// Runs the simulator with fast code and assertions on.
@@ -98,11 +118,31 @@ pub fn fuzz(args: &FuzzArgs) -> Result<()> {
     )?;
     for target in chosen {
         println!("== {target}, {} s", args.seconds);
-        let limit = format!("-max_total_time={}", args.seconds);
-        let words = ["+nightly", "fuzz", "run", target, "--", &limit];
+        let words = fuzz_words(&process::root().join("fuzz"), target, args.seconds);
+        fs::create_dir_all(process::root().join("fuzz/corpus").join(target))?;
         process::run(process::command("cargo", &words))?;
     }
     Ok(())
+}
+
+/// The command for one target: what it finds goes to `corpus`, which is not kept; seeds, former
+/// findings and the dictionary are, where there are any.
+fn fuzz_words(package: &Path, target: &str, seconds: u64) -> Vec<String> {
+    let corpus = format!("fuzz/corpus/{target}");
+    let mut words: Vec<String> =
+        ["+nightly", "fuzz", "run", target, &corpus].map(str::to_owned).into();
+    for kept in ["seeds", "regressions"] {
+        if package.join(kept).join(target).is_dir() {
+            words.push(format!("fuzz/{kept}/{target}"));
+        }
+    }
+    // Inputs are long from the start: many targets read them as steps, and short ones do little.
+    words.extend(["--", "-rss_limit_mb=2048", "-len_control=0"].map(str::to_owned));
+    words.push(format!("-max_total_time={seconds}"));
+    if package.join("dictionaries").join(format!("{target}.dict")).is_file() {
+        words.push(format!("-dict=fuzz/dictionaries/{target}.dict"));
+    }
+    words
 }
 
 /// The names of the files in `folder`, sorted.
@@ -152,11 +192,14 @@ mod tests {
     #[test]
     fn arguments_are_handed_on_in_order() {
         let args = BenchArgs {
+            names: vec!["single".to_owned(), "batch".to_owned()],
+            events: Some(7000),
             long: true,
-            name: Some("single".to_owned()),
-            rest: vec!["--in-flight".to_owned(), "64".to_owned()],
+            out: Some("table.md".to_owned()),
+            rest: vec!["--seconds".to_owned(), "1".to_owned()],
         };
-        assert_eq!(bench_words(&args), ["--long", "single", "--in-flight", "64"]);
+        let words = "single batch --events 7000 --long --out table.md --seconds 1";
+        assert_eq!(bench_words(&args).join(" "), words);
         let args = SimArgs { seeds: 1000, start: 7 };
         assert_eq!(sim_words(&args), ["--seeds", "1000", "--start", "7"]);
     }
@@ -165,6 +208,18 @@ mod tests {
     fn an_absent_example_is_said_before_building() {
         let error = run_example(&[], "ledgerline-proof", "no-such", &[]).expect_err("absent");
         assert!(error.to_string().contains("has no example `no-such`"), "{error}");
+    }
+
+    #[test]
+    fn a_target_runs_over_what_is_kept_of_it() {
+        let package = process::root().join("fuzz");
+        let words = fuzz_words(&package, "note", 20).join(" ");
+        let expected = "+nightly fuzz run note fuzz/corpus/note fuzz/seeds/note -- \
+                        -rss_limit_mb=2048 -len_control=0 -max_total_time=20 \
+                        -dict=fuzz/dictionaries/note.dict";
+        assert_eq!(words, expected);
+        let words = fuzz_words(&package, "no_such", 1).join(" ");
+        assert!(words.ends_with("no_such -- -rss_limit_mb=2048 -len_control=0 -max_total_time=1"));
     }
 
     #[test]

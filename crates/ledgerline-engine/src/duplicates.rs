@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! signed     the statements' bytes are equal
-//! unsigned   the statements are equal but for their commitments, and each personal record is equal but
-//!            for its salt, which is random per attempt
+//! unsigned   the statements are equal but for their commitments, and each personal record is equal
+//!            but for its salt, which is random per attempt
 //! erased     what was erased cannot be compared and is left out
 //! ```
 

@@ -17,9 +17,10 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind};
 
-use crate::disk::{Disk, OpenMode, read_whole, replace_durably};
+use crate::disk::{Disk, File, OpenMode, read_whole, replace_durably};
 use crate::journal::format::{
-    FrameBinding, FrameType, SEALED_PREFIX_BYTES, SealedRecord, segment_path,
+    FRAME_BYTES, FrameBinding, FrameType, MAX_BODY_BYTES, SEALED_PREFIX_BYTES, SealedRecord,
+    segment_path,
 };
 use crate::journal::recovery::{RecoverError, list_segments};
 use crate::journal::scan::{Scanned, SegmentScan};
@@ -48,7 +49,8 @@ pub fn erased_handle(leaf: &[u8]) -> Option<[u8; 16]> {
     (statement.event_type == EventType::Erased).then_some(person.id)
 }
 
-/// Zeroes every sealed frame of these slots in the batches committed below `size`. Returns how many.
+/// Zeroes every sealed frame of these slots in the batches committed below `size`. Returns how
+/// many.
 ///
 /// # Errors
 /// Whatever the disk says; the rest is finished at the next start.
@@ -58,8 +60,8 @@ pub fn zero_frames(
     slots: &BTreeSet<[u8; 16]>,
     size: u64,
 ) -> Result<u64, RecoverError> {
-    // The list of an earlier zeroing that failed half-way would be replaced: finish it first. A frame that
-    // it left torn would also hide those behind it.
+    // The list of an earlier zeroing that failed half-way would be replaced: finish it first. A
+    // frame that it left torn would also hide those behind it.
     finish_pending(disk, ledger_id)?;
     let mut doomed = Vec::new();
     for header in list_segments(disk)?.headers {
@@ -141,6 +143,9 @@ fn zero(disk: &dyn Disk, ledger_id: &[u8; 16], doomed: &[Doomed]) -> io::Result<
         let file = disk.open(&segment_path(segment), OpenMode::Write)?;
         let binding = FrameBinding::new(ledger_id, segment);
         for one in same_segment {
+            if !stands_there(file.as_ref(), one)? {
+                continue;
+            }
             let zeros = vec![0; one.body_bytes as usize - SEALED_PREFIX_BYTES];
             let mut frame = Vec::new();
             binding.put(&mut frame, one.offset, FrameType::SealedErased, &[&one.prefix, &zeros]);
@@ -150,6 +155,19 @@ fn zero(disk: &dyn Disk, ledger_id: &[u8; 16], doomed: &[Doomed]) -> io::Result<
     }
     disk.remove(PENDING)?;
     disk.sync_dir("erasures")
+}
+
+/// Whether the frame that the list names is there, sealed, half erased or erased. The list is
+/// believed for nothing else: a wrong one must not write over a leaf.
+fn stands_there(file: &dyn File, one: &Doomed) -> io::Result<bool> {
+    let mut found = [0; FRAME_BYTES + SEALED_PREFIX_BYTES];
+    let end = one.offset.checked_add(FRAME_BYTES as u64 + u64::from(one.body_bytes));
+    if end.is_none_or(|end| file.len().is_ok_and(|length| end > length)) {
+        return Ok(false);
+    }
+    file.read_exact_at(&mut found, one.offset)?;
+    let sealed = [FrameType::Sealed as u8, FrameType::SealedErased as u8].contains(&found[4]);
+    Ok(sealed && found[..4] == one.body_bytes.to_be_bytes() && found[FRAME_BYTES..] == one.prefix)
 }
 
 fn write_pending(disk: &dyn Disk, doomed: &[Doomed]) -> io::Result<()> {
@@ -176,7 +194,7 @@ pub(crate) fn read_pending(bytes: &[u8]) -> Option<Vec<Doomed>> {
         let (offset, rest) = rest.split_first_chunk::<8>()?;
         let (length, prefix) = rest.split_first_chunk::<4>()?;
         let body_bytes = u32::from_be_bytes(*length);
-        (body_bytes as usize > SEALED_PREFIX_BYTES).then_some(())?;
+        (SEALED_PREFIX_BYTES + 1..=MAX_BODY_BYTES).contains(&(body_bytes as usize)).then_some(())?;
         Some(Doomed {
             segment: u32::from_be_bytes(*segment),
             offset: u64::from_be_bytes(*offset),
@@ -185,4 +203,43 @@ pub(crate) fn read_pending(bytes: &[u8]) -> Option<Vec<Doomed>> {
         })
     };
     items.chunks_exact(ITEM_BYTES).map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::SimDisk;
+
+    /// A list that names a leaf, a place behind the end, another record's frame or an impossible
+    /// length writes over nothing; one that names a sealed frame erases it.
+    #[test]
+    fn a_wrong_pending_list_writes_over_nothing() {
+        let binding = FrameBinding::new(&[3; 16], 0);
+        let prefix =
+            SealedRecord { n: 0, slot: [5; 16], sealed: Vec::new(), erased: false }.prefix(9);
+        let mut segment = Vec::new();
+        binding.put(&mut segment, 0, FrameType::Entry, &[&prefix, &[1; 40]]);
+        let sealed_at = segment.len() as u64;
+        binding.put(&mut segment, 0, FrameType::Sealed, &[&prefix, &[2; 40]]);
+        let other =
+            SealedRecord { n: 1, slot: [5; 16], sealed: Vec::new(), erased: false }.prefix(9);
+        let check = |offset, body_bytes, prefix, erased: bool| {
+            let disk = SimDisk::new(1);
+            disk.write(&segment_path(0), &segment).unwrap();
+            write_pending(&disk, &[Doomed { segment: 0, offset, body_bytes, prefix }]).unwrap();
+            finish_pending(&disk, &[3; 16]).unwrap();
+            let found = disk.read(&segment_path(0)).unwrap();
+            assert_eq!(found != segment, erased, "offset {offset}, {body_bytes} bytes");
+            assert_eq!(found.len(), segment.len());
+            assert!(!disk.exists(PENDING).unwrap());
+        };
+        check(sealed_at, 65, prefix, true);
+        check(sealed_at, 65, other, false);
+        check(sealed_at, 64, prefix, false);
+        check(sealed_at, u32::MAX, prefix, false);
+        check(sealed_at + 9, 65, prefix, false);
+        check(segment.len() as u64, 65, prefix, false);
+        check(u64::MAX, 65, prefix, false);
+        check(0, 65, prefix, false);
+    }
 }

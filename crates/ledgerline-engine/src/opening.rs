@@ -332,10 +332,10 @@ pub fn read_genesis(disk: &dyn Disk) -> Result<(SegmentHeader, Vec<u8>), OpenErr
         "the header of segment 0 does not hold; run `ledgerline verify`",
     ))?;
     let mut scan = SegmentScan::new(file.as_ref(), &header)?;
-    if let Scanned::Batch(batch) = scan.next_batch()? {
-        if let Some((_, leaf)) = batch.leaves().next() {
-            return Ok((header, leaf.to_vec()));
-        }
+    if let Scanned::Batch(batch) = scan.next_batch()?
+        && let Some((_, leaf)) = batch.leaves().next()
+    {
+        return Ok((header, leaf.to_vec()));
     }
     Err(OpenError::Genesis("the genesis batch does not hold; run `ledgerline verify`"))
 }
@@ -379,8 +379,8 @@ fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         let (rooms, covered) = open_rooms(world, config, ledger_id, &store, vault, keep_below)?;
         let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
         let indexed_block = rooms.index.head(&block_term)?;
-        // From the last block entry itself, so that the block in the making, the newest stamp and the
-        // last batch are always replayed, also when a segment begins right behind the block.
+        // From the last block entry itself, so that the block in the making, the newest stamp and
+        // the last batch are always replayed, also when a segment begins right behind the block.
         let last_block = indexed_block.as_ref().map_or(0, |head| head.last);
         let from = covered.min(map_as_of).min(last_block);
         let mut replay = Replay::new(&rooms, covered, map_as_of);

@@ -26,6 +26,7 @@ use crate::index::{Index, IndexError, Posting, Term, TermHasher, TermKind};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer,
 };
+use crate::journal::format::SealedRecord;
 use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::JournalLeaf;
 use crate::overlay::{Overlay, PlannedEvent};
@@ -354,7 +355,7 @@ impl Sequencer {
             }),
             attested_by: Attestation { credential: event.credential.as_deref(), stream: None },
             handles: event.handles.clone(),
-            sealed_digests: event.sealed.iter().map(|one| one.digest()).collect(),
+            sealed_digests: event.sealed.iter().map(SealedRecord::digest).collect(),
             recorded_at,
             sequence: sequence.cast_signed(),
             prev_event_hash: tip.as_ref().map_or(event.chain_start, |tip| tip.event_hash),

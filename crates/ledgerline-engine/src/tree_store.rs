@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! tree/<L>         hash i of tile level L at offset 32·i (so a tile is a slice)
-//! tree/positions   segment (4) ‖ offset of the ENTRY frame (4), big-endian, of leaf i at offset 8·i
-//! tree/whole       size (8) ‖ CRC32C (4), big-endian: what was synced, so what may be believed at start
+//! tree/positions   segment (4) ‖ offset of the ENTRY frame (4), big-endian, of leaf i at 8·i
+//! tree/whole       size (8) ‖ CRC32C (4), big-endian: what was synced and may be believed at start
 //! ```
 //!
 //! Promises: reads of what [`TreeStore::put`] wrote. These files may be lost: recovery recomputes

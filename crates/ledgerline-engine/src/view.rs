@@ -459,6 +459,7 @@ fn with_statement<T>(
     Some(then(&entry, &statement))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`, which gives it away")]
 fn prove_error<E: std::fmt::Display>(error: tree::ProveError<E>) -> QueryError {
     QueryError::Disk(std::io::Error::other(error.to_string()))
 }

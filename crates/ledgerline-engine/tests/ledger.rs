@@ -1,5 +1,5 @@
-//! The whole engine without threads, over the simulated disk: what is acknowledged is there after every
-//! kind of stop, in order and once.
+//! The whole engine without threads, over the simulated disk: what is acknowledged is there after
+//! every kind of stop, in order and once.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,8 @@ struct Sim {
 
 fn open_on(disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64) -> Sim {
     let entropy = Arc::new(SimEntropy::new(seed));
-    let clock = Arc::new(SimClock::new(1_763_000_000_000_000_000 + (seed as i64) * 1_000_000_000));
+    let clock =
+        Arc::new(SimClock::new(1_763_000_000_000_000_000 + seed.cast_signed() * 1_000_000_000));
     let ring = KeyRing::open_or_create(keys, entropy.as_ref()).unwrap();
     let world = World {
         disk: Arc::new(disk.clone()),
@@ -85,7 +86,10 @@ impl Sim {
 
 fn event(n: u32, token: u32, kind: &str) -> String {
     format!(
-        r#"{{"event_id":"01932f6e-7c1a-7b3e-9a55-{n:012x}","type":"{kind}","token_id":"eu:idp:jti:t{token}","occurred_at":"2026-11-22T10:10:00.{n:09}Z","personal":[{{"role":"SUBJECT","user_id":"user-{token}","ip":"203.0.113.7"}}]}}"#
+        "{{\"event_id\":\"01932f6e-7c1a-7b3e-9a55-{n:012x}\",\"type\":\"{kind}\",\
+         \"token_id\":\"eu:idp:jti:t{token}\",\"occurred_at\":\"2026-11-22T10:10:00.{n:09}Z\",\
+         \"personal\":[{{\"role\":\"SUBJECT\",\"user_id\":\"user-{token}\",\
+         \"ip\":\"203.0.113.7\"}}]}}"
     )
 }
 
@@ -121,9 +125,9 @@ fn what_is_acknowledged_survives_every_stop() {
         let _ = (&sim.world, &sim.config, &sim.disk);
         drop(sim);
         if round % 2 == 0 {
-            disk.kill()
+            disk.kill();
         } else {
-            disk.crash(&mut ledgerline_engine::simulation::Random::new(u64::from(round)))
+            disk.crash(&mut ledgerline_engine::simulation::Random::new(u64::from(round)));
         }
     }
 }

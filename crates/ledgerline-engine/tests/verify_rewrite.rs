@@ -1,4 +1,5 @@
 //! What somebody with the disk, or with all keys, can do, and by what it is found.
+#![allow(clippy::cast_possible_truncation)]
 
 mod verify_world;
 
@@ -111,7 +112,8 @@ fn an_entry_forged_without_keys_is_named() {
             assert!(has(&report, "entry_changed"), "{:#?}", report.findings);
             let token = token.unwrap();
             assert!(report.findings.iter().any(|one| one.affected.contains(&token)));
-            // Without the derived files the entry cannot be told from its neighbours; its batch can.
+            // Without the derived files the entry cannot be told from its neighbours; its batch
+            // can.
             checked += 1;
         }
     }

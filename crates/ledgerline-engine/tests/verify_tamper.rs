@@ -1,12 +1,14 @@
 //! One flipped bit anywhere is found, and what it hit is named.
 //!
-//! By default every 211th byte of each file of the small ledger and 16 places of the large one are flipped,
-//! so that `cargo test` stays quick. The whole sweep:
+//! By default every 211th byte of each file of the small ledger and 16 places of the large one are
+//! flipped, so that `cargo test` stays quick. The whole sweep:
 //!
 //! ```text
-//! LEDGERLINE_SWEEP=bytes cargo test --profile ci --test verify_tamper   every byte, one bit; 20,000 places
-//! LEDGERLINE_SWEEP=bits  ...                                            every bit; 20,000 places
+//! LEDGERLINE_SWEEP=bytes cargo test --profile ci --test verify_tamper   one bit in every byte
+//! LEDGERLINE_SWEEP=bits  cargo test --profile ci --test verify_tamper   every bit
+//!                        and 20,000 places of the large ledger with either
 //! ```
+#![allow(clippy::cast_possible_truncation)]
 
 mod verify_world;
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! leaf = C3 01 ‖ fingerprint(Entry) ‖ body
-//! body = statement bytes ‖ signature or null ‖ attested_by ‖ handles ‖ sealed_digests ‖ recorded_at
-//!        ‖ sequence ‖ prev_event_hash ‖ prev_index or null ‖ blind or null
+//! body = statement bytes ‖ signature or null ‖ attested_by ‖ handles ‖ sealed_digests
+//!        ‖ recorded_at ‖ sequence ‖ prev_event_hash ‖ prev_index or null ‖ blind or null
 //! event hash = SHA-256(0x00 ‖ leaf)
 //! ```
 //!

@@ -3,7 +3,7 @@
 //! ```text
 //! <region>:<issuer alias>:<form>:<value>      printable ASCII, at most 256 bytes
 //! region, alias   [a-z0-9._-]{1,32}
-//! form  jti   value = the token's jti, where the source's rule says that it is not the bearer value
+//! form  jti   value = the token's jti, where the source's rule says that it is no bearer value
 //!       jh    value = base64url SHA-256("ledgerline/jti/v1\0" ‖ jti), for an over-long or odd jti
 //!       acc   value = accessor or key id
 //!       t1    value = base64url SHA-256("ledgerline/token/v1\0" ‖ presented bytes)

@@ -306,7 +306,8 @@ proptest! {
         let bundle = hostile.everything();
         let held = cases::Held { hmac: BTreeMap::new(), previous: None };
         let (name, about) = ("hostile", "");
-        let case = Case { name, about, bundle: bundle.to_json(), held, expected: Expected::Malformed };
+        let bundle = bundle.to_json();
+        let case = Case { name, about, bundle, held, expected: Expected::Malformed };
         let report = run(&case);
         prop_assert!(report.is_ok_and(|report| report.verdict != Verdict::Proven));
     }

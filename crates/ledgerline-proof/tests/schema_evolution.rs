@@ -302,6 +302,66 @@ fn schemas_beyond_the_subset_are_refused() {
     assert_eq!(Schema::parse(&long), Err(SchemaError::TooLong));
 }
 
+/// A default of a default doubles with every level, and a default of unions within unions tries
+/// every branch of every level: both texts are short, neither may be worked through.
+#[test]
+fn a_default_that_grows_with_every_level_is_refused() {
+    // A few below the deepest nesting that is allowed (32).
+    let levels = 29;
+    let record = |n: usize, fields: Json| {
+        let name = format!("T{n}");
+        json!({"type": "record", "name": name, "fields": fields})
+    };
+    let start = record(0, json!([{"name": "a", "type": "int", "default": 0}]));
+    let doubled = (1..levels).fold(start, |inner, n| {
+        let again = format!("T{}", n - 1);
+        record(
+            n,
+            json!([{"name": "a", "type": inner, "default": {}},
+            {"name": "b", "type": again, "default": {}}]),
+        )
+    });
+    let field = |of: Json, default: Json| {
+        let field = json!({"name": "x", "type": of, "default": default});
+        json!({"type": "record", "name": "R", "fields": [field]}).to_string()
+    };
+    let start = json!("int");
+    let branches = (1..levels / 2).fold(start, |inner, n| {
+        let branch = |name: String, of: &Json| {
+            json!({"type": "record", "name": name, "fields": [{"name": "a", "type": of}]})
+        };
+        // The first branch defines the types below, the others name them.
+        let below = match &inner {
+            Json::Array(list) => list.iter().map(|one| one["name"].clone()).collect(),
+            other => other.clone(),
+        };
+        let first = branch(format!("A{n}"), &inner);
+        json!([first, branch(format!("B{n}"), &below), branch(format!("C{n}"), &below)])
+    });
+    let misfit = (1..levels / 2).fold(json!("no int"), |inner, _| json!({"a": inner}));
+    for (name, text) in
+        [("doubled", field(doubled, json!({}))), ("branches", field(branches, misfit))]
+    {
+        assert!(text.len() < 8192, "{name}: {} bytes", text.len());
+        let begin = std::time::Instant::now();
+        assert!(matches!(Schema::parse(&text), Err(SchemaError::Malformed { .. })), "{name}");
+        assert!(begin.elapsed().as_secs() < 5, "{name} took {:?}", begin.elapsed());
+    }
+}
+
+/// Two branches may end in one name in two namespaces; a value stays in the branch it was written
+/// under.
+#[test]
+fn a_branch_is_found_by_its_full_name() {
+    let fixed = |name: &str| json!({"type": "fixed", "name": name, "size": 1});
+    let field = json!({"name": "f", "type": [fixed("a.F"), fixed("b.F")]});
+    let text = json!({"type": "record", "name": "R", "fields": [field]}).to_string();
+    let schema = Schema::parse(&text).unwrap();
+    for body in [[0, 7], [2, 7]] {
+        assert_eq!(schema::resolve(&schema, &schema, &body).as_deref(), Ok(&body[..]));
+    }
+}
+
 /// Pairs of types, each as the field `f` of a record, and bodies of it.
 #[test]
 fn types_resolve_as_the_specification_says() {

@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Events are allocated by one thread and freed by another, which the system's allocator does
+/// slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     ledgerline::cli::main()
 }

@@ -39,7 +39,8 @@ const RANDOM_MAP: Rule = Rule {
 /// Things of the world, as a run of path segments, and the engine's rooms for each.
 const WORLD: &[(&[&str], &[&str])] = &[
     (&["std", "fs"], &["disk"]),
-    // The verifier runs beside no node and is not simulated; its threads are scoped to one function.
+    // The verifier runs beside no node and is not simulated; its threads are scoped to one
+    // function.
     (&["std", "thread"], &["node", "verify/threads"]),
     (&["SystemTime"], &["clock"]),
     (&["Instant"], &["clock"]),
@@ -47,6 +48,9 @@ const WORLD: &[(&[&str], &[&str])] = &[
     (&["std", "env"], &[]),
     (&["std", "process"], &[]),
 ];
+
+/// Values of `std::net` that open nothing.
+const ADDRESSES: &[&str] = &["IpAddr", "Ipv4Addr", "Ipv6Addr"];
 
 /// Parts of words that have no place in the engine, in names or in texts.
 const PROTOCOLS: &[&str] =
@@ -88,6 +92,9 @@ fn random_map(source: &Source, path: &UsedPath) -> Option<Finding> {
 
 fn world(source: &Source, path: &UsedPath, in_kernel: bool) -> Option<Finding> {
     let (thing, rooms) = WORLD.iter().find(|(thing, _)| names(path, thing))?;
+    if !in_kernel && path.segments.iter().any(|segment| ADDRESSES.contains(&&**segment)) {
+        return None;
+    }
     let thing = thing.join("::");
     if in_kernel {
         return Some(Finding::new(&KERNEL_PURITY, &source.path, path.line, thing));

@@ -74,7 +74,9 @@ pub struct Term {
 
 impl std::hash::Hash for Term {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64((self.hash as u64) ^ u64::from(self.kind));
+        let bytes = self.hash.to_le_bytes();
+        let (low, _) = bytes.split_first_chunk().expect("sixteen bytes");
+        state.write_u64(u64::from_le_bytes(*low) ^ u64::from(self.kind));
     }
 }
 

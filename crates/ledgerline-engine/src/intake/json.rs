@@ -134,7 +134,9 @@ json_record! {
     /// One of `detail`.
     JsonDetail { #[serde(borrow)] key: Cow<'a, str>, value: Cow<'a, str>, }
     /// One of `attachments`.
-    JsonAttachment { #[serde(borrow)] digest: Cow<'a, str>, media_type: Cow<'a, str>, data: Cow<'a, str>, }
+    JsonAttachment {
+        #[serde(borrow)] digest: Cow<'a, str>, media_type: Cow<'a, str>, data: Cow<'a, str>,
+    }
     /// One of `personal`.
     JsonPersonal {
         #[serde(borrow)] role: Cow<'a, str>, user_id: Text<'a>, ip: Text<'a>, user_agent: Text<'a>,
@@ -146,9 +148,20 @@ json_record! {
 /// Reads one event.
 ///
 /// # Errors
-/// `bad_json` with the place, never the value.
+/// `bad_json`, `unknown_field` or `bad_field` with the place, never the value.
 pub fn parse(text: &str) -> Result<JsonEvent<'_>, EventError> {
-    serde_json::from_str(text).map_err(|error| EventError::new("bad_json", describe(&error)))
+    serde_json::from_str(text).map_err(|error| EventError::new(code_of(&error), describe(&error)))
+}
+
+/// Well-formed JSON of another shape is an event that cannot be taken, not a broken body.
+fn code_of(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Data if error.to_string().starts_with("unknown field") => {
+            "unknown_field"
+        }
+        serde_json::error::Category::Data => "bad_field",
+        _ => "bad_json",
+    }
 }
 
 /// What serde found, without the offending value: serde's text quotes strings of the input.

@@ -14,7 +14,7 @@
 //!
 //! frame
 //!   0  4   length of the body
-//!   4  1   type: 1 BATCH 2 ENTRY 3 SEALED 4 ATTACHMENT 5 COMMIT 6 SEALED_ERASED (0 is never a frame)
+//!   4  1   type: 1 BATCH 2 ENTRY 3 SEALED 4 ATTACHMENT 5 COMMIT 6 SEALED_ERASED (0 is no frame)
 //!   5  4   CRC32C over ledger id ‖ segment ‖ offset of the frame (8) ‖ length ‖ type ‖ body
 //!   9      body
 //!
@@ -23,9 +23,11 @@
 //! SEALED         index (8) ‖ n (1) ‖ slot handle (16) ‖ nonce (12) ‖ ciphertext
 //! SEALED_ERASED  index (8) ‖ n (1) ‖ slot handle (16) ‖ zeros
 //! ATTACHMENT     index (8) ‖ SHA-256 (32) ‖ length of media type (2) ‖ media type ‖ data
-//! COMMIT         MAC (32) ‖ size (8) ‖ root (32) ‖ writer epoch (8) ‖ count of stream offsets (2, zero)
+//! COMMIT         MAC (32) ‖ size (8) ‖ root (32) ‖ writer epoch (8)
+//!                ‖ count of stream offsets (2, zero)
 //!                ‖ length (2) ‖ signature of the previous commit's checkpoint
-//!     MAC = HMAC-SHA256(journal key, "ledgerline/commit/v1\0" ‖ previous COMMIT's MAC ‖ body after MAC)
+//!     MAC = HMAC-SHA256(journal key, "ledgerline/commit/v1\0" ‖ previous COMMIT's MAC
+//!                       ‖ body after MAC)
 //! ```
 //!
 //! All numbers are big-endian. A batch is BATCH, its ENTRY, SEALED and ATTACHMENT frames, COMMIT;

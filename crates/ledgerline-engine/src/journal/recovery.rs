@@ -41,8 +41,8 @@ pub enum RecoverError {
     },
     /// The head store has seen more than the journal holds.
     #[error(
-        "the journal holds {size} entries but the head store has seen {head}: this is an older copy \
-         or a truncated one; restore the newest copy"
+        "the journal holds {size} entries but the head store has seen {head}: this is an older \
+         copy or a truncated one; restore the newest copy"
     )]
     BehindHead {
         /// Size of the journal.
@@ -307,7 +307,8 @@ impl<'r> Replay<'r> {
     fn settle_last_batch(&self) -> Result<(), RecoverError> {
         let Some((header, start, bytes)) = &self.last_batch else { return Ok(()) };
         let file = self.disk.open(&segment_path(header.number), OpenMode::Write)?;
-        // The header that was judged, not one read again: a bit that turns on the way must not stay.
+        // The header that was judged, not one read again: a bit that turns on the way must not
+        // stay.
         file.write_all_at(&header.encode(), 0)?;
         file.write_all_at(bytes, *start)?;
         file.sync()?;

@@ -90,8 +90,8 @@ impl Ledger<'_> {
         {
             let first = state.first_index;
             let what = format!(
-                "block entry {index} says something else of the entries {first} to {index} than they \
-                 are: its {differs}"
+                "block entry {index} says something else of the entries {first} to {index} than \
+                 they are: its {differs}"
             );
             self.error("block", batch, at, what).first_bad_index = Some(index);
         }

@@ -1,13 +1,15 @@
-//! Links and sequences of all chains, event ids, and the lifecycle of every token, in bounded memory.
+//! Links and sequences of all chains, event ids, and the lifecycle of every token, in bounded
+//! memory.
 //!
 //! ```text
 //! hash of a chain or event id   0 ─────────────── hi ─────────────── 2^64
 //!                               └ this pass ┘└ a later pass over the journal ┘
 //! ```
 //!
-//! Promises: the maps stay within the given bytes (while one grows, half as much again). When they would not,
-//! the upper half of the hashes is forgotten and left to a later pass; every hash is checked in some pass.
-//! Two chains whose 128-bit hashes collide would look broken; nothing broken looks whole.
+//! Promises: the maps stay within the given bytes (while one grows, half as much again). When they
+//! would not, the upper half of the hashes is forgotten and left to a later pass; every hash is
+//! checked in some pass. Two chains whose 128-bit hashes collide would look broken; nothing broken
+//! looks whole.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -15,7 +17,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::{TokenState, Violation};
 
-use super::judge::EventFacts;
+use super::facts::EventFacts;
 
 /// Keys are keyed hashes already: their low half serves as the map's hash.
 #[derive(Default)]
@@ -55,7 +57,8 @@ struct Tip {
 
 struct Token {
     state: TokenState,
-    /// Kept here and not in one sum, because a chain may be forgotten and read again in a later pass.
+    /// Kept here and not in one sum, because a chain may be forgotten and read again in a later
+    /// pass.
     violations: Vec<Violation>,
 }
 

@@ -1,11 +1,13 @@
 //! Frames that do not hold: where exactly, and what they most likely were.
 //!
-//! Promises: a single flipped bit anywhere in a frame is found exactly. The CRC is linear, so what is wrong
-//! with it tells the one bit that would make it right; with that bit put right in memory everything
-//! behind the frame is checked as if nothing had happened, and the roots say whether the guess was right.
+//! Promises: a single flipped bit anywhere in a frame is found exactly. The CRC is linear, so what
+//! is wrong with it tells the one bit that would make it right; with that bit put right in memory
+//! everything behind the frame is checked as if nothing had happened, and the roots say whether the
+//! guess was right.
 //!
-//! Refuses: to guess more than one bit. A frame that was changed more is taken as it stands when the frame
-//! behind it holds (then the tree says which entry differs), else everything up to the next batch is lost.
+//! Refuses: to guess more than one bit. A frame that was changed more is taken as it stands when
+//! the frame behind it holds (then the tree says which entry differs), else everything up to the
+//! next batch is lost.
 
 use std::io;
 
@@ -45,7 +47,8 @@ pub(super) fn mend(file: &Patched, binding: FrameBinding, at: u64) -> io::Result
     };
     let bytes = file.read_up_to(at, FRAME_BYTES + length)?;
     if bytes.len() < FRAME_BYTES + length || binding.take(&bytes, at).is_some() {
-        // A whole frame that stands where it must not, or one that the file ends in: nothing to mend.
+        // A whole frame that stands where it must not, or one that the file ends in: nothing to
+        // mend.
         return Ok(None);
     }
     let mut right = Vec::with_capacity(bytes.len());
@@ -103,8 +106,8 @@ fn flipped_in_head(
     Ok(None)
 }
 
-/// The bit among the last `count` bytes of the checked bytes whose flip changes the CRC by `syndrome`: the
-/// byte, counted from the end, and the bit.
+/// The bit among the last `count` bytes of the checked bytes whose flip changes the CRC by
+/// `syndrome`: the byte, counted from the end, and the bit.
 fn flipped_bit(syndrome: u32, count: usize) -> Option<(usize, u8)> {
     let zero_bit = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ POLYNOMIAL } else { crc >> 1 };
     let zero_byte = |crc: u32| (0..8).fold(crc, |crc, _| zero_bit(crc));

@@ -1,7 +1,7 @@
 //! Everything in the data directory that is neither journal, tree nor index.
 //!
-//! Promises: every file is either checked or named. Assumes nothing about folders that other parts of the
-//! program keep beside the ledger ([`NOT_OURS`]): they are passed over.
+//! Promises: every file is either checked or named. Assumes nothing about folders that other parts
+//! of the program keep beside the ledger ([`NOT_OURS`]): they are passed over.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,8 +20,8 @@ use crate::keys::KeyRing;
 use crate::tree_store::{WHOLE, parse_whole};
 use crate::vault::Vault;
 
-/// Names at the top of the data directory that are not the ledger's: locks, configuration, a head store or
-/// keys kept there against the advice, and the folders of other parts.
+/// Names at the top of the data directory that are not the ledger's: locks, configuration, a head
+/// store or keys kept there against the advice, and the folders of other parts.
 pub const NOT_OURS: [&str; 11] = [
     "LOCK",
     "lock",
@@ -85,7 +85,8 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
     }
 }
 
-/// The note of how much of the tree was synced: it may be lost, the next start then rebuilds the tree.
+/// The note of how much of the tree was synced: it may be lost, the next start then rebuilds the
+/// tree.
 fn whole_note(disk: &dyn Disk, findings: &mut Findings) {
     let Ok(bytes) = read_whole(disk, WHOLE, 1024) else { return };
     if !bytes.is_empty() && parse_whole(&bytes).is_none() {
@@ -104,7 +105,8 @@ fn zeroed_note(disk: &dyn Disk, findings: &mut Findings) {
     }
 }
 
-/// The vault's own check. Handles in `erased` may be half erased, unless the ledger was shut down cleanly.
+/// The vault's own check. Handles in `erased` may be half erased, unless the ledger was shut down
+/// cleanly.
 pub(super) fn vault(
     disk: &dyn Disk,
     keys: &KeyRing,
@@ -172,8 +174,8 @@ pub(super) fn torn(disk: &dyn Disk, named: &[(Hash, u64)], findings: &mut Findin
     }
 }
 
-/// What an interrupted erasure was about to write, so that the journal is read as if it were finished; and
-/// the slots it names.
+/// What an interrupted erasure was about to write, so that the journal is read as if it were
+/// finished; and the slots it names.
 pub(super) fn pending(
     disk: &Arc<dyn Disk>,
     ledger_id: &[u8; 16],
@@ -187,8 +189,9 @@ pub(super) fn pending(
         Err(_) => Vec::new(),
     };
     let Some(doomed) = erasure::read_pending(&bytes) else {
-        let what = "the list of records to be erased does not hold; no entry is affected, but records \
-                    whose key was destroyed may still stand sealed in the journal: erase again";
+        let what = "the list of records to be erased does not hold; no entry is affected, but \
+                    records whose key was destroyed may still stand sealed in the journal: erase \
+                    again";
         findings.push(VerifyFinding::new(Severity::Error, "pending", PENDING, what.into()));
         return (overlay, slots);
     };

@@ -1,7 +1,7 @@
 //! The tree as it grows, and the derived files compared with it.
 //!
-//! Promises: [`GrownTree::root_at`] gives the root at any earlier size. What it reads from `tree/0` is used
-//! only when it folds into a hash that was computed from the entries.
+//! Promises: [`GrownTree::root_at`] gives the root at any earlier size. What it reads from `tree/0`
+//! is used only when it folds into a hash that was computed from the entries.
 //!
 //! Memory: one hash for every 256 leaves.
 
@@ -24,6 +24,13 @@ const TILE: u64 = 256;
 struct Stored {
     levels: Vec<Option<Box<dyn File>>>,
     positions: Option<Box<dyn File>>,
+}
+
+/// A state of the tree to go back to.
+pub(super) struct Mark {
+    frontier: Frontier,
+    upper: Vec<usize>,
+    partial: Vec<Hash>,
 }
 
 /// The tree computed from the entries.
@@ -64,10 +71,6 @@ impl GrownTree {
         self.frontier.root()
     }
 
-    pub fn frontier(&self) -> &Frontier {
-        &self.frontier
-    }
-
     /// Leaf hashes as `tree/0` has them. None when it does not have them all.
     pub fn stored_leaves(&self, first: u64, count: usize) -> Option<Vec<Hash>> {
         let file = self.stored.levels[0].as_ref()?;
@@ -89,20 +92,38 @@ impl GrownTree {
                     level.push(hash);
                 }
             });
-            if self.frontier.size() % TILE == 0 {
+            if self.frontier.size().is_multiple_of(TILE) {
                 self.partial.clear();
             }
         }
     }
 
-    /// Goes on at a size although leaves in front of it are not known: roots mean nothing from here on.
+    /// What [`GrownTree::back_to`] needs.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            frontier: self.frontier.clone(),
+            upper: self.upper.iter().map(Vec::len).collect(),
+            partial: self.partial.clone(),
+        }
+    }
+
+    /// Forgets every leaf since the mark.
+    pub fn back_to(&mut self, mark: &Mark) {
+        self.frontier = mark.frontier.clone();
+        self.upper.iter_mut().zip(&mark.upper).for_each(|(level, length)| level.truncate(*length));
+        self.partial.clone_from(&mark.partial);
+    }
+
+    /// Goes on at a size although leaves in front of it are not known: roots mean nothing from here
+    /// on.
     pub fn skip_to(&mut self, size: u64) {
         let peaks = vec![Hash::ZERO; size.count_ones() as usize];
         self.frontier = Frontier::from_peaks(size, peaks).expect("one peak per bit");
         self.partial.clear();
     }
 
-    /// Compares `tree/0` and `tree/positions` with the leaves that [`GrownTree::push`] was just given.
+    /// Compares `tree/0` and `tree/positions` with the leaves that [`GrownTree::push`] was just
+    /// given.
     pub fn compare_leaves(&mut self, first: u64, leaves: &[Hash], positions: &[Position]) {
         let bytes: Vec<u8> = leaves.iter().flat_map(|hash| hash.0).collect();
         self.compare(0, first * HASH, &bytes, 32);
@@ -140,8 +161,8 @@ impl GrownTree {
         }
     }
 
-    /// Compares the upper levels and the files' lengths. `clean`: the ledger was shut down cleanly, so the
-    /// files must be whole.
+    /// Compares the upper levels and the files' lengths. `clean`: the ledger was shut down cleanly,
+    /// so the files must be whole.
     pub fn finish(&mut self, clean: bool, findings: &mut Findings) {
         for level in 1..LEVELS {
             let bytes: Vec<u8> = self.upper[level].iter().flat_map(|hash| hash.0).collect();
@@ -159,14 +180,14 @@ impl GrownTree {
             let length = stored.as_ref().and_then(|stored| stored.len().ok());
             if let Some((offset, unit)) = self.differs[file] {
                 let what = format!(
-                    "item {unit} differs from the journal; no entry is affected: the file may be lost, \
-                     remove it and the next start rebuilds it"
+                    "item {unit} differs from the journal; no entry is affected: the file may be \
+                     lost, remove it and the next start rebuilds it"
                 );
                 let finding = VerifyFinding::new(Severity::Derived, "tree_file", &name, what);
                 findings.push(finding.at(offset));
             } else if length.is_some_and(|length| length > expected) && clean {
-                let what = "bytes behind the tree; no entry is affected: the file may be lost, remove it \
-                            and the next start rebuilds it";
+                let what = "bytes behind the tree; no entry is affected: the file may be lost, \
+                            remove it and the next start rebuilds it";
                 let finding =
                     VerifyFinding::new(Severity::Derived, "tree_file", &name, what.into());
                 findings.push(finding.at(expected));
@@ -175,8 +196,8 @@ impl GrownTree {
         if self.missing {
             // Not even after a clean stop a finding that counts: these files are not synced then.
             let severity = Severity::Notice;
-            let what = "the stored tree lacks hashes or positions; no entry is affected: the files may be \
-                        lost, the next start rebuilds them";
+            let what = "the stored tree lacks hashes or positions; no entry is affected: the files \
+                        may be lost, the next start rebuilds them";
             findings.push(VerifyFinding::new(severity, "tree_lags", "tree", what.into()));
         }
     }

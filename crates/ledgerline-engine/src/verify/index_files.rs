@@ -1,8 +1,8 @@
 //! The index: every run against the postings that follow from the journal.
 //!
-//! Promises: a run that holds other postings than the journal's entries give, or other times of event ids, is
-//! found, also when its own sums are right. The postings are compared as a sum of keyed hashes per range,
-//! in which their order does not matter; runs keep them sorted anyway.
+//! Promises: a run that holds other postings than the journal's entries give, or other times of
+//! event ids, is found, also when its own sums are right. The postings are compared as a sum of
+//! keyed hashes per range, in which their order does not matter; runs keep them sorted anyway.
 //!
 //! Without the index key only the files' own sums can be checked.
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use siphasher::sip128::SipHasher13;
 
-use super::judge::{LeafFacts, LeafWhat, PostingSum, posting_hash};
+use super::facts::{LeafFacts, LeafWhat, PostingSum, posting_hash};
 use super::report::{Findings, Severity, VerifyFinding};
 use crate::disk::{Disk, read_whole};
 use crate::index::{IndexError, Manifest, parse_manifest, read_postings};

@@ -1,34 +1,35 @@
-//! What one batch says by itself: decoding, statements, signatures, sealed records, attachments, MACs.
+//! What one batch says by itself: decoding, statements, signatures, sealed records, attachments,
+//! MACs.
 //!
-//! Promises: a pure function of the batch and of keys that are valid in it, so any thread may do it. What
-//! depends on the batches before (tree, chains, blocks, stamps) is left to `ledger.rs` as facts.
+//! Promises: a pure function of the batch and of keys that are valid in it, so any thread may do
+//! it. What depends on the batches before (tree, chains, blocks, stamps) is left to `ledger.rs` as
+//! facts.
 //!
-//! Assumes: the reader has told the registry about every control leaf up to the end of the batch. Keys that
-//! change later make no difference, because a key is valid over an index range.
+//! Assumes: the reader has told the registry about every control leaf up to the end of the batch.
+//! Keys that change later make no difference, because a key is valid over an index range.
 
 use std::collections::BTreeMap;
-use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::entry::{Entry, MAX_ENTRY_BYTES};
 use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash, sha256};
-use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::lifecycle::Fact;
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, TargetKind};
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
+use super::facts::{
+    EventFacts, Job, LeafFacts, LeafWhat, PostingSum, fact_of, hash128, posting_hash,
+};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
 use crate::index::{Posting, TermHasher};
 use crate::intake::{derived_event_id, uuid_v7_millis};
 use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
-use crate::journal::scan::ScannedBatch;
 use crate::registry::{Key, LEDGER_SOURCE, Registry};
 use crate::replay::postings_of;
 use crate::vault::{OpenError, Vault};
@@ -55,68 +56,6 @@ pub(super) struct Context {
     pub terms: Option<TermHasher>,
     /// Hashes chains, event ids and postings.
     pub hasher: SipHasher13,
-}
-
-/// What the commit before says of the ledger.
-#[derive(Debug, Clone)]
-pub(super) struct Claim {
-    pub size: u64,
-    pub root: Hash,
-    pub mac: Hash,
-    pub epoch: u64,
-}
-
-/// A batch to be judged.
-pub(super) struct Job {
-    pub batch: Box<ScannedBatch>,
-    /// Index of its first leaf, counted by the reader.
-    pub base: u64,
-    /// The commit before; `None` behind a gap.
-    pub before: Option<Claim>,
-}
-
-/// A sum over postings in which their order does not matter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct PostingSum {
-    pub sum: u128,
-    pub count: u64,
-}
-
-/// What the chains need of an event.
-pub(super) struct EventFacts {
-    pub chain: u128,
-    pub event: u128,
-    pub sequence: i64,
-    pub prev_index: Option<i64>,
-    pub prev_event_hash: Hash,
-    /// Whether `prev_event_hash` is the start of its chain; judged for sequence 0 only.
-    pub starts_chain: bool,
-    pub occurred_at: Hlc,
-    /// Set for tokens.
-    pub fact: Option<Box<Fact<'static>>>,
-    pub seen: Option<Box<(u64, Hash)>>,
-    pub erased: Option<[u8; 16]>,
-    pub refused: Option<u64>,
-}
-
-/// What a leaf is.
-pub(super) enum LeafWhat {
-    Event(Box<EventFacts>),
-    Block,
-    Control,
-    Unreadable,
-}
-
-/// A leaf, judged.
-pub(super) struct LeafFacts {
-    pub hash: Hash,
-    /// Offset of its frame.
-    pub at: u64,
-    pub recorded_at: Option<Hlc>,
-    pub what: LeafWhat,
-    pub postings: PostingSum,
-    /// For an event: the time of its UUIDv7.
-    pub uuid_millis: Option<u64>,
 }
 
 /// A batch, judged.
@@ -204,8 +143,8 @@ impl<'b> Judge<'_, 'b> {
         if let Some(key) = &self.context.journal_key
             && !commit.holds(key, &before.mac)
         {
-            let what = "the commit's MAC does not hold: the commit, or one before it, was not written \
-                        by this ledger's writer";
+            let what = "the commit's MAC does not hold: the commit, or one before it, was not \
+                        written by this ledger's writer";
             let what = format!("{what} (entries {base} to {})", commit.size.saturating_sub(1));
             self.error("commit_mac", start, what).first_bad_index = Some(base);
         }
@@ -450,8 +389,8 @@ impl<'b> Judge<'_, 'b> {
         self.keys.entry(key_id).or_insert_with(|| registry.key(key_id)).clone()
     }
 
-    /// The credential that vouched for it. Its end is not checked: a request that was authenticated just
-    /// before may be recorded just after.
+    /// The credential that vouched for it. Its end is not checked: a request that was authenticated
+    /// just before may be recorded just after.
     fn credential(&mut self, current: &Current<'b>) {
         let Some(key_id) = current.entry.attested_by.credential else {
             self.entry_error("credential", current, "nobody vouches for it");
@@ -557,8 +496,8 @@ impl<'b> Judge<'_, 'b> {
             .user_id
             .and_then(|user| vault.find_person(current.statement.tenant, issuer, user));
         if known.is_some_and(|known| known != record.slot) {
-            let what = "the map leads a person to another slot than the journal; the file may be lost: \
-                        remove it, the next start rebuilds it";
+            let what = "the map leads a person to another slot than the journal; the file may be \
+                        lost: remove it, the next start rebuilds it";
             let finding = VerifyFinding::new(
                 Severity::Derived,
                 "vault_map",
@@ -591,49 +530,4 @@ impl<'b> Judge<'_, 'b> {
             }
         }
     }
-}
-
-/// The fact of a statement, without the parts that are borrowed: client and audience only matter to
-/// selectors, which are not replayed here.
-fn fact_of(statement: &Statement<'_>, index: u64, recorded_at: Hlc) -> Fact<'static> {
-    let Fact { event_type, outcome, occurred_at, token_kind, issued_at, not_before, .. } =
-        Fact::of(statement, index, recorded_at);
-    let fact = Fact::of(statement, index, recorded_at);
-    Fact {
-        index,
-        event_type,
-        outcome,
-        occurred_at,
-        recorded_at,
-        token_kind,
-        issued_at,
-        not_before,
-        expires_at: fact.expires_at,
-        grace_until: fact.grace_until,
-        has_activation: fact.has_activation,
-        activation_deadline: fact.activation_deadline,
-        mfa_required: fact.mfa_required,
-        mfa_completed_at: fact.mfa_completed_at,
-        asserted_state: fact.asserted_state,
-        client_id: None,
-        audience: Vec::new(),
-    }
-}
-
-fn hash128(mut hasher: SipHasher13, parts: &[&[u8]]) -> u128 {
-    for part in parts {
-        hasher.write(&(part.len() as u32).to_le_bytes());
-        hasher.write(part);
-    }
-    u128::from(hasher.finish128())
-}
-
-/// One posting as a summand.
-pub(super) fn posting_hash(mut hasher: SipHasher13, kind: u8, term: u128, index: u64) -> u128 {
-    let mut bytes = [3; 26];
-    bytes[1] = kind;
-    bytes[2..18].copy_from_slice(&term.to_le_bytes());
-    bytes[18..].copy_from_slice(&index.to_le_bytes());
-    hasher.write(&bytes);
-    u128::from(hasher.finish128())
 }

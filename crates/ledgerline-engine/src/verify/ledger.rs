@@ -1,8 +1,9 @@
 //! What only the whole ledger can say: tree, roots, chains, stamps, control leaves, `seen`.
 //!
-//! Promises: batches are taken in order, on one thread. A root that does not hold is traced to the entry when
-//! `tree/0` still knows the hash that was committed to; then everything behind is judged against that
-//! hash, so that one changed entry gives one finding (and one for its successor's link at most).
+//! Promises: batches are taken in order, on one thread. A root that does not hold is traced to the
+//! entry when `tree/0` still knows the hash that was committed to; then everything behind is judged
+//! against that hash, so that one changed entry gives one finding (and one for its successor's link
+//! at most).
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,10 @@ use ledgerline_proof::schema::SchemaSet;
 
 use super::blocks::Blocks;
 use super::chains::{Broken, Chains};
+use super::facts::{EventFacts, LeafFacts, LeafWhat};
 use super::grown_tree::GrownTree;
 use super::index_files::IndexSums;
-use super::judge::{Context, EventFacts, Judged, LeafFacts, LeafWhat};
+use super::judge::{Context, Judged};
 use super::names::name_of_leaf;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
 use crate::journal::format::segment_path;
@@ -118,8 +120,7 @@ impl<'l> Ledger<'l> {
         }
         let first = self.tree.size();
         let computed: Vec<Hash> = leaves.iter().map(|leaf| leaf.hash).collect();
-        let hashes = self.settle(batch, first, computed);
-        let root_before_last = self.push(&hashes);
+        let (hashes, root_before_last) = self.settle(batch, first, computed);
         let positions: Vec<Position> = leaves
             .iter()
             .map(|leaf| Position {
@@ -164,7 +165,8 @@ impl<'l> Ledger<'l> {
         self.chains.shrink();
     }
 
-    /// Appends the leaves, noting roots that will be asked for. Gives the root without the last leaf.
+    /// Appends the leaves, noting roots that will be asked for. Gives the root without the last
+    /// leaf.
     fn push(&mut self, hashes: &[Hash]) -> Hash {
         let Some((last, before)) = hashes.split_last() else { return self.tree.root() };
         let end = self.tree.size() + hashes.len() as u64;
@@ -187,55 +189,76 @@ impl<'l> Ledger<'l> {
         root
     }
 
-    /// The leaf hashes that the commit's root commits to.
-    fn settle(&mut self, batch: &ScannedBatch, first: u64, computed: Vec<Hash>) -> Vec<Hash> {
+    /// Appends the leaves that the commit's root commits to. Gives their hashes, and the root
+    /// without the last one.
+    fn settle(
+        &mut self,
+        batch: &ScannedBatch,
+        first: u64,
+        computed: Vec<Hash>,
+    ) -> (Vec<Hash>, Hash) {
         let commit = &batch.commit;
         let size = first + computed.len() as u64;
-        let root_with = |hashes: &[Hash]| {
-            let mut frontier = self.tree.frontier().clone();
-            hashes.iter().for_each(|hash| frontier.push(*hash));
-            frontier.root()
-        };
-        let root = root_with(&computed);
-        if root == commit.root && commit.size == size {
-            self.last = (size, root);
-            self.roots.insert(size, root);
-            if self.roots.len() > MAX_ROOTS {
-                self.roots.pop_first();
-            }
-            return computed;
+        let mark = self.tree.mark();
+        let before_last = self.push(&computed);
+        let fits = |ledger: &Self| commit.size == size && ledger.tree.root() == commit.root;
+        if fits(self) {
+            self.hold(size);
+            return (computed, before_last);
         }
         if self.roots_broken {
-            return computed;
+            return (computed, before_last);
         }
         let stored = self.tree.stored_leaves(first, computed.len());
-        let stored =
-            stored.filter(|stored| root_with(stored) == commit.root && commit.size == size);
-        let names: Vec<_> = batch.leaves().map(|(at, bytes)| (at, name_of_leaf(bytes))).collect();
         if let Some(stored) = stored {
-            for (n, (at, name)) in names.into_iter().enumerate() {
-                if stored[n] != computed[n] {
-                    let index = first + n as u64;
-                    let what = format!("entry {index} is not the one that was committed");
-                    let finding = self.error("entry_changed", batch, at, what);
-                    *finding = finding.clone().entry(index).of(name);
-                }
+            self.tree.back_to(&mark);
+            let stored_before_last = self.push(&stored);
+            if fits(self) {
+                self.changed(batch, first, &computed, &stored);
+                self.hold(size);
+                return (stored, stored_before_last);
             }
-            self.last = (size, commit.root);
-            self.roots.insert(size, commit.root);
-            return stored;
+            self.tree.back_to(&mark);
+            self.push(&computed);
         }
+        self.root_broken(batch, first, size);
+        (computed, before_last)
+    }
+
+    /// The root at this size is the one that was committed.
+    fn hold(&mut self, size: u64) {
+        let root = self.tree.root();
+        self.last = (size, root);
+        self.roots.insert(size, root);
+        if self.roots.len() > MAX_ROOTS {
+            self.roots.pop_first();
+        }
+    }
+
+    /// Names the entries whose hash is not the committed one.
+    fn changed(&mut self, batch: &ScannedBatch, first: u64, computed: &[Hash], stored: &[Hash]) {
+        let pairs = computed.iter().zip(stored);
+        for (index, ((at, bytes), (found, due))) in (first..).zip(batch.leaves().zip(pairs)) {
+            if found != due {
+                let what = format!("entry {index} is not the one that was committed");
+                let finding = self.error("entry_changed", batch, at, what);
+                *finding = finding.clone().entry(index).of(name_of_leaf(bytes));
+            }
+        }
+    }
+
+    fn root_broken(&mut self, batch: &ScannedBatch, first: u64, size: u64) {
         self.roots_broken = true;
         let what = format!(
-            "the root of the commit at size {} is not that of its entries: one of the entries {first} to \
-             {} was changed, or one before them; later roots are not compared",
-            commit.size,
+            "the root of the commit at size {} is not that of its entries: one of the entries \
+             {first} to {} was changed, or one before them; later roots are not compared",
+            batch.commit.size,
             size.saturating_sub(1)
         );
         let finding = self.error("root", batch, batch.start, what);
-        let named = names.into_iter().fold(finding.clone(), |named, (_, name)| named.of(name));
+        let names = batch.leaves().map(|(_, bytes)| name_of_leaf(bytes));
+        let named = names.fold(finding.clone(), VerifyFinding::of);
         *finding = named.entry(first);
-        computed
     }
 
     /// Fills missing entries in from the stored tree, so that what follows can be judged.
@@ -329,8 +352,8 @@ impl<'l> Ledger<'l> {
     fn seen(&mut self, batch: &ScannedBatch, at: u64, index: u64, (size, root): (u64, Hash)) {
         if size > index {
             let what = format!(
-                "the producer of entry {index} saw a checkpoint of size {size}, which the ledger did not \
-                 have then: entries behind {index} were removed or replaced"
+                "the producer of entry {index} saw a checkpoint of size {size}, which the ledger \
+                 did not have then: entries behind {index} were removed or replaced"
             );
             self.error("seen_future", batch, at, what).first_bad_index = Some(index);
             return;
@@ -344,8 +367,9 @@ impl<'l> Ledger<'l> {
             Some(_) => {
                 let agreed = self.agreed;
                 let what = format!(
-                    "the producer of entry {index} saw another root at size {size}: an entry below {size} \
-                     was rewritten since (up to size {agreed} others saw the same as stands here)"
+                    "the producer of entry {index} saw another root at size {size}: an entry below \
+                     {size} was rewritten since (up to size {agreed} others saw the same as stands \
+                     here)"
                 );
                 self.error("seen_other_root", batch, at, what);
             }

@@ -4,35 +4,39 @@
 //! reader ──batches──▶ judges (threads)  decoding, statements, signatures, digests, MACs
 //!                           │ facts, in order
 //!                           ▼
-//!                        ledger          tree and roots, chains, event ids, lifecycle, blocks, stamps
+//!                        ledger             tree, roots, chains, event ids, lifecycle, blocks
 //!                           │
 //!                           ▼
 //!      head store, older checkpoints, derived files, vault ──▶ report
 //! ```
 //!
 //! Promises:
-//! - Needs no running node and changes nothing. Reads every byte of every file of the data directory; what is
-//!   neither checked nor known is named.
-//! - One changed bit anywhere makes the verdict [`Verdict::NotVerified`], and the report names the first entry
-//!   and the chains concerned. In the last batch of a ledger that was not shut down cleanly it may be
-//!   [`Verdict::Incomplete`]: there, rot cannot be told from a torn write. It is never
-//!   [`Verdict::Verified`].
-//! - Time is linear in the files' size (times the number of passes), memory is bounded by the options.
-//! - [`VerifyReport::checks`] says what could not be checked for want of keys, a head store or older
-//!   checkpoints. No text holds a personal value or a secret.
+//! - Needs no running node and changes nothing. Reads every byte of every file of the data
+//!   directory; what is neither checked nor known is named.
+//! - One changed bit anywhere makes the verdict [`Verdict::NotVerified`], and the report names the
+//!   first entry and the chains concerned. In the last batch of a ledger that was not shut down
+//!   cleanly it may be [`Verdict::Incomplete`]: there, rot cannot be told from a torn write. It is
+//!   never [`Verdict::Verified`].
+//! - Time is linear in the files' size (times the number of passes), memory is bounded by the
+//!   options.
+//! - [`VerifyReport::checks`] says what could not be checked for want of keys, a head store or
+//!   older checkpoints. No text holds a personal value or a secret.
 //!
-//! Assumes: the files do not change meanwhile. Whoever holds all keys of the node can write a ledger that
-//! verifies; such a rewrite is found only with something from outside: a head store on another disk, an
-//! older checkpoint ([`VerifyOptions::since`]), or a `seen` that a producer signed with its own key.
+//! Assumes: the files do not change meanwhile. Whoever holds all keys of the node can write a
+//! ledger that verifies; such a rewrite is found only with something from outside: a head store on
+//! another disk, an older checkpoint ([`VerifyOptions::since`]), or a `seen` that a producer signed
+//! with its own key.
 //!
 //! Refuses: nothing. Whatever the files hold, the answer is a report.
 //!
-//! Not replayed: revocations of something wider than a token (selectors) in the lifecycle counts. The vault's
-//! map is checked by its own sums and, as far as records open, against the persons in them.
+//! Not replayed: revocations of something wider than a token (selectors) in the lifecycle counts.
+//! The vault's map is checked by its own sums and, as far as records open, against the persons in
+//! them.
 
 mod blocks;
 mod chains;
 mod damage;
+mod facts;
 mod files;
 mod grown_tree;
 mod index_files;
@@ -53,9 +57,10 @@ use ledgerline_proof::note::{KeyKind, SignerKey, VerifierKey};
 use siphasher::sip128::SipHasher13;
 
 use self::chains::Chains;
+use self::facts::LeafWhat;
 use self::grown_tree::GrownTree;
 use self::index_files::IndexSums;
-use self::judge::{Context, LeafWhat, judge};
+use self::judge::{Context, judge};
 use self::ledger::Ledger;
 use self::reader::{Overlay, Reader};
 use self::readonly::{NoEntropy, ReadOnly};
@@ -91,7 +96,8 @@ pub struct VerifyOptions<'o> {
     pub since: Vec<Vec<u8>>,
     /// Threads that judge batches; below 2 everything is done on the caller's.
     pub threads: usize,
-    /// About how many bytes chains and event ids may take. When they need more, the journal is read again.
+    /// About how many bytes chains and event ids may take. When they need more, the journal is read
+    /// again.
     pub chain_memory_bytes: usize,
     /// Told how far it is, from the caller's thread, after every batch.
     pub progress: Option<&'o (dyn Fn(Progress) + Sync)>,
@@ -353,8 +359,8 @@ fn since(
         if let Some(Ok(opened)) = opened {
             known.push((opened.checkpoint.size(), opened.checkpoint.root()));
         } else {
-            let what = "an older checkpoint was not signed by the log that the genesis entry names: it is \
-                        of another log, or the ledger was made anew";
+            let what = "an older checkpoint was not signed by the log that the genesis entry \
+                        names: it is of another log, or the ledger was made anew";
             findings.push(VerifyFinding::new(Severity::Error, "since_key", "", what.into()));
         }
     }
@@ -390,8 +396,8 @@ fn check_since(ledger: &Ledger<'_>, since: &[(u64, Hash)], findings: &mut Findin
     for (at, root) in since {
         if *at > size {
             let what = format!(
-                "an older checkpoint is of size {at}, the journal ends at size {size}: it was truncated, \
-                 or is an older copy"
+                "an older checkpoint is of size {at}, the journal ends at size {size}: it was \
+                 truncated, or is an older copy"
             );
             let finding = VerifyFinding::new(Severity::Error, "behind_since", "", what);
             findings.push(finding.entry(size));
@@ -412,8 +418,8 @@ fn check_root(
     let found = ledger.wanted.get(&at).copied().flatten();
     if found != Some(root) {
         let what = format!(
-            "a checkpoint signed by this log says another root at size {at} than the journal has: an \
-             entry below {at} was rewritten"
+            "a checkpoint signed by this log says another root at size {at} than the journal has: \
+             an entry below {at} was rewritten"
         );
         findings.push(VerifyFinding::new(Severity::Error, code, file, what));
     }

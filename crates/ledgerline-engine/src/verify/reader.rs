@@ -1,9 +1,9 @@
 //! Reads the journal in order, batch by batch, also past damage.
 //!
-//! Promises: every byte of every segment is either part of a whole batch handed out, or named in a finding.
-//! What is damaged is put right in memory where that is possible without doubt (see `damage.rs`), so that
-//! one flipped bit gives one finding. Time is linear in the journal: only so many frames of a segment are
-//! mended.
+//! Promises: every byte of every segment is either part of a whole batch handed out, or named in a
+//! finding. What is damaged is put right in memory where that is possible without doubt (see
+//! `damage.rs`), so that one flipped bit gives one finding. Time is linear in the journal: only so
+//! many frames of a segment are mended.
 //!
 //! Assumes: nothing of the files.
 
@@ -17,7 +17,8 @@ use ledgerline_proof::schema::{Kind, decode_object, kind_of};
 
 use super::Progress;
 use super::damage::{frame_at, mend, mend_header, next_batch};
-use super::judge::{Claim, Context, Job};
+use super::facts::{Claim, Job};
+use super::judge::Context;
 use super::names::name_of_leaf;
 use super::readonly::Patched;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
@@ -312,8 +313,8 @@ impl<'r> Reader<'r> {
         let binding = FrameBinding::new(&expected.ledger_id, number);
         let begun = next_batch(file, binding, HEADER_BYTES as u64)?.is_some();
         if is_last && !begun && self.head_size.is_none_or(|head| head <= self.size) {
-            let what = "a segment was begun and has no whole header: the next start removes it; no entry \
-                        is affected";
+            let what = "a segment was begun and has no whole header: the next start removes it; no \
+                        entry is affected";
             let finding =
                 VerifyFinding::new(Severity::Incomplete, "headless_segment", &path, what.into());
             self.findings.push(finding);
@@ -385,8 +386,8 @@ impl<'r> Reader<'r> {
         Ok(next.map_or(Next::End, Next::Skip))
     }
 
-    /// Takes what names can be read out of a batch that does not hold. Gives the number of whole ENTRY
-    /// frames at its beginning.
+    /// Takes what names can be read out of a batch that does not hold. Gives the number of whole
+    /// ENTRY frames at its beginning.
     fn salvage(
         &mut self,
         file: &Patched,
@@ -438,8 +439,8 @@ impl<'r> Reader<'r> {
         } else {
             self.salvage(file, place.binding, start, None)?;
             let what = format!(
-                "behind entry {} stands a batch that is not whole: nobody was told it is recorded, and \
-                 the next start cuts it off",
+                "behind entry {} stands a batch that is not whole: nobody was told it is recorded, \
+                 and the next start cuts it off",
                 size.saturating_sub(1)
             );
             let finding = VerifyFinding::new(Severity::Incomplete, "torn_tail", place.path, what);

@@ -1,7 +1,8 @@
 //! A disk that is only read, and a file with some bytes put right in memory.
 //!
-//! The vault tidies up when it opens (it removes what a crash staged). A verification must not change
-//! anything, so it opens the vault over [`ReadOnly`], where every change is silently left out.
+//! The vault tidies up when it opens (it removes what a crash staged). A verification must not
+//! change anything, so it opens the vault over [`ReadOnly`], where every change is silently left
+//! out.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,8 +1,9 @@
 //! What a verification found.
 //!
-//! Promises: bounded size, whatever was found: per code at most [`MAX_PER_CODE`] findings, per finding at
-//! most [`MAX_AFFECTED`] names; what was left out is counted. No text here holds a personal value or a
-//! secret: findings name files, offsets, indexes, token ids, slot handles and key ids only.
+//! Promises: bounded size, whatever was found: per code at most [`MAX_PER_CODE`] findings, per
+//! finding at most [`MAX_AFFECTED`] names; what was left out is counted. No text here holds a
+//! personal value or a secret: findings name files, offsets, indexes, token ids, slot handles and
+//! key ids only.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,8 @@ pub enum Verdict {
     Verified,
     /// Something does not hold.
     NotVerified,
-    /// What was ever promised may hold, but the journal ends in something that the next start cuts off.
+    /// What was ever promised may hold, but the journal ends in something that the next start cuts
+    /// off.
     Incomplete,
 }
 
@@ -246,7 +248,7 @@ pub struct VerifyReport {
     pub counts: Counts,
     /// Signed events that could not be judged, by key id: the secret is not at hand.
     pub unverifiable: BTreeMap<String, u64>,
-    /// Lifecycle violations in ledger order, by code. A ledger records what happened, also what must not
-    /// have: these are no damage.
+    /// Lifecycle violations in ledger order, by code. A ledger records what happened, also what
+    /// must not have: these are no damage.
     pub lifecycle_violations: BTreeMap<&'static str, u64>,
 }

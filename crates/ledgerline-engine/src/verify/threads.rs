@@ -1,7 +1,8 @@
 //! The threads of a verification, and the only place where it makes any.
 //!
-//! Promises: results come in the order in which the jobs were made, whatever order they were done in. At most
-//! a few jobs per thread exist at a time. All threads have ended when [`in_order`] returns.
+//! Promises: results come in the order in which the jobs were made, whatever order they were done
+//! in. At most a few jobs per thread exist at a time. All threads have ended when [`in_order`]
+//! returns.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -9,9 +10,9 @@ use std::sync::{Mutex, PoisonError, mpsc};
 /// Jobs under way per thread.
 const JOBS_PER_THREAD: usize = 4;
 
-/// Calls `make`, does each job it gives to its argument with `work`, and hands every result to `each` in
-/// order. `make` and `each` run on the caller's thread; `work` on `threads` others, or, when that is less
-/// than 2, on the caller's too.
+/// Calls `make`, does each job it gives to its argument with `work`, and hands every result to
+/// `each` in order. `make` and `each` run on the caller's thread; `work` on `threads` others, or,
+/// when that is less than 2, on the caller's too.
 pub(super) fn in_order<J: Send, R: Send>(
     threads: usize,
     make: impl FnOnce(&mut dyn FnMut(J)),

@@ -1,5 +1,6 @@
-//! Ledgers to verify: built by the engine itself, with everything a ledger can hold, and frozen as images.
-#![allow(dead_code)]
+//! Ledgers to verify: built by the engine itself, with everything a ledger can hold, and frozen as
+//! images.
+#![allow(dead_code, clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -178,8 +179,8 @@ impl Frozen {
         batches
     }
 
-    /// What stands at a byte of the journal: the entry's index and its token's id, if it is an entry's
-    /// frame or one beside it.
+    /// What stands at a byte of the journal: the entry's index and its token's id, if it is an
+    /// entry's frame or one beside it.
     pub fn map(&self) -> JournalMap {
         let mut ranges = BTreeMap::new();
         for (path, batch) in self.batches() {
@@ -434,7 +435,8 @@ impl Running {
     fn extras(&mut self) {
         let part = |n: u32| {
             format!(
-                r#"{{"native_id":"grant-1","act":{{"id":"a1","part":{n},"parts":2}},"type":"USED","token_id":"eu:idp:jti:t{n}","occurred_at":"2026-11-22T10:11:00Z"}}"#
+                r#"{{"native_id":"grant-1","act":{{"id":"a1","part":{n},"parts":2}},
+                "type":"USED","token_id":"eu:idp:jti:t{n}","occurred_at":"2026-11-22T10:11:00Z"}}"#
             )
         };
         self.submit_json("kjson", &format!("[{},{}]", part(0), part(1)));
@@ -444,7 +446,11 @@ impl Running {
         self.submit_json(
             "kjson",
             &format!(
-                r#"{{"native_id":"policy-1","type":"POLICY_CHANGED","target":{{"kind":"POLICY","id":"finance"}},"occurred_at":"2026-11-22T10:11:01Z","policies":[{{"id":"finance","version":"v2","digest":"sha256:{digest}","role":"GRANT"}}],"attachments":[{{"digest":"sha256:{digest}","media_type":"text/plain","data":"{data}"}}]}}"#
+                r#"{{"native_id":"policy-1","type":"POLICY_CHANGED","target":{{"kind":"POLICY",
+                "id":"finance"}},"occurred_at":"2026-11-22T10:11:01Z",
+                "policies":[{{"id":"finance","version":"v2","digest":"sha256:{digest}",
+                "role":"GRANT"}}],"attachments":[{{"digest":"sha256:{digest}",
+                "media_type":"text/plain","data":"{data}"}}]}}"#
             ),
         );
         let refused = self.offer("kjson", BodyForm::Json, br#"{"type":"USED"}"#);
@@ -530,7 +536,9 @@ fn json_event(plan: &Plan, n: u32) -> String {
     let id = uuid(&event_id(n));
     let user = n % 3;
     format!(
-        r#"{{"event_id":"{id}","type":"{kind}","token_id":"eu:idp:jti:t{token}","client_id":"{client}","occurred_at":"2026-11-22T10:10:00.{n:09}Z","personal":[{{"role":"SUBJECT","user_id":"user-{user}","ip":"203.0.113.7"}}]}}"#
+        r#"{{"event_id":"{id}","type":"{kind}","token_id":"eu:idp:jti:t{token}",
+        "client_id":"{client}","occurred_at":"2026-11-22T10:10:00.{n:09}Z",
+        "personal":[{{"role":"SUBJECT","user_id":"user-{user}","ip":"203.0.113.7"}}]}}"#
     )
 }
 

@@ -17,6 +17,10 @@ use crate::wire::{Wire, put_long};
 pub const MAX_SCHEMA_BYTES: usize = 60_000;
 /// Most levels of types within types.
 pub const MAX_HEIGHT: usize = 32;
+/// Longest encoding of a default, and most values looked at to encode it. Records whose fields
+/// default to records would else double it with every level, and unions within unions try every
+/// branch: a text of 2 KiB could ask for gigabytes or years.
+const MAX_DEFAULT: usize = 4096;
 /// Largest `fixed`.
 const MAX_FIXED_BYTES: u64 = 65_535;
 
@@ -273,9 +277,10 @@ impl Schema {
         let default = match json.get("default") {
             None => None,
             Some(value) => {
-                let mut bytes = Vec::new();
-                self.put_default(node, value, &mut bytes)
-                    .ok_or_else(|| malformed(name, "the default does not fit the type"))?;
+                let (mut bytes, mut steps) = (Vec::new(), MAX_DEFAULT);
+                self.put_default(node, value, &mut bytes, &mut steps).ok_or_else(|| {
+                    malformed(name, "the default is too large or of another type")
+                })?;
                 Some(bytes)
             }
         };
@@ -353,8 +358,15 @@ impl Schema {
         }
     }
 
-    /// Appends the encoding of a JSON default. `None` when it does not fit the type.
-    fn put_default(&self, node: NodeId, json: &Value, out: &mut Vec<u8>) -> Option<()> {
+    /// Appends the encoding of a JSON default. `None` when it does not fit the type or the limits.
+    fn put_default(
+        &self,
+        node: NodeId,
+        json: &Value,
+        out: &mut Vec<u8>,
+        steps: &mut usize,
+    ) -> Option<()> {
+        *steps = steps.checked_sub(1)?;
         match (self.node(node), json) {
             (Node::Null, Value::Null) => {}
             (Node::Boolean, Value::Bool(value)) => value.put(out),
@@ -374,13 +386,15 @@ impl Schema {
                 if !values.is_empty() {
                     put_position(out, values.len());
                 }
-                values.iter().try_for_each(|value| self.put_default(*item, value, out))?;
+                for value in values {
+                    self.put_default(*item, value, out, steps)?;
+                }
                 put_position(out, 0);
             }
             (Node::Union(branches), value) => {
                 let (position, bytes) = branches.iter().enumerate().find_map(|(at, branch)| {
                     let mut bytes = Vec::new();
-                    self.put_default(*branch, value, &mut bytes).map(|()| (at, bytes))
+                    self.put_default(*branch, value, &mut bytes, steps).map(|()| (at, bytes))
                 })?;
                 put_position(out, position);
                 out.extend(bytes);
@@ -388,15 +402,17 @@ impl Schema {
             (Node::Record { fields, .. }, Value::Object(object)) => {
                 for field in fields {
                     match (object.get(&field.name), &field.default) {
-                        (Some(value), _) => self.put_default(field.node, value, out)?,
-                        (None, Some(bytes)) => out.extend(bytes),
-                        (None, None) => return None,
+                        (Some(value), _) => self.put_default(field.node, value, out, steps)?,
+                        (None, Some(bytes)) if bytes.len() + out.len() <= MAX_DEFAULT => {
+                            out.extend(bytes);
+                        }
+                        (None, _) => return None,
                     }
                 }
             }
             _ => return None,
         }
-        Some(())
+        (out.len() <= MAX_DEFAULT).then_some(())
     }
 }
 

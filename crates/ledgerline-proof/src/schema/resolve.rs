@@ -162,16 +162,19 @@ impl Resolver<'_> {
         }
     }
 
-    /// The first branch that takes a value of the writer's type: an exact one before a promotion.
+    /// The branch that takes a value of the writer's type: one of the same sort and full name
+    /// before one of the same sort, that before a promotion, and the first of each.
     fn branch_for(&self, from: NodeId, branches: &[NodeId]) -> Option<usize> {
+        let nodes = |to: &NodeId| (self.writer.node(from), self.reader.node(*to));
         let same = |to: &NodeId| {
-            let (from, to) = (self.writer.node(from), self.reader.node(*to));
+            let (from, to) = nodes(to);
             std::mem::discriminant(from) == std::mem::discriminant(to)
         };
-        branches
-            .iter()
-            .position(|to| same(to) && self.matches(from, *to))
-            .or_else(|| branches.iter().position(|to| self.matches(from, *to)))
+        let named = |to: &NodeId| same(to) && nodes(to).0.name() == nodes(to).1.name();
+        let first = |wanted: &dyn Fn(&NodeId) -> bool| {
+            branches.iter().position(|to| wanted(to) && self.matches(from, *to))
+        };
+        first(&named).or_else(|| first(&same)).or_else(|| first(&|_| true))
     }
 
     /// Whether two types match by sort and name, without looking inside.

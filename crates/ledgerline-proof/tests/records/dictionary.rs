@@ -12,7 +12,8 @@ pub fn markdown() -> String {
         "# Data dictionary\n\n\
          Every record of the ledger, version 1, generated from the schemas in\n\
          `crates/ledgerline-proof/schemas` (a test compares this file with them). How records\n\
-         become bytes is in [format.md](format.md). Fields are encoded in the order of the tables.\n",
+         become bytes is in [format.md](format.md). Fields are encoded in the order \
+         of the tables.\n",
     );
     let mut done = BTreeSet::new();
     let (mut records, mut words, mut fixed) = (String::new(), String::new(), String::new());

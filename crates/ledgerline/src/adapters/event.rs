@@ -304,7 +304,8 @@ symbols! {
     /// What a token, session, grant or policy went through.
     #[derive(Default)]
     EventType {
-        Issued, Activated, #[default] Used, ResourceAccessed, Refreshed, Rotated, Revoked, PolicyChanged,
+        Issued, Activated, #[default] Used, ResourceAccessed, Refreshed, Rotated, Revoked,
+        PolicyChanged,
         AdminAct,
     }
 }

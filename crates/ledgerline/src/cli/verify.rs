@@ -20,7 +20,7 @@ use crate::render::{facts, text};
 /// Arguments of `verify`.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  ledgerline verify --data ledger --head /mnt/other/ledger.head
+  ledgerline verify --data ledger --head other-disk/ledger.head
   ledgerline verify --data ledger --since checkpoint-of-last-month
   ledgerline verify --url https://ledger.example.com --log-key \"$VKEY\"")]
 pub struct VerifyArgs {

@@ -109,13 +109,14 @@ fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
 /// The whole body, within its length and time.
 ///
 /// # Errors
-/// 408, 413, or 400 when it broke off.
+/// 408, 413, 503 while too many bytes are on their way, or 400 when it broke off.
 pub async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     if declared > DRAINED_BYTES_MAX {
         return Err(body_too_large());
     }
+    let _room = app.room_for_body(declared)?;
     tokio::time::timeout(app.limits.body_timeout, collect(body, declared)).await.unwrap_or_else(
         |_| {
             let detail = "the body did not arrive in time";

@@ -28,7 +28,7 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use ledgerline_engine::node::Node;
 use ledgerline_engine::view::View;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::metrics::Tally;
 use self::problem::Problem;
@@ -44,7 +44,15 @@ pub struct App {
     pub limits: Limits,
     /// A permit per request being answered.
     pub permits: Semaphore,
+    /// A permit per KiB of bodies being read.
+    body_room: Semaphore,
 }
+
+/// Bodies being read may take so many KiB together: what bounds the memory that clients can claim
+/// before the ledger's own queue does.
+const BODY_ROOM_KIB: usize = 96 << 10;
+/// What a body takes that does not say its length.
+const UNDECLARED_BODY_KIB: u32 = 16 << 10;
 
 /// The state of handlers.
 pub type Shared = axum::extract::State<Arc<App>>;
@@ -54,7 +62,20 @@ impl App {
     #[must_use]
     pub fn new(node: Arc<Node>, limits: Limits) -> Arc<Self> {
         let permits = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
-        Arc::new(Self { node, tally: Tally::default(), limits, permits })
+        let body_room = Semaphore::new(BODY_ROOM_KIB);
+        Arc::new(Self { node, tally: Tally::default(), limits, permits, body_room })
+    }
+
+    /// Sets memory aside for a body of `declared` bytes (0 when it does not say).
+    ///
+    /// # Errors
+    /// 503 when bodies on their way have it all.
+    pub fn room_for_body(&self, declared: usize) -> Result<SemaphorePermit<'_>, Problem> {
+        let kib = match declared {
+            0 => UNDECLARED_BODY_KIB,
+            _ => u32::try_from(declared.div_ceil(1024)).unwrap_or(u32::MAX),
+        };
+        self.body_room.try_acquire_many(kib).map_err(|_| Problem::busy(1000))
     }
 
     /// Asks a snapshot of the ledger on a thread that may wait for the disk.

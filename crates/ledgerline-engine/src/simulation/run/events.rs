@@ -300,9 +300,9 @@ impl Facts {
 
 /// Kinds of malformed JSON: what is added to a good event, and the code it must get.
 pub(super) const BAD_JSON: [(&str, &str); 7] = [
-    (r#","colour":"red""#, "bad_json"),
-    (r#","count":1,"count":2"#, "bad_json"),
-    (r#","count":1.5"#, "bad_json"),
+    (r#","colour":"red""#, "unknown_field"),
+    (r#","count":1,"count":2"#, "bad_field"),
+    (r#","count":1.5"#, "bad_field"),
     (r#","target":{"kind":"TOKEN","id":"eu:idp:jti:x"}"#, "bad_field"),
     (r#","count":0"#, "bad_field"),
     (r#","service":"ghp_0123456789abcdefABCD""#, "secret_refused"),

@@ -1,0 +1,117 @@
+//! What a judged batch hands over to the ledger.
+
+use std::hash::Hasher as _;
+
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::lifecycle::Fact;
+use ledgerline_proof::statement::Statement;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use crate::journal::scan::ScannedBatch;
+
+/// What the commit before says of the ledger.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    pub size: u64,
+    pub root: Hash,
+    pub mac: Hash,
+    pub epoch: u64,
+}
+
+/// A batch to be judged.
+pub(super) struct Job {
+    pub batch: Box<ScannedBatch>,
+    /// Index of its first leaf, counted by the reader.
+    pub base: u64,
+    /// The commit before; `None` behind a gap.
+    pub before: Option<Claim>,
+}
+
+/// A sum over postings in which their order does not matter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct PostingSum {
+    pub sum: u128,
+    pub count: u64,
+}
+
+/// What the chains need of an event.
+pub(super) struct EventFacts {
+    pub chain: u128,
+    pub event: u128,
+    pub sequence: i64,
+    pub prev_index: Option<i64>,
+    pub prev_event_hash: Hash,
+    /// Whether `prev_event_hash` is the start of its chain; judged for sequence 0 only.
+    pub starts_chain: bool,
+    pub occurred_at: Hlc,
+    /// Set for tokens.
+    pub fact: Option<Box<Fact<'static>>>,
+    pub seen: Option<Box<(u64, Hash)>>,
+    pub erased: Option<[u8; 16]>,
+    pub refused: Option<u64>,
+}
+
+/// What a leaf is.
+pub(super) enum LeafWhat {
+    Event(Box<EventFacts>),
+    Block,
+    Control,
+    Unreadable,
+}
+
+/// A leaf, judged.
+pub(super) struct LeafFacts {
+    pub hash: Hash,
+    /// Offset of its frame.
+    pub at: u64,
+    pub recorded_at: Option<Hlc>,
+    pub what: LeafWhat,
+    pub postings: PostingSum,
+    /// For an event: the time of its UUIDv7.
+    pub uuid_millis: Option<u64>,
+}
+
+/// The fact of a statement, without the parts that are borrowed: client and audience only matter to
+/// selectors, which are not replayed here.
+pub(super) fn fact_of(statement: &Statement<'_>, index: u64, recorded_at: Hlc) -> Fact<'static> {
+    let fact = Fact::of(statement, index, recorded_at);
+    Fact {
+        index,
+        event_type: fact.event_type,
+        outcome: fact.outcome,
+        occurred_at: fact.occurred_at,
+        recorded_at,
+        token_kind: fact.token_kind,
+        issued_at: fact.issued_at,
+        not_before: fact.not_before,
+        expires_at: fact.expires_at,
+        grace_until: fact.grace_until,
+        has_activation: fact.has_activation,
+        activation_deadline: fact.activation_deadline,
+        mfa_required: fact.mfa_required,
+        mfa_completed_at: fact.mfa_completed_at,
+        asserted_state: fact.asserted_state,
+        client_id: None,
+        audience: Vec::new(),
+    }
+}
+
+/// One keyed hash of length-prefixed parts.
+pub(super) fn hash128(mut hasher: SipHasher13, parts: &[&[u8]]) -> u128 {
+    for part in parts {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part);
+    }
+    u128::from(hasher.finish128())
+}
+
+/// One posting as a summand.
+pub(super) fn posting_hash(mut hasher: SipHasher13, kind: u8, term: u128, index: u64) -> u128 {
+    let mut bytes = [3; 26];
+    bytes[1] = kind;
+    bytes[2..18].copy_from_slice(&term.to_le_bytes());
+    bytes[18..].copy_from_slice(&index.to_le_bytes());
+    hasher.write(&bytes);
+    u128::from(hasher.finish128())
+}

@@ -1,0 +1,159 @@
+//! What a ledger costs and how fast it is, each figure beside a reference of the same run.
+//!
+//! `cargo xtask bench [single|batch|blocks|ledger ...] [--events N] [--long] [--out FILE]`
+//!
+//! Promises: the server is the release binary in a process of its own, spoken to over loopback; its
+//! CPU is read from the kernel, its bytes from its files; every sent event was recorded. Prints a
+//! table; judges nothing by ending with an error.
+//!
+//! Assumes Linux, and that nothing else runs: client and server share the machine. The page cache
+//! is warm throughout.
+
+#![allow(clippy::print_stdout, reason = "a bench prints its table")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures are for people"
+)]
+
+mod bulk;
+mod events;
+mod http;
+mod ledger;
+mod load;
+mod report;
+mod server;
+mod single;
+mod storage;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, ValueEnum};
+use ledgerline_engine::disk::{Disk as _, RealDisk};
+
+use crate::report::{Report, load_average, machine, write_section};
+use crate::server::Server;
+
+/// Bytes on disk that an event may take, with journal, tree, index and room for a segment ahead.
+const BYTES_PER_EVENT: u64 = 1200;
+const SPARE_BYTES: u64 = 4 << 30;
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Single events over keep-alive, beside an empty handler.
+    Single,
+    /// Batches of 500 in each form, and their bytes on disk.
+    Batch,
+    /// The share of block sealing.
+    Blocks,
+    /// Memory, restarts and verification of a ledger of many events.
+    Ledger,
+}
+
+/// Arguments, as `cargo xtask bench` hands them on.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Only these; all of them without a name.
+    names: Vec<Name>,
+    /// Events of the ledger whose memory, restarts and verification are measured.
+    #[arg(long)]
+    events: Option<u64>,
+    /// Ten million events unless `--events` says otherwise: minutes, and 12 GB of disk.
+    #[arg(long)]
+    long: bool,
+    /// Seconds of each measurement of single events.
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// Where the temporary ledgers lie: the disk that is measured.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Also writes the table between the marks of this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What every measurement is given.
+pub struct Setup {
+    /// The program under test.
+    binary: PathBuf,
+    /// Where temporary ledgers lie.
+    parent: PathBuf,
+    /// How long single events are driven.
+    duration: Duration,
+    /// Events of each batch measurement.
+    batch_events: u64,
+    /// Events of the large ledger.
+    events: u64,
+}
+
+impl Setup {
+    fn of(arguments: &Arguments) -> Result<Self> {
+        let own = std::env::current_exe()?;
+        let binary = own.ancestors().nth(2).context("a target folder")?.join("ledgerline");
+        ensure!(binary.is_file(), "{} is not built", binary.display());
+        let usual = if arguments.long { 10_000_000 } else { 1_000_000 };
+        let events = arguments.events.unwrap_or(usual).max(1000);
+        Ok(Self {
+            binary,
+            parent: arguments.folder.clone().unwrap_or_else(std::env::temp_dir),
+            duration: Duration::from_secs_f64(arguments.seconds.clamp(0.1, 600.0)),
+            batch_events: events.min(600_000),
+            events,
+        })
+    }
+
+    fn server(&self, flags: &[&str]) -> Result<Server> {
+        Server::create(&self.binary, &self.parent, flags)
+    }
+
+    fn check_room(&self) -> Result<()> {
+        let needed = self.events * BYTES_PER_EVENT + SPARE_BYTES;
+        let free = RealDisk::existing(&self.parent)?.free_bytes()?;
+        ensure!(free >= needed, "{needed} bytes are needed on the disk, {free} are free");
+        Ok(())
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let setup = Setup::of(&arguments)?;
+    setup.check_room()?;
+    let mut report = Report::default();
+    let machine = format!("{}; load before the run {}", machine(), load_average());
+    for name in Name::value_variants() {
+        if arguments.names.is_empty() || arguments.names.contains(name) {
+            match name {
+                Name::Single => single::measure(&setup, &mut report),
+                Name::Batch => bulk::measure(&setup, &mut report),
+                Name::Blocks => bulk::blocks(&setup, &mut report),
+                Name::Ledger => ledger::measure(&setup, &mut report),
+            }
+            .with_context(|| format!("{name:?}"))?;
+        }
+    }
+    let figures = report.markdown(&machine, &command());
+    println!("{figures}");
+    if let Some(path) = &arguments.out {
+        write_section(Path::new(path), &figures)?;
+    }
+    Ok(())
+}
+
+/// The command that repeats this run.
+fn command() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut kept = vec!["cargo xtask bench".to_owned()];
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            // Where the table goes and where it was measured is not what was measured.
+            "--out" | "--folder" => drop(words.next()),
+            _ => kept.push(word),
+        }
+    }
+    kept.join(" ")
+}

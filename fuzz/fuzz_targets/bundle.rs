@@ -1,0 +1,4 @@
+//! See `ledgerline_fuzz::bundle`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ledgerline_fuzz::bundle(data));
