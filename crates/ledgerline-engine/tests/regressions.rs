@@ -253,6 +253,30 @@ fn a_bit_that_turned_on_the_way_from_the_disk_was_written_back() {
 }
 
 #[test]
+fn slots_given_out_vanished_with_a_name_that_was_never_synced() {
+    let mut taken_over = 0;
+    for seed in 0..200 {
+        let disks = Disks { data: SimDisk::new(seed), ..Disks::new() };
+        let after = Some(10 + seed % 10);
+        disks.data.set_faults(Faults { power_off_after: after, ..Faults::default() });
+        let failed = disks.open().is_err();
+        let half = disks.data.image().keys().any(|path| path.starts_with("vault/slots-"));
+        taken_over += u32::from(failed && half);
+        disks.data.set_faults(Faults::default());
+        // The process is started again; what it reads may be in the page cache only.
+        disks.kill();
+        let mut sim = disks.open().unwrap();
+        sim.record(0);
+        drop(sim);
+        disks.data.crash(&mut Random::new(seed));
+        let sim = disks.open().unwrap();
+        sim.read_all();
+        assert!(sim.rest.rooms.vault.find_person("", "", "user-0").is_some(), "seed {seed}");
+    }
+    assert!(taken_over > 0, "{taken_over}");
+}
+
+#[test]
 fn a_second_erasure_lost_the_list_of_the_first() {
     let disks = Disks::new();
     let mut sim = disks.open().unwrap();

@@ -39,10 +39,10 @@ const MUST_HAPPEN: [&str; 24] = [
 #[test]
 fn a_ledger_keeps_its_promises_over_its_whole_life() {
     let seeds = seeds();
-    let workers = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-    let one = |worker: u64| {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let one = |worker: usize| {
         let mut tally = Tally::default();
-        for seed in (worker..seeds).filter(|seed| seed % workers == worker) {
+        for seed in (0..seeds).skip(worker).step_by(workers) {
             match run(seed) {
                 Ok(held) => tally.join(&held.tally),
                 Err(failure) => panic!("{failure}"),

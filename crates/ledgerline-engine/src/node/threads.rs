@@ -102,9 +102,9 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
     inner.handed.notify_all();
 }
 
-/// Under load, lets submissions gather for the rest of [`GATHER_NANOS`] since the last commit began:
-/// a commit costs a signature, a sync and two changes of thread, however few events it carries. Who
-/// comes when nothing was committed lately is not kept waiting.
+/// Under load, lets submissions gather for the rest of [`GATHER_NANOS`] since the last commit
+/// began: a commit costs a signature, a sync and two changes of thread, however few events it
+/// carries. Who comes when nothing was committed lately is not kept waiting.
 fn gather(inner: &Inner, handed_at: u64) {
     let since = inner.world.clock.monotonic_nanos().saturating_sub(handed_at);
     if since < GATHER_NANOS && inner.inbox.bytes() < GATHER_BYTES {

@@ -120,14 +120,16 @@ fn slot_files(disk: &dyn Disk) -> Result<Vec<String>, VaultError> {
     Ok(slots.map(|name| format!("{DIR}/{name}")).collect())
 }
 
-/// Removes what unfinished writes staged: fresh slots that nobody took, or a copy of the map.
+/// Removes what unfinished writes staged: fresh slots that nobody took, or a copy of the map. Then
+/// makes every name durable: a write before this start may have failed between a rename and the
+/// sync of the folder, and slots that are given out must not vanish.
 fn remove_staged(disk: &dyn Disk) -> io::Result<()> {
     let names = disk.list(DIR)?;
     let staged: Vec<_> = names.iter().filter(|name| name.ends_with(STAGED)).collect();
     for name in &staged {
         disk.remove(&format!("{DIR}/{name}"))?;
     }
-    if staged.is_empty() { Ok(()) } else { disk.sync_dir(DIR) }
+    if names.is_empty() { Ok(()) } else { disk.sync_dir(DIR) }
 }
 
 fn open_slots(disk: &dyn Disk, kek: &Cipher) -> Result<([u8; 16], Room), VaultError> {

@@ -214,10 +214,8 @@ impl Facts {
             text += &format!(
                 r#","policies":[{{"id":"p","version":"v1","digest":"sha256:{digest}"}}],"#
             );
-            text += &format!(
-                "\"attachments\":[{{\"digest\":\"sha256:{digest}\",\"media_type\":\"a/b\",\
-                 \"data\":\"{data}\"}}]"
-            );
+            text += &format!(r#""attachments":[{{"digest":"sha256:{digest}","media_type":"a/b","#);
+            text += &format!(r#""data":"{data}"}}]"#);
         }
         if let Some((id, part, parts)) = &self.act {
             text += &format!(r#","act":{{"id":"{id}","part":{part},"parts":{parts}}}"#);

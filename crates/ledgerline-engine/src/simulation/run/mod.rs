@@ -6,10 +6,11 @@
 //! every machine. A failure names the seed, how to run it again, and every step up to it.
 //!
 //! ```text
-//! steps.rs    what a step does         events.rs  what producers send
-//! stops.rs    how a run of the node    node.rs    the engine, wired without threads
-//!             ends and begins again    model.rs   what the ledger must be
-//! probes.rs   damage, tried on a copy  check.rs   holds the one against the other
+//! steps.rs       what a step does           events.rs  what producers send
+//! sending.rs     bodies on their way in     node.rs    the engine, wired without threads
+//! publishing.rs  batches on their way out   model.rs   what the ledger must be
+//! stops.rs       how a run of the node      check.rs   holds the one against the other
+//!                ends and begins again      probes.rs  damage, tried on a copy
 //! ```
 //!
 //! Excused, as docs/durability.md says: rot in the last batch beyond the head store's size, which
@@ -20,6 +21,8 @@ mod events;
 mod model;
 mod node;
 mod probes;
+mod publishing;
+mod sending;
 mod steps;
 mod stops;
 
@@ -196,7 +199,7 @@ struct Run {
     refusals: u64,
     /// The leaves of a batch whose writing failed: all of them are there, or none.
     in_doubt: Vec<Vec<u8>>,
-    /// Size at which RECOVERED leaves may follow.
+    /// Whether the disk has failed since the node was opened, or may do so.
     faulty: bool,
     /// Each person's newest handle.
     users: BTreeMap<String, [u8; 16]>,

@@ -120,10 +120,11 @@ impl Run {
             // On a shared disk the power may have gone already.
             return if faulty { self.fall_over().map(|()| false) } else { Err(error.to_string()) };
         }
-        if let Err(error) = node.rest.rooms.vault.snapshot(published.size)
-            && !faulty
-        {
-            return Err(format!("the vault's map cannot be written: {error}"));
+        match node.rest.rooms.vault.snapshot(published.size) {
+            Err(error) if !faulty => {
+                return Err(format!("the vault's map cannot be written: {error}"));
+            }
+            _ => {}
         }
         self.node = None;
         self.disk.kill();
