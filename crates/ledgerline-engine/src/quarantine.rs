@@ -1,7 +1,7 @@
 //! The quarantine: refused statements, kept for whoever has to find out why.
 //!
 //! ```text
-//! quarantine/<0 or 1>.ndjson   one JSON object a line:
+//! quarantine/<0 or 1>.txt   one refusal a line: CRC32C of the rest in hex, a space, a JSON object
 //!   {"received_at": unix nanoseconds, "credential": …, "code": …, "statement": base64 or null}
 //! ```
 //!
@@ -30,6 +30,25 @@ struct Open {
     bytes: u64,
 }
 
+/// Offset of the first line that is not as it was written. A last line without its end was cut off
+/// by a stop, which is no damage.
+#[must_use]
+pub fn first_damage(bytes: &[u8]) -> Option<usize> {
+    let mut offset = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line) = line.strip_suffix(b"\n") else { return None };
+        let holds = line.split_at_checked(8).is_some_and(|(crc, rest)| {
+            let rest = rest.strip_prefix(b" ");
+            rest.is_some_and(|json| crc == format!("{:08x}", crc32c::crc32c(json)).as_bytes())
+        });
+        if !holds {
+            return Some(offset);
+        }
+        offset += line.len() + 1;
+    }
+    None
+}
+
 /// Keeps refused statements. Shared.
 pub struct Quarantine {
     disk: Arc<dyn Disk>,
@@ -52,7 +71,8 @@ impl Quarantine {
             "code": code,
             "statement": statement.map(|bytes| STANDARD.encode(bytes)),
         });
-        let line = format!("{line}\n");
+        let line = line.to_string();
+        let line = format!("{:08x} {line}\n", crc32c::crc32c(line.as_bytes()));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if self.append(&mut open, line.as_bytes()).is_err() {
             *open = None;
@@ -74,7 +94,7 @@ impl Quarantine {
     fn begin(&self, full: Option<u8>) -> std::io::Result<Open> {
         self.disk.create_dir("quarantine")?;
         let open =
-            |number: u8| self.disk.open(&format!("quarantine/{number}.ndjson"), OpenMode::Create);
+            |number: u8| self.disk.open(&format!("quarantine/{number}.txt"), OpenMode::Create);
         let (number, file) = match full {
             Some(full) => {
                 let file = open(1 - full)?;

@@ -17,12 +17,13 @@ use crate::journal::format::{
     FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_path,
 };
 use crate::keys::KeyRing;
+use crate::quarantine::{FILE_BYTES, first_damage};
 use crate::tree_store::{WHOLE, parse_whole};
 use crate::vault::Vault;
 
 /// Names at the top of the data directory that are not the ledger's: locks, configuration, a head
 /// store or keys kept there against the advice, and the folders of other parts.
-pub const NOT_OURS: [&str; 11] = [
+pub const NOT_OURS: [&str; 10] = [
     "LOCK",
     "lock",
     "ledgerline.lock",
@@ -31,11 +32,10 @@ pub const NOT_OURS: [&str; 11] = [
     "config",
     "head",
     "keys",
-    "quarantine",
     "origins",
     "lost+found",
 ];
-const OURS: [&str; 6] = ["journal", "tree", "index", "vault", "torn", "erasures"];
+const OURS: [&str; 7] = ["journal", "tree", "index", "vault", "torn", "erasures", "quarantine"];
 const TREE_FILES: [&str; 8] = ["0", "1", "2", "3", "4", "5", "positions", "whole"];
 const MAX_TORN_BYTES: u64 = 1 << 30;
 
@@ -67,6 +67,7 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
         }
     }
     whole_note(disk, findings);
+    quarantine(disk, findings);
     for name in disk.list("erasures").unwrap_or_default() {
         let path = format!("erasures/{name}");
         if path == ZEROED {
@@ -81,6 +82,22 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
         if name.ends_with(".new") {
             let what = "left by a write that was cut off; the next start removes it";
             notice(findings, "leftover", &format!("vault/{name}"), what);
+        }
+    }
+}
+
+/// Refusals kept for people: they may be lost, and nothing is proven by them.
+fn quarantine(disk: &dyn Disk, findings: &mut Findings) {
+    for name in disk.list("quarantine").unwrap_or_default() {
+        let path = format!("quarantine/{name}");
+        let bytes = read_whole(disk, &path, 2 * FILE_BYTES).unwrap_or_default();
+        if let Some(offset) = first_damage(&bytes) {
+            let what = "a kept refusal is not as it was written; no entry is affected: the file \
+                        may be deleted";
+            let mut finding =
+                VerifyFinding::new(Severity::Derived, "quarantine", &path, what.to_owned());
+            finding.offset = Some(offset as u64);
+            findings.push(finding);
         }
     }
 }
