@@ -308,7 +308,10 @@ fn schemas_beyond_the_subset_are_refused() {
 fn a_default_that_grows_with_every_level_is_refused() {
     // A few below the deepest nesting that is allowed (32).
     let levels = 29;
-    let record = |n: usize, fields: Json| json!({"type": "record", "name": format!("T{n}"), "fields": fields});
+    let record = |n: usize, fields: Json| {
+        let name = format!("T{n}");
+        json!({"type": "record", "name": name, "fields": fields})
+    };
     let start = record(0, json!([{"name": "a", "type": "int", "default": 0}]));
     let doubled = (1..levels).fold(start, |inner, n| {
         let again = format!("T{}", n - 1);

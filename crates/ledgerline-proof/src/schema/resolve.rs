@@ -162,8 +162,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// The branch that takes a value of the writer's type: one of the same sort and full name before
-    /// one of the same sort, that before a promotion, and the first of each.
+    /// The branch that takes a value of the writer's type: one of the same sort and full name
+    /// before one of the same sort, that before a promotion, and the first of each.
     fn branch_for(&self, from: NodeId, branches: &[NodeId]) -> Option<usize> {
         let nodes = |to: &NodeId| (self.writer.node(from), self.reader.node(*to));
         let same = |to: &NodeId| {
