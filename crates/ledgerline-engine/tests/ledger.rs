@@ -131,3 +131,36 @@ fn what_is_acknowledged_survives_every_stop() {
         }
     }
 }
+
+/// What is too long is refused with a code, and the ledger goes on: no length reaches an assertion.
+#[test]
+fn long_values_are_refused_and_the_next_event_is_recorded() {
+    let (disk, head, keys) = (SimDisk::new(1), SimDisk::new(2), SimDisk::new(3));
+    let mut sim = open_on(&disk, &head, &keys, 10);
+    let long = |length: usize| "x".repeat(length);
+    let plain = event(1, 1, "USED");
+    let attribute =
+        plain.replace(r#""ip":"#, &format!(r#""attributes":{{"a":"{}"}},"ip":"#, long(2 << 20)));
+    let (before, after) = plain.split_once(r#""type""#).unwrap();
+    assert!(before.contains("event_id"));
+    let native = format!(r#"{{"native_id":"{}","type"{after}"#, long(70_000));
+    for body in [attribute, native] {
+        let answer = sim.submit(&body);
+        let error = answer.events[0].error.as_ref().expect("refused");
+        assert_eq!((answer.events[0].status, error.code), (EventStatus::Refused, "bad_field"));
+    }
+    assert_eq!(sim.submit(&plain).events[0].status, EventStatus::Recorded);
+}
+
+/// The word that marks a signed submission may stand in any event.
+#[test]
+fn an_event_about_a_statement_is_no_signed_submission() {
+    let (disk, head, keys) = (SimDisk::new(1), SimDisk::new(2), SimDisk::new(3));
+    let mut sim = open_on(&disk, &head, &keys, 10);
+    let body = event(1, 1, "USED").replace(r#""type""#, r#""action":"statement","type""#);
+    let answer = sim.submit(&body);
+    assert_eq!(answer.events[0].status, EventStatus::Recorded, "{answer:?}");
+    let signed = r#"{"statement":"AA=="}"#;
+    let answer = sim.submit(signed);
+    assert_eq!(answer.events[0].error.as_ref().expect("refused").code, "unknown_schema");
+}

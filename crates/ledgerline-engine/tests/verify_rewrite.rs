@@ -5,10 +5,16 @@ mod verify_world;
 
 use std::sync::Arc;
 
-use ledgerline_engine::journal::format::{FrameBinding, FrameType};
+use ledgerline_engine::journal::format::{BatchHead, CommitRecord, FrameBinding, FrameType};
 use ledgerline_engine::verify::{
     Severity, Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify,
 };
+use ledgerline_proof::entry::{Attestation, Entry};
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::schema::{Kind, encode_object};
+use ledgerline_proof::statement::{Statement, Target};
+use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use verify_world::{Frozen, Image, Plan, build};
 
 fn has(report: &VerifyReport, code: &str) -> bool {
@@ -148,4 +154,47 @@ fn a_missing_segment_is_named() {
     let report = frozen.with_data(data).verify();
     assert_eq!(report.verdict, Verdict::NotVerified);
     assert!(report.first_bad_index.is_some_and(|index| index > 7), "{report:#?}");
+}
+
+/// An entry with a name of 66,000 bytes, in a batch whose sums are right, is reported and not read.
+#[test]
+fn an_entry_that_is_too_long_is_reported() {
+    let frozen = build(&Plan::small()).frozen;
+    let (path, genesis) = frozen.batches().swap_remove(0);
+    let bytes = &frozen.data.files[&path];
+    let ledger_id: [u8; 16] = bytes[8..24].try_into().unwrap();
+    let binding = FrameBinding::new(&ledger_id, genesis.segment);
+    let mut segment = bytes[..genesis.end() as usize].to_vec();
+    let long = "x".repeat(66_000);
+    let target = Target { kind: TargetKind::Token, id: "eu:idp:jti:t" };
+    let mut statement = Statement::new([1; 16], "ledger", target, EventType::Used, Hlc::at(1));
+    statement.tenant = &long;
+    statement.native_id = Some(&long);
+    let statement = encode_object(Kind::Statement, &statement);
+    let entry = Entry {
+        statement: &statement,
+        signature: None,
+        attested_by: Attestation { credential: None, stream: None },
+        handles: Vec::new(),
+        sealed_digests: Vec::new(),
+        recorded_at: Hlc::at(2),
+        sequence: 0,
+        prev_event_hash: Hash::ZERO,
+        prev_index: None,
+        blind: Some([1; 16]),
+    };
+    let size = genesis.commit.size;
+    let head = BatchHead { first_index: size, entry_count: 1, epoch: 1 };
+    let commit = CommitRecord { size: size + 1, ..genesis.commit };
+    let frames = [
+        (FrameType::Batch, head.encode().to_vec()),
+        (FrameType::Entry, encode_object(Kind::Entry, &entry)),
+        (FrameType::Commit, commit.encode()),
+    ];
+    for (kind, body) in frames {
+        binding.put(&mut segment, 0, kind, &[&body]);
+    }
+    let report = frozen.with_data(frozen.data.with(&path, segment)).verify();
+    assert_eq!(report.verdict, Verdict::NotVerified);
+    assert!(has(&report, "entry_length"), "{:#?}", report.findings);
 }

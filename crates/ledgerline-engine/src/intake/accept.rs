@@ -12,6 +12,7 @@ use ledgerline_proof::signature::{Alg, SignatureBatch, StatementKey};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::submission::{Attachment, Batch, Submission};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json, secret_scan};
@@ -282,7 +283,7 @@ impl Intake {
     }
 
     fn build_json_text(&self, caller: &Caller, text: &str) -> Built {
-        if text.contains("\"statement\"") {
+        if is_submission(text) {
             return self.build_json_submission(caller, text);
         }
         let event = json::parse(text).map_err(|error| (None, error))?;
@@ -439,6 +440,17 @@ impl Intake {
         let credential = Arc::clone(caller.key_id());
         Ok(Accepted { credential, lone, units, answers })
     }
+}
+
+/// Whether a JSON object has the field that only signed submissions have. The word alone may be any
+/// event's value.
+fn is_submission(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Form {
+        statement: Option<IgnoredAny>,
+    }
+    text.contains("\"statement\"")
+        && serde_json::from_str::<Form>(text).is_ok_and(|form| form.statement.is_some())
 }
 
 fn malformed(code: &'static str, detail: String) -> SubmitError {

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::{
-    Act, Activation, Actor, Adapter, Detail, EventRef, Link, Mfa, PolicyChange, PolicyRef, Seen,
-    Selector, Statement, Target,
+    Act, Activation, Actor, Adapter, Detail, EventRef, Link, MAX_STRING_BYTES, Mfa, PolicyChange,
+    PolicyRef, Seen, Selector, Statement, Target,
 };
 use ledgerline_proof::vocabulary::{
     ActorKind, Delegation, EventType, Outcome, PersonalRole, PolicyRole, Relation, Strength,
@@ -225,6 +225,9 @@ impl JsonEvent<'_> {
     fn event_id(&self, statement: &Statement<'_>) -> Result<[u8; 16], EventError> {
         match (&self.event_id, &self.native_id) {
             (Some(id), _) => uuid("event_id", id),
+            (None, Some(native)) if native.len() > MAX_STRING_BYTES => {
+                Err(bad("native_id", "is too long"))
+            }
             (None, Some(native)) => {
                 let part = statement.act.as_ref().map_or(0, |act| act.part);
                 Ok(super::derived_event_id(statement.tenant, statement.source, native, part))

@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_proof::statement::MAX_STRING_BYTES;
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose};
 
 use crate::counters::{CounterSnapshot, Counters};
@@ -354,7 +355,8 @@ impl Node {
         self.administer(act)
     }
 
-    /// The handle of a person, address, device, agent or resource; `None` for a person never seen.
+    /// The handle of a person, address, device, agent or resource; `None` for a person never seen
+    /// and for names longer than any record's.
     #[must_use]
     pub fn resolve(
         &self,
@@ -364,6 +366,9 @@ impl Node {
         value: &str,
     ) -> Option<[u8; 16]> {
         let vault = &self.inner.rooms.vault;
+        if [tenant, issuer, value].iter().any(|name| name.len() > MAX_STRING_BYTES) {
+            return None;
+        }
         match kind {
             HandleKind::Person => vault.find_person(tenant, issuer, value),
             HandleKind::Other => None,

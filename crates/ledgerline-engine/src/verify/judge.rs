@@ -226,7 +226,13 @@ impl<'b> Judge<'_, 'b> {
                 self.error("leaf_encoding", at, what).first_bad_index = Some(index);
                 None
             }
-            Ok(leaf) => self.decoded(index, bytes, leaf, &mut facts),
+            // Its strings may be longer than anything below takes.
+            Ok(_) if bytes.len() > MAX_ENTRY_BYTES => {
+                let what = format!("entry {index} is longer than an entry may be");
+                self.error("entry_length", at, what).first_bad_index = Some(index);
+                None
+            }
+            Ok(leaf) => self.decoded(index, leaf, &mut facts),
         };
         self.leaves.push(facts);
         current
@@ -235,7 +241,6 @@ impl<'b> Judge<'_, 'b> {
     fn decoded(
         &mut self,
         index: u64,
-        bytes: &[u8],
         leaf: Leaf<'b>,
         facts: &mut LeafFacts,
     ) -> Option<Current<'b>> {
@@ -275,7 +280,7 @@ impl<'b> Judge<'_, 'b> {
             None => self.entry_error("target", &current, "it names no target"),
         }
         if self.deep {
-            self.entry(&mut current, bytes);
+            self.entry(&mut current);
         }
         Some(current)
     }
@@ -335,11 +340,8 @@ impl<'b> Judge<'_, 'b> {
     }
 
     /// Everything about an entry that needs no other entry.
-    fn entry(&mut self, current: &mut Current<'b>, bytes: &[u8]) {
+    fn entry(&mut self, current: &mut Current<'b>) {
         let (entry, statement) = (&current.entry, &current.statement);
-        if bytes.len() > MAX_ENTRY_BYTES {
-            self.entry_error("entry_length", current, "it is longer than an entry may be");
-        }
         if let Err(error) = statement.validate() {
             let what = format!("its statement breaks a rule: {}", error.code());
             self.entry_error("statement_rule", current, &what);
