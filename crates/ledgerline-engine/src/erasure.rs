@@ -106,7 +106,7 @@ pub fn finish_pending(disk: &dyn Disk, ledger_id: &[u8; 16]) -> io::Result<()> {
         let what = format!("{PENDING} is damaged; run `ledgerline verify --data DIR`");
         io::Error::new(io::ErrorKind::InvalidData, what)
     })?;
-    // The list must outlive the frames that it lets be torn, and its name may never have been synced.
+    // The list must outlive the frames that it lets be torn; its name may never have been synced.
     disk.sync_dir("erasures")?;
     zero(disk, ledger_id, &doomed)
 }

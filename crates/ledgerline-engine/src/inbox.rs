@@ -121,12 +121,12 @@ impl Inbox {
     }
 
     /// Waits until there is work that may be planned (`hungry`), the sync thread is idle while
-    /// there is something to hand over (`loaded`), or the timeout. Takes up to `most` pieces into
-    /// `out`.
+    /// there is something to hand over (`loaded`), or the timeout. Takes pieces into `out` until
+    /// they weigh `most_bytes`.
     pub fn wait(
         &self,
         (hungry, loaded): (bool, bool),
-        most: usize,
+        most_bytes: usize,
         timeout: Duration,
         out: &mut Vec<Work>,
     ) -> Wake {
@@ -141,9 +141,11 @@ impl Inbox {
             .changed
             .wait_timeout_while(state, timeout, |state| !ready(state))
             .unwrap_or_else(PoisonError::into_inner);
-        while hungry && out.len() < most {
+        let mut taken = 0;
+        while hungry && taken < most_bytes {
             let Some((work, weight)) = state.queue.pop_front() else { break };
             state.bytes -= weight;
+            taken += weight;
             out.push(work);
         }
         let closed = state.closed.is_some();

@@ -14,6 +14,10 @@ use crate::planner::Planner;
 use crate::publisher::Publisher;
 use crate::sequencer::{PlanError, PlannedBatch};
 
+/// How long submissions gather between two commits at least.
+const GATHER_NANOS: u64 = 500_000;
+/// With more than this waiting, planning begins at once.
+const GATHER_BYTES: usize = 128 << 10;
 /// Most leaves of one commit; a single submission may exceed it.
 const BATCH_LEAVES: usize = 4096;
 /// Most bytes of one commit, likewise.
@@ -60,10 +64,12 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
     let pause = Duration::from_nanos(inner.config.pace.interval_nanos / 8)
         .clamp(Duration::from_millis(5), Duration::from_millis(250));
     let mut works = Vec::new();
+    let mut handed_at = 0;
     loop {
+        gather(inner, handed_at);
         let (leaves, bytes) = planner.draft_weight();
         let hungry = leaves < BATCH_LEAVES && bytes < BATCH_BYTES;
-        let wake = inner.inbox.wait((hungry, !planner.is_empty()), 64, pause, &mut works);
+        let wake = inner.inbox.wait((hungry, !planner.is_empty()), BATCH_BYTES, pause, &mut works);
         if wake.closed {
             break;
         }
@@ -85,6 +91,7 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
             return stop(inner, &error.to_string());
         }
         if !planner.is_empty() {
+            handed_at = inner.world.clock.monotonic_nanos();
             hand_over(inner, planner.take());
         } else if last {
             break;
@@ -93,6 +100,16 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
     let mut place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
     place.done = true;
     inner.handed.notify_all();
+}
+
+/// Under load, lets submissions gather for the rest of [`GATHER_NANOS`] since the last commit
+/// began: a commit costs a signature, a sync and two changes of thread, however few events it
+/// carries. Who comes when nothing was committed lately is not kept waiting.
+fn gather(inner: &Inner, handed_at: u64) {
+    let since = inner.world.clock.monotonic_nanos().saturating_sub(handed_at);
+    if since < GATHER_NANOS && inner.inbox.bytes() < GATHER_BYTES {
+        std::thread::sleep(Duration::from_nanos(GATHER_NANOS - since));
+    }
 }
 
 /// Counts what becomes of a submission on its way out.

@@ -121,8 +121,8 @@ fn slot_files(disk: &dyn Disk) -> Result<Vec<String>, VaultError> {
 }
 
 /// Removes what unfinished writes staged: fresh slots that nobody took, or a copy of the map. Then
-/// makes every name durable: a write before this start may have failed between a rename and the sync
-/// of the folder, and slots that are given out must not vanish.
+/// makes every name durable: a write before this start may have failed between a rename and the
+/// sync of the folder, and slots that are given out must not vanish.
 fn remove_staged(disk: &dyn Disk) -> io::Result<()> {
     let names = disk.list(DIR)?;
     let staged: Vec<_> = names.iter().filter(|name| name.ends_with(STAGED)).collect();

@@ -147,8 +147,8 @@ impl Run {
             if cut && matches!(leaf, Err(Trouble::Wrong(_))) {
                 break;
             }
-            // A batch in doubt may hold an erasure that the copy has finished and the model does not
-            // know of.
+            // A batch in doubt may hold an erasure that the copy has finished and the model does
+            // not know of.
             let doubt = !self.in_doubt.is_empty();
             let personal = if doubt { Ok(()) } else { check.personal(index) };
             for checked in [leaf, personal] {
