@@ -36,7 +36,7 @@ struct Open {
 pub fn first_damage(bytes: &[u8]) -> Option<usize> {
     let mut offset = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let Some(line) = line.strip_suffix(b"\n") else { return None };
+        let line = line.strip_suffix(b"\n")?;
         let holds = line.split_at_checked(8).is_some_and(|(crc, rest)| {
             let rest = rest.strip_prefix(b" ");
             rest.is_some_and(|json| crc == format!("{:08x}", crc32c::crc32c(json)).as_bytes())
