@@ -152,7 +152,7 @@ fn what_cannot_be_read_is_refused_with_a_clear_status() {
     check(JSON, b"{\"event_id\":", 400);
     check(JSON, b"\"\xff\xfe\"", 400);
     check(JSON, format!("[{}", "[".repeat(200_000)).as_bytes(), 400);
-    check(JSON, b"{\"type\":\"USED\",\"type\":\"USED\"}", 400);
+    check(JSON, b"{\"type\":\"USED\",\"type\":\"USED\"}", 422);
     check(JSON, br#"{"native_id":"n","type":"USED","occurred_at":"2026-01-02T03:04:06Z"}"#, 422);
     let cut = b"\x00\x00\x00\xffshort";
     let batch = Some(("application/vnd.ledgerline.batch", &cut[..]));
