@@ -20,7 +20,8 @@ const LOAD: Duration = Duration::from_secs(4);
 const QUEUE_BYTES: u64 = 2 << 20;
 /// What it may take in memory: 64 bodies of 120 kB on their way, parsed by as many threads with the
 /// allocator's caches of each, the queue, the index's newest ranges (two of 262,144 events), stacks
-/// and buffers. Measured: 190 to 380 MB. Without back-pressure four seconds of bodies would not fit.
+/// and buffers. Measured: 190 to 380 MB. Without back-pressure four seconds of bodies would not
+/// fit.
 const RESIDENT_KB_MAX: u64 = 512_000;
 
 fn body(first: u64) -> String {
