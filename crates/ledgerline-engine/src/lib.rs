@@ -5,7 +5,7 @@
 //! honours fsync, loses, reorders or doubles it. Only the sequencer assigns indexes; only the
 //! journal writes journal bytes; the commit point is one named line.
 //!
-//! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node.rs`
+//! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node/`
 //! wires them to threads, the simulator calls the same steps.
 
 pub mod clock;
