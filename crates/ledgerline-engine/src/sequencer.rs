@@ -80,6 +80,13 @@ pub struct WaitingReply {
     pub answer: SubmitAnswer,
 }
 
+impl WaitingReply {
+    /// Calls the reply with its answer.
+    pub fn answer(self) {
+        (self.reply)(self.answer);
+    }
+}
+
 /// A batch ready to be written.
 pub struct PlannedBatch {
     /// Its leaves. Empty when it only carries answers about duplicates and refusals.
