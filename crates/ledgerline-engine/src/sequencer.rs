@@ -29,6 +29,7 @@ use crate::intake::{
 use crate::journal::format::SealedRecord;
 use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::JournalLeaf;
+use crate::origins::Predecessor;
 use crate::overlay::{Overlay, PlannedEvent};
 use crate::refusals::RefusalSummary;
 use crate::tree_store::TreeAddition;
@@ -168,6 +169,8 @@ pub struct SequencerRooms {
     pub vault: Arc<Vault>,
     /// Hashes terms.
     pub terms: Arc<TermHasher>,
+    /// Older origins, oldest first.
+    pub predecessors: Arc<[Predecessor]>,
 }
 
 /// The room. Owned by one thread.
@@ -300,6 +303,20 @@ impl Sequencer {
                 return Ok(Some(prior));
             }
         }
+        self.older_prior(event)
+    }
+
+    /// The event recorded under the same identity in an older origin.
+    fn older_prior(&self, event: &PendingEvent) -> Result<Option<Prior>, PlanError> {
+        for older in self.rooms.predecessors.iter() {
+            let SequencerRooms { index, reader, .. } = &older.asked;
+            for at in index.find(&event.event_term, event.uuid_millis)? {
+                let stored = reader.leaf_with_records(at)?;
+                if let Some(prior) = duplicates::stored_prior(event, at, stored) {
+                    return Ok(Some(prior.of_origin(&older.identity.origin)));
+                }
+            }
+        }
         Ok(None)
     }
 
@@ -313,6 +330,7 @@ impl Sequencer {
         Ok(EventAnswer {
             event_id: Some(event.event_id),
             status: EventStatus::Duplicate,
+            origin: prior.origin(),
             index: Some(index),
             sequence: Some(sequence),
             event_hash: Some(event_hash),
@@ -386,6 +404,7 @@ impl Sequencer {
         Ok(EventAnswer {
             event_id: Some(event_id),
             status: EventStatus::Recorded,
+            origin: None,
             index: Some(index),
             sequence: Some(sequence),
             event_hash: Some(event_hash),

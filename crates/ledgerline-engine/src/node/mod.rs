@@ -32,6 +32,7 @@ use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
 use crate::intake::{BodyForm, Intake, Reply, SubmitAnswer, SubmitError};
 use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
+use crate::origins;
 use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
 use crate::publisher::Rooms;
 use crate::refusals::Refusals;
@@ -340,7 +341,8 @@ impl Node {
         let size = inner.rooms.published().size;
         let disk = inner.world.disk.as_ref();
         let slots = BTreeSet::from([handle]);
-        let frames_zeroed = erasure::zero_frames(disk, &inner.identity.ledger_id, &slots, size)
+        let (id, older) = (&inner.identity.ledger_id, &inner.rooms.predecessors);
+        let frames_zeroed = origins::zero_frames(disk, id, older, &slots, size)
             .map_err(|error| AdminError::Stopped(error.to_string()))?;
         erasure::note_zeroed(disk, index)
             .map_err(|error| AdminError::Stopped(error.to_string()))?;
@@ -444,9 +446,10 @@ impl Node {
             return Err(why);
         }
         let published = self.inner.rooms.published();
+        let position = self.inner.rooms.position(published.size);
         let end = || -> Result<(), String> {
             self.inner.head.write(published.checkpoint.as_bytes()).map_err(|e| e.to_string())?;
-            self.inner.rooms.vault.snapshot(published.size).map_err(|e| e.to_string())?;
+            self.inner.rooms.vault.snapshot(position).map_err(|e| e.to_string())?;
             self.inner.rooms.store.sync(published.size).map_err(|e| e.to_string())
         };
         end()
