@@ -23,7 +23,6 @@ mod moving;
 mod note;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::Arc;
 
 use ledgerline_proof::control::{Control, ControlKind, Recovered};
