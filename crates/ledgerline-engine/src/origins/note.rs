@@ -118,6 +118,13 @@ impl EndNote {
         Ok(End { size, root: last.root(), block_size })
     }
 
+    /// How much the head store had seen.
+    pub(crate) fn published_size(&self, identity: &Identity) -> Option<u64> {
+        let key = VerifierKey::parse(&identity.log_key).ok()?;
+        let opened = checkpoint::open(self.published.as_bytes(), std::slice::from_ref(&key));
+        opened.ok().map(|opened| opened.checkpoint.size())
+    }
+
     /// Whether the head store agrees where origin `number` ends; it may know nothing of it.
     pub(crate) fn agrees_with(&self, head: &dyn Disk, number: usize) -> io::Result<bool> {
         match read_whole(head, &head_path(number), MAX_BYTES) {
