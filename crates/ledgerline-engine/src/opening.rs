@@ -489,6 +489,8 @@ impl Parts<'_> {
             publisher.publish(sequencer.take())?;
             sequencer.published(shared.published().size);
         }
+        let older = rooms.predecessors.iter().map(|one| Arc::clone(&one.identity.origin));
+        let origins = older.chain([Arc::clone(&identity.origin)]).collect();
         let intake = Intake::new(IntakeParts {
             terms: Arc::clone(&rooms.terms),
             vault: Arc::clone(&rooms.vault),
@@ -497,7 +499,7 @@ impl Parts<'_> {
             quarantine: Quarantine::new(Arc::clone(&world.disk)),
             entropy: Arc::clone(&world.entropy),
             genesis: identity.genesis,
-            origin: Arc::clone(&identity.origin),
+            origins,
             sibling_deployments: config.sibling_deployments.clone(),
             limits: config.limits,
         });

@@ -13,6 +13,7 @@ use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_engine::registry::{Roles, api_key_text, secret_hash};
 use ledgerline_engine::simulation::{Faults, Random, SimClock, SimDisk, SimEntropy, Snapshot};
+use ledgerline_engine::verify::{Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify};
 use ledgerline_engine::view::{PageRequest, View};
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::control::Control;
@@ -48,6 +49,20 @@ impl Disks {
     fn fork(&self, seed: u64) -> Self {
         let [data, head, keys] = [&self.data, &self.head, &self.keys].map(|one| one.fork(seed));
         Self { data, head, keys }
+    }
+
+    fn verify(&self) -> VerifyReport {
+        let world = VerifyWorld {
+            disk: Arc::new(self.data.clone()),
+            keys: Some(self.world().keys),
+            head: Some(Arc::new(self.head.clone())),
+        };
+        verify(&world, &VerifyOptions { threads: 1, ..VerifyOptions::default() })
+    }
+
+    fn assert_verified(&self) {
+        let report = self.verify();
+        assert_eq!(report.verdict, Verdict::Verified, "{report:#?}");
     }
 
     fn world(&self) -> World {
@@ -148,6 +163,7 @@ impl Sim {
         rooms.vault.snapshot(rooms.position(published.size)).unwrap();
         rooms.store.sync(published.size).unwrap();
         drop(self.rest);
+        self.disks.assert_verified();
         self.disks.data.kill();
         self.disks.head.kill();
     }
@@ -439,6 +455,12 @@ fn a_move_that_is_cut_off_is_finished() {
                 disk.kill();
             }
         }
+        let before = disks.verify();
+        let older = |verdict| before.predecessors.iter().all(|one| one.verdict == verdict);
+        assert!(older(Verdict::Verified), "{data:?} {head:?} {before:#?}");
+        if disks.data.exists("origins/moving").unwrap() {
+            assert_eq!(before.verdict, Verdict::Incomplete, "{before:#?}");
+        }
         let mut sim = match disks.open(None) {
             Ok(sim) => sim,
             Err(error) => {
@@ -452,4 +474,76 @@ fn a_move_that_is_cut_off_is_finished() {
         sim.stop();
     }
     assert!(finished > 5 && finished < steps, "{finished} of {steps} began anew");
+}
+
+/// What is done to the files of an older origin, or to its folder, is found and named.
+#[test]
+fn tampering_with_an_older_origin_is_found() {
+    let (disks, _) = behind();
+    let mut sim = disks.open(Some(SECOND)).unwrap();
+    sim.send(50, 5, "ISSUED");
+    sim.stop();
+    let report = disks.verify();
+    let [old] = &report.predecessors[..] else { panic!("{report:#?}") };
+    assert_eq!((&*old.origin, old.verdict, old.findings), (FIRST, Verdict::Verified, 0));
+    assert!(old.published_size > Some(old.size) && old.counts.events >= 6, "{old:?}");
+    assert_eq!((&*report.origin, report.counts.events), (SECOND, 1));
+    let check = |what: &str, damage: &dyn Fn(&SimDisk, &SimDisk), file: &str| {
+        let disks = disks.fork(9);
+        damage(&disks.data, &disks.head);
+        let report = disks.verify();
+        assert_eq!(report.verdict, Verdict::NotVerified, "{what}: {report:#?}");
+        let named = report.findings.iter().any(|one| one.file.starts_with(file));
+        assert!(named, "{what}: {:#?}", report.findings);
+        report
+    };
+    let image = disks.data.image();
+    for path in image.keys().filter(|path| path.starts_with("origins/0/")) {
+        let bytes = &image[path];
+        // Zeros behind a tree file's end have no meaning; every byte elsewhere has.
+        for at in [0, bytes.len() / 3, bytes.len() / 2].map(|at| at as u64) {
+            if bytes.is_empty() || path.contains("erasures") {
+                continue;
+            }
+            let flip = |data: &SimDisk, _: &SimDisk| data.flip_bit(path, at, 1).unwrap();
+            let report = check(&format!("{path} at {at}"), &flip, "origins/0");
+            let finding = report.findings.iter().find(|one| one.origin.is_some());
+            if !path.ends_with("/end") {
+                assert_eq!(finding.unwrap().origin.as_deref(), Some(FIRST), "{path}");
+            }
+        }
+    }
+    let token = b"eu:idp:jti:t2";
+    let holds = |bytes: &[u8]| bytes.windows(token.len()).position(|window| window == token);
+    let mut journal = image.iter().filter(|(path, _)| path.starts_with("origins/0/journal/"));
+    let (path, at) = journal.find_map(|(path, bytes)| Some((path, holds(bytes)?))).unwrap();
+    let changed = |data: &SimDisk, _: &SimDisk| data.flip_bit(path, at as u64, 1).unwrap();
+    let report = check("an entry", &changed, path);
+    assert!(report.first_bad_index.is_some(), "{report:#?}");
+    assert_eq!(report.first_bad_index, report.predecessors[0].first_bad_index);
+    let removed = |data: &SimDisk, _: &SimDisk| {
+        for path in data.image().keys().filter(|path| path.starts_with("origins/")) {
+            data.remove(path).unwrap();
+        }
+    };
+    let report = check("the folder is gone", &removed, "origins/0");
+    assert!(
+        report.findings.iter().any(|one| one.code == "predecessor" && one.what.contains(FIRST))
+    );
+    let cut = |data: &SimDisk, _: &SimDisk| {
+        let last = data.image().into_keys().rfind(|path| path.starts_with("origins/0/journal/"));
+        data.remove(&last.unwrap()).unwrap();
+    };
+    check("the last segment is gone", &cut, "origins/0");
+    let swapped = |_: &SimDisk, head: &SimDisk| head.write("origin-0", b"another end").unwrap();
+    check("the head store knows another end", &swapped, "origins/0/end");
+    let refused = |damage: &dyn Fn(&SimDisk, &SimDisk)| {
+        let disks = disks.fork(9);
+        damage(&disks.data, &disks.head);
+        let refused = disks.open(None).err().expect("refused");
+        assert!(matches!(&refused, OpenError::Predecessor { origin, .. } if origin == FIRST));
+    };
+    for damage in [&removed as &dyn Fn(&SimDisk, &SimDisk), &cut, &swapped] {
+        refused(damage);
+    }
 }

@@ -156,8 +156,8 @@ struct One<'o> {
     shared: &'o Arc<dyn Disk>,
     /// Its end; `None` for the newest.
     end: Option<&'o EndNote>,
-    /// Names of all other origins.
-    others: &'o [&'o str],
+    /// Names of the origins before it.
+    before: &'o [&'o str],
     /// Handles that later origins erased.
     erased_later: &'o BTreeMap<[u8; 16], u64>,
 }
@@ -182,7 +182,7 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let world = one.world;
     let mut findings = Findings::default();
     let identity = identity(&world.disk)?;
-    let context = context(world, one.shared, &identity);
+    let context = context(one, &identity);
     let head = match one.end {
         Some(end) => end_of(end, &identity),
         None => head(world, &identity, context.log_key.as_ref()),
@@ -343,10 +343,10 @@ fn without_genesis(disk: &Arc<dyn Disk>) -> Findings {
     findings
 }
 
-fn context(world: &VerifyWorld, shared: &Arc<dyn Disk>, identity: &Identity) -> Context {
-    let keys = world.keys.as_deref();
+fn context(one: &One<'_>, identity: &Identity) -> Context {
+    let keys = one.world.keys.as_deref();
     let vault = keys.and_then(|keys| {
-        let disk = Arc::new(ReadOnly(Arc::clone(shared)));
+        let disk = Arc::new(ReadOnly(Arc::clone(one.shared)));
         Vault::open(disk, keys, Arc::new(NoEntropy)).ok().map(|(vault, _)| vault)
     });
     let sixteen = |hash: &Hash| hash.0.first_chunk::<16>().copied().unwrap_or_default();
@@ -356,6 +356,7 @@ fn context(world: &VerifyWorld, shared: &Arc<dyn Disk>, identity: &Identity) -> 
         ledger_id: identity.ledger_id,
         deployment: identity.deployment.to_string(),
         origin: identity.origin.to_string(),
+        older: one.before.iter().map(|name| (*name).to_owned()).collect(),
         log_key: VerifierKey::parse(&identity.log_key).ok(),
         registry: Registry::default(),
         vault,
@@ -394,7 +395,7 @@ fn since(
     for note in &options.since {
         // Each origin is told of its own; the newest also of those that are nobody's.
         let origin = note.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let of_other = one.others.iter().any(|name| name.as_bytes() == origin);
+        let of_other = one.before.iter().any(|name| name.as_bytes() == origin);
         if of_other || (one.end.is_some() && origin != context.origin.as_bytes()) {
             continue;
         }

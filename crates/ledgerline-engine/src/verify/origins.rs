@@ -47,7 +47,7 @@ pub(super) fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> Verify
         world,
         shared: &world.disk,
         end: None,
-        others: &names,
+        before: &names,
         erased_later: &BTreeMap::new(),
     };
     let mut newest = if begins { None } else { Some(examine(&newest, options)) };
@@ -62,13 +62,20 @@ pub(super) fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> Verify
     let mut reports = Vec::new();
     for (number, end) in ends.iter().enumerate().rev() {
         let Some(end) = end else {
-            named = None;
+            if let Some(Some(named)) = named.take() {
+                follows(Some(&named), None, number, &mut findings);
+            }
             continue;
         };
         if let Some(named) = &named {
             follows(named.as_ref(), Some(end), number, &mut findings);
         }
-        let (report, identity) = older(world, options, (number, end), &mut together, &mut findings);
+        let (report, identity) = older(
+            (world, options, &names[..number.min(names.len())]),
+            (number, end),
+            &mut together,
+            &mut findings,
+        );
         reports.push(report);
         named = identity.map(|identity| identity.predecessor);
     }
@@ -87,8 +94,7 @@ pub(super) fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> Verify
 
 /// Reads an older origin.
 fn older(
-    world: &VerifyWorld,
-    options: &VerifyOptions<'_>,
+    (world, options, names): (&VerifyWorld, &VerifyOptions<'_>, &[&str]),
     (number, end): (usize, &EndNote),
     together: &mut Together,
     all: &mut Findings,
@@ -100,7 +106,7 @@ fn older(
         world: &below,
         shared: &world.disk,
         end: Some(end),
-        others: &[],
+        before: names,
         erased_later: &together.erased,
     };
     let mut examined = examine(&one, options);
@@ -189,8 +195,8 @@ fn follows(named: Option<&Named>, end: Option<&EndNote>, number: usize, findings
     }
     let what = match (named, end) {
         (Some(named), None) => format!(
-            "the origin {:?}, which a GENESIS names as its predecessor, is not there: its folder \
-             below `origins` was removed",
+            "the origin {:?}, which a GENESIS names as its predecessor, is not there or not \
+             whole: restore its folder",
             named.origin
         ),
         (Some(named), Some(_)) => {
