@@ -145,6 +145,7 @@ pub struct View {
     published: Arc<Published>,
     /// Entries of the origins before this one.
     base: u64,
+    is_older: bool,
 }
 
 impl View {
@@ -153,7 +154,7 @@ impl View {
     pub fn new(rooms: Arc<Rooms>, terms: Arc<TermHasher>, identity: Identity) -> Self {
         let published = rooms.published();
         let base = origins::base(&rooms.predecessors);
-        Self { rooms, terms, identity, published, base }
+        Self { rooms, terms, identity, published, base, is_older: false }
     }
 
     /// Every origin as a view of its own, oldest first; the last one is this.
@@ -162,11 +163,18 @@ impl View {
         let mut base = 0;
         let older = self.rooms.predecessors.iter().map(|one| {
             let (rooms, terms) = (Arc::clone(&one.rooms), Arc::clone(&self.terms));
-            let view = Self { base, ..Self::new(rooms, terms, one.identity.clone()) };
+            let view = Self::new(rooms, terms, one.identity.clone());
+            let view = Self { base, is_older: true, ..view };
             base += one.size();
             view
         });
         older.chain([self.clone()]).collect()
+    }
+
+    /// Whether this is an origin that another one continues.
+    #[must_use]
+    pub fn is_older(&self) -> bool {
+        self.is_older
     }
 
     /// The origin of this name.

@@ -171,6 +171,9 @@ struct Verdict {
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
     status: &'static str,
+    /// The older origin that holds a duplicate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -213,6 +216,7 @@ impl From<EventAnswer> for Verdict {
         Self {
             event_id: answer.event_id.as_ref().map(uuid_text::text),
             status,
+            origin: answer.origin.map(|name| name.to_string()),
             index: answer.index,
             sequence: answer.sequence,
             event_hash: answer.event_hash,
@@ -249,7 +253,8 @@ async fn respond(
 fn add_proofs(view: &View, mut events: Vec<Verdict>) -> Result<Vec<Verdict>, Problem> {
     for event in &mut events {
         if let Some(index) = event.index {
-            event.proof = Some(inclusion(view, index)?);
+            let older = event.origin.as_deref().and_then(|name| view.of_origin(name));
+            event.proof = Some(inclusion(older.as_ref().unwrap_or(view), index)?);
         }
     }
     Ok(events)
@@ -306,11 +311,11 @@ async fn locate(
     caller: &Caller,
     query: &TenantQuery,
     (source, event_id): (String, String),
-) -> Result<u64, Problem> {
+) -> Result<(View, u64), Problem> {
     let tenant = auth::tenant(caller, query.tenant.as_deref())?;
     let id = uuid_text::parse(&event_id)
         .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
-    let found = app.read(move |view| Ok(view.find_event(&tenant, &source, &id)?)).await?;
+    let found = app.read(move |view| Ok(view.locate_event(&tenant, &source, &id)?)).await?;
     found.ok_or_else(Problem::not_found)
 }
 
@@ -326,8 +331,8 @@ pub async fn event(
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
-    let index = locate(&app, &caller, &query, path).await?;
-    app.read(move |view| {
+    let (view, index) = locate(&app, &caller, &query, path).await?;
+    app.wait(move || {
         let event = view.event(index)?.ok_or_else(Problem::not_found)?;
         Ok(json_value(&leaf_json::event(&event)?))
     })
@@ -350,6 +355,6 @@ pub async fn proof(
         Roles::AUDITOR.with(Roles::READER),
         "the credential needs the role auditor or reader",
     )?;
-    let index = locate(&app, &caller, &query, path).await?;
-    app.read(move |view| json_document(&prove::event(view, index)?)).await
+    let (view, index) = locate(&app, &caller, &query, path).await?;
+    app.wait(move || json_document(&prove::event(&view, index)?)).await
 }
