@@ -11,7 +11,7 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, PersonalRole};
 
-use crate::index::{Posting, TermHasher, TermKind};
+use crate::index::{Posting, Term, TermHasher, TermKind};
 use crate::intake::uuid_v7_millis;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
@@ -178,15 +178,22 @@ pub fn postings_of(
             if statement.event_type == EventType::Erased {
                 post(leaf_term(leaf_terms::ERASED), None);
             }
-            let parts: [&[u8]; 2] = [statement.source.as_bytes(), &statement.event_id];
-            let term = terms.term(TermKind::EventId, statement.tenant, &parts);
-            post(term, uuid_v7_millis(&statement.event_id));
+            post(event_term(terms, statement), uuid_v7_millis(&statement.event_id));
             if let Some(chain) = chain_key(statement, &entry.handles) {
-                let ChainKey { kind, tenant, id } = chain;
-                let term = terms.term(TermKind::Chain, tenant, &[&[kind.position()], id]);
-                post(term, None);
+                post(chain_term(terms, &chain), None);
             }
         }
         (Leaf::Entry(_), None) => {}
     }
+}
+
+/// What an event's identity is found by.
+pub fn event_term(terms: &TermHasher, statement: &Statement<'_>) -> Term {
+    let parts: [&[u8]; 2] = [statement.source.as_bytes(), &statement.event_id];
+    terms.term(TermKind::EventId, statement.tenant, &parts)
+}
+
+/// What the entries of a chain are found by.
+pub fn chain_term(terms: &TermHasher, chain: &ChainKey<'_>) -> Term {
+    terms.term(TermKind::Chain, chain.tenant, &[&[chain.kind.position()], chain.id])
 }

@@ -81,6 +81,13 @@ pub struct WaitingReply {
     pub answer: SubmitAnswer,
 }
 
+impl WaitingReply {
+    /// Calls the reply with its answer.
+    pub fn answer(self) {
+        (self.reply)(self.answer);
+    }
+}
+
 /// A batch ready to be written.
 pub struct PlannedBatch {
     /// Its leaves. Empty when it only carries answers about duplicates and refusals.
@@ -419,7 +426,8 @@ impl Sequencer {
             return Ok(Some(*tip));
         }
         let Some(head) = self.rooms.index.head(chain)? else { return Ok(None) };
-        let event_hash = self.rooms.reader.store().leaf(head.last)?;
+        // Not the stored hash alone: the tree's files may rot, and the link is for ever.
+        let event_hash = self.rooms.reader.agreed_hash(head.last)?;
         Ok(Some(ChainTip { index: head.last, event_hash, sequence: head.count - 1 }))
     }
 

@@ -31,10 +31,11 @@ use crate::head_store::HeadStore;
 use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
 use crate::intake::{BodyForm, Intake, Reply, SubmitAnswer, SubmitError};
+use crate::journal::recovery::RecoverError;
 use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
 use crate::origins;
 use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
-use crate::publisher::Rooms;
+use crate::publisher::{Delivery, Rooms};
 use crate::refusals::Refusals;
 use crate::registry::{ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash};
 use crate::sequencer::PlannedBatch;
@@ -166,6 +167,13 @@ impl Node {
             threads::start("helper", &inner, threads::keep_house),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
+    }
+
+    /// Hands the replies of each commit to `delivery`, all at once, instead of calling them one by
+    /// one on the sync thread: whoever waits on many of them is woken once. The first one set
+    /// stays.
+    pub fn deliver_through(&self, delivery: Delivery) {
+        self.inner.rooms.deliver_through(delivery);
     }
 
     /// Whether the ledger was created by this start.
@@ -319,7 +327,7 @@ impl Node {
     /// Commits ERASED, destroys the person's key and zeroes the sealed records; blocks until done.
     ///
     /// # Errors
-    /// [`AdminError`]. When zeroing fails the key is destroyed all the same, and the rest is done
+    /// [`AdminError`]; `unknown_handle` when no event of `tenant` carries the handle. When zeroing fails the key is destroyed all the same, and the rest is done
     /// at the next start.
     pub fn erase(
         &self,
@@ -335,15 +343,21 @@ impl Node {
             purpose: purpose.to_owned(),
         };
         let inner = &self.inner;
+        let (disk, older) = (inner.world.disk.as_ref(), &inner.rooms.predecessors);
+        let stopped = |error: RecoverError| AdminError::Stopped(error.to_string());
+        let size = inner.rooms.published().size;
+        let found = origins::tenant_of(disk, older, &handle, size).map_err(stopped)?;
+        if found.as_deref() != Some(tenant) {
+            let detail = "no event of this tenant carries this handle of a person";
+            return Err(refused("unknown_handle", detail));
+        }
         // One erasure at a time: the note speaks for every ERASED up to its index.
         let _one = inner.erasing.lock().unwrap_or_else(PoisonError::into_inner);
         let index = self.administer(act)?;
         let size = inner.rooms.published().size;
-        let disk = inner.world.disk.as_ref();
         let slots = BTreeSet::from([handle]);
-        let (id, older) = (&inner.identity.ledger_id, &inner.rooms.predecessors);
-        let frames_zeroed = origins::zero_frames(disk, id, older, &slots, size)
-            .map_err(|error| AdminError::Stopped(error.to_string()))?;
+        let id = &inner.identity.ledger_id;
+        let frames_zeroed = origins::zero_frames(disk, id, older, &slots, size).map_err(stopped)?;
         erasure::note_zeroed(disk, index)
             .map_err(|error| AdminError::Stopped(error.to_string()))?;
         Ok(ErasedPerson { index, frames_zeroed })

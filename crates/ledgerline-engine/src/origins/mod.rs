@@ -262,6 +262,24 @@ pub(crate) fn inherit(
     })
 }
 
+/// The tenant of a slot, from the events of all origins, as [`erasure::tenant_of`].
+///
+/// # Errors
+/// Whatever a disk says.
+pub fn tenant_of(
+    disk: &dyn Disk,
+    older: &[Predecessor],
+    slot: &[u8; 16],
+    size: u64,
+) -> Result<Option<String>, RecoverError> {
+    for one in older {
+        if let Some(tenant) = erasure::tenant_of(one.disk.as_ref(), slot, one.size())? {
+            return Ok(Some(tenant));
+        }
+    }
+    erasure::tenant_of(disk, slot, size)
+}
+
 /// Zeroes the sealed frames of these slots in all origins. Returns how many.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
@@ -60,7 +60,7 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
     }
     let form = body_form(&parts.headers)?;
     let with_proof = wants_proof(parts.uri.query())?;
-    let body = read_body(&app, &parts.headers, body).await?;
+    let (body, room) = read_body(&app, &parts.headers, body).await?;
     let (send, receive) = oneshot::channel();
     // The receiver is gone when the client is; the events stand all the same.
     let reply: Reply = Box::new(move |answer| drop(send.send(answer)));
@@ -68,8 +68,9 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
         app.node.submit(&caller, form, &body, reply)?;
     } else {
         let node = Arc::clone(&app.node);
-        app.wait(move || Ok(node.submit(&caller, form, &body, reply)?)).await?;
+        app.parse(move || Ok(node.submit(&caller, form, &body, reply)?)).await?;
     }
+    drop(room);
     let answer = receive.await.map_err(|_| stopped("the ledger stopped before it answered"))?;
     respond(&app, answer, with_proof).await
 }
@@ -106,23 +107,28 @@ fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
     }
 }
 
-/// The whole body, within its length and time.
+/// The whole body, within its length and time, and the memory that was set aside for it: to be kept
+/// as long as the body is.
 ///
 /// # Errors
 /// 408, 413, 503 while too many bytes are on their way, or 400 when it broke off.
-pub async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+pub async fn read_body<'a>(
+    app: &'a App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Bytes, SemaphorePermit<'a>), Problem> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     if declared > DRAINED_BYTES_MAX {
         return Err(body_too_large());
     }
-    let _room = app.room_for_body(declared)?;
-    tokio::time::timeout(app.limits.body_timeout, collect(body, declared)).await.unwrap_or_else(
-        |_| {
-            let detail = "the body did not arrive in time";
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
-        },
-    )
+    let room = app.room_for_body(declared)?;
+    let read = tokio::time::timeout(app.limits.body_timeout, collect(body, declared));
+    let body = read.await.unwrap_or_else(|_| {
+        let detail = "the body did not arrive in time";
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
+    })?;
+    Ok((body, room))
 }
 
 fn body_too_large() -> Problem {
