@@ -327,8 +327,8 @@ impl Node {
     /// Commits ERASED, destroys the person's key and zeroes the sealed records; blocks until done.
     ///
     /// # Errors
-    /// [`AdminError`]; `unknown_handle` when no event of `tenant` carries the handle. When zeroing fails the key is destroyed all the same, and the rest is done
-    /// at the next start.
+    /// [`AdminError`]; `unknown_handle` when no event of `tenant` carries the handle. When zeroing
+    /// fails the key is destroyed all the same, and the rest is done at the next start.
     pub fn erase(
         &self,
         by: &Caller,
