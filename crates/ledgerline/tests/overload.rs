@@ -19,7 +19,7 @@ const LOAD: Duration = Duration::from_secs(4);
 /// What the server may keep waiting.
 const QUEUE_BYTES: u64 = 2 << 20;
 /// What it may take in memory: 64 bodies of 120 kB on their way, one a core taken apart, the queue,
-/// the index's newest ranges (two of 262,144 events), stacks and buffers. Measured on two cores:
+/// the index's newest ranges (two of 65,536 events), stacks and buffers. Measured on two cores:
 /// 210 MB after 350,000 events. Without back-pressure four seconds of bodies would not fit.
 const RESIDENT_KB_MAX: u64 = 400_000;
 

@@ -109,9 +109,9 @@ pub struct IndexConfig {
 impl Default for IndexConfig {
     fn default() -> Self {
         Self {
-            range_log2: 18,
+            range_log2: 16,
             fan_in: 8,
-            max_level: 4,
+            max_level: 5,
             step_bytes: 16 << 20,
             identity: [0; 16],
             keep_below: u64::MAX,
