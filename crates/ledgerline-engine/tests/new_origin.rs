@@ -133,10 +133,14 @@ impl Sim {
     }
 
     fn send(&mut self, n: u32, token: u32, kind: &str) -> EventAnswer {
+        self.send_with(n, token, kind, "")
+    }
+
+    fn send_with(&mut self, n: u32, token: u32, kind: &str, more: &str) -> EventAnswer {
         let body = format!(
             "{{\"event_id\":\"01932f6e-7c1a-7b3e-9a55-{n:012x}\",\"type\":\"{kind}\",\
              \"token_id\":\"eu:idp:jti:t{token}\",\"occurred_at\":\"2026-11-22T10:10:00.{n:09}Z\",\
-             \"personal\":[{{\"role\":\"SUBJECT\",\"user_id\":\"user-{token}\"}}]}}"
+             \"personal\":[{{\"role\":\"SUBJECT\",\"user_id\":\"user-{token}\"}}]{more}}}"
         );
         let registry = &self.rest.rooms.registry;
         let caller = registry.authenticate(&api_key_text("k1", &SECRET), 0).unwrap();
@@ -365,6 +369,22 @@ fn keys_carry_on_with_their_ends() {
     assert!(k1.valid_from < sim.view().size(), "announced in this origin");
     assert!(registry.authenticate(&api_key_text("k2", &SECRET), 0).is_err());
     assert!(registry.authenticate(&api_key_text("k1", &SECRET), 0).is_ok());
+}
+
+/// What a producer signed before the loss can be sent again, with the checkpoint it had seen then.
+#[test]
+fn a_checkpoint_seen_of_an_older_origin_is_no_foreign_one() {
+    let (disks, _) = behind();
+    let mut sim = disks.open(Some(SECOND)).unwrap();
+    let seen = |origin: &str| {
+        let root = "ab".repeat(32);
+        format!(",\"seen\":{{\"origin\":\"{origin}\",\"size\":5,\"root\":\"{root}\"}}")
+    };
+    let answer = sim.send_with(60, 6, "ISSUED", &seen(FIRST));
+    assert_eq!(answer.status, EventStatus::Recorded, "{answer:?}");
+    let answer = sim.send_with(61, 6, "USED", &seen(THIRD));
+    assert_eq!(answer.error.expect("refused").code, "wrong_deployment");
+    sim.stop();
 }
 
 /// Erasing reaches the sealed frames of all origins, and a person keeps the handle.

@@ -418,7 +418,7 @@ fn keys_end_and_people_are_erased() {
     assert_eq!(server.post("/v1/erase", &privacy, &request).status, 422);
     let request = json!({ "handle": handle, "purpose": "case 4711" });
     // Another tenant's office knows the handle, may do nothing with it, nor learn that it is one.
-    let other = server.key("other", "office", &["privacy"]);
+    let other = server.key("other", "desk", &["privacy"]);
     let random = json!({ "handle": "00112233445566778899aabbccddeeff", "purpose": "case 4711" });
     for (key, request) in [(&other, &request), (&other, &random), (&privacy, &random)] {
         let refused = server.post("/v1/erase", key, request);
