@@ -28,8 +28,7 @@ impl Work {
     fn weight(&self) -> usize {
         match self {
             Self::Submission(accepted, _) => {
-                let events = accepted.units.iter().flat_map(|unit| &unit.events);
-                256 + events.map(crate::intake::PendingEvent::weight).sum::<usize>()
+                256 + accepted.units.iter().map(crate::intake::Unit::weight).sum::<usize>()
             }
             Self::Admin(..) => 1024,
         }

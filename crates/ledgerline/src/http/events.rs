@@ -172,66 +172,74 @@ async fn collect(mut body: Body, declared: usize) -> Result<Bytes, Problem> {
 }
 
 /// The verdict about one event.
-#[derive(Serialize)]
 struct Verdict {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_id: Option<String>,
-    status: &'static str,
-    /// The older origin that holds a duplicate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_hash: Option<Hash>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attested_by: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<VerdictError>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: EventAnswer,
     proof: Option<Value>,
 }
 
-#[derive(Serialize)]
-struct VerdictError {
-    code: &'static str,
-    detail: String,
+impl Verdict {
+    /// Appends the verdict as JSON. Everything but an error and a proof is digits, hex and fixed
+    /// words: written as it is, because a batch has hundreds.
+    fn put(&self, out: &mut Vec<u8>) {
+        let EventAnswer { event_id, status, index, sequence, event_hash, .. } = &self.answer;
+        out.push(b'{');
+        if let Some(id) = event_id {
+            out.extend_from_slice(b"\"event_id\":\"");
+            out.extend_from_slice(uuid_text::text(id).as_bytes());
+            out.extend_from_slice(b"\",");
+        }
+        out.extend_from_slice(match status {
+            EventStatus::Recorded => b"\"status\":\"recorded\"".as_slice(),
+            EventStatus::Duplicate => b"\"status\":\"duplicate\"",
+            EventStatus::Refused => b"\"status\":\"refused\"",
+        });
+        if let Some(origin) = &self.answer.origin {
+            // A name may hold what JSON must escape.
+            out.extend_from_slice(format!(",\"origin\":{}", json!(&**origin)).as_bytes());
+        }
+        for (name, number) in [(",\"index\":", index), (",\"sequence\":", sequence)] {
+            if let Some(number) = number {
+                out.extend_from_slice(name.as_bytes());
+                put_number(out, *number);
+            }
+        }
+        if let Some(hash) = event_hash {
+            out.extend_from_slice(b",\"event_hash\":\"");
+            out.extend_from_slice(hash.to_hex().as_bytes());
+            out.push(b'"');
+        }
+        if *status != EventStatus::Refused {
+            out.extend_from_slice(match self.answer.attested_by {
+                Attested::Signature => b",\"attested_by\":\"signature\"".as_slice(),
+                Attested::Credential => b",\"attested_by\":\"credential\"",
+            });
+        }
+        if let Some(error) = &self.answer.error {
+            let error = json!({ "code": error.code, "detail": error.detail });
+            out.extend_from_slice(format!(",\"error\":{error}").as_bytes());
+        }
+        if let Some(proof) = &self.proof {
+            out.extend_from_slice(format!(",\"proof\":{proof}").as_bytes());
+        }
+        out.push(b'}');
+    }
 }
 
-#[derive(Serialize)]
-struct Receipt<'a> {
-    events: Vec<Verdict>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checkpoint: Option<&'a str>,
-}
-
-impl From<EventAnswer> for Verdict {
-    fn from(answer: EventAnswer) -> Self {
-        let status = match answer.status {
-            EventStatus::Recorded => "recorded",
-            EventStatus::Duplicate => "duplicate",
-            EventStatus::Refused => "refused",
-        };
-        let attested_by = match answer.attested_by {
-            Attested::Signature => "signature",
-            Attested::Credential => "credential",
-        };
-        let is_refused = answer.status == EventStatus::Refused;
-        Self {
-            event_id: answer.event_id.as_ref().map(uuid_text::text),
-            status,
-            origin: answer.origin.map(|name| name.to_string()),
-            index: answer.index,
-            sequence: answer.sequence,
-            event_hash: answer.event_hash,
-            attested_by: (!is_refused).then_some(attested_by),
-            error: answer.error.map(|e| VerdictError { code: e.code, detail: e.detail }),
-            proof: None,
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + u8::try_from(number % 10).expect("a digit");
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&digits[first..]);
         }
     }
 }
+
+/// Bytes of a verdict without error and proof, about.
+const VERDICT_BYTES: usize = 240;
 
 async fn respond(
     app: &App,
@@ -248,18 +256,32 @@ async fn respond(
     {
         return Err(error.into());
     }
-    let mut events: Vec<Verdict> = answer.events.into_iter().map(Verdict::from).collect();
+    let verdict = |answer| Verdict { answer, proof: None };
+    let mut events: Vec<Verdict> = answer.events.into_iter().map(verdict).collect();
     if with_proof {
         events = app.read(move |view| add_proofs(view, events)).await?;
     }
-    let receipt = Receipt { events, checkpoint: answer.checkpoint.as_deref() };
-    Ok(json_bytes(serde_json::to_vec(&receipt).map_err(|_| Problem::internal())?))
+    let mut out = Vec::with_capacity(512 + events.len() * VERDICT_BYTES);
+    out.extend_from_slice(b"{\"events\":[");
+    for (n, event) in events.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        event.put(&mut out);
+    }
+    out.push(b']');
+    if let Some(checkpoint) = answer.checkpoint.as_deref() {
+        out.extend_from_slice(b",\"checkpoint\":");
+        serde_json::to_writer(&mut out, checkpoint).map_err(|_| Problem::internal())?;
+    }
+    out.push(b'}');
+    Ok(json_bytes(out))
 }
 
 fn add_proofs(view: &View, mut events: Vec<Verdict>) -> Result<Vec<Verdict>, Problem> {
     for event in &mut events {
-        if let Some(index) = event.index {
-            let older = event.origin.as_deref().and_then(|name| view.of_origin(name));
+        if let Some(index) = event.answer.index {
+            let older = event.answer.origin.as_deref().and_then(|name| view.of_origin(name));
             event.proof = Some(inclusion(older.as_ref().unwrap_or(view), index)?);
         }
     }
@@ -363,4 +385,56 @@ pub async fn proof(
     )?;
     let (view, index) = locate(&app, &caller, &query, path).await?;
     app.wait(move || json_document(&prove::event(&view, index)?)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_engine::intake::EventError;
+    use ledgerline_proof::hash::leaf_hash;
+
+    use super::*;
+
+    #[test]
+    fn verdicts_are_json_with_every_field_that_is_known() {
+        let check = |answer: &EventAnswer, proof: Option<Value>, expected: &Value| {
+            let mut out = Vec::new();
+            Verdict { answer: answer.clone(), proof }.put(&mut out);
+            let found: Value = serde_json::from_slice(&out).expect("JSON");
+            assert_eq!(&found, expected);
+        };
+        let hash = leaf_hash(b"an entry");
+        let mut answer = EventAnswer {
+            event_id: Some([0xab; 16]),
+            status: EventStatus::Recorded,
+            origin: None,
+            index: Some(u64::MAX),
+            sequence: Some(0),
+            event_hash: Some(hash),
+            attested_by: Attested::Signature,
+            error: None,
+        };
+        let mut expected = json!({
+            "event_id": "abababab-abab-abab-abab-abababababab",
+            "status": "recorded",
+            "index": u64::MAX,
+            "sequence": 0,
+            "event_hash": hash.to_hex(),
+            "attested_by": "signature",
+        });
+        check(&answer, None, &expected);
+        answer.status = EventStatus::Duplicate;
+        answer.attested_by = Attested::Credential;
+        answer.origin = Some("ledger \"one\"".into());
+        expected["status"] = "duplicate".into();
+        expected["origin"] = "ledger \"one\"".into();
+        expected["attested_by"] = "credential".into();
+        expected["proof"] = json!({ "path": ["a\"b"] });
+        check(&answer, Some(expected["proof"].clone()), &expected);
+        let error = EventError::new("bad_field", "say \"why\"\n".into());
+        let expected = json!({
+            "status": "refused",
+            "error": { "code": "bad_field", "detail": "say \"why\"\n" },
+        });
+        check(&EventAnswer::refused(None, error), None, &expected);
+    }
 }
