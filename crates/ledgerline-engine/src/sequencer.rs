@@ -299,6 +299,7 @@ impl Sequencer {
     }
 
     /// The parts of an act: all new, all duplicates, or all refused.
+    #[expect(clippy::vec_box, reason = "the parts come boxed; unboxing would copy each")]
     fn plan_act(
         &mut self,
         events: Vec<Box<PendingEvent>>,
@@ -547,9 +548,8 @@ fn retired_key() -> EventError {
 }
 
 fn refuse_all(events: &[Box<PendingEvent>], error: &EventError) -> Vec<EventAnswer> {
-    let refuse =
-        |event: &Box<PendingEvent>| EventAnswer::refused(Some(event.event_id), error.clone());
-    events.iter().map(refuse).collect()
+    let refuse = |id| EventAnswer::refused(Some(id), error.clone());
+    events.iter().map(|event| refuse(event.event_id)).collect()
 }
 
 fn empty_batch(frontier: &Frontier) -> PlannedBatch {
