@@ -319,6 +319,10 @@ fn a_rotten_hash_of_the_tree_was_linked_into_a_chain() {
     let mut sim = disks.open().unwrap();
     sim.record(0);
     let tip = sim.rest.rooms.published().size - 1;
+    // A tip of late would be remembered, and nothing read.
+    drop(sim);
+    disks.data.kill();
+    let mut sim = disks.open().unwrap();
     // Both records of the tip: the tree's hash, and the entry itself.
     let entry = sim.rest.rooms.store.position(tip).unwrap();
     let segment = format!("journal/{:08}.seg", entry.segment);
