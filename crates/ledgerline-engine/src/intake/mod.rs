@@ -170,6 +170,8 @@ pub struct PendingEvent {
     pub uuid_millis: Option<u64>,
     /// Finds its chain.
     pub chain_term: Term,
+    /// What else it is found by.
+    pub terms: Vec<Term>,
     /// What the chain's first entry carries.
     pub chain_start: Hash,
     /// When it happened.

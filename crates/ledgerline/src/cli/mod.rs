@@ -1,6 +1,6 @@
 //! The command line: one module per command, all of them clients of the public HTTP interface or,
 //! for
-//! `serve`, `demo`, `verify --data` and `export-tiles --data`, users of the engine.
+//! `serve`, `demo`, `reindex`, `verify --data` and `export-tiles --data`, users of the engine.
 //!
 //! Promises: exit codes as in [`crate::exit`]; a wrong command line is 64. Answers go to standard
 //! output, everything else to standard error.
@@ -14,6 +14,7 @@ pub mod export_tiles;
 pub mod ingest;
 pub mod keys;
 pub mod prove;
+pub mod reindex;
 pub mod serve;
 pub mod status;
 pub mod tail;
@@ -77,6 +78,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Verify a data folder, or a server.
     Verify(verify::VerifyArgs),
+    /// Build the index of a data folder anew.
+    Reindex(reindex::ReindexArgs),
     /// Write the log as C2SP tiles.
     ExportTiles(export_tiles::ExportArgs),
     /// Manage API keys and signing keys.
@@ -146,6 +149,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::Prove(args) => prove::run(&mut context, args),
         Command::Check(args) => check::run(&mut context, &args),
         Command::Verify(args) => verify::run(&mut context, args),
+        Command::Reindex(args) => reindex::run(&mut context, args),
         Command::ExportTiles(args) => export_tiles::run(&mut context, args),
         Command::Keys(args) => keys::run(&mut context, args),
         Command::TokenId(args) => token_id::run(&mut context, &args),
