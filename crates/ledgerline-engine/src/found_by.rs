@@ -10,6 +10,7 @@
 //! client        bare id                              client_id, CLIENT targets, client actors
 //! resource      "t" ‖ template | "h" ‖ handle        resource; RESOURCE handles
 //! policy        id                                   policies, POLICY targets
+//!               nothing                              POLICY_CHANGED
 //! session       bare id                              session_id, SESSION targets
 //! grant         bare id                              grant_id, GRANT targets
 //! key           bare id                              issuer_kid, KEY targets
@@ -59,6 +60,8 @@ pub enum By<'a> {
     ResourceHandle(&'a [u8; 16]),
     /// A policy.
     Policy(&'a str),
+    /// Changes of policies, all of them.
+    PolicyChange,
     /// A session, bare or qualified.
     Session(&'a str),
     /// A grant, bare or qualified.
@@ -121,6 +124,7 @@ impl By<'_> {
                 return hasher.term(TermKind::ExpiryHour, "", &[&hours]);
             }
             Self::Finding => return hasher.term(TermKind::Finding, tenant, &[]),
+            Self::PolicyChange => return hasher.term(TermKind::Policy, tenant, &[]),
             Self::Alias(id) => (TermKind::Alias, id.as_bytes(), None),
             Self::Digest(digest) => (TermKind::Digest, &digest.0, None),
         };
@@ -256,6 +260,9 @@ impl Terms<'_, '_> {
         }
         if let Some(snapshot) = s.policy_change.as_ref().and_then(|change| change.snapshot) {
             self.add(&By::Digest(&snapshot));
+        }
+        if s.event_type == EventType::PolicyChanged {
+            self.add(&By::PolicyChange);
         }
         if matches!(s.event_type, EventType::FindingRaised | EventType::FindingClosed) {
             self.add(&By::Finding);

@@ -144,7 +144,7 @@ impl Intake {
     }
 
     /// Everything that all forms share.
-    fn build(
+    pub(super) fn build(
         &self,
         caller: &Caller,
         statement: &Statement<'_>,

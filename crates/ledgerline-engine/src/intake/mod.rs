@@ -11,6 +11,7 @@
 mod accept;
 mod build;
 pub mod json;
+mod revoking;
 mod secret_scan;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::registry::Key;
 
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
 pub use build::chain_slot_id;
+pub use revoking::RevokeToken;
 
 /// Why an event was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
