@@ -18,10 +18,10 @@ use ledgerline_engine::simulation::Random;
 use ledgerline_engine::view::View;
 
 /// Histories, and events of each.
-const HISTORIES: u64 = 40;
-const EVENTS: u32 = 70;
+const HISTORIES: u64 = 24;
+const EVENTS: u32 = 56;
 /// Moments of each history at which all questions are asked.
-const MOMENTS: u64 = 6;
+const MOMENTS: u64 = 4;
 
 fn inquiry<'v>(view: &'v View, scope: &Scope) -> Inquiry<'v> {
     Inquiry::new(view, scope.clone(), Spending::default()).unwrap()
@@ -185,8 +185,11 @@ fn ask_others(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
     }
     for (source, id) in model.event_ids() {
         let found = why(&mut inquiry(view, scope), &source, &id).unwrap().expect("in scope");
-        let mut found: Vec<_> =
-            found.causes.iter().filter_map(|one| one.record.as_ref().map(|one| one.index)).collect();
+        let mut found: Vec<_> = found
+            .causes
+            .iter()
+            .filter_map(|one| one.record.as_ref().map(|one| one.index))
+            .collect();
         found.sort_unstable();
         found.dedup();
         assert_eq!(found, model.causes(&source, &id), "why of {id:?} {scope:?}");
