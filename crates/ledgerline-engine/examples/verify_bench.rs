@@ -1,8 +1,8 @@
 //! What a verification costs: events a second with HMAC signatures, chains and lifecycle, beside
 //! the bound that SHA-256 of the same bytes sets.
 //!
-//! `cargo run --release -p ledgerline-engine --example verify_bench -- [events] [threads]`
-//! (500,000; 2)
+//! `cargo run --release -p ledgerline-engine --example verify_bench -- [events] [threads] [runs]`
+//! (500,000; 2; 1)
 //!
 //! The ledger is made by the engine itself in a temporary folder: HMAC-signed Avro statements in
 //! batches of 500, five events a token. Files are in the page cache.
@@ -32,6 +32,10 @@ use ledgerline_proof::submission::{Submission, put_frame};
 use ledgerline_proof::vocabulary::{
     EventType, KeyPurpose, PolicyRole, TargetKind, TokenKind, Vantage,
 };
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: u32 = 500;
 const SECRET: [u8; 32] = [7; 32];
@@ -115,6 +119,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1).map(|one| one.parse().expect("a number"));
     let events: u32 = arguments.next().unwrap_or(500_000);
     let threads = arguments.next().unwrap_or(2) as usize;
+    let runs = arguments.next().unwrap_or(1) as usize;
     let folder = tempfile::tempdir().unwrap();
     let disk = |name: &str| -> Arc<dyn Disk> {
         Arc::new(RealDisk::new(&folder.path().join(name)).unwrap())
@@ -151,7 +156,7 @@ fn main() {
     let bound = sha256_bound(bytes / events as usize, events, threads);
 
     let world = VerifyWorld { disk: data, keys: Some(keys), head: Some(head) };
-    for threads in [1, threads] {
+    for threads in [1, threads].repeat(runs) {
         let options = VerifyOptions { threads, ..VerifyOptions::default() };
         let (start, cpu) = (Instant::now(), cpu_seconds());
         let report = verify(&world, &options);

@@ -28,8 +28,7 @@ impl Work {
     fn weight(&self) -> usize {
         match self {
             Self::Submission(accepted, _) => {
-                let events = accepted.units.iter().flat_map(|unit| &unit.events);
-                256 + events.map(crate::intake::PendingEvent::weight).sum::<usize>()
+                256 + accepted.units.iter().map(crate::intake::Unit::weight).sum::<usize>()
             }
             Self::Admin(..) => 1024,
         }
@@ -49,6 +48,9 @@ pub enum PutError {
 struct State {
     queue: VecDeque<(Work, usize)>,
     bytes: usize,
+    /// Whether the sequencer's thread sleeps until there is work. Waking costs a call of the
+    /// system, so that nobody wakes who does not sleep.
+    sleeps_for_work: bool,
     sync_idle: bool,
     shutdown: bool,
     closed: Option<String>,
@@ -103,8 +105,11 @@ impl Inbox {
         }
         state.bytes += weight;
         state.queue.push_back((work, weight));
+        let wakes = std::mem::take(&mut state.sleeps_for_work);
         drop(state);
-        self.changed.notify_one();
+        if wakes {
+            self.changed.notify_one();
+        }
         Ok(())
     }
 
@@ -139,8 +144,13 @@ impl Inbox {
         let state = self.lock();
         let (mut state, _) = self
             .changed
-            .wait_timeout_while(state, timeout, |state| !ready(state))
+            .wait_timeout_while(state, timeout, |state| {
+                let sleeps = !ready(state);
+                state.sleeps_for_work = sleeps && hungry;
+                sleeps
+            })
             .unwrap_or_else(PoisonError::into_inner);
+        state.sleeps_for_work = false;
         let mut taken = 0;
         while hungry && taken < most_bytes {
             let Some((work, weight)) = state.queue.pop_front() else { break };

@@ -256,7 +256,7 @@ impl Planner {
         by: &str,
         purpose: &str,
         wall: i64,
-    ) -> PendingEvent {
+    ) -> Box<PendingEvent> {
         let person = Handle { role: PersonalRole::Subject, kind: HandleKind::Person, id: handle };
         let native_id = format!("erased/{}/{}", hex(&handle), self.sequencer.size());
         let target = Target { kind: TargetKind::Subject, id: "" };
@@ -274,7 +274,7 @@ impl Planner {
         event_type: EventType,
         event: &OwnEvent<'_>,
         handles: Vec<Handle>,
-    ) -> PendingEvent {
+    ) -> Box<PendingEvent> {
         let OwnEvent { tenant, native_id, target, detail, wall } = event;
         let event_id = derived_event_id(tenant, LEDGER_SOURCE, native_id, 0);
         let occurred_at = Hlc::at((*wall).max(0));

@@ -8,7 +8,7 @@
 //!
 //! After any error it stops for good: whoever waits is told that nothing is known.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use ledgerline_proof::checkpoint::{SignError, Signer};
 use ledgerline_proof::control::{Control, ControlKind};
@@ -16,7 +16,6 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object};
 
 use crate::index::{Index, IndexError};
-use crate::intake::SubmitAnswer;
 use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::{AppendError, Journal};
 use crate::registry::Registry;
@@ -39,6 +38,9 @@ pub struct Published {
     pub block_checkpoint: Arc<str>,
 }
 
+/// Calls the replies of one commit, see [`WaitingReply::answer`]. Must not block.
+pub type Delivery = Box<dyn Fn(Vec<WaitingReply>) + Send + Sync>;
+
 /// The rooms that readers and the publisher share.
 pub struct Rooms {
     /// Finds leaves.
@@ -54,6 +56,7 @@ pub struct Rooms {
     /// The deployment that signatures name.
     pub deployment: Arc<str>,
     published: RwLock<Arc<Published>>,
+    delivery: OnceLock<Delivery>,
 }
 
 impl Rooms {
@@ -69,7 +72,21 @@ impl Rooms {
     ) -> Self {
         let store = reader.store().clone();
         let published = RwLock::new(Arc::new(published));
-        Self { index, reader, store, registry, vault, deployment, published }
+        let delivery = OnceLock::new();
+        Self { index, reader, store, registry, vault, deployment, published, delivery }
+    }
+
+    /// Hands the replies of each commit to `delivery`, all at once, instead of calling them one by
+    /// one on the sync thread. The first one set stays.
+    pub fn deliver_through(&self, delivery: Delivery) {
+        let _ = self.delivery.set(delivery);
+    }
+
+    fn deliver(&self, replies: Vec<WaitingReply>) {
+        match self.delivery.get() {
+            Some(delivery) if !replies.is_empty() => delivery(replies),
+            _ => replies.into_iter().for_each(WaitingReply::answer),
+        }
     }
 
     /// The newest published state.
@@ -155,30 +172,29 @@ impl Publisher {
     /// [`PublishError`]: the state is unknown, nothing may be published any more. Those who wait
     /// are told.
     pub fn publish(&mut self, mut batch: PlannedBatch) -> Result<(), PublishError> {
-        let replies = std::mem::take(&mut batch.replies);
+        let mut replies = std::mem::take(&mut batch.replies);
         // Answers of a batch without leaves may speak of events of the batch that failed.
         let done = match std::mem::replace(&mut self.stopped, true) {
             true => Err(PublishError::Stopped),
             false => self.make_durable(&mut batch),
         };
-        match done {
+        match &done {
             Ok(()) => {
                 self.stopped = false;
                 let checkpoint = self.rooms.published().checkpoint.clone();
-                for WaitingReply { reply, mut answer } in replies {
-                    answer.checkpoint = Some(Arc::clone(&checkpoint));
-                    reply(answer);
+                for waiting in &mut replies {
+                    waiting.answer.checkpoint = Some(Arc::clone(&checkpoint));
                 }
-                Ok(())
             }
             Err(error) => {
                 let why = error.to_string();
-                for WaitingReply { reply, answer } in replies {
-                    reply(SubmitAnswer { stopped: Some(why.clone()), ..answer });
+                for waiting in &mut replies {
+                    waiting.answer.stopped = Some(why.clone());
                 }
-                Err(error)
             }
         }
+        self.rooms.deliver(replies);
+        done
     }
 
     fn make_durable(&mut self, batch: &mut PlannedBatch) -> Result<(), PublishError> {

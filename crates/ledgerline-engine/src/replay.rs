@@ -13,7 +13,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, PersonalRole};
 
 use crate::found_by;
-use crate::index::{Posting, TermHasher, TermKind};
+use crate::index::{Posting, Term, TermHasher, TermKind};
 use crate::intake::uuid_v7_millis;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
@@ -178,6 +178,21 @@ pub fn postings_of(
     statement: Option<&Statement<'_>>,
     postings: &mut Vec<Posting>,
 ) {
+    planned_postings_of(terms, index, leaf, statement, postings);
+    if let (Leaf::Entry(entry), Some(statement)) = (leaf, statement) {
+        let more = found_by::terms_of(terms, statement, &entry.handles);
+        postings.extend(more.into_iter().map(|term| Posting { term, index, uuid_millis: None }));
+    }
+}
+
+/// The postings that new entries are planned from: event ids, chains, and leaves of their own kind.
+pub fn planned_postings_of(
+    terms: &TermHasher,
+    index: u64,
+    leaf: &Leaf<'_>,
+    statement: Option<&Statement<'_>>,
+    postings: &mut Vec<Posting>,
+) {
     let mut post = |term, uuid_millis| postings.push(Posting { term, index, uuid_millis });
     let leaf_term = |what: &[u8]| terms.term(TermKind::Leaf, "", &[what]);
     match (leaf, statement) {
@@ -187,17 +202,22 @@ pub fn postings_of(
             if statement.event_type == EventType::Erased {
                 post(leaf_term(leaf_terms::ERASED), None);
             }
-            let parts: [&[u8]; 2] = [statement.source.as_bytes(), &statement.event_id];
-            let term = terms.term(TermKind::EventId, statement.tenant, &parts);
-            post(term, uuid_v7_millis(&statement.event_id));
+            post(event_term(terms, statement), uuid_v7_millis(&statement.event_id));
             if let Some(chain) = chain_key(statement, &entry.handles) {
-                let ChainKey { kind, tenant, id } = chain;
-                let term = terms.term(TermKind::Chain, tenant, &[&[kind.position()], id]);
-                post(term, None);
+                post(chain_term(terms, &chain), None);
             }
-            let more = found_by::terms_of(terms, statement, &entry.handles);
-            more.into_iter().for_each(|term| post(term, None));
         }
         (Leaf::Entry(_), None) => {}
     }
+}
+
+/// What an event's identity is found by.
+pub fn event_term(terms: &TermHasher, statement: &Statement<'_>) -> Term {
+    let parts: [&[u8]; 2] = [statement.source.as_bytes(), &statement.event_id];
+    terms.term(TermKind::EventId, statement.tenant, &parts)
+}
+
+/// What the entries of a chain are found by.
+pub fn chain_term(terms: &TermHasher, chain: &ChainKey<'_>) -> Term {
+    terms.term(TermKind::Chain, chain.tenant, &[&[chain.kind.position()], chain.id])
 }

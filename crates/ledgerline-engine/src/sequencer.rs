@@ -24,7 +24,7 @@ use ledgerline_proof::tree::{Frontier, HashAt};
 use crate::duplicates::{self, Prior};
 use crate::index::{Index, IndexError, Posting, Term, TermHasher, TermKind};
 use crate::intake::{
-    Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer,
+    Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer, Unit,
 };
 use crate::journal::format::SealedRecord;
 use crate::journal::reader::{JournalReader, ReadError};
@@ -78,6 +78,13 @@ pub struct WaitingReply {
     pub reply: Reply,
     /// The answer, its checkpoint still to come.
     pub answer: SubmitAnswer,
+}
+
+impl WaitingReply {
+    /// Calls the reply with its answer.
+    pub fn answer(self) {
+        (self.reply)(self.answer);
+    }
 }
 
 /// A batch ready to be written.
@@ -228,9 +235,17 @@ impl Sequencer {
     ) -> Result<(), PlanError> {
         let Accepted { lone, units, mut answers, .. } = accepted;
         for unit in units {
-            let unit_answers = self.plan_unit(unit.events, wall_nanos)?;
-            for (position, answer) in unit.positions.into_iter().zip(unit_answers) {
-                answers[position] = Some(answer);
+            match unit {
+                Unit::One(position, event) => {
+                    answers[position] = Some(self.plan_one(event, wall_nanos)?);
+                }
+                Unit::Act(parts) => {
+                    let (positions, events): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+                    let planned = self.plan_act(events, wall_nanos)?;
+                    for (position, answer) in positions.into_iter().zip(planned) {
+                        answers[position] = Some(answer);
+                    }
+                }
             }
         }
         let events = answers.into_iter().map(|answer| answer.expect("every event is answered"));
@@ -256,15 +271,34 @@ impl Sequencer {
     ///
     /// # Errors
     /// [`PlanError`].
-    pub fn offer_own(&mut self, event: PendingEvent, wall_nanos: i64) -> Result<u64, PlanError> {
-        let answers = self.plan_unit(vec![event], wall_nanos)?;
-        Ok(answers[0].index.expect("the ledger's own events are never refused"))
+    pub fn offer_own(
+        &mut self,
+        event: Box<PendingEvent>,
+        wall_nanos: i64,
+    ) -> Result<u64, PlanError> {
+        let answer = self.plan_one(event, wall_nanos)?;
+        Ok(answer.index.expect("the ledger's own events are never refused"))
     }
 
-    /// All new, all duplicates, or all refused.
-    fn plan_unit(
+    /// An event by itself.
+    fn plan_one(
         &mut self,
-        events: Vec<PendingEvent>,
+        event: Box<PendingEvent>,
+        wall_nanos: i64,
+    ) -> Result<EventAnswer, PlanError> {
+        if let Some(prior) = self.prior(&event)? {
+            return self.answer_known(&event, &prior);
+        }
+        if self.key_is_out_of_range(self.frontier.size(), &event) {
+            return Ok(EventAnswer::refused(Some(event.event_id), retired_key()));
+        }
+        self.record(event, wall_nanos)
+    }
+
+    /// The parts of an act: all new, all duplicates, or all refused.
+    fn plan_act(
+        &mut self,
+        events: Vec<Box<PendingEvent>>,
         wall_nanos: i64,
     ) -> Result<Vec<EventAnswer>, PlanError> {
         let mut priors = Vec::with_capacity(events.len());
@@ -273,17 +307,16 @@ impl Sequencer {
         }
         let known = priors.iter().flatten().count();
         if known == 0 {
-            if let Some(refusal) = self.key_out_of_range(&events) {
-                return Ok(refusal);
+            let mut placed = (self.frontier.size()..).zip(&events);
+            if placed.any(|(index, event)| self.key_is_out_of_range(index, event)) {
+                return Ok(refuse_all(&events, &retired_key()));
             }
             return events.into_iter().map(|event| self.record(event, wall_nanos)).collect();
         }
         if known < events.len() {
             let detail = "some parts of the act are recorded already and some are new".to_owned();
             let error = EventError::new("act_mismatch", detail);
-            let refuse =
-                |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
-            return Ok(events.iter().map(refuse).collect());
+            return Ok(refuse_all(&events, &error));
         }
         let pairs = events.iter().zip(priors.into_iter().flatten());
         pairs.map(|(event, prior)| self.answer_known(event, &prior)).collect()
@@ -321,27 +354,20 @@ impl Sequencer {
         })
     }
 
-    /// Refuses a unit when a signing key does not cover the index it would get.
-    fn key_out_of_range(&self, events: &[PendingEvent]) -> Option<Vec<EventAnswer>> {
-        let out_of_range = |(index, event): (u64, &PendingEvent)| {
-            event.signature.as_ref().is_some_and(|signature| {
-                let ended = self.overlay.key_end(&signature.key.key_id);
-                !signature.key.covers_index(index) || ended.is_some_and(|end| index > end)
-            })
-        };
-        let first = self.frontier.size();
-        if !(first..).zip(events).any(out_of_range) {
-            return None;
-        }
-        let detail = "this producer key was retired".to_owned();
-        let error = EventError::new("retired_key", detail);
-        let refuse =
-            |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
-        Some(events.iter().map(refuse).collect())
+    /// Whether the signing key does not cover the index that the event would get.
+    fn key_is_out_of_range(&self, index: u64, event: &PendingEvent) -> bool {
+        event.signature.as_ref().is_some_and(|signature| {
+            let ended = self.overlay.key_end(&signature.key.key_id);
+            !signature.key.covers_index(index) || ended.is_some_and(|end| index > end)
+        })
     }
 
     /// Gives one new event its place.
-    fn record(&mut self, event: PendingEvent, wall_nanos: i64) -> Result<EventAnswer, PlanError> {
+    fn record(
+        &mut self,
+        event: Box<PendingEvent>,
+        wall_nanos: i64,
+    ) -> Result<EventAnswer, PlanError> {
         let index = self.frontier.size();
         let tip = self.tip(&event.chain_term)?;
         let recorded_at = self.clock.tick(wall_nanos);
@@ -370,8 +396,8 @@ impl Sequencer {
         }
         self.block.cover(recorded_at, Some(event.occurred_at));
         let attested_by = event.attested();
-        let PendingEvent { event_id, statement, signature, sealed, records, .. } = event;
-        let attachments = event.attachments;
+        let PendingEvent { event_id, statement, signature, sealed, records, attachments, .. } =
+            *event;
         let event_hash = self.push_leaf(JournalLeaf { bytes, sealed, attachments });
         self.post(event.event_term, index, event.uuid_millis);
         self.post(event.chain_term, index, None);
@@ -495,6 +521,16 @@ impl Sequencer {
     pub fn published(&mut self, size: u64) {
         self.overlay.published(size);
     }
+}
+
+fn retired_key() -> EventError {
+    EventError::new("retired_key", "this producer key was retired".to_owned())
+}
+
+fn refuse_all(events: &[Box<PendingEvent>], error: &EventError) -> Vec<EventAnswer> {
+    let refuse =
+        |event: &Box<PendingEvent>| EventAnswer::refused(Some(event.event_id), error.clone());
+    events.iter().map(refuse).collect()
 }
 
 fn empty_batch(frontier: &Frontier) -> PlannedBatch {

@@ -550,7 +550,9 @@ fn bad(field: &'static str, why: &'static str) -> StatementError {
 }
 
 fn string(field: &'static str, value: &str, limit: usize) -> Result<(), StatementError> {
-    if value.len() > limit || value.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+    // No early end: control characters are rare, and so many bytes are looked at together.
+    let control = value.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == 0x7f));
+    if value.len() > limit || control {
         return Err(StatementError::BadString { field, limit });
     }
     Ok(())

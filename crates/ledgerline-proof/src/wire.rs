@@ -118,6 +118,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// `Truncated` when fewer are left.
+    #[inline]
     pub fn take_slice(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
         let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
         let Some(end) = end else { return Err(DecodeError::Truncated(self.at)) };
@@ -162,6 +163,7 @@ impl<'a> Reader<'a> {
 
     /// A non-negative long that counts bytes or items, at most what is left (every item of every
     /// array used here takes at least one byte, so a count above that is a lie).
+    #[inline]
     pub(crate) fn take_length(&mut self) -> Result<usize, DecodeError> {
         let long = self.take_long()?;
         let length = usize::try_from(long).map_err(|_| self.non_canonical("negative length"))?;
@@ -252,6 +254,7 @@ impl Wire<'_> for bool {
     fn put(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
     }
+    #[inline]
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.take_byte()? {
             0 => Ok(false),
@@ -265,6 +268,7 @@ impl<const N: usize> Wire<'_> for [u8; N] {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
     }
+    #[inline]
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let slice = reader.take_slice(N)?;
         Ok(slice.try_into().expect("take_slice returned exactly N bytes"))
@@ -276,6 +280,7 @@ impl<'a> Wire<'a> for &'a [u8] {
         put_long(out, long_length(self.len()));
         out.extend_from_slice(self);
     }
+    #[inline]
     fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let length = reader.take_length()?;
         reader.take_slice(length)
@@ -286,6 +291,7 @@ impl<'a> Wire<'a> for &'a str {
     fn put(&self, out: &mut Vec<u8>) {
         self.as_bytes().put(out);
     }
+    #[inline]
     fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let bytes = <&[u8]>::take(reader)?;
         std::str::from_utf8(bytes).map_err(|_| reader.non_canonical("string is not UTF-8"))

@@ -361,6 +361,30 @@ fn slow_and_greedy_clients_cost_a_bounded_time() {
     assert_eq!(server.call("GET", "/healthz", None, None).status, 200);
 }
 
+/// A connection that was closed over the unread body was reset: now and then the client saw that
+/// instead of the 401.
+#[test]
+fn a_refusal_arrives_although_the_body_comes_after_it() {
+    let server = Server::start();
+    let address = server.url.strip_prefix("http://").expect("plain HTTP");
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    for path in ["/v1/events", "/v1/keys", "/v1/nothing"] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: 20000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("the head");
+        std::thread::sleep(Duration::from_millis(100));
+        stream.write_all(&[b' '; 20_000]).expect("the body, on the same connection");
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        let status = if path.ends_with("nothing") { "404" } else { "401" };
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+    }
+}
+
 #[test]
 fn a_stop_is_clean_and_everything_is_there_afterwards() {
     let mut server = Server::start();

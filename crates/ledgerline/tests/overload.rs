@@ -18,11 +18,10 @@ const BODY_EVENTS: u64 = 500;
 const LOAD: Duration = Duration::from_secs(4);
 /// What the server may keep waiting.
 const QUEUE_BYTES: u64 = 2 << 20;
-/// What it may take in memory: 64 bodies of 120 kB on their way, parsed by as many threads with the
-/// allocator's caches of each, the queue, the index's newest ranges (two of 262,144 events), stacks
-/// and buffers. Measured: 190 to 380 MB. Without back-pressure four seconds of bodies would not
-/// fit.
-const RESIDENT_KB_MAX: u64 = 512_000;
+/// What it may take in memory: 64 bodies of 120 kB on their way, one a core taken apart, the queue,
+/// the index's newest ranges (two of 65,536 events), stacks and buffers. Measured on two cores:
+/// 210 MB after 350,000 events. Without back-pressure four seconds of bodies would not fit.
+const RESIDENT_KB_MAX: u64 = 400_000;
 
 fn body(first: u64) -> String {
     let event = |n: u64| {

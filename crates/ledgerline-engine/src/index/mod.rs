@@ -39,14 +39,15 @@ pub use manifest::{Manifest, ManifestRun, parse_manifest};
 pub use query::{Bound, FIND_MAX, Page, ReadBudget};
 pub use run_format::{FormatError, RunFooter, RunHeader, parse_run_footer, parse_run_header};
 pub use run_reader::{RunSummary, check_run, parse_run, read_postings};
-pub use term::{HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind, TermMap};
+pub use term::{
+    HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind, TermMap, is_planned_from,
+};
 
 use crate::disk::{Disk, read_whole, replace_durably};
 use builder::Builder;
 use manifest::MANIFEST_MAX;
 use run_reader::{Run, RunName};
 use tail::{FrozenRange, TailRange};
-use term::is_planned_from;
 
 /// Why the index could not answer or go on.
 #[derive(Debug, thiserror::Error)]
@@ -111,9 +112,9 @@ pub struct IndexConfig {
 impl Default for IndexConfig {
     fn default() -> Self {
         Self {
-            range_log2: 18,
+            range_log2: 16,
             fan_in: 8,
-            max_level: 4,
+            max_level: 5,
             step_bytes: 16 << 20,
             identity: [0; 16],
             keep_below: u64::MAX,

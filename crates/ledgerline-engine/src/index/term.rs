@@ -81,8 +81,9 @@ impl TermKind {
     }
 }
 
-/// [`TermKind::plans`], also for kinds of a later version.
-pub(super) const fn is_planned_from(kind: u8) -> bool {
+/// Whether new entries are planned from what is found by a kind: duplicates, chains, blocks.
+#[must_use]
+pub const fn is_planned_from(kind: u8) -> bool {
     kind <= TermKind::Leaf as u8
 }
 

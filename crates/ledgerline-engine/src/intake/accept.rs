@@ -94,13 +94,31 @@ impl SubmitError {
     }
 }
 
-/// Events that stand or fall together: the parts of an act, or one event.
+/// Events that stand or fall together, each with the position of its answer in the submission.
 #[derive(Debug)]
-pub struct Unit {
-    /// Position of each event's answer in the submission.
-    pub positions: Vec<usize>,
-    /// The events.
-    pub events: Vec<PendingEvent>,
+pub enum Unit {
+    /// An event by itself. Boxed: it is large, and handed on several times.
+    One(usize, Box<PendingEvent>),
+    /// The parts of an act.
+    Act(Vec<(usize, Box<PendingEvent>)>),
+}
+
+impl Unit {
+    /// Bytes that waiting for it takes, roughly.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::One(_, event) => event.weight(),
+            Self::Act(parts) => parts.iter().map(|(_, event)| event.weight()).sum(),
+        }
+    }
+
+    fn first_position(&self) -> usize {
+        match self {
+            Self::One(position, _) => *position,
+            Self::Act(parts) => parts.first().map_or(0, |(position, _)| *position),
+        }
+    }
 }
 
 /// A body taken apart: the units to record, and the answers already known.
@@ -155,7 +173,7 @@ pub struct IntakeParts {
 }
 
 /// One event of a body, or why it is none.
-pub(super) type Built = Result<PendingEvent, (Option<[u8; 16]>, EventError)>;
+pub(super) type Built = Result<Box<PendingEvent>, (Option<[u8; 16]>, EventError)>;
 
 /// `{"statement": …, "personal": […], "signature": …}`: what a signing producer sends as JSON.
 #[derive(Deserialize)]
@@ -402,7 +420,7 @@ impl Intake {
         }
         let mut answers: Vec<Option<EventAnswer>> = Vec::with_capacity(built.len());
         let mut units: Vec<Unit> = Vec::with_capacity(built.len());
-        let mut acts: BTreeMap<String, Vec<(usize, ActPart, PendingEvent)>> = BTreeMap::new();
+        let mut acts: BTreeMap<String, Vec<(usize, ActPart, Box<PendingEvent>)>> = BTreeMap::new();
         for (position, event) in built.into_iter().enumerate() {
             match event {
                 Err((event_id, error)) => {
@@ -410,7 +428,7 @@ impl Intake {
                     continue;
                 }
                 Ok(event) => match event.act.clone() {
-                    None => units.push(Unit { positions: vec![position], events: vec![event] }),
+                    None => units.push(Unit::One(position, event)),
                     Some(part) => {
                         acts.entry(part.id.clone()).or_default().push((position, part, event));
                     }
@@ -425,9 +443,8 @@ impl Intake {
                     .zip(&parts)
                     .all(|(n, (_, part, _))| part.part == n && part.parts == parts[0].1.parts);
             if whole {
-                let positions = parts.iter().map(|(position, _, _)| *position).collect();
-                let events = parts.into_iter().map(|(_, _, event)| event).collect();
-                units.push(Unit { positions, events });
+                let parts = parts.into_iter().map(|(position, _, event)| (position, event));
+                units.push(Unit::Act(parts.collect()));
                 continue;
             }
             for (position, _, event) in parts {
@@ -436,7 +453,7 @@ impl Intake {
                 answers[position] = Some(EventAnswer::refused(Some(event.event_id), error));
             }
         }
-        units.sort_by_key(|unit| unit.positions[0]);
+        units.sort_by_key(Unit::first_position);
         let credential = Arc::clone(caller.key_id());
         Ok(Accepted { credential, lone, units, answers })
     }

@@ -30,7 +30,7 @@ impl Intake {
         &self,
         caller: &Caller,
         event: &JsonEvent<'_>,
-    ) -> Result<PendingEvent, EventError> {
+    ) -> Result<Box<PendingEvent>, EventError> {
         if caller.key.grant.signed_only {
             let detail = "this credential's grant takes signed statements only".into();
             return Err(EventError::new("signature_required", detail));
@@ -71,7 +71,7 @@ impl Intake {
         caller: &Caller,
         submission: &Submission<'_>,
         judged: bool,
-    ) -> Result<PendingEvent, EventError> {
+    ) -> Result<Box<PendingEvent>, EventError> {
         let statement: Statement<'_> = decode_object(Kind::Statement, submission.statement)
             .map_err(|error| refused(error.code(), &error))?;
         let signature = self.judge(caller, &statement, submission, judged)?;
@@ -152,7 +152,7 @@ impl Intake {
         signature: Option<PendingSignature>,
         records: Vec<Vec<u8>>,
         attachments: Vec<AttachmentRecord>,
-    ) -> Result<PendingEvent, EventError> {
+    ) -> Result<Box<PendingEvent>, EventError> {
         statement.validate().map_err(|error| refused(error.code(), &error))?;
         caller.key.check_grant(statement).map_err(|error| refused(error.code(), &error))?;
         if bytes.len() > MAX_STATEMENT_BYTES {
@@ -195,13 +195,13 @@ impl Intake {
         sealed: Vec<SealedRecord>,
         records: Vec<Vec<u8>>,
         attachments: Vec<AttachmentRecord>,
-    ) -> Result<PendingEvent, EventError> {
+    ) -> Result<Box<PendingEvent>, EventError> {
         let Some(chain) = chain_key(statement, &handles) else {
             let detail = "a SUBJECT target needs exactly one SUBJECT personal record with user_id";
             return Err(EventError::new("missing_target", detail.into()));
         };
         let blind = signature.is_none() && statement.personal.is_empty();
-        Ok(PendingEvent {
+        Ok(Box::new(PendingEvent {
             event_id: statement.event_id,
             statement: bytes.to_vec(),
             signature,
@@ -219,7 +219,7 @@ impl Intake {
             sealed,
             records,
             attachments,
-        })
+        }))
     }
 
     /// One of the ledger's own statements, which needs no judging.
@@ -232,7 +232,7 @@ impl Intake {
         statement: &Statement<'_>,
         bytes: &[u8],
         handles: Vec<Handle>,
-    ) -> PendingEvent {
+    ) -> Box<PendingEvent> {
         let (sealed, records, attachments) = (Vec::new(), Vec::new(), Vec::new());
         self.finish(statement, bytes, None, None, handles, sealed, records, attachments)
             .expect("the ledger's own statements have a chain")

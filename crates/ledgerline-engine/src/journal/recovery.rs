@@ -168,6 +168,8 @@ struct Replay<'r> {
     disk: &'r Arc<dyn Disk>,
     key: &'r HmacKey,
     store: &'r TreeStore,
+    /// Batches that end here or before are not wanted.
+    from: u64,
     segment: usize,
     frontier: Frontier,
     tip: JournalTip,
@@ -212,7 +214,7 @@ impl<'r> Replay<'r> {
             mac: segments.headers[segment].previous_mac,
             epoch: 0,
         };
-        Ok(Self { disk, key, store, segment, frontier, tip, last_batch: None })
+        Ok(Self { disk, key, store, from, segment, frontier, tip, last_batch: None })
     }
 
     /// Checks that a segment continues where the one before ended.
@@ -249,7 +251,9 @@ impl<'r> Replay<'r> {
                 Scanned::End => return Ok(None),
                 Scanned::Batch(batch) => match self.take(&batch)? {
                     Ok(()) => {
-                        visit(&batch);
+                        if batch.commit.size > self.from {
+                            visit(&batch);
+                        }
                         self.last_batch = Some((*header, batch.start, batch.bytes));
                         continue;
                     }

@@ -1,5 +1,6 @@
 //! The four threads of a node. Each is a loop around one room's step.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -14,8 +15,10 @@ use crate::planner::Planner;
 use crate::publisher::Publisher;
 use crate::sequencer::{PlanError, PlannedBatch};
 
-/// How long submissions gather between two commits at least.
-const GATHER_NANOS: u64 = 500_000;
+/// How long submissions gather between two commits: this for each that the last commit answered,
+/// within the range. A commit costs CPU whatever it carries, so who is busy makes fewer.
+const GATHER_NANOS_EACH: u64 = 60_000;
+const GATHER_NANOS: RangeInclusive<u64> = 500_000..=1_500_000;
 /// With more than this waiting, planning begins at once.
 const GATHER_BYTES: usize = 128 << 10;
 /// Most leaves of one commit; a single submission may exceed it.
@@ -64,9 +67,9 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
     let pause = Duration::from_nanos(inner.config.pace.interval_nanos / 8)
         .clamp(Duration::from_millis(5), Duration::from_millis(250));
     let mut works = Vec::new();
-    let mut handed_at = 0;
+    let (mut handed_at, mut answered) = (0, 0);
     loop {
-        gather(inner, handed_at);
+        gather(inner, handed_at, answered);
         let (leaves, bytes) = planner.draft_weight();
         let hungry = leaves < BATCH_LEAVES && bytes < BATCH_BYTES;
         let wake = inner.inbox.wait((hungry, !planner.is_empty()), BATCH_BYTES, pause, &mut works);
@@ -92,7 +95,9 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
         }
         if !planner.is_empty() {
             handed_at = inner.world.clock.monotonic_nanos();
-            hand_over(inner, planner.take());
+            let batch = planner.take();
+            answered = batch.replies.len() as u64;
+            hand_over(inner, batch);
         } else if last {
             break;
         }
@@ -102,13 +107,15 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
     inner.handed.notify_all();
 }
 
-/// Under load, lets submissions gather for the rest of [`GATHER_NANOS`] since the last commit
-/// began: a commit costs a signature, a sync and two changes of thread, however few events it
-/// carries. Who comes when nothing was committed lately is not kept waiting.
-fn gather(inner: &Inner, handed_at: u64) {
+/// Under load, lets submissions gather since the last commit began, which answered so many: a
+/// commit costs a signature, a sync and two changes of thread, however few events it carries. Who
+/// comes when nothing was committed lately is not kept waiting.
+fn gather(inner: &Inner, handed_at: u64, answered: u64) {
+    let (least, most) = GATHER_NANOS.into_inner();
+    let span = (answered * GATHER_NANOS_EACH).clamp(least, most);
     let since = inner.world.clock.monotonic_nanos().saturating_sub(handed_at);
-    if since < GATHER_NANOS && inner.inbox.bytes() < GATHER_BYTES {
-        std::thread::sleep(Duration::from_nanos(GATHER_NANOS - since));
+    if since < span && inner.inbox.bytes() < GATHER_BYTES {
+        std::thread::sleep(Duration::from_nanos(span - since));
     }
 }
 

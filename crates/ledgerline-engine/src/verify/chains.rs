@@ -8,51 +8,49 @@
 //!
 //! Promises: the maps stay within the given bytes (while one grows, half as much again). When they
 //! would not, the upper half of the hashes is forgotten and left to a later pass; every hash is
-//! checked in some pass. Two chains whose 128-bit hashes collide would look broken; nothing broken
-//! looks whole.
+//! checked in some pass. Hashes are those of index terms: two chains whose 96 bits collide would
+//! look broken; nothing broken looks whole.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 
+use hashbrown::HashTable;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::{TokenState, Violation};
 
+use super::event_ids::{EventIds, Repeats};
 use super::facts::EventFacts;
 
-/// Keys are keyed hashes already: their low half serves as the map's hash.
-#[derive(Default)]
-struct TakeAsIs(u64);
+/// Tokens of one piece of their list: it grows without being moved.
+const PIECE: usize = 1024;
+/// A tip of something that is no token.
+const NO_TOKEN: u32 = u32::MAX;
 
-impl Hasher for TakeAsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-    fn write_u128(&mut self, value: u128) {
-        self.0 = low(value);
-    }
+/// Where a hash of an index term lies among the passes: its high bits. A term has 96.
+pub(super) fn place(hash: u128) -> u64 {
+    low(hash >> 32)
 }
 
-type Build = BuildHasherDefault<TakeAsIs>;
-
-fn low(value: u128) -> u64 {
-    u64::try_from(value & u128::from(u64::MAX)).expect("masked")
+/// The low bits of a hash: terms are keyed hashes already.
+pub(super) fn low(hash: u128) -> u64 {
+    u64::try_from(hash & u128::from(u64::MAX)).expect("masked")
 }
 
-/// Where a hash lies among the passes.
-fn place(value: u128) -> u64 {
-    u64::try_from(value >> 64).expect("shifted")
-}
-
+/// The newest entry of a chain.
 struct Tip {
+    chain: [u32; 3],
+    /// Position among the tokens.
+    token: u32,
     index: u64,
     sequence: u64,
     hash: Hash,
-    token: Option<Box<Token>>,
+}
+
+fn pack(chain: u128) -> [u32; 3] {
+    [0, 32, 64].map(|shift| u32::try_from((chain >> shift) & 0xffff_ffff).expect("masked"))
+}
+
+fn unpack([low, middle, high]: [u32; 3]) -> u128 {
+    u128::from(low) | u128::from(middle) << 32 | u128::from(high) << 64
 }
 
 struct Token {
@@ -76,9 +74,11 @@ pub(super) struct Chains {
     lo: u64,
     hi: u64,
     budget: usize,
-    tips: HashMap<u128, Tip, Build>,
-    events: HashSet<u128, Build>,
-    tokens: u64,
+    /// Positions of tips, by chain.
+    places: HashTable<u32>,
+    tips: Vec<Tip>,
+    tokens: Vec<Vec<Token>>,
+    events: EventIds,
     violations: u64,
     /// Index ranges that could not be read.
     gaps: Vec<(u64, u64)>,
@@ -91,17 +91,21 @@ impl Chains {
             lo,
             hi: u64::MAX,
             budget,
-            tips: HashMap::default(),
-            events: HashSet::default(),
-            tokens: 0,
+            places: HashTable::new(),
+            tips: Vec::new(),
+            tokens: Vec::new(),
+            events: EventIds::default(),
             violations: 0,
             gaps: Vec::new(),
         }
     }
 
-    /// The pass behind this one, with the same gaps.
-    pub fn following(&self, lo: u64, budget: usize) -> Self {
-        Self { gaps: self.gaps.clone(), ..Self::new(lo, budget) }
+    /// The pass behind this one, with the same gaps and what is suspected of event ids.
+    pub fn following(&mut self, lo: u64, budget: usize) -> Self {
+        let mut following = Self::new(lo, budget);
+        following.gaps = std::mem::take(&mut self.gaps);
+        following.events = std::mem::take(&mut self.events).following();
+        following
     }
 
     /// Where the next pass begins, if one is needed.
@@ -109,16 +113,24 @@ impl Chains {
         self.hi.checked_add(1)
     }
 
+    /// What the event ids of all passes are suspected of.
+    pub fn repeats(&mut self) -> Option<Repeats> {
+        std::mem::take(&mut self.events).repeats()
+    }
+
     /// Chains and chains of tokens in this pass.
     pub fn counts(&self) -> (u64, u64) {
-        (self.tips.len() as u64, self.tokens)
+        (self.tips.len() as u64, self.token_count() as u64)
+    }
+
+    fn token_count(&self) -> usize {
+        self.tokens.iter().map(Vec::len).sum()
     }
 
     /// Lifecycle violations of the chains in this pass, by code.
     pub fn violations(&self) -> BTreeMap<&'static str, u64> {
         let mut by_code = BTreeMap::new();
-        let tokens = self.tips.values().filter_map(|tip| tip.token.as_ref());
-        for violation in tokens.flat_map(|token| &token.violations) {
+        for violation in self.tokens.iter().flatten().flat_map(|token| &token.violations) {
             *by_code.entry(violation.code()).or_default() += 1;
         }
         by_code
@@ -137,38 +149,51 @@ impl Chains {
         (self.lo..=self.hi).contains(&place(value))
     }
 
-    /// Whether the event's id was there before.
-    pub fn is_repeated(&mut self, facts: &EventFacts) -> bool {
-        self.is_mine(facts.event) && !self.events.insert(facts.event)
-    }
-
     /// Takes an event. `hash` is what the tree commits to at `index`.
     pub fn take(&mut self, index: u64, hash: Hash, facts: &EventFacts) -> Result<(), Broken> {
+        if self.is_mine(facts.event) {
+            self.events.note(facts.event);
+        }
         if !self.is_mine(facts.chain) {
             return Ok(());
         }
-        let before = self.tips.get(&facts.chain);
-        let verdict = self.judge(before, facts);
-        let tip = self.tips.entry(facts.chain).or_insert_with(|| Tip {
-            index,
-            sequence: 0,
-            hash,
-            token: None,
-        });
-        tip.index = index;
-        tip.sequence = u64::try_from(facts.sequence).unwrap_or(0);
-        tip.hash = hash;
+        let chain = pack(facts.chain);
+        let at = self.places.find(low(facts.chain), |at| self.tips[*at as usize].chain == chain);
+        let at = at.map(|at| *at as usize);
+        let verdict = self.judge(at.map(|at| &self.tips[at]), facts);
+        let sequence = u64::try_from(facts.sequence).unwrap_or(0);
+        let at = if let Some(at) = at {
+            let tip = &mut self.tips[at];
+            (tip.index, tip.sequence, tip.hash) = (index, sequence, hash);
+            at
+        } else {
+            self.begin(Tip { chain, token: NO_TOKEN, index, sequence, hash })
+        };
         if let Some(fact) = &facts.fact {
-            let token = tip.token.get_or_insert_with(|| {
-                self.tokens += 1;
-                Box::new(Token { state: TokenState::UNKNOWN, violations: Vec::new() })
-            });
+            let tip = &mut self.tips[at];
+            if tip.token == NO_TOKEN {
+                tip.token = push(&mut self.tokens);
+            }
+            let number = tip.token as usize;
+            let token = &mut self.tokens[number / PIECE][number % PIECE];
             if let Some(violation) = token.state.apply(fact).violation {
                 self.violations += 1;
                 token.violations.push(violation);
             }
         }
         verdict
+    }
+
+    /// Adds a chain and gives its position.
+    fn begin(&mut self, tip: Tip) -> usize {
+        let at = self.tips.len();
+        let place = u32::try_from(at).expect("the budget is spent long before");
+        let chain = tip.chain;
+        self.tips.push(tip);
+        let tips = &self.tips;
+        let hash_of = |at: &u32| low(unpack(tips[*at as usize].chain));
+        self.places.insert_unique(low(unpack(chain)), place, hash_of);
+        at
     }
 
     fn judge(&self, before: Option<&Tip>, facts: &EventFacts) -> Result<(), Broken> {
@@ -202,23 +227,44 @@ impl Chains {
         while self.bytes() > self.budget && self.hi > self.lo {
             self.hi = self.lo + (self.hi - self.lo) / 2;
             let (lo, hi) = (self.lo, self.hi);
-            let mine = |value: &u128| (lo..=hi).contains(&place(*value));
-            self.tips.retain(|chain, _| mine(chain));
-            self.events.retain(mine);
-            self.tips.shrink_to_fit();
-            self.events.shrink_to_fit();
-            let tokens = || self.tips.values().filter_map(|tip| tip.token.as_ref());
-            self.violations = tokens().map(|token| token.violations.len() as u64).sum();
-            self.tokens = tokens().count() as u64;
+            self.events.keep(&(lo..=hi));
+            let mut tokens: Vec<_> =
+                std::mem::take(&mut self.tokens).into_iter().flatten().map(Some).collect();
+            let tips = std::mem::take(&mut self.tips);
+            self.places = HashTable::new();
+            self.violations = 0;
+            for mut tip in tips {
+                if !(lo..=hi).contains(&place(unpack(tip.chain))) {
+                    continue;
+                }
+                if let Some(token) = tokens.get_mut(tip.token as usize).and_then(Option::take) {
+                    self.violations += token.violations.len() as u64;
+                    tip.token = push(&mut self.tokens);
+                    *self.tokens.last_mut().and_then(|piece| piece.last_mut()).expect("pushed") =
+                        token;
+                }
+                self.begin(tip);
+            }
         }
     }
 
     fn bytes(&self) -> usize {
-        let tip = size_of::<(u128, Tip)>() + 1;
-        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        self.tips.capacity() * 8 / 7 * tip
-            + self.events.capacity() * 8 / 7 * (size_of::<u128>() + 1)
-            + count(self.tokens).saturating_mul(size_of::<Token>())
-            + count(self.violations).saturating_mul(4 * size_of::<Violation>())
+        let violations = usize::try_from(self.violations).unwrap_or(usize::MAX);
+        self.places.capacity() * 8 / 7 * (size_of::<u32>() + 1)
+            + self.tips.capacity() * size_of::<Tip>()
+            + self.tokens.len() * PIECE * size_of::<Token>()
+            + self.events.bytes()
+            + violations.saturating_mul(4 * size_of::<Violation>())
     }
+}
+
+/// Adds a token of which nothing is known, and gives its position.
+fn push(tokens: &mut Vec<Vec<Token>>) -> u32 {
+    if tokens.last().is_none_or(|piece| piece.len() == PIECE) {
+        tokens.push(Vec::with_capacity(PIECE));
+    }
+    let number = (tokens.len() - 1) * PIECE + tokens.last().map_or(0, Vec::len);
+    let piece = tokens.last_mut().expect("pushed above");
+    piece.push(Token { state: TokenState::UNKNOWN, violations: Vec::new() });
+    u32::try_from(number).expect("the budget is spent long before")
 }

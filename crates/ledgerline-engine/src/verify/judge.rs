@@ -22,16 +22,14 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, TargetKind};
 use siphasher::sip128::SipHasher13;
 
-use super::facts::{
-    EventFacts, Job, LeafFacts, LeafWhat, PostingSum, fact_of, hash128, posting_hash,
-};
+use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, PostingSum, fact_of, posting_hash};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
-use crate::index::{Posting, TermHasher};
+use crate::index::{Posting, TermHasher, TermKind};
 use crate::intake::{derived_event_id, uuid_v7_millis};
 use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
 use crate::registry::{Key, LEDGER_SOURCE, Registry};
-use crate::replay::postings_of;
+use crate::replay::{chain_term, event_term, planned_postings_of};
 use crate::vault::{OpenError, Vault};
 
 /// What every batch is judged with. Shared by the threads.
@@ -52,9 +50,11 @@ pub(super) struct Context {
     pub vault: Option<Vault>,
     /// Authenticates commits, when it is at hand.
     pub journal_key: Option<HmacKey>,
-    /// Hashes index terms, when the index is to be compared.
-    pub terms: Option<TermHasher>,
-    /// Hashes chains, event ids and postings.
+    /// Hashes index terms: under the index key, else under one of the genesis entry's.
+    pub terms: TermHasher,
+    /// Whether that is the index key, so that postings can be compared.
+    pub has_index_key: bool,
+    /// Hashes postings.
     pub hasher: SipHasher13,
 }
 
@@ -98,12 +98,13 @@ pub(super) fn judge(context: &Context, job: Job, deep: bool) -> Judged {
     Judged { job, leaves, tally }
 }
 
-/// The entry whose records are being read.
-struct Current<'b> {
+/// An entry and its statement, while what stands beside it is read. Both are large and are not
+/// moved.
+struct Current<'e, 'b> {
     index: u64,
     at: u64,
-    entry: Entry<'b>,
-    statement: Statement<'b>,
+    entry: &'e Entry<'b>,
+    statement: &'e Statement<'b>,
     statement_hash: Option<Hash>,
     records: usize,
 }
@@ -127,9 +128,9 @@ impl<'b> Judge<'_, 'b> {
         self.tally.findings.last_mut().expect("just pushed")
     }
 
-    fn entry_error(&mut self, code: &'static str, current: &Current<'_>, what: &str) {
+    fn entry_error(&mut self, code: &'static str, current: &Current<'_, '_>, what: &str) {
         let text = format!("entry {}: {what}", current.index);
-        let name = name_of_statement(&current.statement, &current.entry.handles);
+        let name = name_of_statement(current.statement, &current.entry.handles);
         let finding = VerifyFinding::new(Severity::Error, code, &self.file, text);
         let finding = finding.at(current.at).entry(current.index).of(Some(name));
         self.tally.findings.push(finding);
@@ -178,23 +179,19 @@ impl<'b> Judge<'_, 'b> {
     }
 
     fn frames<'j: 'b>(&mut self, job: &'j Job) {
-        let mut current: Option<Current<'b>> = None;
         let mut index = job.base;
-        for frame in job.batch.frames() {
-            match frame.kind {
-                FrameType::Entry => {
-                    self.close(current.take());
-                    current = self.leaf(index, frame.body, frame.offset);
-                    index += 1;
+        let mut beside = Vec::new();
+        let mut frames = job.batch.frames().peekable();
+        while let Some(frame) = frames.next() {
+            if frame.kind == FrameType::Entry {
+                beside.clear();
+                while let Some(one) = frames.next_if(|one| one.kind != FrameType::Entry) {
+                    beside.push(one);
                 }
-                FrameType::Sealed | FrameType::SealedErased if self.deep => {
-                    self.sealed(current.as_mut(), &frame);
-                }
-                FrameType::Attachment if self.deep => self.attachment(current.as_ref(), &frame),
-                _ => {}
+                self.leaf(index, &frame, &beside);
+                index += 1;
             }
         }
-        self.close(current);
         for ((_, _, id), (parts, wanted, first)) in std::mem::take(&mut self.acts) {
             if u64::from(parts.count_ones()) != u64::try_from(wanted).unwrap_or(0) {
                 let what = format!("act {id:?} from entry {first} on is not whole in its commit");
@@ -203,15 +200,8 @@ impl<'b> Judge<'_, 'b> {
         }
     }
 
-    /// The entry's records are all there.
-    fn close(&mut self, current: Option<Current<'b>>) {
-        let Some(current) = current.filter(|_| self.deep) else { return };
-        if current.records != current.entry.sealed_digests.len() {
-            self.entry_error("sealed_missing", &current, "not all of its sealed records are there");
-        }
-    }
-
-    fn leaf(&mut self, index: u64, bytes: &'b [u8], at: u64) -> Option<Current<'b>> {
+    fn leaf(&mut self, index: u64, frame: &Frame<'b>, beside: &[Frame<'b>]) {
+        let (bytes, at) = (frame.body, frame.offset);
         let mut facts = LeafFacts {
             hash: leaf_hash(bytes),
             at,
@@ -220,69 +210,73 @@ impl<'b> Judge<'_, 'b> {
             postings: PostingSum::default(),
             uuid_millis: None,
         };
-        let current = match Leaf::decode(bytes) {
+        match Leaf::decode(bytes) {
             Err(error) => {
                 let what = format!("entry {index} is no leaf in its one encoding: {error}");
                 self.error("leaf_encoding", at, what).first_bad_index = Some(index);
-                None
             }
             // Its strings may be longer than anything below takes.
             Ok(_) if bytes.len() > MAX_ENTRY_BYTES => {
                 let what = format!("entry {index} is longer than an entry may be");
                 self.error("entry_length", at, what).first_bad_index = Some(index);
-                None
             }
-            Ok(leaf) => self.decoded(index, leaf, &mut facts),
-        };
+            Ok(leaf) => self.decoded(index, &leaf, beside, &mut facts),
+        }
         self.leaves.push(facts);
-        current
     }
 
     fn decoded(
         &mut self,
         index: u64,
-        leaf: Leaf<'b>,
+        leaf: &Leaf<'b>,
+        beside: &[Frame<'b>],
         facts: &mut LeafFacts,
-    ) -> Option<Current<'b>> {
-        let statement = match &leaf {
-            Leaf::Entry(entry) => decode_object::<Statement<'b>>(Kind::Statement, entry.statement),
+    ) {
+        let entry = match leaf {
+            Leaf::Entry(entry) => entry,
             Leaf::Block(block) => {
                 facts.recorded_at = Some(block.sealed_at);
                 facts.what = LeafWhat::Block;
-                self.sum_postings(index, &leaf, None, facts);
-                return None;
+                return self.sum_postings(index, leaf, None, facts);
             }
             Leaf::Control(control) => {
                 facts.recorded_at = Some(control.recorded_at);
                 facts.what = LeafWhat::Control;
-                self.sum_postings(index, &leaf, None, facts);
-                return None;
+                return self.sum_postings(index, leaf, None, facts);
             }
         };
-        let statement = match statement {
+        let statement = match decode_object::<Statement<'b>>(Kind::Statement, entry.statement) {
             Ok(statement) => statement,
             Err(error) => {
                 let what = format!("the statement of entry {index} cannot be read: {error}");
                 self.error("statement_encoding", facts.at, what).first_bad_index = Some(index);
-                return None;
+                return;
             }
         };
-        self.sum_postings(index, &leaf, Some(&statement), facts);
-        let Leaf::Entry(entry) = leaf else { return None };
+        self.sum_postings(index, leaf, Some(&statement), facts);
         facts.recorded_at = Some(entry.recorded_at);
         facts.uuid_millis = uuid_v7_millis(&statement.event_id);
+        let (statement_hash, records) = (None, 0);
         let mut current =
-            Current { index, at: facts.at, entry, statement, statement_hash: None, records: 0 };
-        match chain_key(&current.statement, &current.entry.handles) {
-            Some(chain) => {
-                facts.what = LeafWhat::Event(Box::new(self.event_facts(&current, &chain)));
-            }
+            Current { index, at: facts.at, entry, statement: &statement, statement_hash, records };
+        match chain_key(&statement, &entry.handles) {
+            Some(chain) => facts.what = LeafWhat::Event(self.event_facts(&current, &chain)),
             None => self.entry_error("target", &current, "it names no target"),
         }
-        if self.deep {
-            self.entry(&mut current);
+        if !self.deep {
+            return;
         }
-        Some(current)
+        self.entry(&mut current);
+        for frame in beside {
+            match frame.kind {
+                FrameType::Sealed | FrameType::SealedErased => self.sealed(&mut current, frame),
+                FrameType::Attachment => self.attachment(&current, frame),
+                _ => {}
+            }
+        }
+        if current.records != entry.sealed_digests.len() {
+            self.entry_error("sealed_missing", &current, "not all of its sealed records are there");
+        }
     }
 
     fn sum_postings(
@@ -292,9 +286,11 @@ impl<'b> Judge<'_, 'b> {
         statement: Option<&Statement<'_>>,
         facts: &mut LeafFacts,
     ) {
-        let Some(terms) = self.context.terms.as_ref().filter(|_| self.deep) else { return };
+        if !self.deep || !self.context.has_index_key {
+            return;
+        }
         self.postings.clear();
-        postings_of(terms, index, leaf, statement, &mut self.postings);
+        planned_postings_of(&self.context.terms, index, leaf, statement, &mut self.postings);
         for posting in &self.postings {
             facts.postings.sum = facts.postings.sum.wrapping_add(posting_hash(
                 self.context.hasher,
@@ -306,11 +302,18 @@ impl<'b> Judge<'_, 'b> {
         }
     }
 
-    fn event_facts(&self, current: &Current<'_>, chain: &ChainKey<'_>) -> EventFacts {
-        let (entry, statement) = (&current.entry, &current.statement);
-        let hasher = self.context.hasher;
-        let tenant = chain.tenant.as_bytes();
-        let source = statement.source.as_bytes();
+    fn event_facts(&self, current: &Current<'_, '_>, chain: &ChainKey<'_>) -> EventFacts {
+        let (entry, statement) = (current.entry, current.statement);
+        // Hashed already, when postings were summed.
+        let posted = |kind: TermKind| {
+            let mut postings = self.postings.iter();
+            let posted =
+                postings.find(|one| one.term.kind == kind as u8 && one.index == current.index);
+            posted.map(|posting| posting.term)
+        };
+        let terms = &self.context.terms;
+        let chain_term = posted(TermKind::Chain).unwrap_or_else(|| chain_term(terms, chain));
+        let event_term = posted(TermKind::EventId).unwrap_or_else(|| event_term(terms, statement));
         let is_token = statement.target.kind == TargetKind::Token;
         let own = statement.source == LEDGER_SOURCE;
         let refused = (own && statement.event_type == EventType::Refused)
@@ -319,15 +322,15 @@ impl<'b> Judge<'_, 'b> {
             .and_then(|detail| detail.value.parse().ok());
         let person = || entry.handles.iter().find(|one| one.kind == HandleKind::Person);
         EventFacts {
-            chain: hash128(hasher, &[&[1, chain.kind.position()], tenant, chain.id]),
-            event: hash128(hasher, &[&[2], tenant, source, &statement.event_id]),
+            chain: chain_term.hash,
+            event: event_term.hash,
             sequence: entry.sequence,
             prev_index: entry.prev_index,
             prev_event_hash: entry.prev_event_hash,
             starts_chain: entry.sequence == 0
                 && entry.prev_event_hash == chain.start(&self.context.genesis),
             occurred_at: statement.occurred_at,
-            fact: is_token.then(|| Box::new(fact_of(statement, current.index, entry.recorded_at))),
+            fact: is_token.then(|| fact_of(statement, current.index, entry.recorded_at)),
             seen: statement
                 .seen
                 .as_ref()
@@ -340,8 +343,8 @@ impl<'b> Judge<'_, 'b> {
     }
 
     /// Everything about an entry that needs no other entry.
-    fn entry(&mut self, current: &mut Current<'b>) {
-        let (entry, statement) = (&current.entry, &current.statement);
+    fn entry(&mut self, current: &mut Current<'_, 'b>) {
+        let (entry, statement) = (current.entry, current.statement);
         if let Err(error) = statement.validate() {
             let what = format!("its statement breaks a rule: {}", error.code());
             self.entry_error("statement_rule", current, &what);
@@ -373,8 +376,8 @@ impl<'b> Judge<'_, 'b> {
         self.signature(current);
     }
 
-    fn own_statement(&mut self, current: &Current<'b>) {
-        let (entry, statement) = (&current.entry, &current.statement);
+    fn own_statement(&mut self, current: &Current<'_, 'b>) {
+        let (entry, statement) = (current.entry, current.statement);
         let derived = |native| derived_event_id(statement.tenant, LEDGER_SOURCE, native, 0);
         let id_holds =
             statement.native_id.is_some_and(|native| derived(native) == statement.event_id);
@@ -393,7 +396,7 @@ impl<'b> Judge<'_, 'b> {
 
     /// The credential that vouched for it. Its end is not checked: a request that was authenticated
     /// just before may be recorded just after.
-    fn credential(&mut self, current: &Current<'b>) {
+    fn credential(&mut self, current: &Current<'_, 'b>) {
         let Some(key_id) = current.entry.attested_by.credential else {
             self.entry_error("credential", current, "nobody vouches for it");
             return;
@@ -405,7 +408,7 @@ impl<'b> Judge<'_, 'b> {
             self.entry_error("credential", current, "its credential is not registered");
             return;
         };
-        if let Err(error) = key.check_grant(&current.statement) {
+        if let Err(error) = key.check_grant(current.statement) {
             let what = format!("its credential may not write it ({})", error.code());
             self.entry_error("credential", current, &what);
         }
@@ -414,7 +417,7 @@ impl<'b> Judge<'_, 'b> {
         }
     }
 
-    fn signature(&mut self, current: &Current<'b>) {
+    fn signature(&mut self, current: &Current<'_, 'b>) {
         let Some(signature) = &current.entry.signature else { return };
         let key = self.key(signature.key_id);
         let Some(key) = key.filter(|key| key.purpose == KeyPurpose::Producer) else {
@@ -426,7 +429,7 @@ impl<'b> Judge<'_, 'b> {
             self.entry_error("signature_key", current, what);
             return;
         }
-        if key.check_grant(&current.statement).is_err() {
+        if key.check_grant(current.statement).is_err() {
             self.entry_error("signature_key", current, "its signing key may not write it");
         }
         let Some(judge) = &key.statement_key else {
@@ -440,8 +443,7 @@ impl<'b> Judge<'_, 'b> {
         }
     }
 
-    fn sealed(&mut self, current: Option<&mut Current<'b>>, frame: &Frame<'_>) {
-        let Some(current) = current else { return };
+    fn sealed(&mut self, current: &mut Current<'_, 'b>, frame: &Frame<'_>) {
         let Some((index, record)) = SealedRecord::decode(frame) else {
             self.entry_error("sealed", current, "a sealed record beside it cannot be read");
             return;
@@ -470,7 +472,7 @@ impl<'b> Judge<'_, 'b> {
         self.open(current, &record);
     }
 
-    fn open(&mut self, current: &mut Current<'b>, record: &SealedRecord) {
+    fn open(&mut self, current: &mut Current<'_, 'b>, record: &SealedRecord) {
         let Some(vault) = &self.context.vault else { return };
         let statement = current.entry.statement;
         let hash = *current.statement_hash.get_or_insert_with(|| sha256(statement));
@@ -510,9 +512,8 @@ impl<'b> Judge<'_, 'b> {
         }
     }
 
-    fn attachment(&mut self, current: Option<&Current<'b>>, frame: &Frame<'_>) {
-        let Some(current) = current else { return };
-        let statement = &current.statement;
+    fn attachment(&mut self, current: &Current<'_, 'b>, frame: &Frame<'_>) {
+        let statement = current.statement;
         let snapshot = statement.policy_change.as_ref().and_then(|change| change.snapshot);
         let named = |digest: Hash| {
             let policies = statement.policies.iter().filter_map(|one| one.digest);

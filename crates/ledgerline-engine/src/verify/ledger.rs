@@ -311,7 +311,7 @@ impl<'l> Ledger<'l> {
         }
     }
 
-    /// Event id, chain and lifecycle of an event, as far as they belong to this pass.
+    /// Chain and lifecycle of an event, as far as they belong to this pass; its event id is noted.
     pub fn link(
         &mut self,
         batch: &ScannedBatch,
@@ -319,10 +319,6 @@ impl<'l> Ledger<'l> {
         event: &EventFacts,
         (index, hash): (u64, Hash),
     ) {
-        let repeated = self.chains.is_repeated(event);
-        if repeated {
-            self.broken(batch, facts.at, index, "event_id", "its event id was recorded before");
-        }
         match self.chains.take(index, hash, event) {
             Ok(()) => {}
             Err(Broken::BehindGap) => {

@@ -36,6 +36,7 @@
 mod blocks;
 mod chains;
 mod damage;
+mod event_ids;
 mod facts;
 mod files;
 mod grown_tree;
@@ -58,7 +59,7 @@ use ledgerline_proof::note::{KeyKind, SignerKey, VerifierKey};
 use siphasher::sip128::SipHasher13;
 
 use self::chains::Chains;
-use self::facts::LeafWhat;
+use self::facts::{EventFacts, LeafFacts, LeafWhat};
 use self::grown_tree::GrownTree;
 use self::index_files::IndexSums;
 use self::judge::{Context, judge};
@@ -70,6 +71,7 @@ use crate::disk::Disk;
 use crate::head_store::HeadStore;
 use crate::index::{Manifest, TermHasher};
 use crate::journal::format::SegmentHeader;
+use crate::journal::scan::ScannedBatch;
 use crate::keys::KeyRing;
 use crate::opening::{Identity, identity_of};
 use crate::registry::Registry;
@@ -158,7 +160,7 @@ pub fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> VerifyReport 
     let mut ledger = Ledger::new(&context, GrownTree::new(&world.disk), chains);
     let wanted = head.size().into_iter().chain(since.iter().map(|(size, _)| *size));
     ledger.wanted = wanted.map(|size| (size, (size == 0).then(empty_root))).collect();
-    let compares = manifest.as_ref().filter(|_| context.terms.is_some());
+    let compares = manifest.as_ref().filter(|_| context.has_index_key);
     ledger.index = compares.map(|manifest| IndexSums::new(manifest.range_log2));
 
     let mut reader = Reader::new(&world.disk, Some(&context), head.size(), &overlay)
@@ -194,30 +196,13 @@ fn finish_chains(
 ) {
     let (mut chains, mut tokens) = ledger.chains.counts();
     let mut violations = ledger.chains.violations();
-    let context = ledger.context;
     let mut next = ledger.chains.next_pass();
     while let Some(lo) = next {
         ledger.counts.passes += 1;
         ledger.chains = ledger.chains.following(lo, options.chain_memory_bytes);
-        let mut reader = Reader::new(&world.disk, Some(context), None, overlay)
-            .with_progress(ledger.counts.passes, options.progress);
-        let mut first = 0;
-        threads::in_order(
-            options.threads,
-            |emit| reader.run(emit),
-            &|job| judge(context, job, false),
-            &mut |judged| {
-                let batch = &judged.job.batch;
-                first = first.max(judged.job.base);
-                for (index, facts) in (first..).zip(&judged.leaves) {
-                    if let LeafWhat::Event(event) = &facts.what {
-                        ledger.link(batch, facts, event, (index, facts.hash));
-                    }
-                }
-                first += judged.leaves.len() as u64;
-                ledger.chains.shrink();
-            },
-        );
+        walk_again(world, options, overlay, ledger, |ledger, batch, facts, event, place| {
+            ledger.link(batch, facts, event, place);
+        });
         let (more_chains, more_tokens) = ledger.chains.counts();
         chains += more_chains;
         tokens += more_tokens;
@@ -226,9 +211,48 @@ fn finish_chains(
         }
         next = ledger.chains.next_pass();
     }
+    if let Some(mut repeats) = ledger.chains.repeats() {
+        ledger.counts.passes += 1;
+        walk_again(world, options, overlay, ledger, |ledger, batch, facts, event, (index, _)| {
+            if let Some(first) = repeats.first(index, event.event) {
+                let what = format!("its event id was recorded before, at entry {first}");
+                ledger.broken(batch, facts.at, index, "event_id", &what);
+            }
+        });
+    }
     ledger.violations = violations;
     ledger.counts.chains = chains;
     ledger.counts.tokens = tokens;
+}
+
+/// Another walk over the journal, for what did not fit into the first.
+fn walk_again(
+    world: &VerifyWorld,
+    options: &VerifyOptions<'_>,
+    overlay: &Overlay,
+    ledger: &mut Ledger<'_>,
+    mut each: impl FnMut(&mut Ledger<'_>, &ScannedBatch, &LeafFacts, &EventFacts, (u64, Hash)),
+) {
+    let context = ledger.context;
+    let mut reader = Reader::new(&world.disk, Some(context), None, overlay)
+        .with_progress(ledger.counts.passes, options.progress);
+    let mut first = 0;
+    threads::in_order(
+        options.threads,
+        |emit| reader.run(emit),
+        &|job| judge(context, job, false),
+        &mut |judged| {
+            let batch = &judged.job.batch;
+            first = first.max(judged.job.base);
+            for (index, facts) in (first..).zip(&judged.leaves) {
+                if let LeafWhat::Event(event) = &facts.what {
+                    each(ledger, batch, facts, event, (index, facts.hash));
+                }
+            }
+            first += judged.leaves.len() as u64;
+            ledger.chains.shrink();
+        },
+    );
 }
 
 fn finish(
@@ -333,7 +357,8 @@ fn context(world: &VerifyWorld, identity: &Identity) -> Context {
         registry: Registry::default(),
         vault,
         journal_key: keys.map(|keys| HmacKey::new(&keys.journal)),
-        terms: keys.map(|keys| TermHasher::new(keys.index)),
+        terms: TermHasher::new(hash_key),
+        has_index_key: keys.is_some(),
         hasher: SipHasher13::new_with_key(&hash_key),
     }
 }

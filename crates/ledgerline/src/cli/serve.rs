@@ -20,10 +20,11 @@ use ledgerline_engine::keys::KeyRing;
 use ledgerline_engine::node::{Node, NodeConfig};
 use ledgerline_engine::opening::World;
 use ledgerline_engine::registry::Roles;
+use ledgerline_engine::sequencer::WaitingReply;
 use ledgerline_proof::vocabulary::KeyPurpose;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Context;
@@ -160,6 +161,7 @@ impl Started {
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
         let ledger = OpenLedger::open(settings)?;
+        answer_on(&runtime, &ledger.node);
         bootstrap(&ledger.node, settings)?;
         let limits = Limits::of(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -191,6 +193,23 @@ impl Started {
         served.context("the server failed")??;
         Ok(())
     }
+}
+
+/// Answers are given by a task of the runtime: it wakes the requests of a commit without a call of
+/// the system for each.
+fn answer_on(runtime: &Runtime, node: &Node) {
+    let (sender, mut commits) = mpsc::unbounded_channel::<Vec<WaitingReply>>();
+    runtime.spawn(async move {
+        while let Some(replies) = commits.recv().await {
+            replies.into_iter().for_each(WaitingReply::answer);
+        }
+    });
+    node.deliver_through(Box::new(move |replies| {
+        // The runtime ends before the ledger does.
+        if let Err(mpsc::error::SendError(replies)) = sender.send(replies) {
+            replies.into_iter().for_each(WaitingReply::answer);
+        }
+    }));
 }
 
 fn runtime(settings: &ServerSettings) -> std::io::Result<Runtime> {

@@ -31,7 +31,7 @@ use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
@@ -60,7 +60,7 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
     }
     let form = body_form(&parts.headers)?;
     let with_proof = wants_proof(parts.uri.query())?;
-    let body = read_body(&app, &parts.headers, body).await?;
+    let (body, room) = read_body(&app, &parts.headers, body).await?;
     let (send, receive) = oneshot::channel();
     // The receiver is gone when the client is; the events stand all the same.
     let reply: Reply = Box::new(move |answer| drop(send.send(answer)));
@@ -68,8 +68,9 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
         app.node.submit(&caller, form, &body, reply)?;
     } else {
         let node = Arc::clone(&app.node);
-        app.wait(move || Ok(node.submit(&caller, form, &body, reply)?)).await?;
+        app.parse(move || Ok(node.submit(&caller, form, &body, reply)?)).await?;
     }
+    drop(room);
     let answer = receive.await.map_err(|_| stopped("the ledger stopped before it answered"))?;
     respond(&app, answer, with_proof).await
 }
@@ -106,23 +107,28 @@ fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
     }
 }
 
-/// The whole body, within its length and time.
+/// The whole body, within its length and time, and the memory that was set aside for it: to be kept
+/// as long as the body is.
 ///
 /// # Errors
 /// 408, 413, 503 while too many bytes are on their way, or 400 when it broke off.
-pub async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+pub async fn read_body<'a>(
+    app: &'a App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Bytes, SemaphorePermit<'a>), Problem> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     if declared > DRAINED_BYTES_MAX {
         return Err(body_too_large());
     }
-    let _room = app.room_for_body(declared)?;
-    tokio::time::timeout(app.limits.body_timeout, collect(body, declared)).await.unwrap_or_else(
-        |_| {
-            let detail = "the body did not arrive in time";
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
-        },
-    )
+    let room = app.room_for_body(declared)?;
+    let read = tokio::time::timeout(app.limits.body_timeout, collect(body, declared));
+    let body = read.await.unwrap_or_else(|_| {
+        let detail = "the body did not arrive in time";
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
+    })?;
+    Ok((body, room))
 }
 
 fn body_too_large() -> Problem {
@@ -166,62 +172,70 @@ async fn collect(mut body: Body, declared: usize) -> Result<Bytes, Problem> {
 }
 
 /// The verdict about one event.
-#[derive(Serialize)]
 struct Verdict {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_id: Option<String>,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_hash: Option<Hash>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attested_by: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<VerdictError>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: EventAnswer,
     proof: Option<Value>,
 }
 
-#[derive(Serialize)]
-struct VerdictError {
-    code: &'static str,
-    detail: String,
+impl Verdict {
+    /// Appends the verdict as JSON. Everything but an error and a proof is digits, hex and fixed
+    /// words: written as it is, because a batch has hundreds.
+    fn put(&self, out: &mut Vec<u8>) {
+        let EventAnswer { event_id, status, index, sequence, event_hash, .. } = &self.answer;
+        out.push(b'{');
+        if let Some(id) = event_id {
+            out.extend_from_slice(b"\"event_id\":\"");
+            out.extend_from_slice(uuid_text::text(id).as_bytes());
+            out.extend_from_slice(b"\",");
+        }
+        out.extend_from_slice(match status {
+            EventStatus::Recorded => b"\"status\":\"recorded\"".as_slice(),
+            EventStatus::Duplicate => b"\"status\":\"duplicate\"",
+            EventStatus::Refused => b"\"status\":\"refused\"",
+        });
+        for (name, number) in [(",\"index\":", index), (",\"sequence\":", sequence)] {
+            if let Some(number) = number {
+                out.extend_from_slice(name.as_bytes());
+                put_number(out, *number);
+            }
+        }
+        if let Some(hash) = event_hash {
+            out.extend_from_slice(b",\"event_hash\":\"");
+            out.extend_from_slice(hash.to_hex().as_bytes());
+            out.push(b'"');
+        }
+        if *status != EventStatus::Refused {
+            out.extend_from_slice(match self.answer.attested_by {
+                Attested::Signature => b",\"attested_by\":\"signature\"".as_slice(),
+                Attested::Credential => b",\"attested_by\":\"credential\"",
+            });
+        }
+        if let Some(error) = &self.answer.error {
+            let error = json!({ "code": error.code, "detail": error.detail });
+            out.extend_from_slice(format!(",\"error\":{error}").as_bytes());
+        }
+        if let Some(proof) = &self.proof {
+            out.extend_from_slice(format!(",\"proof\":{proof}").as_bytes());
+        }
+        out.push(b'}');
+    }
 }
 
-#[derive(Serialize)]
-struct Receipt<'a> {
-    events: Vec<Verdict>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checkpoint: Option<&'a str>,
-}
-
-impl From<EventAnswer> for Verdict {
-    fn from(answer: EventAnswer) -> Self {
-        let status = match answer.status {
-            EventStatus::Recorded => "recorded",
-            EventStatus::Duplicate => "duplicate",
-            EventStatus::Refused => "refused",
-        };
-        let attested_by = match answer.attested_by {
-            Attested::Signature => "signature",
-            Attested::Credential => "credential",
-        };
-        let is_refused = answer.status == EventStatus::Refused;
-        Self {
-            event_id: answer.event_id.as_ref().map(uuid_text::text),
-            status,
-            index: answer.index,
-            sequence: answer.sequence,
-            event_hash: answer.event_hash,
-            attested_by: (!is_refused).then_some(attested_by),
-            error: answer.error.map(|e| VerdictError { code: e.code, detail: e.detail }),
-            proof: None,
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + u8::try_from(number % 10).expect("a digit");
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&digits[first..]);
         }
     }
 }
+
+/// Bytes of a verdict without error and proof, about.
+const VERDICT_BYTES: usize = 240;
 
 async fn respond(
     app: &App,
@@ -238,17 +252,31 @@ async fn respond(
     {
         return Err(error.into());
     }
-    let mut events: Vec<Verdict> = answer.events.into_iter().map(Verdict::from).collect();
+    let verdict = |answer| Verdict { answer, proof: None };
+    let mut events: Vec<Verdict> = answer.events.into_iter().map(verdict).collect();
     if with_proof {
         events = app.read(move |view| add_proofs(view, events)).await?;
     }
-    let receipt = Receipt { events, checkpoint: answer.checkpoint.as_deref() };
-    Ok(json_bytes(serde_json::to_vec(&receipt).map_err(|_| Problem::internal())?))
+    let mut out = Vec::with_capacity(512 + events.len() * VERDICT_BYTES);
+    out.extend_from_slice(b"{\"events\":[");
+    for (n, event) in events.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        event.put(&mut out);
+    }
+    out.push(b']');
+    if let Some(checkpoint) = answer.checkpoint.as_deref() {
+        out.extend_from_slice(b",\"checkpoint\":");
+        serde_json::to_writer(&mut out, checkpoint).map_err(|_| Problem::internal())?;
+    }
+    out.push(b'}');
+    Ok(json_bytes(out))
 }
 
 fn add_proofs(view: &View, mut events: Vec<Verdict>) -> Result<Vec<Verdict>, Problem> {
     for event in &mut events {
-        if let Some(index) = event.index {
+        if let Some(index) = event.answer.index {
             event.proof = Some(inclusion(view, index)?);
         }
     }
@@ -365,4 +393,53 @@ pub async fn proof(
     )?;
     let index = locate(&app, &caller, &query, path).await?;
     app.read(move |view| json_document(&prove::event(view, index)?)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_engine::intake::EventError;
+    use ledgerline_proof::hash::leaf_hash;
+
+    use super::*;
+
+    #[test]
+    fn verdicts_are_json_with_every_field_that_is_known() {
+        let check = |answer: &EventAnswer, proof: Option<Value>, expected: &Value| {
+            let mut out = Vec::new();
+            Verdict { answer: answer.clone(), proof }.put(&mut out);
+            let found: Value = serde_json::from_slice(&out).expect("JSON");
+            assert_eq!(&found, expected);
+        };
+        let hash = leaf_hash(b"an entry");
+        let mut answer = EventAnswer {
+            event_id: Some([0xab; 16]),
+            status: EventStatus::Recorded,
+            index: Some(u64::MAX),
+            sequence: Some(0),
+            event_hash: Some(hash),
+            attested_by: Attested::Signature,
+            error: None,
+        };
+        let mut expected = json!({
+            "event_id": "abababab-abab-abab-abab-abababababab",
+            "status": "recorded",
+            "index": u64::MAX,
+            "sequence": 0,
+            "event_hash": hash.to_hex(),
+            "attested_by": "signature",
+        });
+        check(&answer, None, &expected);
+        answer.status = EventStatus::Duplicate;
+        answer.attested_by = Attested::Credential;
+        expected["status"] = "duplicate".into();
+        expected["attested_by"] = "credential".into();
+        expected["proof"] = json!({ "path": ["a\"b"] });
+        check(&answer, Some(expected["proof"].clone()), &expected);
+        let error = EventError::new("bad_field", "say \"why\"\n".into());
+        let expected = json!({
+            "status": "refused",
+            "error": { "code": "bad_field", "detail": "say \"why\"\n" },
+        });
+        check(&EventAnswer::refused(None, error), None, &expected);
+    }
 }

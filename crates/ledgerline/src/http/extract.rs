@@ -54,7 +54,7 @@ pub async fn json_body<T: DeserializeOwned>(
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
     }
-    let bytes = read_body(app, headers, body).await?;
+    let (bytes, _room) = read_body(app, headers, body).await?;
     // serde's text may quote the input: say only where.
     serde_json::from_slice(&bytes).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());

@@ -48,12 +48,14 @@ pub struct App {
     pub limits: Limits,
     /// A permit per request being answered.
     pub permits: Semaphore,
-    /// A permit per KiB of bodies being read.
+    /// A permit per KiB of bodies that are read or taken apart.
     body_room: Semaphore,
+    /// A permit per large body that is being taken apart.
+    parsers: Semaphore,
 }
 
-/// Bodies being read may take so many KiB together: what bounds the memory that clients can claim
-/// before the ledger's own queue does.
+/// Bodies may take so many KiB together until the ledger's own queue has taken them over: what
+/// bounds the memory that clients can claim before that queue does.
 const BODY_ROOM_KIB: usize = 96 << 10;
 /// What a body takes that does not say its length.
 const UNDECLARED_BODY_KIB: u32 = 16 << 10;
@@ -67,7 +69,11 @@ impl App {
     pub fn new(node: Arc<Node>, limits: Limits) -> Arc<Self> {
         let permits = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
         let body_room = Semaphore::new(BODY_ROOM_KIB);
-        Arc::new(Self { node, tally: Tally::default(), limits, permits, body_room })
+        // A body taken apart is many times its size: more of them at a time than there are cores
+        // would cost memory and gain nothing.
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let parsers = Semaphore::new(cores);
+        Arc::new(Self { node, tally: Tally::default(), limits, permits, body_room, parsers })
     }
 
     /// Sets memory aside for a body of `declared` bytes (0 when it does not say).
@@ -80,6 +86,19 @@ impl App {
             _ => u32::try_from(declared.div_ceil(1024)).unwrap_or(u32::MAX),
         };
         self.body_room.try_acquire_many(kib).map_err(|_| Problem::busy(1000))
+    }
+
+    /// Runs the taking apart of a large body, when it is its turn.
+    ///
+    /// # Errors
+    /// Whatever `work` says; 500 when it panicked.
+    pub async fn parse<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, Problem> + Send + 'static,
+    {
+        let _turn = self.parsers.acquire().await.map_err(|_| Problem::internal())?;
+        self.wait(work).await
     }
 
     /// Asks a snapshot of the ledger on a thread that may wait for the disk.

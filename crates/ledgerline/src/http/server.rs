@@ -5,14 +5,19 @@
 //! then the caller may close the ledger. Access log lines carry method, route template, status and
 //! duration: never a path, id, query or header.
 
+use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -28,6 +33,9 @@ use crate::config::ServerSettings;
 
 /// Longest body, in bytes (DESIGN 8).
 pub const BODY_BYTES_MAX: usize = 16 << 20;
+/// How much of a body that no handler wanted is read, and for how long.
+const DRAINED_BYTES_MAX: usize = 64 << 10;
+const DRAIN_TIME: Duration = Duration::from_millis(500);
 /// Longest header section, in bytes. An API key and a token id fit many times over.
 const HEADER_BYTES_MAX: usize = 32 << 10;
 
@@ -69,11 +77,14 @@ pub async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -
     // Health answers must not depend on load.
     let is_health = route.as_ref().is_some_and(|r| matches!(r.as_str(), "/healthz" | "/readyz"));
     let permit = app.permits.try_acquire().ok();
+    let (request, unread) = lend_body(request);
     let response = if permit.is_some() || is_health {
         next.run(request).await
     } else {
+        drop(request);
         Problem::unavailable("too_many_requests_open", "try again shortly").into_response()
     };
+    drain(unread).await;
     drop(permit);
     let took = started.elapsed();
     let status = response.status();
@@ -87,6 +98,72 @@ pub async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -
         tracing::debug!(target: "ledgerline::access", %method, route, status_code, micros);
     }
     response
+}
+
+/// What a handler left of a body.
+type Unread = Arc<Mutex<Option<Body>>>;
+
+/// A body that comes back when its handler does not read it to the end.
+struct Lent {
+    body: Option<Body>,
+    back: Unread,
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let rest = self.body.take().filter(|body| !body.is_end_stream());
+        *self.back.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+    }
+}
+
+fn lend_body(request: Request) -> (Request, Option<Unread>) {
+    if request.body().is_end_stream() {
+        return (request, None);
+    }
+    let back = Unread::default();
+    let lend = |body| Body::new(Lent { body: Some(body), back: Arc::clone(&back) });
+    (request.map(lend), Some(back))
+}
+
+/// Reads on what the handler did not want, within bounds. A connection that is closed over unread
+/// bytes is reset, and a client that still sends would see that instead of its answer.
+async fn drain(unread: Option<Unread>) {
+    let rest = unread.and_then(|back| back.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let Some(mut rest) = rest else { return };
+    let read_on = async {
+        let mut length = 0;
+        while length < DRAINED_BYTES_MAX
+            && let Some(Ok(frame)) =
+                poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await
+        {
+            length += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // Slower clients are not worth a connection.
+    let _ = tokio::time::timeout(DRAIN_TIME, read_on).await;
 }
 
 /// Serves until `stop` is ready, then drains.
