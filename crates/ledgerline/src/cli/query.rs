@@ -20,8 +20,6 @@ use crate::uuid_text;
   ledgerline query policies eu-west-1:idp:jti:4f0c
   ledgerline query tokens --client web")]
 pub struct QueryArgs {
-    #[command(flatten)]
-    moment: Moment,
     #[command(subcommand)]
     query: Query,
 }
@@ -44,6 +42,8 @@ enum Query {
     /// Which resources did a token access between two points of its life?
     Resources {
         #[command(flatten)]
+        moment: Moment,
+        #[command(flatten)]
         token: OfToken,
         /// birth, last-refresh, first-use, last-use, or a time.
         #[arg(long, default_value = "last-refresh")]
@@ -54,6 +54,8 @@ enum Query {
     },
     /// Which policy changes affected tokens issued to a person lately?
     PolicyChanges {
+        #[command(flatten)]
+        moment: Moment,
         /// The person's handle.
         subject: String,
         /// Tokens issued in so many hours.
@@ -68,6 +70,8 @@ enum Query {
     },
     /// Which tokens accessed a resource between two times?
     Accessed {
+        #[command(flatten)]
+        moment: Moment,
         /// The resource's template, declared-safe id or handle.
         resource: String,
         /// From this time on (RFC 3339, UTC).
@@ -80,27 +84,42 @@ enum Query {
     /// Which policies were in force when a token was issued?
     Policies {
         #[command(flatten)]
+        moment: Moment,
+        #[command(flatten)]
         token: OfToken,
     },
     /// Which versions has a policy had?
     PolicyVersions {
+        #[command(flatten)]
+        moment: Moment,
         /// The policy's id.
         policy: String,
     },
     /// Which tokens does somebody hold?
-    Tokens(Holder),
+    Tokens {
+        #[command(flatten)]
+        moment: Moment,
+        #[command(flatten)]
+        holder: Holder,
+    },
     /// Which event was the first from another key, address, device or client?
     Divergence {
+        #[command(flatten)]
+        moment: Moment,
         #[command(flatten)]
         token: OfToken,
     },
     /// Which services and audiences was a token shown to?
     Exposure {
         #[command(flatten)]
+        moment: Moment,
+        #[command(flatten)]
         token: OfToken,
     },
     /// Why did an event happen?
     Why {
+        #[command(flatten)]
+        moment: Moment,
         /// SOURCE/EVENT-ID.
         event: String,
     },
@@ -128,46 +147,45 @@ struct Holder {
 /// # Errors
 /// Usage for a raw token; an error when the ledger knows no such thing.
 pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
-    let moment = args.moment;
     match args.query {
-        Query::Resources { token, from, until } => {
+        Query::Resources { moment, token, from, until } => {
             let ask = of_token(&token, "resources")?
                 .with("from", Some(from))
                 .with("until", Some(until))
                 .with("limit", Some(1000));
             moment.show(context, ask, Some("accesses"), accesses)
         }
-        Query::PolicyChanges { subject, hours, from, until } => {
+        Query::PolicyChanges { moment, subject, hours, from, until } => {
             let path = format!("/v1/subjects/{}/policy-changes", word(&subject)?);
             let hours = from.is_none().then_some(hours);
             let ask = Ask::new(path).with("hours", hours).with("from", from).with("until", until);
             moment.show(context, ask, None, policy_changes)
         }
-        Query::Accessed { resource, from, until } => {
+        Query::Accessed { moment, resource, from, until } => {
             let ask = Ask::new(format!("/v1/resources/{}/tokens", word(&resource)?))
                 .with("from", from)
                 .with("until", until)
                 .with("limit", Some(1000));
             moment.show(context, ask, Some("tokens"), visitors)
         }
-        Query::Policies { token } => {
+        Query::Policies { moment, token } => {
             moment.show(context, of_token(&token, "policies")?, None, policies)
         }
-        Query::PolicyVersions { policy } => {
+        Query::PolicyVersions { moment, policy } => {
             let ask = Ask::new(format!("/v1/policies/{}/versions", word(&policy)?));
             moment.show(context, ask, None, |answer| rows(answer, "versions", VERSIONS))
         }
-        Query::Tokens(holder) => {
+        Query::Tokens { moment, holder } => {
             let ask = Ask::new(holder.path()?).with("limit", Some(1000));
             moment.show(context, ask, Some("tokens"), |answer| rows(answer, "tokens", TOKENS))
         }
-        Query::Divergence { token } => {
+        Query::Divergence { moment, token } => {
             moment.show(context, of_token(&token, "divergence")?, None, divergences)
         }
-        Query::Exposure { token } => {
+        Query::Exposure { moment, token } => {
             moment.show(context, of_token(&token, "exposure")?, None, exposure)
         }
-        Query::Why { event } => {
+        Query::Why { moment, event } => {
             let (source, id) = event
                 .split_once('/')
                 .filter(|(_, id)| uuid_text::parse(id).is_some())
