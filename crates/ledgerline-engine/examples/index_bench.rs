@@ -2,10 +2,10 @@
 //!
 //! `cargo run --release -p ledgerline-engine --example index_bench -- [events]` (default 2,500,000)
 //!
-//! Two kinds: event id, chain (8 events each). All: everything that an event with a person, address,
-//! network, agent, client, session, grant, policy, resource and key is found by; one event in eight
-//! is a birth with a parent. 100,000 persons, 200 clients, 2,000 resources, 40 policies, 8 sources;
-//! five tokens a session. Single-threaded, on files below a temporary folder.
+//! Two kinds: event id, chain (8 events each). All: everything that an event with a person,
+//! address, network, agent, client, session, grant, policy, resource and key is found by; one event
+//! in eight is a birth with a parent. 100,000 persons, 200 clients, 2,000 resources, 40 policies, 8
+//! sources; five tokens a session. Single-threaded, on files below a temporary folder.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::hint::black_box;
@@ -65,7 +65,7 @@ fn token_id(token: u64) -> String {
 /// The other terms of one event.
 fn every_kind(hasher: &TermHasher, index: u64, token: u64) -> Vec<Term> {
     let (id, parent) = (token_id(token), token_id(token / 5 * 5));
-    let nth = |salt: u64, of: u64| mix(token / 5 ^ salt << 40) % of;
+    let nth = |salt: u64, of: u64| mix((token / 5) ^ (salt << 40)) % of;
     let names = [
         format!("client-{}", nth(1, 200)),
         format!("session-{:016x}", mix(token / 5)),
@@ -75,7 +75,7 @@ fn every_kind(hasher: &TermHasher, index: u64, token: u64) -> Vec<Term> {
         format!("source-{}", mix(index) % 8),
     ];
     let [client, session, grant, policy, resource, source] = names.each_ref().map(String::as_str);
-    let birth = mix(index ^ 77) % 8 == 0;
+    let birth = mix(index ^ 77).is_multiple_of(8);
     let kind = if birth { EventType::Issued } else { EventType::Used };
     let target = Target { kind: TargetKind::Token, id: &id };
     let nanos = i64::try_from(index * 10_000).expect("small");

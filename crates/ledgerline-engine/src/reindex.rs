@@ -1,9 +1,9 @@
 //! Builds the index anew from the journal, with no node running.
 //!
-//! Promises: afterwards the index holds what the journal's entries give, in as few runs as there can
-//! be. Nothing but the index changes in a ledger that was shut down cleanly; any other is recovered
-//! first, as every start does. A crash in between leaves a part of an index, which the next start
-//! completes.
+//! Promises: afterwards the index holds what the journal's entries give, in as few runs as there
+//! can be. Nothing but the index changes in a ledger that was shut down cleanly; any other is
+//! recovered first, as every start does. A crash in between leaves a part of an index, which the
+//! next start completes.
 //!
 //! Assumes: no other process has the data directory.
 

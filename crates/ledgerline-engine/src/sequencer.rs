@@ -296,6 +296,7 @@ impl Sequencer {
     }
 
     /// The parts of an act: all new, all duplicates, or all refused.
+    #[expect(clippy::vec_box, reason = "they came in boxes and are handed on in them")]
     fn plan_act(
         &mut self,
         events: Vec<Box<PendingEvent>>,
@@ -528,9 +529,8 @@ fn retired_key() -> EventError {
 }
 
 fn refuse_all(events: &[Box<PendingEvent>], error: &EventError) -> Vec<EventAnswer> {
-    let refuse =
-        |event: &Box<PendingEvent>| EventAnswer::refused(Some(event.event_id), error.clone());
-    events.iter().map(refuse).collect()
+    let refuse = |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
+    events.iter().map(|event| refuse(event)).collect()
 }
 
 fn empty_batch(frontier: &Frontier) -> PlannedBatch {

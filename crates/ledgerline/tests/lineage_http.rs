@@ -28,7 +28,8 @@ fn paths(handle: &str, event: &str) -> Vec<String> {
     list
 }
 
-/// A refresh token, its two descendants, accesses and a policy; the person's handle and an event id.
+/// A refresh token, its two descendants, accesses and a policy; the person's handle and an event
+/// id.
 fn stories(server: &Server, key: &str, privacy: &str) -> (String, String) {
     let with = |native: &str, kind: &str, token: &str, more: Value| {
         let mut event = event(native, kind, token);

@@ -35,7 +35,8 @@ impl Intake {
     /// Makes REVOKED events of now, one for each token.
     ///
     /// # Errors
-    /// [`SubmitError`] when the caller may not revoke in this tenant, or asks for too many at a time.
+    /// [`SubmitError`] when the caller may not revoke in this tenant, or asks for too many at a
+    /// time.
     pub fn accept_revocations(
         &self,
         caller: &Caller,

@@ -176,8 +176,8 @@ impl<'v> Inquiry<'v> {
         index < self.scope.size && self.scope.at.is_none_or(|at| occurred_nanos <= at)
     }
 
-    /// The event at an index, if it is one of the tenant's and in scope; `None` also when the budget
-    /// is spent, which is then noted.
+    /// The event at an index, if it is one of the tenant's and in scope; `None` also when the
+    /// budget is spent, which is then noted.
     ///
     /// # Errors
     /// [`QueryError`] when the disk fails.

@@ -1,9 +1,10 @@
 //! Lineage: which token came of which, and how well that is known.
 //!
-//! Promises: every answer is about one size of one view (`as_of`), and shows only what happened up to
-//! a time when one is given (`at`). Every edge names the entries that say so and how strongly. Every
-//! walk is bounded in depth, in the number of tokens, and in what it reads; the answer says which
-//! bound cut it. The tenant of the question is the only one that is read: links never lead out of it.
+//! Promises: every answer is about one size of one view (`as_of`), and shows only what happened up
+//! to a time when one is given (`at`). Every edge names the entries that say so and how strongly.
+//! Every walk is bounded in depth, in the number of tokens, and in what it reads; the answer says
+//! which bound cut it. The tenant of the question is the only one that is read: links never lead
+//! out of it.
 //!
 //! ```text
 //!              REFRESHED_FROM ROTATED_FROM EXCHANGED_FROM MINTED_BY FROM_CODE

@@ -237,7 +237,8 @@ impl Node {
         }
     }
 
-    /// Revokes tokens in the name of a responder, as [`Node::submit`] takes events: one REVOKED each.
+    /// Revokes tokens in the name of a responder, as [`Node::submit`] takes events: one REVOKED
+    /// each.
     ///
     /// # Errors
     /// [`SubmitError`], with `reply` dropped uncalled.

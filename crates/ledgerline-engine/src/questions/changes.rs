@@ -1,8 +1,9 @@
 //! "Which policy changes affected the tokens issued to Y in the last 24 hours?"
 //!
-//! A change affects a token that was alive when it took effect and that the policy governs. How that
-//! is known is said: the token's own events name the policy (ASSERTED); the token is for the service
-//! that the change names (JOINED); tokens for the same audience were let in under it (INFERRED).
+//! A change affects a token that was alive when it took effect and that the policy governs. How
+//! that is known is said: the token's own events name the policy (ASSERTED); the token is for the
+//! service that the change names (JOINED); tokens for the same audience were let in under it
+//! (INFERRED).
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -100,8 +100,8 @@ fn is_of_holder(statement: &Statement<'_>) -> bool {
     act && statement.vantage != Vantage::Introspection
 }
 
-/// Where the traces of a token, or of those with it, part: at most one event for each trait, in event
-/// time, so the first is the answer. `None` when nothing is recorded about the token.
+/// Where the traces of a token, or of those with it, part: at most one event for each trait, in
+/// event time, so the first is the answer. `None` when nothing is recorded about the token.
 ///
 /// # Errors
 /// [`QueryError`].

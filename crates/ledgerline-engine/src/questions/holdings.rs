@@ -63,8 +63,8 @@ pub struct Holdings {
     pub next: Option<u64>,
 }
 
-/// The tokens whose ISSUED or ORIGIN names the holder, from an index on. A token with several ids or
-/// births is on the page of the first.
+/// The tokens whose ISSUED or ORIGIN names the holder, from an index on. A token with several ids
+/// or births is on the page of the first.
 ///
 /// # Errors
 /// [`QueryError`].

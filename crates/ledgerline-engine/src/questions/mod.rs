@@ -1,9 +1,9 @@
 //! The questions about a token's past, each a pure function of an inquiry.
 //!
 //! Promises: as [`crate::lineage`]: one size, one tenant, a budget, and every bound that cut the
-//! answer is noted in the inquiry. What is answered follows from the entries alone; states are judged
-//! at the scope's time. Pages go by ledger index, so that a page is never changed by what is recorded
-//! later.
+//! answer is noted in the inquiry. What is answered follows from the entries alone; states are
+//! judged at the scope's time. Pages go by ledger index, so that a page is never changed by what is
+//! recorded later.
 //!
 //! ```text
 //! accesses      what a token touched between two points of its life

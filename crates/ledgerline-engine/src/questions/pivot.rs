@@ -59,8 +59,8 @@ impl Pivot {
     }
 }
 
-/// The events in which it took part, in ledger order from an index on, and from which index the next
-/// page goes on.
+/// The events in which it took part, in ledger order from an index on, and from which index the
+/// next page goes on.
 ///
 /// # Errors
 /// [`QueryError`].

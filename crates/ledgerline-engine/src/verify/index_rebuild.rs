@@ -3,12 +3,12 @@
 //!
 //! Promises: every run that the manifest names is compared with the run that the journal's entries
 //! give, as soon as the second index has made it; runs are a function of their entries, so one
-//! other byte is a finding. Then a sample of look-ups is answered twice, by the index on disk and by
-//! reading every entry, and compared: number and sum of the entries found, the newest one, and the
-//! unique ones. Changes nothing below the data directory.
+//! other byte is a finding. Then a sample of look-ups is answered twice, by the index on disk and
+//! by reading every entry, and compared: number and sum of the entries found, the newest one, and
+//! the unique ones. Changes nothing below the data directory.
 //!
-//! Assumes: the journal holds; [`super::verify`] says whether it does. Takes as much scratch room as
-//! the index has, and two walks over the journal.
+//! Assumes: the journal holds; [`super::verify`] says whether it does. Takes as much scratch room
+//! as the index has, and two walks over the journal.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,8 +83,8 @@ impl Answer {
     }
 }
 
-/// Compares the index in `world` with one built in `scratch`, and `samples` entries' look-ups with a
-/// walk. `scratch` must be empty.
+/// Compares the index in `world` with one built in `scratch`, and `samples` entries' look-ups with
+/// a walk. `scratch` must be empty.
 ///
 /// # Errors
 /// [`IndexCheckError`]. What is wrong with the index is a finding, not an error.
@@ -134,6 +134,9 @@ pub fn verify_index(
     Ok(report)
 }
 
+/// Takes a batch: its first index, its end, its postings.
+type Each<'e> = dyn FnMut(u64, u64, &[Posting]) -> Result<(), IndexError> + 'e;
+
 /// Reads every leaf and makes its postings.
 struct Walk<'w> {
     world: &'w VerifyWorld,
@@ -145,12 +148,7 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     /// Calls `each` with every batch's range and postings.
-    fn leaves(
-        &self,
-        pass: u64,
-        findings: &mut Findings,
-        each: &mut dyn FnMut(u64, u64, &[Posting]) -> Result<(), IndexError>,
-    ) {
+    fn leaves(&self, pass: u64, findings: &mut Findings, each: &mut Each<'_>) {
         let mut reader = Reader::new(&self.world.disk, Some(self.context), None, self.overlay)
             .with_progress(pass, self.progress);
         let (mut postings, mut failed, mut next) = (Vec::new(), None, 0);

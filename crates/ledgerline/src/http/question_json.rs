@@ -1,7 +1,7 @@
 //! The answers to questions as JSON.
 //!
-//! Promises: as `leaf_json`. Every event named by its index carries its proof state: `block` when the
-//! published checkpoint covers it, `receipt` until then.
+//! Promises: as `leaf_json`. Every event named by its index carries its proof state: `block` when
+//! the published checkpoint covers it, `receipt` until then.
 
 use ledgerline_engine::lineage::{Edge, Lineage, Record, Relative, Step, Token};
 use ledgerline_engine::questions::{

@@ -1,8 +1,8 @@
 //! The questions about a token's past: lineage, accesses, policies, blast radius, pivots, causes.
 //!
-//! Promises: as `asked`; answers only about the tenant of the credential, and what another tenant has
-//! is answered like what is not there. No personal value stands in a URL: persons, addresses and
-//! devices are asked for by their handles (`POST /v1/resolve`).
+//! Promises: as `asked`; answers only about the tenant of the credential, and what another tenant
+//! has is answered like what is not there. No personal value stands in a URL: persons, addresses
+//! and devices are asked for by their handles (`POST /v1/resolve`).
 
 use axum::body::Body;
 use axum::extract::State;
