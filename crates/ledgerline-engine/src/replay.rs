@@ -1,7 +1,8 @@
 //! Redoes what is derived from the journal: index postings, the vault's map, the block in the
 //! making.
 //!
-//! Promises: the same postings that the sequencer posted; the same slots that intake took.
+//! Promises: the same postings that the sequencer posted; the same slots that intake took. A lost
+//! index is built on the way, so that memory holds a few ranges of it, never all.
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::hash::{leaf_hash, sha256};
@@ -11,12 +12,17 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, PersonalRole};
 
+use crate::found_by;
 use crate::index::{Posting, Term, TermHasher, TermKind};
 use crate::intake::uuid_v7_millis;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
+use crate::opening::OpenError as LedgerError;
 use crate::sequencer::{BlockState, SequencerRooms, leaf_terms};
 use crate::vault::{OpenError, VaultError};
+
+/// Complete ranges of the index that may wait in memory during a replay.
+const MAX_BACKLOG: usize = 2;
 
 /// What the replay found.
 pub struct Replayed {
@@ -33,7 +39,7 @@ pub struct Replay<'r> {
     vault_from: u64,
     block: Option<BlockState>,
     last_recorded_at: Option<Hlc>,
-    failed: Option<VaultError>,
+    failed: Option<LedgerError>,
 }
 
 impl<'r> Replay<'r> {
@@ -55,17 +61,20 @@ impl<'r> Replay<'r> {
             postings.retain(|posting| posting.index >= self.index_from);
             let from = first.max(self.index_from);
             self.rooms.index.append(from, batch.commit.size, &postings);
+            while self.failed.is_none() && self.rooms.index.backlog() > MAX_BACKLOG {
+                self.failed = self.rooms.index.step(batch.commit.size).err().map(Into::into);
+            }
         }
         if batch.commit.size > self.vault_from && self.failed.is_none() {
-            self.failed = self.redo_slots(batch).err();
+            self.failed = self.redo_slots(batch).err().map(Into::into);
         }
     }
 
     /// What was found.
     ///
     /// # Errors
-    /// When the vault refused a slot.
-    pub fn finish(self) -> Result<Replayed, VaultError> {
+    /// When the vault refused a slot, or the index could not be built.
+    pub fn finish(self) -> Result<Replayed, LedgerError> {
         match self.failed {
             Some(error) => Err(error),
             None => Ok(Replayed { block: self.block, last_recorded_at: self.last_recorded_at }),
@@ -163,6 +172,21 @@ impl<'r> Replay<'r> {
 
 /// Everything a leaf is found by. `statement` is that of an entry.
 pub fn postings_of(
+    terms: &TermHasher,
+    index: u64,
+    leaf: &Leaf<'_>,
+    statement: Option<&Statement<'_>>,
+    postings: &mut Vec<Posting>,
+) {
+    planned_postings_of(terms, index, leaf, statement, postings);
+    if let (Leaf::Entry(entry), Some(statement)) = (leaf, statement) {
+        let more = found_by::terms_of(terms, statement, &entry.handles);
+        postings.extend(more.into_iter().map(|term| Posting { term, index, uuid_millis: None }));
+    }
+}
+
+/// The postings that new entries are planned from: event ids, chains, and leaves of their own kind.
+pub fn planned_postings_of(
     terms: &TermHasher,
     index: u64,
     leaf: &Leaf<'_>,

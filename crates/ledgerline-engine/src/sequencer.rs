@@ -420,6 +420,7 @@ impl Sequencer {
         let event_hash = self.push_leaf(JournalLeaf { bytes, sealed, attachments });
         self.post(event.event_term, index, event.uuid_millis);
         self.post(event.chain_term, index, None);
+        event.terms.iter().for_each(|term| self.post(*term, index, None));
         if let Some(handle) = event.erases {
             self.post_leaf(leaf_terms::ERASED, index);
             self.draft.effects.push(Effect::Erase(handle));

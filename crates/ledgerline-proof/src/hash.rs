@@ -57,9 +57,11 @@ pub mod domain {
     pub const REFUSED: &[u8] = b"ledgerline/refused/v1\0";
     /// Identity of a finding.
     pub const FINDING: &[u8] = b"ledgerline/finding/v1\0";
+    /// MAC of a page token, and the key it is made under.
+    pub const PAGE: &[u8] = b"ledgerline/page/v1\0";
 
     /// The whole table: purpose and domain, for documents and tests.
-    pub const ALL: [(&str, &[u8]); 13] = [
+    pub const ALL: [(&str, &[u8]); 14] = [
         ("event-id", EVENT_ID),
         ("personal", PERSONAL),
         ("statement", STATEMENT),
@@ -73,6 +75,7 @@ pub mod domain {
         ("commit", COMMIT),
         ("refused", REFUSED),
         ("finding", FINDING),
+        ("page", PAGE),
     ];
 }
 

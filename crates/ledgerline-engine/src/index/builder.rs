@@ -14,7 +14,7 @@ use super::merge::Merge;
 use super::run_format::RunHeader;
 use super::run_reader::{Run, RunName};
 use super::run_writer::RunWriter;
-use super::tail::TailRange;
+use super::tail::FrozenRange;
 use super::{Index, IndexError, remove_run};
 use crate::disk::replace_durably;
 
@@ -91,7 +91,7 @@ impl Index {
         }
     }
 
-    fn build(&self, range: &TailRange) -> Result<Run, IndexError> {
+    fn build(&self, range: &FrozenRange) -> Result<Run, IndexError> {
         let bounds = range.range();
         let identity = self.config.identity;
         let header = RunHeader { start: bounds.start, end: bounds.end, identity };
@@ -101,7 +101,7 @@ impl Index {
         let mut pass = writer.end_postings()?;
         let done = pass.advance(u64::MAX)?;
         assert!(done, "an unlimited pass ends");
-        pass.finish(*range.ids())
+        pass.finish(*range.planned.ids())
     }
 
     fn install_built(&self, run: Run) -> Result<Progress, IndexError> {

@@ -31,6 +31,7 @@ mod tail;
 mod term;
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use builder::Progress;
@@ -38,13 +39,15 @@ pub use manifest::{Manifest, ManifestRun, parse_manifest};
 pub use query::{Bound, FIND_MAX, Page, ReadBudget};
 pub use run_format::{FormatError, RunFooter, RunHeader, parse_run_footer, parse_run_header};
 pub use run_reader::{RunSummary, check_run, parse_run, read_postings};
-pub use term::{HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind, TermMap};
+pub use term::{
+    HASH_BITS, IdTimes, Posting, Term, TermHasher, TermHead, TermKind, TermMap, is_planned_from,
+};
 
 use crate::disk::{Disk, read_whole, replace_durably};
 use builder::Builder;
 use manifest::MANIFEST_MAX;
 use run_reader::{Run, RunName};
-use tail::TailRange;
+use tail::{FrozenRange, TailRange};
 
 /// Why the index could not answer or go on.
 #[derive(Debug, thiserror::Error)]
@@ -172,12 +175,13 @@ pub struct RunFile {
 #[derive(Clone)]
 struct Sealed {
     runs: Vec<Arc<Run>>,
-    frozen: Vec<Arc<TailRange>>,
+    frozen: Vec<Arc<FrozenRange>>,
 }
 
 /// What readers look at. The lock is held for memory accesses only.
 struct State {
     sealed: Arc<Sealed>,
+    /// The terms that entries are planned from.
     active: TailRange,
     end: u64,
 }
@@ -188,6 +192,8 @@ pub struct Index {
     dir: String,
     config: IndexConfig,
     state: RwLock<State>,
+    /// The other terms of the active range. Taken before `state` by whoever holds both.
+    rest: RwLock<TailRange>,
     builder: Mutex<Builder>,
     damaged: Vec<String>,
 }
@@ -213,11 +219,12 @@ impl Index {
         disk.create_dir(dir).map_err(|source| IndexError::io(dir, source))?;
         let (runs, damaged) = open_runs(&*disk, dir, &config)?;
         let covered = runs.last().map_or(0, |run| run.header.end);
-        let active = TailRange::new(covered..covered + (1 << config.range_log2), None);
+        let active = || TailRange::new(covered..covered + (1 << config.range_log2), None);
         let sealed = Arc::new(Sealed { runs, frozen: Vec::new() });
-        let state = RwLock::new(State { sealed, active, end: covered });
+        let state = RwLock::new(State { sealed, active: active(), end: covered });
+        let rest = RwLock::new(active());
         let builder = Mutex::new(Builder::default());
-        let index = Self { disk, dir: dir.to_owned(), config, state, builder, damaged };
+        let index = Self { disk, dir: dir.to_owned(), config, state, rest, builder, damaged };
         Ok((index, covered))
     }
 
@@ -229,31 +236,52 @@ impl Index {
     /// When entries were left out, a posting is outside the batch, or a term's indexes descend: our
     /// error.
     pub fn append(&self, first_index: u64, end: u64, postings: &[Posting]) {
-        let mut state = self.write_state();
-        assert!(first_index <= state.end && first_index <= end, "entries were left out");
         let batch = first_index..end;
         assert!(postings.iter().all(|posting| batch.contains(&posting.index)), "outside the batch");
+        let mut rest = self.rest.write().expect("no append has panicked");
+        let mut state = self.write_state();
+        assert!(first_index <= state.end && first_index <= end, "entries were left out");
+        let is_planned = |posting: &Posting| is_planned_from(posting.term.kind);
+        let new = |posting: &Posting, part: &Range<u64>| part.contains(&posting.index);
+        // Nearly always the batch lies in one range, and planning goes on while the rest is taken.
         while state.end < end {
             let range = state.active.range();
             let part = state.end..end.min(range.end);
-            for posting in postings.iter().filter(|posting| part.contains(&posting.index)) {
-                state.active.add(posting);
-            }
+            let of_part = postings.iter().filter(|posting| new(posting, &part));
+            of_part.clone().filter(|one| is_planned(one)).for_each(|one| state.active.add(one));
             state.end = part.end;
-            if part.end == range.end {
-                self.freeze(&mut state);
+            let of_rest = of_part.filter(|one| !is_planned(one));
+            if part.end < range.end {
+                drop(state);
+                return of_rest.for_each(|one| rest.add(one));
             }
+            of_rest.for_each(|one| rest.add(one));
+            self.freeze(&mut state, &mut rest);
         }
     }
 
-    fn freeze(&self, state: &mut State) {
+    fn freeze(&self, state: &mut State, rest: &mut TailRange) {
         let start = state.active.range().end;
-        let range = start..start + (1 << self.config.range_log2);
-        let next = TailRange::new(range, Some(&state.active));
-        let full = std::mem::replace(&mut state.active, next);
+        let next = |like: &TailRange| {
+            TailRange::new(start..start + (1 << self.config.range_log2), Some(like))
+        };
+        let (planned, others) = (next(&state.active), next(rest));
+        let planned = std::mem::replace(&mut state.active, planned);
+        let rest = std::mem::replace(rest, others);
         let mut sealed = (*state.sealed).clone();
-        sealed.frozen.push(Arc::new(full));
+        sealed.frozen.push(Arc::new(FrozenRange { planned, rest }));
         state.sealed = Arc::new(sealed);
+    }
+
+    /// What `look` finds in the active range, and everything older at that moment.
+    fn newest<T>(&self, kind: u8, look: impl FnOnce(&TailRange) -> T) -> (T, Arc<Sealed>) {
+        if is_planned_from(kind) {
+            let state = self.read_state();
+            return (look(&state.active), Arc::clone(&state.sealed));
+        }
+        let rest = self.rest.read().expect("no append has panicked");
+        let sealed = Arc::clone(&self.read_state().sealed);
+        (look(&rest), sealed)
     }
 
     /// Entries `[0, covered)` are in runs.
@@ -268,12 +296,20 @@ impl Index {
         self.read_state().end
     }
 
+    /// Complete ranges in memory that wait for [`Index::step`].
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.read_state().sealed.frozen.len()
+    }
+
     /// What the index takes.
     #[must_use]
     pub fn stats(&self) -> IndexStats {
+        let rest = self.rest.read().expect("no append has panicked");
         let state = self.read_state();
         let Sealed { runs, frozen } = &*state.sealed;
-        let ranges = || frozen.iter().map(|range| &**range).chain([&state.active]);
+        let frozen_parts = frozen.iter().flat_map(|range| [&range.planned, &range.rest]);
+        let ranges = || frozen_parts.clone().chain([&state.active, &*rest]);
         IndexStats {
             runs: runs.len() as u64,
             run_bytes: runs.iter().map(|run| run.bytes).sum(),

@@ -117,10 +117,7 @@ impl Index {
     /// # Errors
     /// When a run that may hold the term cannot be read or is damaged.
     pub fn head(&self, term: &Term) -> Result<Option<TermHead>, IndexError> {
-        let (active, sealed) = {
-            let state = self.read_state();
-            (state.active.head(term), Arc::clone(&state.sealed))
-        };
+        let (active, sealed) = self.newest(term.kind, |tail| tail.head(term));
         let mut head: Option<TermHead> = None;
         let mut join = |part: TermHead| {
             let (last, count) = head.map_or((0, 0), |head| (head.last, head.count));
@@ -130,7 +127,8 @@ impl Index {
         for run in &sealed.runs {
             run.head(term, &mut buffer)?.map(&mut join);
         }
-        sealed.frozen.iter().filter_map(|range| range.head(term)).for_each(&mut join);
+        let frozen = sealed.frozen.iter().filter_map(|range| range.part(term.kind).head(term));
+        frozen.for_each(&mut join);
         active.map(&mut join);
         Ok(head)
     }
@@ -143,11 +141,9 @@ impl Index {
     /// When a run that may hold the term cannot be read or is damaged.
     pub fn find(&self, term: &Term, uuid_millis: Option<u64>) -> Result<Vec<u64>, IndexError> {
         let mut newest = Vec::new();
-        let sealed = {
-            let state = self.read_state();
-            state.active.collect(term, &(0..u64::MAX), FIND_MAX, &mut newest);
-            Arc::clone(&state.sealed)
-        };
+        let ((), sealed) = self.newest(term.kind, |tail| {
+            tail.collect(term, &(0..u64::MAX), FIND_MAX, &mut newest);
+        });
         let mut want = Want::new(&(0..u64::MAX), FIND_MAX - 1, 0);
         let mut budget = ReadBudget::new(u32::MAX);
         for run in &sealed.runs {
@@ -157,7 +153,7 @@ impl Index {
             }
         }
         for frozen in &sealed.frozen {
-            frozen.collect(term, want.range, want.room, &mut want.found);
+            frozen.part(term.kind).collect(term, want.range, want.room, &mut want.found);
         }
         want.push(newest.into_iter());
         Ok(want.found)
@@ -176,11 +172,8 @@ impl Index {
     ) -> Result<Page, IndexError> {
         let mut want = Want::new(&range, limit, range.start);
         let mut newest = Vec::new();
-        let sealed = {
-            let state = self.read_state();
-            state.active.collect(term, &range, want.room, &mut newest);
-            Arc::clone(&state.sealed)
-        };
+        let ((), sealed) =
+            self.newest(term.kind, |tail| tail.collect(term, &range, want.room, &mut newest));
         for run in sealed.runs_in(&range) {
             if want.is_full() {
                 break;
@@ -191,7 +184,7 @@ impl Index {
             }
         }
         for frozen in &sealed.frozen {
-            frozen.collect(term, &range, want.room, &mut want.found);
+            frozen.part(term.kind).collect(term, &range, want.room, &mut want.found);
         }
         want.push(newest.into_iter());
         Ok(want.page(|surplus| surplus))
@@ -209,13 +202,11 @@ impl Index {
         budget: &mut ReadBudget,
     ) -> Result<Page, IndexError> {
         let mut want = Want::new(&range, limit, range.end);
-        let sealed = {
-            let state = self.read_state();
-            state.active.collect_back(term, &range, want.room, &mut want.found);
-            Arc::clone(&state.sealed)
-        };
+        let ((), sealed) = self.newest(term.kind, |tail| {
+            tail.collect_back(term, &range, want.room, &mut want.found);
+        });
         for frozen in sealed.frozen.iter().rev() {
-            frozen.collect_back(term, &range, want.room, &mut want.found);
+            frozen.part(term.kind).collect_back(term, &range, want.room, &mut want.found);
         }
         for run in sealed.runs_in(&range).iter().rev() {
             if want.is_full() {

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::ops::Range;
 
-use super::term::{IdTimes, Posting, TakeAsIs, Term, TermHead};
+use super::term::{IdTimes, Posting, TakeAsIs, Term, TermHead, is_planned_from};
 
 /// Longer lists get a vector of their own.
 const LINKED_MAX: u32 = 16;
@@ -61,7 +61,35 @@ struct Link {
 
 type Slots = HashMap<Key, Slot, BuildHasherDefault<TakeAsIs>>;
 
-/// The postings of one aligned range, in memory.
+/// A complete range in memory, in two parts: what entries are planned from, and the rest. While
+/// ranges fill, each part has a lock of its own, for most postings are of the rest and nobody who
+/// plans should wait for them.
+pub(super) struct FrozenRange {
+    pub(super) planned: TailRange,
+    pub(super) rest: TailRange,
+}
+
+impl FrozenRange {
+    pub(super) fn range(&self) -> Range<u64> {
+        self.planned.range()
+    }
+
+    /// The part that holds terms of a kind.
+    pub(super) fn part(&self, kind: u8) -> &TailRange {
+        if is_planned_from(kind) { &self.planned } else { &self.rest }
+    }
+
+    /// Calls `each` with every term, in order, and its ascending indexes.
+    pub(super) fn for_each_term<E>(
+        &self,
+        mut each: impl FnMut(Term, &[u64]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.planned.for_each_term(&mut each)?;
+        self.rest.for_each_term(&mut each)
+    }
+}
+
+/// Postings of one aligned range, in memory.
 pub(super) struct TailRange {
     range: Range<u64>,
     /// Slots by kind.

@@ -142,7 +142,7 @@ pub struct Intake {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) genesis: Hash,
     pub(super) origins: Vec<Arc<str>>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     quarantine: Quarantine,
     sibling_deployments: Vec<String>,
     limits: IntakeLimits,
@@ -173,7 +173,7 @@ pub struct IntakeParts {
 }
 
 /// One event of a body, or why it is none.
-type Built = Result<Box<PendingEvent>, (Option<[u8; 16]>, EventError)>;
+pub(super) type Built = Result<Box<PendingEvent>, (Option<[u8; 16]>, EventError)>;
 
 /// `{"statement": …, "personal": […], "signature": …}`: what a signing producer sends as JSON.
 #[derive(Deserialize)]
@@ -409,7 +409,7 @@ impl Intake {
     }
 
     /// Groups the parts of acts and refuses acts that are not whole.
-    fn group(
+    pub(super) fn group(
         &self,
         caller: &Caller,
         lone: bool,

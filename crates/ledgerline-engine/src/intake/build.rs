@@ -15,6 +15,7 @@ use super::{
     ActPart, EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis,
 };
 use crate::entropy::random;
+use crate::found_by;
 use crate::index::TermKind;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::Caller;
@@ -143,7 +144,7 @@ impl Intake {
     }
 
     /// Everything that all forms share.
-    fn build(
+    pub(super) fn build(
         &self,
         caller: &Caller,
         statement: &Statement<'_>,
@@ -209,6 +210,7 @@ impl Intake {
             event_term: self.event_term(statement.tenant, statement.source, &statement.event_id),
             uuid_millis: uuid_v7_millis(&statement.event_id),
             chain_term: self.chain_term(&chain),
+            terms: found_by::terms_of(&self.terms, statement, &handles),
             chain_start: chain.start(&self.genesis),
             occurred_at: statement.occurred_at,
             blind: blind.then(|| random(self.entropy.as_ref())),

@@ -11,6 +11,7 @@
 mod accept;
 mod build;
 pub mod json;
+mod revoking;
 mod secret_scan;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::registry::Key;
 
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
 pub use build::chain_slot_id;
+pub use revoking::RevokeToken;
 
 /// Why an event was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +175,8 @@ pub struct PendingEvent {
     pub uuid_millis: Option<u64>,
     /// Finds its chain.
     pub chain_term: Term,
+    /// What else it is found by.
+    pub terms: Vec<Term>,
     /// What the chain's first entry carries.
     pub chain_start: Hash,
     /// When it happened.

@@ -30,10 +30,11 @@ use crate::erasure;
 use crate::head_store::HeadStore;
 use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
-use crate::intake::{BodyForm, Intake, Reply, SubmitAnswer, SubmitError};
+use crate::intake::{BodyForm, Intake, Reply, RevokeToken, SubmitAnswer, SubmitError};
 use crate::journal::recovery::RecoverError;
 use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
 use crate::origins;
+use crate::page_token::PageTokens;
 use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
 use crate::publisher::{Delivery, Rooms};
 use crate::refusals::Refusals;
@@ -109,6 +110,7 @@ struct Inner {
     refusals: Arc<Refusals>,
     terms: Arc<TermHasher>,
     identity: Identity,
+    page_tokens: PageTokens,
     head: HeadStore,
     inbox: Inbox,
     counters: Counters,
@@ -142,7 +144,9 @@ impl Node {
         let opened = open(&world, &config.ledger)?;
         let (planner, rest) = Planner::new(opened, &world, config.pace);
         let created = rest.created;
+        let page_tokens = PageTokens::new(&world.keys.index);
         let inner = Arc::new(Inner {
+            page_tokens,
             inbox: Inbox::new(config.queue_bytes),
             world,
             config,
@@ -233,6 +237,35 @@ impl Node {
             Err(PutError::Busy) => Err(self.busy()),
             Err(PutError::Closed(why)) => Err(SubmitError::Stopped { why }),
         }
+    }
+
+    /// Revokes tokens in the name of a responder, as [`Node::submit`] takes events: one REVOKED
+    /// each.
+    ///
+    /// # Errors
+    /// [`SubmitError`], with `reply` dropped uncalled.
+    pub fn revoke(
+        &self,
+        caller: &Caller,
+        tenant: &str,
+        tokens: &[RevokeToken],
+        reply: Reply,
+    ) -> Result<(), SubmitError> {
+        if let Err(why) = self.ready() {
+            return Err(SubmitError::Stopped { why });
+        }
+        let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens)?;
+        match self.inner.inbox.put(Work::Submission(accepted, reply)) {
+            Ok(()) => Ok(()),
+            Err(PutError::Busy) => Err(self.busy()),
+            Err(PutError::Closed(why)) => Err(SubmitError::Stopped { why }),
+        }
+    }
+
+    /// Makes and judges the page tokens of this ledger.
+    #[must_use]
+    pub fn page_tokens(&self) -> &PageTokens {
+        &self.inner.page_tokens
     }
 
     fn busy(&self) -> SubmitError {

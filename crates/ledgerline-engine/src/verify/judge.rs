@@ -29,7 +29,7 @@ use crate::index::{Posting, TermHasher, TermKind};
 use crate::intake::{derived_event_id, uuid_v7_millis};
 use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
 use crate::registry::{Key, LEDGER_SOURCE, Registry};
-use crate::replay::{chain_term, event_term, postings_of};
+use crate::replay::{chain_term, event_term, planned_postings_of};
 use crate::vault::{OpenError, Vault};
 
 /// What every batch is judged with. Shared by the threads.
@@ -292,7 +292,7 @@ impl<'b> Judge<'_, 'b> {
             return;
         }
         self.postings.clear();
-        postings_of(&self.context.terms, index, leaf, statement, &mut self.postings);
+        planned_postings_of(&self.context.terms, index, leaf, statement, &mut self.postings);
         for posting in &self.postings {
             facts.postings.sum = facts.postings.sum.wrapping_add(posting_hash(
                 self.context.hasher,

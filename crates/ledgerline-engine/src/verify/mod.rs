@@ -41,6 +41,7 @@ mod facts;
 mod files;
 mod grown_tree;
 mod index_files;
+mod index_rebuild;
 mod judge;
 mod ledger;
 mod names;
@@ -79,6 +80,7 @@ use crate::registry::Registry;
 use crate::vault::Vault;
 
 pub use files::NOT_OURS;
+pub use index_rebuild::{IndexCheckError, IndexReport, verify_index};
 pub use report::{
     Check, Counts, MAX_AFFECTED, MAX_PER_CODE, OlderReport, Severity, Verdict, VerifyFinding,
     VerifyReport,

@@ -1,10 +1,11 @@
 //! The command line: one module per command, all of them clients of the public HTTP interface or,
 //! for
-//! `serve`, `demo`, `verify --data` and `export-tiles --data`, users of the engine.
+//! `serve`, `demo`, `reindex`, `verify --data` and `export-tiles --data`, users of the engine.
 //!
 //! Promises: exit codes as in [`crate::exit`]; a wrong command line is 64. Answers go to standard
 //! output, everything else to standard error.
 
+pub mod blast_radius;
 pub mod check;
 pub mod completions;
 pub mod demo;
@@ -13,7 +14,12 @@ pub mod event_file;
 pub mod export_tiles;
 pub mod ingest;
 pub mod keys;
+pub mod lineage;
+pub mod past;
+pub mod pivot;
 pub mod prove;
+pub mod query;
+pub mod reindex;
 pub mod serve;
 pub mod status;
 pub mod tail;
@@ -69,6 +75,14 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// Show the life of a token.
     Trace(trace::TraceArgs),
+    /// Show what a token came of and what came of it.
+    Lineage(lineage::LineageArgs),
+    /// Ask about the past: resources, policies, holders, exposure, causes.
+    Query(query::QueryArgs),
+    /// Show everything that an address, device, person, client, session, grant or key did.
+    Pivot(pivot::PivotArgs),
+    /// Show what a leaked token could reach, and revoke it.
+    BlastRadius(blast_radius::BlastArgs),
     /// Follow the ledger (needs an auditor of all tenants).
     Tail(tail::TailArgs),
     /// Write a proof bundle of a token or an event.
@@ -77,6 +91,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Verify a data folder, or a server.
     Verify(verify::VerifyArgs),
+    /// Build the index of a data folder anew.
+    Reindex(reindex::ReindexArgs),
     /// Write the log as C2SP tiles.
     ExportTiles(export_tiles::ExportArgs),
     /// Manage API keys and signing keys.
@@ -142,10 +158,15 @@ fn run(cli: Cli) -> CommandResult {
         Command::Demo(args) => demo::run(&mut context, args),
         Command::Ingest(args) => ingest::run(&mut context, args),
         Command::Trace(args) => trace::run(&mut context, args),
+        Command::Lineage(args) => lineage::run(&mut context, args),
+        Command::Query(args) => query::run(&mut context, args),
+        Command::Pivot(args) => pivot::run(&mut context, args),
+        Command::BlastRadius(args) => blast_radius::run(&mut context, args),
         Command::Tail(args) => tail::run(&mut context, args),
         Command::Prove(args) => prove::run(&mut context, args),
         Command::Check(args) => check::run(&mut context, &args),
         Command::Verify(args) => verify::run(&mut context, args),
+        Command::Reindex(args) => reindex::run(&mut context, args),
         Command::ExportTiles(args) => export_tiles::run(&mut context, args),
         Command::Keys(args) => keys::run(&mut context, args),
         Command::TokenId(args) => token_id::run(&mut context, &args),

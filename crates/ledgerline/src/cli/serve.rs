@@ -75,24 +75,7 @@ impl OpenLedger {
     /// # Errors
     /// Without a data folder; when another process has it; whatever the engine says.
     pub fn open(settings: &ServerSettings) -> Result<Self, Failure> {
-        let data =
-            settings.data.clone().ok_or_else(|| Failure::usage("name the folder: --data"))?;
-        let folder = |given: &Option<PathBuf>, suffix: &str| {
-            let path = given.clone().unwrap_or_else(|| beside(&data, suffix));
-            RealDisk::new(&path).with_context(|| format!("{}", path.display()))
-        };
-        let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
-        let lock = disk
-            .lock("lock")
-            .with_context(|| format!("{} is in use by another process", data.display()))?;
-        let keys = KeyRing::open_or_create(&folder(&settings.keys, "keys")?, &SystemEntropy)?;
-        let world = World {
-            disk: Arc::new(disk),
-            head_disk: Arc::new(folder(&settings.head, "head")?),
-            clock: Arc::new(SystemClock::default()),
-            entropy: Arc::new(SystemEntropy),
-            keys: Arc::new(keys),
-        };
+        let (world, lock) = world(settings)?;
         let node = Node::open(world, node_config(settings)?).context("the ledger does not open")?;
         Ok(Self { node: Arc::new(node), _lock: lock })
     }
@@ -104,6 +87,31 @@ impl OpenLedger {
     pub fn close(self) -> Result<(), Failure> {
         self.node.shutdown().map_err(Failure::error)
     }
+}
+
+/// The folders that the settings name, locked for this process, and the keys.
+///
+/// # Errors
+/// As [`OpenLedger::open`].
+pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
+    let data = settings.data.clone().ok_or_else(|| Failure::usage("name the folder: --data"))?;
+    let folder = |given: &Option<PathBuf>, suffix: &str| {
+        let path = given.clone().unwrap_or_else(|| beside(&data, suffix));
+        RealDisk::new(&path).with_context(|| format!("{}", path.display()))
+    };
+    let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
+    let lock = disk
+        .lock("lock")
+        .with_context(|| format!("{} is in use by another process", data.display()))?;
+    let keys = KeyRing::open_or_create(&folder(&settings.keys, "keys")?, &SystemEntropy)?;
+    let world = World {
+        disk: Arc::new(disk),
+        head_disk: Arc::new(folder(&settings.head, "head")?),
+        clock: Arc::new(SystemClock::default()),
+        entropy: Arc::new(SystemEntropy),
+        keys: Arc::new(keys),
+    };
+    Ok((world, lock))
 }
 
 fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {

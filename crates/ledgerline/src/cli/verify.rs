@@ -8,7 +8,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use ledgerline_engine::disk::{Disk, RealDisk};
 use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::verify::{Progress, Verdict, VerifyOptions, VerifyWorld, verify};
+use ledgerline_engine::verify::{
+    Progress, Verdict, VerifyOptions, VerifyWorld, verify, verify_index,
+};
 use serde_json::Value;
 
 use super::Context;
@@ -22,6 +24,7 @@ use crate::render::{facts, text};
 #[command(after_help = "Examples:
   ledgerline verify --data ledger --head other-disk/ledger.head
   ledgerline verify --data ledger --since checkpoint-of-last-month
+  ledgerline verify --data ledger --index
   ledgerline verify --url https://ledger.example.com --log-key \"$VKEY\"")]
 pub struct VerifyArgs {
     #[command(flatten)]
@@ -38,6 +41,16 @@ pub struct VerifyArgs {
     /// An older checkpoint that the ledger must continue.
     #[arg(long, value_name = "FILE")]
     since: Option<PathBuf>,
+    /// Build the index a second time and compare it byte for byte; compare sampled look-ups with a
+    /// walk through all entries. Needs the keys, and as much room as the index takes.
+    #[arg(long, requires = "data")]
+    index: bool,
+    /// With --index: folder for the second index [default: a temporary one].
+    #[arg(long, value_name = "DIR", requires = "index")]
+    scratch: Option<PathBuf>,
+    /// With --index: entries whose look-ups are compared.
+    #[arg(long, value_name = "COUNT", default_value_t = 64, requires = "index")]
+    samples: u64,
     /// With --url: the log's verifier key, from somewhere you trust.
     #[arg(long, value_name = "VKEY")]
     log_key: Option<String>,
@@ -93,6 +106,9 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
         bar.set_length(progress.bytes_total);
         bar.set_position(progress.bytes_done);
     };
+    if args.index {
+        return index(&world, args.scratch.as_deref(), args.samples, &show);
+    }
     let options = VerifyOptions {
         since,
         threads: args.threads.unwrap_or(processors),
@@ -100,12 +116,31 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
         ..VerifyOptions::default()
     };
     let report = verify(&world, &options);
-    let exit = match report.verdict {
+    Ok((exit_of(report.verdict), serde_json::to_value(&report)?))
+}
+
+fn index(
+    world: &VerifyWorld,
+    scratch: Option<&Path>,
+    samples: u64,
+    show: &(dyn Fn(Progress) + Sync),
+) -> Result<(Exit, Value), Failure> {
+    let within = scratch.map_or_else(std::env::temp_dir, Path::to_owned);
+    let folder = within.join(format!("ledgerline-index-{}", std::process::id()));
+    let disk = RealDisk::new(&folder).with_context(|| format!("{}", folder.display()))?;
+    let report = verify_index(world, Arc::new(disk), samples, Some(show));
+    let removed = std::fs::remove_dir_all(&folder);
+    let report = report?;
+    removed.with_context(|| format!("{}", folder.display()))?;
+    Ok((exit_of(report.verdict), serde_json::to_value(&report)?))
+}
+
+fn exit_of(verdict: Verdict) -> Exit {
+    match verdict {
         Verdict::Verified => Exit::Ok,
         Verdict::NotVerified => Exit::NotVerified,
         Verdict::Incomplete => Exit::Incomplete,
-    };
-    Ok((exit, serde_json::to_value(&report)?))
+    }
 }
 
 fn open(path: &Path) -> Result<RealDisk, Failure> {
@@ -138,6 +173,11 @@ fn summary(report: &Value) -> String {
         "what",
         "affected_token",
         "entries_checked",
+        "covered",
+        "runs",
+        "runs_identical",
+        "samples",
+        "sampled_hits",
     ] {
         if report.get(name).is_some_and(|value| !value.is_null()) {
             lines.push((name, text(report, &format!("/{name}"))));

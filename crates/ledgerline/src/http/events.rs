@@ -313,6 +313,19 @@ pub fn json_bytes(bytes: Vec<u8>) -> Response {
     response
 }
 
+/// A document of any media type that nobody may keep, and that no browser may run.
+#[must_use]
+pub fn document_bytes(media_type: &str, bytes: Vec<u8>) -> Response {
+    let mut response = json_bytes(bytes);
+    let headers = response.headers_mut();
+    let safe = HeaderValue::from_str(media_type);
+    let plain = HeaderValue::from_static("application/octet-stream");
+    headers.insert(CONTENT_TYPE, safe.unwrap_or(plain));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("content-disposition", HeaderValue::from_static("attachment"));
+    response
+}
+
 /// Any JSON answer.
 #[must_use]
 pub fn json_value(value: &Value) -> Response {

@@ -24,10 +24,11 @@ use crate::uuid_text;
 
 /// A JSON object that leaves out what is absent.
 #[derive(Default)]
-struct Members(Map<String, Value>);
+pub struct Members(Map<String, Value>);
 
 impl Members {
-    fn set(&mut self, name: &str, value: impl Into<Value>) {
+    /// Sets a member, unless the value is absent or an empty list.
+    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
         let value = value.into();
         let is_empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
         if !is_empty {
@@ -35,16 +36,21 @@ impl Members {
         }
     }
 
-    fn time(&mut self, name: &str, nanos: Option<i64>) {
+    /// Sets a time.
+    pub fn time(&mut self, name: &str, nanos: Option<i64>) {
         self.set(name, nanos.map(rfc3339));
     }
 
-    fn done(self) -> Value {
+    /// The object.
+    #[must_use]
+    pub fn done(self) -> Value {
         Value::Object(self.0)
     }
 }
 
-fn sha256_text(hash: &Hash) -> String {
+/// `sha256:` and lower-case hex.
+#[must_use]
+pub fn sha256_text(hash: &Hash) -> String {
     format!("sha256:{}", hash.to_hex())
 }
 

@@ -8,6 +8,7 @@
 //! Assumes: one process owns the node. Refuses: bodies above 16 MiB, anything beyond the limits of
 //! [`server::Limits`].
 
+pub mod asked;
 pub mod auth;
 pub mod blocks;
 pub mod events;
@@ -17,6 +18,9 @@ pub mod leaf_json;
 pub mod metrics;
 pub mod problem;
 pub mod prove;
+pub mod question_json;
+pub mod questions;
+pub mod revoke;
 pub mod server;
 pub mod status;
 pub mod tiles;
@@ -123,6 +127,31 @@ impl App {
     }
 }
 
+/// The questions about the past.
+fn past() -> Router<Arc<App>> {
+    use questions as ask;
+    Router::new()
+        .route("/v1/tokens/{id}/lineage", get(ask::lineage))
+        .route("/v1/tokens/{id}/resources", get(ask::resources))
+        .route("/v1/tokens/{id}/policies", get(ask::policies))
+        .route("/v1/tokens/{id}/divergence", get(ask::divergence))
+        .route("/v1/tokens/{id}/exposure", get(ask::exposure))
+        .route(
+            "/v1/tokens/{id}/blast-radius",
+            get(ask::blast_radius).post(ask::revoke_blast_radius),
+        )
+        .route("/v1/subjects/{handle}/tokens", get(ask::subject_tokens))
+        .route("/v1/subjects/{handle}/policy-changes", get(ask::policy_changes))
+        .route("/v1/clients/{id}/tokens", get(ask::client_tokens))
+        .route("/v1/sessions/{id}/tokens", get(ask::session_tokens))
+        .route("/v1/grants/{id}/tokens", get(ask::grant_tokens))
+        .route("/v1/resources/{id}/tokens", get(ask::resource_tokens))
+        .route("/v1/policies/{id}/versions", get(ask::policy_versions))
+        .route("/v1/pivot", get(ask::pivot))
+        .route("/v1/events/{source}/{event_id}/why", get(ask::why))
+        .route("/v1/attachments/{digest}", get(ask::attachment))
+}
+
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -132,6 +161,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/tokens/{id}", get(tokens::token))
         .route("/v1/tokens/{id}/events", get(tokens::token_events))
         .route("/v1/tokens/{id}/proof", get(tokens::proof))
+        .merge(past())
         .route("/v1/leaves/{index}", get(blocks::leaf))
         .route("/v1/blocks", get(blocks::blocks))
         .route("/v1/status", get(status::status))

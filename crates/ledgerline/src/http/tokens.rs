@@ -57,7 +57,10 @@ impl TokenQuery {
 }
 
 /// Refuses what is no token id.
-fn check_id(id: &str) -> Result<(), Problem> {
+///
+/// # Errors
+/// 400; with a hint for what looks like the token itself.
+pub fn check_id(id: &str) -> Result<(), Problem> {
     match TokenId::parse(id) {
         Ok(_) => Ok(()),
         Err(_) if looks_like_token(id) => Err(Problem::bad_request(

@@ -1,0 +1,362 @@
+//! What an entry can be found by: the index terms that follow from an event.
+//!
+//! Promises: one function for intake, replay and the verifier, and one spelling of every term for
+//! those who post and those who ask. The terms follow from the entry alone, each once.
+//!
+//! ```text
+//! kind          parts of the term                    of which events
+//! subject       handle                               a SUBJECT person
+//! handle        handle                               every other handle but concrete resources
+//! client        bare id                              client_id, CLIENT targets, client actors
+//! resource      "t" ‖ template | "h" ‖ handle        resource; RESOURCE handles
+//! policy        id                                   policies, POLICY targets
+//!               nothing                              POLICY_CHANGED
+//! session       bare id                              session_id, SESSION targets
+//! grant         bare id                              grant_id, GRANT targets
+//! key           bare id                              issuer_kid, KEY targets
+//! source        name                                 every event
+//! parent        "t" ‖ token id | "e" ‖ source ‖ id   links: the reverse edge
+//! expiry-hour   hours since 1970, i64 big-endian     births and refreshes of tokens; tenant ""
+//! finding       nothing                              FINDING_RAISED and FINDING_CLOSED
+//! alias         token id                             also_known_as
+//! digest        SHA-256                              policies of POLICY targets, snapshots
+//! ```
+//!
+//! A birth (ISSUED or ORIGIN of a token) also has the terms of its subject and client with one more
+//! part, `birth`: so the tokens of a person are found without reading every use of them. Sessions
+//! and grants are small enough to be read whole.
+//!
+//! A bare id is what stands behind `<region>:<alias>:`, or the whole id when it has no such front:
+//! statements may write either. Whoever asks confirms the hit with [`names`].
+
+use ledgerline_proof::entry::Handle;
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::statement::{Statement, is_name_byte};
+use ledgerline_proof::vocabulary::{
+    ActorKind, EventType, HandleKind, Outcome, PersonalRole, TargetKind,
+};
+
+use crate::index::{Term, TermHasher, TermKind};
+
+/// Nanoseconds of an hour.
+const HOUR_NANOS: i64 = 3_600_000_000_000;
+/// The part that births have.
+const BIRTH: &[u8] = b"birth";
+/// Lists up to here are kept free of repetition by looking through them.
+const FEW: usize = 32;
+
+/// One thing that entries are found by. Tokens and chains have their own terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By<'a> {
+    /// The person an event is about.
+    Subject(&'a [u8; 16]),
+    /// Any other handle.
+    Handle(&'a [u8; 16]),
+    /// A client, bare or qualified.
+    Client(&'a str),
+    /// A resource's template or declared-safe id.
+    Resource(&'a str),
+    /// A concrete resource.
+    ResourceHandle(&'a [u8; 16]),
+    /// A policy.
+    Policy(&'a str),
+    /// Changes of policies, all of them.
+    PolicyChange,
+    /// A session, bare or qualified.
+    Session(&'a str),
+    /// A grant, bare or qualified.
+    Grant(&'a str),
+    /// An issuer's signing key, bare or qualified.
+    Key(&'a str),
+    /// A source.
+    Source(&'a str),
+    /// A token that the entry links to.
+    Parent(&'a str),
+    /// An event that the entry links to.
+    ParentEvent(&'a str, &'a [u8; 16]),
+    /// An hour in which tokens expire, since 1970; of all tenants.
+    ExpiryHour(i64),
+    /// Findings.
+    Finding,
+    /// Another id of the same token.
+    Alias(&'a str),
+    /// An attachment.
+    Digest(&'a Hash),
+}
+
+impl By<'_> {
+    /// The term in a tenant.
+    #[must_use]
+    pub fn term(&self, hasher: &TermHasher, tenant: &str) -> Term {
+        self.with(hasher, tenant, None)
+    }
+
+    /// The term that only births have: the ISSUED and ORIGIN of tokens.
+    ///
+    /// # Panics
+    /// For what births are not found by: our error.
+    #[must_use]
+    pub fn births(&self, hasher: &TermHasher, tenant: &str) -> Term {
+        assert!(matches!(self, Self::Subject(_) | Self::Client(_)), "births have no such term");
+        self.with(hasher, tenant, Some(BIRTH))
+    }
+
+    fn with(&self, hasher: &TermHasher, tenant: &str, more: Option<&[u8]>) -> Term {
+        let hours;
+        let (kind, first, second): (TermKind, &[u8], Option<&[u8]>) = match self {
+            Self::Subject(id) => (TermKind::Subject, *id, None),
+            Self::Handle(id) => (TermKind::Handle, *id, None),
+            Self::Client(id) => (TermKind::Client, bare(id).as_bytes(), None),
+            Self::Resource(name) => (TermKind::Resource, b"t", Some(name.as_bytes())),
+            Self::ResourceHandle(id) => (TermKind::Resource, b"h", Some(*id)),
+            Self::Policy(id) => (TermKind::Policy, id.as_bytes(), None),
+            Self::Session(id) => (TermKind::Session, bare(id).as_bytes(), None),
+            Self::Grant(id) => (TermKind::Grant, bare(id).as_bytes(), None),
+            Self::Key(id) => (TermKind::Key, bare(id).as_bytes(), None),
+            Self::Source(name) => (TermKind::Source, name.as_bytes(), None),
+            Self::Parent(id) => (TermKind::Parent, b"t", Some(id.as_bytes())),
+            Self::ParentEvent(source, id) => {
+                let parts: [&[u8]; 3] = [b"e", source.as_bytes(), *id];
+                return hasher.term(TermKind::Parent, tenant, &parts);
+            }
+            Self::ExpiryHour(hour) => {
+                hours = hour.to_be_bytes();
+                return hasher.term(TermKind::ExpiryHour, "", &[&hours]);
+            }
+            Self::Finding => return hasher.term(TermKind::Finding, tenant, &[]),
+            Self::PolicyChange => return hasher.term(TermKind::Policy, tenant, &[]),
+            Self::Alias(id) => (TermKind::Alias, id.as_bytes(), None),
+            Self::Digest(digest) => (TermKind::Digest, &digest.0, None),
+        };
+        match (second, more) {
+            (None, None) => hasher.term(kind, tenant, &[first]),
+            (Some(part), None) | (None, Some(part)) => hasher.term(kind, tenant, &[first, part]),
+            (Some(second), Some(more)) => hasher.term(kind, tenant, &[first, second, more]),
+        }
+    }
+}
+
+/// The id behind `<region>:<alias>:`, or all of it.
+#[must_use]
+pub fn bare(id: &str) -> &str {
+    qualifier(id).map_or(id, |(_, bare)| bare)
+}
+
+/// The `<region>:<alias>` in front of an id, and what stands behind it.
+fn qualifier(id: &str) -> Option<(&str, &str)> {
+    let is_name = |part: &str| (1..=32).contains(&part.len()) && part.bytes().all(is_name_byte);
+    let (region, rest) = id.split_once(':')?;
+    let (alias, bare) = rest.split_once(':')?;
+    let front = &id[..region.len() + 1 + alias.len()];
+    (is_name(region) && is_name(alias) && !bare.is_empty()).then_some((front, bare))
+}
+
+/// Whether `asked` names what a statement calls `written`. Where both are qualified, or `issuer`
+/// (`<region>:<alias>` of the token that the statement is about) stands in, the fronts must agree.
+#[must_use]
+pub fn names(asked: &str, written: &str, issuer: Option<&str>) -> bool {
+    if asked == written {
+        return true;
+    }
+    let front = qualifier(written).map(|(front, _)| front).or(issuer);
+    let asked_front = qualifier(asked).map(|(front, _)| front);
+    let fronts_agree = match (asked_front, front) {
+        (Some(asked), Some(front)) => asked == front,
+        _ => true,
+    };
+    fronts_agree && bare(asked) == bare(written)
+}
+
+/// The `<region>:<alias>` of a token id or another qualified id.
+#[must_use]
+pub fn issuer_of(id: &str) -> Option<&str> {
+    qualifier(id).map(|(front, _)| front)
+}
+
+/// The hour since 1970 that a time lies in.
+#[must_use]
+pub fn hour_of(nanos: i64) -> i64 {
+    nanos.div_euclid(HOUR_NANOS)
+}
+
+/// Whether an event brings a token into the ledger.
+#[must_use]
+pub fn is_birth(statement: &Statement<'_>) -> bool {
+    statement.target.kind == TargetKind::Token
+        && matches!(statement.event_type, EventType::Issued | EventType::Origin)
+}
+
+/// All terms of an event but its id and its chain, each once.
+#[must_use]
+pub fn terms_of(hasher: &TermHasher, statement: &Statement<'_>, handles: &[Handle]) -> Vec<Term> {
+    let mut terms = Terms { hasher, statement, list: Vec::with_capacity(20) };
+    terms.named();
+    terms.handles(handles);
+    terms.linked();
+    if terms.list.len() > FEW {
+        terms.list.sort_unstable();
+        terms.list.dedup();
+    }
+    terms.list
+}
+
+struct Terms<'s, 'a> {
+    hasher: &'s TermHasher,
+    statement: &'s Statement<'a>,
+    list: Vec<Term>,
+}
+
+impl Terms<'_, '_> {
+    fn add(&mut self, by: &By<'_>) {
+        self.push(by.term(self.hasher, self.statement.tenant));
+    }
+
+    fn push(&mut self, term: Term) {
+        // Longer lists are sorted at the end.
+        if self.list.len() > FEW || !self.list.contains(&term) {
+            self.list.push(term);
+        }
+    }
+
+    /// What a token belongs to: found by all its events, and once more by its birth.
+    fn belong(&mut self, by: &By<'_>) {
+        self.add(by);
+        if is_birth(self.statement) {
+            self.push(by.births(self.hasher, self.statement.tenant));
+        }
+    }
+
+    fn named(&mut self) {
+        let s = self.statement;
+        self.add(&By::Source(s.source));
+        let of = |kind: TargetKind| (s.target.kind == kind).then_some(s.target.id);
+        for id in s.client_id.into_iter().chain(of(TargetKind::Client)) {
+            self.belong(&By::Client(id));
+        }
+        for id in s.session_id.into_iter().chain(of(TargetKind::Session)) {
+            self.add(&By::Session(id));
+        }
+        for id in s.grant_id.into_iter().chain(of(TargetKind::Grant)) {
+            self.add(&By::Grant(id));
+        }
+        for id in s.issuer_kid.into_iter().chain(of(TargetKind::Key)) {
+            self.add(&By::Key(id));
+        }
+        for actor in s.actors.iter().filter(|actor| actor.kind == ActorKind::Client) {
+            self.add(&By::Client(actor.id));
+        }
+        if let Some(resource) = s.resource {
+            self.add(&By::Resource(resource));
+        }
+        if let Some(id) = of(TargetKind::Policy) {
+            self.add(&By::Policy(id));
+        }
+        let changed = s.target.kind == TargetKind::Policy;
+        for policy in &s.policies {
+            self.add(&By::Policy(policy.id));
+            if let Some(digest) = policy.digest.as_ref().filter(|_| changed) {
+                self.add(&By::Digest(digest));
+            }
+        }
+        if let Some(snapshot) = s.policy_change.as_ref().and_then(|change| change.snapshot) {
+            self.add(&By::Digest(&snapshot));
+        }
+        if s.event_type == EventType::PolicyChanged {
+            self.add(&By::PolicyChange);
+        }
+        if matches!(s.event_type, EventType::FindingRaised | EventType::FindingClosed) {
+            self.add(&By::Finding);
+        }
+    }
+
+    fn handles(&mut self, handles: &[Handle]) {
+        for handle in handles {
+            match (handle.kind, handle.role) {
+                (HandleKind::Person, PersonalRole::Subject) => {
+                    self.belong(&By::Subject(&handle.id));
+                }
+                (HandleKind::Resource, _) => self.add(&By::ResourceHandle(&handle.id)),
+                _ => self.add(&By::Handle(&handle.id)),
+            }
+        }
+    }
+
+    fn linked(&mut self) {
+        let s = self.statement;
+        for link in &s.links {
+            if let Some(token) = link.token {
+                self.add(&By::Parent(token));
+            }
+            if let Some(event) = &link.event {
+                self.add(&By::ParentEvent(event.source, &event.event_id));
+            }
+        }
+        for alias in &s.also_known_as {
+            self.add(&By::Alias(alias));
+        }
+        let expires = is_birth(s) || s.event_type == EventType::Refreshed;
+        if let Some(at) = s.expires_at.filter(|_| expires && s.outcome == Outcome::Allow) {
+            self.add(&By::ExpiryHour(hour_of(at)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledgerline_proof::hlc::Hlc;
+    use ledgerline_proof::statement::Target;
+
+    #[test]
+    fn bare_ids_and_qualified_ones_meet() {
+        let issuer = Some("eu:idp");
+        for (asked, written, expected) in [
+            ("s-17", "s-17", true),
+            ("s-17", "eu:idp:s-17", true),
+            ("eu:idp:s-17", "s-17", true),
+            ("eu:other:s-17", "s-17", false),
+            ("eu:other:s-17", "eu:idp:s-17", false),
+            ("eu:idp:s-17", "eu:idp:s-17", true),
+            ("s-18", "s-17", false),
+            ("a:b", "a:b", true),
+            ("EU:idp:s", "s", false),
+        ] {
+            assert_eq!(names(asked, written, issuer), expected, "{asked} {written}");
+        }
+        assert!(names("eu:other:s-17", "s-17", None), "no issuer says otherwise");
+        assert_eq!((bare("eu:idp:a:b"), bare("eu:idp:"), bare("x")), ("a:b", "eu:idp:", "x"));
+    }
+
+    #[test]
+    fn every_term_stands_once_and_births_have_more() {
+        let hasher = TermHasher::new([7; 16]);
+        let target = Target { kind: TargetKind::Token, id: "eu:idp:jti:a" };
+        let mut s = Statement::new([1; 16], "idp", target, EventType::Issued, Hlc::at(1));
+        s.session_id = Some("s");
+        s.client_id = Some("eu:idp:web");
+        s.also_known_as = vec!["eu:idp:jti:b", "eu:idp:jti:b"];
+        s.expires_at = Some(HOUR_NANOS * 5 + 1);
+        let person =
+            || Handle { role: PersonalRole::Subject, kind: HandleKind::Person, id: [9; 16] };
+        let births = terms_of(&hasher, &s, &[person(), person()]);
+        let expected = [
+            By::Source("idp").term(&hasher, ""),
+            By::Client("web").term(&hasher, ""),
+            By::Client("web").births(&hasher, ""),
+            By::Session("s").term(&hasher, ""),
+            By::Subject(&[9; 16]).term(&hasher, ""),
+            By::Subject(&[9; 16]).births(&hasher, ""),
+            By::Alias("eu:idp:jti:b").term(&hasher, ""),
+            By::ExpiryHour(5).term(&hasher, "other"),
+        ];
+        assert_eq!(births, expected);
+        s.event_type = EventType::Used;
+        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 3);
+        s.tenant = "other";
+        let elsewhere = terms_of(&hasher, &s, &[person()]);
+        assert!(elsewhere.iter().all(|term| !expected.contains(term)));
+        let ids: Vec<String> = (0..200).map(|n| format!("eu:idp:jti:{}", n % 90)).collect();
+        s.also_known_as = ids.iter().map(String::as_str).collect();
+        assert_eq!(terms_of(&hasher, &s, &[]).len(), 3 + 90);
+    }
+}

@@ -1,0 +1,81 @@
+//! Revocations in the name of a responder: events like any other, made here.
+//!
+//! Promises: each is judged like a producer's event, by the credential's tenant, source and grant;
+//! asking again for the same reason and state of the ledger records nothing twice, for the event id
+//! follows from the `native_id`.
+//!
+//! Refuses: credentials without the role responder, and other tenants than theirs.
+
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::schema::{Kind, encode_object};
+use ledgerline_proof::statement::{Link, Statement, Target};
+use ledgerline_proof::token_id::TokenId;
+use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
+
+use super::accept::{Accepted, Built, Intake, SubmitError};
+use super::{EventError, derived_event_id};
+use crate::registry::{Caller, Roles};
+
+/// A token to be revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokeToken {
+    /// Its id.
+    pub token_id: String,
+    /// Names this revocation within the credential's source.
+    pub native_id: String,
+    /// Why, a short word.
+    pub reason: String,
+    /// The token that is the cause, when it is another one.
+    pub cause: Option<String>,
+    /// Ties the revocations of one act together.
+    pub correlation_id: String,
+}
+
+impl Intake {
+    /// Makes REVOKED events of now, one for each token.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when the caller may not revoke in this tenant, or asks for too many at a
+    /// time.
+    pub fn accept_revocations(
+        &self,
+        caller: &Caller,
+        tenant: &str,
+        tokens: &[RevokeToken],
+    ) -> Result<Accepted, SubmitError> {
+        if !caller.roles().has(Roles::RESPONDER) || !caller.may_see(tenant) {
+            return Err(SubmitError::Forbidden);
+        }
+        let now = Hlc::at(self.clock.wall_nanos().max(0));
+        let built = tokens.iter().map(|token| self.revocation(caller, tenant, token, now));
+        self.group(caller, false, built.collect())
+    }
+
+    fn revocation(&self, caller: &Caller, tenant: &str, asked: &RevokeToken, now: Hlc) -> Built {
+        let event_id = derived_event_id(tenant, caller.source(), &asked.native_id, 0);
+        let fail = |error: EventError| (Some(event_id), error);
+        let id = TokenId::parse(&asked.token_id)
+            .map_err(|error| fail(EventError::new("bad_token_id", error.to_string())))?;
+        let target = Target { kind: TargetKind::Token, id: &asked.token_id };
+        let mut statement =
+            Statement::new(event_id, caller.source(), target, EventType::Revoked, now);
+        statement.tenant = tenant;
+        statement.native_id = Some(&asked.native_id);
+        statement.reason = Some(&asked.reason);
+        statement.issuer = Some(id.issuer());
+        statement.correlation_id = Some(&asked.correlation_id);
+        statement.links = asked
+            .cause
+            .iter()
+            .map(|cause| Link {
+                token: Some(cause),
+                event: None,
+                relation: Relation::CausedBy,
+                strength: Strength::Asserted,
+                why: None,
+            })
+            .collect();
+        let bytes = encode_object(Kind::Statement, &statement);
+        self.build(caller, &statement, &bytes, None, Vec::new(), Vec::new()).map_err(fail)
+    }
+}

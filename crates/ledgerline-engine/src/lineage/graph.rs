@@ -1,0 +1,274 @@
+//! Walks over the edges: ancestors, descendants, family, and a path between two tokens.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+
+use super::edge::Edge;
+use super::inquiry::{Cut, Inquiry};
+use super::token::Token;
+use crate::view::QueryError;
+
+/// How far a walk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Edges from the token asked about.
+    pub depth: u32,
+    /// Tokens, the one asked about included.
+    pub tokens: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { depth: 256, tokens: 2000 }
+    }
+}
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// To what it was made from.
+    Ancestors,
+    /// To what was made from it.
+    Descendants,
+}
+
+/// A token of an answer.
+#[derive(Debug, Clone)]
+pub struct Relative {
+    /// The token.
+    pub token: Rc<Token>,
+    /// Edges from the token asked about, on the shortest way.
+    pub depth: u32,
+    /// The relation on that way; none for the token asked about itself.
+    pub via: Option<Edge>,
+}
+
+/// The answer of a walk: the token asked about first, then by depth, then in ledger order.
+#[derive(Debug, Clone, Default)]
+pub struct Lineage {
+    /// The tokens.
+    pub relatives: Vec<Relative>,
+    /// The edges between them, each pair of tokens once.
+    pub edges: Vec<Edge>,
+}
+
+/// An edge of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The edge.
+    pub edge: Edge,
+    /// Whether the path goes from its parent to its child.
+    pub forward: bool,
+}
+
+/// A walk under way.
+struct Walk {
+    bounds: Bounds,
+    depths: BTreeMap<String, u32>,
+    relatives: Vec<Relative>,
+    edges: BTreeMap<(String, String), Edge>,
+}
+
+impl Walk {
+    fn new(bounds: Bounds, root: &Rc<Token>) -> Self {
+        let relative = Relative { token: Rc::clone(root), depth: 0, via: None };
+        Self {
+            bounds,
+            depths: BTreeMap::from([(root.id.clone(), 0)]),
+            relatives: vec![relative],
+            edges: BTreeMap::new(),
+        }
+    }
+
+    /// Goes from every token of `from` on.
+    fn go(
+        &mut self,
+        inquiry: &mut Inquiry<'_>,
+        from: Vec<Rc<Token>>,
+        direction: Direction,
+    ) -> Result<(), QueryError> {
+        let mut visited: BTreeSet<String> = from.iter().map(|token| token.id.clone()).collect();
+        let mut queue: VecDeque<Rc<Token>> = from.into();
+        while let Some(token) = queue.pop_front() {
+            let depth = self.depths[&token.id];
+            for edge in neighbours(inquiry, &token, direction)? {
+                let other =
+                    if direction == Direction::Ancestors { &edge.parent } else { &edge.child };
+                let known = self.depths.contains_key(other);
+                if !known && depth >= self.bounds.depth {
+                    inquiry.cut(Cut::Depth);
+                    continue;
+                }
+                if !known && self.relatives.len() >= self.bounds.tokens {
+                    inquiry.cut(Cut::Tokens);
+                    continue;
+                }
+                let next = inquiry.token(other)?;
+                if !known {
+                    self.depths.insert(other.clone(), depth + 1);
+                    let (token, via) = (Rc::clone(&next), Some(edge.clone()));
+                    self.relatives.push(Relative { token, depth: depth + 1, via });
+                }
+                self.edges.insert((edge.parent.clone(), edge.child.clone()), edge);
+                if visited.insert(next.id.clone()) {
+                    queue.push_back(next);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(mut self, inquiry: &mut Inquiry<'_>) -> Lineage {
+        let first = |one: &Relative| one.token.records.first().map_or(u64::MAX, |one| one.index);
+        self.relatives.sort_by(|a, b| {
+            (a.depth, first(a), &a.token.id).cmp(&(b.depth, first(b), &b.token.id))
+        });
+        let edges: Vec<Edge> = self.edges.into_values().collect();
+        for relative in &self.relatives {
+            relative.token.records.iter().for_each(|record| inquiry.stands_on(record.index));
+        }
+        edges.iter().flat_map(|edge| &edge.evidence).for_each(|index| inquiry.stands_on(*index));
+        Lineage { relatives: self.relatives, edges }
+    }
+}
+
+/// The edges of descent that lead from a token in a direction, each other token once, both ends by
+/// the ids that their tokens are known by.
+fn neighbours(
+    inquiry: &mut Inquiry<'_>,
+    token: &Token,
+    direction: Direction,
+) -> Result<Vec<Edge>, QueryError> {
+    let wanted = |edge: &&Edge| {
+        edge.is_descent()
+            && match direction {
+                Direction::Ancestors => token.ids.contains(&edge.child),
+                Direction::Descendants => token.ids.contains(&edge.parent),
+            }
+    };
+    let mut joined: BTreeMap<String, Edge> = BTreeMap::new();
+    for edge in token.edges.iter().filter(wanted) {
+        let edge = canonical(inquiry, edge)?;
+        if edge.parent == edge.child {
+            continue;
+        }
+        let other = if direction == Direction::Ancestors { &edge.parent } else { &edge.child };
+        match joined.get_mut(other) {
+            Some(known) => known.join(edge),
+            None => {
+                joined.insert(other.clone(), edge);
+            }
+        }
+    }
+    Ok(joined.into_values().collect())
+}
+
+/// The edge with the ids that its tokens are known by.
+fn canonical(inquiry: &mut Inquiry<'_>, edge: &Edge) -> Result<Edge, QueryError> {
+    let parent = inquiry.token(&edge.parent)?.id.clone();
+    let child = inquiry.token(&edge.child)?.id.clone();
+    Ok(Edge { parent, child, ..edge.clone() })
+}
+
+/// The ancestors or descendants of a token, itself included; `None` when nothing is recorded about
+/// it.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn relatives(
+    inquiry: &mut Inquiry<'_>,
+    id: &str,
+    direction: Direction,
+    bounds: Bounds,
+) -> Result<Option<Lineage>, QueryError> {
+    let root = inquiry.token(id)?;
+    if !root.is_known() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(bounds, &root);
+    walk.go(inquiry, vec![root], direction)?;
+    Ok(Some(walk.end(inquiry)))
+}
+
+/// Everything that descends from what the token descends from: its ancestors, and all of their
+/// descendants. Depths count edges either way.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn family(
+    inquiry: &mut Inquiry<'_>,
+    id: &str,
+    bounds: Bounds,
+) -> Result<Option<Lineage>, QueryError> {
+    let root = inquiry.token(id)?;
+    if !root.is_known() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(bounds, &root);
+    walk.go(inquiry, vec![root], Direction::Ancestors)?;
+    let ancestors = walk.relatives.iter().map(|relative| Rc::clone(&relative.token)).collect();
+    walk.go(inquiry, ancestors, Direction::Descendants)?;
+    Ok(Some(walk.end(inquiry)))
+}
+
+/// A shortest path between two tokens over edges of any kind, in any direction; empty when they are
+/// the same, `None` when there is none within the bounds or one of them is unknown.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn path(
+    inquiry: &mut Inquiry<'_>,
+    from: &str,
+    to: &str,
+    bounds: Bounds,
+) -> Result<Option<Vec<Step>>, QueryError> {
+    let (from, to) = (inquiry.token(from)?, inquiry.token(to)?);
+    if !from.is_known() || !to.is_known() {
+        return Ok(None);
+    }
+    let mut came: BTreeMap<String, Option<(String, Step)>> =
+        BTreeMap::from([(from.id.clone(), None)]);
+    let mut queue = VecDeque::from([(Rc::clone(&from), 0)]);
+    while let Some((token, depth)) = queue.pop_front() {
+        if token.id == to.id {
+            let steps = walk_back(&came, &to.id);
+            let evidence = steps.iter().flat_map(|step| &step.edge.evidence);
+            evidence.for_each(|index| inquiry.stands_on(*index));
+            return Ok(Some(steps));
+        }
+        if depth >= bounds.depth {
+            inquiry.cut(Cut::Depth);
+            continue;
+        }
+        // Descent first: of two shortest paths the one over it is told.
+        let mut edges: Vec<&Edge> = token.edges.iter().collect();
+        edges.sort_by_key(|edge| (!edge.is_descent(), edge.evidence.first().copied()));
+        for edge in edges {
+            let edge = canonical(inquiry, edge)?;
+            let forward = edge.parent == token.id;
+            let other = if forward { edge.child.clone() } else { edge.parent.clone() };
+            if came.contains_key(&other) {
+                continue;
+            }
+            if came.len() >= bounds.tokens {
+                inquiry.cut(Cut::Tokens);
+                continue;
+            }
+            let next = inquiry.token(&other)?;
+            came.insert(other, Some((token.id.clone(), Step { edge, forward })));
+            queue.push_back((next, depth + 1));
+        }
+    }
+    Ok(None)
+}
+
+fn walk_back(came: &BTreeMap<String, Option<(String, Step)>>, to: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut at = to;
+    while let Some(Some((before, step))) = came.get(at) {
+        steps.push(step.clone());
+        at = before;
+    }
+    steps.reverse();
+    steps
+}

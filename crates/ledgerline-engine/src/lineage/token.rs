@@ -1,0 +1,313 @@
+//! A token as a question sees it: all its ids, its whole life in the scope, its states, its edges.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::entry::{Entry, Handle};
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenFacts, TokenState};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{HandleKind, Outcome, PersonalRole, TargetKind};
+
+use super::edge::{Edge, edges_of};
+use super::inquiry::{Cut, Inquiry, Record};
+use crate::found_by::{By, is_birth};
+use crate::index::{Term, TermKind};
+use crate::view::QueryError;
+
+/// Ids of one token that are looked at.
+const MAX_IDS: usize = 16;
+/// Entries of one chain, and entries that link to one id, that are looked at.
+const MAX_ENTRIES: usize = 20_000;
+/// Entries of a session, grant, client, subject or key that are looked through for revocations.
+const MAX_WIDE: usize = 4096;
+
+/// A token in the scope of a question.
+#[derive(Debug)]
+pub struct Token {
+    /// Its id: of several, the one that was recorded first.
+    pub id: String,
+    /// All its ids.
+    pub ids: BTreeSet<String>,
+    /// Its events, ascending. Empty for a token that others only speak of.
+    pub records: Vec<Rc<Record>>,
+    /// State in ledger order.
+    pub known: TokenState,
+    /// State in event time.
+    pub happened: TokenState,
+    /// Its ISSUED and ORIGIN entries.
+    pub births: Vec<u64>,
+    /// Revocations of something wider that cover it.
+    pub covered_by: Vec<u64>,
+    /// Edges from its own events and from those that link to it; own ends as written.
+    pub edges: Vec<Edge>,
+    /// What it is, by its birth, else by its first event.
+    pub facts: Facts,
+}
+
+/// What a token is, as its birth says, or else its first event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The person it speaks for.
+    pub subject: Option<[u8; 16]>,
+    /// The client.
+    pub client: Option<String>,
+    /// The session.
+    pub session: Option<String>,
+    /// The grant.
+    pub grant: Option<String>,
+    /// The key that signed it.
+    pub issuer_kid: Option<String>,
+    /// Its audiences.
+    pub audience: Vec<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+}
+
+impl Facts {
+    fn of(statement: &Statement<'_>, handles: &[Handle]) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let list = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        Self {
+            subject: subject_of(handles),
+            client: owned(statement.client_id),
+            session: owned(statement.session_id),
+            grant: owned(statement.grant_id),
+            issuer_kid: owned(statement.issuer_kid),
+            audience: list(&statement.audience),
+            scopes: list(&statement.scopes),
+        }
+    }
+}
+
+/// The person an entry is about.
+#[must_use]
+pub fn subject_of(handles: &[Handle]) -> Option<[u8; 16]> {
+    let is_subject = |handle: &&Handle| {
+        handle.role == PersonalRole::Subject && handle.kind == HandleKind::Person
+    };
+    handles.iter().find(is_subject).map(|handle| handle.id)
+}
+
+impl Token {
+    /// Whether anything is recorded about it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.records.is_empty() || !self.edges.is_empty()
+    }
+
+    /// Its state in event time, judged at a time.
+    #[must_use]
+    pub fn state_at(&self, nanos: i64) -> State {
+        self.happened.state_at(nanos)
+    }
+
+    /// Whether it is usable at a time, by what is known of it.
+    #[must_use]
+    pub fn is_alive(&self, nanos: i64) -> bool {
+        self.known.is_active(nanos, false)
+    }
+
+    /// Its life in event time: from its birth, or else its first event, until it ended or may end.
+    #[must_use]
+    pub fn lifetime(&self) -> (i64, Option<i64>) {
+        let first = || self.records.first().map(|one| one.read(|_, s| s.occurred_at.nanos));
+        let begun = self.happened.born_at.or_else(first).unwrap_or(i64::MIN);
+        let ends = [self.happened.expires_at, self.happened.revoked_at];
+        (begun, ends.into_iter().flatten().min())
+    }
+}
+
+impl Inquiry<'_> {
+    /// The token that has this id, among others perhaps.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn token(&mut self, id: &str) -> Result<Rc<Token>, QueryError> {
+        if let Some(known) = self.tokens.get(id) {
+            return Ok(Rc::clone(known));
+        }
+        let (ids, records) = self.identity(id)?;
+        let mut token = self.assemble(id, ids, records);
+        self.cover(&mut token)?;
+        self.links_to(&mut token)?;
+        let token = Rc::new(token);
+        for id in &token.ids {
+            self.tokens.insert(id.clone(), Rc::clone(&token));
+        }
+        Ok(token)
+    }
+
+    /// All ids of a token, and the events of all their chains.
+    fn identity(&mut self, id: &str) -> Result<(BTreeSet<String>, Vec<Rc<Record>>), QueryError> {
+        let mut ids = BTreeSet::from([id.to_owned()]);
+        let mut todo = vec![id.to_owned()];
+        let mut records: Vec<Rc<Record>> = Vec::new();
+        while let Some(id) = todo.pop() {
+            let chain = self.chain(TargetKind::Token, id.as_bytes(), MAX_ENTRIES)?;
+            let term = By::Alias(&id).term(self.view.terms(), &self.scope().tenant);
+            let naming = self.records(&term, MAX_ENTRIES, |_, statement| {
+                statement.target.kind == TargetKind::Token
+                    && statement.also_known_as.contains(&&*id)
+            })?;
+            for record in chain.iter().chain(&naming) {
+                let more = record.read(|_, statement| {
+                    let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+                    let aliases = statement.also_known_as.iter().filter(|_| done);
+                    let own = done.then_some(&statement.target.id);
+                    aliases.chain(own).map(|id| (*id).to_owned()).collect::<Vec<_>>()
+                });
+                for other in more {
+                    if ids.len() >= MAX_IDS && !ids.contains(&other) {
+                        self.cut(Cut::Width);
+                    } else if ids.insert(other.clone()) {
+                        todo.push(other);
+                    }
+                }
+            }
+            records.extend(chain);
+        }
+        records.sort_unstable_by_key(|record| record.index);
+        Ok((ids, records))
+    }
+
+    /// A chain's events in scope, at most `most`.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn chain(
+        &mut self,
+        kind: TargetKind,
+        id: &[u8],
+        most: usize,
+    ) -> Result<Vec<Rc<Record>>, QueryError> {
+        let tenant = self.scope().tenant.clone();
+        let key = ChainKey { kind, tenant: &tenant, id };
+        let term = chain_term(self, &key);
+        self.records(&term, most, |entry, statement| {
+            chain_key(statement, &entry.handles) == Some(key)
+        })
+    }
+
+    fn assemble(&self, id: &str, ids: BTreeSet<String>, records: Vec<Rc<Record>>) -> Token {
+        let facts: Vec<Fact<'_>> = records
+            .iter()
+            .map(|record| record.read(|entry, one| Fact::of(one, record.index, entry.recorded_at)))
+            .collect();
+        let (known, happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
+        drop(facts);
+        let births: Vec<Rc<Record>> =
+            records.iter().filter(|one| one.read(|_, s| is_birth(s) && done(s))).cloned().collect();
+        let told = births.first().or(records.first());
+        let facts = told.map(|one| one.read(|entry, s| Facts::of(s, &entry.handles)));
+        let first = records.first().map(|one| one.read(|_, s| s.target.id.to_owned()));
+        let mut edges = Vec::new();
+        records.iter().for_each(|record| edges.extend(edges_of(record)));
+        Token {
+            id: first.unwrap_or_else(|| id.to_owned()),
+            ids,
+            known,
+            happened,
+            births: births.iter().map(|record| record.index).collect(),
+            covered_by: Vec::new(),
+            edges,
+            facts: facts.unwrap_or_default(),
+            records,
+        }
+    }
+
+    /// Applies the revocations of something wider that cover the token.
+    fn cover(&mut self, token: &mut Token) -> Result<(), QueryError> {
+        let is_birth = |record: &&Rc<Record>| token.births.contains(&record.index);
+        let Some(birth) = token.records.iter().find(is_birth).cloned() else { return Ok(()) };
+        let chains = birth.read(wide_chains);
+        for (kind, id) in chains {
+            for index in self.revocations(kind, id)?.iter() {
+                let Some(record) = self.record(*index)? else { continue };
+                let judged_at = self.scope().judged_at;
+                let in_force = record.read(|entry, statement| {
+                    let revocation = Revocation::of(statement, &entry.handles, *index)?;
+                    let covers = birth.read(|entry, statement| {
+                        TokenFacts::of(statement, &entry.handles)
+                            .is_some_and(|facts| revocation.covers(&facts))
+                    });
+                    (covers && revocation.is_in_force(judged_at)).then(|| {
+                        token.known.cover(&revocation);
+                        token.happened.cover(&revocation);
+                    })
+                });
+                if in_force.is_some() {
+                    token.covered_by.push(*index);
+                    self.stands_on(*index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The REVOKED entries of something wider than a token.
+    fn revocations(&mut self, kind: TargetKind, id: Vec<u8>) -> Result<Rc<Vec<u64>>, QueryError> {
+        if let Some(known) = self.wide.get(&(kind, id.clone())) {
+            return Ok(Rc::clone(known));
+        }
+        let chain = self.chain(kind, &id, MAX_WIDE)?;
+        let revocation = |record: &&Rc<Record>| {
+            record.read(|entry, one| Revocation::of(one, &entry.handles, record.index).is_some())
+        };
+        let found = chain.iter().filter(revocation).map(|record| record.index).collect();
+        let found = Rc::new(found);
+        self.wide.insert((kind, id), Rc::clone(&found));
+        Ok(found)
+    }
+
+    /// The edges that the events of others state.
+    fn links_to(&mut self, token: &mut Token) -> Result<(), QueryError> {
+        for id in &token.ids {
+            let term = By::Parent(id).term(self.view.terms(), &self.scope().tenant);
+            let naming = self.records(&term, MAX_ENTRIES, |_, statement| {
+                statement.target.kind == TargetKind::Token
+                    && statement.links.iter().any(|link| link.token == Some(&**id))
+            })?;
+            for record in naming {
+                let about = |edge: &Edge| edge.parent == *id || edge.child == *id;
+                token.edges.extend(edges_of(&record).into_iter().filter(about));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn done(statement: &Statement<'_>) -> bool {
+    statement.outcome == Outcome::Allow
+}
+
+fn chain_term(inquiry: &Inquiry<'_>, key: &ChainKey<'_>) -> Term {
+    let parts: [&[u8]; 2] = [&[key.kind.position()], key.id];
+    inquiry.view.terms().term(TermKind::Chain, key.tenant, &parts)
+}
+
+/// The chains on which a revocation that covers a token can stand, under both spellings of ids.
+fn wide_chains(entry: &Entry<'_>, statement: &Statement<'_>) -> Vec<(TargetKind, Vec<u8>)> {
+    let Some(token) = TokenFacts::of(statement, &entry.handles) else { return Vec::new() };
+    let named = [
+        (TargetKind::Session, token.session_id),
+        (TargetKind::Grant, token.grant_id),
+        (TargetKind::Client, token.client_id),
+        (TargetKind::Key, token.issuer_kid),
+    ];
+    let mut chains: Vec<(TargetKind, Vec<u8>)> = Vec::new();
+    for (kind, id) in named {
+        let Some(id) = id else { continue };
+        let qualified = format!("{}:{}:{id}", token.region, token.issuer);
+        chains.extend([(kind, id.as_bytes().to_vec()), (kind, qualified.into_bytes())]);
+    }
+    chains.extend(token.subject.map(|handle| (TargetKind::Subject, handle.to_vec())));
+    chains
+}
+
+/// The time of an event, for sorting.
+#[must_use]
+pub fn occurred(record: &Record) -> (Hlc, u64) {
+    (record.read(|_, statement| statement.occurred_at), record.index)
+}

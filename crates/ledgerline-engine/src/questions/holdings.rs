@@ -1,0 +1,122 @@
+//! The tokens of a person, client, session or grant, with their states.
+
+use std::rc::Rc;
+
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::statement::Statement;
+
+use crate::found_by::{By, is_birth, issuer_of, names};
+use crate::index::Term;
+use crate::lineage::{Inquiry, Token, subject_of};
+use crate::view::QueryError;
+
+/// Postings asked for at a time.
+const PAGE: usize = 256;
+
+/// Who holds tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A person.
+    Subject([u8; 16]),
+    /// A client, bare or qualified.
+    Client(String),
+    /// A session, bare or qualified.
+    Session(String),
+    /// A grant, bare or qualified.
+    Grant(String),
+}
+
+impl Holder {
+    /// The term that leads to the births of its tokens, among others perhaps.
+    fn term(&self, inquiry: &Inquiry<'_>) -> Term {
+        let (hasher, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
+        match self {
+            Self::Subject(handle) => By::Subject(handle).births(hasher, tenant),
+            Self::Client(id) => By::Client(id).births(hasher, tenant),
+            Self::Session(id) => By::Session(id).term(hasher, tenant),
+            Self::Grant(id) => By::Grant(id).term(hasher, tenant),
+        }
+    }
+
+    /// Whether an event brings one of its tokens in.
+    fn holds(&self, entry: &Entry<'_>, statement: &Statement<'_>) -> bool {
+        let issuer = issuer_of(statement.target.id);
+        let named = |asked: &str, written: Option<&str>| {
+            written.is_some_and(|written| names(asked, written, issuer))
+        };
+        is_birth(statement)
+            && match self {
+                Self::Subject(handle) => subject_of(&entry.handles) == Some(*handle),
+                Self::Client(id) => named(id, statement.client_id),
+                Self::Session(id) => named(id, statement.session_id),
+                Self::Grant(id) => named(id, statement.grant_id),
+            }
+    }
+}
+
+/// A page of tokens.
+#[derive(Debug, Clone, Default)]
+pub struct Holdings {
+    /// In the order in which they came into the ledger.
+    pub tokens: Vec<Rc<Token>>,
+    /// From which index the next page goes on.
+    pub next: Option<u64>,
+}
+
+/// The tokens whose ISSUED or ORIGIN names the holder, from an index on. A token with several ids
+/// or births is on the page of the first.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn holdings(
+    inquiry: &mut Inquiry<'_>,
+    holder: &Holder,
+    after: u64,
+    limit: usize,
+) -> Result<Holdings, QueryError> {
+    let term = holder.term(inquiry);
+    let mut answer = Holdings::default();
+    let mut from = after;
+    loop {
+        let (indexes, next) = inquiry.postings(&term, from..u64::MAX, PAGE)?;
+        for index in indexes {
+            let Some(record) = inquiry.record(index)? else {
+                if inquiry.is_spent() {
+                    answer.next = Some(index);
+                    return Ok(answer);
+                }
+                continue;
+            };
+            let Some(id) = record.read(|entry, statement| {
+                holder.holds(entry, statement).then(|| statement.target.id.to_owned())
+            }) else {
+                continue;
+            };
+            let token = inquiry.token(&id)?;
+            let first = first_birth(&token, holder);
+            if first != Some(index) {
+                continue;
+            }
+            if answer.tokens.len() >= limit {
+                answer.next = Some(index);
+                inquiry.cut(crate::lineage::Cut::Limit);
+                return Ok(answer);
+            }
+            token.records.iter().for_each(|record| inquiry.stands_on(record.index));
+            answer.tokens.push(token);
+        }
+        match next {
+            Some(next) if !inquiry.is_spent() => from = next,
+            next => {
+                answer.next = next;
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+/// The first of a token's births that names the holder.
+fn first_birth(token: &Token, holder: &Holder) -> Option<u64> {
+    let birth = token.records.iter().find(|record| record.read(|e, s| holder.holds(e, s)));
+    birth.map(|record| record.index)
+}

@@ -1,0 +1,43 @@
+//! The questions about a token's past, each a pure function of an inquiry.
+//!
+//! Promises: as [`crate::lineage`]: one size, one tenant, a budget, and every bound that cut the
+//! answer is noted in the inquiry. What is answered follows from the entries alone; states are
+//! judged at the scope's time. Pages go by ledger index, so that a page is never changed by what is
+//! recorded later.
+//!
+//! ```text
+//! accesses      what a token touched between two points of its life
+//! visitors      the tokens that accessed a resource between two times
+//! changes       policy changes that affected the tokens issued to a person
+//! policies      the policies in force when a token was issued
+//! holdings      the tokens of a person, client, session or grant
+//! blast         what a leaked token could reach, and what of it is still alive
+//! pivot         everything that an address, device, key, client or session did
+//! divergence    the first event that comes from elsewhere; exposure: whom it was shown to
+//! why           the causes of an event
+//! ```
+//!
+//! Refuses: opinions. Whether an access was right is the business of findings.
+
+mod accesses;
+mod blast;
+mod changes;
+mod divergence;
+mod holdings;
+mod pivot;
+mod policies;
+mod visitors;
+mod why;
+
+pub use accesses::{Access, Accesses, Of, Point, accesses, point_of};
+pub use blast::{Blast, Reached, Touched, blast};
+pub use changes::{Affected, PolicyEffect, policy_changes};
+pub use divergence::{Divergence, Exposure, Place, Trait, divergence, exposure};
+pub use holdings::{Holder, Holdings, holdings};
+pub use pivot::{Pivot, pivot};
+pub use policies::{
+    IssuePolicies, Named, PolicyVersion, attachment, in_force_at, policies_at_issue,
+    policy_versions,
+};
+pub use visitors::{AHEAD_NANOS, Resource, Visitor, Visitors, visitors};
+pub use why::{Cause, Why, why};

@@ -1,0 +1,111 @@
+//! Why something happened: the chain of causes of an event, as far as the sources say.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+
+use ledgerline_proof::vocabulary::{Relation, Strength};
+
+use crate::lineage::{Cut, Inquiry, Record};
+use crate::view::QueryError;
+
+/// Steps away from the event, and causes all together.
+const MAX_DEPTH: u32 = 64;
+const MAX_CAUSES: usize = 256;
+
+/// A cause.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    /// Steps away from the event asked about.
+    pub depth: u32,
+    /// The entry that names it.
+    pub of_index: u64,
+    /// CAUSED_BY, or the edge of descent by which a token came about.
+    pub relation: Relation,
+    /// How well it is known.
+    pub strength: Strength,
+    /// From what it was concluded.
+    pub why: Option<String>,
+    /// The event, when it is one and recorded in scope.
+    pub record: Option<Rc<Record>>,
+    /// The event's identity, when the link names one.
+    pub event: Option<(String, [u8; 16])>,
+    /// The token, when the link names one.
+    pub token: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Clone)]
+pub struct Why {
+    /// The event asked about.
+    pub record: Rc<Record>,
+    /// Its causes, nearest first.
+    pub causes: Vec<Cause>,
+}
+
+/// The causes of an event, and theirs. `None` when there is no such event in scope.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn why(
+    inquiry: &mut Inquiry<'_>,
+    source: &str,
+    event_id: &[u8; 16],
+) -> Result<Option<Why>, QueryError> {
+    let Some(record) = find(inquiry, source, event_id)? else { return Ok(None) };
+    inquiry.stands_on(record.index);
+    let mut answer = Why { record: Rc::clone(&record), causes: Vec::new() };
+    let mut seen = BTreeSet::from([record.index]);
+    let mut queue = VecDeque::from([(record, 0)]);
+    while let Some((record, depth)) = queue.pop_front() {
+        if depth >= MAX_DEPTH {
+            inquiry.cut(Cut::Depth);
+            break;
+        }
+        for mut cause in causes_of(&record, depth + 1) {
+            if answer.causes.len() >= MAX_CAUSES {
+                inquiry.cut(Cut::Tokens);
+                return Ok(Some(answer));
+            }
+            if let Some((source, id)) = &cause.event {
+                cause.record = find(inquiry, source, id)?;
+            }
+            if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.index)) {
+                inquiry.stands_on(next.index);
+                queue.push_back((Rc::clone(next), depth + 1));
+            }
+            answer.causes.push(cause);
+        }
+    }
+    Ok(Some(answer))
+}
+
+fn causes_of(record: &Record, depth: u32) -> Vec<Cause> {
+    record.read(|_, statement| {
+        let is_cause = |relation| !matches!(relation, Relation::Produced | Relation::RotatedTo);
+        let links = statement.links.iter().filter(|link| is_cause(link.relation));
+        links
+            .map(|link| Cause {
+                depth,
+                of_index: record.index,
+                relation: link.relation,
+                strength: link.strength,
+                why: link.why.map(str::to_owned),
+                record: None,
+                event: link.event.as_ref().map(|one| (one.source.to_owned(), one.event_id)),
+                token: link.token.map(str::to_owned),
+            })
+            .collect()
+    })
+}
+
+fn find(
+    inquiry: &mut Inquiry<'_>,
+    source: &str,
+    event_id: &[u8; 16],
+) -> Result<Option<Rc<Record>>, QueryError> {
+    let tenant = inquiry.scope().tenant.clone();
+    match inquiry.view().find_event(&tenant, source, event_id)? {
+        Some(index) => inquiry.record(index),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,347 @@
+//! The index, built a second time beside the first: byte for byte the same files, and the same
+//! answers as a walk through all entries gives.
+//!
+//! Promises: every run that the manifest names is compared with the run that the journal's entries
+//! give, as soon as the second index has made it; runs are a function of their entries, so one
+//! other byte is a finding. Then a sample of look-ups is answered twice, by the index on disk and
+//! by reading every entry, and compared: number and sum of the entries found, the newest one, and
+//! the unique ones. Changes nothing below the data directory.
+//!
+//! Assumes: the journal holds; [`super::verify`] says whether it does. Takes as much scratch room
+//! as the index has, and two walks over the journal.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ledgerline_proof::schema::{Kind, Leaf, decode_object};
+use ledgerline_proof::statement::Statement;
+use serde::Serialize;
+
+use super::judge::Context;
+use super::reader::{Overlay, Reader};
+use super::readonly::ReadOnly;
+use super::report::{Findings, Severity, Verdict, VerifyFinding};
+use super::{One, Progress, VerifyWorld, context, files, identity, index_files};
+use crate::disk::Disk;
+use crate::index::{
+    Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting, Progress as Step, ReadBudget,
+    Term, TermHasher, TermKind, check_run,
+};
+use crate::replay::postings_of;
+
+/// Postings asked for at a time.
+const PAGE: usize = 4096;
+
+/// What was compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IndexReport {
+    /// In one word.
+    pub verdict: Verdict,
+    /// Entries that the runs cover.
+    pub covered: u64,
+    /// Runs that the manifest names.
+    pub runs: u64,
+    /// Runs that are byte for byte what the entries give.
+    pub runs_identical: u64,
+    /// Look-ups that were answered twice.
+    pub samples: u64,
+    /// Entries found by them, all together.
+    pub sampled_hits: u64,
+    /// What was found, worst first.
+    pub findings: Vec<VerifyFinding>,
+    /// Findings beyond the bound, only counted.
+    pub findings_dropped: u64,
+}
+
+/// Why there is nothing to compare.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexCheckError {
+    /// Terms are hashed under a key.
+    #[error("the index can only be built again with the node's keys")]
+    NoKeys,
+    /// The genesis entry cannot be read.
+    #[error("there is no ledger here; run `ledgerline verify` without --index")]
+    NoLedger,
+    /// The scratch room or the index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+/// What a walk through all entries says about a term.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Answer {
+    count: u64,
+    sum: u64,
+    newest: u64,
+}
+
+impl Answer {
+    fn take(&mut self, index: u64) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ index >> 7);
+        self.newest = self.newest.max(index);
+    }
+}
+
+/// Compares the index in `world` with one built in `scratch`, and `samples` entries' look-ups with
+/// a walk. `scratch` must be empty.
+///
+/// # Errors
+/// [`IndexCheckError`]. What is wrong with the index is a finding, not an error.
+pub fn verify_index(
+    world: &VerifyWorld,
+    scratch: Arc<dyn Disk>,
+    samples: u64,
+    progress: Option<&(dyn Fn(Progress) + Sync)>,
+) -> Result<IndexReport, IndexCheckError> {
+    let keys = world.keys.as_ref().ok_or(IndexCheckError::NoKeys)?;
+    let identity = identity(&world.disk).ok_or(IndexCheckError::NoLedger)?;
+    // The newest origin: an older one's index is built again when it is missing.
+    let erased_later = BTreeMap::new();
+    let (shared, erased_later) = (&world.disk, &erased_later);
+    let one = One { world, shared, end: None, before: &[], erased_later };
+    let context = context(&one, &identity);
+    let mut findings = Findings::default();
+    let (overlay, _) = files::pending(&world.disk, &identity.ledger_id, &mut findings);
+    let hasher = TermHasher::new(keys.index);
+    let manifest = index_files::manifest(world.disk.as_ref(), &mut findings);
+    let walk = Walk { world, context: &context, overlay: &overlay, hasher: &hasher, progress };
+    let mut check = Comparison::new(&walk, manifest, scratch, samples)?;
+    walk.leaves(1, &mut findings, &mut |first, end, postings| check.take(first, end, postings));
+    check.end()?;
+    let mut report = IndexReport {
+        verdict: Verdict::Verified,
+        covered: check.covered,
+        runs: check.listed.len() as u64,
+        runs_identical: check.identical,
+        samples: 0,
+        sampled_hits: 0,
+        findings: Vec::new(),
+        findings_dropped: 0,
+    };
+    findings.extend(check.findings(world.disk.as_ref()));
+    if check.covered > 0 {
+        let mut answers = check.terms;
+        report.samples = answers.len() as u64;
+        walk.leaves(2, &mut findings, &mut |_, _, postings| {
+            for posting in postings.iter().filter(|one| one.index < report.covered) {
+                if let Some(answer) = answers.get_mut(&posting.term) {
+                    answer.take(posting.index);
+                }
+            }
+            Ok(())
+        });
+        report.sampled_hits = answers.values().map(|answer| answer.count).sum();
+        findings.extend(ask(world, &check.config, report.covered, &answers));
+    }
+    (report.verdict, report.findings, report.findings_dropped) = findings.finish();
+    Ok(report)
+}
+
+/// Takes a batch: its first index, its end, its postings.
+type Each<'e> = dyn FnMut(u64, u64, &[Posting]) -> Result<(), IndexError> + 'e;
+
+/// Reads every leaf and makes its postings.
+struct Walk<'w> {
+    world: &'w VerifyWorld,
+    context: &'w Context,
+    overlay: &'w Overlay,
+    hasher: &'w TermHasher,
+    progress: Option<&'w (dyn Fn(Progress) + Sync)>,
+}
+
+impl Walk<'_> {
+    /// Calls `each` with every batch's range and postings.
+    fn leaves(&self, pass: u64, findings: &mut Findings, each: &mut Each<'_>) {
+        let mut reader = Reader::new(&self.world.disk, Some(self.context), None, self.overlay)
+            .with_progress(pass, self.progress);
+        let (mut postings, mut failed, mut next) = (Vec::new(), None, 0);
+        reader.run(&mut |job| {
+            postings.clear();
+            let mut end = job.base;
+            for (index, (_, leaf)) in (job.base..).zip(job.batch.leaves()) {
+                end = index + 1;
+                self.postings(index, leaf, &mut postings);
+            }
+            if failed.is_none() && job.base == next {
+                failed = each(job.base, end, &postings).err();
+                next = end;
+            }
+        });
+        if let Some(error) = failed {
+            let what = format!("the index cannot be built beside: {error}");
+            findings.push(VerifyFinding::new(Severity::Error, "index_scratch", "", what));
+        }
+        if pass == 1 {
+            findings.absorb(std::mem::take(&mut reader.findings));
+        }
+    }
+
+    fn postings(&self, index: u64, leaf: &[u8], postings: &mut Vec<Posting>) {
+        let Ok(leaf) = Leaf::decode(leaf) else { return };
+        let statement = match &leaf {
+            Leaf::Entry(entry) => {
+                let read = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
+                let Ok(statement) = read else { return };
+                Some(statement)
+            }
+            Leaf::Control(_) | Leaf::Block(_) => None,
+        };
+        postings_of(self.hasher, index, &leaf, statement.as_ref(), postings);
+    }
+}
+
+/// The second index, and what of the first was compared with it.
+struct Comparison {
+    config: IndexConfig,
+    second: Index,
+    listed: BTreeMap<(u32, u64), ManifestRun>,
+    covered: u64,
+    /// Runs of the first that differ, or were never made.
+    different: Vec<(u32, u64)>,
+    identical: u64,
+    /// Every so many entries one is sampled.
+    stride: u64,
+    terms: BTreeMap<Term, Answer>,
+}
+
+impl Comparison {
+    fn new(
+        walk: &Walk<'_>,
+        manifest: Option<Manifest>,
+        scratch: Arc<dyn Disk>,
+        samples: u64,
+    ) -> Result<Self, IndexError> {
+        let mut config = IndexConfig { identity: walk.hasher.identity(), ..IndexConfig::default() };
+        let manifest = manifest.filter(|manifest| manifest.identity == config.identity);
+        let mut covered = 0;
+        let mut listed = BTreeMap::new();
+        if let Some(manifest) = manifest {
+            config.range_log2 = manifest.range_log2;
+            config.fan_in = manifest.fan_in;
+            for run in manifest.runs {
+                let span = u64::from(config.fan_in).checked_pow(run.level);
+                let span = span.and_then(|span| span.checked_mul(1 << config.range_log2));
+                covered = span.and_then(|span| run.start.checked_add(span)).unwrap_or(covered);
+                config.max_level = config.max_level.max(run.level.min(20));
+                listed.insert((run.level, run.start), run);
+            }
+        }
+        let (second, _) = Index::open(scratch, "index", config)?;
+        let stride = (covered / samples.max(1)).max(1);
+        let (different, terms) = (Vec::new(), BTreeMap::new());
+        Ok(Self { config, second, listed, covered, different, identical: 0, stride, terms })
+    }
+
+    fn take(&mut self, first: u64, end: u64, postings: &[Posting]) -> Result<(), IndexError> {
+        self.second.append(first, end, postings);
+        let sampled = |posting: &&Posting| {
+            posting.index < self.covered && posting.index.is_multiple_of(self.stride)
+        };
+        let terms = postings.iter().filter(sampled).map(|posting| posting.term);
+        self.terms.extend(terms.map(|term| (term, Answer::default())));
+        while self.second.backlog() > 0 {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<Step, IndexError> {
+        let step = self.second.step(self.second.end())?;
+        if let Step::Built { file } | Step::Merged { file } = &step {
+            let made = self.second.run_files().into_iter().find(|run| run.path == *file);
+            let made = made.expect("a run just made is listed");
+            if let Some(listed) = self.listed.get(&(made.level, made.start)) {
+                if (listed.bytes, listed.sha256) == (made.bytes, made.sha256) {
+                    self.identical += 1;
+                } else {
+                    self.different.push((made.level, made.start));
+                }
+            }
+        }
+        Ok(step)
+    }
+
+    fn end(&mut self) -> Result<(), IndexError> {
+        while self.step()? != Step::Idle {}
+        Ok(())
+    }
+
+    fn findings(&self, disk: &dyn Disk) -> Vec<VerifyFinding> {
+        let path = |(level, start): &(u32, u64)| format!("index/r{level:02}-{start:016x}.run");
+        // The sums that were compared are the files' own: are they theirs?
+        let whole = |at: &&(u32, u64)| check_run(disk, &path(at)).is_err();
+        let broken = self.listed.keys().filter(whole).filter(|at| !self.different.contains(at));
+        let finding = |at: &(u32, u64)| {
+            let path = path(at);
+            let what = "the run is not byte for byte what the journal's entries give; run \
+                        `ledgerline reindex`";
+            VerifyFinding::new(Severity::Derived, "index_bytes", &path, what.to_owned())
+        };
+        let mut list: Vec<_> = self.different.iter().chain(broken).map(finding).collect();
+        let compared = self.identical + self.different.len() as u64;
+        let missing = (self.listed.len() as u64).saturating_sub(compared);
+        if missing > 0 {
+            let what = format!("{missing} runs speak of entries that the journal does not have");
+            list.push(VerifyFinding::new(Severity::Derived, "index_bytes", "index", what));
+        }
+        list
+    }
+}
+
+/// Asks the index on disk what the walk has answered.
+fn ask(
+    world: &VerifyWorld,
+    config: &IndexConfig,
+    covered: u64,
+    answers: &BTreeMap<Term, Answer>,
+) -> Vec<VerifyFinding> {
+    let disk: Arc<dyn Disk> = Arc::new(ReadOnly(Arc::clone(&world.disk)));
+    let mut findings = Vec::new();
+    let mut report = |what: String| {
+        findings.push(VerifyFinding::new(Severity::Derived, "index_answer", "index", what));
+    };
+    let (index, found) = match Index::open(disk, "index", *config) {
+        Ok(opened) => opened,
+        Err(error) => {
+            report(format!("the index cannot be opened as it is: {error}"));
+            return findings;
+        }
+    };
+    if found != covered {
+        report(format!("of {covered} covered entries only {found} can be opened"));
+    }
+    for (term, answer) in answers {
+        match look_up(&index, term, covered) {
+            Ok(found) if found == *answer => {}
+            Ok(found) => report(format!(
+                "a look-up of kind {} finds {} entries up to {}, the journal has {} up to {}",
+                term.kind, found.count, found.newest, answer.count, answer.newest
+            )),
+            Err(error) => report(format!("a look-up of kind {} fails: {error}", term.kind)),
+        }
+    }
+    findings
+}
+
+/// Everything the index says about a term; head and unique look-up must agree with the list.
+fn look_up(index: &Index, term: &Term, covered: u64) -> Result<Answer, IndexError> {
+    let mut answer = Answer::default();
+    let mut from = 0;
+    loop {
+        let page = index.postings(term, from..covered, PAGE, &mut ReadBudget::new(u32::MAX))?;
+        page.indexes.iter().for_each(|index| answer.take(*index));
+        match page.next {
+            Some(next) => from = next,
+            None => break,
+        }
+    }
+    let head = index.head(term)?.map_or((0, 0), |head| (head.count, head.last));
+    if head != (answer.count, answer.newest) {
+        return Ok(Answer { count: head.0, newest: head.1, sum: 0 });
+    }
+    if term.kind == TermKind::EventId as u8 && index.find(term, None)?.len() as u64 > answer.count {
+        return Ok(Answer { sum: 0, ..answer });
+    }
+    Ok(answer)
+}

@@ -1,0 +1,74 @@
+//! The index built a second time: the same bytes and answers, or a finding.
+
+mod verify_world;
+
+use std::sync::Arc;
+
+use ledgerline_engine::disk::Disk;
+use ledgerline_engine::index::{Index, IndexConfig, Posting, Progress, TermHasher, TermKind};
+use ledgerline_engine::simulation::SimDisk;
+use ledgerline_engine::verify::{
+    IndexCheckError, IndexReport, Verdict, VerifyWorld, verify, verify_index,
+};
+use verify_world::{Image, Plan, build};
+
+fn compare(world: &VerifyWorld) -> IndexReport {
+    verify_index(world, Arc::new(SimDisk::new(1)), 20, None).expect("there is a ledger")
+}
+
+#[test]
+fn an_untouched_index_is_byte_for_byte_what_the_entries_give() {
+    let built = build(&Plan::small());
+    let report = compare(&built.frozen.world());
+    assert_eq!(report.verdict, Verdict::Verified, "{report:#?}");
+    assert!(report.runs > 1 && report.runs_identical == report.runs, "{report:?}");
+    assert!(report.samples > 30 && report.sampled_hits > report.samples, "{report:?}");
+    let without_keys = VerifyWorld { keys: None, ..built.frozen.world() };
+    let refused = verify_index(&without_keys, Arc::new(SimDisk::new(1)), 20, None);
+    assert!(matches!(refused, Err(IndexCheckError::NoKeys)));
+}
+
+/// An index whose own sums are right, but which leaves out or adds one posting.
+#[test]
+fn another_index_is_found_however_sound_its_files_are() {
+    let built = build(&Plan::small());
+    let frozen = &built.frozen;
+    let hasher = TermHasher::new(frozen.keys.index);
+    let covered = compare(&frozen.world()).covered;
+    let disk = SimDisk::new(2);
+    let config = IndexConfig {
+        range_log2: 5,
+        fan_in: 2,
+        identity: hasher.identity(),
+        ..IndexConfig::default()
+    };
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let (index, _) = Index::open(shared, "index", config).expect("a fresh index");
+    let term = hasher.term(TermKind::Client, "", &[b"nobody"]);
+    index.append(0, covered, &[Posting { term, index: 3, uuid_millis: None }]);
+    while index.step(covered).expect("a step") != Progress::Idle {}
+    let mut data: Image = frozen.data.clone();
+    data.files.retain(|path, _| !path.starts_with("index/"));
+    for (path, bytes) in disk.image() {
+        data = data.with(&path, bytes);
+    }
+    let world = VerifyWorld { disk: Arc::new(data), ..frozen.world() };
+    let report = compare(&world);
+    assert_eq!(report.verdict, Verdict::NotVerified, "{report:#?}");
+    assert_eq!(report.runs_identical, 0, "{report:?}");
+    let codes: Vec<_> = report.findings.iter().map(|finding| finding.code).collect();
+    assert!(codes.contains(&"index_bytes") && codes.contains(&"index_answer"), "{codes:?}");
+    assert_eq!(verify(&world, &Default::default()).verdict, Verdict::NotVerified);
+}
+
+#[test]
+fn a_flipped_bit_in_a_run_is_found() {
+    let built = build(&Plan::small());
+    let run = built.frozen.data.files.iter().find(|(path, _)| path.ends_with(".run"));
+    let (path, bytes) = run.expect("a run");
+    for offset in [10, 60, bytes.len() as u64 / 2, bytes.len() as u64 - 3] {
+        let data = built.frozen.data.flipped(path, offset, 2);
+        let report = compare(&VerifyWorld { disk: Arc::new(data), ..built.frozen.world() });
+        assert_eq!(report.verdict, Verdict::NotVerified, "{offset}: {report:#?}");
+    }
+}

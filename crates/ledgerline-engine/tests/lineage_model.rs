@@ -1,0 +1,219 @@
+//! Every question against a brute-force model that reads all entries: on random histories with late
+//! arrivals, aliases, revocations of sessions and clients, two tenants with the same names, `as_of`
+//! and `at` at random points, and the index deleted and built again in between.
+
+mod lineage_world;
+
+use lineage_world::{Model, World};
+
+use ledgerline_engine::disk::Disk as _;
+use ledgerline_engine::lineage::{
+    Bounds, Cut, Direction, Inquiry, Scope, Spending, family, path, relatives,
+};
+use ledgerline_engine::questions::{
+    Holder, Of, Pivot, Point, Resource, accesses, blast, divergence, exposure, holdings,
+    in_force_at, pivot, policy_versions, visitors, why,
+};
+use ledgerline_engine::simulation::Random;
+use ledgerline_engine::view::View;
+
+/// Histories, and events of each.
+const HISTORIES: u64 = 24;
+const EVENTS: u32 = 56;
+/// Moments of each history at which all questions are asked.
+const MOMENTS: u64 = 4;
+
+fn inquiry<'v>(view: &'v View, scope: &Scope) -> Inquiry<'v> {
+    Inquiry::new(view, scope.clone(), Spending::default()).unwrap()
+}
+
+#[test]
+fn every_question_agrees_with_a_walk_through_all_entries() {
+    let mut asked = 0;
+    for seed in 0..HISTORIES {
+        let mut world = World::new(seed);
+        let mut random = Random::new(seed * 7 + 1);
+        world.record(EVENTS / 2, &mut random);
+        if seed % 2 == 0 {
+            world.reopen(|disk| {
+                for name in disk.list("index").unwrap() {
+                    disk.remove(&format!("index/{name}")).unwrap();
+                }
+            });
+        }
+        world.record(EVENTS - EVENTS / 2, &mut random);
+        if seed % 3 == 0 {
+            world.reopen(|_| {});
+        }
+        let view = world.view();
+        for _ in 0..MOMENTS {
+            let scope = world.moment(&view, &mut random);
+            let model = Model::new(&view, &scope);
+            asked += ask_all(&view, &scope, &model, &world);
+        }
+    }
+    assert!(asked > 10_000, "only {asked} questions were asked");
+}
+
+/// Asks everything at one moment; how many questions that were.
+fn ask_all(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
+    let mut asked = 0;
+    let ids = lineage_world::token_ids();
+    for id in &ids {
+        let inquiry = &mut inquiry(view, scope);
+        let place = format!("{id} {scope:?}");
+        let token = inquiry.token(id).unwrap();
+        assert_eq!(token.is_known(), model.is_known(id), "{place}");
+        if token.is_known() {
+            let (known, happened) = model.states(id);
+            assert_eq!(token.id, model.canonical(id), "{place}");
+            assert_eq!(token.known, known, "known of {place}");
+            assert_eq!(token.happened, happened, "happened of {place}");
+        }
+        for direction in [Direction::Ancestors, Direction::Descendants] {
+            let found = relatives(inquiry, id, direction, Bounds::default()).unwrap();
+            let found = found.map(|lineage| lineage_world::depths(&lineage));
+            assert_eq!(found, model.relatives(id, direction), "{direction:?} of {place}");
+        }
+        let found = family(inquiry, id, Bounds::default()).unwrap();
+        let found = found.map(|all| lineage_world::depths(&all).into_keys().collect());
+        assert_eq!(found, model.family(id), "family of {place}");
+        let found = accesses(inquiry, id, Of::Token, Point::At(0), Point::Revocation).unwrap();
+        let found = found.map(|one| one.list.iter().map(|one| one.index).collect::<Vec<_>>());
+        assert_eq!(found, model.accesses(id), "accesses of {place}");
+        let found = blast(inquiry, id, Bounds::default()).unwrap();
+        let found = found.map(|one| (one.alive, one.allowed, one.denied));
+        assert_eq!(found, model.blast(id), "blast radius of {place}");
+        let found = divergence(inquiry, id, Of::Token).unwrap();
+        let found = found.map(|list| list.first().map(|first| (first.what.word(), first.index)));
+        assert_eq!(found, model.divergence(id), "divergence of {place}");
+        let found = exposure(inquiry, id, Of::Token).unwrap();
+        let found = found.map(|one| one.places.iter().map(|place| place.events).sum::<u64>());
+        assert_eq!(found, model.shown(id), "exposure of {place}");
+        assert_eq!(inquiry.cuts(), [], "{place}");
+        asked += 9;
+    }
+    for (from, to) in ids.iter().zip(ids.iter().skip(3)) {
+        let steps = path(&mut inquiry(view, scope), from, to, Bounds::default()).unwrap();
+        assert_eq!(steps.map(|steps| steps.len()), model.path(from, to), "{from} to {to}");
+        asked += 1;
+    }
+    asked + ask_names(view, scope, model) + ask_others(view, scope, model, world)
+}
+
+/// Questions about sessions, grants, clients and resources, on pages.
+fn ask_names(view: &View, scope: &Scope, model: &Model) -> u64 {
+    let mut asked = 0;
+    for name in ["s1", "eu:idp:s1", "eu:other:s1", "s2", "nobody"] {
+        for holder in [
+            Holder::Session(name.into()),
+            Holder::Client(name.replace('s', "c")),
+            Holder::Grant(name.replace('s', "g")),
+        ] {
+            let mut found = Vec::new();
+            let mut after = Some(0);
+            while let Some(from) = after {
+                let page = holdings(&mut inquiry(view, scope), &holder, from, 2).unwrap();
+                assert!(page.tokens.len() <= 2 && (page.next.is_none() || page.tokens.len() == 2));
+                found.extend(page.tokens.iter().map(|token| token.id.clone()));
+                after = page.next;
+            }
+            assert_eq!(found, model.holdings(&holder), "{holder:?} {scope:?}");
+            asked += 1;
+        }
+        for what in [
+            Pivot::Session(name.into()),
+            Pivot::Client(name.replace('s', "c")),
+            Pivot::Grant(name.replace('s', "g")),
+        ] {
+            assert_eq!(pages(view, scope, &what), model.pivot(&what), "{what:?} {scope:?}");
+            asked += 1;
+        }
+    }
+    for resource in ["/r/1", "/r/2", "/r/3"] {
+        let (range, resource) = (model.middle(), Resource::Named(resource.into()));
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let inquiry = &mut inquiry(view, scope);
+            let page = visitors(inquiry, &resource, range, after, 3).unwrap();
+            found.extend(page.list.iter().map(|one| (one.token.id.clone(), one.accesses.len())));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        found.sort();
+        assert_eq!(found, model.visitors(&resource, range), "{resource:?} {range:?} {scope:?}");
+        asked += 1;
+    }
+    asked
+}
+
+fn pages(view: &View, scope: &Scope, what: &Pivot) -> Vec<u64> {
+    let mut found = Vec::new();
+    let mut after = Some(0);
+    while let Some(from) = after {
+        let (page, next) = pivot(&mut inquiry(view, scope), what, from, 5).unwrap();
+        found.extend(page.iter().map(|record| record.index));
+        after = next;
+    }
+    found
+}
+
+/// Questions about persons, policies and causes.
+fn ask_others(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
+    let mut asked = 0;
+    for user in ["u1", "u2"] {
+        let Some(handle) = world.person(&scope.tenant, user) else { continue };
+        let holder = Holder::Subject(handle);
+        let found = holdings(&mut inquiry(view, scope), &holder, 0, 1000).unwrap();
+        let found: Vec<_> = found.tokens.iter().map(|token| token.id.clone()).collect();
+        assert_eq!(found, model.holdings(&holder), "{user} {scope:?}");
+        let what = Pivot::Handle(handle);
+        assert_eq!(pages(view, scope, &what), model.pivot(&what), "{user} {scope:?}");
+        asked += 2;
+    }
+    let versions = policy_versions(&mut inquiry(view, scope), None).unwrap();
+    for nanos in model.times() {
+        let found = in_force_at(&versions, nanos);
+        let mut found: Vec<_> =
+            found.iter().map(|one| (one.id.clone(), one.version.clone())).collect();
+        found.sort();
+        assert_eq!(found, model.in_force(nanos), "{nanos} {scope:?}");
+        asked += 1;
+    }
+    for (source, id) in model.event_ids() {
+        let found = why(&mut inquiry(view, scope), &source, &id).unwrap().expect("in scope");
+        let mut found: Vec<_> = found
+            .causes
+            .iter()
+            .filter_map(|one| one.record.as_ref().map(|one| one.index))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found, model.causes(&source, &id), "why of {id:?} {scope:?}");
+        asked += 1;
+    }
+    asked
+}
+
+#[test]
+fn bounds_and_budgets_cut_and_say_so() {
+    let mut world = World::new(1);
+    world.line(30);
+    let view = world.view();
+    let at = |depth, tokens, entries| {
+        let scope = Scope { tenant: "a".into(), size: view.size(), at: None, judged_at: 0 };
+        let spending = Spending { entries, ..Spending::default() };
+        let mut inquiry = Inquiry::new(&view, scope, spending).unwrap();
+        let bounds = Bounds { depth, tokens };
+        let found = relatives(&mut inquiry, "eu:idp:jti:l0", Direction::Descendants, bounds);
+        (found.unwrap().unwrap().relatives.len(), inquiry.cuts())
+    };
+    assert_eq!(at(256, 2000, 50_000), (30, vec![]));
+    assert_eq!(at(10, 2000, 50_000), (11, vec![Cut::Depth]));
+    assert_eq!(at(256, 7, 50_000), (7, vec![Cut::Tokens]));
+    let (found, cuts) = at(256, 2000, 25);
+    assert!(found < 30 && cuts.contains(&Cut::Reads), "{found} {cuts:?}");
+}

@@ -1,0 +1,118 @@
+//! `lineage`: what a token came of, and what came of it.
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::Context;
+use super::past::{Ask, Moment, list, rows, text};
+use super::token_id::{Naming, of_argument};
+use crate::client::segment;
+use crate::exit::{CommandResult, Failure};
+use crate::render::table;
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Direction {
+    Ancestors,
+    Descendants,
+    Family,
+}
+
+/// Arguments of `lineage`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline lineage eu-west-1:idp:jti:4f0c
+  ledgerline lineage --direction ancestors eu-west-1:idp:jti:4f0c
+  ledgerline lineage --to eu-west-1:idp:jti:9b1e eu-west-1:idp:jti:4f0c")]
+pub struct LineageArgs {
+    #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
+    naming: Naming,
+    /// Which way.
+    #[arg(long, value_enum, default_value = "family", conflicts_with = "to")]
+    direction: Direction,
+    /// Show a path to this token instead.
+    #[arg(long, value_name = "TOKEN")]
+    to: Option<String>,
+    /// Edges to go at most.
+    #[arg(long)]
+    depth: Option<u32>,
+    /// Tokens to show at most.
+    #[arg(long)]
+    tokens: Option<u32>,
+    /// Token id, or `-` to read the token itself from standard input.
+    #[arg(value_name = "TOKEN")]
+    token: String,
+}
+
+/// Shows the lineage.
+///
+/// # Errors
+/// Usage for a raw token; an error when the ledger knows no such token.
+pub fn run(context: &mut Context, args: LineageArgs) -> CommandResult {
+    let id = of_argument(&args.token, &args.naming)?;
+    let ask = Ask::new(format!("/v1/tokens/{}/lineage", segment(&id)))
+        .with("depth", args.depth)
+        .with("tokens", args.tokens);
+    if let Some(to) = &args.to {
+        if to == "-" {
+            return Err(Failure::usage("only one of the two tokens can be read from input"));
+        }
+        let to = of_argument(to, &args.naming)?;
+        let ask = ask.with("direction", Some("path")).with("to", Some(to));
+        return args.moment.show(context, ask, None, path);
+    }
+    let direction = match args.direction {
+        Direction::Ancestors => "ancestors",
+        Direction::Descendants => "descendants",
+        Direction::Family => "family",
+    };
+    let ask = ask.with("direction", Some(direction));
+    args.moment.show(context, ask, None, tree)
+}
+
+fn path(answer: &Value) -> String {
+    let mut out = String::new();
+    for step in list(answer, "steps") {
+        let (from, to) = (text(step, "/from"), text(step, "/to"));
+        let (relation, strength) = (text(step, "/relation"), text(step, "/strength"));
+        let arrow = if step["from"] == step["child"] { "<-" } else { "->" };
+        out.push_str(&format!("{from}\n  {arrow} {relation} ({strength}) {to}\n"));
+    }
+    if out.is_empty() { "the two are one token\n".to_owned() } else { out }
+}
+
+/// Tokens with their depth, and the edges between them.
+pub fn tree(answer: &Value) -> String {
+    let found: Vec<Vec<String>> = list(answer, "tokens")
+        .map(|token| {
+            [
+                "/depth",
+                "/token_id",
+                "/relation",
+                "/strength",
+                "/happened/token_kind",
+                "/happened/state",
+                "/known/active",
+                "/proof_state",
+            ]
+            .map(|pointer| text(token, pointer))
+            .to_vec()
+        })
+        .collect();
+    let head = ["DEPTH", "TOKEN", "BY", "STRENGTH", "KIND", "STATE", "ACTIVE", "PROOF"];
+    let edges = rows(
+        answer,
+        "edges",
+        &[
+            ("CHILD", "/child"),
+            ("RELATION", "/relation"),
+            ("PARENT", "/parent"),
+            ("STRENGTH", "/strength"),
+            ("WHY", "/why"),
+            ("ACTORS", "/actors"),
+        ],
+    );
+    format!("{}\n{edges}", table(&head, &found))
+}

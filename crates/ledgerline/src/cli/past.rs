@@ -1,0 +1,170 @@
+//! What the commands about the past have in common: moment, tenant, pages, tables.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::client::{Client, ClientError, segment};
+use crate::config::ClientSettings;
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::render::{self, table};
+
+/// Which state of the ledger is asked, and who asks.
+#[derive(Args, Clone)]
+pub struct Moment {
+    /// The server.
+    #[command(flatten)]
+    pub client: ClientSettings,
+    /// What the ledger knew: at this size, or at this time (RFC 3339, UTC).
+    #[arg(long, value_name = "SIZE|TIME")]
+    pub as_of: Option<String>,
+    /// What had happened by this time (RFC 3339, UTC); states are judged then.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// A tenant, for keys of all tenants.
+    #[arg(long)]
+    pub tenant: Option<String>,
+}
+
+/// A question in the making: a path and its parameters.
+pub struct Ask {
+    path: String,
+    parameters: Vec<(&'static str, String)>,
+}
+
+impl Ask {
+    /// About a path, whose parts are escaped already.
+    #[must_use]
+    pub fn new(path: String) -> Self {
+        Self { path, parameters: Vec::new() }
+    }
+
+    /// With a parameter, if it is given.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.parameters.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+
+    fn url(&self, page: Option<&str>) -> String {
+        let page = page.map(|page| ("page", page.to_owned()));
+        let list = self.parameters.iter().cloned().chain(page);
+        let list = list.map(|(name, value)| format!("{name}={}", segment(&value)));
+        let list: Vec<String> = list.collect();
+        if list.is_empty() {
+            self.path.clone()
+        } else {
+            format!("{}?{}", self.path, list.join("&"))
+        }
+    }
+
+    /// The whole answer: the first page's frame with the lists of all pages put together.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn fetch(&self, client: &Client, list: Option<&str>) -> Result<Value, ClientError> {
+        let mut whole = client.get(&self.url(None))?;
+        let Some(list) = list else { return Ok(whole) };
+        let mut next = whole["next"].as_str().map(str::to_owned);
+        while let Some(page) = next {
+            let mut more = client.get(&self.url(Some(&page)))?;
+            next = more["next"].as_str().map(str::to_owned);
+            match (whole[list].as_array_mut(), more[list].as_array_mut()) {
+                (Some(whole), Some(more)) => whole.append(more),
+                _ => return Err(client.garbled("a page without its list")),
+            }
+            if next.is_none() {
+                whole["cut_by"] = more["cut_by"].take();
+            }
+        }
+        whole["next"] = json!(null);
+        Ok(whole)
+    }
+}
+
+impl Moment {
+    /// The parameters of the moment on a question.
+    #[must_use]
+    pub fn of(&self, ask: Ask) -> Ask {
+        ask.with("as_of", self.as_of.as_ref())
+            .with("at", self.at.as_ref())
+            .with("tenant", self.tenant.as_ref())
+    }
+
+    /// Asks, and shows the answer: as JSON, or as `lines` puts it, with what cut it below.
+    ///
+    /// # Errors
+    /// Whatever the server says.
+    pub fn show(
+        self,
+        context: &mut Context,
+        ask: Ask,
+        list: Option<&str>,
+        lines: impl FnOnce(&Value) -> String,
+    ) -> CommandResult {
+        let ask = self.of(ask);
+        let client = context.client(self.client)?;
+        let answer = ask.fetch(&client, list)?;
+        context.screen.show(&answer, |answer| format!("{}{}", lines(answer), foot(answer)))?;
+        let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
+        Ok(if cut { Exit::Incomplete } else { Exit::Ok })
+    }
+}
+
+/// What every answer ends with.
+fn foot(answer: &Value) -> String {
+    let mut line = format!(
+        "\nas of size {} of {}, judged at {}\n",
+        text(answer, "/as_of"),
+        text(answer, "/origin"),
+        text(answer, "/judged_at"),
+    );
+    if answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty()) {
+        line.push_str(&format!("INCOMPLETE: cut by {}\n", text(answer, "/cut_by")));
+    }
+    line
+}
+
+/// A member as text.
+#[must_use]
+pub fn text(value: &Value, pointer: &str) -> String {
+    render::text(value, pointer)
+}
+
+/// The items of a list.
+pub fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// A table of a list's items, one pointer for each column.
+#[must_use]
+pub fn rows(answer: &Value, name: &str, columns: &[(&str, &str)]) -> String {
+    let rows: Vec<Vec<String>> = list(answer, name)
+        .map(|item| columns.iter().map(|(_, pointer)| text(item, pointer)).collect())
+        .collect();
+    if rows.is_empty() {
+        return format!("no {name}\n");
+    }
+    let head: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    table(&head, &rows)
+}
+
+/// The columns of a list of tokens.
+pub const TOKENS: &[(&str, &str)] = &[
+    ("TOKEN", "/token_id"),
+    ("KIND", "/happened/token_kind"),
+    ("STATE", "/happened/state"),
+    ("ACTIVE", "/known/active"),
+    ("BORN", "/born_at"),
+    ("EXPIRES", "/happened/expires_at"),
+    ("CLIENT", "/client_id"),
+    ("PROOF", "/proof_state"),
+];
+
+/// Refuses an empty word where a name is needed.
+///
+/// # Errors
+/// Usage.
+pub fn word(text: &str) -> Result<String, Failure> {
+    if text.is_empty() { Err(Failure::usage("a name is empty")) } else { Ok(segment(text)) }
+}
