@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use ledgerline_engine::intake::{Accepted, BodyForm, EventAnswer, EventStatus, PendingEvent};
+use ledgerline_engine::intake::{Accepted, BodyForm, EventAnswer, EventStatus, PendingEvent, Unit};
 use ledgerline_engine::simulation::SimDisk;
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -106,15 +106,15 @@ fn body(form: BodyForm, data: &[u8], count: Option<usize>) {
 fn check_accepted(running: &Running, accepted: &Accepted) {
     let mut waits = vec![false; accepted.answers.len()];
     for unit in &accepted.units {
-        assert_eq!(unit.positions.len(), unit.events.len());
-        for (position, event) in unit.positions.iter().zip(&unit.events) {
+        let events: Vec<(usize, &PendingEvent)> = match unit {
+            Unit::One(position, event) => vec![(*position, event)],
+            Unit::Act(parts) => parts.iter().map(|(at, event)| (*at, &**event)).collect(),
+        };
+        for (n, (position, event)) in (0..).zip(&events) {
             assert!(!std::mem::replace(&mut waits[*position], true), "an event in two units");
             check_event(running, event);
-        }
-        let parts = unit.events.iter().map(|event| event.act.as_ref());
-        for (n, part) in (0..).zip(parts) {
-            let part = part.map_or((0, 1), |part| (part.part, part.parts));
-            assert_eq!(part, (n, i32::try_from(unit.events.len()).expect("at most 64")));
+            let part = event.act.as_ref().map_or((0, 1), |part| (part.part, part.parts));
+            assert_eq!(part, (n, i32::try_from(events.len()).expect("at most 64")));
         }
     }
     for (answer, waits) in accepted.answers.iter().zip(waits) {

@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     Step { name: "tools", action: Action::Own(tools::ensure) },
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "clippy", action: Action::Cargo(CLIPPY) },
+    Step { name: "fuzz targets", action: Action::Cargo(FUZZ) },
     Step { name: "tidy", action: Action::Own(tidy::run) },
     Step { name: "tests", action: Action::Cargo(TESTS) },
 ];
@@ -35,6 +36,17 @@ const STEPS: &[Step] = &[
 /// `--locked`: what was reviewed is what is built.
 const CLIPPY: &[&str] =
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+
+/// A workspace of its own, which the steps above do not see: it must go on compiling.
+const FUZZ: &[&str] = &[
+    "check",
+    "--manifest-path",
+    "fuzz/Cargo.toml",
+    "--all-targets",
+    "--locked",
+    "--target-dir",
+    "target",
+];
 
 /// Profile `ci`: optimised, since the tests hash and sign a lot, with assertions on.
 const TESTS: &[&str] = &["test", "--workspace", "--locked", "--profile", "ci"];

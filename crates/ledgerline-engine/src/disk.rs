@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +133,51 @@ pub fn replace_durably(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<
     file.sync()?;
     disk.rename(&beside, path)?;
     disk.sync_dir(parent(path))
+}
+
+/// What lies below one folder of a disk, as a disk of its own.
+pub struct Below {
+    disk: Arc<dyn Disk>,
+    folder: String,
+}
+
+impl Below {
+    /// The disk below `folder`.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, folder: &str) -> Self {
+        Self { disk, folder: folder.to_owned() }
+    }
+
+    fn path(&self, path: &str) -> String {
+        if path.is_empty() { self.folder.clone() } else { format!("{}/{path}", self.folder) }
+    }
+}
+
+impl Disk for Below {
+    fn open(&self, path: &str, mode: OpenMode) -> io::Result<Box<dyn File>> {
+        self.disk.open(&self.path(path), mode)
+    }
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        self.disk.list(&self.path(dir))
+    }
+    fn exists(&self, path: &str) -> io::Result<bool> {
+        self.disk.exists(&self.path(path))
+    }
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        self.disk.create_dir(&self.path(dir))
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(&self.path(from), &self.path(to))
+    }
+    fn remove(&self, path: &str) -> io::Result<()> {
+        self.disk.remove(&self.path(path))
+    }
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        self.disk.sync_dir(&self.path(dir))
+    }
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.disk.free_bytes()
+    }
 }
 
 /// The folder a path lies in; the root is the empty path.

@@ -41,9 +41,28 @@ pub struct StoredEvent {
     statement: Vec<u8>,
     signed: bool,
     sealed: Vec<SealedRecord>,
+    origin: Option<Arc<str>>,
 }
 
 impl Prior {
+    /// The same, in an older origin.
+    #[must_use]
+    pub fn of_origin(mut self, name: &Arc<str>) -> Self {
+        if let Self::Stored(event) = &mut self {
+            event.origin = Some(Arc::clone(name));
+        }
+        self
+    }
+
+    /// The older origin it stands in; `None` for the newest.
+    #[must_use]
+    pub fn origin(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Planned(_) => None,
+            Self::Stored(event) => event.origin.clone(),
+        }
+    }
+
     /// Index, sequence and event hash.
     #[must_use]
     pub fn place(&self) -> (u64, u64, Hash) {
@@ -79,6 +98,7 @@ pub fn stored_prior(event: &PendingEvent, index: u64, stored: StoredLeaf) -> Opt
         statement: entry.statement.to_vec(),
         signed: entry.signature.is_some(),
         sealed: stored.sealed,
+        origin: None,
     })))
 }
 

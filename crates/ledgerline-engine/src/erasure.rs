@@ -49,6 +49,39 @@ pub fn erased_handle(leaf: &[u8]) -> Option<[u8; 16]> {
     (statement.event_type == EventType::Erased).then_some(person.id)
 }
 
+/// The tenant whose events carry records of a slot, read from the journal below `size`: a slot is
+/// one person of one tenant. `None` when no event does.
+///
+/// # Errors
+/// Whatever the disk says.
+pub fn tenant_of(
+    disk: &dyn Disk,
+    slot: &[u8; 16],
+    size: u64,
+) -> Result<Option<String>, RecoverError> {
+    for header in list_segments(disk)?.headers {
+        let file = disk.open(&segment_path(header.number), OpenMode::Read)?;
+        let mut scan = SegmentScan::new(file.as_ref(), &header)?;
+        while let Scanned::Batch(batch) = scan.next_batch()? {
+            if batch.commit.size > size {
+                break;
+            }
+            let mut sealed = batch.sealed().filter(|(_, record)| record.slot == *slot);
+            let Some((index, _)) = sealed.next() else { continue };
+            let at = usize::try_from(index.saturating_sub(batch.head.first_index));
+            let leaf = at.ok().and_then(|at| batch.leaves().nth(at));
+            let Some(Ok(Leaf::Entry(entry))) = leaf.map(|(_, leaf)| Leaf::decode(leaf)) else {
+                continue;
+            };
+            let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
+            if let Ok(statement) = statement {
+                return Ok(Some(statement.tenant.to_owned()));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Zeroes every sealed frame of these slots in the batches committed below `size`. Returns how
 /// many.
 ///

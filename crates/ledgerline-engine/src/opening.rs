@@ -11,31 +11,33 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledgerline_proof::checkpoint::Signer;
-use ledgerline_proof::control::{Control, ControlKind, Genesis, Recovered, SchemaText};
-use ledgerline_proof::hash::{Hash, HmacKey, empty_root, leaf_hash};
+use ledgerline_proof::control::{Control, ControlKind, Recovered};
+use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::note::{KeyKind, NoteError, SignerKey};
-use ledgerline_proof::schema::{Kind, Leaf};
+use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tree::{self, Frontier};
 
 use crate::clock::Clock;
-use crate::disk::{Disk, OpenMode};
+use crate::disk::Disk;
 use crate::entropy::{Entropy, random};
 use crate::erasure;
+use crate::genesis::plan_genesis;
+pub use crate::genesis::{Identity, control, identity_of, read_genesis};
 use crate::head_store::{HeadError, HeadStore};
-use crate::index::{Index, IndexConfig, IndexError, ReadBudget, TermHasher, TermKind};
+use crate::index::{Index, IndexConfig, IndexError, ReadBudget, TermHasher, TermHead, TermKind};
 use crate::intake::{Intake, IntakeLimits, IntakeParts};
-use crate::journal::format::{SegmentHeader, segment_path};
 use crate::journal::reader::{JournalReader, ReadError};
-use crate::journal::recovery::{self, RecoverError};
-use crate::journal::scan::{Scanned, ScannedBatch, SegmentScan};
+use crate::journal::recovery::{self, Head, RecoverError, Recovered as Journaled};
+use crate::journal::scan::ScannedBatch;
 use crate::journal::writer::{AppendError, Journal};
 use crate::keys::KeyRing;
+use crate::origins::{self, Named};
 use crate::publisher::{PublishError, Published, Publisher, Rooms};
 use crate::quarantine::Quarantine;
-use crate::refusals::{RefusalSummary, Refusals};
+use crate::refusals::Refusals;
 use crate::registry::Registry;
-use crate::replay::Replay;
+use crate::replay::{Replay, Replayed};
 use crate::sequencer::{
     BlockState, PlanError, Sequencer, SequencerRooms, SequencerState, leaf_terms,
 };
@@ -59,6 +61,9 @@ pub struct LedgerConfig {
     pub limits: IntakeLimits,
     /// Other deployments whose statements are told apart from forged ones.
     pub sibling_deployments: Vec<String>,
+    /// The operator's consent to continue a copy that the head store is ahead of, under this name.
+    /// Without meaning once the ledger has that name.
+    pub new_origin: Option<String>,
 }
 
 impl Default for LedgerConfig {
@@ -71,6 +76,7 @@ impl Default for LedgerConfig {
             vault_slots: 1024,
             limits: IntakeLimits::default(),
             sibling_deployments: Vec::new(),
+            new_origin: None,
         }
     }
 }
@@ -112,21 +118,6 @@ pub struct Opened {
     pub created: bool,
 }
 
-/// What a ledger is, for ever.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// Its id.
-    pub ledger_id: [u8; 16],
-    /// Event hash of its genesis leaf.
-    pub genesis: Hash,
-    /// The deployment.
-    pub deployment: Arc<str>,
-    /// The origin.
-    pub origin: Arc<str>,
-    /// The log's verifier key.
-    pub log_key: Arc<str>,
-}
-
 /// Why a ledger cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -163,6 +154,29 @@ pub enum OpenError {
     /// The genesis leaf is not readable or was made with another log key.
     #[error("{0}")]
     Genesis(&'static str),
+    /// An older origin cannot be read.
+    #[error("the older origin {origin:?} cannot be used: {why}")]
+    Predecessor {
+        /// Its name, where it is known.
+        origin: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The new origin's name or moment is not one.
+    #[error("no new origin can begin: {0}")]
+    NewOrigin(String),
+    /// A new origin was asked for, but nothing is lost.
+    #[error(
+        "no new origin is needed: the head store has seen {}, the journal holds {size} entries; \
+         start without `new_origin`",
+        head.map_or_else(|| "nothing".to_owned(), |head| format!("{head} entries"))
+    )]
+    NotBehind {
+        /// Size of the journal.
+        size: u64,
+        /// Size in the head store.
+        head: Option<u64>,
+    },
 }
 
 /// Opens the ledger in `world`, creating it when the disk holds none.
@@ -170,11 +184,29 @@ pub enum OpenError {
 /// # Errors
 /// [`OpenError`].
 pub fn open(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
-    let journal_files = world.disk.list("journal")?;
-    if journal_files.iter().any(|name| name.ends_with(".seg")) {
-        recover(world, config)
-    } else {
-        create(world, config)
+    let disk = world.disk.as_ref();
+    origins::finish(&world.disk)?;
+    let exists = disk.list("journal")?.iter().any(|name| name.ends_with(".seg"));
+    let named = origins::ends(disk)?.pop().map(|end| end.next);
+    match (&config.new_origin, exists) {
+        (Some(wanted), true) => {
+            let (header, leaf) = read_genesis(disk)?;
+            if *identity_of(&header, &leaf)?.origin == **wanted {
+                return recover(world, config);
+            }
+            origins::begin(world, config, wanted)?;
+            origins::finish(&world.disk)?;
+            create(world, config)
+        }
+        (Some(wanted), false) if named.as_ref() != Some(wanted) => {
+            let what = named.map_or_else(
+                || "there is no ledger to continue".to_owned(),
+                |name| format!("one named {name:?} has begun: start with that name, or without"),
+            );
+            Err(OpenError::NewOrigin(what))
+        }
+        (None, true) => recover(world, config),
+        (_, false) => create(world, config),
     }
 }
 
@@ -182,33 +214,46 @@ fn journal_key(world: &World) -> Arc<HmacKey> {
     Arc::new(HmacKey::new(&world.keys.journal))
 }
 
-fn log_key(world: &World, origin: &str) -> Result<SignerKey, NoteError> {
+pub(crate) fn log_key(world: &World, origin: &str) -> Result<SignerKey, NoteError> {
     SignerKey::from_seed(origin, KeyKind::Ed25519, &world.keys.log_seed)
 }
 
-/// GENESIS, a SCHEMA each, block 0: commit 0.
+/// GENESIS, a SCHEMA each, block 0: commit 0. Behind an older origin also what it hands on.
 fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let head = HeadStore::new(Arc::clone(&world.head_disk));
-    if head.note()?.is_some() {
+    let end = origins::ends(world.disk.as_ref())?.pop();
+    let known = head.note()?;
+    if known.is_some() && known != end.as_ref().map(|end| end.published.clone().into_bytes()) {
         let why = "the head store knows a ledger but the data directory holds none: restore it, or \
                    name another head store";
         return Err(OpenError::Genesis(why));
     }
-    let signing_key = log_key(world, &config.origin)?;
-    let vkey = signing_key.verifier_key().to_string();
+    let origin = end.as_ref().map_or(&config.origin, |end| &end.next);
+    let signing_key = log_key(world, origin)?;
     let ledger_id = random(world.entropy.as_ref());
     let store = TreeStore::open(world.disk.as_ref())?;
-    let vault = create_vault(world, config.vault_slots)?;
+    let (vault, map_as_of) = create_vault(world, config.vault_slots)?;
+    let predecessors = origins::open_all(world, config, &vault, map_as_of)?;
     let (rooms, _) = open_rooms(world, config, ledger_id, &store, vault, 0)?;
+    let rooms = SequencerRooms { predecessors, ..rooms };
+    let before = rooms.predecessors.last().map(|one| Arc::clone(&one.identity.deployment));
+    let mut identity = Identity {
+        ledger_id,
+        genesis: Hash::ZERO,
+        deployment: before.unwrap_or_else(|| config.deployment.as_str().into()),
+        origin: origin.as_str().into(),
+        log_key: signing_key.verifier_key().to_string().into(),
+        predecessor: end.as_ref().map(Named::of),
+    };
     let state = SequencerState {
         frontier: Frontier::new(),
-        last_recorded_at: Hlc::at(0),
+        last_recorded_at: newest_stamp(&rooms)?,
         block: BlockState::genesis(),
     };
     let mut sequencer = Sequencer::new(rooms.clone(), state);
-    plan_genesis(world, config, &mut sequencer, ledger_id, &vkey);
+    plan_genesis(world, &identity, &mut sequencer);
     let mut batch = sequencer.take();
-    let genesis = leaf_hash(&batch.leaves[0].bytes);
+    identity.genesis = leaf_hash(&batch.leaves[0].bytes);
     let (journal, appended) = Journal::create(
         Arc::clone(&world.disk),
         journal_key(world),
@@ -220,34 +265,42 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     batch.addition.positions = appended.positions;
     store.put(&batch.addition)?;
     rooms.index.append(0, batch.size, &batch.postings);
-    let identity = Identity {
-        ledger_id,
-        genesis,
-        deployment: config.deployment.as_str().into(),
-        origin: config.origin.as_str().into(),
-        log_key: vkey.into(),
-    };
+    if let Some(older) = rooms.predecessors.last() {
+        origins::inherit(world, older, &mut sequencer, journal.epoch())?;
+    }
     let parts = Parts { world, config, rooms, identity, head, created: true };
     parts.finish(journal, sequencer, (batch.size, batch.root))
 }
 
+/// The newest stamp of the older origins: time goes on behind it.
+fn newest_stamp(rooms: &SequencerRooms) -> Result<Hlc, OpenError> {
+    let Some(older) = rooms.predecessors.last() else { return Ok(Hlc::at(0)) };
+    let leaf = older.rooms.reader.leaf(older.size() - 1)?;
+    let stamp = Leaf::decode(&leaf).map(|leaf| match leaf {
+        Leaf::Entry(entry) => entry.recorded_at,
+        Leaf::Control(control) => control.recorded_at,
+        Leaf::Block(block) => block.sealed_at,
+    });
+    stamp.map_err(|_| OpenError::Genesis("the last leaf of the older origin does not decode"))
+}
+
 /// A start that was cut off before the first commit leaves a vault without a ledger: it is taken
 /// over.
-fn create_vault(world: &World, slots: usize) -> Result<Arc<Vault>, VaultError> {
+fn create_vault(world: &World, slots: usize) -> Result<(Arc<Vault>, u64), VaultError> {
     let disk = || Arc::clone(&world.disk);
     let entropy = || Arc::clone(&world.entropy);
     match Vault::create(disk(), &world.keys, entropy(), slots) {
         Err(VaultError::Exists) => {
-            let (vault, _) = Vault::open(disk(), &world.keys, entropy())?;
-            Ok(Arc::new(vault))
+            let (vault, map_as_of) = Vault::open(disk(), &world.keys, entropy())?;
+            Ok((Arc::new(vault), map_as_of))
         }
-        vault => vault.map(Arc::new),
+        vault => Ok((Arc::new(vault?), 0)),
     }
 }
 
 /// The rooms that the sequencer asks, and how many entries the index's runs cover. Runs that reach
 /// beyond `keep_below` speak of entries that the ledger does not have.
-fn open_rooms(
+pub(crate) fn open_rooms(
     world: &World,
     config: &LedgerConfig,
     ledger_id: [u8; 16],
@@ -264,119 +317,57 @@ fn open_rooms(
         reader: Arc::new(reader),
         vault,
         terms: Arc::new(terms),
+        predecessors: Arc::new([]),
     };
     Ok((rooms, covered))
 }
 
-fn plan_genesis(
+/// A ledger as its files give it back.
+pub(crate) struct Restored {
+    pub(crate) identity: Identity,
+    pub(crate) head: HeadStore,
+    /// What the head store says of it.
+    pub(crate) known: Option<Head>,
+    pub(crate) rooms: SequencerRooms,
+    pub(crate) recovered: Journaled,
+    replayed: Replayed,
+    indexed_block: Option<TermHead>,
+}
+
+/// Reads the newest origin back. With `may_be_behind` the head store may be ahead of the journal,
+/// and then a bad end of the journal is cut also where the head store knows it.
+pub(crate) fn restore(
     world: &World,
     config: &LedgerConfig,
-    sequencer: &mut Sequencer,
-    ledger_id: [u8; 16],
-    vkey: &str,
-) {
-    let entropy = world.entropy.as_ref();
-    let wall = world.clock.wall_nanos();
-    sequencer.record_control(wall, |recorded_at| Control {
-        genesis: Some(Genesis {
-            ledger_id,
-            deployment: &config.deployment,
-            origin: &config.origin,
-            log_key: vkey,
-            shard: 0,
-            shard_count: 1,
-            shard_hash: "none",
-            predecessor: None,
-        }),
-        ..control(ControlKind::Genesis, recorded_at, random(entropy))
-    });
-    for kind in Kind::ANNOUNCED {
-        sequencer.record_control(wall, |recorded_at| Control {
-            schema: Some(SchemaText {
-                name: kind.name(),
-                fingerprint: kind.fingerprint(),
-                sha256: kind.sha256(),
-                text: kind.text(),
-            }),
-            ..control(ControlKind::Schema, recorded_at, random(entropy))
-        });
-    }
-    let none = RefusalSummary { count: 0, root: empty_root(), pairs: Vec::new() };
-    sequencer.seal_block(&none, wall);
-}
-
-/// A control record with nothing set but its kind.
-#[must_use]
-pub fn control<'c>(kind: ControlKind, recorded_at: Hlc, blind: [u8; 16]) -> Control<'c> {
-    Control {
-        kind,
-        recorded_at,
-        genesis: None,
-        schema: None,
-        key_added: None,
-        key_ended: None,
-        recovered: None,
-        blind,
-    }
-}
-
-/// The genesis leaf as it stands at the start of segment 0.
-///
-/// # Errors
-/// When segment 0 does not begin with one.
-pub fn read_genesis(disk: &dyn Disk) -> Result<(SegmentHeader, Vec<u8>), OpenError> {
-    let file = disk.open(&segment_path(0), OpenMode::Read)?;
-    let mut bytes = vec![0; crate::journal::format::HEADER_BYTES];
-    file.read_exact_at(&mut bytes, 0)?;
-    let header = SegmentHeader::decode(&bytes).ok_or(OpenError::Genesis(
-        "the header of segment 0 does not hold; run `ledgerline verify`",
-    ))?;
-    let mut scan = SegmentScan::new(file.as_ref(), &header)?;
-    if let Scanned::Batch(batch) = scan.next_batch()?
-        && let Some((_, leaf)) = batch.leaves().next()
-    {
-        return Ok((header, leaf.to_vec()));
-    }
-    Err(OpenError::Genesis("the genesis batch does not hold; run `ledgerline verify`"))
-}
-
-/// What a ledger says of itself at index 0.
-///
-/// # Errors
-/// When the leaf is no GENESIS.
-pub fn identity_of(header: &SegmentHeader, leaf: &[u8]) -> Result<Identity, OpenError> {
-    let Ok(Leaf::Control(Control { genesis: Some(genesis), .. })) = Leaf::decode(leaf) else {
-        return Err(OpenError::Genesis("the first leaf is no GENESIS; run `ledgerline verify`"));
-    };
-    Ok(Identity {
-        ledger_id: header.ledger_id,
-        genesis: leaf_hash(leaf),
-        deployment: genesis.deployment.into(),
-        origin: genesis.origin.into(),
-        log_key: genesis.log_key.into(),
-    })
-}
-
-fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
+    may_be_behind: bool,
+) -> Result<Restored, OpenError> {
     let (header, leaf) = read_genesis(world.disk.as_ref())?;
     let identity = identity_of(&header, &leaf)?;
     let signing_key = log_key(world, &identity.origin)?;
     if signing_key.verifier_key().to_string() != *identity.log_key {
         return Err(OpenError::Genesis("the log key at hand is not the one the GENESIS names"));
     }
+    let ends = origins::ends(world.disk.as_ref())?;
+    origins::check_named(identity.predecessor.as_ref(), &ends)?;
     let head = HeadStore::new(Arc::clone(&world.head_disk));
-    let known = head.head(signing_key.verifier_key())?;
+    let named = identity.predecessor.as_ref().map(|one| one.checkpoint.as_bytes());
+    // A start that was cut off behind commit 0 has not told the head store of the new origin.
+    let unknown = named.is_some() && head.note()?.as_deref() == named;
+    let known = if unknown { None } else { head.head(signing_key.verifier_key())? };
     erasure::finish_pending(world.disk.as_ref(), &identity.ledger_id)?;
     let store = TreeStore::open(world.disk.as_ref())?;
     let (vault, map_as_of) =
         Vault::open(Arc::clone(&world.disk), &world.keys, Arc::clone(&world.entropy))?;
     let vault = Arc::new(vault);
+    let predecessors = origins::open_all(world, config, &vault, map_as_of)?;
+    let map_as_of = map_as_of.saturating_sub(origins::base(&predecessors));
     let key = journal_key(world);
     let mut keep_below = u64::MAX;
-    let (rooms, recovered, replayed, indexed_block) = loop {
-        let vault = Arc::clone(&vault);
+    loop {
+        let (vault, predecessors) = (Arc::clone(&vault), Arc::clone(&predecessors));
         let ledger_id = identity.ledger_id;
         let (rooms, covered) = open_rooms(world, config, ledger_id, &store, vault, keep_below)?;
+        let rooms = SequencerRooms { predecessors, ..rooms };
         let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
         let indexed_block = rooms.index.head(&block_term)?;
         // From the last block entry itself, so that the block in the making, the newest stamp and
@@ -385,13 +376,38 @@ fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         let from = covered.min(map_as_of).min(last_block);
         let mut replay = Replay::new(&rooms, covered, map_as_of);
         let visit = &mut |batch: &ScannedBatch| replay.batch(batch);
-        let recovered = recovery::recover(&world.disk, &key, &store, known, from, visit)?;
-        let replayed = replay.finish()?;
-        if covered <= recovered.tip.size {
-            break (rooms, recovered, replayed, indexed_block);
+        let demanded = known.filter(|_| !may_be_behind);
+        let recovered = recovery::recover(&world.disk, &key, &store, demanded, from, visit)?;
+        let size = recovered.tip.size;
+        if unknown && size > origins::FIRST_COMMIT {
+            let why = "the head store knows the older origin only, but the journal goes on behind \
+                       its first commit: the head store is an older copy";
+            return Err(OpenError::Genesis(why));
         }
-        keep_below = recovered.tip.size;
-    };
+        if known.is_some_and(|(head, _)| head <= size) {
+            recovery::check_head(&store, &recovered.tip, known)?;
+        }
+        let replayed = replay.finish()?;
+        if covered <= size {
+            let (identity, head) = (identity, head);
+            return Ok(Restored {
+                identity,
+                head,
+                known,
+                rooms,
+                recovered,
+                replayed,
+                indexed_block,
+            });
+        }
+        keep_below = size;
+    }
+}
+
+fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
+    let Restored { identity, head, known, rooms, recovered, replayed, indexed_block } =
+        restore(world, config, false)?;
+    let (key, store) = (journal_key(world), rooms.reader.store());
     let mut tip = recovered.tip;
     let block = match (replayed.block, indexed_block) {
         (Some(block), _) => block,
@@ -405,7 +421,10 @@ fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     tip.epoch += 1;
     let (size, root, epoch) = (tip.size, tip.root, tip.epoch);
     let journal = Journal::resume(Arc::clone(&world.disk), key, tip, config.segment_bytes)?;
-    if !clean || recovered.torn.is_some() {
+    let begun = rooms.predecessors.last().filter(|_| size == origins::FIRST_COMMIT);
+    if let Some(older) = begun {
+        origins::inherit(world, older, &mut sequencer, epoch)?;
+    } else if !clean || recovered.torn.is_some() {
         let torn = recovered.torn.as_ref();
         sequencer.record_control(world.clock.wall_nanos(), |recorded_at| Control {
             recovered: Some(Recovered {
@@ -442,8 +461,7 @@ impl Parts<'_> {
         let Self { world, config, rooms, identity, head, created } = self;
         let mut signer = Signer::new(log_key(world, &identity.origin)?)
             .map_err(|_| OpenError::Genesis("the origin is too long to sign checkpoints"))?;
-        let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
-        let block_size = rooms.index.head(&block_term)?.map_or(size, |block| block.last + 1);
+        let block_size = last_block_size(&rooms, size)?;
         let store = rooms.reader.store();
         let block_root = tree::tree_root(block_size, store)
             .map_err(|error| std::io::Error::other(error.to_string()))?;
@@ -453,28 +471,26 @@ impl Parts<'_> {
             |note: Vec<u8>| -> Arc<str> { String::from_utf8(note).expect("notes are text").into() };
         let note = latest.note.to_bytes();
         head.write(&note)?;
-        let shared = Arc::new(Rooms::new(
-            Arc::clone(&rooms.index),
-            Arc::clone(&rooms.reader),
-            Arc::new(Registry::default()),
-            Arc::clone(&rooms.vault),
-            Arc::clone(&identity.deployment),
-            Published {
-                size,
-                root,
-                checkpoint: text(note),
-                block_size,
-                block_checkpoint: text(published_note.note.to_bytes()),
-            },
-        ));
+        let published = Published {
+            size,
+            root,
+            checkpoint: text(note),
+            block_size,
+            block_checkpoint: text(published_note.note.to_bytes()),
+        };
+        let deployment = Arc::clone(&identity.deployment);
+        let registry = Arc::new(Registry::default());
+        let shared = Arc::new(Rooms::new(&rooms, registry, deployment, published));
         load_registry(&shared, &rooms, size)?;
-        reapply_erasures(world, &identity, &rooms, size)?;
+        reapply_erasures(world.disk.as_ref(), &identity, &rooms, size)?;
         let signature = latest.signature.to_vec();
         let mut publisher = Publisher::new(journal, signer, signature, Arc::clone(&shared));
         if !sequencer.is_empty() {
             publisher.publish(sequencer.take())?;
             sequencer.published(shared.published().size);
         }
+        let older = rooms.predecessors.iter().map(|one| Arc::clone(&one.identity.origin));
+        let origins = older.chain([Arc::clone(&identity.origin)]).collect();
         let intake = Intake::new(IntakeParts {
             terms: Arc::clone(&rooms.terms),
             vault: Arc::clone(&rooms.vault),
@@ -483,7 +499,7 @@ impl Parts<'_> {
             quarantine: Quarantine::new(Arc::clone(&world.disk)),
             entropy: Arc::clone(&world.entropy),
             genesis: identity.genesis,
-            origin: Arc::clone(&identity.origin),
+            origins,
             sibling_deployments: config.sibling_deployments.clone(),
             limits: config.limits,
         });
@@ -502,8 +518,14 @@ impl Parts<'_> {
     }
 }
 
+/// Size behind the newest block; all of `size` without one.
+pub(crate) fn last_block_size(rooms: &SequencerRooms, size: u64) -> Result<u64, OpenError> {
+    let term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
+    Ok(rooms.index.head(&term)?.map_or(size, |block| block.last + 1))
+}
+
 /// Every leaf below `size` that has this leaf term, in order.
-fn leaves_of(
+pub(crate) fn each_leaf(
     rooms: &SequencerRooms,
     what: &[u8],
     size: u64,
@@ -525,24 +547,23 @@ fn leaves_of(
 }
 
 fn load_registry(shared: &Rooms, rooms: &SequencerRooms, size: u64) -> Result<(), OpenError> {
-    leaves_of(rooms, leaf_terms::CONTROL, size, &mut |index, leaf| {
+    each_leaf(rooms, leaf_terms::CONTROL, size, &mut |index, leaf| {
         Ok(shared.apply_control(index, &leaf)?)
     })
 }
 
 /// A restored vault may hold keys that were destroyed: destroys them again. A crash may have come
 /// between an ERASED and the zeroing of its frames: zeroes them.
-fn reapply_erasures(
-    world: &World,
+pub(crate) fn reapply_erasures(
+    disk: &dyn Disk,
     identity: &Identity,
     rooms: &SequencerRooms,
     size: u64,
 ) -> Result<(), OpenError> {
-    let disk = world.disk.as_ref();
     let zeroed = erasure::zeroed_until(disk)?;
     let mut slots = BTreeSet::new();
     let mut last = None;
-    leaves_of(rooms, leaf_terms::ERASED, size, &mut |index, leaf| {
+    each_leaf(rooms, leaf_terms::ERASED, size, &mut |index, leaf| {
         if let Some(handle) = erasure::erased_handle(&leaf) {
             if !rooms.vault.is_erased(&handle) {
                 rooms.vault.erase(&handle)?;
@@ -555,7 +576,7 @@ fn reapply_erasures(
         Ok(())
     })?;
     if let Some(last) = last {
-        erasure::zero_frames(disk, &identity.ledger_id, &slots, size)?;
+        origins::zero_frames(disk, &identity.ledger_id, &rooms.predecessors, &slots, size)?;
         erasure::note_zeroed(disk, last)?;
     }
     Ok(())

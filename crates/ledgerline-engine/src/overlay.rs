@@ -1,7 +1,8 @@
 //! What was planned but is not yet published: events and chain tips of the batches in flight.
 //!
 //! Promises: the sequencer, and only it, sees its own plans; readers see only what is committed. A
-//! batch leaves the overlay once the index answers for it.
+//! batch leaves the overlay once the index answers for it. Tips of late are remembered a while
+//! longer, within [`REMEMBERED`]: to find a tip otherwise, the index is asked and the entry read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub struct PlannedEvent {
     pub records: Vec<Vec<u8>>,
 }
 
+/// Tips remembered in each of two generations: about 8 MB in all.
+const REMEMBERED: usize = 32_768;
+
 #[derive(Default)]
 struct Layer {
     end: u64,
@@ -40,6 +44,9 @@ struct Layer {
 #[derive(Default)]
 pub struct Overlay {
     layers: VecDeque<Layer>,
+    /// Published tips, the newer generation and the one before. Whoever writes a tip comes by
+    /// here, so none of them is ever stale.
+    recent: [TermMap<ChainTip>; 2],
 }
 
 impl Overlay {
@@ -49,10 +56,11 @@ impl Overlay {
         self.layers.iter().rev().find_map(|layer| layer.events.get(term))
     }
 
-    /// The tip of a chain, if it moved in flight.
+    /// The tip of a chain, if it moved in flight or of late.
     #[must_use]
     pub fn tip(&self, term: &Term) -> Option<&ChainTip> {
-        self.layers.iter().rev().find_map(|layer| layer.tips.get(term))
+        let in_flight = self.layers.iter().rev().map(|layer| &layer.tips);
+        in_flight.chain(&self.recent).find_map(|tips| tips.get(term))
     }
 
     /// The last index at which a key is valid, if it ended in flight.
@@ -85,7 +93,12 @@ impl Overlay {
     pub fn published(&mut self, size: u64) {
         let closed = |layer: &Layer| layer.end > 0 && layer.end <= size;
         while self.layers.front().is_some_and(closed) {
-            self.layers.pop_front();
+            let layer = self.layers.pop_front().expect("looked at above");
+            let [newer, older] = &mut self.recent;
+            if newer.len() >= REMEMBERED {
+                *older = std::mem::take(newer);
+            }
+            newer.extend(layer.tips);
         }
     }
 
@@ -94,5 +107,40 @@ impl Overlay {
             self.layers.push_back(Layer::default());
         }
         self.layers.back_mut().expect("pushed above")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_proof::hash::Hash;
+
+    use super::*;
+
+    fn planned(index: u64) -> PlannedEvent {
+        let (statement, records) = (Vec::new(), Vec::new());
+        let event_hash = Hash([u8::try_from(index % 251).expect("small"); 32]);
+        PlannedEvent { index, sequence: index, event_hash, statement, signed: false, records }
+    }
+
+    #[test]
+    fn the_newest_tip_is_remembered_within_a_bound() {
+        let term = |hash: u64| Term { kind: 2, hash: hash.into() };
+        let mut overlay = Overlay::default();
+        let count = 5 * REMEMBERED as u64;
+        for index in 0..count {
+            // Chain 7 moves all the time, every other chain once.
+            let chain = if index % 3 == 0 { 7 } else { 1000 + index };
+            overlay.add(term(1 << 40 | index), term(chain), planned(index));
+            if index % 100 == 99 {
+                overlay.close(index + 1);
+                overlay.published(index + 1);
+                let last = index - index % 3;
+                assert_eq!(overlay.tip(&term(7)).map(|tip| tip.index), Some(last));
+            }
+        }
+        let remembered: usize = overlay.recent.iter().map(TermMap::len).sum();
+        assert!((REMEMBERED..=2 * REMEMBERED + 200).contains(&remembered), "{remembered}");
+        assert!(overlay.tip(&term(1001)).is_none(), "the oldest are forgotten");
+        assert!(overlay.event(&term(1 << 40)).is_none(), "events leave at once");
     }
 }

@@ -20,6 +20,7 @@ use crate::intake::{
     derived_event_id,
 };
 use crate::opening::{Opened, World, control};
+use crate::origins;
 use crate::publisher::Rooms;
 use crate::refusals::Refusals;
 use crate::registry::{LEDGER_SOURCE, Roles};
@@ -109,6 +110,8 @@ pub struct Planner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     ledger_id: String,
+    /// In front of its own native ids.
+    prefix: String,
     pace: BlockPace,
     last_block_nanos: u64,
     height: u64,
@@ -128,6 +131,7 @@ impl Planner {
             clock: Arc::clone(&world.clock),
             entropy: Arc::clone(&world.entropy),
             ledger_id,
+            prefix: origins::own_prefix(&opened.rooms.predecessors),
             pace,
             last_block_nanos: world.clock.monotonic_nanos(),
             height,
@@ -258,7 +262,7 @@ impl Planner {
         wall: i64,
     ) -> Box<PendingEvent> {
         let person = Handle { role: PersonalRole::Subject, kind: HandleKind::Person, id: handle };
-        let native_id = format!("erased/{}/{}", hex(&handle), self.sequencer.size());
+        let native_id = format!("{}erased/{}/{}", self.prefix, hex(&handle), self.sequencer.size());
         let target = Target { kind: TargetKind::Subject, id: "" };
         let detail =
             vec![Detail { key: "by", value: by }, Detail { key: "purpose", value: purpose }];
@@ -316,7 +320,7 @@ impl Planner {
                 Some(key) => ("", &*key.source),
                 None => ("", ""),
             };
-            let native_id = format!("refused/{}/{credential}/{code}", self.height);
+            let native_id = format!("{}refused/{}/{credential}/{code}", self.prefix, self.height);
             let target = if source.is_empty() {
                 Target { kind: TargetKind::Ledger, id: &self.ledger_id }
             } else {

@@ -83,6 +83,7 @@ pub fn token_bundle(
         prover.show(index, stored, *disclose)?;
     }
     prover.show_wide_revocations(*disclose)?;
+    prover.note_older(&key)?;
     let query = Query::Token { tenant: tenant.clone(), id: token_id.clone() };
     prover.finish(query, beyond, *previous_size)
 }
@@ -236,6 +237,25 @@ impl<'r> Prover<'r> {
     /// How many postings a chain has in a range, at most a page. Hits are not confirmed.
     fn chain_count(&self, chain: &ChainKey<'_>, range: Range<u64>) -> Result<u64, ProveError> {
         Ok(self.postings(&self.chain_term(chain), range, PAGE)?.len() as u64)
+    }
+
+    /// Says how much of a chain stands in older origins, whose leaves no checkpoint of this one
+    /// proves.
+    fn note_older(&mut self, chain: &ChainKey<'_>) -> Result<(), ProveError> {
+        let term = self.chain_term(chain);
+        for older in self.rooms.predecessors.iter() {
+            let mut budget = ReadBudget::new(u32::MAX);
+            let page = older.rooms.index.postings(&term, 0..older.size(), PAGE, &mut budget)?;
+            let more = if page.next.is_some() { "at least " } else { "" };
+            if let count @ 1.. = page.indexes.len() {
+                let origin = &older.identity.origin;
+                self.notes.push(format!(
+                    "{more}{count} earlier entries of it stand in the older origin {origin}, which \
+                     has a bundle of its own; index 0 names the origin before this one"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A chain's entries in a range, confirmed, at most `limit`.

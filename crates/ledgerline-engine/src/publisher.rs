@@ -18,8 +18,9 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use crate::index::{Index, IndexError};
 use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::{AppendError, Journal};
+use crate::origins::{self, Predecessor};
 use crate::registry::Registry;
-use crate::sequencer::{Effect, PlannedBatch, WaitingReply};
+use crate::sequencer::{Effect, PlannedBatch, SequencerRooms, WaitingReply};
 use crate::tree_store::TreeStore;
 use crate::vault::{Vault, VaultError};
 
@@ -55,6 +56,8 @@ pub struct Rooms {
     pub vault: Arc<Vault>,
     /// The deployment that signatures name.
     pub deployment: Arc<str>,
+    /// Older origins, oldest first.
+    pub predecessors: Arc<[Predecessor]>,
     published: RwLock<Arc<Published>>,
     delivery: OnceLock<Delivery>,
 }
@@ -63,17 +66,32 @@ impl Rooms {
     /// Puts the rooms together in a first state.
     #[must_use]
     pub fn new(
-        index: Arc<Index>,
-        reader: Arc<JournalReader>,
+        rooms: &SequencerRooms,
         registry: Arc<Registry>,
-        vault: Arc<Vault>,
         deployment: Arc<str>,
         published: Published,
     ) -> Self {
-        let store = reader.store().clone();
+        let store = rooms.reader.store().clone();
         let published = RwLock::new(Arc::new(published));
         let delivery = OnceLock::new();
-        Self { index, reader, store, registry, vault, deployment, published, delivery }
+        let SequencerRooms { index, reader, vault, predecessors, .. } = rooms.clone();
+        Self {
+            index,
+            reader,
+            store,
+            registry,
+            vault,
+            deployment,
+            predecessors,
+            published,
+            delivery,
+        }
+    }
+
+    /// The position behind the leaf at `size`: leaves of older origins come first.
+    #[must_use]
+    pub fn position(&self, size: u64) -> u64 {
+        origins::base(&self.predecessors) + size
     }
 
     /// Hands the replies of each commit to `delivery`, all at once, instead of calling them one by

@@ -29,6 +29,7 @@ use crate::intake::{
 use crate::journal::format::SealedRecord;
 use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::JournalLeaf;
+use crate::origins::Predecessor;
 use crate::overlay::{Overlay, PlannedEvent};
 use crate::refusals::RefusalSummary;
 use crate::tree_store::TreeAddition;
@@ -175,6 +176,8 @@ pub struct SequencerRooms {
     pub vault: Arc<Vault>,
     /// Hashes terms.
     pub terms: Arc<TermHasher>,
+    /// Older origins, oldest first.
+    pub predecessors: Arc<[Predecessor]>,
 }
 
 /// The room. Owned by one thread.
@@ -296,7 +299,7 @@ impl Sequencer {
     }
 
     /// The parts of an act: all new, all duplicates, or all refused.
-    #[expect(clippy::vec_box, reason = "they came in boxes and are handed on in them")]
+    #[expect(clippy::vec_box, reason = "the parts come boxed; unboxing would copy each")]
     fn plan_act(
         &mut self,
         events: Vec<Box<PendingEvent>>,
@@ -334,6 +337,20 @@ impl Sequencer {
                 return Ok(Some(prior));
             }
         }
+        self.older_prior(event)
+    }
+
+    /// The event recorded under the same identity in an older origin.
+    fn older_prior(&self, event: &PendingEvent) -> Result<Option<Prior>, PlanError> {
+        for older in self.rooms.predecessors.iter() {
+            let SequencerRooms { index, reader, .. } = &older.asked;
+            for at in index.find(&event.event_term, event.uuid_millis)? {
+                let stored = reader.leaf_with_records(at)?;
+                if let Some(prior) = duplicates::stored_prior(event, at, stored) {
+                    return Ok(Some(prior.of_origin(&older.identity.origin)));
+                }
+            }
+        }
         Ok(None)
     }
 
@@ -347,6 +364,7 @@ impl Sequencer {
         Ok(EventAnswer {
             event_id: Some(event.event_id),
             status: EventStatus::Duplicate,
+            origin: prior.origin(),
             index: Some(index),
             sequence: Some(sequence),
             event_hash: Some(event_hash),
@@ -414,6 +432,7 @@ impl Sequencer {
         Ok(EventAnswer {
             event_id: Some(event_id),
             status: EventStatus::Recorded,
+            origin: None,
             index: Some(index),
             sequence: Some(sequence),
             event_hash: Some(event_hash),
@@ -428,7 +447,8 @@ impl Sequencer {
             return Ok(Some(*tip));
         }
         let Some(head) = self.rooms.index.head(chain)? else { return Ok(None) };
-        let event_hash = self.rooms.reader.store().leaf(head.last)?;
+        // Not the stored hash alone: the tree's files may rot, and the link is for ever.
+        let event_hash = self.rooms.reader.agreed_hash(head.last)?;
         Ok(Some(ChainTip { index: head.last, event_hash, sequence: head.count - 1 }))
     }
 
@@ -529,8 +549,8 @@ fn retired_key() -> EventError {
 }
 
 fn refuse_all(events: &[Box<PendingEvent>], error: &EventError) -> Vec<EventAnswer> {
-    let refuse = |event: &PendingEvent| EventAnswer::refused(Some(event.event_id), error.clone());
-    events.iter().map(|event| refuse(event)).collect()
+    let refuse = |id| EventAnswer::refused(Some(id), error.clone());
+    events.iter().map(|event| refuse(event.event_id)).collect()
 }
 
 fn empty_batch(frontier: &Frontier) -> PlannedBatch {

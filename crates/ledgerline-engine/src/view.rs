@@ -24,6 +24,7 @@ use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::journal::reader::{ReadError, StoredLeaf};
 use crate::opening::Identity;
+use crate::origins;
 use crate::publisher::{Published, Rooms};
 use crate::sequencer::leaf_terms;
 
@@ -55,7 +56,7 @@ pub enum QueryError {
 /// Which part of a long answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Only indexes above this.
+    /// Only positions above this.
     pub after: Option<u64>,
     /// At most so many.
     pub limit: usize,
@@ -64,8 +65,13 @@ pub struct PageRequest {
 /// One event of a life.
 #[derive(Debug, Clone)]
 pub struct EventView {
-    /// Its index.
+    /// The origin that holds it.
+    pub origin: Arc<str>,
+    /// Its index there.
     pub index: u64,
+    /// Its place among the entries of all origins, oldest first. Where there is one origin, its
+    /// index.
+    pub position: u64,
     /// Its event hash.
     pub event_hash: Hash,
     /// The leaf, which decodes as an entry.
@@ -92,11 +98,11 @@ pub struct SealedView {
 /// A token's life.
 #[derive(Debug, Clone)]
 pub struct Life {
-    /// The page of events, in ledger order.
+    /// The page of events, in ledger order, those of older origins first.
     pub events: Vec<EventView>,
     /// Where the next page begins, if there is one.
     pub next: Option<u64>,
-    /// How many events the chain has as of the size asked.
+    /// How many events the chain has as of the size asked, in all origins.
     pub total: u64,
     /// State in ledger order; drives introspection.
     pub known: TokenState,
@@ -137,6 +143,9 @@ pub struct View {
     terms: Arc<TermHasher>,
     identity: Identity,
     published: Arc<Published>,
+    /// Entries of the origins before this one.
+    base: u64,
+    is_older: bool,
 }
 
 impl View {
@@ -144,7 +153,34 @@ impl View {
     #[must_use]
     pub fn new(rooms: Arc<Rooms>, terms: Arc<TermHasher>, identity: Identity) -> Self {
         let published = rooms.published();
-        Self { rooms, terms, identity, published }
+        let base = origins::base(&rooms.predecessors);
+        Self { rooms, terms, identity, published, base, is_older: false }
+    }
+
+    /// Every origin as a view of its own, oldest first; the last one is this.
+    #[must_use]
+    pub fn origins(&self) -> Vec<Self> {
+        let mut base = 0;
+        let older = self.rooms.predecessors.iter().map(|one| {
+            let (rooms, terms) = (Arc::clone(&one.rooms), Arc::clone(&self.terms));
+            let view = Self::new(rooms, terms, one.identity.clone());
+            let view = Self { base, is_older: true, ..view };
+            base += one.size();
+            view
+        });
+        older.chain([self.clone()]).collect()
+    }
+
+    /// Whether this is an origin that another one continues.
+    #[must_use]
+    pub fn is_older(&self) -> bool {
+        self.is_older
+    }
+
+    /// The origin of this name.
+    #[must_use]
+    pub fn of_origin(&self, name: &str) -> Option<Self> {
+        self.origins().into_iter().find(|one| &*one.identity.origin == name)
     }
 
     /// Size.
@@ -237,7 +273,25 @@ impl View {
         }
     }
 
-    /// The index of an event, by its identity.
+    /// The origin that holds an event, and the event's index there.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn locate_event(
+        &self,
+        tenant: &str,
+        source: &str,
+        event_id: &[u8; 16],
+    ) -> Result<Option<(Self, u64)>, QueryError> {
+        for view in self.origins().into_iter().rev() {
+            if let Some(index) = view.find_event(tenant, source, event_id)? {
+                return Ok(Some((view, index)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The index of an event of this origin, by its identity.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -287,7 +341,16 @@ impl View {
         let attachments = stored.attachments.iter().map(|one| one.digest).collect();
         let event_hash = leaf_hash(&stored.bytes);
         let in_block = index < self.published.block_size;
-        Some(EventView { index, event_hash, leaf: stored.bytes, sealed, attachments, in_block })
+        Some(EventView {
+            origin: Arc::clone(&self.identity.origin),
+            index,
+            position: self.base + index,
+            event_hash,
+            leaf: stored.bytes,
+            sealed,
+            attachments,
+            in_block,
+        })
     }
 
     /// A token's life as of a size; `None` when the token was never seen.
@@ -319,34 +382,43 @@ impl View {
         if size > self.size() {
             return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
         }
-        let (indexes, cut) = self.chain_indexes(key, 0..size)?;
-        if indexes.is_empty() {
+        let origins = self.origins();
+        let (mut places, mut leaves, mut cut) = (Vec::new(), Vec::new(), false);
+        for view in &origins {
+            let end = if view.base == self.base { size } else { view.size() };
+            let (indexes, cut_here) = view.chain_indexes(key, 0..end)?;
+            cut |= cut_here;
+            for index in indexes {
+                leaves.push(view.rooms.reader.leaf(index)?);
+                places.push((view, index));
+            }
+        }
+        if places.is_empty() {
             return Ok(None);
         }
-        let leaves: Result<Vec<_>, ReadError> =
-            indexes.iter().map(|index| self.rooms.reader.leaf(*index)).collect();
-        let leaves = leaves?;
-        let facts: Vec<Fact<'_>> = indexes
+        let position = |(view, index): &(&Self, u64)| view.base + index;
+        let facts: Vec<Fact<'_>> = places
             .iter()
             .zip(&leaves)
-            .filter_map(|(index, leaf)| {
+            .filter_map(|(place, leaf)| {
                 let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
                 let statement: Statement<'_> =
                     decode_object(Kind::Statement, entry.statement).ok()?;
-                Some(Fact::of(&statement, *index, entry.recorded_at))
+                Some(Fact::of(&statement, position(place), entry.recorded_at))
             })
             .collect();
         let known = lifecycle::known(&facts);
         let happened = lifecycle::happened(&facts);
-        let after = |index: &&u64| page.after.is_none_or(|after| **index > after);
-        let wanted: Vec<u64> = indexes.iter().filter(after).copied().collect();
+        let wanted = |place: &&(&Self, u64)| page.after.is_none_or(|after| position(place) > after);
+        let wanted: Vec<_> = places.iter().filter(wanted).collect();
         let shown = &wanted[..wanted.len().min(page.limit)];
-        let next = (wanted.len() > shown.len()).then(|| shown.last().copied()).flatten();
+        let last = shown.last().map(|place| position(place));
+        let next = last.filter(|_| wanted.len() > shown.len());
         let mut events = Vec::with_capacity(shown.len());
-        for index in shown {
-            events.extend(self.event(*index)?);
+        for (view, index) in shown {
+            events.extend(view.event(*index)?);
         }
-        let total = indexes.len() as u64;
+        let total = places.len() as u64;
         Ok(Some(Life { events, next, total, known, happened, cut }))
     }
 

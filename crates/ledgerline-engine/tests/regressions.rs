@@ -10,6 +10,7 @@ use ledgerline_engine::keys::KeyRing;
 use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_engine::sequencer::PlanError;
 use ledgerline_engine::simulation::{Faults, Random, SimClock, SimDisk, SimEntropy};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::Leaf;
@@ -98,6 +99,10 @@ impl Sim {
 
     /// Plans an event about a person.
     fn offer(&mut self, number: u32) {
+        self.try_offer(number).unwrap();
+    }
+
+    fn try_offer(&mut self, number: u32) -> Result<(), PlanError> {
         let caller = self.caller();
         let body = format!(
             r#"{{"event_id":"01932f6e-7c1a-7b3e-9a55-{number:012x}","type":"USED",
@@ -107,7 +112,7 @@ impl Sim {
         let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
         let answers = Arc::clone(&self.answers);
         let reply = Box::new(move |answer| answers.lock().unwrap().push(answer));
-        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
+        self.planner.offer(accepted, reply, &mut |_| {})
     }
 
     fn record(&mut self, number: u32) {
@@ -306,4 +311,26 @@ fn a_second_erasure_lost_the_list_of_the_first() {
         assert_eq!(erased, 2, "seed {seed}");
     }
     assert!(failed > 5, "{failed}");
+}
+
+#[test]
+fn a_rotten_hash_of_the_tree_was_linked_into_a_chain() {
+    let disks = Disks::new();
+    let mut sim = disks.open().unwrap();
+    sim.record(0);
+    let tip = sim.rest.rooms.published().size - 1;
+    // A tip of late would be remembered, and nothing read.
+    drop(sim);
+    disks.data.kill();
+    let mut sim = disks.open().unwrap();
+    // Both records of the tip: the tree's hash, and the entry itself.
+    let entry = sim.rest.rooms.store.position(tip).unwrap();
+    let segment = format!("journal/{:08}.seg", entry.segment);
+    let journal = u64::from(entry.offset) + 40;
+    for (path, offset) in [("tree/0", tip * 32), (segment.as_str(), journal)] {
+        disks.data.flip_bit(path, offset, 0).unwrap();
+        assert!(matches!(sim.try_offer(1), Err(PlanError::Read(_))), "{path}");
+        disks.data.flip_bit(path, offset, 0).unwrap();
+    }
+    sim.record(1);
 }

@@ -9,7 +9,7 @@ fn seeds() -> u64 {
 }
 
 /// What must have happened somewhere in a thousand lives, or they have tested nothing.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 28] = [
     "recorded",
     "duplicates",
     "refused",
@@ -34,6 +34,10 @@ const MUST_HAPPEN: [&str; 24] = [
     "fault: power off in a call",
     "probe: older copy refused",
     "probe: older vault",
+    "probe: new origin",
+    "probe: new origin cut off",
+    "duplicates across origins",
+    "sent again to a new origin",
 ];
 
 #[test]

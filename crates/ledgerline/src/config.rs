@@ -75,6 +75,10 @@ settings! {
         /// Name of the log: a scheme-less URL prefix, at most 255 bytes
         /// [default: ledgerline.local/<deployment>].
         "LEDGERLINE_ORIGIN" origin: String,
+        /// Name under which a restored copy behind the head store goes on, as a new origin. What
+        /// the head store has seen beyond the copy is given up. Without effect once the ledger
+        /// has that name.
+        "LEDGERLINE_NEW_ORIGIN" new_origin: String,
         /// TLS certificate chain (PEM).
         "LEDGERLINE_TLS_CERT" tls_cert: PathBuf,
         /// TLS private key (PEM).

@@ -130,8 +130,16 @@ pub fn timeline(life: &Value, events: &[Value]) -> String {
     }
     let size = text(life, "/size");
     out.push_str(&format!("events    {} (ledger size {size})\n\n", text(life, "/event_count")));
-    let rows: Vec<_> = events.iter().map(timeline_row).collect();
-    let head = ["INDEX", "SEQ", "OCCURRED", "RECORDED", "EVENT", "OUTCOME", "PROOF", "WHAT"];
+    let mut rows: Vec<_> = events.iter().map(timeline_row).collect();
+    let mut head =
+        vec!["INDEX", "SEQ", "OCCURRED", "RECORDED", "EVENT", "OUTCOME", "PROOF", "WHAT"];
+    // An index says little where it begins anew with every origin.
+    if life.pointer("/older_origins/0").is_some() {
+        head.insert(0, "ORIGIN");
+        for (row, event) in rows.iter_mut().zip(events) {
+            row.insert(0, text(event, "/origin"));
+        }
+    }
     out.push_str(&table(&head, &rows));
     out
 }

@@ -371,3 +371,99 @@ fn a_folder_is_verified_without_its_server_and_a_flipped_byte_is_found() {
     let args = ["verify", "--data", "/nonexistent"];
     assert_eq!(run(&args, &[], b"").status.code(), Some(1));
 }
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("an entry");
+        let name = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy_folder(&entry.path(), &name);
+        } else {
+            std::fs::copy(entry.path(), name).expect("copied");
+        }
+    }
+}
+
+/// What an operator does who has nothing but an older copy: docs/operating.md, "Restore".
+#[test]
+fn an_older_copy_goes_on_under_a_new_origin() {
+    const OLD: &str = "ledgerline.local/default";
+    const NEW: &str = "ledger.example.com/second";
+    let mut server = Server::start();
+    let key = server.key("", "idp", &["producer", "reader", "auditor"]);
+    server.record(&key, &[event("n1", "ISSUED", "a"), event("n2", "USED", "a")]);
+    server.wait_for_block();
+    assert_eq!(server.stop(), Some(0));
+    copy_folder(&server.path("data"), &server.path("copy"));
+    server.go();
+    server.record(&key, &[event("n3", "REVOKED", "a")]);
+    assert_eq!(server.stop(), Some(0));
+    std::fs::rename(server.path("data"), server.path("lost")).expect("renamed");
+    copy_folder(&server.path("copy"), &server.path("data"));
+
+    let data = server.path("data");
+    let serve = |more: &[&str]| {
+        let data = data.to_str().expect("text");
+        let args = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+        run(&[&args[..], more].concat(), &[], b"")
+    };
+    let refused = serve(&[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    for part in ["older copy", "start once with `new_origin`"] {
+        assert!(stderr(&refused).contains(part), "{part}: {}", stderr(&refused));
+    }
+    server.add_flags(&["--new-origin", NEW]);
+    for _ in 0..2 {
+        // The second start finds the ledger under that name already.
+        server.go();
+        let again = server.post("/v1/events?receipt=proof", &key, &event("n2", "USED", "a"));
+        let verdict = &again.json()["events"][0];
+        assert_eq!((&verdict["status"], &verdict["origin"]), (&json!("duplicate"), &json!(OLD)));
+        let note = verdict["proof"]["checkpoint"].as_str().expect("a checkpoint");
+        assert!(note.starts_with(OLD), "{note}");
+        if server.get("/v1/tokens/eu:idp:jti:a", &key).json()["event_count"] == 2 {
+            server.record(&key, &[event("n3", "REVOKED", "a")]);
+        }
+        server.wait_for_block();
+        let trace = server.run(&key, &["trace", "eu:idp:jti:a"]);
+        let shown = stdout(&trace);
+        let lines: Vec<&str> = shown.lines().filter(|line| line.contains("/block")).collect();
+        let [issued, used, revoked] = lines[..] else { panic!("{shown}") };
+        for (line, origin, kind) in
+            [(issued, OLD, "ISSUED"), (used, OLD, "USED"), (revoked, NEW, "REVOKED")]
+        {
+            assert!(line.starts_with(origin) && line.contains(kind), "{shown}");
+        }
+        assert!(shown.contains("known     REVOKED, not active"), "{shown}");
+        for (origin, leaves) in [(OLD, 2), (NEW, 1)] {
+            let args = ["prove", "--origin", origin, "eu:idp:jti:a"];
+            let bundle: Value = serde_json::from_str(&stdout(&server.run(&key, &args))).unwrap();
+            assert_eq!(bundle["origin"], origin);
+            let told = bundle["coverage"]["sources"][0]["events"].clone();
+            assert_eq!(told, json!(leaves.to_string()), "{origin}");
+        }
+        let status = server.get("/v1/status", &key).json();
+        assert_eq!(status["origin"], NEW);
+        assert_eq!(status["older_origins"][0]["origin"], OLD);
+        assert_eq!(server.stop(), Some(0));
+    }
+    let refused = serve(&["--new-origin", OLD]);
+    assert!(stderr(&refused).contains("has this name already"), "{}", stderr(&refused));
+    let refused = serve(&["--new-origin", "ledger.example.com/third"]);
+    assert!(stderr(&refused).contains("no new origin is needed"), "{}", stderr(&refused));
+
+    let verify = || run(&["verify", "--data", data.to_str().expect("text")], &[], b"");
+    let verified = verify();
+    let shown = stdout(&verified);
+    assert_eq!(verified.status.code(), Some(0), "{shown}");
+    assert!(shown.contains(&format!("older origin {OLD}: verified")), "{shown}");
+    let segment = data.join("origins/0/journal/00000000.seg");
+    let mut bytes = std::fs::read(&segment).expect("a segment");
+    let at = bytes.windows(12).position(|window| window == b"eu:idp:jti:a").expect("the token");
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    let found = verify();
+    assert_eq!(found.status.code(), Some(2), "{}", stdout(&found));
+    assert!(stdout(&found).contains("origins/0/journal/00000000.seg"), "{}", stdout(&found));
+}

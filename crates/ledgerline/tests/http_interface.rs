@@ -441,6 +441,15 @@ fn keys_end_and_people_are_erased() {
     let request = json!({ "handle": handle, "purpose": "" });
     assert_eq!(server.post("/v1/erase", &privacy, &request).status, 422);
     let request = json!({ "handle": handle, "purpose": "case 4711" });
+    // Another tenant's office knows the handle, may do nothing with it, nor learn that it is one.
+    let other = server.key("other", "desk", &["privacy"]);
+    let random = json!({ "handle": "00112233445566778899aabbccddeeff", "purpose": "case 4711" });
+    for (key, request) in [(&other, &request), (&other, &random), (&privacy, &random)] {
+        let refused = server.post("/v1/erase", key, request);
+        assert_eq!((refused.status, refused.code()), (404, "not_found".to_owned()));
+    }
+    let life = server.get("/v1/tokens/eu:idp:jti:a/events", &key).json();
+    assert_eq!(life["events"][0]["sealed"][0]["erased"], false);
     let erased = server.post("/v1/erase", &privacy, &request);
     assert_eq!(erased.status, 200, "{}", erased.text());
     assert_eq!(erased.json()["frames_zeroed"], 1);

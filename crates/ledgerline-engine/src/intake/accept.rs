@@ -141,7 +141,7 @@ pub struct Intake {
     pub(super) registry: Arc<Registry>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) genesis: Hash,
-    pub(super) origin: Arc<str>,
+    pub(super) origins: Vec<Arc<str>>,
     pub(super) clock: Arc<dyn Clock>,
     quarantine: Quarantine,
     sibling_deployments: Vec<String>,
@@ -164,8 +164,8 @@ pub struct IntakeParts {
     pub entropy: Arc<dyn Entropy>,
     /// Event hash of the genesis leaf.
     pub genesis: Hash,
-    /// The checkpoint origin.
-    pub origin: Arc<str>,
+    /// The checkpoint origins whose checkpoints producers may have seen: this one and those before.
+    pub origins: Vec<Arc<str>>,
     /// Other deployments whose statements are told apart from forged ones.
     pub sibling_deployments: Vec<String>,
     /// Limits of one request.
@@ -208,14 +208,14 @@ impl Intake {
     #[must_use]
     pub fn new(parts: IntakeParts) -> Self {
         let IntakeParts { terms, vault, registry, clock, quarantine, entropy, .. } = parts;
-        let IntakeParts { genesis, origin, sibling_deployments, limits, .. } = parts;
+        let IntakeParts { genesis, origins, sibling_deployments, limits, .. } = parts;
         Self {
             terms,
             vault,
             registry,
             entropy,
             genesis,
-            origin,
+            origins,
             clock,
             quarantine,
             sibling_deployments,

@@ -159,7 +159,8 @@ impl Intake {
             let detail = format!("a statement has at most {MAX_STATEMENT_BYTES} bytes");
             return Err(EventError::new("entry_too_large", detail));
         }
-        if statement.seen.as_ref().is_some_and(|seen| seen.origin != &*self.origin) {
+        let knows = |name: &str| self.origins.iter().any(|one| &**one == name);
+        if statement.seen.as_ref().is_some_and(|seen| !knows(seen.origin)) {
             let detail = "`seen` names a checkpoint of another origin".into();
             return Err(EventError::new("wrong_deployment", detail));
         }

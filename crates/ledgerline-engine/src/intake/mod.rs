@@ -73,6 +73,8 @@ pub struct EventAnswer {
     pub event_id: Option<[u8; 16]>,
     /// How it fared.
     pub status: EventStatus,
+    /// The older origin in which a duplicate stands; `None` for the newest.
+    pub origin: Option<Arc<str>>,
     /// Its index.
     pub index: Option<u64>,
     /// Its sequence.
@@ -92,6 +94,7 @@ impl EventAnswer {
         Self {
             event_id,
             status: EventStatus::Refused,
+            origin: None,
             index: None,
             sequence: None,
             event_hash: None,

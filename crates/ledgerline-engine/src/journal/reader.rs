@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ledgerline_proof::hash::leaf_hash;
+use ledgerline_proof::hash::{Hash, leaf_hash};
 
 use super::format::{
     AttachmentRecord, FRAME_BYTES, Frame, FrameBinding, FrameType, MAX_BODY_BYTES, SealedRecord,
@@ -73,6 +73,16 @@ impl JournalReader {
             return Err(ReadError::Damaged { index });
         }
         Ok(body)
+    }
+
+    /// The hash of the leaf at `index`, on which the journal and the tree agree: for whatever is
+    /// built upon it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn agreed_hash(&self, index: u64) -> Result<Hash, ReadError> {
+        // `leaf` compares what it read with the tree.
+        Ok(leaf_hash(&self.leaf(index)?))
     }
 
     /// The leaf with its sealed records and attachments, which stand right behind it.

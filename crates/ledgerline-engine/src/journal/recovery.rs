@@ -42,7 +42,9 @@ pub enum RecoverError {
     /// The head store has seen more than the journal holds.
     #[error(
         "the journal holds {size} entries but the head store has seen {head}: this is an older \
-         copy or a truncated one; restore the newest copy"
+         copy or a truncated one; restore the newest copy. If there is none, start once with \
+         `new_origin` set to a new name: a new origin then continues this one, and what is lost \
+         stays lost"
     )]
     BehindHead {
         /// Size of the journal.
@@ -400,7 +402,15 @@ fn remove_headless(
     Ok(torn)
 }
 
-fn check_head(store: &TreeStore, tip: &JournalTip, head: Option<Head>) -> Result<(), RecoverError> {
+/// Whether the journal holds what the head store knows.
+///
+/// # Errors
+/// `BehindHead` and `OtherRoot` when it does not.
+pub fn check_head(
+    store: &TreeStore,
+    tip: &JournalTip,
+    head: Option<Head>,
+) -> Result<(), RecoverError> {
     let Some((size, root)) = head else { return Ok(()) };
     if size > tip.size {
         return Err(RecoverError::BehindHead { size: tip.size, head: size });

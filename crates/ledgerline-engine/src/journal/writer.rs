@@ -86,6 +86,12 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// This run of the writer.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.tip.epoch
+    }
+
     /// Creates a journal whose first segment holds one batch, atomically: the file gets its name
     /// only when everything in it is durable.
     ///

@@ -31,7 +31,9 @@ use crate::head_store::HeadStore;
 use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
 use crate::intake::{BodyForm, Intake, Reply, RevokeToken, SubmitAnswer, SubmitError};
+use crate::journal::recovery::RecoverError;
 use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
+use crate::origins;
 use crate::page_token::PageTokens;
 use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
 use crate::publisher::{Delivery, Rooms};
@@ -358,8 +360,8 @@ impl Node {
     /// Commits ERASED, destroys the person's key and zeroes the sealed records; blocks until done.
     ///
     /// # Errors
-    /// [`AdminError`]. When zeroing fails the key is destroyed all the same, and the rest is done
-    /// at the next start.
+    /// [`AdminError`]; `unknown_handle` when no event of `tenant` carries the handle. When zeroing
+    /// fails the key is destroyed all the same, and the rest is done at the next start.
     pub fn erase(
         &self,
         by: &Caller,
@@ -374,14 +376,21 @@ impl Node {
             purpose: purpose.to_owned(),
         };
         let inner = &self.inner;
+        let (disk, older) = (inner.world.disk.as_ref(), &inner.rooms.predecessors);
+        let stopped = |error: RecoverError| AdminError::Stopped(error.to_string());
+        let size = inner.rooms.published().size;
+        let found = origins::tenant_of(disk, older, &handle, size).map_err(stopped)?;
+        if found.as_deref() != Some(tenant) {
+            let detail = "no event of this tenant carries this handle of a person";
+            return Err(refused("unknown_handle", detail));
+        }
         // One erasure at a time: the note speaks for every ERASED up to its index.
         let _one = inner.erasing.lock().unwrap_or_else(PoisonError::into_inner);
         let index = self.administer(act)?;
         let size = inner.rooms.published().size;
-        let disk = inner.world.disk.as_ref();
         let slots = BTreeSet::from([handle]);
-        let frames_zeroed = erasure::zero_frames(disk, &inner.identity.ledger_id, &slots, size)
-            .map_err(|error| AdminError::Stopped(error.to_string()))?;
+        let id = &inner.identity.ledger_id;
+        let frames_zeroed = origins::zero_frames(disk, id, older, &slots, size).map_err(stopped)?;
         erasure::note_zeroed(disk, index)
             .map_err(|error| AdminError::Stopped(error.to_string()))?;
         Ok(ErasedPerson { index, frames_zeroed })
@@ -484,9 +493,10 @@ impl Node {
             return Err(why);
         }
         let published = self.inner.rooms.published();
+        let position = self.inner.rooms.position(published.size);
         let end = || -> Result<(), String> {
             self.inner.head.write(published.checkpoint.as_bytes()).map_err(|e| e.to_string())?;
-            self.inner.rooms.vault.snapshot(published.size).map_err(|e| e.to_string())?;
+            self.inner.rooms.vault.snapshot(position).map_err(|e| e.to_string())?;
             self.inner.rooms.store.sync(published.size).map_err(|e| e.to_string())
         };
         end()

@@ -204,10 +204,10 @@ pub(super) fn keep_house(inner: &Inner) {
         let covered = inner.rooms.index.covered();
         let slots = inner.config.ledger.vault_slots;
         let vault = &inner.rooms.vault;
+        let position = inner.rooms.position(published.size);
         let kept = if vault.free_slots() < slots / 2 { vault.refill(slots) } else { Ok(()) };
-        let kept = kept.and_then(|()| {
-            if covered > snapshot_at { vault.snapshot(published.size) } else { Ok(()) }
-        });
+        let kept = kept
+            .and_then(|()| if covered > snapshot_at { vault.snapshot(position) } else { Ok(()) });
         if let Err(error) = kept {
             return stop(inner, &format!("the vault cannot be written: {error}"));
         }

@@ -200,6 +200,22 @@ impl Vault {
         self.room().free() as usize
     }
 
+    /// Slots, taken or not.
+    #[must_use]
+    pub fn total_slots(&self) -> u32 {
+        self.room().total()
+    }
+
+    /// Nobody gets a free slot among the first `count` any more: a newer copy of the ledger, which
+    /// is lost, may have given it to somebody.
+    pub fn retire_below(&self, count: u32) {
+        let mut room = self.room();
+        for position in 0..count.min(room.total()) {
+            // Gives free slots away to nobody, and leaves all others as they are.
+            room.give(position, None);
+        }
+    }
+
     /// Slots whose record on disk does not hold. Their personal records stay closed until the slot
     /// file is restored; persons who had them get a new handle.
     #[must_use]

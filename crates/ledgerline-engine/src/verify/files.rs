@@ -23,7 +23,7 @@ use crate::vault::Vault;
 
 /// Names at the top of the data directory that are not the ledger's: locks, configuration, a head
 /// store or keys kept there against the advice, and the folders of other parts.
-pub const NOT_OURS: [&str; 10] = [
+pub const NOT_OURS: [&str; 9] = [
     "LOCK",
     "lock",
     "ledgerline.lock",
@@ -32,10 +32,11 @@ pub const NOT_OURS: [&str; 10] = [
     "config",
     "head",
     "keys",
-    "origins",
     "lost+found",
 ];
-const OURS: [&str; 7] = ["journal", "tree", "index", "vault", "torn", "erasures", "quarantine"];
+/// `origins` stands at the top only, `end` in the folder of an older origin only.
+const OURS: [&str; 9] =
+    ["journal", "tree", "index", "vault", "torn", "erasures", "quarantine", "origins", "end"];
 const TREE_FILES: [&str; 8] = ["0", "1", "2", "3", "4", "5", "positions", "whole"];
 const MAX_TORN_BYTES: u64 = 1 << 30;
 

@@ -21,7 +21,7 @@ use super::judge::Context;
 use super::reader::{Overlay, Reader};
 use super::readonly::ReadOnly;
 use super::report::{Findings, Severity, Verdict, VerifyFinding};
-use super::{Progress, VerifyWorld, context, files, identity, index_files};
+use super::{One, Progress, VerifyWorld, context, files, identity, index_files};
 use crate::disk::Disk;
 use crate::index::{
     Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting, Progress as Step, ReadBudget,
@@ -96,7 +96,11 @@ pub fn verify_index(
 ) -> Result<IndexReport, IndexCheckError> {
     let keys = world.keys.as_ref().ok_or(IndexCheckError::NoKeys)?;
     let identity = identity(&world.disk).ok_or(IndexCheckError::NoLedger)?;
-    let context = context(world, &identity);
+    // The newest origin: an older one's index is built again when it is missing.
+    let erased_later = BTreeMap::new();
+    let (shared, erased_later) = (&world.disk, &erased_later);
+    let one = One { world, shared, end: None, before: &[], erased_later };
+    let context = context(&one, &identity);
     let mut findings = Findings::default();
     let (overlay, _) = files::pending(&world.disk, &identity.ledger_id, &mut findings);
     let hasher = TermHasher::new(keys.index);

@@ -42,6 +42,8 @@ pub(super) struct Context {
     pub deployment: String,
     /// The checkpoint origin.
     pub origin: String,
+    /// The origins before it.
+    pub older: Vec<String>,
     /// The log's public key, as the genesis leaf names it.
     pub log_key: Option<VerifierKey>,
     /// Producers' keys so far.
@@ -334,6 +336,7 @@ impl<'b> Judge<'_, 'b> {
             seen: statement
                 .seen
                 .as_ref()
+                .filter(|seen| seen.origin == self.context.origin)
                 .map(|seen| Box::new((seen.size.cast_unsigned(), seen.root))),
             erased: (statement.event_type == EventType::Erased && own)
                 .then(|| person().map(|handle| handle.id))
@@ -363,7 +366,9 @@ impl<'b> Judge<'_, 'b> {
         } else {
             self.credential(current);
         }
-        if statement.seen.as_ref().is_some_and(|seen| seen.origin != self.context.origin) {
+        let context = self.context;
+        let knows = |name: &str| context.origin == name || context.older.iter().any(|n| n == name);
+        if statement.seen.as_ref().is_some_and(|seen| !knows(seen.origin)) {
             self.entry_error("seen_origin", current, "`seen` names another origin");
         }
         if let Some(act) = &statement.act

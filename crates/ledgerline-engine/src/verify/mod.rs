@@ -45,6 +45,7 @@ mod index_rebuild;
 mod judge;
 mod ledger;
 mod names;
+mod origins;
 mod reader;
 mod readonly;
 mod report;
@@ -74,13 +75,15 @@ use crate::journal::format::SegmentHeader;
 use crate::journal::scan::ScannedBatch;
 use crate::keys::KeyRing;
 use crate::opening::{Identity, identity_of};
+use crate::origins::EndNote;
 use crate::registry::Registry;
 use crate::vault::Vault;
 
 pub use files::NOT_OURS;
 pub use index_rebuild::{IndexCheckError, IndexReport, verify_index};
 pub use report::{
-    Check, Counts, MAX_AFFECTED, MAX_PER_CODE, Severity, Verdict, VerifyFinding, VerifyReport,
+    Check, Counts, MAX_AFFECTED, MAX_PER_CODE, OlderReport, Severity, Verdict, VerifyFinding,
+    VerifyReport,
 };
 
 /// What there is to verify, and with what.
@@ -143,16 +146,52 @@ impl Head {
     }
 }
 
-/// Verifies a ledger.
+/// Verifies a ledger with all its origins.
 #[must_use]
 pub fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> VerifyReport {
+    origins::verify(world, options)
+}
+
+/// One origin to be read.
+struct One<'o> {
+    /// Its own rooms.
+    world: &'o VerifyWorld,
+    /// The data directory, whose vault all origins share.
+    shared: &'o Arc<dyn Disk>,
+    /// Its end; `None` for the newest.
+    end: Option<&'o EndNote>,
+    /// Names of the origins before it.
+    before: &'o [&'o str],
+    /// Handles that later origins erased.
+    erased_later: &'o BTreeMap<[u8; 16], u64>,
+}
+
+/// What reading one origin gave.
+struct Examined {
+    identity: Identity,
+    size: u64,
+    root: Hash,
+    clean: bool,
+    findings: Findings,
+    checks: Vec<Check>,
+    counts: Counts,
+    unverifiable: BTreeMap<String, u64>,
+    violations: BTreeMap<&'static str, u64>,
+    erased: BTreeMap<[u8; 16], u64>,
+    torn: Vec<(Hash, u64)>,
+}
+
+/// Reads one origin; `None` when it has no genesis.
+fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
+    let world = one.world;
     let mut findings = Findings::default();
-    let Some(identity) = identity(&world.disk) else {
-        return without_genesis(world, findings);
+    let identity = identity(&world.disk)?;
+    let context = context(one, &identity);
+    let head = match one.end {
+        Some(end) => end_of(end, &identity),
+        None => head(world, &identity, context.log_key.as_ref()),
     };
-    let context = context(world, &identity);
-    let head = head(world, context.log_key.as_ref());
-    let since = since(options, context.log_key.as_ref(), &mut findings);
+    let since = since(one, options, &context, &mut findings);
     let (overlay, pending) = files::pending(&world.disk, &identity.ledger_id, &mut findings);
     let manifest = index_files::manifest(world.disk.as_ref(), &mut findings);
 
@@ -176,7 +215,16 @@ pub fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> VerifyReport 
     ledger.counts.journal_bytes = reader.counts.journal_bytes;
     ledger.counts.passes = 1;
     finish_chains(world, options, &overlay, &mut ledger);
-    finish(world, ledger, findings, &Outside { head, since, pending, manifest }, &context)
+    let outside = Outside { head, since, pending, manifest };
+    Some(finish(one, identity, ledger, findings, &outside))
+}
+
+/// Where an older origin ends takes the place of the head store.
+fn end_of(end: &EndNote, identity: &Identity) -> Head {
+    match end.check(identity) {
+        Ok(end) => Head::At(end.size, end.root),
+        Err(why) => Head::Bad(why.to_owned()),
+    }
 }
 
 /// What is compared with the ledger once it was read.
@@ -256,53 +304,47 @@ fn walk_again(
 }
 
 fn finish(
-    world: &VerifyWorld,
+    one: &One<'_>,
+    identity: Identity,
     mut ledger: Ledger<'_>,
     mut findings: Findings,
     outside: &Outside,
-    context: &Context,
-) -> VerifyReport {
+) -> Examined {
     let (size, root) = ledger.last;
-    let disk = world.disk.as_ref();
-    let clean = outside.head.size() == Some(size) && ledger.ends_in_block;
+    let (world, context) = (one.world, ledger.context);
+    let stopped = outside.head.size() == Some(size) && ledger.ends_in_block;
+    // What a live copy holds behind its last commit is left there when an origin ends.
+    let clean = stopped && one.end.is_none();
     ledger.tree.finish(clean, &mut findings);
     findings.absorb(std::mem::take(&mut ledger.findings));
-    check_head(&ledger, &outside.head, &mut findings);
-    check_since(&ledger, &outside.since, &mut findings);
-    for (slot, index) in &ledger.erased_slots {
-        check_erased(&ledger, slot, Some(*index), &mut findings);
-    }
-    for slot in &outside.pending {
-        check_erased(&ledger, slot, None, &mut findings);
+    check_head(&ledger, &outside.head, one.end.is_some(), &mut findings);
+    check_since(&ledger, &outside.since, one.end.is_some(), &mut findings);
+    let slots = ledger.erased_slots.iter().map(|(slot, index)| (slot, Some(*index)));
+    for (slot, index) in slots.chain(outside.pending.iter().map(|slot| (slot, None))) {
+        if !one.erased_later.contains_key(slot) {
+            check_erased(&ledger, slot, index, &mut findings);
+        }
     }
     let compare = ledger.index.as_ref().map(|sums| (context.hasher, sums));
     let manifest = outside.manifest.as_ref();
     index_files::check(&world.disk, manifest, compare, size, &mut findings);
     if let Some(keys) = &world.keys {
-        files::vault(disk, keys, &ledger.erased, clean, &mut findings);
         check_log_key(keys, context, &mut findings);
     }
-    files::torn(disk, &ledger.torn, &mut findings);
-    files::unknown(disk, &mut findings);
+    files::unknown(world.disk.as_ref(), &mut findings);
     let checks = checks(world, &ledger, outside, context);
-    let (verdict, findings, findings_dropped) = findings.finish();
-    let counts_much = |one: &&VerifyFinding| one.severity < Severity::Notice;
-    VerifyReport {
-        verdict,
+    Examined {
+        identity,
         size,
         root,
-        origin: context.origin.clone(),
-        first_bad_index: findings
-            .iter()
-            .filter(counts_much)
-            .filter_map(|one| one.first_bad_index)
-            .min(),
-        checks,
+        clean,
         findings,
-        findings_dropped,
+        checks,
         counts: ledger.counts,
         unverifiable: ledger.unverifiable,
-        lifecycle_violations: ledger.violations,
+        violations: ledger.violations,
+        erased: ledger.erased,
+        torn: ledger.torn,
     }
 }
 
@@ -315,35 +357,22 @@ fn identity(disk: &Arc<dyn Disk>) -> Option<Identity> {
     identity_of(&header, &leaf).ok()
 }
 
-/// The report when nothing can be known.
-fn without_genesis(world: &VerifyWorld, mut findings: Findings) -> VerifyReport {
+/// What is found when nothing can be known.
+fn without_genesis(disk: &Arc<dyn Disk>) -> Findings {
     let overlay = Overlay::new();
-    let mut reader = Reader::new(&world.disk, None, None, &overlay);
+    let mut reader = Reader::new(disk, None, None, &overlay);
     let _ = reader.first_batch();
-    findings.absorb(reader.findings);
+    let mut findings = reader.findings;
     let what = "the genesis entry cannot be read: nothing else can be checked".to_owned();
     let finding = VerifyFinding::new(Severity::Error, "genesis", "journal/00000000.seg", what);
     findings.push(finding.entry(0));
-    let (verdict, findings, findings_dropped) = findings.finish();
-    VerifyReport {
-        verdict,
-        size: 0,
-        root: empty_root(),
-        origin: String::new(),
-        first_bad_index: Some(0),
-        checks: Vec::new(),
-        findings,
-        findings_dropped,
-        counts: Counts::default(),
-        unverifiable: BTreeMap::new(),
-        lifecycle_violations: BTreeMap::new(),
-    }
+    findings
 }
 
-fn context(world: &VerifyWorld, identity: &Identity) -> Context {
-    let keys = world.keys.as_deref();
+fn context(one: &One<'_>, identity: &Identity) -> Context {
+    let keys = one.world.keys.as_deref();
     let vault = keys.and_then(|keys| {
-        let disk = Arc::new(ReadOnly(Arc::clone(&world.disk)));
+        let disk = Arc::new(ReadOnly(Arc::clone(one.shared)));
         Vault::open(disk, keys, Arc::new(NoEntropy)).ok().map(|(vault, _)| vault)
     });
     let sixteen = |hash: &Hash| hash.0.first_chunk::<16>().copied().unwrap_or_default();
@@ -353,6 +382,7 @@ fn context(world: &VerifyWorld, identity: &Identity) -> Context {
         ledger_id: identity.ledger_id,
         deployment: identity.deployment.to_string(),
         origin: identity.origin.to_string(),
+        older: one.before.iter().map(|name| (*name).to_owned()).collect(),
         log_key: VerifierKey::parse(&identity.log_key).ok(),
         registry: Registry::default(),
         vault,
@@ -363,12 +393,18 @@ fn context(world: &VerifyWorld, identity: &Identity) -> Context {
     }
 }
 
-fn head(world: &VerifyWorld, log_key: Option<&VerifierKey>) -> Head {
+fn head(world: &VerifyWorld, identity: &Identity, log_key: Option<&VerifierKey>) -> Head {
     let Some(disk) = &world.head else { return Head::NotAtHand };
     let Some(log_key) = log_key else {
         return Head::Bad("the genesis entry names no log key".into());
     };
-    match HeadStore::new(Arc::clone(disk)).head(log_key) {
+    let store = HeadStore::new(Arc::clone(disk));
+    let named = identity.predecessor.as_ref().map(|before| before.checkpoint.as_bytes());
+    if named.is_some() && store.note().is_ok_and(|note| note.as_deref() == named) {
+        // A start that was cut off behind commit 0.
+        return Head::Empty;
+    }
+    match store.head(log_key) {
         Ok(Some((size, root))) => Head::At(size, root),
         Ok(None) => Head::Empty,
         Err(error) => Head::Bad(error.to_string()),
@@ -376,12 +412,20 @@ fn head(world: &VerifyWorld, log_key: Option<&VerifierKey>) -> Head {
 }
 
 fn since(
+    one: &One<'_>,
     options: &VerifyOptions<'_>,
-    log_key: Option<&VerifierKey>,
+    context: &Context,
     findings: &mut Findings,
 ) -> Vec<(u64, Hash)> {
+    let log_key = context.log_key.as_ref();
     let mut known = Vec::new();
     for note in &options.since {
+        // Each origin is told of its own; the newest also of those that are nobody's.
+        let origin = note.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let of_other = one.before.iter().any(|name| name.as_bytes() == origin);
+        if of_other || (one.end.is_some() && origin != context.origin.as_bytes()) {
+            continue;
+        }
         let opened = log_key.map(|key| checkpoint::open(note, std::slice::from_ref(key)));
         if let Some(Ok(opened)) = opened {
             known.push((opened.checkpoint.size(), opened.checkpoint.root()));
@@ -394,34 +438,47 @@ fn since(
     known
 }
 
-fn check_head(ledger: &Ledger<'_>, head: &Head, findings: &mut Findings) {
-    const FILE: &str = "head store: checkpoint";
+fn check_head(ledger: &Ledger<'_>, head: &Head, is_end: bool, findings: &mut Findings) {
+    let (file, knower) = match is_end {
+        true => ("end", "its last checkpoint is of"),
+        false => ("head store: checkpoint", "the head store has seen"),
+    };
     let size = ledger.last.0;
     match head {
         Head::NotAtHand => {}
         Head::Empty => {
             let what = "the head store holds no checkpoint; the next start writes it".to_owned();
-            findings.push(VerifyFinding::new(Severity::Notice, "head_empty", FILE, what));
+            findings.push(VerifyFinding::new(Severity::Notice, "head_empty", file, what));
         }
         Head::Bad(error) => {
-            findings.push(VerifyFinding::new(Severity::Error, "head", FILE, error.clone()));
+            findings.push(VerifyFinding::new(Severity::Error, "head", file, error.clone()));
         }
         Head::At(at, _) if *at > size => {
             let what = format!(
-                "the journal ends at size {size}, but the head store has seen size {at}: it was \
-                 truncated, or is an older copy"
+                "the journal ends at size {size}, but {knower} size {at}: it was truncated, or is \
+                 an older copy"
             );
-            let finding = VerifyFinding::new(Severity::Error, "behind_head", FILE, what);
+            let finding = VerifyFinding::new(Severity::Error, "behind_head", file, what);
             findings.push(finding.entry(size));
         }
-        Head::At(at, root) => check_root(ledger, *at, *root, "head", FILE, findings),
+        Head::At(at, _) if is_end && *at < size => {
+            let what = format!("the journal goes on behind size {at}, where this origin ended");
+            findings.push(VerifyFinding::new(Severity::Error, "behind_end", file, what).entry(*at));
+        }
+        Head::At(at, root) => check_root(ledger, *at, *root, "head", file, findings),
     }
 }
 
-fn check_since(ledger: &Ledger<'_>, since: &[(u64, Hash)], findings: &mut Findings) {
+fn check_since(ledger: &Ledger<'_>, since: &[(u64, Hash)], is_end: bool, findings: &mut Findings) {
     let size = ledger.last.0;
     for (at, root) in since {
-        if *at > size {
+        if *at > size && is_end {
+            let what = format!(
+                "an older checkpoint is of size {at}, this origin was restored up to size {size} \
+                 only: the entries between are lost, and nothing here can confirm it"
+            );
+            findings.push(VerifyFinding::new(Severity::Notice, "lost", "end", what));
+        } else if *at > size {
             let what = format!(
                 "an older checkpoint is of size {at}, the journal ends at size {size}: it was \
                  truncated, or is an older copy"

@@ -61,6 +61,8 @@ pub struct VerifyFinding {
     pub severity: Severity,
     /// Stable code.
     pub code: &'static str,
+    /// The older origin it is about; none for the newest.
+    pub origin: Option<String>,
     /// The file, below the data directory; empty when it is about the ledger as a whole.
     pub file: String,
     /// Offset of the first byte concerned.
@@ -82,6 +84,7 @@ impl VerifyFinding {
         Self {
             severity,
             code,
+            origin: None,
             file: file.to_owned(),
             offset: None,
             first_bad_index: None,
@@ -155,6 +158,34 @@ impl Findings {
         findings.into_iter().for_each(|finding| self.push(finding));
     }
 
+    /// The same about an older origin, whose files lie in `folder`.
+    pub fn of_origin(mut self, name: &str, folder: &str) -> Self {
+        for one in &mut self.list {
+            one.origin = Some(name.to_owned());
+            one.file = match &*one.file {
+                "" => String::new(),
+                file if file.starts_with("vault/") => file.to_owned(),
+                file => format!("{folder}/{file}"),
+            };
+        }
+        self
+    }
+
+    /// The verdict so far, the lowest entry among what counts, and how many findings count.
+    pub fn summary(&self) -> (Verdict, Option<u64>, u64) {
+        let counting = || self.list.iter().filter(|one| one.severity < Severity::Notice);
+        let first = counting().filter_map(|one| one.first_bad_index).min();
+        (self.verdict(), first, counting().count() as u64)
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self.worst {
+            Some(Severity::Error | Severity::Derived) => Verdict::NotVerified,
+            Some(Severity::Incomplete) => Verdict::Incomplete,
+            Some(Severity::Notice) | None => Verdict::Verified,
+        }
+    }
+
     /// Takes over all of `other`.
     pub fn absorb(&mut self, other: Self) {
         self.dropped += other.dropped;
@@ -170,12 +201,7 @@ impl Findings {
             };
             key(a).cmp(&key(b)).then_with(|| a.file.cmp(&b.file))
         });
-        let verdict = match self.worst {
-            Some(Severity::Error | Severity::Derived) => Verdict::NotVerified,
-            Some(Severity::Incomplete) => Verdict::Incomplete,
-            Some(Severity::Notice) | None => Verdict::Verified,
-        };
-        (verdict, self.list, self.dropped)
+        (self.verdict(), self.list, self.dropped)
     }
 }
 
@@ -225,22 +251,48 @@ pub struct Counts {
     pub passes: u64,
 }
 
+/// The answer about an older origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OlderReport {
+    /// Its name.
+    pub origin: String,
+    /// Its folder, below the data directory.
+    pub folder: String,
+    /// In one word.
+    pub verdict: Verdict,
+    /// Entries that were restored.
+    pub size: u64,
+    /// Root at that size, computed from the entries.
+    pub root: Hash,
+    /// What the head store had seen of it: entries from `size` on are lost.
+    pub published_size: Option<u64>,
+    /// Lowest index of it among the findings that count.
+    pub first_bad_index: Option<u64>,
+    /// How many findings count; they stand in the report's list.
+    pub findings: u64,
+    /// How much was read.
+    pub counts: Counts,
+}
+
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
     /// In one word.
     pub verdict: Verdict,
-    /// Entries up to the last whole commit.
+    /// Entries of the newest origin up to the last whole commit.
     pub size: u64,
     /// Root at that size, computed from the entries.
     pub root: Hash,
-    /// The log's origin; empty when the genesis entry cannot be read.
+    /// The newest origin; empty when the genesis entry cannot be read.
     pub origin: String,
-    /// Lowest index among the findings that count.
+    /// Lowest index among the findings that count about the newest origin; without one, about the
+    /// oldest origin concerned.
     pub first_bad_index: Option<u64>,
     /// What was checked and what was not.
     pub checks: Vec<Check>,
-    /// What was found, worst first.
+    /// The older origins, oldest first.
+    pub predecessors: Vec<OlderReport>,
+    /// What was found, worst first, in all origins.
     pub findings: Vec<VerifyFinding>,
     /// Findings beyond the bound, only counted.
     pub findings_dropped: u64,

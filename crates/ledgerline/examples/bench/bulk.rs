@@ -1,4 +1,4 @@
-//! Batches of 500 over eight connections: rates, bytes on disk, the share of block sealing.
+//! Batches of 500 over sixteen connections: rates, bytes on disk, the share of block sealing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::storage::Weight;
 
 /// Events of a request.
 pub const BATCH: u64 = 500;
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 16;
 /// Events made ahead of the clock at a time: about 150 MB.
 const ROUND: u64 = 200_000;
 /// Longest that one round may take.

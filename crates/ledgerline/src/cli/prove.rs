@@ -27,6 +27,10 @@ pub struct ProveArgs {
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
+    /// Which origin's part of a token's life, in a ledger that continues older origins [default:
+    /// the newest that knows the token].
+    #[arg(long)]
+    origin: Option<String>,
     /// File to write; standard output without it.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -41,8 +45,11 @@ pub struct ProveArgs {
 /// Usage for a raw token; an error when the ledger has nothing to prove.
 pub fn run(context: &mut Context, args: ProveArgs) -> CommandResult {
     let mut path = path_of(&args.subject, &args.naming)?;
-    if let Some(tenant) = &args.tenant {
-        path.push_str(&format!("?tenant={}", segment(tenant)));
+    let asked = [("tenant", &args.tenant), ("origin", &args.origin)];
+    for (name, value) in asked {
+        let Some(value) = value else { continue };
+        let mark = if path.contains('?') { '&' } else { '?' };
+        path.push_str(&format!("{mark}{name}={}", segment(value)));
     }
     let client = context.client(args.client)?;
     let bundle =

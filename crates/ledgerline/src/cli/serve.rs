@@ -42,7 +42,8 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
 #[derive(Args)]
 #[command(after_help = "Examples:
   ledgerline serve --data ledger --listen 127.0.0.1:8790 --bootstrap-key-file admin.key
-  ledgerline serve --config ledgerline.toml --tls-cert cert.pem --tls-key key.pem")]
+  ledgerline serve --config ledgerline.toml --tls-cert cert.pem --tls-key key.pem
+  ledgerline serve --data restored --new-origin ledger.example.com/2   # see operating.md first")]
 pub struct ServeArgs {
     #[command(flatten)]
     settings: ServerSettings,
@@ -122,6 +123,7 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
     if let Some(origin) = &settings.origin {
         config.ledger.origin.clone_from(origin);
     }
+    config.ledger.new_origin.clone_from(&settings.new_origin);
     if let Some(ms) = settings.block_interval_ms {
         if !(100..=60_000).contains(&ms) {
             return Err(Failure::usage("block_interval_ms is 100 to 60000"));
@@ -161,6 +163,11 @@ impl Started {
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
         let ledger = OpenLedger::open(settings)?;
+        let view = ledger.node.view();
+        for older in view.origins().iter().rev().skip(1) {
+            let (origin, size) = (&*older.identity().origin, older.size());
+            tracing::info!(origin, size, "continues an older origin");
+        }
         answer_on(&runtime, &ledger.node);
         bootstrap(&ledger.node, settings)?;
         let limits = Limits::of(settings);

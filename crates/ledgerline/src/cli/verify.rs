@@ -190,10 +190,21 @@ fn summary(report: &Value) -> String {
     }
     let mut out = facts(&lines);
     let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
+    for older in list("predecessors") {
+        out.push_str(&format!(
+            "older origin {}: {}, {} of {} entries restored, in {}\n",
+            text(&older, "/origin"),
+            text(&older, "/verdict"),
+            text(&older, "/size"),
+            text(&older, "/published_size"),
+            text(&older, "/folder"),
+        ));
+    }
     for finding in list("findings") {
         let (severity, code) = (text(&finding, "/severity"), text(&finding, "/code"));
         out.push_str(&format!("{severity} {code}: {}\n", text(&finding, "/what")));
         for (label, pointer) in [
+            ("of the older origin", "/origin"),
             ("in", "/file"),
             ("offset", "/offset"),
             ("first bad index", "/first_bad_index"),

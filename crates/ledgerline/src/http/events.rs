@@ -193,6 +193,10 @@ impl Verdict {
             EventStatus::Duplicate => b"\"status\":\"duplicate\"",
             EventStatus::Refused => b"\"status\":\"refused\"",
         });
+        if let Some(origin) = &self.answer.origin {
+            // A name may hold what JSON must escape.
+            out.extend_from_slice(format!(",\"origin\":{}", json!(&**origin)).as_bytes());
+        }
         for (name, number) in [(",\"index\":", index), (",\"sequence\":", sequence)] {
             if let Some(number) = number {
                 out.extend_from_slice(name.as_bytes());
@@ -277,7 +281,8 @@ async fn respond(
 fn add_proofs(view: &View, mut events: Vec<Verdict>) -> Result<Vec<Verdict>, Problem> {
     for event in &mut events {
         if let Some(index) = event.answer.index {
-            event.proof = Some(inclusion(view, index)?);
+            let older = event.answer.origin.as_deref().and_then(|name| view.of_origin(name));
+            event.proof = Some(inclusion(older.as_ref().unwrap_or(view), index)?);
         }
     }
     Ok(events)
@@ -347,11 +352,11 @@ async fn locate(
     caller: &Caller,
     query: &TenantQuery,
     (source, event_id): (String, String),
-) -> Result<u64, Problem> {
+) -> Result<(View, u64), Problem> {
     let tenant = auth::tenant(caller, query.tenant.as_deref())?;
     let id = uuid_text::parse(&event_id)
         .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
-    let found = app.read(move |view| Ok(view.find_event(&tenant, &source, &id)?)).await?;
+    let found = app.read(move |view| Ok(view.locate_event(&tenant, &source, &id)?)).await?;
     found.ok_or_else(Problem::not_found)
 }
 
@@ -367,8 +372,8 @@ pub async fn event(
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
-    let index = locate(&app, &caller, &query, path).await?;
-    app.read(move |view| {
+    let (view, index) = locate(&app, &caller, &query, path).await?;
+    app.wait(move || {
         let event = view.event(index)?.ok_or_else(Problem::not_found)?;
         Ok(json_value(&leaf_json::event(&event)?))
     })
@@ -391,8 +396,8 @@ pub async fn proof(
         Roles::AUDITOR.with(Roles::READER),
         "the credential needs the role auditor or reader",
     )?;
-    let index = locate(&app, &caller, &query, path).await?;
-    app.read(move |view| json_document(&prove::event(view, index)?)).await
+    let (view, index) = locate(&app, &caller, &query, path).await?;
+    app.wait(move || json_document(&prove::event(&view, index)?)).await
 }
 
 #[cfg(test)]
@@ -414,6 +419,7 @@ mod tests {
         let mut answer = EventAnswer {
             event_id: Some([0xab; 16]),
             status: EventStatus::Recorded,
+            origin: None,
             index: Some(u64::MAX),
             sequence: Some(0),
             event_hash: Some(hash),
@@ -431,7 +437,9 @@ mod tests {
         check(&answer, None, &expected);
         answer.status = EventStatus::Duplicate;
         answer.attested_by = Attested::Credential;
+        answer.origin = Some("ledger \"one\"".into());
         expected["status"] = "duplicate".into();
+        expected["origin"] = "ledger \"one\"".into();
         expected["attested_by"] = "credential".into();
         expected["proof"] = json!({ "path": ["a\"b"] });
         check(&answer, Some(expected["proof"].clone()), &expected);

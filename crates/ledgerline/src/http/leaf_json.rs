@@ -338,6 +338,7 @@ fn key_added(key: &KeyAdded<'_>) -> Value {
 /// 500 when the stored leaf does not decode.
 pub fn event(event: &EventView) -> Result<Value, Problem> {
     let mut object = leaf(event.index, &event.leaf)?;
+    object["origin"] = (*event.origin).into();
     let sealed = event
         .sealed
         .iter()

@@ -159,6 +159,8 @@ impl From<AdminError> for Problem {
             AdminError::Refused { code: "key_exists", detail } => {
                 Self::new(StatusCode::CONFLICT, "key_exists", detail)
             }
+            // As for what does not exist: which it is, is the other tenant's business.
+            AdminError::Refused { code: "unknown_handle", .. } => Self::not_found(),
             AdminError::Refused { code, detail } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }

@@ -13,18 +13,25 @@ use ledgerline_proof::bundle::Bundle;
 
 use super::problem::Problem;
 
-/// The bundle of a token's life.
+/// The bundle of a token's life in one origin: the one named, or the newest that knows it.
 ///
 /// # Errors
-/// 404 when there is no such token, 503 before its first block.
-pub fn token(view: &View, tenant: &str, id: &str) -> Result<Bundle, Problem> {
+/// 404 when there is no such token or origin, 503 before its first block.
+pub fn token(view: &View, tenant: &str, id: &str, origin: Option<&str>) -> Result<Bundle, Problem> {
     let request = BundleRequest {
         tenant: tenant.to_owned(),
         token_id: id.to_owned(),
         disclose: false,
         previous_size: None,
     };
-    Ok(token_bundle(view.rooms(), view.terms(), &request)?)
+    let wanted = |one: &View| origin.is_none_or(|name| name == &*one.identity().origin);
+    for view in view.origins().iter().rev().filter(|one| wanted(one)) {
+        match token_bundle(view.rooms(), view.terms(), &request) {
+            Err(ProveError::NotFound) => {}
+            bundle => return told(view, bundle),
+        }
+    }
+    Err(Problem::not_found())
 }
 
 /// The bundle of the event at `index`.
@@ -32,7 +39,19 @@ pub fn token(view: &View, tenant: &str, id: &str) -> Result<Bundle, Problem> {
 /// # Errors
 /// 503 before its block.
 pub fn event(view: &View, index: u64) -> Result<Bundle, Problem> {
-    Ok(event_bundle_at(view.rooms(), view.terms(), index, false, None)?)
+    told(view, event_bundle_at(view.rooms(), view.terms(), index, false, None))
+}
+
+fn told(view: &View, bundle: Result<Bundle, ProveError>) -> Result<Bundle, Problem> {
+    match bundle {
+        Err(ProveError::NotYetSealed { .. }) if view.is_older() => {
+            let detail = "its origin ended before a block covered it, so no published checkpoint \
+                          does; its receipt still proves it (send the event again with \
+                          ?receipt=proof)";
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "never_in_a_block", detail))
+        }
+        bundle => Ok(bundle?),
+    }
 }
 
 impl From<ProveError> for Problem {

@@ -40,11 +40,23 @@ pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, 
         move || {
             let view = node.view();
             let counters = node.counters();
+            let origins = view.origins();
+            let older = origins.iter().filter(|one| one.is_older());
+            let older = older.map(|one| {
+                json!({
+                    "origin": &*one.identity().origin,
+                    "log_key": &*one.identity().log_key,
+                    "size": one.size(),
+                    "checkpoint": &*one.checkpoint(),
+                })
+            });
+            let older: Vec<_> = older.collect();
             Ok(json_value(&json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "origin": &*view.identity().origin,
                 "deployment": &*view.identity().deployment,
                 "log_key": &*view.identity().log_key,
+                "older_origins": older,
                 "size": view.size(),
                 "root": view.root(),
                 "checkpoint": &*view.checkpoint(),

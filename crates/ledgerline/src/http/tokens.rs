@@ -36,6 +36,8 @@ pub struct TokenQuery {
     at: Option<String>,
     after: Option<u64>,
     limit: Option<usize>,
+    /// For a proof: which origin's.
+    origin: Option<String>,
 }
 
 impl TokenQuery {
@@ -120,6 +122,7 @@ async fn life(
             "token_id": id,
             "tenant": tenant,
             "origin": &*view.identity().origin,
+            "older_origins": older_origins(view),
             "size": view.size(),
             "as_of": query.as_of,
             "event_count": life.total,
@@ -138,6 +141,13 @@ async fn life(
     .await
 }
 
+/// Names of the origins that this ledger continues, oldest first.
+fn older_origins(view: &View) -> Vec<String> {
+    let origins = view.origins();
+    let older = origins.iter().filter(|one| one.is_older());
+    older.map(|one| one.identity().origin.to_string()).collect()
+}
+
 /// What had happened by a time: later events are left out.
 fn happened_by(
     view: &View,
@@ -151,7 +161,7 @@ fn happened_by(
     let facts = life.events.iter().filter_map(|event| {
         let entry: Entry<'_> = decode_object(Kind::Entry, &event.leaf).ok()?;
         let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-        Some(Fact::of(&statement, event.index, entry.recorded_at))
+        Some(Fact::of(&statement, event.position, entry.recorded_at))
     });
     Ok(lifecycle::happened_at(&facts.collect::<Vec<_>>(), at_nanos))
 }
@@ -171,5 +181,6 @@ pub async fn proof(
     let caller = auth::require(&app, &headers, roles, lacking)?;
     check_id(&id)?;
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    app.read(move |view| json_document(&prove::token(view, &tenant, &id)?)).await
+    let origin = query.origin;
+    app.read(move |view| json_document(&prove::token(view, &tenant, &id, origin.as_deref())?)).await
 }

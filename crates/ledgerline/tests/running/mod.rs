@@ -73,6 +73,11 @@ impl Server {
         server
     }
 
+    /// Adds a flag to the next start.
+    pub fn add_flags(&mut self, flags: &[&str]) {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
     /// Starts the process on the folder, also again.
     pub fn go(&mut self) {
         let folder = self.folder.path();

@@ -11,6 +11,7 @@
 //! publishing.rs  batches on their way out   model.rs   what the ledger must be
 //! stops.rs       how a run of the node      check.rs   holds the one against the other
 //!                ends and begins again      probes.rs  damage, tried on a copy
+//! origins.rs     a copy goes on elsewhere
 //! ```
 //!
 //! Excused, as docs/durability.md says: rot in the last batch beyond the head store's size, which
@@ -20,6 +21,7 @@ mod check;
 mod events;
 mod model;
 mod node;
+mod origins;
 mod probes;
 mod publishing;
 mod sending;

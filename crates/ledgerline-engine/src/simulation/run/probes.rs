@@ -20,8 +20,9 @@ impl Run {
         if self.model.size() == 0 {
             return Ok(());
         }
-        match self.random.below(5) {
+        match self.random.below(7) {
             0 => self.probe_older_copy(),
+            5 | 6 => self.probe_new_origin(),
             1 => self.probe_bit(),
             2 => self.probe_truncation(),
             3 => self.probe_rot_on_the_way(),
@@ -29,7 +30,7 @@ impl Run {
         }
     }
 
-    fn fork(&mut self) -> (SimDisk, SimDisk, World) {
+    pub(super) fn fork(&mut self) -> (SimDisk, SimDisk, World) {
         let disk = self.disk.fork(self.random.bits());
         let head = match self.shares_disk {
             true => disk.clone(),
@@ -44,7 +45,7 @@ impl Run {
     }
 
     /// The size the head store has seen; 0 when it cannot be read.
-    fn head_size(&self, head: &SimDisk) -> u64 {
+    pub(super) fn head_size(&self, head: &SimDisk) -> u64 {
         use ledgerline_proof::checkpoint::Checkpoint;
         use ledgerline_proof::note::Note;
         let note = HeadStore::new(Arc::new(head.clone())).note().ok().flatten();

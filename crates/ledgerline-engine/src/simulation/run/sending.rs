@@ -282,6 +282,18 @@ impl Run {
         if self.random.chance(700) { self.plan_all() } else { Ok(()) }
     }
 
+    /// Events of one form, one a line or one a frame.
+    pub(super) fn body_of(&self, events: &[usize]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for event in events {
+            match &self.book[*event].form {
+                Form::Json(text) => body.extend_from_slice(format!("{text}\n").as_bytes()),
+                Form::Avro(bytes) => put_frame(&mut body, bytes).expect("a frame of this size"),
+            }
+        }
+        body
+    }
+
     fn body(&mut self, events: &[usize]) -> (BodyForm, Vec<u8>) {
         let mut lines = Vec::new();
         let mut frames = Vec::new();

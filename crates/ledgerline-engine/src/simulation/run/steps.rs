@@ -199,7 +199,7 @@ impl Run {
         let Some(node) = &self.node else { return Ok(()) };
         let vault = &node.rest.rooms.vault;
         let done = if snapshot {
-            vault.snapshot(node.rest.rooms.published().size)
+            vault.snapshot(node.rest.rooms.position(node.rest.rooms.published().size))
         } else {
             vault.refill(want)
         };

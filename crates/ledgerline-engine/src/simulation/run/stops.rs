@@ -120,7 +120,7 @@ impl Run {
             // On a shared disk the power may have gone already.
             return if faulty { self.fall_over().map(|()| false) } else { Err(error.to_string()) };
         }
-        match node.rest.rooms.vault.snapshot(published.size) {
+        match node.rest.rooms.vault.snapshot(node.rest.rooms.position(published.size)) {
             Err(error) if !faulty => {
                 return Err(format!("the vault's map cannot be written: {error}"));
             }
