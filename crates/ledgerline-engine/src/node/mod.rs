@@ -45,7 +45,7 @@ use crate::standing::Standings;
 use crate::view::View;
 
 /// Tokens whose standing is remembered: some 2 KiB each.
-const REMEMBERED_TOKENS: usize = 100_000;
+const REMEMBERED_TOKENS: usize = 50_000;
 
 /// What a node is configured with beside its ledger.
 #[derive(Debug, Clone)]
