@@ -20,6 +20,7 @@ use ledgerline_engine::intake::{SeenUse, SubmitAnswer, SubmitError};
 use ledgerline_engine::node::Node;
 use ledgerline_engine::registry::Caller;
 use ledgerline_engine::standing::Standing;
+use ledgerline_proof::vocabulary::TokenKind;
 use tokio::sync::Notify;
 
 use super::App;
@@ -35,6 +36,9 @@ const LAST_TRIES: u32 = 100;
 
 /// Tenant, credential, token id, whether it was active.
 type Name = (String, Arc<str>, String, bool);
+
+/// Uses by one credential in one tenant.
+type Batch = Vec<(Name, Noted)>;
 
 struct Noted {
     caller: Caller,
@@ -68,7 +72,7 @@ impl Uses {
             return;
         }
         // To present a code is not to spend it.
-        if standing.state.token_kind.is_some_and(|kind| kind.is_code()) {
+        if standing.state.token_kind.is_some_and(TokenKind::is_code) {
             return;
         }
         let seen = SeenUse {
@@ -98,7 +102,7 @@ impl Uses {
             let why = "more tokens were presented in one window than are kept";
             tracing::warn!(code = "uses_dropped", dropped, why);
         }
-        let mut groups: BTreeMap<(String, Arc<str>), Vec<(Name, Noted)>> = BTreeMap::new();
+        let mut groups: BTreeMap<(String, Arc<str>), Batch> = BTreeMap::new();
         for (name, noted) in uses {
             groups.entry((name.0.clone(), Arc::clone(&name.1))).or_default().push((name, noted));
         }
@@ -112,10 +116,10 @@ impl Uses {
         all
     }
 
-    fn submit(&self, node: &Node, tenant: &str, batch: Vec<(Name, Noted)>) -> bool {
+    fn submit(&self, node: &Node, tenant: &str, batch: Batch) -> bool {
         let Some((_, first)) = batch.first() else { return true };
         let seen: Vec<SeenUse> = batch.iter().map(|(_, noted)| noted.seen.clone()).collect();
-        match node.record_uses(&first.caller, tenant, &seen, Box::new(complain)) {
+        match node.record_uses(&first.caller, tenant, &seen, Box::new(|answer| complain(&answer))) {
             Ok(()) => true,
             Err(SubmitError::Busy { .. }) => {
                 let mut book = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +181,7 @@ pub async fn keep_recording(app: Arc<App>) {
     }
 }
 
-fn complain(answer: SubmitAnswer) {
+fn complain(answer: &SubmitAnswer) {
     let refused = answer.events.iter().find_map(|event| event.error.as_ref());
     if let Some(error) = refused {
         let why = "the credential's grant may not cover USED";
