@@ -19,6 +19,8 @@
 //! expiry-hour   hours since 1970, i64 big-endian     births and refreshes of tokens; tenant ""
 //! finding       nothing                              FINDING_RAISED and FINDING_CLOSED
 //! alias         token id                             also_known_as
+//!               "t1" ‖ digest                        births and also_known_as of the form t1
+//! revocation    nothing                              permitted REVOKED of any target
 //! digest        SHA-256                              policies of POLICY targets, snapshots
 //! ```
 //!
@@ -32,6 +34,7 @@
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{Statement, is_name_byte};
+use ledgerline_proof::token_id::{Form, TokenId};
 use ledgerline_proof::vocabulary::{
     ActorKind, EventType, HandleKind, Outcome, PersonalRole, TargetKind,
 };
@@ -80,6 +83,10 @@ pub enum By<'a> {
     Finding,
     /// Another id of the same token.
     Alias(&'a str),
+    /// The `t1` digest of a token as it is presented, whoever issued it.
+    Presented(&'a str),
+    /// Revocations, all of them.
+    Revocation,
     /// An attachment.
     Digest(&'a Hash),
 }
@@ -125,7 +132,9 @@ impl By<'_> {
             }
             Self::Finding => return hasher.term(TermKind::Finding, tenant, &[]),
             Self::PolicyChange => return hasher.term(TermKind::Policy, tenant, &[]),
+            Self::Revocation => return hasher.term(TermKind::Revocation, tenant, &[]),
             Self::Alias(id) => (TermKind::Alias, id.as_bytes(), None),
+            Self::Presented(digest) => (TermKind::Alias, b"t1", Some(digest.as_bytes())),
             Self::Digest(digest) => (TermKind::Digest, &digest.0, None),
         };
         match (second, more) {
@@ -171,6 +180,13 @@ pub fn names(asked: &str, written: &str, issuer: Option<&str>) -> bool {
 #[must_use]
 pub fn issuer_of(id: &str) -> Option<&str> {
     qualifier(id).map(|(front, _)| front)
+}
+
+/// The digest in a token id of the form `t1`: what a presented token is found by.
+#[must_use]
+pub fn presented_digest(id: &str) -> Option<&str> {
+    let id = TokenId::parse(id).ok()?;
+    (id.form() == Form::T1).then(|| id.value())
 }
 
 /// The hour since 1970 that a time lies in.
@@ -223,6 +239,12 @@ impl Terms<'_, '_> {
         self.add(by);
         if is_birth(self.statement) {
             self.push(by.births(self.hasher, self.statement.tenant));
+        }
+    }
+
+    fn presented(&mut self, id: &str) {
+        if let Some(digest) = presented_digest(id) {
+            self.add(&By::Presented(digest));
         }
     }
 
@@ -293,6 +315,13 @@ impl Terms<'_, '_> {
         }
         for alias in &s.also_known_as {
             self.add(&By::Alias(alias));
+            self.presented(alias);
+        }
+        if is_birth(s) {
+            self.presented(s.target.id);
+        }
+        if s.event_type == EventType::Revoked && s.outcome == Outcome::Allow {
+            self.add(&By::Revocation);
         }
         let expires = is_birth(s) || s.event_type == EventType::Refreshed;
         if let Some(at) = s.expires_at.filter(|_| expires && s.outcome == Outcome::Allow) {
@@ -325,6 +354,28 @@ mod tests {
         }
         assert!(names("eu:other:s-17", "s-17", None), "no issuer says otherwise");
         assert_eq!((bare("eu:idp:a:b"), bare("eu:idp:"), bare("x")), ("a:b", "eu:idp:", "x"));
+    }
+
+    #[test]
+    fn presented_tokens_are_found_by_their_digest_alone() {
+        let hasher = TermHasher::new([7; 16]);
+        let digest = "x4B1Q1zrXvFJmWJ0Sx8pO0rTqkYm3pQ0dQzq8d5Qy7A";
+        let id = format!("eu:idp:t1:{digest}");
+        let presented = By::Presented(digest).term(&hasher, "");
+        let revocation = By::Revocation.term(&hasher, "");
+        let check = |event_type, target: &str, alias: Option<&str>, expected: [bool; 2]| {
+            let target = Target { kind: TargetKind::Token, id: target };
+            let mut s = Statement::new([1; 16], "idp", target, event_type, Hlc::at(1));
+            s.also_known_as = alias.into_iter().collect();
+            let terms = terms_of(&hasher, &s, &[]);
+            let found = [presented, revocation].map(|term| terms.contains(&term));
+            assert_eq!(found, expected, "{event_type:?} {alias:?}");
+        };
+        check(EventType::Issued, &id, None, [true, false]);
+        check(EventType::Used, &id, None, [false, false]);
+        check(EventType::Used, "eu:idp:jti:a", Some(&id), [true, false]);
+        check(EventType::Issued, "eu:idp:jti:a", Some("eu:idp:jti:b"), [false, false]);
+        check(EventType::Revoked, "eu:idp:jti:a", None, [false, true]);
     }
 
     #[test]

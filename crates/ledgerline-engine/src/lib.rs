@@ -39,6 +39,7 @@ pub mod reindex;
 pub mod replay;
 pub mod sequencer;
 pub mod simulation;
+pub mod standing;
 pub mod tree_store;
 pub mod vault;
 pub mod verify;

@@ -189,6 +189,12 @@ impl View {
         self.published.size
     }
 
+    /// Entries of the origins before this one.
+    #[must_use]
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
     /// Root.
     #[must_use]
     pub fn root(&self) -> Hash {

@@ -92,7 +92,9 @@ struct Answer {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ProblemBody {
+    #[serde(alias = "error")]
     code: String,
+    #[serde(alias = "error_description")]
     detail: String,
 }
 
@@ -187,6 +189,18 @@ impl Client {
     /// [`ClientError`].
     pub fn post_json(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
         self.post(path, "application/json", body.to_string().as_bytes())
+    }
+
+    /// Sends a form and reads JSON; null for an answer without a body.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Result<Value, ClientError> {
+        let pairs = form.iter().map(|(name, value)| format!("{name}={}", segment(value)));
+        let body = pairs.collect::<Vec<_>>().join("&");
+        let media_type = "application/x-www-form-urlencoded";
+        let answer = self.call(&Method::POST, path, Some((media_type, body.as_bytes())))?;
+        if answer.is_empty() { Ok(Value::Null) } else { self.parse(&answer) }
     }
 
     /// Deletes and reads JSON.

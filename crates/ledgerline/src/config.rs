@@ -102,6 +102,9 @@ settings! {
         "LEDGERLINE_BODY_TIMEOUT_MS" body_timeout_ms: u64,
         /// Milliseconds that open requests get on shutdown [default: 10000].
         "LEDGERLINE_DRAIN_TIMEOUT_MS" drain_timeout_ms: u64,
+        /// Milliseconds within which introspections of one token by one caller are recorded as one
+        /// USED; 0 records none [default: 10000].
+        "LEDGERLINE_INTROSPECTION_WINDOW_MS" introspection_window_ms: u64,
         /// Threads that serve HTTP [default: number of processors].
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }

@@ -13,6 +13,7 @@ mod build;
 pub mod json;
 mod revoking;
 mod secret_scan;
+mod uses;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::registry::Key;
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
 pub use build::chain_slot_id;
 pub use revoking::RevokeToken;
+pub use uses::SeenUse;
 
 /// Why an event was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,10 @@
 //! asking again for the same reason and state of the ledger records nothing twice, for the event id
 //! follows from the `native_id`.
 //!
-//! Refuses: credentials without the role responder, and other tenants than theirs.
+//! Assumes: that a credential with the role client alone revokes its own tokens only was seen to by
+//! the caller, who knows whose they are.
+//!
+//! Refuses: credentials with neither role, and other tenants than theirs.
 
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
@@ -43,7 +46,7 @@ impl Intake {
         tenant: &str,
         tokens: &[RevokeToken],
     ) -> Result<Accepted, SubmitError> {
-        if !caller.roles().has(Roles::RESPONDER) || !caller.may_see(tenant) {
+        if !caller.roles().has(Roles::RESPONDER.with(Roles::CLIENT)) || !caller.may_see(tenant) {
             return Err(SubmitError::Forbidden);
         }
         let now = Hlc::at(self.clock.wall_nanos().max(0));

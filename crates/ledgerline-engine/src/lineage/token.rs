@@ -17,7 +17,7 @@ use crate::index::{Term, TermKind};
 use crate::view::QueryError;
 
 /// Ids of one token that are looked at.
-const MAX_IDS: usize = 16;
+pub(crate) const MAX_IDS: usize = 16;
 /// Entries of one chain, and entries that link to one id, that are looked at.
 const MAX_ENTRIES: usize = 20_000;
 /// Entries of a session, grant, client, subject or key that are looked through for revocations.
@@ -66,7 +66,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    fn of(statement: &Statement<'_>, handles: &[Handle]) -> Self {
+    pub(crate) fn of(statement: &Statement<'_>, handles: &[Handle]) -> Self {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let list = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
         Self {
@@ -145,31 +145,44 @@ impl Inquiry<'_> {
         let mut todo = vec![id.to_owned()];
         let mut records: Vec<Rc<Record>> = Vec::new();
         while let Some(id) = todo.pop() {
-            let chain = self.chain(TargetKind::Token, id.as_bytes(), MAX_ENTRIES)?;
-            let term = By::Alias(&id).term(self.view.terms(), &self.scope().tenant);
-            let naming = self.records(&term, MAX_ENTRIES, |_, statement| {
-                statement.target.kind == TargetKind::Token
-                    && statement.also_known_as.contains(&&*id)
-            })?;
-            for record in chain.iter().chain(&naming) {
-                let more = record.read(|_, statement| {
-                    let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
-                    let aliases = statement.also_known_as.iter().filter(|_| done);
-                    let own = done.then_some(&statement.target.id);
-                    aliases.chain(own).map(|id| (*id).to_owned()).collect::<Vec<_>>()
-                });
-                for other in more {
-                    if ids.len() >= MAX_IDS && !ids.contains(&other) {
-                        self.cut(Cut::Width);
-                    } else if ids.insert(other.clone()) {
-                        todo.push(other);
-                    }
+            let (chain, others) = self.of_one_id(&id, MAX_ENTRIES)?;
+            for other in others {
+                if ids.len() >= MAX_IDS && !ids.contains(&other) {
+                    self.cut(Cut::Width);
+                } else if ids.insert(other.clone()) {
+                    todo.push(other);
                 }
             }
             records.extend(chain);
         }
         records.sort_unstable_by_key(|record| record.index);
         Ok((ids, records))
+    }
+
+    /// The events of one id's chain, and all ids that they or others say are the same token's.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub(crate) fn of_one_id(
+        &mut self,
+        id: &str,
+        most: usize,
+    ) -> Result<(Vec<Rc<Record>>, BTreeSet<String>), QueryError> {
+        let chain = self.chain(TargetKind::Token, id.as_bytes(), most)?;
+        let term = By::Alias(id).term(self.view.terms(), &self.scope().tenant);
+        let naming = self.records(&term, most, |_, statement| {
+            statement.target.kind == TargetKind::Token && statement.also_known_as.contains(&id)
+        })?;
+        let mut ids = BTreeSet::new();
+        for record in chain.iter().chain(&naming) {
+            record.read(|_, statement| {
+                if !matches!(statement.outcome, Outcome::Deny | Outcome::Error) {
+                    let named = statement.also_known_as.iter().chain([&statement.target.id]);
+                    ids.extend(named.map(|id| (*id).to_owned()));
+                }
+            });
+        }
+        Ok((chain, ids))
     }
 
     /// A chain's events in scope, at most `most`.
@@ -247,7 +260,11 @@ impl Inquiry<'_> {
     }
 
     /// The REVOKED entries of something wider than a token.
-    fn revocations(&mut self, kind: TargetKind, id: Vec<u8>) -> Result<Rc<Vec<u64>>, QueryError> {
+    pub(crate) fn revocations(
+        &mut self,
+        kind: TargetKind,
+        id: Vec<u8>,
+    ) -> Result<Rc<Vec<u64>>, QueryError> {
         if let Some(known) = self.wide.get(&(kind, id.clone())) {
             return Ok(Rc::clone(known));
         }
@@ -288,7 +305,10 @@ fn chain_term(inquiry: &Inquiry<'_>, key: &ChainKey<'_>) -> Term {
 }
 
 /// The chains on which a revocation that covers a token can stand, under both spellings of ids.
-fn wide_chains(entry: &Entry<'_>, statement: &Statement<'_>) -> Vec<(TargetKind, Vec<u8>)> {
+pub(crate) fn wide_chains(
+    entry: &Entry<'_>,
+    statement: &Statement<'_>,
+) -> Vec<(TargetKind, Vec<u8>)> {
     let Some(token) = TokenFacts::of(statement, &entry.handles) else { return Vec::new() };
     let named = [
         (TargetKind::Session, token.session_id),

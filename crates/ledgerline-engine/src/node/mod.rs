@@ -12,6 +12,7 @@
 //! before. After a failed sync everybody who waits is told that nothing is known, and nothing is
 //! taken any more.
 
+mod presented;
 mod threads;
 
 use std::collections::BTreeSet;
@@ -30,7 +31,7 @@ use crate::erasure;
 use crate::head_store::HeadStore;
 use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
-use crate::intake::{BodyForm, Intake, Reply, RevokeToken, SubmitAnswer, SubmitError};
+use crate::intake::{Accepted, BodyForm, Intake, Reply, SubmitAnswer, SubmitError};
 use crate::journal::recovery::RecoverError;
 use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
 use crate::origins;
@@ -40,7 +41,11 @@ use crate::publisher::{Delivery, Rooms};
 use crate::refusals::Refusals;
 use crate::registry::{ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash};
 use crate::sequencer::PlannedBatch;
+use crate::standing::Standings;
 use crate::view::View;
+
+/// Tokens whose standing is remembered: some 2 KiB each.
+const REMEMBERED_TOKENS: usize = 50_000;
 
 /// What a node is configured with beside its ledger.
 #[derive(Debug, Clone)]
@@ -111,6 +116,7 @@ struct Inner {
     terms: Arc<TermHasher>,
     identity: Identity,
     page_tokens: PageTokens,
+    standings: Standings,
     head: HeadStore,
     inbox: Inbox,
     counters: Counters,
@@ -147,6 +153,7 @@ impl Node {
         let page_tokens = PageTokens::new(&world.keys.index);
         let inner = Arc::new(Inner {
             page_tokens,
+            standings: Standings::new(REMEMBERED_TOKENS),
             inbox: Inbox::new(config.queue_bytes),
             world,
             config,
@@ -232,40 +239,21 @@ impl Node {
                 self.count_refusal(caller.key_id(), code);
             }
         })?;
-        match inner.inbox.put(Work::Submission(accepted, reply)) {
-            Ok(()) => Ok(()),
-            Err(PutError::Busy) => Err(self.busy()),
-            Err(PutError::Closed(why)) => Err(SubmitError::Stopped { why }),
-        }
-    }
-
-    /// Revokes tokens in the name of a responder, as [`Node::submit`] takes events: one REVOKED
-    /// each.
-    ///
-    /// # Errors
-    /// [`SubmitError`], with `reply` dropped uncalled.
-    pub fn revoke(
-        &self,
-        caller: &Caller,
-        tenant: &str,
-        tokens: &[RevokeToken],
-        reply: Reply,
-    ) -> Result<(), SubmitError> {
-        if let Err(why) = self.ready() {
-            return Err(SubmitError::Stopped { why });
-        }
-        let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens)?;
-        match self.inner.inbox.put(Work::Submission(accepted, reply)) {
-            Ok(()) => Ok(()),
-            Err(PutError::Busy) => Err(self.busy()),
-            Err(PutError::Closed(why)) => Err(SubmitError::Stopped { why }),
-        }
+        self.put(accepted, reply)
     }
 
     /// Makes and judges the page tokens of this ledger.
     #[must_use]
     pub fn page_tokens(&self) -> &PageTokens {
         &self.inner.page_tokens
+    }
+
+    fn put(&self, accepted: Accepted, reply: Reply) -> Result<(), SubmitError> {
+        match self.inner.inbox.put(Work::Submission(accepted, reply)) {
+            Ok(()) => Ok(()),
+            Err(PutError::Busy) => Err(self.busy()),
+            Err(PutError::Closed(why)) => Err(SubmitError::Stopped { why }),
+        }
     }
 
     fn busy(&self) -> SubmitError {

@@ -13,6 +13,7 @@
 //! holdings      the tokens of a person, client, session or grant
 //! blast         what a leaked token could reach, and what of it is still alive
 //! pivot         everything that an address, device, key, client or session did
+//! revocations   everything that was revoked, in the order of recording
 //! divergence    the first event that comes from elsewhere; exposure: whom it was shown to
 //! why           the causes of an event
 //! ```
@@ -26,6 +27,7 @@ mod divergence;
 mod holdings;
 mod pivot;
 mod policies;
+mod revocations;
 mod visitors;
 mod why;
 
@@ -39,5 +41,6 @@ pub use policies::{
     IssuePolicies, Named, PolicyVersion, attachment, in_force_at, policies_at_issue,
     policy_versions,
 };
+pub use revocations::{Revocations, revocations};
 pub use visitors::{AHEAD_NANOS, Resource, Visitor, Visitors, visitors};
 pub use why::{Cause, Why, why};

@@ -89,7 +89,8 @@ fn shown(answer: &Value) -> String {
     format!("{counts}\n{}\n{resources}\n{handles}", tree(answer))
 }
 
-fn revoked(answer: &Value) -> String {
+/// What was revoked, for people.
+pub(super) fn revoked(answer: &Value) -> String {
     let word = if answer["dry_run"] == true { "would revoke" } else { "revoked" };
     let mut out = format!(
         "{word} {} of {} tokens; the issuer was {}\n",

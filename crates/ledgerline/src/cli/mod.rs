@@ -13,6 +13,7 @@ pub mod erase;
 pub mod event_file;
 pub mod export_tiles;
 pub mod ingest;
+pub mod introspect;
 pub mod keys;
 pub mod lineage;
 pub mod past;
@@ -20,6 +21,7 @@ pub mod pivot;
 pub mod prove;
 pub mod query;
 pub mod reindex;
+pub mod revoke;
 pub mod serve;
 pub mod status;
 pub mod tail;
@@ -83,6 +85,10 @@ enum Command {
     Pivot(pivot::PivotArgs),
     /// Show what a leaked token could reach, and revoke it.
     BlastRadius(blast_radius::BlastArgs),
+    /// Ask whether a token may be used now.
+    Introspect(introspect::IntrospectArgs),
+    /// Revoke a token and what goes with it.
+    Revoke(revoke::RevokeArgs),
     /// Follow the ledger (needs an auditor of all tenants).
     Tail(tail::TailArgs),
     /// Write a proof bundle of a token or an event.
@@ -162,6 +168,8 @@ fn run(cli: Cli) -> CommandResult {
         Command::Query(args) => query::run(&mut context, args),
         Command::Pivot(args) => pivot::run(&mut context, args),
         Command::BlastRadius(args) => blast_radius::run(&mut context, args),
+        Command::Introspect(args) => introspect::run(&mut context, args),
+        Command::Revoke(args) => revoke::run(&mut context, args),
         Command::Tail(args) => tail::run(&mut context, args),
         Command::Prove(args) => prove::run(&mut context, args),
         Command::Check(args) => check::run(&mut context, &args),

@@ -32,6 +32,7 @@ use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::server::{Limits, serve, stop_signal};
+use crate::http::uses::keep_recording;
 use crate::http::{App, router};
 use crate::tls;
 
@@ -142,6 +143,7 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
 pub struct Started {
     /// Its URL.
     pub url: String,
+    app: Arc<App>,
     ledger: OpenLedger,
     runtime: Runtime,
     stop: oneshot::Sender<()>,
@@ -172,13 +174,15 @@ impl Started {
         bootstrap(&ledger.node, settings)?;
         let limits = Limits::of(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let routes = router(App::new(Arc::clone(&ledger.node), limits));
+        let app = App::new(Arc::clone(&ledger.node), limits);
+        runtime.spawn(keep_recording(Arc::clone(&app)));
+        let routes = router(Arc::clone(&app));
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move { drop(stopped.await) };
         let serving = runtime.spawn(serve(listener, tls, routes, limits, until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
-        Ok(Self { url, ledger, runtime, stop, serving })
+        Ok(Self { url, app, ledger, runtime, stop, serving })
     }
 
     /// Waits for SIGTERM or SIGINT.
@@ -194,8 +198,10 @@ impl Started {
         tracing::info!("stopping");
         // The receiver is gone when serving failed by itself.
         let _ = self.stop.send(());
+        self.app.stop();
         let served = self.runtime.block_on(self.serving);
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        self.app.uses.finish(&self.ledger.node);
         self.ledger.close()?;
         served.context("the server failed")??;
         Ok(())

@@ -62,7 +62,8 @@ pub fn run(context: &mut Context, args: &TokenIdArgs) -> CommandResult {
     Ok(Exit::Ok)
 }
 
-fn in_the_history() -> Failure {
+/// The refusal of a token as an argument.
+pub(super) fn in_the_history() -> Failure {
     Failure::usage(
         "this looks like a token, not a token id: it is in your shell history now; use `-` and \
          give the token on standard input",

@@ -13,6 +13,9 @@ pub mod auth;
 pub mod blocks;
 pub mod events;
 pub mod extract;
+pub mod feed;
+pub mod form;
+pub mod introspect;
 pub mod keys;
 pub mod leaf_json;
 pub mod metrics;
@@ -20,13 +23,16 @@ pub mod problem;
 pub mod prove;
 pub mod question_json;
 pub mod questions;
+pub mod revocation;
 pub mod revoke;
 pub mod server;
 pub mod status;
 pub mod tiles;
 pub mod tokens;
+pub mod uses;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::routing::{delete, get, post};
@@ -37,6 +43,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::metrics::Tally;
 use self::problem::Problem;
 use self::server::Limits;
+use self::uses::Uses;
 
 /// What every handler has. Shared behind one `Arc`.
 pub struct App {
@@ -46,6 +53,10 @@ pub struct App {
     pub tally: Tally,
     /// Limits of requests.
     pub limits: Limits,
+    /// Introspections that wait for being recorded.
+    pub uses: Uses,
+    /// Set when the server stops: what waits for news ends.
+    stopping: AtomicBool,
     /// A permit per request being answered.
     pub permits: Semaphore,
     /// A permit per KiB of bodies that are read or taken apart.
@@ -78,8 +89,31 @@ impl App {
         let parsers = Semaphore::new(cores);
         let line_kib = u32::try_from(limits.max_line_bytes.div_ceil(1024)).unwrap_or(u32::MAX / 8);
         let line = Semaphore::new(line_kib as usize);
-        let tally = Tally::default();
-        Arc::new(Self { node, tally, limits, permits, body_room, parsers, line, line_kib })
+        let (tally, stopping) = (Tally::default(), AtomicBool::new(false));
+        let uses = Uses::new(limits.use_window);
+        Arc::new(Self {
+            node,
+            tally,
+            limits,
+            uses,
+            stopping,
+            permits,
+            body_room,
+            parsers,
+            line,
+            line_kib,
+        })
+    }
+
+    /// Ends what waits for news, so that open requests are answered soon.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server stops.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Sets memory aside for a body of `declared` bytes (0 when it does not say).
@@ -170,6 +204,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/tokens/{id}/events", get(tokens::token_events))
         .route("/v1/tokens/{id}/proof", get(tokens::proof))
         .merge(past())
+        .route("/v1/revocations", get(feed::revocations))
+        .route("/oauth2/introspect", post(introspect::introspect))
+        .route("/oauth2/revoke", post(revocation::revoke))
         .route("/v1/leaves/{index}", get(blocks::leaf))
         .route("/v1/blocks", get(blocks::blocks))
         .route("/v1/status", get(status::status))

@@ -4,16 +4,20 @@
 //! all events, in the name of the responder, and are durable when this answers. Only the ledger is
 //! told: the answer says that the issuer was not.
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
+use ledgerline_engine::found_by::{bare, issuer_of};
 use ledgerline_engine::intake::{EventStatus, RevokeToken, SubmitAnswer};
 use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending, Token};
-use ledgerline_engine::questions::blast;
+use ledgerline_engine::questions::{Holder, blast, holdings};
 use ledgerline_engine::registry::Caller;
 use ledgerline_engine::view::View;
 use ledgerline_proof::lifecycle::State;
+use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -25,10 +29,23 @@ use super::problem::Problem;
 const TOKENS_MAX: usize = 10_000;
 
 /// What is to be revoked, and what cut the search.
-struct Plan {
-    tokens: Vec<RevokeToken>,
-    family: usize,
-    cuts: Vec<&'static str>,
+pub(super) struct Plan {
+    pub(super) tokens: Vec<RevokeToken>,
+    pub(super) family: usize,
+    pub(super) cuts: Vec<&'static str>,
+}
+
+/// Why tokens are revoked.
+#[derive(Clone)]
+pub(super) struct Why {
+    /// Names the kind of act, in ids.
+    pub(super) act: &'static str,
+    /// The reason for the token itself.
+    pub(super) reason: String,
+    /// The reason for those that go with it.
+    pub(super) reason_with_it: String,
+    /// Whether the tokens of a refresh token's grant go with it.
+    pub(super) with_grant: bool,
 }
 
 /// Whether a token may be used now or later, as far as is known.
@@ -40,26 +57,70 @@ fn may_be_used(token: &Token, now: i64) -> bool {
     }
 }
 
-fn plan(view: &View, tenant: &str, id: &str, reason: &str) -> Result<Plan, Problem> {
+/// The tokens that go when `id` goes: itself first, what descends from it, and, if asked, the
+/// grant's and what descends from them.
+fn goes_with(
+    inquiry: &mut Inquiry<'_>,
+    id: &str,
+    with_grant: bool,
+) -> Result<Vec<Rc<Token>>, Problem> {
+    let mut roots = vec![id.to_owned()];
+    if with_grant {
+        let root = inquiry.token(id)?;
+        let is_refresh = root.known.token_kind == Some(TokenKind::Refresh);
+        if let Some(grant) = root.facts.grant.as_deref().filter(|_| is_refresh) {
+            let grant = match issuer_of(&root.id) {
+                Some(issuer) => format!("{issuer}:{}", bare(grant)),
+                None => grant.to_owned(),
+            };
+            let held = holdings(inquiry, &Holder::Grant(grant), 0, TOKENS_MAX)?;
+            roots.extend(held.tokens.iter().map(|token| token.id.clone()));
+        }
+    }
+    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX };
+    let (mut tokens, mut seen) = (Vec::new(), BTreeSet::new());
+    for root in roots {
+        if seen.contains(&root) {
+            continue;
+        }
+        let Some(found) = blast(inquiry, &root, bounds)? else { continue };
+        for relative in found.lineage.relatives {
+            if seen.insert(relative.token.id.clone()) {
+                tokens.push(relative.token);
+            }
+        }
+    }
+    Ok(tokens)
+}
+
+pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Plan, Problem> {
     let now = SystemClock::default().wall_nanos();
     let size = view.size();
     let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX };
-    let found = blast(&mut inquiry, id, bounds)?.ok_or_else(Problem::not_found)?;
-    let relatives = &found.lineage.relatives;
-    let root = &relatives[0].token.id;
-    let correlation_id = format!("blast-radius/{size}");
-    let to_revoke = relatives.iter().filter(|one| may_be_used(&one.token, now));
-    let tokens = to_revoke.map(|one| RevokeToken {
-        token_id: one.token.id.clone(),
-        native_id: format!("blast-radius/{size}/{}", one.token.id),
-        reason: reason.to_owned(),
-        cause: (one.token.id != *root).then(|| root.clone()),
-        correlation_id: correlation_id.clone(),
+    let family = goes_with(&mut inquiry, id, why.with_grant)?;
+    let root = match family.first() {
+        Some(first) => first.id.as_str(),
+        // An older origin may know it.
+        None if why.with_grant => id,
+        None => return Err(Problem::not_found()),
+    };
+    let act = why.act;
+    let alone = family.is_empty().then_some(root);
+    let to_revoke = family.iter().filter(|one| may_be_used(one, now)).map(|one| one.id.as_str());
+    let tokens = to_revoke.chain(alone).map(|id| {
+        let is_root = id == root;
+        RevokeToken {
+            token_id: id.to_owned(),
+            native_id: format!("{act}/{size}/{id}"),
+            reason: if is_root { &why.reason } else { &why.reason_with_it }.clone(),
+            cause: (!is_root).then(|| root.to_owned()),
+            correlation_id: format!("{act}/{size}"),
+        }
     });
+    let tokens = tokens.collect();
     let cuts = inquiry.cuts().iter().map(|cut| cut.word()).collect();
-    Ok(Plan { tokens: tokens.collect(), family: relatives.len(), cuts })
+    Ok(Plan { tokens, family: family.len(), cuts })
 }
 
 /// Revokes, or says what would be revoked.
@@ -75,7 +136,9 @@ pub async fn blast_radius(
     dry_run: bool,
 ) -> Result<Response, Problem> {
     let (of, asked) = (tenant.clone(), id.clone());
-    let plan = app.read(move |view| plan(view, &of, &asked, &reason)).await?;
+    let (reason_with_it, act) = (reason.clone(), "blast-radius");
+    let why = Why { act, reason, reason_with_it, with_grant: false };
+    let plan = app.read(move |view| plan(view, &of, &asked, &why)).await?;
     let ids: Vec<_> = plan.tokens.iter().map(|token| token.token_id.clone()).collect();
     let mut answer = json!({
         "token_id": id,
@@ -98,7 +161,11 @@ pub async fn blast_radius(
     Ok(json_value(&answer))
 }
 
-async fn record(
+/// Records the revocations; they are durable when this answers.
+///
+/// # Errors
+/// 403, 429, 503.
+pub(super) async fn record(
     app: &Arc<App>,
     caller: &Caller,
     tenant: String,
@@ -122,7 +189,7 @@ async fn record(
     }
 }
 
-fn verdict((event, id): (&ledgerline_engine::intake::EventAnswer, &String)) -> Value {
+pub(super) fn verdict((event, id): (&ledgerline_engine::intake::EventAnswer, &String)) -> Value {
     let status = match event.status {
         EventStatus::Recorded => "recorded",
         EventStatus::Duplicate => "duplicate",

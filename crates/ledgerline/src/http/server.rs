@@ -54,6 +54,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// For open requests on shutdown.
     pub drain_timeout: Duration,
+    /// Introspections of one token by one caller within it are one USED; zero records none.
+    pub use_window: Duration,
 }
 
 impl Limits {
@@ -68,6 +70,7 @@ impl Limits {
             header_timeout: ms(settings.header_timeout_ms, 10_000),
             body_timeout: ms(settings.body_timeout_ms, 30_000),
             drain_timeout: ms(settings.drain_timeout_ms, 10_000),
+            use_window: ms(settings.introspection_window_ms, 10_000),
         }
     }
 }

@@ -1,0 +1,253 @@
+//! Where a token stands now: what is answered to whoever has it presented.
+//!
+//! ```text
+//! presented digest ──▶ ids ──▶ events of all their chains ──▶ known state
+//!      id          ──▶  │       births ──▶ wider things they belong to ──▶ revocations that cover
+//!                       └── also_known_as, from either side, in every origin
+//! ```
+//!
+//! Promises: the `known` state of all ids of the token together, with every revocation of something
+//! wider that covers it, from one committed state and all origins. What is not read to its end has
+//! no answer ([`QueryError::Budget`]): a revocation may be in the rest.
+//!
+//! Assumes: the caller checked who may see the tenant.
+//!
+//! Refuses: to tell tokens of one digest apart. Whoever presents one presents all of them, so the
+//! revocation of one ends them all.
+
+mod cache;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenFacts, TokenState};
+use ledgerline_proof::token_id::TokenId;
+use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
+
+use crate::found_by::{By, is_birth, presented_digest};
+use crate::index::{Term, TermKind};
+use crate::lineage::{Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chains};
+use crate::view::{QueryError, View};
+
+pub use cache::Standings;
+
+/// Events of one id that are folded. A token with more has no answer.
+const MAX_EVENTS: usize = 100_000;
+/// What one answer may read.
+const SPENDING: Spending = Spending { index_reads: 50_000, entries: 150_000 };
+
+/// How a token is named by whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Presented<'a> {
+    /// The digest of its value, as `t1` ids have it.
+    Digest(&'a str),
+    /// A token id.
+    Id(&'a str),
+}
+
+/// Where a token stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The id under which it was recorded first.
+    pub id: String,
+    /// All its ids.
+    pub ids: BTreeSet<String>,
+    /// State in ledger order, with the revocations that cover it.
+    pub state: TokenState,
+    /// What it is, as its birth says.
+    pub facts: Facts,
+    /// When a revocation that covers it takes effect that has not yet, Unix nanoseconds.
+    changes_at: Option<i64>,
+    /// What a change of it would be found by.
+    watched: Vec<Term>,
+}
+
+impl Standing {
+    /// Whether it may be used at `now`. Codes are for exchange, never for use.
+    #[must_use]
+    pub fn is_active(&self, now_nanos: i64) -> bool {
+        let is_code = self.state.token_kind.is_some_and(TokenKind::is_code);
+        !is_code && self.state.is_active(now_nanos, false)
+    }
+
+    /// Until when it may be used, as far as is known: its expiry, or the end of its grace.
+    #[must_use]
+    pub fn usable_until(&self) -> Option<i64> {
+        let ends = [self.state.expires_at, self.state.grace_until];
+        ends.into_iter().flatten().min()
+    }
+}
+
+/// One origin being searched.
+struct Place<'v> {
+    base: u64,
+    inquiry: Inquiry<'v>,
+}
+
+/// Where the token stands that somebody presented, judged at `now`. `None` when nothing is recorded
+/// about it in the tenant.
+///
+/// # Errors
+/// [`QueryError`]; `Budget` when there is more to read than one answer may.
+pub fn standing(
+    view: &View,
+    tenant: &str,
+    presented: Presented<'_>,
+    now_nanos: i64,
+) -> Result<Option<Standing>, QueryError> {
+    let origins = view.origins();
+    let mut places = Vec::with_capacity(origins.len());
+    for origin in &origins {
+        let size = origin.size();
+        let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now_nanos };
+        places.push(Place { base: origin.base(), inquiry: Inquiry::new(origin, scope, SPENDING)? });
+    }
+    let (ids, records) = identity(&mut places, presented)?;
+    if records.is_empty() {
+        return check_whole(&places).map(|()| None);
+    }
+    let terms = view.terms();
+    let mut watched = Vec::new();
+    for id in &ids {
+        watched.push(chain_term(view, tenant, TargetKind::Token, id.as_bytes()));
+        watched.push(By::Alias(id).term(terms, tenant));
+        watched.extend(presented_digest(id).map(|one| By::Presented(one).term(terms, tenant)));
+    }
+    let facts: Vec<Fact<'_>> = records
+        .iter()
+        .map(|(at, record)| record.read(|entry, one| Fact::of(one, *at, entry.recorded_at)))
+        .collect();
+    let mut state = lifecycle::known(&facts);
+    drop(facts);
+    let mut changes_at = None;
+    for (_, birth) in &records {
+        let is_birth = |s: &_| is_birth(s) && s.outcome == Outcome::Allow;
+        if !birth.read(|_, s| is_birth(s)) {
+            continue;
+        }
+        for (kind, id) in birth.read(wide_chains) {
+            watched.push(chain_term(view, tenant, kind, &id));
+            let effective = cover(&mut places, (kind, &id), birth, &mut state)?;
+            changes_at = [changes_at, effective].into_iter().flatten().min();
+        }
+    }
+    check_whole(&places)?;
+    watched.sort_unstable();
+    watched.dedup();
+    let birth = records.iter().find(|(_, record)| record.read(|_, s| is_birth(s)));
+    let told = &birth.unwrap_or(&records[0]).1;
+    Ok(Some(Standing {
+        id: records[0].1.read(|_, s| s.target.id.to_owned()),
+        ids,
+        state,
+        facts: told.read(|entry, s| Facts::of(s, &entry.handles)),
+        changes_at,
+        watched,
+    }))
+}
+
+type Found = (BTreeSet<String>, Vec<(u64, Rc<Record>)>);
+
+/// All ids of the token in all origins, and the events of their chains by position.
+fn identity(places: &mut [Place<'_>], presented: Presented<'_>) -> Result<Found, QueryError> {
+    let mut ids = match presented {
+        Presented::Id(id) => BTreeSet::from([id.to_owned()]),
+        Presented::Digest(digest) => presented_as(places, digest)?,
+    };
+    let mut todo: Vec<String> = ids.iter().cloned().collect();
+    let mut records = Vec::new();
+    while let Some(id) = todo.pop() {
+        let mut others = BTreeSet::new();
+        for place in &mut *places {
+            let (chain, more) = place.inquiry.of_one_id(&id, MAX_EVENTS)?;
+            records.extend(chain.into_iter().map(|record| (place.base + record.index, record)));
+            others.extend(more);
+        }
+        if let Some(digest) = presented_digest(&id) {
+            others.extend(presented_as(places, digest)?);
+        }
+        for other in others {
+            if ids.insert(other.clone()) {
+                todo.push(other);
+            }
+        }
+        if ids.len() > MAX_IDS {
+            return Err(QueryError::Budget);
+        }
+    }
+    records.sort_unstable_by_key(|(position, _)| *position);
+    Ok((ids, records))
+}
+
+/// The ids of tokens with this digest, by their births and by what others call them.
+fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<String>, QueryError> {
+    let mut ids = BTreeSet::new();
+    let is_it = |id: &str| presented_digest(id) == Some(digest);
+    for Place { inquiry, .. } in places {
+        let term = By::Presented(digest).term(inquiry.view().terms(), &inquiry.scope().tenant);
+        let naming = inquiry.records(&term, MAX_EVENTS, |_, statement| {
+            statement.target.kind == TargetKind::Token
+                && (is_it(statement.target.id)
+                    || statement.also_known_as.iter().any(|id| is_it(id)))
+        })?;
+        for record in naming {
+            record.read(|_, statement| {
+                // What was refused gives no token another name.
+                let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+                let aliases = statement.also_known_as.iter().filter(|id| done && is_it(id));
+                let own = done || is_it(statement.target.id);
+                let target = own.then_some(&statement.target.id);
+                ids.extend(aliases.chain(target).map(|id| (*id).to_owned()));
+            });
+        }
+    }
+    Ok(ids)
+}
+
+/// Applies the revocations on the chain of something wider that cover the token born in `birth`.
+/// Gives when the next one takes effect that has not yet.
+fn cover(
+    places: &mut [Place<'_>],
+    (kind, id): (TargetKind, &[u8]),
+    birth: &Record,
+    state: &mut TokenState,
+) -> Result<Option<i64>, QueryError> {
+    let mut next = None;
+    for Place { base, inquiry } in places {
+        let now = inquiry.scope().judged_at;
+        for index in inquiry.revocations(kind, id.to_vec())?.iter() {
+            let Some(record) = inquiry.record(*index)? else { continue };
+            let later = record.read(|entry, statement| {
+                let at = *base + *index;
+                let revocation = Revocation::of(statement, &entry.handles, at)?;
+                let facts = birth.read(|entry, s| {
+                    TokenFacts::of(s, &entry.handles).filter(|facts| revocation.covers(facts))
+                });
+                facts?;
+                if revocation.is_in_force(now) {
+                    state.cover(&revocation);
+                    return None;
+                }
+                Some(revocation.effective_at)
+            });
+            next = [next, later].into_iter().flatten().min();
+        }
+    }
+    Ok(next)
+}
+
+/// An answer from a part of the record is none.
+fn check_whole(places: &[Place<'_>]) -> Result<(), QueryError> {
+    let whole = places.iter().all(|place| place.inquiry.cuts().is_empty());
+    if whole { Ok(()) } else { Err(QueryError::Budget) }
+}
+
+fn chain_term(view: &View, tenant: &str, kind: TargetKind, id: &[u8]) -> Term {
+    view.terms().term(TermKind::Chain, tenant, &[&[kind.position()], id])
+}
+
+/// The issuer alias and region of a token id.
+#[must_use]
+pub fn issuer_and_region(id: &str) -> Option<(&str, &str)> {
+    TokenId::parse(id).ok().map(|id| (id.issuer(), id.region()))
+}

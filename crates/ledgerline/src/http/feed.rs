@@ -1,0 +1,132 @@
+//! `GET /v1/revocations`: what was revoked since a position, for gateways that keep their own list.
+//!
+//! ```text
+//! since=<next of the answer before; 0 at first>   limit=1..1000   wait=0..60 seconds   tenant
+//! {"revocations":[{position, target, token_id?, also_known_as, selector?, effective_at, …}],
+//!  "next", "more", "size", "checkpoint"}
+//! ```
+//!
+//! Promises: every revocation of the tenant once, in the order of recording, also those of
+//! sessions, grants, persons, clients and keys with their selectors: which tokens such a one covers
+//! is the reader's to judge, or a question for introspection. With `wait` an empty answer comes
+//! only when the time is over or the server stops.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use ledgerline_engine::lineage::Record;
+use ledgerline_engine::questions::revocations as find;
+use ledgerline_engine::registry::Roles;
+use ledgerline_proof::chain::chain_key;
+use ledgerline_proof::vocabulary::TargetKind;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::events::json_value;
+use super::extract::Asked;
+use super::problem::Problem;
+use super::{Shared, auth, leaf_json};
+use crate::time_text;
+
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1000;
+const WAIT_SECONDS_MAX: u64 = 60;
+/// How often somebody who waits looks whether anything was recorded.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What may be asked.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedQuery {
+    since: u64,
+    limit: Option<usize>,
+    wait: u64,
+    tenant: Option<String>,
+}
+
+/// The page, at once or when there is something on it.
+///
+/// # Errors
+/// 400, 401, 403; 404 for another tenant.
+pub async fn revocations(
+    State(app): Shared,
+    Asked(query): Asked<FeedQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role resource_server, reader, auditor or responder";
+    let roles = auth::READERS.with(Roles::RESOURCE_SERVER);
+    let caller = auth::require(&app, &headers, roles, lacking)?;
+    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) || query.wait > WAIT_SECONDS_MAX {
+        let detail = "limit is 1 to 1000, wait 0 to 60 seconds";
+        return Err(Problem::bad_request("bad_query", detail));
+    }
+    let until = Instant::now() + Duration::from_secs(query.wait);
+    let mut since = query.since;
+    loop {
+        let of = tenant.clone();
+        let (found, next, size) = app
+            .read(move |view| {
+                let found = find(view, &of, since, limit)?;
+                let next = found.next;
+                let answer = (!found.list.is_empty() || found.more).then(|| {
+                    let list = found.list.iter().map(|(at, record)| revocation(*at, record));
+                    json!({ "revocations": list.collect::<Vec<_>>(), "more": found.more })
+                });
+                Ok((answer, next, view.base() + view.size()))
+            })
+            .await?;
+        let over = Instant::now() >= until || app.is_stopping();
+        if found.is_some() || over {
+            let mut answer = found.unwrap_or_else(|| json!({ "revocations": [], "more": false }));
+            answer["tenant"] = tenant.into();
+            answer["next"] = next.into();
+            answer["size"] = size.into();
+            answer["checkpoint"] = (&*app.node.view().checkpoint()).into();
+            return Ok(json_value(&answer));
+        }
+        since = next;
+        while Instant::now() < until && !app.is_stopping() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let view = app.node.view();
+            if view.base() + view.size() > since {
+                break;
+            }
+        }
+    }
+}
+
+fn revocation(position: u64, record: &Record) -> Value {
+    record.read(|entry, s| {
+        let id = match s.target.kind {
+            // A person is named by the handle only.
+            TargetKind::Subject => {
+                let key = chain_key(s, &entry.handles);
+                key.and_then(|key| key.id.try_into().ok()).map(|id: [u8; 16]| leaf_json::hex(&id))
+            }
+            _ => Some(s.target.id.to_owned()),
+        };
+        let selector = s.selector.as_ref().map(|selector| {
+            json!({
+                "issued_before": selector.issued_before.map(time_text::rfc3339),
+                "client": selector.client,
+                "audience": selector.audience,
+            })
+        });
+        let is_token = s.target.kind == TargetKind::Token;
+        json!({
+            "position": position,
+            "target": { "kind": s.target.kind.symbol(), "id": id },
+            "token_id": is_token.then_some(s.target.id),
+            "also_known_as": s.also_known_as,
+            "selector": selector,
+            "reason": s.reason,
+            "occurred_at": time_text::rfc3339(s.occurred_at.nanos),
+            "effective_at": time_text::rfc3339(s.effective_at.unwrap_or(s.occurred_at.nanos)),
+            "recorded_at": time_text::rfc3339(entry.recorded_at.nanos),
+        })
+    })
+}

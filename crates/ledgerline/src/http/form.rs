@@ -1,0 +1,250 @@
+//! What the OAuth endpoints have in common: the form, the caller, the refusals.
+//!
+//! ```text
+//! Content-Type: application/x-www-form-urlencoded     RFC 6749 appendix B
+//! Authorization: Bearer <API key>                     RFC 6750
+//!                Basic base64(key id ":" secret)      RFC 6749 section 2.3.1; the secret is the
+//!                                                     API key or what stands behind its id
+//! {"error":"…","error_description":"…"}               RFC 6749 section 5.2, never cached
+//! ```
+//!
+//! Promises: a parameter sent twice is refused, an empty one counts as not sent, an unknown one is
+//! ignored (RFC 6749 section 3.2). No refusal repeats input.
+//!
+//! Refuses: tokens in the query, which access logs keep; secrets in the form.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ledgerline_engine::registry::{Caller, Roles};
+use percent_encoding::percent_decode;
+use serde_json::{Value, json};
+
+use super::App;
+use super::events::read_body;
+use super::problem::Problem;
+
+/// Longest form, in bytes.
+const FORM_BYTES_MAX: usize = 128 << 10;
+/// Most parameters of one.
+const PARAMETERS_MAX: usize = 64;
+
+/// A refusal as RFC 6749 section 5.2 has it.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    status: StatusCode,
+    error: &'static str,
+    description: Cow<'static, str>,
+    challenge: Option<&'static str>,
+}
+
+impl Refusal {
+    /// 400 with an error code.
+    pub fn bad(error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        let description = description.into();
+        Self { status: StatusCode::BAD_REQUEST, error, description, challenge: None }
+    }
+
+    /// 503: what was asked may be true or done later.
+    pub fn later(description: impl Into<Cow<'static, str>>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { status, ..Self::bad("temporarily_unavailable", description) }
+    }
+
+    /// 401. A missing role is told like a wrong secret (RFC 7662 section 2.3).
+    fn unknown_caller(basic: bool) -> Self {
+        let description = "the credential is missing, not valid, or lacks the role";
+        let challenge = if basic { "Basic realm=\"ledgerline\"" } else { "Bearer" };
+        let refusal = Self::bad("invalid_client", description);
+        Self { status: StatusCode::UNAUTHORIZED, challenge: Some(challenge), ..refusal }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        let Problem { status, detail, .. } = problem;
+        let error = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                return Self::later(detail);
+            }
+            // A question that is too long for now is neither yes nor no.
+            StatusCode::UNPROCESSABLE_ENTITY => return Self::later(detail),
+            status if status.is_client_error() => "invalid_request",
+            _ => "server_error",
+        };
+        Self { status, ..Self::bad(error, detail) }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": self.error, "error_description": self.description });
+        let mut response = (self.status, no_store(&body)).into_response();
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// A JSON answer that nobody may keep.
+pub fn no_store(body: &Value) -> Response {
+    let mut response = body.to_string().into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The caller, if it has one of the roles.
+///
+/// # Errors
+/// 401 `invalid_client`.
+pub fn caller(app: &App, headers: &HeaderMap, roles: Roles) -> Result<Caller, Refusal> {
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, rest) = value.and_then(|value| value.split_once(' ')).unwrap_or_default();
+    let is_basic = scheme.eq_ignore_ascii_case("basic");
+    let refuse = || Refusal::unknown_caller(is_basic);
+    let (key_id, key) = if is_basic {
+        let (key_id, key) = basic(rest.trim()).ok_or_else(refuse)?;
+        (Some(key_id), key)
+    } else if scheme.eq_ignore_ascii_case("bearer") {
+        (None, rest.trim().to_owned())
+    } else {
+        return Err(refuse());
+    };
+    let caller = app.node.authenticate(&key).map_err(|_| refuse())?;
+    let is_named = key_id.is_none_or(|id| *id == **caller.key_id());
+    if is_named && caller.roles().has(roles) { Ok(caller) } else { Err(refuse()) }
+}
+
+/// Key id and API key of a Basic credential.
+fn basic(text: &str) -> Option<(String, String)> {
+    let decoded = STANDARD.decode(text).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let part = |bytes: &[u8]| String::from_utf8(unescape(bytes)).ok();
+    let (key_id, secret) = (part(&decoded[..colon])?, part(&decoded[colon + 1..])?);
+    let whole = secret.starts_with("llk_");
+    let key = if whole { secret } else { format!("llk_{key_id}_{secret}") };
+    Some((key_id, key))
+}
+
+fn unescape(bytes: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> =
+        bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_decode(&spaced).collect()
+}
+
+/// The parameters of a form.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Form(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Form {
+    /// Reads the form of a request whose caller was judged.
+    ///
+    /// # Errors
+    /// 400 `invalid_request`; what reading a body may fail with.
+    pub async fn read(app: &App, request: Request) -> Result<Self, Refusal> {
+        let (parts, body): (_, Body) = request.into_parts();
+        if parts.uri.query().is_some_and(|query| !query.is_empty()) {
+            let detail = "send parameters in the form; those of the query stand in access logs";
+            return Err(Refusal::bad("invalid_request", detail));
+        }
+        let sent = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = sent.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            let detail = "send application/x-www-form-urlencoded";
+            return Err(Refusal::bad("invalid_request", detail));
+        }
+        let (bytes, _room) = read_body(app, &parts.headers, body).await?;
+        if bytes.len() > FORM_BYTES_MAX {
+            return Err(Refusal::bad("invalid_request", "the form is longer than 128 KiB"));
+        }
+        Self::parse(&bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        let mut form = BTreeMap::new();
+        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            let value = unescape(pair.get(equals + 1..).unwrap_or_default());
+            if form.insert(unescape(&pair[..equals]), value).is_some() {
+                let detail = "a parameter was sent more than once";
+                return Err(Refusal::bad("invalid_request", detail));
+            }
+            if form.len() > PARAMETERS_MAX {
+                return Err(Refusal::bad("invalid_request", "there are too many parameters"));
+            }
+        }
+        form.retain(|_, value| !value.is_empty());
+        Ok(Self(form))
+    }
+
+    /// A parameter; `None` when it was not sent or is empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.get(name.as_bytes()).map(Vec::as_slice)
+    }
+
+    /// The token.
+    ///
+    /// # Errors
+    /// 400 `invalid_request` without one.
+    pub fn token(&self) -> Result<&[u8], Refusal> {
+        let missing = || Refusal::bad("invalid_request", "the parameter token is missing");
+        self.get("token").ok_or_else(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_read_as_rfc_6749_says() {
+        let check = |body: &str, expected: Option<Option<&str>>| {
+            let form = Form::parse(body.as_bytes());
+            let found = form.as_ref().ok().map(|form| form.get("token"));
+            assert_eq!(found, expected.map(|one| one.map(str::as_bytes)), "{body}");
+        };
+        check("token=a", Some(Some("a")));
+        check("x=1&token=a%2Bb+c&y", Some(Some("a+b c")));
+        check("token=a=b", Some(Some("a=b")));
+        check("to%6ben=a", Some(Some("a")));
+        check("token=%zz", Some(Some("%zz")));
+        check("token=", Some(None));
+        check("", Some(None));
+        check("token=a&token=a", None);
+        check("token=a&to%6ben=b", None);
+        check("token=a&x=&x=", None);
+        check(&(0..65).map(|n| format!("p{n}=1&")).collect::<String>(), None);
+    }
+
+    #[test]
+    fn a_basic_credential_is_an_api_key_in_two_parts() {
+        let check = |text: &str, expected: Option<(&str, &str)>| {
+            let found = basic(&STANDARD.encode(text));
+            let expected = expected.map(|(id, key)| (id.to_owned(), key.to_owned()));
+            assert_eq!(found, expected, "{text}");
+        };
+        check("k1:c2VjcmV0", Some(("k1", "llk_k1_c2VjcmV0")));
+        check("k1:llk_k1_c2VjcmV0", Some(("k1", "llk_k1_c2VjcmV0")));
+        check("k%31:llk%5Fk2_a", Some(("k1", "llk_k2_a")));
+        check("k1", None);
+        assert_eq!(basic("not base64!"), None);
+    }
+}

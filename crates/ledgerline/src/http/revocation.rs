@@ -1,0 +1,155 @@
+//! `POST /oauth2/revoke`: RFC 7009, into the ledger.
+//!
+//! ```text
+//! role client      its own tokens, those whose client_id is the credential's source; reason user
+//! role responder   any token of the tenant; reason admin; dry_run=true says what would be revoked
+//! ```
+//!
+//! Promises: with the token go its descendants and, for a refresh token, its grant's tokens, each
+//! with the cause and the reason `parent_revoked`. The answer comes when all of it is durable and
+//! nothing usable is left of them, also nothing that was issued meanwhile. A token that nobody
+//! knows, or that is of no use any more, is 200 like one that was revoked. A client's 200 is empty.
+//!
+//! Refuses: another client's token, as `invalid_grant`; from a client what is neither access nor
+//! refresh token, as `unsupported_token_type`. Only the ledger is told: a responder's answer says
+//! that the issuer was not.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use ledgerline_engine::found_by::bare;
+use ledgerline_engine::registry::{Caller, Roles};
+use ledgerline_engine::standing::Standing;
+use ledgerline_proof::vocabulary::TokenKind;
+use serde_json::{Value, json};
+
+use super::form::{Form, Refusal, caller, no_store};
+use super::introspect::{digest, may_know, standing};
+use super::revoke::{Plan, Why, plan, record, verdict};
+use super::{App, Shared};
+
+/// Rounds until nothing is left; each finds only what was issued during the one before.
+const ROUNDS: usize = 8;
+
+/// Revokes.
+///
+/// # Errors
+/// 400, 401, 503.
+pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Refusal> {
+    let roles = Roles::RESPONDER.with(Roles::CLIENT);
+    let caller = caller(&app, request.headers(), roles)?;
+    let form = Form::read(&app, request).await?;
+    let is_responder = caller.roles().has(Roles::RESPONDER);
+    let dry_run = match form.get("dry_run") {
+        None | Some(b"false") => false,
+        Some(b"true") if is_responder => true,
+        Some(_) => {
+            let detail = "dry_run is true or false, and for the role responder";
+            return Err(Refusal::bad("invalid_request", detail));
+        }
+    };
+    let digest = digest(form.token()?);
+    drop(form);
+    let tenant = caller.own_tenant().to_owned();
+    let found = standing(&app, &tenant, digest).await?;
+    let found = found.filter(|standing| may_know(&caller, standing));
+    let Some(standing) = found else { return Ok(done(is_responder, &unknown(dry_run))) };
+    if !is_responder {
+        check_own(&caller, &standing)?;
+    }
+    let why = Why {
+        act: "revoke",
+        reason: if is_responder { "admin" } else { "user" }.to_owned(),
+        reason_with_it: "parent_revoked".to_owned(),
+        with_grant: true,
+    };
+    let answer = end(&app, &caller, &tenant, &standing, why, dry_run).await?;
+    Ok(done(is_responder, &answer))
+}
+
+/// Whether the token was issued to this client, and is of a kind that clients revoke.
+fn check_own(caller: &Caller, standing: &Standing) -> Result<(), Refusal> {
+    let client = standing.facts.client.as_deref().map(bare);
+    if client != Some(caller.source()) {
+        let detail = "the token was issued to another client";
+        return Err(Refusal::bad("invalid_grant", detail));
+    }
+    match standing.state.token_kind {
+        None | Some(TokenKind::Access | TokenKind::Refresh) => Ok(()),
+        Some(_) => {
+            let detail = "clients revoke access and refresh tokens";
+            Err(Refusal::bad("unsupported_token_type", detail))
+        }
+    }
+}
+
+/// Revokes until nothing is left, and says what was.
+async fn end(
+    app: &Arc<App>,
+    caller: &Caller,
+    tenant: &str,
+    standing: &Standing,
+    why: Why,
+    dry_run: bool,
+) -> Result<Value, Refusal> {
+    let (mut revoked, mut verdicts) = (Vec::<String>::new(), Vec::<Value>::new());
+    let mut checkpoint = None;
+    for _ in 0..ROUNDS {
+        let (of, id, why) = (tenant.to_owned(), standing.id.clone(), why.clone());
+        let Plan { tokens, family, cuts } =
+            app.read(move |view| plan(view, &of, &id, &why)).await?;
+        if dry_run || tokens.is_empty() {
+            if !dry_run && !cuts.is_empty() {
+                break;
+            }
+            let planned: Vec<_> = tokens.into_iter().map(|token| token.token_id).collect();
+            return Ok(json!({
+                "token_id": standing.id,
+                "dry_run": dry_run,
+                "family": family,
+                "to_revoke": if dry_run { &planned } else { &revoked },
+                "revoked": revoked.len(),
+                "events": verdicts,
+                "cut_by": cuts,
+                "checkpoint": checkpoint,
+                "issuer": "not told",
+            }));
+        }
+        let ids: Vec<String> = tokens.iter().map(|token| token.token_id.clone()).collect();
+        let recorded = record(app, caller, tenant.to_owned(), tokens).await?;
+        if recorded.events.iter().any(|event| event.error.is_some()) {
+            let detail = "the credential's grant does not cover the REVOKED of all these tokens";
+            return Err(Refusal::bad("unauthorized_client", detail));
+        }
+        verdicts.extend(recorded.events.iter().zip(&ids).map(verdict));
+        checkpoint = recorded.checkpoint.as_deref().map(str::to_owned);
+        revoked.extend(ids);
+    }
+    Err(Refusal::later("more goes with this token than could be ended in one call; repeat it"))
+}
+
+fn unknown(dry_run: bool) -> Value {
+    json!({
+        "token_id": null,
+        "dry_run": dry_run,
+        "family": 0,
+        "to_revoke": [],
+        "revoked": 0,
+        "events": [],
+        "cut_by": [],
+        "checkpoint": null,
+        "issuer": "not told",
+    })
+}
+
+/// 200. What a responder reads is for people: RFC 7009 has clients ignore the body.
+fn done(is_responder: bool, answer: &Value) -> Response {
+    if is_responder {
+        return no_store(answer);
+    }
+    let mut response = ().into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
