@@ -33,4 +33,5 @@ mod token;
 pub use edge::{Descent, Edge};
 pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relatives};
 pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
+pub(crate) use token::wide_chains;
 pub use token::{Facts, Token, occurred, subject_of};

@@ -288,7 +288,10 @@ fn chain_term(inquiry: &Inquiry<'_>, key: &ChainKey<'_>) -> Term {
 }
 
 /// The chains on which a revocation that covers a token can stand, under both spellings of ids.
-fn wide_chains(entry: &Entry<'_>, statement: &Statement<'_>) -> Vec<(TargetKind, Vec<u8>)> {
+pub(crate) fn wide_chains(
+    entry: &Entry<'_>,
+    statement: &Statement<'_>,
+) -> Vec<(TargetKind, Vec<u8>)> {
     let Some(token) = TokenFacts::of(statement, &entry.handles) else { return Vec::new() };
     let named = [
         (TargetKind::Session, token.session_id),

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod erase;
 pub mod event_file;
 pub mod export_tiles;
+pub mod findings;
 pub mod ingest;
 pub mod keys;
 pub mod lineage;
@@ -83,6 +84,8 @@ enum Command {
     Pivot(pivot::PivotArgs),
     /// Show what a leaked token could reach, and revoke it.
     BlastRadius(blast_radius::BlastArgs),
+    /// Show what the rules noticed, acknowledge it, close it.
+    Findings(findings::FindingsArgs),
     /// Follow the ledger (needs an auditor of all tenants).
     Tail(tail::TailArgs),
     /// Write a proof bundle of a token or an event.
@@ -162,6 +165,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::Query(args) => query::run(&mut context, args),
         Command::Pivot(args) => pivot::run(&mut context, args),
         Command::BlastRadius(args) => blast_radius::run(&mut context, args),
+        Command::Findings(args) => findings::run(&mut context, args),
         Command::Tail(args) => tail::run(&mut context, args),
         Command::Prove(args) => prove::run(&mut context, args),
         Command::Check(args) => check::run(&mut context, &args),

@@ -13,6 +13,7 @@ pub mod auth;
 pub mod blocks;
 pub mod events;
 pub mod extract;
+pub mod findings;
 pub mod keys;
 pub mod leaf_json;
 pub mod metrics;
@@ -162,6 +163,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/tokens/{id}/events", get(tokens::token_events))
         .route("/v1/tokens/{id}/proof", get(tokens::proof))
         .merge(past())
+        .route("/v1/findings", get(findings::list))
+        .route("/v1/findings/{id}", get(findings::one))
+        .route("/v1/findings/{id}/acknowledge", post(findings::acknowledge))
+        .route("/v1/findings/{id}/close", post(findings::close))
         .route("/v1/leaves/{index}", get(blocks::leaf))
         .route("/v1/blocks", get(blocks::blocks))
         .route("/v1/status", get(status::status))
