@@ -590,6 +590,8 @@ fn a_finding_is_acknowledged_and_closed_by_those_who_may() {
     check(&responder, &path("/close"), &json!({}), 422, "bad_note");
     check(&responder, &path("/close"), &json!({ "note": "a\nb" }), 422, "bad_note");
     check(&responder, &path("/close"), &json!({ "note": "n".repeat(1025) }), 422, "bad_note");
+    let token = json!({ "note": "it was eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl" });
+    check(&responder, &path("/close"), &token, 422, "secret_refused");
     check(&responder, "/v1/findings/nonsense/close", &note, 400, "bad_finding_id");
     check(&responder, &other(id), &note, 405, "");
     for query in ["state=lost", "severity=huge", "rule=none", "token=x", "from=-1", "hours=2"] {
@@ -621,8 +623,8 @@ fn a_finding_is_acknowledged_and_closed_by_those_who_may() {
     let done = server.run(&responder, &["findings", "close", id, "--note", "known"]);
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     let table = stdout(&server.run(&reader, &["findings", "--state", "open"]));
-    assert!(table.contains("refresh_reuse") && table.contains(&token("three")), "{table}");
-    assert!(!table.contains(&token("two")), "{table}");
+    assert!(table.contains("refresh_reuse") && table.contains("eu:idp:jti:three"), "{table}");
+    assert!(!table.contains("eu:idp:jti:two"), "{table}");
     let metrics = server.get("/metrics", &server.admin).text();
     let line = "ledgerline_findings_raised_total{rule=\"refresh_reuse\",severity=\"critical\"} 3";
     assert!(metrics.contains(line), "{metrics}");
@@ -637,4 +639,44 @@ fn settled_of_none(server: &Server, key: &str) -> usize {
 fn other(id: &str) -> String {
     let turned: String = id.chars().rev().collect();
     format!("/v1/findings/{turned}")
+}
+
+#[test]
+fn a_stream_tells_what_is_there_and_what_comes() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let server = server();
+    let key = server.key("ours", "idp", &["producer"]);
+    let reader = server.key("ours", "desk", &["reader"]);
+    let theirs = server.key("theirs", "idp", &["producer"]);
+    let tell = |key: &str, name: &'static str| {
+        tell(&server, key, &Story { name, events: theft(name), raised: Vec::new() });
+    };
+    tell(&key, "there");
+    settled(&server, &reader, "");
+    let address = server.url.strip_prefix("http://").expect("plain HTTP");
+    let open = |last: &str| {
+        let mut line = std::net::TcpStream::connect(address).expect("a connection");
+        line.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        let request = format!(
+            "GET /v1/findings?follow&severity=high HTTP/1.1\r\nHost: {address}\r\n\
+             Authorization: Bearer {reader}\r\n{last}\r\n"
+        );
+        line.write_all(request.as_bytes()).expect("sent");
+        BufReader::new(line).lines().map(|line| line.expect("a line within the time"))
+    };
+    let next = |lines: &mut dyn Iterator<Item = String>| {
+        let id = lines.find_map(|line| line.strip_prefix("id: ").map(str::to_owned));
+        let data = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+        let data: Value = serde_json::from_str(&data.expect("data")).expect("JSON");
+        (id.expect("an id"), data["token_id"].as_str().expect("a token").to_owned())
+    };
+    let mut lines = open("");
+    let (first, about) = next(&mut lines);
+    assert_eq!(about, token("there"));
+    tell(&theirs, "of-others");
+    tell(&key, "comes");
+    assert_eq!(next(&mut lines).1, token("comes"));
+    // Going on behind what was seen.
+    let mut again = open(&format!("Last-Event-ID: {first}\r\n"));
+    assert_eq!(next(&mut again).1, token("comes"));
 }

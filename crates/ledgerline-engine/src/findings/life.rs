@@ -15,20 +15,26 @@ use super::rules::{
 };
 use crate::found_by::is_birth;
 
+/// Revocations of one token that are remembered.
+const MAX_ENDS: usize = 16;
+
 /// A moment that acts are measured against, and the event that set it.
 #[derive(Debug, Clone)]
 pub(super) struct Boundary {
     pub(super) at: i64,
     pub(super) uncertainty: i64,
     pub(super) event: Cited,
+    /// Where it was recorded: what was recorded before is not judged by it.
+    pub(super) place: u64,
 }
 
 impl Boundary {
-    pub(super) fn of(statement: &Statement<'_>) -> Self {
+    pub(super) fn of(statement: &Statement<'_>, place: u64) -> Self {
         Self {
             at: statement.occurred_at.nanos,
             uncertainty: statement.time_uncertainty_ns.unwrap_or(0),
             event: cite(statement),
+            place,
         }
     }
 }
@@ -55,7 +61,8 @@ impl Wide {
 pub(super) struct Parent {
     pub(super) id: String,
     pub(super) relation: Relation,
-    pub(super) revoked: Option<Boundary>,
+    /// Its own revocations and those that cover it.
+    pub(super) ends: Vec<Boundary>,
     pub(super) scopes: Vec<String>,
     pub(super) actors: Vec<String>,
 }
@@ -67,7 +74,9 @@ pub(super) struct Life {
     /// The leaf of its permitted ISSUED or ORIGIN.
     pub(super) birth: Option<Box<[u8]>>,
     born: Option<Boundary>,
-    pub(super) revoked: Option<Boundary>,
+    revoked: Option<Boundary>,
+    /// The first revocations of its own.
+    pub(super) ends: Vec<Boundary>,
     rotated: Option<Boundary>,
     spent: Option<Boundary>,
     /// The key it was issued under.
@@ -84,10 +93,12 @@ pub(super) struct Act<'r, 'a> {
     pub(super) entry: &'r Entry<'a>,
     pub(super) statement: &'r Statement<'a>,
     pub(super) leaf: &'r [u8],
+    /// Its position among the entries of all origins.
+    pub(super) place: u64,
 }
 
 impl Life {
-    /// Takes the next act and says what is off about it.
+    /// Takes the next act and says what is off about it. All of it: see [`Life::count_in`].
     pub(super) fn take(
         &mut self,
         act: &Act<'_, '_>,
@@ -97,7 +108,7 @@ impl Life {
     ) -> Vec<Finding> {
         let statement = act.statement;
         let mut found = Vec::new();
-        self.cover(wide);
+        self.cover(wide, act.place);
         let fact = Fact::of(statement, self.count, act.entry.recorded_at);
         let allowed = statement.outcome == Outcome::Allow;
         if let Some(violation) = self.state.apply(&fact).violation {
@@ -107,7 +118,7 @@ impl Life {
             self.learn(act);
         }
         if allowed && is_birth(statement) {
-            let late = self.cover(wide).filter(|_| found.is_empty());
+            let late = self.cover(wide, act.place).filter(|_| found.is_empty());
             found.extend(late.map(|violation| self.lifecycle(act, violation, windows)));
         }
         if allowed {
@@ -121,12 +132,12 @@ impl Life {
         found.extend(clock_ahead(act));
         self.count += 1;
         self.latest = self.latest.max(statement.occurred_at.nanos);
-        found.retain(|one| self.count_in(one));
         found
     }
 
-    /// At most so many of a rule and severity; an unknown token is said once.
-    fn count_in(&mut self, finding: &Finding) -> bool {
+    /// Counts a finding, and says whether it is one of those that are raised: so many of a rule
+    /// and severity, and some once.
+    pub(super) fn count_in(&mut self, finding: &Finding) -> bool {
         let once = matches!(
             finding.rule,
             Rule::Lifecycle(Violation::UnknownToken) | Rule::ChildOutlivesRevokedParent
@@ -143,9 +154,9 @@ impl Life {
     }
 
     /// Applies wider revocations.
-    fn cover(&mut self, wide: &[Wide]) -> Option<Violation> {
+    fn cover(&mut self, wide: &[Wide], place: u64) -> Option<Violation> {
         let mut violation = None;
-        for one in wide {
+        for one in wide.iter().filter(|one| one.boundary.place < place) {
             let before = self.state.revoked_at;
             violation = violation.or(self.state.cover(&one.revocation()).violation);
             if self.state.revoked_at != before {
@@ -157,7 +168,7 @@ impl Life {
 
     fn learn(&mut self, act: &Act<'_, '_>) {
         let statement = act.statement;
-        let boundary = || Boundary::of(statement);
+        let boundary = || Boundary::of(statement, act.place);
         match statement.event_type {
             EventType::Issued | EventType::Origin if self.birth.is_none() => {
                 self.birth = Some(act.leaf.into());
@@ -165,6 +176,9 @@ impl Life {
                 self.born = Some(boundary());
             }
             EventType::Revoked => {
+                if self.ends.len() < MAX_ENDS {
+                    self.ends.push(boundary());
+                }
                 let at = statement.occurred_at.nanos;
                 if self.revoked.as_ref().is_none_or(|earlier| at < earlier.at) {
                     self.revoked = Some(boundary());
@@ -274,7 +288,10 @@ fn outlives(
     if life.revoked.as_ref().is_some_and(|own| own.at <= at) {
         return None;
     }
-    let revoked = |parent: &Parent| parent.revoked.clone().filter(|revoked| revoked.at <= at);
+    let revoked = |parent: &Parent| {
+        let in_time = |one: &&Boundary| one.at <= at && one.place < act.place;
+        parent.ends.iter().filter(in_time).min_by_key(|one| (one.at, one.place)).cloned()
+    };
     let (parent, revoked) = parents.iter().find_map(|parent| Some((parent, revoked(parent)?)))?;
     let gap = at.saturating_sub(revoked.at);
     let own = statement.time_uncertainty_ns.unwrap_or(0);

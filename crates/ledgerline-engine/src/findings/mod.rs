@@ -57,7 +57,7 @@ use crate::view::{QueryError, View};
 
 /// Tokens, and wider targets, of a generation of the memory.
 const REMEMBERED: usize = 1 << 14;
-/// Entries of one step.
+/// Entries of a usual step.
 pub const STEP_ENTRIES: u64 = 4096;
 /// Notes after which a step ends early.
 const STEP_NOTES: usize = 256;
@@ -66,8 +66,10 @@ const STEP_NOTES: usize = 256;
 type TokenKey = (String, String);
 /// The chain of something wider: tenant, kind, id.
 type WideKey = (String, u8, Vec<u8>);
-/// Leaves of revocations.
-type Revocations = Vec<Rc<[u8]>>;
+/// The place of an entry, and its leaf.
+type Placed = (u64, Vec<u8>);
+/// Places and leaves of revocations.
+type Revocations = Vec<(u64, Rc<[u8]>)>;
 
 /// Reads committed entries and judges them. Owned by one thread.
 pub struct Follower {
@@ -98,13 +100,13 @@ impl Follower {
         self.position
     }
 
-    /// Reads on, at most [`STEP_ENTRIES`], and says what was noticed. The caller records all of it
+    /// Reads on, at most `most` entries, and says what was noticed. The caller records all of it
     /// before it saves the position.
     ///
     /// # Errors
     /// [`QueryError`]; make a new follower then, at the position last saved.
-    pub fn step(&mut self, view: &View) -> Result<Vec<Note>, QueryError> {
-        let end = view.size().min(self.position.saturating_add(STEP_ENTRIES));
+    pub fn step(&mut self, view: &View, most: u64) -> Result<Vec<Note>, QueryError> {
+        let end = view.size().min(self.position.saturating_add(most));
         let mut notes = Vec::new();
         while self.position < end && notes.len() < STEP_NOTES {
             let index = self.position;
@@ -123,11 +125,11 @@ impl Follower {
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
         let judged = read_leaf(leaf, |entry, statement| {
-            let act = Act { entry, statement, leaf };
+            let act = Act { entry, statement, leaf, place: view.place_of(index) };
             match statement.target.kind {
                 TargetKind::Token => self.token(view, index, &act, notes),
                 _ => {
-                    self.remember_wide(&act, index);
+                    self.remember_wide(&act);
                     Ok(())
                 }
             }
@@ -136,12 +138,12 @@ impl Follower {
     }
 
     /// A revocation of something wider that the memory must not miss.
-    fn remember_wide(&mut self, act: &Act<'_, '_>, index: u64) {
+    fn remember_wide(&mut self, act: &Act<'_, '_>) {
         let handles = &act.entry.handles;
-        let Some(one) = Revocation::of(act.statement, handles, index) else { return };
+        let Some(one) = Revocation::of(act.statement, handles, 0) else { return };
         let key = wide_key(&one.target);
         if let Some(known) = self.wide.get_mut(&key) {
-            known.push(act.leaf.into());
+            known.push((act.place, act.leaf.into()));
         }
     }
 
@@ -158,18 +160,23 @@ impl Follower {
         let mut life = match self.lives.take(&key) {
             Some(life) => life,
             None if act.entry.sequence == 0 && !view.has_older() => Life::default(),
-            None => self.replay(view, &key, index, true)?.0,
+            None => self.remember(view, &key, index, true)?,
         };
         let late = life.count > 0 && statement.occurred_at.nanos < life.latest;
         if late && changes_the_past(statement) {
-            let (_, before) = self.replay(view, &key, index, true)?;
-            let (anew, after) = self.replay(view, &key, index + 1, true)?;
+            let leaves = token_leaves(view, &key, index + 1)?;
+            let (_, before) = match leaves.split_last() {
+                Some((_, earlier)) => self.replay(view, earlier, index, true)?,
+                None => return Err(QueryError::Budget),
+            };
+            let (anew, after) = self.replay(view, &leaves, index + 1, true)?;
             let recorded_at = act.entry.recorded_at.nanos;
             self.revise(view, (before, after), recorded_at, notes)?;
             life = anew;
         } else {
             let found = self.judge(view, index, &mut life, act, true)?;
-            notes.extend(found.into_iter().map(Note::Raised));
+            let raised = found.into_iter().filter(|one| life.count_in(one));
+            notes.extend(raised.map(Note::Raised));
         }
         self.lives.put(key, life);
         Ok(())
@@ -202,31 +209,74 @@ impl Follower {
                 }));
             }
         }
+        // Those that a life of its own would raise, no more.
+        let mut counted = Life::default();
         let new = after.into_iter().filter(|one| !known.contains(&one.id()));
+        let new = new.filter(|one| counted.count_in(one));
         notes.extend(new.map(|one| Note::Raised(Finding { noticed_at: recorded_at, ..one })));
         Ok(())
     }
 
-    /// Folds a token's entries below an index in event time.
+    /// The life of a token as it was after the entries below an index: those up to the last that
+    /// changed the past in event time, the others as they came.
+    fn remember(
+        &mut self,
+        view: &View,
+        key: &TokenKey,
+        below: u64,
+        whole: bool,
+    ) -> Result<Life, QueryError> {
+        let leaves = token_leaves(view, key, below)?;
+        let (mut latest, mut revised) = (i64::MIN, 0);
+        for (at, (_, leaf)) in leaves.iter().enumerate() {
+            let (nanos, changes) =
+                read_leaf(leaf, |_, one| (one.occurred_at.nanos, changes_the_past(one)))
+                    .unwrap_or((i64::MIN, false));
+            if at > 0 && nanos < latest && changes {
+                revised = at + 1;
+            }
+            latest = latest.max(nanos);
+        }
+        let (mut life, _) = self.replay(view, &leaves[..revised], below, whole)?;
+        self.take_all(view, &mut life, &leaves[revised..], (below, whole))?;
+        Ok(life)
+    }
+
+    /// Folds a token's entries in event time.
     fn replay(
         &mut self,
         view: &View,
-        (tenant, id): &TokenKey,
+        leaves: &[Placed],
         below: u64,
         whole: bool,
     ) -> Result<(Life, Vec<Finding>), QueryError> {
-        let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
-        let mut leaves = view.chain_leaves(&key, below)?;
-        leaves.sort_by_cached_key(|leaf| read_leaf(leaf, |_, one| one.occurred_at));
-        let (mut life, mut found) = (Life::default(), Vec::new());
-        for leaf in &leaves {
-            let judged = read_leaf(leaf, |entry, statement| {
-                let act = Act { entry, statement, leaf };
-                self.judge(view, below, &mut life, &act, whole)
-            });
-            found.extend(judged.transpose()?.unwrap_or_default());
-        }
+        let mut sorted = leaves.to_vec();
+        sorted.sort_by_cached_key(|(_, leaf)| read_leaf(leaf, |_, one| one.occurred_at));
+        let mut life = Life::default();
+        let found = self.take_all(view, &mut life, &sorted, (below, whole))?;
         Ok((life, found))
+    }
+
+    /// Has a life take entries in the order given. All findings, also those beyond the bounds.
+    fn take_all(
+        &mut self,
+        view: &View,
+        life: &mut Life,
+        leaves: &[Placed],
+        (below, whole): (u64, bool),
+    ) -> Result<Vec<Finding>, QueryError> {
+        let mut found = Vec::new();
+        for (place, leaf) in leaves {
+            let judged = read_leaf(leaf, |entry, statement| {
+                let act = Act { entry, statement, leaf, place: *place };
+                self.judge(view, below, life, &act, whole)
+            });
+            for one in judged.transpose()?.unwrap_or_default() {
+                life.count_in(&one);
+                found.push(one);
+            }
+        }
+        Ok(found)
     }
 
     /// Judges one act by what the ledger held below an index.
@@ -248,7 +298,8 @@ impl Follower {
                 parents = self.parents(view, &birth, below, born_now)?;
             }
         }
-        let wide: Vec<Wide> = wide.iter().filter_map(|leaf| wide_of(leaf)).collect();
+        let wide: Vec<Wide> =
+            wide.iter().filter_map(|(place, leaf)| wide_of(leaf, *place)).collect();
         Ok(life.take(act, &wide, &parents, &self.windows))
     }
 
@@ -268,11 +319,12 @@ impl Follower {
             if self.wide.get_mut(&key).is_none() {
                 let chain = ChainKey { kind, tenant: &tenant, id: &key.2 };
                 let leaves = view.chain_leaves(&chain, below)?;
-                let revokes = leaves.into_iter().filter(|leaf| wide_of(leaf).is_some());
-                self.wide.put(key.clone(), revokes.map(Rc::from).collect());
+                let revokes = leaves.into_iter().filter(|(at, leaf)| wide_of(leaf, *at).is_some());
+                let revokes = revokes.map(|(at, leaf)| (at, Rc::from(leaf)));
+                self.wide.put(key.clone(), revokes.collect());
             }
             let known = self.wide.get_mut(&key).map(|known| known.clone()).unwrap_or_default();
-            covering.extend(known.into_iter().filter(|leaf| covers(leaf, birth)));
+            covering.extend(known.into_iter().filter(|(_, leaf)| covers(leaf, birth)));
         }
         Ok(covering)
     }
@@ -297,17 +349,22 @@ impl Follower {
         let mut parents = Vec::with_capacity(named.len());
         for (id, relation) in named {
             let key = (tenant.clone(), id);
-            let known = |life: &mut Life| (life.revoked.clone(), life.birth.clone());
+            let known = |life: &mut Life| (life.ends.clone(), life.birth.clone());
             let life = self.lives.get_mut(&key).or_else(|| self.parents.get_mut(&key)).map(known);
-            let (revoked, birth) = match life {
+            let (mut ends, birth) = match life {
                 Some(known) => known,
                 None => {
-                    let mut life = self.replay(view, &key, below, false)?.0;
+                    let mut life = self.remember(view, &key, below, false)?;
                     let known = known(&mut life);
                     self.parents.put(key.clone(), life);
                     known
                 }
             };
+            if let Some(birth) = &birth {
+                let wide = self.revocations(view, birth, below)?;
+                let wide = wide.iter().filter_map(|(place, leaf)| wide_of(leaf, *place));
+                ends.extend(wide.map(|one| one.boundary));
+            }
             let had = birth.filter(|_| born_now).and_then(|leaf| {
                 read_leaf(&leaf, |_, one| {
                     let scopes = one.scopes.iter().map(|scope| (*scope).to_owned()).collect();
@@ -315,10 +372,19 @@ impl Follower {
                 })
             });
             let (scopes, actors) = had.unwrap_or_default();
-            parents.push(Parent { id: key.1, relation, revoked, scopes, actors });
+            parents.push(Parent { id: key.1, relation, ends, scopes, actors });
         }
         Ok(parents)
     }
+}
+
+fn token_leaves(
+    view: &View,
+    (tenant, id): &TokenKey,
+    below: u64,
+) -> Result<Vec<Placed>, QueryError> {
+    let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+    view.chain_leaves(&key, below)
 }
 
 /// Whether an act that arrives late may change what is to be said of acts recorded before it. A
@@ -336,11 +402,11 @@ fn wide_key(target: &ChainKey<'_>) -> WideKey {
 }
 
 /// When the revocation of something wider takes effect, and its event; `None` for other leaves.
-fn wide_of(leaf: &[u8]) -> Option<Wide> {
+fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
     let wide = read_leaf(leaf, |entry, statement| {
         let revocation = Revocation::of(statement, &entry.handles, 0)?;
         let at = revocation.effective_at;
-        Some(Wide { boundary: Boundary { at, ..Boundary::of(statement) } })
+        Some(Wide { boundary: Boundary { at, ..Boundary::of(statement, place) } })
     });
     wide.flatten()
 }

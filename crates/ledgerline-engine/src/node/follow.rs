@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{AdminError, Inner};
 use crate::findings::record::Note;
-use crate::findings::{self, Follower};
+use crate::findings::{self, Follower, STEP_ENTRIES};
 use crate::planner::AdminAct;
 
 /// The position is saved so often: what was read since is read again after a crash.
@@ -31,7 +31,7 @@ pub(super) fn follow(inner: &Inner) {
         while is_running(inner) {
             let begun = inner.world.clock.monotonic_nanos();
             let view = inner.view();
-            let Ok(notes) = follower.step(&view) else {
+            let Ok(notes) = follower.step(&view, STEP_ENTRIES) else {
                 inner.counters.follow_failed();
                 break;
             };

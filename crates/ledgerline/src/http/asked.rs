@@ -67,6 +67,8 @@ pub struct Asking {
     pub rule: Option<String>,
     /// Of findings: about which token.
     pub token: Option<String>,
+    /// Of findings: those to come, too.
+    pub follow: Option<String>,
 }
 
 /// Refuses a parameter.
@@ -117,6 +119,7 @@ impl Asking {
             ("severity", self.severity.is_some()),
             ("rule", self.rule.is_some()),
             ("token", self.token.is_some()),
+            ("follow", self.follow.is_some()),
         ];
         let stray = given.iter().find(|(name, given)| *given && !known.contains(name));
         stray.map_or(Ok(()), |(name, _)| {

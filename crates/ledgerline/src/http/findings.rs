@@ -15,6 +15,7 @@ use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::token_id::looks_like_token;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,14 +25,14 @@ use super::extract::{Asked, Segments, json_body};
 use super::problem::Problem;
 use super::question_json::proof_state;
 use super::tokens::check_id;
-use super::{Shared, auth};
+use super::{Shared, auth, findings_stream};
 use crate::time_text::rfc3339;
 use crate::uuid_text;
 
 /// Parameters of the list.
-const KNOWN: [&str; 7] = ["state", "severity", "rule", "token", "from", "limit", "page"];
+const KNOWN: [&str; 8] = ["state", "severity", "rule", "token", "from", "limit", "page", "follow"];
 /// Who may list them.
-const LACKING: &str = "the credential needs the role reader, auditor or responder";
+pub(super) const LACKING: &str = "the credential needs the role reader, auditor or responder";
 
 fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
     let state = match asking.state.as_deref() {
@@ -61,7 +62,7 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
     })
 }
 
-fn finding(view: &View, found: &Found) -> Value {
+pub(super) fn finding(view: &View, found: &Found) -> Value {
     let moves = found.moves.iter().map(|(moved, record)| {
         record.read(|_, one| {
             json!({
@@ -102,7 +103,8 @@ fn finding(view: &View, found: &Found) -> Value {
     })
 }
 
-/// `GET /v1/findings`: findings in the order they were recorded; `from` is a ledger index.
+/// `GET /v1/findings`: findings in the order they were recorded; `from` is a ledger index. With
+/// `follow` a stream of them that does not end.
 ///
 /// # Errors
 /// 400, 401, 403, 404 for a tenant that the caller may not see.
@@ -115,6 +117,10 @@ pub async fn list(
     let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
     asking.only(&KNOWN)?;
     let wanted = wanted(&asking)?;
+    if asking.follow.is_some() {
+        let from = stream_start(&asking, &headers)?;
+        return findings_stream::answer(app, headers, tenant, wanted, from);
+    }
     let node = app.node.clone();
     app.read(move |view| {
         let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""))?;
@@ -129,6 +135,18 @@ pub async fn list(
         Ok(question.answer(json!({ "findings": list, "lag_entries": lag }), next))
     })
     .await
+}
+
+/// Where a stream begins: behind the last event that the caller has, or at `from`.
+fn stream_start(asking: &Asking, headers: &HeaderMap) -> Result<u64, Problem> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let start = match (last, asking.from.as_deref()) {
+        (Some(last), _) => number(last).and_then(|index| index.checked_add(1)),
+        (None, Some(from)) => number(from),
+        (None, None) => Some(0),
+    };
+    start.ok_or_else(|| bad_query("from, and Last-Event-ID, is a ledger index"))
 }
 
 fn finding_id(text: &str) -> Result<Hash, Problem> {
@@ -212,6 +230,10 @@ async fn move_on(
     let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_note", detail);
     if note.len() > MAX_NOTE_BYTES || note.chars().any(char::is_control) {
         return Err(bad("a note has at most 1024 bytes and no control characters"));
+    }
+    if note.split_whitespace().any(looks_like_token) {
+        let detail = "the note holds what looks like a token; the ledger never takes one";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secret_refused", detail));
     }
     if to == Moved::Closed && note.is_empty() {
         return Err(bad("say why it is closed: the note stands in the ledger"));

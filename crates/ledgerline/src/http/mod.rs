@@ -14,6 +14,7 @@ pub mod blocks;
 pub mod events;
 pub mod extract;
 pub mod findings;
+pub mod findings_stream;
 pub mod keys;
 pub mod leaf_json;
 pub mod metrics;
@@ -53,6 +54,8 @@ pub struct App {
     body_room: Semaphore,
     /// A permit per large body that is being taken apart.
     parsers: Semaphore,
+    /// A permit per stream of findings.
+    streams: Arc<Semaphore>,
 }
 
 /// Bodies may take so many KiB together until the ledger's own queue has taken them over: what
@@ -74,7 +77,9 @@ impl App {
         // would cost memory and gain nothing.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let parsers = Semaphore::new(cores);
-        Arc::new(Self { node, tally: Tally::default(), limits, permits, body_room, parsers })
+        let streams = Arc::new(Semaphore::new(findings_stream::STREAMS_MAX));
+        let tally = Tally::default();
+        Arc::new(Self { node, tally, limits, permits, body_room, parsers, streams })
     }
 
     /// Sets memory aside for a body of `declared` bytes (0 when it does not say).
