@@ -664,9 +664,11 @@ fn a_stream_tells_what_is_there_and_what_comes() {
         line.write_all(request.as_bytes()).expect("sent");
         BufReader::new(line).lines().map(|line| line.expect("a line within the time"))
     };
-    let next = |lines: &mut dyn Iterator<Item = String>| {
-        let id = lines.find_map(|line| line.strip_prefix("id: ").map(str::to_owned));
-        let data = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+    let next = |mut lines: &mut dyn Iterator<Item = String>| {
+        let id =
+            Iterator::find_map(&mut lines, |line| line.strip_prefix("id: ").map(str::to_owned));
+        let data =
+            Iterator::find_map(&mut lines, |line| line.strip_prefix("data: ").map(str::to_owned));
         let data: Value = serde_json::from_str(&data.expect("data")).expect("JSON");
         (id.expect("an id"), data["token_id"].as_str().expect("a token").to_owned())
     };

@@ -196,7 +196,8 @@ impl PendingEvent {
         let sealed: usize = self.sealed.iter().map(|one| one.sealed.len() + 48).sum();
         let records: usize = self.records.iter().map(Vec::len).sum();
         let attached: usize = self.attachments.iter().map(|one| one.data.len()).sum();
-        512 + self.statement.len() + sealed + records + attached
+        let terms = self.terms.capacity() * size_of::<Term>();
+        512 + self.statement.len() + sealed + records + attached + terms
     }
 }
 

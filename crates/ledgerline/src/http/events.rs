@@ -68,7 +68,7 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
         app.node.submit(&caller, form, &body, reply)?;
     } else {
         let node = Arc::clone(&app.node);
-        app.parse(move || Ok(node.submit(&caller, form, &body, reply)?)).await?;
+        app.parse(body.len(), move || Ok(node.submit(&caller, form, &body, reply)?)).await?;
     }
     drop(room);
     let answer = receive.await.map_err(|_| stopped("the ledger stopped before it answered"))?;

@@ -56,6 +56,9 @@ pub struct App {
     parsers: Semaphore,
     /// A permit per stream of findings.
     streams: Arc<Semaphore>,
+    /// A permit per KiB of large bodies that wait for that.
+    line: Semaphore,
+    line_kib: u32,
 }
 
 /// Bodies may take so many KiB together until the ledger's own queue has taken them over: what
@@ -78,8 +81,10 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let parsers = Semaphore::new(cores);
         let streams = Arc::new(Semaphore::new(findings_stream::STREAMS_MAX));
+        let line_kib = u32::try_from(limits.max_line_bytes.div_ceil(1024)).unwrap_or(u32::MAX / 8);
+        let line = Semaphore::new(line_kib as usize);
         let tally = Tally::default();
-        Arc::new(Self { node, tally, limits, permits, body_room, parsers, streams })
+        Arc::new(Self { node, tally, limits, permits, body_room, parsers, streams, line, line_kib })
     }
 
     /// Sets memory aside for a body of `declared` bytes (0 when it does not say).
@@ -94,15 +99,17 @@ impl App {
         self.body_room.try_acquire_many(kib).map_err(|_| Problem::busy(1000))
     }
 
-    /// Runs the taking apart of a large body, when it is its turn.
+    /// Runs the taking apart of a body of `length` bytes, when it is its turn.
     ///
     /// # Errors
-    /// Whatever `work` says; 500 when it panicked.
-    pub async fn parse<T, F>(&self, work: F) -> Result<T, Problem>
+    /// 429 when too many bytes wait for that already; whatever `work` says; 500 when it panicked.
+    pub async fn parse<T, F>(&self, length: usize, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, Problem> + Send + 'static,
     {
+        let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX).min(self.line_kib);
+        let _place = self.line.try_acquire_many(kib).map_err(|_| Problem::busy(1000))?;
         let _turn = self.parsers.acquire().await.map_err(|_| Problem::internal())?;
         self.wait(work).await
     }

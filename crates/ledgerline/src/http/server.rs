@@ -46,6 +46,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Requests being answered at a time.
     pub max_requests: usize,
+    /// Bytes of large bodies that may wait to be taken apart.
+    pub max_line_bytes: usize,
     /// To send a request's headers, and to finish a TLS handshake.
     pub header_timeout: Duration,
     /// To send a request's body.
@@ -62,6 +64,7 @@ impl Limits {
         Self {
             max_connections: settings.max_connections.unwrap_or(4096).max(1),
             max_requests: settings.max_requests.unwrap_or(2048).max(1),
+            max_line_bytes: settings.max_queue_bytes.unwrap_or(64 << 20).max(1024),
             header_timeout: ms(settings.header_timeout_ms, 10_000),
             body_timeout: ms(settings.body_timeout_ms, 30_000),
             drain_timeout: ms(settings.drain_timeout_ms, 10_000),
