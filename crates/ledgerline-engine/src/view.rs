@@ -461,8 +461,8 @@ impl View {
         self.base + index
     }
 
-    /// The places and leaves of a chain in all origins, those of this one below an index, in ledger order. A
-    /// chain that is too long is cut at its end.
+    /// The places and leaves of a chain in all origins, those of this one below an index, in ledger
+    /// order. A chain that is too long is cut at its end.
     ///
     /// # Errors
     /// [`QueryError`].

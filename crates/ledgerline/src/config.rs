@@ -102,8 +102,8 @@ settings! {
         "LEDGERLINE_BODY_TIMEOUT_MS" body_timeout_ms: u64,
         /// Milliseconds that open requests get on shutdown [default: 10000].
         "LEDGERLINE_DRAIN_TIMEOUT_MS" drain_timeout_ms: u64,
-        /// Milliseconds between two looks of the rules at what was recorded, up to 60000; 0 switches
-        /// findings off [default: 500].
+        /// Milliseconds between two looks of the rules at what was recorded, up to 60000; 0
+        /// switches findings off [default: 500].
         "LEDGERLINE_FINDINGS_INTERVAL_MS" findings_interval_ms: u64,
         /// Milliseconds that news of a revocation or an expiry may take: a use within is a finding
         /// of severity info [default: 5000].

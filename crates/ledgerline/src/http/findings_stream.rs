@@ -1,5 +1,5 @@
-//! `GET /v1/findings?follow`: findings as server-sent events (WHATWG HTML section 9.2), those that are
-//! there and those to come.
+//! `GET /v1/findings?follow`: findings as server-sent events (WHATWG HTML section 9.2), those that
+//! are there and those to come.
 //!
 //! ```text
 //! id: 1234                       the ledger index; sent back as Last-Event-ID to go on behind it
