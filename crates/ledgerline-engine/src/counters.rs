@@ -18,6 +18,9 @@ pub struct Counters {
     busy: AtomicU64,
     buckets: [AtomicU64; COMMIT_BUCKETS_US.len()],
     refused: Mutex<BTreeMap<&'static str, u64>>,
+    findings: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    followed: AtomicU64,
+    follow_failures: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -37,6 +40,12 @@ pub struct CounterSnapshot {
     pub commit_buckets: [u64; COMMIT_BUCKETS_US.len()],
     /// Refusals by code.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Findings noticed since start, by rule and severity.
+    pub findings: BTreeMap<(&'static str, &'static str), u64>,
+    /// Entries that the rules have judged.
+    pub followed: u64,
+    /// Times that judging stopped at a failed read, to begin again.
+    pub follow_failures: u64,
 }
 
 impl Counters {
@@ -72,6 +81,22 @@ impl Counters {
         *refused.entry(code).or_default() += 1;
     }
 
+    /// A finding was noticed.
+    pub fn finding(&self, rule: &'static str, severity: &'static str) {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        *findings.entry((rule, severity)).or_default() += 1;
+    }
+
+    /// The rules have judged so many entries of the ledger.
+    pub fn followed(&self, position: u64) {
+        self.followed.store(position, Ordering::Relaxed);
+    }
+
+    /// Judging stopped at a failed read.
+    pub fn follow_failed(&self) {
+        self.follow_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// All counters now.
     #[must_use]
     pub fn snapshot(&self) -> CounterSnapshot {
@@ -84,6 +109,9 @@ impl Counters {
             busy: read(&self.busy),
             commit_buckets: std::array::from_fn(|at| read(&self.buckets[at])),
             refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            findings: self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            followed: read(&self.followed),
+            follow_failures: read(&self.follow_failures),
         }
     }
 }

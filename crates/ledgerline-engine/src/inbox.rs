@@ -30,6 +30,7 @@ impl Work {
             Self::Submission(accepted, _) => {
                 256 + accepted.units.iter().map(crate::intake::Unit::weight).sum::<usize>()
             }
+            Self::Admin(AdminAct::Notes(notes), _) => 1024 * (1 + notes.len()),
             Self::Admin(..) => 1024,
         }
     }
@@ -180,6 +181,11 @@ impl Inbox {
     pub fn shut_down(&self) {
         self.lock().shutdown = true;
         self.changed.notify_all();
+    }
+
+    /// Whether [`Inbox::shut_down`] was called.
+    pub fn is_shut_down(&self) -> bool {
+        self.lock().shutdown
     }
 
     /// Stops for good: whoever waits is told that nothing is known.

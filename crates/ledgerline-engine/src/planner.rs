@@ -10,11 +10,12 @@ use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
-use ledgerline_proof::statement::{Detail, Statement, Target};
+use ledgerline_proof::statement::{Detail, Link, Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, PersonalRole, TargetKind};
 
 use crate::clock::Clock;
 use crate::entropy::{Entropy, random};
+use crate::findings::record::{Move, Note, NoteParts};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
     derived_event_id,
@@ -84,6 +85,11 @@ pub enum AdminAct {
         /// Why.
         purpose: String,
     },
+    /// Records what the follower noticed, each once for ever. The answer's index is that of the
+    /// next entry.
+    Notes(Vec<Note>),
+    /// Moves a finding on. Refused when it was moved there before.
+    MoveFinding(Box<Move>),
 }
 
 /// When blocks are sealed.
@@ -185,6 +191,19 @@ impl Planner {
                 let event = self.erased_event(*handle, tenant, by, purpose, wall);
                 Ok(self.sequencer.offer_own(event, wall)?)
             }
+            AdminAct::Notes(notes) => {
+                for note in notes {
+                    self.note(note, wall)?;
+                }
+                Ok(self.sequencer.size())
+            }
+            AdminAct::MoveFinding(moved) => {
+                let note = Note::Moved(Move { at: wall, ..(**moved).clone() });
+                self.note(&note, wall)?.ok_or_else(|| {
+                    let detail = format!("this finding is {} already", moved.to.word());
+                    EventError::new("finding_moved", detail)
+                })
+            }
         };
         let answer = match outcome {
             Ok(index) => EventAnswer {
@@ -266,10 +285,26 @@ impl Planner {
         let target = Target { kind: TargetKind::Subject, id: "" };
         let detail =
             vec![Detail { key: "by", value: by }, Detail { key: "purpose", value: purpose }];
-        let event = OwnEvent { tenant, native_id: &native_id, target, detail, wall };
+        let event =
+            OwnEvent { tenant, native_id: &native_id, target, detail, links: Vec::new(), wall };
         let mut pending = self.own_event(EventType::Erased, &event, vec![person]);
         pending.erases = Some(handle);
         pending
+    }
+
+    /// Records a note, unless it is recorded. Gives its index.
+    fn note(&mut self, note: &Note, wall: i64) -> Result<Option<u64>, PlanError> {
+        let parts = NoteParts::of(note);
+        let event = OwnEvent {
+            tenant: parts.tenant,
+            native_id: &parts.native_id,
+            target: Target { kind: TargetKind::Ledger, id: &self.ledger_id },
+            detail: parts.detail(),
+            links: parts.links(),
+            wall: parts.at,
+        };
+        let pending = self.own_event(parts.event_type, &event, Vec::new());
+        self.sequencer.offer_own_once(pending, wall)
     }
 
     /// One of the ledger's own statements: unsigned, its id derived from a deterministic native id.
@@ -279,7 +314,7 @@ impl Planner {
         event: &OwnEvent<'_>,
         handles: Vec<Handle>,
     ) -> Box<PendingEvent> {
-        let OwnEvent { tenant, native_id, target, detail, wall } = event;
+        let OwnEvent { tenant, native_id, target, detail, links, wall } = event;
         let event_id = derived_event_id(tenant, LEDGER_SOURCE, native_id, 0);
         let occurred_at = Hlc::at((*wall).max(0));
         let mut statement =
@@ -287,6 +322,7 @@ impl Planner {
         statement.tenant = tenant;
         statement.native_id = Some(native_id);
         statement.detail = detail.clone();
+        statement.links = links.clone();
         let bytes = encode_object(Kind::Statement, &statement);
         self.intake.own(&statement, &bytes, handles)
     }
@@ -332,7 +368,8 @@ impl Planner {
             if !credential.is_empty() {
                 detail.push(Detail { key: "credential", value: credential });
             }
-            let event = OwnEvent { tenant, native_id: &native_id, target, detail, wall };
+            let event =
+                OwnEvent { tenant, native_id: &native_id, target, detail, links: Vec::new(), wall };
             let pending = self.own_event(EventType::Refused, &event, Vec::new());
             self.sequencer.offer_own(pending, wall)?;
         }
@@ -369,6 +406,7 @@ struct OwnEvent<'e> {
     native_id: &'e str,
     target: Target<'e>,
     detail: Vec<Detail<'e>>,
+    links: Vec<Link<'e>>,
     wall: i64,
 }
 

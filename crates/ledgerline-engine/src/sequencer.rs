@@ -283,6 +283,21 @@ impl Sequencer {
         Ok(answer.index.expect("the ledger's own events are never refused"))
     }
 
+    /// Plans one event of the ledger's own, unless one of its id is recorded. `None` then.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn offer_own_once(
+        &mut self,
+        event: Box<PendingEvent>,
+        wall_nanos: i64,
+    ) -> Result<Option<u64>, PlanError> {
+        if self.prior(&event)?.is_some() {
+            return Ok(None);
+        }
+        self.offer_own(event, wall_nanos).map(Some)
+    }
+
     /// An event by itself.
     fn plan_one(
         &mut self,

@@ -455,6 +455,38 @@ impl View {
         Ok((confirmed, page.cut_by.is_some()))
     }
 
+    /// Whether an older origin stands behind this one.
+    #[must_use]
+    pub fn has_older(&self) -> bool {
+        !self.rooms.predecessors.is_empty()
+    }
+
+    /// The place of one of this origin's entries among those of all origins.
+    #[must_use]
+    pub const fn place_of(&self, index: u64) -> u64 {
+        self.base + index
+    }
+
+    /// The places and leaves of a chain in all origins, those of this one below an index, in ledger
+    /// order. A chain that is too long is cut at its end.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn chain_leaves(
+        &self,
+        key: &ChainKey<'_>,
+        below: u64,
+    ) -> Result<Vec<(u64, Vec<u8>)>, QueryError> {
+        let mut leaves = Vec::new();
+        for view in &self.origins() {
+            let end = if view.is_older { view.size() } else { below };
+            for index in view.chain_indexes(key, 0..end)?.0 {
+                leaves.push((view.place_of(index), view.rooms.reader.leaf(index)?));
+            }
+        }
+        Ok(leaves)
+    }
+
     /// Blocks below a height, newest first.
     ///
     /// # Errors

@@ -105,6 +105,15 @@ settings! {
         /// Milliseconds within which introspections of one token by one caller are recorded as one
         /// USED; 0 records none [default: 10000].
         "LEDGERLINE_INTROSPECTION_WINDOW_MS" introspection_window_ms: u64,
+        /// Milliseconds between two looks of the rules at what was recorded, up to 60000; 0
+        /// switches findings off [default: 500].
+        "LEDGERLINE_FINDINGS_INTERVAL_MS" findings_interval_ms: u64,
+        /// Milliseconds that news of a revocation or an expiry may take: a use within is a finding
+        /// of severity info [default: 5000].
+        "LEDGERLINE_FINDINGS_PROPAGATION_MS" findings_propagation_ms: u64,
+        /// Milliseconds within which a second use of a replaced refresh token is taken for two
+        /// requests that crossed [default: 10000].
+        "LEDGERLINE_FINDINGS_REFRESH_RACE_MS" findings_refresh_race_ms: u64,
         /// Threads that serve HTTP [default: number of processors].
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }

@@ -5,6 +5,7 @@
 //! sequencer thread   inbox ──▶ plan ──▶ one batch at a time ──▶
 //! sync thread        write, fsync, sign, publish, answer
 //! index thread       builds and merges runs, throttled
+//! findings thread    judges what was committed, records what it notices
 //! helper thread      head store, vault slots and map, free space, clock
 //! ```
 //!
@@ -12,13 +13,16 @@
 //! before. After a failed sync everybody who waits is told that nothing is known, and nothing is
 //! taken any more.
 
+mod follow;
 mod presented;
 mod threads;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +32,7 @@ use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose};
 use crate::counters::{CounterSnapshot, Counters};
 use crate::entropy::random;
 use crate::erasure;
+use crate::findings::rules::Windows;
 use crate::head_store::HeadStore;
 use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
@@ -58,6 +63,10 @@ pub struct NodeConfig {
     pub queue_bytes: usize,
     /// Intake stops when the disk has less than this left.
     pub free_space_floor_bytes: u64,
+    /// Between two looks of the rules at what was committed; 0 switches them off.
+    pub findings_interval_nanos: u64,
+    /// What the rules tolerate.
+    pub windows: Windows,
 }
 
 impl Default for NodeConfig {
@@ -67,6 +76,8 @@ impl Default for NodeConfig {
             pace: BlockPace::default(),
             queue_bytes: 64 << 20,
             free_space_floor_bytes: 512 << 20,
+            findings_interval_nanos: 500_000_000,
+            windows: Windows::default(),
         }
     }
 }
@@ -134,6 +145,48 @@ struct HandOver {
     done: bool,
 }
 
+impl Inner {
+    fn view(&self) -> View {
+        View::new(Arc::clone(&self.rooms), Arc::clone(&self.terms), self.identity.clone())
+    }
+
+    /// Hands an act to the sequencer and blocks until it is durable.
+    fn administer(&self, act: AdminAct) -> Result<u64, AdminError> {
+        let (sender, receiver) = mpsc::sync_channel::<SubmitAnswer>(1);
+        let reply: Reply = Box::new(move |answer| {
+            let _ = sender.send(answer);
+        });
+        self.inbox.put(Work::Admin(act, reply)).map_err(|error| match error {
+            PutError::Busy => refused("busy", "the ledger is busy; try again"),
+            PutError::Closed(why) => AdminError::Stopped(why),
+        })?;
+        let gone = || AdminError::Stopped("the node went away before it could say".into());
+        let answer = loop {
+            // Once the threads have ended nobody takes what was put in last.
+            let ended = self.stopping.load(Ordering::SeqCst);
+            match receiver.recv_timeout(Duration::from_millis(100)) {
+                Ok(answer) => break answer,
+                Err(RecvTimeoutError::Timeout) if !ended => {}
+                Err(_) => return Err(gone()),
+            }
+        };
+        if let Some(why) = answer.stopped {
+            return Err(AdminError::Stopped(why));
+        }
+        let event = answer.events.into_iter().next();
+        match event {
+            Some(event) => match (event.index, event.error) {
+                (Some(index), None) => Ok(index),
+                (_, Some(error)) => {
+                    Err(AdminError::Refused { code: error.code, detail: error.detail })
+                }
+                (None, None) => Err(AdminError::Stopped("an answer without an index".into())),
+            },
+            None => Err(AdminError::Stopped("an answer without an event".into())),
+        }
+    }
+}
+
 /// A running node. Shared between callers; dropping it without [`Node::shutdown`] is a crash.
 pub struct Node {
     inner: Arc<Inner>,
@@ -176,6 +229,7 @@ impl Node {
             threads::start("sync", &inner, move |inner| threads::synchronise(inner, publisher)),
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
+            threads::start("findings", &inner, follow::follow),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
     }
@@ -264,8 +318,7 @@ impl Node {
     /// The newest committed state.
     #[must_use]
     pub fn view(&self) -> View {
-        let inner = &self.inner;
-        View::new(Arc::clone(&inner.rooms), Arc::clone(&inner.terms), inner.identity.clone())
+        self.inner.view()
     }
 
     /// Registers a key and blocks until it is durable. The caller fills everything but the secret:
@@ -414,31 +467,7 @@ impl Node {
     }
 
     fn administer(&self, act: AdminAct) -> Result<u64, AdminError> {
-        let (sender, receiver) = mpsc::sync_channel::<SubmitAnswer>(1);
-        let reply: Reply = Box::new(move |answer| {
-            let _ = sender.send(answer);
-        });
-        self.inner.inbox.put(Work::Admin(act, reply)).map_err(|error| match error {
-            PutError::Busy => refused("busy", "the ledger is busy; try again"),
-            PutError::Closed(why) => AdminError::Stopped(why),
-        })?;
-        let answer = receiver
-            .recv()
-            .map_err(|_| AdminError::Stopped("the node went away before it could say".into()))?;
-        if let Some(why) = answer.stopped {
-            return Err(AdminError::Stopped(why));
-        }
-        let event = answer.events.into_iter().next();
-        match event {
-            Some(event) => match (event.index, event.error) {
-                (Some(index), None) => Ok(index),
-                (_, Some(error)) => {
-                    Err(AdminError::Refused { code: error.code, detail: error.detail })
-                }
-                (None, None) => Err(AdminError::Stopped("an answer without an index".into())),
-            },
-            None => Err(AdminError::Stopped("an answer without an event".into())),
-        }
+        self.inner.administer(act)
     }
 
     /// Why intake takes nothing, if it does not.
@@ -459,6 +488,16 @@ impl Node {
     #[must_use]
     pub fn counters(&self) -> CounterSnapshot {
         self.inner.counters.snapshot()
+    }
+
+    /// Committed entries that the rules have not judged yet; 0 when they are switched off.
+    #[must_use]
+    pub fn findings_lag(&self) -> u64 {
+        if self.inner.config.findings_interval_nanos == 0 {
+            return 0;
+        }
+        let followed = self.inner.counters.snapshot().followed;
+        self.inner.rooms.published().size.saturating_sub(followed)
     }
 
     /// Bytes of submissions that wait.

@@ -1,4 +1,4 @@
-//! The four threads of a node. Each is a loop around one room's step.
+//! The threads of a node. Each is a loop around one room's step.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name(format!("ledger-{name}"))
         .spawn(run)
-        .expect("the system gives a starting node its four threads")
+        .expect("the system gives a starting node its threads")
 }
 
 struct CloseOnPanic<'i> {

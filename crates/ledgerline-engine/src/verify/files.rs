@@ -35,8 +35,18 @@ pub const NOT_OURS: [&str; 9] = [
     "lost+found",
 ];
 /// `origins` stands at the top only, `end` in the folder of an older origin only.
-const OURS: [&str; 9] =
-    ["journal", "tree", "index", "vault", "torn", "erasures", "quarantine", "origins", "end"];
+const OURS: [&str; 10] = [
+    "journal",
+    "tree",
+    "index",
+    "vault",
+    "torn",
+    "erasures",
+    "quarantine",
+    "origins",
+    "end",
+    "followers",
+];
 const TREE_FILES: [&str; 8] = ["0", "1", "2", "3", "4", "5", "positions", "whole"];
 const MAX_TORN_BYTES: u64 = 1 << 30;
 

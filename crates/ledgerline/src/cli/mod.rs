@@ -12,6 +12,7 @@ pub mod demo;
 pub mod erase;
 pub mod event_file;
 pub mod export_tiles;
+pub mod findings;
 pub mod ingest;
 pub mod introspect;
 pub mod keys;
@@ -89,6 +90,8 @@ enum Command {
     Introspect(introspect::IntrospectArgs),
     /// Revoke a token and what goes with it.
     Revoke(revoke::RevokeArgs),
+    /// Show what the rules noticed, acknowledge it, close it.
+    Findings(findings::FindingsArgs),
     /// Follow the ledger (needs an auditor of all tenants).
     Tail(tail::TailArgs),
     /// Write a proof bundle of a token or an event.
@@ -170,6 +173,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::BlastRadius(args) => blast_radius::run(&mut context, args),
         Command::Introspect(args) => introspect::run(&mut context, args),
         Command::Revoke(args) => revoke::run(&mut context, args),
+        Command::Findings(args) => findings::run(&mut context, args),
         Command::Tail(args) => tail::run(&mut context, args),
         Command::Prove(args) => prove::run(&mut context, args),
         Command::Check(args) => check::run(&mut context, &args),

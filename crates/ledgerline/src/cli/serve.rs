@@ -131,12 +131,33 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         }
         config.pace.interval_nanos = ms * 1_000_000;
     }
+    findings_config(settings, &mut config)?;
     let segment_bytes = &mut config.ledger.segment_bytes;
     *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
     config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);
     config.free_space_floor_bytes =
         settings.free_space_floor_bytes.unwrap_or(config.free_space_floor_bytes);
     Ok(config)
+}
+
+fn findings_config(settings: &ServerSettings, config: &mut NodeConfig) -> Result<(), Failure> {
+    if let Some(ms) = settings.findings_interval_ms {
+        if ms > 60_000 {
+            return Err(Failure::usage("findings_interval_ms is 0 to 60000"));
+        }
+        config.findings_interval_nanos = ms * 1_000_000;
+    }
+    let nanos = |name: &str, ms: u64| {
+        let nanos = i64::try_from(ms).ok().and_then(|ms| ms.checked_mul(1_000_000));
+        nanos.ok_or_else(|| Failure::usage(format!("{name} is too long")))
+    };
+    if let Some(ms) = settings.findings_propagation_ms {
+        config.windows.propagation_nanos = nanos("findings_propagation_ms", ms)?;
+    }
+    if let Some(ms) = settings.findings_refresh_race_ms {
+        config.windows.refresh_race_nanos = nanos("findings_refresh_race_ms", ms)?;
+    }
+    Ok(())
 }
 
 /// A server that answers.

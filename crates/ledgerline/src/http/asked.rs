@@ -59,6 +59,16 @@ pub struct Asking {
     pub kind: Option<String>,
     /// Its value.
     pub value: Option<String>,
+    /// Of findings: where they stand.
+    pub state: Option<String>,
+    /// Of findings: how grave at least.
+    pub severity: Option<String>,
+    /// Of findings: by which rule.
+    pub rule: Option<String>,
+    /// Of findings: about which token.
+    pub token: Option<String>,
+    /// Of findings: those to come, too.
+    pub follow: Option<String>,
 }
 
 /// Refuses a parameter.
@@ -105,6 +115,11 @@ impl Asking {
             ("hours", self.hours.is_some()),
             ("kind", self.kind.is_some()),
             ("value", self.value.is_some()),
+            ("state", self.state.is_some()),
+            ("severity", self.severity.is_some()),
+            ("rule", self.rule.is_some()),
+            ("token", self.token.is_some()),
+            ("follow", self.follow.is_some()),
         ];
         let stray = given.iter().find(|(name, given)| *given && !known.contains(name));
         stray.map_or(Ok(()), |(name, _)| {
@@ -166,7 +181,7 @@ impl Asking {
     fn question(&self, name: &str, subject: &str) -> String {
         let Self { as_of, at, direction, to, depth, tokens, from, until, of, hours, .. } = self;
         let list = [as_of, at, direction, to, depth, tokens, from, until, of, hours];
-        let own = [&self.kind, &self.value];
+        let own = [&self.kind, &self.value, &self.state, &self.severity, &self.rule, &self.token];
         format!("{name}\n{subject}\n{list:?}\n{own:?}")
     }
 }

@@ -107,6 +107,17 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     for (code, count) in &counters.refused {
         out.line(name, &format!("{{code=\"{code}\"}}"), count);
     }
+    let name = "ledgerline_findings_raised_total";
+    out.family(name, "counter", "Findings noticed since start, by rule and severity.");
+    for ((rule, severity), count) in &counters.findings {
+        out.line(name, &format!("{{rule=\"{rule}\",severity=\"{severity}\"}}"), count);
+    }
+    let name = "ledgerline_findings_lag_entries";
+    let lag = app.node.findings_lag();
+    out.single(name, "gauge", "Committed entries that the rules have not judged yet.", lag);
+    let name = "ledgerline_findings_failures_total";
+    let failures = counters.follow_failures;
+    out.single(name, "counter", "Times the rules stopped at a failed read.", failures);
     let name = "ledgerline_submissions_busy_total";
     out.single(name, "counter", "Submissions turned away: the queue was full.", counters.busy);
     let name = "ledgerline_queue_bytes";

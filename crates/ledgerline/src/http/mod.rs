@@ -14,6 +14,8 @@ pub mod blocks;
 pub mod events;
 pub mod extract;
 pub mod feed;
+pub mod findings;
+pub mod findings_stream;
 pub mod form;
 pub mod introspect;
 pub mod keys;
@@ -63,6 +65,8 @@ pub struct App {
     body_room: Semaphore,
     /// A permit per large body that is being taken apart.
     parsers: Semaphore,
+    /// A permit per stream of findings.
+    streams: Arc<Semaphore>,
     /// A permit per KiB of large bodies that wait for that.
     line: Semaphore,
     line_kib: u32,
@@ -87,6 +91,7 @@ impl App {
         // would cost memory and gain nothing.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let parsers = Semaphore::new(cores);
+        let streams = Arc::new(Semaphore::new(findings_stream::STREAMS_MAX));
         let line_kib = u32::try_from(limits.max_line_bytes.div_ceil(1024)).unwrap_or(u32::MAX / 8);
         let line = Semaphore::new(line_kib as usize);
         let (tally, stopping) = (Tally::default(), AtomicBool::new(false));
@@ -100,6 +105,7 @@ impl App {
             permits,
             body_room,
             parsers,
+            streams,
             line,
             line_kib,
         })
@@ -207,6 +213,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/revocations", get(feed::revocations))
         .route("/oauth2/introspect", post(introspect::introspect))
         .route("/oauth2/revoke", post(revocation::revoke))
+        .route("/v1/findings", get(findings::list))
+        .route("/v1/findings/{id}", get(findings::one))
+        .route("/v1/findings/{id}/acknowledge", post(findings::acknowledge))
+        .route("/v1/findings/{id}/close", post(findings::close))
         .route("/v1/leaves/{index}", get(blocks::leaf))
         .route("/v1/blocks", get(blocks::blocks))
         .route("/v1/status", get(status::status))

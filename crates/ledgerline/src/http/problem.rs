@@ -156,8 +156,8 @@ impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::Refused { code: "busy", .. } => Self::busy(1000),
-            AdminError::Refused { code: "key_exists", detail } => {
-                Self::new(StatusCode::CONFLICT, "key_exists", detail)
+            AdminError::Refused { code: code @ ("key_exists" | "finding_moved"), detail } => {
+                Self::new(StatusCode::CONFLICT, code, detail)
             }
             // As for what does not exist: which it is, is the other tenant's business.
             AdminError::Refused { code: "unknown_handle", .. } => Self::not_found(),

@@ -17,7 +17,8 @@ use crate::time_text::rfc3339;
 use crate::uuid_text;
 
 /// What the published checkpoint says about an entry.
-fn proof_state(view: &View, index: u64) -> &'static str {
+#[must_use]
+pub fn proof_state(view: &View, index: u64) -> &'static str {
     if index < view.published_size() { "block" } else { "receipt" }
 }
 

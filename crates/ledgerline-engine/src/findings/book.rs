@@ -1,0 +1,135 @@
+//! Reading findings: which there are, and where each stands.
+//!
+//! Promises: as the questions: one size, one tenant, a budget, pages by ledger index. The state of
+//! a finding is what the entries in the scope say: `open`, until it is moved on; a withdrawal
+//! counts more than an acknowledgement, a closing more than both.
+
+use std::rc::Rc;
+
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::EventType;
+
+use super::record::{Moved, detail_of, kind_of, raised_event_id};
+use super::rules::{Rule, Severity};
+use crate::found_by::By;
+use crate::lineage::{Inquiry, Record};
+use crate::registry::LEDGER_SOURCE;
+use crate::view::QueryError;
+
+/// Index hits taken at a time.
+const PAGE: usize = 256;
+/// Entries that one finding is moved on by, at most: one of each sort.
+const MOVES: usize = 8;
+
+/// Which findings are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// In this state; `Some(None)` is open.
+    pub state: Option<Option<Moved>>,
+    /// Of this severity or graver.
+    pub severity: Option<Severity>,
+    /// By this rule.
+    pub rule: Option<Rule>,
+    /// About this token.
+    pub token: Option<String>,
+}
+
+/// A finding and what became of it.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its id.
+    pub id: Hash,
+    /// Its FINDING_RAISED.
+    pub raised: Rc<Record>,
+    /// The entries that moved it on, ascending.
+    pub moves: Vec<(Moved, Rc<Record>)>,
+}
+
+impl Found {
+    /// Where it stands; `None` is open.
+    #[must_use]
+    pub fn state(&self) -> Option<Moved> {
+        let has = |wanted| self.moves.iter().any(|one| one.0 == wanted).then_some(wanted);
+        has(Moved::Closed).or(has(Moved::Withdrawn)).or(has(Moved::Acknowledged))
+    }
+}
+
+/// Findings at or behind an index, at most `limit`, and where the next page begins.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn findings(
+    inquiry: &mut Inquiry<'_>,
+    wanted: &Wanted,
+    from: u64,
+    limit: usize,
+) -> Result<(Vec<Found>, Option<u64>), QueryError> {
+    let by = wanted.token.as_ref().map_or(By::Finding, |token| By::Parent(token));
+    let term = by.term(inquiry.view().terms(), &inquiry.scope().tenant);
+    let (mut found, mut from) = (Vec::new(), from);
+    loop {
+        let (indexes, next) = inquiry.postings(&term, from..u64::MAX, PAGE)?;
+        for index in indexes {
+            if found.len() == limit || inquiry.is_spent() {
+                return Ok((found, Some(index)));
+            }
+            let Some(raised) = inquiry.record(index)? else { continue };
+            if !raised.read(|_, one| is_wanted(one, wanted)) {
+                continue;
+            }
+            let one = with_moves(inquiry, raised)?;
+            if wanted.state.is_none_or(|state| one.state() == state) {
+                inquiry.stands_on(index);
+                found.push(one);
+            }
+        }
+        match next {
+            Some(next) if !inquiry.is_spent() => from = next,
+            next => return Ok((found, next)),
+        }
+    }
+}
+
+/// One finding of the scope's tenant.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn finding(inquiry: &mut Inquiry<'_>, id: &Hash) -> Result<Option<Found>, QueryError> {
+    let event_id = raised_event_id(&inquiry.scope().tenant, id);
+    let tenant = inquiry.scope().tenant.clone();
+    let Some(index) = inquiry.view().find_event(&tenant, LEDGER_SOURCE, &event_id)? else {
+        return Ok(None);
+    };
+    let Some(raised) = inquiry.record(index)? else { return Ok(None) };
+    Ok(Some(with_moves(inquiry, raised)?))
+}
+
+fn is_wanted(statement: &Statement<'_>, wanted: &Wanted) -> bool {
+    if statement.event_type != EventType::FindingRaised || statement.source != LEDGER_SOURCE {
+        return false;
+    }
+    let Some((rule, severity)) = kind_of(statement) else { return false };
+    let about = detail_of(statement, "token");
+    wanted.rule.is_none_or(|one| one == rule)
+        && wanted.severity.is_none_or(|least| least <= severity)
+        && wanted.token.as_deref().is_none_or(|token| about == Some(token))
+}
+
+fn with_moves(inquiry: &mut Inquiry<'_>, raised: Rc<Record>) -> Result<Found, QueryError> {
+    let (event_id, id) = raised.read(|_, one| {
+        let id = detail_of(one, "finding").and_then(|hex| Hash::from_hex(hex).ok());
+        (one.event_id, id.unwrap_or(Hash::ZERO))
+    });
+    let by = By::ParentEvent(LEDGER_SOURCE, &event_id);
+    let term = by.term(inquiry.view().terms(), &inquiry.scope().tenant);
+    let records = inquiry.records(&term, MOVES, |_, one| {
+        one.event_type == EventType::FindingClosed && one.source == LEDGER_SOURCE
+    })?;
+    let moves = records.into_iter().filter_map(|record| {
+        let word = record.read(|_, one| detail_of(one, "state"));
+        let moved = Moved::ALL.into_iter().find(|one| Some(one.word()) == word)?;
+        Some((moved, record))
+    });
+    Ok(Found { id, moves: moves.collect(), raised })
+}

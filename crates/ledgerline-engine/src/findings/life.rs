@@ -1,0 +1,381 @@
+//! One token's life as the rules see it, and the judging of its next act.
+//!
+//! Promises: what is said of an act follows from the acts taken before it, in the order taken, and
+//! from what the caller knows of wider revocations and parents. Nothing is read here.
+
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::lifecycle::{Fact, Revocation, TokenState, Violation};
+use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind};
+
+use super::rules::{
+    Cited, Explanation, Finding, MAX_DRIFT_NANOS, MAX_PER_TOKEN, Rule, Windows, behind,
+};
+use crate::found_by::is_birth;
+
+/// Revocations of one token that are remembered.
+const MAX_ENDS: usize = 16;
+
+/// A moment that acts are measured against, and the event that set it.
+#[derive(Debug, Clone)]
+pub(super) struct Boundary {
+    pub(super) at: i64,
+    pub(super) uncertainty: i64,
+    pub(super) event: Cited,
+    /// Where it was recorded: what was recorded before is not judged by it.
+    pub(super) place: u64,
+}
+
+impl Boundary {
+    pub(super) fn of(statement: &Statement<'_>, place: u64) -> Self {
+        Self {
+            at: statement.occurred_at.nanos,
+            uncertainty: statement.time_uncertainty_ns.unwrap_or(0),
+            event: cite(statement),
+            place,
+        }
+    }
+}
+
+pub(super) fn cite(statement: &Statement<'_>) -> Cited {
+    Cited { source: statement.source.to_owned(), event_id: statement.event_id }
+}
+
+/// A revocation of something wider that covers the token.
+pub(super) struct Wide {
+    /// From when, and its event.
+    pub(super) boundary: Boundary,
+}
+
+impl Wide {
+    /// As a revocation of this very token.
+    fn revocation(&self) -> Revocation<'static> {
+        let target = ChainKey { kind: TargetKind::Token, tenant: "", id: b"" };
+        Revocation { target, index: 0, effective_at: self.boundary.at, selector: None }
+    }
+}
+
+/// What a token came of, as far as rules ask.
+pub(super) struct Parent {
+    pub(super) id: String,
+    pub(super) relation: Relation,
+    /// Its own revocations and those that cover it.
+    pub(super) ends: Vec<Boundary>,
+    pub(super) scopes: Vec<String>,
+    pub(super) actors: Vec<String>,
+}
+
+/// A token's life so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Life {
+    state: TokenState,
+    /// The leaf of its permitted ISSUED or ORIGIN.
+    pub(super) birth: Option<Box<[u8]>>,
+    born: Option<Boundary>,
+    revoked: Option<Boundary>,
+    /// The first revocations of its own.
+    pub(super) ends: Vec<Boundary>,
+    rotated: Option<Boundary>,
+    spent: Option<Boundary>,
+    /// The key it was issued under.
+    kid: Option<Box<str>>,
+    /// Acts taken, and the latest time among them.
+    pub(super) count: u64,
+    pub(super) latest: i64,
+    /// How many findings of a rule and severity there are.
+    raised: Vec<(Rule, u8, u8)>,
+}
+
+/// One act to be judged.
+pub(super) struct Act<'r, 'a> {
+    pub(super) entry: &'r Entry<'a>,
+    pub(super) statement: &'r Statement<'a>,
+    pub(super) leaf: &'r [u8],
+    /// Its position among the entries of all origins.
+    pub(super) place: u64,
+}
+
+impl Life {
+    /// Takes the next act and says what is off about it. All of it: see [`Life::count_in`].
+    pub(super) fn take(
+        &mut self,
+        act: &Act<'_, '_>,
+        wide: &[Wide],
+        parents: &[Parent],
+        windows: &Windows,
+    ) -> Vec<Finding> {
+        let statement = act.statement;
+        let mut found = Vec::new();
+        self.cover(wide, act.place);
+        let fact = Fact::of(statement, self.count, act.entry.recorded_at);
+        let allowed = statement.outcome == Outcome::Allow;
+        if let Some(violation) = self.state.apply(&fact).violation {
+            found.push(self.lifecycle(act, violation, windows));
+        }
+        if allowed {
+            self.learn(act);
+        }
+        if allowed && is_birth(statement) {
+            let late = self.cover(wide, act.place).filter(|_| found.is_empty());
+            found.extend(late.map(|violation| self.lifecycle(act, violation, windows)));
+        }
+        if allowed {
+            found.extend(outlives(act, self, parents, windows));
+            found.extend(self.key_mismatch(act));
+            if statement.event_type == EventType::Issued {
+                found.extend(parents.iter().filter_map(|parent| widened(act, parent)));
+                found.extend(parents.iter().filter_map(|parent| actor_lost(act, parent)));
+            }
+        }
+        found.extend(clock_ahead(act));
+        self.count += 1;
+        self.latest = self.latest.max(statement.occurred_at.nanos);
+        found
+    }
+
+    /// Counts a finding, and says whether it is one of those that are raised: so many of a rule
+    /// and severity, and some once.
+    pub(super) fn count_in(&mut self, finding: &Finding) -> bool {
+        let once = matches!(
+            finding.rule,
+            Rule::Lifecycle(Violation::UnknownToken) | Rule::ChildOutlivesRevokedParent
+        );
+        let most = if once { 1 } else { MAX_PER_TOKEN };
+        let severity = finding.severity as u8;
+        let known = self.raised.iter_mut().find(|one| one.0 == finding.rule && one.1 == severity);
+        match known {
+            Some(one) if one.2 >= most => return false,
+            Some(one) => one.2 += 1,
+            None => self.raised.push((finding.rule, severity, 1)),
+        }
+        true
+    }
+
+    /// Applies wider revocations.
+    fn cover(&mut self, wide: &[Wide], place: u64) -> Option<Violation> {
+        let mut violation = None;
+        for one in wide.iter().filter(|one| one.boundary.place < place) {
+            let before = self.state.revoked_at;
+            violation = violation.or(self.state.cover(&one.revocation()).violation);
+            if self.state.revoked_at != before {
+                self.revoked = Some(one.boundary.clone());
+            }
+        }
+        violation
+    }
+
+    fn learn(&mut self, act: &Act<'_, '_>) {
+        let statement = act.statement;
+        let boundary = || Boundary::of(statement, act.place);
+        match statement.event_type {
+            EventType::Issued | EventType::Origin if self.birth.is_none() => {
+                self.birth = Some(act.leaf.into());
+                self.kid = statement.issuer_kid.map(Into::into);
+                self.born = Some(boundary());
+            }
+            EventType::Revoked => {
+                if self.ends.len() < MAX_ENDS {
+                    self.ends.push(boundary());
+                }
+                let at = statement.occurred_at.nanos;
+                if self.revoked.as_ref().is_none_or(|earlier| at < earlier.at) {
+                    self.revoked = Some(boundary());
+                }
+            }
+            EventType::Rotated if self.rotated.is_none() => self.rotated = Some(boundary()),
+            EventType::Used | EventType::ResourceAccessed if self.spent.is_none() => {
+                self.spent = Some(boundary());
+            }
+            _ => {}
+        }
+    }
+
+    fn lifecycle(&self, act: &Act<'_, '_>, violation: Violation, windows: &Windows) -> Finding {
+        let at = act.statement.occurred_at.nanos;
+        let own = act.statement.time_uncertainty_ns.unwrap_or(0);
+        let (born, rotated, spent) = (&self.born, &self.rotated, &self.spent);
+        let state = &self.state;
+        // A boundary, by how much the act lies beyond it, and which window may explain that.
+        let after = |boundary: i64| Some(at.saturating_sub(boundary));
+        let spread = windows.propagation_nanos;
+        let propagation = Explanation::Propagation;
+        let (boundary, gap, window, windowed) = match violation {
+            Violation::UseAfterRevoke | Violation::IssuedAfterRevoke => {
+                let gap = state.revoked_at.and_then(after);
+                (self.revoked.as_ref(), gap, spread, propagation)
+            }
+            Violation::UseAfterExpiry => {
+                (born.as_ref(), state.expires_at.and_then(after), spread, propagation)
+            }
+            Violation::RefreshReuse => {
+                let gap = rotated.as_ref().and_then(|one| after(one.at));
+                (rotated.as_ref(), gap, windows.refresh_race_nanos, Explanation::BenignRace)
+            }
+            Violation::UseAfterRotation => {
+                let gap = rotated.as_ref().and_then(|one| after(one.at));
+                (rotated.as_ref(), gap, spread, propagation)
+            }
+            Violation::UseBeforeActivation => {
+                let gap = state.not_before.map(|begin| begin.saturating_sub(at));
+                (born.as_ref(), gap.filter(|gap| *gap > 0), 0, propagation)
+            }
+            Violation::CodeReuse => {
+                (spent.as_ref(), spent.as_ref().and_then(|one| after(one.at)), 0, propagation)
+            }
+            Violation::ActivationLate => {
+                let gap = state.activation_deadline.and_then(after);
+                (born.as_ref(), gap, 0, propagation)
+            }
+            _ => (born.as_ref(), None, 0, propagation),
+        };
+        let uncertain = own.saturating_add(boundary.map_or(0, |one| one.uncertainty));
+        // A code is used once, whatever the clocks say.
+        let timed = gap.filter(|_| violation != Violation::CodeReuse);
+        let explained = timed.and_then(|gap| behind(gap, uncertain, window, windowed));
+        let mut finding = finding(act, Rule::Lifecycle(violation), explained);
+        finding.gap_ms = gap.map(|nanos| nanos.div_euclid(1_000_000));
+        finding.events.extend(boundary.map(|one| one.event.clone()));
+        finding.events.dedup();
+        finding
+    }
+
+    fn key_mismatch(&self, act: &Act<'_, '_>) -> Option<Finding> {
+        let (issued, shown) = (self.kid.as_deref()?, act.statement.issuer_kid?);
+        let used = is_use(act.statement.event_type);
+        (used && !crate::found_by::names(issued, shown, None)).then(|| {
+            let mut finding = finding(act, Rule::KeyMismatch, None);
+            finding.events.extend(self.born.as_ref().map(|one| one.event.clone()));
+            finding
+        })
+    }
+}
+
+fn is_use(event_type: EventType) -> bool {
+    matches!(event_type, EventType::Used | EventType::ResourceAccessed | EventType::Refreshed)
+}
+
+fn finding(act: &Act<'_, '_>, rule: Rule, explained: Option<Explanation>) -> Finding {
+    let severity = if explained.is_some() { super::rules::Severity::Info } else { rule.severity() };
+    Finding {
+        rule,
+        severity,
+        tenant: act.statement.tenant.to_owned(),
+        token: act.statement.target.id.to_owned(),
+        events: vec![cite(act.statement)],
+        parent: None,
+        gap_ms: None,
+        explained,
+        about: None,
+        noticed_at: act.entry.recorded_at.nanos,
+    }
+}
+
+/// A use or birth of a token after its parent was revoked. A token revoked itself has a finding of
+/// its own.
+fn outlives(
+    act: &Act<'_, '_>,
+    life: &Life,
+    parents: &[Parent],
+    windows: &Windows,
+) -> Option<Finding> {
+    let statement = act.statement;
+    if !is_use(statement.event_type) && statement.event_type != EventType::Issued {
+        return None;
+    }
+    let at = statement.occurred_at.nanos;
+    if life.revoked.as_ref().is_some_and(|own| own.at <= at) {
+        return None;
+    }
+    let revoked = |parent: &Parent| {
+        let in_time = |one: &&Boundary| one.at <= at && one.place < act.place;
+        parent.ends.iter().filter(in_time).min_by_key(|one| (one.at, one.place)).cloned()
+    };
+    let (parent, revoked) = parents.iter().find_map(|parent| Some((parent, revoked(parent)?)))?;
+    let gap = at.saturating_sub(revoked.at);
+    let own = statement.time_uncertainty_ns.unwrap_or(0);
+    let uncertain = own.saturating_add(revoked.uncertainty);
+    let explained = behind(gap, uncertain, windows.propagation_nanos, Explanation::Propagation);
+    let mut finding = finding(act, Rule::ChildOutlivesRevokedParent, explained);
+    finding.events.push(revoked.event);
+    finding.parent = Some(parent.id.clone());
+    finding.gap_ms = Some(gap.div_euclid(1_000_000));
+    Some(finding)
+}
+
+/// Scopes that a token has and the one it was minted from had not (RFC 6749 section 6). A parent
+/// whose scopes nobody recorded says nothing.
+fn widened(act: &Act<'_, '_>, parent: &Parent) -> Option<Finding> {
+    let narrowing = matches!(
+        parent.relation,
+        Relation::RefreshedFrom | Relation::RotatedFrom | Relation::ExchangedFrom
+    );
+    if !narrowing || parent.scopes.is_empty() {
+        return None;
+    }
+    let scopes = act.statement.scopes.iter();
+    let new = scopes.filter(|scope| !parent.scopes.iter().any(|had| had == *scope));
+    let new: Vec<&str> = new.copied().collect();
+    (!new.is_empty()).then(|| about(act, Rule::ScopeWidened, parent, &new))
+}
+
+/// Actors of the exchanged token that the new one does not name any more (RFC 8693 section 4.1:
+/// the prior actors stand within the newest one's `act`).
+fn actor_lost(act: &Act<'_, '_>, parent: &Parent) -> Option<Finding> {
+    if parent.relation != Relation::ExchangedFrom {
+        return None;
+    }
+    let named: Vec<String> = act.statement.actors.iter().map(actor_name).collect();
+    let lost = parent.actors.iter().filter(|actor| !named.contains(actor));
+    let lost: Vec<&str> = lost.map(String::as_str).collect();
+    (!lost.is_empty()).then(|| about(act, Rule::ActorLostInExchange, parent, &lost))
+}
+
+pub(super) fn actor_name(actor: &ledgerline_proof::statement::Actor<'_>) -> String {
+    format!("{}:{}", actor.kind.symbol(), actor.id)
+}
+
+fn about(act: &Act<'_, '_>, rule: Rule, parent: &Parent, list: &[&str]) -> Finding {
+    let mut finding = finding(act, rule, None);
+    finding.parent = Some(parent.id.clone());
+    // Room for the longest string of a statement.
+    let mut text = String::new();
+    for item in list.iter().take_while({
+        let mut length = 0;
+        move |item: &&&str| {
+            length += item.len() + 1;
+            length < 1000
+        }
+    }) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(item);
+    }
+    finding.about = (!text.is_empty()).then_some(text);
+    finding
+}
+
+fn clock_ahead(act: &Act<'_, '_>) -> Option<Finding> {
+    let statement = act.statement;
+    let ahead = statement.occurred_at.nanos.saturating_sub(act.entry.recorded_at.nanos);
+    let own = statement.time_uncertainty_ns.unwrap_or(0);
+    // What the ledger derives is timed by what it follows from.
+    let foreign = statement.source != crate::registry::LEDGER_SOURCE;
+    (foreign && ahead > MAX_DRIFT_NANOS.saturating_add(own)).then(|| {
+        let mut finding = finding(act, Rule::ClockAhead, None);
+        finding.gap_ms = Some(ahead.div_euclid(1_000_000));
+        finding
+    })
+}
+
+/// Calls `read` with the entry and statement of a leaf; `None` for any other leaf.
+pub(super) fn read_leaf<T>(
+    leaf: &[u8],
+    read: impl for<'s> FnOnce(&Entry<'s>, &Statement<'s>) -> T,
+) -> Option<T> {
+    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
+    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
+    Some(read(&entry, &statement))
+}

@@ -1,0 +1,183 @@
+//! Findings as statements of the ledger, and back.
+
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::statement::{Detail, Link, MAX_STRING_BYTES, Statement};
+use ledgerline_proof::vocabulary::{EventType, Relation, Strength};
+
+use super::rules::{Finding, Rule, Severity, VERSION};
+use crate::intake::derived_event_id;
+use crate::registry::LEDGER_SOURCE;
+
+/// Longest note.
+pub const MAX_NOTE_BYTES: usize = MAX_STRING_BYTES;
+
+/// What the follower wants recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A finding.
+    Raised(Finding),
+    /// A finding moved on.
+    Moved(Move),
+}
+
+/// Where a finding moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moved {
+    /// Somebody looks at it.
+    Acknowledged,
+    /// Somebody closed it.
+    Closed,
+    /// The ledger itself: a late entry explains it.
+    Withdrawn,
+}
+
+impl Moved {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Acknowledged, Self::Closed, Self::Withdrawn];
+
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Closed => "closed",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// A finding moved on, by whom and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Tenant of the finding.
+    pub tenant: String,
+    /// Its id.
+    pub finding: Hash,
+    /// Where to.
+    pub to: Moved,
+    /// The credential, or `ledger`.
+    pub by: String,
+    /// Why. At most [`MAX_NOTE_BYTES`], without control characters.
+    pub note: String,
+    /// When, Unix nanoseconds.
+    pub at: i64,
+}
+
+fn native_id(finding: &Hash) -> String {
+    format!("finding/{}", finding.to_hex())
+}
+
+/// The event id of the FINDING_RAISED of a finding.
+#[must_use]
+pub fn raised_event_id(tenant: &str, finding: &Hash) -> [u8; 16] {
+    derived_event_id(tenant, LEDGER_SOURCE, &native_id(finding), 0)
+}
+
+/// The parts of a statement that a note decides; the planner adds target and identity.
+#[derive(Debug)]
+pub struct NoteParts<'n> {
+    /// Tenant.
+    pub tenant: &'n str,
+    /// Its name among the ledger's own statements.
+    pub native_id: String,
+    /// RAISED or CLOSED.
+    pub event_type: EventType,
+    /// Unix nanoseconds.
+    pub at: i64,
+    detail: Vec<(&'static str, String)>,
+    token: Option<&'n str>,
+    why: Option<&'static str>,
+    events: Vec<(String, [u8; 16])>,
+}
+
+impl<'n> NoteParts<'n> {
+    /// Of a note.
+    #[must_use]
+    pub fn of(note: &'n Note) -> Self {
+        match note {
+            Note::Raised(finding) => Self::raised(finding),
+            Note::Moved(moved) => Self::moved(moved),
+        }
+    }
+
+    fn raised(finding: &'n Finding) -> Self {
+        let id = finding.id();
+        let mut detail = Vec::with_capacity(9);
+        detail.extend(finding.about.clone().map(|about| ("about", about)));
+        detail.extend(finding.explained.map(|one| ("explained", one.word().to_owned())));
+        detail.push(("finding", id.to_hex()));
+        detail.extend(finding.gap_ms.map(|gap| ("gap_ms", gap.to_string())));
+        detail.extend(finding.parent.clone().map(|parent| ("parent", parent)));
+        detail.push(("rule", finding.rule.code().to_owned()));
+        detail.push(("severity", finding.severity.word().to_owned()));
+        detail.push(("token", finding.token.clone()));
+        detail.push(("version", VERSION.to_string()));
+        Self {
+            tenant: &finding.tenant,
+            native_id: native_id(&id),
+            event_type: EventType::FindingRaised,
+            at: finding.noticed_at,
+            detail,
+            token: Some(&finding.token),
+            why: Some(finding.rule.code()),
+            events: finding.events.iter().map(|one| (one.source.clone(), one.event_id)).collect(),
+        }
+    }
+
+    fn moved(moved: &'n Move) -> Self {
+        let raised = raised_event_id(&moved.tenant, &moved.finding);
+        let detail = vec![
+            ("by", moved.by.clone()),
+            ("finding", moved.finding.to_hex()),
+            ("note", moved.note.clone()),
+            ("state", moved.to.word().to_owned()),
+        ];
+        Self {
+            tenant: &moved.tenant,
+            native_id: format!("{}/{}", native_id(&moved.finding), moved.to.word()),
+            event_type: EventType::FindingClosed,
+            at: moved.at,
+            detail,
+            token: None,
+            why: None,
+            events: vec![(LEDGER_SOURCE.to_owned(), raised)],
+        }
+    }
+
+    /// The detail, in the order that statements ask for.
+    #[must_use]
+    pub fn detail(&self) -> Vec<Detail<'_>> {
+        self.detail.iter().map(|(key, value)| Detail { key, value }).collect()
+    }
+
+    /// The links.
+    #[must_use]
+    pub fn links(&self) -> Vec<Link<'_>> {
+        let strength = if self.why.is_some() { Strength::Inferred } else { Strength::Asserted };
+        let link = |token, event| {
+            let relation = Relation::CausedBy;
+            Link { token, event, relation, strength, why: self.why }
+        };
+        let token = self.token.map(|token| link(Some(token), None));
+        let events = self.events.iter().map(|(source, event_id)| {
+            let event = ledgerline_proof::statement::EventRef { source, event_id: *event_id };
+            link(None, Some(event))
+        });
+        token.into_iter().chain(events).collect()
+    }
+}
+
+/// The value of a key in a statement's detail.
+#[must_use]
+pub fn detail_of<'a>(statement: &Statement<'a>, key: &str) -> Option<&'a str> {
+    statement.detail.iter().find(|one| one.key == key).map(|one| one.value)
+}
+
+/// Rule and severity of a FINDING_RAISED; `None` when it is none that this version knows.
+#[must_use]
+pub fn kind_of(statement: &Statement<'_>) -> Option<(Rule, Severity)> {
+    let rule = Rule::from_code(detail_of(statement, "rule")?)?;
+    let word = detail_of(statement, "severity")?;
+    let severity = Severity::ALL.into_iter().find(|one| one.word() == word)?;
+    Some((rule, severity))
+}

@@ -1,0 +1,240 @@
+//! The rules: what is noticed about one act, given the life of its token before it.
+//!
+//! Promises: pure functions; the same life, act, parents and windows give the same findings. What a
+//! finding is called ([`Finding::id`]) does not depend on the windows, so that changing them never
+//! raises anything twice.
+//!
+//! ```text
+//! id = SHA-256("ledgerline/finding/v1\0" ‖ lp(rule) ‖ u16 version ‖ lp(tenant) ‖ u8 target kind
+//!      ‖ lp(token id) ‖ u16 count of events ‖ for each: lp(source) ‖ event id)
+//! ```
+//!
+//! An "after" rule (use after revocation, after expiry, …) subtracts the uncertainty that both
+//! events state of their times, and the propagation window: what lies within is `info`, and says
+//! why.
+
+use ledgerline_proof::hash::{DomainHasher, Hash, domain};
+use ledgerline_proof::lifecycle::Violation;
+use ledgerline_proof::vocabulary::TargetKind;
+
+/// Version of the rules; part of every id, so that a new version may raise anew.
+pub const VERSION: u16 = 1;
+/// Findings of one rule and severity about one token; beyond it nothing more is raised.
+pub const MAX_PER_TOKEN: u8 = 16;
+/// An event may be so far ahead of the ledger's clock.
+pub const MAX_DRIFT_NANOS: i64 = 500_000_000;
+
+/// How grave a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Explained by a window or an uncertainty, or harmless.
+    Info,
+    /// Untidy.
+    Low,
+    /// Wants a look.
+    Medium,
+    /// Probably an incident.
+    High,
+    /// An incident.
+    Critical,
+}
+
+impl Severity {
+    /// All, least first.
+    pub const ALL: [Self; 5] = [Self::Info, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What noticed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// The lifecycle of the token.
+    Lifecycle(Violation),
+    /// A permitted act on a token whose parent was revoked before, while it itself was not.
+    ChildOutlivesRevokedParent,
+    /// A token minted from another has scopes that the other had not.
+    ScopeWidened,
+    /// An exchanged token does not name the actors of the one it came from.
+    ActorLostInExchange,
+    /// The producer's clock is ahead of the ledger's by more than [`MAX_DRIFT_NANOS`].
+    ClockAhead,
+    /// The token is presented as signed by another key than at its issuance.
+    KeyMismatch,
+}
+
+impl Rule {
+    /// The rules that are none of the lifecycle.
+    const OTHERS: [Self; 5] = [
+        Self::ChildOutlivesRevokedParent,
+        Self::ScopeWidened,
+        Self::ActorLostInExchange,
+        Self::ClockAhead,
+        Self::KeyMismatch,
+    ];
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Lifecycle(violation) => violation.code(),
+            Self::ChildOutlivesRevokedParent => "child_outlives_revoked_parent",
+            Self::ScopeWidened => "scope_widened",
+            Self::ActorLostInExchange => "actor_lost_in_exchange",
+            Self::ClockAhead => "clock_ahead",
+            Self::KeyMismatch => "key_mismatch",
+        }
+    }
+
+    /// The rule of this code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        let lifecycle = Violation::ALL.iter().map(|one| Self::Lifecycle(*one));
+        lifecycle.chain(Self::OTHERS).find(|one| one.code() == code)
+    }
+
+    /// How grave it is where nothing explains it.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Lifecycle(violation) => match violation {
+                Violation::UseAfterRevoke | Violation::RefreshReuse | Violation::CodeReuse => {
+                    Severity::Critical
+                }
+                Violation::IssuedAfterRevoke
+                | Violation::UseAfterRotation
+                | Violation::UseAfterExpiry
+                | Violation::ActivationUnproven
+                | Violation::DuplicateIssue
+                | Violation::UseWhileSuspended => Severity::High,
+                Violation::UnknownToken
+                | Violation::UseBeforeActivation
+                | Violation::ActivationLate => Severity::Medium,
+                Violation::OutOfOrder => Severity::Low,
+            },
+            Self::ChildOutlivesRevokedParent | Self::ScopeWidened | Self::KeyMismatch => {
+                Severity::High
+            }
+            Self::ActorLostInExchange => Severity::Medium,
+            Self::ClockAhead => Severity::Low,
+        }
+    }
+}
+
+/// What explains a finding away, or almost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explanation {
+    /// The times are not known well enough to say which came first.
+    Uncertainty,
+    /// News of the end may not have arrived yet.
+    Propagation,
+    /// Two requests of one client that crossed.
+    BenignRace,
+}
+
+impl Explanation {
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Uncertainty => "within_uncertainty",
+            Self::Propagation => "within_propagation_window",
+            Self::BenignRace => "benign_race",
+        }
+    }
+}
+
+/// What is tolerated. Nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// How long news of an end may take to reach those who decide.
+    pub propagation_nanos: i64,
+    /// Within which a second use of a replaced refresh token is two clicks of one person.
+    pub refresh_race_nanos: i64,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { propagation_nanos: 5_000_000_000, refresh_race_nanos: 10_000_000_000 }
+    }
+}
+
+/// An event that a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cited {
+    /// Its source.
+    pub source: String,
+    /// Its id.
+    pub event_id: [u8; 16],
+}
+
+/// Something that was noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// By what.
+    pub rule: Rule,
+    /// How grave.
+    pub severity: Severity,
+    /// The tenant of the token.
+    pub tenant: String,
+    /// The token.
+    pub token: String,
+    /// The events: the act first, then what it stands against.
+    pub events: Vec<Cited>,
+    /// Another token it is about: the parent.
+    pub parent: Option<String>,
+    /// By how much, in milliseconds, where a rule compares times.
+    pub gap_ms: Option<i64>,
+    /// Why it is only `info`.
+    pub explained: Option<Explanation>,
+    /// What exactly: scopes or actors, a short list.
+    pub about: Option<String>,
+    /// When the ledger recorded the act, Unix nanoseconds: the time of the finding.
+    pub noticed_at: i64,
+}
+
+impl Finding {
+    /// Its name for ever.
+    #[must_use]
+    pub fn id(&self) -> Hash {
+        let count = u16::try_from(self.events.len()).unwrap_or(u16::MAX);
+        let head = DomainHasher::new(domain::FINDING)
+            .lp(self.rule.code().as_bytes())
+            .u16(VERSION)
+            .lp(self.tenant.as_bytes())
+            .u8(TargetKind::Token.position())
+            .lp(self.token.as_bytes())
+            .u16(count);
+        let events = self.events.iter().take(usize::from(count));
+        let all =
+            events.fold(head, |hasher, one| hasher.lp(one.source.as_bytes()).bytes(&one.event_id));
+        all.finish()
+    }
+}
+
+/// By how much an act lies behind a boundary, and what explains it.
+#[must_use]
+pub fn behind(
+    gap: i64,
+    uncertainty: i64,
+    window: i64,
+    windowed: Explanation,
+) -> Option<Explanation> {
+    if gap < uncertainty {
+        Some(Explanation::Uncertainty)
+    } else if gap < uncertainty.saturating_add(window) {
+        Some(windowed)
+    } else {
+        None
+    }
+}

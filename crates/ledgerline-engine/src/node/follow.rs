@@ -1,0 +1,98 @@
+//! The findings thread: steps of the follower, and its notes given to the sequencer.
+//!
+//! What a step noticed is durable before the position is saved; a crash in between has it noticed
+//! again and recognised.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{AdminError, Inner};
+use crate::findings::record::Note;
+use crate::findings::{self, Follower, STEP_ENTRIES};
+use crate::planner::AdminAct;
+
+/// The position is saved so often: what was read since is read again after a crash.
+const SAVE_NANOS: u64 = 5_000_000_000;
+/// Longest sleep without a look at whether the node stops.
+const NAP: Duration = Duration::from_millis(50);
+
+pub(super) fn follow(inner: &Inner) {
+    let interval = inner.config.findings_interval_nanos;
+    if interval == 0 {
+        return;
+    }
+    let (disk, origin) = (inner.world.disk.as_ref(), &*inner.identity.origin);
+    while is_running(inner) {
+        // A damaged or unreadable position means the beginning.
+        let saved = findings::load(disk, origin).unwrap_or(0).min(inner.rooms.published().size);
+        inner.counters.followed(saved);
+        let mut follower = Follower::new(saved, inner.config.windows);
+        let (mut saved, mut saved_at) = (saved, inner.world.clock.monotonic_nanos());
+        while is_running(inner) {
+            let begun = inner.world.clock.monotonic_nanos();
+            let view = inner.view();
+            let Ok(notes) = follower.step(&view, STEP_ENTRIES) else {
+                inner.counters.follow_failed();
+                break;
+            };
+            if !record(inner, &notes) {
+                break;
+            }
+            inner.counters.followed(follower.position());
+            let now = inner.world.clock.monotonic_nanos();
+            if follower.position() > saved && now.saturating_sub(saved_at) >= SAVE_NANOS {
+                // A disk that cannot be written is the publisher's to judge.
+                let _ = findings::save(disk, origin, follower.position());
+                (saved, saved_at) = (follower.position(), now);
+            }
+            let behind = follower.position() < view.size();
+            // Behind, it takes a fifth of a core at most: recording goes first.
+            let took = now.saturating_sub(begun);
+            rest(inner, if behind { took.saturating_mul(4).min(interval) } else { interval });
+        }
+        let position = inner.counters.snapshot().followed;
+        if position > saved {
+            let _ = findings::save(disk, origin, position);
+        }
+        rest(inner, interval);
+    }
+}
+
+fn is_running(inner: &Inner) -> bool {
+    !inner.stopping.load(Ordering::SeqCst) && !inner.inbox.is_shut_down()
+}
+
+/// Has the notes recorded, however long it takes; false when the ledger takes nothing any more.
+fn record(inner: &Inner, notes: &[Note]) -> bool {
+    if notes.is_empty() {
+        return true;
+    }
+    let raised = notes.iter().filter_map(|note| match note {
+        Note::Raised(finding) => Some((finding.rule.code(), finding.severity.word())),
+        Note::Moved(_) => None,
+    });
+    let raised: Vec<_> = raised.collect();
+    loop {
+        match inner.administer(AdminAct::Notes(notes.to_vec())) {
+            Ok(_) => break,
+            Err(AdminError::Stopped(_)) => return false,
+            Err(AdminError::Refused { .. }) => {
+                if !is_running(inner) {
+                    return false;
+                }
+                std::thread::sleep(NAP);
+            }
+        }
+    }
+    raised.iter().for_each(|(rule, severity)| inner.counters.finding(rule, severity));
+    true
+}
+
+fn rest(inner: &Inner, nanos: u64) {
+    let mut left = Duration::from_nanos(nanos);
+    while !left.is_zero() && is_running(inner) {
+        let nap = left.min(NAP);
+        std::thread::sleep(nap);
+        left -= nap;
+    }
+}

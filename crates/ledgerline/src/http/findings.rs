@@ -1,0 +1,255 @@
+//! Findings over HTTP: listing them, and moving them on.
+//!
+//! Promises: as `asked`; a finding of another tenant is answered like one that is not there. Who
+//! moves a finding on, and why, stands in the ledger for ever.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ledgerline_engine::findings::book::{self, Found, Wanted};
+use ledgerline_engine::findings::record::{MAX_NOTE_BYTES, Move, Moved, detail_of};
+use ledgerline_engine::findings::rules::{Rule, Severity};
+use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
+use ledgerline_engine::planner::AdminAct;
+use ledgerline_engine::registry::Roles;
+use ledgerline_engine::view::View;
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::token_id::looks_like_token;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::asked::{Asking, Question, bad_query};
+use super::events::json_value;
+use super::extract::{Asked, Segments, json_body};
+use super::problem::Problem;
+use super::question_json::proof_state;
+use super::tokens::check_id;
+use super::{Shared, auth, findings_stream};
+use crate::time_text::rfc3339;
+use crate::uuid_text;
+
+/// Parameters of the list.
+const KNOWN: [&str; 8] = ["state", "severity", "rule", "token", "from", "limit", "page", "follow"];
+/// Who may list them.
+pub(super) const LACKING: &str = "the credential needs the role reader, auditor or responder";
+
+fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
+    let state = match asking.state.as_deref() {
+        None => None,
+        Some("open") => Some(None),
+        Some(word) => {
+            let moved = Moved::ALL.into_iter().find(|one| one.word() == word);
+            let detail = "state is open, acknowledged, closed or withdrawn";
+            Some(Some(moved.ok_or_else(|| bad_query(detail))?))
+        }
+    };
+    let severity = asking.severity.as_deref().map(|word| {
+        let severity = Severity::ALL.into_iter().find(|one| one.word() == word);
+        severity.ok_or_else(|| bad_query("severity is info, low, medium, high or critical"))
+    });
+    let rule = asking.rule.as_deref().map(|code| {
+        Rule::from_code(code).ok_or_else(|| bad_query("rule is no rule of this version"))
+    });
+    if let Some(token) = &asking.token {
+        check_id(token)?;
+    }
+    Ok(Wanted {
+        state,
+        severity: severity.transpose()?,
+        rule: rule.transpose()?,
+        token: asking.token.clone(),
+    })
+}
+
+pub(super) fn finding(view: &View, found: &Found) -> Value {
+    let moves = found.moves.iter().map(|(moved, record)| {
+        record.read(|_, one| {
+            json!({
+                "state": moved.word(),
+                "by": detail_of(one, "by"),
+                "note": detail_of(one, "note"),
+                "at": rfc3339(one.occurred_at.nanos),
+                "index": record.index,
+            })
+        })
+    });
+    let moves: Vec<Value> = moves.collect();
+    found.raised.read(|entry, one| {
+        let events = one.links.iter().filter_map(|link| link.event.as_ref());
+        let events = events.map(
+            |event| json!({ "source": event.source, "event_id": uuid_text::text(&event.event_id) }),
+        );
+        let gap: Option<i64> = detail_of(one, "gap_ms").and_then(|text| text.parse().ok());
+        json!({
+            "id": found.id.to_hex(),
+            "rule": detail_of(one, "rule"),
+            "version": detail_of(one, "version"),
+            "severity": detail_of(one, "severity"),
+            "state": found.state().map_or("open", Moved::word),
+            "token_id": detail_of(one, "token"),
+            "parent": detail_of(one, "parent"),
+            "about": detail_of(one, "about"),
+            "gap_ms": gap,
+            "explained": detail_of(one, "explained"),
+            "events": events.collect::<Vec<Value>>(),
+            "event_id": uuid_text::text(&one.event_id),
+            "index": found.raised.index,
+            "noticed_at": rfc3339(one.occurred_at.nanos),
+            "recorded_at": rfc3339(entry.recorded_at.nanos),
+            "moves": moves,
+            "proof_state": proof_state(view, found.raised.index),
+        })
+    })
+}
+
+/// `GET /v1/findings`: findings in the order they were recorded; `from` is a ledger index. With
+/// `follow` a stream of them that does not end.
+///
+/// # Errors
+/// 400, 401, 403, 404 for a tenant that the caller may not see.
+pub async fn list(
+    State(app): Shared,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::require(&app, &headers, auth::READERS, LACKING)?;
+    let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
+    asking.only(&KNOWN)?;
+    let wanted = wanted(&asking)?;
+    if asking.follow.is_some() {
+        let from = stream_start(&asking, &headers)?;
+        return findings_stream::answer(app, headers, tenant, wanted, from);
+    }
+    let node = app.node.clone();
+    app.read(move |view| {
+        let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""))?;
+        let from = asking.from.as_deref().map(|text| {
+            text.parse::<u64>().map_err(|_| bad_query("from is the index to begin at"))
+        });
+        let from = question.cursor.unwrap_or(from.transpose()?.unwrap_or(0));
+        let limit = asking.limit()?;
+        let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
+        let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
+        let lag = node.findings_lag();
+        Ok(question.answer(json!({ "findings": list, "lag_entries": lag }), next))
+    })
+    .await
+}
+
+/// Where a stream begins: behind the last event that the caller has, or at `from`.
+fn stream_start(asking: &Asking, headers: &HeaderMap) -> Result<u64, Problem> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let start = match (last, asking.from.as_deref()) {
+        (Some(last), _) => number(last).and_then(|index| index.checked_add(1)),
+        (None, Some(from)) => number(from),
+        (None, None) => Some(0),
+    };
+    start.ok_or_else(|| bad_query("from, and Last-Event-ID, is a ledger index"))
+}
+
+fn finding_id(text: &str) -> Result<Hash, Problem> {
+    let detail = "a finding's id is 64 lower-case hex digits";
+    Hash::from_hex(text).map_err(|_| Problem::bad_request("bad_finding_id", detail))
+}
+
+fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
+    let scope =
+        Scope { tenant: tenant.to_owned(), size: view.size(), at: None, judged_at: i64::MAX };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    book::finding(&mut inquiry, id)?.ok_or_else(Problem::not_found)
+}
+
+/// `GET /v1/findings/{id}`.
+///
+/// # Errors
+/// 400, 401, 403, 404.
+pub async fn one(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::require(&app, &headers, auth::READERS, LACKING)?;
+    let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
+    asking.only(&[])?;
+    let id = finding_id(&id)?;
+    app.read(move |view| Ok(json_value(&finding(view, &look_up(view, &tenant, &id)?)))).await
+}
+
+/// Why a finding is moved on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveRequest {
+    #[serde(default)]
+    note: String,
+    tenant: Option<String>,
+}
+
+/// `POST /v1/findings/{id}/acknowledge`: somebody looks at it.
+///
+/// # Errors
+/// As [`close`].
+pub async fn acknowledge(
+    app: Shared,
+    id: Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    move_on(app, id, headers, body, Moved::Acknowledged).await
+}
+
+/// `POST /v1/findings/{id}/close`: it is dealt with; the note says how.
+///
+/// # Errors
+/// 401, 403, 404; 409 when it is closed already; 422 for a note that cannot be recorded.
+pub async fn close(
+    app: Shared,
+    id: Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    move_on(app, id, headers, body, Moved::Closed).await
+}
+
+async fn move_on(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+    to: Moved,
+) -> Result<Response, Problem> {
+    let roles = Roles::RESPONDER.with(Roles::ADMIN);
+    let lacking = "the credential needs the role responder or admin";
+    let caller = auth::require(&app, &headers, roles, lacking)?;
+    let request: MoveRequest = json_body(&app, &headers, body).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    let finding = finding_id(&id)?;
+    let note = request.note.trim().to_owned();
+    let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_note", detail);
+    if note.len() > MAX_NOTE_BYTES || note.chars().any(char::is_control) {
+        return Err(bad("a note has at most 1024 bytes and no control characters"));
+    }
+    if note.split_whitespace().any(looks_like_token) {
+        let detail = "the note holds what looks like a token; the ledger never takes one";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secret_refused", detail));
+    }
+    if to == Moved::Closed && note.is_empty() {
+        return Err(bad("say why it is closed: the note stands in the ledger"));
+    }
+    let (of, tenant_of) = (tenant.clone(), finding);
+    let found = app.read(move |view| Ok(look_up(view, &of, &tenant_of)?.state())).await?;
+    if found == Some(Moved::Closed) {
+        let detail = "this finding is closed already";
+        return Err(Problem::new(StatusCode::CONFLICT, "finding_moved", detail));
+    }
+    let by = caller.key_id().to_string();
+    let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0 };
+    let node = app.node.clone();
+    let act = AdminAct::MoveFinding(Box::new(moved));
+    let index = app.wait(move || Ok(node.record_act(act)?)).await?;
+    Ok(json_value(&json!({
+        "id": finding.to_hex(), "state": to.word(), "by": by, "index": index,
+    })))
+}

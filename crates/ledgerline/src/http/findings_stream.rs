@@ -1,0 +1,132 @@
+//! `GET /v1/findings?follow`: findings as server-sent events (WHATWG HTML section 9.2), those that
+//! are there and those to come.
+//!
+//! ```text
+//! id: 1234                       the ledger index; sent back as Last-Event-ID to go on behind it
+//! event: finding
+//! data: {"id":…}                 as in the list
+//!
+//! : waiting                      every fifteen seconds, so that the line is known to stand
+//! ```
+//!
+//! Promises: each finding once in a stream, in ledger order; a credential that ends, ends its
+//! streams at the next look. Refuses: more streams than [`STREAMS_MAX`].
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use hyper::body::Frame;
+use ledgerline_engine::findings::book::{self, Wanted};
+use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
+use ledgerline_engine::view::View;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::findings::{LACKING, finding};
+use super::problem::Problem;
+use super::{App, auth};
+
+/// Streams at a time.
+pub const STREAMS_MAX: usize = 256;
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(250);
+/// Looks without anything to tell before a sign of life.
+const QUIET_LOOKS: u32 = 60;
+/// Findings of one look.
+const AT_A_TIME: usize = 100;
+
+/// The body: what the task sends.
+struct Events(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+/// What one look found, and where the next one begins.
+fn look(view: &View, tenant: &str, wanted: &Wanted, from: u64) -> Result<Look, Problem> {
+    let size = view.size();
+    let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: i64::MAX };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let (found, next) = book::findings(&mut inquiry, wanted, from, AT_A_TIME)?;
+    let events = found.iter().map(|one| {
+        let (index, data) = (one.raised.index, finding(view, one));
+        Bytes::from(format!("id: {index}\nevent: finding\ndata: {data}\n\n"))
+    });
+    Ok(Look { events: events.collect(), from: next.unwrap_or(size.max(from)) })
+}
+
+struct Look {
+    events: VecDeque<Bytes>,
+    from: u64,
+}
+
+/// Answers with a stream that begins at a ledger index.
+///
+/// # Errors
+/// 503 when there are too many.
+pub fn answer(
+    app: Arc<App>,
+    headers: HeaderMap,
+    tenant: String,
+    wanted: Wanted,
+    from: u64,
+) -> Result<Response, Problem> {
+    let permit = Arc::clone(&app.streams).try_acquire_owned();
+    let permit = permit.map_err(|_| Problem::busy(1000))?;
+    let (send, receive) = mpsc::channel(AT_A_TIME);
+    tokio::spawn(stream(app, headers, tenant, wanted, from, send, permit));
+    let mut response = Response::new(Body::new(Events(receive)));
+    let kind = HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+async fn stream(
+    app: Arc<App>,
+    headers: HeaderMap,
+    tenant: String,
+    wanted: Wanted,
+    mut from: u64,
+    send: mpsc::Sender<Bytes>,
+    _permit: OwnedSemaphorePermit,
+) {
+    let mut quiet = 0;
+    while auth::require(&app, &headers, auth::READERS, LACKING).is_ok() {
+        let (of, what) = (tenant.clone(), wanted.clone());
+        let Ok(found) = app.read(move |view| look(view, &of, &what, from)).await else { return };
+        let idle = found.events.is_empty();
+        from = found.from;
+        quiet = if idle { quiet + 1 } else { 0 };
+        let sign = (quiet == QUIET_LOOKS).then(|| Bytes::from_static(b": waiting\n\n"));
+        for event in found.events.into_iter().chain(sign) {
+            if send.send(event).await.is_err() {
+                return;
+            }
+        }
+        if quiet == QUIET_LOOKS {
+            quiet = 0;
+        }
+        if idle {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = send.closed() => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,685 @@
+//! Every rule through the public interface: one story that provokes it and one near-miss that must
+//! not; findings moved on; nothing raised twice after a crash; tenants.
+
+mod running;
+
+use std::time::{Duration, Instant};
+
+use running::{Server, run, stderr, stdout};
+use serde_json::{Value, json};
+
+/// Midnight of the stories; times of events are seconds behind it.
+const DAY: &str = "2026-01-02T00:";
+
+fn at(seconds: f64) -> String {
+    let whole = seconds.floor();
+    let millis = ((seconds - whole) * 1000.0).round();
+    format!("{DAY}{:02.0}:{:02.0}.{millis:03.0}Z", (whole / 60.0).floor(), whole % 60.0)
+}
+
+fn token(name: &str) -> String {
+    format!("eu:idp:jti:{name}")
+}
+
+/// An event of a story: kind, token, seconds, and what else it says.
+#[expect(clippy::needless_pass_by_value, reason = "stories give what they make on the spot")]
+fn act(kind: &str, name: &str, seconds: f64, more: Value) -> Value {
+    let mut event = json!({ "type": kind, "token_id": token(name), "occurred_at": at(seconds),
+        "issuer": "idp" });
+    for (key, value) in more.as_object().expect("an object") {
+        event[key] = value.clone();
+    }
+    event
+}
+
+fn link(parent: &str, relation: &str) -> Value {
+    json!([{ "token_id": token(parent), "relation": relation, "strength": "ASSERTED" }])
+}
+
+/// A story: events in the order recorded, and the findings about its tokens: rule, severity, what
+/// explains it, gap in ms.
+struct Story {
+    name: &'static str,
+    events: Vec<Value>,
+    raised: Vec<(&'static str, &'static str, Option<&'static str>, Option<i64>)>,
+}
+
+fn story(
+    name: &'static str,
+    events: Vec<Value>,
+    raised: &[(&'static str, &'static str, Option<&'static str>, Option<i64>)],
+) -> Story {
+    Story { name, events, raised: raised.to_vec() }
+}
+
+/// The stories of uses that come too late or too early. A token's name is its story's.
+fn stories_of_use() -> Vec<Story> {
+    let issued = |name: &str| act("ISSUED", name, 0.0, json!({ "token_kind": "ACCESS" }));
+    let used = |name: &str, seconds| act("USED", name, seconds, json!({}));
+    let revoked = |name: &str, seconds| act("REVOKED", name, seconds, json!({}));
+    let unsure = json!({ "time_uncertainty_ns": 3_000_000_000_i64 });
+    let expiring = json!({ "expires_at": at(60.0) });
+    let from = |name: &str| act("ISSUED", name, 0.0, json!({ "not_before": at(30.0) }));
+    vec![
+        story(
+            "use-after-revoke",
+            vec![
+                issued("use-after-revoke"),
+                revoked("use-after-revoke", 10.0),
+                used("use-after-revoke", 40.5),
+            ],
+            &[("use_after_revoke", "critical", None, Some(30_500))],
+        ),
+        story(
+            "use-before-revoke",
+            vec![
+                issued("use-before-revoke"),
+                revoked("use-before-revoke", 10.0),
+                used("use-before-revoke", 9.999),
+            ],
+            &[],
+        ),
+        story(
+            "use-in-propagation",
+            vec![
+                issued("use-in-propagation"),
+                revoked("use-in-propagation", 10.0),
+                used("use-in-propagation", 14.0),
+            ],
+            &[("use_after_revoke", "info", Some("within_propagation_window"), Some(4000))],
+        ),
+        story(
+            "use-unsure",
+            vec![
+                issued("use-unsure"),
+                revoked("use-unsure", 10.0),
+                act("USED", "use-unsure", 12.0, unsure),
+            ],
+            &[("use_after_revoke", "info", Some("within_uncertainty"), Some(2000))],
+        ),
+        story(
+            "revoke-arrives-late",
+            vec![
+                issued("revoke-arrives-late"),
+                used("revoke-arrives-late", 40.0),
+                revoked("revoke-arrives-late", 10.0),
+            ],
+            &[("use_after_revoke", "critical", None, Some(30_000))],
+        ),
+        story(
+            "session-revoked",
+            vec![
+                act("ISSUED", "session-revoked", 0.0, json!({ "session_id": "s-9" })),
+                json!({ "type": "REVOKED", "target": { "kind": "SESSION", "id": "eu:idp:s-9" },
+                    "occurred_at": at(10.0), "issuer": "idp" }),
+                used("session-revoked", 40.0),
+            ],
+            &[("use_after_revoke", "critical", None, Some(30_000))],
+        ),
+        story(
+            "other-session",
+            vec![
+                act("ISSUED", "other-session", 0.0, json!({ "session_id": "s-8" })),
+                used("other-session", 40.0),
+            ],
+            &[],
+        ),
+        story(
+            "use-after-expiry",
+            vec![
+                act("ISSUED", "use-after-expiry", 0.0, expiring.clone()),
+                used("use-after-expiry", 90.0),
+            ],
+            &[("use_after_expiry", "high", None, Some(30_000))],
+        ),
+        story(
+            "use-at-expiry",
+            vec![act("ISSUED", "use-at-expiry", 0.0, expiring), used("use-at-expiry", 59.999)],
+            &[],
+        ),
+        story(
+            "use-too-early",
+            vec![from("use-too-early"), used("use-too-early", 10.0)],
+            &[("use_before_activation", "medium", None, Some(20_000))],
+        ),
+        story("use-when-begun", vec![from("use-when-begun"), used("use-when-begun", 30.0)], &[]),
+        story(
+            "stranger",
+            vec![used("stranger", 1.0), used("stranger", 2.0)],
+            &[("unknown_token", "medium", None, None)],
+        ),
+        story(
+            "refused-stranger",
+            vec![act("USED", "refused-stranger", 1.0, json!({ "outcome": "DENY" }))],
+            &[],
+        ),
+        story(
+            "suspended",
+            vec![
+                issued("suspended"),
+                act("SUSPENDED", "suspended", 5.0, json!({})),
+                used("suspended", 10.0),
+            ],
+            &[("use_while_suspended", "high", None, None)],
+        ),
+        story(
+            "reinstated",
+            vec![
+                issued("reinstated"),
+                act("SUSPENDED", "reinstated", 5.0, json!({})),
+                act("REINSTATED", "reinstated", 8.0, json!({})),
+                used("reinstated", 10.0),
+            ],
+            &[],
+        ),
+    ]
+}
+
+/// The stories of codes, refresh tokens, births and orders.
+fn stories_of_birth() -> Vec<Story> {
+    let code = |name: &str| act("ISSUED", name, 0.0, json!({ "token_kind": "AUTH_CODE" }));
+    let issued = |name: &str, seconds| act("ISSUED", name, seconds, json!({}));
+    let used = |name: &str, seconds| act("USED", name, seconds, json!({}));
+    let refresh = |name: &str| act("ISSUED", name, 0.0, json!({ "token_kind": "REFRESH" }));
+    let again = |name: &str, seconds| {
+        vec![
+            refresh(name),
+            act("REFRESHED", name, 10.0, json!({})),
+            act("ROTATED", name, 10.0, json!({})),
+            act("REFRESHED", name, seconds, json!({})),
+        ]
+    };
+    let waiting = |name: &str| {
+        act(
+            "ISSUED",
+            name,
+            0.0,
+            json!({ "activation": { "requires": ["mfa"],
+            "deadline": at(60.0) } }),
+        )
+    };
+    let activated = |name: &str, seconds: f64| {
+        let more = json!({ "mfa": { "methods": ["otp"], "completed_at": at(seconds) } });
+        act("ACTIVATED", name, seconds, more)
+    };
+    vec![
+        story(
+            "code-twice",
+            vec![code("code-twice"), used("code-twice", 1.0), used("code-twice", 1.2)],
+            &[("code_reuse", "critical", None, Some(200))],
+        ),
+        story("code-once", vec![code("code-once"), used("code-once", 1.0)], &[]),
+        story(
+            "refresh-stolen",
+            again("refresh-stolen", 70.0),
+            &[("refresh_reuse", "critical", None, Some(60_000))],
+        ),
+        story(
+            "refresh-two-clicks",
+            again("refresh-two-clicks", 10.3),
+            &[("refresh_reuse", "info", Some("benign_race"), Some(300))],
+        ),
+        story(
+            "refresh-twice-unrotated",
+            vec![
+                refresh("refresh-twice-unrotated"),
+                act("REFRESHED", "refresh-twice-unrotated", 10.0, json!({})),
+                act("REFRESHED", "refresh-twice-unrotated", 20.0, json!({})),
+            ],
+            &[],
+        ),
+        story(
+            "rotated-access",
+            vec![
+                act("ISSUED", "rotated-access", 0.0, json!({ "token_kind": "ACCESS" })),
+                act("ROTATED", "rotated-access", 10.0, json!({})),
+                used("rotated-access", 30.0),
+            ],
+            &[("use_after_rotation", "high", None, Some(20_000))],
+        ),
+        story(
+            "rotated-in-grace",
+            vec![
+                act("ISSUED", "rotated-in-grace", 0.0, json!({ "token_kind": "ACCESS" })),
+                act("ROTATED", "rotated-in-grace", 10.0, json!({ "grace_until": at(40.0) })),
+                used("rotated-in-grace", 30.0),
+            ],
+            &[],
+        ),
+        story(
+            "born-twice",
+            vec![issued("born-twice", 0.0), issued("born-twice", 1.0)],
+            &[("duplicate_issue", "high", None, None)],
+        ),
+        story("born-once", vec![issued("born-once", 0.0)], &[]),
+        story(
+            "born-dead",
+            vec![act("REVOKED", "born-dead", 0.0, json!({})), issued("born-dead", 30.0)],
+            &[
+                ("unknown_token", "medium", None, None),
+                ("issued_after_revoke", "high", None, Some(30_000)),
+            ],
+        ),
+        story(
+            "born-then-dead",
+            vec![issued("born-then-dead", 0.0), act("REVOKED", "born-then-dead", 30.0, json!({}))],
+            &[],
+        ),
+        story(
+            "mfa-late",
+            vec![waiting("mfa-late"), activated("mfa-late", 61.0)],
+            &[("activation_late", "medium", None, Some(1000))],
+        ),
+        story("mfa-in-time", vec![waiting("mfa-in-time"), activated("mfa-in-time", 60.0)], &[]),
+        story(
+            "mfa-missing",
+            vec![waiting("mfa-missing"), act("ACTIVATED", "mfa-missing", 5.0, json!({}))],
+            &[("activation_unproven", "high", None, None)],
+        ),
+        story(
+            "reinstated-for-nothing",
+            vec![
+                issued("reinstated-for-nothing", 0.0),
+                act("REINSTATED", "reinstated-for-nothing", 5.0, json!({})),
+            ],
+            &[("out_of_order", "low", None, None)],
+        ),
+        story(
+            "key-changed",
+            vec![
+                act("ISSUED", "key-changed", 0.0, json!({ "issuer_kid": "k1" })),
+                act("USED", "key-changed", 5.0, json!({ "issuer_kid": "k2" })),
+            ],
+            &[("key_mismatch", "high", None, None)],
+        ),
+        story(
+            "key-same",
+            vec![
+                act("ISSUED", "key-same", 0.0, json!({ "issuer_kid": "k1" })),
+                act("USED", "key-same", 5.0, json!({ "issuer_kid": "eu:idp:k1" })),
+            ],
+            &[],
+        ),
+        story(
+            "clock-ahead",
+            vec![act(
+                "ISSUED",
+                "clock-ahead",
+                0.0,
+                json!({ "occurred_at": "2096-01-01T00:00:00Z" }),
+            )],
+            &[("clock_ahead", "low", None, None)],
+        ),
+        story(
+            "clock-unsure",
+            vec![act(
+                "ISSUED",
+                "clock-unsure",
+                0.0,
+                json!({ "occurred_at": "2096-01-01T00:00:00Z",
+                "time_uncertainty_ns": i64::MAX }),
+            )],
+            &[],
+        ),
+    ]
+}
+
+/// The stories of tokens that came of others.
+fn stories_of_descent() -> Vec<Story> {
+    let parent = |name: &str| {
+        act(
+            "ISSUED",
+            name,
+            0.0,
+            json!({ "token_kind": "REFRESH", "scopes": ["read", "write"],
+            "actors": [{ "kind": "SERVICE", "id": "billing" }] }),
+        )
+    };
+    let child = |name: &str, of: &str, relation: &str, scopes: &[&str], actors: &[&str]| {
+        let actors = actors.iter().map(|id| json!({ "kind": "SERVICE", "id": id }));
+        act(
+            "ISSUED",
+            name,
+            5.0,
+            json!({ "scopes": scopes, "links": link(of, relation),
+            "actors": actors.collect::<Vec<_>>() }),
+        )
+    };
+    vec![
+        story(
+            "scope-more",
+            vec![
+                parent("scope-more-p"),
+                child("scope-more", "scope-more-p", "REFRESHED_FROM", &["read", "admin"], &[]),
+            ],
+            &[("scope_widened", "high", None, None)],
+        ),
+        story(
+            "scope-less",
+            vec![
+                parent("scope-less-p"),
+                child("scope-less", "scope-less-p", "REFRESHED_FROM", &["read"], &[]),
+            ],
+            &[],
+        ),
+        story(
+            "actor-lost",
+            vec![
+                parent("actor-lost-p"),
+                child("actor-lost", "actor-lost-p", "EXCHANGED_FROM", &["read"], &["mail"]),
+            ],
+            &[("actor_lost_in_exchange", "medium", None, None)],
+        ),
+        story(
+            "actor-kept",
+            vec![
+                parent("actor-kept-p"),
+                child(
+                    "actor-kept",
+                    "actor-kept-p",
+                    "EXCHANGED_FROM",
+                    &["read"],
+                    &["mail", "billing"],
+                ),
+            ],
+            &[],
+        ),
+        story(
+            "orphan",
+            vec![
+                parent("orphan-p"),
+                child("orphan", "orphan-p", "REFRESHED_FROM", &["read"], &[]),
+                act("REVOKED", "orphan-p", 10.0, json!({})),
+                act("USED", "orphan", 70.0, json!({})),
+                act("USED", "orphan", 71.0, json!({})),
+            ],
+            &[("child_outlives_revoked_parent", "high", None, Some(60_000))],
+        ),
+        story(
+            "orphan-revoked-too",
+            vec![
+                parent("orphan-revoked-too-p"),
+                child(
+                    "orphan-revoked-too",
+                    "orphan-revoked-too-p",
+                    "REFRESHED_FROM",
+                    &["read"],
+                    &[],
+                ),
+                act("REVOKED", "orphan-revoked-too-p", 10.0, json!({})),
+                act("REVOKED", "orphan-revoked-too", 10.0, json!({})),
+                act("USED", "orphan-revoked-too", 9.0, json!({})),
+            ],
+            &[],
+        ),
+    ]
+}
+
+fn server() -> Server {
+    Server::start_with(&["--findings-interval-ms", "20"])
+}
+
+/// Sends a story's events, one call each, so that their order is theirs.
+fn tell(server: &Server, key: &str, story: &Story) {
+    for (at, event) in story.events.iter().enumerate() {
+        let mut event = event.clone();
+        event["native_id"] = format!("{}-{at}", story.name).into();
+        server.record(key, &[event]);
+    }
+}
+
+/// The list of findings once all that is recorded now was judged.
+fn settled(server: &Server, key: &str, query: &str) -> Vec<Value> {
+    let size = server.get("/v1/status", &server.admin).json()["size"].as_u64().expect("a size");
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = server.get(&format!("/v1/findings?limit=1000{query}"), key);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer = answer.json();
+        let judged = answer["size"].as_u64().expect("a size")
+            - answer["lag_entries"].as_u64().expect("a lag");
+        if judged >= size {
+            // What was judged is recorded: once more, for an answer from before.
+            let answer = server.get(&format!("/v1/findings?limit=1000{query}"), key).json();
+            assert_eq!(answer["next"], Value::Null, "{answer}");
+            return answer["findings"].as_array().expect("a list").clone();
+        }
+        assert!(Instant::now() < until, "the rules did not catch up: {answer}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn every_rule_raises_what_it_should_and_nothing_next_to_it() {
+    let server = server();
+    let key = server.key("ours", "idp", &["producer"]);
+    let reader = server.key("ours", "desk", &["reader"]);
+    let mut stories = stories_of_use();
+    stories.extend(stories_of_birth());
+    stories.extend(stories_of_descent());
+    stories.iter().for_each(|story| tell(&server, &key, story));
+    let findings = settled(&server, &reader, "");
+    let mut told = 0;
+    for story in &stories {
+        let about = |one: &&Value| one["token_id"] == token(story.name);
+        let raised: Vec<_> = findings.iter().filter(about).collect();
+        let seen: Vec<_> = raised
+            .iter()
+            .map(|one| {
+                let gap = one["gap_ms"].as_i64().filter(|_| story.name != "clock-ahead");
+                (
+                    one["rule"].as_str().unwrap(),
+                    one["severity"].as_str().unwrap(),
+                    one["explained"].as_str(),
+                    gap,
+                )
+            })
+            .collect();
+        assert_eq!(seen, story.raised, "{}: {raised:#?}", story.name);
+        let of_token = format!("&token={}", token(story.name));
+        let filtered = settled(&server, &reader, &of_token);
+        let same = filtered.iter().map(|one| &one["id"]).eq(raised.iter().map(|one| &one["id"]));
+        assert!(same, "{}: {filtered:#?}", story.name);
+        told += raised.len();
+    }
+    assert_eq!(told, findings.len(), "findings about tokens of no story: {findings:#?}");
+}
+
+/// A stolen refresh token and an honest use of it.
+fn theft(name: &str) -> Vec<Value> {
+    vec![
+        act("ISSUED", name, 0.0, json!({ "token_kind": "REFRESH" })),
+        act("ROTATED", name, 10.0, json!({})),
+        act("REFRESHED", name, 70.0, json!({})),
+    ]
+}
+
+#[test]
+fn nothing_is_raised_twice_after_crashes_and_a_lost_position() {
+    let mut server = server();
+    let key = server.key("ours", "idp", &["producer"]);
+    let reader = server.key("ours", "desk", &["reader"]);
+    let names: Vec<String> = (0..4).map(|round| format!("stolen-{round}")).collect();
+    for name in &names {
+        let copies: Vec<Value> = (0..25)
+            .flat_map(|copy| {
+                let mut events = theft(&format!("{name}-{copy}"));
+                for (at, event) in events.iter_mut().enumerate() {
+                    event["native_id"] = format!("{name}-{copy}-{at}").into();
+                }
+                events
+            })
+            .collect();
+        server.record(&key, &copies);
+        // The rules are somewhere on the way.
+        server.kill_nine();
+        server.reap();
+        server.go();
+    }
+    let before = settled(&server, &reader, "&rule=refresh_reuse");
+    assert_eq!(before.len(), 100, "each theft is one finding");
+    server.kill_nine();
+    server.reap();
+    std::fs::remove_dir_all(server.path("data/followers")).unwrap_or_default();
+    server.go();
+    let again = settled(&server, &reader, "&rule=refresh_reuse");
+    let ids = |list: &[Value]| list.iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&again), ids(&before));
+    let mut unique = ids(&again).iter().map(ToString::to_string).collect::<Vec<_>>();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), 100);
+    assert_eq!(server.stop(), Some(0));
+    assert!(server.path("data/followers/findings").exists(), "a clean stop saves the position");
+    let data = server.path("data").display().to_string();
+    let verified = run(&["verify", "--data", &data], &[], b"");
+    assert_eq!(verified.status.code(), Some(0), "{}{}", stdout(&verified), stderr(&verified));
+}
+
+#[test]
+fn what_a_late_entry_explains_is_withdrawn() {
+    let server = server();
+    let key = server.key("ours", "idp", &["producer"]);
+    let reader = server.key("ours", "desk", &["reader"]);
+    let early = act("USED", "late-birth", 5.0, json!({ "native_id": "l1" }));
+    server.record(&key, &[early]);
+    let open = settled(&server, &reader, "&state=open");
+    assert_eq!(open.len(), 1, "{open:#?}");
+    assert_eq!(open[0]["rule"], "unknown_token");
+    server.record(&key, &[act("ISSUED", "late-birth", 0.0, json!({ "native_id": "l2" }))]);
+    let until = Instant::now() + Duration::from_secs(10);
+    while !settled(&server, &reader, "&state=open").is_empty() {
+        assert!(Instant::now() < until, "still open");
+    }
+    let withdrawn = settled(&server, &reader, "&state=withdrawn");
+    assert_eq!(withdrawn[0]["id"], open[0]["id"]);
+    assert_eq!(withdrawn[0]["moves"][0]["by"], "ledger", "{withdrawn:#?}");
+}
+
+#[test]
+fn a_finding_is_acknowledged_and_closed_by_those_who_may() {
+    let server = server();
+    let key = server.key("ours", "idp", &["producer"]);
+    let reader = server.key("ours", "desk", &["reader"]);
+    let responder = server.key("ours", "night", &["responder"]);
+    let theirs = server.key("theirs", "night", &["responder", "reader", "producer"]);
+    let stories: Vec<Story> = ["one", "two", "three"]
+        .map(|name| Story { name, events: theft(name), raised: Vec::new() })
+        .into();
+    stories.iter().for_each(|story| tell(&server, &key, story));
+    let found = settled(&server, &reader, "");
+    assert_eq!(found.len(), 3);
+    let id = found[0]["id"].as_str().expect("an id");
+    let path = |what: &str| format!("/v1/findings/{id}{what}");
+    let note = json!({ "note": "a drill, case 4711" });
+    let check = |key: &str, path: &str, body: &Value, status: u16, code: &str| {
+        let answer = server.post(path, key, body);
+        assert_eq!(answer.status, status, "{path} {}", answer.text());
+        if !code.is_empty() {
+            assert_eq!(answer.code(), code);
+        }
+    };
+    // Another tenant sees and moves nothing, and cannot tell a finding from none.
+    assert_eq!(settled_of_none(&server, &theirs), 0);
+    assert_eq!(server.get(&path(""), &theirs).text(), server.get(&other(id), &theirs).text());
+    check(&theirs, &path("/close"), &note, 404, "not_found");
+    let foreign = json!({ "note": "x", "tenant": "ours" });
+    check(&theirs, &path("/close"), &foreign, 404, "not_found");
+    assert_eq!(server.get("/v1/findings?tenant=ours", &theirs).status, 404);
+    // Who may not, and what cannot be recorded.
+    check(&reader, &path("/close"), &note, 403, "forbidden");
+    check(&responder, &path("/close"), &json!({}), 422, "bad_note");
+    check(&responder, &path("/close"), &json!({ "note": "a\nb" }), 422, "bad_note");
+    check(&responder, &path("/close"), &json!({ "note": "n".repeat(1025) }), 422, "bad_note");
+    let token = json!({ "note": "it was eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl" });
+    check(&responder, &path("/close"), &token, 422, "secret_refused");
+    check(&responder, "/v1/findings/nonsense/close", &note, 400, "bad_finding_id");
+    check(&responder, &other(id), &note, 405, "");
+    for query in ["state=lost", "severity=huge", "rule=none", "token=x", "from=-1", "hours=2"] {
+        let answer = server.get(&format!("/v1/findings?{query}"), &reader);
+        assert_eq!(answer.status, 400, "{query} {}", answer.text());
+    }
+    // On its way.
+    check(&responder, &path("/acknowledge"), &json!({}), 200, "");
+    assert_eq!(server.get(&path(""), &reader).json()["state"], "acknowledged");
+    check(&responder, &path("/acknowledge"), &json!({}), 409, "finding_moved");
+    check(&responder, &path("/close"), &note, 200, "");
+    check(&responder, &path("/close"), &note, 409, "finding_moved");
+    let closed = server.get(&path(""), &reader).json();
+    assert_eq!(closed["state"], "closed");
+    assert_eq!(closed["moves"][1]["note"], note["note"], "{closed}");
+    assert_eq!(settled(&server, &reader, "&state=open").len(), 2);
+    assert_eq!(settled(&server, &reader, "&state=closed").len(), 1);
+    assert_eq!(settled(&server, &reader, "&severity=critical").len(), 3);
+    // Pages, and that they are of one tenant and question.
+    let first = server.get("/v1/findings?limit=2", &reader).json();
+    let page = first["next"].as_str().expect("another page");
+    let second = server.get(&format!("/v1/findings?limit=2&page={page}"), &reader).json();
+    assert_eq!(second["findings"][0]["id"], found[2]["id"]);
+    let stray = server.get(&format!("/v1/findings?limit=2&state=open&page={page}"), &reader);
+    assert_eq!(stray.code(), "bad_page");
+    assert_eq!(server.get(&format!("/v1/findings?page={page}"), &theirs).code(), "bad_page");
+    // The command line, and metrics.
+    let id = found[1]["id"].as_str().expect("an id");
+    let done = server.run(&responder, &["findings", "close", id, "--note", "known"]);
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    let table = stdout(&server.run(&reader, &["findings", "--state", "open"]));
+    assert!(table.contains("refresh_reuse") && table.contains("eu:idp:jti:three"), "{table}");
+    assert!(!table.contains("eu:idp:jti:two"), "{table}");
+    let metrics = server.get("/metrics", &server.admin).text();
+    let line = "ledgerline_findings_raised_total{rule=\"refresh_reuse\",severity=\"critical\"} 3";
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+/// How many findings a tenant sees.
+fn settled_of_none(server: &Server, key: &str) -> usize {
+    server.get("/v1/findings", key).json()["findings"].as_array().expect("a list").len()
+}
+
+/// The path of a finding that is not there.
+fn other(id: &str) -> String {
+    let turned: String = id.chars().rev().collect();
+    format!("/v1/findings/{turned}")
+}
+
+#[test]
+fn a_stream_tells_what_is_there_and_what_comes() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let server = server();
+    let key = server.key("ours", "idp", &["producer"]);
+    let reader = server.key("ours", "desk", &["reader"]);
+    let theirs = server.key("theirs", "idp", &["producer"]);
+    let tell = |key: &str, name: &'static str| {
+        tell(&server, key, &Story { name, events: theft(name), raised: Vec::new() });
+    };
+    tell(&key, "there");
+    settled(&server, &reader, "");
+    let address = server.url.strip_prefix("http://").expect("plain HTTP");
+    let open = |last: &str| {
+        let mut line = std::net::TcpStream::connect(address).expect("a connection");
+        line.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        let request = format!(
+            "GET /v1/findings?follow&severity=high HTTP/1.1\r\nHost: {address}\r\n\
+             Authorization: Bearer {reader}\r\n{last}\r\n"
+        );
+        line.write_all(request.as_bytes()).expect("sent");
+        BufReader::new(line).lines().map(|line| line.expect("a line within the time"))
+    };
+    let next = |mut lines: &mut dyn Iterator<Item = String>| {
+        let id =
+            Iterator::find_map(&mut lines, |line| line.strip_prefix("id: ").map(str::to_owned));
+        let data =
+            Iterator::find_map(&mut lines, |line| line.strip_prefix("data: ").map(str::to_owned));
+        let data: Value = serde_json::from_str(&data.expect("data")).expect("JSON");
+        (id.expect("an id"), data["token_id"].as_str().expect("a token").to_owned())
+    };
+    let mut lines = open("");
+    let (first, about) = next(&mut lines);
+    assert_eq!(about, token("there"));
+    tell(&theirs, "of-others");
+    tell(&key, "comes");
+    assert_eq!(next(&mut lines).1, token("comes"));
+    // Going on behind what was seen.
+    let mut again = open(&format!("Last-Event-ID: {first}\r\n"));
+    assert_eq!(next(&mut again).1, token("comes"));
+}
