@@ -31,6 +31,7 @@
 //! A bare id is what stands behind `<region>:<alias>:`, or the whole id when it has no such front:
 //! statements may write either. Whoever asks confirms the hit with [`names`].
 
+use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{Statement, is_name_byte};
@@ -200,6 +201,18 @@ pub fn hour_of(nanos: i64) -> i64 {
 pub fn is_birth(statement: &Statement<'_>) -> bool {
     statement.target.kind == TargetKind::Token
         && matches!(statement.event_type, EventType::Issued | EventType::Origin)
+}
+
+/// What an event's identity is found by.
+#[must_use]
+pub fn event_term(hasher: &TermHasher, tenant: &str, source: &str, id: &[u8; 16]) -> Term {
+    hasher.term(TermKind::EventId, tenant, &[source.as_bytes(), id])
+}
+
+/// What the entries of a chain are found by.
+#[must_use]
+pub fn chain_term(hasher: &TermHasher, chain: &ChainKey<'_>) -> Term {
+    hasher.term(TermKind::Chain, chain.tenant, &[&[chain.kind.position()], chain.id])
 }
 
 /// All terms of an event but its id and its chain, each once.

@@ -32,7 +32,7 @@ use ledgerline_proof::bundle::{
 };
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::control::{Control, ControlKind};
-use ledgerline_proof::entry::{Entry, Handle};
+use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::{Hash, sha256};
 use ledgerline_proof::lifecycle::{Revocation, TokenFacts};
 use ledgerline_proof::schema::{self, Kind, Leaf, SchemaSet};
@@ -41,9 +41,11 @@ use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use ledgerline_proof::wire;
 
+use crate::found_by::{chain_term, event_term};
 use crate::index::{ReadBudget, Term, TermHasher, TermKind};
 use crate::intake::uuid_v7_millis;
 use crate::journal::reader::StoredLeaf;
+use crate::lineage::wide_chains;
 use crate::publisher::{Published, Rooms};
 use crate::sequencer::leaf_terms;
 use crate::vault::OpenError;
@@ -101,7 +103,7 @@ pub fn event_bundle(
     let EventRequest { tenant, source, event_id, disclose, previous_size } = request;
     let published = rooms.published();
     let prover = Prover::new(rooms, terms, &published)?;
-    let term = terms.term(TermKind::EventId, tenant, &[source.as_bytes(), event_id]);
+    let term = event_term(terms, tenant, source, event_id);
     for index in rooms.index.find(&term, uuid_v7_millis(event_id))? {
         if index >= published.size {
             continue;
@@ -230,19 +232,15 @@ impl<'r> Prover<'r> {
         Ok(found)
     }
 
-    fn chain_term(&self, chain: &ChainKey<'_>) -> Term {
-        self.terms.term(TermKind::Chain, chain.tenant, &[&[chain.kind.position()], chain.id])
-    }
-
     /// How many postings a chain has in a range, at most a page. Hits are not confirmed.
     fn chain_count(&self, chain: &ChainKey<'_>, range: Range<u64>) -> Result<u64, ProveError> {
-        Ok(self.postings(&self.chain_term(chain), range, PAGE)?.len() as u64)
+        Ok(self.postings(&chain_term(self.terms, chain), range, PAGE)?.len() as u64)
     }
 
     /// Says how much of a chain stands in older origins, whose leaves no checkpoint of this one
     /// proves.
     fn note_older(&mut self, chain: &ChainKey<'_>) -> Result<(), ProveError> {
-        let term = self.chain_term(chain);
+        let term = chain_term(self.terms, chain);
         for older in self.rooms.predecessors.iter() {
             let mut budget = ReadBudget::new(u32::MAX);
             let page = older.rooms.index.postings(&term, 0..older.size(), PAGE, &mut budget)?;
@@ -266,7 +264,9 @@ impl<'r> Prover<'r> {
         limit: usize,
     ) -> Result<Vec<(u64, StoredLeaf)>, ProveError> {
         let mut found = Vec::new();
-        for index in self.postings(&self.chain_term(chain), range, limit.saturating_add(1))? {
+        for index in
+            self.postings(&chain_term(self.terms, chain), range, limit.saturating_add(1))?
+        {
             let stored = self.rooms.reader.leaf_with_records(index)?;
             let is_on = |entry: &Entry<'_>, statement: &Statement<'_>| {
                 chain_key(statement, &entry.handles).as_ref() == Some(chain)
@@ -410,7 +410,8 @@ impl<'r> Prover<'r> {
             let tenant = self.with_statement(index, &birth, |_, one| one.tenant.to_owned())?;
             let chain = ChainKey { kind, tenant: &tenant, id: &id };
             let range = 0..self.published.block_size;
-            let found = self.postings(&self.chain_term(&chain), range, MAX_WIDE_ENTRIES + 1)?;
+            let found =
+                self.postings(&chain_term(self.terms, &chain), range, MAX_WIDE_ENTRIES + 1)?;
             if found.len() > MAX_WIDE_ENTRIES {
                 let kind = kind.symbol();
                 self.notes.push(format!(
@@ -551,26 +552,7 @@ impl Told {
             key_id: entry.signature.as_ref().map(|signature| signature.key_id.to_owned()),
             documents: policies.chain(change).collect(),
             birth: matches!(statement.event_type, EventType::Issued | EventType::Origin),
-            wide: wide_chains(statement, &entry.handles),
+            wide: wide_chains(entry, statement),
         }
     }
-}
-
-/// The chains on which a revocation that covers the token can stand, under both spellings of ids.
-fn wide_chains(statement: &Statement<'_>, handles: &[Handle]) -> Vec<(TargetKind, Vec<u8>)> {
-    let Some(token) = TokenFacts::of(statement, handles) else { return Vec::new() };
-    let named = [
-        (TargetKind::Session, token.session_id),
-        (TargetKind::Grant, token.grant_id),
-        (TargetKind::Client, token.client_id),
-        (TargetKind::Key, token.issuer_kid),
-    ];
-    let mut chains: Vec<(TargetKind, Vec<u8>)> = Vec::new();
-    for (kind, id) in named {
-        let Some(id) = id else { continue };
-        let qualified = format!("{}:{}:{id}", token.region, token.issuer);
-        chains.extend([(kind, id.as_bytes().to_vec()), (kind, qualified.into_bytes())]);
-    }
-    chains.extend(token.subject.map(|handle| (TargetKind::Subject, handle.to_vec())));
-    chains
 }

@@ -4,7 +4,7 @@
 //! Promises: the same postings that the sequencer posted; the same slots that intake took. A lost
 //! index is built on the way, so that memory holds a few ranges of it, never all.
 
-use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::hash::{leaf_hash, sha256};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::PersonalRecord;
@@ -13,7 +13,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, PersonalRole};
 
 use crate::found_by;
-use crate::index::{Posting, Term, TermHasher, TermKind};
+use crate::index::{Posting, TermHasher, TermKind};
 use crate::intake::uuid_v7_millis;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
@@ -202,22 +202,13 @@ pub fn planned_postings_of(
             if statement.event_type == EventType::Erased {
                 post(leaf_term(leaf_terms::ERASED), None);
             }
-            post(event_term(terms, statement), uuid_v7_millis(&statement.event_id));
+            let id = &statement.event_id;
+            let term = found_by::event_term(terms, statement.tenant, statement.source, id);
+            post(term, uuid_v7_millis(id));
             if let Some(chain) = chain_key(statement, &entry.handles) {
-                post(chain_term(terms, &chain), None);
+                post(found_by::chain_term(terms, &chain), None);
             }
         }
         (Leaf::Entry(_), None) => {}
     }
-}
-
-/// What an event's identity is found by.
-pub fn event_term(terms: &TermHasher, statement: &Statement<'_>) -> Term {
-    let parts: [&[u8]; 2] = [statement.source.as_bytes(), &statement.event_id];
-    terms.term(TermKind::EventId, statement.tenant, &parts)
-}
-
-/// What the entries of a chain are found by.
-pub fn chain_term(terms: &TermHasher, chain: &ChainKey<'_>) -> Term {
-    terms.term(TermKind::Chain, chain.tenant, &[&[chain.kind.position()], chain.id])
 }

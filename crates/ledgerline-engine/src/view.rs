@@ -20,6 +20,7 @@ use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::TargetKind;
 
+use crate::found_by::{chain_term, event_term};
 use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::journal::reader::{ReadError, StoredLeaf};
@@ -307,7 +308,7 @@ impl View {
         source: &str,
         event_id: &[u8; 16],
     ) -> Result<Option<u64>, QueryError> {
-        let term = self.terms.term(TermKind::EventId, tenant, &[source.as_bytes(), event_id]);
+        let term = event_term(&self.terms, tenant, source, event_id);
         let millis = crate::intake::uuid_v7_millis(event_id);
         for index in self.rooms.index.find(&term, millis)? {
             if index >= self.size() {
@@ -438,8 +439,7 @@ impl View {
         key: &ChainKey<'_>,
         range: Range<u64>,
     ) -> Result<(Vec<u64>, bool), QueryError> {
-        let parts: [&[u8]; 2] = [&[key.kind.position()], key.id];
-        let term = self.terms.term(TermKind::Chain, key.tenant, &parts);
+        let term = chain_term(&self.terms, key);
         let mut budget = ReadBudget::new(QUERY_READS);
         let page = self.rooms.index.postings(&term, range, MAX_FOLDED_EVENTS, &mut budget)?;
         let mut confirmed = Vec::with_capacity(page.indexes.len());

@@ -1,6 +1,6 @@
 //! Turns a parsed event into one that waits for its index: commitments, handles, sealing, terms.
 
-use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::entry::{Handle, MAX_ENTRY_BYTES, MAX_SIGNATURE_BYTES};
 use ledgerline_proof::hash::{Hash, sha256};
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -16,7 +16,6 @@ use super::{
 };
 use crate::entropy::random;
 use crate::found_by;
-use crate::index::TermKind;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::Caller;
 use crate::vault::{Slot, VaultError};
@@ -207,9 +206,14 @@ impl Intake {
             statement: bytes.to_vec(),
             signature,
             credential: caller.map(|caller| caller.key_id().clone()),
-            event_term: self.event_term(statement.tenant, statement.source, &statement.event_id),
+            event_term: found_by::event_term(
+                &self.terms,
+                statement.tenant,
+                statement.source,
+                &statement.event_id,
+            ),
             uuid_millis: uuid_v7_millis(&statement.event_id),
-            chain_term: self.chain_term(&chain),
+            chain_term: found_by::chain_term(&self.terms, &chain),
             terms: found_by::terms_of(&self.terms, statement, &handles),
             chain_start: chain.start(&self.genesis),
             occurred_at: statement.occurred_at,
@@ -237,19 +241,6 @@ impl Intake {
         let (sealed, records, attachments) = (Vec::new(), Vec::new(), Vec::new());
         self.finish(statement, bytes, None, None, handles, sealed, records, attachments)
             .expect("the ledger's own statements have a chain")
-    }
-
-    /// The term of an event's identity.
-    #[must_use]
-    pub fn event_term(&self, tenant: &str, source: &str, id: &[u8; 16]) -> crate::index::Term {
-        self.terms.term(TermKind::EventId, tenant, &[source.as_bytes(), id])
-    }
-
-    /// The term of a chain.
-    #[must_use]
-    pub fn chain_term(&self, chain: &ChainKey<'_>) -> crate::index::Term {
-        let kind = [chain.kind.position()];
-        self.terms.term(TermKind::Chain, chain.tenant, &[&kind, chain.id])
     }
 
     /// Seals the records and names what they hold by handles.

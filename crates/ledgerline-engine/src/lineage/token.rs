@@ -12,8 +12,7 @@ use ledgerline_proof::vocabulary::{HandleKind, Outcome, PersonalRole, TargetKind
 
 use super::edge::{Edge, edges_of};
 use super::inquiry::{Cut, Inquiry, Record};
-use crate::found_by::{By, is_birth};
-use crate::index::{Term, TermKind};
+use crate::found_by::{By, chain_term, is_birth};
 use crate::view::QueryError;
 
 /// Ids of one token that are looked at.
@@ -197,7 +196,7 @@ impl Inquiry<'_> {
     ) -> Result<Vec<Rc<Record>>, QueryError> {
         let tenant = self.scope().tenant.clone();
         let key = ChainKey { kind, tenant: &tenant, id };
-        let term = chain_term(self, &key);
+        let term = chain_term(self.view.terms(), &key);
         self.records(&term, most, |entry, statement| {
             chain_key(statement, &entry.handles) == Some(key)
         })
@@ -297,11 +296,6 @@ impl Inquiry<'_> {
 
 fn done(statement: &Statement<'_>) -> bool {
     statement.outcome == Outcome::Allow
-}
-
-fn chain_term(inquiry: &Inquiry<'_>, key: &ChainKey<'_>) -> Term {
-    let parts: [&[u8]; 2] = [&[key.kind.position()], key.id];
-    inquiry.view.terms().term(TermKind::Chain, key.tenant, &parts)
 }
 
 /// The chains on which a revocation that covers a token can stand, under both spellings of ids.

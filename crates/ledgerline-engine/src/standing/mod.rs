@@ -20,12 +20,13 @@ mod cache;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenFacts, TokenState};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 
-use crate::found_by::{By, is_birth, presented_digest};
-use crate::index::{Term, TermKind};
+use crate::found_by::{By, chain_term, is_birth, presented_digest};
+use crate::index::Term;
 use crate::lineage::{Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chains};
 use crate::view::{QueryError, View};
 
@@ -109,7 +110,10 @@ pub fn standing(
     let terms = view.terms();
     let mut watched = Vec::new();
     for id in &ids {
-        watched.push(chain_term(view, tenant, TargetKind::Token, id.as_bytes()));
+        watched.push(chain_term(
+            terms,
+            &ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() },
+        ));
         watched.push(By::Alias(id).term(terms, tenant));
         watched.extend(presented_digest(id).map(|one| By::Presented(one).term(terms, tenant)));
     }
@@ -126,7 +130,7 @@ pub fn standing(
             continue;
         }
         for (kind, id) in birth.read(wide_chains) {
-            watched.push(chain_term(view, tenant, kind, &id));
+            watched.push(chain_term(terms, &ChainKey { kind, tenant, id: &id }));
             let effective = cover(&mut places, (kind, &id), birth, &mut state)?;
             changes_at = [changes_at, effective].into_iter().flatten().min();
         }
@@ -240,10 +244,6 @@ fn cover(
 fn check_whole(places: &[Place<'_>]) -> Result<(), QueryError> {
     let whole = places.iter().all(|place| place.inquiry.cuts().is_empty());
     if whole { Ok(()) } else { Err(QueryError::Budget) }
-}
-
-fn chain_term(view: &View, tenant: &str, kind: TargetKind, id: &[u8]) -> Term {
-    view.terms().term(TermKind::Chain, tenant, &[&[kind.position()], id])
 }
 
 /// The issuer alias and region of a token id.

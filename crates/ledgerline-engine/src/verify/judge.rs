@@ -25,11 +25,12 @@ use siphasher::sip128::SipHasher13;
 use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, PostingSum, fact_of, posting_hash};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
+use crate::found_by::{chain_term, event_term};
 use crate::index::{Posting, TermHasher, TermKind};
 use crate::intake::{derived_event_id, uuid_v7_millis};
 use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
 use crate::registry::{Key, LEDGER_SOURCE, Registry};
-use crate::replay::{chain_term, event_term, planned_postings_of};
+use crate::replay::planned_postings_of;
 use crate::vault::{OpenError, Vault};
 
 /// What every batch is judged with. Shared by the threads.
@@ -315,7 +316,9 @@ impl<'b> Judge<'_, 'b> {
         };
         let terms = &self.context.terms;
         let chain_term = posted(TermKind::Chain).unwrap_or_else(|| chain_term(terms, chain));
-        let event_term = posted(TermKind::EventId).unwrap_or_else(|| event_term(terms, statement));
+        let event_term = posted(TermKind::EventId).unwrap_or_else(|| {
+            event_term(terms, statement.tenant, statement.source, &statement.event_id)
+        });
         let is_token = statement.target.kind == TargetKind::Token;
         let own = statement.source == LEDGER_SOURCE;
         let refused = (own && statement.event_type == EventType::Refused)
