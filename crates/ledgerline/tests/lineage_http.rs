@@ -113,6 +113,124 @@ fn every_question_is_asked_by_those_who_may_and_one_tenant_sees_nothing_of_anoth
     assert_eq!(life["event_count"], 1, "nobody revoked it");
 }
 
+/// The exit code of `check` on a bundle, and its report.
+fn checked(server: &Server, bundle: &[u8]) -> (Option<i32>, Value) {
+    let file = server.write("bundle.json", bundle);
+    let vkey = server.get("/v1/status", &server.admin).json()["log_key"].clone();
+    let vkey = vkey.as_str().expect("a key");
+    let file = file.to_str().expect("text");
+    let output = running::run(&["check", "-o", "json", "--key", vkey, file], &[], b"");
+    (output.status.code(), serde_json::from_str(&stdout(&output)).unwrap_or(Value::Null))
+}
+
+/// The bundle with one byte of a leaf changed.
+fn with_a_changed_byte(bundle: &[u8], at: usize) -> Vec<u8> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let mut bundle: Value = serde_json::from_slice(bundle).expect("JSON");
+    let leaf = &mut bundle["leaves"][at]["leaf"];
+    let mut bytes = STANDARD.decode(leaf.as_str().expect("base64")).expect("base64");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    *leaf = STANDARD.encode(bytes).into();
+    bundle.to_string().into_bytes()
+}
+
+#[test]
+fn every_answer_is_proven_offline_and_one_changed_byte_is_noticed() {
+    let server = Server::start();
+    let producer = server.key("ours", "idp", &["producer"]);
+    let privacy = server.key("ours", "desk", &["privacy"]);
+    let (handle, event) = stories(&server, &producer, &privacy);
+    let reader = server.key("ours", "reader", &["reader"]);
+    let theirs = server.key("theirs", "reader", &["reader"]);
+    server.wait_for_block();
+    for path in paths(&handle, &event) {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let asked = format!("{path}{separator}proof=true");
+        let answer = server.get(&asked, &reader);
+        assert_eq!(answer.status, 200, "{asked}: {}", answer.text());
+        assert!(!answer.text().contains("alice"));
+        let (exit, report) = checked(&server, &answer.body);
+        assert_eq!((exit, &report["verdict"]), (Some(0), &json!("PROVEN")), "{asked}: {report}");
+        named_are_shown(&server.get(&path, &reader).json(), &report, &path);
+        let entries = report["entries"].as_array().expect("entries");
+        let last = entries.last().expect("an entry")["index"].as_str().expect("an index");
+        let bundle = answer.json();
+        let leaves = bundle["leaves"].as_array().expect("leaves");
+        let at = leaves.iter().position(|leaf| leaf["index"] == last).expect("its leaf");
+        let (exit, report) = checked(&server, &with_a_changed_byte(&answer.body, at));
+        assert_eq!(exit, Some(2), "{asked}: {report}");
+        let absent = server.get(&asked, &theirs);
+        let nothing = absent.status == 404 || {
+            let (exit, report) = checked(&server, &absent.body);
+            exit == Some(3) && report["entries"] == json!([])
+        };
+        assert!(nothing, "{asked}: {}", absent.text());
+    }
+    let lineage = format!("/v1/tokens/{ROOT}/lineage?proof");
+    for (path, code) in [
+        (format!("{lineage}=maybe"), "bad_query"),
+        (format!("{lineage}=true&page=x"), "bad_query"),
+        (format!("{lineage}=false&origin=x"), "bad_query"),
+        ("/v1/clients/web/tokens?proof=true&limit=10001".into(), "bad_query"),
+    ] {
+        let answer = server.get(&path, &reader);
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{path}");
+    }
+    let elsewhere = server.get(&format!("{lineage}=true&origin=nowhere"), &reader);
+    assert_eq!(elsewhere.status, 404);
+    // A part of an answer is proven as a part, and says so.
+    let part = server.get("/v1/clients/web/tokens?proof=true&limit=1", &reader).json();
+    let notes = part["coverage"]["notes"].to_string();
+    assert!(notes.contains("cut by limit") && notes.contains("more"), "{notes}");
+    a_state_is_recomputed(&server, &producer, &reader);
+}
+
+/// Every index that an answer names is among the entries of the report.
+fn named_are_shown(answer: &Value, report: &Value, path: &str) {
+    fn indexes(value: &Value, found: &mut Vec<u64>) {
+        match value {
+            Value::Array(list) => list.iter().for_each(|one| indexes(one, found)),
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let index = member.as_u64().filter(|_| name == "index");
+                    found.extend(index);
+                    indexes(member, found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut named = Vec::new();
+    indexes(answer, &mut named);
+    let shown = report["entries"].as_array().expect("entries");
+    let shown: Vec<&str> = shown.iter().filter_map(|one| one["index"].as_str()).collect();
+    for index in named {
+        assert!(shown.contains(&index.to_string().as_str()), "{index} of {path} in {shown:?}");
+    }
+}
+
+/// The check finds each token's state out by itself, also what a wider revocation did.
+fn a_state_is_recomputed(server: &Server, producer: &str, reader: &str) {
+    let mut revoked = event("n20", "REVOKED", "r1");
+    revoked["reason"] = "logout".into();
+    let session = json!({ "native_id": "n21", "type": "REVOKED", "reason": "logout",
+        "target": { "kind": "SESSION", "id": "eu:idp:s-1" },
+        "occurred_at": "2026-01-02T04:00:00Z" });
+    server.record(producer, &[revoked, session]);
+    server.wait_for_block();
+    let answer = server.get(&format!("/v1/tokens/{ROOT}/lineage?proof=true"), reader);
+    let (exit, report) = checked(server, &answer.body);
+    assert_eq!(exit, Some(0), "{report}");
+    let lives = report["lives"].as_array().expect("lives");
+    assert_eq!(lives.len(), 3, "{report}");
+    for life in lives {
+        assert_eq!((&life["known"], &life["active"]), (&json!("REVOKED"), &json!(false)));
+        assert_eq!(life["covered_by"].as_array().map(Vec::len), Some(1), "{life}");
+    }
+}
+
 #[test]
 fn bad_questions_are_refused_with_a_code() {
     let server = Server::start();

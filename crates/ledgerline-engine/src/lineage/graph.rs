@@ -125,7 +125,7 @@ impl Walk {
         });
         let edges: Vec<Edge> = self.edges.into_values().collect();
         for relative in &self.relatives {
-            relative.token.records.iter().for_each(|record| inquiry.stands_on(record.index));
+            inquiry.shows(&relative.token);
         }
         edges.iter().flat_map(|edge| &edge.evidence).for_each(|index| inquiry.stands_on(*index));
         Lineage { relatives: self.relatives, edges }

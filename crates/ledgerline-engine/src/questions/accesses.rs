@@ -193,8 +193,6 @@ pub fn accesses(
             answer.list.push(access);
         }
     }
-    for record in &token.records {
-        inquiry.stands_on(record.index);
-    }
+    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(token));
     Ok(Some(answer))
 }

@@ -159,6 +159,7 @@ pub fn policies_at_issue(
     if !token.is_known() {
         return Ok(None);
     }
+    inquiry.shows(&token);
     let issued_at = token.happened.born_at;
     let Some(at) = issued_at else {
         let (named, in_force, scopes) = (Vec::new(), Vec::new(), Vec::new());
@@ -203,7 +204,7 @@ pub fn attachment(
         named.chain(snapshot).any(|named| named == *digest)
     })?;
     for record in naming {
-        if let Some(found) = inquiry.view().attachment(record.index, digest)? {
+        if let Some(found) = inquiry.attachment(record.index, digest)? {
             inquiry.stands_on(record.index);
             return Ok(Some(found));
         }

@@ -132,7 +132,7 @@ pub async fn list(
         let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
         let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
         let lag = node.findings_lag();
-        Ok(question.answer(json!({ "findings": list, "lag_entries": lag }), next))
+        question.answer(json!({ "findings": list, "lag_entries": lag }), next)
     })
     .await
 }
@@ -156,7 +156,7 @@ fn finding_id(text: &str) -> Result<Hash, Problem> {
 
 fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
     let scope =
-        Scope { tenant: tenant.to_owned(), size: view.size(), at: None, judged_at: i64::MAX };
+        Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     book::finding(&mut inquiry, id)?.ok_or_else(Problem::not_found)
 }

@@ -45,6 +45,7 @@ where
 {
     let (_, tenant) = reader(app, headers, &asking)?;
     asking.only(known)?;
+    asking.wants_proof()?;
     let node = app.node.clone();
     app.read(move |view| {
         let question = Question::open(&node, view, tenant, &asking, (name, &subject))?;
@@ -87,7 +88,7 @@ pub async fn lineage(
                 "to": to,
                 "steps": items(&steps, |step| question_json::step(view, step)),
             });
-            return Ok(question.answer(body, None));
+            return question.answer(body, None);
         }
         let found = match direction {
             "ancestors" => relatives(inquiry, &id, Direction::Ancestors, bounds)?,
@@ -98,7 +99,7 @@ pub async fn lineage(
         let found = found.ok_or_else(Problem::not_found)?;
         let mut body = question_json::lineage(view, &found, question.judged_at());
         body["direction"] = direction.into();
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -159,7 +160,7 @@ pub async fn resources(
             "total": found.list.len(),
             "accesses": items(shown, |one| question_json::access(view, one)),
         });
-        Ok(question.answer(body, next))
+        question.answer(body, next)
     })
     .await
 }
@@ -181,7 +182,7 @@ pub async fn policies(
         let found = found.ok_or_else(Problem::not_found)?;
         let mut body = question_json::issue_policies(question.inquiry.view(), &found);
         body["token_id"] = id.into();
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -205,7 +206,7 @@ pub async fn divergence(
         let view = question.inquiry.view();
         let divergences = items(&found, |one| question_json::divergence(view, one));
         let body = json!({ "token_id": id, "divergences": divergences });
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -228,7 +229,7 @@ pub async fn exposure(
         let found = found.ok_or_else(Problem::not_found)?;
         let mut body = question_json::exposure(&found);
         body["token_id"] = id.into();
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -251,7 +252,7 @@ pub async fn blast_radius(
         let view = question.inquiry.view();
         let mut body = question_json::blast(view, &found, question.judged_at());
         body["token_id"] = id.into();
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -299,7 +300,7 @@ async fn held(
         let (view, at) = (question.inquiry.view(), question.judged_at());
         let body =
             json!({ "tokens": items(&found.tokens, |one| question_json::token(view, one, at)) });
-        Ok(question.answer(body, found.next))
+        question.answer(body, found.next)
     })
     .await
 }
@@ -397,7 +398,7 @@ pub async fn policy_changes(
             "issued_until": rfc3339(until),
             "changes": items(&found, |one| question_json::affected(view, one, at)),
         });
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -431,7 +432,7 @@ pub async fn resource_tokens(
             "searched_from": found.searched_from,
             "tokens": items(&found.list, |one| question_json::visitor(view, one, at)),
         });
-        Ok(question.answer(body, found.next))
+        question.answer(body, found.next)
     })
     .await
 }
@@ -455,7 +456,7 @@ pub async fn policy_versions(
         }
         let view = question.inquiry.view();
         let versions = items(&found, |one| question_json::policy_version(view, one));
-        Ok(question.answer(json!({ "policy": id, "versions": versions }), None))
+        question.answer(json!({ "policy": id, "versions": versions }), None)
     })
     .await
 }
@@ -485,7 +486,7 @@ pub async fn pivot(
         let view = question.inquiry.view();
         let events = records.iter().map(|record| question_json::event(view, record));
         let events = events.collect::<Result<Vec<_>, _>>()?;
-        Ok(question.answer(json!({ "events": events }), next))
+        question.answer(json!({ "events": events }), next)
     })
     .await
 }
@@ -512,7 +513,7 @@ pub async fn why(
             "event": question_json::event(view, &found.record)?,
             "causes": causes.collect::<Result<Vec<_>, _>>()?,
         });
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -535,6 +536,9 @@ pub async fn attachment(
     ask(&app, &headers, asking, about, move |mut question, _| {
         let found = questions::attachment(&mut question.inquiry, &hash)?;
         let found = found.ok_or_else(Problem::not_found)?;
+        if let Some(bundle) = question.proof(false)? {
+            return Ok(bundle);
+        }
         Ok(super::events::document_bytes(&found.media_type, found.data))
     })
     .await
