@@ -8,7 +8,7 @@ use lineage_world::{Model, World};
 
 use ledgerline_engine::disk::Disk as _;
 use ledgerline_engine::lineage::{
-    Bounds, Cut, Direction, Inquiry, Scope, Spending, family, path, relatives,
+    Bounds, Cut, Direction, Inquiry, Reach, Scope, Spending, family, path, relatives,
 };
 use ledgerline_engine::questions::{
     Holder, Of, Pivot, Point, Resource, accesses, blast, divergence, exposure, holdings,
@@ -74,6 +74,16 @@ fn ask_all(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
             let found = relatives(inquiry, id, direction, Bounds::default()).unwrap();
             let found = found.map(|lineage| lineage_world::depths(&lineage));
             assert_eq!(found, model.relatives(id, direction), "{direction:?} of {place}");
+        }
+        for reach in [Reach::Asserted, Reach::Joined] {
+            let bounds = Bounds { reach, ..Bounds::default() };
+            for direction in [Direction::Ancestors, Direction::Descendants] {
+                let found = relatives(inquiry, id, direction, bounds).unwrap();
+                let found = found.map(|lineage| lineage_world::depths(&lineage));
+                let expected = model.reached(id, direction, reach);
+                assert_eq!(found, expected, "{reach:?} {direction:?} of {place}");
+                asked += 1;
+            }
         }
         let found = family(inquiry, id, Bounds::default()).unwrap();
         let found = found.map(|all| lineage_world::depths(&all).into_keys().collect());
@@ -207,7 +217,7 @@ fn bounds_and_budgets_cut_and_say_so() {
         let scope = Scope { tenant: "a".into(), size: view.size(), at: None, judged_at: 0 };
         let spending = Spending { entries, ..Spending::default() };
         let mut inquiry = Inquiry::new(&view, scope, spending).unwrap();
-        let bounds = Bounds { depth, tokens };
+        let bounds = Bounds { depth, tokens, ..Bounds::default() };
         let found = relatives(&mut inquiry, "eu:idp:jti:l0", Direction::Descendants, bounds);
         (found.unwrap().unwrap().relatives.len(), inquiry.cuts())
     };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use ledgerline_engine::index::Progress;
 use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::lineage::{Direction, Lineage, Scope};
+use ledgerline_engine::lineage::{Direction, Lineage, Reach, Scope};
 use ledgerline_engine::opening::{LedgerConfig, World as Parts, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_engine::questions::{Holder, Pivot, Resource};
@@ -19,7 +19,8 @@ use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenFacts, Tok
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{
-    EventType, HandleKind, KeyPurpose, Outcome, PersonalRole, Relation, TargetKind, Vantage,
+    EventType, HandleKind, KeyPurpose, Outcome, PersonalRole, Relation, Strength, TargetKind,
+    Vantage,
 };
 use serde_json::{Value, json};
 
@@ -234,7 +235,13 @@ impl World {
         if random.below(12) == 0 {
             event["also_known_as"] = json!([token(random)]);
         }
-        for (member, letter) in [("session_id", 's'), ("grant_id", 'g'), ("client_id", 'c')] {
+        let named = [
+            ("session_id", 's'),
+            ("grant_id", 'g'),
+            ("client_id", 'c'),
+            ("family_id", 'f'),
+        ];
+        for (member, letter) in named {
             match random.below(4) {
                 0 => event[member] = format!("{letter}{}", 1 + random.below(2)).into(),
                 1 => event[member] = format!("eu:idp:{letter}1").into(),
@@ -289,7 +296,9 @@ fn about(event: &mut Value, kind: &str, id: &str) {
 }
 
 fn link(token: &str, relation: &str) -> Value {
-    json!({ "token_id": token, "relation": relation, "strength": "ASSERTED" })
+    // By the token's number, so that both strengths are there and no more is drawn.
+    let strength = if token.ends_with(['2', '5']) { "JOINED" } else { "ASSERTED" };
+    json!({ "token_id": token, "relation": relation, "strength": strength })
 }
 
 fn uuid(id: &[u8; 16]) -> String {
@@ -476,6 +485,97 @@ impl Model {
             }
         }
         depths
+    }
+
+    /// As [`Self::relatives`], along other edges.
+    pub fn reached(
+        &self,
+        id: &str,
+        direction: Direction,
+        reach: Reach,
+    ) -> Option<BTreeMap<String, u32>> {
+        if !self.is_known(id) {
+            return None;
+        }
+        let mut edges = self.stated(reach);
+        if reach == Reach::Joined {
+            edges.extend(self.joins());
+        }
+        let root = self.canonical(id);
+        let mut depths = BTreeMap::from([(root.clone(), 0)]);
+        let mut queue = VecDeque::from([root]);
+        while let Some(id) = queue.pop_front() {
+            for (parent, child) in &edges {
+                let (at, next) = match direction {
+                    Direction::Ancestors => (child, parent),
+                    Direction::Descendants => (parent, child),
+                };
+                if *at == id && !depths.contains_key(next) {
+                    depths.insert(next.clone(), depths[&id] + 1);
+                    queue.push_back(next.clone());
+                }
+            }
+        }
+        Some(depths)
+    }
+
+    /// `(parent, child)` of the links that are followed.
+    fn stated(&self, reach: Reach) -> BTreeSet<(String, String)> {
+        let mut edges = BTreeSet::new();
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in &s.links {
+                let Some(token) = link.token.filter(|token| *token != s.target.id) else {
+                    continue;
+                };
+                let (own, other) = (self.canonical(s.target.id), self.canonical(token));
+                let descent = !matches!(
+                    link.relation,
+                    Relation::CausedBy | Relation::ActedBy | Relation::Other
+                );
+                let followed = match reach {
+                    Reach::Asserted => descent && link.strength == Strength::Asserted,
+                    Reach::Stated => descent,
+                    Reach::Joined => descent || link.relation == Relation::CausedBy,
+                };
+                let forward = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
+                if followed {
+                    edges.insert(if forward { (own, other) } else { (other, own) });
+                }
+            }
+        });
+        edges
+    }
+
+    /// `(earlier, later)` of all tokens with a family, grant or session in common.
+    fn joins(&self) -> BTreeSet<(String, String)> {
+        let mut born: BTreeMap<String, (i64, u64)> = BTreeMap::new();
+        let mut groups: BTreeSet<(String, String)> = BTreeSet::new();
+        self.each(|index, _, s| {
+            if !is_birth(s) || s.outcome != Outcome::Allow {
+                return;
+            }
+            let id = self.canonical(s.target.id);
+            let at = (s.occurred_at.nanos, index);
+            let first = born.entry(id.clone()).or_insert(at);
+            *first = at.min(*first);
+            for (kind, name) in [('s', s.session_id), ('g', s.grant_id), ('f', s.family_id)] {
+                let Some(name) = name else { continue };
+                let full = if name.contains(':') { name.to_owned() } else { format!("eu:idp:{name}") };
+                groups.insert((format!("{kind}{full}"), id.clone()));
+            }
+        });
+        let mut joins = BTreeSet::new();
+        for (group, early) in &groups {
+            for (_, late) in groups.iter().filter(|(other, _)| other == group) {
+                if born[early] < born[late] {
+                    joins.insert((early.clone(), late.clone()));
+                }
+            }
+        }
+        joins
     }
 
     pub fn family(&self, id: &str) -> Option<BTreeSet<String>> {

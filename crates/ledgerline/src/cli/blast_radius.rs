@@ -31,6 +31,9 @@ pub struct BlastArgs {
     /// With --revoke: why, a short word.
     #[arg(long, requires = "revoke", default_value = "compromise")]
     reason: String,
+    /// As of `lineage`; only what is stated is revoked.
+    #[arg(long, value_parser = ["asserted", "stated", "joined"], conflicts_with = "revoke")]
+    strength: Option<String>,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -44,7 +47,8 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
     let id = of_argument(&args.token, &args.naming)?;
     let path = format!("/v1/tokens/{}/blast-radius", segment(&id));
     if !args.revoke {
-        return args.moment.show(context, Ask::new(path), None, shown);
+        let ask = Ask::new(path).with("strength", args.strength.as_ref());
+        return args.moment.show(context, ask, None, shown);
     }
     let client = context.client(args.moment.client.clone())?;
     let body = json!({

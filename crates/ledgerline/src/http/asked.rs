@@ -17,7 +17,7 @@
 
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending};
+use ledgerline_engine::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
 use ledgerline_engine::node::Node;
 use ledgerline_engine::page_token::PagePlace;
 use ledgerline_engine::prover::QuestionRequest;
@@ -58,6 +58,8 @@ pub struct Asking {
     /// The other end of a path.
     pub to: Option<String>,
     depth: Option<String>,
+    /// How well an edge must be known to be followed.
+    strength: Option<String>,
     tokens: Option<String>,
     /// Begin of a range: a point of a life, or a time.
     pub from: Option<String>,
@@ -118,6 +120,7 @@ impl Asking {
             ("direction", self.direction.is_some()),
             ("to", self.to.is_some()),
             ("depth", self.depth.is_some()),
+            ("strength", self.strength.is_some()),
             ("tokens", self.tokens.is_some()),
             ("from", self.from.is_some()),
             ("until", self.until.is_some()),
@@ -148,7 +151,13 @@ impl Asking {
         if depth > DEPTH_MAX || !(1..=TOKENS_MAX).contains(&tokens) {
             return Err(bad_query("depth is at most 1024, tokens 1 to 10000"));
         }
-        Ok(Bounds { depth, tokens })
+        let reach = match self.strength.as_deref() {
+            None | Some("stated") => Reach::Stated,
+            Some("asserted") => Reach::Asserted,
+            Some("joined") => Reach::Joined,
+            Some(_) => return Err(bad_query("strength is asserted, stated or joined")),
+        };
+        Ok(Bounds { depth, tokens, reach })
     }
 
     /// Whose events are meant.
@@ -221,7 +230,7 @@ impl Asking {
     fn question(&self, name: &str, subject: &str) -> String {
         let Self { as_of, at, direction, to, depth, tokens, from, until, of, hours, .. } = self;
         let list = [as_of, at, direction, to, depth, tokens, from, until, of, hours];
-        let own = [&self.kind, &self.value, &self.state, &self.severity, &self.rule, &self.token];
+        let own = [&self.strength, &self.kind, &self.value, &self.state, &self.severity, &self.rule, &self.token];
         format!("{name}\n{subject}\n{list:?}\n{own:?}")
     }
 }

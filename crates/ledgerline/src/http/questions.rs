@@ -68,7 +68,7 @@ pub async fn lineage(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let known = &["direction", "to", "depth", "tokens"];
+    let known = &["direction", "to", "depth", "tokens", "strength"];
     let about = ("lineage", id.clone(), &known[..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
@@ -244,7 +244,7 @@ pub async fn blast_radius(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("blast-radius", id.clone(), &["depth", "tokens"][..]);
+    let about = ("blast-radius", id.clone(), &["depth", "tokens", "strength"][..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
         let found = questions::blast(&mut question.inquiry, &id, asking.bounds()?)?;

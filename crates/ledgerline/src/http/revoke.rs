@@ -77,7 +77,7 @@ fn goes_with(
             roots.extend(held.tokens.iter().map(|token| token.id.clone()));
         }
     }
-    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX };
+    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX, ..Bounds::default() };
     let (mut tokens, mut seen) = (Vec::new(), BTreeSet::new());
     for root in roots {
         if seen.contains(&root) {

@@ -1,0 +1,151 @@
+//! Joined edges: what no source states, but ids given in two places allow.
+//!
+//! ```text
+//! same family_id, grant_id or session_id     earlier born ──OTHER, JOINED──▶ later born
+//!                                            of births by one issuer, with the reason in `why`
+//! CAUSED_BY with a token                     cause ──CAUSED_BY──▶ whom it befell
+//! ```
+//!
+//! Promises: a join never says that one token was made from another, only that they belong
+//! together; its direction is that of time. They are followed only when asked for
+//! ([`Reach::Joined`]), and each group is gone through once in a walk, so a session of n tokens
+//! gives n edges, not n².
+//!
+//! Assumes: an id that stands without `<region>:<alias>:` is its token's issuer's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{Outcome, Relation, Strength};
+
+use super::edge::Edge;
+use super::inquiry::{Inquiry, Record};
+use super::token::Token;
+use crate::found_by::{By, bare, is_birth, issuer_of};
+use crate::view::QueryError;
+
+/// Births of one session, grant or family that are joined.
+const MAX_MEMBERS: usize = 4096;
+
+/// How well an edge must be known to be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Only links in which the source named both ids.
+    Asserted,
+    /// Every link that a source states, of whatever strength it says.
+    #[default]
+    Stated,
+    /// Those, and the joins of this module.
+    Joined,
+}
+
+/// What tokens can have in common. The first that two have is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Common {
+    Family,
+    Grant,
+    Session,
+}
+
+/// A family, grant or session, by the qualified id.
+pub(super) type Group = (Common, String);
+/// When a token was born: in event time, then in ledger order.
+pub(super) type Born = (i64, u64);
+
+/// The groups that a birth names.
+fn groups_of(statement: &Statement<'_>) -> Vec<Group> {
+    if !is_birth(statement) || statement.outcome != Outcome::Allow {
+        return Vec::new();
+    }
+    let issuer = issuer_of(statement.target.id);
+    let qualified = |id: &str| {
+        let front = issuer_of(id).or(issuer).unwrap_or_default();
+        format!("{front}:{}", bare(id))
+    };
+    let named = [
+        (Common::Family, statement.family_id),
+        (Common::Grant, statement.grant_id),
+        (Common::Session, statement.session_id),
+    ];
+    let named = named.into_iter().filter_map(|(common, id)| Some((common, qualified(id?))));
+    named.collect()
+}
+
+/// The permitted births of a token.
+fn births(token: &Token) -> impl Iterator<Item = &Rc<Record>> {
+    token.records.iter().filter(|record| token.births.contains(&record.index))
+}
+
+pub(super) fn born(token: &Token) -> Option<Born> {
+    let of = |record: &Rc<Record>| (record.read(|_, s| s.occurred_at.nanos), record.index);
+    births(token).map(of).min()
+}
+
+/// All groups of a token, best reason first.
+pub(super) fn groups(token: &Token) -> BTreeSet<Group> {
+    births(token).flat_map(|record| record.read(|_, statement| groups_of(statement))).collect()
+}
+
+impl Common {
+    fn why(self, id: &str) -> String {
+        let name = match self {
+            Self::Family => "family_id",
+            Self::Grant => "grant_id",
+            Self::Session => "session_id",
+        };
+        format!("same {name} {id}")
+    }
+}
+
+impl Inquiry<'_> {
+    /// The tokens of a group, in the order of their births.
+    pub(super) fn members(
+        &mut self,
+        group: &Group,
+    ) -> Result<Rc<Vec<(Born, Rc<Token>)>>, QueryError> {
+        if let Some(known) = self.groups.get(group) {
+            return Ok(Rc::clone(known));
+        }
+        let by = match group.0 {
+            Common::Family => By::Family(&group.1),
+            Common::Grant => By::Grant(&group.1),
+            Common::Session => By::Session(&group.1),
+        };
+        let term = by.term(self.view.terms(), &self.scope().tenant);
+        let named = |statement: &Statement<'_>| groups_of(statement).contains(group);
+        let records = self.records(&term, MAX_MEMBERS, |_, statement| named(statement))?;
+        let mut members: BTreeMap<String, (Born, Rc<Token>)> = BTreeMap::new();
+        for record in records {
+            let id = record.read(|_, statement| statement.target.id.to_owned());
+            let token = self.token(&id)?;
+            if let Some(born) = born(&token) {
+                members.insert(token.id.clone(), (born, token));
+            }
+        }
+        let mut members: Vec<_> = members.into_values().collect();
+        members.sort_by_key(|(born, _)| *born);
+        let members = Rc::new(members);
+        self.groups.insert(group.clone(), Rc::clone(&members));
+        Ok(members)
+    }
+}
+
+/// The edge between two members of a group; `early` was born first.
+pub(super) fn edge(group: &Group, early: &Token, late: &Token) -> Edge {
+    let in_group = |token: &Token| {
+        let named = |record: &&Rc<Record>| record.read(|_, s| groups_of(s).contains(group));
+        births(token).find(named).map(|record| record.index)
+    };
+    let evidence: BTreeSet<u64> = [early, late].into_iter().filter_map(in_group).collect();
+    Edge {
+        parent: early.id.clone(),
+        child: late.id.clone(),
+        relation: Relation::Other,
+        strength: Strength::Joined,
+        why: Some(group.0.why(&group.1)),
+        actors: Vec::new(),
+        evidence: evidence.into_iter().collect(),
+        occurred_at: born(late).map_or(0, |(nanos, _)| nanos),
+    }
+}
