@@ -31,6 +31,7 @@ pub mod server;
 pub mod status;
 pub mod tiles;
 pub mod tokens;
+pub mod triage;
 pub mod uses;
 
 use std::sync::Arc;
@@ -184,6 +185,9 @@ fn past() -> Router<Arc<App>> {
         .route("/v1/tokens/{id}/policies", get(ask::policies))
         .route("/v1/tokens/{id}/divergence", get(ask::divergence))
         .route("/v1/tokens/{id}/exposure", get(ask::exposure))
+        .route("/v1/tokens/{id}/after-revoke", get(ask::after_revoke))
+        .route("/v1/after-revoke", get(ask::after_revokes))
+        .route("/v1/triage", post(triage::triage))
         .route(
             "/v1/tokens/{id}/blast-radius",
             get(ask::blast_radius).post(ask::revoke_blast_radius),
