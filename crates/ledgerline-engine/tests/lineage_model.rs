@@ -11,8 +11,8 @@ use ledgerline_engine::lineage::{
     Bounds, Cut, Direction, Inquiry, Reach, Scope, Spending, family, path, relatives,
 };
 use ledgerline_engine::questions::{
-    Holder, Of, Pivot, Point, Resource, accesses, blast, divergence, exposure, holdings,
-    in_force_at, pivot, policy_versions, visitors, why,
+    Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast, divergence,
+    exposure, holdings, in_force_at, pivot, policy_versions, visitors, why,
 };
 use ledgerline_engine::simulation::Random;
 use ledgerline_engine::view::View;
@@ -100,7 +100,11 @@ fn ask_all(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
         let found = exposure(inquiry, id, Of::Token).unwrap();
         let found = found.map(|one| one.places.iter().map(|place| place.events).sum::<u64>());
         assert_eq!(found, model.shown(id), "exposure of {place}");
+        let found = after_revoke(inquiry, id).unwrap();
+        let found = found.map(|one| (one.places.iter().map(|p| p.allowed).sum(), one.gaps));
+        assert_eq!(found, model.after_revoke(id), "after revocation of {place}");
         assert_eq!(inquiry.cuts(), [], "{place}");
+        asked += 1;
         asked += 9;
     }
     for (from, to) in ids.iter().zip(ids.iter().skip(3)) {
@@ -184,6 +188,12 @@ fn ask_others(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
         assert_eq!(pages(view, scope, &what), model.pivot(&what), "{user} {scope:?}");
         asked += 2;
     }
+    let range = model.middle();
+    let found = after_revokes(&mut inquiry(view, scope), range, 1000).unwrap();
+    let mut tokens: Vec<_> = found.tokens.iter().map(|(one, at)| (one.id.clone(), *at)).collect();
+    tokens.sort();
+    assert_eq!((tokens, found.gaps), model.after_revokes(range), "{range:?} {scope:?}");
+    asked += 1;
     let versions = policy_versions(&mut inquiry(view, scope), None).unwrap();
     for nanos in model.times() {
         let found = in_force_at(&versions, nanos);

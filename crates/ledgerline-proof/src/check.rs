@@ -379,10 +379,8 @@ fn limits(
         }
         Query::Event { .. } => say("what else was recorded about the event's target"),
         Query::Question { .. } => {
-            say(
-                "that the answer is whole: each event shown is in the ledger, but that no other \
-                 one belongs to the answer is the operator's word",
-            );
+            say("that the answer is whole: each event shown is in the ledger, but that no other \
+                 one belongs to the answer is the operator's word");
             say(
                 "no later event, and no wider revocation than those shown: a chain proves a prefix",
             );

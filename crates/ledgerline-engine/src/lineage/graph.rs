@@ -300,9 +300,8 @@ pub fn path(
             continue;
         }
         // Descent first: of two shortest paths the one over it is told.
-        let known = |edge: &&Edge| {
-            bounds.reach != Reach::Asserted || edge.strength == Strength::Asserted
-        };
+        let known =
+            |edge: &&Edge| bounds.reach != Reach::Asserted || edge.strength == Strength::Asserted;
         let mut edges: Vec<Edge> = token.edges.iter().filter(known).cloned().collect();
         edges.sort_by_key(|edge| (!edge.is_descent(), edge.evidence.first().copied()));
         for direction in [Direction::Ancestors, Direction::Descendants] {

@@ -267,11 +267,7 @@ impl<'v> Inquiry<'v> {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn find_event(
-        &self,
-        source: &str,
-        event_id: &[u8; 16],
-    ) -> Result<Option<u64>, QueryError> {
+    pub fn find_event(&self, source: &str, event_id: &[u8; 16]) -> Result<Option<u64>, QueryError> {
         for (base, view) in self.origins.iter().rev() {
             if let Some(index) = view.find_event(&self.scope.tenant, source, event_id)? {
                 return Ok(Some(base + index));
@@ -382,10 +378,7 @@ impl<'v> Inquiry<'v> {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn block_over(
-        &mut self,
-        position: u64,
-    ) -> Result<Option<(Range<u64>, Block)>, QueryError> {
+    pub fn block_over(&mut self, position: u64) -> Result<Option<(Range<u64>, Block)>, QueryError> {
         let parts: [&[u8]; 1] = [crate::sequencer::leaf_terms::BLOCK];
         let term = self.view.terms().term(TermKind::Leaf, "", &parts);
         let (found, _) = self.postings(&term, position..u64::MAX, 1)?;

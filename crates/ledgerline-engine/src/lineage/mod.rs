@@ -34,7 +34,7 @@ mod token;
 
 pub use edge::{Descent, Edge};
 pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relatives};
-pub use joined::Reach;
 pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
+pub use joined::Reach;
 pub use token::{Facts, Token, occurred, subject_of};
 pub(crate) use token::{MAX_IDS, wide_chains};

@@ -83,7 +83,10 @@ pub fn nearest_rank(ascending: &[i64], hundredth: usize) -> Option<i64> {
 ///
 /// # Errors
 /// [`QueryError`].
-pub fn after_revoke(inquiry: &mut Inquiry<'_>, id: &str) -> Result<Option<AfterRevoke>, QueryError> {
+pub fn after_revoke(
+    inquiry: &mut Inquiry<'_>,
+    id: &str,
+) -> Result<Option<AfterRevoke>, QueryError> {
     let token = inquiry.token(id)?;
     if !token.is_known() {
         return Ok(None);
@@ -176,7 +179,11 @@ fn answered(tokens: Vec<(Rc<Token>, i64)>) -> AfterRevoke {
         records.sort_by_cached_key(|record| occurred(record));
         for record in records {
             let Some((key, place, seen_at)) = seen_after(record, *revoked_at) else { continue };
-            let known = places.entry(key.clone()).or_insert_with(|| place.clone());
+            let known = places.entry(key.clone()).or_insert_with(|| PlaceAfter {
+                allowed: 0,
+                refused: 0,
+                ..place.clone()
+            });
             known.allowed += place.allowed;
             known.refused += place.refused;
             let gap = if place.allowed > 0 { seen_at - revoked_at } else { 0 };

@@ -235,12 +235,8 @@ impl World {
         if random.below(12) == 0 {
             event["also_known_as"] = json!([token(random)]);
         }
-        let named = [
-            ("session_id", 's'),
-            ("grant_id", 'g'),
-            ("client_id", 'c'),
-            ("family_id", 'f'),
-        ];
+        let named =
+            [("session_id", 's'), ("grant_id", 'g'), ("client_id", 'c'), ("family_id", 'f')];
         for (member, letter) in named {
             match random.below(4) {
                 0 => event[member] = format!("{letter}{}", 1 + random.below(2)).into(),
@@ -563,7 +559,8 @@ impl Model {
             *first = at.min(*first);
             for (kind, name) in [('s', s.session_id), ('g', s.grant_id), ('f', s.family_id)] {
                 let Some(name) = name else { continue };
-                let full = if name.contains(':') { name.to_owned() } else { format!("eu:idp:{name}") };
+                let full =
+                    if name.contains(':') { name.to_owned() } else { format!("eu:idp:{name}") };
                 groups.insert((format!("{kind}{full}"), id.clone()));
             }
         });
@@ -698,6 +695,52 @@ impl Model {
         events.sort();
         let other = events.iter().find(|(.., client)| *client != events[0].2);
         Some(other.map(|(_, index, _)| ("client", *index)))
+    }
+
+    /// How often a token was let in after its revocation, and by place how long.
+    pub fn after_revoke(&self, id: &str) -> Option<(u64, Vec<i64>)> {
+        if !self.is_known(id) {
+            return None;
+        }
+        let Some(revoked_at) = self.states(id).1.revoked_at else { return Some((0, Vec::new())) };
+        let mut allowed = 0;
+        let mut gaps: BTreeMap<String, i64> = BTreeMap::new();
+        for (_, leaf) in self.chain(id) {
+            with(leaf, |_, s| {
+                let presented = matches!(
+                    s.event_type,
+                    EventType::Used | EventType::ResourceAccessed | EventType::Refreshed
+                );
+                let late = s.occurred_at.nanos - revoked_at;
+                if presented && late > 0 {
+                    let place = format!("{:?} {:?} {}", s.service, s.vantage, s.source);
+                    let gap = gaps.entry(place).or_default();
+                    if s.outcome == Outcome::Allow {
+                        allowed += 1;
+                        *gap = late.max(*gap);
+                    }
+                }
+            });
+        }
+        let mut gaps: Vec<i64> = gaps.into_values().collect();
+        gaps.sort_unstable();
+        Some((allowed, gaps))
+    }
+
+    /// The tokens revoked in a range of event time, each with when, and all their gaps.
+    pub fn after_revokes(&self, range: (i64, i64)) -> (Vec<(String, i64)>, Vec<i64>) {
+        let ids: BTreeSet<&String> = self.canonical.values().collect();
+        let (mut tokens, mut gaps) = (Vec::new(), Vec::new());
+        for id in ids {
+            let revoked_at = self.is_known(id).then(|| self.states(id).1.revoked_at).flatten();
+            let Some(at) = revoked_at.filter(|at| (range.0..range.1).contains(at)) else {
+                continue;
+            };
+            tokens.push((id.clone(), at));
+            gaps.extend(self.after_revoke(id).expect("it is known").1);
+        }
+        gaps.sort_unstable();
+        (tokens, gaps)
     }
 
     pub fn shown(&self, id: &str) -> Option<u64> {

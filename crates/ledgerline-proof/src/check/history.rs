@@ -84,9 +84,11 @@ impl<'b, 'r> Asked<'b, 'r> {
             }
             Query::Event { .. } => {}
             Query::Question { tokens: groups, .. } => {
-                for (at, id) in groups.iter().enumerate().flat_map(|(at, ids)| {
-                    ids.iter().map(move |id| (at, id))
-                }) {
+                for (at, id) in groups
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(at, ids)| ids.iter().map(move |id| (at, id)))
+                {
                     tokens.entry(id.as_str()).or_insert(at);
                 }
             }
@@ -162,10 +164,7 @@ impl<'b, 'r> Asked<'b, 'r> {
 }
 
 /// The part of every entry, in order, and whether the query is answered by them.
-pub(super) fn judge_query(
-    asked: &Asked<'_, '_>,
-    entries: &[Recorded<'_>],
-) -> (Vec<Part>, Status) {
+pub(super) fn judge_query(asked: &Asked<'_, '_>, entries: &[Recorded<'_>]) -> (Vec<Part>, Status) {
     let mut status = Status::Proven;
     if asked.is_too_much(entries) {
         status.doubt("more tokens and wider revocations than are judged together");

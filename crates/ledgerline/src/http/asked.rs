@@ -230,7 +230,15 @@ impl Asking {
     fn question(&self, name: &str, subject: &str) -> String {
         let Self { as_of, at, direction, to, depth, tokens, from, until, of, hours, .. } = self;
         let list = [as_of, at, direction, to, depth, tokens, from, until, of, hours];
-        let own = [&self.strength, &self.kind, &self.value, &self.state, &self.severity, &self.rule, &self.token];
+        let own = [
+            &self.strength,
+            &self.kind,
+            &self.value,
+            &self.state,
+            &self.severity,
+            &self.rule,
+            &self.token,
+        ];
         format!("{name}\n{subject}\n{list:?}\n{own:?}")
     }
 }

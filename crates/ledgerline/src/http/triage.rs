@@ -101,8 +101,7 @@ pub async fn triage(
 
 fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {
     let now = app.node.now();
-    let scope =
-        Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: now };
+    let scope = Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: now };
     let spending = Spending { index_reads: 200_000, entries: 200_000 };
     let mut inquiry = Inquiry::new(view, scope, spending)?;
     let begun = Instant::now();
@@ -143,11 +142,7 @@ fn standing(app: &App, tenant: &str, one: &Leaked) -> Result<Option<Arc<Standing
     }
 }
 
-fn described(
-    inquiry: &mut Inquiry<'_>,
-    standing: &Standing,
-    now: i64,
-) -> Result<Value, Problem> {
+fn described(inquiry: &mut Inquiry<'_>, standing: &Standing, now: i64) -> Result<Value, Problem> {
     let used = last_use(&*inquiry.token(&standing.id)?);
     let mut members = Members::default();
     members.set("status", "known");
