@@ -467,7 +467,9 @@ fn an_answer_beyond_the_bound_is_refused_with_the_bound() {
     };
     let chain: &[&[&str]] = &[&["eu:idp:jti:t0"]];
     sim.assert_proven(&prove(10, chain, &[]).unwrap());
-    for (most, tokens, entries) in [(9, chain, &[][..]), (1, &[][..], &[10, 11, 12][..])] {
+    for (most, tokens, entries) in
+        [(9, chain, &[][..]), (2, chain, &[][..]), (1, &[][..], &[10, 11, 12][..])]
+    {
         let refused = prove(most, tokens, entries).unwrap_err();
         assert!(matches!(refused, ProveError::TooLarge(_)), "{refused}");
         assert!(refused.to_string().contains(&format!("limit of {most}")), "{refused}");

@@ -357,6 +357,24 @@ fn tree_report(opened: &OpenedCheckpoint) -> TreeReport {
     }
 }
 
+/// What no bundle of such a query proves.
+fn limits_of(query: &Query) -> &'static [&'static str] {
+    match query {
+        Query::Token { .. } => &[
+            "no later event: a chain proves a prefix; what was recorded about this token after its \
+             last entry shown is not proven",
+            "no wider revocation: one of a session, grant, subject, client or key that is not shown \
+             is not taken into account",
+        ],
+        Query::Event { .. } => &["what else was recorded about the event's target"],
+        Query::Question { .. } => &[
+            "that the answer is whole: each event shown is in the ledger, but that no other one \
+             belongs to the answer is the operator's word",
+            "no later event, and no wider revocation than those shown: a chain proves a prefix",
+        ],
+    }
+}
+
 /// What nothing in this bundle proves, said plainly.
 fn limits(
     bundle: &Bundle,
@@ -366,26 +384,7 @@ fn limits(
 ) -> Vec<String> {
     let mut limits = Vec::new();
     let mut say = |text: &str| limits.push(text.to_owned());
-    match bundle.query {
-        Query::Token { .. } => {
-            say(
-                "no later event: a chain proves a prefix; what was recorded about this token after \
-                 its last entry shown is not proven",
-            );
-            say(
-                "no wider revocation: one of a session, grant, subject, client or key that is not \
-                 shown is not taken into account",
-            );
-        }
-        Query::Event { .. } => say("what else was recorded about the event's target"),
-        Query::Question { .. } => {
-            say("that the answer is whole: each event shown is in the ledger, but that no other \
-                 one belongs to the answer is the operator's word");
-            say(
-                "no later event, and no wider revocation than those shown: a chain proves a prefix",
-            );
-        }
-    }
+    limits_of(&bundle.query).iter().for_each(|text| say(text));
     say(
         "that the sources told everything, and that nothing else is in the ledger: absence cannot \
          be proven yet",

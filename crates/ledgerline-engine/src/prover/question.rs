@@ -1,9 +1,9 @@
 //! The bundle of an answer to a question: every event that it names, and the whole chains of the
 //! tokens whose states it shows.
 //!
-//! Promises: the chains are whole up to the published checkpoint, also when the question looks at an
-//! earlier moment: a part of a chain proves nothing about its end. Nothing is shown of another
-//! tenant.
+//! Promises: the chains are whole up to the published checkpoint, also when the question looks at
+//! an earlier moment: a part of a chain proves nothing about its end. Nothing is shown of another
+//! tenant. No more is read than fits.
 //!
 //! Refuses: what no block covers yet, and answers with more leaves or bytes than the request
 //! allows; the error names the bound.
@@ -13,12 +13,14 @@ use std::collections::BTreeSet;
 use ledgerline_proof::bundle::{
     Bundle, BundleError, MAX_BUNDLE_BYTES, MAX_LEAVES, MAX_REMARKS, MAX_TOKENS, Parameter, Query,
 };
-use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
 use super::{ProveError, Prover};
+use crate::found_by::chain_term;
 use crate::index::TermHasher;
-use crate::journal::reader::StoredLeaf;
 use crate::publisher::Rooms;
 
 /// Bytes of leaves that base64 makes the longest bundle of.
@@ -73,23 +75,15 @@ pub fn question_bundle(
         for id in &ids {
             let tenant = room.request.tenant.clone();
             let chain = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
-            // One more than fits: what does not fit is refused below, with the bound's name.
-            let shown = prover.chain(&chain, 0..size, room.entries.saturating_add(2))?;
+            has_entries |= room.take_chain(&mut prover, &chain)?;
             beyond += prover.chain_count(&chain, size..published.size)?;
-            has_entries |= !shown.is_empty();
-            for (index, stored) in shown {
-                room.take(&mut prover, index, stored)?;
-            }
         }
         if has_entries {
             tokens.push(ids);
         }
     }
     for index in std::mem::take(&mut room.request.entries) {
-        if !prover.leaves.contains_key(&index) {
-            let stored = rooms.reader.leaf_with_records(index)?;
-            room.take(&mut prover, index, stored)?;
-        }
+        room.take(&mut prover, index, |_, _| true)?;
     }
     let QuestionRequest { tenant, name, about, parameters, mut notes, .. } = room.request;
     notes.truncate(MAX_REMARKS);
@@ -107,21 +101,48 @@ struct Room {
 }
 
 impl Room {
-    /// Shows an entry, if it fits.
+    /// Shows a chain up to the published checkpoint; whether it has any entry.
+    fn take_chain(
+        &mut self,
+        prover: &mut Prover<'_>,
+        chain: &ChainKey<'_>,
+    ) -> Result<bool, ProveError> {
+        let term = chain_term(prover.terms, chain);
+        // One more than fits, so that it is noticed.
+        let most = self.entries.saturating_add(1);
+        let is_on = |entry: &Entry<'_>, statement: &Statement<'_>| {
+            chain_key(statement, &entry.handles).as_ref() == Some(chain)
+        };
+        let mut any = false;
+        for index in prover.postings(&term, 0..prover.published.block_size, most)? {
+            any |= self.take(prover, index, is_on)?;
+        }
+        Ok(any)
+    }
+
+    /// Shows an entry that is `wanted`, if it fits; whether it is shown.
     fn take(
         &mut self,
         prover: &mut Prover<'_>,
         index: u64,
-        stored: StoredLeaf,
-    ) -> Result<(), ProveError> {
+        wanted: impl FnOnce(&Entry<'_>, &Statement<'_>) -> bool,
+    ) -> Result<bool, ProveError> {
         if prover.leaves.contains_key(&index) {
-            return Ok(());
+            return Ok(true);
+        }
+        let stored = prover.rooms.reader.leaf_with_records(index)?;
+        if !prover.with_statement(index, &stored.bytes, wanted)? {
+            return Ok(false);
         }
         let limit = self.request.most.min(MAX_LEAVES);
         let too_many = BundleError::Limit { what: "leaves", limit };
         self.entries = self.entries.checked_sub(1).ok_or(ProveError::TooLarge(too_many))?;
-        let bytes = self.bytes.checked_sub(stored.bytes.len());
-        self.bytes = bytes.ok_or(ProveError::TooLarge(BundleError::TooLong))?;
-        prover.show(index, stored, false)
+        let new = stored.attachments.iter();
+        let new = new.filter(|one| !prover.documents.contains_key(&one.digest));
+        let bytes = stored.bytes.len() + new.map(|one| one.data.len()).sum::<usize>();
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.ok_or(ProveError::TooLarge(BundleError::TooLong))?;
+        prover.show(index, stored, false)?;
+        Ok(true)
     }
 }

@@ -1,5 +1,5 @@
-//! Over-privilege: the scopes a token was issued with, judged again by the snapshots of the policies
-//! that were in force at that time.
+//! Over-privilege: the scopes a token was issued with, judged again by the snapshots of the
+//! policies that were in force at that time.
 //!
 //! A snapshot that can be judged is a JSON object with the scopes that the policy allows; other
 //! members are left alone:

@@ -37,8 +37,8 @@ pub struct TriageArgs {
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
-    /// Also look for JWTs by the jti they carry, under --region and --issuer. Only for issuers whose
-    /// jti is not the bearer value: it is sent.
+    /// Also look for JWTs by the jti they carry, under --region and --issuer. Only for issuers
+    /// whose jti is not the bearer value: it is sent.
     #[arg(long)]
     jti: bool,
     /// A file with one token, or token id, on a line; `-` for standard input.
