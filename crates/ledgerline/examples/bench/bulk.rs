@@ -66,7 +66,8 @@ pub fn fill(server: &Server, maker: &Maker, first: u64, count: u64) -> Result<Fi
                 request.is_some()
             })
         };
-        let load = Load { connections: CONNECTIONS, duration: ROUND_LIMIT, rate: None };
+        let load =
+            Load { connections: CONNECTIONS, duration: ROUND_LIMIT, rate: None, in_a_row: 1 };
         let outcome = drive(server.target()?, load, 0, &source)?;
         filled.events += events;
         filled.seconds += outcome.seconds;

@@ -31,6 +31,9 @@ const DAY_MILLIS: u64 = 24 * 3_600_000;
 const POLICY: &[u8] = b"policy";
 const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64)";
 
+/// Events in the life of a token.
+pub const LIFE: u64 = 5;
+
 /// How events travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
@@ -242,8 +245,8 @@ impl Facts {
         id[8] = 0x80;
         Self {
             id,
-            kind: if n.is_multiple_of(5) { EventType::Issued } else { EventType::Used },
-            token: format!("eu-west-1:idp:jti:4f0c2a9e-7c1a-4b3e-9a55-{:012x}", n / 5),
+            kind: if n.is_multiple_of(LIFE) { EventType::Issued } else { EventType::Used },
+            token: format!("eu-west-1:idp:jti:4f0c2a9e-7c1a-4b3e-9a55-{:012x}", n / LIFE),
             parent: format!("eu-west-1:idp:jti:9b1e2a9e-7c1a-4b3e-9a55-{:012x}", n / 50),
             millis,
         }
