@@ -363,8 +363,8 @@ fn limits_of(query: &Query) -> &'static [&'static str] {
         Query::Token { .. } => &[
             "no later event: a chain proves a prefix; what was recorded about this token after its \
              last entry shown is not proven",
-            "no wider revocation: one of a session, grant, subject, client or key that is not shown \
-             is not taken into account",
+            "no wider revocation: one of a session, grant, subject, client or key that is not \
+             shown is not taken into account",
         ],
         Query::Event { .. } => &["what else was recorded about the event's target"],
         Query::Question { .. } => &[

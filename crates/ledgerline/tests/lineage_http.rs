@@ -531,8 +531,8 @@ fn after_a_revocation_each_place_has_its_gap() {
     );
     let one = server.get("/v1/tokens/eu:idp:jti:a1/after-revoke", &key).json();
     let place = |answer: &Value, name: &str| {
-        let places = answer["places"].as_array().expect("places").iter();
-        places.cloned().find(|place| place["service"] == name).expect("the place")
+        let mut places = answer["places"].as_array().expect("places").iter();
+        places.find(|place| place["service"] == name).cloned().expect("the place")
     };
     let slow = place(&one, "slow");
     assert_eq!((&slow["allowed"], &slow["refused"]), (&json!(2), &json!(1)), "{slow}");
@@ -557,6 +557,16 @@ fn after_a_revocation_each_place_has_its_gap() {
     let (exit, report) = checked(&server, &proof.body);
     assert_eq!(exit, Some(0), "{report}");
     assert_eq!(report["lives"].as_array().map(Vec::len), Some(2));
+    // What the rules noticed about it is proven like everything else.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let found = |answer: &Value| answer["findings"].as_array().is_some_and(|all| !all.is_empty());
+    while !found(&server.get("/v1/findings", &key).json()) {
+        assert!(std::time::Instant::now() < until, "no finding of a use after revocation");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    server.wait_for_block();
+    let proof = server.get("/v1/findings?proof=true", &key);
+    assert_eq!(checked(&server, &proof.body).0, Some(0), "{}", proof.text());
     let range = ["--from", "2026-01-02T04:00:00Z", "--until", "2026-01-03T00:00:00Z"];
     let shown = server.run(&key, &[&["query", "after-revoke"][..], &range].concat());
     assert_eq!(shown.status.code(), Some(0), "{}", stderr(&shown));

@@ -17,7 +17,7 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
-use super::joined::{Born, Group};
+use super::joined::{Group, Members};
 use super::token::Token;
 use crate::index::{Bound, ReadBudget, Term, TermKind};
 use crate::journal::format::AttachmentRecord;
@@ -121,7 +121,7 @@ pub struct Inquiry<'v> {
     shown: BTreeMap<String, Rc<Token>>,
     pub(super) tokens: BTreeMap<String, Rc<Token>>,
     pub(super) wide: BTreeMap<(TargetKind, Vec<u8>), Rc<Vec<u64>>>,
-    pub(super) groups: BTreeMap<Group, Rc<Vec<(Born, Rc<Token>)>>>,
+    pub(super) groups: BTreeMap<Group, Members>,
 }
 
 impl<'v> Inquiry<'v> {

@@ -52,6 +52,8 @@ pub(super) enum Common {
 pub(super) type Group = (Common, String);
 /// When a token was born: in event time, then in ledger order.
 pub(super) type Born = (i64, u64);
+/// The tokens of a group, in the order of their births.
+pub(super) type Members = Rc<Vec<(Born, Rc<Token>)>>;
 
 /// The groups that a birth names.
 fn groups_of(statement: &Statement<'_>) -> Vec<Group> {
@@ -100,10 +102,7 @@ impl Common {
 
 impl Inquiry<'_> {
     /// The tokens of a group, in the order of their births.
-    pub(super) fn members(
-        &mut self,
-        group: &Group,
-    ) -> Result<Rc<Vec<(Born, Rc<Token>)>>, QueryError> {
+    pub(super) fn members(&mut self, group: &Group) -> Result<Members, QueryError> {
         if let Some(known) = self.groups.get(group) {
             return Ok(Rc::clone(known));
         }
