@@ -20,6 +20,7 @@ use ledgerline_proof::vocabulary::{
 };
 use serde_json::json;
 
+use crate::bulk::Batches;
 use crate::http::put_post;
 use crate::server::{DEPLOYMENT, PRODUCER, SOURCE, Server};
 
@@ -94,35 +95,6 @@ impl Maker {
         Ok(Self { wire, with_personal, key: server.key.clone(), signer, policy_digest })
     }
 
-    /// A whole request with `count` events from `first`, and what they weigh.
-    ///
-    /// # Errors
-    /// When a submission is beyond its limits.
-    pub fn batch(&self, first: u64, count: u64) -> Result<(Vec<u8>, Payload)> {
-        let mut payload = Payload::default();
-        let mut body = Vec::new();
-        let media_type = match self.wire {
-            Wire::Json => {
-                for n in first..first + count {
-                    body.push(if n == first { b'[' } else { b',' });
-                    self.put_json(n, &mut body);
-                }
-                body.push(b']');
-                "application/json"
-            }
-            Wire::AvroHmac | Wire::AvroEd25519 => {
-                for n in first..first + count {
-                    payload.add(&self.put_avro(n, &mut body)?);
-                }
-                "application/vnd.ledgerline.batch"
-            }
-        };
-        let mut request = Vec::with_capacity(body.len() + 512);
-        put_post(&mut request, &self.key, media_type, body.len());
-        request.extend_from_slice(&body);
-        Ok((request, payload))
-    }
-
     /// A request with one event, in JSON.
     pub fn single(&self, n: u64, out: &mut Vec<u8>) {
         let mut body = Vec::with_capacity(1024);
@@ -193,7 +165,38 @@ impl Maker {
     }
 }
 
-fn hmac_signer(server: &Server) -> Result<StatementSigner> {
+impl Batches for Maker {
+    fn batch(&self, first: u64, count: u64) -> Result<(Vec<u8>, Payload)> {
+        let mut payload = Payload::default();
+        let mut body = Vec::new();
+        let media_type = match self.wire {
+            Wire::Json => {
+                for n in first..first + count {
+                    body.push(if n == first { b'[' } else { b',' });
+                    self.put_json(n, &mut body);
+                }
+                body.push(b']');
+                "application/json"
+            }
+            Wire::AvroHmac | Wire::AvroEd25519 => {
+                for n in first..first + count {
+                    payload.add(&self.put_avro(n, &mut body)?);
+                }
+                "application/vnd.ledgerline.batch"
+            }
+        };
+        let mut request = Vec::with_capacity(body.len() + 512);
+        put_post(&mut request, &self.key, media_type, body.len());
+        request.extend_from_slice(&body);
+        Ok((request, payload))
+    }
+}
+
+/// Registers a producer that signs with HMAC-SHA256.
+///
+/// # Errors
+/// When the server refuses the key.
+pub fn hmac_signer(server: &Server) -> Result<StatementSigner> {
     let added = server.add_key(
         &json!({ "key_id": PRODUCER, "alg": "HMAC-SHA256", "source": SOURCE, "roles": [] }),
     )?;
