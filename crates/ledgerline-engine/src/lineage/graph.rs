@@ -96,10 +96,20 @@ impl Walk {
         token: &Token,
         direction: Direction,
     ) -> Result<Vec<Edge>, QueryError> {
-        let (Reach::Joined, Some(own)) = (self.bounds.reach, joined::born(token)) else {
-            return Ok(Vec::new());
-        };
         let mut found: BTreeMap<String, Edge> = BTreeMap::new();
+        if self.bounds.reach != Reach::Joined {
+            return Ok(Vec::new());
+        }
+        for edge in joined::causes(inquiry, token, direction)? {
+            let other = if direction == Direction::Ancestors { &edge.parent } else { &edge.child };
+            match found.get_mut(other) {
+                Some(known) => known.join(edge),
+                None => {
+                    found.insert(other.clone(), edge);
+                }
+            }
+        }
+        let Some(own) = joined::born(token) else { return Ok(found.into_values().collect()) };
         for group in joined::groups(token) {
             let before = self.joined.get(&(direction, group.clone())).copied();
             let is_new = |born: Born| match direction {

@@ -4,6 +4,7 @@
 //! same family_id, grant_id or session_id     earlier born ──OTHER, JOINED──▶ later born
 //!                                            of births by one issuer, with the reason in `why`
 //! CAUSED_BY with a token                     cause ──CAUSED_BY──▶ whom it befell
+//! CAUSED_BY with an event of another token   its token ──CAUSED_BY, JOINED──▶ whom it befell
 //! ```
 //!
 //! Promises: a join never says that one token was made from another, only that they belong
@@ -17,16 +18,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{Outcome, Relation, Strength};
+use ledgerline_proof::vocabulary::{Outcome, Relation, Strength, TargetKind};
 
 use super::edge::Edge;
-use super::inquiry::{Inquiry, Record};
+use super::graph::Direction;
+use super::inquiry::{Cut, Inquiry, Record};
 use super::token::Token;
 use crate::found_by::{By, bare, is_birth, issuer_of};
 use crate::view::QueryError;
 
 /// Births of one session, grant or family that are joined.
 const MAX_MEMBERS: usize = 4096;
+/// Events of one token whose causes and effects are looked for, and effects of one event.
+const MAX_CAUSES: usize = 1024;
 
 /// How well an edge must be known to be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,6 +131,80 @@ impl Inquiry<'_> {
         let members = Rc::new(members);
         self.groups.insert(group.clone(), Rc::clone(&members));
         Ok(members)
+    }
+}
+
+/// The edges over causes that are events: to the tokens whose events caused one of this token's, or
+/// from it to those whose events were caused by one of its own.
+pub(super) fn causes(
+    inquiry: &mut Inquiry<'_>,
+    token: &Token,
+    direction: Direction,
+) -> Result<Vec<Edge>, QueryError> {
+    if token.records.len() > MAX_CAUSES {
+        inquiry.cut(Cut::Width);
+    }
+    let mut edges = Vec::new();
+    for record in token.records.iter().take(MAX_CAUSES) {
+        let pairs: Vec<(Rc<Record>, Rc<Record>)> = match direction {
+            Direction::Ancestors => {
+                let mut pairs = Vec::new();
+                for (source, id) in record.read(|_, s| named_causes(s)) {
+                    let Some(at) = inquiry.find_event(&source, &id)? else { continue };
+                    pairs.extend(inquiry.record(at)?.map(|cause| (cause, Rc::clone(record))));
+                }
+                pairs
+            }
+            Direction::Descendants => {
+                let (source, id) = record.read(|_, s| (s.source.to_owned(), s.event_id));
+                let by = By::ParentEvent(&source, &id);
+                let term = by.term(inquiry.view.terms(), &inquiry.scope().tenant);
+                let wanted = (source.clone(), id);
+                let effects =
+                    inquiry.records(&term, MAX_CAUSES, |_, s| named_causes(s).contains(&wanted))?;
+                effects.into_iter().map(|effect| (Rc::clone(record), effect)).collect()
+            }
+        };
+        for (cause, effect) in pairs {
+            let (Some(parent), Some(child)) = (target_of(&cause), target_of(&effect)) else {
+                continue;
+            };
+            let (parent, child) = (inquiry.token(&parent)?, inquiry.token(&child)?);
+            if parent.id != child.id {
+                edges.push(caused(&parent, &child, &cause, &effect));
+            }
+        }
+    }
+    Ok(edges)
+}
+
+/// The events that a statement names as its causes.
+fn named_causes(statement: &Statement<'_>) -> Vec<(String, [u8; 16])> {
+    let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+    let links = statement.links.iter().filter(|link| done && link.relation == Relation::CausedBy);
+    let events = links.filter_map(|link| link.event.as_ref());
+    events.map(|event| (event.source.to_owned(), event.event_id)).collect()
+}
+
+/// The token that an event is about.
+fn target_of(record: &Record) -> Option<String> {
+    record.read(|_, statement| {
+        let target = &statement.target;
+        (target.kind == TargetKind::Token).then(|| target.id.to_owned())
+    })
+}
+
+fn caused(parent: &Token, child: &Token, cause: &Record, effect: &Record) -> Edge {
+    let evidence: BTreeSet<u64> = [cause.index, effect.index].into();
+    Edge {
+        parent: parent.id.clone(),
+        child: child.id.clone(),
+        relation: Relation::CausedBy,
+        strength: Strength::Joined,
+        why: Some("an event of the one names an event of the other as its cause".to_owned()),
+        actors: Vec::new(),
+        evidence: evidence.into_iter().collect(),
+        occurred_at: effect.read(|_, statement| statement.occurred_at.nanos),
     }
 }
 

@@ -565,6 +565,26 @@ impl Model {
             }
         });
         let mut joins = BTreeSet::new();
+        let mut events: BTreeMap<(String, [u8; 16]), String> = BTreeMap::new();
+        self.each(|_, _, s| {
+            if s.target.kind == TargetKind::Token {
+                let token = self.canonical(s.target.id);
+                events.insert((s.source.to_owned(), s.event_id), token);
+            }
+        });
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in s.links.iter().filter(|link| link.relation == Relation::CausedBy) {
+                let event = link.event.as_ref();
+                let named =
+                    event.and_then(|one| events.get(&(one.source.to_owned(), one.event_id)));
+                if let Some(cause) = named {
+                    joins.insert((cause.clone(), self.canonical(s.target.id)));
+                }
+            }
+        });
         for (group, early) in &groups {
             for (_, late) in groups.iter().filter(|(other, _)| other == group) {
                 if born[early] < born[late] {
