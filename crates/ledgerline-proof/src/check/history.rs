@@ -211,16 +211,13 @@ fn judge_names(
     if given != asked.tokens.len() {
         status.fail("an id stands for two tokens of the answer");
     }
-    let mut said: Vec<Vec<BTreeSet<&str>>> = vec![Vec::new(); tokens.len()];
+    let mut said: Vec<BTreeSet<BTreeSet<&str>>> = vec![BTreeSet::new(); tokens.len()];
     for (recorded, part) in entries.iter().zip(parts) {
         let (Part::Answer(at), Ok(statement)) = (part, &recorded.statement) else { continue };
         let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
         if tokens[*at].len() > 1 && done && !statement.also_known_as.is_empty() {
             let names = statement.also_known_as.iter().chain([&statement.target.id]);
-            let names = names.copied().collect();
-            if !said[*at].contains(&names) {
-                said[*at].push(names);
-            }
+            said[*at].insert(names.copied().collect());
         }
     }
     for (ids, said) in tokens.iter().zip(said) {

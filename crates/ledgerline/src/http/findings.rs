@@ -121,6 +121,7 @@ pub async fn list(
         let from = stream_start(&asking, &headers)?;
         return findings_stream::answer(app, headers, tenant, wanted, from);
     }
+    let _turn = app.turn_to_prove(asking.wants_proof()?).await?;
     let node = app.node.clone();
     app.read(move |view| {
         let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""))?;

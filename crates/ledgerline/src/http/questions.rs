@@ -18,7 +18,7 @@ use super::asked::{Asking, Question, bad_query, time};
 use super::extract::{Asked, Segments, json_body};
 use super::problem::Problem;
 use super::tokens::check_id;
-use super::{App, Shared, auth, question_json, revoke};
+use super::{App, Shared, auth, leaf_json, question_json, revoke};
 use crate::time_text::rfc3339;
 use crate::uuid_text;
 
@@ -45,7 +45,7 @@ where
 {
     let (_, tenant) = reader(app, headers, &asking)?;
     asking.only(known)?;
-    asking.wants_proof()?;
+    let _turn = app.turn_to_prove(asking.wants_proof()?).await?;
     let node = app.node.clone();
     app.read(move |view| {
         let question = Question::open(&node, view, tenant, &asking, (name, &subject))?;
@@ -344,7 +344,13 @@ async fn held(
     asking: Asking,
     holder: Holder,
 ) -> Result<Response, Problem> {
-    let about = ("tokens", format!("{holder:?}"), &["limit", "page"][..]);
+    let holds = match &holder {
+        Holder::Subject(handle) => format!("subject {}", leaf_json::hex(handle)),
+        Holder::Client(id) => format!("client {id}"),
+        Holder::Session(id) => format!("session {id}"),
+        Holder::Grant(id) => format!("grant {id}"),
+    };
+    let about = ("tokens", holds, &["limit", "page"][..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let after = question.cursor.unwrap_or(0);
         let limit = asking.limit()?;
@@ -467,8 +473,10 @@ pub async fn resource_tokens(
 ) -> Result<Response, Problem> {
     let is_handle = id.len() == 32 && uuid_text::parse(&id).is_some();
     let resource =
-        if is_handle { Resource::Handle(handle(&id)?) } else { Resource::Named(name(id)?) };
-    let about = ("accessed", format!("{resource:?}"), &["from", "until", "limit", "page"][..]);
+        if is_handle { Resource::Handle(handle(&id)?) } else { Resource::Named(name(id.clone())?) };
+    let kind = if is_handle { "handle" } else { "named" };
+    let known = &["from", "until", "limit", "page"];
+    let about = ("accessed", format!("{kind} {id}"), &known[..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let bound = |name, text: Option<&str>| text.map(|text| time(name, text)).transpose();
         let until = bound("until", asking.until.as_deref())?.unwrap_or(i64::MAX);
