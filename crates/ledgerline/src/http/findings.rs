@@ -121,6 +121,7 @@ pub async fn list(
         let from = stream_start(&asking, &headers)?;
         return findings_stream::answer(app, headers, tenant, wanted, from);
     }
+    let _turn = app.turn_to_prove(asking.wants_proof()?).await?;
     let node = app.node.clone();
     app.read(move |view| {
         let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""))?;
@@ -132,7 +133,7 @@ pub async fn list(
         let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
         let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
         let lag = node.findings_lag();
-        Ok(question.answer(json!({ "findings": list, "lag_entries": lag }), next))
+        question.answer(json!({ "findings": list, "lag_entries": lag }), next)
     })
     .await
 }
@@ -156,7 +157,7 @@ fn finding_id(text: &str) -> Result<Hash, Problem> {
 
 fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
     let scope =
-        Scope { tenant: tenant.to_owned(), size: view.size(), at: None, judged_at: i64::MAX };
+        Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     book::finding(&mut inquiry, id)?.ok_or_else(Problem::not_found)
 }

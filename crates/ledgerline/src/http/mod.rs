@@ -31,6 +31,7 @@ pub mod server;
 pub mod status;
 pub mod tiles;
 pub mod tokens;
+pub mod triage;
 pub mod uses;
 
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub struct App {
     body_room: Semaphore,
     /// A permit per large body that is being taken apart.
     parsers: Semaphore,
+    /// A permit per bundle in the making.
+    provers: Semaphore,
     /// A permit per stream of findings.
     streams: Arc<Semaphore>,
     /// A permit per KiB of large bodies that wait for that.
@@ -77,6 +80,9 @@ pub struct App {
 const BODY_ROOM_KIB: usize = 96 << 10;
 /// What a body takes that does not say its length.
 const UNDECLARED_BODY_KIB: u32 = 16 << 10;
+
+/// Bundles made at a time: one may take some hundred MiB until it is sent.
+const PROVERS: usize = 2;
 
 /// The state of handlers.
 pub type Shared = axum::extract::State<Arc<App>>;
@@ -94,6 +100,7 @@ impl App {
         let streams = Arc::new(Semaphore::new(findings_stream::STREAMS_MAX));
         let line_kib = u32::try_from(limits.max_line_bytes.div_ceil(1024)).unwrap_or(u32::MAX / 8);
         let line = Semaphore::new(line_kib as usize);
+        let provers = Semaphore::new(PROVERS);
         let (tally, stopping) = (Tally::default(), AtomicBool::new(false));
         let uses = Uses::new(limits.use_window);
         Arc::new(Self {
@@ -105,6 +112,7 @@ impl App {
             permits,
             body_room,
             parsers,
+            provers,
             streams,
             line,
             line_kib,
@@ -149,6 +157,20 @@ impl App {
         self.wait(work).await
     }
 
+    /// Waits for the turn to make a bundle, when one is wanted.
+    ///
+    /// # Errors
+    /// 500 when the server is gone.
+    pub async fn turn_to_prove(
+        &self,
+        wanted: bool,
+    ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        match wanted {
+            true => Ok(Some(self.provers.acquire().await.map_err(|_| Problem::internal())?)),
+            false => Ok(None),
+        }
+    }
+
     /// Asks a snapshot of the ledger on a thread that may wait for the disk.
     ///
     /// # Errors
@@ -184,6 +206,9 @@ fn past() -> Router<Arc<App>> {
         .route("/v1/tokens/{id}/policies", get(ask::policies))
         .route("/v1/tokens/{id}/divergence", get(ask::divergence))
         .route("/v1/tokens/{id}/exposure", get(ask::exposure))
+        .route("/v1/tokens/{id}/after-revoke", get(ask::after_revoke))
+        .route("/v1/after-revoke", get(ask::after_revokes))
+        .route("/v1/triage", post(triage::triage))
         .route(
             "/v1/tokens/{id}/blast-radius",
             get(ask::blast_radius).post(ask::revoke_blast_radius),

@@ -77,7 +77,7 @@ fn goes_with(
             roots.extend(held.tokens.iter().map(|token| token.id.clone()));
         }
     }
-    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX };
+    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX, ..Bounds::default() };
     let (mut tokens, mut seen) = (Vec::new(), BTreeSet::new());
     for root in roots {
         if seen.contains(&root) {
@@ -96,7 +96,8 @@ fn goes_with(
 pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Plan, Problem> {
     let now = SystemClock::default().wall_nanos();
     let size = view.size();
-    let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now };
+    let end = view.end();
+    let scope = Scope { tenant: tenant.to_owned(), size: end, at: None, judged_at: now };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let family = goes_with(&mut inquiry, id, why.with_grant)?;
     let root = match family.first() {
