@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use crate::exit::Failure;
+use crate::issuers::settings::{self, IssuerTable};
 
 /// Declares a group of settings once: clap reads flags and environment into it, serde the file.
 macro_rules! settings {
@@ -156,6 +157,8 @@ pub struct FileSettings {
     pub client: ClientSettings,
     /// The logs'.
     pub logs: LogSettings,
+    /// The issuers; in a file only.
+    pub issuers: IssuerTable,
 }
 
 impl FileSettings {
@@ -174,7 +177,8 @@ impl FileSettings {
     fn parse(text: &str) -> Result<Self, String> {
         // Messages of the parser quote the line, which may hold a path but never a secret: no
         // setting is one.
-        let table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        let issuers = table.remove("issuers").map(settings::parse).transpose()?.unwrap_or_default();
         let (mut server, mut client, mut logs) = Default::default();
         let groups: [(&[&str], &mut toml::Table); 3] = [
             (ServerSettings::NAMES, &mut server),
@@ -191,6 +195,7 @@ impl FileSettings {
             server: server.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             client: client.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             logs: logs.try_into().map_err(|error: toml::de::Error| error.to_string())?,
+            issuers,
         })
     }
 }

@@ -34,6 +34,8 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::server::{Limits, serve, stop_signal};
 use crate::http::uses::keep_recording;
 use crate::http::{App, router};
+use crate::issuers::Issuers;
+use crate::issuers::settings::IssuerTable;
 use crate::tls;
 
 /// Where the server listens when nobody says otherwise.
@@ -56,7 +58,8 @@ pub struct ServeArgs {
 /// When the ledger cannot be opened or the address not be listened on.
 pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
     let settings = args.settings.or(context.file.server.clone());
-    let started = Started::start(&settings)?;
+    let issuers = std::mem::take(&mut context.file.issuers);
+    let started = Started::start(&settings, issuers)?;
     context.screen.line(&format!("ledgerline listens on {}", started.url))?;
     started.until_signal();
     started.finish()?;
@@ -176,7 +179,8 @@ impl Started {
     ///
     /// # Errors
     /// As [`OpenLedger::open`]; when the address cannot be listened on.
-    pub fn start(settings: &ServerSettings) -> Result<Self, Failure> {
+    pub fn start(settings: &ServerSettings, issuers: IssuerTable) -> Result<Self, Failure> {
+        let issuers = Issuers::open(issuers)?;
         let tls = tls::acceptor(settings.tls_cert.as_deref(), settings.tls_key.as_deref())?;
         let runtime = runtime(settings)?;
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
@@ -195,7 +199,7 @@ impl Started {
         bootstrap(&ledger.node, settings)?;
         let limits = Limits::of(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let app = App::new(Arc::clone(&ledger.node), limits);
+        let app = App::new(Arc::clone(&ledger.node), limits, issuers);
         runtime.spawn(keep_recording(Arc::clone(&app)));
         let routes = router(Arc::clone(&app));
         let (stop, stopped) = oneshot::channel::<()>();

@@ -21,6 +21,7 @@ pub mod introspect;
 pub mod keys;
 pub mod leaf_json;
 pub mod metrics;
+pub mod presented;
 pub mod problem;
 pub mod prove;
 pub mod question_json;
@@ -46,6 +47,7 @@ use self::metrics::Tally;
 use self::problem::Problem;
 use self::server::Limits;
 use self::uses::Uses;
+use crate::issuers::Issuers;
 
 /// What every handler has. Shared behind one `Arc`.
 pub struct App {
@@ -55,6 +57,8 @@ pub struct App {
     pub tally: Tally,
     /// Limits of requests.
     pub limits: Limits,
+    /// Whose tokens are verified.
+    pub issuers: Arc<Issuers>,
     /// Introspections that wait for being recorded.
     pub uses: Uses,
     /// Set when the server stops: what waits for news ends.
@@ -84,7 +88,7 @@ pub type Shared = axum::extract::State<Arc<App>>;
 impl App {
     /// The state over a node.
     #[must_use]
-    pub fn new(node: Arc<Node>, limits: Limits) -> Arc<Self> {
+    pub fn new(node: Arc<Node>, limits: Limits, issuers: Issuers) -> Arc<Self> {
         let permits = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
         let body_room = Semaphore::new(BODY_ROOM_KIB);
         // A body taken apart is many times its size: more of them at a time than there are cores
@@ -100,6 +104,7 @@ impl App {
             node,
             tally,
             limits,
+            issuers: Arc::new(issuers),
             uses,
             stopping,
             permits,

@@ -26,7 +26,7 @@ use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Value, json};
 
 use super::form::{Form, Refusal, caller, no_store};
-use super::introspect::{digest, may_know, standing};
+use super::presented::{find, may_know};
 use super::revoke::{Plan, Why, plan, record, verdict};
 use super::{App, Shared};
 
@@ -50,14 +50,20 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
             return Err(Refusal::bad("invalid_request", detail));
         }
     };
-    let digest = digest(form.token()?);
+    let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
-    let found = standing(&app, &tenant, digest).await?;
-    let found = found.filter(|standing| may_know(&caller, standing));
-    let Some(standing) = found else { return Ok(done(is_responder, &unknown(dry_run))) };
+    let found = find(&app, &tenant, token).await?;
+    let standings = found.map(|found| found.standings).unwrap_or_default();
+    let known = standings.into_iter().filter(|standing| may_know(&caller, standing));
+    let known: Vec<_> = known.collect();
+    if known.is_empty() {
+        return Ok(done(is_responder, &unknown(dry_run)));
+    }
     if !is_responder {
-        check_own(&caller, &standing)?;
+        for standing in &known {
+            check_own(&caller, standing)?;
+        }
     }
     let why = Why {
         act: "revoke",
@@ -65,7 +71,11 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         reason_with_it: "parent_revoked".to_owned(),
         with_grant: true,
     };
-    let answer = end(&app, &caller, &tenant, &standing, why, dry_run).await?;
+    let mut answer = Value::Null;
+    for standing in &known {
+        let ended = end(&app, &caller, &tenant, standing, why.clone(), dry_run).await?;
+        answer = if answer.is_null() { ended } else { together(answer, &ended) };
+    }
     Ok(done(is_responder, &answer))
 }
 
@@ -128,6 +138,23 @@ async fn end(
         revoked.extend(ids);
     }
     Err(Refusal::later("more goes with this token than could be ended in one call; repeat it"))
+}
+
+/// One answer for a token under two names that nobody joined.
+fn together(mut first: Value, second: &Value) -> Value {
+    for list in ["to_revoke", "events", "cut_by"] {
+        if let (Some(first), Some(more)) = (first[list].as_array_mut(), second[list].as_array()) {
+            first.extend(more.iter().cloned());
+        }
+    }
+    for count in ["family", "revoked"] {
+        let sum = first[count].as_u64().unwrap_or(0) + second[count].as_u64().unwrap_or(0);
+        first[count] = sum.into();
+    }
+    if !second["checkpoint"].is_null() {
+        first["checkpoint"] = second["checkpoint"].clone();
+    }
+    first
 }
 
 fn unknown(dry_run: bool) -> Value {

@@ -1,0 +1,328 @@
+//! The issuer register: JWTs by verified issuer and jti, the keys of issuers, and everything that
+//! is not what it says it is.
+
+mod running;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ledgerline_proof::token_id::from_presented;
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+};
+use running::receiver::Receiver;
+use running::{Answer, Server, stdout};
+use serde_json::{Value, json};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const INACTIVE: &[u8] = br#"{"active":false}"#;
+const ISS: &str = "https://idp.test";
+/// The year 2096.
+const LATE: i64 = 3_976_214_400;
+
+/// A key of an issuer.
+enum Key {
+    Ec(Box<EcdsaKeyPair>),
+    Ed(Ed25519KeyPair),
+}
+
+impl Key {
+    fn ec() -> Self {
+        let (how, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        let made = EcdsaKeyPair::generate_pkcs8(how, &random).expect("a key");
+        let pair = EcdsaKeyPair::from_pkcs8(how, made.as_ref(), &random).expect("a key");
+        Self::Ec(Box::new(pair))
+    }
+
+    fn ed() -> Self {
+        let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+        Self::Ed(Ed25519KeyPair::from_pkcs8(made.as_ref()).expect("a key"))
+    }
+
+    fn jwk(&self, kid: &str) -> Value {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::Ec(pair) => {
+                let point = pair.public_key().as_ref();
+                json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": kid,
+                    "x": text(&point[1..33]), "y": text(&point[33..]) })
+            }
+            Self::Ed(pair) => json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": kid,
+                "x": text(pair.public_key().as_ref()) }),
+        }
+    }
+
+    fn sign(&self, kid: &str, claims: &Value) -> String {
+        let alg = if matches!(self, Self::Ec(_)) { "ES256" } else { "EdDSA" };
+        let header = json!({ "alg": alg, "kid": kid, "typ": "at+jwt" });
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let input = format!("{}.{}", part(&header), part(claims));
+        let signature = match self {
+            Self::Ec(pair) => {
+                let signed = pair.sign(&SystemRandom::new(), input.as_bytes()).expect("signed");
+                signed.as_ref().to_vec()
+            }
+            Self::Ed(pair) => pair.sign(input.as_bytes()).as_ref().to_vec(),
+        };
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn claims(jti: &str) -> Value {
+    json!({ "iss": ISS, "jti": jti, "sub": "alice", "exp": LATE })
+}
+
+fn issued(native_id: &str, token_id: &str) -> Value {
+    json!({ "native_id": native_id, "type": "ISSUED", "token_id": token_id, "issuer": "idp",
+        "occurred_at": "2026-01-02T03:04:05.678Z", "client_id": "web", "token_kind": "ACCESS",
+        "expires_at": "2096-06-01T00:00:00Z" })
+}
+
+fn ask(server: &Server, path: &str, key: &str, token: &str) -> Answer {
+    server.call("POST", path, Some(key), Some((FORM, format!("token={token}").as_bytes())))
+}
+
+fn introspect(server: &Server, key: &str, token: &str) -> Answer {
+    ask(server, "/oauth2/introspect", key, token)
+}
+
+fn is_active(server: &Server, key: &str, token: &str) -> bool {
+    let answer = introspect(server, key, token);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let active = answer.json()["active"] == true;
+    assert!(active || answer.body == INACTIVE, "{}", answer.text());
+    active
+}
+
+/// A server whose configuration file has `issuers`; the file goes with the folder.
+fn server(issuers: &str) -> (Server, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ledgerline.toml");
+    std::fs::write(&file, issuers).expect("a file");
+    (Server::start_with(&["--config", file.to_str().expect("UTF-8")]), folder)
+}
+
+fn register(more: &str) -> String {
+    format!("[issuers.idp]\niss = \"{ISS}\"\nregion = \"eu\"\njti_rule = \"identity\"\n{more}\n")
+}
+
+fn nowhere(folder: &Path, values: &[String]) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            nowhere(&path, values);
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("a file");
+        let text = String::from_utf8_lossy(&bytes);
+        for value in values {
+            // The signature alone, or the claims alone, must not stand there either.
+            for part in value.split('.').skip(1).filter(|part| part.len() > 20) {
+                assert!(!text.contains(part), "{} holds a part of a token", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_jwt_is_found_by_its_verified_issuer_and_jti() {
+    let (ec, ed) = (Key::ec(), Key::ed());
+    let set = json!({ "keys": [ec.jwk("a"), ed.jwk("b"), { "kty": "oct", "k": "c2VjcmV0" }] });
+    let idp = Receiver::start(move |_, _| (200, "application/jwk-set+json", set.to_string()));
+    let more = format!("jwks_url = \"{}/jwks\"\njwks_floor_seconds = 3600", idp.url);
+    let (mut server, _folder) = server(&register(&more));
+    let producer = server.key("", "idp", &["producer"]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let responder = server.key("", "soc", &["responder"]);
+    let good: Vec<String> = vec![
+        ec.sign("a", &claims("one")),
+        ed.sign("b", &claims("two")),
+        ec.sign("a", &claims("odd jti \u{e9}")),
+    ];
+    let odd = ledgerline_proof::token_id::from_jti("eu", "idp", "odd jti \u{e9}").expect("an id");
+    let ids = ["eu:idp:jti:one", "eu:idp:jti:two", &odd];
+    for token in &good {
+        assert!(!is_active(&server, &gateway, token), "the ledger knows nothing of it yet");
+    }
+    for (n, id) in ids.iter().enumerate() {
+        server.record(&producer, &[issued(&format!("i-{n}"), id)]);
+    }
+    for token in &good {
+        assert!(is_active(&server, &gateway, token));
+    }
+    let answer = introspect(&server, &gateway, &good[0]).json();
+    assert_eq!((&answer["jti"], &answer["exp"]), (&json!("one"), &json!(LATE)), "{answer}");
+    assert_eq!(answer["iss"], ISS);
+    let bad = forgeries(&ec, &good[0]);
+    for (why, token) in &bad {
+        assert!(!is_active(&server, &gateway, token), "{why}");
+        let answer = ask(&server, "/oauth2/revoke", &responder, token);
+        assert_eq!((answer.status, &answer.json()["revoked"]), (200, &json!(0)), "{why}");
+    }
+    assert!(is_active(&server, &gateway, &good[0]), "no forgery revoked it");
+    assert_eq!(idp.received().len(), 1, "keys are fetched once, whatever is presented");
+    let shown = server.get("/v1/issuers", &gateway).json()["issuers"][0].clone();
+    assert_eq!((&shown["iss"], &shown["keys"]["usable"]), (&json!(ISS), &json!(2)), "{shown}");
+    let status = server.run(&responder, &["status"]);
+    assert!(stdout(&status).contains("idp (eu, jti is identity, keys 2)"), "{}", stdout(&status));
+    let answer = ask(&server, "/oauth2/revoke", &responder, &good[0]).json();
+    assert_eq!(answer["revoked"], 1, "{answer}");
+    assert!(!is_active(&server, &gateway, &good[0]));
+    server.kill_nine();
+    server.reap();
+    server.go();
+    assert!(!is_active(&server, &gateway, &good[0]));
+    assert!(is_active(&server, &gateway, &good[1]));
+    server.stop();
+    nowhere(server.folder.path(), &good);
+}
+
+/// Tokens that say they are the good one, or a sibling of it, and are not.
+fn forgeries(ec: &Key, good: &str) -> Vec<(&'static str, String)> {
+    let parts: Vec<&str> = good.split('.').collect();
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let with =
+        |header: Value, signature: &str| format!("{}.{}.{signature}", part(&header), parts[1]);
+    let Key::Ec(pair) = ec else { panic!("an EC key") };
+    let hmac = |secret: &[u8]| {
+        let input = format!("{}.{}", part(&json!({ "alg": "HS256", "kid": "a" })), parts[1]);
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+        let tag = ring::hmac::sign(&key, input.as_bytes());
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag))
+    };
+    let stranger = Key::ec();
+    let mut list = vec![
+        ("no signature", with(json!({ "alg": "none", "kid": "a" }), "")),
+        ("alg none with a signature", with(json!({ "alg": "none" }), parts[2])),
+        ("HMAC with the public key", hmac(pair.public_key().as_ref())),
+        ("another alg", with(json!({ "alg": "EdDSA", "kid": "a" }), parts[2])),
+        ("another header", with(json!({ "alg": "ES256", "kid": "a", "typ": "x" }), parts[2])),
+        ("another's key", stranger.sign("a", &claims("one"))),
+        ("an unknown kid", stranger.sign("z", &claims("one"))),
+        ("another issuer", ec.sign("a", &json!({ "iss": "https://evil.test", "jti": "one" }))),
+        ("no issuer", ec.sign("a", &json!({ "jti": "one" }))),
+        ("an empty signature", format!("{}.{}.", parts[0], parts[1])),
+        ("odd signature", format!("{}.{}.!!", parts[0], parts[1])),
+        ("exp of another type", ec.sign("a", &json!({ "iss": ISS, "jti": "one", "exp": "x" }))),
+    ];
+    let jtis = [("another jti", "two-and-a-half"), ("jti with another's prefix", "idp:jti:one")];
+    list.extend(jtis.map(|(why, jti)| (why, ec.sign("a", &claims(jti)))));
+    list
+}
+
+#[test]
+fn a_tokens_own_times_narrow_what_the_ledger_says() {
+    let ed = Key::ed();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, json!({ "keys": [ed.jwk("b")] }).to_string()).expect("a file");
+    let (server, _folder) = server(&register(&format!("jwks_file = {keys:?}")));
+    let producer = server.key("", "idp", &["producer"]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    server.record(&producer, &[issued("i", "eu:idp:jti:one")]);
+    let mut past = issued("p", "eu:idp:jti:past");
+    past["expires_at"] = "2026-01-02T04:00:00Z".into();
+    server.record(&producer, &[past]);
+    let check = |jti: &str, more: Value, expected: bool| {
+        let mut claims = json!({ "iss": ISS, "jti": jti });
+        claims.as_object_mut().expect("an object").extend(more.as_object().expect("one").clone());
+        assert_eq!(is_active(&server, &gateway, &ed.sign("b", &claims)), expected, "{claims}");
+    };
+    check("one", json!({}), true);
+    check("one", json!({ "exp": 3_976_214_400.5, "nbf": 1.5 }), true);
+    check("one", json!({ "exp": 1_767_323_045 }), false);
+    check("one", json!({ "nbf": LATE }), false);
+    check("past", json!({ "exp": LATE }), false);
+    // The signature is looked at also where the digest alone would find it.
+    let token = ed.sign("b", &claims("by-digest"));
+    let id = from_presented("eu", "idp", token.as_bytes()).expect("an id");
+    server.record(&producer, &[issued("t", &id)]);
+    assert!(is_active(&server, &gateway, &token));
+    let input = token.rsplit_once('.').expect("dots").0;
+    let other = ed.sign("b", &claims("another")).rsplit_once('.').expect("dots").1.to_owned();
+    assert!(!is_active(&server, &gateway, &format!("{input}.{other}")));
+    // Two names that nobody joined: the end of one is the end of the token.
+    server.record(&producer, &[issued("j", "eu:idp:jti:by-digest")]);
+    assert!(is_active(&server, &gateway, &token));
+    let end = json!({ "native_id": "r", "type": "REVOKED", "token_id": id, "issuer": "idp",
+        "occurred_at": "2026-01-02T03:05:00Z" });
+    server.record(&producer, &[end]);
+    assert!(!is_active(&server, &gateway, &token));
+}
+
+#[test]
+fn keys_come_go_and_may_not_be_had() {
+    let (old, new) = (Key::ed(), Key::ec());
+    let published = Arc::new(Mutex::new((503, String::new())));
+    let said = Arc::clone(&published);
+    let idp = Receiver::start(move |_, _| {
+        let (status, body) = said.lock().expect("no panic").clone();
+        (status, "application/json", body)
+    });
+    let publish = |status: u16, keys: Value| {
+        *published.lock().expect("no panic") = (status, json!({ "keys": keys }).to_string());
+    };
+    let more = format!(
+        "jwks_url = \"{}/jwks\"\njwks_floor_seconds = 1\njwks_max_age_seconds = 1\n\
+         tenants = [\"\"]\n[issuers.other]\niss = \"https://other.test\"\nregion = \"eu\"\n\
+         jti_rule = \"bearer\"\njwks_url = \"{}/jwks\"\n",
+        idp.url, idp.url
+    );
+    let (server, _folder) = server(&register(&more));
+    let producer = server.key("", "idp", &["producer"]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    server.record(&producer, &[issued("i", "eu:idp:jti:one"), issued("j", "eu:other:jti:one")]);
+    let (first, second) = (old.sign("a", &claims("one")), new.sign("b", &claims("one")));
+    let answer = introspect(&server, &gateway, &first);
+    assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("temporarily_unavailable")));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert!(!is_active(&server, &gateway, "opaque-Jq8Zr2Wm5Tk9Xs4Vb7Nc1Hd6"), "others go on");
+    let wait = || std::thread::sleep(Duration::from_millis(1300));
+    publish(200, json!([old.jwk("a")]));
+    wait();
+    assert!(is_active(&server, &gateway, &first));
+    assert!(!is_active(&server, &gateway, &second), "not published yet");
+    publish(200, json!([old.jwk("a"), new.jwk("b")]));
+    wait();
+    assert!(is_active(&server, &gateway, &second));
+    publish(500, json!([]));
+    wait();
+    assert!(is_active(&server, &gateway, &first), "what is known is believed a while");
+    publish(200, json!([new.jwk("b")]));
+    wait();
+    assert!(!is_active(&server, &gateway, &first), "its key was withdrawn");
+    assert!(is_active(&server, &gateway, &second));
+    // An issuer whose jti is the bearer value is not asked for by it.
+    let claims = json!({ "iss": "https://other.test", "jti": "one", "exp": LATE });
+    assert!(!is_active(&server, &gateway, &new.sign("b", &claims)));
+    // A tenant that may not know of the issuer has no use of its keys.
+    let stranger = server.key("acme", "gateway", &["resource_server"]);
+    let shown = server.get("/v1/issuers", &stranger).json()["issuers"].clone();
+    let aliases: Vec<_> =
+        shown.as_array().expect("a list").iter().map(|one| one["alias"].clone()).collect();
+    assert_eq!(aliases, ["other"]);
+}
+
+#[test]
+fn a_wrong_register_is_said_and_nothing_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |text: &str, part: &str| {
+        let file = folder.path().join("ledgerline.toml");
+        std::fs::write(&file, text).expect("a file");
+        let data = folder.path().join("data");
+        let (file, data) = (file.to_str().expect("UTF-8"), data.to_str().expect("UTF-8"));
+        let output = running::run(&["serve", "--config", file, "--data", data], &[], b"");
+        assert_eq!(output.status.code(), Some(64), "{text}");
+        let said = running::stderr(&output);
+        assert!(said.contains(part), "{text}: {said}");
+        assert!(!Path::new(data).exists(), "{text}: a ledger was made");
+    };
+    check(&register("client_secret = \"hush\""), "issuers.idp: unknown field `client_secret`");
+    check(&register("jwks_file = \"nowhere.json\""), "issuers.idp: jwks_file: nowhere.json");
+    check(&register("jwks_url = \"http://idp.test/\""), "issuers.idp: jwks_url: plain http");
+    check("[issuers.idp]\niss = \"x\"", "issuers.idp: missing field `region`");
+}
