@@ -106,6 +106,8 @@ settings! {
         /// Milliseconds within which introspections of one token by one caller are recorded as one
         /// USED; 0 records none [default: 10000].
         "LEDGERLINE_INTROSPECTION_WINDOW_MS" introspection_window_ms: u64,
+        /// The `iss` of signed introspection answers (RFC 9701) [default: https://<origin>].
+        "LEDGERLINE_INTROSPECTION_ISSUER" introspection_issuer: String,
         /// Milliseconds between two looks of the rules at what was recorded, up to 60000; 0
         /// switches findings off [default: 500].
         "LEDGERLINE_FINDINGS_INTERVAL_MS" findings_interval_ms: u64,

@@ -6,7 +6,10 @@ mod running;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledgerline_proof::token_id::{from_presented, t1_value};
+use ring::signature::{ED25519, UnparsedPublicKey};
 use running::{Answer, Server, stderr, stdout};
 use serde_json::{Value, json};
 
@@ -477,4 +480,77 @@ fn the_commands_take_tokens_from_standard_input_only() {
     assert_eq!(strange.status.code(), Some(1));
     assert!(stderr(&strange).contains("invalid_client"), "{}", stderr(&strange));
     assert_eq!(t1_value(child.as_bytes()).expect("long enough"), of["eu:idp:t1:".len()..]);
+}
+
+const JWT: &str = "application/token-introspection+jwt";
+
+/// Header and claims of a JWT that one of the published keys signed.
+fn opened(token: &str, jwks: &Value) -> (Value, Value) {
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts[..] else { panic!("three parts: {token}") };
+    let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).expect("base64url");
+    let json = |part: &str| serde_json::from_slice::<Value>(&bytes(part)).expect("JSON");
+    let head = json(header);
+    let keys = jwks["keys"].as_array().expect("keys");
+    let key = keys.iter().find(|key| key["kid"] == head["kid"]).expect("a published key");
+    assert_eq!((&key["kty"], &key["crv"]), (&json!("OKP"), &json!("Ed25519")));
+    assert_eq!(key.get("d"), None, "the secret half");
+    let public = bytes(key["x"].as_str().expect("x"));
+    let key = UnparsedPublicKey::new(&ED25519, public);
+    let input = &token[..header.len() + 1 + claims.len()];
+    key.verify(input.as_bytes(), &bytes(signature)).expect("a sound signature");
+    (head, json(claims))
+}
+
+#[test]
+fn answers_are_signed_for_who_asks_for_it() {
+    let mut server = Server::start_with(&["--introspection-issuer", "https://ledger.test"]);
+    family(&server);
+    let request = json!({ "source": "gateway", "roles": ["resource_server"] });
+    let key = server.post("/v1/keys", &server.admin, &request).json();
+    let gateway = key["secret"].as_str().expect("a secret").to_owned();
+    let ask = |server: &Server, accept: &str, body: &str| {
+        let body = Some((FORM, body.as_bytes()));
+        let headers = [("accept", accept)];
+        server.call_with("POST", "/oauth2/introspect", Some(&gateway), body, &headers)
+    };
+    let jwks = |server: &Server| {
+        let answer = server.call("GET", "/oauth2/jwks", None, None);
+        assert_eq!((answer.status, &*answer.media_type), (200, "application/jwk-set+json"));
+        answer.json()
+    };
+    let check = |server: &Server, name: &str| {
+        let form = format!("token={}", raw(name));
+        let plain = ask(server, "application/json", &form);
+        assert_eq!(plain.media_type, "application/json");
+        let signed = ask(server, JWT, &form);
+        assert_eq!((signed.status, &*signed.media_type), (200, JWT));
+        assert_eq!(signed.headers["cache-control"], "no-store");
+        let (header, claims) = opened(&signed.text(), &jwks(server));
+        assert_eq!(header["typ"], "token-introspection+jwt");
+        assert_eq!(claims["token_introspection"], plain.json());
+        assert_eq!(
+            (&claims["iss"], &claims["aud"]),
+            (&json!("https://ledger.test"), &key["key_id"])
+        );
+        let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+        assert!(claims["iat"].as_u64().expect("iat").abs_diff(now) < 60);
+        assert_eq!(claims.as_object().expect("claims").len(), 4, "no sub, no exp: {claims}");
+        claims["token_introspection"].clone()
+    };
+    assert_eq!(check(&server, "child")["active"], true);
+    assert_eq!(check(&server, "unknown"), json!({ "active": false }));
+    // Refusals stay JSON.
+    let refused = ask(&server, JWT, "tokn=x");
+    assert_eq!((refused.status, &*refused.media_type), (400, "application/json"));
+    let before = jwks(&server);
+    server.kill_nine();
+    server.reap();
+    server.go();
+    assert_eq!(jwks(&server), before, "the key stays");
+    std::fs::remove_file(server.path("data.keys/answers.key")).expect("a file of its own");
+    assert_eq!(server.stop(), Some(0));
+    server.go();
+    assert_ne!(jwks(&server), before, "a lost one is made anew");
+    assert_eq!(check(&server, "child")["active"], true);
 }

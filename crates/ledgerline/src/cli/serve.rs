@@ -16,7 +16,7 @@ use clap::Args;
 use ledgerline_engine::clock::SystemClock;
 use ledgerline_engine::disk::RealDisk;
 use ledgerline_engine::entropy::SystemEntropy;
-use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_engine::node::{Node, NodeConfig};
 use ledgerline_engine::opening::World;
 use ledgerline_engine::registry::Roles;
@@ -32,6 +32,7 @@ use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::server::{Limits, serve, stop_signal};
+use crate::http::signed_answer::Answers;
 use crate::http::uses::keep_recording;
 use crate::http::{App, router};
 use crate::issuers::Issuers;
@@ -107,7 +108,7 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     let lock = disk
         .lock("lock")
         .with_context(|| format!("{} is in use by another process", data.display()))?;
-    let keys = KeyRing::open_or_create(&folder(&settings.keys, "keys")?, &SystemEntropy)?;
+    let keys = KeyRing::open_or_create(&keys_folder(settings)?, &SystemEntropy)?;
     let world = World {
         disk: Arc::new(disk),
         head_disk: Arc::new(folder(&settings.head, "head")?),
@@ -116,6 +117,21 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
         keys: Arc::new(keys),
     };
     Ok((world, lock))
+}
+
+fn keys_folder(settings: &ServerSettings) -> Result<RealDisk, Failure> {
+    let data = settings.data.as_deref().ok_or_else(|| Failure::usage("name the folder: --data"))?;
+    let path = settings.keys.clone().unwrap_or_else(|| beside(data, "keys"));
+    Ok(RealDisk::new(&path).with_context(|| format!("{}", path.display()))?)
+}
+
+/// What signs answers of introspection, with a key of its own among the ledger's.
+fn answers(settings: &ServerSettings, node: &Node) -> Result<Answers, Failure> {
+    let seed = open_or_create_answer_key(&keys_folder(settings)?, &SystemEntropy)?;
+    let usual = || format!("https://{}", node.identity().origin);
+    let issuer = settings.introspection_issuer.clone().unwrap_or_else(usual);
+    let answers = Answers::new(&seed, issuer);
+    answers.ok_or_else(|| Failure::error("the key that signs answers is none"))
 }
 
 fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
@@ -199,7 +215,8 @@ impl Started {
         bootstrap(&ledger.node, settings)?;
         let limits = Limits::of(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let app = App::new(Arc::clone(&ledger.node), limits, issuers);
+        let answers = answers(settings, &ledger.node)?;
+        let app = App::new(Arc::clone(&ledger.node), limits, issuers, answers);
         runtime.spawn(keep_recording(Arc::clone(&app)));
         let routes = router(Arc::clone(&app));
         let (stop, stopped) = oneshot::channel::<()>();

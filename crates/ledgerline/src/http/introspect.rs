@@ -1,4 +1,4 @@
-//! `POST /oauth2/introspect`: RFC 7662, from the proven stream.
+//! `POST /oauth2/introspect`: RFC 7662, from the proven stream; signed as RFC 9701 has it if asked.
 //!
 //! Promises: the answer is that of the newest committed state, so that after an acknowledged
 //! REVOKED none says active, also after a crash. Everything that is not active is answered by the
@@ -9,6 +9,8 @@
 //!
 //! Refuses: to answer from a part of a token's record; that is 503, neither active nor not.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use ledgerline_engine::found_by::bare;
@@ -18,9 +20,9 @@ use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Map, Value, json};
 
-use super::form::{Form, Refusal, caller, no_store};
+use super::form::{Form, Refusal, caller};
 use super::presented::find;
-use super::{Shared, auth, leaf_json};
+use super::{App, Shared, auth, leaf_json, signed_answer};
 
 const SECOND_NANOS: i64 = 1_000_000_000;
 
@@ -30,28 +32,37 @@ const SECOND_NANOS: i64 = 1_000_000_000;
 /// 400 `invalid_request`, 401 `invalid_client`, 503.
 pub async fn introspect(State(app): Shared, request: Request) -> Result<Response, Refusal> {
     let caller = caller(&app, request.headers(), Roles::RESOURCE_SERVER)?;
+    let signed = signed_answer::is_wanted(request.headers());
     let form = Form::read(&app, request).await?;
     let token = form.token()?.to_vec();
     drop(form);
-    let tenant = caller.own_tenant().to_owned();
-    let Some(found) = find(&app, &tenant, token).await? else { return Ok(inactive()) };
-    let Some(standing) = found.known_to(&caller) else { return Ok(inactive()) };
     let now = app.node.now();
-    let active = found.is_active(now);
-    app.uses.note(&caller, &tenant, standing, active, now);
-    if !active {
-        return Ok(inactive());
-    }
-    let mut answer = described(&caller, standing, found.usable_until());
-    let alias = issuer_and_region(&standing.id).map(|(alias, _)| alias);
-    if let Some(issuer) = alias.and_then(|alias| app.issuers.get(&tenant, alias)) {
-        answer["iss"] = issuer.iss().into();
-    }
-    Ok(no_store(&answer))
+    let answer = answer(&app, &caller, token, now).await?;
+    let answer = answer.unwrap_or_else(|| json!({ "active": false }));
+    Ok(signed_answer::respond(&app.answers, caller.key_id(), now, &answer, signed))
 }
 
-fn inactive() -> Response {
-    no_store(&json!({ "active": false }))
+/// The answer about a token; `None` for every one that is not active.
+async fn answer(
+    app: &Arc<App>,
+    caller: &Caller,
+    token: Vec<u8>,
+    now: i64,
+) -> Result<Option<Value>, Refusal> {
+    let tenant = caller.own_tenant();
+    let Some(found) = find(app, tenant, token).await? else { return Ok(None) };
+    let Some(standing) = found.known_to(caller) else { return Ok(None) };
+    let active = found.is_active(now);
+    app.uses.note(caller, tenant, standing, active, now);
+    if !active {
+        return Ok(None);
+    }
+    let mut answer = described(caller, standing, found.usable_until());
+    let alias = issuer_and_region(&standing.id).map(|(alias, _)| alias);
+    if let Some(issuer) = alias.and_then(|alias| app.issuers.get(tenant, alias)) {
+        answer["iss"] = issuer.iss().into();
+    }
+    Ok(Some(answer))
 }
 
 /// What RFC 7662 section 2.2 names, as far as the ledger knows it.

@@ -1,7 +1,7 @@
 //! The HTTP interface: thin handlers that extract, ask the engine, and map its answer.
 //!
-//! Promises: no route without a credential except `/healthz`, `/readyz`, `/checkpoint` and the hash
-//! tiles. One tenant never learns that another one's things exist: what it may not see is answered
+//! Promises: no route without a credential except `/healthz`, `/readyz`, `/checkpoint`, the hash
+//! tiles and `/oauth2/jwks`. One tenant never learns that another one's things exist: what it may not see is answered
 //! like what is not there. Refusals are RFC 9457 problems with a stable `code` and never repeat
 //! input.
 //!
@@ -29,6 +29,7 @@ pub mod questions;
 pub mod revocation;
 pub mod revoke;
 pub mod server;
+pub mod signed_answer;
 pub mod status;
 pub mod tiles;
 pub mod tokens;
@@ -46,6 +47,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::metrics::Tally;
 use self::problem::Problem;
 use self::server::Limits;
+use self::signed_answer::Answers;
 use self::uses::Uses;
 use crate::issuers::Issuers;
 
@@ -59,6 +61,8 @@ pub struct App {
     pub limits: Limits,
     /// Whose tokens are verified.
     pub issuers: Arc<Issuers>,
+    /// Signs answers of introspection.
+    pub answers: Answers,
     /// Introspections that wait for being recorded.
     pub uses: Uses,
     /// Set when the server stops: what waits for news ends.
@@ -88,7 +92,7 @@ pub type Shared = axum::extract::State<Arc<App>>;
 impl App {
     /// The state over a node.
     #[must_use]
-    pub fn new(node: Arc<Node>, limits: Limits, issuers: Issuers) -> Arc<Self> {
+    pub fn new(node: Arc<Node>, limits: Limits, issuers: Issuers, answers: Answers) -> Arc<Self> {
         let permits = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
         let body_room = Semaphore::new(BODY_ROOM_KIB);
         // A body taken apart is many times its size: more of them at a time than there are cores
@@ -105,6 +109,7 @@ impl App {
             tally,
             limits,
             issuers: Arc::new(issuers),
+            answers,
             uses,
             stopping,
             permits,
@@ -217,6 +222,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(past())
         .route("/v1/revocations", get(feed::revocations))
         .route("/oauth2/introspect", post(introspect::introspect))
+        .route("/oauth2/jwks", get(signed_answer::jwks))
         .route("/oauth2/revoke", post(revocation::revoke))
         .route("/v1/findings", get(findings::list))
         .route("/v1/findings/{id}", get(findings::one))

@@ -164,7 +164,22 @@ impl Server {
         key: Option<&str>,
         body: Option<(&str, &[u8])>,
     ) -> Answer {
+        self.call_with(method, path, key, body, &[])
+    }
+
+    /// Any request with more headers.
+    pub fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<(&str, &[u8])>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(key) = key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
