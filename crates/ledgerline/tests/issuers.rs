@@ -110,24 +110,6 @@ fn register(more: &str) -> String {
     format!("[issuers.idp]\niss = \"{ISS}\"\nregion = \"eu\"\njti_rule = \"identity\"\n{more}\n")
 }
 
-fn nowhere(folder: &Path, values: &[String]) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            nowhere(&path, values);
-            continue;
-        }
-        let bytes = std::fs::read(&path).expect("a file");
-        let text = String::from_utf8_lossy(&bytes);
-        for value in values {
-            // The signature alone, or the claims alone, must not stand there either.
-            for part in value.split('.').skip(1).filter(|part| part.len() > 20) {
-                assert!(!text.contains(part), "{} holds a part of a token", path.display());
-            }
-        }
-    }
-}
-
 #[test]
 fn a_jwt_is_found_by_its_verified_issuer_and_jti() {
     let (ec, ed) = (Key::ec(), Key::ed());
@@ -178,7 +160,9 @@ fn a_jwt_is_found_by_its_verified_issuer_and_jti() {
     assert!(!is_active(&server, &gateway, &good[0]));
     assert!(is_active(&server, &gateway, &good[1]));
     server.stop();
-    nowhere(server.folder.path(), &good);
+    // The signature alone, or the claims alone, must not stand there either.
+    let parts = good.iter().flat_map(|token| token.split('.').skip(1));
+    absent(server.folder.path(), &parts.map(str::to_owned).collect::<Vec<_>>());
 }
 
 /// Tokens that say they are the good one, or a sibling of it, and are not.
@@ -325,4 +309,175 @@ fn a_wrong_register_is_said_and_nothing_starts() {
     check(&register("jwks_file = \"nowhere.json\""), "issuers.idp: jwks_file: nowhere.json");
     check(&register("jwks_url = \"http://idp.test/\""), "issuers.idp: jwks_url: plain http");
     check("[issuers.idp]\niss = \"x\"", "issuers.idp: missing field `region`");
+}
+
+/// A bearer value that stands nowhere else.
+fn opaque(name: &str) -> String {
+    format!("{name}-Jq8Zr2Wm5Tk9Xs4Vb7Nc1Hd6/+")
+}
+
+/// What the ledger says of a token's revocation: the word in REVOKED, the words in ADMIN_ACT.
+fn told(server: &Server, key: &str, id: &str) -> (Vec<String>, Vec<(String, String)>) {
+    let events = server.get(&format!("/v1/tokens/{id}/events"), key).json()["events"].clone();
+    let (mut revoked, mut acts) = (Vec::new(), Vec::new());
+    for one in events.as_array().expect("events") {
+        let statement = &one["statement"];
+        let detail = |key: &str| {
+            let list = statement["detail"].as_array().cloned().unwrap_or_default();
+            let found = list.iter().find(|one| one["key"] == key).map(|one| one["value"].clone());
+            found.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        match statement["type"].as_str() {
+            Some("REVOKED") => revoked.push(detail("issuer")),
+            Some("ADMIN_ACT") => acts.push((detail("issuer"), detail("why"))),
+            _ => {}
+        }
+    }
+    (revoked, acts)
+}
+
+#[test]
+fn a_responder_can_tell_the_issuer() {
+    let status = Arc::new(Mutex::new(200));
+    let said = Arc::clone(&status);
+    let idp = Receiver::start(move |_, _| {
+        (*said.lock().expect("no panic"), "application/json", String::new())
+    });
+    let secrets = tempfile::tempdir().expect("a folder");
+    let secret = secrets.path().join("secret");
+    std::fs::write(&secret, "s3cr:t & value\n").expect("a file");
+    let connector = |url: &str| {
+        format!(
+            "revocation_endpoint = \"{url}/revoke\"\nclient_id = \"led ger\"\n\
+             client_secret_file = {secret:?}\n"
+        )
+    };
+    let other = format!(
+        "[issuers.gone]\niss = \"https://gone.test\"\nregion = \"eu\"\njti_rule = \"bearer\"\n{}\
+         [issuers.mute]\niss = \"https://mute.test\"\nregion = \"eu\"\njti_rule = \"bearer\"\n",
+        connector("http://127.0.0.1:1")
+    );
+    let (mut server, _folder) = server(&register(&format!("{}{other}", connector(&idp.url))));
+    let producer = server.key("", "idp", &["producer"]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let responder = server.key("", "soc", &["responder"]);
+    let client = server.key("", "web", &["client"]);
+    let id = |alias: &str, name: &str| {
+        from_presented("eu", alias, opaque(name).as_bytes()).expect("an id")
+    };
+    let names = [
+        ("idp", "one"),
+        ("idp", "two"),
+        ("idp", "three"),
+        ("idp", "four"),
+        ("idp", "five"),
+        ("idp", "six"),
+        ("gone", "seven"),
+        ("mute", "eight"),
+    ];
+    for (alias, name) in names {
+        let mut event = issued(name, &id(alias, name));
+        event["issuer"] = alias.into();
+        server.record(&producer, &[event]);
+    }
+    let form = |name: &str| opaque(name).replace('/', "%2F").replace('+', "%2B");
+    let revoke = |server: &Server, key: &str, name: &str, more: &str| {
+        let answer = ask(server, "/oauth2/revoke", key, &format!("{}{more}", form(name)));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        if answer.body.is_empty() { Value::Null } else { answer.json() }
+    };
+    let words = |answer: &Value| (answer["issuer"].clone(), answer["issuer_why"].clone());
+    let pair = |a: &str, b: &str| vec![(a.to_owned(), b.to_owned())];
+    let answer = revoke(&server, &responder, "one", "");
+    assert_eq!(words(&answer), (json!("confirmed"), Value::Null), "{answer}");
+    assert!(answer["issuer_entry"].is_u64());
+    let heard = idp.received();
+    assert_eq!((heard.len(), &*heard[0].method, &*heard[0].path), (1, "POST", "/revoke"));
+    // base64 of `led%20ger:s3cr%3At%20%26%20value`: RFC 6749 section 2.3.1.
+    let basic = "Basic bGVkJTIwZ2VyOnMzY3IlM0F0JTIwJTI2JTIwdmFsdWU=";
+    assert_eq!(heard[0].headers["authorization"], basic);
+    assert_eq!(heard[0].headers["content-type"], FORM);
+    let body = String::from_utf8_lossy(&heard[0].body).into_owned();
+    assert_eq!(body, format!("token={}&token_type_hint=access_token", form("one")));
+    let asked = vec!["asked".to_owned()];
+    assert_eq!(
+        told(&server, &responder, &id("idp", "one")),
+        (asked.clone(), pair("confirmed", ""))
+    );
+    *status.lock().expect("no panic") = 503;
+    assert_eq!(
+        words(&revoke(&server, &responder, "two", "")),
+        (json!("failed"), json!("http_503"))
+    );
+    assert_eq!(
+        told(&server, &responder, &id("idp", "two")),
+        (asked.clone(), pair("failed", "http_503"))
+    );
+    assert!(!is_active(&server, &gateway, &form("two")), "the ledger comes first");
+    // Asking again tells again: nothing is left to revoke here, and the issuer was not told.
+    *status.lock().expect("no panic") = 200;
+    let again = revoke(&server, &responder, "two", "");
+    assert_eq!((words(&again).0, &again["revoked"]), (json!("confirmed"), &json!(0)));
+    let gone = revoke(&server, &responder, "seven", "");
+    assert_eq!(words(&gone), (json!("failed"), json!("connection_lost")), "{gone}");
+    assert_eq!(idp.received().len(), 3);
+    // Nobody is told where the register, the role or the caller says no.
+    let mute = revoke(&server, &responder, "eight", "");
+    assert_eq!(words(&mute), (json!("not told"), Value::Null));
+    let not_told = (vec!["not told".to_owned()], vec![]);
+    assert_eq!(told(&server, &responder, &id("mute", "eight")), not_told);
+    revoke(&server, &responder, "three", "&dry_run=true");
+    let quiet = revoke(&server, &responder, "three", "&tell_issuer=false");
+    assert_eq!(words(&quiet).0, "not told");
+    revoke(&server, &client, "four", "");
+    assert_eq!(told(&server, &responder, &id("idp", "four")), (vec![String::new()], vec![]));
+    assert_eq!(idp.received().len(), 3);
+    let odd = format!("{}&tell_issuer=true", form("four"));
+    assert_eq!(ask(&server, "/oauth2/revoke", &client, &odd).status, 400);
+    // By id, with the token sent along or not.
+    let radius = |name: &str, token: Value| {
+        let path = format!("/v1/tokens/{}/blast-radius", id("idp", name));
+        server.post(&path, &responder, &json!({ "token": token }))
+    };
+    let wrong = radius("five", json!(opaque("six")));
+    assert_eq!((wrong.status, wrong.code()), (422, "token_mismatch".to_owned()));
+    assert!(is_active(&server, &gateway, &form("five")));
+    let answer = radius("five", json!(opaque("five"))).json();
+    assert_eq!((&answer["issuer"], &answer["revoked"]), (&json!("confirmed"), &json!(1)));
+    let answer = radius("five", Value::Null).json();
+    assert_eq!(answer["issuer"], "not told");
+    assert_eq!(idp.received().len(), 4);
+    let args =
+        ["blast-radius", "--revoke", "--tell-issuer", "--region", "eu", "--issuer", "idp", "-"];
+    let shown = server.run_with(&responder, &args, opaque("six").as_bytes());
+    assert!(stdout(&shown).contains("revoked 1 of 1 tokens; issuer: confirmed"), "{shown:?}");
+    let shown = server.run_with(&responder, &["revoke", "-"], opaque("six").as_bytes());
+    assert!(stdout(&shown).contains("issuer: confirmed"), "{shown:?}");
+    std::thread::sleep(Duration::from_millis(1200));
+    let findings = server.get("/v1/findings", &responder).json();
+    assert_eq!(findings["findings"], json!([]), "to tell is no act of the token");
+    assert_eq!(server.stop(), Some(0));
+    let data = server.path("data");
+    let verified = server.run("", &["verify", "--data", data.to_str().expect("UTF-8")]);
+    assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
+    let mut hidden: Vec<String> = names.iter().map(|(_, name)| opaque(name)).collect();
+    hidden.extend(names.iter().map(|(_, name)| form(name)));
+    hidden.extend(["s3cr:t".to_owned(), "bGVkJTIwZ2Vy".to_owned()]);
+    absent(server.folder.path(), &hidden);
+}
+
+/// No file under `folder` has any of the texts.
+fn absent(folder: &Path, texts: &[String]) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            absent(&path, texts);
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("a file");
+        let content = String::from_utf8_lossy(&bytes);
+        for text in texts {
+            assert!(!content.contains(text.as_str()), "{} holds {text}", path.display());
+        }
+    }
 }

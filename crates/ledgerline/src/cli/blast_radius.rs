@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::Context;
 use super::lineage::tree;
 use super::past::{Ask, Moment, rows, text};
-use super::token_id::{Naming, of_argument};
+use super::token_id::{Naming, of_argument, of_token, read_secret};
 use crate::client::segment;
-use crate::exit::{CommandResult, Exit};
+use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::facts;
 
 /// Arguments of `blast-radius`.
@@ -30,6 +30,9 @@ pub struct BlastArgs {
     /// With --revoke: why, a short word.
     #[arg(long, requires = "revoke", default_value = "compromise")]
     reason: String,
+    /// With --revoke and `-`: send the token along, so that its issuer is told too.
+    #[arg(long, requires = "revoke")]
+    tell_issuer: bool,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -40,7 +43,16 @@ pub struct BlastArgs {
 /// # Errors
 /// Usage for a raw token; an error when the ledger knows no such token.
 pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
-    let id = of_argument(&args.token, &args.naming)?;
+    let (id, token) = match args.token.as_str() {
+        "-" if args.tell_issuer => {
+            let token = read_secret()?;
+            (of_token(&token, &args.naming)?, Some(token))
+        }
+        _ if args.tell_issuer => {
+            return Err(Failure::usage("--tell-issuer needs the token itself: use `-`"));
+        }
+        argument => (of_argument(argument, &args.naming)?, None),
+    };
     let path = format!("/v1/tokens/{}/blast-radius", segment(&id));
     if !args.revoke {
         return args.moment.show(context, Ask::new(path), None, shown);
@@ -50,6 +62,7 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
         "tenant": args.moment.tenant,
         "reason": args.reason,
         "dry_run": args.dry_run,
+        "token": token,
     });
     let answer = client.post_json(&path, &body)?;
     context.screen.show(&answer, revoked)?;
@@ -93,7 +106,7 @@ fn shown(answer: &Value) -> String {
 pub(super) fn revoked(answer: &Value) -> String {
     let word = if answer["dry_run"] == true { "would revoke" } else { "revoked" };
     let mut out = format!(
-        "{word} {} of {} tokens; the issuer was {}\n",
+        "{word} {} of {} tokens; issuer: {}\n",
         if answer["dry_run"] == true { count(answer) } else { text(answer, "/revoked") },
         text(answer, "/family"),
         text(answer, "/issuer"),

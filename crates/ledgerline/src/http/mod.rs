@@ -31,6 +31,7 @@ pub mod revoke;
 pub mod server;
 pub mod signed_answer;
 pub mod status;
+pub mod telling;
 pub mod tiles;
 pub mod tokens;
 pub mod uses;

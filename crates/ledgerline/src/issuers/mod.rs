@@ -13,6 +13,7 @@
 //!
 //! Assumes: blocking; handlers call it where they may wait.
 
+pub mod connector;
 pub mod jwk;
 pub mod jws;
 pub mod key_room;
@@ -27,6 +28,7 @@ use ledgerline_proof::hash::{DomainHasher, domain};
 use ledgerline_proof::token_id::from_jti;
 use serde_json::{Value, json};
 
+use self::connector::Connector;
 use self::jws::{Shape, Unverified};
 use self::key_room::{KeyRoom, Source};
 use self::settings::{IssuerSettings, IssuerTable, JtiRule};
@@ -44,6 +46,7 @@ pub struct Issuer {
     alias: Arc<str>,
     settings: IssuerSettings,
     keys: Option<KeyRoom>,
+    connector: Option<Connector>,
 }
 
 /// All of them.
@@ -155,7 +158,10 @@ impl Issuer {
                 return Err(wrong("jwks_file", "it holds no key that can be used".to_owned()));
             }
         }
-        Ok(Self { alias: alias.into(), settings, keys })
+        let connector = Connector::open(&settings);
+        let connector =
+            connector.map_err(|failure| wrong("connector", format!("{:#}", failure.error)))?;
+        Ok(Self { alias: alias.into(), settings, keys, connector })
     }
 
     /// Its alias.
@@ -168,6 +174,12 @@ impl Issuer {
     #[must_use]
     pub fn iss(&self) -> &str {
         &self.settings.iss
+    }
+
+    /// The way to tell it of revocations, if the register has one.
+    #[must_use]
+    pub fn connector(&self) -> Option<&Connector> {
+        self.connector.as_ref()
     }
 
     fn serves(&self, tenant: &str) -> bool {
