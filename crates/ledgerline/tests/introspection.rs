@@ -554,3 +554,75 @@ fn answers_are_signed_for_who_asks_for_it() {
     assert_ne!(jwks(&server), before, "a lost one is made anew");
     assert_eq!(check(&server, "child")["active"], true);
 }
+
+#[test]
+fn uses_that_a_crash_may_have_swallowed_are_a_finding() {
+    let mut server = Server::start_with(&["--introspection-window-ms", "3600000"]);
+    let other = server.key("acme", "idp", &["producer"]);
+    family(&server);
+    server.record(&other, &[issued("child", &json!({}))]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let foreign = server.key("acme", "gateway", &["resource_server"]);
+    let reader = server.key("", "portal", &["reader"]);
+    let stranger = server.key("acme", "portal", &["reader"]);
+    let gaps = |server: &Server, key: &str| -> Vec<Value> {
+        let answer = server.get("/v1/findings?rule=source_gap", key);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["findings"].as_array().expect("findings").clone()
+    };
+    let crash = |server: &mut Server| {
+        server.kill_nine();
+        server.reap();
+        server.go();
+    };
+    crash(&mut server);
+    assert!(gaps(&server, &reader).is_empty(), "nobody had introspected");
+    assert!(!is_active(&server, &gateway, "unknown"));
+    crash(&mut server);
+    assert!(gaps(&server, &reader).is_empty(), "of unknown tokens no use is recorded");
+    let before = now_text();
+    assert!(is_active(&server, &gateway, "child"));
+    let after = now_text();
+    crash(&mut server);
+    let found = gaps(&server, &reader);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let missing = &found[0]["missing"];
+    let part = |name: &str| missing[name].as_str().expect(name).to_owned();
+    assert!(before <= part("from") && part("from") <= after && after <= part("to"), "{missing}");
+    assert_eq!((&missing["window_ms"], &found[0]["state"]), (&json!(3_600_000), &json!("open")));
+    assert_eq!((&found[0]["severity"], &found[0]["token_id"]), (&json!("medium"), &Value::Null));
+    assert!(gaps(&server, &stranger).is_empty(), "another tenant had no introspection");
+    let listed = server.run(&reader, &["findings"]);
+    assert!(stdout(&listed).contains("source_gap"), "{}", stdout(&listed));
+    crash(&mut server);
+    assert_eq!(gaps(&server, &reader).len(), 1, "told once");
+    assert!(is_active(&server, &gateway, "child") && is_active(&server, &foreign, "child"));
+    assert_eq!(server.stop(), Some(0));
+    server.go();
+    assert_eq!(gaps(&server, &reader).len(), 1, "a clean stop loses nothing");
+    assert!(is_active(&server, &foreign, "child"));
+    crash(&mut server);
+    assert_eq!((gaps(&server, &reader).len(), gaps(&server, &stranger).len()), (1, 1));
+    // What was recorded before the crash is not missing.
+    server.stop();
+    server.set_flags(&["--introspection-window-ms", "100"]);
+    server.go();
+    assert!(is_active(&server, &gateway, "sibling"));
+    let until = Instant::now() + Duration::from_secs(10);
+    while server.path("data/followers/uses").exists() {
+        assert!(Instant::now() < until, "the mark stays");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    crash(&mut server);
+    assert_eq!(gaps(&server, &reader).len(), 1);
+    assert_eq!(server.stop(), Some(0));
+    let data = server.path("data");
+    let verified = server.run("", &["verify", "--data", data.to_str().expect("UTF-8")]);
+    assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
+}
+
+/// The time, as answers write it.
+fn now_text() -> String {
+    use ledgerline_engine::clock::{Clock as _, SystemClock};
+    ledgerline::time_text::rfc3339(SystemClock::default().wall_nanos())
+}

@@ -31,6 +31,7 @@
 
 pub mod book;
 mod caches;
+pub mod gap;
 mod life;
 mod place;
 pub mod record;

@@ -213,6 +213,11 @@ impl Started {
         }
         answer_on(&runtime, &ledger.node);
         bootstrap(&ledger.node, settings)?;
+        let gaps = ledger.node.record_gaps()?;
+        if gaps > 0 {
+            let why = "the process before this one did not end cleanly; see the findings";
+            tracing::warn!(code = "uses_missing", tenants = gaps, why);
+        }
         let limits = Limits::of(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let answers = answers(settings, &ledger.node)?;

@@ -53,7 +53,14 @@ async fn answer(
     let Some(found) = find(app, tenant, token).await? else { return Ok(None) };
     let Some(standing) = found.known_to(caller) else { return Ok(None) };
     let active = found.is_active(now);
-    app.uses.note(caller, tenant, standing, active, now);
+    if app.uses.note(caller, tenant, standing, active, now) {
+        let (of, tenant) = (Arc::clone(app), tenant.to_owned());
+        app.wait(move || {
+            of.uses.mark(&of.node, &tenant, now);
+            Ok(())
+        })
+        .await?;
+    }
     if !active {
         return Ok(None);
     }

@@ -80,6 +80,11 @@ impl Server {
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
+    /// Replaces the flags of the next start.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
     /// Starts the process on the folder, also again.
     pub fn go(&mut self) {
         let folder = self.folder.path();
