@@ -20,8 +20,8 @@
 //! crc    8 hex digits, CRC-32 of everything before the space in front of it
 //! ```
 //!
-//! A sixth file, `answers.key`, signs answers to callers. It belongs to the ring and is no part of it:
-//! nothing was closed with it, so a lost one is made anew and its public half published again.
+//! A sixth file, `answers.key`, signs answers to callers. It belongs to the ring and is no part of
+//! it: nothing was closed with it, so a lost one is made anew and its public half published again.
 //!
 //! Creating stages all five files, syncs them, and only then renames. So a crash before the first
 //! rename leaves no `.key` (nothing was ever encrypted: start again), and a crash after it leaves

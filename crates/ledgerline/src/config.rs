@@ -117,6 +117,14 @@ settings! {
         /// Milliseconds within which a second use of a replaced refresh token is taken for two
         /// requests that crossed [default: 10000].
         "LEDGERLINE_FINDINGS_REFRESH_RACE_MS" findings_refresh_race_ms: u64,
+        /// Where every finding is told, signed (Standard Webhooks).
+        "LEDGERLINE_WEBHOOK_URL" webhook_url: String,
+        /// File with the secret shared with that receiver: `whsec_` and base64.
+        "LEDGERLINE_WEBHOOK_SECRET_FILE" webhook_secret_file: PathBuf,
+        /// Certificates (PEM) to trust for that receiver instead of the usual ones.
+        "LEDGERLINE_WEBHOOK_CA_FILE" webhook_ca_file: PathBuf,
+        /// Milliseconds to the second try; the pause doubles up to a minute [default: 1000].
+        "LEDGERLINE_WEBHOOK_RETRY_MS" webhook_retry_ms: u64,
         /// Threads that serve HTTP [default: number of processors].
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }

@@ -17,3 +17,4 @@ pub mod render;
 pub mod time_text;
 pub mod tls;
 pub mod uuid_text;
+pub mod webhook;

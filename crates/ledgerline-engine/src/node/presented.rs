@@ -1,5 +1,5 @@
 //! What a node does with tokens that somebody presented: says where they stand, revokes them,
-//! records that they were used.
+//! records that they were used. And the places of followers that are no room of the engine.
 //!
 //! Promises: what is revoked or recorded here goes the way of all events.
 
@@ -7,8 +7,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::{AdminError, Node};
-use crate::findings::gap::{self, Waiting};
 use crate::findings::record::Note;
+use crate::findings::{self, gap, gap::Waiting};
 use crate::intake::{Reply, RevokeToken, SeenUse, SubmitError};
 use crate::planner::AdminAct;
 use crate::registry::Caller;
@@ -52,6 +52,22 @@ impl Node {
         }
         let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens)?;
         self.put(accepted, reply)
+    }
+
+    /// How many entries of this origin a follower outside has dealt with; 0 when nobody knows.
+    #[must_use]
+    pub fn follower_position(&self, follower: &str) -> u64 {
+        let (disk, origin) = (self.inner.world.disk.as_ref(), &*self.inner.identity.origin);
+        findings::load_of(disk, follower, origin).unwrap_or(0)
+    }
+
+    /// Keeps that durably.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn save_follower_position(&self, follower: &str, position: u64) -> io::Result<()> {
+        let (disk, origin) = (self.inner.world.disk.as_ref(), &*self.inner.identity.origin);
+        findings::save_of(disk, follower, origin, position)
     }
 
     /// Says durably which uses wait in memory for being recorded; `None` for none.

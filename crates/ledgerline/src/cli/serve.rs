@@ -34,10 +34,11 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::server::{Limits, serve, stop_signal};
 use crate::http::signed_answer::Answers;
 use crate::http::uses::keep_recording;
-use crate::http::{App, router};
+use crate::http::{App, With, router};
 use crate::issuers::Issuers;
 use crate::issuers::settings::IssuerTable;
 use crate::tls;
+use crate::webhook::Webhook;
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
@@ -188,6 +189,7 @@ pub struct Started {
     runtime: Runtime,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
+    telling: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Started {
@@ -197,6 +199,7 @@ impl Started {
     /// As [`OpenLedger::open`]; when the address cannot be listened on.
     pub fn start(settings: &ServerSettings, issuers: IssuerTable) -> Result<Self, Failure> {
         let issuers = Issuers::open(issuers)?;
+        let webhook = Webhook::open(settings)?;
         let tls = tls::acceptor(settings.tls_cert.as_deref(), settings.tls_key.as_deref())?;
         let runtime = runtime(settings)?;
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
@@ -221,15 +224,16 @@ impl Started {
         let limits = Limits::of(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let answers = answers(settings, &ledger.node)?;
-        let app = App::new(Arc::clone(&ledger.node), limits, issuers, answers);
+        let app = App::new(Arc::clone(&ledger.node), limits, With { issuers, answers, webhook });
         runtime.spawn(keep_recording(Arc::clone(&app)));
+        let telling = tell_findings(&app)?;
         let routes = router(Arc::clone(&app));
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move { drop(stopped.await) };
         let serving = runtime.spawn(serve(listener, tls, routes, limits, until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
-        Ok(Self { url, app, ledger, runtime, stop, serving })
+        Ok(Self { url, app, ledger, runtime, stop, serving, telling })
     }
 
     /// Waits for SIGTERM or SIGINT.
@@ -249,10 +253,29 @@ impl Started {
         let served = self.runtime.block_on(self.serving);
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         self.app.uses.finish(&self.ledger.node);
+        if let Some(telling) = self.telling {
+            // It ends within one try; what was on its way is told again after the next start.
+            let _ = telling.join();
+        }
         self.ledger.close()?;
         served.context("the server failed")??;
         Ok(())
     }
+}
+
+/// Starts the thread that tells findings, if the settings name a receiver.
+fn tell_findings(app: &Arc<App>) -> std::io::Result<Option<std::thread::JoinHandle<()>>> {
+    if app.webhook.is_none() {
+        return Ok(None);
+    }
+    let app = Arc::clone(app);
+    let work = move || {
+        if let Some(webhook) = &app.webhook {
+            webhook.follow(&app.node, &|| app.is_stopping());
+        }
+    };
+    let thread = std::thread::Builder::new().name("ledgerline-webhook".to_owned());
+    thread.spawn(work).map(Some)
 }
 
 /// Answers are given by a task of the runtime: it wakes the requests of a commit without a call of

@@ -63,7 +63,9 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
     })
 }
 
-pub(super) fn finding(view: &View, found: &Found) -> Value {
+/// A finding as answers and messages have it.
+#[must_use]
+pub fn finding(view: &View, found: &Found) -> Value {
     let moves = found.moves.iter().map(|(moved, record)| {
         record.read(|_, one| {
             json!({
