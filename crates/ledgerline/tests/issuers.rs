@@ -311,6 +311,96 @@ fn a_wrong_register_is_said_and_nothing_starts() {
     check("[issuers.idp]\niss = \"x\"", "issuers.idp: missing field `region`");
 }
 
+/// Two ledgers: the signed answers of the one are JWTs that the other verifies, over TLS.
+#[test]
+fn keys_are_fetched_over_tls_from_who_shows_the_certificate() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    let cert = format!("{fixtures}/localhost-cert.pem");
+    let idp = Server::start_with(&[
+        "--tls-cert",
+        &cert,
+        "--tls-key",
+        &format!("{fixtures}/localhost-key.pem"),
+    ]);
+    let jwks = format!("{}/oauth2/jwks", idp.url.replace("127.0.0.1", "localhost"));
+    let trusting = format!("jwks_url = \"{jwks}\"\nca_file = \"{cert}\"");
+    let doubting = register(&format!("jwks_url = \"{jwks}\"")).replace("idp]", "b]");
+    let doubting = doubting.replace(ISS, "https://b.test");
+    let (server, _folder) = server(&format!("{}{doubting}", register(&trusting)));
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let stranger = Key::ed();
+    assert!(!is_active(&server, &gateway, &stranger.sign("x", &claims("one"))));
+    let of_b = json!({ "iss": "https://b.test", "jti": "one" });
+    assert_eq!(introspect(&server, &gateway, &stranger.sign("x", &of_b)).status, 503);
+    let shown = server.get("/v1/issuers", &gateway).json()["issuers"].clone();
+    let keys = |alias: &str| {
+        let list = shown.as_array().expect("issuers").iter();
+        list.clone().find(|one| one["alias"] == alias).expect(alias)["keys"].clone()
+    };
+    let (idp, b) = (keys("idp"), keys("b"));
+    assert_eq!((&idp["usable"], &idp["last_failure"]), (&json!(1), &Value::Null), "{idp}");
+    assert_eq!((&b["usable"], &b["failures"]), (&Value::Null, &json!(1)), "{b}");
+}
+
+/// Whatever ends a token, from the acknowledgement on nobody hears that it is active, however often
+/// it was verified before.
+#[test]
+fn a_verified_token_is_never_older_than_what_was_acknowledged() {
+    let ed = Key::ed();
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, json!({ "keys": [ed.jwk("b")] }).to_string()).expect("a file");
+    let (server, _folder) = server(&register(&format!("jwks_file = {keys:?}")));
+    let producer = server.key("", "idp", &["producer"]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let responder = server.key("", "soc", &["responder"]);
+    let ways = ["id", "digest", "presented", "session", "radius"];
+    for round in 0..20 {
+        let jti = format!("token-{round}");
+        let token = ed.sign("b", &claims(&jti));
+        let (id, session) = (format!("eu:idp:jti:{jti}"), format!("s-{round}"));
+        let mut birth = issued(&jti, &id);
+        birth["session_id"] = session.as_str().into();
+        server.record(&producer, &[birth]);
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let asking = || {
+                while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    is_active(&server, &gateway, &token);
+                }
+            };
+            scope.spawn(asking);
+            assert!(is_active(&server, &gateway, &token), "{jti}");
+            let end = |target: Value| {
+                let event = json!({ "native_id": format!("end-{round}"), "type": "REVOKED",
+                    "target": target, "issuer": "idp", "occurred_at": "2026-01-02T03:05:00Z" });
+                server.record(&producer, &[event]);
+            };
+            match ways[round % ways.len()] {
+                "id" => end(json!({ "kind": "TOKEN", "id": id })),
+                "digest" => {
+                    let digest = from_presented("eu", "idp", token.as_bytes()).expect("an id");
+                    end(json!({ "kind": "TOKEN", "id": digest }));
+                }
+                "presented" => {
+                    let answer = ask(&server, "/oauth2/revoke", &responder, &token);
+                    assert_eq!(answer.json()["revoked"], 1, "{}", answer.text());
+                }
+                "session" => {
+                    end(json!({ "kind": "SESSION", "id": format!("eu:idp:{session}") }));
+                }
+                _ => {
+                    let path = format!("/v1/tokens/{id}/blast-radius");
+                    assert_eq!(server.post(&path, &responder, &json!({})).status, 200);
+                }
+            }
+            let active = is_active(&server, &gateway, &token);
+            stop.store(true, std::sync::atomic::Ordering::SeqCst);
+            assert!(!active, "{jti} after its end by {}", ways[round % ways.len()]);
+        });
+    }
+}
+
 /// A bearer value that stands nowhere else.
 fn opaque(name: &str) -> String {
     format!("{name}-Jq8Zr2Wm5Tk9Xs4Vb7Nc1Hd6/+")
