@@ -229,6 +229,13 @@ fn a_tokens_own_times_narrow_what_the_ledger_says() {
     let input = token.rsplit_once('.').expect("dots").0;
     let other = ed.sign("b", &claims("another")).rsplit_once('.').expect("dots").1.to_owned();
     assert!(!is_active(&server, &gateway, &format!("{input}.{other}")));
+    // A use under a name that was never issued says nothing; see below for an end under one.
+    let used =
+        from_presented("eu", "idp", ed.sign("b", &json!({ "iss": ISS, "jti": "one" })).as_bytes());
+    let mut used = issued("u", &used.expect("an id"));
+    used["type"] = "USED".into();
+    server.record(&producer, &[used]);
+    check("one", json!({}), true);
     // Two names that nobody joined: the end of one is the end of the token.
     server.record(&producer, &[issued("j", "eu:idp:jti:by-digest")]);
     assert!(is_active(&server, &gateway, &token));

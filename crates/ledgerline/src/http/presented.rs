@@ -3,7 +3,7 @@
 //! ```text
 //! token ──▶ its issuer's signature, if the register has the issuer's keys
 //!             refused    nothing is known of it
-//!             verified   by (iss, jti) and by the digest of its value
+//!             verified   by (iss, jti) and by the digest of its value, as that issuer's
 //!             else       by the digest alone
 //! ```
 //!
@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use ledgerline_engine::registry::Caller;
 use ledgerline_engine::standing::{Presented, Standing, issuer_and_region};
+use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::t1_value;
 
 use super::App;
@@ -71,13 +72,29 @@ pub async fn find(app: &Arc<App>, tenant: &str, token: Vec<u8>) -> Result<Option
         };
         let digest = digest(&token);
         drop(token);
-        let by_jti = verified.as_ref().and_then(|verified| verified.id.as_deref());
+        // Whose token it is is known: its digest is looked for as that issuer's, and so is found
+        // also where it was only ever revoked under it.
+        let by_digest = verified.as_ref().map(|verified| verified.digest_id(&digest));
+        let names = match (&verified, &by_digest) {
+            (Some(verified), Some(by_digest)) => [verified.id.as_deref(), Some(by_digest)]
+                .into_iter()
+                .flatten()
+                .map(Presented::Id)
+                .collect(),
+            _ => vec![Presented::Digest(&digest)],
+        };
         let mut standings: Vec<Arc<Standing>> = Vec::new();
-        for name in by_jti.map(Presented::Id).into_iter().chain([Presented::Digest(&digest)]) {
+        for name in names {
             let found = node.standing(&tenant, name)?;
             // Joined names are one standing.
             let new = |one: &Arc<Standing>| standings.iter().all(|known| known.ids != one.ids);
             standings.extend(found.filter(new));
+        }
+        // A name that was only ever used says nothing about the token.
+        let now = node.now();
+        let says = |one: &Arc<Standing>| one.state.state_at(now) != State::Unknown;
+        if standings.iter().any(says) {
+            standings.retain(says);
         }
         Ok(Ok((!standings.is_empty()).then_some(Found { standings, verified })))
     };

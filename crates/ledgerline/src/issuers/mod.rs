@@ -44,6 +44,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// One issuer.
 pub struct Issuer {
     alias: Arc<str>,
+    /// `<region>:<alias>`, in front of the ids of its tokens.
+    front: Arc<str>,
     settings: IssuerSettings,
     keys: Option<KeyRoom>,
     connector: Option<Connector>,
@@ -161,7 +163,8 @@ impl Issuer {
         let connector = Connector::open(&settings);
         let connector =
             connector.map_err(|failure| wrong("connector", format!("{:#}", failure.error)))?;
-        Ok(Self { alias: alias.into(), settings, keys, connector })
+        let front = format!("{}:{alias}", settings.region).into();
+        Ok(Self { alias: alias.into(), front, settings, keys, connector })
     }
 
     /// Its alias.
@@ -197,8 +200,8 @@ impl Issuer {
         let id = jti.filter(|jti| !jti.is_empty());
         let id = id.and_then(|jti| from_jti(&self.settings.region, &self.alias, jti).ok());
         let (not_before, expires_at) = one.window();
-        let (alias, generation) = (Arc::clone(&self.alias), keys.generation);
-        Ok(Some(Verified { alias, id, not_before, expires_at, generation }))
+        let (issuer, generation) = (Arc::clone(&self.front), keys.generation);
+        Ok(Some(Verified { issuer, id, not_before, expires_at, generation }))
     }
 
     /// What may be known of it: no secret and no path.

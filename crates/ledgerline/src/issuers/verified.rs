@@ -15,8 +15,8 @@ const SHARDS: usize = 16;
 /// What a verified token says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// The issuer, by alias.
-    pub alias: Arc<str>,
+    /// The issuer, `<region>:<alias>`.
+    pub issuer: Arc<str>,
     /// Its id in the ledger, where its jti may be one.
     pub id: Option<String>,
     /// Not to be used before, Unix nanoseconds.
@@ -28,6 +28,12 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// The id that a digest has at its issuer.
+    #[must_use]
+    pub fn digest_id(&self, digest: &str) -> String {
+        format!("{}:t1:{digest}", self.issuer)
+    }
+
     /// Whether its own times let it be used at `now`, Unix nanoseconds.
     #[must_use]
     pub fn is_within(&self, now: i64) -> bool {
@@ -96,7 +102,7 @@ mod tests {
         let room = VerifiedTokens::new(64);
         let digest = |n: u32| ledgerline_proof::hash::sha256(&n.to_be_bytes());
         let one = Arc::new(Verified {
-            alias: "idp".into(),
+            issuer: "eu:idp".into(),
             id: None,
             not_before: None,
             expires_at: None,
