@@ -71,16 +71,19 @@ pub enum Rule {
     ClockAhead,
     /// The token is presented as signed by another key than at its issuance.
     KeyMismatch,
+    /// A part of what a source saw may be missing.
+    SourceGap,
 }
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 5] = [
+    const OTHERS: [Self; 6] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
         Self::ClockAhead,
         Self::KeyMismatch,
+        Self::SourceGap,
     ];
 
     /// The stable code.
@@ -93,6 +96,7 @@ impl Rule {
             Self::ActorLostInExchange => "actor_lost_in_exchange",
             Self::ClockAhead => "clock_ahead",
             Self::KeyMismatch => "key_mismatch",
+            Self::SourceGap => "source_gap",
         }
     }
 
@@ -125,7 +129,7 @@ impl Rule {
             Self::ChildOutlivesRevokedParent | Self::ScopeWidened | Self::KeyMismatch => {
                 Severity::High
             }
-            Self::ActorLostInExchange => Severity::Medium,
+            Self::ActorLostInExchange | Self::SourceGap => Severity::Medium,
             Self::ClockAhead => Severity::Low,
         }
     }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::asked::{Asking, Question, bad_query, time};
 use super::extract::{Asked, Segments, json_body};
 use super::problem::Problem;
+use super::telling::Telling;
 use super::tokens::check_id;
 use super::{App, Shared, auth, leaf_json, question_json, revoke};
 use crate::time_text::rfc3339;
@@ -316,6 +317,8 @@ pub struct RevokeRequest {
     tenant: Option<String>,
     reason: Option<String>,
     dry_run: bool,
+    /// The token itself, so that its issuer can be told.
+    token: Option<String>,
 }
 
 /// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
@@ -334,7 +337,8 @@ pub async fn revoke_blast_radius(
     let request: RevokeRequest = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
-    revoke::blast_radius(&app, &caller, tenant, id, reason, request.dry_run).await
+    let telling = Telling::sent_along(&app, &tenant, &id, request.token).await?;
+    revoke::blast_radius(&app, &caller, tenant, id, reason, request.dry_run, telling).await
 }
 
 /// Answers about the tokens of a holder.
