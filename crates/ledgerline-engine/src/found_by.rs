@@ -80,6 +80,8 @@ pub enum By<'a> {
     ParentEvent(&'a str, &'a [u8; 16]),
     /// An hour in which tokens expire, since 1970; of all tenants.
     ExpiryHour(i64),
+    /// Whatever gives a token an expiry; of all tenants.
+    Expiring,
     /// Findings.
     Finding,
     /// Another id of the same token.
@@ -131,6 +133,7 @@ impl By<'_> {
                 hours = hour.to_be_bytes();
                 return hasher.term(TermKind::ExpiryHour, "", &[&hours]);
             }
+            Self::Expiring => return hasher.term(TermKind::ExpiryHour, "", &[]),
             Self::Finding => return hasher.term(TermKind::Finding, tenant, &[]),
             Self::PolicyChange => return hasher.term(TermKind::Policy, tenant, &[]),
             Self::Revocation => return hasher.term(TermKind::Revocation, tenant, &[]),
@@ -201,6 +204,13 @@ pub fn hour_of(nanos: i64) -> i64 {
 pub fn is_birth(statement: &Statement<'_>) -> bool {
     statement.target.kind == TargetKind::Token
         && matches!(statement.event_type, EventType::Issued | EventType::Origin)
+}
+
+/// The expiry that an event gives its target: a permitted ISSUED, ORIGIN or REFRESHED.
+#[must_use]
+pub fn expires(statement: &Statement<'_>) -> Option<i64> {
+    let gives = is_birth(statement) || statement.event_type == EventType::Refreshed;
+    statement.expires_at.filter(|_| gives && statement.outcome == Outcome::Allow)
 }
 
 /// What an event's identity is found by.
@@ -336,8 +346,8 @@ impl Terms<'_, '_> {
         if s.event_type == EventType::Revoked && s.outcome == Outcome::Allow {
             self.add(&By::Revocation);
         }
-        let expires = is_birth(s) || s.event_type == EventType::Refreshed;
-        if let Some(at) = s.expires_at.filter(|_| expires && s.outcome == Outcome::Allow) {
+        if let Some(at) = expires(s) {
+            self.add(&By::Expiring);
             self.add(&By::ExpiryHour(hour_of(at)));
         }
     }
@@ -411,11 +421,12 @@ mod tests {
             By::Subject(&[9; 16]).term(&hasher, ""),
             By::Subject(&[9; 16]).births(&hasher, ""),
             By::Alias("eu:idp:jti:b").term(&hasher, ""),
+            By::Expiring.term(&hasher, "other"),
             By::ExpiryHour(5).term(&hasher, "other"),
         ];
         assert_eq!(births, expected);
         s.event_type = EventType::Used;
-        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 3);
+        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 4);
         s.tenant = "other";
         let elsewhere = terms_of(&hasher, &s, &[person()]);
         assert!(elsewhere.iter().all(|term| !expected.contains(term)));

@@ -14,6 +14,7 @@ pub mod disk;
 pub mod duplicates;
 pub mod entropy;
 pub mod erasure;
+pub mod expiry;
 pub mod findings;
 pub mod found_by;
 mod genesis;

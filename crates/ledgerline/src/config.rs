@@ -114,6 +114,8 @@ settings! {
         /// Milliseconds within which a second use of a replaced refresh token is taken for two
         /// requests that crossed [default: 10000].
         "LEDGERLINE_FINDINGS_REFRESH_RACE_MS" findings_refresh_race_ms: u64,
+        /// Whether the ledger states EXPIRED for tokens whose expiry has passed [default: true].
+        "LEDGERLINE_EXPIRE" expire: bool,
         /// Threads that serve HTTP [default: number of processors].
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use ledgerline_engine::clock::Clock as _;
 use ledgerline_engine::index::Progress;
 use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
@@ -99,6 +100,32 @@ impl World {
         if !self.planner.is_empty() {
             self.commit();
         }
+    }
+
+    /// What the clock of the ledger says.
+    pub fn now(&self) -> i64 {
+        self.clock.wall_nanos()
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, nanos: u64) {
+        self.clock.advance(nanos);
+    }
+
+    /// The disk of the data.
+    pub fn disk(&self) -> &SimDisk {
+        &self.disks[0]
+    }
+
+    /// Does an act of the ledger's own.
+    pub fn administer(&mut self, act: &AdminAct) {
+        self.planner.admin(act, Box::new(|_| {})).unwrap();
+        self.commit();
+    }
+
+    /// Submits events of the tenant `a`, none of which may be refused.
+    pub fn tell(&mut self, events: &[Value]) {
+        self.submit("a", events);
     }
 
     pub fn view(&self) -> View {

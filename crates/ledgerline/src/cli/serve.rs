@@ -132,6 +132,7 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         config.pace.interval_nanos = ms * 1_000_000;
     }
     findings_config(settings, &mut config)?;
+    config.expire = settings.expire.unwrap_or(config.expire);
     let segment_bytes = &mut config.ledger.segment_bytes;
     *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
     config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);
