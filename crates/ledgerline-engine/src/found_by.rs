@@ -46,6 +46,10 @@ use crate::index::{Term, TermHasher, TermKind};
 const HOUR_NANOS: i64 = 3_600_000_000_000;
 /// The part that births have.
 const BIRTH: &[u8] = b"birth";
+/// The part that ORIGIN events have more than births.
+const ORIGIN: &[u8] = b"origin";
+/// The part that heartbeats have.
+const HEARTBEAT: &[u8] = b"heartbeat";
 /// Lists up to here are kept free of repetition by looking through them.
 const FEW: usize = 32;
 
@@ -74,6 +78,12 @@ pub enum By<'a> {
     Key(&'a str),
     /// A source.
     Source(&'a str),
+    /// What a source says of tokens that are older than the ledger.
+    OriginsOf(&'a str),
+    /// The heartbeats of a source.
+    HeartbeatsOf(&'a str),
+    /// The births of all tokens.
+    Births,
     /// A token that the entry links to.
     Parent(&'a str),
     /// An event that the entry links to.
@@ -107,7 +117,8 @@ impl By<'_> {
     /// For what births are not found by: our error.
     #[must_use]
     pub fn births(&self, hasher: &TermHasher, tenant: &str) -> Term {
-        assert!(matches!(self, Self::Subject(_) | Self::Client(_)), "births have no such term");
+        let has = matches!(self, Self::Subject(_) | Self::Client(_) | Self::Source(_));
+        assert!(has, "births have no such term");
         self.with(hasher, tenant, Some(BIRTH))
     }
 
@@ -124,6 +135,10 @@ impl By<'_> {
             Self::Grant(id) => (TermKind::Grant, bare(id).as_bytes(), None),
             Self::Key(id) => (TermKind::Key, bare(id).as_bytes(), None),
             Self::Source(name) => (TermKind::Source, name.as_bytes(), None),
+            Self::OriginsOf(name) => (TermKind::Source, name.as_bytes(), Some(ORIGIN)),
+            Self::HeartbeatsOf(name) => (TermKind::Source, name.as_bytes(), Some(HEARTBEAT)),
+            // No source has an empty name.
+            Self::Births => (TermKind::Source, b"", Some(BIRTH)),
             Self::Parent(id) => (TermKind::Parent, b"t", Some(id.as_bytes())),
             Self::ParentEvent(source, id) => {
                 let parts: [&[u8]; 3] = [b"e", source.as_bytes(), *id];
@@ -273,7 +288,16 @@ impl Terms<'_, '_> {
 
     fn named(&mut self) {
         let s = self.statement;
-        self.add(&By::Source(s.source));
+        self.belong(&By::Source(s.source));
+        if is_birth(s) {
+            self.add(&By::Births);
+            if s.event_type == EventType::Origin {
+                self.add(&By::OriginsOf(s.source));
+            }
+        }
+        if s.event_type == EventType::Heartbeat {
+            self.add(&By::HeartbeatsOf(s.source));
+        }
         let of = |kind: TargetKind| (s.target.kind == kind).then_some(s.target.id);
         for id in s.client_id.into_iter().chain(of(TargetKind::Client)) {
             self.belong(&By::Client(id));
@@ -415,6 +439,8 @@ mod tests {
         let births = terms_of(&hasher, &s, &[person(), person()]);
         let expected = [
             By::Source("idp").term(&hasher, ""),
+            By::Source("idp").births(&hasher, ""),
+            By::Births.term(&hasher, ""),
             By::Client("web").term(&hasher, ""),
             By::Client("web").births(&hasher, ""),
             By::Session("s").term(&hasher, ""),
@@ -426,7 +452,7 @@ mod tests {
         ];
         assert_eq!(births, expected);
         s.event_type = EventType::Used;
-        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 4);
+        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 6);
         s.tenant = "other";
         let elsewhere = terms_of(&hasher, &s, &[person()]);
         assert!(elsewhere.iter().all(|term| !expected.contains(term)));

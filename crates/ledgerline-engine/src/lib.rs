@@ -42,6 +42,7 @@ pub mod replay;
 pub mod sequencer;
 pub mod simulation;
 pub mod standing;
+mod strict;
 pub mod tree_store;
 pub mod vault;
 pub mod verify;

@@ -109,6 +109,7 @@ fn ask_names(view: &View, scope: &Scope, model: &Model) -> u64 {
             Holder::Session(name.into()),
             Holder::Client(name.replace('s', "c")),
             Holder::Grant(name.replace('s', "g")),
+            Holder::Issuer(if name == "nobody" { "eu:other" } else { "eu:idp" }.into()),
         ] {
             let mut found = Vec::new();
             let mut after = Some(0);

@@ -116,6 +116,10 @@ settings! {
         "LEDGERLINE_FINDINGS_REFRESH_RACE_MS" findings_refresh_race_ms: u64,
         /// Whether the ledger states EXPIRED for tokens whose expiry has passed [default: true].
         "LEDGERLINE_EXPIRE" expire: bool,
+        /// Sources whose events are refused (409) when they violate the lifecycle of their token,
+        /// separated by commas. Keys made with `strict` are so anyway.
+        #[arg(value_delimiter = ',')]
+        "LEDGERLINE_STRICT_SOURCES" strict_sources: Vec<String>,
         /// Threads that serve HTTP [default: number of processors].
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }

@@ -71,16 +71,25 @@ pub enum Rule {
     ClockAhead,
     /// The token is presented as signed by another key than at its issuance.
     KeyMismatch,
+    /// Reconciliation: usable at the issuer, and the ledger never heard of its birth.
+    ReconcileUnknownToken,
+    /// Reconciliation: usable at the issuer, ended in the ledger.
+    ReconcileEndedHere,
+    /// Reconciliation: usable in the ledger, gone or ended at the issuer.
+    ReconcileMissingAtIssuer,
 }
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 5] = [
+    const OTHERS: [Self; 8] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
         Self::ClockAhead,
         Self::KeyMismatch,
+        Self::ReconcileUnknownToken,
+        Self::ReconcileEndedHere,
+        Self::ReconcileMissingAtIssuer,
     ];
 
     /// The stable code.
@@ -93,6 +102,9 @@ impl Rule {
             Self::ActorLostInExchange => "actor_lost_in_exchange",
             Self::ClockAhead => "clock_ahead",
             Self::KeyMismatch => "key_mismatch",
+            Self::ReconcileUnknownToken => "reconcile_unknown_token",
+            Self::ReconcileEndedHere => "reconcile_ended_here",
+            Self::ReconcileMissingAtIssuer => "reconcile_missing_at_issuer",
         }
     }
 
@@ -122,10 +134,13 @@ impl Rule {
                 | Violation::ActivationLate => Severity::Medium,
                 Violation::OutOfOrder => Severity::Low,
             },
-            Self::ChildOutlivesRevokedParent | Self::ScopeWidened | Self::KeyMismatch => {
-                Severity::High
-            }
-            Self::ActorLostInExchange => Severity::Medium,
+            Self::ChildOutlivesRevokedParent
+            | Self::ScopeWidened
+            | Self::KeyMismatch
+            | Self::ReconcileEndedHere => Severity::High,
+            Self::ActorLostInExchange
+            | Self::ReconcileUnknownToken
+            | Self::ReconcileMissingAtIssuer => Severity::Medium,
             Self::ClockAhead => Severity::Low,
         }
     }

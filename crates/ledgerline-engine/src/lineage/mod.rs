@@ -34,4 +34,4 @@ pub use edge::{Descent, Edge};
 pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relatives};
 pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
 pub use token::{Facts, Token, occurred, subject_of};
-pub(crate) use token::{MAX_IDS, wide_chains};
+pub(crate) use token::{MAX_IDS, wide_chains, wide_chains_of};

@@ -38,7 +38,7 @@ pub(super) fn expire(inner: &Inner) {
                 inner.counters.expire_failed();
                 break;
             };
-            if !record(inner, due) {
+            if !record(inner, &due) {
                 break;
             }
             let now = inner.world.clock.monotonic_nanos();
@@ -65,7 +65,7 @@ const fn is_news(place: Place, saved: Place) -> bool {
 }
 
 /// Has them recorded, however long it takes; false when the ledger takes nothing any more.
-fn record(inner: &Inner, due: Vec<Due>) -> bool {
+fn record(inner: &Inner, due: &[Due]) -> bool {
     if due.is_empty() {
         return true;
     }
@@ -75,7 +75,7 @@ fn record(inner: &Inner, due: Vec<Due>) -> bool {
             rest(inner, INTERVAL_NANOS / 5);
             continue;
         }
-        match inner.administer(AdminAct::Expire(due.clone())) {
+        match inner.administer(AdminAct::Expire(due.to_vec())) {
             Ok(_) => {
                 inner.counters.expired(count);
                 return true;

@@ -16,6 +16,7 @@
 //! revocations   everything that was revoked, in the order of recording
 //! divergence    the first event that comes from elsewhere; exposure: whom it was shown to
 //! why           the causes of an event
+//! reconcile     the ledger against an issuer's own table; sources: who told how much
 //! ```
 //!
 //! Refuses: opinions. Whether an access was right is the business of findings.
@@ -27,7 +28,9 @@ mod divergence;
 mod holdings;
 mod pivot;
 mod policies;
+mod reconcile;
 mod revocations;
+mod sources;
 mod visitors;
 mod why;
 
@@ -41,6 +44,8 @@ pub use policies::{
     IssuePolicies, Named, PolicyVersion, attachment, in_force_at, policies_at_issue,
     policy_versions,
 };
+pub use reconcile::{Difference, difference};
 pub use revocations::{Revocations, revocations};
+pub use sources::{SILENT_NANOS, Told, told};
 pub use visitors::{AHEAD_NANOS, Resource, Visitor, Visitors, visitors};
 pub use why::{Cause, Why, why};

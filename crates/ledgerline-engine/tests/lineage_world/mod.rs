@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ledgerline_engine::clock::Clock as _;
 use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
+use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
 use ledgerline_engine::lineage::{Direction, Lineage, Scope};
 use ledgerline_engine::opening::{LedgerConfig, World as Parts, open};
@@ -68,19 +68,21 @@ impl World {
         let clock = Arc::new(SimClock::new(START_NANOS));
         let (planner, rest) = parts(&disks, &clock, seed);
         let mut world = Self { disks, clock, planner, rest, seed, made: 0 };
-        for tenant in ["a", "b"] {
+        for (id, tenant, source, strict) in
+            [("ka", "a", "idp", false), ("kb", "b", "idp", false), ("ks", "a", "gateway", true)]
+        {
             let key = NewKey {
-                key_id: format!("k{tenant}"),
+                key_id: id.into(),
                 purpose: KeyPurpose::Credential,
                 alg: 0,
                 tenant: tenant.into(),
-                source: "idp".into(),
+                source: source.into(),
                 roles: Roles::PRODUCER,
                 types: Vec::new(),
                 issuers: Vec::new(),
                 regions: Vec::new(),
                 signed_only: false,
-                strict: false,
+                strict,
                 expires_at: None,
                 public_key: None,
                 secret_hash: Some(secret_hash(&SECRET)),
@@ -137,7 +139,8 @@ impl World {
         self.rest.rooms.vault.find_person(tenant, "idp", user)
     }
 
-    fn commit(&mut self) {
+    /// Makes durable what was offered.
+    pub fn commit(&mut self) {
         let batch = self.planner.take();
         self.rest.publisher.publish(batch).unwrap();
         self.planner.published();
@@ -147,9 +150,21 @@ impl World {
         {}
     }
 
-    fn caller(&self, tenant: &str) -> Caller {
-        let key = api_key_text(&format!("k{tenant}"), &SECRET);
+    fn caller(&self, name: &str) -> Caller {
+        let key = api_key_text(&format!("k{name}"), &SECRET);
         self.rest.rooms.registry.authenticate(&key, 0).unwrap()
+    }
+
+    /// Offers events under one of the keys: `a`, `b`, or `s` that is strict. They are durable with
+    /// the next commit. What becomes of each.
+    pub fn offer(&mut self, name: &str, events: &[Value]) -> Vec<EventAnswer> {
+        let body = Value::Array(events.to_vec()).to_string();
+        let caller = self.caller(name);
+        let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
+        let mut answers = Vec::new();
+        let each = &mut |answer: &EventAnswer| answers.push(answer.clone());
+        self.planner.offer(accepted, Box::new(|_| {}), each).unwrap();
+        answers
     }
 
     fn submit(&mut self, tenant: &str, events: &[Value]) {
@@ -205,7 +220,8 @@ impl World {
         Scope { tenant: tenant.into(), size, at, judged_at }
     }
 
-    fn event(&mut self, random: &mut Random) -> Value {
+    /// A random event, perhaps long after it happened.
+    pub fn event(&mut self, random: &mut Random) -> Value {
         self.made += 1;
         let n = self.made;
         let token = |random: &mut Random| format!("eu:idp:jti:t{}", random.below(TOKENS));
@@ -650,6 +666,7 @@ impl Model {
                 Holder::Client(id) => named(id, s.client_id),
                 Holder::Session(id) => named(id, s.session_id),
                 Holder::Grant(id) => named(id, s.grant_id),
+                Holder::Issuer(id) => s.target.id.starts_with(&format!("{id}:")),
             };
             if holds && is_birth(s) {
                 let id = self.canonical(s.target.id);

@@ -354,6 +354,19 @@ pub async fn session_tokens(
     held(app, headers, asking, Holder::Session(name(id)?)).await
 }
 
+/// `GET /v1/issuers/{id}/tokens`: the id is `<region>:<alias>`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn issuer_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Issuer(name(id)?)).await
+}
+
 /// `GET /v1/grants/{id}/tokens`.
 ///
 /// # Errors
