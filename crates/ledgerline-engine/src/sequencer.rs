@@ -409,16 +409,10 @@ impl Sequencer {
         self.block.cover(recorded_at, Some(event.occurred_at));
         let attested_by = event.attested();
         self.strict.recorded(&event, index, recorded_at);
+        self.post_event(&event, index);
         let PendingEvent { event_id, statement, signature, sealed, records, attachments, .. } =
             *event;
         let event_hash = self.push_leaf(JournalLeaf { bytes, sealed, attachments });
-        self.post(event.event_term, index, event.uuid_millis);
-        self.post(event.chain_term, index, None);
-        event.terms.iter().for_each(|term| self.post(*term, index, None));
-        if let Some(handle) = event.erases {
-            self.post_leaf(leaf_terms::ERASED, index);
-            self.draft.effects.push(Effect::Erase(handle));
-        }
         self.draft.event_count += 1;
         let signed = signature.is_some();
         let PendingEvent { event_term, chain_term, handles, .. } = *event;
@@ -522,6 +516,17 @@ impl Sequencer {
         self.draft_bytes += leaf.bytes.len() + 64;
         self.draft.leaves.push(leaf);
         hash
+    }
+
+    /// What an event is found by, and what follows from it.
+    fn post_event(&mut self, event: &PendingEvent, index: u64) {
+        self.post(event.event_term, index, event.uuid_millis);
+        self.post(event.chain_term, index, None);
+        event.terms.iter().for_each(|term| self.post(*term, index, None));
+        if let Some(handle) = event.erases {
+            self.post_leaf(leaf_terms::ERASED, index);
+            self.draft.effects.push(Effect::Erase(handle));
+        }
     }
 
     fn post(&mut self, term: Term, index: u64, uuid_millis: Option<u64>) {

@@ -2,6 +2,7 @@
 //! arrivals, aliases, revocations of sessions and clients, two tenants with the same names, `as_of`
 //! and `at` at random points, and the index deleted and built again in between.
 
+#[allow(dead_code, reason = "each test uses a part of it")]
 mod lineage_world;
 
 use lineage_world::{Model, World};

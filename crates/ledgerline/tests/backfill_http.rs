@@ -44,7 +44,7 @@ fn a_strict_source_is_refused_what_violates_the_lifecycle() {
     let loose = server.key("", "sidecar", &["producer"]);
     let used = |name: &str, token: &str| at(event(name, "USED", token), "2026-01-02T03:10:00Z");
     let (issued, revoked) = (event("i", "ISSUED", "a"), event("r", "REVOKED", "a"));
-    assert_eq!(verdicts(&server, &idp, &[issued.clone()]), ["recorded"]);
+    assert_eq!(verdicts(&server, &idp, std::slice::from_ref(&issued)), ["recorded"]);
     assert_eq!(verdicts(&server, &gateway, &[used("u1", "a")]), ["recorded"]);
     server.record(&idp, &[revoked]);
     // A lone event gets its own status; a list loses the bad one only.
@@ -215,7 +215,7 @@ fn tokens_older_than_the_ledger_are_taken_over_once() {
     let idp = of("idp");
     assert_eq!((&idp["events"], &idp["births"]), (&json!(5), &json!(5)), "{sources}");
     assert_eq!((&idp["origins"], &idp["score"]), (&json!(5), &json!(0.0)), "{sources}");
-    assert_eq!(of("ledger")["events"].as_u64() > Some(0), true, "it stated EXPIRED: {sources}");
+    assert!(of("ledger")["events"].as_u64() > Some(0), "it stated EXPIRED: {sources}");
     let shown = server.run(&server.admin, &["sources"]);
     assert!(stdout(&shown).contains("ORIGINS"), "{}", stdout(&shown));
 }

@@ -7,7 +7,7 @@
 //! token        the bearer value itself: hashed here, never sent, never in an error
 //! region, issuer             of the token, where the command line does not say
 //! token_kind   ACCESS, REFRESH, …                       state   ACTIVE (default), REVOKED, …
-//! client, subject, session, scopes (space between)      issued_at, expires_at  RFC 3339 or Unix s
+//! client, subject, session, scopes (spaces between)   issued_at, expires_at: RFC 3339, Unix s
 //! ```
 //!
 //! Promises: one row at a time; the same row gives the same event, byte for byte. Errors name a line

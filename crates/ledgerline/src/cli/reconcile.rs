@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Promises: both are compared as of the time the table was read. Memory is 16 bytes for a row of
-//! the table, and a page of the ledger. Bearer values are hashed here and never sent. Exit 0 without
-//! a difference, 2 with one, 1 when a row could not be read.
+//! the table, and a page of the ledger. Bearer values are hashed here and never sent. Exit 0
+//! without a difference, 2 with one, 1 when a row could not be read.
 //!
 //! Refuses: tables of more than [`ROWS_MAX`] rows.
 

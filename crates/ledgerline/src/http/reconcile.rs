@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! {"issuer":"idp","region":"eu","taken_at":"…","record":true,
-//!  "tokens":[{"token_id":"eu:idp:jti:a","usable":true}, {"token_id":"eu:idp:jti:b","usable":false}]}
+//!  "tokens":[{"token_id":"eu:idp:jti:a","usable":true},
+//!            {"token_id":"eu:idp:jti:b","usable":false}]}
 //! ```
 //!
 //! Promises: each token is compared as of `taken_at`; with `record` every difference becomes a
