@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::Context;
 use super::lineage::tree;
 use super::past::{Ask, Moment, list, rows, text, write_proof};
-use super::token_id::{Naming, of_argument};
+use super::token_id::{Naming, of_argument, of_token, read_secret};
 use crate::client::segment;
-use crate::exit::{CommandResult, Exit};
+use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::facts;
 
 /// Arguments of `blast-radius`.
@@ -34,6 +34,9 @@ pub struct BlastArgs {
     /// As of `lineage`; only what is stated is revoked.
     #[arg(long, value_parser = ["asserted", "stated", "joined"], conflicts_with = "revoke")]
     strength: Option<String>,
+    /// With --revoke and `-`: send the token along, so that its issuer is told too.
+    #[arg(long, requires = "revoke")]
+    tell_issuer: bool,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -44,7 +47,16 @@ pub struct BlastArgs {
 /// # Errors
 /// Usage for a raw token; an error when the ledger knows no such token.
 pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
-    let id = of_argument(&args.token, &args.naming)?;
+    let (id, token) = match args.token.as_str() {
+        "-" if args.tell_issuer => {
+            let token = read_secret()?;
+            (of_token(&token, &args.naming)?, Some(token))
+        }
+        _ if args.tell_issuer => {
+            return Err(Failure::usage("--tell-issuer needs the token itself: use `-`"));
+        }
+        argument => (of_argument(argument, &args.naming)?, None),
+    };
     let path = format!("/v1/tokens/{}/blast-radius", segment(&id));
     if !args.revoke {
         let ask = Ask::new(path).with("strength", args.strength.as_ref());
@@ -55,6 +67,7 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
         "tenant": args.moment.tenant,
         "reason": args.reason,
         "dry_run": args.dry_run,
+        "token": token,
     });
     let answer = client.post_json(&path, &body)?;
     context.screen.show(&answer, revoked)?;
@@ -108,7 +121,7 @@ fn shown(answer: &Value) -> String {
 pub(super) fn revoked(answer: &Value) -> String {
     let word = if answer["dry_run"] == true { "would revoke" } else { "revoked" };
     let mut out = format!(
-        "{word} {} of {} tokens; the issuer was {}\n",
+        "{word} {} of {} tokens; issuer: {}\n",
         if answer["dry_run"] == true { count(answer) } else { text(answer, "/revoked") },
         text(answer, "/family"),
         text(answer, "/issuer"),

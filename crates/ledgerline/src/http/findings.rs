@@ -15,6 +15,7 @@ use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::looks_like_token;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -62,7 +63,9 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
     })
 }
 
-pub(super) fn finding(view: &View, found: &Found) -> Value {
+/// A finding as answers and messages have it.
+#[must_use]
+pub fn finding(view: &View, found: &Found) -> Value {
     let moves = found.moves.iter().map(|(moved, record)| {
         record.read(|_, one| {
             json!({
@@ -92,6 +95,7 @@ pub(super) fn finding(view: &View, found: &Found) -> Value {
             "about": detail_of(one, "about"),
             "gap_ms": gap,
             "explained": detail_of(one, "explained"),
+            "missing": missing(one),
             "events": events.collect::<Vec<Value>>(),
             "event_id": uuid_text::text(&one.event_id),
             "index": found.raised.index,
@@ -101,6 +105,14 @@ pub(super) fn finding(view: &View, found: &Found) -> Value {
             "proof_state": proof_state(view, found.raised.index),
         })
     })
+}
+
+/// Of a gap: between when something may be missing, and at most how much.
+fn missing(statement: &Statement<'_>) -> Option<Value> {
+    let number = |key: &str| detail_of(statement, key)?.parse::<i64>().ok();
+    let (from, to) = (number("from")?, number("to")?);
+    let window = number("window_ms");
+    Some(json!({ "from": rfc3339(from), "to": rfc3339(to), "window_ms": window }))
 }
 
 /// `GET /v1/findings`: findings in the order they were recorded; `from` is a ledger index. With

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::asked::{Asking, Question, bad_query, time};
 use super::extract::{Asked, Segments, json_body};
 use super::problem::Problem;
+use super::telling::Telling;
 use super::tokens::check_id;
 use super::{App, Shared, auth, leaf_json, question_json, revoke};
 use crate::time_text::rfc3339;
@@ -267,6 +268,8 @@ pub struct RevokeRequest {
     tenant: Option<String>,
     reason: Option<String>,
     dry_run: bool,
+    /// The token itself, so that its issuer can be told.
+    token: Option<String>,
 }
 
 /// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
@@ -285,7 +288,8 @@ pub async fn revoke_blast_radius(
     let request: RevokeRequest = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
-    revoke::blast_radius(&app, &caller, tenant, id, reason, request.dry_run).await
+    let telling = Telling::sent_along(&app, &tenant, &id, request.token).await?;
+    revoke::blast_radius(&app, &caller, tenant, id, reason, request.dry_run, telling).await
 }
 
 /// Answers about the tokens of a holder.
@@ -300,6 +304,7 @@ async fn held(
         Holder::Client(id) => format!("client {id}"),
         Holder::Session(id) => format!("session {id}"),
         Holder::Grant(id) => format!("grant {id}"),
+        Holder::Issuer(id) => format!("issuer {id}"),
     };
     let about = ("tokens", holds, &["limit", "page"][..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
@@ -362,6 +367,19 @@ pub async fn session_tokens(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     held(app, headers, asking, Holder::Session(name(id)?)).await
+}
+
+/// `GET /v1/issuers/{id}/tokens`: the id is `<region>:<alias>`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn issuer_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Issuer(name(id)?)).await
 }
 
 /// `GET /v1/grants/{id}/tokens`.
