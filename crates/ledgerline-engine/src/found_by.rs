@@ -13,6 +13,7 @@
 //!               nothing                              POLICY_CHANGED
 //! session       bare id                              session_id, SESSION targets
 //! grant         bare id                              grant_id, GRANT targets
+//!               "f" ‖ bare id                        family_id of births
 //! key           bare id                              issuer_kid, KEY targets
 //! source        name                                 every event
 //! parent        "t" ‖ token id | "e" ‖ source ‖ id   links: the reverse edge
@@ -74,6 +75,8 @@ pub enum By<'a> {
     Session(&'a str),
     /// A grant, bare or qualified.
     Grant(&'a str),
+    /// A family of tokens, bare or qualified: its births.
+    Family(&'a str),
     /// An issuer's signing key, bare or qualified.
     Key(&'a str),
     /// A source.
@@ -133,6 +136,7 @@ impl By<'_> {
             Self::Policy(id) => (TermKind::Policy, id.as_bytes(), None),
             Self::Session(id) => (TermKind::Session, bare(id).as_bytes(), None),
             Self::Grant(id) => (TermKind::Grant, bare(id).as_bytes(), None),
+            Self::Family(id) => (TermKind::Grant, b"f", Some(bare(id).as_bytes())),
             Self::Key(id) => (TermKind::Key, bare(id).as_bytes(), None),
             Self::Source(name) => (TermKind::Source, name.as_bytes(), None),
             Self::OriginsOf(name) => (TermKind::Source, name.as_bytes(), Some(ORIGIN)),
@@ -307,6 +311,9 @@ impl Terms<'_, '_> {
         }
         for id in s.grant_id.into_iter().chain(of(TargetKind::Grant)) {
             self.add(&By::Grant(id));
+        }
+        for id in s.family_id.into_iter().filter(|_| is_birth(s)) {
+            self.add(&By::Family(id));
         }
         for id in s.issuer_kid.into_iter().chain(of(TargetKind::Key)) {
             self.add(&By::Key(id));

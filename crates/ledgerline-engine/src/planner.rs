@@ -94,6 +94,23 @@ pub enum AdminAct {
     Expire(Vec<Due>),
     /// Moves a finding on. Refused when it was moved there before.
     MoveFinding(Box<Move>),
+    /// Records whether a token's issuer was told of its revocation.
+    IssuerTold(Box<IssuerTold>),
+}
+
+/// What came of telling an issuer, for the token's chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerTold {
+    /// The token's tenant.
+    pub tenant: String,
+    /// The token.
+    pub token_id: String,
+    /// The credential that asked.
+    pub by: String,
+    /// `confirmed` or `failed`.
+    pub outcome: &'static str,
+    /// A short word, when it failed.
+    pub why: Option<String>,
 }
 
 /// When blocks are sealed.
@@ -207,6 +224,11 @@ impl Planner {
                 }
                 Ok(self.sequencer.size())
             }
+            AdminAct::IssuerTold(told) => {
+                let event = self.told_event(told, wall);
+                let index = self.sequencer.offer_own_once(event, wall)?;
+                Ok(index.unwrap_or_else(|| self.sequencer.size()))
+            }
             AdminAct::MoveFinding(moved) => {
                 let note = Note::Moved(Move { at: wall, ..(**moved).clone() });
                 self.note(&note, wall)?.ok_or_else(|| {
@@ -300,6 +322,21 @@ impl Planner {
         let mut pending = self.own_event(EventType::Erased, &event, vec![person]);
         pending.erases = Some(handle);
         pending
+    }
+
+    fn told_event(&self, told: &IssuerTold, wall: i64) -> Box<PendingEvent> {
+        let IssuerTold { tenant, token_id, by, outcome, why } = told;
+        let native_id = format!("{}issuer-told/{wall}/{token_id}", self.prefix);
+        let mut detail = vec![
+            Detail { key: "act", value: "issuer_told" },
+            Detail { key: "by", value: by },
+            Detail { key: "issuer", value: outcome },
+        ];
+        detail.extend(why.as_deref().map(|value| Detail { key: "why", value }));
+        let target = Target { kind: TargetKind::Token, id: token_id };
+        let links = Vec::new();
+        let event = OwnEvent { tenant, native_id: &native_id, target, detail, links, wall };
+        self.own_event(EventType::AdminAct, &event, Vec::new())
     }
 
     /// Records a note, unless it is recorded. Gives its index.

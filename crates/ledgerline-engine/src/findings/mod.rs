@@ -31,6 +31,7 @@
 
 pub mod book;
 pub(crate) mod caches;
+pub mod gap;
 mod life;
 mod place;
 pub mod record;
@@ -47,7 +48,7 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 use self::caches::Lately;
 use self::life::{Act, Boundary, Life, Parent, Wide, actor_name, read_leaf};
-pub use self::place::{load, save};
+pub use self::place::{load, load_of, save, save_of};
 use self::record::{Move, Moved, Note, raised_event_id};
 use self::rules::{Finding, Windows};
 use crate::found_by::is_birth;

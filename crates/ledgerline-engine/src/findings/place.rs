@@ -1,21 +1,33 @@
-//! The follower's position on disk. A lost or damaged one costs time: everything is read again, and
-//! raises nothing twice.
+//! Positions of followers on disk. A lost or damaged one costs time: everything is read again. The
+//! findings' own raises nothing twice.
 
 use std::io;
 
 use crate::disk::{Disk, read_whole, replace_durably};
 
 const FOLDER: &str = "followers";
-const FILE: &str = "followers/findings";
+const FINDINGS: &str = "findings";
 /// Longest file that is read.
 const MAX_BYTES: u64 = 4096;
+
+fn file(follower: &str) -> String {
+    format!("{FOLDER}/{follower}")
+}
 
 /// How many entries of this origin were read; 0 when nobody knows.
 ///
 /// # Errors
 /// Whatever the disk says, but for a file that is missing.
 pub fn load(disk: &dyn Disk, origin: &str) -> io::Result<u64> {
-    let bytes = match read_whole(disk, FILE, MAX_BYTES) {
+    load_of(disk, FINDINGS, origin)
+}
+
+/// As [`load`], of the follower of a name.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_of(disk: &dyn Disk, follower: &str, origin: &str) -> io::Result<u64> {
+    let bytes = match read_whole(disk, &file(follower), MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(0),
@@ -35,10 +47,18 @@ pub fn load(disk: &dyn Disk, origin: &str) -> io::Result<u64> {
 /// # Errors
 /// Whatever the disk says.
 pub fn save(disk: &dyn Disk, origin: &str, position: u64) -> io::Result<()> {
+    save_of(disk, FINDINGS, origin, position)
+}
+
+/// As [`save`], of the follower of a name.
+///
+/// # Errors
+/// Whatever the disk says.
+pub fn save_of(disk: &dyn Disk, follower: &str, origin: &str, position: u64) -> io::Result<()> {
     disk.create_dir(FOLDER)?;
     let rest = [&position.to_be_bytes()[..], origin.as_bytes()].concat();
     let crc = crc32c::crc32c(&rest).to_be_bytes();
-    replace_durably(disk, FILE, &[&crc[..], &rest].concat())
+    replace_durably(disk, &file(follower), &[&crc[..], &rest].concat())
 }
 
 #[cfg(test)]
@@ -54,7 +74,7 @@ mod tests {
         save(&disk, "a", 77).expect("a disk");
         assert_eq!(load(&disk, "a").expect("a disk"), 77);
         assert_eq!(load(&disk, "b").expect("a disk"), 0);
-        let file = disk.open(FILE, OpenMode::Write).expect("a file");
+        let file = disk.open(&file(FINDINGS), OpenMode::Write).expect("a file");
         file.write_all_at(&[1], 6).expect("a disk");
         assert_eq!(load(&disk, "a").expect("a disk"), 0);
     }

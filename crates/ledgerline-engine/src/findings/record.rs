@@ -2,8 +2,9 @@
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{Detail, Link, MAX_STRING_BYTES, Statement};
-use ledgerline_proof::vocabulary::{EventType, Relation, Strength};
+use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
 
+use super::gap::Gap;
 use super::rules::{Finding, Rule, Severity, VERSION};
 use crate::intake::derived_event_id;
 use crate::registry::LEDGER_SOURCE;
@@ -18,6 +19,8 @@ pub enum Note {
     Raised(Finding),
     /// A finding moved on.
     Moved(Move),
+    /// Uses that a crash swallowed, perhaps.
+    Missing(Gap),
 }
 
 /// Where a finding moved.
@@ -97,6 +100,7 @@ impl<'n> NoteParts<'n> {
         match note {
             Note::Raised(finding) => Self::raised(finding),
             Note::Moved(moved) => Self::moved(moved),
+            Note::Missing(gap) => Self::missing(gap),
         }
     }
 
@@ -141,6 +145,32 @@ impl<'n> NoteParts<'n> {
             token: None,
             why: None,
             events: vec![(LEDGER_SOURCE.to_owned(), raised)],
+        }
+    }
+
+    fn missing(gap: &'n Gap) -> Self {
+        let (id, rule) = (gap.id(), Rule::SourceGap);
+        let (from, to) = (gap.from, gap.to);
+        let detail = vec![
+            ("about", "introspection uses of at most one window may be missing".to_owned()),
+            ("finding", id.to_hex()),
+            ("from", from.to_string()),
+            ("rule", rule.code().to_owned()),
+            ("severity", rule.severity().word().to_owned()),
+            ("target_kind", TargetKind::Ledger.symbol().to_owned()),
+            ("to", to.to_string()),
+            ("version", VERSION.to_string()),
+            ("window_ms", (gap.window / 1_000_000).to_string()),
+        ];
+        Self {
+            tenant: &gap.tenant,
+            native_id: native_id(&id),
+            event_type: EventType::FindingRaised,
+            at: to,
+            detail,
+            token: None,
+            why: Some(rule.code()),
+            events: Vec::new(),
         }
     }
 

@@ -77,11 +77,13 @@ pub enum Rule {
     ReconcileEndedHere,
     /// Reconciliation: usable in the ledger, gone or ended at the issuer.
     ReconcileMissingAtIssuer,
+    /// A part of what a source saw may be missing.
+    SourceGap,
 }
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 8] = [
+    const OTHERS: [Self; 9] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
@@ -90,6 +92,7 @@ impl Rule {
         Self::ReconcileUnknownToken,
         Self::ReconcileEndedHere,
         Self::ReconcileMissingAtIssuer,
+        Self::SourceGap,
     ];
 
     /// The stable code.
@@ -105,6 +108,7 @@ impl Rule {
             Self::ReconcileUnknownToken => "reconcile_unknown_token",
             Self::ReconcileEndedHere => "reconcile_ended_here",
             Self::ReconcileMissingAtIssuer => "reconcile_missing_at_issuer",
+            Self::SourceGap => "source_gap",
         }
     }
 
@@ -139,6 +143,7 @@ impl Rule {
             | Self::KeyMismatch
             | Self::ReconcileEndedHere => Severity::High,
             Self::ActorLostInExchange
+            | Self::SourceGap
             | Self::ReconcileUnknownToken
             | Self::ReconcileMissingAtIssuer => Severity::Medium,
             Self::ClockAhead => Severity::Low,

@@ -69,7 +69,7 @@ fn record(inner: &Inner, notes: &[Note]) -> bool {
     }
     let raised = notes.iter().filter_map(|note| match note {
         Note::Raised(finding) => Some((finding.rule.code(), finding.severity.word())),
-        Note::Moved(_) => None,
+        Note::Moved(_) | Note::Missing(_) => None,
     });
     let raised: Vec<_> = raised.collect();
     loop {

@@ -106,7 +106,7 @@ pub fn holdings(
                 inquiry.cut(crate::lineage::Cut::Limit);
                 return Ok(answer);
             }
-            token.records.iter().for_each(|record| inquiry.stands_on(record.index));
+            inquiry.shows(&token);
             answer.tokens.push(token);
         }
         match next {

@@ -8,7 +8,7 @@ use ledgerline_engine::clock::Clock as _;
 use ledgerline_engine::index::Progress;
 use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::lineage::{Direction, Lineage, Scope};
+use ledgerline_engine::lineage::{Direction, Lineage, Reach, Scope};
 use ledgerline_engine::opening::{LedgerConfig, World as Parts, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_engine::questions::{Holder, Pivot, Resource};
@@ -20,7 +20,8 @@ use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenFacts, Tok
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{
-    EventType, HandleKind, KeyPurpose, Outcome, PersonalRole, Relation, TargetKind, Vantage,
+    EventType, HandleKind, KeyPurpose, Outcome, PersonalRole, Relation, Strength, TargetKind,
+    Vantage,
 };
 use serde_json::{Value, json};
 
@@ -283,7 +284,9 @@ impl World {
         if random.below(12) == 0 {
             event["also_known_as"] = json!([token(random)]);
         }
-        for (member, letter) in [("session_id", 's'), ("grant_id", 'g'), ("client_id", 'c')] {
+        let named =
+            [("session_id", 's'), ("grant_id", 'g'), ("client_id", 'c'), ("family_id", 'f')];
+        for (member, letter) in named {
             match random.below(4) {
                 0 => event[member] = format!("{letter}{}", 1 + random.below(2)).into(),
                 1 => event[member] = format!("eu:idp:{letter}1").into(),
@@ -338,7 +341,9 @@ fn about(event: &mut Value, kind: &str, id: &str) {
 }
 
 fn link(token: &str, relation: &str) -> Value {
-    json!({ "token_id": token, "relation": relation, "strength": "ASSERTED" })
+    // By the token's number, so that both strengths are there and no more is drawn.
+    let strength = if token.ends_with(['2', '5']) { "JOINED" } else { "ASSERTED" };
+    json!({ "token_id": token, "relation": relation, "strength": strength })
 }
 
 fn uuid(id: &[u8; 16]) -> String {
@@ -527,6 +532,118 @@ impl Model {
         depths
     }
 
+    /// As [`Self::relatives`], along other edges.
+    pub fn reached(
+        &self,
+        id: &str,
+        direction: Direction,
+        reach: Reach,
+    ) -> Option<BTreeMap<String, u32>> {
+        if !self.is_known(id) {
+            return None;
+        }
+        let mut edges = self.stated(reach);
+        if reach == Reach::Joined {
+            edges.extend(self.joins());
+        }
+        let root = self.canonical(id);
+        let mut depths = BTreeMap::from([(root.clone(), 0)]);
+        let mut queue = VecDeque::from([root]);
+        while let Some(id) = queue.pop_front() {
+            for (parent, child) in &edges {
+                let (at, next) = match direction {
+                    Direction::Ancestors => (child, parent),
+                    Direction::Descendants => (parent, child),
+                };
+                if *at == id && !depths.contains_key(next) {
+                    depths.insert(next.clone(), depths[&id] + 1);
+                    queue.push_back(next.clone());
+                }
+            }
+        }
+        Some(depths)
+    }
+
+    /// `(parent, child)` of the links that are followed.
+    fn stated(&self, reach: Reach) -> BTreeSet<(String, String)> {
+        let mut edges = BTreeSet::new();
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in &s.links {
+                let Some(token) = link.token.filter(|token| *token != s.target.id) else {
+                    continue;
+                };
+                let (own, other) = (self.canonical(s.target.id), self.canonical(token));
+                let descent = !matches!(
+                    link.relation,
+                    Relation::CausedBy | Relation::ActedBy | Relation::Other
+                );
+                let followed = match reach {
+                    Reach::Asserted => descent && link.strength == Strength::Asserted,
+                    Reach::Stated => descent,
+                    Reach::Joined => descent || link.relation == Relation::CausedBy,
+                };
+                let forward = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
+                if followed {
+                    edges.insert(if forward { (own, other) } else { (other, own) });
+                }
+            }
+        });
+        edges
+    }
+
+    /// `(earlier, later)` of all tokens with a family, grant or session in common.
+    fn joins(&self) -> BTreeSet<(String, String)> {
+        let mut born: BTreeMap<String, (i64, u64)> = BTreeMap::new();
+        let mut groups: BTreeSet<(String, String)> = BTreeSet::new();
+        self.each(|index, _, s| {
+            if !is_birth(s) || s.outcome != Outcome::Allow {
+                return;
+            }
+            let id = self.canonical(s.target.id);
+            let at = (s.occurred_at.nanos, index);
+            let first = born.entry(id.clone()).or_insert(at);
+            *first = at.min(*first);
+            for (kind, name) in [('s', s.session_id), ('g', s.grant_id), ('f', s.family_id)] {
+                let Some(name) = name else { continue };
+                let full =
+                    if name.contains(':') { name.to_owned() } else { format!("eu:idp:{name}") };
+                groups.insert((format!("{kind}{full}"), id.clone()));
+            }
+        });
+        let mut joins = BTreeSet::new();
+        let mut events: BTreeMap<(String, [u8; 16]), String> = BTreeMap::new();
+        self.each(|_, _, s| {
+            if s.target.kind == TargetKind::Token {
+                let token = self.canonical(s.target.id);
+                events.insert((s.source.to_owned(), s.event_id), token);
+            }
+        });
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in s.links.iter().filter(|link| link.relation == Relation::CausedBy) {
+                let event = link.event.as_ref();
+                let named =
+                    event.and_then(|one| events.get(&(one.source.to_owned(), one.event_id)));
+                if let Some(cause) = named {
+                    joins.insert((cause.clone(), self.canonical(s.target.id)));
+                }
+            }
+        });
+        for (group, early) in &groups {
+            for (_, late) in groups.iter().filter(|(other, _)| other == group) {
+                if born[early] < born[late] {
+                    joins.insert((early.clone(), late.clone()));
+                }
+            }
+        }
+        joins
+    }
+
     pub fn family(&self, id: &str) -> Option<BTreeSet<String>> {
         let ancestors: Vec<String> =
             self.relatives(id, Direction::Ancestors)?.into_keys().collect();
@@ -647,6 +764,52 @@ impl Model {
         events.sort();
         let other = events.iter().find(|(.., client)| *client != events[0].2);
         Some(other.map(|(_, index, _)| ("client", *index)))
+    }
+
+    /// How often a token was let in after its revocation, and by place how long.
+    pub fn after_revoke(&self, id: &str) -> Option<(u64, Vec<i64>)> {
+        if !self.is_known(id) {
+            return None;
+        }
+        let Some(revoked_at) = self.states(id).1.revoked_at else { return Some((0, Vec::new())) };
+        let mut allowed = 0;
+        let mut gaps: BTreeMap<String, i64> = BTreeMap::new();
+        for (_, leaf) in self.chain(id) {
+            with(leaf, |_, s| {
+                let presented = matches!(
+                    s.event_type,
+                    EventType::Used | EventType::ResourceAccessed | EventType::Refreshed
+                );
+                let late = s.occurred_at.nanos - revoked_at;
+                if presented && late > 0 {
+                    let place = format!("{:?} {:?} {}", s.service, s.vantage, s.source);
+                    let gap = gaps.entry(place).or_default();
+                    if s.outcome == Outcome::Allow {
+                        allowed += 1;
+                        *gap = late.max(*gap);
+                    }
+                }
+            });
+        }
+        let mut gaps: Vec<i64> = gaps.into_values().collect();
+        gaps.sort_unstable();
+        Some((allowed, gaps))
+    }
+
+    /// The tokens revoked in a range of event time, each with when, and all their gaps.
+    pub fn after_revokes(&self, range: (i64, i64)) -> (Vec<(String, i64)>, Vec<i64>) {
+        let ids: BTreeSet<&String> = self.canonical.values().collect();
+        let (mut tokens, mut gaps) = (Vec::new(), Vec::new());
+        for id in ids {
+            let revoked_at = self.is_known(id).then(|| self.states(id).1.revoked_at).flatten();
+            let Some(at) = revoked_at.filter(|at| (range.0..range.1).contains(at)) else {
+                continue;
+            };
+            tokens.push((id.clone(), at));
+            gaps.extend(self.after_revoke(id).expect("it is known").1);
+        }
+        gaps.sort_unstable();
+        (tokens, gaps)
     }
 
     pub fn shown(&self, id: &str) -> Option<u64> {

@@ -31,6 +31,7 @@ pub mod status;
 pub mod tail;
 pub mod token_id;
 pub mod trace;
+pub mod triage;
 pub mod verify;
 pub mod verify_url;
 
