@@ -6,6 +6,7 @@
 //! sync thread        write, fsync, sign, publish, answer
 //! index thread       builds and merges runs, throttled
 //! findings thread    judges what was committed, records what it notices
+//! verifier threads   verify behind the head, and everything once an interval
 //! helper thread      head store, vault slots and map, free space, clock
 //! ```
 //!
@@ -16,6 +17,7 @@
 mod follow;
 mod presented;
 mod threads;
+mod verifying;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +51,8 @@ use crate::sequencer::PlannedBatch;
 use crate::standing::Standings;
 use crate::view::View;
 
+pub use verifying::{LastRun, Listener, Verification, VerifierNews};
+
 /// Tokens whose standing is remembered: some 2 KiB each.
 const REMEMBERED_TOKENS: usize = 50_000;
 
@@ -67,6 +71,8 @@ pub struct NodeConfig {
     pub findings_interval_nanos: u64,
     /// What the rules tolerate.
     pub windows: Windows,
+    /// Between two full verifications; 0 switches the verifier off.
+    pub verify_interval_nanos: u64,
 }
 
 impl Default for NodeConfig {
@@ -78,6 +84,7 @@ impl Default for NodeConfig {
             free_space_floor_bytes: 512 << 20,
             findings_interval_nanos: 500_000_000,
             windows: Windows::default(),
+            verify_interval_nanos: 3_600_000_000_000,
         }
     }
 }
@@ -136,6 +143,7 @@ struct Inner {
     blocked: Mutex<Option<String>>,
     stopping: AtomicBool,
     erasing: Mutex<()>,
+    verifying: verifying::Verifying,
 }
 
 /// The place between sequencer and sync thread: one batch.
@@ -222,6 +230,7 @@ impl Node {
             blocked: Mutex::new(None),
             stopping: AtomicBool::new(false),
             erasing: Mutex::new(()),
+            verifying: verifying::Verifying::default(),
         });
         let publisher = rest.publisher;
         let running = vec![
@@ -230,6 +239,8 @@ impl Node {
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
             threads::start("findings", &inner, follow::follow),
+            threads::start("behind", &inner, verifying::behind),
+            threads::start("verifier", &inner, verifying::whole),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
     }
@@ -498,6 +509,17 @@ impl Node {
         }
         let followed = self.inner.counters.snapshot().followed;
         self.inner.rooms.published().size.saturating_sub(followed)
+    }
+
+    /// What the verifier says now.
+    #[must_use]
+    pub fn verification(&self) -> Verification {
+        self.inner.verifying.state()
+    }
+
+    /// Hands news of the verifier to `listener`, for the log. The first one set stays.
+    pub fn listen_to_verifier(&self, listener: Listener) {
+        self.inner.verifying.listen(listener);
     }
 
     /// Bytes of submissions that wait.

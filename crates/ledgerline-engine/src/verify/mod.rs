@@ -33,6 +33,7 @@
 //! The vault's map is checked by its own sums and, as far as records open, against the persons in
 //! them.
 
+mod behind;
 mod blocks;
 mod chains;
 mod damage;
@@ -49,6 +50,7 @@ mod origins;
 mod reader;
 mod readonly;
 mod report;
+pub mod reported;
 mod threads;
 
 use std::collections::BTreeMap;
@@ -65,6 +67,7 @@ use self::grown_tree::GrownTree;
 use self::index_files::IndexSums;
 use self::judge::{Context, judge};
 use self::ledger::Ledger;
+use self::names::Name;
 use self::reader::{Overlay, Reader};
 use self::readonly::{NoEntropy, ReadOnly};
 use self::report::Findings;
@@ -79,6 +82,7 @@ use crate::origins::EndNote;
 use crate::registry::Registry;
 use crate::vault::Vault;
 
+pub use behind::{Behind, Ground};
 pub use files::NOT_OURS;
 pub use index_rebuild::{IndexCheckError, IndexReport, verify_index};
 pub use report::{
@@ -108,11 +112,31 @@ pub struct VerifyOptions<'o> {
     pub chain_memory_bytes: usize,
     /// Told how far it is, from the caller's thread, after every batch.
     pub progress: Option<&'o (dyn Fn(Progress) + Sync)>,
+    /// Set when a node is writing the ledger meanwhile.
+    pub live: Option<Live<'o>>,
+}
+
+/// A ledger that a node is writing meanwhile. Files that the node replaces may be seen in the
+/// middle of it: who gets another verdict than verified asks once more before believing it.
+#[derive(Clone, Copy)]
+pub struct Live<'o> {
+    /// Committed entries: nothing behind them is read.
+    pub until: u64,
+    /// The node's vault, which opens records and knows producers' secrets.
+    pub vault: &'o Arc<Vault>,
+    /// Asked after every batch; after `false` the rest is not read, and the report is void.
+    pub go_on: &'o (dyn Fn() -> bool + Sync),
 }
 
 impl Default for VerifyOptions<'_> {
     fn default() -> Self {
-        Self { since: Vec::new(), threads: 2, chain_memory_bytes: 1 << 30, progress: None }
+        Self {
+            since: Vec::new(),
+            threads: 2,
+            chain_memory_bytes: 1 << 30,
+            progress: None,
+            live: None,
+        }
     }
 }
 
@@ -181,12 +205,12 @@ struct Examined {
     torn: Vec<(Hash, u64)>,
 }
 
-/// Reads one origin; `None` when it has no genesis.
+/// Reads one origin; `None` when it has no genesis, and when the reading was ended.
 fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let world = one.world;
     let mut findings = Findings::default();
     let identity = identity(&world.disk)?;
-    let context = context(one, &identity);
+    let context = context(one, &identity, options.live.map(|live| live.vault));
     let head = match one.end {
         Some(end) => end_of(end, &identity),
         None => head(world, &identity, context.log_key.as_ref()),
@@ -202,8 +226,10 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let compares = manifest.as_ref().filter(|_| context.has_index_key);
     ledger.index = compares.map(|manifest| IndexSums::new(manifest.range_log2));
 
-    let mut reader = Reader::new(&world.disk, Some(&context), head.size(), &overlay)
-        .with_progress(1, options.progress);
+    let until = until(one, options, &head);
+    let mut reader = Reader::new(&world.disk, Some(&context), until.or(head.size()), &overlay)
+        .with_progress(1, options.progress)
+        .live(until, options.live.map(|live| live.go_on));
     threads::in_order(
         options.threads,
         |emit| reader.run(emit),
@@ -214,9 +240,20 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     ledger.counts.segments = reader.counts.segments;
     ledger.counts.journal_bytes = reader.counts.journal_bytes;
     ledger.counts.passes = 1;
-    finish_chains(world, options, &overlay, &mut ledger);
-    let outside = Outside { head, since, pending, manifest };
+    finish_chains(world, (options, until), &overlay, &mut ledger);
+    if options.live.is_some_and(|live| !(live.go_on)()) {
+        return None;
+    }
+    let live = options.live.is_some();
+    let outside = Outside { head, since, pending, manifest, live };
     Some(finish(one, identity, ledger, findings, &outside))
+}
+
+/// Behind how many entries nothing is read. The head store may have been written since the caller
+/// looked; what it covers is committed.
+fn until(one: &One<'_>, options: &VerifyOptions<'_>, head: &Head) -> Option<u64> {
+    let live = options.live.filter(|_| one.end.is_none())?;
+    Some(head.size().map_or(live.until, |size| size.max(live.until)))
 }
 
 /// Where an older origin ends takes the place of the head store.
@@ -233,21 +270,23 @@ struct Outside {
     since: Vec<(u64, Hash)>,
     pending: Vec<[u8; 16]>,
     manifest: Option<Manifest>,
+    live: bool,
 }
 
 /// The chains that did not fit into the first pass.
 fn finish_chains(
     world: &VerifyWorld,
-    options: &VerifyOptions<'_>,
+    options: (&VerifyOptions<'_>, Option<u64>),
     overlay: &Overlay,
     ledger: &mut Ledger<'_>,
 ) {
+    let memory = options.0.chain_memory_bytes;
     let (mut chains, mut tokens) = ledger.chains.counts();
     let mut violations = ledger.chains.violations();
     let mut next = ledger.chains.next_pass();
     while let Some(lo) = next {
         ledger.counts.passes += 1;
-        ledger.chains = ledger.chains.following(lo, options.chain_memory_bytes);
+        ledger.chains = ledger.chains.following(lo, memory);
         walk_again(world, options, overlay, ledger, |ledger, batch, facts, event, place| {
             ledger.link(batch, facts, event, place);
         });
@@ -276,14 +315,15 @@ fn finish_chains(
 /// Another walk over the journal, for what did not fit into the first.
 fn walk_again(
     world: &VerifyWorld,
-    options: &VerifyOptions<'_>,
+    (options, until): (&VerifyOptions<'_>, Option<u64>),
     overlay: &Overlay,
     ledger: &mut Ledger<'_>,
     mut each: impl FnMut(&mut Ledger<'_>, &ScannedBatch, &LeafFacts, &EventFacts, (u64, Hash)),
 ) {
     let context = ledger.context;
-    let mut reader = Reader::new(&world.disk, Some(context), None, overlay)
-        .with_progress(ledger.counts.passes, options.progress);
+    let mut reader = Reader::new(&world.disk, Some(context), until, overlay)
+        .with_progress(ledger.counts.passes, options.progress)
+        .live(until, options.live.map(|live| live.go_on));
     let mut first = 0;
     threads::in_order(
         options.threads,
@@ -314,7 +354,7 @@ fn finish(
     let (world, context) = (one.world, ledger.context);
     let stopped = outside.head.size() == Some(size) && ledger.ends_in_block;
     // What a live copy holds behind its last commit is left there when an origin ends.
-    let clean = stopped && one.end.is_none();
+    let clean = stopped && one.end.is_none() && !outside.live;
     ledger.tree.finish(clean, &mut findings);
     findings.absorb(std::mem::take(&mut ledger.findings));
     check_head(&ledger, &outside.head, one.end.is_some(), &mut findings);
@@ -326,8 +366,12 @@ fn finish(
         }
     }
     let compare = ledger.index.as_ref().map(|sums| (context.hasher, sums));
-    let manifest = outside.manifest.as_ref();
-    index_files::check(&world.disk, manifest, compare, size, &mut findings);
+    if outside.live && one.end.is_none() {
+        index_files::check_live(&world.disk, compare, size, &mut findings);
+    } else {
+        let manifest = outside.manifest.as_ref();
+        index_files::check(&world.disk, manifest, compare, size, &mut findings);
+    }
     if let Some(keys) = &world.keys {
         check_log_key(keys, context, &mut findings);
     }
@@ -369,12 +413,16 @@ fn without_genesis(disk: &Arc<dyn Disk>) -> Findings {
     findings
 }
 
-fn context(one: &One<'_>, identity: &Identity) -> Context {
+fn context(one: &One<'_>, identity: &Identity, live: Option<&Arc<Vault>>) -> Context {
     let keys = one.world.keys.as_deref();
-    let vault = keys.and_then(|keys| {
+    let opened = |keys: &KeyRing| {
         let disk = Arc::new(ReadOnly(Arc::clone(one.shared)));
-        Vault::open(disk, keys, Arc::new(NoEntropy)).ok().map(|(vault, _)| vault)
-    });
+        Vault::open(disk, keys, Arc::new(NoEntropy)).ok().map(|(vault, _)| Arc::new(vault))
+    };
+    let vault = match live {
+        Some(vault) => Some(Arc::clone(vault)),
+        None => keys.and_then(opened),
+    };
     let sixteen = |hash: &Hash| hash.0.first_chunk::<16>().copied().unwrap_or_default();
     let hash_key = keys.map_or_else(|| sixteen(&identity.genesis), |keys| keys.index);
     Context {
@@ -516,7 +564,7 @@ fn check_erased(ledger: &Ledger<'_>, slot: &[u8; 16], index: Option<u64>, findin
     let slot = format!("slot {:032x}", u128::from_be_bytes(*slot));
     let what = "sealed records of this slot are or will be erased, but no ERASED entry says so";
     let finding = VerifyFinding::new(Severity::Error, "erased_without_entry", "", what.to_owned());
-    let finding = finding.of(Some(slot));
+    let finding = finding.of(Some(Name::beside(slot)));
     findings.push(index.map_or(finding.clone(), |index| finding.entry(index)));
 }
 

@@ -34,7 +34,7 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::server::{Limits, serve, stop_signal};
 use crate::http::uses::keep_recording;
 use crate::http::{App, router};
-use crate::tls;
+use crate::{logs, tls};
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
@@ -132,6 +132,11 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         config.pace.interval_nanos = ms * 1_000_000;
     }
     findings_config(settings, &mut config)?;
+    if let Some(ms) = settings.verify_interval_ms {
+        let nanos = ms.checked_mul(1_000_000);
+        config.verify_interval_nanos =
+            nanos.ok_or_else(|| Failure::usage("verify_interval_ms is too long"))?;
+    }
     let segment_bytes = &mut config.ledger.segment_bytes;
     *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
     config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);
@@ -192,6 +197,7 @@ impl Started {
             tracing::info!(origin, size, "continues an older origin");
         }
         answer_on(&runtime, &ledger.node);
+        ledger.node.listen_to_verifier(Box::new(logs::verifier));
         bootstrap(&ledger.node, settings)?;
         let limits = Limits::of(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -15,6 +15,7 @@ use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::looks_like_token;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -90,6 +91,8 @@ pub(super) fn finding(view: &View, found: &Found) -> Value {
             "token_id": detail_of(one, "token"),
             "parent": detail_of(one, "parent"),
             "about": detail_of(one, "about"),
+            "target": target(one),
+            "place": detail_of(one, "place"),
             "gap_ms": gap,
             "explained": detail_of(one, "explained"),
             "events": events.collect::<Vec<Value>>(),
@@ -101,6 +104,14 @@ pub(super) fn finding(view: &View, found: &Found) -> Value {
             "proof_state": proof_state(view, found.raised.index),
         })
     })
+}
+
+/// What a finding is about that is about no token.
+fn target(one: &Statement<'_>) -> Value {
+    match (detail_of(one, "target_kind"), detail_of(one, "target")) {
+        (Some(kind), Some(id)) => json!({ "kind": kind, "id": id }),
+        _ => Value::Null,
+    }
 }
 
 /// `GET /v1/findings`: findings in the order they were recorded; `from` is a ledger index. With
