@@ -36,6 +36,9 @@ pub(super) const MAX_HELD: usize = 1024;
 /// Gaps of one instance that may still be filled.
 pub(super) const MAX_GAPS: usize = 16;
 
+/// Tenant, source, instance.
+type InstanceKey = (String, String, [u8; 16]);
+
 /// A run of missing numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Gap {
@@ -68,7 +71,7 @@ pub(super) struct Source {
 pub struct Memory {
     pub(super) ran: i64,
     pub(super) last_leaf: Option<i64>,
-    pub(super) instances: BTreeMap<(String, String, [u8; 16]), Instance>,
+    pub(super) instances: BTreeMap<InstanceKey, Instance>,
     pub(super) sources: BTreeMap<(String, String), Source>,
     pub(super) audiences: BTreeSet<(String, String, String)>,
     pub(super) keys: BTreeSet<(String, String, String)>,
@@ -80,7 +83,7 @@ pub struct Memory {
 struct Written {
     ran: i64,
     last_leaf: Option<i64>,
-    instances: Vec<((String, String, [u8; 16]), Instance)>,
+    instances: Vec<(InstanceKey, Instance)>,
     sources: Vec<((String, String), Source)>,
     audiences: Vec<(String, String, String)>,
     keys: Vec<(String, String, String)>,

@@ -77,6 +77,8 @@ type TokenKey = (String, String);
 type WideKey = (String, u8, Vec<u8>);
 /// The place of an entry, and its leaf.
 type Placed = (u64, Vec<u8>);
+/// The leaf of a token's birth, and its own revocations.
+type Known = (Option<Box<[u8]>>, Vec<Boundary>);
 /// Places and leaves of revocations.
 type Revocations = Vec<(u64, Rc<[u8]>)>;
 
@@ -334,7 +336,7 @@ impl Follower {
         view: &View,
         below: u64,
         key: &TokenKey,
-    ) -> Result<(Option<Box<[u8]>>, Vec<Boundary>), QueryError> {
+    ) -> Result<Known, QueryError> {
         let known = |life: &mut Life| (life.birth.clone(), life.ends.clone());
         let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key)).map(known);
         if let Some(known) = life {
