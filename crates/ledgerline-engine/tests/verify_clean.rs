@@ -3,7 +3,7 @@
 mod verify_world;
 
 use ledgerline_engine::verify::{Severity, Verdict, VerifyOptions, VerifyWorld, verify};
-use verify_world::{Plan, build};
+use verify_world::{Frozen, Plan, build};
 
 #[test]
 fn a_clean_ledger_with_everything_in_it_verifies() {
@@ -49,6 +49,21 @@ fn without_keys_and_head_it_says_what_is_not_proven() {
     }
     assert!(report.unverifiable["h1"] > 0 && report.unverifiable["h2"] > 0, "{report:?}");
     assert!(report.counts.signatures > 0, "Ed25519 needs no secret");
+}
+
+/// Whoever truncates the journal may remove the head as well; the fuzzer found it verified.
+#[test]
+fn a_truncation_with_the_head_removed_is_not_verified() {
+    let built = build(&Plan::small());
+    let headless = Frozen { head: verify_world::Image::default(), ..built.frozen.clone() };
+    let report = headless.verify();
+    assert_eq!(report.verdict, Verdict::Incomplete, "{report:#?}");
+    let mut data = built.frozen.data.clone();
+    data.files.remove(&verify_world::last_segment(&built.frozen.data));
+    data.files.retain(|path, _| !path.starts_with("tree/") && !path.starts_with("index/"));
+    let truncated = headless.with_data(data).verify();
+    assert!(truncated.size < report.size, "nothing was cut off");
+    assert_ne!(truncated.verdict, Verdict::Verified, "{truncated:#?}");
 }
 
 #[test]

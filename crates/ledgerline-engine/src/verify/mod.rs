@@ -16,7 +16,7 @@
 //! - One changed bit anywhere makes the verdict [`Verdict::NotVerified`], and the report names the
 //!   first entry and the chains concerned. In the last batch of a ledger that was not shut down
 //!   cleanly it may be [`Verdict::Incomplete`]: there, rot cannot be told from a torn write. It is
-//!   never [`Verdict::Verified`].
+//!   never [`Verdict::Verified`]. A head store at hand that is empty is incomplete at best.
 //! - Time is linear in the files' size (times the number of passes), memory is bounded by the
 //!   options.
 //! - [`VerifyReport::checks`] says what could not be checked for want of keys, a head store or
@@ -495,8 +495,12 @@ fn check_head(ledger: &Ledger<'_>, head: &Head, is_end: bool, findings: &mut Fin
     match head {
         Head::NotAtHand => {}
         Head::Empty => {
-            let what = "the head store holds no checkpoint; the next start writes it".to_owned();
-            findings.push(VerifyFinding::new(Severity::Notice, "head_empty", file, what));
+            // It is written from the first commit on: only a first start that was cut off leaves
+            // it empty. Whoever truncates may remove it as well.
+            let what = "the head store holds no checkpoint: a truncation would not be noticed; \
+                        the next start writes it";
+            let finding = VerifyFinding::new(Severity::Incomplete, "head_empty", file, what.into());
+            findings.push(finding);
         }
         Head::Bad(error) => {
             findings.push(VerifyFinding::new(Severity::Error, "head", file, error.clone()));

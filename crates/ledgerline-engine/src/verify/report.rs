@@ -26,7 +26,7 @@ pub enum Verdict {
     /// Something does not hold.
     NotVerified,
     /// What was ever promised may hold, but the journal ends in something that the next start cuts
-    /// off.
+    /// off, or the head store that would tell of a truncation is empty.
     Incomplete,
 }
 
@@ -50,7 +50,7 @@ pub enum Severity {
     Error,
     /// A file that may be lost differs from the journal: not verified, but rebuilt without loss.
     Derived,
-    /// The next start will cut or finish something: incomplete.
+    /// The next start will cut, finish or write something: incomplete.
     Incomplete,
     /// Worth knowing; does not change the verdict.
     Notice,

@@ -22,6 +22,15 @@ const ROUND_LIMIT: Duration = Duration::from_secs(120);
 /// The block interval that the server has by itself.
 const DEFAULT_INTERVAL_SECONDS: f64 = 5.0;
 
+/// Makes batches of events; the same numbers give the same events.
+pub trait Batches: Sync {
+    /// A whole request with `count` events from `first`, and what they weigh.
+    ///
+    /// # Errors
+    /// When an event is beyond its limits.
+    fn batch(&self, first: u64, count: u64) -> Result<Made>;
+}
+
 /// What filling a ledger took.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filled {
@@ -41,6 +50,14 @@ impl Filled {
         self.events as f64 / self.seconds
     }
 
+    /// Adds what followed.
+    pub fn add(&mut self, next: &Self) {
+        self.events += next.events;
+        self.seconds += next.seconds;
+        self.cpu_seconds += next.cpu_seconds;
+        self.payload.add(&next.payload);
+    }
+
     /// CPU of the server for one event, in microseconds.
     pub fn cpu_us(&self) -> f64 {
         self.cpu_seconds * 1e6 / self.events as f64
@@ -51,7 +68,7 @@ impl Filled {
 ///
 /// # Errors
 /// When the server fails, or did not record every one of them.
-pub fn fill(server: &Server, maker: &Maker, first: u64, count: u64) -> Result<Filled> {
+pub fn fill(server: &Server, maker: &dyn Batches, first: u64, count: u64) -> Result<Filled> {
     let before = server.recorded()?;
     let mut filled = Filled::default();
     while filled.events < count {
@@ -66,7 +83,8 @@ pub fn fill(server: &Server, maker: &Maker, first: u64, count: u64) -> Result<Fi
                 request.is_some()
             })
         };
-        let load = Load { connections: CONNECTIONS, duration: ROUND_LIMIT, rate: None };
+        let load =
+            Load { connections: CONNECTIONS, duration: ROUND_LIMIT, rate: None, in_a_row: 1 };
         let outcome = drive(server.target()?, load, 0, &source)?;
         filled.events += events;
         filled.seconds += outcome.seconds;
@@ -78,10 +96,10 @@ pub fn fill(server: &Server, maker: &Maker, first: u64, count: u64) -> Result<Fi
 }
 
 /// A request and what it weighs.
-type Made = (Vec<u8>, Payload);
+pub type Made = (Vec<u8>, Payload);
 
 /// The requests of a round, made on all processors.
-fn make(maker: &Maker, first: u64, count: u64) -> Result<(Vec<Vec<u8>>, Payload)> {
+fn make(maker: &dyn Batches, first: u64, count: u64) -> Result<(Vec<Vec<u8>>, Payload)> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let starts: Vec<u64> = (0..count).step_by(usize::try_from(BATCH)?).collect();
     let share = starts.len().div_ceil(usize::try_from(threads)?).max(1);

@@ -20,6 +20,7 @@ use ledgerline_proof::vocabulary::{
 };
 use serde_json::json;
 
+use crate::bulk::Batches;
 use crate::http::put_post;
 use crate::server::{DEPLOYMENT, PRODUCER, SOURCE, Server};
 
@@ -30,6 +31,9 @@ const MIDNIGHT_MILLIS: u64 = 1_762_992_000_000;
 const DAY_MILLIS: u64 = 24 * 3_600_000;
 const POLICY: &[u8] = b"policy";
 const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64)";
+
+/// Events in the life of a token.
+pub const LIFE: u64 = 5;
 
 /// How events travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,35 +93,6 @@ impl Maker {
         };
         let policy_digest = ledgerline_proof::hash::sha256(POLICY).to_hex();
         Ok(Self { wire, with_personal, key: server.key.clone(), signer, policy_digest })
-    }
-
-    /// A whole request with `count` events from `first`, and what they weigh.
-    ///
-    /// # Errors
-    /// When a submission is beyond its limits.
-    pub fn batch(&self, first: u64, count: u64) -> Result<(Vec<u8>, Payload)> {
-        let mut payload = Payload::default();
-        let mut body = Vec::new();
-        let media_type = match self.wire {
-            Wire::Json => {
-                for n in first..first + count {
-                    body.push(if n == first { b'[' } else { b',' });
-                    self.put_json(n, &mut body);
-                }
-                body.push(b']');
-                "application/json"
-            }
-            Wire::AvroHmac | Wire::AvroEd25519 => {
-                for n in first..first + count {
-                    payload.add(&self.put_avro(n, &mut body)?);
-                }
-                "application/vnd.ledgerline.batch"
-            }
-        };
-        let mut request = Vec::with_capacity(body.len() + 512);
-        put_post(&mut request, &self.key, media_type, body.len());
-        request.extend_from_slice(&body);
-        Ok((request, payload))
     }
 
     /// A request with one event, in JSON.
@@ -190,7 +165,38 @@ impl Maker {
     }
 }
 
-fn hmac_signer(server: &Server) -> Result<StatementSigner> {
+impl Batches for Maker {
+    fn batch(&self, first: u64, count: u64) -> Result<(Vec<u8>, Payload)> {
+        let mut payload = Payload::default();
+        let mut body = Vec::new();
+        let media_type = match self.wire {
+            Wire::Json => {
+                for n in first..first + count {
+                    body.push(if n == first { b'[' } else { b',' });
+                    self.put_json(n, &mut body);
+                }
+                body.push(b']');
+                "application/json"
+            }
+            Wire::AvroHmac | Wire::AvroEd25519 => {
+                for n in first..first + count {
+                    payload.add(&self.put_avro(n, &mut body)?);
+                }
+                "application/vnd.ledgerline.batch"
+            }
+        };
+        let mut request = Vec::with_capacity(body.len() + 512);
+        put_post(&mut request, &self.key, media_type, body.len());
+        request.extend_from_slice(&body);
+        Ok((request, payload))
+    }
+}
+
+/// Registers a producer that signs with HMAC-SHA256.
+///
+/// # Errors
+/// When the server refuses the key.
+pub fn hmac_signer(server: &Server) -> Result<StatementSigner> {
     let added = server.add_key(
         &json!({ "key_id": PRODUCER, "alg": "HMAC-SHA256", "source": SOURCE, "roles": [] }),
     )?;
@@ -242,8 +248,8 @@ impl Facts {
         id[8] = 0x80;
         Self {
             id,
-            kind: if n.is_multiple_of(5) { EventType::Issued } else { EventType::Used },
-            token: format!("eu-west-1:idp:jti:4f0c2a9e-7c1a-4b3e-9a55-{:012x}", n / 5),
+            kind: if n.is_multiple_of(LIFE) { EventType::Issued } else { EventType::Used },
+            token: format!("eu-west-1:idp:jti:4f0c2a9e-7c1a-4b3e-9a55-{:012x}", n / LIFE),
             parent: format!("eu-west-1:idp:jti:9b1e2a9e-7c1a-4b3e-9a55-{:012x}", n / 50),
             millis,
         }

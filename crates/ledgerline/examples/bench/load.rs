@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -36,6 +37,8 @@ pub struct Load {
     pub duration: Duration,
     /// Requests a second; as many as are answered without it.
     pub rate: Option<f64>,
+    /// How many numbers in a row a connection takes: what must stay in order, the life of a token.
+    pub in_a_row: u64,
 }
 
 /// What came of it.
@@ -146,7 +149,8 @@ pub fn drive(
         let (pace, pacer) = pace(&load, started);
         let mut work = JoinSet::new();
         for connection in connections {
-            work.spawn(send(connection, Arc::clone(&pace), Arc::clone(&next), Arc::clone(source)));
+            let numbers = Numbers { next: Arc::clone(&next), in_a_row: load.in_a_row, own: 0..0 };
+            work.spawn(send(connection, Arc::clone(&pace), numbers, Arc::clone(source)));
         }
         let mut outcome = Outcome::default();
         while let Some(latencies) = work.join_next().await {
@@ -178,18 +182,35 @@ fn pace(load: &Load, started: Instant) -> (Arc<Pace>, Option<JoinHandle<()>>) {
     (pace, Some(pacer))
 }
 
+/// The numbers of one connection's requests.
+struct Numbers {
+    next: Arc<AtomicU64>,
+    in_a_row: u64,
+    own: Range<u64>,
+}
+
+impl Numbers {
+    fn take(&mut self) -> u64 {
+        self.own.next().unwrap_or_else(|| {
+            let first = self.next.fetch_add(self.in_a_row, Ordering::Relaxed);
+            self.own = first + 1..first + self.in_a_row;
+            first
+        })
+    }
+}
+
 /// One connection, until nothing more is to be sent: its latencies in microseconds.
 async fn send(
     mut connection: Connection,
     pace: Arc<Pace>,
-    next: Arc<AtomicU64>,
+    mut numbers: Numbers,
     source: Source,
 ) -> Result<Vec<u32>> {
     let mut request = Vec::new();
     let mut latencies = Vec::new();
     while let Some(due) = pace.next().await {
         request.clear();
-        if !source(next.fetch_add(1, Ordering::Relaxed), &mut request) {
+        if !source(numbers.take(), &mut request) {
             break;
         }
         let (status, body) = connection.exchange(&request).await.context("a request")?;

@@ -1,6 +1,6 @@
 //! What a ledger costs and how fast it is, each figure beside a reference of the same run.
 //!
-//! `cargo xtask bench [single|batch|blocks|ledger ...] [--events N] [--long] [--out FILE]`
+//! `cargo xtask bench [single|batch|blocks|ledger|questions|introspect ...] [--events N] [--long] [--out FILE]`
 //!
 //! Promises: the server is the release binary in a process of its own, spoken to over loopback; its
 //! CPU is read from the kernel, its bytes from its files; every sent event was recorded. Prints a
@@ -17,11 +17,15 @@
     reason = "figures are for people"
 )]
 
+mod asking;
 mod bulk;
 mod events;
 mod http;
+mod introspect;
 mod ledger;
 mod load;
+mod population;
+mod questions;
 mod report;
 mod server;
 mod single;
@@ -52,6 +56,10 @@ enum Name {
     Blocks,
     /// Memory, restarts and verification of a ledger of many events.
     Ledger,
+    /// Questions about a population's past, warm and cold, and the index built anew.
+    Questions,
+    /// Introspection beside an empty authenticated handler.
+    Introspect,
 }
 
 /// Arguments, as `cargo xtask bench` hands them on.
@@ -131,6 +139,8 @@ fn main() -> Result<()> {
                 Name::Batch => bulk::measure(&setup, &mut report),
                 Name::Blocks => bulk::blocks(&setup, &mut report),
                 Name::Ledger => ledger::measure(&setup, &mut report),
+                Name::Questions => questions::measure(&setup, &mut report),
+                Name::Introspect => introspect::measure(&setup, &mut report),
             }
             .with_context(|| format!("{name:?}"))?;
         }

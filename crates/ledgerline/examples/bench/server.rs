@@ -142,6 +142,28 @@ impl Server {
         self.path("data")
     }
 
+    /// What lies in the page cache of the ledger's files is given back, so that the next reads are
+    /// of the disk. The server must be stopped.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn forget_pages(&self) -> Result<()> {
+        let mut folders = vec![self.data()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let file = fs::File::open(&path)?;
+                    file.sync_all()?;
+                    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -204,9 +226,17 @@ impl Server {
     }
 
     fn call(&self, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-        let (admin, length) = (&self.admin, body.len());
+        self.call_as(&self.admin, method, path, body)
+    }
+
+    /// A request with a credential; the answer.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn call_as(&self, key: &str, method: &str, path: &str, body: &[u8]) -> Result<Value> {
+        let length = body.len();
         let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {admin}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         )
         .into_bytes();

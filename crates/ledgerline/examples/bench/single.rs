@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::Setup;
-use crate::events::{Maker, Wire};
+use crate::events::{LIFE, Maker, Wire};
 use crate::http::HEALTH;
 use crate::load::{Load, Outcome, Source, drive};
 use crate::report::{Report, Row, grouped};
@@ -59,7 +59,7 @@ fn empty_handler(setup: &Setup, server: &Server, in_flight: usize) -> Result<Out
         out.extend_from_slice(HEALTH);
         true
     });
-    let load = |duration| Load { connections: in_flight, duration, rate: None };
+    let load = |duration| Load { connections: in_flight, duration, rate: None, in_a_row: 1 };
     drive(server.target()?, load(WARM_UP.min(setup.duration)), 0, &source)?;
     drive(server.target()?, load(setup.duration), 0, &source)
 }
@@ -77,13 +77,15 @@ fn single_events(
         maker.single(n, out);
         true
     });
-    let load = |duration| Load { connections: in_flight, duration, rate };
+    let load = |duration| Load { connections: in_flight, duration, rate, in_a_row: LIFE };
     let begun = server.recorded()?;
     let warm = drive(server.target()?, load(WARM_UP.min(setup.duration)), *next, &source)?;
-    // Each connection takes one number more than it sends.
-    *next += warm.done + in_flight as u64;
+    // Each connection leaves the rest of a life behind.
+    let after =
+        |first: u64, done: u64| (first + done).next_multiple_of(LIFE) + in_flight as u64 * LIFE;
+    *next = after(*next, warm.done);
     let outcome = drive(server.target()?, load(setup.duration), *next, &source)?;
-    *next += outcome.done + in_flight as u64;
+    *next = after(*next, outcome.done);
     server.await_recorded(begun, warm.done + outcome.done)?;
     Ok(outcome)
 }

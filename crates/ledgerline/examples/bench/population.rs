@@ -1,0 +1,196 @@
+//! Tokens of users at resources: what the questions and introspection are measured on.
+//!
+//! ```text
+//! event n   token n / per_token   its first event is ISSUED (with a personal record: the user),
+//!                                 the others RESOURCE_ACCESSED, each of one of the resources
+//! ```
+//!
+//! Tokens are opaque values, known by their `t1` ids, so that they can be presented. They expire a
+//! day after the maker was made. Numbers are spread by a multiplicative hash: no order of users or
+//! resources follows that of tokens. The same number gives the same event.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use ledgerline_proof::entry::Signature;
+use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::personal::{PersonalRecord, commitment};
+use ledgerline_proof::schema::{Kind, encode_object};
+use ledgerline_proof::signature::StatementSigner;
+use ledgerline_proof::statement::{Personal, PolicyRef, Statement, Target};
+use ledgerline_proof::submission::{Submission, put_frame};
+use ledgerline_proof::token_id::from_presented;
+use ledgerline_proof::vocabulary::{
+    EventType, Outcome, PersonalRole, PolicyRole, TargetKind, TokenKind,
+};
+
+use crate::bulk::Batches;
+use crate::events::{Payload, hmac_signer};
+use crate::http::put_post;
+use crate::server::{PRODUCER, SOURCE, Server};
+
+/// The shape of the population that the figures name: 5 M tokens, 200 k users and 50 k resources at
+/// 100 M events.
+pub const EVENTS_PER_TOKEN: u64 = 20;
+const EVENTS_PER_USER: u64 = 500;
+const EVENTS_PER_RESOURCE: u64 = 2000;
+const CLIENTS: u64 = 50;
+const POLICIES: u64 = 20;
+const REGION: &str = "eu-west-1";
+const ISSUER: &str = "idp";
+const DAY_NANOS: i64 = 86_400_000_000_000;
+
+/// Makes the events of a population.
+pub struct Population {
+    key: String,
+    signer: StatementSigner,
+    born: i64,
+    per_token: u64,
+    users: u64,
+    resources: u64,
+}
+
+impl Population {
+    /// A population of `events` events.
+    ///
+    /// # Errors
+    /// When the server refuses the producer's key.
+    pub fn new(server: &Server, events: u64, per_token: u64) -> Result<Self> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+        Ok(Self {
+            key: server.key.clone(),
+            signer: hmac_signer(server)?,
+            born: i64::try_from(since)?,
+            per_token,
+            users: (events / EVENTS_PER_USER).max(10),
+            resources: (events / EVENTS_PER_RESOURCE).max(10),
+        })
+    }
+
+    /// How many resources there are.
+    pub fn resources(&self) -> u64 {
+        self.resources
+    }
+
+    /// How many users there are.
+    pub fn users(&self) -> u64 {
+        self.users
+    }
+
+    fn put(&self, n: u64, out: &mut Vec<u8>) -> Result<Payload> {
+        let token = n / self.per_token;
+        let is_first = n.is_multiple_of(self.per_token);
+        let id = token_id(token);
+        let (user, session) = (user(spread(token) % self.users), format!("s-{token}"));
+        let client = format!("client-{}", spread(token) % CLIENTS);
+        let policy = format!("policy-{}", spread(token) % POLICIES);
+        let resource = resource(spread(n) % self.resources);
+        // Times go on by a microsecond, so that nothing is ahead of the clock.
+        let occurred = Hlc::at(self.born.saturating_add_unsigned(n * 1000).min(now()));
+        let kind = if is_first { EventType::Issued } else { EventType::ResourceAccessed };
+        let target = Target { kind: TargetKind::Token, id: &id };
+        let mut statement = Statement::new(event_id(occurred, n), SOURCE, target, kind, occurred);
+        statement.outcome = Outcome::Allow;
+        statement.issuer = Some(ISSUER);
+        statement.client_id = Some(&client);
+        statement.session_id = Some(&session);
+        let record = is_first.then(|| personal_record(n, &user));
+        if let Some(record) = &record {
+            let commitment = commitment(record);
+            statement.personal = vec![Personal { role: PersonalRole::Subject, commitment }];
+            statement.token_kind = Some(TokenKind::Access);
+            statement.scopes = vec!["read:finance"];
+            statement.expires_at = Some(self.born + DAY_NANOS);
+            statement.policies = vec![PolicyRef {
+                id: &policy,
+                version: "v2",
+                digest: None,
+                role: PolicyRole::Grant,
+                effect: None,
+            }];
+        } else {
+            statement.resource = Some(&resource);
+        }
+        let statement = encode_object(Kind::Statement, &statement);
+        let value = self.signer.sign(&statement);
+        let signature = Some(Signature { alg: 1, key_id: PRODUCER, value: &value });
+        let personal = record.iter().map(Vec::as_slice).collect();
+        let submission =
+            Submission { statement: &statement, personal, signature, attachments: Vec::new() };
+        put_frame(out, &submission.encode())?;
+        Ok(Payload {
+            statement: statement.len() as u64,
+            signature: value.len() as u64,
+            personal: record.map_or(0, |record| record.len() as u64),
+        })
+    }
+}
+
+impl Batches for Population {
+    fn batch(&self, first: u64, count: u64) -> Result<(Vec<u8>, Payload)> {
+        let (mut body, mut payload) = (Vec::new(), Payload::default());
+        for n in first..first + count {
+            payload.add(&self.put(n, &mut body)?);
+        }
+        let mut request = Vec::with_capacity(body.len() + 512);
+        put_post(&mut request, &self.key, "application/vnd.ledgerline.batch", body.len());
+        request.extend_from_slice(&body);
+        Ok((request, payload))
+    }
+}
+
+/// The opaque value of a token.
+pub fn token_value(token: u64) -> String {
+    format!("opaque-{:016x}-{token:016x}", spread(token))
+}
+
+/// Its id.
+pub fn token_id(token: u64) -> String {
+    from_presented(REGION, ISSUER, token_value(token).as_bytes()).expect("long enough a value")
+}
+
+/// A user's name at the issuer.
+pub fn user(user: u64) -> String {
+    format!("user-{user}")
+}
+
+/// A resource.
+pub fn resource(resource: u64) -> String {
+    format!("/accounts/{resource}/statements")
+}
+
+/// The `n`th of some numbers without order (Fibonacci hashing, with the high bits brought down).
+pub fn spread(n: u64) -> u64 {
+    let mixed = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    i64::try_from(since).unwrap_or(i64::MAX)
+}
+
+fn event_id(occurred: Hlc, n: u64) -> [u8; 16] {
+    let millis = occurred.nanos.cast_unsigned() / 1_000_000;
+    let mut id = [0u8; 16];
+    id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    id[6] = 0x70;
+    id[8..].copy_from_slice(&n.to_be_bytes());
+    id[8] = 0x80;
+    id
+}
+
+fn personal_record(n: u64, user: &str) -> Vec<u8> {
+    let mut salt = [0; 32];
+    salt[..8].copy_from_slice(&n.to_le_bytes());
+    let record = PersonalRecord {
+        salt,
+        user_id: Some(user),
+        ip: None,
+        user_agent: None,
+        device: None,
+        resource: None,
+        attributes: Vec::new(),
+    };
+    encode_object(Kind::Personal, &record)
+}
