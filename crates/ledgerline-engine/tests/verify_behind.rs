@@ -1,5 +1,5 @@
-//! The verifier behind the head finds in steps of any length what the full verification finds of the
-//! same entries, reads nothing behind the size it is told, and nothing twice.
+//! The verifier behind the head finds in steps of any length what the full verification finds of
+//! the same entries, reads nothing behind the size it is told, and nothing twice.
 #![allow(clippy::cast_possible_truncation)]
 
 mod verify_world;

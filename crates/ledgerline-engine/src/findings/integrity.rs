@@ -2,7 +2,8 @@
 //!
 //! Promises: the same damage is the same finding, whoever finds it first and however often: its id
 //! says what is wrong and where, not when it was seen. A tenant is told of its own tokens and
-//! chains only; what cannot be told to be one tenant's is told to the default tenant, without names.
+//! chains only; what cannot be told to be one tenant's is told to the default tenant, without
+//! names.
 //!
 //! Refuses: to raise more than [`MAX_FINDINGS`] at once; the report says how many there are.
 

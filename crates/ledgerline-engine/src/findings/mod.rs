@@ -11,7 +11,8 @@
 //!   native_id      "finding/" ‖ hex of the finding's id
 //!   detail         about? explained? finding gap_ms? parent? place? rule severity
 //!                  token | target target_kind, version
-//!   links          the token, if it is about one, and every event it is about; CAUSED_BY, INFERRED, why = the rule
+//!   links          the token, if it is about one, and every event it is about; CAUSED_BY, INFERRED,
+//!                  why = the rule
 //! FINDING_CLOSED   moves a finding on; same chain
 //!   native_id      "finding/" ‖ hex ‖ "/acknowledged" | "/closed" | "/withdrawn"
 //!   detail         by finding note state
@@ -331,12 +332,7 @@ impl Follower {
     }
 
     /// The birth of a token and its own revocations, as they are known below an index.
-    fn known(
-        &mut self,
-        view: &View,
-        below: u64,
-        key: &TokenKey,
-    ) -> Result<Known, QueryError> {
+    fn known(&mut self, view: &View, below: u64, key: &TokenKey) -> Result<Known, QueryError> {
         let known = |life: &mut Life| (life.birth.clone(), life.ends.clone());
         let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key)).map(known);
         if let Some(known) = life {

@@ -1,5 +1,5 @@
-//! The follower's position and memory on disk. A lost or damaged one costs time: everything is read again, and
-//! raises nothing twice.
+//! The follower's position and memory on disk. A lost or damaged one costs time: everything is read
+//! again, and raises nothing twice.
 
 use std::io;
 

@@ -1,20 +1,21 @@
 //! The rules about what a token is presented as, and issued by: audience, key, policy, other ids.
 //!
 //! ```text
-//! audience_mismatch  a permitted use at a `service` that the token's audience does not name, though
-//!                    that issuer has issued tokens for that very name: so the name is one of those
-//!                    that audiences are made of. Compared byte by byte; other services say nothing
+//! audience_mismatch  a permitted use at a `service` that the token's audience does not name,
+//!                    though that issuer has issued tokens for that very name: so it is one of
+//!                    those that audiences are made of. Compared byte by byte; other services say
+//!                    nothing
 //! forged_suspect     a permitted use of a token that nobody issued here, under a key by which its
 //!                    issuer has issued nothing and which it never announced, though the ledger
 //!                    knows other keys of it. Withdrawn when the token's birth arrives
 //! policy_mismatch    an ISSUED names a GRANT policy by id, version and digest, and the
 //!                    POLICY_CHANGED of that version in effect by then had another digest
-//! alias_conflict     `also_known_as` says that two ids are one token, but both were issued here, and
-//!                    their client, kind, session, grant or expiry differ. Once a token
+//! alias_conflict     `also_known_as` says that two ids are one token, but both were issued here,
+//!                    and their client, kind, session, grant or expiry differ. Once a token
 //! ```
 //!
-//! Assumes: an act is judged by what was recorded before it; a POLICY_CHANGED or the other id's birth
-//! that arrives later is not looked at.
+//! Assumes: an act is judged by what was recorded before it; a POLICY_CHANGED or the other id's
+//! birth that arrives later is not looked at.
 
 use std::rc::Rc;
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! VERIFY_REPORT  target LEDGER, tenant ""; occurred_at = when it was finished
-//!   native_id    "verify/" ‖ origin ‖ "/" ‖ to ‖ "/" ‖ verdict ‖ "/" ‖ findings ‖ "/" ‖ first bad | "-"
+//!   native_id    "verify/<origin>/<to>/<verdict>/<findings>/<first bad index, or ->"
 //!   detail       attachments blocks chains events findings first_bad_index? from not_checked?
 //!                root sealed seen signatures to tokens unverifiable verdict
 //! ```
