@@ -22,6 +22,9 @@ struct Needed {
 const NEEDED: &[Needed] = &[
     Needed { command: "git", debian_package: "git", why: "tidy reads the list of files" },
     Needed { command: "cc", debian_package: "gcc", why: "ring is partly C, and rustc links" },
+    Needed { command: "python3", debian_package: "python3-venv", why: "a test drives Authlib" },
+    Needed { command: "node", debian_package: "nodejs", why: "a test drives openid-client" },
+    Needed { command: "npm", debian_package: "npm", why: "it installs openid-client" },
 ];
 
 /// Makes sure that every needed command is there.

@@ -20,6 +20,9 @@
 //! crc    8 hex digits, CRC-32 of everything before the space in front of it
 //! ```
 //!
+//! A sixth file, `answers.key`, signs answers to callers. It belongs to the ring and is no part of
+//! it: nothing was closed with it, so a lost one is made anew and its public half published again.
+//!
 //! Creating stages all five files, syncs them, and only then renames. So a crash before the first
 //! rename leaves no `.key` (nothing was ever encrypted: start again), and a crash after it leaves
 //! the remaining ones staged (opening finishes the renames).
@@ -36,6 +39,8 @@ const FORMAT: &str = "ledgerline-key-1";
 /// Names and lengths in bytes, in the order in which they are created.
 const KEYS: [(&str, usize); 5] =
     [("kek", 32), ("journal", 32), ("vault", 32), ("index", 16), ("log", 32)];
+/// The key that signs answers.
+const ANSWERS: &str = "answers";
 /// No key file is longer; a longer one is not read.
 const MAX_FILE_BYTES: u64 = 256;
 
@@ -173,6 +178,33 @@ impl KeyRing {
         ring.log_seed.copy_from_slice(&texts[4].key);
         Ok(ring)
     }
+}
+
+/// Opens the key that signs answers of an opened ring's interface, or makes it. `disk` is rooted at
+/// the keys folder.
+///
+/// # Errors
+/// When the file is damaged or of another ring, or the disk fails.
+pub fn open_or_create_answer_key(
+    disk: &dyn Disk,
+    entropy: &dyn Entropy,
+) -> Result<Zeroizing<[u8; 32]>, KeyRingError> {
+    let kek = read_key(disk, &path(KEYS[0].0), KEYS[0].0, KEYS[0].1)?;
+    if !exists(disk, ANSWERS)? {
+        let mut key = Zeroizing::new([0; 32]);
+        entropy.fill(&mut key[..]);
+        let ring = from_hex(&kek.ring).unwrap_or_default();
+        let text = write_key(ANSWERS, &ring, &key[..]);
+        stage(disk, ANSWERS, text.as_bytes()).map_err(io_error(ANSWERS))?;
+        disk.sync_dir("").map_err(io_error("."))?;
+        publish(disk, ANSWERS)?;
+        disk.sync_dir("").map_err(io_error("."))?;
+    }
+    let file = read_key(disk, &path(ANSWERS), ANSWERS, 32)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    seed.copy_from_slice(&file.key);
+    same_ring(&[kek, file])?;
+    Ok(seed)
 }
 
 impl Drop for KeyRing {

@@ -15,6 +15,7 @@ use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, PersonalRo
 
 use crate::clock::Clock;
 use crate::entropy::{Entropy, random};
+use crate::expiry::Due;
 use crate::findings::record::{Move, Note, NoteParts};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
@@ -88,8 +89,28 @@ pub enum AdminAct {
     /// Records what the follower noticed, each once for ever. The answer's index is that of the
     /// next entry.
     Notes(Vec<Note>),
+    /// States that these tokens have expired, each once for ever. The answer's index is that of the
+    /// next entry.
+    Expire(Vec<Due>),
     /// Moves a finding on. Refused when it was moved there before.
     MoveFinding(Box<Move>),
+    /// Records whether a token's issuer was told of its revocation.
+    IssuerTold(Box<IssuerTold>),
+}
+
+/// What came of telling an issuer, for the token's chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerTold {
+    /// The token's tenant.
+    pub tenant: String,
+    /// The token.
+    pub token_id: String,
+    /// The credential that asked.
+    pub by: String,
+    /// `confirmed` or `failed`.
+    pub outcome: &'static str,
+    /// A short word, when it failed.
+    pub why: Option<String>,
 }
 
 /// When blocks are sealed.
@@ -197,6 +218,17 @@ impl Planner {
                 }
                 Ok(self.sequencer.size())
             }
+            AdminAct::IssuerTold(told) => {
+                let event = self.told_event(told, wall);
+                let index = self.sequencer.offer_own_once(event, wall)?;
+                Ok(index.unwrap_or_else(|| self.sequencer.size()))
+            }
+            AdminAct::Expire(due) => {
+                for one in due {
+                    self.expire(one, wall)?;
+                }
+                Ok(self.sequencer.size())
+            }
             AdminAct::MoveFinding(moved) => {
                 let note = Note::Moved(Move { at: wall, ..(**moved).clone() });
                 self.note(&note, wall)?.ok_or_else(|| {
@@ -292,6 +324,21 @@ impl Planner {
         pending
     }
 
+    fn told_event(&self, told: &IssuerTold, wall: i64) -> Box<PendingEvent> {
+        let IssuerTold { tenant, token_id, by, outcome, why } = told;
+        let native_id = format!("{}issuer-told/{wall}/{token_id}", self.prefix);
+        let mut detail = vec![
+            Detail { key: "act", value: "issuer_told" },
+            Detail { key: "by", value: by },
+            Detail { key: "issuer", value: outcome },
+        ];
+        detail.extend(why.as_deref().map(|value| Detail { key: "why", value }));
+        let target = Target { kind: TargetKind::Token, id: token_id };
+        let links = Vec::new();
+        let event = OwnEvent { tenant, native_id: &native_id, target, detail, links, wall };
+        self.own_event(EventType::AdminAct, &event, Vec::new())
+    }
+
     /// Records a note, unless it is recorded. Gives its index.
     fn note(&mut self, note: &Note, wall: i64) -> Result<Option<u64>, PlanError> {
         let parts = NoteParts::of(note);
@@ -304,6 +351,20 @@ impl Planner {
             wall: parts.at,
         };
         let pending = self.own_event(parts.event_type, &event, Vec::new());
+        self.sequencer.offer_own_once(pending, wall)
+    }
+
+    /// Records that a token has expired, unless it is recorded.
+    fn expire(&mut self, due: &Due, wall: i64) -> Result<Option<u64>, PlanError> {
+        let event = OwnEvent {
+            tenant: &due.tenant,
+            native_id: &due.native_id(),
+            target: Target { kind: TargetKind::Token, id: &due.token },
+            detail: Vec::new(),
+            links: Vec::new(),
+            wall: due.at,
+        };
+        let pending = self.own_event(EventType::Expired, &event, Vec::new());
         self.sequencer.offer_own_once(pending, wall)
     }
 

@@ -18,11 +18,13 @@
 //!
 //! Refuses: to prove what nobody recorded, and bundles beyond the kernel's limits.
 
+mod question;
 mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+pub use question::{QuestionRequest, question_bundle};
 pub use request::{BundleRequest, EventRequest, ProveError};
 
 use ledgerline_proof::bundle::{

@@ -190,6 +190,27 @@ impl View {
         self.published.size
     }
 
+    /// Entries of all origins up to this one together.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.base + self.size()
+    }
+
+    /// The origin that holds a position among the entries of all origins, and the index there.
+    #[must_use]
+    pub fn at_position(&self, position: u64) -> (Self, u64) {
+        if position >= self.base {
+            return (self.clone(), position - self.base);
+        }
+        let mut origins = self.origins();
+        while origins.len() > 1 && origins.last().is_some_and(|one| one.base > position) {
+            origins.pop();
+        }
+        let view = origins.pop().unwrap_or_else(|| self.clone());
+        let index = position.saturating_sub(view.base);
+        (view, index)
+    }
+
     /// Entries of the origins before this one.
     #[must_use]
     pub fn base(&self) -> u64 {

@@ -22,7 +22,7 @@ const EVENTS: u32 = 56;
 fn raised(notes: Vec<Note>) -> Vec<Finding> {
     let findings = notes.into_iter().filter_map(|note| match note {
         Note::Raised(finding) => Some(finding),
-        Note::Moved(_) | Note::Reported(_) => None,
+        Note::Moved(_) | Note::Missing(_) | Note::Reported(_) => None,
     });
     findings.collect()
 }

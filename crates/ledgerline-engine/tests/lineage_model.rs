@@ -2,17 +2,18 @@
 //! arrivals, aliases, revocations of sessions and clients, two tenants with the same names, `as_of`
 //! and `at` at random points, and the index deleted and built again in between.
 
+#[allow(dead_code, reason = "each test uses a part of it")]
 mod lineage_world;
 
 use lineage_world::{Model, World};
 
 use ledgerline_engine::disk::Disk as _;
 use ledgerline_engine::lineage::{
-    Bounds, Cut, Direction, Inquiry, Scope, Spending, family, path, relatives,
+    Bounds, Cut, Direction, Inquiry, Reach, Scope, Spending, family, path, relatives,
 };
 use ledgerline_engine::questions::{
-    Holder, Of, Pivot, Point, Resource, accesses, blast, divergence, exposure, holdings,
-    in_force_at, pivot, policy_versions, visitors, why,
+    Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast, divergence,
+    exposure, holdings, in_force_at, pivot, policy_versions, visitors, why,
 };
 use ledgerline_engine::simulation::Random;
 use ledgerline_engine::view::View;
@@ -75,6 +76,16 @@ fn ask_all(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
             let found = found.map(|lineage| lineage_world::depths(&lineage));
             assert_eq!(found, model.relatives(id, direction), "{direction:?} of {place}");
         }
+        for reach in [Reach::Asserted, Reach::Joined] {
+            let bounds = Bounds { reach, ..Bounds::default() };
+            for direction in [Direction::Ancestors, Direction::Descendants] {
+                let found = relatives(inquiry, id, direction, bounds).unwrap();
+                let found = found.map(|lineage| lineage_world::depths(&lineage));
+                let expected = model.reached(id, direction, reach);
+                assert_eq!(found, expected, "{reach:?} {direction:?} of {place}");
+                asked += 1;
+            }
+        }
         let found = family(inquiry, id, Bounds::default()).unwrap();
         let found = found.map(|all| lineage_world::depths(&all).into_keys().collect());
         assert_eq!(found, model.family(id), "family of {place}");
@@ -90,7 +101,11 @@ fn ask_all(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
         let found = exposure(inquiry, id, Of::Token).unwrap();
         let found = found.map(|one| one.places.iter().map(|place| place.events).sum::<u64>());
         assert_eq!(found, model.shown(id), "exposure of {place}");
+        let found = after_revoke(inquiry, id).unwrap();
+        let found = found.map(|one| (one.places.iter().map(|p| p.allowed).sum(), one.gaps));
+        assert_eq!(found, model.after_revoke(id), "after revocation of {place}");
         assert_eq!(inquiry.cuts(), [], "{place}");
+        asked += 1;
         asked += 9;
     }
     for (from, to) in ids.iter().zip(ids.iter().skip(3)) {
@@ -109,6 +124,7 @@ fn ask_names(view: &View, scope: &Scope, model: &Model) -> u64 {
             Holder::Session(name.into()),
             Holder::Client(name.replace('s', "c")),
             Holder::Grant(name.replace('s', "g")),
+            Holder::Issuer(if name == "nobody" { "eu:other" } else { "eu:idp" }.into()),
         ] {
             let mut found = Vec::new();
             let mut after = Some(0);
@@ -174,6 +190,12 @@ fn ask_others(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
         assert_eq!(pages(view, scope, &what), model.pivot(&what), "{user} {scope:?}");
         asked += 2;
     }
+    let range = model.middle();
+    let found = after_revokes(&mut inquiry(view, scope), range, 1000).unwrap();
+    let mut tokens: Vec<_> = found.tokens.iter().map(|(one, at)| (one.id.clone(), *at)).collect();
+    tokens.sort();
+    assert_eq!((tokens, found.gaps), model.after_revokes(range), "{range:?} {scope:?}");
+    asked += 1;
     let versions = policy_versions(&mut inquiry(view, scope), None).unwrap();
     for nanos in model.times() {
         let found = in_force_at(&versions, nanos);
@@ -207,7 +229,7 @@ fn bounds_and_budgets_cut_and_say_so() {
         let scope = Scope { tenant: "a".into(), size: view.size(), at: None, judged_at: 0 };
         let spending = Spending { entries, ..Spending::default() };
         let mut inquiry = Inquiry::new(&view, scope, spending).unwrap();
-        let bounds = Bounds { depth, tokens };
+        let bounds = Bounds { depth, tokens, ..Bounds::default() };
         let found = relatives(&mut inquiry, "eu:idp:jti:l0", Direction::Descendants, bounds);
         (found.unwrap().unwrap().relatives.len(), inquiry.cuts())
     };

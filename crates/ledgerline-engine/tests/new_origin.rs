@@ -9,12 +9,14 @@ use ledgerline_engine::index::Progress;
 use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus};
 use ledgerline_engine::journal::recovery::RecoverError;
 use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
 use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_engine::questions::{Pivot, pivot};
 use ledgerline_engine::registry::{Roles, api_key_text, secret_hash};
 use ledgerline_engine::simulation::{Faults, Random, SimClock, SimDisk, SimEntropy, Snapshot};
 use ledgerline_engine::verify::{Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify};
-use ledgerline_engine::view::{PageRequest, View};
+use ledgerline_engine::view::{PageRequest, QueryError, View};
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::control::Control;
 use ledgerline_proof::lifecycle::State;
@@ -238,6 +240,71 @@ fn a_name_that_is_taken_and_a_ledger_that_is_not_behind_are_refused() {
     check(&disks, FIRST, "has this name already");
     check(&disks, THIRD, "no new origin is needed");
     check(&Disks::new(), SECOND, "no ledger to continue");
+}
+
+#[test]
+fn questions_read_all_origins_oldest_first() {
+    let (disks, _) = behind();
+    let mut sim = disks.open(Some(SECOND)).unwrap();
+    let link = r#","links":[{"token_id":"eu:idp:jti:t1","relation":"REFRESHED_FROM",
+        "strength":"ASSERTED"}],"session_id":"s-1""#;
+    sim.send_with(50, 20, "ISSUED", link);
+    sim.send(51, 1, "USED");
+    sim.block();
+    let view = sim.view();
+    assert!(view.base() > 0, "there is an older origin");
+    let ask = |size: u64| {
+        let scope = Scope { tenant: String::new(), size, at: None, judged_at: 0 };
+        Inquiry::new(&view, scope, Spending::default()).unwrap()
+    };
+    let id = "eu:idp:jti:t1";
+    let inquiry = &mut ask(view.end());
+    let token = inquiry.token(id).unwrap();
+    let older = |index: &u64| *index < view.base();
+    let places: Vec<u64> = token.records.iter().map(|record| record.index).collect();
+    assert_eq!(places.iter().filter(|place| older(place)).count(), 2, "{places:?}");
+    assert_eq!(places.len(), 3, "and one in the newest: {places:?}");
+    let found = relatives(inquiry, id, Direction::Descendants, Bounds::default()).unwrap();
+    let found = found.unwrap();
+    let ids: Vec<&str> = found.relatives.iter().map(|one| &*one.token.id).collect();
+    assert_eq!(ids, [id, "eu:idp:jti:t20"]);
+    // As of the end of the older origin it had no child.
+    let inquiry = &mut ask(view.base());
+    let found = relatives(inquiry, id, Direction::Descendants, Bounds::default()).unwrap();
+    assert_eq!(found.unwrap().relatives.len(), 1);
+    let (origin, index) = view.at_position(places[0]);
+    assert_eq!((&*origin.identity().origin, index), (FIRST, places[0]));
+    let (origin, index) = view.at_position(places[2]);
+    assert_eq!((&*origin.identity().origin, index), (SECOND, places[2] - view.base()));
+    // A person's tokens come from all origins, and a page ends where it must.
+    let subject = token.facts.subject.expect("a person");
+    let (mut all, mut after) = (Vec::new(), Some(0));
+    while let Some(from) = after {
+        let what = Pivot::Handle(subject);
+        let (page, next) = pivot(&mut ask(view.end()), &what, from, 1).unwrap();
+        all.extend(page.iter().map(|record| record.index));
+        after = next;
+    }
+    assert_eq!(all, places);
+    let (first, _) = ask(view.end())
+        .find_event("idp", &event_id(1))
+        .unwrap()
+        .map(|at| view.at_position(at))
+        .expect("an event of the older origin");
+    assert_eq!(&*first.identity().origin, FIRST);
+    assert!(matches!(
+        Inquiry::new(
+            &view,
+            Scope { tenant: String::new(), size: view.end() + 1, at: None, judged_at: 0 },
+            Spending::default()
+        ),
+        Err(QueryError::OutOfRange(_))
+    ));
+}
+
+fn event_id(n: u32) -> [u8; 16] {
+    let text = format!("01932f6e7c1a7b3e9a55{n:012x}");
+    u128::from_str_radix(&text, 16).unwrap().to_be_bytes()
 }
 
 #[test]

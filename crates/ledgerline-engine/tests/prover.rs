@@ -12,7 +12,8 @@ use ledgerline_engine::keys::KeyRing;
 use ledgerline_engine::opening::{LedgerConfig, World, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_engine::prover::{
-    BundleRequest, EventRequest, ProveError, event_bundle, event_bundle_at, token_bundle,
+    BundleRequest, EventRequest, ProveError, QuestionRequest, event_bundle, event_bundle_at,
+    question_bundle, token_bundle,
 };
 use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
 use ledgerline_engine::simulation::{SimClock, SimDisk, SimEntropy};
@@ -404,4 +405,76 @@ fn the_query_cannot_be_exchanged() {
     bundle.query = Query::Token { tenant: String::new(), id: "eu:idp:jti:t1".to_owned() };
     let report = sim.check(&bundle.to_json(), None);
     assert!(matches!(report.status(ClaimKind::Query), Some(Status::Failed(_))), "{report:#?}");
+}
+
+fn question(tokens: &[&[&str]], entries: &[u64]) -> QuestionRequest {
+    QuestionRequest {
+        name: "lineage".into(),
+        about: "eu:idp:jti:t0".into(),
+        parameters: vec![("direction".into(), "family".into())],
+        tokens: tokens.iter().map(|ids| ids.iter().map(|id| (*id).to_owned()).collect()).collect(),
+        entries: entries.iter().copied().collect(),
+        most: usize::MAX,
+        ..QuestionRequest::default()
+    }
+}
+
+#[test]
+fn an_answer_is_proven_with_the_lives_of_its_tokens() {
+    let mut sim = busy_ledger();
+    let (first, second) = ("eu:idp:jti:n1", "eu:idp:jti:n2");
+    sim.event(200, first, "ISSUED", r#","also_known_as":["eu:idp:jti:n2"],"session_id":"s-7""#);
+    let used = sim.event(201, second, "USED", "");
+    let revoked = sim.submit(&format!(
+        r#"{{"event_id":"{}","type":"REVOKED","target":{{"kind":"SESSION","id":"s-7"}},
+            "occurred_at":"2025-11-13T02:13:20Z"}}"#,
+        event_id_text(202)
+    ));
+    sim.seal();
+    let prove = |request| question_bundle(&sim.rest.rooms, &sim.rest.terms, request);
+    let asked: [&[&str]; 3] = [&["eu:idp:jti:t0"], &[first, second], &["eu:idp:jti:none"]];
+    let bundle = prove(question(&asked, &[used, revoked])).unwrap();
+    let report = sim.assert_proven(&bundle);
+    let lives: Vec<_> =
+        report.lives.iter().map(|life| (life.ids.len(), life.states.known)).collect();
+    assert_eq!(lives, [(1, "ACTIVE"), (2, "REVOKED")], "nothing is recorded about the third");
+    assert_eq!(report.lifecycle, None);
+    // Ids that no entry calls one token are not taken for one.
+    let bundle = prove(question(&[&["eu:idp:jti:t0", "eu:idp:jti:t1"]], &[])).unwrap();
+    let report = sim.check(&bundle.to_json(), None);
+    assert_eq!(report.verdict, Verdict::Incomplete, "{report:#?}");
+    assert_eq!(report.lives, []);
+    // A chain with a hole, and an entry of another tenant's question, are noticed.
+    let mut holed = prove(question(&[&["eu:idp:jti:t0"]], &[])).unwrap();
+    let entries = |bundle: &Bundle| sim.check(&bundle.to_json(), None).entries;
+    let hole = entries(&holed)[4].index;
+    holed.leaves.retain(|leaf| leaf.index != hole);
+    assert_eq!(sim.check(&holed.to_json(), None).verdict, Verdict::Failed);
+    let mut foreign = prove(question(&[], &[used])).unwrap();
+    sim.assert_proven(&foreign);
+    if let Query::Question { tenant, .. } = &mut foreign.query {
+        *tenant = "other".into();
+    }
+    assert_eq!(sim.check(&foreign.to_json(), None).verdict, Verdict::Failed);
+}
+
+#[test]
+fn an_answer_beyond_the_bound_is_refused_with_the_bound() {
+    let sim = busy_ledger();
+    let prove = |most, tokens: &[&[&str]], entries: &[u64]| {
+        let request = QuestionRequest { most, ..question(tokens, entries) };
+        question_bundle(&sim.rest.rooms, &sim.rest.terms, request)
+    };
+    let chain: &[&[&str]] = &[&["eu:idp:jti:t0"]];
+    sim.assert_proven(&prove(10, chain, &[]).unwrap());
+    for (most, tokens, entries) in
+        [(9, chain, &[][..]), (2, chain, &[][..]), (1, &[][..], &[10, 11, 12][..])]
+    {
+        let refused = prove(most, tokens, entries).unwrap_err();
+        assert!(matches!(refused, ProveError::TooLarge(_)), "{refused}");
+        assert!(refused.to_string().contains(&format!("limit of {most}")), "{refused}");
+    }
+    let size = sim.rest.rooms.published().block_size;
+    let early = prove(10, &[], &[size]).unwrap_err();
+    assert!(matches!(early, ProveError::NotYetSealed { .. }), "{early}");
 }

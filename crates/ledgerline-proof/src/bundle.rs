@@ -3,7 +3,10 @@
 //! ```text
 //! { "format":     "ledgerline-bundle",  "version": 1,
 //!   "query":      {"kind":"token", "tenant":"", "id":"eu:idp:jti:…"}
-//!               | {"kind":"event", "tenant":"", "source":"idp", "event_id":"01932f6e-…"},
+//!               | {"kind":"event", "tenant":"", "source":"idp", "event_id":"01932f6e-…"}
+//!               | {"kind":"question", "tenant":"", "name":"lineage", "about":"eu:idp:jti:…",
+//!                  "parameters":[{"name":"direction", "value":"family"}, …],
+//!                  "tokens":[["eu:idp:jti:…", …], …]},   each token of the answer by all its ids
 //!   "as_of":      {"size":"4711", "recorded_at":"1763…"},     size of the tree, and time of
 //!                                                             the block that closes it
 //!   "origin":     "ledger.example/eu",
@@ -60,6 +63,12 @@ pub const MAX_CONSISTENCY_PATH: usize = 65;
 pub const MAX_DISCLOSED: usize = 65_536;
 /// Most attachments.
 pub const MAX_DOCUMENTS: usize = 1024;
+/// Most parameters of a question.
+pub const MAX_PARAMETERS: usize = 64;
+/// Most tokens of a question's answer.
+pub const MAX_TOKENS: usize = 10_000;
+/// Most ids of one of them.
+pub const MAX_IDS: usize = 64;
 /// Most items of each list in coverage and custody.
 pub const MAX_REMARKS: usize = 1024;
 
@@ -225,6 +234,30 @@ pub enum Query {
         /// Its id.
         event_id: EventId,
     },
+    /// A question about the past. The leaves are every event that its answer names, and the whole
+    /// chains of the tokens in it up to `as_of`.
+    Question {
+        /// The tenant whose past it is.
+        tenant: String,
+        /// Which question.
+        name: String,
+        /// What it is about, such as a token id; never a personal value.
+        about: String,
+        /// What else was asked. A point before `as_of` among it narrows the answer, not the chains.
+        parameters: Vec<Parameter>,
+        /// Each token of the answer, by all its ids. Their chains are shown whole.
+        tokens: Vec<Vec<String>>,
+    },
+}
+
+/// What was asked besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// The state of the ledger that the answer is about.
@@ -405,6 +438,11 @@ impl Bundle {
         most("coverage.sources", self.coverage.sources.len(), MAX_REMARKS)?;
         most("coverage.notes", self.coverage.notes.len(), MAX_REMARKS)?;
         most("custody", self.custody.len(), MAX_REMARKS)?;
+        if let Query::Question { parameters, tokens, .. } = &self.query {
+            most("query.parameters", parameters.len(), MAX_PARAMETERS)?;
+            most("query.tokens", tokens.len(), MAX_TOKENS)?;
+            tokens.iter().try_for_each(|ids| some("ids of a token", ids.len(), MAX_IDS))?;
+        }
         if let Some(previous) = &self.previous {
             most("previous.path", previous.path.len(), MAX_CONSISTENCY_PATH)?;
         }
@@ -423,9 +461,14 @@ impl Bundle {
 
     /// Every free string.
     fn strings(&self) -> impl Iterator<Item = &String> {
-        let query = match &self.query {
-            Query::Token { tenant, id } => [tenant, id],
-            Query::Event { tenant, source, .. } => [tenant, source],
+        let query: Vec<&String> = match &self.query {
+            Query::Token { tenant, id } => vec![tenant, id],
+            Query::Event { tenant, source, .. } => vec![tenant, source],
+            Query::Question { tenant, name, about, parameters, tokens } => {
+                let words = parameters.iter().flat_map(|one| [&one.name, &one.value]);
+                let ids = tokens.iter().flatten();
+                [tenant, name, about].into_iter().chain(words).chain(ids).collect()
+            }
         };
         let sources = self.coverage.sources.iter().map(|count| &count.source);
         let types = self.attachments.iter().map(|document| &document.media_type);

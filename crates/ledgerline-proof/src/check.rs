@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use report::{
     AttachmentReport, CheckReport, Claim, ClaimKind, CosignerReport, EntryReport, EventReport,
-    LifecycleReport, PersonalReport, SignatureState, Status, TreeReport, Verdict,
+    LifeReport, LifecycleReport, PersonalReport, SignatureState, Status, TreeReport, Verdict,
 };
 
 use crate::bundle::{Bundle, BundleError, Decimal, EventId, Query, SignedDecimal};
@@ -33,7 +33,7 @@ use crate::note::{KeyKind, VerifierKey};
 use crate::tree::check_consistency;
 
 use evidence::{Evidence, Recorded};
-use history::{Life, Part};
+use history::{Asked, Life, Part};
 
 /// What the checker believes beforehand.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +92,7 @@ pub fn check(bundle: &[u8], trust: &Trust<'_>) -> Result<CheckReport, CheckError
                 claims: claims.0,
                 entries: Vec::new(),
                 lifecycle: None,
+                lives: Vec::new(),
                 personal: Vec::new(),
                 attachments: Vec::new(),
                 not_proven: vec![nothing],
@@ -197,6 +198,7 @@ fn judge(
         claims: claims.0,
         entries: judged.entries,
         lifecycle: judged.lifecycle,
+        lives: judged.lives,
         personal,
         attachments,
         not_proven,
@@ -245,6 +247,7 @@ fn judge_as_of(
 struct JudgedEntries {
     entries: Vec<EntryReport>,
     lifecycle: Option<LifecycleReport>,
+    lives: Vec<LifeReport>,
 }
 
 /// Rules, query, chain, signatures and lifecycle.
@@ -256,8 +259,9 @@ fn judge_entries(
 ) -> JudgedEntries {
     let recorded = &evidence.entries;
     let rules: Vec<Status> = recorded.iter().map(history::judge_rules).collect();
-    let (parts, query) = history::judge_query(&bundle.query, recorded);
-    let (links, chain) = history::judge_chain(&bundle.query, evidence, &parts);
+    let asked = Asked::new(&bundle.query, recorded);
+    let (parts, query) = history::judge_query(&asked, recorded);
+    let (links, chain) = history::judge_chain(&asked, evidence, &parts);
     let signatures: Vec<SignatureState> =
         recorded.iter().map(|one| signatures::judge(one, evidence, trust.hmac_secrets)).collect();
     let mut entries: Vec<EntryReport> = recorded.iter().map(|one| entry_report(one)).collect();
@@ -271,7 +275,7 @@ fn judge_entries(
         let context = format!("entry {}", entry.index);
         obeyed.join(&entry.rules, &context);
         if let (Status::Failed(why), true) =
-            (&entry.chain, chain.is_none() || *part == Part::Covering)
+            (&entry.chain, chain.is_none() || matches!(part, Part::Covering | Part::Named))
         {
             obeyed.fail(format!("{context}: {why}"));
         }
@@ -286,18 +290,22 @@ fn judge_entries(
         entries.iter().map(|entry| signatures::status(&entry.signature)).collect();
     let signed = indexes().zip(&statuses).filter_map(|(index, one)| Some((index, one.as_ref()?)));
     claims.add_joined(ClaimKind::Signatures, "entry", signed);
-    let Query::Token { .. } = bundle.query else {
-        return JudgedEntries { entries, lifecycle: None };
-    };
-    if !whole || !obeyed.is_proven() || !query.is_proven() {
+    let (mut lifecycle, mut lives) = (None, Vec::new());
+    if asked.count() > 0 && !(whole && obeyed.is_proven() && query.is_proven()) {
         let why = "it needs the whole chain, proven and readable".to_owned();
         claims.add(ClaimKind::Lifecycle, Status::NotProven(why));
-        return JudgedEntries { entries, lifecycle: None };
+    } else if asked.count() > 0 {
+        claims.add(ClaimKind::Lifecycle, Status::Proven);
+        let at = bundle.as_of.recorded_at.0;
+        for life in history::recompute_all(&asked, recorded, &parts, at) {
+            fill_states(&mut entries, &life);
+            match life.ids {
+                Some(ids) => lives.push(LifeReport { ids, states: life.report }),
+                None => lifecycle = Some(life.report),
+            }
+        }
     }
-    claims.add(ClaimKind::Lifecycle, Status::Proven);
-    let life = history::recompute(recorded, &parts, bundle.as_of.recorded_at.0);
-    fill_states(&mut entries, &life);
-    JudgedEntries { entries, lifecycle: Some(life.report) }
+    JudgedEntries { entries, lifecycle, lives }
 }
 
 fn fill_states(entries: &mut [EntryReport], life: &Life) {
@@ -349,6 +357,24 @@ fn tree_report(opened: &OpenedCheckpoint) -> TreeReport {
     }
 }
 
+/// What no bundle of such a query proves.
+fn limits_of(query: &Query) -> &'static [&'static str] {
+    match query {
+        Query::Token { .. } => &[
+            "no later event: a chain proves a prefix; what was recorded about this token after its \
+             last entry shown is not proven",
+            "no wider revocation: one of a session, grant, subject, client or key that is not \
+             shown is not taken into account",
+        ],
+        Query::Event { .. } => &["what else was recorded about the event's target"],
+        Query::Question { .. } => &[
+            "that the answer is whole: each event shown is in the ledger, but that no other one \
+             belongs to the answer is the operator's word",
+            "no later event, and no wider revocation than those shown: a chain proves a prefix",
+        ],
+    }
+}
+
 /// What nothing in this bundle proves, said plainly.
 fn limits(
     bundle: &Bundle,
@@ -358,19 +384,7 @@ fn limits(
 ) -> Vec<String> {
     let mut limits = Vec::new();
     let mut say = |text: &str| limits.push(text.to_owned());
-    match bundle.query {
-        Query::Token { .. } => {
-            say(
-                "no later event: a chain proves a prefix; what was recorded about this token after \
-                 its last entry shown is not proven",
-            );
-            say(
-                "no wider revocation: one of a session, grant, subject, client or key that is not \
-                 shown is not taken into account",
-            );
-        }
-        Query::Event { .. } => say("what else was recorded about the event's target"),
-    }
+    limits_of(&bundle.query).iter().for_each(|text| say(text));
     say(
         "that the sources told everything, and that nothing else is in the ledger: absence cannot \
          be proven yet",

@@ -17,10 +17,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{Method, Request, Response};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use crate::config::ClientSettings;
 use crate::exit::Failure;
+use crate::outbound;
 
 /// The address a server listens on when nobody says otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8790";
@@ -114,20 +114,7 @@ impl Client {
         if !base.starts_with("http://") && !base.starts_with("https://") {
             return Err(Failure::usage("url begins with http:// or https://"));
         }
-        let mut tls = TlsConfig::builder().provider(TlsProvider::Rustls);
-        if let Some(path) = &settings.ca_file {
-            let pem = fs::read(path).with_context(|| format!("{}", path.display()))?;
-            let certificates: Vec<_> = parse_pem(&pem)
-                .filter_map(|item| match item {
-                    Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                    _ => None,
-                })
-                .collect();
-            if certificates.is_empty() {
-                return Err(Failure::usage(format!("{} holds no certificate", path.display())));
-            }
-            tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
-        }
+        let tls = outbound::tls(settings.ca_file.as_deref())?;
         let timeout = Duration::from_millis(settings.timeout_ms.unwrap_or(60_000));
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -135,7 +122,7 @@ impl Client {
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout))
             .user_agent(concat!("ledgerline/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls.build());
+            .tls_config(tls);
         if is_loopback(&base) {
             config = config.proxy(None);
         }

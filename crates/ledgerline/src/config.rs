@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use crate::exit::Failure;
+use crate::issuers::settings::{self, IssuerTable};
 
 /// Declares a group of settings once: clap reads flags and environment into it, serde the file.
 macro_rules! settings {
@@ -105,6 +106,8 @@ settings! {
         /// Milliseconds within which introspections of one token by one caller are recorded as one
         /// USED; 0 records none [default: 10000].
         "LEDGERLINE_INTROSPECTION_WINDOW_MS" introspection_window_ms: u64,
+        /// The `iss` of signed introspection answers (RFC 9701) [default: https://<origin>].
+        "LEDGERLINE_INTROSPECTION_ISSUER" introspection_issuer: String,
         /// Milliseconds between two looks of the rules at what was recorded, up to 60000; 0
         /// switches findings off [default: 500].
         "LEDGERLINE_FINDINGS_INTERVAL_MS" findings_interval_ms: u64,
@@ -117,6 +120,20 @@ settings! {
         /// Milliseconds between two full verifications of the running ledger; 0 switches the
         /// verifier off, also the one behind the head [default: 3600000].
         "LEDGERLINE_VERIFY_INTERVAL_MS" verify_interval_ms: u64,
+        /// Where every finding is told, signed (Standard Webhooks).
+        "LEDGERLINE_WEBHOOK_URL" webhook_url: String,
+        /// File with the secret shared with that receiver: `whsec_` and base64.
+        "LEDGERLINE_WEBHOOK_SECRET_FILE" webhook_secret_file: PathBuf,
+        /// Certificates (PEM) to trust for that receiver instead of the usual ones.
+        "LEDGERLINE_WEBHOOK_CA_FILE" webhook_ca_file: PathBuf,
+        /// Milliseconds to the second try; the pause doubles up to a minute [default: 1000].
+        "LEDGERLINE_WEBHOOK_RETRY_MS" webhook_retry_ms: u64,
+        /// Whether the ledger states EXPIRED for tokens whose expiry has passed [default: true].
+        "LEDGERLINE_EXPIRE" expire: bool,
+        /// Sources whose events are refused (409) when they violate the lifecycle of their token,
+        /// separated by commas. Keys made with `strict` are so anyway.
+        #[arg(value_delimiter = ',')]
+        "LEDGERLINE_STRICT_SOURCES" strict_sources: Vec<String>,
         /// Threads that serve HTTP [default: number of processors].
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }
@@ -159,6 +176,8 @@ pub struct FileSettings {
     pub client: ClientSettings,
     /// The logs'.
     pub logs: LogSettings,
+    /// The issuers; in a file only.
+    pub issuers: IssuerTable,
 }
 
 impl FileSettings {
@@ -177,7 +196,8 @@ impl FileSettings {
     fn parse(text: &str) -> Result<Self, String> {
         // Messages of the parser quote the line, which may hold a path but never a secret: no
         // setting is one.
-        let table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        let issuers = table.remove("issuers").map(settings::parse).transpose()?.unwrap_or_default();
         let (mut server, mut client, mut logs) = Default::default();
         let groups: [(&[&str], &mut toml::Table); 3] = [
             (ServerSettings::NAMES, &mut server),
@@ -194,6 +214,7 @@ impl FileSettings {
             server: server.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             client: client.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             logs: logs.try_into().map_err(|error: toml::de::Error| error.to_string())?,
+            issuers,
         })
     }
 }

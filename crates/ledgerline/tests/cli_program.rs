@@ -372,6 +372,34 @@ fn a_folder_is_verified_without_its_server_and_a_flipped_byte_is_found() {
     assert_eq!(run(&args, &[], b"").status.code(), Some(1));
 }
 
+/// Questions and their proofs over two origins.
+fn questions_of_both(server: &Server, key: &str, [old, new]: [&str; 2]) {
+    let path = "/v1/tokens/eu:idp:jti:a/lineage?direction=family";
+    let both = server.get(path, key).json();
+    let token = &both["tokens"][0];
+    assert_eq!((&token["events"], &both["origin"]), (&json!(3), &json!(new)), "{both}");
+    assert_eq!(token["known"]["state"], "REVOKED");
+    assert_eq!(token["births"][0]["origin"], old, "an entry of an older origin says so");
+    let before = server.get(&format!("{path}&as_of=0"), key).json();
+    assert_eq!((&before["tokens"][0]["events"], &before["origin"]), (&json!(2), &json!(old)));
+    let pivot = server.get("/v1/tokens/eu:idp:jti:a/exposure", key).json();
+    assert_eq!(pivot["places"][0]["events"], 1, "the use before the new origin counts");
+    for (origin, events, other) in [(new, "1", old), (old, "2", new)] {
+        let bundle = server.get(&format!("{path}&proof=true&origin={origin}"), key).json();
+        assert_eq!(bundle["origin"], origin);
+        assert_eq!(bundle["coverage"]["sources"][0]["events"], events, "{origin}");
+        let notes = bundle["coverage"]["notes"].to_string();
+        assert!(notes.contains(&format!("stand in origin {other}")), "{notes}");
+    }
+    let file = server.path("question.json");
+    let file = file.to_str().expect("text");
+    let asked = server.run(key, &["lineage", "--proof", file, "eu:idp:jti:a"]);
+    assert_eq!(asked.status.code(), Some(0), "{}", stderr(&asked));
+    let vkey = server.get("/v1/status", key).json()["log_key"].as_str().expect("a key").to_owned();
+    let checked = run(&["check", file, "--key", &vkey], &[], b"");
+    assert_eq!(checked.status.code(), Some(0), "{}", stdout(&checked));
+}
+
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("readable") {
@@ -443,6 +471,7 @@ fn an_older_copy_goes_on_under_a_new_origin() {
             let told = bundle["coverage"]["sources"][0]["events"].clone();
             assert_eq!(told, json!(leaves.to_string()), "{origin}");
         }
+        questions_of_both(&server, &key, [OLD, NEW]);
         let status = server.get("/v1/status", &key).json();
         assert_eq!(status["origin"], NEW);
         assert_eq!(status["older_origins"][0]["origin"], OLD);

@@ -6,7 +6,10 @@ mod running;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledgerline_proof::token_id::{from_presented, t1_value};
+use ring::signature::{ED25519, UnparsedPublicKey};
 use running::{Answer, Server, stderr, stdout};
 use serde_json::{Value, json};
 
@@ -477,4 +480,149 @@ fn the_commands_take_tokens_from_standard_input_only() {
     assert_eq!(strange.status.code(), Some(1));
     assert!(stderr(&strange).contains("invalid_client"), "{}", stderr(&strange));
     assert_eq!(t1_value(child.as_bytes()).expect("long enough"), of["eu:idp:t1:".len()..]);
+}
+
+const JWT: &str = "application/token-introspection+jwt";
+
+/// Header and claims of a JWT that one of the published keys signed.
+fn opened(token: &str, jwks: &Value) -> (Value, Value) {
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts[..] else { panic!("three parts: {token}") };
+    let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).expect("base64url");
+    let json = |part: &str| serde_json::from_slice::<Value>(&bytes(part)).expect("JSON");
+    let head = json(header);
+    let keys = jwks["keys"].as_array().expect("keys");
+    let key = keys.iter().find(|key| key["kid"] == head["kid"]).expect("a published key");
+    assert_eq!((&key["kty"], &key["crv"]), (&json!("OKP"), &json!("Ed25519")));
+    assert_eq!(key.get("d"), None, "the secret half");
+    let public = bytes(key["x"].as_str().expect("x"));
+    let key = UnparsedPublicKey::new(&ED25519, public);
+    let input = &token[..header.len() + 1 + claims.len()];
+    key.verify(input.as_bytes(), &bytes(signature)).expect("a sound signature");
+    (head, json(claims))
+}
+
+#[test]
+fn answers_are_signed_for_who_asks_for_it() {
+    let mut server = Server::start_with(&["--introspection-issuer", "https://ledger.test"]);
+    family(&server);
+    let request = json!({ "source": "gateway", "roles": ["resource_server"] });
+    let key = server.post("/v1/keys", &server.admin, &request).json();
+    let gateway = key["secret"].as_str().expect("a secret").to_owned();
+    let ask = |server: &Server, accept: &str, body: &str| {
+        let body = Some((FORM, body.as_bytes()));
+        let headers = [("accept", accept)];
+        server.call_with("POST", "/oauth2/introspect", Some(&gateway), body, &headers)
+    };
+    let jwks = |server: &Server| {
+        let answer = server.call("GET", "/oauth2/jwks", None, None);
+        assert_eq!((answer.status, &*answer.media_type), (200, "application/jwk-set+json"));
+        answer.json()
+    };
+    let check = |server: &Server, name: &str| {
+        let form = format!("token={}", raw(name));
+        let plain = ask(server, "application/json", &form);
+        assert_eq!(plain.media_type, "application/json");
+        let signed = ask(server, JWT, &form);
+        assert_eq!((signed.status, &*signed.media_type), (200, JWT));
+        assert_eq!(signed.headers["cache-control"], "no-store");
+        let (header, claims) = opened(&signed.text(), &jwks(server));
+        assert_eq!(header["typ"], "token-introspection+jwt");
+        assert_eq!(claims["token_introspection"], plain.json());
+        assert_eq!(
+            (&claims["iss"], &claims["aud"]),
+            (&json!("https://ledger.test"), &key["key_id"])
+        );
+        let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+        assert!(claims["iat"].as_u64().expect("iat").abs_diff(now) < 60);
+        assert_eq!(claims.as_object().expect("claims").len(), 4, "no sub, no exp: {claims}");
+        claims["token_introspection"].clone()
+    };
+    assert_eq!(check(&server, "child")["active"], true);
+    assert_eq!(check(&server, "unknown"), json!({ "active": false }));
+    // Refusals stay JSON.
+    let refused = ask(&server, JWT, "tokn=x");
+    assert_eq!((refused.status, &*refused.media_type), (400, "application/json"));
+    let before = jwks(&server);
+    server.kill_nine();
+    server.reap();
+    server.go();
+    assert_eq!(jwks(&server), before, "the key stays");
+    std::fs::remove_file(server.path("data.keys/answers.key")).expect("a file of its own");
+    assert_eq!(server.stop(), Some(0));
+    server.go();
+    assert_ne!(jwks(&server), before, "a lost one is made anew");
+    assert_eq!(check(&server, "child")["active"], true);
+}
+
+#[test]
+fn uses_that_a_crash_may_have_swallowed_are_a_finding() {
+    let mut server = Server::start_with(&["--introspection-window-ms", "3600000"]);
+    let other = server.key("acme", "idp", &["producer"]);
+    family(&server);
+    server.record(&other, &[issued("child", &json!({}))]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let foreign = server.key("acme", "gateway", &["resource_server"]);
+    let reader = server.key("", "portal", &["reader"]);
+    let stranger = server.key("acme", "portal", &["reader"]);
+    let gaps = |server: &Server, key: &str| -> Vec<Value> {
+        let answer = server.get("/v1/findings?rule=source_gap", key);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["findings"].as_array().expect("findings").clone()
+    };
+    let crash = |server: &mut Server| {
+        server.kill_nine();
+        server.reap();
+        server.go();
+    };
+    crash(&mut server);
+    assert!(gaps(&server, &reader).is_empty(), "nobody had introspected");
+    assert!(!is_active(&server, &gateway, "unknown"));
+    crash(&mut server);
+    assert!(gaps(&server, &reader).is_empty(), "of unknown tokens no use is recorded");
+    let before = now_text();
+    assert!(is_active(&server, &gateway, "child"));
+    let after = now_text();
+    crash(&mut server);
+    let found = gaps(&server, &reader);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let missing = &found[0]["missing"];
+    let part = |name: &str| missing[name].as_str().expect(name).to_owned();
+    assert!(before <= part("from") && part("from") <= after && after <= part("to"), "{missing}");
+    assert_eq!((&missing["window_ms"], &found[0]["state"]), (&json!(3_600_000), &json!("open")));
+    assert_eq!((&found[0]["severity"], &found[0]["token_id"]), (&json!("medium"), &Value::Null));
+    assert!(gaps(&server, &stranger).is_empty(), "another tenant had no introspection");
+    let listed = server.run(&reader, &["findings"]);
+    assert!(stdout(&listed).contains("source_gap"), "{}", stdout(&listed));
+    crash(&mut server);
+    assert_eq!(gaps(&server, &reader).len(), 1, "told once");
+    assert!(is_active(&server, &gateway, "child") && is_active(&server, &foreign, "child"));
+    assert_eq!(server.stop(), Some(0));
+    server.go();
+    assert_eq!(gaps(&server, &reader).len(), 1, "a clean stop loses nothing");
+    assert!(is_active(&server, &foreign, "child"));
+    crash(&mut server);
+    assert_eq!((gaps(&server, &reader).len(), gaps(&server, &stranger).len()), (1, 1));
+    // What was recorded before the crash is not missing.
+    server.stop();
+    server.set_flags(&["--introspection-window-ms", "100"]);
+    server.go();
+    assert!(is_active(&server, &gateway, "sibling"));
+    let until = Instant::now() + Duration::from_secs(10);
+    while server.path("data/followers/uses").exists() {
+        assert!(Instant::now() < until, "the mark stays");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    crash(&mut server);
+    assert_eq!(gaps(&server, &reader).len(), 1);
+    assert_eq!(server.stop(), Some(0));
+    let data = server.path("data");
+    let verified = server.run("", &["verify", "--data", data.to_str().expect("UTF-8")]);
+    assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
+}
+
+/// The time, as answers write it.
+fn now_text() -> String {
+    use ledgerline_engine::clock::{Clock as _, SystemClock};
+    ledgerline::time_text::rfc3339(SystemClock::default().wall_nanos())
 }

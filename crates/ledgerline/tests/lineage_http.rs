@@ -15,6 +15,9 @@ fn paths(handle: &str, event: &str) -> Vec<String> {
         ["lineage", "resources", "policies", "divergence", "exposure", "blast-radius"]
             .map(token)
             .to_vec();
+    list.push(token("after-revoke"));
+    list.push(token("lineage?direction=family&strength=joined"));
+    list.push("/v1/after-revoke?from=2026-01-01T00:00:00Z&until=2096-01-01T00:00:00Z".into());
     list.push(token("lineage?direction=path&to=eu:idp:jti:r2"));
     list.push(format!("/v1/subjects/{handle}/tokens"));
     list.push(format!("/v1/subjects/{handle}/policy-changes?hours=1000000"));
@@ -88,7 +91,7 @@ fn every_question_is_asked_by_those_who_may_and_one_tenant_sees_nothing_of_anoth
         let answer = answer.json();
         assert_eq!((&answer["tenant"], &answer["cut_by"]), (&json!("ours"), &json!([])), "{path}");
         assert!(answer["checkpoint"].as_str().is_some_and(|note| note.contains("ledgerline")));
-        let empty = ["r0/resources", "divergence", "exposure", "policy-changes"];
+        let empty = ["r0/resources", "divergence", "exposure", "policy-changes", "after-revoke"];
         let shows = !empty.iter().any(|end| path.contains(end));
         assert_eq!(answer.to_string().contains("proof_state"), shows, "{path}: {answer}");
         for word in ["alice", "203.0.113.7"] {
@@ -113,6 +116,129 @@ fn every_question_is_asked_by_those_who_may_and_one_tenant_sees_nothing_of_anoth
     assert_eq!(life["event_count"], 1, "nobody revoked it");
 }
 
+/// The exit code of `check` on a bundle, and its report.
+fn checked(server: &Server, bundle: &[u8]) -> (Option<i32>, Value) {
+    let file = server.write("bundle.json", bundle);
+    let vkey = server.get("/v1/status", &server.admin).json()["log_key"].clone();
+    let vkey = vkey.as_str().expect("a key");
+    let file = file.to_str().expect("text");
+    let output = running::run(&["check", "-o", "json", "--key", vkey, file], &[], b"");
+    (output.status.code(), serde_json::from_str(&stdout(&output)).unwrap_or(Value::Null))
+}
+
+/// The bundle with one byte of a leaf changed.
+fn with_a_changed_byte(bundle: &[u8], at: usize) -> Vec<u8> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let mut bundle: Value = serde_json::from_slice(bundle).expect("JSON");
+    let leaf = &mut bundle["leaves"][at]["leaf"];
+    let mut bytes = STANDARD.decode(leaf.as_str().expect("base64")).expect("base64");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    *leaf = STANDARD.encode(bytes).into();
+    bundle.to_string().into_bytes()
+}
+
+#[test]
+fn every_answer_is_proven_offline_and_one_changed_byte_is_noticed() {
+    let server = Server::start();
+    let producer = server.key("ours", "idp", &["producer"]);
+    let privacy = server.key("ours", "desk", &["privacy"]);
+    let (handle, event) = stories(&server, &producer, &privacy);
+    let reader = server.key("ours", "reader", &["reader"]);
+    let theirs = server.key("theirs", "reader", &["reader"]);
+    server.wait_for_block();
+    for path in paths(&handle, &event) {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let asked = format!("{path}{separator}proof=true");
+        let answer = server.get(&asked, &reader);
+        assert_eq!(answer.status, 200, "{asked}: {}", answer.text());
+        assert!(!answer.text().contains("alice"));
+        if path.starts_with("/v1/after-revoke") {
+            // Nothing is revoked yet; see below.
+            assert_eq!(checked(&server, &answer.body).0, Some(3));
+            continue;
+        }
+        let (exit, report) = checked(&server, &answer.body);
+        assert_eq!((exit, &report["verdict"]), (Some(0), &json!("PROVEN")), "{asked}: {report}");
+        named_are_shown(&server.get(&path, &reader).json(), &report, &path);
+        let entries = report["entries"].as_array().expect("entries");
+        let last = entries.last().expect("an entry")["index"].as_str().expect("an index");
+        let bundle = answer.json();
+        let leaves = bundle["leaves"].as_array().expect("leaves");
+        let at = leaves.iter().position(|leaf| leaf["index"] == last).expect("its leaf");
+        let (exit, report) = checked(&server, &with_a_changed_byte(&answer.body, at));
+        assert_eq!(exit, Some(2), "{asked}: {report}");
+        let absent = server.get(&asked, &theirs);
+        let nothing = absent.status == 404 || {
+            let (exit, report) = checked(&server, &absent.body);
+            exit == Some(3) && report["entries"] == json!([])
+        };
+        assert!(nothing, "{asked}: {}", absent.text());
+    }
+    let lineage = format!("/v1/tokens/{ROOT}/lineage?proof");
+    for (path, code) in [
+        (format!("{lineage}=maybe"), "bad_query"),
+        (format!("{lineage}=true&page=x"), "bad_query"),
+        (format!("{lineage}=false&origin=x"), "bad_query"),
+        ("/v1/clients/web/tokens?proof=true&limit=10001".into(), "bad_query"),
+    ] {
+        let answer = server.get(&path, &reader);
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{path}");
+    }
+    let elsewhere = server.get(&format!("{lineage}=true&origin=nowhere"), &reader);
+    assert_eq!(elsewhere.status, 404);
+    // A part of an answer is proven as a part, and says so.
+    let part = server.get("/v1/clients/web/tokens?proof=true&limit=1", &reader).json();
+    let notes = part["coverage"]["notes"].to_string();
+    assert!(notes.contains("cut by limit") && notes.contains("more"), "{notes}");
+    a_state_is_recomputed(&server, &producer, &reader);
+}
+
+/// Every index that an answer names is among the entries of the report.
+fn named_are_shown(answer: &Value, report: &Value, path: &str) {
+    fn indexes(value: &Value, found: &mut Vec<u64>) {
+        match value {
+            Value::Array(list) => list.iter().for_each(|one| indexes(one, found)),
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let index = member.as_u64().filter(|_| name == "index");
+                    found.extend(index);
+                    indexes(member, found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut named = Vec::new();
+    indexes(answer, &mut named);
+    let shown = report["entries"].as_array().expect("entries");
+    let shown: Vec<&str> = shown.iter().filter_map(|one| one["index"].as_str()).collect();
+    for index in named {
+        assert!(shown.contains(&index.to_string().as_str()), "{index} of {path} in {shown:?}");
+    }
+}
+
+/// The check finds each token's state out by itself, also what a wider revocation did.
+fn a_state_is_recomputed(server: &Server, producer: &str, reader: &str) {
+    let mut revoked = event("n20", "REVOKED", "r1");
+    revoked["reason"] = "logout".into();
+    let session = json!({ "native_id": "n21", "type": "REVOKED", "reason": "logout",
+        "target": { "kind": "SESSION", "id": "eu:idp:s-1" },
+        "occurred_at": "2026-01-02T04:00:00Z" });
+    server.record(producer, &[revoked, session]);
+    server.wait_for_block();
+    let answer = server.get(&format!("/v1/tokens/{ROOT}/lineage?proof=true"), reader);
+    let (exit, report) = checked(server, &answer.body);
+    assert_eq!(exit, Some(0), "{report}");
+    let lives = report["lives"].as_array().expect("lives");
+    assert_eq!(lives.len(), 3, "{report}");
+    for life in lives {
+        assert_eq!((&life["known"], &life["active"]), (&json!("REVOKED"), &json!(false)));
+        assert_eq!(life["covered_by"].as_array().map(Vec::len), Some(1), "{life}");
+    }
+}
+
 #[test]
 fn bad_questions_are_refused_with_a_code() {
     let server = Server::start();
@@ -134,6 +260,15 @@ fn bad_questions_are_refused_with_a_code() {
         (format!("{lineage}?depth=1025"), 400, "bad_query"),
         (format!("{lineage}?depth=-1"), 400, "bad_query"),
         (format!("{lineage}?tokens=0"), 400, "bad_query"),
+        (format!("{lineage}?strength=guessed"), 400, "bad_query"),
+        (format!("{resources}?strength=joined"), 400, "bad_query"),
+        ("/v1/after-revoke?from=2026-01-01T00:00:00Z".into(), 400, "bad_query"),
+        (
+            "/v1/after-revoke?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z".into(),
+            400,
+            "bad_range",
+        ),
+        ("/v1/tokens/eu:idp:jti:none/after-revoke".into(), 404, "not_found"),
         (format!("{lineage}?limit=5"), 400, "bad_query"),
         (format!("{lineage}?nonsense=5"), 400, "bad_query"),
         (format!("{lineage}?as_of=999999"), 400, "out_of_range"),
@@ -267,6 +402,8 @@ fn commands(run: &dyn Fn(&[&str]) -> String, handle: &str, event: &str) {
         (vec!["query", "divergence", ROOT], "no divergences"),
         (vec!["query", "exposure", "eu:idp:jti:r1"], "reports"),
         (vec!["query", "why", &event], "EXCHANGED_FROM"),
+        (vec!["query", "after-revoke", ROOT], "1 revoked"),
+        (vec!["lineage", "--strength", "joined", ROOT], "REFRESHED_FROM"),
         (vec!["pivot", "client", "web"], "RESOURCE_ACCESSED"),
         (vec!["pivot", "handle", handle], "ISSUED"),
     ] {
@@ -300,4 +437,312 @@ fn the_index_is_rebuilt_and_compared_on_the_command_line() {
     let after = server.get(&format!("/v1/tokens/{ROOT}/lineage"), &key).json();
     assert_eq!(before["tokens"][1]["token_id"], after["tokens"][1]["token_id"]);
     assert_eq!(before["edges"].as_array().map(Vec::len), after["edges"].as_array().map(Vec::len));
+}
+
+#[test]
+fn what_is_joined_is_followed_only_when_asked_for() {
+    let server = Server::start();
+    let key = server.key("", "idp", &["producer", "reader", "privacy"]);
+    stories(&server, &key, &key);
+    let mut other = event("n30", "ISSUED", "j1");
+    other["grant_id"] = "g-1".into();
+    other["family_id"] = "f-1".into();
+    let mut kin = event("n31", "ISSUED", "j2");
+    kin["family_id"] = "eu:idp:f-1".into();
+    let mut guess = event("n32", "ISSUED", "j3");
+    guess["links"] = json!([{ "token_id": "eu:idp:jti:j2", "relation": "REFRESHED_FROM",
+        "strength": "INFERRED", "why": "the same second" }]);
+    server.record(&key, &[other, kin, guess]);
+    let ids = |path: &str| -> Vec<String> {
+        let answer = server.get(&format!("/v1/tokens/{path}"), &key).json();
+        let tokens = answer["tokens"].as_array().expect("tokens").iter();
+        let mut ids: Vec<_> =
+            tokens.map(|one| one["token_id"].as_str().expect("an id")[11..].to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let stated = ["r0", "r1", "r2"];
+    assert_eq!(ids(&format!("{ROOT}/lineage?direction=family")), stated);
+    assert_eq!(ids(&format!("{ROOT}/lineage?strength=asserted")), stated);
+    assert_eq!(ids(&format!("{ROOT}/blast-radius")), stated);
+    let all = ["j1", "j2", "j3", "r0", "r1", "r2"];
+    assert_eq!(ids(&format!("{ROOT}/lineage?strength=joined")), all);
+    assert_eq!(ids(&format!("{ROOT}/blast-radius?strength=joined")), all);
+    assert_eq!(ids("eu:idp:jti:j2/lineage"), ["j2", "j3"], "what a source infers it states");
+    assert_eq!(ids("eu:idp:jti:j2/lineage?strength=asserted"), ["j2"]);
+    let path = format!("/v1/tokens/{ROOT}/lineage?strength=joined");
+    let answer = server.get(&path, &key).json();
+    let edges = answer["edges"].as_array().expect("edges");
+    let edge = |child: &str| {
+        let id = format!("eu:idp:jti:{child}");
+        edges.iter().find(|edge| edge["child"] == id).expect(child)
+    };
+    for (child, strength, why) in [
+        ("j1", "JOINED", json!("same grant_id eu:idp:g-1")),
+        ("j2", "JOINED", json!("same family_id eu:idp:f-1")),
+        ("j3", "INFERRED", json!("the same second")),
+        ("r1", "ASSERTED", Value::Null),
+    ] {
+        let edge = edge(child);
+        assert_eq!((&edge["strength"], &edge["why"]), (&json!(strength), &why), "{edge}");
+    }
+    // A path may go over a join, and says so.
+    let path = format!("/v1/tokens/{ROOT}/lineage?direction=path&to=eu:idp:jti:j3");
+    assert_eq!(server.get(&path, &key).status, 404);
+    let steps = server.get(&format!("{path}&strength=joined"), &key).json()["steps"].clone();
+    assert_eq!(steps.as_array().map(Vec::len), Some(3), "{steps}");
+}
+
+#[test]
+fn after_a_revocation_each_place_has_its_gap() {
+    let server = Server::start();
+    let key = server.key("", "idp", &["producer", "reader", "privacy"]);
+    let other = server.key("theirs", "reader", &["reader"]);
+    let at = |native: &str, kind: &str, token: &str, second: u32, service: &str, outcome: &str| {
+        let mut event = event(native, kind, token);
+        event["occurred_at"] = format!("2026-01-02T04:00:{second:02}Z").into();
+        event["outcome"] = outcome.into();
+        if !service.is_empty() {
+            event["service"] = service.into();
+        }
+        event
+    };
+    let mut born = at("a0", "ISSUED", "a1", 0, "", "ALLOW");
+    born["session_id"] = "s-9".into();
+    let session = json!({ "native_id": "a9", "type": "REVOKED",
+        "target": { "kind": "SESSION", "id": "eu:idp:s-9" },
+        "occurred_at": "2026-01-02T04:00:10Z" });
+    server.record(
+        &key,
+        &[
+            born,
+            at("a1", "USED", "a1", 5, "slow", "ALLOW"),
+            session,
+            at("a2", "USED", "a1", 12, "slow", "ALLOW"),
+            at("a3", "USED", "a1", 15, "slow", "ALLOW"),
+            at("a4", "USED", "a1", 19, "slow", "DENY"),
+            at("a5", "USED", "a1", 11, "fast", "DENY"),
+            at("b0", "ISSUED", "b1", 0, "", "ALLOW"),
+            at("b1", "REVOKED", "b1", 30, "", "ALLOW"),
+            at("b2", "USED", "b1", 33, "slow", "ALLOW"),
+            at("c0", "ISSUED", "c1", 0, "", "ALLOW"),
+            at("c1", "USED", "c1", 59, "slow", "ALLOW"),
+        ],
+    );
+    let one = server.get("/v1/tokens/eu:idp:jti:a1/after-revoke", &key).json();
+    let place = |answer: &Value, name: &str| {
+        let mut places = answer["places"].as_array().expect("places").iter();
+        places.find(|place| place["service"] == name).cloned().expect("the place")
+    };
+    let slow = place(&one, "slow");
+    assert_eq!((&slow["allowed"], &slow["refused"]), (&json!(2), &json!(1)), "{slow}");
+    assert_eq!((&slow["gap_ms"], &one["p99_ms"]), (&json!(5000.0), &json!(5000.0)));
+    assert_eq!(slow["last_allow"]["occurred_at"], "2026-01-02T04:00:15Z");
+    assert_eq!(place(&one, "fast")["gap_ms"], json!(0.0), "it only refused");
+    assert_eq!((&one["gaps"], &one["p50_ms"]), (&json!(2), &json!(0.0)));
+    let path = "/v1/after-revoke?from=2026-01-02T04:00:10Z&until=2026-01-02T04:00:31Z";
+    let all = server.get(path, &key).json();
+    assert_eq!((&all["revoked"], &all["gaps"]), (&json!(2), &json!(3)), "{all}");
+    assert_eq!((&all["p50_ms"], &all["p99_ms"]), (&json!(3000.0), &json!(5000.0)));
+    assert_eq!(place(&all, "slow")["tokens"], 2);
+    let early = server.get(&path.replace(":31Z", ":30Z"), &key).json();
+    assert_eq!(early["revoked"], 1, "the end is not in the range");
+    let few = server.get(&format!("{path}&tokens=1"), &key).json();
+    assert_eq!((&few["revoked"], &few["cut_by"]), (&json!(1), &json!(["tokens"])));
+    assert_eq!(server.get(path, &other).json()["revoked"], 0, "of another tenant nothing");
+    let alive = server.get("/v1/tokens/eu:idp:jti:c1/after-revoke", &key).json();
+    assert_eq!((&alive["revoked"], &alive["places"]), (&json!(0), &json!([])));
+    server.wait_for_block();
+    let proof = server.get(&format!("{path}&proof=true"), &key);
+    let (exit, report) = checked(&server, &proof.body);
+    assert_eq!(exit, Some(0), "{report}");
+    assert_eq!(report["lives"].as_array().map(Vec::len), Some(2));
+    // What the rules noticed about it is proven like everything else.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let found = |answer: &Value| answer["findings"].as_array().is_some_and(|all| !all.is_empty());
+    while !found(&server.get("/v1/findings", &key).json()) {
+        assert!(std::time::Instant::now() < until, "no finding of a use after revocation");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    server.wait_for_block();
+    let proof = server.get("/v1/findings?proof=true", &key);
+    assert_eq!(checked(&server, &proof.body).0, Some(0), "{}", proof.text());
+    let range = ["--from", "2026-01-02T04:00:00Z", "--until", "2026-01-03T00:00:00Z"];
+    let shown = server.run(&key, &[&["query", "after-revoke"][..], &range].concat());
+    assert_eq!(shown.status.code(), Some(0), "{}", stderr(&shown));
+    assert!(stdout(&shown).contains("p99 5000"), "{}", stdout(&shown));
+}
+
+#[test]
+fn scopes_are_judged_by_the_snapshot_that_was_in_force() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let server = Server::start();
+    let key = server.key("", "idp", &["producer", "reader", "privacy"]);
+    let change = |native: &str, policy: &str, version: &str, from: &str, snapshot: &str| {
+        let digest = ledgerline_proof::hash::sha256(snapshot.as_bytes()).to_hex();
+        let digest = format!("sha256:{digest}");
+        json!({ "native_id": native, "type": "POLICY_CHANGED",
+            "target": { "kind": "POLICY", "id": policy }, "occurred_at": from,
+            "policies": [{ "id": policy, "version": version, "digest": digest }],
+            "policy_change": { "effective_from": from, "snapshot": digest },
+            "attachments": [{ "digest": digest, "media_type": "application/json",
+                "data": STANDARD.encode(snapshot) }] })
+    };
+    let (before, after) = ("2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z");
+    let token = |native: &str, token: &str, policy: &str, role: &str| {
+        let mut event = event(native, "ISSUED", token);
+        event["scopes"] = json!(["read", "write"]);
+        event["policies"] = json!([{ "id": policy, "version": "v1", "role": role }]);
+        event
+    };
+    server.record(
+        &key,
+        &[
+            change("p1", "narrow", "v1", before, r#"{"scopes":["read"]}"#),
+            change("p2", "narrow", "v2", after, r#"{"scopes":["read","write"]}"#),
+            change("p3", "wide", "v1", before, r#"{"scopes":["read","write","admin"]}"#),
+            change("p4", "foreign", "v1", before, "permit (principal, action, resource);"),
+            token("t1", "t1", "narrow", "GRANT"),
+            token("t2", "t2", "wide", "BOUNDARY"),
+            token("t3", "t3", "foreign", "GRANT"),
+            token("t4", "t4", "narrow", "MFA"),
+            token("t5", "t5", "unheard", "GRANT"),
+        ],
+    );
+    let form = "the snapshot is not of the form {\"scopes\": [\"…\"]}";
+    let part = "its part is not to say which scopes are allowed";
+    for (id, over, beyond, why) in [
+        ("t1", json!(true), json!(["write"]), Value::Null),
+        ("t2", json!(false), Value::Null, Value::Null),
+        ("t3", Value::Null, Value::Null, json!(form)),
+        ("t4", Value::Null, Value::Null, json!(part)),
+        ("t5", Value::Null, Value::Null, json!("no version of it was in force")),
+    ] {
+        let path = format!("/v1/tokens/eu:idp:jti:{id}/policies");
+        let answer = server.get(&path, &key).json();
+        assert_eq!(answer["over_privileged"], over, "{answer}");
+        let judged = &answer["privileges"][0];
+        assert_eq!((&judged["beyond"], &judged["why"]), (&beyond, &why), "{answer}");
+    }
+    server.wait_for_block();
+    let proof = server.get("/v1/tokens/eu:idp:jti:t1/policies?proof=true", &key);
+    assert_eq!(checked(&server, &proof.body).0, Some(0));
+    let snapshots = proof.json()["attachments"].as_array().map(Vec::len);
+    assert!(snapshots >= Some(1), "the snapshot goes with it: {snapshots:?}");
+}
+
+#[test]
+fn leaked_tokens_are_told_apart_and_never_leave_the_machine() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    use ledgerline_proof::token_id::from_presented;
+    let server = Server::start();
+    let key = server.key("", "idp", &["producer", "reader", "privacy"]);
+    let theirs = server.key("theirs", "reader", &["reader"]);
+    let jwt = |payload: &str| {
+        let head = BASE64.encode(br#"{"alg":"ES256"}"#);
+        format!("{head}.{}.c2lnbmF0dXJlLW9mLXRoZS1sZWFr", BASE64.encode(payload))
+    };
+    let dead = "dead-opaque-value-0123456789abcdef".to_owned();
+    let alive = "alive-opaque-value-0123456789abcdef".to_owned();
+    let (known, stranger) = (jwt(r#"{"jti":"leak-1"}"#), jwt(r#"{"jti":"leak-2"}"#));
+    let id = |token: &str| from_presented("eu", "idp", token.as_bytes()).expect("an id");
+    let born = |native: &str, id: &str| {
+        let mut event = event(native, "ISSUED", "x");
+        event["token_id"] = id.into();
+        event["client_id"] = "web".into();
+        event["expires_at"] = "2096-01-01T00:00:00Z".into();
+        event["personal"] = json!([{ "role": "SUBJECT", "user_id": "alice" }]);
+        event
+    };
+    let mut used = born("l4", &id(&alive));
+    used["type"] = "USED".into();
+    used["occurred_at"] = "2026-01-02T05:00:00Z".into();
+    let mut revoked = event("l5", "REVOKED", "x");
+    revoked["token_id"] = id(&dead).into();
+    let jti = "eu:idp:jti:leak-1";
+    let events = [born("l1", &id(&dead)), born("l2", &id(&alive)), born("l3", jti), used, revoked];
+    server.record(&key, &events);
+    let unknown = "never-recorded-value-0123456789abc".to_owned();
+    let raw = [dead, unknown, known, alive, stranger];
+    let file = server.folder.path().parent().expect("a folder");
+    let file = file.join(format!("leak-{}.txt", std::process::id()));
+    let lines = format!("{}\n\nshort\neu:idp:jti:leak-1\r\n", raw.join("\n"));
+    std::fs::write(&file, &lines).expect("a file");
+    let ask = |key: &str, more: &[&str]| {
+        let name = file.to_str().expect("text");
+        let args = [&["query", "triage", "-o", "json", "--region", "eu"][..], more, &[name]];
+        let output = server.run(key, &args.concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let shown = stdout(&output);
+        for raw in &raw {
+            assert!(!shown.contains(raw.as_str()) && !stderr(&output).contains(raw.as_str()));
+        }
+        serde_json::from_str::<Value>(&shown).expect("JSON")
+    };
+    let lines_of = |answer: &Value| -> Vec<(u64, String)> {
+        let tokens = answer["tokens"].as_array().expect("tokens").iter();
+        let word = |one: &Value| match one["alive"].as_bool() {
+            Some(true) => "alive".to_owned(),
+            Some(false) => "dead".to_owned(),
+            None => one["status"].as_str().expect("a status").to_owned(),
+        };
+        tokens.map(|one| (one["line"].as_u64().expect("a line"), word(one))).collect()
+    };
+    let own = |list: &[(u64, &str)]| -> Vec<(u64, String)> {
+        list.iter().map(|(line, word)| (*line, (*word).to_owned())).collect()
+    };
+    let answer = ask(&key, &["--jti"]);
+    let expected = [
+        (3, "alive"),
+        (4, "alive"),
+        (8, "alive"),
+        (1, "dead"),
+        (2, "unknown"),
+        (5, "unknown"),
+        (7, "weak"),
+    ];
+    assert_eq!(lines_of(&answer), own(&expected), "{answer}");
+    let first = &answer["tokens"][1];
+    assert_eq!((&first["client_id"], &first["state"]), (&json!("web"), &json!("ACTIVE")));
+    assert_eq!(first["last_used_at"], "2026-01-02T05:00:00Z");
+    assert_eq!(first["owner"].as_str().map(str::len), Some(32), "{first}");
+    let answer = ask(&key, &[]);
+    assert_eq!(answer["unknown"], 3, "a JWT known by its jti only is found with --jti");
+    assert_eq!(ask(&theirs, &["--jti"])["unknown"], 6, "another tenant knows none");
+    let piped = server.run_with(&key, &["query", "triage", "-"], lines.as_bytes());
+    assert_eq!(piped.status.code(), Some(0), "{}", stderr(&piped));
+    std::fs::remove_file(&file).expect("the file goes");
+    let long = server.run_with(&key, &["query", "triage", "-"], &[b'x'; 70_000]);
+    assert_eq!(long.status.code(), Some(1));
+    assert!(!stderr(&long).contains("xxx"), "{}", stderr(&long));
+    for (body, status) in [
+        (json!({ "tokens": [{}] }), 400),
+        (json!({ "tokens": [{ "digest": raw[0] }] }), 400),
+        (json!({ "tokens": [{ "id": raw[0] }] }), 400),
+        (json!({ "tokens": [{ "token": raw[0] }] }), 400),
+        (json!({ "tokens": vec![json!({ "id": jti }); 501] }), 422),
+    ] {
+        let answer = server.post("/v1/triage", &key, &body);
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        assert!(!answer.text().contains(&raw[0]));
+    }
+    nowhere_in(server.folder.path(), &raw);
+}
+
+/// No raw token in any file of the server: data, keys, log.
+fn nowhere_in(folder: &std::path::Path, raw: &[String]) {
+    for item in std::fs::read_dir(folder).expect("a folder") {
+        let path = item.expect("an item").path();
+        if path.is_dir() {
+            nowhere_in(&path, raw);
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("bytes");
+        for token in raw {
+            let found = bytes.windows(token.len()).any(|window| window == token.as_bytes());
+            assert!(!found, "a raw token is in {}", path.display());
+        }
+    }
 }

@@ -297,3 +297,95 @@ fn blasts(server: &Server, reader: &str, truth: &Truth) {
         assert_eq!(family, expected, "the blast radius lists exactly the family");
     }
 }
+
+/// The night of an incident responder: a leaked refresh token is pasted in; its family and what it
+/// reached are shown; whatever is alive is revoked; the evidence is checked by somebody who holds
+/// the log's key only. The recording's own tokens have run out long ago, so the thief refreshes the
+/// stolen token once more, tonight.
+#[test]
+fn a_leaked_token_is_traced_revoked_and_proven_in_one_night() {
+    let (server, reader) = started();
+    let truth = Truth::read();
+    let stolen = read("truth.json")["questions"]["blast_radius"][0]["token"].clone();
+    let raw = stolen.as_str().expect("the bearer value").to_owned();
+    let id = truth.id(&stolen);
+    let producer = server.key("", "idp-log", &["producer"]);
+    let tonight = json!({
+        "native_id": "tonight", "type": "ISSUED", "token_id": "global:idp:jti:tonight",
+        "occurred_at": "2026-11-22T06:00:00Z", "expires_at": "2096-01-01T00:00:00Z",
+        "issuer": "idp", "token_kind": "ACCESS",
+        "links": [{ "token_id": id, "relation": "REFRESHED_FROM", "strength": "ASSERTED" }],
+    });
+    server.record(&producer, &[tonight]);
+    server.wait_for_block();
+    let listed = truth.tokens.iter().find(|token| token["id"] == stolen).expect("in the truth");
+    let descendants = truth.relatives(&listed["descendants"]).into_iter().map(|(id, ..)| id);
+    let mut expected: BTreeSet<String> = descendants.collect();
+    expected.extend([id.clone(), "global:idp:jti:tonight".to_owned()]);
+
+    let responder = server.key("", "desk", &["responder"]);
+    let paste = |key: &str, args: &[&str], input: &str| {
+        let output = server.run_with(key, args, input.as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+        let shown = stdout(&output);
+        assert!(!shown.contains(&raw) && !stderr(&output).contains(&raw), "{args:?}");
+        serde_json::from_str::<Value>(&shown).expect("JSON")
+    };
+    let lineage = ["lineage", "-o", "json", "--direction", "descendants", "-"];
+    assert_eq!(ids(&paste(&reader, &lineage, &raw)["tokens"]), expected);
+    let radius = ["blast-radius", "-o", "json", "-"];
+    let before = paste(&responder, &radius, &raw);
+    assert_eq!(ids(&before["tokens"]), expected);
+    assert!(before["allowed"].as_u64() > Some(0) && before["resources"][0].is_object());
+    assert_eq!(before["alive"], json!(["global:idp:jti:tonight"]));
+
+    let bundle = server.path("evidence.json").to_str().expect("text").to_owned();
+    let revoke =
+        ["blast-radius", "-o", "json", "--revoke", "--proof", &bundle, "--reason", "compromise"];
+    let done = paste(&responder, &[&revoke[..], &["-"]].concat(), &raw);
+    assert_eq!(done["revoked"].as_u64(), done["to_revoke"].as_array().map(|all| all.len() as u64));
+    assert!(done["revoked"].as_u64() >= Some(1), "{done}");
+    assert_eq!(paste(&responder, &radius, &raw)["alive"], json!([]));
+    for member in &expected {
+        let life = server.get(&format!("/v1/tokens/{member}"), &reader).json();
+        assert_eq!(life["known"]["active"], false, "{member}");
+    }
+
+    let vkey = server.get("/v1/status", &server.admin).json()["log_key"].clone();
+    let vkey = vkey.as_str().expect("a key");
+    let check = |file: &str| {
+        let output = running::run(&["check", "-o", "json", "--key", vkey, file], &[], b"");
+        let report: Value = serde_json::from_str(&stdout(&output)).unwrap_or(Value::Null);
+        (output.status.code(), report)
+    };
+    let (exit, report) = check(&bundle);
+    assert_eq!(exit, Some(0), "{report}");
+    let lives = report["lives"].as_array().expect("lives");
+    let shown: BTreeSet<String> =
+        lives.iter().map(|life| life["ids"][0].as_str().expect("an id").to_owned()).collect();
+    assert_eq!(shown, expected, "the bundle proves the life of every member");
+    assert!(lives.iter().all(|life| life["active"] == false));
+    // Each other command writes its proof too.
+    for args in [
+        vec!["lineage", &id],
+        vec!["trace", &id],
+        vec!["query", "resources", "--of", "descendants", "--from", "birth", &id],
+        vec!["query", "exposure", &id],
+        vec!["query", "after-revoke", "global:idp:jti:tonight"],
+        vec!["query", "tokens", "--client", listed["client_id"].as_str().expect("a client")],
+    ] {
+        let output = server.run(&reader, &[&args[..], &["--proof", &bundle]].concat());
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+        let (exit, report) = check(&bundle);
+        assert_eq!(exit, Some(0), "{args:?}: {}", report["claims"]);
+    }
+    let text = std::fs::read_to_string(&bundle).expect("the bundle");
+    let mut forged: Value = serde_json::from_str(&text).expect("JSON");
+    let leaf = forged["leaves"][3]["leaf"].as_str().expect("base64").to_owned();
+    let middle = leaf.len() / 2;
+    let other = if leaf.as_bytes()[middle] == b'A' { "B" } else { "A" };
+    let changed = format!("{}{other}{}", &leaf[..middle], &leaf[middle + 1..]);
+    forged["leaves"][3]["leaf"] = changed.into();
+    std::fs::write(&bundle, forged.to_string()).expect("written");
+    assert_eq!(check(&bundle).0, Some(2));
+}

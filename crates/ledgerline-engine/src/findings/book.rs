@@ -97,8 +97,7 @@ pub fn findings(
 /// [`QueryError`].
 pub fn finding(inquiry: &mut Inquiry<'_>, id: &Hash) -> Result<Option<Found>, QueryError> {
     let event_id = raised_event_id(&inquiry.scope().tenant, id);
-    let tenant = inquiry.scope().tenant.clone();
-    let Some(index) = inquiry.view().find_event(&tenant, LEDGER_SOURCE, &event_id)? else {
+    let Some(index) = inquiry.find_event(LEDGER_SOURCE, &event_id)? else {
         return Ok(None);
     };
     let Some(raised) = inquiry.record(index)? else { return Ok(None) };

@@ -33,7 +33,8 @@
 //! parents, and acts recorded before the late revocation of a parent or of something wider.
 
 pub mod book;
-mod caches;
+pub(crate) mod caches;
+pub mod gap;
 pub mod integrity;
 mod life;
 pub mod memory;
@@ -56,7 +57,7 @@ use self::caches::Lately;
 pub(crate) use self::life::read_leaf;
 use self::life::{Act, Boundary, Life, Parent, Wide, actor_name};
 use self::memory::Memory;
-pub use self::place::{Saved, load, save};
+pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
 use self::record::{Move, Moved, Note, raised_event_id};
 use self::rules::{Finding, Windows};

@@ -1,5 +1,5 @@
-//! The follower's position and memory on disk. A lost or damaged one costs time: everything is read
-//! again, and raises nothing twice.
+//! Positions of followers on disk, and what the findings' own remembers. A lost or damaged file
+//! costs time: everything is read again. The findings' own raises nothing twice.
 
 use std::io;
 
@@ -7,9 +7,13 @@ use super::memory::Memory;
 use crate::disk::{Disk, read_whole, replace_durably};
 
 const FOLDER: &str = "followers";
-const FILE: &str = "followers/findings";
+const FINDINGS: &str = "findings";
 /// Longest file that is read.
 const MAX_BYTES: u64 = 64 << 20;
+
+fn file(follower: &str) -> String {
+    format!("{FOLDER}/{follower}")
+}
 
 /// What a follower begins with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,12 +24,24 @@ pub struct Saved {
     pub memory: Memory,
 }
 
-/// What was saved last; nothing when nobody knows.
+/// What the findings' follower saved last; nothing when nobody knows.
 ///
 /// # Errors
 /// Whatever the disk says, but for a file that is missing.
 pub fn load(disk: &dyn Disk, origin: &str) -> io::Result<Saved> {
-    let bytes = match read_whole(disk, FILE, MAX_BYTES) {
+    read(disk, FINDINGS, origin)
+}
+
+/// How many entries of this origin the follower of a name has read; 0 when nobody knows.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_of(disk: &dyn Disk, follower: &str, origin: &str) -> io::Result<u64> {
+    Ok(read(disk, follower, origin)?.position)
+}
+
+fn read(disk: &dyn Disk, follower: &str, origin: &str) -> io::Result<Saved> {
+    let bytes = match read_whole(disk, &file(follower), MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Saved::default()),
@@ -52,13 +68,25 @@ fn parse(bytes: &[u8], origin: &str) -> Option<Saved> {
 /// # Errors
 /// Whatever the disk says.
 pub fn save(disk: &dyn Disk, origin: &str, saved: &Saved) -> io::Result<()> {
+    write(disk, FINDINGS, origin, saved)
+}
+
+/// As [`save`], of the follower of a name, which remembers nothing but its position.
+///
+/// # Errors
+/// Whatever the disk says.
+pub fn save_of(disk: &dyn Disk, follower: &str, origin: &str, position: u64) -> io::Result<()> {
+    write(disk, follower, origin, &Saved { position, ..Saved::default() })
+}
+
+fn write(disk: &dyn Disk, follower: &str, origin: &str, saved: &Saved) -> io::Result<()> {
     disk.create_dir(FOLDER)?;
     let length = u16::try_from(origin.len()).map_err(io::Error::other)?;
     let (position, length) = (saved.position.to_be_bytes(), length.to_be_bytes());
     let memory = saved.memory.to_bytes();
     let rest = [&position[..], &length, origin.as_bytes(), &memory].concat();
     let crc = crc32c::crc32c(&rest).to_be_bytes();
-    replace_durably(disk, FILE, &[&crc[..], &rest].concat())
+    replace_durably(disk, &file(follower), &[&crc[..], &rest].concat())
 }
 
 #[cfg(test)]
@@ -77,7 +105,10 @@ mod tests {
         save(&disk, "a", &saved).expect("a disk");
         assert_eq!(load(&disk, "a").expect("a disk"), saved);
         assert_eq!(load(&disk, "b").expect("a disk"), nothing);
-        let file = disk.open(FILE, OpenMode::Write).expect("a file");
+        save_of(&disk, "other", "a", 5).expect("a disk");
+        assert_eq!(load_of(&disk, "other", "a").expect("a disk"), 5);
+        assert_eq!(load(&disk, "a").expect("a disk"), saved);
+        let file = disk.open(&file(FINDINGS), OpenMode::Write).expect("a file");
         file.write_all_at(&[1], 6).expect("a disk");
         assert_eq!(load(&disk, "a").expect("a disk"), nothing);
     }

@@ -4,6 +4,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{Detail, Link, MAX_STRING_BYTES, Statement};
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
 
+use super::gap::Gap;
 use super::rules::{Finding, Rule, Severity, VERSION};
 use crate::intake::derived_event_id;
 use crate::registry::LEDGER_SOURCE;
@@ -21,6 +22,8 @@ pub enum Note {
     Moved(Move),
     /// A report of the verifier.
     Reported(Reported),
+    /// Uses that a crash swallowed, perhaps.
+    Missing(Gap),
 }
 
 /// Where a finding moved.
@@ -101,6 +104,7 @@ impl<'n> NoteParts<'n> {
             Note::Raised(finding) => Self::raised(finding),
             Note::Moved(moved) => Self::moved(moved),
             Note::Reported(reported) => Self::reported(reported),
+            Note::Missing(gap) => Self::missing(gap),
         }
     }
 
@@ -164,6 +168,32 @@ impl<'n> NoteParts<'n> {
             detail: reported.detail.clone(),
             token: None,
             why: None,
+            events: Vec::new(),
+        }
+    }
+
+    fn missing(gap: &'n Gap) -> Self {
+        let (id, rule) = (gap.id(), Rule::SourceGap);
+        let (from, to) = (gap.from, gap.to);
+        let detail = vec![
+            ("about", "introspection uses of at most one window may be missing".to_owned()),
+            ("finding", id.to_hex()),
+            ("from", from.to_string()),
+            ("rule", rule.code().to_owned()),
+            ("severity", rule.severity().word().to_owned()),
+            ("target_kind", TargetKind::Ledger.symbol().to_owned()),
+            ("to", to.to_string()),
+            ("version", VERSION.to_string()),
+            ("window_ms", (gap.window / 1_000_000).to_string()),
+        ];
+        Self {
+            tenant: &gap.tenant,
+            native_id: native_id(&id),
+            event_type: EventType::FindingRaised,
+            at: to,
+            detail,
+            token: None,
+            why: Some(rule.code()),
             events: Vec::new(),
         }
     }

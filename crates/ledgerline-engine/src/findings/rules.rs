@@ -83,7 +83,7 @@ pub enum Rule {
     SecretRefused,
     /// A submission was refused because its credential or key may not write it.
     UnauthorisedSource,
-    /// Numbers of a producer's instance are missing.
+    /// Numbers of a producer's instance are missing, or introspection uses may be.
     SourceGap,
     /// A producer that declared a heartbeat was not heard for three times as long.
     SourceSilent,
@@ -97,11 +97,17 @@ pub enum Rule {
     PolicyMismatch,
     /// Two ids are said to be one token, but were issued differently.
     AliasConflict,
+    /// Reconciliation: usable at the issuer, and the ledger never heard of its birth.
+    ReconcileUnknownToken,
+    /// Reconciliation: usable at the issuer, ended in the ledger.
+    ReconcileEndedHere,
+    /// Reconciliation: usable in the ledger, gone or ended at the issuer.
+    ReconcileMissingAtIssuer,
 }
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 18] = [
+    const OTHERS: [Self; 21] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
@@ -120,6 +126,9 @@ impl Rule {
         Self::ForgedSuspect,
         Self::PolicyMismatch,
         Self::AliasConflict,
+        Self::ReconcileUnknownToken,
+        Self::ReconcileEndedHere,
+        Self::ReconcileMissingAtIssuer,
     ];
 
     /// The stable code.
@@ -145,6 +154,9 @@ impl Rule {
             Self::ForgedSuspect => "forged_suspect",
             Self::PolicyMismatch => "policy_mismatch",
             Self::AliasConflict => "alias_conflict",
+            Self::ReconcileUnknownToken => "reconcile_unknown_token",
+            Self::ReconcileEndedHere => "reconcile_ended_here",
+            Self::ReconcileMissingAtIssuer => "reconcile_missing_at_issuer",
         }
     }
 
@@ -187,14 +199,17 @@ impl Rule {
             | Self::RevokeNotPropagated
             | Self::AudienceMismatch
             | Self::ForgedSuspect
-            | Self::PolicyMismatch => Severity::High,
+            | Self::PolicyMismatch
+            | Self::ReconcileEndedHere => Severity::High,
             Self::ActorLostInExchange
             | Self::EventIdConflict
             | Self::DerivedFileDamaged
             | Self::UnauthorisedSource
             | Self::SourceGap
             | Self::SourceSilent
-            | Self::AliasConflict => Severity::Medium,
+            | Self::AliasConflict
+            | Self::ReconcileUnknownToken
+            | Self::ReconcileMissingAtIssuer => Severity::Medium,
             Self::ClockAhead => Severity::Low,
         }
     }

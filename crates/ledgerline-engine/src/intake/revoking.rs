@@ -11,7 +11,7 @@
 
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
-use ledgerline_proof::statement::{Link, Statement, Target};
+use ledgerline_proof::statement::{Detail, Link, Statement, Target};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
 
@@ -32,6 +32,9 @@ pub struct RevokeToken {
     pub cause: Option<String>,
     /// Ties the revocations of one act together.
     pub correlation_id: String,
+    /// Whether its issuer is told: `not told`, or `asked` when what comes of it follows in an entry
+    /// of its own.
+    pub issuer: Option<&'static str>,
 }
 
 impl Intake {
@@ -67,6 +70,8 @@ impl Intake {
         statement.reason = Some(&asked.reason);
         statement.issuer = Some(id.issuer());
         statement.correlation_id = Some(&asked.correlation_id);
+        let told = asked.issuer.map(|value| Detail { key: "issuer", value });
+        statement.detail = told.into_iter().collect();
         statement.links = asked
             .cause
             .iter()

@@ -49,6 +49,9 @@ pub struct JournalReader {
     segments: Mutex<BTreeMap<u32, Arc<dyn File>>>,
 }
 
+/// What is read at first of a frame.
+const USUAL_FRAME_BYTES: usize = 640;
+
 impl JournalReader {
     /// Reads the journal of one ledger.
     #[must_use]
@@ -118,14 +121,21 @@ impl JournalReader {
         let damaged = || ReadError::Damaged { index };
         let file = self.segment(position.segment)?;
         let offset = u64::from(position.offset);
-        let mut bytes = vec![0; FRAME_BYTES];
-        file.read_exact_at(&mut bytes, offset)?;
+        // Most frames are whole in one read; at the end of a segment it may reach too far.
+        let mut bytes = vec![0; USUAL_FRAME_BYTES];
+        let mut have = USUAL_FRAME_BYTES;
+        if file.read_exact_at(&mut bytes, offset).is_err() {
+            have = FRAME_BYTES;
+            file.read_exact_at(&mut bytes[..have], offset)?;
+        }
         let length = u32::from_be_bytes(bytes[..4].try_into().expect("four bytes")) as usize;
         if length > MAX_BODY_BYTES {
             return Err(damaged());
         }
         bytes.resize(FRAME_BYTES + length, 0);
-        file.read_exact_at(&mut bytes[FRAME_BYTES..], offset + FRAME_BYTES as u64)?;
+        if bytes.len() > have {
+            file.read_exact_at(&mut bytes[have..], offset + have as u64)?;
+        }
         let binding = FrameBinding::new(&self.ledger_id, position.segment);
         let kind = binding.take(&bytes, offset).ok_or_else(damaged)?.kind;
         bytes.drain(..FRAME_BYTES);

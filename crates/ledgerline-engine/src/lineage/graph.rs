@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
+use ledgerline_proof::vocabulary::{Relation, Strength};
+
 use super::edge::Edge;
 use super::inquiry::{Cut, Inquiry};
+use super::joined::{self, Born, Group, Reach};
 use super::token::Token;
 use crate::view::QueryError;
 
@@ -15,11 +18,13 @@ pub struct Bounds {
     pub depth: u32,
     /// Tokens, the one asked about included.
     pub tokens: usize,
+    /// Which edges are followed.
+    pub reach: Reach,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { depth: 256, tokens: 2000 }
+        Self { depth: 256, tokens: 2000, reach: Reach::Stated }
     }
 }
 
@@ -67,6 +72,8 @@ struct Walk {
     depths: BTreeMap<String, u32>,
     relatives: Vec<Relative>,
     edges: BTreeMap<(String, String), Edge>,
+    /// Groups gone through, and by the birth of whom.
+    joined: BTreeMap<(Direction, Group), Born>,
 }
 
 impl Walk {
@@ -77,7 +84,54 @@ impl Walk {
             depths: BTreeMap::from([(root.id.clone(), 0)]),
             relatives: vec![relative],
             edges: BTreeMap::new(),
+            joined: BTreeMap::new(),
         }
+    }
+
+    /// The joins that lead from a token in a direction to those that no earlier one of its groups
+    /// led to.
+    fn joins(
+        &mut self,
+        inquiry: &mut Inquiry<'_>,
+        token: &Token,
+        direction: Direction,
+    ) -> Result<Vec<Edge>, QueryError> {
+        let mut found: BTreeMap<String, Edge> = BTreeMap::new();
+        if self.bounds.reach != Reach::Joined {
+            return Ok(Vec::new());
+        }
+        for edge in joined::causes(inquiry, token, direction)? {
+            let other = if direction == Direction::Ancestors { &edge.parent } else { &edge.child };
+            match found.get_mut(other) {
+                Some(known) => known.join(edge),
+                None => {
+                    found.insert(other.clone(), edge);
+                }
+            }
+        }
+        let Some(own) = joined::born(token) else { return Ok(found.into_values().collect()) };
+        for group in joined::groups(token) {
+            let before = self.joined.get(&(direction, group.clone())).copied();
+            let is_new = |born: Born| match direction {
+                Direction::Descendants => born > own && before.is_none_or(|seen| born <= seen),
+                Direction::Ancestors => born < own && before.is_none_or(|seen| born >= seen),
+            };
+            for (born, other) in inquiry.members(&group)?.iter() {
+                if is_new(*born) && !found.contains_key(&other.id) {
+                    let edge = match direction {
+                        Direction::Descendants => joined::edge(&group, token, other),
+                        Direction::Ancestors => joined::edge(&group, other, token),
+                    };
+                    found.insert(other.id.clone(), edge);
+                }
+            }
+            let seen = before.map_or(own, |seen| match direction {
+                Direction::Descendants => seen.min(own),
+                Direction::Ancestors => seen.max(own),
+            });
+            self.joined.insert((direction, group), seen);
+        }
+        Ok(found.into_values().collect())
     }
 
     /// Goes from every token of `from` on.
@@ -91,7 +145,9 @@ impl Walk {
         let mut queue: VecDeque<Rc<Token>> = from.into();
         while let Some(token) = queue.pop_front() {
             let depth = self.depths[&token.id];
-            for edge in neighbours(inquiry, &token, direction)? {
+            let mut edges = neighbours(inquiry, &token, direction, self.bounds.reach)?;
+            edges.extend(self.joins(inquiry, &token, direction)?);
+            for edge in edges {
                 let other =
                     if direction == Direction::Ancestors { &edge.parent } else { &edge.child };
                 let known = self.depths.contains_key(other);
@@ -109,7 +165,9 @@ impl Walk {
                     let (token, via) = (Rc::clone(&next), Some(edge.clone()));
                     self.relatives.push(Relative { token, depth: depth + 1, via });
                 }
-                self.edges.insert((edge.parent.clone(), edge.child.clone()), edge);
+                // What a source states stands before what is joined.
+                let ends = (edge.parent.clone(), edge.child.clone());
+                self.edges.entry(ends).or_insert(edge);
                 if visited.insert(next.id.clone()) {
                     queue.push_back(next);
                 }
@@ -125,7 +183,7 @@ impl Walk {
         });
         let edges: Vec<Edge> = self.edges.into_values().collect();
         for relative in &self.relatives {
-            relative.token.records.iter().for_each(|record| inquiry.stands_on(record.index));
+            inquiry.shows(&relative.token);
         }
         edges.iter().flat_map(|edge| &edge.evidence).for_each(|index| inquiry.stands_on(*index));
         Lineage { relatives: self.relatives, edges }
@@ -138,9 +196,10 @@ fn neighbours(
     inquiry: &mut Inquiry<'_>,
     token: &Token,
     direction: Direction,
+    reach: Reach,
 ) -> Result<Vec<Edge>, QueryError> {
     let wanted = |edge: &&Edge| {
-        edge.is_descent()
+        is_followed(edge, reach)
             && match direction {
                 Direction::Ancestors => token.ids.contains(&edge.child),
                 Direction::Descendants => token.ids.contains(&edge.parent),
@@ -161,6 +220,15 @@ fn neighbours(
         }
     }
     Ok(joined.into_values().collect())
+}
+
+/// Whether an edge is one that a walk goes along.
+fn is_followed(edge: &Edge, reach: Reach) -> bool {
+    match reach {
+        Reach::Asserted => edge.is_descent() && edge.strength == Strength::Asserted,
+        Reach::Stated => edge.is_descent(),
+        Reach::Joined => edge.is_descent() || edge.relation == Relation::CausedBy,
+    }
 }
 
 /// The edge with the ids that its tokens are known by.
@@ -229,6 +297,7 @@ pub fn path(
     let mut came: BTreeMap<String, Option<(String, Step)>> =
         BTreeMap::from([(from.id.clone(), None)]);
     let mut queue = VecDeque::from([(Rc::clone(&from), 0)]);
+    let mut walk = Walk::new(bounds, &from);
     while let Some((token, depth)) = queue.pop_front() {
         if token.id == to.id {
             let steps = walk_back(&came, &to.id);
@@ -241,10 +310,15 @@ pub fn path(
             continue;
         }
         // Descent first: of two shortest paths the one over it is told.
-        let mut edges: Vec<&Edge> = token.edges.iter().collect();
+        let known =
+            |edge: &&Edge| bounds.reach != Reach::Asserted || edge.strength == Strength::Asserted;
+        let mut edges: Vec<Edge> = token.edges.iter().filter(known).cloned().collect();
         edges.sort_by_key(|edge| (!edge.is_descent(), edge.evidence.first().copied()));
+        for direction in [Direction::Ancestors, Direction::Descendants] {
+            edges.extend(walk.joins(inquiry, &token, direction)?);
+        }
         for edge in edges {
-            let edge = canonical(inquiry, edge)?;
+            let edge = canonical(inquiry, &edge)?;
             let forward = edge.parent == token.id;
             let other = if forward { edge.child.clone() } else { edge.parent.clone() };
             if came.contains_key(&other) {

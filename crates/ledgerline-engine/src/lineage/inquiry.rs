@@ -1,7 +1,10 @@
 //! What one question reads: its scope, its budget, and the entries it came across.
 //!
 //! Promises: reads at most its budget, and then says so instead of going on; every entry that was
-//! confirmed is remembered, so that the answer can be proven.
+//! confirmed is remembered, so that the answer can be proven; reads all origins, oldest first.
+//!
+//! Indexes here are *positions*: they count the entries of all origins, oldest first. In a ledger
+//! of one origin a position is an index ([`View::at_position`] tells them apart).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -9,12 +12,15 @@ use std::rc::Rc;
 
 use ledgerline_proof::block::Block;
 use ledgerline_proof::entry::Entry;
+use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
+use super::joined::{Group, Members};
 use super::token::Token;
 use crate::index::{Bound, ReadBudget, Term, TermKind};
+use crate::journal::format::AttachmentRecord;
 use crate::view::{QueryError, View};
 
 /// Postings asked for at a time.
@@ -25,7 +31,7 @@ const PAGE: usize = 1024;
 pub struct Scope {
     /// The tenant.
     pub tenant: String,
-    /// Only entries below this size.
+    /// Only entries at positions below this size.
     pub size: u64,
     /// Only what happened up to and including this time, Unix nanoseconds.
     pub at: Option<i64>,
@@ -102,6 +108,8 @@ impl Record {
 /// One question being answered.
 pub struct Inquiry<'v> {
     pub(super) view: &'v View,
+    /// The origins that are read, each with the position of its first entry; oldest first.
+    origins: Vec<(u64, View)>,
     scope: Scope,
     budget: ReadBudget,
     entries_left: u32,
@@ -109,29 +117,54 @@ pub struct Inquiry<'v> {
     records: BTreeMap<u64, Option<Rc<Record>>>,
     /// Entries that the answer stands on.
     evidence: BTreeSet<u64>,
+    /// Tokens whose states the answer shows, by id.
+    shown: BTreeMap<String, Rc<Token>>,
     pub(super) tokens: BTreeMap<String, Rc<Token>>,
     pub(super) wide: BTreeMap<(TargetKind, Vec<u8>), Rc<Vec<u64>>>,
+    pub(super) groups: BTreeMap<Group, Members>,
 }
 
 impl<'v> Inquiry<'v> {
-    /// Begins.
+    /// Begins, over all origins of a view. The scope's size counts the entries of all of them
+    /// ([`View::end`]).
     ///
     /// # Errors
     /// `OutOfRange` when the scope's size lies beyond the view's.
     pub fn new(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
-        if scope.size > view.size() {
+        let origins = view.origins().into_iter().map(|one| (one.base(), one)).collect();
+        Self::over(view, origins, scope, spending)
+    }
+
+    /// Begins, over one origin alone, whose positions are its indexes.
+    ///
+    /// # Errors
+    /// As [`Inquiry::new`].
+    pub fn alone(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
+        Self::over(view, vec![(0, view.clone())], scope, spending)
+    }
+
+    fn over(
+        view: &'v View,
+        origins: Vec<(u64, View)>,
+        scope: Scope,
+        spending: Spending,
+    ) -> Result<Self, QueryError> {
+        if origins.last().is_some_and(|(base, last)| scope.size > base + last.size()) {
             return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
         }
         Ok(Self {
             view,
+            origins,
             scope,
             budget: ReadBudget::new(spending.index_reads),
             entries_left: spending.entries,
             cuts: BTreeSet::new(),
             records: BTreeMap::new(),
             evidence: BTreeSet::new(),
+            shown: BTreeMap::new(),
             tokens: BTreeMap::new(),
             wide: BTreeMap::new(),
+            groups: BTreeMap::new(),
         })
     }
 
@@ -193,7 +226,7 @@ impl<'v> Inquiry<'v> {
             return Ok(None);
         }
         self.entries_left -= 1;
-        let leaf = self.view.leaf(index)?;
+        let leaf = self.leaf(index)?;
         let occurred = occurred_in(&leaf, &self.scope.tenant);
         let seen = occurred.is_some_and(|nanos| self.sees(index, nanos));
         let record = seen.then(|| Rc::new(Record { index, leaf }));
@@ -206,7 +239,59 @@ impl<'v> Inquiry<'v> {
         self.evidence.insert(index);
     }
 
-    /// A term's indexes in a range, ascending, at most `limit`, and where to go on.
+    /// Remembers that the answer shows the states of a token, and so stands on its life.
+    pub fn shows(&mut self, token: &Rc<Token>) {
+        let records = token.records.iter().map(|record| record.index);
+        self.evidence.extend(records.chain(token.covered_by.iter().copied()));
+        self.shown.insert(token.id.clone(), Rc::clone(token));
+    }
+
+    /// The tokens whose states the answer shows.
+    pub fn shown(&self) -> impl Iterator<Item = &Rc<Token>> {
+        self.shown.values()
+    }
+
+    /// The origin that holds a position, and the index there.
+    fn place(&self, position: u64) -> Option<(&View, u64)> {
+        let (base, view) = self.origins.iter().rev().find(|(base, _)| *base <= position)?;
+        Some((view, position - base))
+    }
+
+    fn leaf(&self, position: u64) -> Result<Vec<u8>, QueryError> {
+        let beyond = QueryError::OutOfRange("the ledger has no entry at this index yet");
+        let (view, index) = self.place(position).ok_or(beyond)?;
+        view.leaf(index)
+    }
+
+    /// The position of an event of the tenant, by its identity.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn find_event(&self, source: &str, event_id: &[u8; 16]) -> Result<Option<u64>, QueryError> {
+        for (base, view) in self.origins.iter().rev() {
+            if let Some(index) = view.find_event(&self.scope.tenant, source, event_id)? {
+                return Ok(Some(base + index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The attachment with this digest beside the event at a position.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn attachment(
+        &self,
+        position: u64,
+        digest: &Hash,
+    ) -> Result<Option<AttachmentRecord>, QueryError> {
+        match self.place(position) {
+            Some((view, index)) => view.attachment(index, digest),
+            None => Ok(None),
+        }
+    }
+
+    /// A term's positions in a range, ascending, at most `limit`, and where to go on.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -216,13 +301,29 @@ impl<'v> Inquiry<'v> {
         range: Range<u64>,
         limit: usize,
     ) -> Result<(Vec<u64>, Option<u64>), QueryError> {
-        let range = range.start..range.end.min(self.scope.size);
-        let index = &self.view.rooms().index;
-        let page = index.postings(term, range, limit, &mut self.budget)?;
-        if page.cut_by == Some(Bound::Reads) {
-            self.cut(Cut::Reads);
+        let end = range.end.min(self.scope.size);
+        let mut found = Vec::new();
+        for (base, view) in &self.origins {
+            let until = end.min(base + view.size());
+            let from = range.start.max(*base);
+            if from >= until {
+                continue;
+            }
+            if found.len() >= limit {
+                return Ok((found, Some(from)));
+            }
+            let here = from - base..until - base;
+            let wanted = limit - found.len();
+            let page = view.rooms().index.postings(term, here, wanted, &mut self.budget)?;
+            found.extend(page.indexes.into_iter().map(|index| base + index));
+            if page.cut_by == Some(Bound::Reads) {
+                self.cuts.insert(Cut::Reads);
+            }
+            if let Some(next) = page.next {
+                return Ok((found, Some(base + next)));
+            }
         }
-        Ok((page.indexes, page.next))
+        Ok((found, None))
     }
 
     /// All records of a term, ascending, that `wanted` confirms. More than `most` are cut.
@@ -259,11 +360,11 @@ impl<'v> Inquiry<'v> {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn size_at(view: &View, nanos: i64) -> Result<u64, QueryError> {
-        let (mut low, mut high) = (0, view.size());
+    pub fn size_at(&self, nanos: i64) -> Result<u64, QueryError> {
+        let (mut low, mut high) = (0, self.view.end());
         while low < high {
             let middle = low + (high - low) / 2;
-            if recorded_at(&view.leaf(middle)?).is_some_and(|at| at <= nanos) {
+            if recorded_at(&self.leaf(middle)?).is_some_and(|at| at <= nanos) {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -272,18 +373,23 @@ impl<'v> Inquiry<'v> {
         Ok(low)
     }
 
-    /// The block that closes over an index: its place and itself. `None` while there is none.
+    /// The block that closes over a position: the positions of its first entry and of itself, and
+    /// the block. `None` while there is none.
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn block_over(&mut self, index: u64) -> Result<Option<(u64, Block)>, QueryError> {
+    pub fn block_over(&mut self, position: u64) -> Result<Option<(Range<u64>, Block)>, QueryError> {
         let parts: [&[u8]; 1] = [crate::sequencer::leaf_terms::BLOCK];
         let term = self.view.terms().term(TermKind::Leaf, "", &parts);
-        let (found, _) = self.postings(&term, index..u64::MAX, 1)?;
+        let (found, _) = self.postings(&term, position..u64::MAX, 1)?;
         let Some(at) = found.first() else { return Ok(None) };
         self.entries_left = self.entries_left.saturating_sub(1);
-        match Leaf::decode(&self.view.leaf(*at)?) {
-            Ok(Leaf::Block(block)) => Ok(Some((*at, block))),
+        let Some((_, index)) = self.place(*at) else { return Ok(None) };
+        match Leaf::decode(&self.leaf(*at)?) {
+            Ok(Leaf::Block(block)) => {
+                let first = u64::try_from(block.first_index).unwrap_or(0);
+                Ok(Some((at - index.saturating_sub(first)..*at, block)))
+            }
             _ => Ok(None),
         }
     }

@@ -13,7 +13,8 @@
 //!   parent ──────────────────────────────────────────────────────────────────▶ child
 //!
 //!   ASSERTED  the source named both ids             a link that says so
-//!   JOINED    over ids given in two places          a link that says so; the same session or grant
+//!   JOINED    over ids given in two places          a link that says so; when asked for, the same
+//!                                                   family, grant or session
 //!   INFERRED  concluded, with why                   a link that says so
 //! ```
 //!
@@ -28,10 +29,12 @@
 mod edge;
 mod graph;
 mod inquiry;
+mod joined;
 mod token;
 
 pub use edge::{Descent, Edge};
 pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relatives};
 pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
+pub use joined::Reach;
 pub use token::{Facts, Token, occurred, subject_of};
-pub(crate) use token::{MAX_IDS, wide_chains};
+pub(crate) use token::{MAX_IDS, wide_chains, wide_chains_of};

@@ -74,7 +74,7 @@ pub(super) fn record(inner: &Inner, notes: &[Note]) -> bool {
     }
     let raised = notes.iter().filter_map(|note| match note {
         Note::Raised(finding) => Some((finding.rule.code(), finding.severity.word())),
-        Note::Moved(_) | Note::Reported(_) => None,
+        Note::Moved(_) | Note::Missing(_) | Note::Reported(_) => None,
     });
     let raised: Vec<_> = raised.collect();
     loop {

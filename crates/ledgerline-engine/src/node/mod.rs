@@ -5,6 +5,7 @@
 //! sequencer thread   inbox ──▶ plan ──▶ one batch at a time ──▶
 //! sync thread        write, fsync, sign, publish, answer
 //! index thread       builds and merges runs, throttled
+//! expiry thread      states what has expired
 //! findings thread    judges what was committed, records what it notices
 //! verifier threads   verify behind the head, and everything once an interval
 //! helper thread      head store, vault slots and map, free space, clock
@@ -14,6 +15,7 @@
 //! before. After a failed sync everybody who waits is told that nothing is known, and nothing is
 //! taken any more.
 
+mod expire;
 mod follow;
 mod presented;
 mod threads;
@@ -73,6 +75,8 @@ pub struct NodeConfig {
     pub windows: Windows,
     /// Between two full verifications; 0 switches the verifier off.
     pub verify_interval_nanos: u64,
+    /// Whether the ledger states EXPIRED for tokens whose expiry has passed.
+    pub expire: bool,
 }
 
 impl Default for NodeConfig {
@@ -85,6 +89,7 @@ impl Default for NodeConfig {
             findings_interval_nanos: 500_000_000,
             windows: Windows::default(),
             verify_interval_nanos: 3_600_000_000_000,
+            expire: true,
         }
     }
 }
@@ -241,6 +246,7 @@ impl Node {
             threads::start("findings", &inner, follow::follow),
             threads::start("behind", &inner, verifying::behind),
             threads::start("verifier", &inner, verifying::whole),
+            threads::start("expiry", &inner, expire::expire),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
     }

@@ -1,12 +1,16 @@
 //! What a node does with tokens that somebody presented: says where they stand, revokes them,
-//! records that they were used.
+//! records that they were used. And the places of followers that are no room of the engine.
 //!
 //! Promises: what is revoked or recorded here goes the way of all events.
 
+use std::io;
 use std::sync::Arc;
 
-use super::Node;
+use super::{AdminError, Node};
+use crate::findings::record::Note;
+use crate::findings::{self, gap, gap::Waiting};
 use crate::intake::{Reply, RevokeToken, SeenUse, SubmitError};
+use crate::planner::AdminAct;
 use crate::registry::Caller;
 use crate::standing::{Presented, Standing};
 use crate::view::QueryError;
@@ -48,6 +52,50 @@ impl Node {
         }
         let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens)?;
         self.put(accepted, reply)
+    }
+
+    /// How many entries of this origin a follower outside has dealt with; 0 when nobody knows.
+    #[must_use]
+    pub fn follower_position(&self, follower: &str) -> u64 {
+        let (disk, origin) = (self.inner.world.disk.as_ref(), &*self.inner.identity.origin);
+        findings::load_of(disk, follower, origin).unwrap_or(0)
+    }
+
+    /// Keeps that durably.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn save_follower_position(&self, follower: &str, position: u64) -> io::Result<()> {
+        let (disk, origin) = (self.inner.world.disk.as_ref(), &*self.inner.identity.origin);
+        findings::save_of(disk, follower, origin, position)
+    }
+
+    /// Says durably which uses wait in memory for being recorded; `None` for none.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn uses_wait(&self, waiting: Option<&Waiting>) -> io::Result<()> {
+        let disk = self.inner.world.disk.as_ref();
+        match waiting {
+            Some(waiting) => gap::save(disk, waiting),
+            None => gap::clear(disk),
+        }
+    }
+
+    /// Records, once, what the process before this one had not recorded when it ended. Gives in how
+    /// many tenants something may be missing. Call it before the first use.
+    ///
+    /// # Errors
+    /// When the disk or the ledger fails; what is to be recorded is found again at the next start.
+    pub fn record_gaps(&self) -> Result<usize, AdminError> {
+        let disk = self.inner.world.disk.as_ref();
+        let failed = |error: io::Error| AdminError::Stopped(error.to_string());
+        let Some(waited) = gap::load(disk).map_err(failed)? else { return Ok(0) };
+        let gaps = waited.gaps(self.now());
+        let count = gaps.len();
+        self.administer(AdminAct::Notes(gaps.into_iter().map(Note::Missing).collect()))?;
+        gap::clear(disk).map_err(failed)?;
+        Ok(count)
     }
 
     /// Records uses that this ledger saw when it was asked about tokens, as [`Node::submit`] takes

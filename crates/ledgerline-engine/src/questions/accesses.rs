@@ -111,6 +111,20 @@ pub(super) fn access_of(record: &Record) -> Option<Access> {
     })
 }
 
+/// When a token was last presented, also in an event that stands for several uses.
+#[must_use]
+pub fn last_use(token: &Token) -> Option<i64> {
+    let at = |record: &Rc<Record>| {
+        record.read(|_, statement| {
+            let used =
+                matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed);
+            let begun = statement.occurred_at.nanos;
+            used.then(|| statement.last_at.unwrap_or(begun).max(begun))
+        })
+    };
+    token.records.iter().filter_map(at).max()
+}
+
 /// When a token reached a point of its life.
 #[must_use]
 pub fn point_of(token: &Token, point: Point) -> Option<i64> {
@@ -193,8 +207,6 @@ pub fn accesses(
             answer.list.push(access);
         }
     }
-    for record in &token.records {
-        inquiry.stands_on(record.index);
-    }
+    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(token));
     Ok(Some(answer))
 }

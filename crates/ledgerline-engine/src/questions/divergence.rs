@@ -237,6 +237,7 @@ fn lives(
         return Ok(None);
     }
     let tokens = tokens_of(inquiry, &token, of)?;
+    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(token));
     let mut records: Vec<_> = tokens.iter().flat_map(|token| token.records.clone()).collect();
     records.sort_by_cached_key(|record| occurred(record));
     Ok(Some(records))

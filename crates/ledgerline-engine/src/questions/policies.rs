@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
+use super::privilege::{Privilege, privileges};
 use crate::found_by::By;
 use crate::journal::format::AttachmentRecord;
 use crate::lineage::{Inquiry, Record};
@@ -66,6 +67,8 @@ pub struct IssuePolicies {
     pub in_force: Vec<PolicyVersion>,
     /// The scopes it was issued with.
     pub scopes: Vec<String>,
+    /// Those scopes, judged by each policy named.
+    pub privileges: Vec<Privilege>,
 }
 
 fn version_of(record: &Record) -> Option<PolicyVersion> {
@@ -159,10 +162,12 @@ pub fn policies_at_issue(
     if !token.is_known() {
         return Ok(None);
     }
+    inquiry.shows(&token);
     let issued_at = token.happened.born_at;
     let Some(at) = issued_at else {
-        let (named, in_force, scopes) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Some(IssuePolicies { issued_at, named, in_force, scopes }));
+        let (named, in_force, scopes) = Default::default();
+        let privileges = Vec::new();
+        return Ok(Some(IssuePolicies { issued_at, named, in_force, scopes, privileges }));
     };
     let versions = policy_versions(inquiry, None)?;
     let in_force: Vec<PolicyVersion> = in_force_at(&versions, at).into_iter().cloned().collect();
@@ -185,7 +190,8 @@ pub fn policies_at_issue(
         });
     }
     let scopes = token.facts.scopes.clone();
-    Ok(Some(IssuePolicies { issued_at, named, in_force, scopes }))
+    let privileges = privileges(inquiry, &named, &in_force, &scopes)?;
+    Ok(Some(IssuePolicies { issued_at, named, in_force, scopes, privileges }))
 }
 
 /// The attachment with a digest, of the first event that names it and has it beside.
@@ -203,7 +209,7 @@ pub fn attachment(
         named.chain(snapshot).any(|named| named == *digest)
     })?;
     for record in naming {
-        if let Some(found) = inquiry.view().attachment(record.index, digest)? {
+        if let Some(found) = inquiry.attachment(record.index, digest)? {
             inquiry.stands_on(record.index);
             return Ok(Some(found));
         }

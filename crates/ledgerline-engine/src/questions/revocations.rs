@@ -40,7 +40,7 @@ pub fn revocations(
     for origin in view.origins() {
         let (base, size) = (origin.base(), origin.size());
         let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: 0 };
-        let mut inquiry = Inquiry::new(&origin, scope, Spending::default())?;
+        let mut inquiry = Inquiry::alone(&origin, scope, Spending::default())?;
         let mut from = since.saturating_sub(base);
         while from < size {
             let room = limit - answer.list.len();

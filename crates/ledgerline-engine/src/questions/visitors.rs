@@ -95,8 +95,8 @@ pub fn visitors(
     after: Option<u64>,
     limit: usize,
 ) -> Result<Visitors, QueryError> {
-    let begin = Inquiry::size_at(inquiry.view(), from.saturating_sub(AHEAD_NANOS + 1))?;
-    let late = Inquiry::size_at(inquiry.view(), until.saturating_add(AHEAD_NANOS))?;
+    let begin = inquiry.size_at(from.saturating_sub(AHEAD_NANOS + 1))?;
+    let late = inquiry.size_at(until.saturating_add(AHEAD_NANOS))?;
     let mut answer = Visitors { searched_from: begin, ..Visitors::default() };
     let term = resource.term(inquiry);
     let in_range =
@@ -143,7 +143,7 @@ pub fn visitors(
                 return Ok(answer);
             }
             seen.insert(token.id.clone());
-            accesses.iter().for_each(|access| inquiry.stands_on(access.index));
+            inquiry.shows(&token);
             answer.list.push(Visitor { token, accesses });
         }
         match next {
@@ -162,8 +162,7 @@ fn nothing_before(
     index: u64,
     until: i64,
 ) -> Result<Option<u64>, QueryError> {
-    let Some((end, block)) = inquiry.block_over(index)? else { return Ok(None) };
-    let first = u64::try_from(block.first_index).unwrap_or(0);
+    let Some((covered, block)) = inquiry.block_over(index)? else { return Ok(None) };
     let later = block.min_occurred_at.is_none_or(|least| least.nanos >= until);
-    Ok((first <= index && later).then_some(end))
+    Ok((covered.start <= index && later).then_some(covered.end))
 }

@@ -103,8 +103,7 @@ fn find(
     source: &str,
     event_id: &[u8; 16],
 ) -> Result<Option<Rc<Record>>, QueryError> {
-    let tenant = inquiry.scope().tenant.clone();
-    match inquiry.view().find_event(&tenant, source, event_id)? {
+    match inquiry.find_event(source, event_id)? {
         Some(index) => inquiry.record(index),
         None => Ok(None),
     }

@@ -101,7 +101,8 @@ pub fn standing(
     for origin in &origins {
         let size = origin.size();
         let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now_nanos };
-        places.push(Place { base: origin.base(), inquiry: Inquiry::new(origin, scope, SPENDING)? });
+        places
+            .push(Place { base: origin.base(), inquiry: Inquiry::alone(origin, scope, SPENDING)? });
     }
     let (ids, records) = identity(&mut places, presented)?;
     if records.is_empty() {

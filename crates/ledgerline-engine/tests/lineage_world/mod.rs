@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use ledgerline_engine::clock::Clock as _;
 use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
+use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::lineage::{Direction, Lineage, Scope};
+use ledgerline_engine::lineage::{Direction, Lineage, Reach, Scope};
 use ledgerline_engine::opening::{LedgerConfig, World as Parts, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_engine::questions::{Holder, Pivot, Resource};
@@ -19,7 +20,8 @@ use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenFacts, Tok
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{
-    EventType, HandleKind, KeyPurpose, Outcome, PersonalRole, Relation, TargetKind, Vantage,
+    EventType, HandleKind, KeyPurpose, Outcome, PersonalRole, Relation, Strength, TargetKind,
+    Vantage,
 };
 use serde_json::{Value, json};
 
@@ -67,19 +69,21 @@ impl World {
         let clock = Arc::new(SimClock::new(START_NANOS));
         let (planner, rest) = parts(&disks, &clock, seed);
         let mut world = Self { disks, clock, planner, rest, seed, made: 0 };
-        for tenant in ["a", "b"] {
+        for (id, tenant, source, strict) in
+            [("ka", "a", "idp", false), ("kb", "b", "idp", false), ("ks", "a", "gateway", true)]
+        {
             let key = NewKey {
-                key_id: format!("k{tenant}"),
+                key_id: id.into(),
                 purpose: KeyPurpose::Credential,
                 alg: 0,
                 tenant: tenant.into(),
-                source: "idp".into(),
+                source: source.into(),
                 roles: Roles::PRODUCER,
                 types: Vec::new(),
                 issuers: Vec::new(),
                 regions: Vec::new(),
                 signed_only: false,
-                strict: false,
+                strict,
                 expires_at: None,
                 public_key: None,
                 secret_hash: Some(secret_hash(&SECRET)),
@@ -101,6 +105,32 @@ impl World {
         }
     }
 
+    /// What the clock of the ledger says.
+    pub fn now(&self) -> i64 {
+        self.clock.wall_nanos()
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, nanos: u64) {
+        self.clock.advance(nanos);
+    }
+
+    /// The disk of the data.
+    pub fn disk(&self) -> &SimDisk {
+        &self.disks[0]
+    }
+
+    /// Does an act of the ledger's own.
+    pub fn administer(&mut self, act: &AdminAct) {
+        self.planner.admin(act, Box::new(|_| {})).unwrap();
+        self.commit();
+    }
+
+    /// Submits events of the tenant `a`, none of which may be refused.
+    pub fn tell(&mut self, events: &[Value]) {
+        self.submit("a", events);
+    }
+
     pub fn view(&self) -> View {
         let rest = &self.rest;
         View::new(Arc::clone(&rest.rooms), Arc::clone(&rest.terms), rest.identity.clone())
@@ -110,7 +140,8 @@ impl World {
         self.rest.rooms.vault.find_person(tenant, "idp", user)
     }
 
-    fn commit(&mut self) {
+    /// Makes durable what was offered.
+    pub fn commit(&mut self) {
         let batch = self.planner.take();
         self.rest.publisher.publish(batch).unwrap();
         self.planner.published();
@@ -120,9 +151,21 @@ impl World {
         {}
     }
 
-    fn caller(&self, tenant: &str) -> Caller {
-        let key = api_key_text(&format!("k{tenant}"), &SECRET);
+    fn caller(&self, name: &str) -> Caller {
+        let key = api_key_text(&format!("k{name}"), &SECRET);
         self.rest.rooms.registry.authenticate(&key, 0).unwrap()
+    }
+
+    /// Offers events under one of the keys: `a`, `b`, or `s` that is strict. They are durable with
+    /// the next commit. What becomes of each.
+    pub fn offer(&mut self, name: &str, events: &[Value]) -> Vec<EventAnswer> {
+        let body = Value::Array(events.to_vec()).to_string();
+        let caller = self.caller(name);
+        let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
+        let mut answers = Vec::new();
+        let each = &mut |answer: &EventAnswer| answers.push(answer.clone());
+        self.planner.offer(accepted, Box::new(|_| {}), each).unwrap();
+        answers
     }
 
     fn submit(&mut self, tenant: &str, events: &[Value]) {
@@ -178,7 +221,8 @@ impl World {
         Scope { tenant: tenant.into(), size, at, judged_at }
     }
 
-    fn event(&mut self, random: &mut Random) -> Value {
+    /// A random event, perhaps long after it happened.
+    pub fn event(&mut self, random: &mut Random) -> Value {
         self.made += 1;
         let n = self.made;
         let token = |random: &mut Random| format!("eu:idp:jti:t{}", random.below(TOKENS));
@@ -234,7 +278,9 @@ impl World {
         if random.below(12) == 0 {
             event["also_known_as"] = json!([token(random)]);
         }
-        for (member, letter) in [("session_id", 's'), ("grant_id", 'g'), ("client_id", 'c')] {
+        let named =
+            [("session_id", 's'), ("grant_id", 'g'), ("client_id", 'c'), ("family_id", 'f')];
+        for (member, letter) in named {
             match random.below(4) {
                 0 => event[member] = format!("{letter}{}", 1 + random.below(2)).into(),
                 1 => event[member] = format!("eu:idp:{letter}1").into(),
@@ -289,7 +335,9 @@ fn about(event: &mut Value, kind: &str, id: &str) {
 }
 
 fn link(token: &str, relation: &str) -> Value {
-    json!({ "token_id": token, "relation": relation, "strength": "ASSERTED" })
+    // By the token's number, so that both strengths are there and no more is drawn.
+    let strength = if token.ends_with(['2', '5']) { "JOINED" } else { "ASSERTED" };
+    json!({ "token_id": token, "relation": relation, "strength": strength })
 }
 
 fn uuid(id: &[u8; 16]) -> String {
@@ -478,6 +526,118 @@ impl Model {
         depths
     }
 
+    /// As [`Self::relatives`], along other edges.
+    pub fn reached(
+        &self,
+        id: &str,
+        direction: Direction,
+        reach: Reach,
+    ) -> Option<BTreeMap<String, u32>> {
+        if !self.is_known(id) {
+            return None;
+        }
+        let mut edges = self.stated(reach);
+        if reach == Reach::Joined {
+            edges.extend(self.joins());
+        }
+        let root = self.canonical(id);
+        let mut depths = BTreeMap::from([(root.clone(), 0)]);
+        let mut queue = VecDeque::from([root]);
+        while let Some(id) = queue.pop_front() {
+            for (parent, child) in &edges {
+                let (at, next) = match direction {
+                    Direction::Ancestors => (child, parent),
+                    Direction::Descendants => (parent, child),
+                };
+                if *at == id && !depths.contains_key(next) {
+                    depths.insert(next.clone(), depths[&id] + 1);
+                    queue.push_back(next.clone());
+                }
+            }
+        }
+        Some(depths)
+    }
+
+    /// `(parent, child)` of the links that are followed.
+    fn stated(&self, reach: Reach) -> BTreeSet<(String, String)> {
+        let mut edges = BTreeSet::new();
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in &s.links {
+                let Some(token) = link.token.filter(|token| *token != s.target.id) else {
+                    continue;
+                };
+                let (own, other) = (self.canonical(s.target.id), self.canonical(token));
+                let descent = !matches!(
+                    link.relation,
+                    Relation::CausedBy | Relation::ActedBy | Relation::Other
+                );
+                let followed = match reach {
+                    Reach::Asserted => descent && link.strength == Strength::Asserted,
+                    Reach::Stated => descent,
+                    Reach::Joined => descent || link.relation == Relation::CausedBy,
+                };
+                let forward = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
+                if followed {
+                    edges.insert(if forward { (own, other) } else { (other, own) });
+                }
+            }
+        });
+        edges
+    }
+
+    /// `(earlier, later)` of all tokens with a family, grant or session in common.
+    fn joins(&self) -> BTreeSet<(String, String)> {
+        let mut born: BTreeMap<String, (i64, u64)> = BTreeMap::new();
+        let mut groups: BTreeSet<(String, String)> = BTreeSet::new();
+        self.each(|index, _, s| {
+            if !is_birth(s) || s.outcome != Outcome::Allow {
+                return;
+            }
+            let id = self.canonical(s.target.id);
+            let at = (s.occurred_at.nanos, index);
+            let first = born.entry(id.clone()).or_insert(at);
+            *first = at.min(*first);
+            for (kind, name) in [('s', s.session_id), ('g', s.grant_id), ('f', s.family_id)] {
+                let Some(name) = name else { continue };
+                let full =
+                    if name.contains(':') { name.to_owned() } else { format!("eu:idp:{name}") };
+                groups.insert((format!("{kind}{full}"), id.clone()));
+            }
+        });
+        let mut joins = BTreeSet::new();
+        let mut events: BTreeMap<(String, [u8; 16]), String> = BTreeMap::new();
+        self.each(|_, _, s| {
+            if s.target.kind == TargetKind::Token {
+                let token = self.canonical(s.target.id);
+                events.insert((s.source.to_owned(), s.event_id), token);
+            }
+        });
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in s.links.iter().filter(|link| link.relation == Relation::CausedBy) {
+                let event = link.event.as_ref();
+                let named =
+                    event.and_then(|one| events.get(&(one.source.to_owned(), one.event_id)));
+                if let Some(cause) = named {
+                    joins.insert((cause.clone(), self.canonical(s.target.id)));
+                }
+            }
+        });
+        for (group, early) in &groups {
+            for (_, late) in groups.iter().filter(|(other, _)| other == group) {
+                if born[early] < born[late] {
+                    joins.insert((early.clone(), late.clone()));
+                }
+            }
+        }
+        joins
+    }
+
     pub fn family(&self, id: &str) -> Option<BTreeSet<String>> {
         let ancestors: Vec<String> =
             self.relatives(id, Direction::Ancestors)?.into_keys().collect();
@@ -600,6 +760,52 @@ impl Model {
         Some(other.map(|(_, index, _)| ("client", *index)))
     }
 
+    /// How often a token was let in after its revocation, and by place how long.
+    pub fn after_revoke(&self, id: &str) -> Option<(u64, Vec<i64>)> {
+        if !self.is_known(id) {
+            return None;
+        }
+        let Some(revoked_at) = self.states(id).1.revoked_at else { return Some((0, Vec::new())) };
+        let mut allowed = 0;
+        let mut gaps: BTreeMap<String, i64> = BTreeMap::new();
+        for (_, leaf) in self.chain(id) {
+            with(leaf, |_, s| {
+                let presented = matches!(
+                    s.event_type,
+                    EventType::Used | EventType::ResourceAccessed | EventType::Refreshed
+                );
+                let late = s.occurred_at.nanos - revoked_at;
+                if presented && late > 0 {
+                    let place = format!("{:?} {:?} {}", s.service, s.vantage, s.source);
+                    let gap = gaps.entry(place).or_default();
+                    if s.outcome == Outcome::Allow {
+                        allowed += 1;
+                        *gap = late.max(*gap);
+                    }
+                }
+            });
+        }
+        let mut gaps: Vec<i64> = gaps.into_values().collect();
+        gaps.sort_unstable();
+        Some((allowed, gaps))
+    }
+
+    /// The tokens revoked in a range of event time, each with when, and all their gaps.
+    pub fn after_revokes(&self, range: (i64, i64)) -> (Vec<(String, i64)>, Vec<i64>) {
+        let ids: BTreeSet<&String> = self.canonical.values().collect();
+        let (mut tokens, mut gaps) = (Vec::new(), Vec::new());
+        for id in ids {
+            let revoked_at = self.is_known(id).then(|| self.states(id).1.revoked_at).flatten();
+            let Some(at) = revoked_at.filter(|at| (range.0..range.1).contains(at)) else {
+                continue;
+            };
+            tokens.push((id.clone(), at));
+            gaps.extend(self.after_revoke(id).expect("it is known").1);
+        }
+        gaps.sort_unstable();
+        (tokens, gaps)
+    }
+
     pub fn shown(&self, id: &str) -> Option<u64> {
         let shown = |(_, leaf): &&&(u64, Vec<u8>)| {
             with(leaf, |_, s| {
@@ -623,6 +829,7 @@ impl Model {
                 Holder::Client(id) => named(id, s.client_id),
                 Holder::Session(id) => named(id, s.session_id),
                 Holder::Grant(id) => named(id, s.grant_id),
+                Holder::Issuer(id) => s.target.id.starts_with(&format!("{id}:")),
             };
             if holds && is_birth(s) {
                 let id = self.canonical(s.target.id);

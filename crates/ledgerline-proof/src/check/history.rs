@@ -1,6 +1,8 @@
 //! The entries of the answer: their rules, whether they are the ones asked for, their chain, and
 //! the states of the token.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::evidence::{Evidence, Recorded};
 use super::report::{LifecycleReport, Status};
 use crate::bundle::{Decimal, Query};
@@ -9,7 +11,7 @@ use crate::entry::MAX_SIGNATURE_BYTES;
 use crate::hash::Hash;
 use crate::lifecycle::{self, Fact, Revocation, State, TokenFacts, TokenState, Violation};
 use crate::statement::Statement;
-use crate::vocabulary::{EventType, TargetKind};
+use crate::vocabulary::{EventType, Outcome, TargetKind};
 use crate::wire::DecodeError;
 
 /// Whether an entry obeys the rules that do not depend on other entries.
@@ -49,121 +51,221 @@ pub(super) fn judge_rules(recorded: &Recorded<'_>) -> Status {
 /// The part an entry plays in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// It is the event asked for, or on the chain asked for.
-    Answer,
-    /// A revocation of something wider that covers the token asked for.
+    /// It is the event asked for, or on a chain of the token with this place in the query.
+    Answer(usize),
+    /// A revocation of something wider that covers a token of the answer.
     Covering,
+    /// An event that the answer to a question names, on a chain that is not shown whole.
+    Named,
     /// It has no place in this answer.
     Stranger,
     /// Its statement cannot be read.
     Unknown,
 }
 
+/// Most pairs of a token and a wider revocation that are judged.
+const MAX_PAIRS: usize = 20_000_000;
+
+/// What was asked, as far as single entries are judged by it.
+pub(super) struct Asked<'b, 'r> {
+    query: &'b Query,
+    /// The tokens by their ids.
+    tokens: BTreeMap<&'b str, usize>,
+    /// By token: what decides which revocations cover it.
+    births: Vec<Option<TokenFacts<'r>>>,
+}
+
+impl<'b, 'r> Asked<'b, 'r> {
+    pub(super) fn new(query: &'b Query, entries: &[Recorded<'r>]) -> Self {
+        let mut tokens = BTreeMap::new();
+        match query {
+            Query::Token { id, .. } => {
+                tokens.insert(id.as_str(), 0);
+            }
+            Query::Event { .. } => {}
+            Query::Question { tokens: groups, .. } => {
+                for (at, id) in groups
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(at, ids)| ids.iter().map(move |id| (at, id)))
+                {
+                    tokens.entry(id.as_str()).or_insert(at);
+                }
+            }
+        }
+        let mut asked = Self { query, tokens, births: Vec::new() };
+        asked.births.resize_with(asked.count(), || None);
+        for recorded in entries {
+            let Ok(statement) = &recorded.statement else { continue };
+            let birth = matches!(statement.event_type, EventType::Issued | EventType::Origin);
+            if let Some(at) = asked.place(statement).filter(|_| birth)
+                && let Some(born) = asked.births.get_mut(at).filter(|born| born.is_none())
+            {
+                *born = TokenFacts::of(statement, &recorded.entry.handles);
+            }
+        }
+        asked
+    }
+
+    /// How many tokens have their chains shown.
+    pub(super) fn count(&self) -> usize {
+        match self.query {
+            Query::Token { .. } => 1,
+            Query::Event { .. } => 0,
+            Query::Question { tokens, .. } => tokens.len(),
+        }
+    }
+
+    fn tenant(&self) -> &str {
+        match self.query {
+            Query::Token { tenant, .. }
+            | Query::Event { tenant, .. }
+            | Query::Question { tenant, .. } => tenant,
+        }
+    }
+
+    /// The place of the token on whose chain a statement stands, or 0 for the event asked for.
+    fn place(&self, statement: &Statement<'_>) -> Option<usize> {
+        if statement.tenant != self.tenant() {
+            return None;
+        }
+        match self.query {
+            Query::Event { source, event_id, .. } => {
+                (statement.source == source && statement.event_id == event_id.0).then_some(0)
+            }
+            _ if statement.target.kind != TargetKind::Token => None,
+            _ => self.tokens.get(statement.target.id).copied(),
+        }
+    }
+
+    fn part(&self, recorded: &Recorded<'_>) -> Part {
+        let Ok(statement) = &recorded.statement else { return Part::Unknown };
+        if let Some(at) = self.place(statement) {
+            return Part::Answer(at);
+        }
+        let revocation = Revocation::of(statement, &recorded.entry.handles, recorded.index);
+        let covers = |one: &Revocation<'_>| self.births.iter().flatten().any(|it| one.covers(it));
+        match self.query {
+            _ if revocation.as_ref().is_some_and(covers) => Part::Covering,
+            Query::Question { .. } if statement.tenant == self.tenant() => Part::Named,
+            _ => Part::Stranger,
+        }
+    }
+
+    /// Whether the wider revocations among the entries are too many for the tokens.
+    fn is_too_much(&self, entries: &[Recorded<'_>]) -> bool {
+        let wide = entries.iter().filter(|recorded| {
+            recorded.statement.as_ref().is_ok_and(|statement| {
+                statement.event_type == EventType::Revoked && self.place(statement).is_none()
+            })
+        });
+        wide.count().saturating_mul(self.count()) > MAX_PAIRS
+    }
+}
+
 /// The part of every entry, in order, and whether the query is answered by them.
-pub(super) fn judge_query(query: &Query, entries: &[Recorded<'_>]) -> (Vec<Part>, Status) {
+pub(super) fn judge_query(asked: &Asked<'_, '_>, entries: &[Recorded<'_>]) -> (Vec<Part>, Status) {
     let mut status = Status::Proven;
-    let token = born(query, entries);
-    let parts: Vec<Part> =
-        entries.iter().map(|recorded| part(query, token.as_ref(), recorded)).collect();
+    if asked.is_too_much(entries) {
+        status.doubt("more tokens and wider revocations than are judged together");
+        return (vec![Part::Unknown; entries.len()], status);
+    }
+    let parts: Vec<Part> = entries.iter().map(|recorded| asked.part(recorded)).collect();
+    let mut answers = vec![0_usize; asked.count().max(1)];
     for (recorded, part) in entries.iter().zip(&parts) {
         match part {
-            Part::Answer | Part::Covering => {}
+            Part::Answer(at) => answers[*at] += 1,
+            Part::Covering | Part::Named => {}
             Part::Stranger => {
                 status.fail(format!("entry {} is not of the query", recorded.index));
             }
             Part::Unknown => status.doubt(format!("entry {} cannot be read", recorded.index)),
         }
     }
-    let answers = parts.iter().filter(|part| **part == Part::Answer).count();
-    match query {
-        _ if answers == 0 => status.doubt("no entry is shown, and absence cannot be proven yet"),
-        Query::Event { .. } if answers > 1 => status.fail("the event is shown more than once"),
+    match asked.query {
+        Query::Question { tokens, .. } => {
+            if entries.is_empty() {
+                status.doubt("no entry is shown, and absence cannot be proven yet");
+            }
+            if answers.iter().take(tokens.len()).any(|count| *count == 0) {
+                status.doubt("a token of the answer is shown without any entry");
+            }
+            judge_names(asked, tokens, entries, &parts, &mut status);
+        }
+        _ if answers[0] == 0 => status.doubt("no entry is shown, and absence cannot be proven yet"),
+        Query::Event { .. } if answers[0] > 1 => status.fail("the event is shown more than once"),
         _ => {}
     }
     (parts, status)
 }
 
-fn is_answer(query: &Query, statement: &Statement<'_>) -> bool {
-    match query {
-        Query::Token { tenant, id } => {
-            statement.target.kind == TargetKind::Token
-                && statement.tenant == tenant
-                && statement.target.id == id
+/// Whether the ids of each token are one token's by what the entries on its chains say.
+fn judge_names(
+    asked: &Asked<'_, '_>,
+    tokens: &[Vec<String>],
+    entries: &[Recorded<'_>],
+    parts: &[Part],
+    status: &mut Status,
+) {
+    let given: usize = tokens.iter().map(Vec::len).sum();
+    if given != asked.tokens.len() {
+        status.fail("an id stands for two tokens of the answer");
+    }
+    let mut said: Vec<BTreeSet<BTreeSet<&str>>> = vec![BTreeSet::new(); tokens.len()];
+    for (recorded, part) in entries.iter().zip(parts) {
+        let (Part::Answer(at), Ok(statement)) = (part, &recorded.statement) else { continue };
+        let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+        if tokens[*at].len() > 1 && done && !statement.also_known_as.is_empty() {
+            let names = statement.also_known_as.iter().chain([&statement.target.id]);
+            said[*at].insert(names.copied().collect());
         }
-        Query::Event { tenant, source, event_id } => {
-            statement.tenant == tenant
-                && statement.source == source
-                && statement.event_id == event_id.0
+    }
+    for (ids, said) in tokens.iter().zip(said) {
+        let mut known: BTreeSet<&str> = ids.first().map(String::as_str).into_iter().collect();
+        for _ in 1..ids.len() {
+            for names in &said {
+                if !names.is_disjoint(&known) {
+                    known.extend(names);
+                }
+            }
+        }
+        if let Some(id) = ids.iter().find(|id| !known.contains(id.as_str())) {
+            status.doubt(format!("no entry says that {id} is the same token as {}", ids[0]));
         }
     }
 }
 
-/// What decides which revocations cover the token asked for.
-fn born<'r>(query: &Query, entries: &[Recorded<'r>]) -> Option<TokenFacts<'r>> {
-    let Query::Token { .. } = query else { return None };
-    entries.iter().find_map(|recorded| {
-        let statement = recorded.statement.as_ref().ok()?;
-        let birth = matches!(statement.event_type, EventType::Issued | EventType::Origin);
-        if !birth || !is_answer(query, statement) {
-            return None;
-        }
-        TokenFacts::of(statement, &recorded.entry.handles)
-    })
-}
-
-fn part(query: &Query, token: Option<&TokenFacts<'_>>, recorded: &Recorded<'_>) -> Part {
-    let Ok(statement) = &recorded.statement else { return Part::Unknown };
-    if is_answer(query, statement) {
-        return Part::Answer;
-    }
-    let revocation = Revocation::of(statement, &recorded.entry.handles, recorded.index);
-    match (token, revocation) {
-        (Some(token), Some(revocation)) if revocation.covers(token) => Part::Covering,
-        _ => Part::Stranger,
-    }
-}
-
-/// The entries that play `wanted`.
-fn playing<'e, 'r>(
-    entries: &'e [Recorded<'r>],
-    parts: &'e [Part],
-    wanted: Part,
-) -> impl Iterator<Item = &'e Recorded<'r>> {
-    let pairs = entries.iter().zip(parts).filter(move |(_, part)| **part == wanted);
-    pairs.map(|(recorded, _)| recorded)
-}
-
-/// How each entry stands on its chain, and for a token the chain as a whole.
+/// How each entry stands on its chain, and the shown chains as a whole, if there are any.
 pub(super) fn judge_chain(
-    query: &Query,
+    asked: &Asked<'_, '_>,
     evidence: &Evidence<'_>,
     parts: &[Part],
 ) -> (Vec<Status>, Option<Status>) {
     let genesis = evidence.genesis.as_ref().map(|(hash, _)| *hash);
     let entries = &evidence.entries;
-    let Query::Token { .. } = query else {
+    if asked.count() == 0 {
         return (entries.iter().map(|recorded| alone(recorded, genesis)).collect(), None);
-    };
+    }
     let mut whole = Status::Proven;
     if parts.contains(&Part::Unknown) {
         whole.doubt("an entry that cannot be read may be on the chain");
     }
-    if !parts.contains(&Part::Answer) {
+    if !parts.iter().any(|part| matches!(part, Part::Answer(_))) {
         whole.doubt("no entry of the chain is shown");
     }
-    let mut tip: Option<ChainTip> = None;
-    let mut sequence = 0;
+    let mut tips: BTreeMap<&str, ChainTip> = BTreeMap::new();
     let mut each = Vec::with_capacity(entries.len());
     for (recorded, part) in entries.iter().zip(parts) {
-        if *part != Part::Answer {
+        let (Part::Answer(_), Ok(statement)) = (part, &recorded.statement) else {
             each.push(alone(recorded, genesis));
             continue;
-        }
+        };
+        let tip = tips.get(statement.target.id);
         let mut status = whole.clone();
         match genesis {
             Some(genesis) => {
                 let start = || start_of(recorded, &genesis).unwrap_or(Hash::ZERO);
-                if let Err(error) = check_link(&recorded.entry, tip.as_ref(), start) {
+                if let Err(error) = check_link(&recorded.entry, tip, start) {
                     let why = format!("entry {}: {error}", recorded.index);
                     whole.fail(why);
                     status = whole.clone();
@@ -171,8 +273,9 @@ pub(super) fn judge_chain(
             }
             None => status.doubt("the chain's start needs a proven GENESIS"),
         }
-        tip = Some(ChainTip { index: recorded.index, event_hash: recorded.hash, sequence });
-        sequence += 1;
+        let sequence = tip.map_or(0, |tip| tip.sequence + 1);
+        let tip = ChainTip { index: recorded.index, event_hash: recorded.hash, sequence };
+        tips.insert(statement.target.id, tip);
         each.push(status);
     }
     if genesis.is_none() {
@@ -204,6 +307,8 @@ fn alone(recorded: &Recorded<'_>, genesis: Option<Hash>) -> Status {
 
 /// The states of a token, entry by entry and at the end.
 pub(super) struct Life {
+    /// The token's ids, in the answer to a question.
+    pub ids: Option<Vec<String>>,
     /// By index: state after it in ledger order, in event order, and what is off about it.
     pub steps: Vec<Step>,
     pub report: LifecycleReport,
@@ -217,20 +322,39 @@ pub(super) struct Step {
     pub violation: Option<&'static str>,
 }
 
-/// Recomputes the token's life from its whole chain.
-pub(super) fn recompute(entries: &[Recorded<'_>], parts: &[Part], at_nanos: i64) -> Life {
-    let facts: Vec<Fact<'_>> = playing(entries, parts, Part::Answer)
-        .filter_map(|recorded| {
-            let statement = recorded.statement.as_ref().ok()?;
-            Some(Fact::of(statement, recorded.index, recorded.entry.recorded_at))
-        })
-        .collect();
-    let covering: Vec<Revocation<'_>> = playing(entries, parts, Part::Covering)
-        .filter_map(|recorded| {
-            let statement = recorded.statement.as_ref().ok()?;
-            Revocation::of(statement, &recorded.entry.handles, recorded.index)
-        })
-        .collect();
+/// Recomputes the life of every token asked about from its whole chains.
+pub(super) fn recompute_all(
+    asked: &Asked<'_, '_>,
+    entries: &[Recorded<'_>],
+    parts: &[Part],
+    at_nanos: i64,
+) -> Vec<Life> {
+    let mut facts: Vec<Vec<Fact<'_>>> = Vec::new();
+    facts.resize_with(asked.count(), Vec::new);
+    let mut wide: Vec<Revocation<'_>> = Vec::new();
+    for (recorded, part) in entries.iter().zip(parts) {
+        let Ok(statement) = &recorded.statement else { continue };
+        let (index, entry) = (recorded.index, &recorded.entry);
+        match part {
+            Part::Answer(at) => facts[*at].push(Fact::of(statement, index, entry.recorded_at)),
+            Part::Covering => wide.extend(Revocation::of(statement, &entry.handles, index)),
+            Part::Named | Part::Stranger | Part::Unknown => {}
+        }
+    }
+    let lives = facts.iter().enumerate().map(|(at, facts)| {
+        let born = asked.births[at].as_ref();
+        let covers = |one: &&Revocation<'_>| born.is_some_and(|born| one.covers(born));
+        let covering: Vec<&Revocation<'_>> = wide.iter().filter(covers).collect();
+        let ids = match asked.query {
+            Query::Question { tokens, .. } => tokens.get(at).cloned(),
+            Query::Token { .. } | Query::Event { .. } => None,
+        };
+        Life { ids, ..recompute(facts, &covering, at_nanos) }
+    });
+    lives.collect()
+}
+
+fn recompute(facts: &[Fact<'_>], covering: &[&Revocation<'_>], at_nanos: i64) -> Life {
     let mut known = TokenState::UNKNOWN;
     let mut steps: Vec<Step> = facts
         .iter()
@@ -240,7 +364,7 @@ pub(super) fn recompute(entries: &[Recorded<'_>], parts: &[Part], at_nanos: i64)
         })
         .collect();
     let mut happened = TokenState::UNKNOWN;
-    for fact in lifecycle::in_event_order(&facts) {
+    for fact in lifecycle::in_event_order(facts) {
         let transition = happened.apply(fact);
         let at = steps.binary_search_by_key(&fact.index, |step| step.index);
         if let Some(step) = at.ok().and_then(|at| steps.get_mut(at)) {
@@ -260,5 +384,5 @@ pub(super) fn recompute(entries: &[Recorded<'_>], parts: &[Part], at_nanos: i64)
         active,
         covered_by: covering.iter().map(|revocation| Decimal(revocation.index)).collect(),
     };
-    Life { steps, report }
+    Life { ids: None, steps, report }
 }

@@ -177,7 +177,7 @@ pub struct EntryReport {
     pub chain: Status,
     /// Whose word it is.
     pub signature: SignatureState,
-    /// State of the token after it in ledger order; token queries with a proven chain only.
+    /// State of the token after it in ledger order; queries with proven chains only.
     pub known: Option<&'static str>,
     /// State of the token after it in order of event time; likewise.
     pub happened: Option<&'static str>,
@@ -213,6 +213,16 @@ pub struct LifecycleReport {
     pub active: bool,
     /// Indexes of shown revocations of something wider that cover the token.
     pub covered_by: Vec<Decimal>,
+}
+
+/// A token of the answer to a question, and its states at `as_of`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LifeReport {
+    /// All its ids.
+    pub ids: Vec<String>,
+    /// Its states, recomputed from the chains of all of them.
+    #[serde(flatten)]
+    pub states: LifecycleReport,
 }
 
 /// A disclosed record.
@@ -278,6 +288,9 @@ pub struct CheckReport {
     pub entries: Vec<EntryReport>,
     /// The token's states; token queries with a proven chain only.
     pub lifecycle: Option<LifecycleReport>,
+    /// The states of each token of an answer; questions with proven chains only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lives: Vec<LifeReport>,
     /// Record by record.
     pub personal: Vec<PersonalReport>,
     /// Attachment by attachment.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use ledgerline_proof::bundle::{Base64, Base64Hash, Bundle, Decimal, Query};
+use ledgerline_proof::bundle::{Base64, Base64Hash, Bundle, Decimal, Parameter, Query};
 use ledgerline_proof::check::ClaimKind::{
     self, AsOf, Attachments, Blocks, Chain, Checkpoint, Consistency, Coverage, Entries, Genesis,
     Inclusion, Lifecycle, Order, Personal, Query as Asked, Schemas, Signatures,
@@ -399,6 +399,39 @@ fn bent_bundles(ledger: &Ledger) -> Vec<Case> {
     ]
 }
 
+/// Bundles of answers to questions.
+fn questions(ledger: &Ledger) -> Vec<Case> {
+    let asked = |tenant: &str, tokens: &[&[&str]]| Query::Question {
+        tenant: tenant.to_owned(),
+        name: "blast-radius".to_owned(),
+        about: PLAIN.to_owned(),
+        parameters: vec![Parameter { name: "depth".to_owned(), value: "3".to_owned() }],
+        tokens: tokens.iter().map(|ids| ids.iter().map(|id| (*id).to_owned()).collect()).collect(),
+    };
+    let named = |_: &Entry<'_>, statement: &Statement<'_>| {
+        [PLAIN, COVERED, "finance"].contains(&statement.target.id)
+            || statement.target.kind == TargetKind::Session
+    };
+    let two: &[&[&str]] = &[&[PLAIN], &[COVERED]];
+    let good = ledger.bundle(asked("", two), &named);
+    let event = ledger.bundle(asked("", &[]), &|_, s: &Statement<'_>| s.target.id == "finance");
+    let unjoined = ledger.bundle(asked("", &[&[PLAIN, COVERED]]), &named);
+    let other = ledger.bundle(asked("other", two), &named);
+    let mut hole = good.clone();
+    hole.leaves.remove(entry_at(&hole, 1));
+    count_less(&mut hole);
+    let open = [(Asked, OPEN), (Lifecycle, OPEN)];
+    let strange = [(Asked, FAILED), (Chain, OPEN), (Lifecycle, OPEN)];
+    let torn = [(Chain, FAILED), (Lifecycle, OPEN)];
+    vec![
+        case("good_question", "an answer with two tokens, a policy and a session", &good, &[]),
+        case("good_question_event", "an answer that names one event", &event, &[]),
+        case("open_question_ids", "no entry says that two ids are one token", &unjoined, &open),
+        case("bad_question_tenant", "the entries are of another tenant", &other, &strange),
+        case("bad_question_chain", "an entry of one token is left out", &hole, &torn),
+    ]
+}
+
 /// Bundles of ledgers that did wrong: every leaf is in the tree.
 fn bent_ledgers(ledger: &Ledger) -> Vec<Case> {
     let chain = [(Chain, FAILED), (Lifecycle, OPEN)];
@@ -583,6 +616,7 @@ pub static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| {
     cases.extend(bent_ledgers(&HONEST));
     cases.push(loose_schema());
     cases.extend(malformed(&HONEST));
+    cases.extend(questions(&HONEST));
     cases
 });
 

@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::config::{ClientSettings, ServerSettings};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::leaf_json;
+use crate::issuers::settings::IssuerTable;
 use crate::render::{text, timeline};
 use crate::time_text::rfc3339;
 
@@ -57,7 +58,7 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
         block_interval_ms: Some(200),
         ..Default::default()
     };
-    let started = Started::start(&settings)?;
+    let started = Started::start(&settings, IssuerTable::new())?;
     let shown = show(context, &started.url, &folder, &admin_key);
     if shown.is_ok() && !args.once {
         context.screen.line("\nServing until Ctrl-C.")?;

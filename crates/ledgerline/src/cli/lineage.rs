@@ -41,6 +41,10 @@ pub struct LineageArgs {
     /// Tokens to show at most.
     #[arg(long)]
     tokens: Option<u32>,
+    /// Follow only links with both ids named by the source, every stated link, or also what has a
+    /// family, grant or session in common [default: stated].
+    #[arg(long, value_parser = ["asserted", "stated", "joined"])]
+    strength: Option<String>,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -54,7 +58,8 @@ pub fn run(context: &mut Context, args: LineageArgs) -> CommandResult {
     let id = of_argument(&args.token, &args.naming)?;
     let ask = Ask::new(format!("/v1/tokens/{}/lineage", segment(&id)))
         .with("depth", args.depth)
-        .with("tokens", args.tokens);
+        .with("tokens", args.tokens)
+        .with("strength", args.strength.as_ref());
     if let Some(to) = &args.to {
         if to == "-" {
             return Err(Failure::usage("only one of the two tokens can be read from input"));

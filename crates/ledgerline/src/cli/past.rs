@@ -1,6 +1,13 @@
-//! What the commands about the past have in common: moment, tenant, pages, tables.
+//! What the commands about the past have in common: moment, tenant, pages, tables, proofs.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
 use clap::Args;
+use ledgerline_proof::bundle::Bundle;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -24,6 +31,38 @@ pub struct Moment {
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     pub tenant: Option<String>,
+    /// Also write the proof bundle of the answer, for `ledgerline check`.
+    #[arg(long, value_name = "FILE")]
+    pub proof: Option<PathBuf>,
+}
+
+/// Longer than any block interval: then what was recorded is in a block.
+const BLOCK_WAIT: Duration = Duration::from_secs(75);
+const BLOCK_LOOK: Duration = Duration::from_millis(200);
+
+/// Fetches a bundle and writes it; the size of the tree it is under. Waits for the next block when
+/// what is to be proven is in none yet.
+///
+/// # Errors
+/// Whatever the server says; when the file cannot be written.
+pub fn write_proof(client: &Client, path: &str, file: &Path) -> Result<String, Failure> {
+    let begun = Instant::now();
+    let bundle = loop {
+        match client.get_bytes(path) {
+            Err(error)
+                if error.code() == Some("not_in_a_block_yet") && begun.elapsed() < BLOCK_WAIT =>
+            {
+                sleep(BLOCK_LOOK);
+            }
+            other => break other?,
+        }
+    };
+    let bundle = bundle.ok_or_else(|| {
+        Failure::error("no such thing in what the published checkpoint covers; there is no proof")
+    })?;
+    let parsed = Bundle::parse(&bundle).map_err(|_| client.garbled("no proof bundle"))?;
+    fs::write(file, &bundle).with_context(|| format!("{}", file.display()))?;
+    Ok(parsed.as_of.size.to_string())
 }
 
 /// A question in the making: a path and its parameters.
@@ -44,6 +83,19 @@ impl Ask {
     pub fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
         self.parameters.extend(value.map(|value| (name, value.to_string())));
         self
+    }
+
+    /// The same, that gives the proof of the whole answer.
+    fn proven(&self) -> Self {
+        let pages = |(name, _): &&(&str, String)| *name != "limit";
+        let parameters = self.parameters.iter().filter(pages).cloned().collect();
+        Self { path: self.path.clone(), parameters }.with("proof", Some(true))
+    }
+
+    /// Where the proof of the whole answer is.
+    #[must_use]
+    pub fn proven_url(&self) -> String {
+        self.proven().url(None)
     }
 
     fn url(&self, page: Option<&str>) -> String {
@@ -102,10 +154,18 @@ impl Moment {
         list: Option<&str>,
         lines: impl FnOnce(&Value) -> String,
     ) -> CommandResult {
-        let ask = self.of(ask);
+        let mut ask = self.of(ask);
         let client = context.client(self.client)?;
+        let mut proof = String::new();
+        if let Some(file) = &self.proof {
+            let size = write_proof(&client, &ask.proven_url(), file)?;
+            proof = format!("the proof is in {}\n", file.display());
+            // The answer is shown as of what is proven.
+            ask = ask.with("as_of", self.as_of.is_none().then_some(size));
+        }
         let answer = ask.fetch(&client, list)?;
-        context.screen.show(&answer, |answer| format!("{}{}", lines(answer), foot(answer)))?;
+        let lines = |answer: &Value| format!("{}{}{proof}", lines(answer), foot(answer));
+        context.screen.show(&answer, lines)?;
         let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
         Ok(if cut { Exit::Incomplete } else { Exit::Ok })
     }

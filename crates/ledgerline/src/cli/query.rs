@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Context;
 use super::past::{Ask, Moment, TOKENS, list, rows, text, word};
 use super::token_id::{Naming, of_argument};
+use super::triage::{self, TriageArgs};
 use crate::client::segment;
 use crate::exit::{CommandResult, Failure};
 use crate::render::what;
@@ -18,7 +19,10 @@ use crate::uuid_text;
   ledgerline query accessed /v1/reports --from 2026-11-22T08:00:00Z --until 2026-11-22T09:00:00Z
   ledgerline query policy-changes 6f1e2c0d9a4b4c1e8f00112233445566 --hours 24
   ledgerline query policies eu-west-1:idp:jti:4f0c
-  ledgerline query tokens --client web")]
+  ledgerline query tokens --client web
+  ledgerline query after-revoke eu-west-1:idp:jti:4f0c
+  ledgerline query after-revoke --from 2026-11-22T00:00:00Z --until 2026-11-23T00:00:00Z
+  ledgerline query triage --issuer idp leaked-tokens.txt")]
 pub struct QueryArgs {
     #[command(subcommand)]
     query: Query,
@@ -116,6 +120,27 @@ enum Query {
         #[command(flatten)]
         token: OfToken,
     },
+    /// Who still let a token in after it was revoked, and for how long?
+    AfterRevoke {
+        #[command(flatten)]
+        moment: Moment,
+        #[command(flatten)]
+        naming: Naming,
+        /// Of all tokens revoked from this time on (RFC 3339, UTC).
+        #[arg(long, requires = "until", conflicts_with = "token")]
+        from: Option<String>,
+        /// And before this time.
+        #[arg(long, requires = "from")]
+        until: Option<String>,
+        /// Tokens to look at most.
+        #[arg(long, requires = "from")]
+        tokens: Option<u32>,
+        /// Token id, or `-` to read the token itself from standard input.
+        #[arg(value_name = "TOKEN", required_unless_present = "from")]
+        token: Option<String>,
+    },
+    /// Which of thousands of leaked tokens are known, whose they are, and what is alive?
+    Triage(TriageArgs),
     /// Why did an event happen?
     Why {
         #[command(flatten)]
@@ -185,6 +210,18 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
         Query::Exposure { moment, token } => {
             moment.show(context, of_token(&token, "exposure")?, None, exposure)
         }
+        Query::AfterRevoke { moment, naming, from, until, tokens, token } => {
+            let ask = match token {
+                Some(token) => {
+                    let id = of_argument(&token, &naming)?;
+                    Ask::new(format!("/v1/tokens/{}/after-revoke", segment(&id)))
+                }
+                None => Ask::new("/v1/after-revoke".to_owned()),
+            };
+            let ask = ask.with("from", from).with("until", until).with("tokens", tokens);
+            moment.show(context, ask, None, after_revoke)
+        }
+        Query::Triage(args) => triage::run(context, &args),
         Query::Why { moment, event } => {
             let (source, id) = event
                 .split_once('/')
@@ -277,11 +314,44 @@ fn policies(answer: &Value) -> String {
         ("ROLE", "/role"),
         ("WAS IN FORCE", "/in_force"),
     ];
+    let privileges = [
+        ("POLICY", "/policy"),
+        ("VERSION", "/version"),
+        ("SCOPES ARE", "/evaluation"),
+        ("BEYOND", "/beyond"),
+        ("WHY", "/why"),
+    ];
     format!(
-        "issued {}\n\n{}\n{}",
+        "issued {}\n\n{}\n{}\n{}",
         text(answer, "/issued_at"),
         rows(answer, "named", &named),
         rows(answer, "in_force", VERSIONS),
+        rows(answer, "privileges", &privileges),
+    )
+}
+
+fn after_revoke(answer: &Value) -> String {
+    let columns = [
+        ("SERVICE", "/service"),
+        ("SEEN FROM", "/vantage"),
+        ("SOURCE", "/source"),
+        ("TOKENS", "/tokens"),
+        ("ALLOWED", "/allowed"),
+        ("REFUSED", "/refused"),
+        ("LAST ALLOW", "/last_allow/occurred_at"),
+        ("TOKEN", "/last_allow/token_id"),
+        ("GAP MS", "/gap_ms"),
+        ("P50 MS", "/p50_ms"),
+        ("P99 MS", "/p99_ms"),
+        ("PROOF", "/last_allow/proof_state"),
+    ];
+    format!(
+        "{} revoked; propagation p50 {} ms, p99 {} ms over {} gaps\n\n{}",
+        text(answer, "/revoked"),
+        text(answer, "/p50_ms"),
+        text(answer, "/p99_ms"),
+        text(answer, "/gaps"),
+        rows(answer, "places", &columns),
     )
 }
 

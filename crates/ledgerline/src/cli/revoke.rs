@@ -23,6 +23,9 @@ pub struct RevokeArgs {
     /// Only say what would be revoked (role responder).
     #[arg(long)]
     dry_run: bool,
+    /// Do not tell the token's issuer, also where the register says how.
+    #[arg(long)]
+    ledger_only: bool,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -38,7 +41,9 @@ pub fn run(context: &mut Context, args: RevokeArgs) -> CommandResult {
         let token = read_secret()?;
         client = context.client(args.client)?;
         let dry_run = if args.dry_run { "true" } else { "" };
-        client.post_form("/oauth2/revoke", &[("token", &token), ("dry_run", dry_run)])?
+        let tell = if args.ledger_only { "false" } else { "" };
+        let form = [("token", token.as_str()), ("dry_run", dry_run), ("tell_issuer", tell)];
+        client.post_form("/oauth2/revoke", &form)?
     } else {
         let naming = Naming { region: String::new(), issuer: String::new() };
         let id = of_argument(&args.token, &naming)?;

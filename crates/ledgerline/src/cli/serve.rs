@@ -16,7 +16,7 @@ use clap::Args;
 use ledgerline_engine::clock::SystemClock;
 use ledgerline_engine::disk::RealDisk;
 use ledgerline_engine::entropy::SystemEntropy;
-use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_engine::node::{Node, NodeConfig};
 use ledgerline_engine::opening::World;
 use ledgerline_engine::registry::Roles;
@@ -32,8 +32,12 @@ use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::server::{Limits, serve, stop_signal};
+use crate::http::signed_answer::Answers;
 use crate::http::uses::keep_recording;
-use crate::http::{App, router};
+use crate::http::{App, With, router};
+use crate::issuers::Issuers;
+use crate::issuers::settings::IssuerTable;
+use crate::webhook::Webhook;
 use crate::{logs, tls};
 
 /// Where the server listens when nobody says otherwise.
@@ -56,7 +60,8 @@ pub struct ServeArgs {
 /// When the ledger cannot be opened or the address not be listened on.
 pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
     let settings = args.settings.or(context.file.server.clone());
-    let started = Started::start(&settings)?;
+    let issuers = std::mem::take(&mut context.file.issuers);
+    let started = Started::start(&settings, issuers)?;
     context.screen.line(&format!("ledgerline listens on {}", started.url))?;
     started.until_signal();
     started.finish()?;
@@ -104,7 +109,7 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     let lock = disk
         .lock("lock")
         .with_context(|| format!("{} is in use by another process", data.display()))?;
-    let keys = KeyRing::open_or_create(&folder(&settings.keys, "keys")?, &SystemEntropy)?;
+    let keys = KeyRing::open_or_create(&keys_folder(settings)?, &SystemEntropy)?;
     let world = World {
         disk: Arc::new(disk),
         head_disk: Arc::new(folder(&settings.head, "head")?),
@@ -113,6 +118,21 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
         keys: Arc::new(keys),
     };
     Ok((world, lock))
+}
+
+fn keys_folder(settings: &ServerSettings) -> Result<RealDisk, Failure> {
+    let data = settings.data.as_deref().ok_or_else(|| Failure::usage("name the folder: --data"))?;
+    let path = settings.keys.clone().unwrap_or_else(|| beside(data, "keys"));
+    Ok(RealDisk::new(&path).with_context(|| format!("{}", path.display()))?)
+}
+
+/// What signs answers of introspection, with a key of its own among the ledger's.
+fn answers(settings: &ServerSettings, node: &Node) -> Result<Answers, Failure> {
+    let seed = open_or_create_answer_key(&keys_folder(settings)?, &SystemEntropy)?;
+    let usual = || format!("https://{}", node.identity().origin);
+    let issuer = settings.introspection_issuer.clone().unwrap_or_else(usual);
+    let answers = Answers::new(&seed, issuer);
+    answers.ok_or_else(|| Failure::error("the key that signs answers is none"))
 }
 
 fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
@@ -137,6 +157,14 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         config.verify_interval_nanos =
             nanos.ok_or_else(|| Failure::usage("verify_interval_ms is too long"))?;
     }
+    if let Some(sources) = &settings.strict_sources {
+        let sound = |name: &String| ledgerline_proof::statement::is_source_name(name);
+        if !sources.iter().all(sound) {
+            return Err(Failure::usage("strict_sources are names of sources, [a-z0-9._-]{1,64}"));
+        }
+        config.ledger.strict_sources.clone_from(sources);
+    }
+    config.expire = settings.expire.unwrap_or(config.expire);
     let segment_bytes = &mut config.ledger.segment_bytes;
     *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
     config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);
@@ -174,6 +202,7 @@ pub struct Started {
     runtime: Runtime,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
+    telling: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Started {
@@ -181,7 +210,9 @@ impl Started {
     ///
     /// # Errors
     /// As [`OpenLedger::open`]; when the address cannot be listened on.
-    pub fn start(settings: &ServerSettings) -> Result<Self, Failure> {
+    pub fn start(settings: &ServerSettings, issuers: IssuerTable) -> Result<Self, Failure> {
+        let issuers = Issuers::open(issuers)?;
+        let webhook = Webhook::open(settings)?;
         let tls = tls::acceptor(settings.tls_cert.as_deref(), settings.tls_key.as_deref())?;
         let runtime = runtime(settings)?;
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
@@ -199,17 +230,24 @@ impl Started {
         answer_on(&runtime, &ledger.node);
         ledger.node.listen_to_verifier(Box::new(logs::verifier));
         bootstrap(&ledger.node, settings)?;
+        let gaps = ledger.node.record_gaps()?;
+        if gaps > 0 {
+            let why = "the process before this one did not end cleanly; see the findings";
+            tracing::warn!(code = "uses_missing", tenants = gaps, why);
+        }
         let limits = Limits::of(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let app = App::new(Arc::clone(&ledger.node), limits);
+        let answers = answers(settings, &ledger.node)?;
+        let app = App::new(Arc::clone(&ledger.node), limits, With { issuers, answers, webhook });
         runtime.spawn(keep_recording(Arc::clone(&app)));
+        let telling = tell_findings(&app)?;
         let routes = router(Arc::clone(&app));
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move { drop(stopped.await) };
         let serving = runtime.spawn(serve(listener, tls, routes, limits, until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
-        Ok(Self { url, app, ledger, runtime, stop, serving })
+        Ok(Self { url, app, ledger, runtime, stop, serving, telling })
     }
 
     /// Waits for SIGTERM or SIGINT.
@@ -229,10 +267,29 @@ impl Started {
         let served = self.runtime.block_on(self.serving);
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         self.app.uses.finish(&self.ledger.node);
+        if let Some(telling) = self.telling {
+            // It ends within one try; what was on its way is told again after the next start.
+            let _ = telling.join();
+        }
         self.ledger.close()?;
         served.context("the server failed")??;
         Ok(())
     }
+}
+
+/// Starts the thread that tells findings, if the settings name a receiver.
+fn tell_findings(app: &Arc<App>) -> std::io::Result<Option<std::thread::JoinHandle<()>>> {
+    if app.webhook.is_none() {
+        return Ok(None);
+    }
+    let app = Arc::clone(app);
+    let work = move || {
+        if let Some(webhook) = &app.webhook {
+            webhook.follow(&app.node, &|| app.is_stopping());
+        }
+    };
+    let thread = std::thread::Builder::new().name("ledgerline-webhook".to_owned());
+    thread.spawn(work).map(Some)
 }
 
 /// Answers are given by a task of the runtime: it wakes the requests of a commit without a call of

@@ -46,8 +46,35 @@ pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
         ] {
             lines.push((label, text(status, &format!("/{name}"))));
         }
+        let issuers = issuers(status);
+        if !issuers.is_empty() {
+            lines.push(("issuers", issuers));
+        }
         facts(&lines)
     })?;
     let ready = status.get("ready").and_then(Value::as_bool) == Some(true);
     Ok(if ready { Exit::Ok } else { Exit::Error })
+}
+
+/// The register in one line: alias, region, rule and how its keys are.
+fn issuers(status: &Value) -> String {
+    let list = status["issuers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let list = list.iter().map(|one| {
+        let keys = match (&one["keys"], &one["keys"]["usable"]) {
+            (Value::Null, _) => "no keys".to_owned(),
+            (_, Value::Null) => "keys not read yet".to_owned(),
+            (_, usable) => format!("keys {usable}"),
+        };
+        let failed = one["keys"]["last_failure"].as_str();
+        let failed = failed.map(|word| format!(", last reading failed: {word}"));
+        let told = if one["revocation_endpoint"].is_null() { "" } else { ", told of revocations" };
+        format!(
+            "{} ({}, jti is {}, {keys}{}{told})",
+            text(one, "/alias"),
+            text(one, "/region"),
+            text(one, "/jti_rule"),
+            failed.unwrap_or_default(),
+        )
+    });
+    list.collect::<Vec<_>>().join("; ")
 }

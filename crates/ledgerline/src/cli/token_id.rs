@@ -94,13 +94,20 @@ pub fn read_secret() -> Result<String, Failure> {
 /// Usage for anything else; the text never repeats it.
 pub fn of_argument(argument: &str, naming: &Naming) -> Result<String, Failure> {
     if argument == "-" {
-        let token = read_secret()?;
-        let id = from_presented(&naming.region, &naming.issuer, token.as_bytes());
-        return id.map_err(Failure::error);
+        return of_token(&read_secret()?, naming);
     }
     match TokenId::parse(argument) {
         Ok(id) => Ok(id.as_str().to_owned()),
         Err(_) if looks_like_token(argument) => Err(in_the_history()),
         Err(error) => Err(Failure::usage(error)),
     }
+}
+
+/// The id of a token by its value.
+///
+/// # Errors
+/// For a weak token, or names that are none.
+pub fn of_token(token: &str, naming: &Naming) -> Result<String, Failure> {
+    let id = from_presented(&naming.region, &naming.issuer, token.as_bytes());
+    id.map_err(Failure::error)
 }

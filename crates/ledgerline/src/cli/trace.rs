@@ -1,9 +1,12 @@
 //! `trace`: the life of a token as a timeline.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::past::write_proof;
 use super::token_id::{Naming, of_argument};
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
@@ -29,6 +32,9 @@ pub struct TraceArgs {
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
+    /// Also write the proof bundle of the life, for `ledgerline check`.
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -50,6 +56,11 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     }
     if let Some(tenant) = &args.tenant {
         query.push_str(&format!("&tenant={}", segment(tenant)));
+    }
+    if let Some(file) = &args.proof {
+        let tenant = args.tenant.as_ref().map(|tenant| format!("?tenant={}", segment(tenant)));
+        let path = format!("/v1/tokens/{}/proof{}", segment(&id), tenant.unwrap_or_default());
+        write_proof(&client, &path, file)?;
     }
     let (life, events) = fetch(&client, &id, &query)?;
     if context.screen.is_json() {

@@ -6,6 +6,9 @@
 //! as_of    what the ledger knew: a size, or a time of recording (RFC 3339, UTC)
 //! at       what had happened: an event time; states are judged then
 //! limit    items on a page                page    the token of a later page
+//! proof    `true`: the proof bundle of the answer instead of the answer, as of the published
+//!          checkpoint unless `as_of` says another size; whole, so without pages
+//! origin   with proof: the part of the answer that stands in this origin
 //! ```
 //!
 //! Promises: a page token pins size and time of judgement and opens only under its tenant and its
@@ -14,27 +17,32 @@
 
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending};
+use ledgerline_engine::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
 use ledgerline_engine::node::Node;
 use ledgerline_engine::page_token::PagePlace;
+use ledgerline_engine::prover::QuestionRequest;
 use ledgerline_engine::questions::Of;
 use ledgerline_engine::view::View;
-use serde::Deserialize;
+use ledgerline_proof::bundle::MAX_LEAVES;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::events::json_value;
+use super::events::{json_document, json_value};
 use super::problem::Problem;
+use super::prove;
 use crate::time_text;
 
 /// Items on one page, and the most that may be asked for.
 const PAGE_ITEMS: usize = 100;
 const PAGE_ITEMS_MAX: usize = 1000;
+/// Items of an answer that is proven: all of it in one bundle.
+const PROVEN_ITEMS: usize = 10_000;
 /// Bounds of a walk that may be asked for.
 const DEPTH_MAX: u32 = 1024;
 const TOKENS_MAX: usize = 10_000;
 
 /// Every parameter that some question knows.
-#[derive(Deserialize, Default, Debug, Clone)]
+#[derive(Deserialize, Serialize, Default, Debug, Clone)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asking {
     /// See the module doc.
@@ -43,11 +51,15 @@ pub struct Asking {
     at: Option<String>,
     limit: Option<String>,
     page: Option<String>,
+    proof: Option<String>,
+    origin: Option<String>,
     /// Which way a lineage goes.
     pub direction: Option<String>,
     /// The other end of a path.
     pub to: Option<String>,
     depth: Option<String>,
+    /// How well an edge must be known to be followed.
+    strength: Option<String>,
     tokens: Option<String>,
     /// Begin of a range: a point of a life, or a time.
     pub from: Option<String>,
@@ -108,6 +120,7 @@ impl Asking {
             ("direction", self.direction.is_some()),
             ("to", self.to.is_some()),
             ("depth", self.depth.is_some()),
+            ("strength", self.strength.is_some()),
             ("tokens", self.tokens.is_some()),
             ("from", self.from.is_some()),
             ("until", self.until.is_some()),
@@ -138,7 +151,13 @@ impl Asking {
         if depth > DEPTH_MAX || !(1..=TOKENS_MAX).contains(&tokens) {
             return Err(bad_query("depth is at most 1024, tokens 1 to 10000"));
         }
-        Ok(Bounds { depth, tokens })
+        let reach = match self.strength.as_deref() {
+            None | Some("stated") => Reach::Stated,
+            Some("asserted") => Reach::Asserted,
+            Some("joined") => Reach::Joined,
+            Some(_) => return Err(bad_query("strength is asserted, stated or joined")),
+        };
+        Ok(Bounds { depth, tokens, reach })
     }
 
     /// Whose events are meant.
@@ -160,12 +179,42 @@ impl Asking {
     /// # Errors
     /// 400.
     pub fn limit(&self) -> Result<usize, Problem> {
-        let limit = number("limit", self.limit.as_deref())?.unwrap_or(PAGE_ITEMS);
-        if (1..=PAGE_ITEMS_MAX).contains(&limit) {
+        let standard = if self.wants_proof()? { PROVEN_ITEMS } else { PAGE_ITEMS };
+        let most = if self.wants_proof()? { PROVEN_ITEMS } else { PAGE_ITEMS_MAX };
+        let limit = number("limit", self.limit.as_deref())?.unwrap_or(standard);
+        if (1..=most).contains(&limit) {
             Ok(limit)
         } else {
-            Err(bad_query("limit is 1 to 1000"))
+            Err(bad_query(format!("limit is 1 to {most}")))
         }
+    }
+
+    /// Whether the proof is asked for.
+    ///
+    /// # Errors
+    /// 400 for another word, for a page of a proof, and for an origin without a proof.
+    pub fn wants_proof(&self) -> Result<bool, Problem> {
+        let wanted = match self.proof.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(bad_query("proof is true or false")),
+        };
+        if wanted && self.page.is_some() {
+            return Err(bad_query("a proof is of a whole answer, not of a page"));
+        }
+        if !wanted && self.origin.is_some() {
+            return Err(bad_query("origin goes with proof=true"));
+        }
+        Ok(wanted)
+    }
+
+    /// What was asked besides, for the bundle: every parameter that is given and decides.
+    fn given(&self) -> Vec<(String, String)> {
+        let Ok(Value::Object(all)) = serde_json::to_value(self) else { return Vec::new() };
+        let decides =
+            |name: &String| !matches!(name.as_str(), "tenant" | "page" | "proof" | "origin");
+        let given = all.into_iter().filter(|(name, _)| decides(name));
+        given.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
     }
 
     /// Hours back from the time of judgement.
@@ -181,7 +230,15 @@ impl Asking {
     fn question(&self, name: &str, subject: &str) -> String {
         let Self { as_of, at, direction, to, depth, tokens, from, until, of, hours, .. } = self;
         let list = [as_of, at, direction, to, depth, tokens, from, until, of, hours];
-        let own = [&self.kind, &self.value, &self.state, &self.severity, &self.rule, &self.token];
+        let own = [
+            &self.strength,
+            &self.kind,
+            &self.value,
+            &self.state,
+            &self.severity,
+            &self.rule,
+            &self.token,
+        ];
         format!("{name}\n{subject}\n{list:?}\n{own:?}")
     }
 }
@@ -195,6 +252,8 @@ pub struct Question<'v> {
     node: &'v Node,
     name: &'static str,
     full: String,
+    /// When the proof is asked for: what was asked, and of which origin.
+    proof: Option<(QuestionRequest, Option<String>)>,
 }
 
 impl<'v> Question<'v> {
@@ -210,6 +269,7 @@ impl<'v> Question<'v> {
         (name, subject): (&'static str, &str),
     ) -> Result<Self, Problem> {
         let full = asking.question(name, subject);
+        let proves = asking.wants_proof()?;
         let now = SystemClock::default().wall_nanos();
         let at = asking.at.as_deref().map(|text| time("at", text)).transpose()?;
         let (size, judged_at, cursor) = match &asking.page {
@@ -221,11 +281,26 @@ impl<'v> Question<'v> {
                 })?;
                 (place.size, place.judged_at, Some(place.cursor))
             }
-            None => (as_of(view, asking.as_of.as_deref(), now)?, at.unwrap_or(now), None),
+            None => {
+                let newest = if proves { view.base() + view.published_size() } else { view.end() };
+                let size = as_of(view, asking.as_of.as_deref(), (now, newest))?;
+                (size, at.unwrap_or(now), None)
+            }
         };
+        let proof = proves.then(|| {
+            let request = QuestionRequest {
+                tenant: tenant.clone(),
+                name: name.to_owned(),
+                about: subject.to_owned(),
+                parameters: asking.given(),
+                most: MAX_LEAVES,
+                ..QuestionRequest::default()
+            };
+            (request, asking.origin.clone())
+        });
         let scope = Scope { tenant, size, at, judged_at };
         let inquiry = Inquiry::new(view, scope, Spending::default())?;
-        Ok(Self { inquiry, cursor, node, name, full })
+        Ok(Self { inquiry, cursor, node, name, full, proof })
     }
 
     /// When states are judged.
@@ -234,21 +309,47 @@ impl<'v> Question<'v> {
         self.inquiry.scope().judged_at
     }
 
-    /// Puts the frame around an answer. `next` is the cursor of the page behind it.
-    #[must_use]
-    pub fn answer(self, mut body: Value, next: Option<u64>) -> Response {
+    /// The bundle of what the inquiry found, when the proof is asked for. `more` says that there is
+    /// more of the answer.
+    ///
+    /// # Errors
+    /// As [`prove::question`].
+    pub fn proof(&mut self, more: bool) -> Result<Option<Response>, Problem> {
+        let Some((mut request, origin)) = self.proof.take() else { return Ok(None) };
+        let cuts = self.inquiry.cuts();
+        let cuts = cuts.iter().map(|cut| format!("the answer was cut by {}", cut.word()));
+        request.notes.extend(cuts);
+        if more {
+            request.notes.push("there is more of the answer: ask for more items".to_owned());
+        }
+        let bundle = prove::question(&self.inquiry, request, origin.as_deref())?;
+        Ok(Some(json_document(&bundle)?))
+    }
+
+    /// Puts the frame around an answer, or gives its proof. `next` is the cursor of the page behind
+    /// it.
+    ///
+    /// # Errors
+    /// Of a proof, as [`prove::question`].
+    pub fn answer(mut self, mut body: Value, next: Option<u64>) -> Result<Response, Problem> {
+        if let Some(bundle) = self.proof(next.is_some())? {
+            return Ok(bundle);
+        }
         let scope = self.inquiry.scope();
         let view = self.inquiry.view();
         let page = next.map(|cursor| {
             let place = PagePlace { cursor, size: scope.size, judged_at: scope.judged_at };
             self.node.page_tokens().seal(&scope.tenant, &self.full, place)
         });
+        // An `as_of` in an older origin is a size of that one.
+        let (at, last) = view.at_position(scope.size.saturating_sub(1));
+        let as_of = if scope.size == 0 { 0 } else { last + 1 };
         let cuts: Vec<_> = self.inquiry.cuts().iter().map(|cut| cut.word()).collect();
         let frame = json!({
             "question": self.name,
             "tenant": scope.tenant,
-            "origin": &*view.identity().origin,
-            "as_of": scope.size,
+            "origin": &*at.identity().origin,
+            "as_of": as_of,
             "at": scope.at.map(time_text::rfc3339),
             "judged_at": time_text::rfc3339(scope.judged_at),
             "size": view.size(),
@@ -260,28 +361,29 @@ impl<'v> Question<'v> {
         if let (Some(body), Value::Object(frame)) = (body.as_object_mut(), frame) {
             body.extend(frame);
         }
-        json_value(&body)
+        Ok(json_value(&body))
     }
 }
 
-/// The size that a question is about.
-fn as_of(view: &View, asked: Option<&str>, now: i64) -> Result<u64, Problem> {
+/// The position up to which a question looks. A number is a size of the newest origin.
+fn as_of(view: &View, asked: Option<&str>, (now, newest): (i64, u64)) -> Result<u64, Problem> {
     let beyond = |what| Problem::bad_request("out_of_range", what);
     match asked {
-        None => Ok(view.size()),
+        None => Ok(newest),
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             let size = number("as_of", Some(text))?.unwrap_or(0);
             if size > view.size() {
                 return Err(beyond("as_of lies beyond the ledger's size"));
             }
-            Ok(size)
+            Ok(view.base() + size)
         }
         Some(text) => {
             let nanos = time("as_of", text)?;
             if nanos > now {
                 return Err(beyond("as_of lies in the future"));
             }
-            Ok(Inquiry::size_at(view, nanos)?)
+            let scope = Scope { tenant: String::new(), size: 0, at: None, judged_at: now };
+            Ok(Inquiry::new(view, scope, Spending::default())?.size_at(nanos)?)
         }
     }
 }

@@ -63,7 +63,9 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
     })
 }
 
-pub(super) fn finding(view: &View, found: &Found) -> Value {
+/// A finding as answers and messages have it.
+#[must_use]
+pub fn finding(view: &View, found: &Found) -> Value {
     let moves = found.moves.iter().map(|(moved, record)| {
         record.read(|_, one| {
             json!({
@@ -95,6 +97,7 @@ pub(super) fn finding(view: &View, found: &Found) -> Value {
             "place": detail_of(one, "place"),
             "gap_ms": gap,
             "explained": detail_of(one, "explained"),
+            "missing": missing(one),
             "events": events.collect::<Vec<Value>>(),
             "event_id": uuid_text::text(&one.event_id),
             "index": found.raised.index,
@@ -112,6 +115,14 @@ fn target(one: &Statement<'_>) -> Value {
         (Some(kind), Some(id)) => json!({ "kind": kind, "id": id }),
         _ => Value::Null,
     }
+}
+
+/// Of a gap: between when something may be missing, and at most how much.
+fn missing(statement: &Statement<'_>) -> Option<Value> {
+    let number = |key: &str| detail_of(statement, key)?.parse::<i64>().ok();
+    let (from, to) = (number("from")?, number("to")?);
+    let window = number("window_ms");
+    Some(json!({ "from": rfc3339(from), "to": rfc3339(to), "window_ms": window }))
 }
 
 /// `GET /v1/findings`: findings in the order they were recorded; `from` is a ledger index. With
@@ -132,6 +143,7 @@ pub async fn list(
         let from = stream_start(&asking, &headers)?;
         return findings_stream::answer(app, headers, tenant, wanted, from);
     }
+    let _turn = app.turn_to_prove(asking.wants_proof()?).await?;
     let node = app.node.clone();
     app.read(move |view| {
         let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""))?;
@@ -143,7 +155,7 @@ pub async fn list(
         let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
         let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
         let lag = node.findings_lag();
-        Ok(question.answer(json!({ "findings": list, "lag_entries": lag }), next))
+        question.answer(json!({ "findings": list, "lag_entries": lag }), next)
     })
     .await
 }
@@ -167,7 +179,7 @@ fn finding_id(text: &str) -> Result<Hash, Problem> {
 
 fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
     let scope =
-        Scope { tenant: tenant.to_owned(), size: view.size(), at: None, judged_at: i64::MAX };
+        Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     book::finding(&mut inquiry, id)?.ok_or_else(Problem::not_found)
 }

@@ -59,7 +59,7 @@ impl hyper::body::Body for Events {
 
 /// What one look found, and where the next one begins.
 fn look(view: &View, tenant: &str, wanted: &Wanted, from: u64) -> Result<Look, Problem> {
-    let size = view.size();
+    let size = view.end();
     let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let (found, next) = book::findings(&mut inquiry, wanted, from, AT_A_TIME)?;

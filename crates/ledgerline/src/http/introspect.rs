@@ -1,10 +1,11 @@
-//! `POST /oauth2/introspect`: RFC 7662, from the proven stream.
+//! `POST /oauth2/introspect`: RFC 7662, from the proven stream; signed as RFC 9701 has it if asked.
 //!
 //! Promises: the answer is that of the newest committed state, so that after an acknowledged
 //! REVOKED none says active, also after a crash. Everything that is not active is answered by the
-//! same bytes: unknown, expired, revoked, pending, on hold, malformed, another tenant's, outside
-//! the credential's grant. A token type hint is never needed and never narrows. The presented token
-//! is not kept, logged or repeated: it becomes the digest of its `t1` ids and is dropped.
+//! same bytes: unknown, expired, revoked, pending, on hold, malformed, forged, another tenant's,
+//! outside the credential's grant. A token type hint is never needed and never narrows. The
+//! presented token is not kept, logged or repeated: it becomes the digest of its `t1` ids, and its
+//! verified jti, and is dropped.
 //!
 //! Refuses: to answer from a part of a token's record; that is 503, neither active nor not.
 
@@ -14,13 +15,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use ledgerline_engine::found_by::bare;
 use ledgerline_engine::registry::{Caller, Roles};
-use ledgerline_engine::standing::{Presented, Standing, issuer_and_region};
-use ledgerline_proof::token_id::{Form as IdForm, TokenId, t1_value};
+use ledgerline_engine::standing::{Standing, issuer_and_region};
+use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Map, Value, json};
 
-use super::form::{Form, Refusal, caller, no_store};
-use super::{App, Shared, auth, leaf_json};
+use super::form::{Form, Refusal, caller};
+use super::presented::find;
+use super::{App, Shared, auth, leaf_json, signed_answer};
 
 const SECOND_NANOS: i64 = 1_000_000_000;
 
@@ -30,61 +32,48 @@ const SECOND_NANOS: i64 = 1_000_000_000;
 /// 400 `invalid_request`, 401 `invalid_client`, 503.
 pub async fn introspect(State(app): Shared, request: Request) -> Result<Response, Refusal> {
     let caller = caller(&app, request.headers(), Roles::RESOURCE_SERVER)?;
+    let signed = signed_answer::is_wanted(request.headers());
     let form = Form::read(&app, request).await?;
-    let digest = digest(form.token()?);
+    let token = form.token()?.to_vec();
     drop(form);
-    let tenant = caller.own_tenant().to_owned();
-    let found = standing(&app, &tenant, digest).await?;
-    let found = found.filter(|standing| may_know(&caller, standing));
-    let Some(standing) = found else { return Ok(inactive()) };
     let now = app.node.now();
-    let active = standing.is_active(now);
-    app.uses.note(&caller, &tenant, &standing, active, now);
-    if !active {
-        return Ok(inactive());
-    }
-    Ok(no_store(&described(&caller, &standing)))
+    let answer = answer(&app, &caller, token, now).await?;
+    let answer = answer.unwrap_or_else(|| json!({ "active": false }));
+    Ok(signed_answer::respond(&app.answers, caller.key_id(), now, &answer, signed))
 }
 
-fn inactive() -> Response {
-    no_store(&json!({ "active": false }))
-}
-
-/// The digest a presented token is found by. What cannot be a token gets the digest of nothing, so
-/// that looking for it takes as long.
-#[must_use]
-pub fn digest(token: &[u8]) -> String {
-    t1_value(token).unwrap_or_else(|_| "A".repeat(43))
-}
-
-/// Where the token of a digest stands.
-///
-/// # Errors
-/// 503 when there is too much to read, or the ledger cannot be read.
-pub async fn standing(
+/// The answer about a token; `None` for every one that is not active.
+async fn answer(
     app: &Arc<App>,
-    tenant: &str,
-    digest: String,
-) -> Result<Option<Arc<Standing>>, Refusal> {
-    let (node, tenant) = (Arc::clone(&app.node), tenant.to_owned());
-    let ask = move || Ok(node.standing(&tenant, Presented::Digest(&digest))?);
-    Ok(app.wait(ask).await?)
-}
-
-/// Whether the credential's grant covers the token's issuer and region.
-#[must_use]
-pub fn may_know(caller: &Caller, standing: &Standing) -> bool {
-    let grant = &caller.key.grant;
-    let fits = |granted: &[String], one: &str| {
-        granted.is_empty() || granted.iter().any(|other| other == one)
-    };
-    issuer_and_region(&standing.id).is_some_and(|(issuer, region)| {
-        fits(&grant.issuers, issuer) && fits(&grant.regions, region)
-    })
+    caller: &Caller,
+    token: Vec<u8>,
+    now: i64,
+) -> Result<Option<Value>, Refusal> {
+    let tenant = caller.own_tenant();
+    let Some(found) = find(app, tenant, token).await? else { return Ok(None) };
+    let Some(standing) = found.known_to(caller) else { return Ok(None) };
+    let active = found.is_active(now);
+    if app.uses.note(caller, tenant, standing, active, now) {
+        let (of, tenant) = (Arc::clone(app), tenant.to_owned());
+        app.wait(move || {
+            of.uses.mark(&of.node, &tenant, now);
+            Ok(())
+        })
+        .await?;
+    }
+    if !active {
+        return Ok(None);
+    }
+    let mut answer = described(caller, standing, found.usable_until());
+    let alias = issuer_and_region(&standing.id).map(|(alias, _)| alias);
+    if let Some(issuer) = alias.and_then(|alias| app.issuers.get(tenant, alias)) {
+        answer["iss"] = issuer.iss().into();
+    }
+    Ok(Some(answer))
 }
 
 /// What RFC 7662 section 2.2 names, as far as the ledger knows it.
-fn described(caller: &Caller, standing: &Standing) -> Value {
+fn described(caller: &Caller, standing: &Standing, usable_until: Option<i64>) -> Value {
     let (state, facts) = (&standing.state, &standing.facts);
     let seconds = |nanos: i64| json!(nanos.div_euclid(SECOND_NANOS));
     let mut answer = Map::new();
@@ -98,7 +87,7 @@ fn described(caller: &Caller, standing: &Standing) -> Value {
     say("client_id", facts.client.as_deref().map(|client| bare(client).into()));
     let is_access = state.token_kind == Some(TokenKind::Access);
     say("token_type", is_access.then(|| "Bearer".into()));
-    say("exp", standing.usable_until().map(seconds));
+    say("exp", usable_until.map(seconds));
     say("iat", state.issued_at.map(seconds));
     say("nbf", state.not_before.map(seconds));
     // The person's pseudonym: who may read events may know it.

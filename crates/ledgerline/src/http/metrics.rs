@@ -17,6 +17,7 @@ use ledgerline_engine::registry::Roles;
 
 use super::problem::Problem;
 use super::{App, Shared, auth};
+use crate::webhook::Webhook;
 
 /// Upper bounds of the duration histogram, in microseconds.
 const BOUNDS_MICROS: [u64; 12] =
@@ -91,10 +92,25 @@ fn expose(app: &App) -> String {
     let ready = u8::from(app.node.ready().is_ok());
     out.single("ledgerline_ready", "gauge", "1 while events are taken.", ready);
     engine_counters(app, &mut out);
+    webhook_counters(app, view.size(), &mut out);
     app.tally.write(&mut out);
     let open = app.limits.max_requests.saturating_sub(app.permits.available_permits());
     out.single("ledgerline_http_requests_open", "gauge", "Requests being answered.", open);
     out.0
+}
+
+fn webhook_counters(app: &App, size: u64, out: &mut Exposition) {
+    let Some(state) = app.webhook.as_ref().map(Webhook::state) else { return };
+    let name = "ledgerline_webhook_delivered_total";
+    out.single(name, "counter", "Findings that the receiver took.", state.delivered);
+    let name = "ledgerline_webhook_failures_total";
+    out.single(name, "counter", "Tries to tell a finding that failed.", state.failures);
+    let name = "ledgerline_webhook_failing";
+    let failing = u8::from(state.failing);
+    out.single(name, "gauge", "1 while a finding is tried again.", failing);
+    let name = "ledgerline_webhook_lag_entries";
+    let lag = size.saturating_sub(state.position);
+    out.single(name, "gauge", "Entries not looked at for findings to tell.", lag);
 }
 
 fn engine_counters(app: &App, out: &mut Exposition) {
@@ -120,6 +136,11 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     let failures = counters.follow_failures;
     out.single(name, "counter", "Times the rules stopped at a failed read.", failures);
     verifier(app, out);
+    let name = "ledgerline_tokens_expired_total";
+    out.single(name, "counter", "Tokens stated to have expired, since start.", counters.expired);
+    let name = "ledgerline_expiry_failures_total";
+    let failures = counters.expire_failures;
+    out.single(name, "counter", "Times the search for them stopped at a failed read.", failures);
     let name = "ledgerline_submissions_busy_total";
     out.single(name, "counter", "Submissions turned away: the queue was full.", counters.busy);
     let name = "ledgerline_queue_bytes";

@@ -1,9 +1,9 @@
 //! The HTTP interface: thin handlers that extract, ask the engine, and map its answer.
 //!
-//! Promises: no route without a credential except `/healthz`, `/readyz`, `/checkpoint` and the hash
-//! tiles. One tenant never learns that another one's things exist: what it may not see is answered
-//! like what is not there. Refusals are RFC 9457 problems with a stable `code` and never repeat
-//! input.
+//! Promises: no route without a credential except `/healthz`, `/readyz`, `/checkpoint`, the hash
+//! tiles and `/oauth2/jwks`. One tenant never learns that another one's things exist: what it may
+//! not see is answered like what is not there. Refusals are RFC 9457 problems with a stable `code`
+//! and never repeat input.
 //!
 //! Assumes: one process owns the node. Refuses: bodies above 16 MiB, anything beyond the limits of
 //! [`server::Limits`].
@@ -21,16 +21,23 @@ pub mod introspect;
 pub mod keys;
 pub mod leaf_json;
 pub mod metrics;
+pub mod openapi;
+pub mod presented;
 pub mod problem;
 pub mod prove;
 pub mod question_json;
 pub mod questions;
+pub mod reconcile;
 pub mod revocation;
 pub mod revoke;
 pub mod server;
+pub mod signed_answer;
+pub mod sources;
 pub mod status;
+pub mod telling;
 pub mod tiles;
 pub mod tokens;
+pub mod triage;
 pub mod uses;
 pub mod verify_reports;
 
@@ -46,7 +53,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::metrics::Tally;
 use self::problem::Problem;
 use self::server::Limits;
+use self::signed_answer::Answers;
 use self::uses::Uses;
+use crate::issuers::Issuers;
+use crate::webhook::Webhook;
 
 /// What every handler has. Shared behind one `Arc`.
 pub struct App {
@@ -56,6 +66,12 @@ pub struct App {
     pub tally: Tally,
     /// Limits of requests.
     pub limits: Limits,
+    /// Whose tokens are verified.
+    pub issuers: Arc<Issuers>,
+    /// Signs answers of introspection.
+    pub answers: Answers,
+    /// Where findings are told.
+    pub webhook: Option<Webhook>,
     /// Introspections that wait for being recorded.
     pub uses: Uses,
     /// Set when the server stops: what waits for news ends.
@@ -66,11 +82,23 @@ pub struct App {
     body_room: Semaphore,
     /// A permit per large body that is being taken apart.
     parsers: Semaphore,
+    /// A permit per bundle in the making.
+    provers: Semaphore,
     /// A permit per stream of findings.
     streams: Arc<Semaphore>,
     /// A permit per KiB of large bodies that wait for that.
     line: Semaphore,
     line_kib: u32,
+}
+
+/// What the configuration adds to a node.
+pub struct With {
+    /// Whose tokens are verified.
+    pub issuers: Issuers,
+    /// Signs answers of introspection.
+    pub answers: Answers,
+    /// Where findings are told.
+    pub webhook: Option<Webhook>,
 }
 
 /// Bodies may take so many KiB together until the ledger's own queue has taken them over: what
@@ -79,13 +107,16 @@ const BODY_ROOM_KIB: usize = 96 << 10;
 /// What a body takes that does not say its length.
 const UNDECLARED_BODY_KIB: u32 = 16 << 10;
 
+/// Bundles made at a time: one may take some hundred MiB until it is sent.
+const PROVERS: usize = 2;
+
 /// The state of handlers.
 pub type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
     /// The state over a node.
     #[must_use]
-    pub fn new(node: Arc<Node>, limits: Limits) -> Arc<Self> {
+    pub fn new(node: Arc<Node>, limits: Limits, with: With) -> Arc<Self> {
         let permits = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
         let body_room = Semaphore::new(BODY_ROOM_KIB);
         // A body taken apart is many times its size: more of them at a time than there are cores
@@ -95,17 +126,22 @@ impl App {
         let streams = Arc::new(Semaphore::new(findings_stream::STREAMS_MAX));
         let line_kib = u32::try_from(limits.max_line_bytes.div_ceil(1024)).unwrap_or(u32::MAX / 8);
         let line = Semaphore::new(line_kib as usize);
+        let provers = Semaphore::new(PROVERS);
         let (tally, stopping) = (Tally::default(), AtomicBool::new(false));
         let uses = Uses::new(limits.use_window);
         Arc::new(Self {
             node,
             tally,
             limits,
+            issuers: Arc::new(with.issuers),
+            answers: with.answers,
+            webhook: with.webhook,
             uses,
             stopping,
             permits,
             body_room,
             parsers,
+            provers,
             streams,
             line,
             line_kib,
@@ -150,6 +186,20 @@ impl App {
         self.wait(work).await
     }
 
+    /// Waits for the turn to make a bundle, when one is wanted.
+    ///
+    /// # Errors
+    /// 500 when the server is gone.
+    pub async fn turn_to_prove(
+        &self,
+        wanted: bool,
+    ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        match wanted {
+            true => Ok(Some(self.provers.acquire().await.map_err(|_| Problem::internal())?)),
+            false => Ok(None),
+        }
+    }
+
     /// Asks a snapshot of the ledger on a thread that may wait for the disk.
     ///
     /// # Errors
@@ -185,6 +235,9 @@ fn past() -> Router<Arc<App>> {
         .route("/v1/tokens/{id}/policies", get(ask::policies))
         .route("/v1/tokens/{id}/divergence", get(ask::divergence))
         .route("/v1/tokens/{id}/exposure", get(ask::exposure))
+        .route("/v1/tokens/{id}/after-revoke", get(ask::after_revoke))
+        .route("/v1/after-revoke", get(ask::after_revokes))
+        .route("/v1/triage", post(triage::triage))
         .route(
             "/v1/tokens/{id}/blast-radius",
             get(ask::blast_radius).post(ask::revoke_blast_radius),
@@ -213,6 +266,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(past())
         .route("/v1/revocations", get(feed::revocations))
         .route("/oauth2/introspect", post(introspect::introspect))
+        .route("/oauth2/jwks", get(signed_answer::jwks))
         .route("/oauth2/revoke", post(revocation::revoke))
         .route("/v1/findings", get(findings::list))
         .route("/v1/findings/{id}", get(findings::one))
@@ -225,8 +279,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/resolve", post(keys::resolve))
         .route("/v1/erase", post(keys::erase))
         .route("/v1/issuers", get(status::issuers))
+        .route("/v1/issuers/{id}/tokens", get(questions::issuer_tokens))
+        .route("/v1/reconciliations", post(reconcile::compare))
+        .route("/v1/sources", get(sources::sources))
         .route("/v1/keys", get(keys::list).post(keys::add))
         .route("/v1/keys/{key_id}", delete(keys::retire))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/checkpoint", get(tiles::checkpoint))
         .route("/tile/{*path}", get(tiles::tile))
         .route("/metrics", get(metrics::metrics))

@@ -7,7 +7,10 @@
 //! lives with more leaves than a bundle may have.
 
 use axum::http::StatusCode;
-use ledgerline_engine::prover::{BundleRequest, ProveError, event_bundle_at, token_bundle};
+use ledgerline_engine::lineage::Inquiry;
+use ledgerline_engine::prover::{
+    BundleRequest, ProveError, QuestionRequest, event_bundle_at, question_bundle, token_bundle,
+};
 use ledgerline_engine::view::View;
 use ledgerline_proof::bundle::Bundle;
 
@@ -42,6 +45,45 @@ pub fn event(view: &View, index: u64) -> Result<Bundle, Problem> {
     told(view, event_bundle_at(view.rooms(), view.terms(), index, false, None))
 }
 
+/// The bundle of an answer: of the part that stands in the origin named, or in the newest one that
+/// holds any of it. `request` says what was asked.
+///
+/// # Errors
+/// 404 for an origin that is none; 422 when it is too large, with the bound; 503 before its block.
+pub fn question(
+    inquiry: &Inquiry<'_>,
+    mut request: QuestionRequest,
+    origin: Option<&str>,
+) -> Result<Bundle, Problem> {
+    let view = inquiry.view();
+    let origins = view.origins();
+    let within = |one: &View| inquiry.evidence().range(one.base()..one.end()).count();
+    let found = match origin {
+        Some(name) => origins.iter().find(|one| name == &*one.identity().origin),
+        None => origins.iter().rev().find(|one| within(one) > 0).or(origins.last()),
+    };
+    let chosen = found.ok_or_else(Problem::not_found)?;
+    for other in origins.iter().filter(|other| other.base() != chosen.base()) {
+        if let count @ 1.. = within(other) {
+            let name = &other.identity().origin;
+            request.notes.push(format!("{count} entries of the answer stand in origin {name}"));
+        }
+    }
+    let base = chosen.base();
+    let here = inquiry.evidence().range(base..chosen.end()).map(|position| position - base);
+    request.entries = here.collect();
+    if chosen.is_older() {
+        let never = request.entries.split_off(&chosen.published_size()).len();
+        if never > 0 {
+            let note = format!("{never} entries of the answer were never covered by a block");
+            request.notes.push(note);
+        }
+    }
+    let ids = inquiry.shown().map(|token| token.ids.iter().cloned().collect());
+    request.tokens = ids.collect();
+    told(chosen, question_bundle(chosen.rooms(), chosen.terms(), request))
+}
+
 fn told(view: &View, bundle: Result<Bundle, ProveError>) -> Result<Bundle, Problem> {
     match bundle {
         Err(ProveError::NotYetSealed { .. }) if view.is_older() => {
@@ -66,8 +108,11 @@ impl From<ProveError> for Problem {
                 let detail = "the earlier checkpoint is newer than the newest published one";
                 Self::bad_request("out_of_range", detail)
             }
-            ProveError::TooLarge(_) => {
-                let detail = "the answer is too large for one bundle; prove single events";
+            ProveError::TooLarge(bound) => {
+                let detail = format!(
+                    "the answer is too large for one bundle: {bound}; narrow the question, or \
+                     prove single events"
+                );
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bundle_too_large", detail)
             }
             error => {

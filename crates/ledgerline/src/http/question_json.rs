@@ -5,8 +5,8 @@
 
 use ledgerline_engine::lineage::{Edge, Lineage, Record, Relative, Step, Token};
 use ledgerline_engine::questions::{
-    Access, Affected, Blast, Cause, Divergence, Exposure, IssuePolicies, PolicyVersion, Reached,
-    Touched, Visitor,
+    Access, Affected, AfterRevoke, Blast, Cause, Divergence, Exposure, IssuePolicies, PlaceAfter,
+    PolicyVersion, Privilege, Reached, Touched, Visitor, is_over_privileged, nearest_rank,
 };
 use ledgerline_engine::view::View;
 use serde_json::{Value, json};
@@ -16,16 +16,31 @@ use super::problem::Problem;
 use crate::time_text::rfc3339;
 use crate::uuid_text;
 
-/// What the published checkpoint says about an entry.
+/// What the published checkpoint of its origin says about the entry at a position.
 #[must_use]
-pub fn proof_state(view: &View, index: u64) -> &'static str {
-    if index < view.published_size() { "block" } else { "receipt" }
+pub fn proof_state(view: &View, position: u64) -> &'static str {
+    let (origin, index) = view.at_position(position);
+    if index < origin.published_size() { "block" } else { "receipt" }
 }
 
-/// An entry that an answer stands on.
-fn evidence(view: &View, indexes: &[u64]) -> Value {
-    let one = |index: &u64| json!({ "index": index, "proof_state": proof_state(view, *index) });
-    indexes.iter().map(one).collect()
+/// The entry at a position: its index, the name of its origin when that is an older one, and its
+/// proof state.
+fn entry(view: &View, position: u64, members: &mut Members) {
+    let (origin, index) = view.at_position(position);
+    members.set("index", index);
+    members.set("origin", origin.is_older().then(|| (*origin.identity().origin).to_owned()));
+    let proof = if index < origin.published_size() { "block" } else { "receipt" };
+    members.set("proof_state", proof);
+}
+
+/// The entries that an answer stands on.
+fn evidence(view: &View, positions: &[u64]) -> Value {
+    let one = |position: &u64| {
+        let mut members = Members::default();
+        entry(view, *position, &mut members);
+        members.done()
+    };
+    positions.iter().map(one).collect()
 }
 
 /// A token with its states.
@@ -108,8 +123,7 @@ pub fn step(view: &View, step: &Step) -> Value {
 #[must_use]
 pub fn access(view: &View, access: &Access) -> Value {
     let mut members = Members::default();
-    members.set("index", access.index);
-    members.set("proof_state", proof_state(view, access.index));
+    entry(view, access.index, &mut members);
     members.set("token_id", access.token.as_str());
     members.set("occurred_at", rfc3339(access.occurred_at));
     members.set("type", access.event_type.symbol());
@@ -145,9 +159,8 @@ pub fn policy_version(view: &View, version: &PolicyVersion) -> Value {
     members.set("previous_version", version.previous_version.as_deref());
     members.set("change_ref", version.change_ref.as_deref());
     members.set("service", version.service.as_deref());
-    members.set("index", version.index);
+    entry(view, version.index, &mut members);
     members.set("occurred_at", rfc3339(version.occurred_at));
-    members.set("proof_state", proof_state(view, version.index));
     members.done()
 }
 
@@ -166,9 +179,77 @@ pub fn issue_policies(view: &View, answer: &IssuePolicies) -> Value {
     json!({
         "issued_at": answer.issued_at.map(rfc3339),
         "scopes": answer.scopes,
+        "over_privileged": is_over_privileged(&answer.privileges),
+        "privileges": answer.privileges.iter().map(privilege).collect::<Vec<_>>(),
         "named": named.collect::<Vec<_>>(),
         "in_force":
             answer.in_force.iter().map(|one| policy_version(view, one)).collect::<Vec<_>>(),
+    })
+}
+
+fn privilege(one: &Privilege) -> Value {
+    let mut members = Members::default();
+    members.set("policy", one.policy.as_str());
+    members.set("version", one.version.as_deref());
+    members.set("digest", one.digest.as_ref().map(sha256_text));
+    match &one.beyond {
+        Ok(beyond) => {
+            members.set("evaluation", if beyond.is_empty() { "within" } else { "beyond" });
+            let beyond = beyond.iter().map(|scope| scope.as_str().into());
+            members.set("beyond", beyond.collect::<Vec<Value>>());
+        }
+        Err(why) => {
+            members.set("evaluation", "not evaluated");
+            members.set("why", *why);
+        }
+    }
+    members.done()
+}
+
+/// Nanoseconds as milliseconds.
+fn millis(nanos: i64) -> Value {
+    #[allow(clippy::cast_precision_loss, reason = "gaps are told to the microsecond")]
+    let millis = (nanos / 1000) as f64 / 1000.0;
+    millis.into()
+}
+
+/// What places did after revocations.
+#[must_use]
+pub fn after_revoke(view: &View, answer: &AfterRevoke, judged_at: i64) -> Value {
+    let quantile = |gaps: &[i64], hundredth| nearest_rank(gaps, hundredth).map(millis);
+    let place = |one: &PlaceAfter| {
+        let mut members = Members::default();
+        members.set("service", one.service.as_deref());
+        members.set("vantage", one.vantage.symbol());
+        members.set("source", one.source.as_str());
+        members.set("tokens", one.tokens);
+        members.set("allowed", one.allowed);
+        members.set("refused", one.refused);
+        members.set("gap_ms", one.gaps.last().copied().map(millis));
+        members.set("p50_ms", quantile(&one.gaps, 50));
+        members.set("p99_ms", quantile(&one.gaps, 99));
+        let last = one.last_allow.as_ref().map(|last| {
+            let mut members = Members::default();
+            entry(view, last.index, &mut members);
+            members.set("token_id", last.token.as_str());
+            members.set("occurred_at", rfc3339(last.at));
+            members.done()
+        });
+        members.set("last_allow", last);
+        members.done()
+    };
+    let tokens = answer.tokens.iter().map(|(one, revoked_at)| {
+        let mut object = token(view, one, judged_at);
+        object["revoked_at"] = rfc3339(*revoked_at).into();
+        object
+    });
+    json!({
+        "revoked": answer.tokens.len(),
+        "tokens": tokens.collect::<Vec<_>>(),
+        "places": answer.places.iter().map(place).collect::<Vec<_>>(),
+        "gaps": answer.gaps.len(),
+        "p50_ms": quantile(&answer.gaps, 50),
+        "p99_ms": quantile(&answer.gaps, 99),
     })
 }
 
@@ -236,24 +317,27 @@ pub fn blast(view: &View, answer: &Blast, judged_at: i64) -> Value {
 /// # Errors
 /// 500 when the stored leaf does not decode.
 pub fn event(view: &View, record: &Record) -> Result<Value, Problem> {
-    let mut object = leaf_json::leaf(record.index, &record.leaf)?;
+    let (origin, index) = view.at_position(record.index);
+    let mut object = leaf_json::leaf(index, &record.leaf)?;
     object["proof_state"] = proof_state(view, record.index).into();
+    if origin.is_older() {
+        object["origin"] = (*origin.identity().origin).into();
+    }
     Ok(object)
 }
 
 /// A divergence.
 #[must_use]
 pub fn divergence(view: &View, one: &Divergence) -> Value {
-    json!({
-        "what": one.what.word(),
-        "before": one.before,
-        "before_index": one.before_index,
-        "after": one.after,
-        "index": one.index,
-        "occurred_at": rfc3339(one.occurred_at),
-        "token_id": one.token,
-        "proof_state": proof_state(view, one.index),
-    })
+    let mut members = Members::default();
+    members.set("what", one.what.word());
+    members.set("before", json!(one.before));
+    members.set("before_index", view.at_position(one.before_index).1);
+    members.set("after", json!(one.after));
+    entry(view, one.index, &mut members);
+    members.set("occurred_at", rfc3339(one.occurred_at));
+    members.set("token_id", one.token.as_str());
+    members.done()
 }
 
 /// An exposure.
@@ -284,7 +368,7 @@ pub fn exposure(answer: &Exposure) -> Value {
 pub fn cause(view: &View, cause: &Cause) -> Result<Value, Problem> {
     let mut members = Members::default();
     members.set("depth", cause.depth);
-    members.set("of_index", cause.of_index);
+    members.set("of_index", view.at_position(cause.of_index).1);
     members.set("relation", cause.relation.symbol());
     members.set("strength", cause.strength.symbol());
     members.set("why", cause.why.as_deref());

@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use super::asked::{Asking, Question, bad_query, time};
 use super::extract::{Asked, Segments, json_body};
 use super::problem::Problem;
+use super::telling::Telling;
 use super::tokens::check_id;
-use super::{App, Shared, auth, question_json, revoke};
+use super::{App, Shared, auth, leaf_json, question_json, revoke};
 use crate::time_text::rfc3339;
 use crate::uuid_text;
 
@@ -45,6 +46,7 @@ where
 {
     let (_, tenant) = reader(app, headers, &asking)?;
     asking.only(known)?;
+    let _turn = app.turn_to_prove(asking.wants_proof()?).await?;
     let node = app.node.clone();
     app.read(move |view| {
         let question = Question::open(&node, view, tenant, &asking, (name, &subject))?;
@@ -67,7 +69,7 @@ pub async fn lineage(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let known = &["direction", "to", "depth", "tokens"];
+    let known = &["direction", "to", "depth", "tokens", "strength"];
     let about = ("lineage", id.clone(), &known[..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
@@ -87,7 +89,7 @@ pub async fn lineage(
                 "to": to,
                 "steps": items(&steps, |step| question_json::step(view, step)),
             });
-            return Ok(question.answer(body, None));
+            return question.answer(body, None);
         }
         let found = match direction {
             "ancestors" => relatives(inquiry, &id, Direction::Ancestors, bounds)?,
@@ -98,7 +100,7 @@ pub async fn lineage(
         let found = found.ok_or_else(Problem::not_found)?;
         let mut body = question_json::lineage(view, &found, question.judged_at());
         body["direction"] = direction.into();
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -159,7 +161,7 @@ pub async fn resources(
             "total": found.list.len(),
             "accesses": items(shown, |one| question_json::access(view, one)),
         });
-        Ok(question.answer(body, next))
+        question.answer(body, next)
     })
     .await
 }
@@ -181,7 +183,7 @@ pub async fn policies(
         let found = found.ok_or_else(Problem::not_found)?;
         let mut body = question_json::issue_policies(question.inquiry.view(), &found);
         body["token_id"] = id.into();
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -205,7 +207,59 @@ pub async fn divergence(
         let view = question.inquiry.view();
         let divergences = items(&found, |one| question_json::divergence(view, one));
         let body = json!({ "token_id": id, "divergences": divergences });
-        Ok(question.answer(body, None))
+        question.answer(body, None)
+    })
+    .await
+}
+
+/// `GET /v1/tokens/{id}/after-revoke`: who still let it in after its revocation, and for how long.
+///
+/// # Errors
+/// 404 when this tenant has no such token; 400.
+pub async fn after_revoke(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("after-revoke", id.clone(), &[][..]);
+    ask(&app, &headers, asking, about, move |mut question, _| {
+        check_id(&id)?;
+        let found = questions::after_revoke(&mut question.inquiry, &id)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        let mut body = question_json::after_revoke(view, &found, at);
+        body["token_id"] = id.into();
+        question.answer(body, None)
+    })
+    .await
+}
+
+/// `GET /v1/after-revoke?from=…&until=…`: the same of all tokens revoked between two times.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn after_revokes(
+    State(app): Shared,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("after-revoke", String::new(), &["from", "until", "tokens"][..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        let (Some(from), Some(until)) = (&asking.from, &asking.until) else {
+            return Err(bad_query("from and until say in which time the tokens were revoked"));
+        };
+        let (from, until) = (time("from", from)?, time("until", until)?);
+        if from > until {
+            return Err(Problem::bad_request("bad_range", "from lies behind until"));
+        }
+        let most = asking.bounds()?.tokens;
+        let found = questions::after_revokes(&mut question.inquiry, (from, until), most)?;
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        let mut body = question_json::after_revoke(view, &found, at);
+        body["from"] = rfc3339(from).into();
+        body["until"] = rfc3339(until).into();
+        question.answer(body, None)
     })
     .await
 }
@@ -228,7 +282,7 @@ pub async fn exposure(
         let found = found.ok_or_else(Problem::not_found)?;
         let mut body = question_json::exposure(&found);
         body["token_id"] = id.into();
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -243,7 +297,7 @@ pub async fn blast_radius(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("blast-radius", id.clone(), &["depth", "tokens"][..]);
+    let about = ("blast-radius", id.clone(), &["depth", "tokens", "strength"][..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
         let found = questions::blast(&mut question.inquiry, &id, asking.bounds()?)?;
@@ -251,7 +305,7 @@ pub async fn blast_radius(
         let view = question.inquiry.view();
         let mut body = question_json::blast(view, &found, question.judged_at());
         body["token_id"] = id.into();
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -263,6 +317,8 @@ pub struct RevokeRequest {
     tenant: Option<String>,
     reason: Option<String>,
     dry_run: bool,
+    /// The token itself, so that its issuer can be told.
+    token: Option<String>,
 }
 
 /// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
@@ -281,7 +337,8 @@ pub async fn revoke_blast_radius(
     let request: RevokeRequest = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
-    revoke::blast_radius(&app, &caller, tenant, id, reason, request.dry_run).await
+    let telling = Telling::sent_along(&app, &tenant, &id, request.token).await?;
+    revoke::blast_radius(&app, &caller, tenant, id, reason, request.dry_run, telling).await
 }
 
 /// Answers about the tokens of a holder.
@@ -291,7 +348,14 @@ async fn held(
     asking: Asking,
     holder: Holder,
 ) -> Result<Response, Problem> {
-    let about = ("tokens", format!("{holder:?}"), &["limit", "page"][..]);
+    let holds = match &holder {
+        Holder::Subject(handle) => format!("subject {}", leaf_json::hex(handle)),
+        Holder::Client(id) => format!("client {id}"),
+        Holder::Session(id) => format!("session {id}"),
+        Holder::Grant(id) => format!("grant {id}"),
+        Holder::Issuer(id) => format!("issuer {id}"),
+    };
+    let about = ("tokens", holds, &["limit", "page"][..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let after = question.cursor.unwrap_or(0);
         let limit = asking.limit()?;
@@ -299,7 +363,7 @@ async fn held(
         let (view, at) = (question.inquiry.view(), question.judged_at());
         let body =
             json!({ "tokens": items(&found.tokens, |one| question_json::token(view, one, at)) });
-        Ok(question.answer(body, found.next))
+        question.answer(body, found.next)
     })
     .await
 }
@@ -354,6 +418,19 @@ pub async fn session_tokens(
     held(app, headers, asking, Holder::Session(name(id)?)).await
 }
 
+/// `GET /v1/issuers/{id}/tokens`: the id is `<region>:<alias>`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn issuer_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Issuer(name(id)?)).await
+}
+
 /// `GET /v1/grants/{id}/tokens`.
 ///
 /// # Errors
@@ -397,7 +474,7 @@ pub async fn policy_changes(
             "issued_until": rfc3339(until),
             "changes": items(&found, |one| question_json::affected(view, one, at)),
         });
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -414,8 +491,10 @@ pub async fn resource_tokens(
 ) -> Result<Response, Problem> {
     let is_handle = id.len() == 32 && uuid_text::parse(&id).is_some();
     let resource =
-        if is_handle { Resource::Handle(handle(&id)?) } else { Resource::Named(name(id)?) };
-    let about = ("accessed", format!("{resource:?}"), &["from", "until", "limit", "page"][..]);
+        if is_handle { Resource::Handle(handle(&id)?) } else { Resource::Named(name(id.clone())?) };
+    let kind = if is_handle { "handle" } else { "named" };
+    let known = &["from", "until", "limit", "page"];
+    let about = ("accessed", format!("{kind} {id}"), &known[..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let bound = |name, text: Option<&str>| text.map(|text| time(name, text)).transpose();
         let until = bound("until", asking.until.as_deref())?.unwrap_or(i64::MAX);
@@ -431,7 +510,7 @@ pub async fn resource_tokens(
             "searched_from": found.searched_from,
             "tokens": items(&found.list, |one| question_json::visitor(view, one, at)),
         });
-        Ok(question.answer(body, found.next))
+        question.answer(body, found.next)
     })
     .await
 }
@@ -455,7 +534,7 @@ pub async fn policy_versions(
         }
         let view = question.inquiry.view();
         let versions = items(&found, |one| question_json::policy_version(view, one));
-        Ok(question.answer(json!({ "policy": id, "versions": versions }), None))
+        question.answer(json!({ "policy": id, "versions": versions }), None)
     })
     .await
 }
@@ -485,7 +564,7 @@ pub async fn pivot(
         let view = question.inquiry.view();
         let events = records.iter().map(|record| question_json::event(view, record));
         let events = events.collect::<Result<Vec<_>, _>>()?;
-        Ok(question.answer(json!({ "events": events }), next))
+        question.answer(json!({ "events": events }), next)
     })
     .await
 }
@@ -512,7 +591,7 @@ pub async fn why(
             "event": question_json::event(view, &found.record)?,
             "causes": causes.collect::<Result<Vec<_>, _>>()?,
         });
-        Ok(question.answer(body, None))
+        question.answer(body, None)
     })
     .await
 }
@@ -535,6 +614,9 @@ pub async fn attachment(
     ask(&app, &headers, asking, about, move |mut question, _| {
         let found = questions::attachment(&mut question.inquiry, &hash)?;
         let found = found.ok_or_else(Problem::not_found)?;
+        if let Some(bundle) = question.proof(false)? {
+            return Ok(bundle);
+        }
         Ok(super::events::document_bytes(&found.media_type, found.data))
     })
     .await

@@ -10,9 +10,11 @@
 //! nothing usable is left of them, also nothing that was issued meanwhile. A token that nobody
 //! knows, or that is of no use any more, is 200 like one that was revoked. A client's 200 is empty.
 //!
+//! A responder's revocation is passed on to the token's issuer where the register says how, unless
+//! `tell_issuer=false`; the answer says whether it was.
+//!
 //! Refuses: another client's token, as `invalid_grant`; from a client what is neither access nor
-//! refresh token, as `unsupported_token_type`. Only the ledger is told: a responder's answer says
-//! that the issuer was not.
+//! refresh token, as `unsupported_token_type`.
 
 use std::sync::Arc;
 
@@ -26,8 +28,9 @@ use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Value, json};
 
 use super::form::{Form, Refusal, caller, no_store};
-use super::introspect::{digest, may_know, standing};
+use super::presented::{find, may_know};
 use super::revoke::{Plan, Why, plan, record, verdict};
+use super::telling::{NOT_TOLD, Telling, word_before};
 use super::{App, Shared};
 
 /// Rounds until nothing is left; each finds only what was issued during the one before.
@@ -50,22 +53,48 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
             return Err(Refusal::bad("invalid_request", detail));
         }
     };
-    let digest = digest(form.token()?);
+    let tell = match form.get("tell_issuer") {
+        None => is_responder,
+        Some(b"true") if is_responder => true,
+        Some(b"false") if is_responder => false,
+        Some(_) => {
+            let detail = "tell_issuer is true or false, and for the role responder";
+            return Err(Refusal::bad("invalid_request", detail));
+        }
+    };
+    let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
-    let found = standing(&app, &tenant, digest).await?;
-    let found = found.filter(|standing| may_know(&caller, standing));
-    let Some(standing) = found else { return Ok(done(is_responder, &unknown(dry_run))) };
-    if !is_responder {
-        check_own(&caller, &standing)?;
+    let found = find(&app, &tenant, token.clone()).await?;
+    let standings = found.map(|found| found.standings).unwrap_or_default();
+    let known = standings.into_iter().filter(|standing| may_know(&caller, standing));
+    let known: Vec<_> = known.collect();
+    if known.is_empty() {
+        return Ok(done(is_responder, &unknown(dry_run)));
     }
+    if !is_responder {
+        for standing in &known {
+            check_own(&caller, standing)?;
+        }
+    }
+    let telling = known.first().filter(|_| tell && !dry_run);
+    let telling = telling.and_then(|standing| Telling::of(&app, &tenant, standing, &token));
+    drop(token);
     let why = Why {
+        issuer: is_responder.then(|| word_before(telling.as_ref())),
         act: "revoke",
         reason: if is_responder { "admin" } else { "user" }.to_owned(),
         reason_with_it: "parent_revoked".to_owned(),
         with_grant: true,
     };
-    let answer = end(&app, &caller, &tenant, &standing, why, dry_run).await?;
+    let mut answer = Value::Null;
+    for standing in &known {
+        let ended = end(&app, &caller, &tenant, standing, why.clone(), dry_run).await?;
+        answer = if answer.is_null() { ended } else { together(answer, &ended) };
+    }
+    if let Some(telling) = telling {
+        telling.tell(&app, &caller, &tenant, &mut answer).await?;
+    }
     Ok(done(is_responder, &answer))
 }
 
@@ -114,7 +143,7 @@ async fn end(
                 "events": verdicts,
                 "cut_by": cuts,
                 "checkpoint": checkpoint,
-                "issuer": "not told",
+                "issuer": NOT_TOLD,
             }));
         }
         let ids: Vec<String> = tokens.iter().map(|token| token.token_id.clone()).collect();
@@ -130,6 +159,23 @@ async fn end(
     Err(Refusal::later("more goes with this token than could be ended in one call; repeat it"))
 }
 
+/// One answer for a token under two names that nobody joined.
+fn together(mut first: Value, second: &Value) -> Value {
+    for list in ["to_revoke", "events", "cut_by"] {
+        if let (Some(first), Some(more)) = (first[list].as_array_mut(), second[list].as_array()) {
+            first.extend(more.iter().cloned());
+        }
+    }
+    for count in ["family", "revoked"] {
+        let sum = first[count].as_u64().unwrap_or(0) + second[count].as_u64().unwrap_or(0);
+        first[count] = sum.into();
+    }
+    if !second["checkpoint"].is_null() {
+        first["checkpoint"] = second["checkpoint"].clone();
+    }
+    first
+}
+
 fn unknown(dry_run: bool) -> Value {
     json!({
         "token_id": null,
@@ -140,7 +186,7 @@ fn unknown(dry_run: bool) -> Value {
         "events": [],
         "cut_by": [],
         "checkpoint": null,
-        "issuer": "not told",
+        "issuer": NOT_TOLD,
     })
 }
 

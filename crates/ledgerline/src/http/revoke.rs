@@ -1,8 +1,9 @@
 //! Revoking a blast radius: one REVOKED for each token that may still be used.
 //!
 //! Promises: what is revoked is what the answer of the same moment shows; the events go the way of
-//! all events, in the name of the responder, and are durable when this answers. Only the ledger is
-//! told: the answer says that the issuer was not.
+//! all events, in the name of the responder, and are durable when this answers. The issuer is told
+//! when the token itself was sent along and the register says how; the answer and the ledger say
+//! what came of it.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 use super::App;
 use super::events::json_value;
 use super::problem::Problem;
+use super::telling::{NOT_TOLD, Telling, word_before};
 
 /// Tokens of a blast radius that are revoked by one call.
 const TOKENS_MAX: usize = 10_000;
@@ -46,6 +48,8 @@ pub(super) struct Why {
     pub(super) reason_with_it: String,
     /// Whether the tokens of a refresh token's grant go with it.
     pub(super) with_grant: bool,
+    /// What the token's own REVOKED says of telling its issuer.
+    pub(super) issuer: Option<&'static str>,
 }
 
 /// Whether a token may be used now or later, as far as is known.
@@ -77,7 +81,7 @@ fn goes_with(
             roots.extend(held.tokens.iter().map(|token| token.id.clone()));
         }
     }
-    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX };
+    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX, ..Bounds::default() };
     let (mut tokens, mut seen) = (Vec::new(), BTreeSet::new());
     for root in roots {
         if seen.contains(&root) {
@@ -96,7 +100,8 @@ fn goes_with(
 pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Plan, Problem> {
     let now = SystemClock::default().wall_nanos();
     let size = view.size();
-    let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now };
+    let end = view.end();
+    let scope = Scope { tenant: tenant.to_owned(), size: end, at: None, judged_at: now };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let family = goes_with(&mut inquiry, id, why.with_grant)?;
     let root = match family.first() {
@@ -116,6 +121,7 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
             reason: if is_root { &why.reason } else { &why.reason_with_it }.clone(),
             cause: (!is_root).then(|| root.to_owned()),
             correlation_id: format!("{act}/{size}"),
+            issuer: why.issuer.filter(|_| is_root),
         }
     });
     let tokens = tokens.collect();
@@ -127,6 +133,7 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
 ///
 /// # Errors
 /// 404, 403, 429, 503.
+#[allow(clippy::too_many_arguments, reason = "each is a part of one request")]
 pub async fn blast_radius(
     app: &Arc<App>,
     caller: &Caller,
@@ -134,10 +141,12 @@ pub async fn blast_radius(
     id: String,
     reason: String,
     dry_run: bool,
+    telling: Option<Telling>,
 ) -> Result<Response, Problem> {
     let (of, asked) = (tenant.clone(), id.clone());
     let (reason_with_it, act) = (reason.clone(), "blast-radius");
-    let why = Why { act, reason, reason_with_it, with_grant: false };
+    let issuer = Some(word_before(telling.as_ref()));
+    let why = Why { act, reason, reason_with_it, with_grant: false, issuer };
     let plan = app.read(move |view| plan(view, &of, &asked, &why)).await?;
     let ids: Vec<_> = plan.tokens.iter().map(|token| token.token_id.clone()).collect();
     let mut answer = json!({
@@ -147,16 +156,19 @@ pub async fn blast_radius(
         "dry_run": dry_run,
         "to_revoke": ids,
         "cut_by": plan.cuts,
-        "issuer": "not told",
+        "issuer": NOT_TOLD,
     });
     if !dry_run && !plan.tokens.is_empty() {
-        let recorded = record(app, caller, tenant, plan.tokens).await?;
+        let recorded = record(app, caller, tenant.clone(), plan.tokens).await?;
         answer["events"] = recorded.events.iter().zip(&ids).map(verdict).collect();
         answer["checkpoint"] = recorded.checkpoint.as_deref().into();
         let done = |one: &&ledgerline_engine::intake::EventAnswer| one.error.is_none();
         answer["revoked"] = recorded.events.iter().filter(done).count().into();
     } else {
         answer["revoked"] = 0.into();
+    }
+    if let Some(telling) = telling.filter(|_| !dry_run) {
+        telling.tell(app, caller, &tenant, &mut answer).await?;
     }
     Ok(json_value(&answer))
 }

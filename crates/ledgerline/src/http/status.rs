@@ -3,12 +3,13 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::registry::Roles;
-use serde_json::json;
+use ledgerline_engine::registry::{Caller, Roles};
+use serde_json::{Value, json};
 
 use super::events::json_value;
 use super::problem::Problem;
-use super::{Shared, auth};
+use super::{App, Shared, auth};
+use crate::issuers::Issuer;
 
 /// The process answers.
 #[allow(clippy::unused_async, reason = "axum handlers are async")]
@@ -37,6 +38,7 @@ pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, 
     let caller = auth::require(&app, &headers, roles, "the credential needs a reading role")?;
     app.wait({
         let node = app.node.clone();
+        let issuers = registered(&app, &caller);
         move || {
             let view = node.view();
             let counters = node.counters();
@@ -68,6 +70,7 @@ pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, 
                 "duplicates_since_start": counters.duplicates,
                 "refused_since_start": counters.refused.values().sum::<u64>(),
                 "queue_bytes": node.queue_bytes(),
+                "issuers": issuers,
                 "credential": {
                     "key_id": &**caller.key_id(),
                     "tenant": caller.own_tenant(),
@@ -81,19 +84,29 @@ pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, 
     .await
 }
 
-/// Issuers that keys of this caller's tenant may write for.
+/// Issuers of the register, and those that keys of this caller's tenant may write for.
 ///
 /// # Errors
 /// 401.
 #[allow(clippy::unused_async, reason = "axum handlers are async")]
 pub async fn issuers(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let caller = auth::authenticate(&app, &headers)?;
-    let mut issuers = std::collections::BTreeSet::new();
+    let registered = registered(&app, &caller);
+    let mut granted = std::collections::BTreeSet::new();
     for key in app.node.keys() {
         if caller.may_see(&key.tenant) {
-            issuers.extend(key.grant.issuers.iter().cloned());
+            granted.extend(key.grant.issuers.iter().cloned());
         }
     }
-    let issuers: Vec<_> = issuers.into_iter().map(|alias| json!({ "alias": alias })).collect();
+    // Those that keys name and the register does not have: all that is known is the alias.
+    granted.retain(|alias| registered.iter().all(|one| one["alias"] != alias.as_str()));
+    let named = granted.into_iter().map(|alias| json!({ "alias": alias }));
+    let issuers: Vec<_> = registered.iter().cloned().chain(named).collect();
     Ok(json_value(&json!({ "issuers": issuers })))
+}
+
+/// The issuers of the register that the caller's tenant may know of.
+fn registered(app: &App, caller: &Caller) -> Vec<Value> {
+    let tenant = (!auth::is_all_tenant(caller)).then(|| caller.own_tenant());
+    app.issuers.of_tenant(tenant).map(Issuer::shown).collect()
 }

@@ -182,5 +182,6 @@ pub async fn proof(
     check_id(&id)?;
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
     let origin = query.origin;
+    let _turn = app.turn_to_prove(true).await?;
     app.read(move |view| json_document(&prove::token(view, &tenant, &id, origin.as_deref())?)).await
 }

@@ -1,0 +1,158 @@
+//! `POST /v1/triage`: which of these leaked tokens are known, whose they are, and what is alive.
+//!
+//! ```text
+//! {"tokens":[{"digest":"<43 characters>"}, {"id":"eu:idp:jti:…"}, …]}        at most 500
+//! ──▶ {"tokens":[{"status":"known", "alive":true, …}, {"status":"unknown"}, …], …}    same order
+//! ```
+//!
+//! Promises: the raw token is never asked for: whoever asks computes the digest (the value of a
+//! `t1` id). `alive` is what introspection would say. The answers are in the order of the question,
+//! which repeats nothing of it. A batch ends after [`TIME_MAX`]: what is left is `not_reached`, and
+//! is asked for again.
+//!
+//! Refuses: ids that look like the token itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
+use ledgerline_engine::questions::last_use;
+use ledgerline_engine::standing::{Presented, Standing};
+use ledgerline_engine::view::{QueryError, View};
+use ledgerline_proof::token_id::TokenId;
+use ledgerline_proof::vocabulary::TokenKind;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::events::json_value;
+use super::extract::json_body;
+use super::leaf_json::{Members, hex};
+use super::problem::Problem;
+use super::tokens::check_id;
+use super::{App, Shared, auth};
+use crate::time_text::rfc3339;
+
+/// Tokens of one call.
+pub const BATCH_MAX: usize = 500;
+/// What one call may take before it says that it did not reach the rest.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A leaked token, by what was computed from it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Leaked {
+    digest: Option<String>,
+    id: Option<String>,
+}
+
+/// A batch of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriageRequest {
+    tenant: Option<String>,
+    tokens: Vec<Leaked>,
+}
+
+impl Leaked {
+    fn check(&self) -> Result<(), Problem> {
+        if self.digest.is_none() && self.id.is_none() {
+            return Err(bad("a token is given by its digest, its id, or both"));
+        }
+        if let Some(id) = &self.id {
+            check_id(id)?;
+        }
+        let form = |digest: &String| TokenId::parse(&format!("global:any:t1:{digest}")).is_ok();
+        if self.digest.as_ref().is_some_and(|digest| !form(digest)) {
+            return Err(bad("a digest is the value of a t1 id: 43 characters of base64url"));
+        }
+        Ok(())
+    }
+}
+
+fn bad(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_triage", detail)
+}
+
+/// Answers.
+///
+/// # Errors
+/// 400, 401, 403, 404 for a tenant that the caller may not see; 422 for too many.
+pub async fn triage(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role reader, auditor or responder";
+    let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
+    let request: TriageRequest = json_body(&app, &headers, body).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    if request.tokens.len() > BATCH_MAX {
+        let detail = format!("one call takes {BATCH_MAX} tokens: send several");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail));
+    }
+    request.tokens.iter().try_for_each(Leaked::check)?;
+    let of = Arc::clone(&app);
+    app.read(move |view| Ok(json_value(&answer(&of, view, &tenant, &request.tokens)?))).await
+}
+
+fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {
+    let now = app.node.now();
+    let scope = Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: now };
+    let spending = Spending { index_reads: 200_000, entries: 200_000 };
+    let mut inquiry = Inquiry::new(view, scope, spending)?;
+    let begun = Instant::now();
+    let mut answers = Vec::with_capacity(leaked.len());
+    for (at, one) in leaked.iter().enumerate() {
+        // The first is always looked at: asking again for the rest comes to an end.
+        if at > 0 && (begun.elapsed() > TIME_MAX || inquiry.is_spent()) {
+            answers.push(json!({ "status": "not_reached" }));
+            continue;
+        }
+        answers.push(match standing(app, tenant, one) {
+            Ok(None) => json!({ "status": "unknown" }),
+            Ok(Some(found)) => described(&mut inquiry, &found, now)?,
+            // More is recorded than one answer may read: no word of it being dead.
+            Err(QueryError::Budget) => json!({ "status": "unreadable" }),
+            Err(error) => return Err(error.into()),
+        });
+    }
+    Ok(json!({
+        "question": "triage",
+        "tenant": tenant,
+        "origin": &*view.identity().origin,
+        "size": view.size(),
+        "checkpoint": &*view.checkpoint(),
+        "judged_at": rfc3339(now),
+        "tokens": answers,
+    }))
+}
+
+fn standing(app: &App, tenant: &str, one: &Leaked) -> Result<Option<Arc<Standing>>, QueryError> {
+    let by_digest = match &one.digest {
+        Some(digest) => app.node.standing(tenant, Presented::Digest(digest))?,
+        None => None,
+    };
+    match (&one.id, by_digest) {
+        (Some(id), None) => app.node.standing(tenant, Presented::Id(id)),
+        (_, found) => Ok(found),
+    }
+}
+
+fn described(inquiry: &mut Inquiry<'_>, standing: &Standing, now: i64) -> Result<Value, Problem> {
+    let used = last_use(&*inquiry.token(&standing.id)?);
+    let mut members = Members::default();
+    members.set("status", "known");
+    members.set("alive", standing.is_active(now));
+    members.set("token_id", standing.id.as_str());
+    members.set("state", standing.state.state_at(now).symbol());
+    members.set("token_kind", standing.state.token_kind.map(TokenKind::symbol));
+    members.set("owner", standing.facts.subject.as_ref().map(hex));
+    members.set("client_id", standing.facts.client.as_deref());
+    members.time("expires_at", standing.state.expires_at);
+    members.time("last_used_at", used);
+    Ok(members.done())
+}

@@ -1,0 +1,231 @@
+//! The issuer register: whose tokens these are, and whose word on them counts.
+//!
+//! ```text
+//! presented ──▶ no JWS, or of no registered issuer with keys    opaque: found by its digest alone
+//!               signed by the issuer's key                       verified: by (iss, jti) as well
+//!               anything else that bears its iss                 refused: as good as unknown
+//!               keys cannot be had                               unknown: neither
+//! ```
+//!
+//! Promises: a jti counts only under a verified signature and the `iss` that the register has for
+//! the keys. A token's own `exp` and `nbf` can only narrow what the ledger says. Of tokens nothing
+//! is kept but digests of those that were verified, in memory; nothing of them is logged.
+//!
+//! Assumes: blocking; handlers call it where they may wait.
+
+pub mod connector;
+pub mod jwk;
+pub mod jws;
+pub mod key_room;
+pub mod settings;
+pub mod verified;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledgerline_proof::hash::{DomainHasher, domain};
+use ledgerline_proof::token_id::from_jti;
+use serde_json::{Value, json};
+
+use self::connector::Connector;
+use self::jws::{Shape, Unverified};
+use self::key_room::{KeyRoom, Source};
+use self::settings::{IssuerSettings, IssuerTable, JtiRule};
+use self::verified::{Verified, VerifiedTokens};
+use crate::exit::Failure;
+use crate::outbound::Outbound;
+
+/// Verified tokens that are remembered.
+const REMEMBERED: usize = 50_000;
+/// What a fetch of keys may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// One issuer.
+pub struct Issuer {
+    alias: Arc<str>,
+    /// `<region>:<alias>`, in front of the ids of its tokens.
+    front: Arc<str>,
+    settings: IssuerSettings,
+    keys: Option<KeyRoom>,
+    connector: Option<Connector>,
+}
+
+/// All of them.
+pub struct Issuers {
+    by_alias: BTreeMap<Arc<str>, Arc<Issuer>>,
+    by_iss: BTreeMap<String, Arc<Issuer>>,
+    verified: VerifiedTokens,
+}
+
+/// What a presented token is, as far as its signature says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judged {
+    /// Nothing is said: it is to be found by its digest.
+    Opaque,
+    /// It pretends to be of a registered issuer and is not.
+    Refused,
+    /// The issuer's keys cannot be had.
+    Unknown,
+    /// The issuer signed it.
+    Verified(Arc<Verified>),
+}
+
+impl Issuers {
+    /// The register of the settings. Keys of files are read now, those of URLs when first asked
+    /// for.
+    ///
+    /// # Errors
+    /// When a file cannot be used.
+    pub fn open(table: IssuerTable) -> Result<Self, Failure> {
+        let mut by_alias = BTreeMap::new();
+        let mut by_iss = BTreeMap::new();
+        for (alias, settings) in table {
+            let issuer = Arc::new(Issuer::open(&alias, settings)?);
+            by_iss.insert(issuer.settings.iss.clone(), Arc::clone(&issuer));
+            by_alias.insert(Arc::clone(&issuer.alias), issuer);
+        }
+        Ok(Self { by_alias, by_iss, verified: VerifiedTokens::new(REMEMBERED) })
+    }
+
+    /// The issuer of an alias, for a tenant that may know of it.
+    #[must_use]
+    pub fn get(&self, tenant: &str, alias: &str) -> Option<&Arc<Issuer>> {
+        self.by_alias.get(alias).filter(|issuer| issuer.serves(tenant))
+    }
+
+    /// All that a tenant may know of; all at all for `None`.
+    pub fn of_tenant<'s>(&'s self, tenant: Option<&'s str>) -> impl Iterator<Item = &'s Issuer> {
+        let all = self.by_alias.values().map(AsRef::as_ref);
+        all.filter(move |issuer| tenant.is_none_or(|tenant| issuer.serves(tenant)))
+    }
+
+    /// What a token is that was presented in a tenant. Its times are for the caller to judge.
+    #[must_use]
+    pub fn judge(&self, tenant: &str, token: &[u8]) -> Judged {
+        if self.by_iss.is_empty() {
+            return Judged::Opaque;
+        }
+        let of = |iss: Option<&str>| {
+            let issuer = self.by_iss.get(iss?).filter(|issuer| issuer.serves(tenant))?;
+            Some((issuer, issuer.keys.as_ref()?))
+        };
+        let one = match jws::read(token) {
+            Shape::Opaque => return Judged::Opaque,
+            Shape::Broken { iss } => {
+                return of(iss.as_deref()).map_or(Judged::Opaque, |_| Judged::Refused);
+            }
+            Shape::Jws(one) => one,
+        };
+        let Some((issuer, keys)) = of(one.iss()) else { return Judged::Opaque };
+        let digest = DomainHasher::new(domain::TOKEN).bytes(token).finish();
+        let known = self.verified.find(&digest);
+        let known = known.filter(|known| Some(known.generation) == keys.generation());
+        if let Some(known) = known {
+            return Judged::Verified(known);
+        }
+        match issuer.verify(keys, &one) {
+            Ok(Some(verified)) => {
+                let verified = Arc::new(verified);
+                self.verified.keep(digest, Arc::clone(&verified));
+                Judged::Verified(verified)
+            }
+            Ok(None) => Judged::Refused,
+            Err(()) => Judged::Unknown,
+        }
+    }
+}
+
+impl Issuer {
+    fn open(alias: &str, settings: IssuerSettings) -> Result<Self, Failure> {
+        let wrong =
+            |key: &str, what: String| Failure::usage(format!("issuers.{alias}: {key}: {what}"));
+        let source = match (&settings.jwks_file, &settings.jwks_url) {
+            (Some(path), _) => Some(Source::File(path.clone())),
+            (None, Some(url)) => {
+                let outbound = Outbound::new(url, settings.ca_file.as_deref(), FETCH_TIMEOUT);
+                let outbound =
+                    outbound.map_err(|failure| wrong("jwks_url", failure.error.to_string()))?;
+                Some(Source::Url(outbound))
+            }
+            (None, None) => None,
+        };
+        let seconds = |given: Option<u64>, usual| Duration::from_secs(given.unwrap_or(usual));
+        let floor = seconds(settings.jwks_floor_seconds, 30);
+        let max_age = seconds(settings.jwks_max_age_seconds, 3600);
+        let keys = source.map(|source| KeyRoom::new(alias, source, floor, max_age));
+        if let (Some(path), Some(room)) = (&settings.jwks_file, &keys) {
+            let read = room.keys(None).map_err(|lost| format!("{}: {lost}", path.display()));
+            if read.map_err(|what| wrong("jwks_file", what))?.list.is_empty() {
+                return Err(wrong("jwks_file", "it holds no key that can be used".to_owned()));
+            }
+        }
+        let connector = Connector::open(&settings);
+        let connector =
+            connector.map_err(|failure| wrong("connector", format!("{:#}", failure.error)))?;
+        let front = format!("{}:{alias}", settings.region).into();
+        Ok(Self { alias: alias.into(), front, settings, keys, connector })
+    }
+
+    /// Its alias.
+    #[must_use]
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// The `iss` of its tokens.
+    #[must_use]
+    pub fn iss(&self) -> &str {
+        &self.settings.iss
+    }
+
+    /// The way to tell it of revocations, if the register has one.
+    #[must_use]
+    pub fn connector(&self) -> Option<&Connector> {
+        self.connector.as_ref()
+    }
+
+    fn serves(&self, tenant: &str) -> bool {
+        let tenants = &self.settings.tenants;
+        tenants.is_empty() || tenants.iter().any(|one| one == tenant)
+    }
+
+    /// `Err` when the keys cannot be had.
+    fn verify(&self, room: &KeyRoom, one: &Unverified<'_>) -> Result<Option<Verified>, ()> {
+        let keys = room.keys(one.kid()).map_err(|_| ())?;
+        if !one.is_signed_by(&keys.list) {
+            return Ok(None);
+        }
+        let jti = one.jti().filter(|_| self.settings.jti_rule == JtiRule::Identity);
+        let id = jti.filter(|jti| !jti.is_empty());
+        let id = id.and_then(|jti| from_jti(&self.settings.region, &self.alias, jti).ok());
+        let (not_before, expires_at) = one.window();
+        let (issuer, generation) = (Arc::clone(&self.front), keys.generation);
+        Ok(Some(Verified { issuer, id, not_before, expires_at, generation }))
+    }
+
+    /// What may be known of it: no secret and no path.
+    #[must_use]
+    pub fn shown(&self) -> Value {
+        let settings = &self.settings;
+        let keys = self.keys.as_ref().map(|room| {
+            let state = room.state();
+            json!({
+                "from": room.source_word(),
+                "url": settings.jwks_url,
+                "usable": state.keys,
+                "fetches": state.fetches,
+                "failures": state.failures,
+                "last_failure": state.failed,
+            })
+        });
+        json!({
+            "alias": &*self.alias,
+            "iss": settings.iss,
+            "region": settings.region,
+            "jti_rule": settings.jti_rule.word(),
+            "keys": keys,
+            "revocation_endpoint": settings.revocation_endpoint,
+        })
+    }
+}
