@@ -244,6 +244,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     get("/v1/leaves/{index}", "A leaf of the log", "auditor", "", "Object"),
     get("/v1/blocks", "Blocks, newest first", READERS, "before limit", "Object"),
+    get(
+        "/v1/verify-reports",
+        "Reports of the verifier, newest first",
+        READERS,
+        "before limit",
+        "Object",
+    ),
     get("/v1/status", "How the server is", "reader auditor responder producer admin", "", "Object"),
     get("/v1/issuers", "Issuers that keys may write for", "any", "", "Object"),
     post(
