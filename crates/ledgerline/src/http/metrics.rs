@@ -138,6 +138,9 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     verifier(app, out);
     let name = "ledgerline_tokens_expired_total";
     out.single(name, "counter", "Tokens stated to have expired, since start.", counters.expired);
+    let name = "ledgerline_expiry_lag_entries";
+    let lag = app.node.expiry_lag();
+    out.single(name, "gauge", "Committed entries not looked at for expiries yet.", lag);
     let name = "ledgerline_expiry_failures_total";
     let failures = counters.expire_failures;
     out.single(name, "counter", "Times the search for them stopped at a failed read.", failures);

@@ -8,6 +8,7 @@
 //! Assumes: one process owns the node. Refuses: bodies above 16 MiB, anything beyond the limits of
 //! [`server::Limits`].
 
+pub mod after_revoke;
 pub mod asked;
 pub mod auth;
 pub mod blocks;
@@ -235,8 +236,8 @@ fn past() -> Router<Arc<App>> {
         .route("/v1/tokens/{id}/policies", get(ask::policies))
         .route("/v1/tokens/{id}/divergence", get(ask::divergence))
         .route("/v1/tokens/{id}/exposure", get(ask::exposure))
-        .route("/v1/tokens/{id}/after-revoke", get(ask::after_revoke))
-        .route("/v1/after-revoke", get(ask::after_revokes))
+        .route("/v1/tokens/{id}/after-revoke", get(after_revoke::one))
+        .route("/v1/after-revoke", get(after_revoke::many))
         .route("/v1/triage", post(triage::triage))
         .route(
             "/v1/tokens/{id}/blast-radius",
