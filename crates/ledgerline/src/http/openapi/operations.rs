@@ -16,8 +16,8 @@ pub(super) struct Operation {
 }
 
 /// Parameters that all questions have.
-const MOMENT: &str = "tenant as_of at";
-const PAGED: &str = "tenant as_of at limit page";
+const MOMENT: &str = "tenant as_of at proof origin";
+const PAGED: &str = "tenant as_of at proof origin limit page";
 const READERS: &str = "reader auditor responder";
 
 const fn get(
@@ -85,14 +85,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/tokens/{id}/lineage",
         "What it came of, and what came of it",
         READERS,
-        "tenant as_of at direction to depth tokens",
+        "tenant as_of at proof origin direction to depth tokens strength",
         "Answer",
     ),
     get(
         "/v1/tokens/{id}/resources",
         "What it accessed between two points of its life",
         READERS,
-        "tenant as_of at limit page from until of depth tokens",
+        "tenant as_of at proof origin limit page from until of depth tokens",
         "Answer",
     ),
     get(
@@ -106,21 +106,43 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/tokens/{id}/divergence",
         "The first event that comes from elsewhere",
         READERS,
-        "tenant as_of at of depth tokens",
+        "tenant as_of at proof origin of depth tokens",
         "Answer",
     ),
     get(
         "/v1/tokens/{id}/exposure",
         "Whom it was shown to",
         READERS,
-        "tenant as_of at of depth tokens",
+        "tenant as_of at proof origin of depth tokens",
         "Answer",
+    ),
+    get(
+        "/v1/tokens/{id}/after-revoke",
+        "Who still let it in after its revocation, and for how long",
+        READERS,
+        MOMENT,
+        "Answer",
+    ),
+    get(
+        "/v1/after-revoke",
+        "The same of all tokens revoked in a time",
+        READERS,
+        "tenant as_of at proof origin from until depth tokens",
+        "Answer",
+    ),
+    post(
+        "/v1/triage",
+        "Which of these leaked tokens are known, whose they are, and what is alive",
+        READERS,
+        "",
+        "Triage",
+        (200, "Object"),
     ),
     get(
         "/v1/tokens/{id}/blast-radius",
         "What it could reach, and what is still alive",
         READERS,
-        "tenant as_of at depth tokens",
+        "tenant as_of at proof origin depth tokens strength",
         "Answer",
     ),
     post(
@@ -136,7 +158,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/subjects/{handle}/policy-changes",
         "Policy changes that governed a person's tokens",
         READERS,
-        "tenant as_of at limit page hours from until",
+        "tenant as_of at proof origin limit page hours from until",
         "Answer",
     ),
     get("/v1/clients/{id}/tokens", "A client's tokens", READERS, PAGED, "Answer"),
@@ -153,7 +175,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/resources/{id}/tokens",
         "Tokens that accessed a resource",
         READERS,
-        "tenant as_of at limit page from until",
+        "tenant as_of at proof origin limit page from until",
         "Answer",
     ),
     get("/v1/policies/{id}/versions", "A policy's versions", READERS, MOMENT, "Answer"),
@@ -161,7 +183,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/pivot",
         "Everything in which something took part",
         READERS,
-        "tenant as_of at limit page kind value",
+        "tenant as_of at proof origin limit page kind value",
         "Answer",
     ),
     get(
@@ -191,7 +213,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/findings",
         "What the rules noticed; with `follow` as server-sent events",
         READERS,
-        "tenant as_of at limit page state severity rule token from follow",
+        "tenant as_of at proof origin limit page state severity rule token from follow",
         "Findings",
     ),
     get("/v1/findings/{id}", "One finding", READERS, "tenant", "Finding"),
