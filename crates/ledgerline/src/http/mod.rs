@@ -40,6 +40,7 @@ pub mod tiles;
 pub mod tokens;
 pub mod triage;
 pub mod uses;
+pub mod verify_reports;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -272,6 +273,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/findings/{id}", get(findings::one))
         .route("/v1/findings/{id}/acknowledge", post(findings::acknowledge))
         .route("/v1/findings/{id}/close", post(findings::close))
+        .route("/v1/verify-reports", get(verify_reports::list))
         .route("/v1/leaves/{index}", get(blocks::leaf))
         .route("/v1/blocks", get(blocks::blocks))
         .route("/v1/status", get(status::status))
