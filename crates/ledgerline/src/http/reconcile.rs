@@ -117,7 +117,7 @@ pub async fn compare(
 
 fn shown(one: &Difference) -> Value {
     json!({
-        "token_id": one.finding.token,
+        "token_id": one.finding.target,
         "difference": one.finding.rule.code(),
         "severity": one.finding.severity.word(),
         "here": one.here.symbol(),
