@@ -11,8 +11,8 @@
 //!   native_id      "finding/" ‖ hex of the finding's id
 //!   detail         about? explained? finding gap_ms? parent? place? rule severity
 //!                  token | target target_kind, version
-//!   links          the token, if it is about one, and every event it is about; CAUSED_BY, INFERRED,
-//!                  why = the rule
+//!   links          the token, if it is about one, and every event it is about; CAUSED_BY,
+//!                  INFERRED, why = the rule
 //! FINDING_CLOSED   moves a finding on; same chain
 //!   native_id      "finding/" ‖ hex ‖ "/acknowledged" | "/closed" | "/withdrawn"
 //!   detail         by finding note state

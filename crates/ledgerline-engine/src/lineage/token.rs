@@ -158,7 +158,8 @@ impl Inquiry<'_> {
         Ok((ids, records))
     }
 
-    /// The events of one id's chain, and all other ids that they or others say are the same token's.
+    /// The events of one id's chain, and all other ids that they or others say are the same
+    /// token's.
     ///
     /// # Errors
     /// [`QueryError`].

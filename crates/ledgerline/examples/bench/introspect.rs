@@ -113,8 +113,10 @@ fn presented(key: &str, tokens: u64, is_zipf: bool) -> Source {
             let body = format!("token={}", token_value(token));
             let length = body.len();
             format!(
-                "POST /oauth2/introspect HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
-                 content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n\
+                "POST /oauth2/introspect HTTP/1.1\r\nhost: bench\r\n\
+                 authorization: Bearer {key}\r\n\
+                 content-type: application/x-www-form-urlencoded\r\n\
+                 content-length: {length}\r\n\r\n\
                  {body}"
             )
             .into_bytes()
