@@ -112,12 +112,10 @@ fn presented(key: &str, tokens: u64, is_zipf: bool) -> Source {
             let token = spread(rank as u64 % tokens) % tokens;
             let body = format!("token={}", token_value(token));
             let length = body.len();
+            let form = "content-type: application/x-www-form-urlencoded";
             format!(
-                "POST /oauth2/introspect HTTP/1.1\r\nhost: bench\r\n\
-                 authorization: Bearer {key}\r\n\
-                 content-type: application/x-www-form-urlencoded\r\n\
-                 content-length: {length}\r\n\r\n\
-                 {body}"
+                "POST /oauth2/introspect HTTP/1.1\r\nhost: bench\r\n{form}\r\n\
+                 authorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n{body}"
             )
             .into_bytes()
         })
