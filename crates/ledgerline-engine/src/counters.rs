@@ -21,6 +21,8 @@ pub struct Counters {
     findings: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     followed: AtomicU64,
     follow_failures: AtomicU64,
+    expired: AtomicU64,
+    expire_failures: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -46,6 +48,10 @@ pub struct CounterSnapshot {
     pub followed: u64,
     /// Times that judging stopped at a failed read, to begin again.
     pub follow_failures: u64,
+    /// Tokens that were stated to have expired, since start.
+    pub expired: u64,
+    /// Times that this stopped at a failed read, to begin again.
+    pub expire_failures: u64,
 }
 
 impl Counters {
@@ -97,6 +103,16 @@ impl Counters {
         self.follow_failures.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Tokens were stated to have expired.
+    pub fn expired(&self, count: u64) {
+        self.expired.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The search for tokens that expire stopped at a failed read.
+    pub fn expire_failed(&self) {
+        self.expire_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// All counters now.
     #[must_use]
     pub fn snapshot(&self) -> CounterSnapshot {
@@ -112,6 +128,8 @@ impl Counters {
             findings: self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             followed: read(&self.followed),
             follow_failures: read(&self.follow_failures),
+            expired: read(&self.expired),
+            expire_failures: read(&self.expire_failures),
         }
     }
 }

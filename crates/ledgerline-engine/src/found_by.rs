@@ -47,6 +47,10 @@ use crate::index::{Term, TermHasher, TermKind};
 const HOUR_NANOS: i64 = 3_600_000_000_000;
 /// The part that births have.
 const BIRTH: &[u8] = b"birth";
+/// The part that ORIGIN events have more than births.
+const ORIGIN: &[u8] = b"origin";
+/// The part that heartbeats have.
+const HEARTBEAT: &[u8] = b"heartbeat";
 /// Lists up to here are kept free of repetition by looking through them.
 const FEW: usize = 32;
 
@@ -77,12 +81,20 @@ pub enum By<'a> {
     Key(&'a str),
     /// A source.
     Source(&'a str),
+    /// What a source says of tokens that are older than the ledger.
+    OriginsOf(&'a str),
+    /// The heartbeats of a source.
+    HeartbeatsOf(&'a str),
+    /// The births of all tokens.
+    Births,
     /// A token that the entry links to.
     Parent(&'a str),
     /// An event that the entry links to.
     ParentEvent(&'a str, &'a [u8; 16]),
     /// An hour in which tokens expire, since 1970; of all tenants.
     ExpiryHour(i64),
+    /// Whatever gives a token an expiry; of all tenants.
+    Expiring,
     /// Findings.
     Finding,
     /// Another id of the same token.
@@ -108,7 +120,8 @@ impl By<'_> {
     /// For what births are not found by: our error.
     #[must_use]
     pub fn births(&self, hasher: &TermHasher, tenant: &str) -> Term {
-        assert!(matches!(self, Self::Subject(_) | Self::Client(_)), "births have no such term");
+        let has = matches!(self, Self::Subject(_) | Self::Client(_) | Self::Source(_));
+        assert!(has, "births have no such term");
         self.with(hasher, tenant, Some(BIRTH))
     }
 
@@ -126,6 +139,10 @@ impl By<'_> {
             Self::Family(id) => (TermKind::Grant, b"f", Some(bare(id).as_bytes())),
             Self::Key(id) => (TermKind::Key, bare(id).as_bytes(), None),
             Self::Source(name) => (TermKind::Source, name.as_bytes(), None),
+            Self::OriginsOf(name) => (TermKind::Source, name.as_bytes(), Some(ORIGIN)),
+            Self::HeartbeatsOf(name) => (TermKind::Source, name.as_bytes(), Some(HEARTBEAT)),
+            // No source has an empty name.
+            Self::Births => (TermKind::Source, b"", Some(BIRTH)),
             Self::Parent(id) => (TermKind::Parent, b"t", Some(id.as_bytes())),
             Self::ParentEvent(source, id) => {
                 let parts: [&[u8]; 3] = [b"e", source.as_bytes(), *id];
@@ -135,6 +152,7 @@ impl By<'_> {
                 hours = hour.to_be_bytes();
                 return hasher.term(TermKind::ExpiryHour, "", &[&hours]);
             }
+            Self::Expiring => return hasher.term(TermKind::ExpiryHour, "", &[]),
             Self::Finding => return hasher.term(TermKind::Finding, tenant, &[]),
             Self::PolicyChange => return hasher.term(TermKind::Policy, tenant, &[]),
             Self::Revocation => return hasher.term(TermKind::Revocation, tenant, &[]),
@@ -207,6 +225,13 @@ pub fn is_birth(statement: &Statement<'_>) -> bool {
         && matches!(statement.event_type, EventType::Issued | EventType::Origin)
 }
 
+/// The expiry that an event gives its target: a permitted ISSUED, ORIGIN or REFRESHED.
+#[must_use]
+pub fn expires(statement: &Statement<'_>) -> Option<i64> {
+    let gives = is_birth(statement) || statement.event_type == EventType::Refreshed;
+    statement.expires_at.filter(|_| gives && statement.outcome == Outcome::Allow)
+}
+
 /// What an event's identity is found by.
 #[must_use]
 pub fn event_term(hasher: &TermHasher, tenant: &str, source: &str, id: &[u8; 16]) -> Term {
@@ -267,7 +292,16 @@ impl Terms<'_, '_> {
 
     fn named(&mut self) {
         let s = self.statement;
-        self.add(&By::Source(s.source));
+        self.belong(&By::Source(s.source));
+        if is_birth(s) {
+            self.add(&By::Births);
+            if s.event_type == EventType::Origin {
+                self.add(&By::OriginsOf(s.source));
+            }
+        }
+        if s.event_type == EventType::Heartbeat {
+            self.add(&By::HeartbeatsOf(s.source));
+        }
         let of = |kind: TargetKind| (s.target.kind == kind).then_some(s.target.id);
         for id in s.client_id.into_iter().chain(of(TargetKind::Client)) {
             self.belong(&By::Client(id));
@@ -343,8 +377,8 @@ impl Terms<'_, '_> {
         if s.event_type == EventType::Revoked && s.outcome == Outcome::Allow {
             self.add(&By::Revocation);
         }
-        let expires = is_birth(s) || s.event_type == EventType::Refreshed;
-        if let Some(at) = s.expires_at.filter(|_| expires && s.outcome == Outcome::Allow) {
+        if let Some(at) = expires(s) {
+            self.add(&By::Expiring);
             self.add(&By::ExpiryHour(hour_of(at)));
         }
     }
@@ -412,17 +446,20 @@ mod tests {
         let births = terms_of(&hasher, &s, &[person(), person()]);
         let expected = [
             By::Source("idp").term(&hasher, ""),
+            By::Source("idp").births(&hasher, ""),
+            By::Births.term(&hasher, ""),
             By::Client("web").term(&hasher, ""),
             By::Client("web").births(&hasher, ""),
             By::Session("s").term(&hasher, ""),
             By::Subject(&[9; 16]).term(&hasher, ""),
             By::Subject(&[9; 16]).births(&hasher, ""),
             By::Alias("eu:idp:jti:b").term(&hasher, ""),
+            By::Expiring.term(&hasher, "other"),
             By::ExpiryHour(5).term(&hasher, "other"),
         ];
         assert_eq!(births, expected);
         s.event_type = EventType::Used;
-        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 3);
+        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 6);
         s.tenant = "other";
         let elsewhere = terms_of(&hasher, &s, &[person()]);
         assert!(elsewhere.iter().all(|term| !expected.contains(term)));

@@ -30,6 +30,7 @@ impl Work {
             Self::Submission(accepted, _) => {
                 256 + accepted.units.iter().map(crate::intake::Unit::weight).sum::<usize>()
             }
+            Self::Admin(AdminAct::Expire(due), _) => 1024 * (1 + due.len()),
             Self::Admin(AdminAct::Notes(notes), _) => 1024 * (1 + notes.len()),
             Self::Admin(..) => 1024,
         }

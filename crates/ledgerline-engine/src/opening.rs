@@ -59,6 +59,8 @@ pub struct LedgerConfig {
     pub vault_slots: usize,
     /// Limits of one request.
     pub limits: IntakeLimits,
+    /// Sources whose events are refused when they violate the lifecycle of their token.
+    pub strict_sources: Vec<String>,
     /// Other deployments whose statements are told apart from forged ones.
     pub sibling_deployments: Vec<String>,
     /// The operator's consent to continue a copy that the head store is ahead of, under this name.
@@ -75,6 +77,7 @@ impl Default for LedgerConfig {
             index: IndexConfig::default(),
             vault_slots: 1024,
             limits: IntakeLimits::default(),
+            strict_sources: Vec::new(),
             sibling_deployments: Vec::new(),
             new_origin: None,
         }
@@ -502,6 +505,7 @@ impl Parts<'_> {
             origins,
             sibling_deployments: config.sibling_deployments.clone(),
             limits: config.limits,
+            strict_sources: config.strict_sources.clone(),
         });
         let refusals = Refusals::new(Arc::clone(&world.clock), Arc::clone(&world.entropy));
         Ok(Opened {

@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ledgerline_proof::chain::ChainTip;
+use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::hlc::Hlc;
 
 use crate::index::{Term, TermMap};
 
@@ -27,6 +29,12 @@ pub struct PlannedEvent {
     pub signed: bool,
     /// Its personal records in clear.
     pub records: Vec<Vec<u8>>,
+    /// Its pseudonyms.
+    pub handles: Vec<Handle>,
+    /// When it was recorded.
+    pub recorded_at: Hlc,
+    /// Finds its chain.
+    pub chain_term: Term,
 }
 
 /// Tips remembered in each of two generations: about 8 MB in all.
@@ -63,6 +71,17 @@ impl Overlay {
         in_flight.chain(&self.recent).find_map(|tips| tips.get(term))
     }
 
+    /// The events of a chain in flight, in ledger order.
+    #[must_use]
+    pub fn events_of(&self, chain: &Term) -> Vec<Arc<PlannedEvent>> {
+        let moved = self.layers.iter().filter(|layer| layer.tips.contains_key(chain));
+        let events = moved.flat_map(|layer| layer.events.values());
+        let mut events: Vec<_> =
+            events.filter(|event| event.chain_term == *chain).map(Arc::clone).collect();
+        events.sort_unstable_by_key(|event| event.index);
+        events
+    }
+
     /// The last index at which a key is valid, if it ended in flight.
     #[must_use]
     pub fn key_end(&self, key_id: &str) -> Option<u64> {
@@ -71,8 +90,8 @@ impl Overlay {
     }
 
     /// Adds an event to the batch being planned.
-    pub fn add(&mut self, event_term: Term, chain_term: Term, event: PlannedEvent) {
-        let PlannedEvent { index, sequence, event_hash, .. } = event;
+    pub fn add(&mut self, event_term: Term, event: PlannedEvent) {
+        let PlannedEvent { index, sequence, event_hash, chain_term, .. } = event;
         let layer = self.open_layer();
         layer.tips.insert(chain_term, ChainTip { index, event_hash, sequence });
         layer.events.insert(event_term, Arc::new(event));
@@ -116,10 +135,21 @@ mod tests {
 
     use super::*;
 
-    fn planned(index: u64) -> PlannedEvent {
-        let (statement, records) = (Vec::new(), Vec::new());
+    fn planned(index: u64, chain_term: Term) -> PlannedEvent {
+        let (statement, records, handles) = (Vec::new(), Vec::new(), Vec::new());
         let event_hash = Hash([u8::try_from(index % 251).expect("small"); 32]);
-        PlannedEvent { index, sequence: index, event_hash, statement, signed: false, records }
+        let (sequence, recorded_at) = (index, Hlc::at(0));
+        PlannedEvent {
+            index,
+            sequence,
+            event_hash,
+            statement,
+            signed: false,
+            records,
+            handles,
+            recorded_at,
+            chain_term,
+        }
     }
 
     #[test]
@@ -130,7 +160,9 @@ mod tests {
         for index in 0..count {
             // Chain 7 moves all the time, every other chain once.
             let chain = if index % 3 == 0 { 7 } else { 1000 + index };
-            overlay.add(term(1 << 40 | index), term(chain), planned(index));
+            overlay.add(term(1 << 40 | index), planned(index, term(chain)));
+            let newest = overlay.events_of(&term(chain)).last().map(|event| event.index);
+            assert_eq!(newest, Some(index));
             if index % 100 == 99 {
                 overlay.close(index + 1);
                 overlay.published(index + 1);

@@ -15,6 +15,7 @@ use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, PersonalRo
 
 use crate::clock::Clock;
 use crate::entropy::{Entropy, random};
+use crate::expiry::Due;
 use crate::findings::record::{Move, Note, NoteParts};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
@@ -88,6 +89,9 @@ pub enum AdminAct {
     /// Records what the follower noticed, each once for ever. The answer's index is that of the
     /// next entry.
     Notes(Vec<Note>),
+    /// States that these tokens have expired, each once for ever. The answer's index is that of the
+    /// next entry.
+    Expire(Vec<Due>),
     /// Moves a finding on. Refused when it was moved there before.
     MoveFinding(Box<Move>),
     /// Records whether a token's issuer was told of its revocation.
@@ -219,6 +223,12 @@ impl Planner {
                 let index = self.sequencer.offer_own_once(event, wall)?;
                 Ok(index.unwrap_or_else(|| self.sequencer.size()))
             }
+            AdminAct::Expire(due) => {
+                for one in due {
+                    self.expire(one, wall)?;
+                }
+                Ok(self.sequencer.size())
+            }
             AdminAct::MoveFinding(moved) => {
                 let note = Note::Moved(Move { at: wall, ..(**moved).clone() });
                 self.note(&note, wall)?.ok_or_else(|| {
@@ -341,6 +351,20 @@ impl Planner {
             wall: parts.at,
         };
         let pending = self.own_event(parts.event_type, &event, Vec::new());
+        self.sequencer.offer_own_once(pending, wall)
+    }
+
+    /// Records that a token has expired, unless it is recorded.
+    fn expire(&mut self, due: &Due, wall: i64) -> Result<Option<u64>, PlanError> {
+        let event = OwnEvent {
+            tenant: &due.tenant,
+            native_id: &due.native_id(),
+            target: Target { kind: TargetKind::Token, id: &due.token },
+            detail: Vec::new(),
+            links: Vec::new(),
+            wall: due.at,
+        };
+        let pending = self.own_event(EventType::Expired, &event, Vec::new());
         self.sequencer.offer_own_once(pending, wall)
     }
 

@@ -10,6 +10,8 @@
 //!
 //! Refuses: nothing it cannot answer for. A disk error while looking something up stops the ledger.
 
+mod block;
+
 use std::sync::Arc;
 
 use ledgerline_proof::block::Block;
@@ -32,8 +34,11 @@ use crate::journal::writer::JournalLeaf;
 use crate::origins::Predecessor;
 use crate::overlay::{Overlay, PlannedEvent};
 use crate::refusals::RefusalSummary;
+use crate::strict::{Asked, Strict};
 use crate::tree_store::TreeAddition;
 use crate::vault::Vault;
+
+pub use self::block::BlockState;
 
 /// Leaf terms: what kind of leaf can be found without knowing its chain.
 pub mod leaf_terms {
@@ -108,53 +113,6 @@ pub struct PlannedBatch {
     pub event_count: u64,
 }
 
-/// The block in the making.
-#[derive(Debug, Clone)]
-pub struct BlockState {
-    /// Height of the next block.
-    pub height: u64,
-    /// Event hash of the last block entry; zeros before the first.
-    pub previous: Hash,
-    /// First index the next block covers.
-    pub first_index: u64,
-    /// Earliest and latest `occurred_at` since.
-    pub occurred: Option<(Hlc, Hlc)>,
-    /// First and last `recorded_at` since.
-    pub recorded: Option<(Hlc, Hlc)>,
-}
-
-impl BlockState {
-    /// Before the first block.
-    #[must_use]
-    pub const fn genesis() -> Self {
-        Self { height: 0, previous: Hash::ZERO, first_index: 0, occurred: None, recorded: None }
-    }
-
-    /// After a block entry at `index`.
-    #[must_use]
-    pub const fn after(height: u64, index: u64, event_hash: Hash) -> Self {
-        Self {
-            height: height + 1,
-            previous: event_hash,
-            first_index: index + 1,
-            occurred: None,
-            recorded: None,
-        }
-    }
-
-    /// Takes a leaf into the block: when it was recorded, and when it happened if it is an event.
-    pub fn cover(&mut self, recorded_at: Hlc, occurred_at: Option<Hlc>) {
-        let widen = |range: Option<(Hlc, Hlc)>, stamp: Hlc| match range {
-            None => Some((stamp, stamp)),
-            Some((first, last)) => Some((first.min(stamp), last.max(stamp))),
-        };
-        self.recorded = widen(self.recorded, recorded_at);
-        if let Some(occurred_at) = occurred_at {
-            self.occurred = widen(self.occurred, occurred_at);
-        }
-    }
-}
-
 /// The state a sequencer starts from.
 pub struct SequencerState {
     /// The tree.
@@ -187,6 +145,7 @@ pub struct Sequencer {
     block: BlockState,
     frontier: Frontier,
     overlay: Overlay,
+    strict: Strict,
     draft: PlannedBatch,
     draft_bytes: usize,
 }
@@ -198,7 +157,8 @@ impl Sequencer {
         let SequencerState { frontier, last_recorded_at, block } = state;
         let draft = empty_batch(&frontier);
         let clock = HlcClock::after(last_recorded_at);
-        Self { rooms, clock, block, frontier, overlay: Overlay::default(), draft, draft_bytes: 0 }
+        let (overlay, strict) = (Overlay::default(), Strict::default());
+        Self { rooms, clock, block, frontier, overlay, strict, draft, draft_bytes: 0 }
     }
 
     /// Size with everything planned.
@@ -310,6 +270,11 @@ impl Sequencer {
         if self.key_is_out_of_range(self.frontier.size(), &event) {
             return Ok(EventAnswer::refused(Some(event.event_id), retired_key()));
         }
+        if event.strict
+            && let Some(error) = self.violation(std::slice::from_ref(&event), wall_nanos)?
+        {
+            return Ok(EventAnswer::refused(Some(event.event_id), error));
+        }
         self.record(event, wall_nanos)
     }
 
@@ -330,6 +295,9 @@ impl Sequencer {
             if placed.any(|(index, event)| self.key_is_out_of_range(index, event)) {
                 return Ok(refuse_all(&events, &retired_key()));
             }
+            if let Some(error) = self.violation(&events, wall_nanos)? {
+                return Ok(refuse_all(&events, &error));
+            }
             return events.into_iter().map(|event| self.record(event, wall_nanos)).collect();
         }
         if known < events.len() {
@@ -339,6 +307,16 @@ impl Sequencer {
         }
         let pairs = events.iter().zip(priors.into_iter().flatten());
         pairs.map(|(event, prior)| self.answer_known(event, &prior)).collect()
+    }
+
+    /// Why strict producers' events are refused that would be recorded now.
+    fn violation(
+        &mut self,
+        events: &[Box<PendingEvent>],
+        wall_nanos: i64,
+    ) -> Result<Option<EventError>, PlanError> {
+        let asked = Asked { rooms: &self.rooms, overlay: &self.overlay };
+        self.strict.refusal(events, &asked, wall_nanos)
     }
 
     /// The event recorded or planned under the same identity.
@@ -430,20 +408,28 @@ impl Sequencer {
         }
         self.block.cover(recorded_at, Some(event.occurred_at));
         let attested_by = event.attested();
+        self.strict.recorded(&event, index, recorded_at);
+        self.post_event(&event, index);
         let PendingEvent { event_id, statement, signature, sealed, records, attachments, .. } =
             *event;
         let event_hash = self.push_leaf(JournalLeaf { bytes, sealed, attachments });
-        self.post(event.event_term, index, event.uuid_millis);
-        self.post(event.chain_term, index, None);
-        event.terms.iter().for_each(|term| self.post(*term, index, None));
-        if let Some(handle) = event.erases {
-            self.post_leaf(leaf_terms::ERASED, index);
-            self.draft.effects.push(Effect::Erase(handle));
-        }
         self.draft.event_count += 1;
         let signed = signature.is_some();
-        let planned = PlannedEvent { index, sequence, event_hash, statement, signed, records };
-        self.overlay.add(event.event_term, event.chain_term, planned);
+        let PendingEvent { event_term, chain_term, handles, .. } = *event;
+        self.overlay.add(
+            event_term,
+            PlannedEvent {
+                index,
+                sequence,
+                event_hash,
+                statement,
+                signed,
+                records,
+                handles,
+                recorded_at,
+                chain_term,
+            },
+        );
         Ok(EventAnswer {
             event_id: Some(event_id),
             status: EventStatus::Recorded,
@@ -530,6 +516,17 @@ impl Sequencer {
         self.draft_bytes += leaf.bytes.len() + 64;
         self.draft.leaves.push(leaf);
         hash
+    }
+
+    /// What an event is found by, and what follows from it.
+    fn post_event(&mut self, event: &PendingEvent, index: u64) {
+        self.post(event.event_term, index, event.uuid_millis);
+        self.post(event.chain_term, index, None);
+        event.terms.iter().for_each(|term| self.post(*term, index, None));
+        if let Some(handle) = event.erases {
+            self.post_leaf(leaf_terms::ERASED, index);
+            self.draft.effects.push(Effect::Erase(handle));
+        }
     }
 
     fn post(&mut self, term: Term, index: u64, uuid_millis: Option<u64>) {

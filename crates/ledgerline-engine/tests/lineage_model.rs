@@ -2,6 +2,7 @@
 //! arrivals, aliases, revocations of sessions and clients, two tenants with the same names, `as_of`
 //! and `at` at random points, and the index deleted and built again in between.
 
+#[allow(dead_code, reason = "each test uses a part of it")]
 mod lineage_world;
 
 use lineage_world::{Model, World};
@@ -123,6 +124,7 @@ fn ask_names(view: &View, scope: &Scope, model: &Model) -> u64 {
             Holder::Session(name.into()),
             Holder::Client(name.replace('s', "c")),
             Holder::Grant(name.replace('s', "g")),
+            Holder::Issuer(if name == "nobody" { "eu:other" } else { "eu:idp" }.into()),
         ] {
             let mut found = Vec::new();
             let mut after = Some(0);

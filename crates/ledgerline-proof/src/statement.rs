@@ -493,7 +493,6 @@ impl<'a> Statement<'a> {
 
     fn validate_strings(&self) -> Result<(), StatementError> {
         let optional = [
-            ("native_id", self.native_id),
             ("reason", self.reason),
             ("issuer", self.issuer),
             ("issuer_kid", self.issuer_kid),
@@ -512,6 +511,14 @@ impl<'a> Statement<'a> {
             if let Some(value) = value {
                 string(field, value, MAX_STRING_BYTES)?;
             }
+        }
+        if let Some(native_id) = self.native_id {
+            // The ledger's own EXPIRED has one zero byte, between token id and expiry.
+            let derived = self.source == "ledger" && self.event_type == EventType::Expired;
+            let parts = native_id.split_once('\0').filter(|_| derived);
+            let (first, second) = parts.unwrap_or((native_id, ""));
+            string("native_id", first, MAX_STRING_BYTES)?;
+            string("native_id", second, MAX_STRING_BYTES - first.len())?;
         }
         string("tenant", self.tenant, MAX_ID_BYTES)
     }

@@ -125,6 +125,12 @@ settings! {
         "LEDGERLINE_WEBHOOK_CA_FILE" webhook_ca_file: PathBuf,
         /// Milliseconds to the second try; the pause doubles up to a minute [default: 1000].
         "LEDGERLINE_WEBHOOK_RETRY_MS" webhook_retry_ms: u64,
+        /// Whether the ledger states EXPIRED for tokens whose expiry has passed [default: true].
+        "LEDGERLINE_EXPIRE" expire: bool,
+        /// Sources whose events are refused (409) when they violate the lifecycle of their token,
+        /// separated by commas. Keys made with `strict` are so anyway.
+        #[arg(value_delimiter = ',')]
+        "LEDGERLINE_STRICT_SOURCES" strict_sources: Vec<String>,
         /// Threads that serve HTTP [default: number of processors].
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }

@@ -3,31 +3,31 @@
 use std::collections::BTreeMap;
 
 /// The memory. Holds at most twice `most` things.
-pub(super) struct Lately<K, V> {
+pub(crate) struct Lately<K, V> {
     young: BTreeMap<K, V>,
     old: BTreeMap<K, V>,
     most: usize,
 }
 
 impl<K: Ord, V> Lately<K, V> {
-    pub(super) const fn new(most: usize) -> Self {
+    pub(crate) const fn new(most: usize) -> Self {
         Self { young: BTreeMap::new(), old: BTreeMap::new(), most }
     }
 
     /// Takes a thing out.
-    pub(super) fn take(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn take(&mut self, key: &K) -> Option<V> {
         self.young.remove(key).or_else(|| self.old.remove(key))
     }
 
     /// Looks at a thing without moving it.
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self.young.get_mut(key) {
             Some(value) => Some(value),
             None => self.old.get_mut(key),
         }
     }
 
-    pub(super) fn put(&mut self, key: K, value: V) {
+    pub(crate) fn put(&mut self, key: K, value: V) {
         if self.young.len() >= self.most {
             self.old = std::mem::take(&mut self.young);
         }

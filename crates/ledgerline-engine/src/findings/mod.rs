@@ -30,7 +30,7 @@
 //! parents, and acts recorded before the late revocation of a parent or of something wider.
 
 pub mod book;
-mod caches;
+pub(crate) mod caches;
 pub mod gap;
 mod life;
 mod place;

@@ -73,17 +73,26 @@ pub enum Rule {
     KeyMismatch,
     /// A part of what a source saw may be missing.
     SourceGap,
+    /// Reconciliation: usable at the issuer, and the ledger never heard of its birth.
+    ReconcileUnknownToken,
+    /// Reconciliation: usable at the issuer, ended in the ledger.
+    ReconcileEndedHere,
+    /// Reconciliation: usable in the ledger, gone or ended at the issuer.
+    ReconcileMissingAtIssuer,
 }
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 6] = [
+    const OTHERS: [Self; 9] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
         Self::ClockAhead,
         Self::KeyMismatch,
         Self::SourceGap,
+        Self::ReconcileUnknownToken,
+        Self::ReconcileEndedHere,
+        Self::ReconcileMissingAtIssuer,
     ];
 
     /// The stable code.
@@ -97,6 +106,9 @@ impl Rule {
             Self::ClockAhead => "clock_ahead",
             Self::KeyMismatch => "key_mismatch",
             Self::SourceGap => "source_gap",
+            Self::ReconcileUnknownToken => "reconcile_unknown_token",
+            Self::ReconcileEndedHere => "reconcile_ended_here",
+            Self::ReconcileMissingAtIssuer => "reconcile_missing_at_issuer",
         }
     }
 
@@ -126,10 +138,14 @@ impl Rule {
                 | Violation::ActivationLate => Severity::Medium,
                 Violation::OutOfOrder => Severity::Low,
             },
-            Self::ChildOutlivesRevokedParent | Self::ScopeWidened | Self::KeyMismatch => {
-                Severity::High
-            }
-            Self::ActorLostInExchange | Self::SourceGap => Severity::Medium,
+            Self::ChildOutlivesRevokedParent
+            | Self::ScopeWidened
+            | Self::KeyMismatch
+            | Self::ReconcileEndedHere => Severity::High,
+            Self::ActorLostInExchange
+            | Self::SourceGap
+            | Self::ReconcileUnknownToken
+            | Self::ReconcileMissingAtIssuer => Severity::Medium,
             Self::ClockAhead => Severity::Low,
         }
     }

@@ -146,6 +146,7 @@ pub struct Intake {
     quarantine: Quarantine,
     sibling_deployments: Vec<String>,
     limits: IntakeLimits,
+    strict_sources: Vec<String>,
 }
 
 /// What an intake is made of.
@@ -170,6 +171,8 @@ pub struct IntakeParts {
     pub sibling_deployments: Vec<String>,
     /// Limits of one request.
     pub limits: IntakeLimits,
+    /// Sources whose events are refused when they violate the lifecycle of their token.
+    pub strict_sources: Vec<String>,
 }
 
 /// One event of a body, or why it is none.
@@ -208,7 +211,8 @@ impl Intake {
     #[must_use]
     pub fn new(parts: IntakeParts) -> Self {
         let IntakeParts { terms, vault, registry, clock, quarantine, entropy, .. } = parts;
-        let IntakeParts { genesis, origins, sibling_deployments, limits, .. } = parts;
+        let IntakeParts { genesis, origins, sibling_deployments, limits, strict_sources, .. } =
+            parts;
         Self {
             terms,
             vault,
@@ -220,6 +224,7 @@ impl Intake {
             quarantine,
             sibling_deployments,
             limits,
+            strict_sources,
         }
     }
 
@@ -240,11 +245,24 @@ impl Intake {
             let limit = self.limits.body_bytes;
             return Err(SubmitError::TooLarge(format!("a body has at most {limit} bytes")));
         }
-        match form {
+        let mut accepted = match form {
             BodyForm::Json => self.accept_json(caller, body),
             BodyForm::Ndjson => self.accept_ndjson(caller, body),
             BodyForm::AvroBatch => self.accept_avro(caller, body),
+        }?;
+        let source = |source: &String| source == caller.source();
+        let of_caller = caller.key.grant.strict || self.strict_sources.iter().any(source);
+        let mark = |event: &mut PendingEvent| {
+            let signature = event.signature.as_ref();
+            event.strict = of_caller || signature.is_some_and(|one| one.key.grant.strict);
+        };
+        for unit in &mut accepted.units {
+            match unit {
+                Unit::One(_, event) => mark(event),
+                Unit::Act(parts) => parts.iter_mut().for_each(|(_, event)| mark(event)),
+            }
         }
+        Ok(accepted)
     }
 
     fn accept_json(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {

@@ -220,6 +220,7 @@ impl Intake {
             blind: blind.then(|| random(self.entropy.as_ref())),
             act: statement.act.as_ref().map(ActPart::from),
             erases: None,
+            strict: false,
             handles,
             sealed,
             records,

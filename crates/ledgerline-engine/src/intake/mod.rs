@@ -189,6 +189,8 @@ pub struct PendingEvent {
     pub act: Option<ActPart>,
     /// Set on an ERASED event: the handle whose key is destroyed once this is durable.
     pub erases: Option<[u8; 16]>,
+    /// Whether it is refused when it violates the lifecycle of its token.
+    pub strict: bool,
 }
 
 impl PendingEvent {

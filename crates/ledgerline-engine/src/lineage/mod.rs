@@ -37,4 +37,4 @@ pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relati
 pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
 pub use joined::Reach;
 pub use token::{Facts, Token, occurred, subject_of};
-pub(crate) use token::{MAX_IDS, wide_chains};
+pub(crate) use token::{MAX_IDS, wide_chains, wide_chains_of};

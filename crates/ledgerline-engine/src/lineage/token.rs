@@ -303,7 +303,15 @@ pub(crate) fn wide_chains(
     entry: &Entry<'_>,
     statement: &Statement<'_>,
 ) -> Vec<(TargetKind, Vec<u8>)> {
-    let Some(token) = TokenFacts::of(statement, &entry.handles) else { return Vec::new() };
+    wide_chains_of(&entry.handles, statement)
+}
+
+/// As [`wide_chains`], of the handles beside a statement.
+pub(crate) fn wide_chains_of(
+    handles: &[Handle],
+    statement: &Statement<'_>,
+) -> Vec<(TargetKind, Vec<u8>)> {
+    let Some(token) = TokenFacts::of(statement, handles) else { return Vec::new() };
     let named = [
         (TargetKind::Session, token.session_id),
         (TargetKind::Grant, token.grant_id),

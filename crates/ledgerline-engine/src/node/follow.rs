@@ -58,7 +58,7 @@ pub(super) fn follow(inner: &Inner) {
     }
 }
 
-fn is_running(inner: &Inner) -> bool {
+pub(super) fn is_running(inner: &Inner) -> bool {
     !inner.stopping.load(Ordering::SeqCst) && !inner.inbox.is_shut_down()
 }
 
@@ -88,7 +88,7 @@ fn record(inner: &Inner, notes: &[Note]) -> bool {
     true
 }
 
-fn rest(inner: &Inner, nanos: u64) {
+pub(super) fn rest(inner: &Inner, nanos: u64) {
     let mut left = Duration::from_nanos(nanos);
     while !left.is_zero() && is_running(inner) {
         let nap = left.min(NAP);

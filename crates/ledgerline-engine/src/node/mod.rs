@@ -5,6 +5,7 @@
 //! sequencer thread   inbox ──▶ plan ──▶ one batch at a time ──▶
 //! sync thread        write, fsync, sign, publish, answer
 //! index thread       builds and merges runs, throttled
+//! expiry thread      states what has expired
 //! findings thread    judges what was committed, records what it notices
 //! helper thread      head store, vault slots and map, free space, clock
 //! ```
@@ -13,6 +14,7 @@
 //! before. After a failed sync everybody who waits is told that nothing is known, and nothing is
 //! taken any more.
 
+mod expire;
 mod follow;
 mod presented;
 mod threads;
@@ -67,6 +69,8 @@ pub struct NodeConfig {
     pub findings_interval_nanos: u64,
     /// What the rules tolerate.
     pub windows: Windows,
+    /// Whether the ledger states EXPIRED for tokens whose expiry has passed.
+    pub expire: bool,
 }
 
 impl Default for NodeConfig {
@@ -78,6 +82,7 @@ impl Default for NodeConfig {
             free_space_floor_bytes: 512 << 20,
             findings_interval_nanos: 500_000_000,
             windows: Windows::default(),
+            expire: true,
         }
     }
 }
@@ -230,6 +235,7 @@ impl Node {
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
             threads::start("findings", &inner, follow::follow),
+            threads::start("expiry", &inner, expire::expire),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
     }

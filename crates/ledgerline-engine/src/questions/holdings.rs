@@ -1,4 +1,4 @@
-//! The tokens of a person, client, session or grant, with their states.
+//! The tokens of a person, client, session, grant or issuer, with their states.
 
 use std::rc::Rc;
 
@@ -24,6 +24,8 @@ pub enum Holder {
     Session(String),
     /// A grant, bare or qualified.
     Grant(String),
+    /// An issuer, `<region>:<alias>`.
+    Issuer(String),
 }
 
 impl Holder {
@@ -35,6 +37,7 @@ impl Holder {
             Self::Client(id) => By::Client(id).births(hasher, tenant),
             Self::Session(id) => By::Session(id).term(hasher, tenant),
             Self::Grant(id) => By::Grant(id).term(hasher, tenant),
+            Self::Issuer(_) => By::Births.term(hasher, tenant),
         }
     }
 
@@ -50,6 +53,7 @@ impl Holder {
                 Self::Client(id) => named(id, statement.client_id),
                 Self::Session(id) => named(id, statement.session_id),
                 Self::Grant(id) => named(id, statement.grant_id),
+                Self::Issuer(id) => issuer == Some(id),
             }
     }
 }

@@ -17,6 +17,7 @@
 //! revocations   everything that was revoked, in the order of recording
 //! divergence    the first event that comes from elsewhere; exposure: whom it was shown to
 //! why           the causes of an event
+//! reconcile     the ledger against an issuer's own table; sources: who told how much
 //! ```
 //!
 //! Refuses: opinions. Whether an access was right is the business of findings.
@@ -30,7 +31,9 @@ mod holdings;
 mod pivot;
 mod policies;
 mod privilege;
+mod reconcile;
 mod revocations;
+mod sources;
 mod visitors;
 mod why;
 
@@ -48,6 +51,8 @@ pub use policies::{
     policy_versions,
 };
 pub use privilege::{Privilege, is_over_privileged};
+pub use reconcile::{Difference, difference};
 pub use revocations::{Revocations, revocations};
+pub use sources::{SILENT_NANOS, Told, told};
 pub use visitors::{AHEAD_NANOS, Resource, Visitor, Visitors, visitors};
 pub use why::{Cause, Why, why};

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use ledgerline_engine::clock::Clock as _;
 use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
+use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
 use ledgerline_engine::lineage::{Direction, Lineage, Reach, Scope};
 use ledgerline_engine::opening::{LedgerConfig, World as Parts, open};
@@ -68,19 +69,21 @@ impl World {
         let clock = Arc::new(SimClock::new(START_NANOS));
         let (planner, rest) = parts(&disks, &clock, seed);
         let mut world = Self { disks, clock, planner, rest, seed, made: 0 };
-        for tenant in ["a", "b"] {
+        for (id, tenant, source, strict) in
+            [("ka", "a", "idp", false), ("kb", "b", "idp", false), ("ks", "a", "gateway", true)]
+        {
             let key = NewKey {
-                key_id: format!("k{tenant}"),
+                key_id: id.into(),
                 purpose: KeyPurpose::Credential,
                 alg: 0,
                 tenant: tenant.into(),
-                source: "idp".into(),
+                source: source.into(),
                 roles: Roles::PRODUCER,
                 types: Vec::new(),
                 issuers: Vec::new(),
                 regions: Vec::new(),
                 signed_only: false,
-                strict: false,
+                strict,
                 expires_at: None,
                 public_key: None,
                 secret_hash: Some(secret_hash(&SECRET)),
@@ -102,6 +105,32 @@ impl World {
         }
     }
 
+    /// What the clock of the ledger says.
+    pub fn now(&self) -> i64 {
+        self.clock.wall_nanos()
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, nanos: u64) {
+        self.clock.advance(nanos);
+    }
+
+    /// The disk of the data.
+    pub fn disk(&self) -> &SimDisk {
+        &self.disks[0]
+    }
+
+    /// Does an act of the ledger's own.
+    pub fn administer(&mut self, act: &AdminAct) {
+        self.planner.admin(act, Box::new(|_| {})).unwrap();
+        self.commit();
+    }
+
+    /// Submits events of the tenant `a`, none of which may be refused.
+    pub fn tell(&mut self, events: &[Value]) {
+        self.submit("a", events);
+    }
+
     pub fn view(&self) -> View {
         let rest = &self.rest;
         View::new(Arc::clone(&rest.rooms), Arc::clone(&rest.terms), rest.identity.clone())
@@ -111,7 +140,8 @@ impl World {
         self.rest.rooms.vault.find_person(tenant, "idp", user)
     }
 
-    fn commit(&mut self) {
+    /// Makes durable what was offered.
+    pub fn commit(&mut self) {
         let batch = self.planner.take();
         self.rest.publisher.publish(batch).unwrap();
         self.planner.published();
@@ -121,9 +151,21 @@ impl World {
         {}
     }
 
-    fn caller(&self, tenant: &str) -> Caller {
-        let key = api_key_text(&format!("k{tenant}"), &SECRET);
+    fn caller(&self, name: &str) -> Caller {
+        let key = api_key_text(&format!("k{name}"), &SECRET);
         self.rest.rooms.registry.authenticate(&key, 0).unwrap()
+    }
+
+    /// Offers events under one of the keys: `a`, `b`, or `s` that is strict. They are durable with
+    /// the next commit. What becomes of each.
+    pub fn offer(&mut self, name: &str, events: &[Value]) -> Vec<EventAnswer> {
+        let body = Value::Array(events.to_vec()).to_string();
+        let caller = self.caller(name);
+        let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
+        let mut answers = Vec::new();
+        let each = &mut |answer: &EventAnswer| answers.push(answer.clone());
+        self.planner.offer(accepted, Box::new(|_| {}), each).unwrap();
+        answers
     }
 
     fn submit(&mut self, tenant: &str, events: &[Value]) {
@@ -179,7 +221,8 @@ impl World {
         Scope { tenant: tenant.into(), size, at, judged_at }
     }
 
-    fn event(&mut self, random: &mut Random) -> Value {
+    /// A random event, perhaps long after it happened.
+    pub fn event(&mut self, random: &mut Random) -> Value {
         self.made += 1;
         let n = self.made;
         let token = |random: &mut Random| format!("eu:idp:jti:t{}", random.below(TOKENS));
@@ -786,6 +829,7 @@ impl Model {
                 Holder::Client(id) => named(id, s.client_id),
                 Holder::Session(id) => named(id, s.session_id),
                 Holder::Grant(id) => named(id, s.grant_id),
+                Holder::Issuer(id) => s.target.id.starts_with(&format!("{id}:")),
             };
             if holds && is_birth(s) {
                 let id = self.canonical(s.target.id);

@@ -19,6 +19,7 @@ mod instant;
 mod memory;
 pub mod oidc_provider;
 mod token_id;
+pub mod token_table;
 
 use std::collections::BTreeMap;
 

@@ -87,15 +87,17 @@ pub fn run(context: &mut Context, args: IngestArgs) -> CommandResult {
         }
         AdapterName::OidcProvider => adapt(&client, &args.naming, &args.files, &mut sender)?,
     }
-    sender.flush()?;
+    let report = sender.finish()?;
     bar.finish_and_clear();
-    let tally = sender.tally;
-    let refused: u64 = tally.refused.values().sum();
-    context.screen.show(&tally.report(), summary)?;
-    Ok(if refused == 0 { Exit::Ok } else { Exit::Error })
+    context.screen.show(&report, summary)?;
+    Ok(if report["refused"] == 0 { Exit::Ok } else { Exit::Error })
 }
 
-fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+/// Opens a file, or standard input for `-`.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
@@ -149,7 +151,7 @@ fn adapt(
 }
 
 /// Gathers units into requests.
-struct Sender<'s> {
+pub(super) struct Sender<'s> {
     client: &'s Client,
     bar: &'s ProgressBar,
     name: String,
@@ -159,12 +161,13 @@ struct Sender<'s> {
 }
 
 impl<'s> Sender<'s> {
-    fn new(client: &'s Client, bar: &'s ProgressBar) -> Self {
+    pub(super) fn new(client: &'s Client, bar: &'s ProgressBar) -> Self {
         let (name, body, origins, tally) = Default::default();
         Self { client, bar, name, body, origins, tally }
     }
 
-    fn file(&mut self, path: &Path) {
+    /// What is taken from now on is of this file.
+    pub(super) fn file(&mut self, path: &Path) {
         self.name = path.display().to_string();
     }
 
@@ -177,7 +180,8 @@ impl<'s> Sender<'s> {
         Ok(())
     }
 
-    fn take(&mut self, unit: Unit) -> Result<(), Failure> {
+    /// Sends a unit with the next request.
+    pub(super) fn take(&mut self, unit: Unit) -> Result<(), Failure> {
         let bytes: usize = unit.events.iter().map(|event| event.len() + 1).sum();
         let is_full = self.origins.len() + unit.events.len() > BATCH_EVENTS
             || self.body.len() + bytes > BATCH_BYTES;
@@ -190,6 +194,17 @@ impl<'s> Sender<'s> {
             self.origins.push((self.name.clone(), line));
         }
         Ok(())
+    }
+
+    /// Counts a line that gave no event.
+    pub(super) fn refuse(&mut self, line: u64, code: &str, detail: &str) {
+        self.tally.refuse(&self.name, line, code, detail);
+    }
+
+    /// Sends what is left; how everything fared.
+    pub(super) fn finish(mut self) -> Result<Value, Failure> {
+        self.flush()?;
+        Ok(self.tally.report())
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
@@ -256,7 +271,8 @@ impl Tally {
     }
 }
 
-fn summary(report: &Value) -> String {
+/// The report for people.
+pub(super) fn summary(report: &Value) -> String {
     let mut lines = Vec::new();
     for name in ["lines", "skipped", "recorded", "duplicate", "refused"] {
         if !report[name].is_null() {

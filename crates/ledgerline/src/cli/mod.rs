@@ -13,6 +13,7 @@ pub mod erase;
 pub mod event_file;
 pub mod export_tiles;
 pub mod findings;
+pub mod import_tokens;
 pub mod ingest;
 pub mod introspect;
 pub mod keys;
@@ -21,9 +22,11 @@ pub mod past;
 pub mod pivot;
 pub mod prove;
 pub mod query;
+pub mod reconcile;
 pub mod reindex;
 pub mod revoke;
 pub mod serve;
+pub mod sources;
 pub mod status;
 pub mod tail;
 pub mod token_id;
@@ -111,6 +114,12 @@ enum Command {
     TokenId(token_id::TokenIdArgs),
     /// Erase the personal data of a person.
     Erase(erase::EraseArgs),
+    /// Take over tokens that are older than the ledger from a table of their issuer.
+    ImportTokens(import_tokens::ImportArgs),
+    /// Compare the ledger with a table of the issuer's tokens.
+    Reconcile(reconcile::ReconcileArgs),
+    /// Show who tells the ledger, and how complete that is.
+    Sources(sources::SourcesArgs),
     /// Show how the server is.
     Status(status::StatusArgs),
     /// Print a completion script for a shell.
@@ -167,6 +176,9 @@ fn run(cli: Cli) -> CommandResult {
         Command::Serve(args) => serve::run(&mut context, args),
         Command::Demo(args) => demo::run(&mut context, args),
         Command::Ingest(args) => ingest::run(&mut context, args),
+        Command::ImportTokens(args) => import_tokens::run(&mut context, args),
+        Command::Reconcile(args) => reconcile::run(&mut context, args),
+        Command::Sources(args) => sources::run(&mut context, args),
         Command::Trace(args) => trace::run(&mut context, args),
         Command::Lineage(args) => lineage::run(&mut context, args),
         Command::Query(args) => query::run(&mut context, args),

@@ -152,6 +152,14 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         config.pace.interval_nanos = ms * 1_000_000;
     }
     findings_config(settings, &mut config)?;
+    if let Some(sources) = &settings.strict_sources {
+        let sound = |name: &String| ledgerline_proof::statement::is_source_name(name);
+        if !sources.iter().all(sound) {
+            return Err(Failure::usage("strict_sources are names of sources, [a-z0-9._-]{1,64}"));
+        }
+        config.ledger.strict_sources.clone_from(sources);
+    }
+    config.expire = settings.expire.unwrap_or(config.expire);
     let segment_bytes = &mut config.ledger.segment_bytes;
     *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
     config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);

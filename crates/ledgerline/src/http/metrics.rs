@@ -134,6 +134,11 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     let name = "ledgerline_findings_failures_total";
     let failures = counters.follow_failures;
     out.single(name, "counter", "Times the rules stopped at a failed read.", failures);
+    let name = "ledgerline_tokens_expired_total";
+    out.single(name, "counter", "Tokens stated to have expired, since start.", counters.expired);
+    let name = "ledgerline_expiry_failures_total";
+    let failures = counters.expire_failures;
+    out.single(name, "counter", "Times the search for them stopped at a failed read.", failures);
     let name = "ledgerline_submissions_busy_total";
     out.single(name, "counter", "Submissions turned away: the queue was full.", counters.busy);
     let name = "ledgerline_queue_bytes";

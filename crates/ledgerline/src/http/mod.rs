@@ -21,15 +21,18 @@ pub mod introspect;
 pub mod keys;
 pub mod leaf_json;
 pub mod metrics;
+pub mod openapi;
 pub mod presented;
 pub mod problem;
 pub mod prove;
 pub mod question_json;
 pub mod questions;
+pub mod reconcile;
 pub mod revocation;
 pub mod revoke;
 pub mod server;
 pub mod signed_answer;
+pub mod sources;
 pub mod status;
 pub mod telling;
 pub mod tiles;
@@ -274,8 +277,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/resolve", post(keys::resolve))
         .route("/v1/erase", post(keys::erase))
         .route("/v1/issuers", get(status::issuers))
+        .route("/v1/issuers/{id}/tokens", get(questions::issuer_tokens))
+        .route("/v1/reconciliations", post(reconcile::compare))
+        .route("/v1/sources", get(sources::sources))
         .route("/v1/keys", get(keys::list).post(keys::add))
         .route("/v1/keys/{key_id}", delete(keys::retire))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/checkpoint", get(tiles::checkpoint))
         .route("/tile/{*path}", get(tiles::tile))
         .route("/metrics", get(metrics::metrics))

@@ -353,6 +353,7 @@ async fn held(
         Holder::Client(id) => format!("client {id}"),
         Holder::Session(id) => format!("session {id}"),
         Holder::Grant(id) => format!("grant {id}"),
+        Holder::Issuer(id) => format!("issuer {id}"),
     };
     let about = ("tokens", holds, &["limit", "page"][..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
@@ -415,6 +416,19 @@ pub async fn session_tokens(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     held(app, headers, asking, Holder::Session(name(id)?)).await
+}
+
+/// `GET /v1/issuers/{id}/tokens`: the id is `<region>:<alias>`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn issuer_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Issuer(name(id)?)).await
 }
 
 /// `GET /v1/grants/{id}/tokens`.

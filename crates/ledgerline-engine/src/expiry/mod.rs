@@ -1,0 +1,337 @@
+//! Expiry: the ledger states EXPIRED for every token whose expiry has passed.
+//!
+//! ```text
+//! entries with an expiry ──follow──▶ wheel: (expires_at, place), the soonest ──due──▶ life read
+//!                                      ▲                                                 │
+//! expiry-hour runs ───────refill───────┘                          EXPIRED, unless it is in there
+//!
+//! EXPIRED       target the token; source `ledger`; occurred_at = the expiry
+//!   native_id   token id ‖ 0x00 ‖ decimal Unix nanoseconds of the expiry
+//!
+//! followers/expiry   u32 CRC-32C ‖ u64 position ‖ i64 through ‖ origin          all big-endian
+//! ```
+//!
+//! Promises: one EXPIRED for each token and expiry, however often a wheel begins anew; none before
+//! the expiry has passed by the ledger's clock; none for an expiry that REFRESHED moved later, and
+//! none for a token that was revoked before it expired. Memory is bounded: of more tokens than the
+//! wheel holds it keeps the soonest, and reads the others again from the index when their time
+//! comes. No answer waits for this: whether a token is active follows from its `expires_at`.
+//!
+//! Assumes: one wheel is turned at a time, and what a step gave is recorded before its place is
+//! saved.
+//!
+//! Refuses: expiries before 1970. Not looked at: other ids of the same token, each of which expires
+//! by itself, and revocations of something wider, which outrank EXPIRED whenever they came.
+
+mod place;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::lifecycle::{self, Fact, State};
+use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
+
+pub use self::place::{Place, load, save};
+use crate::found_by::{self, By, expires};
+use crate::index::{ReadBudget, Term};
+use crate::view::{QueryError, View};
+
+/// Tokens that a usual wheel holds at most: some 25 MB.
+pub const WHEEL_TOKENS: usize = 1 << 20;
+/// Entries and look-ups of a usual step.
+pub const STEP_READS: usize = 1024;
+/// Tokens looked at in a step because they are due.
+const STEP_DUE: usize = 256;
+/// Index blocks that one look-up may read.
+const INDEX_READS: u32 = 4096;
+/// Nanoseconds of an hour.
+const HOUR_NANOS: i64 = 3_600_000_000_000;
+
+/// A token whose EXPIRED is to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its id.
+    pub token: String,
+    /// Its expiry, Unix nanoseconds.
+    pub at: i64,
+}
+
+impl Due {
+    /// The native id of its EXPIRED.
+    #[must_use]
+    pub fn native_id(&self) -> String {
+        format!("{}\0{}", self.token, self.at)
+    }
+}
+
+/// When something expires, and the place of the entry that says so.
+type Slot = (i64, u64);
+
+/// How far a refill has come.
+#[derive(Debug, Clone, Copy)]
+struct Refill {
+    /// Only slots from here on: what comes before was handled.
+    above: Slot,
+    hour: i64,
+    /// The place to go on at.
+    from: u64,
+    /// Places from here on are followed.
+    end: u64,
+}
+
+/// The tokens that expire next. Owned by one thread.
+#[derive(Debug)]
+pub struct Wheel {
+    most: usize,
+    /// Entries of all origins that were read.
+    position: u64,
+    /// Every expiry up to here, of the entries below the position, was handled.
+    through: i64,
+    waiting: BTreeSet<Slot>,
+    /// All slots below this one, of the entries below the position, are waiting or were handled.
+    horizon: Slot,
+    refill: Option<Refill>,
+}
+
+impl Wheel {
+    /// Goes on at a place, holding at most `most` tokens.
+    #[must_use]
+    pub fn new(place: Place, most: usize) -> Self {
+        let above = (place.through.saturating_add(1), 0);
+        Self {
+            most: most.max(2),
+            position: place.position,
+            through: place.through,
+            waiting: BTreeSet::new(),
+            horizon: above,
+            refill: None,
+        }
+    }
+
+    /// Entries read so far, of all origins.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Tokens held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The place to save, once what all steps gave is recorded; `None` while something is due.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        let is_due = self.waiting.first().is_some_and(|slot| slot.0 <= self.through);
+        let whole = self.refill.is_none() && !is_due && self.horizon.0 > self.through;
+        whole.then_some(Place { position: self.position, through: self.through })
+    }
+
+    /// Reads on, about `most_reads` entries, and says what is to be recorded, and whether there is
+    /// more to do at once.
+    ///
+    /// # Errors
+    /// [`QueryError`]; make a new wheel then, at the place last saved.
+    pub fn step(
+        &mut self,
+        view: &View,
+        now: i64,
+        most_reads: usize,
+    ) -> Result<(Vec<Due>, bool), QueryError> {
+        let origins = view.origins();
+        let size = view.base() + view.size();
+        // A full wheel would only be filled anew with what it holds.
+        let has_room = self.waiting.len() <= self.most / 2;
+        let is_near = self.horizon.0 <= now.saturating_add(HOUR_NANOS / 2);
+        if self.refill.is_none() && has_room && is_near {
+            self.look_further(now);
+        }
+        if let Some(refill) = self.refill {
+            self.refill = self.fill(&origins, refill, most_reads)?;
+            if self.refill.is_some() {
+                return Ok((Vec::new(), true));
+            }
+        }
+        let due = self.take_due(&origins, now)?;
+        if due.is_none() {
+            self.follow(&origins, most_reads)?;
+        }
+        let left = self.waiting.first().is_some_and(|slot| slot.0 <= now);
+        if !left && now < self.horizon.0 {
+            self.through = self.through.max(now);
+        }
+        let more = left || self.position < size || self.horizon.0 <= now;
+        Ok((due.unwrap_or_default(), more))
+    }
+
+    /// Moves the horizon to the end of the next hour; what lies between is read from the index.
+    fn look_further(&mut self, now: i64) {
+        let hour = found_by::hour_of(now).saturating_add(2);
+        let (above, end) = (self.horizon, self.position);
+        self.horizon = (hour.saturating_mul(HOUR_NANOS), 0).max(above);
+        let from = found_by::hour_of(above.0);
+        self.refill = (end > 0).then_some(Refill { above, hour: from, from: 0, end });
+    }
+
+    /// Reads on in the hours up to the horizon; `None` when it got there.
+    fn fill(
+        &mut self,
+        origins: &[View],
+        mut refill: Refill,
+        most_reads: usize,
+    ) -> Result<Option<Refill>, QueryError> {
+        let mut reads = 0;
+        // The horizon comes nearer when the wheel is full.
+        while refill.hour.saturating_mul(HOUR_NANOS) < self.horizon.0 {
+            let range = refill.from..refill.end;
+            let room = most_reads.saturating_sub(reads);
+            if room == 0 {
+                return Ok(Some(refill));
+            }
+            let found = postings(origins, &By::ExpiryHour(refill.hour), range, room)?;
+            reads += found.places.len() + 1;
+            for (view, place) in &found.places {
+                let slot = slot_of(view, *place)?.filter(|slot| *slot >= refill.above);
+                self.hold(slot);
+            }
+            match found.next {
+                Some(next) => refill.from = next,
+                None => refill = Refill { hour: refill.hour + 1, from: 0, ..refill },
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the entries that were committed since.
+    fn follow(&mut self, origins: &[View], most_reads: usize) -> Result<(), QueryError> {
+        let end = origins.last().map_or(0, |view| view.base() + view.size());
+        let found = postings(origins, &By::Expiring, self.position..end, most_reads)?;
+        for (view, place) in &found.places {
+            let slot = slot_of(view, *place)?;
+            self.hold(slot);
+        }
+        self.position = found.next.unwrap_or(end).max(self.position);
+        Ok(())
+    }
+
+    /// Holds a slot that lies below the horizon. A full wheel gives up the last, and the horizon
+    /// comes nearer.
+    fn hold(&mut self, slot: Option<Slot>) {
+        let Some(slot) = slot.filter(|slot| *slot < self.horizon) else { return };
+        self.waiting.insert(slot);
+        if self.waiting.len() > self.most
+            && let Some(last) = self.waiting.pop_last()
+        {
+            self.horizon = last;
+        }
+    }
+
+    /// Takes what is due and says what is to be recorded of it; `None` when nothing is due.
+    fn take_due(&mut self, origins: &[View], now: i64) -> Result<Option<Vec<Due>>, QueryError> {
+        let (mut due, mut taken) = (Vec::new(), 0);
+        while taken < STEP_DUE
+            && let Some(slot) = self.waiting.first().copied().filter(|slot| slot.0 <= now)
+        {
+            self.waiting.remove(&slot);
+            taken += 1;
+            due.extend(judge(origins, slot)?);
+        }
+        due.sort_unstable();
+        due.dedup();
+        Ok((taken > 0).then_some(due))
+    }
+}
+
+/// Places found, each with its origin, and where to go on.
+struct Found<'v> {
+    places: Vec<(&'v View, u64)>,
+    next: Option<u64>,
+}
+
+/// The places of a term, in all origins, ascending, at most `limit`.
+fn postings<'v>(
+    origins: &'v [View],
+    by: &By<'_>,
+    range: Range<u64>,
+    limit: usize,
+) -> Result<Found<'v>, QueryError> {
+    let mut places = Vec::new();
+    for view in origins {
+        let (base, size) = (view.base(), view.size());
+        let term: Term = by.term(view.terms(), "");
+        let from = range.start.saturating_sub(base);
+        let until = range.end.saturating_sub(base).min(size);
+        if from >= until {
+            continue;
+        }
+        let mut budget = ReadBudget::new(INDEX_READS);
+        let room = limit - places.len();
+        let page = view.rooms().index.postings(&term, from..until, room, &mut budget)?;
+        let stuck = page.indexes.is_empty() && page.next == Some(from);
+        if stuck {
+            return Err(QueryError::Budget);
+        }
+        places.extend(page.indexes.into_iter().map(|index| (view, base + index)));
+        if page.next.is_some() || places.len() >= limit {
+            let next = page.next.unwrap_or(until) + base;
+            return Ok(Found { places, next: Some(next) });
+        }
+    }
+    Ok(Found { places, next: None })
+}
+
+/// When the token of an entry expires by that entry.
+fn slot_of(view: &View, place: u64) -> Result<Option<Slot>, QueryError> {
+    let leaf = view.leaf(place - view.base())?;
+    let at = with_statement(&leaf, |_, statement| {
+        expires(statement).filter(|at| *at >= 0 && statement.target.kind == TargetKind::Token)
+    });
+    Ok(at.flatten().map(|at| (at, place)))
+}
+
+/// What is to be recorded of a slot whose time has come, by the token's life as it is now.
+fn judge(origins: &[View], (at, place): Slot) -> Result<Option<Due>, QueryError> {
+    let holds = |view: &&View| place < view.base() + view.size();
+    let (Some(view), Some(newest)) = (origins.iter().find(holds), origins.last()) else {
+        return Ok(None);
+    };
+    let leaf = view.leaf(place - view.base())?;
+    let named = with_statement(&leaf, |_, one| (one.tenant.to_owned(), one.target.id.to_owned()));
+    let Some((tenant, token)) = named else { return Ok(None) };
+    let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: token.as_bytes() };
+    let leaves = newest.chain_leaves(&key, newest.size())?;
+    let facts: Vec<Fact<'_>> =
+        leaves.iter().filter_map(|(place, leaf)| fact_of(*place, leaf)).collect();
+    let state = lifecycle::known(&facts);
+    let said = |fact: &Fact<'_>| {
+        fact.event_type == EventType::Expired
+            && fact.outcome == Outcome::Allow
+            && (fact.expires_at == Some(at) || fact.occurred_at.nanos >= at)
+    };
+    let in_force = state.expires_at == Some(at) && state.state != State::Revoked;
+    let is_new = in_force && !facts.iter().any(said);
+    drop(facts);
+    Ok(is_new.then_some(Due { tenant, token, at }))
+}
+
+fn fact_of(place: u64, leaf: &[u8]) -> Option<Fact<'_>> {
+    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
+    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
+    Some(Fact::of(&statement, place, entry.recorded_at))
+}
+
+fn with_statement<T>(
+    leaf: &[u8],
+    read: impl for<'s> FnOnce(&Entry<'s>, &Statement<'s>) -> T,
+) -> Option<T> {
+    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
+    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
+    Some(read(&entry, &statement))
+}

@@ -1,0 +1,230 @@
+//! Every token whose expiry has passed has one EXPIRED for it: on random histories with late
+//! arrivals, prolonged expiries, revocations, restarts and lost places, and with a wheel too small
+//! to hold them.
+
+#[allow(dead_code, reason = "the model is for the questions")]
+mod lineage_world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lineage_world::World;
+use serde_json::{Value, json};
+
+use ledgerline_engine::expiry::{Place, Wheel, load, save};
+use ledgerline_engine::planner::AdminAct;
+use ledgerline_engine::simulation::Random;
+use ledgerline_engine::view::View;
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::lifecycle::{self, Fact, State};
+use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
+
+const ORIGIN: &str = "an origin";
+const HISTORIES: u64 = 40;
+const SECOND: i64 = 1_000_000_000;
+const HOUR: i64 = 3600 * SECOND;
+
+/// Turns until nothing is left to do; how many were recorded.
+fn turn(world: &mut World, wheel: &mut Wheel, reads: usize) -> usize {
+    let mut count = 0;
+    for _ in 0..100_000 {
+        let (due, more) = wheel.step(&world.view(), world.now(), reads).unwrap();
+        count += due.len();
+        if !due.is_empty() {
+            world.administer(&AdminAct::Expire(due));
+        } else if !more {
+            return count;
+        }
+    }
+    panic!("the wheel never comes to rest");
+}
+
+type Key = (String, String);
+
+/// All statements about tokens, one by one.
+fn leaves(view: &View) -> BTreeMap<Key, Vec<(u64, Vec<u8>)>> {
+    let mut tokens: BTreeMap<Key, Vec<_>> = BTreeMap::new();
+    for index in 0..view.size() {
+        let leaf = view.leaf(index).unwrap();
+        let key = statement(&leaf, |one| {
+            let is_token = one.target.kind == TargetKind::Token;
+            is_token.then(|| (one.tenant.to_owned(), one.target.id.to_owned()))
+        });
+        if let Some(key) = key.flatten() {
+            tokens.entry(key).or_default().push((index, leaf));
+        }
+    }
+    tokens
+}
+
+fn statement<T>(leaf: &[u8], read: impl FnOnce(&Statement<'_>) -> T) -> Option<T> {
+    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
+    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
+    assert!(statement.validate().is_ok(), "{statement:?}");
+    Some(read(&statement))
+}
+
+fn fact(index: u64, leaf: &[u8]) -> Fact<'_> {
+    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).unwrap();
+    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).unwrap();
+    Fact::of(&statement, index, entry.recorded_at)
+}
+
+/// What must hold of the whole ledger at a time; how many tokens have an EXPIRED.
+fn check(view: &View, now: i64) -> usize {
+    let mut stated = 0;
+    for ((tenant, token), leaves) in &leaves(view) {
+        let facts: Vec<Fact<'_>> = leaves.iter().map(|(at, leaf)| fact(*at, leaf)).collect();
+        let own: Vec<i64> = leaves
+            .iter()
+            .filter_map(|(_, leaf)| {
+                let at = statement(leaf, |one| {
+                    let own = one.source == "ledger" && one.event_type == EventType::Expired;
+                    own.then(|| {
+                        let at = one.occurred_at.nanos;
+                        assert_eq!(one.native_id, Some(format!("{token}\0{at}").as_str()));
+                        assert_eq!(one.outcome, Outcome::Allow);
+                        at
+                    })
+                });
+                at.flatten()
+            })
+            .collect();
+        let once: BTreeSet<i64> = own.iter().copied().collect();
+        assert_eq!(once.len(), own.len(), "{tenant} {token} expires twice at once");
+        assert!(once.iter().all(|at| *at <= now), "{token} expires ahead of time");
+        let end = lifecycle::known(&facts);
+        let due = end.expires_at.filter(|at| *at <= now && end.state != State::Revoked);
+        let born = facts.iter().any(|one| {
+            let birth = matches!(one.event_type, EventType::Issued | EventType::Origin);
+            birth && one.outcome == Outcome::Allow && one.expires_at.is_some()
+                || one.event_type == EventType::Refreshed && one.expires_at.is_some()
+        });
+        if let Some(at) = due.filter(|_| born) {
+            assert!(once.contains(&at), "{tenant} {token} has no EXPIRED at {at}");
+            assert_eq!(end.state, State::Expired);
+        }
+        stated += own.len();
+    }
+    stated
+}
+
+#[test]
+fn every_token_past_its_expiry_is_stated_once() {
+    let (mut stated, mut again) = (0, 0);
+    for seed in 0..HISTORIES {
+        let mut world = World::new(seed);
+        let mut random = Random::new(seed * 7 + 1);
+        let most = [2, 3, 1 << 20][usize::try_from(random.below(3)).unwrap()];
+        let mut wheel = Wheel::new(Place::BEGIN, most);
+        for _ in 0..8 {
+            world.record(1 + u32::try_from(random.below(9)).unwrap(), &mut random);
+            let reads = 1 + usize::try_from(random.below(40)).unwrap();
+            match random.below(4) {
+                // A step whose news is lost with the process, and perhaps the place too.
+                0 => {
+                    let _ = wheel.step(&world.view(), world.now(), reads).unwrap();
+                    let lost = random.below(2) == 0;
+                    world.reopen(|_| ());
+                    let place = if lost { None } else { load(world.disk(), ORIGIN).ok() };
+                    wheel = Wheel::new(place.unwrap_or(Place::BEGIN), most);
+                }
+                1 => world.wait(random.below(7200) * SECOND.cast_unsigned()),
+                _ => {
+                    turn(&mut world, &mut wheel, reads);
+                    let place = wheel.place().expect("it came to rest");
+                    save(world.disk(), ORIGIN, place).unwrap();
+                }
+            }
+        }
+        turn(&mut world, &mut wheel, 1000);
+        assert!(wheel.held() <= most);
+        stated += check(&world.view(), world.now());
+        let mut anew = Wheel::new(Place::BEGIN, most);
+        again += turn(&mut world, &mut anew, 3);
+    }
+    assert!(stated > 100, "only {stated}");
+    assert_eq!(again, 0, "a wheel that starts anew finds nothing new");
+}
+
+fn time(nanos: i64) -> String {
+    let midnight = 1_762_992_000 * SECOND;
+    let seconds = (nanos - midnight) / SECOND;
+    let (day, second) = (13 + seconds / 86_400, seconds % 86_400);
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("2025-11-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+}
+
+fn event(world: &World, name: &str, kind: &str, token: &str, expires_at: Option<i64>) -> Value {
+    let mut event = json!({
+        "native_id": name, "type": kind, "token_id": format!("eu:idp:jti:{token}"),
+        "occurred_at": time(world.now()), "issuer": "idp",
+    });
+    event["expires_at"] = expires_at.map(time).into();
+    event
+}
+
+/// The times at which a token is stated to have expired.
+fn expired(world: &World, token: &str) -> Vec<i64> {
+    let id = format!("eu:idp:jti:{token}");
+    let tokens = leaves(&world.view());
+    let leaves = tokens.get(&("a".to_owned(), id)).into_iter().flatten();
+    let stated = leaves.filter_map(|(_, leaf)| {
+        statement(leaf, |one| {
+            (one.event_type == EventType::Expired).then_some(one.occurred_at.nanos)
+        })
+    });
+    stated.flatten().collect()
+}
+
+#[test]
+fn an_expiry_is_stated_when_it_has_passed_and_only_while_it_stands() {
+    let mut world = World::new(5);
+    let start = world.now() / SECOND * SECOND;
+    let ends = |hours: i64| start + hours * HOUR;
+    let tokens = [("soon", 1), ("far", 40), ("moved", 2), ("revoked", 3), ("replaced", 3)];
+    for (token, hours) in tokens {
+        let born = event(&world, &format!("i-{token}"), "ISSUED", token, Some(ends(hours)));
+        world.tell(&[born]);
+    }
+    for (kind, token, end) in [
+        ("REFRESHED", "moved", Some(ends(30))),
+        ("REVOKED", "revoked", None),
+        ("ROTATED", "replaced", None),
+    ] {
+        let told = event(&world, &format!("x-{token}"), kind, token, end);
+        world.tell(&[told]);
+    }
+    let mut wheel = Wheel::new(Place::BEGIN, 1 << 20);
+    let check = |world: &World, hours: i64, expected: [&[i64]; 5]| {
+        for ((token, _), expected) in tokens.iter().zip(expected) {
+            let expected: Vec<i64> = expected.iter().map(|hours| ends(*hours)).collect();
+            assert_eq!(expired(world, token), expected, "{token} after {hours} hours");
+        }
+    };
+    let mut passed = 0;
+    let mut pass = |world: &mut World, wheel: &mut Wheel, hours: i64| {
+        world.wait(u64::try_from((hours - passed) * HOUR).unwrap());
+        passed = hours;
+        turn(world, wheel, 100);
+    };
+    check(&world, 0, [&[], &[], &[], &[], &[]]);
+    pass(&mut world, &mut wheel, 1);
+    check(&world, 1, [&[1], &[], &[], &[], &[]]);
+    pass(&mut world, &mut wheel, 4);
+    check(&world, 4, [&[1], &[], &[], &[], &[3]]);
+    // Out of the wheel's sight until their hours come, also for one that starts from its place.
+    let mut wheel = Wheel::new(wheel.place().unwrap(), 1 << 20);
+    pass(&mut world, &mut wheel, 31);
+    check(&world, 31, [&[1], &[], &[30], &[], &[3]]);
+    // What has expired is prolonged, and expires again.
+    let told = event(&world, "y-moved", "REFRESHED", "moved", Some(ends(39)));
+    world.tell(&[told]);
+    // One that had expired before anybody heard of it.
+    let told = event(&world, "i-late", "ISSUED", "late", Some(ends(2)));
+    world.tell(&[told]);
+    pass(&mut world, &mut wheel, 45);
+    check(&world, 45, [&[1], &[40], &[30, 39], &[], &[3]]);
+    assert_eq!(expired(&world, "late"), [ends(2)]);
+}

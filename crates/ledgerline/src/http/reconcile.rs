@@ -1,0 +1,130 @@
+//! `POST /v1/reconciliations`: some tokens of an issuer's own table against the ledger.
+//!
+//! ```text
+//! {"issuer":"idp","region":"eu","taken_at":"…","record":true,
+//!  "tokens":[{"token_id":"eu:idp:jti:a","usable":true},
+//!            {"token_id":"eu:idp:jti:b","usable":false}]}
+//! ```
+//!
+//! Promises: each token is compared as of `taken_at`; with `record` every difference becomes a
+//! finding of the ledger, once. Refuses: tokens of another issuer than the one named, and more than
+//! [`TOKENS_MAX`] at a time.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ledgerline_engine::findings::record::Note;
+use ledgerline_engine::found_by::issuer_of;
+use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
+use ledgerline_engine::planner::AdminAct;
+use ledgerline_engine::questions::{Difference, difference};
+use ledgerline_engine::registry::Roles;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::events::json_value;
+use super::extract::json_body;
+use super::problem::Problem;
+use super::tokens::check_id;
+use super::{Shared, auth};
+use crate::time_text;
+
+/// Tokens of one request.
+pub const TOKENS_MAX: usize = 500;
+
+/// What is to be compared.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    tenant: Option<String>,
+    region: String,
+    issuer: String,
+    taken_at: String,
+    #[serde(default)]
+    record: bool,
+    tokens: Vec<Row>,
+}
+
+/// A token of the issuer's table; or one that is not in it, which is not usable there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    token_id: String,
+    usable: bool,
+}
+
+/// Compares.
+///
+/// # Errors
+/// 400, 401, 403, 413; 404 for another tenant; 422 when that is more than one call may read.
+pub async fn compare(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let roles = Roles::RESPONDER.with(Roles::ADMIN);
+    let lacking = "the credential needs the role responder or admin";
+    let caller = auth::require(&app, &headers, roles, lacking)?;
+    let request: Request = json_body(&app, &headers, body).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    let taken_at = time_text::parse(&request.taken_at)
+        .ok_or_else(|| bad("taken_at is no RFC 3339 UTC time"))?;
+    let now = app.node.now();
+    if taken_at > now {
+        return Err(bad("taken_at lies in the future"));
+    }
+    if request.tokens.len() > TOKENS_MAX {
+        return Err(bad("compare at most 500 tokens at a time"));
+    }
+    let front = format!("{}:{}", request.region, request.issuer);
+    for row in &request.tokens {
+        check_id(&row.token_id)?;
+        if issuer_of(&row.token_id) != Some(front.as_str()) {
+            return Err(bad("a token is of another issuer than the request"));
+        }
+    }
+    let compared = request.tokens.len();
+    let (of, rows) = (tenant.clone(), request.tokens);
+    let (found, size) = app
+        .read(move |view| {
+            let mut found = Vec::new();
+            for row in &rows {
+                let (tenant, size) = (of.clone(), view.size());
+                let scope = Scope { tenant, size, at: Some(taken_at), judged_at: taken_at };
+                let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+                found.extend(difference(&mut inquiry, &row.token_id, row.usable, now)?);
+            }
+            Ok((found, view.size()))
+        })
+        .await?;
+    if request.record && !found.is_empty() {
+        let notes = found.iter().map(|one| Note::Raised(one.finding.clone())).collect();
+        let node = app.node.clone();
+        app.wait(move || Ok(node.record_act(AdminAct::Notes(notes))?)).await?;
+    }
+    let differences: Vec<Value> = found.iter().map(shown).collect();
+    Ok(json_value(&json!({
+        "tenant": tenant,
+        "issuer": front,
+        "taken_at": time_text::rfc3339(taken_at),
+        "size": size,
+        "compared": compared,
+        "recorded": request.record,
+        "differences": differences,
+    })))
+}
+
+fn shown(one: &Difference) -> Value {
+    json!({
+        "token_id": one.finding.token,
+        "difference": one.finding.rule.code(),
+        "severity": one.finding.severity.word(),
+        "here": one.here.symbol(),
+        "finding": one.finding.id().to_hex(),
+    })
+}
+
+fn bad(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail)
+}
