@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Promises: the issuer's signature makes a jti and a digest names of one token, also where nobody
-//! joined them in the ledger: a revocation under either ends it. The token is dropped here; nothing of it goes on but its
-//! digest and its verified jti.
+//! joined them in the ledger: a revocation under either ends it. The token is dropped here; nothing
+//! of it goes on but its digest and its verified jti.
 //!
 //! Refuses: to say anything while the issuer's keys cannot be had; that is 503.
 
