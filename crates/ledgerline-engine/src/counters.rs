@@ -22,6 +22,7 @@ pub struct Counters {
     followed: AtomicU64,
     follow_failures: AtomicU64,
     expired: AtomicU64,
+    expiry_position: AtomicU64,
     expire_failures: AtomicU64,
 }
 
@@ -50,6 +51,8 @@ pub struct CounterSnapshot {
     pub follow_failures: u64,
     /// Tokens that were stated to have expired, since start.
     pub expired: u64,
+    /// Entries of all origins that were looked at for expiries.
+    pub expiry_position: u64,
     /// Times that this stopped at a failed read, to begin again.
     pub expire_failures: u64,
 }
@@ -108,6 +111,11 @@ impl Counters {
         self.expired.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// So many entries of all origins were looked at for expiries.
+    pub fn expiry_at(&self, position: u64) {
+        self.expiry_position.store(position, Ordering::Relaxed);
+    }
+
     /// The search for tokens that expire stopped at a failed read.
     pub fn expire_failed(&self) {
         self.expire_failures.fetch_add(1, Ordering::Relaxed);
@@ -129,6 +137,7 @@ impl Counters {
             followed: read(&self.followed),
             follow_failures: read(&self.follow_failures),
             expired: read(&self.expired),
+            expiry_position: read(&self.expiry_position),
             expire_failures: read(&self.expire_failures),
         }
     }

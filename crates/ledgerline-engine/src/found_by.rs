@@ -19,6 +19,7 @@
 //! parent        "t" ‖ token id | "e" ‖ source ‖ id   links: the reverse edge
 //! expiry-hour   hours since 1970, i64 big-endian     births and refreshes of tokens; tenant ""
 //! finding       nothing                              FINDING_RAISED and FINDING_CLOSED
+//!               "report"                             VERIFY_REPORT
 //! alias         token id                             also_known_as
 //!               "t1" ‖ digest                        births and also_known_as of the form t1
 //! revocation    nothing                              permitted REVOKED of any target
@@ -97,6 +98,8 @@ pub enum By<'a> {
     Expiring,
     /// Findings.
     Finding,
+    /// Reports of the verifier.
+    Report,
     /// Another id of the same token.
     Alias(&'a str),
     /// The `t1` digest of a token as it is presented, whoever issued it.
@@ -154,6 +157,7 @@ impl By<'_> {
             }
             Self::Expiring => return hasher.term(TermKind::ExpiryHour, "", &[]),
             Self::Finding => return hasher.term(TermKind::Finding, tenant, &[]),
+            Self::Report => (TermKind::Finding, b"report", None),
             Self::PolicyChange => return hasher.term(TermKind::Policy, tenant, &[]),
             Self::Revocation => return hasher.term(TermKind::Revocation, tenant, &[]),
             Self::Alias(id) => (TermKind::Alias, id.as_bytes(), None),
@@ -342,6 +346,9 @@ impl Terms<'_, '_> {
         }
         if matches!(s.event_type, EventType::FindingRaised | EventType::FindingClosed) {
             self.add(&By::Finding);
+        }
+        if s.event_type == EventType::VerifyReport {
+            self.add(&By::Report);
         }
     }
 

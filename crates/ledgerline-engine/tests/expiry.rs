@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use ledgerline_engine::expiry::{Place, Wheel, load, save};
 use ledgerline_engine::planner::AdminAct;
-use ledgerline_engine::simulation::Random;
+use ledgerline_engine::simulation::{Faults, Random};
 use ledgerline_engine::view::View;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, State};
@@ -112,7 +112,7 @@ fn check(view: &View, now: i64) -> usize {
 
 #[test]
 fn every_token_past_its_expiry_is_stated_once() {
-    let (mut stated, mut again) = (0, 0);
+    let (mut stated, mut again, mut failures) = (0, 0, 0);
     for seed in 0..HISTORIES {
         let mut world = World::new(seed);
         let mut random = Random::new(seed * 7 + 1);
@@ -121,20 +121,36 @@ fn every_token_past_its_expiry_is_stated_once() {
         for _ in 0..8 {
             world.record(1 + u32::try_from(random.below(9)).unwrap(), &mut random);
             let reads = 1 + usize::try_from(random.below(40)).unwrap();
-            match random.below(4) {
+            match random.below(5) {
                 // A step whose news is lost with the process, and perhaps the place too.
                 0 => {
                     let _ = wheel.step(&world.view(), world.now(), reads).unwrap();
                     let lost = random.below(2) == 0;
-                    world.reopen(|_| ());
+                    if random.below(2) == 0 {
+                        world.reopen(|_| ());
+                    } else {
+                        world.power_cut(&mut random);
+                    }
                     let place = if lost { None } else { load(world.disk(), ORIGIN).ok() };
                     wheel = Wheel::new(place.unwrap_or(Place::BEGIN), most);
                 }
-                1 => world.wait(random.below(7200) * SECOND.cast_unsigned()),
+                // Reads that fail: the wheel is made anew at the place that was saved.
+                1 => {
+                    let faults = Faults { read_error_per_mille: 300, ..Faults::default() };
+                    world.disk().set_faults(faults);
+                    let failed = wheel.step(&world.view(), world.now(), reads).is_err();
+                    world.disk().set_faults(Faults::default());
+                    failures += u64::from(failed);
+                    let place = load(world.disk(), ORIGIN).unwrap_or(Place::BEGIN);
+                    wheel = Wheel::new(place, most);
+                }
+                2 => world.wait(random.below(7200) * SECOND.cast_unsigned()),
                 _ => {
                     turn(&mut world, &mut wheel, reads);
                     let place = wheel.place().expect("it came to rest");
-                    save(world.disk(), ORIGIN, place).unwrap();
+                    if random.below(3) > 0 {
+                        save(world.disk(), ORIGIN, place).unwrap();
+                    }
                 }
             }
         }
@@ -144,7 +160,7 @@ fn every_token_past_its_expiry_is_stated_once() {
         let mut anew = Wheel::new(Place::BEGIN, most);
         again += turn(&mut world, &mut anew, 3);
     }
-    assert!(stated > 100, "only {stated}");
+    assert!(stated > 100 && failures > 5, "only {stated}, {failures}");
     assert_eq!(again, 0, "a wheel that starts anew finds nothing new");
 }
 

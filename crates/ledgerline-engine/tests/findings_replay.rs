@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 
 use lineage_world::World;
 
-use ledgerline_engine::findings::Follower;
+use ledgerline_engine::findings::memory::Memory;
 use ledgerline_engine::findings::record::Note;
 use ledgerline_engine::findings::rules::{Finding, Windows};
+use ledgerline_engine::findings::{Follower, Saved};
 use ledgerline_engine::simulation::Random;
 use ledgerline_engine::view::View;
 
@@ -21,7 +22,7 @@ const EVENTS: u32 = 56;
 fn raised(notes: Vec<Note>) -> Vec<Finding> {
     let findings = notes.into_iter().filter_map(|note| match note {
         Note::Raised(finding) => Some(finding),
-        Note::Moved(_) | Note::Missing(_) => None,
+        Note::Moved(_) | Note::Missing(_) | Note::Reported(_) => None,
     });
     findings.collect()
 }
@@ -29,15 +30,17 @@ fn raised(notes: Vec<Note>) -> Vec<Finding> {
 /// Follows a ledger to its end; `rest` says how many entries until the next fresh start.
 fn follow(view: &View, mut rest: impl FnMut() -> u64) -> Vec<Finding> {
     let mut all = Vec::new();
-    let mut position = 0;
+    let (mut position, mut saved) = (0, Saved::default());
     while position < view.size() {
-        let mut follower = Follower::new(position, Windows::default());
+        let mut follower = Follower::new(saved, Windows::default());
         let end = position.saturating_add(rest());
         while follower.position() < end.min(view.size()) {
             let most = end - follower.position();
             all.extend(raised(follower.step(view, most).unwrap()));
         }
         position = follower.position();
+        let memory = Memory::from_bytes(&follower.saved().memory.to_bytes()).unwrap();
+        saved = Saved { position, memory };
     }
     all
 }

@@ -117,6 +117,9 @@ settings! {
         /// Milliseconds within which a second use of a replaced refresh token is taken for two
         /// requests that crossed [default: 10000].
         "LEDGERLINE_FINDINGS_REFRESH_RACE_MS" findings_refresh_race_ms: u64,
+        /// Milliseconds between two full verifications of the running ledger; 0 switches the
+        /// verifier off, also the one behind the head [default: 3600000].
+        "LEDGERLINE_VERIFY_INTERVAL_MS" verify_interval_ms: u64,
         /// Where every finding is told, signed (Standard Webhooks).
         "LEDGERLINE_WEBHOOK_URL" webhook_url: String,
         /// File with the secret shared with that receiver: `whsec_` and base64.

@@ -4,6 +4,8 @@
 //! key, a token, a token id, a query or a body, at any level; libraries are kept to warnings
 //! whatever the level, because their debug lines show headers.
 
+use ledgerline_engine::node::VerifierNews;
+use ledgerline_engine::verify::Verdict;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -30,4 +32,39 @@ pub fn start(settings: &LogSettings, default_level: &str) -> Result<(), Failure>
     };
     // A second start in one process (tests) keeps the first.
     started.or(Ok(()))
+}
+
+/// What the verifier of the running ledger says.
+pub fn verifier(news: VerifierNews<'_>) {
+    match news {
+        VerifierNews::Finished(report) => {
+            let (size, verdict) = (report.size, report.verdict.word());
+            if report.verdict == Verdict::Verified {
+                tracing::info!(size, verdict, "the ledger was verified");
+                return;
+            }
+            let first_bad_index = report.first_bad_index;
+            tracing::error!(
+                code = "not_verified",
+                size,
+                verdict,
+                first_bad_index,
+                "the ledger does not hold; see `ledgerline verify --report` and the findings"
+            );
+        }
+        VerifierNews::Flaw(flaw) => {
+            let (what, file) = (flaw.code, &*flaw.file);
+            let first_bad_index = flaw.first_bad_index;
+            tracing::error!(
+                code = "flaw",
+                what,
+                file,
+                first_bad_index,
+                "what was just committed does not hold"
+            );
+        }
+        VerifierNews::Failed(why) => {
+            tracing::error!(code = "verifier_failed", why, "the verifier begins again");
+        }
+    }
 }

@@ -140,7 +140,10 @@ impl Life {
     pub(super) fn count_in(&mut self, finding: &Finding) -> bool {
         let once = matches!(
             finding.rule,
-            Rule::Lifecycle(Violation::UnknownToken) | Rule::ChildOutlivesRevokedParent
+            Rule::Lifecycle(Violation::UnknownToken)
+                | Rule::ChildOutlivesRevokedParent
+                | Rule::ForgedSuspect
+                | Rule::AliasConflict
         );
         let most = if once { 1 } else { MAX_PER_TOKEN };
         let severity = finding.severity as u8;
@@ -256,14 +259,16 @@ fn is_use(event_type: EventType) -> bool {
     matches!(event_type, EventType::Used | EventType::ResourceAccessed | EventType::Refreshed)
 }
 
-fn finding(act: &Act<'_, '_>, rule: Rule, explained: Option<Explanation>) -> Finding {
+pub(super) fn finding(act: &Act<'_, '_>, rule: Rule, explained: Option<Explanation>) -> Finding {
     let severity = if explained.is_some() { super::rules::Severity::Info } else { rule.severity() };
     Finding {
         rule,
         severity,
         tenant: act.statement.tenant.to_owned(),
-        token: act.statement.target.id.to_owned(),
+        kind: act.statement.target.kind,
+        target: act.statement.target.id.to_owned(),
         events: vec![cite(act.statement)],
+        place: None,
         parent: None,
         gap_ms: None,
         explained,
@@ -371,7 +376,7 @@ fn clock_ahead(act: &Act<'_, '_>) -> Option<Finding> {
 }
 
 /// Calls `read` with the entry and statement of a leaf; `None` for any other leaf.
-pub(super) fn read_leaf<T>(
+pub(crate) fn read_leaf<T>(
     leaf: &[u8],
     read: impl for<'s> FnOnce(&Entry<'s>, &Statement<'s>) -> T,
 ) -> Option<T> {

@@ -9,14 +9,17 @@
 //! ```text
 //! FINDING_RAISED   target LEDGER (one chain a tenant); occurred_at = recorded_at of the act
 //!   native_id      "finding/" ‖ hex of the finding's id
-//!   detail         about? explained? finding gap_ms? parent? rule severity token version
-//!   links          the token, and every event it is about; CAUSED_BY, INFERRED, why = the rule
+//!   detail         about? explained? finding gap_ms? parent? place? rule severity
+//!                  token | target target_kind, version
+//!   links          the token, if it is about one, and every event it is about; CAUSED_BY, INFERRED,
+//!                  why = the rule
 //! FINDING_CLOSED   moves a finding on; same chain
 //!   native_id      "finding/" ‖ hex ‖ "/acknowledged" | "/closed" | "/withdrawn"
 //!   detail         by finding note state
 //!   links          the FINDING_RAISED event
 //!
-//! followers/findings   u32 CRC-32C ‖ u64 position ‖ origin            all big-endian
+//! followers/findings   u32 CRC-32C ‖ u64 position ‖ u16 length ‖ origin ‖ memory (JSON)
+//!                      all big-endian; the CRC is of what stands behind it
 //! ```
 //!
 //! An act that arrives late and changes what was before (an ISSUED, a REVOKED, …) has the life of
@@ -32,8 +35,12 @@
 pub mod book;
 pub(crate) mod caches;
 pub mod gap;
+pub mod integrity;
 mod life;
+pub mod memory;
 mod place;
+mod presented;
+mod producers;
 pub mod record;
 pub mod rules;
 
@@ -47,8 +54,11 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 use self::caches::Lately;
-use self::life::{Act, Boundary, Life, Parent, Wide, actor_name, read_leaf};
-pub use self::place::{load, load_of, save, save_of};
+pub(crate) use self::life::read_leaf;
+use self::life::{Act, Boundary, Life, Parent, Wide, actor_name};
+use self::memory::Memory;
+pub use self::place::{Saved, load, load_of, save, save_of};
+use self::presented::PolicyVersions;
 use self::record::{Move, Moved, Note, raised_event_id};
 use self::rules::{Finding, Windows};
 use crate::found_by::is_birth;
@@ -69,6 +79,8 @@ type TokenKey = (String, String);
 type WideKey = (String, u8, Vec<u8>);
 /// The place of an entry, and its leaf.
 type Placed = (u64, Vec<u8>);
+/// The leaf of a token's birth, and its own revocations.
+type Known = (Option<Box<[u8]>>, Vec<Boundary>);
 /// Places and leaves of revocations.
 type Revocations = Vec<(u64, Rc<[u8]>)>;
 
@@ -80,15 +92,20 @@ pub struct Follower {
     /// Lives of parents, without findings about themselves.
     parents: Lately<TokenKey, Life>,
     wide: Lately<WideKey, Revocations>,
+    /// By tenant and id.
+    policies: Lately<(String, String), PolicyVersions>,
+    memory: Memory,
 }
 
 impl Follower {
-    /// Begins behind the first `position` entries of the ledger's own origin.
+    /// Begins where one ended, in the ledger's own origin.
     #[must_use]
-    pub fn new(position: u64, windows: Windows) -> Self {
+    pub fn new(saved: Saved, windows: Windows) -> Self {
         Self {
             windows,
-            position,
+            position: saved.position,
+            memory: saved.memory,
+            policies: Lately::new(REMEMBERED),
             lives: Lately::new(REMEMBERED),
             parents: Lately::new(REMEMBERED),
             wide: Lately::new(REMEMBERED),
@@ -99,6 +116,12 @@ impl Follower {
     #[must_use]
     pub const fn position(&self) -> u64 {
         self.position
+    }
+
+    /// What another one begins with. Between two steps only.
+    #[must_use]
+    pub fn saved(&self) -> Saved {
+        Saved { position: self.position, memory: self.memory.clone() }
     }
 
     /// Reads on, at most `most` entries, and says what was noticed. The caller records all of it
@@ -125,15 +148,16 @@ impl Follower {
         leaf: &[u8],
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
+        self.pass_time(leaf, notes);
         let judged = read_leaf(leaf, |entry, statement| {
             let act = Act { entry, statement, leaf, place: view.place_of(index) };
             match statement.target.kind {
-                TargetKind::Token => self.token(view, index, &act, notes),
-                _ => {
-                    self.remember_wide(&act);
-                    Ok(())
-                }
+                TargetKind::Token => self.token(view, index, &act, notes)?,
+                _ => self.remember_wide(&act),
             }
+            self.producer(view, index, &act, notes)?;
+            self.learn(&act);
+            Ok(())
         });
         judged.unwrap_or(Ok(()))
     }
@@ -301,7 +325,36 @@ impl Follower {
         }
         let wide: Vec<Wide> =
             wide.iter().filter_map(|(place, leaf)| wide_of(leaf, *place)).collect();
-        Ok(life.take(act, &wide, &parents, &self.windows))
+        let mut found = life.take(act, &wide, &parents, &self.windows);
+        if whole {
+            found.extend(self.presented(view, below, life, act)?);
+        }
+        Ok(found)
+    }
+
+    /// The birth of a token and its own revocations, as they are known below an index.
+    fn known(&mut self, view: &View, below: u64, key: &TokenKey) -> Result<Known, QueryError> {
+        let known = |life: &mut Life| (life.birth.clone(), life.ends.clone());
+        let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key)).map(known);
+        if let Some(known) = life {
+            return Ok(known);
+        }
+        let mut life = self.remember(view, key, below, false)?;
+        let known = known(&mut life);
+        self.parents.put(key.clone(), life);
+        Ok(known)
+    }
+
+    /// The revocations of something wider that cover the token born by `birth`.
+    fn wide_ends(
+        &mut self,
+        view: &View,
+        below: u64,
+        birth: &[u8],
+    ) -> Result<Vec<Boundary>, QueryError> {
+        let wide = self.revocations(view, birth, below)?;
+        let wide = wide.iter().filter_map(|(place, leaf)| wide_of(leaf, *place));
+        Ok(wide.map(|one| one.boundary).collect())
     }
 
     /// The leaves of wider revocations that cover the token born by `birth`.
@@ -350,21 +403,9 @@ impl Follower {
         let mut parents = Vec::with_capacity(named.len());
         for (id, relation) in named {
             let key = (tenant.clone(), id);
-            let known = |life: &mut Life| (life.ends.clone(), life.birth.clone());
-            let life = self.lives.get_mut(&key).or_else(|| self.parents.get_mut(&key)).map(known);
-            let (mut ends, birth) = match life {
-                Some(known) => known,
-                None => {
-                    let mut life = self.remember(view, &key, below, false)?;
-                    let known = known(&mut life);
-                    self.parents.put(key.clone(), life);
-                    known
-                }
-            };
+            let (birth, mut ends) = self.known(view, below, &key)?;
             if let Some(birth) = &birth {
-                let wide = self.revocations(view, birth, below)?;
-                let wide = wide.iter().filter_map(|(place, leaf)| wide_of(leaf, *place));
-                ends.extend(wide.map(|one| one.boundary));
+                ends.extend(self.wide_ends(view, below, birth)?);
             }
             let had = birth.filter(|_| born_now).and_then(|leaf| {
                 read_leaf(&leaf, |_, one| {

@@ -8,6 +8,7 @@ use super::gap::Gap;
 use super::rules::{Finding, Rule, Severity, VERSION};
 use crate::intake::derived_event_id;
 use crate::registry::LEDGER_SOURCE;
+use crate::verify::reported::Reported;
 
 /// Longest note.
 pub const MAX_NOTE_BYTES: usize = MAX_STRING_BYTES;
@@ -19,6 +20,8 @@ pub enum Note {
     Raised(Finding),
     /// A finding moved on.
     Moved(Move),
+    /// A report of the verifier.
+    Reported(Reported),
     /// Uses that a crash swallowed, perhaps.
     Missing(Gap),
 }
@@ -100,21 +103,29 @@ impl<'n> NoteParts<'n> {
         match note {
             Note::Raised(finding) => Self::raised(finding),
             Note::Moved(moved) => Self::moved(moved),
+            Note::Reported(reported) => Self::reported(reported),
             Note::Missing(gap) => Self::missing(gap),
         }
     }
 
     fn raised(finding: &'n Finding) -> Self {
         let id = finding.id();
-        let mut detail = Vec::with_capacity(9);
+        let mut detail = Vec::with_capacity(12);
+        let is_token = finding.kind == TargetKind::Token;
         detail.extend(finding.about.clone().map(|about| ("about", about)));
         detail.extend(finding.explained.map(|one| ("explained", one.word().to_owned())));
         detail.push(("finding", id.to_hex()));
         detail.extend(finding.gap_ms.map(|gap| ("gap_ms", gap.to_string())));
         detail.extend(finding.parent.clone().map(|parent| ("parent", parent)));
+        detail.extend(finding.place.clone().map(|place| ("place", place)));
         detail.push(("rule", finding.rule.code().to_owned()));
         detail.push(("severity", finding.severity.word().to_owned()));
-        detail.push(("token", finding.token.clone()));
+        if is_token {
+            detail.push(("token", finding.target.clone()));
+        } else {
+            detail.push(("target", finding.target.clone()));
+            detail.push(("target_kind", finding.kind.symbol().to_owned()));
+        }
         detail.push(("version", VERSION.to_string()));
         Self {
             tenant: &finding.tenant,
@@ -122,7 +133,7 @@ impl<'n> NoteParts<'n> {
             event_type: EventType::FindingRaised,
             at: finding.noticed_at,
             detail,
-            token: Some(&finding.token),
+            token: is_token.then_some(&*finding.target),
             why: Some(finding.rule.code()),
             events: finding.events.iter().map(|one| (one.source.clone(), one.event_id)).collect(),
         }
@@ -145,6 +156,19 @@ impl<'n> NoteParts<'n> {
             token: None,
             why: None,
             events: vec![(LEDGER_SOURCE.to_owned(), raised)],
+        }
+    }
+
+    fn reported(reported: &'n Reported) -> Self {
+        Self {
+            tenant: "",
+            native_id: reported.native_id.clone(),
+            event_type: EventType::VerifyReport,
+            at: reported.at,
+            detail: reported.detail.clone(),
+            token: None,
+            why: None,
+            events: Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! id = SHA-256("ledgerline/finding/v1\0" ‖ lp(rule) ‖ u16 version ‖ lp(tenant) ‖ u8 target kind
-//!      ‖ lp(token id) ‖ u16 count of events ‖ for each: lp(source) ‖ event id)
+//!      ‖ lp(target id) ‖ u16 count of events ‖ for each: lp(source) ‖ event id ‖ place?)
 //! ```
 //!
 //! An "after" rule (use after revocation, after expiry, …) subtracts the uncertainty that both
@@ -71,8 +71,32 @@ pub enum Rule {
     ClockAhead,
     /// The token is presented as signed by another key than at its issuance.
     KeyMismatch,
-    /// A part of what a source saw may be missing.
+    /// The verifier: an entry, a chain or a root is not as it was recorded.
+    ChainBreak,
+    /// A producer's signature does not hold: of an entry, or of something that was refused.
+    BadSignature,
+    /// An event id stands for two events, or was refused because it would.
+    EventIdConflict,
+    /// The verifier: a file that is rebuilt from the journal differs from it.
+    DerivedFileDamaged,
+    /// A submission was refused because it held what looks like a bearer value.
+    SecretRefused,
+    /// A submission was refused because its credential or key may not write it.
+    UnauthorisedSource,
+    /// Numbers of a producer's instance are missing, or introspection uses may be.
     SourceGap,
+    /// A producer that declared a heartbeat was not heard for three times as long.
+    SourceSilent,
+    /// A heartbeat names a token that was revoked before.
+    RevokeNotPropagated,
+    /// A use at a service that the token was not issued for.
+    AudienceMismatch,
+    /// A use of a token nobody issued, under a key its issuer is not known to have.
+    ForgedSuspect,
+    /// A token was issued under another text of a policy than was in effect.
+    PolicyMismatch,
+    /// Two ids are said to be one token, but were issued differently.
+    AliasConflict,
     /// Reconciliation: usable at the issuer, and the ledger never heard of its birth.
     ReconcileUnknownToken,
     /// Reconciliation: usable at the issuer, ended in the ledger.
@@ -83,13 +107,25 @@ pub enum Rule {
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 9] = [
+    const OTHERS: [Self; 21] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
         Self::ClockAhead,
         Self::KeyMismatch,
+        Self::ChainBreak,
+        Self::BadSignature,
+        Self::EventIdConflict,
+        Self::DerivedFileDamaged,
+        Self::SecretRefused,
+        Self::UnauthorisedSource,
         Self::SourceGap,
+        Self::SourceSilent,
+        Self::RevokeNotPropagated,
+        Self::AudienceMismatch,
+        Self::ForgedSuspect,
+        Self::PolicyMismatch,
+        Self::AliasConflict,
         Self::ReconcileUnknownToken,
         Self::ReconcileEndedHere,
         Self::ReconcileMissingAtIssuer,
@@ -105,18 +141,34 @@ impl Rule {
             Self::ActorLostInExchange => "actor_lost_in_exchange",
             Self::ClockAhead => "clock_ahead",
             Self::KeyMismatch => "key_mismatch",
+            Self::ChainBreak => "chain_break",
+            Self::BadSignature => "bad_signature",
+            Self::EventIdConflict => "event_id_conflict",
+            Self::DerivedFileDamaged => "derived_file_damaged",
+            Self::SecretRefused => "secret_refused",
+            Self::UnauthorisedSource => "unauthorised_source",
             Self::SourceGap => "source_gap",
+            Self::SourceSilent => "source_silent",
+            Self::RevokeNotPropagated => "revoke_not_propagated",
+            Self::AudienceMismatch => "audience_mismatch",
+            Self::ForgedSuspect => "forged_suspect",
+            Self::PolicyMismatch => "policy_mismatch",
+            Self::AliasConflict => "alias_conflict",
             Self::ReconcileUnknownToken => "reconcile_unknown_token",
             Self::ReconcileEndedHere => "reconcile_ended_here",
             Self::ReconcileMissingAtIssuer => "reconcile_missing_at_issuer",
         }
     }
 
+    /// All rules.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Violation::ALL.iter().map(|one| Self::Lifecycle(*one)).chain(Self::OTHERS)
+    }
+
     /// The rule of this code.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
-        let lifecycle = Violation::ALL.iter().map(|one| Self::Lifecycle(*one));
-        lifecycle.chain(Self::OTHERS).find(|one| one.code() == code)
+        Self::all().find(|one| one.code() == code)
     }
 
     /// How grave it is where nothing explains it.
@@ -138,12 +190,24 @@ impl Rule {
                 | Violation::ActivationLate => Severity::Medium,
                 Violation::OutOfOrder => Severity::Low,
             },
+            Self::ChainBreak => Severity::Critical,
             Self::ChildOutlivesRevokedParent
             | Self::ScopeWidened
             | Self::KeyMismatch
+            | Self::BadSignature
+            | Self::SecretRefused
+            | Self::RevokeNotPropagated
+            | Self::AudienceMismatch
+            | Self::ForgedSuspect
+            | Self::PolicyMismatch
             | Self::ReconcileEndedHere => Severity::High,
             Self::ActorLostInExchange
+            | Self::EventIdConflict
+            | Self::DerivedFileDamaged
+            | Self::UnauthorisedSource
             | Self::SourceGap
+            | Self::SourceSilent
+            | Self::AliasConflict
             | Self::ReconcileUnknownToken
             | Self::ReconcileMissingAtIssuer => Severity::Medium,
             Self::ClockAhead => Severity::Low,
@@ -205,12 +269,16 @@ pub struct Finding {
     pub rule: Rule,
     /// How grave.
     pub severity: Severity,
-    /// The tenant of the token.
+    /// The tenant of the target.
     pub tenant: String,
-    /// The token.
-    pub token: String,
+    /// What it is about: a token nearly always, else a source or the ledger.
+    pub kind: TargetKind,
+    /// Its id.
+    pub target: String,
     /// The events: the act first, then what it stands against.
     pub events: Vec<Cited>,
+    /// What else tells it from others, where events do not: an entry, a file, a range.
+    pub place: Option<String>,
     /// Another token it is about: the parent.
     pub parent: Option<String>,
     /// By how much, in milliseconds, where a rule compares times.
@@ -232,13 +300,16 @@ impl Finding {
             .lp(self.rule.code().as_bytes())
             .u16(VERSION)
             .lp(self.tenant.as_bytes())
-            .u8(TargetKind::Token.position())
-            .lp(self.token.as_bytes())
+            .u8(self.kind.position())
+            .lp(self.target.as_bytes())
             .u16(count);
         let events = self.events.iter().take(usize::from(count));
         let all =
             events.fold(head, |hasher, one| hasher.lp(one.source.as_bytes()).bytes(&one.event_id));
-        all.finish()
+        match &self.place {
+            Some(place) => all.lp(place.as_bytes()).finish(),
+            None => all.finish(),
+        }
     }
 }
 

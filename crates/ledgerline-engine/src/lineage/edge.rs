@@ -1,10 +1,7 @@
 //! Edges: what the links of statements say, in one direction.
 
-use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, Relation, Strength, TargetKind};
-
-use super::inquiry::Record;
 
 /// Whether and how a relation means descent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,37 +101,35 @@ fn rank(strength: Strength) -> u8 {
 }
 
 /// The edges that an event states.
-pub(super) fn edges_of(record: &Record) -> Vec<Edge> {
-    record.read(|_: &Entry<'_>, statement: &Statement<'_>| {
-        let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
-        if statement.target.kind != TargetKind::Token || !done {
-            return Vec::new();
-        }
-        let own = statement.target.id;
-        let actors: Vec<String> = statement
-            .actors
-            .iter()
-            .map(|actor| format!("{}:{}", actor.kind.symbol(), actor.id))
-            .collect();
-        let links = statement.links.iter().filter_map(|link| Some((link, link.token?)));
-        links
-            .filter(|(_, token)| *token != own)
-            .map(|(link, token)| {
-                let (parent, child) = match Descent::of(link.relation) {
-                    Descent::LinkIsChild => (own, token),
-                    Descent::LinkIsParent | Descent::Beside => (token, own),
-                };
-                Edge {
-                    parent: parent.to_owned(),
-                    child: child.to_owned(),
-                    relation: link.relation,
-                    strength: link.strength,
-                    why: link.why.map(str::to_owned),
-                    actors: actors.clone(),
-                    evidence: vec![record.index],
-                    occurred_at: statement.occurred_at.nanos,
-                }
-            })
-            .collect()
-    })
+pub(super) fn edges_of(statement: &Statement<'_>, index: u64) -> Vec<Edge> {
+    let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+    if statement.target.kind != TargetKind::Token || !done {
+        return Vec::new();
+    }
+    let own = statement.target.id;
+    let actors: Vec<String> = statement
+        .actors
+        .iter()
+        .map(|actor| format!("{}:{}", actor.kind.symbol(), actor.id))
+        .collect();
+    let links = statement.links.iter().filter_map(|link| Some((link, link.token?)));
+    links
+        .filter(|(_, token)| *token != own)
+        .map(|(link, token)| {
+            let (parent, child) = match Descent::of(link.relation) {
+                Descent::LinkIsChild => (own, token),
+                Descent::LinkIsParent | Descent::Beside => (token, own),
+            };
+            Edge {
+                parent: parent.to_owned(),
+                child: child.to_owned(),
+                relation: link.relation,
+                strength: link.strength,
+                why: link.why.map(str::to_owned),
+                actors: actors.clone(),
+                evidence: vec![index],
+                occurred_at: statement.occurred_at.nanos,
+            }
+        })
+        .collect()
 }

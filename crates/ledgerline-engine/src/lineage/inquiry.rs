@@ -13,6 +13,7 @@ use std::rc::Rc;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
@@ -83,6 +84,9 @@ impl Cut {
     }
 }
 
+/// Says of an event whether it is what was looked for.
+type Confirm<'c> = dyn FnMut(&Entry<'_>, &Statement<'_>) -> bool + 'c;
+
 /// An event of the tenant, confirmed under the tree.
 #[derive(Debug)]
 pub struct Record {
@@ -90,6 +94,10 @@ pub struct Record {
     pub index: u64,
     /// Its leaf.
     pub leaf: Vec<u8>,
+    /// When it happened.
+    pub occurred_at: Hlc,
+    /// Whether it gives other ids of its target.
+    pub has_aliases: bool,
 }
 
 impl Record {
@@ -225,13 +233,44 @@ impl<'v> Inquiry<'v> {
             self.cut(Cut::Reads);
             return Ok(None);
         }
+        Ok(self.fresh_record(index, &mut |_, _| true)?.0)
+    }
+
+    /// Reads and remembers a record, and says whether it is `wanted`: decoded once for both.
+    fn fresh_record(
+        &mut self,
+        index: u64,
+        wanted: &mut Confirm<'_>,
+    ) -> Result<(Option<Rc<Record>>, bool), QueryError> {
         self.entries_left -= 1;
         let leaf = self.leaf(index)?;
-        let occurred = occurred_in(&leaf, &self.scope.tenant);
-        let seen = occurred.is_some_and(|nanos| self.sees(index, nanos));
-        let record = seen.then(|| Rc::new(Record { index, leaf }));
+        let read = read_event(&leaf, |entry, statement| {
+            let seen = statement.tenant == self.scope.tenant
+                && self.sees(index, statement.occurred_at.nanos);
+            let has_aliases = !statement.also_known_as.is_empty();
+            seen.then(|| (statement.occurred_at, has_aliases, wanted(entry, statement)))
+        });
+        let read = read.flatten();
+        let is_wanted = read.is_some_and(|(_, _, is_wanted)| is_wanted);
+        let record = read.map(|(occurred_at, has_aliases, _)| {
+            Rc::new(Record { index, leaf, occurred_at, has_aliases })
+        });
         self.records.insert(index, record.clone());
-        Ok(record)
+        Ok((record, is_wanted))
+    }
+
+    /// The record at an index, if it is `wanted`.
+    fn record_if(
+        &mut self,
+        index: u64,
+        wanted: &mut Confirm<'_>,
+    ) -> Result<Option<Rc<Record>>, QueryError> {
+        let is_fresh = index < self.scope.size && self.entries_left > 0;
+        if is_fresh && !self.records.contains_key(&index) {
+            let (record, is_wanted) = self.fresh_record(index, wanted)?;
+            return Ok(record.filter(|_| is_wanted));
+        }
+        Ok(self.record(index)?.filter(|record| record.read(&mut *wanted)))
     }
 
     /// Remembers that the answer stands on an entry.
@@ -341,10 +380,7 @@ impl<'v> Inquiry<'v> {
         while found.len() < most && !self.is_spent() {
             let (indexes, next) = self.postings(term, from..u64::MAX, PAGE.min(most))?;
             for index in indexes {
-                let Some(record) = self.record(index)? else { continue };
-                if record.read(&mut wanted) {
-                    found.push(record);
-                }
+                found.extend(self.record_if(index, &mut wanted)?);
             }
             match next {
                 Some(next) => from = next,
@@ -395,11 +431,11 @@ impl<'v> Inquiry<'v> {
     }
 }
 
-/// When an event of the tenant occurred; `None` for every other leaf.
-fn occurred_in(leaf: &[u8], tenant: &str) -> Option<i64> {
+/// Reads an event; `None` for every other leaf.
+fn read_event<T>(leaf: &[u8], read: impl FnOnce(&Entry<'_>, &Statement<'_>) -> T) -> Option<T> {
     let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
     let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-    (statement.tenant == tenant).then_some(statement.occurred_at.nanos)
+    Some(read(&entry, &statement))
 }
 
 fn recorded_at(leaf: &[u8]) -> Option<i64> {

@@ -111,7 +111,7 @@ impl Token {
     /// Its life in event time: from its birth, or else its first event, until it ended or may end.
     #[must_use]
     pub fn lifetime(&self) -> (i64, Option<i64>) {
-        let first = || self.records.first().map(|one| one.read(|_, s| s.occurred_at.nanos));
+        let first = || self.records.first().map(|one| one.occurred_at.nanos);
         let begun = self.happened.born_at.or_else(first).unwrap_or(i64::MIN);
         let ends = [self.happened.expires_at, self.happened.revoked_at];
         (begun, ends.into_iter().flatten().min())
@@ -158,7 +158,7 @@ impl Inquiry<'_> {
         Ok((ids, records))
     }
 
-    /// The events of one id's chain, and all ids that they or others say are the same token's.
+    /// The events of one id's chain, and all other ids that they or others say are the same token's.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -173,7 +173,8 @@ impl Inquiry<'_> {
             statement.target.kind == TargetKind::Token && statement.also_known_as.contains(&id)
         })?;
         let mut ids = BTreeSet::new();
-        for record in chain.iter().chain(&naming) {
+        // Of the chain only what gives others has other ids than this one.
+        for record in chain.iter().filter(|record| record.has_aliases).chain(&naming) {
             record.read(|_, statement| {
                 if !matches!(statement.outcome, Outcome::Deny | Outcome::Error) {
                     let named = statement.also_known_as.iter().chain([&statement.target.id]);
@@ -203,28 +204,34 @@ impl Inquiry<'_> {
     }
 
     fn assemble(&self, id: &str, ids: BTreeSet<String>, records: Vec<Rc<Record>>) -> Token {
-        let facts: Vec<Fact<'_>> = records
-            .iter()
-            .map(|record| record.read(|entry, one| Fact::of(one, record.index, entry.recorded_at)))
-            .collect();
+        let mut facts: Vec<Fact<'_>> = Vec::with_capacity(records.len());
+        let (mut births, mut edges) = (Vec::new(), Vec::new());
+        let (mut told, mut own) = (None, None);
+        for record in &records {
+            record.read(|entry, statement| {
+                facts.push(Fact::of(statement, record.index, entry.recorded_at));
+                let is_born = is_birth(statement) && done(statement);
+                if told.is_none() || (is_born && births.is_empty()) {
+                    told = Some(Facts::of(statement, &entry.handles));
+                }
+                if is_born {
+                    births.push(record.index);
+                }
+                own.get_or_insert_with(|| statement.target.id.to_owned());
+                edges.extend(edges_of(statement, record.index));
+            });
+        }
         let (known, happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
         drop(facts);
-        let births: Vec<Rc<Record>> =
-            records.iter().filter(|one| one.read(|_, s| is_birth(s) && done(s))).cloned().collect();
-        let told = births.first().or(records.first());
-        let facts = told.map(|one| one.read(|entry, s| Facts::of(s, &entry.handles)));
-        let first = records.first().map(|one| one.read(|_, s| s.target.id.to_owned()));
-        let mut edges = Vec::new();
-        records.iter().for_each(|record| edges.extend(edges_of(record)));
         Token {
-            id: first.unwrap_or_else(|| id.to_owned()),
+            id: own.unwrap_or_else(|| id.to_owned()),
             ids,
             known,
             happened,
-            births: births.iter().map(|record| record.index).collect(),
+            births,
             covered_by: Vec::new(),
             edges,
-            facts: facts.unwrap_or_default(),
+            facts: told.unwrap_or_default(),
             records,
         }
     }
@@ -287,7 +294,8 @@ impl Inquiry<'_> {
             })?;
             for record in naming {
                 let about = |edge: &Edge| edge.parent == *id || edge.child == *id;
-                token.edges.extend(edges_of(&record).into_iter().filter(about));
+                let edges = record.read(|_, statement| edges_of(statement, record.index));
+                token.edges.extend(edges.into_iter().filter(about));
             }
         }
         Ok(())
@@ -331,5 +339,5 @@ pub(crate) fn wide_chains_of(
 /// The time of an event, for sorting.
 #[must_use]
 pub fn occurred(record: &Record) -> (Hlc, u64) {
-    (record.read(|_, statement| statement.occurred_at), record.index)
+    (record.occurred_at, record.index)
 }

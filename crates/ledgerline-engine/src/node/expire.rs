@@ -10,6 +10,8 @@ use crate::planner::AdminAct;
 
 /// Between two looks at the clock.
 const INTERVAL_NANOS: u64 = 250_000_000;
+/// Between two steps of which the first was not enough, at least.
+const LEAST_NANOS: u64 = 10_000_000;
 /// The place is saved so often: what was read since is read again after a crash.
 const SAVE_NANOS: u64 = 5_000_000_000;
 /// And so seldom while only time went on.
@@ -41,6 +43,7 @@ pub(super) fn expire(inner: &Inner) {
             if !record(inner, &due) {
                 break;
             }
+            inner.counters.expiry_at(wheel.position());
             let now = inner.world.clock.monotonic_nanos();
             let late = now.saturating_sub(saved_at) >= SAVE_NANOS;
             if let Some(place) = wheel.place().filter(|place| late && is_news(*place, saved)) {
@@ -48,9 +51,12 @@ pub(super) fn expire(inner: &Inner) {
                 let _ = save(disk, origin, place);
                 (saved, saved_at) = (place, now);
             }
-            // Behind, it takes a fifth of a core at most.
+            // Behind, it takes a fifth of a core at most; and it does not run after every commit.
             let took = now.saturating_sub(begun).saturating_mul(4);
-            rest(inner, if more { took.min(INTERVAL_NANOS) } else { INTERVAL_NANOS });
+            rest(
+                inner,
+                if more { took.clamp(LEAST_NANOS, INTERVAL_NANOS) } else { INTERVAL_NANOS },
+            );
         }
         if let Some(place) = wheel.place().filter(|place| is_news(*place, saved)) {
             let _ = save(disk, origin, place);

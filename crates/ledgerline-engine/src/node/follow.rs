@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{AdminError, Inner};
 use crate::findings::record::Note;
-use crate::findings::{self, Follower, STEP_ENTRIES};
+use crate::findings::{self, Follower, STEP_ENTRIES, Saved};
 use crate::planner::AdminAct;
 
 /// The position is saved so often: what was read since is read again after a crash.
@@ -24,35 +24,40 @@ pub(super) fn follow(inner: &Inner) {
     let (disk, origin) = (inner.world.disk.as_ref(), &*inner.identity.origin);
     while is_running(inner) {
         // A damaged or unreadable position means the beginning.
-        let saved = findings::load(disk, origin).unwrap_or(0).min(inner.rooms.published().size);
-        inner.counters.followed(saved);
+        let saved = findings::load(disk, origin).unwrap_or_default();
+        let ahead = saved.position > inner.rooms.published().size;
+        let saved = if ahead { Saved::default() } else { saved };
+        let mut position = saved.position;
+        inner.counters.followed(position);
         let mut follower = Follower::new(saved, inner.config.windows);
-        let (mut saved, mut saved_at) = (saved, inner.world.clock.monotonic_nanos());
+        let (mut saved_at, mut sound) = (inner.world.clock.monotonic_nanos(), true);
         while is_running(inner) {
             let begun = inner.world.clock.monotonic_nanos();
             let view = inner.view();
             let Ok(notes) = follower.step(&view, STEP_ENTRIES) else {
                 inner.counters.follow_failed();
+                sound = false;
                 break;
             };
             if !record(inner, &notes) {
+                sound = false;
                 break;
             }
             inner.counters.followed(follower.position());
             let now = inner.world.clock.monotonic_nanos();
-            if follower.position() > saved && now.saturating_sub(saved_at) >= SAVE_NANOS {
+            if follower.position() > position && now.saturating_sub(saved_at) >= SAVE_NANOS {
                 // A disk that cannot be written is the publisher's to judge.
-                let _ = findings::save(disk, origin, follower.position());
-                (saved, saved_at) = (follower.position(), now);
+                let _ = findings::save(disk, origin, &follower.saved());
+                (position, saved_at) = (follower.position(), now);
             }
             let behind = follower.position() < view.size();
             // Behind, it takes a fifth of a core at most: recording goes first.
             let took = now.saturating_sub(begun);
             rest(inner, if behind { took.saturating_mul(4).min(interval) } else { interval });
         }
-        let position = inner.counters.snapshot().followed;
-        if position > saved {
-            let _ = findings::save(disk, origin, position);
+        // What a failed step left behind is not what was recorded.
+        if sound && follower.position() > position {
+            let _ = findings::save(disk, origin, &follower.saved());
         }
         rest(inner, interval);
     }
@@ -63,13 +68,13 @@ pub(super) fn is_running(inner: &Inner) -> bool {
 }
 
 /// Has the notes recorded, however long it takes; false when the ledger takes nothing any more.
-fn record(inner: &Inner, notes: &[Note]) -> bool {
+pub(super) fn record(inner: &Inner, notes: &[Note]) -> bool {
     if notes.is_empty() {
         return true;
     }
     let raised = notes.iter().filter_map(|note| match note {
         Note::Raised(finding) => Some((finding.rule.code(), finding.severity.word())),
-        Note::Moved(_) | Note::Missing(_) => None,
+        Note::Moved(_) | Note::Missing(_) | Note::Reported(_) => None,
     });
     let raised: Vec<_> = raised.collect();
     loop {

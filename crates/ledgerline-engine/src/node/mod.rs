@@ -7,6 +7,7 @@
 //! index thread       builds and merges runs, throttled
 //! expiry thread      states what has expired
 //! findings thread    judges what was committed, records what it notices
+//! verifier threads   verify behind the head, and everything once an interval
 //! helper thread      head store, vault slots and map, free space, clock
 //! ```
 //!
@@ -18,6 +19,7 @@ mod expire;
 mod follow;
 mod presented;
 mod threads;
+mod verifying;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +53,8 @@ use crate::sequencer::PlannedBatch;
 use crate::standing::Standings;
 use crate::view::View;
 
+pub use verifying::{LastRun, Listener, Verification, VerifierNews};
+
 /// Tokens whose standing is remembered: some 2 KiB each.
 const REMEMBERED_TOKENS: usize = 50_000;
 
@@ -69,6 +73,8 @@ pub struct NodeConfig {
     pub findings_interval_nanos: u64,
     /// What the rules tolerate.
     pub windows: Windows,
+    /// Between two full verifications; 0 switches the verifier off.
+    pub verify_interval_nanos: u64,
     /// Whether the ledger states EXPIRED for tokens whose expiry has passed.
     pub expire: bool,
 }
@@ -82,6 +88,7 @@ impl Default for NodeConfig {
             free_space_floor_bytes: 512 << 20,
             findings_interval_nanos: 500_000_000,
             windows: Windows::default(),
+            verify_interval_nanos: 3_600_000_000_000,
             expire: true,
         }
     }
@@ -141,6 +148,7 @@ struct Inner {
     blocked: Mutex<Option<String>>,
     stopping: AtomicBool,
     erasing: Mutex<()>,
+    verifying: verifying::Verifying,
 }
 
 /// The place between sequencer and sync thread: one batch.
@@ -227,6 +235,7 @@ impl Node {
             blocked: Mutex::new(None),
             stopping: AtomicBool::new(false),
             erasing: Mutex::new(()),
+            verifying: verifying::Verifying::default(),
         });
         let publisher = rest.publisher;
         let running = vec![
@@ -235,6 +244,8 @@ impl Node {
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
             threads::start("findings", &inner, follow::follow),
+            threads::start("behind", &inner, verifying::behind),
+            threads::start("verifier", &inner, verifying::whole),
             threads::start("expiry", &inner, expire::expire),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
@@ -504,6 +515,17 @@ impl Node {
         }
         let followed = self.inner.counters.snapshot().followed;
         self.inner.rooms.published().size.saturating_sub(followed)
+    }
+
+    /// What the verifier says now.
+    #[must_use]
+    pub fn verification(&self) -> Verification {
+        self.inner.verifying.state()
+    }
+
+    /// Hands news of the verifier to `listener`, for the log. The first one set stays.
+    pub fn listen_to_verifier(&self, listener: Listener) {
+        self.inner.verifying.listen(listener);
     }
 
     /// Bytes of submissions that wait.

@@ -12,7 +12,7 @@
 //! raised once, and again after something happened.
 
 use ledgerline_proof::lifecycle::State;
-use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
 use crate::findings::rules::{Cited, Finding, Rule};
 use crate::lineage::Inquiry;
@@ -63,8 +63,10 @@ pub fn difference(
         rule,
         severity: rule.severity(),
         tenant: inquiry.scope().tenant.clone(),
-        token: token_id.to_owned(),
+        kind: TargetKind::Token,
+        target: token_id.to_owned(),
         events: newest.into_iter().collect(),
+        place: None,
         parent: None,
         gap_ms: None,
         explained: None,

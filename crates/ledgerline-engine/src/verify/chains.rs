@@ -79,6 +79,7 @@ pub(super) struct Chains {
     tips: Vec<Tip>,
     tokens: Vec<Vec<Token>>,
     events: EventIds,
+    notes_event_ids: bool,
     violations: u64,
     /// Index ranges that could not be read.
     gaps: Vec<(u64, u64)>,
@@ -95,9 +96,15 @@ impl Chains {
             tips: Vec::new(),
             tokens: Vec::new(),
             events: EventIds::default(),
+            notes_event_ids: true,
             violations: 0,
             gaps: Vec::new(),
         }
+    }
+
+    /// One pass that goes on for ever and leaves event ids to others.
+    pub fn without_event_ids(budget: usize) -> Self {
+        Self { notes_event_ids: false, ..Self::new(0, budget) }
     }
 
     /// The pass behind this one, with the same gaps and what is suspected of event ids.
@@ -151,7 +158,7 @@ impl Chains {
 
     /// Takes an event. `hash` is what the tree commits to at `index`.
     pub fn take(&mut self, index: u64, hash: Hash, facts: &EventFacts) -> Result<(), Broken> {
-        if self.is_mine(facts.event) {
+        if self.notes_event_ids && self.is_mine(facts.event) {
             self.events.note(facts.event);
         }
         if !self.is_mine(facts.chain) {

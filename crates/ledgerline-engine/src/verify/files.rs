@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ledgerline_proof::hash::{Hash, sha256};
 
+use super::names::Name;
 use super::reader::Overlay;
 use super::report::{Findings, Severity, VerifyFinding};
 use crate::disk::{Disk, OpenMode, read_whole};
@@ -163,7 +164,7 @@ pub(super) fn vault(
         };
         let name = damage.handle.map(|one| format!("slot {:032x}", u128::from_be_bytes(one)));
         let finding = VerifyFinding::new(severity, "vault", &damage.file, what);
-        findings.push(finding.at(damage.offset).of(name));
+        findings.push(finding.at(damage.offset).of(name.map(Name::beside)));
     }
 }
 

@@ -100,7 +100,7 @@ pub fn verify_index(
     let erased_later = BTreeMap::new();
     let (shared, erased_later) = (&world.disk, &erased_later);
     let one = One { world, shared, end: None, before: &[], erased_later };
-    let context = context(&one, &identity);
+    let context = context(&one, &identity, None);
     let mut findings = Findings::default();
     let (overlay, _) = files::pending(&world.disk, &identity.ledger_id, &mut findings);
     let hasher = TermHasher::new(keys.index);

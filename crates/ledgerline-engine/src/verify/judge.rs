@@ -50,7 +50,7 @@ pub(super) struct Context {
     /// Producers' keys so far.
     pub registry: Registry,
     /// Secrets and personal keys, when they are at hand.
-    pub vault: Option<Vault>,
+    pub vault: Option<Arc<Vault>>,
     /// Authenticates commits, when it is at hand.
     pub journal_key: Option<HmacKey>,
     /// Hashes index terms: under the index key, else under one of the genesis entry's.

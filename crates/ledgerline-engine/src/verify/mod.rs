@@ -33,6 +33,7 @@
 //! The vault's map is checked by its own sums and, as far as records open, against the persons in
 //! them.
 
+mod behind;
 mod blocks;
 mod chains;
 mod damage;
@@ -46,17 +47,18 @@ mod judge;
 mod ledger;
 mod names;
 mod origins;
+mod outside;
 mod reader;
 mod readonly;
 mod report;
+pub mod reported;
 mod threads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ledgerline_proof::checkpoint;
 use ledgerline_proof::hash::{Hash, HmacKey, empty_root};
-use ledgerline_proof::note::{KeyKind, SignerKey, VerifierKey};
+use ledgerline_proof::note::VerifierKey;
 use siphasher::sip128::SipHasher13;
 
 use self::chains::Chains;
@@ -65,12 +67,15 @@ use self::grown_tree::GrownTree;
 use self::index_files::IndexSums;
 use self::judge::{Context, judge};
 use self::ledger::Ledger;
+use self::outside::{
+    Head, Outside, check_erased, check_head, check_log_key, check_since, checks, end_of, head,
+    since,
+};
 use self::reader::{Overlay, Reader};
 use self::readonly::{NoEntropy, ReadOnly};
 use self::report::Findings;
 use crate::disk::Disk;
-use crate::head_store::HeadStore;
-use crate::index::{Manifest, TermHasher};
+use crate::index::TermHasher;
 use crate::journal::format::SegmentHeader;
 use crate::journal::scan::ScannedBatch;
 use crate::keys::KeyRing;
@@ -79,6 +84,7 @@ use crate::origins::EndNote;
 use crate::registry::Registry;
 use crate::vault::Vault;
 
+pub use behind::{Behind, Ground};
 pub use files::NOT_OURS;
 pub use index_rebuild::{IndexCheckError, IndexReport, verify_index};
 pub use report::{
@@ -108,11 +114,31 @@ pub struct VerifyOptions<'o> {
     pub chain_memory_bytes: usize,
     /// Told how far it is, from the caller's thread, after every batch.
     pub progress: Option<&'o (dyn Fn(Progress) + Sync)>,
+    /// Set when a node is writing the ledger meanwhile.
+    pub live: Option<Live<'o>>,
+}
+
+/// A ledger that a node is writing meanwhile. Files that the node replaces may be seen in the
+/// middle of it: who gets another verdict than verified asks once more before believing it.
+#[derive(Clone, Copy)]
+pub struct Live<'o> {
+    /// Committed entries: nothing behind them is read.
+    pub until: u64,
+    /// The node's vault, which opens records and knows producers' secrets.
+    pub vault: &'o Arc<Vault>,
+    /// Asked after every batch; after `false` the rest is not read, and the report is void.
+    pub go_on: &'o (dyn Fn() -> bool + Sync),
 }
 
 impl Default for VerifyOptions<'_> {
     fn default() -> Self {
-        Self { since: Vec::new(), threads: 2, chain_memory_bytes: 1 << 30, progress: None }
+        Self {
+            since: Vec::new(),
+            threads: 2,
+            chain_memory_bytes: 1 << 30,
+            progress: None,
+            live: None,
+        }
     }
 }
 
@@ -127,23 +153,6 @@ pub struct Progress {
     pub bytes_total: u64,
     /// Entries read in it.
     pub entries: u64,
-}
-
-/// What the head store says.
-enum Head {
-    NotAtHand,
-    Empty,
-    Bad(String),
-    At(u64, Hash),
-}
-
-impl Head {
-    fn size(&self) -> Option<u64> {
-        match self {
-            Self::At(size, _) => Some(*size),
-            _ => None,
-        }
-    }
 }
 
 /// Verifies a ledger with all its origins.
@@ -181,12 +190,12 @@ struct Examined {
     torn: Vec<(Hash, u64)>,
 }
 
-/// Reads one origin; `None` when it has no genesis.
+/// Reads one origin; `None` when it has no genesis, and when the reading was ended.
 fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let world = one.world;
     let mut findings = Findings::default();
     let identity = identity(&world.disk)?;
-    let context = context(one, &identity);
+    let context = context(one, &identity, options.live.map(|live| live.vault));
     let head = match one.end {
         Some(end) => end_of(end, &identity),
         None => head(world, &identity, context.log_key.as_ref()),
@@ -202,8 +211,10 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let compares = manifest.as_ref().filter(|_| context.has_index_key);
     ledger.index = compares.map(|manifest| IndexSums::new(manifest.range_log2));
 
-    let mut reader = Reader::new(&world.disk, Some(&context), head.size(), &overlay)
-        .with_progress(1, options.progress);
+    let until = until(one, options, &head);
+    let mut reader = Reader::new(&world.disk, Some(&context), until.or(head.size()), &overlay)
+        .with_progress(1, options.progress)
+        .live(until, options.live.map(|live| live.go_on));
     threads::in_order(
         options.threads,
         |emit| reader.run(emit),
@@ -214,40 +225,36 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     ledger.counts.segments = reader.counts.segments;
     ledger.counts.journal_bytes = reader.counts.journal_bytes;
     ledger.counts.passes = 1;
-    finish_chains(world, options, &overlay, &mut ledger);
-    let outside = Outside { head, since, pending, manifest };
+    finish_chains(world, (options, until), &overlay, &mut ledger);
+    if options.live.is_some_and(|live| !(live.go_on)()) {
+        return None;
+    }
+    let live = options.live.is_some();
+    let outside = Outside { head, since, pending, manifest, live };
     Some(finish(one, identity, ledger, findings, &outside))
 }
 
-/// Where an older origin ends takes the place of the head store.
-fn end_of(end: &EndNote, identity: &Identity) -> Head {
-    match end.check(identity) {
-        Ok(end) => Head::At(end.size, end.root),
-        Err(why) => Head::Bad(why.to_owned()),
-    }
-}
-
-/// What is compared with the ledger once it was read.
-struct Outside {
-    head: Head,
-    since: Vec<(u64, Hash)>,
-    pending: Vec<[u8; 16]>,
-    manifest: Option<Manifest>,
+/// Behind how many entries nothing is read. The head store may have been written since the caller
+/// looked; what it covers is committed.
+fn until(one: &One<'_>, options: &VerifyOptions<'_>, head: &Head) -> Option<u64> {
+    let live = options.live.filter(|_| one.end.is_none())?;
+    Some(head.size().map_or(live.until, |size| size.max(live.until)))
 }
 
 /// The chains that did not fit into the first pass.
 fn finish_chains(
     world: &VerifyWorld,
-    options: &VerifyOptions<'_>,
+    options: (&VerifyOptions<'_>, Option<u64>),
     overlay: &Overlay,
     ledger: &mut Ledger<'_>,
 ) {
+    let memory = options.0.chain_memory_bytes;
     let (mut chains, mut tokens) = ledger.chains.counts();
     let mut violations = ledger.chains.violations();
     let mut next = ledger.chains.next_pass();
     while let Some(lo) = next {
         ledger.counts.passes += 1;
-        ledger.chains = ledger.chains.following(lo, options.chain_memory_bytes);
+        ledger.chains = ledger.chains.following(lo, memory);
         walk_again(world, options, overlay, ledger, |ledger, batch, facts, event, place| {
             ledger.link(batch, facts, event, place);
         });
@@ -276,14 +283,15 @@ fn finish_chains(
 /// Another walk over the journal, for what did not fit into the first.
 fn walk_again(
     world: &VerifyWorld,
-    options: &VerifyOptions<'_>,
+    (options, until): (&VerifyOptions<'_>, Option<u64>),
     overlay: &Overlay,
     ledger: &mut Ledger<'_>,
     mut each: impl FnMut(&mut Ledger<'_>, &ScannedBatch, &LeafFacts, &EventFacts, (u64, Hash)),
 ) {
     let context = ledger.context;
-    let mut reader = Reader::new(&world.disk, Some(context), None, overlay)
-        .with_progress(ledger.counts.passes, options.progress);
+    let mut reader = Reader::new(&world.disk, Some(context), until, overlay)
+        .with_progress(ledger.counts.passes, options.progress)
+        .live(until, options.live.map(|live| live.go_on));
     let mut first = 0;
     threads::in_order(
         options.threads,
@@ -314,7 +322,7 @@ fn finish(
     let (world, context) = (one.world, ledger.context);
     let stopped = outside.head.size() == Some(size) && ledger.ends_in_block;
     // What a live copy holds behind its last commit is left there when an origin ends.
-    let clean = stopped && one.end.is_none();
+    let clean = stopped && one.end.is_none() && !outside.live;
     ledger.tree.finish(clean, &mut findings);
     findings.absorb(std::mem::take(&mut ledger.findings));
     check_head(&ledger, &outside.head, one.end.is_some(), &mut findings);
@@ -326,8 +334,12 @@ fn finish(
         }
     }
     let compare = ledger.index.as_ref().map(|sums| (context.hasher, sums));
-    let manifest = outside.manifest.as_ref();
-    index_files::check(&world.disk, manifest, compare, size, &mut findings);
+    if outside.live && one.end.is_none() {
+        index_files::check_live(&world.disk, compare, size, &mut findings);
+    } else {
+        let manifest = outside.manifest.as_ref();
+        index_files::check(&world.disk, manifest, compare, size, &mut findings);
+    }
     if let Some(keys) = &world.keys {
         check_log_key(keys, context, &mut findings);
     }
@@ -369,12 +381,16 @@ fn without_genesis(disk: &Arc<dyn Disk>) -> Findings {
     findings
 }
 
-fn context(one: &One<'_>, identity: &Identity) -> Context {
+fn context(one: &One<'_>, identity: &Identity, live: Option<&Arc<Vault>>) -> Context {
     let keys = one.world.keys.as_deref();
-    let vault = keys.and_then(|keys| {
+    let opened = |keys: &KeyRing| {
         let disk = Arc::new(ReadOnly(Arc::clone(one.shared)));
-        Vault::open(disk, keys, Arc::new(NoEntropy)).ok().map(|(vault, _)| vault)
-    });
+        Vault::open(disk, keys, Arc::new(NoEntropy)).ok().map(|(vault, _)| Arc::new(vault))
+    };
+    let vault = match live {
+        Some(vault) => Some(Arc::clone(vault)),
+        None => keys.and_then(opened),
+    };
     let sixteen = |hash: &Hash| hash.0.first_chunk::<16>().copied().unwrap_or_default();
     let hash_key = keys.map_or_else(|| sixteen(&identity.genesis), |keys| keys.index);
     Context {
@@ -391,188 +407,4 @@ fn context(one: &One<'_>, identity: &Identity) -> Context {
         has_index_key: keys.is_some(),
         hasher: SipHasher13::new_with_key(&hash_key),
     }
-}
-
-fn head(world: &VerifyWorld, identity: &Identity, log_key: Option<&VerifierKey>) -> Head {
-    let Some(disk) = &world.head else { return Head::NotAtHand };
-    let Some(log_key) = log_key else {
-        return Head::Bad("the genesis entry names no log key".into());
-    };
-    let store = HeadStore::new(Arc::clone(disk));
-    let named = identity.predecessor.as_ref().map(|before| before.checkpoint.as_bytes());
-    if named.is_some() && store.note().is_ok_and(|note| note.as_deref() == named) {
-        // A start that was cut off behind commit 0.
-        return Head::Empty;
-    }
-    match store.head(log_key) {
-        Ok(Some((size, root))) => Head::At(size, root),
-        Ok(None) => Head::Empty,
-        Err(error) => Head::Bad(error.to_string()),
-    }
-}
-
-fn since(
-    one: &One<'_>,
-    options: &VerifyOptions<'_>,
-    context: &Context,
-    findings: &mut Findings,
-) -> Vec<(u64, Hash)> {
-    let log_key = context.log_key.as_ref();
-    let mut known = Vec::new();
-    for note in &options.since {
-        // Each origin is told of its own; the newest also of those that are nobody's.
-        let origin = note.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let of_other = one.before.iter().any(|name| name.as_bytes() == origin);
-        if of_other || (one.end.is_some() && origin != context.origin.as_bytes()) {
-            continue;
-        }
-        let opened = log_key.map(|key| checkpoint::open(note, std::slice::from_ref(key)));
-        if let Some(Ok(opened)) = opened {
-            known.push((opened.checkpoint.size(), opened.checkpoint.root()));
-        } else {
-            let what = "an older checkpoint was not signed by the log that the genesis entry \
-                        names: it is of another log, or the ledger was made anew";
-            findings.push(VerifyFinding::new(Severity::Error, "since_key", "", what.into()));
-        }
-    }
-    known
-}
-
-fn check_head(ledger: &Ledger<'_>, head: &Head, is_end: bool, findings: &mut Findings) {
-    let (file, knower) = match is_end {
-        true => ("end", "its last checkpoint is of"),
-        false => ("head store: checkpoint", "the head store has seen"),
-    };
-    let size = ledger.last.0;
-    match head {
-        Head::NotAtHand => {}
-        Head::Empty => {
-            // It is written from the first commit on: only a first start that was cut off leaves
-            // it empty. Whoever truncates may remove it as well.
-            let what = "the head store holds no checkpoint: a truncation would not be noticed; \
-                        the next start writes it";
-            let finding = VerifyFinding::new(Severity::Incomplete, "head_empty", file, what.into());
-            findings.push(finding);
-        }
-        Head::Bad(error) => {
-            findings.push(VerifyFinding::new(Severity::Error, "head", file, error.clone()));
-        }
-        Head::At(at, _) if *at > size => {
-            let what = format!(
-                "the journal ends at size {size}, but {knower} size {at}: it was truncated, or is \
-                 an older copy"
-            );
-            let finding = VerifyFinding::new(Severity::Error, "behind_head", file, what);
-            findings.push(finding.entry(size));
-        }
-        Head::At(at, _) if is_end && *at < size => {
-            let what = format!("the journal goes on behind size {at}, where this origin ended");
-            findings.push(VerifyFinding::new(Severity::Error, "behind_end", file, what).entry(*at));
-        }
-        Head::At(at, root) => check_root(ledger, *at, *root, "head", file, findings),
-    }
-}
-
-fn check_since(ledger: &Ledger<'_>, since: &[(u64, Hash)], is_end: bool, findings: &mut Findings) {
-    let size = ledger.last.0;
-    for (at, root) in since {
-        if *at > size && is_end {
-            let what = format!(
-                "an older checkpoint is of size {at}, this origin was restored up to size {size} \
-                 only: the entries between are lost, and nothing here can confirm it"
-            );
-            findings.push(VerifyFinding::new(Severity::Notice, "lost", "end", what));
-        } else if *at > size {
-            let what = format!(
-                "an older checkpoint is of size {at}, the journal ends at size {size}: it was \
-                 truncated, or is an older copy"
-            );
-            let finding = VerifyFinding::new(Severity::Error, "behind_since", "", what);
-            findings.push(finding.entry(size));
-        } else {
-            check_root(ledger, *at, *root, "since", "", findings);
-        }
-    }
-}
-
-fn check_root(
-    ledger: &Ledger<'_>,
-    at: u64,
-    root: Hash,
-    code: &'static str,
-    file: &str,
-    findings: &mut Findings,
-) {
-    let found = ledger.wanted.get(&at).copied().flatten();
-    if found != Some(root) {
-        let what = format!(
-            "a checkpoint signed by this log says another root at size {at} than the journal has: \
-             an entry below {at} was rewritten"
-        );
-        findings.push(VerifyFinding::new(Severity::Error, code, file, what));
-    }
-}
-
-fn check_erased(ledger: &Ledger<'_>, slot: &[u8; 16], index: Option<u64>, findings: &mut Findings) {
-    if ledger.erased.contains_key(slot) {
-        return;
-    }
-    let slot = format!("slot {:032x}", u128::from_be_bytes(*slot));
-    let what = "sealed records of this slot are or will be erased, but no ERASED entry says so";
-    let finding = VerifyFinding::new(Severity::Error, "erased_without_entry", "", what.to_owned());
-    let finding = finding.of(Some(slot));
-    findings.push(index.map_or(finding.clone(), |index| finding.entry(index)));
-}
-
-fn check_log_key(keys: &KeyRing, context: &Context, findings: &mut Findings) {
-    let at_hand = SignerKey::from_seed(&context.origin, KeyKind::Ed25519, &keys.log_seed);
-    let same = at_hand.is_ok_and(|key| Some(key.verifier_key()) == context.log_key.as_ref());
-    if !same {
-        let what = "the log key at hand is not the one that the genesis entry names".to_owned();
-        findings.push(VerifyFinding::new(Severity::Error, "log_key", "", what));
-    }
-}
-
-/// What was checked, and what could not be.
-fn checks(
-    world: &VerifyWorld,
-    ledger: &Ledger<'_>,
-    outside: &Outside,
-    context: &Context,
-) -> Vec<Check> {
-    let check = |what, done: bool, not: &str| Check {
-        what,
-        done,
-        note: if done { String::new() } else { not.to_owned() },
-    };
-    let no_keys = "the node's keys are not at hand";
-    let unverifiable: u64 = ledger.unverifiable.values().sum();
-    let mut list = vec![
-        check("entries, statements, blocks, control entries", true, ""),
-        check("tree and roots", ledger.roots_hold(), "a root does not hold"),
-        check("chains, event ids, lifecycle", true, ""),
-        check("commit MACs", context.journal_key.is_some(), no_keys),
-        check("checkpoint signatures", context.log_key.is_some(), "GENESIS names no log key"),
-    ];
-    let secrets = format!("{unverifiable} signed events: the secret is not at hand");
-    list.push(check("producers' signatures", unverifiable == 0, &secrets));
-    let vault = if world.keys.is_some() { "the vault cannot be opened" } else { no_keys };
-    list.push(check("sealed records open", context.vault.is_some(), vault));
-    list.push(check("vault files", world.keys.is_some(), no_keys));
-    let index = if world.keys.is_some() { "there is no index" } else { no_keys };
-    list.push(check("index against the journal", ledger.index.is_some(), index));
-    let (size, head) = (ledger.last.0, &outside.head);
-    let not = match head {
-        Head::At(at, _) => format!(
-            "it covers {at} of {size} entries: a truncation of the rest would not be noticed"
-        ),
-        Head::Empty | Head::Bad(_) => "it holds no checkpoint of this log".to_owned(),
-        Head::NotAtHand => "it is not at hand: a truncation would not be noticed".to_owned(),
-    };
-    list.push(check("head store", head.size() == Some(size), &not));
-    let not = "none given: a rewrite with all of the node's keys shows only in `seen` fields";
-    list.push(check("older checkpoints", !outside.since.is_empty(), not));
-    let not = format!("{} of unknown roots", ledger.seen_unknown);
-    list.push(check("what producers saw", ledger.seen_unknown == 0, &not));
-    list
 }

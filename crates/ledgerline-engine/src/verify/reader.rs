@@ -19,7 +19,7 @@ use super::Progress;
 use super::damage::{frame_at, mend, mend_header, next_batch};
 use super::facts::{Claim, Job};
 use super::judge::Context;
-use super::names::name_of_leaf;
+use super::names::{Name, name_of_leaf};
 use super::readonly::Patched;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
 use crate::disk::{Disk, File as _, OpenMode};
@@ -56,9 +56,15 @@ pub(super) struct Reader<'r> {
     size: u64,
     claim: Option<Claim>,
     ledger_id: Option<[u8; 16]>,
-    salvaged: Vec<String>,
+    salvaged: Vec<Name>,
     bytes_before: u64,
     bytes_total: u64,
+    /// Entries behind which nothing is read; all when none.
+    until: Option<u64>,
+    /// Asked after every batch whether to read on.
+    go_on: Option<&'r (dyn Fn() -> bool + Sync)>,
+    /// Where a walk that was ended goes on: a segment, and the offset of its next batch.
+    resume: Option<(u32, u64)>,
     done: bool,
 }
 
@@ -105,6 +111,9 @@ impl<'r> Reader<'r> {
             salvaged: Vec::new(),
             bytes_before: 0,
             bytes_total: 0,
+            until: None,
+            go_on: None,
+            resume: None,
             done: false,
         }
     }
@@ -120,12 +129,40 @@ impl<'r> Reader<'r> {
         self
     }
 
+    /// Reads a journal that is being written: nothing behind `until` entries, which are committed.
+    pub fn live(
+        mut self,
+        until: Option<u64>,
+        go_on: Option<&'r (dyn Fn() -> bool + Sync)>,
+    ) -> Self {
+        self.until = until;
+        self.go_on = go_on;
+        self
+    }
+
+    /// Goes on behind what was read, up to `until` entries.
+    pub fn go_on_until(&mut self, until: u64, emit: &mut dyn FnMut(Job)) {
+        self.until = Some(until);
+        self.head_size = Some(until);
+        self.done = false;
+        if self.size < until {
+            self.run(emit);
+        }
+    }
+
+    /// Entries read so far.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Hands every batch to `emit`.
     pub fn run(&mut self, emit: &mut dyn FnMut(Job)) {
         let numbers = match segment_numbers(self.disk.as_ref()) {
             Ok(numbers) => numbers,
             Err(error) => return self.unreadable("journal", &error),
         };
+        let begin = self.resume.map_or(0, |(number, _)| number);
+        let numbers: Vec<u32> = numbers.into_iter().filter(|number| *number >= begin).collect();
         if numbers.is_empty() {
             let what = "there is no journal".to_owned();
             self.findings.push(VerifyFinding::new(Severity::Error, "no_journal", "journal", what));
@@ -135,7 +172,7 @@ impl<'r> Reader<'r> {
             let length = length.and_then(|file| file.len()).unwrap_or(0);
             self.bytes_total += length;
         }
-        let mut expected = 0;
+        let mut expected = begin;
         for number in &numbers {
             if *number != expected {
                 let what = format!("segments {expected} to {} are missing", number - 1);
@@ -178,13 +215,16 @@ impl<'r> Reader<'r> {
             file.patch(*offset, bytes);
         }
         let Some(header) = self.header(&file, number, is_last)? else { return Ok(()) };
-        self.enter(&header, &path);
-        self.counts.segments += 1;
+        let behind = self.resume.filter(|(at, _)| *at == number).map(|(_, offset)| offset);
+        if behind.is_none() {
+            self.enter(&header, &path);
+            self.counts.segments += 1;
+        }
         let length = file.len()?;
         self.counts.journal_bytes += length;
         let binding = FrameBinding::new(&header.ledger_id, number);
         let place = Place { path: &path, binding, is_last };
-        let mut offset = HEADER_BYTES as u64;
+        let mut offset = behind.unwrap_or(HEADER_BYTES as u64);
         let mut notes = Vec::new();
         while let Some((start, at)) = self.batches(&file, &header, offset, &mut notes, emit)? {
             match self.bad(&mut file, &place, &mut notes, start, at)? {
@@ -213,6 +253,7 @@ impl<'r> Reader<'r> {
                 Scanned::Bad { start, at } => return Ok(Some((start, at))),
                 Scanned::Batch(batch) => {
                     self.batch(batch, notes, emit);
+                    self.resume = Some((header.number, scan.offset()));
                     if self.done {
                         return Ok(None);
                     }
@@ -265,7 +306,9 @@ impl<'r> Reader<'r> {
             epoch: commit.epoch,
         });
         self.size = base + u64::from(batch.head.entry_count);
-        self.done = self.context.is_none();
+        self.done = self.context.is_none()
+            || self.until.is_some_and(|until| self.size >= until)
+            || self.go_on.is_some_and(|go_on| !go_on());
         emit(Job { batch, base, before });
     }
 

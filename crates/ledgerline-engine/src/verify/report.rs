@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use ledgerline_proof::hash::Hash;
 use serde::Serialize;
 
+use super::names::Name;
+
 /// Most findings kept of one code.
 pub const MAX_PER_CODE: u64 = 100;
 /// Most names kept in one finding.
@@ -73,6 +75,9 @@ pub struct VerifyFinding {
     pub affected: Vec<String>,
     /// How many there are.
     pub affected_count: u64,
+    /// The tenants of those, each with the first of its tokens, if any.
+    #[serde(skip)]
+    pub concerned: Vec<(String, Option<String>)>,
     /// What it is and what follows, in a sentence.
     pub what: String,
 }
@@ -90,6 +95,7 @@ impl VerifyFinding {
             first_bad_index: None,
             affected: Vec::new(),
             affected_count: 0,
+            concerned: Vec::new(),
             what,
         }
     }
@@ -110,11 +116,21 @@ impl VerifyFinding {
 
     /// The same finding with one more name concerned; names count once.
     #[must_use]
-    pub fn of(mut self, name: Option<String>) -> Self {
-        let Some(name) = name.filter(|name| !self.affected.contains(name)) else { return self };
+    pub(super) fn of(mut self, name: Option<Name>) -> Self {
+        let Some(Name { tenant, text, is_token }) = name else { return self };
+        if self.affected.contains(&text) {
+            return self;
+        }
+        let token = is_token.then(|| text.clone());
+        let room = self.concerned.len() < MAX_AFFECTED;
+        match self.concerned.iter_mut().find(|known| known.0 == tenant) {
+            Some(known) => known.1 = known.1.take().or(token),
+            None if room => self.concerned.push((tenant, token)),
+            None => {}
+        }
         self.affected_count += 1;
         if self.affected.len() < MAX_AFFECTED {
-            self.affected.push(name);
+            self.affected.push(text);
         }
         self
     }

@@ -131,6 +131,12 @@ impl World {
         self.submit("a", events);
     }
 
+    /// The power goes, and comes back.
+    pub fn power_cut(&mut self, random: &mut Random) {
+        self.disks.iter().for_each(|disk| disk.crash(random));
+        self.reopen(|_| ());
+    }
+
     pub fn view(&self) -> View {
         let rest = &self.rest;
         View::new(Arc::clone(&rest.rooms), Arc::clone(&rest.terms), rest.identity.clone())

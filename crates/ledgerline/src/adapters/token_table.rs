@@ -10,9 +10,9 @@
 //! client, subject, session, scopes (spaces between)   issued_at, expires_at: RFC 3339, Unix s
 //! ```
 //!
-//! Promises: one row at a time; the same row gives the same event, byte for byte. Errors name a line
-//! and a column, never a value. CSV is RFC 4180: fields in double quotes may hold commas, doubled
-//! quotes and line breaks.
+//! Promises: one row at a time; the same row gives the same event, byte for byte. Errors name a
+//! line and a column, never a value. CSV is RFC 4180: fields in double quotes may hold commas,
+//! doubled quotes and line breaks.
 //!
 //! Refuses: columns that it does not know, so that a misspelt one is not a silent gap.
 

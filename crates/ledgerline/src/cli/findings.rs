@@ -109,6 +109,8 @@ fn list(answer: &Value) -> String {
             ("STATE", "/state"),
             ("GAP MS", "/gap_ms"),
             ("TOKEN", "/token_id"),
+            ("TARGET", "/target/id"),
+            ("PLACE", "/place"),
             ("ID", "/id"),
         ],
     )

@@ -73,8 +73,9 @@ impl Table {
   ledgerline import-tokens --key-file idp.key --region eu --issuer idp tokens.csv
   ledgerline import-tokens --adapter ndjson --taken-at 2026-11-22T10:00:00Z - < tokens.ndjson
 
-Columns: one of token_id, jti, digest (as `token-id` computes it) or token (hashed here, never
-sent); region, issuer, token_kind, client, subject, session, scopes, issued_at, expires_at, state.")]
+Columns: one of token_id, jti, digest (as `token-id` computes it) or token (hashed here, not
+sent); region, issuer, token_kind, client, subject, session, scopes, issued_at, expires_at,
+state.")]
 pub struct ImportArgs {
     #[command(flatten)]
     client: ClientSettings,

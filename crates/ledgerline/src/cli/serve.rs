@@ -37,8 +37,8 @@ use crate::http::uses::keep_recording;
 use crate::http::{App, With, router};
 use crate::issuers::Issuers;
 use crate::issuers::settings::IssuerTable;
-use crate::tls;
 use crate::webhook::Webhook;
+use crate::{logs, tls};
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
@@ -152,6 +152,11 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         config.pace.interval_nanos = ms * 1_000_000;
     }
     findings_config(settings, &mut config)?;
+    if let Some(ms) = settings.verify_interval_ms {
+        let nanos = ms.checked_mul(1_000_000);
+        config.verify_interval_nanos =
+            nanos.ok_or_else(|| Failure::usage("verify_interval_ms is too long"))?;
+    }
     if let Some(sources) = &settings.strict_sources {
         let sound = |name: &String| ledgerline_proof::statement::is_source_name(name);
         if !sources.iter().all(sound) {
@@ -223,6 +228,7 @@ impl Started {
             tracing::info!(origin, size, "continues an older origin");
         }
         answer_on(&runtime, &ledger.node);
+        ledger.node.listen_to_verifier(Box::new(logs::verifier));
         bootstrap(&ledger.node, settings)?;
         let gaps = ledger.node.record_gaps()?;
         if gaps > 0 {

@@ -1,4 +1,5 @@
-//! `verify`: a data folder without its server, or a server without its data folder.
+//! `verify`: a data folder without its server, a server without its data folder, or what the
+//! server's own verifier reported.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use ledgerline_engine::verify::{
 use serde_json::Value;
 
 use super::Context;
+use super::past::rows;
 use super::verify_url::{self, Question};
 use crate::config::{ClientSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
@@ -25,7 +27,8 @@ use crate::render::{facts, text};
   ledgerline verify --data ledger --head other-disk/ledger.head
   ledgerline verify --data ledger --since checkpoint-of-last-month
   ledgerline verify --data ledger --index
-  ledgerline verify --url https://ledger.example.com --log-key \"$VKEY\"")]
+  ledgerline verify --url https://ledger.example.com --log-key \"$VKEY\"
+  ledgerline verify --url https://ledger.example.com --report")]
 pub struct VerifyArgs {
     #[command(flatten)]
     client: ClientSettings,
@@ -57,6 +60,12 @@ pub struct VerifyArgs {
     /// With --url: check the tree alone.
     #[arg(long)]
     tree_only: bool,
+    /// Show what the server's own verifier reported, newest first; verify nothing here.
+    #[arg(long, conflicts_with_all = ["data", "since", "log_key", "tree_only"])]
+    report: bool,
+    /// With --report: so many reports.
+    #[arg(long, value_name = "COUNT", default_value_t = 20, requires = "report")]
+    limit: usize,
     /// Threads [default: number of processors].
     #[arg(long)]
     threads: Option<usize>,
@@ -73,6 +82,9 @@ pub fn progress_bar() -> ProgressBar {
 /// # Errors
 /// When there is nothing to verify or it cannot be read.
 pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
+    if args.report {
+        return reports(context, args);
+    }
     let bar = progress_bar();
     let (exit, report) = if args.data.is_some() {
         folder(args, &bar)?
@@ -89,6 +101,39 @@ pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
     bar.finish_and_clear();
     context.screen.show(&report, summary)?;
     Ok(exit)
+}
+
+/// Shows the server's reports. The exit code is that of the newest one.
+fn reports(context: &mut Context, args: VerifyArgs) -> CommandResult {
+    let client = context.client(args.client)?;
+    let answer = client.get(&format!("/v1/verify-reports?limit={}", args.limit))?;
+    context.screen.show(&answer, report_table)?;
+    Ok(match answer["reports"][0]["verdict"].as_str() {
+        Some("verified") => Exit::Ok,
+        Some("not_verified") => Exit::NotVerified,
+        _ => Exit::Incomplete,
+    })
+}
+
+fn report_table(answer: &Value) -> String {
+    let columns = [
+        ("INDEX", "/index"),
+        ("FINISHED", "/finished_at"),
+        ("VERDICT", "/verdict"),
+        ("SIZE", "/to"),
+        ("FINDINGS", "/findings"),
+        ("FIRST BAD", "/first_bad_index"),
+        ("EVENTS", "/counts/events"),
+        ("SIGNATURES", "/counts/signatures"),
+        ("ROOT", "/root"),
+    ];
+    format!(
+        "{}\nbehind the head: {} of {} entries verified, {} flaws\n",
+        rows(answer, "reports", &columns),
+        text(answer, "/behind/size"),
+        text(answer, "/size"),
+        text(answer, "/behind/flaws"),
+    )
 }
 
 fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure> {

@@ -93,6 +93,8 @@ pub fn finding(view: &View, found: &Found) -> Value {
             "token_id": detail_of(one, "token"),
             "parent": detail_of(one, "parent"),
             "about": detail_of(one, "about"),
+            "target": target(one),
+            "place": detail_of(one, "place"),
             "gap_ms": gap,
             "explained": detail_of(one, "explained"),
             "missing": missing(one),
@@ -105,6 +107,14 @@ pub fn finding(view: &View, found: &Found) -> Value {
             "proof_state": proof_state(view, found.raised.index),
         })
     })
+}
+
+/// What a finding is about that is about no token.
+fn target(one: &Statement<'_>) -> Value {
+    match (detail_of(one, "target_kind"), detail_of(one, "target")) {
+        (Some(kind), Some(id)) => json!({ "kind": kind, "id": id }),
+        _ => Value::Null,
+    }
 }
 
 /// Of a gap: between when something may be missing, and at most how much.

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_engine::counters::COMMIT_BUCKETS_US;
 use ledgerline_engine::registry::Roles;
 
@@ -134,8 +135,12 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     let name = "ledgerline_findings_failures_total";
     let failures = counters.follow_failures;
     out.single(name, "counter", "Times the rules stopped at a failed read.", failures);
+    verifier(app, out);
     let name = "ledgerline_tokens_expired_total";
     out.single(name, "counter", "Tokens stated to have expired, since start.", counters.expired);
+    let name = "ledgerline_expiry_lag_entries";
+    let lag = app.node.expiry_lag();
+    out.single(name, "gauge", "Committed entries not looked at for expiries yet.", lag);
     let name = "ledgerline_expiry_failures_total";
     let failures = counters.expire_failures;
     out.single(name, "counter", "Times the search for them stopped at a failed read.", failures);
@@ -151,6 +156,47 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     out.line(&format!("{name}_bucket"), "{le=\"+Inf\"}", counters.commits);
     out.line(&format!("{name}_sum"), "", seconds(counters.commit_nanos / 1000));
     out.line(&format!("{name}_count"), "", counters.commits);
+}
+
+fn verifier(app: &App, out: &mut Exposition) {
+    let state = app.node.verification();
+    let on = u8::from(state.on);
+    out.single("ledgerline_verify_on", "gauge", "1 while the ledger is verified.", on);
+    let name = "ledgerline_verify_size";
+    out.single(name, "gauge", "Entries verified behind the head.", state.size);
+    let name = "ledgerline_verify_lag_entries";
+    let lag = app.node.view().size().saturating_sub(state.size);
+    let lag = if state.on { lag } else { 0 };
+    out.single(name, "gauge", "Committed entries not verified behind the head yet.", lag);
+    let now = SystemClock::default().wall_nanos();
+    let age = |at: i64| now.saturating_sub(at).max(0) / 1_000_000_000;
+    if let Some(at) = state.block_sealed_at {
+        let name = "ledgerline_verify_block_age_seconds";
+        out.single(name, "gauge", "Age of the last verified block.", age(at));
+    }
+    let name = "ledgerline_verify_flaws_total";
+    out.single(name, "counter", "Flaws found behind the head since start.", state.flaws);
+    let name = "ledgerline_verify_runs_total";
+    out.family(name, "counter", "Full verifications since start, by verdict.");
+    for (verdict, count) in &state.runs {
+        out.line(name, &format!("{{verdict=\"{verdict}\"}}"), count);
+    }
+    if let Some(last) = &state.last {
+        let name = "ledgerline_verify_last_verdict";
+        out.family(name, "gauge", "1 for the verdict of the last full verification.");
+        out.line(name, &format!("{{verdict=\"{}\"}}", last.verdict.word()), 1);
+        let name = "ledgerline_verify_last_size";
+        out.single(name, "gauge", "Entries of the last full verification.", last.size);
+        let name = "ledgerline_verify_last_age_seconds";
+        out.single(name, "gauge", "Time since the last full verification.", age(last.at));
+        if let Some(took) = last.took_nanos {
+            let name = "ledgerline_verify_last_duration_seconds";
+            out.single(name, "gauge", "How long it took.", seconds(took / 1000));
+        }
+    }
+    let name = "ledgerline_verify_failures_total";
+    let help = "Times a thread of the verifier had to begin again.";
+    out.single(name, "counter", help, state.failures);
 }
 
 /// The counters.

@@ -8,6 +8,7 @@
 //! Assumes: one process owns the node. Refuses: bodies above 16 MiB, anything beyond the limits of
 //! [`server::Limits`].
 
+pub mod after_revoke;
 pub mod asked;
 pub mod auth;
 pub mod blocks;
@@ -39,6 +40,7 @@ pub mod tiles;
 pub mod tokens;
 pub mod triage;
 pub mod uses;
+pub mod verify_reports;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -234,8 +236,8 @@ fn past() -> Router<Arc<App>> {
         .route("/v1/tokens/{id}/policies", get(ask::policies))
         .route("/v1/tokens/{id}/divergence", get(ask::divergence))
         .route("/v1/tokens/{id}/exposure", get(ask::exposure))
-        .route("/v1/tokens/{id}/after-revoke", get(ask::after_revoke))
-        .route("/v1/after-revoke", get(ask::after_revokes))
+        .route("/v1/tokens/{id}/after-revoke", get(after_revoke::one))
+        .route("/v1/after-revoke", get(after_revoke::many))
         .route("/v1/triage", post(triage::triage))
         .route("/v1/tokens/{id}/blast-radius", get(ask::blast_radius).post(revoke::asked))
         .route("/v1/subjects/{handle}/tokens", get(ask::subject_tokens))
@@ -268,6 +270,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/findings/{id}", get(findings::one))
         .route("/v1/findings/{id}/acknowledge", post(findings::acknowledge))
         .route("/v1/findings/{id}/close", post(findings::close))
+        .route("/v1/verify-reports", get(verify_reports::list))
         .route("/v1/leaves/{index}", get(blocks::leaf))
         .route("/v1/blocks", get(blocks::blocks))
         .route("/v1/status", get(status::status))

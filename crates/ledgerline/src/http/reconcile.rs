@@ -90,7 +90,7 @@ pub async fn compare(
         .read(move |view| {
             let mut found = Vec::new();
             for row in &rows {
-                let (tenant, size) = (of.clone(), view.size());
+                let (tenant, size) = (of.clone(), view.end());
                 let scope = Scope { tenant, size, at: Some(taken_at), judged_at: taken_at };
                 let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
                 found.extend(difference(&mut inquiry, &row.token_id, row.usable, now)?);
@@ -117,7 +117,7 @@ pub async fn compare(
 
 fn shown(one: &Difference) -> Value {
     json!({
-        "token_id": one.finding.token,
+        "token_id": one.finding.target,
         "difference": one.finding.rule.code(),
         "severity": one.finding.severity.word(),
         "here": one.here.symbol(),

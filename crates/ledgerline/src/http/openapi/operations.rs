@@ -16,8 +16,8 @@ pub(super) struct Operation {
 }
 
 /// Parameters that all questions have.
-const MOMENT: &str = "tenant as_of at";
-const PAGED: &str = "tenant as_of at limit page";
+const MOMENT: &str = "tenant as_of at proof origin";
+const PAGED: &str = "tenant as_of at proof origin limit page";
 const READERS: &str = "reader auditor responder";
 
 const fn get(
@@ -85,14 +85,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/tokens/{id}/lineage",
         "What it came of, and what came of it",
         READERS,
-        "tenant as_of at direction to depth tokens",
+        "tenant as_of at proof origin direction to depth tokens strength",
         "Answer",
     ),
     get(
         "/v1/tokens/{id}/resources",
         "What it accessed between two points of its life",
         READERS,
-        "tenant as_of at limit page from until of depth tokens",
+        "tenant as_of at proof origin limit page from until of",
         "Answer",
     ),
     get(
@@ -106,23 +106,39 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/tokens/{id}/divergence",
         "The first event that comes from elsewhere",
         READERS,
-        "tenant as_of at of depth tokens",
+        "tenant as_of at proof origin of",
         "Answer",
     ),
     get(
         "/v1/tokens/{id}/exposure",
         "Whom it was shown to",
         READERS,
-        "tenant as_of at of depth tokens",
+        "tenant as_of at proof origin of",
         "Answer",
     ),
     get(
         "/v1/tokens/{id}/blast-radius",
         "What it could reach, and what is still alive",
         READERS,
-        "tenant as_of at depth tokens",
+        "tenant as_of at proof origin depth tokens strength",
         "Answer",
     ),
+    get(
+        "/v1/tokens/{id}/after-revoke",
+        "Who still let it in after its revocation",
+        READERS,
+        MOMENT,
+        "Answer",
+    ),
+    get(
+        "/v1/after-revoke",
+        "The same over all tokens revoked in a time",
+        READERS,
+        "tenant as_of at proof origin from until tokens",
+        "Answer",
+    ),
+    post("/v1/triage", "Where leaked tokens stand", READERS, "", "Triage", (200, "Object")),
+    get("/oauth2/jwks", "The keys that sign introspection answers (RFC 9701)", "", "", "Object"),
     post(
         "/v1/tokens/{id}/blast-radius",
         "Revoke every token of it",
@@ -136,7 +152,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/subjects/{handle}/policy-changes",
         "Policy changes that governed a person's tokens",
         READERS,
-        "tenant as_of at limit page hours from until",
+        "tenant as_of at proof origin hours from until",
         "Answer",
     ),
     get("/v1/clients/{id}/tokens", "A client's tokens", READERS, PAGED, "Answer"),
@@ -153,7 +169,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/resources/{id}/tokens",
         "Tokens that accessed a resource",
         READERS,
-        "tenant as_of at limit page from until",
+        "tenant as_of at proof origin limit page from until",
         "Answer",
     ),
     get("/v1/policies/{id}/versions", "A policy's versions", READERS, MOMENT, "Answer"),
@@ -161,7 +177,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/pivot",
         "Everything in which something took part",
         READERS,
-        "tenant as_of at limit page kind value",
+        "tenant as_of at proof origin limit page kind value",
         "Answer",
     ),
     get(
@@ -228,6 +244,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     get("/v1/leaves/{index}", "A leaf of the log", "auditor", "", "Object"),
     get("/v1/blocks", "Blocks, newest first", READERS, "before limit", "Object"),
+    get(
+        "/v1/verify-reports",
+        "Reports of the verifier, newest first",
+        READERS,
+        "before limit",
+        "Object",
+    ),
     get("/v1/status", "How the server is", "reader auditor responder producer admin", "", "Object"),
     get("/v1/issuers", "Issuers that keys may write for", "any", "", "Object"),
     post(

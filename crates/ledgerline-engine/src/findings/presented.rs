@@ -1,0 +1,248 @@
+//! The rules about what a token is presented as, and issued by: audience, key, policy, other ids.
+//!
+//! ```text
+//! audience_mismatch  a permitted use at a `service` that the token's audience does not name,
+//!                    though that issuer has issued tokens for that very name: so it is one of
+//!                    those that audiences are made of. Compared byte by byte; other services say
+//!                    nothing
+//! forged_suspect     a permitted use of a token that nobody issued here, under a key by which its
+//!                    issuer has issued nothing and which it never announced, though the ledger
+//!                    knows other keys of it. Withdrawn when the token's birth arrives
+//! policy_mismatch    an ISSUED names a GRANT policy by id, version and digest, and the
+//!                    POLICY_CHANGED of that version in effect by then had another digest
+//! alias_conflict     `also_known_as` says that two ids are one token, but both were issued here,
+//!                    and their client, kind, session, grant or expiry differ. Once a token
+//! ```
+//!
+//! Assumes: an act is judged by what was recorded before it; a POLICY_CHANGED or the other id's
+//! birth that arrives later is not looked at.
+
+use std::rc::Rc;
+
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
+
+use super::life::{Act, Life, cite, finding, read_leaf};
+use super::memory::{MAX_AUDIENCES, MAX_KEYS};
+use super::rules::{Cited, Finding, Rule};
+use super::{Follower, Placed};
+use crate::found_by::{bare, is_birth, issuer_of, names};
+use crate::view::{QueryError, View};
+
+/// Other ids of a token that are looked at.
+const MAX_ALIASES: usize = 8;
+
+/// A version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PolicyVersion {
+    version: String,
+    digest: Hash,
+    from: i64,
+    place: u64,
+    event: Cited,
+}
+
+/// The versions of one policy, in the order recorded.
+pub(super) type PolicyVersions = Rc<[PolicyVersion]>;
+
+fn version_of(statement: &Statement<'_>, place: u64) -> Option<PolicyVersion> {
+    let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+    let is_one = statement.event_type == EventType::PolicyChanged
+        && statement.target.kind == TargetKind::Policy
+        && done;
+    let own = statement.policies.iter().find(|policy| policy.id == statement.target.id)?;
+    let change = statement.policy_change.as_ref();
+    let snapshot = change.and_then(|change| change.snapshot);
+    let from = change.and_then(|change| change.effective_from).or(statement.effective_at);
+    let digest = snapshot.or(own.digest)?;
+    is_one.then(|| PolicyVersion {
+        version: own.version.to_owned(),
+        digest,
+        from: from.unwrap_or(statement.occurred_at.nanos),
+        place,
+        event: cite(statement),
+    })
+}
+
+impl Follower {
+    /// What an entry teaches about issuers and policies. After it was judged.
+    pub(super) fn learn(&mut self, act: &Act<'_, '_>) {
+        let statement = act.statement;
+        let tenant = || statement.tenant.to_owned();
+        let front = issuer_of(statement.target.id).map(str::to_owned);
+        let key_of = |kid: &str| bare(kid).to_owned();
+        let memory = &mut self.memory;
+        if is_birth(statement) && statement.outcome == Outcome::Allow {
+            let Some(front) = front else { return };
+            if let Some(kid) = statement.issuer_kid.filter(|_| memory.keys.len() < MAX_KEYS) {
+                memory.keys.insert((tenant(), front.clone(), key_of(kid)));
+            }
+            for name in &statement.audience {
+                if memory.audiences.len() < MAX_AUDIENCES {
+                    memory.audiences.insert((tenant(), front.clone(), (*name).to_owned()));
+                }
+            }
+        } else if statement.event_type == EventType::KeyChanged
+            && statement.target.kind == TargetKind::Key
+            && memory.keys.len() < MAX_KEYS
+        {
+            let front = front.unwrap_or_default();
+            memory.keys.insert((tenant(), front, key_of(statement.target.id)));
+        } else if statement.target.kind == TargetKind::Policy {
+            let key = (tenant(), statement.target.id.to_owned());
+            if let Some(known) = self.policies.get_mut(&key) {
+                let new = version_of(statement, act.place);
+                *known = known.iter().cloned().chain(new).collect();
+            }
+        }
+    }
+
+    /// What is off about what a token is presented as. `life` has taken the act already.
+    pub(super) fn presented(
+        &mut self,
+        view: &View,
+        below: u64,
+        life: &Life,
+        act: &Act<'_, '_>,
+    ) -> Result<Vec<Finding>, QueryError> {
+        let statement = act.statement;
+        if statement.outcome != Outcome::Allow {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        if matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed) {
+            match &life.birth {
+                Some(birth) => found.extend(self.audience(birth, act)),
+                None => found.extend(self.forged(act)),
+            }
+        }
+        if statement.event_type == EventType::Issued {
+            found.extend(self.policies_of(view, below, act)?);
+        }
+        if let Some(birth) = life.birth.as_deref().filter(|_| !statement.also_known_as.is_empty()) {
+            found.extend(self.aliases(view, below, birth, act)?);
+        }
+        Ok(found)
+    }
+
+    fn audience(&self, birth: &[u8], act: &Act<'_, '_>) -> Option<Finding> {
+        let service = act.statement.service?;
+        let front = issuer_of(act.statement.target.id)?;
+        let elsewhere = read_leaf(birth, |_, one| {
+            !one.audience.is_empty() && !one.audience.contains(&service)
+        })?;
+        let name = (act.statement.tenant.to_owned(), front.to_owned(), service.to_owned());
+        (elsewhere && self.memory.audiences.contains(&name)).then(|| {
+            let mut finding = finding(act, Rule::AudienceMismatch, None);
+            finding.about = Some(service.to_owned());
+            finding.events.extend(read_leaf(birth, |_, one| cite(one)));
+            finding
+        })
+    }
+
+    fn forged(&self, act: &Act<'_, '_>) -> Option<Finding> {
+        let shown = bare(act.statement.issuer_kid?);
+        let front = issuer_of(act.statement.target.id)?.to_owned();
+        let keys = &self.memory.keys;
+        if keys.len() >= MAX_KEYS {
+            return None;
+        }
+        let first = (act.statement.tenant.to_owned(), front, String::new());
+        let of_issuer =
+            keys.range(first.clone()..).take_while(|key| key.0 == first.0 && key.1 == first.1);
+        let mut known = of_issuer.map(|key| &*key.2).peekable();
+        known.peek()?;
+        (!known.any(|kid| kid == shown)).then(|| finding(act, Rule::ForgedSuspect, None))
+    }
+
+    fn policies_of(
+        &mut self,
+        view: &View,
+        below: u64,
+        act: &Act<'_, '_>,
+    ) -> Result<Vec<Finding>, QueryError> {
+        let (statement, at) = (act.statement, act.statement.occurred_at.nanos);
+        let mut found = Vec::new();
+        for policy in statement.policies.iter().filter(|one| one.role == PolicyRole::Grant) {
+            let Some(digest) = policy.digest else { continue };
+            let versions = self.versions(view, below, statement.tenant, policy.id)?;
+            let in_effect = versions.iter().rev().find(|one| {
+                one.version == policy.version && one.from <= at && one.place < act.place
+            });
+            if let Some(other) = in_effect.filter(|one| one.digest != digest) {
+                let mut finding = finding(act, Rule::PolicyMismatch, None);
+                finding.events.push(other.event.clone());
+                finding.about = Some(format!("{} {}", policy.id, policy.version));
+                found.push(finding);
+            }
+        }
+        Ok(found)
+    }
+
+    fn versions(
+        &mut self,
+        view: &View,
+        below: u64,
+        tenant: &str,
+        id: &str,
+    ) -> Result<PolicyVersions, QueryError> {
+        let key = (tenant.to_owned(), id.to_owned());
+        if let Some(known) = self.policies.get_mut(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let chain = ChainKey { kind: TargetKind::Policy, tenant, id: id.as_bytes() };
+        let leaves: Vec<Placed> = view.chain_leaves(&chain, below)?;
+        let versions = leaves.iter().filter_map(|(place, leaf)| {
+            read_leaf(leaf, |_, statement| version_of(statement, *place)).flatten()
+        });
+        let versions: PolicyVersions = versions.collect();
+        self.policies.put(key, Rc::clone(&versions));
+        Ok(versions)
+    }
+
+    fn aliases(
+        &mut self,
+        view: &View,
+        below: u64,
+        birth: &[u8],
+        act: &Act<'_, '_>,
+    ) -> Result<Option<Finding>, QueryError> {
+        let statement = act.statement;
+        let own = statement.target.id;
+        let others = statement.also_known_as.iter().filter(|other| **other != own);
+        for other in others.take(MAX_ALIASES) {
+            let key = (statement.tenant.to_owned(), (*other).to_owned());
+            let (Some(theirs), _) = self.known(view, below, &key)? else { continue };
+            let differs = read_leaf(birth, |_, one| {
+                read_leaf(&theirs, |_, two| (differing(one, two), cite(two)))
+            });
+            let Some((differing, event)) = differs.flatten() else { continue };
+            if !differing.is_empty() {
+                let mut finding = finding(act, Rule::AliasConflict, None);
+                finding.parent = Some((*other).to_owned());
+                finding.about = Some(differing.join(" "));
+                finding.events.push(event);
+                return Ok(Some(finding));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// In what two births cannot be of one token: what both state and state differently.
+fn differing(one: &Statement<'_>, two: &Statement<'_>) -> Vec<&'static str> {
+    let other =
+        |a: Option<&str>, b: Option<&str>| a.zip(b).is_some_and(|(a, b)| !names(a, b, None));
+    let kinds = one.token_kind.zip(two.token_kind);
+    let expiries = one.expires_at.zip(two.expires_at);
+    let facts = [
+        ("client_id", other(one.client_id, two.client_id)),
+        ("expires_at", expiries.is_some_and(|(a, b)| a != b)),
+        ("grant_id", other(one.grant_id, two.grant_id)),
+        ("session_id", other(one.session_id, two.session_id)),
+        ("token_kind", kinds.is_some_and(|(a, b)| a != b)),
+    ];
+    facts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}

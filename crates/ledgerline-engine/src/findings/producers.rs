@@ -1,0 +1,229 @@
+//! The rules about producers: numbers that are missing, heartbeats that do not come, tokens that a
+//! heartbeat names, and what was refused.
+//!
+//! ```text
+//! source_gap            (source, source_instance): source_seq is not gapless. Withdrawn when the
+//!                       missing ones arrive. Judged from the first number that arrives
+//! source_silent         a HEARTBEAT declared detail `interval_s`, and nothing came from the source
+//!                       for three times as long, by the times of leaves: blocks come when nothing
+//!                       else does, so it is noticed within a minute
+//! unknown_token         a HEARTBEAT links to a token that nobody issued here; once a token.
+//!                       Withdrawn when its ISSUED or ORIGIN arrives
+//! revoke_not_propagated a HEARTBEAT links to a token whose revocation lies behind it by more than
+//!                       uncertainty and propagation window; once per token, revocation and source
+//! by code of REFUSED    event_id_conflict, secret_refused, bad_signature, unauthorised_source
+//! ```
+//!
+//! Assumes: `interval_s` is a whole number of seconds, at most a day; 0 takes it back. Refuses: to
+//! hold it against a source that the ledger itself did not run.
+
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, TargetKind};
+
+use super::Follower;
+use super::life::{Act, Boundary, cite};
+use super::memory::{MAX_HELD, Numbered};
+use super::record::{Move, Moved, Note, detail_of};
+use super::rules::{Cited, Finding, Rule, behind};
+use crate::found_by::is_birth;
+use crate::registry::LEDGER_SOURCE;
+use crate::view::{QueryError, View};
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::lifecycle::Violation;
+
+/// Longest interval that can be declared, in seconds.
+const MAX_INTERVAL_S: i64 = 86_400;
+const SECOND: i64 = 1_000_000_000;
+
+/// A finding about something that is no token.
+fn about(
+    rule: Rule,
+    (tenant, kind, target): (&str, TargetKind, &str),
+    events: Vec<Cited>,
+    noticed_at: i64,
+) -> Finding {
+    Finding {
+        rule,
+        severity: rule.severity(),
+        tenant: tenant.to_owned(),
+        kind,
+        target: target.to_owned(),
+        events,
+        place: None,
+        parent: None,
+        gap_ms: None,
+        explained: None,
+        about: None,
+        noticed_at,
+    }
+}
+
+/// The rule that a refusal's code is a finding of.
+fn refusal(code: &str) -> Option<Rule> {
+    match code {
+        "event_id_conflict" => Some(Rule::EventIdConflict),
+        "secret_refused" => Some(Rule::SecretRefused),
+        "bad_signature" | "wrong_deployment" | "wrong_alg" => Some(Rule::BadSignature),
+        "out_of_grant" | "wrong_source" | "wrong_tenant" | "unknown_key" | "retired_key"
+        | "signature_required" | "forbidden" => Some(Rule::UnauthorisedSource),
+        _ => None,
+    }
+}
+
+fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
+    Note::Moved(Move {
+        tenant: tenant.to_owned(),
+        finding,
+        to: Moved::Withdrawn,
+        by: LEDGER_SOURCE.to_owned(),
+        note: note.to_owned(),
+        at,
+    })
+}
+
+impl Follower {
+    /// Lets time pass up to a leaf.
+    pub(super) fn pass_time(&mut self, leaf: &[u8], notes: &mut Vec<Note>) {
+        let Some(at) = self.memory.tick(leaf) else { return };
+        for (tenant, last, quiet) in self.memory.silent() {
+            let source = last.source.clone();
+            let target = (&*tenant, TargetKind::Source, &*source);
+            let finding = Finding {
+                gap_ms: Some(quiet / 1_000_000),
+                ..about(Rule::SourceSilent, target, vec![last], at)
+            };
+            notes.push(Note::Raised(finding));
+        }
+    }
+
+    /// What an entry says of who wrote it.
+    pub(super) fn producer(
+        &mut self,
+        view: &View,
+        index: u64,
+        act: &Act<'_, '_>,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), QueryError> {
+        let statement = act.statement;
+        if statement.source == LEDGER_SOURCE {
+            notes.extend(refused(act));
+            return Ok(());
+        }
+        let heartbeat = statement.event_type == EventType::Heartbeat;
+        let declared = detail_of(statement, "interval_s").filter(|_| heartbeat);
+        let declared = declared.and_then(|text| text.parse().ok());
+        let declared = declared.filter(|seconds| (0..=MAX_INTERVAL_S).contains(seconds));
+        let who = (statement.tenant, statement.source);
+        self.memory.heard(who, statement.event_id, declared.map(|seconds| seconds * SECOND));
+        self.number(act, notes);
+        if is_birth(statement) {
+            self.no_longer_unknown(act, notes);
+        }
+        if heartbeat {
+            for token in statement.links.iter().filter_map(|link| link.token) {
+                self.held(view, index, act, token, notes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, act: &Act<'_, '_>, notes: &mut Vec<Note>) {
+        let statement = act.statement;
+        let (Some(instance), Some(seq)) = (statement.source_instance, statement.source_seq) else {
+            return;
+        };
+        let who = (statement.tenant, statement.source, instance);
+        let at = act.entry.recorded_at.nanos;
+        match self.memory.number(who, seq) {
+            Numbered::Nothing => {}
+            Numbered::Filled(finding) => {
+                notes.push(withdrawn(statement.tenant, finding, "the missing events arrived", at));
+            }
+            Numbered::Missing((first, last)) => {
+                let target = (statement.tenant, TargetKind::Source, statement.source);
+                let id = uuid::Uuid::from_bytes(instance);
+                let finding = Finding {
+                    place: Some(format!("instance {id} source_seq {first} to {last}")),
+                    ..about(Rule::SourceGap, target, vec![cite(statement)], at)
+                };
+                self.memory.gap(who, (first, last), &finding.id());
+                notes.push(Note::Raised(finding));
+            }
+        }
+    }
+
+    /// A token that a heartbeat named before it was issued here.
+    fn no_longer_unknown(&mut self, act: &Act<'_, '_>, notes: &mut Vec<Note>) {
+        let statement = act.statement;
+        let key = (statement.tenant.to_owned(), statement.target.id.to_owned());
+        if let Some(finding) = self.memory.held.remove(&key) {
+            let (note, at) = ("its birth arrived", act.entry.recorded_at.nanos);
+            notes.push(withdrawn(statement.tenant, Hash(finding), note, at));
+        }
+    }
+
+    /// A token that a heartbeat names as held.
+    fn held(
+        &mut self,
+        view: &View,
+        index: u64,
+        act: &Act<'_, '_>,
+        token: &str,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), QueryError> {
+        let statement = act.statement;
+        let key = (statement.tenant.to_owned(), token.to_owned());
+        let (birth, mut ends) = self.known(view, index, &key)?;
+        let target = (statement.tenant, TargetKind::Token, token);
+        let at = act.entry.recorded_at.nanos;
+        let Some(birth) = birth else {
+            if ends.is_empty() && !self.memory.held.contains_key(&key) {
+                let rule = Rule::Lifecycle(Violation::UnknownToken);
+                let finding = about(rule, target, vec![cite(statement)], at);
+                if self.memory.held.len() < MAX_HELD {
+                    self.memory.held.insert(key, finding.id().0);
+                    notes.push(Note::Raised(finding));
+                }
+            }
+            return Ok(());
+        };
+        ends.extend(self.wide_ends(view, index, &birth)?);
+        let now = statement.occurred_at.nanos;
+        let before = |one: &&Boundary| one.place < act.place && one.at <= now;
+        let Some(first) = ends.iter().filter(before).min_by_key(|one| (one.at, one.place)) else {
+            return Ok(());
+        };
+        let gap = now.saturating_sub(first.at);
+        let own = statement.time_uncertainty_ns.unwrap_or(0);
+        let uncertain = own.saturating_add(first.uncertainty);
+        let spread = self.windows.propagation_nanos;
+        let explained = behind(gap, uncertain, spread, super::rules::Explanation::Propagation);
+        // A heartbeat comes again: what may be explained is not told before it cannot be.
+        if explained.is_none() {
+            let finding = Finding {
+                place: Some(format!("held by {}", statement.source)),
+                gap_ms: Some(gap.div_euclid(1_000_000)),
+                ..about(Rule::RevokeNotPropagated, target, vec![first.event.clone()], at)
+            };
+            notes.push(Note::Raised(finding));
+        }
+        Ok(())
+    }
+}
+
+/// A refusal that is a finding.
+fn refused(act: &Act<'_, '_>) -> Option<Note> {
+    let statement: &Statement<'_> = act.statement;
+    if statement.event_type != EventType::Refused {
+        return None;
+    }
+    let code = detail_of(statement, "code")?;
+    let rule = refusal(code)?;
+    let count = detail_of(statement, "count").unwrap_or("1");
+    let by = detail_of(statement, "credential").unwrap_or("nobody");
+    let target = (statement.tenant, statement.target.kind, statement.target.id);
+    Some(Note::Raised(Finding {
+        about: Some(format!("{code} {count} times, credential {by}")),
+        ..about(rule, target, vec![cite(statement)], act.entry.recorded_at.nanos)
+    }))
+}
