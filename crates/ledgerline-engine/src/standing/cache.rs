@@ -76,10 +76,12 @@ impl Standings {
         now_nanos: i64,
     ) -> Result<Option<Arc<Standing>>, QueryError> {
         let (is_digest, text) = match presented {
-            Presented::Digest(digest) => (true, digest),
-            Presented::Id(id) => (false, id),
+            Presented::Digest(digest) => (true, digest.into()),
+            Presented::Id(id) => (false, id.into()),
+            // No id has that byte.
+            Presented::Ids(ids) => (false, ids.join("\0").into()),
         };
-        let name: Name = (tenant.into(), is_digest, text.into());
+        let name: Name = (tenant.into(), is_digest, text);
         if let Some(kept) = self.find(&name) {
             let due = kept.standing.changes_at.is_some_and(|at| at <= now_nanos);
             // A newer state than the one asked for is as good: it was committed too.

@@ -44,12 +44,14 @@ pub enum Presented<'a> {
     Digest(&'a str),
     /// A token id.
     Id(&'a str),
+    /// Ids of one token, of which somebody who can tell says that they are: its issuer's signature.
+    Ids(&'a [&'a str]),
 }
 
 /// Where a token stands.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// The id under which it was recorded first.
+    /// The id under which it was born; without a birth the one that was recorded first.
     pub id: String,
     /// All its ids.
     pub ids: BTreeSet<String>,
@@ -142,7 +144,7 @@ pub fn standing(
     let birth = records.iter().find(|(_, record)| record.read(|_, s| is_birth(s)));
     let told = &birth.unwrap_or(&records[0]).1;
     Ok(Some(Standing {
-        id: records[0].1.read(|_, s| s.target.id.to_owned()),
+        id: told.read(|_, s| s.target.id.to_owned()),
         ids,
         state,
         facts: told.read(|entry, s| Facts::of(s, &entry.handles)),
@@ -157,6 +159,7 @@ type Found = (BTreeSet<String>, Vec<(u64, Rc<Record>)>);
 fn identity(places: &mut [Place<'_>], presented: Presented<'_>) -> Result<Found, QueryError> {
     let mut ids = match presented {
         Presented::Id(id) => BTreeSet::from([id.to_owned()]),
+        Presented::Ids(ids) => ids.iter().map(|id| (*id).to_owned()).collect(),
         Presented::Digest(digest) => presented_as(places, digest)?,
     };
     let mut todo: Vec<String> = ids.iter().cloned().collect();

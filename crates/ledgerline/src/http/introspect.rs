@@ -21,7 +21,7 @@ use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Map, Value, json};
 
 use super::form::{Form, Refusal, caller};
-use super::presented::find;
+use super::presented::{find, may_know};
 use super::{App, Shared, auth, leaf_json, signed_answer};
 
 const SECOND_NANOS: i64 = 1_000_000_000;
@@ -51,7 +51,10 @@ async fn answer(
 ) -> Result<Option<Value>, Refusal> {
     let tenant = caller.own_tenant();
     let Some(found) = find(app, tenant, token).await? else { return Ok(None) };
-    let Some(standing) = found.known_to(caller) else { return Ok(None) };
+    let standing = &found.standing;
+    if !may_know(caller, standing) {
+        return Ok(None);
+    }
     let active = found.is_active(now);
     if app.uses.note(caller, tenant, standing, active, now) {
         let (of, tenant) = (Arc::clone(app), tenant.to_owned());

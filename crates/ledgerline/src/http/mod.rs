@@ -239,10 +239,7 @@ fn past() -> Router<Arc<App>> {
         .route("/v1/tokens/{id}/after-revoke", get(after_revoke::one))
         .route("/v1/after-revoke", get(after_revoke::many))
         .route("/v1/triage", post(triage::triage))
-        .route(
-            "/v1/tokens/{id}/blast-radius",
-            get(ask::blast_radius).post(ask::revoke_blast_radius),
-        )
+        .route("/v1/tokens/{id}/blast-radius", get(ask::blast_radius).post(revoke::asked))
         .route("/v1/subjects/{handle}/tokens", get(ask::subject_tokens))
         .route("/v1/subjects/{handle}/policy-changes", get(ask::policy_changes))
         .route("/v1/clients/{id}/tokens", get(ask::client_tokens))

@@ -7,9 +7,9 @@
 //!             else       by the digest alone
 //! ```
 //!
-//! Promises: a token known under two names that nobody joined stands as the worse of the two, so
-//! that a revocation under either ends it. The token is dropped here; nothing of it goes on but its
-//! digest and its verified jti.
+//! Promises: the issuer's signature makes a jti and a digest names of one token, also where nobody
+//! joined them in the ledger: a revocation under either ends it. The token is dropped here; nothing
+//! of it goes on but its digest and its verified jti.
 //!
 //! Refuses: to say anything while the issuer's keys cannot be had; that is 503.
 
@@ -22,38 +22,64 @@ use ledgerline_proof::token_id::t1_value;
 
 use super::App;
 use super::form::Refusal;
-use crate::issuers::Judged;
 use crate::issuers::verified::Verified;
+use crate::issuers::{Issuers, Judged};
 
-/// A presented token that the ledger knows, under each of its names that are not joined.
+/// A presented token that the ledger knows.
 pub struct Found {
-    /// Where it stands. Never empty.
-    pub standings: Vec<Arc<Standing>>,
+    /// Where it stands, under all its names together.
+    pub standing: Arc<Standing>,
     /// What it says of itself, if its issuer signed it.
     pub verified: Option<Arc<Verified>>,
 }
 
 impl Found {
-    /// Whether it may be used at `now`: under all its names, and by its own word.
+    /// Whether it may be used at `now`, also by its own word.
     #[must_use]
     pub fn is_active(&self, now: i64) -> bool {
         let may = self.verified.as_ref().is_none_or(|verified| verified.is_within(now));
-        may && self.standings.iter().all(|standing| standing.is_active(now))
+        may && self.standing.is_active(now)
     }
 
     /// Until when it may be used, as far as is known.
     #[must_use]
     pub fn usable_until(&self) -> Option<i64> {
         let own = self.verified.as_ref().and_then(|verified| verified.expires_at);
-        let known = self.standings.iter().filter_map(|standing| standing.usable_until());
-        known.chain(own).min()
+        self.standing.usable_until().into_iter().chain(own).min()
     }
+}
 
-    /// The first of its names that the caller may know of.
-    #[must_use]
-    pub fn known_to(&self, caller: &Caller) -> Option<&Arc<Standing>> {
-        self.standings.iter().find(|standing| may_know(caller, standing))
-    }
+/// What a token is looked for by.
+struct Names {
+    /// Ids at the issuer that signed it.
+    ids: Vec<String>,
+    /// The digest, of one that nobody vouches for.
+    digest: Option<String>,
+    verified: Option<Arc<Verified>>,
+}
+
+/// The names of a token, which is dropped. `Ok(None)` for one that its issuer did not sign, `Err`
+/// when the issuer's keys cannot be had. Blocks.
+fn names(issuers: &Issuers, tenant: &str, token: Vec<u8>) -> Result<Option<Names>, ()> {
+    let verified = match issuers.judge(tenant, &token) {
+        Judged::Unknown => return Err(()),
+        Judged::Refused => return Ok(None),
+        Judged::Opaque => None,
+        Judged::Verified(verified) => Some(verified),
+    };
+    let digest = digest(&token);
+    drop(token);
+    let Some(verified) = verified else {
+        return Ok(Some(Names { ids: Vec::new(), digest: Some(digest), verified: None }));
+    };
+    // Whose token it is is known: its digest is looked for as that issuer's, and so is found also
+    // where it was only ever revoked under it.
+    let ids = verified.id.iter().cloned().chain([verified.digest_id(&digest)]).collect();
+    Ok(Some(Names { ids, digest: None, verified: Some(verified) }))
+}
+
+fn keys_lost(_: ()) -> Refusal {
+    Refusal::later("the keys of the token's issuer cannot be had now")
 }
 
 /// Where a presented token stands; `None` when nothing is known of it.
@@ -64,42 +90,53 @@ pub async fn find(app: &Arc<App>, tenant: &str, token: Vec<u8>) -> Result<Option
     let (node, issuers) = (Arc::clone(&app.node), Arc::clone(&app.issuers));
     let tenant = tenant.to_owned();
     let ask = move || {
-        let verified = match issuers.judge(&tenant, &token) {
-            Judged::Unknown => return Ok(Err(())),
-            Judged::Refused => return Ok(Ok(None)),
-            Judged::Opaque => None,
-            Judged::Verified(verified) => Some(verified),
+        let Names { ids, digest, verified } = match names(&issuers, &tenant, token) {
+            Ok(Some(names)) => names,
+            Ok(None) => return Ok(Ok(None)),
+            Err(()) => return Ok(Err(())),
         };
-        let digest = digest(&token);
-        drop(token);
-        // Whose token it is is known: its digest is looked for as that issuer's, and so is found
-        // also where it was only ever revoked under it.
-        let by_digest = verified.as_ref().map(|verified| verified.digest_id(&digest));
-        let names = match (&verified, &by_digest) {
-            (Some(verified), Some(by_digest)) => [verified.id.as_deref(), Some(by_digest)]
-                .into_iter()
-                .flatten()
-                .map(Presented::Id)
-                .collect(),
-            _ => vec![Presented::Digest(&digest)],
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let presented = digest.as_deref().map_or(Presented::Ids(&ids), Presented::Digest);
+        let standing = node.standing(&tenant, presented)?;
+        Ok(Ok(standing.map(|standing| Found { standing, verified })))
+    };
+    app.wait(ask).await?.map_err(keys_lost)
+}
+
+/// The same under each of its names that the ledger does not know to be one token: what is to end
+/// with it. Names that were only ever used are left out.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_each(
+    app: &Arc<App>,
+    tenant: &str,
+    token: Vec<u8>,
+) -> Result<Vec<Arc<Standing>>, Refusal> {
+    let (node, issuers) = (Arc::clone(&app.node), Arc::clone(&app.issuers));
+    let tenant = tenant.to_owned();
+    let ask = move || {
+        let Names { ids, digest, .. } = match names(&issuers, &tenant, token) {
+            Ok(Some(names)) => names,
+            Ok(None) => return Ok(Ok(Vec::new())),
+            Err(()) => return Ok(Err(())),
         };
+        let all = ids.iter().map(|id| Presented::Id(id));
+        let all = all.chain(digest.as_deref().map(Presented::Digest));
         let mut standings: Vec<Arc<Standing>> = Vec::new();
-        for name in names {
+        for name in all {
             let found = node.standing(&tenant, name)?;
-            // Joined names are one standing.
             let new = |one: &Arc<Standing>| standings.iter().all(|known| known.ids != one.ids);
             standings.extend(found.filter(new));
         }
-        // A name that was only ever used says nothing about the token.
         let now = node.now();
         let says = |one: &Arc<Standing>| one.state.state_at(now) != State::Unknown;
         if standings.iter().any(says) {
             standings.retain(says);
         }
-        Ok(Ok((!standings.is_empty()).then_some(Found { standings, verified })))
+        Ok(Ok(standings))
     };
-    let detail = "the keys of the token's issuer cannot be had now";
-    app.wait(ask).await?.map_err(|()| Refusal::later(detail))
+    app.wait(ask).await?.map_err(keys_lost)
 }
 
 /// The digest a presented token is found by. What cannot be a token gets the digest of nothing, so

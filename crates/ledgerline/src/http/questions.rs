@@ -4,22 +4,19 @@
 //! has is answered like what is not there. No personal value stands in a URL: persons, addresses
 //! and devices are asked for by their handles (`POST /v1/resolve`).
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_engine::lineage::{Direction, family, path, relatives};
 use ledgerline_engine::questions::{self, Holder, Of, Pivot, Point, Resource};
-use ledgerline_engine::registry::{Caller, Roles};
-use serde::Deserialize;
+use ledgerline_engine::registry::Caller;
 use serde_json::{Value, json};
 
 use super::asked::{Asking, Question, bad_query, time};
-use super::extract::{Asked, Segments, json_body};
+use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::telling::Telling;
 use super::tokens::check_id;
-use super::{App, Shared, auth, leaf_json, question_json, revoke};
+use super::{App, Shared, auth, leaf_json, question_json};
 use crate::time_text::rfc3339;
 use crate::uuid_text;
 
@@ -259,37 +256,6 @@ pub async fn blast_radius(
         question.answer(body, None)
     })
     .await
-}
-
-/// How a blast radius is to be revoked.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct RevokeRequest {
-    tenant: Option<String>,
-    reason: Option<String>,
-    dry_run: bool,
-    /// The token itself, so that its issuer can be told.
-    token: Option<String>,
-}
-
-/// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
-///
-/// # Errors
-/// 403 without the role responder; 404; 422.
-pub async fn revoke_blast_radius(
-    State(app): Shared,
-    Segments(id): Segments<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let lacking = "the credential needs the role responder";
-    let caller = auth::require(&app, &headers, Roles::RESPONDER, lacking)?;
-    check_id(&id)?;
-    let request: RevokeRequest = json_body(&app, &headers, body).await?;
-    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
-    let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
-    let telling = Telling::sent_along(&app, &tenant, &id, request.token).await?;
-    revoke::blast_radius(&app, &caller, tenant, id, reason, request.dry_run, telling).await
 }
 
 /// Answers about the tokens of a holder.

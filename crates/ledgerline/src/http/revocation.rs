@@ -28,7 +28,7 @@ use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Value, json};
 
 use super::form::{Form, Refusal, caller, no_store};
-use super::presented::{find, may_know};
+use super::presented::{find_each, may_know};
 use super::revoke::{Plan, Why, plan, record, verdict};
 use super::telling::{NOT_TOLD, Telling, word_before};
 use super::{App, Shared};
@@ -65,8 +65,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
-    let found = find(&app, &tenant, token.clone()).await?;
-    let standings = found.map(|found| found.standings).unwrap_or_default();
+    let standings = find_each(&app, &tenant, token.clone()).await?;
     let known = standings.into_iter().filter(|standing| may_know(&caller, standing));
     let known: Vec<_> = known.collect();
     if known.is_empty() {

@@ -9,23 +9,29 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_engine::found_by::{bare, issuer_of};
 use ledgerline_engine::intake::{EventStatus, RevokeToken, SubmitAnswer};
 use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending, Token};
 use ledgerline_engine::questions::{Holder, blast, holdings};
-use ledgerline_engine::registry::Caller;
+use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::view::View;
-use ledgerline_proof::lifecycle::State;
+use ledgerline_proof::lifecycle::State as TokenState;
 use ledgerline_proof::vocabulary::TokenKind;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::App;
 use super::events::json_value;
+use super::extract::{Segments, json_body};
 use super::problem::Problem;
 use super::telling::{NOT_TOLD, Telling, word_before};
+use super::tokens::check_id;
+use super::{App, Shared, auth};
 
 /// Tokens of a blast radius that are revoked by one call.
 const TOKENS_MAX: usize = 10_000;
@@ -55,9 +61,11 @@ pub(super) struct Why {
 /// Whether a token may be used now or later, as far as is known.
 fn may_be_used(token: &Token, now: i64) -> bool {
     match token.known.state_at(now) {
-        State::Pending | State::Active | State::Suspended | State::Unknown => true,
-        State::Superseded => token.known.grace_until.is_some_and(|end| now < end),
-        State::Spent | State::Expired | State::Revoked => false,
+        TokenState::Pending | TokenState::Active | TokenState::Suspended | TokenState::Unknown => {
+            true
+        }
+        TokenState::Superseded => token.known.grace_until.is_some_and(|end| now < end),
+        TokenState::Spent | TokenState::Expired | TokenState::Revoked => false,
     }
 }
 
@@ -129,12 +137,43 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
     Ok(Plan { tokens, family: family.len(), cuts })
 }
 
+/// How a blast radius is to be revoked.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct RevokeRequest {
+    tenant: Option<String>,
+    reason: Option<String>,
+    dry_run: bool,
+    /// The token itself, so that its issuer can be told.
+    token: Option<String>,
+}
+
+/// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
+///
+/// # Errors
+/// 403 without the role responder; 404; 422.
+pub async fn asked(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role responder";
+    let caller = auth::require(&app, &headers, Roles::RESPONDER, lacking)?;
+    check_id(&id)?;
+    let request: RevokeRequest = json_body(&app, &headers, body).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
+    let telling = Telling::sent_along(&app, &tenant, &id, request.token).await?;
+    blast_radius(&app, &caller, tenant, id, reason, request.dry_run, telling).await
+}
+
 /// Revokes, or says what would be revoked.
 ///
 /// # Errors
 /// 404, 403, 429, 503.
 #[allow(clippy::too_many_arguments, reason = "each is a part of one request")]
-pub async fn blast_radius(
+async fn blast_radius(
     app: &Arc<App>,
     caller: &Caller,
     tenant: String,

@@ -23,7 +23,7 @@ use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::Value;
 
 use super::App;
-use super::presented::find;
+use super::presented::find_each;
 use super::problem::Problem;
 use crate::issuers::Issuer;
 use crate::issuers::connector::Told;
@@ -73,10 +73,9 @@ impl Telling {
         token: Option<String>,
     ) -> Result<Option<Self>, Problem> {
         let Some(token) = token.map(String::into_bytes) else { return Ok(None) };
-        let found = find(app, tenant, token.clone()).await.map_err(|_| {
+        let standings = find_each(app, tenant, token.clone()).await.map_err(|_| {
             Problem::unavailable("token_not_judged", "the token sent along cannot be judged now")
         })?;
-        let standings = found.map(|found| found.standings).unwrap_or_default();
         let Some(standing) = standings.iter().find(|standing| standing.ids.contains(id)) else {
             let detail = "the token sent along is not the one that the path names";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "token_mismatch", detail));

@@ -196,7 +196,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     post(
         "/oauth2/introspect",
-        "RFC 7662",
+        "RFC 7662; by `Accept` as a signed JWT, RFC 9701",
         "resource_server",
         "",
         "TokenForm",
@@ -252,7 +252,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Object",
     ),
     get("/v1/status", "How the server is", "reader auditor responder producer admin", "", "Object"),
-    get("/v1/issuers", "Issuers that keys may write for", "any", "", "Object"),
+    get(
+        "/v1/issuers",
+        "The register of issuers, and those that keys may write for",
+        "any",
+        "",
+        "Object",
+    ),
     post(
         "/v1/resolve",
         "The handle of a personal value",
@@ -288,6 +294,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answer: (200, "Object"),
     },
     get("/openapi.json", "This document", "any", "", "Object"),
+    get("/oauth2/jwks", "Keys of signed introspection answers", "", "", "Object"),
     get("/checkpoint", "The published checkpoint (C2SP)", "", "", "text/plain"),
     get(
         "/tile/{*path}",
