@@ -247,7 +247,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get(
         "/v1/verify-reports",
         "Reports of the verifier, newest first",
-        READERS,
+        "reader auditor responder admin",
         "before limit",
         "Object",
     ),
@@ -294,7 +294,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answer: (200, "Object"),
     },
     get("/openapi.json", "This document", "any", "", "Object"),
-    get("/oauth2/jwks", "Keys of signed introspection answers", "", "", "Object"),
     get("/checkpoint", "The published checkpoint (C2SP)", "", "", "text/plain"),
     get(
         "/tile/{*path}",
