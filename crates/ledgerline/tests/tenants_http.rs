@@ -323,7 +323,7 @@ fn story(names: &Names) -> Vec<Value> {
 
 /// Waits until what was recorded has been judged and stands in a block.
 fn settle(server: &Server) {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(90);
     let mut quiet = 0;
     while quiet < 3 {
         assert!(Instant::now() < until, "the rules do not come to an end");
@@ -497,12 +497,17 @@ fn turned_away(answer: &Answer, status: u16, oauth: bool, what: &str) {
 }
 
 /// Asks for what another tenant has and for what nobody has; says where the answers differ.
-fn leaks(server: &Server, key: &str, theirs: &Names, nobody: &Names) -> Vec<String> {
+fn leaks(
+    server: &Server,
+    (key, tenant): (&str, &str),
+    theirs: &Names,
+    nobody: &Names,
+) -> Vec<String> {
     let mut leaks = Vec::new();
     let mut check = |there: Vec<Ask>, nowhere: Vec<Ask>| {
         for (there, nowhere) in there.into_iter().zip(nowhere) {
             // A tenant that is there is like one that is not.
-            let told = (there.clone().of_tenant("theirs"), nowhere.clone().of_tenant("nowhere"));
+            let told = (there.clone().of_tenant(tenant), nowhere.clone().of_tenant("nowhere"));
             for (there, nowhere) in [(there, nowhere), told] {
                 let say = |ask: &Ask| {
                     let answer = ask.send(server, Some(key));
@@ -543,9 +548,16 @@ fn snapshot_of(server: &Server, key: &str, names: &Names) -> Vec<(String, u16, V
 
 #[test]
 fn what_another_tenant_has_is_answered_like_what_is_not_there() {
+    // The default tenant is one like the others.
+    for (own, other) in [("ours", "theirs"), ("", "theirs"), ("ours", "")] {
+        sees_nothing(own, other);
+    }
+}
+
+fn sees_nothing(own: &str, other: &str) {
     let server = Server::start();
-    let (_, ours) = whole(&server, "ours", "gw");
-    let (key, theirs) = world(&server, "theirs", Names::of("zebra"));
+    let (_, ours) = whole(&server, own, "gw");
+    let (key, theirs) = world(&server, other, Names::of("zebra"));
     let before = snapshot_of(&server, &key, &theirs);
     assert!(before.iter().filter(|(_, status, _)| *status == 200).count() > 30, "{before:#?}");
     for ask in lists() {
@@ -554,8 +566,20 @@ fn what_another_tenant_has_is_answered_like_what_is_not_there() {
             assert!(!text.contains(name), "{}: {text}", ask.path);
         }
     }
-    let leaks = leaks(&server, &ours, &theirs, &Names::of("nobody"));
-    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+    let nobody = Names::of("nobody");
+    let mut leaks = leaks(&server, (&ours, other), &theirs, &nobody);
+    // Who has one role only is told no more.
+    for role in ["client", "resource_server", "responder", "admin", "privacy"] {
+        let one = server.key(own, "zebra-client", &[role]);
+        for (there, nowhere) in acts(&theirs).iter().zip(&acts(&nobody)) {
+            let say = |ask: &Ask| said(&ask.send(&server, Some(&one)), &[&theirs, &nobody]);
+            let (found, expected) = (say(there), say(nowhere));
+            if found != expected {
+                leaks.push(format!("{role} {}: {found:?} {expected:?}", there.path));
+            }
+        }
+    }
+    assert!(leaks.is_empty(), "{own:?} of {other:?}: {}", leaks.join("\n"));
     // What was tried changed nothing there.
     settle(&server);
     assert_eq!(before, snapshot_of(&server, &key, &theirs));
@@ -676,7 +700,7 @@ fn what_one_tenant_records_never_meets_what_another_has() {
     settle(&server);
     assert_eq!(before, snapshot_of(&server, &key, &theirs));
     // Now that both are named here, they are still alike.
-    let leaks = leaks(&server, &ours, &theirs, &nobody);
+    let leaks = leaks(&server, (&ours, "theirs"), &theirs, &nobody);
     assert!(leaks.is_empty(), "{}", leaks.join("\n"));
     // What is theirs is no duplicate here.
     let mut again = story(&theirs);
@@ -1248,5 +1272,110 @@ fn absurd_requests_end_soon() {
         assert!(took < Duration::from_secs(15), "{what} took {took:?}");
         assert_eq!(server.call("GET", "/readyz", None, None).status, 200, "{what}");
     }
+    unharmed(&server);
+}
+
+/// Sound events with one member at the edge of its type, or beyond.
+fn extreme() -> Vec<Value> {
+    let times = [
+        "1677-09-22T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00Z",
+        "2262-04-11T23:47:16Z",
+        "9999-12-31T23:59:59Z",
+    ];
+    let numbers = [json!(i64::MIN), json!(-1), json!(0), json!(i64::MAX), json!(u64::MAX)];
+    let text = |text: &&str| Value::from(*text);
+    let times: Vec<Value> = times.iter().map(text).collect();
+    let mut list = Vec::new();
+    let mut put = |kind: &str, member: &str, value: Value| {
+        let mut event = running::event(&format!("x{}", list.len()), kind, "edge");
+        for at in ["effective_at", "last_at"] {
+            event[at] = event["occurred_at"].clone();
+        }
+        event[member] = value;
+        event["source_instance"] = "01932f6e-0000-7000-8000-000000000001".into();
+        list.push(event);
+    };
+    for kind in ["ISSUED", "USED", "REVOKED"] {
+        for member in [
+            "occurred_at",
+            "effective_at",
+            "last_at",
+            "issued_at",
+            "not_before",
+            "expires_at",
+            "grace_until",
+            "rotate_by",
+        ] {
+            times.iter().for_each(|time| put(kind, member, time.clone()));
+        }
+        for member in [
+            "time_uncertainty_ns",
+            "count",
+            "generation",
+            "source_seq",
+            "status_index",
+            "bytes_out",
+            "status",
+        ] {
+            numbers.iter().for_each(|number| put(kind, member, number.clone()));
+        }
+    }
+    for time in &times {
+        put("ISSUED", "activation", json!({ "requires": ["mfa"], "deadline": time }));
+        put("ACTIVATED", "mfa", json!({ "methods": ["otp"], "completed_at": time }));
+        put("REVOKED", "selector", json!({ "issued_before": time }));
+        put("POLICY_CHANGED", "policy_change", json!({ "effective_from": time }));
+    }
+    for seconds in ["-1", "0", "86400", "86401", "9223372036854775807", "x"] {
+        put("HEARTBEAT", "detail", json!([{ "key": "interval_s", "value": seconds }]));
+    }
+    put("USED", "act", json!({ "id": "a", "part": i32::MAX, "parts": i32::MAX }));
+    put("USED", "act", json!({ "id": "a", "part": 0, "parts": 1 }));
+    put("USED", "seen", json!({ "origin": "x", "size": i64::MAX, "root": "0".repeat(64) }));
+    put("USED", "reason", "x".repeat(1 << 20).into());
+    put("USED", "scopes", vec!["x"; 100_000].into());
+    put("USED", "personal", json!(vec![json!({ "role": "SUBJECT", "user_id": "a" }); 1000]));
+    put(
+        "ISSUED",
+        "links",
+        json!([{ "token_id": "eu:idp:jti:edge", "relation": "ROTATED_FROM",
+        "strength": "ASSERTED" }]),
+    );
+    put("ISSUED", "also_known_as", json!(["eu:idp:jti:edge", "eu:idp:jti:edge"]));
+    put(
+        "USED",
+        "also_known_as",
+        json!((0..300).map(|n| format!("eu:idp:jti:e{n}")).collect::<Vec<_>>()),
+    );
+    list
+}
+
+#[test]
+fn events_at_the_edges_harm_nobody() {
+    let server = Server::start();
+    let key = server.key("ours", "idp", &["producer", "reader", "responder"]);
+    let (other, theirs) = world(&server, "theirs", Names::of("zebra"));
+    let before = snapshot_of(&server, &other, &theirs);
+    let mut recorded = 0;
+    for event in extreme() {
+        let answer = server.post("/v1/events", &key, &event);
+        let text = event.to_string();
+        assert!(answer.status < 500, "{text:.300}: {}", answer.text());
+        recorded += u32::from(answer.status == 200);
+    }
+    assert!(recorded > 100, "most are sound: {recorded}");
+    settle(&server);
+    let mut names = Names::of("edge");
+    (names.token, names.source) = ("eu:idp:jti:edge".into(), "idp");
+    for ask in [reads(&names), lists()].concat() {
+        let answer = ask.send(&server, Some(&key));
+        assert!(answer.status < 500, "{}: {}", ask.path, answer.text());
+    }
+    let blast = format!("/v1/tokens/{}/blast-radius", names.token);
+    assert_eq!(server.post(&blast, &key, &json!({})).status, 200);
+    settle(&server);
+    assert_eq!(before, snapshot_of(&server, &other, &theirs));
     unharmed(&server);
 }
