@@ -789,210 +789,132 @@ fn refused(answer: &Answer, took: Duration, what: &str) {
     assert!(answer.body.len() < 1000, "{what}: it repeats what was sent");
 }
 
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace()
+}
+
+/// The last number that fits, and a text longer than any parameter.
+const HUGE: &str = "18446744073709551615";
+
+fn long() -> String {
+    "x".repeat(20_000)
+}
+
+/// A range that ends before it begins.
+const WRONG: &str = "from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z";
+
+fn absurd_token_questions() -> Vec<String> {
+    let mut paths = Vec::new();
+    let queries =
+        "depth=1025 depth=-1 depth=99999999999999999999 tokens=0 tokens=10001 to=eu:i:jti:a
+        direction=up direction=path strength=9 direction=path&to=x depth=1&depth=2 limit=1 page=A
+        origin=x as_of=2096-01-01T00:00:00Z";
+    paths.extend(words(queries).map(|query| format!("{T}/lineage?{query}")));
+    paths.push(format!("{T}/lineage?page={}", long()));
+    let queries = "limit=0 limit=1001 limit= limit=-1 limit=a page= of=x page=AAAA from=never
+        page=%00 proof=1 proof=true&page=AAAA of= proof=true&limit=10001";
+    let queries = words(queries).chain([WRONG]);
+    paths.extend(queries.map(|query| format!("{T}/resources?{query}")));
+    let queries = "limit=0 limit=1001 limit=99999999999999999999 after=-1 after=x";
+    paths.extend(words(queries).map(|query| format!("{T}/events?{query}")));
+    let mut moments: Vec<String> = words(
+        "as_of=18446744073709551615 as_of=18446744073709551616 as_of=-1 as_of= at= at=yesterday
+        colour=red at=99999-01-01T00:00:00Z tenant=a&tenant=b",
+    )
+    .map(str::to_owned)
+    .collect();
+    moments.push(format!("at={}", long()));
+    let ends = "events lineage resources policies divergence exposure after-revoke blast-radius";
+    for end in words(ends).map(|end| format!("/{end}")).chain([String::new()]) {
+        paths.extend(moments.iter().map(|query| format!("{T}{end}?{query}")));
+    }
+    paths
+}
+
+fn absurd_ids() -> Vec<String> {
+    let mut paths = Vec::new();
+    let (long, hidden) = (long(), "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln");
+    let ids = "abc %00 %FF a%2Fb ::: eu:idp:jti: eu:idp:t1:short eu:idp:jti:%00 ..%2F..%2Fetc";
+    for id in words(ids).chain([&*long, hidden]) {
+        let ends = "/events /proof /lineage /blast-radius /after-revoke";
+        let ends = words(ends).chain([""]);
+        paths.extend(ends.map(|end| format!("/v1/tokens/{id}{end}")));
+    }
+    let routes = "events/s/{} events/s/{}/proof events/s/{}/why subjects/{}/tokens attachments/{}
+        findings/{} leaves/{} pivot?kind=handle&value={} findings?token={} findings?rule={}
+        findings?state={} findings?severity={} findings?from={} findings?page={}
+        findings?follow&from={} blocks?before={} blocks?limit={} verify-reports?before={}
+        revocations?since={} revocations?wait={} revocations?limit={} nothing/{}";
+    for id in words("abc %00 %FF").chain([&*long]) {
+        paths.extend(words(routes).map(|route| format!("/v1/{}", route.replace("{}", id))));
+        paths.push(format!("/tile/{id}"));
+    }
+    for route in words("clients sessions grants issuers resources") {
+        let ids = words("%00 %FF %0A").chain([&*long]);
+        paths.extend(ids.map(|id| format!("/v1/{route}/{id}/tokens")));
+    }
+    paths
+}
+
+fn absurd_lists() -> Vec<String> {
+    let mut paths = Vec::new();
+    let nobody = "0".repeat(32);
+    let wide = "from=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z&tokens=10001";
+    let queries = [WRONG, "from=x&until=y", "tokens=0", "", wide];
+    paths.extend(queries.map(|query| format!("/v1/after-revoke?{query}")));
+    let queries = "hours=0 hours=1000001 hours=-1 hours=99999999999 from=x";
+    let queries = words(queries).chain([WRONG]);
+    paths.extend(queries.map(|query| format!("/v1/subjects/{nobody}/policy-changes?{query}")));
+    paths.push(format!("/v1/resources/x/tokens?{WRONG}"));
+    let others = "/v1/pivot /v1/pivot?kind=x&value=y /v1/pivot?kind=client&value=
+        /v1/pivot?kind=client /v1/policies/%00/versions /v1/blocks?limit=0 /v1/blocks?limit=201
+        /v1/verify-reports?limit=0 /v1/revocations?wait=61 /v1/revocations?limit=0
+        /v1/revocations?limit=1001 /v1/sources?before=x /tile/0/0 /tile/64/000 /tile/0/x999/000
+        /tile/0/000.p/0 /tile/0/000.p/257 /tile/entries/0 /tile/%65ntries/000
+        /v1/leaves/18446744073709551615 /v1/nothing /";
+    paths.extend(words(others).map(str::to_owned));
+    paths
+}
+
 #[test]
 fn absurd_questions_are_refused() {
     let server = Server::start();
     server.record(&server.admin, &[running::event("n", "ISSUED", "a")]);
-    let huge = "18446744073709551615";
-    let beyond = "18446744073709551616";
-    let long = "x".repeat(20_000);
-    let range = |from: &str, until: &str| format!("from={from}&until={until}");
-    let wrong = range("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z");
-    let nobody = "0".repeat(32);
-    let mut paths = Vec::new();
-    for query in [
-        "depth=1025",
-        "depth=-1",
-        "depth=99999999999999999999",
-        "tokens=0",
-        "tokens=10001",
-        "direction=up",
-        "direction=path",
-        "to=eu:idp:jti:a",
-        "strength=9",
-        "direction=path&to=x",
-        "depth=1&depth=2",
-        "limit=1",
-        "page=AAAA",
-        "origin=x",
-    ] {
-        paths.push(format!("{T}/lineage?{query}"));
-    }
-    for query in [
-        &wrong,
-        "limit=0",
-        "limit=1001",
-        "limit=",
-        "limit=-1",
-        "limit=a",
-        "page=",
-        "of=x",
-        "page=AAAA",
-        "from=never",
-        "page=%00",
-        "proof=1",
-        "proof=true&page=AAAA",
-        "of=",
-        "proof=true&limit=10001",
-    ] {
-        paths.push(format!("{T}/resources?{query}"));
-    }
-    for end in [
-        "",
-        "/events",
-        "/lineage",
-        "/resources",
-        "/policies",
-        "/divergence",
-        "/exposure",
-        "/after-revoke",
-        "/blast-radius",
-    ] {
-        for query in [
-            format!("as_of={huge}"),
-            format!("as_of={beyond}"),
-            "as_of=-1".into(),
-            "as_of=".into(),
-            "at=".into(),
-            "at=yesterday".into(),
-            "colour=red".into(),
-            "at=99999-01-01T00:00:00Z".into(),
-            format!("at={long}"),
-            "tenant=a&tenant=b".into(),
-        ] {
-            paths.push(format!("{T}{end}?{query}"));
-        }
-    }
-    paths.push(format!("{T}/lineage?as_of=2096-01-01T00:00:00Z"));
-    paths.push(format!("{T}/lineage?page={long}"));
-    for query in ["limit=0", "limit=1001", "limit=99999999999999999999", "after=-1", "after=x"] {
-        paths.push(format!("{T}/events?{query}"));
-    }
-    for query in [
-        wrong.clone(),
-        range("x", "y"),
-        "tokens=0".into(),
-        String::new(),
-        range("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z&tokens=10001"),
-    ] {
-        paths.push(format!("/v1/after-revoke?{query}"));
-    }
-    for query in [&wrong, "hours=0", "hours=1000001", "hours=-1", "hours=99999999999", "from=x"] {
-        paths.push(format!("/v1/subjects/{nobody}/policy-changes?{query}"));
-    }
-    paths.push(format!("/v1/resources/x/tokens?{wrong}"));
-    for id in [
-        "abc",
-        "%00",
-        "%FF",
-        "a%2Fb",
-        ":::",
-        "eu:idp:jti:",
-        "eu:idp:t1:short",
-        &long,
-        "eu:idp:jti:%00",
-        "..%2F..%2Fetc",
-        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln",
-    ] {
-        for end in ["", "/events", "/proof", "/lineage", "/blast-radius", "/after-revoke"] {
-            paths.push(format!("/v1/tokens/{id}{end}"));
-        }
-    }
-    for id in ["abc", "%00", "%FF", &long] {
-        for route in [
-            "/v1/events/s/{}",
-            "/v1/events/s/{}/proof",
-            "/v1/events/s/{}/why",
-            "/v1/subjects/{}/tokens",
-            "/v1/attachments/{}",
-            "/v1/findings/{}",
-            "/v1/leaves/{}",
-            "/v1/pivot?kind=handle&value={}",
-            "/v1/findings?token={}",
-            "/v1/findings?rule={}",
-            "/v1/findings?state={}",
-            "/v1/findings?severity={}",
-            "/v1/findings?from={}",
-            "/v1/findings?page={}",
-            "/v1/findings?follow&from={}",
-            "/v1/blocks?before={}",
-            "/v1/blocks?limit={}",
-            "/v1/verify-reports?before={}",
-            "/v1/revocations?since={}",
-            "/v1/revocations?wait={}",
-            "/v1/revocations?limit={}",
-            "/tile/{}",
-            "/v1/{}",
-        ] {
-            paths.push(route.replace("{}", id));
-        }
-    }
-    for route in ["clients", "sessions", "grants", "issuers", "resources"] {
-        for id in ["%00", "%FF", "%0A", &long] {
-            paths.push(format!("/v1/{route}/{id}/tokens"));
-        }
-    }
-    for path in [
-        "/v1/pivot",
-        "/v1/pivot?kind=x&value=y",
-        "/v1/pivot?kind=client&value=",
-        "/v1/pivot?kind=client",
-        "/v1/policies/%00/versions",
-        "/v1/blocks?limit=0",
-        "/v1/blocks?limit=201",
-        "/v1/verify-reports?limit=0",
-        "/v1/revocations?wait=61",
-        "/v1/revocations?limit=0",
-        "/v1/revocations?limit=1001",
-        "/v1/sources?before=x",
-        "/tile/0/0",
-        "/tile/64/000",
-        "/tile/0/x999/000",
-        "/tile/0/000.p/0",
-        "/tile/0/000.p/257",
-        "/tile/entries/0",
-        "/v1/leaves/18446744073709551615",
-        "/v1/nothing",
-        "/",
-    ] {
-        paths.push(path.to_owned());
-    }
-    for path in &paths {
+    for path in [absurd_token_questions(), absurd_ids(), absurd_lists()].concat() {
         let begun = Instant::now();
-        refused(&server.get(path, &server.admin), begun.elapsed(), path);
+        refused(&server.get(&path, &server.admin), begun.elapsed(), &path);
     }
-    let follow = server.call_with(
-        "GET",
-        "/v1/findings?follow",
-        Some(&server.admin),
-        None,
-        &[("last-event-id", huge)],
-    );
+    let last = [("last-event-id", HUGE)];
+    let key = Some(&*server.admin);
+    let follow = server.call_with("GET", "/v1/findings?follow", key, None, &last);
     refused(&follow, Duration::ZERO, "last-event-id");
     // At the edge of what is allowed nothing breaks.
+    let (first, end) = ("1677-09-22T00:00:00Z", "2262-04-11T00:00:00Z");
+    let all = format!("from={first}&until={end}");
+    let (nobody, long) = ("0".repeat(32), long());
     for path in [
         format!("{T}/lineage?depth=0&tokens=1"),
         format!("{T}/lineage?depth=1024"),
-        format!("{T}/events?after={huge}"),
-        format!("/v1/blocks?before={huge}"),
-        "/v1/blocks?before=0".into(),
-        format!("/v1/revocations?since={huge}"),
-        format!("/v1/verify-reports?before={huge}"),
-        format!("/v1/findings?from={huge}"),
-        format!("/v1/findings?from={huge}&proof=true"),
-        format!("{T}/lineage?as_of=0"),
+        format!("{T}/events?after={HUGE}"),
         format!("{T}?as_of=0"),
+        format!("{T}/lineage?as_of=0"),
         format!("{T}/resources?as_of=0&proof=true"),
-        format!("{T}?at=1677-09-22T00:00:00Z"),
-        format!("{T}?at=2262-04-11T00:00:00Z"),
-        format!("{T}/policies?at=1677-09-22T00:00:00Z"),
-        format!("{T}/blast-radius?at=2262-04-11T23:00:00Z"),
-        format!("{T}/after-revoke?at=1677-09-22T00:00:00Z"),
-        format!("{T}/resources?from=1677-09-22T00:00:00Z&until=2262-04-11T00:00:00Z"),
-        format!("/v1/subjects/{nobody}/policy-changes?hours=1000000&until=1677-09-22T00:00:00Z"),
-        "/v1/after-revoke?from=1677-09-22T00:00:00Z&until=2262-04-11T00:00:00Z".into(),
-        "/v1/resources/x/tokens?from=1677-09-22T00:00:00Z&until=2262-04-11T00:00:00Z".into(),
-        format!("{T}/lineage?as_of=1677-09-22T00:00:00Z"),
+        format!("{T}/lineage?as_of={first}"),
+        format!("{T}?at={first}"),
+        format!("{T}?at={end}"),
+        format!("{T}/policies?at={first}"),
+        format!("{T}/blast-radius?at={end}"),
+        format!("{T}/after-revoke?at={first}"),
+        format!("{T}/resources?{all}"),
+        format!("/v1/blocks?before={HUGE}"),
+        "/v1/blocks?before=0".into(),
+        format!("/v1/revocations?since={HUGE}"),
+        format!("/v1/verify-reports?before={HUGE}"),
+        format!("/v1/findings?from={HUGE}"),
+        format!("/v1/findings?from={HUGE}&proof=true"),
+        format!("/v1/subjects/{nobody}/policy-changes?hours=1000000&until={first}"),
+        format!("/v1/after-revoke?{all}"),
+        format!("/v1/resources/x/tokens?{all}"),
         format!("/v1/sources?after={long}"),
         format!("/v1/sources?tenant={long}"),
         format!("{T}?tenant={long}"),
@@ -1071,6 +993,7 @@ fn absurd_bodies_are_refused() {
 }
 
 /// Bodies that are read, and say what cannot be.
+#[allow(clippy::too_many_lines, reason = "a list")]
 fn senseless(handle: &str) -> Vec<(String, Value)> {
     let token = "eu:idp:jti:a";
     let jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
@@ -1276,6 +1199,7 @@ fn absurd_requests_end_soon() {
 }
 
 /// Sound events with one member at the edge of its type, or beyond.
+#[allow(clippy::too_many_lines, reason = "a list")]
 fn extreme() -> Vec<Value> {
     let times = [
         "1677-09-22T00:00:00Z",
@@ -1328,7 +1252,7 @@ fn extreme() -> Vec<Value> {
         put("REVOKED", "selector", json!({ "issued_before": time }));
         put("POLICY_CHANGED", "policy_change", json!({ "effective_from": time }));
     }
-    for seconds in ["-1", "0", "86400", "86401", "9223372036854775807", "x"] {
+    for seconds in words("-1 0 86400 86401 9223372036854775807 x") {
         put("HEARTBEAT", "detail", json!([{ "key": "interval_s", "value": seconds }]));
     }
     put("USED", "act", json!({ "id": "a", "part": i32::MAX, "parts": i32::MAX }));
