@@ -1191,7 +1191,7 @@ fn absurd_requests_end_soon() {
     ] {
         let (answer, took) = raw_call(&server, &parts);
         let fits = answer.starts_with("HTTP/1.1 4") || (may_reset && answer.is_empty());
-        assert!(fits, "{what}: {:.300}", answer);
+        assert!(fits, "{what}: {answer:.300}");
         assert!(took < Duration::from_secs(15), "{what} took {took:?}");
         assert_eq!(server.call("GET", "/readyz", None, None).status, 200, "{what}");
     }

@@ -1,7 +1,7 @@
 //! What a new key needs before it stands in the ledger.
 //!
-//! Promises: what passes fits into an entry, whatever is chosen: a leaf that does not would stop
-//! the ledger. Refuses: names outside their alphabets, and lists without end.
+//! Promises: what passes fits into a leaf of an entry bundle, whatever is chosen. Refuses: names
+//! outside their alphabets, and lists without end.
 
 use ledgerline_proof::statement::{MAX_ID_BYTES, MAX_LIST_ITEMS, is_source_name};
 use ledgerline_proof::vocabulary::KeyPurpose;
