@@ -593,7 +593,11 @@ fn two_tenants_with_the_same_names_do_not_touch_each_other() {
     let before = snapshot_of(&server, &key, &ours);
     let (other, theirs) = world(&server, "theirs", Names::of("same"));
     assert_ne!(ours.handle, theirs.handle, "one person, two pseudonyms");
-    let more = |native: &str, kind: &str, target: Value| json!({ "native_id": native, "type": kind, "target": target, "occurred_at": at(50) });
+    let more = |native: &str, kind: &str, target: Value| {
+        let mut event = json!({ "native_id": native, "type": kind, "occurred_at": at(50) });
+        event["target"] = target;
+        event
+    };
     let sessions = json!({ "kind": "SESSION", "id": "eu:same:same-session" });
     let child = json!({ "kind": "TOKEN", "id": "eu:same:jti:child" });
     let events = [
@@ -737,7 +741,11 @@ fn the_signing_key_of_another_tenant_is_as_unknown_as_none() {
 fn an_administrator_of_one_tenant_learns_no_key_ids_of_another() {
     let server = Server::start();
     let ours = server.key("ours", "desk", &["admin"]);
-    let request = |key_id: &str| json!({ "source": "s", "alg": "HMAC-SHA256", "key_id": key_id, "tenant": "ours" });
+    let request = |key_id: &str| {
+        let mut key = json!({ "source": "s", "alg": "HMAC-SHA256", "tenant": "ours" });
+        key["key_id"] = key_id.into();
+        key
+    };
     assert_eq!(server.post("/v1/keys", &server.admin, &request("taken")).status, 201);
     for name in ["taken", "free"] {
         assert_eq!(server.post("/v1/keys", &ours, &request(name)).code(), "bad_key", "{name}");

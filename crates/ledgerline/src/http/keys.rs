@@ -2,7 +2,8 @@
 //!
 //! Promises: a secret is shown once, in the answer that made it. A tenant's administrator sees and
 //! ends only keys of the tenant, makes none that reaches further than its own, and chooses no ids,
-//! which would tell it those of others. No personal value stands in a URL. Each of these acts is an entry of the ledger.
+//! which would tell it those of others. No personal value stands in a URL. Each of these acts is an
+//! entry of the ledger.
 
 use std::sync::Arc;
 
