@@ -15,6 +15,7 @@
 //! before. After a failed sync everybody who waits is told that nothing is known, and nothing is
 //! taken any more.
 
+mod disclosing;
 mod expire;
 mod follow;
 mod presented;

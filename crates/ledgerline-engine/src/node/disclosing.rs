@@ -1,0 +1,42 @@
+//! Reading personal records back: recorded first, opened after.
+//!
+//! Promises: no record is opened before the DISCLOSED entry that counts it is on the disk. When the
+//! process dies in between, the ledger says that records were disclosed which nobody got: the safe
+//! side.
+
+use super::{AdminError, Node};
+use crate::disclosure::{DisclosedEvent, Selection};
+use crate::planner::AdminAct;
+use crate::registry::Caller;
+
+impl Node {
+    /// Records that what was selected is disclosed; blocks until that is durable. Gives the index of
+    /// the DISCLOSED entry.
+    ///
+    /// # Errors
+    /// [`AdminError`]; then nothing may be shown.
+    pub fn record_disclosure(
+        &self,
+        by: &Caller,
+        purpose: &str,
+        selection: &Selection,
+    ) -> Result<u64, AdminError> {
+        let disclosing = selection.disclosing(by.key_id(), purpose);
+        self.administer(AdminAct::Disclose(Box::new(disclosing)))
+    }
+
+    /// Records the disclosure, then opens the records. Gives the index of the DISCLOSED entry, too.
+    /// A record that was erased in between is `Erased`, although the entry counts it.
+    ///
+    /// # Errors
+    /// [`AdminError`]; then nothing was opened.
+    pub fn disclose(
+        &self,
+        by: &Caller,
+        purpose: &str,
+        selection: Selection,
+    ) -> Result<(u64, Vec<DisclosedEvent>), AdminError> {
+        let index = self.record_disclosure(by, purpose, &selection)?;
+        Ok((index, selection.open()))
+    }
+}
