@@ -195,6 +195,13 @@ fn without_role_purpose_or_tenant_nothing_is_shown_nor_recorded() {
     for purpose in [Value::Null, json!(""), json!("  "), json!("a\nb"), json!("x".repeat(257))] {
         check(office, json!({ "purpose": purpose }), 422, "bad_disclosure");
     }
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlLXNpZ25hdHVyZQ";
+    for purpose in [token.to_owned(), format!("the token {token} leaked")] {
+        check(office, json!({ "purpose": purpose }), 422, "secret_refused");
+        let erase = json!({ "handle": world.alice, "purpose": purpose });
+        let refused = server.post("/v1/erase", office, &erase);
+        assert_eq!((refused.status, refused.code()), (422, "secret_refused".to_owned()));
+    }
     check(office, json!({ "handle": world.alice }), 422, "bad_disclosure");
     check(office, json!({ "token_id": null }), 422, "bad_disclosure");
     check(office, json!({ "limit": 257 }), 422, "bad_disclosure");

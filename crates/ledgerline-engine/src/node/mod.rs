@@ -428,6 +428,7 @@ impl Node {
         handle: [u8; 16],
         purpose: &str,
     ) -> Result<ErasedPerson, AdminError> {
+        disclosing::check_purpose(purpose)?;
         let act = AdminAct::Erase {
             handle,
             tenant: tenant.to_owned(),
