@@ -11,11 +11,12 @@ use crate::planner::AdminAct;
 use crate::registry::Caller;
 
 impl Node {
-    /// Records that what was selected is disclosed; blocks until that is durable. Gives the index of
-    /// the DISCLOSED entry.
+    /// Records that what was selected is disclosed; blocks until that is durable. Gives the index
+    /// of the DISCLOSED entry.
     ///
     /// # Errors
-    /// [`AdminError`]; then nothing may be shown. `secret_refused` for a purpose that holds a token.
+    /// [`AdminError`]; then nothing may be shown. `secret_refused` for a purpose that holds a
+    /// token.
     pub fn record_disclosure(
         &self,
         by: &Caller,
@@ -43,7 +44,8 @@ impl Node {
     }
 }
 
-/// Refuses a purpose that holds what is recognisably a token: it would stand in the ledger for ever.
+/// Refuses a purpose that holds what is recognisably a token: it would stand in the ledger for
+/// ever.
 pub(super) fn check_purpose(purpose: &str) -> Result<(), AdminError> {
     if bytes_hold_secret(purpose.as_bytes()) {
         let detail = "the purpose holds what looks like a token or a secret; name a case";
