@@ -302,7 +302,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answer: (200, "Object"),
     },
     get("/openapi.json", "This document", "any", "", "Object"),
-    get("/oauth2/jwks", "Keys of signed introspection answers", "", "", "Object"),
     get("/checkpoint", "The published checkpoint (C2SP)", "", "", "text/plain"),
     get(
         "/tile/{*path}",
