@@ -243,6 +243,11 @@ fn acts(names: &Names) -> Vec<Ask> {
     let note = json!({ "note": "looked at" });
     let person = json!({ "kind": "PERSON", "issuer": word, "value": format!("{word}-alice") });
     let erase = json!({ "handle": names.handle, "purpose": "a request" });
+    let event = json!({ "source": names.source, "event_id": names.event_id });
+    let of = |mut what: Value| {
+        what["purpose"] = "a request".into();
+        what
+    };
     let leaked = json!({ "tokens": [{ "id": token }, { "digest": names.digest }] });
     let key = json!({ "key_id": names.signer, "source": "s", "alg": "HMAC-SHA256" });
     let mut retire = get("/v1/keys/{key_id}", format!("/v1/keys/{}", names.key_id));
@@ -261,6 +266,9 @@ fn acts(names: &Names) -> Vec<Ask> {
         post("/v1/findings/{id}/close", finding("close"), &note),
         post("/v1/resolve", "/v1/resolve", &person),
         post("/v1/erase", "/v1/erase", &erase),
+        post("/v1/disclose", "/v1/disclose", &of(json!({ "token_id": token }))),
+        post("/v1/disclose", "/v1/disclose", &of(json!({ "handle": names.handle }))),
+        post("/v1/disclose", "/v1/disclose", &of(event)),
         form("/oauth2/introspect", format!("token={raw}")),
         form("/oauth2/revoke", format!("token={raw}&dry_run=true")),
         form("/oauth2/revoke", format!("token={raw}")),
@@ -951,6 +959,7 @@ fn absurd_bodies_are_refused() {
         "/v1/reconciliations",
         "/v1/resolve",
         "/v1/erase",
+        "/v1/disclose",
         "/v1/keys",
     ];
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(50_000), close.repeat(50_000));

@@ -275,6 +275,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Erase",
         (200, "Object"),
     ),
+    post(
+        "/v1/disclose",
+        "Read personal records back; recorded as DISCLOSED first",
+        "privacy",
+        "",
+        "Disclose",
+        (200, "Disclosed"),
+    ),
     get("/v1/keys", "Keys", "admin", "", "Object"),
     post(
         "/v1/keys",
