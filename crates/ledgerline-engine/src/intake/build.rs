@@ -17,7 +17,7 @@ use super::{
 use crate::entropy::random;
 use crate::found_by;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
-use crate::registry::Caller;
+use crate::registry::{ALL_TENANTS, Caller, Key};
 use crate::vault::{Slot, VaultError};
 
 /// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
@@ -114,7 +114,10 @@ impl Intake {
         };
         let error = |code, detail: &str| Err(EventError::new(code, detail.to_owned()));
         let key = self.registry.key(signature.key_id);
-        let Some(key) = key.filter(|key| key.purpose == KeyPurpose::Producer) else {
+        // Another tenant's key is as unknown as none: it is not this caller's to know.
+        let may_know = |key: &Key| caller.may_see(&key.tenant) || &*key.tenant == ALL_TENANTS;
+        let key = key.filter(|key| key.purpose == KeyPurpose::Producer && may_know(key));
+        let Some(key) = key else {
             return error("unknown_key", "no producer key with this key_id is registered");
         };
         if key.valid_until.is_some() {

@@ -18,6 +18,7 @@
 mod disclosing;
 mod expire;
 mod follow;
+mod new_key;
 mod presented;
 mod threads;
 mod verifying;
@@ -351,7 +352,7 @@ impl Node {
             key.key_id =
                 id.iter().fold(String::from("k"), |text, byte| format!("{text}{byte:02x}"));
         }
-        check_new_key(&key)?;
+        new_key::check(&key)?;
         let secret: [u8; 32] = random(entropy);
         let shown = match (key.purpose, key.alg) {
             (KeyPurpose::Credential, _) => Some(api_key_text(&key.key_id, &secret)),
@@ -562,37 +563,4 @@ impl Node {
 
 fn refused(code: &'static str, detail: &str) -> AdminError {
     AdminError::Refused { code, detail: detail.to_owned() }
-}
-
-/// What a key needs before it can be written into the ledger for ever.
-fn check_new_key(key: &NewKey) -> Result<(), AdminError> {
-    let plain = |text: &str| {
-        (1..=64).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-    };
-    if !plain(&key.key_id) {
-        return Err(refused("bad_key_id", "a key id matches [A-Za-z0-9.-]{1,64}"));
-    }
-    if !ledgerline_proof::statement::is_source_name(&key.source)
-        || key.source == crate::registry::LEDGER_SOURCE
-    {
-        return Err(refused(
-            "bad_source",
-            "a source matches [a-z0-9._-]{1,64} and is not `ledger`",
-        ));
-    }
-    if key.tenant.len() > 64 {
-        return Err(refused("bad_tenant", "a tenant has at most 64 bytes"));
-    }
-    let fits = match (key.purpose, key.alg) {
-        (KeyPurpose::Credential, 0) | (KeyPurpose::Producer, 1) => key.public_key.is_none(),
-        (KeyPurpose::Producer, 2) => key.public_key.is_some(),
-        _ => false,
-    };
-    if !fits {
-        let detail = "a credential has alg 0; a producer key alg 1 (HMAC-SHA256) without, or alg 2 \
-                      (Ed25519) with a public key";
-        return Err(refused("bad_key", detail));
-    }
-    Ok(())
 }

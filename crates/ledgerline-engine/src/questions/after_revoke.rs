@@ -186,7 +186,7 @@ fn answered(tokens: Vec<(Rc<Token>, i64)>) -> AfterRevoke {
             });
             known.allowed += place.allowed;
             known.refused += place.refused;
-            let gap = if place.allowed > 0 { seen_at - revoked_at } else { 0 };
+            let gap = if place.allowed > 0 { seen_at.saturating_sub(*revoked_at) } else { 0 };
             let longest = gaps.entry(key).or_default();
             *longest = gap.max(*longest);
             let before = known.gaps.iter().max().copied().unwrap_or(-1);

@@ -216,7 +216,9 @@ pub fn exposure(
                 first: at,
                 last: at,
             });
-            place.events += statement.count.and_then(|n| u64::try_from(n).ok()).unwrap_or(1);
+            // A producer may say any count.
+            let count = statement.count.and_then(|n| u64::try_from(n).ok()).unwrap_or(1);
+            place.events = place.events.saturating_add(count);
             place.allowed += u64::from(statement.outcome == Outcome::Allow);
             place.first = place.first.min(at);
             place.last = place.last.max(statement.last_at.unwrap_or(at));

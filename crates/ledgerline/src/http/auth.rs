@@ -6,6 +6,7 @@
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use ledgerline_engine::registry::{ALL_TENANTS, Caller, Roles};
+use ledgerline_proof::statement::MAX_ID_BYTES;
 
 use super::App;
 use super::problem::Problem;
@@ -50,10 +51,18 @@ pub fn require(
 /// The tenant that a question is about: the one asked for, or the caller's own.
 ///
 /// # Errors
-/// 404 when the caller may not see it, as if it were empty.
+/// 404 when the caller may not see it, as if it were empty; and for what no tenant is called, of
+/// which nothing may be recorded.
 pub fn tenant(caller: &Caller, asked: Option<&str>) -> Result<String, Problem> {
     let tenant = asked.unwrap_or_else(|| caller.own_tenant());
-    if caller.may_see(tenant) { Ok(tenant.to_owned()) } else { Err(Problem::not_found()) }
+    let is_name = tenant.len() <= MAX_ID_BYTES
+        && tenant != ALL_TENANTS
+        && !tenant.chars().any(char::is_control);
+    if is_name && caller.may_see(tenant) {
+        Ok(tenant.to_owned())
+    } else {
+        Err(Problem::not_found())
+    }
 }
 
 /// Whether the caller acts for all tenants.

@@ -7,6 +7,8 @@ use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use ledgerline_engine::findings::record::MAX_NOTE_BYTES;
+use ledgerline_proof::token_id::looks_like_token;
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -38,6 +40,23 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Segments<T> {
         path.map(|Path(segments)| Self(segments))
             .map_err(|_| Problem::bad_request("bad_path", "a part of the path has a wrong form"))
     }
+}
+
+/// Refuses a text of a caller that cannot stand in the ledger for ever.
+///
+/// # Errors
+/// 422 with `code` when it is longer than 1024 bytes or has control characters; `secret_refused`
+/// when it holds what looks like a token.
+pub fn check_text(code: &'static str, text: &str) -> Result<(), Problem> {
+    let bad = |code, detail| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail));
+    if text.len() > MAX_NOTE_BYTES || text.chars().any(char::is_control) {
+        return bad(code, "a text has at most 1024 bytes and no control characters");
+    }
+    if text.split_whitespace().any(looks_like_token) {
+        let detail = "the text holds what looks like a token; the ledger never takes one";
+        return bad("secret_refused", detail);
+    }
+    Ok(())
 }
 
 /// A small JSON body. Called after the caller was judged: a stranger's body is not even read.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::findings::book::{self, Found, Wanted};
-use ledgerline_engine::findings::record::{MAX_NOTE_BYTES, Move, Moved, detail_of};
+use ledgerline_engine::findings::record::{Move, Moved, detail_of};
 use ledgerline_engine::findings::rules::{Rule, Severity};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::planner::AdminAct;
@@ -16,13 +16,12 @@ use ledgerline_engine::registry::Roles;
 use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::token_id::looks_like_token;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::asked::{Asking, Question, bad_query};
 use super::events::json_value;
-use super::extract::{Asked, Segments, json_body};
+use super::extract::{Asked, Segments, check_text, json_body};
 use super::problem::Problem;
 use super::question_json::proof_state;
 use super::tokens::check_id;
@@ -251,13 +250,7 @@ async fn move_on(
     let finding = finding_id(&id)?;
     let note = request.note.trim().to_owned();
     let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_note", detail);
-    if note.len() > MAX_NOTE_BYTES || note.chars().any(char::is_control) {
-        return Err(bad("a note has at most 1024 bytes and no control characters"));
-    }
-    if note.split_whitespace().any(looks_like_token) {
-        let detail = "the note holds what looks like a token; the ledger never takes one";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "secret_refused", detail));
-    }
+    check_text("bad_note", &note)?;
     if to == Moved::Closed && note.is_empty() {
         return Err(bad("say why it is closed: the note stands in the ledger"));
     }

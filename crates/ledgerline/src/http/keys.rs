@@ -1,8 +1,9 @@
 //! Keys, handles and erasure: what administrators and the privacy office do.
 //!
 //! Promises: a secret is shown once, in the answer that made it. A tenant's administrator sees and
-//! ends only keys of the tenant, and makes none that reaches further than its own. No personal
-//! value stands in a URL. Each of these acts is an entry of the ledger.
+//! ends only keys of the tenant, makes none that reaches further than its own, and chooses no ids,
+//! which would tell it those of others. No personal value stands in a URL. Each of these acts is an
+//! entry of the ledger.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::events::json_value;
-use super::extract::{Asked, Segments, json_body};
+use super::extract::{Asked, Segments, check_text, json_body};
 use super::problem::Problem;
 use super::{App, Shared, auth, leaf_json};
 use crate::time_text;
@@ -99,6 +100,12 @@ impl KeyRequest {
         if !by.may_see(&tenant) {
             return Err(Problem::forbidden("this administrator acts for its own tenant only"));
         }
+        if self.key_id.is_some() && !auth::is_all_tenant(by) {
+            return Err(bad(
+                "ids are of the whole ledger, so only an administrator of all tenants \
+                            chooses one; leave key_id out, and the answer names it",
+            ));
+        }
         let (purpose, alg) = match self.alg.as_deref() {
             None => (KeyPurpose::Credential, 0),
             Some("HMAC-SHA256") => (KeyPurpose::Producer, 1),
@@ -175,7 +182,8 @@ pub struct RetireQuery {
 /// Ends a key.
 ///
 /// # Errors
-/// 401, 403; 404 for a key of another tenant as for none; 409 when it has ended before.
+/// 401, 403; 404 for a key of another tenant as for none; 409 when it has ended before; 422 for a
+/// reason that cannot be recorded.
 pub async fn retire(
     State(app): Shared,
     Segments(key_id): Segments<String>,
@@ -183,6 +191,7 @@ pub async fn retire(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = admin(&app, &headers)?;
+    query.reason.as_deref().map_or(Ok(()), |reason| check_text("bad_key", reason))?;
     let keys = app.node.keys();
     let key = keys.iter().find(|key| *key.key_id == *key_id && caller.may_see(&key.tenant));
     let key = key.ok_or_else(Problem::not_found)?;
@@ -262,6 +271,7 @@ pub async fn erase(
     if request.purpose.trim().is_empty() {
         return Err(bad("say the purpose: it stands in the ledger"));
     }
+    check_text("bad_erasure", &request.purpose)?;
     let node = Arc::clone(&app.node);
     let erased =
         app.wait(move || Ok(node.erase(&caller, &tenant, handle, &request.purpose)?)).await?;

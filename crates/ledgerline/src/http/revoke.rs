@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::events::json_value;
-use super::extract::{Segments, json_body};
+use super::extract::{Segments, check_text, json_body};
 use super::problem::Problem;
 use super::telling::{NOT_TOLD, Telling, word_before};
 use super::tokens::check_id;
@@ -164,6 +164,7 @@ pub async fn asked(
     let request: RevokeRequest = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
+    check_text("bad_reason", &reason)?;
     let telling = Telling::sent_along(&app, &tenant, &id, request.token).await?;
     blast_radius(&app, &caller, tenant, id, reason, request.dry_run, telling).await
 }

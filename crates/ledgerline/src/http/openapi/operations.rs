@@ -247,7 +247,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get(
         "/v1/verify-reports",
         "Reports of the verifier, newest first",
-        READERS,
+        "reader auditor responder admin",
         "before limit",
         "Object",
     ),
