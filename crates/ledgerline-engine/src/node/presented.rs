@@ -47,6 +47,14 @@ impl Node {
         self.inner.standings.standing(&self.view(), tenant, presented, now)
     }
 
+    /// Where the token of a digest stands now, when that is known without any input or output;
+    /// `None` says nothing.
+    #[must_use]
+    pub fn standing_at_hand(&self, tenant: &str, digest: &str) -> Option<Arc<Standing>> {
+        let now = self.inner.world.clock.wall_nanos();
+        self.inner.standings.at_hand(&self.view(), tenant, digest, now)
+    }
+
     /// Revokes tokens in the name of a responder, as [`Node::submit`] takes events: one REVOKED
     /// each.
     ///

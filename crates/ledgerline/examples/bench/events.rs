@@ -29,6 +29,9 @@ const START_MILLIS: u64 = 1_763_000_000_000;
 /// 2025-11-13T00:00:00Z.
 const MIDNIGHT_MILLIS: u64 = 1_762_992_000_000;
 const DAY_MILLIS: u64 = 24 * 3_600_000;
+/// Later than any run, so that no token expires meanwhile.
+const EXPIRES_TEXT: &str = "2099-11-13T00:00:00.000Z";
+const EXPIRES_NANOS: i64 = 4_098_211_200_000_000_000;
 const POLICY: &[u8] = b"policy";
 const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64)";
 
@@ -117,7 +120,7 @@ impl Maker {
             &time_text(facts.millis),
             r#"","outcome":"ALLOW","issuer":"idp","client_id":"web","session_id":"s-17""#,
             r#","token_kind":"ACCESS","scopes":["read:finance"],"expires_at":""#,
-            &time_text(facts.millis + 600_000),
+            EXPIRES_TEXT,
             r#"","policies":[{"id":"finance","version":"v2","digest":"sha256:"#,
             &self.policy_digest,
             r#"","role":"GRANT"}],"links":[{"token_id":""#,
@@ -265,7 +268,7 @@ impl Facts {
         statement.session_id = Some("s-17");
         statement.token_kind = Some(TokenKind::Access);
         statement.scopes = vec!["read:finance"];
-        statement.expires_at = Some(occurred.nanos + 600_000_000_000);
+        statement.expires_at = Some(EXPIRES_NANOS);
         statement.policies = vec![PolicyRef {
             id: "finance",
             version: "v2",

@@ -61,8 +61,9 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
     let started = Started::start(&settings, IssuerTable::new())?;
     let shown = show(context, &started.url, &folder, &admin_key);
     if shown.is_ok() && !args.once {
+        let signals = started.signals()?;
         context.screen.line("\nServing until Ctrl-C.")?;
-        started.until_signal();
+        started.until(signals);
     }
     started.finish()?;
     shown

@@ -31,7 +31,7 @@ use super::Context;
 use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::http::server::{Limits, serve, stop_signal};
+use crate::http::server::{Limits, StopSignals, serve};
 use crate::http::signed_answer::Answers;
 use crate::http::uses::keep_recording;
 use crate::http::{App, With, router};
@@ -62,8 +62,10 @@ pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
     let settings = args.settings.or(context.file.server.clone());
     let issuers = std::mem::take(&mut context.file.issuers);
     let started = Started::start(&settings, issuers)?;
+    // Whoever reads the line may ask it to end at once.
+    let signals = started.signals()?;
     context.screen.line(&format!("ledgerline listens on {}", started.url))?;
-    started.until_signal();
+    started.until(signals);
     started.finish()?;
     Ok(Exit::Ok)
 }
@@ -250,9 +252,18 @@ impl Started {
         Ok(Self { url, app, ledger, runtime, stop, serving, telling })
     }
 
+    /// Takes over SIGTERM and SIGINT.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn signals(&self) -> std::io::Result<StopSignals> {
+        let _entered = self.runtime.enter();
+        StopSignals::take()
+    }
+
     /// Waits for SIGTERM or SIGINT.
-    pub fn until_signal(&self) {
-        self.runtime.block_on(stop_signal());
+    pub fn until(&self, mut signals: StopSignals) {
+        self.runtime.block_on(signals.came());
     }
 
     /// Stops accepting, drains, closes the ledger.

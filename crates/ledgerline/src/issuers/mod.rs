@@ -100,6 +100,12 @@ impl Issuers {
         all.filter(move |issuer| tenant.is_none_or(|tenant| issuer.serves(tenant)))
     }
 
+    /// Whether nothing can be said of a token but by its digest: no keys are needed to see that.
+    #[must_use]
+    pub fn is_opaque(&self, token: &[u8]) -> bool {
+        self.by_iss.is_empty() || !token.contains(&b'.')
+    }
+
     /// What a token is that was presented in a tenant. Its times are for the caller to judge.
     #[must_use]
     pub fn judge(&self, tenant: &str, token: &[u8]) -> Judged {
