@@ -15,7 +15,10 @@ use crate::simulation::Faults;
 
 /// How often each step happens by default, by its number in [`Run::step`].
 pub(super) const WEIGHTS: [u64; 22] =
-    [30, 15, 12, 8, 14, 6, 10, 4, 3, 5, 8, 10, 4, 3, 6, 12, 4, 8, 8, 2, 2, 4];
+    [30, 15, 12, 8, 14, 6, 10, 4, 3, 5, 8, 10, 4, 3, 6, 12, 4, 3, 8, 1, 2, 4];
+
+/// The follower, the wheel, the verifier behind the head, and questions.
+pub(super) const DEAR: std::ops::Range<usize> = 17..21;
 
 impl Run {
     pub(super) fn step(&mut self) -> Outcome {
