@@ -32,6 +32,7 @@ impl Work {
             }
             Self::Admin(AdminAct::Expire(due), _) => 1024 * (1 + due.len()),
             Self::Admin(AdminAct::Notes(notes), _) => 1024 * (1 + notes.len()),
+            Self::Admin(AdminAct::Disclose(one), _) => 1024 + 128 * one.events.len(),
             Self::Admin(..) => 1024,
         }
     }

@@ -10,6 +10,7 @@
 
 pub mod clock;
 pub mod counters;
+pub mod disclosure;
 pub mod disk;
 pub mod duplicates;
 pub mod entropy;

@@ -10,10 +10,13 @@ use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
-use ledgerline_proof::statement::{Detail, Link, Statement, Target};
-use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, PersonalRole, TargetKind};
+use ledgerline_proof::statement::{Detail, EventRef, Link, Statement, Target};
+use ledgerline_proof::vocabulary::{
+    EventType, HandleKind, KeyPurpose, PersonalRole, Relation, Strength, TargetKind,
+};
 
 use crate::clock::Clock;
+use crate::disclosure::Disclosing;
 use crate::entropy::{Entropy, random};
 use crate::expiry::Due;
 use crate::findings::record::{Move, Note, NoteParts};
@@ -86,6 +89,8 @@ pub enum AdminAct {
         /// Why.
         purpose: String,
     },
+    /// Records that personal records are read.
+    Disclose(Box<Disclosing>),
     /// Records what the follower noticed, each once for ever. The answer's index is that of the
     /// next entry.
     Notes(Vec<Note>),
@@ -212,6 +217,10 @@ impl Planner {
                 let event = self.erased_event(*handle, tenant, by, purpose, wall);
                 Ok(self.sequencer.offer_own(event, wall)?)
             }
+            AdminAct::Disclose(disclosing) => {
+                let event = self.disclosed_event(disclosing, wall);
+                Ok(self.sequencer.offer_own(event, wall)?)
+            }
             AdminAct::Notes(notes) => {
                 for note in notes {
                     self.note(note, wall)?;
@@ -322,6 +331,31 @@ impl Planner {
         let mut pending = self.own_event(EventType::Erased, &event, vec![person]);
         pending.erases = Some(handle);
         pending
+    }
+
+    fn disclosed_event(&self, disclosing: &Disclosing, wall: i64) -> Box<PendingEvent> {
+        let Disclosing { tenant, by, purpose, target, handles, events, records } = disclosing;
+        let native_id = format!("{}disclosed/{}", self.prefix, self.sequencer.size());
+        let target = match target {
+            Some((kind, id)) => Target { kind: *kind, id },
+            None => Target { kind: TargetKind::Ledger, id: &self.ledger_id },
+        };
+        let records = records.to_string();
+        let detail = vec![
+            Detail { key: "by", value: by },
+            Detail { key: "purpose", value: purpose },
+            Detail { key: "records", value: &records },
+        ];
+        let links = events.iter().map(|(source, event_id)| Link {
+            token: None,
+            event: Some(EventRef { source, event_id: *event_id }),
+            relation: Relation::CausedBy,
+            strength: Strength::Asserted,
+            why: None,
+        });
+        let links = links.collect();
+        let event = OwnEvent { tenant, native_id: &native_id, target, detail, links, wall };
+        self.own_event(EventType::Disclosed, &event, handles.clone())
     }
 
     fn told_event(&self, told: &IssuerTold, wall: i64) -> Box<PendingEvent> {

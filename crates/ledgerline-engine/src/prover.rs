@@ -86,7 +86,7 @@ pub fn token_bundle(
     for (index, stored) in shown {
         prover.show(index, stored, *disclose)?;
     }
-    prover.show_wide_revocations(*disclose)?;
+    prover.show_wide_revocations()?;
     prover.note_older(&key)?;
     let query = Query::Token { tenant: tenant.clone(), id: token_id.clone() };
     prover.finish(query, beyond, *previous_size)
@@ -402,8 +402,9 @@ impl<'r> Prover<'r> {
         Ok(())
     }
 
-    /// Shows the revocations of something wider that cover the token.
-    fn show_wide_revocations(&mut self, disclose: bool) -> Result<(), ProveError> {
+    /// Shows the revocations of something wider that cover the token. Their personal records are
+    /// not of its life: they stay sealed.
+    fn show_wide_revocations(&mut self) -> Result<(), ProveError> {
         let Some(birth) = self.births.first().and_then(|at| self.leaves.get(at)).cloned() else {
             return Ok(());
         };
@@ -433,7 +434,7 @@ impl<'r> Prover<'r> {
                     })
                 })??;
                 if covers {
-                    self.show(at, stored, disclose)?;
+                    self.show(at, stored, false)?;
                 }
             }
         }

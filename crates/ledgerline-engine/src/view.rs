@@ -358,7 +358,8 @@ impl View {
         Ok(self.event_view(index, stored))
     }
 
-    fn event_view(&self, index: u64, stored: StoredLeaf) -> Option<EventView> {
+    /// The event of a leaf that was read; `None` when it is none.
+    pub(crate) fn event_view(&self, index: u64, stored: StoredLeaf) -> Option<EventView> {
         with_statement(&stored.bytes, |_, _| ())?;
         let sealed = stored.sealed.iter().map(|one| SealedView {
             n: one.n,

@@ -178,6 +178,14 @@ impl Client {
         self.post(path, "application/json", body.to_string().as_bytes())
     }
 
+    /// Sends JSON and reads bytes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn post_for_bytes(&self, path: &str, body: &Value) -> Result<Vec<u8>, ClientError> {
+        self.call(&Method::POST, path, Some(("application/json", body.to_string().as_bytes())))
+    }
+
     /// Sends a form and reads JSON; null for an answer without a body.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ fn every_route_but_the_public_ones_needs_a_credential() {
         }
     };
     let uuid = "01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b11";
-    for path in ["/v1/events", "/v1/keys", "/v1/resolve", "/v1/erase"] {
+    for path in ["/v1/events", "/v1/keys", "/v1/resolve", "/v1/erase", "/v1/disclose"] {
         check("POST", path, 401);
     }
     for path in ["/v1/keys", "/v1/blocks", "/v1/status", "/v1/issuers", "/metrics", "/v1/leaves/0"]
@@ -82,6 +82,9 @@ fn roles_open_their_routes_and_no_others() {
     check("GET", "/v1/tokens/eu:idp:jti:none/proof", &["reader", "auditor"]);
     check("GET", "/v1/blocks", &["reader", "auditor", "responder"]);
     check("GET", "/metrics", &["reader", "auditor", "admin"]);
+    for path in ["/v1/resolve", "/v1/erase", "/v1/disclose"] {
+        check("POST", path, &["privacy"]);
+    }
     check("GET", "/v1/keys", &["admin"]);
     check("DELETE", "/v1/keys/none", &["admin"]);
     // Auditors of one tenant see no entries of all.

@@ -145,6 +145,9 @@ fn the_document_says_what_the_server_does() {
     get("/v1/keys", "/v1/keys");
     get("/v1/blocks", "/v1/blocks");
     get("/v1/revocations", "/v1/revocations");
+    let why = json!({ "token_id": token, "purpose": "a drill" });
+    let shown = checker.call("post", "/v1/disclose", "/v1/disclose", Some(&why));
+    assert_eq!(shown["records"], 1, "{shown}");
     let note = json!({ "note": "a drill" });
     let path = "/v1/findings/{id}/close";
     let nobody = format!("/v1/findings/{}/close", "0".repeat(64));

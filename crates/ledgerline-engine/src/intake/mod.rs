@@ -12,7 +12,7 @@ mod accept;
 mod build;
 pub mod json;
 mod revoking;
-mod secret_scan;
+pub(crate) mod secret_scan;
 mod uses;
 
 use std::sync::Arc;

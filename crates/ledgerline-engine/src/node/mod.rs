@@ -15,6 +15,7 @@
 //! before. After a failed sync everybody who waits is told that nothing is known, and nothing is
 //! taken any more.
 
+mod disclosing;
 mod expire;
 mod follow;
 mod presented;
@@ -427,6 +428,7 @@ impl Node {
         handle: [u8; 16],
         purpose: &str,
     ) -> Result<ErasedPerson, AdminError> {
+        disclosing::check_purpose(purpose)?;
         let act = AdminAct::Erase {
             handle,
             tenant: tenant.to_owned(),

@@ -135,6 +135,12 @@ fn summary(report: &Value) -> String {
         ];
         out.push_str(&table(&head, &entries));
     }
+    let shown = ["/index", "/n", "/role", "/fields", "/status"];
+    let shown = rows("personal", &shown);
+    if !shown.is_empty() {
+        out.push_str("\npersonal records shown:\n");
+        out.push_str(&table(&["INDEX", "N", "ROLE", "FIELDS", "STATUS"], &shown));
+    }
     out.push_str("\nnot proven:\n");
     for limit in list("not_proven") {
         out.push_str(&format!("  {}\n", text(&limit, "")));

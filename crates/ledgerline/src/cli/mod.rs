@@ -9,6 +9,7 @@ pub mod blast_radius;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod disclose;
 pub mod erase;
 pub mod event_file;
 pub mod export_tiles;
@@ -114,6 +115,10 @@ enum Command {
     TokenId(token_id::TokenIdArgs),
     /// Erase the personal data of a person.
     Erase(erase::EraseArgs),
+    /// Read personal records back; the ledger records who did, and why.
+    Disclose(disclose::DiscloseArgs),
+    /// Write everything that the ledger has about a person.
+    ExportUser(disclose::ExportUserArgs),
     /// Take over tokens that are older than the ledger from a table of their issuer.
     ImportTokens(import_tokens::ImportArgs),
     /// Compare the ledger with a table of the issuer's tokens.
@@ -196,6 +201,8 @@ fn run(cli: Cli) -> CommandResult {
         Command::Keys(args) => keys::run(&mut context, args),
         Command::TokenId(args) => token_id::run(&mut context, &args),
         Command::Erase(args) => erase::run(&mut context, args),
+        Command::Disclose(args) => disclose::run(&mut context, args),
+        Command::ExportUser(args) => disclose::export(&mut context, args),
         Command::Status(args) => status::run(&mut context, args),
         Command::Completions(args) => completions::run(&args),
     }

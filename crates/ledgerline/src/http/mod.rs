@@ -12,6 +12,7 @@ pub mod after_revoke;
 pub mod asked;
 pub mod auth;
 pub mod blocks;
+pub mod disclose;
 pub mod events;
 pub mod extract;
 pub mod feed;
@@ -276,6 +277,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/resolve", post(keys::resolve))
         .route("/v1/erase", post(keys::erase))
+        .route("/v1/disclose", post(disclose::disclose))
         .route("/v1/issuers", get(status::issuers))
         .route("/v1/issuers/{id}/tokens", get(questions::issuer_tokens))
         .route("/v1/reconciliations", post(reconcile::compare))

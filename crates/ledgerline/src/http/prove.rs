@@ -1,7 +1,8 @@
 //! Proof bundles over HTTP: the engine's prover, its errors told as problems.
 //!
 //! Promises: every leaf comes with its inclusion path under the published checkpoint, so whoever
-//! trusts the log's key can check the bundle offline. No personal record is disclosed.
+//! trusts the log's key can check the bundle offline. No personal record is disclosed, but by
+//! [`super::disclose`].
 //!
 //! Refuses: to prove what no block covers yet (503: the next block comes within its interval), and
 //! lives with more leaves than a bundle may have.
@@ -21,10 +22,25 @@ use super::problem::Problem;
 /// # Errors
 /// 404 when there is no such token or origin, 503 before its first block.
 pub fn token(view: &View, tenant: &str, id: &str, origin: Option<&str>) -> Result<Bundle, Problem> {
+    token_with(view, tenant, id, origin, false)
+}
+
+/// The same, with the opened personal records when they are to be disclosed. The caller has
+/// recorded that.
+///
+/// # Errors
+/// As [`token`].
+pub fn token_with(
+    view: &View,
+    tenant: &str,
+    id: &str,
+    origin: Option<&str>,
+    disclose: bool,
+) -> Result<Bundle, Problem> {
     let request = BundleRequest {
         tenant: tenant.to_owned(),
         token_id: id.to_owned(),
-        disclose: false,
+        disclose,
         previous_size: None,
     };
     let wanted = |one: &View| origin.is_none_or(|name| name == &*one.identity().origin);
@@ -42,7 +58,16 @@ pub fn token(view: &View, tenant: &str, id: &str, origin: Option<&str>) -> Resul
 /// # Errors
 /// 503 before its block.
 pub fn event(view: &View, index: u64) -> Result<Bundle, Problem> {
-    told(view, event_bundle_at(view.rooms(), view.terms(), index, false, None))
+    event_with(view, index, false)
+}
+
+/// The same, with the opened personal records when they are to be disclosed. The caller has
+/// recorded that.
+///
+/// # Errors
+/// As [`event`].
+pub fn event_with(view: &View, index: u64, disclose: bool) -> Result<Bundle, Problem> {
+    told(view, event_bundle_at(view.rooms(), view.terms(), index, disclose, None))
 }
 
 /// The bundle of an answer: of the part that stands in the origin named, or in the newest one that

@@ -275,6 +275,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Erase",
         (200, "Object"),
     ),
+    post(
+        "/v1/disclose",
+        "Read personal records back; recorded as DISCLOSED first",
+        "privacy",
+        "",
+        "Disclose",
+        (200, "Disclosed"),
+    ),
     get("/v1/keys", "Keys", "admin", "", "Object"),
     post(
         "/v1/keys",
@@ -294,7 +302,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answer: (200, "Object"),
     },
     get("/openapi.json", "This document", "any", "", "Object"),
-    get("/oauth2/jwks", "Keys of signed introspection answers", "", "", "Object"),
     get("/checkpoint", "The published checkpoint (C2SP)", "", "", "text/plain"),
     get(
         "/tile/{*path}",
