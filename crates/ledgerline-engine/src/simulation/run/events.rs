@@ -246,9 +246,8 @@ impl Facts {
             text += &format!(r#","scopes":["{}"]"#, "s".repeat(self.padding.min(900)));
         }
         if let Some(parent) = self.parent_id() {
-            text += &format!(
-                r#","links":[{{"token_id":"{parent}","relation":"ROTATED_FROM","strength":"ASSERTED"}}]"#
-            );
+            text += &format!(r#","links":[{{"token_id":"{parent}","relation":"ROTATED_FROM","#);
+            text += r#""strength":"ASSERTED"}]"#;
         }
         if let Some(at) = self.expires_at.filter(|_| !more.contains("expires_at")) {
             text += &format!(r#","expires_at":"{}""#, time_text(at));

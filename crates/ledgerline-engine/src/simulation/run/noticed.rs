@@ -139,8 +139,8 @@ impl Run {
     }
 }
 
-/// The findings about one token, in the order in which they are judged, by its leaves: those up to the last late one that
-/// changes the past in event time, the others as they came.
+/// The findings about one token by its leaves, in the order in which they are judged: those up to
+/// the last late one that changes the past in event time, the others as they came.
 fn due(leaves: &[&[u8]]) -> Vec<One> {
     let (mut latest, mut revised) = (i64::MIN, 0);
     for (at, leaf) in leaves.iter().enumerate() {

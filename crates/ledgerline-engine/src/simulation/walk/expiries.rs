@@ -12,8 +12,8 @@ use crate::found_by::expires;
 
 /// Holds a whole ledger, in which a wheel came to rest at `now`, against what it must have stated:
 /// every token that an event gave an expiry, and whose expiry is in force and has passed, has one
-/// EXPIRED for it. Nothing is stated twice, and nothing ahead of `latest`, the latest that the clock
-/// ever stood at. Returns how many were stated.
+/// EXPIRED for it. Nothing is stated twice, and nothing ahead of `latest`, the latest that the
+/// clock ever stood at. Returns how many were stated.
 ///
 /// # Errors
 /// What does not hold.
