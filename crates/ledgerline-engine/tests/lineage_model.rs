@@ -5,7 +5,7 @@
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod lineage_world;
 
-use lineage_world::{Model, World};
+use lineage_world::World;
 
 use ledgerline_engine::disk::Disk as _;
 use ledgerline_engine::lineage::{
@@ -15,7 +15,7 @@ use ledgerline_engine::questions::{
     Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast, divergence,
     exposure, holdings, in_force_at, pivot, policy_versions, visitors, why,
 };
-use ledgerline_engine::simulation::Random;
+use ledgerline_engine::simulation::{Random, Walk};
 use ledgerline_engine::view::View;
 
 /// Histories, and events of each.
@@ -49,7 +49,7 @@ fn every_question_agrees_with_a_walk_through_all_entries() {
         let view = world.view();
         for _ in 0..MOMENTS {
             let scope = world.moment(&view, &mut random);
-            let model = Model::new(&view, &scope);
+            let model = lineage_world::walk(&view, &scope);
             asked += ask_all(&view, &scope, &model, &world);
         }
     }
@@ -57,7 +57,7 @@ fn every_question_agrees_with_a_walk_through_all_entries() {
 }
 
 /// Asks everything at one moment; how many questions that were.
-fn ask_all(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
+fn ask_all(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
     let mut asked = 0;
     let ids = lineage_world::token_ids();
     for id in &ids {
@@ -91,7 +91,7 @@ fn ask_all(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
         assert_eq!(found, model.family(id), "family of {place}");
         let found = accesses(inquiry, id, Of::Token, Point::At(0), Point::Revocation).unwrap();
         let found = found.map(|one| one.list.iter().map(|one| one.index).collect::<Vec<_>>());
-        assert_eq!(found, model.accesses(id), "accesses of {place}");
+        assert_eq!(found, model.accesses(id, 0), "accesses of {place}");
         let found = blast(inquiry, id, Bounds::default()).unwrap();
         let found = found.map(|one| (one.alive, one.allowed, one.denied));
         assert_eq!(found, model.blast(id), "blast radius of {place}");
@@ -117,7 +117,7 @@ fn ask_all(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
 }
 
 /// Questions about sessions, grants, clients and resources, on pages.
-fn ask_names(view: &View, scope: &Scope, model: &Model) -> u64 {
+fn ask_names(view: &View, scope: &Scope, model: &Walk) -> u64 {
     let mut asked = 0;
     for name in ["s1", "eu:idp:s1", "eu:other:s1", "s2", "nobody"] {
         for holder in [
@@ -147,7 +147,7 @@ fn ask_names(view: &View, scope: &Scope, model: &Model) -> u64 {
         }
     }
     for resource in ["/r/1", "/r/2", "/r/3"] {
-        let (range, resource) = (model.middle(), Resource::Named(resource.into()));
+        let (range, resource) = (lineage_world::middle(scope), Resource::Named(resource.into()));
         let mut found = Vec::new();
         let mut after = None;
         loop {
@@ -178,7 +178,7 @@ fn pages(view: &View, scope: &Scope, what: &Pivot) -> Vec<u64> {
 }
 
 /// Questions about persons, policies and causes.
-fn ask_others(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
+fn ask_others(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
     let mut asked = 0;
     for user in ["u1", "u2"] {
         let Some(handle) = world.person(&scope.tenant, user) else { continue };
@@ -190,14 +190,14 @@ fn ask_others(view: &View, scope: &Scope, model: &Model, world: &World) -> u64 {
         assert_eq!(pages(view, scope, &what), model.pivot(&what), "{user} {scope:?}");
         asked += 2;
     }
-    let range = model.middle();
+    let range = lineage_world::middle(scope);
     let found = after_revokes(&mut inquiry(view, scope), range, 1000).unwrap();
     let mut tokens: Vec<_> = found.tokens.iter().map(|(one, at)| (one.id.clone(), *at)).collect();
     tokens.sort();
     assert_eq!((tokens, found.gaps), model.after_revokes(range), "{range:?} {scope:?}");
     asked += 1;
     let versions = policy_versions(&mut inquiry(view, scope), None).unwrap();
-    for nanos in model.times() {
+    for nanos in lineage_world::times() {
         let found = in_force_at(&versions, nanos);
         let mut found: Vec<_> =
             found.iter().map(|one| (one.id.clone(), one.version.clone())).collect();

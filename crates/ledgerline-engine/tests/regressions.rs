@@ -1,14 +1,24 @@
 //! Each test is named after what went wrong once; the simulation found them all.
 
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod lineage_world;
+
 use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
 
 use ledgerline_engine::disk::Disk;
 use ledgerline_engine::erasure;
+use ledgerline_engine::findings::record::Note;
+use ledgerline_engine::findings::rules::Windows;
+use ledgerline_engine::findings::{Follower, Saved};
 use ledgerline_engine::index::Progress;
 use ledgerline_engine::intake::{BodyForm, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_engine::questions::{Resource, visitors};
 use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
 use ledgerline_engine::sequencer::PlanError;
 use ledgerline_engine::simulation::{Faults, Random, SimClock, SimDisk, SimEntropy};
@@ -333,4 +343,78 @@ fn a_rotten_hash_of_the_tree_was_linked_into_a_chain() {
         disks.data.flip_bit(path, offset, 0).unwrap();
     }
     sim.record(1);
+}
+
+/// An event of the token `t0` at a second of the histories' day.
+fn act(name: &str, kind: &str, second: u64) -> Value {
+    json!({
+        "native_id": name, "type": kind, "token_id": "eu:idp:jti:t0",
+        "occurred_at": format!("2025-11-13T00:00:{second:02}Z"), "issuer": "idp",
+    })
+}
+
+#[test]
+fn a_persons_access_was_taken_for_that_of_a_token_without_name() {
+    let mut world = lineage_world::World::new(1);
+    let mut of_token = act("n1", "RESOURCE_ACCESSED", 3);
+    let mut of_person = act("n2", "RESOURCE_ACCESSED", 4);
+    of_person["target"] = json!({ "kind": "SUBJECT", "id": "" });
+    of_person["personal"] = json!([{ "role": "SUBJECT", "user_id": "u1" }]);
+    of_person.as_object_mut().unwrap().remove("token_id");
+    for event in [&mut of_token, &mut of_person] {
+        event["resource"] = "/r/1".into();
+    }
+    world.tell(&[of_token, of_person]);
+    let view = world.view();
+    let scope = Scope { tenant: "a".into(), size: view.size(), at: None, judged_at: world.now() };
+    let mut inquiry = Inquiry::new(&view, scope, Spending::default()).unwrap();
+    let resource = Resource::Named("/r/1".into());
+    let range = (i64::MIN, i64::MAX);
+    let found = visitors(&mut inquiry, &resource, range, None, 10).unwrap();
+    let found: Vec<_> =
+        found.list.iter().map(|one| (one.token.id.as_str(), one.accesses.len())).collect();
+    assert_eq!(found, [("eu:idp:jti:t0", 1)]);
+}
+
+/// What a follower says of the token `t0` after these events, each a second entry to the other.
+fn noticed(events: &[(&str, u64)]) -> Vec<(&'static str, String)> {
+    let mut world = lineage_world::World::new(1);
+    for (number, (kind, second)) in events.iter().enumerate() {
+        world.tell(&[act(&format!("n{number}"), kind, *second)]);
+    }
+    let mut follower = Follower::new(Saved::default(), Windows::default());
+    let notes = follower.step(&world.view(), u64::MAX).unwrap();
+    let mut standing = Vec::new();
+    for note in notes {
+        match note {
+            Note::Raised(one) => standing.push(one),
+            Note::Moved(moved) => standing.retain(|one| one.id() != moved.finding),
+            Note::Missing(_) | Note::Reported(_) => {}
+        }
+    }
+    let name = |id: &[u8; 16]| {
+        let number = (0..events.len()).find(|number| {
+            let native = format!("n{number}");
+            ledgerline_engine::intake::derived_event_id("a", "idp", &native, 0) == *id
+        });
+        format!("n{}", number.unwrap())
+    };
+    standing.iter().map(|one| (one.rule.code(), name(&one.events[0].event_id))).collect()
+}
+
+#[test]
+fn what_was_said_of_a_late_use_stood_when_a_later_entry_refuted_it() {
+    let found = noticed(&[("ISSUED", 5), ("USED", 3)]);
+    assert_eq!(found, [("out_of_order", "n1".to_owned())]);
+    // Judged anew in event time it is the use of a token that nobody knew yet.
+    let found = noticed(&[("ISSUED", 5), ("USED", 3), ("SUSPENDED", 4)]);
+    assert_eq!(found, [("unknown_token", "n1".to_owned())]);
+}
+
+#[test]
+fn a_finding_that_was_one_too_many_was_never_raised_when_there_was_room() {
+    let found = noticed(&[("USED", 9), ("USED", 1)]);
+    assert_eq!(found, [("unknown_token", "n0".to_owned())]);
+    let found = noticed(&[("USED", 9), ("USED", 1), ("ISSUED", 5)]);
+    assert_eq!(found, [("unknown_token", "n1".to_owned())]);
 }

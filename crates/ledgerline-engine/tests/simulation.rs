@@ -9,7 +9,7 @@ fn seeds() -> u64 {
 }
 
 /// What must have happened somewhere in a thousand lives, or they have tested nothing.
-const MUST_HAPPEN: [&str; 28] = [
+const MUST_HAPPEN: [&str; 36] = [
     "recorded",
     "duplicates",
     "refused",
@@ -38,6 +38,14 @@ const MUST_HAPPEN: [&str; 28] = [
     "probe: new origin cut off",
     "duplicates across origins",
     "sent again to a new origin",
+    "questions with an answer",
+    "findings raised",
+    "findings withdrawn",
+    "findings worked out",
+    "expiries that had to be stated",
+    "follower: begun at a saved position",
+    "wheel: begun at a saved place",
+    "entries verified behind the head",
 ];
 
 #[test]

@@ -191,7 +191,7 @@ impl Follower {
         if late && changes_the_past(statement) {
             let leaves = token_leaves(view, &key, index + 1)?;
             let (_, before) = match leaves.split_last() {
-                Some((_, earlier)) => self.replay(view, earlier, index, true)?,
+                Some((_, earlier)) => self.relive(view, earlier, index, true)?,
                 None => return Err(QueryError::Budget),
             };
             let (anew, after) = self.replay(view, &leaves, index + 1, true)?;
@@ -215,7 +215,6 @@ impl Follower {
         recorded_at: i64,
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
-        let known: BTreeSet<Hash> = before.iter().map(Finding::id).collect();
         let hold: BTreeSet<Hash> = after.iter().map(Finding::id).collect();
         for one in before.iter().filter(|one| !hold.contains(&one.id())) {
             let id = one.id();
@@ -234,10 +233,13 @@ impl Follower {
                 }));
             }
         }
-        // Those that a life of its own would raise, no more.
-        let mut counted = Life::default();
-        let new = after.into_iter().filter(|one| !known.contains(&one.id()));
-        let new = new.filter(|one| counted.count_in(one));
+        // Those that a life of its own would raise, no more. One that was too many before is not
+        // any more where others no longer hold.
+        let (mut earlier, mut counted) = (Life::default(), Life::default());
+        let known = before.iter().filter(|one| earlier.count_in(one)).map(Finding::id);
+        let known: BTreeSet<Hash> = known.collect();
+        let new = after.into_iter().filter(|one| counted.count_in(one));
+        let new = new.filter(|one| !known.contains(&one.id()));
         notes.extend(new.map(|one| Note::Raised(Finding { noticed_at: recorded_at, ..one })));
         Ok(())
     }
@@ -252,6 +254,18 @@ impl Follower {
         whole: bool,
     ) -> Result<Life, QueryError> {
         let leaves = token_leaves(view, key, below)?;
+        Ok(self.relive(view, &leaves, below, whole)?.0)
+    }
+
+    /// The life after a token's entries, and all that was found: in the order in which it was
+    /// judged when they came. See [`Self::remember`].
+    fn relive(
+        &mut self,
+        view: &View,
+        leaves: &[Placed],
+        below: u64,
+        whole: bool,
+    ) -> Result<(Life, Vec<Finding>), QueryError> {
         let (mut latest, mut revised) = (i64::MIN, 0);
         for (at, (_, leaf)) in leaves.iter().enumerate() {
             let (nanos, changes) =
@@ -262,9 +276,9 @@ impl Follower {
             }
             latest = latest.max(nanos);
         }
-        let (mut life, _) = self.replay(view, &leaves[..revised], below, whole)?;
-        self.take_all(view, &mut life, &leaves[revised..], (below, whole))?;
-        Ok(life)
+        let (mut life, mut found) = self.replay(view, &leaves[..revised], below, whole)?;
+        found.extend(self.take_all(view, &mut life, &leaves[revised..], (below, whole))?);
+        Ok((life, found))
     }
 
     /// Folds a token's entries in event time.

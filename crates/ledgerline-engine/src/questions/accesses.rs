@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::lifecycle::Birth;
-use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome};
+use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, TargetKind};
 
 use super::holdings::{Holder, holdings};
 use crate::lineage::{Bounds, Direction, Inquiry, Record, Token, occurred, relatives};
@@ -85,12 +85,13 @@ pub(super) fn concrete_of(handles: &[Handle]) -> Option<[u8; 16]> {
     handles.iter().find(|handle| handle.kind == HandleKind::Resource).map(|handle| handle.id)
 }
 
-/// The access that an event is; `None` for every other event.
+/// The access by a token that an event is; `None` for every other event.
 pub(super) fn access_of(record: &Record) -> Option<Access> {
     record.read(|entry, statement| {
         let concrete = concrete_of(&entry.handles);
         let named = statement.resource.is_some() || concrete.is_some();
         let is_access = match statement.event_type {
+            _ if statement.target.kind != TargetKind::Token => false,
             EventType::ResourceAccessed => true,
             EventType::Used => named,
             _ => false,

@@ -18,6 +18,7 @@ mod entropy;
 mod faults;
 mod random;
 mod run;
+mod walk;
 mod world;
 
 pub use clock::SimClock;
@@ -27,3 +28,4 @@ pub use entropy::SimEntropy;
 pub use faults::{FaultCounts, Faults};
 pub use random::Random;
 pub use run::{Failure, Held, Images, Tally, run};
+pub use walk::{Walk, expiries};

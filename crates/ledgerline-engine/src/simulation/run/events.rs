@@ -10,11 +10,19 @@ use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::StatementSigner;
-use ledgerline_proof::statement::{Act, Personal, PolicyRef, Statement, Target};
+use ledgerline_proof::statement::{Act, Link, Personal, PolicyRef, Statement, Target};
 use ledgerline_proof::submission::{Attachment, Submission};
-use ledgerline_proof::vocabulary::{EventType, PersonalRole, PolicyRole, TargetKind};
+use ledgerline_proof::vocabulary::{
+    EventType, PersonalRole, PolicyRole, Relation, Strength, TargetKind,
+};
 
 use crate::simulation::Random;
+
+/// Tokens that producers know.
+const TOKENS: u64 = 9;
+/// What they are presented for.
+pub(super) const RESOURCES: [&str; 3] = ["/r/1", "/r/2", "/r/3"];
+const SECOND: u64 = 1_000_000_000;
 
 /// Wall time at which a simulation begins.
 pub(super) const START_NANOS: i64 = 1_795_000_000_000_000_000;
@@ -92,6 +100,10 @@ pub(super) struct Facts {
     /// Names the person as target.
     of_subject: bool,
     padding: usize,
+    expires_at: Option<i64>,
+    /// The number of the token it came of.
+    parent: Option<u64>,
+    resource: Option<&'static str>,
 }
 
 impl Facts {
@@ -108,11 +120,16 @@ impl Facts {
         }
         let kinds = [
             EventType::Issued,
+            EventType::Issued,
             EventType::Used,
             EventType::Used,
+            EventType::ResourceAccessed,
             EventType::Refreshed,
             EventType::Revoked,
         ];
+        let kind = *random.choose(&kinds);
+        let late = if random.chance(100) { 3_600 * SECOND } else { SECOND };
+        let late = random.below(late);
         let personal = random.chance(persons);
         let user = (personal && random.chance(700)).then(|| format!("user-{}", random.below(6)));
         let stranger = personal && (user.is_none() || random.chance(200));
@@ -125,15 +142,18 @@ impl Facts {
             event_id,
             tenant: "",
             source: "idp",
-            token: random.below(9),
-            kind: *random.choose(&kinds),
-            nanos: wall.max(0) - i64::try_from(random.below(1_000_000_000)).unwrap_or(0),
+            token: random.below(TOKENS),
+            kind,
+            nanos: wall.max(0).saturating_sub_unsigned(late),
             of_subject: user.is_some() && random.chance(150),
             user,
             stranger,
             attached,
             act: None,
             padding: if random.chance(30) { random.index(4000) } else { 0 },
+            expires_at: draw_expiry(random, kind, wall),
+            parent: (kind == EventType::Issued && random.chance(300)).then(|| random.below(TOKENS)),
+            resource: random.chance(400).then(|| *random.choose(&RESOURCES)),
         }
     }
 
@@ -161,7 +181,11 @@ impl Facts {
     }
 
     fn token_id(&self) -> String {
-        format!("eu:idp:jti:token-{}", self.token)
+        token_id(self.token)
+    }
+
+    fn parent_id(&self) -> Option<String> {
+        self.parent.filter(|parent| *parent != self.token && !self.of_subject).map(token_id)
     }
 
     fn sent(&self, caller: usize, form: Form) -> Sent {
@@ -189,9 +213,7 @@ impl Facts {
     pub(super) fn json_with(&self, more: &str) -> String {
         let id = uuid::Uuid::from_bytes(self.event_id);
         let kind = self.kind.symbol();
-        let (seconds, nanos) = (self.nanos / 1_000_000_000, self.nanos % 1_000_000_000);
-        let time = jiff::Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0))
-            .expect("a time of this century");
+        let time = time_text(self.nanos);
         let target = match self.of_subject {
             true => r#""target":{"kind":"SUBJECT","id":""}"#.to_owned(),
             false => format!(r#""token_id":"{}""#, self.token_id()),
@@ -223,6 +245,16 @@ impl Facts {
         if self.padding > 0 {
             text += &format!(r#","scopes":["{}"]"#, "s".repeat(self.padding.min(900)));
         }
+        if let Some(parent) = self.parent_id() {
+            text += &format!(r#","links":[{{"token_id":"{parent}","relation":"ROTATED_FROM","#);
+            text += r#""strength":"ASSERTED"}]"#;
+        }
+        if let Some(at) = self.expires_at.filter(|_| !more.contains("expires_at")) {
+            text += &format!(r#","expires_at":"{}""#, time_text(at));
+        }
+        if let Some(resource) = self.resource {
+            text += &format!(r#","resource":"{resource}""#);
+        }
         text + more + "}"
     }
 
@@ -244,6 +276,16 @@ impl Facts {
         statement.issuer = Some("idp");
         statement.act =
             self.act.as_ref().map(|(id, part, parts)| Act { id, part: *part, parts: *parts });
+        let parent = self.parent_id();
+        statement.links.extend(parent.as_deref().map(|parent| Link {
+            token: Some(parent),
+            event: None,
+            relation: Relation::RotatedFrom,
+            strength: Strength::Asserted,
+            why: None,
+        }));
+        statement.expires_at = self.expires_at;
+        statement.resource = self.resource;
         let records = self.avro_records(random);
         for (role, bytes) in &records {
             statement.personal.push(Personal { role: *role, commitment: commitment(bytes) });
@@ -296,6 +338,30 @@ impl Facts {
         }
         records
     }
+}
+
+fn token_id(number: u64) -> String {
+    format!("eu:idp:jti:token-{number}")
+}
+
+/// The ids of all tokens that a good event may name.
+pub(super) fn token_ids() -> Vec<String> {
+    (0..TOKENS).map(token_id).collect()
+}
+
+fn time_text(nanos: i64) -> jiff::Timestamp {
+    let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    jiff::Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0))
+        .expect("a time of this century")
+}
+
+/// Soon, or in some hours, so that clocks run past it; sometimes it has passed already.
+fn draw_expiry(random: &mut Random, kind: EventType, wall: i64) -> Option<i64> {
+    if !matches!(kind, EventType::Issued | EventType::Refreshed) || random.chance(250) {
+        return None;
+    }
+    let most = *random.choose(&[10 * SECOND, 300 * SECOND, 4 * 3_600 * SECOND]);
+    Some(wall.saturating_add_unsigned(random.below(most)).saturating_sub(10_000_000_000))
 }
 
 /// Kinds of malformed JSON: what is added to a good event, and the code it must get.

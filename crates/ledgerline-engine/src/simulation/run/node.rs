@@ -24,6 +24,8 @@ pub(super) enum Asked {
     },
     /// An administrative act.
     Admin,
+    /// What the ledger states by itself.
+    Own,
 }
 
 /// Answers as they come in.
@@ -155,6 +157,12 @@ impl Node {
 
     pub(super) fn admin(&mut self, act: &AdminAct) -> Result<(), PlanError> {
         let reply = self.reply(Asked::Admin);
+        self.planner.admin(act, reply)
+    }
+
+    /// Plans what the ledger states by itself.
+    pub(super) fn own(&mut self, act: &AdminAct) -> Result<(), PlanError> {
+        let reply = self.reply(Asked::Own);
         self.planner.admin(act, reply)
     }
 

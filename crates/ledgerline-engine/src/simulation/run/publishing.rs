@@ -158,6 +158,8 @@ impl Run {
                     self.take_answer((first, size), &events, &answer)?;
                 }
                 Asked::Admin => self.take_admin_answer(&answer)?,
+                Asked::Own if answer.events[0].error.is_none() => {}
+                Asked::Own => return Err(format!("the ledger refused its own: {answer:?}")),
             }
         }
         if sealed {

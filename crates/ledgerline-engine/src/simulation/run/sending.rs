@@ -176,7 +176,7 @@ impl Run {
         let facts = self.draw_facts();
         let mut sent = facts.json(0);
         if self.random.chance(150) {
-            let text = facts.json_with("").replace(r#""token_id""#, r#""client_id""#);
+            let text = facts.json_with("").replacen(r#""token_id""#, r#""client_id""#, 1);
             sent.fate = Fate::Refused("missing_target");
             if text.contains("SUBJECT") && text.contains("target") {
                 sent.fate = Fate::Good;

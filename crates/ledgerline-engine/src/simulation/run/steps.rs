@@ -14,7 +14,11 @@ use crate::planner::AdminAct;
 use crate::simulation::Faults;
 
 /// How often each step happens by default, by its number in [`Run::step`].
-pub(super) const WEIGHTS: [u64; 18] = [30, 15, 12, 8, 14, 6, 10, 4, 3, 5, 8, 10, 4, 3, 6, 12, 4, 4];
+pub(super) const WEIGHTS: [u64; 22] =
+    [30, 15, 12, 8, 14, 6, 10, 4, 3, 5, 8, 10, 4, 3, 6, 12, 4, 3, 8, 1, 2, 4];
+
+/// The follower, the wheel, the verifier behind the head, and questions.
+pub(super) const DEAR: std::ops::Range<usize> = 17..21;
 
 impl Run {
     pub(super) fn step(&mut self) -> Outcome {
@@ -45,6 +49,10 @@ impl Run {
             14 => self.write_head(),
             15 => self.move_clock(),
             16 => self.seal(true)?,
+            17 => self.follow()?,
+            18 => self.turn()?,
+            19 => self.watch()?,
+            20 => self.ask()?,
             _ => self.copy(),
         }
         if self.node.is_some() && !self.random.chance(self.temper.lazy) {

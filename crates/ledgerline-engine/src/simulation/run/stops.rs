@@ -4,6 +4,7 @@ use ledgerline_proof::control::ControlKind;
 use ledgerline_proof::schema::Leaf;
 
 use super::check::{Check, Trouble};
+use super::following::Readers;
 use super::node::{CREDENTIALS, Node};
 use super::{Outcome, Run};
 use crate::disk::{Disk, parent};
@@ -39,6 +40,7 @@ impl Run {
 
     fn die(&mut self) {
         self.node = None;
+        self.readers = Readers::default();
         self.refusals = 0;
         let powerless = self.disk.free_bytes().is_err();
         let crash = powerless || self.random.chance(500);
@@ -70,11 +72,13 @@ impl Run {
         if self.random.chance(self.temper.probe) {
             self.probe()?;
         }
-        let lost: &[&str] = match self.random.below(12) {
-            0 => &["tree", "index", "vault/map"],
+        let lost: &[&str] = match self.random.below(16) {
+            0 => &["tree", "index", "vault/map", "followers/findings", "followers/expiry"],
             1 => &["tree"],
             2 => &["index"],
             3 => &["vault/map"],
+            4 => &["followers/findings"],
+            5 => &["followers/expiry"],
             _ => &[],
         };
         for what in lost {
@@ -127,6 +131,7 @@ impl Run {
             _ => {}
         }
         self.node = None;
+        self.readers = Readers::default();
         self.disk.kill();
         if !self.shares_disk {
             self.head.kill();
@@ -154,6 +159,7 @@ impl Run {
             self.node = Some(opened.map_err(|error| format!("reopen refused: {error}"))?);
         }
         self.faulty = false;
+        self.openings += 1;
         self.tally.add("reopens", 1);
         self.absorb(clean)?;
         self.note_checkpoints()?;

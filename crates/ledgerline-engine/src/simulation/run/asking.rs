@@ -1,0 +1,144 @@
+//! Questions in the midst of a life, compared with a walk through all entries.
+
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::vocabulary::TargetKind;
+
+use super::events::{RESOURCES, token_ids};
+use super::{Outcome, Run};
+use crate::clock::Clock;
+use crate::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
+use crate::questions::{Holder, Of, Point, Resource, accesses, after_revoke, holdings, visitors};
+use crate::simulation::Walk;
+use crate::view::{PageRequest, QueryError, View};
+
+/// An answer and what it must be, as text.
+type Compared = Result<(String, String), QueryError>;
+
+fn pair<T: std::fmt::Debug>(found: T, expected: T) -> (String, String) {
+    (format!("{found:?}"), format!("{expected:?}"))
+}
+
+impl Run {
+    /// A few questions about one moment.
+    pub(super) fn ask(&mut self) -> Outcome {
+        let Some(view) = self.view() else { return Ok(()) };
+        let scope = self.draw_scope(view.size());
+        let ids = token_ids();
+        let leaves = self.model.leaves.iter().enumerate();
+        let leaves = leaves.map(|(index, leaf)| (index as u64, &**leaf));
+        let walk = Walk::new(leaves, &scope, &ids);
+        for _ in 0..3 + self.random.index(6) {
+            let id = self.random.choose(&ids).clone();
+            let what = self.random.index(6);
+            let times = (self.draw_time(), self.draw_time());
+            let range = (times.0.min(times.1), times.0.max(times.1));
+            let resource = *self.random.choose(&RESOURCES);
+            let compared = match what {
+                0 => life(&view, &scope, &walk, &id),
+                1 => descendants(&view, &scope, &walk, &id),
+                2 => between(&view, &scope, &walk, (&id, range.0)),
+                3 => self.held_by(&view, &scope, &walk),
+                4 => visited(&view, &scope, &walk, (resource, range)),
+                _ => revoked(&view, &scope, &walk, &id),
+            };
+            match compared {
+                Ok((found, expected)) if found == expected => {
+                    let filled = usize::from(expected != "None" && expected != "[]");
+                    self.tally.add("questions", 1);
+                    self.tally.add("questions with an answer", filled as u64);
+                }
+                Ok((found, expected)) => {
+                    return Err(format!(
+                        "question {what} about {id}, {resource} {range:?} in {scope:?} says \
+                         {found}, must say {expected}"
+                    ));
+                }
+                Err(_) if self.faulty => {}
+                Err(error) => return Err(format!("question {what} has no answer: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_scope(&mut self, end: u64) -> Scope {
+        let size = if self.random.chance(500) { end } else { self.random.below(end + 1) };
+        let at = self.random.chance(400).then(|| self.draw_time());
+        let judged_at = at.unwrap_or_else(|| self.clock.wall_nanos());
+        Scope { tenant: String::new(), size, at, judged_at }
+    }
+
+    /// A time of the last hours, or minutes, or of the next.
+    fn draw_time(&mut self) -> i64 {
+        const MINUTE: u64 = 60_000_000_000;
+        let back = *self.random.choose(&[MINUTE, 10 * MINUTE, 180 * MINUTE]);
+        let back = self.random.below(back);
+        let ahead = self.random.below(2 * MINUTE);
+        self.clock.wall_nanos().saturating_sub_unsigned(back).saturating_add_unsigned(ahead)
+    }
+
+    fn held_by(&mut self, view: &View, scope: &Scope, walk: &Walk) -> Compared {
+        let users: Vec<[u8; 16]> = self.users.values().copied().collect();
+        let user = if users.is_empty() { [0; 16] } else { *self.random.choose(&users) };
+        let holder = Holder::Subject(user);
+        let inquiry = &mut inquiry(view, scope)?;
+        let found = holdings(inquiry, &holder, 0, usize::MAX)?;
+        let found: Vec<String> = found.tokens.iter().map(|token| token.id.clone()).collect();
+        Ok(pair(found, walk.holdings(&holder)))
+    }
+}
+
+fn inquiry<'v>(view: &'v View, scope: &Scope) -> Result<Inquiry<'v>, QueryError> {
+    Inquiry::new(view, scope.clone(), Spending::default())
+}
+
+/// State and number of events; by the chain alone as far as no time is given.
+fn life(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
+    let token = inquiry(view, scope)?.token(id)?;
+    let found = token.is_known().then(|| (token.known.clone(), token.happened.clone()));
+    let expected = walk.is_known(id).then(|| walk.states(id));
+    if scope.at.is_none() {
+        let key = ChainKey { kind: TargetKind::Token, tenant: "", id: id.as_bytes() };
+        let page = PageRequest { after: None, limit: 3 };
+        let life = view.chain_life(&key, Some(scope.size), page)?;
+        let total = life.map_or(0, |life| life.total);
+        return Ok(pair((found, total), (expected, walk.events(id))));
+    }
+    Ok(pair(found, expected))
+}
+
+fn descendants(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
+    let direction = Direction::Descendants;
+    let found = relatives(&mut inquiry(view, scope)?, id, direction, Bounds::default())?;
+    let depths = found.map(|lineage| {
+        let all = lineage.relatives.iter();
+        all.map(|one| (one.token.id.clone(), one.depth)).collect()
+    });
+    Ok(pair(depths, walk.relatives(id, direction)))
+}
+
+fn between(view: &View, scope: &Scope, walk: &Walk, (id, from): (&str, i64)) -> Compared {
+    let inquiry = &mut inquiry(view, scope)?;
+    let found = accesses(inquiry, id, Of::Token, Point::At(from), Point::Revocation)?;
+    let found = found.map(|one| one.list.iter().map(|one| one.index).collect());
+    Ok(pair(found, walk.accesses(id, from)))
+}
+
+fn visited(
+    view: &View,
+    scope: &Scope,
+    walk: &Walk,
+    (resource, range): (&str, (i64, i64)),
+) -> Compared {
+    let resource = Resource::Named(resource.to_owned());
+    let found = visitors(&mut inquiry(view, scope)?, &resource, range, None, usize::MAX)?;
+    let found = found.list.iter().map(|one| (one.token.id.clone(), one.accesses.len()));
+    let mut found: Vec<(String, usize)> = found.collect();
+    found.sort();
+    Ok(pair(found, walk.visitors(&resource, range)))
+}
+
+fn revoked(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
+    let found = after_revoke(&mut inquiry(view, scope)?, id)?;
+    let found = found.map(|one| (one.places.iter().map(|place| place.allowed).sum(), one.gaps));
+    Ok(pair(found, walk.after_revoke(id)))
+}

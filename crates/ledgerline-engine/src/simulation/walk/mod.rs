@@ -1,0 +1,374 @@
+//! A walk through all entries: the brute-force answers that questions are compared with.
+//!
+//! Promises: every answer comes of decoding all leaves of a scope, one by one; nothing here asks
+//! the index or remembers anything. For the simulator and for tests.
+//!
+//! Assumes: every leaf decodes, as those of a ledger do, and tokens are of the form
+//! `<region>:<alias>:…`. Of revocations of something wider it asks the kernel.
+//!
+//! Refuses: to be fast.
+
+mod asked;
+mod expiries;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ledgerline_proof::entry::{Entry, Handle};
+use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenFacts, TokenState};
+use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{
+    EventType, HandleKind, Outcome, PersonalRole, Relation, Strength, TargetKind,
+};
+
+pub use self::expiries::expiries;
+use crate::lineage::{Direction, Reach, Scope};
+
+/// All entries of a scope, read one by one.
+pub struct Walk {
+    leaves: Vec<(u64, Vec<u8>)>,
+    scope: Scope,
+    /// All ids of every token that any event names.
+    classes: BTreeMap<String, BTreeSet<String>>,
+    /// The id that each is known by.
+    canonical: BTreeMap<String, String>,
+    /// `(parent, child, descent)` of all links, by canonical ids.
+    edges: BTreeSet<(String, String, bool)>,
+}
+
+fn with<T>(leaf: &[u8], read: impl FnOnce(&Entry<'_>, &Statement<'_>) -> T) -> T {
+    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).expect("a recorded entry");
+    let statement: Statement<'_> =
+        decode_object(Kind::Statement, entry.statement).expect("a recorded statement");
+    read(&entry, &statement)
+}
+
+fn is_done(statement: &Statement<'_>) -> bool {
+    !matches!(statement.outcome, Outcome::Deny | Outcome::Error)
+}
+
+fn is_birth(statement: &Statement<'_>) -> bool {
+    statement.target.kind == TargetKind::Token
+        && matches!(statement.event_type, EventType::Issued | EventType::Origin)
+}
+
+fn subject(handles: &[Handle]) -> Option<[u8; 16]> {
+    let mut all = handles.iter();
+    let one = all.find(|one| one.role == PersonalRole::Subject && one.kind == HandleKind::Person);
+    one.map(|one| one.id)
+}
+
+/// Whether a name that is asked for means one that is written in an event about `target`.
+fn names(asked: &str, written: &str, target: &str) -> bool {
+    let split = |id: &str| -> (Option<String>, String) {
+        let parts: Vec<&str> = id.splitn(3, ':').collect();
+        match parts[..] {
+            [region, alias, rest] => (Some(format!("{region}:{alias}")), rest.to_owned()),
+            _ => (None, id.to_owned()),
+        }
+    };
+    let (asked_front, asked_bare) = split(asked);
+    let (front, bare) = split(written);
+    let front = front.or_else(|| split(target).0);
+    asked == written
+        || (asked_bare == bare
+            && (asked_front.is_none() || front.is_none() || asked_front == front))
+}
+
+impl Walk {
+    /// Takes the leaves of a ledger that lie in a scope, each with its index. `ids` are all token
+    /// ids that any of them names.
+    pub fn new<'l>(
+        leaves: impl Iterator<Item = (u64, &'l [u8])>,
+        scope: &Scope,
+        ids: &[String],
+    ) -> Self {
+        let mut seen = Vec::new();
+        for (index, leaf) in leaves.take_while(|(index, _)| *index < scope.size) {
+            let Ok(entry) = decode_object::<Entry<'_>>(Kind::Entry, leaf) else { continue };
+            let statement: Statement<'_> =
+                decode_object(Kind::Statement, entry.statement).expect("a recorded statement");
+            let in_time = scope.at.is_none_or(|at| statement.occurred_at.nanos <= at);
+            if statement.tenant == scope.tenant && in_time {
+                seen.push((index, leaf.to_vec()));
+            }
+        }
+        let (classes, canonical, edges) = Default::default();
+        let mut walk = Self { leaves: seen, scope: scope.clone(), classes, canonical, edges };
+        for id in ids {
+            let class = walk.find_class(id);
+            walk.classes.insert(id.clone(), class);
+        }
+        for id in ids {
+            let canonical = walk.find_canonical(id);
+            walk.canonical.insert(id.clone(), canonical);
+        }
+        walk.edges = walk.find_edges();
+        walk
+    }
+
+    fn class(&self, id: &str) -> &BTreeSet<String> {
+        &self.classes[id]
+    }
+
+    /// The id that a token is known by.
+    pub fn canonical(&self, id: &str) -> String {
+        self.canonical[id].clone()
+    }
+
+    fn each(&self, mut each: impl FnMut(u64, &Entry<'_>, &Statement<'_>)) {
+        self.leaves.iter().for_each(|(index, leaf)| with(leaf, |e, s| each(*index, e, s)));
+    }
+
+    fn find_class(&self, id: &str) -> BTreeSet<String> {
+        let mut class = BTreeSet::from([id.to_owned()]);
+        loop {
+            let before = class.len();
+            self.each(|_, _, s| {
+                let ids: Vec<&str> = s.also_known_as.iter().copied().chain([s.target.id]).collect();
+                let about = s.target.kind == TargetKind::Token && !s.also_known_as.is_empty();
+                if about && is_done(s) && ids.iter().any(|id| class.contains(*id)) {
+                    class.extend(ids.iter().map(|id| (*id).to_owned()));
+                }
+            });
+            if class.len() == before {
+                return class;
+            }
+        }
+    }
+
+    fn chain(&self, id: &str) -> Vec<&(u64, Vec<u8>)> {
+        let class = self.class(id);
+        let about =
+            |s: &Statement<'_>| s.target.kind == TargetKind::Token && class.contains(s.target.id);
+        self.leaves.iter().filter(|(_, leaf)| with(leaf, |_, s| about(s))).collect()
+    }
+
+    fn find_canonical(&self, id: &str) -> String {
+        let chain = self.chain(id);
+        chain
+            .first()
+            .map_or_else(|| id.to_owned(), |(_, leaf)| with(leaf, |_, s| s.target.id.to_owned()))
+    }
+
+    fn find_edges(&self) -> BTreeSet<(String, String, bool)> {
+        let mut edges = BTreeSet::new();
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in &s.links {
+                let Some(token) = link.token.filter(|token| *token != s.target.id) else {
+                    continue;
+                };
+                let (own, other) = (self.canonical(s.target.id), self.canonical(token));
+                edges.insert(match link.relation {
+                    Relation::Produced | Relation::RotatedTo => (own, other, true),
+                    Relation::CausedBy | Relation::ActedBy | Relation::Other => (other, own, false),
+                    _ => (other, own, true),
+                });
+            }
+        });
+        edges
+    }
+
+    /// Whether anything is recorded about a token.
+    pub fn is_known(&self, id: &str) -> bool {
+        let own = self.canonical(id);
+        let linked = self.edges.iter().any(|(a, b, _)| *a == own || *b == own);
+        linked || !self.chain(id).is_empty()
+    }
+
+    /// Ancestors or descendants with their depths, along what sources state.
+    pub fn relatives(&self, id: &str, direction: Direction) -> Option<BTreeMap<String, u32>> {
+        self.is_known(id).then(|| self.walk(&[self.canonical(id)], direction))
+    }
+
+    fn walk(&self, from: &[String], direction: Direction) -> BTreeMap<String, u32> {
+        let mut depths: BTreeMap<String, u32> = from.iter().map(|id| (id.clone(), 0)).collect();
+        let mut queue: VecDeque<String> = from.iter().cloned().collect();
+        while let Some(id) = queue.pop_front() {
+            for (parent, child, descent) in &self.edges {
+                let (at, next) = match direction {
+                    Direction::Ancestors => (child, parent),
+                    Direction::Descendants => (parent, child),
+                };
+                if *descent && *at == id && !depths.contains_key(next) {
+                    depths.insert(next.clone(), depths[&id] + 1);
+                    queue.push_back(next.clone());
+                }
+            }
+        }
+        depths
+    }
+
+    /// As [`Self::relatives`], along other edges.
+    pub fn reached(
+        &self,
+        id: &str,
+        direction: Direction,
+        reach: Reach,
+    ) -> Option<BTreeMap<String, u32>> {
+        if !self.is_known(id) {
+            return None;
+        }
+        let mut edges = self.stated(reach);
+        if reach == Reach::Joined {
+            edges.extend(self.joins());
+        }
+        let root = self.canonical(id);
+        let mut depths = BTreeMap::from([(root.clone(), 0)]);
+        let mut queue = VecDeque::from([root]);
+        while let Some(id) = queue.pop_front() {
+            for (parent, child) in &edges {
+                let (at, next) = match direction {
+                    Direction::Ancestors => (child, parent),
+                    Direction::Descendants => (parent, child),
+                };
+                if *at == id && !depths.contains_key(next) {
+                    depths.insert(next.clone(), depths[&id] + 1);
+                    queue.push_back(next.clone());
+                }
+            }
+        }
+        Some(depths)
+    }
+
+    /// `(parent, child)` of the links that are followed.
+    fn stated(&self, reach: Reach) -> BTreeSet<(String, String)> {
+        let mut edges = BTreeSet::new();
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in &s.links {
+                let Some(token) = link.token.filter(|token| *token != s.target.id) else {
+                    continue;
+                };
+                let (own, other) = (self.canonical(s.target.id), self.canonical(token));
+                let descent = !matches!(
+                    link.relation,
+                    Relation::CausedBy | Relation::ActedBy | Relation::Other
+                );
+                let followed = match reach {
+                    Reach::Asserted => descent && link.strength == Strength::Asserted,
+                    Reach::Stated => descent,
+                    Reach::Joined => descent || link.relation == Relation::CausedBy,
+                };
+                let forward = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
+                if followed {
+                    edges.insert(if forward { (own, other) } else { (other, own) });
+                }
+            }
+        });
+        edges
+    }
+
+    /// `(earlier, later)` of all tokens with a family, grant or session in common.
+    fn joins(&self) -> BTreeSet<(String, String)> {
+        let mut born: BTreeMap<String, (i64, u64)> = BTreeMap::new();
+        let mut groups: BTreeSet<(String, String)> = BTreeSet::new();
+        self.each(|index, _, s| {
+            if !is_birth(s) || s.outcome != Outcome::Allow {
+                return;
+            }
+            let id = self.canonical(s.target.id);
+            let at = (s.occurred_at.nanos, index);
+            let first = born.entry(id.clone()).or_insert(at);
+            *first = at.min(*first);
+            for (kind, name) in [('s', s.session_id), ('g', s.grant_id), ('f', s.family_id)] {
+                let Some(name) = name else { continue };
+                let full =
+                    if name.contains(':') { name.to_owned() } else { format!("eu:idp:{name}") };
+                groups.insert((format!("{kind}{full}"), id.clone()));
+            }
+        });
+        let mut joins = BTreeSet::new();
+        let mut events: BTreeMap<(String, [u8; 16]), String> = BTreeMap::new();
+        self.each(|_, _, s| {
+            if s.target.kind == TargetKind::Token {
+                let token = self.canonical(s.target.id);
+                events.insert((s.source.to_owned(), s.event_id), token);
+            }
+        });
+        self.each(|_, _, s| {
+            if s.target.kind != TargetKind::Token || !is_done(s) {
+                return;
+            }
+            for link in s.links.iter().filter(|link| link.relation == Relation::CausedBy) {
+                let event = link.event.as_ref();
+                let named =
+                    event.and_then(|one| events.get(&(one.source.to_owned(), one.event_id)));
+                if let Some(cause) = named {
+                    joins.insert((cause.clone(), self.canonical(s.target.id)));
+                }
+            }
+        });
+        for (group, early) in &groups {
+            for (_, late) in groups.iter().filter(|(other, _)| other == group) {
+                if born[early] < born[late] {
+                    joins.insert((early.clone(), late.clone()));
+                }
+            }
+        }
+        joins
+    }
+
+    /// All descendants of all ancestors.
+    pub fn family(&self, id: &str) -> Option<BTreeSet<String>> {
+        let ancestors: Vec<String> =
+            self.relatives(id, Direction::Ancestors)?.into_keys().collect();
+        Some(self.walk(&ancestors, Direction::Descendants).into_keys().collect())
+    }
+
+    /// How many edges lie between two tokens, in any direction.
+    pub fn path(&self, from: &str, to: &str) -> Option<usize> {
+        if !self.is_known(from) || !self.is_known(to) {
+            return None;
+        }
+        let (from, to) = (self.canonical(from), self.canonical(to));
+        let mut depths = BTreeMap::from([(from.clone(), 0)]);
+        let mut queue = VecDeque::from([from]);
+        while let Some(id) = queue.pop_front() {
+            for (a, b, _) in &self.edges {
+                for (at, next) in [(a, b), (b, a)] {
+                    if *at == id && !depths.contains_key(next) {
+                        depths.insert(next.clone(), depths[&id] + 1);
+                        queue.push_back(next.clone());
+                    }
+                }
+            }
+        }
+        depths.get(&to).copied()
+    }
+
+    /// State in ledger order and in event time.
+    pub fn states(&self, id: &str) -> (TokenState, TokenState) {
+        let chain = self.chain(id);
+        let facts: Vec<Fact<'_>> = chain
+            .iter()
+            .map(|(index, leaf)| {
+                let entry: Entry<'_> = decode_object(Kind::Entry, leaf).expect("a recorded entry");
+                let statement: Statement<'_> =
+                    decode_object(Kind::Statement, entry.statement).expect("a recorded statement");
+                Fact::of(&statement, *index, entry.recorded_at)
+            })
+            .collect();
+        let (mut known, mut happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
+        let birth = chain
+            .iter()
+            .find(|(_, leaf)| with(leaf, |_, s| is_birth(s) && s.outcome == Outcome::Allow));
+        let Some((_, birth)) = birth else { return (known, happened) };
+        self.each(|index, entry, statement| {
+            let Some(revocation) = Revocation::of(statement, &entry.handles, index) else { return };
+            let covers = with(birth, |entry, statement| {
+                revocation.covers(&TokenFacts::of(statement, &entry.handles).expect("a birth"))
+            });
+            if covers && revocation.is_in_force(self.scope.judged_at) {
+                known.cover(&revocation);
+                happened.cover(&revocation);
+            }
+        });
+        (known, happened)
+    }
+}
