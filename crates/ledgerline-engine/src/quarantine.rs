@@ -31,22 +31,29 @@ struct Open {
 }
 
 /// Offset of the first line that is not as it was written. A last line without its end was cut off
-/// by a stop, which is no damage.
+/// by a stop, which is no damage; a whole line with another byte in the place of its end is.
 #[must_use]
 pub fn first_damage(bytes: &[u8]) -> Option<usize> {
     let mut offset = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\n")?;
-        let holds = line.split_at_checked(8).is_some_and(|(crc, rest)| {
-            let rest = rest.strip_prefix(b" ");
-            rest.is_some_and(|json| crc == format!("{:08x}", crc32c::crc32c(json)).as_bytes())
-        });
-        if !holds {
+        let Some(whole) = line.strip_suffix(b"\n") else {
+            let other_end = line.split_last().is_some_and(|(_, whole)| holds(whole));
+            return other_end.then_some(offset);
+        };
+        if !holds(whole) {
             return Some(offset);
         }
-        offset += line.len() + 1;
+        offset += line.len();
     }
     None
+}
+
+/// Whether a line has the sum that stands before it.
+fn holds(line: &[u8]) -> bool {
+    line.split_at_checked(8).is_some_and(|(crc, rest)| {
+        let rest = rest.strip_prefix(b" ");
+        rest.is_some_and(|json| crc == format!("{:08x}", crc32c::crc32c(json)).as_bytes())
+    })
 }
 
 /// Keeps refused statements. Shared.
@@ -112,5 +119,26 @@ impl Quarantine {
         };
         let bytes = file.len()?;
         Ok(Open { file, number, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_damage;
+
+    /// The sweep over every byte found the last line's end unwatched.
+    #[test]
+    fn every_flipped_bit_of_whole_lines_is_damage_and_a_cut_is_none() {
+        let line = |json: &str| format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes()));
+        let bytes = [line(r#"{"code":"a"}"#), line(r#"{"code":"b"}"#)].concat().into_bytes();
+        assert_eq!(first_damage(&bytes), None);
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                assert!(first_damage(&flipped).is_some(), "byte {at} bit {bit}");
+            }
+            assert_eq!(first_damage(&bytes[..at]), None, "cut at {at}");
+        }
     }
 }
