@@ -15,10 +15,10 @@ use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object};
-use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{HandleKind, PersonalRole, TargetKind};
 use zeroize::Zeroizing;
 
+use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
 use crate::journal::format::SealedRecord;
 use crate::lineage::{Inquiry, Scope, Spending};
@@ -203,16 +203,6 @@ fn life(
     }
 }
 
-/// Calls `read` with the entry and statement of an event.
-fn with_statement<T>(
-    event: &EventView,
-    read: impl for<'s> FnOnce(&Entry<'s>, &Statement<'s>) -> T,
-) -> Option<T> {
-    let entry: Entry<'_> = decode_object(Kind::Entry, &event.leaf).ok()?;
-    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-    Some(read(&entry, &statement))
-}
-
 impl Selection {
     /// Reads the events with their sealed records, as many as one disclosure may have.
     fn read(&mut self, view: &View, positions: &[u64]) -> Result<(), QueryError> {
@@ -231,7 +221,7 @@ impl Selection {
             if let (About::Handle(id), None) = (&self.about, &self.asked) {
                 let named =
                     |entry: &Entry<'_>| entry.handles.iter().find(|one| one.id == *id).cloned();
-                self.asked = with_statement(&event, |entry, _| named(entry)).flatten();
+                self.asked = read_event(&event.leaf, |entry, _| named(entry)).flatten();
                 let person = |one: &&Handle| one.kind == HandleKind::Person;
                 self.person = self.asked.as_ref().filter(person).map(|one| one.id);
             }
@@ -282,7 +272,7 @@ impl Selection {
         let mut records = 0;
         for (reached, record) in self.to_open() {
             records += 1;
-            let told = with_statement(&reached.event, |_, statement| {
+            let told = read_event(&reached.event.leaf, |_, statement| {
                 let personal = statement.personal.get(usize::from(record.n));
                 let role = personal.map_or(PersonalRole::Other, |one| one.role);
                 (role, (statement.source.to_owned(), statement.event_id))
@@ -307,7 +297,7 @@ impl Selection {
             About::Handle(_) => None,
             About::Token(id) => Some((TargetKind::Token, id.clone())),
             About::Event { .. } => self.reached.first().and_then(|one| {
-                with_statement(&one.event, |_, statement| {
+                read_event(&one.event.leaf, |_, statement| {
                     let target = &statement.target;
                     (target.kind == TargetKind::Token).then(|| (target.kind, target.id.to_owned()))
                 })?
@@ -335,7 +325,7 @@ impl Reached {
     fn open(self, person: Option<[u8; 16]>) -> DisclosedEvent {
         let Self { view, event, sealed } = self;
         let vault = &view.rooms().vault;
-        let records = with_statement(&event, |entry, statement| {
+        let records = read_event(&event.leaf, |entry, statement| {
             let hash = sha256(entry.statement);
             let open = |one: &SealedRecord| {
                 let personal = statement.personal.get(usize::from(one.n));

@@ -15,6 +15,7 @@ pub mod disk;
 pub mod duplicates;
 pub mod entropy;
 pub mod erasure;
+mod event_leaf;
 pub mod expiry;
 pub mod findings;
 pub mod found_by;

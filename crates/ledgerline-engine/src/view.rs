@@ -11,15 +11,14 @@ use std::sync::Arc;
 
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::lifecycle::{self, Fact, TokenState};
-use ledgerline_proof::schema::{Kind, Leaf, decode_object};
-use ledgerline_proof::statement::Statement;
+use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::TargetKind;
 
+use crate::event_leaf::read_event;
 use crate::found_by::{chain_term, event_term};
 use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::journal::format::AttachmentRecord;
@@ -336,7 +335,7 @@ impl View {
                 continue;
             }
             let leaf = self.rooms.reader.leaf(index)?;
-            let same = with_statement(&leaf, |_, statement| {
+            let same = read_event(&leaf, |_, statement| {
                 statement.tenant == tenant
                     && statement.source == source
                     && statement.event_id == *event_id
@@ -360,7 +359,7 @@ impl View {
 
     /// The event of a leaf that was read; `None` when it is none.
     pub(crate) fn event_view(&self, index: u64, stored: StoredLeaf) -> Option<EventView> {
-        with_statement(&stored.bytes, |_, _| ())?;
+        read_event(&stored.bytes, |_, _| ())?;
         let sealed = stored.sealed.iter().map(|one| SealedView {
             n: one.n,
             slot: one.slot,
@@ -430,10 +429,7 @@ impl View {
             .iter()
             .zip(&leaves)
             .filter_map(|(place, leaf)| {
-                let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
-                let statement: Statement<'_> =
-                    decode_object(Kind::Statement, entry.statement).ok()?;
-                Some(Fact::of(&statement, position(place), entry.recorded_at))
+                read_event(leaf, |entry, one| Fact::of(one, position(place), entry.recorded_at))
             })
             .collect();
         let known = lifecycle::known(&facts);
@@ -467,7 +463,7 @@ impl View {
         let mut confirmed = Vec::with_capacity(page.indexes.len());
         for index in page.indexes {
             let leaf = self.rooms.reader.leaf(index)?;
-            let same = with_statement(&leaf, |entry, statement| {
+            let same = read_event(&leaf, |entry, statement| {
                 ledgerline_proof::chain::chain_key(statement, &entry.handles) == Some(*key)
             });
             if same == Some(true) {
@@ -579,16 +575,6 @@ impl View {
         let stored = self.rooms.reader.leaf_with_records(index)?;
         Ok(stored.attachments.into_iter().find(|one| one.digest == *digest))
     }
-}
-
-/// Calls `then` with the entry and statement of a leaf; `None` when the leaf is no readable event.
-fn with_statement<T>(
-    leaf: &[u8],
-    then: impl for<'s> FnOnce(&Entry<'s>, &Statement<'s>) -> T,
-) -> Option<T> {
-    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
-    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-    Some(then(&entry, &statement))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`, which gives it away")]

@@ -29,13 +29,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, State};
-use ledgerline_proof::schema::{Kind, decode_object};
-use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 pub use self::place::{Place, load, save};
+use crate::event_leaf::read_event;
 use crate::found_by::{self, By, expires};
 use crate::index::{ReadBudget, Term};
 use crate::view::{QueryError, View};
@@ -290,7 +288,7 @@ fn postings<'v>(
 /// When the token of an entry expires by that entry.
 fn slot_of(view: &View, place: u64) -> Result<Option<Slot>, QueryError> {
     let leaf = view.leaf(place - view.base())?;
-    let at = with_statement(&leaf, |_, statement| {
+    let at = read_event(&leaf, |_, statement| {
         expires(statement).filter(|at| *at >= 0 && statement.target.kind == TargetKind::Token)
     });
     Ok(at.flatten().map(|at| (at, place)))
@@ -303,12 +301,14 @@ fn judge(origins: &[View], (at, place): Slot) -> Result<Option<Due>, QueryError>
         return Ok(None);
     };
     let leaf = view.leaf(place - view.base())?;
-    let named = with_statement(&leaf, |_, one| (one.tenant.to_owned(), one.target.id.to_owned()));
+    let named = read_event(&leaf, |_, one| (one.tenant.to_owned(), one.target.id.to_owned()));
     let Some((tenant, token)) = named else { return Ok(None) };
     let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: token.as_bytes() };
     let leaves = newest.chain_leaves(&key, newest.size())?;
+    let fact =
+        |(place, leaf)| read_event(leaf, |entry, one| Fact::of(one, place, entry.recorded_at));
     let facts: Vec<Fact<'_>> =
-        leaves.iter().filter_map(|(place, leaf)| fact_of(*place, leaf)).collect();
+        leaves.iter().filter_map(|(place, leaf)| fact((*place, leaf))).collect();
     let state = lifecycle::known(&facts);
     let said = |fact: &Fact<'_>| {
         fact.event_type == EventType::Expired
@@ -319,19 +319,4 @@ fn judge(origins: &[View], (at, place): Slot) -> Result<Option<Due>, QueryError>
     let is_new = in_force && !facts.iter().any(said);
     drop(facts);
     Ok(is_new.then_some(Due { tenant, token, at }))
-}
-
-fn fact_of(place: u64, leaf: &[u8]) -> Option<Fact<'_>> {
-    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
-    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-    Some(Fact::of(&statement, place, entry.recorded_at))
-}
-
-fn with_statement<T>(
-    leaf: &[u8],
-    read: impl for<'s> FnOnce(&Entry<'s>, &Statement<'s>) -> T,
-) -> Option<T> {
-    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
-    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-    Some(read(&entry, &statement))
 }

@@ -6,7 +6,6 @@
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{Fact, Revocation, TokenState, Violation};
-use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind};
 
@@ -373,14 +372,4 @@ fn clock_ahead(act: &Act<'_, '_>) -> Option<Finding> {
         finding.gap_ms = Some(ahead.div_euclid(1_000_000));
         finding
     })
-}
-
-/// Calls `read` with the entry and statement of a leaf; `None` for any other leaf.
-pub(crate) fn read_leaf<T>(
-    leaf: &[u8],
-    read: impl for<'s> FnOnce(&Entry<'s>, &Statement<'s>) -> T,
-) -> Option<T> {
-    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
-    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-    Some(read(&entry, &statement))
 }

@@ -54,13 +54,13 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 use self::caches::Lately;
-pub(crate) use self::life::read_leaf;
 use self::life::{Act, Boundary, Life, Parent, Wide, actor_name};
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
 use self::record::{Move, Moved, Note, raised_event_id};
 use self::rules::{Finding, Windows};
+use crate::event_leaf::read_event;
 use crate::found_by::is_birth;
 use crate::lineage::{Descent, wide_chains};
 use crate::registry::LEDGER_SOURCE;
@@ -149,7 +149,7 @@ impl Follower {
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
         self.pass_time(leaf, notes);
-        let judged = read_leaf(leaf, |entry, statement| {
+        let judged = read_event(leaf, |entry, statement| {
             let act = Act { entry, statement, leaf, place: view.place_of(index) };
             match statement.target.kind {
                 TargetKind::Token => self.token(view, index, &act, notes)?,
@@ -269,7 +269,7 @@ impl Follower {
         let (mut latest, mut revised) = (i64::MIN, 0);
         for (at, (_, leaf)) in leaves.iter().enumerate() {
             let (nanos, changes) =
-                read_leaf(leaf, |_, one| (one.occurred_at.nanos, changes_the_past(one)))
+                read_event(leaf, |_, one| (one.occurred_at.nanos, changes_the_past(one)))
                     .unwrap_or((i64::MIN, false));
             if at > 0 && nanos < latest && changes {
                 revised = at + 1;
@@ -290,7 +290,7 @@ impl Follower {
         whole: bool,
     ) -> Result<(Life, Vec<Finding>), QueryError> {
         let mut sorted = leaves.to_vec();
-        sorted.sort_by_cached_key(|(_, leaf)| read_leaf(leaf, |_, one| one.occurred_at));
+        sorted.sort_by_cached_key(|(_, leaf)| read_event(leaf, |_, one| one.occurred_at));
         let mut life = Life::default();
         let found = self.take_all(view, &mut life, &sorted, (below, whole))?;
         Ok((life, found))
@@ -306,7 +306,7 @@ impl Follower {
     ) -> Result<Vec<Finding>, QueryError> {
         let mut found = Vec::new();
         for (place, leaf) in leaves {
-            let judged = read_leaf(leaf, |entry, statement| {
+            let judged = read_event(leaf, |entry, statement| {
                 let act = Act { entry, statement, leaf, place: *place };
                 self.judge(view, below, life, &act, whole)
             });
@@ -379,7 +379,7 @@ impl Follower {
         below: u64,
     ) -> Result<Revocations, QueryError> {
         let chains =
-            read_leaf(birth, |entry, one| (one.tenant.to_owned(), wide_chains(entry, one)));
+            read_event(birth, |entry, one| (one.tenant.to_owned(), wide_chains(entry, one)));
         let Some((tenant, chains)) = chains else { return Ok(Vec::new()) };
         let mut covering = Vec::new();
         for (kind, id) in chains {
@@ -405,7 +405,7 @@ impl Follower {
         below: u64,
         born_now: bool,
     ) -> Result<Vec<Parent>, QueryError> {
-        let named = read_leaf(birth, |_, one| {
+        let named = read_event(birth, |_, one| {
             let links = one.links.iter().filter_map(|link| Some((link.token?, link.relation)));
             let up = links.filter(|(token, relation)| {
                 Descent::of(*relation) == Descent::LinkIsParent && *token != one.target.id
@@ -422,7 +422,7 @@ impl Follower {
                 ends.extend(self.wide_ends(view, below, birth)?);
             }
             let had = birth.filter(|_| born_now).and_then(|leaf| {
-                read_leaf(&leaf, |_, one| {
+                read_event(&leaf, |_, one| {
                     let scopes = one.scopes.iter().map(|scope| (*scope).to_owned()).collect();
                     (scopes, one.actors.iter().map(actor_name).collect())
                 })
@@ -459,7 +459,7 @@ fn wide_key(target: &ChainKey<'_>) -> WideKey {
 
 /// When the revocation of something wider takes effect, and its event; `None` for other leaves.
 fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
-    let wide = read_leaf(leaf, |entry, statement| {
+    let wide = read_event(leaf, |entry, statement| {
         let revocation = Revocation::of(statement, &entry.handles, 0)?;
         let at = revocation.effective_at;
         Some(Wide { boundary: Boundary { at, ..Boundary::of(statement, place) } })
@@ -468,9 +468,9 @@ fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
 }
 
 fn covers(leaf: &[u8], birth: &[u8]) -> bool {
-    let covers = read_leaf(leaf, |entry, statement| {
+    let covers = read_event(leaf, |entry, statement| {
         let revocation = Revocation::of(statement, &entry.handles, 0)?;
-        read_leaf(birth, |entry, statement| {
+        read_event(birth, |entry, statement| {
             TokenFacts::of(statement, &entry.handles).is_some_and(|one| revocation.covers(&one))
         })
     });

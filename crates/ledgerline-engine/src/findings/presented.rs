@@ -24,10 +24,11 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
-use super::life::{Act, Life, cite, finding, read_leaf};
+use super::life::{Act, Life, cite, finding};
 use super::memory::{MAX_AUDIENCES, MAX_KEYS};
 use super::rules::{Cited, Finding, Rule};
 use super::{Follower, Placed};
+use crate::event_leaf::read_event;
 use crate::found_by::{bare, is_birth, issuer_of, names};
 use crate::view::{QueryError, View};
 
@@ -130,14 +131,14 @@ impl Follower {
     fn audience(&self, birth: &[u8], act: &Act<'_, '_>) -> Option<Finding> {
         let service = act.statement.service?;
         let front = issuer_of(act.statement.target.id)?;
-        let elsewhere = read_leaf(birth, |_, one| {
+        let elsewhere = read_event(birth, |_, one| {
             !one.audience.is_empty() && !one.audience.contains(&service)
         })?;
         let name = (act.statement.tenant.to_owned(), front.to_owned(), service.to_owned());
         (elsewhere && self.memory.audiences.contains(&name)).then(|| {
             let mut finding = finding(act, Rule::AudienceMismatch, None);
             finding.about = Some(service.to_owned());
-            finding.events.extend(read_leaf(birth, |_, one| cite(one)));
+            finding.events.extend(read_event(birth, |_, one| cite(one)));
             finding
         })
     }
@@ -195,7 +196,7 @@ impl Follower {
         let chain = ChainKey { kind: TargetKind::Policy, tenant, id: id.as_bytes() };
         let leaves: Vec<Placed> = view.chain_leaves(&chain, below)?;
         let versions = leaves.iter().filter_map(|(place, leaf)| {
-            read_leaf(leaf, |_, statement| version_of(statement, *place)).flatten()
+            read_event(leaf, |_, statement| version_of(statement, *place)).flatten()
         });
         let versions: PolicyVersions = versions.collect();
         self.policies.put(key, Rc::clone(&versions));
@@ -215,8 +216,8 @@ impl Follower {
         for other in others.take(MAX_ALIASES) {
             let key = (statement.tenant.to_owned(), (*other).to_owned());
             let (Some(theirs), _) = self.known(view, below, &key)? else { continue };
-            let differs = read_leaf(birth, |_, one| {
-                read_leaf(&theirs, |_, two| (differing(one, two), cite(two)))
+            let differs = read_event(birth, |_, one| {
+                read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });
             let Some((differing, event)) = differs.flatten() else { continue };
             if !differing.is_empty() {

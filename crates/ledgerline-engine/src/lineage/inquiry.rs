@@ -14,12 +14,13 @@ use ledgerline_proof::block::Block;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::schema::{Kind, Leaf, decode_object};
+use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
 use super::joined::{Group, Members};
 use super::token::Token;
+use crate::event_leaf::read_event;
 use crate::index::{Bound, ReadBudget, Term, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::view::{QueryError, View};
@@ -106,10 +107,7 @@ impl Record {
     /// # Panics
     /// Never: only what decodes becomes a record.
     pub fn read<'r, T>(&'r self, read: impl FnOnce(&Entry<'r>, &Statement<'r>) -> T) -> T {
-        let entry: Entry<'_> = decode_object(Kind::Entry, &self.leaf).expect("decoded before");
-        let statement: Statement<'_> =
-            decode_object(Kind::Statement, entry.statement).expect("decoded before");
-        read(&entry, &statement)
+        read_event(&self.leaf, read).expect("decoded before")
     }
 }
 
@@ -429,13 +427,6 @@ impl<'v> Inquiry<'v> {
             _ => Ok(None),
         }
     }
-}
-
-/// Reads an event; `None` for every other leaf.
-fn read_event<T>(leaf: &[u8], read: impl FnOnce(&Entry<'_>, &Statement<'_>) -> T) -> Option<T> {
-    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).ok()?;
-    let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-    Some(read(&entry, &statement))
 }
 
 fn recorded_at(leaf: &[u8]) -> Option<i64> {

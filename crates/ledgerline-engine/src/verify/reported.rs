@@ -120,7 +120,7 @@ fn is_report(leaf: &[u8]) -> bool {
             && one.source == LEDGER_SOURCE
             && one.tenant.is_empty()
     };
-    crate::findings::read_leaf(leaf, |_, statement| own(statement)) == Some(true)
+    crate::event_leaf::read_event(leaf, |_, statement| own(statement)) == Some(true)
 }
 
 /// Size, root and verdict of a report's statement; `None` when it is none.

@@ -22,6 +22,7 @@ use ledgerline_proof::vocabulary::{
 };
 
 pub use self::expiries::expiries;
+use crate::event_leaf::read_event;
 use crate::lineage::{Direction, Reach, Scope};
 
 /// All entries of a scope, read one by one.
@@ -36,11 +37,8 @@ pub struct Walk {
     edges: BTreeSet<(String, String, bool)>,
 }
 
-fn with<T>(leaf: &[u8], read: impl FnOnce(&Entry<'_>, &Statement<'_>) -> T) -> T {
-    let entry: Entry<'_> = decode_object(Kind::Entry, leaf).expect("a recorded entry");
-    let statement: Statement<'_> =
-        decode_object(Kind::Statement, entry.statement).expect("a recorded statement");
-    read(&entry, &statement)
+fn with<'l, T>(leaf: &'l [u8], read: impl FnOnce(&Entry<'l>, &Statement<'l>) -> T) -> T {
+    read_event(leaf, read).expect("a recorded event")
 }
 
 fn is_done(statement: &Statement<'_>) -> bool {
@@ -347,12 +345,7 @@ impl Walk {
         let chain = self.chain(id);
         let facts: Vec<Fact<'_>> = chain
             .iter()
-            .map(|(index, leaf)| {
-                let entry: Entry<'_> = decode_object(Kind::Entry, leaf).expect("a recorded entry");
-                let statement: Statement<'_> =
-                    decode_object(Kind::Statement, entry.statement).expect("a recorded statement");
-                Fact::of(&statement, *index, entry.recorded_at)
-            })
+            .map(|(index, leaf)| with(leaf, |e, s| Fact::of(s, *index, e.recorded_at)))
             .collect();
         let (mut known, mut happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
         let birth = chain
