@@ -3,6 +3,7 @@
 mod running;
 
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use running::{Server, event, stderr, stdout};
 use serde_json::{Value, json};
@@ -129,7 +130,7 @@ fn revoking_and_using_at_once_never_leaves_a_use_behind() {
                 revoked["target"] = target;
                 revoked.as_object_mut().expect("an object").remove("token_id");
             }
-            std::thread::sleep(std::time::Duration::from_millis(15));
+            std::thread::sleep(Duration::from_millis(15));
             let index = server.record(&idp, &[revoked])[0]["index"].as_u64().expect("an index");
             scope.spawn(move || index);
         });
@@ -205,17 +206,24 @@ fn tokens_older_than_the_ledger_are_taken_over_once() {
     assert_eq!(report["first_refusals"][0]["line"], 2, "{report}");
     let untimed = server.run_with(&idp, &["import-tokens", "-"], b"");
     assert_eq!(untimed.status.code(), Some(64), "{}", stderr(&untimed));
-    // What the sources say of it.
-    let shown = server.run(&server.admin, &["sources", "-o", "json"]);
-    let sources = answer(&shown);
-    let of = |name: &str| {
-        let list = sources["sources"].as_array().expect("sources").iter();
-        list.clone().find(|one| one["source"] == name).cloned().unwrap_or_default()
+    // What the sources say of it. The ledger itself becomes one when the wheel, which turns on its
+    // own, has stated that `over` expired: that is waited for, never assumed.
+    let of = |sources: &Value, name: &str| {
+        let mut list = sources["sources"].as_array().expect("sources").iter();
+        list.find(|one| one["source"] == name).cloned().unwrap_or_default()
     };
-    let idp = of("idp");
+    let until = Instant::now() + Duration::from_secs(60);
+    let sources = loop {
+        let sources = answer(&server.run(&server.admin, &["sources", "-o", "json"]));
+        if of(&sources, "ledger")["events"].as_u64() > Some(0) {
+            break sources;
+        }
+        assert!(Instant::now() < until, "EXPIRED was never stated: {sources}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let idp = of(&sources, "idp");
     assert_eq!((&idp["events"], &idp["births"]), (&json!(5), &json!(5)), "{sources}");
     assert_eq!((&idp["origins"], &idp["score"]), (&json!(5), &json!(0.0)), "{sources}");
-    assert!(of("ledger")["events"].as_u64() > Some(0), "it stated EXPIRED: {sources}");
     let shown = server.run(&server.admin, &["sources"]);
     assert!(stdout(&shown).contains("ORIGINS"), "{}", stdout(&shown));
 }

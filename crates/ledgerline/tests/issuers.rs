@@ -110,6 +110,15 @@ fn register(more: &str) -> String {
     format!("[issuers.idp]\niss = \"{ISS}\"\nregion = \"eu\"\njti_rule = \"identity\"\n{more}\n")
 }
 
+/// A server whose register has one issuer with this key in a file.
+fn server_with_key(ed: &Key) -> (Server, [tempfile::TempDir; 2]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, json!({ "keys": [ed.jwk("b")] }).to_string()).expect("a file");
+    let (server, config) = server(&register(&format!("jwks_file = {keys:?}")));
+    (server, [folder, config])
+}
+
 #[test]
 fn a_jwt_is_found_by_its_verified_issuer_and_jti() {
     let (ec, ed) = (Key::ec(), Key::ed());
@@ -201,10 +210,7 @@ fn forgeries(ec: &Key, good: &str) -> Vec<(&'static str, String)> {
 #[test]
 fn a_tokens_own_times_narrow_what_the_ledger_says() {
     let ed = Key::ed();
-    let folder = tempfile::tempdir().expect("a folder");
-    let keys = folder.path().join("keys.json");
-    std::fs::write(&keys, json!({ "keys": [ed.jwk("b")] }).to_string()).expect("a file");
-    let (server, _folder) = server(&register(&format!("jwks_file = {keys:?}")));
+    let (server, _folders) = server_with_key(&ed);
     let producer = server.key("", "idp", &["producer"]);
     let gateway = server.key("", "gateway", &["resource_server"]);
     server.record(&producer, &[issued("i", "eu:idp:jti:one")]);
@@ -354,10 +360,7 @@ fn keys_are_fetched_over_tls_from_who_shows_the_certificate() {
 #[test]
 fn a_verified_token_is_never_older_than_what_was_acknowledged() {
     let ed = Key::ed();
-    let folder = tempfile::tempdir().expect("a folder");
-    let keys = folder.path().join("keys.json");
-    std::fs::write(&keys, json!({ "keys": [ed.jwk("b")] }).to_string()).expect("a file");
-    let (server, _folder) = server(&register(&format!("jwks_file = {keys:?}")));
+    let (server, _folders) = server_with_key(&ed);
     let producer = server.key("", "idp", &["producer"]);
     let gateway = server.key("", "gateway", &["resource_server"]);
     let responder = server.key("", "soc", &["responder"]);

@@ -152,20 +152,35 @@ impl Maker {
             let commitment = commitment(record);
             statement.personal = vec![Personal { role: PersonalRole::Subject, commitment }];
         }
-        let statement = encode_object(Kind::Statement, &statement);
-        let value = self.signer.as_ref().map(|signer| signer.sign(&statement));
         let alg = if self.wire == Wire::AvroEd25519 { 2 } else { 1 };
-        let signature = value.as_ref().map(|value| Signature { alg, key_id: PRODUCER, value });
-        let personal = record.iter().map(Vec::as_slice).collect();
-        let submission =
-            Submission { statement: &statement, personal, signature, attachments: Vec::new() };
-        put_frame(out, &submission.encode())?;
-        Ok(Payload {
-            statement: statement.len() as u64,
-            signature: value.map_or(0, |value| value.len() as u64),
-            personal: record.map_or(0, |record| record.len() as u64),
-        })
+        let signer = self.signer.as_ref().map(|signer| (signer, alg));
+        put_submission(out, &statement, signer, record.as_deref())
     }
+}
+
+/// Appends a statement as it travels in a batch, signed under an algorithm; what it weighs.
+///
+/// # Errors
+/// When it is beyond the limits.
+pub fn put_submission(
+    out: &mut Vec<u8>,
+    statement: &Statement<'_>,
+    signer: Option<(&StatementSigner, i32)>,
+    record: Option<&[u8]>,
+) -> Result<Payload> {
+    let statement = encode_object(Kind::Statement, statement);
+    let signed = signer.map(|(signer, alg)| (signer.sign(&statement), alg));
+    let signature =
+        signed.as_ref().map(|(value, alg)| Signature { alg: *alg, key_id: PRODUCER, value });
+    let personal = record.into_iter().collect();
+    let submission =
+        Submission { statement: &statement, personal, signature, attachments: Vec::new() };
+    put_frame(out, &submission.encode())?;
+    Ok(Payload {
+        statement: statement.len() as u64,
+        signature: signed.map_or(0, |(value, _)| value.len() as u64),
+        personal: record.map_or(0, |record| record.len() as u64),
+    })
 }
 
 impl Batches for Maker {

@@ -12,22 +12,20 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::StatementSigner;
 use ledgerline_proof::statement::{Personal, PolicyRef, Statement, Target};
-use ledgerline_proof::submission::{Submission, put_frame};
 use ledgerline_proof::token_id::from_presented;
 use ledgerline_proof::vocabulary::{
     EventType, Outcome, PersonalRole, PolicyRole, TargetKind, TokenKind,
 };
 
 use crate::bulk::Batches;
-use crate::events::{Payload, hmac_signer};
+use crate::events::{Payload, hmac_signer, put_submission};
 use crate::http::put_post;
-use crate::server::{PRODUCER, SOURCE, Server};
+use crate::server::{SOURCE, Server};
 
 /// The shape of the population that the figures name: 5 M tokens, 200 k users and 50 k resources at
 /// 100 M events.
@@ -111,18 +109,7 @@ impl Population {
         } else {
             statement.resource = Some(&resource);
         }
-        let statement = encode_object(Kind::Statement, &statement);
-        let value = self.signer.sign(&statement);
-        let signature = Some(Signature { alg: 1, key_id: PRODUCER, value: &value });
-        let personal = record.iter().map(Vec::as_slice).collect();
-        let submission =
-            Submission { statement: &statement, personal, signature, attachments: Vec::new() };
-        put_frame(out, &submission.encode())?;
-        Ok(Payload {
-            statement: statement.len() as u64,
-            signature: value.len() as u64,
-            personal: record.map_or(0, |record| record.len() as u64),
-        })
+        put_submission(out, &statement, Some((&self.signer, 1)), record.as_deref())
     }
 }
 

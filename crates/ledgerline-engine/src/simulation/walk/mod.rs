@@ -41,6 +41,34 @@ fn with<'l, T>(leaf: &'l [u8], read: impl FnOnce(&Entry<'l>, &Statement<'l>) -> 
     read_event(leaf, read).expect("a recorded event")
 }
 
+/// `(from, to)` of edges that are followed in a direction.
+fn directed<'e>(
+    edges: impl Iterator<Item = (&'e String, &'e String)>,
+    direction: Direction,
+) -> Vec<(&'e String, &'e String)> {
+    edges
+        .map(|(parent, child)| match direction {
+            Direction::Ancestors => (child, parent),
+            Direction::Descendants => (parent, child),
+        })
+        .collect()
+}
+
+/// How many edges lie between any of `from` and all that can be reached, breadth first.
+fn depths(from: &[String], edges: &[(&String, &String)]) -> BTreeMap<String, u32> {
+    let mut depths: BTreeMap<String, u32> = from.iter().map(|id| (id.clone(), 0)).collect();
+    let mut queue: VecDeque<String> = from.iter().cloned().collect();
+    while let Some(id) = queue.pop_front() {
+        for (at, next) in edges {
+            if **at == id && !depths.contains_key(*next) {
+                depths.insert((*next).clone(), depths[&id] + 1);
+                queue.push_back((*next).clone());
+            }
+        }
+    }
+    depths
+}
+
 fn is_done(statement: &Statement<'_>) -> bool {
     !matches!(statement.outcome, Outcome::Deny | Outcome::Error)
 }
@@ -183,21 +211,8 @@ impl Walk {
     }
 
     fn walk(&self, from: &[String], direction: Direction) -> BTreeMap<String, u32> {
-        let mut depths: BTreeMap<String, u32> = from.iter().map(|id| (id.clone(), 0)).collect();
-        let mut queue: VecDeque<String> = from.iter().cloned().collect();
-        while let Some(id) = queue.pop_front() {
-            for (parent, child, descent) in &self.edges {
-                let (at, next) = match direction {
-                    Direction::Ancestors => (child, parent),
-                    Direction::Descendants => (parent, child),
-                };
-                if *descent && *at == id && !depths.contains_key(next) {
-                    depths.insert(next.clone(), depths[&id] + 1);
-                    queue.push_back(next.clone());
-                }
-            }
-        }
-        depths
+        let descents = self.edges.iter().filter(|(.., descent)| *descent);
+        depths(from, &directed(descents.map(|(parent, child, _)| (parent, child)), direction))
     }
 
     /// As [`Self::relatives`], along other edges.
@@ -214,22 +229,8 @@ impl Walk {
         if reach == Reach::Joined {
             edges.extend(self.joins());
         }
-        let root = self.canonical(id);
-        let mut depths = BTreeMap::from([(root.clone(), 0)]);
-        let mut queue = VecDeque::from([root]);
-        while let Some(id) = queue.pop_front() {
-            for (parent, child) in &edges {
-                let (at, next) = match direction {
-                    Direction::Ancestors => (child, parent),
-                    Direction::Descendants => (parent, child),
-                };
-                if *at == id && !depths.contains_key(next) {
-                    depths.insert(next.clone(), depths[&id] + 1);
-                    queue.push_back(next.clone());
-                }
-            }
-        }
-        Some(depths)
+        let along = directed(edges.iter().map(|(parent, child)| (parent, child)), direction);
+        Some(depths(&[self.canonical(id)], &along))
     }
 
     /// `(parent, child)` of the links that are followed.
@@ -325,19 +326,10 @@ impl Walk {
             return None;
         }
         let (from, to) = (self.canonical(from), self.canonical(to));
-        let mut depths = BTreeMap::from([(from.clone(), 0)]);
-        let mut queue = VecDeque::from([from]);
-        while let Some(id) = queue.pop_front() {
-            for (a, b, _) in &self.edges {
-                for (at, next) in [(a, b), (b, a)] {
-                    if *at == id && !depths.contains_key(next) {
-                        depths.insert(next.clone(), depths[&id] + 1);
-                        queue.push_back(next.clone());
-                    }
-                }
-            }
-        }
-        depths.get(&to).copied()
+        let edges = || self.edges.iter().map(|(parent, child, _)| (parent, child));
+        let mut both = directed(edges(), Direction::Descendants);
+        both.extend(directed(edges(), Direction::Ancestors));
+        depths(&[from], &both).get(&to).map(|depth| *depth as usize)
     }
 
     /// State in ledger order and in event time.
