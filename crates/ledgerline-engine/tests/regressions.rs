@@ -77,8 +77,8 @@ impl Disks {
 
 impl Sim {
     fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).unwrap();
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).unwrap();
         self.planner.published();
     }
 
