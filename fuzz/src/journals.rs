@@ -193,8 +193,8 @@ fn damaged(data: &[u8]) -> (Damaged<'static>, u8) {
     (Damaged { base, disk, head, keys, head_known: flags & 1 == 0 }, flags)
 }
 
-/// Whether a file of the stored tree is as a crash may leave it: units that were not written yet are
-/// zeros or not there, which must be noticed; behind the end there may be those of a torn batch.
+/// Whether a file of the stored tree is as a crash may leave it: units that were not written yet
+/// are zeros or not there, which must be noticed; behind the end there may be a torn batch's.
 fn is_lagging(before: &[u8], after: &[u8], unit: usize, noticed: bool) -> bool {
     let common = before.len().min(after.len());
     let pairs = before[..common].chunks(unit).zip(after[..common].chunks(unit));
