@@ -298,7 +298,7 @@ fn check_ways(world: &World, scope: &Scope, spending: Spending) -> usize {
 #[test]
 fn what_is_remembered_or_read_ahead_changes_no_answer() {
     let mut asked = 0;
-    for seed in 200..206 {
+    for seed in 200..203 {
         let mut world = World::new(seed);
         let mut random = Random::new(seed);
         for step in 0..8 {
@@ -317,7 +317,7 @@ fn what_is_remembered_or_read_ahead_changes_no_answer() {
             }
         }
     }
-    assert!(asked > 10_000, "only {asked} questions were asked");
+    assert!(asked > 5_000, "only {asked} questions were asked");
 }
 
 #[test]
@@ -328,10 +328,10 @@ fn what_is_read_ahead_is_charged_like_everything_else() {
     // With a time nothing is remembered: what is left is reading ahead.
     let at = lineage_world::seconds(300);
     let scope = Scope { tenant: "a".into(), size, at: Some(at), judged_at: at };
-    for entries in (1..60).chain([80, 120, 200]) {
+    for entries in (1..60).step_by(2).chain([80, 120, 200]) {
         check_ways(&world, &scope, Spending { entries, ..Spending::default() });
     }
-    for index_reads in 0..40 {
+    for index_reads in (0..60).step_by(3) {
         check_ways(&world, &scope, Spending { index_reads, ..Spending::default() });
     }
 }
