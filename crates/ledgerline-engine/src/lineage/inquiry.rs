@@ -96,7 +96,7 @@ pub struct Record {
     /// Its index.
     pub index: u64,
     /// Its leaf.
-    leaf: Box<[u8]>,
+    pub leaf: Box<[u8]>,
     /// When it happened.
     pub occurred_at: Hlc,
     /// What it is.
