@@ -335,3 +335,26 @@ fn what_is_read_ahead_is_charged_like_everything_else() {
         check_ways(&world, &scope, Spending { index_reads, ..Spending::default() });
     }
 }
+
+#[test]
+fn what_is_remembered_is_not_looked_for_again() {
+    let mut world = World::new(400);
+    world.record(60, &mut Random::new(400));
+    let view = world.view();
+    let scope = Scope { tenant: "a".into(), size: view.end(), at: None, judged_at: 0 };
+    let spending = Spending { index_reads: 1, ..Spending::default() };
+    let poor = || Inquiry::new(&view, scope.clone(), spending).unwrap();
+    let mut needed = 0;
+    for id in lineage_world::token_ids() {
+        let token = inquiry(&view, &scope).token(&id).unwrap();
+        let mut plain = poor().plain();
+        plain.token(&id).unwrap();
+        if !token.records.is_empty() && !plain.cuts().is_empty() {
+            let mut usual = poor();
+            assert_eq!(usual.token(&id).unwrap().records.len(), token.records.len(), "{id}");
+            assert_eq!(usual.cuts(), [], "{id}");
+            needed += 1;
+        }
+    }
+    assert!(needed > 2, "only {needed} tokens need the index");
+}

@@ -10,7 +10,8 @@
 //!           each, so that no more is read in vain than the question may read
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use ledgerline_proof::statement::Statement;
@@ -164,21 +165,25 @@ impl Inquiry<'_> {
         let Some((token, judged)) = lives.find(&self.scope().tenant, id, size) else {
             return Ok(None);
         };
-        let unknown = token.records.iter().filter(|one| !self.records.contains_key(&one.index));
-        let fresh = u32::try_from(unknown.count()).unwrap_or(u32::MAX);
-        if fresh >= self.entries_left || !token.holds_at(self.scope().judged_at) {
+        // All of them may be new; with nothing left over a plain reading would have been cut.
+        let most = u32::try_from(token.records.len()).unwrap_or(u32::MAX);
+        if most >= self.entries_left || !token.holds_at(self.scope().judged_at) {
             return Ok(None);
         }
         if judged < size {
             for term in &token.watched {
-                if self.is_spent() || !self.postings(term, judged..size, 1)?.0.is_empty() {
+                // What the budget cut may hold something, too.
+                let (new, rest) = self.postings(term, judged..size, 1)?;
+                if !new.is_empty() || rest.is_some() || self.is_spent() {
                     return Ok(None);
                 }
             }
         }
-        self.entries_left -= fresh;
         for record in &token.records {
-            self.records.entry(record.index).or_insert_with(|| Some(Arc::clone(record)));
+            if let Entry::Vacant(place) = self.records.entry(record.index) {
+                place.insert(Some(Arc::clone(record)));
+                self.entries_left -= 1;
+            }
         }
         lives.keep(&self.scope().tenant, id, &token, size);
         Ok(Some(token))
