@@ -134,7 +134,7 @@ impl Inquiry<'_> {
     }
 
     /// Takes over a life that was read ahead, if the budget holds what it took.
-    pub(super) fn from_ahead(&mut self, id: &str) -> Option<Arc<Token>> {
+    pub(super) fn take_ahead(&mut self, id: &str) -> Option<Arc<Token>> {
         let ahead = self.ahead.remove(id)?;
         let new_wide = |(key, wide): (_, &WideRead)| {
             if self.wide.contains_key(key) { 0 } else { wide.reads }

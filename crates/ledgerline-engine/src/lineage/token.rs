@@ -140,7 +140,7 @@ impl Inquiry<'_> {
             return Ok(Arc::clone(known));
         }
         let remembered = self.remembered(id)?;
-        let token = match remembered.or_else(|| self.from_ahead(id)) {
+        let token = match remembered.or_else(|| self.take_ahead(id)) {
             Some(token) => token,
             None => self.judge(id)?,
         };
