@@ -89,9 +89,8 @@ pub fn holdings(
         let mut read_to = 0;
         for (n, &index) in indexes.iter().enumerate() {
             if n >= read_to {
-                read_to = indexes
-                    .len()
-                    .min(n + AHEAD_HITS.min((limit - answer.tokens.len()).saturating_add(1)));
+                let most = AHEAD_HITS.min((limit - answer.tokens.len()).saturating_add(1));
+                read_to = indexes.len().min(n + most);
                 inquiry.leaves_ahead(&indexes[n..read_to]);
                 let ids = inquiry.targets_ahead(&indexes[n..read_to], |record| {
                     matches!(record.event_type, EventType::Issued | EventType::Origin)

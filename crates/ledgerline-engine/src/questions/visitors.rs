@@ -104,9 +104,8 @@ pub fn visitors(
                 continue;
             }
             if n >= read_to {
-                read_to = indexes
-                    .len()
-                    .min(n + AHEAD_HITS.min((limit - answer.list.len()).saturating_add(1)));
+                let most = AHEAD_HITS.min((limit - answer.list.len()).saturating_add(1));
+                read_to = indexes.len().min(n + most);
                 read_ahead(inquiry, resource, &indexes[n..read_to], late);
             }
             if index >= late
@@ -122,17 +121,15 @@ pub fn visitors(
                 }
                 continue;
             };
-            let access = Some(&record).filter(|record| resource.is_in(record));
-            let Some(access) = access.and_then(|one| access_of(one)).filter(in_range) else {
+            let Some(access) = access_to(resource, &record).filter(in_range) else {
                 continue;
             };
             let token = inquiry.token(&access.token)?;
             if seen.contains(&token.id) {
                 continue;
             }
-            let all = token.records.iter().filter(|record| resource.is_in(record));
-            let all = all.filter_map(|record| access_of(record)).filter(in_range);
-            let accesses: Vec<Access> = all.collect();
+            let all = token.records.iter().filter_map(|record| access_to(resource, record));
+            let accesses: Vec<Access> = all.filter(in_range).collect();
             if accesses.first().is_some_and(|first| first.index != index) {
                 continue;
             }
@@ -153,6 +150,10 @@ pub fn visitors(
             }
         }
     }
+}
+
+fn access_to(resource: &Resource, record: &Record) -> Option<Access> {
+    if resource.is_in(record) { access_of(record) } else { None }
 }
 
 /// Reads the hits before `late` and the lives of their tokens.
