@@ -18,6 +18,7 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use crate::index::{Index, IndexError};
 use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::{AppendError, Journal};
+use crate::lineage::Lives;
 use crate::origins::{self, Predecessor};
 use crate::registry::Registry;
 use crate::sequencer::{Effect, PlannedBatch, SequencerRooms, WaitingReply};
@@ -58,6 +59,8 @@ pub struct Rooms {
     pub deployment: Arc<str>,
     /// Older origins, oldest first.
     pub predecessors: Arc<[Predecessor]>,
+    /// Lives that were judged before.
+    pub lives: Arc<Lives>,
     published: RwLock<Arc<Published>>,
     delivery: OnceLock<Delivery>,
 }
@@ -83,6 +86,7 @@ impl Rooms {
             vault,
             deployment,
             predecessors,
+            lives: Arc::default(),
             published,
             delivery,
         }

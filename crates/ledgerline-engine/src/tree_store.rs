@@ -163,6 +163,16 @@ impl TreeStore {
         Ok(Hash(hash))
     }
 
+    /// `count` consecutive hashes of a level.
+    ///
+    /// # Errors
+    /// As [`TreeStore::read_run`].
+    pub fn hashes(&self, level: u8, first: u64, count: usize) -> io::Result<Vec<Hash>> {
+        let bytes = self.read_run(level, first, count)?;
+        let hash = |chunk: &[u8]| Hash(chunk.try_into().expect("chunks_exact gives 32 bytes"));
+        Ok(bytes.chunks_exact(32).map(hash).collect())
+    }
+
     /// Where a leaf's frame begins.
     ///
     /// # Errors
@@ -170,10 +180,25 @@ impl TreeStore {
     pub fn position(&self, index: u64) -> io::Result<Position> {
         let mut bytes = [0; 8];
         self.positions.read_exact_at(&mut bytes, index * POSITION_BYTES)?;
-        let [a, b, c, d, e, f, g, h] = bytes;
-        let segment = u32::from_be_bytes([a, b, c, d]);
-        Ok(Position { segment, offset: u32::from_be_bytes([e, f, g, h]) })
+        Ok(parse_position(bytes))
     }
+
+    /// Where the frames of `count` consecutive leaves begin.
+    ///
+    /// # Errors
+    /// As [`TreeStore::read_run`].
+    pub fn positions(&self, first: u64, count: usize) -> io::Result<Vec<Position>> {
+        let mut bytes = vec![0; count * 8];
+        self.positions.read_exact_at(&mut bytes, first * POSITION_BYTES)?;
+        let each = bytes.chunks_exact(8);
+        Ok(each.map(|one| parse_position(one.try_into().expect("eight bytes"))).collect())
+    }
+}
+
+fn parse_position(bytes: [u8; 8]) -> Position {
+    let [a, b, c, d, e, f, g, h] = bytes;
+    let segment = u32::from_be_bytes([a, b, c, d]);
+    Position { segment, offset: u32::from_be_bytes([e, f, g, h]) }
 }
 
 /// The size in `tree/whole`; `None` when its bytes do not hold.
@@ -194,12 +219,7 @@ impl HashReader for TreeStore {
                 at.level == first.level && at.index == first.index + n as u64
             };
             let run = rest.iter().enumerate().take_while(|pair| follows(*pair)).count();
-            let bytes = self.read_run(first.level, first.index, run)?;
-            hashes.extend(
-                bytes
-                    .chunks_exact(32)
-                    .map(|chunk| Hash(chunk.try_into().expect("chunks_exact gives 32 bytes"))),
-            );
+            hashes.extend(self.hashes(first.level, first.index, run)?);
             rest = &rest[run..];
         }
         Ok(hashes)

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_proof::block::Block;
-use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::chain::{self, ChainKey};
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::lifecycle::{self, Fact, TokenState};
 use ledgerline_proof::schema::Leaf;
@@ -32,6 +32,8 @@ use crate::sequencer::leaf_terms;
 const QUERY_READS: u32 = 4096;
 /// Events of a chain from which states are computed; longer chains say that they were cut.
 const MAX_FOLDED_EVENTS: usize = 100_000;
+/// Events of a chain that are read at once.
+const READ_AT_ONCE: usize = 1024;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -414,12 +416,10 @@ impl View {
         let (mut places, mut leaves, mut cut) = (Vec::new(), Vec::new(), false);
         for view in &origins {
             let end = if view.base == self.base { size } else { view.size() };
-            let (indexes, cut_here) = view.chain_indexes(key, 0..end)?;
-            cut |= cut_here;
-            for index in indexes {
-                leaves.push(view.rooms.reader.leaf(index)?);
+            cut |= view.chain_leaves_in(key, 0..end, |index, leaf| {
+                leaves.push(leaf);
                 places.push((view, index));
-            }
+            })?;
         }
         if places.is_empty() {
             return Ok(None);
@@ -434,16 +434,19 @@ impl View {
             .collect();
         let known = lifecycle::known(&facts);
         let happened = lifecycle::happened(&facts);
-        let wanted = |place: &&(&Self, u64)| page.after.is_none_or(|after| position(place) > after);
-        let wanted: Vec<_> = places.iter().filter(wanted).collect();
-        let shown = &wanted[..wanted.len().min(page.limit)];
-        let last = shown.last().map(|place| position(place));
-        let next = last.filter(|_| wanted.len() > shown.len());
-        let mut events = Vec::with_capacity(shown.len());
-        for (view, index) in shown {
-            events.extend(view.event(*index)?);
-        }
+        let passed =
+            |place: &(&Self, u64)| page.after.is_some_and(|after| position(place) <= after);
+        let first = places.partition_point(passed);
+        let shown = first..places.len().min(first.saturating_add(page.limit));
+        let last = places[shown.clone()].last().map(position);
+        let next = last.filter(|_| places.len() > shown.end);
         let total = places.len() as u64;
+        drop(facts);
+        let mut events = Vec::with_capacity(shown.len());
+        for ((view, index), leaf) in places.drain(shown.clone()).zip(leaves.drain(shown)) {
+            let stored = view.rooms.reader.records_beside(index, leaf)?;
+            events.extend(view.event_view(index, stored));
+        }
         Ok(Some(Life { events, next, total, known, happened, cut }))
     }
 
@@ -457,20 +460,32 @@ impl View {
         key: &ChainKey<'_>,
         range: Range<u64>,
     ) -> Result<(Vec<u64>, bool), QueryError> {
+        let mut found = Vec::new();
+        let cut = self.chain_leaves_in(key, range, |index, _| found.push(index))?;
+        Ok((found, cut))
+    }
+
+    /// Hands out the entries of a chain in a range, confirmed; whether a bound cut them.
+    fn chain_leaves_in(
+        &self,
+        key: &ChainKey<'_>,
+        range: Range<u64>,
+        mut each: impl FnMut(u64, Vec<u8>),
+    ) -> Result<bool, QueryError> {
         let term = chain_term(&self.terms, key);
         let mut budget = ReadBudget::new(QUERY_READS);
         let page = self.rooms.index.postings(&term, range, MAX_FOLDED_EVENTS, &mut budget)?;
-        let mut confirmed = Vec::with_capacity(page.indexes.len());
-        for index in page.indexes {
-            let leaf = self.rooms.reader.leaf(index)?;
-            let same = read_event(&leaf, |entry, statement| {
-                ledgerline_proof::chain::chain_key(statement, &entry.handles) == Some(*key)
-            });
-            if same == Some(true) {
-                confirmed.push(index);
+        for part in page.indexes.chunks(READ_AT_ONCE) {
+            for (index, leaf) in part.iter().zip(self.rooms.reader.leaves(part)?) {
+                let is_its = read_event(&leaf, |entry, one| {
+                    chain::chain_key(one, &entry.handles) == Some(*key)
+                });
+                if is_its == Some(true) {
+                    each(*index, leaf);
+                }
             }
         }
-        Ok((confirmed, page.cut_by.is_some()))
+        Ok(page.cut_by.is_some())
     }
 
     /// Whether an older origin stands behind this one.
@@ -498,9 +513,9 @@ impl View {
         let mut leaves = Vec::new();
         for view in &self.origins() {
             let end = if view.is_older { view.size() } else { below };
-            for index in view.chain_indexes(key, 0..end)?.0 {
-                leaves.push((view.place_of(index), view.rooms.reader.leaf(index)?));
-            }
+            view.chain_leaves_in(key, 0..end, |index, leaf| {
+                leaves.push((view.place_of(index), leaf));
+            })?;
         }
         Ok(leaves)
     }

@@ -239,3 +239,122 @@ fn bounds_and_budgets_cut_and_say_so() {
     let (found, cuts) = at(256, 2000, 25);
     assert!(found < 30 && cuts.contains(&Cut::Reads), "{found} {cuts:?}");
 }
+
+/// Answers to questions about everything at one moment, with what they stand on and what cut them.
+fn answers(scope: &Scope, handles: &[[u8; 16]], ask: &dyn Fn() -> Inquiry<'static>) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut tell = |inquiry: &Inquiry<'_>, answer: String| {
+        told.push(format!("{answer} {:?} {:?}", inquiry.evidence(), inquiry.cuts()));
+    };
+    for id in lineage_world::token_ids() {
+        let mut inquiry = ask();
+        let token = inquiry.token(&id).unwrap();
+        tell(&inquiry, format!("{token:?}"));
+        for direction in [Direction::Ancestors, Direction::Descendants] {
+            let mut inquiry = ask();
+            let found = relatives(&mut inquiry, &id, direction, Bounds::default()).unwrap();
+            tell(&inquiry, format!("{found:?}"));
+        }
+        let mut inquiry = ask();
+        let found = blast(&mut inquiry, &id, Bounds { tokens: 5, ..Bounds::default() }).unwrap();
+        tell(&inquiry, format!("{found:?}"));
+    }
+    let named = ["s1", "s2"].map(|name| Holder::Session(name.into()));
+    let issued = ["eu:idp", "eu:other"].map(|name| Holder::Issuer(name.into()));
+    let people = handles.iter().map(|handle| Holder::Subject(*handle));
+    for holder in named.into_iter().chain(issued).chain(people) {
+        for limit in [2, usize::MAX] {
+            let mut inquiry = ask();
+            let found = holdings(&mut inquiry, &holder, 0, limit).unwrap();
+            tell(&inquiry, format!("{found:?}"));
+        }
+    }
+    for resource in ["/r/1", "/r/2", "/r/3"] {
+        for (limit, range) in [(2, (0, i64::MAX)), (usize::MAX, lineage_world::middle(scope))] {
+            let mut inquiry = ask();
+            let resource = Resource::Named(resource.into());
+            let found = visitors(&mut inquiry, &resource, range, None, limit).unwrap();
+            tell(&inquiry, format!("{found:?}"));
+        }
+    }
+    told
+}
+
+/// Every question in three ways: from what is remembered, read ahead, and plain.
+fn check_ways(world: &World, scope: &Scope, spending: Spending) -> usize {
+    // The questions of a test end with it.
+    let view: &'static View = Box::leak(Box::new(world.view()));
+    let handles: Vec<_> =
+        ["u1", "u2"].iter().filter_map(|user| world.person(&scope.tenant, user)).collect();
+    let new = || Inquiry::new(view, scope.clone(), spending).unwrap();
+    let plain = answers(scope, &handles, &|| new().plain());
+    let usual = answers(scope, &handles, &new);
+    for (usual, plain) in usual.iter().zip(&plain) {
+        assert_eq!(usual, plain, "{scope:?} {spending:?}");
+    }
+    plain.len()
+}
+
+#[test]
+fn what_is_remembered_or_read_ahead_changes_no_answer() {
+    let mut asked = 0;
+    for seed in 200..203 {
+        let mut world = World::new(seed);
+        let mut random = Random::new(seed);
+        for step in 0..8 {
+            world.record(8, &mut random);
+            let end = world.view().end();
+            for judged in [50, 400, random.below(200)] {
+                for tenant in ["a", "b"] {
+                    let judged_at = lineage_world::seconds(judged);
+                    let size = if judged == 50 { end } else { end - random.below(end / 4 + 1) };
+                    let scope = Scope { tenant: tenant.into(), size, at: None, judged_at };
+                    asked += check_ways(&world, &scope, Spending::default());
+                }
+            }
+            if step == 4 {
+                world.reopen(|_| {});
+            }
+        }
+    }
+    assert!(asked > 5_000, "only {asked} questions were asked");
+}
+
+#[test]
+fn what_is_read_ahead_is_charged_like_everything_else() {
+    let mut world = World::new(300);
+    world.record(60, &mut Random::new(300));
+    let size = world.view().end();
+    // With a time nothing is remembered: what is left is reading ahead.
+    let at = lineage_world::seconds(300);
+    let scope = Scope { tenant: "a".into(), size, at: Some(at), judged_at: at };
+    for entries in (1..60).step_by(2).chain([80, 120, 200]) {
+        check_ways(&world, &scope, Spending { entries, ..Spending::default() });
+    }
+    for index_reads in (0..60).step_by(3) {
+        check_ways(&world, &scope, Spending { index_reads, ..Spending::default() });
+    }
+}
+
+#[test]
+fn what_is_remembered_is_not_looked_for_again() {
+    let mut world = World::new(400);
+    world.record(60, &mut Random::new(400));
+    let view = world.view();
+    let scope = Scope { tenant: "a".into(), size: view.end(), at: None, judged_at: 0 };
+    let spending = Spending { index_reads: 1, ..Spending::default() };
+    let poor = || Inquiry::new(&view, scope.clone(), spending).unwrap();
+    let mut needed = 0;
+    for id in lineage_world::token_ids() {
+        let token = inquiry(&view, &scope).token(&id).unwrap();
+        let mut plain = poor().plain();
+        plain.token(&id).unwrap();
+        if !token.records.is_empty() && !plain.cuts().is_empty() {
+            let mut usual = poor();
+            assert_eq!(usual.token(&id).unwrap().records.len(), token.records.len(), "{id}");
+            assert_eq!(usual.cuts(), [], "{id}");
+            needed += 1;
+        }
+    }
+    assert!(needed > 2, "only {needed} tokens need the index");
+}

@@ -39,9 +39,9 @@ const RANDOM_MAP: Rule = Rule {
 /// Things of the world, as a run of path segments, and the engine's rooms for each.
 const WORLD: &[(&[&str], &[&str])] = &[
     (&["std", "fs"], &["disk"]),
-    // The verifier runs beside no node and is not simulated; its threads are scoped to one
-    // function.
-    (&["std", "thread"], &["node", "verify/threads"]),
+    // The threads of the verifier and of a question are scoped to one function each, and what they
+    // give does not depend on their order.
+    (&["std", "thread"], &["node", "verify/threads", "lineage/threads"]),
     (&["SystemTime"], &["clock"]),
     (&["Instant"], &["clock"]),
     (&["std", "net"], &[]),
@@ -167,6 +167,7 @@ mod tests {
         check_engine("disks.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
         check_engine("node.rs", "use std::thread;\n", &[]);
         check_engine("verify/threads.rs", "use std::thread;\n", &[]);
+        check_engine("lineage/threads.rs", "use std::thread;\n", &[]);
         check_engine("verify/mod.rs", "use std::thread;\n", &["1 engine-rooms"]);
         check_engine("clock.rs", "use std::time::{Instant, SystemTime};\n", &[]);
         check_engine("intake.rs", "use std::time::Instant;\n", &["1 engine-rooms"]);

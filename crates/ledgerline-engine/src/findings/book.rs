@@ -4,7 +4,7 @@
 //! a finding is what the entries in the scope say: `open`, until it is moved on; a withdrawal
 //! counts more than an acknowledgement, a closing more than both.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
@@ -41,9 +41,9 @@ pub struct Found {
     /// Its id.
     pub id: Hash,
     /// Its FINDING_RAISED.
-    pub raised: Rc<Record>,
+    pub raised: Arc<Record>,
     /// The entries that moved it on, ascending.
-    pub moves: Vec<(Moved, Rc<Record>)>,
+    pub moves: Vec<(Moved, Arc<Record>)>,
 }
 
 impl Found {
@@ -115,7 +115,7 @@ fn is_wanted(statement: &Statement<'_>, wanted: &Wanted) -> bool {
         && wanted.token.as_deref().is_none_or(|token| about == Some(token))
 }
 
-fn with_moves(inquiry: &mut Inquiry<'_>, raised: Rc<Record>) -> Result<Found, QueryError> {
+fn with_moves(inquiry: &mut Inquiry<'_>, raised: Arc<Record>) -> Result<Found, QueryError> {
     let (event_id, id) = raised.read(|_, one| {
         let id = detail_of(one, "finding").and_then(|hex| Hash::from_hex(hex).ok());
         (one.event_id, id.unwrap_or(Hash::ZERO))

@@ -41,6 +41,13 @@ impl ReadBudget {
         self.left
     }
 
+    /// Takes blocks that were read under another budget; no more than are left.
+    pub(crate) fn charge(&mut self, reads: u32) {
+        let taken = reads.min(self.left);
+        self.left -= taken;
+        self.spent += taken;
+    }
+
     pub(super) fn take(&mut self) -> bool {
         if self.left == 0 {
             return false;

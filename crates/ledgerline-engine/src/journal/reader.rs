@@ -51,6 +51,44 @@ pub struct JournalReader {
 
 /// What is read at first of a frame.
 const USUAL_FRAME_BYTES: usize = 640;
+/// Leaves whose indexes lie within so many are looked up together.
+const NEAR: u64 = 64;
+/// Frames with no more than this between them are read together, up to so much in all.
+const GAP_BYTES: u32 = 4 << 10;
+const PIECE_BYTES: u32 = 32 << 10;
+
+/// Bytes of a segment, read at once.
+#[derive(Default)]
+struct Piece {
+    segment: u32,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Piece {
+    /// What it holds from a place on, if that is at least `least` bytes.
+    fn from(&self, segment: u32, offset: u64, least: usize) -> Option<&[u8]> {
+        let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        let bytes = self.bytes.get(at..).filter(|bytes| bytes.len() >= least)?;
+        (segment == self.segment).then_some(bytes)
+    }
+
+    /// Fills it from `file`: `usual` bytes, or only what is needed where the file ends before.
+    fn fill(
+        &mut self,
+        file: &dyn File,
+        (segment, start): (u32, u64),
+        (needed, usual): (usize, usize),
+    ) -> io::Result<()> {
+        (self.segment, self.start) = (segment, start);
+        self.bytes.resize(usual.max(needed), 0);
+        if file.read_exact_at(&mut self.bytes, start).is_err() {
+            self.bytes.truncate(needed);
+            file.read_exact_at(&mut self.bytes, start).inspect_err(|_| self.bytes.clear())?;
+        }
+        Ok(())
+    }
+}
 
 impl JournalReader {
     /// Reads the journal of one ledger.
@@ -70,12 +108,77 @@ impl JournalReader {
     /// # Errors
     /// [`ReadError`].
     pub fn leaf(&self, index: u64) -> Result<Vec<u8>, ReadError> {
-        let position = self.store.position(index)?;
-        let (kind, body) = self.frame(index, position)?;
-        if kind != FrameType::Entry || leaf_hash(&body) != self.store.leaf(index)? {
+        let (position, hash) = (self.store.position(index)?, self.store.leaf(index)?);
+        self.confirmed(&mut Piece::default(), index, (position, 0), hash)
+    }
+
+    /// The leaves at ascending indexes, which the caller knows to be committed. Neighbours are
+    /// read together.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn leaves(&self, indexes: &[u64]) -> Result<Vec<Vec<u8>>, ReadError> {
+        let mut leaves = Vec::with_capacity(indexes.len());
+        let mut piece = Piece::default();
+        let mut rest = indexes;
+        while let Some(&first) = rest.first() {
+            let near = |pair: &&[u64]| pair[0] < pair[1] && pair[1] - first < NEAR;
+            let (now, later) = rest.split_at(1 + rest.windows(2).take_while(near).count());
+            if now.len() == 1 {
+                let (position, hash) = (self.store.position(first)?, self.store.leaf(first)?);
+                leaves.push(self.confirmed(&mut piece, first, (position, 0), hash)?);
+            } else {
+                self.neighbours(now, &mut piece, &mut leaves)?;
+            }
+            rest = later;
+        }
+        Ok(leaves)
+    }
+
+    fn neighbours(
+        &self,
+        indexes: &[u64],
+        piece: &mut Piece,
+        leaves: &mut Vec<Vec<u8>>,
+    ) -> Result<(), ReadError> {
+        let (first, last) = (indexes[0], indexes[indexes.len() - 1]);
+        let count = usize::try_from(last - first).map_err(io::Error::other)? + 1;
+        let positions = self.store.positions(first, count)?;
+        let hashes = self.store.hashes(0, first, count)?;
+        let place = |index: u64| usize::try_from(index - first).expect("below the count");
+        for (n, &index) in indexes.iter().enumerate() {
+            let position = positions[place(index)];
+            let mut end = position.offset;
+            for &next in &indexes[n + 1..] {
+                let Position { segment, offset } = positions[place(next)];
+                let follows = segment == position.segment
+                    && offset.checked_sub(end).is_some_and(|gap| gap <= GAP_BYTES)
+                    && offset - position.offset <= PIECE_BYTES;
+                if !follows {
+                    break;
+                }
+                end = offset;
+            }
+            let hash = hashes[place(index)];
+            let ahead = end - position.offset;
+            leaves.push(self.confirmed(piece, index, (position, ahead), hash)?);
+        }
+        Ok(())
+    }
+
+    /// The leaf in the frame at a position, if its hash is the tree's.
+    fn confirmed(
+        &self,
+        piece: &mut Piece,
+        index: u64,
+        place: (Position, u32),
+        hash: Hash,
+    ) -> Result<Vec<u8>, ReadError> {
+        let (kind, body) = self.frame(piece, index, place)?;
+        if kind != FrameType::Entry || leaf_hash(body) != hash {
             return Err(ReadError::Damaged { index });
         }
-        Ok(body)
+        Ok(body.to_vec())
     }
 
     /// The hash of the leaf at `index`, on which the journal and the tree agree: for whatever is
@@ -93,23 +196,31 @@ impl JournalReader {
     /// # Errors
     /// [`ReadError`].
     pub fn leaf_with_records(&self, index: u64) -> Result<StoredLeaf, ReadError> {
-        let bytes = self.leaf(index)?;
+        self.records_beside(index, self.leaf(index)?)
+    }
+
+    /// A leaf that was read, with its sealed records and attachments.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn records_beside(&self, index: u64, bytes: Vec<u8>) -> Result<StoredLeaf, ReadError> {
         let mut at = self.store.position(index)?;
         let mut length = bytes.len();
         let mut stored = StoredLeaf { bytes, ..StoredLeaf::default() };
+        let mut piece = Piece::default();
         loop {
             let step = u32::try_from(FRAME_BYTES + length).map_err(io::Error::other)?;
             at.offset = at.offset.checked_add(step).ok_or(ReadError::Damaged { index })?;
-            let (kind, body) = self.frame(index, at)?;
+            let (kind, body) = self.frame(&mut piece, index, (at, 0))?;
             length = body.len();
-            let frame = Frame { kind, body: &body, offset: u64::from(at.offset) };
+            let frame = Frame { kind, body, offset: u64::from(at.offset) };
             match kind {
                 FrameType::Sealed | FrameType::SealedErased => {
                     let record = SealedRecord::decode(&frame).filter(|(of, _)| *of == index);
                     stored.sealed.push(record.ok_or(ReadError::Damaged { index })?.1);
                 }
                 FrameType::Attachment => {
-                    let record = AttachmentRecord::decode(&body).filter(|(of, _)| *of == index);
+                    let record = AttachmentRecord::decode(body).filter(|(of, _)| *of == index);
                     stored.attachments.push(record.ok_or(ReadError::Damaged { index })?.1);
                 }
                 FrameType::Batch | FrameType::Entry | FrameType::Commit => return Ok(stored),
@@ -117,29 +228,36 @@ impl JournalReader {
         }
     }
 
-    fn frame(&self, index: u64, position: Position) -> Result<(FrameType, Vec<u8>), ReadError> {
+    /// The frame at a position; what is read holds `ahead` bytes more than usual.
+    fn frame<'p>(
+        &self,
+        piece: &'p mut Piece,
+        index: u64,
+        (position, ahead): (Position, u32),
+    ) -> Result<(FrameType, &'p [u8]), ReadError> {
         let damaged = || ReadError::Damaged { index };
-        let file = self.segment(position.segment)?;
-        let offset = u64::from(position.offset);
-        // Most frames are whole in one read; at the end of a segment it may reach too far.
-        let mut bytes = vec![0; USUAL_FRAME_BYTES];
-        let mut have = USUAL_FRAME_BYTES;
-        if file.read_exact_at(&mut bytes, offset).is_err() {
-            have = FRAME_BYTES;
-            file.read_exact_at(&mut bytes[..have], offset)?;
+        let (segment, offset) = (position.segment, u64::from(position.offset));
+        if piece.from(segment, offset, FRAME_BYTES).is_none() {
+            // Most frames are whole in one read; at the end of a segment it may reach too far.
+            let usual = USUAL_FRAME_BYTES + ahead as usize;
+            let file = self.segment(segment)?;
+            piece.fill(&*file, (segment, offset), (FRAME_BYTES, usual))?;
         }
-        let length = u32::from_be_bytes(bytes[..4].try_into().expect("four bytes")) as usize;
+        let head = piece.from(segment, offset, FRAME_BYTES).ok_or_else(damaged)?;
+        let length = u32::from_be_bytes(head[..4].try_into().expect("four bytes")) as usize;
         if length > MAX_BODY_BYTES {
             return Err(damaged());
         }
-        bytes.resize(FRAME_BYTES + length, 0);
-        if bytes.len() > have {
-            file.read_exact_at(&mut bytes[have..], offset + have as u64)?;
+        let whole = FRAME_BYTES + length;
+        if piece.from(segment, offset, whole).is_none() {
+            let usual = USUAL_FRAME_BYTES + ahead as usize;
+            let file = self.segment(segment)?;
+            piece.fill(&*file, (segment, offset), (whole, usual))?;
         }
-        let binding = FrameBinding::new(&self.ledger_id, position.segment);
-        let kind = binding.take(&bytes, offset).ok_or_else(damaged)?.kind;
-        bytes.drain(..FRAME_BYTES);
-        Ok((kind, bytes))
+        let bytes = piece.from(segment, offset, whole).ok_or_else(damaged)?;
+        let binding = FrameBinding::new(&self.ledger_id, segment);
+        let frame = binding.take(bytes, offset).ok_or_else(damaged)?;
+        Ok((frame.kind, frame.body))
     }
 
     fn segment(&self, number: u32) -> io::Result<Arc<dyn File>> {

@@ -1,7 +1,7 @@
 //! Walks over the edges: ancestors, descendants, family, and a path between two tokens.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::vocabulary::{Relation, Strength};
 
@@ -41,7 +41,7 @@ pub enum Direction {
 #[derive(Debug, Clone)]
 pub struct Relative {
     /// The token.
-    pub token: Rc<Token>,
+    pub token: Arc<Token>,
     /// Edges from the token asked about, on the shortest way.
     pub depth: u32,
     /// The relation on that way; none for the token asked about itself.
@@ -77,8 +77,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(bounds: Bounds, root: &Rc<Token>) -> Self {
-        let relative = Relative { token: Rc::clone(root), depth: 0, via: None };
+    fn new(bounds: Bounds, root: &Arc<Token>) -> Self {
+        let relative = Relative { token: Arc::clone(root), depth: 0, via: None };
         Self {
             bounds,
             depths: BTreeMap::from([(root.id.clone(), 0)]),
@@ -138,13 +138,19 @@ impl Walk {
     fn go(
         &mut self,
         inquiry: &mut Inquiry<'_>,
-        from: Vec<Rc<Token>>,
+        from: Vec<Arc<Token>>,
         direction: Direction,
     ) -> Result<(), QueryError> {
         let mut visited: BTreeSet<String> = from.iter().map(|token| token.id.clone()).collect();
-        let mut queue: VecDeque<Rc<Token>> = from.into();
+        let mut queue: VecDeque<Arc<Token>> = from.into();
+        let mut ahead = None;
         while let Some(token) = queue.pop_front() {
             let depth = self.depths[&token.id];
+            // All that are queued now are of this depth or the next.
+            if ahead.is_none_or(|ahead| depth > ahead) && depth < self.bounds.depth {
+                ahead = Some(depth);
+                self.read_ahead(inquiry, [&token].into_iter().chain(&queue), direction);
+            }
             let mut edges = neighbours(inquiry, &token, direction, self.bounds.reach)?;
             edges.extend(self.joins(inquiry, &token, direction)?);
             for edge in edges {
@@ -162,7 +168,7 @@ impl Walk {
                 let next = inquiry.token(other)?;
                 if !known {
                     self.depths.insert(other.clone(), depth + 1);
-                    let (token, via) = (Rc::clone(&next), Some(edge.clone()));
+                    let (token, via) = (Arc::clone(&next), Some(edge.clone()));
                     self.relatives.push(Relative { token, depth: depth + 1, via });
                 }
                 // What a source states stands before what is joined.
@@ -174,6 +180,26 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    /// Reads the tokens that the edges of these lead to, no more than the answer has room for.
+    fn read_ahead<'t>(
+        &self,
+        inquiry: &mut Inquiry<'_>,
+        tokens: impl Iterator<Item = &'t Arc<Token>>,
+        direction: Direction,
+    ) {
+        let room = self.bounds.tokens.saturating_sub(self.relatives.len());
+        let edges = tokens.flat_map(|token| {
+            let ends = token.edges.iter().map(|edge| match direction {
+                Direction::Ancestors => (edge, &edge.parent),
+                Direction::Descendants => (edge, &edge.child),
+            });
+            ends.filter(|(_, other)| !token.ids.contains(*other))
+        });
+        let followed = edges.filter(|(edge, _)| is_followed(edge, self.bounds.reach));
+        let others = followed.map(|(_, other)| other.clone());
+        inquiry.tokens_ahead(&others.take(room).collect());
     }
 
     fn end(mut self, inquiry: &mut Inquiry<'_>) -> Lineage {
@@ -274,7 +300,7 @@ pub fn family(
     }
     let mut walk = Walk::new(bounds, &root);
     walk.go(inquiry, vec![root], Direction::Ancestors)?;
-    let ancestors = walk.relatives.iter().map(|relative| Rc::clone(&relative.token)).collect();
+    let ancestors = walk.relatives.iter().map(|relative| Arc::clone(&relative.token)).collect();
     walk.go(inquiry, ancestors, Direction::Descendants)?;
     Ok(Some(walk.end(inquiry)))
 }
@@ -296,7 +322,7 @@ pub fn path(
     }
     let mut came: BTreeMap<String, Option<(String, Step)>> =
         BTreeMap::from([(from.id.clone(), None)]);
-    let mut queue = VecDeque::from([(Rc::clone(&from), 0)]);
+    let mut queue = VecDeque::from([(Arc::clone(&from), 0)]);
     let mut walk = Walk::new(bounds, &from);
     while let Some((token, depth)) = queue.pop_front() {
         if token.id == to.id {

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::block::Block;
 use ledgerline_proof::entry::Entry;
@@ -16,9 +16,11 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_proof::vocabulary::{EventType, HandleKind};
 
+use super::ahead::{Ahead, Wide};
 use super::joined::{Group, Members};
+use super::lives::Lives;
 use super::token::Token;
 use crate::event_leaf::read_event;
 use crate::index::{Bound, ReadBudget, Term, TermKind};
@@ -94,14 +96,56 @@ pub struct Record {
     /// Its index.
     pub index: u64,
     /// Its leaf.
-    pub leaf: Vec<u8>,
+    pub leaf: Box<[u8]>,
     /// When it happened.
     pub occurred_at: Hlc,
+    /// What it is.
+    pub event_type: EventType,
     /// Whether it gives other ids of its target.
     pub has_aliases: bool,
+    /// Whether it links to anything.
+    pub(super) has_links: bool,
+    /// Where in the leaf the resource's name stands.
+    resource: Option<(u32, u32)>,
+    /// The concrete resource's handle.
+    pub(crate) concrete: Option<[u8; 16]>,
 }
 
 impl Record {
+    pub(super) fn new(
+        index: u64,
+        leaf: &[u8],
+        entry: &Entry<'_>,
+        statement: &Statement<'_>,
+    ) -> Self {
+        let place = |text: &str| {
+            let from = (text.as_ptr() as usize).checked_sub(leaf.as_ptr() as usize)?;
+            Some((u32::try_from(from).ok()?, u32::try_from(from + text.len()).ok()?))
+        };
+        let concrete = entry.handles.iter().find(|handle| handle.kind == HandleKind::Resource);
+        Self {
+            index,
+            leaf: leaf.into(),
+            occurred_at: statement.occurred_at,
+            event_type: statement.event_type,
+            has_aliases: !statement.also_known_as.is_empty(),
+            has_links: !statement.links.is_empty(),
+            resource: statement.resource.and_then(place),
+            concrete: concrete.map(|handle| handle.id),
+        }
+    }
+
+    /// The resource's template or declared-safe id, without taking the leaf apart again.
+    pub(crate) fn resource(&self) -> Option<&str> {
+        let (from, end) = self.resource?;
+        std::str::from_utf8(self.leaf.get(from as usize..end as usize)?).ok()
+    }
+
+    /// Length of its leaf.
+    pub(super) fn leaf_bytes(&self) -> usize {
+        self.leaf.len()
+    }
+
     /// Calls `read` with its entry and statement.
     ///
     /// # Panics
@@ -111,22 +155,64 @@ impl Record {
     }
 }
 
+/// What inquiries into parts of one question share.
+pub(super) struct Part<'v> {
+    view: &'v View,
+    origins: Arc<[(u64, View)]>,
+    scope: Scope,
+    lives: Option<Arc<Lives>>,
+}
+
+impl<'v> Part<'v> {
+    /// One of them.
+    pub(super) fn inquiry(&self, spending: Spending) -> Inquiry<'v> {
+        Inquiry {
+            view: self.view,
+            origins: Arc::clone(&self.origins),
+            scope: self.scope.clone(),
+            budget: ReadBudget::new(spending.index_reads),
+            entries_left: spending.entries,
+            cuts: BTreeSet::new(),
+            cut_count: 0,
+            records: BTreeMap::new(),
+            leaves: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            may_read_ahead: false,
+            lives: self.lives.clone(),
+            evidence: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            wide: BTreeMap::new(),
+            groups: BTreeMap::new(),
+        }
+    }
+}
+
 /// One question being answered.
 pub struct Inquiry<'v> {
     pub(super) view: &'v View,
     /// The origins that are read, each with the position of its first entry; oldest first.
-    origins: Vec<(u64, View)>,
+    origins: Arc<[(u64, View)]>,
     scope: Scope,
-    budget: ReadBudget,
-    entries_left: u32,
+    pub(super) budget: ReadBudget,
+    pub(super) entries_left: u32,
     cuts: BTreeSet<Cut>,
-    records: BTreeMap<u64, Option<Rc<Record>>>,
+    /// How often anything was cut.
+    cut_count: u64,
+    pub(super) records: BTreeMap<u64, Option<Arc<Record>>>,
+    /// Leaves that were read ahead.
+    pub(super) leaves: BTreeMap<u64, Vec<u8>>,
+    /// Lives that were.
+    pub(super) ahead: BTreeMap<String, Ahead>,
+    pub(super) may_read_ahead: bool,
+    /// Lives that were judged before, where they may be used.
+    pub(super) lives: Option<Arc<Lives>>,
     /// Entries that the answer stands on.
     evidence: BTreeSet<u64>,
     /// Tokens whose states the answer shows, by id.
-    shown: BTreeMap<String, Rc<Token>>,
-    pub(super) tokens: BTreeMap<String, Rc<Token>>,
-    pub(super) wide: BTreeMap<(TargetKind, Vec<u8>), Rc<Vec<u64>>>,
+    shown: BTreeMap<String, Arc<Token>>,
+    pub(super) tokens: BTreeMap<String, Arc<Token>>,
+    pub(super) wide: Wide,
     pub(super) groups: BTreeMap<Group, Members>,
 }
 
@@ -138,7 +224,9 @@ impl<'v> Inquiry<'v> {
     /// `OutOfRange` when the scope's size lies beyond the view's.
     pub fn new(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
         let origins = view.origins().into_iter().map(|one| (one.base(), one)).collect();
-        Self::over(view, origins, scope, spending)
+        // What happened by a time is judged from a part of each life.
+        let lives = scope.at.is_none().then(|| Arc::clone(&view.rooms().lives));
+        Self::over(view, origins, scope, spending, lives)
     }
 
     /// Begins, over one origin alone, whose positions are its indexes.
@@ -146,32 +234,38 @@ impl<'v> Inquiry<'v> {
     /// # Errors
     /// As [`Inquiry::new`].
     pub fn alone(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
-        Self::over(view, vec![(0, view.clone())], scope, spending)
+        Self::over(view, Arc::new([(0, view.clone())]), scope, spending, None)
     }
 
     fn over(
         view: &'v View,
-        origins: Vec<(u64, View)>,
+        origins: Arc<[(u64, View)]>,
         scope: Scope,
         spending: Spending,
+        lives: Option<Arc<Lives>>,
     ) -> Result<Self, QueryError> {
         if origins.last().is_some_and(|(base, last)| scope.size > base + last.size()) {
             return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
         }
-        Ok(Self {
-            view,
-            origins,
-            scope,
-            budget: ReadBudget::new(spending.index_reads),
-            entries_left: spending.entries,
-            cuts: BTreeSet::new(),
-            records: BTreeMap::new(),
-            evidence: BTreeSet::new(),
-            shown: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-            wide: BTreeMap::new(),
-            groups: BTreeMap::new(),
-        })
+        Ok(Part { view, origins, scope, lives }.inquiry(spending))
+            .map(|one| Self { may_read_ahead: true, ..one })
+    }
+
+    /// Reads everything itself, one after the other, and remembers nothing: slower, and never
+    /// another answer.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { lives: None, may_read_ahead: false, ..self }
+    }
+
+    /// What an inquiry into a part of the question needs.
+    pub(super) fn part(&self) -> Part<'v> {
+        Part {
+            view: self.view,
+            origins: Arc::clone(&self.origins),
+            scope: self.scope.clone(),
+            lives: self.lives.clone(),
+        }
     }
 
     /// What it is about.
@@ -195,6 +289,17 @@ impl<'v> Inquiry<'v> {
     /// Notes a cut.
     pub fn cut(&mut self, cut: Cut) {
         self.cuts.insert(cut);
+        self.cut_count += 1;
+    }
+
+    /// How often anything was cut so far.
+    pub(super) fn cut_count(&self) -> u64 {
+        self.cut_count
+    }
+
+    /// Whether nothing was cut, and there was budget left over.
+    pub(super) fn is_uncut(&self) -> bool {
+        self.cut_count == 0 && !self.is_spent()
     }
 
     /// Whether the read budget is spent.
@@ -220,7 +325,7 @@ impl<'v> Inquiry<'v> {
     ///
     /// # Errors
     /// [`QueryError`] when the disk fails.
-    pub fn record(&mut self, index: u64) -> Result<Option<Rc<Record>>, QueryError> {
+    pub fn record(&mut self, index: u64) -> Result<Option<Arc<Record>>, QueryError> {
         if let Some(known) = self.records.get(&index) {
             return Ok(known.clone());
         }
@@ -239,22 +344,23 @@ impl<'v> Inquiry<'v> {
         &mut self,
         index: u64,
         wanted: &mut Confirm<'_>,
-    ) -> Result<(Option<Rc<Record>>, bool), QueryError> {
+    ) -> Result<(Option<Arc<Record>>, bool), QueryError> {
         self.entries_left -= 1;
-        let leaf = self.leaf(index)?;
+        let leaf = match self.leaves.remove(&index) {
+            Some(leaf) => leaf,
+            None => self.leaf(index)?,
+        };
         let read = read_event(&leaf, |entry, statement| {
             let seen = statement.tenant == self.scope.tenant
                 && self.sees(index, statement.occurred_at.nanos);
-            let has_aliases = !statement.also_known_as.is_empty();
-            seen.then(|| (statement.occurred_at, has_aliases, wanted(entry, statement)))
+            seen.then(|| {
+                let record = Record::new(index, &leaf, entry, statement);
+                (Arc::new(record), wanted(entry, statement))
+            })
         });
-        let read = read.flatten();
-        let is_wanted = read.is_some_and(|(_, _, is_wanted)| is_wanted);
-        let record = read.map(|(occurred_at, has_aliases, _)| {
-            Rc::new(Record { index, leaf, occurred_at, has_aliases })
-        });
+        let (record, is_wanted) = read.flatten().unzip();
         self.records.insert(index, record.clone());
-        Ok((record, is_wanted))
+        Ok((record, is_wanted == Some(true)))
     }
 
     /// The record at an index, if it is `wanted`.
@@ -262,7 +368,7 @@ impl<'v> Inquiry<'v> {
         &mut self,
         index: u64,
         wanted: &mut Confirm<'_>,
-    ) -> Result<Option<Rc<Record>>, QueryError> {
+    ) -> Result<Option<Arc<Record>>, QueryError> {
         let is_fresh = index < self.scope.size && self.entries_left > 0;
         if is_fresh && !self.records.contains_key(&index) {
             let (record, is_wanted) = self.fresh_record(index, wanted)?;
@@ -277,20 +383,26 @@ impl<'v> Inquiry<'v> {
     }
 
     /// Remembers that the answer shows the states of a token, and so stands on its life.
-    pub fn shows(&mut self, token: &Rc<Token>) {
+    pub fn shows(&mut self, token: &Arc<Token>) {
         let records = token.records.iter().map(|record| record.index);
         self.evidence.extend(records.chain(token.covered_by.iter().copied()));
-        self.shown.insert(token.id.clone(), Rc::clone(token));
+        self.shown.insert(token.id.clone(), Arc::clone(token));
     }
 
     /// The tokens whose states the answer shows.
-    pub fn shown(&self) -> impl Iterator<Item = &Rc<Token>> {
+    pub fn shown(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.shown.values()
+    }
+
+    /// The origin that holds a position, and the position of its first entry.
+    pub(super) fn origin_of(&self, position: u64) -> Option<(u64, &View)> {
+        let (base, view) = self.origins.iter().rev().find(|(base, _)| *base <= position)?;
+        Some((*base, view))
     }
 
     /// The origin that holds a position, and the index there.
     fn place(&self, position: u64) -> Option<(&View, u64)> {
-        let (base, view) = self.origins.iter().rev().find(|(base, _)| *base <= position)?;
+        let (base, view) = self.origin_of(position)?;
         Some((view, position - base))
     }
 
@@ -340,7 +452,7 @@ impl<'v> Inquiry<'v> {
     ) -> Result<(Vec<u64>, Option<u64>), QueryError> {
         let end = range.end.min(self.scope.size);
         let mut found = Vec::new();
-        for (base, view) in &self.origins {
+        for (base, view) in &*self.origins {
             let until = end.min(base + view.size());
             let from = range.start.max(*base);
             if from >= until {
@@ -355,6 +467,7 @@ impl<'v> Inquiry<'v> {
             found.extend(page.indexes.into_iter().map(|index| base + index));
             if page.cut_by == Some(Bound::Reads) {
                 self.cuts.insert(Cut::Reads);
+                self.cut_count += 1;
             }
             if let Some(next) = page.next {
                 return Ok((found, Some(base + next)));
@@ -372,11 +485,14 @@ impl<'v> Inquiry<'v> {
         term: &Term,
         most: usize,
         mut wanted: impl FnMut(&Entry<'_>, &Statement<'_>) -> bool,
-    ) -> Result<Vec<Rc<Record>>, QueryError> {
+    ) -> Result<Vec<Arc<Record>>, QueryError> {
         let mut found = Vec::new();
         let mut from = 0;
         while found.len() < most && !self.is_spent() {
             let (indexes, next) = self.postings(term, from..u64::MAX, PAGE.min(most))?;
+            if indexes.len() > 1 {
+                self.leaves_ahead(&indexes);
+            }
             for index in indexes {
                 found.extend(self.record_if(index, &mut wanted)?);
             }

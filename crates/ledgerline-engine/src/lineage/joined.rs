@@ -15,7 +15,7 @@
 //! Assumes: an id that stands without `<region>:<alias>:` is its token's issuer's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, Relation, Strength, TargetKind};
@@ -57,7 +57,7 @@ pub(super) type Group = (Common, String);
 /// When a token was born: in event time, then in ledger order.
 pub(super) type Born = (i64, u64);
 /// The tokens of a group, in the order of their births.
-pub(super) type Members = Rc<Vec<(Born, Rc<Token>)>>;
+pub(super) type Members = Arc<Vec<(Born, Arc<Token>)>>;
 
 /// The groups that a birth names.
 fn groups_of(statement: &Statement<'_>) -> Vec<Group> {
@@ -79,12 +79,12 @@ fn groups_of(statement: &Statement<'_>) -> Vec<Group> {
 }
 
 /// The permitted births of a token.
-fn births(token: &Token) -> impl Iterator<Item = &Rc<Record>> {
+fn births(token: &Token) -> impl Iterator<Item = &Arc<Record>> {
     token.records.iter().filter(|record| token.births.contains(&record.index))
 }
 
 pub(super) fn born(token: &Token) -> Option<Born> {
-    let of = |record: &Rc<Record>| (record.read(|_, s| s.occurred_at.nanos), record.index);
+    let of = |record: &Arc<Record>| (record.read(|_, s| s.occurred_at.nanos), record.index);
     births(token).map(of).min()
 }
 
@@ -108,7 +108,7 @@ impl Inquiry<'_> {
     /// The tokens of a group, in the order of their births.
     pub(super) fn members(&mut self, group: &Group) -> Result<Members, QueryError> {
         if let Some(known) = self.groups.get(group) {
-            return Ok(Rc::clone(known));
+            return Ok(Arc::clone(known));
         }
         let by = match group.0 {
             Common::Family => By::Family(&group.1),
@@ -118,7 +118,7 @@ impl Inquiry<'_> {
         let term = by.term(self.view.terms(), &self.scope().tenant);
         let named = |statement: &Statement<'_>| groups_of(statement).contains(group);
         let records = self.records(&term, MAX_MEMBERS, |_, statement| named(statement))?;
-        let mut members: BTreeMap<String, (Born, Rc<Token>)> = BTreeMap::new();
+        let mut members: BTreeMap<String, (Born, Arc<Token>)> = BTreeMap::new();
         for record in records {
             let id = record.read(|_, statement| statement.target.id.to_owned());
             let token = self.token(&id)?;
@@ -128,8 +128,8 @@ impl Inquiry<'_> {
         }
         let mut members: Vec<_> = members.into_values().collect();
         members.sort_by_key(|(born, _)| *born);
-        let members = Rc::new(members);
-        self.groups.insert(group.clone(), Rc::clone(&members));
+        let members = Arc::new(members);
+        self.groups.insert(group.clone(), Arc::clone(&members));
         Ok(members)
     }
 }
@@ -146,12 +146,12 @@ pub(super) fn causes(
     }
     let mut edges = Vec::new();
     for record in token.records.iter().take(MAX_CAUSES) {
-        let pairs: Vec<(Rc<Record>, Rc<Record>)> = match direction {
+        let pairs: Vec<(Arc<Record>, Arc<Record>)> = match direction {
             Direction::Ancestors => {
                 let mut pairs = Vec::new();
                 for (source, id) in record.read(|_, s| named_causes(s)) {
                     let Some(at) = inquiry.find_event(&source, &id)? else { continue };
-                    pairs.extend(inquiry.record(at)?.map(|cause| (cause, Rc::clone(record))));
+                    pairs.extend(inquiry.record(at)?.map(|cause| (cause, Arc::clone(record))));
                 }
                 pairs
             }
@@ -162,7 +162,7 @@ pub(super) fn causes(
                 let wanted = (source.clone(), id);
                 let effects =
                     inquiry.records(&term, MAX_CAUSES, |_, s| named_causes(s).contains(&wanted))?;
-                effects.into_iter().map(|effect| (Rc::clone(record), effect)).collect()
+                effects.into_iter().map(|effect| (Arc::clone(record), effect)).collect()
             }
         };
         for (cause, effect) in pairs {
@@ -211,7 +211,7 @@ fn caused(parent: &Token, child: &Token, cause: &Record, effect: &Record) -> Edg
 /// The edge between two members of a group; `early` was born first.
 pub(super) fn edge(group: &Group, early: &Token, late: &Token) -> Edge {
     let in_group = |token: &Token| {
-        let named = |record: &&Rc<Record>| record.read(|_, s| groups_of(s).contains(group));
+        let named = |record: &&Arc<Record>| record.read(|_, s| groups_of(s).contains(group));
         births(token).find(named).map(|record| record.index)
     };
     let evidence: BTreeSet<u64> = [early, late].into_iter().filter_map(in_group).collect();

@@ -26,15 +26,19 @@
 //!
 //! Refuses: to take a link of a DENY or ERROR for an edge: what was refused produced nothing.
 
+mod ahead;
 mod edge;
 mod graph;
 mod inquiry;
 mod joined;
+mod lives;
+mod threads;
 mod token;
 
 pub use edge::{Descent, Edge};
 pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relatives};
 pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
 pub use joined::Reach;
+pub use lives::Lives;
 pub use token::{Facts, Token, occurred, subject_of};
 pub(crate) use token::{MAX_IDS, wide_chains, wide_chains_of};

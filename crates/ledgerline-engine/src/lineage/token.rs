@@ -1,18 +1,21 @@
 //! A token as a question sees it: all its ids, its whole life in the scope, its states, its edges.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::ops::Range;
+use std::sync::Arc;
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenFacts, TokenState};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{HandleKind, Outcome, PersonalRole, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, PersonalRole, TargetKind};
 
+use super::ahead::WideRead;
 use super::edge::{Edge, edges_of};
 use super::inquiry::{Cut, Inquiry, Record};
 use crate::found_by::{By, chain_term, is_birth};
+use crate::index::Term;
 use crate::view::QueryError;
 
 /// Ids of one token that are looked at.
@@ -30,7 +33,7 @@ pub struct Token {
     /// All its ids.
     pub ids: BTreeSet<String>,
     /// Its events, ascending. Empty for a token that others only speak of.
-    pub records: Vec<Rc<Record>>,
+    pub records: Vec<Arc<Record>>,
     /// State in ledger order.
     pub known: TokenState,
     /// State in event time.
@@ -43,6 +46,10 @@ pub struct Token {
     pub edges: Vec<Edge>,
     /// What it is, by its birth, else by its first event.
     pub facts: Facts,
+    /// Times of judgement at which the same revocations are in force.
+    judged: Range<i64>,
+    /// What a change of it would be found by.
+    pub(super) watched: Vec<Term>,
 }
 
 /// What a token is, as its birth says, or else its first event.
@@ -90,6 +97,11 @@ pub fn subject_of(handles: &[Handle]) -> Option<[u8; 16]> {
 }
 
 impl Token {
+    /// Whether judging it at a time gives the same.
+    pub(super) fn holds_at(&self, nanos: i64) -> bool {
+        self.judged.contains(&nanos)
+    }
+
     /// Whether anything is recorded about it.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -123,26 +135,43 @@ impl Inquiry<'_> {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn token(&mut self, id: &str) -> Result<Rc<Token>, QueryError> {
+    pub fn token(&mut self, id: &str) -> Result<Arc<Token>, QueryError> {
         if let Some(known) = self.tokens.get(id) {
-            return Ok(Rc::clone(known));
+            return Ok(Arc::clone(known));
         }
-        let (ids, records) = self.identity(id)?;
-        let mut token = self.assemble(id, ids, records);
+        let remembered = self.remembered(id)?;
+        let token = match remembered.or_else(|| self.take_ahead(id)) {
+            Some(token) => token,
+            None => self.judge(id)?,
+        };
+        token.covered_by.iter().for_each(|index| self.stands_on(*index));
+        for id in &token.ids {
+            self.tokens.insert(id.clone(), Arc::clone(&token));
+        }
+        Ok(token)
+    }
+
+    /// Reads and judges a whole life.
+    fn judge(&mut self, id: &str) -> Result<Arc<Token>, QueryError> {
+        let cuts = self.cut_count();
+        let (ids, lived) = self.identity(id)?;
+        let mut token = self.assemble(id, ids, lived);
         self.cover(&mut token)?;
         self.links_to(&mut token)?;
-        let token = Rc::new(token);
-        for id in &token.ids {
-            self.tokens.insert(id.clone(), Rc::clone(&token));
+        let token = Arc::new(token);
+        let is_whole = self.cut_count() == cuts && !token.records.is_empty();
+        if let Some(lives) = self.lives.as_ref().filter(|_| is_whole) {
+            let scope = self.scope();
+            lives.keep(&scope.tenant, id, &token, scope.size);
         }
         Ok(token)
     }
 
     /// All ids of a token, and the events of all their chains.
-    fn identity(&mut self, id: &str) -> Result<(BTreeSet<String>, Vec<Rc<Record>>), QueryError> {
+    fn identity(&mut self, id: &str) -> Result<(BTreeSet<String>, Vec<Lived>), QueryError> {
         let mut ids = BTreeSet::from([id.to_owned()]);
         let mut todo = vec![id.to_owned()];
-        let mut records: Vec<Rc<Record>> = Vec::new();
+        let mut lived: Vec<Lived> = Vec::new();
         while let Some(id) = todo.pop() {
             let (chain, others) = self.of_one_id(&id, MAX_ENTRIES)?;
             for other in others {
@@ -152,10 +181,10 @@ impl Inquiry<'_> {
                     todo.push(other);
                 }
             }
-            records.extend(chain);
+            lived.extend(chain);
         }
-        records.sort_unstable_by_key(|record| record.index);
-        Ok((ids, records))
+        lived.sort_unstable_by_key(|(record, _)| record.index);
+        Ok((ids, lived))
     }
 
     /// The events of one id's chain, and all other ids that they or others say are the same
@@ -167,15 +196,24 @@ impl Inquiry<'_> {
         &mut self,
         id: &str,
         most: usize,
-    ) -> Result<(Vec<Rc<Record>>, BTreeSet<String>), QueryError> {
-        let chain = self.chain(TargetKind::Token, id.as_bytes(), most)?;
+    ) -> Result<(Vec<Lived>, BTreeSet<String>), QueryError> {
+        let tenant = self.scope().tenant.clone();
+        let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+        let mut facts = Vec::new();
+        let records = self.records(&chain_term(self.view.terms(), &key), most, |entry, one| {
+            let is_its = chain_key(one, &entry.handles) == Some(key);
+            facts.extend(is_its.then(|| fact_of(entry, one)));
+            is_its
+        })?;
+        let chain: Vec<Lived> = records.into_iter().zip(facts).collect();
         let term = By::Alias(id).term(self.view.terms(), &self.scope().tenant);
         let naming = self.records(&term, most, |_, statement| {
             statement.target.kind == TargetKind::Token && statement.also_known_as.contains(&id)
         })?;
         let mut ids = BTreeSet::new();
         // Of the chain only what gives others has other ids than this one.
-        for record in chain.iter().filter(|record| record.has_aliases).chain(&naming) {
+        let chained = chain.iter().map(|(record, _)| record).filter(|record| record.has_aliases);
+        for record in chained.chain(&naming) {
             record.read(|_, statement| {
                 if !matches!(statement.outcome, Outcome::Deny | Outcome::Error) {
                     let named = statement.also_known_as.iter().chain([&statement.target.id]);
@@ -195,7 +233,7 @@ impl Inquiry<'_> {
         kind: TargetKind,
         id: &[u8],
         most: usize,
-    ) -> Result<Vec<Rc<Record>>, QueryError> {
+    ) -> Result<Vec<Arc<Record>>, QueryError> {
         let tenant = self.scope().tenant.clone();
         let key = ChainKey { kind, tenant: &tenant, id };
         let term = chain_term(self.view.terms(), &key);
@@ -204,11 +242,16 @@ impl Inquiry<'_> {
         })
     }
 
-    fn assemble(&self, id: &str, ids: BTreeSet<String>, records: Vec<Rc<Record>>) -> Token {
-        let mut facts: Vec<Fact<'_>> = Vec::with_capacity(records.len());
+    fn assemble(&self, id: &str, ids: BTreeSet<String>, lived: Vec<Lived>) -> Token {
+        let mut facts: Vec<Fact<'_>> = Vec::with_capacity(lived.len());
         let (mut births, mut edges) = (Vec::new(), Vec::new());
         let (mut told, mut own) = (None, None);
-        for record in &records {
+        for (record, fact) in &lived {
+            // The rest of a plain event says nothing more about its token.
+            if let Some(fact) = fact.as_ref().filter(|_| told.is_some() && !record.has_links) {
+                facts.push(Fact { index: record.index, ..fact.clone() });
+                continue;
+            }
             record.read(|entry, statement| {
                 facts.push(Fact::of(statement, record.index, entry.recorded_at));
                 let is_born = is_birth(statement) && done(statement);
@@ -224,8 +267,15 @@ impl Inquiry<'_> {
         }
         let (known, happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
         drop(facts);
+        let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
+        let watched = ids.iter().flat_map(|id| {
+            let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+            let named = [By::Alias(id).term(terms, tenant), By::Parent(id).term(terms, tenant)];
+            named.into_iter().chain([chain_term(terms, &key)])
+        });
         Token {
             id: own.unwrap_or_else(|| id.to_owned()),
+            watched: watched.collect(),
             ids,
             known,
             happened,
@@ -233,34 +283,41 @@ impl Inquiry<'_> {
             covered_by: Vec::new(),
             edges,
             facts: told.unwrap_or_default(),
-            records,
+            records: lived.into_iter().map(|(record, _)| record).collect(),
+            judged: i64::MIN..i64::MAX,
         }
     }
 
     /// Applies the revocations of something wider that cover the token.
     fn cover(&mut self, token: &mut Token) -> Result<(), QueryError> {
-        let is_birth = |record: &&Rc<Record>| token.births.contains(&record.index);
+        let is_birth = |record: &&Arc<Record>| token.births.contains(&record.index);
         let Some(birth) = token.records.iter().find(is_birth).cloned() else { return Ok(()) };
         let chains = birth.read(wide_chains);
+        let judged_at = self.scope().judged_at;
         for (kind, id) in chains {
+            let tenant = &*self.scope().tenant;
+            let term = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
+            token.watched.push(term);
             for index in self.revocations(kind, id)?.iter() {
                 let Some(record) = self.record(*index)? else { continue };
-                let judged_at = self.scope().judged_at;
-                let in_force = record.read(|entry, statement| {
-                    let revocation = Revocation::of(statement, &entry.handles, *index)?;
-                    let covers = birth.read(|entry, statement| {
-                        TokenFacts::of(statement, &entry.handles)
-                            .is_some_and(|facts| revocation.covers(&facts))
-                    });
-                    (covers && revocation.is_in_force(judged_at)).then(|| {
+                record.read(|entry, statement| {
+                    let revocation = Revocation::of(statement, &entry.handles, *index);
+                    let covers = |revocation: &Revocation<'_>| {
+                        birth.read(|entry, statement| {
+                            TokenFacts::of(statement, &entry.handles)
+                                .is_some_and(|facts| revocation.covers(&facts))
+                        })
+                    };
+                    let Some(revocation) = revocation.filter(covers) else { return };
+                    if revocation.is_in_force(judged_at) {
                         token.known.cover(&revocation);
                         token.happened.cover(&revocation);
-                    })
+                        token.covered_by.push(*index);
+                        token.judged.start = token.judged.start.max(revocation.effective_at);
+                    } else {
+                        token.judged.end = token.judged.end.min(revocation.effective_at);
+                    }
                 });
-                if in_force.is_some() {
-                    token.covered_by.push(*index);
-                    self.stands_on(*index);
-                }
             }
         }
         Ok(())
@@ -271,17 +328,20 @@ impl Inquiry<'_> {
         &mut self,
         kind: TargetKind,
         id: Vec<u8>,
-    ) -> Result<Rc<Vec<u64>>, QueryError> {
-        if let Some(known) = self.wide.get(&(kind, id.clone())) {
-            return Ok(Rc::clone(known));
+    ) -> Result<Arc<Vec<u64>>, QueryError> {
+        let key = (kind, id);
+        if let Some(known) = self.wide.get(&key) {
+            return Ok(Arc::clone(&known.found));
         }
-        let chain = self.chain(kind, &id, MAX_WIDE)?;
-        let revocation = |record: &&Rc<Record>| {
+        let (id, spent) = (&key.1, self.budget.spent());
+        let chain = self.chain(kind, id, MAX_WIDE)?;
+        let revocation = |record: &&Arc<Record>| {
             record.read(|entry, one| Revocation::of(one, &entry.handles, record.index).is_some())
         };
         let found = chain.iter().filter(revocation).map(|record| record.index).collect();
-        let found = Rc::new(found);
-        self.wide.insert((kind, id), Rc::clone(&found));
+        let found = Arc::new(found);
+        let reads = self.budget.spent() - spent;
+        self.wide.insert(key, WideRead { found: Arc::clone(&found), reads });
         Ok(found)
     }
 
@@ -301,6 +361,19 @@ impl Inquiry<'_> {
         }
         Ok(())
     }
+}
+
+/// An event of a token, and its fact where that needs nothing more of the leaf.
+pub(crate) type Lived = (Arc<Record>, Option<Fact<'static>>);
+
+/// The fact of an event that brings no token in; its index is filled in later.
+fn fact_of(entry: &Entry<'_>, statement: &Statement<'_>) -> Option<Fact<'static>> {
+    if matches!(statement.event_type, EventType::Issued | EventType::Origin) {
+        return None;
+    }
+    // Only births are asked for client and audience.
+    let fact = Fact::of(statement, 0, entry.recorded_at);
+    Some(Fact { client_id: None, audience: Vec::new(), ..fact })
 }
 
 fn done(statement: &Statement<'_>) -> bool {

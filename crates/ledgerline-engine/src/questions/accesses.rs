@@ -1,6 +1,6 @@
 //! "Which resources did X access between its last refresh and its revocation?"
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::lifecycle::Birth;
@@ -115,7 +115,7 @@ pub(super) fn access_of(record: &Record) -> Option<Access> {
 /// When a token was last presented, also in an event that stands for several uses.
 #[must_use]
 pub fn last_use(token: &Token) -> Option<i64> {
-    let at = |record: &Rc<Record>| {
+    let at = |record: &Arc<Record>| {
         record.read(|_, statement| {
             let used =
                 matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed);
@@ -157,11 +157,11 @@ pub fn point_of(token: &Token, point: Point) -> Option<i64> {
 /// The tokens that are meant.
 pub(super) fn tokens_of(
     inquiry: &mut Inquiry<'_>,
-    token: &Rc<Token>,
+    token: &Arc<Token>,
     of: Of,
-) -> Result<Vec<Rc<Token>>, QueryError> {
+) -> Result<Vec<Arc<Token>>, QueryError> {
     match of {
-        Of::Token => Ok(vec![Rc::clone(token)]),
+        Of::Token => Ok(vec![Arc::clone(token)]),
         Of::Descendants => {
             let found = relatives(inquiry, &token.id, Direction::Descendants, Bounds::default())?;
             Ok(found.unwrap_or_default().relatives.into_iter().map(|one| one.token).collect())
@@ -171,7 +171,7 @@ pub(super) fn tokens_of(
                 let limit = Bounds::default().tokens;
                 Ok(holdings(inquiry, &Holder::Grant(grant), 0, limit)?.tokens)
             }
-            None => Ok(vec![Rc::clone(token)]),
+            None => Ok(vec![Arc::clone(token)]),
         },
     }
 }

@@ -14,7 +14,7 @@
 //! The quantiles are by nearest rank over all gaps: one for each token and place.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::lifecycle::Revocation;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
@@ -64,7 +64,7 @@ pub struct PlaceAfter {
 #[derive(Debug, Clone, Default)]
 pub struct AfterRevoke {
     /// The tokens looked at, each with when it was revoked.
-    pub tokens: Vec<(Rc<Token>, i64)>,
+    pub tokens: Vec<(Arc<Token>, i64)>,
     /// By the longest gap, longest first.
     pub places: Vec<PlaceAfter>,
     /// All gaps, ascending, nanoseconds.
@@ -144,7 +144,7 @@ fn revoked_by(
     inquiry: &mut Inquiry<'_>,
     record: &Record,
     most: usize,
-) -> Result<Vec<Rc<Token>>, QueryError> {
+) -> Result<Vec<Arc<Token>>, QueryError> {
     let (kind, id, subject) = record.read(|entry, statement| {
         let done = statement.event_type == EventType::Revoked
             && statement.outcome == Outcome::Allow
@@ -171,11 +171,11 @@ fn revoked_by(
 
 type Where = (Option<String>, u8, String);
 
-fn answered(tokens: Vec<(Rc<Token>, i64)>) -> AfterRevoke {
+fn answered(tokens: Vec<(Arc<Token>, i64)>) -> AfterRevoke {
     let mut places: BTreeMap<Where, PlaceAfter> = BTreeMap::new();
     for (token, revoked_at) in &tokens {
         let mut gaps: BTreeMap<Where, i64> = BTreeMap::new();
-        let mut records: Vec<&Rc<Record>> = token.records.iter().collect();
+        let mut records: Vec<&Arc<Record>> = token.records.iter().collect();
         records.sort_by_cached_key(|record| occurred(record));
         for record in records {
             let Some((key, place, seen_at)) = seen_after(record, *revoked_at) else { continue };

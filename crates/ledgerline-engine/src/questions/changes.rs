@@ -6,7 +6,7 @@
 //! (INFERRED).
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::vocabulary::{Outcome, Strength};
 
@@ -48,7 +48,7 @@ pub struct Affected {
     /// The new version.
     pub version: PolicyVersion,
     /// The tokens, in the order in which they came into the ledger.
-    pub tokens: Vec<(Rc<Token>, PolicyEffect)>,
+    pub tokens: Vec<(Arc<Token>, PolicyEffect)>,
 }
 
 /// The policy changes that took effect during the life of a token issued to `subject` at or after
@@ -63,16 +63,16 @@ pub fn policy_changes(
 ) -> Result<Vec<Affected>, QueryError> {
     let limit = Bounds::default().tokens;
     let held = holdings(inquiry, &Holder::Subject(subject), 0, limit)?.tokens;
-    let born = |token: &&Rc<Token>| {
+    let born = |token: &&Arc<Token>| {
         token.happened.born_at.is_some_and(|born| (issued.0..issued.1).contains(&born))
     };
-    let tokens: Vec<Rc<Token>> = held.iter().filter(born).cloned().collect();
+    let tokens: Vec<Arc<Token>> = held.iter().filter(born).cloned().collect();
     let mut answer = Vec::new();
     if tokens.is_empty() {
         return Ok(answer);
     }
     for version in policy_versions(inquiry, None)? {
-        let alive = |token: &&Rc<Token>| {
+        let alive = |token: &&Arc<Token>| {
             let (begun, ended) = token.lifetime();
             let at = version.effective_from;
             begun <= at && ended.is_none_or(|end| at < end)
@@ -100,7 +100,7 @@ fn effect_on(
     version: &PolicyVersion,
     audiences: &BTreeSet<String>,
 ) -> Option<PolicyEffect> {
-    let names = |record: &Rc<crate::lineage::Record>| {
+    let names = |record: &Arc<crate::lineage::Record>| {
         record.read(|_, one| one.policies.iter().any(|policy| policy.id == version.id))
     };
     if token.records.iter().any(names) {

@@ -233,7 +233,7 @@ fn lives(
     inquiry: &mut Inquiry<'_>,
     id: &str,
     of: Of,
-) -> Result<Option<Vec<std::rc::Rc<Record>>>, QueryError> {
+) -> Result<Option<Vec<std::sync::Arc<Record>>>, QueryError> {
     let token = inquiry.token(id)?;
     if !token.is_known() {
         return Ok(None);

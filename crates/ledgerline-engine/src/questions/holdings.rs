@@ -1,17 +1,20 @@
 //! The tokens of a person, client, session, grant or issuer, with their states.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::EventType;
 
 use crate::found_by::{By, is_birth, issuer_of, names};
 use crate::index::Term;
-use crate::lineage::{Inquiry, Token, subject_of};
+use crate::lineage::{Inquiry, Record, Token, subject_of};
 use crate::view::QueryError;
 
 /// Postings asked for at a time.
 const PAGE: usize = 256;
+/// Hits whose tokens are read ahead.
+const AHEAD_HITS: usize = 128;
 
 /// Who holds tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl Holder {
 #[derive(Debug, Clone, Default)]
 pub struct Holdings {
     /// In the order in which they came into the ledger.
-    pub tokens: Vec<Rc<Token>>,
+    pub tokens: Vec<Arc<Token>>,
     /// From which index the next page goes on.
     pub next: Option<u64>,
 }
@@ -83,7 +86,17 @@ pub fn holdings(
     let mut from = after;
     loop {
         let (indexes, next) = inquiry.postings(&term, from..u64::MAX, PAGE)?;
-        for index in indexes {
+        let mut read_to = 0;
+        for (n, &index) in indexes.iter().enumerate() {
+            if n >= read_to {
+                let most = AHEAD_HITS.min((limit - answer.tokens.len()).saturating_add(1));
+                read_to = indexes.len().min(n + most);
+                inquiry.leaves_ahead(&indexes[n..read_to]);
+                let ids = inquiry.targets_ahead(&indexes[n..read_to], |record| {
+                    matches!(record.event_type, EventType::Issued | EventType::Origin)
+                });
+                inquiry.tokens_ahead(&ids);
+            }
             let Some(record) = inquiry.record(index)? else {
                 if inquiry.is_spent() {
                     answer.next = Some(index);
@@ -121,6 +134,9 @@ pub fn holdings(
 
 /// The first of a token's births that names the holder.
 fn first_birth(token: &Token, holder: &Holder) -> Option<u64> {
-    let birth = token.records.iter().find(|record| record.read(|e, s| holder.holds(e, s)));
+    let is_birth =
+        |record: &Record| matches!(record.event_type, EventType::Issued | EventType::Origin);
+    let mut births = token.records.iter().filter(|record| is_birth(record));
+    let birth = births.find(|record| record.read(|e, s| holder.holds(e, s)));
     birth.map(|record| record.index)
 }

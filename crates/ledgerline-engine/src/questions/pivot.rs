@@ -1,6 +1,6 @@
 //! Everything that an address, device, person, key, client, session or grant did.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
@@ -69,7 +69,7 @@ pub fn pivot(
     what: &Pivot,
     after: u64,
     limit: usize,
-) -> Result<(Vec<Rc<Record>>, Option<u64>), QueryError> {
+) -> Result<(Vec<Arc<Record>>, Option<u64>), QueryError> {
     let terms = what.terms(inquiry);
     let mut found = Vec::new();
     let mut from = after;

@@ -1,7 +1,7 @@
 //! The revocations of a tenant, in the order in which they were recorded: of tokens, and of
 //! sessions, grants, persons, clients and keys with their selectors.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::vocabulary::{EventType, Outcome};
 
@@ -13,7 +13,7 @@ use crate::view::{QueryError, View};
 #[derive(Debug, Clone, Default)]
 pub struct Revocations {
     /// Each with its place among the entries of all origins.
-    pub list: Vec<(u64, Rc<Record>)>,
+    pub list: Vec<(u64, Arc<Record>)>,
     /// From where the next page goes on.
     pub next: u64,
     /// Whether there is more already.

@@ -7,18 +7,18 @@
 
 use std::collections::BTreeSet;
 
-use ledgerline_proof::entry::Entry;
-use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::Outcome;
 
-use super::accesses::{Access, access_of, concrete_of};
+use super::accesses::{Access, access_of};
 use crate::found_by::By;
 use crate::index::Term;
-use crate::lineage::{Cut, Inquiry, Token};
+use crate::lineage::{Cut, Inquiry, Record, Token};
 use crate::view::QueryError;
 
 /// Postings asked for at a time.
 const PAGE: usize = 512;
+/// Hits whose tokens are read ahead.
+const AHEAD_HITS: usize = 128;
 /// By how much a producer's clock may run ahead of the ledger's.
 pub const AHEAD_NANOS: i64 = 600_000_000_000;
 
@@ -40,17 +40,10 @@ impl Resource {
         }
     }
 
-    fn is_in(&self, entry: &Entry<'_>, statement: &Statement<'_>) -> bool {
+    fn is_in(&self, record: &Record) -> bool {
         match self {
-            Self::Named(name) => statement.resource == Some(name),
-            Self::Handle(handle) => concrete_of(&entry.handles) == Some(*handle),
-        }
-    }
-
-    fn is_of(&self, access: &Access) -> bool {
-        match self {
-            Self::Named(name) => access.resource.as_ref() == Some(name),
-            Self::Handle(handle) => access.concrete == Some(*handle),
+            Self::Named(name) => record.resource() == Some(name),
+            Self::Handle(handle) => record.concrete == Some(*handle),
         }
     }
 }
@@ -59,7 +52,7 @@ impl Resource {
 #[derive(Debug, Clone)]
 pub struct Visitor {
     /// The token.
-    pub token: std::rc::Rc<Token>,
+    pub token: std::sync::Arc<Token>,
     /// Its accesses to the resource in the range, by index.
     pub accesses: Vec<Access>,
 }
@@ -105,10 +98,15 @@ pub fn visitors(
     let mut at = after.unwrap_or(0).max(begin);
     loop {
         let (indexes, next) = inquiry.postings(&term, at..u64::MAX, PAGE)?;
-        let mut skip_to = 0;
-        for index in indexes {
+        let (mut skip_to, mut read_to) = (0, 0);
+        for (n, &index) in indexes.iter().enumerate() {
             if index < skip_to {
                 continue;
+            }
+            if n >= read_to {
+                let most = AHEAD_HITS.min((limit - answer.list.len()).saturating_add(1));
+                read_to = indexes.len().min(n + most);
+                read_ahead(inquiry, resource, &indexes[n..read_to], late);
             }
             if index >= late
                 && let Some(end) = nothing_before(inquiry, index, until)?
@@ -123,17 +121,15 @@ pub fn visitors(
                 }
                 continue;
             };
-            let access = access_of(&record).filter(in_range);
-            let Some(access) = access.filter(|_| record.read(|e, s| resource.is_in(e, s))) else {
+            let Some(access) = access_to(resource, &record).filter(in_range) else {
                 continue;
             };
             let token = inquiry.token(&access.token)?;
             if seen.contains(&token.id) {
                 continue;
             }
-            let all = token.records.iter().filter_map(|record| access_of(record));
-            let all = all.filter(in_range).filter(|access| resource.is_of(access));
-            let accesses: Vec<Access> = all.collect();
+            let all = token.records.iter().filter_map(|record| access_to(resource, record));
+            let accesses: Vec<Access> = all.filter(in_range).collect();
             if accesses.first().is_some_and(|first| first.index != index) {
                 continue;
             }
@@ -154,6 +150,18 @@ pub fn visitors(
             }
         }
     }
+}
+
+fn access_to(resource: &Resource, record: &Record) -> Option<Access> {
+    if resource.is_in(record) { access_of(record) } else { None }
+}
+
+/// Reads the hits before `late` and the lives of their tokens.
+fn read_ahead(inquiry: &mut Inquiry<'_>, resource: &Resource, hits: &[u64], late: u64) {
+    let hits = &hits[..hits.partition_point(|index| *index < late)];
+    inquiry.leaves_ahead(hits);
+    let ids = inquiry.targets_ahead(hits, |record| resource.is_in(record));
+    inquiry.tokens_ahead(&ids);
 }
 
 /// The end of the block around an index, when nothing in it occurred before `until`.

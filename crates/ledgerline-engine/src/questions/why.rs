@@ -1,7 +1,7 @@
 //! Why something happened: the chain of causes of an event, as far as the sources say.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::vocabulary::{Relation, Strength};
 
@@ -26,7 +26,7 @@ pub struct Cause {
     /// From what it was concluded.
     pub why: Option<String>,
     /// The event, when it is one and recorded in scope.
-    pub record: Option<Rc<Record>>,
+    pub record: Option<Arc<Record>>,
     /// The event's identity, when the link names one.
     pub event: Option<(String, [u8; 16])>,
     /// The token, when the link names one.
@@ -37,7 +37,7 @@ pub struct Cause {
 #[derive(Debug, Clone)]
 pub struct Why {
     /// The event asked about.
-    pub record: Rc<Record>,
+    pub record: Arc<Record>,
     /// Its causes, nearest first.
     pub causes: Vec<Cause>,
 }
@@ -53,7 +53,7 @@ pub fn why(
 ) -> Result<Option<Why>, QueryError> {
     let Some(record) = find(inquiry, source, event_id)? else { return Ok(None) };
     inquiry.stands_on(record.index);
-    let mut answer = Why { record: Rc::clone(&record), causes: Vec::new() };
+    let mut answer = Why { record: Arc::clone(&record), causes: Vec::new() };
     let mut seen = BTreeSet::from([record.index]);
     let mut queue = VecDeque::from([(record, 0)]);
     while let Some((record, depth)) = queue.pop_front() {
@@ -71,7 +71,7 @@ pub fn why(
             }
             if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.index)) {
                 inquiry.stands_on(next.index);
-                queue.push_back((Rc::clone(next), depth + 1));
+                queue.push_back((Arc::clone(next), depth + 1));
             }
             answer.causes.push(cause);
         }
@@ -102,7 +102,7 @@ fn find(
     inquiry: &mut Inquiry<'_>,
     source: &str,
     event_id: &[u8; 16],
-) -> Result<Option<Rc<Record>>, QueryError> {
+) -> Result<Option<Arc<Record>>, QueryError> {
     match inquiry.find_event(source, event_id)? {
         Some(index) => inquiry.record(index),
         None => Ok(None),

@@ -18,7 +18,7 @@
 mod cache;
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenFacts, TokenState};
@@ -153,7 +153,7 @@ pub fn standing(
     }))
 }
 
-type Found = (BTreeSet<String>, Vec<(u64, Rc<Record>)>);
+type Found = (BTreeSet<String>, Vec<(u64, Arc<Record>)>);
 
 /// All ids of the token in all origins, and the events of their chains by position.
 fn identity(places: &mut [Place<'_>], presented: Presented<'_>) -> Result<Found, QueryError> {
@@ -168,7 +168,8 @@ fn identity(places: &mut [Place<'_>], presented: Presented<'_>) -> Result<Found,
         let mut others = BTreeSet::new();
         for place in &mut *places {
             let (chain, more) = place.inquiry.of_one_id(&id, MAX_EVENTS)?;
-            records.extend(chain.into_iter().map(|record| (place.base + record.index, record)));
+            let chain = chain.into_iter().map(|(record, _)| (place.base + record.index, record));
+            records.extend(chain);
             others.extend(more);
         }
         if let Some(digest) = presented_digest(&id) {

@@ -21,6 +21,8 @@ pub const PRODUCER: &str = "producer";
 pub const DEPLOYMENT: &str = "default";
 /// How long the count of recorded events may lag behind their answers.
 const COUNT_LIMIT: Duration = Duration::from_secs(2);
+/// How long the readers behind the head may take.
+const READERS_LIMIT: Duration = Duration::from_secs(60);
 /// How long a server may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -195,6 +197,31 @@ impl Server {
         self.status("recorded_since_start")
     }
 
+    /// Waits until the rules, the wheel of expiries and the verifier behind the head have looked at
+    /// everything, a minute at most; how long that took.
+    ///
+    /// # Errors
+    /// When the metrics cannot be read.
+    pub fn await_readers(&self) -> Result<Duration> {
+        let begun = Instant::now();
+        loop {
+            let metrics = self.exchange_as(&self.admin, "GET", "/metrics", b"")?;
+            let metrics = String::from_utf8(metrics)?;
+            let lags = metrics.lines().filter_map(|line| {
+                let (name, lag) = line.split_once(' ')?;
+                // Without a webhook nothing is told, and its lag is the whole ledger.
+                let is_reader = name.ends_with("_lag_entries") && !name.contains("webhook");
+                is_reader.then(|| lag.parse::<f64>().unwrap_or(0.0))
+            });
+            let lag = lags.fold(0.0, f64::max);
+            // What they record themselves is looked at, too: a few entries stay behind.
+            if lag <= 16.0 || begun.elapsed() > READERS_LIMIT {
+                return Ok(begun.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits a moment until `sent` events beyond `before` are counted: the count follows the
     /// answers. What the ledger records of itself counts too; nothing may have been refused or be
     /// there already.
@@ -237,6 +264,10 @@ impl Server {
     /// # Errors
     /// When it is refused.
     pub fn call_as(&self, key: &str, method: &str, path: &str, body: &[u8]) -> Result<Value> {
+        Ok(serde_json::from_slice(&self.exchange_as(key, method, path, body)?)?)
+    }
+
+    fn exchange_as(&self, key: &str, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>> {
         let length = body.len();
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
@@ -250,7 +281,7 @@ impl Server {
             let (status, body) = connection.exchange(&request).await?;
             let text = String::from_utf8_lossy(body);
             anyhow::ensure!((200..300).contains(&status), "{method} {path}: {status} {text}");
-            Ok(serde_json::from_slice(body)?)
+            Ok(body.to_vec())
         })
     }
 }

@@ -329,7 +329,8 @@ pub fn document_bytes(media_type: &str, bytes: Vec<u8>) -> Response {
 /// Any JSON answer.
 #[must_use]
 pub fn json_value(value: &Value) -> Response {
-    json_bytes(value.to_string().into_bytes())
+    // Always serializes; without the detour over the formatter.
+    json_bytes(serde_json::to_vec(value).unwrap_or_else(|_| value.to_string().into_bytes()))
 }
 
 /// Any document as a JSON answer.

@@ -6,7 +6,6 @@
 //! what came of it.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -75,7 +74,7 @@ fn goes_with(
     inquiry: &mut Inquiry<'_>,
     id: &str,
     with_grant: bool,
-) -> Result<Vec<Rc<Token>>, Problem> {
+) -> Result<Vec<Arc<Token>>, Problem> {
     let mut roots = vec![id.to_owned()];
     if with_grant {
         let root = inquiry.token(id)?;
