@@ -21,6 +21,7 @@ use crate::journal::writer::{AppendError, Journal};
 use crate::origins::{self, Predecessor};
 use crate::registry::Registry;
 use crate::sequencer::{Effect, PlannedBatch, SequencerRooms, WaitingReply};
+use crate::standing::Changes;
 use crate::tree_store::TreeStore;
 use crate::vault::{Vault, VaultError};
 
@@ -58,6 +59,8 @@ pub struct Rooms {
     pub deployment: Arc<str>,
     /// Older origins, oldest first.
     pub predecessors: Arc<[Predecessor]>,
+    /// Whose standing changed when.
+    pub changes: Changes,
     published: RwLock<Arc<Published>>,
     delivery: OnceLock<Delivery>,
 }
@@ -83,6 +86,7 @@ impl Rooms {
             vault,
             deployment,
             predecessors,
+            changes: Changes::default(),
             published,
             delivery,
         }
@@ -230,6 +234,7 @@ impl Publisher {
             self.rooms.store.sync(batch.size)?;
         }
         self.rooms.index.append(first_index, batch.size, &batch.postings);
+        self.rooms.changes.note(&batch.changes, batch.size);
         self.apply_effects(batch)?;
         let note = String::from_utf8(signed.note.to_bytes()).expect("notes are text");
         let checkpoint: Arc<str> = note.into();

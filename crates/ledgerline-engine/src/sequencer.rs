@@ -34,6 +34,7 @@ use crate::journal::writer::JournalLeaf;
 use crate::origins::Predecessor;
 use crate::overlay::{Overlay, PlannedEvent};
 use crate::refusals::RefusalSummary;
+use crate::standing::Changes;
 use crate::strict::{Asked, Strict};
 use crate::tree_store::TreeAddition;
 use crate::vault::Vault;
@@ -105,6 +106,8 @@ pub struct PlannedBatch {
     pub root: Hash,
     /// What its leaves can be found by.
     pub postings: Vec<Posting>,
+    /// What somebody's standing may change by: see [`crate::standing::Changes`].
+    pub changes: Vec<Term>,
     /// What follows from it.
     pub effects: Vec<Effect>,
     /// Who waits for it.
@@ -523,6 +526,9 @@ impl Sequencer {
         self.post(event.event_term, index, event.uuid_millis);
         self.post(event.chain_term, index, None);
         event.terms.iter().for_each(|term| self.post(*term, index, None));
+        let changes = &mut self.draft.changes;
+        changes.extend((!event.is_use).then_some(event.chain_term));
+        changes.extend(event.terms.iter().filter(|term| Changes::is_of(term)));
         if let Some(handle) = event.erases {
             self.post_leaf(leaf_terms::ERASED, index);
             self.draft.effects.push(Effect::Erase(handle));
@@ -573,6 +579,7 @@ fn empty_batch(frontier: &Frontier) -> PlannedBatch {
         size: first_index,
         root: Hash::ZERO,
         postings: Vec::new(),
+        changes: Vec::new(),
         effects: Vec::new(),
         replies: Vec::new(),
         event_count: 0,

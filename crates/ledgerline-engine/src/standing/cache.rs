@@ -64,34 +64,6 @@ impl Standings {
         Self { shards, capacity: capacity.div_ceil(2 * SHARDS) }
     }
 
-    /// Where a token stands in the state `view`, when that is known without reading anything:
-    /// remembered, and nothing about it was committed since, as what is in memory says. `None`
-    /// says nothing; then ask [`Standings::standing`].
-    #[must_use]
-    pub fn at_hand(
-        &self,
-        view: &View,
-        tenant: &str,
-        digest: &str,
-        now_nanos: i64,
-    ) -> Option<Arc<Standing>> {
-        let name: Name = (tenant.into(), true, digest.into());
-        let kept = self.find(&name)?;
-        if kept.standing.changes_at.is_some_and(|at| at <= now_nanos) {
-            return None;
-        }
-        let size = view.size();
-        if size <= kept.size {
-            return Some(kept.standing);
-        }
-        let mut nothing_read = ReadBudget::new(0);
-        for term in &kept.standing.watched {
-            let page = view.rooms().index.postings(term, kept.size..size, 1, &mut nothing_read);
-            page.ok().filter(|page| page.cut_by.is_none() && page.indexes.is_empty())?;
-        }
-        Some(kept.standing)
-    }
-
     /// Where a token stands in the state `view`; as [`standing`].
     ///
     /// # Errors

@@ -1,0 +1,236 @@
+//! Heads: what is said of tokens that are presented again and again, ready to be said.
+//!
+//! ```text
+//! name of what was presented ──▶ head: at which size it was found out, until when that may count,
+//!                                from when until when the token may be used, its id and chain,
+//!                                places of Changes to look at, and the words of the answer
+//! ```
+//!
+//! Promises: a head is given only while nothing was committed that its answer depends on, as
+//! [`Changes`] says; then it is the answer of the newest committed state, and finding it reads
+//! nothing but memory. Bounded by bytes: of two generations the older one is dropped when the
+//! younger is full. A dropped head costs a look-up, never an answer.
+//!
+//! Refuses: to know what the words mean, and tokens that nobody knows.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ledgerline_proof::vocabulary::TokenKind;
+
+use super::{Changes, Standing};
+use crate::index::{TakeAsIs, Term};
+
+/// Locks, so that callers on several threads seldom meet.
+const SHARDS: usize = 64;
+/// Bytes of a head beside its own part: the two counts of its [`Arc`], its place in the map, which
+/// is between half and wholly full, and what the allocator rounds up.
+const OVERHEAD: usize = 96;
+const PLACE: usize = size_of::<u32>();
+
+/// What was presented, in a tenant: a keyed hash of 96 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadName(u128);
+
+impl HeadName {
+    /// By a term that nothing else has.
+    #[must_use]
+    pub fn of(term: &Term) -> Self {
+        Self(term.hash)
+    }
+
+    fn low(self) -> u64 {
+        let bytes = self.0.to_le_bytes();
+        let (low, _) = bytes.split_first_chunk().expect("sixteen bytes");
+        u64::from_le_bytes(*low)
+    }
+}
+
+impl Hash for HeadName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.low());
+    }
+}
+
+/// What is to be said of a token, as its standing has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The words.
+    pub words: Vec<u8>,
+    /// What narrows the time in which the token may be used: from, until before, Unix nanoseconds.
+    pub within: (i64, i64),
+}
+
+/// A head.
+#[derive(Debug)]
+pub struct Head {
+    size: u64,
+    /// Not to be given from then on: something known comes into force.
+    due: i64,
+    from: i64,
+    until: i64,
+    chain: u128,
+    places: u16,
+    id_bytes: u16,
+    is_code: bool,
+    /// Places, id, words.
+    rest: Box<[u8]>,
+}
+
+impl Head {
+    /// Of a standing that was found at `size`; `chain` is the term of the token's own chain.
+    #[must_use]
+    pub fn new(standing: &Standing, size: u64, chain: &Term, told: &Told) -> Self {
+        let mut places: Vec<u32> = standing.watched.iter().map(Changes::place).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut rest: Vec<u8> = places.iter().flat_map(|place| place.to_le_bytes()).collect();
+        rest.extend_from_slice(standing.id.as_bytes());
+        rest.extend_from_slice(&told.words);
+        // Nobody may use what may be used from never on.
+        let (from, until) = standing.usable_between().unwrap_or((i64::MAX, i64::MIN));
+        let count = |length: usize| u16::try_from(length).ok();
+        let (counted, id_bytes) = (count(places.len()), count(standing.id.len()));
+        // More places than can be counted: nothing is at hand of it.
+        let due = standing.changes_at.unwrap_or(i64::MAX);
+        let due = if counted.is_some() && id_bytes.is_some() { due } else { i64::MIN };
+        Self {
+            size,
+            due,
+            from: from.max(told.within.0),
+            until: until.min(told.within.1),
+            chain: chain.hash,
+            places: counted.unwrap_or(0),
+            id_bytes: id_bytes.unwrap_or(0),
+            is_code: standing.state.token_kind.is_some_and(TokenKind::is_code),
+            rest: rest.into(),
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = u32> {
+        let (places, _) = self.rest[..self.places_bytes()].as_chunks::<PLACE>();
+        places.iter().map(|place| u32::from_le_bytes(*place))
+    }
+
+    fn places_bytes(&self) -> usize {
+        usize::from(self.places) * PLACE
+    }
+
+    /// Whether the token may be used at `now`, Unix nanoseconds.
+    #[must_use]
+    pub fn is_active(&self, now_nanos: i64) -> bool {
+        !self.is_code && self.from <= now_nanos && now_nanos < self.until
+    }
+
+    /// Whether it is a code: for exchange, never for use.
+    #[must_use]
+    pub fn is_code(&self) -> bool {
+        self.is_code
+    }
+
+    /// The token's id, as [`Standing::id`].
+    #[must_use]
+    pub fn id(&self) -> &str {
+        let begin = self.places_bytes();
+        let id = &self.rest[begin..begin + usize::from(self.id_bytes)];
+        std::str::from_utf8(id).unwrap_or_default()
+    }
+
+    /// The hash of the token's chain: one for each token of each tenant.
+    #[must_use]
+    pub fn chain(&self) -> u128 {
+        self.chain
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn words(&self) -> &[u8] {
+        &self.rest[self.places_bytes() + usize::from(self.id_bytes)..]
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.rest.len() + OVERHEAD
+    }
+}
+
+type Map = HashMap<HeadName, Arc<Head>, BuildHasherDefault<TakeAsIs>>;
+
+#[derive(Default)]
+struct Shard {
+    young: Map,
+    young_bytes: usize,
+    old: Map,
+    old_bytes: usize,
+}
+
+/// The room. Shared.
+pub struct Heads {
+    shards: Vec<Mutex<Shard>>,
+    /// Of one generation of one shard.
+    bytes: usize,
+}
+
+impl Heads {
+    /// Remembers heads of `bytes` bytes together.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, bytes: bytes / (2 * SHARDS) }
+    }
+
+    /// The head of this name, if what it says counts at `now`.
+    #[must_use]
+    pub fn at_hand(&self, changes: &Changes, name: HeadName, now: i64) -> Option<Arc<Head>> {
+        let mut shard = self.shard(name);
+        let found = match shard.young.get(&name) {
+            Some(found) => Arc::clone(found),
+            None => {
+                let found = shard.old.remove(&name)?;
+                shard.old_bytes -= found.bytes();
+                self.put(&mut shard, name, Arc::clone(&found));
+                found
+            }
+        };
+        drop(shard);
+        let counts = now < found.due && changes.are_as_at(found.size, found.places());
+        counts.then_some(found)
+    }
+
+    /// Remembers one.
+    pub fn keep(&self, name: HeadName, head: Arc<Head>) {
+        let mut shard = self.shard(name);
+        // Another caller may have looked at a newer state meanwhile.
+        if shard.young.get(&name).is_none_or(|other| other.size < head.size) {
+            self.put(&mut shard, name, head);
+        }
+    }
+
+    /// How many heads are remembered, and their bytes.
+    #[must_use]
+    pub fn held(&self) -> (u64, u64) {
+        let shards = self.shards.iter().map(|one| one.lock().unwrap_or_else(PoisonError::into_inner));
+        shards.fold((0, 0), |(count, bytes), shard| {
+            let more = (shard.young.len() + shard.old.len()) as u64;
+            (count + more, bytes + (shard.young_bytes + shard.old_bytes) as u64)
+        })
+    }
+
+    fn shard(&self, name: HeadName) -> std::sync::MutexGuard<'_, Shard> {
+        // The map goes by the bits below.
+        let at = usize::try_from(name.low() >> 32).unwrap_or(0) % SHARDS;
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, shard: &mut Shard, name: HeadName, head: Arc<Head>) {
+        let bytes = head.bytes();
+        if shard.young_bytes + bytes > self.bytes {
+            shard.old = std::mem::take(&mut shard.young);
+            shard.old_bytes = std::mem::take(&mut shard.young_bytes);
+        }
+        shard.young_bytes += bytes;
+        if let Some(before) = shard.young.insert(name, head) {
+            shard.young_bytes -= before.bytes();
+        }
+    }
+}
