@@ -11,15 +11,19 @@ use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::vocabulary::TargetKind;
 
 use super::{AdminError, Node};
-use crate::found_by::chain_term;
-use crate::index::TermKind;
 use crate::findings::record::Note;
 use crate::findings::{self, gap, gap::Waiting};
+use crate::found_by::chain_term;
+use crate::index::TermKind;
 use crate::intake::{Reply, RevokeToken, SeenUse, SubmitError};
 use crate::planner::AdminAct;
 use crate::registry::Caller;
-use crate::standing::{self, Head, HeadName, Presented, Standing, Told};
+use crate::standing::{Head, HeadName, Presented, Standing, Told};
 use crate::view::QueryError;
+
+/// Events of a token that are not read again for each change of it. Others are read sooner than
+/// remembered.
+const LONG_LIFE: usize = 64;
 
 impl Node {
     /// The wall time, Unix nanoseconds.
@@ -49,7 +53,7 @@ impl Node {
         presented: Presented<'_>,
     ) -> Result<Option<Arc<Standing>>, QueryError> {
         let now = self.inner.world.clock.wall_nanos();
-        self.inner.standings.standing(&self.view(), tenant, presented, now)
+        self.inner.standings.standing(&self.view(), tenant, presented, now, 0)
     }
 
     /// The name of what was presented in a tenant: its parts in one order, none of them secret.
@@ -82,9 +86,9 @@ impl Node {
     ) -> Result<Option<Arc<Head>>, QueryError> {
         let view = self.view();
         let now = self.inner.world.clock.wall_nanos();
-        let Some(standing) = standing::standing(&view, tenant, presented, now)? else {
-            return Ok(None);
-        };
+        let standings = &self.inner.standings;
+        let found = standings.standing(&view, tenant, presented, now, LONG_LIFE)?;
+        let Some(standing) = found else { return Ok(None) };
         let key = ChainKey { kind: TargetKind::Token, tenant, id: standing.id.as_bytes() };
         let chain = chain_term(&self.inner.terms, &key);
         let head = Arc::new(Head::new(&standing, view.size(), &chain, &tell(&standing)));

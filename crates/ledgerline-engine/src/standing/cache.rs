@@ -64,7 +64,8 @@ impl Standings {
         Self { shards, capacity: capacity.div_ceil(2 * SHARDS) }
     }
 
-    /// Where a token stands in the state `view`; as [`standing`].
+    /// Where a token stands in the state `view`; as [`standing`]. Remembered when that took at
+    /// least so many events.
     ///
     /// # Errors
     /// As [`standing`].
@@ -74,6 +75,7 @@ impl Standings {
         tenant: &str,
         presented: Presented<'_>,
         now_nanos: i64,
+        least_events: usize,
     ) -> Result<Option<Arc<Standing>>, QueryError> {
         let (is_digest, text) = match presented {
             Presented::Digest(digest) => (true, digest.into()),
@@ -93,7 +95,7 @@ impl Standings {
             }
         }
         let found = standing(view, tenant, presented, now_nanos)?.map(Arc::new);
-        if let Some(standing) = &found {
+        if let Some(standing) = found.as_ref().filter(|found| found.events >= least_events) {
             self.keep(name, Kept { standing: Arc::clone(standing), size: view.size() });
         }
         Ok(found)
@@ -168,6 +170,7 @@ fn apply(standing: &mut Standing, tenant: &str, position: u64, leaf: &[u8]) -> b
         && statement.also_known_as.iter().all(|id| known(id));
     if plain {
         standing.state.apply(&Fact::of(&statement, position, entry.recorded_at));
+        standing.events += 1;
     }
     plain
 }

@@ -209,7 +209,8 @@ impl Heads {
     /// How many heads are remembered, and their bytes.
     #[must_use]
     pub fn held(&self) -> (u64, u64) {
-        let shards = self.shards.iter().map(|one| one.lock().unwrap_or_else(PoisonError::into_inner));
+        let shards =
+            self.shards.iter().map(|one| one.lock().unwrap_or_else(PoisonError::into_inner));
         shards.fold((0, 0), |(count, bytes), shard| {
             let more = (shard.young.len() + shard.old.len()) as u64;
             (count + more, bytes + (shard.young_bytes + shard.old_bytes) as u64)

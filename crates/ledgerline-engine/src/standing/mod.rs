@@ -63,6 +63,8 @@ pub struct Standing {
     pub state: TokenState,
     /// What it is, as its birth says.
     pub facts: Facts,
+    /// How many events that is the state of.
+    events: usize,
     /// When a revocation that covers it takes effect that has not yet, Unix nanoseconds.
     changes_at: Option<i64>,
     /// What a change of it would be found by.
@@ -158,6 +160,7 @@ pub fn standing(
         id: told.read(|_, s| s.target.id.to_owned()),
         ids,
         state,
+        events: records.len(),
         facts: told.read(|entry, s| Facts::of(s, &entry.handles)),
         changes_at,
         watched,

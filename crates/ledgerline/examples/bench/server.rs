@@ -21,6 +21,8 @@ pub const PRODUCER: &str = "producer";
 pub const DEPLOYMENT: &str = "default";
 /// How long the count of recorded events may lag behind their answers.
 const COUNT_LIMIT: Duration = Duration::from_secs(2);
+/// How long those who read behind the head may take.
+const FOLLOWERS_LIMIT: Duration = Duration::from_secs(900);
 /// How long a server may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -216,6 +218,42 @@ impl Server {
         }
     }
 
+    /// A figure of `/metrics`.
+    ///
+    /// # Errors
+    /// When it does not answer, or has none of that name.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n",
+            self.admin
+        );
+        let text = self.exchange(request.as_bytes())?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok()).with_context(|| name.to_owned())
+    }
+
+    /// Waits until those who read behind the head have read everything: their work is not what is
+    /// measured next.
+    ///
+    /// # Errors
+    /// When the server does not answer, or they do not come to an end.
+    pub fn await_followers(&self) -> Result<()> {
+        let begun = Instant::now();
+        let lags =
+            ["findings", "expiry", "verify"].map(|who| format!("ledgerline_{who}_lag_entries"));
+        loop {
+            let mut behind = 0.0;
+            for lag in &lags {
+                behind += self.metric(lag)?;
+            }
+            if behind < 1000.0 {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < FOLLOWERS_LIMIT, "{behind} entries behind");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Leaves in the ledger.
     ///
     /// # Errors
@@ -244,13 +282,18 @@ impl Server {
         )
         .into_bytes();
         request.extend_from_slice(body);
+        let answer = self.exchange(&request).with_context(|| format!("{method} {path}"))?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+
+    fn exchange(&self, request: &[u8]) -> Result<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut connection = crate::http::Connection::open(self.target()?.0).await?;
-            let (status, body) = connection.exchange(&request).await?;
+            let (status, body) = connection.exchange(request).await?;
             let text = String::from_utf8_lossy(body);
-            anyhow::ensure!((200..300).contains(&status), "{method} {path}: {status} {text}");
-            Ok(serde_json::from_slice(body)?)
+            anyhow::ensure!((200..300).contains(&status), "{status} {text}");
+            Ok(text.into_owned())
         })
     }
 }
