@@ -47,8 +47,8 @@ struct Bench {
 
 impl Bench {
     fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).unwrap();
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).unwrap();
         self.planner.published();
         let size = self.rest.rooms.published().size;
         while self.rest.rooms.index.step(size).unwrap() != Progress::Idle {}

@@ -489,7 +489,7 @@ impl Parts<'_> {
         let signature = latest.signature.to_vec();
         let mut publisher = Publisher::new(journal, signer, signature, Arc::clone(&shared));
         if !sequencer.is_empty() {
-            publisher.publish(sequencer.take())?;
+            publisher.publish(&mut sequencer.take())?;
             sequencer.published(shared.published().size);
         }
         let older = rooms.predecessors.iter().map(|one| Arc::clone(&one.identity.origin));

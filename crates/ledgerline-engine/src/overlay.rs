@@ -48,6 +48,20 @@ struct Layer {
     ended_keys: Vec<(Arc<str>, u64)>,
 }
 
+/// Room for more events than this is given back.
+const SPARE_EVENTS: usize = 16_384;
+
+impl Layer {
+    /// Without what it held, but with the room for it: a batch is about as large as the one before.
+    fn emptied(mut self) -> Option<Self> {
+        self.events.clear();
+        self.tips.clear();
+        self.ended_keys.clear();
+        self.end = 0;
+        (self.events.capacity() <= SPARE_EVENTS).then_some(self)
+    }
+}
+
 /// The layers in flight, oldest first; the last is the batch being planned.
 #[derive(Default)]
 pub struct Overlay {
@@ -55,6 +69,8 @@ pub struct Overlay {
     /// Published tips, the newer generation and the one before. Whoever writes a tip comes by
     /// here, so none of them is ever stale.
     recent: [TermMap<ChainTip>; 2],
+    /// A layer that was published, emptied: the next one takes its room.
+    spare: Option<Layer>,
 }
 
 impl Overlay {
@@ -105,19 +121,21 @@ impl Overlay {
     /// Closes the batch being planned: it ends at `end`.
     pub fn close(&mut self, end: u64) {
         self.open_layer().end = end;
-        self.layers.push_back(Layer::default());
+        let next = self.spare.take().unwrap_or_default();
+        self.layers.push_back(next);
     }
 
     /// Forgets batches that end at or before `size`, which is published.
     pub fn published(&mut self, size: u64) {
         let closed = |layer: &Layer| layer.end > 0 && layer.end <= size;
         while self.layers.front().is_some_and(closed) {
-            let layer = self.layers.pop_front().expect("looked at above");
+            let mut layer = self.layers.pop_front().expect("looked at above");
             let [newer, older] = &mut self.recent;
             if newer.len() >= REMEMBERED {
                 *older = std::mem::take(newer);
             }
-            newer.extend(layer.tips);
+            newer.extend(layer.tips.drain());
+            self.spare = layer.emptied();
         }
     }
 

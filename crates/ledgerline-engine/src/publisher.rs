@@ -193,12 +193,12 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`]: the state is unknown, nothing may be published any more. Those who wait
     /// are told.
-    pub fn publish(&mut self, mut batch: PlannedBatch) -> Result<(), PublishError> {
+    pub fn publish(&mut self, batch: &mut PlannedBatch) -> Result<(), PublishError> {
         let mut replies = std::mem::take(&mut batch.replies);
         // Answers of a batch without leaves may speak of events of the batch that failed.
         let done = match std::mem::replace(&mut self.stopped, true) {
             true => Err(PublishError::Stopped),
-            false => self.make_durable(&mut batch),
+            false => self.make_durable(batch),
         };
         match &done {
             Ok(()) => {

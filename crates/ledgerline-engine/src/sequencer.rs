@@ -116,6 +116,21 @@ pub struct PlannedBatch {
     pub event_count: u64,
 }
 
+impl PlannedBatch {
+    /// Without what it held, but with the room for it, for a batch to come.
+    #[must_use]
+    pub fn emptied(mut self) -> Self {
+        self.leaves.clear();
+        self.addition.leaves.clear();
+        self.addition.upper.clear();
+        self.addition.positions.clear();
+        self.postings.clear();
+        self.effects.clear();
+        self.replies.clear();
+        self
+    }
+}
+
 /// The state a sequencer starts from.
 pub struct SequencerState {
     /// The tree.
@@ -151,6 +166,7 @@ pub struct Sequencer {
     strict: Strict,
     draft: PlannedBatch,
     draft_bytes: usize,
+    spare: Option<PlannedBatch>,
 }
 
 impl Sequencer {
@@ -161,7 +177,7 @@ impl Sequencer {
         let draft = empty_batch(&frontier);
         let clock = HlcClock::after(last_recorded_at);
         let (overlay, strict) = (Overlay::default(), Strict::default());
-        Self { rooms, clock, block, frontier, overlay, strict, draft, draft_bytes: 0 }
+        Self { rooms, clock, block, frontier, overlay, strict, draft, draft_bytes: 0, spare: None }
     }
 
     /// Size with everything planned.
@@ -544,9 +560,18 @@ impl Sequencer {
         self.post(term, index, None);
     }
 
+    /// Takes a batch that was published, emptied: its room serves for the next.
+    pub fn reuse(&mut self, spent: PlannedBatch) {
+        self.spare = Some(spent);
+    }
+
     /// Takes what was planned since the last call.
     pub fn take(&mut self) -> PlannedBatch {
-        let mut batch = std::mem::replace(&mut self.draft, empty_batch(&self.frontier));
+        let next = match self.spare.take() {
+            Some(spent) => begin_batch(&self.frontier, spent),
+            None => empty_batch(&self.frontier),
+        };
+        let mut batch = std::mem::replace(&mut self.draft, next);
         batch.size = self.frontier.size();
         batch.root = self.frontier.root();
         self.draft_bytes = 0;
@@ -572,16 +597,23 @@ fn refuse_all(events: &[Box<PendingEvent>], error: &EventError) -> Vec<EventAnsw
 }
 
 fn empty_batch(frontier: &Frontier) -> PlannedBatch {
-    let first_index = frontier.size();
-    PlannedBatch {
+    let empty = PlannedBatch {
         leaves: Vec::new(),
-        addition: TreeAddition { first_index, ..TreeAddition::default() },
-        size: first_index,
+        addition: TreeAddition::default(),
+        size: 0,
         root: Hash::ZERO,
         postings: Vec::new(),
         changes: Vec::new(),
         effects: Vec::new(),
         replies: Vec::new(),
         event_count: 0,
-    }
+    };
+    begin_batch(frontier, empty)
+}
+
+/// An empty batch at the frontier, in the room of one that holds nothing.
+fn begin_batch(frontier: &Frontier, room: PlannedBatch) -> PlannedBatch {
+    let first_index = frontier.size();
+    let addition = TreeAddition { first_index, ..room.addition };
+    PlannedBatch { addition, size: first_index, root: Hash::ZERO, event_count: 0, ..room }
 }

@@ -41,8 +41,8 @@ fn open_on(disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64) -> Sim {
 
 impl Sim {
     fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).unwrap();
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).unwrap();
         self.planner.published();
     }
 

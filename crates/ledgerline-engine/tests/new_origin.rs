@@ -101,8 +101,8 @@ impl Disks {
 
 impl Sim {
     fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).unwrap();
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).unwrap();
         self.planner.published();
         let rooms = &self.rest.rooms;
         while rooms.index.step(rooms.published().size).unwrap() != Progress::Idle {}

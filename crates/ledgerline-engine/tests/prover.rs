@@ -76,8 +76,8 @@ fn ed25519_public() -> [u8; 32] {
 
 impl Sim {
     fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).unwrap();
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).unwrap();
         self.planner.published();
         while self.rest.rooms.index.step(self.rest.rooms.published().size).unwrap()
             != Progress::Idle

@@ -77,8 +77,8 @@ impl Disks {
 
 impl Sim {
     fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).unwrap();
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).unwrap();
         self.planner.published();
     }
 
@@ -188,12 +188,12 @@ fn a_duplicate_was_acknowledged_after_its_event_failed_to_be_written() {
     let mut sim = disks.open().unwrap();
     sim.record(0);
     sim.offer(1);
-    let first = sim.planner.take();
+    let mut first = sim.planner.take();
     sim.offer(1);
-    let second = sim.planner.take();
+    let mut second = sim.planner.take();
     disks.data.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
-    assert!(sim.rest.publisher.publish(first).is_err());
-    assert!(sim.rest.publisher.publish(second).is_err());
+    assert!(sim.rest.publisher.publish(&mut first).is_err());
+    assert!(sim.rest.publisher.publish(&mut second).is_err());
     let answers = sim.answers.lock().unwrap();
     let stopped: Vec<bool> = answers.iter().map(|answer| answer.stopped.is_some()).collect();
     assert_eq!(stopped, [false, true, true]);

@@ -90,6 +90,9 @@ pub const fn is_planned_from(kind: u8) -> bool {
 }
 
 /// What the index finds entries by. Sorts by kind, then hash.
+///
+/// Packed: ten of them wait with every event, and 24 bytes instead of 32 are so much less to write.
+#[repr(Rust, packed(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Term {
     /// A [`TermKind`], or a kind of a later version.

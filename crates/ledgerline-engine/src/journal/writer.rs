@@ -27,6 +27,8 @@ use crate::tree_store::Position;
 const ZERO_FILL_BYTES: u64 = 512 << 10;
 /// A batch this long moves the end of the file itself: zeros would only be written twice.
 const LONG_BATCH_BYTES: u64 = 128 << 10;
+/// A longer batch gives its room back.
+const BUFFER_BYTES: usize = 8 << 20;
 
 /// A leaf with what travels beside it.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +88,8 @@ pub struct Journal {
     segment_bytes: u64,
     file: Box<dyn File>,
     zeroed_until: u64,
+    /// The bytes of the last batch are written here; the room is kept for the next.
+    buffer: Vec<u8>,
     poisoned: bool,
 }
 
@@ -123,8 +127,16 @@ impl Journal {
             epoch: 1,
         };
         file.write_all_at(&header_of(&tip).encode(), 0)?;
-        let mut journal =
-            Self { disk, key, tip, segment_bytes, file, zeroed_until: 0, poisoned: false };
+        let mut journal = Self {
+            disk,
+            key,
+            tip,
+            segment_bytes,
+            file,
+            zeroed_until: 0,
+            buffer: Vec::new(),
+            poisoned: false,
+        };
         let appended = journal.append(leaves, root, Vec::new())?;
         journal.disk.rename(BESIDE, &segment_path(0))?;
         journal.disk.sync_dir("journal")?;
@@ -143,7 +155,8 @@ impl Journal {
     ) -> io::Result<Self> {
         let file = disk.open(&segment_path(tip.segment), OpenMode::Write)?;
         let zeroed_until = file.len()?;
-        Ok(Self { disk, key, tip, segment_bytes, file, zeroed_until, poisoned: false })
+        let buffer = Vec::new();
+        Ok(Self { disk, key, tip, segment_bytes, file, zeroed_until, buffer, poisoned: false })
     }
 
     /// Where the journal ends.
@@ -194,7 +207,8 @@ impl Journal {
         if begins_segment {
             self.begin_segment()?;
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(batch_bytes(leaves)).unwrap_or(0));
+        let mut bytes = std::mem::take(&mut self.buffer);
+        bytes.reserve(usize::try_from(batch_bytes(leaves)).unwrap_or(0));
         let positions = self.encode(leaves, &commit, &mut bytes);
         let end = self.tip.offset + bytes.len() as u64;
         self.file.write_all_at(&bytes, self.tip.offset)?;
@@ -207,6 +221,10 @@ impl Journal {
         self.tip.size = size;
         self.tip.root = root;
         self.tip.mac = commit.mac;
+        if bytes.capacity() <= BUFFER_BYTES {
+            bytes.clear();
+            self.buffer = bytes;
+        }
         Ok(Appended { positions, sealed_segment: begins_segment })
     }
 

@@ -161,6 +161,8 @@ struct Inner {
 #[derive(Default)]
 struct HandOver {
     batch: Option<PlannedBatch>,
+    /// The last one, published and emptied: its room goes back to the sequencer.
+    spent: Option<PlannedBatch>,
     done: bool,
 }
 
@@ -250,10 +252,10 @@ impl Node {
             threads::start("sync", &inner, move |inner| threads::synchronise(inner, publisher)),
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
-            threads::start("findings", &inner, follow::follow),
-            threads::start("behind", &inner, verifying::behind),
-            threads::start("verifier", &inner, verifying::whole),
-            threads::start("expiry", &inner, expire::expire),
+            threads::start_behind("findings", &inner, follow::follow),
+            threads::start_behind("behind", &inner, verifying::behind),
+            threads::start_behind("verifier", &inner, verifying::whole),
+            threads::start_behind("expiry", &inner, expire::expire),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
     }

@@ -140,8 +140,8 @@ impl World {
 
     /// Makes durable what was offered.
     pub fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).unwrap();
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).unwrap();
         self.planner.published();
         self.clock.advance(1_000_000_000);
         while self.rest.rooms.index.step(self.rest.rooms.published().size).unwrap()

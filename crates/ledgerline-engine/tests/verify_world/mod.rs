@@ -323,8 +323,8 @@ impl Running {
     }
 
     fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).unwrap();
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).unwrap();
         self.planner.published();
         self.clock.advance(1_000_000);
         let size = || self.rest.rooms.published().size;

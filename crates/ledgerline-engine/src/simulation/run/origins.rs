@@ -210,9 +210,10 @@ impl Run {
 /// Commits what was planned.
 fn publish(node: &mut Node) -> Outcome {
     node.take();
-    while let Some(batch) = node.in_flight.pop_front() {
-        node.rest.publisher.publish(batch).map_err(text)?;
+    while let Some(mut batch) = node.in_flight.pop_front() {
+        node.rest.publisher.publish(&mut batch).map_err(text)?;
         node.planner.published();
+        node.planner.reuse(batch.emptied());
     }
     Ok(())
 }

@@ -47,12 +47,13 @@ impl Run {
     /// Writes the oldest batch in flight.
     fn publish(&mut self) -> Outcome {
         let Some(node) = &mut self.node else { return Ok(()) };
-        let Some(batch) = node.in_flight.pop_front() else { return Ok(()) };
+        let Some(mut batch) = node.in_flight.pop_front() else { return Ok(()) };
         let leaves: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.bytes.clone()).collect();
         let first = self.model.size();
-        match node.rest.publisher.publish(batch) {
+        match node.rest.publisher.publish(&mut batch) {
             Ok(()) => {
                 node.planner.published();
+                node.planner.reuse(batch.emptied());
                 self.tally.add("batches", u64::from(!leaves.is_empty()));
                 self.adopt_all(&leaves)?;
                 self.note_checkpoints()?;
@@ -75,8 +76,8 @@ impl Run {
     fn stays_stopped(&mut self) -> Outcome {
         let Some(node) = &mut self.node else { return Ok(()) };
         node.take();
-        while let Some(batch) = node.in_flight.pop_front() {
-            if node.rest.publisher.publish(batch).is_ok() {
+        while let Some(mut batch) = node.in_flight.pop_front() {
+            if node.rest.publisher.publish(&mut batch).is_ok() {
                 return Err("a batch was published after a failed one".into());
             }
             self.tally.add("refused after a failure", 1);
