@@ -125,6 +125,7 @@ impl PlannedBatch {
         self.addition.upper.clear();
         self.addition.positions.clear();
         self.postings.clear();
+        self.changes.clear();
         self.effects.clear();
         self.replies.clear();
         self

@@ -463,7 +463,9 @@ fn answers_at_hand_are_those_that_are_worked_out() {
             0..3 => event("SUSPENDED", name, &more),
             3..7 => event("REINSTATED", name, &more),
             7 => event("USED", name, &more),
-            8 => with(event("USED", name, &more), &json!({ "also_known_as": [id(names[pick(6)])] })),
+            8 => {
+                with(event("USED", name, &more), &json!({ "also_known_as": [id(names[pick(6)])] }))
+            }
             9 if n > 60 => event("REVOKED", name, &more),
             10 if n > 90 => wide(n, "GRANT", "eu:idp:g-2", json!({})),
             _ => with(event("RESOURCE_ACCESSED", name, &more), &json!({ "resource": "/a/b" })),

@@ -235,3 +235,77 @@ impl Heads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ledgerline_proof::lifecycle::TokenState;
+
+    use super::*;
+    use crate::index::{TermHasher, TermKind};
+    use crate::lineage::Facts;
+
+    fn standing(id: &str, watched: Vec<Term>, changes_at: Option<i64>) -> Standing {
+        let facts = Facts {
+            subject: None,
+            client: None,
+            session: None,
+            grant: None,
+            issuer_kid: None,
+            audience: Vec::new(),
+            scopes: Vec::new(),
+        };
+        let (ids, state) = (BTreeSet::from([id.to_owned()]), TokenState::UNKNOWN);
+        Standing { id: id.to_owned(), ids, state, facts, events: 1, changes_at, watched }
+    }
+
+    fn term(kind: TermKind, n: u32) -> Term {
+        TermHasher::new([7; 16]).term(kind, "", &[&n.to_be_bytes()])
+    }
+
+    fn head(n: u32, size: u64, changes_at: Option<i64>) -> (HeadName, Arc<Head>) {
+        let chain = term(TermKind::Chain, n);
+        let watched = vec![chain, term(TermKind::Alias, n)];
+        let told = Told { words: vec![b'w'; 100], within: (i64::MIN, i64::MAX) };
+        let head =
+            Head::new(&standing(&format!("id-{n}"), watched, changes_at), size, &chain, &told);
+        (HeadName::of(&chain), Arc::new(head))
+    }
+
+    #[test]
+    fn a_head_counts_until_something_it_depends_on_is_committed() {
+        let (heads, changes) = (Heads::new(1 << 20), Changes::default());
+        let (name, first) = head(1, 10, Some(1000));
+        heads.keep(name, Arc::clone(&first));
+        let is_there = |now| heads.at_hand(&changes, name, now).is_some();
+        assert!(is_there(0) && is_there(999) && !is_there(1000), "something comes into force");
+        assert_eq!((first.id(), first.words()), ("id-1", &[b'w'; 100][..]));
+        assert!(!first.is_active(0), "nothing says that it may be used");
+        changes.note(&[term(TermKind::Chain, 2), term(TermKind::Alias, 3)], 11);
+        assert!(is_there(0), "another token");
+        changes.note(&[term(TermKind::Alias, 1)], 12);
+        assert!(!is_there(0), "another name of it");
+        let (_, second) = head(1, 12, None);
+        heads.keep(name, second);
+        heads.keep(name, first);
+        assert!(is_there(i64::MAX - 1), "the newer one stays");
+        changes.note(&[term(TermKind::Chain, 1)], 13);
+        assert!(!is_there(0), "an act on it");
+    }
+
+    #[test]
+    fn the_room_is_bounded_by_bytes_and_keeps_the_newest() {
+        let (heads, changes) = (Heads::new(1 << 20), Changes::default());
+        for n in 0..20_000 {
+            let (name, head) = head(n, 1, None);
+            heads.keep(name, head);
+            assert!(heads.held().1 <= 1 << 20, "{n}: {:?}", heads.held());
+        }
+        let (count, bytes) = heads.held();
+        let per_head = bytes / count;
+        assert!((1000..4000).contains(&count) && (200..500).contains(&per_head), "{count} {bytes}");
+        let is_there = |n| heads.at_hand(&changes, head(n, 1, None).0, 0).is_some();
+        assert!((19_900..20_000).all(is_there) && !(0..1000).any(is_there));
+    }
+}

@@ -109,6 +109,12 @@ impl Uses {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the mark speaks of uses that are recorded by now.
+    fn is_marked_in_vain(&self) -> bool {
+        let marked = self.marked.read().unwrap_or_else(PoisonError::into_inner);
+        !marked.is_empty() && self.book().queue.is_empty()
+    }
+
     fn window_nanos(&self) -> i64 {
         i64::try_from(self.window.as_nanos()).unwrap_or(i64::MAX)
     }
@@ -352,7 +358,7 @@ pub async fn keep_recording(app: Arc<App>) {
         let due = move |book: &Book| {
             book.queue.len() > ENOUGH || book.oldest().is_some_and(|first_at| first_at <= before)
         };
-        if !due(&app.uses.book()) {
+        if !due(&app.uses.book()) && !app.uses.is_marked_in_vain() {
             continue;
         }
         let of = Arc::clone(&app);
