@@ -10,6 +10,7 @@
 //!
 //! Refuses: nothing it cannot answer for. A disk error while looking something up stops the ledger.
 
+mod batch;
 mod block;
 
 use std::sync::Arc;
@@ -36,9 +37,9 @@ use crate::overlay::{Overlay, PlannedEvent};
 use crate::refusals::RefusalSummary;
 use crate::standing::Changes;
 use crate::strict::{Asked, Strict};
-use crate::tree_store::TreeAddition;
 use crate::vault::Vault;
 
+pub use self::batch::{Effect, PlannedBatch, WaitingReply};
 pub use self::block::BlockState;
 
 /// Leaf terms: what kind of leaf can be found without knowing its chain.
@@ -63,73 +64,6 @@ pub enum PlanError {
     /// The tree cannot be read.
     #[error("the tree cannot be read: {0}")]
     Disk(#[from] std::io::Error),
-}
-
-/// What the publisher must do once a batch is durable, in order.
-#[derive(Debug, Clone)]
-pub enum Effect {
-    /// A control leaf at this index changes the registry.
-    Control(u64),
-    /// The key of this handle is destroyed.
-    Erase([u8; 16]),
-    /// The batch ends with this block: its checkpoint is the published one.
-    Block {
-        /// Height.
-        height: u64,
-    },
-}
-
-/// An answer that waits for the batch to be durable.
-pub struct WaitingReply {
-    /// To whom.
-    pub reply: Reply,
-    /// The answer, its checkpoint still to come.
-    pub answer: SubmitAnswer,
-}
-
-impl WaitingReply {
-    /// Calls the reply with its answer.
-    pub fn answer(self) {
-        (self.reply)(self.answer);
-    }
-}
-
-/// A batch ready to be written.
-pub struct PlannedBatch {
-    /// Its leaves. Empty when it only carries answers about duplicates and refusals.
-    pub leaves: Vec<JournalLeaf>,
-    /// What it adds to the tree; positions are filled in by the journal.
-    pub addition: TreeAddition,
-    /// Size with it.
-    pub size: u64,
-    /// Root with it.
-    pub root: Hash,
-    /// What its leaves can be found by.
-    pub postings: Vec<Posting>,
-    /// What somebody's standing may change by: see [`crate::standing::Changes`].
-    pub changes: Vec<Term>,
-    /// What follows from it.
-    pub effects: Vec<Effect>,
-    /// Who waits for it.
-    pub replies: Vec<WaitingReply>,
-    /// How many events it records.
-    pub event_count: u64,
-}
-
-impl PlannedBatch {
-    /// Without what it held, but with the room for it, for a batch to come.
-    #[must_use]
-    pub fn emptied(mut self) -> Self {
-        self.leaves.clear();
-        self.addition.leaves.clear();
-        self.addition.upper.clear();
-        self.addition.positions.clear();
-        self.postings.clear();
-        self.changes.clear();
-        self.effects.clear();
-        self.replies.clear();
-        self
-    }
 }
 
 /// The state a sequencer starts from.
@@ -175,7 +109,7 @@ impl Sequencer {
     #[must_use]
     pub fn new(rooms: SequencerRooms, state: SequencerState) -> Self {
         let SequencerState { frontier, last_recorded_at, block } = state;
-        let draft = empty_batch(&frontier);
+        let draft = PlannedBatch::empty_at(&frontier);
         let clock = HlcClock::after(last_recorded_at);
         let (overlay, strict) = (Overlay::default(), Strict::default());
         Self { rooms, clock, block, frontier, overlay, strict, draft, draft_bytes: 0, spare: None }
@@ -569,8 +503,8 @@ impl Sequencer {
     /// Takes what was planned since the last call.
     pub fn take(&mut self) -> PlannedBatch {
         let next = match self.spare.take() {
-            Some(spent) => begin_batch(&self.frontier, spent),
-            None => empty_batch(&self.frontier),
+            Some(spent) => spent.begun_at(&self.frontier),
+            None => PlannedBatch::empty_at(&self.frontier),
         };
         let mut batch = std::mem::replace(&mut self.draft, next);
         batch.size = self.frontier.size();
@@ -595,26 +529,4 @@ fn retired_key() -> EventError {
 fn refuse_all(events: &[Box<PendingEvent>], error: &EventError) -> Vec<EventAnswer> {
     let refuse = |id| EventAnswer::refused(Some(id), error.clone());
     events.iter().map(|event| refuse(event.event_id)).collect()
-}
-
-fn empty_batch(frontier: &Frontier) -> PlannedBatch {
-    let empty = PlannedBatch {
-        leaves: Vec::new(),
-        addition: TreeAddition::default(),
-        size: 0,
-        root: Hash::ZERO,
-        postings: Vec::new(),
-        changes: Vec::new(),
-        effects: Vec::new(),
-        replies: Vec::new(),
-        event_count: 0,
-    };
-    begin_batch(frontier, empty)
-}
-
-/// An empty batch at the frontier, in the room of one that holds nothing.
-fn begin_batch(frontier: &Frontier, room: PlannedBatch) -> PlannedBatch {
-    let first_index = frontier.size();
-    let addition = TreeAddition { first_index, ..room.addition };
-    PlannedBatch { addition, size: first_index, root: Hash::ZERO, event_count: 0, ..room }
 }

@@ -7,7 +7,7 @@
 //!
 //! Promises: what was looked up at a size and whose places have no later size is as it was: nothing
 //! of it was committed since. Two terms may share a place; then more seems changed than is. Uses
-//! change nobody's standing and leave no mark. Takes 8 MiB, and no lock.
+//! that name no other id change nobody's standing and leave no mark. Takes 8 MiB, and no lock.
 //!
 //! Assumes: one thread notes, in ledger order, before readers see the commit.
 
@@ -63,9 +63,10 @@ impl Changes {
     }
 }
 
-/// Whether an event is a mere use: it gives its target no other name and no other state but that of
-/// a spent code, which is for nobody to use before and after.
+/// Whether an event is a mere use: it gives its target no other name, and no other state but that
+/// of a spent code, which is for nobody to use before and after.
 #[must_use]
 pub fn is_use(statement: &Statement<'_>) -> bool {
-    matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed)
+    statement.also_known_as.is_empty()
+        && matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed)
 }

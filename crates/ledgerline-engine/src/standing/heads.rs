@@ -13,14 +13,12 @@
 //!
 //! Refuses: to know what the words mean, and tokens that nobody knows.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ledgerline_proof::vocabulary::TokenKind;
 
 use super::{Changes, Standing};
-use crate::index::{TakeAsIs, Term};
+use crate::index::{Term, TermMap};
 
 /// Locks, so that callers on several threads seldom meet.
 const SHARDS: usize = 64;
@@ -31,25 +29,13 @@ const PLACE: usize = size_of::<u32>();
 
 /// What was presented, in a tenant: a keyed hash of 96 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadName(u128);
+pub struct HeadName(Term);
 
 impl HeadName {
     /// By a term that nothing else has.
     #[must_use]
     pub fn of(term: &Term) -> Self {
-        Self(term.hash)
-    }
-
-    fn low(self) -> u64 {
-        let bytes = self.0.to_le_bytes();
-        let (low, _) = bytes.split_first_chunk().expect("sixteen bytes");
-        u64::from_le_bytes(*low)
-    }
-}
-
-impl Hash for HeadName {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.low());
+        Self(*term)
     }
 }
 
@@ -154,13 +140,11 @@ impl Head {
     }
 }
 
-type Map = HashMap<HeadName, Arc<Head>, BuildHasherDefault<TakeAsIs>>;
-
 #[derive(Default)]
 struct Shard {
-    young: Map,
+    young: TermMap<Arc<Head>>,
     young_bytes: usize,
-    old: Map,
+    old: TermMap<Arc<Head>>,
     old_bytes: usize,
 }
 
@@ -183,10 +167,10 @@ impl Heads {
     #[must_use]
     pub fn at_hand(&self, changes: &Changes, name: HeadName, now: i64) -> Option<Arc<Head>> {
         let mut shard = self.shard(name);
-        let found = match shard.young.get(&name) {
+        let found = match shard.young.get(&name.0) {
             Some(found) => Arc::clone(found),
             None => {
-                let found = shard.old.remove(&name)?;
+                let found = shard.old.remove(&name.0)?;
                 shard.old_bytes -= found.bytes();
                 self.put(&mut shard, name, Arc::clone(&found));
                 found
@@ -201,7 +185,7 @@ impl Heads {
     pub fn keep(&self, name: HeadName, head: Arc<Head>) {
         let mut shard = self.shard(name);
         // Another caller may have looked at a newer state meanwhile.
-        if shard.young.get(&name).is_none_or(|other| other.size < head.size) {
+        if shard.young.get(&name.0).is_none_or(|other| other.size < head.size) {
             self.put(&mut shard, name, head);
         }
     }
@@ -219,7 +203,7 @@ impl Heads {
 
     fn shard(&self, name: HeadName) -> std::sync::MutexGuard<'_, Shard> {
         // The map goes by the bits below.
-        let at = usize::try_from(name.low() >> 32).unwrap_or(0) % SHARDS;
+        let at = usize::try_from(name.0.hash >> 32 & 0xff).unwrap_or(0) % SHARDS;
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -230,7 +214,7 @@ impl Heads {
             shard.old_bytes = std::mem::take(&mut shard.young_bytes);
         }
         shard.young_bytes += bytes;
-        if let Some(before) = shard.young.insert(name, head) {
+        if let Some(before) = shard.young.insert(name.0, head) {
             shard.young_bytes -= before.bytes();
         }
     }

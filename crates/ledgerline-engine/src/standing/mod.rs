@@ -79,8 +79,8 @@ impl Standing {
         !is_code && self.state.is_active(now_nanos, false)
     }
 
-    /// From when until before when it may be used, Unix nanoseconds, as what is in force now has it;
-    /// `None` for never.
+    /// From when until before when it may be used, Unix nanoseconds, as what is in force now has
+    /// it; `None` for never.
     #[must_use]
     pub fn usable_between(&self) -> Option<(i64, i64)> {
         self.state.usable_between()

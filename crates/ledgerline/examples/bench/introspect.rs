@@ -2,8 +2,8 @@
 //! server.
 //!
 //! ```text
-//! fill ──▶ start anew ──▶ those behind the head have read all ──▶ every token that fits is asked for
-//!      once, the most wanted last ──▶ a window and more under load ──▶ the clock
+//! fill ──▶ start anew ──▶ those behind the head have read all ──▶ every token that fits is asked
+//!      for once, the most wanted last ──▶ a window and more under load ──▶ the clock
 //! ```
 //!
 //! So that what is measured is a server that has been running: answers at hand, and as many uses
@@ -45,7 +45,7 @@ pub fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
     let tokens = setup.events;
     let population = Population::new(&server, tokens, 1)?;
     fill(&server, &population, 0, tokens)?;
-    fill(&server, &Population::new(&server, 2 * JWTS, 1)?.of_jwts(), 0, 2 * JWTS)?;
+    fill(&server, &population.of_jwts(), 0, 2 * JWTS)?;
     // A fresh process: what it holds is what answering takes, not what intake left behind.
     server.stop()?;
     server.start()?;

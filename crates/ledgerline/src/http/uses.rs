@@ -8,11 +8,11 @@
 //! ```
 //!
 //! Promises: nobody waits for the recording. Each token's window begins with its own first use, so
-//! that uses are recorded as evenly as they came, never all at once. The first use of a tenant after
-//! a pause waits until a mark on the disk says that uses of the tenant are in memory; noting the
-//! others takes no input or output. On shutdown what was noted is recorded before the ledger closes;
-//! a crash loses one window at most, and then the mark has the next start raise a finding. What the
-//! ledger is too busy for is tried again.
+//! that uses are recorded as evenly as they came, never all at once. The first use of a tenant
+//! after a pause waits until a mark on the disk says that uses of the tenant are in memory; noting
+//! the others takes no input or output. On shutdown what was noted is recorded before the ledger
+//! closes; a crash loses one window at most, and then the mark has the next start raise a finding.
+//! What the ledger is too busy for is tried again.
 //!
 //! Refuses: more than [`MOST`] at a time: those beyond are dropped, and the log says how many. From
 //! half of that on windows end early.

@@ -1,0 +1,103 @@
+//! A batch: what the sequencer has planned and the publisher makes durable, whole.
+//!
+//! Promises: nothing but what was planned since the batch before. Emptied, it keeps its room.
+
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::tree::Frontier;
+
+use crate::index::{Posting, Term};
+use crate::intake::{Reply, SubmitAnswer};
+use crate::journal::writer::JournalLeaf;
+use crate::tree_store::TreeAddition;
+
+/// What the publisher must do once a batch is durable, in order.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// A control leaf at this index changes the registry.
+    Control(u64),
+    /// The key of this handle is destroyed.
+    Erase([u8; 16]),
+    /// The batch ends with this block: its checkpoint is the published one.
+    Block {
+        /// Height.
+        height: u64,
+    },
+}
+
+/// An answer that waits for the batch to be durable.
+pub struct WaitingReply {
+    /// To whom.
+    pub reply: Reply,
+    /// The answer, its checkpoint still to come.
+    pub answer: SubmitAnswer,
+}
+
+impl WaitingReply {
+    /// Calls the reply with its answer.
+    pub fn answer(self) {
+        (self.reply)(self.answer);
+    }
+}
+
+/// A batch ready to be written.
+pub struct PlannedBatch {
+    /// Its leaves. Empty when it only carries answers about duplicates and refusals.
+    pub leaves: Vec<JournalLeaf>,
+    /// What it adds to the tree; positions are filled in by the journal.
+    pub addition: TreeAddition,
+    /// Size with it.
+    pub size: u64,
+    /// Root with it.
+    pub root: Hash,
+    /// What its leaves can be found by.
+    pub postings: Vec<Posting>,
+    /// What somebody's standing may change by: see [`crate::standing::Changes`].
+    pub changes: Vec<Term>,
+    /// What follows from it.
+    pub effects: Vec<Effect>,
+    /// Who waits for it.
+    pub replies: Vec<WaitingReply>,
+    /// How many events it records.
+    pub event_count: u64,
+}
+
+impl PlannedBatch {
+    /// Without what it held, but with the room for it, for a batch to come.
+    #[must_use]
+    pub fn emptied(mut self) -> Self {
+        self.leaves.clear();
+        self.addition.leaves.clear();
+        self.addition.upper.clear();
+        self.addition.positions.clear();
+        self.postings.clear();
+        self.changes.clear();
+        self.effects.clear();
+        self.replies.clear();
+        self
+    }
+
+    /// None yet, at a frontier.
+    #[must_use]
+    pub fn empty_at(frontier: &Frontier) -> Self {
+        let empty = Self {
+            leaves: Vec::new(),
+            addition: TreeAddition::default(),
+            size: 0,
+            root: Hash::ZERO,
+            postings: Vec::new(),
+            changes: Vec::new(),
+            effects: Vec::new(),
+            replies: Vec::new(),
+            event_count: 0,
+        };
+        empty.begun_at(frontier)
+    }
+
+    /// The next one at a frontier, in the room of this one, which holds nothing.
+    #[must_use]
+    pub fn begun_at(self, frontier: &Frontier) -> Self {
+        let first_index = frontier.size();
+        let addition = TreeAddition { first_index, ..self.addition };
+        Self { addition, size: first_index, root: Hash::ZERO, event_count: 0, ..self }
+    }
+}
