@@ -98,6 +98,8 @@ pub async fn head(
     if let Some(head) = at_hand.and_then(|name| app.node.head_at_hand(name)) {
         return Ok(Some(head));
     }
+    // Who waits for an issuer's keys must not keep the others from being looked up.
+    let _turn = app.turn_to_look_up(app.issuers.is_opaque(token)).await?;
     let (of, caller, token) = (Arc::clone(app), caller.clone(), token.to_vec());
     let ask = move || {
         let tenant = caller.own_tenant();
