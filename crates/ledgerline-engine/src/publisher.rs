@@ -22,6 +22,7 @@ use crate::lineage::Lives;
 use crate::origins::{self, Predecessor};
 use crate::registry::Registry;
 use crate::sequencer::{Effect, PlannedBatch, SequencerRooms, WaitingReply};
+use crate::standing::Changes;
 use crate::tree_store::TreeStore;
 use crate::vault::{Vault, VaultError};
 
@@ -61,6 +62,8 @@ pub struct Rooms {
     pub predecessors: Arc<[Predecessor]>,
     /// Lives that were judged before.
     pub lives: Arc<Lives>,
+    /// Whose standing changed when.
+    pub changes: Changes,
     published: RwLock<Arc<Published>>,
     delivery: OnceLock<Delivery>,
 }
@@ -87,6 +90,7 @@ impl Rooms {
             deployment,
             predecessors,
             lives: Arc::default(),
+            changes: Changes::default(),
             published,
             delivery,
         }
@@ -234,6 +238,7 @@ impl Publisher {
             self.rooms.store.sync(batch.size)?;
         }
         self.rooms.index.append(first_index, batch.size, &batch.postings);
+        self.rooms.changes.note(&batch.changes, batch.size);
         self.apply_effects(batch)?;
         let note = String::from_utf8(signed.note.to_bytes()).expect("notes are text");
         let checkpoint: Arc<str> = note.into();

@@ -35,6 +35,7 @@ use crate::journal::writer::JournalLeaf;
 use crate::origins::Predecessor;
 use crate::overlay::{Overlay, PlannedEvent};
 use crate::refusals::RefusalSummary;
+use crate::standing::Changes;
 use crate::strict::{Asked, Strict};
 use crate::vault::Vault;
 
@@ -108,7 +109,7 @@ impl Sequencer {
     #[must_use]
     pub fn new(rooms: SequencerRooms, state: SequencerState) -> Self {
         let SequencerState { frontier, last_recorded_at, block } = state;
-        let draft = PlannedBatch::empty(&frontier);
+        let draft = PlannedBatch::empty_at(&frontier);
         let clock = HlcClock::after(last_recorded_at);
         let (overlay, strict) = (Overlay::default(), Strict::default());
         Self { rooms, clock, block, frontier, overlay, strict, draft, draft_bytes: 0, spare: None }
@@ -476,6 +477,9 @@ impl Sequencer {
         self.post(event.event_term, index, event.uuid_millis);
         self.post(event.chain_term, index, None);
         event.terms.iter().for_each(|term| self.post(*term, index, None));
+        let changes = &mut self.draft.changes;
+        changes.extend((!event.is_use).then_some(event.chain_term));
+        changes.extend(event.terms.iter().filter(|term| Changes::is_of(term)));
         if let Some(handle) = event.erases {
             self.post_leaf(leaf_terms::ERASED, index);
             self.draft.effects.push(Effect::Erase(handle));
@@ -499,8 +503,8 @@ impl Sequencer {
     /// Takes what was planned since the last call.
     pub fn take(&mut self) -> PlannedBatch {
         let next = match self.spare.take() {
-            Some(spent) => spent.beginning(&self.frontier),
-            None => PlannedBatch::empty(&self.frontier),
+            Some(spent) => spent.begun_at(&self.frontier),
+            None => PlannedBatch::empty_at(&self.frontier),
         };
         let mut batch = std::mem::replace(&mut self.draft, next);
         batch.size = self.frontier.size();

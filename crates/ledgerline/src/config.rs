@@ -106,6 +106,9 @@ settings! {
         /// Milliseconds within which introspections of one token by one caller are recorded as one
         /// USED; 0 records none [default: 10000].
         "LEDGERLINE_INTROSPECTION_WINDOW_MS" introspection_window_ms: u64,
+        /// MiB of answers to introspections that are kept ready, some 400 bytes for each token
+        /// [default: 256].
+        "LEDGERLINE_INTROSPECTION_MEMORY_MIB" introspection_memory_mib: usize,
         /// The `iss` of signed introspection answers (RFC 9701) [default: https://<origin>].
         "LEDGERLINE_INTROSPECTION_ISSUER" introspection_issuer: String,
         /// Milliseconds between two looks of the rules at what was recorded, up to 60000; 0

@@ -383,6 +383,104 @@ fn uses_are_recorded_together_also_at_the_end() {
     assert_eq!(uses(&server), expected);
 }
 
+/// USED events of a token: count, first and last use.
+fn uses_of(server: &Server, reader: &str, name: &str) -> Vec<(u64, String, String)> {
+    let path = format!("/v1/tokens/{}/events?limit=500", id(name));
+    let events = server.get(&path, reader).json()["events"].clone();
+    let statements = events.as_array().expect("events").iter().map(|one| &one["statement"]);
+    let used = statements.filter(|statement| statement["type"] == "USED");
+    let text = |one: &Value, name: &str| one[name].as_str().expect(name).to_owned();
+    used.map(|one| {
+        let count = one["count"].as_u64().expect("a count");
+        (count, text(one, "effective_at"), text(one, "last_at"))
+    })
+    .collect()
+}
+
+#[test]
+fn each_window_begins_with_its_first_use_and_none_is_lost() {
+    let server = Server::start_with(&["--introspection-window-ms", "400"]);
+    family(&server);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let reader = server.key("", "portal", &["reader"]);
+    let begun = Instant::now();
+    let mut asked = [("child", 0), ("sibling", 0)];
+    while begun.elapsed() < Duration::from_secs(2) {
+        for (n, (name, count)) in asked.iter_mut().enumerate() {
+            // The second begins in the middle of the first one's window.
+            if n == 0 || begun.elapsed() > Duration::from_millis(200) {
+                assert!(is_active(&server, &gateway, name));
+                *count += 1;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for (name, count) in asked {
+        let until = Instant::now() + Duration::from_secs(20);
+        let found = loop {
+            let found = uses_of(&server, &reader, name);
+            if found.iter().map(|(count, ..)| count).sum::<u64>() >= count {
+                break found;
+            }
+            assert!(Instant::now() < until, "{name}: {count} uses, recorded {found:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert_eq!(found.iter().map(|(count, ..)| count).sum::<u64>(), count, "{found:?}");
+        assert!(found.len() >= 2 && (found.len() as u64) < count, "{found:?}");
+        // Windows follow each other: none begins before the one before it ended.
+        for pair in found.windows(2) {
+            assert!(pair[0].1 <= pair[0].2 && pair[0].2 < pair[1].1, "{pair:?}");
+        }
+    }
+}
+
+#[test]
+fn answers_at_hand_are_those_that_are_worked_out() {
+    let server = Server::start_with(&["--introspection-window-ms", "50"]);
+    let idp = family(&server);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let responder = server.key("", "soc", &["responder"]);
+    let names = ["refresh", "sibling", "child", "exchanged", "bystander", "other"];
+    let tokens: Vec<Value> = names
+        .iter()
+        .map(|name| json!({ "digest": t1_value(raw(name).as_bytes()).expect("long enough") }))
+        .collect();
+    let wide = |n: usize, kind: &str, target: &str, selector: Value| {
+        json!({ "native_id": format!("wide-{n}"), "type": "REVOKED", "issuer": "idp",
+            "target": { "kind": kind, "id": target }, "selector": selector,
+            "occurred_at": "2026-01-02T03:05:00Z" })
+    };
+    // Numbers without order, the same in every run.
+    let mut random = 0x9e37_79b9_u64;
+    let mut pick = move |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888);
+        usize::try_from(random >> 33).expect("31 bits") % below
+    };
+    for n in 0..120 {
+        let name = names[pick(names.len())];
+        let more = json!({ "native_id": format!("step-{n}") });
+        let event = match pick(12) {
+            0..3 => event("SUSPENDED", name, &more),
+            3..7 => event("REINSTATED", name, &more),
+            7 => event("USED", name, &more),
+            8 => {
+                with(event("USED", name, &more), &json!({ "also_known_as": [id(names[pick(6)])] }))
+            }
+            9 if n > 60 => event("REVOKED", name, &more),
+            10 if n > 90 => wide(n, "GRANT", "eu:idp:g-2", json!({})),
+            _ => with(event("RESOURCE_ACCESSED", name, &more), &json!({ "resource": "/a/b" })),
+        };
+        server.record(&idp, &[event]);
+        let expected = server.post("/v1/triage", &responder, &json!({ "tokens": tokens })).json();
+        let expected = expected["tokens"].as_array().expect("tokens").clone();
+        for (name, expected) in names.iter().zip(&expected) {
+            assert_eq!(expected["status"], "known", "{expected}");
+            let found = is_active(&server, &gateway, name);
+            assert_eq!(Some(found), expected["alive"].as_bool(), "step {n}, {name}: {expected}");
+        }
+    }
+}
+
 #[test]
 fn gateways_follow_the_revocations_of_their_tenant() {
     let server = Server::start();

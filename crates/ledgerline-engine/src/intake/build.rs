@@ -18,6 +18,7 @@ use crate::entropy::random;
 use crate::found_by;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::{ALL_TENANTS, Caller, Key};
+use crate::standing::is_use;
 use crate::vault::{Slot, VaultError};
 
 /// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
@@ -224,6 +225,7 @@ impl Intake {
             act: statement.act.as_ref().map(ActPart::from),
             erases: None,
             strict: false,
+            is_use: is_use(statement),
             handles,
             sealed,
             records,

@@ -191,6 +191,8 @@ pub struct PendingEvent {
     pub erases: Option<[u8; 16]>,
     /// Whether it is refused when it violates the lifecycle of its token.
     pub strict: bool,
+    /// Whether it is a mere use of its target, which changes nobody's standing.
+    pub is_use: bool,
 }
 
 impl PendingEvent {

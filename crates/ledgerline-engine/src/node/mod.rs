@@ -52,13 +52,13 @@ use crate::publisher::{Delivery, Rooms};
 use crate::refusals::Refusals;
 use crate::registry::{ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash};
 use crate::sequencer::PlannedBatch;
-use crate::standing::Standings;
+use crate::standing::{Heads, Standings};
 use crate::view::View;
 
 pub use verifying::{LastRun, Listener, Verification, VerifierNews};
 
-/// Tokens whose standing is remembered: some 2 KiB each.
-const REMEMBERED_TOKENS: usize = 50_000;
+/// Tokens whose whole standing is remembered, for triage and revocation: some 2 KiB each.
+const REMEMBERED_TOKENS: usize = 10_000;
 
 /// What a node is configured with beside its ledger.
 #[derive(Debug, Clone)]
@@ -79,6 +79,8 @@ pub struct NodeConfig {
     pub verify_interval_nanos: u64,
     /// Whether the ledger states EXPIRED for tokens whose expiry has passed.
     pub expire: bool,
+    /// Bytes of what is at hand about tokens that are presented again.
+    pub heads_bytes: usize,
 }
 
 impl Default for NodeConfig {
@@ -92,6 +94,7 @@ impl Default for NodeConfig {
             windows: Windows::default(),
             verify_interval_nanos: 3_600_000_000_000,
             expire: true,
+            heads_bytes: 256 << 20,
         }
     }
 }
@@ -142,6 +145,7 @@ struct Inner {
     identity: Identity,
     page_tokens: PageTokens,
     standings: Standings,
+    heads: Heads,
     head: HeadStore,
     inbox: Inbox,
     counters: Counters,
@@ -224,6 +228,7 @@ impl Node {
         let inner = Arc::new(Inner {
             page_tokens,
             standings: Standings::new(REMEMBERED_TOKENS),
+            heads: Heads::new(config.heads_bytes),
             inbox: Inbox::new(config.queue_bytes),
             world,
             config,

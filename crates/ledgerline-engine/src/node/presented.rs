@@ -7,14 +7,23 @@
 use std::io;
 use std::sync::Arc;
 
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::vocabulary::TargetKind;
+
 use super::{AdminError, Node};
 use crate::findings::record::Note;
 use crate::findings::{self, gap, gap::Waiting};
+use crate::found_by::chain_term;
+use crate::index::TermKind;
 use crate::intake::{Reply, RevokeToken, SeenUse, SubmitError};
 use crate::planner::AdminAct;
 use crate::registry::Caller;
-use crate::standing::{Presented, Standing};
+use crate::standing::{Head, HeadName, Presented, Standing, Told};
 use crate::view::QueryError;
+
+/// Events of a token that are not read again for each change of it. Others are read sooner than
+/// remembered.
+const LONG_LIFE: usize = 64;
 
 impl Node {
     /// The wall time, Unix nanoseconds.
@@ -44,15 +53,53 @@ impl Node {
         presented: Presented<'_>,
     ) -> Result<Option<Arc<Standing>>, QueryError> {
         let now = self.inner.world.clock.wall_nanos();
-        self.inner.standings.standing(&self.view(), tenant, presented, now)
+        self.inner.standings.standing(&self.view(), tenant, presented, now, 0)
     }
 
-    /// Where the token of a digest stands now, when that is known without any input or output;
-    /// `None` says nothing.
+    /// The name of what was presented in a tenant: its parts in one order, none of them secret.
     #[must_use]
-    pub fn standing_at_hand(&self, tenant: &str, digest: &str) -> Option<Arc<Standing>> {
+    pub fn head_name(&self, tenant: &str, parts: &[&[u8]]) -> HeadName {
+        // Chains have one byte as their first part.
+        let all: Vec<&[u8]> = [&b"head"[..]].into_iter().chain(parts.iter().copied()).collect();
+        HeadName::of(&self.inner.terms.term(TermKind::Chain, tenant, &all))
+    }
+
+    /// What is to be said of a token that was presented before, when that is known without any
+    /// input or output; `None` says nothing.
+    #[must_use]
+    pub fn head_at_hand(&self, name: HeadName) -> Option<Arc<Head>> {
+        let inner = &self.inner;
+        inner.heads.at_hand(&inner.rooms.changes, name, inner.world.clock.wall_nanos())
+    }
+
+    /// What is to be said of a token in the newest committed state, by `tell`; it is at hand under
+    /// `name` from then on. `None` when nobody knows the token.
+    ///
+    /// # Errors
+    /// As [`crate::standing::standing`].
+    pub fn head(
+        &self,
+        tenant: &str,
+        presented: Presented<'_>,
+        name: HeadName,
+        tell: impl FnOnce(&Standing) -> Told,
+    ) -> Result<Option<Arc<Head>>, QueryError> {
+        let view = self.view();
         let now = self.inner.world.clock.wall_nanos();
-        self.inner.standings.at_hand(&self.view(), tenant, digest, now)
+        let standings = &self.inner.standings;
+        let found = standings.standing(&view, tenant, presented, now, LONG_LIFE)?;
+        let Some(standing) = found else { return Ok(None) };
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: standing.id.as_bytes() };
+        let chain = chain_term(&self.inner.terms, &key);
+        let head = Arc::new(Head::new(&standing, view.size(), &chain, &tell(&standing)));
+        self.inner.heads.keep(name, Arc::clone(&head));
+        Ok(Some(head))
+    }
+
+    /// How many tokens are at hand, and the bytes that takes.
+    #[must_use]
+    pub fn heads_held(&self) -> (u64, u64) {
+        self.inner.heads.held()
     }
 
     /// Revokes tokens in the name of a responder, as [`Node::submit`] takes events: one REVOKED

@@ -1,9 +1,11 @@
-//! A batch as it is planned and handed on.
+//! A batch: what the sequencer has planned and the publisher makes durable, whole.
+//!
+//! Promises: nothing but what was planned since the batch before. Emptied, it keeps its room.
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::tree::Frontier;
 
-use crate::index::Posting;
+use crate::index::{Posting, Term};
 use crate::intake::{Reply, SubmitAnswer};
 use crate::journal::writer::JournalLeaf;
 use crate::tree_store::TreeAddition;
@@ -49,6 +51,8 @@ pub struct PlannedBatch {
     pub root: Hash,
     /// What its leaves can be found by.
     pub postings: Vec<Posting>,
+    /// What somebody's standing may change by: see [`crate::standing::Changes`].
+    pub changes: Vec<Term>,
     /// What follows from it.
     pub effects: Vec<Effect>,
     /// Who waits for it.
@@ -58,28 +62,6 @@ pub struct PlannedBatch {
 }
 
 impl PlannedBatch {
-    /// An empty batch at the frontier.
-    pub(super) fn empty(frontier: &Frontier) -> Self {
-        let empty = Self {
-            leaves: Vec::new(),
-            addition: TreeAddition::default(),
-            size: 0,
-            root: Hash::ZERO,
-            postings: Vec::new(),
-            effects: Vec::new(),
-            replies: Vec::new(),
-            event_count: 0,
-        };
-        empty.beginning(frontier)
-    }
-
-    /// One that holds nothing, as an empty batch at the frontier.
-    pub(super) fn beginning(self, frontier: &Frontier) -> Self {
-        let first_index = frontier.size();
-        let addition = TreeAddition { first_index, ..self.addition };
-        Self { addition, size: first_index, root: Hash::ZERO, event_count: 0, ..self }
-    }
-
     /// Without what it held, but with the room for it, for a batch to come.
     #[must_use]
     pub fn emptied(mut self) -> Self {
@@ -88,8 +70,34 @@ impl PlannedBatch {
         self.addition.upper.clear();
         self.addition.positions.clear();
         self.postings.clear();
+        self.changes.clear();
         self.effects.clear();
         self.replies.clear();
         self
+    }
+
+    /// None yet, at a frontier.
+    #[must_use]
+    pub fn empty_at(frontier: &Frontier) -> Self {
+        let empty = Self {
+            leaves: Vec::new(),
+            addition: TreeAddition::default(),
+            size: 0,
+            root: Hash::ZERO,
+            postings: Vec::new(),
+            changes: Vec::new(),
+            effects: Vec::new(),
+            replies: Vec::new(),
+            event_count: 0,
+        };
+        empty.begun_at(frontier)
+    }
+
+    /// The next one at a frontier, in the room of this one, which holds nothing.
+    #[must_use]
+    pub fn begun_at(self, frontier: &Frontier) -> Self {
+        let first_index = frontier.size();
+        let addition = TreeAddition { first_index, ..self.addition };
+        Self { addition, size: first_index, root: Hash::ZERO, event_count: 0, ..self }
     }
 }

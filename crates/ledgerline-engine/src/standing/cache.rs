@@ -64,35 +64,8 @@ impl Standings {
         Self { shards, capacity: capacity.div_ceil(2 * SHARDS) }
     }
 
-    /// Where a token stands in the state `view`, when that is known without reading anything:
-    /// remembered, and nothing about it was committed since, as what is in memory says. `None`
-    /// says nothing; then ask [`Standings::standing`].
-    #[must_use]
-    pub fn at_hand(
-        &self,
-        view: &View,
-        tenant: &str,
-        digest: &str,
-        now_nanos: i64,
-    ) -> Option<Arc<Standing>> {
-        let name: Name = (tenant.into(), true, digest.into());
-        let kept = self.find(&name)?;
-        if kept.standing.changes_at.is_some_and(|at| at <= now_nanos) {
-            return None;
-        }
-        let size = view.size();
-        if size <= kept.size {
-            return Some(kept.standing);
-        }
-        let mut nothing_read = ReadBudget::new(0);
-        for term in &kept.standing.watched {
-            let page = view.rooms().index.postings(term, kept.size..size, 1, &mut nothing_read);
-            page.ok().filter(|page| page.cut_by.is_none() && page.indexes.is_empty())?;
-        }
-        Some(kept.standing)
-    }
-
-    /// Where a token stands in the state `view`; as [`standing`].
+    /// Where a token stands in the state `view`; as [`standing`]. Remembered when that took at
+    /// least so many events.
     ///
     /// # Errors
     /// As [`standing`].
@@ -102,6 +75,7 @@ impl Standings {
         tenant: &str,
         presented: Presented<'_>,
         now_nanos: i64,
+        least_events: usize,
     ) -> Result<Option<Arc<Standing>>, QueryError> {
         let (is_digest, text) = match presented {
             Presented::Digest(digest) => (true, digest.into()),
@@ -121,7 +95,7 @@ impl Standings {
             }
         }
         let found = standing(view, tenant, presented, now_nanos)?.map(Arc::new);
-        if let Some(standing) = &found {
+        if let Some(standing) = found.as_ref().filter(|found| found.events >= least_events) {
             self.keep(name, Kept { standing: Arc::clone(standing), size: view.size() });
         }
         Ok(found)
@@ -196,6 +170,7 @@ fn apply(standing: &mut Standing, tenant: &str, position: u64, leaf: &[u8]) -> b
         && statement.also_known_as.iter().all(|id| known(id));
     if plain {
         standing.state.apply(&Fact::of(&statement, position, entry.recorded_at));
+        standing.events += 1;
     }
     plain
 }

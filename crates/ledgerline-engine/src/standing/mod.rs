@@ -16,6 +16,8 @@
 //! revocation of one ends them all.
 
 mod cache;
+mod changes;
+mod heads;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ use crate::lineage::{Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chai
 use crate::view::{QueryError, View};
 
 pub use cache::Standings;
+pub use changes::{Changes, is_use};
+pub use heads::{Head, HeadName, Heads, Told};
 
 /// Events of one id that are folded. A token with more has no answer.
 const MAX_EVENTS: usize = 100_000;
@@ -59,6 +63,8 @@ pub struct Standing {
     pub state: TokenState,
     /// What it is, as its birth says.
     pub facts: Facts,
+    /// How many events that is the state of.
+    events: usize,
     /// When a revocation that covers it takes effect that has not yet, Unix nanoseconds.
     changes_at: Option<i64>,
     /// What a change of it would be found by.
@@ -71,6 +77,13 @@ impl Standing {
     pub fn is_active(&self, now_nanos: i64) -> bool {
         let is_code = self.state.token_kind.is_some_and(TokenKind::is_code);
         !is_code && self.state.is_active(now_nanos, false)
+    }
+
+    /// From when until before when it may be used, Unix nanoseconds, as what is in force now has
+    /// it; `None` for never.
+    #[must_use]
+    pub fn usable_between(&self) -> Option<(i64, i64)> {
+        self.state.usable_between()
     }
 
     /// Until when it may be used, as far as is known: its expiry, or the end of its grace.
@@ -147,6 +160,7 @@ pub fn standing(
         id: told.read(|_, s| s.target.id.to_owned()),
         ids,
         state,
+        events: records.len(),
         facts: told.read(|entry, s| Facts::of(s, &entry.handles)),
         changes_at,
         watched,

@@ -141,19 +141,25 @@ impl TokenState {
     /// difference.
     #[must_use]
     pub fn is_active(&self, at_nanos: i64, covering: bool) -> bool {
+        let within = |(begin, end)| begin <= at_nanos && at_nanos < end;
+        !covering && self.usable_between().is_some_and(within)
+    }
+
+    /// From when until before when the token is usable as far as its own acts go, Unix nanoseconds;
+    /// `None` when it is not at all.
+    #[must_use]
+    pub fn usable_between(&self) -> Option<(i64, i64)> {
         let fit = |state| match state {
             State::Active => true,
             State::Pending => !self.awaits_activation,
             _ => false,
         };
-        let usable = match self.beneath() {
-            State::Superseded => {
-                fit(self.superseded_from) && self.grace_until.is_some_and(|end| at_nanos < end)
-            }
-            state => fit(state),
+        let (usable, grace) = match self.beneath() {
+            State::Superseded => (fit(self.superseded_from), self.grace_until.unwrap_or(i64::MIN)),
+            state => (fit(state), i64::MAX),
         };
-        let begun = self.not_before.is_none_or(|begin| begin <= at_nanos);
-        usable && begun && !self.is_past(at_nanos) && !covering
+        let end = grace.min(self.expires_at.unwrap_or(i64::MAX));
+        usable.then_some((self.not_before.unwrap_or(i64::MIN), end))
     }
 
     /// The state at `at_nanos`: REVOKED stays; from expires_at on it is EXPIRED, whether or not

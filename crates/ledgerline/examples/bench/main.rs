@@ -23,6 +23,7 @@ mod bulk;
 mod events;
 mod http;
 mod introspect;
+mod jwts;
 mod ledger;
 mod load;
 mod population;

@@ -34,8 +34,10 @@ const EVENTS_PER_USER: u64 = 500;
 const EVENTS_PER_RESOURCE: u64 = 2000;
 const CLIENTS: u64 = 50;
 const POLICIES: u64 = 20;
-const REGION: &str = "eu-west-1";
-const ISSUER: &str = "idp";
+/// Of all tokens.
+pub const REGION: &str = "eu-west-1";
+/// The alias of their issuer.
+pub const ISSUER: &str = "idp";
 const DAY_NANOS: i64 = 86_400_000_000_000;
 
 /// Makes the events of a population.
@@ -46,6 +48,9 @@ pub struct Population {
     per_token: u64,
     users: u64,
     resources: u64,
+    name: fn(u64) -> String,
+    /// In front of the numbers of its event ids.
+    part: u64,
 }
 
 impl Population {
@@ -62,7 +67,18 @@ impl Population {
             per_token,
             users: (events / EVENTS_PER_USER).max(10),
             resources: (events / EVENTS_PER_RESOURCE).max(10),
+            name: token_id,
+            part: 0,
         })
+    }
+
+    /// The same of tokens that are JWTs, known by their jti.
+    pub fn of_jwts(self) -> Self {
+        Self {
+            name: |token| format!("{REGION}:{ISSUER}:jti:{}", jti(token)),
+            part: 1 << 40,
+            ..self
+        }
     }
 
     /// How many resources there are.
@@ -78,7 +94,7 @@ impl Population {
     fn put(&self, n: u64, out: &mut Vec<u8>) -> Result<Payload> {
         let token = n / self.per_token;
         let is_first = n.is_multiple_of(self.per_token);
-        let id = token_id(token);
+        let id = (self.name)(token);
         let (user, session) = (user(spread(token) % self.users), format!("s-{token}"));
         let client = format!("client-{}", spread(token) % CLIENTS);
         let policy = format!("policy-{}", spread(token) % POLICIES);
@@ -87,7 +103,8 @@ impl Population {
         let occurred = Hlc::at(self.born.saturating_add_unsigned(n * 1000).min(now()));
         let kind = if is_first { EventType::Issued } else { EventType::ResourceAccessed };
         let target = Target { kind: TargetKind::Token, id: &id };
-        let mut statement = Statement::new(event_id(occurred, n), SOURCE, target, kind, occurred);
+        let mut statement =
+            Statement::new(event_id(occurred, self.part + n), SOURCE, target, kind, occurred);
         statement.outcome = Outcome::Allow;
         statement.issuer = Some(ISSUER);
         statement.client_id = Some(&client);
@@ -134,6 +151,11 @@ pub fn token_value(token: u64) -> String {
 /// Its id.
 pub fn token_id(token: u64) -> String {
     from_presented(REGION, ISSUER, token_value(token).as_bytes()).expect("long enough a value")
+}
+
+/// The jti of a token that is a JWT.
+pub fn jti(token: u64) -> String {
+    format!("j-{token:x}")
 }
 
 /// A user's name at the issuer.

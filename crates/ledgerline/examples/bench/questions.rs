@@ -99,7 +99,7 @@ fn warm(
         .collect::<Result<_>>()?;
     // What is recorded is judged and verified behind the head; the questions are not to share the
     // cores with that.
-    let waited = server.await_readers()?;
+    let waited = server.await_followers()?;
     let waited = format!("{:.1} s", waited.as_secs_f64());
     report.add([Row::new("until the readers behind the head had caught up", waited)]);
     let empty = asking.ask(QUESTIONS, |_| "/v1/issuers".to_owned())?;

@@ -21,8 +21,8 @@ pub const PRODUCER: &str = "producer";
 pub const DEPLOYMENT: &str = "default";
 /// How long the count of recorded events may lag behind their answers.
 const COUNT_LIMIT: Duration = Duration::from_secs(2);
-/// How long the readers behind the head may take.
-const READERS_LIMIT: Duration = Duration::from_secs(60);
+/// How long those who read behind the head may take.
+const FOLLOWERS_LIMIT: Duration = Duration::from_secs(900);
 /// How long a server may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -197,31 +197,6 @@ impl Server {
         self.status("recorded_since_start")
     }
 
-    /// Waits until the rules, the wheel of expiries and the verifier behind the head have looked at
-    /// everything, a minute at most; how long that took.
-    ///
-    /// # Errors
-    /// When the metrics cannot be read.
-    pub fn await_readers(&self) -> Result<Duration> {
-        let begun = Instant::now();
-        loop {
-            let metrics = self.exchange_as(&self.admin, "GET", "/metrics", b"")?;
-            let metrics = String::from_utf8(metrics)?;
-            let lags = metrics.lines().filter_map(|line| {
-                let (name, lag) = line.split_once(' ')?;
-                // Without a webhook nothing is told, and its lag is the whole ledger.
-                let is_reader = name.ends_with("_lag_entries") && !name.contains("webhook");
-                is_reader.then(|| lag.parse::<f64>().unwrap_or(0.0))
-            });
-            let lag = lags.fold(0.0, f64::max);
-            // What they record themselves is looked at, too: a few entries stay behind.
-            if lag <= 16.0 || begun.elapsed() > READERS_LIMIT {
-                return Ok(begun.elapsed());
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
     /// Waits a moment until `sent` events beyond `before` are counted: the count follows the
     /// answers. What the ledger records of itself counts too; nothing may have been refused or be
     /// there already.
@@ -240,6 +215,42 @@ impl Server {
             }
             anyhow::ensure!(!is_hopeless, "{sent} sent, {grown} recorded, {other} not");
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A figure of `/metrics`.
+    ///
+    /// # Errors
+    /// When it does not answer, or has none of that name.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n",
+            self.admin
+        );
+        let text = self.exchange(request.as_bytes())?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok()).with_context(|| name.to_owned())
+    }
+
+    /// Waits until those who read behind the head have read everything: their work is not what is
+    /// measured next. How long that took.
+    ///
+    /// # Errors
+    /// When the server does not answer, or they do not come to an end.
+    pub fn await_followers(&self) -> Result<Duration> {
+        let begun = Instant::now();
+        let lags =
+            ["findings", "expiry", "verify"].map(|who| format!("ledgerline_{who}_lag_entries"));
+        loop {
+            let mut behind = 0.0;
+            for lag in &lags {
+                behind += self.metric(lag)?;
+            }
+            if behind < 1000.0 {
+                return Ok(begun.elapsed());
+            }
+            anyhow::ensure!(begun.elapsed() < FOLLOWERS_LIMIT, "{behind} entries behind");
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 
@@ -264,10 +275,6 @@ impl Server {
     /// # Errors
     /// When it is refused.
     pub fn call_as(&self, key: &str, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-        Ok(serde_json::from_slice(&self.exchange_as(key, method, path, body)?)?)
-    }
-
-    fn exchange_as(&self, key: &str, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>> {
         let length = body.len();
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
@@ -275,13 +282,18 @@ impl Server {
         )
         .into_bytes();
         request.extend_from_slice(body);
+        let answer = self.exchange(&request).with_context(|| format!("{method} {path}"))?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+
+    fn exchange(&self, request: &[u8]) -> Result<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut connection = crate::http::Connection::open(self.target()?.0).await?;
-            let (status, body) = connection.exchange(&request).await?;
+            let (status, body) = connection.exchange(request).await?;
             let text = String::from_utf8_lossy(body);
-            anyhow::ensure!((200..300).contains(&status), "{method} {path}: {status} {text}");
-            Ok(body.to_vec())
+            anyhow::ensure!((200..300).contains(&status), "{status} {text}");
+            Ok(text.into_owned())
         })
     }
 }

@@ -169,6 +169,11 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
     config.expire = settings.expire.unwrap_or(config.expire);
     let segment_bytes = &mut config.ledger.segment_bytes;
     *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
+    if let Some(mib) = settings.introspection_memory_mib {
+        let bytes = mib.checked_mul(1 << 20);
+        config.heads_bytes =
+            bytes.ok_or_else(|| Failure::usage("introspection_memory_mib is too much"))?;
+    }
     config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);
     config.free_space_floor_bytes =
         settings.free_space_floor_bytes.unwrap_or(config.free_space_floor_bytes);

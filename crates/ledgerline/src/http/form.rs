@@ -27,7 +27,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_engine::registry::{Caller, Roles};
 use percent_encoding::percent_decode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::App;
 use super::events::read_body;
@@ -88,7 +88,7 @@ impl From<Problem> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = json!({ "error": self.error, "error_description": self.description });
-        let mut response = (self.status, no_store(&body)).into_response();
+        let mut response = (self.status, no_store(body.to_string().into())).into_response();
         let headers = response.headers_mut();
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -101,8 +101,8 @@ impl IntoResponse for Refusal {
 }
 
 /// A JSON answer that nobody may keep.
-pub fn no_store(body: &Value) -> Response {
-    let mut response = body.to_string().into_response();
+pub fn no_store(body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use ledgerline_engine::found_by::bare;
@@ -20,10 +21,12 @@ use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Map, Value, json};
 
-use super::form::{Form, Refusal, caller};
-use super::presented::{find, may_know};
-use super::{App, Shared, auth, leaf_json, signed_answer};
+use super::form::{Form, Refusal, caller, no_store};
+use super::presented::{NAMING, head, may_know};
+use super::{App, Shared, leaf_json, signed_answer};
 
+/// All that is said of a token that is not active.
+const INACTIVE: &[u8] = br#"{"active":false}"#;
 const SECOND_NANOS: i64 = 1_000_000_000;
 
 /// Answers.
@@ -34,45 +37,41 @@ pub async fn introspect(State(app): Shared, request: Request) -> Result<Response
     let caller = caller(&app, request.headers(), Roles::RESOURCE_SERVER)?;
     let signed = signed_answer::is_wanted(request.headers());
     let form = Form::read(&app, request).await?;
-    let token = form.token()?.to_vec();
-    drop(form);
+    let token = form.token()?;
     let now = app.node.now();
-    let answer = answer(&app, &caller, token, now).await?;
-    let answer = answer.unwrap_or_else(|| json!({ "active": false }));
-    Ok(signed_answer::respond(&app.answers, caller.key_id(), now, &answer, signed))
-}
-
-/// The answer about a token; `None` for every one that is not active.
-async fn answer(
-    app: &Arc<App>,
-    caller: &Caller,
-    token: Vec<u8>,
-    now: i64,
-) -> Result<Option<Value>, Refusal> {
-    let tenant = caller.own_tenant();
-    let Some(found) = find(app, tenant, token).await? else { return Ok(None) };
-    let standing = &found.standing;
-    if !may_know(caller, standing) {
-        return Ok(None);
-    }
-    let active = found.is_active(now);
-    if app.uses.note(caller, tenant, standing, active, now) {
-        let (of, tenant) = (Arc::clone(app), tenant.to_owned());
+    let head = head(&app, &caller, token, words).await?;
+    let known = head.as_deref().filter(|head| may_know(&caller, head.id()));
+    let Some(head) = known else { return Ok(answer(&app, &caller, now, INACTIVE, signed)) };
+    let active = head.is_active(now);
+    if app.uses.note(&caller, head, active, now) {
+        let (of, tenant) = (Arc::clone(&app), caller.own_tenant().to_owned());
         app.wait(move || {
             of.uses.mark(&of.node, &tenant, now);
             Ok(())
         })
         .await?;
     }
-    if !active {
-        return Ok(None);
+    let told = if active { head.words() } else { INACTIVE };
+    Ok(answer(&app, &caller, now, told, signed))
+}
+
+/// The words of an answer in the form that was asked for.
+fn answer(app: &App, caller: &Caller, now: i64, words: &[u8], signed: bool) -> Response {
+    match signed {
+        false => no_store(Body::from(words.to_vec())),
+        true => signed_answer::respond(&app.answers, caller.key_id(), now, words),
     }
-    let mut answer = described(caller, standing, found.usable_until());
+}
+
+/// The answer about a token while it is active.
+fn words(app: &App, caller: &Caller, standing: &Standing, own_end: Option<i64>) -> Vec<u8> {
+    let usable_until = standing.usable_until().into_iter().chain(own_end).min();
+    let mut answer = described(caller, standing, usable_until);
     let alias = issuer_and_region(&standing.id).map(|(alias, _)| alias);
-    if let Some(issuer) = alias.and_then(|alias| app.issuers.get(tenant, alias)) {
+    if let Some(issuer) = alias.and_then(|alias| app.issuers.get(caller.own_tenant(), alias)) {
         answer["iss"] = issuer.iss().into();
     }
-    Ok(Some(answer))
+    answer.to_string().into_bytes()
 }
 
 /// What RFC 7662 section 2.2 names, as far as the ledger knows it.
@@ -93,9 +92,7 @@ fn described(caller: &Caller, standing: &Standing, usable_until: Option<i64>) ->
     say("exp", usable_until.map(seconds));
     say("iat", state.issued_at.map(seconds));
     say("nbf", state.not_before.map(seconds));
-    // The person's pseudonym: who may read events may know it.
-    let may_name = caller.roles().has(auth::READERS.with(Roles::PRIVACY));
-    let subject = facts.subject.filter(|_| may_name);
+    let subject = facts.subject.filter(|_| caller.roles().has(NAMING));
     say("sub", subject.map(|handle| leaf_json::hex(&handle).into()));
     say(
         "aud",

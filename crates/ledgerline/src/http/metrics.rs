@@ -95,6 +95,11 @@ fn expose(app: &App) -> String {
     webhook_counters(app, view.size(), &mut out);
     app.tally.write(&mut out);
     let open = app.limits.max_requests.saturating_sub(app.permits.available_permits());
+    let (tokens, bytes) = app.node.heads_held();
+    let name = "ledgerline_introspection_tokens";
+    out.single(name, "gauge", "Tokens whose introspection answer is kept ready.", tokens);
+    let name = "ledgerline_introspection_bytes";
+    out.single(name, "gauge", "Memory of these answers, about.", bytes);
     out.single("ledgerline_http_requests_open", "gauge", "Requests being answered.", open);
     out.0
 }

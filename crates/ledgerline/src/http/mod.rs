@@ -84,6 +84,8 @@ pub struct App {
     body_room: Semaphore,
     /// A permit per large body that is being taken apart.
     parsers: Semaphore,
+    /// A permit per presented token that is looked up.
+    lookups: Semaphore,
     /// A permit per bundle in the making.
     provers: Semaphore,
     /// A permit per stream of findings.
@@ -112,6 +114,10 @@ const UNDECLARED_BODY_KIB: u32 = 16 << 10;
 /// Bundles made at a time: one may take some hundred MiB until it is sent.
 const PROVERS: usize = 2;
 
+/// Presented tokens looked up at a time, a core. Each has a thread meanwhile, and each thread keeps
+/// some MiB of the allocator: one for each connection would take hundreds.
+const LOOKUPS_A_CORE: usize = 2;
+
 /// The state of handlers.
 pub type Shared = axum::extract::State<Arc<App>>;
 
@@ -125,6 +131,7 @@ impl App {
         // would cost memory and gain nothing.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let parsers = Semaphore::new(cores);
+        let lookups = Semaphore::new(LOOKUPS_A_CORE * cores);
         let streams = Arc::new(Semaphore::new(findings_stream::STREAMS_MAX));
         let line_kib = u32::try_from(limits.max_line_bytes.div_ceil(1024)).unwrap_or(u32::MAX / 8);
         let line = Semaphore::new(line_kib as usize);
@@ -143,6 +150,7 @@ impl App {
             permits,
             body_room,
             parsers,
+            lookups,
             provers,
             streams,
             line,
@@ -198,6 +206,20 @@ impl App {
     ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
         match wanted {
             true => Ok(Some(self.provers.acquire().await.map_err(|_| Problem::internal())?)),
+            false => Ok(None),
+        }
+    }
+
+    /// A turn to look a presented token up, if one is `wanted`.
+    ///
+    /// # Errors
+    /// 500 when the server is gone.
+    pub async fn turn_to_look_up(
+        &self,
+        wanted: bool,
+    ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        match wanted {
+            true => Ok(Some(self.lookups.acquire().await.map_err(|_| Problem::internal())?)),
             false => Ok(None),
         }
     }

@@ -15,39 +15,19 @@
 
 use std::sync::Arc;
 
-use ledgerline_engine::registry::Caller;
-use ledgerline_engine::standing::{Presented, Standing, issuer_and_region};
+use ledgerline_engine::node::Node;
+use ledgerline_engine::registry::{Caller, Roles};
+use ledgerline_engine::standing::{Head, HeadName, Presented, Standing, Told, issuer_and_region};
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::t1_value;
 
-use super::App;
 use super::form::Refusal;
+use super::{App, auth};
 use crate::issuers::verified::Verified;
 use crate::issuers::{Issuers, Judged};
 
-/// A presented token that the ledger knows.
-pub struct Found {
-    /// Where it stands, under all its names together.
-    pub standing: Arc<Standing>,
-    /// What it says of itself, if its issuer signed it.
-    pub verified: Option<Arc<Verified>>,
-}
-
-impl Found {
-    /// Whether it may be used at `now`, also by its own word.
-    #[must_use]
-    pub fn is_active(&self, now: i64) -> bool {
-        let may = self.verified.as_ref().is_none_or(|verified| verified.is_within(now));
-        may && self.standing.is_active(now)
-    }
-
-    /// Until when it may be used, as far as is known.
-    #[must_use]
-    pub fn usable_until(&self) -> Option<i64> {
-        let own = self.verified.as_ref().and_then(|verified| verified.expires_at);
-        self.standing.usable_until().into_iter().chain(own).min()
-    }
-}
+/// Whoever may read events may know a person's pseudonym.
+pub const NAMING: Roles = auth::READERS.with(Roles::PRIVACY);
 
 /// What a token is looked for by.
 struct Names {
@@ -56,6 +36,28 @@ struct Names {
     /// The digest, of one that nobody vouches for.
     digest: Option<String>,
     verified: Option<Arc<Verified>>,
+}
+
+impl Names {
+    fn by_digest(token: &[u8]) -> Self {
+        Self { ids: Vec::new(), digest: Some(digest(token)), verified: None }
+    }
+
+    /// Whose token it is is known: its digest is looked for as that issuer's, and so is found also
+    /// where it was only ever revoked under it.
+    fn of(verified: Arc<Verified>) -> Self {
+        let ids = verified.id.iter().cloned().chain([verified.digest_id()]).collect();
+        Self { ids, digest: None, verified: Some(verified) }
+    }
+
+    /// The name under which what is told to readers of persons or to others is at hand.
+    fn head(&self, node: &Node, tenant: &str, names_persons: bool) -> HeadName {
+        let whom: &[u8] = if names_persons { b"persons" } else { b"" };
+        let own = self.digest.iter().map(String::as_bytes);
+        let parts = self.ids.iter().map(String::as_bytes).chain(own);
+        // No digest is an id, so that nobody's digest is another's id.
+        node.head_name(tenant, &[whom].into_iter().chain(parts).collect::<Vec<_>>())
+    }
 }
 
 /// The names of a token, which is dropped. `Ok(None)` for one that its issuer did not sign, `Err`
@@ -67,44 +69,60 @@ fn names(issuers: &Issuers, tenant: &str, token: Vec<u8>) -> Result<Option<Names
         Judged::Opaque => None,
         Judged::Verified(verified) => Some(verified),
     };
-    let digest = digest(&token);
-    drop(token);
-    let Some(verified) = verified else {
-        return Ok(Some(Names { ids: Vec::new(), digest: Some(digest), verified: None }));
-    };
-    // Whose token it is is known: its digest is looked for as that issuer's, and so is found also
-    // where it was only ever revoked under it.
-    let ids = verified.id.iter().cloned().chain([verified.digest_id(&digest)]).collect();
-    Ok(Some(Names { ids, digest: None, verified: Some(verified) }))
+    Ok(Some(verified.map_or_else(|| Names::by_digest(&token), Names::of)))
 }
 
 fn keys_lost(_: ()) -> Refusal {
     Refusal::later("the keys of the token's issuer cannot be had now")
 }
 
-/// Where a presented token stands; `None` when nothing is known of it.
+/// What is to be said of a presented token, by `tell`, which is given until when it may be used by
+/// its own word; `None` when nothing is known of it.
 ///
 /// # Errors
 /// 503 when there is too much to read, the ledger cannot be read, or the issuer's keys be had.
-pub async fn find(app: &Arc<App>, tenant: &str, token: Vec<u8>) -> Result<Option<Found>, Refusal> {
+pub async fn head(
+    app: &Arc<App>,
+    caller: &Caller,
+    token: &[u8],
+    tell: fn(&App, &Caller, &Standing, Option<i64>) -> Vec<u8>,
+) -> Result<Option<Arc<Head>>, Refusal> {
+    let tenant = caller.own_tenant();
+    let names_persons = caller.roles().has(NAMING);
     // A token that was asked about before costs no change of threads.
-    if app.issuers.is_opaque(&token)
-        && let Some(standing) = app.node.standing_at_hand(tenant, &digest(&token))
-    {
-        return Ok(Some(Found { standing, verified: None }));
+    let at_hand = match app.issuers.is_opaque(token) {
+        true => Some(Names::by_digest(token)),
+        false => app.issuers.remembered(tenant, token).map(Names::of),
+    };
+    let at_hand = at_hand.map(|names| names.head(&app.node, tenant, names_persons));
+    if let Some(head) = at_hand.and_then(|name| app.node.head_at_hand(name)) {
+        return Ok(Some(head));
     }
-    let (node, issuers) = (Arc::clone(&app.node), Arc::clone(&app.issuers));
-    let tenant = tenant.to_owned();
+    // Who waits for an issuer's keys must not keep the others from being looked up.
+    let _turn = app.turn_to_look_up(app.issuers.is_opaque(token)).await?;
+    let (of, caller, token) = (Arc::clone(app), caller.clone(), token.to_vec());
     let ask = move || {
-        let Names { ids, digest, verified } = match names(&issuers, &tenant, token) {
+        let tenant = caller.own_tenant();
+        let names = match names(&of.issuers, tenant, token) {
             Ok(Some(names)) => names,
             Ok(None) => return Ok(Ok(None)),
             Err(()) => return Ok(Err(())),
         };
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let presented = digest.as_deref().map_or(Presented::Ids(&ids), Presented::Digest);
-        let standing = node.standing(&tenant, presented)?;
-        Ok(Ok(standing.map(|standing| Found { standing, verified })))
+        let name = names.head(&of.node, tenant, names_persons);
+        if at_hand != Some(name)
+            && let Some(head) = of.node.head_at_hand(name)
+        {
+            return Ok(Ok(Some(head)));
+        }
+        let ids: Vec<&str> = names.ids.iter().map(String::as_str).collect();
+        let presented = names.digest.as_deref().map_or(Presented::Ids(&ids), Presented::Digest);
+        let own = names.verified.as_deref();
+        let within = own.map_or((i64::MIN, i64::MAX), Verified::within);
+        let told = |standing: &Standing| {
+            let until = own.and_then(|verified| verified.expires_at);
+            Told { words: tell(&of, &caller, standing, until), within }
+        };
+        Ok(Ok(of.node.head(tenant, presented, name, told)?))
     };
     app.wait(ask).await?.map_err(keys_lost)
 }
@@ -152,14 +170,17 @@ pub fn digest(token: &[u8]) -> String {
     t1_value(token).unwrap_or_else(|_| "A".repeat(43))
 }
 
-/// Whether the credential's grant covers the token's issuer and region.
+/// Whether the credential's grant covers the issuer and region of a token id.
 #[must_use]
-pub fn may_know(caller: &Caller, standing: &Standing) -> bool {
+pub fn may_know(caller: &Caller, id: &str) -> bool {
     let grant = &caller.key.grant;
+    if grant.issuers.is_empty() && grant.regions.is_empty() {
+        return true;
+    }
     let fits = |granted: &[String], one: &str| {
         granted.is_empty() || granted.iter().any(|other| other == one)
     };
-    issuer_and_region(&standing.id).is_some_and(|(issuer, region)| {
+    issuer_and_region(id).is_some_and(|(issuer, region)| {
         fits(&grant.issuers, issuer) && fits(&grant.regions, region)
     })
 }

@@ -66,7 +66,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     drop(form);
     let tenant = caller.own_tenant().to_owned();
     let standings = find_each(&app, &tenant, token.clone()).await?;
-    let known = standings.into_iter().filter(|standing| may_know(&caller, standing));
+    let known = standings.into_iter().filter(|standing| may_know(&caller, &standing.id));
     let known: Vec<_> = known.collect();
     if known.is_empty() {
         return Ok(done(is_responder, &unknown(dry_run)));
@@ -192,7 +192,7 @@ fn unknown(dry_run: bool) -> Value {
 /// 200. What a responder reads is for people: RFC 7009 has clients ignore the body.
 fn done(is_responder: bool, answer: &Value) -> Response {
     if is_responder {
-        return no_store(answer);
+        return no_store(answer.to_string().into());
     }
     let mut response = ().into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,55 +1,63 @@
 //! Introspections, to be recorded as uses of their tokens.
 //!
 //! ```text
-//! answer ──▶ note (in memory) ──▶ every window: one USED for each (token, caller, outcome)
-//!                                 count, effective_at = first, last_at = last
+//! answer ──▶ note (in memory) ──▶ a window after its first use: one USED for each
+//!                                 (token, caller, outcome); count, effective_at = first, last_at
+//! first uses   · ·· ·  ···· ·   ·· ·            by when they are due: a queue
+//! recorded        └ window ┘ · ·· ·  ···· ·      a tick's worth at a time, at most BATCH
 //! ```
 //!
-//! Promises: nobody waits for the recording. The first use of a tenant after a pause waits until a
-//! mark on the disk says that uses of the tenant are in memory; noting the others takes no input or
-//! output. On shutdown what was noted is recorded before the ledger closes; a crash loses one
-//! window at most, and then the mark has the next start raise a finding. What the ledger is too
-//! busy for is tried again with the next window.
+//! Promises: nobody waits for the recording. Each token's window begins with its own first use, so
+//! that uses are recorded as evenly as they came, never all at once. The first use of a tenant
+//! after a pause waits until a mark on the disk says that uses of the tenant are in memory; noting
+//! the others takes no input or output. On shutdown what was noted is recorded before the ledger
+//! closes; a crash loses one window at most, and then the mark has the next start raise a finding.
+//! What the ledger is too busy for is tried again.
 //!
-//! Refuses: more than [`MOST`] at a time: those beyond are dropped, and the log says how many.
+//! Refuses: more than [`MOST`] at a time: those beyond are dropped, and the log says how many. From
+//! half of that on windows end early.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ledgerline_engine::findings::gap::Waiting;
 use ledgerline_engine::intake::{SeenUse, SubmitAnswer, SubmitError};
 use ledgerline_engine::node::Node;
 use ledgerline_engine::registry::Caller;
-use ledgerline_engine::standing::Standing;
-use ledgerline_proof::vocabulary::TokenKind;
-use tokio::sync::Notify;
+use ledgerline_engine::standing::Head;
 
 use super::App;
 
-/// Uses noted at a time, each a few hundred bytes.
-pub const MOST: usize = 200_000;
-/// With so many they are recorded without waiting for the end of the window.
-const ENOUGH: usize = MOST / 4;
-/// Events of one submission.
-const BATCH: usize = 1000;
+/// Uses noted at a time, each some 250 bytes.
+pub const MOST: usize = 262_144;
+/// With so many windows end early.
+const ENOUGH: usize = MOST / 2;
+/// Between two looks at what is due.
+const TICK: Duration = Duration::from_millis(10);
+/// Uses that are handed over together: few enough that nobody is kept from an answer meanwhile.
+const BATCH: usize = 256;
+/// Batches of one tick. More than one are due only behind a busy ledger, or with [`ENOUGH`].
+const BATCHES: usize = 4;
 /// How long a closing server tries to hand them over.
 const LAST_TRIES: u32 = 100;
-
 /// How long a recording is waited for before the mark is left as it is.
 const RECORDING_MAX: Duration = Duration::from_secs(30);
 
-/// Tenant, credential, token id, whether it was active.
-type Name = (String, Arc<str>, String, bool);
+/// Token (by its chain), credential (by its place in the book), whether it was active.
+type Name = ([u64; 2], u32, bool);
 
-/// Uses by one credential in one tenant.
-type Batch = Vec<(Name, Noted)>;
+/// Uses by one caller.
+type Group = (Caller, Vec<(Name, Noted)>);
 
+/// Uses of one token by one caller.
 struct Noted {
-    caller: Caller,
-    seen: SeenUse,
+    token_id: Box<str>,
+    count: i64,
+    first_at: i64,
+    last_at: i64,
 }
 
 /// The room. Shared.
@@ -57,21 +65,27 @@ struct Noted {
 pub struct Uses {
     window: Duration,
     noted: Mutex<Book>,
-    many: Notify,
     /// Tenants whose uses the mark on the disk speaks of.
     marked: RwLock<BTreeSet<String>>,
     /// The mark. Held while the disk is written.
     mark: Mutex<Waiting>,
+    /// Held by who records.
+    recording: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Book {
-    uses: BTreeMap<Name, Noted>,
+    uses: HashMap<Name, Noted>,
+    /// The same by their first use, nearly in its order. What has another one by now is behind.
+    queue: VecDeque<(i64, Name)>,
+    /// Who ever asked, and how many uses of theirs wait.
+    callers: Vec<(Caller, usize)>,
+    places: BTreeMap<Arc<str>, u32>,
     dropped: u64,
 }
 
 impl Uses {
-    /// Recorded every `window`; never when that is zero.
+    /// Recorded when `window` has passed since the first; never when that is zero.
     #[must_use]
     pub fn new(window: Duration) -> Self {
         Self { window, ..Self::default() }
@@ -80,36 +94,29 @@ impl Uses {
     /// Notes that a caller presented a token. True when [`Uses::mark`] is to be called before
     /// anybody is answered.
     #[must_use]
-    pub fn note(
-        &self,
-        caller: &Caller,
-        tenant: &str,
-        standing: &Standing,
-        active: bool,
-        now: i64,
-    ) -> bool {
+    pub fn note(&self, caller: &Caller, head: &Head, active: bool, now: i64) -> bool {
         // To present a code is not to spend it.
-        let is_code = standing.state.token_kind.is_some_and(TokenKind::is_code);
-        if self.window.is_zero() || is_code {
+        if self.window.is_zero() || head.is_code() {
             return false;
         }
-        let seen = SeenUse {
-            token_id: standing.id.clone(),
-            count: 1,
-            first_at: now,
-            last_at: now,
-            allowed: active,
-        };
-        let name = (tenant.to_owned(), Arc::clone(caller.key_id()), seen.token_id.clone(), active);
-        let mut book = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        book.add(name, Noted { caller: caller.clone(), seen });
-        let enough = book.uses.len() >= ENOUGH;
-        drop(book);
-        if enough {
-            self.many.notify_one();
-        }
+        self.book().note(caller, head, active, now);
         // After noting: whoever takes the mark away looks at the book afterwards.
-        !self.marked.read().unwrap_or_else(PoisonError::into_inner).contains(tenant)
+        let marked = self.marked.read().unwrap_or_else(PoisonError::into_inner);
+        !marked.contains(caller.own_tenant())
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the mark speaks of uses that are recorded by now.
+    fn is_marked_in_vain(&self) -> bool {
+        let marked = self.marked.read().unwrap_or_else(PoisonError::into_inner);
+        !marked.is_empty() && self.book().queue.is_empty()
+    }
+
+    fn window_nanos(&self) -> i64 {
+        i64::try_from(self.window.as_nanos()).unwrap_or(i64::MAX)
     }
 
     /// Says durably that uses of a tenant noted at `now` wait. Blocks.
@@ -133,97 +140,94 @@ impl Uses {
         *self.marked.write().unwrap_or_else(PoisonError::into_inner) = tenants;
     }
 
-    /// Moves the mark on to `from`, before which everything is recorded; takes it away when nothing
-    /// was noted since. Blocks.
-    fn move_mark(&self, node: &Node, from: i64) {
+    /// Moves the mark on to the oldest use that waits, once it is half a window behind; takes it
+    /// away when none does. Blocks. Called by who records, when all it took is durable.
+    fn move_mark(&self, node: &Node) {
         let mut mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = self.book();
+        let oldest = book.oldest();
+        let is_near = |from: i64| from.saturating_sub(mark.from) < self.window_nanos() / 2;
+        if oldest.is_some_and(is_near) {
+            return;
+        }
+        drop(book);
         // Whoever notes from here on marks anew, and waits for the lock above.
         let marked =
             std::mem::take(&mut *self.marked.write().unwrap_or_else(PoisonError::into_inner));
         if marked.is_empty() {
             return;
         }
-        let book = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let tenants: BTreeSet<String> = book.uses.keys().map(|name| name.0.clone()).collect();
+        let book = self.book();
+        let (oldest, tenants) = (book.oldest(), book.tenants());
         drop(book);
-        if tenants.is_empty() {
+        let Some(oldest) = oldest else {
             if let Err(error) = node.uses_wait(None) {
                 tracing::warn!(code = "uses_mark_left", %error, "a start may tell of no loss");
             }
             return;
-        }
-        mark.from = from;
+        };
+        mark.from = oldest;
         self.write(node, &mut mark, tenants);
     }
 
-    /// Has what was noted recorded, and moves the mark on when all of it is durable. Blocks. Says
-    /// whether the ledger took all of it.
-    fn record(&self, node: &Node) -> bool {
-        let begun = node.now();
+    /// Has what is due recorded, the oldest first, and moves the mark on. Blocks. Says whether the
+    /// ledger took it.
+    fn record(&self, node: &Node, due: impl Fn(&Book) -> bool, most: usize) -> bool {
+        let _alone = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..most {
+            let (groups, dropped) = {
+                let mut book = self.book();
+                (book.take(&due), std::mem::take(&mut book.dropped))
+            };
+            if dropped > 0 {
+                let why = "more tokens were presented in one window than are kept";
+                tracing::warn!(code = "uses_dropped", dropped, why);
+            }
+            if groups.is_empty() {
+                break;
+            }
+            match self.hand_over(node, groups) {
+                Recorded::Durable => {}
+                Recorded::Unknown => return true,
+                Recorded::Busy => return false,
+            }
+        }
+        self.move_mark(node);
+        true
+    }
+
+    /// Hands uses over, those of each caller together, and waits until they are durable.
+    fn hand_over(&self, node: &Node, groups: Vec<Group>) -> Recorded {
         let (done, answers) = channel();
-        let all = self.hand_over(node, &done);
-        drop(done);
-        let until = Instant::now() + RECORDING_MAX;
-        // The channel ends when every submission was answered or dropped.
-        while Instant::now() < until {
-            match answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(true) => {}
-                Ok(false) | Err(std::sync::mpsc::RecvTimeoutError::Timeout) => return all,
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                    if all {
-                        self.move_mark(node, begun);
-                    }
-                    return all;
+        let mut recorded = Recorded::Durable;
+        for (caller, batch) in groups {
+            let done = done.clone();
+            let reply = move |answer: SubmitAnswer| {
+                complain(&answer);
+                // Nobody waits any more: the mark stays.
+                let _ = done.send(answer.stopped.is_none());
+            };
+            let seen: Vec<SeenUse> = batch.iter().map(|(name, noted)| noted.seen(name.2)).collect();
+            match node.record_uses(&caller, caller.own_tenant(), &seen, Box::new(reply)) {
+                Ok(()) => {}
+                Err(SubmitError::Busy { .. }) => {
+                    self.book().put_back(batch);
+                    recorded = Recorded::Busy;
+                }
+                Err(error) => {
+                    let lost = seen.len();
+                    tracing::warn!(code = "uses_lost", lost, %error, "uses were not recorded");
                 }
             }
         }
-        all
-    }
-
-    /// Hands what was noted to the ledger. Says whether all of it was taken.
-    fn hand_over(&self, node: &Node, done: &Sender<bool>) -> bool {
-        let mut book = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let uses = std::mem::take(&mut book.uses);
-        let dropped = std::mem::take(&mut book.dropped);
-        drop(book);
-        if dropped > 0 {
-            let why = "more tokens were presented in one window than are kept";
-            tracing::warn!(code = "uses_dropped", dropped, why);
-        }
-        let mut groups: BTreeMap<(String, Arc<str>), Batch> = BTreeMap::new();
-        for (name, noted) in uses {
-            groups.entry((name.0.clone(), Arc::clone(&name.1))).or_default().push((name, noted));
-        }
-        let mut all = true;
-        for ((tenant, _), mut group) in groups {
-            while !group.is_empty() {
-                let rest = group.split_off(group.len().min(BATCH));
-                let batch = std::mem::replace(&mut group, rest);
-                all &= self.submit(node, &tenant, batch, done.clone());
-            }
-        }
-        all
-    }
-
-    fn submit(&self, node: &Node, tenant: &str, batch: Batch, done: Sender<bool>) -> bool {
-        let Some((_, first)) = batch.first() else { return true };
-        let seen: Vec<SeenUse> = batch.iter().map(|(_, noted)| noted.seen.clone()).collect();
-        let reply = move |answer: SubmitAnswer| {
-            complain(&answer);
-            // Nobody waits any more: the mark stays.
-            let _ = done.send(answer.stopped.is_none());
-        };
-        match node.record_uses(&first.caller, tenant, &seen, Box::new(reply)) {
-            Ok(()) => true,
-            Err(SubmitError::Busy { .. }) => {
-                let mut book = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-                batch.into_iter().for_each(|(name, noted)| book.add(name, noted));
-                false
-            }
-            Err(error) => {
-                let lost = seen.len();
-                tracing::warn!(code = "uses_lost", lost, %error, "uses were not recorded");
-                true
+        drop(done);
+        let until = Instant::now() + RECORDING_MAX;
+        // The channel ends when every submission was answered or dropped.
+        loop {
+            match answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(true) => {}
+                Ok(false) | Err(RecvTimeoutError::Timeout) => return Recorded::Unknown,
+                Err(RecvTimeoutError::Disconnected) => return recorded,
             }
         }
     }
@@ -231,7 +235,7 @@ impl Uses {
     /// Hands everything over while the ledger still takes it. Blocks.
     pub fn finish(&self, node: &Node) {
         for _ in 0..LAST_TRIES {
-            if self.record(node) {
+            if self.record(node, |_| true, usize::MAX) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -240,34 +244,125 @@ impl Uses {
     }
 }
 
+/// What came of handing a batch over.
+enum Recorded {
+    Durable,
+    /// Perhaps; the ledger stopped or takes long.
+    Unknown,
+    Busy,
+}
+
+impl Noted {
+    fn seen(&self, allowed: bool) -> SeenUse {
+        let Self { token_id, count, first_at, last_at } = self;
+        let (count, first_at, last_at) = (*count, *first_at, *last_at);
+        SeenUse { token_id: token_id.to_string(), count, first_at, last_at, allowed }
+    }
+}
+
 impl Book {
-    fn add(&mut self, name: Name, noted: Noted) {
-        let full = self.uses.len() >= MOST;
+    fn note(&mut self, caller: &Caller, head: &Head, active: bool, now: i64) {
+        let place = match self.places.get(caller.key_id()) {
+            Some(place) => *place,
+            None => {
+                let place = u32::try_from(self.callers.len()).unwrap_or(u32::MAX);
+                self.callers.push((caller.clone(), 0));
+                self.places.insert(Arc::clone(caller.key_id()), place);
+                place
+            }
+        };
+        let chain = head.chain().to_le_bytes();
+        let (halves, _) = chain.as_chunks::<8>();
+        let name = ([0, 1].map(|half| u64::from_le_bytes(halves[half])), place, active);
+        let is_full = self.uses.len() >= MOST;
         match self.uses.entry(name) {
-            Entry::Occupied(mut known) => {
-                let seen = &mut known.get_mut().seen;
-                seen.count += noted.seen.count;
-                seen.first_at = seen.first_at.min(noted.seen.first_at);
-                seen.last_at = seen.last_at.max(noted.seen.last_at);
+            Entry::Occupied(mut known) => known.get_mut().add(1, now, now),
+            Entry::Vacant(_) if is_full => self.dropped += 1,
+            Entry::Vacant(free) => {
+                let token_id = head.id().into();
+                free.insert(Noted { token_id, count: 1, first_at: now, last_at: now });
+                self.callers[place as usize].1 += 1;
+                self.queue.push_back((now, name));
             }
-            Entry::Vacant(_) if full => self.dropped += 1,
-            Entry::Vacant(place) => {
-                place.insert(noted);
+        }
+    }
+
+    /// None waits since before.
+    fn oldest(&self) -> Option<i64> {
+        self.queue.front().map(|(first_at, _)| *first_at)
+    }
+
+    /// Tenants of which any wait.
+    fn tenants(&self) -> BTreeSet<String> {
+        let waiting = self.callers.iter().filter(|(_, count)| *count > 0);
+        waiting.map(|(caller, _)| caller.own_tenant().to_owned()).collect()
+    }
+
+    /// Takes what is due, the oldest first, at most [`BATCH`], by caller.
+    fn take(&mut self, due: &impl Fn(&Self) -> bool) -> Vec<Group> {
+        let mut groups: BTreeMap<u32, Vec<(Name, Noted)>> = BTreeMap::new();
+        let mut taken = 0;
+        while taken < BATCH
+            && due(self)
+            && let Some((first_at, name)) = self.queue.pop_front()
+        {
+            // Those with an older first use came to the front again.
+            let Entry::Occupied(known) = self.uses.entry(name) else { continue };
+            if known.get().first_at != first_at {
+                continue;
             }
+            groups.entry(name.1).or_default().push((name, known.remove()));
+            self.callers[name.1 as usize].1 -= 1;
+            taken += 1;
+        }
+        let caller = |place: u32| self.callers[place as usize].0.clone();
+        groups.into_iter().map(|(place, batch)| (caller(place), batch)).collect()
+    }
+
+    /// Takes back what the ledger did not take.
+    fn put_back(&mut self, batch: Vec<(Name, Noted)>) {
+        for (name, noted) in batch.into_iter().rev() {
+            let first_at = match self.uses.entry(name) {
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.add(noted.count, noted.first_at, noted.last_at);
+                    known.first_at
+                }
+                Entry::Vacant(free) => {
+                    self.callers[name.1 as usize].1 += 1;
+                    free.insert(noted).first_at
+                }
+            };
+            self.queue.push_front((first_at, name));
         }
     }
 }
 
-/// Records what was noted, window by window, for as long as the runtime lives.
+impl Noted {
+    fn add(&mut self, count: i64, first_at: i64, last_at: i64) {
+        self.count += count;
+        self.first_at = self.first_at.min(first_at);
+        self.last_at = self.last_at.max(last_at);
+    }
+}
+
+/// Records what was noted, each when its window ends, for as long as the runtime lives.
 pub async fn keep_recording(app: Arc<App>) {
     if app.uses.window.is_zero() {
         return;
     }
+    let window = app.uses.window_nanos();
     loop {
-        // Either is the time.
-        let _ = tokio::time::timeout(app.uses.window, app.uses.many.notified()).await;
+        tokio::time::sleep(TICK).await;
+        let before = app.node.now().saturating_sub(window);
+        let due = move |book: &Book| {
+            book.queue.len() > ENOUGH || book.oldest().is_some_and(|first_at| first_at <= before)
+        };
+        if !due(&app.uses.book()) && !app.uses.is_marked_in_vain() {
+            continue;
+        }
         let of = Arc::clone(&app);
-        let record = move || of.uses.record(&of.node);
+        let record = move || of.uses.record(&of.node, due, BATCHES);
         // Busy: not again at once.
         if !tokio::task::spawn_blocking(record).await.unwrap_or(true) {
             tokio::time::sleep(Duration::from_secs(1)).await;

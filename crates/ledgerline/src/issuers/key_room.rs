@@ -169,6 +169,12 @@ impl KeyRoom {
         self.keys(None).ok().map(|keys| keys.generation)
     }
 
+    /// The same when nothing has to be fetched for it.
+    #[must_use]
+    pub fn generation_at_hand(&self) -> Option<u64> {
+        self.known().filter(|(_, age)| *age < self.max_age).map(|(keys, _)| keys.generation)
+    }
+
     fn known(&self) -> Option<(Arc<Keys>, Duration)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().map(|known| (Arc::clone(&known.keys), known.read_at.elapsed()))

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledgerline_proof::hash::{DomainHasher, domain};
-use ledgerline_proof::token_id::from_jti;
+use ledgerline_proof::token_id::{from_jti, t1_value};
 use serde_json::{Value, json};
 
 use self::connector::Connector;
@@ -36,8 +36,8 @@ use self::verified::{Verified, VerifiedTokens};
 use crate::exit::Failure;
 use crate::outbound::Outbound;
 
-/// Verified tokens that are remembered.
-const REMEMBERED: usize = 50_000;
+/// Verified tokens that are remembered: 80 MiB when all of them are.
+const REMEMBERED: usize = 262_144;
 /// What a fetch of keys may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -106,6 +106,17 @@ impl Issuers {
         self.by_iss.is_empty() || !token.contains(&b'.')
     }
 
+    /// What was verified before of a token that is presented in a tenant, if its issuer's keys are
+    /// the same still. `None` says nothing.
+    #[must_use]
+    pub fn remembered(&self, tenant: &str, token: &[u8]) -> Option<Arc<Verified>> {
+        let known = self.verified.find(&DomainHasher::new(domain::TOKEN).bytes(token).finish())?;
+        let (_, alias) = known.issuer.split_once(':')?;
+        let issuer = self.get(tenant, alias)?;
+        let generation = issuer.keys.as_ref()?.generation_at_hand();
+        (generation == Some(known.generation)).then_some(known)
+    }
+
     /// What a token is that was presented in a tenant. Its times are for the caller to judge.
     #[must_use]
     pub fn judge(&self, tenant: &str, token: &[u8]) -> Judged {
@@ -132,7 +143,8 @@ impl Issuers {
         }
         match issuer.verify(keys, &one) {
             Ok(Some(verified)) => {
-                let verified = Arc::new(verified);
+                let digest_text = t1_value(token).unwrap_or_default().into();
+                let verified = Arc::new(Verified { digest: digest_text, ..verified });
                 self.verified.keep(digest, Arc::clone(&verified));
                 Judged::Verified(verified)
             }
@@ -207,7 +219,8 @@ impl Issuer {
         let id = id.and_then(|jti| from_jti(&self.settings.region, &self.alias, jti).ok());
         let (not_before, expires_at) = one.window();
         let (issuer, generation) = (Arc::clone(&self.front), keys.generation);
-        Ok(Some(Verified { issuer, id, not_before, expires_at, generation }))
+        let digest = Box::default();
+        Ok(Some(Verified { issuer, id, digest, not_before, expires_at, generation }))
     }
 
     /// What may be known of it: no secret and no path.

@@ -19,6 +19,8 @@ pub struct Verified {
     pub issuer: Arc<str>,
     /// Its id in the ledger, where its jti may be one.
     pub id: Option<String>,
+    /// The digest of its signing input, as `t1` ids have it.
+    pub digest: Box<str>,
     /// Not to be used before, Unix nanoseconds.
     pub not_before: Option<i64>,
     /// Not to be used from then on, Unix nanoseconds.
@@ -28,17 +30,16 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The id that a digest has at its issuer.
+    /// The id that its digest has at its issuer.
     #[must_use]
-    pub fn digest_id(&self, digest: &str) -> String {
-        format!("{}:t1:{digest}", self.issuer)
+    pub fn digest_id(&self) -> String {
+        format!("{}:t1:{}", self.issuer, self.digest)
     }
 
-    /// Whether its own times let it be used at `now`, Unix nanoseconds.
+    /// From when until before when its own times let it be used, Unix nanoseconds.
     #[must_use]
-    pub fn is_within(&self, now: i64) -> bool {
-        self.not_before.is_none_or(|from| now >= from)
-            && self.expires_at.is_none_or(|end| now < end)
+    pub fn within(&self) -> (i64, i64) {
+        (self.not_before.unwrap_or(i64::MIN), self.expires_at.unwrap_or(i64::MAX))
     }
 }
 
@@ -56,7 +57,7 @@ pub struct VerifiedTokens {
 }
 
 impl VerifiedTokens {
-    /// Remembers about `capacity` tokens, some 200 bytes each.
+    /// Remembers about `capacity` tokens, some 300 bytes each.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
@@ -104,6 +105,7 @@ mod tests {
         let one = Arc::new(Verified {
             issuer: "eu:idp".into(),
             id: None,
+            digest: "".into(),
             not_before: None,
             expires_at: None,
             generation: 1,
