@@ -345,13 +345,12 @@ pub(crate) struct Restored {
 }
 
 /// Reads the newest origin back. With `may_be_behind` the head store may be ahead of the journal,
-/// and then a bad end of the journal is cut also where the head store knows it. With `builds_beside`
-/// runs are built on a thread of its own.
+/// and then a bad end of the journal is cut also where the head store knows it. With
+/// `builds_beside` runs are built on a thread of its own.
 pub(crate) fn restore(
     world: &World,
     config: &LedgerConfig,
-    may_be_behind: bool,
-    builds_beside: bool,
+    (may_be_behind, builds_beside): (bool, bool),
 ) -> Result<Restored, OpenError> {
     let (header, leaf) = read_genesis(world.disk.as_ref())?;
     let identity = identity_of(&header, &leaf)?;
@@ -377,16 +376,16 @@ pub(crate) fn restore(
     let (mut keep_below, mut end_may_count) = (u64::MAX, true);
     loop {
         let (vault, predecessors) = (Arc::clone(&vault), Arc::clone(&predecessors));
-        let ledger_id = identity.ledger_id;
-        let (rooms, covered) = open_rooms(world, config, ledger_id, &store, vault, keep_below)?;
+        let id = identity.ledger_id;
+        let (rooms, covered) = open_rooms(world, config, id, &store, vault, keep_below)?;
         let rooms = SequencerRooms { predecessors, ..rooms };
-        let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
-        let indexed_block = rooms.index.head(&block_term)?;
-        // From the last block entry itself, so that the block in the making, the newest stamp and
-        // the last batch are always replayed, also when a segment begins right behind the block.
+        let term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
+        let indexed_block = rooms.index.head(&term)?;
+        // From a block entry itself: the block in the making, the newest stamp and the last batch
+        // are always replayed, also when a segment begins right behind it.
         let end = ends_in_block(&rooms, covered).filter(|_| end_may_count);
-        let last_block = end.or(indexed_block.as_ref().map(|head| head.last));
-        let from = covered.min(map_as_of).min(last_block.unwrap_or(0));
+        let block = end.or(indexed_block.as_ref().map(|head| head.last));
+        let from = covered.min(map_as_of).min(block.unwrap_or(0));
         let mut replay = Replay::new(&rooms, covered, map_as_of);
         let visit = &mut |batch: &ScannedBatch| replay.batch(batch);
         let demanded = known.filter(|_| !may_be_behind);
@@ -402,7 +401,7 @@ pub(crate) fn restore(
             recovery::check_head(&store, &recovered.tip, known)?;
         }
         let replayed = replay.finish()?;
-        // The last block's batch did not hold after all: the one in the making begins further back.
+        // Not so when its batch did not hold after all.
         end_may_count = end.is_none() || replayed.block.is_some();
         if covered <= size && end_may_count {
             return Ok(Restored {
@@ -421,7 +420,7 @@ pub(crate) fn restore(
 
 fn recover(world: &World, config: &LedgerConfig, builds_beside: bool) -> Result<Opened, OpenError> {
     let Restored { identity, head, known, rooms, recovered, replayed, indexed_block } =
-        restore(world, config, false, builds_beside)?;
+        restore(world, config, (false, builds_beside))?;
     let (key, store) = (journal_key(world), rooms.reader.store());
     let mut tip = recovered.tip;
     let block = match (replayed.block, indexed_block) {

@@ -177,9 +177,9 @@ impl<'r> Replay<'r> {
     }
 }
 
-/// The last leaf that the tree files certainly hold, when that is a block entry at `from` or behind:
-/// as every clean stop leaves it. Then the block in the making begins there, wherever the one before
-/// began.
+/// The last leaf that the tree files certainly hold, when that is a block entry at `from` or
+/// behind: as every clean stop leaves it. Then the block in the making begins there, wherever the
+/// one before began.
 pub(crate) fn ends_in_block(rooms: &SequencerRooms, from: u64) -> Option<u64> {
     let store = rooms.reader.store();
     let whole = store.whole().ok()?.min(store.extent().ok()?);

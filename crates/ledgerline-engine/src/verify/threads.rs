@@ -1,4 +1,5 @@
-//! The threads of a verification and of an index built anew, and the only place where they make any.
+//! The threads of a verification and of an index built anew, and the only place where they make
+//! any.
 //!
 //! Promises: results come in the order in which the jobs were made, whatever order they were done
 //! in. At most a few jobs per thread exist at a time. All threads have ended when [`in_order`]
