@@ -5,7 +5,7 @@
 //! (prover, verifier, recovery), they are read there.
 
 use ledgerline_proof::entry::Entry;
-use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_proof::schema::{Kind, decode_object_with};
 use ledgerline_proof::statement::Statement;
 
 /// Calls `read` with the entry and statement of a leaf; `None` when the leaf is no readable event.
@@ -13,7 +13,8 @@ pub(crate) fn read_event<'l, T>(
     leaf: &'l [u8],
     read: impl FnOnce(&Entry<'l>, &Statement<'l>) -> T,
 ) -> Option<T> {
-    let entry: Entry<'l> = decode_object(Kind::Entry, leaf).ok()?;
-    let statement: Statement<'l> = decode_object(Kind::Statement, entry.statement).ok()?;
-    Some(read(&entry, &statement))
+    let read = |entry: &Entry<'l>| {
+        decode_object_with(Kind::Statement, entry.statement, |one| read(entry, one)).ok()
+    };
+    decode_object_with(Kind::Entry, leaf, read).ok()?
 }

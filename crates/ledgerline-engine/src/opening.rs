@@ -37,7 +37,8 @@ use crate::publisher::{PublishError, Published, Publisher, Rooms};
 use crate::quarantine::Quarantine;
 use crate::refusals::Refusals;
 use crate::registry::Registry;
-use crate::replay::{Replay, Replayed};
+use crate::reindex::building;
+use crate::replay::{Replay, Replayed, ends_in_block};
 use crate::sequencer::{
     BlockState, PlanError, Sequencer, SequencerRooms, SequencerState, leaf_terms,
 };
@@ -195,7 +196,7 @@ pub fn open(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         (Some(wanted), true) => {
             let (header, leaf) = read_genesis(disk)?;
             if *identity_of(&header, &leaf)?.origin == **wanted {
-                return recover(world, config);
+                return recover(world, config, false);
             }
             origins::begin(world, config, wanted)?;
             origins::finish(&world.disk)?;
@@ -208,9 +209,15 @@ pub fn open(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
             );
             Err(OpenError::NewOrigin(what))
         }
-        (None, true) => recover(world, config),
+        (None, true) => recover(world, config, false),
         (_, false) => create(world, config),
     }
+}
+
+/// As [`open`], of a ledger that exists and whose runs are built on a thread of their own.
+pub(crate) fn open_building(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
+    origins::finish(&world.disk)?;
+    recover(world, config, true)
 }
 
 fn journal_key(world: &World) -> Arc<HmacKey> {
@@ -338,11 +345,12 @@ pub(crate) struct Restored {
 }
 
 /// Reads the newest origin back. With `may_be_behind` the head store may be ahead of the journal,
-/// and then a bad end of the journal is cut also where the head store knows it.
+/// and then a bad end of the journal is cut also where the head store knows it. With
+/// `builds_beside` runs are built on a thread of its own.
 pub(crate) fn restore(
     world: &World,
     config: &LedgerConfig,
-    may_be_behind: bool,
+    (may_be_behind, builds_beside): (bool, bool),
 ) -> Result<Restored, OpenError> {
     let (header, leaf) = read_genesis(world.disk.as_ref())?;
     let identity = identity_of(&header, &leaf)?;
@@ -365,22 +373,24 @@ pub(crate) fn restore(
     let predecessors = origins::open_all(world, config, &vault, map_as_of)?;
     let map_as_of = map_as_of.saturating_sub(origins::base(&predecessors));
     let key = journal_key(world);
-    let mut keep_below = u64::MAX;
+    let (mut keep_below, mut end_may_count) = (u64::MAX, true);
     loop {
         let (vault, predecessors) = (Arc::clone(&vault), Arc::clone(&predecessors));
-        let ledger_id = identity.ledger_id;
-        let (rooms, covered) = open_rooms(world, config, ledger_id, &store, vault, keep_below)?;
+        let id = identity.ledger_id;
+        let (rooms, covered) = open_rooms(world, config, id, &store, vault, keep_below)?;
         let rooms = SequencerRooms { predecessors, ..rooms };
-        let block_term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
-        let indexed_block = rooms.index.head(&block_term)?;
-        // From the last block entry itself, so that the block in the making, the newest stamp and
-        // the last batch are always replayed, also when a segment begins right behind the block.
-        let last_block = indexed_block.as_ref().map_or(0, |head| head.last);
-        let from = covered.min(map_as_of).min(last_block);
+        let term = rooms.terms.term(TermKind::Leaf, "", &[leaf_terms::BLOCK]);
+        let indexed_block = rooms.index.head(&term)?;
+        // From a block entry itself: the block in the making, the newest stamp and the last batch
+        // are always replayed, also when a segment begins right behind it.
+        let end = ends_in_block(&rooms, covered).filter(|_| end_may_count);
+        let block = end.or(indexed_block.as_ref().map(|head| head.last));
+        let from = covered.min(map_as_of).min(block.unwrap_or(0));
         let mut replay = Replay::new(&rooms, covered, map_as_of);
         let visit = &mut |batch: &ScannedBatch| replay.batch(batch);
         let demanded = known.filter(|_| !may_be_behind);
-        let recovered = recovery::recover(&world.disk, &key, &store, demanded, from, visit)?;
+        let recover = || recovery::recover(&world.disk, &key, &store, demanded, from, visit);
+        let recovered = building(builds_beside, &rooms.index, recover)?;
         let size = recovered.tip.size;
         if unknown && size > origins::FIRST_COMMIT {
             let why = "the head store knows the older origin only, but the journal goes on behind \
@@ -391,8 +401,9 @@ pub(crate) fn restore(
             recovery::check_head(&store, &recovered.tip, known)?;
         }
         let replayed = replay.finish()?;
-        if covered <= size {
-            let (identity, head) = (identity, head);
+        // Not so when its batch did not hold after all.
+        end_may_count = end.is_none() || replayed.block.is_some();
+        if covered <= size && end_may_count {
             return Ok(Restored {
                 identity,
                 head,
@@ -407,9 +418,9 @@ pub(crate) fn restore(
     }
 }
 
-fn recover(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
+fn recover(world: &World, config: &LedgerConfig, builds_beside: bool) -> Result<Opened, OpenError> {
     let Restored { identity, head, known, rooms, recovered, replayed, indexed_block } =
-        restore(world, config, false)?;
+        restore(world, config, (false, builds_beside))?;
     let (key, store) = (journal_key(world), rooms.reader.store());
     let mut tip = recovered.tip;
     let block = match (replayed.block, indexed_block) {

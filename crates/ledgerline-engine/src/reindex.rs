@@ -5,10 +5,15 @@
 //! recovered first, as every start does. A crash in between leaves a part of an index, which the
 //! next start completes.
 //!
+//! One thread reads the journal and feeds the index, another one writes runs and merges them.
+//!
 //! Assumes: no other process has the data directory.
 
-use crate::index::{IndexStats, Progress};
-use crate::opening::{LedgerConfig, OpenError, World, open};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::index::{Index, IndexStats, Progress};
+use crate::opening::{LedgerConfig, OpenError, World, open_building};
+use crate::verify::threads;
 
 /// The folder of the index, below the data directory.
 const DIR: &str = "index";
@@ -31,9 +36,25 @@ pub fn reindex(world: &World, config: &LedgerConfig) -> Result<IndexStats, OpenE
     for name in disk.list(DIR)? {
         disk.remove(&format!("{DIR}/{name}"))?;
     }
-    let opened = open(world, config)?;
+    let opened = open_building(world, config)?;
     let size = opened.rooms.published().size;
     while opened.rooms.index.step(size)? != Progress::Idle {}
     opened.rooms.store.sync(size)?;
     Ok(opened.rooms.index.stats())
+}
+
+/// With `beside`, builds and merges runs while `main` runs. What fails in a step fails in the next
+/// one too, which is the caller's.
+pub(crate) fn building<M>(beside: bool, index: &Index, main: impl FnOnce() -> M) -> M {
+    if !beside {
+        return main();
+    }
+    let failed = AtomicBool::new(false);
+    let step = || {
+        let going = !failed.load(Ordering::SeqCst);
+        let done = going.then(|| index.step(index.end()));
+        failed.fetch_or(matches!(done, Some(Err(_))), Ordering::SeqCst);
+        matches!(done, Some(Ok(progress)) if progress != Progress::Idle)
+    };
+    threads::stepping(&step, main)
 }

@@ -8,7 +8,7 @@ use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::hash::{leaf_hash, sha256};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::PersonalRecord;
-use ledgerline_proof::schema::{Kind, Leaf, decode_object};
+use ledgerline_proof::schema::{Kind, Leaf, decode_object, decode_object_with, kind_of};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, PersonalRole};
 
@@ -58,7 +58,6 @@ impl<'r> Replay<'r> {
             self.leaf(index, leaf, &mut postings);
         }
         if batch.commit.size > self.index_from {
-            postings.retain(|posting| posting.index >= self.index_from);
             let from = first.max(self.index_from);
             self.rooms.index.append(from, batch.commit.size, &postings);
             while self.failed.is_none() && self.rooms.index.backlog() > MAX_BACKLOG {
@@ -83,25 +82,33 @@ impl<'r> Replay<'r> {
 
     fn leaf(&mut self, index: u64, bytes: &[u8], postings: &mut Vec<Posting>) {
         let Ok(leaf) = Leaf::decode(bytes) else { return };
-        let statement = match &leaf {
+        let mut post = |statement: Option<&Statement<'_>>| {
+            if index >= self.index_from {
+                postings_of(&self.rooms.terms, index, &leaf, statement, postings);
+            }
+        };
+        match &leaf {
             Leaf::Entry(entry) => {
-                let read = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
-                let Ok(statement) = read else { return };
-                self.cover(entry.recorded_at, Some(statement.occurred_at));
-                Some(statement)
+                let read = |statement: &Statement<'_>| {
+                    post(Some(statement));
+                    statement.occurred_at
+                };
+                let read = decode_object_with(Kind::Statement, entry.statement, read);
+                if let Ok(occurred_at) = read {
+                    self.cover(entry.recorded_at, Some(occurred_at));
+                }
             }
             Leaf::Control(control) => {
+                post(None);
                 self.cover(control.recorded_at, None);
-                None
             }
             Leaf::Block(block) => {
+                post(None);
                 let height = block.height.cast_unsigned();
                 self.block = Some(BlockState::after(height, index, leaf_hash(bytes)));
                 self.last_recorded_at = Some(block.sealed_at);
-                None
             }
-        };
-        postings_of(&self.rooms.terms, index, &leaf, statement.as_ref(), postings);
+        }
     }
 
     fn cover(&mut self, recorded_at: Hlc, occurred_at: Option<Hlc>) {
@@ -168,6 +175,17 @@ impl<'r> Replay<'r> {
         }
         Ok(())
     }
+}
+
+/// The last leaf that the tree files certainly hold, when that is a block entry at `from` or
+/// behind: as every clean stop leaves it. Then the block in the making begins there, wherever the
+/// one before began.
+pub(crate) fn ends_in_block(rooms: &SequencerRooms, from: u64) -> Option<u64> {
+    let store = rooms.reader.store();
+    let whole = store.whole().ok()?.min(store.extent().ok()?);
+    let last = whole.checked_sub(1).filter(|last| *last >= from)?;
+    let leaf = rooms.reader.leaf(last).ok()?;
+    (kind_of(&leaf) == Some(Kind::Block)).then_some(last)
 }
 
 /// Everything a leaf is found by. `statement` is that of an entry.

@@ -89,7 +89,8 @@ impl TreeStore {
     /// # Errors
     /// Whatever the disk says.
     pub fn put(&self, addition: &TreeAddition) -> io::Result<()> {
-        let leaves: Vec<u8> = addition.leaves.iter().flat_map(|hash| hash.0).collect();
+        let mut leaves = Vec::with_capacity(addition.leaves.len() * 32);
+        addition.leaves.iter().for_each(|hash| leaves.extend_from_slice(&hash.0));
         self.levels[0].write_all_at(&leaves, addition.first_index * HASH_BYTES)?;
         for (at, hash) in &addition.upper {
             if let Some(level) = self.levels.get(usize::from(at.level)) {

@@ -21,6 +21,10 @@ struct Sim {
 }
 
 fn open_on(disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64) -> Sim {
+    open_with(disk, head, keys, seed, 64 << 10)
+}
+
+fn open_with(disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64, segment: u64) -> Sim {
     let entropy = Arc::new(SimEntropy::new(seed));
     let clock =
         Arc::new(SimClock::new(1_763_000_000_000_000_000 + seed.cast_signed() * 1_000_000_000));
@@ -32,7 +36,7 @@ fn open_on(disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64) -> Sim {
         entropy,
         keys: Arc::new(ring),
     };
-    let mut config = LedgerConfig { segment_bytes: 64 << 10, vault_slots: 8, ..Default::default() };
+    let mut config = LedgerConfig { segment_bytes: segment, vault_slots: 8, ..Default::default() };
     config.index.range_log2 = 4;
     let opened = open(&world, &config).unwrap();
     let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
@@ -130,6 +134,58 @@ fn what_is_acknowledged_survives_every_stop() {
             disk.crash(&mut ledgerline_engine::simulation::Random::new(u64::from(round)));
         }
     }
+}
+
+/// A start reads from the last commit in front of what is not derived yet, if the tree files give
+/// that commit's root; otherwise from the segment's beginning. Told apart by a flipped bit near the
+/// beginning, which only the longer way sees.
+#[test]
+fn a_start_reads_no_more_than_it_needs() {
+    let (disk, head, keys) = (SimDisk::new(1), SimDisk::new(2), SimDisk::new(3));
+    let mut sim = open_with(&disk, &head, &keys, 5, 1 << 20);
+    for id in 0..60 {
+        let answer = sim.submit(&event(id, id % 7, if id < 7 { "ISSUED" } else { "USED" }));
+        assert_eq!(answer.events[0].status, EventStatus::Recorded, "{answer:?}");
+        sim.clock.advance(1_000_000);
+    }
+    sim.planner.seal_if_due(true).unwrap();
+    sim.commit();
+    let published = sim.rest.rooms.published();
+    while sim.rest.rooms.index.step(published.size).unwrap()
+        != ledgerline_engine::index::Progress::Idle
+    {}
+    sim.rest.rooms.vault.snapshot(published.size).unwrap();
+    sim.rest.rooms.store.sync(published.size).unwrap();
+    let early = u64::from(sim.rest.rooms.store.position(30).unwrap().offset) + 20;
+    let segment = sim.rest.rooms.store.position(30).unwrap().segment;
+    let newest = sim.rest.rooms.store.position(published.size - 1).unwrap();
+    assert_eq!(newest.segment, segment, "all of it in one segment");
+    let bit = |disk: &SimDisk, path: &str, offset| disk.flip_bit(path, offset, 3).unwrap();
+    let journal = format!("journal/{segment:08}.seg");
+    let check = |what: &str, opens: bool, change: &dyn Fn(&SimDisk)| {
+        let disk = disk.fork(9);
+        change(&disk);
+        let world = World { disk: Arc::new(disk), ..sim.world.clone() };
+        match (open(&world, &sim.config), opens) {
+            (Ok(opened), true) => assert!(opened.rooms.published().size >= published.size),
+            (Err(error), false) => assert!(error.to_string().contains("damaged"), "{error}"),
+            (Ok(_), false) => panic!("{what}: it opens"),
+            (Err(error), true) => panic!("{what}: {error}"),
+        }
+    };
+    check("as it was left", true, &|_| {});
+    check("an entry that nothing needs", true, &|disk| bit(disk, &journal, early));
+    check("the same, when the tree files are not known to be whole", false, &|disk| {
+        bit(disk, &journal, early);
+        bit(disk, "tree/whole", 2);
+    });
+    check("the same, when the tree files give another root", false, &|disk| {
+        bit(disk, &journal, early);
+        bit(disk, "tree/0", 40 * 32);
+    });
+    check("tree files that give another root are made again", true, &|disk| {
+        bit(disk, "tree/0", 40 * 32);
+    });
 }
 
 /// What is too long is refused with a code, and the ledger goes on: no length reaches an assertion.

@@ -239,6 +239,23 @@ pub fn decode_object<'a, T: Wire<'a>>(kind: Kind, bytes: &'a [u8]) -> Result<T, 
     wire::decode(body).map_err(|error| error.shifted(HEADER_BYTES))
 }
 
+/// As [`decode_object`], for values that are large and only looked at: they are read where they
+/// lie.
+///
+/// # Errors
+/// As [`decode_object`].
+pub fn decode_object_with<'a, T: Wire<'a>, R>(
+    kind: Kind,
+    bytes: &'a [u8],
+    look: impl FnOnce(&T) -> R,
+) -> Result<R, DecodeError> {
+    let (fingerprint, body) = split_object(bytes)?;
+    if fingerprint != kind.fingerprint() {
+        return Err(unknown(fingerprint));
+    }
+    wire::decode_with(body, look).map_err(|error| error.shifted(HEADER_BYTES))
+}
+
 /// What a leaf of the ledger holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one lives at a time, on the stack of its reader")]

@@ -361,8 +361,21 @@ pub fn is_source_name(name: &str) -> bool {
 /// The bytes of source names, regions and issuer aliases.
 #[must_use]
 pub const fn is_name_byte(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-')
+    NAME_BYTES[byte as usize]
 }
+
+/// One look instead of four comparisons: names are short, so they are judged byte by byte.
+static NAME_BYTES: [bool; 256] = {
+    let mut bytes = [false; 256];
+    let mut at = 0;
+    while at < 128 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
+        let byte = at as u8;
+        bytes[at] = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+        at += 1;
+    }
+    bytes
+};
 
 impl<'a> Statement<'a> {
     /// A statement with the given identity, target and act, everything else empty.

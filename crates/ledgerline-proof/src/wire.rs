@@ -78,18 +78,24 @@ impl DecodeError {
     }
 }
 
+/// The reader has refused the bytes; it knows why ([`Reader::why`]). Without a size of its own, so
+/// that what is read travels in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused(());
+
 /// A cursor over encoded bytes. Owned by one decode; every `take_*` advances it or fails.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    refused: Option<DecodeError>,
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the first byte.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, refused: None }
     }
 
     /// Offset of the next byte.
@@ -103,47 +109,71 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// `NonCanonical` when bytes are left over.
     pub fn finish(self) -> Result<(), DecodeError> {
-        if self.at == self.bytes.len() { Ok(()) } else { Err(self.non_canonical("trailing bytes")) }
+        if self.at == self.bytes.len() {
+            return Ok(());
+        }
+        Err(DecodeError::NonCanonical { at: self.at, what: "trailing bytes" })
     }
 
-    pub(crate) fn non_canonical(&self, what: &'static str) -> DecodeError {
-        DecodeError::NonCanonical { at: self.at, what }
+    /// Why it refused, to be asked after a [`Refused`].
+    #[must_use]
+    pub fn why(self) -> DecodeError {
+        self.refused.unwrap_or(DecodeError::Truncated(self.at))
     }
 
-    pub(crate) fn out_of_range(&self, what: &'static str) -> DecodeError {
-        DecodeError::OutOfRange { at: self.at, what }
+    #[cold]
+    fn refuse(&mut self, error: DecodeError) -> Refused {
+        self.refused = Some(error);
+        Refused(())
+    }
+
+    #[cold]
+    fn truncated(&mut self) -> Refused {
+        self.refuse(DecodeError::Truncated(self.at))
+    }
+
+    #[cold]
+    pub(crate) fn non_canonical(&mut self, what: &'static str) -> Refused {
+        self.refuse(DecodeError::NonCanonical { at: self.at, what })
+    }
+
+    #[cold]
+    pub(crate) fn out_of_range(&mut self, what: &'static str) -> Refused {
+        self.refuse(DecodeError::OutOfRange { at: self.at, what })
     }
 
     /// The next `len` bytes, borrowed.
     ///
     /// # Errors
-    /// `Truncated` when fewer are left.
+    /// When fewer are left.
     #[inline]
-    pub fn take_slice(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
-        let Some(end) = end else { return Err(DecodeError::Truncated(self.at)) };
-        let slice = &self.bytes[self.at..end];
-        self.at = end;
+    pub fn take_slice(&mut self, len: usize) -> Result<&'a [u8], Refused> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some((slice, _)) = rest.split_at_checked(len) else { return Err(self.truncated()) };
+        self.at += len;
         Ok(slice)
     }
 
     #[inline]
-    fn take_byte(&mut self) -> Result<u8, DecodeError> {
-        let byte = *self.bytes.get(self.at).ok_or(DecodeError::Truncated(self.at))?;
+    fn take_byte(&mut self) -> Result<u8, Refused> {
+        let Some(byte) = self.bytes.get(self.at) else { return Err(self.truncated()) };
         self.at += 1;
-        Ok(byte)
+        Ok(*byte)
     }
 
     /// A zigzag varint of minimal length.
     ///
     /// # Errors
-    /// `Truncated`, or `NonCanonical` for an overlong or overflowing varint.
+    /// When the bytes end in it, or it is overlong or overflows.
     #[inline]
-    pub fn take_long(&mut self) -> Result<i64, DecodeError> {
+    pub fn take_long(&mut self) -> Result<i64, Refused> {
         let first = self.take_byte()?;
-        if first < 0x80 {
-            return Ok(unzigzag(u64::from(first)));
-        }
+        if first < 0x80 { Ok(unzigzag(u64::from(first))) } else { self.take_long_behind(first) }
+    }
+
+    /// The rest of a varint of several bytes.
+    #[inline(never)]
+    fn take_long_behind(&mut self, first: u8) -> Result<i64, Refused> {
         let mut raw = u64::from(first & 0x7f);
         for shift in (7..=63).step_by(7) {
             let byte = self.take_byte()?;
@@ -164,11 +194,13 @@ impl<'a> Reader<'a> {
     /// A non-negative long that counts bytes or items, at most what is left (every item of every
     /// array used here takes at least one byte, so a count above that is a lie).
     #[inline]
-    pub(crate) fn take_length(&mut self) -> Result<usize, DecodeError> {
+    pub(crate) fn take_length(&mut self) -> Result<usize, Refused> {
         let long = self.take_long()?;
-        let length = usize::try_from(long).map_err(|_| self.non_canonical("negative length"))?;
+        let Ok(length) = usize::try_from(long) else {
+            return Err(self.non_canonical("negative length"));
+        };
         if length > self.bytes.len() - self.at {
-            return Err(DecodeError::Truncated(self.at));
+            return Err(self.truncated());
         }
         Ok(length)
     }
@@ -208,8 +240,8 @@ pub trait Wire<'a>: Sized {
     /// Reads the canonical encoding, and only that.
     ///
     /// # Errors
-    /// Any [`DecodeError`].
-    fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
+    /// When the bytes are no such encoding; the reader says why.
+    fn take(reader: &mut Reader<'a>) -> Result<Self, Refused>;
 }
 
 /// The canonical encoding of `value` alone.
@@ -225,9 +257,25 @@ pub fn encode<'a, T: Wire<'a>>(value: &T) -> Vec<u8> {
 /// Any [`DecodeError`], trailing bytes included.
 pub fn decode<'a, T: Wire<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let value = T::take(&mut reader)?;
-    reader.finish()?;
-    Ok(value)
+    match T::take(&mut reader) {
+        Ok(value) => reader.finish().map(|()| value),
+        Err(Refused(())) => Err(reader.why()),
+    }
+}
+
+/// As [`decode`], for values that are large and only looked at: they are read where they lie.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_with<'a, T: Wire<'a>, R>(
+    bytes: &'a [u8],
+    look: impl FnOnce(&T) -> R,
+) -> Result<R, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    match &T::take(&mut reader) {
+        Ok(value) => reader.finish().map(|()| look(value)),
+        Err(Refused(())) => Err(reader.why()),
+    }
 }
 
 impl Wire<'_> for i64 {
@@ -235,7 +283,7 @@ impl Wire<'_> for i64 {
         put_long(out, *self);
     }
     #[inline]
-    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Refused> {
         reader.take_long()
     }
 }
@@ -244,7 +292,8 @@ impl Wire<'_> for i32 {
     fn put(&self, out: &mut Vec<u8>) {
         put_long(out, i64::from(*self));
     }
-    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    #[inline]
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Refused> {
         let long = reader.take_long()?;
         Self::try_from(long).map_err(|_| reader.out_of_range("int"))
     }
@@ -255,7 +304,7 @@ impl Wire<'_> for bool {
         out.push(u8::from(*self));
     }
     #[inline]
-    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Refused> {
         match reader.take_byte()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -269,7 +318,7 @@ impl<const N: usize> Wire<'_> for [u8; N] {
         out.extend_from_slice(self);
     }
     #[inline]
-    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Refused> {
         let slice = reader.take_slice(N)?;
         Ok(slice.try_into().expect("take_slice returned exactly N bytes"))
     }
@@ -281,7 +330,7 @@ impl<'a> Wire<'a> for &'a [u8] {
         out.extend_from_slice(self);
     }
     #[inline]
-    fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn take(reader: &mut Reader<'a>) -> Result<Self, Refused> {
         let length = reader.take_length()?;
         reader.take_slice(length)
     }
@@ -292,7 +341,7 @@ impl<'a> Wire<'a> for &'a str {
         self.as_bytes().put(out);
     }
     #[inline]
-    fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn take(reader: &mut Reader<'a>) -> Result<Self, Refused> {
         let bytes = <&[u8]>::take(reader)?;
         std::str::from_utf8(bytes).map_err(|_| reader.non_canonical("string is not UTF-8"))
     }
@@ -309,7 +358,7 @@ impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
         }
     }
     #[inline]
-    fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn take(reader: &mut Reader<'a>) -> Result<Self, Refused> {
         match reader.take_byte()? {
             0x00 => Ok(None),
             0x02 => Ok(Some(T::take(reader)?)),
@@ -329,7 +378,7 @@ impl<'a, T: Wire<'a>> Wire<'a> for Vec<T> {
         out.push(0x00);
     }
     #[inline]
-    fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    fn take(reader: &mut Reader<'a>) -> Result<Self, Refused> {
         let count = reader.take_length()?;
         if count == 0 {
             return Ok(Self::new());
@@ -359,7 +408,7 @@ macro_rules! wire_record {
             }
             fn take(
                 reader: &mut $crate::wire::Reader<$lt>,
-            ) -> Result<Self, $crate::wire::DecodeError> {
+            ) -> Result<Self, $crate::wire::Refused> {
                 Ok(Self { $($field: $crate::wire::Wire::take(reader)?,)* })
             }
         }
@@ -376,7 +425,7 @@ macro_rules! wire_record {
             }
             fn take(
                 reader: &mut $crate::wire::Reader<'a>,
-            ) -> Result<Self, $crate::wire::DecodeError> {
+            ) -> Result<Self, $crate::wire::Refused> {
                 Ok(Self { $($field: $crate::wire::Wire::take(reader)?,)* })
             }
         }
@@ -424,9 +473,10 @@ macro_rules! wire_enum {
             fn put(&self, out: &mut Vec<u8>) {
                 $crate::wire::put_long(out, i64::from(self.position()));
             }
+            #[inline]
             fn take(
                 reader: &mut $crate::wire::Reader<'_>,
-            ) -> Result<Self, $crate::wire::DecodeError> {
+            ) -> Result<Self, $crate::wire::Refused> {
                 let position = reader.take_long()?;
                 u8::try_from(position)
                     .ok()

@@ -38,8 +38,8 @@ use crate::found_by::{self, By, expires};
 use crate::index::{ReadBudget, Term};
 use crate::view::{QueryError, View};
 
-/// Tokens that a usual wheel holds at most: some 25 MB.
-pub const WHEEL_TOKENS: usize = 1 << 20;
+/// Tokens that a usual wheel holds at most: some 6 MB.
+pub const WHEEL_TOKENS: usize = 1 << 18;
 /// Entries and look-ups of a usual step.
 pub const STEP_READS: usize = 1024;
 /// Tokens looked at in a step because they are due.

@@ -3,7 +3,13 @@
 //! Promises: every complete batch whose MAC and root hold is kept, acknowledged or not. A bad batch
 //! is cut only if nothing valid follows it and the head store does not know it; its bytes are kept
 //! in `torn/`. Everything else that is bad stops the start: the ledger was damaged, and `verify`
-//! says where.
+//! says where. What is read is what lies behind the last commit in front of all that is wanted:
+//!
+//! ```text
+//! journal  ├── segments not read ──┼── not read ──│commit│── read, judged, replayed ──┤
+//!                                                  └ where the files of the tree give the root
+//!                                                    it names; its MAC is the next one's to judge
+//! ```
 //!
 //! The last batch is written once more and synced before anything builds on it: after a failed sync
 //! or a killed process the page cache may show a batch that the disk does not hold.
@@ -133,8 +139,12 @@ pub fn list_segments(disk: &dyn Disk) -> Result<Segments, RecoverError> {
     Ok(segments)
 }
 
-/// Finds where the journal ends, rebuilds the tree's files from `trusted` on and hands every batch
-/// that ends behind `from` to `visit`.
+/// How far in front of what is wanted a commit is looked for, one after the other, in entries:
+/// batches are seldom longer.
+const LOOK_BACK: [u64; 4] = [16, 256, 4096, 65_536];
+
+/// Finds where the journal ends, rebuilds the tree's files from where it begins to read, and hands
+/// every batch that ends behind `from` to `visit`.
 ///
 /// # Errors
 /// [`RecoverError`]; nothing but derived files was changed then.
@@ -148,12 +158,16 @@ pub fn recover(
 ) -> Result<Recovered, RecoverError> {
     let segments = list_segments(disk.as_ref())?;
     let mut replay = Replay::begin(disk, key, store, &segments, from)?;
+    replay.skip(&segments)?;
+    store.distrust_from(replay.tip.size)?;
     let mut torn = None;
     let first = replay.segment;
     let last = segments.headers.len() - 1;
     for header in &segments.headers[first..] {
         let is_last = header.number as usize == last && segments.headless.is_none();
-        replay.enter(header)?;
+        if replay.tip.offset == 0 || header.number > replay.tip.segment {
+            replay.enter(header)?;
+        }
         torn = replay.segment_batches(header, is_last.then_some(head), visit)?;
     }
     if let Some(number) = segments.headless {
@@ -200,7 +214,6 @@ impl<'r> Replay<'r> {
         };
         let segment = segments.headers.iter().rposition(usable).unwrap_or(0);
         let size = segments.headers[segment].first_index;
-        store.distrust_from(size)?;
         let frontier = match size {
             0 => Frontier::new(),
             _ => {
@@ -217,6 +230,48 @@ impl<'r> Replay<'r> {
             epoch: 0,
         };
         Ok(Self { disk, key, store, from, segment, frontier, tip, last_batch: None })
+    }
+
+    /// Moves on to the last commit in front of `from`, if it can be found and the files of the tree
+    /// give its root.
+    fn skip(&mut self, segments: &Segments) -> Result<(), RecoverError> {
+        let header = &segments.headers[self.segment];
+        let whole = self.store.extent()?.min(self.store.whole()?);
+        // One less, so that a batch stands behind it: that one's MAC judges this one's.
+        let limit = self.from.min(whole).saturating_sub(1);
+        for back in LOOK_BACK {
+            let first = limit.saturating_sub(back);
+            if first <= header.first_index {
+                return Ok(());
+            }
+            let position = self.store.position(first).ok();
+            let Some(position) = position.filter(|at| at.segment == header.number) else {
+                return Ok(());
+            };
+            let file = self.disk.open(&segment_path(header.number), OpenMode::Read)?;
+            let mut scan =
+                SegmentScan::from_offset(file.as_ref(), header, u64::from(position.offset))?;
+            let Some((commit, leaves)) = scan.rest_of_batch()? else { return Ok(()) };
+            if commit.size > limit {
+                continue;
+            }
+            let frontier = tree::frontier(commit.size, self.store).ok();
+            let frontier = frontier.filter(|tree| tree.root() == commit.root);
+            if let Some(frontier) = frontier.filter(|_| commit.size == first + leaves) {
+                self.frontier = frontier;
+                self.tip = JournalTip {
+                    ledger_id: self.tip.ledger_id,
+                    segment: header.number,
+                    offset: scan.offset(),
+                    size: commit.size,
+                    root: commit.root,
+                    mac: commit.mac,
+                    epoch: commit.epoch,
+                };
+            }
+            return Ok(());
+        }
+        Ok(())
     }
 
     /// Checks that a segment continues where the one before ended.
@@ -246,7 +301,7 @@ impl<'r> Replay<'r> {
     ) -> Result<Option<Torn>, RecoverError> {
         let path = segment_path(header.number);
         let file = self.disk.open(&path, OpenMode::Write)?;
-        let mut scan = SegmentScan::new(file.as_ref(), header)?;
+        let mut scan = SegmentScan::from_offset(file.as_ref(), header, self.tip.offset)?;
         loop {
             let start = scan.offset();
             let bad = match scan.next_batch()? {

@@ -94,6 +94,8 @@ pub struct SegmentScan<'f> {
     buffer: Vec<u8>,
     buffer_start: u64,
     at: u64,
+    /// A batch that nobody needs any more, whose room the next one takes.
+    spare: Option<Box<ScannedBatch>>,
 }
 
 impl<'f> SegmentScan<'f> {
@@ -118,7 +120,13 @@ impl<'f> SegmentScan<'f> {
         let binding = FrameBinding::new(&header.ledger_id, header.number);
         let segment = header.number;
         let buffer = Vec::new();
-        Ok(Self { file, binding, segment, length, buffer, buffer_start: offset, at: offset })
+        let (buffer_start, at, spare) = (offset, offset, None);
+        Ok(Self { file, binding, segment, length, buffer, buffer_start, at, spare })
+    }
+
+    /// Gives the room of a batch that nobody needs any more to the next one.
+    pub fn reuse(&mut self, batch: Box<ScannedBatch>) {
+        self.spare = Some(batch);
     }
 
     /// Offset of the next batch.
@@ -135,7 +143,9 @@ impl<'f> SegmentScan<'f> {
         self.drop_behind();
         let start = self.at;
         let mut at = start;
-        let mut frames = Vec::new();
+        let spare = self.spare.as_mut().map(|spare| std::mem::take(&mut spare.frames));
+        let mut frames = spare.unwrap_or_default();
+        frames.clear();
         let mut head = None;
         loop {
             let Some((kind, body)) = self.frame_at(at)? else {
@@ -157,14 +167,38 @@ impl<'f> SegmentScan<'f> {
                         return Ok(Scanned::Bad { start, at });
                     };
                     let head = *head;
-                    return Ok(Scanned::Batch(Box::new(
+                    return Ok(Scanned::Batch(
                         self.finish_batch(start, body.end, head, commit, frames),
-                    )));
+                    ));
                 }
                 (kind, Some(_)) => frames.push((kind, offset, body.clone())),
             }
             at = self.buffer_start + body.end as u64;
         }
+    }
+
+    /// Goes behind the batch in whose middle the cursor stands, before an ENTRY frame. Gives its
+    /// COMMIT record and how many leaves stood in front of it; `None` when something else stands
+    /// there.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn rest_of_batch(&mut self) -> io::Result<Option<(CommitRecord, u64)>> {
+        self.drop_behind();
+        let (mut at, mut leaves) = (self.at, 0);
+        while let Some((kind, body)) = self.frame_at(at)? {
+            at = self.buffer_start + body.end as u64;
+            match kind {
+                FrameType::Batch => return Ok(None),
+                FrameType::Commit => {
+                    self.at = at;
+                    return Ok(CommitRecord::decode(&self.buffer[body]).zip(Some(leaves)));
+                }
+                FrameType::Entry => leaves += 1,
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Forgets batches handed out, a block at a time so that the rest is seldom moved.
@@ -184,14 +218,17 @@ impl<'f> SegmentScan<'f> {
         head: BatchHead,
         commit: CommitRecord,
         mut frames: Vec<(FrameType, u32, Range<usize>)>,
-    ) -> ScannedBatch {
+    ) -> Box<ScannedBatch> {
         let from = usize::try_from(start - self.buffer_start).expect("the batch is buffered");
-        let bytes = self.buffer[from..end].to_vec();
+        let spare = self.spare.take();
+        let mut bytes = spare.map_or_else(Vec::new, |mut spare| std::mem::take(&mut spare.bytes));
+        bytes.clear();
+        bytes.extend_from_slice(&self.buffer[from..end]);
         for (_, _, body) in &mut frames {
             *body = body.start - from..body.end - from;
         }
         self.at = self.buffer_start + end as u64;
-        ScannedBatch { segment: self.segment, start, head, commit, bytes, frames }
+        Box::new(ScannedBatch { segment: self.segment, start, head, commit, bytes, frames })
     }
 
     /// The frame at `at`, as a range of the buffer, which only grows until the batch is whole.

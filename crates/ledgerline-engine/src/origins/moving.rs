@@ -41,7 +41,7 @@ pub(crate) fn begin(world: &World, config: &LedgerConfig, next: &str) -> Result<
     }
     Signer::new(log_key(world, next)?)
         .map_err(|_| OpenError::NewOrigin("the name is too long".to_owned()))?;
-    let restored = restore(world, config, true)?;
+    let restored = restore(world, config, (true, false))?;
     let Restored { identity, head, known, rooms, recovered, .. } = restored;
     let (size, root) = (recovered.tip.size, recovered.tip.root);
     let published = head.note()?;

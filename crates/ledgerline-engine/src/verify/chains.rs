@@ -86,8 +86,9 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    /// The pass that begins at `lo`, with about `budget` bytes.
-    pub fn new(lo: u64, budget: usize) -> Self {
+    /// The pass that begins at `lo`, with about `budget` bytes. At the end ids are sorted on so
+    /// many threads.
+    pub fn new(lo: u64, budget: usize, threads: usize) -> Self {
         Self {
             lo,
             hi: u64::MAX,
@@ -95,7 +96,7 @@ impl Chains {
             places: HashTable::new(),
             tips: Vec::new(),
             tokens: Vec::new(),
-            events: EventIds::default(),
+            events: EventIds::new(threads),
             notes_event_ids: true,
             violations: 0,
             gaps: Vec::new(),
@@ -104,14 +105,14 @@ impl Chains {
 
     /// One pass that goes on for ever and leaves event ids to others.
     pub fn without_event_ids(budget: usize) -> Self {
-        Self { notes_event_ids: false, ..Self::new(0, budget) }
+        Self { notes_event_ids: false, ..Self::new(0, budget, 1) }
     }
 
     /// The pass behind this one, with the same gaps and what is suspected of event ids.
     pub fn following(&mut self, lo: u64, budget: usize) -> Self {
-        let mut following = Self::new(lo, budget);
+        let mut following = Self::new(lo, budget, 1);
         following.gaps = std::mem::take(&mut self.gaps);
-        following.events = std::mem::take(&mut self.events).following();
+        following.events = self.take_events().following();
         following
     }
 
@@ -122,7 +123,11 @@ impl Chains {
 
     /// What the event ids of all passes are suspected of.
     pub fn repeats(&mut self) -> Option<Repeats> {
-        std::mem::take(&mut self.events).repeats()
+        self.take_events().repeats()
+    }
+
+    fn take_events(&mut self) -> EventIds {
+        std::mem::replace(&mut self.events, EventIds::new(1))
     }
 
     /// Chains and chains of tokens in this pass.

@@ -1,13 +1,11 @@
 //! What a judged batch hands over to the ledger.
 
-use std::hash::Hasher as _;
-
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::Fact;
 use ledgerline_proof::statement::Statement;
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+use super::multiset::PostingSum;
 use crate::journal::scan::ScannedBatch;
 
 /// What the commit before says of the ledger.
@@ -26,13 +24,6 @@ pub(super) struct Job {
     pub base: u64,
     /// The commit before; `None` behind a gap.
     pub before: Option<Claim>,
-}
-
-/// A sum over postings in which their order does not matter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct PostingSum {
-    pub sum: u128,
-    pub count: u64,
 }
 
 /// What the chains need of an event.
@@ -98,15 +89,4 @@ pub(super) fn fact_of(statement: &Statement<'_>, index: u64, recorded_at: Hlc) -
         client_id: None,
         audience: Vec::new(),
     }
-}
-
-/// One posting as a summand.
-pub(super) fn posting_hash(mut hasher: SipHasher13, kind: u8, term: u128, index: u64) -> u128 {
-    // A multiple of eight bytes at once: the hasher is slow at odd ones.
-    let mut bytes = [0; 32];
-    bytes[0] = kind;
-    bytes[8..24].copy_from_slice(&term.to_le_bytes());
-    bytes[24..].copy_from_slice(&index.to_le_bytes());
-    hasher.write(&bytes);
-    u128::from(hasher.finish128())
 }

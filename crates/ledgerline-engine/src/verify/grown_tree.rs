@@ -44,6 +44,9 @@ pub(super) struct GrownTree {
     /// First leaf that a stored level or the positions do not hold, by file.
     differs: Vec<Option<(u64, u64)>>,
     missing: bool,
+    /// Room for what is compared, kept from batch to batch.
+    expected: Vec<u8>,
+    found: Vec<u8>,
 }
 
 impl GrownTree {
@@ -60,6 +63,8 @@ impl GrownTree {
             stored,
             differs: vec![None; LEVELS + 1],
             missing: false,
+            expected: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -124,17 +129,23 @@ impl GrownTree {
 
     /// Compares `tree/0` and `tree/positions` with the leaves that [`GrownTree::push`] was just
     /// given.
-    pub fn compare_leaves(&mut self, first: u64, leaves: &[Hash], positions: &[Position]) {
-        let bytes: Vec<u8> = leaves.iter().flat_map(|hash| hash.0).collect();
+    pub fn compare_leaves(
+        &mut self,
+        first: u64,
+        leaves: &[Hash],
+        positions: impl Iterator<Item = Position>,
+    ) {
+        let mut bytes = std::mem::take(&mut self.expected);
+        bytes.clear();
+        leaves.iter().for_each(|hash| bytes.extend_from_slice(&hash.0));
         self.compare(0, first * HASH, &bytes, 32);
-        let of = |position: &Position| {
-            let mut bytes = [0; 8];
-            bytes[..4].copy_from_slice(&position.segment.to_be_bytes());
-            bytes[4..].copy_from_slice(&position.offset.to_be_bytes());
-            bytes
-        };
-        let bytes: Vec<u8> = positions.iter().flat_map(of).collect();
+        bytes.clear();
+        for position in positions {
+            bytes.extend_from_slice(&position.segment.to_be_bytes());
+            bytes.extend_from_slice(&position.offset.to_be_bytes());
+        }
         self.compare(LEVELS, first * POSITION, &bytes, 8);
+        self.expected = bytes;
     }
 
     fn compare(&mut self, file: usize, offset: u64, expected: &[u8], unit: usize) {
@@ -142,10 +153,14 @@ impl GrownTree {
             return;
         }
         let stored = self.stored.levels.get(file).unwrap_or(&self.stored.positions);
-        let mut found = vec![0; expected.len()];
-        let read = stored.as_ref().map(|stored| stored.read_exact_at(&mut found, offset));
+        self.found.resize(expected.len(), 0);
+        let found = &mut self.found[..];
+        let read = stored.as_ref().map(|stored| stored.read_exact_at(found, offset));
         if !matches!(read, Some(Ok(()))) {
             self.missing |= !expected.is_empty();
+            return;
+        }
+        if found == expected {
             return;
         }
         let at = found.iter().zip(expected).position(|(found, expected)| found != expected);
@@ -165,7 +180,8 @@ impl GrownTree {
     /// so the files must be whole.
     pub fn finish(&mut self, clean: bool, findings: &mut Findings) {
         for level in 1..LEVELS {
-            let bytes: Vec<u8> = self.upper[level].iter().flat_map(|hash| hash.0).collect();
+            let mut bytes = Vec::with_capacity(self.upper[level].len() * 32);
+            self.upper[level].iter().for_each(|hash| bytes.extend_from_slice(&hash.0));
             self.compare(level, 0, &bytes, 32);
         }
         for file in 0..=LEVELS {

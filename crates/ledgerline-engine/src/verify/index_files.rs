@@ -1,8 +1,8 @@
 //! The index: every run against the postings that follow from the journal.
 //!
 //! Promises: a run that holds other postings than the journal's entries give, or other times of
-//! event ids, is found, also when its own sums are right. The postings are compared as a sum of
-//! keyed hashes per range, in which their order does not matter; runs keep them sorted anyway. Only
+//! event ids, is found, also when its own sums are right. The postings are compared as a keyed
+//! sum per range, in which their order does not matter; runs keep them sorted anyway. Only
 //! the kinds that new entries are planned from are compared; all of them by `index_rebuild.rs`, at
 //! its price.
 //!
@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use siphasher::sip128::SipHasher13;
-
-use super::facts::{LeafFacts, LeafWhat, PostingSum, posting_hash};
+use super::facts::{LeafFacts, LeafWhat};
+use super::multiset::{PostingKey, PostingSum};
 use super::report::{Findings, Severity, VerifyFinding};
 use crate::disk::{Disk, read_whole};
-use crate::index::{IndexError, Manifest, is_planned_from, parse_manifest, read_postings};
+use crate::index::{
+    IndexError, Manifest, ManifestRun, RunSummary, is_planned_from, parse_manifest, read_postings,
+};
 
 const DIR: &str = "index";
 const MANIFEST: &str = "index/manifest";
@@ -41,8 +42,7 @@ impl Default for RangeSum {
 
 impl RangeSum {
     fn join(&mut self, other: &Self) {
-        self.postings.sum = self.postings.sum.wrapping_add(other.postings.sum);
-        self.postings.count += other.postings.count;
+        self.postings.join(&other.postings);
         self.oldest = self.oldest.min(other.oldest);
         self.newest = self.newest.max(other.newest);
         self.untimed += other.untimed;
@@ -64,8 +64,7 @@ impl IndexSums {
     /// Takes a leaf's postings.
     pub fn add(&mut self, index: u64, facts: &LeafFacts) {
         let sum = self.sums.entry(index >> self.range_log2).or_default();
-        sum.postings.sum = sum.postings.sum.wrapping_add(facts.postings.sum);
-        sum.postings.count += facts.postings.count;
+        sum.postings.join(&facts.postings);
         if matches!(facts.what, LeafWhat::Event(_)) {
             match facts.uuid_millis {
                 Some(millis) => {
@@ -113,7 +112,7 @@ const LIVE_TRIES: usize = 8;
 /// before and behind. Runs that end behind `size` are checked by their own sums.
 pub(super) fn check_live(
     disk: &Arc<dyn Disk>,
-    compare: Option<(SipHasher13, &IndexSums)>,
+    compare: Option<(PostingKey, &IndexSums)>,
     size: u64,
     findings: &mut Findings,
 ) {
@@ -130,7 +129,7 @@ pub(super) fn check_live(
             };
             manifest.runs.retain(|run| end(run.level, run.start).is_none_or(|end| end <= size));
         }
-        check(disk, manifest.as_ref(), compare, size, &mut found);
+        check(disk, manifest.as_ref(), (compare, None), size, &mut found);
         if read() == before {
             return findings.absorb(found);
         }
@@ -139,26 +138,46 @@ pub(super) fn check_live(
     findings.push(VerifyFinding::new(Severity::Notice, "index_busy", DIR, what.to_owned()));
 }
 
-/// Checks every file of the index. `hasher` and `sums` are there when the index key is.
+/// A run as its file has it: what it says of itself, and the sum of its postings of the kinds that
+/// are compared.
+pub(super) type RunRead = Result<(RunSummary, PostingSum), &'static str>;
+
+/// Reads every run that the manifest names, so that [`check`] need not.
+pub(super) fn read_runs(disk: &dyn Disk, manifest: &Manifest, key: &PostingKey) -> Vec<RunRead> {
+    let read = |run: &ManifestRun| read_run(disk, &path_of(run), Some(key));
+    manifest.runs.iter().map(read).collect()
+}
+
+fn path_of(run: &ManifestRun) -> String {
+    format!("{DIR}/r{:02}-{:016x}.run", run.level, run.start)
+}
+
+/// Checks every file of the index. Key and sums are there when the index key is; `read` holds the
+/// manifest's runs when they were read before.
 pub(super) fn check(
     disk: &Arc<dyn Disk>,
     manifest: Option<&Manifest>,
-    compare: Option<(SipHasher13, &IndexSums)>,
+    (compare, read): (Option<(PostingKey, &IndexSums)>, Option<&[RunRead]>),
     size: u64,
     findings: &mut Findings,
 ) {
     let names = disk.list(DIR).unwrap_or_default();
     let mut listed = Vec::new();
     let mut next = 0;
-    for run in manifest.iter().flat_map(|manifest| &manifest.runs) {
-        let path = format!("{DIR}/r{:02}-{:016x}.run", run.level, run.start);
+    for (at, run) in manifest.iter().flat_map(|manifest| &manifest.runs).enumerate() {
+        let path = path_of(run);
         listed.push(path.clone());
         let span = manifest.and_then(|manifest| span(manifest, run.level));
         let end = span.and_then(|span| run.start.checked_add(span)).unwrap_or(run.start);
         let flaw = if run.start != next || end <= run.start || end > size {
             Some("the manifest names a run that is not where it can be")
         } else {
-            run_flaw(disk, &path, run.start..end, (run.bytes, run.sha256), compare)
+            let key = compare.map(|(key, _)| key);
+            let read = match read.and_then(|read| read.get(at)) {
+                Some(read) => *read,
+                None => read_run(disk.as_ref(), &path, key.as_ref()),
+            };
+            run_flaw(read, run.start..end, (run.bytes, run.sha256), compare.map(|(_, sums)| sums))
         };
         next = end;
         if let Some(flaw) = flaw {
@@ -198,33 +217,32 @@ fn flaw_of(error: &IndexError) -> &'static str {
     }
 }
 
-fn run_flaw(
-    disk: &Arc<dyn Disk>,
-    path: &str,
-    range: Range<u64>,
-    listed: (u64, [u8; 32]),
-    compare: Option<(SipHasher13, &IndexSums)>,
-) -> Option<&'static str> {
+fn read_run(disk: &dyn Disk, path: &str, key: Option<&PostingKey>) -> RunRead {
     let mut found = PostingSum::default();
-    let summary = read_postings(disk.as_ref(), path, &mut |term, indexes| {
-        let Some((hasher, _)) = compare.filter(|_| is_planned_from(term.kind)) else { return };
-        for index in indexes {
-            let hash = posting_hash(hasher, term.kind, term.hash, *index);
-            found.sum = found.sum.wrapping_add(hash);
-            found.count += 1;
+    let summary = read_postings(disk, path, &mut |term, indexes| {
+        if let Some(key) = key.filter(|_| is_planned_from(term.kind)) {
+            indexes.iter().for_each(|index| found.add(key, term.kind, term.hash, *index));
         }
     });
-    let summary = match summary {
-        Ok(summary) => summary,
-        Err(error) => return Some(flaw_of(&error)),
+    summary.map(|summary| (summary, found)).map_err(|error| flaw_of(&error))
+}
+
+fn run_flaw(
+    read: RunRead,
+    range: Range<u64>,
+    listed: (u64, [u8; 32]),
+    sums: Option<&IndexSums>,
+) -> Option<&'static str> {
+    let (summary, found) = match read {
+        Ok(read) => read,
+        Err(flaw) => return Some(flaw),
     };
     if (summary.start, summary.end) != (range.start, range.end)
         || (summary.bytes, summary.sha256) != listed
     {
         return Some("not the run that the manifest names");
     }
-    let (_, sums) = compare?;
-    let due = sums.of(range);
+    let due = sums?.of(range);
     let ids = (summary.ids.oldest, summary.ids.newest, summary.ids.untimed);
     if found != due.postings || ids != (due.oldest, due.newest, due.untimed) {
         return Some("the run holds other postings than the journal's entries give");

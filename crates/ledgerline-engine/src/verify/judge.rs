@@ -9,7 +9,7 @@
 //! Keys that change later make no difference, because a key is valid over an index range.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
@@ -17,18 +17,19 @@ use ledgerline_proof::entry::{Entry, MAX_ENTRY_BYTES};
 use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash, sha256};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
-use ledgerline_proof::schema::{Kind, Leaf, decode_object};
+use ledgerline_proof::schema::{Kind, Leaf, decode_object, decode_object_with};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, TargetKind};
-use siphasher::sip128::SipHasher13;
 
-use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, PostingSum, fact_of, posting_hash};
+use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, fact_of};
+use super::multiset::{PostingKey, PostingSum};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
 use crate::found_by::{chain_term, event_term};
 use crate::index::{Posting, TermHasher, TermKind};
 use crate::intake::{derived_event_id, uuid_v7_millis};
 use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
+use crate::journal::scan::ScannedBatch;
 use crate::registry::{Key, LEDGER_SOURCE, Registry};
 use crate::replay::planned_postings_of;
 use crate::vault::{OpenError, Vault};
@@ -57,8 +58,54 @@ pub(super) struct Context {
     pub terms: TermHasher,
     /// Whether that is the index key, so that postings can be compared.
     pub has_index_key: bool,
-    /// Hashes postings.
-    pub hasher: SipHasher13,
+    /// Sums postings up.
+    pub posting_key: PostingKey,
+    /// Room for the next batches.
+    pub spares: Spares,
+}
+
+/// No more room than this is kept for later.
+const MAX_SPARES: usize = 16;
+
+/// Room of batches that were taken, for those to come: fresh room of a batch's size comes from the
+/// kernel page by page, which takes as long as a fifth of judging it.
+#[derive(Default)]
+pub(super) struct Spares {
+    #[expect(clippy::vec_box, reason = "they come boxed and go boxed")]
+    batches: Mutex<Vec<Box<ScannedBatch>>>,
+    leaves: Mutex<Vec<Vec<LeafFacts>>>,
+}
+
+impl Spares {
+    fn take<T>(list: &Mutex<Vec<T>>) -> Option<T> {
+        list.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn keep<T>(list: &Mutex<Vec<T>>, one: T) {
+        let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.len() < MAX_SPARES {
+            list.push(one);
+        }
+    }
+
+    /// A batch that was taken.
+    pub fn batch(&self) -> Option<Box<ScannedBatch>> {
+        Self::take(&self.batches)
+    }
+
+    /// Room for leaves.
+    fn leaves(&self, count: usize) -> Vec<LeafFacts> {
+        let mut leaves = Self::take(&self.leaves).unwrap_or_default();
+        leaves.reserve(count);
+        leaves
+    }
+
+    /// Keeps what was judged and taken.
+    pub fn keep_all(&self, batch: Box<ScannedBatch>, mut leaves: Vec<LeafFacts>) {
+        leaves.clear();
+        Self::keep(&self.batches, batch);
+        Self::keep(&self.leaves, leaves);
+    }
 }
 
 /// A batch, judged.
@@ -88,7 +135,7 @@ pub(super) fn judge(context: &Context, job: Job, deep: bool) -> Judged {
         file: segment_path(job.batch.segment),
         deep,
         tally: Tally::default(),
-        leaves: Vec::with_capacity(job.batch.head.entry_count as usize),
+        leaves: context.spares.leaves(job.batch.head.entry_count as usize),
         keys: BTreeMap::new(),
         acts: BTreeMap::new(),
         postings: Vec::new(),
@@ -248,21 +295,29 @@ impl<'b> Judge<'_, 'b> {
                 return self.sum_postings(index, leaf, None, facts);
             }
         };
-        let statement = match decode_object::<Statement<'b>>(Kind::Statement, entry.statement) {
-            Ok(statement) => statement,
-            Err(error) => {
-                let what = format!("the statement of entry {index} cannot be read: {error}");
-                self.error("statement_encoding", facts.at, what).first_bad_index = Some(index);
-                return;
-            }
-        };
-        self.sum_postings(index, leaf, Some(&statement), facts);
+        let judged = decode_object_with(Kind::Statement, entry.statement, |statement| {
+            self.event(index, (leaf, entry, statement), beside, facts);
+        });
+        if let Err(error) = judged {
+            let what = format!("the statement of entry {index} cannot be read: {error}");
+            self.error("statement_encoding", facts.at, what).first_bad_index = Some(index);
+        }
+    }
+
+    fn event(
+        &mut self,
+        index: u64,
+        (leaf, entry, statement): (&Leaf<'b>, &Entry<'b>, &Statement<'b>),
+        beside: &[Frame<'b>],
+        facts: &mut LeafFacts,
+    ) {
+        self.sum_postings(index, leaf, Some(statement), facts);
         facts.recorded_at = Some(entry.recorded_at);
         facts.uuid_millis = uuid_v7_millis(&statement.event_id);
         let (statement_hash, records) = (None, 0);
         let mut current =
-            Current { index, at: facts.at, entry, statement: &statement, statement_hash, records };
-        match chain_key(&statement, &entry.handles) {
+            Current { index, at: facts.at, entry, statement, statement_hash, records };
+        match chain_key(statement, &entry.handles) {
             Some(chain) => facts.what = LeafWhat::Event(self.event_facts(&current, &chain)),
             None => self.entry_error("target", &current, "it names no target"),
         }
@@ -294,14 +349,8 @@ impl<'b> Judge<'_, 'b> {
         }
         self.postings.clear();
         planned_postings_of(&self.context.terms, index, leaf, statement, &mut self.postings);
-        for posting in &self.postings {
-            facts.postings.sum = facts.postings.sum.wrapping_add(posting_hash(
-                self.context.hasher,
-                posting.term.kind,
-                posting.term.hash,
-                index,
-            ));
-            facts.postings.count += 1;
+        for Posting { term, .. } in &self.postings {
+            facts.postings.add(&self.context.posting_key, term.kind, term.hash, index);
         }
     }
 

@@ -63,6 +63,8 @@ pub(super) struct Ledger<'l> {
     last_stamp: Option<Hlc>,
     roots: BTreeMap<u64, Hash>,
     roots_broken: bool,
+    /// Room for the hashes of a batch, kept from one to the next.
+    hashes: Vec<Hash>,
 }
 
 impl<'l> Ledger<'l> {
@@ -90,6 +92,7 @@ impl<'l> Ledger<'l> {
             last_stamp: None,
             roots: BTreeMap::new(),
             roots_broken: false,
+            hashes: Vec::new(),
         }
     }
 
@@ -119,16 +122,15 @@ impl<'l> Ledger<'l> {
             self.fill_gap(job.base);
         }
         let first = self.tree.size();
-        let computed: Vec<Hash> = leaves.iter().map(|leaf| leaf.hash).collect();
+        let mut computed = std::mem::take(&mut self.hashes);
+        computed.clear();
+        computed.extend(leaves.iter().map(|leaf| leaf.hash));
         let (hashes, root_before_last) = self.settle(batch, first, computed);
-        let positions: Vec<Position> = leaves
-            .iter()
-            .map(|leaf| Position {
-                segment: batch.segment,
-                offset: u32::try_from(leaf.at).unwrap_or(u32::MAX),
-            })
-            .collect();
-        self.tree.compare_leaves(first, &hashes, &positions);
+        let positions = leaves.iter().map(|leaf| Position {
+            segment: batch.segment,
+            offset: u32::try_from(leaf.at).unwrap_or(u32::MAX),
+        });
+        self.tree.compare_leaves(first, &hashes, positions);
         self.counts.commits += 1;
         let last = leaves.len().saturating_sub(1);
         for (n, (facts, (_, bytes))) in leaves.iter().zip(batch.leaves()).enumerate() {
@@ -163,6 +165,8 @@ impl<'l> Ledger<'l> {
             self.erased_slots.entry(slot).or_insert(index);
         }
         self.chains.shrink();
+        self.hashes = hashes;
+        self.context.spares.keep_all(job.batch, leaves);
     }
 
     /// Appends the leaves, noting roots that will be asked for. Gives the root without the last

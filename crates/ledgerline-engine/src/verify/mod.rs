@@ -45,6 +45,7 @@ mod index_files;
 mod index_rebuild;
 mod judge;
 mod ledger;
+mod multiset;
 mod names;
 mod origins;
 mod outside;
@@ -52,21 +53,21 @@ mod reader;
 mod readonly;
 mod report;
 pub mod reported;
-mod threads;
+pub(crate) mod threads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledgerline_proof::hash::{Hash, HmacKey, empty_root};
 use ledgerline_proof::note::VerifierKey;
-use siphasher::sip128::SipHasher13;
 
 use self::chains::Chains;
 use self::facts::{EventFacts, LeafFacts, LeafWhat};
 use self::grown_tree::GrownTree;
 use self::index_files::IndexSums;
-use self::judge::{Context, judge};
+use self::judge::{Context, Spares, judge};
 use self::ledger::Ledger;
+use self::multiset::PostingKey;
 use self::outside::{
     Head, Outside, check_erased, check_head, check_log_key, check_since, checks, end_of, head,
     since,
@@ -204,7 +205,7 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let (overlay, pending) = files::pending(&world.disk, &identity.ledger_id, &mut findings);
     let manifest = index_files::manifest(world.disk.as_ref(), &mut findings);
 
-    let chains = Chains::new(0, options.chain_memory_bytes);
+    let chains = Chains::new(0, options.chain_memory_bytes, options.threads);
     let mut ledger = Ledger::new(&context, GrownTree::new(&world.disk), chains);
     let wanted = head.size().into_iter().chain(since.iter().map(|(size, _)| *size));
     ledger.wanted = wanted.map(|size| (size, (size == 0).then(empty_root))).collect();
@@ -215,12 +216,19 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let mut reader = Reader::new(&world.disk, Some(&context), until.or(head.size()), &overlay)
         .with_progress(1, options.progress)
         .live(until, options.live.map(|live| live.go_on));
-    threads::in_order(
-        options.threads,
-        |emit| reader.run(emit),
-        &|job| judge(&context, job, true),
-        &mut |judged| ledger.take(judged),
-    );
+    let walk = || {
+        threads::in_order(
+            options.threads,
+            |emit| reader.run(emit),
+            &|job| judge(&context, job, true),
+            &mut |judged| ledger.take(judged),
+        );
+    };
+    // A node replaces runs meanwhile: there they are read at the end.
+    let runs = compares.filter(|_| options.live.is_none()).map(|manifest| {
+        || index_files::read_runs(world.disk.as_ref(), manifest, &context.posting_key)
+    });
+    let runs = threads::beside(options.threads, runs, walk);
     findings.absorb(std::mem::take(&mut reader.findings));
     ledger.counts.segments = reader.counts.segments;
     ledger.counts.journal_bytes = reader.counts.journal_bytes;
@@ -230,7 +238,7 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
         return None;
     }
     let live = options.live.is_some();
-    let outside = Outside { head, since, pending, manifest, live };
+    let outside = Outside { head, since, pending, manifest, runs, live };
     Some(finish(one, identity, ledger, findings, &outside))
 }
 
@@ -307,6 +315,7 @@ fn walk_again(
             }
             first += judged.leaves.len() as u64;
             ledger.chains.shrink();
+            context.spares.keep_all(judged.job.batch, judged.leaves);
         },
     );
 }
@@ -333,12 +342,13 @@ fn finish(
             check_erased(&ledger, slot, index, &mut findings);
         }
     }
-    let compare = ledger.index.as_ref().map(|sums| (context.hasher, sums));
+    let compare = ledger.index.as_ref().map(|sums| (context.posting_key, sums));
     if outside.live && one.end.is_none() {
         index_files::check_live(&world.disk, compare, size, &mut findings);
     } else {
         let manifest = outside.manifest.as_ref();
-        index_files::check(&world.disk, manifest, compare, size, &mut findings);
+        let runs = outside.runs.as_deref();
+        index_files::check(&world.disk, manifest, (compare, runs), size, &mut findings);
     }
     if let Some(keys) = &world.keys {
         check_log_key(keys, context, &mut findings);
@@ -405,6 +415,7 @@ fn context(one: &One<'_>, identity: &Identity, live: Option<&Arc<Vault>>) -> Con
         journal_key: keys.map(|keys| HmacKey::new(&keys.journal)),
         terms: TermHasher::new(hash_key),
         has_index_key: keys.is_some(),
-        hasher: SipHasher13::new_with_key(&hash_key),
+        posting_key: PostingKey::new(&hash_key),
+        spares: Spares::default(),
     }
 }

@@ -9,6 +9,7 @@ use ledgerline_proof::checkpoint;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::note::{KeyKind, SignerKey, VerifierKey};
 
+use super::index_files::RunRead;
 use super::judge::Context;
 use super::ledger::Ledger;
 use super::names::Name;
@@ -51,6 +52,8 @@ pub(super) struct Outside {
     pub(super) since: Vec<(u64, Hash)>,
     pub(super) pending: Vec<[u8; 16]>,
     pub(super) manifest: Option<Manifest>,
+    /// What the manifest's runs hold, when they were read beside the journal.
+    pub(super) runs: Option<Vec<RunRead>>,
     pub(super) live: bool,
 }
 

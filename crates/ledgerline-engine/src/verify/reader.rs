@@ -248,6 +248,9 @@ impl<'r> Reader<'r> {
     ) -> io::Result<Option<(u64, u64)>> {
         let mut scan = SegmentScan::from_offset(file, header, offset)?;
         loop {
+            if let Some(spare) = self.context.and_then(|context| context.spares.batch()) {
+                scan.reuse(spare);
+            }
             match scan.next_batch()? {
                 Scanned::End => return Ok(None),
                 Scanned::Bad { start, at } => return Ok(Some((start, at))),

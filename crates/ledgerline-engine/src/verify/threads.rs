@@ -1,14 +1,19 @@
-//! The threads of a verification, and the only place where it makes any.
+//! The threads of a verification and of an index built anew, and the only place where they make
+//! any.
 //!
 //! Promises: results come in the order in which the jobs were made, whatever order they were done
 //! in. At most a few jobs per thread exist at a time. All threads have ended when [`in_order`]
 //! returns.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 /// Jobs under way per thread.
-const JOBS_PER_THREAD: usize = 4;
+const JOBS_PER_THREAD: usize = 2;
+/// After a step that had nothing to do.
+const REST: Duration = Duration::from_micros(500);
 
 /// Calls `make`, does each job it gives to its argument with `work`, and hands every result to
 /// `each` in order. `make` and `each` run on the caller's thread; `work` on `threads` others, or,
@@ -56,6 +61,64 @@ pub(super) fn in_order<J: Send, R: Send>(
         drop(job_sender);
         for (number, result) in results {
             order.take(number, result, each);
+        }
+    });
+}
+
+/// Does `beside` on a thread of its own while `main` runs on the caller's. With less than 2
+/// `threads` nothing is done beside: `None`.
+pub(super) fn beside<T: Send>(
+    threads: usize,
+    beside: Option<impl FnOnce() -> T + Send>,
+    main: impl FnOnce(),
+) -> Option<T> {
+    let Some(beside) = beside.filter(|_| threads > 1) else {
+        main();
+        return None;
+    };
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(beside);
+        main();
+        match beside.join() {
+            Ok(done) => Some(done),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Calls `step` again and again on a thread of its own, as long as `main` runs on the caller's;
+/// rests for a moment after it said that there was nothing to do.
+pub(crate) fn stepping<M>(step: &(dyn Fn() -> bool + Sync), main: impl FnOnce() -> M) -> M {
+    /// Ends the other thread also when `main` panics.
+    struct Ended<'e>(&'e AtomicBool);
+    impl Drop for Ended<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::SeqCst) {
+                if !step() {
+                    std::thread::sleep(REST);
+                }
+            }
+        });
+        let _ended = Ended(&ended);
+        main()
+    })
+}
+
+/// Does each piece of work on one of `threads` threads.
+pub(super) fn each<T: Send>(threads: usize, pieces: &mut [T], work: &(dyn Fn(&mut T) + Sync)) {
+    if threads < 2 {
+        return pieces.iter_mut().for_each(work);
+    }
+    let share = pieces.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        for share in pieces.chunks_mut(share) {
+            scope.spawn(move || share.iter_mut().for_each(work));
         }
     });
 }

@@ -17,7 +17,7 @@
 //! that Avro does not resolve. [`readable`] finds these before any body is read.
 
 use super::model::{Field, Node, NodeId, Schema, put_position};
-use crate::wire::{DecodeError, Reader, Wire};
+use crate::wire::{DecodeError, Reader, Refused, Wire};
 
 /// Reads `body` as a record of `writer` and writes it as a record of `reader`.
 ///
@@ -27,9 +27,10 @@ pub fn resolve(writer: &Schema, reader: &Schema, body: &[u8]) -> Result<Vec<u8>,
     let resolver = Resolver { writer, reader };
     let mut input = Reader::new(body);
     let mut out = Vec::with_capacity(body.len() + 64);
-    resolver.value(writer.root(), reader.root(), &mut input, &mut out)?;
-    input.finish()?;
-    Ok(out)
+    match resolver.value(writer.root(), reader.root(), &mut input, &mut out) {
+        Ok(()) => input.finish().map(|()| out),
+        Err(_) => Err(input.why()),
+    }
 }
 
 /// Whether every body of `writer` can be read as `reader`, save for strings that are no text.
@@ -49,7 +50,7 @@ impl Resolver<'_> {
         to: NodeId,
         input: &mut Reader<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Refused> {
         match (self.writer.node(from), self.reader.node(to)) {
             (Node::Union(branches), _) => {
                 let branch = branches[take_position(input, branches.len(), "union branch")?];
@@ -105,7 +106,7 @@ impl Resolver<'_> {
         to: &[Field],
         input: &mut Reader<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Refused> {
         let mut kept: Vec<Option<Vec<u8>>> = Vec::new();
         let mut next = 0;
         for field in from {
@@ -135,7 +136,7 @@ impl Resolver<'_> {
     }
 
     /// Reads a value of the writer as strictly as any other and drops it.
-    fn skip(&self, from: NodeId, input: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn skip(&self, from: NodeId, input: &mut Reader<'_>) -> Result<(), Refused> {
         match self.writer.node(from) {
             Node::Null => Ok(()),
             Node::Boolean => bool::take(input).map(drop),
@@ -234,7 +235,7 @@ fn take_kept(kept: &mut [Option<Vec<u8>>], position: usize, out: &mut Vec<u8>) -
     bytes.is_some()
 }
 
-fn copy<'a, T: Wire<'a>>(input: &mut Reader<'a>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+fn copy<'a, T: Wire<'a>>(input: &mut Reader<'a>, out: &mut Vec<u8>) -> Result<(), Refused> {
     T::take(input).map(|value| value.put(out))
 }
 
@@ -243,20 +244,20 @@ fn take_position(
     input: &mut Reader<'_>,
     limit: usize,
     what: &'static str,
-) -> Result<usize, DecodeError> {
+) -> Result<usize, Refused> {
     let long = input.take_long()?;
     let position = usize::try_from(long).ok().filter(|position| *position < limit);
     position.ok_or_else(|| input.out_of_range(what))
 }
 
 /// The zero behind the only block of a non-empty array. An empty array is that zero alone.
-fn end_array(count: usize, input: &mut Reader<'_>) -> Result<(), DecodeError> {
+fn end_array(count: usize, input: &mut Reader<'_>) -> Result<(), Refused> {
     if count > 0 && input.take_slice(1)? != [0] {
         return Err(input.non_canonical("array split into several blocks"));
     }
     Ok(())
 }
 
-fn unresolved(input: &Reader<'_>) -> DecodeError {
+fn unresolved(input: &mut Reader<'_>) -> Refused {
     input.out_of_range("this version of the schema has no place for the value")
 }

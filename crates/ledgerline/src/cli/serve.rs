@@ -61,6 +61,7 @@ pub struct ServeArgs {
 pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
     let settings = args.settings.or(context.file.server.clone());
     let issuers = std::mem::take(&mut context.file.issuers);
+    use_small_pages();
     let started = Started::start(&settings, issuers)?;
     // Whoever reads the line may ask it to end at once.
     let signals = started.signals()?;
@@ -68,6 +69,13 @@ pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
     started.until(signals);
     started.finish()?;
     Ok(Exit::Ok)
+}
+
+/// A server touches little of much memory: in pages of 2 MiB, a fifth more of it is resident. A
+/// kernel that refuses takes more memory and is none the worse.
+fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// An open ledger, locked for this process.
