@@ -143,7 +143,8 @@ mod tests {
         let (mut first, second) = (sum_of(&postings[..17]), sum_of(&postings[17..]));
         first.join(&second);
         assert_eq!(first, whole);
-        let check = |what: &str, change: &dyn Fn(&mut Vec<(u8, u128, u64)>)| {
+        type Postings = Vec<(u8, u128, u64)>;
+        let check = |what: &str, change: &dyn Fn(&mut Postings)| {
             let mut other = postings.clone();
             change(&mut other);
             assert_ne!(sum_of(&other), whole, "{what}");

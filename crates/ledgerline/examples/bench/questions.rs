@@ -114,7 +114,8 @@ fn warm(
     };
     let radius = |_| format!("/v1/tokens/{}/blast-radius?tokens=2000", segment(family));
     let (of_resources, of_users) = (population.resources(), handles.len() as u64);
-    let cases: [(&str, u64, u64, &dyn Fn(u64) -> String, f64); 4] = [
+    type Path<'p> = &'p dyn Fn(u64) -> String;
+    let cases: [(&str, u64, u64, Path<'_>, f64); 4] = [
         ("a token's life", QUESTIONS, QUESTIONS, &life, 2.0),
         ("tokens at a resource, first page of 100", of_resources, QUESTIONS, &visitors, 5.0),
         ("a user's tokens", of_users, QUESTIONS, &users, 5.0),

@@ -60,16 +60,16 @@ impl Names {
     }
 }
 
-/// The names of a token, which is dropped. `Ok(None)` for one that its issuer did not sign, `Err`
+/// The names of a token. `Ok(None)` for one that its issuer did not sign, `Err`
 /// when the issuer's keys cannot be had. Blocks.
-fn names(issuers: &Issuers, tenant: &str, token: Vec<u8>) -> Result<Option<Names>, ()> {
-    let verified = match issuers.judge(tenant, &token) {
+fn names(issuers: &Issuers, tenant: &str, token: &[u8]) -> Result<Option<Names>, ()> {
+    let verified = match issuers.judge(tenant, token) {
         Judged::Unknown => return Err(()),
         Judged::Refused => return Ok(None),
         Judged::Opaque => None,
         Judged::Verified(verified) => Some(verified),
     };
-    Ok(Some(verified.map_or_else(|| Names::by_digest(&token), Names::of)))
+    Ok(Some(verified.map_or_else(|| Names::by_digest(token), Names::of)))
 }
 
 fn keys_lost(_: ()) -> Refusal {
@@ -103,7 +103,7 @@ pub async fn head(
     let (of, caller, token) = (Arc::clone(app), caller.clone(), token.to_vec());
     let ask = move || {
         let tenant = caller.own_tenant();
-        let names = match names(&of.issuers, tenant, token) {
+        let names = match names(&of.issuers, tenant, &token) {
             Ok(Some(names)) => names,
             Ok(None) => return Ok(Ok(None)),
             Err(()) => return Ok(Err(())),
@@ -140,7 +140,7 @@ pub async fn find_each(
     let (node, issuers) = (Arc::clone(&app.node), Arc::clone(&app.issuers));
     let tenant = tenant.to_owned();
     let ask = move || {
-        let Names { ids, digest, .. } = match names(&issuers, &tenant, token) {
+        let Names { ids, digest, .. } = match names(&issuers, &tenant, &token) {
             Ok(Some(names)) => names,
             Ok(None) => return Ok(Ok(Vec::new())),
             Err(()) => return Ok(Err(())),
