@@ -68,7 +68,7 @@ use crate::view::{QueryError, View};
 
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
 /// two generations of tokens and two of their parents.
-const REMEMBERED: usize = 1 << 13;
+const REMEMBERED: usize = 1 << 12;
 /// Entries of a usual step.
 pub const STEP_ENTRIES: u64 = 4096;
 /// Notes after which a step ends early.

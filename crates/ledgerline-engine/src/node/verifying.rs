@@ -26,7 +26,7 @@ use crate::verify::{
 };
 
 /// Memory of the chains behind the head, and of a full verification's.
-const BEHIND_BYTES: usize = 32 << 20;
+const BEHIND_BYTES: usize = 16 << 20;
 const WHOLE_BYTES: usize = 64 << 20;
 /// Entries of a step behind the head, and the time between two steps.
 const STEP_ENTRIES: u64 = 4096;

@@ -62,7 +62,7 @@ impl JwtIssuer {
         std::fs::write(&file, keys.to_string())?;
         let config = format!(
             "[issuers.{ISSUER}]\niss = \"{ISS}\"\nregion = \"{REGION}\"\n\
-             jti_rule = \"identity\"\njwks_file = {file:?}\n"
+             jti_rule = \"identity\"\njwks_file = {file:?}\ntenants = [\"\"]\n"
         );
         std::fs::write(folder.path().join("ledgerline.toml"), config)?;
         Ok(Self { ec, ed, random, folder })
