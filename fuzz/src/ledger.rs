@@ -129,8 +129,8 @@ impl Running {
     /// # Panics
     /// When the disk fails, which has no faults here.
     pub fn commit(&mut self) {
-        let batch = self.planner.take();
-        self.rest.publisher.publish(batch).expect("a disk without faults");
+        let mut batch = self.planner.take();
+        self.rest.publisher.publish(&mut batch).expect("a disk without faults");
         self.planner.published();
         let published = self.rest.rooms.published();
         if self.commits.last() != Some(&(published.size, published.root)) {
