@@ -225,7 +225,7 @@ impl Selection {
                 let person = |one: &&Handle| one.kind == HandleKind::Person;
                 self.person = self.asked.as_ref().filter(person).map(|one| one.id);
             }
-            self.reached.push(Reached { view: origin, event, sealed });
+            self.reached.push(Reached { view: origin.into_owned(), event, sealed });
         }
         Ok(())
     }

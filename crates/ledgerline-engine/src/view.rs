@@ -6,6 +6,7 @@
 //!
 //! Assumes: the caller checked who may see the tenant.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -199,15 +200,15 @@ impl View {
 
     /// The origin that holds a position among the entries of all origins, and the index there.
     #[must_use]
-    pub fn at_position(&self, position: u64) -> (Self, u64) {
+    pub fn at_position(&self, position: u64) -> (Cow<'_, Self>, u64) {
         if position >= self.base {
-            return (self.clone(), position - self.base);
+            return (Cow::Borrowed(self), position - self.base);
         }
         let mut origins = self.origins();
         while origins.len() > 1 && origins.last().is_some_and(|one| one.base > position) {
             origins.pop();
         }
-        let view = origins.pop().unwrap_or_else(|| self.clone());
+        let view = origins.pop().map_or(Cow::Borrowed(self), Cow::Owned);
         let index = position.saturating_sub(view.base);
         (view, index)
     }

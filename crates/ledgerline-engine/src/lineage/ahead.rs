@@ -23,6 +23,8 @@ use super::token::Token;
 use crate::event_leaf::read_event;
 use crate::view::QueryError;
 
+/// Hits of a question whose tokens are read ahead together.
+pub(crate) const AHEAD_HITS: usize = 128;
 /// With fewer tokens nothing is read ahead.
 const TOKENS_LEAST: usize = 4;
 /// Entries that each token may have, whatever the budget.

@@ -35,6 +35,7 @@ mod lives;
 mod threads;
 mod token;
 
+pub(crate) use ahead::AHEAD_HITS;
 pub use edge::{Descent, Edge};
 pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relatives};
 pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};

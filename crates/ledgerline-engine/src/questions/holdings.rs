@@ -8,13 +8,11 @@ use ledgerline_proof::vocabulary::EventType;
 
 use crate::found_by::{By, is_birth, issuer_of, names};
 use crate::index::Term;
-use crate::lineage::{Inquiry, Record, Token, subject_of};
+use crate::lineage::{AHEAD_HITS, Inquiry, Record, Token, subject_of};
 use crate::view::QueryError;
 
 /// Postings asked for at a time.
 const PAGE: usize = 256;
-/// Hits whose tokens are read ahead.
-const AHEAD_HITS: usize = 128;
 
 /// Who holds tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +90,7 @@ pub fn holdings(
                 let most = AHEAD_HITS.min((limit - answer.tokens.len()).saturating_add(1));
                 read_to = indexes.len().min(n + most);
                 inquiry.leaves_ahead(&indexes[n..read_to]);
-                let ids = inquiry.targets_ahead(&indexes[n..read_to], |record| {
-                    matches!(record.event_type, EventType::Issued | EventType::Origin)
-                });
+                let ids = inquiry.targets_ahead(&indexes[n..read_to], may_be_birth);
                 inquiry.tokens_ahead(&ids);
             }
             let Some(record) = inquiry.record(index)? else {
@@ -132,11 +128,13 @@ pub fn holdings(
     }
 }
 
+fn may_be_birth(record: &Record) -> bool {
+    matches!(record.event_type, EventType::Issued | EventType::Origin)
+}
+
 /// The first of a token's births that names the holder.
 fn first_birth(token: &Token, holder: &Holder) -> Option<u64> {
-    let is_birth =
-        |record: &Record| matches!(record.event_type, EventType::Issued | EventType::Origin);
-    let mut births = token.records.iter().filter(|record| is_birth(record));
+    let mut births = token.records.iter().filter(|record| may_be_birth(record));
     let birth = births.find(|record| record.read(|e, s| holder.holds(e, s)));
     birth.map(|record| record.index)
 }

@@ -12,13 +12,11 @@ use ledgerline_proof::vocabulary::Outcome;
 use super::accesses::{Access, access_of};
 use crate::found_by::By;
 use crate::index::Term;
-use crate::lineage::{Cut, Inquiry, Record, Token};
+use crate::lineage::{AHEAD_HITS, Cut, Inquiry, Record, Token};
 use crate::view::QueryError;
 
 /// Postings asked for at a time.
 const PAGE: usize = 512;
-/// Hits whose tokens are read ahead.
-const AHEAD_HITS: usize = 128;
 /// By how much a producer's clock may run ahead of the ledger's.
 pub const AHEAD_NANOS: i64 = 600_000_000_000;
 

@@ -19,28 +19,16 @@ use crate::uuid_text;
 /// What the published checkpoint of its origin says about the entry at a position.
 #[must_use]
 pub fn proof_state(view: &View, position: u64) -> &'static str {
-    let is_in_block = match position.checked_sub(view.base()) {
-        Some(index) => index < view.published_size(),
-        None => {
-            let (origin, index) = view.at_position(position);
-            index < origin.published_size()
-        }
-    };
-    if is_in_block { "block" } else { "receipt" }
+    let (origin, index) = view.at_position(position);
+    if index < origin.published_size() { "block" } else { "receipt" }
 }
 
 /// The entry at a position: its index, the name of its origin when that is an older one, and its
 /// proof state.
 fn entry(view: &View, position: u64, members: &mut Members) {
-    match position.checked_sub(view.base()) {
-        Some(index) if !view.is_older() => members.set("index", index),
-        _ => {
-            let (origin, index) = view.at_position(position);
-            members.set("index", index);
-            members
-                .set("origin", origin.is_older().then(|| (*origin.identity().origin).to_owned()));
-        }
-    }
+    let (origin, index) = view.at_position(position);
+    members.set("index", index);
+    members.set("origin", origin.is_older().then(|| (*origin.identity().origin).to_owned()));
     members.set("proof_state", proof_state(view, position));
 }
 
