@@ -86,9 +86,9 @@ pub struct Asked<'s> {
 
 /// The judge. Owned by the sequencer.
 pub struct Strict {
-    lives: Lately<Term, Life>,
+    lives: Lately<Life>,
     /// Revocations by the chain they stand on.
-    wide: Lately<Term, Vec<Told>>,
+    wide: Lately<Vec<Told>>,
     is_used: bool,
 }
 

@@ -3,16 +3,20 @@
 //! Promises: what is said of an act follows from the acts taken before it, in the order taken, and
 //! from what the caller knows of wider revocations and parents. Nothing is read here.
 
+use std::rc::Rc;
+
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{Fact, Revocation, TokenState, Violation};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind};
 
+use super::covers::Covering;
 use super::rules::{
     Cited, Explanation, Finding, MAX_DRIFT_NANOS, MAX_PER_TOKEN, Rule, Windows, behind,
 };
 use crate::found_by::is_birth;
+use crate::index::Term;
 
 /// Revocations of one token that are remembered.
 const MAX_ENDS: usize = 16;
@@ -43,6 +47,7 @@ pub(super) fn cite(statement: &Statement<'_>) -> Cited {
 }
 
 /// A revocation of something wider that covers the token.
+#[derive(Debug, Clone)]
 pub(super) struct Wide {
     /// From when, and its event.
     pub(super) boundary: Boundary,
@@ -66,12 +71,27 @@ pub(super) struct Parent {
     pub(super) actors: Vec<String>,
 }
 
+/// A token that another one came of, as the birth of that one names it.
+#[derive(Debug)]
+pub(super) struct Kin {
+    pub(super) key: Term,
+    pub(super) tenant: Box<str>,
+    pub(super) id: Box<str>,
+    pub(super) relation: Relation,
+}
+
 /// A token's life so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Life {
     state: TokenState,
     /// The leaf of its permitted ISSUED or ORIGIN.
-    pub(super) birth: Option<Box<[u8]>>,
+    pub(super) birth: Option<Rc<[u8]>>,
+    /// What its birth says of where it may be used; none when it says nothing.
+    pub(super) audience: Box<[Box<str>]>,
+    /// What it came of, once that was asked for.
+    pub(super) kin: Option<Rc<[Kin]>>,
+    /// Revocations of something wider that cover it, once that was asked for.
+    pub(super) covering: Option<Covering>,
     born: Option<Boundary>,
     revoked: Option<Boundary>,
     /// The first revocations of its own.
@@ -98,15 +118,18 @@ pub(super) struct Act<'r, 'a> {
 
 impl Life {
     /// Takes the next act and says what is off about it. All of it: see [`Life::count_in`].
+    /// `is_covered` says whether wider revocations concern such an act.
     pub(super) fn take(
         &mut self,
         act: &Act<'_, '_>,
-        wide: &[Wide],
+        is_covered: bool,
         parents: &[Parent],
         windows: &Windows,
     ) -> Vec<Finding> {
         let statement = act.statement;
         let mut found = Vec::new();
+        let covering = self.covering.take();
+        let wide = covering.as_ref().filter(|_| is_covered);
         self.cover(wide, act.place);
         let fact = Fact::of(statement, self.count, act.entry.recorded_at);
         let allowed = statement.outcome == Outcome::Allow;
@@ -129,6 +152,7 @@ impl Life {
             }
         }
         found.extend(clock_ahead(act));
+        self.covering = covering;
         self.count += 1;
         self.latest = self.latest.max(statement.occurred_at.nanos);
         found
@@ -156,9 +180,10 @@ impl Life {
     }
 
     /// Applies wider revocations.
-    fn cover(&mut self, wide: &[Wide], place: u64) -> Option<Violation> {
+    fn cover(&mut self, wide: Option<&Covering>, place: u64) -> Option<Violation> {
         let mut violation = None;
-        for one in wide.iter().filter(|one| one.boundary.place < place) {
+        let wide = wide.into_iter().flat_map(Covering::wide);
+        for one in wide.filter(|one| one.boundary.place < place) {
             let before = self.state.revoked_at;
             violation = violation.or(self.state.cover(&one.revocation()).violation);
             if self.state.revoked_at != before {
@@ -174,6 +199,7 @@ impl Life {
         match statement.event_type {
             EventType::Issued | EventType::Origin if self.birth.is_none() => {
                 self.birth = Some(act.leaf.into());
+                self.audience = statement.audience.iter().map(|name| Box::from(*name)).collect();
                 self.kid = statement.issuer_kid.map(Into::into);
                 self.born = Some(boundary());
             }
@@ -258,6 +284,12 @@ fn is_use(event_type: EventType) -> bool {
     matches!(event_type, EventType::Used | EventType::ResourceAccessed | EventType::Refreshed)
 }
 
+/// Whether anything is said of an act by what its token came of: of a permitted use, or of a birth.
+pub(super) fn asks_for_parents(statement: &Statement<'_>) -> bool {
+    let asks = is_use(statement.event_type) || statement.event_type == EventType::Issued;
+    asks && statement.outcome == Outcome::Allow
+}
+
 pub(super) fn finding(act: &Act<'_, '_>, rule: Rule, explained: Option<Explanation>) -> Finding {
     let severity = if explained.is_some() { super::rules::Severity::Info } else { rule.severity() };
     Finding {
@@ -285,7 +317,7 @@ fn outlives(
     windows: &Windows,
 ) -> Option<Finding> {
     let statement = act.statement;
-    if !is_use(statement.event_type) && statement.event_type != EventType::Issued {
+    if !asks_for_parents(statement) {
         return None;
     }
     let at = statement.occurred_at.nanos;

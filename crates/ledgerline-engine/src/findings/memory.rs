@@ -90,6 +90,17 @@ struct Written {
     held: Vec<((String, String), [u8; 32])>,
 }
 
+/// The time of a leaf; `None` when it is none.
+pub(super) fn stamp_of(leaf: &[u8]) -> Option<i64> {
+    let stamp = match Leaf::decode(leaf).ok()? {
+        Leaf::Entry(Entry { recorded_at, .. }) | Leaf::Control(Control { recorded_at, .. }) => {
+            recorded_at
+        }
+        Leaf::Block(Block { sealed_at, .. }) => sealed_at,
+    };
+    Some(stamp.nanos)
+}
+
 impl Memory {
     /// As bytes.
     ///
@@ -125,18 +136,11 @@ impl Memory {
         })
     }
 
-    /// Lets the clock of the leaves go on. Gives the time of this one.
-    pub(super) fn tick(&mut self, leaf: &[u8]) -> Option<i64> {
-        let stamp = match Leaf::decode(leaf).ok()? {
-            Leaf::Entry(Entry { recorded_at, .. }) | Leaf::Control(Control { recorded_at, .. }) => {
-                recorded_at
-            }
-            Leaf::Block(Block { sealed_at, .. }) => sealed_at,
-        };
-        let pause = self.last_leaf.map_or(0, |last| stamp.nanos.saturating_sub(last));
+    /// Lets the clock of the leaves go on to that of a leaf.
+    pub(super) fn tick(&mut self, at: i64) {
+        let pause = self.last_leaf.map_or(0, |last| at.saturating_sub(last));
         self.ran = self.ran.saturating_add(pause.clamp(0, MAX_PAUSE_NANOS));
-        self.last_leaf = Some(stamp.nanos);
-        Some(stamp.nanos)
+        self.last_leaf = Some(at);
     }
 
     /// Takes the number of an event. Says which numbers it shows to be missing, or the finding
@@ -148,7 +152,7 @@ impl Memory {
     ) -> Numbered {
         let ran = self.ran;
         let key = (tenant.to_owned(), source.to_owned(), instance);
-        if !self.instances.contains_key(&key) && self.instances.len() >= MAX_INSTANCES {
+        if self.instances.len() >= MAX_INSTANCES && !self.instances.contains_key(&key) {
             let quiet = self.instances.iter().min_by_key(|(_, one)| one.heard);
             if let Some(quiet) = quiet.map(|(key, _)| key.clone()) {
                 self.instances.remove(&quiet);
@@ -189,6 +193,9 @@ impl Memory {
         event_id: [u8; 16],
         declared: Option<i64>,
     ) {
+        if declared.is_none() && self.sources.is_empty() {
+            return;
+        }
         let key = (tenant.to_owned(), source.to_owned());
         match declared {
             Some(0) => {

@@ -34,6 +34,7 @@
 
 pub mod book;
 pub(crate) mod caches;
+mod covers;
 pub mod gap;
 pub mod integrity;
 mod life;
@@ -49,20 +50,21 @@ use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::lifecycle::{Revocation, TokenFacts};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 use self::caches::Lately;
-use self::life::{Act, Boundary, Life, Parent, Wide, actor_name};
+use self::covers::Covers;
+use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents};
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
 use self::record::{Move, Moved, Note, raised_event_id};
 use self::rules::{Finding, Windows};
 use crate::event_leaf::read_event;
-use crate::found_by::is_birth;
-use crate::lineage::{Descent, wide_chains};
+use crate::found_by::{chain_term, is_birth};
+use crate::index::Term;
+use crate::lineage::Descent;
 use crate::registry::LEDGER_SOURCE;
 use crate::view::{QueryError, View};
 
@@ -75,26 +77,21 @@ pub const STEP_ENTRIES: u64 = 4096;
 const STEP_NOTES: usize = 256;
 
 /// A token: tenant and id.
-type TokenKey = (String, String);
-/// The chain of something wider: tenant, kind, id.
-type WideKey = (String, u8, Vec<u8>);
+type TokenKey<'k> = (&'k str, &'k str);
 /// The place of an entry, and its leaf.
 type Placed = (u64, Vec<u8>);
-/// The leaf of a token's birth, and its own revocations.
-type Known = (Option<Box<[u8]>>, Vec<Boundary>);
-/// Places and leaves of revocations.
-type Revocations = Vec<(u64, Rc<[u8]>)>;
+/// The leaf of a token's birth, and its revocations: its own, and those that cover it.
+type Known = (Option<Rc<[u8]>>, Vec<Boundary>);
 
 /// Reads committed entries and judges them. Owned by one thread.
 pub struct Follower {
     windows: Windows,
     position: u64,
-    lives: Lately<TokenKey, Life>,
+    lives: Lately<Box<Life>>,
     /// Lives of parents, without findings about themselves.
-    parents: Lately<TokenKey, Life>,
-    wide: Lately<WideKey, Revocations>,
-    /// By tenant and id.
-    policies: Lately<(String, String), PolicyVersions>,
+    parents: Lately<Box<Life>>,
+    covers: Covers,
+    policies: Lately<PolicyVersions>,
     memory: Memory,
 }
 
@@ -109,7 +106,7 @@ impl Follower {
             policies: Lately::new(REMEMBERED),
             lives: Lately::new(REMEMBERED),
             parents: Lately::new(REMEMBERED),
-            wide: Lately::new(REMEMBERED),
+            covers: Covers::new(),
         }
     }
 
@@ -133,12 +130,11 @@ impl Follower {
     pub fn step(&mut self, view: &View, most: u64) -> Result<Vec<Note>, QueryError> {
         let end = view.size().min(self.position.saturating_add(most));
         let mut notes = Vec::new();
-        while self.position < end && notes.len() < STEP_NOTES {
-            let index = self.position;
-            let leaf = view.leaf(index)?;
-            self.entry(view, index, &leaf, &mut notes)?;
+        view.each_leaf(self.position..end, |index, leaf| {
+            self.entry(view, index, leaf, &mut notes)?;
             self.position += 1;
-        }
+            Ok::<_, QueryError>(notes.len() < STEP_NOTES)
+        })?;
         Ok(notes)
     }
 
@@ -149,28 +145,21 @@ impl Follower {
         leaf: &[u8],
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
-        self.pass_time(leaf, notes);
         let judged = read_event(leaf, |entry, statement| {
+            self.pass_time(entry.recorded_at.nanos, notes);
             let act = Act { entry, statement, leaf, place: view.place_of(index) };
             match statement.target.kind {
                 TargetKind::Token => self.token(view, index, &act, notes)?,
-                _ => self.remember_wide(&act),
+                _ => self.covers.note(view, &act),
             }
             self.producer(view, index, &act, notes)?;
-            self.learn(&act);
+            self.learn(view, &act);
             Ok(())
         });
-        judged.unwrap_or(Ok(()))
-    }
-
-    /// A revocation of something wider that the memory must not miss.
-    fn remember_wide(&mut self, act: &Act<'_, '_>) {
-        let handles = &act.entry.handles;
-        let Some(one) = Revocation::of(act.statement, handles, 0) else { return };
-        let key = wide_key(&one.target);
-        if let Some(known) = self.wide.get_mut(&key) {
-            known.push((act.place, act.leaf.into()));
-        }
+        judged.unwrap_or_else(|| {
+            memory::stamp_of(leaf).into_iter().for_each(|at| self.pass_time(at, notes));
+            Ok(())
+        })
     }
 
     fn token(
@@ -181,16 +170,17 @@ impl Follower {
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
         let statement = act.statement;
-        let key = (statement.tenant.to_owned(), statement.target.id.to_owned());
+        let token = (statement.tenant, statement.target.id);
+        let key = term_of(view, token);
         self.parents.take(&key);
         let mut life = match self.lives.take(&key) {
             Some(life) => life,
-            None if act.entry.sequence == 0 && !view.has_older() => Life::default(),
-            None => self.remember(view, &key, index, true)?,
+            None if act.entry.sequence == 0 && !view.has_older() => Box::default(),
+            None => Box::new(self.remember(view, token, index, true)?),
         };
         let late = life.count > 0 && statement.occurred_at.nanos < life.latest;
         if late && changes_the_past(statement) {
-            let leaves = token_leaves(view, &key, index + 1)?;
+            let leaves = token_leaves(view, token, index + 1)?;
             let (_, before) = match leaves.split_last() {
                 Some((_, earlier)) => self.relive(view, earlier, index, true)?,
                 None => return Err(QueryError::Budget),
@@ -198,7 +188,7 @@ impl Follower {
             let (anew, after) = self.replay(view, &leaves, index + 1, true)?;
             let recorded_at = act.entry.recorded_at.nanos;
             self.revise(view, (before, after), recorded_at, notes)?;
-            life = anew;
+            *life = anew;
         } else {
             let found = self.judge(view, index, &mut life, act, true)?;
             let raised = found.into_iter().filter(|one| life.count_in(one));
@@ -250,7 +240,7 @@ impl Follower {
     fn remember(
         &mut self,
         view: &View,
-        key: &TokenKey,
+        key: TokenKey<'_>,
         below: u64,
         whole: bool,
     ) -> Result<Life, QueryError> {
@@ -329,98 +319,64 @@ impl Follower {
         whole: bool,
     ) -> Result<Vec<Finding>, QueryError> {
         let statement = act.statement;
+        let is_lifecycle = statement.event_type.is_lifecycle();
         let born_now = is_birth(statement) && statement.outcome == Outcome::Allow;
-        let birth = life.birth.as_deref().or(born_now.then_some(act.leaf)).map(<[u8]>::to_vec);
-        let (mut wide, mut parents) = (Vec::new(), Vec::new());
-        if let Some(birth) = birth.filter(|_| statement.event_type.is_lifecycle()) {
-            wide = self.revocations(view, &birth, below)?;
-            if whole {
-                parents = self.parents(view, &birth, below, born_now)?;
+        let birth = life.birth.clone().or_else(|| born_now.then(|| Rc::from(act.leaf)));
+        let mut parents = Vec::new();
+        if let Some(birth) = birth.filter(|_| is_lifecycle) {
+            self.covers.bring(view, life, &birth, below)?;
+            if whole && asks_for_parents(statement) {
+                parents = self.parents(view, life, &birth, (below, born_now))?;
             }
         }
-        let wide: Vec<Wide> =
-            wide.iter().filter_map(|(place, leaf)| wide_of(leaf, *place)).collect();
-        let mut found = life.take(act, &wide, &parents, &self.windows);
+        let mut found = life.take(act, is_lifecycle, &parents, &self.windows);
         if whole {
             found.extend(self.presented(view, below, life, act)?);
         }
         Ok(found)
     }
 
-    /// The birth of a token and its own revocations, as they are known below an index.
-    fn known(&mut self, view: &View, below: u64, key: &TokenKey) -> Result<Known, QueryError> {
-        let known = |life: &mut Life| (life.birth.clone(), life.ends.clone());
-        let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key)).map(known);
-        if let Some(known) = life {
-            return Ok(known);
-        }
-        let mut life = self.remember(view, key, below, false)?;
-        let known = known(&mut life);
-        self.parents.put(key.clone(), life);
-        Ok(known)
-    }
-
-    /// The revocations of something wider that cover the token born by `birth`.
-    fn wide_ends(
+    /// The birth of a token and its revocations, as they are known below an index.
+    fn known(
         &mut self,
         view: &View,
         below: u64,
-        birth: &[u8],
-    ) -> Result<Vec<Boundary>, QueryError> {
-        let wide = self.revocations(view, birth, below)?;
-        let wide = wide.iter().filter_map(|(place, leaf)| wide_of(leaf, *place));
-        Ok(wide.map(|one| one.boundary).collect())
-    }
-
-    /// The leaves of wider revocations that cover the token born by `birth`.
-    fn revocations(
-        &mut self,
-        view: &View,
-        birth: &[u8],
-        below: u64,
-    ) -> Result<Revocations, QueryError> {
-        let chains =
-            read_event(birth, |entry, one| (one.tenant.to_owned(), wide_chains(entry, one)));
-        let Some((tenant, chains)) = chains else { return Ok(Vec::new()) };
-        let mut covering = Vec::new();
-        for (kind, id) in chains {
-            let key = (tenant.clone(), kind.position(), id);
-            if self.wide.get_mut(&key).is_none() {
-                let chain = ChainKey { kind, tenant: &tenant, id: &key.2 };
-                let leaves = view.chain_leaves(&chain, below)?;
-                let revokes = leaves.into_iter().filter(|(at, leaf)| wide_of(leaf, *at).is_some());
-                let revokes = revokes.map(|(at, leaf)| (at, Rc::from(leaf)));
-                self.wide.put(key.clone(), revokes.collect());
-            }
-            let known = self.wide.get_mut(&key).map(|known| known.clone()).unwrap_or_default();
-            covering.extend(known.into_iter().filter(|(_, leaf)| covers(leaf, birth)));
+        (key, token): (&Term, TokenKey<'_>),
+    ) -> Result<Known, QueryError> {
+        if !self.lives.has(key) && !self.parents.has(key) {
+            let life = self.remember(view, token, below, false)?;
+            self.parents.put(*key, Box::new(life));
         }
-        Ok(covering)
+        let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key));
+        let Some(life) = life else { return Ok(Known::default()) };
+        let birth = life.birth.clone();
+        if let Some(birth) = &birth {
+            self.covers.bring(view, life, birth, below)?;
+        }
+        let wide = life.covering.iter().flat_map(|covering| covering.wide());
+        let wide = wide.map(|one| &one.boundary).filter(|_| birth.is_some());
+        let ends = life.ends.iter().chain(wide).cloned().collect();
+        Ok((birth, ends))
     }
 
-    /// What the token born by `birth` came of. Scopes and actors only when it is born just now.
+    /// What the token born by `birth` came of, as far as anything can follow from it: parents that
+    /// ended and, when it is born just now, scopes and actors.
     fn parents(
         &mut self,
         view: &View,
+        life: &mut Life,
         birth: &[u8],
-        below: u64,
-        born_now: bool,
+        (below, born_now): (u64, bool),
     ) -> Result<Vec<Parent>, QueryError> {
-        let named = read_event(birth, |_, one| {
-            let links = one.links.iter().filter_map(|link| Some((link.token?, link.relation)));
-            let up = links.filter(|(token, relation)| {
-                Descent::of(*relation) == Descent::LinkIsParent && *token != one.target.id
-            });
-            let up = up.map(|(token, relation)| (token.to_owned(), relation));
-            (one.tenant.to_owned(), up.collect::<Vec<_>>())
-        });
-        let Some((tenant, named)) = named else { return Ok(Vec::new()) };
-        let mut parents = Vec::with_capacity(named.len());
-        for (id, relation) in named {
-            let key = (tenant.clone(), id);
-            let (birth, mut ends) = self.known(view, below, &key)?;
-            if let Some(birth) = &birth {
-                ends.extend(self.wide_ends(view, below, birth)?);
+        let kin = match &life.kin {
+            Some(kin) => Rc::clone(kin),
+            None => Rc::clone(life.kin.insert(kin_of(view, birth))),
+        };
+        let mut parents = Vec::new();
+        for Kin { key, tenant, id, relation } in kin.iter() {
+            let (birth, ends) = self.known(view, below, (key, (tenant, id)))?;
+            if ends.is_empty() && !born_now {
+                continue;
             }
             let had = birth.filter(|_| born_now).and_then(|leaf| {
                 read_event(&leaf, |_, one| {
@@ -429,15 +385,37 @@ impl Follower {
                 })
             });
             let (scopes, actors) = had.unwrap_or_default();
-            parents.push(Parent { id: key.1, relation, ends, scopes, actors });
+            let (id, relation) = (String::from(&**id), *relation);
+            parents.push(Parent { id, relation, ends, scopes, actors });
         }
         Ok(parents)
     }
 }
 
+/// The tokens that a birth names as what it came of.
+fn kin_of(view: &View, birth: &[u8]) -> Rc<[Kin]> {
+    let kin = read_event(birth, |_, one| {
+        let links = one.links.iter().filter_map(|link| Some((link.token?, link.relation)));
+        let up = links.filter(|(token, relation)| {
+            Descent::of(*relation) == Descent::LinkIsParent && *token != one.target.id
+        });
+        let up = up.map(|(id, relation)| {
+            let key = term_of(view, (one.tenant, id));
+            Kin { key, tenant: one.tenant.into(), id: id.into(), relation }
+        });
+        up.collect()
+    });
+    kin.unwrap_or_default()
+}
+
+/// What a token is remembered by.
+fn term_of(view: &View, (tenant, id): TokenKey<'_>) -> Term {
+    chain_term(view.terms(), &ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() })
+}
+
 fn token_leaves(
     view: &View,
-    (tenant, id): &TokenKey,
+    (tenant, id): TokenKey<'_>,
     below: u64,
 ) -> Result<Vec<Placed>, QueryError> {
     let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
@@ -452,28 +430,4 @@ fn changes_the_past(statement: &Statement<'_>) -> bool {
         EventType::Used | EventType::ResourceAccessed | EventType::Refreshed
     );
     statement.outcome == Outcome::Allow && statement.event_type.is_lifecycle() && !uses
-}
-
-fn wide_key(target: &ChainKey<'_>) -> WideKey {
-    (target.tenant.to_owned(), target.kind.position(), target.id.to_vec())
-}
-
-/// When the revocation of something wider takes effect, and its event; `None` for other leaves.
-fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
-    let wide = read_event(leaf, |entry, statement| {
-        let revocation = Revocation::of(statement, &entry.handles, 0)?;
-        let at = revocation.effective_at;
-        Some(Wide { boundary: Boundary { at, ..Boundary::of(statement, place) } })
-    });
-    wide.flatten()
-}
-
-fn covers(leaf: &[u8], birth: &[u8]) -> bool {
-    let covers = read_event(leaf, |entry, statement| {
-        let revocation = Revocation::of(statement, &entry.handles, 0)?;
-        read_event(birth, |entry, statement| {
-            TokenFacts::of(statement, &entry.handles).is_some_and(|one| revocation.covers(&one))
-        })
-    });
-    covers.flatten() == Some(true)
 }

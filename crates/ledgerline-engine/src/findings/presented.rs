@@ -27,9 +27,10 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 use super::life::{Act, Life, cite, finding};
 use super::memory::{MAX_AUDIENCES, MAX_KEYS};
 use super::rules::{Cited, Finding, Rule};
-use super::{Follower, Placed};
+use super::{Follower, Placed, term_of};
 use crate::event_leaf::read_event;
-use crate::found_by::{bare, is_birth, issuer_of, names};
+use crate::found_by::{bare, chain_term, is_birth, issuer_of, names};
+use crate::index::Term;
 use crate::view::{QueryError, View};
 
 /// Other ids of a token that are looked at.
@@ -69,14 +70,14 @@ fn version_of(statement: &Statement<'_>, place: u64) -> Option<PolicyVersion> {
 
 impl Follower {
     /// What an entry teaches about issuers and policies. After it was judged.
-    pub(super) fn learn(&mut self, act: &Act<'_, '_>) {
+    pub(super) fn learn(&mut self, view: &View, act: &Act<'_, '_>) {
         let statement = act.statement;
         let tenant = || statement.tenant.to_owned();
-        let front = issuer_of(statement.target.id).map(str::to_owned);
+        let front = || issuer_of(statement.target.id).map(str::to_owned);
         let key_of = |kid: &str| bare(kid).to_owned();
         let memory = &mut self.memory;
         if is_birth(statement) && statement.outcome == Outcome::Allow {
-            let Some(front) = front else { return };
+            let Some(front) = front() else { return };
             if let Some(kid) = statement.issuer_kid.filter(|_| memory.keys.len() < MAX_KEYS) {
                 memory.keys.insert((tenant(), front.clone(), key_of(kid)));
             }
@@ -89,10 +90,10 @@ impl Follower {
             && statement.target.kind == TargetKind::Key
             && memory.keys.len() < MAX_KEYS
         {
-            let front = front.unwrap_or_default();
+            let front = front().unwrap_or_default();
             memory.keys.insert((tenant(), front, key_of(statement.target.id)));
         } else if statement.target.kind == TargetKind::Policy {
-            let key = (tenant(), statement.target.id.to_owned());
+            let key = policy_term(view, statement.tenant, statement.target.id);
             if let Some(known) = self.policies.get_mut(&key) {
                 let new = version_of(statement, act.place);
                 *known = known.iter().cloned().chain(new).collect();
@@ -115,7 +116,7 @@ impl Follower {
         let mut found = Vec::new();
         if matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed) {
             match &life.birth {
-                Some(birth) => found.extend(self.audience(birth, act)),
+                Some(birth) => found.extend(self.audience(life, birth, act)),
                 None => found.extend(self.forged(act)),
             }
         }
@@ -128,14 +129,14 @@ impl Follower {
         Ok(found)
     }
 
-    fn audience(&self, birth: &[u8], act: &Act<'_, '_>) -> Option<Finding> {
+    fn audience(&self, life: &Life, birth: &[u8], act: &Act<'_, '_>) -> Option<Finding> {
         let service = act.statement.service?;
+        if life.audience.is_empty() || life.audience.iter().any(|name| **name == *service) {
+            return None;
+        }
         let front = issuer_of(act.statement.target.id)?;
-        let elsewhere = read_event(birth, |_, one| {
-            !one.audience.is_empty() && !one.audience.contains(&service)
-        })?;
         let name = (act.statement.tenant.to_owned(), front.to_owned(), service.to_owned());
-        (elsewhere && self.memory.audiences.contains(&name)).then(|| {
+        self.memory.audiences.contains(&name).then(|| {
             let mut finding = finding(act, Rule::AudienceMismatch, None);
             finding.about = Some(service.to_owned());
             finding.events.extend(read_event(birth, |_, one| cite(one)));
@@ -189,11 +190,11 @@ impl Follower {
         tenant: &str,
         id: &str,
     ) -> Result<PolicyVersions, QueryError> {
-        let key = (tenant.to_owned(), id.to_owned());
+        let key = policy_term(view, tenant, id);
         if let Some(known) = self.policies.get_mut(&key) {
             return Ok(Rc::clone(known));
         }
-        let chain = ChainKey { kind: TargetKind::Policy, tenant, id: id.as_bytes() };
+        let chain = policy_chain(tenant, id);
         let leaves: Vec<Placed> = view.chain_leaves(&chain, below)?;
         let versions = leaves.iter().filter_map(|(place, leaf)| {
             read_event(leaf, |_, statement| version_of(statement, *place)).flatten()
@@ -214,8 +215,9 @@ impl Follower {
         let own = statement.target.id;
         let others = statement.also_known_as.iter().filter(|other| **other != own);
         for other in others.take(MAX_ALIASES) {
-            let key = (statement.tenant.to_owned(), (*other).to_owned());
-            let (Some(theirs), _) = self.known(view, below, &key)? else { continue };
+            let token = (statement.tenant, *other);
+            let key = term_of(view, token);
+            let (Some(theirs), _) = self.known(view, below, (&key, token))? else { continue };
             let differs = read_event(birth, |_, one| {
                 read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });
@@ -230,6 +232,14 @@ impl Follower {
         }
         Ok(None)
     }
+}
+
+const fn policy_chain<'k>(tenant: &'k str, id: &'k str) -> ChainKey<'k> {
+    ChainKey { kind: TargetKind::Policy, tenant, id: id.as_bytes() }
+}
+
+fn policy_term(view: &View, tenant: &str, id: &str) -> Term {
+    chain_term(view.terms(), &policy_chain(tenant, id))
 }
 
 /// In what two births cannot be of one token: what both state and state differently.

@@ -20,11 +20,11 @@
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 
-use super::Follower;
 use super::life::{Act, Boundary, cite};
 use super::memory::{MAX_HELD, Numbered};
 use super::record::{Move, Moved, Note, detail_of};
 use super::rules::{Cited, Finding, Rule, behind};
+use super::{Follower, term_of};
 use crate::found_by::is_birth;
 use crate::registry::LEDGER_SOURCE;
 use crate::view::{QueryError, View};
@@ -82,9 +82,9 @@ fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
 }
 
 impl Follower {
-    /// Lets time pass up to a leaf.
-    pub(super) fn pass_time(&mut self, leaf: &[u8], notes: &mut Vec<Note>) {
-        let Some(at) = self.memory.tick(leaf) else { return };
+    /// Lets time pass up to a leaf's.
+    pub(super) fn pass_time(&mut self, at: i64, notes: &mut Vec<Note>) {
+        self.memory.tick(at);
         for (tenant, last, quiet) in self.memory.silent() {
             let source = last.source.clone();
             let target = (&*tenant, TargetKind::Source, &*source);
@@ -173,10 +173,11 @@ impl Follower {
     ) -> Result<(), QueryError> {
         let statement = act.statement;
         let key = (statement.tenant.to_owned(), token.to_owned());
-        let (birth, mut ends) = self.known(view, index, &key)?;
+        let named = (statement.tenant, token);
+        let (birth, ends) = self.known(view, index, (&term_of(view, named), named))?;
         let target = (statement.tenant, TargetKind::Token, token);
         let at = act.entry.recorded_at.nanos;
-        let Some(birth) = birth else {
+        if birth.is_none() {
             if ends.is_empty() && !self.memory.held.contains_key(&key) {
                 let rule = Rule::Lifecycle(Violation::UnknownToken);
                 let finding = about(rule, target, vec![cite(statement)], at);
@@ -186,8 +187,7 @@ impl Follower {
                 }
             }
             return Ok(());
-        };
-        ends.extend(self.wide_ends(view, index, &birth)?);
+        }
         let now = statement.occurred_at.nanos;
         let before = |one: &&Boundary| one.place < act.place && one.at <= now;
         let Some(first) = ends.iter().filter(before).min_by_key(|one| (one.at, one.place)) else {

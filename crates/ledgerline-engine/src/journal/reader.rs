@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ledgerline_proof::hash::{Hash, leaf_hash};
@@ -56,6 +57,10 @@ const NEAR: u64 = 64;
 /// Frames with no more than this between them are read together, up to so much in all.
 const GAP_BYTES: u32 = 4 << 10;
 const PIECE_BYTES: u32 = 32 << 10;
+
+/// Leaves of a range whose places are looked up together, and bytes that are read together of it.
+const RUN: u64 = 256;
+const RUN_BYTES: u32 = 64 << 10;
 
 /// Bytes of a segment, read at once.
 #[derive(Default)]
@@ -109,7 +114,7 @@ impl JournalReader {
     /// [`ReadError`].
     pub fn leaf(&self, index: u64) -> Result<Vec<u8>, ReadError> {
         let (position, hash) = (self.store.position(index)?, self.store.leaf(index)?);
-        self.confirmed(&mut Piece::default(), index, (position, 0), hash)
+        Ok(self.confirmed(&mut Piece::default(), index, (position, 0), hash)?.to_vec())
     }
 
     /// The leaves at ascending indexes, which the caller knows to be committed. Neighbours are
@@ -126,13 +131,58 @@ impl JournalReader {
             let (now, later) = rest.split_at(1 + rest.windows(2).take_while(near).count());
             if now.len() == 1 {
                 let (position, hash) = (self.store.position(first)?, self.store.leaf(first)?);
-                leaves.push(self.confirmed(&mut piece, first, (position, 0), hash)?);
+                leaves.push(self.confirmed(&mut piece, first, (position, 0), hash)?.to_vec());
             } else {
                 self.neighbours(now, &mut piece, &mut leaves)?;
             }
             rest = later;
         }
         Ok(leaves)
+    }
+
+    /// Hands out the leaves of a range, which the caller knows to be committed, in order, until
+    /// `each` says that it has enough.
+    ///
+    /// # Errors
+    /// [`ReadError`], or what `each` says.
+    pub fn each_leaf<E: From<ReadError>>(
+        &self,
+        range: Range<u64>,
+        mut each: impl FnMut(u64, &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut piece = Piece::default();
+        let mut first = range.start;
+        while first < range.end {
+            let end = range.end.min(first + RUN);
+            let count = usize::try_from(end - first).expect("few");
+            let positions = self.store.positions(first, count).map_err(ReadError::from)?;
+            let hashes = self.store.hashes(0, first, count).map_err(ReadError::from)?;
+            for (n, (index, hash)) in (first..end).zip(hashes).enumerate() {
+                let position = positions[n];
+                let is_near = |next: &&Position| {
+                    next.segment == position.segment
+                        && next
+                            .offset
+                            .checked_sub(position.offset)
+                            .is_some_and(|far| far <= RUN_BYTES)
+                };
+                let offset = u64::from(position.offset);
+                let ahead = match piece.from(position.segment, offset, FRAME_BYTES) {
+                    Some(_) => 0,
+                    None => positions[n..]
+                        .iter()
+                        .take_while(is_near)
+                        .last()
+                        .map_or(0, |last| last.offset - position.offset),
+                };
+                let body = self.confirmed(&mut piece, index, (position, ahead), hash)?;
+                if !each(index, body)? {
+                    return Ok(());
+                }
+            }
+            first = end;
+        }
+        Ok(())
     }
 
     fn neighbours(
@@ -161,24 +211,24 @@ impl JournalReader {
             }
             let hash = hashes[place(index)];
             let ahead = end - position.offset;
-            leaves.push(self.confirmed(piece, index, (position, ahead), hash)?);
+            leaves.push(self.confirmed(piece, index, (position, ahead), hash)?.to_vec());
         }
         Ok(())
     }
 
     /// The leaf in the frame at a position, if its hash is the tree's.
-    fn confirmed(
+    fn confirmed<'p>(
         &self,
-        piece: &mut Piece,
+        piece: &'p mut Piece,
         index: u64,
         place: (Position, u32),
         hash: Hash,
-    ) -> Result<Vec<u8>, ReadError> {
+    ) -> Result<&'p [u8], ReadError> {
         let (kind, body) = self.frame(piece, index, place)?;
         if kind != FrameType::Entry || leaf_hash(body) != hash {
             return Err(ReadError::Damaged { index });
         }
-        Ok(body.to_vec())
+        Ok(body)
     }
 
     /// The hash of the leaf at `index`, on which the journal and the tree agree: for whatever is

@@ -1,0 +1,174 @@
+//! Revocations of something wider than a token: which of them cover it.
+//!
+//! ```text
+//! chains of a birth   session, grant, client, key (each under both spellings), subject
+//! first asked         every chain is read: remembered, or from the index
+//! asked again         only the revocations recorded since, which are at hand in memory
+//! ```
+//!
+//! Promises: [`Covers::bring`] leaves what reading every chain anew would give, in the same order:
+//! by chain, then by place. Assumes: every revocation of something wider is told to
+//! [`Covers::note`] when it is followed, before any later act is judged.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::lifecycle::{Revocation, TokenFacts};
+
+use super::REMEMBERED;
+use super::caches::Lately;
+use super::life::{Act, Boundary, Life, Wide};
+use crate::event_leaf::read_event;
+use crate::found_by::chain_term;
+use crate::index::Term;
+use crate::lineage::wide_chains;
+use crate::view::{QueryError, View};
+
+/// Revocations kept at hand, some 500 bytes each. A token that was not looked at for longer has
+/// all its chains read again.
+const RECENT: usize = 1024;
+
+/// Places and leaves of the revocations on one chain.
+type Told = Vec<(u64, Rc<[u8]>)>;
+
+/// A revocation that was followed lately.
+struct Recent {
+    chain: u64,
+    place: u64,
+    leaf: Rc<[u8]>,
+}
+
+/// What covers one token.
+#[derive(Debug, Clone)]
+pub(super) struct Covering {
+    /// The chains that can hold more of it: a part of their terms.
+    chains: Box<[u64]>,
+    /// Of how many revocations it was judged whether they cover the token.
+    judged: u64,
+    /// With the chain of each.
+    list: Vec<(usize, Wide)>,
+}
+
+impl Covering {
+    /// In the order of chains, then of places.
+    pub(super) fn wide(&self) -> impl Iterator<Item = &Wide> {
+        self.list.iter().map(|(_, wide)| wide)
+    }
+}
+
+/// The memory of wider revocations.
+pub(super) struct Covers {
+    known: Lately<Told>,
+    recent: VecDeque<Recent>,
+    /// Revocations noted, of which `recent` holds the last.
+    noted: u64,
+}
+
+impl Covers {
+    pub(super) fn new() -> Self {
+        Self { known: Lately::new(REMEMBERED), recent: VecDeque::new(), noted: 0 }
+    }
+
+    /// Takes note of an act on something wider.
+    pub(super) fn note(&mut self, view: &View, act: &Act<'_, '_>) {
+        let Some(one) = Revocation::of(act.statement, &act.entry.handles, 0) else { return };
+        let term = chain_term(view.terms(), &one.target);
+        let leaf: Rc<[u8]> = act.leaf.into();
+        if let Some(known) = self.known.get_mut(&term) {
+            known.push((act.place, Rc::clone(&leaf)));
+        }
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent { chain: part_of(&term), place: act.place, leaf });
+        self.noted += 1;
+    }
+
+    /// Brings what covers a life up to all that was recorded below an index. `birth` is the leaf
+    /// of the token's birth.
+    pub(super) fn bring(
+        &mut self,
+        view: &View,
+        life: &mut Life,
+        birth: &[u8],
+        below: u64,
+    ) -> Result<(), QueryError> {
+        let Some(covering) = &mut life.covering else {
+            life.covering = Some(self.read(view, birth, below)?);
+            return Ok(());
+        };
+        if covering.judged == self.noted {
+            return Ok(());
+        }
+        let since = usize::try_from(self.noted - covering.judged).unwrap_or(usize::MAX);
+        let Some(skipped) = self.recent.len().checked_sub(since) else {
+            *covering = self.read(view, birth, below)?;
+            return Ok(());
+        };
+        for one in self.recent.range(skipped..) {
+            for n in 0..covering.chains.len() {
+                if covering.chains[n] == one.chain && covers(&one.leaf, birth) {
+                    let at = covering.list.partition_point(|(chain, _)| *chain <= n);
+                    let wide = wide_of(&one.leaf, one.place).map(|wide| (n, wide));
+                    wide.into_iter().for_each(|wide| covering.list.insert(at, wide));
+                }
+            }
+        }
+        covering.judged = self.noted;
+        Ok(())
+    }
+
+    /// Reads the chains of a token.
+    fn read(&mut self, view: &View, birth: &[u8], below: u64) -> Result<Covering, QueryError> {
+        let named =
+            read_event(birth, |entry, one| (one.tenant.to_owned(), wide_chains(entry, one)));
+        let (tenant, named) = named.unwrap_or_default();
+        let mut covering =
+            Covering { chains: Box::default(), judged: self.noted, list: Vec::new() };
+        let mut chains = Vec::with_capacity(named.len());
+        for (n, (kind, id)) in named.into_iter().enumerate() {
+            let key = ChainKey { kind, tenant: &tenant, id: &id };
+            let term = chain_term(view.terms(), &key);
+            if !self.known.has(&term) {
+                let leaves = view.chain_leaves(&key, below)?;
+                let revokes = leaves.into_iter().filter(|(at, leaf)| wide_of(leaf, *at).is_some());
+                self.known.put(term, revokes.map(|(at, leaf)| (at, Rc::from(leaf))).collect());
+            }
+            let known = self.known.get_mut(&term).map(|told| &**told).unwrap_or_default();
+            let known = known.iter().filter(|(_, leaf)| covers(leaf, birth));
+            let wide = known.filter_map(|(place, leaf)| wide_of(leaf, *place));
+            covering.list.extend(wide.map(|wide| (n, wide)));
+            chains.push(part_of(&term));
+        }
+        covering.chains = chains.into();
+        Ok(covering)
+    }
+}
+
+/// Enough of a term to pass over what is of another chain; what is not is looked at.
+fn part_of(term: &Term) -> u64 {
+    let bytes = term.hash.to_le_bytes();
+    let (low, _) = bytes.split_first_chunk().expect("sixteen bytes");
+    u64::from_le_bytes(*low)
+}
+
+/// When the revocation of something wider takes effect, and its event; `None` for other leaves.
+fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
+    let wide = read_event(leaf, |entry, statement| {
+        let revocation = Revocation::of(statement, &entry.handles, 0)?;
+        let at = revocation.effective_at;
+        Some(Wide { boundary: Boundary { at, ..Boundary::of(statement, place) } })
+    });
+    wide.flatten()
+}
+
+fn covers(leaf: &[u8], birth: &[u8]) -> bool {
+    let covers = read_event(leaf, |entry, statement| {
+        let revocation = Revocation::of(statement, &entry.handles, 0)?;
+        read_event(birth, |entry, statement| {
+            TokenFacts::of(statement, &entry.handles).is_some_and(|one| revocation.covers(&one))
+        })
+    });
+    covers.flatten() == Some(true)
+}
