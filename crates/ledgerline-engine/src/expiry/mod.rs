@@ -195,10 +195,9 @@ impl Wheel {
             }
             let found = postings(origins, &By::ExpiryHour(refill.hour), range, room)?;
             reads += found.places.len() + 1;
-            for (view, place) in &found.places {
-                let slot = slot_of(view, *place)?.filter(|slot| *slot >= refill.above);
-                self.hold(slot);
-            }
+            found.each_slot(|slot| {
+                self.hold(slot.filter(|slot| *slot >= refill.above));
+            })?;
             match found.next {
                 Some(next) => refill.from = next,
                 None => refill = Refill { hour: refill.hour + 1, from: 0, ..refill },
@@ -211,10 +210,7 @@ impl Wheel {
     fn follow(&mut self, origins: &[View], most_reads: usize) -> Result<(), QueryError> {
         let end = origins.last().map_or(0, |view| view.base() + view.size());
         let found = postings(origins, &By::Expiring, self.position..end, most_reads)?;
-        for (view, place) in &found.places {
-            let slot = slot_of(view, *place)?;
-            self.hold(slot);
-        }
+        found.each_slot(|slot| self.hold(slot))?;
         self.position = found.next.unwrap_or(end).max(self.position);
         Ok(())
     }
@@ -285,13 +281,23 @@ fn postings<'v>(
     Ok(Found { places, next: None })
 }
 
-/// When the token of an entry expires by that entry.
-fn slot_of(view: &View, place: u64) -> Result<Option<Slot>, QueryError> {
-    let leaf = view.leaf(place - view.base())?;
-    let at = read_event(&leaf, |_, statement| {
-        expires(statement).filter(|at| *at >= 0 && statement.target.kind == TargetKind::Token)
-    });
-    Ok(at.flatten().map(|at| (at, place)))
+impl Found<'_> {
+    /// When the tokens of the entries found expire by those entries. Neighbours are read together.
+    fn each_slot(&self, mut each: impl FnMut(Option<Slot>)) -> Result<(), QueryError> {
+        for part in self.places.chunk_by(|one, next| one.0.base() == next.0.base()) {
+            let Some((view, _)) = part.first() else { continue };
+            let indexes: Vec<u64> = part.iter().map(|(_, place)| place - view.base()).collect();
+            let leaves = view.rooms().reader.leaves(&indexes)?;
+            for ((_, place), leaf) in part.iter().zip(leaves) {
+                let at = read_event(&leaf, |_, statement| {
+                    let is_token = statement.target.kind == TargetKind::Token;
+                    expires(statement).filter(|at| *at >= 0 && is_token)
+                });
+                each(at.flatten().map(|at| (at, *place)));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What is to be recorded of a slot whose time has come, by the token's life as it is now.

@@ -16,7 +16,6 @@ use std::rc::Rc;
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::lifecycle::{Revocation, TokenFacts};
 
-use super::REMEMBERED;
 use super::caches::Lately;
 use super::life::{Act, Boundary, Life, Wide};
 use crate::event_leaf::read_event;
@@ -28,6 +27,10 @@ use crate::view::{QueryError, View};
 /// Revocations kept at hand, some 500 bytes each. A token that was not looked at for longer has
 /// all its chains read again.
 const RECENT: usize = 1024;
+
+/// Chains of a generation of the memory, some 60 bytes each: nearly none holds a revocation. A
+/// token has up to nine.
+const REMEMBERED: usize = 1 << 14;
 
 /// Places and leaves of the revocations on one chain.
 type Told = Vec<(u64, Rc<[u8]>)>;

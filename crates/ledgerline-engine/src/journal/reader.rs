@@ -167,7 +167,7 @@ impl JournalReader {
                             .is_some_and(|far| far <= RUN_BYTES)
                 };
                 let offset = u64::from(position.offset);
-                let ahead = match piece.from(position.segment, offset, FRAME_BYTES) {
+                let ahead = match piece.from(position.segment, offset, USUAL_FRAME_BYTES) {
                     Some(_) => 0,
                     None => positions[n..]
                         .iter()

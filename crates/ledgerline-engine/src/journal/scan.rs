@@ -129,6 +129,21 @@ impl<'f> SegmentScan<'f> {
         self.spare = Some(batch);
     }
 
+    /// Reads into the room that another scan had, see [`SegmentScan::into_room`].
+    #[must_use]
+    pub fn with_room(mut self, mut room: Vec<u8>) -> Self {
+        room.clear();
+        self.buffer = room;
+        self
+    }
+
+    /// The room that was read into, for the next scan: fresh room comes from the kernel page by
+    /// page. Empty when a long batch made it large.
+    #[must_use]
+    pub fn into_room(self) -> Vec<u8> {
+        if self.buffer.capacity() <= 4 * READ_BYTES { self.buffer } else { Vec::new() }
+    }
+
     /// Offset of the next batch.
     #[must_use]
     pub fn offset(&self) -> u64 {

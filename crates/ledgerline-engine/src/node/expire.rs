@@ -4,6 +4,7 @@
 //! again and recognised.
 
 use super::follow::{is_running, rest};
+use super::pace::Step;
 use super::{AdminError, Inner};
 use crate::expiry::{Due, Place, STEP_READS, WHEEL_TOKENS, Wheel, load, save};
 use crate::planner::AdminAct;
@@ -34,7 +35,7 @@ pub(super) fn expire(inner: &Inner) {
         let mut saved_at = inner.world.clock.monotonic_nanos();
         let mut wheel = Wheel::new(saved, WHEEL_TOKENS);
         while is_running(inner) {
-            let begun = inner.world.clock.monotonic_nanos();
+            let step = Step::begin(inner);
             let wall = inner.world.clock.wall_nanos();
             let Ok((due, more)) = wheel.step(&inner.view(), wall, STEP_READS) else {
                 inner.counters.expire_failed();
@@ -51,12 +52,8 @@ pub(super) fn expire(inner: &Inner) {
                 let _ = save(disk, origin, place);
                 (saved, saved_at) = (place, now);
             }
-            // Behind, it takes a fifth of a core at most; and it does not run after every commit.
-            let took = now.saturating_sub(begun).saturating_mul(4);
-            rest(
-                inner,
-                if more { took.clamp(LEAST_NANOS, INTERVAL_NANOS) } else { INTERVAL_NANOS },
-            );
+            // It does not run after every commit.
+            rest(inner, step.pause(inner, more, INTERVAL_NANOS).max(LEAST_NANOS));
         }
         if let Some(place) = wheel.place().filter(|place| is_news(*place, saved)) {
             let _ = save(disk, origin, place);

@@ -6,6 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::pace::Step;
 use super::{AdminError, Inner};
 use crate::findings::record::Note;
 use crate::findings::{self, Follower, STEP_ENTRIES, Saved};
@@ -32,7 +33,7 @@ pub(super) fn follow(inner: &Inner) {
         let mut follower = Follower::new(saved, inner.config.windows);
         let (mut saved_at, mut sound) = (inner.world.clock.monotonic_nanos(), true);
         while is_running(inner) {
-            let begun = inner.world.clock.monotonic_nanos();
+            let step = Step::begin(inner);
             let view = inner.view();
             let Ok(notes) = follower.step(&view, STEP_ENTRIES) else {
                 inner.counters.follow_failed();
@@ -51,9 +52,7 @@ pub(super) fn follow(inner: &Inner) {
                 (position, saved_at) = (follower.position(), now);
             }
             let behind = follower.position() < view.size();
-            // Behind, it takes a fifth of a core at most: recording goes first.
-            let took = now.saturating_sub(begun);
-            rest(inner, if behind { took.saturating_mul(4).min(interval) } else { interval });
+            rest(inner, step.pause(inner, behind, interval));
         }
         // What a failed step left behind is not what was recorded.
         if sound && follower.position() > position {

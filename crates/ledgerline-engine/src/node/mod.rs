@@ -19,6 +19,7 @@ mod disclosing;
 mod expire;
 mod follow;
 mod new_key;
+mod pace;
 mod presented;
 mod threads;
 mod verifying;

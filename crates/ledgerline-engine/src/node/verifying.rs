@@ -1,7 +1,7 @@
 //! The two threads of the verifier: behind the head, and over everything once an interval.
 //!
 //! ```text
-//! behind   what was committed since the last step, a fifth of a core at most
+//! behind   what was committed since the last step, at the pace of `pace.rs`
 //! whole    the full verification, half of a core at most; its report is an entry
 //! ```
 //!
@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Inner;
 use super::follow::{is_running, record, rest};
+use super::pace::Step;
 use crate::findings::integrity;
 use crate::findings::record::Note;
 use crate::verify::reported::{self, Reported};
@@ -28,8 +29,9 @@ use crate::verify::{
 /// Memory of the chains behind the head, and of a full verification's.
 const BEHIND_BYTES: usize = 16 << 20;
 const WHOLE_BYTES: usize = 64 << 20;
-/// Entries of a step behind the head, and the time between two steps.
-const STEP_ENTRIES: u64 = 4096;
+/// Entries of a step behind the head, and the time between two steps. A step reads a megabyte at
+/// once, and no record is erased meanwhile: some 25 ms.
+const STEP_ENTRIES: u64 = 8192;
 const STEP_NANOS: u64 = 500_000_000;
 /// Full verifications before what is found is believed.
 const TRIES: u32 = 3;
@@ -135,7 +137,7 @@ pub(super) fn behind(inner: &Inner) {
 }
 
 fn step(inner: &Inner, behind: &mut Behind<'_>) {
-    let begun = inner.world.clock.monotonic_nanos();
+    let pace = Step::begin(inner);
     let committed = inner.rooms.published().size;
     let found = {
         // Records are not zeroed while they are read.
@@ -152,9 +154,7 @@ fn step(inner: &Inner, behind: &mut Behind<'_>) {
         inner.verifying.tell(VerifierNews::Flaw(one));
     }
     raise(inner, &found, &inner.identity.origin);
-    let took = inner.world.clock.monotonic_nanos().saturating_sub(begun);
-    let lags = behind.size() < committed;
-    rest(inner, if lags { took.saturating_mul(4).min(STEP_NANOS) } else { STEP_NANOS });
+    rest(inner, pace.pause(inner, behind.size() < committed, STEP_NANOS));
 }
 
 /// The thread of full verifications.

@@ -65,6 +65,8 @@ pub(super) struct Reader<'r> {
     go_on: Option<&'r (dyn Fn() -> bool + Sync)>,
     /// Where a walk that was ended goes on: a segment, and the offset of its next batch.
     resume: Option<(u32, u64)>,
+    /// What the last scan read into.
+    room: Vec<u8>,
     done: bool,
 }
 
@@ -114,6 +116,7 @@ impl<'r> Reader<'r> {
             until: None,
             go_on: None,
             resume: None,
+            room: Vec::new(),
             done: false,
         }
     }
@@ -246,7 +249,20 @@ impl<'r> Reader<'r> {
         notes: &mut Vec<Note>,
         emit: &mut dyn FnMut(Job),
     ) -> io::Result<Option<(u64, u64)>> {
-        let mut scan = SegmentScan::from_offset(file, header, offset)?;
+        let room = std::mem::take(&mut self.room);
+        let mut scan = SegmentScan::from_offset(file, header, offset)?.with_room(room);
+        let bad = self.batches_of(&mut scan, header, notes, emit);
+        self.room = scan.into_room();
+        bad
+    }
+
+    fn batches_of(
+        &mut self,
+        scan: &mut SegmentScan<'_>,
+        header: &SegmentHeader,
+        notes: &mut Vec<Note>,
+        emit: &mut dyn FnMut(Job),
+    ) -> io::Result<Option<(u64, u64)>> {
         loop {
             if let Some(spare) = self.context.and_then(|context| context.spares.batch()) {
                 scan.reuse(spare);
