@@ -159,9 +159,12 @@ pub fn is_name(name: &str) -> bool {
 }
 
 fn is_digest(value: &str) -> bool {
-    // A byte more than a digest has: what the decoder wants to be given for so many characters.
-    let mut room = [0; 33];
-    value.len() == 43 && URL_SAFE_NO_PAD.decode_slice(value, &mut room) == Ok(32)
+    // 43 characters carry 258 bits: the last two, which are of no byte, are zero in the one
+    // encoding of 32 bytes.
+    let Some((last, front)) = value.as_bytes().split_last() else { return false };
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'_');
+    let is_text = front.iter().fold(true, |all, byte| all & is_digit(*byte));
+    front.len() == 42 && is_text && b"AEIMQUYcgkosw048".contains(last)
 }
 
 /// The `t1` value of a token as it was presented.
