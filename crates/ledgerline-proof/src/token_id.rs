@@ -240,6 +240,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn digests_are_what_decodes_to_32_bytes() {
+        let check = |text: &str| {
+            let decodes = URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32);
+            assert_eq!(is_digest(text), decodes, "{text}");
+            decodes
+        };
+        let digest = jti_hash_value("x");
+        let mut count = 0;
+        for at in 0..digest.len() {
+            for byte in 0..=127u8 {
+                let other = [&digest[..at], &char::from(byte).to_string(), &digest[at + 1..]];
+                count += usize::from(check(&other.concat()));
+            }
+        }
+        assert_eq!(count, 42 * 64 + 16);
+        for length in 0..=48 {
+            check(&"A".repeat(length));
+        }
+        check(&"\u{e9}".repeat(22));
+    }
+
+    #[test]
     fn ids_parse_exactly_by_the_rules() {
         let check = |text: &str, expected: Result<Form, TokenIdError>| {
             assert_eq!(TokenId::parse(text).map(|id| id.form()), expected, "{text}");
