@@ -24,7 +24,8 @@
 //!
 //! An act that arrives late and changes what was before (an ISSUED, a REVOKED, …) has the life of
 //! its token judged anew in event time. What that finds is raised; what no longer holds is
-//! withdrawn.
+//! withdrawn. Each such act reads the whole life: many about one token cost the square of their
+//! number.
 //!
 //! Assumes: the rules are run by one follower at a time.
 //!
