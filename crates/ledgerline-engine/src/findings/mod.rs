@@ -55,7 +55,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 use self::caches::Lately;
-use self::covers::Covers;
+use self::covers::{Covering, Covers};
 use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents};
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
@@ -354,7 +354,7 @@ impl Follower {
         if let Some(birth) = &birth {
             self.covers.bring(view, life, birth, below)?;
         }
-        let wide = life.covering.iter().flat_map(|covering| covering.wide());
+        let wide = life.covering.iter().flat_map(Covering::wide);
         let wide = wide.map(|one| &one.boundary).filter(|_| birth.is_some());
         let ends = life.ends.iter().chain(wide).cloned().collect();
         Ok((birth, ends))
