@@ -26,6 +26,7 @@ pub mod index;
 pub mod intake;
 pub mod journal;
 pub mod keys;
+mod leaf_range;
 pub mod lineage;
 pub mod node;
 pub mod opening;

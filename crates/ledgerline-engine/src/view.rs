@@ -295,22 +295,6 @@ impl View {
         Ok(self.rooms.reader.leaf(index)?)
     }
 
-    /// Hands out the leaves of a range in order, until `each` says that it has enough. Cheaper than
-    /// one by one: neighbours are read together, and nothing is copied.
-    ///
-    /// # Errors
-    /// As [`View::leaf`], or what `each` says.
-    pub fn each_leaf(
-        &self,
-        range: Range<u64>,
-        each: impl FnMut(u64, &[u8]) -> Result<bool, QueryError>,
-    ) -> Result<(), QueryError> {
-        if let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) {
-            self.check_index(last)?;
-        }
-        self.rooms.reader.each_leaf(range, each)
-    }
-
     fn check_index(&self, index: u64) -> Result<(), QueryError> {
         if index < self.size() {
             Ok(())
