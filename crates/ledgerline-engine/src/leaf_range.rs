@@ -1,7 +1,7 @@
 //! Ranges of leaves of a view, for those who read all of them.
 //!
-//! Promises: what [`View::leaf`] promises of each leaf, in order. Cheaper than one by one: neighbours
-//! are read together, and nothing is copied.
+//! Promises: what [`View::leaf`] promises of each leaf, in order. Cheaper than one by one:
+//! neighbours are read together, and nothing is copied.
 
 use std::ops::Range;
 
