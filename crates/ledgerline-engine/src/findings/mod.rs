@@ -72,8 +72,9 @@ use crate::view::{QueryError, View};
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
 /// two generations of tokens and two of their parents.
 const REMEMBERED: usize = 1 << 12;
-/// Entries of a usual step.
-pub const STEP_ENTRIES: u64 = 4096;
+/// Entries of a usual step: about a millisecond. A thread of low priority that has a core for ten
+/// holds up whoever was put behind it there.
+pub const STEP_ENTRIES: u64 = 256;
 /// Notes after which a step ends early.
 const STEP_NOTES: usize = 256;
 
