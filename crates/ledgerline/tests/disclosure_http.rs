@@ -2,6 +2,8 @@
 
 mod running;
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use std::path::Path;
 
 use running::{Server, event, run, stderr, stdout};
@@ -378,6 +380,20 @@ fn the_commands_disclose_export_and_prove() {
     let bundle: Value =
         serde_json::from_slice(&std::fs::read(&file).expect("a file")).expect("JSON");
     assert_eq!(bundle["personal"].as_array().map(Vec::len), Some(3), "{bundle}");
+    let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "personal records in clear are their owner's");
+    // A file that is there already: refused before it is recorded that anything was shown.
+    let size = || server.get("/v1/status", &server.admin).json()["size"].clone();
+    let before = size();
+    go(&["prove", "--disclose", TOKEN, "--out", out], b"", 1);
+    assert_eq!(size(), before);
+    let other = server.path("other.json");
+    go(
+        &["prove", "--disclose", "eu:idp:jti:nowhere", "--out", other.to_str().expect("text")],
+        b"",
+        1,
+    );
+    assert!(!other.exists(), "nothing is left of what failed");
     let vkey = server.get("/v1/status", &server.admin).json()["log_key"].clone();
     let vkey = vkey.as_str().expect("a key");
     let checked = run(&["check", "--key", vkey, out], &[], b"");

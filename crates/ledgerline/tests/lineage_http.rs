@@ -713,6 +713,7 @@ fn leaked_tokens_are_told_apart_and_never_leave_the_machine() {
     assert_eq!(ask(&theirs, &["--jti"])["unknown"], 6, "another tenant knows none");
     let piped = server.run_with(&key, &["query", "triage", "-"], lines.as_bytes());
     assert_eq!(piped.status.code(), Some(0), "{}", stderr(&piped));
+    triage_is_proven(&server, &key, &file);
     std::fs::remove_file(&file).expect("the file goes");
     let long = server.run_with(&key, &["query", "triage", "-"], &[b'x'; 70_000]);
     assert_eq!(long.status.code(), Some(1));
@@ -729,6 +730,38 @@ fn leaked_tokens_are_told_apart_and_never_leave_the_machine() {
         assert!(!answer.text().contains(&raw[0]));
     }
     nowhere_in(server.folder.path(), &raw);
+}
+
+/// Those that are known are shown with their whole lives; of the others nothing is claimed.
+fn triage_is_proven(server: &Server, key: &str, leaked: &std::path::Path) {
+    server.wait_for_block();
+    let out = leaked.with_extension("bundle");
+    let (leaked, proof) = (leaked.to_str().expect("text"), out.to_str().expect("text"));
+    let args = ["query", "triage", "--region", "eu", "--jti", "--proof", proof, leaked];
+    let output = server.run(key, &args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains(proof), "{}", stdout(&output));
+    let bundle = std::fs::read(&out).expect("a bundle");
+    std::fs::remove_file(&out).expect("the bundle goes");
+    let (exit, report) = checked(server, &bundle);
+    assert_eq!((exit, &report["verdict"]), (Some(0), &json!("PROVEN")), "{report}");
+    let lives = report["lives"].as_array().expect("lives").iter();
+    let known: Vec<&str> = lives.map(|life| life["known"].as_str().expect("a state")).collect();
+    assert_eq!(known.iter().filter(|state| **state == "REVOKED").count(), 1, "{report}");
+    assert_eq!(known.len(), 3, "{report}");
+    let bundle: Value = serde_json::from_slice(&bundle).expect("JSON");
+    let notes = bundle["coverage"]["notes"].to_string();
+    assert!(notes.contains("4 of the 6 tokens"), "{notes}");
+    let last = bundle["leaves"].as_array().expect("leaves").len() - 1;
+    let bytes = serde_json::to_vec(&bundle).expect("JSON");
+    assert_eq!(checked(server, &with_a_changed_byte(&bytes, last)).0, Some(2));
+    let many = leaked.to_owned() + ".many";
+    std::fs::write(&many, "eu:idp:jti:leak-1\n".repeat(501)).expect("a file");
+    let output = server.run(key, &["query", "triage", "--proof", proof, &many]);
+    std::fs::remove_file(&many).expect("the file goes");
+    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    assert!(stderr(&output).contains("in parts"), "{}", stderr(&output));
+    assert!(!out.exists());
 }
 
 /// No raw token in any file of the server: data, keys, log.

@@ -193,7 +193,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::Revoke(args) => revoke::run(&mut context, args),
         Command::Findings(args) => findings::run(&mut context, args),
         Command::Tail(args) => tail::run(&mut context, args),
-        Command::Prove(args) => prove::run(&mut context, args),
+        Command::Prove(args) => prove::run(&mut context, &args),
         Command::Check(args) => check::run(&mut context, &args),
         Command::Verify(args) => verify::run(&mut context, args),
         Command::Reindex(args) => reindex::run(&mut context, args),

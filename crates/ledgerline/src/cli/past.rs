@@ -46,9 +46,21 @@ const BLOCK_LOOK: Duration = Duration::from_millis(200);
 /// # Errors
 /// Whatever the server says; when the file cannot be written.
 pub fn write_proof(client: &Client, path: &str, file: &Path) -> Result<String, Failure> {
+    write_proof_of(client, || client.get_bytes(path), file)
+}
+
+/// The same, of an answer that is asked for in another way.
+///
+/// # Errors
+/// As [`write_proof`].
+pub fn write_proof_of(
+    client: &Client,
+    ask: impl Fn() -> Result<Option<Vec<u8>>, ClientError>,
+    file: &Path,
+) -> Result<String, Failure> {
     let begun = Instant::now();
     let bundle = loop {
-        match client.get_bytes(path) {
+        match ask() {
             Err(error)
                 if error.code() == Some("not_in_a_block_yet") && begun.elapsed() < BLOCK_WAIT =>
             {

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::Context;
+use super::keys::create_private;
 use super::token_id::{Naming, of_argument};
 use serde_json::{Value, json};
 
@@ -40,7 +41,7 @@ pub struct ProveArgs {
     /// Why they are disclosed: it stands in the ledger for ever, so name a case, not a person.
     #[arg(long, value_name = "TEXT", requires = "disclose")]
     purpose: Option<String>,
-    /// File to write; standard output without it.
+    /// File to write; standard output without it. With --disclose a new file, for its owner only.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Token id, `-` for a token on standard input, or SOURCE/EVENT-ID.
@@ -52,33 +53,43 @@ pub struct ProveArgs {
 ///
 /// # Errors
 /// Usage for a raw token; an error when the ledger has nothing to prove.
-pub fn run(context: &mut Context, args: ProveArgs) -> CommandResult {
-    let bundle = if args.disclose {
-        let question = disclosing(&args)?;
-        context.client(args.client)?.post_for_bytes("/v1/disclose", &question)?
-    } else {
-        let mut path = path_of(&args.subject, &args.naming)?;
-        let asked = [("tenant", &args.tenant), ("origin", &args.origin)];
-        for (name, value) in asked {
-            let Some(value) = value else { continue };
-            let mark = if path.contains('?') { '&' } else { '?' };
-            path.push_str(&format!("{mark}{name}={}", segment(value)));
-        }
-        let found = context.client(args.client)?.get_bytes(&path)?;
-        found.ok_or_else(|| Failure::error("no such token or event"))?
-    };
-    match &args.out {
-        Some(out) => {
-            fs::write(out, &bundle).with_context(|| format!("{}", out.display()))?;
-            context.screen.line(&format!("wrote {} ({} bytes)", out.display(), bundle.len()))?;
-        }
-        None => {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(&bundle)?;
-            stdout.write_all(b"\n")?;
-        }
+pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
+    // Before it is recorded that they were shown: a file that cannot be made must not be why.
+    let private = args.out.as_deref().filter(|_| args.disclose).map(create_private).transpose()?;
+    let fetched = fetch(context, args);
+    if let (Err(_), Some(out), true) = (&fetched, &args.out, private.is_some()) {
+        // Empty, and in the way of another try.
+        let _ = fs::remove_file(out);
     }
+    let bundle = fetched?;
+    let Some(out) = &args.out else {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(&bundle)?;
+        stdout.write_all(b"\n")?;
+        return Ok(Exit::Ok);
+    };
+    let written = match private {
+        Some(mut file) => file.write_all(&bundle),
+        None => fs::write(out, &bundle),
+    };
+    written.with_context(|| format!("{}", out.display()))?;
+    context.screen.line(&format!("wrote {} ({} bytes)", out.display(), bundle.len()))?;
     Ok(Exit::Ok)
+}
+
+fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Vec<u8>, Failure> {
+    let client = context.client(args.client.clone())?;
+    if args.disclose {
+        return Ok(client.post_for_bytes("/v1/disclose", &disclosing(args)?)?);
+    }
+    let mut path = path_of(&args.subject, &args.naming)?;
+    for (name, value) in [("tenant", &args.tenant), ("origin", &args.origin)] {
+        let Some(value) = value else { continue };
+        let mark = if path.contains('?') { '&' } else { '?' };
+        path.push_str(&format!("{mark}{name}={}", segment(value)));
+    }
+    let found = client.get_bytes(&path)?;
+    found.ok_or_else(|| Failure::error("no such token or event"))
 }
 
 /// An event as SOURCE/EVENT-ID.

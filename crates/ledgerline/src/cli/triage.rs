@@ -15,7 +15,7 @@ use ledgerline_proof::token_id::{TokenId, from_jti, t1_value};
 use serde_json::{Value, json};
 
 use super::Context;
-use super::past::{list, rows, text};
+use super::past::{list, rows, text, write_proof_of};
 use super::token_id::Naming;
 use crate::client::Client;
 use crate::config::ClientSettings;
@@ -41,6 +41,10 @@ pub struct TriageArgs {
     /// whose jti is not the bearer value: it is sent.
     #[arg(long)]
     jti: bool,
+    /// Also write the proof bundle of where they stand, for `ledgerline check`: of at most 500
+    /// tokens.
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
     /// A file with one token, or token id, on a line; `-` for standard input.
     file: PathBuf,
 }
@@ -59,10 +63,20 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
     };
     let mut found = Vec::new();
     let mut batch: Vec<(u64, Value)> = Vec::new();
+    let mut proven = Vec::new();
     each_line(input, |number, line| {
         match question(line, args) {
-            Some(token) => batch.push((number, token)),
+            Some(token) => {
+                if args.proof.is_some() {
+                    proven.push(token.clone());
+                }
+                batch.push((number, token));
+            }
             None => found.push(json!({ "line": number, "status": "weak" })),
+        }
+        if proven.len() > BATCH {
+            let why = format!("a proof is of at most {BATCH} tokens: give them in parts");
+            return Err(Failure::usage(why));
         }
         if batch.len() == BATCH { ask(&client, args, &mut batch, &mut found) } else { Ok(()) }
     })?;
@@ -88,7 +102,14 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         "unreadable": count(1),
         "tokens": found,
     });
-    context.screen.show(&answer, shown)?;
+    let mut written = String::new();
+    if let Some(file) = &args.proof {
+        let body = json!({ "tokens": proven, "tenant": args.tenant, "proof": true });
+        let ask = || client.post_for_bytes("/v1/triage", &body).map(Some);
+        write_proof_of(&client, ask, file)?;
+        written = format!("the proof is in {}\n", file.display());
+    }
+    context.screen.show(&answer, |answer| format!("{}{written}", shown(answer)))?;
     Ok(if incomplete { Exit::Incomplete } else { Exit::Ok })
 }
 

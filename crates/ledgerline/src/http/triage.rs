@@ -8,7 +8,8 @@
 //! Promises: the raw token is never asked for: whoever asks computes the digest (the value of a
 //! `t1` id). `alive` is what introspection would say. The answers are in the order of the question,
 //! which repeats nothing of it. A batch ends after [`TIME_MAX`]: what is left is `not_reached`, and
-//! is asked for again.
+//! is asked for again. With `"proof":true` the answer is the proof bundle instead: the whole lives
+//! of those that the published checkpoint covers, and a note that counts the others.
 //!
 //! Refuses: ids that look like the token itself.
 
@@ -20,18 +21,21 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
+use ledgerline_engine::prover::QuestionRequest;
 use ledgerline_engine::questions::last_use;
 use ledgerline_engine::standing::{Presented, Standing};
 use ledgerline_engine::view::{QueryError, View};
+use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::TokenKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::events::json_value;
+use super::events::{json_document, json_value};
 use super::extract::json_body;
 use super::leaf_json::{Members, hex};
 use super::problem::Problem;
+use super::prove;
 use super::tokens::check_id;
 use super::{App, Shared, auth};
 use crate::time_text::rfc3339;
@@ -55,6 +59,8 @@ struct Leaked {
 pub struct TriageRequest {
     tenant: Option<String>,
     tokens: Vec<Leaked>,
+    #[serde(default)]
+    proof: bool,
 }
 
 impl Leaked {
@@ -95,15 +101,70 @@ pub async fn triage(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail));
     }
     request.tokens.iter().try_for_each(Leaked::check)?;
+    let _turn = app.turn_to_prove(request.proof).await?;
     let of = Arc::clone(&app);
-    app.read(move |view| Ok(json_value(&answer(&of, view, &tenant, &request.tokens)?))).await
+    app.read(move |view| match request.proof {
+        true => json_document(&bundle(&of, view, &tenant, &request.tokens)?),
+        false => Ok(json_value(&answer(&of, view, &tenant, &request.tokens)?)),
+    })
+    .await
+}
+
+/// Reads for a batch, up to a position.
+fn inquiry<'v>(view: &'v View, tenant: &str, size: u64, now: i64) -> Result<Inquiry<'v>, Problem> {
+    let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now };
+    let spending = Spending { index_reads: 200_000, entries: 200_000 };
+    Ok(Inquiry::new(view, scope, spending)?)
+}
+
+/// The proof: the lives of those that are known, whole. Nothing proves that a token is unknown.
+fn bundle(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Bundle, Problem> {
+    let published = view.base() + view.published_size();
+    let mut inquiry = inquiry(view, tenant, published, app.node.now())?;
+    let begun = Instant::now();
+    let (mut shown, mut left) = (0, 0);
+    for (at, one) in leaked.iter().enumerate() {
+        if at > 0 && (begun.elapsed() > TIME_MAX || inquiry.is_spent()) {
+            left += 1;
+            continue;
+        }
+        let found = match standing(app, tenant, one) {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            Err(QueryError::Budget) => {
+                left += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let token = inquiry.token(&found.id)?;
+        if !token.records.is_empty() {
+            inquiry.shows(&token);
+            shown += 1;
+        }
+    }
+    let cuts = inquiry.cuts();
+    let mut notes: Vec<String> =
+        cuts.iter().map(|cut| format!("the answer was cut by {}", cut.word())).collect();
+    notes.push(format!(
+        "{shown} of the {} tokens asked about are shown; {left} were not reached; nothing here \
+         says that the others are not in the ledger",
+        leaked.len()
+    ));
+    let request = QuestionRequest {
+        tenant: tenant.to_owned(),
+        name: "triage".to_owned(),
+        about: format!("{} tokens", leaked.len()),
+        notes,
+        most: MAX_LEAVES,
+        ..QuestionRequest::default()
+    };
+    prove::question(&inquiry, request, None)
 }
 
 fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {
     let now = app.node.now();
-    let scope = Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: now };
-    let spending = Spending { index_reads: 200_000, entries: 200_000 };
-    let mut inquiry = Inquiry::new(view, scope, spending)?;
+    let mut inquiry = inquiry(view, tenant, view.end(), now)?;
     let begun = Instant::now();
     let mut answers = Vec::with_capacity(leaked.len());
     for (at, one) in leaked.iter().enumerate() {
