@@ -18,9 +18,9 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
 use super::inquiry::{Inquiry, Record, Spending};
+use super::lives::Found;
 use super::threads::side_by_side;
 use super::token::Token;
-use crate::event_leaf::read_event;
 use crate::view::QueryError;
 
 /// Hits of a question whose tokens are read ahead together.
@@ -39,6 +39,13 @@ pub(super) struct WideRead {
     pub(super) found: Arc<Vec<u64>>,
     /// Blocks of the index.
     pub(super) reads: u32,
+}
+
+/// A leaf that was read ahead.
+pub(super) enum LeafAhead {
+    Bytes(Vec<u8>),
+    /// Taken apart already; `None` for what is no event in scope.
+    Taken(Option<Arc<Record>>),
 }
 
 /// A life that was read ahead, and what that took.
@@ -68,6 +75,7 @@ impl Inquiry<'_> {
             let indexes: Vec<u64> = here.iter().map(|at| at - base).collect();
             // What cannot be read is an error when the question comes to it.
             let Ok(leaves) = view.rooms().reader.leaves(&indexes) else { return };
+            let leaves = leaves.into_iter().map(LeafAhead::Bytes);
             self.leaves.extend(here.iter().copied().zip(leaves));
             rest = later;
         }
@@ -75,24 +83,36 @@ impl Inquiry<'_> {
 
     /// The tokens of the entries that were read ahead, or are known, and are `wanted`.
     pub(crate) fn targets_ahead(
-        &self,
+        &mut self,
         positions: &[u64],
         wanted: impl Fn(&Record) -> bool,
     ) -> BTreeSet<String> {
         let target = |statement: &Statement<'_>| {
-            let ours = statement.tenant == self.scope().tenant
-                && statement.target.kind == TargetKind::Token;
-            ours.then(|| statement.target.id.to_owned())
+            let is_token = statement.target.kind == TargetKind::Token;
+            is_token.then(|| statement.target.id.to_owned())
         };
-        let id = |at: &u64| match (self.leaves.get(at), self.records.get(at)) {
-            (Some(leaf), _) => read_event(leaf, |entry, statement| {
-                let record = Record::new(*at, leaf, entry, statement);
-                target(statement).filter(|_| wanted(&record))
-            })?,
-            (None, Some(Some(record))) if wanted(record) => record.read(|_, one| target(one)),
-            _ => None,
-        };
-        positions.iter().filter_map(id).collect()
+        let mut ids = BTreeSet::new();
+        for at in positions {
+            let (record, id) = match self.leaves.remove(at) {
+                Some(LeafAhead::Bytes(leaf)) => {
+                    let (record, id) = self.taken(*at, leaf, |_, one| target(one)).unzip();
+                    self.leaves.insert(*at, LeafAhead::Taken(record.clone()));
+                    (record, id.flatten())
+                }
+                Some(LeafAhead::Taken(record)) => {
+                    let id = record.as_ref().and_then(|one| one.read(|_, one| target(one)));
+                    self.leaves.insert(*at, LeafAhead::Taken(record.clone()));
+                    (record, id)
+                }
+                None => {
+                    let record = self.records.get(at).cloned().flatten();
+                    let id = record.as_ref().and_then(|one| one.read(|_, one| target(one)));
+                    (record, id)
+                }
+            };
+            ids.extend(id.filter(|_| record.is_some_and(|record| wanted(&record))));
+        }
+        ids
     }
 
     /// Reads the lives of tokens, several at a time.
@@ -164,9 +184,8 @@ impl Inquiry<'_> {
     pub(super) fn remembered(&mut self, id: &str) -> Result<Option<Arc<Token>>, QueryError> {
         let Some(lives) = self.lives.clone() else { return Ok(None) };
         let size = self.scope().size;
-        let Some((token, judged)) = lives.find(&self.scope().tenant, id, size) else {
-            return Ok(None);
-        };
+        let found = lives.find(&self.scope().tenant, id, size);
+        let Some(Found { token, judged, is_young }) = found else { return Ok(None) };
         // All of them may be new; with nothing left over a plain reading would have been cut.
         let most = u32::try_from(token.records.len()).unwrap_or(u32::MAX);
         if most >= self.entries_left || !token.holds_at(self.scope().judged_at) {
@@ -187,7 +206,9 @@ impl Inquiry<'_> {
                 self.entries_left -= 1;
             }
         }
-        lives.keep(&self.scope().tenant, id, &token, size);
+        if judged < size || !is_young {
+            lives.keep(&self.scope().tenant, id, &token, size);
+        }
         Ok(Some(token))
     }
 }

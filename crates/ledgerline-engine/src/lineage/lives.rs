@@ -39,6 +39,15 @@ struct Kept {
     size: u64,
 }
 
+/// A life that was found.
+pub(super) struct Found {
+    pub(super) token: Arc<Token>,
+    /// At which size it was judged.
+    pub(super) judged: u64,
+    /// Whether it is in no danger of being forgotten next.
+    pub(super) is_young: bool,
+}
+
 #[derive(Default)]
 struct Shard {
     young: BTreeMap<Box<str>, Kept>,
@@ -68,12 +77,14 @@ impl Lives {
         Self { shards, capacity: bytes / (2 * SHARDS) }
     }
 
-    /// A life and the size at which it was judged, at most `size`.
-    pub(super) fn find(&self, tenant: &str, id: &str, size: u64) -> Option<(Arc<Token>, u64)> {
+    /// A life that was judged at a size of at most `size`.
+    pub(super) fn find(&self, tenant: &str, id: &str, size: u64) -> Option<Found> {
         let name = name(tenant, id);
         let shard = self.shard(&name).lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = shard.young.get(&*name).or_else(|| shard.old.get(&*name))?;
-        (kept.size <= size).then(|| (Arc::clone(&kept.token), kept.size))
+        let young = shard.young.get(&*name);
+        let kept = young.or_else(|| shard.old.get(&*name)).filter(|kept| kept.size <= size)?;
+        let (token, judged) = (Arc::clone(&kept.token), kept.size);
+        Some(Found { token, judged, is_young: young.is_some() })
     }
 
     /// Remembers a life as it is at a size.

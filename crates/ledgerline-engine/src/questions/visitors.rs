@@ -40,7 +40,7 @@ impl Resource {
 
     fn is_in(&self, record: &Record) -> bool {
         match self {
-            Self::Named(name) => record.resource() == Some(name),
+            Self::Named(name) => record.resource() == Some(name.as_bytes()),
             Self::Handle(handle) => record.concrete == Some(*handle),
         }
     }
