@@ -10,17 +10,19 @@
 //!           each, so that no more is read in vain than the question may read
 //! ```
 
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
-use super::inquiry::{Inquiry, Record, Spending};
+use super::inquiry::{Inquiry, Record, RecordMap, Spending};
 use super::lives::Found;
 use super::threads::side_by_side;
 use super::token::Token;
+use crate::found_by::chain_term;
+use crate::index::Term;
 use crate::view::QueryError;
 
 /// Hits of a question whose tokens are read ahead together.
@@ -51,7 +53,7 @@ pub(super) enum LeafAhead {
 /// A life that was read ahead, and what that took.
 pub(super) struct Ahead {
     token: Arc<Token>,
-    records: BTreeMap<u64, Option<Arc<Record>>>,
+    records: RecordMap,
     wide: Wide,
     /// Blocks of the index, without those for `wide`.
     reads: u32,
@@ -120,9 +122,10 @@ impl Inquiry<'_> {
         if !self.may_read_ahead {
             return;
         }
-        let (tenant, size) = (&*self.scope().tenant, self.scope().size);
+        let size = self.scope().size;
         let remembered = |id: &str| {
-            self.lives.as_ref().is_some_and(|lives| lives.find(tenant, id, size).is_some())
+            let name = self.life_name(id);
+            self.lives.as_ref().is_some_and(|lives| lives.find(&name, id, size).is_some())
         };
         let is_new = |id: &&String| {
             !self.tokens.contains_key(*id) && !self.ahead.contains_key(*id) && !remembered(id)
@@ -179,12 +182,20 @@ impl Inquiry<'_> {
         Some(ahead.token)
     }
 
+    /// The name under which the life of an id is remembered.
+    pub(super) fn life_name(&self, id: &str) -> Term {
+        let tenant = &*self.scope().tenant;
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+        chain_term(self.view.terms(), &key)
+    }
+
     /// The life that was judged before, if nothing was committed about it since and the budget
     /// holds its entries.
     pub(super) fn remembered(&mut self, id: &str) -> Result<Option<Arc<Token>>, QueryError> {
         let Some(lives) = self.lives.clone() else { return Ok(None) };
         let size = self.scope().size;
-        let found = lives.find(&self.scope().tenant, id, size);
+        let name = self.life_name(id);
+        let found = lives.find(&name, id, size);
         let Some(Found { token, judged, is_young }) = found else { return Ok(None) };
         // All of them may be new; with nothing left over a plain reading would have been cut.
         let most = u32::try_from(token.records.len()).unwrap_or(u32::MAX);
@@ -200,14 +211,15 @@ impl Inquiry<'_> {
                 }
             }
         }
+        self.records.reserve(token.records.len());
+        let before = self.records.len();
         for record in &token.records {
-            if let Entry::Vacant(place) = self.records.entry(record.index) {
-                place.insert(Some(Arc::clone(record)));
-                self.entries_left -= 1;
-            }
+            self.records.entry(record.index).or_insert_with(|| Some(Arc::clone(record)));
         }
+        let fresh = u32::try_from(self.records.len() - before).unwrap_or(u32::MAX);
+        self.entries_left = self.entries_left.saturating_sub(fresh);
         if judged < size || !is_young {
-            lives.keep(&self.scope().tenant, id, &token, size);
+            lives.keep(&name, &token, size);
         }
         Ok(Some(token))
     }

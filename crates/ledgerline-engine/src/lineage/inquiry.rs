@@ -23,7 +23,7 @@ use super::joined::{Group, Members};
 use super::lives::Lives;
 use super::token::Token;
 use crate::event_leaf::read_event;
-use crate::index::{Bound, ReadBudget, Term, TermKind};
+use crate::index::{Bound, PositionMap, ReadBudget, Term, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::view::{QueryError, View};
 
@@ -87,6 +87,9 @@ impl Cut {
     }
 }
 
+/// Entries by position; `None` for what is no event in scope.
+pub(super) type RecordMap = PositionMap<Option<Arc<Record>>>;
+
 /// Says of an event whether it is what was looked for.
 type Confirm<'c> = dyn FnMut(&Entry<'_>, &Statement<'_>) -> bool + 'c;
 
@@ -107,6 +110,8 @@ pub struct Record {
     pub(super) has_links: bool,
     /// Where in the leaf the resource's name stands.
     resource: Option<(u32, u32)>,
+    /// A checksum of that name: most records are not asked further, and their leaf is not touched.
+    resource_mark: u32,
     /// The concrete resource's handle.
     pub(crate) concrete: Option<[u8; 16]>,
 }
@@ -132,6 +137,7 @@ impl Record {
             has_aliases: !statement.also_known_as.is_empty(),
             has_links: !statement.links.is_empty(),
             resource: statement.resource.and_then(place),
+            resource_mark: statement.resource.map_or(0, |name| crc32c::crc32c(name.as_bytes())),
             concrete: concrete.map(|handle| handle.id),
         }
     }
@@ -141,10 +147,13 @@ impl Record {
         Arc::new(Self { leaf: leaf.into(), ..self })
     }
 
-    /// The resource's template or declared-safe id, without taking the leaf apart again.
-    pub(crate) fn resource(&self) -> Option<&[u8]> {
-        let (from, end) = self.resource?;
-        self.leaf.get(from as usize..end as usize)
+    /// Whether this is the resource's template or declared-safe id, without taking the leaf apart
+    /// again; `mark` is the CRC32C of the name.
+    pub(crate) fn is_at(&self, name: &str, mark: u32) -> bool {
+        let Some((from, end)) = self.resource.filter(|_| self.resource_mark == mark) else {
+            return false;
+        };
+        self.leaf.get(from as usize..end as usize) == Some(name.as_bytes())
     }
 
     /// Length of its leaf.
@@ -180,7 +189,7 @@ impl<'v> Part<'v> {
             entries_left: spending.entries,
             cuts: BTreeSet::new(),
             cut_count: 0,
-            records: BTreeMap::new(),
+            records: RecordMap::default(),
             leaves: BTreeMap::new(),
             ahead: BTreeMap::new(),
             may_read_ahead: false,
@@ -205,7 +214,7 @@ pub struct Inquiry<'v> {
     cuts: BTreeSet<Cut>,
     /// How often anything was cut.
     cut_count: u64,
-    pub(super) records: BTreeMap<u64, Option<Arc<Record>>>,
+    pub(super) records: RecordMap,
     /// Leaves that were read ahead.
     pub(super) leaves: BTreeMap<u64, LeafAhead>,
     /// Lives that were.
