@@ -8,7 +8,7 @@
 //!
 //! After any error it stops for good: whoever waits is told that nothing is known.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ledgerline_proof::checkpoint::{SignError, Signer};
 use ledgerline_proof::control::{Control, ControlKind};
@@ -41,9 +41,6 @@ pub struct Published {
     pub block_checkpoint: Arc<str>,
 }
 
-/// Calls the replies of one commit, see [`WaitingReply::answer`]. Must not block.
-pub type Delivery = Box<dyn Fn(Vec<WaitingReply>) + Send + Sync>;
-
 /// The rooms that readers and the publisher share.
 pub struct Rooms {
     /// Finds leaves.
@@ -65,7 +62,6 @@ pub struct Rooms {
     /// Whose standing changed when.
     pub changes: Changes,
     published: RwLock<Arc<Published>>,
-    delivery: OnceLock<Delivery>,
 }
 
 impl Rooms {
@@ -79,7 +75,6 @@ impl Rooms {
     ) -> Self {
         let store = rooms.reader.store().clone();
         let published = RwLock::new(Arc::new(published));
-        let delivery = OnceLock::new();
         let SequencerRooms { index, reader, vault, predecessors, .. } = rooms.clone();
         Self {
             index,
@@ -92,7 +87,6 @@ impl Rooms {
             lives: Arc::default(),
             changes: Changes::default(),
             published,
-            delivery,
         }
     }
 
@@ -100,19 +94,6 @@ impl Rooms {
     #[must_use]
     pub fn position(&self, size: u64) -> u64 {
         origins::base(&self.predecessors) + size
-    }
-
-    /// Hands the replies of each commit to `delivery`, all at once, instead of calling them one by
-    /// one on the sync thread. The first one set stays.
-    pub fn deliver_through(&self, delivery: Delivery) {
-        let _ = self.delivery.set(delivery);
-    }
-
-    fn deliver(&self, replies: Vec<WaitingReply>) {
-        match self.delivery.get() {
-            Some(delivery) if !replies.is_empty() => delivery(replies),
-            _ => replies.into_iter().for_each(WaitingReply::answer),
-        }
     }
 
     /// The newest published state.
@@ -219,7 +200,7 @@ impl Publisher {
                 }
             }
         }
-        self.rooms.deliver(replies);
+        replies.into_iter().for_each(WaitingReply::answer);
         done
     }
 

@@ -48,7 +48,7 @@ use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
 use crate::origins;
 use crate::page_token::PageTokens;
 use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
-use crate::publisher::{Delivery, Rooms};
+use crate::publisher::Rooms;
 use crate::refusals::Refusals;
 use crate::registry::{ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash};
 use crate::sequencer::PlannedBatch;
@@ -258,13 +258,6 @@ impl Node {
             threads::start_behind("expiry", &inner, expire::expire),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
-    }
-
-    /// Hands the replies of each commit to `delivery`, all at once, instead of calling them one by
-    /// one on the sync thread: whoever waits on many of them is woken once. The first one set
-    /// stays.
-    pub fn deliver_through(&self, delivery: Delivery) {
-        self.inner.rooms.deliver_through(delivery);
     }
 
     /// Whether the ledger was created by this start.

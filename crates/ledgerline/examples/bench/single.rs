@@ -138,7 +138,7 @@ fn ack_rows(in_flight: usize, paced: &Outcome, fsync: &Fsync) -> [Row; 2] {
                 "ack {name} at half load ({}/s), {in_flight} connections",
                 grouped(paced.rate())
             ),
-            format!("{ours:.2} ms"),
+            format!("{ours:.2} ms, {:.1} µs server CPU", paced.cpu_us(paced.done)),
         )
         .reference(format!("fsync {name} {:.2} ms", fsync_us / 1e3), Some(ours * 1e3 / fsync_us))
         .target(format!("≤ 2 × fsync + {extra_ms:.0} ms = {bound:.2} ms"), ours <= bound)

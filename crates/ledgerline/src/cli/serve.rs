@@ -20,17 +20,17 @@ use ledgerline_engine::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_engine::node::{Node, NodeConfig};
 use ledgerline_engine::opening::World;
 use ledgerline_engine::registry::Roles;
-use ledgerline_engine::sequencer::WaitingReply;
 use ledgerline_proof::vocabulary::KeyPurpose;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::Context;
 use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::http::lanes::Lanes;
 use crate::http::server::{Limits, StopSignals, serve};
 use crate::http::signed_answer::Answers;
 use crate::http::uses::keep_recording;
@@ -229,7 +229,7 @@ impl Started {
         let issuers = Issuers::open(issuers)?;
         let webhook = Webhook::open(settings)?;
         let tls = tls::acceptor(settings.tls_cert.as_deref(), settings.tls_key.as_deref())?;
-        let runtime = runtime(settings)?;
+        let runtime = runtime()?;
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         // Before the ledger is touched: a port in use must leave no trace.
         let listener = runtime
@@ -242,7 +242,6 @@ impl Started {
             let (origin, size) = (&*older.identity().origin, older.size());
             tracing::info!(origin, size, "continues an older origin");
         }
-        answer_on(&runtime, &ledger.node);
         ledger.node.listen_to_verifier(Box::new(logs::verifier));
         bootstrap(&ledger.node, settings)?;
         let gaps = ledger.node.record_gaps()?;
@@ -259,7 +258,8 @@ impl Started {
         let routes = router(Arc::clone(&app));
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move { drop(stopped.await) };
-        let serving = runtime.spawn(serve(listener, tls, routes, limits, until));
+        let lanes = Lanes::start(http_threads(settings))?;
+        let serving = runtime.spawn(serve(listener, tls, (routes, lanes), limits, until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
         Ok(Self { url, app, ledger, runtime, stop, serving, telling })
@@ -316,29 +316,19 @@ fn tell_findings(app: &Arc<App>) -> std::io::Result<Option<std::thread::JoinHand
     thread.spawn(work).map(Some)
 }
 
-/// Answers are given by a task of the runtime: it wakes the requests of a commit without a call of
-/// the system for each.
-fn answer_on(runtime: &Runtime, node: &Node) {
-    let (sender, mut commits) = mpsc::unbounded_channel::<Vec<WaitingReply>>();
-    runtime.spawn(async move {
-        while let Some(replies) = commits.recv().await {
-            replies.into_iter().for_each(WaitingReply::answer);
-        }
-    });
-    node.deliver_through(Box::new(move |replies| {
-        // The runtime ends before the ledger does.
-        if let Err(mpsc::error::SendError(replies)) = sender.send(replies) {
-            replies.into_iter().for_each(WaitingReply::answer);
-        }
-    }));
+/// For what is not the answer of a request: listening, recording uses, signals.
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("ledgerline-main")
+        .enable_all()
+        .build()
 }
 
-fn runtime(settings: &ServerSettings) -> std::io::Result<Runtime> {
-    let mut builder = Builder::new_multi_thread();
-    if let Some(threads) = settings.http_threads {
-        builder.worker_threads(threads.max(1));
-    }
-    builder.thread_name("ledgerline-http").enable_all().build()
+/// One for each core, unless the settings say otherwise.
+fn http_threads(settings: &ServerSettings) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    settings.http_threads.unwrap_or(cores)
 }
 
 /// The address as a client on this machine reaches it.

@@ -24,19 +24,19 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_engine::intake::{
-    Attested, BodyForm, EventAnswer, EventStatus, Reply, SubmitAnswer, SubmitError,
+    Attested, BodyForm, EventAnswer, EventStatus, SubmitAnswer, SubmitError,
 };
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::sync::SemaphorePermit;
 
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::server::BODY_BYTES_MAX;
-use super::{App, Shared, auth, leaf_json, prove, written};
+use super::{App, Shared, auth, lanes, leaf_json, prove, written};
 use crate::uuid_text;
 
 /// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
@@ -61,9 +61,7 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
     let form = body_form(&parts.headers)?;
     let with_proof = wants_proof(parts.uri.query())?;
     let (body, room) = read_body(&app, &parts.headers, body).await?;
-    let (send, receive) = oneshot::channel();
-    // The receiver is gone when the client is; the events stand all the same.
-    let reply: Reply = Box::new(move |answer| drop(send.send(answer)));
+    let (reply, receive) = lanes::reply_here();
     if body.len() <= INLINE_BODY_BYTES {
         app.node.submit(&caller, form, &body, reply)?;
     } else {

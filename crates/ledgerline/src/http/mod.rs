@@ -21,6 +21,7 @@ pub mod findings_stream;
 pub mod form;
 pub mod introspect;
 pub mod keys;
+pub mod lanes;
 pub mod leaf_json;
 pub mod metrics;
 pub mod openapi;

@@ -24,11 +24,13 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use super::App;
+use super::lanes::Lanes;
 use super::problem::Problem;
 use crate::config::ServerSettings;
 
@@ -180,7 +182,7 @@ async fn drain(unread: Option<Unread>) {
 pub async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    (router, lanes): (Router, Lanes),
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -199,7 +201,10 @@ pub async fn serve(
             () = &mut stop => break,
         };
         match stream {
-            Ok((stream, _)) => start(stream, tls.as_ref(), &router, limits, permit, &graceful),
+            Ok((stream, _)) => {
+                let served = Served { tls: tls.clone(), router: router.clone(), limits };
+                start(stream, served, permit, &graceful, lanes.next());
+            }
             Err(error) => {
                 // Out of file descriptors or a connection that died early: not our end.
                 tracing::warn!(code = "accept_failed", %error, "a connection was not accepted");
@@ -214,21 +219,29 @@ pub async fn serve(
     Ok(())
 }
 
+/// What a connection is served with.
+struct Served {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+}
+
+/// Gives a connection to a lane: what it waits for is told to that thread from now on.
 fn start(
     stream: TcpStream,
-    tls: Option<&TlsAcceptor>,
-    router: &Router,
-    limits: Limits,
+    served: Served,
     permit: OwnedSemaphorePermit,
     graceful: &GracefulShutdown,
+    lane: &Handle,
 ) {
     // Answers are small and their senders wait for them.
     let _ = stream.set_nodelay(true);
+    let Ok(stream) = stream.into_std() else { return };
     let watcher = graceful.watcher();
-    let router = router.clone();
-    let tls = tls.cloned();
-    tokio::spawn(async move {
+    lane.spawn(async move {
         let _permit = permit;
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        let Served { tls, router, limits } = served;
         match tls {
             None => drop(watcher.watch(connection(stream, router, limits)).await),
             Some(acceptor) => {
