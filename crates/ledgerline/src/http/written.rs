@@ -11,8 +11,8 @@
 //! Promises: the same JSON as a tree of `serde_json` values would give, without the tree: a page of
 //! a hundred tokens has some five thousand members, each of them a node, a name and a text before.
 //!
-//! Assumes: no name is written twice, and names need no escapes; both are the caller's, and
-//! checked in debug builds.
+//! Assumes: no name is written twice, and names need no escapes; the latter is checked in debug
+//! builds.
 
 use std::collections::BTreeSet;
 
