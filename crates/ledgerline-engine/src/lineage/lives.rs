@@ -11,7 +11,8 @@
 //! Promises: an answer is that of the state asked about, never older and never newer: what was
 //! committed since is looked for before anything is said, so nobody has to tell this room what
 //! changed. One tenant's lives are never another's: a life's name is the term of its chain, a keyed
-//! hash of 96 bits of tenant and id, and the life found must have the id. Bounded in bytes: of two generations the older one is dropped when the younger is full.
+//! hash of 96 bits of tenant and id, and the life found must have the id. Bounded in bytes: of two
+//! generations the older one is dropped when the younger is full.
 //!
 //! Assumes: the entries of a life were confirmed under the tree when they were read. They are
 //! immutable, and erasing a person does not touch them.
