@@ -90,7 +90,7 @@ impl<T: Json> Json for [T] {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        list(self, out, |item, out| item.write(out));
+        list(self, out, Json::write);
     }
 }
 
@@ -110,7 +110,7 @@ impl<T: Json> Json for BTreeSet<T> {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        list(self, out, |item, out| item.write(out));
+        list(self, out, Json::write);
     }
 }
 
