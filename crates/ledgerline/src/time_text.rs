@@ -5,41 +5,51 @@
 
 const DAY_SECONDS: i64 = 86_400;
 const SECOND_NANOS: i64 = 1_000_000_000;
+/// Length of the longest text.
+const LONGEST: usize = "2026-11-22T10:10:00.123456789Z".len();
+/// Length without a fraction and the Z.
+const WHOLE: usize = "2026-11-22T10:10:00".len();
 
 /// `2026-11-22T10:10:00.123456789Z`; the fraction is cut to 0, 3, 6 or 9 digits without loss.
 #[must_use]
 pub fn rfc3339(nanos: i64) -> String {
+    let mut text = Vec::with_capacity(LONGEST);
+    write(nanos, &mut text);
+    // Digits and signs only.
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Appends the same to `out`. Answers are full of times, and the formatting of the standard library
+/// takes several times as long.
+pub fn write(nanos: i64, out: &mut Vec<u8>) {
     let seconds = nanos.div_euclid(SECOND_NANOS);
-    let fraction = nanos.rem_euclid(SECOND_NANOS);
+    let fraction = nanos.rem_euclid(SECOND_NANOS).unsigned_abs();
     let (year, month, day) = civil(seconds.div_euclid(DAY_SECONDS));
     let of_day = seconds.rem_euclid(DAY_SECONDS);
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    let mut text = String::with_capacity("2026-11-22T10:10:00.123456789Z".len());
-    let parts = [('-', year, 4), ('-', month, 2), ('T', day, 2), (':', hour, 2), (':', minute, 2)];
-    for (behind, value, digits) in parts {
-        push_digits(&mut text, value, digits);
-        text.push(behind);
+    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+    let parts = [(0, year / 100), (2, year % 100), (5, month), (8, day)];
+    let clock = [(11, hour), (14, minute), (17, second)];
+    for (at, value) in parts.into_iter().chain(clock) {
+        put_digits(&mut text[at..at + 2], value.unsigned_abs());
     }
-    push_digits(&mut text, second, 2);
-    if fraction != 0 {
-        text.push('.');
-        match fraction {
-            f if f % 1_000_000 == 0 => push_digits(&mut text, f / 1_000_000, 3),
-            f if f % 1_000 == 0 => push_digits(&mut text, f / 1_000, 6),
-            f => push_digits(&mut text, f, 9),
-        }
-    }
-    text.push('Z');
-    text
+    let end = match fraction {
+        0 => WHOLE,
+        f if f.is_multiple_of(1_000_000) => put_digits(&mut text[20..23], f / 1_000_000) + 20,
+        f if f.is_multiple_of(1_000) => put_digits(&mut text[20..26], f / 1_000) + 20,
+        f => put_digits(&mut text[20..29], f) + 20,
+    };
+    text[end] = b'Z';
+    out.extend_from_slice(&text[..=end]);
 }
 
-/// The last digits of a number that is not negative. Answers are full of times, and the formatting
-/// of the standard library takes several times as long.
-fn push_digits(text: &mut String, value: i64, digits: u32) {
-    for at in (0..digits).rev() {
-        let digit = u8::try_from(value / 10_i64.pow(at) % 10).unwrap_or(0);
-        text.push(char::from(b'0' + digit));
+/// Writes the last digits of a number, as many as there is room for; how many these are.
+fn put_digits(room: &mut [u8], mut value: u64) -> usize {
+    for place in room.iter_mut().rev() {
+        *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
+        value /= 10;
     }
+    room.len()
 }
 
 /// Unix nanoseconds of an RFC 3339 time in UTC (`Z`).

@@ -1,18 +1,41 @@
 //! UUIDs as text (RFC 9562 section 4): 8-4-4-4-12 hex digits.
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Lower-case text of a UUID.
 #[must_use]
 pub fn text(id: &[u8; 16]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(36);
-    for (at, byte) in id.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
+    let mut text = Vec::with_capacity(36);
+    write(id, &mut text);
+    // Digits and hyphens only.
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Appends the same to `out`.
+pub fn write(id: &[u8; 16], out: &mut Vec<u8>) {
+    for (at, part) in [(0, 4), (4, 6), (6, 8), (8, 10), (10, 16)].into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'-');
         }
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        write_hex(&id[part.0..part.1], out);
     }
-    text
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = Vec::with_capacity(bytes.len() * 2);
+    write_hex(bytes, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Appends lower-case hex to `out`.
+pub fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len() * 2);
+    for byte in bytes {
+        let digits = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+        out.extend_from_slice(&digits);
+    }
 }
 
 /// A UUID from its text, either case; with hyphens in their places or with none.

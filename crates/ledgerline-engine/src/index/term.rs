@@ -130,6 +130,30 @@ impl Hasher for TakeAsIs {
 /// A map by term. Its order is never looked at.
 pub type TermMap<V> = HashMap<Term, V, BuildHasherDefault<TakeAsIs>>;
 
+/// A map by position. Positions lie close together: they are spread by a multiplication (Fibonacci
+/// hashing). Its order is never looked at.
+pub type PositionMap<V> = HashMap<u64, V, BuildHasherDefault<Spread>>;
+
+/// See [`PositionMap`].
+#[derive(Default)]
+pub struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+    fn write_u64(&mut self, value: u64) {
+        let mixed = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Maps go by the lowest and by the highest bits.
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
 /// Makes terms under one index key.
 #[derive(Clone)]
 pub struct TermHasher {

@@ -10,17 +10,19 @@
 //!           each, so that no more is read in vain than the question may read
 //! ```
 
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
-use super::inquiry::{Inquiry, Record, Spending};
+use super::inquiry::{Inquiry, Record, RecordMap, Spending};
+use super::lives::Found;
 use super::threads::side_by_side;
 use super::token::Token;
-use crate::event_leaf::read_event;
+use crate::found_by::chain_term;
+use crate::index::Term;
 use crate::view::QueryError;
 
 /// Hits of a question whose tokens are read ahead together.
@@ -41,10 +43,17 @@ pub(super) struct WideRead {
     pub(super) reads: u32,
 }
 
+/// A leaf that was read ahead.
+pub(super) enum LeafAhead {
+    Bytes(Vec<u8>),
+    /// Taken apart already; `None` for what is no event in scope.
+    Taken(Option<Arc<Record>>),
+}
+
 /// A life that was read ahead, and what that took.
 pub(super) struct Ahead {
     token: Arc<Token>,
-    records: BTreeMap<u64, Option<Arc<Record>>>,
+    records: RecordMap,
     wide: Wide,
     /// Blocks of the index, without those for `wide`.
     reads: u32,
@@ -68,6 +77,7 @@ impl Inquiry<'_> {
             let indexes: Vec<u64> = here.iter().map(|at| at - base).collect();
             // What cannot be read is an error when the question comes to it.
             let Ok(leaves) = view.rooms().reader.leaves(&indexes) else { return };
+            let leaves = leaves.into_iter().map(LeafAhead::Bytes);
             self.leaves.extend(here.iter().copied().zip(leaves));
             rest = later;
         }
@@ -75,24 +85,36 @@ impl Inquiry<'_> {
 
     /// The tokens of the entries that were read ahead, or are known, and are `wanted`.
     pub(crate) fn targets_ahead(
-        &self,
+        &mut self,
         positions: &[u64],
         wanted: impl Fn(&Record) -> bool,
     ) -> BTreeSet<String> {
         let target = |statement: &Statement<'_>| {
-            let ours = statement.tenant == self.scope().tenant
-                && statement.target.kind == TargetKind::Token;
-            ours.then(|| statement.target.id.to_owned())
+            let is_token = statement.target.kind == TargetKind::Token;
+            is_token.then(|| statement.target.id.to_owned())
         };
-        let id = |at: &u64| match (self.leaves.get(at), self.records.get(at)) {
-            (Some(leaf), _) => read_event(leaf, |entry, statement| {
-                let record = Record::new(*at, leaf, entry, statement);
-                target(statement).filter(|_| wanted(&record))
-            })?,
-            (None, Some(Some(record))) if wanted(record) => record.read(|_, one| target(one)),
-            _ => None,
-        };
-        positions.iter().filter_map(id).collect()
+        let mut ids = BTreeSet::new();
+        for at in positions {
+            let (record, id) = match self.leaves.remove(at) {
+                Some(LeafAhead::Bytes(leaf)) => {
+                    let (record, id) = self.taken(*at, leaf, |_, one| target(one)).unzip();
+                    self.leaves.insert(*at, LeafAhead::Taken(record.clone()));
+                    (record, id.flatten())
+                }
+                Some(LeafAhead::Taken(record)) => {
+                    let id = record.as_ref().and_then(|one| one.read(|_, one| target(one)));
+                    self.leaves.insert(*at, LeafAhead::Taken(record.clone()));
+                    (record, id)
+                }
+                None => {
+                    let record = self.records.get(at).cloned().flatten();
+                    let id = record.as_ref().and_then(|one| one.read(|_, one| target(one)));
+                    (record, id)
+                }
+            };
+            ids.extend(id.filter(|_| record.is_some_and(|record| wanted(&record))));
+        }
+        ids
     }
 
     /// Reads the lives of tokens, several at a time.
@@ -100,9 +122,10 @@ impl Inquiry<'_> {
         if !self.may_read_ahead {
             return;
         }
-        let (tenant, size) = (&*self.scope().tenant, self.scope().size);
+        let size = self.scope().size;
         let remembered = |id: &str| {
-            self.lives.as_ref().is_some_and(|lives| lives.find(tenant, id, size).is_some())
+            let name = self.life_name(id);
+            self.lives.as_ref().is_some_and(|lives| lives.find(&name, id, size).is_some())
         };
         let is_new = |id: &&String| {
             !self.tokens.contains_key(*id) && !self.ahead.contains_key(*id) && !remembered(id)
@@ -159,14 +182,21 @@ impl Inquiry<'_> {
         Some(ahead.token)
     }
 
+    /// The name under which the life of an id is remembered.
+    pub(super) fn life_name(&self, id: &str) -> Term {
+        let tenant = &*self.scope().tenant;
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+        chain_term(self.view.terms(), &key)
+    }
+
     /// The life that was judged before, if nothing was committed about it since and the budget
     /// holds its entries.
     pub(super) fn remembered(&mut self, id: &str) -> Result<Option<Arc<Token>>, QueryError> {
         let Some(lives) = self.lives.clone() else { return Ok(None) };
         let size = self.scope().size;
-        let Some((token, judged)) = lives.find(&self.scope().tenant, id, size) else {
-            return Ok(None);
-        };
+        let name = self.life_name(id);
+        let found = lives.find(&name, id, size);
+        let Some(Found { token, judged, is_young }) = found else { return Ok(None) };
         // All of them may be new; with nothing left over a plain reading would have been cut.
         let most = u32::try_from(token.records.len()).unwrap_or(u32::MAX);
         if most >= self.entries_left || !token.holds_at(self.scope().judged_at) {
@@ -181,13 +211,16 @@ impl Inquiry<'_> {
                 }
             }
         }
+        self.records.reserve(token.records.len());
+        let before = self.records.len();
         for record in &token.records {
-            if let Entry::Vacant(place) = self.records.entry(record.index) {
-                place.insert(Some(Arc::clone(record)));
-                self.entries_left -= 1;
-            }
+            self.records.entry(record.index).or_insert_with(|| Some(Arc::clone(record)));
         }
-        lives.keep(&self.scope().tenant, id, &token, size);
+        let fresh = u32::try_from(self.records.len() - before).unwrap_or(u32::MAX);
+        self.entries_left = self.entries_left.saturating_sub(fresh);
+        if judged < size || !is_young {
+            lives.keep(&name, &token, size);
+        }
         Ok(Some(token))
     }
 }

@@ -18,12 +18,12 @@ use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind};
 
-use super::ahead::{Ahead, Wide};
+use super::ahead::{Ahead, LeafAhead, Wide};
 use super::joined::{Group, Members};
 use super::lives::Lives;
 use super::token::Token;
 use crate::event_leaf::read_event;
-use crate::index::{Bound, ReadBudget, Term, TermKind};
+use crate::index::{Bound, PositionMap, ReadBudget, Term, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::view::{QueryError, View};
 
@@ -87,6 +87,9 @@ impl Cut {
     }
 }
 
+/// Entries by position; `None` for what is no event in scope.
+pub(super) type RecordMap = PositionMap<Option<Arc<Record>>>;
+
 /// Says of an event whether it is what was looked for.
 type Confirm<'c> = dyn FnMut(&Entry<'_>, &Statement<'_>) -> bool + 'c;
 
@@ -107,12 +110,15 @@ pub struct Record {
     pub(super) has_links: bool,
     /// Where in the leaf the resource's name stands.
     resource: Option<(u32, u32)>,
+    /// A checksum of that name: most records are not asked further, and their leaf is not touched.
+    resource_mark: u32,
     /// The concrete resource's handle.
     pub(crate) concrete: Option<[u8; 16]>,
 }
 
 impl Record {
-    pub(super) fn new(
+    /// What a leaf's entry and statement say; the leaf itself is moved in when they are read.
+    pub(super) fn of(
         index: u64,
         leaf: &[u8],
         entry: &Entry<'_>,
@@ -125,20 +131,29 @@ impl Record {
         let concrete = entry.handles.iter().find(|handle| handle.kind == HandleKind::Resource);
         Self {
             index,
-            leaf: leaf.into(),
+            leaf: Box::default(),
             occurred_at: statement.occurred_at,
             event_type: statement.event_type,
             has_aliases: !statement.also_known_as.is_empty(),
             has_links: !statement.links.is_empty(),
             resource: statement.resource.and_then(place),
+            resource_mark: statement.resource.map_or(0, |name| crc32c::crc32c(name.as_bytes())),
             concrete: concrete.map(|handle| handle.id),
         }
     }
 
-    /// The resource's template or declared-safe id, without taking the leaf apart again.
-    pub(crate) fn resource(&self) -> Option<&str> {
-        let (from, end) = self.resource?;
-        std::str::from_utf8(self.leaf.get(from as usize..end as usize)?).ok()
+    /// With its leaf.
+    pub(super) fn with(self, leaf: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self { leaf: leaf.into(), ..self })
+    }
+
+    /// Whether this is the resource's template or declared-safe id, without taking the leaf apart
+    /// again; `mark` is the CRC32C of the name.
+    pub(crate) fn is_at(&self, name: &str, mark: u32) -> bool {
+        let Some((from, end)) = self.resource.filter(|_| self.resource_mark == mark) else {
+            return false;
+        };
+        self.leaf.get(from as usize..end as usize) == Some(name.as_bytes())
     }
 
     /// Length of its leaf.
@@ -174,7 +189,7 @@ impl<'v> Part<'v> {
             entries_left: spending.entries,
             cuts: BTreeSet::new(),
             cut_count: 0,
-            records: BTreeMap::new(),
+            records: RecordMap::default(),
             leaves: BTreeMap::new(),
             ahead: BTreeMap::new(),
             may_read_ahead: false,
@@ -199,15 +214,15 @@ pub struct Inquiry<'v> {
     cuts: BTreeSet<Cut>,
     /// How often anything was cut.
     cut_count: u64,
-    pub(super) records: BTreeMap<u64, Option<Arc<Record>>>,
+    pub(super) records: RecordMap,
     /// Leaves that were read ahead.
-    pub(super) leaves: BTreeMap<u64, Vec<u8>>,
+    pub(super) leaves: BTreeMap<u64, LeafAhead>,
     /// Lives that were.
     pub(super) ahead: BTreeMap<String, Ahead>,
     pub(super) may_read_ahead: bool,
     /// Lives that were judged before, where they may be used.
     pub(super) lives: Option<Arc<Lives>>,
-    /// Entries that the answer stands on.
+    /// Entries that the answer stands on, beside the lives it shows.
     evidence: BTreeSet<u64>,
     /// Tokens whose states the answer shows, by id.
     shown: BTreeMap<String, Arc<Token>>,
@@ -308,10 +323,15 @@ impl<'v> Inquiry<'v> {
         self.entries_left == 0 || self.budget.left() == 0
     }
 
-    /// The entries that the answer stands on.
+    /// The entries that the answer stands on: those that it names, and the lives of the tokens
+    /// that it shows. Put together when asked for: few answers are proven.
     #[must_use]
-    pub fn evidence(&self) -> &BTreeSet<u64> {
-        &self.evidence
+    pub fn evidence(&self) -> BTreeSet<u64> {
+        let lives = self.shown.values().flat_map(|token| {
+            let records = token.records.iter().map(|record| record.index);
+            records.chain(token.covered_by.iter().copied())
+        });
+        self.evidence.iter().copied().chain(lives).collect()
     }
 
     /// Whether an event lies in the scope.
@@ -336,31 +356,49 @@ impl<'v> Inquiry<'v> {
             self.cut(Cut::Reads);
             return Ok(None);
         }
-        Ok(self.fresh_record(index, &mut |_, _| true)?.0)
+        Ok(self.fresh_record(index, None)?.0)
     }
 
     /// Reads and remembers a record, and says whether it is `wanted`: decoded once for both.
     fn fresh_record(
         &mut self,
         index: u64,
-        wanted: &mut Confirm<'_>,
+        wanted: Option<&mut Confirm<'_>>,
     ) -> Result<(Option<Arc<Record>>, bool), QueryError> {
         self.entries_left -= 1;
         let leaf = match self.leaves.remove(&index) {
-            Some(leaf) => leaf,
+            Some(LeafAhead::Taken(record)) => {
+                self.records.insert(index, record.clone());
+                let is_wanted = match (&record, wanted) {
+                    (Some(record), Some(wanted)) => record.read(wanted),
+                    _ => true,
+                };
+                return Ok((record, is_wanted));
+            }
+            Some(LeafAhead::Bytes(leaf)) => leaf,
             None => self.leaf(index)?,
         };
-        let read = read_event(&leaf, |entry, statement| {
-            let seen = statement.tenant == self.scope.tenant
-                && self.sees(index, statement.occurred_at.nanos);
-            seen.then(|| {
-                let record = Record::new(index, &leaf, entry, statement);
-                (Arc::new(record), wanted(entry, statement))
-            })
-        });
-        let (record, is_wanted) = read.flatten().unzip();
+        let judge = |entry: &Entry<'_>, statement: &Statement<'_>| {
+            wanted.is_none_or(|wanted| wanted(entry, statement))
+        };
+        let (record, is_wanted) = self.taken(index, leaf, judge).unzip();
         self.records.insert(index, record.clone());
         Ok((record, is_wanted == Some(true)))
+    }
+
+    /// A leaf as the record it is in this scope, and what `told` says of it: decoded once for both.
+    pub(super) fn taken<T>(
+        &self,
+        index: u64,
+        leaf: Vec<u8>,
+        told: impl FnOnce(&Entry<'_>, &Statement<'_>) -> T,
+    ) -> Option<(Arc<Record>, T)> {
+        let (record, told) = read_event(&leaf, |entry, statement| {
+            let seen = statement.tenant == self.scope.tenant
+                && self.sees(index, statement.occurred_at.nanos);
+            seen.then(|| (Record::of(index, &leaf, entry, statement), told(entry, statement)))
+        })??;
+        Some((record.with(leaf), told))
     }
 
     /// The record at an index, if it is `wanted`.
@@ -371,7 +409,7 @@ impl<'v> Inquiry<'v> {
     ) -> Result<Option<Arc<Record>>, QueryError> {
         let is_fresh = index < self.scope.size && self.entries_left > 0;
         if is_fresh && !self.records.contains_key(&index) {
-            let (record, is_wanted) = self.fresh_record(index, wanted)?;
+            let (record, is_wanted) = self.fresh_record(index, Some(wanted))?;
             return Ok(record.filter(|_| is_wanted));
         }
         Ok(self.record(index)?.filter(|record| record.read(&mut *wanted)))
@@ -384,8 +422,6 @@ impl<'v> Inquiry<'v> {
 
     /// Remembers that the answer shows the states of a token, and so stands on its life.
     pub fn shows(&mut self, token: &Arc<Token>) {
-        let records = token.records.iter().map(|record| record.index);
-        self.evidence.extend(records.chain(token.covered_by.iter().copied()));
         self.shown.insert(token.id.clone(), Arc::clone(token));
     }
 
@@ -512,9 +548,19 @@ impl<'v> Inquiry<'v> {
     /// [`QueryError`].
     pub fn size_at(&self, nanos: i64) -> Result<u64, QueryError> {
         let (mut low, mut high) = (0, self.view.end());
+        let is_by_then =
+            |at| Ok::<_, QueryError>(recorded_at(&self.leaf(at)?).is_some_and(|at| at <= nanos));
+        // Most ranges begin before the ledger, or end behind it. What cannot be read there is an
+        // error only where it has to be read.
+        if high > 0 && matches!(is_by_then(high - 1), Ok(true)) {
+            return Ok(high);
+        }
+        if high > 0 && matches!(is_by_then(0), Ok(false)) {
+            return Ok(0);
+        }
         while low < high {
             let middle = low + (high - low) / 2;
-            if recorded_at(&self.leaf(middle)?).is_some_and(|at| at <= nanos) {
+            if is_by_then(middle)? {
                 low = middle + 1;
             } else {
                 high = middle;

@@ -10,18 +10,19 @@
 //!
 //! Promises: an answer is that of the state asked about, never older and never newer: what was
 //! committed since is looked for before anything is said, so nobody has to tell this room what
-//! changed. One tenant's lives are never another's: the tenant is part of the name. Bounded in
-//! bytes: of two generations the older one is dropped when the younger is full.
+//! changed. One tenant's lives are never another's: a life's name is the term of its chain, a keyed
+//! hash of 96 bits of tenant and id, and the life found must have the id. Bounded in bytes: of two
+//! generations the older one is dropped when the younger is full.
 //!
 //! Assumes: the entries of a life were confirmed under the tree when they were read. They are
 //! immutable, and erasing a person does not touch them.
 //!
 //! Refuses: what depends on `at`, and what a bound cut.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::token::Token;
+use crate::index::{Term, TermMap};
 
 /// Locks, so that questions on several threads seldom meet.
 const SHARDS: usize = 16;
@@ -39,10 +40,19 @@ struct Kept {
     size: u64,
 }
 
+/// A life that was found.
+pub(super) struct Found {
+    pub(super) token: Arc<Token>,
+    /// At which size it was judged.
+    pub(super) judged: u64,
+    /// Whether it is in no danger of being forgotten next.
+    pub(super) is_young: bool,
+}
+
 #[derive(Default)]
 struct Shard {
-    young: BTreeMap<Box<str>, Kept>,
-    old: BTreeMap<Box<str>, Kept>,
+    young: TermMap<Kept>,
+    old: TermMap<Kept>,
     /// Of the younger generation.
     bytes: usize,
 }
@@ -68,24 +78,25 @@ impl Lives {
         Self { shards, capacity: bytes / (2 * SHARDS) }
     }
 
-    /// A life and the size at which it was judged, at most `size`.
-    pub(super) fn find(&self, tenant: &str, id: &str, size: u64) -> Option<(Arc<Token>, u64)> {
-        let name = name(tenant, id);
-        let shard = self.shard(&name).lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = shard.young.get(&*name).or_else(|| shard.old.get(&*name))?;
-        (kept.size <= size).then(|| (Arc::clone(&kept.token), kept.size))
+    /// A life that was judged at a size of at most `size`.
+    pub(super) fn find(&self, name: &Term, id: &str, size: u64) -> Option<Found> {
+        let shard = self.shard(name).lock().unwrap_or_else(PoisonError::into_inner);
+        let young = shard.young.get(name);
+        let kept = young.or_else(|| shard.old.get(name));
+        let kept = kept.filter(|kept| kept.size <= size && kept.token.ids.contains(id))?;
+        let (token, judged) = (Arc::clone(&kept.token), kept.size);
+        Some(Found { token, judged, is_young: young.is_some() })
     }
 
     /// Remembers a life as it is at a size.
-    pub(super) fn keep(&self, tenant: &str, id: &str, token: &Arc<Token>, size: u64) {
+    pub(super) fn keep(&self, name: &Term, token: &Arc<Token>, size: u64) {
         let bytes = weight(token);
         if bytes > self.capacity / 4 {
             return;
         }
-        let name = name(tenant, id);
-        let mut shard = self.shard(&name).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(name).lock().unwrap_or_else(PoisonError::into_inner);
         // Another question may have looked at a newer state meanwhile.
-        let known = shard.young.get(&*name).or_else(|| shard.old.get(&*name));
+        let known = shard.young.get(name).or_else(|| shard.old.get(name));
         if known.is_some_and(|other| other.size > size) {
             return;
         }
@@ -93,22 +104,15 @@ impl Lives {
             shard.old = std::mem::take(&mut shard.young);
             shard.bytes = 0;
         }
-        let before = shard.young.insert(name, Kept { token: Arc::clone(token), size });
+        let before = shard.young.insert(*name, Kept { token: Arc::clone(token), size });
         shard.bytes += bytes;
         shard.bytes -= before.map_or(0, |before| weight(&before.token));
     }
 
-    fn shard(&self, name: &str) -> &Mutex<Shard> {
-        // Ids are mostly random at their end: no hash is needed.
-        let last = name.as_bytes().iter().rev().take(4);
-        let sum = last.fold(0_usize, |sum, byte| sum * 31 + usize::from(*byte));
-        &self.shards[sum % SHARDS]
+    fn shard(&self, name: &Term) -> &Mutex<Shard> {
+        // The map goes by the bits below.
+        &self.shards[usize::try_from(name.hash >> 32 & 0xff).unwrap_or(0) % SHARDS]
     }
-}
-
-/// No two (tenant, id) have the same.
-fn name(tenant: &str, id: &str) -> Box<str> {
-    format!("{}:{tenant}{id}", tenant.len()).into()
 }
 
 fn weight(token: &Token) -> usize {

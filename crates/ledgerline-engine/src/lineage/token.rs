@@ -161,8 +161,7 @@ impl Inquiry<'_> {
         let token = Arc::new(token);
         let is_whole = self.cut_count() == cuts && !token.records.is_empty();
         if let Some(lives) = self.lives.as_ref().filter(|_| is_whole) {
-            let scope = self.scope();
-            lives.keep(&scope.tenant, id, &token, scope.size);
+            lives.keep(&self.life_name(id), &token, self.scope().size);
         }
         Ok(token)
     }

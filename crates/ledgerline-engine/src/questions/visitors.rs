@@ -38,10 +38,27 @@ impl Resource {
         }
     }
 
-    fn is_in(&self, record: &Record) -> bool {
+    fn place(&self) -> Place<'_> {
         match self {
-            Self::Named(name) => record.resource() == Some(name),
-            Self::Handle(handle) => record.concrete == Some(*handle),
+            Self::Named(name) => Place::Named(name, crc32c::crc32c(name.as_bytes())),
+            Self::Handle(handle) => Place::Handle(*handle),
+        }
+    }
+}
+
+/// A resource as many records are asked for it.
+#[derive(Clone, Copy)]
+enum Place<'r> {
+    /// With its mark.
+    Named(&'r str, u32),
+    Handle([u8; 16]),
+}
+
+impl Place<'_> {
+    fn is_of(self, record: &Record) -> bool {
+        match self {
+            Self::Named(name, mark) => record.is_at(name, mark),
+            Self::Handle(handle) => record.concrete == Some(handle),
         }
     }
 }
@@ -89,7 +106,7 @@ pub fn visitors(
     let begin = inquiry.size_at(from.saturating_sub(AHEAD_NANOS + 1))?;
     let late = inquiry.size_at(until.saturating_add(AHEAD_NANOS))?;
     let mut answer = Visitors { searched_from: begin, ..Visitors::default() };
-    let term = resource.term(inquiry);
+    let (term, place) = (resource.term(inquiry), resource.place());
     let in_range =
         |access: &Access| access.index >= begin && (from..until).contains(&access.occurred_at);
     let mut seen: BTreeSet<String> = BTreeSet::new();
@@ -104,7 +121,7 @@ pub fn visitors(
             if n >= read_to {
                 let most = AHEAD_HITS.min((limit - answer.list.len()).saturating_add(1));
                 read_to = indexes.len().min(n + most);
-                read_ahead(inquiry, resource, &indexes[n..read_to], late);
+                read_ahead(inquiry, place, &indexes[n..read_to], late);
             }
             if index >= late
                 && let Some(end) = nothing_before(inquiry, index, until)?
@@ -119,14 +136,14 @@ pub fn visitors(
                 }
                 continue;
             };
-            let Some(access) = access_to(resource, &record).filter(in_range) else {
+            let Some(access) = access_to(place, &record).filter(in_range) else {
                 continue;
             };
             let token = inquiry.token(&access.token)?;
             if seen.contains(&token.id) {
                 continue;
             }
-            let all = token.records.iter().filter_map(|record| access_to(resource, record));
+            let all = token.records.iter().filter_map(|record| access_to(place, record));
             let accesses: Vec<Access> = all.filter(in_range).collect();
             if accesses.first().is_some_and(|first| first.index != index) {
                 continue;
@@ -150,15 +167,15 @@ pub fn visitors(
     }
 }
 
-fn access_to(resource: &Resource, record: &Record) -> Option<Access> {
-    if resource.is_in(record) { access_of(record) } else { None }
+fn access_to(place: Place<'_>, record: &Record) -> Option<Access> {
+    if place.is_of(record) { access_of(record) } else { None }
 }
 
 /// Reads the hits before `late` and the lives of their tokens.
-fn read_ahead(inquiry: &mut Inquiry<'_>, resource: &Resource, hits: &[u64], late: u64) {
+fn read_ahead(inquiry: &mut Inquiry<'_>, place: Place<'_>, hits: &[u64], late: u64) {
     let hits = &hits[..hits.partition_point(|index| *index < late)];
     inquiry.leaves_ahead(hits);
-    let ids = inquiry.targets_ahead(hits, |record| resource.is_in(record));
+    let ids = inquiry.targets_ahead(hits, |record| place.is_of(record));
     inquiry.tokens_ahead(&ids);
 }
 

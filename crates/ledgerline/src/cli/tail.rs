@@ -73,7 +73,7 @@ fn show(client: &Client, screen: &mut Screen, next: u64, size: u64) -> Result<u6
     let number = next / 256;
     let leaves = RemoteLog::new(client).leaves(number, size)?;
     for (index, leaf) in (number * 256..).zip(&leaves).filter(|(index, _)| *index >= next) {
-        let leaf = leaf_json::leaf(index, leaf)
+        let leaf = leaf_json::leaf_value(index, leaf)
             .map_err(|_| Failure::not_verified(format!("leaf {index} does not decode")))?;
         if screen.is_json() {
             screen.json(&leaf)?;

@@ -13,8 +13,8 @@ use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::questions::ask;
 use super::tokens::check_id;
+use super::written::Time;
 use super::{Shared, question_json};
-use crate::time_text::rfc3339;
 
 /// `GET /v1/tokens/{id}/after-revoke`: who still let it in after its revocation, and for how long.
 ///
@@ -32,9 +32,10 @@ pub async fn one(
         let found = questions::after_revoke(&mut question.inquiry, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        let mut body = question_json::after_revoke(view, &found, at);
-        body["token_id"] = id.into();
-        question.answer(body, None)
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            question_json::after_revoke(view, &found, at, members);
+        })
     })
     .await
 }
@@ -60,10 +61,11 @@ pub async fn many(
         let most = asking.bounds()?.tokens;
         let found = questions::after_revokes(&mut question.inquiry, (from, until), most)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        let mut body = question_json::after_revoke(view, &found, at);
-        body["from"] = rfc3339(from).into();
-        body["until"] = rfc3339(until).into();
-        question.answer(body, None)
+        question.answer(None, |members| {
+            members.say("from", Time(from));
+            members.say("until", Time(until));
+            question_json::after_revoke(view, &found, at, members);
+        })
     })
     .await
 }

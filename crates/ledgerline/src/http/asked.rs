@@ -25,11 +25,12 @@ use ledgerline_engine::questions::Of;
 use ledgerline_engine::view::View;
 use ledgerline_proof::bundle::MAX_LEAVES;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::events::{json_document, json_value};
+use super::events::{json_bytes, json_document};
 use super::problem::Problem;
 use super::prove;
+use super::written::{self, Members, Time};
 use crate::time_text;
 
 /// Items on one page, and the most that may be asked for.
@@ -326,15 +327,42 @@ impl<'v> Question<'v> {
         Ok(Some(json_document(&bundle)?))
     }
 
-    /// Puts the frame around an answer, or gives its proof. `next` is the cursor of the page behind
-    /// it.
+    /// Puts the frame around an answer, which `write` writes, or gives its proof. `next` is the
+    /// cursor of the page behind it.
     ///
     /// # Errors
-    /// Of a proof, as [`prove::question`].
-    pub fn answer(mut self, mut body: Value, next: Option<u64>) -> Result<Response, Problem> {
+    /// As [`Question::try_answer`].
+    pub fn answer(
+        self,
+        next: Option<u64>,
+        write: impl FnOnce(&mut Members<'_>),
+    ) -> Result<Response, Problem> {
+        self.try_answer(next, |members| {
+            write(members);
+            Ok(())
+        })
+    }
+
+    /// As [`Question::answer`], of what may fail.
+    ///
+    /// # Errors
+    /// Of `write`; of a proof, as [`prove::question`].
+    pub fn try_answer(
+        mut self,
+        next: Option<u64>,
+        write: impl FnOnce(&mut Members<'_>) -> Result<(), Problem>,
+    ) -> Result<Response, Problem> {
         if let Some(bundle) = self.proof(next.is_some())? {
             return Ok(bundle);
         }
+        let (bytes, written) = written::object(|members| {
+            self.frame(next, members);
+            write(members)
+        });
+        written.map(|()| json_bytes(bytes))
+    }
+
+    fn frame(&self, next: Option<u64>, members: &mut Members<'_>) {
         let scope = self.inquiry.scope();
         let view = self.inquiry.view();
         let page = next.map(|cursor| {
@@ -345,23 +373,17 @@ impl<'v> Question<'v> {
         let (at, last) = view.at_position(scope.size.saturating_sub(1));
         let as_of = if scope.size == 0 { 0 } else { last + 1 };
         let cuts: Vec<_> = self.inquiry.cuts().iter().map(|cut| cut.word()).collect();
-        let frame = json!({
-            "question": self.name,
-            "tenant": scope.tenant,
-            "origin": &*at.identity().origin,
-            "as_of": as_of,
-            "at": scope.at.map(time_text::rfc3339),
-            "judged_at": time_text::rfc3339(scope.judged_at),
-            "size": view.size(),
-            "checkpoint": &*view.checkpoint(),
-            "published_size": view.published_size(),
-            "cut_by": cuts,
-            "next": page,
-        });
-        if let (Some(body), Value::Object(frame)) = (body.as_object_mut(), frame) {
-            body.extend(frame);
-        }
-        Ok(json_value(&body))
+        members.say("question", self.name);
+        members.say("tenant", &scope.tenant);
+        members.say("origin", &*at.identity().origin);
+        members.say("as_of", as_of);
+        members.say("at", scope.at.map(Time));
+        members.say("judged_at", Time(scope.judged_at));
+        members.say("size", view.size());
+        members.say("checkpoint", &*view.checkpoint());
+        members.say("published_size", view.published_size());
+        members.say("cut_by", cuts);
+        members.say("next", page);
     }
 }
 

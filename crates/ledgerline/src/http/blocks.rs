@@ -5,12 +5,11 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_engine::registry::Roles;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::events::{inclusion, json_value};
+use super::events::{inclusion, json_bytes};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::{Shared, auth, leaf_json};
+use super::{Shared, auth, leaf_json, written};
 
 /// Blocks on one page, and the most that may be asked for.
 const PAGE_BLOCKS: usize = 20;
@@ -41,8 +40,11 @@ pub async fn blocks(
     }
     app.read(move |view| {
         let blocks = view.blocks(query.before, limit)?;
-        let blocks: Vec<_> = blocks.iter().map(leaf_json::block_view).collect();
-        Ok(json_value(&json!({ "blocks": blocks, "size": view.size() })))
+        let (bytes, ()) = written::object(|members| {
+            members.all("blocks", &blocks, leaf_json::block_view);
+            members.say("size", view.size());
+        });
+        Ok(json_bytes(bytes))
     })
     .await
 }
@@ -65,9 +67,12 @@ pub async fn leaf(
         if index >= view.size() {
             return Err(Problem::not_found());
         }
-        let mut answer = leaf_json::leaf(index, &view.leaf(index)?)?;
-        answer["proof"] = inclusion(view, index)?;
-        Ok(json_value(&answer))
+        let (leaf, proof) = (view.leaf(index)?, inclusion(view, index)?);
+        let (bytes, written) = written::object(|members| {
+            members.say("proof", proof);
+            leaf_json::leaf(index, &leaf, members)
+        });
+        written.map(|()| json_bytes(bytes))
     })
     .await
 }

@@ -25,14 +25,14 @@ use ledgerline_engine::view::View;
 use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::schema::{Kind, decode_object};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::events::{json_document, json_value};
+use super::events::{json_bytes, json_document};
 use super::extract::json_body;
-use super::leaf_json::{self, Members, hex};
 use super::problem::Problem;
 use super::tokens::check_id;
-use super::{App, Shared, auth, prove};
+use super::written::{self, Hex, Members};
+use super::{App, Shared, auth, leaf_json, prove};
 use crate::uuid_text;
 
 /// Events of a page when nobody says how many.
@@ -87,11 +87,11 @@ impl DiscloseRequest {
             (None, Some(text), None, None) => {
                 let handle =
                     uuid_text::parse(&text).ok_or_else(|| bad("handle is 32 hex digits"))?;
-                (About::Handle(handle), format!("handle\n{}", hex(&handle)))
+                (About::Handle(handle), format!("handle\n{}", leaf_json::hex(&handle)))
             }
             (None, None, Some(source), Some(id)) => {
                 let event_id = uuid_text::parse(&id).ok_or_else(|| bad("an event id is a UUID"))?;
-                let question = format!("event\n{source}\n{}", hex(&event_id));
+                let question = format!("event\n{source}\n{}", leaf_json::hex(&event_id));
                 (About::Event { source, event_id }, question)
             }
             _ => return Err(bad("name a token_id, a handle, or a source with an event_id")),
@@ -149,31 +149,30 @@ fn page(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
     let (index, events) = node.disclose(caller, &purpose, selection)?;
     // The newest state holds the entry: its checkpoint is the entry's receipt.
     let after = node.view();
-    let events = events.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-    Ok(json_value(&json!({
-        "index": index,
-        "origin": &*after.identity().origin,
-        "size": after.size(),
-        "checkpoint": &*after.checkpoint(),
-        "tenant": tenant,
-        "purpose": purpose,
-        "records": records,
-        "events": events,
-        "next": next,
-    })))
+    let (bytes, written) = written::object(|members| {
+        members.say("index", index);
+        members.say("origin", &*after.identity().origin);
+        members.say("size", after.size());
+        members.say("checkpoint", &*after.checkpoint());
+        members.say("tenant", tenant);
+        members.say("purpose", purpose);
+        members.say("records", records);
+        members.say("next", next);
+        members.try_all("events", &events, event)
+    });
+    written.map(|()| json_bytes(bytes))
 }
 
-fn event(disclosed: &DisclosedEvent) -> Result<Value, Problem> {
-    let mut object = leaf_json::event(&disclosed.event)?;
-    object["records"] = disclosed.records.iter().map(record).collect();
-    Ok(object)
+fn event(disclosed: &DisclosedEvent, members: &mut Members<'_>) -> Result<(), Problem> {
+    leaf_json::event(&disclosed.event, members)?;
+    members.all("records", &disclosed.records, record);
+    Ok(())
 }
 
-fn record(record: &DisclosedRecord) -> Value {
-    let mut members = Members::default();
+fn record(record: &DisclosedRecord, members: &mut Members<'_>) {
     members.set("n", record.n);
     members.set("role", record.role.symbol());
-    members.set("handle", hex(&record.slot));
+    members.set("handle", Hex(record.slot));
     let plain = match &record.content {
         Content::Open(plain) => decode_object::<PersonalRecord<'_>>(Kind::Personal, plain).ok(),
         Content::Erased | Content::Withheld | Content::Closed => None,
@@ -195,7 +194,6 @@ fn record(record: &DisclosedRecord) -> Value {
         let free: Map<String, Value> = free.collect();
         members.set("attributes", (!free.is_empty()).then_some(Value::Object(free)));
     }
-    members.done()
 }
 
 /// A proof bundle with the opened records in it: of one event, or of a token's whole life.

@@ -36,7 +36,7 @@ use tokio::sync::SemaphorePermit;
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::server::BODY_BYTES_MAX;
-use super::{App, Shared, auth, lanes, leaf_json, prove};
+use super::{App, Shared, auth, lanes, leaf_json, prove, written};
 use crate::uuid_text;
 
 /// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
@@ -374,7 +374,8 @@ pub async fn event(
     let (view, index) = locate(&app, &caller, &query, path).await?;
     app.wait(move || {
         let event = view.event(index)?.ok_or_else(Problem::not_found)?;
-        Ok(json_value(&leaf_json::event(&event)?))
+        let (bytes, written) = written::object(|members| leaf_json::event(&event, members));
+        written.map(|()| json_bytes(bytes))
     })
     .await
 }

@@ -154,7 +154,10 @@ pub async fn list(
         let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
         let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
         let lag = node.findings_lag();
-        question.answer(json!({ "findings": list, "lag_entries": lag }), next)
+        question.answer(next, |members| {
+            members.say("findings", list);
+            members.say("lag_entries", lag);
+        })
     })
     .await
 }

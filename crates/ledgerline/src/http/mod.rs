@@ -43,6 +43,7 @@ pub mod tokens;
 pub mod triage;
 pub mod uses;
 pub mod verify_reports;
+pub mod written;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

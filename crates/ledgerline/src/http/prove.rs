@@ -82,7 +82,8 @@ pub fn question(
 ) -> Result<Bundle, Problem> {
     let view = inquiry.view();
     let origins = view.origins();
-    let within = |one: &View| inquiry.evidence().range(one.base()..one.end()).count();
+    let evidence = inquiry.evidence();
+    let within = |one: &View| evidence.range(one.base()..one.end()).count();
     let found = match origin {
         Some(name) => origins.iter().find(|one| name == &*one.identity().origin),
         None => origins.iter().rev().find(|one| within(one) > 0).or(origins.last()),
@@ -95,7 +96,7 @@ pub fn question(
         }
     }
     let base = chosen.base();
-    let here = inquiry.evidence().range(base..chosen.end()).map(|position| position - base);
+    let here = evidence.range(base..chosen.end()).map(|position| position - base);
     request.entries = here.collect();
     if chosen.is_older() {
         let never = request.entries.split_off(&chosen.published_size()).len();

@@ -10,14 +10,13 @@ use axum::response::Response;
 use ledgerline_engine::lineage::{Direction, family, path, relatives};
 use ledgerline_engine::questions::{self, Holder, Of, Pivot, Point, Resource};
 use ledgerline_engine::registry::Caller;
-use serde_json::{Value, json};
 
 use super::asked::{Asking, Question, bad_query, time};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::tokens::check_id;
+use super::written::Time;
 use super::{App, Shared, auth, leaf_json, question_json};
-use crate::time_text::rfc3339;
 use crate::uuid_text;
 
 const HOUR_NANOS: i64 = 3_600_000_000_000;
@@ -55,10 +54,6 @@ where
     .await
 }
 
-fn items<T>(list: &[T], item: impl Fn(&T) -> Value) -> Value {
-    list.iter().map(item).collect()
-}
-
 /// `GET /v1/tokens/{id}/lineage`: ancestors, descendants, family, or the path to another token.
 ///
 /// # Errors
@@ -83,13 +78,12 @@ pub async fn lineage(
         if let Some(to) = &asking.to {
             check_id(to)?;
             let steps = path(inquiry, &id, to, bounds)?.ok_or_else(Problem::not_found)?;
-            let body = json!({
-                "direction": direction,
-                "from": id,
-                "to": to,
-                "steps": items(&steps, |step| question_json::step(view, step)),
+            return question.answer(None, |members| {
+                members.say("direction", direction);
+                members.say("from", &id);
+                members.say("to", to);
+                members.all("steps", &steps, |step, one| question_json::step(view, step, one));
             });
-            return question.answer(body, None);
         }
         let found = match direction {
             "ancestors" => relatives(inquiry, &id, Direction::Ancestors, bounds)?,
@@ -98,9 +92,11 @@ pub async fn lineage(
             _ => return Err(bad_query("direction is ancestors, descendants, family or path")),
         };
         let found = found.ok_or_else(Problem::not_found)?;
-        let mut body = question_json::lineage(view, &found, question.judged_at());
-        body["direction"] = direction.into();
-        question.answer(body, None)
+        let at = question.judged_at();
+        question.answer(None, |members| {
+            members.say("direction", direction);
+            question_json::lineage(view, &found, at, members);
+        })
     })
     .await
 }
@@ -153,15 +149,14 @@ pub async fn resources(
         let rest = found.list.get(start..).unwrap_or_default();
         let shown = &rest[..rest.len().min(limit)];
         let next = (rest.len() > shown.len()).then(|| (start + shown.len()) as u64);
-        let body = json!({
-            "token_id": id,
-            "from": found.from.map(rfc3339),
-            "until": found.until.map(rfc3339),
-            "tokens": found.tokens,
-            "total": found.list.len(),
-            "accesses": items(shown, |one| question_json::access(view, one)),
-        });
-        question.answer(body, next)
+        question.answer(next, |members| {
+            members.say("token_id", &id);
+            members.say("from", found.from.map(Time));
+            members.say("until", found.until.map(Time));
+            members.say("tokens", found.tokens);
+            members.say("total", found.list.len());
+            members.all("accesses", shown, |one, of| question_json::access(view, one, of));
+        })
     })
     .await
 }
@@ -181,9 +176,11 @@ pub async fn policies(
         check_id(&id)?;
         let found = questions::policies_at_issue(&mut question.inquiry, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let mut body = question_json::issue_policies(question.inquiry.view(), &found);
-        body["token_id"] = id.into();
-        question.answer(body, None)
+        let view = question.inquiry.view();
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            question_json::issue_policies(view, &found, members);
+        })
     })
     .await
 }
@@ -205,9 +202,10 @@ pub async fn divergence(
         let found = questions::divergence(&mut question.inquiry, &id, of)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.inquiry.view();
-        let divergences = items(&found, |one| question_json::divergence(view, one));
-        let body = json!({ "token_id": id, "divergences": divergences });
-        question.answer(body, None)
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            members.all("divergences", &found, |one, of| question_json::divergence(view, one, of));
+        })
     })
     .await
 }
@@ -228,9 +226,10 @@ pub async fn exposure(
         let of = asking.of(Of::Token)?;
         let found = questions::exposure(&mut question.inquiry, &id, of)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let mut body = question_json::exposure(&found);
-        body["token_id"] = id.into();
-        question.answer(body, None)
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            question_json::exposure(&found, members);
+        })
     })
     .await
 }
@@ -250,10 +249,11 @@ pub async fn blast_radius(
         check_id(&id)?;
         let found = questions::blast(&mut question.inquiry, &id, asking.bounds()?)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let view = question.inquiry.view();
-        let mut body = question_json::blast(view, &found, question.judged_at());
-        body["token_id"] = id.into();
-        question.answer(body, None)
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            question_json::blast(view, &found, at, members);
+        })
     })
     .await
 }
@@ -278,9 +278,9 @@ async fn held(
         let limit = asking.limit()?;
         let found = questions::holdings(&mut question.inquiry, &holder, after, limit)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        let body =
-            json!({ "tokens": items(&found.tokens, |one| question_json::token(view, one, at)) });
-        question.answer(body, found.next)
+        question.answer(found.next, |members| {
+            members.all("tokens", &found.tokens, |one, of| question_json::token(view, one, at, of));
+        })
     })
     .await
 }
@@ -386,12 +386,11 @@ pub async fn policy_changes(
         }
         let found = questions::policy_changes(&mut question.inquiry, subject, (from, until))?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        let body = json!({
-            "issued_from": rfc3339(from),
-            "issued_until": rfc3339(until),
-            "changes": items(&found, |one| question_json::affected(view, one, at)),
-        });
-        question.answer(body, None)
+        question.answer(None, |members| {
+            members.say("issued_from", Time(from));
+            members.say("issued_until", Time(until));
+            members.all("changes", &found, |one, of| question_json::affected(view, one, at, of));
+        })
     })
     .await
 }
@@ -423,11 +422,10 @@ pub async fn resource_tokens(
         let range = (from, until);
         let found = questions::visitors(&mut question.inquiry, &resource, range, cursor, limit)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        let body = json!({
-            "searched_from": found.searched_from,
-            "tokens": items(&found.list, |one| question_json::visitor(view, one, at)),
-        });
-        question.answer(body, found.next)
+        question.answer(found.next, |members| {
+            members.say("searched_from", found.searched_from);
+            members.all("tokens", &found.list, |one, of| question_json::visitor(view, one, at, of));
+        })
     })
     .await
 }
@@ -450,8 +448,10 @@ pub async fn policy_versions(
             return Err(Problem::not_found());
         }
         let view = question.inquiry.view();
-        let versions = items(&found, |one| question_json::policy_version(view, one));
-        question.answer(json!({ "policy": id, "versions": versions }), None)
+        question.answer(None, |members| {
+            members.say("policy", &id);
+            members.all("versions", &found, |one, of| question_json::policy_version(view, one, of));
+        })
     })
     .await
 }
@@ -479,9 +479,9 @@ pub async fn pivot(
         let (after, limit) = (question.cursor.unwrap_or(0), asking.limit()?);
         let (records, next) = questions::pivot(&mut question.inquiry, &what, after, limit)?;
         let view = question.inquiry.view();
-        let events = records.iter().map(|record| question_json::event(view, record));
-        let events = events.collect::<Result<Vec<_>, _>>()?;
-        question.answer(json!({ "events": events }), next)
+        question.try_answer(next, |members| {
+            members.try_all("events", &records, |one, of| question_json::event(view, one, of))
+        })
     })
     .await
 }
@@ -503,12 +503,10 @@ pub async fn why(
         let found = questions::why(&mut question.inquiry, &source, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.inquiry.view();
-        let causes = found.causes.iter().map(|cause| question_json::cause(view, cause));
-        let body = json!({
-            "event": question_json::event(view, &found.record)?,
-            "causes": causes.collect::<Result<Vec<_>, _>>()?,
-        });
-        question.answer(body, None)
+        question.try_answer(None, |members| {
+            members.object("event", |of| question_json::event(view, &found.record, of))?;
+            members.try_all("causes", &found.causes, |one, of| question_json::cause(view, one, of))
+        })
     })
     .await
 }

@@ -15,12 +15,11 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::Deserialize;
-use serde_json::json;
 
-use super::events::{json_document, json_value};
+use super::events::{json_bytes, json_document};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::{Shared, auth, leaf_json, prove};
+use super::{Shared, auth, leaf_json, prove, written};
 use crate::time_text;
 
 /// Events on one page, and the most that may be asked for.
@@ -118,25 +117,25 @@ async fn life(
             None => life.happened.clone(),
             Some(at) => happened_by(view, &tenant, &id, query.as_of, at)?,
         };
-        let mut answer = json!({
-            "token_id": id,
-            "tenant": tenant,
-            "origin": &*view.identity().origin,
-            "older_origins": older_origins(view),
-            "size": view.size(),
-            "as_of": query.as_of,
-            "event_count": life.total,
-            "known": leaf_json::state(&life.known, now),
-            "happened": leaf_json::state(&happened, now),
-            "incomplete": life.cut,
-            "checkpoint": &*view.checkpoint(),
+        let (bytes, written) = written::object(|members| {
+            members.say("token_id", &id);
+            members.say("tenant", &tenant);
+            members.say("origin", &*view.identity().origin);
+            members.say("older_origins", older_origins(view));
+            members.say("size", view.size());
+            members.say("as_of", query.as_of);
+            members.say("event_count", life.total);
+            members.object("known", |members| leaf_json::state(&life.known, now, members));
+            members.object("happened", |members| leaf_json::state(&happened, now, members));
+            members.say("incomplete", life.cut);
+            members.say("checkpoint", &*view.checkpoint());
+            if with_events {
+                members.say("next", life.next);
+                members.try_all("events", &life.events, leaf_json::event)?;
+            }
+            Ok(())
         });
-        if with_events {
-            let events = life.events.iter().map(leaf_json::event);
-            answer["events"] = events.collect::<Result<Vec<_>, _>>()?.into();
-            answer["next"] = life.next.into();
-        }
-        Ok(json_value(&answer))
+        written.map(|()| json_bytes(bytes))
     })
     .await
 }

@@ -33,10 +33,10 @@ use serde_json::{Value, json};
 
 use super::events::{json_document, json_value};
 use super::extract::json_body;
-use super::leaf_json::{Members, hex};
 use super::problem::Problem;
 use super::prove;
 use super::tokens::check_id;
+use super::written::{self, Hex};
 use super::{App, Shared, auth};
 use crate::time_text::rfc3339;
 
@@ -205,15 +205,15 @@ fn standing(app: &App, tenant: &str, one: &Leaked) -> Result<Option<Arc<Standing
 
 fn described(inquiry: &mut Inquiry<'_>, standing: &Standing, now: i64) -> Result<Value, Problem> {
     let used = last_use(&*inquiry.token(&standing.id)?);
-    let mut members = Members::default();
-    members.set("status", "known");
-    members.set("alive", standing.is_active(now));
-    members.set("token_id", standing.id.as_str());
-    members.set("state", standing.state.state_at(now).symbol());
-    members.set("token_kind", standing.state.token_kind.map(TokenKind::symbol));
-    members.set("owner", standing.facts.subject.as_ref().map(hex));
-    members.set("client_id", standing.facts.client.as_deref());
-    members.time("expires_at", standing.state.expires_at);
-    members.time("last_used_at", used);
-    Ok(members.done())
+    Ok(written::value(|members| {
+        members.set("status", "known");
+        members.set("alive", standing.is_active(now));
+        members.set("token_id", &standing.id);
+        members.set("state", standing.state.state_at(now).symbol());
+        members.set("token_kind", standing.state.token_kind.map(TokenKind::symbol));
+        members.set("owner", standing.facts.subject.map(Hex));
+        members.set("client_id", standing.facts.client.as_deref());
+        members.time("expires_at", standing.state.expires_at);
+        members.time("last_used_at", used);
+    }))
 }
