@@ -4,7 +4,7 @@
 //! again and recognised.
 
 use super::follow::{is_running, rest};
-use super::pace::Step;
+use super::pace::Pace;
 use super::{AdminError, Inner};
 use crate::expiry::{Due, Place, STEP_READS, WHEEL_TOKENS, Wheel, load, save};
 use crate::planner::AdminAct;
@@ -33,9 +33,10 @@ pub(super) fn expire(inner: &Inner) {
         let known = saved.position <= view.base() + view.size();
         let mut saved = if known { saved } else { Place::BEGIN };
         let mut saved_at = inner.world.clock.monotonic_nanos();
+        let mut pace = Pace::new(inner);
         let mut wheel = Wheel::new(saved, WHEEL_TOKENS);
         while is_running(inner) {
-            let step = Step::begin(inner);
+            pace.step(inner);
             let wall = inner.world.clock.wall_nanos();
             let Ok((due, more)) = wheel.step(&inner.view(), wall, STEP_READS) else {
                 inner.counters.expire_failed();
@@ -53,7 +54,7 @@ pub(super) fn expire(inner: &Inner) {
                 (saved, saved_at) = (place, now);
             }
             // It does not run after every commit.
-            rest(inner, step.pause(inner, more, INTERVAL_NANOS).max(LEAST_NANOS));
+            rest(inner, pace.pause(inner, more, INTERVAL_NANOS).max(LEAST_NANOS));
         }
         if let Some(place) = wheel.place().filter(|place| is_news(*place, saved)) {
             let _ = save(disk, origin, place);

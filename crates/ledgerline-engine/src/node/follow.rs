@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::pace::Step;
+use super::pace::Pace;
 use super::{AdminError, Inner};
 use crate::findings::record::Note;
 use crate::findings::{self, Follower, STEP_ENTRIES, Saved};
@@ -31,9 +31,10 @@ pub(super) fn follow(inner: &Inner) {
         let mut position = saved.position;
         inner.counters.followed(position);
         let mut follower = Follower::new(saved, inner.config.windows);
+        let mut pace = Pace::new(inner);
         let (mut saved_at, mut sound) = (inner.world.clock.monotonic_nanos(), true);
         while is_running(inner) {
-            let step = Step::begin(inner);
+            pace.step(inner);
             let view = inner.view();
             let Ok(notes) = follower.step(&view, STEP_ENTRIES) else {
                 inner.counters.follow_failed();
@@ -52,7 +53,7 @@ pub(super) fn follow(inner: &Inner) {
                 (position, saved_at) = (follower.position(), now);
             }
             let behind = follower.position() < view.size();
-            rest(inner, step.pause(inner, behind, interval));
+            rest(inner, pace.pause(inner, behind, interval));
         }
         // What a failed step left behind is not what was recorded.
         if sound && follower.position() > position {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Inner;
 use super::follow::{is_running, record, rest};
-use super::pace::Step;
+use super::pace::Pace;
 use crate::findings::integrity;
 use crate::findings::record::Note;
 use crate::verify::reported::{self, Reported};
@@ -129,15 +129,16 @@ pub(super) fn behind(inner: &Inner) {
         let ground = Ground::new(&world(inner), Some(&inner.rooms.vault), &older)
             .ok_or_else(|| "the genesis entry cannot be read".to_owned())?;
         let mut behind = Behind::new(&ground, BEHIND_BYTES);
+        let mut pace = Pace::new(inner);
         while is_running(inner) {
-            step(inner, &mut behind);
+            step(inner, &mut behind, &mut pace);
         }
         Ok(())
     });
 }
 
-fn step(inner: &Inner, behind: &mut Behind<'_>) {
-    let pace = Step::begin(inner);
+fn step(inner: &Inner, behind: &mut Behind<'_>, pace: &mut Pace) {
+    pace.step(inner);
     let committed = inner.rooms.published().size;
     let found = {
         // Records are not zeroed while they are read.

@@ -23,7 +23,7 @@ use crate::http::Connection;
 use crate::server::cpu_seconds;
 
 /// How often a paced run releases what is due.
-const TICK: Duration = Duration::from_micros(200);
+const TICK: Duration = Duration::from_micros(500);
 
 /// Writes request `n`; `false` when there is none.
 pub type Source = Arc<dyn Fn(u64, &mut Vec<u8>) -> bool + Send + Sync>;
