@@ -40,12 +40,17 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
 use ledgerline_engine::disk::{Disk as _, RealDisk};
 
-use crate::report::{Report, load_average, machine, write_section};
+use crate::report::{Report, Row, grouped, load_average, machine, write_section};
 use crate::server::Server;
 
 /// Bytes on disk that an event may take, with journal, tree, index and room for a segment ahead.
 const BYTES_PER_EVENT: u64 = 1200;
 const SPARE_BYTES: u64 = 4 << 30;
+/// Sizes at which questions are asked and tokens introspected, and the one that `--long` adds.
+const SIZES: [u64; 2] = [1_000_000, 10_000_000];
+const LONG_SIZE: u64 = 100_000_000;
+/// Most live tokens that are introspected.
+const TOKENS_MAX: u64 = 10_000_000;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,10 +74,12 @@ enum Name {
 struct Arguments {
     /// Only these; all of them without a name.
     names: Vec<Name>,
-    /// Events of the ledger whose memory, restarts and verification are measured.
+    /// Events of the ledger whose memory, restarts and verification are measured, of those that are
+    /// asked about, and tokens that are introspected, instead of the usual sizes.
     #[arg(long)]
     events: Option<u64>,
-    /// Ten million events unless `--events` says otherwise: minutes, and 12 GB of disk.
+    /// Ten million events instead of one for memory, restarts and verification, a hundred million
+    /// besides for questions, as far as the disk has room (124 GB): hours.
     #[arg(long)]
     long: bool,
     /// Seconds of each measurement of single events.
@@ -87,6 +94,7 @@ struct Arguments {
 }
 
 /// What every measurement is given.
+#[derive(Clone)]
 pub struct Setup {
     /// The program under test.
     binary: PathBuf,
@@ -98,6 +106,8 @@ pub struct Setup {
     batch_events: u64,
     /// Events of the large ledger.
     events: u64,
+    /// Events of the ledgers that are asked about.
+    sizes: Vec<u64>,
 }
 
 impl Setup {
@@ -107,12 +117,17 @@ impl Setup {
         ensure!(binary.is_file(), "{} is not built", binary.display());
         let usual = if arguments.long { 10_000_000 } else { 1_000_000 };
         let events = arguments.events.unwrap_or(usual).max(1000);
+        let sizes = match arguments.events {
+            Some(_) => vec![events],
+            None => SIZES.into_iter().chain(arguments.long.then_some(LONG_SIZE)).collect(),
+        };
         Ok(Self {
             binary,
             parent: arguments.folder.clone().unwrap_or_else(std::env::temp_dir),
             duration: Duration::from_secs_f64(arguments.seconds.clamp(0.1, 600.0)),
             batch_events: events.min(600_000),
             events,
+            sizes,
         })
     }
 
@@ -120,10 +135,35 @@ impl Setup {
         Server::create(&self.binary, &self.parent, flags)
     }
 
-    fn check_room(&self) -> Result<()> {
-        let needed = self.events * BYTES_PER_EVENT + SPARE_BYTES;
+    /// Bytes that this many events need on the disk, and those that are free.
+    fn room(&self, events: u64) -> Result<(u64, u64)> {
         let free = RealDisk::existing(&self.parent)?.free_bytes()?;
+        Ok((events * BYTES_PER_EVENT + SPARE_BYTES, free))
+    }
+
+    fn check_room(&self) -> Result<()> {
+        let (needed, free) = self.room(self.events)?;
         ensure!(free >= needed, "{needed} bytes are needed on the disk, {free} are free");
+        Ok(())
+    }
+
+    /// Measures at every size of at most `most` that the disk has room for, and says which it has
+    /// not.
+    fn at_each_size(
+        &self,
+        (what, most): (&str, u64),
+        report: &mut Report,
+        measure: impl Fn(&Self, &mut Report) -> Result<()>,
+    ) -> Result<()> {
+        for &events in self.sizes.iter().filter(|size| **size <= most) {
+            let (needed, free) = self.room(events)?;
+            if free < needed {
+                let why = format!("not run: {needed} B of disk are needed, {free} are free");
+                report.add([Row::new(format!("{what}, {}", grouped(events as f64)), why)]);
+                continue;
+            }
+            measure(&Self { events, ..self.clone() }, report)?;
+        }
         Ok(())
     }
 }
@@ -141,8 +181,14 @@ fn main() -> Result<()> {
                 Name::Batch => bulk::measure(&setup, &mut report),
                 Name::Blocks => bulk::blocks(&setup, &mut report),
                 Name::Ledger => ledger::measure(&setup, &mut report),
-                Name::Questions => questions::measure(&setup, &mut report),
-                Name::Introspect => introspect::measure(&setup, &mut report),
+                Name::Questions => {
+                    setup.at_each_size(("questions", u64::MAX), &mut report, questions::measure)
+                }
+                Name::Introspect => setup.at_each_size(
+                    ("introspection", TOKENS_MAX),
+                    &mut report,
+                    introspect::measure,
+                ),
             }
             .with_context(|| format!("{name:?}"))?;
         }
