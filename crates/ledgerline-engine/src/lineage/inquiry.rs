@@ -369,10 +369,8 @@ impl<'v> Inquiry<'v> {
         let leaf = match self.leaves.remove(&index) {
             Some(LeafAhead::Taken(record)) => {
                 self.records.insert(index, record.clone());
-                let is_wanted = match (&record, wanted) {
-                    (Some(record), Some(wanted)) => record.read(wanted),
-                    _ => true,
-                };
+                let both = record.as_ref().zip(wanted);
+                let is_wanted = both.is_none_or(|(record, wanted)| record.read(wanted));
                 return Ok((record, is_wanted));
             }
             Some(LeafAhead::Bytes(leaf)) => leaf,

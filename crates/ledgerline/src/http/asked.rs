@@ -317,9 +317,6 @@ impl<'v> Question<'v> {
     /// As [`prove::question`].
     pub fn proof(&mut self, more: bool) -> Result<Option<Response>, Problem> {
         let Some((mut request, origin)) = self.proof.take() else { return Ok(None) };
-        let cuts = self.inquiry.cuts();
-        let cuts = cuts.iter().map(|cut| format!("the answer was cut by {}", cut.word()));
-        request.notes.extend(cuts);
         if more {
             request.notes.push("there is more of the answer: ask for more items".to_owned());
         }

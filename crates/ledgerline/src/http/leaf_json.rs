@@ -46,10 +46,7 @@ pub fn leaf(index: u64, bytes: &[u8], members: &mut Members<'_>) -> Result<(), P
     })?;
     match &decoded {
         Leaf::Entry(recorded) => entry(recorded, members)?,
-        Leaf::Block(sealed) => {
-            members.set("kind", "block");
-            block(sealed, members);
-        }
+        Leaf::Block(sealed) => block(sealed, members),
         Leaf::Control(control) => control_members(control, members),
     }
     members.set("index", index);
@@ -239,6 +236,7 @@ fn link(link: &Link<'_>, members: &mut Members<'_>) {
 }
 
 fn block(block: &Block, members: &mut Members<'_>) {
+    members.set("kind", "block");
     members.set("height", block.height);
     members.set("previous", block.previous);
     members.set("first_index", block.first_index);
@@ -311,7 +309,6 @@ pub fn event(event: &EventView, members: &mut Members<'_>) -> Result<(), Problem
 
 /// A block in a list.
 pub fn block_view(view: &BlockView, members: &mut Members<'_>) {
-    members.set("kind", "block");
     block(&view.block, members);
     members.set("index", view.index);
     members.set("event_hash", view.event_hash);

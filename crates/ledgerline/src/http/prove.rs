@@ -71,7 +71,7 @@ pub fn event_with(view: &View, index: u64, disclose: bool) -> Result<Bundle, Pro
 }
 
 /// The bundle of an answer: of the part that stands in the origin named, or in the newest one that
-/// holds any of it. `request` says what was asked.
+/// holds any of it. `request` says what was asked; its notes are told behind what cut the answer.
 ///
 /// # Errors
 /// 404 for an origin that is none; 422 when it is too large, with the bound; 503 before its block.
@@ -80,6 +80,9 @@ pub fn question(
     mut request: QuestionRequest,
     origin: Option<&str>,
 ) -> Result<Bundle, Problem> {
+    let cuts = inquiry.cuts();
+    let cuts = cuts.iter().map(|cut| format!("the answer was cut by {}", cut.word()));
+    request.notes.splice(0..0, cuts);
     let view = inquiry.view();
     let origins = view.origins();
     let evidence = inquiry.evidence();

@@ -143,19 +143,16 @@ fn bundle(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Bun
             shown += 1;
         }
     }
-    let cuts = inquiry.cuts();
-    let mut notes: Vec<String> =
-        cuts.iter().map(|cut| format!("the answer was cut by {}", cut.word())).collect();
-    notes.push(format!(
+    let note = format!(
         "{shown} of the {} tokens asked about are shown; {left} were not reached; nothing here \
          says that the others are not in the ledger",
         leaked.len()
-    ));
+    );
     let request = QuestionRequest {
         tenant: tenant.to_owned(),
         name: "triage".to_owned(),
         about: format!("{} tokens", leaked.len()),
-        notes,
+        notes: vec![note],
         most: MAX_LEAVES,
         ..QuestionRequest::default()
     };
