@@ -4,33 +4,23 @@
 //! anew from the words of the design so that it shares nothing with the adapter, and compared with
 //! what `truth-all.json` knows of each token. A second test looks for secrets and personal values.
 //!
-//! The recording is the folder `LEDGERLINE_RECORDING`, else `shared/data/oidc-provider` beside the
-//! repository.
+//! The recording lies in `tests/recording`; `LEDGERLINE_RECORDING` names another one.
+
+mod recorded;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use ledgerline::adapters::oidc_provider::{OidcProvider, Options};
 use ledgerline::adapters::{Act, Adapter, Naming, Report};
+use recorded::recording;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 const FILES: [&str; 3] = ["provider.ndjson", "resource-server.ndjson", "policies.ndjson"];
-
-fn recording() -> PathBuf {
-    if let Some(folder) = std::env::var_os("LEDGERLINE_RECORDING") {
-        return PathBuf::from(folder);
-    }
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let beside = here.ancestors().map(|folder| folder.join("shared/data/oidc-provider"));
-    beside.into_iter().find(|folder| folder.is_dir()).expect(
-        "the recording is not beside the repository: name its folder in LEDGERLINE_RECORDING",
-    )
-}
 
 fn read(name: &str) -> String {
     fs::read_to_string(recording().join(name)).expect("a file of the recording is readable")

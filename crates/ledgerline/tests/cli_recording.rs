@@ -2,30 +2,19 @@
 //! server, every token's final state agrees with the ground truth, and no secret or personal value
 //! is found in any byte that was written or shown.
 //!
-//! The recording is the folder `LEDGERLINE_RECORDING`, else `shared/data/oidc-provider` beside the
-//! repository.
+//! The recording lies in `tests/recording`; `LEDGERLINE_RECORDING` names another one.
 
+mod recorded;
 mod running;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use ledgerline_proof::token_id::{from_jti, from_presented};
+use recorded::recording;
 use running::{Server, stderr, stdout};
 use serde_json::Value;
-
-fn recording() -> PathBuf {
-    if let Some(folder) = std::env::var_os("LEDGERLINE_RECORDING") {
-        return PathBuf::from(folder);
-    }
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let beside = here.ancestors().map(|folder| folder.join("shared/data/oidc-provider"));
-    beside.into_iter().find(|folder| folder.is_dir()).expect(
-        "the recording is not beside the repository: name its folder in LEDGERLINE_RECORDING",
-    )
-}
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(recording().join(name)).expect(name)

@@ -1,28 +1,17 @@
 //! Descent, accesses and blast radius on real input: the recording of an identity provider is
 //! ingested through the server, and every token's answers are compared with the ground truth.
 //!
-//! The recording is the folder `LEDGERLINE_RECORDING`, else `shared/data/oidc-provider` beside the
-//! repository.
+//! The recording lies in `tests/recording`; `LEDGERLINE_RECORDING` names another one.
 
+mod recorded;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use ledgerline_proof::token_id::{from_jti, from_presented};
+use recorded::recording;
 use running::{Server, stderr, stdout};
 use serde_json::{Value, json};
-
-fn recording() -> PathBuf {
-    if let Some(folder) = std::env::var_os("LEDGERLINE_RECORDING") {
-        return PathBuf::from(folder);
-    }
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let beside = here.ancestors().map(|folder| folder.join("shared/data/oidc-provider"));
-    beside.into_iter().find(|folder| folder.is_dir()).expect(
-        "the recording is not beside the repository: name its folder in LEDGERLINE_RECORDING",
-    )
-}
 
 fn read(name: &str) -> Value {
     let text = std::fs::read_to_string(recording().join(name)).expect(name);

@@ -60,7 +60,11 @@ impl Server {
     }
 
     pub fn start_with(flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::open(tempfile::tempdir().expect("a folder"), flags)
+    }
+
+    /// Starts on a folder that may hold a ledger already.
+    pub fn open(folder: tempfile::TempDir, flags: &[&str]) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
