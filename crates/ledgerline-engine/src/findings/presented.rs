@@ -29,7 +29,7 @@ use super::memory::{MAX_AUDIENCES, MAX_KEYS};
 use super::rules::{Cited, Finding, Rule};
 use super::{Follower, Placed, term_of};
 use crate::event_leaf::read_event;
-use crate::found_by::{bare, chain_term, is_birth, issuer_of, names};
+use crate::found_by::{chain_term, is_birth, issuer_about, issuer_of, own_id};
 use crate::index::Term;
 use crate::view::{QueryError, View};
 
@@ -73,8 +73,9 @@ impl Follower {
     pub(super) fn learn(&mut self, view: &View, act: &Act<'_, '_>) {
         let statement = act.statement;
         let tenant = || statement.tenant.to_owned();
-        let front = || issuer_of(statement.target.id).map(str::to_owned);
-        let key_of = |kid: &str| bare(kid).to_owned();
+        let issuer = issuer_about(statement);
+        let front = || issuer.map(str::to_owned);
+        let key_of = |kid: &str| own_id(kid, issuer).to_owned();
         let memory = &mut self.memory;
         if is_birth(statement) && statement.outcome == Outcome::Allow {
             let Some(front) = front() else { return };
@@ -145,8 +146,8 @@ impl Follower {
     }
 
     fn forged(&self, act: &Act<'_, '_>) -> Option<Finding> {
-        let shown = bare(act.statement.issuer_kid?);
         let front = issuer_of(act.statement.target.id)?.to_owned();
+        let shown = own_id(act.statement.issuer_kid?, Some(&front));
         let keys = &self.memory.keys;
         if keys.len() >= MAX_KEYS {
             return None;
@@ -218,6 +219,10 @@ impl Follower {
             let token = (statement.tenant, *other);
             let key = term_of(view, token);
             let (Some(theirs), _) = self.known(view, below, (&key, token))? else { continue };
+            // A life that is read again meets this act with more behind it than was known then.
+            if !self.was_born_before(&key, act.place) {
+                continue;
+            }
             let differs = read_event(birth, |_, one| {
                 read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });
@@ -244,8 +249,10 @@ fn policy_term(view: &View, tenant: &str, id: &str) -> Term {
 
 /// In what two births cannot be of one token: what both state and state differently.
 fn differing(one: &Statement<'_>, two: &Statement<'_>) -> Vec<&'static str> {
-    let other =
-        |a: Option<&str>, b: Option<&str>| a.zip(b).is_some_and(|(a, b)| !names(a, b, None));
+    let (first, second) = (issuer_about(one), issuer_about(two));
+    let other = |a: Option<&str>, b: Option<&str>| {
+        a.zip(b).is_some_and(|(a, b)| own_id(a, first) != own_id(b, second))
+    };
     let kinds = one.token_kind.zip(two.token_kind);
     let expiries = one.expires_at.zip(two.expires_at);
     let facts = [

@@ -6,7 +6,7 @@ use ledgerline_proof::entry::Handle;
 use ledgerline_proof::lifecycle::Birth;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, TargetKind};
 
-use super::holdings::{Holder, holdings};
+use super::holdings::of_same_grant;
 use crate::lineage::{Bounds, Direction, Inquiry, Record, Token, occurred, relatives};
 use crate::view::QueryError;
 
@@ -166,13 +166,7 @@ pub(super) fn tokens_of(
             let found = relatives(inquiry, &token.id, Direction::Descendants, Bounds::default())?;
             Ok(found.unwrap_or_default().relatives.into_iter().map(|one| one.token).collect())
         }
-        Of::Grant => match token.facts.grant.clone() {
-            Some(grant) => {
-                let limit = Bounds::default().tokens;
-                Ok(holdings(inquiry, &Holder::Grant(grant), 0, limit)?.tokens)
-            }
-            None => Ok(vec![Arc::clone(token)]),
-        },
+        Of::Grant => of_same_grant(inquiry, token, Bounds::default().tokens),
     }
 }
 

@@ -270,6 +270,7 @@ async fn held(
         Holder::Client(id) => format!("client {id}"),
         Holder::Session(id) => format!("session {id}"),
         Holder::Grant(id) => format!("grant {id}"),
+        Holder::Family(id) => format!("family {id}"),
         Holder::Issuer(id) => format!("issuer {id}"),
     };
     let about = ("tokens", holds, &["limit", "page"][..]);

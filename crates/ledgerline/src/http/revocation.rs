@@ -5,10 +5,11 @@
 //! role responder   any token of the tenant; reason admin; dry_run=true says what would be revoked
 //! ```
 //!
-//! Promises: with the token go its descendants and, for a refresh token, its grant's tokens, each
-//! with the cause and the reason `parent_revoked`. The answer comes when all of it is durable and
-//! nothing usable is left of them, also nothing that was issued meanwhile. A token that nobody
-//! knows, or that is of no use any more, is 200 like one that was revoked. A client's 200 is empty.
+//! Promises: with the token go its descendants and, for a refresh token, the tokens of its grant
+//! and of its `family_id`, each with the cause and the reason `parent_revoked`. The answer comes
+//! when all of it is durable and nothing usable is left of them, also nothing that was issued
+//! meanwhile. A token that nobody knows, or that is of no use any more, is 200 like one that was
+//! revoked. A client's 200 is empty.
 //!
 //! A responder's revocation is passed on to the token's issuer where the register says how, unless
 //! `tell_issuer=false`; the answer says whether it was.
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use ledgerline_engine::found_by::bare;
+use ledgerline_engine::found_by::{issuer_of, own_id};
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::standing::Standing;
 use ledgerline_proof::vocabulary::TokenKind;
@@ -99,7 +100,8 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
 
 /// Whether the token was issued to this client, and is of a kind that clients revoke.
 fn check_own(caller: &Caller, standing: &Standing) -> Result<(), Refusal> {
-    let client = standing.facts.client.as_deref().map(bare);
+    let issuer = issuer_of(&standing.id);
+    let client = standing.facts.client.as_deref().map(|client| own_id(client, issuer));
     if client != Some(caller.source()) {
         let detail = "the token was issued to another client";
         return Err(Refusal::bad("invalid_grant", detail));

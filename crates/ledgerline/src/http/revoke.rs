@@ -13,10 +13,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::found_by::{bare, issuer_of};
 use ledgerline_engine::intake::{EventStatus, RevokeToken, SubmitAnswer};
 use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending, Token};
-use ledgerline_engine::questions::{Holder, blast, holdings};
+use ledgerline_engine::questions::{blast, of_same_grant};
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::view::View;
 use ledgerline_proof::lifecycle::State as TokenState;
@@ -68,8 +67,8 @@ fn may_be_used(token: &Token, now: i64) -> bool {
     }
 }
 
-/// The tokens that go when `id` goes: itself first, what descends from it, and, if asked, the
-/// grant's and what descends from them.
+/// The tokens that go when `id` goes: itself first, what descends from it, and, if asked, those of
+/// a refresh token's grant and family and what descends from them.
 fn goes_with(
     inquiry: &mut Inquiry<'_>,
     id: &str,
@@ -78,14 +77,9 @@ fn goes_with(
     let mut roots = vec![id.to_owned()];
     if with_grant {
         let root = inquiry.token(id)?;
-        let is_refresh = root.known.token_kind == Some(TokenKind::Refresh);
-        if let Some(grant) = root.facts.grant.as_deref().filter(|_| is_refresh) {
-            let grant = match issuer_of(&root.id) {
-                Some(issuer) => format!("{issuer}:{}", bare(grant)),
-                None => grant.to_owned(),
-            };
-            let held = holdings(inquiry, &Holder::Grant(grant), 0, TOKENS_MAX)?;
-            roots.extend(held.tokens.iter().map(|token| token.id.clone()));
+        if root.known.token_kind == Some(TokenKind::Refresh) {
+            let kin = of_same_grant(inquiry, &root, TOKENS_MAX)?;
+            roots.extend(kin.iter().map(|token| token.id.clone()));
         }
     }
     let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX, ..Bounds::default() };
