@@ -93,14 +93,24 @@ settings! {
         "LEDGERLINE_MAX_QUEUE_BYTES" max_queue_bytes: usize,
         /// Free bytes on the disk below which nothing more is taken [default: 536870912].
         "LEDGERLINE_FREE_SPACE_FLOOR_BYTES" free_space_floor_bytes: u64,
-        /// Connections at a time [default: 4096].
+        /// Connections at a time, as far as the system's limit of open files has room for them;
+        /// beyond it the oldest that shows no credential is closed [default: 4096].
         "LEDGERLINE_MAX_CONNECTIONS" max_connections: usize,
-        /// Requests at a time; beyond it 503 [default: 2048].
+        /// Requests at a time; beyond it 503 [default: 4096].
         "LEDGERLINE_MAX_REQUESTS" max_requests: usize,
         /// Milliseconds to send a request's headers [default: 10000].
         "LEDGERLINE_HEADER_TIMEOUT_MS" header_timeout_ms: u64,
         /// Milliseconds to send a request's body [default: 30000].
         "LEDGERLINE_BODY_TIMEOUT_MS" body_timeout_ms: u64,
+        /// Milliseconds for which nothing of a body may come [default: 10000].
+        "LEDGERLINE_STALL_TIMEOUT_MS" stall_timeout_ms: u64,
+        /// Milliseconds for which an answer may stay unread [default: 10000].
+        "LEDGERLINE_WRITE_TIMEOUT_MS" write_timeout_ms: u64,
+        /// Percent of connections, requests, waiting requests, streams and memory that one tenant
+        /// may have at a time [default: 50].
+        "LEDGERLINE_TENANT_SHARE_PERCENT" tenant_share_percent: usize,
+        /// The same for one credential [default: 25].
+        "LEDGERLINE_CREDENTIAL_SHARE_PERCENT" credential_share_percent: usize,
         /// Milliseconds that open requests get on shutdown [default: 10000].
         "LEDGERLINE_DRAIN_TIMEOUT_MS" drain_timeout_ms: u64,
         /// Milliseconds within which introspections of one token by one caller are recorded as one

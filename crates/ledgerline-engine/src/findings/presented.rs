@@ -25,7 +25,6 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
 use super::life::{Act, Life, cite, finding};
-use super::memory::{MAX_AUDIENCES, MAX_KEYS};
 use super::rules::{Cited, Finding, Rule};
 use super::{Follower, Placed, term_of};
 use crate::event_leaf::read_event;
@@ -72,27 +71,22 @@ impl Follower {
     /// What an entry teaches about issuers and policies. After it was judged.
     pub(super) fn learn(&mut self, view: &View, act: &Act<'_, '_>) {
         let statement = act.statement;
-        let tenant = || statement.tenant.to_owned();
         let issuer = issuer_about(statement);
         let front = || issuer.map(str::to_owned);
-        let key_of = |kid: &str| own_id(kid, issuer).to_owned();
         let memory = &mut self.memory;
         if is_birth(statement) && statement.outcome == Outcome::Allow {
             let Some(front) = front() else { return };
-            if let Some(kid) = statement.issuer_kid.filter(|_| memory.keys.len() < MAX_KEYS) {
-                memory.keys.insert((tenant(), front.clone(), key_of(kid)));
+            if let Some(kid) = statement.issuer_kid {
+                memory.learn_key(statement.tenant, &front, own_id(kid, issuer));
             }
             for name in &statement.audience {
-                if memory.audiences.len() < MAX_AUDIENCES {
-                    memory.audiences.insert((tenant(), front.clone(), (*name).to_owned()));
-                }
+                memory.learn_audience(statement.tenant, &front, name);
             }
         } else if statement.event_type == EventType::KeyChanged
             && statement.target.kind == TargetKind::Key
-            && memory.keys.len() < MAX_KEYS
         {
             let front = front().unwrap_or_default();
-            memory.keys.insert((tenant(), front, key_of(statement.target.id)));
+            memory.learn_key(statement.tenant, &front, own_id(statement.target.id, issuer));
         } else if statement.target.kind == TargetKind::Policy {
             let key = policy_term(view, statement.tenant, statement.target.id);
             if let Some(known) = self.policies.get_mut(&key) {
@@ -146,16 +140,9 @@ impl Follower {
     }
 
     fn forged(&self, act: &Act<'_, '_>) -> Option<Finding> {
-        let front = issuer_of(act.statement.target.id)?.to_owned();
-        let shown = own_id(act.statement.issuer_kid?, Some(&front));
-        let keys = &self.memory.keys;
-        if keys.len() >= MAX_KEYS {
-            return None;
-        }
-        let first = (act.statement.tenant.to_owned(), front, String::new());
-        let of_issuer =
-            keys.range(first.clone()..).take_while(|key| key.0 == first.0 && key.1 == first.1);
-        let mut known = of_issuer.map(|key| &*key.2).peekable();
+        let front = issuer_of(act.statement.target.id)?;
+        let shown = own_id(act.statement.issuer_kid?, Some(front));
+        let mut known = self.memory.keys.of_issuer(act.statement.tenant, front)?.peekable();
         known.peek()?;
         (!known.any(|kid| kid == shown)).then(|| finding(act, Rule::ForgedSuspect, None))
     }

@@ -29,7 +29,9 @@ use tokio::task::JoinHandle;
 use super::Context;
 use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
+use crate::descriptors;
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::http::feed::look_for_news;
 use crate::http::lanes::Lanes;
 use crate::http::server::{Limits, StopSignals, serve};
 use crate::http::signed_answer::Answers;
@@ -249,17 +251,18 @@ impl Started {
             let why = "the process before this one did not end cleanly; see the findings";
             tracing::warn!(code = "uses_missing", tenants = gaps, why);
         }
-        let limits = Limits::of(settings);
+        let limits = limits(settings)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let answers = answers(settings, &ledger.node)?;
         let app = App::new(Arc::clone(&ledger.node), limits, With { issuers, answers, webhook });
         runtime.spawn(keep_recording(Arc::clone(&app)));
+        runtime.spawn(look_for_news(Arc::clone(&app)));
         let telling = tell_findings(&app)?;
         let routes = router(Arc::clone(&app));
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move { drop(stopped.await) };
         let lanes = Lanes::start(http_threads(settings))?;
-        let serving = runtime.spawn(serve(listener, tls, (routes, lanes), limits, until));
+        let serving = runtime.spawn(serve(listener, tls, (routes, lanes), Arc::clone(&app), until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
         Ok(Self { url, app, ledger, runtime, stop, serving, telling })
@@ -314,6 +317,19 @@ fn tell_findings(app: &Arc<App>) -> std::io::Result<Option<std::thread::JoinHand
     };
     let thread = std::thread::Builder::new().name("ledgerline-webhook".to_owned());
     thread.spawn(work).map(Some)
+}
+
+/// What callers are granted, as far as the system's limit of open files has room for it.
+fn limits(settings: &ServerSettings) -> Result<Limits, Failure> {
+    for percent in [settings.tenant_share_percent, settings.credential_share_percent] {
+        if percent.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            let names = "tenant_share_percent and credential_share_percent are 1 to 100";
+            return Err(Failure::usage(names));
+        }
+    }
+    let mut limits = Limits::of(settings);
+    limits.max_connections = descriptors::connections(limits.max_connections);
+    Ok(limits)
 }
 
 /// For what is not the answer of a request: listening, recording uses, signals.

@@ -12,8 +12,11 @@ use ledgerline_proof::token_id::looks_like_token;
 use serde::de::DeserializeOwned;
 
 use super::App;
-use super::events::read_body;
+use super::body::read_body;
 use super::problem::Problem;
+
+/// Longest JSON body of a route that takes no list, in bytes.
+const JSON_BYTES_MAX: usize = 256 << 10;
 
 /// Parameters of the query.
 pub struct Asked<T>(pub T);
@@ -68,12 +71,25 @@ pub async fn json_body<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, Problem> {
+    json_body_of(app, headers, body, JSON_BYTES_MAX).await
+}
+
+/// The same of at most so many bytes.
+///
+/// # Errors
+/// As [`json_body`].
+pub async fn json_body_of<T: DeserializeOwned>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<T, Problem> {
     let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !sent.is_some_and(|sent| sent.trim().starts_with("application/json")) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
     }
-    let (bytes, _room) = read_body(app, headers, body).await?;
+    let (bytes, _room) = read_body(app, headers, body, most).await?;
     // serde's text may quote the input: say only where.
     serde_json::from_slice(&bytes).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());

@@ -31,8 +31,9 @@ use ledgerline_proof::vocabulary::TokenKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::BODY_BYTES_MAX;
 use super::events::{json_document, json_value};
-use super::extract::json_body;
+use super::extract::json_body_of;
 use super::problem::Problem;
 use super::prove;
 use super::tokens::check_id;
@@ -94,7 +95,7 @@ pub async fn triage(
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
-    let request: TriageRequest = json_body(&app, &headers, body).await?;
+    let request: TriageRequest = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     if request.tokens.len() > BATCH_MAX {
         let detail = format!("one call takes {BATCH_MAX} tokens: send several");
