@@ -393,9 +393,9 @@ impl Intake {
         })
     }
 
-    /// Keeps a refused statement, but for one that carries what looks like a bearer value.
+    /// Keeps a refused statement, but for one that may hold a secret: of that only the refusal.
     fn set_aside(&self, caller: &Caller, error: &EventError, statement: Option<&[u8]>) {
-        let statement = statement.filter(|bytes| !secret_scan::bytes_hold_secret(bytes));
+        let statement = statement.filter(|bytes| secret_scan::may_be_kept(error.code, bytes));
         let now = self.clock.wall_nanos();
         self.quarantine.keep(now, caller.key_id(), error.code, statement);
     }

@@ -167,12 +167,8 @@ impl Intake {
             let detail = "`seen` names a checkpoint of another origin".into();
             return Err(EventError::new("wrong_deployment", detail));
         }
-        if secret_scan::bytes_hold_secret(bytes)
-            || records.iter().any(|record| secret_scan::bytes_hold_secret(record))
-        {
-            let detail = "the event carries what looks like a bearer value; send its token id";
-            return Err(EventError::new("secret_refused", detail.into()));
-        }
+        secret_scan::check_statement(statement, bytes)?;
+        records.iter().try_for_each(|record| secret_scan::check_record(record))?;
         check_attachments(statement, &attachments)?;
         let (handles, sealed) = self.seal(statement, bytes, &records)?;
         self.finish(
@@ -393,6 +389,7 @@ fn check_attachments(
             let detail = "an attachment is not named by policy_change.snapshot or policies.digest";
             return Err(EventError::new("attachment_unreferenced", detail.into()));
         }
+        secret_scan::check_attachment(&attachment.media_type, &attachment.data)?;
     }
     Ok(())
 }

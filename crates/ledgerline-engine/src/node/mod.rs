@@ -43,7 +43,9 @@ use crate::findings::rules::Windows;
 use crate::head_store::HeadStore;
 use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
-use crate::intake::{Accepted, BodyForm, Intake, Reply, SubmitAnswer, SubmitError};
+use crate::intake::{
+    Accepted, BodyForm, EventError, Intake, Reply, SubmitAnswer, SubmitError, secret_scan,
+};
 use crate::journal::recovery::RecoverError;
 use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
 use crate::origins;
@@ -114,6 +116,12 @@ pub enum AdminError {
     /// The ledger takes nothing more, or stopped before it could say.
     #[error("the ledger stopped: {0}")]
     Stopped(String),
+}
+
+impl From<EventError> for AdminError {
+    fn from(EventError { code, detail }: EventError) -> Self {
+        Self::Refused { code, detail }
+    }
 }
 
 /// A registered key, its secret shown this once.
@@ -487,7 +495,9 @@ impl Node {
         }
     }
 
+    /// An act that somebody outside asks for: it passes the same door as events do.
     fn administer(&self, act: AdminAct) -> Result<u64, AdminError> {
+        secret_scan::check_act(&act)?;
         self.inner.administer(act)
     }
 

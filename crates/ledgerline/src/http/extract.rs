@@ -8,7 +8,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use ledgerline_engine::findings::record::MAX_NOTE_BYTES;
-use ledgerline_proof::token_id::looks_like_token;
+use ledgerline_engine::intake::check_text as check_secrets;
+use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -55,11 +56,27 @@ pub fn check_text(code: &'static str, text: &str) -> Result<(), Problem> {
     if text.len() > MAX_NOTE_BYTES || text.chars().any(char::is_control) {
         return bad(code, "a text has at most 1024 bytes and no control characters");
     }
-    if text.split_whitespace().any(looks_like_token) {
-        let detail = "the text holds what looks like a token; the ledger never takes one";
+    let is_opaque = text.split_whitespace().any(|word| looks_like_token(word) || hides_token(word));
+    if is_opaque || check_secrets(text).is_err() {
+        let detail =
+            "the text holds what looks like a token or a secret; the ledger never takes one";
         return bad("secret_refused", detail);
     }
     Ok(())
+}
+
+/// Whether a word such as `was:<token>` has a part that reads like a random value: letters of both
+/// cases and digits. Token ids and addresses have none.
+fn hides_token(word: &str) -> bool {
+    let random = |part: &str| {
+        let has = |is: fn(&u8) -> bool| part.bytes().any(|byte| is(&byte));
+        looks_like_token(part)
+            && has(u8::is_ascii_digit)
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_uppercase)
+    };
+    TokenId::parse(word).is_err()
+        && word.split([':', '=', ',', ';', '"', '\'', '(', ')', '<', '>', '|']).any(random)
 }
 
 /// A small JSON body. Called after the caller was judged: a stranger's body is not even read.
