@@ -21,7 +21,7 @@ use ledgerline_engine::node::{Node, NodeConfig};
 use ledgerline_engine::opening::World;
 use ledgerline_engine::registry::Roles;
 use ledgerline_proof::vocabulary::KeyPurpose;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -235,7 +235,7 @@ impl Started {
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         // Before the ledger is touched: a port in use must leave no trace.
         let listener = runtime
-            .block_on(TcpListener::bind(listen))
+            .block_on(listen_on(listen))
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
         let ledger = OpenLedger::open(settings)?;
@@ -317,6 +317,32 @@ fn tell_findings(app: &Arc<App>) -> std::io::Result<Option<std::thread::JoinHand
     };
     let thread = std::thread::Builder::new().name("ledgerline-webhook".to_owned());
     thread.spawn(work).map(Some)
+}
+
+/// Newcomers that may wait to be accepted: what the kernel usually allows. Beyond it a newcomer
+/// tries again after a second.
+const BACKLOG: u32 = 4096;
+
+/// Listens on the first address of the name that can be listened on.
+async fn listen_on(name: &str) -> std::io::Result<TcpListener> {
+    let mut last = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no address");
+    for address in tokio::net::lookup_host(name).await? {
+        let listening = || {
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            // Also while connections of a server before linger.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        match listening() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// What callers are granted, as far as the system's limit of open files has room for it.

@@ -48,6 +48,8 @@ const DRAIN_TIME: Duration = Duration::from_millis(500);
 /// The same of one that is too long: whoever sends it all at once sees why it was refused.
 const DRAINED_LONG_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 const DRAIN_LONG_TIME: Duration = Duration::from_secs(5);
+/// How long whoever has its share waits to be told so: nothing is held meanwhile.
+const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 /// What is read of a connection before it is asked for: bounds the memory of one.
 const READ_AHEAD_BYTES_MAX: usize = 128 << 10;
 /// Answers up to this are not counted: they lie in the buffers of their connection.
@@ -114,6 +116,10 @@ pub async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -
     let (request, unread) = lend_body(request);
     let response = match place(&app, connection.as_deref(), &request, room) {
         Ok((party, place)) => {
+            if party.is_stranger() && room.is_some() {
+                // Many requests at once on one connection: the others of the lane have their turn.
+                tokio::task::yield_now().await;
+            }
             let answering = next.run(request);
             let response = at_work::answer(Arc::clone(&party), room, answering).await;
             drop(place);
@@ -121,6 +127,8 @@ pub async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -
         }
         Err((full, closes)) => {
             drop(request);
+            // Asking again at once would cost others more than the answer is worth.
+            tokio::time::sleep(REFUSED_PAUSE).await;
             refused(full, closes)
         }
     };

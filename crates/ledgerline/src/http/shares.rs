@@ -211,7 +211,7 @@ impl Turns {
 }
 
 /// Questions read at a time: more threads than that would only share the same disk and cores.
-const READERS_A_CORE: usize = 32;
+const READERS_A_CORE: usize = 8;
 const READERS_MAX: usize = 128;
 /// Introspections and revocations that wait for the disk at a time.
 const VITAL_WAITS: usize = 96;
