@@ -20,6 +20,7 @@ pub mod introspect;
 pub mod keys;
 pub mod lineage;
 pub mod past;
+pub mod pasted;
 pub mod pivot;
 pub mod prove;
 pub mod query;
