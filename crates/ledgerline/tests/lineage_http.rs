@@ -674,7 +674,7 @@ fn leaked_tokens_are_told_apart_and_never_leave_the_machine() {
         let name = file.to_str().expect("text");
         let args = [&["query", "triage", "-o", "json", "--region", "eu"][..], more, &[name]];
         let output = server.run(key, &args.concat());
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
         let shown = stdout(&output);
         for raw in &raw {
             assert!(!shown.contains(raw.as_str()) && !stderr(&output).contains(raw.as_str()));
@@ -712,7 +712,7 @@ fn leaked_tokens_are_told_apart_and_never_leave_the_machine() {
     assert_eq!(answer["unknown"], 3, "a JWT known by its jti only is found with --jti");
     assert_eq!(ask(&theirs, &["--jti"])["unknown"], 6, "another tenant knows none");
     let piped = server.run_with(&key, &["query", "triage", "-"], lines.as_bytes());
-    assert_eq!(piped.status.code(), Some(0), "{}", stderr(&piped));
+    assert_eq!(piped.status.code(), Some(4), "{}", stderr(&piped));
     triage_is_proven(&server, &key, &file);
     std::fs::remove_file(&file).expect("the file goes");
     let long = server.run_with(&key, &["query", "triage", "-"], &[b'x'; 70_000]);
@@ -739,7 +739,7 @@ fn triage_is_proven(server: &Server, key: &str, leaked: &std::path::Path) {
     let (leaked, proof) = (leaked.to_str().expect("text"), out.to_str().expect("text"));
     let args = ["query", "triage", "--region", "eu", "--jti", "--proof", proof, leaked];
     let output = server.run(key, &args);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert!(stdout(&output).contains(proof), "{}", stdout(&output));
     let bundle = std::fs::read(&out).expect("a bundle");
     std::fs::remove_file(&out).expect("the bundle goes");

@@ -205,3 +205,38 @@ pub fn accesses(
     tokens.iter().chain([&token]).for_each(|token| inquiry.shows(token));
     Ok(Some(answer))
 }
+
+/// Accesses that an answer about a token alone leaves out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NotShown {
+    /// Its own before or after the range.
+    pub outside: usize,
+    /// Those of what descends from it, over the whole record.
+    pub descendants: usize,
+    /// Descendants that accessed anything.
+    pub tokens: usize,
+    /// Whether these are all: false when there was more to read than one answer may.
+    pub whole: bool,
+}
+
+/// What an answer about the token alone, with so many accesses, does not show.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn not_shown(
+    inquiry: &mut Inquiry<'_>,
+    id: &str,
+    shown: usize,
+) -> Result<NotShown, QueryError> {
+    let token = inquiry.token(id)?;
+    let count = |token: &Token| token.records.iter().filter_map(|one| access_of(one)).count();
+    let mut found =
+        NotShown { outside: count(&token).saturating_sub(shown), ..NotShown::default() };
+    for other in tokens_of(inquiry, &token, Of::Descendants)? {
+        let accesses = if other.id == token.id { 0 } else { count(&other) };
+        found.descendants += accesses;
+        found.tokens += usize::from(accesses > 0);
+    }
+    found.whole = inquiry.cuts().is_empty();
+    Ok(found)
+}

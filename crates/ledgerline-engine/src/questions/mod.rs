@@ -37,7 +37,9 @@ mod sources;
 mod visitors;
 mod why;
 
-pub use accesses::{Access, Accesses, Of, Point, accesses, last_use, point_of};
+pub use accesses::{
+    Access, Accesses, NotShown, Of, Point, accesses, last_use, not_shown, point_of,
+};
 pub use after_revoke::{
     AfterRevoke, LastAllow, PlaceAfter, after_revoke, after_revokes, nearest_rank,
 };

@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod introspect;
 pub mod keys;
 pub mod lineage;
+pub mod lookup;
 pub mod past;
 pub mod pasted;
 pub mod pivot;
@@ -72,9 +73,10 @@ const EXAMPLES: &str = "Examples:
   ledgerline ingest --key-file producer.key events.ndjson
   ledgerline trace --key-file reader.key eu-west-1:idp:jti:4f0c
 
-Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 64 usage.";
+Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 4 unknown token, 64 usage.";
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is parsed in the life of a process")]
 enum Command {
     /// Run the server.
     Serve(serve::ServeArgs),
@@ -191,7 +193,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::Pivot(args) => pivot::run(&mut context, args),
         Command::BlastRadius(args) => blast_radius::run(&mut context, args),
         Command::Introspect(args) => introspect::run(&mut context, args),
-        Command::Revoke(args) => revoke::run(&mut context, args),
+        Command::Revoke(args) => revoke::run(&mut context, &args),
         Command::Findings(args) => findings::run(&mut context, args),
         Command::Tail(args) => tail::run(&mut context, args),
         Command::Prove(args) => prove::run(&mut context, &args),

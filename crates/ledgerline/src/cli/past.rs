@@ -11,6 +11,7 @@ use ledgerline_proof::bundle::Bundle;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::lookup::{self, Meant, Narrow};
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -80,6 +81,8 @@ pub fn write_proof_of(
 /// A question in the making: a path and its parameters.
 pub struct Ask {
     path: String,
+    /// Whether the answer is to say that the token is known.
+    of_known: bool,
     parameters: Vec<(&'static str, String)>,
 }
 
@@ -87,7 +90,7 @@ impl Ask {
     /// About a path, whose parts are escaped already.
     #[must_use]
     pub fn new(path: String) -> Self {
-        Self { path, parameters: Vec::new() }
+        Self { path, of_known: false, parameters: Vec::new() }
     }
 
     /// With a parameter, if it is given.
@@ -101,7 +104,8 @@ impl Ask {
     fn proven(&self) -> Self {
         let pages = |(name, _): &&(&str, String)| *name != "limit";
         let parameters = self.parameters.iter().filter(pages).cloned().collect();
-        Self { path: self.path.clone(), parameters }.with("proof", Some(true))
+        Self { path: self.path.clone(), of_known: self.of_known, parameters }
+            .with("proof", Some(true))
     }
 
     /// Where the proof of the whole answer is.
@@ -175,13 +179,58 @@ impl Moment {
             // The answer is shown as of what is proven.
             ask = ask.with("as_of", self.as_of.is_none().then_some(size));
         }
-        let answer = ask.fetch(&client, list)?;
+        let mut answer = ask.fetch(&client, list)?;
+        if ask.of_known {
+            answer["status"] = "known".into();
+        }
         let lines = |answer: &Value| format!("{}{}{proof}", lines(answer), foot(answer));
         context.screen.show(&answer, lines)?;
         let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
         Ok(if cut { Exit::Incomplete } else { Exit::Ok })
     }
 }
+
+impl Moment {
+    /// As [`Self::show`], of `/v1/tokens/{id}/{end}` with what `more` adds, about the token that
+    /// an argument means.
+    ///
+    /// # Errors
+    /// As [`lookup::of_argument`] and [`Self::show`].
+    pub fn about(
+        self,
+        context: &mut Context,
+        (argument, narrow, end): (&str, &Narrow, &str),
+        more: impl FnOnce(Ask) -> Ask,
+        list: Option<&str>,
+        lines: impl FnOnce(&Value) -> String,
+    ) -> CommandResult {
+        let client = context.client(self.client.clone())?;
+        let tenant = self.tenant.as_deref();
+        let id = match lookup::of_argument(&client, argument, narrow, tenant)? {
+            Meant::Token(named) => named.id,
+            Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, ASKED),
+        };
+        let path = format!("/v1/tokens/{}", segment(&id));
+        // Only of what is known there may be no proof yet.
+        let known = self
+            .proof
+            .as_ref()
+            .map(|_| client.get(&Ask::new(path.clone()).with("tenant", tenant).url(None)));
+        if known.is_some_and(|known| known.is_err_and(|error| lookup::is_unknown(&error))) {
+            return lookup::unknown_id(context, &id, ASKED);
+        }
+        let ask = Ask { of_known: true, ..Ask::new(format!("{path}/{end}")) };
+        match self.show(context, more(ask), list, lines) {
+            Err(failure) if lookup::is_unknown_failure(&failure) => {
+                lookup::unknown_id(context, &id, ASKED)
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a question about an unknown token comes to.
+const ASKED: &str = "the ledger has no answer about this token";
 
 /// What every answer ends with.
 fn foot(answer: &Value) -> String {

@@ -23,6 +23,9 @@ const AMONG_WORDS_MIN: usize = 20;
 /// From this length on, lines that end alike are taken for one line that somebody's screen broke.
 const WRAPPED_MIN: usize = 48;
 
+/// How a note ends that says that nothing else marks a token.
+const LOOKS_LIKE: &str = "look like a token";
+
 /// One way to read a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reading {
@@ -30,6 +33,8 @@ pub struct Reading {
     pub tokens: Vec<String>,
     /// What was taken away or found, for people; never a part of a token.
     pub notes: Vec<String>,
+    /// Whether nothing marks the tokens but their look.
+    pub guessed: bool,
 }
 
 /// The ways to read what was pasted, the likeliest first. Empty for a text without any character.
@@ -47,15 +52,29 @@ pub fn read(bytes: &[u8]) -> Vec<Reading> {
         return readings;
     }
     for (tokens, more) in ways(&shown) {
+        let guessed = more.iter().any(|note| note.ends_with(LOOKS_LIKE));
         let notes = notes.iter().cloned().chain(more).collect();
-        add(&mut readings, Reading { tokens, notes });
+        add(&mut readings, Reading { tokens, notes, guessed });
     }
     // A token may hold what was taken for its wrapping.
     for verbatim in [shown.as_str(), text.trim_end_matches(['\r', '\n'])] {
         let notes = vec!["read as it stands, with all its characters".to_owned()];
-        add(&mut readings, Reading { tokens: vec![verbatim.to_owned()], notes });
+        add(&mut readings, Reading { tokens: vec![verbatim.to_owned()], notes, guessed: false });
     }
     readings
+}
+
+/// The tokens of a whole JSON text; `None` when it is none, or names no token.
+#[must_use]
+pub fn json_tokens(bytes: &[u8]) -> Option<Vec<String>> {
+    let (tokens, _) = json(decoded(bytes, &mut Vec::new()).trim())?;
+    Some(tokens)
+}
+
+/// A text in whatever encoding it is, as UTF-8 without a byte order mark.
+#[must_use]
+pub fn as_utf8(bytes: &[u8]) -> String {
+    decoded(bytes, &mut Vec::new())
 }
 
 fn add(readings: &mut Vec<Reading>, mut reading: Reading) {
@@ -295,7 +314,7 @@ fn among(words: &[&str]) -> Way {
     if found.is_empty() {
         found = words.iter().filter(tight).map(clean).collect();
     }
-    let note = format!("{} of {} words look like a token", found.len(), words.len());
+    let note = format!("{} of {} words {LOOKS_LIKE}", found.len(), words.len());
     let notes = if found.is_empty() { Vec::new() } else { vec![note] };
     (found, notes)
 }

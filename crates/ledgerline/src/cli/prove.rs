@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::Context;
 use super::keys::create_private;
-use super::token_id::{Naming, of_argument};
+use super::lookup::{self, Meant, Narrow, Unknown};
 use serde_json::{Value, json};
 
 use crate::client::segment;
@@ -27,7 +27,7 @@ pub struct ProveArgs {
     #[command(flatten)]
     client: ClientSettings,
     #[command(flatten)]
-    naming: Naming,
+    narrow: Narrow,
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
@@ -57,11 +57,18 @@ pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
     // Before it is recorded that they were shown: a file that cannot be made must not be why.
     let private = args.out.as_deref().filter(|_| args.disclose).map(create_private).transpose()?;
     let fetched = fetch(context, args);
-    if let (Err(_), Some(out), true) = (&fetched, &args.out, private.is_some()) {
+    if let (Err(_) | Ok(Fetched::Unknown(_)), Some(out), true) =
+        (&fetched, &args.out, private.is_some())
+    {
         // Empty, and in the way of another try.
         let _ = fs::remove_file(out);
     }
-    let bundle = fetched?;
+    let bundle = match fetched? {
+        Fetched::Bundle(bundle) => bundle,
+        Fetched::Unknown(unknown) => {
+            return lookup::unknown(context, &unknown, "there is nothing to prove");
+        }
+    };
     let Some(out) = &args.out else {
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(&bundle)?;
@@ -77,19 +84,49 @@ pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
     Ok(Exit::Ok)
 }
 
-fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Vec<u8>, Failure> {
+/// What came of asking for a bundle.
+enum Fetched {
+    Bundle(Vec<u8>),
+    Unknown(Unknown),
+}
+
+fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Fetched, Failure> {
     let client = context.client(args.client.clone())?;
+    let tenant = args.tenant.as_deref();
+    let event = event_of(&args.subject);
+    let id = match event {
+        Some(_) => None,
+        None => match lookup::of_argument_by_name(&client, &args.subject, &args.narrow, tenant)? {
+            Meant::Token(named) => Some(named.id),
+            Meant::Unknown(unknown) => return Ok(Fetched::Unknown(unknown)),
+        },
+    };
+    let unknown = |id: &str| {
+        Fetched::Unknown(Unknown { looked_for: vec![id.to_owned()], ..Unknown::default() })
+    };
     if args.disclose {
-        return Ok(client.post_for_bytes("/v1/disclose", &disclosing(args)?)?);
+        let question = disclosing(args, event, id.as_deref());
+        return match (client.post_for_bytes("/v1/disclose", &question), &id) {
+            (Err(error), Some(id)) if lookup::is_unknown(&error) => Ok(unknown(id)),
+            (bundle, _) => Ok(Fetched::Bundle(bundle?)),
+        };
     }
-    let mut path = path_of(&args.subject, &args.naming)?;
+    let mut path = match (event, &id) {
+        (Some((source, event_id)), _) => {
+            format!("/v1/events/{}/{event_id}/proof", segment(source))
+        }
+        (None, id) => format!("/v1/tokens/{}/proof", segment(id.as_deref().unwrap_or_default())),
+    };
     for (name, value) in [("tenant", &args.tenant), ("origin", &args.origin)] {
         let Some(value) = value else { continue };
         let mark = if path.contains('?') { '&' } else { '?' };
         path.push_str(&format!("{mark}{name}={}", segment(value)));
     }
-    let found = client.get_bytes(&path)?;
-    found.ok_or_else(|| Failure::error("no such token or event"))
+    match (client.get_bytes(&path)?, &id) {
+        (Some(bundle), _) => Ok(Fetched::Bundle(bundle)),
+        (None, Some(id)) => Ok(unknown(id)),
+        (None, None) => Err(Failure::error("no such event")),
+    }
 }
 
 /// An event as SOURCE/EVENT-ID.
@@ -98,21 +135,13 @@ fn event_of(subject: &str) -> Option<(&str, &str)> {
 }
 
 /// What is asked when the records are to be opened.
-fn disclosing(args: &ProveArgs) -> Result<Value, Failure> {
+fn disclosing(args: &ProveArgs, event: Option<(&str, &str)>, id: Option<&str>) -> Value {
     let mut question = json!({ "purpose": args.purpose, "proof": true, "tenant": args.tenant });
-    match event_of(&args.subject) {
-        Some((source, event_id)) => {
-            question["source"] = source.into();
-            question["event_id"] = event_id.into();
-        }
-        None => question["token_id"] = of_argument(&args.subject, &args.naming)?.into(),
+    if let Some((source, event_id)) = event {
+        question["source"] = source.into();
+        question["event_id"] = event_id.into();
+    } else {
+        question["token_id"] = id.into();
     }
-    Ok(question)
-}
-
-fn path_of(subject: &str, naming: &Naming) -> Result<String, Failure> {
-    if let Some((source, event_id)) = event_of(subject) {
-        return Ok(format!("/v1/events/{}/{event_id}/proof", segment(source)));
-    }
-    Ok(format!("/v1/tokens/{}/proof", segment(&of_argument(subject, naming)?)))
+    question
 }
