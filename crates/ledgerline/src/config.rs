@@ -141,6 +141,13 @@ settings! {
         "LEDGERLINE_WEBHOOK_CA_FILE" webhook_ca_file: PathBuf,
         /// Milliseconds to the second try; the pause doubles up to a minute [default: 1000].
         "LEDGERLINE_WEBHOOK_RETRY_MS" webhook_retry_ms: u64,
+        /// Findings of one tenant, rule, severity and source that are told one by one in a window;
+        /// more of them are one message [default: 50].
+        "LEDGERLINE_WEBHOOK_GROUP_AFTER" webhook_group_after: usize,
+        /// Milliseconds of that window [default: 60000].
+        "LEDGERLINE_WEBHOOK_GROUP_MS" webhook_group_ms: u64,
+        /// Times a finding is refused, while others are taken, until it is set aside [default: 12].
+        "LEDGERLINE_WEBHOOK_TRIES" webhook_tries: u32,
         /// Whether the ledger states EXPIRED for tokens whose expiry has passed [default: true].
         "LEDGERLINE_EXPIRE" expire: bool,
         /// Sources whose events are refused (409) when they violate the lifecycle of their token,

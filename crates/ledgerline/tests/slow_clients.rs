@@ -14,6 +14,8 @@
 //! Each comes again when it is thrown out. `LEDGERLINE_SLOW_CLIENTS` says how many of each there
 //! are (500). Times are printed and compared with a generous bound only: machines differ.
 
+#![allow(clippy::print_stdout, reason = "the figures are for whoever runs it")]
+
 mod running;
 
 use std::io::{Read as _, Write as _};

@@ -489,7 +489,7 @@ mod tests {
         let mut memory = Memory::default();
         memory.learn_key("honest", "eu:idp", "k1");
         let known = |memory: &Memory, tenant: &str| {
-            memory.keys.of_issuer(tenant, "eu:idp").map(|keys| keys.count())
+            memory.keys.of_issuer(tenant, "eu:idp").map(Iterator::count)
         };
         for n in 0..=MAX_KEYS.of_tenant {
             memory.learn_key("mallory", "eu:idp", &format!("k{n}"));

@@ -79,7 +79,7 @@ Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 4 unknown token, 64 usa
 #[allow(clippy::large_enum_variant, reason = "one is parsed in the life of a process")]
 enum Command {
     /// Run the server.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Start a ledger in a fresh folder, show what it does, and keep serving.
     Demo(demo::DemoArgs),
     /// Send a file of events, or a foreign log through an adapter.
@@ -181,7 +181,7 @@ fn run(cli: Cli) -> CommandResult {
     logs::start(&log_settings, if serves { "info" } else { "warn" })?;
     let mut context = Context { screen: Screen::new(cli.output), file };
     match cli.command {
-        Command::Serve(args) => serve::run(&mut context, args),
+        Command::Serve(args) => serve::run(&mut context, *args),
         Command::Demo(args) => demo::run(&mut context, args),
         Command::Ingest(args) => ingest::run(&mut context, args),
         Command::ImportTokens(args) => import_tokens::run(&mut context, args),

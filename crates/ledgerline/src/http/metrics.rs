@@ -142,6 +142,8 @@ fn webhook_counters(app: &App, size: u64, out: &mut Exposition) {
     out.single(name, "counter", "Findings that the receiver took.", state.delivered);
     let name = "ledgerline_webhook_failures_total";
     out.single(name, "counter", "Tries to tell a finding that failed.", state.failures);
+    let name = "ledgerline_webhook_set_aside_total";
+    out.single(name, "counter", "Messages refused again and again, and given up.", state.set_aside);
     let name = "ledgerline_webhook_failing";
     let failing = u8::from(state.failing);
     out.single(name, "gauge", "1 while a finding is tried again.", failing);
