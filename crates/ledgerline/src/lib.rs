@@ -13,6 +13,7 @@ pub mod http;
 pub mod issuers;
 pub mod logs;
 pub mod outbound;
+pub mod privacy;
 pub mod remote_log;
 pub mod render;
 pub mod time_text;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::salts::Salts;
 use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json, secret_scan};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -147,6 +148,7 @@ pub struct Intake {
     sibling_deployments: Vec<String>,
     limits: IntakeLimits,
     strict_sources: Vec<String>,
+    pub(super) salts: Salts,
 }
 
 /// What an intake is made of.
@@ -225,6 +227,7 @@ impl Intake {
             sibling_deployments,
             limits,
             strict_sources,
+            salts: Salts::default(),
         }
     }
 

@@ -12,6 +12,7 @@ mod accept;
 mod build;
 pub mod json;
 mod revoking;
+mod salts;
 pub(crate) mod secret_scan;
 mod uses;
 

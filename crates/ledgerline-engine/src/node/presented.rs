@@ -117,7 +117,8 @@ impl Node {
         if let Err(why) = self.ready() {
             return Err(SubmitError::Stopped { why });
         }
-        let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens)?;
+        let known = |id: &str| matches!(self.standing(tenant, Presented::Id(id)), Ok(Some(_)));
+        let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens, &known)?;
         self.put(accepted, reply)
     }
 

@@ -48,8 +48,8 @@ use clap::{Parser, Subcommand};
 use crate::client::Client;
 use crate::config::{ClientSettings, FileSettings, LogSettings};
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::logs;
 use crate::render::{Output, Screen};
+use crate::{logs, privacy};
 
 /// A tamper-evident lineage ledger for bearer tokens.
 #[derive(Parser)]
@@ -155,6 +155,7 @@ impl Context {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    privacy::keep_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -40,7 +40,7 @@ use crate::http::{App, With, router};
 use crate::issuers::Issuers;
 use crate::issuers::settings::IssuerTable;
 use crate::webhook::Webhook;
-use crate::{logs, tls};
+use crate::{logs, privacy, tls};
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
@@ -113,18 +113,20 @@ impl OpenLedger {
 /// As [`OpenLedger::open`].
 pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     let data = settings.data.clone().ok_or_else(|| Failure::usage("name the folder: --data"))?;
-    let folder = |given: &Option<PathBuf>, suffix: &str| {
-        let path = given.clone().unwrap_or_else(|| beside(&data, suffix));
-        RealDisk::new(&path).with_context(|| format!("{}", path.display()))
-    };
+    let head = settings.head.clone().unwrap_or_else(|| beside(&data, "head"));
+    privacy::check_apart(&data, &keys_path(settings, &data), "the keys' folder")?;
+    privacy::check_apart(&data, &head, "the head store's folder")?;
     let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
     let lock = disk
         .lock("lock")
         .with_context(|| format!("{} is in use by another process", data.display()))?;
+    privacy::tighten(&disk, &data, true)?;
+    let head_disk = RealDisk::new(&head).with_context(|| format!("{}", head.display()))?;
+    privacy::tighten(&head_disk, &head, false)?;
     let keys = KeyRing::open_or_create(&keys_folder(settings)?, &SystemEntropy)?;
     let world = World {
         disk: Arc::new(disk),
-        head_disk: Arc::new(folder(&settings.head, "head")?),
+        head_disk: Arc::new(head_disk),
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
         keys: Arc::new(keys),
@@ -134,8 +136,15 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
 
 fn keys_folder(settings: &ServerSettings) -> Result<RealDisk, Failure> {
     let data = settings.data.as_deref().ok_or_else(|| Failure::usage("name the folder: --data"))?;
-    let path = settings.keys.clone().unwrap_or_else(|| beside(data, "keys"));
-    Ok(RealDisk::new(&path).with_context(|| format!("{}", path.display()))?)
+    let path = keys_path(settings, data);
+    let disk = RealDisk::new(&path).with_context(|| format!("{}", path.display()))?;
+    privacy::tighten(&disk, &path, false)?;
+    privacy::check_keys(&disk, &path)?;
+    Ok(disk)
+}
+
+fn keys_path(settings: &ServerSettings, data: &Path) -> PathBuf {
+    settings.keys.clone().unwrap_or_else(|| beside(data, "keys"))
 }
 
 /// What signs answers of introspection, with a key of its own among the ledger's.

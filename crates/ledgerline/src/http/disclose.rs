@@ -28,7 +28,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::events::{json_bytes, json_document};
-use super::extract::json_body;
+use super::extract::{check_text, json_body};
 use super::problem::Problem;
 use super::tokens::check_id;
 use super::written::{self, Hex, Members};
@@ -79,6 +79,7 @@ impl DiscloseRequest {
         if !fits || purpose.trim().is_empty() || purpose.chars().any(char::is_control) {
             return Err(bad("say the purpose in 1 to 256 characters: it stands in the ledger"));
         }
+        check_text("bad_disclosure", &purpose)?;
         let (about, question) = match (self.token_id, self.handle, self.source, self.event_id) {
             (Some(id), None, None, None) => {
                 check_id(&id)?;

@@ -34,7 +34,8 @@ use shapes::{Mark, is_digest_length, run, unmarked};
 
 pub use door::check_text;
 pub(crate) use door::{
-    check_act, check_attachment, check_key, check_record, check_statement, may_be_kept,
+    SECRET_REFUSED, check_act, check_attachment, check_key, check_record, check_statement,
+    may_be_kept,
 };
 
 /// Layers of encoding that are taken off.
