@@ -391,7 +391,7 @@ fn the_commands_disclose_export_and_prove() {
     go(
         &["prove", "--disclose", "eu:idp:jti:nowhere", "--out", other.to_str().expect("text")],
         b"",
-        1,
+        4,
     );
     assert!(!other.exists(), "nothing is left of what failed");
     let vkey = server.get("/v1/status", &server.admin).json()["log_key"].clone();
