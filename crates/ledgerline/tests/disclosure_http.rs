@@ -320,7 +320,10 @@ fn nothing_personal_is_left_behind_and_the_ledger_still_verifies() {
         let text = world.server.get(path, &world.server.admin).text();
         assert!(PERSONAL.iter().all(|value| !text.contains(value)), "{path}: {text}");
     }
-    let verified = world.server.run(&world.server.admin, &["verify", "--url", &world.server.url]);
+    let status = world.server.get("/v1/status", &world.server.admin).json();
+    let vkey = status["log_key"].as_str().expect("a key");
+    let args = ["verify", "--url", &world.server.url, "--log-key", vkey];
+    let verified = world.server.run(&world.server.admin, &args);
     assert_eq!(verified.status.code(), Some(0), "{}", stderr(&verified));
     assert_eq!(world.server.stop(), Some(0));
     let data = world.server.path("data");

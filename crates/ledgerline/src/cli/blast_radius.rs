@@ -69,6 +69,8 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
         );
     }
     const NOTHING: &str = "nothing was revoked";
+    // Before anything is revoked: a file that cannot be made must not come after it.
+    let proof = args.moment.proof.open()?;
     let client = context.client(args.moment.client.clone())?;
     let tenant = args.moment.tenant.as_deref();
     let named = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
@@ -90,12 +92,13 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
         other => other?,
     };
     let exit = revoke::finish(context, &answer, args.dry_run)?;
-    if let Some(file) = &args.moment.proof {
+    if let Some(proof) = proof {
+        let file = proof.file.path().to_owned();
         // What is proven includes every revocation just recorded.
         let indexes = list(&answer, "events").filter_map(|event| event["index"].as_u64());
         let end = indexes.max().map(|last| last + 1);
         let ask = Ask::new(path).with("as_of", end).with("tenant", args.moment.tenant.as_ref());
-        write_proof(&client, &ask.proven_url(), file)?;
+        write_proof(&client, &ask.proven_url(), proof)?;
         if !context.screen.is_json() {
             context.screen.line(&format!("the proof is in {}", file.display()))?;
         }

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod disclose;
 pub mod erase;
 pub mod event_file;
+pub mod evidence;
 pub mod export_tiles;
 pub mod findings;
 pub mod import_tokens;

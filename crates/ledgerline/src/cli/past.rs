@@ -1,16 +1,14 @@
 //! What the commands about the past have in common: moment, tenant, pages, tables, proofs.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::Args;
 use ledgerline_proof::bundle::Bundle;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::evidence::{Evidence, Proof, ProofArgs};
 use super::lookup::{self, Meant, Narrow};
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
@@ -32,22 +30,30 @@ pub struct Moment {
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     pub tenant: Option<String>,
-    /// Also write the proof bundle of the answer, for `ledgerline check`.
-    #[arg(long, value_name = "FILE")]
-    pub proof: Option<PathBuf>,
+    /// Where its proof goes.
+    #[command(flatten)]
+    pub proof: ProofArgs,
 }
 
 /// Longer than any block interval: then what was recorded is in a block.
 const BLOCK_WAIT: Duration = Duration::from_secs(75);
 const BLOCK_LOOK: Duration = Duration::from_millis(200);
 
+/// `path` with the parameter that asks for a proof since an older size.
+#[must_use]
+pub fn since(path: &str, size: Option<u64>) -> String {
+    let mark = if path.contains('?') { '&' } else { '?' };
+    size.map_or_else(|| path.to_owned(), |size| format!("{path}{mark}previous_size={size}"))
+}
+
 /// Fetches a bundle and writes it; the size of the tree it is under. Waits for the next block when
 /// what is to be proven is in none yet.
 ///
 /// # Errors
 /// Whatever the server says; when the file cannot be written.
-pub fn write_proof(client: &Client, path: &str, file: &Path) -> Result<String, Failure> {
-    write_proof_of(client, || client.get_bytes(path), file)
+pub fn write_proof(client: &Client, path: &str, proof: Proof) -> Result<String, Failure> {
+    let path = since(path, proof.since);
+    write_proof_of(client, || client.get_bytes(&path), proof.file)
 }
 
 /// The same, of an answer that is asked for in another way.
@@ -57,7 +63,7 @@ pub fn write_proof(client: &Client, path: &str, file: &Path) -> Result<String, F
 pub fn write_proof_of(
     client: &Client,
     ask: impl Fn() -> Result<Option<Vec<u8>>, ClientError>,
-    file: &Path,
+    file: Evidence,
 ) -> Result<String, Failure> {
     let begun = Instant::now();
     let bundle = loop {
@@ -74,7 +80,7 @@ pub fn write_proof_of(
         Failure::error("no such thing in what the published checkpoint covers; there is no proof")
     })?;
     let parsed = Bundle::parse(&bundle).map_err(|_| client.garbled("no proof bundle"))?;
-    fs::write(file, &bundle).with_context(|| format!("{}", file.display()))?;
+    file.write(&bundle)?;
     Ok(parsed.as_of.size.to_string())
 }
 
@@ -170,12 +176,25 @@ impl Moment {
         list: Option<&str>,
         lines: impl FnOnce(&Value) -> String,
     ) -> CommandResult {
+        let proof = self.proof.open()?;
+        self.show_with(context, ask, list, lines, proof)
+    }
+
+    /// The same, with the file of the proof taken already.
+    fn show_with(
+        self,
+        context: &mut Context,
+        ask: Ask,
+        list: Option<&str>,
+        lines: impl FnOnce(&Value) -> String,
+        proven: Option<Proof>,
+    ) -> CommandResult {
         let mut ask = self.of(ask);
         let client = context.client(self.client)?;
         let mut proof = String::new();
-        if let Some(file) = &self.proof {
-            let size = write_proof(&client, &ask.proven_url(), file)?;
-            proof = format!("the proof is in {}\n", file.display());
+        if let Some(wanted) = proven {
+            proof = format!("the proof is in {}\n", wanted.file.path().display());
+            let size = write_proof(&client, &ask.proven_url(), wanted)?;
             // The answer is shown as of what is proven.
             ask = ask.with("as_of", self.as_of.is_none().then_some(size));
         }
@@ -204,6 +223,8 @@ impl Moment {
         list: Option<&str>,
         lines: impl FnOnce(&Value) -> String,
     ) -> CommandResult {
+        // Before anything is asked: what fails then leaves no file of an earlier answer either.
+        let proof = self.proof.open()?;
         let client = context.client(self.client.clone())?;
         let tenant = self.tenant.as_deref();
         let id = match lookup::of_argument(&client, argument, narrow, tenant)? {
@@ -212,15 +233,14 @@ impl Moment {
         };
         let path = format!("/v1/tokens/{}", segment(&id));
         // Only of what is known there may be no proof yet.
-        let known = self
-            .proof
+        let known = proof
             .as_ref()
             .map(|_| client.get(&Ask::new(path.clone()).with("tenant", tenant).url(None)));
         if known.is_some_and(|known| known.is_err_and(|error| lookup::is_unknown(&error))) {
             return lookup::unknown_id(context, &id, ASKED);
         }
         let ask = Ask { of_known: true, ..Ask::new(format!("{path}/{end}")) };
-        match self.show(context, more(ask), list, lines) {
+        match self.show_with(context, more(ask), list, lines, proof) {
             Err(failure) if lookup::is_unknown_failure(&failure) => {
                 lookup::unknown_id(context, &id, ASKED)
             }

@@ -1,15 +1,14 @@
 //! `prove`: a proof bundle in one file, for somebody who trusts nobody here.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::Context;
-use super::keys::create_private;
+use super::evidence::{Evidence, size_of};
 use super::lookup::{self, Meant, Narrow, Unknown};
+use super::past::since;
 use serde_json::{Value, json};
 
 use crate::client::segment;
@@ -22,6 +21,7 @@ use crate::uuid_text;
 #[command(after_help = "Examples:
   ledgerline prove eu-west-1:idp:jti:4f0c --out bundle.json
   ledgerline prove idp-log/01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b11 > bundle.json
+  ledgerline prove eu-west-1:idp:jti:4f0c --since checkpoint-of-last-month --out bundle.json
   ledgerline prove --disclose --purpose 'case 4711' eu-west-1:idp:jti:4f0c --out bundle.json")]
 pub struct ProveArgs {
     #[command(flatten)]
@@ -41,9 +41,15 @@ pub struct ProveArgs {
     /// Why they are disclosed: it stands in the ledger for ever, so name a case, not a person.
     #[arg(long, value_name = "TEXT", requires = "disclose")]
     purpose: Option<String>,
-    /// File to write; standard output without it. With --disclose a new file, for its owner only.
+    /// New file to write, for its owner only; standard output without it.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// With --out: replace the file if it is there.
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// The bundle also proves that the log continues this older checkpoint.
+    #[arg(long, value_name = "FILE|SIZE")]
+    since: Option<String>,
     /// Token id, `-` for a token on standard input, or SOURCE/EVENT-ID.
     #[arg(value_name = "TOKEN|EVENT")]
     subject: String,
@@ -55,32 +61,22 @@ pub struct ProveArgs {
 /// Usage for a raw token; an error when the ledger has nothing to prove.
 pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
     // Before it is recorded that they were shown: a file that cannot be made must not be why.
-    let private = args.out.as_deref().filter(|_| args.disclose).map(create_private).transpose()?;
-    let fetched = fetch(context, args);
-    if let (Err(_) | Ok(Fetched::Unknown(_)), Some(out), true) =
-        (&fetched, &args.out, private.is_some())
-    {
-        // Empty, and in the way of another try.
-        let _ = fs::remove_file(out);
-    }
-    let bundle = match fetched? {
+    let out = args.out.as_deref().map(|out| Evidence::create(out, args.force)).transpose()?;
+    let bundle = match fetch(context, args)? {
         Fetched::Bundle(bundle) => bundle,
         Fetched::Unknown(unknown) => {
             return lookup::unknown(context, &unknown, "there is nothing to prove");
         }
     };
-    let Some(out) = &args.out else {
+    let Some(out) = out else {
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(&bundle)?;
         stdout.write_all(b"\n")?;
         return Ok(Exit::Ok);
     };
-    let written = match private {
-        Some(mut file) => file.write_all(&bundle),
-        None => fs::write(out, &bundle),
-    };
-    written.with_context(|| format!("{}", out.display()))?;
-    context.screen.line(&format!("wrote {} ({} bytes)", out.display(), bundle.len()))?;
+    let line = format!("wrote {} ({} bytes)", out.path().display(), bundle.len());
+    out.write(&bundle)?;
+    context.screen.line(&line)?;
     Ok(Exit::Ok)
 }
 
@@ -92,6 +88,7 @@ enum Fetched {
 
 fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Fetched, Failure> {
     let client = context.client(args.client.clone())?;
+    let size = args.since.as_deref().map(size_of).transpose()?;
     let tenant = args.tenant.as_deref();
     let event = event_of(&args.subject);
     let id = match event {
@@ -105,7 +102,8 @@ fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Fetched, Failure> {
         Fetched::Unknown(Unknown { looked_for: vec![id.to_owned()], ..Unknown::default() })
     };
     if args.disclose {
-        let question = disclosing(args, event, id.as_deref());
+        let mut question = disclosing(args, event, id.as_deref());
+        question["previous_size"] = size.into();
         return match (client.post_for_bytes("/v1/disclose", &question), &id) {
             (Err(error), Some(id)) if lookup::is_unknown(&error) => Ok(unknown(id)),
             (bundle, _) => Ok(Fetched::Bundle(bundle?)),
@@ -122,7 +120,7 @@ fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Fetched, Failure> {
         let mark = if path.contains('?') { '&' } else { '?' };
         path.push_str(&format!("{mark}{name}={}", segment(value)));
     }
-    match (client.get_bytes(&path)?, &id) {
+    match (client.get_bytes(&since(&path, size))?, &id) {
         (Some(bundle), _) => Ok(Fetched::Bundle(bundle)),
         (None, Some(id)) => Ok(unknown(id)),
         (None, None) => Err(Failure::error("no such event")),

@@ -1,11 +1,10 @@
 //! `trace`: the life of a token as a timeline.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::evidence::ProofArgs;
 use super::lookup::{self, Meant, Narrow};
 use super::past::write_proof;
 use crate::client::{Client, ClientError, segment};
@@ -32,9 +31,8 @@ pub struct TraceArgs {
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
-    /// Also write the proof bundle of the life, for `ledgerline check`.
-    #[arg(long, value_name = "FILE")]
-    proof: Option<PathBuf>,
+    #[command(flatten)]
+    proof: ProofArgs,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -46,6 +44,7 @@ pub struct TraceArgs {
 /// Usage for a raw token; `Exit::Unknown` when the ledger knows no such token.
 pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     const NOTHING: &str = "there is no life to show";
+    let proof = args.proof.open()?;
     let client = context.client(args.client)?;
     let tenant = args.tenant.as_deref();
     let id = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
@@ -62,14 +61,14 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     if let Some(tenant) = &args.tenant {
         query.push_str(&format!("&tenant={}", segment(tenant)));
     }
-    if let Some(file) = &args.proof {
+    if let Some(proof) = proof {
         let tenant = args.tenant.as_ref().map(|tenant| format!("?tenant={}", segment(tenant)));
         let path = format!("/v1/tokens/{}/proof{}", segment(&id), tenant.unwrap_or_default());
         let known = client.get(&format!("/v1/tokens/{}?limit=1{query}", segment(&id)));
         if known.is_err_and(|error| lookup::is_unknown(&error)) {
             return lookup::unknown_id(context, &id, NOTHING);
         }
-        write_proof(&client, &path, file)?;
+        write_proof(&client, &path, proof)?;
     }
     let (life, events) = match fetch(&client, &id, &query) {
         Err(error) if lookup::is_unknown(&error) => {

@@ -13,6 +13,7 @@ use ledgerline_proof::token_id::{TokenId, t1_value};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::evidence::{Proof, ProofArgs};
 use super::lookup::{Narrow, Places, claims, tell};
 use super::past::{list, rows, text, write_proof_of};
 use super::pasted;
@@ -43,10 +44,9 @@ pub struct TriageArgs {
     /// value: it is sent.
     #[arg(long)]
     jti: bool,
-    /// Also write the proof bundle of where they stand, for `ledgerline check`: of at most 500
-    /// tokens.
-    #[arg(long, value_name = "FILE")]
-    proof: Option<PathBuf>,
+    /// A proof is of at most 500 tokens.
+    #[command(flatten)]
+    proof: ProofArgs,
     /// A file with one token, or token id, on a line; `-` for standard input.
     file: PathBuf,
 }
@@ -76,6 +76,7 @@ struct Triage<'a> {
 /// # Errors
 /// An error when the file cannot be read; whatever the server says.
 pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
+    let proof = args.proof.open()?;
     let client = context.client(args.client.clone())?;
     let input: Box<dyn BufRead> = if args.file == Path::new("-") {
         Box::new(io::stdin().lock())
@@ -122,12 +123,14 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         "tokens": found,
     });
     let mut written = String::new();
-    if let Some(file) = &args.proof {
-        let body = json!({ "tokens": triage.proven, "tenant": args.tenant, "proof": true });
+    if let Some(Proof { file, since }) = proof {
+        let body = json!({
+            "tokens": triage.proven, "tenant": args.tenant, "proof": true, "previous_size": since,
+        });
+        written = format!("the proof is in {}\n", file.path().display());
         let client = &triage.client;
         let ask = || client.post_for_bytes("/v1/triage", &body).map(Some);
         write_proof_of(client, ask, file)?;
-        written = format!("the proof is in {}\n", file.display());
     }
     context.screen.show(&answer, |answer| format!("{}{written}", shown(answer)))?;
     Ok(exit)
@@ -206,7 +209,7 @@ impl Triage<'_> {
             let question = questions.remove(0);
             self.batch.push(Entry { line, question, otherwise: questions });
             self.taken += 1;
-            if self.args.proof.is_some() && self.taken > BATCH {
+            if self.args.proof.proof.is_some() && self.taken > BATCH {
                 let why = format!("a proof is of at most {BATCH} tokens: give them in parts");
                 return Err(Failure::usage(why));
             }
@@ -273,7 +276,7 @@ impl Triage<'_> {
                 left.push(entry);
                 continue;
             }
-            if self.args.proof.is_some() {
+            if self.args.proof.proof.is_some() {
                 self.proven.push(entry.question);
             }
             one["line"] = entry.line.into();

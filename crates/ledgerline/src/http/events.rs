@@ -274,6 +274,8 @@ pub fn json_document<T: Serialize>(document: &T) -> Result<Response, Problem> {
 #[serde(deny_unknown_fields, default)]
 pub struct TenantQuery {
     tenant: Option<String>,
+    /// For a proof: the size of an older checkpoint that the tree must begin with.
+    previous_size: Option<u64>,
 }
 
 async fn locate(
@@ -327,7 +329,7 @@ pub async fn proof(
         "the credential needs the role auditor or reader",
     )?;
     let (view, index) = locate(&app, &caller, &query, path).await?;
-    app.wait(move || json_document(&prove::event(&view, index)?)).await
+    app.wait(move || json_document(&prove::event(&view, index, query.previous_size)?)).await
 }
 
 #[cfg(test)]
