@@ -17,6 +17,7 @@
 //! why              "<source>/<event id>"
 //! attachment       a digest
 //! triage           "<count> tokens"
+//! findings         nothing                      state severity rule token from limit
 //! every one                                     as_of at
 //! ```
 //!
@@ -150,6 +151,14 @@ pub struct Question<'q> {
     pub of: Option<&'static str>,
     /// Hours back.
     pub hours: Option<u64>,
+    /// Of findings: where they stand.
+    pub state: Option<&'static str>,
+    /// Of findings: how grave at least.
+    pub severity: Option<&'static str>,
+    /// Of findings: by which rule.
+    pub rule: Option<&'q str>,
+    /// Of findings: about which token.
+    pub token: Option<&'q str>,
     /// Parameters that decide the answer and that the bundle does not tell: it was made before
     /// they were written down.
     pub untold: Vec<&'static str>,
@@ -194,9 +203,13 @@ const TABLE: &[Row] = &[
     ("why", Form::Event, &[], &[]),
     ("attachment", Form::Digest, &[], &[]),
     ("triage", Form::Tokens, &[], &[]),
+    ("findings", Form::Nothing, &["state", "severity", "rule", "token", "from", "limit"], &[]),
 ];
 const DIRECTIONS: &[&str] = &["ancestors", "descendants", "family", "path"];
 const STRENGTHS: &[&str] = &["asserted", "stated", "joined"];
+const STATES: &[&str] = &["open", "acknowledged", "closed", "withdrawn"];
+/// How grave a finding is, ascending.
+pub const SEVERITIES: &[&str] = &["info", "low", "medium", "high", "critical"];
 const OF: &[&str] = &["token", "descendants", "grant"];
 const POINTS: &[&str] =
     &["birth", "last-refresh", "first-use", "last-use", "expiry", "revocation", "end"];
@@ -275,6 +288,10 @@ impl<'q> Question<'q> {
             strength: None,
             of: None,
             hours: None,
+            state: None,
+            severity: None,
+            rule: None,
+            token: None,
             untold: Vec::new(),
         }
     }
@@ -290,6 +307,15 @@ impl<'q> Question<'q> {
                 self.as_of = Some(moment.ok_or(QuestionError::Value("as_of"))?);
             }
             "at" => self.at = Some(instant::parse(value).ok_or(QuestionError::Value("at"))?),
+            // Of findings a place to begin at, like a page.
+            "from" if self.name == "findings" => number("from").map(drop)?,
+            "state" => self.state = Some(word("state", STATES)?),
+            "severity" => self.severity = Some(word("severity", SEVERITIES)?),
+            "rule" => self.rule = Some(rule(value).ok_or(QuestionError::Value("rule"))?),
+            "token" => {
+                let token = TokenId::parse(value).map_err(|_| QuestionError::Value("token"))?;
+                self.token = Some(token.as_str());
+            }
             "from" => self.from = Some(point("from")?),
             "until" => self.until = Some(point("until")?),
             "direction" => self.direction = Some(word("direction", DIRECTIONS)?),
@@ -362,6 +388,13 @@ fn holder(word: &str) -> Option<Holder> {
 /// An id: some bytes, none of which steers.
 fn name(text: &str) -> Option<&str> {
     (!text.is_empty() && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// The code of a rule: a word, not a sentence.
+fn rule(text: &str) -> Option<&str> {
+    let is_code = (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_code.then_some(text)
 }
 
 /// A handle or a UUID, with dashes or without, in either case: so it may stand in a URL.

@@ -17,7 +17,7 @@ use super::history::Part;
 use super::report::Status;
 use crate::bundle::Query;
 use crate::entry::Handle;
-use crate::question::{About, Holder, Moment, Point, Question};
+use crate::question::{About, Holder, Moment, Point, Question, SEVERITIES};
 use crate::statement::Statement;
 use crate::vocabulary::{
     ActorKind, EventType, HandleKind, Outcome, PersonalRole, Relation, Strength, TargetKind,
@@ -74,6 +74,7 @@ impl<'r> Answer<'_, 'r> {
         self.judge_moment(status);
         match &self.question.about {
             About::Token(id) => self.judge_token(id, status),
+            About::Nothing if self.question.name == "findings" => self.judge_findings(status),
             About::Nothing => {}
             About::Event(..) => self.judge_causes(status),
             about => self.judge_each(about, status),
@@ -84,17 +85,20 @@ impl<'r> Answer<'_, 'r> {
     /// Chains are shown whole.
     fn judge_moment(&self, status: &mut Status) {
         for one in self.shown.iter().filter(|one| one.part == Part::Named) {
-            let known = match self.question.as_of {
-                Some(Moment::Size(size)) => one.index < size,
-                Some(Moment::At(at)) => one.recorded_at <= at,
-                None => true,
-            };
-            let happened = self.question.at.is_none_or(|at| one.statement.occurred_at.nanos <= at);
-            if !known || !happened {
+            if !self.is_within(one) {
                 let index = one.index;
                 status.fail(format!("entry {index} is later than what the question looks at"));
             }
         }
+    }
+
+    fn is_within(&self, one: &Shown<'_>) -> bool {
+        let known = match self.question.as_of {
+            Some(Moment::Size(size)) => one.index < size,
+            Some(Moment::At(at)) => one.recorded_at <= at,
+            None => true,
+        };
+        known && self.question.at.is_none_or(|at| one.statement.occurred_at.nanos <= at)
     }
 
     fn judge_token(&self, about: &str, status: &mut Status) {
@@ -110,6 +114,10 @@ impl<'r> Answer<'_, 'r> {
             }
             return;
         };
+        let looked_at = |one: &Shown<'_>| one.part == Part::Answer(root) && self.is_within(one);
+        if !self.continued && !self.shown.iter().any(looked_at) {
+            status.fail("the token was not known at what the question looks at");
+        }
         if let Some(to) = self.question.to
             && !self.shown.iter().any(|one| one.mentions(to))
         {
@@ -253,6 +261,32 @@ impl<'r> Answer<'_, 'r> {
         };
         if let Some(one) = self.shown.iter().find(|one| !self.continued && !has_place(one)) {
             status.fail(format!("entry {} has no place in the answer to the question", one.index));
+        }
+    }
+
+    /// Every finding raised is of the rule, the token and the severity asked for.
+    fn judge_findings(&self, status: &mut Status) {
+        let place = |word: &str| SEVERITIES.iter().position(|known| *known == word);
+        for one in &self.shown {
+            if one.statement.event_type != EventType::FindingRaised {
+                continue;
+            }
+            let told = |key: &str| {
+                let found = one.statement.detail.iter().find(|detail| detail.key == key);
+                found.map(|detail| detail.value)
+            };
+            let of_rule = self.question.rule.is_none_or(|rule| told("rule") == Some(rule));
+            let least = self.question.severity.and_then(place);
+            let grave = told("severity").and_then(place);
+            let is_grave = least.is_none_or(|least| grave.is_some_and(|grave| grave >= least));
+            let of_token = self.question.token.is_none_or(|token| {
+                let mut details = one.statement.detail.iter();
+                one.mentions(token) || details.any(|detail| detail.value == token)
+            });
+            if !(of_rule && is_grave && of_token) {
+                let index = one.index;
+                status.fail(format!("finding {index} has nothing to do with the question"));
+            }
         }
     }
 

@@ -77,8 +77,18 @@ impl Question<'_> {
             "pivot" => format!("Which events did {about} take part in"),
             "why" => format!("Why did {about} happen"),
             "attachment" => format!("Which document has {about}"),
+            "findings" => self.findings(),
             _ => "Which of the leaked tokens does the ledger know, and which are alive".to_owned(),
         }
+    }
+
+    fn findings(&self) -> String {
+        let state = self.state.map(|state| format!("{state} "));
+        let rule = self.rule.map(|rule| format!(" by rule {rule}"));
+        let token = self.token.map(|token| format!(" about token {token}"));
+        let severity = self.severity.map(|least| format!(" of severity {least} or above"));
+        let parts = [rule, token, severity].map(Option::unwrap_or_default).concat();
+        format!("Which {}findings are there{parts}", state.unwrap_or_default())
     }
 
     fn lineage(&self, about: &str) -> String {

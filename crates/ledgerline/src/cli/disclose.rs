@@ -15,7 +15,7 @@ use super::token_id::read_secret;
 use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::render::{facts, table, text};
+use crate::render::{facts, json_text, table, text};
 use crate::uuid_text;
 
 /// Events of a page.
@@ -135,7 +135,7 @@ pub fn export(context: &mut Context, args: ExportUserArgs) -> CommandResult {
         }
         let mut out = io::stdout().lock();
         for event in page["events"].as_array().into_iter().flatten() {
-            writeln!(out, "{event}")?;
+            writeln!(out, "{}", json_text(&event.to_string()))?;
         }
         out.flush()?;
         Ok(())

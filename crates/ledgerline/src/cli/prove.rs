@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::client::segment;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::render::json_text;
 use crate::uuid_text;
 
 /// Arguments of `prove`.
@@ -70,7 +71,8 @@ pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
     };
     let Some(out) = out else {
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(&bundle)?;
+        // Escapes are the same JSON; raw, recorded text could steer the terminal.
+        stdout.write_all(json_text(&String::from_utf8_lossy(&bundle)).as_bytes())?;
         stdout.write_all(b"\n")?;
         return Ok(Exit::Ok);
     };
