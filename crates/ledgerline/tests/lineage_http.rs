@@ -163,7 +163,7 @@ fn every_answer_is_proven_offline_and_one_changed_byte_is_noticed() {
         assert_eq!((exit, &report["verdict"]), (Some(0), &json!("PROVEN")), "{asked}: {report}");
         named_are_shown(&server.get(&path, &reader).json(), &report, &path);
         let entries = report["entries"].as_array().expect("entries");
-        let last = entries.last().expect("an entry")["index"].as_str().expect("an index");
+        let last = entries.last().expect("an entry")["index"].as_u64().expect("an index").to_string();
         let bundle = answer.json();
         let leaves = bundle["leaves"].as_array().expect("leaves");
         let at = leaves.iter().position(|leaf| leaf["index"] == last).expect("its leaf");
@@ -213,9 +213,9 @@ fn named_are_shown(answer: &Value, report: &Value, path: &str) {
     let mut named = Vec::new();
     indexes(answer, &mut named);
     let shown = report["entries"].as_array().expect("entries");
-    let shown: Vec<&str> = shown.iter().filter_map(|one| one["index"].as_str()).collect();
+    let shown: Vec<u64> = shown.iter().filter_map(|one| one["index"].as_u64()).collect();
     for index in named {
-        assert!(shown.contains(&index.to_string().as_str()), "{index} of {path} in {shown:?}");
+        assert!(shown.contains(&index), "{index} of {path} in {shown:?}");
     }
 }
 

@@ -183,7 +183,8 @@ mod tests {
         for (query, expected) in [
             (
                 asked("resources", x, &[("from", "birth"), ("until", "revocation")]),
-                "Which resources did token eu:idp:jti:x access from its birth until its revocation?",
+                "Which resources did token eu:idp:jti:x access from its birth until its \
+                 revocation?",
             ),
             (
                 asked("lineage", x, &[("direction", "family"), ("as_of", "17")]),

@@ -1,5 +1,5 @@
-//! `check`: repeats every claim of a proof bundle with the kernel alone, and says what it proves. No
-//! server, no network.
+//! `check`: repeats every claim of a proof bundle with the kernel alone, and says what it proves.
+//! No server, no network.
 //!
 //! Promises: the question is told in the kernel's words, never in the file's. What is expected of
 //! the bundle and is not so ends in exit code 2, whatever the bundle proves.

@@ -57,9 +57,9 @@ pub struct VerifyArgs {
     /// With --index: entries whose look-ups are compared.
     #[arg(long, value_name = "COUNT", default_value_t = 64, requires = "index")]
     samples: u64,
-    /// The log's verifier key, from somewhere you trust. Without it a server vouches for itself, and
-    /// the verdict is at best "consistent, not authenticated". With --data: the older checkpoint
-    /// must be signed by it.
+    /// The log's verifier key, from somewhere you trust. Without it a server vouches for itself,
+    /// and the verdict is at best "consistent, not authenticated". With --data: the older
+    /// checkpoint must be signed by it.
     #[arg(long, value_name = "VKEY")]
     log_key: Option<String>,
     /// With --url: check the tree alone.
@@ -262,7 +262,8 @@ fn compared(since: &Value) -> String {
     format!("{same}; size {old}{of} ({file}) against size {new}, {}", text(since, "/compared_at"))
 }
 
-fn summary(report: &Value) -> String {
+/// The members that are one fact each.
+fn summary_facts(report: &Value) -> String {
     let mut lines = Vec::new();
     for name in [
         "verdict",
@@ -297,7 +298,11 @@ fn summary(report: &Value) -> String {
     if report["since"].is_object() {
         lines.push(("older checkpoint", compared(&report["since"])));
     }
-    let mut out = facts(&lines);
+    facts(&lines)
+}
+
+fn summary(report: &Value) -> String {
+    let mut out = summary_facts(report);
     let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
     for older in list("predecessors") {
         out.push_str(&format!(
