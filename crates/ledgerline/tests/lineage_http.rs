@@ -163,7 +163,8 @@ fn every_answer_is_proven_offline_and_one_changed_byte_is_noticed() {
         assert_eq!((exit, &report["verdict"]), (Some(0), &json!("PROVEN")), "{asked}: {report}");
         named_are_shown(&server.get(&path, &reader).json(), &report, &path);
         let entries = report["entries"].as_array().expect("entries");
-        let last = entries.last().expect("an entry")["index"].as_u64().expect("an index").to_string();
+        let last =
+            entries.last().expect("an entry")["index"].as_u64().expect("an index").to_string();
         let bundle = answer.json();
         let leaves = bundle["leaves"].as_array().expect("leaves");
         let at = leaves.iter().position(|leaf| leaf["index"] == last).expect("its leaf");
