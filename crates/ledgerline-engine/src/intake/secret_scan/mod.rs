@@ -95,7 +95,7 @@ impl Format {
         match self.rest {
             // Within a word as long as a digest, a mark this short may be chance.
             Rest::Run(is, least) => {
-                let short = self.mark.len() <= 4 && least < 40 && self.left != Left::Any;
+                let short = self.mark.len() <= 4 && least < 40 && self.mark.bytes().all(url);
                 let chance = short && is_digest_length(self.mark.len() + run(rest, url));
                 run(rest, is) >= least && !(mark.alone && chance)
             }

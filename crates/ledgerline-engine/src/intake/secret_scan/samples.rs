@@ -79,6 +79,14 @@ impl Random {
 /// Marks are cut in two, so that this file trips no scanner.
 const FORMS: &[&str] = &[
     "llk_{l13}_{u43}",
+    "llk_my.key-{d1}_{u43}",
+    "hv|s.{u39}",
+    "ht|tps://{a40}@git.example.com/x.git",
+    "X-Vault-Token: {a26}",
+    "x-api-key: {h32}",
+    "/reset?token={a40}",
+    "/cb?state=x&code={u43}",
+    "SAMLResponse={b300}",
     "xo|xb-{d12}-{d13}-{a24}",
     "xo|xp-{d12}-{d12}-{d13}-{h32}",
     "xo|xa-2-{d12}-{d12}-{h32}",
@@ -325,6 +333,9 @@ fn a_jwt_is_found_however_it_is_written() {
         "{\t\"alg\":\"PS256\"}",
         r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#,
         r#"{"x":1,"alg":"ES384"}"#,
+        " {\"alg\":\"ES256\"}",
+        "\n{\"alg\":\"ES256\"}",
+        "\r\n{ \"alg\":\"ES256\"}",
     ];
     for _ in 0..1000 {
         for header in headers {

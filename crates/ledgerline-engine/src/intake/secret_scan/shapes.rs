@@ -96,7 +96,7 @@ fn has(text: &[u8], word: &[u8]) -> bool {
 
 /// Whether JSON of a JOSE header or of a token's claims begins here.
 fn is_header(json: &[u8]) -> bool {
-    let Some(inner) = json.strip_prefix(b"{") else { return false };
+    let Some(inner) = json[white(json)..].strip_prefix(b"{") else { return false };
     let inner = &inner[white(inner)..];
     let Some(name) = inner.strip_prefix(b"\"") else { return false };
     let Some(end) = name.iter().position(|byte| *byte == b'"') else { return false };
@@ -189,13 +189,16 @@ pub(super) fn assigned(mark: Mark<'_>) -> bool {
     set && is_opaque(&behind[signs.len()..], if is_password { 6 } else { 16 })
 }
 
-/// `https://user:password@host`; what stands for a password, such as `***`, is none.
+/// A URL's `user:password@host`, or a user that is no name; what stands for a password, such as
+/// `***`, is none.
 pub(super) fn userinfo(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let rest = &rest[..rest.len().min(AUTHORITY_CHARS)];
     let end = run(rest, |byte| byte.is_ascii_graphic() && !b"/?#\"<>\\".contains(&byte));
     let Some(at) = rest[..end].iter().rposition(|byte| *byte == b'@') else { return false };
-    let Some(colon) = rest[..at].iter().position(|byte| *byte == b':') else { return false };
+    let Some(colon) = rest[..at].iter().position(|byte| *byte == b':') else {
+        return run(rest, url) == at && is_opaque(&rest[..at], 20);
+    };
     rest[colon + 1..at].iter().any(u8::is_ascii_alphanumeric)
 }
 
@@ -235,6 +238,12 @@ pub(super) fn github(mark: Mark<'_>) -> bool {
 /// Lengths of base64url of 16, 20, 28 and 32 bytes: marked secrets are longer.
 pub(super) fn is_digest_length(chars: usize) -> bool {
     matches!(chars, 22 | 27 | 38 | 43)
+}
+
+/// `llk_`, a key's id, `_`, and 43 characters; or a part of it that is no digest.
+pub(super) fn own_key(mark: Mark<'_>) -> bool {
+    let length = run(mark.rest(), dotted);
+    length >= 16 && !(mark.alone && is_digest_length(4 + length))
 }
 
 /// `dckr_pat_…`, `dckr_oat_…`.
