@@ -170,7 +170,8 @@ settings! {
         "LEDGERLINE_CA_FILE" ca_file: PathBuf,
         /// Milliseconds a call may take, retries aside [default: 60000].
         "LEDGERLINE_TIMEOUT_MS" timeout_ms: u64,
-        /// Times a refused (429, 503) or failed call is repeated [default: 8].
+        /// Times a refused (429, 503) or failed call is repeated [default: 8; a server that has not
+        /// answered yet is tried for 3 seconds].
         "LEDGERLINE_RETRIES" retries: u32,
     }
 }

@@ -284,9 +284,18 @@ fn the_server_speaks_tls_and_the_client_demands_its_certificate() {
             ["status", "--retries", "0", "--url", &url].iter().chain(args).copied().collect();
         let output = run(&args, &[("LEDGERLINE_KEY", &server.admin)], b"");
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+        stderr(&output)
     };
     check(&["--ca-file", &cert], 0);
-    check(&[], 1);
+    let said = check(&[], 1);
+    assert!(said.contains("certificate") && said.contains("--ca-file"), "{said}");
+    let begun = std::time::Instant::now();
+    let args = ["status", "--url", &url];
+    let said = stderr(&run(&args, &[("LEDGERLINE_KEY", &server.admin)], b""));
+    assert!(begun.elapsed().as_secs() < 3 && !said.contains("trying again"), "{said}");
+    let plain = url.replace("https://", "http://");
+    let said = stderr(&run(&["status", "--url", &plain], &[], b""));
+    assert!(said.contains("https://"), "{said}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::config::{ClientSettings, FileSettings, LogSettings};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{Output, Screen};
@@ -168,7 +168,8 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(failure) if is_closed_pipe(&failure) => Exit::Ok.into(),
-        Err(failure) => {
+        Err(mut failure) => {
+            failure.exit = exit_of(&failure);
             // Nothing is left to do when standard error is closed too.
             let _ = writeln!(io::stderr(), "ledgerline: {:#}", failure.error);
             failure.exit.into()
@@ -212,6 +213,30 @@ fn run(cli: Cli) -> CommandResult {
         Command::Completions(args) => completions::run(&args),
     }
 }
+
+/// How a failure ends the program: what a server refuses because the question is no question is a
+/// wrong command line.
+fn exit_of(failure: &Failure) -> Exit {
+    let refused = failure.error.downcast_ref::<ClientError>().and_then(ClientError::code);
+    match (failure.exit, refused) {
+        (Exit::Error, Some(code)) if WRONG_QUESTION.contains(&code) => Exit::Usage,
+        (exit, _) => exit,
+    }
+}
+
+/// Codes of refusals of what was typed.
+const WRONG_QUESTION: [&str; 10] = [
+    "bad_note",
+    "bad_query",
+    "bad_range",
+    "bad_reason",
+    "bad_key",
+    "bad_key_id",
+    "bad_source",
+    "bad_tenant",
+    "bad_kind",
+    "bad_token_id",
+];
 
 /// `ledgerline trace ... | head` is no error.
 fn is_closed_pipe(failure: &Failure) -> bool {

@@ -247,6 +247,10 @@ impl Started {
             .block_on(listen_on(listen))
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
+        if tls.is_none() && !address.ip().is_loopback() {
+            let why = "keys and tokens cross the network in the clear: set tls_cert and tls_key";
+            tracing::warn!(code = "no_tls", %address, why, "the server listens without TLS");
+        }
         let ledger = OpenLedger::open(settings)?;
         let view = ledger.node.view();
         for older in view.origins().iter().rev().skip(1) {
