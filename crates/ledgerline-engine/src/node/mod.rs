@@ -186,7 +186,7 @@ impl Inner {
         let reply: Reply = Box::new(move |answer| {
             let _ = sender.send(answer);
         });
-        self.inbox.put(Work::Admin(act, reply)).map_err(|error| match error {
+        self.inbox.put(Work::Admin(act, reply), None).map_err(|error| match error {
             PutError::Busy => refused("busy", "the ledger is busy; try again"),
             PutError::Closed(why) => AdminError::Stopped(why),
         })?;
@@ -312,7 +312,7 @@ impl Node {
         if let Err(why) = self.ready() {
             return Err(SubmitError::Stopped { why });
         }
-        if inner.inbox.is_full() {
+        if inner.inbox.is_full(caller.tenant()) {
             return Err(self.busy());
         }
         let accepted = inner.intake.accept(caller, form, body).inspect_err(|error| {
@@ -321,7 +321,7 @@ impl Node {
                 self.count_refusal(caller.key_id(), code);
             }
         })?;
-        self.put(accepted, reply)
+        self.put(accepted, Some(&caller.key.tenant), reply)
     }
 
     /// Makes and judges the page tokens of this ledger.
@@ -330,8 +330,13 @@ impl Node {
         &self.inner.page_tokens
     }
 
-    fn put(&self, accepted: Accepted, reply: Reply) -> Result<(), SubmitError> {
-        match self.inner.inbox.put(Work::Submission(accepted, reply)) {
+    fn put(
+        &self,
+        accepted: Accepted,
+        tenant: Option<&Arc<str>>,
+        reply: Reply,
+    ) -> Result<(), SubmitError> {
+        match self.inner.inbox.put(Work::Submission(accepted, reply), tenant) {
             Ok(()) => Ok(()),
             Err(PutError::Busy) => Err(self.busy()),
             Err(PutError::Closed(why)) => Err(SubmitError::Stopped { why }),

@@ -119,7 +119,7 @@ impl Node {
         }
         let known = |id: &str| matches!(self.standing(tenant, Presented::Id(id)), Ok(Some(_)));
         let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens, &known)?;
-        self.put(accepted, reply)
+        self.put(accepted, None, reply)
     }
 
     /// How many entries of this origin a follower outside has dealt with; 0 when nobody knows.
@@ -182,6 +182,6 @@ impl Node {
             return Err(SubmitError::Stopped { why });
         }
         let accepted = self.inner.intake.accept_uses(caller, tenant, uses)?;
-        self.put(accepted, reply)
+        self.put(accepted, Some(&caller.key.tenant), reply)
     }
 }

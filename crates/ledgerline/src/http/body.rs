@@ -28,6 +28,9 @@ use super::shares::{Hold, Party, Room};
 /// Longest body of any route, in bytes (DESIGN 8).
 pub const BODY_BYTES_MAX: usize = 16 << 20;
 
+/// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
+pub const INLINE_BODY_BYTES: usize = 64 << 10;
+
 /// The whole body, and the room that it has: to be kept as long as the body is.
 ///
 /// # Errors

@@ -29,14 +29,11 @@ use ledgerline_proof::hash::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::body::{BODY_BYTES_MAX, read_body};
+use super::body::{BODY_BYTES_MAX, INLINE_BODY_BYTES, read_body};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::{App, Shared, auth, lanes, leaf_json, prove, written};
 use crate::uuid_text;
-
-/// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
-const INLINE_BODY_BYTES: usize = 64 << 10;
 
 /// Takes events.
 ///

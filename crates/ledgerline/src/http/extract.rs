@@ -13,7 +13,7 @@ use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::de::DeserializeOwned;
 
 use super::App;
-use super::body::read_body;
+use super::body::{INLINE_BODY_BYTES, read_body};
 use super::problem::Problem;
 
 /// Longest JSON body of a route that takes no list, in bytes.
@@ -83,7 +83,7 @@ fn hides_token(word: &str) -> bool {
 ///
 /// # Errors
 /// 415, 413, 408; 400 when it is not what `T` expects.
-pub async fn json_body<T: DeserializeOwned>(
+pub async fn json_body<T: DeserializeOwned + Send + 'static>(
     app: &App,
     headers: &HeaderMap,
     body: Body,
@@ -95,7 +95,7 @@ pub async fn json_body<T: DeserializeOwned>(
 ///
 /// # Errors
 /// As [`json_body`].
-pub async fn json_body_of<T: DeserializeOwned>(
+pub async fn json_body_of<T: DeserializeOwned + Send + 'static>(
     app: &App,
     headers: &HeaderMap,
     body: Body,
@@ -107,8 +107,15 @@ pub async fn json_body_of<T: DeserializeOwned>(
         return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
     }
     let (bytes, _room) = read_body(app, headers, body, most).await?;
+    if bytes.len() > INLINE_BODY_BYTES {
+        return app.parse(bytes.len(), move || json(&bytes)).await;
+    }
+    json(&bytes)
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde's text may quote the input: say only where.
-    serde_json::from_slice(&bytes).map_err(|error| {
+    serde_json::from_slice(bytes).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());
         Problem::bad_request("bad_json", format!("not the JSON expected, at {place}"))
     })

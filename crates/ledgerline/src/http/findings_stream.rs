@@ -87,9 +87,12 @@ pub fn answer(
     wanted: Wanted,
     from: u64,
 ) -> Result<Response, Problem> {
-    let place = at_work::party(&app).take(Room::Streams, 1)?;
+    let party = at_work::party(&app);
+    let place = party.take(Room::Streams, 1)?;
     let (send, receive) = mpsc::channel(UNREAD_MAX);
-    tokio::spawn(stream(app, headers, tenant, wanted, from, send, place));
+    let streaming = stream(app, headers, tenant, wanted, from, send, place);
+    // Its looks take turns with the other questions of its tenant.
+    tokio::spawn(at_work::answer(party, Some(Room::Streams), streaming));
     let mut response = Response::new(Body::new(Events(receive)));
     let kind = HeaderValue::from_static("text/event-stream");
     response.headers_mut().insert(CONTENT_TYPE, kind);

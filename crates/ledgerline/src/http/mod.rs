@@ -57,7 +57,6 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use ledgerline_engine::node::Node;
 use ledgerline_engine::view::View;
-use tokio::sync::Semaphore;
 
 use self::connections::Connections;
 use self::metrics::Tally;
@@ -93,11 +92,6 @@ pub struct App {
     pub news: feed::News,
     /// The open connections.
     pub connections: Arc<Connections>,
-    /// A permit per large body that is being taken apart.
-    parsers: Semaphore,
-    /// A permit per KiB of large bodies that wait for that.
-    line: Semaphore,
-    line_kib: u32,
 }
 
 /// What the configuration adds to a node.
@@ -119,12 +113,6 @@ impl App {
     pub fn new(node: Arc<Node>, limits: Limits, with: With) -> Arc<Self> {
         let shares = Shares::new(&limits);
         let connections = Arc::new(Connections::new(limits.max_connections));
-        // A body taken apart is many times its size: more of them at a time than there are cores
-        // would cost memory and gain nothing.
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let parsers = Semaphore::new(cores);
-        let line_kib = u32::try_from(limits.max_line_bytes.div_ceil(1024)).unwrap_or(u32::MAX / 8);
-        let line = Semaphore::new(line_kib as usize);
         let (tally, stopping) = (Tally::default(), AtomicBool::new(false));
         let uses = Uses::new(limits.use_window);
         Arc::new(Self {
@@ -139,9 +127,6 @@ impl App {
             shares,
             news: feed::News::default(),
             connections,
-            parsers,
-            line,
-            line_kib,
         })
     }
 
@@ -159,16 +144,22 @@ impl App {
     /// Runs the taking apart of a body of `length` bytes, when it is its turn.
     ///
     /// # Errors
-    /// 429 when too many bytes wait for that already; whatever `work` says; 500 when it panicked.
+    /// 429 when the caller has its share of what waits for that; whatever `work` says; 500 when it
+    /// panicked.
     pub async fn parse<T, F>(&self, length: usize, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, Problem> + Send + 'static,
     {
-        let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX).min(self.line_kib);
-        let _place = self.line.try_acquire_many(kib).map_err(|_| Problem::busy(1000))?;
-        let _turn = self.parsers.acquire().await.map_err(|_| Problem::internal())?;
-        blocking(work).await
+        let party = at_work::party(self);
+        let _place = party.take_or_alone(Room::Line, length)?;
+        let turn = party.turn(Kind::Parse).await?;
+        blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        })
+        .await
     }
 
     /// Waits for the turn to make a bundle, when one is wanted.

@@ -38,19 +38,22 @@ pub enum Room {
     Streams,
     /// Bytes of bodies that have come and are not taken over yet.
     Bodies,
+    /// Bytes of large bodies that wait to be taken apart.
+    Line,
     /// Bytes of large answers that are not sent yet.
     Unsent,
 }
 
 impl Room {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connections,
         Self::Requests,
         Self::Vital,
         Self::Polls,
         Self::Streams,
         Self::Bodies,
+        Self::Line,
         Self::Unsent,
     ];
 
@@ -64,6 +67,7 @@ impl Room {
             Self::Polls => "polls",
             Self::Streams => "streams",
             Self::Bodies => "body_bytes",
+            Self::Line => "line_bytes",
             Self::Unsent => "unsent_bytes",
         }
     }
@@ -75,6 +79,7 @@ impl Room {
             Self::Polls => "requests that wait for revocations",
             Self::Streams => "streams of findings",
             Self::Bodies => "memory for bodies on their way",
+            Self::Line => "large bodies that wait to be taken apart",
             Self::Unsent => "memory for answers that are not read",
         }
     }
@@ -184,6 +189,7 @@ struct Turns {
     vital: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
     provers: Arc<Semaphore>,
+    parsers: Arc<Semaphore>,
 }
 
 impl Turns {
@@ -197,6 +203,9 @@ impl Turns {
             vital: of(VITAL_WAITS, VITAL_WAITS / 2),
             lookups: of(3 * cores, 2 * cores),
             provers: of(PROVERS, TENANT_PROVERS),
+            // A body taken apart is many times its size: more of them at a time than there are
+            // cores would cost memory and gain nothing.
+            parsers: of(cores, cores),
         }
     }
 
@@ -206,6 +215,7 @@ impl Turns {
             Kind::Vital => &self.vital,
             Kind::LookUp => &self.lookups,
             Kind::Prove => &self.provers,
+            Kind::Parse => &self.parsers,
         })
     }
 }
@@ -230,6 +240,8 @@ pub enum Kind {
     LookUp,
     /// The making of a bundle.
     Prove,
+    /// The taking apart of a large body.
+    Parse,
 }
 
 /// A turn; given back when dropped.
@@ -479,6 +491,7 @@ fn bounds(limits: &Limits, room: Room) -> Bounds {
         Room::Polls => limits.max_connections / 2,
         Room::Streams => STREAMS_MAX,
         Room::Bodies => BODY_BYTES,
+        Room::Line => limits.max_line_bytes,
         Room::Unsent => UNSENT_BYTES,
     };
     let part = |percent: usize| (whole.saturating_mul(percent) / 100).max(1);
