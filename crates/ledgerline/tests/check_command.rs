@@ -174,6 +174,7 @@ fn a_bundle_is_told_by_its_token_question_and_people() {
         (A, "", 0, "the token is the expected one"),
         (B, "", 2, "ANOTHER TOKEN than the expected one"),
         ("-", LEAKED, 0, "the token is the expected one"),
+        ("-", &*format!("Authorization: Bearer {LEAKED}\n"), 0, "the token is the expected one"),
         ("-", "another-token-that-is-not-there-1234", 2, "ANOTHER TOKEN"),
     ] {
         let (found, text) = world.check(&bundle, &["--expect-token", expect], input.as_bytes());

@@ -382,7 +382,15 @@ fn a_folder_is_verified_without_its_server_and_a_flipped_byte_is_found() {
     check(0, "verified");
     std::fs::rename(server.path("data.head"), server.path("elsewhere")).expect("moved");
     check(3, "no head store is at hand");
-    std::fs::rename(server.path("elsewhere"), server.path("data.head")).expect("moved");
+    // A start on it says so loudly, and to whoever asks; the next start has a head store again.
+    server.go();
+    let status = server.run(&server.admin, &["status"]);
+    assert!(stdout(&status).contains("MISSING when the server started"), "{}", stdout(&status));
+    let status = server.get("/v1/status", &server.admin).json();
+    assert_eq!(status["head_store"], "was_missing_at_start");
+    assert!(server.read("server.log").contains("head_store_missing"));
+    assert_eq!(server.stop(), Some(0));
+    check(0, "verified");
     let segment = std::fs::read_dir(data.join("journal")).expect("a journal").next();
     let segment = segment.expect("a segment").expect("readable").path();
     let mut bytes = std::fs::read(&segment).expect("bytes");

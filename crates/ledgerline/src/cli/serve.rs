@@ -16,6 +16,7 @@ use clap::Args;
 use ledgerline_engine::clock::SystemClock;
 use ledgerline_engine::disk::RealDisk;
 use ledgerline_engine::entropy::SystemEntropy;
+use ledgerline_engine::head_store::HeadStore;
 use ledgerline_engine::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_engine::node::{Node, NodeConfig};
 use ledgerline_engine::opening::World;
@@ -84,6 +85,8 @@ fn use_small_pages() {
 pub struct OpenLedger {
     /// The node.
     pub node: Arc<Node>,
+    /// Whether entries were there and the head store had never seen one.
+    pub head_was_missing: bool,
     _lock: File,
 }
 
@@ -94,8 +97,9 @@ impl OpenLedger {
     /// Without a data folder; when another process has it; whatever the engine says.
     pub fn open(settings: &ServerSettings) -> Result<Self, Failure> {
         let (world, lock) = world(settings)?;
+        let head_was_missing = is_head_missing(&world)?;
         let node = Node::open(world, node_config(settings)?).context("the ledger does not open")?;
-        Ok(Self { node: Arc::new(node), _lock: lock })
+        Ok(Self { node: Arc::new(node), head_was_missing, _lock: lock })
     }
 
     /// Closes the ledger cleanly.
@@ -105,6 +109,15 @@ impl OpenLedger {
     pub fn close(self) -> Result<(), Failure> {
         self.node.shutdown().map_err(Failure::error)
     }
+}
+
+/// Whether there is a journal and no checkpoint in the head store. Then nothing tells an older copy
+/// of the folder from the ledger as it was; only a first start that was cut off leaves it so.
+fn is_head_missing(world: &World) -> Result<bool, Failure> {
+    let journal = world.disk.list("journal")?;
+    let is_segment = |name: &String| name.ends_with(".seg");
+    let note = HeadStore::new(Arc::clone(&world.head_disk)).note()?;
+    Ok(note.is_none() && journal.iter().any(is_segment))
 }
 
 /// The folders that the settings name, locked for this process, and the keys.
@@ -252,6 +265,12 @@ impl Started {
             tracing::warn!(code = "no_tls", %address, why, "the server listens without TLS");
         }
         let ledger = OpenLedger::open(settings)?;
+        if ledger.head_was_missing {
+            let why = "the journal holds entries and the head store held no checkpoint: if this is \
+                       an older copy of the ledger, nothing here can tell; compare with a \
+                       checkpoint that somebody kept (ledgerline verify --since)";
+            tracing::error!(code = "head_store_missing", why);
+        }
         let view = ledger.node.view();
         for older in view.origins().iter().rev().skip(1) {
             let (origin, size) = (&*older.identity().origin, older.size());
@@ -267,7 +286,9 @@ impl Started {
         let limits = limits(settings)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let answers = answers(settings, &ledger.node)?;
-        let app = App::new(Arc::clone(&ledger.node), limits, With { issuers, answers, webhook });
+        let head_was_missing = ledger.head_was_missing;
+        let with = With { issuers, answers, webhook, head_was_missing };
+        let app = App::new(Arc::clone(&ledger.node), limits, with);
         runtime.spawn(keep_recording(Arc::clone(&app)));
         runtime.spawn(look_for_news(Arc::clone(&app)));
         let telling = tell_findings(&app)?;

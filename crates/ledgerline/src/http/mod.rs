@@ -82,6 +82,8 @@ pub struct App {
     pub answers: Answers,
     /// Where findings are told.
     pub webhook: Option<Webhook>,
+    /// Whether the head store held no checkpoint when the server started on a ledger with entries.
+    pub head_was_missing: bool,
     /// Introspections that wait for being recorded.
     pub uses: Uses,
     /// Set when the server stops: what waits for news ends.
@@ -102,6 +104,8 @@ pub struct With {
     pub answers: Answers,
     /// Where findings are told.
     pub webhook: Option<Webhook>,
+    /// Whether the head store held no checkpoint of a ledger with entries.
+    pub head_was_missing: bool,
 }
 
 /// The state of handlers.
@@ -122,6 +126,7 @@ impl App {
             issuers: Arc::new(with.issuers),
             answers: with.answers,
             webhook: with.webhook,
+            head_was_missing: with.head_was_missing,
             uses,
             stopping,
             shares,

@@ -3,16 +3,17 @@
 //! Promises: a token given on standard input is hashed here and never shown. A bundle about
 //! something else is told from the expected one whatever its verdict.
 //!
-//! Assumes: ids that an entry gives a token count only under the same region and issuer: what
-//! another issuer says of a token is not this token's name.
+//! Assumes: the `jti` of a JWT is not verified here; it only compares. Ids that an entry gives a
+//! token count only under the same region and issuer: what another issuer says of a token is not
+//! this token's name.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledgerline_proof::check::{CheckReport, ClaimKind, Status};
 use ledgerline_proof::token_id::{TokenId, jti_hash_value, looks_like_token, t1_value};
 use serde_json::{Value, json};
 
-use crate::cli::token_id::{in_the_history, read_secret};
+use crate::cli::lookup;
+use crate::cli::pasted::Reading;
+use crate::cli::token_id::in_the_history;
 use crate::exit::Failure;
 use crate::render::printable;
 
@@ -31,7 +32,7 @@ impl Wanted {
     /// Usage for a raw token or what is no id.
     pub fn read(argument: &str) -> Result<Self, Failure> {
         if argument == "-" {
-            return Self::of_token(&read_secret()?);
+            return Self::of_paste(&lookup::read_paste()?);
         }
         match TokenId::parse(argument) {
             Ok(id) => Ok(Self::Id(id.as_str().to_owned())),
@@ -40,17 +41,30 @@ impl Wanted {
         }
     }
 
-    fn of_token(token: &str) -> Result<Self, Failure> {
-        if let Ok(id) = TokenId::parse(token) {
-            return Ok(Self::Id(id.as_str().to_owned()));
+    /// Of what was pasted, in every way to read it.
+    fn of_paste(readings: &[Reading]) -> Result<Self, Failure> {
+        lookup::tell(readings.first().map_or(&[][..], |reading| &reading.notes));
+        let mut ends = Vec::new();
+        let mut weak = None;
+        for reading in readings {
+            let token = lookup::only(reading)?;
+            if let Ok(id) = TokenId::parse(token) {
+                return Ok(Self::Id(id.as_str().to_owned()));
+            }
+            match t1_value(token.as_bytes()) {
+                Ok(digest) => ends.push(format!(":t1:{digest}")),
+                Err(error) => weak = weak.or(Some(error)),
+            }
+            let claims = lookup::claims(token);
+            if let Some(jti) = claims.as_ref().and_then(|claims| claims["jti"].as_str()) {
+                ends.push(format!(":jti:{jti}"));
+                ends.push(format!(":jh:{}", jti_hash_value(jti)));
+            }
         }
-        let digest = t1_value(token.as_bytes()).map_err(Failure::error)?;
-        let mut ends = vec![format!(":t1:{digest}")];
-        if let Some(jti) = jti_of(token) {
-            ends.push(format!(":jti:{jti}"));
-            ends.push(format!(":jh:{}", jti_hash_value(&jti)));
+        match weak {
+            Some(error) if ends.is_empty() => Err(Failure::error(error)),
+            _ => Ok(Self::Computed(ends)),
         }
-        Ok(Self::Computed(ends))
     }
 
     fn is(&self, id: &str) -> bool {
@@ -62,14 +76,6 @@ impl Wanted {
             }),
         }
     }
-}
-
-/// The `jti` of a JWT, unverified: it only narrows what is looked for.
-fn jti_of(token: &str) -> Option<String> {
-    let payload = token.split('.').nth(1)?;
-    let claims = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    let claims: Value = serde_json::from_slice(&claims).ok()?;
-    claims["jti"].as_str().map(str::to_owned)
 }
 
 /// What is expected, and how the bundle compares.
