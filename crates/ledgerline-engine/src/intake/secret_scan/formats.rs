@@ -176,7 +176,7 @@ pub(super) static FORMATS: &[Format] = &[
     named("sig="),
     // Slack.
     row("xox", Joined, Shape(shapes::slack)),
-    plain("xapp-"),
+    row("xapp-", Joined, Shape(shapes::slack_app)),
     row("hooks.slack.com/", Any, Shape(shapes::webhook)),
     row("discord.com/api/webhooks/", Any, Shape(shapes::webhook)),
     // GitLab, the old form and the routable one.

@@ -77,17 +77,33 @@ impl Format {
     /// Whether a secret of this format stands at `start`, where its mark was found.
     fn is_at(&self, text: &[u8], start: usize, alone: bool) -> bool {
         let mark = Mark { text, start, end: start + self.mark.len(), alone };
-        let as_written = &text[start..mark.end] == self.mark.as_bytes();
-        // In other letters it stands in a digest by chance: in one of a hundred thousand.
-        let chance = || is_digest_length(run(&text[start..], url)) && alone;
-        let written = as_written || (!self.exact && !chance());
+        let found = &text[start..mark.end];
+        // In other letters it stands in an id by chance: in one of a hundred thousand.
+        let chance = || {
+            let mixed = self.mark.len() <= 5
+                && self.mark.ends_with(['_', '-', '.'])
+                && found.iter().any(u8::is_ascii_lowercase)
+                && found.iter().any(u8::is_ascii_uppercase);
+            alone && self.left != Left::Any && (mixed || is_digest_length(run(&text[start..], url)))
+        };
+        let written = found == self.mark.as_bytes() || (!self.exact && !chance());
         let before = start.checked_sub(1).map(|at| text[at]).filter(|_| alone);
         let free = match self.left {
             Left::Any => true,
             Left::Joined => before.is_none_or(|byte| !byte.is_ascii_alphanumeric()),
             Left::Apart => before.is_none_or(|byte| !url(byte)),
         };
-        written && free && self.has_rest(mark) && !(alone && is_in_digest(text, start))
+        written
+            && free
+            && self.has_rest(mark)
+            && !(alone && (is_in_digest(text, start) || self.is_key_id(text, start)))
+    }
+
+    /// Whether this is the id of an AWS access key in a token id of the form that names keys:
+    /// no secret by itself, and the only name that such a token has.
+    fn is_key_id(&self, text: &[u8], start: usize) -> bool {
+        let of_keys = ["AKIA", "ASIA", "ABIA", "ACCA"].contains(&self.mark);
+        of_keys && text[..start].ends_with(b":acc:")
     }
 
     fn has_rest(&self, mark: Mark<'_>) -> bool {

@@ -50,6 +50,8 @@ const KINDS: &[(&str, Make)] = &[
     ("jti id", |random| format!("eu-west-1:idp:jti:{}", uuid(random))),
     ("jti id of base64url", |random| random.form("eu-west-1:idp:jti:{u21}")),
     ("acc id", |random| random.form("eu:vault:acc:hmac-sha256:{h64}")),
+    ("acc id of an access key", |random| random.form("eu:aws:acc:AS|IA{U16}")),
+    ("revocation of one", |random| random.form("revoke/{d3}/eu:aws:acc:AK|IA{216}")),
     ("t1 id", |random| format!("eu:idp:t1:{}", URL_SAFE_NO_PAD.encode(random.bytes(32)))),
     ("jh id", |random| format!("eu:idp:jh:{}", URL_SAFE_NO_PAD.encode(random.bytes(32)))),
     ("h id", |random| format!("eu:idp:h12:{}", URL_SAFE_NO_PAD.encode(random.bytes(32)))),

@@ -209,6 +209,12 @@ pub(super) fn slack(mark: Mark<'_>) -> bool {
     kind.is_ascii_alphabetic() && matches!(sign, b'-' | b'.') && run(rest, value) >= 10
 }
 
+/// `xapp-1-…`.
+pub(super) fn slack_app(mark: Mark<'_>) -> bool {
+    let [digit, b'-', rest @ ..] = mark.rest() else { return false };
+    digit.is_ascii_digit() && run(rest, url) >= 16
+}
+
 /// The path of a webhook, which is all that guards it.
 pub(super) fn webhook(mark: Mark<'_>) -> bool {
     run(mark.rest(), |byte| url(byte) || byte == b'/') >= 24
