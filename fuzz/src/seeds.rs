@@ -307,7 +307,7 @@ fn bodies() -> Vec<Seed> {
 /// A statement of source `idp` with one personal record, and the record.
 fn statement_and_record() -> (Vec<u8>, Vec<u8>) {
     let record = PersonalRecord {
-        salt: [8; 32],
+        salt: ledgerline_proof::hash::sha256(b"salt").0,
         user_id: Some("alice"),
         ip: Some("203.0.113.7"),
         user_agent: None,

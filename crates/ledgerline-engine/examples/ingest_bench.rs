@@ -169,7 +169,7 @@ fn batch(first: usize, signer: Option<&StatementSigner>, personal: bool) -> Vec<
         }];
         let user = format!("user-{}", n % 1000);
         let record = PersonalRecord {
-            salt: [u8::try_from(n % 256).expect("a byte"); 32],
+            salt: ledgerline_proof::hash::sha256(&(n as u64).to_le_bytes()).0,
             user_id: Some(&user),
             ip: Some("203.0.113.7"),
             user_agent: Some("Mozilla/5.0 (X11; Linux x86_64)"),

@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,6 +186,41 @@ pub fn parent(path: &str) -> &str {
     path.rfind('/').map_or("", |at| &path[..at])
 }
 
+/// What nobody but the owner may do.
+const OTHERS: u32 = 0o077;
+
+/// Makes folders, and those above them, for the owner alone.
+fn private_folders() -> fs::DirBuilder {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+}
+
+fn tighten(path: &Path, within: bool) -> io::Result<u64> {
+    let metadata = fs::symlink_metadata(path)?;
+    let mode = metadata.permissions().mode();
+    let mut changed = 0;
+    if mode & OTHERS != 0 && !metadata.is_symlink() {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode & !OTHERS & 0o7777)).map_err(
+            |error| {
+                let what = format!(
+                    "{} is open to other users and cannot be closed ({error}): give it to the \
+                     user of the server (chown), or name a folder within it, which will be made",
+                    path.display()
+                );
+                io::Error::new(error.kind(), what)
+            },
+        )?;
+        changed = 1;
+    }
+    if within && metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            changed += tighten(&entry?.path(), true)?;
+        }
+    }
+    Ok(changed)
+}
+
 /// The real file system below one folder.
 pub struct RealDisk {
     root: PathBuf,
@@ -197,11 +232,31 @@ impl RealDisk {
     /// # Errors
     /// Whatever the system says.
     pub fn new(root: &Path) -> io::Result<Self> {
-        if !root.exists() {
-            fs::create_dir_all(root)?;
-            fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
-        }
+        private_folders().create(root)?;
         Ok(Self { root: root.to_path_buf() })
+    }
+
+    /// Takes from everybody but the owner what they may do with the folder and, if `within`, with
+    /// all that is in it; links are not followed. Gives how many had more than they should.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, with what to do, where something belongs to somebody else.
+    pub fn tighten(&self, within: bool) -> io::Result<u64> {
+        tighten(&self.root, within)
+    }
+
+    /// Names of the files of the folder that others than the owner may read or write.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn open_to_others(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for name in self.list("")? {
+            if fs::metadata(self.root.join(&name))?.permissions().mode() & OTHERS != 0 {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// Opens without creating anything.
@@ -223,7 +278,9 @@ impl RealDisk {
     /// `WouldBlock` when another process holds it.
     pub fn lock(&self, name: &str) -> io::Result<fs::File> {
         let path = self.path(name)?;
-        let file = fs::OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+        let mut options = fs::OpenOptions::new();
+        options.create(true).write(true).truncate(false).mode(0o600);
+        let file = options.open(path)?;
         file.try_lock().map_err(|error| match error {
             fs::TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
             fs::TryLockError::Error(error) => error,
@@ -244,7 +301,17 @@ impl Disk for RealDisk {
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<Box<dyn File>> {
         let mut options = fs::OpenOptions::new();
         options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
+        // A pipe without a writer would keep us waiting; files know nothing of the flag.
+        #[expect(clippy::cast_possible_wrap, reason = "a flag")]
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
         let file = options.mode(0o600).open(self.path(path)?)?;
+        if !file.metadata()?.is_file() {
+            let what = format!(
+                "{path} is no regular file but a pipe, device or folder: put it elsewhere, and the \
+                 file back from the backup"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         Ok(Box::new(RealFile { file }))
     }
 
@@ -267,7 +334,7 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
-        fs::create_dir_all(self.path(dir)?)?;
+        private_folders().create(self.path(dir)?)?;
         // Every folder on the way is synced, also one that existed: nobody knows whether its name
         // was.
         let mut below = dir;

@@ -31,7 +31,10 @@
 //! and grants are small enough to be read whole.
 //!
 //! A bare id is what stands behind `<region>:<alias>:`, or the whole id when it has no such front:
-//! statements may write either. Whoever asks confirms the hit with [`names`].
+//! statements may write either. An id with colons of its own (a client called `urn:orders:web`)
+//! looks as if it had such a front, so its term is that of other ids too, and it is asked for under
+//! each of its [`spellings`]. Terms only lead there: whoever asks confirms the hit with [`names`],
+//! which knows the issuer.
 
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::entry::Handle;
@@ -128,6 +131,40 @@ impl By<'_> {
         self.with(hasher, tenant, Some(BIRTH))
     }
 
+    /// The terms under which an entry may stand that names this id of an issuer: one for each way
+    /// to spell it. One for whatever is no such id.
+    #[must_use]
+    pub fn spelled(&self, hasher: &TermHasher, tenant: &str) -> Vec<Term> {
+        self.in_each_spelling(hasher, tenant, None)
+    }
+
+    /// As [`Self::spelled`], of births alone.
+    #[must_use]
+    pub fn births_spelled(&self, hasher: &TermHasher, tenant: &str) -> Vec<Term> {
+        self.in_each_spelling(hasher, tenant, Some(BIRTH))
+    }
+
+    fn in_each_spelling(
+        &self,
+        hasher: &TermHasher,
+        tenant: &str,
+        more: Option<&[u8]>,
+    ) -> Vec<Term> {
+        let (kind, front, id): (TermKind, Option<&[u8]>, &str) = match self {
+            Self::Client(id) => (TermKind::Client, None, id),
+            Self::Session(id) => (TermKind::Session, None, id),
+            Self::Grant(id) => (TermKind::Grant, None, id),
+            Self::Family(id) => (TermKind::Grant, Some(b"f"), id),
+            Self::Key(id) => (TermKind::Key, None, id),
+            _ => return vec![self.with(hasher, tenant, more)],
+        };
+        let term = |spelling: &&str| {
+            let parts = front.into_iter().chain([spelling.as_bytes()]).chain(more);
+            hasher.term(kind, tenant, &parts.collect::<Vec<_>>())
+        };
+        spellings(id).iter().map(term).collect()
+    }
+
     fn with(&self, hasher: &TermHasher, tenant: &str, more: Option<&[u8]>) -> Term {
         let hours;
         let (kind, first, second): (TermKind, &[u8], Option<&[u8]>) = match self {
@@ -172,10 +209,36 @@ impl By<'_> {
     }
 }
 
-/// The id behind `<region>:<alias>:`, or all of it.
-#[must_use]
-pub fn bare(id: &str) -> &str {
+/// The id behind what looks like `<region>:<alias>:`, or all of it. For terms only: an id with
+/// colons of its own looks so too. Where the issuer is known, [`own_id`] tells.
+fn bare(id: &str) -> &str {
     qualifier(id).map_or(id, |(_, bare)| bare)
+}
+
+/// The texts under whose term an id may stand that somebody asks for, bare or qualified: its own,
+/// and those that are left when what looks like a front is taken for one.
+fn spellings(id: &str) -> Vec<&str> {
+    let mut texts = vec![bare(id)];
+    for text in [id, bare(bare(id))] {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
+/// What an issuer itself calls something that is written `id`: without the issuer's own
+/// `<region>:<alias>:` in front, if it has it, and otherwise whole, colons and all.
+#[must_use]
+pub fn own_id<'i>(id: &'i str, issuer: Option<&str>) -> &'i str {
+    let rest = |issuer: &str| id.strip_prefix(issuer)?.strip_prefix(':');
+    issuer.and_then(rest).filter(|rest| !rest.is_empty()).unwrap_or(id)
+}
+
+/// `<region>:<alias>:<id>` of something that the issuer `<region>:<alias>` is to know.
+#[must_use]
+pub fn qualified(id: &str, issuer: &str) -> String {
+    format!("{issuer}:{}", own_id(id, Some(issuer)))
 }
 
 /// The `<region>:<alias>` in front of an id, and what stands behind it.
@@ -187,26 +250,38 @@ fn qualifier(id: &str) -> Option<(&str, &str)> {
     (is_name(region) && is_name(alias) && !bare.is_empty()).then_some((front, bare))
 }
 
-/// Whether `asked` names what a statement calls `written`. Where both are qualified, or `issuer`
-/// (`<region>:<alias>` of the token that the statement is about) stands in, the fronts must agree.
+/// Whether `asked` names what a statement about something of `issuer` (`<region>:<alias>`, see
+/// [`issuer_about`]) calls `written`. Either may have the issuer's front; nothing else is one, so
+/// that `web` never means `urn:orders:web`. Where no issuer is known, a qualified question finds
+/// what is written bare.
 #[must_use]
 pub fn names(asked: &str, written: &str, issuer: Option<&str>) -> bool {
-    if asked == written {
-        return true;
-    }
-    let front = qualifier(written).map(|(front, _)| front).or(issuer);
-    let asked_front = qualifier(asked).map(|(front, _)| front);
-    let fronts_agree = match (asked_front, front) {
-        (Some(asked), Some(front)) => asked == front,
-        _ => true,
-    };
-    fronts_agree && bare(asked) == bare(written)
+    asked == written
+        || own_id(asked, issuer) == own_id(written, issuer)
+        || (issuer.is_none() && bare(asked) == written)
 }
 
 /// The `<region>:<alias>` of a token id or another qualified id.
 #[must_use]
 pub fn issuer_of(id: &str) -> Option<&str> {
     qualifier(id).map(|(front, _)| front)
+}
+
+/// Schemes of names that have colons of their own; no region is called so.
+const NAME_SCHEMES: [&str; 3] = ["urn", "arn", "did"];
+
+/// The issuer that a statement is about, `<region>:<alias>`, from its target. The target of
+/// something wider than a token may be bare: then what looks like a front is none when the
+/// statement names another issuer, or when it is the scheme of a name.
+#[must_use]
+pub fn issuer_about<'a>(statement: &Statement<'a>) -> Option<&'a str> {
+    let front = issuer_of(statement.target.id)?;
+    if statement.target.kind == TargetKind::Token {
+        return Some(front);
+    }
+    let (region, alias) = front.split_once(':')?;
+    let fits = statement.issuer.map_or(!NAME_SCHEMES.contains(&region), |issuer| issuer == alias);
+    fits.then_some(front)
 }
 
 /// The digest in a token id of the form `t1`: what a presented token is found by.
@@ -410,11 +485,62 @@ mod tests {
             ("s-18", "s-17", false),
             ("a:b", "a:b", true),
             ("EU:idp:s", "s", false),
+            ("web", "urn:orders:web", false),
+            ("urn:orders:web", "web", false),
+            ("urn:billing:web", "urn:orders:web", false),
+            ("urn:orders:web", "eu:idp:urn:orders:web", true),
+            ("eu:idp:urn:orders:web", "urn:orders:web", true),
+            ("eu:other:urn:orders:web", "urn:orders:web", false),
         ] {
             assert_eq!(names(asked, written, issuer), expected, "{asked} {written}");
         }
         assert!(names("eu:other:s-17", "s-17", None), "no issuer says otherwise");
+        assert!(!names("web", "urn:orders:web", None), "an id with colons is whole");
         assert_eq!((bare("eu:idp:a:b"), bare("eu:idp:"), bare("x")), ("a:b", "eu:idp:", "x"));
+        let own = |id: &'static str| own_id(id, issuer);
+        assert_eq!((own("eu:idp:urn:a:b"), own("urn:a:b")), ("urn:a:b", "urn:a:b"));
+        assert_eq!(qualified("urn:a:b", "eu:idp"), "eu:idp:urn:a:b");
+    }
+
+    /// The terms of entries are those of older ledgers, which cut an id after two colons: whatever
+    /// an id is called and however it was written, one of the terms asked for is its term.
+    #[test]
+    fn ids_with_colons_are_found_in_each_spelling() {
+        let hasher = TermHasher::new([7; 16]);
+        for own in ["web", "urn:orders:web", "urn:a:b:c:d", "a:b", "https://x.test/app:1", "::"] {
+            let full = format!("eu:idp:{own}");
+            for written in [own, &full] {
+                let client = By::Client(written);
+                let family = By::Family(written).term(&hasher, "t");
+                for asked in [own, &full] {
+                    let by = By::Client(asked);
+                    let births = by.births_spelled(&hasher, "t");
+                    assert!(births.contains(&client.births(&hasher, "t")), "{asked}, {written}");
+                    let all = by.spelled(&hasher, "t");
+                    assert!(all.contains(&client.term(&hasher, "t")), "{asked}, {written}");
+                    let families = By::Family(asked).spelled(&hasher, "t");
+                    assert!(families.contains(&family), "{asked}, {written}");
+                    assert!(names(asked, written, Some("eu:idp")), "{asked}, {written}");
+                }
+            }
+        }
+        assert_eq!(By::Client("web").spelled(&hasher, "t").len(), 1);
+    }
+
+    #[test]
+    fn the_issuer_of_a_target_is_no_part_of_a_name_with_colons() {
+        let check = |kind, id, issuer, expected: Option<&str>| {
+            let target = Target { kind, id };
+            let mut s = Statement::new([1; 16], "idp", target, EventType::Revoked, Hlc::at(1));
+            s.issuer = issuer;
+            assert_eq!(issuer_about(&s), expected, "{id}");
+        };
+        check(TargetKind::Token, "urn:idp:jti:a", None, Some("urn:idp"));
+        check(TargetKind::Client, "eu:idp:web", None, Some("eu:idp"));
+        check(TargetKind::Client, "urn:orders:web", None, None);
+        check(TargetKind::Client, "eu:orders:web", Some("idp"), None);
+        check(TargetKind::Client, "urn:idp:web", Some("idp"), Some("urn:idp"));
+        check(TargetKind::Client, "web", Some("idp"), None);
     }
 
     #[test]

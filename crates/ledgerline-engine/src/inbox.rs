@@ -1,14 +1,21 @@
 //! The inbox: where callers leave work for the sequencer, bounded by bytes.
 //!
 //! Promises: what was put in is answered once, also when the ledger stops. Full means busy: the
-//! caller is told at once, nothing waits in memory beyond the bound.
+//! caller is told at once, nothing waits in memory beyond the bound. Submissions of one tenant fill
+//! half of it at most; a quarter more is for revocations and the ledger's own acts alone, so that
+//! nobody's events keep a token alive.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::intake::{Accepted, Reply, SubmitAnswer};
 use crate::planner::AdminAct;
+
+/// One tenant's submissions have one part in so many.
+const TENANT_PART: usize = 2;
+/// What is urgent has one part in so many beyond the bound.
+const URGENT_PART: usize = 4;
 
 /// Work for the sequencer.
 pub enum Work {
@@ -47,16 +54,51 @@ pub enum PutError {
     Closed(String),
 }
 
+/// Something that waits.
+struct Waits {
+    work: Work,
+    weight: usize,
+    /// Whose share it takes; nobody's for what is urgent.
+    tenant: Option<Arc<str>>,
+}
+
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(Work, usize)>,
+    queue: VecDeque<Waits>,
     bytes: usize,
+    /// Bytes of each tenant that has any. A few at a time.
+    shares: Vec<(Arc<str>, usize)>,
     /// Whether the sequencer's thread sleeps until there is work. Waking costs a call of the
     /// system, so that nobody wakes who does not sleep.
     sleeps_for_work: bool,
     sync_idle: bool,
     shutdown: bool,
     closed: Option<String>,
+}
+
+impl State {
+    fn share(&self, tenant: &str) -> usize {
+        let found = self.shares.iter().find(|(known, _)| **known == *tenant);
+        found.map_or(0, |(_, bytes)| *bytes)
+    }
+
+    fn take_share(&mut self, tenant: &Arc<str>, weight: usize) {
+        match self.shares.iter_mut().find(|(known, _)| known == tenant) {
+            Some((_, bytes)) => *bytes += weight,
+            None => self.shares.push((Arc::clone(tenant), weight)),
+        }
+    }
+
+    fn give_share(&mut self, tenant: &Arc<str>, weight: usize) {
+        if let Some(at) = self.shares.iter().position(|(known, _)| known == tenant) {
+            let bytes = &mut self.shares[at].1;
+            assert!(*bytes >= weight, "a share is what its tenant's work weighs");
+            *bytes -= weight;
+            if *bytes == 0 {
+                self.shares.swap_remove(at);
+            }
+        }
+    }
 }
 
 /// What the sequencer's thread wakes up to.
@@ -89,11 +131,11 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves work.
+    /// Leaves work of a tenant; of nobody's share when it is urgent.
     ///
     /// # Errors
     /// [`PutError`], with the work's reply dropped uncalled: the caller knows at once.
-    pub fn put(&self, work: Work) -> Result<(), PutError> {
+    pub fn put(&self, work: Work, tenant: Option<&Arc<str>>) -> Result<(), PutError> {
         let weight = work.weight();
         let mut state = self.lock();
         if let Some(why) = &state.closed {
@@ -103,11 +145,22 @@ impl Inbox {
             return Err(PutError::Closed("the ledger is shutting down".into()));
         }
         // One submission is always taken, however large, so that a large one cannot starve.
-        if state.bytes + weight > self.limit_bytes && state.bytes > 0 {
+        let most = match tenant {
+            Some(_) => self.limit_bytes,
+            None => self.limit_bytes + self.limit_bytes / URGENT_PART,
+        };
+        if state.bytes + weight > most && state.bytes > 0 {
             return Err(PutError::Busy);
         }
+        if let Some(tenant) = tenant {
+            let share = state.share(tenant);
+            if share + weight > self.limit_bytes / TENANT_PART && share > 0 {
+                return Err(PutError::Busy);
+            }
+            state.take_share(tenant, weight);
+        }
         state.bytes += weight;
-        state.queue.push_back((work, weight));
+        state.queue.push_back(Waits { work, weight, tenant: tenant.cloned() });
         let wakes = std::mem::take(&mut state.sleeps_for_work);
         drop(state);
         if wakes {
@@ -116,10 +169,11 @@ impl Inbox {
         Ok(())
     }
 
-    /// Whether more work of any size would be refused as busy.
+    /// Whether more submissions of a tenant would be refused as busy, whatever their size.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.lock().bytes >= self.limit_bytes
+    pub fn is_full(&self, tenant: &str) -> bool {
+        let state = self.lock();
+        state.bytes >= self.limit_bytes || state.share(tenant) >= self.limit_bytes / TENANT_PART
     }
 
     /// Bytes that wait.
@@ -156,8 +210,9 @@ impl Inbox {
         state.sleeps_for_work = false;
         let mut taken = 0;
         while hungry && taken < most_bytes {
-            let Some((work, weight)) = state.queue.pop_front() else { break };
+            let Some(Waits { work, weight, tenant }) = state.queue.pop_front() else { break };
             state.bytes -= weight;
+            tenant.inspect(|tenant| state.give_share(tenant, weight));
             taken += weight;
             out.push(work);
         }
@@ -195,11 +250,12 @@ impl Inbox {
         let mut state = self.lock();
         state.closed.get_or_insert_with(|| why.to_owned());
         state.bytes = 0;
+        state.shares.clear();
         let queue = std::mem::take(&mut state.queue);
         drop(state);
         self.changed.notify_all();
-        for (work, _) in queue {
-            work.into_reply()(SubmitAnswer {
+        for waits in queue {
+            waits.work.into_reply()(SubmitAnswer {
                 lone: false,
                 events: Vec::new(),
                 checkpoint: None,
@@ -212,5 +268,39 @@ impl Inbox {
     #[must_use]
     pub fn closed(&self) -> Option<String> {
         self.lock().closed.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A piece of 1024 bytes.
+    fn work() -> Work {
+        let one = Work::Admin(AdminAct::Expire(Vec::new()), Box::new(|_| {}));
+        assert_eq!(one.weight(), 1024);
+        one
+    }
+
+    #[test]
+    fn one_tenants_events_leave_room_for_others_and_for_revocations() {
+        let inbox = Inbox::new(8 * 1024);
+        let [mallory, honest, third] = ["mallory", "honest", "third"].map(Arc::<str>::from);
+        let put = |tenant: Option<&Arc<str>>| inbox.put(work(), tenant).is_ok();
+        let count = |tenant| (0..100).filter(|_| put(tenant)).count();
+        assert_eq!(count(Some(&mallory)), 4);
+        assert!(inbox.is_full("mallory") && !inbox.is_full("honest"));
+        assert_eq!(count(Some(&honest)), 4);
+        assert_eq!(count(Some(&third)), 0, "it is full");
+        assert_eq!(count(None), 2, "what is urgent");
+        let mut out = Vec::new();
+        inbox.wait((true, false), 3 * 1024, Duration::ZERO, &mut out);
+        assert_eq!(out.len(), 3);
+        assert_eq!((count(Some(&honest)), count(Some(&mallory))), (0, 1), "the bound of all");
+        inbox.wait((true, false), usize::MAX, Duration::ZERO, &mut out);
+        assert!(inbox.is_empty() && inbox.bytes() == 0 && inbox.lock().shares.is_empty());
+        // One submission is always taken, however large.
+        let small = Inbox::new(512);
+        assert_eq!(small.put(work(), Some(&mallory)), Ok(()));
     }
 }

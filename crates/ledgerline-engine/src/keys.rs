@@ -4,9 +4,9 @@
 //! as the four others. A ring is created completely or not at all, and never beside files of an
 //! older one.
 //!
-//! Assumes: the folder is readable by the node alone (files are created with mode 0600) and is
-//! backed up apart from the data. Losing `kek` loses every personal record; losing `log` needs a
-//! new origin.
+//! Assumes: the folder is readable by the node alone (files are created with mode 0600; the program
+//! refuses others) and is backed up apart from the data. Losing `kek` loses every personal record;
+//! losing `log` needs a new origin.
 //!
 //! Refuses: to replace, repair or complete a ring by inventing keys. A missing key is restored from
 //! a backup, because new bytes under an old name would open nothing that the old ones closed.
@@ -42,7 +42,7 @@ const KEYS: [(&str, usize); 5] =
 /// The key that signs answers.
 const ANSWERS: &str = "answers";
 /// No key file is longer; a longer one is not read.
-const MAX_FILE_BYTES: u64 = 256;
+const MAX_FILE_BYTES: usize = 256;
 
 /// The keys of one node. Wiped when dropped; never printed.
 pub struct KeyRing {
@@ -290,9 +290,15 @@ fn same_ring(texts: &[KeyFile]) -> Result<(), KeyRingError> {
 }
 
 fn write_key(name: &str, ring: &[u8], key: &[u8]) -> Zeroizing<String> {
-    let key = hex(key);
-    let body = Zeroizing::new(format!("{FORMAT} {name} {} {}", &*hex(ring), &*key));
-    Zeroizing::new(format!("{} {:08x}\n", &*body, crc32fast::hash(body.as_bytes())))
+    // One buffer that never grows: growing would leave a copy of the key behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE_BYTES));
+    for part in [FORMAT, " ", name, " ", &*hex(ring), " ", &*hex(key)] {
+        text.push_str(part);
+    }
+    let crc = format!(" {:08x}\n", crc32fast::hash(text.as_bytes()));
+    text.push_str(&crc);
+    assert!(text.len() < MAX_FILE_BYTES, "the buffer did not grow");
+    text
 }
 
 fn read_key(
@@ -302,10 +308,11 @@ fn read_key(
     length: usize,
 ) -> Result<KeyFile, KeyRingError> {
     let damaged = |why| KeyRingError::Damaged { file: file.to_owned(), why };
-    let bytes = read_whole(disk, file, MAX_FILE_BYTES).map_err(|source| match source.kind() {
-        io::ErrorKind::InvalidData => damaged("too long"),
-        _ => KeyRingError::Io { file: file.to_owned(), source },
-    })?;
+    let bytes =
+        read_whole(disk, file, MAX_FILE_BYTES as u64).map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidData => damaged("too long"),
+            _ => KeyRingError::Io { file: file.to_owned(), source },
+        })?;
     let bytes = Zeroizing::new(bytes);
     let text = std::str::from_utf8(&bytes).map_err(|_| damaged("not text"))?;
     let line = text.strip_suffix('\n').ok_or_else(|| damaged("cut short"))?;

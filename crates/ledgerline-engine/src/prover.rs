@@ -464,7 +464,7 @@ impl<'r> Prover<'r> {
         if let Some(at) = of_personal.filter(|_| !self.personal.is_empty()) {
             self.leaf(at)?;
         }
-        let previous = previous_size.map(|old| self.previous(old)).transpose()?;
+        let previous = previous_size.map(|old| previous(self.rooms, old, size)).transpose()?;
         let leaves = self.prove_leaves()?;
         self.personal.sort_by_key(|one| (one.index, one.n));
         let count = |(source, events)| SourceCount { source, events: Decimal(events) };
@@ -494,18 +494,6 @@ impl<'r> Prover<'r> {
         Ok(bundle)
     }
 
-    fn previous(&self, old: u64) -> Result<Previous, ProveError> {
-        let size = self.published.block_size;
-        let store = &self.rooms.store;
-        if old > size {
-            return Err(ProveError::PreviousBeyond { previous: old, size });
-        }
-        let path = tree::consistency_path(old, size, store).map_err(|error| tree_error(&error))?;
-        let root = tree::tree_root(old, store).map_err(|error| tree_error(&error))?;
-        let path = path.into_iter().map(Base64Hash).collect();
-        Ok(Previous { size: Decimal(old), root: Base64Hash(root), path })
-    }
-
     fn prove_leaves(&mut self) -> Result<Vec<LeafProof>, ProveError> {
         let leaves = std::mem::take(&mut self.leaves);
         let indexes: Vec<u64> = leaves.keys().copied().collect();
@@ -519,6 +507,21 @@ impl<'r> Prover<'r> {
         };
         Ok(leaves.into_iter().zip(paths).map(proof).collect())
     }
+}
+
+/// The proof that the tree of `size` leaves begins with that of `old` leaves.
+///
+/// # Errors
+/// [`ProveError::PreviousBeyond`] when `old` is the larger one; when the tree cannot be read.
+pub fn previous(rooms: &Rooms, old: u64, size: u64) -> Result<Previous, ProveError> {
+    let store = &rooms.store;
+    if old > size {
+        return Err(ProveError::PreviousBeyond { previous: old, size });
+    }
+    let path = tree::consistency_path(old, size, store).map_err(|error| tree_error(&error))?;
+    let root = tree::tree_root(old, store).map_err(|error| tree_error(&error))?;
+    let path = path.into_iter().map(Base64Hash).collect();
+    Ok(Previous { size: Decimal(old), root: Base64Hash(root), path })
 }
 
 fn tree_error(error: &tree::ProveError<std::io::Error>) -> ProveError {

@@ -409,9 +409,9 @@ fn the_query_cannot_be_exchanged() {
 
 fn question(tokens: &[&[&str]], entries: &[u64]) -> QuestionRequest {
     QuestionRequest {
-        name: "lineage".into(),
-        about: "eu:idp:jti:t0".into(),
-        parameters: vec![("direction".into(), "family".into())],
+        // Tokens of no relation: a question that is about none of them.
+        name: "triage".into(),
+        about: "3 tokens".into(),
         tokens: tokens.iter().map(|ids| ids.iter().map(|id| (*id).to_owned()).collect()).collect(),
         entries: entries.iter().copied().collect(),
         most: usize::MAX,

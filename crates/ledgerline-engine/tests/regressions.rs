@@ -5,15 +5,17 @@ mod lineage_world;
 
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use ledgerline_engine::disk::Disk;
+use ledgerline_engine::disk::{Disk, OpenMode};
 use ledgerline_engine::erasure;
 use ledgerline_engine::findings::record::Note;
 use ledgerline_engine::findings::rules::Windows;
 use ledgerline_engine::findings::{Follower, Saved};
 use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, SubmitAnswer};
+use ledgerline_engine::intake::{BodyForm, RevokeToken, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
@@ -23,8 +25,10 @@ use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
 use ledgerline_engine::sequencer::PlanError;
 use ledgerline_engine::simulation::{Faults, Random, SimClock, SimDisk, SimEntropy};
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::schema::Leaf;
-use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_proof::personal::{PersonalRecord, commitment};
+use ledgerline_proof::schema::{Kind, Leaf, encode_object};
+use ledgerline_proof::statement::{Personal, Statement, Target};
+use ledgerline_proof::vocabulary::{EventType, KeyPurpose, PersonalRole, TargetKind};
 
 /// A ledger on simulated disks, without threads.
 struct Sim {
@@ -91,7 +95,7 @@ impl Sim {
                 alg: 0,
                 tenant: "*".into(),
                 source: "idp".into(),
-                roles: Roles::PRODUCER,
+                roles: Roles::PRODUCER.with(Roles::RESPONDER),
                 types: Vec::new(),
                 issuers: Vec::new(),
                 regions: Vec::new(),
@@ -417,4 +421,68 @@ fn a_finding_that_was_one_too_many_was_never_raised_when_there_was_room() {
     assert_eq!(found, [("unknown_token", "n0".to_owned())]);
     let found = noticed(&[("USED", 9), ("USED", 1), ("ISSUED", 5)]);
     assert_eq!(found, [("unknown_token", "n1".to_owned())]);
+}
+
+/// A token whose id looks like a secret, recorded before that format was known.
+#[test]
+fn what_was_taken_before_a_format_was_known_can_be_revoked() {
+    let mut sim = Disks::new().open().unwrap();
+    let caller = sim.caller();
+    let token_id = ["eu:idp:jti:gl", "pat-Zk1_W9xTb2-cVd8RyHsa"].concat();
+    let revoke = |known: bool, reason: &str| {
+        let native_id = format!("revoke/1/{token_id}");
+        let asked = RevokeToken {
+            token_id: token_id.clone(),
+            native_id,
+            reason: reason.to_owned(),
+            cause: Some(token_id.clone()),
+            correlation_id: "revoke/1".into(),
+            issuer: None,
+        };
+        let intake = &sim.rest.intake;
+        let mut taken = intake.accept_revocations(&caller, "", &[asked], &|_| known).unwrap();
+        let answer = taken.answers.remove(0);
+        answer.and_then(|answer| answer.error).map(|error| error.code)
+    };
+    assert_eq!(revoke(true, "leaked"), None);
+    assert_eq!(revoke(false, "leaked"), Some("secret_refused"));
+    assert_eq!(revoke(true, &token_id), Some("secret_refused"));
+}
+
+/// A producer's salt of zeros was taken: after the erasure a reader found the person by guessing.
+/// Nor may quarantine keep the commitment that was made with it.
+#[test]
+fn a_salt_that_can_be_guessed_was_taken() {
+    let mut sim = Disks::new().open().unwrap();
+    let caller = sim.caller();
+    let send = |number: u8, salt: [u8; 32], user: &str| {
+        let (ip, user_agent, device, resource) = (None, None, None, None);
+        let (user_id, attributes) = (Some(user), Vec::new());
+        let record = PersonalRecord { salt, user_id, ip, user_agent, device, resource, attributes };
+        let record = encode_object(Kind::Personal, &record);
+        let target = Target { kind: TargetKind::Token, id: "eu:idp:jti:t" };
+        let at = Hlc::at(1_795_000_000_000_000_000);
+        let mut statement = Statement::new([number; 16], "idp", target, EventType::Used, at);
+        let commitment = commitment(&record);
+        statement.personal = vec![Personal { role: PersonalRole::Subject, commitment }];
+        let statement = encode_object(Kind::Statement, &statement);
+        let body = json!({
+            "statement": STANDARD.encode(&statement), "personal": [STANDARD.encode(&record)],
+        });
+        let (intake, body) = (&sim.rest.intake, body.to_string());
+        let mut taken = intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
+        let answer = taken.answers.remove(0);
+        (answer.and_then(|answer| answer.error).map(|error| error.code), statement)
+    };
+    let good = ledgerline_proof::hash::sha256(b"random").0;
+    assert_eq!(send(1, good, "alice").0, None);
+    assert_eq!(send(1, good, "alice").0, None, "a retry");
+    let (code, kept) = send(2, [0; 32], "alice");
+    assert_eq!(code, Some("weak_salt"));
+    assert_eq!(send(3, good, "bob").0, Some("weak_salt"));
+    let file = sim.disk.open("quarantine/0.txt", OpenMode::Read).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains("weak_salt") && !text.contains(&STANDARD.encode(kept)), "{text}");
 }

@@ -14,6 +14,7 @@
 //!
 //! A check cannot see what is not shown: see [`CheckReport::not_proven`].
 
+mod answer;
 mod beside;
 mod evidence;
 mod history;
@@ -23,13 +24,15 @@ mod signatures;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use report::{
-    AttachmentReport, CheckReport, Claim, ClaimKind, CosignerReport, EntryReport, EventReport,
-    LifeReport, LifecycleReport, PersonalReport, SignatureState, Status, TreeReport, Verdict,
+    AttachmentReport, CheckReport, Circumstances, Claim, ClaimKind, CosignerReport, EarlierReport,
+    EntryReport, EventReport, LifeReport, LifecycleReport, PersonalReport, QuestionReport,
+    SignatureState, Status, TreeReport, Verdict,
 };
 
-use crate::bundle::{Bundle, BundleError, Decimal, EventId, Query, SignedDecimal};
+use crate::bundle::{Bundle, BundleError, Decimal, Query, SignedDecimal};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, OpenedCheckpoint};
 use crate::note::{KeyKind, VerifierKey};
+use crate::question::Question;
 use crate::tree::check_consistency;
 
 use evidence::{Evidence, Recorded};
@@ -76,18 +79,23 @@ pub fn check(bundle: &[u8], trust: &Trust<'_>) -> Result<CheckReport, CheckError
     match open_checkpoint(&bundle, trust.log_keys) {
         Ok(opened) => {
             claims.add(ClaimKind::Checkpoint, Status::Proven);
-            let previous = previous.map(|opened| opened.checkpoint);
-            if let Some(status) = judge_consistency(&bundle, &opened.checkpoint, previous.as_ref())
-            {
+            let held = previous.map(|opened| opened.checkpoint);
+            let mut tree = tree_report(&bundle, &opened);
+            if let Some(status) = judge_consistency(&bundle, &opened.checkpoint, held.as_ref()) {
+                let before = held.as_ref().map(Checkpoint::size);
+                let size = before.or(bundle.previous.as_ref().map(|one| one.size.0));
+                let earlier = |size| EarlierReport { size: Decimal(size), held: before.is_some() };
+                tree.continues = size.filter(|_| status.is_proven()).map(earlier);
                 claims.add(ClaimKind::Consistency, status);
             }
-            Ok(judge(&bundle, &opened, trust, claims))
+            Ok(judge(&bundle, &opened, tree, trust, claims))
         }
         Err(why) => {
             claims.add(ClaimKind::Checkpoint, Status::Failed(why));
             let nothing = "everything: there is no checkpoint to prove it under".to_owned();
             Ok(CheckReport {
                 verdict: Verdict::Failed,
+                question: None,
                 tree: None,
                 claims: claims.0,
                 entries: Vec::new(),
@@ -163,6 +171,7 @@ fn judge_consistency(
 fn judge(
     bundle: &Bundle,
     opened: &OpenedCheckpoint,
+    tree: TreeReport,
     trust: &Trust<'_>,
     mut claims: Claims,
 ) -> CheckReport {
@@ -194,7 +203,8 @@ fn judge(
     let not_proven = limits(bundle, opened, &evidence, &judged.entries);
     CheckReport {
         verdict: report::verdict(&claims.0),
-        tree: Some(tree_report(opened)),
+        question: Some(QuestionReport::of(&bundle.query)),
+        tree: Some(tree),
         claims: claims.0,
         entries: judged.entries,
         lifecycle: judged.lifecycle,
@@ -260,7 +270,8 @@ fn judge_entries(
     let recorded = &evidence.entries;
     let rules: Vec<Status> = recorded.iter().map(history::judge_rules).collect();
     let asked = Asked::new(&bundle.query, recorded);
-    let (parts, query) = history::judge_query(&asked, recorded);
+    let (parts, mut query) = history::judge_query(&asked, recorded);
+    query.join(&answer::judge(&bundle.query, evidence, &parts), "the question");
     let (links, chain) = history::judge_chain(&asked, evidence, &parts);
     let signatures: Vec<SignatureState> =
         recorded.iter().map(|one| signatures::judge(one, evidence, trust.hmac_secrets)).collect();
@@ -326,13 +337,7 @@ fn entry_report(recorded: &Recorded<'_>) -> EntryReport {
         sequence: SignedDecimal(recorded.entry.sequence),
         event_hash: recorded.hash,
         recorded_at: SignedDecimal(recorded.entry.recorded_at.nanos),
-        event: statement.map(|statement| EventReport {
-            event_id: EventId(statement.event_id),
-            source: statement.source.to_owned(),
-            event_type: statement.event_type.symbol(),
-            outcome: statement.outcome.symbol(),
-            occurred_at: SignedDecimal(statement.occurred_at.nanos),
-        }),
+        event: statement.map(|statement| EventReport::of(&recorded.entry, statement)),
         rules: Status::Proven,
         chain: Status::Proven,
         signature: SignatureState::LedgerOwn,
@@ -344,7 +349,8 @@ fn entry_report(recorded: &Recorded<'_>) -> EntryReport {
     }
 }
 
-fn tree_report(opened: &OpenedCheckpoint) -> TreeReport {
+fn tree_report(bundle: &Bundle, opened: &OpenedCheckpoint) -> TreeReport {
+    let logs = opened.signed_by.iter().filter(|by| by.key.kind() == KeyKind::Ed25519);
     let cosigner = |(key, time): (&VerifierKey, u64)| CosignerReport {
         name: key.name().to_owned(),
         time: Decimal(time),
@@ -353,6 +359,9 @@ fn tree_report(opened: &OpenedCheckpoint) -> TreeReport {
         origin: opened.checkpoint.origin().to_owned(),
         size: Decimal(opened.checkpoint.size()),
         root: opened.checkpoint.root(),
+        recorded_at: bundle.as_of.recorded_at,
+        signed_by: logs.map(|by| by.key.to_string()).collect(),
+        continues: None,
         cosigned_by: opened.cosigners().map(cosigner).collect(),
     }
 }
@@ -385,6 +394,15 @@ fn limits(
     let mut limits = Vec::new();
     let mut say = |text: &str| limits.push(text.to_owned());
     limits_of(&bundle.query).iter().for_each(|text| say(text));
+    if let Some(Ok(question)) = Question::read(&bundle.query)
+        && !question.untold.is_empty()
+    {
+        let untold = question.untold.join(", ");
+        say(&format!(
+            "the whole text of the question: the bundle was made before that was bound, and does \
+             not tell {untold}"
+        ));
+    }
     say(
         "that the sources told everything, and that nothing else is in the ledger: absence cannot \
          be proven yet",

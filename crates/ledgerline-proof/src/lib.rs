@@ -21,6 +21,7 @@ pub mod hlc;
 pub mod lifecycle;
 pub mod note;
 pub mod personal;
+pub mod question;
 pub mod schema;
 pub mod signature;
 pub mod statement;

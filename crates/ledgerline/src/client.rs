@@ -2,14 +2,20 @@
 //!
 //! Promises: a call refused with 429 or 503, or lost on the way, is repeated after the time the
 //! server names, else after a doubling pause. That is safe: events carry their identity, so a
-//! repeated one is a
-//! `duplicate`. The API key is sent to the named server only; redirects are not followed.
+//! repeated one is a `duplicate`. A server that has not answered yet is tried for 3 seconds, unless
+//! --retries says otherwise; what no second try can change is not tried again ([`Lost`]). That it
+//! is being waited for is said in one line. The API key is sent to the named server only; redirects
+//! are not followed. A key that crosses a network in the clear, and a key file that others can
+//! read, are warned of.
 //!
 //! Refuses: answers above 64 MiB. Errors never hold the key or a body.
 
+use std::cell::Cell;
 use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,13 +27,18 @@ use ureq::http::{Method, Request, Response};
 use crate::config::ClientSettings;
 use crate::exit::Failure;
 use crate::outbound;
+use crate::unreachable::Lost;
 
 /// The address a server listens on when nobody says otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8790";
 /// Longest answer taken, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Times a call is repeated when nobody says how often.
+const RETRIES: u32 = 8;
 /// Longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// How long a connection may take, and how long a server is tried that never answered.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// What need not be escaped in a path segment (RFC 3986 section 3.3, without `/`).
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
@@ -36,7 +47,7 @@ const SEGMENT: &AsciiSet =
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The server could not be reached, or the connection broke.
-    #[error("{url}: {problem}")]
+    #[error("cannot reach {url}: {problem}")]
     Unreachable {
         /// The server.
         url: String,
@@ -79,7 +90,11 @@ pub struct Client {
     agent: Agent,
     base: String,
     key: Option<String>,
-    retries: u32,
+    retries: Option<u32>,
+    /// Whether the server has answered anything.
+    answered: Cell<bool>,
+    /// Whether it was said that it is waited for.
+    told: Cell<bool>,
 }
 
 struct Answer {
@@ -115,19 +130,30 @@ impl Client {
             return Err(Failure::usage("url begins with http:// or https://"));
         }
         let tls = outbound::tls(settings.ca_file.as_deref())?;
+        if settings.timeout_ms == Some(0) {
+            return Err(Failure::usage("timeout_ms is at least 1"));
+        }
         let timeout = Duration::from_millis(settings.timeout_ms.unwrap_or(60_000));
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout))
+            .timeout_resolve(Some(CONNECT_MAX.min(timeout)))
+            .timeout_connect(Some(CONNECT_MAX.min(timeout)))
             .user_agent(concat!("ledgerline/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls);
-        if is_loopback(&base) {
+        let is_here = outbound::is_here(&base);
+        if is_here {
             config = config.proxy(None);
         }
         let agent = config.build().new_agent();
-        Ok(Self { agent, base, key: read_key(settings)?, retries: settings.retries.unwrap_or(8) })
+        let key = read_key(settings)?;
+        if key.is_some() && !is_here && base.starts_with("http://") {
+            say(&format!("warning: the API key goes to {base} in the clear: use https://"));
+        }
+        let (answered, told) = (Cell::new(false), Cell::new(false));
+        Ok(Self { agent, base, key, retries: settings.retries, answered, told })
     }
 
     /// The server's URL.
@@ -222,18 +248,32 @@ impl Client {
         path: &str,
         body: Option<(&str, &[u8])>,
     ) -> Result<Vec<u8>, ClientError> {
-        let mut tried = 0;
+        let (mut tried, begun) = (0, Instant::now());
         loop {
             let answer = self.once(method, path, body);
-            let pause = match &answer {
+            let (pause, why) = match &answer {
                 Ok(answer) if matches!(answer.status, 429 | 503) => {
-                    answer.retry_after.map_or_else(|| backoff(tried), Duration::from_secs)
+                    let named = answer.retry_after.map(Duration::from_secs);
+                    (named.unwrap_or_else(|| backoff(tried)), "it is busy")
                 }
-                Err(_) => backoff(tried),
-                Ok(_) => Duration::ZERO,
+                Err(lost) if lost.passes => (backoff(tried), &*lost.words),
+                Ok(_) | Err(_) => (Duration::ZERO, ""),
             };
-            if pause.is_zero() || tried == self.retries {
-                return self.judge(answer?);
+            self.answered.set(self.answered.get() || answer.is_ok());
+            let most = self.retries.unwrap_or(RETRIES);
+            let in_time = self.retries.is_some()
+                || self.answered.get()
+                || begun.elapsed() + pause < CONNECT_MAX;
+            if pause.is_zero() || tried >= most || !in_time {
+                return match answer {
+                    Ok(answer) => self.judge(answer),
+                    Err(Lost { words: problem, .. }) => {
+                        Err(ClientError::Unreachable { url: self.base.clone(), problem })
+                    }
+                };
+            }
+            if !self.told.replace(true) {
+                say(&format!("{}: {why}; trying again (Ctrl-C ends it)", self.base));
             }
             tracing::debug!(pause_ms = pause.as_millis(), tried, "trying again");
             thread::sleep(pause.min(PAUSE_MAX));
@@ -248,7 +288,10 @@ impl Client {
         let Ok(problem) = serde_json::from_slice::<ProblemBody>(&answer.body) else {
             return Err(self.garbled(&format!("status {} without a problem", answer.status)));
         };
-        let ProblemBody { code, detail } = problem;
+        let ProblemBody { code, mut detail } = problem;
+        if answer.status == 401 && self.key.is_none() {
+            detail = "there is no API key: give --key-file FILE, or set LEDGERLINE_KEY".to_owned();
+        }
         Err(ClientError::Refused { status: answer.status, code, detail })
     }
 
@@ -257,8 +300,8 @@ impl Client {
         method: &Method,
         path: &str,
         body: Option<(&str, &[u8])>,
-    ) -> Result<Answer, ClientError> {
-        let lost = |problem: String| ClientError::Unreachable { url: self.base.clone(), problem };
+    ) -> Result<Answer, Lost> {
+        let no_url = |_| Lost { words: "the URL is none".to_owned(), passes: false };
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
@@ -266,11 +309,11 @@ impl Client {
         let response: Response<ureq::Body> = match body {
             Some((media_type, bytes)) => {
                 let request = request.header("content-type", media_type).body(bytes);
-                self.agent.run(request.map_err(|_| lost("the URL is none".into()))?)
+                self.agent.run(request.map_err(no_url)?)
             }
-            None => self.agent.run(request.body(()).map_err(|_| lost("the URL is none".into()))?),
+            None => self.agent.run(request.body(()).map_err(no_url)?),
         }
-        .map_err(|error| lost(error.to_string()))?;
+        .map_err(|error| Lost::of(&error))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
@@ -279,7 +322,7 @@ impl Client {
             .with_config()
             .limit(ANSWER_BYTES_MAX)
             .read_to_vec()
-            .map_err(|error| lost(error.to_string()))?;
+            .map_err(|error| Lost::of(&error))?;
         Ok(Answer { status, retry_after, body })
     }
 }
@@ -288,15 +331,25 @@ fn backoff(tried: u32) -> Duration {
     Duration::from_millis(100 << tried.min(7))
 }
 
-fn is_loopback(base: &str) -> bool {
-    let host = base.split_once("://").map_or(base, |(_, rest)| rest);
-    ["127.", "localhost", "[::1]"].iter().any(|start| host.starts_with(start))
+/// A line of progress or a warning. Nothing is left to do when standard error is closed.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "ledgerline: {text}");
+}
+
+/// Whether others than its owner may read or change a file.
+fn is_open_to_others(path: &std::path::Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o077 != 0)
 }
 
 fn read_key(settings: &ClientSettings) -> Result<Option<String>, Failure> {
     let text = match &settings.key_file {
         Some(path) => {
-            Some(fs::read_to_string(path).with_context(|| format!("key file {}", path.display()))?)
+            let name = path.display();
+            let text = fs::read_to_string(path).with_context(|| format!("key file {name}"))?;
+            if is_open_to_others(path) {
+                say(&format!("warning: others may read the key file {name}: chmod 600 {name}"));
+            }
+            Some(text)
         }
         None => std::env::var("LEDGERLINE_KEY").ok(),
     };

@@ -93,14 +93,24 @@ settings! {
         "LEDGERLINE_MAX_QUEUE_BYTES" max_queue_bytes: usize,
         /// Free bytes on the disk below which nothing more is taken [default: 536870912].
         "LEDGERLINE_FREE_SPACE_FLOOR_BYTES" free_space_floor_bytes: u64,
-        /// Connections at a time [default: 4096].
+        /// Connections at a time, as far as the system's limit of open files has room for them;
+        /// beyond it the oldest that shows no credential is closed [default: 4096].
         "LEDGERLINE_MAX_CONNECTIONS" max_connections: usize,
-        /// Requests at a time; beyond it 503 [default: 2048].
+        /// Requests at a time; beyond it 503 [default: 4096].
         "LEDGERLINE_MAX_REQUESTS" max_requests: usize,
         /// Milliseconds to send a request's headers [default: 10000].
         "LEDGERLINE_HEADER_TIMEOUT_MS" header_timeout_ms: u64,
         /// Milliseconds to send a request's body [default: 30000].
         "LEDGERLINE_BODY_TIMEOUT_MS" body_timeout_ms: u64,
+        /// Milliseconds for which nothing of a body may come [default: 10000].
+        "LEDGERLINE_STALL_TIMEOUT_MS" stall_timeout_ms: u64,
+        /// Milliseconds for which an answer may stay unread [default: 10000].
+        "LEDGERLINE_WRITE_TIMEOUT_MS" write_timeout_ms: u64,
+        /// Percent of connections, requests, waiting requests, streams and memory that one tenant
+        /// may have at a time [default: 50].
+        "LEDGERLINE_TENANT_SHARE_PERCENT" tenant_share_percent: usize,
+        /// The same for one credential [default: 25].
+        "LEDGERLINE_CREDENTIAL_SHARE_PERCENT" credential_share_percent: usize,
         /// Milliseconds that open requests get on shutdown [default: 10000].
         "LEDGERLINE_DRAIN_TIMEOUT_MS" drain_timeout_ms: u64,
         /// Milliseconds within which introspections of one token by one caller are recorded as one
@@ -131,6 +141,13 @@ settings! {
         "LEDGERLINE_WEBHOOK_CA_FILE" webhook_ca_file: PathBuf,
         /// Milliseconds to the second try; the pause doubles up to a minute [default: 1000].
         "LEDGERLINE_WEBHOOK_RETRY_MS" webhook_retry_ms: u64,
+        /// Findings of one tenant, rule, severity and source that are told one by one in a window;
+        /// more of them are one message [default: 50].
+        "LEDGERLINE_WEBHOOK_GROUP_AFTER" webhook_group_after: usize,
+        /// Milliseconds of that window [default: 60000].
+        "LEDGERLINE_WEBHOOK_GROUP_MS" webhook_group_ms: u64,
+        /// Times a finding is refused, while others are taken, until it is set aside [default: 12].
+        "LEDGERLINE_WEBHOOK_TRIES" webhook_tries: u32,
         /// Whether the ledger states EXPIRED for tokens whose expiry has passed [default: true].
         "LEDGERLINE_EXPIRE" expire: bool,
         /// Sources whose events are refused (409) when they violate the lifecycle of their token,
@@ -153,7 +170,8 @@ settings! {
         "LEDGERLINE_CA_FILE" ca_file: PathBuf,
         /// Milliseconds a call may take, retries aside [default: 60000].
         "LEDGERLINE_TIMEOUT_MS" timeout_ms: u64,
-        /// Times a refused (429, 503) or failed call is repeated [default: 8].
+        /// Times a refused (429, 503) or failed call is repeated [default: 8; a server that has not
+        /// answered yet is tried for 3 seconds].
         "LEDGERLINE_RETRIES" retries: u32,
     }
 }

@@ -61,6 +61,13 @@ pub fn check_url(url: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether a URL is of this machine: what goes there crosses no network.
+#[must_use]
+pub fn is_here(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    is_this_machine(rest.split(['/', '?', '#']).next().unwrap_or_default())
+}
+
 fn is_this_machine(authority: &str) -> bool {
     let host = match authority.strip_prefix('[') {
         Some(rest) => return rest.split(']').next() == Some("::1"),

@@ -55,7 +55,7 @@ impl Screen {
     /// When standard output is closed.
     pub fn json(&mut self, value: &Value) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        writeln!(out, "{value}")?;
+        writeln!(out, "{}", json_text(&value.to_string()))?;
         out.flush()
     }
 
@@ -71,13 +71,37 @@ impl Screen {
     }
 }
 
+/// Whether a character steers a terminal, turns the writing direction, or cannot be seen.
+fn misleads(c: char) -> bool {
+    let steers = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}');
+    let hidden = matches!(c, '\u{61c}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || steers || hidden
+}
+
+/// JSON on one line with such characters escaped: outside of its strings JSON has none of them, and
+/// inside them an escape is the same text to whoever reads JSON.
+#[must_use]
+pub fn json_text(json: &str) -> String {
+    if !json.chars().any(misleads) {
+        return json.to_owned();
+    }
+    let mut text = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if misleads(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
 /// Text without control characters, bidirectional overrides and other ways to mislead a reader.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let misleads = |c: char| {
-        let steers = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}');
-        c.is_control() || steers || matches!(c, '\u{2066}'..='\u{2069}')
-    };
     text.chars().map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -220,6 +244,15 @@ mod tests {
     #[test]
     fn recorded_text_cannot_steer_a_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\u{202e}c\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+    }
+
+    #[test]
+    fn recorded_text_cannot_steer_a_terminal_through_json() {
+        let hostile = "a\u{9b}2J\u{202e}b\u{e0041}\u{feff}";
+        let text = json_text(&json!({ "note": hostile }).to_string());
+        assert_eq!(text, r#"{"note":"a\u009b2J\u202eb\udb40\udc41\ufeff"}"#);
+        let read: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read["note"], hostile, "it is the same text");
     }
 
     #[test]

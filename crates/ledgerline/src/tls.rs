@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use crate::exit::Failure;
+use crate::privacy;
 
 /// The acceptor for the configured files; `None` when neither is named.
 ///
@@ -33,6 +34,7 @@ fn load(cert: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| refuse(cert, &error))?;
+    privacy::warn_of(key);
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| refuse(key, &error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?

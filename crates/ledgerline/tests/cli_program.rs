@@ -168,8 +168,19 @@ fn a_stranger_verifies_a_server_and_an_auditor_all_of_it() {
     check(&auditor, &["--log-key", log_key, "--since", since], 0, "verdict");
     check(&reader, &["--log-key", log_key], 3, "incomplete");
     check(&reader, &["--log-key", log_key, "--tree-only"], 0, "verified");
-    check(&auditor, &[], 0, "the log key came from the server itself");
     let text = String::from_utf8(checkpoint).expect("text");
+    check(&auditor, &["--log-key", log_key, "--since", since], 0, "same log: consistent");
+    check(&auditor, &[], 3, "consistent, not authenticated");
+    check(&auditor, &["--since", since], 3, "consistent, not authenticated");
+    for (name, bytes) in [
+        ("crlf", text.replace('\n', "\r\n")),
+        ("cut", text.trim_end().to_owned()),
+        ("empty", String::new()),
+    ] {
+        let file = server.write(name, bytes);
+        let file = file.to_str().expect("text");
+        check(&auditor, &["--log-key", log_key, "--since", file], 1, "could not be read");
+    }
     let forged = text.replacen(|c: char| c.is_ascii_digit(), "9", 1);
     let forged = server.write("forged", forged);
     let forged = forged.to_str().expect("text");
@@ -273,9 +284,18 @@ fn the_server_speaks_tls_and_the_client_demands_its_certificate() {
             ["status", "--retries", "0", "--url", &url].iter().chain(args).copied().collect();
         let output = run(&args, &[("LEDGERLINE_KEY", &server.admin)], b"");
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+        stderr(&output)
     };
     check(&["--ca-file", &cert], 0);
-    check(&[], 1);
+    let said = check(&[], 1);
+    assert!(said.contains("certificate") && said.contains("--ca-file"), "{said}");
+    let begun = std::time::Instant::now();
+    let args = ["status", "--url", &url];
+    let said = stderr(&run(&args, &[("LEDGERLINE_KEY", &server.admin)], b""));
+    assert!(begun.elapsed().as_secs() < 3 && !said.contains("trying again"), "{said}");
+    let plain = url.replace("https://", "http://");
+    let said = stderr(&run(&["status", "--url", &plain], &[], b""));
+    assert!(said.contains("https://"), "{said}");
 }
 
 #[test]
@@ -360,6 +380,17 @@ fn a_folder_is_verified_without_its_server_and_a_flipped_byte_is_found() {
         assert!(text.contains(part), "{text}");
     };
     check(0, "verified");
+    std::fs::rename(server.path("data.head"), server.path("elsewhere")).expect("moved");
+    check(3, "no head store is at hand");
+    // A start on it says so loudly, and to whoever asks; the next start has a head store again.
+    server.go();
+    let status = server.run(&server.admin, &["status"]);
+    assert!(stdout(&status).contains("MISSING when the server started"), "{}", stdout(&status));
+    let status = server.get("/v1/status", &server.admin).json();
+    assert_eq!(status["head_store"], "was_missing_at_start");
+    assert!(server.read("server.log").contains("head_store_missing"));
+    assert_eq!(server.stop(), Some(0));
+    check(0, "verified");
     let segment = std::fs::read_dir(data.join("journal")).expect("a journal").next();
     let segment = segment.expect("a segment").expect("readable").path();
     let mut bytes = std::fs::read(&segment).expect("bytes");
@@ -393,7 +424,7 @@ fn questions_of_both(server: &Server, key: &str, [old, new]: [&str; 2]) {
     }
     let file = server.path("question.json");
     let file = file.to_str().expect("text");
-    let asked = server.run(key, &["lineage", "--proof", file, "eu:idp:jti:a"]);
+    let asked = server.run(key, &["lineage", "--proof", file, "--force", "eu:idp:jti:a"]);
     assert_eq!(asked.status.code(), Some(0), "{}", stderr(&asked));
     let vkey = server.get("/v1/status", key).json()["log_key"].as_str().expect("a key").to_owned();
     let checked = run(&["check", file, "--key", &vkey], &[], b"");

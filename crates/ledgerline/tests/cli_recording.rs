@@ -30,7 +30,9 @@ fn the_recording_is_ingested_traced_and_verified_and_leaks_nothing() {
     ingest(&server, &producer, &mut shown);
     states_agree(&server, &reader, &mut shown);
     server.wait_for_block();
-    let output = server.run(&auditor, &["verify"]);
+    let vkey = server.get("/v1/status", &auditor).json()["log_key"].clone();
+    let vkey = vkey.as_str().expect("a key");
+    let output = server.run(&auditor, &["verify", "--log-key", vkey]);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
     let all = server.run(&auditor, &["tail", "--from", "0", "--once", "-o", "json"]);
     assert_eq!(all.status.code(), Some(0), "{}", stderr(&all));

@@ -110,7 +110,10 @@ fn a_short_life_ends_once_in_the_ledger_also_across_kills() {
     let metrics = server.get("/metrics", &server.admin).text();
     assert!(metrics.contains("ledgerline_tokens_expired_total"), "{metrics}");
     server.wait_for_block();
-    let verified = server.run(&server.admin, &["verify", "--url", &server.url]);
+    let status = server.get("/v1/status", &server.admin).json();
+    let vkey = status["log_key"].as_str().expect("a key");
+    let args = ["verify", "--url", &server.url, "--log-key", vkey];
+    let verified = server.run(&server.admin, &args);
     assert_eq!(verified.status.code(), Some(0), "{}", running::stderr(&verified));
     assert_eq!(server.stop(), Some(0));
     let data = server.path("data");

@@ -304,6 +304,41 @@ fn keys_come_go_and_may_not_be_had() {
     assert_eq!(aliases, ["other"]);
 }
 
+/// Callers with made-up key ids once waited for such an issuer one behind the other, and kept every
+/// thread that others needed.
+#[test]
+fn an_issuer_whose_keys_hang_holds_up_its_own_tokens_only() {
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = hanging.local_addr().expect("an address");
+    let more = format!("jwks_url = \"http://{address}/jwks\"\njwks_floor_seconds = 1");
+    let (server, _folder) = server(&register(&more));
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let attacker = server.key("", "other-gateway", &["resource_server"]);
+    let key = Key::ed();
+    let longest = std::thread::scope(|scope| {
+        for n in 0..40 {
+            let (server, attacker, key) = (&server, &attacker, &key);
+            scope.spawn(move || {
+                for m in 0..4 {
+                    let token = key.sign(&format!("kid-{n}-{m}"), &claims("one"));
+                    assert_eq!(introspect(server, attacker, &token).status, 503);
+                }
+            });
+        }
+        let mut longest = Duration::ZERO;
+        for n in 0..100 {
+            let begun = std::time::Instant::now();
+            assert!(!is_active(&server, &gateway, &format!("opaque-Jq8Zr2Wm5Tk9Xs4Vb7Nc-{n}")));
+            assert_eq!(server.get("/v1/issuers", &server.admin).status, 200);
+            longest = longest.max(begun.elapsed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        longest
+    });
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    drop(hanging);
+}
+
 #[test]
 fn a_wrong_register_is_said_and_nothing_starts() {
     let folder = tempfile::tempdir().expect("a folder");

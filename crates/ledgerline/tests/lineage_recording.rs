@@ -363,7 +363,7 @@ fn a_leaked_token_is_traced_revoked_and_proven_in_one_night() {
         vec!["query", "after-revoke", "global:idp:jti:tonight"],
         vec!["query", "tokens", "--client", listed["client_id"].as_str().expect("a client")],
     ] {
-        let output = server.run(&reader, &[&args[..], &["--proof", &bundle]].concat());
+        let output = server.run(&reader, &[&args[..], &["--proof", &bundle, "--force"]].concat());
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
         let (exit, report) = check(&bundle);
         assert_eq!(exit, Some(0), "{args:?}: {}", report["claims"]);

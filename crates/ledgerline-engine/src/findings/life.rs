@@ -15,7 +15,7 @@ use super::covers::Covering;
 use super::rules::{
     Cited, Explanation, Finding, MAX_DRIFT_NANOS, MAX_PER_TOKEN, Rule, Windows, behind,
 };
-use crate::found_by::is_birth;
+use crate::found_by::{is_birth, issuer_about, names};
 use crate::index::Term;
 
 /// Revocations of one token that are remembered.
@@ -158,6 +158,11 @@ impl Life {
         found
     }
 
+    /// Whether its birth was recorded before a place.
+    pub(super) fn is_born_before(&self, place: u64) -> bool {
+        self.born.as_ref().is_some_and(|born| born.place < place)
+    }
+
     /// Counts a finding, and says whether it is one of those that are raised: so many of a rule
     /// and severity, and some once.
     pub(super) fn count_in(&mut self, finding: &Finding) -> bool {
@@ -272,7 +277,8 @@ impl Life {
     fn key_mismatch(&self, act: &Act<'_, '_>) -> Option<Finding> {
         let (issued, shown) = (self.kid.as_deref()?, act.statement.issuer_kid?);
         let used = is_use(act.statement.event_type);
-        (used && !crate::found_by::names(issued, shown, None)).then(|| {
+        let issuer = issuer_about(act.statement);
+        (used && !names(issued, shown, issuer)).then(|| {
             let mut finding = finding(act, Rule::KeyMismatch, None);
             finding.events.extend(self.born.as_ref().map(|one| one.event.clone()));
             finding

@@ -2,7 +2,8 @@
 //!
 //! Promises: a function of those entries alone. It is saved with the position; when it is lost,
 //! reading everything again gives the same. Bounded: what does not fit is not judged, never judged
-//! wrongly.
+//! wrongly. What does not fit is always of the tenant that has the most: a flood of one tenant
+//! makes nothing forgotten of another.
 //!
 //! ```text
 //! ran        how long the ledger ran, as its leaves tell: a pause of more than MAX_PAUSE (it was
@@ -27,12 +28,14 @@ use super::rules::Cited;
 
 /// Between two leaves of a running ledger, at most: a block comes once a minute.
 const MAX_PAUSE_NANOS: i64 = 90_000_000_000;
-/// Bounds, see the module doc.
+/// Bounds, see the module doc: of all tenants, and of one.
 pub(super) const MAX_INSTANCES: usize = 4096;
-pub(super) const MAX_SOURCES: usize = 1024;
-pub(super) const MAX_AUDIENCES: usize = 8192;
-pub(super) const MAX_KEYS: usize = 4096;
-pub(super) const MAX_HELD: usize = 1024;
+const MAX_SOURCES: usize = 4096;
+const MAX_SOURCES_OF_TENANT: usize = 1024;
+const MAX_AUDIENCES: Bounds = Bounds { all: 32_768, of_tenant: 8192 };
+const MAX_KEYS: Bounds = Bounds { all: 16_384, of_tenant: 4096 };
+const MAX_HELD: usize = 4096;
+const MAX_HELD_OF_TENANT: usize = 1024;
 /// Gaps of one instance that may still be filled.
 pub(super) const MAX_GAPS: usize = 16;
 
@@ -66,6 +69,95 @@ pub(super) struct Source {
     pub(super) silent: bool,
 }
 
+#[derive(Clone, Copy)]
+struct Bounds {
+    all: usize,
+    of_tenant: usize,
+}
+
+/// Names of issuers' things, each tenant's share of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Names {
+    set: BTreeSet<(String, String, String)>,
+    counts: BTreeMap<String, usize>,
+    /// Tenants of which not all is known any more.
+    crowded: BTreeSet<String>,
+}
+
+impl Names {
+    fn of(set: Vec<(String, String, String)>, crowded: Vec<String>) -> Self {
+        let mut names = Self { crowded: crowded.into_iter().collect(), ..Self::default() };
+        for name in set {
+            *names.counts.entry(name.0.clone()).or_default() += 1;
+            names.set.insert(name);
+        }
+        names
+    }
+
+    fn insert(&mut self, name: (String, String, String), bounds: Bounds) {
+        if self.crowded.contains(&name.0) || self.set.contains(&name) {
+            return;
+        }
+        let count = self.counts.get(&name.0).copied().unwrap_or_default();
+        if count >= bounds.of_tenant {
+            self.crowded.insert(name.0);
+            return;
+        }
+        if self.set.len() >= bounds.all
+            && let Some((largest, _)) = largest(&self.counts)
+        {
+            // What is known of it in part could be judged wrongly.
+            self.set.retain(|known| known.0 != largest);
+            self.counts.remove(&largest);
+            self.crowded.insert(largest);
+            if self.crowded.contains(&name.0) {
+                return;
+            }
+        }
+        *self.counts.entry(name.0.clone()).or_default() += 1;
+        self.set.insert(name);
+    }
+
+    /// Whether a name is known.
+    pub(super) fn contains(&self, name: &(String, String, String)) -> bool {
+        self.set.contains(name)
+    }
+
+    /// What is known of an issuer; `None` when that may not be all of it.
+    pub(super) fn of_issuer<'n>(
+        &'n self,
+        tenant: &str,
+        front: &str,
+    ) -> Option<impl Iterator<Item = &'n str>> {
+        if self.crowded.contains(tenant) {
+            return None;
+        }
+        let first = (tenant.to_owned(), front.to_owned(), String::new());
+        let (of, issuer) = (first.0.clone(), first.1.clone());
+        let known = self.set.range(first..);
+        let known = known.take_while(move |name| name.0 == of && name.1 == issuer);
+        Some(known.map(|name| &*name.2))
+    }
+}
+
+/// The tenant that has the most, by counts; the first by name of several.
+fn largest(counts: &BTreeMap<String, usize>) -> Option<(String, usize)> {
+    let most = counts.iter().max_by_key(|(tenant, count)| (**count, std::cmp::Reverse(*tenant)));
+    most.map(|(tenant, count)| (tenant.clone(), *count))
+}
+
+/// How many keys there are of each tenant.
+fn counts<'k>(tenants: impl Iterator<Item = &'k String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for tenant in tenants {
+        match counts.get_mut(tenant) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(tenant.clone(), 1)),
+        }
+    }
+    counts
+}
+
 /// The memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -73,8 +165,8 @@ pub struct Memory {
     pub(super) last_leaf: Option<i64>,
     pub(super) instances: BTreeMap<InstanceKey, Instance>,
     pub(super) sources: BTreeMap<(String, String), Source>,
-    pub(super) audiences: BTreeSet<(String, String, String)>,
-    pub(super) keys: BTreeSet<(String, String, String)>,
+    pub(super) audiences: Names,
+    pub(super) keys: Names,
     pub(super) held: BTreeMap<(String, String), [u8; 32]>,
 }
 
@@ -88,6 +180,11 @@ struct Written {
     audiences: Vec<(String, String, String)>,
     keys: Vec<(String, String, String)>,
     held: Vec<((String, String), [u8; 32])>,
+    /// Absent in memories of before there were shares.
+    #[serde(default)]
+    crowded_audiences: Vec<String>,
+    #[serde(default)]
+    crowded_keys: Vec<String>,
 }
 
 /// The time of a leaf; `None` when it is none.
@@ -114,9 +211,11 @@ impl Memory {
             last_leaf: one.last_leaf,
             instances: one.instances.into_iter().collect(),
             sources: one.sources.into_iter().collect(),
-            audiences: one.audiences.into_iter().collect(),
-            keys: one.keys.into_iter().collect(),
+            audiences: one.audiences.set.into_iter().collect(),
+            keys: one.keys.set.into_iter().collect(),
             held: one.held.into_iter().collect(),
+            crowded_audiences: one.audiences.crowded.into_iter().collect(),
+            crowded_keys: one.keys.crowded.into_iter().collect(),
         };
         serde_json::to_vec(&written).expect("lists of plain values")
     }
@@ -130,8 +229,8 @@ impl Memory {
             last_leaf: written.last_leaf,
             instances: written.instances.into_iter().collect(),
             sources: written.sources.into_iter().collect(),
-            audiences: written.audiences.into_iter().collect(),
-            keys: written.keys.into_iter().collect(),
+            audiences: Names::of(written.audiences, written.crowded_audiences),
+            keys: Names::of(written.keys, written.crowded_keys),
             held: written.held.into_iter().collect(),
         })
     }
@@ -153,10 +252,7 @@ impl Memory {
         let ran = self.ran;
         let key = (tenant.to_owned(), source.to_owned(), instance);
         if self.instances.len() >= MAX_INSTANCES && !self.instances.contains_key(&key) {
-            let quiet = self.instances.iter().min_by_key(|(_, one)| one.heard);
-            if let Some(quiet) = quiet.map(|(key, _)| key.clone()) {
-                self.instances.remove(&quiet);
-            }
+            self.forget_an_instance(tenant);
         }
         // What was lost before the first that arrives cannot be told from a start there.
         let begun = Instance { next: seq, ..Instance::default() };
@@ -168,6 +264,65 @@ impl Memory {
         let missing = (one.next, seq.saturating_sub(1));
         one.next = seq.saturating_add(1);
         if missing.0 <= missing.1 { Numbered::Missing(missing) } else { Numbered::Nothing }
+    }
+
+    /// Forgets the instance that was quiet for longest, of the tenant with the most of them; of the
+    /// newcomer's own tenant when no other has more.
+    fn forget_an_instance(&mut self, newcomer: &str) {
+        let counts = counts(self.instances.keys().map(|key| &key.0));
+        let own = counts.get(newcomer).copied().unwrap_or_default();
+        let of = largest(&counts).filter(|(_, count)| *count > own);
+        let of = of.map_or(newcomer.to_owned(), |(tenant, _)| tenant);
+        let all = self.instances.iter().filter(|(key, _)| key.0 == of);
+        let quiet = all.min_by_key(|(_, one)| one.heard).map(|(key, _)| key.clone());
+        if let Some(quiet) = quiet {
+            self.instances.remove(&quiet);
+        }
+    }
+
+    /// Remembers a key that tokens of an issuer are issued under.
+    pub(super) fn learn_key(&mut self, tenant: &str, front: &str, kid: &str) {
+        self.keys.insert((tenant.to_owned(), front.to_owned(), kid.to_owned()), MAX_KEYS);
+    }
+
+    /// Remembers a name that tokens of an issuer are issued for.
+    pub(super) fn learn_audience(&mut self, tenant: &str, front: &str, name: &str) {
+        self.audiences
+            .insert((tenant.to_owned(), front.to_owned(), name.to_owned()), MAX_AUDIENCES);
+    }
+
+    /// Remembers a token that a heartbeat named before its birth was known. Whether there is room.
+    pub(super) fn hold(&mut self, key: (String, String), finding: [u8; 32]) -> bool {
+        let counts = counts(self.held.keys().map(|key| &key.0));
+        if counts.get(&key.0).copied().unwrap_or_default() >= MAX_HELD_OF_TENANT {
+            return false;
+        }
+        if self.held.len() >= MAX_HELD {
+            let of = largest(&counts).map(|(tenant, _)| (tenant, String::new()));
+            let first = of.and_then(|of| self.held.range(of..).next().map(|(key, _)| key.clone()));
+            first.map(|first| self.held.remove(&first));
+        }
+        self.held.insert(key, finding);
+        true
+    }
+
+    /// Whether there is room for a new source of a tenant; others may have to go for it.
+    fn room_for_source(&mut self, key: &(String, String)) -> bool {
+        if self.sources.contains_key(key) {
+            return true;
+        }
+        let counts = counts(self.sources.keys().map(|key| &key.0));
+        if counts.get(&key.0).copied().unwrap_or_default() >= MAX_SOURCES_OF_TENANT {
+            return false;
+        }
+        if self.sources.len() >= MAX_SOURCES
+            && let Some((of, _)) = largest(&counts)
+        {
+            let all = self.sources.iter().filter(|(key, _)| key.0 == of);
+            let quiet = all.min_by_key(|(_, one)| one.heard).map(|(key, _)| key.clone());
+            quiet.map(|quiet| self.sources.remove(&quiet));
+        }
+        true
     }
 
     /// Remembers a gap that was raised.
@@ -201,7 +356,7 @@ impl Memory {
             Some(0) => {
                 self.sources.remove(&key);
             }
-            Some(interval) if self.sources.len() < MAX_SOURCES => {
+            Some(interval) if self.room_for_source(&key) => {
                 let (heard, last_event) = (self.ran, event_id);
                 let new = Source { interval, heard, last_event, silent: false };
                 self.sources.insert(key, new);
@@ -308,6 +463,72 @@ mod tests {
         }
         let key = (String::new(), "gw".to_owned(), who.2);
         assert_eq!(memory.instances[&key].gaps.len(), MAX_GAPS);
+    }
+
+    #[test]
+    fn a_flood_of_one_tenants_instances_forgets_none_of_others() {
+        let mut memory = Memory::default();
+        let honest = ("honest", "gw", [7; 16]);
+        memory.number(honest, 1);
+        for n in 0..2 * MAX_INSTANCES as u128 {
+            memory.ran += 1;
+            memory.number(("mallory", "gw", n.to_be_bytes()), 0);
+        }
+        assert_eq!(memory.instances.len(), MAX_INSTANCES);
+        assert_eq!(memory.number(honest, 5), Numbered::Missing((2, 4)), "it was remembered");
+        // Nor by two tenants, of which each has less than the whole.
+        for n in 0..MAX_INSTANCES as u128 {
+            memory.ran += 1;
+            memory.number(("mallory's other", "gw", n.to_be_bytes()), 0);
+        }
+        assert_eq!(memory.number(honest, 7), Numbered::Missing((6, 6)));
+    }
+
+    #[test]
+    fn a_flood_of_one_tenants_names_blinds_only_itself() {
+        let mut memory = Memory::default();
+        memory.learn_key("honest", "eu:idp", "k1");
+        let known = |memory: &Memory, tenant: &str| {
+            memory.keys.of_issuer(tenant, "eu:idp").map(Iterator::count)
+        };
+        for n in 0..=MAX_KEYS.of_tenant {
+            memory.learn_key("mallory", "eu:idp", &format!("k{n}"));
+        }
+        assert_eq!(known(&memory, "mallory"), None, "not all is known: nothing is judged");
+        assert_eq!(known(&memory, "honest"), Some(1));
+        for tenant in 0..=MAX_KEYS.all / MAX_KEYS.of_tenant {
+            for n in 0..MAX_KEYS.of_tenant {
+                memory.learn_key(&format!("mallory {tenant}"), "eu:idp", &format!("k{n}"));
+            }
+        }
+        memory.learn_key("honest", "eu:idp", "k2");
+        memory.learn_key("newcomer", "eu:idp", "k1");
+        assert_eq!(known(&memory, "honest"), Some(2));
+        assert_eq!(known(&memory, "newcomer"), Some(1));
+        let again = Memory::from_bytes(&memory.to_bytes()).expect("as written");
+        assert_eq!(again, memory);
+        assert_eq!(known(&again, "mallory"), None, "also after a start");
+        for n in 0..=MAX_HELD_OF_TENANT {
+            let has_room = memory.hold(("mallory".into(), format!("{n}")), [0; 32]);
+            assert_eq!(has_room, n < MAX_HELD_OF_TENANT);
+        }
+        assert!(memory.hold(("honest".into(), "one".into()), [0; 32]));
+        for n in 0..=MAX_SOURCES_OF_TENANT {
+            memory.heard(("mallory", &format!("s{n}")), [0; 16], Some(10));
+        }
+        memory.heard(("honest", "gw"), [0; 16], Some(10));
+        memory.ran = 100;
+        assert!(memory.silent().iter().any(|(tenant, ..)| tenant == "honest"));
+    }
+
+    #[test]
+    fn a_memory_of_before_there_were_shares_is_read() {
+        let text = br#"{"ran":5,"last_leaf":null,"instances":[],"sources":[],
+            "audiences":[["t","eu:idp","a"]],"keys":[["t","eu:idp","k"]],"held":[]}"#;
+        let memory = Memory::from_bytes(text).expect("as it was written");
+        let keys = memory.keys.of_issuer("t", "eu:idp").expect("all is known");
+        assert_eq!(keys.collect::<Vec<_>>(), ["k"]);
+        assert!(memory.audiences.contains(&("t".into(), "eu:idp".into(), "a".into())));
     }
 
     #[test]

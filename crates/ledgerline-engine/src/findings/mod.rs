@@ -361,6 +361,12 @@ impl Follower {
         Ok((birth, ends))
     }
 
+    /// Whether the token of a chain that is at hand was born before a place.
+    fn was_born_before(&mut self, key: &Term, place: u64) -> bool {
+        let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key));
+        life.is_some_and(|life| life.is_born_before(place))
+    }
+
     /// What the token born by `birth` came of, as far as anything can follow from it: parents that
     /// ended and, when it is born just now, scopes and actors.
     fn parents(

@@ -25,11 +25,10 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
 use super::life::{Act, Life, cite, finding};
-use super::memory::{MAX_AUDIENCES, MAX_KEYS};
 use super::rules::{Cited, Finding, Rule};
 use super::{Follower, Placed, term_of};
 use crate::event_leaf::read_event;
-use crate::found_by::{bare, chain_term, is_birth, issuer_of, names};
+use crate::found_by::{chain_term, is_birth, issuer_about, issuer_of, own_id};
 use crate::index::Term;
 use crate::view::{QueryError, View};
 
@@ -72,26 +71,22 @@ impl Follower {
     /// What an entry teaches about issuers and policies. After it was judged.
     pub(super) fn learn(&mut self, view: &View, act: &Act<'_, '_>) {
         let statement = act.statement;
-        let tenant = || statement.tenant.to_owned();
-        let front = || issuer_of(statement.target.id).map(str::to_owned);
-        let key_of = |kid: &str| bare(kid).to_owned();
+        let issuer = issuer_about(statement);
+        let front = || issuer.map(str::to_owned);
         let memory = &mut self.memory;
         if is_birth(statement) && statement.outcome == Outcome::Allow {
             let Some(front) = front() else { return };
-            if let Some(kid) = statement.issuer_kid.filter(|_| memory.keys.len() < MAX_KEYS) {
-                memory.keys.insert((tenant(), front.clone(), key_of(kid)));
+            if let Some(kid) = statement.issuer_kid {
+                memory.learn_key(statement.tenant, &front, own_id(kid, issuer));
             }
             for name in &statement.audience {
-                if memory.audiences.len() < MAX_AUDIENCES {
-                    memory.audiences.insert((tenant(), front.clone(), (*name).to_owned()));
-                }
+                memory.learn_audience(statement.tenant, &front, name);
             }
         } else if statement.event_type == EventType::KeyChanged
             && statement.target.kind == TargetKind::Key
-            && memory.keys.len() < MAX_KEYS
         {
             let front = front().unwrap_or_default();
-            memory.keys.insert((tenant(), front, key_of(statement.target.id)));
+            memory.learn_key(statement.tenant, &front, own_id(statement.target.id, issuer));
         } else if statement.target.kind == TargetKind::Policy {
             let key = policy_term(view, statement.tenant, statement.target.id);
             if let Some(known) = self.policies.get_mut(&key) {
@@ -145,16 +140,9 @@ impl Follower {
     }
 
     fn forged(&self, act: &Act<'_, '_>) -> Option<Finding> {
-        let shown = bare(act.statement.issuer_kid?);
-        let front = issuer_of(act.statement.target.id)?.to_owned();
-        let keys = &self.memory.keys;
-        if keys.len() >= MAX_KEYS {
-            return None;
-        }
-        let first = (act.statement.tenant.to_owned(), front, String::new());
-        let of_issuer =
-            keys.range(first.clone()..).take_while(|key| key.0 == first.0 && key.1 == first.1);
-        let mut known = of_issuer.map(|key| &*key.2).peekable();
+        let front = issuer_of(act.statement.target.id)?;
+        let shown = own_id(act.statement.issuer_kid?, Some(front));
+        let mut known = self.memory.keys.of_issuer(act.statement.tenant, front)?.peekable();
         known.peek()?;
         (!known.any(|kid| kid == shown)).then(|| finding(act, Rule::ForgedSuspect, None))
     }
@@ -218,6 +206,10 @@ impl Follower {
             let token = (statement.tenant, *other);
             let key = term_of(view, token);
             let (Some(theirs), _) = self.known(view, below, (&key, token))? else { continue };
+            // A life that is read again meets this act with more behind it than was known then.
+            if !self.was_born_before(&key, act.place) {
+                continue;
+            }
             let differs = read_event(birth, |_, one| {
                 read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });
@@ -244,8 +236,10 @@ fn policy_term(view: &View, tenant: &str, id: &str) -> Term {
 
 /// In what two births cannot be of one token: what both state and state differently.
 fn differing(one: &Statement<'_>, two: &Statement<'_>) -> Vec<&'static str> {
-    let other =
-        |a: Option<&str>, b: Option<&str>| a.zip(b).is_some_and(|(a, b)| !names(a, b, None));
+    let (first, second) = (issuer_about(one), issuer_about(two));
+    let other = |a: Option<&str>, b: Option<&str>| {
+        a.zip(b).is_some_and(|(a, b)| own_id(a, first) != own_id(b, second))
+    };
     let kinds = one.token_kind.zip(two.token_kind);
     let expiries = one.expires_at.zip(two.expires_at);
     let facts = [

@@ -21,7 +21,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 
 use super::life::{Act, Boundary, cite};
-use super::memory::{MAX_HELD, Numbered};
+use super::memory::Numbered;
 use super::record::{Move, Moved, Note, detail_of};
 use super::rules::{Cited, Finding, Rule, behind};
 use super::{Follower, term_of};
@@ -181,8 +181,7 @@ impl Follower {
             if ends.is_empty() && !self.memory.held.contains_key(&key) {
                 let rule = Rule::Lifecycle(Violation::UnknownToken);
                 let finding = about(rule, target, vec![cite(statement)], at);
-                if self.memory.held.len() < MAX_HELD {
-                    self.memory.held.insert(key, finding.id().0);
+                if self.memory.hold(key, finding.id().0) {
                     notes.push(Note::Raised(finding));
                 }
             }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::salts::Salts;
 use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json, secret_scan};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -147,6 +148,7 @@ pub struct Intake {
     sibling_deployments: Vec<String>,
     limits: IntakeLimits,
     strict_sources: Vec<String>,
+    pub(super) salts: Salts,
 }
 
 /// What an intake is made of.
@@ -225,6 +227,7 @@ impl Intake {
             sibling_deployments,
             limits,
             strict_sources,
+            salts: Salts::default(),
         }
     }
 
@@ -393,9 +396,9 @@ impl Intake {
         })
     }
 
-    /// Keeps a refused statement, but for one that carries what looks like a bearer value.
+    /// Keeps a refused statement, but for one that may hold a secret: of that only the refusal.
     fn set_aside(&self, caller: &Caller, error: &EventError, statement: Option<&[u8]>) {
-        let statement = statement.filter(|bytes| !secret_scan::bytes_hold_secret(bytes));
+        let statement = statement.filter(|bytes| secret_scan::may_be_kept(error.code, bytes));
         let now = self.clock.wall_nanos();
         self.quarantine.keep(now, caller.key_id(), error.code, statement);
     }

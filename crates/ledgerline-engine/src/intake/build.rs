@@ -87,6 +87,7 @@ impl Intake {
                 let detail = "a personal record does not open the statement's commitment";
                 return Err(EventError::new("commitment_mismatch", detail.into()));
             }
+            self.salts.check(statement.tenant, &record.salt, &personal.commitment)?;
         }
         let attached = submission.attachments.iter().map(|one| AttachmentRecord {
             digest: one.digest,
@@ -156,23 +157,9 @@ impl Intake {
         records: Vec<Vec<u8>>,
         attachments: Vec<AttachmentRecord>,
     ) -> Result<Box<PendingEvent>, EventError> {
-        statement.validate().map_err(|error| refused(error.code(), &error))?;
-        caller.key.check_grant(statement).map_err(|error| refused(error.code(), &error))?;
-        if bytes.len() > MAX_STATEMENT_BYTES {
-            let detail = format!("a statement has at most {MAX_STATEMENT_BYTES} bytes");
-            return Err(EventError::new("entry_too_large", detail));
-        }
-        let knows = |name: &str| self.origins.iter().any(|one| &**one == name);
-        if statement.seen.as_ref().is_some_and(|seen| !knows(seen.origin)) {
-            let detail = "`seen` names a checkpoint of another origin".into();
-            return Err(EventError::new("wrong_deployment", detail));
-        }
-        if secret_scan::bytes_hold_secret(bytes)
-            || records.iter().any(|record| secret_scan::bytes_hold_secret(record))
-        {
-            let detail = "the event carries what looks like a bearer value; send its token id";
-            return Err(EventError::new("secret_refused", detail.into()));
-        }
+        self.admit(caller, statement, bytes)?;
+        secret_scan::check_statement(statement, bytes)?;
+        records.iter().try_for_each(|record| secret_scan::check_record(record))?;
         check_attachments(statement, &attachments)?;
         let (handles, sealed) = self.seal(statement, bytes, &records)?;
         self.finish(
@@ -185,6 +172,40 @@ impl Intake {
             records,
             attachments,
         )
+    }
+
+    /// A statement of the ledger's in a caller's name, about a token that it holds: its id may be
+    /// one that would not be taken today.
+    pub(super) fn build_of_known(
+        &self,
+        caller: &Caller,
+        statement: &Statement<'_>,
+        bytes: &[u8],
+    ) -> Result<Box<PendingEvent>, EventError> {
+        self.admit(caller, statement, bytes)?;
+        let (handles, sealed, records, beside) = Default::default();
+        self.finish(statement, bytes, None, Some(caller), handles, sealed, records, beside)
+    }
+
+    /// Whether the caller may write this statement, and it fits.
+    fn admit(
+        &self,
+        caller: &Caller,
+        statement: &Statement<'_>,
+        bytes: &[u8],
+    ) -> Result<(), EventError> {
+        statement.validate().map_err(|error| refused(error.code(), &error))?;
+        caller.key.check_grant(statement).map_err(|error| refused(error.code(), &error))?;
+        if bytes.len() > MAX_STATEMENT_BYTES {
+            let detail = format!("a statement has at most {MAX_STATEMENT_BYTES} bytes");
+            return Err(EventError::new("entry_too_large", detail));
+        }
+        let knows = |name: &str| self.origins.iter().any(|one| &**one == name);
+        if statement.seen.as_ref().is_some_and(|seen| !knows(seen.origin)) {
+            let detail = "`seen` names a checkpoint of another origin".into();
+            return Err(EventError::new("wrong_deployment", detail));
+        }
+        Ok(())
     }
 
     /// The last step, shared with the ledger's own statements.
@@ -393,6 +414,7 @@ fn check_attachments(
             let detail = "an attachment is not named by policy_change.snapshot or policies.digest";
             return Err(EventError::new("attachment_unreferenced", detail.into()));
         }
+        secret_scan::check_attachment(&attachment.media_type, &attachment.data)?;
     }
     Ok(())
 }

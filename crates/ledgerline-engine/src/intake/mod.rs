@@ -12,6 +12,7 @@ mod accept;
 mod build;
 pub mod json;
 mod revoking;
+mod salts;
 pub(crate) mod secret_scan;
 mod uses;
 
@@ -29,6 +30,7 @@ use crate::registry::Key;
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
 pub use build::chain_slot_id;
 pub use revoking::RevokeToken;
+pub use secret_scan::check_text;
 pub use uses::SeenUse;
 
 /// Why an event was refused.

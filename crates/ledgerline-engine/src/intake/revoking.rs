@@ -16,6 +16,7 @@ use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
 
 use super::accept::{Accepted, Built, Intake, SubmitError};
+use super::secret_scan::{SECRET_REFUSED, check_text};
 use super::{EventError, derived_event_id};
 use crate::registry::{Caller, Roles};
 
@@ -38,7 +39,8 @@ pub struct RevokeToken {
 }
 
 impl Intake {
-    /// Makes REVOKED events of now, one for each token.
+    /// Makes REVOKED events of now, one for each token. `known` says whether the ledger holds a
+    /// token whose id looks like a secret.
     ///
     /// # Errors
     /// [`SubmitError`] when the caller may not revoke in this tenant, or asks for too many at a
@@ -48,16 +50,23 @@ impl Intake {
         caller: &Caller,
         tenant: &str,
         tokens: &[RevokeToken],
+        known: &dyn Fn(&str) -> bool,
     ) -> Result<Accepted, SubmitError> {
         if !caller.roles().has(Roles::RESPONDER.with(Roles::CLIENT)) || !caller.may_see(tenant) {
             return Err(SubmitError::Forbidden);
         }
         let now = Hlc::at(self.clock.wall_nanos().max(0));
-        let built = tokens.iter().map(|token| self.revocation(caller, tenant, token, now));
+        let built = tokens.iter().map(|one| self.revocation((caller, tenant), one, now, known));
         self.group(caller, false, built.collect())
     }
 
-    fn revocation(&self, caller: &Caller, tenant: &str, asked: &RevokeToken, now: Hlc) -> Built {
+    fn revocation(
+        &self,
+        (caller, tenant): (&Caller, &str),
+        asked: &RevokeToken,
+        now: Hlc,
+        known: &dyn Fn(&str) -> bool,
+    ) -> Built {
         let event_id = derived_event_id(tenant, caller.source(), &asked.native_id, 0);
         let fail = |error: EventError| (Some(event_id), error);
         let id = TokenId::parse(&asked.token_id)
@@ -84,6 +93,15 @@ impl Intake {
             })
             .collect();
         let bytes = encode_object(Kind::Statement, &statement);
-        self.build(caller, &statement, &bytes, None, Vec::new(), Vec::new()).map_err(fail)
+        let built = self.build(caller, &statement, &bytes, None, Vec::new(), Vec::new());
+        let built = match built {
+            // What was taken before a format was known must be revocable for ever.
+            Err(error) if error.code == SECRET_REFUSED && known(&asked.token_id) => {
+                check_text(&asked.reason).map_err(fail)?;
+                self.build_of_known(caller, &statement, &bytes)
+            }
+            built => built,
+        };
+        built.map_err(fail)
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Promises: several uses of one token are one event that says how many, the first and the last.
 //!
+//! Assumes: the tokens are known here, for others are not counted.
+//!
 //! Refuses: credentials without the role resource_server, and other tenants than theirs.
 
 use ledgerline_proof::hlc::Hlc;
@@ -71,6 +73,6 @@ impl Intake {
         statement.count = Some(one.count);
         statement.last_at = Some(one.last_at);
         let bytes = encode_object(Kind::Statement, &statement);
-        self.build(caller, &statement, &bytes, None, Vec::new(), Vec::new()).map_err(fail)
+        self.build_of_known(caller, &statement, &bytes).map_err(fail)
     }
 }

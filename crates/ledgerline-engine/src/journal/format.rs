@@ -134,6 +134,17 @@ pub fn segment_path(number: u32) -> String {
     format!("journal/{number:08}.seg")
 }
 
+/// The number of the segment in a file of this name; `None` for any other file.
+#[must_use]
+pub fn segment_number(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".seg")?.parse().ok()?;
+    (segment_path(number).strip_prefix("journal/") == Some(name)).then_some(number)
+}
+
+/// No segment is longer: places within one are told in 32 bits, and what stands behind the last of
+/// them is one batch's.
+pub const MAX_SEGMENT_BYTES: u64 = 1 << 33;
+
 /// Binds CRCs to one segment of one ledger.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameBinding {

@@ -21,8 +21,8 @@ use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash, sha256};
 use ledgerline_proof::tree::{self, Frontier};
 
 use super::format::{
-    BATCH_BODY_BYTES, FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, SegmentHeader,
-    segment_path,
+    BATCH_BODY_BYTES, FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, MAX_SEGMENT_BYTES,
+    SegmentHeader, segment_number, segment_path,
 };
 use super::scan::{Scanned, ScannedBatch, SegmentScan, first_nonzero};
 use super::writer::JournalTip;
@@ -108,7 +108,8 @@ pub struct Segments {
 pub fn list_segments(disk: &dyn Disk) -> Result<Segments, RecoverError> {
     let names = disk.list("journal")?;
     let mut segments = Segments { headers: Vec::new(), headless: None };
-    let files: Vec<&String> = names.iter().filter(|name| name.ends_with(".seg")).collect();
+    // Other files are nobody's: `verify` names them.
+    let files: Vec<&String> = names.iter().filter(|name| segment_number(name).is_some()).collect();
     for (number, name) in (0u32..).zip(&files) {
         let path = segment_path(number);
         let damaged = |what| RecoverError::Damaged { path: path.clone(), offset: 0, what };
@@ -117,6 +118,9 @@ pub fn list_segments(disk: &dyn Disk) -> Result<Segments, RecoverError> {
         }
         let file = disk.open(&path, OpenMode::Read)?;
         let mut bytes = [0; HEADER_BYTES];
+        if file.len()? > MAX_SEGMENT_BYTES {
+            return Err(damaged("the file is longer than any segment"));
+        }
         let whole = file.len()? >= HEADER_BYTES as u64;
         if whole {
             file.read_exact_at(&mut bytes, 0)?;

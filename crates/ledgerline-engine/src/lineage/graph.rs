@@ -329,6 +329,8 @@ pub fn path(
             let steps = walk_back(&came, &to.id);
             let evidence = steps.iter().flat_map(|step| &step.edge.evidence);
             evidence.for_each(|index| inquiry.stands_on(*index));
+            inquiry.shows(&from);
+            inquiry.shows(&to);
             return Ok(Some(steps));
         }
         if depth >= bounds.depth {

@@ -24,7 +24,7 @@ use super::edge::Edge;
 use super::graph::Direction;
 use super::inquiry::{Cut, Inquiry, Record};
 use super::token::Token;
-use crate::found_by::{By, bare, is_birth, issuer_of};
+use crate::found_by::{By, is_birth, issuer_of, qualified};
 use crate::view::QueryError;
 
 /// Births of one session, grant or family that are joined.
@@ -64,11 +64,8 @@ fn groups_of(statement: &Statement<'_>) -> Vec<Group> {
     if !is_birth(statement) || statement.outcome != Outcome::Allow {
         return Vec::new();
     }
-    let issuer = issuer_of(statement.target.id);
-    let qualified = |id: &str| {
-        let front = issuer_of(id).or(issuer).unwrap_or_default();
-        format!("{front}:{}", bare(id))
-    };
+    let issuer = issuer_of(statement.target.id).unwrap_or_default();
+    let qualified = |id: &str| qualified(id, issuer);
     let named = [
         (Common::Family, statement.family_id),
         (Common::Grant, statement.grant_id),
@@ -115,9 +112,12 @@ impl Inquiry<'_> {
             Common::Grant => By::Grant(&group.1),
             Common::Session => By::Session(&group.1),
         };
-        let term = by.term(self.view.terms(), &self.scope().tenant);
+        let terms = by.spelled(self.view.terms(), &self.scope().tenant);
         let named = |statement: &Statement<'_>| groups_of(statement).contains(group);
-        let records = self.records(&term, MAX_MEMBERS, |_, statement| named(statement))?;
+        let mut records = Vec::new();
+        for term in terms {
+            records.extend(self.records(&term, MAX_MEMBERS, |_, statement| named(statement))?);
+        }
         let mut members: BTreeMap<String, (Born, Arc<Token>)> = BTreeMap::new();
         for record in records {
             let id = record.read(|_, statement| statement.target.id.to_owned());

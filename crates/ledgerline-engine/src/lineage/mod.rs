@@ -32,6 +32,7 @@ mod graph;
 mod inquiry;
 mod joined;
 mod lives;
+mod postings;
 mod threads;
 mod token;
 

@@ -14,7 +14,7 @@ use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, PersonalRole,
 use super::ahead::WideRead;
 use super::edge::{Edge, edges_of};
 use super::inquiry::{Cut, Inquiry, Record};
-use crate::found_by::{By, chain_term, is_birth};
+use crate::found_by::{By, chain_term, is_birth, own_id, qualified};
 use crate::index::Term;
 use crate::view::QueryError;
 
@@ -402,8 +402,9 @@ pub(crate) fn wide_chains_of(
     let mut chains: Vec<(TargetKind, Vec<u8>)> = Vec::new();
     for (kind, id) in named {
         let Some(id) = id else { continue };
-        let qualified = format!("{}:{}:{id}", token.region, token.issuer);
-        chains.extend([(kind, id.as_bytes().to_vec()), (kind, qualified.into_bytes())]);
+        let issuer = format!("{}:{}", token.region, token.issuer);
+        let own = own_id(id, Some(&issuer)).as_bytes().to_vec();
+        chains.extend([(kind, own), (kind, qualified(id, &issuer).into_bytes())]);
     }
     chains.extend(token.subject.map(|handle| (TargetKind::Subject, handle.to_vec())));
     chains

@@ -43,7 +43,9 @@ use crate::findings::rules::Windows;
 use crate::head_store::HeadStore;
 use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
-use crate::intake::{Accepted, BodyForm, Intake, Reply, SubmitAnswer, SubmitError};
+use crate::intake::{
+    Accepted, BodyForm, EventError, Intake, Reply, SubmitAnswer, SubmitError, secret_scan,
+};
 use crate::journal::recovery::RecoverError;
 use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
 use crate::origins;
@@ -116,6 +118,12 @@ pub enum AdminError {
     Stopped(String),
 }
 
+impl From<EventError> for AdminError {
+    fn from(EventError { code, detail }: EventError) -> Self {
+        Self::Refused { code, detail }
+    }
+}
+
 /// A registered key, its secret shown this once.
 #[derive(Debug, Clone)]
 pub struct AddedKey {
@@ -178,7 +186,7 @@ impl Inner {
         let reply: Reply = Box::new(move |answer| {
             let _ = sender.send(answer);
         });
-        self.inbox.put(Work::Admin(act, reply)).map_err(|error| match error {
+        self.inbox.put(Work::Admin(act, reply), None).map_err(|error| match error {
             PutError::Busy => refused("busy", "the ledger is busy; try again"),
             PutError::Closed(why) => AdminError::Stopped(why),
         })?;
@@ -304,7 +312,7 @@ impl Node {
         if let Err(why) = self.ready() {
             return Err(SubmitError::Stopped { why });
         }
-        if inner.inbox.is_full() {
+        if inner.inbox.is_full(caller.tenant()) {
             return Err(self.busy());
         }
         let accepted = inner.intake.accept(caller, form, body).inspect_err(|error| {
@@ -313,7 +321,7 @@ impl Node {
                 self.count_refusal(caller.key_id(), code);
             }
         })?;
-        self.put(accepted, reply)
+        self.put(accepted, Some(&caller.key.tenant), reply)
     }
 
     /// Makes and judges the page tokens of this ledger.
@@ -322,8 +330,13 @@ impl Node {
         &self.inner.page_tokens
     }
 
-    fn put(&self, accepted: Accepted, reply: Reply) -> Result<(), SubmitError> {
-        match self.inner.inbox.put(Work::Submission(accepted, reply)) {
+    fn put(
+        &self,
+        accepted: Accepted,
+        tenant: Option<&Arc<str>>,
+        reply: Reply,
+    ) -> Result<(), SubmitError> {
+        match self.inner.inbox.put(Work::Submission(accepted, reply), tenant) {
             Ok(()) => Ok(()),
             Err(PutError::Busy) => Err(self.busy()),
             Err(PutError::Closed(why)) => Err(SubmitError::Stopped { why }),
@@ -487,7 +500,9 @@ impl Node {
         }
     }
 
+    /// An act that somebody outside asks for: it passes the same door as events do.
     fn administer(&self, act: AdminAct) -> Result<u64, AdminError> {
+        secret_scan::check_act(&act)?;
         self.inner.administer(act)
     }
 

@@ -1,12 +1,14 @@
 //! What a new key needs before it stands in the ledger.
 //!
 //! Promises: what passes fits into a leaf of an entry bundle, whatever is chosen. Refuses: names
-//! outside their alphabets, and lists without end.
+//! outside their alphabets, what looks like a secret, and lists without end.
 
 use ledgerline_proof::statement::{MAX_ID_BYTES, MAX_LIST_ITEMS, is_source_name};
+use ledgerline_proof::token_id::is_name;
 use ledgerline_proof::vocabulary::KeyPurpose;
 
 use super::{AdminError, refused};
+use crate::intake::secret_scan;
 use crate::planner::NewKey;
 use crate::registry::LEDGER_SOURCE;
 
@@ -43,6 +45,12 @@ pub(super) fn check(key: &NewKey) -> Result<(), AdminError> {
                       without control characters, and 16 KiB together";
         return Err(refused("bad_key", detail));
     }
+    if !names().all(|name| is_name(name)) {
+        let detail = "issuers are aliases and regions are regions, as in token ids: \
+                      [a-z0-9._-]{1,32}";
+        return Err(refused("bad_key", detail));
+    }
+    secret_scan::check_key(key)?;
     let fits = match (key.purpose, key.alg) {
         (KeyPurpose::Credential, 0) | (KeyPurpose::Producer, 1) => key.public_key.is_none(),
         (KeyPurpose::Producer, 2) => key.public_key.is_some(),

@@ -117,8 +117,9 @@ impl Node {
         if let Err(why) = self.ready() {
             return Err(SubmitError::Stopped { why });
         }
-        let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens)?;
-        self.put(accepted, reply)
+        let known = |id: &str| matches!(self.standing(tenant, Presented::Id(id)), Ok(Some(_)));
+        let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens, &known)?;
+        self.put(accepted, None, reply)
     }
 
     /// How many entries of this origin a follower outside has dealt with; 0 when nobody knows.
@@ -181,6 +182,6 @@ impl Node {
             return Err(SubmitError::Stopped { why });
         }
         let accepted = self.inner.intake.accept_uses(caller, tenant, uses)?;
-        self.put(accepted, reply)
+        self.put(accepted, Some(&caller.key.tenant), reply)
     }
 }

@@ -6,7 +6,7 @@ use ledgerline_proof::entry::Handle;
 use ledgerline_proof::lifecycle::Birth;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, TargetKind};
 
-use super::holdings::{Holder, holdings};
+use super::holdings::of_same_grant;
 use crate::lineage::{Bounds, Direction, Inquiry, Record, Token, occurred, relatives};
 use crate::view::QueryError;
 
@@ -166,13 +166,7 @@ pub(super) fn tokens_of(
             let found = relatives(inquiry, &token.id, Direction::Descendants, Bounds::default())?;
             Ok(found.unwrap_or_default().relatives.into_iter().map(|one| one.token).collect())
         }
-        Of::Grant => match token.facts.grant.clone() {
-            Some(grant) => {
-                let limit = Bounds::default().tokens;
-                Ok(holdings(inquiry, &Holder::Grant(grant), 0, limit)?.tokens)
-            }
-            None => Ok(vec![Arc::clone(token)]),
-        },
+        Of::Grant => of_same_grant(inquiry, token, Bounds::default().tokens),
     }
 }
 
@@ -194,6 +188,8 @@ pub fn accesses(
     }
     let (from, until) = (point_of(&token, from), point_of(&token, until));
     let tokens = tokens_of(inquiry, &token, of)?;
+    // Also when there is no access to name: a proof of that is about these lives.
+    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(token));
     let mut answer = Accesses { from, until, list: Vec::new(), tokens: tokens.len() };
     let Some(start) = from else { return Ok(Some(answer)) };
     let mut records: Vec<_> = tokens.iter().flat_map(|token| token.records.clone()).collect();
@@ -208,6 +204,40 @@ pub fn accesses(
             answer.list.push(access);
         }
     }
-    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(token));
     Ok(Some(answer))
+}
+
+/// Accesses that an answer about a token alone leaves out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NotShown {
+    /// Its own before or after the range.
+    pub outside: usize,
+    /// Those of what descends from it, over the whole record.
+    pub descendants: usize,
+    /// Descendants that accessed anything.
+    pub tokens: usize,
+    /// Whether these are all: false when there was more to read than one answer may.
+    pub whole: bool,
+}
+
+/// What an answer about the token alone, with so many accesses, does not show.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn not_shown(
+    inquiry: &mut Inquiry<'_>,
+    id: &str,
+    shown: usize,
+) -> Result<NotShown, QueryError> {
+    let token = inquiry.token(id)?;
+    let count = |token: &Token| token.records.iter().filter_map(|one| access_of(one)).count();
+    let mut found =
+        NotShown { outside: count(&token).saturating_sub(shown), ..NotShown::default() };
+    for other in tokens_of(inquiry, &token, Of::Descendants)? {
+        let accesses = if other.id == token.id { 0 } else { count(&other) };
+        found.descendants += accesses;
+        found.tokens += usize::from(accesses > 0);
+    }
+    found.whole = inquiry.cuts().is_empty();
+    Ok(found)
 }

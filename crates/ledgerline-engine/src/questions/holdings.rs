@@ -1,12 +1,13 @@
 //! The tokens of a person, client, session, grant or issuer, with their states.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
 
-use crate::found_by::{By, is_birth, issuer_of, names};
+use crate::found_by::{By, is_birth, issuer_of, names, qualified};
 use crate::index::Term;
 use crate::lineage::{AHEAD_HITS, Inquiry, Record, Token, subject_of};
 use crate::view::QueryError;
@@ -25,20 +26,23 @@ pub enum Holder {
     Session(String),
     /// A grant, bare or qualified.
     Grant(String),
+    /// A family of tokens, bare or qualified.
+    Family(String),
     /// An issuer, `<region>:<alias>`.
     Issuer(String),
 }
 
 impl Holder {
-    /// The term that leads to the births of its tokens, among others perhaps.
-    fn term(&self, inquiry: &Inquiry<'_>) -> Term {
+    /// The terms that lead to the births of its tokens, among others perhaps.
+    fn terms(&self, inquiry: &Inquiry<'_>) -> Vec<Term> {
         let (hasher, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
         match self {
-            Self::Subject(handle) => By::Subject(handle).births(hasher, tenant),
-            Self::Client(id) => By::Client(id).births(hasher, tenant),
-            Self::Session(id) => By::Session(id).term(hasher, tenant),
-            Self::Grant(id) => By::Grant(id).term(hasher, tenant),
-            Self::Issuer(_) => By::Births.term(hasher, tenant),
+            Self::Subject(handle) => vec![By::Subject(handle).births(hasher, tenant)],
+            Self::Client(id) => By::Client(id).births_spelled(hasher, tenant),
+            Self::Session(id) => By::Session(id).spelled(hasher, tenant),
+            Self::Grant(id) => By::Grant(id).spelled(hasher, tenant),
+            Self::Family(id) => By::Family(id).spelled(hasher, tenant),
+            Self::Issuer(_) => vec![By::Births.term(hasher, tenant)],
         }
     }
 
@@ -54,6 +58,7 @@ impl Holder {
                 Self::Client(id) => named(id, statement.client_id),
                 Self::Session(id) => named(id, statement.session_id),
                 Self::Grant(id) => named(id, statement.grant_id),
+                Self::Family(id) => named(id, statement.family_id),
                 Self::Issuer(id) => issuer == Some(id),
             }
     }
@@ -79,11 +84,11 @@ pub fn holdings(
     after: u64,
     limit: usize,
 ) -> Result<Holdings, QueryError> {
-    let term = holder.term(inquiry);
+    let terms = holder.terms(inquiry);
     let mut answer = Holdings::default();
     let mut from = after;
     loop {
-        let (indexes, next) = inquiry.postings(&term, from..u64::MAX, PAGE)?;
+        let (indexes, next) = inquiry.postings_of_any(&terms, from, PAGE)?;
         let mut read_to = 0;
         for (n, &index) in indexes.iter().enumerate() {
             if n >= read_to {
@@ -126,6 +131,34 @@ pub fn holdings(
             }
         }
     }
+}
+
+/// The tokens that belong together with one by its grant or its family at its issuer, itself among
+/// them: what an authorization server ends with a refresh token (RFC 7009 section 2.1).
+///
+/// # Errors
+/// [`QueryError`].
+pub fn of_same_grant(
+    inquiry: &mut Inquiry<'_>,
+    token: &Arc<Token>,
+    limit: usize,
+) -> Result<Vec<Arc<Token>>, QueryError> {
+    let Some(issuer) = issuer_of(&token.id) else { return Ok(vec![Arc::clone(token)]) };
+    let mut holders = Vec::new();
+    for record in token.records.iter().filter(|record| may_be_birth(record)) {
+        record.read(|_, birth| {
+            let full = |id: &str| qualified(id, issuer);
+            holders.extend(birth.grant_id.map(|id| Holder::Grant(full(id))));
+            holders.extend(birth.family_id.map(|id| Holder::Family(full(id))));
+        });
+    }
+    holders.dedup();
+    let (mut found, mut seen) = (vec![Arc::clone(token)], BTreeSet::from([token.id.clone()]));
+    for holder in holders {
+        let held = holdings(inquiry, &holder, 0, limit)?.tokens;
+        found.extend(held.into_iter().filter(|other| seen.insert(other.id.clone())));
+    }
+    Ok(found)
 }
 
 fn may_be_birth(record: &Record) -> bool {

@@ -37,14 +37,16 @@ mod sources;
 mod visitors;
 mod why;
 
-pub use accesses::{Access, Accesses, Of, Point, accesses, last_use, point_of};
+pub use accesses::{
+    Access, Accesses, NotShown, Of, Point, accesses, last_use, not_shown, point_of,
+};
 pub use after_revoke::{
     AfterRevoke, LastAllow, PlaceAfter, after_revoke, after_revokes, nearest_rank,
 };
 pub use blast::{Blast, Reached, Touched, blast};
 pub use changes::{Affected, PolicyEffect, policy_changes};
 pub use divergence::{Divergence, Exposure, Place, Trait, divergence, exposure};
-pub use holdings::{Holder, Holdings, holdings};
+pub use holdings::{Holder, Holdings, holdings, of_same_grant};
 pub use pivot::{Pivot, pivot};
 pub use policies::{
     IssuePolicies, Named, PolicyVersion, attachment, in_force_at, policies_at_issue,

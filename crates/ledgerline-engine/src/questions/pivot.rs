@@ -6,7 +6,7 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{ActorKind, TargetKind};
 
-use crate::found_by::{By, issuer_of, names};
+use crate::found_by::{By, issuer_about, names};
 use crate::index::Term;
 use crate::lineage::{Cut, Inquiry, Record};
 use crate::view::QueryError;
@@ -36,11 +36,11 @@ impl Pivot {
             Self::Key(id) => vec![By::Key(id)],
         };
         let (hasher, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
-        by.iter().map(|by| by.term(hasher, tenant)).collect()
+        by.iter().flat_map(|by| by.spelled(hasher, tenant)).collect()
     }
 
     fn is_in(&self, entry: &Entry<'_>, statement: &Statement<'_>) -> bool {
-        let issuer = issuer_of(statement.target.id);
+        let issuer = issuer_about(statement);
         let named = |asked: &str, written: Option<&str>, kind: TargetKind| {
             let target = (statement.target.kind == kind).then_some(statement.target.id);
             written.into_iter().chain(target).any(|written| names(asked, written, issuer))
@@ -74,7 +74,7 @@ pub fn pivot(
     let mut found = Vec::new();
     let mut from = after;
     loop {
-        let (indexes, next) = merged(inquiry, &terms, from, limit + 1)?;
+        let (indexes, next) = inquiry.postings_of_any(&terms, from, limit + 1)?;
         for index in indexes {
             let Some(record) = inquiry.record(index)? else {
                 if inquiry.is_spent() {
@@ -97,24 +97,4 @@ pub fn pivot(
             next => return Ok((found, next)),
         }
     }
-}
-
-/// The indexes of several terms in one order, each once, as far as all of them are known.
-fn merged(
-    inquiry: &mut Inquiry<'_>,
-    terms: &[Term],
-    from: u64,
-    limit: usize,
-) -> Result<(Vec<u64>, Option<u64>), QueryError> {
-    let mut indexes = Vec::new();
-    let mut end: Option<u64> = None;
-    for term in terms {
-        let (some, next) = inquiry.postings(term, from..u64::MAX, limit)?;
-        indexes.extend(some);
-        end = [end, next].into_iter().flatten().min();
-    }
-    indexes.sort_unstable();
-    indexes.dedup();
-    indexes.retain(|index| end.is_none_or(|end| *index < end));
-    Ok((indexes, end))
 }

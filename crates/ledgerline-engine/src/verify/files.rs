@@ -15,7 +15,7 @@ use super::report::{Findings, Severity, VerifyFinding};
 use crate::disk::{Disk, OpenMode, read_whole};
 use crate::erasure::{self, MAX_PENDING_BYTES, PENDING, ZEROED, zeroed_until};
 use crate::journal::format::{
-    FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_path,
+    FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_number, segment_path,
 };
 use crate::keys::KeyRing;
 use crate::quarantine::{FILE_BYTES, first_damage};
@@ -64,9 +64,7 @@ pub(super) fn unknown(disk: &dyn Disk, findings: &mut Findings) {
         }
     }
     for name in disk.list("journal").unwrap_or_default() {
-        let number = name.strip_suffix(".seg").and_then(|number| number.parse().ok());
-        let is_segment =
-            number.is_some_and(|number| segment_path(number) == format!("journal/{name}"));
+        let is_segment = segment_number(&name).is_some();
         if name == "genesis.new" {
             notice(findings, "leftover", "journal/genesis.new", "left by a start that was cut off");
         } else if !is_segment {

@@ -24,7 +24,8 @@ use super::readonly::Patched;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
 use crate::disk::{Disk, File as _, OpenMode};
 use crate::journal::format::{
-    FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, SegmentHeader, segment_path,
+    FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, MAX_SEGMENT_BYTES, SegmentHeader,
+    segment_number, segment_path,
 };
 use crate::journal::scan::{Scanned, ScannedBatch, SegmentScan, first_nonzero};
 
@@ -207,13 +208,16 @@ impl<'r> Reader<'r> {
     }
 
     fn unreadable(&mut self, path: &str, error: &io::Error) {
-        let what = format!("cannot be read: {}", error.kind());
+        let what = format!("cannot be read: {error}");
         self.error("unreadable", path, what).first_bad_index = Some(self.size);
     }
 
     fn segment(&mut self, number: u32, is_last: bool, emit: &mut dyn FnMut(Job)) -> io::Result<()> {
         let path = segment_path(number);
         let mut file = Patched::new(self.disk.open(&path, OpenMode::Read)?);
+        if file.len()? > MAX_SEGMENT_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than any segment"));
+        }
         for (offset, bytes) in self.overlay.get(&number).into_iter().flatten() {
             file.patch(*offset, bytes);
         }
@@ -553,11 +557,7 @@ fn changed_frame(batch: &ScannedBatch, base: u64, path: &str, note: &Note) -> Ve
 /// Numbers of the segments that are there, ascending.
 fn segment_numbers(disk: &dyn Disk) -> io::Result<Vec<u32>> {
     let names = disk.list("journal")?;
-    let number = |name: &String| {
-        let number = name.strip_suffix(".seg")?.parse().ok()?;
-        (segment_path(number).strip_prefix("journal/") == Some(name)).then_some(number)
-    };
-    let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
+    let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }

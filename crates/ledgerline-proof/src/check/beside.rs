@@ -43,6 +43,7 @@ fn judge_record(
         n: *n,
         role: None,
         fields: Vec::new(),
+        values: Vec::new(),
         status: Status::Proven,
     };
     let at = entries.binary_search_by_key(&index.0, |recorded| recorded.index).ok();
@@ -63,7 +64,8 @@ fn judge_record(
     };
     match wire::decode::<PersonalRecord<'_>>(&body) {
         Ok(record) => {
-            report.fields = fields(&record);
+            let pairs = fields(&record).map(|(name, value)| (name.to_owned(), value.to_owned()));
+            (report.fields, report.values) = pairs.unzip();
             if let Err(error) = record.validate() {
                 report.status.fail(format!("it breaks a rule: {error}"));
             }
@@ -73,7 +75,7 @@ fn judge_record(
     report
 }
 
-fn fields(record: &PersonalRecord<'_>) -> Vec<String> {
+fn fields<'r>(record: &'r PersonalRecord<'r>) -> impl Iterator<Item = (&'r str, &'r str)> {
     let named = [
         ("user_id", record.user_id),
         ("ip", record.ip),
@@ -81,9 +83,8 @@ fn fields(record: &PersonalRecord<'_>) -> Vec<String> {
         ("device", record.device),
         ("resource", record.resource),
     ];
-    let named = named.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name);
-    let attributes = record.attributes.iter().map(|attribute| attribute.key);
-    named.chain(attributes).map(str::to_owned).collect()
+    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    named.chain(record.attributes.iter().map(|one| (one.key, one.value)))
 }
 
 /// Whether a statement names a document by this digest.

@@ -6,8 +6,12 @@
 
 use serde::Serialize;
 
-use crate::bundle::{Decimal, EventId, SignedDecimal};
+use crate::bundle::{Decimal, EventId, Query, SignedDecimal};
+use crate::entry::Entry;
 use crate::hash::Hash;
+use crate::question::Question;
+use crate::statement::{Link, Statement};
+use crate::vocabulary::{TokenKind, Vantage};
 
 /// How one claim stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -194,12 +198,114 @@ pub struct EventReport {
     pub event_id: EventId,
     /// The source.
     pub source: String,
+    /// The tenant.
+    pub tenant: String,
+    /// What sort of thing it befell.
+    pub target_kind: &'static str,
+    /// The id of that: a token id, or another; empty for a person.
+    pub target: String,
     /// The act.
     pub event_type: &'static str,
     /// How it ended.
     pub outcome: &'static str,
     /// When it happened by its producer, Unix nanoseconds.
     pub occurred_at: SignedDecimal,
+    /// The credential that submitted it; null for the ledger's own and for streams.
+    pub credential: Option<String>,
+    /// What else the statement tells, as written.
+    #[serde(flatten)]
+    pub circumstances: Circumstances,
+}
+
+/// The circumstances of an event, as its producer wrote them. What it does not tell is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Circumstances {
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// From where the producer saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vantage: Option<&'static str>,
+    /// The service that acted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The endpoint, as a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// What was done to the resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The resource, as a template or a declared-safe id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// The client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_id: Option<String>,
+    /// What sort of token it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_kind: Option<&'static str>,
+    /// Scopes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Audiences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audience: Vec<String>,
+    /// When the token expires, Unix nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<SignedDecimal>,
+    /// From when the act takes effect, Unix nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_at: Option<SignedDecimal>,
+    /// Other ids of the same token.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_known_as: Vec<String>,
+    /// Other tokens, each with the relation: `REFRESHED_FROM eu:idp:jti:x`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+}
+
+impl EventReport {
+    /// What an entry and its statement say.
+    pub(super) fn of(entry: &Entry<'_>, statement: &Statement<'_>) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let all = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
+        let link = |link: &Link<'_>| Some(format!("{} {}", link.relation.symbol(), link.token?));
+        Self {
+            event_id: EventId(statement.event_id),
+            source: statement.source.to_owned(),
+            tenant: statement.tenant.to_owned(),
+            target_kind: statement.target.kind.symbol(),
+            target: statement.target.id.to_owned(),
+            event_type: statement.event_type.symbol(),
+            outcome: statement.outcome.symbol(),
+            occurred_at: SignedDecimal(statement.occurred_at.nanos),
+            credential: owned(entry.attested_by.credential),
+            circumstances: Circumstances {
+                reason: owned(statement.reason),
+                vantage: (statement.vantage != Vantage::Other).then(|| statement.vantage.symbol()),
+                service: owned(statement.service),
+                endpoint: owned(statement.endpoint),
+                action: owned(statement.action),
+                resource: owned(statement.resource),
+                client_id: owned(statement.client_id),
+                session_id: owned(statement.session_id),
+                grant_id: owned(statement.grant_id),
+                token_kind: statement.token_kind.map(TokenKind::symbol),
+                scopes: all(&statement.scopes),
+                audience: all(&statement.audience),
+                expires_at: statement.expires_at.map(SignedDecimal),
+                effective_at: statement.effective_at.map(SignedDecimal),
+                also_known_as: all(&statement.also_known_as),
+                links: statement.links.iter().filter_map(link).collect(),
+            },
+        }
+    }
 }
 
 /// The token's two states at `as_of`.
@@ -234,8 +340,12 @@ pub struct PersonalReport {
     pub n: u16,
     /// Whom it is about.
     pub role: Option<&'static str>,
-    /// Which fields it has. The values stay in the bundle.
+    /// Which fields it has.
     pub fields: Vec<String>,
+    /// Their values, of a record that is the one committed to. Reports leave them out when they
+    /// are written as they stand: they are personal.
+    #[serde(skip)]
+    pub values: Vec<String>,
     /// Whether it is what was committed to.
     #[serde(flatten)]
     pub status: Status,
@@ -251,6 +361,51 @@ pub struct AttachmentReport {
     /// Whether it fits.
     #[serde(flatten)]
     pub status: Status,
+}
+
+/// What the bundle answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QuestionReport {
+    /// `token`, `event`, or the name of the question; null when it is none that can be checked.
+    pub name: Option<&'static str>,
+    /// The tenant.
+    pub tenant: String,
+    /// The question in the checker's own words; null when it is none that can be checked.
+    pub sentence: Option<String>,
+    /// The token that it is about, when it is about one.
+    pub token: Option<String>,
+    /// What decides the answer and the bundle does not tell: it was made before that was written
+    /// down, and its text is bound as far as it goes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<&'static str>,
+}
+
+impl QuestionReport {
+    /// Of a query.
+    pub(super) fn of(query: &Query) -> Self {
+        let (tenant, name, token) = match query {
+            Query::Token { tenant, id } => (tenant, Some("token"), Some(id.clone())),
+            Query::Event { tenant, .. } => (tenant, Some("event"), None),
+            Query::Question { tenant, .. } => (tenant, None, None),
+        };
+        let (tenant, sentence) = (tenant.clone(), query.sentence());
+        let mut report = Self { name, tenant, sentence, token, untold: Vec::new() };
+        if let Some(Ok(question)) = Question::read(query) {
+            report.name = Some(question.name);
+            report.token = question.token().map(str::to_owned);
+            report.untold = question.untold;
+        }
+        report
+    }
+}
+
+/// An earlier tree that the checkpoint's tree begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EarlierReport {
+    /// Its size.
+    pub size: Decimal,
+    /// Whether it is of a checkpoint that the checker holds.
+    pub held: bool,
 }
 
 /// A witness that signed the checkpoint too.
@@ -271,6 +426,14 @@ pub struct TreeReport {
     pub size: Decimal,
     /// Root of the tree, hex.
     pub root: Hash,
+    /// When the block that closes the tree was sealed, Unix nanoseconds, as the bundle says; the
+    /// claim `as_of` judges it.
+    pub recorded_at: SignedDecimal,
+    /// The log keys at hand that signed it.
+    pub signed_by: Vec<String>,
+    /// The earlier tree, when it was compared and fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continues: Option<EarlierReport>,
     /// Trusted witnesses with a valid cosignature.
     pub cosigned_by: Vec<CosignerReport>,
 }
@@ -280,6 +443,8 @@ pub struct TreeReport {
 pub struct CheckReport {
     /// The sum.
     pub verdict: Verdict,
+    /// What was asked; null when no trusted log signed the tree.
+    pub question: Option<QuestionReport>,
     /// The tree; null when no trusted log signed it.
     pub tree: Option<TreeReport>,
     /// Claim by claim, in the order of checking.

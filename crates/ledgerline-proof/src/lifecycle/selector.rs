@@ -95,13 +95,19 @@ impl<'a> TokenFacts<'a> {
             }
     }
 
-    /// Whether `qualified` is `<region>:<issuer>:<id>`. The fields may also hold the whole form.
-    fn is_named(&self, qualified: &[u8], id: &str) -> bool {
-        let bare = || {
-            let rest = qualified.strip_prefix(self.region.as_bytes())?.strip_prefix(b":")?;
+    /// Whether a name, bare or as `<region>:<issuer>:<id>`, is that of an id in the fields, which
+    /// may hold either form too. Colons of the id itself are no front.
+    fn is_named(&self, name: &[u8], id: &str) -> bool {
+        self.own(name) == self.own(id.as_bytes())
+    }
+
+    /// What the issuer itself calls it: without its own front.
+    fn own<'i>(&self, name: &'i [u8]) -> &'i [u8] {
+        let rest = || {
+            let rest = name.strip_prefix(self.region.as_bytes())?.strip_prefix(b":")?;
             rest.strip_prefix(self.issuer.as_bytes())?.strip_prefix(b":")
         };
-        qualified == id.as_bytes() || bare() == Some(id.as_bytes())
+        rest().filter(|rest| !rest.is_empty()).unwrap_or(name)
     }
 }
 
@@ -134,8 +140,13 @@ impl<'a> Revocation<'a> {
     /// Whether it covers the token: the token belongs to the target and the selector picks it.
     #[must_use]
     pub fn covers(&self, token: &TokenFacts<'_>) -> bool {
+        // The selector may name the client bare or in full, as the token may.
+        let wanted = self.selector.as_ref().and_then(|selector| selector.client);
+        let client = token.client_id.map(|client| {
+            wanted.filter(|wanted| token.is_named(wanted.as_bytes(), client)).unwrap_or(client)
+        });
         token.belong_to(&self.target)
-            && self.selects(token.issued_at, token.client_id, token.audience.iter().copied())
+            && self.selects(token.issued_at, client, token.audience.iter().copied())
     }
 
     /// Whether the selector picks a token of the target with these facts.

@@ -401,20 +401,22 @@ fn bent_bundles(ledger: &Ledger) -> Vec<Case> {
 
 /// Bundles of answers to questions.
 fn questions(ledger: &Ledger) -> Vec<Case> {
-    let asked = |tenant: &str, tokens: &[&[&str]]| Query::Question {
+    let ask = |tenant: &str, name: &str, about: &str, tokens: &[&[&str]]| Query::Question {
         tenant: tenant.to_owned(),
-        name: "blast-radius".to_owned(),
-        about: PLAIN.to_owned(),
-        parameters: vec![Parameter { name: "depth".to_owned(), value: "3".to_owned() }],
+        name: name.to_owned(),
+        about: about.to_owned(),
+        parameters: Vec::new(),
         tokens: tokens.iter().map(|ids| ids.iter().map(|id| (*id).to_owned()).collect()).collect(),
     };
+    let asked = |tenant: &str, tokens: &[&[&str]]| ask(tenant, "tokens", "issuer eu:idp", tokens);
     let named = |_: &Entry<'_>, statement: &Statement<'_>| {
         [PLAIN, COVERED, "finance"].contains(&statement.target.id)
             || statement.target.kind == TargetKind::Session
     };
     let two: &[&[&str]] = &[&[PLAIN], &[COVERED]];
     let good = ledger.bundle(asked("", two), &named);
-    let event = ledger.bundle(asked("", &[]), &|_, s: &Statement<'_>| s.target.id == "finance");
+    let versions = ask("", "policy-versions", "finance", &[]);
+    let event = ledger.bundle(versions, &|_, s: &Statement<'_>| s.target.id == "finance");
     let unjoined = ledger.bundle(asked("", &[&[PLAIN, COVERED]]), &named);
     let other = ledger.bundle(asked("other", two), &named);
     let mut hole = good.clone();
@@ -423,12 +425,57 @@ fn questions(ledger: &Ledger) -> Vec<Case> {
     let open = [(Asked, OPEN), (Lifecycle, OPEN)];
     let strange = [(Asked, FAILED), (Chain, OPEN), (Lifecycle, OPEN)];
     let torn = [(Chain, FAILED), (Lifecycle, OPEN)];
-    vec![
+    let mut cases = exchanged(ledger);
+    cases.extend([
         case("good_question", "an answer with two tokens, a policy and a session", &good, &[]),
         case("good_question_event", "an answer that names one event", &event, &[]),
         case("open_question_ids", "no entry says that two ids are one token", &unjoined, &open),
         case("bad_question_tenant", "the entries are of another tenant", &other, &strange),
         case("bad_question_chain", "an entry of one token is left out", &hole, &torn),
+    ]);
+    cases
+}
+
+/// Bundles whose question was exchanged or changed afterwards, and one of an older version, which
+/// does not tell all that it was asked.
+fn exchanged(ledger: &Ledger) -> Vec<Case> {
+    let ask = |name: &str, about: &str, parameters: &[(&str, &str)], ids: &[&str]| {
+        let parameter = |(name, value): &(&str, &str)| Parameter {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let query = Query::Question {
+            tenant: String::new(),
+            name: name.to_owned(),
+            about: about.to_owned(),
+            parameters: parameters.iter().map(parameter).collect(),
+            tokens: ids.iter().map(|id| vec![(*id).to_owned()]).collect(),
+        };
+        ledger.bundle(query, &|_, statement: &Statement<'_>| ids.contains(&statement.target.id))
+    };
+    let (one, two) = (&[PLAIN][..], &[PLAIN, COVERED][..]);
+    let all = [("from", "birth"), ("until", "end"), ("of", "token")];
+    let radius = [("depth", "256"), ("strength", "stated")];
+    let refused = [(Asked, FAILED), (Lifecycle, OPEN)];
+    let good = ask("resources", PLAIN, &all, one);
+    let old = ask("resources", PLAIN, &all[..1], one);
+    let words = ask("alice stole it", PLAIN, &[], one);
+    let story = ask("resources", "what alice stole", &all, one);
+    let value = ask("resources", PLAIN, &[("from", "the theft")], one);
+    let note = ask("resources", PLAIN, &[("note", "alice stole it")], one);
+    let other = ask("resources", COVERED, &all, one);
+    let stranger = ask("blast-radius", PLAIN, &radius, two);
+    let client = ask("tokens", "client nobody", &[], one);
+    vec![
+        case("good_question_bound", "an answer that tells all that was asked", &good, &[]),
+        case("good_question_old", "an answer that does not tell all that was asked", &old, &[]),
+        case("bad_question_name", "a sentence for the question's name", &words, &refused),
+        case("bad_question_about", "a sentence for what it is about", &story, &refused),
+        case("bad_question_value", "a sentence for a parameter's value", &value, &refused),
+        case("bad_question_parameter", "a parameter that is none", &note, &refused),
+        case("bad_question_token", "about a token that is not shown", &other, &refused),
+        case("bad_question_place", "a token that does not descend", &stranger, &refused),
+        case("bad_question_holder", "a client that nothing names", &client, &refused),
     ]
 }
 

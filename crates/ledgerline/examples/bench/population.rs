@@ -190,8 +190,7 @@ fn event_id(occurred: Hlc, n: u64) -> [u8; 16] {
 }
 
 fn personal_record(n: u64, user: &str) -> Vec<u8> {
-    let mut salt = [0; 32];
-    salt[..8].copy_from_slice(&n.to_le_bytes());
+    let salt = ledgerline_proof::hash::sha256(&n.to_le_bytes()).0;
     let record = PersonalRecord {
         salt,
         user_id: Some(user),

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::lineage::tree;
+use super::lookup::{self, Meant, Narrow};
 use super::past::{Ask, Moment, list, rows, text, write_proof};
-use super::token_id::{Naming, of_argument, of_token, read_secret};
+use super::revoke;
 use crate::client::segment;
-use crate::exit::{CommandResult, Exit, Failure};
+use crate::exit::{CommandResult, Failure};
 use crate::render::facts;
 
 /// Arguments of `blast-radius`.
@@ -16,18 +17,24 @@ use crate::render::facts;
 #[command(after_help = "Examples:
   ledgerline blast-radius eu-west-1:idp:jti:4f0c
   pass show leaked-token | ledgerline blast-radius --revoke --reason compromise -
-  ledgerline blast-radius --revoke --proof bundle.json eu-west-1:idp:jti:4f0c")]
+  ledgerline blast-radius --revoke --proof bundle.json eu-west-1:idp:jti:4f0c
+
+--revoke ends what `revoke` ends: the token, what descends from it and, for a refresh token, its
+grant and family. Exit codes: 0, 3 not all of it, 4 unknown token.")]
 pub struct BlastArgs {
     #[command(flatten)]
     moment: Moment,
     #[command(flatten)]
-    naming: Naming,
+    narrow: Narrow,
     /// Revoke every token of it that may still be used (role responder).
     #[arg(long, conflicts_with_all = ["as_of", "at"])]
     revoke: bool,
     /// With --revoke: only say what would be revoked.
     #[arg(long, requires = "revoke")]
     dry_run: bool,
+    /// With --revoke: leave the other tokens of a refresh token's grant and family alone.
+    #[arg(long, requires = "revoke")]
+    descendants_only: bool,
     /// With --revoke: why, a short word.
     #[arg(long, requires = "revoke", default_value = "compromise")]
     reason: String,
@@ -47,44 +54,56 @@ pub struct BlastArgs {
 /// # Errors
 /// Usage for a raw token; an error when the ledger knows no such token.
 pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
-    let (id, token) = match args.token.as_str() {
-        "-" if args.tell_issuer => {
-            let token = read_secret()?;
-            (of_token(&token, &args.naming)?, Some(token))
-        }
-        _ if args.tell_issuer => {
-            return Err(Failure::usage("--tell-issuer needs the token itself: use `-`"));
-        }
-        argument => (of_argument(argument, &args.naming)?, None),
-    };
-    let path = format!("/v1/tokens/{}/blast-radius", segment(&id));
-    if !args.revoke {
-        let ask = Ask::new(path).with("strength", args.strength.as_ref());
-        return args.moment.show(context, ask, None, shown);
+    if args.tell_issuer && args.token != "-" {
+        return Err(Failure::usage("--tell-issuer needs the token itself: use `-`"));
     }
+    if !args.revoke {
+        let strength = args.strength.as_ref();
+        let about = (&*args.token, &args.narrow, "blast-radius");
+        return args.moment.about(
+            context,
+            about,
+            |ask| ask.with("strength", strength),
+            None,
+            shown,
+        );
+    }
+    const NOTHING: &str = "nothing was revoked";
+    // Before anything is revoked: a file that cannot be made must not come after it.
+    let proof = args.moment.proof.open()?;
     let client = context.client(args.moment.client.clone())?;
+    let tenant = args.moment.tenant.as_deref();
+    let named = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
+        Meant::Token(named) => named,
+        Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, NOTHING),
+    };
+    let path = format!("/v1/tokens/{}/blast-radius", segment(&named.id));
     let body = json!({
-        "tenant": args.moment.tenant,
+        "tenant": tenant,
         "reason": args.reason,
         "dry_run": args.dry_run,
-        "token": token,
+        "with": if args.descendants_only { "descendants" } else { "grant" },
+        "token": named.token.filter(|_| args.tell_issuer),
     });
-    let answer = client.post_json(&path, &body)?;
-    context.screen.show(&answer, revoked)?;
-    if let Some(file) = &args.moment.proof {
+    let answer = match client.post_json(&path, &body) {
+        Err(error) if lookup::is_unknown(&error) => {
+            return lookup::unknown_id(context, &named.id, NOTHING);
+        }
+        other => other?,
+    };
+    let exit = revoke::finish(context, &answer, args.dry_run)?;
+    if let Some(proof) = proof {
+        let file = proof.file.path().to_owned();
         // What is proven includes every revocation just recorded.
         let indexes = list(&answer, "events").filter_map(|event| event["index"].as_u64());
         let end = indexes.max().map(|last| last + 1);
         let ask = Ask::new(path).with("as_of", end).with("tenant", args.moment.tenant.as_ref());
-        write_proof(&client, &ask.proven_url(), file)?;
+        write_proof(&client, &ask.proven_url(), proof)?;
         if !context.screen.is_json() {
             context.screen.line(&format!("the proof is in {}", file.display()))?;
         }
     }
-    let wanted = answer["to_revoke"].as_array().map_or(0, Vec::len) as u64;
-    let all = args.dry_run || answer["revoked"].as_u64() == Some(wanted);
-    let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-    Ok(if all && !cut { Exit::Ok } else { Exit::Incomplete })
+    Ok(exit)
 }
 
 fn shown(answer: &Value) -> String {
@@ -115,27 +134,4 @@ fn shown(answer: &Value) -> String {
         &[("ROLE", "/role"), ("KIND", "/kind"), ("HANDLE", "/handle"), ("EVENTS", "/events")],
     );
     format!("{counts}\n{}\n{resources}\n{handles}", tree(answer))
-}
-
-/// What was revoked, for people.
-pub(super) fn revoked(answer: &Value) -> String {
-    let word = if answer["dry_run"] == true { "would revoke" } else { "revoked" };
-    let mut out = format!(
-        "{word} {} of {} tokens; issuer: {}\n",
-        if answer["dry_run"] == true { count(answer) } else { text(answer, "/revoked") },
-        text(answer, "/family"),
-        text(answer, "/issuer"),
-    );
-    for id in list(answer, "to_revoke") {
-        out.push_str(&format!("  {}\n", text(id, "")));
-    }
-    for event in list(answer, "events").filter(|event| !event["error"].is_null()) {
-        let (id, error) = (text(event, "/token_id"), text(event, "/error/detail"));
-        out.push_str(&format!("NOT REVOKED {id}: {error}\n"));
-    }
-    out
-}
-
-fn count(answer: &Value) -> String {
-    answer["to_revoke"].as_array().map_or(0, Vec::len).to_string()
 }

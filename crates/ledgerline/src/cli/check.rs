@@ -1,4 +1,14 @@
-//! `check`: repeats every claim of a proof bundle with the kernel alone. No server, no network.
+//! `check`: repeats every claim of a proof bundle with the kernel alone, and says what it proves.
+//! No server, no network.
+//!
+//! Promises: the question is told in the kernel's words, never in the file's. What is expected of
+//! the bundle and is not so ends in exit code 2, whatever the bundle proves.
+
+mod document;
+mod expect;
+mod html;
+mod reading;
+mod table;
 
 use std::fs;
 use std::io::Read as _;
@@ -8,20 +18,27 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_proof::bundle::MAX_BUNDLE_BYTES;
 use ledgerline_proof::check::{CheckError, Trust, Verdict, check};
+use ledgerline_proof::hash::sha256;
 use ledgerline_proof::note::VerifierKey;
-use serde_json::Value;
 
 use super::Context;
+use super::evidence::{Evidence, kept_checkpoint};
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::render::{facts, table, text};
+use crate::time_text::rfc3339;
+use expect::{Expected, Wanted};
+use reading::Reading;
 
 /// Arguments of `check`.
 #[derive(Args)]
 #[command(after_help = "Examples:
   ledgerline check bundle.json --key 'ledger.example.com+1a2b3c4d+AeR...'
-  ledgerline check bundle.json --key \"$VKEY\" --since checkpoint-of-last-month")]
+  ledgerline check bundle.json --key \"$VKEY\" --since checkpoint-of-last-month
+  ledgerline check bundle.json --key \"$VKEY\" --expect-token eu-west-1:idp:jti:4f0c
+  pass show leaked-token | ledgerline check bundle.json --key \"$VKEY\" --expect-token -
+  ledgerline check bundle.json --key \"$VKEY\" --html report.html")]
 pub struct CheckArgs {
     /// Verifier key of the log, and of witnesses, from somewhere you trust: never from the bundle.
     #[arg(long = "key", value_name = "VKEY", required = true)]
@@ -32,6 +49,19 @@ pub struct CheckArgs {
     /// Shared secret of a producer, in a file: judges its HMAC signatures.
     #[arg(long = "secret", value_name = "KEY-ID=FILE")]
     secrets: Vec<String>,
+    /// The token that it must be about, by its id; `-` reads the token itself from standard input,
+    /// hashes it here and compares.
+    #[arg(long, alias = "token", value_name = "TOKEN", allow_hyphen_values = true)]
+    expect_token: Option<String>,
+    /// The question that it must answer: its sentence as `check` tells it, or its name.
+    #[arg(long, value_name = "QUESTION")]
+    expect_question: Option<String>,
+    /// Also write the report as one page to this new file: no scripts, nothing loaded, printable.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// With --html: replace the file if it is there.
+    #[arg(long, requires = "html")]
+    force: bool,
     /// The bundle; `-` for standard input.
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
@@ -42,11 +72,20 @@ pub struct CheckArgs {
 /// # Errors
 /// Usage for a bad key; an error when a file cannot be read.
 pub fn run(context: &mut Context, args: &CheckArgs) -> CommandResult {
+    let from_stdin = args.bundle == Path::new("-");
+    if from_stdin && args.expect_token.as_deref() == Some("-") {
+        return Err(Failure::usage("only one of bundle and token can come from standard input"));
+    }
+    let page = args.html.as_deref().map(|path| Evidence::create(path, args.force)).transpose()?;
+    let wanted = args.expect_token.as_deref().map(Wanted::read).transpose()?;
     let keys: Result<Vec<_>, _> = args.keys.iter().map(|key| VerifierKey::parse(key)).collect();
     let keys = keys.map_err(Failure::usage)?;
     let secrets = args.secrets.iter().map(|text| secret(text)).collect::<Result<_, _>>()?;
     let previous = args.since.as_deref().map(read).transpose()?;
-    let bundle = if args.bundle == Path::new("-") {
+    if let (Some(path), Some(note)) = (&args.since, &previous) {
+        kept_checkpoint(path, note)?;
+    }
+    let bundle = if from_stdin {
         let mut bytes = Vec::new();
         std::io::stdin().lock().take(MAX_BUNDLE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         bytes
@@ -60,12 +99,22 @@ pub fn run(context: &mut Context, args: &CheckArgs) -> CommandResult {
         Err(error @ CheckError::Bundle(_)) => return Err(Failure::not_verified(error)),
         Err(error) => return Err(error.into()),
     };
+    let expected = Expected::compare(&report, wanted.as_ref(), args.expect_question.as_deref());
     let exit = match report.verdict {
+        _ if expected.differs() => Exit::NotVerified,
         Verdict::Proven => Exit::Ok,
         Verdict::Incomplete => Exit::Incomplete,
         Verdict::Failed => Exit::NotVerified,
     };
-    context.screen.show(&serde_json::to_value(&report)?, summary)?;
+    let reading = Reading::of(&report, &expected);
+    if let Some(page) = page {
+        let at = rfc3339(SystemClock::default().wall_nanos());
+        let file = args.bundle.display().to_string();
+        let source = html::Source { file: &file, digest: sha256(&bundle), at: &at };
+        page.write(html::page(&reading, &source).as_bytes())?;
+    }
+    let document = document::document(&report, &expected)?;
+    context.screen.show(&document, |_| table::table(&reading))?;
     Ok(exit)
 }
 
@@ -80,70 +129,4 @@ fn secret(text: &str) -> Result<(String, Vec<u8>), Failure> {
     let bytes = STANDARD.decode(content.trim_ascii());
     let bytes = bytes.map_err(|_| Failure::usage(format!("{path} is not base64")))?;
     Ok((key_id.to_owned(), bytes))
-}
-
-fn summary(report: &Value) -> String {
-    let mut lines = vec![("verdict", text(report, "/verdict"))];
-    for (label, pointer) in [
-        ("origin", "/tree/origin"),
-        ("size", "/tree/size"),
-        ("root", "/tree/root"),
-        ("known", "/lifecycle/known"),
-        ("happened", "/lifecycle/happened"),
-    ] {
-        if report.pointer(pointer).is_some() {
-            lines.push((label, text(report, pointer)));
-        }
-    }
-    let mut out = facts(&lines);
-    let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
-    let rows = |name: &str, columns: &[&str]| -> Vec<Vec<String>> {
-        let row = |item: &Value| columns.iter().map(|column| text(item, column)).collect();
-        list(name).iter().map(row).collect()
-    };
-    out.push('\n');
-    out.push_str(&table(
-        &["CLAIM", "STATUS", "WHY"],
-        &rows("claims", &["/claim", "/status", "/why"]),
-    ));
-    let entries = rows(
-        "entries",
-        &[
-            "/index",
-            "/sequence",
-            "/event/event_type",
-            "/event/outcome",
-            "/event/source",
-            "/signature/state",
-            "/known",
-            "/happened",
-            "/violation",
-        ],
-    );
-    if !entries.is_empty() {
-        out.push('\n');
-        let head = [
-            "INDEX",
-            "SEQ",
-            "EVENT",
-            "OUTCOME",
-            "SOURCE",
-            "SIGNATURE",
-            "KNOWN",
-            "HAPPENED",
-            "VIOLATION",
-        ];
-        out.push_str(&table(&head, &entries));
-    }
-    let shown = ["/index", "/n", "/role", "/fields", "/status"];
-    let shown = rows("personal", &shown);
-    if !shown.is_empty() {
-        out.push_str("\npersonal records shown:\n");
-        out.push_str(&table(&["INDEX", "N", "ROLE", "FIELDS", "STATUS"], &shown));
-    }
-    out.push_str("\nnot proven:\n");
-    for limit in list("not_proven") {
-        out.push_str(&format!("  {}\n", text(&limit, "")));
-    }
-    out
 }

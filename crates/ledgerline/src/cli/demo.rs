@@ -108,13 +108,15 @@ fn show(context: &mut Context, url: &str, folder: &Path, admin_key: &Path) -> Co
         text(&report.value, "/size"),
     ))?;
     let auditor_key = folder.join("auditor.key");
+    let status = auditor.get("/v1/status")?;
+    let log_key = text(&status, "/log_key");
     screen.line("\nTry:")?;
     for command in [
         format!("trace {STOLEN}"),
         "trace eu-west-1:idp:jti:refresh-1".to_owned(),
         format!("prove {STOLEN} --out bundle.json"),
         "tail -n 50 --once".to_owned(),
-        "verify".to_owned(),
+        format!("verify --log-key '{log_key}'"),
     ] {
         let flags = format!("--url {url} --key-file {}", auditor_key.display());
         let (name, rest) = command.split_once(' ').unwrap_or((&command, ""));
@@ -125,8 +127,10 @@ fn show(context: &mut Context, url: &str, folder: &Path, admin_key: &Path) -> Co
 
 /// Verifies once a block has closed over what was written.
 fn verified(auditor: &Client) -> Result<verify_url::Report, Failure> {
-    let wanted = auditor.get("/v1/status")?["size"].as_u64().unwrap_or(0);
-    let question = Question { key: None, since: None, tree_only: false };
+    let status = auditor.get("/v1/status")?;
+    let wanted = status["size"].as_u64().unwrap_or(0);
+    // This process is the ledger: it knows its key.
+    let question = Question { key: status["log_key"].as_str(), since: None, tree_only: false };
     let mut tried = 0;
     loop {
         let report = verify_url::verify(auditor, &question, &progress_bar())?;

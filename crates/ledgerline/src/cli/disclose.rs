@@ -10,11 +10,12 @@ use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
 use super::Context;
-use super::token_id::{Naming, of_argument, read_secret};
+use super::lookup::{self, Meant, Narrow};
+use super::token_id::read_secret;
 use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::render::{facts, table, text};
+use crate::render::{facts, json_text, table, text};
 use crate::uuid_text;
 
 /// Events of a page.
@@ -33,7 +34,7 @@ pub struct DiscloseArgs {
     #[command(flatten)]
     client: ClientSettings,
     #[command(flatten)]
-    naming: Naming,
+    narrow: Narrow,
     /// Why: it stands in the ledger for ever, so name a case, not a person.
     #[arg(long, value_name = "TEXT")]
     purpose: String,
@@ -78,9 +79,16 @@ pub struct ExportUserArgs {
 /// # Errors
 /// Usage for what names nothing; whatever the server says.
 pub fn run(context: &mut Context, args: DiscloseArgs) -> CommandResult {
+    const NOTHING: &str = "nothing was disclosed";
+    let client = context.client(args.client)?;
     let mut question = json!({ "purpose": args.purpose });
     if let Some(token) = &args.token {
-        question["token_id"] = of_argument(token, &args.naming)?.into();
+        let tenant = args.tenant.as_deref();
+        let id = match lookup::of_argument_by_name(&client, token, &args.narrow, tenant)? {
+            Meant::Token(named) => named.id,
+            Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, NOTHING),
+        };
+        question["token_id"] = id.into();
     } else if let Some(handle) = &args.handle {
         let handle = uuid_text::parse(handle).map(|_| handle.as_str());
         let handle = handle.ok_or_else(|| Failure::usage("a handle is 32 hex digits"))?;
@@ -92,7 +100,6 @@ pub fn run(context: &mut Context, args: DiscloseArgs) -> CommandResult {
         question["source"] = source.into();
         question["event_id"] = id.into();
     }
-    let client = context.client(args.client)?;
     let mut all = Whole::default();
     each_page(&client, question, args.tenant.as_deref(), |page| {
         all.add(page);
@@ -128,7 +135,7 @@ pub fn export(context: &mut Context, args: ExportUserArgs) -> CommandResult {
         }
         let mut out = io::stdout().lock();
         for event in page["events"].as_array().into_iter().flatten() {
-            writeln!(out, "{event}")?;
+            writeln!(out, "{}", json_text(&event.to_string()))?;
         }
         out.flush()?;
         Ok(())

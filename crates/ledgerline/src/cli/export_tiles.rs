@@ -1,7 +1,10 @@
 //! `export-tiles`: the log as a folder of C2SP tiles, ready for any static file server.
 //!
 //! Promises: the checkpoint is written last, so a folder with a checkpoint has every tile it
-//! implies. Tiles that are there already are left: full ones never change.
+//! implies. Tiles that are there already are left: full ones never change. New files are their
+//! owner's only; no link is followed.
+//!
+//! Refuses: a folder with the export of another log, or of a later state of this one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use ledgerline_proof::tile::{TileAddress, TileKind, tiles};
 use serde_json::json;
 
 use super::Context;
+use super::evidence;
 use super::serve::OpenLedger;
 use super::verify::progress_bar;
 use crate::config::{ClientSettings, ServerSettings};
@@ -84,7 +88,9 @@ fn export(
     read: impl Fn(&TileAddress) -> Result<Vec<u8>, Failure>,
 ) -> Result<(u64, u64), Failure> {
     let parsed = Note::parse(note).map_err(Failure::error)?;
-    let size = Checkpoint::parse(parsed.text()).map_err(Failure::error)?.size();
+    let checkpoint = Checkpoint::parse(parsed.text()).map_err(Failure::error)?;
+    check_folder(out, &checkpoint)?;
+    let size = checkpoint.size();
     let bar = progress_bar();
     let mut count = 0;
     for address in tiles(size) {
@@ -104,12 +110,21 @@ fn export(
     Ok((size, count + 1))
 }
 
-/// Writes beside and renames, so that a reader never sees half a file.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let new = path.with_extension("new");
-    let written = fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&new, bytes))
-        .and_then(|()| fs::rename(&new, path));
-    Ok(written.with_context(|| format!("{}", path.display()))?)
+    fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+    evidence::replace(path, bytes)
+}
+
+/// Refuses a folder that holds the export of another log, or of a later state of this one.
+fn check_folder(out: &Path, checkpoint: &Checkpoint) -> Result<(), Failure> {
+    let path = out.join("checkpoint");
+    let Ok(there) = fs::read(&path) else { return Ok(()) };
+    let kept = evidence::kept_checkpoint(&path, &there)?;
+    if kept.origin() == checkpoint.origin() && kept.size() <= checkpoint.size() {
+        return Ok(());
+    }
+    let (name, origin, size) = (path.display(), kept.origin(), kept.size());
+    let say = "it is not replaced; export to another folder";
+    Err(Failure::error(format!("{name} is of origin {origin}, size {size}: {say}")))
 }

@@ -28,10 +28,10 @@ pub struct FindingsArgs {
     #[command(flatten)]
     moment: Moment,
     /// Only these: open, acknowledged, closed or withdrawn.
-    #[arg(long)]
+    #[arg(long, value_parser = ["open", "acknowledged", "closed", "withdrawn"])]
     state: Option<String>,
     /// Only from this severity up: info, low, medium, high or critical.
-    #[arg(long)]
+    #[arg(long, value_parser = ["info", "low", "medium", "high", "critical"])]
     severity: Option<String>,
     /// Only of this rule.
     #[arg(long)]

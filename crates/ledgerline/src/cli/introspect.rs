@@ -1,21 +1,39 @@
-//! `introspect`: whether a token may be used now, asked as a resource server asks (RFC 7662).
+//! `introspect`: whether a token may be used now.
+//!
+//! ```text
+//! role resource_server        asked as a resource server asks (RFC 7662); recorded as a use
+//! reader, auditor, responder  where the token stands; nothing is recorded
+//! ```
+//!
+//! Promises: an unknown token is UNKNOWN, exit code 4, for keys that may know the difference. RFC
+//! 7662 has one answer for unknown and for inactive; a key that gets no other is told so, exit code
+//! 3.
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Context;
-use super::token_id::{in_the_history, read_secret};
+use super::lookup::{self, Meant, Named, Narrow, Unknown};
+use super::pasted::Reading;
+use super::token_id::in_the_history;
+use crate::client::{Client, ClientError};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::facts;
 
 /// Arguments of `introspect`.
 #[derive(Args)]
-#[command(after_help = "Example:
-  pass show some-token | ledgerline introspect --key-file resource-server.key -")]
+#[command(after_help = "Examples:
+  pass show some-token | ledgerline introspect --key-file resource-server.key -
+  pbpaste | ledgerline introspect --key-file responder.key -
+
+What is pasted may be a header, JSON, a curl line, quoted: the token is taken out of it.
+Exit codes: 0 known, 3 inactive or unknown (this key may not ask which), 4 unknown.")]
 pub struct IntrospectArgs {
     #[command(flatten)]
     client: ClientSettings,
+    #[command(flatten)]
+    narrow: Narrow,
     /// `-`: the token is read from standard input only.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -32,11 +50,92 @@ pub fn run(context: &mut Context, args: IntrospectArgs) -> CommandResult {
             Err(_) => in_the_history(),
         });
     }
-    let token = read_secret()?;
+    let readings = lookup::read_paste()?;
     let client = context.client(args.client)?;
-    let answer = client.post_form("/oauth2/introspect", &[("token", &token)])?;
+    match lookup::of_paste(&client, &readings, &args.narrow, None) {
+        Ok(Meant::Token(named)) => known(context, &client, &named),
+        Ok(Meant::Unknown(unknown)) => verified_only(context, &client, &unknown),
+        Err(failure) if lookup::may_not_look(&failure) => as_server(context, &client, &readings),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn ask(client: &Client, token: &str) -> Result<Value, ClientError> {
+    client.post_form("/oauth2/introspect", &[("token", token)])
+}
+
+/// Whether a key is none of a resource server.
+fn is_refused(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { status: 401 | 403, .. })
+}
+
+/// Of a token that the ledger knows: what introspection says if the key may introspect, and where
+/// the token stands.
+fn known(context: &mut Context, client: &Client, named: &Named) -> CommandResult {
+    let introspected = named.token.as_deref().map(|token| ask(client, token)).transpose();
+    let mut answer = match introspected {
+        Ok(answer) => answer.unwrap_or_else(|| json!({})),
+        Err(error) if is_refused(&error) => {
+            let why = "this is what the ledger knows; the token's signature was not checked (role \
+                       resource_server), and no use was recorded";
+            lookup::tell(&[why.to_owned()]);
+            let found = &named.found;
+            json!({
+                "active": found["alive"],
+                "client_id": found["client_id"],
+                "expires_at": found["expires_at"],
+                "last_used_at": found["last_used_at"],
+                "token_kind": found["token_kind"],
+            })
+        }
+        Err(error) => return Err(error.into()),
+    };
+    answer["status"] = "known".into();
+    answer["token_id"] = named.id.as_str().into();
+    answer["state"] = named.found["state"].clone();
+    if let Some(members) = answer.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
     context.screen.show(&answer, shown)?;
     Ok(Exit::Ok)
+}
+
+/// Of one that is not found by its digest: its issuer's signature may still name it.
+fn verified_only(context: &mut Context, client: &Client, unknown: &Unknown) -> CommandResult {
+    let answer = unknown.token.as_deref().map(|token| ask(client, token));
+    match answer {
+        Some(Ok(mut answer)) if answer["active"] == true => {
+            answer["status"] = "known".into();
+            context.screen.show(&answer, shown)?;
+            Ok(Exit::Ok)
+        }
+        Some(Err(error)) if !is_refused(&error) => Err(error.into()),
+        _ => lookup::unknown(context, unknown, "whether this token may be used is not known here"),
+    }
+}
+
+/// For a key that may only introspect.
+fn as_server(context: &mut Context, client: &Client, readings: &[Reading]) -> CommandResult {
+    for reading in readings {
+        let token = lookup::only(reading)?;
+        let mut answer = ask(client, token)?;
+        if answer["active"] == true {
+            lookup::tell(&reading.notes);
+            answer["status"] = "known".into();
+            context.screen.show(&answer, shown)?;
+            return Ok(Exit::Ok);
+        }
+    }
+    lookup::tell(&readings[0].notes);
+    let answer = json!({ "active": false, "status": "inactive or unknown" });
+    context.screen.show(&answer, |answer| {
+        format!(
+            "{}INACTIVE OR UNKNOWN: to a resource server the two are one answer (RFC 7662). A key \
+             with the role\nreader, auditor or responder is told which.\n",
+            shown(answer)
+        )
+    })?;
+    Ok(Exit::Incomplete)
 }
 
 fn shown(answer: &Value) -> String {

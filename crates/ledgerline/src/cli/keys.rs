@@ -41,6 +41,10 @@ enum KeysCommand {
     Rotate(RotateArgs),
 }
 
+/// Every role, as the server knows them.
+const ROLES: [&str; 8] =
+    ["producer", "reader", "auditor", "privacy", "responder", "resource_server", "client", "admin"];
+
 #[derive(Args)]
 struct AddArgs {
     /// Name of the key; the ledger picks one without it.
@@ -59,7 +63,7 @@ struct AddArgs {
     #[arg(long, default_value = "api")]
     source: String,
     /// Role: producer, reader, auditor, privacy, responder, resource_server, client, admin.
-    #[arg(long = "role")]
+    #[arg(long = "role", value_parser = ROLES)]
     roles: Vec<String>,
     /// Event type it may write; all without any.
     #[arg(long = "type")]

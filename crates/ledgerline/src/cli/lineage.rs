@@ -1,12 +1,13 @@
 //! `lineage`: what a token came of, and what came of it.
 
 use clap::{Args, ValueEnum};
+use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde_json::Value;
 
 use super::Context;
+use super::lookup::Narrow;
 use super::past::{Ask, Moment, list, rows, text};
-use super::token_id::{Naming, of_argument};
-use crate::client::segment;
+use super::token_id::in_the_history;
 use crate::exit::{CommandResult, Failure};
 use crate::render::table;
 
@@ -28,7 +29,7 @@ pub struct LineageArgs {
     #[command(flatten)]
     moment: Moment,
     #[command(flatten)]
-    naming: Naming,
+    narrow: Narrow,
     /// Which way.
     #[arg(long, value_enum, default_value = "family", conflicts_with = "to")]
     direction: Direction,
@@ -55,26 +56,28 @@ pub struct LineageArgs {
 /// # Errors
 /// Usage for a raw token; an error when the ledger knows no such token.
 pub fn run(context: &mut Context, args: LineageArgs) -> CommandResult {
-    let id = of_argument(&args.token, &args.naming)?;
-    let ask = Ask::new(format!("/v1/tokens/{}/lineage", segment(&id)))
-        .with("depth", args.depth)
-        .with("tokens", args.tokens)
-        .with("strength", args.strength.as_ref());
+    let (narrow, depth, tokens) = (&args.narrow, args.depth, args.tokens);
+    let strength = args.strength.as_ref();
+    let more =
+        |ask: Ask| ask.with("depth", depth).with("tokens", tokens).with("strength", strength);
+    let about = (&*args.token, narrow, "lineage");
     if let Some(to) = &args.to {
-        if to == "-" {
-            return Err(Failure::usage("only one of the two tokens can be read from input"));
+        if TokenId::parse(to).is_err() {
+            return Err(match looks_like_token(to) {
+                true => in_the_history(),
+                false => Failure::usage("--to is a token id: region:issuer:form:value"),
+            });
         }
-        let to = of_argument(to, &args.naming)?;
-        let ask = ask.with("direction", Some("path")).with("to", Some(to));
-        return args.moment.show(context, ask, None, path);
+        let more = |ask: Ask| more(ask).with("direction", Some("path")).with("to", Some(to));
+        return args.moment.about(context, about, more, None, path);
     }
     let direction = match args.direction {
         Direction::Ancestors => "ancestors",
         Direction::Descendants => "descendants",
         Direction::Family => "family",
     };
-    let ask = ask.with("direction", Some(direction));
-    args.moment.show(context, ask, None, tree)
+    let more = |ask: Ask| more(ask).with("direction", Some(direction));
+    args.moment.about(context, about, more, None, tree)
 }
 
 fn path(answer: &Value) -> String {

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod disclose;
 pub mod erase;
 pub mod event_file;
+pub mod evidence;
 pub mod export_tiles;
 pub mod findings;
 pub mod import_tokens;
@@ -19,7 +20,9 @@ pub mod ingest;
 pub mod introspect;
 pub mod keys;
 pub mod lineage;
+pub mod lookup;
 pub mod past;
+pub mod pasted;
 pub mod pivot;
 pub mod prove;
 pub mod query;
@@ -43,11 +46,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::config::{ClientSettings, FileSettings, LogSettings};
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::logs;
 use crate::render::{Output, Screen};
+use crate::{logs, privacy};
 
 /// A tamper-evident lineage ledger for bearer tokens.
 #[derive(Parser)]
@@ -71,12 +74,13 @@ const EXAMPLES: &str = "Examples:
   ledgerline ingest --key-file producer.key events.ndjson
   ledgerline trace --key-file reader.key eu-west-1:idp:jti:4f0c
 
-Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 64 usage.";
+Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 4 unknown token, 64 usage.";
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is parsed in the life of a process")]
 enum Command {
     /// Run the server.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Start a ledger in a fresh folder, show what it does, and keep serving.
     Demo(demo::DemoArgs),
     /// Send a file of events, or a foreign log through an adapter.
@@ -152,6 +156,7 @@ impl Context {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    privacy::keep_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -163,7 +168,8 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(failure) if is_closed_pipe(&failure) => Exit::Ok.into(),
-        Err(failure) => {
+        Err(mut failure) => {
+            failure.exit = exit_of(&failure);
             // Nothing is left to do when standard error is closed too.
             let _ = writeln!(io::stderr(), "ledgerline: {:#}", failure.error);
             failure.exit.into()
@@ -178,7 +184,7 @@ fn run(cli: Cli) -> CommandResult {
     logs::start(&log_settings, if serves { "info" } else { "warn" })?;
     let mut context = Context { screen: Screen::new(cli.output), file };
     match cli.command {
-        Command::Serve(args) => serve::run(&mut context, args),
+        Command::Serve(args) => serve::run(&mut context, *args),
         Command::Demo(args) => demo::run(&mut context, args),
         Command::Ingest(args) => ingest::run(&mut context, args),
         Command::ImportTokens(args) => import_tokens::run(&mut context, args),
@@ -190,7 +196,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::Pivot(args) => pivot::run(&mut context, args),
         Command::BlastRadius(args) => blast_radius::run(&mut context, args),
         Command::Introspect(args) => introspect::run(&mut context, args),
-        Command::Revoke(args) => revoke::run(&mut context, args),
+        Command::Revoke(args) => revoke::run(&mut context, &args),
         Command::Findings(args) => findings::run(&mut context, args),
         Command::Tail(args) => tail::run(&mut context, args),
         Command::Prove(args) => prove::run(&mut context, &args),
@@ -207,6 +213,30 @@ fn run(cli: Cli) -> CommandResult {
         Command::Completions(args) => completions::run(&args),
     }
 }
+
+/// How a failure ends the program: what a server refuses because the question is no question is a
+/// wrong command line.
+fn exit_of(failure: &Failure) -> Exit {
+    let refused = failure.error.downcast_ref::<ClientError>().and_then(ClientError::code);
+    match (failure.exit, refused) {
+        (Exit::Error, Some(code)) if WRONG_QUESTION.contains(&code) => Exit::Usage,
+        (exit, _) => exit,
+    }
+}
+
+/// Codes of refusals of what was typed.
+const WRONG_QUESTION: [&str; 10] = [
+    "bad_note",
+    "bad_query",
+    "bad_range",
+    "bad_reason",
+    "bad_key",
+    "bad_key_id",
+    "bad_source",
+    "bad_tenant",
+    "bad_kind",
+    "bad_token_id",
+];
 
 /// `ledgerline trace ... | head` is no error.
 fn is_closed_pipe(failure: &Failure) -> bool {

@@ -1,16 +1,15 @@
 //! What the commands about the past have in common: moment, tenant, pages, tables, proofs.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::Args;
 use ledgerline_proof::bundle::Bundle;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::evidence::{Evidence, Proof, ProofArgs};
+use super::lookup::{self, Meant, Narrow};
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -31,22 +30,30 @@ pub struct Moment {
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     pub tenant: Option<String>,
-    /// Also write the proof bundle of the answer, for `ledgerline check`.
-    #[arg(long, value_name = "FILE")]
-    pub proof: Option<PathBuf>,
+    /// Where its proof goes.
+    #[command(flatten)]
+    pub proof: ProofArgs,
 }
 
 /// Longer than any block interval: then what was recorded is in a block.
 const BLOCK_WAIT: Duration = Duration::from_secs(75);
 const BLOCK_LOOK: Duration = Duration::from_millis(200);
 
+/// `path` with the parameter that asks for a proof since an older size.
+#[must_use]
+pub fn since(path: &str, size: Option<u64>) -> String {
+    let mark = if path.contains('?') { '&' } else { '?' };
+    size.map_or_else(|| path.to_owned(), |size| format!("{path}{mark}previous_size={size}"))
+}
+
 /// Fetches a bundle and writes it; the size of the tree it is under. Waits for the next block when
 /// what is to be proven is in none yet.
 ///
 /// # Errors
 /// Whatever the server says; when the file cannot be written.
-pub fn write_proof(client: &Client, path: &str, file: &Path) -> Result<String, Failure> {
-    write_proof_of(client, || client.get_bytes(path), file)
+pub fn write_proof(client: &Client, path: &str, proof: Proof) -> Result<String, Failure> {
+    let path = since(path, proof.since);
+    write_proof_of(client, || client.get_bytes(&path), proof.file)
 }
 
 /// The same, of an answer that is asked for in another way.
@@ -56,7 +63,7 @@ pub fn write_proof(client: &Client, path: &str, file: &Path) -> Result<String, F
 pub fn write_proof_of(
     client: &Client,
     ask: impl Fn() -> Result<Option<Vec<u8>>, ClientError>,
-    file: &Path,
+    file: Evidence,
 ) -> Result<String, Failure> {
     let begun = Instant::now();
     let bundle = loop {
@@ -73,13 +80,15 @@ pub fn write_proof_of(
         Failure::error("no such thing in what the published checkpoint covers; there is no proof")
     })?;
     let parsed = Bundle::parse(&bundle).map_err(|_| client.garbled("no proof bundle"))?;
-    fs::write(file, &bundle).with_context(|| format!("{}", file.display()))?;
+    file.write(&bundle)?;
     Ok(parsed.as_of.size.to_string())
 }
 
 /// A question in the making: a path and its parameters.
 pub struct Ask {
     path: String,
+    /// Whether the answer is to say that the token is known.
+    of_known: bool,
     parameters: Vec<(&'static str, String)>,
 }
 
@@ -87,7 +96,7 @@ impl Ask {
     /// About a path, whose parts are escaped already.
     #[must_use]
     pub fn new(path: String) -> Self {
-        Self { path, parameters: Vec::new() }
+        Self { path, of_known: false, parameters: Vec::new() }
     }
 
     /// With a parameter, if it is given.
@@ -101,7 +110,8 @@ impl Ask {
     fn proven(&self) -> Self {
         let pages = |(name, _): &&(&str, String)| *name != "limit";
         let parameters = self.parameters.iter().filter(pages).cloned().collect();
-        Self { path: self.path.clone(), parameters }.with("proof", Some(true))
+        Self { path: self.path.clone(), of_known: self.of_known, parameters }
+            .with("proof", Some(true))
     }
 
     /// Where the proof of the whole answer is.
@@ -166,22 +176,81 @@ impl Moment {
         list: Option<&str>,
         lines: impl FnOnce(&Value) -> String,
     ) -> CommandResult {
+        let proof = self.proof.open()?;
+        self.show_with(context, ask, list, lines, proof)
+    }
+
+    /// The same, with the file of the proof taken already.
+    fn show_with(
+        self,
+        context: &mut Context,
+        ask: Ask,
+        list: Option<&str>,
+        lines: impl FnOnce(&Value) -> String,
+        proven: Option<Proof>,
+    ) -> CommandResult {
         let mut ask = self.of(ask);
         let client = context.client(self.client)?;
         let mut proof = String::new();
-        if let Some(file) = &self.proof {
-            let size = write_proof(&client, &ask.proven_url(), file)?;
-            proof = format!("the proof is in {}\n", file.display());
+        if let Some(wanted) = proven {
+            proof = format!("the proof is in {}\n", wanted.file.path().display());
+            let size = write_proof(&client, &ask.proven_url(), wanted)?;
             // The answer is shown as of what is proven.
             ask = ask.with("as_of", self.as_of.is_none().then_some(size));
         }
-        let answer = ask.fetch(&client, list)?;
+        let mut answer = ask.fetch(&client, list)?;
+        if ask.of_known {
+            answer["status"] = "known".into();
+        }
         let lines = |answer: &Value| format!("{}{}{proof}", lines(answer), foot(answer));
         context.screen.show(&answer, lines)?;
         let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
         Ok(if cut { Exit::Incomplete } else { Exit::Ok })
     }
 }
+
+impl Moment {
+    /// As [`Self::show`], of `/v1/tokens/{id}/{end}` with what `more` adds, about the token that
+    /// an argument means.
+    ///
+    /// # Errors
+    /// As [`lookup::of_argument`] and [`Self::show`].
+    pub fn about(
+        self,
+        context: &mut Context,
+        (argument, narrow, end): (&str, &Narrow, &str),
+        more: impl FnOnce(Ask) -> Ask,
+        list: Option<&str>,
+        lines: impl FnOnce(&Value) -> String,
+    ) -> CommandResult {
+        // Before anything is asked: what fails then leaves no file of an earlier answer either.
+        let proof = self.proof.open()?;
+        let client = context.client(self.client.clone())?;
+        let tenant = self.tenant.as_deref();
+        let id = match lookup::of_argument(&client, argument, narrow, tenant)? {
+            Meant::Token(named) => named.id,
+            Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, ASKED),
+        };
+        let path = format!("/v1/tokens/{}", segment(&id));
+        // Only of what is known there may be no proof yet.
+        let known = proof
+            .as_ref()
+            .map(|_| client.get(&Ask::new(path.clone()).with("tenant", tenant).url(None)));
+        if known.is_some_and(|known| known.is_err_and(|error| lookup::is_unknown(&error))) {
+            return lookup::unknown_id(context, &id, ASKED);
+        }
+        let ask = Ask { of_known: true, ..Ask::new(format!("{path}/{end}")) };
+        match self.show_with(context, more(ask), list, lines, proof) {
+            Err(failure) if lookup::is_unknown_failure(&failure) => {
+                lookup::unknown_id(context, &id, ASKED)
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a question about an unknown token comes to.
+const ASKED: &str = "the ledger has no answer about this token";
 
 /// What every answer ends with.
 fn foot(answer: &Value) -> String {

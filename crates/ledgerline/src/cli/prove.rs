@@ -1,20 +1,20 @@
 //! `prove`: a proof bundle in one file, for somebody who trusts nobody here.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::Context;
-use super::keys::create_private;
-use super::token_id::{Naming, of_argument};
+use super::evidence::{Evidence, size_of};
+use super::lookup::{self, Meant, Narrow, Unknown};
+use super::past::since;
 use serde_json::{Value, json};
 
 use crate::client::segment;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::render::json_text;
 use crate::uuid_text;
 
 /// Arguments of `prove`.
@@ -22,12 +22,13 @@ use crate::uuid_text;
 #[command(after_help = "Examples:
   ledgerline prove eu-west-1:idp:jti:4f0c --out bundle.json
   ledgerline prove idp-log/01932f6e-7c1a-7b3e-9a55-3f1c0c6f2b11 > bundle.json
+  ledgerline prove eu-west-1:idp:jti:4f0c --since checkpoint-of-last-month --out bundle.json
   ledgerline prove --disclose --purpose 'case 4711' eu-west-1:idp:jti:4f0c --out bundle.json")]
 pub struct ProveArgs {
     #[command(flatten)]
     client: ClientSettings,
     #[command(flatten)]
-    naming: Naming,
+    narrow: Narrow,
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
@@ -41,9 +42,15 @@ pub struct ProveArgs {
     /// Why they are disclosed: it stands in the ledger for ever, so name a case, not a person.
     #[arg(long, value_name = "TEXT", requires = "disclose")]
     purpose: Option<String>,
-    /// File to write; standard output without it. With --disclose a new file, for its owner only.
+    /// New file to write, for its owner only; standard output without it.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// With --out: replace the file if it is there.
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// The bundle also proves that the log continues this older checkpoint.
+    #[arg(long, value_name = "FILE|SIZE")]
+    since: Option<String>,
     /// Token id, `-` for a token on standard input, or SOURCE/EVENT-ID.
     #[arg(value_name = "TOKEN|EVENT")]
     subject: String,
@@ -55,41 +62,71 @@ pub struct ProveArgs {
 /// Usage for a raw token; an error when the ledger has nothing to prove.
 pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
     // Before it is recorded that they were shown: a file that cannot be made must not be why.
-    let private = args.out.as_deref().filter(|_| args.disclose).map(create_private).transpose()?;
-    let fetched = fetch(context, args);
-    if let (Err(_), Some(out), true) = (&fetched, &args.out, private.is_some()) {
-        // Empty, and in the way of another try.
-        let _ = fs::remove_file(out);
-    }
-    let bundle = fetched?;
-    let Some(out) = &args.out else {
+    let out = args.out.as_deref().map(|out| Evidence::create(out, args.force)).transpose()?;
+    let bundle = match fetch(context, args)? {
+        Fetched::Bundle(bundle) => bundle,
+        Fetched::Unknown(unknown) => {
+            return lookup::unknown(context, &unknown, "there is nothing to prove");
+        }
+    };
+    let Some(out) = out else {
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(&bundle)?;
+        // Escapes are the same JSON; raw, recorded text could steer the terminal.
+        stdout.write_all(json_text(&String::from_utf8_lossy(&bundle)).as_bytes())?;
         stdout.write_all(b"\n")?;
         return Ok(Exit::Ok);
     };
-    let written = match private {
-        Some(mut file) => file.write_all(&bundle),
-        None => fs::write(out, &bundle),
-    };
-    written.with_context(|| format!("{}", out.display()))?;
-    context.screen.line(&format!("wrote {} ({} bytes)", out.display(), bundle.len()))?;
+    let line = format!("wrote {} ({} bytes)", out.path().display(), bundle.len());
+    out.write(&bundle)?;
+    context.screen.line(&line)?;
     Ok(Exit::Ok)
 }
 
-fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Vec<u8>, Failure> {
+/// What came of asking for a bundle.
+enum Fetched {
+    Bundle(Vec<u8>),
+    Unknown(Unknown),
+}
+
+fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Fetched, Failure> {
     let client = context.client(args.client.clone())?;
+    let size = args.since.as_deref().map(size_of).transpose()?;
+    let tenant = args.tenant.as_deref();
+    let event = event_of(&args.subject);
+    let id = match event {
+        Some(_) => None,
+        None => match lookup::of_argument_by_name(&client, &args.subject, &args.narrow, tenant)? {
+            Meant::Token(named) => Some(named.id),
+            Meant::Unknown(unknown) => return Ok(Fetched::Unknown(unknown)),
+        },
+    };
+    let unknown = |id: &str| {
+        Fetched::Unknown(Unknown { looked_for: vec![id.to_owned()], ..Unknown::default() })
+    };
     if args.disclose {
-        return Ok(client.post_for_bytes("/v1/disclose", &disclosing(args)?)?);
+        let mut question = disclosing(args, event, id.as_deref());
+        question["previous_size"] = size.into();
+        return match (client.post_for_bytes("/v1/disclose", &question), &id) {
+            (Err(error), Some(id)) if lookup::is_unknown(&error) => Ok(unknown(id)),
+            (bundle, _) => Ok(Fetched::Bundle(bundle?)),
+        };
     }
-    let mut path = path_of(&args.subject, &args.naming)?;
+    let mut path = match (event, &id) {
+        (Some((source, event_id)), _) => {
+            format!("/v1/events/{}/{event_id}/proof", segment(source))
+        }
+        (None, id) => format!("/v1/tokens/{}/proof", segment(id.as_deref().unwrap_or_default())),
+    };
     for (name, value) in [("tenant", &args.tenant), ("origin", &args.origin)] {
         let Some(value) = value else { continue };
         let mark = if path.contains('?') { '&' } else { '?' };
         path.push_str(&format!("{mark}{name}={}", segment(value)));
     }
-    let found = client.get_bytes(&path)?;
-    found.ok_or_else(|| Failure::error("no such token or event"))
+    match (client.get_bytes(&since(&path, size))?, &id) {
+        (Some(bundle), _) => Ok(Fetched::Bundle(bundle)),
+        (None, Some(id)) => Ok(unknown(id)),
+        (None, None) => Err(Failure::error("no such event")),
+    }
 }
 
 /// An event as SOURCE/EVENT-ID.
@@ -98,21 +135,13 @@ fn event_of(subject: &str) -> Option<(&str, &str)> {
 }
 
 /// What is asked when the records are to be opened.
-fn disclosing(args: &ProveArgs) -> Result<Value, Failure> {
+fn disclosing(args: &ProveArgs, event: Option<(&str, &str)>, id: Option<&str>) -> Value {
     let mut question = json!({ "purpose": args.purpose, "proof": true, "tenant": args.tenant });
-    match event_of(&args.subject) {
-        Some((source, event_id)) => {
-            question["source"] = source.into();
-            question["event_id"] = event_id.into();
-        }
-        None => question["token_id"] = of_argument(&args.subject, &args.naming)?.into(),
+    if let Some((source, event_id)) = event {
+        question["source"] = source.into();
+        question["event_id"] = event_id.into();
+    } else {
+        question["token_id"] = id.into();
     }
-    Ok(question)
-}
-
-fn path_of(subject: &str, naming: &Naming) -> Result<String, Failure> {
-    if let Some((source, event_id)) = event_of(subject) {
-        return Ok(format!("/v1/events/{}/{event_id}/proof", segment(source)));
-    }
-    Ok(format!("/v1/tokens/{}/proof", segment(&of_argument(subject, naming)?)))
+    question
 }

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::Context;
+use super::lookup::Narrow;
 use super::past::{Ask, Moment, TOKENS, list, rows, text, word};
-use super::token_id::{Naming, of_argument};
 use super::triage::{self, TriageArgs};
 use crate::client::segment;
 use crate::exit::{CommandResult, Failure};
@@ -22,7 +22,8 @@ use crate::uuid_text;
   ledgerline query tokens --client web
   ledgerline query after-revoke eu-west-1:idp:jti:4f0c
   ledgerline query after-revoke --from 2026-11-22T00:00:00Z --until 2026-11-23T00:00:00Z
-  ledgerline query triage --issuer idp leaked-tokens.txt")]
+  pass show leaked-token | ledgerline query resources --of descendants --from birth --until end -
+  ledgerline query triage leaked-tokens.txt")]
 pub struct QueryArgs {
     #[command(subcommand)]
     query: Query,
@@ -32,7 +33,7 @@ pub struct QueryArgs {
 #[derive(Args)]
 struct OfToken {
     #[command(flatten)]
-    naming: Naming,
+    narrow: Narrow,
     /// Whose events: the token's own, those of its descendants too, or of its grant.
     #[arg(long, value_parser = ["token", "descendants", "grant"])]
     of: Option<String>,
@@ -125,7 +126,7 @@ enum Query {
         #[command(flatten)]
         moment: Moment,
         #[command(flatten)]
-        naming: Naming,
+        narrow: Narrow,
         /// Of all tokens revoked from this time on (RFC 3339, UTC).
         #[arg(long, requires = "until", conflicts_with = "token")]
         from: Option<String>,
@@ -174,11 +175,10 @@ struct Holder {
 pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
     match args.query {
         Query::Resources { moment, token, from, until } => {
-            let ask = of_token(&token, "resources")?
-                .with("from", Some(from))
-                .with("until", Some(until))
-                .with("limit", Some(1000));
-            moment.show(context, ask, Some("accesses"), accesses)
+            let more = |ask: Ask| {
+                ask.with("from", Some(from)).with("until", Some(until)).with("limit", Some(1000))
+            };
+            of_token(context, moment, (&token, "resources"), more, Some("accesses"), accesses)
         }
         Query::PolicyChanges { moment, subject, hours, from, until } => {
             let path = format!("/v1/subjects/{}/policy-changes", word(&subject)?);
@@ -194,7 +194,7 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             moment.show(context, ask, Some("tokens"), visitors)
         }
         Query::Policies { moment, token } => {
-            moment.show(context, of_token(&token, "policies")?, None, policies)
+            of_token(context, moment, (&token, "policies"), |ask| ask, None, policies)
         }
         Query::PolicyVersions { moment, policy } => {
             let ask = Ask::new(format!("/v1/policies/{}/versions", word(&policy)?));
@@ -205,20 +205,19 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             moment.show(context, ask, Some("tokens"), |answer| rows(answer, "tokens", TOKENS))
         }
         Query::Divergence { moment, token } => {
-            moment.show(context, of_token(&token, "divergence")?, None, divergences)
+            of_token(context, moment, (&token, "divergence"), |ask| ask, None, divergences)
         }
         Query::Exposure { moment, token } => {
-            moment.show(context, of_token(&token, "exposure")?, None, exposure)
+            of_token(context, moment, (&token, "exposure"), |ask| ask, None, exposure)
         }
-        Query::AfterRevoke { moment, naming, from, until, tokens, token } => {
-            let ask = match token {
-                Some(token) => {
-                    let id = of_argument(&token, &naming)?;
-                    Ask::new(format!("/v1/tokens/{}/after-revoke", segment(&id)))
-                }
-                None => Ask::new("/v1/after-revoke".to_owned()),
-            };
-            let ask = ask.with("from", from).with("until", until).with("tokens", tokens);
+        Query::AfterRevoke { moment, narrow, from, until, tokens, token } => {
+            let more =
+                |ask: Ask| ask.with("from", from).with("until", until).with("tokens", tokens);
+            if let Some(token) = token {
+                let about = (&*token, &narrow, "after-revoke");
+                return moment.about(context, about, more, None, after_revoke);
+            }
+            let ask = more(Ask::new("/v1/after-revoke".to_owned()));
             moment.show(context, ask, None, after_revoke)
         }
         Query::Triage(args) => triage::run(context, &args),
@@ -233,10 +232,17 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
     }
 }
 
-fn of_token(token: &OfToken, end: &str) -> Result<Ask, Failure> {
-    let id = of_argument(&token.token, &token.naming)?;
-    let ask = Ask::new(format!("/v1/tokens/{}/{end}", segment(&id)));
-    Ok(ask.with("of", token.of.as_ref()))
+fn of_token(
+    context: &mut Context,
+    moment: Moment,
+    (token, end): (&OfToken, &str),
+    more: impl FnOnce(Ask) -> Ask,
+    list: Option<&str>,
+    lines: impl FnOnce(&Value) -> String,
+) -> CommandResult {
+    let of = token.of.as_ref();
+    let more = |ask: Ask| more(ask).with("of", of);
+    moment.about(context, (&token.token, &token.narrow, end), more, list, lines)
 }
 
 impl Holder {
@@ -276,7 +282,31 @@ fn accesses(answer: &Value) -> String {
         ("PROOF", "/proof_state"),
     ];
     let (from, until) = (text(answer, "/from"), text(answer, "/until"));
-    format!("from {from} until {until}\n\n{}", rows(answer, "accesses", &columns))
+    let number = |name: &str| answer["not_shown"][name].as_u64().unwrap_or(0);
+    let (outside, descendants) = (number("outside"), number("descendants"));
+    let few = if answer["not_shown"]["whole"] == false { "at least " } else { "" };
+    let mut out = format!("from {from} until {until}\n\n");
+    if list(answer, "accesses").next().is_none() && (outside, descendants) != (0, 0) {
+        out.push_str("none of the token itself in this range\n");
+    } else {
+        out.push_str(&rows(answer, "accesses", &columns));
+    }
+    if descendants > 0 {
+        let tokens = number("descendant_tokens");
+        out.push_str(&format!(
+            "NOT SHOWN: {few}{descendants} accesses by {tokens} tokens that came of it; ask with \
+             --of descendants --from birth --until end\n"
+        ));
+    } else if !few.is_empty() {
+        out.push_str("NOT SHOWN: what came of it, which was too much to be counted\n");
+    }
+    if outside > 0 {
+        out.push_str(&format!(
+            "NOT SHOWN: {outside} of its own outside this range; ask with --from birth --until \
+             end\n"
+        ));
+    }
+    out
 }
 
 fn policy_changes(answer: &Value) -> String {

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,12 +16,13 @@ use clap::Args;
 use ledgerline_engine::clock::SystemClock;
 use ledgerline_engine::disk::RealDisk;
 use ledgerline_engine::entropy::SystemEntropy;
+use ledgerline_engine::head_store::HeadStore;
 use ledgerline_engine::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_engine::node::{Node, NodeConfig};
 use ledgerline_engine::opening::World;
 use ledgerline_engine::registry::Roles;
 use ledgerline_proof::vocabulary::KeyPurpose;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,7 +30,9 @@ use tokio::task::JoinHandle;
 use super::Context;
 use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
+use crate::descriptors;
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::http::feed::look_for_news;
 use crate::http::lanes::Lanes;
 use crate::http::server::{Limits, StopSignals, serve};
 use crate::http::signed_answer::Answers;
@@ -38,7 +41,7 @@ use crate::http::{App, With, router};
 use crate::issuers::Issuers;
 use crate::issuers::settings::IssuerTable;
 use crate::webhook::Webhook;
-use crate::{logs, tls};
+use crate::{logs, privacy, tls};
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
@@ -82,6 +85,8 @@ fn use_small_pages() {
 pub struct OpenLedger {
     /// The node.
     pub node: Arc<Node>,
+    /// Whether entries were there and the head store had never seen one.
+    pub head_was_missing: bool,
     _lock: File,
 }
 
@@ -92,8 +97,9 @@ impl OpenLedger {
     /// Without a data folder; when another process has it; whatever the engine says.
     pub fn open(settings: &ServerSettings) -> Result<Self, Failure> {
         let (world, lock) = world(settings)?;
+        let head_was_missing = is_head_missing(&world)?;
         let node = Node::open(world, node_config(settings)?).context("the ledger does not open")?;
-        Ok(Self { node: Arc::new(node), _lock: lock })
+        Ok(Self { node: Arc::new(node), head_was_missing, _lock: lock })
     }
 
     /// Closes the ledger cleanly.
@@ -105,24 +111,35 @@ impl OpenLedger {
     }
 }
 
+/// Whether there is a journal and no checkpoint in the head store. Then nothing tells an older copy
+/// of the folder from the ledger as it was; only a first start that was cut off leaves it so.
+fn is_head_missing(world: &World) -> Result<bool, Failure> {
+    let journal = world.disk.list("journal")?;
+    let is_segment = |name: &String| name.ends_with(".seg");
+    let note = HeadStore::new(Arc::clone(&world.head_disk)).note()?;
+    Ok(note.is_none() && journal.iter().any(is_segment))
+}
+
 /// The folders that the settings name, locked for this process, and the keys.
 ///
 /// # Errors
 /// As [`OpenLedger::open`].
 pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     let data = settings.data.clone().ok_or_else(|| Failure::usage("name the folder: --data"))?;
-    let folder = |given: &Option<PathBuf>, suffix: &str| {
-        let path = given.clone().unwrap_or_else(|| beside(&data, suffix));
-        RealDisk::new(&path).with_context(|| format!("{}", path.display()))
-    };
+    let head = settings.head.clone().unwrap_or_else(|| beside(&data, "head"));
+    privacy::check_apart(&data, &keys_path(settings, &data), "the keys' folder")?;
+    privacy::check_apart(&data, &head, "the head store's folder")?;
     let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
     let lock = disk
         .lock("lock")
         .with_context(|| format!("{} is in use by another process", data.display()))?;
+    privacy::tighten(&disk, &data, true)?;
+    let head_disk = RealDisk::new(&head).with_context(|| format!("{}", head.display()))?;
+    privacy::tighten(&head_disk, &head, false)?;
     let keys = KeyRing::open_or_create(&keys_folder(settings)?, &SystemEntropy)?;
     let world = World {
         disk: Arc::new(disk),
-        head_disk: Arc::new(folder(&settings.head, "head")?),
+        head_disk: Arc::new(head_disk),
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
         keys: Arc::new(keys),
@@ -132,8 +149,15 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
 
 fn keys_folder(settings: &ServerSettings) -> Result<RealDisk, Failure> {
     let data = settings.data.as_deref().ok_or_else(|| Failure::usage("name the folder: --data"))?;
-    let path = settings.keys.clone().unwrap_or_else(|| beside(data, "keys"));
-    Ok(RealDisk::new(&path).with_context(|| format!("{}", path.display()))?)
+    let path = keys_path(settings, data);
+    let disk = RealDisk::new(&path).with_context(|| format!("{}", path.display()))?;
+    privacy::tighten(&disk, &path, false)?;
+    privacy::check_keys(&disk, &path)?;
+    Ok(disk)
+}
+
+fn keys_path(settings: &ServerSettings, data: &Path) -> PathBuf {
+    settings.keys.clone().unwrap_or_else(|| beside(data, "keys"))
 }
 
 /// What signs answers of introspection, with a key of its own among the ledger's.
@@ -233,10 +257,20 @@ impl Started {
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         // Before the ledger is touched: a port in use must leave no trace.
         let listener = runtime
-            .block_on(TcpListener::bind(listen))
+            .block_on(listen_on(listen))
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
+        if tls.is_none() && !address.ip().is_loopback() {
+            let why = "keys and tokens cross the network in the clear: set tls_cert and tls_key";
+            tracing::warn!(code = "no_tls", %address, why, "the server listens without TLS");
+        }
         let ledger = OpenLedger::open(settings)?;
+        if ledger.head_was_missing {
+            let why = "the journal holds entries and the head store held no checkpoint: if this is \
+                       an older copy of the ledger, nothing here can tell; compare with a \
+                       checkpoint that somebody kept (ledgerline verify --since)";
+            tracing::error!(code = "head_store_missing", why);
+        }
         let view = ledger.node.view();
         for older in view.origins().iter().rev().skip(1) {
             let (origin, size) = (&*older.identity().origin, older.size());
@@ -249,17 +283,20 @@ impl Started {
             let why = "the process before this one did not end cleanly; see the findings";
             tracing::warn!(code = "uses_missing", tenants = gaps, why);
         }
-        let limits = Limits::of(settings);
+        let limits = limits(settings)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let answers = answers(settings, &ledger.node)?;
-        let app = App::new(Arc::clone(&ledger.node), limits, With { issuers, answers, webhook });
+        let head_was_missing = ledger.head_was_missing;
+        let with = With { issuers, answers, webhook, head_was_missing };
+        let app = App::new(Arc::clone(&ledger.node), limits, with);
         runtime.spawn(keep_recording(Arc::clone(&app)));
+        runtime.spawn(look_for_news(Arc::clone(&app)));
         let telling = tell_findings(&app)?;
         let routes = router(Arc::clone(&app));
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move { drop(stopped.await) };
         let lanes = Lanes::start(http_threads(settings))?;
-        let serving = runtime.spawn(serve(listener, tls, (routes, lanes), limits, until));
+        let serving = runtime.spawn(serve(listener, tls, (routes, lanes), Arc::clone(&app), until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
         Ok(Self { url, app, ledger, runtime, stop, serving, telling })
@@ -314,6 +351,45 @@ fn tell_findings(app: &Arc<App>) -> std::io::Result<Option<std::thread::JoinHand
     };
     let thread = std::thread::Builder::new().name("ledgerline-webhook".to_owned());
     thread.spawn(work).map(Some)
+}
+
+/// Newcomers that may wait to be accepted: what the kernel usually allows. Beyond it a newcomer
+/// tries again after a second.
+const BACKLOG: u32 = 4096;
+
+/// Listens on the first address of the name that can be listened on.
+async fn listen_on(name: &str) -> std::io::Result<TcpListener> {
+    let mut last = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no address");
+    for address in tokio::net::lookup_host(name).await? {
+        let listening = || {
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            // Also while connections of a server before linger.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        match listening() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// What callers are granted, as far as the system's limit of open files has room for it.
+fn limits(settings: &ServerSettings) -> Result<Limits, Failure> {
+    for percent in [settings.tenant_share_percent, settings.credential_share_percent] {
+        if percent.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            let names = "tenant_share_percent and credential_share_percent are 1 to 100";
+            return Err(Failure::usage(names));
+        }
+    }
+    let mut limits = Limits::of(settings);
+    limits.max_connections = descriptors::connections(limits.max_connections);
+    Ok(limits)
 }
 
 /// For what is not the answer of a request: listening, recording uses, signals.

@@ -37,6 +37,10 @@ pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
         if status.get("not_ready_because").is_some_and(|why| !why.is_null()) {
             lines.push(("because", text(status, "/not_ready_because")));
         }
+        if status["head_store"] == "was_missing_at_start" {
+            let what = "MISSING when the server started: this may be an older copy of the ledger";
+            lines.push(("head store", what.to_owned()));
+        }
         for (name, label) in [
             ("published_size", "published size"),
             ("recorded_since_start", "recorded"),

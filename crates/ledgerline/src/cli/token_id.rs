@@ -3,10 +3,11 @@
 use std::io::{self, Read as _};
 
 use clap::Args;
-use ledgerline_proof::token_id::{TokenId, from_jti, from_presented, looks_like_token};
+use ledgerline_proof::token_id::{from_jti, from_presented};
 use serde_json::json;
 
 use super::Context;
+use super::lookup::{only, read_paste, tell};
 use crate::exit::{CommandResult, Exit, Failure};
 
 /// Longest token read from standard input, in bytes.
@@ -46,11 +47,13 @@ pub fn run(context: &mut Context, args: &TokenIdArgs) -> CommandResult {
     if args.token != "-" {
         return Err(in_the_history());
     }
-    let token = read_secret()?;
     let Naming { region, issuer } = &args.naming;
     let id = if args.jti {
-        from_jti(region, issuer, &token)
+        from_jti(region, issuer, &read_secret()?)
     } else {
+        let readings = read_paste()?;
+        let token = only(&readings[0])?;
+        tell(&readings[0].notes);
         from_presented(region, issuer, token.as_bytes())
     }
     .map_err(Failure::error)?;
@@ -86,28 +89,4 @@ pub fn read_secret() -> Result<String, Failure> {
         return Err(Failure::error("standard input is empty"));
     }
     Ok(text.to_owned())
-}
-
-/// The token id that an argument means: an id as it is, `-` for the token on standard input.
-///
-/// # Errors
-/// Usage for anything else; the text never repeats it.
-pub fn of_argument(argument: &str, naming: &Naming) -> Result<String, Failure> {
-    if argument == "-" {
-        return of_token(&read_secret()?, naming);
-    }
-    match TokenId::parse(argument) {
-        Ok(id) => Ok(id.as_str().to_owned()),
-        Err(_) if looks_like_token(argument) => Err(in_the_history()),
-        Err(error) => Err(Failure::usage(error)),
-    }
-}
-
-/// The id of a token by its value.
-///
-/// # Errors
-/// For a weak token, or names that are none.
-pub fn of_token(token: &str, naming: &Naming) -> Result<String, Failure> {
-    let id = from_presented(&naming.region, &naming.issuer, token.as_bytes());
-    id.map_err(Failure::error)
 }

@@ -1,13 +1,12 @@
 //! `trace`: the life of a token as a timeline.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::evidence::ProofArgs;
+use super::lookup::{self, Meant, Narrow};
 use super::past::write_proof;
-use super::token_id::{Naming, of_argument};
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit};
@@ -17,12 +16,12 @@ use crate::render::timeline;
 #[derive(Args)]
 #[command(after_help = "Examples:
   ledgerline trace eu-west-1:idp:jti:4f0c
-  pass show leaked-token | ledgerline trace --region eu-west-1 --issuer idp -")]
+  pass show leaked-token | ledgerline trace -")]
 pub struct TraceArgs {
     #[command(flatten)]
     client: ClientSettings,
     #[command(flatten)]
-    naming: Naming,
+    narrow: Narrow,
     /// The state as it was known at this ledger size.
     #[arg(long, value_name = "SIZE")]
     as_of: Option<u64>,
@@ -32,9 +31,8 @@ pub struct TraceArgs {
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
-    /// Also write the proof bundle of the life, for `ledgerline check`.
-    #[arg(long, value_name = "FILE")]
-    proof: Option<PathBuf>,
+    #[command(flatten)]
+    proof: ProofArgs,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -43,10 +41,16 @@ pub struct TraceArgs {
 /// Shows the life.
 ///
 /// # Errors
-/// Usage for a raw token; an error when the ledger knows no such token.
+/// Usage for a raw token; `Exit::Unknown` when the ledger knows no such token.
 pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
-    let id = of_argument(&args.token, &args.naming)?;
+    const NOTHING: &str = "there is no life to show";
+    let proof = args.proof.open()?;
     let client = context.client(args.client)?;
+    let tenant = args.tenant.as_deref();
+    let id = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
+        Meant::Token(named) => named.id,
+        Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, NOTHING),
+    };
     let mut query = String::new();
     if let Some(size) = args.as_of {
         query.push_str(&format!("&as_of={size}"));
@@ -57,23 +61,39 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     if let Some(tenant) = &args.tenant {
         query.push_str(&format!("&tenant={}", segment(tenant)));
     }
-    if let Some(file) = &args.proof {
+    if let Some(proof) = proof {
         let tenant = args.tenant.as_ref().map(|tenant| format!("?tenant={}", segment(tenant)));
         let path = format!("/v1/tokens/{}/proof{}", segment(&id), tenant.unwrap_or_default());
-        write_proof(&client, &path, file)?;
+        let known = client.get(&format!("/v1/tokens/{}?limit=1{query}", segment(&id)));
+        if known.is_err_and(|error| lookup::is_unknown(&error)) {
+            return lookup::unknown_id(context, &id, NOTHING);
+        }
+        write_proof(&client, &path, proof)?;
     }
-    let (life, events) = fetch(&client, &id, &query)?;
+    let (life, events) = match fetch(&client, &id, &query) {
+        Err(error) if lookup::is_unknown(&error) => {
+            return lookup::unknown_id(context, &id, NOTHING);
+        }
+        other => other?,
+    };
+    let whole = life["incomplete"] != true;
     if context.screen.is_json() {
-        let mut whole = life;
-        whole["events"] = Value::Array(events);
-        whole["next"] = json!(null);
-        context.screen.json(&whole)?;
+        let mut shown = life;
+        shown["status"] = "known".into();
+        shown["events"] = Value::Array(events);
+        shown["next"] = json!(null);
+        context.screen.json(&shown)?;
     } else {
         for line in timeline(&life, &events).lines() {
             context.screen.line(line)?;
         }
+        if !whole {
+            context
+                .screen
+                .line("INCOMPLETE: more is recorded than was read; the states may be other ones")?;
+        }
     }
-    Ok(Exit::Ok)
+    Ok(if whole { Exit::Ok } else { Exit::Incomplete })
 }
 
 /// The whole life: the first page's head, and the events of all pages.

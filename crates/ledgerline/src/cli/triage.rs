@@ -4,19 +4,19 @@
 //! error: a token is told by the number of its line.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
-use ledgerline_proof::token_id::{TokenId, from_jti, t1_value};
+use ledgerline_proof::token_id::{TokenId, t1_value};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::evidence::{Proof, ProofArgs};
+use super::lookup::{Narrow, Places, claims, tell};
 use super::past::{list, rows, text, write_proof_of};
-use super::token_id::Naming;
+use super::pasted;
 use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -26,6 +26,8 @@ const BATCH: usize = 500;
 /// Longest line, and most lines.
 const LINE_MAX: usize = 64 << 10;
 const LINES_MAX: u64 = 1_000_000;
+/// Longest JSON document, or text in an encoding of two bytes a character.
+const WHOLE_MAX: u64 = 64 << 20;
 
 /// Arguments of `query triage`.
 #[derive(Args)]
@@ -33,20 +35,40 @@ pub struct TriageArgs {
     #[command(flatten)]
     client: ClientSettings,
     #[command(flatten)]
-    naming: Naming,
+    narrow: Narrow,
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
-    /// Also look for JWTs by the jti they carry, under --region and --issuer. Only for issuers
-    /// whose jti is not the bearer value: it is sent.
+    /// Look for JWTs by the jti they carry also under --region and --issuer [default: global, idp],
+    /// which the server's register need not have. Only for issuers whose jti is not the bearer
+    /// value: it is sent.
     #[arg(long)]
     jti: bool,
-    /// Also write the proof bundle of where they stand, for `ledgerline check`: of at most 500
-    /// tokens.
-    #[arg(long, value_name = "FILE")]
-    proof: Option<PathBuf>,
+    /// A proof is of at most 500 tokens.
+    #[command(flatten)]
+    proof: ProofArgs,
     /// A file with one token, or token id, on a line; `-` for standard input.
     file: PathBuf,
+}
+
+/// One token of the file.
+struct Entry {
+    line: u64,
+    question: Value,
+    /// What else it may be, when it is unknown: the line as it stands, another issuer's jti.
+    otherwise: Vec<Value>,
+}
+
+/// What is asked, and what was answered.
+struct Triage<'a> {
+    client: Client,
+    args: &'a TriageArgs,
+    places: Option<Places>,
+    batch: Vec<Entry>,
+    found: Vec<Value>,
+    proven: Vec<Value>,
+    unwrapped: u64,
+    taken: usize,
 }
 
 /// Asks, batch by batch.
@@ -54,6 +76,7 @@ pub struct TriageArgs {
 /// # Errors
 /// An error when the file cannot be read; whatever the server says.
 pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
+    let proof = args.proof.open()?;
     let client = context.client(args.client.clone())?;
     let input: Box<dyn BufRead> = if args.file == Path::new("-") {
         Box::new(io::stdin().lock())
@@ -61,27 +84,19 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         let open = File::open(&args.file);
         Box::new(BufReader::new(open.with_context(|| format!("{}", args.file.display()))?))
     };
-    let mut found = Vec::new();
-    let mut batch: Vec<(u64, Value)> = Vec::new();
-    let mut proven = Vec::new();
-    each_line(input, |number, line| {
-        match question(line, args) {
-            Some(token) => {
-                if args.proof.is_some() {
-                    proven.push(token.clone());
-                }
-                batch.push((number, token));
-            }
-            None => found.push(json!({ "line": number, "status": "weak" })),
-        }
-        if proven.len() > BATCH {
-            let why = format!("a proof is of at most {BATCH} tokens: give them in parts");
-            return Err(Failure::usage(why));
-        }
-        if batch.len() == BATCH { ask(&client, args, &mut batch, &mut found) } else { Ok(()) }
-    })?;
-    while !batch.is_empty() {
-        ask(&client, args, &mut batch, &mut found)?;
+    let (batch, found, proven) = Default::default();
+    let mut triage =
+        Triage { client, args, places: None, batch, found, proven, unwrapped: 0, taken: 0 };
+    each_text(input, |number, text| triage.take(number, text))?;
+    while !triage.batch.is_empty() {
+        triage.ask()?;
+    }
+    if triage.unwrapped > 0 {
+        let wrapping = "Bearer, quotes, names, JSON, addresses";
+        tell(&[format!(
+            "{} tokens were taken out of their wrapping ({wrapping})",
+            triage.unwrapped
+        )]);
     }
     let rank = |one: &Value| match (one["status"].as_str(), one["alive"].as_bool()) {
         (_, Some(true)) => 0,
@@ -90,9 +105,14 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         (Some("unknown"), _) => 3,
         _ => 4,
     };
+    let mut found = triage.found;
     found.sort_by_key(|one| (rank(one), one["line"].as_u64()));
     let count = |wanted: u8| found.iter().filter(|one| rank(one) == wanted).count();
-    let incomplete = count(1) > 0;
+    let exit = match (count(1), count(3)) {
+        (1.., _) => Exit::Incomplete,
+        (0, 1..) => Exit::Unknown,
+        (0, 0) => Exit::Ok,
+    };
     let answer = json!({
         "question": "triage",
         "alive": count(0),
@@ -103,14 +123,38 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         "tokens": found,
     });
     let mut written = String::new();
-    if let Some(file) = &args.proof {
-        let body = json!({ "tokens": proven, "tenant": args.tenant, "proof": true });
+    if let Some(Proof { file, since }) = proof {
+        let body = json!({
+            "tokens": triage.proven, "tenant": args.tenant, "proof": true, "previous_size": since,
+        });
+        written = format!("the proof is in {}\n", file.path().display());
+        let client = &triage.client;
         let ask = || client.post_for_bytes("/v1/triage", &body).map(Some);
-        write_proof_of(&client, ask, file)?;
-        written = format!("the proof is in {}\n", file.display());
+        write_proof_of(client, ask, file)?;
     }
     context.screen.show(&answer, |answer| format!("{}{written}", shown(answer)))?;
-    Ok(if incomplete { Exit::Incomplete } else { Exit::Ok })
+    Ok(exit)
+}
+
+/// Calls `each` with the tokens of a JSON document, or with the lines of any other file.
+fn each_text(
+    mut input: Box<dyn BufRead>,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let begin = input.fill_buf()?;
+    let first = begin.iter().find(|byte| !byte.is_ascii_whitespace());
+    let is_whole = matches!(first, Some(b'{' | b'[' | 0xff | 0xfe | 0xef));
+    if !is_whole {
+        return each_line(input, each);
+    }
+    let mut whole = Vec::new();
+    (&mut input).take(WHOLE_MAX).read_to_end(&mut whole)?;
+    if let Some(tokens) = pasted::json_tokens(&whole) {
+        let lines = (1..).zip(tokens);
+        return lines.into_iter().try_for_each(|(n, token)| each(n, token.as_bytes()));
+    }
+    let text = pasted::as_utf8(&whole).into_bytes();
+    each_line(Box::new(Cursor::new(text).chain(input)), each)
 }
 
 /// Calls `each` with the number and text of every line that is not empty.
@@ -139,62 +183,111 @@ fn each_line(
     Ok(())
 }
 
-/// What is asked about a token; `None` for one that is too short to be one.
-fn question(line: &[u8], args: &TriageArgs) -> Option<Value> {
-    let id = std::str::from_utf8(line).ok().and_then(|text| TokenId::parse(text).ok());
-    if let Some(id) = id {
-        return Some(json!({ "id": id.as_str() }));
-    }
-    let digest = t1_value(line).ok()?;
-    let jti = args.jti.then(|| jti_of(line)).flatten();
-    let Naming { region, issuer } = &args.naming;
-    let id = jti.and_then(|jti| from_jti(region, issuer, &jti).ok());
-    Some(match id {
-        Some(id) => json!({ "digest": digest, "id": id }),
-        None => json!({ "digest": digest }),
-    })
-}
-
-/// The jti in the payload of a JWT, unverified: it only helps to find the token.
-fn jti_of(token: &[u8]) -> Option<String> {
-    let mut parts = token.split(|byte| *byte == b'.');
-    let (_, payload) = (parts.next()?, parts.next()?);
-    let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    payload["jti"].as_str().map(str::to_owned)
-}
-
-/// Asks for a batch; what the server did not reach stays in it.
-fn ask(
-    client: &Client,
-    args: &TriageArgs,
-    batch: &mut Vec<(u64, Value)>,
-    found: &mut Vec<Value>,
-) -> Result<(), Failure> {
-    let tokens: Vec<&Value> = batch.iter().map(|(_, token)| token).collect();
-    let mut body = json!({ "tokens": tokens });
-    if let Some(tenant) = &args.tenant {
-        body["tenant"] = tenant.as_str().into();
-    }
-    let mut answer = client.post_json("/v1/triage", &body)?;
-    let answers = match answer["tokens"].take() {
-        Value::Array(list) if list.len() == batch.len() => list,
-        _ => return Err(client.garbled("not one answer for each token").into()),
-    };
-    let before = batch.len();
-    let mut left = Vec::new();
-    for ((number, token), mut one) in batch.drain(..).zip(answers) {
-        if one["status"] == "not_reached" {
-            left.push((number, token));
-        } else {
-            one["line"] = number.into();
-            found.push(one);
+impl Triage<'_> {
+    /// Takes the tokens of one line.
+    fn take(&mut self, line: u64, text: &[u8]) -> Result<(), Failure> {
+        let readings = pasted::read(text);
+        let first = readings.first().map(|one| one.tokens.as_slice()).unwrap_or_default();
+        let alone = first.len() == 1;
+        let mut tokens = first.to_vec();
+        // Words among which nothing looks like a token are none.
+        tokens.retain(|token| !token.contains(char::is_whitespace));
+        if tokens.is_empty() {
+            self.found.push(json!({ "line": line, "status": "weak" }));
         }
+        for token in tokens {
+            let mut questions = self.questions(&token)?;
+            if text.trim_ascii() != token.as_bytes() {
+                self.unwrapped += 1;
+                let verbatim = alone.then(|| t1_value(text.trim_ascii()).ok()).flatten();
+                questions.extend(verbatim.map(|digest| json!({ "digest": digest })));
+            }
+            if questions.is_empty() {
+                self.found.push(json!({ "line": line, "status": "weak" }));
+                continue;
+            }
+            let question = questions.remove(0);
+            self.batch.push(Entry { line, question, otherwise: questions });
+            self.taken += 1;
+            if self.args.proof.proof.is_some() && self.taken > BATCH {
+                let why = format!("a proof is of at most {BATCH} tokens: give them in parts");
+                return Err(Failure::usage(why));
+            }
+            if self.batch.len() == BATCH {
+                self.ask()?;
+            }
+        }
+        Ok(())
     }
-    if left.len() == before {
-        return Err(client.garbled("no answer at all").into());
+
+    /// What is asked about a token, the likeliest first; nothing for one that is too short.
+    fn questions(&mut self, token: &str) -> Result<Vec<Value>, Failure> {
+        if let Ok(id) = TokenId::parse(token) {
+            return Ok(vec![json!({ "id": id.as_str() })]);
+        }
+        let Ok(digest) = t1_value(token.as_bytes()) else { return Ok(Vec::new()) };
+        let mut ids = Vec::new();
+        if claims(token).is_some_and(|claims| claims["jti"].is_string()) {
+            let places = match self.places.take() {
+                Some(places) => places,
+                None => {
+                    let told = self.args.jti.then_some(&self.args.narrow);
+                    Places::registered(&self.client, told)?
+                }
+            };
+            ids = places.ids(token);
+            self.places = Some(places);
+        }
+        let mut ids = ids.into_iter();
+        let mut questions = vec![json!({ "digest": digest })];
+        if let Some(id) = ids.next() {
+            questions[0]["id"] = id.into();
+        }
+        questions.extend(ids.map(|id| json!({ "id": id })));
+        Ok(questions)
     }
-    *batch = left;
-    Ok(())
+
+    /// Asks for a batch; what the server did not reach stays in it.
+    fn ask(&mut self) -> Result<(), Failure> {
+        let tokens: Vec<&Value> = self.batch.iter().map(|one| &one.question).collect();
+        let mut body = json!({ "tokens": tokens });
+        if let Some(tenant) = &self.args.tenant {
+            body["tenant"] = tenant.as_str().into();
+        }
+        let mut answer = self.client.post_json("/v1/triage", &body)?;
+        let answers = match answer["tokens"].take() {
+            Value::Array(list) if list.len() == self.batch.len() => list,
+            _ => return Err(self.client.garbled("not one answer for each token").into()),
+        };
+        let mut reached = false;
+        let mut left = Vec::new();
+        for (mut entry, mut one) in self.batch.drain(..).zip(answers) {
+            if one["status"] == "not_reached" {
+                left.push(entry);
+                continue;
+            }
+            reached = true;
+            let id = one["token_id"].as_str();
+            if id.is_some_and(|id| !self.args.narrow.takes(id)) {
+                one = json!({ "status": "unknown" });
+            }
+            if one["status"] == "unknown" && !entry.otherwise.is_empty() {
+                entry.question = entry.otherwise.remove(0);
+                left.push(entry);
+                continue;
+            }
+            if self.args.proof.proof.is_some() {
+                self.proven.push(entry.question);
+            }
+            one["line"] = entry.line.into();
+            self.found.push(one);
+        }
+        if !reached {
+            return Err(self.client.garbled("no answer at all").into());
+        }
+        self.batch = left;
+        Ok(())
+    }
 }
 
 fn shown(answer: &Value) -> String {

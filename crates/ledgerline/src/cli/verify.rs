@@ -12,9 +12,12 @@ use ledgerline_engine::keys::KeyRing;
 use ledgerline_engine::verify::{
     Progress, Verdict, VerifyOptions, VerifyWorld, verify, verify_index,
 };
+use ledgerline_proof::checkpoint::{self, Checkpoint};
+use ledgerline_proof::note::VerifierKey;
 use serde_json::Value;
 
 use super::Context;
+use super::evidence::kept_checkpoint;
 use super::past::rows;
 use super::verify_url::{self, Question};
 use crate::config::{ClientSettings, beside};
@@ -54,7 +57,9 @@ pub struct VerifyArgs {
     /// With --index: entries whose look-ups are compared.
     #[arg(long, value_name = "COUNT", default_value_t = 64, requires = "index")]
     samples: u64,
-    /// With --url: the log's verifier key, from somewhere you trust.
+    /// The log's verifier key, from somewhere you trust. Without it a server vouches for itself,
+    /// and the verdict is at best "consistent, not authenticated". With --data: the older
+    /// checkpoint must be signed by it.
     #[arg(long, value_name = "VKEY")]
     log_key: Option<String>,
     /// With --url: check the tree alone.
@@ -142,10 +147,12 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
     let keys = keys.map(|disk| KeyRing::open(&disk)).transpose()?.map(Arc::new);
     let head = optional(&data, args.head, "head")?.map(|disk| -> Arc<dyn Disk> { Arc::new(disk) });
     let world = VerifyWorld { disk: Arc::new(open(&data)?), keys, head };
-    let mut since = Vec::new();
-    if let Some(path) = &args.since {
-        since.push(std::fs::read(path).with_context(|| format!("{}", path.display()))?);
+    let kept = args.since.as_deref().map(read_since).transpose()?;
+    if let (Some(text), Some((_, note, _))) = (&args.log_key, &kept) {
+        let key = VerifierKey::parse(text).map_err(Failure::usage)?;
+        checkpoint::open(note, &[key]).map_err(Failure::not_verified)?;
     }
+    let since = kept.iter().map(|(_, note, _)| note.clone()).collect();
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let show = |progress: Progress| {
         bar.set_length(progress.bytes_total);
@@ -161,7 +168,44 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
         ..VerifyOptions::default()
     };
     let report = verify(&world, &options);
-    Ok((exit_of(report.verdict), serde_json::to_value(&report)?))
+    let mut exit = exit_of(report.verdict);
+    let mut value = serde_json::to_value(&report)?;
+    if let Some((path, _, kept)) = &kept {
+        let about = ["since", "since_key", "behind_since"];
+        let same = !report.findings.iter().any(|one| about.contains(&one.code));
+        value["since"] = verify_url::since_value(path, kept, report.size, same, None);
+    }
+    // What a folder says of itself: an older copy of it would say the same.
+    if exit == Exit::Ok && world.head.is_none() {
+        let trusted = args.log_key.is_some() && kept.is_some();
+        let (verdict, note) = match &kept {
+            Some(_) if trusted => (
+                "verified",
+                "no head store is at hand: an older copy that \
+                continues the older checkpoint would not be noticed",
+            ),
+            Some(_) => (
+                verify_url::NOT_AUTHENTICATED,
+                "no head store is at hand, and no trusted \
+                key: name them with --head or --log-key",
+            ),
+            None => (
+                "incomplete",
+                "no head store is at hand: whether this is an older copy cannot \
+                be told; name it with --head, or compare with --since",
+            ),
+        };
+        exit = if trusted { exit } else { Exit::Incomplete };
+        value["verdict"] = verdict.into();
+        value["notes"] = serde_json::json!([note]);
+    }
+    Ok((exit, value))
+}
+
+fn read_since(path: &Path) -> Result<(PathBuf, Vec<u8>, Checkpoint), Failure> {
+    let note = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
+    let kept = kept_checkpoint(path, &note)?;
+    Ok((path.to_owned(), note, kept))
 }
 
 fn index(
@@ -207,7 +251,19 @@ fn optional(
     }
 }
 
-fn summary(report: &Value) -> String {
+/// What was compared with an older checkpoint.
+fn compared(since: &Value) -> String {
+    let same = match since["result"].as_str() {
+        Some("same_log") => "same log: consistent",
+        _ => "NOT the same log",
+    };
+    let (file, old, new) = (text(since, "/file"), text(since, "/size"), text(since, "/size_now"));
+    let of = since["sealed_at"].as_str().map(|at| format!(" of {at}")).unwrap_or_default();
+    format!("{same}; size {old}{of} ({file}) against size {new}, {}", text(since, "/compared_at"))
+}
+
+/// The members that are one fact each.
+fn summary_facts(report: &Value) -> String {
     let mut lines = Vec::new();
     for name in [
         "verdict",
@@ -225,7 +281,13 @@ fn summary(report: &Value) -> String {
         "sampled_hits",
     ] {
         if report.get(name).is_some_and(|value| !value.is_null()) {
-            lines.push((name, text(report, &format!("/{name}"))));
+            let value = match text(report, &format!("/{name}")) {
+                word if word == verify_url::NOT_AUTHENTICATED => {
+                    "consistent, not authenticated".to_owned()
+                }
+                value => value,
+            };
+            lines.push((name, value));
         }
     }
     for name in ["events", "chains", "tokens", "signatures"] {
@@ -233,7 +295,14 @@ fn summary(report: &Value) -> String {
             lines.push((name, text(report, &format!("/counts/{name}"))));
         }
     }
-    let mut out = facts(&lines);
+    if report["since"].is_object() {
+        lines.push(("older checkpoint", compared(&report["since"])));
+    }
+    facts(&lines)
+}
+
+fn summary(report: &Value) -> String {
+    let mut out = summary_facts(report);
     let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
     for older in list("predecessors") {
         out.push_str(&format!(

@@ -8,12 +8,16 @@
 //!
 //! What it cannot see: whether the server shows others the same log. Keep checkpoints and use
 //! `--since`.
+//!
+//! Without a key from elsewhere the server vouches for itself: the verdict is then "consistent, not
+//! authenticated", never "verified".
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
+use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::{ChainTip, chain_key, check_link};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
@@ -25,9 +29,11 @@ use ledgerline_proof::tile::{TileAddress, TileKind, decode_tile, tiles};
 use ledgerline_proof::tree::Frontier;
 use serde_json::{Value, json};
 
+use super::evidence::kept_checkpoint;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::remote_log::RemoteLog;
+use crate::time_text::rfc3339;
 
 /// What to check, and against what.
 pub struct Question<'a> {
@@ -86,7 +92,7 @@ pub fn verify(
     }
     let since = match question.since {
         None => None,
-        Some(path) => match older(path, &key) {
+        Some(path) => match older(path, &key)? {
             Ok(since) => Some(since),
             Err(error) => return Ok(report(Some(&opened), Err(Broken::whole(error)), &notes)),
         },
@@ -108,6 +114,15 @@ pub fn verify(
         report.exit = Exit::Incomplete;
         report.value["verdict"] = "incomplete".into();
     }
+    if let (Some(path), Some(since)) = (question.since, &since) {
+        let sealed_at = run.since_sealed_at;
+        let same = report.value["verdict"] != "not_verified";
+        report.value["since"] = since_value(path, since, opened.size(), same, sealed_at);
+    }
+    if report.exit != Exit::NotVerified && !key_is_given {
+        report.exit = Exit::Incomplete;
+        report.value["verdict"] = NOT_AUTHENTICATED.into();
+    }
     Ok(report)
 }
 
@@ -125,12 +140,37 @@ fn log_key(client: &Client, given: Option<&str>) -> Result<(VerifierKey, bool), 
     Ok((key, false))
 }
 
-fn older(path: &Path, key: &VerifierKey) -> Result<Checkpoint, String> {
+/// The verdict about what is consistent in itself and has no word of anybody trusted.
+pub const NOT_AUTHENTICATED: &str = "consistent_not_authenticated";
+
+/// The older checkpoint. What cannot be read is an error and no verdict about the log; what the
+/// log's key did not sign is of another log, or was changed.
+fn older(path: &Path, key: &VerifierKey) -> Result<Result<Checkpoint, String>, Failure> {
     let name = path.display();
-    let note = std::fs::read(path).with_context(|| format!("{name}"));
-    let note = note.map_err(|error| format!("{error:#}"))?;
+    let note = std::fs::read(path).with_context(|| format!("{name}"))?;
+    kept_checkpoint(path, &note)?;
     let opened = checkpoint::open(&note, std::slice::from_ref(key));
-    opened.map(|opened| opened.checkpoint).map_err(|error| format!("{name}: {error}"))
+    Ok(opened.map(|opened| opened.checkpoint).map_err(|error| format!("{name}: {error}")))
+}
+
+/// What was compared with an older checkpoint, and when.
+pub fn since_value(
+    path: &Path,
+    since: &Checkpoint,
+    size: u64,
+    same: bool,
+    sealed_at: Option<i64>,
+) -> Value {
+    json!({
+        "file": path,
+        "origin": since.origin(),
+        "size": since.size(),
+        "root": since.root(),
+        "sealed_at": sealed_at.map(rfc3339),
+        "size_now": size,
+        "compared_at": rfc3339(SystemClock::default().wall_nanos()),
+        "result": if same { "same_log" } else { "not_the_same_log" },
+    })
 }
 
 fn report(checked: Option<&Checkpoint>, found: Result<(), Broken>, notes: &[String]) -> Report {
@@ -159,6 +199,8 @@ struct Run<'r> {
     /// Hashes of inner tiles, as the leaves make them: (level, index).
     inner: BTreeMap<(u8, u64), Hash>,
     chains: Chains,
+    /// When the older tree was closed, where its last leaf is a block that was read.
+    since_sealed_at: Option<i64>,
 }
 
 /// What continues where.
@@ -177,7 +219,8 @@ impl<'r> Run<'r> {
         with_entries: bool,
     ) -> Self {
         let (frontier, inner, chains) = Default::default();
-        Self { log, checkpoint, since, with_entries, frontier, inner, chains }
+        let since_sealed_at = None;
+        Self { log, checkpoint, since, with_entries, frontier, inner, chains, since_sealed_at }
     }
 
     fn leaves(&mut self, bar: &ProgressBar) -> Result<Result<(), Broken>, Failure> {
@@ -197,6 +240,11 @@ impl<'r> Run<'r> {
                     let checked = self.chains.check(index, leaf, hash, &self.frontier);
                     if checked.is_err() {
                         return Ok(checked);
+                    }
+                    if self.since.is_some_and(|since| since.size() == index + 1)
+                        && let Ok(Leaf::Block(block)) = Leaf::decode(leaf)
+                    {
+                        self.since_sealed_at = Some(block.sealed_at.nanos);
                     }
                 }
                 let inner = &mut self.inner;

@@ -9,6 +9,8 @@
 //! proof    `true`: the proof bundle of the answer instead of the answer, as of the published
 //!          checkpoint unless `as_of` says another size; whole, so without pages
 //! origin   with proof: the part of the answer that stands in this origin
+//! previous_size  with proof: the size of an older checkpoint; the bundle proves that its tree
+//!          begins with that one
 //! ```
 //!
 //! Promises: a page token pins size and time of judgement and opens only under its tenant and its
@@ -54,6 +56,7 @@ pub struct Asking {
     page: Option<String>,
     proof: Option<String>,
     origin: Option<String>,
+    previous_size: Option<String>,
     /// Which way a lineage goes.
     pub direction: Option<String>,
     /// The other end of a path.
@@ -206,16 +209,64 @@ impl Asking {
         if !wanted && self.origin.is_some() {
             return Err(bad_query("origin goes with proof=true"));
         }
+        if !wanted && self.previous_size.is_some() {
+            return Err(bad_query("previous_size goes with proof=true"));
+        }
         Ok(wanted)
     }
 
-    /// What was asked besides, for the bundle: every parameter that is given and decides.
-    fn given(&self) -> Vec<(String, String)> {
-        let Ok(Value::Object(all)) = serde_json::to_value(self) else { return Vec::new() };
-        let decides =
-            |name: &String| !matches!(name.as_str(), "tenant" | "page" | "proof" | "origin");
-        let given = all.into_iter().filter(|(name, _)| decides(name));
-        given.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
+    /// What was asked besides, for the bundle: every parameter that decides, also one that was left
+    /// to its default. Times are written in one way.
+    fn told(&self, name: &str, judged_at: i64) -> Result<Vec<(String, String)>, Problem> {
+        let mut told = self.clone();
+        told.take_defaults(name, judged_at)?;
+        let Ok(Value::Object(all)) = serde_json::to_value(told) else { return Ok(Vec::new()) };
+        let told = all.into_iter().filter_map(|(name, value)| {
+            let value = value.as_str()?.to_owned();
+            let value = match name.as_str() {
+                "tenant" | "page" | "proof" | "origin" | "previous_size" => return None,
+                "as_of" | "at" | "from" | "until" => one_way(value),
+                _ => value,
+            };
+            Some((name, value))
+        });
+        Ok(told.collect())
+    }
+
+    /// What the questions take for a parameter that was not given. The kernel's table names those
+    /// that a bundle always tells (`ledgerline_proof::question`).
+    fn take_defaults(&mut self, name: &str, judged_at: i64) -> Result<(), Problem> {
+        let default = |parameter: &mut Option<String>, value: &str| {
+            parameter.get_or_insert_with(|| value.to_owned());
+        };
+        let depth = Bounds::default().depth.to_string();
+        match name {
+            "lineage" => {
+                default(&mut self.direction, "descendants");
+                default(&mut self.depth, &depth);
+                default(&mut self.strength, "stated");
+            }
+            "blast-radius" => {
+                default(&mut self.depth, &depth);
+                default(&mut self.strength, "stated");
+            }
+            "resources" => {
+                default(&mut self.from, "last-refresh");
+                default(&mut self.until, "revocation");
+                default(&mut self.of, "token");
+            }
+            "divergence" => default(&mut self.of, "descendants"),
+            "exposure" => default(&mut self.of, "token"),
+            "policy-changes" => {
+                let until = self.until.as_deref().map(|text| time("until", text)).transpose()?;
+                let until = until.unwrap_or(judged_at.saturating_add(1));
+                let hours = i64::from(self.hours()?).saturating_mul(3_600_000_000_000);
+                default(&mut self.until, &time_text::rfc3339(until));
+                default(&mut self.from, &time_text::rfc3339(until.saturating_sub(hours)));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Hours back from the time of judgement.
@@ -244,6 +295,11 @@ impl Asking {
     }
 }
 
+/// A time in the one way in which bundles tell it; another word as it is.
+fn one_way(text: String) -> String {
+    time_text::parse(&text).map_or(text, time_text::rfc3339)
+}
+
 /// A question being answered: the inquiry, and what its frame needs.
 pub struct Question<'v> {
     /// Reads for it.
@@ -254,7 +310,14 @@ pub struct Question<'v> {
     name: &'static str,
     full: String,
     /// When the proof is asked for: what was asked, and of which origin.
-    proof: Option<(QuestionRequest, Option<String>)>,
+    proof: Option<Proving>,
+}
+
+/// What a proof needs: what was asked, of which origin, and since which size.
+struct Proving {
+    request: QuestionRequest,
+    origin: Option<String>,
+    previous_size: Option<u64>,
 }
 
 impl<'v> Question<'v> {
@@ -288,17 +351,19 @@ impl<'v> Question<'v> {
                 (size, at.unwrap_or(now), None)
             }
         };
-        let proof = proves.then(|| {
+        let previous_size = number("previous_size", asking.previous_size.as_deref())?;
+        let mut proof = None;
+        if proves {
             let request = QuestionRequest {
                 tenant: tenant.clone(),
                 name: name.to_owned(),
                 about: subject.to_owned(),
-                parameters: asking.given(),
+                parameters: asking.told(name, judged_at)?,
                 most: MAX_LEAVES,
                 ..QuestionRequest::default()
             };
-            (request, asking.origin.clone())
-        });
+            proof = Some(Proving { request, origin: asking.origin.clone(), previous_size });
+        }
         let scope = Scope { tenant, size, at, judged_at };
         let inquiry = Inquiry::new(view, scope, Spending::default())?;
         Ok(Self { inquiry, cursor, node, name, full, proof })
@@ -316,11 +381,12 @@ impl<'v> Question<'v> {
     /// # Errors
     /// As [`prove::question`].
     pub fn proof(&mut self, more: bool) -> Result<Option<Response>, Problem> {
-        let Some((mut request, origin)) = self.proof.take() else { return Ok(None) };
+        let Some(proving) = self.proof.take() else { return Ok(None) };
+        let Proving { mut request, origin, previous_size } = proving;
         if more {
             request.notes.push("there is more of the answer: ask for more items".to_owned());
         }
-        let bundle = prove::question(&self.inquiry, request, origin.as_deref())?;
+        let bundle = prove::question(&self.inquiry, request, origin.as_deref(), previous_size)?;
         Ok(Some(json_document(&bundle)?))
     }
 

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::events::{json_bytes, json_document};
-use super::extract::json_body;
+use super::extract::{check_text, json_body};
 use super::problem::Problem;
 use super::tokens::check_id;
 use super::written::{self, Hex, Members};
@@ -54,6 +54,8 @@ pub struct DiscloseRequest {
     page: Option<String>,
     #[serde(default)]
     proof: bool,
+    /// With the proof: the size of an older checkpoint that the tree must begin with.
+    previous_size: Option<u64>,
 }
 
 /// A request that was judged.
@@ -65,6 +67,7 @@ struct Asked {
     question: String,
     limit: usize,
     page: Option<String>,
+    previous_size: Option<u64>,
 }
 
 fn bad(detail: &'static str) -> Problem {
@@ -79,6 +82,7 @@ impl DiscloseRequest {
         if !fits || purpose.trim().is_empty() || purpose.chars().any(char::is_control) {
             return Err(bad("say the purpose in 1 to 256 characters: it stands in the ledger"));
         }
+        check_text("bad_disclosure", &purpose)?;
         let (about, question) = match (self.token_id, self.handle, self.source, self.event_id) {
             (Some(id), None, None, None) => {
                 check_id(&id)?;
@@ -101,7 +105,8 @@ impl DiscloseRequest {
             return Err(bad("limit is 1 to 256"));
         }
         let question = format!("disclose\n{question}");
-        Ok(Asked { tenant, purpose, about, question, limit, page: self.page })
+        let Self { page, previous_size, .. } = self;
+        Ok(Asked { tenant, purpose, about, question, limit, page, previous_size })
     }
 }
 
@@ -128,7 +133,7 @@ pub async fn disclose(
 
 /// A page of opened records.
 fn page(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
-    let Asked { tenant, purpose, about, question, limit, page } = asked;
+    let Asked { tenant, purpose, about, question, limit, page, .. } = asked;
     let node = &app.node;
     let view = node.view();
     let place = match &page {
@@ -198,18 +203,18 @@ fn record(record: &DisclosedRecord, members: &mut Members<'_>) {
 
 /// A proof bundle with the opened records in it: of one event, or of a token's whole life.
 fn bundle(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
-    let Asked { tenant, purpose, about, page, .. } = asked;
+    let Asked { tenant, purpose, about, page, previous_size, .. } = asked;
     if page.is_some() || matches!(about, About::Handle(_)) {
         return Err(bad("a proof is of one event or of a token's whole life"));
     }
     let view = app.node.view();
     let size = view.base() + view.published_size();
     let prove = |view: &View, disclose: bool| match &about {
-        About::Token(id) => prove::token_with(view, &tenant, id, None, disclose),
+        About::Token(id) => prove::token_with(view, &tenant, id, None, (disclose, previous_size)),
         About::Event { source, event_id } => {
             let found = view.locate_event(&tenant, source, event_id)?;
             let (origin, index) = found.ok_or_else(Problem::not_found)?;
-            prove::event_with(&origin, index, disclose)
+            prove::event_with(&origin, index, disclose, previous_size)
         }
         About::Handle(_) => Err(Problem::internal()),
     };

@@ -12,13 +12,10 @@
 //! This is the hot path: one queue hand-over, one allocation of the answer, no task of its own for
 //! small bodies.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -31,18 +28,12 @@ use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::SemaphorePermit;
 
+use super::body::{BODY_BYTES_MAX, INLINE_BODY_BYTES, read_body};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::server::BODY_BYTES_MAX;
 use super::{App, Shared, auth, lanes, leaf_json, prove, written};
 use crate::uuid_text;
-
-/// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
-const INLINE_BODY_BYTES: usize = 64 << 10;
-/// How much of a body that is too long is read before the connection is given up.
-const DRAINED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// Takes events.
 ///
@@ -60,7 +51,7 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
     }
     let form = body_form(&parts.headers)?;
     let with_proof = wants_proof(parts.uri.query())?;
-    let (body, room) = read_body(&app, &parts.headers, body).await?;
+    let (body, room) = read_body(&app, &parts.headers, body, BODY_BYTES_MAX).await?;
     let (reply, receive) = lanes::reply_here();
     if body.len() <= INLINE_BODY_BYTES {
         app.node.submit(&caller, form, &body, reply)?;
@@ -103,70 +94,6 @@ fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
         Some("receipt=proof") => Ok(true),
         Some(_) => Err(Problem::bad_request("bad_query", "the only parameter is receipt=proof")),
     }
-}
-
-/// The whole body, within its length and time, and the memory that was set aside for it: to be kept
-/// as long as the body is.
-///
-/// # Errors
-/// 408, 413, 503 while too many bytes are on their way, or 400 when it broke off.
-pub async fn read_body<'a>(
-    app: &'a App,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Bytes, SemaphorePermit<'a>), Problem> {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
-    if declared > DRAINED_BYTES_MAX {
-        return Err(body_too_large());
-    }
-    let room = app.room_for_body(declared)?;
-    let read = tokio::time::timeout(app.limits.body_timeout, collect(body, declared));
-    let body = read.await.unwrap_or_else(|_| {
-        let detail = "the body did not arrive in time";
-        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
-    })?;
-    Ok((body, room))
-}
-
-fn body_too_large() -> Problem {
-    let detail = "a body has at most 16 MiB; send several";
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-}
-
-/// Reads to the end. What is too long is read on and thrown away, within a bound: a client that is
-/// still sending would see a broken connection instead of the answer.
-async fn collect(mut body: Body, declared: usize) -> Result<Bytes, Problem> {
-    let mut first: Option<Bytes> = None;
-    let mut whole: Vec<u8> = Vec::new();
-    let mut length = 0;
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let frame = frame.map_err(|_| Problem::bad_request("bad_body", "the body broke off"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        if length > DRAINED_BYTES_MAX {
-            return Err(body_too_large());
-        }
-        if length > BODY_BYTES_MAX {
-            whole = Vec::new();
-            continue;
-        }
-        match &first {
-            // Most bodies arrive in one piece and are not copied.
-            None => first = Some(data),
-            Some(start) => {
-                if whole.is_empty() {
-                    whole.reserve(declared.min(BODY_BYTES_MAX).max(length));
-                    whole.extend_from_slice(start);
-                }
-                whole.extend_from_slice(&data);
-            }
-        }
-    }
-    if length > BODY_BYTES_MAX {
-        return Err(body_too_large());
-    }
-    Ok(if whole.is_empty() { first.unwrap_or_default() } else { whole.into() })
 }
 
 /// The verdict about one event.
@@ -344,6 +271,8 @@ pub fn json_document<T: Serialize>(document: &T) -> Result<Response, Problem> {
 #[serde(deny_unknown_fields, default)]
 pub struct TenantQuery {
     tenant: Option<String>,
+    /// For a proof: the size of an older checkpoint that the tree must begin with.
+    previous_size: Option<u64>,
 }
 
 async fn locate(
@@ -397,7 +326,7 @@ pub async fn proof(
         "the credential needs the role auditor or reader",
     )?;
     let (view, index) = locate(&app, &caller, &query, path).await?;
-    app.wait(move || json_document(&prove::event(&view, index)?)).await
+    app.wait(move || json_document(&prove::event(&view, index, query.previous_size)?)).await
 }
 
 #[cfg(test)]

@@ -8,12 +8,16 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use ledgerline_engine::findings::record::MAX_NOTE_BYTES;
-use ledgerline_proof::token_id::looks_like_token;
+use ledgerline_engine::intake::check_text as check_secrets;
+use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::de::DeserializeOwned;
 
 use super::App;
-use super::events::read_body;
+use super::body::{INLINE_BODY_BYTES, read_body};
 use super::problem::Problem;
+
+/// Longest JSON body of a route that takes no list, in bytes.
+const JSON_BYTES_MAX: usize = 256 << 10;
 
 /// Parameters of the query.
 pub struct Asked<T>(pub T);
@@ -52,30 +56,66 @@ pub fn check_text(code: &'static str, text: &str) -> Result<(), Problem> {
     if text.len() > MAX_NOTE_BYTES || text.chars().any(char::is_control) {
         return bad(code, "a text has at most 1024 bytes and no control characters");
     }
-    if text.split_whitespace().any(looks_like_token) {
-        let detail = "the text holds what looks like a token; the ledger never takes one";
+    let is_opaque = text.split_whitespace().any(|word| looks_like_token(word) || hides_token(word));
+    if is_opaque || check_secrets(text).is_err() {
+        let detail =
+            "the text holds what looks like a token or a secret; the ledger never takes one";
         return bad("secret_refused", detail);
     }
     Ok(())
+}
+
+/// Whether a word such as `was:<token>` has a part that reads like a random value: letters of both
+/// cases and digits. Token ids and addresses have none.
+fn hides_token(word: &str) -> bool {
+    let random = |part: &str| {
+        let has = |is: fn(&u8) -> bool| part.bytes().any(|byte| is(&byte));
+        looks_like_token(part)
+            && has(u8::is_ascii_digit)
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_uppercase)
+    };
+    TokenId::parse(word).is_err()
+        && word.split([':', '=', ',', ';', '"', '\'', '(', ')', '<', '>', '|']).any(random)
 }
 
 /// A small JSON body. Called after the caller was judged: a stranger's body is not even read.
 ///
 /// # Errors
 /// 415, 413, 408; 400 when it is not what `T` expects.
-pub async fn json_body<T: DeserializeOwned>(
+pub async fn json_body<T: DeserializeOwned + Send + 'static>(
     app: &App,
     headers: &HeaderMap,
     body: Body,
+) -> Result<T, Problem> {
+    json_body_of(app, headers, body, JSON_BYTES_MAX).await
+}
+
+/// The same of at most so many bytes.
+///
+/// # Errors
+/// As [`json_body`].
+pub async fn json_body_of<T: DeserializeOwned + Send + 'static>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
 ) -> Result<T, Problem> {
     let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !sent.is_some_and(|sent| sent.trim().starts_with("application/json")) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
     }
-    let (bytes, _room) = read_body(app, headers, body).await?;
+    let (bytes, _room) = read_body(app, headers, body, most).await?;
+    if bytes.len() > INLINE_BODY_BYTES {
+        return app.parse(bytes.len(), move || json(&bytes)).await;
+    }
+    json(&bytes)
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde's text may quote the input: say only where.
-    serde_json::from_slice(&bytes).map_err(|error| {
+    serde_json::from_slice(bytes).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());
         Problem::bad_request("bad_json", format!("not the JSON expected, at {place}"))
     })

@@ -9,8 +9,12 @@
 //! Promises: every revocation of the tenant once, in the order of recording, also those of
 //! sessions, grants, persons, clients and keys with their selectors: which tokens such a one covers
 //! is the reader's to judge, or a question for introspection. With `wait` an empty answer comes
-//! only when the time is over or the server stops.
+//! only when the time is over or the server stops. Whoever waits takes a place among those who
+//! wait and no other room; one look at the ledger serves all who wait of a tenant. A credential
+//! that ends, ends its waiting at the next look: nothing is answered to it any more.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -23,18 +27,21 @@ use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::vocabulary::TargetKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::events::json_value;
 use super::extract::Asked;
 use super::problem::Problem;
-use super::{Shared, auth, leaf_json};
+use super::{App, Shared, auth, leaf_json};
 use crate::time_text;
 
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
 const WAIT_SECONDS_MAX: u64 = 60;
-/// How often somebody who waits looks whether anything was recorded.
+/// How often it is looked whether anything was recorded for those who wait.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked whether whoever waits may still ask.
+const JUDGE_EVERY: Duration = Duration::from_millis(500);
 
 /// What may be asked.
 #[derive(Deserialize, Default)]
@@ -89,11 +96,64 @@ pub async fn revocations(
             return Ok(json_value(&answer));
         }
         since = next;
+        let mut news = app.news.of(&tenant, since);
         while Instant::now() < until && !app.is_stopping() {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let view = app.node.view();
-            if view.base() + view.size() > since {
+            let pause = JUDGE_EVERY.min(until.saturating_duration_since(Instant::now()));
+            let news = tokio::time::timeout(pause, news.wait_for(|behind| *behind > since)).await;
+            // What was granted when the waiting began may have ended since.
+            auth::require(&app, &headers, roles, lacking)?;
+            if news.is_ok() {
                 break;
+            }
+        }
+    }
+}
+
+/// Up to where each tenant's newest revocation reaches, for those who wait for one.
+#[derive(Default)]
+pub struct News(Mutex<BTreeMap<String, watch::Sender<u64>>>);
+
+impl News {
+    /// Tells when there is a revocation of the tenant at or behind `since`, up to which the caller
+    /// has looked. It may tell too often.
+    fn of(&self, tenant: &str, since: u64) -> watch::Receiver<u64> {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = tenants.entry(tenant.to_owned()).or_insert_with(|| {
+            // Looking begins here: what came before, the caller has seen.
+            watch::Sender::new(since)
+        });
+        sender.subscribe()
+    }
+
+    /// The tenants that are waited for; those that nobody waits for are forgotten.
+    fn waited_for(&self) -> Vec<(String, watch::Sender<u64>)> {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.retain(|_, sender| sender.receiver_count() > 0);
+        tenants.iter().map(|(tenant, sender)| (tenant.clone(), sender.clone())).collect()
+    }
+}
+
+/// Looks for revocations on behalf of all who wait, until the server stops.
+pub async fn look_for_news(app: Arc<App>) {
+    let mut looked: BTreeMap<String, u64> = BTreeMap::new();
+    while !app.is_stopping() {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let waited_for = app.news.waited_for();
+        looked.retain(|tenant, _| waited_for.iter().any(|(one, _)| one == tenant));
+        let view = app.node.view();
+        let end = view.base() + view.size();
+        for (tenant, sender) in waited_for {
+            let from = *looked.entry(tenant.clone()).or_insert(*sender.borrow());
+            if from >= end {
+                continue;
+            }
+            let (of, view) = (tenant.clone(), view.clone());
+            let look = move || Ok(find(&view, &of, from, 1)?);
+            // A read that fails is tried again; whoever waits has a time of its own.
+            let Ok(found) = app.wait(look).await else { continue };
+            looked.insert(tenant, found.next.max(from));
+            if !found.list.is_empty() || found.more {
+                sender.send_replace(found.next.max(from + 1));
             }
         }
     }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Promises: each finding once in a stream, in ledger order; a credential that ends, ends its
-//! streams at the next look. Refuses: more streams than [`STREAMS_MAX`].
+//! streams at the next look. Refuses: more streams than the caller's share of them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -27,18 +27,19 @@ use hyper::body::Frame;
 use ledgerline_engine::findings::book::{self, Wanted};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::view::View;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::findings::{LACKING, finding};
 use super::problem::Problem;
-use super::{App, auth};
+use super::shares::{Hold, Room};
+use super::{App, at_work, auth};
 
-/// Streams at a time.
-pub const STREAMS_MAX: usize = 256;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
 /// Looks without anything to tell before a sign of life.
 const QUIET_LOOKS: u32 = 60;
+/// Findings that wait for a reader, a stream.
+const UNREAD_MAX: usize = 16;
 /// Findings of one look.
 const AT_A_TIME: usize = 100;
 
@@ -78,7 +79,7 @@ struct Look {
 /// Answers with a stream that begins at a ledger index.
 ///
 /// # Errors
-/// 503 when there are too many.
+/// 429 when the caller has its share of them.
 pub fn answer(
     app: Arc<App>,
     headers: HeaderMap,
@@ -86,10 +87,12 @@ pub fn answer(
     wanted: Wanted,
     from: u64,
 ) -> Result<Response, Problem> {
-    let permit = Arc::clone(&app.streams).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::busy(1000))?;
-    let (send, receive) = mpsc::channel(AT_A_TIME);
-    tokio::spawn(stream(app, headers, tenant, wanted, from, send, permit));
+    let party = at_work::party(&app);
+    let place = party.take(Room::Streams, 1)?;
+    let (send, receive) = mpsc::channel(UNREAD_MAX);
+    let streaming = stream(app, headers, tenant, wanted, from, send, place);
+    // Its looks take turns with the other questions of its tenant.
+    tokio::spawn(at_work::answer(party, Some(Room::Streams), streaming));
     let mut response = Response::new(Body::new(Events(receive)));
     let kind = HeaderValue::from_static("text/event-stream");
     response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -104,7 +107,7 @@ async fn stream(
     wanted: Wanted,
     mut from: u64,
     send: mpsc::Sender<Bytes>,
-    _permit: OwnedSemaphorePermit,
+    _place: Hold,
 ) {
     let mut quiet = 0;
     while auth::require(&app, &headers, auth::READERS, LACKING).is_ok() {

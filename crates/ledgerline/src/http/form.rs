@@ -30,7 +30,7 @@ use percent_encoding::percent_decode;
 use serde_json::json;
 
 use super::App;
-use super::events::read_body;
+use super::body::read_body;
 use super::problem::Problem;
 
 /// Longest form, in bytes.
@@ -115,21 +115,30 @@ pub fn no_store(body: Body) -> Response {
 /// # Errors
 /// 401 `invalid_client`.
 pub fn caller(app: &App, headers: &HeaderMap, roles: Roles) -> Result<Caller, Refusal> {
-    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, rest) = value.and_then(|value| value.split_once(' ')).unwrap_or_default();
-    let is_basic = scheme.eq_ignore_ascii_case("basic");
-    let refuse = || Refusal::unknown_caller(is_basic);
-    let (key_id, key) = if is_basic {
-        let (key_id, key) = basic(rest.trim()).ok_or_else(refuse)?;
-        (Some(key_id), key)
-    } else if scheme.eq_ignore_ascii_case("bearer") {
-        (None, rest.trim().to_owned())
-    } else {
-        return Err(refuse());
-    };
+    let refuse = || Refusal::unknown_caller(scheme(headers).0.eq_ignore_ascii_case("basic"));
+    let (key_id, key) = credential(headers).ok_or_else(refuse)?;
     let caller = app.node.authenticate(&key).map_err(|_| refuse())?;
     let is_named = key_id.is_none_or(|id| *id == **caller.key_id());
     if is_named && caller.roles().has(roles) { Ok(caller) } else { Err(refuse()) }
+}
+
+fn scheme(headers: &HeaderMap) -> (&str, &str) {
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.split_once(' ')).unwrap_or_default()
+}
+
+/// The API key of a credential in either form, and the key id that a Basic one names beside it.
+#[must_use]
+pub fn credential(headers: &HeaderMap) -> Option<(Option<String>, String)> {
+    match scheme(headers) {
+        (basic_word, rest) if basic_word.eq_ignore_ascii_case("basic") => {
+            basic(rest.trim()).map(|(key_id, key)| (Some(key_id), key))
+        }
+        (bearer, rest) if bearer.eq_ignore_ascii_case("bearer") => {
+            Some((None, rest.trim().to_owned()))
+        }
+        _ => None,
+    }
 }
 
 /// Key id and API key of a Basic credential.
@@ -185,10 +194,7 @@ impl Form {
             let detail = "send application/x-www-form-urlencoded";
             return Err(Refusal::bad("invalid_request", detail));
         }
-        let (bytes, _room) = read_body(app, &parts.headers, body).await?;
-        if bytes.len() > FORM_BYTES_MAX {
-            return Err(Refusal::bad("invalid_request", "the form is longer than 128 KiB"));
-        }
+        let (bytes, _room) = read_body(app, &parts.headers, body, FORM_BYTES_MAX).await?;
         Self::parse(&bytes)
     }
 

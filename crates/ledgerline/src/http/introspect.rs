@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use ledgerline_engine::found_by::bare;
+use ledgerline_engine::found_by::{issuer_of, own_id};
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::standing::{Standing, issuer_and_region};
 use ledgerline_proof::token_id::{Form as IdForm, TokenId};
@@ -86,7 +86,8 @@ fn described(caller: &Caller, standing: &Standing, usable_until: Option<i64>) ->
         }
     };
     say("scope", (!facts.scopes.is_empty()).then(|| facts.scopes.join(" ").into()));
-    say("client_id", facts.client.as_deref().map(|client| bare(client).into()));
+    let client = |written: &str| own_id(written, issuer_of(&standing.id)).into();
+    say("client_id", facts.client.as_deref().map(client));
     let is_access = state.token_kind == Some(TokenKind::Access);
     say("token_type", is_access.then(|| "Bearer".into()));
     say("exp", usable_until.map(seconds));

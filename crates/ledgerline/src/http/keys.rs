@@ -113,7 +113,10 @@ impl KeyRequest {
             Some(_) => return Err(bad("alg is HMAC-SHA256 or Ed25519; absent for a credential")),
         };
         let roles = Roles::parse(&self.roles);
-        let roles = roles.ok_or_else(|| bad("roles holds a name that is no role"))?;
+        let roles = roles.ok_or_else(|| {
+            bad("roles holds a name that is no role; they are producer, reader, auditor, privacy, \
+                 responder, resource_server, client, admin")
+        })?;
         if purpose == KeyPurpose::Credential && self.roles.is_empty() {
             return Err(bad("a credential needs at least one role"));
         }

@@ -16,6 +16,7 @@ use ledgerline_engine::counters::COMMIT_BUCKETS_US;
 use ledgerline_engine::registry::Roles;
 
 use super::problem::Problem;
+use super::shares::{Room, Whose};
 use super::{App, Shared, auth};
 use crate::webhook::Webhook;
 
@@ -94,14 +95,45 @@ fn expose(app: &App) -> String {
     engine_counters(app, &mut out);
     webhook_counters(app, view.size(), &mut out);
     app.tally.write(&mut out);
-    let open = app.limits.max_requests.saturating_sub(app.permits.available_permits());
     let (tokens, bytes) = app.node.heads_held();
     let name = "ledgerline_introspection_tokens";
     out.single(name, "gauge", "Tokens whose introspection answer is kept ready.", tokens);
     let name = "ledgerline_introspection_bytes";
     out.single(name, "gauge", "Memory of these answers, about.", bytes);
-    out.single("ledgerline_http_requests_open", "gauge", "Requests being answered.", open);
+    room_counters(app, &mut out);
     out.0
+}
+
+/// Who has how much of the server, and what was refused or closed for want of it.
+fn room_counters(app: &App, out: &mut Exposition) {
+    let open = app.shares.taken(Room::Requests).0 + app.shares.taken(Room::Vital).0;
+    out.single("ledgerline_http_requests_open", "gauge", "Requests being answered.", open);
+    let name = "ledgerline_http_connections_open";
+    out.single(name, "gauge", "Open connections.", app.connections.count());
+    for (name, help, of_limit) in [
+        ("ledgerline_http_room_taken", "Taken of what callers share.", false),
+        ("ledgerline_http_room_limit", "What there is of it.", true),
+    ] {
+        out.family(name, "gauge", help);
+        for room in Room::ALL {
+            let (taken, limit) = app.shares.taken(room);
+            let value = if of_limit { limit } else { taken };
+            out.line(name, &format!("{{room=\"{}\"}}", room.word()), value);
+        }
+    }
+    let name = "ledgerline_http_share_refusals_total";
+    out.family(name, "counter", "Requests refused for want of room, by whose share is used up.");
+    for (room, whose) in Room::ALL.into_iter().flat_map(|room| Whose::ALL.map(|one| (room, one))) {
+        let labels = format!("{{room=\"{}\",share=\"{}\"}}", room.word(), whose.word());
+        out.line(name, &labels, app.shares.refused(room, whose));
+    }
+    let (evicted, refused) = app.connections.turned_out();
+    let unread = app.connections.unread.load(Ordering::Relaxed);
+    let name = "ledgerline_http_connections_closed_total";
+    out.family(name, "counter", "Connections closed by the server's own will, by reason.");
+    for (reason, count) in [("newcomer", evicted), ("no_place", refused), ("unread", unread)] {
+        out.line(name, &format!("{{reason=\"{reason}\"}}"), count);
+    }
 }
 
 fn webhook_counters(app: &App, size: u64, out: &mut Exposition) {
@@ -110,6 +142,8 @@ fn webhook_counters(app: &App, size: u64, out: &mut Exposition) {
     out.single(name, "counter", "Findings that the receiver took.", state.delivered);
     let name = "ledgerline_webhook_failures_total";
     out.single(name, "counter", "Tries to tell a finding that failed.", state.failures);
+    let name = "ledgerline_webhook_set_aside_total";
+    out.single(name, "counter", "Messages refused again and again, and given up.", state.set_aside);
     let name = "ledgerline_webhook_failing";
     let failing = u8::from(state.failing);
     out.single(name, "gauge", "1 while a finding is tried again.", failing);

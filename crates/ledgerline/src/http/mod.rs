@@ -5,13 +5,16 @@
 //! not see is answered like what is not there. Refusals are RFC 9457 problems with a stable `code`
 //! and never repeat input.
 //!
-//! Assumes: one process owns the node. Refuses: bodies above 16 MiB, anything beyond the limits of
-//! [`server::Limits`].
+//! Assumes: one process owns the node. Refuses: bodies above the limit of their route, anything
+//! beyond the limits of [`server::Limits`] and the caller's [`shares`] of them.
 
 pub mod after_revoke;
 pub mod asked;
+pub mod at_work;
 pub mod auth;
 pub mod blocks;
+pub mod body;
+pub mod connections;
 pub mod disclose;
 pub mod events;
 pub mod extract;
@@ -25,6 +28,7 @@ pub mod lanes;
 pub mod leaf_json;
 pub mod metrics;
 pub mod openapi;
+pub mod pace;
 pub mod presented;
 pub mod problem;
 pub mod prove;
@@ -34,6 +38,7 @@ pub mod reconcile;
 pub mod revocation;
 pub mod revoke;
 pub mod server;
+pub mod shares;
 pub mod signed_answer;
 pub mod sources;
 pub mod status;
@@ -52,11 +57,12 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use ledgerline_engine::node::Node;
 use ledgerline_engine::view::View;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::connections::Connections;
 use self::metrics::Tally;
 use self::problem::Problem;
 use self::server::Limits;
+use self::shares::{Kind, Room, Shares, Turn};
 use self::signed_answer::Answers;
 use self::uses::Uses;
 use crate::issuers::Issuers;
@@ -76,25 +82,18 @@ pub struct App {
     pub answers: Answers,
     /// Where findings are told.
     pub webhook: Option<Webhook>,
+    /// Whether the head store held no checkpoint when the server started on a ledger with entries.
+    pub head_was_missing: bool,
     /// Introspections that wait for being recorded.
     pub uses: Uses,
     /// Set when the server stops: what waits for news ends.
     stopping: AtomicBool,
-    /// A permit per request being answered.
-    pub permits: Semaphore,
-    /// A permit per KiB of bodies that are read or taken apart.
-    body_room: Semaphore,
-    /// A permit per large body that is being taken apart.
-    parsers: Semaphore,
-    /// A permit per presented token that is looked up.
-    lookups: Semaphore,
-    /// A permit per bundle in the making.
-    provers: Semaphore,
-    /// A permit per stream of findings.
-    streams: Arc<Semaphore>,
-    /// A permit per KiB of large bodies that wait for that.
-    line: Semaphore,
-    line_kib: u32,
+    /// Who may have how much of it at a time.
+    pub shares: Shares,
+    /// Revocations that are waited for.
+    pub news: feed::News,
+    /// The open connections.
+    pub connections: Arc<Connections>,
 }
 
 /// What the configuration adds to a node.
@@ -105,20 +104,9 @@ pub struct With {
     pub answers: Answers,
     /// Where findings are told.
     pub webhook: Option<Webhook>,
+    /// Whether the head store held no checkpoint of a ledger with entries.
+    pub head_was_missing: bool,
 }
-
-/// Bodies may take so many KiB together until the ledger's own queue has taken them over: what
-/// bounds the memory that clients can claim before that queue does.
-const BODY_ROOM_KIB: usize = 96 << 10;
-/// What a body takes that does not say its length.
-const UNDECLARED_BODY_KIB: u32 = 16 << 10;
-
-/// Bundles made at a time: one may take some hundred MiB until it is sent.
-const PROVERS: usize = 2;
-
-/// Presented tokens looked up at a time, a core. Each has a thread meanwhile, and each thread keeps
-/// some MiB of the allocator: one for each connection would take hundreds.
-const LOOKUPS_A_CORE: usize = 2;
 
 /// The state of handlers.
 pub type Shared = axum::extract::State<Arc<App>>;
@@ -127,17 +115,8 @@ impl App {
     /// The state over a node.
     #[must_use]
     pub fn new(node: Arc<Node>, limits: Limits, with: With) -> Arc<Self> {
-        let permits = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
-        let body_room = Semaphore::new(BODY_ROOM_KIB);
-        // A body taken apart is many times its size: more of them at a time than there are cores
-        // would cost memory and gain nothing.
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let parsers = Semaphore::new(cores);
-        let lookups = Semaphore::new(LOOKUPS_A_CORE * cores);
-        let streams = Arc::new(Semaphore::new(findings_stream::STREAMS_MAX));
-        let line_kib = u32::try_from(limits.max_line_bytes.div_ceil(1024)).unwrap_or(u32::MAX / 8);
-        let line = Semaphore::new(line_kib as usize);
-        let provers = Semaphore::new(PROVERS);
+        let shares = Shares::new(&limits);
+        let connections = Arc::new(Connections::new(limits.max_connections));
         let (tally, stopping) = (Tally::default(), AtomicBool::new(false));
         let uses = Uses::new(limits.use_window);
         Arc::new(Self {
@@ -147,16 +126,12 @@ impl App {
             issuers: Arc::new(with.issuers),
             answers: with.answers,
             webhook: with.webhook,
+            head_was_missing: with.head_was_missing,
             uses,
             stopping,
-            permits,
-            body_room,
-            parsers,
-            lookups,
-            provers,
-            streams,
-            line,
-            line_kib,
+            shares,
+            news: feed::News::default(),
+            connections,
         })
     }
 
@@ -171,57 +146,49 @@ impl App {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Sets memory aside for a body of `declared` bytes (0 when it does not say).
-    ///
-    /// # Errors
-    /// 503 when bodies on their way have it all.
-    pub fn room_for_body(&self, declared: usize) -> Result<SemaphorePermit<'_>, Problem> {
-        let kib = match declared {
-            0 => UNDECLARED_BODY_KIB,
-            _ => u32::try_from(declared.div_ceil(1024)).unwrap_or(u32::MAX),
-        };
-        self.body_room.try_acquire_many(kib).map_err(|_| Problem::busy(1000))
-    }
-
     /// Runs the taking apart of a body of `length` bytes, when it is its turn.
     ///
     /// # Errors
-    /// 429 when too many bytes wait for that already; whatever `work` says; 500 when it panicked.
+    /// 429 when the caller has its share of what waits for that; whatever `work` says; 500 when it
+    /// panicked.
     pub async fn parse<T, F>(&self, length: usize, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, Problem> + Send + 'static,
     {
-        let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX).min(self.line_kib);
-        let _place = self.line.try_acquire_many(kib).map_err(|_| Problem::busy(1000))?;
-        let _turn = self.parsers.acquire().await.map_err(|_| Problem::internal())?;
-        self.wait(work).await
+        let party = at_work::party(self);
+        let _place = party.take_or_alone(Room::Line, length)?;
+        let turn = party.turn(Kind::Parse).await?;
+        blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        })
+        .await
     }
 
     /// Waits for the turn to make a bundle, when one is wanted.
     ///
     /// # Errors
-    /// 500 when the server is gone.
-    pub async fn turn_to_prove(
-        &self,
-        wanted: bool,
-    ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        match wanted {
-            true => Ok(Some(self.provers.acquire().await.map_err(|_| Problem::internal())?)),
-            false => Ok(None),
+    /// 429 while the caller leaves too much of what it asked for unread; 500 when the server is
+    /// gone.
+    pub async fn turn_to_prove(&self, wanted: bool) -> Result<Option<Turn>, Problem> {
+        if !wanted {
+            return Ok(None);
         }
+        let party = at_work::party(self);
+        party.has_room(Room::Unsent)?;
+        Ok(Some(party.turn(Kind::Prove).await?))
     }
 
-    /// A turn to look a presented token up, if one is `wanted`.
+    /// A turn to look a presented token up, if one is `wanted`. Each has a thread meanwhile, and
+    /// each thread keeps some MiB of the allocator.
     ///
     /// # Errors
     /// 500 when the server is gone.
-    pub async fn turn_to_look_up(
-        &self,
-        wanted: bool,
-    ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+    pub async fn turn_to_look_up(&self, wanted: bool) -> Result<Option<Turn>, Problem> {
         match wanted {
-            true => Ok(Some(self.lookups.acquire().await.map_err(|_| Problem::internal())?)),
+            true => Ok(Some(at_work::party(self).turn(Kind::LookUp).await?)),
             false => Ok(None),
         }
     }
@@ -248,8 +215,23 @@ impl App {
         T: Send + 'static,
         F: FnOnce() -> Result<T, Problem> + Send + 'static,
     {
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Problem::internal()))
+        let turn = at_work::turn_to_wait().await?;
+        // Whoever hangs up does not stop the work: the turn ends with it.
+        blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        })
+        .await
     }
+}
+
+async fn blocking<T, F>(work: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, Problem> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Problem::internal()))
 }
 
 /// The questions about the past.

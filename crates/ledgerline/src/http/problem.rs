@@ -53,7 +53,11 @@ impl Problem {
     /// What the caller may not see, or what is not there: the same answer.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing for this credential")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "not found: nothing of that name is here that this credential may see",
+        )
     }
 
     /// The credential lacks a role.

@@ -2,7 +2,8 @@
 //!
 //! Promises: every leaf comes with its inclusion path under the published checkpoint, so whoever
 //! trusts the log's key can check the bundle offline. No personal record is disclosed, but by
-//! [`super::disclose`].
+//! [`super::disclose`]. With `previous_size`, the size of a checkpoint that the asker kept, the
+//! bundle also proves that its tree begins with that one.
 //!
 //! Refuses: to prove what no block covers yet (503: the next block comes within its interval), and
 //! lives with more leaves than a bundle may have.
@@ -10,7 +11,8 @@
 use axum::http::StatusCode;
 use ledgerline_engine::lineage::Inquiry;
 use ledgerline_engine::prover::{
-    BundleRequest, ProveError, QuestionRequest, event_bundle_at, question_bundle, token_bundle,
+    BundleRequest, ProveError, QuestionRequest, event_bundle_at, previous, question_bundle,
+    token_bundle,
 };
 use ledgerline_engine::view::View;
 use ledgerline_proof::bundle::Bundle;
@@ -21,8 +23,14 @@ use super::problem::Problem;
 ///
 /// # Errors
 /// 404 when there is no such token or origin, 503 before its first block.
-pub fn token(view: &View, tenant: &str, id: &str, origin: Option<&str>) -> Result<Bundle, Problem> {
-    token_with(view, tenant, id, origin, false)
+pub fn token(
+    view: &View,
+    tenant: &str,
+    id: &str,
+    origin: Option<&str>,
+    previous_size: Option<u64>,
+) -> Result<Bundle, Problem> {
+    token_with(view, tenant, id, origin, (false, previous_size))
 }
 
 /// The same, with the opened personal records when they are to be disclosed. The caller has
@@ -35,13 +43,13 @@ pub fn token_with(
     tenant: &str,
     id: &str,
     origin: Option<&str>,
-    disclose: bool,
+    (disclose, previous_size): (bool, Option<u64>),
 ) -> Result<Bundle, Problem> {
     let request = BundleRequest {
         tenant: tenant.to_owned(),
         token_id: id.to_owned(),
         disclose,
-        previous_size: None,
+        previous_size,
     };
     let wanted = |one: &View| origin.is_none_or(|name| name == &*one.identity().origin);
     for view in view.origins().iter().rev().filter(|one| wanted(one)) {
@@ -57,8 +65,8 @@ pub fn token_with(
 ///
 /// # Errors
 /// 503 before its block.
-pub fn event(view: &View, index: u64) -> Result<Bundle, Problem> {
-    event_with(view, index, false)
+pub fn event(view: &View, index: u64, previous_size: Option<u64>) -> Result<Bundle, Problem> {
+    event_with(view, index, false, previous_size)
 }
 
 /// The same, with the opened personal records when they are to be disclosed. The caller has
@@ -66,8 +74,13 @@ pub fn event(view: &View, index: u64) -> Result<Bundle, Problem> {
 ///
 /// # Errors
 /// As [`event`].
-pub fn event_with(view: &View, index: u64, disclose: bool) -> Result<Bundle, Problem> {
-    told(view, event_bundle_at(view.rooms(), view.terms(), index, disclose, None))
+pub fn event_with(
+    view: &View,
+    index: u64,
+    disclose: bool,
+    previous_size: Option<u64>,
+) -> Result<Bundle, Problem> {
+    told(view, event_bundle_at(view.rooms(), view.terms(), index, disclose, previous_size))
 }
 
 /// The bundle of an answer: of the part that stands in the origin named, or in the newest one that
@@ -79,6 +92,7 @@ pub fn question(
     inquiry: &Inquiry<'_>,
     mut request: QuestionRequest,
     origin: Option<&str>,
+    previous_size: Option<u64>,
 ) -> Result<Bundle, Problem> {
     let cuts = inquiry.cuts();
     let cuts = cuts.iter().map(|cut| format!("the answer was cut by {}", cut.word()));
@@ -110,7 +124,11 @@ pub fn question(
     }
     let ids = inquiry.shown().map(|token| token.ids.iter().cloned().collect());
     request.tokens = ids.collect();
-    told(chosen, question_bundle(chosen.rooms(), chosen.terms(), request))
+    let mut bundle = told(chosen, question_bundle(chosen.rooms(), chosen.terms(), request))?;
+    if let Some(old) = previous_size {
+        bundle.previous = Some(previous(chosen.rooms(), old, bundle.as_of.size.0)?);
+    }
+    Ok(bundle)
 }
 
 fn told(view: &View, bundle: Result<Bundle, ProveError>) -> Result<Bundle, Problem> {

@@ -7,7 +7,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::lineage::{Direction, family, path, relatives};
+use ledgerline_engine::lineage::{Direction, Inquiry, Spending, family, path, relatives};
 use ledgerline_engine::questions::{self, Holder, Of, Pivot, Point, Resource};
 use ledgerline_engine::registry::Caller;
 
@@ -145,6 +145,15 @@ pub async fn resources(
         let found = questions::accesses(&mut question.inquiry, &id, of, from, until)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.inquiry.view();
+        let left_out = match of {
+            // With a budget of its own: what is only counted must not cut the answer.
+            Of::Token => {
+                let scope = question.inquiry.scope().clone();
+                let mut beside = Inquiry::new(view, scope, Spending::default())?;
+                Some(questions::not_shown(&mut beside, &id, found.list.len())?)
+            }
+            Of::Descendants | Of::Grant => None,
+        };
         let start = usize::try_from(question.cursor.unwrap_or(0)).unwrap_or(usize::MAX);
         let rest = found.list.get(start..).unwrap_or_default();
         let shown = &rest[..rest.len().min(limit)];
@@ -155,6 +164,14 @@ pub async fn resources(
             members.say("until", found.until.map(Time));
             members.say("tokens", found.tokens);
             members.say("total", found.list.len());
+            if let Some(left_out) = &left_out {
+                members.object("not_shown", |members| {
+                    members.say("outside", left_out.outside);
+                    members.say("descendants", left_out.descendants);
+                    members.say("descendant_tokens", left_out.tokens);
+                    members.say("whole", left_out.whole);
+                });
+            }
             members.all("accesses", shown, |one, of| question_json::access(view, one, of));
         })
     })
@@ -270,6 +287,7 @@ async fn held(
         Holder::Client(id) => format!("client {id}"),
         Holder::Session(id) => format!("session {id}"),
         Holder::Grant(id) => format!("grant {id}"),
+        Holder::Family(id) => format!("family {id}"),
         Holder::Issuer(id) => format!("issuer {id}"),
     };
     let about = ("tokens", holds, &["limit", "page"][..]);

@@ -23,8 +23,9 @@ use ledgerline_engine::registry::Roles;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::BODY_BYTES_MAX;
 use super::events::json_value;
-use super::extract::json_body;
+use super::extract::json_body_of;
 use super::problem::Problem;
 use super::tokens::check_id;
 use super::{Shared, auth};
@@ -66,7 +67,7 @@ pub async fn compare(
     let roles = Roles::RESPONDER.with(Roles::ADMIN);
     let lacking = "the credential needs the role responder or admin";
     let caller = auth::require(&app, &headers, roles, lacking)?;
-    let request: Request = json_body(&app, &headers, body).await?;
+    let request: Request = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let taken_at = time_text::parse(&request.taken_at)
         .ok_or_else(|| bad("taken_at is no RFC 3339 UTC time"))?;

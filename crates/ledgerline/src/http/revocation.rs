@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! role client      its own tokens, those whose client_id is the credential's source; reason user
-//! role responder   any token of the tenant; reason admin; dry_run=true says what would be revoked
+//! role responder   any token of the tenant; reason admin; dry_run=true says what would be revoked,
+//!                  with=descendants leaves the grant and the family alone
 //! ```
 //!
-//! Promises: with the token go its descendants and, for a refresh token, its grant's tokens, each
-//! with the cause and the reason `parent_revoked`. The answer comes when all of it is durable and
-//! nothing usable is left of them, also nothing that was issued meanwhile. A token that nobody
-//! knows, or that is of no use any more, is 200 like one that was revoked. A client's 200 is empty.
+//! Promises: with the token go its descendants and, for a refresh token, the tokens of its grant
+//! and of its `family_id`, each with the cause and the reason `parent_revoked`. The answer comes
+//! when all of it is durable and nothing usable is left of them, also nothing that was issued
+//! meanwhile. A token that nobody knows, or that is of no use any more, is 200 like one that was
+//! revoked. A client's 200 is empty.
 //!
 //! A responder's revocation is passed on to the token's issuer where the register says how, unless
 //! `tell_issuer=false`; the answer says whether it was.
@@ -16,12 +18,13 @@
 //! Refuses: another client's token, as `invalid_grant`; from a client what is neither access nor
 //! refresh token, as `unsupported_token_type`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use ledgerline_engine::found_by::bare;
+use ledgerline_engine::found_by::{issuer_of, own_id};
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::standing::Standing;
 use ledgerline_proof::vocabulary::TokenKind;
@@ -29,7 +32,9 @@ use serde_json::{Value, json};
 
 use super::form::{Form, Refusal, caller, no_store};
 use super::presented::{find_each, may_know};
-use super::revoke::{Plan, Why, plan, record, verdict};
+use super::revoke::{
+    BAD_WITH, Member, Plan, Why, With, member, plan, record, say_whether_told, verdict,
+};
 use super::telling::{NOT_TOLD, Telling, word_before};
 use super::{App, Shared};
 
@@ -62,6 +67,9 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
             return Err(Refusal::bad("invalid_request", detail));
         }
     };
+    let word = form.get("with").filter(|_| is_responder).map(String::from_utf8_lossy);
+    let with = With::of(word.as_deref());
+    let with = with.ok_or_else(|| Refusal::bad("invalid_request", BAD_WITH))?;
     let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
@@ -84,7 +92,8 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         act: "revoke",
         reason: if is_responder { "admin" } else { "user" }.to_owned(),
         reason_with_it: "parent_revoked".to_owned(),
-        with_grant: true,
+        with,
+        may_be_older: true,
     };
     let mut answer = Value::Null;
     for standing in &known {
@@ -94,12 +103,14 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     if let Some(telling) = telling {
         telling.tell(&app, &caller, &tenant, &mut answer).await?;
     }
+    say_whether_told(&mut answer);
     Ok(done(is_responder, &answer))
 }
 
 /// Whether the token was issued to this client, and is of a kind that clients revoke.
 fn check_own(caller: &Caller, standing: &Standing) -> Result<(), Refusal> {
-    let client = standing.facts.client.as_deref().map(bare);
+    let issuer = issuer_of(&standing.id);
+    let client = standing.facts.client.as_deref().map(|client| own_id(client, issuer));
     if client != Some(caller.source()) {
         let detail = "the token was issued to another client";
         return Err(Refusal::bad("invalid_grant", detail));
@@ -124,19 +135,27 @@ async fn end(
 ) -> Result<Value, Refusal> {
     let (mut revoked, mut verdicts) = (Vec::<String>::new(), Vec::<Value>::new());
     let mut checkpoint = None;
+    let (mut before, with) = (BTreeMap::new(), why.with);
     for _ in 0..ROUNDS {
         let (of, id, why) = (tenant.to_owned(), standing.id.clone(), why.clone());
-        let Plan { tokens, family, cuts } =
-            app.read(move |view| plan(view, &of, &id, &why)).await?;
+        let Plan { tokens, set, cuts } = app.read(move |view| plan(view, &of, &id, &why)).await?;
+        for one in &set {
+            before.entry(one.token_id.clone()).or_insert(one.state);
+        }
         if dry_run || tokens.is_empty() {
             if !dry_run && !cuts.is_empty() {
                 break;
             }
             let planned: Vec<_> = tokens.into_iter().map(|token| token.token_id).collect();
+            let was = |one: &Member| before.get(&one.token_id).copied().unwrap_or(one.state);
+            let shown = |one: Member| member(&Member { state: was(&one), ..one }, Some(one.state));
             return Ok(json!({
                 "token_id": standing.id,
+                "status": "known",
+                "with": with.word(),
                 "dry_run": dry_run,
-                "family": family,
+                "family": set.len(),
+                "set": set.into_iter().map(shown).collect::<Vec<_>>(),
                 "to_revoke": if dry_run { &planned } else { &revoked },
                 "revoked": revoked.len(),
                 "events": verdicts,
@@ -160,7 +179,7 @@ async fn end(
 
 /// One answer for a token under two names that nobody joined.
 fn together(mut first: Value, second: &Value) -> Value {
-    for list in ["to_revoke", "events", "cut_by"] {
+    for list in ["to_revoke", "events", "cut_by", "set"] {
         if let (Some(first), Some(more)) = (first[list].as_array_mut(), second[list].as_array()) {
             first.extend(more.iter().cloned());
         }
@@ -178,8 +197,11 @@ fn together(mut first: Value, second: &Value) -> Value {
 fn unknown(dry_run: bool) -> Value {
     json!({
         "token_id": null,
+        "status": "unknown",
         "dry_run": dry_run,
         "family": 0,
+        "set": [],
+        "issuer_told": false,
         "to_revoke": [],
         "revoked": 0,
         "events": [],

@@ -13,10 +13,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::found_by::{bare, issuer_of};
 use ledgerline_engine::intake::{EventStatus, RevokeToken, SubmitAnswer};
 use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending, Token};
-use ledgerline_engine::questions::{Holder, blast, holdings};
+use ledgerline_engine::questions::{blast, of_same_grant};
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::view::View;
 use ledgerline_proof::lifecycle::State as TokenState;
@@ -35,12 +34,53 @@ use super::{App, Shared, auth};
 /// Tokens of a blast radius that are revoked by one call.
 const TOKENS_MAX: usize = 10_000;
 
+/// A token of the set that a revocation is about.
+pub(super) struct Member {
+    pub(super) token_id: String,
+    /// Where it stood.
+    pub(super) state: &'static str,
+    /// Why it is in the set.
+    pub(super) why: &'static str,
+}
+
 /// What is to be revoked, and what cut the search.
 pub(super) struct Plan {
     pub(super) tokens: Vec<RevokeToken>,
-    pub(super) family: usize,
+    /// All that goes together, also what has ended before.
+    pub(super) set: Vec<Member>,
     pub(super) cuts: Vec<&'static str>,
 }
+
+/// What goes with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum With {
+    /// Its descendants and, for a refresh token, its grant and family and theirs.
+    Grant,
+    /// Its descendants alone.
+    Descendants,
+}
+
+impl With {
+    /// As it is asked for; `None` for a word that is neither.
+    pub(super) fn of(word: Option<&str>) -> Option<Self> {
+        match word {
+            None | Some("grant") => Some(Self::Grant),
+            Some("descendants") => Some(Self::Descendants),
+            Some(_) => None,
+        }
+    }
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Descendants => "descendants",
+        }
+    }
+}
+
+/// What is wrong with another word.
+pub(super) const BAD_WITH: &str = "with is grant (its descendants and, for a refresh token, its \
+                                   grant and family) or descendants";
 
 /// Why tokens are revoked.
 #[derive(Clone)]
@@ -51,8 +91,10 @@ pub(super) struct Why {
     pub(super) reason: String,
     /// The reason for those that go with it.
     pub(super) reason_with_it: String,
-    /// Whether the tokens of a refresh token's grant go with it.
-    pub(super) with_grant: bool,
+    /// What goes with the token.
+    pub(super) with: With,
+    /// Whether a token that this origin knows nothing of is revoked all the same.
+    pub(super) may_be_older: bool,
     /// What the token's own REVOKED says of telling its issuer.
     pub(super) issuer: Option<&'static str>,
 }
@@ -68,36 +110,36 @@ fn may_be_used(token: &Token, now: i64) -> bool {
     }
 }
 
-/// The tokens that go when `id` goes: itself first, what descends from it, and, if asked, the
-/// grant's and what descends from them.
+/// The tokens that go when `id` goes, with why: itself first, what descends from it, and, if asked,
+/// those of a refresh token's grant and family and what descends from them.
 fn goes_with(
     inquiry: &mut Inquiry<'_>,
     id: &str,
-    with_grant: bool,
-) -> Result<Vec<Arc<Token>>, Problem> {
+    with: With,
+) -> Result<Vec<(Arc<Token>, &'static str)>, Problem> {
     let mut roots = vec![id.to_owned()];
-    if with_grant {
+    if with == With::Grant {
         let root = inquiry.token(id)?;
-        let is_refresh = root.known.token_kind == Some(TokenKind::Refresh);
-        if let Some(grant) = root.facts.grant.as_deref().filter(|_| is_refresh) {
-            let grant = match issuer_of(&root.id) {
-                Some(issuer) => format!("{issuer}:{}", bare(grant)),
-                None => grant.to_owned(),
-            };
-            let held = holdings(inquiry, &Holder::Grant(grant), 0, TOKENS_MAX)?;
-            roots.extend(held.tokens.iter().map(|token| token.id.clone()));
+        if root.known.token_kind == Some(TokenKind::Refresh) {
+            let kin = of_same_grant(inquiry, &root, TOKENS_MAX)?;
+            roots.extend(kin.iter().map(|token| token.id.clone()));
         }
     }
     let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX, ..Bounds::default() };
     let (mut tokens, mut seen) = (Vec::new(), BTreeSet::new());
-    for root in roots {
+    for (n, root) in roots.into_iter().enumerate() {
         if seen.contains(&root) {
             continue;
         }
         let Some(found) = blast(inquiry, &root, bounds)? else { continue };
         for relative in found.lineage.relatives {
+            let why = match (n, tokens.is_empty()) {
+                (0, true) => "itself",
+                (0, false) => "descendant",
+                _ => "same grant or family",
+            };
             if seen.insert(relative.token.id.clone()) {
-                tokens.push(relative.token);
+                tokens.push((relative.token, why));
             }
         }
     }
@@ -110,17 +152,16 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
     let end = view.end();
     let scope = Scope { tenant: tenant.to_owned(), size: end, at: None, judged_at: now };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let family = goes_with(&mut inquiry, id, why.with_grant)?;
+    let family = goes_with(&mut inquiry, id, why.with)?;
     let root = match family.first() {
-        Some(first) => first.id.as_str(),
-        // An older origin may know it.
-        None if why.with_grant => id,
+        Some((first, _)) => first.id.as_str(),
+        None if why.may_be_older => id,
         None => return Err(Problem::not_found()),
     };
     let act = why.act;
     let alone = family.is_empty().then_some(root);
-    let to_revoke = family.iter().filter(|one| may_be_used(one, now)).map(|one| one.id.as_str());
-    let tokens = to_revoke.chain(alone).map(|id| {
+    let to_revoke = family.iter().map(|(one, _)| one).filter(|one| may_be_used(one, now));
+    let tokens = to_revoke.map(|one| one.id.as_str()).chain(alone).map(|id| {
         let is_root = id == root;
         RevokeToken {
             token_id: id.to_owned(),
@@ -133,7 +174,12 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
     });
     let tokens = tokens.collect();
     let cuts = inquiry.cuts().iter().map(|cut| cut.word()).collect();
-    Ok(Plan { tokens, family: family.len(), cuts })
+    let member = |(one, why): &(Arc<Token>, &'static str)| Member {
+        token_id: one.id.clone(),
+        state: one.known.state_at(now).symbol(),
+        why,
+    };
+    Ok(Plan { tokens, set: family.iter().map(member).collect(), cuts })
 }
 
 /// How a blast radius is to be revoked.
@@ -145,6 +191,8 @@ pub struct RevokeRequest {
     dry_run: bool,
     /// The token itself, so that its issuer can be told.
     token: Option<String>,
+    /// What goes with it: `grant` or `descendants`.
+    with: Option<String>,
 }
 
 /// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
@@ -164,52 +212,78 @@ pub async fn asked(
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
     check_text("bad_reason", &reason)?;
+    let with = With::of(request.with.as_deref());
+    let with = with.ok_or_else(|| Problem::bad_request("bad_with", BAD_WITH))?;
     let telling = Telling::sent_along(&app, &tenant, &id, request.token).await?;
-    blast_radius(&app, &caller, tenant, id, reason, request.dry_run, telling).await
+    let issuer = Some(word_before(telling.as_ref()));
+    let (reason_with_it, act) = (reason.clone(), "blast-radius");
+    let why = Why { act, reason, reason_with_it, with, may_be_older: false, issuer };
+    blast_radius(&app, &caller, (tenant, id), why, request.dry_run, telling).await
 }
 
 /// Revokes, or says what would be revoked.
 ///
 /// # Errors
 /// 404, 403, 429, 503.
-#[allow(clippy::too_many_arguments, reason = "each is a part of one request")]
 async fn blast_radius(
     app: &Arc<App>,
     caller: &Caller,
-    tenant: String,
-    id: String,
-    reason: String,
+    (tenant, id): (String, String),
+    why: Why,
     dry_run: bool,
     telling: Option<Telling>,
 ) -> Result<Response, Problem> {
-    let (of, asked) = (tenant.clone(), id.clone());
-    let (reason_with_it, act) = (reason.clone(), "blast-radius");
-    let issuer = Some(word_before(telling.as_ref()));
-    let why = Why { act, reason, reason_with_it, with_grant: false, issuer };
+    let (of, asked, with) = (tenant.clone(), id.clone(), why.with);
     let plan = app.read(move |view| plan(view, &of, &asked, &why)).await?;
     let ids: Vec<_> = plan.tokens.iter().map(|token| token.token_id.clone()).collect();
     let mut answer = json!({
         "token_id": id,
+        "status": "known",
         "tenant": tenant,
-        "family": plan.family,
+        "with": with.word(),
+        "family": plan.set.len(),
         "dry_run": dry_run,
         "to_revoke": ids,
         "cut_by": plan.cuts,
         "issuer": NOT_TOLD,
     });
+    let mut ended = BTreeSet::new();
     if !dry_run && !plan.tokens.is_empty() {
         let recorded = record(app, caller, tenant.clone(), plan.tokens).await?;
         answer["events"] = recorded.events.iter().zip(&ids).map(verdict).collect();
         answer["checkpoint"] = recorded.checkpoint.as_deref().into();
         let done = |one: &&ledgerline_engine::intake::EventAnswer| one.error.is_none();
         answer["revoked"] = recorded.events.iter().filter(done).count().into();
+        let done = recorded.events.iter().zip(&ids).filter(|(one, _)| one.error.is_none());
+        ended.extend(done.map(|(_, id)| id.as_str()));
     } else {
         answer["revoked"] = 0.into();
     }
+    let after = |one: &Member| match ended.contains(&*one.token_id) {
+        true => "REVOKED",
+        false => one.state,
+    };
+    answer["set"] = plan.set.iter().map(|one| member(one, Some(after(one)))).collect();
     if let Some(telling) = telling.filter(|_| !dry_run) {
         telling.tell(app, caller, &tenant, &mut answer).await?;
     }
+    say_whether_told(&mut answer);
     Ok(json_value(&answer))
+}
+
+/// A token of the set, before and after; the same when nothing was done.
+pub(super) fn member(one: &Member, after: Option<&str>) -> Value {
+    json!({
+        "token_id": one.token_id,
+        "why": one.why,
+        "before": one.state,
+        "after": after.unwrap_or(one.state),
+    })
+}
+
+/// Whether the issuer knows: only what it confirmed counts.
+pub(super) fn say_whether_told(answer: &mut Value) {
+    answer["issuer_told"] = (answer["issuer"] == "confirmed").into();
 }
 
 /// Records the revocations; they are durable when this answers.

@@ -39,6 +39,7 @@ pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, 
     app.wait({
         let node = app.node.clone();
         let issuers = registered(&app, &caller);
+        let head_store = if app.head_was_missing { "was_missing_at_start" } else { "ok" };
         move || {
             let view = node.view();
             let counters = node.counters();
@@ -65,6 +66,7 @@ pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, 
                 "published": &*view.published(),
                 "ready": node.ready().is_ok(),
                 "not_ready_because": node.ready().err(),
+                "head_store": head_store,
                 "published_size": view.published_size(),
                 "recorded_since_start": counters.recorded,
                 "duplicates_since_start": counters.duplicates,

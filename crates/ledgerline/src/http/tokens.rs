@@ -37,6 +37,8 @@ pub struct TokenQuery {
     limit: Option<usize>,
     /// For a proof: which origin's.
     origin: Option<String>,
+    /// For a proof: the size of an older checkpoint that the tree must begin with.
+    previous_size: Option<u64>,
 }
 
 impl TokenQuery {
@@ -180,7 +182,10 @@ pub async fn proof(
     let caller = auth::require(&app, &headers, roles, lacking)?;
     check_id(&id)?;
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    let origin = query.origin;
+    let (origin, since) = (query.origin, query.previous_size);
     let _turn = app.turn_to_prove(true).await?;
-    app.read(move |view| json_document(&prove::token(view, &tenant, &id, origin.as_deref())?)).await
+    app.read(move |view| {
+        json_document(&prove::token(view, &tenant, &id, origin.as_deref(), since)?)
+    })
+    .await
 }

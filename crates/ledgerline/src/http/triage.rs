@@ -31,8 +31,9 @@ use ledgerline_proof::vocabulary::TokenKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::BODY_BYTES_MAX;
 use super::events::{json_document, json_value};
-use super::extract::json_body;
+use super::extract::json_body_of;
 use super::problem::Problem;
 use super::prove;
 use super::tokens::check_id;
@@ -61,6 +62,8 @@ pub struct TriageRequest {
     tokens: Vec<Leaked>,
     #[serde(default)]
     proof: bool,
+    /// With the proof: the size of an older checkpoint that the tree must begin with.
+    previous_size: Option<u64>,
 }
 
 impl Leaked {
@@ -94,7 +97,7 @@ pub async fn triage(
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
-    let request: TriageRequest = json_body(&app, &headers, body).await?;
+    let request: TriageRequest = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     if request.tokens.len() > BATCH_MAX {
         let detail = format!("one call takes {BATCH_MAX} tokens: send several");
@@ -104,7 +107,7 @@ pub async fn triage(
     let _turn = app.turn_to_prove(request.proof).await?;
     let of = Arc::clone(&app);
     app.read(move |view| match request.proof {
-        true => json_document(&bundle(&of, view, &tenant, &request.tokens)?),
+        true => json_document(&bundle(&of, view, &tenant, &request)?),
         false => Ok(json_value(&answer(&of, view, &tenant, &request.tokens)?)),
     })
     .await
@@ -118,7 +121,8 @@ fn inquiry<'v>(view: &'v View, tenant: &str, size: u64, now: i64) -> Result<Inqu
 }
 
 /// The proof: the lives of those that are known, whole. Nothing proves that a token is unknown.
-fn bundle(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Bundle, Problem> {
+fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result<Bundle, Problem> {
+    let leaked = &asked.tokens;
     let published = view.base() + view.published_size();
     let mut inquiry = inquiry(view, tenant, published, app.node.now())?;
     let begun = Instant::now();
@@ -156,7 +160,7 @@ fn bundle(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Bun
         most: MAX_LEAVES,
         ..QuestionRequest::default()
     };
-    prove::question(&inquiry, request, None)
+    prove::question(&inquiry, request, None, asked.previous_size)
 }
 
 fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {

@@ -22,6 +22,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use super::settings::IssuerSettings;
 use crate::exit::Failure;
 use crate::outbound::Outbound;
+use crate::privacy;
 
 /// What a call may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,6 +58,7 @@ pub fn read_secret_file(path: &Path) -> Result<String, Failure> {
     if length > SECRET_BYTES_MAX {
         return Err(Failure::usage(format!("{name} is longer than {SECRET_BYTES_MAX} bytes")));
     }
+    privacy::warn_of(path);
     let text = fs::read_to_string(path).with_context(|| format!("{name}"))?;
     let secret = text.trim();
     if secret.is_empty() || secret.chars().any(char::is_control) {

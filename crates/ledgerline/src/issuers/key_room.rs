@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! asked for a kid ──▶ known and young enough        as known
-//!                     known, but old                renewed by one caller, the others go on
-//!                     not known                     fetched, at most once per floor
+//!                     known, but old                fetched; a few wait for it, the others go on
+//!                     not known                     fetched; a few wait for it, the others are
+//!                                                   told at once that nobody knows yet
 //! ```
 //!
 //! Promises: between two fetches lies the floor, whatever anybody presents; one fetch at a time,
-//! bounded in time and size. A key that the issuer withdrew is believed for the greatest age, and
-//! while the issuer cannot be reached for a day at most.
+//! bounded in time and size, on a thread of its own: at most [`WAITERS`] callers wait for it. A key
+//! that the issuer withdrew is believed for the greatest age, and while the issuer cannot be
+//! reached for a day at most.
 //!
 //! Refuses: to judge by no keys. Whoever asks then is told that nobody knows, not that the token is
 //! bad.
@@ -17,7 +19,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::jwk::{PublicKey, SET_BYTES_MAX, read_set};
@@ -25,6 +27,10 @@ use crate::outbound::{Lost, Outbound};
 
 /// How long keys are believed that cannot be fetched anew.
 const STALE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Callers that may wait for a fetch: each keeps a thread meanwhile.
+const WAITERS: usize = 4;
+/// For how long: longer than any fetch takes.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 /// What is asked for.
 const ACCEPT: &str = "application/jwk-set+json, application/json";
 
@@ -62,16 +68,21 @@ struct Known {
 struct Last {
     tried_at: Option<Instant>,
     failed: Option<Lost>,
+    is_fetching: bool,
+    waiting: usize,
 }
 
-/// The room. Shared.
-pub struct KeyRoom {
+/// The room. Shared with the thread that fetches.
+pub struct KeyRoom(Arc<Room>);
+
+struct Room {
     alias: String,
     source: Source,
     floor: Duration,
     max_age: Duration,
     known: RwLock<Option<Known>>,
     last: Mutex<Last>,
+    fetched: Condvar,
     fetches: AtomicU64,
     failures: AtomicU64,
 }
@@ -93,22 +104,23 @@ impl KeyRoom {
     /// A room that knows nothing yet.
     #[must_use]
     pub fn new(alias: &str, source: Source, floor: Duration, max_age: Duration) -> Self {
-        Self {
+        Self(Arc::new(Room {
             alias: alias.to_owned(),
             source,
             floor,
             max_age,
             known: RwLock::default(),
             last: Mutex::default(),
+            fetched: Condvar::new(),
             fetches: AtomicU64::new(0),
             failures: AtomicU64::new(0),
-        }
+        }))
     }
 
     /// `file` or `url`.
     #[must_use]
     pub fn source_word(&self) -> &'static str {
-        match self.source {
+        match self.0.source {
             Source::File(_) => "file",
             Source::Url(_) => "url",
         }
@@ -117,49 +129,51 @@ impl KeyRoom {
     /// How it is.
     #[must_use]
     pub fn state(&self) -> RoomState {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let keys = known.as_ref().map(|known| known.keys.list.len());
-        drop(known);
-        // While somebody fetches, the end of the last fetch is not known.
-        let failed = self.last.try_lock().map(|last| last.failed).unwrap_or_default();
+        let keys = self.0.known().map(|(keys, _)| keys.list.len());
+        let failed = self.0.last().failed;
         let count = |one: &AtomicU64| one.load(Ordering::Relaxed);
-        RoomState { keys, fetches: count(&self.fetches), failures: count(&self.failures), failed }
+        let (fetches, failures) = (count(&self.0.fetches), count(&self.0.failures));
+        RoomState { keys, fetches, failures, failed }
     }
 
-    /// The keys among which one named `kid` is to be looked for. May wait for a fetch.
+    /// The keys among which one named `kid` is to be looked for. May wait for a fetch, if few do.
     ///
     /// # Errors
     /// When there are none, or the newest ones cannot be had and those known do not have it.
     pub fn keys(&self, kid: Option<&str>) -> Result<Arc<Keys>, Lost> {
-        if let Some((keys, age)) = self.known() {
-            if keys.has(kid) && age < self.max_age {
-                return Ok(keys);
-            }
-            if keys.has(kid) && age < STALE_MAX {
-                // Old, but good while somebody else fetches, or when it fails.
-                return Ok(match self.last.try_lock() {
-                    Ok(last) => self.renewed(last).unwrap_or(keys),
-                    Err(TryLockError::Poisoned(last)) => {
-                        self.renewed(last.into_inner()).unwrap_or(keys)
-                    }
-                    Err(TryLockError::WouldBlock) => keys,
-                });
-            }
-        }
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody else may have fetched while this one waited.
-        if let Some((keys, age)) = self.known()
-            && keys.has(kid)
-            && age < self.max_age
-        {
+        let room = &self.0;
+        let young = |(keys, age): &(Arc<Keys>, Duration)| keys.has(kid) && *age < room.max_age;
+        if let Some((keys, _)) = room.known().filter(young) {
             return Ok(keys);
         }
-        if last.tried_at.is_none_or(|at| at.elapsed() >= self.floor) {
-            self.fetch(&mut last);
+        // Old, but good while nobody can tell better.
+        let old = room.known().filter(|(keys, age)| keys.has(kid) && *age < STALE_MAX);
+        let mut last = room.last();
+        // Somebody else may have fetched meanwhile.
+        if let Some((keys, _)) = room.known().filter(young) {
+            return Ok(keys);
         }
-        match (self.known(), last.failed) {
-            (Some((keys, age)), None) if age < STALE_MAX => Ok(keys),
-            (_, failed) => Err(failed.unwrap_or("no_keys")),
+        if !last.is_fetching && last.tried_at.is_none_or(|at| at.elapsed() >= room.floor) {
+            room.begin(&mut last);
+        }
+        // An issuer that hung before is not waited for by who can go on.
+        let hung = last.failed == Some("timeout");
+        let may_wait = last.waiting < WAITERS && !(hung && old.is_some());
+        if last.is_fetching && may_wait {
+            last.waiting += 1;
+            let waiting = room.fetched.wait_timeout_while(last, WAIT_MAX, |last| last.is_fetching);
+            last = waiting.unwrap_or_else(PoisonError::into_inner).0;
+            last.waiting -= 1;
+        }
+        let lost = if last.is_fetching { Some("keys_on_their_way") } else { last.failed };
+        drop(last);
+        if let Some((keys, _)) = room.known().filter(young) {
+            return Ok(keys);
+        }
+        match (lost, old, room.known()) {
+            (Some(_), Some((keys, _)), _) => Ok(keys),
+            (None, _, Some((keys, age))) if age < STALE_MAX => Ok(keys),
+            (lost, ..) => Err(lost.unwrap_or("no_keys")),
         }
     }
 
@@ -172,7 +186,23 @@ impl KeyRoom {
     /// The same when nothing has to be fetched for it.
     #[must_use]
     pub fn generation_at_hand(&self) -> Option<u64> {
-        self.known().filter(|(_, age)| *age < self.max_age).map(|(keys, _)| keys.generation)
+        self.0.known().filter(|(_, age)| *age < self.0.max_age).map(|(keys, _)| keys.generation)
+    }
+}
+
+/// Says that a fetch has ended, also when it panicked.
+struct Fetching(Arc<Room>);
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.0.last().is_fetching = false;
+        self.0.fetched.notify_all();
+    }
+}
+
+impl Room {
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> Option<(Arc<Keys>, Duration)> {
@@ -180,18 +210,31 @@ impl KeyRoom {
         known.as_ref().map(|known| (Arc::clone(&known.keys), known.read_at.elapsed()))
     }
 
-    fn renewed(&self, mut last: MutexGuard<'_, Last>) -> Option<Arc<Keys>> {
-        if last.tried_at.is_none_or(|at| at.elapsed() >= self.floor) {
-            self.fetch(&mut last);
-        }
-        self.known().map(|(keys, _)| keys)
-    }
-
-    fn fetch(&self, last: &mut Last) {
+    /// Begins a fetch. That of a URL goes on alone; a file is read at once.
+    fn begin(self: &Arc<Self>, last: &mut Last) {
         last.tried_at = Some(Instant::now());
         self.fetches.fetch_add(1, Ordering::Relaxed);
+        if matches!(self.source, Source::File(_)) {
+            let read = self.read();
+            return self.take(read, last);
+        }
+        last.is_fetching = true;
+        let room = Arc::clone(self);
+        let work = move || {
+            let fetching = Fetching(room);
+            let read = fetching.0.read();
+            fetching.0.take(read, &mut fetching.0.last());
+        };
+        let thread = std::thread::Builder::new().name("ledgerline-jwks".to_owned());
+        if thread.spawn(work).is_err() {
+            last.is_fetching = false;
+            self.take(Err("no_thread"), last);
+        }
+    }
+
+    fn take(&self, read: Result<Vec<PublicKey>, Lost>, last: &mut Last) {
         let alias = &self.alias;
-        match self.read() {
+        match read {
             Ok(list) => {
                 last.failed = None;
                 let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -251,6 +294,33 @@ mod tests {
         };
         let keys: Vec<String> = kids.iter().map(key).collect();
         format!("{{\"keys\":[{}]}}", keys.join(","))
+    }
+
+    #[test]
+    fn a_server_of_keys_that_hangs_holds_few() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
+        let outbound = Outbound::new(&url, None, Duration::from_secs(2)).expect("a URL");
+        let hour = Duration::from_secs(3600);
+        let room = KeyRoom::new("idp", Source::Url(outbound), hour, hour);
+        let begun = Instant::now();
+        let (waited, went_on) = (AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for n in 0..100 {
+                let (room, waited, went_on) = (&room, &waited, &went_on);
+                scope.spawn(move || match room.keys(Some(&format!("kid-{n}"))) {
+                    Err("keys_on_their_way") => went_on.fetch_add(1, Ordering::Relaxed),
+                    Err("timeout") => waited.fetch_add(1, Ordering::Relaxed),
+                    other => panic!("{other:?}"),
+                });
+            }
+        });
+        let (waited, went_on) = (waited.into_inner(), went_on.into_inner());
+        assert!(waited <= WAITERS as u64 && went_on >= 96, "{waited} waited, {went_on} went on");
+        assert!(begun.elapsed() < WAIT_MAX, "{:?}", begun.elapsed());
+        assert_eq!(room.state().fetches, 1);
+        assert_eq!(room.keys(Some("kid")).err(), Some("timeout"), "the floor: at once");
+        drop(listener);
     }
 
     #[test]

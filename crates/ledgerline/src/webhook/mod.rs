@@ -1,47 +1,37 @@
-//! Findings, told to a receiver: every FINDING_RAISED and FINDING_CLOSED, in ledger order.
+//! Findings, told to a receiver: every FINDING_RAISED and FINDING_CLOSED.
 //!
 //! ```text
-//! committed entries ──▶ one finding ──▶ POST ──▶ 2xx: position saved, next
-//!      ▲ followers/webhook                  └──▶ else: the same again, after a doubling pause
-//! {"type":"finding.raised" | "finding.acknowledged" | "finding.closed" | "finding.withdrawn",
-//!  "timestamp":…,"data":{"origin":…,"tenant":…,"finding":{…}}}
+//! committed entries ──▶ queue ──▶ POST ──▶ 2xx: settled
+//!      ▲ followers/webhook         └──▶ else: again after a doubling pause; others go on
 //! ```
 //!
-//! Promises: each at least once, also across crashes, under the same `webhook-id`; in order, so
-//! that what is not taken holds up what comes after it. Nothing is kept in memory but the one on
-//! its way: the ledger is the queue. `finding` is as it stood behind that entry. A position that is
-//! lost costs repetition.
+//! Promises: each at least once, also across crashes, under the same `webhook-id`; alone or, when
+//! many of the same kind come, together with them ([`queue`]). Criticals first, tenants in turn.
+//! The ledger is the queue's store: the position saved is that of the first entry that is not
+//! settled, so that a start tells again what was told behind it. One that is lost costs repetition.
+//! What the receiver refuses again and again while it takes others is set aside: counted, logged,
+//! and still a finding of the ledger.
 //!
 //! Assumes: the receiver knows ids it has seen. Refuses: redirects, answers that take longer than
 //! ten seconds, plain http across a network.
 
+pub mod message;
+pub mod queue;
 pub mod signing;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ledgerline_engine::findings::book;
-use ledgerline_engine::findings::record::detail_of;
-use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::node::Node;
-use ledgerline_engine::registry::LEDGER_SOURCE;
-use ledgerline_engine::view::View;
-use ledgerline_proof::entry::Entry;
-use ledgerline_proof::hash::Hash;
-use ledgerline_proof::schema::{Kind, decode_object};
-use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::EventType;
-use serde_json::json;
 
+use self::message::{Message, likeness, message, named_at};
+use self::queue::{Outcome, Queue, Rules, Waiting};
 use self::signing::Secret;
 use crate::config::ServerSettings;
 use crate::exit::Failure;
-use crate::http::findings::finding;
 use crate::issuers::connector::read_secret_file;
 use crate::outbound::Outbound;
-use crate::time_text::rfc3339;
-use crate::uuid_text;
 
 /// Name of the position's file.
 const FOLLOWER: &str = "webhook";
@@ -49,8 +39,6 @@ const FOLLOWER: &str = "webhook";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// What is read of an answer: nothing in it matters.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
-/// Longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Entries that are looked at before others have their turn.
 const STEP_ENTRIES: u64 = 4096;
 /// Between two looks when there is nothing new.
@@ -62,39 +50,26 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 pub struct Webhook {
     outbound: Outbound,
     secret: Secret,
-    first_pause: Duration,
+    rules: Rules,
     position: AtomicU64,
     delivered: AtomicU64,
     failures: AtomicU64,
+    set_aside: AtomicU64,
     failing: AtomicBool,
-}
-
-/// One finding on its way.
-struct Message {
-    id: String,
-    body: String,
-}
-
-/// What one step did.
-enum Stepped {
-    /// Nothing is new.
-    Idle,
-    /// There is more.
-    On,
-    /// The receiver did not take it.
-    Failed,
 }
 
 /// Counts for `/metrics`.
 #[derive(Debug, Clone, Copy)]
 pub struct WebhookState {
-    /// Entries looked at.
+    /// Up to where everything is settled.
     pub position: u64,
     /// Messages taken.
     pub delivered: u64,
     /// Tries that failed.
     pub failures: u64,
-    /// Whether the one on its way failed before.
+    /// Messages that are not tried any more.
+    pub set_aside: u64,
+    /// Whether any is tried again.
     pub failing: bool,
 }
 
@@ -112,14 +87,21 @@ impl Webhook {
         let wrong = |failure: &Failure| Failure::usage(format!("webhook_url: {:#}", failure.error));
         let ca_file = settings.webhook_ca_file.as_deref();
         let outbound = Outbound::new(url, ca_file, TIMEOUT).map_err(|failure| wrong(&failure))?;
-        let first_pause = Duration::from_millis(settings.webhook_retry_ms.unwrap_or(1000).max(1));
+        let ms = |value: Option<u64>, usual| Duration::from_millis(value.unwrap_or(usual).max(1));
+        let rules = Rules {
+            group_after: settings.webhook_group_after.unwrap_or(50).max(1),
+            window: ms(settings.webhook_group_ms, 60_000),
+            first_pause: ms(settings.webhook_retry_ms, 1000),
+            tries: settings.webhook_tries.unwrap_or(12).max(1),
+        };
         Ok(Some(Self {
             outbound,
             secret: secret(file)?,
-            first_pause,
+            rules,
             position: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            set_aside: AtomicU64::new(0),
             failing: AtomicBool::new(false),
         }))
     }
@@ -131,38 +113,41 @@ impl Webhook {
             position: self.position.load(Ordering::Relaxed),
             delivered: self.delivered.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
+            set_aside: self.set_aside.load(Ordering::Relaxed),
             failing: self.failing.load(Ordering::Relaxed),
         }
     }
 
     /// Tells until `stopping` says so. Blocks; for a thread of its own.
     pub fn follow(&self, node: &Node, stopping: &dyn Fn() -> bool) {
-        let saved = node.follower_position(FOLLOWER).min(node.view().size());
+        let mut saved = node.follower_position(FOLLOWER).min(node.view().size());
         self.position.store(saved, Ordering::Relaxed);
-        let (mut saved, mut saved_at, mut failed) = (saved, Instant::now(), 0_u32);
+        let (mut looked, mut queue) = (saved, Queue::new(self.rules));
+        let (mut saved_at, mut told_at_save) = (Instant::now(), 0);
         while !stopping() {
             let begun = Instant::now();
-            let before = self.delivered.load(Ordering::Relaxed);
-            let stepped = self.step(node);
-            let position = self.position.load(Ordering::Relaxed);
-            let told = self.delivered.load(Ordering::Relaxed) > before;
-            if position > saved && (told || saved_at.elapsed() >= SAVE_EVERY) {
+            let looking = self.look(node, &mut queue, looked);
+            let looked_before = std::mem::replace(&mut looked, looking);
+            let busy = begun.elapsed();
+            let is_told = self.tell_for_a_while(node, &mut queue, stopping);
+            let position = queue.first().unwrap_or(looked);
+            self.position.store(position, Ordering::Relaxed);
+            self.failing.store(queue.is_failing(), Ordering::Relaxed);
+            let told = self.delivered.load(Ordering::Relaxed);
+            let is_news = told > told_at_save || saved_at.elapsed() >= SAVE_EVERY;
+            if position > saved && is_news {
                 save(node, position);
-                (saved, saved_at) = (position, Instant::now());
+                (saved, saved_at, told_at_save) = (position, Instant::now(), told);
             }
-            failed = if matches!(stepped, Stepped::Failed) { failed.saturating_add(1) } else { 0 };
-            self.failing.store(failed > 0, Ordering::Relaxed);
-            let pause = match stepped {
-                Stepped::Idle => LOOK,
-                // Behind, it takes a fifth of a core at most: recording goes first.
-                Stepped::On if told => Duration::ZERO,
-                Stepped::On => (begun.elapsed() * 4).min(LOOK),
-                Stepped::Failed => {
-                    let doublings = failed.saturating_sub(1).min(16);
-                    self.first_pause.saturating_mul(1 << doublings).min(PAUSE_MAX)
-                }
-            };
-            rest(pause, stopping);
+            // Behind, it takes a fifth of a core at most: recording goes first.
+            rest(
+                match (is_told, looked > looked_before) {
+                    (true, _) => Duration::ZERO,
+                    (false, true) => (busy * 4).min(LOOK),
+                    (false, false) => LOOK.min(self.rules.first_pause),
+                },
+                stopping,
+            );
         }
         let position = self.position.load(Ordering::Relaxed);
         if position > saved {
@@ -170,37 +155,69 @@ impl Webhook {
         }
     }
 
-    /// Looks on until a finding is told, or for a while.
-    fn step(&self, node: &Node) -> Stepped {
+    /// Puts what was recorded from an index on into the queue, for a while; up to where.
+    fn look(&self, node: &Node, queue: &mut Queue, from: u64) -> u64 {
         let view = node.view();
-        let (from, size) = (self.position.load(Ordering::Relaxed), view.size());
-        for index in from..size.min(from + STEP_ENTRIES) {
-            let message = match message(&view, index) {
-                Ok(message) => message,
-                Err(why) => {
-                    tracing::warn!(code = "webhook_unread", index, why, "trying again");
-                    self.failures.fetch_add(1, Ordering::Relaxed);
-                    return Stepped::Failed;
+        for index in from..view.size().min(from + STEP_ENTRIES) {
+            let put = named_at(&view, index).and_then(|named| {
+                let Some(named) = named else { return Ok(()) };
+                // One that this version does not know is not told.
+                if let Some(likeness) = likeness(&view, index, &named)? {
+                    queue.put((&named.tenant, index), named.finding, &likeness, Instant::now());
                 }
-            };
-            let told = message.is_some();
-            if let Some(message) = message
-                && let Err(why) = self.tell(&message, node.now())
-            {
+                Ok(())
+            });
+            if let Err(why) = put {
+                tracing::warn!(code = "webhook_unread", index, why, "trying again");
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                if !self.failing.load(Ordering::Relaxed) {
-                    let what = "the receiver of findings did not take one; trying again";
-                    tracing::warn!(code = "webhook_failed", why, what);
-                }
-                return Stepped::Failed;
-            }
-            self.position.store(index + 1, Ordering::Relaxed);
-            if told {
-                self.delivered.fetch_add(1, Ordering::Relaxed);
-                return Stepped::On;
+                return index;
             }
         }
-        if from < size { Stepped::On } else { Stepped::Idle }
+        view.size().min(from + STEP_ENTRIES)
+    }
+
+    /// Tells what is due, until it is time to look for what is more urgent. Whether anything was.
+    fn tell_for_a_while(
+        &self,
+        node: &Node,
+        queue: &mut Queue,
+        stopping: &dyn Fn() -> bool,
+    ) -> bool {
+        let begun = Instant::now();
+        let mut is_told = false;
+        while begun.elapsed() < LOOK
+            && !stopping()
+            && let Some((tenant, waiting)) = queue.next(Instant::now())
+        {
+            is_told = true;
+            let told = self.tell_one(node, &waiting);
+            let index = waiting.index;
+            let outcome = queue.settle(&tenant, waiting, told.is_ok(), Instant::now());
+            let Err(why) = told else { continue };
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            match outcome {
+                Outcome::SetAside => {
+                    self.set_aside.fetch_add(1, Ordering::Relaxed);
+                    let what = "the receiver refuses a finding while it takes others: it is not \
+                                told any more, but stands in the ledger";
+                    tracing::warn!(code = "webhook_set_aside", index, why, what);
+                }
+                _ if !self.failing.swap(true, Ordering::Relaxed) => {
+                    let what = "the receiver of findings did not take one; trying again";
+                    tracing::warn!(code = "webhook_failed", index, why, what);
+                }
+                _ => {}
+            }
+        }
+        is_told
+    }
+
+    fn tell_one(&self, node: &Node, waiting: &Waiting) -> Result<(), String> {
+        if let Some(message) = message(&node.view(), waiting)? {
+            self.tell(&message, node.now())?;
+            self.delivered.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn tell(&self, message: &Message, now_nanos: i64) -> Result<(), String> {
@@ -238,54 +255,4 @@ fn rest(pause: Duration, stopping: &dyn Fn() -> bool) {
         let left = until.saturating_duration_since(Instant::now());
         std::thread::sleep(left.min(Duration::from_millis(50)));
     }
-}
-
-/// The message of an entry; `None` when it is no finding.
-fn message(view: &View, index: u64) -> Result<Option<Message>, String> {
-    let leaf = view.leaf(index).map_err(|error| error.to_string())?;
-    let Some((tenant, id, kind, event_id, recorded_at)) = named(&leaf) else { return Ok(None) };
-    let scope = Scope { tenant: tenant.clone(), size: index + 1, at: None, judged_at: i64::MAX };
-    let inquiry = Inquiry::new(view, scope, Spending::default());
-    let mut inquiry = inquiry.map_err(|error| error.to_string())?;
-    let found = book::finding(&mut inquiry, &id).map_err(|error| error.to_string())?;
-    // One that this version does not know is not told.
-    let Some(found) = found else { return Ok(None) };
-    let mut told = finding(view, &found);
-    if let Some(members) = told.as_object_mut() {
-        // That is of now; what is told is the same at every try.
-        members.remove("proof_state");
-    }
-    let body = json!({
-        "type": kind,
-        "timestamp": rfc3339(recorded_at),
-        "data": {
-            "origin": &*view.identity().origin,
-            "tenant": tenant,
-            "finding": told,
-        },
-    });
-    Ok(Some(Message { id: uuid_text::text(&event_id), body: body.to_string() }))
-}
-
-/// Tenant, finding, what became of it, event id and time of an entry about a finding.
-fn named(leaf: &[u8]) -> Option<(String, Hash, String, [u8; 16], i64)> {
-    let entry = decode_object::<Entry<'_>>(Kind::Entry, leaf).ok()?;
-    // The source as it is encoded: most entries are done with here.
-    let mark = [&[12], LEDGER_SOURCE.as_bytes()].concat();
-    if !entry.statement.windows(mark.len()).any(|window| window == mark) {
-        return None;
-    }
-    let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement).ok()?;
-    if statement.source != LEDGER_SOURCE {
-        return None;
-    }
-    let word = match statement.event_type {
-        EventType::FindingRaised => "raised",
-        EventType::FindingClosed => detail_of(&statement, "state")?,
-        _ => return None,
-    };
-    let id = Hash::from_hex(detail_of(&statement, "finding")?).ok()?;
-    let kind = format!("finding.{word}");
-    let recorded_at = entry.recorded_at.nanos;
-    Some((statement.tenant.to_owned(), id, kind, statement.event_id, recorded_at))
 }

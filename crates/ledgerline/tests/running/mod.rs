@@ -23,6 +23,8 @@ pub struct Server {
     pub admin: String,
     child: Option<Child>,
     flags: Vec<String>,
+    /// Its limit of open files, soft and hard, if not the test's own.
+    files: Option<u32>,
     agent: Agent,
 }
 
@@ -60,11 +62,20 @@ impl Server {
     }
 
     pub fn start_with(flags: &[&str]) -> Self {
-        Self::open(tempfile::tempdir().expect("a folder"), flags)
+        Self::start_within(None, flags)
+    }
+
+    /// Starts with a limit of open files.
+    pub fn start_within(files: Option<u32>, flags: &[&str]) -> Self {
+        Self::begin(tempfile::tempdir().expect("a folder"), files, flags)
     }
 
     /// Starts on a folder that may hold a ledger already.
     pub fn open(folder: tempfile::TempDir, flags: &[&str]) -> Self {
+        Self::begin(folder, None, flags)
+    }
+
+    fn begin(folder: tempfile::TempDir, files: Option<u32>, flags: &[&str]) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -73,7 +84,7 @@ impl Server {
             .new_agent();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let (url, admin) = Default::default();
-        let mut server = Self { folder, url, admin, child: None, flags, agent };
+        let mut server = Self { folder, url, admin, child: None, flags, files, agent };
         server.go();
         server.admin = server.read("admin.key");
         server
@@ -92,14 +103,25 @@ impl Server {
     /// Starts the process on the folder, also again.
     pub fn go(&mut self) {
         let folder = self.folder.path();
-        let mut child = Command::new(BINARY)
+        // Everything that can be logged is, so that tests may look for what must not be.
+        let quiet = self.flags.iter().any(|flag| flag == "--log-level");
+        let mut command = match self.files {
+            None => Command::new(BINARY),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), BINARY]);
+                shell
+            }
+        };
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--block-interval-ms", "100"])
             .arg("--data")
             .arg(folder.join("data"))
             .arg("--bootstrap-key-file")
             .arg(folder.join("admin.key"))
             .args(&self.flags)
-            .args(["--log-level", "trace", "--free-space-floor-bytes", "1"])
+            .args(["--free-space-floor-bytes", "1"])
+            .args(if quiet { &[][..] } else { &["--log-level", "trace"] })
             .stdout(Stdio::piped())
             .stderr(log_file(&folder.join("server.log")))
             .spawn()

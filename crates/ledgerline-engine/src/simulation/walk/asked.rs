@@ -155,6 +155,7 @@ impl Walk {
                 Holder::Client(id) => named(id, s.client_id),
                 Holder::Session(id) => named(id, s.session_id),
                 Holder::Grant(id) => named(id, s.grant_id),
+                Holder::Family(id) => named(id, s.family_id),
                 Holder::Issuer(id) => s.target.id.starts_with(&format!("{id}:")),
             };
             if holds && is_birth(s) {

@@ -86,19 +86,13 @@ fn subject(handles: &[Handle]) -> Option<[u8; 16]> {
 
 /// Whether a name that is asked for means one that is written in an event about `target`.
 fn names(asked: &str, written: &str, target: &str) -> bool {
-    let split = |id: &str| -> (Option<String>, String) {
-        let parts: Vec<&str> = id.splitn(3, ':').collect();
-        match parts[..] {
-            [region, alias, rest] => (Some(format!("{region}:{alias}")), rest.to_owned()),
-            _ => (None, id.to_owned()),
-        }
+    let parts: Vec<&str> = target.splitn(3, ':').collect();
+    let [region, alias, _] = parts[..] else {
+        // No issuer is known: a qualified question finds what is written bare.
+        return asked == written || asked.splitn(3, ':').nth(2) == Some(written);
     };
-    let (asked_front, asked_bare) = split(asked);
-    let (front, bare) = split(written);
-    let front = front.or_else(|| split(target).0);
-    asked == written
-        || (asked_bare == bare
-            && (asked_front.is_none() || front.is_none() || asked_front == front))
+    let own = |id: &str| id.strip_prefix(&format!("{region}:{alias}:")).unwrap_or(id).to_owned();
+    own(asked) == own(written)
 }
 
 impl Walk {

@@ -1,0 +1,134 @@
+//! Salts that producers chose: random, or refused.
+//!
+//! Promises: a commitment that stands in a statement for ever cannot be guessed for want of a salt.
+//! The ledger's own salts come from [`crate::entropy`]; a producer's are looked at.
+//!
+//! Refuses: zeros and other bytes repeated, counters, text, and a salt that came with another
+//! record not long ago. Random bytes are taken for one of these less often than once in 10^12
+//! times. What a salt was drawn from cannot be seen: a bad generator is not found out.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use ledgerline_proof::hash::{Hash, sha256};
+
+use super::EventError;
+
+/// Salts remembered, twice over: 256 KiB.
+const REMEMBERED: usize = 4096;
+/// Of 32 random bytes, some thirty differ.
+const DISTINCT_MIN: usize = 17;
+
+/// A salt of a tenant, and the commitment it was used for.
+type Used = BTreeMap<[u8; 16], [u8; 16]>;
+
+/// The salts of the newest submissions.
+#[derive(Debug, Default)]
+pub(super) struct Salts {
+    /// Those since the last change, and those before it.
+    newest: Mutex<(Used, Used)>,
+}
+
+/// Why a salt is none.
+fn weak(detail: &str) -> EventError {
+    EventError::new("weak_salt", detail.to_owned())
+}
+
+/// Whether a salt has a pattern that random bytes do not.
+fn has_pattern(salt: &[u8; 32]) -> bool {
+    let mut seen = [false; 256];
+    salt.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let few = seen.iter().filter(|seen| **seen).count() < DISTINCT_MIN;
+    let step = |pair: &[u8]| pair[1].wrapping_sub(pair[0]);
+    let counts = |part: &[u8]| part.windows(2).all(|pair| step(pair) == step(part));
+    let half = salt[..16] == salt[16..];
+    let text = salt.iter().all(|byte| (0x20..0x7f).contains(byte));
+    few || counts(&salt[..16]) || counts(&salt[16..]) || half || text
+}
+
+impl Salts {
+    /// Judges the salt of a record that a producer made. The same record again is a retry.
+    ///
+    /// # Errors
+    /// `weak_salt`.
+    pub(super) fn check(
+        &self,
+        tenant: &str,
+        salt: &[u8; 32],
+        commitment: &Hash,
+    ) -> Result<(), EventError> {
+        if has_pattern(salt) {
+            let detail = "a personal record's salt is 32 random bytes, new for each record";
+            return Err(weak(detail));
+        }
+        // Of other tenants' salts nobody learns anything.
+        let name = sha256(&[tenant.as_bytes(), &[0], salt].concat());
+        let (name, used) = (half_of(&name), half_of(commitment));
+        let mut held = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (newest, older) = &mut *held;
+        if newest.get(&name).or_else(|| older.get(&name)).is_some_and(|before| *before != used) {
+            let detail =
+                "a personal record's salt was used for another record; make a new one each";
+            return Err(weak(detail));
+        }
+        if newest.len() >= REMEMBERED {
+            *older = std::mem::take(newest);
+        }
+        newest.insert(name, used);
+        Ok(())
+    }
+}
+
+fn half_of(hash: &Hash) -> [u8; 16] {
+    hash.0[..16].try_into().expect("a digest has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(n: u64) -> [u8; 32] {
+        sha256(&n.to_le_bytes()).0
+    }
+
+    fn refused(salt: &[u8; 32]) -> bool {
+        Salts::default().check("", salt, &Hash([1; 32])).is_err()
+    }
+
+    /// A salt of zeros was taken; after the erasure a reader found the person by guessing.
+    #[test]
+    fn a_salt_that_is_no_random_bytes_is_refused() {
+        let step = |by: u8| std::array::from_fn(|n| u8::try_from(n).unwrap().wrapping_mul(by));
+        for salt in [[0; 32], [7; 32], [255; 32], step(1), step(3), step(255)] {
+            assert!(refused(&salt), "{salt:?}");
+        }
+        let mut short = [0; 32];
+        short[..16].copy_from_slice(&random(1)[..16]);
+        assert!(refused(&short), "half of it is missing");
+        short[16..].copy_from_slice(&random(1)[..16]);
+        assert!(refused(&short), "half of it twice");
+        let mut number = [0; 32];
+        number[..8].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        assert!(refused(&number));
+        assert!(refused(b"alice-has-this-salt-and-bob-too!"));
+    }
+
+    #[test]
+    fn random_salts_are_taken() {
+        let salts = Salts::default();
+        for n in 0..100_000 {
+            assert_eq!(salts.check("", &random(n), &Hash(random(n + 1))), Ok(()), "{n}");
+        }
+        assert!(salts.newest.lock().unwrap().0.len() <= REMEMBERED);
+    }
+
+    #[test]
+    fn a_salt_is_used_once_but_for_retries() {
+        let salts = Salts::default();
+        let (first, second) = (Hash(random(2)), Hash(random(3)));
+        assert_eq!(salts.check("", &random(1), &first), Ok(()));
+        assert_eq!(salts.check("", &random(1), &first), Ok(()));
+        assert_eq!(salts.check("", &random(1), &second).unwrap_err().code, "weak_salt");
+        assert_eq!(salts.check("other", &random(1), &second), Ok(()));
+    }
+}

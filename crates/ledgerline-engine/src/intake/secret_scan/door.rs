@@ -1,0 +1,148 @@
+//! The door: what a caller wants recorded passes here, or is refused.
+//!
+//! Promises: a refusal names the field where that helps, and repeats nothing of it.
+
+use ledgerline_proof::personal::PersonalRecord;
+use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_proof::statement::Statement;
+
+use super::fields::{self, Text};
+use super::{chosen_part, holds_secret, is_token_id, may_hold_secret};
+use crate::intake::EventError;
+use crate::planner::{AdminAct, NewKey};
+
+/// The code of whatever holds what looks like a secret.
+pub(crate) const SECRET_REFUSED: &str = "secret_refused";
+
+fn secret(detail: &str) -> EventError {
+    EventError::new(SECRET_REFUSED, detail.to_owned())
+}
+
+/// Judges one text.
+fn judge(text: Text<'_>) -> Result<(), EventError> {
+    let held = match text {
+        Text::TokenId(field, id) => {
+            check_id(field, id)?;
+            holds_secret(chosen_part(id).as_bytes())
+        }
+        Text::Free(text) => holds_secret(text.as_bytes()),
+        Text::Pair(name, value) => {
+            // The name may be what says it: `access_token` and its value.
+            holds_secret(name.as_bytes())
+                || holds_secret(value.as_bytes())
+                || holds_secret(format!("{name}={value}").as_bytes())
+        }
+    };
+    if held {
+        return Err(secret("the event carries what looks like a bearer value; send its token id"));
+    }
+    Ok(())
+}
+
+fn check_id(field: &'static str, id: &str) -> Result<(), EventError> {
+    if is_token_id(id) {
+        return Ok(());
+    }
+    let detail = format!("`{field}`: is not a token id (region:issuer:form:value)");
+    Err(EventError::new("bad_field", detail))
+}
+
+/// Judges every text of a statement. `bytes` are its encoding.
+///
+/// # Errors
+/// `bad_field` for what must be a token's id and is none; `secret_refused`.
+pub(crate) fn check_statement(statement: &Statement<'_>, bytes: &[u8]) -> Result<(), EventError> {
+    let ids = statement.also_known_as.iter().map(|id| ("also_known_as", *id));
+    let links = statement.links.iter().filter_map(|link| link.token);
+    for (field, id) in ids.chain(links.map(|id| ("links.token_id", id))) {
+        check_id(field, id)?;
+    }
+    let named = statement.detail.iter().any(|one| names_secret(one.key));
+    if !named && !may_hold_secret(bytes) {
+        return Ok(());
+    }
+    fields::of_statement(statement, &mut judge)
+}
+
+/// Whether a value of this name is looked at together with the name.
+fn names_secret(name: &str) -> bool {
+    let words = ["token", "secret", "key", "passw", "code", "assertion", "sig"];
+    let name = name.to_ascii_lowercase();
+    words.iter().any(|word| name.contains(word))
+}
+
+/// Judges every text of a personal record.
+///
+/// # Errors
+/// `secret_refused`; what the record's decoding says.
+pub(crate) fn check_record(bytes: &[u8]) -> Result<(), EventError> {
+    let record: PersonalRecord<'_> = decode_object(Kind::Personal, bytes)
+        .map_err(|error| EventError::new(error.code(), error.to_string()))?;
+    let named = record.attributes.iter().any(|one| names_secret(one.key));
+    if !named && !may_hold_secret(bytes) {
+        return Ok(());
+    }
+    fields::of_record(&record, &mut judge)
+}
+
+/// Judges what travels beside an event.
+///
+/// # Errors
+/// `bad_field` for what is no media type, `secret_refused`.
+pub(crate) fn check_attachment(media_type: &str, data: &[u8]) -> Result<(), EventError> {
+    let word = |text: &str| {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        !text.is_empty() && text.bytes().all(sign)
+    };
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let is_type = essence.split_once('/').is_some_and(|(kind, of)| word(kind) && word(of));
+    if !is_type || media_type.chars().any(char::is_control) {
+        let detail = "an attachment's media type is type/subtype, such as application/json";
+        return Err(EventError::new("bad_field", detail.to_owned()));
+    }
+    if holds_secret(media_type.as_bytes()) || holds_secret(data) {
+        return Err(secret("an attachment carries what looks like a secret; take it out"));
+    }
+    Ok(())
+}
+
+/// Judges a key before it is made.
+///
+/// # Errors
+/// `secret_refused`.
+pub(crate) fn check_key(key: &NewKey) -> Result<(), EventError> {
+    fields::of_key(key, &mut |text| judge_words(text))
+}
+
+/// Judges an administrative act.
+///
+/// # Errors
+/// `secret_refused`.
+pub(crate) fn check_act(act: &AdminAct) -> Result<(), EventError> {
+    fields::of_act(act, &mut |text| judge_words(text))
+}
+
+/// Judges a text by itself: a reason, a note, a purpose.
+///
+/// # Errors
+/// `secret_refused`.
+pub fn check_text(text: &str) -> Result<(), EventError> {
+    judge_words(Text::Free(text))
+}
+
+fn judge_words(text: Text<'_>) -> Result<(), EventError> {
+    let detail = "the text holds what looks like a token or a secret; the ledger never takes one";
+    judge(text).map_err(|_| secret(detail))
+}
+
+/// Whether a refused statement may be kept for whoever looks into the refusal: not when any of it
+/// may be the secret for which it was refused.
+pub(crate) fn may_be_kept(code: &str, bytes: &[u8]) -> bool {
+    if matches!(code, SECRET_REFUSED | "weak_salt") {
+        return false;
+    }
+    match decode_object::<Statement<'_>>(Kind::Statement, bytes) {
+        Ok(statement) => fields::of_statement(&statement, &mut judge).is_ok(),
+        Err(_) => !may_hold_secret(bytes),
+    }
+}

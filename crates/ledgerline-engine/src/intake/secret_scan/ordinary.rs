@@ -1,0 +1,153 @@
+//! What is no secret is taken: a hundred thousand of each kind of id that events are made of.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use super::samples::Random;
+use super::{chosen_part, holds_secret};
+
+/// How many of each kind.
+const COUNT: usize = 100_000;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn uuid(random: &mut Random) -> String {
+    random.form("{h8}-{h4}-4{h3}-a{h3}-{h12}")
+}
+
+/// Makes one.
+type Make = fn(&mut Random) -> String;
+
+const KINDS: &[(&str, Make)] = &[
+    ("UUID", uuid),
+    ("ULID", |random| {
+        let digits = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let rest: String = (0..25).map(|_| char::from(digits[random.below(32)])).collect();
+        format!("0{rest}")
+    }),
+    ("traceparent", |random| random.form("00-{h32}-{h16}-01")),
+    ("trace id", |random| random.form("{h32}")),
+    ("SHA-1 in hex", |random| hex(&random.bytes(20))),
+    ("SHA-256 in hex", |random| hex(&random.bytes(32))),
+    ("SHA-512 in hex", |random| hex(&random.bytes(64))),
+    ("sha256: digest", |random| format!("sha256:{}", hex(&random.bytes(32)))),
+    ("SHA-256 in base64", |random| STANDARD.encode(random.bytes(32))),
+    ("SHA-512 in base64", |random| STANDARD.encode(random.bytes(64))),
+    ("SHA-256 in base64url", |random| URL_SAFE_NO_PAD.encode(random.bytes(32))),
+    ("128 bits in base64url", |random| URL_SAFE_NO_PAD.encode(random.bytes(16))),
+    ("URN", |random| format!("urn:uuid:{}", uuid(random))),
+    ("OAuth URN", |random| format!("urn:ietf:params:oauth:grant-type:{}", random.form("{l12}"))),
+    ("SPIFFE id", |random| random.form("spiffe://prod.example.com/ns/{l8}/sa/{l12}")),
+    ("ARN of a role", |random| random.form("arn:aws:sts::{d12}:assumed-role/{a12}/{a16}")),
+    ("ARN of a key", |random| {
+        format!("{}{}", random.form("arn:aws:kms:eu-west-1:{d12}:key/"), uuid(random))
+    }),
+    ("session id", |random| random.form("{a32}")),
+    ("session id in hex", |random| random.form("{h40}")),
+    ("short id", |random| random.form("{l16}")),
+    ("jti id", |random| format!("eu-west-1:idp:jti:{}", uuid(random))),
+    ("jti id of base64url", |random| random.form("eu-west-1:idp:jti:{u21}")),
+    ("acc id", |random| random.form("eu:vault:acc:hmac-sha256:{h64}")),
+    ("acc id of an access key", |random| random.form("eu:aws:acc:AS|IA{U16}")),
+    ("revocation of one", |random| random.form("revoke/{d3}/eu:aws:acc:AK|IA{216}")),
+    ("t1 id", |random| format!("eu:idp:t1:{}", URL_SAFE_NO_PAD.encode(random.bytes(32)))),
+    ("jh id", |random| format!("eu:idp:jh:{}", URL_SAFE_NO_PAD.encode(random.bytes(32)))),
+    ("h id", |random| format!("eu:idp:h12:{}", URL_SAFE_NO_PAD.encode(random.bytes(32)))),
+    ("native id", |random| {
+        let id = URL_SAFE_NO_PAD.encode(random.bytes(32));
+        format!("blast-radius/{}/eu:idp:t1:{id}", random.below(1_000_000))
+    }),
+    ("handle", |random| hex(&random.bytes(16))),
+    ("URL", |random| {
+        random.form("ht|tps://api.example.com:8443/v1/{l8}/{a12}?page={d3}&q={l6}%20{l4}")
+    }),
+    ("endpoint", |random| random.form("/v{d1}/accounts/:id/{l8}")),
+    ("scope", |random| random.form("ht|tps://graph.example.com/{A8}.Read.All")),
+    ("client id", |random| random.form("{d12}-{l32}.apps.googleusercontent.com")),
+    ("image", |random| random.form("registry.example.com/{l6}/{l8}@sha256:{h64}")),
+    ("version", |random| random.form("v1.{d2}.{d1}-rc.{d1}+{h7}")),
+    ("user agent", |random| {
+        random.form(
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.{d2} (KHTML, like Gecko) \
+             Chrome/{d3}.0.{d4}.{d2} Safari/537.{d2}",
+        )
+    }),
+    ("curl", |random| random.form("curl/8.{d1}.{d1} (build {h8})")),
+    ("key id", |random| random.form("{l4}-{d4}-{d2}-{u27}")),
+];
+
+#[test]
+fn ordinary_ids_are_no_secrets() {
+    let mut random = Random(16);
+    for (kind, make) in KINDS {
+        let wrong: Vec<String> = (0..COUNT)
+            .map(|_| make(&mut random))
+            .filter(|id| holds_secret(id.as_bytes()))
+            .collect();
+        assert!(wrong.is_empty(), "{kind}: {wrong:?}");
+    }
+}
+
+/// Four of a million tokens had ids that were refused as secrets.
+#[test]
+fn a_digest_that_reads_like_a_mark_is_none() {
+    let digests = [
+        "Gghp_WnW0Xy3mJk2bq9TtQe7cVhR5sLzPaD8fUo1Ni4",
+        "ghp_0WnW0Xy3mJk2bq9TtQe7cVhR5sLzPaD8fUo1Ni4",
+    ];
+    for digest in digests {
+        assert_eq!(digest.len(), 43);
+        for form in ["t1", "jh", "h3"] {
+            let id = format!("eu-west-1:idp:{form}:{digest}");
+            assert_eq!(chosen_part(&id), &id[..id.len() - 43]);
+            assert!(!holds_secret(format!("revoke/12/{id}").as_bytes()), "{id}");
+        }
+    }
+    assert!(holds_secret(b"eu-west-1:idp:t1:ghp_0123456789abcdef"));
+}
+
+#[test]
+fn words_that_begin_like_secrets_are_none() {
+    for words in [
+        "read:finance",
+        "eyJsaWJyYXJ5IjoianMifQ.not-a-token",
+        "client-0ghp_0123456789abcdef",
+        "bearer authentication failed",
+        "bearer_not_presented",
+        "password=wrong",
+        "passwordless",
+        "the access token was revoked",
+        "access_token=<redacted>",
+        "refresh_token",
+        "basic",
+        "urn:ietf:params:oauth:token-type:access_token",
+        "ht|tps://user:***@example.com/",
+        "ht|tps://user@example.com/",
+        "access_token={token}",
+        "id_token_hint",
+        "api_key_rotated",
+        "sk-learn",
+        "key-rotation-2026",
+        "SG.eu",
+        "secret_basic",
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+        "hooks.slack.com",
+        "/v1.public.keys",
+        "dp.example",
+        "AKIAEXAMPLE",
+        "1//2",
+        "Basic QWxhZGRpbg",
+        "-----BEGIN CERTIFICATE-----",
+        "s.example.com",
+        "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "token_type=Bearer",
+        "pat.smith",
+    ] {
+        let text = words.replace('|', "");
+        assert!(!holds_secret(text.as_bytes()), "{text}");
+    }
+}

@@ -1,0 +1,445 @@
+//! From an argument, or from what was pasted, to a token that the ledger knows.
+//!
+//! ```text
+//! ID      the id as it is: the answer to the question says whether it is known
+//! -       standard input ──pasted──▶ readings ──POST /v1/triage──▶ ids, in every region and issuer
+//!           digest      whoever issued it
+//!           jti         of a JWT, at the issuers of the server's register that its `iss` names
+//! ```
+//!
+//! Promises: tokens are hashed here; the server gets digests and ids. --region and --issuer only
+//! narrow. A token that nobody knows is UNKNOWN, with exit code 4 and with what was looked for,
+//! never an empty answer: unknown is not dead. Notes go to standard error and hold no token.
+//!
+//! Refuses: to choose one of several tokens in one paste.
+
+use std::io::{self, Read as _, Write as _};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use ledgerline_proof::token_id::{TokenId, from_jti, from_presented, looks_like_token, t1_value};
+use serde_json::{Value, json};
+
+use super::Context;
+use super::pasted::{self, Reading};
+use super::token_id::in_the_history;
+use crate::client::{Client, ClientError};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::render::printable;
+
+/// Longest text read from standard input, in bytes.
+const PASTE_BYTES_MAX: u64 = 1 << 20;
+/// Ids and digests of one question.
+const ASKED_MAX: usize = 500;
+
+/// Whose tokens are meant.
+#[derive(Args, Clone, Default)]
+pub struct Narrow {
+    /// Only tokens of this home region; all without it.
+    #[arg(long)]
+    pub region: Option<String>,
+    /// Only tokens of this issuer's alias; all without it.
+    #[arg(long)]
+    pub issuer: Option<String>,
+}
+
+impl Narrow {
+    /// Whether a token is one of those.
+    #[must_use]
+    pub fn takes(&self, id: &str) -> bool {
+        let fits = |wanted: &Option<String>, found: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        };
+        let id = TokenId::parse(id);
+        id.is_ok_and(|id| fits(&self.region, id.region()) && fits(&self.issuer, id.issuer()))
+    }
+
+    /// Whether it narrows anything.
+    #[must_use]
+    pub fn is_narrow(&self) -> bool {
+        self.region.is_some() || self.issuer.is_some()
+    }
+}
+
+/// A token that the ledger knows, or that an id names.
+#[derive(Debug, Clone, Default)]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// Ids of records about it that nobody joined with the first.
+    pub others: Vec<String>,
+    /// The token itself, when it was pasted.
+    pub token: Option<String>,
+    /// What the server said of it, when it was asked.
+    pub found: Value,
+}
+
+/// A token that nobody knows.
+#[derive(Debug, Clone, Default)]
+pub struct Unknown {
+    /// Ids: the issuer and region that were not told are `*`.
+    pub looked_for: Vec<String>,
+    /// The likeliest reading of what was pasted.
+    pub token: Option<String>,
+}
+
+/// What an argument means.
+pub enum Meant {
+    /// This token.
+    Token(Box<Named>),
+    /// None that is known.
+    Unknown(Unknown),
+}
+
+/// What is pasted on standard input.
+///
+/// # Errors
+/// When it is empty or too long.
+pub fn read_paste() -> Result<Vec<Reading>, Failure> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(PASTE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > PASTE_BYTES_MAX {
+        return Err(Failure::error("standard input is longer than a token may be"));
+    }
+    let readings = pasted::read(&bytes);
+    if readings.is_empty() {
+        return Err(Failure::error("standard input is empty"));
+    }
+    Ok(readings)
+}
+
+/// Says on standard error how something was read.
+pub fn tell(notes: &[String]) {
+    for note in notes {
+        // Nothing is left to do when standard error is closed.
+        let _ = writeln!(io::stderr(), "ledgerline: note: {}", printable(note));
+    }
+}
+
+/// The one token of a reading.
+///
+/// # Errors
+/// Usage when there are several.
+pub fn only(reading: &Reading) -> Result<&str, Failure> {
+    match &reading.tokens[..] {
+        [one] => Ok(one),
+        several => Err(Failure::usage(format!(
+            "the paste holds {} tokens: give one of them, or ask about all with \
+             `ledgerline query triage -`",
+            several.len()
+        ))),
+    }
+}
+
+/// The token that an argument means: an id as it is, `-` for what is on standard input.
+///
+/// # Errors
+/// Usage for a token as an argument, or several tokens in one paste; whatever the server says.
+pub fn of_argument(
+    client: &Client,
+    argument: &str,
+    narrow: &Narrow,
+    tenant: Option<&str>,
+) -> Result<Meant, Failure> {
+    if argument == "-" {
+        return of_paste(client, &read_paste()?, narrow, tenant);
+    }
+    match TokenId::parse(argument) {
+        Ok(id) => {
+            let id = id.as_str().to_owned();
+            Ok(Meant::Token(Box::new(Named { id, ..Named::default() })))
+        }
+        Err(_) if looks_like_token(argument) => Err(in_the_history()),
+        Err(error) => Err(Failure::usage(format!(
+            "{error}; for the token itself use `-` and give it on standard input"
+        ))),
+    }
+}
+
+/// As [`of_argument`]; for a key that may not look tokens up, the id under the region and issuer
+/// that are told.
+///
+/// # Errors
+/// As [`of_argument`].
+pub fn of_argument_by_name(
+    client: &Client,
+    argument: &str,
+    narrow: &Narrow,
+    tenant: Option<&str>,
+) -> Result<Meant, Failure> {
+    if argument != "-" {
+        return of_argument(client, argument, narrow, tenant);
+    }
+    let readings = read_paste()?;
+    match of_paste(client, &readings, narrow, tenant) {
+        Err(failure) if may_not_look(&failure) => {
+            let token = only(&readings[0])?;
+            tell(&readings[0].notes);
+            let region = narrow.region.as_deref().unwrap_or("global");
+            let issuer = narrow.issuer.as_deref().unwrap_or("idp");
+            let id = from_presented(region, issuer, token.as_bytes()).map_err(Failure::error)?;
+            tell(&[format!(
+                "this key may not look tokens up: looking for it at {region}:{issuer}"
+            )]);
+            Ok(Meant::Token(Box::new(Named { id, ..Named::default() })))
+        }
+        other => other,
+    }
+}
+
+/// Whether a key lacks the role to look tokens up: reader, auditor or responder.
+#[must_use]
+pub fn may_not_look(failure: &Failure) -> bool {
+    let error = failure.error.downcast_ref::<ClientError>();
+    error.is_some_and(|error| matches!(error, ClientError::Refused { status: 403, .. }))
+}
+
+/// One token of a reading, by what it is looked for.
+struct Sought<'r> {
+    reading: usize,
+    token: &'r str,
+    question: Value,
+    name: String,
+    by_jti: bool,
+}
+
+/// The token that was pasted.
+///
+/// # Errors
+/// As [`of_argument`].
+pub fn of_paste(
+    client: &Client,
+    readings: &[Reading],
+    narrow: &Narrow,
+    tenant: Option<&str>,
+) -> Result<Meant, Failure> {
+    let places = Places::of(client, readings, narrow)?;
+    let mut sought = Vec::new();
+    for (n, reading) in readings.iter().enumerate() {
+        for token in &reading.tokens {
+            sought.extend(places.questions(n, token));
+        }
+    }
+    sought.truncate(ASKED_MAX);
+    if sought.is_empty() {
+        let why = "what was read is shorter than a token may be (16 bytes): it cannot be looked up";
+        return Err(Failure::error(why));
+    }
+    let questions: Vec<&Value> = sought.iter().map(|one| &one.question).collect();
+    let answers = triage(client, &questions, tenant)?;
+    let known = |one: &Value| {
+        let id = one["token_id"].as_str().unwrap_or_default();
+        one["status"] == "unreadable" || (one["status"] == "known" && narrow.takes(id))
+    };
+    for (n, reading) in readings.iter().enumerate() {
+        let hits =
+            sought.iter().zip(&answers).filter(|(one, answer)| one.reading == n && known(answer));
+        let hits: Vec<_> = hits.collect();
+        let Some((first, _)) = hits.first() else { continue };
+        // Of several words that look like a token, one that is known is it.
+        let several = hits.iter().any(|(one, _)| one.token != first.token);
+        if several || (reading.tokens.len() > 1 && !reading.guessed) {
+            only(reading)?;
+        }
+        tell(&reading.notes);
+        return named(&hits);
+    }
+    let first = &readings[0];
+    tell(&first.notes);
+    if !first.guessed {
+        only(first)?;
+    }
+    let mut looked_for: Vec<String> = sought.iter().map(|one| one.name.clone()).collect();
+    looked_for.dedup();
+    let left_out = answers.iter().filter(|one| one["status"] == "known").count();
+    if left_out > 0 {
+        tell(&["it is known under another region or issuer than --region and --issuer say".into()]);
+    }
+    Ok(Meant::Unknown(Unknown { looked_for, token: first.tokens.first().cloned() }))
+}
+
+fn named(hits: &[(&Sought<'_>, &Value)]) -> Result<Meant, Failure> {
+    if hits.iter().any(|(_, answer)| answer["status"] == "unreadable") {
+        let error = "the ledger knows this token, and has more about it than one answer may read; \
+                     ask for a part with `ledgerline trace --as-of`";
+        return Err(Failure { exit: Exit::Incomplete, error: anyhow::anyhow!(error) });
+    }
+    let id = |answer: &Value| answer["token_id"].as_str().unwrap_or_default().to_owned();
+    let (sought, found) = hits[0];
+    let mut named = Named {
+        id: id(found),
+        token: Some(sought.token.to_owned()),
+        found: found.clone(),
+        ..Named::default()
+    };
+    if sought.by_jti {
+        tell(&["found by the jti that it carries; whether it is genuine was not checked".into()]);
+    }
+    for (_, answer) in &hits[1..] {
+        let other = id(answer);
+        if other != named.id && !named.others.contains(&other) {
+            tell(&[format!("also recorded as {other}: nobody said that the two are one token")]);
+            named.others.push(other);
+        }
+    }
+    Ok(Meant::Token(Box::new(named)))
+}
+
+/// Issuers under which a jti is looked for.
+pub struct Places(Vec<Place>);
+
+struct Place {
+    iss: Option<String>,
+    region: String,
+    alias: String,
+}
+
+impl Places {
+    /// For the tokens of a paste.
+    fn of(client: &Client, readings: &[Reading], narrow: &Narrow) -> Result<Self, Failure> {
+        let mut tokens = readings.iter().flat_map(|reading| &reading.tokens);
+        match tokens.any(|token| claims(token).is_some_and(|claims| claims["jti"].is_string())) {
+            true => Self::registered(client, Some(narrow)),
+            false => Ok(Self(Vec::new())),
+        }
+    }
+
+    /// Those of the server's register whose jti is a name, and, if it is wanted, one that is told
+    /// and that the register does not have.
+    ///
+    /// # Errors
+    /// Whatever the server says.
+    pub fn registered(client: &Client, told: Option<&Narrow>) -> Result<Self, Failure> {
+        let register = client.get("/v1/issuers")?;
+        let list = register["issuers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let text = |one: &Value, name: &str| one[name].as_str().map(str::to_owned);
+        let place = |one: &Value| {
+            let (region, alias) = (text(one, "region")?, text(one, "alias")?);
+            Some(Place { iss: text(one, "iss"), region, alias })
+        };
+        let names = list.iter().filter(|one| one["jti_rule"] == "identity");
+        let mut places: Vec<Place> = names.filter_map(place).collect();
+        if let Some(Narrow { region, issuer }) = told {
+            let region = region.clone().unwrap_or_else(|| "global".to_owned());
+            let alias = issuer.clone().unwrap_or_else(|| "idp".to_owned());
+            let has_rule = |one: &Value| one["alias"] == *alias && one["jti_rule"].is_string();
+            if !list.iter().any(has_rule) {
+                places.push(Place { iss: None, region, alias });
+            }
+        }
+        Ok(Self(places))
+    }
+
+    /// What a token is looked for by.
+    fn questions<'r>(&self, reading: usize, token: &'r str) -> Vec<Sought<'r>> {
+        let one = |question: Value, name: String, by_jti: bool| Sought {
+            reading,
+            token,
+            question,
+            name,
+            by_jti,
+        };
+        if let Ok(id) = TokenId::parse(token) {
+            return vec![one(json!({ "id": id.as_str() }), id.as_str().to_owned(), false)];
+        }
+        let Ok(digest) = t1_value(token.as_bytes()) else { return Vec::new() };
+        let name = format!("*:*:t1:{digest}");
+        let mut questions = vec![one(json!({ "digest": digest }), name, false)];
+        for id in self.ids(token) {
+            questions.push(one(json!({ "id": id }), id.clone(), true));
+        }
+        questions
+    }
+
+    /// The ids of a JWT by its jti, at the issuers that its `iss` may mean.
+    #[must_use]
+    pub fn ids(&self, token: &str) -> Vec<String> {
+        let Some(claims) = claims(token) else { return Vec::new() };
+        let Some(jti) = claims["jti"].as_str() else { return Vec::new() };
+        let named = |place: &&Place| match (&place.iss, claims["iss"].as_str()) {
+            (Some(known), Some(named)) => known == named,
+            _ => true,
+        };
+        let fits = self.0.iter().filter(named);
+        fits.filter_map(|place| from_jti(&place.region, &place.alias, jti).ok()).collect()
+    }
+}
+
+/// The payload of a JWT, unverified: it only helps to find the token.
+pub fn claims(token: &str) -> Option<Value> {
+    let mut parts = token.split('.');
+    let (_, payload) = (parts.next()?, parts.next()?);
+    let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    serde_json::from_slice(&payload).ok().filter(Value::is_object)
+}
+
+/// One answer for each question, in order.
+fn triage(
+    client: &Client,
+    questions: &[&Value],
+    tenant: Option<&str>,
+) -> Result<Vec<Value>, ClientError> {
+    let mut answers = Vec::with_capacity(questions.len());
+    while answers.len() < questions.len() {
+        let mut body = json!({ "tokens": &questions[answers.len()..] });
+        if let Some(tenant) = tenant {
+            body["tenant"] = tenant.into();
+        }
+        let answer = client.post_json("/v1/triage", &body)?;
+        let list = answer["tokens"].as_array().cloned().unwrap_or_default();
+        let reached = list.into_iter().take_while(|one| one["status"] != "not_reached");
+        let before = answers.len();
+        answers.extend(reached);
+        if answers.len() == before || answers.len() > questions.len() {
+            return Err(client.garbled("not one answer for each token"));
+        }
+    }
+    Ok(answers)
+}
+
+/// Says that nothing is known, and what was looked for. Exit code 4.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn unknown(context: &mut Context, unknown: &Unknown, what: &str) -> CommandResult {
+    let answer = json!({
+        "status": "unknown",
+        "known": false,
+        "token_id": null,
+        "looked_for": unknown.looked_for,
+        "what": what,
+    });
+    context.screen.show(&answer, |_| {
+        let mut out = format!(
+            "UNKNOWN: {what}\nNothing is recorded about it in the tenant that was asked. That does \
+             not mean that it is dead: it may well\nbe alive at its issuer. Looked for:\n"
+        );
+        for id in &unknown.looked_for {
+            out.push_str(&format!("  {id}\n"));
+        }
+        out
+    })?;
+    Ok(Exit::Unknown)
+}
+
+/// The same about an id that somebody asked for.
+///
+/// # Errors
+/// As [`unknown`].
+pub fn unknown_id(context: &mut Context, id: &str, what: &str) -> CommandResult {
+    let looked_for = vec![id.to_owned()];
+    unknown(context, &Unknown { looked_for, token: None }, what)
+}
+
+/// The same of what a command ended with.
+#[must_use]
+pub fn is_unknown_failure(failure: &Failure) -> bool {
+    failure.error.downcast_ref::<ClientError>().is_some_and(is_unknown)
+}
+
+/// Whether a refusal says that there is no such token.
+#[must_use]
+pub fn is_unknown(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { status: 404, code, .. } if code == "not_found")
+}

@@ -1,0 +1,95 @@
+//! The request that a task answers: whose it is, and which lines it stands in.
+//!
+//! ```text
+//! health                                   answered always
+//! introspection, revocation, keys that end  their own room: nothing else can fill it
+//! GET /v1/revocations?wait=…               a place among those who wait, no room for requests
+//! everything else                          room for requests
+//! ```
+//!
+//! Promises: what a handler waits for is waited for in its own tenant's line.
+
+use std::sync::Arc;
+
+use axum::http::{Method, Uri};
+
+use super::App;
+use super::problem::Problem;
+use super::shares::{Kind, Party, Room, Turn};
+
+tokio::task_local! {
+    static HERE: Here;
+}
+
+struct Here {
+    party: Arc<Party>,
+    is_vital: bool,
+}
+
+/// What a request needs to be answered; `None` for health, which must not depend on load.
+#[must_use]
+pub fn room_for(method: &Method, route: &str, uri: &Uri) -> Option<Room> {
+    let is = |wanted: Method| *method == wanted;
+    match route {
+        "/healthz" | "/readyz" => None,
+        "/v1/revocations" if waits(uri.query()) => Some(Room::Polls),
+        "/oauth2/introspect" | "/oauth2/revoke" | "/v1/revocations" => Some(Room::Vital),
+        "/v1/tokens/{id}/blast-radius" if is(Method::POST) => Some(Room::Vital),
+        "/v1/keys/{key_id}" if is(Method::DELETE) => Some(Room::Vital),
+        _ => Some(Room::Requests),
+    }
+}
+
+fn waits(query: Option<&str>) -> bool {
+    let waits = |pair: &str| pair.strip_prefix("wait=").is_some_and(|time| time != "0");
+    query.is_some_and(|query| query.split('&').any(waits))
+}
+
+/// Answers as a party.
+pub async fn answer<F: Future>(party: Arc<Party>, room: Option<Room>, answering: F) -> F::Output {
+    let is_vital = matches!(room, None | Some(Room::Vital | Room::Polls));
+    HERE.scope(Here { party, is_vital }, answering).await
+}
+
+/// Whose request this is. Outside of one: nobody's.
+#[must_use]
+pub fn party(app: &App) -> Arc<Party> {
+    let here = HERE.try_with(|here| Arc::clone(&here.party));
+    here.unwrap_or_else(|_| Arc::clone(app.shares.strangers()))
+}
+
+/// Waits for the turn to use a thread that may wait for the disk; `None` outside of a request.
+///
+/// # Errors
+/// 500 when the server is gone.
+pub async fn turn_to_wait() -> Result<Option<Turn>, Problem> {
+    let here = HERE.try_with(|here| (Arc::clone(&here.party), here.is_vital));
+    let Ok((party, is_vital)) = here else { return Ok(None) };
+    let kind = if is_vital { Kind::Vital } else { Kind::Read };
+    Ok(Some(party.turn(kind).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_a_token_has_a_room_of_its_own() {
+        let check = |method: Method, route: &str, uri: &'static str, room: Option<Room>| {
+            assert_eq!(room_for(&method, route, &Uri::from_static(uri)), room, "{uri}");
+        };
+        check(Method::GET, "/healthz", "/healthz", None);
+        check(Method::GET, "/readyz", "/readyz", None);
+        check(Method::POST, "/oauth2/introspect", "/oauth2/introspect", Some(Room::Vital));
+        check(Method::POST, "/oauth2/revoke", "/oauth2/revoke", Some(Room::Vital));
+        check(Method::GET, "/v1/revocations", "/v1/revocations", Some(Room::Vital));
+        check(Method::GET, "/v1/revocations", "/v1/revocations?wait=0", Some(Room::Vital));
+        let waiting = "/v1/revocations?since=3&wait=60";
+        check(Method::GET, "/v1/revocations", waiting, Some(Room::Polls));
+        check(Method::DELETE, "/v1/keys/{key_id}", "/v1/keys/k", Some(Room::Vital));
+        let blast = "/v1/tokens/{id}/blast-radius";
+        check(Method::POST, blast, "/v1/tokens/a/blast-radius", Some(Room::Vital));
+        check(Method::GET, blast, "/v1/tokens/a/blast-radius", Some(Room::Requests));
+        check(Method::POST, "/v1/events", "/v1/events", Some(Room::Requests));
+    }
+}

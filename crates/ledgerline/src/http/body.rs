@@ -1,0 +1,146 @@
+//! Bodies of requests: read as they come, within the limit of their route.
+//!
+//! ```text
+//! declared longer than the route allows     413 before anything is taken
+//! chunked, or declared                      room for each piece when it has come
+//! nothing comes                             408: the pace, and a time for the whole
+//! ```
+//!
+//! Promises: nobody holds what it has not sent: room is taken from the caller's share for the bytes
+//! that are here, whatever length was declared or not.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
+use hyper::body::Frame;
+
+use super::App;
+use super::at_work;
+use super::pace::Pace;
+use super::problem::Problem;
+use super::shares::{Hold, Party, Room};
+
+/// Longest body of any route, in bytes (DESIGN 8).
+pub const BODY_BYTES_MAX: usize = 16 << 20;
+
+/// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
+pub const INLINE_BODY_BYTES: usize = 64 << 10;
+
+/// The whole body, and the room that it has: to be kept as long as the body is.
+///
+/// # Errors
+/// 408, 413, 429 when the caller's share of memory is used up, or 400 when it broke off.
+pub async fn read_body(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<(Bytes, Option<Hold>), Problem> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+    if declared > most {
+        return Err(too_large(most));
+    }
+    let reading = Reading {
+        body,
+        pace: Pace::new(app.limits.stall_timeout),
+        party: at_work::party(app),
+        room: None,
+        length: 0,
+    };
+    let read = tokio::time::timeout(app.limits.body_timeout, reading.collect(declared, most));
+    read.await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_large(most: usize) -> Problem {
+    let detail = match most >> 20 {
+        0 => format!("a body of this route has at most {} KiB", most >> 10),
+        mib => format!("a body has at most {mib} MiB; send several"),
+    };
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+fn too_slow() -> Problem {
+    let detail = "the body did not arrive in time";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
+}
+
+/// A body on its way.
+struct Reading {
+    body: Body,
+    pace: Pace,
+    party: Arc<Party>,
+    room: Option<Hold>,
+    length: usize,
+}
+
+impl Reading {
+    async fn collect(
+        mut self,
+        declared: usize,
+        most: usize,
+    ) -> Result<(Bytes, Option<Hold>), Problem> {
+        let mut first: Option<Bytes> = None;
+        let mut whole: Vec<u8> = Vec::new();
+        while let Some(frame) = self.next().await? {
+            let frame =
+                frame.map_err(|_| Problem::bad_request("bad_body", "the body broke off"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            self.length += data.len();
+            if self.length > most {
+                return Err(too_large(most));
+            }
+            let Some(start) = &first else {
+                // Most bodies arrive in one piece and are not copied.
+                first = Some(data);
+                continue;
+            };
+            self.count()?;
+            if whole.is_empty() {
+                whole.reserve((2 * self.length).min(declared.max(self.length)));
+                whole.extend_from_slice(start);
+            }
+            whole.extend_from_slice(&data);
+        }
+        let body = if whole.is_empty() { first.unwrap_or_default() } else { whole.into() };
+        Ok((body, self.room))
+    }
+
+    /// Takes room for what has come. Not for a body that came whole with its headers: it lies in
+    /// the connection's own buffer.
+    fn count(&mut self) -> Result<(), Problem> {
+        match &mut self.room {
+            None => self.room = Some(self.party.take(Room::Bodies, self.length)?),
+            Some(room) => {
+                let more = self.length.saturating_sub(room.amount());
+                room.grow(more)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Result<Frame<Bytes>, axum::Error>>, Problem> {
+        poll_fn(|context| match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => {
+                let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                self.pace.moved(bytes.map_or(0, Bytes::len));
+                Poll::Ready(Ok(frame))
+            }
+            Poll::Pending => {
+                if self.length > 0
+                    && self.room.is_none()
+                    && let Err(full) = self.count()
+                {
+                    return Poll::Ready(Err(full));
+                }
+                self.pace.poll_late(context).map(|()| Err(too_slow()))
+            }
+        })
+        .await
+    }
+}

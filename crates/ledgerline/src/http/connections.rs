@@ -1,0 +1,249 @@
+//! The open connections: whose each is, and which one has to go when there are too many.
+//!
+//! ```text
+//! accepted ──▶ nobody's          closed first when room is needed, the oldest first
+//!                │ a valid credential
+//!                ▼
+//!              a party's         counts to its share; closed only while nothing is asked on it
+//! ```
+//!
+//! Promises: beyond the limit a newcomer is let in and the oldest connection that never showed a
+//! valid credential is closed for it: whoever opens many closes its own. A sixteenth of the
+//! connections cannot be had by any party, so that there is always one to close.
+//!
+//! Assumes: an honest newcomer asks at once.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use tokio::task::AbortHandle;
+
+use super::shares::{Full, Hold, Party, Room, Whose};
+use super::{App, form};
+
+/// One part in so many is closed at a time: looking for them costs a walk over all.
+const CLOSED_PART: usize = 64;
+
+/// Who asked last on a connection.
+struct Who {
+    /// Of the credential as it was sent, under a key of this process.
+    mark: u64,
+    party: Arc<Party>,
+    /// Its place in the party's share; none while the server has no more of them, in which case the
+    /// connection may be closed like a stranger's.
+    place: Option<Hold>,
+}
+
+/// One connection.
+pub struct Connection {
+    number: u64,
+    who: Mutex<Option<Who>>,
+    at_work: AtomicBool,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+impl Connection {
+    fn who(&self) -> MutexGuard<'_, Option<Who>> {
+        self.who.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose request this is that came on the connection.
+    ///
+    /// # Errors
+    /// When its credential or tenant has its share of connections.
+    pub fn party(&self, app: &App, headers: &HeaderMap) -> Result<Arc<Party>, Full> {
+        let Some(sent) = headers.get(AUTHORIZATION) else {
+            return Ok(Arc::clone(app.shares.strangers()));
+        };
+        let mark = app.connections.marks.hash_one(sent.as_bytes());
+        let mut who = self.who();
+        if let Some(who) = who.as_ref().filter(|who| who.mark == mark) {
+            return Ok(Arc::clone(&who.party));
+        }
+        let Some(party) = party_of(app, headers) else {
+            return Ok(Arc::clone(app.shares.strangers()));
+        };
+        // The place of the one before is given back first: a proxy asks for many.
+        *who = None;
+        let place = match party.take(Room::Connections, 1) {
+            Ok(place) => Some(place),
+            Err(Full { whose: Whose::Server, .. }) => None,
+            Err(full) => return Err(full),
+        };
+        *who = Some(Who { mark, party: Arc::clone(&party), place });
+        Ok(party)
+    }
+
+    /// Says whether something is asked on it.
+    pub fn set_at_work(&self, at_work: bool) {
+        self.at_work.store(at_work, Ordering::Relaxed);
+    }
+
+    /// Names the task to end when the connection has to go.
+    pub fn runs_as(&self, task: AbortHandle) {
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    fn close(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+}
+
+/// The party of a valid credential.
+#[must_use]
+pub fn party_of(app: &App, headers: &HeaderMap) -> Option<Arc<Party>> {
+    let (_, key) = form::credential(headers)?;
+    app.node.authenticate(&key).ok().map(|caller| app.shares.party(&caller))
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    /// The oldest first.
+    list: BTreeMap<u64, Arc<Connection>>,
+}
+
+/// All of them.
+pub struct Connections {
+    most: usize,
+    open: Mutex<Open>,
+    marks: RandomState,
+    /// Closed for a newcomer.
+    evicted: AtomicU64,
+    /// Newcomers that found no place.
+    refused: AtomicU64,
+    /// Closed because nothing was read.
+    pub unread: Arc<AtomicU64>,
+}
+
+/// A connection in the list; leaves it when dropped.
+pub struct Listed {
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+}
+
+impl Listed {
+    /// The connection.
+    #[must_use]
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.connections.open().list.remove(&self.connection.number);
+    }
+}
+
+impl Connections {
+    /// At most so many.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        let (open, marks, evicted, refused, unread) = Default::default();
+        Self { most, open, marks, evicted, refused, unread }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a newcomer into the list; others may have to go for it. `None` when all are at work
+    /// for somebody.
+    #[must_use]
+    pub fn admit(self: &Arc<Self>) -> Option<Listed> {
+        let mut open = self.open();
+        if open.list.len() >= self.most && self.evict(&mut open) == 0 {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let number = open.next;
+        open.next += 1;
+        let (who, at_work, task) = Default::default();
+        let connection = Arc::new(Connection { number, who, at_work, task });
+        open.list.insert(number, Arc::clone(&connection));
+        drop(open);
+        Some(Listed { connections: Arc::clone(self), connection })
+    }
+
+    /// Closes some that are nobody's, as when the system has no more descriptors.
+    pub fn make_room(&self) {
+        let mut open = self.open();
+        self.evict(&mut open);
+    }
+
+    fn evict(&self, open: &mut Open) -> usize {
+        let is_nobodys =
+            |one: &Arc<Connection>| one.who().as_ref().is_none_or(|who| who.place.is_none());
+        let most = (self.most / CLOSED_PART).max(1);
+        let nobodys = open.list.values().filter(|one| is_nobodys(one)).take(most).cloned();
+        let mut gone: Vec<Arc<Connection>> = nobodys.collect();
+        if gone.is_empty() {
+            // An idle one, of whoever has the most.
+            let idle = open.list.values().filter(|one| !one.at_work.load(Ordering::Relaxed));
+            let size = |one: &&Arc<Connection>| {
+                let who = one.who();
+                let count = who.as_ref().map_or(0, |who| who.party.of_tenant(Room::Connections));
+                (count, std::cmp::Reverse(one.number))
+            };
+            gone.extend(idle.max_by_key(size).cloned());
+        }
+        for one in &gone {
+            open.list.remove(&one.number);
+            one.close();
+        }
+        self.evicted.fetch_add(gone.len() as u64, Ordering::Relaxed);
+        gone.len()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.open().list.len()
+    }
+
+    /// Closed for newcomers, and newcomers that were refused, since start.
+    #[must_use]
+    pub fn turned_out(&self) -> (u64, u64) {
+        (self.evicted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newcomer_closes_the_oldest_that_is_nobodys() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let connections = Arc::new(Connections::new(3));
+        let mut tasks = Vec::new();
+        for _ in 0..5 {
+            let listed = connections.admit().expect("a place");
+            let connection = Arc::clone(listed.connection());
+            let task = runtime.spawn(async move {
+                let _listed = listed;
+                std::future::pending::<()>().await;
+            });
+            connection.runs_as(task.abort_handle());
+            tasks.push(task);
+        }
+        assert_eq!(connections.count(), 3);
+        assert_eq!(connections.turned_out(), (2, 0));
+        runtime.block_on(async {
+            for task in tasks.drain(..2) {
+                assert!(task.await.expect_err("closed").is_cancelled());
+            }
+            tokio::task::yield_now().await;
+            assert!(tasks.iter().all(|task| !task.is_finished()), "the newest three stay");
+        });
+    }
+}

@@ -1,0 +1,139 @@
+//! What keeps secrets of this process to its user: no core files, folders and files for the owner
+//! alone, keys apart from the data.
+//!
+//! Promises: no core file is written and no other process of the user reads this one's memory
+//! (Linux). Data and head folders that are open to others are closed, and the log says so. Keys
+//! that others can read are not used. Keys and head store never lie within the data: one copied
+//! folder is not everything.
+//!
+//! Assumes: an administrator of the machine can do all of it anyway.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use ledgerline_engine::disk::RealDisk;
+
+use crate::exit::Failure;
+
+/// Says to the kernel that this process's memory is nobody's business. Where it cannot, nothing is
+/// lost but that.
+pub fn keep_memory() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = setrlimit(Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Closes a folder to others, and what is in it if `within`.
+///
+/// # Errors
+/// Where it belongs to somebody else.
+pub fn tighten(disk: &RealDisk, path: &Path, within: bool) -> Result<(), Failure> {
+    let changed = disk.tighten(within).with_context(|| format!("{}", path.display()))?;
+    if changed > 0 {
+        let (folder, what) =
+            (path.display(), "was open to other users, and is the owner's alone now");
+        tracing::warn!(code = "folder_closed", %folder, changed, what);
+    }
+    Ok(())
+}
+
+/// Refuses key files that others may read or write: who read one has it.
+///
+/// # Errors
+/// Names the first, and what to do.
+pub fn check_keys(disk: &RealDisk, path: &Path) -> Result<(), Failure> {
+    let open = disk.open_to_others().with_context(|| format!("{}", path.display()))?;
+    match open.into_iter().find(|name| name.ends_with(".key") || name.ends_with(".key.new")) {
+        None => Ok(()),
+        Some(name) => {
+            let file = path.join(name);
+            Err(Failure::error(format!(
+                "{} is open to other users: chmod 600 it, and see who may have read it",
+                file.display()
+            )))
+        }
+    }
+}
+
+/// Warns of a file with a secret that everybody on the machine may read. It is not refused: others'
+/// tools write such files.
+pub fn warn_of(path: &Path) {
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o007 != 0 {
+        let (file, what) = (path.display(), "everybody on this machine may read it: chmod 600 it");
+        tracing::warn!(code = "secret_file_open", %file, what);
+    }
+}
+
+/// Refuses a folder, named `what`, that lies within the data, also by a link.
+///
+/// # Errors
+/// Says where it lies.
+pub fn check_apart(data: &Path, folder: &Path, what: &str) -> Result<(), Failure> {
+    let (data, real) = (real_path(data)?, real_path(folder)?);
+    if real.starts_with(&data) {
+        return Err(Failure::usage(format!(
+            "{what} {} lies within the data ({}): whoever copies that has all; name a folder \
+             beside it",
+            folder.display(),
+            data.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Where a path leads, also one that is not there yet.
+fn real_path(path: &Path) -> Result<PathBuf, Failure> {
+    let whole = std::path::absolute(path).with_context(|| format!("{}", path.display()))?;
+    let mut missing = Vec::new();
+    let mut there: &Path = &whole;
+    loop {
+        if let Ok(real) = there.canonicalize() {
+            return Ok(missing.iter().rev().fold(real, |path, part| path.join(part)));
+        }
+        match (there.parent(), there.file_name()) {
+            (Some(parent), Some(name)) => {
+                missing.push(name);
+                there = parent;
+            }
+            _ => return Ok(whole.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The memory of a server had its keys; a core file had them, too.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_core_file_is_written() {
+        use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+        keep_memory();
+        assert_eq!(dumpable_behavior().ok(), Some(DumpableBehavior::NotDumpable));
+        let limit = getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn keys_within_the_data_are_seen_through_links_and_dots() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("data/inner")).unwrap();
+        std::os::unix::fs::symlink(at("data/inner"), at("link")).unwrap();
+        std::os::unix::fs::symlink(at("data"), at("other")).unwrap();
+        let check = |data: &str, keys: &str| check_apart(&at(data), &at(keys), "keys").is_err();
+        for keys in ["data", "data/keys", "data/../data/keys", "link", "link/new/er", "other/k"] {
+            assert!(check("data", keys), "{keys}");
+            assert!(check("other", keys), "{keys}");
+        }
+        for keys in ["data.keys", "keys", "database", "data/../keys"] {
+            assert!(!check("data", keys), "{keys}");
+        }
+    }
+}

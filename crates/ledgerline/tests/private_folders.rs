@@ -1,0 +1,167 @@
+//! Folders, keys and files as somebody else left them: closed, refused in words, never waited for.
+
+mod running;
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use running::{Server, event, run, stderr, stdout};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o7777
+}
+
+fn set(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
+}
+
+fn every(folder: &Path, look: &mut dyn FnMut(&Path)) {
+    look(folder);
+    for entry in fs::read_dir(folder).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() { every(&path, look) } else { look(&path) }
+    }
+}
+
+/// A ledger with an event in it, stopped.
+fn stopped() -> Server {
+    let mut server = Server::start();
+    let idp = server.key("", "idp", &["producer"]);
+    server.record(&idp, &[event("n", "ISSUED", "a")]);
+    server.wait_for_block();
+    server.stop();
+    server
+}
+
+/// A start that fails, with more flags; it must not take long.
+fn fails(server: &Server, flags: &[&str]) -> Output {
+    let data = server.path("data");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ledgerline"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--free-space-floor-bytes", "1", "--data"])
+        .arg(data)
+        .args(flags)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let status = running::wait(&mut child, Duration::from_secs(20));
+    assert!(!status.success(), "it started");
+    child.wait_with_output().expect("ended")
+}
+
+/// Folders below were 0755 and the lock 0644: another user took the lock, and no server started.
+#[test]
+fn everything_is_for_the_owner_alone_and_wider_folders_are_closed() {
+    let mut server = stopped();
+    let folders = ["data", "data.keys", "data.head"];
+    let check = |server: &Server| {
+        for folder in folders {
+            every(&server.path(folder), &mut |path| {
+                let wanted = if path.is_dir() { 0o700 } else { 0o600 };
+                assert_eq!(mode(path), wanted, "{}", path.display());
+            });
+        }
+    };
+    check(&server);
+    let wide = ["data", "data/journal", "data/vault", "data/lock", "data.keys", "data.head"];
+    for name in wide {
+        set(&server.path(name), if name.ends_with("lock") { 0o644 } else { 0o755 });
+    }
+    server.go();
+    assert_eq!(server.stop(), Some(0));
+    check(&server);
+    assert!(server.read("server.log").contains("folder_closed"));
+}
+
+#[test]
+fn keys_that_others_may_read_are_refused_with_what_to_do() {
+    let server = stopped();
+    for (name, wide) in [("kek", 0o644), ("log", 0o640), ("answers", 0o604), ("index", 0o620)] {
+        let file = server.path(&format!("data.keys/{name}.key"));
+        set(&file, wide);
+        let said = stderr(&fails(&server, &[]));
+        assert!(said.contains("chmod 600") && said.contains(&format!("{name}.key")), "{said}");
+        set(&file, 0o600);
+    }
+}
+
+/// `--keys DATA/keys` was taken, against the manual: whoever copied the data had the keys.
+#[test]
+fn keys_and_head_within_the_data_are_refused_also_by_a_link() {
+    let server = stopped();
+    let link = server.path("elsewhere");
+    std::os::unix::fs::symlink(server.path("data"), &link).expect("a link");
+    let (inner, linked) = (server.path("data/keys"), link.join("keys"));
+    for path in [inner, linked, server.path("data")] {
+        let path = path.to_str().expect("text");
+        for flag in ["--keys", "--head"] {
+            let said = stderr(&fails(&server, &[flag, path]));
+            assert!(said.contains("lies within the data"), "{flag} {path}: {said}");
+        }
+    }
+    assert!(!server.path("data/keys").exists(), "nothing was made there");
+}
+
+/// A pipe in the place of a file was waited for without end; so was a terabyte of nothing.
+#[test]
+fn what_is_no_file_of_ours_is_named_and_not_waited_for() {
+    let server = stopped();
+    let data = server.path("data");
+    let verify = || run(&["verify", "--data", data.to_str().expect("text")], &[], b"");
+    for name in ["data/journal/00000000.seg", "data.head/checkpoint"] {
+        let (path, kept) = (server.path(name), server.path("kept"));
+        fs::rename(&path, &kept).expect("ours");
+        let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(made.success());
+        let said = stderr(&fails(&server, &[]));
+        assert!(said.contains("is no regular file"), "{name}: {said}");
+        let verified = verify();
+        assert_ne!(verified.status.code(), Some(0), "{name}");
+        let said = [stdout(&verified), stderr(&verified)].concat();
+        assert!(said.contains("regular file"), "{name}: {said}");
+        fs::remove_file(&path).expect("ours");
+        fs::rename(&kept, &path).expect("ours");
+    }
+    let segment = server.path("data/journal/00000000.seg");
+    let length = fs::metadata(&segment).expect("there").len();
+    let file = File::options().write(true).open(&segment).expect("ours");
+    file.set_len(1 << 40).expect("a sparse file");
+    let said = stderr(&fails(&server, &[]));
+    assert!(said.contains("longer than any segment"), "{said}");
+    let verified = verify();
+    assert_eq!(verified.status.code(), Some(2), "{}", stderr(&verified));
+    assert!(stdout(&verified).contains("longer than any segment"), "{}", stdout(&verified));
+    file.set_len(length).expect("as it was");
+    assert_eq!(verify().status.code(), Some(0));
+}
+
+/// A stray file whose name ends as a segment's kept `serve` from opening; `verify` said nothing.
+#[test]
+fn a_stray_file_in_the_journal_is_named_and_harmless() {
+    let mut server = stopped();
+    for name in ["..00000002.seg", "copy of 00000000.seg", "+0000001.seg", "1.seg"] {
+        fs::write(server.path(&format!("data/journal/{name}")), b"stray").expect("ours");
+    }
+    server.go();
+    assert_eq!(server.stop(), Some(0));
+    let data = server.path("data");
+    let verified = run(&["verify", "--data", data.to_str().expect("text")], &[], b"");
+    let said = stdout(&verified);
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    for name in ["..00000002.seg", "copy of 00000000.seg", "+0000001.seg", "1.seg"] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+}
+
+/// The memory of a server holds its keys.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_running_server_writes_no_core_file() {
+    let server = Server::start();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.process())).expect("there");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
