@@ -278,6 +278,25 @@ fn other_subjects_than_tokens_are_bound_too() {
     world.ends("another event", &with(&why, "/query/about", other), 2);
 }
 
+/// What cut an answer is in the bundle: it is told, as the maker's word.
+#[test]
+fn a_cut_answer_says_so() {
+    let world = World::new();
+    let part = world.bundle("/v1/clients/web/tokens?proof=true&limit=1");
+    let text = world.ends("a part", &part, 0);
+    assert!(text.contains("MISSING, IN THE WORDS OF WHOEVER MADE THE BUNDLE"), "{text}");
+    assert!(text.contains("the answer was cut by limit"), "{text}");
+    // A flipped revocation must not leave a state behind for programs to read.
+    let mut flipped = world.bundle(&format!("/v1/tokens/{A}/proof"));
+    let leaves = flipped["leaves"].as_array_mut().expect("leaves");
+    let last = leaves.len() - 2;
+    leaves[last]["path"] = json!([]);
+    let (code, json) = world.check(&flipped, &["-o", "json"], b"");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((code, &json["lifecycle"], &json["lives"]), (2, &Value::Null, &json!([])), "{json}");
+    assert!(json["entries"].as_array().expect("entries").iter().all(|one| one["known"].is_null()));
+}
+
 #[test]
 fn what_an_older_bundle_does_not_tell_is_said() {
     let world = World::new();
