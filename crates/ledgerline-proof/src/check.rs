@@ -162,7 +162,11 @@ fn judge_consistency(
                     status.fail("the tree does not begin with the one you hold: it forked");
                 }
             }
-            _ => status.doubt(format!("the bundle brings no proof from size {}", held.size())),
+            _ => status.doubt(format!(
+                "the bundle brings no proof from size {}, which you hold: ask the ledger for one \
+                 that does (prove --since)",
+                held.size()
+            )),
         }
     }
     Some(status)

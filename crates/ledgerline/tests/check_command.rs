@@ -348,6 +348,43 @@ fn a_bundle_continues_the_checkpoint_that_the_asker_keeps() {
     assert!(text.contains("could not be read"), "{text}");
 }
 
+/// A new history under the same keys: what the auditor kept contradicts it.
+#[test]
+fn a_rewritten_ledger_is_contradicted_by_the_checkpoint_that_was_kept() {
+    let mut world = World::new();
+    let kept = world.server.call("GET", "/checkpoint", None, None).body;
+    let kept = world.server.write("kept", &kept);
+    let kept = kept.to_str().expect("text").to_owned();
+    assert_eq!(world.server.stop(), Some(0));
+    for folder in ["data", "data.head"] {
+        std::fs::remove_dir_all(world.server.path(folder)).expect("removed");
+    }
+    std::fs::remove_file(world.server.path("admin.key")).expect("removed");
+    world.server.go();
+    world.server.admin = world.server.read("admin.key");
+    let producer = world.server.key("", "idp", &["producer"]);
+    let events: Vec<Value> = (0..20).map(|n| event(&format!("r{n}"), "USED", "a")).collect();
+    world.server.record(&producer, &events);
+    world.server.wait_for_block();
+    let auditor = world.server.key("*", "audit", &["auditor", "reader"]);
+    let status = world.server.get("/v1/status", &auditor).json();
+    assert_eq!(status["log_key"], world.key.as_str(), "the same key signs another history");
+    let out = world.server.path("rewritten.json");
+    let out = out.to_str().expect("text");
+    let args = ["prove", A, "--tenant", "", "--since", &kept, "--out", out];
+    let made = world.server.run(&auditor, &args);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let bundle: Value = serde_json::from_str(&world.server.read("rewritten.json")).expect("JSON");
+    let (code, text) = world.check(&bundle, &["--since", &kept], b"");
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("forked") && text.contains("NOT the checkpoint that you hold"), "{text}");
+    assert!(!text.contains("STATE"), "{text}");
+    let args = ["verify", "--log-key", &world.key, "--since", &kept];
+    let verified = world.server.run(&auditor, &args);
+    assert_eq!(verified.status.code(), Some(2), "{}", stdout(&verified));
+    assert!(stdout(&verified).contains("NOT the same log"), "{}", stdout(&verified));
+}
+
 #[test]
 fn a_failed_command_leaves_no_bundle_that_could_be_checked() {
     let world = World::new();
