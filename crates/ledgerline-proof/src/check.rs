@@ -104,6 +104,7 @@ pub fn check(bundle: &[u8], trust: &Trust<'_>) -> Result<CheckReport, CheckError
                 personal: Vec::new(),
                 attachments: Vec::new(),
                 not_proven: vec![nothing],
+                maker_says: Vec::new(),
             })
         }
     }
@@ -161,7 +162,11 @@ fn judge_consistency(
                     status.fail("the tree does not begin with the one you hold: it forked");
                 }
             }
-            _ => status.doubt(format!("the bundle brings no proof from size {}", held.size())),
+            _ => status.doubt(format!(
+                "the bundle brings no proof from size {}, which you hold: ask the ledger for one \
+                 that does (prove --since)",
+                held.size()
+            )),
         }
     }
     Some(status)
@@ -212,7 +217,15 @@ fn judge(
         personal,
         attachments,
         not_proven,
+        maker_says: maker_says(bundle),
     }
+}
+
+/// What the maker says to be missing.
+fn maker_says(bundle: &Bundle) -> Vec<String> {
+    let beyond = bundle.coverage.beyond;
+    let newer = (beyond.0 > 0).then(|| format!("{beyond} newer entries are not shown"));
+    newer.into_iter().chain(bundle.coverage.notes.iter().cloned()).collect()
 }
 
 impl Claims {

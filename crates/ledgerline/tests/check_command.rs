@@ -278,6 +278,25 @@ fn other_subjects_than_tokens_are_bound_too() {
     world.ends("another event", &with(&why, "/query/about", other), 2);
 }
 
+/// What cut an answer is in the bundle: it is told, as the maker's word.
+#[test]
+fn a_cut_answer_says_so() {
+    let world = World::new();
+    let part = world.bundle("/v1/clients/web/tokens?proof=true&limit=1");
+    let text = world.ends("a part", &part, 0);
+    assert!(text.contains("MISSING, IN THE WORDS OF WHOEVER MADE THE BUNDLE"), "{text}");
+    assert!(text.contains("the answer was cut by limit"), "{text}");
+    // A flipped revocation must not leave a state behind for programs to read.
+    let mut flipped = world.bundle(&format!("/v1/tokens/{A}/proof"));
+    let leaves = flipped["leaves"].as_array_mut().expect("leaves");
+    let last = leaves.len() - 2;
+    leaves[last]["path"] = json!([]);
+    let (code, json) = world.check(&flipped, &["-o", "json"], b"");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((code, &json["lifecycle"], &json["lives"]), (2, &Value::Null, &json!([])), "{json}");
+    assert!(json["entries"].as_array().expect("entries").iter().all(|one| one["known"].is_null()));
+}
+
 #[test]
 fn what_an_older_bundle_does_not_tell_is_said() {
     let world = World::new();
@@ -327,6 +346,43 @@ fn a_bundle_continues_the_checkpoint_that_the_asker_keeps() {
     let (code, text) = world.check(&bundle, &["--since", crlf.to_str().expect("text")], b"");
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("could not be read"), "{text}");
+}
+
+/// A new history under the same keys: what the auditor kept contradicts it.
+#[test]
+fn a_rewritten_ledger_is_contradicted_by_the_checkpoint_that_was_kept() {
+    let mut world = World::new();
+    let kept = world.server.call("GET", "/checkpoint", None, None).body;
+    let kept = world.server.write("kept", &kept);
+    let kept = kept.to_str().expect("text").to_owned();
+    assert_eq!(world.server.stop(), Some(0));
+    for folder in ["data", "data.head"] {
+        std::fs::remove_dir_all(world.server.path(folder)).expect("removed");
+    }
+    std::fs::remove_file(world.server.path("admin.key")).expect("removed");
+    world.server.go();
+    world.server.admin = world.server.read("admin.key");
+    let producer = world.server.key("", "idp", &["producer"]);
+    let events: Vec<Value> = (0..20).map(|n| event(&format!("r{n}"), "USED", "a")).collect();
+    world.server.record(&producer, &events);
+    world.server.wait_for_block();
+    let auditor = world.server.key("*", "audit", &["auditor", "reader"]);
+    let status = world.server.get("/v1/status", &auditor).json();
+    assert_eq!(status["log_key"], world.key.as_str(), "the same key signs another history");
+    let out = world.server.path("rewritten.json");
+    let out = out.to_str().expect("text");
+    let args = ["prove", A, "--tenant", "", "--since", &kept, "--out", out];
+    let made = world.server.run(&auditor, &args);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let bundle: Value = serde_json::from_str(&world.server.read("rewritten.json")).expect("JSON");
+    let (code, text) = world.check(&bundle, &["--since", &kept], b"");
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("forked") && text.contains("NOT the checkpoint that you hold"), "{text}");
+    assert!(!text.contains("STATE"), "{text}");
+    let args = ["verify", "--log-key", &world.key, "--since", &kept];
+    let verified = world.server.run(&auditor, &args);
+    assert_eq!(verified.status.code(), Some(2), "{}", stdout(&verified));
+    assert!(stdout(&verified).contains("NOT the same log"), "{}", stdout(&verified));
 }
 
 #[test]

@@ -231,6 +231,13 @@ fn the_exported_folder_is_what_the_server_serves() {
         std::fs::read(out.join(tile)).expect("a tile"),
         std::fs::read(offline.join(tile)).expect("a tile"),
     );
+    // Another log's export is evidence too.
+    let kept = std::fs::read_to_string(offline.join("checkpoint")).expect("a checkpoint");
+    std::fs::write(offline.join("checkpoint"), kept.replacen("ledgerline", "elsewhere", 1))
+        .expect("written");
+    let refused = run(&args, &[], b"");
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("it is not replaced"), "{}", stderr(&refused));
 }
 
 #[test]

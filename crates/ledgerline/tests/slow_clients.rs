@@ -20,8 +20,8 @@ mod running;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use running::{Server, event};
@@ -219,7 +219,11 @@ fn metrics(server: &Server) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// One battery at a time: they would look at each other.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn battery(files: Option<u32>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let each = std::env::var("LEDGERLINE_SLOW_CLIENTS").ok().and_then(|text| text.parse().ok());
     let each: usize = each.unwrap_or(500);
     raise_files((each * Kind::ALL.len()) as u64 + 500);

@@ -462,6 +462,9 @@ pub struct CheckReport {
     pub attachments: Vec<AttachmentReport>,
     /// What nothing here proves, in plain words.
     pub not_proven: Vec<String>,
+    /// What the bundle's maker says to be missing, in the maker's words; nothing proves it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub maker_says: Vec<String>,
 }
 
 impl CheckReport {

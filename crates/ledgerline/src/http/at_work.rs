@@ -40,8 +40,12 @@ pub fn room_for(method: &Method, route: &str, uri: &Uri) -> Option<Room> {
     }
 }
 
+/// Whether a query asks to wait. A name that is spelled with escapes may be that one.
 fn waits(query: Option<&str>) -> bool {
-    let waits = |pair: &str| pair.strip_prefix("wait=").is_some_and(|time| time != "0");
+    let waits = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        name.contains('%') || (name == "wait" && value != "0")
+    };
     query.is_some_and(|query| query.split('&').any(waits))
 }
 
@@ -86,6 +90,8 @@ mod tests {
         check(Method::GET, "/v1/revocations", "/v1/revocations?wait=0", Some(Room::Vital));
         let waiting = "/v1/revocations?since=3&wait=60";
         check(Method::GET, "/v1/revocations", waiting, Some(Room::Polls));
+        let spelled = "/v1/revocations?since=3&%77ait=60";
+        check(Method::GET, "/v1/revocations", spelled, Some(Room::Polls));
         check(Method::DELETE, "/v1/keys/{key_id}", "/v1/keys/k", Some(Room::Vital));
         let blast = "/v1/tokens/{id}/blast-radius";
         check(Method::POST, blast, "/v1/tokens/a/blast-radius", Some(Room::Vital));

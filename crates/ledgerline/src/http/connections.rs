@@ -27,6 +27,8 @@ use super::{App, form};
 
 /// One part in so many is closed at a time: looking for them costs a walk over all.
 const CLOSED_PART: usize = 64;
+/// But no more than one in so many of those that may be: a newcomer is to come to speak first.
+const CLOSED_OF_NOBODYS: usize = 8;
 
 /// Who asked last on a connection.
 struct Who {
@@ -76,6 +78,12 @@ impl Connection {
         };
         *who = Some(Who { mark, party: Arc::clone(&party), place });
         Ok(party)
+    }
+
+    /// Its number: no other has it.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Says whether something is asked on it.
@@ -182,9 +190,9 @@ impl Connections {
     fn evict(&self, open: &mut Open) -> usize {
         let is_nobodys =
             |one: &Arc<Connection>| one.who().as_ref().is_none_or(|who| who.place.is_none());
-        let most = (self.most / CLOSED_PART).max(1);
-        let nobodys = open.list.values().filter(|one| is_nobodys(one)).take(most).cloned();
+        let nobodys = open.list.values().filter(|one| is_nobodys(one)).cloned();
         let mut gone: Vec<Arc<Connection>> = nobodys.collect();
+        gone.truncate((self.most / CLOSED_PART).min(gone.len() / CLOSED_OF_NOBODYS).max(1));
         if gone.is_empty() {
             // An idle one, of whoever has the most.
             let idle = open.list.values().filter(|one| !one.at_work.load(Ordering::Relaxed));

@@ -7,6 +7,7 @@
 //! close the ledger. Access log lines carry method, route template, status and duration: never a
 //! path, id, query or header.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -116,10 +117,6 @@ pub async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -
     let (request, unread) = lend_body(request);
     let response = match place(&app, connection.as_deref(), &request, room) {
         Ok((party, place)) => {
-            if party.is_stranger() && room.is_some() {
-                // Many requests at once on one connection: the others of the lane have their turn.
-                tokio::task::yield_now().await;
-            }
             let answering = next.run(request);
             let response = at_work::answer(Arc::clone(&party), room, answering).await;
             drop(place);
@@ -383,6 +380,11 @@ fn http(limits: Limits) -> http1::Builder {
     builder
 }
 
+thread_local! {
+    /// Of a lane: the connection that was asked on last.
+    static LAST_ASKED: Cell<u64> = const { Cell::new(u64::MAX) };
+}
+
 /// Says so while something is asked on a connection.
 struct AtWork(Arc<Connection>);
 
@@ -404,11 +406,16 @@ fn front(
             let refusal = Problem::bad_request("bad_host", detail).into_response();
             return Box::pin(async { Ok(refusal) });
         }
+        let again = LAST_ASKED.replace(connection.number()) == connection.number();
         connection.set_at_work(true);
         let at_work = AtWork(Arc::clone(&connection));
         request.extensions_mut().insert(Arc::clone(&connection));
         let answering = router.call(request);
         Box::pin(async move {
+            if again {
+                // Many requests at once on one connection: the others of the lane have their turn.
+                tokio::task::yield_now().await;
+            }
             let answered = answering.await;
             drop(at_work);
             answered

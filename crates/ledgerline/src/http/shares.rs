@@ -1,8 +1,8 @@
 //! Shares: how much of the server one credential, one tenant and strangers may have at a time.
 //!
 //! ```text
-//!              whole server   tenant        credential      strangers together
-//! room         as configured  tenant_share  credential_share  a sixteenth
+//!        whole server     tenant         credential         strangers together
+//! room   as configured    tenant_share   credential_share   a sixteenth
 //! ```
 //!
 //! Promises: nobody fills a room for others. What is taken is given back when its [`Hold`] is
@@ -251,7 +251,6 @@ pub struct Turn {
 }
 
 struct Tenant {
-    name: String,
     taken: Taken,
     turns: Turns,
 }
@@ -343,18 +342,6 @@ impl Party {
     pub fn of_tenant(&self, room: Room) -> usize {
         self.tenant.taken.get(room)
     }
-
-    /// Its tenant's name; empty for strangers.
-    #[must_use]
-    pub fn tenant(&self) -> &str {
-        &self.tenant.name
-    }
-
-    /// Whether no valid credential stands behind it.
-    #[must_use]
-    pub fn is_stranger(&self) -> bool {
-        self.is_stranger
-    }
 }
 
 /// Room that is taken; given back when dropped.
@@ -415,7 +402,7 @@ impl Shares {
         let common = Arc::new(Common { bounds, whole, refused, turns: Turns::new(cores, false) });
         let strangers = Arc::new(Party {
             common: Arc::clone(&common),
-            tenant: tenant("", cores),
+            tenant: tenant(cores),
             own: Taken::default(),
             is_stranger: true,
         });
@@ -443,7 +430,7 @@ impl Shares {
         let name = caller.tenant();
         let known = parties.tenants.get(name).and_then(Weak::upgrade);
         let of = known.unwrap_or_else(|| {
-            let new = tenant(name, self.cores);
+            let new = tenant(self.cores);
             parties.tenants.insert(name.to_owned(), Arc::downgrade(&new));
             new
         });
@@ -470,9 +457,8 @@ impl Shares {
     }
 }
 
-fn tenant(name: &str, cores: usize) -> Arc<Tenant> {
-    let (taken, turns) = (Taken::default(), Turns::new(cores, true));
-    Arc::new(Tenant { name: name.to_owned(), taken, turns })
+fn tenant(cores: usize) -> Arc<Tenant> {
+    Arc::new(Tenant { taken: Taken::default(), turns: Turns::new(cores, true) })
 }
 
 /// Streams of findings at a time.
@@ -498,4 +484,61 @@ fn bounds(limits: &Limits, room: Room) -> Bounds {
     let tenant = part(limits.tenant_share_percent);
     let credential = part(limits.credential_share_percent).min(tenant);
     Bounds { whole, tenant, credential, strangers: (whole / STRANGERS_PART).max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ServerSettings;
+
+    fn party(shares: &Shares, of: &Arc<Tenant>) -> Arc<Party> {
+        Arc::new(Party {
+            common: Arc::clone(&shares.common),
+            tenant: Arc::clone(of),
+            own: Taken::default(),
+            is_stranger: false,
+        })
+    }
+
+    #[test]
+    fn a_credential_a_tenant_and_strangers_have_their_shares_and_no_more() {
+        let settings = ServerSettings { max_requests: Some(64), ..Default::default() };
+        let shares = Shares::new(&Limits::of(&settings));
+        let [first, second, third] = [tenant(1), tenant(1), tenant(1)];
+        let fill = |one: &Arc<Party>| {
+            let mut held = Vec::new();
+            loop {
+                match one.take(Room::Requests, 1) {
+                    Ok(hold) => held.push(hold),
+                    Err(full) => return (held, full.whose),
+                }
+            }
+        };
+        let [a, b, c] = [&first; 3].map(|of| party(&shares, of));
+        let ((of_a, whose_a), (of_b, whose_b)) = (fill(&a), fill(&b));
+        assert_eq!((of_a.len(), whose_a), (16, Whose::Credential));
+        assert_eq!((of_b.len(), whose_b), (16, Whose::Credential));
+        assert_eq!(fill(&c).1, Whose::Tenant);
+        assert_eq!(fill(shares.strangers()).0.len(), 4);
+        let other = [&second, &second].map(|of| fill(&party(&shares, of)).0);
+        assert_eq!(other.iter().map(Vec::len).sum::<usize>(), 32);
+        assert_eq!(fill(&party(&shares, &third)).1, Whose::Server);
+        assert_eq!(shares.taken(Room::Requests), (64, 64));
+        assert!(a.take(Room::Vital, 1).is_ok(), "another room");
+        drop((of_a, of_b, other));
+        assert_eq!(shares.taken(Room::Requests).0, 0, "nothing is lost");
+        assert_eq!(fill(&c).0.len(), 16);
+        assert_eq!(shares.refused(Room::Requests, Whose::Tenant), 1);
+    }
+
+    #[test]
+    fn one_piece_is_let_in_however_large() {
+        let shares = Shares::new(&Limits::of(&ServerSettings::default()));
+        let one = party(&shares, &tenant(1));
+        let large = one.take_or_alone(Room::Unsent, 100 << 20).expect("nothing else waits");
+        assert!(one.take_or_alone(Room::Unsent, 1).is_err());
+        assert!(one.has_room(Room::Unsent).is_err());
+        drop(large);
+        assert!(one.has_room(Room::Unsent).is_ok());
+    }
 }

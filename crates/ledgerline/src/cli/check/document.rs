@@ -3,7 +3,9 @@
 //! Promises: `format` and `version` say what it is; within a version members are only added. Times
 //! are RFC 3339 in UTC, indexes and sizes are numbers, hashes hex.
 
-use ledgerline_proof::check::{CheckReport, ClaimKind, EntryReport, PersonalReport, Status};
+use ledgerline_proof::check::{
+    CheckReport, ClaimKind, EntryReport, PersonalReport, Status, Verdict,
+};
 use serde_json::{Value, json};
 
 use super::expect::Expected;
@@ -58,10 +60,14 @@ pub fn document(report: &CheckReport, expected: &Expected) -> serde_json::Result
     let last = last.map(
         |entry| json!({ "index": entry.index.0, "recorded_at": rfc3339(entry.recorded_at.0) }),
     );
-    let entries: Result<Vec<Value>, _> = report.entries.iter().map(entry_of).collect();
-    let mut lives = serde_json::to_value(&report.lives)?;
+    // What is contradicted has no state that any program should read.
+    let failed = report.verdict == Verdict::Failed;
+    let entries: Result<Vec<Value>, _> =
+        report.entries.iter().map(|entry| entry_of(entry, failed)).collect();
+    let shown = if failed { &[][..] } else { &report.lives[..] };
+    let mut lives = serde_json::to_value(shown)?;
     lives.as_array_mut().into_iter().flatten().for_each(numbers_of_cover);
-    let mut lifecycle = serde_json::to_value(&report.lifecycle)?;
+    let mut lifecycle = serde_json::to_value(report.lifecycle.as_ref().filter(|_| !failed))?;
     numbers_of_cover(&mut lifecycle);
     Ok(json!({
         "format": FORMAT,
@@ -81,11 +87,15 @@ pub fn document(report: &CheckReport, expected: &Expected) -> serde_json::Result
         }).collect::<Vec<_>>(),
         "claims": report.claims,
         "not_proven": report.not_proven,
+        "maker_says": report.maker_says,
     }))
 }
 
-fn entry_of(entry: &EntryReport) -> serde_json::Result<Value> {
+fn entry_of(entry: &EntryReport, failed: bool) -> serde_json::Result<Value> {
     let mut value = serde_json::to_value(entry)?;
+    if failed {
+        (value["known"], value["happened"]) = (Value::Null, Value::Null);
+    }
     value["index"] = entry.index.0.into();
     value["sequence"] = entry.sequence.0.into();
     value["recorded_at"] = rfc3339(entry.recorded_at.0).into();

@@ -68,6 +68,8 @@ pub fn page(reading: &Reading, source: &Source<'_>) -> String {
     let proven = reading.proven.join(", ");
     let open = reading.open.iter().map(|(name, words)| (name.as_str(), words.as_str()));
     rows(&mut out, [("proven", proven.as_str())].into_iter().chain(open));
+    let missing = reading.maker_says.iter().map(String::as_str);
+    list(&mut out, "Missing, in the words of whoever made the bundle", missing);
     list(&mut out, "Not proven by anything here", reading.not_proven.iter().map(String::as_str));
     out.push_str(&format!(
         "<h2>Repeat the check</h2>\n<p>This page is a reading, not a proof. It was made at {} from \

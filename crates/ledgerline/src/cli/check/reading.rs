@@ -38,6 +38,8 @@ pub struct Reading {
     pub proven: Vec<String>,
     /// The claims that are not: name, and how they stand.
     pub open: Vec<(String, String)>,
+    /// What the maker says to be missing, in the maker's words.
+    pub maker_says: Vec<String>,
     /// What nothing here proves.
     pub not_proven: Vec<String>,
 }
@@ -112,6 +114,7 @@ impl Reading {
             proven: proven.collect(),
             open: open.collect(),
             not_proven: report.not_proven.iter().map(|text| printable(text)).collect(),
+            maker_says: report.maker_says.iter().map(|text| printable(text)).collect(),
         }
     }
 }
@@ -219,7 +222,9 @@ fn entry_of(report: &CheckReport, entry: &EntryReport) -> Entry {
     facts.push(("who", who(entry)));
     facts.push(("from", from(report, entry)));
     facts.push(("recorded", time(entry.recorded_at)));
-    if let (Some(known), Some(happened)) = (entry.known, entry.happened) {
+    if let (Some(known), Some(happened)) = (entry.known, entry.happened)
+        && report.verdict != Verdict::Failed
+    {
         facts.push(("state after", format!("known {known}, happened {happened}")));
     }
     read.facts = facts;

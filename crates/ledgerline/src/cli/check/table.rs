@@ -50,6 +50,10 @@ pub fn table(reading: &Reading) -> String {
     for (name, words) in &reading.open {
         out.push_str(&wrapped(&format!("{name}: {words}"), 2, 4));
     }
+    if !reading.maker_says.is_empty() {
+        out.push_str("\nMISSING, IN THE WORDS OF WHOEVER MADE THE BUNDLE\n");
+    }
+    reading.maker_says.iter().for_each(|line| out.push_str(&wrapped(&format!("- {line}"), 2, 4)));
     out.push_str("\nNOT PROVEN BY ANYTHING HERE\n");
     reading.not_proven.iter().for_each(|line| out.push_str(&wrapped(&format!("- {line}"), 2, 4)));
     out
