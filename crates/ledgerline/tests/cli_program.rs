@@ -429,6 +429,14 @@ fn questions_of_both(server: &Server, key: &str, [old, new]: [&str; 2]) {
         let notes = bundle["coverage"]["notes"].to_string();
         assert!(notes.contains(&format!("stand in origin {other}")), "{notes}");
     }
+    // A size is one of the newest origin, also in the proof of what stands in the older one.
+    let bundle = server.get(&format!("{path}&proof=true&as_of=0&origin={old}"), key);
+    let old_bundle = server.write("old.json", &bundle.body);
+    let status = server.get("/v1/status", key).json();
+    let old_key = status["older_origins"][0]["log_key"].as_str().expect("a key").to_owned();
+    let old_bundle = old_bundle.to_str().expect("text");
+    let checked = run(&["check", old_bundle, "--key", &old_key], &[], b"");
+    assert_eq!(checked.status.code(), Some(0), "{}", stdout(&checked));
     let file = server.path("question.json");
     let file = file.to_str().expect("text");
     let asked = server.run(key, &["lineage", "--proof", file, "--force", "eu:idp:jti:a"]);

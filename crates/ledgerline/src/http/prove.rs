@@ -116,6 +116,9 @@ pub fn question(
     let here = evidence.range(base..chosen.end()).map(|position| position - base);
     request.entries = here.collect();
     if chosen.is_older() {
+        // A size is one of the newest origin: of an older one all was there by then.
+        let is_size = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        request.parameters.retain(|(name, value)| name != "as_of" || !is_size(value));
         let never = request.entries.split_off(&chosen.published_size()).len();
         if never > 0 {
             let note = format!("{never} entries of the answer were never covered by a block");
