@@ -148,7 +148,6 @@ pub(super) static FORMATS: &[Format] = &[
     named("auth-token"),
     named("vault-token"),
     named("private-token"),
-    named("authorization"),
     named("samlresponse"),
     named("?token="),
     named("&token="),

@@ -182,11 +182,21 @@ pub(super) fn assigned(mark: Mark<'_>) -> bool {
     let behind = &rest[name..];
     let is_sign = |byte: u8| matches!(byte, b'"' | b'\'' | b'=' | b':' | b' ' | b'>' | b'\\');
     let signs = &behind[..run(behind, is_sign).min(8)];
-    let set = whole
-        || signs.contains(&b'=')
-        || [&b"\":"[..], b"':", b": "].iter().any(|sign| has(signs, sign));
     let is_password = mark.text[mark.start..mark.end].to_ascii_lowercase().starts_with(b"passw");
-    set && is_opaque(&behind[signs.len()..], if is_password { 6 } else { 16 })
+    let value = &behind[signs.len()..];
+    let set =
+        whole || signs.contains(&b'=') || [&b"\":"[..], b"':"].iter().any(|sign| has(signs, sign));
+    // A colon and a blank stand in headers, and in sentences.
+    let header = has(signs, b": ") && !is_password && is_random(value);
+    header || (set && is_opaque(value, if is_password { 6 } else { 16 }))
+}
+
+/// Whether a value begins here that no words joined together are: letters of both cases, or hex.
+fn is_random(bytes: &[u8]) -> bool {
+    let value = &bytes[..run(bytes, is_base64)];
+    let has = |is: fn(&u8) -> bool| value.iter().any(is);
+    let cases = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    is_opaque(bytes, 16) && (cases || (value.len() >= 32 && run(value, hex) == value.len()))
 }
 
 /// A URL's `user:password@host`, or a user that is no name; what stands for a password, such as
