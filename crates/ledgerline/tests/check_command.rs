@@ -265,6 +265,13 @@ fn other_subjects_than_tokens_are_bound_too() {
     world.ends("honest", &held, 0);
     world.ends("another client", &with(&held, "/query/about", "client batch"), 2);
     world.ends("a session", &with(&held, "/query/about", "session web"), 2);
+    let range = "from=2026-01-02T03:00:00Z&until=2026-01-02T04:00:00Z";
+    let revoked = world.bundle(&format!("/v1/after-revoke?{range}&proof=true"));
+    world.ends("honest", &revoked, 0);
+    let query = revoked["query"].clone();
+    let relabelled = with(&held, "/query/name", query["name"].clone());
+    let relabelled = with(&relabelled, "/query/parameters", query["parameters"].clone());
+    world.ends("never revoked", &with(&relabelled, "/query/about", ""), 2);
     let events = world.bundle("/v1/pivot?kind=client&value=web&proof=true");
     world.ends("honest", &events, 0);
     world.ends("another client", &asking(&events, "value", "batch"), 2);

@@ -75,6 +75,7 @@ impl<'r> Answer<'_, 'r> {
         match &self.question.about {
             About::Token(id) => self.judge_token(id, status),
             About::Nothing if self.question.name == "findings" => self.judge_findings(status),
+            About::Nothing if self.question.name == "after-revoke" => self.judge_revoked(status),
             About::Nothing => {}
             About::Event(..) => self.judge_causes(status),
             about => self.judge_each(about, status),
@@ -261,6 +262,21 @@ impl<'r> Answer<'_, 'r> {
         };
         if let Some(one) = self.shown.iter().find(|one| !self.continued && !has_place(one)) {
             status.fail(format!("entry {} has no place in the answer to the question", one.index));
+        }
+    }
+
+    /// Every token was revoked, by itself or by something wider that is shown.
+    fn judge_revoked(&self, status: &mut Status) {
+        let wide = self.shown.iter().any(|one| one.part == Part::Covering);
+        let own = self.shown.iter().filter_map(|one| match one.part {
+            Part::Answer(at) if one.statement.event_type == EventType::Revoked => Some(at),
+            _ => None,
+        });
+        let revoked: BTreeSet<usize> = own.collect();
+        let stray = (0..self.tokens.len()).find(|at| !wide && !revoked.contains(at));
+        if let Some(at) = stray.filter(|_| !self.continued) {
+            let id = self.tokens[at].first().map_or("", String::as_str);
+            status.fail(format!("token {id} has nothing to do with the question"));
         }
     }
 
