@@ -129,6 +129,7 @@ fn a_jwt_is_found_by_its_verified_issuer_and_jti() {
     let producer = server.key("", "idp", &["producer"]);
     let gateway = server.key("", "gateway", &["resource_server"]);
     let responder = server.key("", "soc", &["responder"]);
+    let client = server.key("", "web", &["client"]);
     let good: Vec<String> = vec![
         ec.sign("a", &claims("one")),
         ed.sign("b", &claims("two")),
@@ -151,8 +152,13 @@ fn a_jwt_is_found_by_its_verified_issuer_and_jti() {
     let bad = forgeries(&ec, &good[0]);
     for (why, token) in &bad {
         assert!(!is_active(&server, &gateway, token), "{why}");
-        let answer = ask(&server, "/oauth2/revoke", &responder, token);
+        // To be ended it is found by what it claims, and the answer says that nobody vouched.
+        let answer = ask(&server, "/oauth2/revoke", &responder, &format!("{token}&dry_run=true"));
         assert_eq!((answer.status, &answer.json()["revoked"]), (200, &json!(0)), "{why}");
+        let vouched = if why.contains("jti") { "verified" } else { "not_verified" };
+        assert_eq!(answer.json()["signature"], vouched, "{why}");
+        let answer = ask(&server, "/oauth2/revoke", &client, token);
+        assert_eq!((answer.status, answer.body.len()), (200, 0), "{why}");
     }
     assert!(is_active(&server, &gateway, &good[0]), "no forgery revoked it");
     assert_eq!(idp.received().len(), 1, "keys are fetched once, whatever is presented");
@@ -615,4 +621,96 @@ fn absent(folder: &Path, texts: &[String]) {
             assert!(!content.contains(text.as_str()), "{} holds {text}", path.display());
         }
     }
+}
+
+/// The forms of a token that share its `t1` or its claims with the real one, without its signature.
+fn odd_forms(token: &str) -> Vec<(&'static str, String)> {
+    let (input, signature) = token.rsplit_once('.').expect("a JWS");
+    vec![
+        ("header and claims, as logs keep them", input.to_owned()),
+        ("an empty signature", format!("{input}.")),
+        ("a short signature", format!("{input}.AAAA")),
+        ("no base64", format!("{input}.i+am+not+a+signature")),
+        ("a cut signature", format!("{input}.{}", &signature[..signature.len() - 2])),
+        ("a longer signature", format!("{input}.{signature}AAAA")),
+        ("70,000 more letters", format!("{input}.{}", "A".repeat(70_000))),
+        ("an empty third part and a fourth", format!("{input}..")),
+        ("five parts", format!("{input}.{signature}.a.b")),
+        ("a blank behind it", format!("{token}%20")),
+        ("padding", format!("{token}%3D%3D")),
+    ]
+}
+
+/// Whose JWT it is, and what the register says of that issuer.
+#[test]
+fn a_jwt_that_nobody_verified_is_never_active_and_can_be_revoked_all_the_same() {
+    let (known, keyless) = (Key::ed(), Key::ed());
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, json!({ "keys": [known.jwk("b")] }).to_string()).expect("a file");
+    let one = |alias: &str, more: &str| {
+        format!(
+            "[issuers.{alias}]\niss = \"https://{alias}.test\"\nregion = \"eu\"\n\
+             jti_rule = \"identity\"\n{more}\n"
+        )
+    };
+    let text = one("keys", &format!("jwks_file = {keys:?}"))
+        + &one("keyless", "")
+        + &one("excepted", "accept_unverified = true");
+    let (server, _folder) = server(&text);
+    let log = server.read("server.log");
+    assert!(log.contains("issuer_accepts_unverified"), "the exception is logged: {log}");
+    let producer = server.key("", "idp", &["producer"]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let responder = server.key("", "soc", &["responder", "reader"]);
+    let shown = server.get("/v1/issuers", &responder).text();
+    assert!(shown.contains("\"accepts_unverified\":true"), "{shown}");
+    let record = |native: &str, id: &str, issuer: &str| {
+        let mut event = issued(native, id);
+        event["issuer"] = issuer.into();
+        server.record(&producer, &[event]);
+    };
+    let check = |alias: &str, key: &Key, whole_is_active: bool, forms_are_active: bool| {
+        let claims = json!({ "iss": format!("https://{alias}.test"), "sub": "alice" });
+        let token = key.sign("b", &claims);
+        let id = from_presented("eu", alias, token.as_bytes()).expect("an id");
+        record(&format!("t-{alias}"), &id, alias);
+        assert_eq!(is_active(&server, &gateway, &token), whole_is_active, "{alias}");
+        for (form, text) in odd_forms(&token) {
+            // Without a signature that can be read it is no JWS: the exception is not for that.
+            let is_sound = form.contains("signature") && !form.contains("header");
+            let expected = forms_are_active && (is_sound || form.contains("70,000"));
+            assert_eq!(is_active(&server, &gateway, &text), expected, "{alias}: {form}");
+        }
+        let bare = token.rsplit_once('.').expect("a JWS").0;
+        let answer = ask(&server, "/oauth2/revoke", &responder, bare).json();
+        assert_eq!(answer["revoked"], 1, "{alias}: {answer}");
+        assert_eq!(answer["signature"], "not_verified", "{alias}: {answer}");
+        assert!(!is_active(&server, &gateway, &token), "{alias}");
+        let path = format!("/v1/tokens/{id}");
+        assert_eq!(server.get(&path, &responder).json()["known"]["state"], "REVOKED", "{alias}");
+    };
+    check("keys", &known, true, false);
+    check("keyless", &keyless, false, false);
+    check("unregistered", &keyless, false, false);
+    check("excepted", &keyless, true, true);
+}
+
+#[test]
+fn a_token_signed_for_another_use_is_not_active_as_an_access_token() {
+    let ed = Key::ed();
+    let (server, _folders) = server_with_key(&ed);
+    let producer = server.key("", "idp", &["producer"]);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    server.record(&producer, &[issued("i", "eu:idp:jti:one")]);
+    let check = |more: Value, expected: bool| {
+        let mut claims = claims("one");
+        claims.as_object_mut().expect("an object").extend(more.as_object().expect("one").clone());
+        assert_eq!(is_active(&server, &gateway, &ed.sign("b", &claims)), expected, "{claims}");
+    };
+    check(json!({ "scope": "openid" }), true);
+    check(json!({ "nonce": "n" }), false);
+    check(json!({ "at_hash": "h" }), false);
+    check(json!({ "events": { "http://schemas.openid.net/event/backchannel-logout": {} } }), false);
+    check(json!({ "typ": "Logout" }), false);
 }

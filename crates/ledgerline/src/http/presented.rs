@@ -1,10 +1,10 @@
 //! From a presented token to where it stands.
 //!
 //! ```text
-//! token ──▶ its issuer's signature, if the register has the issuer's keys
-//!             refused    nothing is known of it
-//!             verified   by (iss, jti) and by the digest of its value, as that issuer's
-//!             else       by the digest alone
+//! token ──▶ a JWS: its issuer's signature, by the register
+//!             not verified  nothing is known of it; to be ended it is found all the same
+//!             verified      by (iss, jti) and by the digest of its value, as that issuer's
+//!           any other: by the digest alone
 //! ```
 //!
 //! Promises: the issuer's signature makes a jti and a digest names of one token, also where nobody
@@ -127,23 +127,57 @@ pub async fn head(
     app.wait(ask).await?.map_err(keys_lost)
 }
 
+/// Whether somebody vouches for what a token was found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signature {
+    /// Its issuer signed it.
+    Verified,
+    /// It is a JWS that nobody verified: found by the digest of its header and claims, and by its
+    /// jti.
+    NotVerified,
+    /// It is no JWS: found by the digest of all of it.
+    None,
+}
+
+impl Signature {
+    /// The word of answers.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::NotVerified => "not_verified",
+            Self::None => "none",
+        }
+    }
+}
+
 /// The same under each of its names that the ledger does not know to be one token: what is to end
-/// with it. Names that were only ever used are left out.
+/// with it. Names that were only ever used are left out. A revocation needs no signature: what nobody
+/// verified is found by the digest of its header and claims. By the jti that it claims only for
+/// whoever `believes_claims`: a jti is no secret, and a client hands on what its users give it.
 ///
 /// # Errors
-/// As [`find`].
+/// 503 when there is too much to read or the ledger cannot be read.
 pub async fn find_each(
     app: &Arc<App>,
     tenant: &str,
     token: Vec<u8>,
-) -> Result<Vec<Arc<Standing>>, Refusal> {
+    believes_claims: bool,
+) -> Result<(Vec<Arc<Standing>>, Signature), Refusal> {
     let (node, issuers) = (Arc::clone(&app.node), Arc::clone(&app.issuers));
     let tenant = tenant.to_owned();
     let ask = move || {
-        let Names { ids, digest, .. } = match names(&issuers, &tenant, &token) {
-            Ok(Some(names)) => names,
-            Ok(None) => return Ok(Ok(Vec::new())),
-            Err(()) => return Ok(Err(())),
+        let (Names { ids, digest, verified }, is_refused) = match names(&issuers, &tenant, &token) {
+            Ok(Some(names)) => (names, false),
+            Ok(None) | Err(()) => {
+                let claimed = issuers.claimed_id(&tenant, &token).filter(|_| believes_claims);
+                (Names { ids: claimed.into_iter().collect(), ..Names::by_digest(&token) }, true)
+            }
+        };
+        let signature = match (verified.is_some(), is_refused) {
+            (true, _) => Signature::Verified,
+            (false, true) => Signature::NotVerified,
+            (false, false) => Signature::None,
         };
         let all = ids.iter().map(|id| Presented::Id(id));
         let all = all.chain(digest.as_deref().map(Presented::Digest));
@@ -158,9 +192,9 @@ pub async fn find_each(
         if standings.iter().any(says) {
             standings.retain(says);
         }
-        Ok(Ok(standings))
+        Ok((standings, signature))
     };
-    app.wait(ask).await?.map_err(keys_lost)
+    Ok(app.wait(ask).await?)
 }
 
 /// The digest a presented token is found by. What cannot be a token gets the digest of nothing, so

@@ -73,11 +73,13 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
-    let standings = find_each(&app, &tenant, token.clone()).await?;
+    let (standings, signature) = find_each(&app, &tenant, token.clone(), is_responder).await?;
     let known = standings.into_iter().filter(|standing| may_know(&caller, &standing.id));
     let known: Vec<_> = known.collect();
     if known.is_empty() {
-        return Ok(done(is_responder, &unknown(dry_run)));
+        let mut answer = unknown(dry_run);
+        answer["signature"] = signature.word().into();
+        return Ok(done(is_responder, &answer));
     }
     if !is_responder {
         for standing in &known {
@@ -104,6 +106,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         telling.tell(&app, &caller, &tenant, &mut answer).await?;
     }
     say_whether_told(&mut answer);
+    answer["signature"] = signature.word().into();
     Ok(done(is_responder, &answer))
 }
 

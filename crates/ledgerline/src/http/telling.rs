@@ -73,7 +73,7 @@ impl Telling {
         token: Option<String>,
     ) -> Result<Option<Self>, Problem> {
         let Some(token) = token.map(String::into_bytes) else { return Ok(None) };
-        let standings = find_each(app, tenant, token.clone()).await.map_err(|_| {
+        let (standings, _) = find_each(app, tenant, token.clone(), true).await.map_err(|_| {
             Problem::unavailable("token_not_judged", "the token sent along cannot be judged now")
         })?;
         let Some(standing) = standings.iter().find(|standing| standing.ids.contains(id)) else {

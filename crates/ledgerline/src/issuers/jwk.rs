@@ -22,8 +22,6 @@ use serde_json::Value;
 
 /// Longest set, in bytes.
 pub const SET_BYTES_MAX: u64 = 256 << 10;
-/// Most keys of one that are kept.
-const KEYS_MAX: usize = 100;
 
 /// An algorithm that a public key verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +108,7 @@ struct RawSet {
 /// When the text is no JWK set.
 pub fn read_set(text: &[u8]) -> Result<Vec<PublicKey>, &'static str> {
     let set: RawSet = serde_json::from_slice(text).map_err(|_| "it is no JSON Web Key set")?;
-    Ok(set.keys.into_iter().filter_map(PublicKey::read).take(KEYS_MAX).collect())
+    Ok(set.keys.into_iter().filter_map(PublicKey::read).collect())
 }
 
 impl PublicKey {

@@ -1,14 +1,19 @@
 //! The issuer register: whose tokens these are, and whose word on them counts.
 //!
 //! ```text
-//! presented ──▶ no JWS, or of no registered issuer with keys    opaque: found by its digest alone
-//!               signed by the issuer's key                       verified: by (iss, jti) as well
-//!               anything else that bears its iss                 refused: as good as unknown
-//!               keys cannot be had                               unknown: neither
+//! presented ──▶ no JWS                                  opaque: found by its digest alone
+//!               signed by the key of a registered issuer   verified: by (iss, jti) as well
+//!               any other JWS                              refused: as good as unknown
+//!               keys cannot be had                         unknown: neither
 //! ```
 //!
-//! Promises: a jti counts only under a verified signature and the `iss` that the register has for
-//! the keys. A token's own `exp` and `nbf` can only narrow what the ledger says. Of tokens nothing
+//! A `t1` id covers header and claims of a JWS, not its signature: it is a name for look-ups, never
+//! an authentication. So a JWS that nobody verified is never active, be it of a registered issuer
+//! or of another, whole or without its signature. The one exception is an issuer without keys for
+//! which the operator has set `accept_unverified`; each start warns of it.
+//!
+//! Promises: a jti makes a token active only under a verified signature and the `iss` that the
+//! register has for the keys; to find what is to be revoked it needs none ([`Issuers::claimed_id`]). A token's own `exp` and `nbf` can only narrow what the ledger says. Of tokens nothing
 //! is kept but digests of those that were verified, in memory; nothing of them is logged.
 //!
 //! Assumes: blocking; handlers call it where they may wait.
@@ -61,9 +66,9 @@ pub struct Issuers {
 /// What a presented token is, as far as its signature says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
-    /// Nothing is said: it is to be found by its digest.
+    /// It is no JWS, or of an issuer whose tokens are taken unverified: found by its digest.
     Opaque,
-    /// It pretends to be of a registered issuer and is not.
+    /// A JWS that no registered issuer signed, or that is for another use.
     Refused,
     /// The issuer's keys cannot be had.
     Unknown,
@@ -103,7 +108,7 @@ impl Issuers {
     /// Whether nothing can be said of a token but by its digest: no keys are needed to see that.
     #[must_use]
     pub fn is_opaque(&self, token: &[u8]) -> bool {
-        self.by_iss.is_empty() || !token.contains(&b'.')
+        !token.contains(&b'.')
     }
 
     /// What was verified before of a token that is presented in a tenant, if its issuer's keys are
@@ -120,21 +125,19 @@ impl Issuers {
     /// What a token is that was presented in a tenant. Its times are for the caller to judge.
     #[must_use]
     pub fn judge(&self, tenant: &str, token: &[u8]) -> Judged {
-        if self.by_iss.is_empty() {
-            return Judged::Opaque;
-        }
-        let of = |iss: Option<&str>| {
-            let issuer = self.by_iss.get(iss?).filter(|issuer| issuer.serves(tenant))?;
-            Some((issuer, issuer.keys.as_ref()?))
-        };
         let one = match jws::read(token) {
             Shape::Opaque => return Judged::Opaque,
-            Shape::Broken { iss } => {
-                return of(iss.as_deref()).map_or(Judged::Opaque, |_| Judged::Refused);
-            }
+            Shape::Broken { .. } => return Judged::Refused,
             Shape::Jws(one) => one,
         };
-        let Some((issuer, keys)) = of(one.iss()) else { return Judged::Opaque };
+        let Some(issuer) = self.of_iss(tenant, one.iss()) else { return Judged::Refused };
+        if !one.may_be_access_token() {
+            return Judged::Refused;
+        }
+        let Some(keys) = issuer.keys.as_ref() else {
+            let excepted = issuer.settings.accept_unverified;
+            return if excepted { Judged::Opaque } else { Judged::Refused };
+        };
         let digest = DomainHasher::new(domain::TOKEN).bytes(token).finish();
         let known = self.verified.find(&digest);
         let known = known.filter(|known| Some(known.generation) == keys.generation());
@@ -151,6 +154,23 @@ impl Issuers {
             Ok(None) => Judged::Refused,
             Err(()) => Judged::Unknown,
         }
+    }
+
+    fn of_iss(&self, tenant: &str, iss: Option<&str>) -> Option<&Arc<Issuer>> {
+        self.by_iss.get(iss?).filter(|issuer| issuer.serves(tenant))
+    }
+
+    /// The id that a JWS claims to have at a registered issuer, signed or not: a name to look it up
+    /// by for whoever wants to end it, never a reason to call it active.
+    #[must_use]
+    pub fn claimed_id(&self, tenant: &str, token: &[u8]) -> Option<String> {
+        let (iss, jti) = match jws::read(token) {
+            Shape::Opaque => return None,
+            Shape::Broken { iss, jti } => (iss, jti),
+            Shape::Jws(one) => (one.iss().map(str::to_owned), one.jti().map(str::to_owned)),
+        };
+        let issuer = self.of_iss(tenant, iss.as_deref())?;
+        issuer.id_of(jti.as_deref())
     }
 }
 
@@ -177,6 +197,12 @@ impl Issuer {
             if read.map_err(|what| wrong("jwks_file", what))?.list.is_empty() {
                 return Err(wrong("jwks_file", "it holds no key that can be used".to_owned()));
             }
+        }
+        if settings.accept_unverified {
+            let why = "JWTs of this issuer are active without a verified signature: whoever has the \
+                       header and claims of one can present it. Give its keys and take \
+                       accept_unverified out";
+            tracing::warn!(code = "issuer_accepts_unverified", alias, why);
         }
         let connector = Connector::open(&settings);
         let connector =
@@ -214,13 +240,18 @@ impl Issuer {
         if !one.is_signed_by(&keys.list) {
             return Ok(None);
         }
-        let jti = one.jti().filter(|_| self.settings.jti_rule == JtiRule::Identity);
-        let id = jti.filter(|jti| !jti.is_empty());
-        let id = id.and_then(|jti| from_jti(&self.settings.region, &self.alias, jti).ok());
+        let id = self.id_of(one.jti());
         let (not_before, expires_at) = one.window();
         let (issuer, generation) = (Arc::clone(&self.front), keys.generation);
         let digest = Box::default();
         Ok(Some(Verified { issuer, id, digest, not_before, expires_at, generation }))
+    }
+
+    /// The id of its token with this jti, where its jti may be one.
+    fn id_of(&self, jti: Option<&str>) -> Option<String> {
+        let jti = jti.filter(|_| self.settings.jti_rule == JtiRule::Identity);
+        let jti = jti.filter(|jti| !jti.is_empty())?;
+        from_jti(&self.settings.region, &self.alias, jti).ok()
     }
 
     /// What may be known of it: no secret and no path.
@@ -244,6 +275,7 @@ impl Issuer {
             "region": settings.region,
             "jti_rule": settings.jti_rule.word(),
             "keys": keys,
+            "accepts_unverified": settings.accept_unverified,
             "revocation_endpoint": settings.revocation_endpoint,
         })
     }

@@ -6,6 +6,7 @@
 //! region = "eu-west-1"                               home region, as in token ids
 //! jti_rule = "identity"                              or "bearer": its jti is the bearer value
 //! jwks_url = "https://idp.example.com/jwks"          or jwks_file = "idp.jwks.json"
+//! accept_unverified = false                          true, without keys: any signature will do
 //! jwks_floor_seconds = 30                            least time between two fetches
 //! jwks_max_age_seconds = 3600                        after which keys are fetched again
 //! revocation_endpoint = "https://idp.example.com/revoke"
@@ -69,6 +70,10 @@ pub struct IssuerSettings {
     pub jwks_file: Option<PathBuf>,
     /// Where its keys are published.
     pub jwks_url: Option<String>,
+    /// Only without keys: its JWTs may be active though nobody verified them. Whoever has the header
+    /// and claims of one of its tokens can then present it, with any signature.
+    #[serde(default)]
+    pub accept_unverified: bool,
     /// Least seconds between two fetches [default: 30].
     pub jwks_floor_seconds: Option<u64>,
     /// Seconds after which keys are fetched again [default: 3600].
@@ -130,6 +135,10 @@ fn check(one: &IssuerSettings) -> Result<(), String> {
     }
     if one.jwks_file.is_some() && one.jwks_url.is_some() {
         return Err("name jwks_file or jwks_url, not both".to_owned());
+    }
+    if one.accept_unverified && (one.jwks_file.is_some() || one.jwks_url.is_some()) {
+        let what = "accept_unverified is for an issuer without keys: leave it or the keys out";
+        return Err(what.to_owned());
     }
     for (name, seconds) in [
         ("jwks_floor_seconds", one.jwks_floor_seconds),
@@ -200,6 +209,7 @@ mod tests {
         check(&SOUND.replace("identity", "maybe").replacen("iss", "[issuers.i]\niss", 1), "maybe");
         let more = |more: &str| format!("[issuers.idp]\n{SOUND}{more}\n");
         check(&more("jwks_url = \"https://a/\"\njwks_file = \"b\""), "not both");
+        check(&more("jwks_file = \"b\"\naccept_unverified = true"), "without keys");
         check(&more("jwks_url = \"http://idp.test/\""), "jwks_url: plain http");
         check(&more("jwks_floor_seconds = 9"), "needs jwks_file or jwks_url");
         check(&more("jwks_file = \"b\"\njwks_floor_seconds = 0"), "1 to 86400");
