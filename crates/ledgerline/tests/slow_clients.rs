@@ -178,7 +178,11 @@ impl Honest<'_> {
                 let begun = Instant::now();
                 let status = self.call(what);
                 let took = begun.elapsed();
-                assert_eq!(status, 200, "{what} after {} calls", self.calls);
+                if status != 200 {
+                    let log = self.server.read("server.log");
+                    let last: Vec<&str> = log.lines().rev().take(20).collect();
+                    panic!("{what}: {status} after {} calls\n{}", self.calls, last.join("\n"));
+                }
                 assert!(took < CALL_MAX, "{what}: {took:?}");
                 times.0.push((what, took));
             }

@@ -163,12 +163,12 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a newcomer into the list; others may have to go for it. `None` when all are at work
-    /// for somebody.
+    /// Takes a newcomer into the list; others may have to go for it, but for about so many that
+    /// have a `placed` party. `None` when all are at work for somebody.
     #[must_use]
-    pub fn admit(self: &Arc<Self>) -> Option<Listed> {
+    pub fn admit(self: &Arc<Self>, placed: usize) -> Option<Listed> {
         let mut open = self.open();
-        if open.list.len() >= self.most && self.evict(&mut open) == 0 {
+        if open.list.len() >= self.most && self.evict(&mut open, placed) == 0 {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
@@ -182,17 +182,18 @@ impl Connections {
     }
 
     /// Closes some that are nobody's, as when the system has no more descriptors.
-    pub fn make_room(&self) {
+    pub fn make_room(&self, placed: usize) {
         let mut open = self.open();
-        self.evict(&mut open);
+        self.evict(&mut open, placed);
     }
 
-    fn evict(&self, open: &mut Open) -> usize {
+    fn evict(&self, open: &mut Open, placed: usize) -> usize {
         let is_nobodys =
             |one: &Arc<Connection>| one.who().as_ref().is_none_or(|who| who.place.is_none());
-        let nobodys = open.list.values().filter(|one| is_nobodys(one)).cloned();
+        let count = open.list.len().saturating_sub(placed);
+        let most = (self.most / CLOSED_PART).min(count / CLOSED_OF_NOBODYS).max(1);
+        let nobodys = open.list.values().filter(|one| is_nobodys(one)).take(most).cloned();
         let mut gone: Vec<Arc<Connection>> = nobodys.collect();
-        gone.truncate((self.most / CLOSED_PART).min(gone.len() / CLOSED_OF_NOBODYS).max(1));
         if gone.is_empty() {
             // An idle one, of whoever has the most.
             let idle = open.list.values().filter(|one| !one.at_work.load(Ordering::Relaxed));
@@ -235,7 +236,7 @@ mod tests {
         let connections = Arc::new(Connections::new(3));
         let mut tasks = Vec::new();
         for _ in 0..5 {
-            let listed = connections.admit().expect("a place");
+            let listed = connections.admit(0).expect("a place");
             let connection = Arc::clone(listed.connection());
             let task = runtime.spawn(async move {
                 let _listed = listed;

@@ -304,7 +304,8 @@ pub async fn serve(
         };
         match stream {
             Ok((stream, _)) => {
-                let Some(listed) = connections.admit() else { continue };
+                let placed = app.shares.taken(Room::Connections).0;
+                let Some(listed) = connections.admit(placed) else { continue };
                 let (tls, router) = (tls.clone(), router.clone());
                 let unread = Arc::clone(&connections.unread);
                 let served = Served { tls, router, limits: app.limits, unread };
@@ -313,7 +314,7 @@ pub async fn serve(
             Err(error) => {
                 // Out of file descriptors or a connection that died early: not our end.
                 tracing::warn!(code = "accept_failed", %error, "a connection was not accepted");
-                connections.make_room();
+                connections.make_room(app.shares.taken(Room::Connections).0);
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
