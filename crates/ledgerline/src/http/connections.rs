@@ -11,15 +11,19 @@
 //! valid credential is closed for it: whoever opens many closes its own. A sixteenth of the
 //! connections cannot be had by any party, so that there is always one to close.
 //!
+//! A connection that is closed for another keeps its file until its lane gets to it: while too many
+//! do, newcomers wait in the kernel's backlog, so that files never run out.
+//!
 //! Assumes: an honest newcomer asks at once.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::shares::{Full, Hold, Party, Room, Whose};
@@ -29,6 +33,9 @@ use super::{App, form};
 const CLOSED_PART: usize = 64;
 /// But no more than one in so many of those that may be: a newcomer is to come to speak first.
 const CLOSED_OF_NOBODYS: usize = 8;
+
+/// Connections that are closed already but keep their file: one part of the limit in so many.
+const CLOSING_PART: usize = 8;
 
 /// Who asked last on a connection.
 struct Who {
@@ -122,6 +129,9 @@ struct Open {
 pub struct Connections {
     most: usize,
     open: Mutex<Open>,
+    /// Files of connections, also of those that are being closed.
+    files: AtomicUsize,
+    freed: Notify,
     marks: RandomState,
     /// Closed for a newcomer.
     evicted: AtomicU64,
@@ -148,6 +158,8 @@ impl Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.connections.open().list.remove(&self.connection.number);
+        self.connections.files.fetch_sub(1, Ordering::Relaxed);
+        self.connections.freed.notify_one();
     }
 }
 
@@ -155,12 +167,21 @@ impl Connections {
     /// At most so many.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        let (open, marks, evicted, refused, unread) = Default::default();
-        Self { most, open, marks, evicted, refused, unread }
+        let (open, files, freed, marks) = Default::default();
+        let (evicted, refused, unread) = Default::default();
+        Self { most, open, files, freed, marks, evicted, refused, unread }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while too many closed connections keep their files.
+    pub async fn files_are_free(&self) {
+        let most = self.most + (self.most / CLOSING_PART).max(1);
+        while self.files.load(Ordering::Relaxed) >= most {
+            self.freed.notified().await;
+        }
     }
 
     /// Takes a newcomer into the list; others may have to go for it, but for about so many that
@@ -177,6 +198,7 @@ impl Connections {
         let (who, at_work, task) = Default::default();
         let connection = Arc::new(Connection { number, who, at_work, task });
         open.list.insert(number, Arc::clone(&connection));
+        self.files.fetch_add(1, Ordering::Relaxed);
         drop(open);
         Some(Listed { connections: Arc::clone(self), connection })
     }

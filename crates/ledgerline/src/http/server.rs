@@ -298,8 +298,12 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
+        let accepting = async {
+            connections.files_are_free().await;
+            listener.accept().await
+        };
         let stream = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accepting => accepted,
             () = &mut stop => break,
         };
         match stream {
