@@ -27,6 +27,7 @@ pub mod intake;
 pub mod journal;
 pub mod keys;
 mod leaf_range;
+pub mod life;
 pub mod lineage;
 pub mod node;
 pub mod opening;

@@ -13,11 +13,9 @@ use std::sync::Arc;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::{self, ChainKey};
 use ledgerline_proof::hash::{Hash, leaf_hash};
-use ledgerline_proof::lifecycle::{self, Fact, TokenState};
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
-use ledgerline_proof::vocabulary::TargetKind;
 
 use crate::event_leaf::read_event;
 use crate::found_by::{chain_term, event_term};
@@ -96,23 +94,6 @@ pub struct SealedView {
     pub slot: [u8; 16],
     /// Whether its key or its bytes are gone.
     pub erased: bool,
-}
-
-/// A token's life.
-#[derive(Debug, Clone)]
-pub struct Life {
-    /// The page of events, in ledger order, those of older origins first.
-    pub events: Vec<EventView>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<u64>,
-    /// How many events the chain has as of the size asked, in all origins.
-    pub total: u64,
-    /// State in ledger order; drives introspection.
-    pub known: TokenState,
-    /// State in event time; drives reports.
-    pub happened: TokenState,
-    /// Set when the chain was too long to fold whole.
-    pub cut: bool,
 }
 
 /// A block.
@@ -382,73 +363,6 @@ impl View {
             attachments,
             in_block,
         })
-    }
-
-    /// A token's life as of a size; `None` when the token was never seen.
-    ///
-    /// # Errors
-    /// [`QueryError`]; `OutOfRange` when `as_of` lies beyond the ledger.
-    pub fn life(
-        &self,
-        tenant: &str,
-        token_id: &str,
-        as_of: Option<u64>,
-        page: PageRequest,
-    ) -> Result<Option<Life>, QueryError> {
-        let key = ChainKey { kind: TargetKind::Token, tenant, id: token_id.as_bytes() };
-        self.chain_life(&key, as_of, page)
-    }
-
-    /// The life of any target that is named by its id.
-    ///
-    /// # Errors
-    /// As [`View::life`].
-    pub fn chain_life(
-        &self,
-        key: &ChainKey<'_>,
-        as_of: Option<u64>,
-        page: PageRequest,
-    ) -> Result<Option<Life>, QueryError> {
-        let size = as_of.unwrap_or(self.size());
-        if size > self.size() {
-            return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
-        }
-        let origins = self.origins();
-        let (mut places, mut leaves, mut cut) = (Vec::new(), Vec::new(), false);
-        for view in &origins {
-            let end = if view.base == self.base { size } else { view.size() };
-            cut |= view.chain_leaves_in(key, 0..end, |index, leaf| {
-                leaves.push(leaf);
-                places.push((view, index));
-            })?;
-        }
-        if places.is_empty() {
-            return Ok(None);
-        }
-        let position = |(view, index): &(&Self, u64)| view.base + index;
-        let facts: Vec<Fact<'_>> = places
-            .iter()
-            .zip(&leaves)
-            .filter_map(|(place, leaf)| {
-                read_event(leaf, |entry, one| Fact::of(one, position(place), entry.recorded_at))
-            })
-            .collect();
-        let known = lifecycle::known(&facts);
-        let happened = lifecycle::happened(&facts);
-        let passed =
-            |place: &(&Self, u64)| page.after.is_some_and(|after| position(place) <= after);
-        let first = places.partition_point(passed);
-        let shown = first..places.len().min(first.saturating_add(page.limit));
-        let last = places[shown.clone()].last().map(position);
-        let next = last.filter(|_| places.len() > shown.end);
-        let total = places.len() as u64;
-        drop(facts);
-        let mut events = Vec::with_capacity(shown.len());
-        for ((view, index), leaf) in places.drain(shown.clone()).zip(leaves.drain(shown)) {
-            let stored = view.rooms.reader.records_beside(index, leaf)?;
-            events.extend(view.event_view(index, stored));
-        }
-        Ok(Some(Life { events, next, total, known, happened, cut }))
     }
 
     /// The indexes of a chain's entries in a range, confirmed at the entries, and whether a bound

@@ -9,6 +9,7 @@ use ledgerline_engine::index::Progress;
 use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus};
 use ledgerline_engine::journal::recovery::RecoverError;
 use ledgerline_engine::keys::KeyRing;
+use ledgerline_engine::life::Judgement;
 use ledgerline_engine::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
 use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
@@ -183,10 +184,13 @@ impl Sim {
 
     fn state(&self, token: u32) -> State {
         let page = PageRequest { after: None, limit: 100 };
-        let life = self.view().life("", &format!("eu:idp:jti:t{token}"), None, page).unwrap();
+        let life = self.view().life("", &format!("eu:idp:jti:t{token}"), None, NOW, page).unwrap();
         life.expect("it is known").known.state
     }
 }
+
+/// No time matters here.
+const NOW: Judgement = Judgement { at: 0, by: i64::MAX };
 
 /// Events of the first origin: number, token, kind. Token 2 is revoked.
 const OLD: [(u32, u32, &str); 6] = [
@@ -364,11 +368,11 @@ fn check_continued(sim: &mut Sim, answers: &[EventAnswer]) {
         [State::Active, State::Revoked, State::Active]
     );
     let page = PageRequest { after: None, limit: 2 };
-    let life = sim.view().life("", "eu:idp:jti:t1", None, page).unwrap().unwrap();
+    let life = sim.view().life("", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
     let shown: Vec<_> = life.events.iter().map(|one| &*one.origin).collect();
     assert_eq!((shown, life.total), (vec![FIRST, FIRST], 4));
     let page = PageRequest { after: life.next, limit: 10 };
-    let life = sim.view().life("", "eu:idp:jti:t1", None, page).unwrap().unwrap();
+    let life = sim.view().life("", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
     let shown: Vec<_> = life.events.iter().map(|one| &*one.origin).collect();
     assert_eq!((shown, life.next), (vec![SECOND, SECOND], None));
     // Proofs of old events stand against the old origin's last checkpoint.

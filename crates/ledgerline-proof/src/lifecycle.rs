@@ -35,10 +35,14 @@
 mod history;
 mod selector;
 mod table;
+mod token_history;
 
 pub use history::{as_of, happened, happened_at, in_event_order, known, known_at};
 pub use selector::{Revocation, TokenFacts};
 pub use table::{Birth, TokenState};
+pub use token_history::{
+    Covering, Judged, TokenHistory, WideChain, chains_of, covers, end_by, is_permitted_birth,
+};
 
 use crate::hlc::Hlc;
 use crate::statement::Statement;

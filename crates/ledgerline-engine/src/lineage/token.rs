@@ -7,14 +7,14 @@ use std::sync::Arc;
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenFacts, TokenState};
+use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenState};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, PersonalRole, TargetKind};
 
 use super::ahead::WideRead;
 use super::edge::{Edge, edges_of};
 use super::inquiry::{Cut, Inquiry, Record};
-use crate::found_by::{By, chain_term, is_birth, own_id, qualified};
+use crate::found_by::{By, chain_term, is_birth};
 use crate::index::Term;
 use crate::view::QueryError;
 
@@ -214,10 +214,7 @@ impl Inquiry<'_> {
         let chained = chain.iter().map(|(record, _)| record).filter(|record| record.has_aliases);
         for record in chained.chain(&naming) {
             record.read(|_, statement| {
-                if !matches!(statement.outcome, Outcome::Deny | Outcome::Error) {
-                    let named = statement.also_known_as.iter().chain([&statement.target.id]);
-                    ids.extend(named.map(|id| (*id).to_owned()));
-                }
+                ids.extend(joined_ids(statement).map(str::to_owned));
             });
         }
         Ok((chain, ids))
@@ -287,11 +284,11 @@ impl Inquiry<'_> {
         }
     }
 
-    /// Applies the revocations of something wider that cover the token.
+    /// Applies the revocations of something wider that cover the token, by any of its births.
     fn cover(&mut self, token: &mut Token) -> Result<(), QueryError> {
         let is_birth = |record: &&Arc<Record>| token.births.contains(&record.index);
-        let Some(birth) = token.records.iter().find(is_birth).cloned() else { return Ok(()) };
-        let chains = birth.read(wide_chains);
+        let births: Vec<_> = token.records.iter().filter(is_birth).cloned().collect();
+        let chains: BTreeSet<_> = births.iter().flat_map(|birth| birth.read(wide_chains)).collect();
         let judged_at = self.scope().judged_at;
         for (kind, id) in chains {
             let tenant = &*self.scope().tenant;
@@ -299,24 +296,23 @@ impl Inquiry<'_> {
             token.watched.push(term);
             for index in self.revocations(kind, id)?.iter() {
                 let Some(record) = self.record(*index)? else { continue };
-                record.read(|entry, statement| {
-                    let revocation = Revocation::of(statement, &entry.handles, *index);
-                    let covers = |revocation: &Revocation<'_>| {
-                        birth.read(|entry, statement| {
-                            TokenFacts::of(statement, &entry.handles)
-                                .is_some_and(|facts| revocation.covers(&facts))
-                        })
+                let effective_at = record.read(|entry, statement| {
+                    let revocation = Revocation::of(statement, &entry.handles, *index)?;
+                    let covers = |birth: &Arc<Record>| {
+                        birth.read(|entry, one| lifecycle::covers(&revocation, one, &entry.handles))
                     };
-                    let Some(revocation) = revocation.filter(covers) else { return };
-                    if revocation.is_in_force(judged_at) {
-                        token.known.cover(&revocation);
-                        token.happened.cover(&revocation);
-                        token.covered_by.push(*index);
-                        token.judged.start = token.judged.start.max(revocation.effective_at);
-                    } else {
-                        token.judged.end = token.judged.end.min(revocation.effective_at);
-                    }
+                    births.iter().any(covers).then_some(revocation.effective_at)
                 });
+                match effective_at {
+                    Some(at) if at <= judged_at => {
+                        lifecycle::end_by(&mut token.known, at);
+                        lifecycle::end_by(&mut token.happened, at);
+                        token.covered_by.push(*index);
+                        token.judged.start = token.judged.start.max(at);
+                    }
+                    Some(at) => token.judged.end = token.judged.end.min(at),
+                    None => {}
+                }
             }
         }
         Ok(())
@@ -366,13 +362,21 @@ impl Inquiry<'_> {
 pub(crate) type Lived = (Arc<Record>, Option<Fact<'static>>);
 
 /// The fact of an event that brings no token in; its index is filled in later.
-fn fact_of(entry: &Entry<'_>, statement: &Statement<'_>) -> Option<Fact<'static>> {
+pub(crate) fn fact_of(entry: &Entry<'_>, statement: &Statement<'_>) -> Option<Fact<'static>> {
     if matches!(statement.event_type, EventType::Issued | EventType::Origin) {
         return None;
     }
     // Only births are asked for client and audience.
     let fact = Fact::of(statement, 0, entry.recorded_at);
     Some(Fact { client_id: None, audience: Vec::new(), ..fact })
+}
+
+/// The ids that an event of a token says are all its own: the one place that decides which ids are
+/// one token's. What was refused gives no token another name.
+pub(crate) fn joined_ids<'s>(statement: &Statement<'s>) -> impl Iterator<Item = &'s str> {
+    let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+    let ids = statement.also_known_as.clone().into_iter().chain([statement.target.id]);
+    ids.filter(move |_| done)
 }
 
 fn done(statement: &Statement<'_>) -> bool {
@@ -392,22 +396,7 @@ pub(crate) fn wide_chains_of(
     handles: &[Handle],
     statement: &Statement<'_>,
 ) -> Vec<(TargetKind, Vec<u8>)> {
-    let Some(token) = TokenFacts::of(statement, handles) else { return Vec::new() };
-    let named = [
-        (TargetKind::Session, token.session_id),
-        (TargetKind::Grant, token.grant_id),
-        (TargetKind::Client, token.client_id),
-        (TargetKind::Key, token.issuer_kid),
-    ];
-    let mut chains: Vec<(TargetKind, Vec<u8>)> = Vec::new();
-    for (kind, id) in named {
-        let Some(id) = id else { continue };
-        let issuer = format!("{}:{}", token.region, token.issuer);
-        let own = own_id(id, Some(&issuer)).as_bytes().to_vec();
-        chains.extend([(kind, own), (kind, qualified(id, &issuer).into_bytes())]);
-    }
-    chains.extend(token.subject.map(|handle| (TargetKind::Subject, handle.to_vec())));
-    chains
+    lifecycle::chains_of(statement, handles)
 }
 
 /// The time of an event, for sorting.

@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenFacts, TokenState};
+use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenState};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 
@@ -243,12 +243,12 @@ fn cover(
             let later = record.read(|entry, statement| {
                 let at = *base + *index;
                 let revocation = Revocation::of(statement, &entry.handles, at)?;
-                let facts = birth.read(|entry, s| {
-                    TokenFacts::of(s, &entry.handles).filter(|facts| revocation.covers(facts))
-                });
-                facts?;
+                let covers = |s: &_, handles: &[_]| lifecycle::covers(&revocation, s, handles);
+                if !birth.read(|entry, s| covers(s, &entry.handles)) {
+                    return None;
+                }
                 if revocation.is_in_force(now) {
-                    state.cover(&revocation);
+                    lifecycle::end_by(state, revocation.effective_at);
                     return None;
                 }
                 Some(revocation.effective_at)

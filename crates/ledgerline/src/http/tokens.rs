@@ -7,12 +7,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
+use ledgerline_engine::life::Judgement;
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::view::{PageRequest, View};
-use ledgerline_proof::entry::Entry;
-use ledgerline_proof::lifecycle::{self, Fact, TokenState};
-use ledgerline_proof::schema::{Kind, decode_object};
-use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::Deserialize;
 
@@ -113,12 +110,10 @@ async fn life(
     let page = query.page()?;
     let at = query.judged_at()?;
     app.read(move |view| {
-        let life = view.life(&tenant, &id, query.as_of, page)?.ok_or_else(Problem::not_found)?;
         let now = at.unwrap_or_else(|| SystemClock::default().wall_nanos());
-        let happened = match at {
-            None => life.happened.clone(),
-            Some(at) => happened_by(view, &tenant, &id, query.as_of, at)?,
-        };
+        let judgement = Judgement { at: now, by: at.unwrap_or(i64::MAX) };
+        let life = view.life(&tenant, &id, query.as_of, judgement, page)?;
+        let life = life.ok_or_else(Problem::not_found)?;
         let (bytes, written) = written::object(|members| {
             members.say("token_id", &id);
             members.say("tenant", &tenant);
@@ -126,9 +121,14 @@ async fn life(
             members.say("older_origins", older_origins(view));
             members.say("size", view.size());
             members.say("as_of", query.as_of);
+            members.say(
+                "also_known_as",
+                life.ids.iter().filter(|other| **other != id).collect::<Vec<_>>(),
+            );
             members.say("event_count", life.total);
             members.object("known", |members| leaf_json::state(&life.known, now, members));
-            members.object("happened", |members| leaf_json::state(&happened, now, members));
+            members.object("happened", |members| leaf_json::state(&life.happened, now, members));
+            members.say("covered_by", &life.covered_by);
             members.say("incomplete", life.cut);
             members.say("checkpoint", &*view.checkpoint());
             if with_events {
@@ -147,24 +147,6 @@ fn older_origins(view: &View) -> Vec<String> {
     let origins = view.origins();
     let older = origins.iter().filter(|one| one.is_older());
     older.map(|one| one.identity().origin.to_string()).collect()
-}
-
-/// What had happened by a time: later events are left out.
-fn happened_by(
-    view: &View,
-    tenant: &str,
-    id: &str,
-    as_of: Option<u64>,
-    at_nanos: i64,
-) -> Result<TokenState, Problem> {
-    let page = PageRequest { after: None, limit: usize::MAX };
-    let life = view.life(tenant, id, as_of, page)?.ok_or_else(Problem::not_found)?;
-    let facts = life.events.iter().filter_map(|event| {
-        let entry: Entry<'_> = decode_object(Kind::Entry, &event.leaf).ok()?;
-        let statement: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-        Some(Fact::of(&statement, event.position, entry.recorded_at))
-    });
-    Ok(lifecycle::happened_at(&facts.collect::<Vec<_>>(), at_nanos))
 }
 
 /// The proof bundle of the token's life.

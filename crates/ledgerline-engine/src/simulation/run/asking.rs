@@ -1,11 +1,9 @@
 //! Questions in the midst of a life, compared with a walk through all entries.
 
-use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::vocabulary::TargetKind;
-
 use super::events::{RESOURCES, token_ids};
 use super::{Outcome, Run};
 use crate::clock::Clock;
+use crate::life::Judgement;
 use crate::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
 use crate::questions::{Holder, Of, Point, Resource, accesses, after_revoke, holdings, visitors};
 use crate::simulation::Walk;
@@ -97,9 +95,12 @@ fn life(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
     let found = token.is_known().then(|| (token.known.clone(), token.happened.clone()));
     let expected = walk.is_known(id).then(|| walk.states(id));
     if scope.at.is_none() {
-        let key = ChainKey { kind: TargetKind::Token, tenant: "", id: id.as_bytes() };
         let page = PageRequest { after: None, limit: 3 };
-        let life = view.chain_life(&key, Some(scope.size), page)?;
+        let judgement = Judgement { at: scope.judged_at, by: i64::MAX };
+        let life = view.life("", id, Some(scope.size), judgement, page)?;
+        if let (Some(life), Some(found)) = (&life, &found) {
+            assert_eq!((&life.known, &life.happened), (&found.0, &found.1), "one truth of {id}");
+        }
         let total = life.map_or(0, |life| life.total);
         return Ok(pair((found, total), (expected, walk.events(id))));
     }

@@ -334,18 +334,21 @@ impl Walk {
             .map(|(index, leaf)| with(leaf, |e, s| Fact::of(s, *index, e.recorded_at)))
             .collect();
         let (mut known, mut happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
-        let birth = chain
-            .iter()
-            .find(|(_, leaf)| with(leaf, |_, s| is_birth(s) && s.outcome == Outcome::Allow));
-        let Some((_, birth)) = birth else { return (known, happened) };
+        let is_born = |leaf: &[u8]| with(leaf, |_, s| is_birth(s) && s.outcome == Outcome::Allow);
         self.each(|index, entry, statement| {
             let Some(revocation) = Revocation::of(statement, &entry.handles, index) else { return };
-            let covers = with(birth, |entry, statement| {
-                revocation.covers(&TokenFacts::of(statement, &entry.handles).expect("a birth"))
+            // Any birth: to be known under another name saves no token.
+            let covers = chain.iter().any(|(_, leaf)| {
+                let covers = |entry: &Entry<'_>, birth: &Statement<'_>| {
+                    let facts = TokenFacts::of(birth, &entry.handles);
+                    revocation.covers(&facts.expect("a birth"))
+                };
+                is_born(leaf) && with(leaf, covers)
             });
             if covers && revocation.is_in_force(self.scope.judged_at) {
-                known.cover(&revocation);
-                happened.cover(&revocation);
+                let whole = Revocation { selector: None, ..revocation };
+                known.cover(&whole);
+                happened.cover(&whole);
             }
         });
         (known, happened)

@@ -1,0 +1,290 @@
+//! A token's life: all its events under all its ids, and where it stands by them.
+//!
+//! ```text
+//! id ──▶ chains of all ids, also_known_as from either side, in every origin ──▶ positions, history
+//! births ──▶ revocations of something wider that cover it ──▶ states
+//! ```
+//!
+//! Promises: the whole chain is read, however long, a part at a time; what is kept of an event is
+//! its place, and its fact while there are few of them. Past [`MAX_FACTS`] mere uses of what is no
+//! code are left out of the fold, which they do not change. What could not be read whole says so.
+//!
+//! Assumes: the caller checked who may see the tenant.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::lifecycle::{Covering, Fact, Revocation, TokenHistory, TokenState};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, TokenKind};
+
+use crate::event_leaf::read_event;
+use crate::found_by::{By, chain_term};
+use crate::index::{ReadBudget, Term};
+use crate::lineage::{MAX_IDS, fact_of, joined_ids};
+use crate::view::{EventView, PageRequest, QueryError, View};
+
+/// Index blocks that one part of a chain may read.
+const PART_READS: u32 = 4096;
+/// Events of one part.
+const PART: usize = 1024;
+/// Facts that are kept before mere uses are left out.
+const MAX_FACTS: usize = 50_000;
+/// Facts that are kept at all, and births; events that are read.
+const MOST_FACTS: usize = 250_000;
+const MOST_BIRTHS: usize = 10_000;
+const MOST_EVENTS: u64 = 4_000_000;
+
+/// When a life is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgement {
+    /// When, Unix nanoseconds: revocations of something wider in force then cover the token.
+    pub at: i64,
+    /// What occurred later is left out of `happened`; `i64::MAX` for nothing.
+    pub by: i64,
+}
+
+/// A token's life.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// The page of events, in ledger order, those of older origins first.
+    pub events: Vec<EventView>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<u64>,
+    /// All its ids.
+    pub ids: BTreeSet<String>,
+    /// How many events it has as of the size asked, in all origins.
+    pub total: u64,
+    /// State in ledger order; drives introspection.
+    pub known: TokenState,
+    /// State in event time; drives reports.
+    pub happened: TokenState,
+    /// Positions of the revocations of something wider that cover it, ascending.
+    pub covered_by: Vec<u64>,
+    /// Set when not all of it was read: the states may be other ones.
+    pub cut: bool,
+}
+
+impl View {
+    /// A token's life as of a size; `None` when the token was never seen.
+    ///
+    /// # Errors
+    /// [`QueryError`]; `OutOfRange` when `as_of` lies beyond the ledger.
+    pub fn life(
+        &self,
+        tenant: &str,
+        token_id: &str,
+        as_of: Option<u64>,
+        judgement: Judgement,
+        page: PageRequest,
+    ) -> Result<Option<Life>, QueryError> {
+        let size = as_of.unwrap_or(self.size());
+        if size > self.size() {
+            return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
+        }
+        let mut walk = Walk::new(self, tenant, size);
+        walk.identity(token_id)?;
+        if walk.positions.is_empty() {
+            return Ok(None);
+        }
+        walk.positions.sort_unstable();
+        walk.positions.dedup();
+        let covered = walk.states(judgement)?;
+        let Walk { positions, ids, cut, .. } = walk;
+        let first = page.after.map_or(0, |after| positions.partition_point(|at| *at <= after));
+        let shown = first..positions.len().min(first.saturating_add(page.limit));
+        let next = positions[shown.clone()].last().copied().filter(|_| positions.len() > shown.end);
+        let mut events = Vec::with_capacity(shown.len());
+        for position in &positions[shown] {
+            let (view, index) = self.at_position(*position);
+            events.extend(view.event(index)?);
+        }
+        let (known, happened, covered_by) = covered;
+        let total = positions.len() as u64;
+        Ok(Some(Life { events, next, ids, total, known, happened, covered_by, cut }))
+    }
+}
+
+/// A life being read.
+struct Walk<'v> {
+    origins: Vec<View>,
+    view: &'v View,
+    tenant: &'v str,
+    size: u64,
+    ids: BTreeSet<String>,
+    positions: Vec<u64>,
+    facts: Vec<Fact<'static>>,
+    births: Vec<(u64, Vec<u8>)>,
+    /// Whether uses were left out.
+    thinned: bool,
+    read: u64,
+    cut: bool,
+}
+
+impl<'v> Walk<'v> {
+    fn new(view: &'v View, tenant: &'v str, size: u64) -> Self {
+        Self {
+            origins: view.origins(),
+            view,
+            tenant,
+            size,
+            ids: BTreeSet::new(),
+            positions: Vec::new(),
+            facts: Vec::new(),
+            births: Vec::new(),
+            thinned: false,
+            read: 0,
+            cut: false,
+        }
+    }
+
+    /// Reads the chains of all ids that are one token's.
+    fn identity(&mut self, id: &str) -> Result<(), QueryError> {
+        self.ids.insert(id.to_owned());
+        let mut todo = vec![id.to_owned()];
+        while let Some(id) = todo.pop() {
+            for other in self.of_one_id(&id)? {
+                if self.ids.len() >= MAX_IDS && !self.ids.contains(&other) {
+                    self.cut = true;
+                } else if self.ids.insert(other.clone()) {
+                    todo.push(other);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the events of one id's chain; gives the other ids that they or others say are the same
+    /// token's.
+    fn of_one_id(&mut self, id: &str) -> Result<BTreeSet<String>, QueryError> {
+        let tenant = self.tenant;
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+        let mut ids = BTreeSet::new();
+        self.each(&chain_term(self.view.terms(), &key), |walk, position, leaf| {
+            let fact = read_event(&leaf, |entry, one| {
+                if chain_key(one, &entry.handles) != Some(key) {
+                    return None;
+                }
+                if !one.also_known_as.is_empty() {
+                    ids.extend(joined_ids(one).map(str::to_owned));
+                }
+                Some(walk.take(position, entry, one))
+            });
+            match fact.flatten() {
+                Some(true) if walk.births.len() < MOST_BIRTHS => walk.births.push((position, leaf)),
+                Some(true) => walk.cut = true,
+                _ => {}
+            }
+        })?;
+        let term = By::Alias(id).term(self.view.terms(), tenant);
+        self.each(&term, |_, _, leaf| {
+            read_event(&leaf, |_, one| {
+                let names = one.target.kind == TargetKind::Token
+                    && one.tenant == tenant
+                    && one.also_known_as.contains(&id);
+                if names {
+                    ids.extend(joined_ids(one).map(str::to_owned));
+                }
+            });
+        })?;
+        Ok(ids)
+    }
+
+    /// Takes an event of the token; whether it is a birth, of which the leaf is wanted.
+    fn take(&mut self, position: u64, entry: &Entry<'_>, statement: &Statement<'_>) -> bool {
+        self.positions.push(position);
+        let Some(fact) = fact_of(entry, statement) else { return true };
+        let idle = matches!(fact.event_type, EventType::Used | EventType::ResourceAccessed)
+            && !fact.token_kind.is_some_and(TokenKind::is_code);
+        let idle = idle || fact.outcome != Outcome::Allow;
+        if idle && self.facts.len() >= MAX_FACTS {
+            self.thinned = true;
+        } else if self.facts.len() >= MOST_FACTS {
+            self.cut = true;
+        } else {
+            self.facts.push(Fact { index: position, ..fact });
+        }
+        false
+    }
+
+    /// The states, and the revocations of something wider that cover it.
+    fn states(
+        &mut self,
+        judgement: Judgement,
+    ) -> Result<(TokenState, TokenState, Vec<u64>), QueryError> {
+        let births = std::mem::take(&mut self.births);
+        let mut history = TokenHistory::default();
+        for fact in std::mem::take(&mut self.facts) {
+            history.push_fact(fact);
+        }
+        for (position, leaf) in &births {
+            read_event(leaf, |entry, one| {
+                history.push(one, &entry.handles, *position, entry.recorded_at);
+            });
+        }
+        let mut covering = Vec::new();
+        let tenant = self.tenant;
+        for (kind, id) in history.chains() {
+            let term = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
+            self.each(&term, |_, position, leaf| {
+                read_event(&leaf, |entry, one| {
+                    let Some(found) = Revocation::of(one, &entry.handles, position) else { return };
+                    if history.is_covered_by(&found) {
+                        let occurred_at = one.occurred_at.nanos;
+                        let effective_at = found.effective_at;
+                        covering.push(Covering { index: position, occurred_at, effective_at });
+                    }
+                });
+            })?;
+        }
+        let mut judged = history.judge(&covering, judgement.at, judgement.by);
+        // Of a code every use counts.
+        self.cut |= self.thinned && judged.known.token_kind.is_some_and(TokenKind::is_code);
+        if self.thinned {
+            judged.known.last_index = self.positions.last().copied();
+        }
+        Ok((judged.known, judged.happened, judged.covered_by))
+    }
+
+    /// Hands out what a term leads to in every origin, by position, a part at a time.
+    fn each(
+        &mut self,
+        term: &Term,
+        mut each: impl FnMut(&mut Self, u64, Vec<u8>),
+    ) -> Result<(), QueryError> {
+        let origins = std::mem::take(&mut self.origins);
+        let read = origins.iter().try_for_each(|origin| {
+            let end = if origin.is_older() { origin.size() } else { self.size };
+            self.each_in(origin, term, 0..end, &mut each)
+        });
+        self.origins = origins;
+        read
+    }
+
+    fn each_in(
+        &mut self,
+        origin: &View,
+        term: &Term,
+        mut range: Range<u64>,
+        each: &mut impl FnMut(&mut Self, u64, Vec<u8>),
+    ) -> Result<(), QueryError> {
+        while range.start < range.end {
+            let mut budget = ReadBudget::new(PART_READS);
+            let rooms = origin.rooms();
+            let page = rooms.index.postings(term, range.clone(), PART, &mut budget)?;
+            self.read += page.indexes.len() as u64;
+            for (index, leaf) in page.indexes.iter().zip(rooms.reader.leaves(&page.indexes)?) {
+                each(self, origin.place_of(*index), leaf);
+            }
+            let Some(next) = page.next else { break };
+            if next <= range.start || self.read >= MOST_EVENTS {
+                self.cut = true;
+                break;
+            }
+            range.start = next;
+        }
+        Ok(())
+    }
+}
