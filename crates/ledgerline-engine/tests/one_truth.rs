@@ -150,3 +150,30 @@ fn a_token_of_a_revoked_session_is_shown_as_revoked_under_each_of_its_names() {
         assert_eq!(one_truth(&world.view(), id, seconds(9)), Some(State::Revoked));
     }
 }
+
+#[test]
+fn a_token_with_more_events_than_are_looked_at_is_judged_by_the_newest_too() {
+    let mut world = World::new(2);
+    let id = "eu:idp:jti:long";
+    let act = |n: u64, kind: &str, at: u64| {
+        json!({"native_id": format!("l{n}"), "type": kind, "token_id": id, "issuer": "idp",
+            "occurred_at": time(at)})
+    };
+    world.tell(&[act(0, "ISSUED", 1)]);
+    for part in 0..51 {
+        let uses: Vec<_> = (0..1000).map(|n| act(1 + part * 1000 + n, "USED", 2)).collect();
+        world.tell(&uses);
+    }
+    world.tell(&[act(60_000, "REVOKED", 3)]);
+    let view = world.view();
+    let at = seconds(9);
+    let page = PageRequest { after: None, limit: 1 };
+    let life = view.life("a", id, None, Judgement { at, by: i64::MAX }, page).unwrap().unwrap();
+    assert_eq!((life.known.state, life.cut, life.total), (State::Revoked, false, 51_002));
+    assert_eq!(life.known.last_index, life.happened.last_index);
+    let scope = Scope { tenant: "a".into(), size: view.end(), at: None, judged_at: at };
+    let mut inquiry = Inquiry::new(&view, scope, Spending::default()).unwrap();
+    let token = inquiry.token(id).unwrap();
+    assert_eq!((token.known.state, token.happened.state), (State::Revoked, State::Revoked));
+    assert_ne!(inquiry.cuts(), [], "what was not looked at is said");
+}

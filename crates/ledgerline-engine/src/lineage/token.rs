@@ -16,7 +16,8 @@ use super::edge::{Edge, edges_of};
 use super::inquiry::{Cut, Inquiry, Record};
 use crate::found_by::{By, chain_term, is_birth};
 use crate::index::Term;
-use crate::view::QueryError;
+use crate::life::Judgement;
+use crate::view::{PageRequest, QueryError};
 
 /// Ids of one token that are looked at.
 pub(crate) const MAX_IDS: usize = 16;
@@ -157,6 +158,9 @@ impl Inquiry<'_> {
         let (ids, lived) = self.identity(id)?;
         let mut token = self.assemble(id, ids, lived);
         self.cover(&mut token)?;
+        if self.cut_count() != cuts {
+            self.judge_whole(id, &mut token)?;
+        }
         self.links_to(&mut token)?;
         let token = Arc::new(token);
         let is_whole = self.cut_count() == cuts && !token.records.is_empty();
@@ -164,6 +168,20 @@ impl Inquiry<'_> {
             lives.keep(&self.life_name(id), &token, self.scope().size);
         }
         Ok(token)
+    }
+
+    /// The states of a token of which too much is recorded to be looked at: by all of it, never by
+    /// its oldest part. The cut stays noted, for the rest of the answer is of that part.
+    fn judge_whole(&self, id: &str, token: &mut Token) -> Result<(), QueryError> {
+        let scope = self.scope();
+        let Some(size) = scope.size.checked_sub(self.view.base()) else { return Ok(()) };
+        let judgement = Judgement { at: scope.judged_at, by: scope.at.unwrap_or(i64::MAX) };
+        let page = PageRequest { after: None, limit: 0 };
+        if let Some(life) = self.view.life(&scope.tenant, id, Some(size), judgement, page)? {
+            (token.known, token.happened) = (life.known, life.happened);
+            token.covered_by = life.covered_by;
+        }
+        Ok(())
     }
 
     /// All ids of a token, and the events of all their chains.
