@@ -168,7 +168,7 @@ impl<'v> Walk<'v> {
                     return None;
                 }
                 if !one.also_known_as.is_empty() {
-                    ids.extend(joined_ids(one).map(str::to_owned));
+                    ids.extend(joined_ids(one, id).map(str::to_owned));
                 }
                 Some(walk.take(position, entry, one))
             });
@@ -185,7 +185,7 @@ impl<'v> Walk<'v> {
                     && one.tenant == tenant
                     && one.also_known_as.contains(&id);
                 if names {
-                    ids.extend(joined_ids(one).map(str::to_owned));
+                    ids.extend(joined_ids(one, id).map(str::to_owned));
                 }
             });
         })?;

@@ -174,6 +174,36 @@ impl Key {
         index >= self.valid_from && self.valid_until.is_none_or(|until| index <= until)
     }
 
+    /// Whether the key may say which ids are one token, where the statement says so: it must be able
+    /// to register tokens, and each id must be of an issuer and a region that it may write about. For
+    /// intake; what was recorded before this rule stands, and joins no tokens of other issuers.
+    ///
+    /// # Errors
+    /// What it may not.
+    pub fn check_aliases(&self, statement: &Statement<'_>) -> Result<(), GrantError> {
+        let grant = &self.grant;
+        if statement.also_known_as.is_empty() {
+            return Ok(());
+        }
+        let registers = [EventType::Issued, EventType::Origin];
+        if !grant.types.is_empty() && !registers.iter().any(|one| grant.types.contains(one)) {
+            return Err(GrantError::OutOfGrant("also_known_as without ISSUED or ORIGIN"));
+        }
+        for id in &statement.also_known_as {
+            let id = TokenId::parse(id).ok();
+            for (allowed, found) in [
+                (&grant.issuers, id.as_ref().map(TokenId::issuer)),
+                (&grant.regions, id.as_ref().map(TokenId::region)),
+            ] {
+                let covered = found.is_some_and(|found| allowed.iter().any(|one| one == found));
+                if !allowed.is_empty() && !covered {
+                    return Err(GrantError::OutOfGrant("also_known_as"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the key may write this statement.
     ///
     /// # Errors

@@ -137,6 +137,15 @@ impl<'a> TokenId<'a> {
     }
 }
 
+/// Whether two ids can be of one token: a token has one issuer, and an id names it. What says
+/// otherwise joins nothing, whoever says it.
+#[must_use]
+pub fn can_be_one_token(one: &str, other: &str) -> bool {
+    let front = |id| TokenId::parse(id).ok().map(|id| (id.region(), id.issuer()));
+    let (one, other) = (front(one), front(other));
+    one.is_some() && one == other
+}
+
 fn parse_form(form: &str) -> Result<Form, TokenIdError> {
     match form {
         "jti" => Ok(Form::Jti),

@@ -132,6 +132,7 @@ impl Intake {
             return error("bad_signature", "the signature value is longer than 8 KiB");
         }
         key.check_grant(statement).map_err(|error| refused(error.code(), &error))?;
+        key.check_aliases(statement).map_err(|error| refused(error.code(), &error))?;
         let Some(statement_key) = &key.statement_key else {
             return error("key_unavailable", "the secret of this key is not at hand");
         };
@@ -196,6 +197,7 @@ impl Intake {
     ) -> Result<(), EventError> {
         statement.validate().map_err(|error| refused(error.code(), &error))?;
         caller.key.check_grant(statement).map_err(|error| refused(error.code(), &error))?;
+        caller.key.check_aliases(statement).map_err(|error| refused(error.code(), &error))?;
         if bytes.len() > MAX_STATEMENT_BYTES {
             let detail = format!("a statement has at most {MAX_STATEMENT_BYTES} bytes");
             return Err(EventError::new("entry_too_large", detail));

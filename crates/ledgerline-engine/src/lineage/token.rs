@@ -9,6 +9,7 @@ use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenState};
 use ledgerline_proof::statement::Statement;
+use ledgerline_proof::token_id::can_be_one_token;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, PersonalRole, TargetKind};
 
 use super::ahead::WideRead;
@@ -232,7 +233,7 @@ impl Inquiry<'_> {
         let chained = chain.iter().map(|(record, _)| record).filter(|record| record.has_aliases);
         for record in chained.chain(&naming) {
             record.read(|_, statement| {
-                ids.extend(joined_ids(statement).map(str::to_owned));
+                ids.extend(joined_ids(statement, id).map(str::to_owned));
             });
         }
         Ok((chain, ids))
@@ -391,10 +392,15 @@ pub(crate) fn fact_of(entry: &Entry<'_>, statement: &Statement<'_>) -> Option<Fa
 
 /// The ids that an event of a token says are all its own: the one place that decides which ids are
 /// one token's. What was refused gives no token another name.
-pub(crate) fn joined_ids<'s>(statement: &Statement<'s>) -> impl Iterator<Item = &'s str> {
+pub(crate) fn joined_ids<'s>(
+    statement: &Statement<'s>,
+    id: &str,
+) -> impl Iterator<Item = &'s str> {
     let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
-    let ids = statement.also_known_as.clone().into_iter().chain([statement.target.id]);
-    ids.filter(move |_| done)
+    let target = statement.target.id;
+    let joins = done && can_be_one_token(target, id);
+    let ids = statement.also_known_as.clone().into_iter().chain([target]);
+    ids.filter(move |other| joins && can_be_one_token(other, target))
 }
 
 fn done(statement: &Statement<'_>) -> bool {

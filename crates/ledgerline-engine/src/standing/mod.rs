@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenState};
-use ledgerline_proof::token_id::TokenId;
+use ledgerline_proof::token_id::{TokenId, can_be_one_token};
 use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 
 use crate::found_by::{By, chain_term, is_birth, presented_digest};
@@ -187,7 +187,8 @@ fn identity(places: &mut [Place<'_>], presented: Presented<'_>) -> Result<Found,
             others.extend(more);
         }
         if let Some(digest) = presented_digest(&id) {
-            others.extend(presented_as(places, digest)?);
+            let same = presented_as(places, digest)?;
+            others.extend(same.into_iter().filter(|other| can_be_one_token(other, &id)));
         }
         for other in others {
             if ids.insert(other.clone()) {
@@ -202,9 +203,12 @@ fn identity(places: &mut [Place<'_>], presented: Presented<'_>) -> Result<Found,
     Ok((ids, records))
 }
 
-/// The ids of tokens with this digest, by their births and by what others call them.
+/// The ids of the token with this digest, by births and by what others call it. If several issuers
+/// claim it, those of the one that registered it first: what another says of it later changes no
+/// answer.
 fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<String>, QueryError> {
     let mut ids = BTreeSet::new();
+    let (mut registered, mut named) = (None, None);
     let is_it = |id: &str| presented_digest(id) == Some(digest);
     for Place { inquiry, .. } in places {
         let term = By::Presented(digest).term(inquiry.view().terms(), &inquiry.scope().tenant);
@@ -215,14 +219,26 @@ fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<Strin
         })?;
         for record in naming {
             record.read(|_, statement| {
-                // What was refused gives no token another name.
+                // What was refused gives no token another name, nor does another issuer.
                 let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
-                let aliases = statement.also_known_as.iter().filter(|id| done && is_it(id));
-                let own = done || is_it(statement.target.id);
-                let target = own.then_some(&statement.target.id);
-                ids.extend(aliases.chain(target).map(|id| (*id).to_owned()));
+                let target = statement.target.id;
+                let aliases = statement.also_known_as.iter().filter(|id| {
+                    done && is_it(id) && can_be_one_token(id, target)
+                });
+                let (is_own, before) = (is_it(target), ids.len());
+                ids.extend(aliases.map(|id| (*id).to_owned()));
+                if is_own || ids.len() > before {
+                    ids.insert(target.to_owned());
+                    named.get_or_insert_with(|| target.to_owned());
+                    if is_birth(statement) && statement.outcome == Outcome::Allow {
+                        registered.get_or_insert_with(|| target.to_owned());
+                    }
+                }
             });
         }
+    }
+    if let Some(first) = registered.or(named) {
+        ids.retain(|id| can_be_one_token(id, &first));
     }
     Ok(ids)
 }

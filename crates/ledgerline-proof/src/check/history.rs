@@ -11,6 +11,7 @@ use crate::entry::MAX_SIGNATURE_BYTES;
 use crate::hash::Hash;
 use crate::lifecycle::{self, Fact, Revocation, State, TokenFacts, TokenState, Violation};
 use crate::statement::Statement;
+use crate::token_id::can_be_one_token;
 use crate::vocabulary::{EventType, Outcome, TargetKind};
 use crate::wire::DecodeError;
 
@@ -216,8 +217,9 @@ fn judge_names(
         let (Part::Answer(at), Ok(statement)) = (part, &recorded.statement) else { continue };
         let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
         if tokens[*at].len() > 1 && done && !statement.also_known_as.is_empty() {
-            let names = statement.also_known_as.iter().chain([&statement.target.id]);
-            said[*at].insert(names.copied().collect());
+            let target = statement.target.id;
+            let names = statement.also_known_as.iter().copied().chain([target]);
+            said[*at].insert(names.filter(|id| can_be_one_token(id, target)).collect());
         }
     }
     for (ids, said) in tokens.iter().zip(said) {

@@ -145,7 +145,11 @@ impl Walk {
         loop {
             let before = class.len();
             self.each(|_, _, s| {
-                let ids: Vec<&str> = s.also_known_as.iter().copied().chain([s.target.id]).collect();
+                // A token has one issuer: `<region>:<alias>:` in front of each of its ids.
+                let front = |id: &str| id.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
+                let own = front(s.target.id);
+                let ids = s.also_known_as.iter().copied().filter(|id| front(id) == own);
+                let ids: Vec<&str> = ids.chain([s.target.id]).collect();
                 let about = s.target.kind == TargetKind::Token && !s.also_known_as.is_empty();
                 if about && is_done(s) && ids.iter().any(|id| class.contains(*id)) {
                     class.extend(ids.iter().map(|id| (*id).to_owned()));
