@@ -101,6 +101,27 @@ pub enum AdminAct {
     MoveFinding(Box<Move>),
     /// Records whether a token's issuer was told of its revocation.
     IssuerTold(Box<IssuerTold>),
+    /// Records until when a key goes on that another one replaces.
+    KeyEnds(Box<KeyEnds>),
+}
+
+/// The detail `act` of the ADMIN_ACT that says when a replaced key ends.
+pub const KEY_ENDS: &str = "key_ends";
+
+/// Until when a key goes on that another one replaces, for the chain of the key. It ends by its
+/// KEY_RETIRED, which the node records then: this says only when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyEnds {
+    /// The key's tenant; empty for keys of all.
+    pub tenant: String,
+    /// The key.
+    pub key_id: String,
+    /// The key that replaces it.
+    pub successor: String,
+    /// When it ends, RFC 3339.
+    pub at: String,
+    /// The credential that asked.
+    pub by: String,
 }
 
 /// What came of telling an issuer, for the token's chain.
@@ -229,6 +250,11 @@ impl Planner {
             }
             AdminAct::IssuerTold(told) => {
                 let event = self.told_event(told, wall);
+                let index = self.sequencer.offer_own_once(event, wall)?;
+                Ok(index.unwrap_or_else(|| self.sequencer.size()))
+            }
+            AdminAct::KeyEnds(ends) => {
+                let event = self.ends_event(ends, wall);
                 let index = self.sequencer.offer_own_once(event, wall)?;
                 Ok(index.unwrap_or_else(|| self.sequencer.size()))
             }
@@ -368,6 +394,17 @@ impl Planner {
         ];
         detail.extend(why.as_deref().map(|value| Detail { key: "why", value }));
         let target = Target { kind: TargetKind::Token, id: token_id };
+        let links = Vec::new();
+        let event = OwnEvent { tenant, native_id: &native_id, target, detail, links, wall };
+        self.own_event(EventType::AdminAct, &event, Vec::new())
+    }
+
+    fn ends_event(&self, ends: &KeyEnds, wall: i64) -> Box<PendingEvent> {
+        let KeyEnds { tenant, key_id, successor, at, by } = ends;
+        let native_id = format!("{}key-ends/{key_id}/{successor}", self.prefix);
+        let pairs = [("act", KEY_ENDS), ("at", at), ("by", by), ("successor", successor)];
+        let detail = pairs.into_iter().map(|(key, value)| Detail { key, value }).collect();
+        let target = Target { kind: TargetKind::Key, id: key_id };
         let links = Vec::new();
         let event = OwnEvent { tenant, native_id: &native_id, target, detail, links, wall };
         self.own_event(EventType::AdminAct, &event, Vec::new())

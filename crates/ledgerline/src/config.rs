@@ -163,15 +163,20 @@ settings! {
     /// How client commands reach a server.
     pub struct ClientSettings {
         /// URL of the server [default: http://127.0.0.1:8790].
+        #[arg(global = true)]
         "LEDGERLINE_URL" url: String,
         /// File that holds the API key. Without it LEDGERLINE_KEY is used.
+        #[arg(global = true)]
         "LEDGERLINE_KEY_FILE" key_file: PathBuf,
         /// Certificates (PEM) to trust instead of the usual ones.
+        #[arg(global = true)]
         "LEDGERLINE_CA_FILE" ca_file: PathBuf,
         /// Milliseconds a call may take, retries aside [default: 60000].
+        #[arg(global = true)]
         "LEDGERLINE_TIMEOUT_MS" timeout_ms: u64,
         /// Times a refused (429, 503) or failed call is repeated [default: 8; a server that has not
         /// answered yet is tried for 3 seconds].
+        #[arg(global = true)]
         "LEDGERLINE_RETRIES" retries: u32,
     }
 }

@@ -252,10 +252,12 @@ fn acts(names: &Names) -> Vec<Ask> {
     let key = json!({ "key_id": names.signer, "source": "s", "alg": "HMAC-SHA256" });
     let mut retire = get("/v1/keys/{key_id}", format!("/v1/keys/{}", names.key_id));
     retire.method = "DELETE";
+    let rotate = format!("/v1/keys/{}/rotate", names.key_id);
     let beat = json!({ "native_id": "ask", "type": "HEARTBEAT", "source_instance": "i",
         "target": { "kind": "SOURCE", "id": "ask" }, "occurred_at": "2026-01-02T03:04:05Z" });
     vec![
         post("/v1/triage", "/v1/triage", &leaked),
+        post("/v1/keys/{key_id}/rotate", &*rotate, &json!({ "overlap_seconds": 60 })),
         post(blast, &*path, &json!({ "dry_run": true })),
         post(blast, &*path, &json!({ "dry_run": true, "token": raw })),
         post(blast, &*path, &json!({})),

@@ -8,20 +8,17 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::past::{Ask, Moment, rows};
-use crate::client::segment;
+use crate::client::{Client, segment};
 use crate::config::ClientSettings;
-use crate::exit::{CommandResult, Exit};
+use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{facts, text};
 
 /// Arguments of `findings`.
 #[derive(Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   ledgerline findings --state open --severity high
   ledgerline findings --follow
-  ledgerline findings close 5f1e… --note 'case 4711: revoked the family'"
-)]
+  ledgerline findings close 5f1e… --note 'case 4711: revoked the family'")]
 pub struct FindingsArgs {
     #[command(subcommand)]
     action: Option<Action>,
@@ -59,9 +56,7 @@ enum Action {
 
 #[derive(Args)]
 struct MoveArgs {
-    #[command(flatten)]
-    client: ClientSettings,
-    /// The finding's id.
+    /// The finding's id, or as much of its begin as no other has.
     id: String,
     /// Why: it stands in the ledger for ever, so name a case, not a person.
     #[arg(long, default_value = "")]
@@ -75,16 +70,22 @@ struct MoveArgs {
 ///
 /// # Errors
 /// Whatever the server says.
-pub fn run(context: &mut Context, args: FindingsArgs) -> CommandResult {
-    match args.action {
-        Some(Action::Acknowledge(moved)) => move_on(context, moved, "acknowledge"),
-        Some(Action::Close(moved)) => move_on(context, moved, "close"),
-        None if args.follow => follow(context, &args),
+pub fn run(context: &mut Context, mut args: FindingsArgs) -> CommandResult {
+    let (moved, what) = match args.action.take() {
+        Some(Action::Acknowledge(moved)) => (moved, "acknowledge"),
+        Some(Action::Close(moved)) => (moved, "close"),
+        None if args.follow => return follow(context, &args),
         None => {
             let ask = ask(&args, None);
-            args.moment.show(context, ask, Some("findings"), list)
+            return args.moment.show(context, ask, Some("findings"), list);
         }
+    };
+    let lists = [&args.state, &args.severity, &args.rule, &args.token];
+    if args.follow || lists.iter().any(|flag| flag.is_some()) {
+        return Err(Failure::usage(format!("{what} takes an id, and no flags of the list")));
     }
+    let tenant = moved.tenant.clone().or(args.moment.tenant);
+    move_on(context, args.moment.client, &moved, tenant.as_deref(), what)
 }
 
 fn ask(args: &FindingsArgs, from: Option<u64>) -> Ask {
@@ -147,13 +148,48 @@ fn line(one: &Value) -> String {
     )
 }
 
-fn move_on(context: &mut Context, args: MoveArgs, what: &str) -> CommandResult {
-    let client = context.client(args.client)?;
-    let path = format!("/v1/findings/{}/{what}", segment(&args.id));
-    let request = json!({ "note": args.note, "tenant": args.tenant });
+fn move_on(
+    context: &mut Context,
+    client: ClientSettings,
+    args: &MoveArgs,
+    tenant: Option<&str>,
+    what: &str,
+) -> CommandResult {
+    let client = context.client(client)?;
+    let id = whole_id(&client, &args.id, tenant)?;
+    let path = format!("/v1/findings/{}/{what}", segment(&id));
+    let request = json!({ "note": args.note, "tenant": tenant });
     let answer = client.post_json(&path, &request)?;
     context.screen.show(&answer, |answer| {
         facts(&[("state", text(answer, "/state")), ("recorded at index", text(answer, "/index"))])
     })?;
     Ok(Exit::Ok)
+}
+
+/// Digits of a whole id, and the fewest of a begin.
+const ID_DIGITS: usize = 64;
+const BEGIN_DIGITS: usize = 4;
+
+/// The one finding whose id begins so.
+fn whole_id(client: &Client, begin: &str, tenant: Option<&str>) -> Result<String, Failure> {
+    let begin = begin.trim_end_matches(['\u{2026}', '.']).to_ascii_lowercase();
+    if begin.len() >= ID_DIGITS {
+        return Ok(begin);
+    }
+    if begin.len() < BEGIN_DIGITS || !begin.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Failure::usage("a finding's id is 64 hex digits, or at least 4 to begin with"));
+    }
+    let ask = Ask::new("/v1/findings".to_owned()).with("limit", Some(1000)).with("tenant", tenant);
+    let answer = ask.fetch(client, Some("findings"))?;
+    let all = answer["findings"].as_array().into_iter().flatten();
+    let mut found: Vec<&str> = all.filter_map(|one| one["id"].as_str()).collect();
+    found.retain(|id| id.starts_with(&begin));
+    found.dedup();
+    match found[..] {
+        [one] => Ok(one.to_owned()),
+        [] => Err(Failure::error("no finding's id begins so")),
+        _ => {
+            Err(Failure::usage(format!("{} findings' ids begin so: give more digits", found.len())))
+        }
+    }
 }

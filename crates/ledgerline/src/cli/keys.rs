@@ -20,7 +20,7 @@ use crate::render::{facts, table, text};
 #[command(after_help = "Examples:
   ledgerline keys add --source idp-log --role producer --out producer.key
   ledgerline keys list
-  ledgerline keys rotate k-7f3a --out producer.key.new
+  ledgerline keys rotate k-7f3a --overlap 24h --out producer.key.new
   ledgerline keys retire k-7f3a --compromised --reason 'found in a public repository'")]
 pub struct KeysArgs {
     #[command(flatten)]
@@ -37,7 +37,7 @@ enum KeysCommand {
     List,
     /// End a key.
     Retire(RetireArgs),
-    /// Add a key with the same grant, then end the old one.
+    /// Add a key with the same grant, and end the old one, at once or after an overlap.
     Rotate(RotateArgs),
 }
 
@@ -107,9 +107,22 @@ struct RotateArgs {
     /// Base64 of the new Ed25519 public key, for Ed25519 keys.
     #[arg(long)]
     public_key: Option<String>,
+    /// How long the old key goes on: 90s, 30m, 24h or 7d [default: not at all].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    overlap: Option<u64>,
     /// File for the secret (mode 0600, must not exist); shown without it.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+/// Seconds of a time such as `24h`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let found = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds)
+    });
+    found.ok_or_else(|| "say it as 90s, 30m, 24h or 7d".to_owned())
 }
 
 /// Does one act on keys.
@@ -131,7 +144,7 @@ pub fn run(context: &mut Context, args: KeysArgs) -> CommandResult {
                 "signed_only": add.signed_only, "strict": add.strict,
                 "expires_at": add.expires_at,
             });
-            add_key(context, &client, &request, add.out.as_deref())?;
+            add_key(context, &client, ("/v1/keys", &request), add.out.as_deref())?;
         }
         KeysCommand::Retire(retire) => {
             let mut path =
@@ -151,6 +164,9 @@ pub fn run(context: &mut Context, args: KeysArgs) -> CommandResult {
 fn key_table(keys: &Value) -> String {
     let columns = [
         "key_id",
+        "status",
+        "ends_at",
+        "successor",
         "purpose",
         "alg",
         "tenant",
@@ -163,19 +179,33 @@ fn key_table(keys: &Value) -> String {
     let head: Vec<String> = columns.iter().map(|name| name.to_uppercase()).collect();
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let keys = keys.get("keys").and_then(Value::as_array).into_iter().flatten();
-    let row = |key| columns.iter().map(|name| text(key, &format!("/{name}"))).collect();
+    let row = |key: &Value| {
+        let mut row: Vec<_> = columns.map(|name| text(key, &format!("/{name}"))).into();
+        // A word that nobody may overlook.
+        if row[1] == "compromised" {
+            row[1] = "COMPROMISED".to_owned();
+        }
+        row
+    };
     table(&head, &keys.map(row).collect::<Vec<_>>())
 }
 
 fn add_key(
     context: &mut Context,
     client: &Client,
-    request: &Value,
+    (path, request): (&str, &Value),
     out: Option<&Path>,
 ) -> Result<(), Failure> {
     // Made first: a secret that cannot be kept must not be created.
     let file = out.map(create_private).transpose()?;
-    let mut answer = client.post_json("/v1/keys", request)?;
+    let mut answer = match (client.post_json(path, request), out) {
+        (Err(error), Some(out)) => {
+            // Empty, and in the way of another try.
+            let _ = std::fs::remove_file(out);
+            return Err(error.into());
+        }
+        (answer, _) => answer?,
+    };
     if let (Some(mut file), Some(secret)) = (file, answer.get("secret").and_then(Value::as_str)) {
         writeln!(file, "{secret}")?;
         file.sync_all()?;
@@ -191,6 +221,10 @@ fn add_key(
                 answer["index"].as_u64().map_or("-".into(), |i| (i + 1).to_string()),
             ),
         ];
+        if answer.get("replaces").is_some_and(Value::is_string) {
+            let (old, end) = (text(answer, "/replaces"), text(answer, "/old_key_ends_at"));
+            lines.push(("instead of", format!("{old}, which is valid until {end}")));
+        }
         if answer.get("secret").is_some_and(Value::is_string) {
             lines.push(("secret (shown once)", text(answer, "/secret")));
         }
@@ -209,27 +243,10 @@ pub fn create_private(path: &Path) -> Result<std::fs::File, Failure> {
     Ok(file.with_context(|| format!("{}", path.display()))?)
 }
 
+/// The server looks whether the old key may be replaced before it makes the new one.
 fn rotate_key(context: &mut Context, client: &Client, args: &RotateArgs) -> Result<(), Failure> {
-    let keys = client.get("/v1/keys")?;
-    let list = keys.get("keys").and_then(Value::as_array).into_iter().flatten();
-    let old = list.into_iter().find(|key| key["key_id"] == args.key_id.as_str());
-    let old = old.ok_or_else(|| Failure::error("there is no such key"))?;
-    let mut request = json!({ "public_key": args.public_key });
-    for member in [
-        "alg",
-        "tenant",
-        "source",
-        "roles",
-        "types",
-        "issuers",
-        "regions",
-        "signed_only",
-        "strict",
-        "expires_at",
-    ] {
-        request[member] = old[member].clone();
-    }
-    add_key(context, client, &request, args.out.as_deref())?;
-    client.delete(&format!("/v1/keys/{}?reason=rotated", segment(&args.key_id)))?;
-    Ok(())
+    let path = format!("/v1/keys/{}/rotate", segment(&args.key_id));
+    let overlap = args.overlap.unwrap_or(0);
+    let request = json!({ "public_key": args.public_key, "overlap_seconds": overlap });
+    add_key(context, client, (&path, &request), args.out.as_deref())
 }

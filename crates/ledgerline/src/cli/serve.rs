@@ -33,6 +33,7 @@ use crate::config::{ServerSettings, beside};
 use crate::descriptors;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::feed::look_for_news;
+use crate::http::key_ends::end_keys;
 use crate::http::lanes::Lanes;
 use crate::http::server::{Limits, StopSignals, serve};
 use crate::http::signed_answer::Answers;
@@ -289,7 +290,10 @@ impl Started {
         let head_was_missing = ledger.head_was_missing;
         let with = With { issuers, answers, webhook, head_was_missing };
         let app = App::new(Arc::clone(&ledger.node), limits, with);
+        // Before anything is answered: a key whose time came while nobody ran must not be taken.
+        app.endings.find(&ledger.node).context("the keys that are being replaced")?;
         runtime.spawn(keep_recording(Arc::clone(&app)));
+        runtime.spawn(end_keys(Arc::clone(&app)));
         runtime.spawn(look_for_news(Arc::clone(&app)));
         let telling = tell_findings(&app)?;
         let routes = router(Arc::clone(&app));

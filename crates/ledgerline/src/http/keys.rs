@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::events::json_value;
 use super::extract::{Asked, Segments, check_text, json_body};
 use super::problem::Problem;
-use super::{App, Shared, auth, leaf_json};
+use super::{App, Shared, auth, key_ends, leaf_json};
 use crate::time_text;
 
 const NEEDS_ADMIN: &str = "the credential needs the role admin";
@@ -40,14 +40,26 @@ fn admin(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
 pub async fn list(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let caller = admin(&app, &headers)?;
     let keys = app.node.keys();
-    let keys: Vec<_> =
-        keys.iter().filter(|key| caller.may_see(&key.tenant)).map(|key| key_value(key)).collect();
+    let seen = keys.iter().filter(|key| caller.may_see(&key.tenant));
+    let keys: Vec<_> = seen.map(|key| key_value(&app, key)).collect();
     Ok(json_value(&json!({ "keys": keys })))
 }
 
-fn key_value(key: &Key) -> Value {
+fn key_value(app: &App, key: &Key) -> Value {
+    let ending = app.endings.of(&key.key_id).filter(|_| key.valid_until.is_none());
+    let expired = key.expires_at.is_some_and(|end| end <= app.node.now());
+    let status = match (key.valid_until, &ending) {
+        (Some(_), _) if key.compromised => "compromised",
+        (Some(_), _) => "retired",
+        (None, _) if expired => "expired",
+        (None, Some(_)) => "ending",
+        (None, None) => "valid",
+    };
     json!({
         "key_id": &*key.key_id,
+        "status": status,
+        "ends_at": ending.as_ref().map(|one| time_text::rfc3339(one.at)),
+        "successor": ending.map(|one| one.successor),
         "purpose": key.purpose.symbol(),
         "alg": alg_name(key.alg),
         "tenant": &*key.tenant,
@@ -170,6 +182,52 @@ pub async fn add(State(app): Shared, headers: HeaderMap, body: Body) -> Result<R
         "key_id": added.key_id,
         "index": added.index,
         "secret": added.secret,
+    }));
+    Ok((StatusCode::CREATED, body).into_response())
+}
+
+/// How a key is replaced.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct RotateRequest {
+    public_key: Option<String>,
+    overlap_seconds: u64,
+}
+
+/// Makes a key with the grant of another, which ends now or after an overlap.
+///
+/// # Errors
+/// 401, 403; 404 for a key of another tenant as for none; 409 when it has ended or is being
+/// replaced; 422 for an overlap that is too long, or a public key that is none.
+pub async fn rotate(
+    State(app): Shared,
+    Segments(key_id): Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = admin(&app, &headers)?;
+    let request: RotateRequest = json_body(&app, &headers, body).await?;
+    let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_key", detail);
+    if request.overlap_seconds > key_ends::OVERLAP_MAX_SECONDS {
+        return Err(bad("overlap_seconds is at most 7776000, 90 days"));
+    }
+    let public_key = match request.public_key.as_deref() {
+        None => None,
+        Some(text) => {
+            let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+            Some(bytes.ok_or_else(|| bad("public_key is base64 of 32 bytes"))?)
+        }
+    };
+    let (of, old) = (Arc::clone(&app), key_id.clone());
+    let overlap = request.overlap_seconds;
+    let work = move || key_ends::rotate(&of, &caller, &key_id, public_key, overlap);
+    let (added, ends_at) = app.wait(work).await?;
+    let body = json_value(&json!({
+        "key_id": added.key_id,
+        "index": added.index,
+        "secret": added.secret,
+        "replaces": old,
+        "old_key_ends_at": time_text::rfc3339(ends_at),
     }));
     Ok((StatusCode::CREATED, body).into_response())
 }

@@ -23,6 +23,7 @@ pub mod findings;
 pub mod findings_stream;
 pub mod form;
 pub mod introspect;
+pub mod key_ends;
 pub mod keys;
 pub mod lanes;
 pub mod leaf_json;
@@ -86,6 +87,8 @@ pub struct App {
     pub head_was_missing: bool,
     /// Introspections that wait for being recorded.
     pub uses: Uses,
+    /// Keys that are being replaced.
+    pub endings: key_ends::Endings,
     /// Set when the server stops: what waits for news ends.
     stopping: AtomicBool,
     /// Who may have how much of it at a time.
@@ -128,6 +131,7 @@ impl App {
             webhook: with.webhook,
             head_was_missing: with.head_was_missing,
             uses,
+            endings: key_ends::Endings::default(),
             stopping,
             shares,
             news: feed::News::default(),
@@ -290,6 +294,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/sources", get(sources::sources))
         .route("/v1/keys", get(keys::list).post(keys::add))
         .route("/v1/keys/{key_id}", delete(keys::retire))
+        .route("/v1/keys/{key_id}/rotate", post(keys::rotate))
         .route("/openapi.json", get(openapi::openapi))
         .route("/checkpoint", get(tiles::checkpoint))
         .route("/tile/{*path}", get(tiles::tile))

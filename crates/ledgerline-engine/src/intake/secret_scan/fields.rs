@@ -15,7 +15,7 @@ use ledgerline_proof::vocabulary::TargetKind;
 
 use crate::disclosure::Disclosing;
 use crate::findings::record::{Move, Note};
-use crate::planner::{AdminAct, IssuerTold, NewKey};
+use crate::planner::{AdminAct, IssuerTold, KeyEnds, NewKey};
 
 /// What a text of a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +198,11 @@ pub(super) fn of_act<'t, E>(act: &'t AdminAct, look: Look<'_, 't, E>) -> Result<
             // The token is one that the ledger holds.
             let IssuerTold { tenant, token_id: _, by, outcome: _, why } = &**told;
             some(look, &[Some(tenant), Some(by), why.as_deref()])
+        }
+        // Ids of keys that the ledger holds, and a time of its own.
+        AdminAct::KeyEnds(ends) => {
+            let KeyEnds { tenant, key_id: _, successor: _, at: _, by } = &**ends;
+            each(look, &[tenant, by])
         }
         AdminAct::Notes(notes) => notes.iter().try_for_each(|note| match note {
             // Reconciliation names tokens that the ledger need not know.

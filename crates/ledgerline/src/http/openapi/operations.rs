@@ -292,6 +292,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "NewKey",
         (201, "AddedKey"),
     ),
+    post(
+        "/v1/keys/{key_id}/rotate",
+        "Make a key with the grant of another, which ends after an overlap",
+        "admin",
+        "",
+        "RotateKey",
+        (201, "AddedKey"),
+    ),
     Operation {
         method: "delete",
         path: "/v1/keys/{key_id}",
