@@ -188,7 +188,7 @@ fn a_start_reads_no_more_than_it_needs() {
     });
 }
 
-/// What is too long is refused with a code, and the ledger goes on: no length reaches an assertion.
+/// A name that is too long is refused with a code (a text would be cut), and the ledger goes on: no length reaches an assertion.
 #[test]
 fn long_values_are_refused_and_the_next_event_is_recorded() {
     let (disk, head, keys) = (SimDisk::new(1), SimDisk::new(2), SimDisk::new(3));
@@ -196,7 +196,7 @@ fn long_values_are_refused_and_the_next_event_is_recorded() {
     let long = |length: usize| "x".repeat(length);
     let plain = event(1, 1, "USED");
     let attribute =
-        plain.replace(r#""ip":"#, &format!(r#""attributes":{{"a":"{}"}},"ip":"#, long(2 << 20)));
+        plain.replace(r#""ip":"#, &format!(r#""attributes":{{"{}":"a"}},"ip":"#, long(2 << 20)));
     let (before, after) = plain.split_once(r#""type""#).unwrap();
     assert!(before.contains("event_id"));
     let native = format!(r#"{{"native_id":"{}","type"{after}"#, long(70_000));

@@ -185,10 +185,10 @@ pub(super) type Built = Result<Box<PendingEvent>, (Option<[u8; 16]>, EventError)
 #[serde(deny_unknown_fields)]
 struct JsonSubmission {
     statement: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     personal: Vec<String>,
     signature: Option<JsonSignature>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     attachments: Vec<JsonSubmittedAttachment>,
 }
 
@@ -269,8 +269,8 @@ impl Intake {
     }
 
     fn accept_json(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
-        let text = std::str::from_utf8(body)
-            .map_err(|_| malformed("not_utf8", "the body is not UTF-8".into()))?;
+        let text = std::str::from_utf8(without_mark(body))
+            .map_err(|_| malformed("not_utf8", what_is_not_utf8("the body", body)))?;
         if text.trim_start().starts_with('{') {
             let built = vec![self.build_json_text(caller, text)];
             return self.group(caller, true, built);
@@ -288,12 +288,17 @@ impl Intake {
     fn accept_ndjson(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
         let lines: Vec<&[u8]> = body
             .split(|byte| *byte == b'\n')
+            .flat_map(lines_of)
+            .map(without_mark)
             .filter(|line| !line.trim_ascii().is_empty())
             .collect();
         self.check_count(lines.len())?;
         let built = lines.iter().map(|line| match std::str::from_utf8(line) {
             Ok(text) => self.build_json_text(caller, text),
-            Err(_) => Err((None, EventError::new("not_utf8", "the line is not UTF-8".into()))),
+            Err(_) => {
+                let error = EventError::new("not_utf8", what_is_not_utf8("the line", line));
+                Err((None, error))
+            }
         });
         self.group(caller, false, built.collect())
     }
@@ -325,8 +330,15 @@ impl Intake {
         if is_submission(text) {
             return self.build_json_submission(caller, text);
         }
-        let event = json::parse(text).map_err(|error| (None, error))?;
-        self.build_json(caller, &event).map_err(|error| {
+        let mut event = json::parse(text).map_err(|error| (None, error))?;
+        let built = event.amend().and_then(|()| match self.build_json(caller, &event) {
+            // Once more without the long texts, of which none may be the reason to lose it.
+            Err(error) if error.code == "entry_too_large" && event.amend_free_text()? => {
+                self.build_json(caller, &event)
+            }
+            built => built,
+        });
+        built.map_err(|error| {
             let statement = event.statement(caller.own_tenant(), caller.source()).ok();
             let bytes = statement.as_ref().map(|one| encode_object(Kind::Statement, one));
             self.set_aside(caller, &error, bytes.as_deref());
@@ -489,6 +501,25 @@ fn is_submission(text: &str) -> bool {
     }
     text.contains("\"statement\"")
         && serde_json::from_str::<Form>(text).is_ok_and(|form| form.statement.is_some())
+}
+
+/// The bytes behind a byte order mark, which files of Windows programs begin with.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
+}
+
+/// The lines of what stands between two line feeds: carriage returns end lines too, unless the
+/// whole is one value in which they are white space.
+fn lines_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let has_returns = line.trim_ascii().contains(&b'\r');
+    let is_one = !has_returns || serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    line.split(move |byte| !is_one && *byte == b'\r')
+}
+
+fn what_is_not_utf8(what: &str, bytes: &[u8]) -> String {
+    let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let why = if is_utf16 { "is UTF-16; send UTF-8" } else { "is not UTF-8" };
+    format!("{what} {why}")
 }
 
 fn malformed(code: &'static str, detail: String) -> SubmitError {

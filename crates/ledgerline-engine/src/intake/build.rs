@@ -19,7 +19,7 @@ use crate::found_by;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::{ALL_TENANTS, Caller, Key};
 use crate::standing::is_use;
-use crate::vault::{Slot, VaultError};
+use crate::vault::{Slot, Vault, VaultError};
 
 /// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
 const MAX_STATEMENT_BYTES: usize = MAX_ENTRY_BYTES - 4096;
@@ -352,7 +352,7 @@ impl Intake {
         add(HandleKind::Person, slot.handle);
         let named = [
             (HandleKind::Addr, record.ip.map(str::to_owned)),
-            (HandleKind::Net, record.ip.and_then(network_of)),
+            (HandleKind::Net, record.ip.and_then(Vault::network_of)),
             (HandleKind::Device, record.device.map(str::to_owned)),
             (HandleKind::Agent, record.user_agent.map(str::to_owned)),
             (HandleKind::Resource, record.resource.map(str::to_owned)),
@@ -372,21 +372,6 @@ pub fn chain_slot_id(statement: &Statement<'_>) -> Vec<u8> {
     let parts: [&[u8]; 4] =
         [statement.tenant.as_bytes(), &[0], &kind, statement.target.id.as_bytes()];
     parts.concat()
-}
-
-/// The network an address lies in: /24 for IPv4, /64 for IPv6.
-fn network_of(address: &str) -> Option<String> {
-    use std::net::IpAddr;
-    match address.parse().ok()? {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            Some(format!("{a}.{b}.{c}.0/24"))
-        }
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Some(format!("{a:x}:{b:x}:{c:x}:{d:x}::/64"))
-        }
-    }
 }
 
 /// Every attachment must be what its digest says, and named by the statement.

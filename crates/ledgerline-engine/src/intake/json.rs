@@ -2,9 +2,14 @@
 //!
 //! Promises: an event that parses here says exactly what the statement will say. Unknown and
 //! duplicate fields, wrong types, times that are no RFC 3339, depth beyond serde's limit: an error
-//! that names the place and never repeats the value, which might be a secret.
+//! that names the place and never repeats the value, which might be a secret. `null` is an absent
+//! member, list or object, as Go and others write it.
+
+mod amend;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,9 +23,11 @@ use ledgerline_proof::vocabulary::{
     ActorKind, Delegation, EventType, Outcome, PersonalRole, PolicyRole, Relation, Strength,
     TargetKind, TokenKind, Vantage,
 };
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::EventError;
+use super::moment::{Moment, moment};
 
 type Text<'a> = Option<Cow<'a, str>>;
 
@@ -54,9 +61,12 @@ pub struct JsonEvent<'a> {
     session_id: Text<'a>,
     family_id: Text<'a>,
     generation: Option<i64>,
+    #[serde(deserialize_with = "or_default")]
     also_known_as: Vec<Cow<'a, str>>,
     token_kind: Text<'a>,
+    #[serde(deserialize_with = "or_default")]
     scopes: Vec<Cow<'a, str>>,
+    #[serde(deserialize_with = "or_default")]
     audience: Vec<Cow<'a, str>>,
     issued_at: Text<'a>,
     not_before: Text<'a>,
@@ -72,19 +82,25 @@ pub struct JsonEvent<'a> {
     action: Text<'a>,
     status: Option<i32>,
     bytes_out: Option<i64>,
+    #[serde(deserialize_with = "or_default")]
     policies: Vec<JsonPolicy<'a>>,
     policy_change: Option<JsonPolicyChange<'a>>,
+    #[serde(deserialize_with = "or_default")]
     links: Vec<JsonLink<'a>>,
+    #[serde(deserialize_with = "or_default")]
     actors: Vec<JsonActor<'a>>,
     delegation: Text<'a>,
     trace_id: Text<'a>,
     correlation_id: Text<'a>,
     adapter: Option<JsonAdapter<'a>>,
     selector: Option<JsonSelector<'a>>,
+    #[serde(deserialize_with = "or_default")]
     detail: Vec<JsonDetail<'a>>,
     /// The personal records, in order.
+    #[serde(deserialize_with = "or_default")]
     pub personal: Vec<JsonPersonal<'a>>,
     /// What travels beside.
+    #[serde(deserialize_with = "or_default")]
     pub attachments: Vec<JsonAttachment<'a>>,
 }
 
@@ -105,9 +121,15 @@ json_record! {
     /// `seen`.
     JsonSeen { #[serde(borrow)] origin: Cow<'a, str>, size: i64, root: Cow<'a, str>, }
     /// `activation`.
-    JsonActivation { #[serde(borrow)] requires: Vec<Cow<'a, str>>, deadline: Text<'a>, }
+    JsonActivation {
+        #[serde(default, deserialize_with = "or_default")] requires: Vec<Cow<'a, str>>,
+        #[serde(borrow)] deadline: Text<'a>,
+    }
     /// `mfa`.
-    JsonMfa { #[serde(borrow)] methods: Vec<Cow<'a, str>>, acr: Text<'a>, completed_at: Text<'a>, }
+    JsonMfa {
+        #[serde(default, deserialize_with = "or_default")] methods: Vec<Cow<'a, str>>,
+        #[serde(borrow)] acr: Text<'a>, completed_at: Text<'a>,
+    }
     /// One of `policies`.
     JsonPolicy {
         #[serde(borrow)] id: Cow<'a, str>, version: Cow<'a, str>, digest: Text<'a>,
@@ -141,8 +163,47 @@ json_record! {
     JsonPersonal {
         #[serde(borrow)] role: Cow<'a, str>, user_id: Text<'a>, ip: Text<'a>, user_agent: Text<'a>,
         device: Text<'a>, resource: Text<'a>,
-        #[serde(default)] attributes: std::collections::BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+        #[serde(default, deserialize_with = "unique")] attributes: Attributes<'a>,
     }
+}
+
+/// Free attributes of a personal record.
+type Attributes<'a> = BTreeMap<Cow<'a, str>, Cow<'a, str>>;
+
+/// `null` is the empty list: a nil slice is written so.
+pub(super) fn or_default<'de, D, T>(source: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(source)?.unwrap_or_default())
+}
+
+/// An object whose names stand once each: of two, a reader before us may have taken the other.
+fn unique<'de, D: Deserializer<'de>>(source: D) -> Result<Attributes<'de>, D::Error> {
+    struct Pairs;
+    impl<'de> Visitor<'de> for Pairs {
+        type Value = Attributes<'de>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("an object of strings")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Attributes::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut pairs = Attributes::new();
+            while let Some((name, value)) = map.next_entry()? {
+                if pairs.insert(name, value).is_some() {
+                    return Err(A::Error::custom("duplicate field"));
+                }
+            }
+            Ok(pairs)
+        }
+    }
+    source.deserialize_any(Pairs)
 }
 
 /// Reads one event.
@@ -443,9 +504,11 @@ fn symbol<T>(
 
 fn time(field: &'static str, text: Option<&str>) -> Result<Option<i64>, EventError> {
     let Some(text) = text else { return Ok(None) };
-    let stamp: jiff::Timestamp = text.parse().map_err(|_| bad(field, "is not an RFC 3339 time"))?;
-    let nanos = i64::try_from(stamp.as_nanosecond());
-    nanos.map(Some).map_err(|_| bad(field, "lies outside 1677 to 2262"))
+    match moment(text).ok_or_else(|| bad(field, "is not an RFC 3339 time"))? {
+        Moment::At(nanos) => Ok(Some(nanos)),
+        Moment::Before => Err(bad(field, "lies before 1677; leave it out when it is not known")),
+        Moment::Beyond => Err(bad(field, "lies after 2262; leave it out when it means never")),
+    }
 }
 
 fn uuid(field: &'static str, text: &str) -> Result<[u8; 16], EventError> {

@@ -11,6 +11,7 @@
 mod accept;
 mod build;
 pub mod json;
+pub mod moment;
 mod revoking;
 mod salts;
 pub(crate) mod secret_scan;

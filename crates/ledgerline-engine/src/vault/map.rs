@@ -16,8 +16,10 @@
 //!
 //! Canonical values. Persons, devices, user agents and resources: byte for byte, nothing is trimmed
 //! or folded, because only the issuer knows which spellings mean the same. Addresses and prefixes:
-//! parsed and written again (`2001:DB8::0` = `2001:db8::`, `::ffff:192.0.2.1` = `192.0.2.1`, host
-//! bits of a prefix cleared); what does not parse stays byte for byte.
+//! parsed and written again (`2001:DB8::0` = `2001:db8::`, `::ffff:192.0.2.1` = `192.0.2.1` =
+//! `192.0.2.1:443`, see address.rs; host bits of a prefix cleared); what does not parse stays byte
+//! for byte. Handles of older entries stay as they are: ports, brackets and zones were part of the
+//! value then, and IPv4-mapped addresses lay in `::/64`.
 //!
 //! The file `map` is the snapshot; it may be lost, since the engine redoes it from the journal:
 //! ```text
@@ -37,6 +39,7 @@ use std::net::IpAddr;
 use ledgerline_proof::hash::{Hash, HmacKey, domain};
 use ledgerline_proof::vocabulary::HandleKind;
 
+use super::address::address;
 use super::seal::Cipher;
 use super::slots::{Flaw, HEADER, Header, State, with_crc};
 
@@ -99,7 +102,7 @@ fn first_half(mac: &Hash) -> MapKey {
 /// The one spelling of a value; see the module documentation.
 fn canonical(kind: HandleKind, value: &str) -> Cow<'_, str> {
     let parsed = match kind {
-        HandleKind::Addr => value.parse::<IpAddr>().ok().map(|ip| ip.to_canonical().to_string()),
+        HandleKind::Addr => address(value).map(|ip| ip.to_string()),
         HandleKind::Net => canonical_prefix(value),
         _ => None,
     };
@@ -107,14 +110,17 @@ fn canonical(kind: HandleKind, value: &str) -> Cow<'_, str> {
 }
 
 fn canonical_prefix(value: &str) -> Option<String> {
-    let (address, length) = value.split_once('/')?;
+    let (network, length) = value.split_once('/')?;
     let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
     let length: u32 = length.parse().ok().filter(|_| digits)?;
-    Some(match address.parse::<IpAddr>().ok()? {
+    Some(match network.parse::<IpAddr>().ok()? {
         IpAddr::V4(ip) => {
             let host_bits = 32_u32.checked_sub(length)?;
             let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
             format!("{}/{length}", IpAddr::from((ip.to_bits() & mask).to_be_bytes()))
+        }
+        IpAddr::V6(ip) if length >= 96 && ip.to_ipv4_mapped().is_some() => {
+            return canonical_prefix(&format!("{}/{}", ip.to_canonical(), length - 96));
         }
         IpAddr::V6(ip) => {
             let host_bits = 128_u32.checked_sub(length)?;
@@ -210,7 +216,9 @@ mod tests {
             (HandleKind::Addr, "::ffff:192.0.2.1", "192.0.2.1"),
             (HandleKind::Addr, "192.0.2.1", "192.0.2.1"),
             (HandleKind::Addr, "192.0.2.01", "192.0.2.01"),
-            (HandleKind::Addr, " 192.0.2.1", " 192.0.2.1"),
+            (HandleKind::Addr, " 192.0.2.1", "192.0.2.1"),
+            (HandleKind::Addr, "[2001:DB8::1]:443", "2001:db8::1"),
+            (HandleKind::Addr, "[2001:DB8::1", "[2001:DB8::1"),
             (HandleKind::Addr, "unknown", "unknown"),
             (HandleKind::Net, "192.0.2.77/24", "192.0.2.0/24"),
             (HandleKind::Net, "192.0.2.77/32", "192.0.2.77/32"),
@@ -220,6 +228,8 @@ mod tests {
             (HandleKind::Net, "192.0.2.77/", "192.0.2.77/"),
             (HandleKind::Net, "2001:DB8::1/32", "2001:db8::/32"),
             (HandleKind::Net, "2001:DB8::1/0", "::/0"),
+            (HandleKind::Net, "::ffff:192.0.2.77/120", "192.0.2.0/24"),
+            (HandleKind::Net, "::ffff:192.0.2.77/64", "::/64"),
             (HandleKind::Net, "2001:DB8::1/129", "2001:DB8::1/129"),
             (HandleKind::Agent, " Curl/8 ", " Curl/8 "),
             (HandleKind::Resource, "2001:DB8::0", "2001:DB8::0"),

@@ -35,6 +35,7 @@
 //! Locks: `writer` orders all that writes files, `room` guards memory and is never held across I/O.
 //! `writer` is taken first.
 
+mod address;
 mod check;
 mod errors;
 mod map;
@@ -144,6 +145,12 @@ impl Vault {
     /// As [`Vault::person`].
     pub fn chain_slot(&self, chain: &[u8]) -> Result<Slot, VaultError> {
         self.slot_of(&self.names.chain(chain))
+    }
+
+    /// The prefix that an address lies in, in any spelling: /24 for IPv4, /64 for IPv6.
+    #[must_use]
+    pub fn network_of(address: &str) -> Option<String> {
+        address::network(address)
     }
 
     /// The handle of an address, prefix, device, agent or resource. Computed, not stored: whoever
