@@ -35,7 +35,7 @@ impl Boundary {
     pub(super) fn of(statement: &Statement<'_>, place: u64) -> Self {
         Self {
             at: statement.occurred_at.nanos,
-            uncertainty: statement.time_uncertainty_ns.unwrap_or(0),
+            uncertainty: super::rules::believed(statement.time_uncertainty_ns),
             event: cite(statement),
             place,
         }
@@ -227,7 +227,7 @@ impl Life {
 
     fn lifecycle(&self, act: &Act<'_, '_>, violation: Violation, windows: &Windows) -> Finding {
         let at = act.statement.occurred_at.nanos;
-        let own = act.statement.time_uncertainty_ns.unwrap_or(0);
+        let own = super::rules::believed(act.statement.time_uncertainty_ns);
         let (born, rotated, spent) = (&self.born, &self.rotated, &self.spent);
         let state = &self.state;
         // A boundary, by how much the act lies beyond it, and which window may explain that.
@@ -336,7 +336,7 @@ fn outlives(
     };
     let (parent, revoked) = parents.iter().find_map(|parent| Some((parent, revoked(parent)?)))?;
     let gap = at.saturating_sub(revoked.at);
-    let own = statement.time_uncertainty_ns.unwrap_or(0);
+    let own = super::rules::believed(statement.time_uncertainty_ns);
     let uncertain = own.saturating_add(revoked.uncertainty);
     let explained = behind(gap, uncertain, windows.propagation_nanos, Explanation::Propagation);
     let mut finding = finding(act, Rule::ChildOutlivesRevokedParent, explained);
@@ -402,7 +402,7 @@ fn about(act: &Act<'_, '_>, rule: Rule, parent: &Parent, list: &[&str]) -> Findi
 fn clock_ahead(act: &Act<'_, '_>) -> Option<Finding> {
     let statement = act.statement;
     let ahead = statement.occurred_at.nanos.saturating_sub(act.entry.recorded_at.nanos);
-    let own = statement.time_uncertainty_ns.unwrap_or(0);
+    let own = super::rules::believed(statement.time_uncertainty_ns);
     // What the ledger derives is timed by what it follows from.
     let foreign = statement.source != crate::registry::LEDGER_SOURCE;
     (foreign && ahead > MAX_DRIFT_NANOS.saturating_add(own)).then(|| {

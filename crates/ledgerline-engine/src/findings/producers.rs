@@ -193,7 +193,7 @@ impl Follower {
             return Ok(());
         };
         let gap = now.saturating_sub(first.at);
-        let own = statement.time_uncertainty_ns.unwrap_or(0);
+        let own = super::rules::believed(statement.time_uncertainty_ns);
         let uncertain = own.saturating_add(first.uncertainty);
         let spread = self.windows.propagation_nanos;
         let explained = behind(gap, uncertain, spread, super::rules::Explanation::Propagation);

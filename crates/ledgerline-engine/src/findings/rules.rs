@@ -11,7 +11,8 @@
 //!
 //! An "after" rule (use after revocation, after expiry, …) subtracts the uncertainty that both
 //! events state of their times, and the propagation window: what lies within is `info`, and says
-//! why.
+//! why. An uncertainty counts up to [`MAX_UNCERTAINTY_NANOS`]: a clock that says it may be off by
+//! years explains nothing away.
 
 use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::lifecycle::Violation;
@@ -23,6 +24,15 @@ pub const VERSION: u16 = 1;
 pub const MAX_PER_TOKEN: u8 = 16;
 /// An event may be so far ahead of the ledger's clock.
 pub const MAX_DRIFT_NANOS: i64 = 500_000_000;
+
+/// How far off a clock may say it is and still be believed: a minute.
+pub const MAX_UNCERTAINTY_NANOS: i64 = 60_000_000_000;
+
+/// The uncertainty that an event states of its time, as far as it is believed.
+#[must_use]
+pub fn believed(stated: Option<i64>) -> i64 {
+    stated.unwrap_or(0).clamp(0, MAX_UNCERTAINTY_NANOS)
+}
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -327,5 +337,19 @@ pub fn behind(
         Some(windowed)
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Explanation, MAX_UNCERTAINTY_NANOS, behind, believed};
+
+    #[test]
+    fn an_endless_uncertainty_explains_nothing_beyond_a_minute() {
+        let late = MAX_UNCERTAINTY_NANOS + 1;
+        assert_eq!(behind(late, believed(Some(i64::MAX)), 0, Explanation::Propagation), None);
+        assert_eq!(believed(Some(3_000_000_000)), 3_000_000_000);
+        assert_eq!(believed(Some(-1)), 0);
+        assert_eq!(believed(None), 0);
     }
 }
