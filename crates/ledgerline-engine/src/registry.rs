@@ -174,9 +174,9 @@ impl Key {
         index >= self.valid_from && self.valid_until.is_none_or(|until| index <= until)
     }
 
-    /// Whether the key may say which ids are one token, where the statement says so: it must be able
-    /// to register tokens, and each id must be of an issuer and a region that it may write about. For
-    /// intake; what was recorded before this rule stands, and joins no tokens of other issuers.
+    /// Whether the key may say which ids are one token, where the statement says so: it must be
+    /// able to register tokens, and each id must be of an issuer and a region that it may write
+    /// about. For intake; what was recorded before this rule joins no tokens of other issuers.
     ///
     /// # Errors
     /// What it may not.

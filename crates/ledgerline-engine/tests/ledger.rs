@@ -188,7 +188,8 @@ fn a_start_reads_no_more_than_it_needs() {
     });
 }
 
-/// A name that is too long is refused with a code (a text would be cut), and the ledger goes on: no length reaches an assertion.
+/// A name that is too long is refused with a code (a text would be cut), and the ledger goes on: no
+/// length reaches an assertion.
 #[test]
 fn long_values_are_refused_and_the_next_event_is_recorded() {
     let (disk, head, keys) = (SimDisk::new(1), SimDisk::new(2), SimDisk::new(3));

@@ -392,10 +392,7 @@ pub(crate) fn fact_of(entry: &Entry<'_>, statement: &Statement<'_>) -> Option<Fa
 
 /// The ids that an event of a token says are all its own: the one place that decides which ids are
 /// one token's. What was refused gives no token another name.
-pub(crate) fn joined_ids<'s>(
-    statement: &Statement<'s>,
-    id: &str,
-) -> impl Iterator<Item = &'s str> {
+pub(crate) fn joined_ids<'s>(statement: &Statement<'s>, id: &str) -> impl Iterator<Item = &'s str> {
     let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
     let target = statement.target.id;
     let joins = done && can_be_one_token(target, id);

@@ -222,9 +222,10 @@ fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<Strin
                 // What was refused gives no token another name, nor does another issuer.
                 let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
                 let target = statement.target.id;
-                let aliases = statement.also_known_as.iter().filter(|id| {
-                    done && is_it(id) && can_be_one_token(id, target)
-                });
+                let aliases = statement
+                    .also_known_as
+                    .iter()
+                    .filter(|id| done && is_it(id) && can_be_one_token(id, target));
                 let (is_own, before) = (is_it(target), ids.len());
                 ids.extend(aliases.map(|id| (*id).to_owned()));
                 if is_own || ids.len() > before {

@@ -152,9 +152,9 @@ impl Signature {
 }
 
 /// The same under each of its names that the ledger does not know to be one token: what is to end
-/// with it. Names that were only ever used are left out. A revocation needs no signature: what nobody
-/// verified is found by the digest of its header and claims. By the jti that it claims only for
-/// whoever `believes_claims`: a jti is no secret, and a client hands on what its users give it.
+/// with it. Names that were only ever used are left out. A revocation needs no signature: what
+/// nobody verified is found by the digest of its header and claims. By the jti that it claims only
+/// for whoever `believes_claims`: a jti is no secret, and a client hands on what its users give it.
 ///
 /// # Errors
 /// 503 when there is too much to read or the ledger cannot be read.

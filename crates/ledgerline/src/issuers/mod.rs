@@ -13,8 +13,10 @@
 //! which the operator has set `accept_unverified`; each start warns of it.
 //!
 //! Promises: a jti makes a token active only under a verified signature and the `iss` that the
-//! register has for the keys; to find what is to be revoked it needs none ([`Issuers::claimed_id`]). A token's own `exp` and `nbf` can only narrow what the ledger says. Of tokens nothing
-//! is kept but digests of those that were verified, in memory; nothing of them is logged.
+//! register has for the keys; to find what is to be revoked it needs none
+//! ([`Issuers::claimed_id`]). A token's own `exp` and `nbf` can only narrow what the ledger says.
+//! Of tokens nothing is kept but digests of those that were verified, in memory; nothing of them
+//! is logged.
 //!
 //! Assumes: blocking; handlers call it where they may wait.
 
@@ -199,8 +201,8 @@ impl Issuer {
             }
         }
         if settings.accept_unverified {
-            let why = "JWTs of this issuer are active without a verified signature: whoever has the \
-                       header and claims of one can present it. Give its keys and take \
+            let why = "JWTs of this issuer are active without a verified signature: whoever has \
+                       the header and claims of one can present it. Give its keys and take \
                        accept_unverified out";
             tracing::warn!(code = "issuer_accepts_unverified", alias, why);
         }

@@ -70,8 +70,8 @@ pub struct IssuerSettings {
     pub jwks_file: Option<PathBuf>,
     /// Where its keys are published.
     pub jwks_url: Option<String>,
-    /// Only without keys: its JWTs may be active though nobody verified them. Whoever has the header
-    /// and claims of one of its tokens can then present it, with any signature.
+    /// Only without keys: its JWTs may be active though nobody verified them. Whoever has the
+    /// header and claims of one of its tokens can then present it, with any signature.
     #[serde(default)]
     pub accept_unverified: bool,
     /// Least seconds between two fetches [default: 30].
