@@ -13,7 +13,8 @@
 //! Assumes: the caller checked who may see the tenant.
 //!
 //! Refuses: to tell tokens of one digest apart. Whoever presents one presents all of them, so the
-//! revocation of one ends them all.
+//! revocation of one ends them all. But none lends another its state or its facts: ids of different
+//! issuers are judged each by itself.
 
 mod cache;
 mod changes;
@@ -119,6 +120,15 @@ pub fn standing(
         places
             .push(Place { base: origin.base(), inquiry: Inquiry::alone(origin, scope, SPENDING)? });
     }
+    if let Presented::Digest(digest) = presented {
+        let ids = presented_as(&mut places, digest)?;
+        let is_one =
+            ids.first().is_none_or(|first| ids.iter().all(|id| can_be_one_token(id, first)));
+        if !is_one {
+            check_whole(&places)?;
+            return claimed_by_several(view, tenant, ids, now_nanos);
+        }
+    }
     let (ids, records) = identity(&mut places, presented)?;
     if records.is_empty() {
         return check_whole(&places).map(|()| None);
@@ -203,12 +213,9 @@ fn identity(places: &mut [Place<'_>], presented: Presented<'_>) -> Result<Found,
     Ok((ids, records))
 }
 
-/// The ids of the token with this digest, by births and by what others call it. If several issuers
-/// claim it, those of the one that registered it first: what another says of it later changes no
-/// answer.
+/// The ids of tokens with this digest, by their births and by what others call them.
 fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<String>, QueryError> {
     let mut ids = BTreeSet::new();
-    let (mut registered, mut named) = (None, None);
     let is_it = |id: &str| presented_digest(id) == Some(digest);
     for Place { inquiry, .. } in places {
         let term = By::Presented(digest).term(inquiry.view().terms(), &inquiry.scope().tenant);
@@ -226,22 +233,48 @@ fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<Strin
                     .also_known_as
                     .iter()
                     .filter(|id| done && is_it(id) && can_be_one_token(id, target));
-                let (is_own, before) = (is_it(target), ids.len());
+                let before = ids.len();
                 ids.extend(aliases.map(|id| (*id).to_owned()));
-                if is_own || ids.len() > before {
+                if is_it(target) || (done && ids.len() > before) {
                     ids.insert(target.to_owned());
-                    named.get_or_insert_with(|| target.to_owned());
-                    if is_birth(statement) && statement.outcome == Outcome::Allow {
-                        registered.get_or_insert_with(|| target.to_owned());
-                    }
                 }
             });
         }
     }
-    if let Some(first) = registered.or(named) {
-        ids.retain(|id| can_be_one_token(id, &first));
-    }
     Ok(ids)
+}
+
+/// Where a token stands that several issuers claim under one digest. Each is judged by itself, so
+/// that none speaks for another: it may be used only if all of them say so, with the facts of the
+/// one that was recorded first.
+fn claimed_by_several(
+    view: &View,
+    tenant: &str,
+    ids: BTreeSet<String>,
+    now_nanos: i64,
+) -> Result<Option<Standing>, QueryError> {
+    let mut chosen: Option<Standing> = None;
+    let (mut watched, mut changes_at, mut left) = (Vec::new(), None, ids);
+    while let Some(first) = left.first().cloned() {
+        let own: Vec<String> =
+            left.iter().filter(|id| can_be_one_token(id, &first)).cloned().collect();
+        left.retain(|id| !own.contains(id));
+        left.remove(&first);
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        let Some(one) = standing(view, tenant, Presented::Ids(&own), now_nanos)? else { continue };
+        watched.extend(one.watched.iter().copied());
+        changes_at = [changes_at, one.changes_at].into_iter().flatten().min();
+        let comes_first = chosen.as_ref().is_none_or(|known| {
+            let rank = |one: &Standing| (one.is_active(now_nanos), one.state.first_index);
+            rank(&one) < rank(known)
+        });
+        if comes_first {
+            chosen = Some(one);
+        }
+    }
+    watched.sort_unstable();
+    watched.dedup();
+    Ok(chosen.map(|one| Standing { watched, changes_at, ..one }))
 }
 
 /// Applies the revocations on the chain of something wider that cover the token born in `birth`.

@@ -87,7 +87,8 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         }
     }
     let telling = known.first().filter(|_| tell && !dry_run);
-    let telling = telling.and_then(|standing| Telling::of(&app, &tenant, standing, &token));
+    let telling =
+        telling.and_then(|standing| Telling::of(&app, &tenant, standing, (&token, signature)));
     drop(token);
     let why = Why {
         issuer: is_responder.then(|| word_before(telling.as_ref())),

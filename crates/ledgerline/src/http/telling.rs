@@ -3,7 +3,8 @@
 //! ```text
 //! REVOKED   detail issuer = "not told", or "asked" when the issuer is asked next
 //! ADMIN_ACT on the token's chain, by the ledger: detail act = "issuer_told", by, why?,
-//!           issuer = "confirmed" (it answered 200, RFC 7009 section 2.2) or "failed"
+//!           issuer = "confirmed" (it answered 200 to a token that was verified or is
+//!           no JWT, RFC 7009 section 2.2) or "failed"
 //! ```
 //!
 //! Promises: the ledger comes first; what is durable there does not depend on the issuer. The
@@ -23,7 +24,7 @@ use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::Value;
 
 use super::App;
-use super::presented::find_each;
+use super::presented::{Signature, find_each};
 use super::problem::Problem;
 use crate::issuers::Issuer;
 use crate::issuers::connector::Told;
@@ -37,6 +38,9 @@ pub struct Telling {
     token: Vec<u8>,
     token_id: String,
     hint: Option<&'static str>,
+    /// Whether the presented bytes are known to be the token's. An issuer answers 200 to whatever
+    /// it does not know (RFC 7009 section 2.2), so for a forgery that confirms nothing.
+    is_genuine: bool,
 }
 
 /// What the REVOKED says.
@@ -49,7 +53,12 @@ impl Telling {
     /// Of a presented token that stands so; `None` when the register does not say how to tell its
     /// issuer.
     #[must_use]
-    pub fn of(app: &App, tenant: &str, standing: &Standing, token: &[u8]) -> Option<Self> {
+    pub fn of(
+        app: &App,
+        tenant: &str,
+        standing: &Standing,
+        (token, signature): (&[u8], Signature),
+    ) -> Option<Self> {
         let (alias, _) = issuer_and_region(&standing.id)?;
         let issuer =
             app.issuers.get(tenant, alias).filter(|issuer| issuer.connector().is_some())?;
@@ -59,7 +68,8 @@ impl Telling {
             _ => None,
         };
         let (token, token_id) = (token.to_vec(), standing.id.clone());
-        Some(Self { issuer: Arc::clone(issuer), token, token_id, hint })
+        let is_genuine = signature != Signature::NotVerified;
+        Some(Self { issuer: Arc::clone(issuer), token, token_id, hint, is_genuine })
     }
 
     /// Of a token that was sent along with the id it is to be.
@@ -73,14 +83,18 @@ impl Telling {
         token: Option<String>,
     ) -> Result<Option<Self>, Problem> {
         let Some(token) = token.map(String::into_bytes) else { return Ok(None) };
-        let (standings, _) = find_each(app, tenant, token.clone(), true).await.map_err(|_| {
-            Problem::unavailable("token_not_judged", "the token sent along cannot be judged now")
-        })?;
+        let (standings, signature) =
+            find_each(app, tenant, token.clone(), true).await.map_err(|_| {
+                Problem::unavailable(
+                    "token_not_judged",
+                    "the token sent along cannot be judged now",
+                )
+            })?;
         let Some(standing) = standings.iter().find(|standing| standing.ids.contains(id)) else {
             let detail = "the token sent along is not the one that the path names";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "token_mismatch", detail));
         };
-        Ok(Self::of(app, tenant, standing, &token))
+        Ok(Self::of(app, tenant, standing, (&token, signature)))
     }
 
     /// Tells the issuer, records what came of it, and adds it to the answer.
@@ -101,7 +115,8 @@ impl Telling {
             let told = self.issuer.connector().map(|one| one.tell(&self.token, self.hint));
             let told = told.unwrap_or(Told::Failed("no_connector".to_owned()));
             let (outcome, why) = match told {
-                Told::Confirmed => ("confirmed", None),
+                Told::Confirmed if self.is_genuine => ("confirmed", None),
+                Told::Confirmed => ("failed", Some("token_not_verified".to_owned())),
                 Told::Failed(why) => ("failed", Some(why)),
             };
             let alias = self.issuer.alias();
