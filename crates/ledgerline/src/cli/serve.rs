@@ -131,9 +131,14 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     privacy::check_apart(&data, &keys_path(settings, &data), "the keys' folder")?;
     privacy::check_apart(&data, &head, "the head store's folder")?;
     let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
-    let lock = disk
-        .lock("lock")
-        .with_context(|| format!("{} is in use by another process", data.display()))?;
+    let lock = disk.lock("lock").map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::WouldBlock => "is in use by another process",
+            std::io::ErrorKind::PermissionDenied => "may not be written by this user",
+            _ => "cannot be locked",
+        };
+        anyhow::Error::new(error).context(format!("{} {why}", data.display()))
+    })?;
     privacy::tighten(&disk, &data, true)?;
     let head_disk = RealDisk::new(&head).with_context(|| format!("{}", head.display()))?;
     privacy::tighten(&head_disk, &head, false)?;

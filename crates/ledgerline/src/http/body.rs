@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Frame;
 
 use super::App;
@@ -41,6 +41,7 @@ pub async fn read_body(
     body: Body,
     most: usize,
 ) -> Result<(Bytes, Option<Hold>), Problem> {
+    check_encoding(headers)?;
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     if declared > most {
@@ -55,6 +56,39 @@ pub async fn read_body(
     };
     let read = tokio::time::timeout(app.limits.body_timeout, reading.collect(declared, most));
     read.await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+/// Whether the body has one of these media types, as RFC 9110 section 8.3.1 compares them: whatever
+/// the case, with no parameter but a charset of UTF-8. Gives which.
+#[must_use]
+pub fn media_type(headers: &HeaderMap, known: &[&str]) -> Option<usize> {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (all.next(), all.next()) else { return None };
+    let (essence, parameters) =
+        value.to_str().ok().map(|v| v.split_once(';').unwrap_or((v, "")))?;
+    let is_utf8 = |one: &str| match one.trim().split_once('=') {
+        Some((name, value)) => {
+            name.eq_ignore_ascii_case("charset")
+                && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        None => one.trim().is_empty(),
+    };
+    let fits = parameters.split(';').all(is_utf8);
+    known.iter().position(|name| fits && essence.trim().eq_ignore_ascii_case(name))
+}
+
+/// A body that is compressed is refused, never read as if it were not: a sender that is answered
+/// 200 drops what it sent (RFC 9110 sections 8.4 and 15.5.16).
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_plain = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|text| text.trim().eq_ignore_ascii_case("identity"))
+    };
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let detail = "the body is sent with a Content-Encoding: send it as it is";
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Err(Problem::new(status, "unsupported_content_encoding", detail))
 }
 
 fn too_large(most: usize) -> Problem {

@@ -29,7 +29,7 @@ use ledgerline_proof::hash::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::body::{BODY_BYTES_MAX, INLINE_BODY_BYTES, read_body};
+use super::body::{BODY_BYTES_MAX, INLINE_BODY_BYTES, media_type, read_body};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::{App, Shared, auth, lanes, leaf_json, prove, written};
@@ -70,18 +70,13 @@ fn stopped(why: impl Into<String>) -> Problem {
 }
 
 fn body_form(headers: &HeaderMap) -> Result<BodyForm, Problem> {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
-    let is_utf8 = parameters.trim().is_empty()
-        || parameters.trim().eq_ignore_ascii_case("charset=utf-8")
-        || parameters.trim().eq_ignore_ascii_case("charset=\"utf-8\"");
     let forms = [
         ("application/json", BodyForm::Json),
         ("application/x-ndjson", BodyForm::Ndjson),
         ("application/vnd.ledgerline.batch", BodyForm::AvroBatch),
     ];
-    let known = forms.iter().find(|(name, _)| essence.trim().eq_ignore_ascii_case(name));
-    known.filter(|_| is_utf8).map(|(_, form)| *form).ok_or_else(|| {
+    let known = media_type(headers, &forms.map(|(name, _)| name));
+    known.map(|at| forms[at].1).ok_or_else(|| {
         let detail = "send application/json, application/x-ndjson (both UTF-8) or \
             application/vnd.ledgerline.batch";
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use ledgerline_engine::findings::record::MAX_NOTE_BYTES;
@@ -13,7 +12,7 @@ use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::de::DeserializeOwned;
 
 use super::App;
-use super::body::{INLINE_BODY_BYTES, read_body};
+use super::body::{INLINE_BODY_BYTES, media_type, read_body};
 use super::problem::Problem;
 
 /// Longest JSON body of a route that takes no list, in bytes.
@@ -101,10 +100,10 @@ pub async fn json_body_of<T: DeserializeOwned + Send + 'static>(
     body: Body,
     most: usize,
 ) -> Result<T, Problem> {
-    let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !sent.is_some_and(|sent| sent.trim().starts_with("application/json")) {
+    if media_type(headers, &["application/json"]).is_none() {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
+        let detail = "send application/json, in UTF-8";
+        return Err(Problem::new(status, "unsupported_media_type", detail));
     }
     let (bytes, _room) = read_body(app, headers, body, most).await?;
     if bytes.len() > INLINE_BODY_BYTES {

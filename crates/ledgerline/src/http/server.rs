@@ -445,10 +445,13 @@ fn is_host(value: &[u8]) -> bool {
     value.iter().all(fits)
 }
 
-/// What asks the process to end: SIGTERM and SIGINT. From its making on neither ends it by itself.
+/// What asks the process to end: SIGTERM and SIGINT. From its making on neither ends it by itself,
+/// nor does SIGHUP, which a closed terminal and log rotation send: it is logged, and nothing is
+/// read anew.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl StopSignals {
@@ -458,14 +461,21 @@ impl StopSignals {
     /// Whatever the system says.
     pub fn take() -> io::Result<Self> {
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+        let hangup = signal(SignalKind::hangup())?;
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)?, hangup })
     }
 
     /// Ready when one has come.
     pub async fn came(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    let why = "nothing is read anew: restart to take new certificates or settings";
+                    tracing::warn!(code = "hangup", why, "SIGHUP");
+                }
+            }
         }
     }
 }
