@@ -2,7 +2,8 @@
 
 mod running;
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use running::{Server, event, stderr};
 
@@ -66,4 +67,35 @@ fn a_hangup_killed_the_server() {
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(server.call("GET", "/healthz", None, None).status, 200);
     assert_eq!(server.stop(), Some(0));
+}
+
+/// Each of them alone once kept the server from starting, or stood in signed answers.
+#[test]
+fn a_blank_variable_counted_as_set() {
+    for name in [
+        "LEDGERLINE_TLS_CERT",
+        "LEDGERLINE_WEBHOOK_URL",
+        "LEDGERLINE_NEW_ORIGIN",
+        "LEDGERLINE_MAX_CONNECTIONS",
+        "LEDGERLINE_CONFIG",
+    ] {
+        for blank in ["", "  "] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut child = Command::new(running::BINARY)
+                .args(["serve", "--listen", "127.0.0.1:0", "--free-space-floor-bytes", "1"])
+                .arg("--data")
+                .arg(folder.path().join("data"))
+                .env(name, blank)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the binary starts");
+            let mut line = String::new();
+            let stdout = child.stdout.take().expect("piped");
+            BufReader::new(stdout).read_line(&mut line).expect("a line");
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
+            assert!(line.starts_with("ledgerline listens on "), "{name}={blank:?}: {line:?}");
+        }
+    }
 }

@@ -40,6 +40,7 @@ pub mod verify;
 pub mod verify_url;
 
 use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -156,6 +157,10 @@ impl Context {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(error) = begin_again_without_blanks() {
+        let _ = writeln!(io::stderr(), "ledgerline: blank variables cannot be unset: {error}");
+        return Exit::Error.into();
+    }
     privacy::keep_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -175,6 +180,33 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// A blank variable is as if it were not there: compose files and unit files write one for what is
+/// not set. The process begins again without them, since no other variable of a running process
+/// can be unset safely. Comes back only with an error, or when none is blank.
+fn begin_again_without_blanks() -> Option<io::Error> {
+    let is_blank = |value: &std::ffi::OsStr| value.to_str().is_some_and(|v| v.trim().is_empty());
+    let ours = |name: &std::ffi::OsStr| name.to_str().is_some_and(|n| n.starts_with("LEDGERLINE_"));
+    let all = std::env::vars_os().filter(|(name, value)| ours(name) && is_blank(value));
+    let blank: Vec<_> = all.map(|(name, _)| name).collect();
+    if blank.is_empty() {
+        return None;
+    }
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return Some(error),
+    };
+    let mut arguments = std::env::args_os();
+    let mut again = std::process::Command::new(program);
+    if let Some(name) = arguments.next() {
+        again.arg0(name);
+    }
+    again.args(arguments);
+    for name in blank {
+        again.env_remove(name);
+    }
+    Some(again.exec())
 }
 
 fn run(cli: Cli) -> CommandResult {
