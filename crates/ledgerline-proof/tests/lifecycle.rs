@@ -830,6 +830,15 @@ fn statement<'a>(kind: TargetKind, id: &'a str, act: EventType, at: i64) -> Stat
     Statement::new([7; 16], "idp", Target { kind, id }, act, Hlc::at(at))
 }
 
+/// It was active, and PENDING at the same time.
+#[test]
+fn a_token_taken_over_as_pending_without_a_time_is_never_active() {
+    let mut origin = Fact::new(0, EventType::Origin, Hlc::at(10));
+    origin.asserted_state = Some(State::Pending);
+    let state = known(&[origin]);
+    assert_eq!((state.state_at(193), state.is_active(193, false)), (State::Pending, false));
+}
+
 #[test]
 fn a_fact_takes_what_the_statement_says() {
     let id = "eu:idp:jti:a";

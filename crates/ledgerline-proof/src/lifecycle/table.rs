@@ -151,7 +151,8 @@ impl TokenState {
     pub fn usable_between(&self) -> Option<(i64, i64)> {
         let fit = |state| match state {
             State::Active => true,
-            State::Pending => !self.awaits_activation,
+            // Without a not_before nothing says when its wait would end.
+            State::Pending => !self.awaits_activation && self.not_before.is_some(),
             _ => false,
         };
         let (usable, grace) = match self.beneath() {
