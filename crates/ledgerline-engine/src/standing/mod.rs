@@ -120,16 +120,16 @@ pub fn standing(
         places
             .push(Place { base: origin.base(), inquiry: Inquiry::alone(origin, scope, SPENDING)? });
     }
-    if let Presented::Digest(digest) = presented {
-        let ids = presented_as(&mut places, digest)?;
-        let is_one =
-            ids.first().is_none_or(|first| ids.iter().all(|id| can_be_one_token(id, first)));
-        if !is_one {
-            check_whole(&places)?;
-            return claimed_by_several(view, tenant, ids, now_nanos);
-        }
+    let ids: BTreeSet<String> = match presented {
+        Presented::Id(id) => BTreeSet::from([id.to_owned()]),
+        Presented::Ids(ids) => ids.iter().map(|id| (*id).to_owned()).collect(),
+        Presented::Digest(digest) => presented_as(&mut places, digest)?,
+    };
+    if matches!(presented, Presented::Digest(_)) && !are_of_one_issuer(&ids) {
+        check_whole(&places)?;
+        return claimed_by_several(view, tenant, ids, now_nanos);
     }
-    let (ids, records) = identity(&mut places, presented)?;
+    let (ids, records) = identity(&mut places, ids)?;
     if records.is_empty() {
         return check_whole(&places).map(|()| None);
     }
@@ -180,12 +180,7 @@ pub fn standing(
 type Found = (BTreeSet<String>, Vec<(u64, Arc<Record>)>);
 
 /// All ids of the token in all origins, and the events of their chains by position.
-fn identity(places: &mut [Place<'_>], presented: Presented<'_>) -> Result<Found, QueryError> {
-    let mut ids = match presented {
-        Presented::Id(id) => BTreeSet::from([id.to_owned()]),
-        Presented::Ids(ids) => ids.iter().map(|id| (*id).to_owned()).collect(),
-        Presented::Digest(digest) => presented_as(places, digest)?,
-    };
+fn identity(places: &mut [Place<'_>], mut ids: BTreeSet<String>) -> Result<Found, QueryError> {
     let mut todo: Vec<String> = ids.iter().cloned().collect();
     let mut records = Vec::new();
     while let Some(id) = todo.pop() {
@@ -242,6 +237,10 @@ fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<Strin
         }
     }
     Ok(ids)
+}
+
+fn are_of_one_issuer(ids: &BTreeSet<String>) -> bool {
+    ids.first().is_none_or(|first| ids.iter().all(|id| can_be_one_token(id, first)))
 }
 
 /// Where a token stands that several issuers claim under one digest. Each is judged by itself, so
