@@ -133,6 +133,9 @@ settings! {
         /// Milliseconds between two full verifications of the running ledger; 0 switches the
         /// verifier off, also the one behind the head [default: 3600000].
         "LEDGERLINE_VERIFY_INTERVAL_MS" verify_interval_ms: u64,
+        /// Milliseconds between two looks of the verifier behind the head, up to 60000 [default:
+        /// 500].
+        "LEDGERLINE_VERIFY_BEHIND_MS" verify_behind_ms: u64,
         /// Where every finding is told, signed (Standard Webhooks).
         "LEDGERLINE_WEBHOOK_URL" webhook_url: String,
         /// File with the secret shared with that receiver: `whsec_` and base64.
@@ -150,6 +153,8 @@ settings! {
         "LEDGERLINE_WEBHOOK_TRIES" webhook_tries: u32,
         /// Whether the ledger states EXPIRED for tokens whose expiry has passed [default: true].
         "LEDGERLINE_EXPIRE" expire: bool,
+        /// Milliseconds between two looks for tokens that expired, up to 60000 [default: 250].
+        "LEDGERLINE_EXPIRE_INTERVAL_MS" expire_interval_ms: u64,
         /// Sources whose events are refused (409) when they violate the lifecycle of their token,
         /// separated by commas. Keys made with `strict` are so anyway.
         #[arg(value_delimiter = ',')]

@@ -287,8 +287,8 @@ fn the_server_speaks_tls_and_the_client_demands_its_certificate() {
     let url = server.url.replace("127.0.0.1", "localhost");
     assert!(url.starts_with("https://"), "{url}");
     let check = |args: &[&str], code: i32| {
-        let args: Vec<_> =
-            ["status", "--retries", "0", "--url", &url].iter().chain(args).copied().collect();
+        let first: Vec<_> = ["status", "--wait", "30", "--retries", "0", "--url", &url].into();
+        let args: Vec<_> = first.into_iter().chain(args.iter().copied()).collect();
         let output = run(&args, &[("LEDGERLINE_KEY", &server.admin)], b"");
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
         stderr(&output)

@@ -57,7 +57,7 @@ fn a_key_file_that_others_may_read_draws_a_warning() {
     let url = [("LEDGERLINE_URL", server.url.as_str())];
     for (mode, warned) in [(0o644, true), (0o640, true), (0o666, true), (0o600, false)] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a mode");
-        let output = run(&["status", "--key-file", name], &url, b"");
+        let output = run(&["status", "--wait", "30", "--key-file", name], &url, b"");
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert_eq!(stderr(&output).contains("chmod 600"), warned, "{mode:o}: {}", stderr(&output));
         assert!(!stderr(&output).contains(&server.admin));

@@ -140,7 +140,7 @@ fn flags_are_taken_before_and_behind_the_verb() {
     for args in [
         &["keys", "list", "--key-file", key][..],
         &["keys", "--key-file", key, "list"],
-        &["findings", "--key-file", key],
+        &["findings", "--wait", "30", "--key-file", key],
     ] {
         let output = run(args, &url, b"");
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));

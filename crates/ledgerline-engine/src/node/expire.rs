@@ -9,8 +9,8 @@ use super::{AdminError, Inner};
 use crate::expiry::{Due, Place, STEP_READS, WHEEL_TOKENS, Wheel, load, save};
 use crate::planner::AdminAct;
 
-/// Between two looks at the clock.
-const INTERVAL_NANOS: u64 = 250_000_000;
+/// After an interruption, before it goes on.
+const PAUSE_NANOS: u64 = 250_000_000;
 /// Between two steps of which the first was not enough, at least.
 const LEAST_NANOS: u64 = 10_000_000;
 /// The place is saved so often: what was read since is read again after a crash.
@@ -54,12 +54,13 @@ pub(super) fn expire(inner: &Inner) {
                 (saved, saved_at) = (place, now);
             }
             // It does not run after every commit.
-            rest(inner, pace.pause(inner, more, INTERVAL_NANOS).max(LEAST_NANOS));
+            let interval = inner.config.expire_interval_nanos;
+            rest(inner, pace.pause(inner, more, interval).max(LEAST_NANOS));
         }
         if let Some(place) = wheel.place().filter(|place| is_news(*place, saved)) {
             let _ = save(disk, origin, place);
         }
-        rest(inner, INTERVAL_NANOS);
+        rest(inner, PAUSE_NANOS);
     }
 }
 
@@ -76,7 +77,7 @@ fn record(inner: &Inner, due: &[Due]) -> bool {
     let count = due.len() as u64;
     while is_running(inner) {
         if inner.inbox.bytes() > inner.config.queue_bytes / QUEUE_PART {
-            rest(inner, INTERVAL_NANOS / 5);
+            rest(inner, PAUSE_NANOS / 5);
             continue;
         }
         match inner.administer(AdminAct::Expire(due.to_vec())) {
@@ -85,7 +86,7 @@ fn record(inner: &Inner, due: &[Due]) -> bool {
                 return true;
             }
             Err(AdminError::Stopped(_)) => return false,
-            Err(AdminError::Refused { .. }) => rest(inner, INTERVAL_NANOS / 5),
+            Err(AdminError::Refused { .. }) => rest(inner, PAUSE_NANOS / 5),
         }
     }
     false

@@ -21,6 +21,7 @@ mod follow;
 mod new_key;
 mod pace;
 mod presented;
+mod progress;
 mod threads;
 mod verifying;
 
@@ -58,6 +59,7 @@ use crate::sequencer::PlannedBatch;
 use crate::standing::{Heads, Standings};
 use crate::view::View;
 
+pub use progress::{Progress, Reader};
 pub use verifying::{LastRun, Listener, Verification, VerifierNews};
 
 /// Tokens whose whole standing is remembered, for triage and revocation: some 2 KiB each.
@@ -80,8 +82,12 @@ pub struct NodeConfig {
     pub windows: Windows,
     /// Between two full verifications; 0 switches the verifier off.
     pub verify_interval_nanos: u64,
+    /// Between two looks of the verifier behind the head.
+    pub verify_behind_nanos: u64,
     /// Whether the ledger states EXPIRED for tokens whose expiry has passed.
     pub expire: bool,
+    /// Between two looks for such tokens.
+    pub expire_interval_nanos: u64,
     /// Bytes of what is at hand about tokens that are presented again.
     pub heads_bytes: usize,
 }
@@ -96,7 +102,9 @@ impl Default for NodeConfig {
             findings_interval_nanos: 500_000_000,
             windows: Windows::default(),
             verify_interval_nanos: 3_600_000_000_000,
+            verify_behind_nanos: 500_000_000,
             expire: true,
+            expire_interval_nanos: 250_000_000,
             heads_bytes: 256 << 20,
         }
     }
@@ -524,16 +532,6 @@ impl Node {
     #[must_use]
     pub fn counters(&self) -> CounterSnapshot {
         self.inner.counters.snapshot()
-    }
-
-    /// Committed entries that the rules have not judged yet; 0 when they are switched off.
-    #[must_use]
-    pub fn findings_lag(&self) -> u64 {
-        if self.inner.config.findings_interval_nanos == 0 {
-            return 0;
-        }
-        let followed = self.inner.counters.snapshot().followed;
-        self.inner.rooms.published().size.saturating_sub(followed)
     }
 
     /// What the verifier says now.

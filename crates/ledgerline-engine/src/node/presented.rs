@@ -1,6 +1,5 @@
 //! What a node does with tokens that somebody presented: says where they stand, revokes them,
-//! records that they were used; and how far it is with stating that they expired. And the places of
-//! followers that are no room of the engine.
+//! records that they were used. And the places of followers that are no room of the engine.
 //!
 //! Promises: what is revoked or recorded here goes the way of all events.
 
@@ -30,17 +29,6 @@ impl Node {
     #[must_use]
     pub fn now(&self) -> i64 {
         self.inner.world.clock.wall_nanos()
-    }
-
-    /// Committed entries that were not looked at for expiries yet; 0 when that is switched off.
-    #[must_use]
-    pub fn expiry_lag(&self) -> u64 {
-        if !self.inner.config.expire {
-            return 0;
-        }
-        let view = self.view();
-        let position = self.inner.counters.snapshot().expiry_position;
-        (view.base() + view.size()).saturating_sub(position)
     }
 
     /// Where a token stands now, in the newest committed state.

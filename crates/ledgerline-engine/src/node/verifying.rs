@@ -29,10 +29,9 @@ use crate::verify::{
 /// Memory of the chains behind the head, and of a full verification's.
 const BEHIND_BYTES: usize = 16 << 20;
 const WHOLE_BYTES: usize = 64 << 20;
-/// Entries of a step behind the head, and the time between two steps. Some 2 ms, in which nobody
-/// else has the core and no record is erased; each step reads up to a megabyte of pages at hand.
+/// Entries of a step behind the head. Some 2 ms, in which nobody else has the core and no record is
+/// erased; each step reads up to a megabyte of pages at hand.
 const STEP_ENTRIES: u64 = 512;
-const STEP_NANOS: u64 = 500_000_000;
 /// Full verifications before what is found is believed.
 const TRIES: u32 = 3;
 /// After a failure, before it is tried again.
@@ -155,7 +154,8 @@ fn step(inner: &Inner, behind: &mut Behind<'_>, pace: &mut Pace) {
         inner.verifying.tell(VerifierNews::Flaw(one));
     }
     raise(inner, &found, &inner.identity.origin);
-    rest(inner, pace.pause(inner, behind.size() < committed, STEP_NANOS));
+    let interval = inner.config.verify_behind_nanos;
+    rest(inner, pace.pause(inner, behind.size() < committed, interval));
 }
 
 /// The thread of full verifications.

@@ -7,7 +7,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::lookup::tell;
 use super::past::{Ask, Moment, rows};
+use super::progress::{self, Wait};
 use crate::client::{Client, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -16,7 +18,7 @@ use crate::render::{facts, text};
 /// Arguments of `findings`.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  ledgerline findings --state open --severity high
+  ledgerline findings --state open --severity high --wait 30
   ledgerline findings --follow
   ledgerline findings close 5f1e… --note 'case 4711: revoked the family'")]
 pub struct FindingsArgs {
@@ -36,8 +38,11 @@ pub struct FindingsArgs {
     /// Only about this token.
     #[arg(long, value_name = "TOKEN_ID")]
     token: Option<String>,
-    /// Go on showing what is noticed from now on, until interrupted.
-    #[arg(long)]
+    #[command(flatten)]
+    wait: Wait,
+    /// Go on showing what is noticed from now on, until interrupted; how far the rules are is said
+    /// on standard error.
+    #[arg(long, conflicts_with = "wait")]
     follow: bool,
     /// With `--follow`: milliseconds between looks.
     #[arg(long, default_value_t = 1000)]
@@ -66,7 +71,7 @@ struct MoveArgs {
     tenant: Option<String>,
 }
 
-/// Shows findings, or moves one on.
+/// Shows findings, or moves one on. A list while the rules are behind ends with exit code 3.
 ///
 /// # Errors
 /// Whatever the server says.
@@ -76,12 +81,14 @@ pub fn run(context: &mut Context, mut args: FindingsArgs) -> CommandResult {
         Some(Action::Close(moved)) => (moved, "close"),
         None if args.follow => return follow(context, &args),
         None => {
-            let ask = ask(&args, None);
+            let ask = ask(&args, None).with("wait", args.wait.seconds());
+            args.moment.client = args.wait.patient(args.moment.client);
             return args.moment.show(context, ask, Some("findings"), list);
         }
     };
     let lists = [&args.state, &args.severity, &args.rule, &args.token];
-    if args.follow || lists.iter().any(|flag| flag.is_some()) {
+    let waits = args.wait.seconds().is_some();
+    if args.follow || waits || lists.iter().any(|flag| flag.is_some()) {
         return Err(Failure::usage(format!("{what} takes an id, and no flags of the list")));
     }
     let tenant = moved.tenant.clone().or(args.moment.tenant);
@@ -99,6 +106,10 @@ fn ask(args: &FindingsArgs, from: Option<u64>) -> Ask {
 }
 
 fn list(answer: &Value) -> String {
+    let is_empty = answer["findings"].as_array().is_none_or(Vec::is_empty);
+    if is_empty && progress::is_incomplete(answer) {
+        return "no findings among what was judged so far\n".to_owned();
+    }
     rows(
         answer,
         "findings",
@@ -121,6 +132,7 @@ fn list(answer: &Value) -> String {
 fn follow(context: &mut Context, args: &FindingsArgs) -> CommandResult {
     let client = context.client(args.moment.client.clone())?;
     let mut from = 0;
+    let mut was = None;
     loop {
         let ask = ask(args, Some(from)).with("tenant", args.moment.tenant.as_deref());
         let answer = ask.fetch(&client, Some("findings"))?;
@@ -132,6 +144,12 @@ fn follow(context: &mut Context, args: &FindingsArgs) -> CommandResult {
             }
         }
         from = answer["as_of"].as_u64().unwrap_or(from);
+        // What is not shown may not have been noticed yet. Each change is said once.
+        let state = answer["progress"]["findings"]["state"].as_str().map(str::to_owned);
+        if state != was {
+            tell(&[progress::words(&answer, "findings")]);
+            was = state;
+        }
         thread::sleep(Duration::from_millis(args.interval_ms.max(50)));
     }
 }
@@ -169,6 +187,8 @@ fn move_on(
 /// Digits of a whole id, and the fewest of a begin.
 const ID_DIGITS: usize = 64;
 const BEGIN_DIGITS: usize = 4;
+/// Seconds in which the rules may come to an id that is not there yet.
+const ID_WAIT: u64 = 5;
 
 /// The one finding whose id begins so.
 fn whole_id(client: &Client, begin: &str, tenant: Option<&str>) -> Result<String, Failure> {
@@ -179,14 +199,31 @@ fn whole_id(client: &Client, begin: &str, tenant: Option<&str>) -> Result<String
     if begin.len() < BEGIN_DIGITS || !begin.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Failure::usage("a finding's id is 64 hex digits, or at least 4 to begin with"));
     }
-    let ask = Ask::new("/v1/findings".to_owned()).with("limit", Some(1000)).with("tenant", tenant);
-    let answer = ask.fetch(client, Some("findings"))?;
+    let ask = |wait| {
+        let ask = Ask::new("/v1/findings".to_owned()).with("limit", Some(1000));
+        ask.with("tenant", tenant).with("wait", wait).fetch(client, Some("findings"))
+    };
+    let begins = |answer: &Value| {
+        let mut ids = answer["findings"].as_array().into_iter().flatten();
+        ids.any(|one| one["id"].as_str().is_some_and(|id| id.starts_with(&begin)))
+    };
+    let mut answer = ask(None)?;
+    if !begins(&answer) && progress::is_incomplete(&answer) {
+        answer = ask(Some(ID_WAIT))?;
+    }
     let all = answer["findings"].as_array().into_iter().flatten();
     let mut found: Vec<&str> = all.filter_map(|one| one["id"].as_str()).collect();
     found.retain(|id| id.starts_with(&begin));
     found.dedup();
     match found[..] {
         [one] => Ok(one.to_owned()),
+        [] if progress::is_incomplete(&answer) => Err(Failure {
+            exit: Exit::Incomplete,
+            error: anyhow::anyhow!(
+                "no finding's id begins so yet: {}",
+                progress::words(&answer, "findings")
+            ),
+        }),
         [] => Err(Failure::error("no finding's id begins so")),
         _ => {
             Err(Failure::usage(format!("{} findings' ids begin so: give more digits", found.len())))

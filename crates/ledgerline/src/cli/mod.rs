@@ -24,6 +24,7 @@ pub mod lookup;
 pub mod past;
 pub mod pasted;
 pub mod pivot;
+pub mod progress;
 pub mod prove;
 pub mod query;
 pub mod reconcile;

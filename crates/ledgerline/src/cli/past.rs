@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::evidence::{Evidence, Proof, ProofArgs};
 use super::lookup::{self, Meant, Narrow};
+use super::progress;
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -205,7 +206,7 @@ impl Moment {
         let lines = |answer: &Value| format!("{}{}{proof}", lines(answer), foot(answer));
         context.screen.show(&answer, lines)?;
         let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-        Ok(if cut { Exit::Incomplete } else { Exit::Ok })
+        Ok(if cut { Exit::Incomplete } else { progress::exit(&answer) })
     }
 }
 
@@ -263,6 +264,7 @@ fn foot(answer: &Value) -> String {
     if answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty()) {
         line.push_str(&format!("INCOMPLETE: cut by {}\n", text(answer, "/cut_by")));
     }
+    line.push_str(&progress::foot(answer));
     line
 }
 

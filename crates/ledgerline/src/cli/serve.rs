@@ -197,6 +197,16 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         config.verify_interval_nanos =
             nanos.ok_or_else(|| Failure::usage("verify_interval_ms is too long"))?;
     }
+    let looks = [
+        ("verify_behind_ms", settings.verify_behind_ms, &mut config.verify_behind_nanos),
+        ("expire_interval_ms", settings.expire_interval_ms, &mut config.expire_interval_nanos),
+    ];
+    for (name, given, interval) in looks {
+        if given.is_some_and(|ms| !(1..=60_000).contains(&ms)) {
+            return Err(Failure::usage(format!("{name} is 1 to 60000")));
+        }
+        *interval = given.map_or(*interval, |ms| ms * 1_000_000);
+    }
     if let Some(sources) = &settings.strict_sources {
         let sound = |name: &String| ledgerline_proof::statement::is_source_name(name);
         if !sources.iter().all(sound) {

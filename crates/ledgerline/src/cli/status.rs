@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Context;
+use super::progress::{self, Wait};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit};
 use crate::render::{facts, text};
@@ -15,15 +16,18 @@ use crate::render::{facts, text};
 pub struct StatusArgs {
     #[command(flatten)]
     client: ClientSettings,
+    #[command(flatten)]
+    wait: Wait,
 }
 
-/// Shows the status; an error when events are not taken.
+/// Shows the status; an error when events are not taken, incomplete while something that reads
+/// behind the head has not read everything.
 ///
 /// # Errors
 /// When the server cannot be asked.
 pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
-    let client = context.client(args.client)?;
-    let status = client.get("/v1/status")?;
+    let client = context.client(args.wait.patient(args.client))?;
+    let status = client.get(&format!("/v1/status{}", args.wait.query()))?;
     context.screen.show(&status, |status| {
         let mut lines = vec![
             ("url", client.url().to_owned()),
@@ -50,6 +54,10 @@ pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
         ] {
             lines.push((label, text(status, &format!("/{name}"))));
         }
+        let readers = ["findings", "expiry", "verifier", "index", "webhook"];
+        for reader in readers.into_iter().filter(|one| !status["progress"][*one].is_null()) {
+            lines.push((reader, progress::words(status, reader)));
+        }
         let issuers = issuers(status);
         if !issuers.is_empty() {
             lines.push(("issuers", issuers));
@@ -57,7 +65,11 @@ pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
         facts(&lines)
     })?;
     let ready = status.get("ready").and_then(Value::as_bool) == Some(true);
-    Ok(if ready { Exit::Ok } else { Exit::Error })
+    Ok(match (ready, progress::lags(&status)) {
+        (false, _) => Exit::Error,
+        (true, true) => Exit::Incomplete,
+        (true, false) => Exit::Ok,
+    })
 }
 
 /// The register in one line: alias, region, rule and how its keys are.

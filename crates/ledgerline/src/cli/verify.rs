@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::Context;
 use super::evidence::kept_checkpoint;
 use super::past::rows;
+use super::progress::{self, Wait};
 use super::verify_url::{self, Question};
 use crate::config::{ClientSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
@@ -71,6 +72,8 @@ pub struct VerifyArgs {
     /// With --report: so many reports.
     #[arg(long, value_name = "COUNT", default_value_t = 20, requires = "report")]
     limit: usize,
+    #[command(flatten)]
+    wait: Wait,
     /// Threads [default: number of processors].
     #[arg(long)]
     threads: Option<usize>,
@@ -89,6 +92,9 @@ pub fn progress_bar() -> ProgressBar {
 pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
     if args.report {
         return reports(context, args);
+    }
+    if args.wait.seconds().is_some() {
+        return Err(Failure::usage("--wait goes with --report: what is verified here is read now"));
     }
     let bar = progress_bar();
     let (exit, report) = if args.data.is_some() {
@@ -110,12 +116,15 @@ pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
 
 /// Shows the server's reports. The exit code is that of the newest one.
 fn reports(context: &mut Context, args: VerifyArgs) -> CommandResult {
-    let client = context.client(args.client)?;
-    let answer = client.get(&format!("/v1/verify-reports?limit={}", args.limit))?;
+    let client = context.client(args.wait.patient(args.client))?;
+    let wait = args.wait.seconds().map_or_else(String::new, |wait| format!("&wait={wait}"));
+    let answer = client.get(&format!("/v1/verify-reports?limit={}{wait}", args.limit))?;
     context.screen.show(&answer, report_table)?;
+    let has_flaws = answer["behind"]["flaws"].as_u64() > Some(0);
     Ok(match answer["reports"][0]["verdict"].as_str() {
-        Some("verified") => Exit::Ok,
         Some("not_verified") => Exit::NotVerified,
+        _ if has_flaws => Exit::NotVerified,
+        Some("verified") => progress::exit(&answer),
         _ => Exit::Incomplete,
     })
 }
@@ -133,11 +142,12 @@ fn report_table(answer: &Value) -> String {
         ("ROOT", "/root"),
     ];
     format!(
-        "{}\nbehind the head: {} of {} entries verified, {} flaws\n",
+        "{}\nbehind the head: {} of {} entries verified, {} flaws\n{}",
         rows(answer, "reports", &columns),
         text(answer, "/behind/size"),
         text(answer, "/size"),
         text(answer, "/behind/flaws"),
+        progress::foot(answer),
     )
 }
 

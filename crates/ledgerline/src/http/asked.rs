@@ -85,6 +85,8 @@ pub struct Asking {
     pub token: Option<String>,
     /// Of findings: those to come, too.
     pub follow: Option<String>,
+    /// Of findings: seconds to wait for the rules.
+    pub wait: Option<String>,
 }
 
 /// Refuses a parameter.
@@ -137,6 +139,7 @@ impl Asking {
             ("rule", self.rule.is_some()),
             ("token", self.token.is_some()),
             ("follow", self.follow.is_some()),
+            ("wait", self.wait.is_some()),
         ];
         let stray = given.iter().find(|(name, given)| *given && !known.contains(name));
         stray.map_or(Ok(()), |(name, _)| {
@@ -224,7 +227,7 @@ impl Asking {
         let told = all.into_iter().filter_map(|(name, value)| {
             let value = value.as_str()?.to_owned();
             let value = match name.as_str() {
-                "tenant" | "page" | "proof" | "origin" | "previous_size" => return None,
+                "tenant" | "page" | "proof" | "origin" | "previous_size" | "wait" => return None,
                 "as_of" | "at" | "from" | "until" => one_way(value),
                 _ => value,
             };
@@ -373,6 +376,13 @@ impl<'v> Question<'v> {
     #[must_use]
     pub fn judged_at(&self) -> i64 {
         self.inquiry.scope().judged_at
+    }
+
+    /// Says something besides in the bundle, when the proof is asked for.
+    pub fn note(&mut self, text: String) {
+        if let Some(proving) = &mut self.proof {
+            proving.request.notes.push(text);
+        }
     }
 
     /// The bundle of what the inquiry found, when the proof is asked for. `more` says that there is

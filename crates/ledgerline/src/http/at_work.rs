@@ -33,6 +33,12 @@ pub fn room_for(method: &Method, route: &str, uri: &Uri) -> Option<Room> {
     match route {
         "/healthz" | "/readyz" => None,
         "/v1/revocations" if waits(uri.query()) => Some(Room::Polls),
+        "/v1/findings" | "/v1/findings/{id}" | "/v1/sources" | "/v1/status"
+        | "/v1/verify-reports"
+            if waits(uri.query()) =>
+        {
+            Some(Room::Waits)
+        }
         "/oauth2/introspect" | "/oauth2/revoke" | "/v1/revocations" => Some(Room::Vital),
         "/v1/tokens/{id}/blast-radius" if is(Method::POST) => Some(Room::Vital),
         "/v1/keys/{key_id}" if is(Method::DELETE) => Some(Room::Vital),
@@ -92,6 +98,8 @@ mod tests {
         check(Method::GET, "/v1/revocations", waiting, Some(Room::Polls));
         let spelled = "/v1/revocations?since=3&%77ait=60";
         check(Method::GET, "/v1/revocations", spelled, Some(Room::Polls));
+        check(Method::GET, "/v1/findings", "/v1/findings?wait=60", Some(Room::Waits));
+        check(Method::GET, "/v1/findings", "/v1/findings?limit=1", Some(Room::Requests));
         check(Method::DELETE, "/v1/keys/{key_id}", "/v1/keys/k", Some(Room::Vital));
         let blast = "/v1/tokens/{id}/blast-radius";
         check(Method::POST, blast, "/v1/tokens/a/blast-radius", Some(Room::Vital));

@@ -1,7 +1,9 @@
 //! Findings over HTTP: listing them, and moving them on.
 //!
 //! Promises: as `asked`; a finding of another tenant is answered like one that is not there. Who
-//! moves a finding on, and why, stands in the ledger for ever.
+//! moves a finding on, and why, stands in the ledger for ever. A list says up to where the rules
+//! have judged, and one that is pinned to an older size (`as_of`, a later page, a proof) how many
+//! findings about what it covers were recorded since: an empty list is quiet only when it says so.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -11,6 +13,7 @@ use ledgerline_engine::findings::book::{self, Found, Wanted};
 use ledgerline_engine::findings::record::{Move, Moved, detail_of};
 use ledgerline_engine::findings::rules::{Rule, Severity};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
+use ledgerline_engine::node::Reader;
 use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::view::View;
@@ -23,6 +26,7 @@ use super::asked::{Asking, Question, bad_query};
 use super::events::json_value;
 use super::extract::{Asked, Segments, check_text, json_body};
 use super::problem::Problem;
+use super::progress::{self, Reached};
 use super::question_json::proof_state;
 use super::tokens::check_id;
 use super::{Shared, auth, findings_stream};
@@ -30,7 +34,10 @@ use crate::time_text::rfc3339;
 use crate::uuid_text;
 
 /// Parameters of the list.
-const KNOWN: [&str; 8] = ["state", "severity", "rule", "token", "from", "limit", "page", "follow"];
+const KNOWN: [&str; 9] =
+    ["state", "severity", "rule", "token", "from", "limit", "page", "follow", "wait"];
+/// Findings that a pinned answer looks at, of those recorded after it.
+const LATER_MAX: usize = 100;
 /// Who may list them.
 pub(super) const LACKING: &str = "the credential needs the role reader, auditor or responder";
 
@@ -138,10 +145,16 @@ pub async fn list(
     let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
     asking.only(&KNOWN)?;
     let wanted = wanted(&asking)?;
+    let seconds = progress::seconds(asking.wait.as_deref())?;
     if asking.follow.is_some() {
+        if asking.wait.is_some() {
+            return Err(bad_query("a stream tells by itself how far it is: wait is of the list"));
+        }
         let from = stream_start(&asking, &headers)?;
         return findings_stream::answer(app, headers, tenant, wanted, from);
     }
+    let who = (auth::READERS, LACKING);
+    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
     let _turn = app.turn_to_prove(asking.wants_proof()?).await?;
     let node = app.node.clone();
     app.read(move |view| {
@@ -153,13 +166,69 @@ pub async fn list(
         let limit = asking.limit()?;
         let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
         let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
-        let lag = node.findings_lag();
+        let pinned = question.inquiry.scope().clone();
+        let later = recorded_later(view, &pinned, &wanted)?;
+        let position = reached.first().and_then(|(_, progress)| progress.position);
+        let lag = position.map(|position| view.size().saturating_sub(position));
+        let progress = so_far(reached, view, pinned.size, later);
+        if progress["findings"]["state"] != "caught_up" {
+            question.note(format!(
+                "INCOMPLETE when it was made: {}",
+                progress["findings"]["words"].as_str().unwrap_or_default()
+            ));
+        }
         question.answer(next, |members| {
             members.say("findings", list);
             members.say("lag_entries", lag);
+            members.say("progress", progress);
         })
     })
     .await
+}
+
+/// How far an answer as of `size` is; `later` findings about what it covers came after it.
+fn so_far(mut reached: Reached, view: &View, size: u64, later: u64) -> Value {
+    let own = size.saturating_sub(view.base());
+    reached.iter_mut().for_each(|(_, one)| progress::limit(one, own));
+    let mut shown = progress::shown(&reached);
+    let findings = &mut shown["findings"];
+    findings["recorded_later"] = later.into();
+    if later > 0 {
+        let more = if later == LATER_MAX as u64 { " or more" } else { "" };
+        let words = findings["words"].as_str().unwrap_or_default();
+        findings["words"] = format!(
+            "{words}; {later}{more} findings about entries before {own} were recorded after it \
+             and are not shown: ask without a size"
+        )
+        .into();
+        findings["state"] = "behind".into();
+    }
+    shown
+}
+
+/// How many findings recorded at or behind the size of a pinned answer are about entries before
+/// it, or about none; of the first [`LATER_MAX`].
+fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Result<u64, Problem> {
+    if pinned.size >= view.end() {
+        return Ok(0);
+    }
+    let scope = Scope { size: view.end(), ..pinned.clone() };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let (found, _) = book::findings(&mut inquiry, wanted, pinned.size, LATER_MAX)?;
+    let mut later = 0;
+    for one in &found {
+        let events = one.raised.read(|_, statement| {
+            let events = statement.links.iter().filter_map(|link| link.event.as_ref());
+            events.map(|event| (event.source.to_owned(), event.event_id)).collect::<Vec<_>>()
+        });
+        let mut is_before = events.is_empty();
+        for (source, event_id) in &events {
+            is_before |=
+                inquiry.find_event(source, event_id)?.is_some_and(|index| index < pinned.size);
+        }
+        later += u64::from(is_before);
+    }
+    Ok(later)
 }
 
 /// Where a stream begins: behind the last event that the caller has, or at `from`.
@@ -198,9 +267,17 @@ pub async fn one(
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, auth::READERS, LACKING)?;
     let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
-    asking.only(&[])?;
+    asking.only(&["wait"])?;
     let id = finding_id(&id)?;
-    app.read(move |view| Ok(json_value(&finding(view, &look_up(view, &tenant, &id)?)))).await
+    let seconds = progress::seconds(asking.wait.as_deref())?;
+    let who = (auth::READERS, LACKING);
+    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    app.read(move |view| {
+        let mut one = finding(view, &look_up(view, &tenant, &id)?);
+        one["progress"] = progress::shown(&reached);
+        Ok(json_value(&one))
+    })
+    .await
 }
 
 /// Why a finding is moved on.

@@ -6,11 +6,16 @@
 //! event: finding
 //! data: {"id":…}                 as in the list
 //!
+//! event: progress                how far the rules have judged: at first, when that becomes or is
+//! data: {"findings":{…}}         no longer behind, and every fifteen seconds
+//!
 //! : waiting                      every fifteen seconds, so that the line is known to stand
 //! ```
 //!
 //! Promises: each finding once in a stream, in ledger order; a credential that ends, ends its
-//! streams at the next look. Refuses: more streams than the caller's share of them.
+//! streams at the next look. A stream that tells nothing has said whether rules are behind: what
+//! `progress` says was judged stands before it in the stream. Refuses: more streams than the
+//! caller's share of them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -26,18 +31,21 @@ use axum::response::Response;
 use hyper::body::Frame;
 use ledgerline_engine::findings::book::{self, Wanted};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
+use ledgerline_engine::node::{Progress, Reader};
 use ledgerline_engine::view::View;
 use tokio::sync::mpsc;
 
 use super::findings::{LACKING, finding};
 use super::problem::Problem;
 use super::shares::{Hold, Room};
-use super::{App, at_work, auth};
+use super::{App, at_work, auth, progress};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
 /// Looks without anything to tell before a sign of life.
 const QUIET_LOOKS: u32 = 60;
+/// Looks between two words of how far the rules are, when that changes all the time.
+const PROGRESS_LOOKS: u32 = 4;
 /// Findings that wait for a reader, a stream.
 const UNREAD_MAX: usize = 16;
 /// Findings of one look.
@@ -68,12 +76,41 @@ fn look(view: &View, tenant: &str, wanted: &Wanted, from: u64) -> Result<Look, P
         let (index, data) = (one.raised.index, finding(view, one));
         Bytes::from(format!("id: {index}\nevent: finding\ndata: {data}\n\n"))
     });
-    Ok(Look { events: events.collect(), from: next.unwrap_or(size.max(from)) })
+    let (events, is_whole) = (events.collect(), next.is_none());
+    Ok(Look { events, from: next.unwrap_or(size.max(from)), is_whole })
 }
 
 struct Look {
     events: VecDeque<Bytes>,
     from: u64,
+    /// Whether it came to the end of what was recorded.
+    is_whole: bool,
+}
+
+/// What a stream has said of how far the rules are.
+#[derive(Default)]
+struct Told {
+    /// Looks since, and whether they were where the ledger was; nothing was said yet.
+    last: Option<(u32, bool)>,
+}
+
+impl Told {
+    /// The event that says it, when there is something to say.
+    fn news(&mut self, judged: Progress, is_time: bool) -> Option<Bytes> {
+        let now = judged.is_caught_up();
+        let is_news = match &mut self.last {
+            None => true,
+            Some((looks, before)) => {
+                *looks += 1;
+                is_time || (*before != now && *looks >= PROGRESS_LOOKS)
+            }
+        };
+        is_news.then(|| {
+            self.last = Some((0, now));
+            let shown = progress::shown(&vec![(Reader::Findings, judged)]);
+            Bytes::from(format!("event: progress\ndata: {shown}\n\n"))
+        })
+    }
 }
 
 /// Answers with a stream that begins at a ledger index.
@@ -110,14 +147,19 @@ async fn stream(
     _place: Hold,
 ) {
     let mut quiet = 0;
+    let mut told = Told::default();
     while auth::require(&app, &headers, auth::READERS, LACKING).is_ok() {
+        // Before the look: what was judged by now is in it.
+        let judged = app.node.progress(Reader::Findings);
         let (of, what) = (tenant.clone(), wanted.clone());
         let Ok(found) = app.read(move |view| look(view, &of, &what, from)).await else { return };
         let idle = found.events.is_empty();
         from = found.from;
         quiet = if idle { quiet + 1 } else { 0 };
         let sign = (quiet == QUIET_LOOKS).then(|| Bytes::from_static(b": waiting\n\n"));
-        for event in found.events.into_iter().chain(sign) {
+        // A look that was full has not come to the end of what was judged.
+        let words = if found.is_whole { told.news(judged, quiet == QUIET_LOOKS) } else { None };
+        for event in found.events.into_iter().chain(words).chain(sign) {
             if send.send(event).await.is_err() {
                 return;
             }

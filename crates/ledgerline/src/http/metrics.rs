@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_engine::counters::COMMIT_BUCKETS_US;
+use ledgerline_engine::node::Reader::{self, Expiry, Findings, Verifier};
 use ledgerline_engine::registry::Roles;
 
 use super::problem::Problem;
@@ -168,18 +169,20 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     for ((rule, severity), count) in &counters.findings {
         out.line(name, &format!("{{rule=\"{rule}\",severity=\"{severity}\"}}"), count);
     }
+    let on = "ledgerline_findings_on";
     let name = "ledgerline_findings_lag_entries";
-    let lag = app.node.findings_lag();
-    out.single(name, "gauge", "Committed entries that the rules have not judged yet.", lag);
+    out.single(on, "gauge", "1 while the rules judge what is committed.", is_on(app, Findings));
+    lag_of(app, Findings, name, "Committed entries that the rules have not judged yet.", out);
     let name = "ledgerline_findings_failures_total";
     let failures = counters.follow_failures;
     out.single(name, "counter", "Times the rules stopped at a failed read.", failures);
     verifier(app, out);
     let name = "ledgerline_tokens_expired_total";
     out.single(name, "counter", "Tokens stated to have expired, since start.", counters.expired);
+    let on = "ledgerline_expiry_on";
     let name = "ledgerline_expiry_lag_entries";
-    let lag = app.node.expiry_lag();
-    out.single(name, "gauge", "Committed entries not looked at for expiries yet.", lag);
+    out.single(on, "gauge", "1 while expiries are stated.", is_on(app, Expiry));
+    lag_of(app, Expiry, name, "Committed entries not looked at for expiries yet.", out);
     let name = "ledgerline_expiry_failures_total";
     let failures = counters.expire_failures;
     out.single(name, "counter", "Times the search for them stopped at a failed read.", failures);
@@ -197,6 +200,17 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     out.line(&format!("{name}_count"), "", counters.commits);
 }
 
+fn is_on(app: &App, reader: Reader) -> u8 {
+    u8::from(app.node.progress(reader).position.is_some())
+}
+
+/// How far a reader lags. One that is switched off has no lag that one could read 0 from.
+fn lag_of(app: &App, reader: Reader, name: &str, help: &str, out: &mut Exposition) {
+    if let Some(lag) = app.node.progress(reader).lag() {
+        out.single(name, "gauge", help, lag);
+    }
+}
+
 fn verifier(app: &App, out: &mut Exposition) {
     let state = app.node.verification();
     let on = u8::from(state.on);
@@ -204,9 +218,7 @@ fn verifier(app: &App, out: &mut Exposition) {
     let name = "ledgerline_verify_size";
     out.single(name, "gauge", "Entries verified behind the head.", state.size);
     let name = "ledgerline_verify_lag_entries";
-    let lag = app.node.view().size().saturating_sub(state.size);
-    let lag = if state.on { lag } else { 0 };
-    out.single(name, "gauge", "Committed entries not verified behind the head yet.", lag);
+    lag_of(app, Verifier, name, "Committed entries not verified behind the head yet.", out);
     let now = SystemClock::default().wall_nanos();
     let age = |at: i64| now.saturating_sub(at).max(0) / 1_000_000_000;
     if let Some(at) = state.block_sealed_at {

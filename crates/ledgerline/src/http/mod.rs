@@ -32,6 +32,7 @@ pub mod openapi;
 pub mod pace;
 pub mod presented;
 pub mod problem;
+pub mod progress;
 pub mod prove;
 pub mod question_json;
 pub mod questions;

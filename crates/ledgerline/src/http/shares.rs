@@ -34,6 +34,8 @@ pub enum Room {
     Vital,
     /// Requests that wait for revocations.
     Polls,
+    /// Requests that wait for a reader behind the head.
+    Waits,
     /// Streams of findings.
     Streams,
     /// Bytes of bodies that have come and are not taken over yet.
@@ -46,11 +48,12 @@ pub enum Room {
 
 impl Room {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connections,
         Self::Requests,
         Self::Vital,
         Self::Polls,
+        Self::Waits,
         Self::Streams,
         Self::Bodies,
         Self::Line,
@@ -65,6 +68,7 @@ impl Room {
             Self::Requests => "requests",
             Self::Vital => "vital_requests",
             Self::Polls => "polls",
+            Self::Waits => "waits",
             Self::Streams => "streams",
             Self::Bodies => "body_bytes",
             Self::Line => "line_bytes",
@@ -77,6 +81,7 @@ impl Room {
             Self::Connections => "connections",
             Self::Requests | Self::Vital => "requests at a time",
             Self::Polls => "requests that wait for revocations",
+            Self::Waits => "requests that wait for what follows the ledger",
             Self::Streams => "streams of findings",
             Self::Bodies => "memory for bodies on their way",
             Self::Line => "large bodies that wait to be taken apart",
@@ -474,7 +479,7 @@ fn bounds(limits: &Limits, room: Room) -> Bounds {
         // A sixteenth is left to those who have not said yet who they are.
         Room::Connections => limits.max_connections - limits.max_connections / STRANGERS_PART,
         Room::Requests | Room::Vital => limits.max_requests,
-        Room::Polls => limits.max_connections / 2,
+        Room::Polls | Room::Waits => limits.max_connections / 2,
         Room::Streams => STREAMS_MAX,
         Room::Bodies => BODY_BYTES,
         Room::Line => limits.max_line_bytes,

@@ -3,12 +3,15 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use ledgerline_engine::node::Reader;
 use ledgerline_engine::registry::{Caller, Roles};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::events::json_value;
+use super::extract::Asked;
 use super::problem::Problem;
-use super::{App, Shared, auth};
+use super::{App, Shared, auth, progress};
 use crate::issuers::Issuer;
 
 /// The process answers.
@@ -17,26 +20,67 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The ledger takes events.
+/// The ledger takes events. What lags behind it, or is switched off, is said below: it takes events
+/// none the less.
 ///
 /// # Errors
 /// 503 when it does not. Why is said in the log and in `/v1/status`, not to strangers.
 #[allow(clippy::unused_async, reason = "axum handlers are async")]
-pub async fn readyz(State(app): Shared) -> Result<&'static str, Problem> {
-    app.node.ready().map(|()| "ready\n").map_err(|why| {
+pub async fn readyz(State(app): Shared) -> Result<String, Problem> {
+    app.node.ready().map_err(|why| {
         tracing::warn!(code = "not_ready", why, "the ledger does not take events");
         Problem::unavailable("not_ready", "the ledger does not take events now")
-    })
+    })?;
+    let readers = Reader::ALL.map(|one| (one, app.node.progress(one)));
+    let lagging = readers.iter().filter(|(_, progress)| !progress.is_caught_up());
+    let lines = lagging.map(|(reader, at)| format!("{}\n", progress::words(*reader, at)));
+    Ok(std::iter::once("ready\n".to_owned()).chain(lines).collect())
+}
+
+/// What may be asked of the status.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatusQuery {
+    wait: Option<String>,
+}
+
+/// How far everything is that reads behind the head, the webhook too.
+fn progress_of(app: &App, reached: &progress::Reached) -> Value {
+    let mut shown = progress::shown(reached);
+    if let Some(state) = app.webhook.as_ref().map(crate::webhook::Webhook::state) {
+        let of = app.node.view().size();
+        let (position, lag) = (state.position.min(of), of.saturating_sub(state.position));
+        let failing = if state.failing { "; the receiver does not take one" } else { "" };
+        let behind = if lag > 0 { format!(", {lag} behind") } else { String::new() };
+        shown["webhook"] = json!({
+            "state": if lag > 0 { "behind" } else { "caught_up" },
+            "position": position,
+            "of": of,
+            "lag_entries": lag,
+            "failures": state.failures,
+            "words": format!("findings told up to entry {position} of {of}{behind}{failing}"),
+        });
+    }
+    shown
 }
 
 /// Sizes, positions and limits of the ledger.
 ///
 /// # Errors
 /// 401, 403.
-pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn status(
+    State(app): Shared,
+    Asked(query): Asked<StatusQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let roles = auth::READERS.with(Roles::ADMIN).with(Roles::PRODUCER);
-    let caller = auth::require(&app, &headers, roles, "the credential needs a reading role")?;
+    let lacking = "the credential needs a reading role";
+    let caller = auth::require(&app, &headers, roles, lacking)?;
+    let seconds = progress::seconds(query.wait.as_deref())?;
+    let who = (roles, lacking);
+    let reached = progress::reached(&app, &headers, who, &Reader::ALL, seconds).await?;
     app.wait({
+        let progress = progress_of(&app, &reached);
         let node = app.node.clone();
         let issuers = registered(&app, &caller);
         let head_store = if app.head_was_missing { "was_missing_at_start" } else { "ok" };
@@ -72,6 +116,7 @@ pub async fn status(State(app): Shared, headers: HeaderMap) -> Result<Response, 
                 "duplicates_since_start": counters.duplicates,
                 "refused_since_start": counters.refused.values().sum::<u64>(),
                 "queue_bytes": node.queue_bytes(),
+                "progress": progress,
                 "issuers": issuers,
                 "credential": {
                     "key_id": &**caller.key_id(),

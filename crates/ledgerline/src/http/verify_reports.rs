@@ -1,9 +1,10 @@
 //! `GET /v1/verify-reports`: what the verifier of the running ledger says, newest first.
 //!
 //! ```text
-//! before=<index; `next` of the answer before>   limit=1..200
+//! before=<index; `next` of the answer before>   limit=1..200   wait=0..60
 //! {"reports":[{index, recorded_at, verdict, from, to, root, counts, not_checked, …}],
-//!  "next", "behind": {size, lag_entries, block_sealed_at, flaws, holds_all_chains}, "size"}
+//!  "next", "behind": {on, size, lag_entries, block_sealed_at, flaws, holds_all_chains}, "size",
+//!  "progress": {verifier}}
 //! ```
 //!
 //! Promises: a report names no token, person or tenant; it is the same for every tenant. What was
@@ -13,7 +14,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_engine::findings::record::detail_of;
-use ledgerline_engine::node::Verification;
+use ledgerline_engine::node::{Reader, Verification};
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::verify::reported;
 use ledgerline_engine::view::{EventView, View};
@@ -27,7 +28,7 @@ use super::events::json_value;
 use super::extract::Asked;
 use super::problem::Problem;
 use super::question_json::proof_state;
-use super::{Shared, auth};
+use super::{Shared, auth, progress};
 use crate::time_text::rfc3339;
 use crate::uuid_text;
 
@@ -52,6 +53,7 @@ const COUNTS: [&str; 9] = [
 pub struct ReportQuery {
     before: Option<u64>,
     limit: Option<usize>,
+    wait: Option<String>,
 }
 
 /// A page of reports, newest first, and where the verifier behind the head is.
@@ -64,11 +66,15 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor, responder or admin";
-    auth::require(&app, &headers, auth::READERS.with(Roles::ADMIN), lacking)?;
+    let roles = auth::READERS.with(Roles::ADMIN);
+    auth::require(&app, &headers, roles, lacking)?;
     let limit = query.limit.unwrap_or(PAGE);
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::bad_request("bad_query", "limit is 1 to 200"));
     }
+    let seconds = progress::seconds(query.wait.as_deref())?;
+    let who = (roles, lacking);
+    let reached = progress::reached(&app, &headers, who, &[Reader::Verifier], seconds).await?;
     let state = app.node.verification();
     app.read(move |view| {
         let before = query.before.unwrap_or(u64::MAX);
@@ -78,6 +84,7 @@ pub async fn list(
             "reports": reports,
             "next": next,
             "behind": behind(view, &state),
+            "progress": progress::shown(&reached),
             "size": view.size(),
             "checkpoint": &*view.checkpoint(),
         })))
