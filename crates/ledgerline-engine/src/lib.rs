@@ -34,6 +34,7 @@ pub mod opening;
 pub mod origins;
 pub mod overlay;
 pub mod page_token;
+pub mod patience;
 pub mod planner;
 pub mod prover;
 pub mod publisher;

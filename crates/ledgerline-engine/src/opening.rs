@@ -265,7 +265,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let mut batch = sequencer.take();
     identity.genesis = leaf_hash(&batch.leaves[0].bytes);
     let (journal, appended) = Journal::create(
-        Arc::clone(&world.disk),
+        (Arc::clone(&world.disk), Arc::clone(&rooms.patience)),
         journal_key(world),
         ledger_id,
         config.segment_bytes,
@@ -328,6 +328,7 @@ pub(crate) fn open_rooms(
         vault,
         terms: Arc::new(terms),
         predecessors: Arc::new([]),
+        patience: Arc::default(),
     };
     Ok((rooms, covered))
 }
@@ -434,7 +435,8 @@ fn recover(world: &World, config: &LedgerConfig, builds_beside: bool) -> Result<
     let mut sequencer = Sequencer::new(rooms.clone(), state);
     tip.epoch += 1;
     let (size, root, epoch) = (tip.size, tip.root, tip.epoch);
-    let journal = Journal::resume(Arc::clone(&world.disk), key, tip, config.segment_bytes)?;
+    let (disk, patience) = (Arc::clone(&world.disk), Arc::clone(&rooms.patience));
+    let journal = Journal::resume(disk, key, tip, config.segment_bytes, patience)?;
     let begun = rooms.predecessors.last().filter(|_| size == origins::FIRST_COMMIT);
     if let Some(older) = begun {
         origins::inherit(world, older, &mut sequencer, epoch)?;

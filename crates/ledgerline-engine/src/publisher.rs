@@ -6,7 +6,8 @@
 //!
 //! Assumes: one thread owns it and hands it batches in the order they were planned.
 //!
-//! After any error it stops for good: whoever waits is told that nothing is known.
+//! A passing error of what follows the fsync is waited for ([`crate::patience`]), with the batch in
+//! hand. After any other it stops for good: whoever waits is told that nothing is known.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,6 +21,7 @@ use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::{AppendError, Journal};
 use crate::lineage::Lives;
 use crate::origins::{self, Predecessor};
+use crate::patience::Patience;
 use crate::registry::Registry;
 use crate::sequencer::{Effect, PlannedBatch, SequencerRooms, WaitingReply};
 use crate::standing::Changes;
@@ -61,6 +63,8 @@ pub struct Rooms {
     pub lives: Arc<Lives>,
     /// Whose standing changed when.
     pub changes: Changes,
+    /// Waits for what passes.
+    pub patience: Arc<Patience>,
     published: RwLock<Arc<Published>>,
 }
 
@@ -75,7 +79,7 @@ impl Rooms {
     ) -> Self {
         let store = rooms.reader.store().clone();
         let published = RwLock::new(Arc::new(published));
-        let SequencerRooms { index, reader, vault, predecessors, .. } = rooms.clone();
+        let SequencerRooms { index, reader, vault, predecessors, patience, .. } = rooms.clone();
         Self {
             index,
             reader,
@@ -86,6 +90,7 @@ impl Rooms {
             predecessors,
             lives: Arc::default(),
             changes: Changes::default(),
+            patience,
             published,
         }
     }
@@ -214,9 +219,13 @@ impl Publisher {
         self.last_signature = signed.signature.to_vec();
         let first_index = batch.addition.first_index;
         batch.addition.positions = appended.positions;
-        self.rooms.store.put(&batch.addition)?;
+        let patience = &self.rooms.patience;
+        // The batch is durable: what is derived from it is written until it works.
+        patience
+            .with("the tree's files cannot be written", || self.rooms.store.put(&batch.addition))?;
         if appended.sealed_segment {
-            self.rooms.store.sync(batch.size)?;
+            // One that fails costs the next start time, nothing else.
+            let _ = self.rooms.store.sync(batch.size);
         }
         self.rooms.index.append(first_index, batch.size, &batch.postings);
         self.rooms.changes.note(&batch.changes, batch.size);
@@ -236,14 +245,18 @@ impl Publisher {
     }
 
     fn apply_effects(&self, batch: &PlannedBatch) -> Result<(), PublishError> {
+        const VAULT: &str = "the vault cannot be written";
+        let patience = &self.rooms.patience;
         for effect in &batch.effects {
             match effect {
                 Effect::Control(index) => {
                     let leaf = usize::try_from(index - batch.addition.first_index);
                     let leaf = &batch.leaves[leaf.expect("the batch is in memory")];
-                    self.rooms.apply_control(*index, &leaf.bytes)?;
+                    patience.with(VAULT, || self.rooms.apply_control(*index, &leaf.bytes))?;
                 }
-                Effect::Erase(handle) => self.rooms.vault.erase(handle)?,
+                Effect::Erase(handle) => {
+                    patience.with(VAULT, || self.rooms.vault.erase(handle))?;
+                }
                 Effect::Block { .. } => {}
             }
         }

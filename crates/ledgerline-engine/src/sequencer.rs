@@ -8,7 +8,8 @@
 //! Assumes: offered events passed intake. Batches are committed in the order taken; if one fails,
 //! the sequencer is never used again.
 //!
-//! Refuses: nothing it cannot answer for. A disk error while looking something up stops the ledger.
+//! Refuses: nothing it cannot answer for. A disk that cannot be read is waited for
+//! ([`crate::patience`]); damage in what is looked up stops the ledger.
 
 mod batch;
 mod block;
@@ -34,6 +35,7 @@ use crate::journal::reader::{JournalReader, ReadError};
 use crate::journal::writer::JournalLeaf;
 use crate::origins::Predecessor;
 use crate::overlay::{Overlay, PlannedEvent};
+use crate::patience::{MayPass, Patience};
 use crate::refusals::RefusalSummary;
 use crate::standing::Changes;
 use crate::strict::{Asked, Strict};
@@ -66,6 +68,19 @@ pub enum PlanError {
     Disk(#[from] std::io::Error),
 }
 
+impl MayPass for PlanError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Index(error) => error.may_pass(),
+            Self::Read(error) => error.may_pass(),
+            Self::Disk(error) => error.may_pass(),
+        }
+    }
+}
+
+/// What is waited for when planning cannot look something up.
+const LOOK_UP: &str = "the ledger cannot be read";
+
 /// The state a sequencer starts from.
 pub struct SequencerState {
     /// The tree.
@@ -89,6 +104,8 @@ pub struct SequencerRooms {
     pub terms: Arc<TermHasher>,
     /// Older origins, oldest first.
     pub predecessors: Arc<[Predecessor]>,
+    /// Waits for what passes.
+    pub patience: Arc<Patience>,
 }
 
 /// The room. Owned by one thread.
@@ -269,8 +286,9 @@ impl Sequencer {
         events: &[Box<PendingEvent>],
         wall_nanos: i64,
     ) -> Result<Option<EventError>, PlanError> {
-        let asked = Asked { rooms: &self.rooms, overlay: &self.overlay };
-        self.strict.refusal(events, &asked, wall_nanos)
+        let Self { rooms, overlay, strict, .. } = self;
+        let asked = Asked { rooms, overlay };
+        rooms.patience.with(LOOK_UP, || strict.refusal(events, &asked, wall_nanos))
     }
 
     /// The event recorded or planned under the same identity.
@@ -278,6 +296,11 @@ impl Sequencer {
         if let Some(planned) = self.overlay.event(&event.event_term) {
             return Ok(Some(Prior::Planned(Arc::clone(planned))));
         }
+        self.rooms.patience.with(LOOK_UP, || self.committed_prior(event))
+    }
+
+    /// The event recorded under the same identity.
+    fn committed_prior(&self, event: &PendingEvent) -> Result<Option<Prior>, PlanError> {
         for index in self.rooms.index.find(&event.event_term, event.uuid_millis)? {
             let stored = self.rooms.reader.leaf_with_records(index)?;
             if let Some(prior) = duplicates::stored_prior(event, index, stored) {
@@ -401,6 +424,10 @@ impl Sequencer {
         if let Some(tip) = self.overlay.tip(chain) {
             return Ok(Some(*tip));
         }
+        self.rooms.patience.with(LOOK_UP, || self.committed_tip(chain))
+    }
+
+    fn committed_tip(&self, chain: &Term) -> Result<Option<ChainTip>, PlanError> {
         let Some(head) = self.rooms.index.head(chain)? else { return Ok(None) };
         // Not the stored hash alone: the tree's files may rot, and the link is for ever.
         let event_hash = self.rooms.reader.agreed_hash(head.last)?;

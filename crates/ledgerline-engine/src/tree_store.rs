@@ -16,6 +16,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::tree::{HashAt, HashReader};
@@ -44,6 +45,8 @@ pub struct TreeStore {
     levels: Arc<Vec<Box<dyn File>>>,
     positions: Arc<Box<dyn File>>,
     whole: Arc<Box<dyn File>>,
+    /// Whether a sync failed: what the disk holds is not known any more.
+    is_doubtful: Arc<AtomicBool>,
 }
 
 /// What one batch adds.
@@ -72,7 +75,7 @@ impl TreeStore {
         let positions = Arc::new(open("tree/positions".to_owned())?);
         let whole = Arc::new(open(WHOLE.to_owned())?);
         disk.sync_dir("tree")?;
-        Ok(Self { levels: Arc::new(levels?), positions, whole })
+        Ok(Self { levels: Arc::new(levels?), positions, whole, is_doubtful: Arc::default() })
     }
 
     /// How many leaves the files have room for: an upper bound of what they hold.
@@ -105,14 +108,21 @@ impl TreeStore {
         self.positions.write_all_at(&positions, addition.first_index * POSITION_BYTES)
     }
 
-    /// Makes everything durable, when a segment seals, and says that `size` leaves are.
+    /// Makes everything durable, when a segment seals, and says that `size` leaves are. After a
+    /// failed sync nothing more is said until the next start, which computes anew what lies behind
+    /// the size said last: a sync that follows a failed one may succeed and make nothing durable.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// Whatever the disk says, the first time.
     pub fn sync(&self, size: u64) -> io::Result<()> {
-        self.levels.iter().try_for_each(|level| level.sync())?;
-        self.positions.sync()?;
-        self.write_whole(size)
+        if self.is_doubtful.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let synced = self.levels.iter().try_for_each(|level| level.sync());
+        let synced = synced.and_then(|()| self.positions.sync());
+        let synced = synced.and_then(|()| self.write_whole(size));
+        self.is_doubtful.store(synced.is_err(), Ordering::SeqCst);
+        synced
     }
 
     /// How many leaves the files hold for certain; 0 when that is not known.

@@ -93,6 +93,7 @@ fn stormy_run(seed: u64) -> (Vec<Image>, FaultCounts) {
             entry_error_per_mille: 50,
             disk_full_after: (round % 4 == 3).then_some(500),
             power_off_after: (round % 4 == 2).then_some(20),
+            storm: None,
         });
         for _ in 0..40 {
             random_call(&disk, &mut random);

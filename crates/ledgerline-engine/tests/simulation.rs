@@ -9,7 +9,7 @@ fn seeds() -> u64 {
 }
 
 /// What must have happened somewhere in a thousand lives, or they have tested nothing.
-const MUST_HAPPEN: [&str; 36] = [
+const MUST_HAPPEN: [&str; 38] = [
     "recorded",
     "duplicates",
     "refused",
@@ -32,6 +32,8 @@ const MUST_HAPPEN: [&str; 36] = [
     "fault: sync error",
     "fault: disk full",
     "fault: power off in a call",
+    "storms outlasted",
+    "storms outlasted by a commit",
     "probe: older copy refused",
     "probe: older vault",
     "probe: new origin",

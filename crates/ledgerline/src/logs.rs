@@ -5,6 +5,7 @@
 //! whatever the level, because their debug lines show headers.
 
 use ledgerline_engine::node::VerifierNews;
+use ledgerline_engine::patience::PatienceNews;
 use ledgerline_engine::verify::Verdict;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
@@ -32,6 +33,18 @@ pub fn start(settings: &LogSettings, default_level: &str) -> Result<(), Failure>
     };
     // A second start in one process (tests) keeps the first.
     started.or(Ok(()))
+}
+
+/// That intake pauses, and goes on.
+pub fn patience(news: PatienceNews<'_>) {
+    match news {
+        PatienceNews::Waits { why, .. } => {
+            tracing::error!(code = "intake_pauses", why, "events are refused until this is over");
+        }
+        PatienceNews::Over { what } => {
+            tracing::info!(code = "intake_goes_on", over = what, "this is over");
+        }
+    }
 }
 
 /// What the verifier of the running ledger says.

@@ -73,6 +73,12 @@ pub enum SubmitError {
         /// When to try again.
         retry_after_ms: u64,
     },
+    /// The ledger waits for something to pass, and goes on by itself.
+    #[error("the ledger takes no events now: {why}")]
+    Paused {
+        /// Why.
+        why: String,
+    },
     /// The ledger takes nothing more.
     #[error("the ledger does not take events: {why}")]
     Stopped {
@@ -90,6 +96,7 @@ impl SubmitError {
             Self::Malformed { code, .. } => code,
             Self::Forbidden => "forbidden",
             Self::Busy { .. } => "busy",
+            Self::Paused { .. } => "not_ready",
             Self::Stopped { .. } => "stopped",
         }
     }

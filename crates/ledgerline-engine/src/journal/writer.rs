@@ -1,8 +1,10 @@
 //! The one writer of the journal.
 //!
 //! Promises: when [`Journal::append`] returns, the batch is durable and nothing after it was
-//! written. After any error the journal is poisoned: what the disk holds is unknown, so nothing is
-//! ever written again by this writer, and only recovery at the next start decides what stands.
+//! written. A write that finds no space or descriptor is done again, the same bytes in the same
+//! place, for nobody was told of it and nothing was synced. After any other error the journal is
+//! poisoned: what the disk holds is unknown, so nothing is ever written again by this writer, and
+//! only recovery at the next start decides what stands.
 //!
 //! Assumes: one caller (the sync thread), which plans against the size the journal has.
 //!
@@ -19,6 +21,7 @@ use super::format::{
     SegmentHeader, segment_path,
 };
 use crate::disk::{Disk, File, OpenMode};
+use crate::patience::Patience;
 use crate::tree_store::Position;
 
 /// How much is zero-filled ahead at once, so that a sync of a small batch seldom has to move the
@@ -27,6 +30,8 @@ use crate::tree_store::Position;
 const ZERO_FILL_BYTES: u64 = 512 << 10;
 /// A batch this long moves the end of the file itself: zeros would only be written twice.
 const LONG_BATCH_BYTES: u64 = 128 << 10;
+/// What is waited for when there is no room for a batch.
+const WRITE: &str = "the journal has no room";
 /// A longer batch gives its room back.
 const BUFFER_BYTES: usize = 8 << 20;
 
@@ -91,6 +96,7 @@ pub struct Journal {
     /// The bytes of the last batch are written here; the room is kept for the next.
     buffer: Vec<u8>,
     poisoned: bool,
+    patience: Arc<Patience>,
 }
 
 impl Journal {
@@ -106,7 +112,7 @@ impl Journal {
     /// # Errors
     /// Whatever the disk says; nothing was created then that a later start would take for a ledger.
     pub fn create(
-        disk: Arc<dyn Disk>,
+        (disk, patience): (Arc<dyn Disk>, Arc<Patience>),
         key: Arc<HmacKey>,
         ledger_id: [u8; 16],
         segment_bytes: u64,
@@ -136,6 +142,7 @@ impl Journal {
             zeroed_until: 0,
             buffer: Vec::new(),
             poisoned: false,
+            patience,
         };
         let appended = journal.append(leaves, root, Vec::new())?;
         journal.disk.rename(BESIDE, &segment_path(0))?;
@@ -152,11 +159,21 @@ impl Journal {
         key: Arc<HmacKey>,
         tip: JournalTip,
         segment_bytes: u64,
+        patience: Arc<Patience>,
     ) -> io::Result<Self> {
         let file = disk.open(&segment_path(tip.segment), OpenMode::Write)?;
         let zeroed_until = file.len()?;
-        let buffer = Vec::new();
-        Ok(Self { disk, key, tip, segment_bytes, file, zeroed_until, buffer, poisoned: false })
+        Ok(Self {
+            disk,
+            key,
+            tip,
+            segment_bytes,
+            file,
+            zeroed_until,
+            buffer: Vec::new(),
+            poisoned: false,
+            patience,
+        })
     }
 
     /// Where the journal ends.
@@ -211,11 +228,12 @@ impl Journal {
         bytes.reserve(usize::try_from(batch_bytes(leaves)).unwrap_or(0));
         let positions = self.encode(leaves, &commit, &mut bytes);
         let end = self.tip.offset + bytes.len() as u64;
-        self.file.write_all_at(&bytes, self.tip.offset)?;
-        self.zero_ahead(end, end - self.tip.offset)?;
+        let patience = Arc::clone(&self.patience);
+        patience.with_shortage(WRITE, || self.file.write_all_at(&bytes, self.tip.offset))?;
+        patience.with_shortage(WRITE, || self.zero_ahead(end, end - self.tip.offset))?;
         self.file.sync()?; // COMMIT POINT: from here on the batch is in the ledger
         if begins_segment {
-            self.disk.sync_dir("journal")?;
+            patience.with_descriptors(WRITE, || self.disk.sync_dir("journal"))?;
         }
         self.tip.offset = end;
         self.tip.size = size;
@@ -267,9 +285,14 @@ impl Journal {
         self.file.sync()?;
         self.tip.segment += 1;
         self.tip.offset = HEADER_BYTES as u64;
-        self.file = self.disk.open(&segment_path(self.tip.segment), OpenMode::Create)?;
-        self.file.set_len(0)?;
-        self.file.write_all_at(&header_of(&self.tip).encode(), 0)?;
+        let (path, header) = (segment_path(self.tip.segment), header_of(&self.tip).encode());
+        self.file =
+            self.patience.with_shortage("no new segment of the journal can begin", || {
+                let file = self.disk.open(&path, OpenMode::Create)?;
+                file.set_len(0)?;
+                file.write_all_at(&header, 0)?;
+                Ok(file)
+            })?;
         self.zeroed_until = HEADER_BYTES as u64;
         Ok(())
     }

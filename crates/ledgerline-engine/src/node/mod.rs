@@ -12,8 +12,9 @@
 //! ```
 //!
 //! Promises: the sequencer plans batch k+1 while batch k is synced; no byte of k+1 is written
-//! before. After a failed sync everybody who waits is told that nothing is known, and nothing is
-//! taken any more.
+//! before. After a failed write or sync of the journal everybody who waits is told that nothing is
+//! known, and nothing is taken any more. Every other failure of the disk is waited for
+//! ([`crate::patience`]): intake pauses, says why, and goes on by itself.
 
 mod disclosing;
 mod expire;
@@ -51,6 +52,7 @@ use crate::journal::recovery::RecoverError;
 use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
 use crate::origins;
 use crate::page_token::PageTokens;
+use crate::patience::PatienceListener;
 use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
 use crate::publisher::Rooms;
 use crate::refusals::Refusals;
@@ -168,7 +170,6 @@ struct Inner {
     counters: Counters,
     hand_over: Mutex<HandOver>,
     handed: Condvar,
-    blocked: Mutex<Option<String>>,
     stopping: AtomicBool,
     erasing: Mutex<()>,
     verifying: verifying::Verifying,
@@ -258,12 +259,12 @@ impl Node {
             counters: Counters::default(),
             hand_over: Mutex::default(),
             handed: Condvar::new(),
-            blocked: Mutex::new(None),
             stopping: AtomicBool::new(false),
             erasing: Mutex::new(()),
             verifying: verifying::Verifying::default(),
         });
         let publisher = rest.publisher;
+        inner.rooms.patience.wait_as_long_as_it_takes(std::thread::sleep);
         let running = vec![
             threads::start("sequencer", &inner, move |inner| threads::sequence(inner, planner)),
             threads::start("sync", &inner, move |inner| threads::synchronise(inner, publisher)),
@@ -317,9 +318,7 @@ impl Node {
         reply: Reply,
     ) -> Result<(), SubmitError> {
         let inner = &self.inner;
-        if let Err(why) = self.ready() {
-            return Err(SubmitError::Stopped { why });
-        }
+        self.takes_events()?;
         if inner.inbox.is_full(caller.tenant()) {
             return Err(self.busy());
         }
@@ -522,10 +521,15 @@ impl Node {
         if let Some(why) = self.inner.inbox.closed() {
             return Err(why);
         }
-        match &*self.inner.blocked.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(why) => Err(why.clone()),
-            None => Ok(()),
+        self.inner.rooms.patience.trouble().map_or(Ok(()), Err)
+    }
+
+    /// As [`Node::ready`], for those who bring something.
+    fn takes_events(&self) -> Result<(), SubmitError> {
+        if let Some(why) = self.inner.inbox.closed() {
+            return Err(SubmitError::Stopped { why });
         }
+        self.ready().map_err(|why| SubmitError::Paused { why })
     }
 
     /// The counters now.
@@ -538,6 +542,11 @@ impl Node {
     #[must_use]
     pub fn verification(&self) -> Verification {
         self.inner.verifying.state()
+    }
+
+    /// Hands news of pauses of intake to `listener`, for the log. The first one set stays.
+    pub fn listen_to_patience(&self, listener: PatienceListener) {
+        self.inner.rooms.patience.listen(listener);
     }
 
     /// Hands news of the verifier to `listener`, for the log. The first one set stays.
@@ -557,6 +566,7 @@ impl Node {
     /// Why the stop was not clean; the next start recovers.
     pub fn shutdown(&self) -> Result<(), String> {
         self.inner.inbox.shut_down();
+        self.inner.rooms.patience.end();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| ()));

@@ -102,9 +102,7 @@ impl Node {
         tokens: &[RevokeToken],
         reply: Reply,
     ) -> Result<(), SubmitError> {
-        if let Err(why) = self.ready() {
-            return Err(SubmitError::Stopped { why });
-        }
+        self.takes_events()?;
         let known = |id: &str| matches!(self.standing(tenant, Presented::Id(id)), Ok(Some(_)));
         let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens, &known)?;
         self.put(accepted, None, reply)
@@ -166,9 +164,7 @@ impl Node {
         uses: &[SeenUse],
         reply: Reply,
     ) -> Result<(), SubmitError> {
-        if let Err(why) = self.ready() {
-            return Err(SubmitError::Stopped { why });
-        }
+        self.takes_events()?;
         let accepted = self.inner.intake.accept_uses(caller, tenant, uses)?;
         self.put(accepted, Some(&caller.key.tenant), reply)
     }

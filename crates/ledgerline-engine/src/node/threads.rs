@@ -1,5 +1,6 @@
 //! The threads of a node. Each is a loop around one room's step.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -14,6 +15,7 @@ use crate::intake::{Accepted, EventStatus, Reply};
 use crate::planner::Planner;
 use crate::publisher::Publisher;
 use crate::sequencer::{PlanError, PlannedBatch};
+use crate::vault::VaultError;
 
 /// How long submissions gather between two commits: this for each that the last commit answered,
 /// within the range. A commit costs CPU whatever it carries, so who is busy makes fewer.
@@ -78,6 +80,7 @@ impl Drop for CloseOnPanic<'_> {
 fn stop(inner: &Inner, why: &str) {
     inner.inbox.close(why);
     inner.stopping.store(true, Ordering::SeqCst);
+    inner.rooms.patience.end();
     inner.handed.notify_all();
 }
 
@@ -204,7 +207,8 @@ pub(super) fn build_runs(inner: &Inner) {
     while !inner.stopping.load(Ordering::SeqCst) {
         let begun = clock.monotonic_nanos();
         let published = inner.rooms.published().size;
-        match inner.rooms.index.step(published) {
+        let step = || inner.rooms.index.step(published);
+        match inner.rooms.patience.with("the index cannot be written", step) {
             Ok(Progress::Idle) => std::thread::sleep(Duration::from_millis(50)),
             Ok(_) => {
                 let took = clock.monotonic_nanos().saturating_sub(begun);
@@ -215,7 +219,7 @@ pub(super) fn build_runs(inner: &Inner) {
     }
 }
 
-/// The helper thread.
+/// The helper thread. What it cannot write it tries again at the next round, and intake waits.
 pub(super) fn keep_house(inner: &Inner) {
     let mut written = 0;
     let mut snapshot_at = inner.rooms.index.covered();
@@ -223,45 +227,55 @@ pub(super) fn keep_house(inner: &Inner) {
     while !inner.stopping.load(Ordering::SeqCst) {
         let published = inner.rooms.published();
         if published.size > written {
-            if let Err(error) = inner.head.write(published.checkpoint.as_bytes()) {
-                return stop(inner, &format!("the head store cannot be written: {error}"));
-            }
-            written = published.size;
+            let head = inner.head.write(published.checkpoint.as_bytes());
+            written = if head.is_ok() { published.size } else { written };
+            tell(inner, "the head store cannot be written", head);
         }
         let covered = inner.rooms.index.covered();
-        let slots = inner.config.ledger.vault_slots;
-        let vault = &inner.rooms.vault;
-        let position = inner.rooms.position(published.size);
-        let kept = if vault.free_slots() < slots / 2 { vault.refill(slots) } else { Ok(()) };
-        let kept = kept
-            .and_then(|()| if covered > snapshot_at { vault.snapshot(position) } else { Ok(()) });
-        if let Err(error) = kept {
-            return stop(inner, &format!("the vault cannot be written: {error}"));
-        }
-        snapshot_at = covered.max(snapshot_at);
+        let vault = keep_vault(inner, published.size, covered > snapshot_at);
+        snapshot_at = if vault.is_ok() { covered.max(snapshot_at) } else { snapshot_at };
+        tell(inner, "the vault cannot be written", vault);
         last = look_at_clock_and_disk(inner, last);
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
-/// Blocks intake while the disk is nearly full, and after a jump of the wall clock.
+/// Free slots for new persons, and where asked the map.
+fn keep_vault(inner: &Inner, size: u64, snapshot: bool) -> Result<(), VaultError> {
+    let (slots, vault) = (inner.config.ledger.vault_slots, &inner.rooms.vault);
+    if vault.free_slots() < slots / 2 {
+        vault.refill(slots)?;
+    }
+    if snapshot { vault.snapshot(inner.rooms.position(size)) } else { Ok(()) }
+}
+
+/// Has intake wait while something cannot be done, and go on once it can.
+fn tell<E: Display>(inner: &Inner, what: &'static str, done: Result<(), E>) {
+    let why = done.err().map(|error| format!("{what}: {error}; it is tried again until it works"));
+    inner.rooms.patience.note(what, why.as_deref());
+}
+
+/// Blocks intake while the disk is nearly full or does not say how full it is, and after a jump of
+/// the wall clock.
 fn look_at_clock_and_disk(inner: &Inner, last: (i64, u64)) -> (i64, u64) {
+    const CLOCK: &str = "the wall clock";
+    const SPACE: &str = "free space";
     let now = (inner.world.clock.wall_nanos(), inner.world.clock.monotonic_nanos());
     let wall = i128::from(now.0) - i128::from(last.0);
     let monotonic = i128::from(now.1) - i128::from(last.1);
-    let mut blocked = inner.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+    let patience = &inner.rooms.patience;
     if (wall - monotonic).unsigned_abs() > u128::from(CLOCK_JUMP_NANOS) {
-        *blocked = Some(
-            "the wall clock jumped by more than 60 s; set it right and restart to confirm".into(),
-        );
+        let why = "the wall clock jumped by more than 60 s; set it right and restart to confirm";
+        patience.note(CLOCK, Some(why));
     }
-    let jumped = blocked.as_ref().is_some_and(|why| why.starts_with("the wall clock"));
-    if !jumped {
-        let floor = inner.config.free_space_floor_bytes;
-        let free = inner.world.disk.free_bytes().unwrap_or(u64::MAX);
-        *blocked = (free < floor).then(|| {
-            format!("the disk has less than the floor of {floor} bytes left; free some space")
-        });
-    }
+    let floor = inner.config.free_space_floor_bytes;
+    let why = match inner.world.disk.free_bytes() {
+        Ok(free) if free >= floor => None,
+        Ok(_) => {
+            Some(format!("the disk has less than the floor of {floor} bytes left; free some space"))
+        }
+        Err(error) => Some(format!("the disk does not say how much space is left: {error}")),
+    };
+    patience.note(SPACE, why.as_deref());
     now
 }

@@ -243,8 +243,9 @@ impl Disk for SimDisk {
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         let dir = normal(dir)?;
-        let world = self.world();
+        let mut world = self.world();
         world.check_power()?;
+        world.weather_of_names()?;
         world.entries.list(&dir)
     }
 
@@ -262,7 +263,9 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (normal(from)?, normal(to)?);
-        self.world().change_entry(|world| world.entries.rename(&from, &to))
+        let mut world = self.world();
+        world.weather_of_answers()?;
+        world.change_entry(|world| world.entries.rename(&from, &to))
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
@@ -272,7 +275,9 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         let dir = normal(dir)?;
-        self.world().change_entry(|world| world.entries.sync(&dir))
+        let mut world = self.world();
+        world.weather_of_names()?;
+        world.change_entry(|world| world.entries.sync(&dir))
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

@@ -2,6 +2,28 @@
 //!
 //! Promises: a fault that happened is counted, so a test can assert that it tested something.
 
+/// What a storm takes away. Each comes as the error number that a system gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// Opening, listing and syncing folders: EMFILE.
+    Descriptors,
+    /// Writes, of which a part may have been written, and creations: ENOSPC.
+    Space,
+    /// Opening, reading and writing, of which a part may have been done: EINTR.
+    Time,
+    /// Reading, writing and renaming, but no sync: EIO.
+    Answers,
+}
+
+/// The world fails for a while, and then no more: so many more calls of the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storm {
+    /// What is missing.
+    pub of: Shortage,
+    /// For how many calls.
+    pub calls: u32,
+}
+
 /// How often which call fails. Rates are per mille of calls; the default is a disk without faults.
 /// Latent rot and lying syncs break the promise of the disk itself: they are for tests that must
 /// *find* damage, not for tests that must survive it.
@@ -31,6 +53,8 @@ pub struct Faults {
     /// After so many more changing calls the power goes: the next one fails, by a coin having taken
     /// effect, and everything fails from then on until `crash`, `kill` or `restore`.
     pub power_off_after: Option<u64>,
+    /// The next calls of one kind fail.
+    pub storm: Option<Storm>,
 }
 
 /// How often what happened since the disk was made.
@@ -56,6 +80,8 @@ pub struct FaultCounts {
     pub entry_errors: u64,
     /// Calls refused with `StorageFull`.
     pub full: u64,
+    /// Calls that failed in a storm.
+    pub storms: u64,
     /// Power cuts in the middle of a changing call.
     pub power_offs: u64,
     /// Calls through a file opened before a crash.

@@ -25,7 +25,7 @@ pub use clock::SimClock;
 pub use contract::disk_contract;
 pub use disk::{SimDisk, Snapshot};
 pub use entropy::SimEntropy;
-pub use faults::{FaultCounts, Faults};
+pub use faults::{FaultCounts, Faults, Shortage, Storm};
 pub use random::Random;
 pub use run::{Failure, Held, Images, Tally, run};
 pub use walk::{Walk, expiries};

@@ -5,11 +5,13 @@
 
 use super::content::{Change, Content};
 use super::entries::{Entries, Entry};
-use super::faults::{FaultCounts, Faults};
+use super::faults::{FaultCounts, Faults, Shortage};
 use super::random::Random;
 use crate::disk::{OpenMode, parent};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+
+use rustix::io::Errno;
 
 /// A file longer than this is a wild offset; refuse it before filling the memory with zeros.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -57,6 +59,33 @@ impl World {
         self.budget = faults.disk_full_after;
         self.power_off_at = faults.power_off_after.map(|after| self.change_count + after);
         self.faults = faults;
+    }
+
+    /// Whether this call fails in a storm that takes away one of these.
+    fn weather(&mut self, of: &[Shortage]) -> io::Result<()> {
+        let Some(storm) = self.faults.storm.as_mut().filter(|storm| of.contains(&storm.of)) else {
+            return Ok(());
+        };
+        let Some(left) = storm.calls.checked_sub(1) else { return Ok(()) };
+        storm.calls = left;
+        self.counts.storms += 1;
+        let errno = match storm.of {
+            Shortage::Descriptors => Errno::MFILE,
+            Shortage::Space => Errno::NOSPC,
+            Shortage::Time => Errno::INTR,
+            Shortage::Answers => Errno::IO,
+        };
+        Err(errno.into())
+    }
+
+    /// As [`World::weather`], for calls that name files.
+    pub(super) fn weather_of_names(&mut self) -> io::Result<()> {
+        self.weather(&[Shortage::Descriptors])
+    }
+
+    /// As [`World::weather`], for calls that need an answer of the medium.
+    pub(super) fn weather_of_answers(&mut self) -> io::Result<()> {
+        self.weather(&[Shortage::Answers])
     }
 
     pub(super) fn crash(&mut self, random: &mut Random) {
@@ -128,10 +157,12 @@ impl World {
 
     pub(super) fn open(&mut self, path: &str, mode: OpenMode) -> io::Result<u64> {
         self.check_power()?;
+        self.weather(&[Shortage::Descriptors, Shortage::Time])?;
         let content = match self.file(path) {
             Err(error) if error.kind() == ErrorKind::NotFound && mode == OpenMode::Create => {
                 self.change_entry(|world| {
                     world.entries.require_folder(parent(path))?;
+                    world.weather(&[Shortage::Space])?;
                     if world.free_bytes() == 0 {
                         return Err(world.full());
                     }
@@ -167,6 +198,12 @@ impl World {
     }
 
     pub(super) fn write(&mut self, content: u64, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let storm = [Shortage::Space, Shortage::Time, Shortage::Answers];
+        if let Err(error) = self.weather(&storm) {
+            let part = self.random.below(length(bytes) + 1);
+            self.write_what_fits(content, &bytes[..index(part)], offset)?;
+            return Err(error);
+        }
         let rate = self.faults.write_error_per_mille;
         self.change(
             rate,
@@ -246,6 +283,7 @@ impl World {
 
     pub(super) fn read(&mut self, content: u64, buffer: &mut [u8], at: u64) -> io::Result<()> {
         self.check_power()?;
+        self.weather(&[Shortage::Time, Shortage::Answers])?;
         if self.random.chance(self.faults.read_error_per_mille) {
             self.counts.read_errors += 1;
             return Err(fault("simulated read error"));

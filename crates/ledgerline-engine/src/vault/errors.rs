@@ -58,10 +58,6 @@ pub enum VaultError {
     /// The key id has another secret, which may have signed events.
     #[error("the key id has another secret already; use a new key id")]
     SecretExists,
-    /// A write or sync failed before; what is on the disk is unknown until the vault is opened
-    /// again.
-    #[error("the vault stopped after a failed write; restart")]
-    Stopped,
     /// The disk failed.
     #[error("{file}: {source}")]
     Io {

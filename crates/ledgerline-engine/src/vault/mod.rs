@@ -14,9 +14,10 @@
 //! touches only bytes that it changes. Overwriting is as final as the medium makes it
 //! (docs/trust.md).
 //!
-//! Refuses: another KEK; to create a vault over an old one; anything durable after a failed write
-//! or sync ([`VaultError::Stopped`]), because what is on the disk then is unknown until the next
-//! start.
+//! Refuses: another KEK; to create a vault over an old one.
+//!
+//! After a failed write or sync nobody knows what the disk holds. So no step is ended by a second
+//! sync alone: the caller calls again, and the step writes all its bytes anew, then syncs.
 //!
 //! ```text
 //! vault/slots-<position>   slots.rs    must not be lost
@@ -45,6 +46,7 @@ mod seal;
 mod secrets;
 mod slots;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -94,24 +96,10 @@ impl fmt::Debug for Slot {
 }
 
 /// What only one thread at a time may do: write files.
+#[derive(Default)]
 struct Writer {
-    stopped: bool,
-    /// Records in the map file; 0 when there is none.
-    map_slots: u32,
-}
-
-impl Writer {
-    /// Runs one durable step. After the first failure there is no second one.
-    fn attempt<T>(
-        &mut self,
-        file: &str,
-        step: impl FnOnce() -> io::Result<T>,
-    ) -> Result<T, VaultError> {
-        step().map_err(|source| {
-            self.stopped = true;
-            VaultError::Io { file: file.to_owned(), source }
-        })
-    }
+    /// Slots erased in memory whose erasure on the disk failed or is on its way.
+    unfinished: BTreeSet<u32>,
 }
 
 /// The vault, shared by reference between threads.
@@ -233,15 +221,15 @@ impl Vault {
     /// Makes at least `want` more slots, durable when it returns: two fsyncs and about 5 µs a slot.
     ///
     /// # Errors
-    /// [`VaultError::Io`], [`VaultError::Stopped`], [`VaultError::Full`].
+    /// [`VaultError::Io`], [`VaultError::Full`].
     pub fn refill(&self, want: usize) -> Result<(), VaultError> {
-        let mut writer = self.writer()?;
+        let _writer = self.writer();
         let part = (self.room().total() / GROWTH_PART).min(slots::MAX_FILE_SLOTS);
         let want = u32::try_from(want).unwrap_or(slots::MAX_SLOTS);
         let mut left = if want == 0 { 0 } else { want.max(part) };
         while left > 0 {
             let count = left.min(slots::MAX_FILE_SLOTS);
-            self.add_file(&mut writer, count)?;
+            self.add_file(count)?;
             left -= count;
         }
         Ok(())
@@ -296,15 +284,16 @@ impl Vault {
     }
 
     fn refill_inline(&self) -> Result<(), VaultError> {
-        let mut writer = self.writer()?;
+        let _writer = self.writer();
         // Another thread may have refilled while this one waited.
         if self.room().free() > 0 {
             return Ok(());
         }
-        self.add_file(&mut writer, INLINE_SLOTS)
+        self.add_file(INLINE_SLOTS)
     }
 
-    fn add_file(&self, writer: &mut Writer, count: u32) -> Result<(), VaultError> {
+    /// Called with the writer's lock.
+    fn add_file(&self, count: u32) -> Result<(), VaultError> {
         let first = self.room().total();
         if count > slots::MAX_SLOTS - first {
             return Err(VaultError::Full);
@@ -312,10 +301,8 @@ impl Vault {
         let header = Header { vault_id: self.vault_id, number: first.into(), count };
         let bytes = slots::fresh_file(&header, &self.kek, &*self.entropy);
         let path = slots::path(first);
-        let file = writer.attempt(&path, || {
-            replace_durably(&*self.disk, &path, &bytes)?;
-            self.disk.open(&path, OpenMode::Write)
-        })?;
+        replace_durably(&*self.disk, &path, &bytes).map_err(io_error(&path))?;
+        let file = self.disk.open(&path, OpenMode::Write).map_err(io_error(&path))?;
         let records = bytes[slots::HEADER..].as_chunks().0;
         let run = Run::new(first, file.into(), records);
         assert_eq!(run.entries.len(), count as usize, "a slot file holds what its header says");
@@ -380,9 +367,9 @@ impl Vault {
     /// had is remembered as erased until it closes (the ledger repeats it at the next start).
     ///
     /// # Errors
-    /// [`VaultError::Io`], [`VaultError::Stopped`]; the next start finishes it.
+    /// [`VaultError::Io`]: call again, until it is done; the next start does so too.
     pub fn erase(&self, handle: &[u8; 16]) -> Result<(), VaultError> {
-        let mut writer = self.writer()?;
+        let mut writer = self.writer();
         let found = self.room().find(handle);
         let place = match found {
             Some(place) => place,
@@ -394,20 +381,19 @@ impl Vault {
                 }
             },
         };
-        if place.state == State::Erased {
+        if place.state == State::Erased && !writer.unfinished.contains(&place.position) {
             return Ok(());
         }
         // Memory first: from here on nobody takes the slot or opens with it.
+        writer.unfinished.insert(place.position);
         self.room().erase(place.position, handle);
         let record = Record::Erased { handle: *handle }.encode(place.position);
-        writer.attempt(&slots::path(place.first), || {
-            place.file.write_all_at(&record, place.offset)?;
-            place.file.sync()
-        })?;
+        let written = place.file.write_all_at(&record, place.offset);
+        let durable = written.and_then(|()| place.file.sync());
+        durable.map_err(io_error(&slots::path(place.first)))?;
         // Second the link, so that a map record without key always belongs to an erased slot.
-        if place.position < writer.map_slots {
-            self.clear_map_records(&mut writer, &[place.position])?;
-        }
+        self.clear_map_records(&[place.position])?;
+        writer.unfinished.remove(&place.position);
         Ok(())
     }
 
@@ -421,9 +407,9 @@ impl Vault {
     /// a slot, two fsyncs; takers wait at most for a part of the copying, never for the disk.
     ///
     /// # Errors
-    /// [`VaultError::Io`], [`VaultError::Stopped`].
+    /// [`VaultError::Io`]; it can be called again.
     pub fn snapshot(&self, as_of: u64) -> Result<(), VaultError> {
-        let mut writer = self.writer()?;
+        let _writer = self.writer();
         let total = self.room().total();
         let header = Header { vault_id: self.vault_id, number: as_of, count: total };
         let mut bytes = Vec::with_capacity(slots::HEADER + map::RECORD * total as usize);
@@ -436,9 +422,7 @@ impl Vault {
                 bytes.extend_from_slice(&room.map_record(position).encode(position));
             }
         }
-        writer.attempt(map::FILE, || replace_durably(&*self.disk, map::FILE, &bytes))?;
-        writer.map_slots = total;
-        Ok(())
+        replace_durably(&*self.disk, map::FILE, &bytes).map_err(io_error(map::FILE))
     }
 
     /// The damaged slot that still wraps a key for this handle: its record's own handle is what is
@@ -456,18 +440,25 @@ impl Vault {
         Ok(None)
     }
 
-    fn clear_map_records(&self, writer: &mut Writer, slots: &[u32]) -> Result<(), VaultError> {
+    fn clear_map_records(&self, slots: &[u32]) -> Result<(), VaultError> {
         if slots.is_empty() {
             return Ok(());
         }
-        writer.attempt(map::FILE, || {
-            let file = self.disk.open(map::FILE, OpenMode::Write)?;
-            for position in slots {
+        let clear = || {
+            // What the file has, not what was last written: a snapshot that failed may be there.
+            let file = match self.disk.open(map::FILE, OpenMode::Write) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                file => file?,
+            };
+            let end = file.len()?;
+            let held = |position: &&u32| map::record_offset(**position) < end;
+            for position in slots.iter().filter(held) {
                 let record = MapRecord::ERASED.encode(*position);
                 file.write_all_at(&record, map::record_offset(*position))?;
             }
             file.sync()
-        })
+        };
+        clear().map_err(io_error(map::FILE))
     }
 }
 
@@ -477,18 +468,20 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::TooLong`], [`VaultError::SecretExists`], [`VaultError::Damaged`] when the file
-    /// of this key id does not hold, [`VaultError::Io`], [`VaultError::Stopped`].
+    /// of this key id does not hold, [`VaultError::Io`].
     pub fn put_secret(&self, key_id: &str, secret: &[u8]) -> Result<(), VaultError> {
         within("the key id", key_id.as_bytes(), MAX_KEY_ID_BYTES)?;
         within("the secret", secret, MAX_SECRET_BYTES)?;
-        let mut writer = self.writer()?;
-        if let Some(known) = self.secret(key_id)? {
-            let same = bool::from(known.as_slice().ct_eq(secret));
-            return if same { Ok(()) } else { Err(VaultError::SecretExists) };
+        let _writer = self.writer();
+        if let Some(known) = self.secret(key_id)?
+            && !bool::from(known.as_slice().ct_eq(secret))
+        {
+            return Err(VaultError::SecretExists);
         }
+        // A known one is written all the same: an earlier call may have failed behind the rename.
         let path = format!("{DIR}/{}", secrets::file_name(key_id));
         let bytes = secrets::encode(key_id, secret, &self.kek, &*self.entropy);
-        writer.attempt(&path, || replace_durably(&*self.disk, &path, &bytes))
+        replace_durably(&*self.disk, &path, &bytes).map_err(io_error(&path))
     }
 
     /// The secret of a key id. Reads a file each time; callers keep the keyed MAC.
@@ -517,9 +510,8 @@ impl Vault {
         self.room.lock().expect("the vault's memory was left half changed by a panic")
     }
 
-    fn writer(&self) -> Result<MutexGuard<'_, Writer>, VaultError> {
-        let writer = self.writer.lock().expect("a write to the vault was cut by a panic");
-        if writer.stopped { Err(VaultError::Stopped) } else { Ok(writer) }
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("a write to the vault was cut by a panic")
     }
 }
 

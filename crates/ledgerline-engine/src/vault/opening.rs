@@ -12,7 +12,7 @@ use super::map::{self, MapRecord, Names, Snapshot};
 use super::room::Room;
 use super::seal::Cipher;
 use super::slots::{self, Flaw, Run, State};
-use super::{DIR, MAX_MAP_BYTES, MAX_SLOT_FILE_BYTES, Vault, Writer, damaged, io_error};
+use super::{DIR, MAX_MAP_BYTES, MAX_SLOT_FILE_BYTES, Vault, damaged, io_error};
 use crate::disk::{Disk, OpenMode, read_whole};
 use crate::entropy::{Entropy, random};
 use crate::keys::KeyRing;
@@ -81,13 +81,13 @@ impl Vault {
             names: Names::new(&keys.vault),
             vault_id,
             room: Mutex::new(room),
-            writer: Mutex::new(Writer { stopped: false, map_slots: 0 }),
+            writer: Mutex::default(),
         }
     }
 
     /// Applies the snapshot. A useless one is removed, so that no link outlives its erasure in it.
     fn open_map(&self) -> Result<u64, VaultError> {
-        let mut writer = self.writer()?;
+        let _writer = self.writer();
         if !self.disk.exists(map::FILE).map_err(io_error(map::FILE))? {
             return Ok(0);
         }
@@ -100,16 +100,13 @@ impl Vault {
             Some(snapshot) => apply(snapshot, &mut self.room())?,
             None => None,
         };
-        let (Some(snapshot), Some(unfinished)) = (snapshot, applied) else {
-            writer.attempt(map::FILE, || {
-                self.disk.remove(map::FILE)?;
-                self.disk.sync_dir(DIR)
-            })?;
+        let (Some(Snapshot { as_of, .. }), Some(unfinished)) = (snapshot, applied) else {
+            let removed = self.disk.remove(map::FILE).and_then(|()| self.disk.sync_dir(DIR));
+            removed.map_err(io_error(map::FILE))?;
             return Ok(0);
         };
-        writer.map_slots = u32::try_from(snapshot.records.len()).expect("counted in a u32");
-        self.clear_map_records(&mut writer, &unfinished)?;
-        Ok(snapshot.as_of)
+        self.clear_map_records(&unfinished)?;
+        Ok(as_of)
     }
 }
 

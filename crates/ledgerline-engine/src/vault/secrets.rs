@@ -1,7 +1,7 @@
 //! Producer secrets: the HMAC keys that must outlive their rotation, so that old events verify.
 //!
-//! Promises: a secret is durable when [`put`] returns, and a file is never rewritten. **Must not be
-//! lost**: the ledger holds only a hash of it.
+//! Promises: a secret is durable when [`put`] returns, and a file is never given another secret.
+//! **Must not be lost**: the ledger holds only a hash of it.
 //!
 //! Refuses: another secret under a key id that has one. The first may already have signed events.
 //!

@@ -293,6 +293,7 @@ impl Started {
             tracing::info!(origin, size, "continues an older origin");
         }
         ledger.node.listen_to_verifier(Box::new(logs::verifier));
+        ledger.node.listen_to_patience(Box::new(logs::patience));
         bootstrap(&ledger.node, settings)?;
         let gaps = ledger.node.record_gaps()?;
         if gaps > 0 {

@@ -128,6 +128,7 @@ impl From<SubmitError> for Problem {
             SubmitError::Malformed { code, detail } => Self::bad_request(code, detail),
             SubmitError::Forbidden => Self::forbidden("the credential needs the role producer"),
             SubmitError::Busy { retry_after_ms } => Self::busy(retry_after_ms),
+            SubmitError::Paused { why } => Self::unavailable("not_ready", why),
             SubmitError::Stopped { why } => Self::unavailable("stopped", why),
         }
     }

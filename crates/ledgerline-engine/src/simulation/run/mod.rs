@@ -83,6 +83,7 @@ impl Tally {
         self.add("fault: read rot", faults.read_rots);
         self.add("fault: name error", faults.entry_errors);
         self.add("fault: disk full", faults.full);
+        self.add("fault: call failed in a storm", faults.storms);
         self.add("fault: power off in a call", faults.power_offs);
         self.add("crash: power cuts", faults.crashes);
         self.add("crash: kills", faults.kills);
@@ -172,6 +173,8 @@ struct Temper {
     fault: u32,
     stop: u32,
     lazy: u32,
+    /// Of 1000 pieces of the node's work, how many are done in a storm.
+    storm: u32,
     /// Of 1000 chances, how many write the head.
     head: u32,
     probe: u32,
@@ -354,6 +357,7 @@ fn draw_temper(random: &mut Random) -> Temper {
         fault: rate(random, &[0, 0, 20, 60]),
         stop: rate(random, &[5, 20, 60]),
         lazy: rate(random, &[0, 100, 500]),
+        storm: rate(random, &[0, 0, 100, 400]),
         head: rate(random, &[0, 200, 800]),
         probe: rate(random, &[0, 100, 400]),
         weights,

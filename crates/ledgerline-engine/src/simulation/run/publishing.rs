@@ -13,6 +13,7 @@ use super::node::Asked;
 use super::{Outcome, Run};
 use crate::intake::{EventAnswer, EventStatus, SubmitAnswer};
 use crate::sequencer::PlanError;
+use crate::simulation::Shortage;
 
 impl Run {
     pub(super) fn plan_all(&mut self) -> Outcome {
@@ -34,6 +35,12 @@ impl Run {
     }
 
     pub(super) fn commit_all(&mut self) -> Outcome {
+        // The head store may lie on the same disk: its storms are those of `write_head`.
+        let kinds = [Shortage::Descriptors, Shortage::Space, Shortage::Time];
+        self.in_storm(&kinds, Self::plan_and_publish)
+    }
+
+    fn plan_and_publish(&mut self) -> Outcome {
         self.plan_all()?;
         if let Some(node) = &mut self.node {
             node.take();
@@ -261,7 +268,9 @@ impl Run {
             return Err(format!("entry {index} does not say what its producer said"));
         }
         let Some(node) = &self.node else { return Ok(()) };
-        let stored = match node.rest.rooms.reader.leaf_with_records(index) {
+        let rooms = &node.rest.rooms;
+        let read = || rooms.reader.leaf_with_records(index);
+        let stored = match rooms.patience.with("a question", read) {
             Ok(stored) => stored,
             Err(_) if self.faulty => return Ok(()),
             Err(error) => return Err(error.to_string()),

@@ -11,7 +11,7 @@ use super::{Outcome, Run};
 use crate::erasure;
 use crate::index::Progress;
 use crate::planner::AdminAct;
-use crate::simulation::Faults;
+use crate::simulation::{Faults, Shortage};
 
 /// How often each step happens by default, by its number in [`Run::step`].
 pub(super) const WEIGHTS: [u64; 22] =
@@ -19,6 +19,10 @@ pub(super) const WEIGHTS: [u64; 22] =
 
 /// The follower, the wheel, the verifier behind the head, and questions.
 pub(super) const DEAR: std::ops::Range<usize> = 17..21;
+
+/// Storms over what is written behind the head, all of which is written anew as a whole.
+const BEHIND: [Shortage; 4] =
+    [Shortage::Descriptors, Shortage::Space, Shortage::Time, Shortage::Answers];
 
 impl Run {
     pub(super) fn step(&mut self) -> Outcome {
@@ -43,10 +47,10 @@ impl Run {
             8 => self.end_producer()?,
             9 => self.erase()?,
             10 => self.seal(false)?,
-            11 => self.index_step()?,
-            12 => self.vault_step()?,
+            11 => self.in_storm(&BEHIND, Self::index_step)?,
+            12 => self.in_storm(&BEHIND, Self::vault_step)?,
             13 => self.zero_frames(),
-            14 => self.write_head(),
+            14 => self.in_storm(&BEHIND, Self::write_head)?,
             15 => self.move_clock(),
             16 => self.seal(true)?,
             17 => self.follow()?,
@@ -189,7 +193,9 @@ impl Run {
     fn index_step(&mut self) -> Outcome {
         for _ in 0..1 + self.random.index(6) {
             let Some(node) = &self.node else { return Ok(()) };
-            match node.rest.rooms.index.step(node.rest.rooms.published().size) {
+            let rooms = &node.rest.rooms;
+            let size = rooms.published().size;
+            match rooms.patience.with("the index", || rooms.index.step(size)) {
                 Ok(Progress::Idle) => break,
                 Ok(Progress::Built { .. }) => self.tally.add("index runs built", 1),
                 Ok(Progress::Merged { .. }) => self.tally.add("index runs merged", 1),
@@ -206,11 +212,9 @@ impl Run {
         let snapshot = self.random.chance(500);
         let Some(node) = &self.node else { return Ok(()) };
         let vault = &node.rest.rooms.vault;
-        let done = if snapshot {
-            vault.snapshot(node.rest.rooms.position(node.rest.rooms.published().size))
-        } else {
-            vault.refill(want)
-        };
+        let position = node.rest.rooms.position(node.rest.rooms.published().size);
+        let step = || if snapshot { vault.snapshot(position) } else { vault.refill(want) };
+        let done = node.rest.rooms.patience.with("the vault", step);
         match done {
             Err(error) if !self.faulty => Err(format!("the vault failed: {error}")),
             _ => Ok(()),
@@ -218,23 +222,29 @@ impl Run {
     }
 
     /// Writes the head store: late, seldom or never.
-    fn write_head(&mut self) {
+    fn write_head(&mut self) -> Outcome {
         if !self.random.chance(self.temper.head) {
-            return;
+            return Ok(());
         }
-        let Some(node) = &self.node else { return };
+        let Some(node) = &self.node else { return Ok(()) };
         let note = node.rest.rooms.published().checkpoint.clone();
         let breaks = !self.shares_disk && self.random.chance(100);
         if breaks {
             let faults = Faults { write_error_per_mille: 300, ..Faults::default() };
             self.head.set_faults(faults);
         }
-        let written = node.rest.head.write(note.as_bytes());
+        let rest = &node.rest;
+        let patience = &rest.rooms.patience;
+        let written = patience.with("the head store", || rest.head.write(note.as_bytes()));
         if breaks {
             self.head.set_faults(Faults::default());
         }
         self.note(format!("head written: {}", written.is_ok()));
         self.tally.add("heads written", u64::from(written.is_ok()));
+        match written {
+            Err(error) if !self.faulty => Err(format!("the head store failed: {error}")),
+            _ => Ok(()),
+        }
     }
 
     fn move_clock(&mut self) {

@@ -8,7 +8,8 @@ use super::following::Readers;
 use super::node::{CREDENTIALS, Node};
 use super::{Outcome, Run};
 use crate::disk::{Disk, parent};
-use crate::simulation::Faults;
+use crate::patience::TRIES;
+use crate::simulation::{Faults, Shortage, Storm};
 
 impl Run {
     /// Ends the node in one of the ways it can end.
@@ -240,6 +241,35 @@ impl Run {
     }
 
     /// Faults from here on, until the next stop or for good.
+    /// Does a piece of the node's work, sometimes while the world fails for a while. A storm is no
+    /// fault that excuses anything: what the node's threads do waits for it, and goes on.
+    pub(super) fn in_storm(
+        &mut self,
+        kinds: &[Shortage],
+        work: impl FnOnce(&mut Self) -> Outcome,
+    ) -> Outcome {
+        if self.faulty || self.node.is_none() || !self.random.chance(self.temper.storm) {
+            return work(self);
+        }
+        let of = *self.random.choose(kinds);
+        let calls = 1 + u32::try_from(self.random.below(u64::from(TRIES) / 2)).expect("small");
+        self.note(format!("a storm: {of:?} for {calls} calls"));
+        let faults = Faults { storm: Some(Storm { of, calls }), ..Faults::default() };
+        let failed = |run: &Self| run.disk.counts().storms + run.head.counts().storms;
+        let before = (failed(self), self.model.size());
+        self.disk.set_faults(faults.clone());
+        self.head.set_faults(faults);
+        let done = work(self);
+        self.quiet();
+        let (stood, grown) = (failed(self) > before.0, self.model.size() > before.1);
+        self.tally.add("storms outlasted", u64::from(stood));
+        self.tally.add("storms outlasted by a commit", u64::from(stood && grown));
+        match &self.node {
+            None => Err("a storm ended the node".into()),
+            Some(_) => done,
+        }
+    }
+
     pub(super) fn begin_faults(&mut self) {
         let rate = *self.random.choose(&[2, 10, 50]);
         let mut faults = Faults::default();
