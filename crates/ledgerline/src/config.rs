@@ -209,6 +209,8 @@ pub struct FileSettings {
     pub logs: LogSettings,
     /// The issuers; in a file only.
     pub issuers: IssuerTable,
+    /// The file as it was given.
+    pub given: toml::Table,
 }
 
 impl FileSettings {
@@ -228,6 +230,7 @@ impl FileSettings {
         // Messages of the parser quote the line, which may hold a path but never a secret: no
         // setting is one.
         let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        let given = table.clone();
         let issuers = table.remove("issuers").map(settings::parse).transpose()?.unwrap_or_default();
         let (mut server, mut client, mut logs) = Default::default();
         let groups: [(&[&str], &mut toml::Table); 3] = [
@@ -246,6 +249,7 @@ impl FileSettings {
             client: client.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             logs: logs.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             issuers,
+            given,
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod issuers;
 pub mod logs;
 pub mod outbound;
 pub mod privacy;
+pub mod reload;
 pub mod remote_log;
 pub mod render;
 pub mod time_text;

@@ -4,6 +4,8 @@
 //! key, a token, a token id, a query or a body, at any level; libraries are kept to warnings
 //! whatever the level, because their debug lines show headers.
 
+use std::sync::OnceLock;
+
 use ledgerline_engine::node::VerifierNews;
 use ledgerline_engine::patience::PatienceNews;
 use ledgerline_engine::verify::Verdict;
@@ -13,11 +15,18 @@ use tracing_subscriber::fmt;
 use crate::config::{LogFormat, LogSettings};
 use crate::exit::Failure;
 
-/// Starts logging, once per process.
+/// The level of a server that nobody gave one; commands say warnings only.
+pub const OF_A_SERVER: &str = "info";
+
+/// Puts another filter in the place of the one in use.
+type Replace = Box<dyn Fn(EnvFilter) + Send + Sync>;
+static REPLACE: OnceLock<Replace> = OnceLock::new();
+
+/// The filter of these settings.
 ///
 /// # Errors
 /// When the level is no filter.
-pub fn start(settings: &LogSettings, default_level: &str) -> Result<(), Failure> {
+pub fn filter(settings: &LogSettings, default_level: &str) -> Result<EnvFilter, Failure> {
     let level = settings.log_level.as_deref().unwrap_or(default_level);
     let bad =
         || Failure::usage("log_level is no level or filter; try `info` or `ledgerline=debug`");
@@ -26,13 +35,42 @@ pub fn start(settings: &LogSettings, default_level: &str) -> Result<(), Failure>
         let quiet = format!("{library}=warn").parse().map_err(|_| bad())?;
         filter = filter.add_directive(quiet);
     }
+    Ok(filter)
+}
+
+/// Starts logging, once per process.
+///
+/// # Errors
+/// When the level is no filter.
+pub fn start(settings: &LogSettings, default_level: &str) -> Result<(), Failure> {
+    let filter = filter(settings, default_level)?;
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    let started = match settings.log_format.unwrap_or(LogFormat::Text) {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    // A second start in one process (tests) keeps the first.
-    started.or(Ok(()))
+    // A second start in one process (tests) keeps the first. A filter cannot be replaced only when
+    // the subscriber is gone, and with it all logs.
+    match settings.log_format.unwrap_or(LogFormat::Text) {
+        LogFormat::Text => {
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            if lines.try_init().is_ok() {
+                let _ = REPLACE.set(Box::new(move |filter| drop(handle.reload(filter))));
+            }
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            if lines.try_init().is_ok() {
+                let _ = REPLACE.set(Box::new(move |filter| drop(handle.reload(filter))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From now on this filter decides what is logged.
+pub fn replace(filter: EnvFilter) {
+    if let Some(replace) = REPLACE.get() {
+        replace(filter);
+    }
 }
 
 /// That intake pauses, and goes on.

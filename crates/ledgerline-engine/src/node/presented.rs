@@ -84,6 +84,11 @@ impl Node {
         Ok(Some(head))
     }
 
+    /// Has nothing at hand any more: what made the answers has changed outside the ledger.
+    pub fn forget_heads(&self) {
+        self.inner.heads.forget();
+    }
+
     /// How many tokens are at hand, and the bytes that takes.
     #[must_use]
     pub fn heads_held(&self) -> (u64, u64) {

@@ -190,6 +190,13 @@ impl Heads {
         }
     }
 
+    /// Remembers none of them any more.
+    pub fn forget(&self) {
+        for shard in &self.shards {
+            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
+        }
+    }
+
     /// How many heads are remembered, and their bytes.
     #[must_use]
     pub fn held(&self) -> (u64, u64) {

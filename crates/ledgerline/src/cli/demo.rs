@@ -63,7 +63,7 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
     if shown.is_ok() && !args.once {
         let signals = started.signals()?;
         context.screen.line("\nServing until Ctrl-C.")?;
-        started.until(signals);
+        started.until(signals, || tracing::warn!(code = "hangup", "a demo reads nothing anew"));
     }
     started.finish()?;
     shown

@@ -51,6 +51,7 @@ use clap::{Parser, Subcommand};
 use crate::client::{Client, ClientError};
 use crate::config::{ClientSettings, FileSettings, LogSettings};
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::reload::Origins;
 use crate::render::{Output, Screen};
 use crate::{logs, privacy};
 
@@ -143,6 +144,8 @@ pub struct Context {
     pub screen: Screen,
     /// Settings of the file.
     pub file: FileSettings,
+    /// Where settings came from.
+    pub origins: Origins,
 }
 
 impl Context {
@@ -213,9 +216,15 @@ fn begin_again_without_blanks() -> Option<io::Error> {
 fn run(cli: Cli) -> CommandResult {
     let mut file = FileSettings::read(cli.config.as_deref())?;
     let serves = matches!(cli.command, Command::Serve(_));
+    let origins = Origins {
+        config: cli.config,
+        logs: cli.logs.clone(),
+        file: std::mem::take(&mut file.given),
+        ..Origins::default()
+    };
     let log_settings = cli.logs.or(std::mem::take(&mut file.logs));
-    logs::start(&log_settings, if serves { "info" } else { "warn" })?;
-    let mut context = Context { screen: Screen::new(cli.output), file };
+    logs::start(&log_settings, if serves { logs::OF_A_SERVER } else { "warn" })?;
+    let mut context = Context { screen: Screen::new(cli.output), file, origins };
     match cli.command {
         Command::Serve(args) => serve::run(&mut context, *args),
         Command::Demo(args) => demo::run(&mut context, args),

@@ -41,6 +41,7 @@ use crate::http::uses::keep_recording;
 use crate::http::{App, With, router};
 use crate::issuers::Issuers;
 use crate::issuers::settings::IssuerTable;
+use crate::reload::{Origins, Reload, Tls};
 use crate::webhook::Webhook;
 use crate::{logs, privacy, tls};
 
@@ -63,14 +64,16 @@ pub struct ServeArgs {
 /// # Errors
 /// When the ledger cannot be opened or the address not be listened on.
 pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
+    let origins = Origins { server: args.settings.clone(), ..std::mem::take(&mut context.origins) };
     let settings = args.settings.or(context.file.server.clone());
     let issuers = std::mem::take(&mut context.file.issuers);
     use_small_pages();
     let started = Started::start(&settings, issuers)?;
+    let reload = Reload { origins, tls: started.tls.clone() };
     // Whoever reads the line may ask it to end at once.
     let signals = started.signals()?;
     context.screen.line(&format!("ledgerline listens on {}", started.url))?;
-    started.until(signals);
+    started.until(signals, || reload.run(&started.app));
     started.finish()?;
     Ok(Exit::Ok)
 }
@@ -252,6 +255,7 @@ fn findings_config(settings: &ServerSettings, config: &mut NodeConfig) -> Result
 pub struct Started {
     /// Its URL.
     pub url: String,
+    tls: Tls,
     app: Arc<App>,
     ledger: OpenLedger,
     runtime: Runtime,
@@ -269,6 +273,7 @@ impl Started {
         let issuers = Issuers::open(issuers)?;
         let webhook = Webhook::open(settings)?;
         let tls = tls::acceptor(settings.tls_cert.as_deref(), settings.tls_key.as_deref())?;
+        let tls = Tls::new(tls);
         let runtime = runtime()?;
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         // Before the ledger is touched: a port in use must leave no trace.
@@ -276,7 +281,7 @@ impl Started {
             .block_on(listen_on(listen))
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
-        if tls.is_none() && !address.ip().is_loopback() {
+        if !tls.is_on() && !address.ip().is_loopback() {
             let why = "keys and tokens cross the network in the clear: set tls_cert and tls_key";
             tracing::warn!(code = "no_tls", %address, why, "the server listens without TLS");
         }
@@ -301,7 +306,7 @@ impl Started {
             tracing::warn!(code = "uses_missing", tenants = gaps, why);
         }
         let limits = limits(settings)?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
+        let scheme = if tls.is_on() { "https" } else { "http" };
         let answers = answers(settings, &ledger.node)?;
         let head_was_missing = ledger.head_was_missing;
         let with = With { issuers, answers, webhook, head_was_missing };
@@ -316,10 +321,11 @@ impl Started {
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move { drop(stopped.await) };
         let lanes = Lanes::start(http_threads(settings))?;
-        let serving = runtime.spawn(serve(listener, tls, (routes, lanes), Arc::clone(&app), until));
+        let serving =
+            runtime.spawn(serve(listener, tls.clone(), (routes, lanes), Arc::clone(&app), until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
-        Ok(Self { url, app, ledger, runtime, stop, serving, telling })
+        Ok(Self { url, tls, app, ledger, runtime, stop, serving, telling })
     }
 
     /// Takes over SIGTERM and SIGINT.
@@ -331,9 +337,9 @@ impl Started {
         StopSignals::take()
     }
 
-    /// Waits for SIGTERM or SIGINT.
-    pub fn until(&self, mut signals: StopSignals) {
-        self.runtime.block_on(signals.came());
+    /// Waits for SIGTERM or SIGINT; each SIGHUP before it is told.
+    pub fn until(&self, mut signals: StopSignals, hung_up: impl FnMut()) {
+        self.runtime.block_on(signals.came(hung_up));
     }
 
     /// Stops accepting, drains, closes the ledger.

@@ -68,7 +68,7 @@ fn words(app: &App, caller: &Caller, standing: &Standing, own_end: Option<i64>) 
     let usable_until = standing.usable_until().into_iter().chain(own_end).min();
     let mut answer = described(caller, standing, usable_until);
     let alias = issuer_and_region(&standing.id).map(|(alias, _)| alias);
-    if let Some(issuer) = alias.and_then(|alias| app.issuers.get(caller.own_tenant(), alias)) {
+    if let Some(issuer) = alias.and_then(|alias| app.issuers().get(caller.own_tenant(), alias)) {
         answer["iss"] = issuer.iss().into();
     }
     answer.to_string().into_bytes()

@@ -52,8 +52,8 @@ pub mod uses;
 pub mod verify_reports;
 pub mod written;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::routing::{delete, get, post};
@@ -78,8 +78,8 @@ pub struct App {
     pub tally: Tally,
     /// Limits of requests.
     pub limits: Limits,
-    /// Whose tokens are verified.
-    pub issuers: Arc<Issuers>,
+    /// Whose tokens are verified; replaced whole.
+    issuers: RwLock<Arc<Issuers>>,
     /// Signs answers of introspection.
     pub answers: Answers,
     /// Where findings are told.
@@ -127,7 +127,7 @@ impl App {
             node,
             tally,
             limits,
-            issuers: Arc::new(with.issuers),
+            issuers: RwLock::new(Arc::new(with.issuers)),
             answers: with.answers,
             webhook: with.webhook,
             head_was_missing: with.head_was_missing,
@@ -138,6 +138,19 @@ impl App {
             news: feed::News::default(),
             connections,
         })
+    }
+
+    /// Whose tokens are verified now.
+    #[must_use]
+    pub fn issuers(&self) -> Arc<Issuers> {
+        Arc::clone(&self.issuers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Verifies with these issuers from now on.
+    pub fn replace_issuers(&self, issuers: Issuers) {
+        *self.issuers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(issuers);
+        // What is kept ready names its issuer as it was.
+        self.node.forget_heads();
     }
 
     /// Ends what waits for news, so that open requests are answered soon.

@@ -90,20 +90,21 @@ pub async fn head(
     let tenant = caller.own_tenant();
     let names_persons = caller.roles().has(NAMING);
     // A token that was asked about before costs no change of threads.
-    let at_hand = match app.issuers.is_opaque(token) {
+    let issuers = app.issuers();
+    let at_hand = match issuers.is_opaque(token) {
         true => Some(Names::by_digest(token)),
-        false => app.issuers.remembered(tenant, token).map(Names::of),
+        false => issuers.remembered(tenant, token).map(Names::of),
     };
     let at_hand = at_hand.map(|names| names.head(&app.node, tenant, names_persons));
     if let Some(head) = at_hand.and_then(|name| app.node.head_at_hand(name)) {
         return Ok(Some(head));
     }
     // Who waits for an issuer's keys must not keep the others from being looked up.
-    let _turn = app.turn_to_look_up(app.issuers.is_opaque(token)).await?;
+    let _turn = app.turn_to_look_up(issuers.is_opaque(token)).await?;
     let (of, caller, token) = (Arc::clone(app), caller.clone(), token.to_vec());
     let ask = move || {
         let tenant = caller.own_tenant();
-        let names = match names(&of.issuers, tenant, &token) {
+        let names = match names(&issuers, tenant, &token) {
             Ok(Some(names)) => names,
             Ok(None) => return Ok(Ok(None)),
             Err(()) => return Ok(Err(())),
@@ -164,7 +165,7 @@ pub async fn find_each(
     token: Vec<u8>,
     believes_claims: bool,
 ) -> Result<(Vec<Arc<Standing>>, Signature), Refusal> {
-    let (node, issuers) = (Arc::clone(&app.node), Arc::clone(&app.issuers));
+    let (node, issuers) = (Arc::clone(&app.node), app.issuers());
     let tenant = tenant.to_owned();
     let ask = move || {
         let (Names { ids, digest, verified }, is_refused) = match names(&issuers, &tenant, &token) {

@@ -42,6 +42,7 @@ use super::problem::Problem;
 use super::shares::{Full, Hold, Party, Room};
 use super::{App, at_work};
 use crate::config::ServerSettings;
+use crate::reload::Tls;
 
 /// How much of a body that no handler wanted is read, and for how long.
 const DRAINED_BYTES_MAX: usize = 64 << 10;
@@ -289,7 +290,7 @@ async fn drain(unread: Option<Unread>, status: StatusCode) {
 /// When the listener itself fails.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Tls,
     (router, lanes): (Router, Lanes),
     app: Arc<App>,
     stop: impl Future<Output = ()>,
@@ -310,7 +311,7 @@ pub async fn serve(
             Ok((stream, _)) => {
                 let placed = app.shares.taken(Room::Connections).0;
                 let Some(listed) = connections.admit(placed) else { continue };
-                let (tls, router) = (tls.clone(), router.clone());
+                let (tls, router) = (tls.acceptor(), router.clone());
                 let unread = Arc::clone(&connections.unread);
                 let served = Served { tls, router, limits: app.limits, unread };
                 start(stream, served, listed, &graceful, lanes.next());
@@ -446,8 +447,7 @@ fn is_host(value: &[u8]) -> bool {
 }
 
 /// What asks the process to end: SIGTERM and SIGINT. From its making on neither ends it by itself,
-/// nor does SIGHUP, which a closed terminal and log rotation send: it is logged, and nothing is
-/// read anew.
+/// nor does SIGHUP, which a closed terminal and log rotation send too: it has settings read anew.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -465,16 +465,13 @@ impl StopSignals {
         Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)?, hangup })
     }
 
-    /// Ready when one has come.
-    pub async fn came(&mut self) {
+    /// Ready when one has come. Each SIGHUP before it is told.
+    pub async fn came(&mut self, mut hung_up: impl FnMut()) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    let why = "nothing is read anew: restart to take new certificates or settings";
-                    tracing::warn!(code = "hangup", why, "SIGHUP");
-                }
+                _ = self.hangup.recv() => hung_up(),
             }
         }
     }

@@ -155,5 +155,5 @@ pub async fn issuers(State(app): Shared, headers: HeaderMap) -> Result<Response,
 /// The issuers of the register that the caller's tenant may know of.
 fn registered(app: &App, caller: &Caller) -> Vec<Value> {
     let tenant = (!auth::is_all_tenant(caller)).then(|| caller.own_tenant());
-    app.issuers.of_tenant(tenant).map(Issuer::shown).collect()
+    app.issuers().of_tenant(tenant).map(Issuer::shown).collect()
 }

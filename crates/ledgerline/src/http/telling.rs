@@ -61,7 +61,7 @@ impl Telling {
     ) -> Option<Self> {
         let (alias, _) = issuer_and_region(&standing.id)?;
         let issuer =
-            app.issuers.get(tenant, alias).filter(|issuer| issuer.connector().is_some())?;
+            app.issuers().get(tenant, alias).filter(|issuer| issuer.connector().is_some())?;
         let hint = match standing.state.token_kind {
             Some(TokenKind::Access) => Some("access_token"),
             Some(TokenKind::Refresh) => Some("refresh_token"),
@@ -69,7 +69,7 @@ impl Telling {
         };
         let (token, token_id) = (token.to_vec(), standing.id.clone());
         let is_genuine = signature != Signature::NotVerified;
-        Some(Self { issuer: Arc::clone(issuer), token, token_id, hint, is_genuine })
+        Some(Self { issuer, token, token_id, hint, is_genuine })
     }
 
     /// Of a token that was sent along with the id it is to be.

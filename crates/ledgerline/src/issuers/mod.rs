@@ -97,8 +97,8 @@ impl Issuers {
 
     /// The issuer of an alias, for a tenant that may know of it.
     #[must_use]
-    pub fn get(&self, tenant: &str, alias: &str) -> Option<&Arc<Issuer>> {
-        self.by_alias.get(alias).filter(|issuer| issuer.serves(tenant))
+    pub fn get(&self, tenant: &str, alias: &str) -> Option<Arc<Issuer>> {
+        self.by_alias.get(alias).filter(|issuer| issuer.serves(tenant)).cloned()
     }
 
     /// All that a tenant may know of; all at all for `None`.
