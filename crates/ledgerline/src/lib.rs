@@ -10,6 +10,7 @@ pub mod config;
 pub mod descriptors;
 pub mod exit;
 pub mod http;
+pub mod input;
 pub mod issuers;
 pub mod logs;
 pub mod outbound;

@@ -1,7 +1,10 @@
-//! Times as text: RFC 3339 in UTC from and to Unix nanoseconds.
+//! Times as text: written as RFC 3339 in UTC, read with any offset.
 //!
-//! Promises: what [`rfc3339`] writes, [`parse`] reads back to the same nanosecond. Proleptic
-//! Gregorian calendar, no leap seconds.
+//! Promises: there is one reader of times for bodies, queries, files and flags, the engine's; what
+//! [`rfc3339`] writes, [`parse`] reads back to the same nanosecond. Proleptic Gregorian calendar,
+//! no leap seconds.
+
+use ledgerline_engine::intake::moment::{Moment, moment};
 
 const DAY_SECONDS: i64 = 86_400;
 const SECOND_NANOS: i64 = 1_000_000_000;
@@ -52,35 +55,14 @@ fn put_digits(room: &mut [u8], mut value: u64) -> usize {
     room.len()
 }
 
-/// Unix nanoseconds of an RFC 3339 time in UTC (`Z`).
+/// Unix nanoseconds of an RFC 3339 time with any offset, as every body and file is read; `None` for
+/// what is no time, or lies outside the ledger's range.
 #[must_use]
 pub fn parse(text: &str) -> Option<i64> {
-    let text = text.strip_suffix(['Z', 'z'])?;
-    let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let (date, time) = clock.split_once(['T', 't', ' '])?;
-    let number = |part: Option<&str>, digits: usize| -> Option<i64> {
-        let part = part?;
-        let plain = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
-        if plain { part.parse().ok() } else { None }
-    };
-    let mut parts = date.split('-');
-    let (year, month, day) =
-        (number(parts.next(), 4)?, number(parts.next(), 2)?, number(parts.next(), 2)?);
-    let mut parts = time.split(':');
-    let (hour, minute, second) =
-        (number(parts.next(), 2)?, number(parts.next(), 2)?, number(parts.next(), 2)?);
-    let days = days_of(year, month, day);
-    let real_day = civil(days) == (year, month, day);
-    if !real_day || hour > 23 || minute > 59 || second > 59 || fraction.len() > 9 {
-        return None;
+    match moment(text)? {
+        Moment::At(nanos) => Some(nanos),
+        Moment::Before | Moment::Beyond => None,
     }
-    if text.contains('.') && fraction.is_empty() {
-        return None;
-    }
-    let padded = format!("{fraction:0<9}");
-    let fraction = number(Some(&padded), 9)?;
-    let seconds = days * DAY_SECONDS + hour * 3600 + minute * 60 + second;
-    seconds.checked_mul(SECOND_NANOS)?.checked_add(fraction)
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, `civil_from_days`).
@@ -96,17 +78,6 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
-}
-
-/// Days from 1970-01-01 to a date (Howard Hinnant, `days_from_civil`).
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let month_from_march = (month + 9).rem_euclid(12);
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]
@@ -128,6 +99,18 @@ mod tests {
     }
 
     #[test]
+    fn an_offset_was_no_time() {
+        for text in [
+            "2027-01-01T00:00:00+00:00",
+            "2027-01-01T01:00:00+01:00",
+            "2026-12-31T14:30:00-09:30",
+            "2027-01-01 00:00:00+00",
+        ] {
+            assert_eq!(parse(text), parse("2027-01-01T00:00:00Z"), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_time_is_refused() {
         for text in [
             "",
@@ -139,6 +122,8 @@ mod tests {
             "2026-11-22T10:10:00.Z",
             "2026-11-22T10:10:00.1234567890Z",
             "+026-11-22T10:10:00Z",
+            "2026-11-22T10:10:00 01:00",
+            "9999-12-31T23:59:59Z",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -48,6 +48,9 @@ pub trait Adapter {
     /// The line is refused and has had no effect; the text holds no value of the line.
     fn line(&mut self, number: u64, line: &str, out: &mut Vec<Act>) -> Result<(), AdapterError>;
 
+    /// Counts line `number`, whose bytes are no text, as refused.
+    fn refuse(&mut self, number: u64, problem: Problem) -> AdapterError;
+
     /// Ends the input: appends what was held back for lines that did not come.
     fn finish(&mut self, out: &mut Vec<Act>);
 
@@ -78,6 +81,9 @@ pub enum Problem {
     /// More than [`LINE_BYTES_MAX`] bytes.
     #[error("longer than {LINE_BYTES_MAX} bytes")]
     TooLong,
+    /// Bytes that are no text.
+    #[error("not UTF-8")]
+    NotUtf8,
     /// Not one JSON object with the members of its shape.
     #[error("not the JSON of a log line, at column {0}")]
     NotJson(usize),

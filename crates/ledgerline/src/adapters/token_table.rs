@@ -11,20 +11,30 @@
 //! ```
 //!
 //! Promises: one row at a time; the same row gives the same event, byte for byte. Errors name a
-//! line and a column, never a value. CSV is RFC 4180: fields in double quotes may hold commas,
-//! doubled quotes and line breaks.
+//! line and a column, never a value. A row that cannot be read costs no other. CSV is what programs
+//! export ([`rows`]), NDJSON also an array or objects over several lines.
 //!
-//! Refuses: columns that it does not know, so that a misspelt one is not a silent gap.
+//! Refuses: columns that it does not know, so that a misspelt one is not a silent gap, and of one
+//! name two: which of them is right nobody can say.
+
+mod rows;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Read as _};
+use std::fmt;
+use std::io::{self, Read};
 
+use ledgerline_engine::intake::moment::{Moment, moment};
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::{TokenId, from_jti, from_presented};
 use ledgerline_proof::vocabulary::TokenKind;
-use serde_json::{Map, Value, json};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 use thiserror::Error;
 
+use self::rows::Rows;
+use super::Millis;
+use crate::input::{Lines, PIECE_BYTES, Values};
 use crate::time_text;
 
 /// Longest row, in bytes.
@@ -62,8 +72,8 @@ pub enum RowError {
     /// The input is not of its form.
     #[error("{0}")]
     Form(&'static str),
-    /// A column that nobody knows.
-    #[error("column {0} is not one of this table's")]
+    /// A member that nobody knows.
+    #[error("member {0} is not a column of this table")]
     UnknownColumn(usize),
     /// A column holds something else than it should.
     #[error("`{0}` {1}")]
@@ -81,132 +91,191 @@ pub struct Row {
     pub state: State,
     /// When it expires, Unix nanoseconds.
     pub expires_at: Option<i64>,
+    /// An expiry beyond all clocks, as it was written.
+    never: Option<String>,
     fields: BTreeMap<&'static str, String>,
     issued_at: Option<i64>,
+}
+
+/// Why no row of a table can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum HeadError {
+    /// A column that nobody knows.
+    #[error("line {0}: column {1} of the head is not one of this table's")]
+    Unknown(u64, usize),
+    /// Of two columns of one name, neither is the right one.
+    #[error("line {0}: the head names `{1}` twice")]
+    Twice(u64, &'static str),
+    /// The head itself.
+    #[error("line {0}: the head is longer than 1 MiB")]
+    TooLong(u64),
 }
 
 /// Reads all rows of a table and hands them over, each with the line it begins on.
 ///
 /// # Errors
-/// When the input cannot be read, or whatever `take` says.
-pub fn read<E: From<io::Error>>(
-    input: &mut dyn BufRead,
+/// When the input or its head cannot be read, or whatever `take` says.
+pub fn read<E: From<io::Error> + From<HeadError>>(
+    input: &mut dyn Read,
     form: Form,
     (region, issuer): (&str, &str),
     take: &mut dyn FnMut(u64, Result<Row, RowError>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut head: Option<Vec<&'static str>> = None;
-    let (mut text, mut line) = (String::new(), 0);
-    loop {
-        let begin = line + 1;
-        text.clear();
-        let lines = match next_row(input, form, &mut text)? {
-            0 => return Ok(()),
-            lines => lines,
-        };
-        line += lines;
-        if text.trim().is_empty() {
-            continue;
-        }
-        let fields = match (form, &head) {
-            (Form::Ndjson, _) => members(&text),
-            (Form::Csv, Some(head)) => cells(&text).and_then(|cells| named(head, cells)),
-            (Form::Csv, None) => {
-                match cells(&text).and_then(|names| columns(&names)) {
-                    Ok(names) => head = Some(names),
-                    // Without its head no row can be read.
-                    Err(error) => return take(begin, Err(error)),
-                }
-                continue;
-            }
-        };
-        take(begin, fields.and_then(|fields| Row::new(fields, region, issuer)))?;
-    }
-}
-
-/// Appends the next row; how many lines it has, 0 at the end.
-fn next_row(input: &mut dyn BufRead, form: Form, text: &mut String) -> io::Result<u64> {
-    let mut lines = 0;
-    loop {
-        let room = (ROW_BYTES_MAX + 1).saturating_sub(text.len());
-        let count = (&mut *input).take(room as u64).read_line(text)?;
-        lines += u64::from(count > 0);
-        if text.len() > ROW_BYTES_MAX {
-            let error = "a row is longer than 1 MiB; is a quote left open?";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-        }
-        let quotes = text.bytes().filter(|byte| *byte == b'"').count();
-        let is_open = form == Form::Csv && quotes % 2 == 1;
-        if count == 0 || !is_open {
-            return Ok(lines);
-        }
-    }
-}
-
-/// The cells of a CSV row.
-fn cells(text: &str) -> Result<Vec<String>, RowError> {
-    let text = text.trim_end_matches(['\n', '\r']);
-    let mut cells = Vec::new();
-    let mut rest = text;
-    loop {
-        let (cell, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_cell(quoted)?,
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                (rest[..end].to_owned(), &rest[end..])
-            }
-        };
-        cells.push(cell);
-        match after.strip_prefix(',') {
-            Some(more) => rest = more,
-            None if after.is_empty() => return Ok(cells),
-            None => return Err(RowError::Form("something follows a closing quote")),
-        }
-    }
-}
-
-fn quoted_cell(text: &str) -> Result<(String, &str), RowError> {
-    let (mut cell, mut rest) = (String::new(), text);
-    loop {
-        let end = rest.find('"').ok_or(RowError::Form("a quote is left open"))?;
-        cell.push_str(&rest[..end]);
-        rest = &rest[end + 1..];
-        match rest.strip_prefix('"') {
-            Some(more) => {
-                cell.push('"');
-                rest = more;
-            }
-            None => return Ok((cell, rest)),
-        }
-    }
-}
-
-fn columns(names: &[String]) -> Result<Vec<&'static str>, RowError> {
-    let known = |(at, name): (usize, &String)| {
-        let name = name.trim().trim_start_matches('\u{feff}');
-        let found = COLUMNS.into_iter().find(|known| *known == name);
-        found.ok_or(RowError::UnknownColumn(at + 1))
+    let mut lines = Lines::new(ROW_BYTES_MAX);
+    let mut row = |line: u64, fields: Result<Fields, RowError>| {
+        take(line, fields.and_then(|fields| Row::new(fields, region, issuer)))
     };
-    names.iter().enumerate().map(known).collect()
+    let mut table = Table::new(form);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let mut line = |number, line: Option<&[u8]>| table.line(number, line, &mut row);
+        match input.read(&mut piece) {
+            Ok(0) => {
+                lines.end(&mut line)?;
+                return table.end(&mut row);
+            }
+            Ok(count) => lines.push(&piece[..count], &mut line)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A table as far as it is read.
+enum Table {
+    Json(Values),
+    /// Before the head of a CSV; the delimiter, if a line named it.
+    Headless(Option<u8>),
+    Csv(Vec<&'static str>, Box<Rows>),
+}
+
+impl Table {
+    fn new(form: Form) -> Self {
+        match form {
+            Form::Csv => Self::Headless(None),
+            Form::Ndjson => Self::Json(Values::default()),
+        }
+    }
+
+    fn line<E: From<HeadError>>(
+        &mut self,
+        number: u64,
+        line: Option<&[u8]>,
+        row: &mut impl FnMut(u64, Result<Fields, RowError>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(line) = line else {
+            if let Self::Headless(_) = self {
+                return Err(HeadError::TooLong(number).into());
+            }
+            self.end(row)?;
+            return row(number, Err(RowError::Form("the row is longer than 1 MiB")));
+        };
+        match self {
+            Self::Json(values) => values.line(number, line, &mut |at, text| row(at, members(text))),
+            Self::Csv(head, rows) => {
+                rows.line(number, line, &mut |at, cells| row(at, named(head, cells)))
+            }
+            Self::Headless(_) if line.trim_ascii().is_empty() => Ok(()),
+            Self::Headless(delimiter) => {
+                if delimiter.is_none() {
+                    *delimiter = rows::named_delimiter(line);
+                    if delimiter.is_some() {
+                        return Ok(());
+                    }
+                }
+                let (names, delimiter) = rows::head(line, *delimiter, |name| known(name).is_some());
+                let head = columns(number, &names)?;
+                let is_free = head.iter().map(|name| *name == "subject").collect();
+                *self = Self::Csv(head, Rows::new(delimiter, is_free).into());
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives what is not decided yet.
+    fn end<E>(
+        &mut self,
+        row: &mut impl FnMut(u64, Result<Fields, RowError>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Self::Headless(_) => Ok(()),
+            Self::Csv(head, rows) => rows.end(&mut |at, cells| row(at, named(head, cells))),
+            Self::Json(values) => {
+                values.end(&mut |at, text| row(at, members(text)))?;
+                match values.open_array() {
+                    Some(line) => row(line, Err(RowError::Form("the array has no end"))),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn known(name: &str) -> Option<&'static str> {
+    COLUMNS.into_iter().find(|known| *known == name)
+}
+
+fn columns(line: u64, names: &[String]) -> Result<Vec<&'static str>, HeadError> {
+    let mut columns = Vec::with_capacity(names.len());
+    for (name, at) in names.iter().zip(1..) {
+        let name = known(name).ok_or(HeadError::Unknown(line, at))?;
+        if columns.contains(&name) {
+            return Err(HeadError::Twice(line, name));
+        }
+        columns.push(name);
+    }
+    Ok(columns)
 }
 
 type Fields = BTreeMap<&'static str, String>;
 
-fn named(head: &[&'static str], cells: Vec<String>) -> Result<Fields, RowError> {
-    if cells.len() != head.len() {
-        return Err(RowError::Form("the row has another number of fields than the head"));
+fn named(head: &[&'static str], cells: rows::Cells) -> Result<Fields, RowError> {
+    let mut fields = Fields::new();
+    for (name, cell) in head.iter().copied().zip(cells.map_err(RowError::Form)?) {
+        let cell = String::from_utf8(cell).map_err(|_| RowError::Bad(name, "is not UTF-8"))?;
+        if !cell.is_empty() {
+            fields.insert(name, cell);
+        }
     }
-    let pairs = head.iter().copied().zip(cells);
-    Ok(pairs.filter(|(_, cell)| !cell.is_empty()).collect())
+    Ok(fields)
 }
 
-fn members(text: &str) -> Result<Fields, RowError> {
-    let object: Map<String, Value> =
+/// The members of an object in their order, each as often as it stands there.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        source.deserialize_map(InOrder)
+    }
+}
+
+fn members(text: &[u8]) -> Result<Fields, RowError> {
+    let text = std::str::from_utf8(text).map_err(|_| RowError::Form("the line is not UTF-8"))?;
+    let object: Members =
         serde_json::from_str(text).map_err(|_| RowError::Form("the line is no JSON object"))?;
-    let mut fields = Fields::new();
-    for (at, (name, value)) in object.into_iter().enumerate() {
-        let known = COLUMNS.into_iter().find(|known| *known == name);
-        let name = known.ok_or(RowError::UnknownColumn(at + 1))?;
+    let (mut fields, mut seen) = (Fields::new(), Vec::new());
+    for ((name, value), at) in object.0.into_iter().zip(1..) {
+        let name = known(&name).ok_or(RowError::UnknownColumn(at))?;
+        if seen.contains(&name) {
+            return Err(RowError::Bad(name, "stands twice"));
+        }
+        seen.push(name);
         let cell = match value {
             Value::Null => continue,
             Value::String(text) => text,
@@ -244,13 +313,20 @@ impl Row {
         }
         let mut time = |name: &'static str| {
             let text = fields.remove(name);
-            text.map(|text| {
-                moment(&text).ok_or(RowError::Bad(name, "is neither RFC 3339 nor Unix seconds"))
-            })
-            .transpose()
+            text.map(|text| instant(&text).ok_or(RowError::Bad(name, NO_TIME))).transpose()
         };
         let (issued_at, expires_at) = (time("issued_at")?, time("expires_at")?);
-        Ok(Self { token_id, issuer, state, expires_at, fields, issued_at })
+        let issued_at = match issued_at {
+            Some(Instant::Never(_)) => return Err(RowError::Bad("issued_at", "lies after 2262")),
+            Some(Instant::At(nanos)) => Some(nanos),
+            None => None,
+        };
+        let (expires_at, never) = match expires_at {
+            Some(Instant::Never(text)) => (None, Some(text)),
+            Some(Instant::At(nanos)) => (Some(nanos), None),
+            None => (None, None),
+        };
+        Ok(Self { token_id, issuer, state, expires_at, never, fields, issued_at })
     }
 
     /// Whether the issuer takes it for usable at a time.
@@ -284,6 +360,9 @@ impl Row {
             if let Some(nanos) = time {
                 event[member] = time_text::rfc3339(nanos).into();
             }
+        }
+        if let Some(text) = &self.never {
+            event["expires_at"] = text.as_str().into();
         }
         if let Some(scopes) = field("scopes") {
             event["scopes"] = scopes.split_whitespace().collect();
@@ -322,12 +401,30 @@ fn id_of(fields: &mut Fields, region: &str, issuer: &str) -> Result<String, RowE
     id.filter(|id| TokenId::parse(id).is_ok()).ok_or(BAD_ID)
 }
 
-fn moment(text: &str) -> Option<i64> {
+const NO_TIME: &str = "is neither RFC 3339 nor Unix seconds of 1677 to 2262";
+
+/// A time of a table.
+enum Instant {
+    At(i64),
+    /// After 2262, as it was written: "never" of many programs.
+    Never(String),
+}
+
+fn instant(text: &str) -> Option<Instant> {
     let text = text.trim();
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse::<i64>().ok()?.checked_mul(1_000_000_000);
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = text.parse::<i64>().ok()?;
+        return match seconds.checked_mul(1_000_000_000) {
+            Some(nanos) => Some(Instant::At(nanos)),
+            // Up to 9999, as far as RFC 3339 goes.
+            None => Some(Instant::Never(Millis::from_seconds(seconds)?.rfc3339())),
+        };
     }
-    time_text::parse(text)
+    match moment(text)? {
+        Moment::At(nanos) => Some(Instant::At(nanos)),
+        Moment::Beyond => Some(Instant::Never(text.to_owned())),
+        Moment::Before => None,
+    }
 }
 
 #[cfg(test)]
@@ -338,7 +435,7 @@ mod tests {
 
     fn all(form: Form, text: &str) -> Found {
         let mut found = Vec::new();
-        read::<io::Error>(&mut text.as_bytes(), form, ("eu", "idp"), &mut |line, row| {
+        read::<anyhow::Error>(&mut text.as_bytes(), form, ("eu", "idp"), &mut |line, row| {
             found.push((line, row));
             Ok(())
         })
@@ -397,7 +494,6 @@ mod tests {
             assert_eq!(*at, line, "{text}: {error}");
             assert!(error.contains(part), "{text}: {error}");
         };
-        check(Form::Csv, "jti,colour\na,b\n", 1, "column 2");
         check(Form::Csv, "jti,state\na\n", 2, "number of fields");
         check(Form::Csv, "jti,state\na,ACTIVE\nb,\"x\"y\n", 3, "closing quote");
         check(Form::Csv, "jti,state\na,asleep\n", 2, "`state`");
@@ -409,7 +505,68 @@ mod tests {
         check(Form::Csv, "jti,token_kind\na,COOKIE\n", 2, "`token_kind`");
         check(Form::Ndjson, "{\"jti\":\"a\"}\n[1]\n", 2, "JSON object");
         check(Form::Ndjson, "{\"jti\":{}}\n", 1, "`jti`");
-        check(Form::Ndjson, "{\"what\":1}\n", 1, "column 1");
+        check(Form::Ndjson, "{\"what\":1}\n", 1, "member 1");
+    }
+
+    #[test]
+    fn of_a_name_that_stood_twice_the_last_won() {
+        for (text, expected) in [
+            ("jti,state,client,state\na,REVOKED,web,ACTIVE\n", HeadError::Twice(1, "state")),
+            ("\n jti ; State;state\n", HeadError::Twice(2, "state")),
+            ("jti,colour\na,b\n", HeadError::Unknown(1, 2)),
+        ] {
+            let names = ("eu", "idp");
+            let mut take = |_, _| panic!("a row under a head that cannot be read");
+            let error = read::<anyhow::Error>(&mut text.as_bytes(), Form::Csv, names, &mut take);
+            let error = error.expect_err("a bad head").downcast::<HeadError>().expect("the head");
+            assert_eq!(error, expected, "{text}");
+        }
+        let text = "{\"jti\":\"a\",\"state\":\"REVOKED\",\"state\":\"ACTIVE\"}\n{\"jti\":\"b\"}\n";
+        let found = all(Form::Ndjson, text);
+        let error = found[0].1.as_ref().err().map(ToString::to_string);
+        assert_eq!(error.as_deref(), Some("`state` stands twice"));
+        assert!(found[1].1.is_ok());
+    }
+
+    #[test]
+    fn tables_as_programs_export_them() {
+        let offsets = "\u{feff}\"Token_ID\";expires_at;subject\r\n\
+                       eu:idp:jti:a;2027-01-01T00:00:00+00:00;\"O'Hara; Ann\"\r\n\
+                       eu:idp:jti:b;2027-01-01 01:00:00+01;20\" Bob\r\n\
+                       eu:idp:jti:c;9999-12-31T23:59:59Z;\r\n\
+                       eu:idp:jti:d;253402300799;\r\n";
+        let found = all(Form::Csv, offsets);
+        let events: Vec<Value> = found.iter().map(|one| event(&one.1)).collect();
+        let of = |member: &str| events.iter().map(|e| e[member].clone()).collect::<Vec<_>>();
+        let times = [
+            "2027-01-01T00:00:00Z",
+            "2027-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59.000Z",
+        ];
+        assert_eq!(of("expires_at"), times);
+        assert_eq!(events[0]["personal"][0]["user_id"], "O'Hara; Ann");
+        assert_eq!(events[1]["personal"][0]["user_id"], "20\" Bob");
+        assert!(found.iter().all(|one| one.1.as_ref().is_ok_and(|row| row.is_usable(0))));
+        let excel = all(Form::Csv, "sep=\t\njti\tstate\na\tACTIVE\n");
+        assert_eq!(excel[0].0, 3);
+        let array = all(Form::Ndjson, "[{\"jti\":\"a\"},\n{\"jti\":\"b\"}]");
+        assert_eq!(array.iter().filter(|one| one.1.is_ok()).count(), 2);
+        let mac = all(Form::Csv, "jti,state\ra,ACTIVE\rb,ACTIVE");
+        assert_eq!(mac.iter().filter(|one| one.1.is_ok()).count(), 2);
+    }
+
+    #[test]
+    fn a_row_that_is_no_text_cost_the_file() {
+        let mut found = Vec::new();
+        let bytes = b"jti,client\na,web\nb,caf\xe9\nc,web\n";
+        let mut take = |line, row: Result<Row, RowError>| {
+            found.push((line, row.err().map(|error| error.to_string())));
+            Ok::<(), anyhow::Error>(())
+        };
+        read(&mut &bytes[..], Form::Csv, ("eu", "idp"), &mut take).expect("a head");
+        let bad = Some("`client` is not UTF-8".to_owned());
+        assert_eq!(found, [(2, None), (3, bad), (4, None)]);
     }
 
     #[test]

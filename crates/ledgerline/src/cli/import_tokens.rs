@@ -11,12 +11,13 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::Context;
-use super::ingest::{Sender, Unit, open, summary};
+use super::sender::{Sender, Unit};
 use super::token_id::Naming;
 use super::verify::progress_bar;
 use crate::adapters::token_table::{self, Form};
 use crate::config::ClientSettings;
-use crate::exit::{CommandResult, Exit, Failure};
+use crate::exit::{CommandResult, Failure};
+use crate::input;
 use crate::time_text;
 
 /// What a table of tokens is.
@@ -25,10 +26,11 @@ pub struct Table {
     /// Under which names its tokens stand.
     #[command(flatten)]
     pub naming: Naming,
-    /// The form of the file; without it, told by its name: .csv, or else NDJSON.
+    /// The form of the file; without it, told by its name: .csv, .tsv (also
+    /// .csv.gz), or else NDJSON.
     #[arg(long, value_enum)]
     pub adapter: Option<Form>,
-    /// When the table was read from the issuer, RFC 3339 in UTC [default: when the file was last
+    /// When the table was read from the issuer, RFC 3339 [default: when the file was last
     /// changed].
     #[arg(long, value_name = "TIME")]
     pub taken_at: Option<String>,
@@ -41,7 +43,9 @@ impl Table {
     /// Its form.
     #[must_use]
     pub fn form(&self) -> Form {
-        let is_csv = self.file.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+        let name = self.file.to_string_lossy().to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let is_csv = [".csv", ".tsv"].iter().any(|end| name.ends_with(end));
         self.adapter.unwrap_or(if is_csv { Form::Csv } else { Form::Ndjson })
     }
 
@@ -52,7 +56,7 @@ impl Table {
     pub fn taken_at(&self) -> Result<i64, Failure> {
         if let Some(text) = &self.taken_at {
             let time = time_text::parse(text);
-            return time.ok_or_else(|| Failure::usage("--taken-at is no RFC 3339 UTC time"));
+            return time.ok_or_else(|| Failure::usage("--taken-at is no RFC 3339 time"));
         }
         if self.file == Path::new("-") {
             return Err(Failure::usage("say when the table was read: --taken-at"));
@@ -96,20 +100,20 @@ pub fn run(context: &mut Context, args: ImportArgs) -> CommandResult {
     let mut sender = Sender::new(&client, &bar);
     sender.file(&table.file);
     let names = (table.naming.region.as_str(), table.naming.issuer.as_str());
-    let mut input = open(&table.file)?;
-    token_table::read::<Failure>(&mut *input, table.form(), names, &mut |line, row| match row {
-        Ok(row) => {
-            let events = vec![row.origin(taken_at).to_string()];
-            sender.take(Unit { lines: vec![line], events })
+    let mut input = input::open(&table.file)?;
+    let mut row = |line, row: Result<token_table::Row, token_table::RowError>| {
+        sender.count_line();
+        match row {
+            Ok(row) => {
+                let events = vec![row.origin(taken_at).to_string().into_bytes()];
+                sender.take(Unit { lines: vec![line], events })
+            }
+            Err(error) => {
+                sender.refuse(line, "row", &error.to_string());
+                Ok(())
+            }
         }
-        Err(error) => {
-            sender.refuse(line, "row", &error.to_string());
-            Ok(())
-        }
-    })?;
-    let report = sender.finish()?;
-    bar.finish_and_clear();
-    let refused = report["refused"].as_u64().unwrap_or(0);
-    context.screen.show(&report, summary)?;
-    Ok(if refused == 0 { Exit::Ok } else { Exit::Error })
+    };
+    let fed = token_table::read::<Failure>(&mut *input, table.form(), names, &mut row);
+    sender.finish(context, fed)
 }

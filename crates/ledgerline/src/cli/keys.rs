@@ -80,7 +80,7 @@ struct AddArgs {
     /// Refuse events that break the lifecycle.
     #[arg(long)]
     strict: bool,
-    /// RFC 3339 time (UTC) after which it no longer authenticates.
+    /// RFC 3339 time after which it no longer authenticates.
     #[arg(long)]
     expires_at: Option<String>,
     /// File for the secret (mode 0600, must not exist); shown without it.

@@ -5,15 +5,16 @@
 //! Promises: exit codes as in [`crate::exit`]; a wrong command line is 64. Answers go to standard
 //! output, everything else to standard error.
 
+pub mod acts;
 pub mod blast_radius;
 pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod disclose;
 pub mod erase;
-pub mod event_file;
 pub mod evidence;
 pub mod export_tiles;
+pub mod feed;
 pub mod findings;
 pub mod import_tokens;
 pub mod ingest;
@@ -30,6 +31,7 @@ pub mod query;
 pub mod reconcile;
 pub mod reindex;
 pub mod revoke;
+pub mod sender;
 pub mod serve;
 pub mod sources;
 pub mod status;

@@ -22,10 +22,10 @@ pub struct Moment {
     /// The server.
     #[command(flatten)]
     pub client: ClientSettings,
-    /// What the ledger knew: at this size, or at this time (RFC 3339, UTC).
+    /// What the ledger knew: at this size, or at this time (RFC 3339).
     #[arg(long, value_name = "SIZE|TIME")]
     pub as_of: Option<String>,
-    /// What had happened by this time (RFC 3339, UTC); states are judged then.
+    /// What had happened by this time (RFC 3339); states are judged then.
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
     /// A tenant, for keys of all tenants.

@@ -79,7 +79,7 @@ enum Query {
         moment: Moment,
         /// The resource's template, declared-safe id or handle.
         resource: String,
-        /// From this time on (RFC 3339, UTC).
+        /// From this time on (RFC 3339).
         #[arg(long)]
         from: Option<String>,
         /// Before this time.
@@ -127,7 +127,7 @@ enum Query {
         moment: Moment,
         #[command(flatten)]
         narrow: Narrow,
-        /// Of all tokens revoked from this time on (RFC 3339, UTC).
+        /// Of all tokens revoked from this time on (RFC 3339).
         #[arg(long, requires = "until", conflicts_with = "token")]
         from: Option<String>,
         /// And before this time.

@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::import_tokens::Table;
-use super::ingest::open;
 use super::past::{Ask, rows};
 use super::token_id::Naming;
 use crate::adapters::token_table;
 use crate::client::{Client, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::input;
 use crate::render::{facts, text};
 use crate::time_text;
 
@@ -72,7 +72,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
     let (mut known, mut bad) = (Vec::new(), Vec::new());
     let names = (args.table.naming.region.as_str(), args.table.naming.issuer.as_str());
     let front = format!("{}:{}:", names.0, names.1);
-    let mut input = open(&args.table.file)?;
+    let mut input = input::open(&args.table.file)?;
     token_table::read::<Failure>(
         &mut *input,
         args.table.form(),

@@ -25,7 +25,7 @@ pub struct TraceArgs {
     /// The state as it was known at this ledger size.
     #[arg(long, value_name = "SIZE")]
     as_of: Option<u64>,
-    /// The state at this time (RFC 3339, UTC) instead of now.
+    /// The state at this time (RFC 3339) instead of now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     /// A tenant, for keys of all tenants.

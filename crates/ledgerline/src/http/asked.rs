@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! tenant   another tenant, for credentials of all
-//! as_of    what the ledger knew: a size, or a time of recording (RFC 3339, UTC)
+//! as_of    what the ledger knew: a size, or a time of recording (RFC 3339)
 //! at       what had happened: an event time; states are judged then
 //! limit    items on a page                page    the token of a later page
 //! proof    `true`: the proof bundle of the answer instead of the answer, as of the published
@@ -99,7 +99,10 @@ pub fn bad_query(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
 /// # Errors
 /// 400.
 pub fn time(name: &'static str, text: &str) -> Result<i64, Problem> {
-    time_text::parse(text).ok_or_else(|| bad_query(format!("{name} is no RFC 3339 UTC time")))
+    time_text::parse(text).ok_or_else(|| {
+        // In a query a plus sign stands for a space.
+        bad_query(format!("{name} is no RFC 3339 time (the + of an offset is sent as %2B)"))
+    })
 }
 
 fn number<T: std::str::FromStr>(

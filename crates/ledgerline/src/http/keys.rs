@@ -136,9 +136,9 @@ impl KeyRequest {
             self.types.iter().map(|name| EventType::from_symbol(name)).collect();
         let expires_at = match self.expires_at.as_deref() {
             None => None,
-            Some(text) => Some(
-                time_text::parse(text).ok_or_else(|| bad("expires_at is no RFC 3339 UTC time"))?,
-            ),
+            Some(text) => {
+                Some(time_text::parse(text).ok_or_else(|| bad("expires_at is no RFC 3339 time"))?)
+            }
         };
         let public_key = match (alg, self.public_key.as_deref()) {
             (2, Some(text)) => {

@@ -69,8 +69,8 @@ pub async fn compare(
     let caller = auth::require(&app, &headers, roles, lacking)?;
     let request: Request = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
-    let taken_at = time_text::parse(&request.taken_at)
-        .ok_or_else(|| bad("taken_at is no RFC 3339 UTC time"))?;
+    let taken_at =
+        time_text::parse(&request.taken_at).ok_or_else(|| bad("taken_at is no RFC 3339 time"))?;
     let now = app.node.now();
     if taken_at > now {
         return Err(bad("taken_at lies in the future"));

@@ -13,11 +13,11 @@ use ledgerline_engine::view::{PageRequest, View};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::Deserialize;
 
+use super::asked;
 use super::events::{json_bytes, json_document};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::{Shared, auth, leaf_json, prove, written};
-use crate::time_text;
 
 /// Events on one page, and the most that may be asked for.
 const PAGE_EVENTS: usize = 100;
@@ -49,8 +49,7 @@ impl TokenQuery {
 
     fn judged_at(&self) -> Result<Option<i64>, Problem> {
         let Some(text) = self.at.as_deref() else { return Ok(None) };
-        let at = time_text::parse(text);
-        at.map(Some).ok_or_else(|| Problem::bad_request("bad_query", "at is an RFC 3339 UTC time"))
+        asked::time("at", text).map(Some)
     }
 }
 

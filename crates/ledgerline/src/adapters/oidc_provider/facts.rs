@@ -89,7 +89,7 @@ impl TokenFacts {
             scopes: words(payload.scope.as_deref()),
             audience: audience.unwrap_or_default(),
             issued: payload.iat.and_then(Millis::from_seconds),
-            expires: payload.exp.and_then(Millis::from_seconds),
+            expires: payload.exp.and_then(Millis::end_from_seconds),
             generation: payload.rotations,
             expires_with_session: payload.expires_with_session.unwrap_or(false),
             acts: payload.extra.and_then(|extra| extra.act).map(act_chain).unwrap_or_default(),

@@ -108,6 +108,12 @@ impl Adapter for OidcProvider {
         Ok(())
     }
 
+    fn refuse(&mut self, number: u64, problem: Problem) -> AdapterError {
+        self.report.lines += 1;
+        self.report.refused += 1;
+        AdapterError { line: number, problem }
+    }
+
     fn finish(&mut self, out: &mut Vec<Act>) {
         let before = out.len();
         self.provider.finish(out, &mut self.report);

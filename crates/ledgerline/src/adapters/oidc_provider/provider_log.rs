@@ -278,7 +278,7 @@ impl ProviderLog {
         let uid = payload.uid.as_deref().ok_or(Problem::Missing("uid"))?;
         let target = wide_target(&self.naming, TargetKind::Session, uid, "uid")?;
         let Some(account) = payload.model_account_id.as_deref() else { return Ok(None) };
-        let expires = payload.exp.and_then(Millis::from_seconds);
+        let expires = payload.exp.and_then(Millis::end_from_seconds);
         let known = self.sessions.get(uid).copied();
         if known.is_some_and(|before| expires <= before) {
             return Ok(None);
@@ -319,7 +319,7 @@ impl ProviderLog {
                 }
             }
         }
-        event.expires_at = payload.exp.and_then(Millis::from_seconds).map(Millis::rfc3339);
+        event.expires_at = payload.exp.and_then(Millis::end_from_seconds).map(Millis::rfc3339);
         event.personal.extend(subject(payload.model_account_id.as_deref()));
         Ok(event)
     }
