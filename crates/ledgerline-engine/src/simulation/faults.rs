@@ -20,6 +20,8 @@ pub enum Shortage {
 pub struct Storm {
     /// What is missing.
     pub of: Shortage,
+    /// Calls of the kind before it begins.
+    pub after: u32,
     /// For how many calls.
     pub calls: u32,
 }

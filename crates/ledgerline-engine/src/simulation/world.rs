@@ -66,6 +66,10 @@ impl World {
         let Some(storm) = self.faults.storm.as_mut().filter(|storm| of.contains(&storm.of)) else {
             return Ok(());
         };
+        if let Some(left) = storm.after.checked_sub(1) {
+            storm.after = left;
+            return Ok(());
+        }
         let Some(left) = storm.calls.checked_sub(1) else { return Ok(()) };
         storm.calls = left;
         self.counts.storms += 1;

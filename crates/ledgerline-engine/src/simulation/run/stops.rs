@@ -253,8 +253,11 @@ impl Run {
         }
         let of = *self.random.choose(kinds);
         let calls = 1 + u32::try_from(self.random.below(u64::from(TRIES) / 2)).expect("small");
-        self.note(format!("a storm: {of:?} for {calls} calls"));
-        let faults = Faults { storm: Some(Storm { of, calls }), ..Faults::default() };
+        // The first piece of work that a storm hits waits until it is over: so it begins anywhere.
+        let after = u32::try_from(self.random.below(12)).expect("small");
+        let storm = Storm { of, after, calls };
+        self.note(format!("{storm:?}"));
+        let faults = Faults { storm: Some(storm), ..Faults::default() };
         let failed = |run: &Self| run.disk.counts().storms + run.head.counts().storms;
         let before = (failed(self), self.model.size());
         self.disk.set_faults(faults.clone());
