@@ -95,7 +95,7 @@ fn stories_of_use() -> Vec<Story> {
                 revoked("use-in-propagation", 10.0),
                 used("use-in-propagation", 14.0),
             ],
-            &[("use_after_revoke", "info", Some("within_propagation_window"), Some(4000))],
+            &[("use_after_revoke", "low", Some("within_propagation_window"), Some(4000))],
         ),
         story(
             "use-unsure",
@@ -235,7 +235,7 @@ fn stories_of_birth() -> Vec<Story> {
         story(
             "refresh-two-clicks",
             again("refresh-two-clicks", 10.3),
-            &[("refresh_reuse", "info", Some("benign_race"), Some(300))],
+            &[("refresh_reuse", "medium", Some("race_of_unknown_parties"), Some(300))],
         ),
         story(
             "refresh-twice-unrotated",
@@ -342,8 +342,105 @@ fn stories_of_birth() -> Vec<Story> {
     ]
 }
 
+/// The stories of spent tokens that come back, by the one who spent them or by another.
+fn stories_of_replay() -> Vec<Story> {
+    let born = |name: &str, kind: &str| act("ISSUED", name, 0.0, json!({ "token_kind": kind }));
+    let by = |ip: &str, more: Value| {
+        let mut more = more;
+        more["client_id"] = "mobile".into();
+        more["personal"] = json!([{ "role": "REQUEST", "ip": ip }]);
+        more
+    };
+    let (own, other) = ("192.0.2.7", "203.0.113.9");
+    let denied = || json!({ "outcome": "DENY", "reason": "reuse" });
+    let refreshed = |name: &str, second: f64, ip: &str, more: Value| {
+        vec![
+            born(name, "REFRESH"),
+            act("REFRESHED", name, 10.0, by(own, json!({}))),
+            act("ROTATED", name, 10.0, json!({})),
+            act("REFRESHED", name, second, by(ip, more)),
+        ]
+    };
+    let coded = |name: &str, second: f64, ip: &str| {
+        vec![
+            born(name, "AUTH_CODE"),
+            act("USED", name, 1.0, by(own, json!({}))),
+            act("USED", name, second, by(ip, denied())),
+        ]
+    };
+    let mut twice = refreshed("refused-twice", 11.0, other, denied());
+    twice.push(act("REFRESHED", "refused-twice", 12.0, by(other, denied())));
+    let mut raced = refreshed("raced", 10.1, own, json!({ "correlation_id": "second" }));
+    raced.push(act("ROTATED", "raced", 10.1, json!({ "correlation_id": "second" })));
+    let graced = vec![
+        born("refused-in-grace", "REFRESH"),
+        act("REFRESHED", "refused-in-grace", 10.0, by(own, json!({}))),
+        act("ROTATED", "refused-in-grace", 10.0, json!({ "grace_until": at(40.0) })),
+        act("REFRESHED", "refused-in-grace", 11.0, by(other, denied())),
+    ];
+    let race = Some("benign_race");
+    let high = [("refresh_reuse", "high", None, Some(1000))];
+    vec![
+        story("refused-other", refreshed("refused-other", 11.0, other, denied()), &high),
+        // One finding, however often the thief tries.
+        story("refused-twice", twice, &high),
+        story(
+            "refused-own",
+            refreshed("refused-own", 11.0, own, denied()),
+            &[("refresh_reuse", "info", race, Some(1000))],
+        ),
+        story(
+            "refused-own-late",
+            refreshed("refused-own-late", 70.0, own, denied()),
+            &[("refresh_reuse", "high", None, Some(60_000))],
+        ),
+        story(
+            "refused-by-nobody-known",
+            vec![
+                born("refused-by-nobody-known", "REFRESH"),
+                act("REFRESHED", "refused-by-nobody-known", 10.0, json!({})),
+                act("ROTATED", "refused-by-nobody-known", 10.0, json!({})),
+                act("REFRESHED", "refused-by-nobody-known", 11.0, denied()),
+            ],
+            &high,
+        ),
+        story("refused-in-grace", graced, &[]),
+        // Refused, but never replaced: an expired one, a wrong client.
+        story(
+            "refused-unspent",
+            vec![
+                born("refused-unspent", "REFRESH"),
+                act("REFRESHED", "refused-unspent", 11.0, by(other, json!({ "outcome": "DENY" }))),
+            ],
+            &[],
+        ),
+        story(
+            "let-in-other",
+            refreshed("let-in-other", 10.3, other, json!({})),
+            &[("refresh_reuse", "critical", None, Some(300))],
+        ),
+        // A race is told once: not also as a second ROTATED.
+        story("raced", raced, &[("refresh_reuse", "info", race, Some(100))]),
+        story(
+            "code-refused-other",
+            coded("code-refused-other", 1.2, other),
+            &[("code_reuse", "high", None, Some(200))],
+        ),
+        story(
+            "code-refused-own",
+            coded("code-refused-own", 1.2, own),
+            &[("code_reuse", "info", race, Some(200))],
+        ),
+    ]
+}
+
 /// The stories of tokens that came of others.
 fn stories_of_descent() -> Vec<Story> {
+    let meant_for = |name: &str, audience: &str, more: Value| {
+        let mut event = act("ISSUED", name, 0.0, more);
+        event["audience"] = json!([audience]);
+        event
+    };
     let parent = |name: &str| {
         act(
             "ISSUED",
@@ -379,6 +476,32 @@ fn stories_of_descent() -> Vec<Story> {
                 child("scope-less", "scope-less-p", "REFRESHED_FROM", &["read"], &[]),
             ],
             &[],
+        ),
+        story(
+            "scope-elsewhere",
+            vec![
+                meant_for("scope-elsewhere-p", "orders", json!({ "scopes": ["read"] })),
+                meant_for(
+                    "scope-elsewhere",
+                    "billing",
+                    json!({ "scopes": ["bill"],
+                        "links": link("scope-elsewhere-p", "EXCHANGED_FROM") }),
+                ),
+            ],
+            &[("scope_widened", "low", Some("other_audience"), None)],
+        ),
+        story(
+            "scope-same-place",
+            vec![
+                meant_for("scope-same-place-p", "orders", json!({ "scopes": ["read"] })),
+                meant_for(
+                    "scope-same-place",
+                    "orders",
+                    json!({ "scopes": ["admin"],
+                        "links": link("scope-same-place-p", "EXCHANGED_FROM") }),
+                ),
+            ],
+            &[("scope_widened", "high", None, None)],
         ),
         story(
             "actor-lost",
@@ -508,14 +631,26 @@ fn stories_of_presentation() -> Vec<Story> {
             vec![policy("policy-not-yet", 90.0, "a"), granted("policy-not-yet", "b")],
             &[],
         ),
+        // Told about the token whose id was claimed.
         story(
             "alias-of-two",
             vec![
-                by("alias-of-two-p", "web", json!([])),
-                by("alias-of-two", "mobile", json!([token("alias-of-two-p")])),
-                act("USED", "alias-of-two", 5.0, json!({})),
+                by("alias-of-two", "web", json!([])),
+                by("alias-of-two-c", "mobile", json!([token("alias-of-two")])),
+                act("USED", "alias-of-two-c", 5.0, json!({})),
             ],
-            &[("alias_conflict", "medium", None, None)],
+            &[("alias_conflict", "high", None, None)],
+        ),
+        // Ids of two issuers are never joined.
+        story(
+            "alias-elsewhere",
+            vec![
+                by("alias-elsewhere", "web", json!([])),
+                json!({ "type": "ISSUED", "token_id": "eu:other:jti:c", "occurred_at": at(0.0),
+                    "issuer": "other", "client_id": "mobile",
+                    "also_known_as": [token("alias-elsewhere")] }),
+            ],
+            &[],
         ),
         story(
             "alias-of-one",
@@ -620,6 +755,7 @@ fn every_rule_raises_what_it_should_and_nothing_next_to_it() {
     let reader = server.key("ours", "desk", &["reader"]);
     let mut stories = stories_of_use();
     stories.extend(stories_of_birth());
+    stories.extend(stories_of_replay());
     stories.extend(stories_of_descent());
     stories.extend(stories_of_presentation());
     stories.extend(stories_of_holding());

@@ -19,8 +19,9 @@ use crate::view::QueryError;
 
 /// Index hits taken at a time.
 const PAGE: usize = 256;
-/// Entries that one finding is moved on by, at most: one of each sort.
-const MOVES: usize = 8;
+/// Entries about one finding, at most: one of each state, what it led to, and its repeats, of which
+/// each is told up to sixteen, then every doubling.
+const MOVES: usize = 96;
 
 /// Which findings are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +48,17 @@ pub struct Found {
 }
 
 impl Found {
+    /// How many acts it is about: the one it was raised for and those counted to it. Beyond 16 at
+    /// least so many.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let again = || self.moves.iter().filter(|one| one.0 == Moved::Again);
+        let told = again().filter_map(|(_, record)| {
+            record.read(|_, one| detail_of(one, "count").and_then(|count| count.parse().ok()))
+        });
+        told.max().unwrap_or(1).max(1 + again().count() as u64)
+    }
+
     /// Where it stands; `None` is open.
     #[must_use]
     pub fn state(&self) -> Option<Moved> {

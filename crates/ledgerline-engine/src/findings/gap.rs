@@ -20,7 +20,7 @@ use std::io;
 use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::vocabulary::TargetKind;
 
-use super::rules::{Rule, VERSION};
+use super::rules::Rule;
 use crate::disk::{Disk, read_whole, replace_durably};
 
 const FOLDER: &str = "followers";
@@ -61,7 +61,7 @@ impl Gap {
         let place = format!("introspection/{}", self.from);
         DomainHasher::new(domain::FINDING)
             .lp(Rule::SourceGap.code().as_bytes())
-            .u16(VERSION)
+            .u16(Rule::SourceGap.version())
             .lp(self.tenant.as_bytes())
             .u8(TargetKind::Ledger.position())
             .lp(b"")

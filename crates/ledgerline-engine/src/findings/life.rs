@@ -9,12 +9,12 @@ use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{Fact, Revocation, TokenState, Violation};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
 
 use super::covers::Covering;
-use super::rules::{
-    Cited, Explanation, Finding, MAX_DRIFT_NANOS, MAX_PER_TOKEN, Rule, Windows, behind,
-};
+use super::groups::Groups;
+use super::replay::{Likeness, Party, presents};
+use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
 use crate::found_by::{is_birth, issuer_about, names};
 use crate::index::Term;
 
@@ -68,6 +68,7 @@ pub(super) struct Parent {
     /// Its own revocations and those that cover it.
     pub(super) ends: Vec<Boundary>,
     pub(super) scopes: Vec<String>,
+    pub(super) audience: Vec<String>,
     pub(super) actors: Vec<String>,
 }
 
@@ -98,13 +99,17 @@ pub(super) struct Life {
     pub(super) ends: Vec<Boundary>,
     rotated: Option<Boundary>,
     spent: Option<Boundary>,
+    /// Who presented it last, until it was replaced or spent: then whoever did that.
+    holder: Option<Party>,
+    /// The request that last used it after it was replaced.
+    reused_by: Option<Box<str>>,
     /// The key it was issued under.
     kid: Option<Box<str>>,
     /// Acts taken, and the latest time among them.
     pub(super) count: u64,
     pub(super) latest: i64,
-    /// How many findings of a rule and severity there are.
-    raised: Vec<(Rule, u8, u8)>,
+    /// The findings about it, each with what was counted to it.
+    pub(super) raised: Groups,
 }
 
 /// One act to be judged.
@@ -133,9 +138,12 @@ impl Life {
         self.cover(wide, act.place);
         let fact = Fact::of(statement, self.count, act.entry.recorded_at);
         let allowed = statement.outcome == Outcome::Allow;
-        if let Some(violation) = self.state.apply(&fact).violation {
+        if let Some(violation) = self.state.apply(&fact).violation
+            && !self.is_told(statement, violation)
+        {
             found.push(self.lifecycle(act, violation, windows));
         }
+        found.extend(self.refused_replay(act, windows));
         if allowed {
             self.learn(act);
         }
@@ -161,27 +169,6 @@ impl Life {
     /// Whether its birth was recorded before a place.
     pub(super) fn is_born_before(&self, place: u64) -> bool {
         self.born.as_ref().is_some_and(|born| born.place < place)
-    }
-
-    /// Counts a finding, and says whether it is one of those that are raised: so many of a rule
-    /// and severity, and some once.
-    pub(super) fn count_in(&mut self, finding: &Finding) -> bool {
-        let once = matches!(
-            finding.rule,
-            Rule::Lifecycle(Violation::UnknownToken)
-                | Rule::ChildOutlivesRevokedParent
-                | Rule::ForgedSuspect
-                | Rule::AliasConflict
-        );
-        let most = if once { 1 } else { MAX_PER_TOKEN };
-        let severity = finding.severity as u8;
-        let known = self.raised.iter_mut().find(|one| one.0 == finding.rule && one.1 == severity);
-        match known {
-            Some(one) if one.2 >= most => return false,
-            Some(one) => one.2 += 1,
-            None => self.raised.push((finding.rule, severity, 1)),
-        }
-        true
     }
 
     /// Applies wider revocations.
@@ -217,12 +204,82 @@ impl Life {
                     self.revoked = Some(boundary());
                 }
             }
-            EventType::Rotated if self.rotated.is_none() => self.rotated = Some(boundary()),
+            EventType::Rotated if self.rotated.is_none() => {
+                self.rotated = Some(boundary());
+                let own = Party::of(act.entry, statement);
+                self.holder = Some(own.or(self.holder.take().unwrap_or_default()));
+            }
             EventType::Used | EventType::ResourceAccessed if self.spent.is_none() => {
                 self.spent = Some(boundary());
+                let kind = self.state.token_kind.or(statement.token_kind);
+                if kind.is_some_and(TokenKind::is_code) {
+                    self.holder = Some(Party::of(act.entry, statement));
+                }
+            }
+            EventType::Refreshed if self.rotated.is_none() => {
+                self.holder = Some(Party::of(act.entry, statement));
             }
             _ => {}
         }
+    }
+
+    /// Whether a violation is the other half of one that was found: a request that uses a replaced
+    /// token successfully also replaces it once more.
+    fn is_told(&mut self, statement: &Statement<'_>, violation: Violation) -> bool {
+        let request = statement.correlation_id;
+        match violation {
+            Violation::RefreshReuse => {
+                self.reused_by = request.map(Into::into);
+                false
+            }
+            Violation::OutOfOrder if statement.event_type == EventType::Rotated => {
+                request.is_some() && self.reused_by.as_deref() == request
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether whoever acts now is the one who had the token replaced or spent.
+    fn likeness(&self, act: &Act<'_, '_>) -> Likeness {
+        let now = Party::of(act.entry, act.statement);
+        self.holder.as_ref().map_or(Likeness::Unknown, |holder| holder.likeness(&now))
+    }
+
+    /// A presentation of a replaced or spent token that the issuer refused: see
+    /// [`super::replay`]. Nothing else that was refused is a finding.
+    fn refused_replay(&self, act: &Act<'_, '_>, windows: &Windows) -> Option<Finding> {
+        let statement = act.statement;
+        let violation = presents(statement, self.state.token_kind)
+            .filter(|_| statement.outcome == Outcome::Deny)?;
+        let at = statement.occurred_at.nanos;
+        let boundary = match violation {
+            Violation::CodeReuse => self.spent.as_ref()?,
+            _ if self.state.grace_until.is_some_and(|end| at < end) => return None,
+            _ => self.rotated.as_ref()?,
+        };
+        let gap = at.checked_sub(boundary.at).filter(|gap| *gap >= 0)?;
+        let own = super::rules::believed(statement.time_uncertainty_ns);
+        // Where the issuer itself calls it a reuse, its clock does not matter.
+        let is_sure = statement.reason == Some("reuse");
+        let uncertain = if is_sure { 0 } else { own.saturating_add(boundary.uncertainty) };
+        let explained = match self.likeness(act) {
+            Likeness::Other => None,
+            Likeness::Same => {
+                behind(gap, uncertain, windows.refresh_race_nanos, Explanation::BenignRace)
+            }
+            Likeness::Unknown => behind(gap, uncertain, 0, Explanation::BenignRace),
+        };
+        let mut finding = finding(act, Rule::Lifecycle(violation), explained);
+        finding.severity = finding.severity.min(Severity::High);
+        finding.gap_ms = Some(gap.div_euclid(1_000_000));
+        finding.events.push(boundary.event.clone());
+        // What came upon it may be recorded already.
+        let upon = |one: &&Boundary| (0..60_000_000_000).contains(&one.at.saturating_sub(at));
+        let upon = self.revoked.as_ref().filter(upon);
+        finding.events.extend(upon.map(|one| one.event.clone()));
+        finding.events.dedup();
+        finding.about = Some("refused".to_owned());
+        Some(finding)
     }
 
     fn lifecycle(&self, act: &Act<'_, '_>, violation: Violation, windows: &Windows) -> Finding {
@@ -244,7 +301,11 @@ impl Life {
             }
             Violation::RefreshReuse => {
                 let gap = rotated.as_ref().and_then(|one| after(one.at));
-                (rotated.as_ref(), gap, windows.refresh_race_nanos, Explanation::BenignRace)
+                let race = match self.likeness(act) {
+                    Likeness::Unknown => Explanation::UnknownParty,
+                    _ => Explanation::BenignRace,
+                };
+                (rotated.as_ref(), gap, windows.refresh_race_nanos, race)
             }
             Violation::UseAfterRotation => {
                 let gap = rotated.as_ref().and_then(|one| after(one.at));
@@ -264,8 +325,10 @@ impl Life {
             _ => (born.as_ref(), None, 0, propagation),
         };
         let uncertain = own.saturating_add(boundary.map_or(0, |one| one.uncertainty));
-        // A code is used once, whatever the clocks say.
-        let timed = gap.filter(|_| violation != Violation::CodeReuse);
+        // A code is used once, and a refresh token by one party, whatever the clocks say.
+        let by_another =
+            violation == Violation::RefreshReuse && self.likeness(act) == Likeness::Other;
+        let timed = gap.filter(|_| violation != Violation::CodeReuse && !by_another);
         let explained = timed.and_then(|gap| behind(gap, uncertain, window, windowed));
         let mut finding = finding(act, Rule::Lifecycle(violation), explained);
         finding.gap_ms = gap.map(|nanos| nanos.div_euclid(1_000_000));
@@ -297,7 +360,7 @@ pub(super) fn asks_for_parents(statement: &Statement<'_>) -> bool {
 }
 
 pub(super) fn finding(act: &Act<'_, '_>, rule: Rule, explained: Option<Explanation>) -> Finding {
-    let severity = if explained.is_some() { super::rules::Severity::Info } else { rule.severity() };
+    let severity = explained.map_or(rule.severity(), |one| rule.softened(one));
     Finding {
         rule,
         severity,
@@ -347,7 +410,8 @@ fn outlives(
 }
 
 /// Scopes that a token has and the one it was minted from had not (RFC 6749 section 6). A parent
-/// whose scopes nobody recorded says nothing.
+/// whose scopes nobody recorded says nothing. An exchange for another audience (RFC 8693 section
+/// 2.1) has scopes of that audience: the words cannot be compared, and exchanges are for that.
 fn widened(act: &Act<'_, '_>, parent: &Parent) -> Option<Finding> {
     let narrowing = matches!(
         parent.relation,
@@ -359,7 +423,20 @@ fn widened(act: &Act<'_, '_>, parent: &Parent) -> Option<Finding> {
     let scopes = act.statement.scopes.iter();
     let new = scopes.filter(|scope| !parent.scopes.iter().any(|had| had == *scope));
     let new: Vec<&str> = new.copied().collect();
-    (!new.is_empty()).then(|| about(act, Rule::ScopeWidened, parent, &new))
+    (!new.is_empty()).then(|| {
+        let mut finding = about(act, Rule::ScopeWidened, parent, &new);
+        if parent.relation == Relation::ExchangedFrom && is_elsewhere(act.statement, parent) {
+            finding.explained = Some(Explanation::OtherAudience);
+            finding.severity = finding.rule.softened(Explanation::OtherAudience);
+        }
+        finding
+    })
+}
+
+/// Whether both tokens name audiences, and no common one.
+fn is_elsewhere(statement: &Statement<'_>, parent: &Parent) -> bool {
+    let named = !statement.audience.is_empty() && !parent.audience.is_empty();
+    named && !statement.audience.iter().any(|name| parent.audience.iter().any(|had| had == name))
 }
 
 /// Actors of the exchanged token that the new one does not name any more (RFC 8693 section 4.1:

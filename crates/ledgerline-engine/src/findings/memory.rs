@@ -13,6 +13,7 @@
 //! audiences  (tenant, region:issuer, name): names that tokens were issued for
 //! keys       (tenant, region:issuer, key): keys that tokens were issued under, or announced
 //! held       tokens that a heartbeat named and nobody had issued
+//! replays    refresh tokens and codes that came back lately: what was revoked upon it is joined
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::Leaf;
 use serde::{Deserialize, Serialize};
 
+use super::replay::Replays;
 use super::rules::Cited;
 
 /// Between two leaves of a running ledger, at most: a block comes once a minute.
@@ -168,6 +170,7 @@ pub struct Memory {
     pub(super) audiences: Names,
     pub(super) keys: Names,
     pub(super) held: BTreeMap<(String, String), [u8; 32]>,
+    pub(super) replays: Replays,
 }
 
 /// The memory as it is written: maps as lists.
@@ -185,6 +188,9 @@ struct Written {
     crowded_audiences: Vec<String>,
     #[serde(default)]
     crowded_keys: Vec<String>,
+    /// Absent in memories of before replays were joined to revocations.
+    #[serde(default)]
+    replays: Replays,
 }
 
 /// The time of a leaf; `None` when it is none.
@@ -216,6 +222,7 @@ impl Memory {
             held: one.held.into_iter().collect(),
             crowded_audiences: one.audiences.crowded.into_iter().collect(),
             crowded_keys: one.keys.crowded.into_iter().collect(),
+            replays: one.replays,
         };
         serde_json::to_vec(&written).expect("lists of plain values")
     }
@@ -232,6 +239,7 @@ impl Memory {
             audiences: Names::of(written.audiences, written.crowded_audiences),
             keys: Names::of(written.keys, written.crowded_keys),
             held: written.held.into_iter().collect(),
+            replays: written.replays,
         })
     }
 

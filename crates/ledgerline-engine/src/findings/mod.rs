@@ -13,10 +13,11 @@
 //!                  token | target target_kind, version
 //!   links          the token, if it is about one, and every event it is about; CAUSED_BY,
 //!                  INFERRED, why = the rule
-//! FINDING_CLOSED   moves a finding on; same chain
+//! FINDING_CLOSED   moves a finding on, or lets it grow; same chain
 //!   native_id      "finding/" ‖ hex ‖ "/acknowledged" | "/closed" | "/withdrawn"
-//!   detail         by finding note state
-//!   links          the FINDING_RAISED event
+//!                  "finding/" ‖ hex ‖ "/again/" | "/caused/" ‖ event id
+//!   detail         by count? finding note state
+//!   links          the FINDING_RAISED event; the event it grows by, INFERRED
 //!
 //! followers/findings   u32 CRC-32C ‖ u64 position ‖ u16 length ‖ origin ‖ memory (JSON)
 //!                      all big-endian; the CRC is of what stands behind it
@@ -30,13 +31,15 @@
 //! Assumes: the rules are run by one follower at a time.
 //!
 //! Refuses: to raise one rule more than [`rules::MAX_PER_TOKEN`] times about a token in one
-//! severity. Not looked at: acts under other ids of the same token (`also_known_as`), parents of
-//! parents, and acts recorded before the late revocation of a parent or of something wider.
+//! severity; what is of one kind is one finding with a count ([`groups`]). Not looked at: acts
+//! under other ids of the same token (`also_known_as`), parents of parents, and acts recorded
+//! before the late revocation of a parent or of something wider.
 
 pub mod book;
 pub(crate) mod caches;
 mod covers;
 pub mod gap;
+mod groups;
 pub mod integrity;
 mod life;
 pub mod memory;
@@ -44,6 +47,7 @@ mod place;
 mod presented;
 mod producers;
 pub mod record;
+mod replay;
 pub mod rules;
 
 use std::collections::BTreeSet;
@@ -56,11 +60,13 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 use self::caches::Lately;
 use self::covers::{Covering, Covers};
+use self::groups::{Counted, Groups};
 use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents};
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
-use self::record::{Move, Moved, Note, raised_event_id};
+use self::record::{Added, Move, Moved, Note, raised_event_id};
+use self::replay::{Replay, addition, is_replay};
 use self::rules::{Finding, Windows};
 use crate::event_leaf::read_event;
 use crate::found_by::{chain_term, is_birth};
@@ -154,6 +160,7 @@ impl Follower {
                 TargetKind::Token => self.token(view, index, &act, notes)?,
                 _ => self.covers.note(view, &act),
             }
+            self.memory.replays.that_led_to(&act, notes);
             self.producer(view, index, &act, notes)?;
             self.learn(view, &act);
             Ok(())
@@ -192,9 +199,19 @@ impl Follower {
             self.revise(view, (before, after), recorded_at, notes)?;
             *life = anew;
         } else {
-            let found = self.judge(view, index, &mut life, act, true)?;
-            let raised = found.into_iter().filter(|one| life.count_in(one));
-            notes.extend(raised.map(Note::Raised));
+            for one in self.judge(view, index, &mut life, act, true)? {
+                let counted = life.raised.count(&one);
+                let named = match counted {
+                    Counted::Raised => one.id(),
+                    Counted::Again(finding, _) => finding,
+                    Counted::Passed => continue,
+                };
+                if is_replay(&one) {
+                    let replay = Replay::of(named, act, life.birth.as_deref());
+                    self.memory.replays.note(replay);
+                }
+                tell(view, one, counted, notes)?;
+            }
         }
         self.lives.put(key, life);
         Ok(())
@@ -215,25 +232,30 @@ impl Follower {
             let planned = |note: &Note| matches!(note, Note::Raised(planned) if planned.id() == id);
             let raised = notes.iter().any(planned)
                 || view.locate_event(&one.tenant, LEDGER_SOURCE, &event_id)?.is_some();
-            if raised {
-                notes.push(Note::Moved(Move {
+            let raised = if raised { Some(id) } else { formerly_raised(view, one)? };
+            notes.extend(raised.map(|finding| {
+                Note::Moved(Move {
                     tenant: one.tenant.clone(),
-                    finding: id,
+                    finding,
                     to: Moved::Withdrawn,
                     by: LEDGER_SOURCE.to_owned(),
                     note: "an entry that arrived late explains it".to_owned(),
                     at: recorded_at,
-                }));
+                    added: None,
+                })
+            }));
+        }
+        // Those that a life of its own would raise, no more. One that was too many before, or was
+        // counted to another, is not any more where others no longer hold.
+        let (mut earlier, mut counted) = (Groups::default(), Groups::default());
+        let known = before.iter().filter(|one| earlier.count(one) == Counted::Raised);
+        let known: BTreeSet<Hash> = known.map(Finding::id).collect();
+        for one in after {
+            let counted = counted.count(&one);
+            if !known.contains(&one.id()) {
+                tell(view, Finding { noticed_at: recorded_at, ..one }, counted, notes)?;
             }
         }
-        // Those that a life of its own would raise, no more. One that was too many before is not
-        // any more where others no longer hold.
-        let (mut earlier, mut counted) = (Life::default(), Life::default());
-        let known = before.iter().filter(|one| earlier.count_in(one)).map(Finding::id);
-        let known: BTreeSet<Hash> = known.collect();
-        let new = after.into_iter().filter(|one| counted.count_in(one));
-        let new = new.filter(|one| !known.contains(&one.id()));
-        notes.extend(new.map(|one| Note::Raised(Finding { noticed_at: recorded_at, ..one })));
         Ok(())
     }
 
@@ -304,7 +326,7 @@ impl Follower {
                 self.judge(view, below, life, &act, whole)
             });
             for one in judged.transpose()?.unwrap_or_default() {
-                life.count_in(&one);
+                life.raised.count(&one);
                 found.push(one);
             }
         }
@@ -388,16 +410,51 @@ impl Follower {
             }
             let had = birth.filter(|_| born_now).and_then(|leaf| {
                 read_event(&leaf, |_, one| {
-                    let scopes = one.scopes.iter().map(|scope| (*scope).to_owned()).collect();
-                    (scopes, one.actors.iter().map(actor_name).collect())
+                    let owned = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
+                    let actors = one.actors.iter().map(actor_name).collect();
+                    (owned(&one.scopes), owned(&one.audience), actors)
                 })
             });
-            let (scopes, actors) = had.unwrap_or_default();
+            let (scopes, audience, actors) = had.unwrap_or_default();
             let (id, relation) = (String::from(&**id), *relation);
-            parents.push(Parent { id, relation, ends, scopes, actors });
+            parents.push(Parent { id, relation, ends, scopes, audience, actors });
         }
         Ok(parents)
     }
+}
+
+/// Notes what was found as what it counts for, unless an earlier version of its rule raised it:
+/// that one stands, acknowledged or not, and says by which version.
+fn tell(
+    view: &View,
+    found: Finding,
+    counted: Counted,
+    notes: &mut Vec<Note>,
+) -> Result<(), QueryError> {
+    match counted {
+        Counted::Passed => {}
+        _ if formerly_raised(view, &found)?.is_some() => {}
+        Counted::Raised => notes.push(Note::Raised(found)),
+        Counted::Again(finding, count) => {
+            let event = found.events.first().cloned();
+            let added = event.map(|event| Added { event, count });
+            let to = (&*found.tenant, finding);
+            let note = "the same again";
+            notes.extend(added.map(|one| addition(to, Moved::Again, note, one, found.noticed_at)));
+        }
+    }
+    Ok(())
+}
+
+/// The name under which an earlier version of its rule raised a finding, if one did.
+fn formerly_raised(view: &View, finding: &Finding) -> Result<Option<Hash>, QueryError> {
+    for id in finding.former_ids() {
+        let event_id = raised_event_id(&finding.tenant, &id);
+        if view.locate_event(&finding.tenant, LEDGER_SOURCE, &event_id)?.is_some() {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 /// The tokens that a birth names as what it came of.

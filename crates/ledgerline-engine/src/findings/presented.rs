@@ -11,7 +11,10 @@
 //! policy_mismatch    an ISSUED names a GRANT policy by id, version and digest, and the
 //!                    POLICY_CHANGED of that version in effect by then had another digest
 //! alias_conflict     `also_known_as` says that two ids are one token, but both were issued here,
-//!                    and their client, kind, session, grant or expiry differ. Once a token
+//!                    and their client, kind, session, grant or expiry differ. About the token that
+//!                    is claimed, which was there first; the claimant is its `parent`. Once a
+//!                    claimant. Ids of two issuers are never joined, so such a claim, by a key that
+//!                    may write about both, conflicts with nothing; by another it is refused
 //! ```
 //!
 //! Assumes: an act is judged by what was recorded before it; a POLICY_CHANGED or the other id's
@@ -202,7 +205,8 @@ impl Follower {
         let statement = act.statement;
         let own = statement.target.id;
         let others = statement.also_known_as.iter().filter(|other| **other != own);
-        for other in others.take(MAX_ALIASES) {
+        let of_issuer = |other: &&&str| issuer_of(other) == issuer_of(own);
+        for other in others.filter(of_issuer).take(MAX_ALIASES) {
             let token = (statement.tenant, *other);
             let key = term_of(view, token);
             let (Some(theirs), _) = self.known(view, below, (&key, token))? else { continue };
@@ -216,7 +220,9 @@ impl Follower {
             let Some((differing, event)) = differs.flatten() else { continue };
             if !differing.is_empty() {
                 let mut finding = finding(act, Rule::AliasConflict, None);
-                finding.parent = Some((*other).to_owned());
+                // Whoever looks at the token under attack has to see it there.
+                finding.parent = Some(own.to_owned());
+                (*other).clone_into(&mut finding.target);
                 finding.about = Some(differing.join(" "));
                 finding.events.push(event);
                 return Ok(Some(finding));

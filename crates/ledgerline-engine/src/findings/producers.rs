@@ -78,6 +78,7 @@ fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
         by: LEDGER_SOURCE.to_owned(),
         note: note.to_owned(),
         at,
+        added: None,
     })
 }
 

@@ -1,11 +1,12 @@
 //! Findings as statements of the ledger, and back.
 
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::statement::{Detail, Link, MAX_STRING_BYTES, Statement};
+use ledgerline_proof::statement::{Detail, EventRef, Link, MAX_STRING_BYTES, Statement};
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
+use uuid::Uuid;
 
 use super::gap::Gap;
-use super::rules::{Finding, Rule, Severity, VERSION};
+use super::rules::{Cited, Finding, Rule, Severity};
 use crate::intake::derived_event_id;
 use crate::registry::LEDGER_SOURCE;
 use crate::verify::reported::Reported;
@@ -35,11 +36,19 @@ pub enum Moved {
     Closed,
     /// The ledger itself: a late entry explains it.
     Withdrawn,
+    /// It goes on: another act of the same kind. No state.
+    Again,
+    /// The ledger itself: what the issuer revoked upon it. No state.
+    Caused,
 }
 
 impl Moved {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Acknowledged, Self::Closed, Self::Withdrawn];
+    pub const ALL: [Self; 5] =
+        [Self::Acknowledged, Self::Closed, Self::Withdrawn, Self::Again, Self::Caused];
+
+    /// Those that say where a finding stands.
+    pub const STATES: [Self; 3] = [Self::Acknowledged, Self::Closed, Self::Withdrawn];
 
     /// The stable word.
     #[must_use]
@@ -48,8 +57,19 @@ impl Moved {
             Self::Acknowledged => "acknowledged",
             Self::Closed => "closed",
             Self::Withdrawn => "withdrawn",
+            Self::Again => "again",
+            Self::Caused => "caused",
         }
     }
+}
+
+/// An event that a finding grows by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// The event: the next act, or the revocation.
+    pub event: Cited,
+    /// How many acts, or revocations, there are with it.
+    pub count: u64,
 }
 
 /// A finding moved on, by whom and why.
@@ -67,6 +87,8 @@ pub struct Move {
     pub note: String,
     /// When, Unix nanoseconds.
     pub at: i64,
+    /// What it grows by, when that is what happens to it.
+    pub added: Option<Added>,
 }
 
 fn native_id(finding: &Hash) -> String {
@@ -94,6 +116,8 @@ pub struct NoteParts<'n> {
     token: Option<&'n str>,
     why: Option<&'static str>,
     events: Vec<(String, [u8; 16])>,
+    /// An event that the ledger concludes to belong here.
+    added: Option<(&'n Cited, &'static str)>,
 }
 
 impl<'n> NoteParts<'n> {
@@ -126,7 +150,7 @@ impl<'n> NoteParts<'n> {
             detail.push(("target", finding.target.clone()));
             detail.push(("target_kind", finding.kind.symbol().to_owned()));
         }
-        detail.push(("version", VERSION.to_string()));
+        detail.push(("version", finding.rule.version().to_string()));
         Self {
             tenant: &finding.tenant,
             native_id: native_id(&id),
@@ -136,26 +160,31 @@ impl<'n> NoteParts<'n> {
             token: is_token.then_some(&*finding.target),
             why: Some(finding.rule.code()),
             events: finding.events.iter().map(|one| (one.source.clone(), one.event_id)).collect(),
+            added: None,
         }
     }
 
     fn moved(moved: &'n Move) -> Self {
         let raised = raised_event_id(&moved.tenant, &moved.finding);
-        let detail = vec![
-            ("by", moved.by.clone()),
-            ("finding", moved.finding.to_hex()),
-            ("note", moved.note.clone()),
-            ("state", moved.to.word().to_owned()),
-        ];
+        let added = moved.added.as_ref();
+        let mut detail = vec![("by", moved.by.clone())];
+        detail.extend(added.map(|one| ("count", one.count.to_string())));
+        detail.push(("finding", moved.finding.to_hex()));
+        detail.push(("note", moved.note.clone()));
+        detail.push(("state", moved.to.word().to_owned()));
+        // A finding grows by each event once.
+        let of = added.map(|one| format!("/{}", Uuid::from_bytes(one.event.event_id)));
+        let of = of.unwrap_or_default();
         Self {
             tenant: &moved.tenant,
-            native_id: format!("{}/{}", native_id(&moved.finding), moved.to.word()),
+            native_id: format!("{}/{}{of}", native_id(&moved.finding), moved.to.word()),
             event_type: EventType::FindingClosed,
             at: moved.at,
             detail,
             token: None,
             why: None,
             events: vec![(LEDGER_SOURCE.to_owned(), raised)],
+            added: added.map(|one| (&one.event, moved.to.word())),
         }
     }
 
@@ -169,6 +198,7 @@ impl<'n> NoteParts<'n> {
             token: None,
             why: None,
             events: Vec::new(),
+            added: None,
         }
     }
 
@@ -183,7 +213,7 @@ impl<'n> NoteParts<'n> {
             ("severity", rule.severity().word().to_owned()),
             ("target_kind", TargetKind::Ledger.symbol().to_owned()),
             ("to", to.to_string()),
-            ("version", VERSION.to_string()),
+            ("version", rule.version().to_string()),
             ("window_ms", (gap.window / 1_000_000).to_string()),
         ];
         Self {
@@ -195,6 +225,7 @@ impl<'n> NoteParts<'n> {
             token: None,
             why: Some(rule.code()),
             events: Vec::new(),
+            added: None,
         }
     }
 
@@ -213,11 +244,18 @@ impl<'n> NoteParts<'n> {
             Link { token, event, relation, strength, why: self.why }
         };
         let token = self.token.map(|token| link(Some(token), None));
-        let events = self.events.iter().map(|(source, event_id)| {
-            let event = ledgerline_proof::statement::EventRef { source, event_id: *event_id };
-            link(None, Some(event))
+        let events = self
+            .events
+            .iter()
+            .map(|(source, event_id)| link(None, Some(EventRef { source, event_id: *event_id })));
+        let added = self.added.map(|(one, why)| Link {
+            token: None,
+            event: Some(EventRef { source: &one.source, event_id: one.event_id }),
+            relation: Relation::CausedBy,
+            strength: Strength::Inferred,
+            why: Some(why),
         });
-        token.into_iter().chain(events).collect()
+        token.into_iter().chain(events).chain(added).collect()
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Promises: pure functions; the same life, act, parents and windows give the same findings. What a
 //! finding is called ([`Finding::id`]) does not depend on the windows, so that changing them never
-//! raises anything twice.
+//! raises anything twice. A rule that changes what it means bears a new version
+//! ([`Rule::version`]): what was raised before stays explained by the version it names, and is not
+//! raised again under the new one ([`Finding::former_ids`]).
 //!
 //! ```text
 //! id = SHA-256("ledgerline/finding/v1\0" ‖ lp(rule) ‖ u16 version ‖ lp(tenant) ‖ u8 target kind
@@ -10,18 +12,19 @@
 //! ```
 //!
 //! An "after" rule (use after revocation, after expiry, …) subtracts the uncertainty that both
-//! events state of their times, and the propagation window: what lies within is `info`, and says
-//! why. An uncertainty counts up to [`MAX_UNCERTAINTY_NANOS`]: a clock that says it may be off by
-//! years explains nothing away.
+//! events state of their times, and the propagation window: what lies within says so and is graver
+//! than `info` only where it did harm ([`Rule::softened`]). An uncertainty counts up to
+//! [`MAX_UNCERTAINTY_NANOS`]: a clock that says it may be off by years explains nothing away.
 
 use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::lifecycle::Violation;
 use ledgerline_proof::vocabulary::TargetKind;
 
-/// Version of the rules; part of every id, so that a new version may raise anew.
-pub const VERSION: u16 = 1;
-/// Findings of one rule and severity about one token; beyond it nothing more is raised.
-pub const MAX_PER_TOKEN: u8 = 16;
+/// Findings of one rule and severity about one token; beyond it nothing more is raised. Also: acts
+/// that are counted to one finding one by one.
+pub const MAX_PER_TOKEN: u64 = 16;
+/// For so long acts of the same kind are counted to one finding, by the times they were recorded.
+pub const GROUP_NANOS: i64 = 3_600_000_000_000;
 /// An event may be so far ahead of the ledger's clock.
 pub const MAX_DRIFT_NANOS: i64 = 500_000_000;
 
@@ -181,6 +184,43 @@ impl Rule {
         Self::all().find(|one| one.code() == code)
     }
 
+    /// Its version: part of every id. Raised by one when a rule comes to mean something else, in
+    /// what it notices, how grave it is or whom it is about:
+    ///
+    /// ```text
+    /// use_after_revoke  2  within the propagation window `low`, no longer `info`
+    /// refresh_reuse     2  also refused ones; who came second decides whether it was a race
+    /// code_reuse        2  also refused ones
+    /// scope_widened     2  `low` for an exchange for another audience
+    /// alias_conflict    2  about the token whose id was claimed; `high`
+    /// ```
+    #[must_use]
+    pub const fn version(self) -> u16 {
+        match self {
+            Self::Lifecycle(
+                Violation::UseAfterRevoke | Violation::RefreshReuse | Violation::CodeReuse,
+            )
+            | Self::ScopeWidened
+            | Self::AliasConflict => 2,
+            _ => 1,
+        }
+    }
+
+    /// How grave it is where something explains it: `info`, but for a use after a revocation whose
+    /// news was still on its way. That one happened, and somebody was let in who should not have
+    /// been; it is expected of every gateway that does not ask, so nobody is woken for it.
+    #[must_use]
+    pub const fn softened(self, explained: Explanation) -> Severity {
+        match (self, explained) {
+            (Self::Lifecycle(Violation::UseAfterRevoke), Explanation::Propagation)
+            | (Self::ScopeWidened, Explanation::OtherAudience) => Severity::Low,
+            (Self::Lifecycle(Violation::RefreshReuse), Explanation::UnknownParty) => {
+                Severity::Medium
+            }
+            _ => Severity::Info,
+        }
+    }
+
     /// How grave it is where nothing explains it.
     #[must_use]
     pub const fn severity(self) -> Severity {
@@ -210,6 +250,7 @@ impl Rule {
             | Self::AudienceMismatch
             | Self::ForgedSuspect
             | Self::PolicyMismatch
+            | Self::AliasConflict
             | Self::ReconcileEndedHere => Severity::High,
             Self::ActorLostInExchange
             | Self::EventIdConflict
@@ -217,7 +258,6 @@ impl Rule {
             | Self::UnauthorisedSource
             | Self::SourceGap
             | Self::SourceSilent
-            | Self::AliasConflict
             | Self::ReconcileUnknownToken
             | Self::ReconcileMissingAtIssuer => Severity::Medium,
             Self::ClockAhead => Severity::Low,
@@ -232,8 +272,12 @@ pub enum Explanation {
     Uncertainty,
     /// News of the end may not have arrived yet.
     Propagation,
-    /// Two requests of one client that crossed.
+    /// Two requests of one party that crossed: same client, same address.
     BenignRace,
+    /// So soon that it may be a race, and nothing says who came second.
+    UnknownParty,
+    /// The scopes are those of another audience.
+    OtherAudience,
 }
 
 impl Explanation {
@@ -244,6 +288,8 @@ impl Explanation {
             Self::Uncertainty => "within_uncertainty",
             Self::Propagation => "within_propagation_window",
             Self::BenignRace => "benign_race",
+            Self::UnknownParty => "race_of_unknown_parties",
+            Self::OtherAudience => "other_audience",
         }
     }
 }
@@ -253,7 +299,8 @@ impl Explanation {
 pub struct Windows {
     /// How long news of an end may take to reach those who decide.
     pub propagation_nanos: i64,
-    /// Within which a second use of a replaced refresh token is two clicks of one person.
+    /// Within which a second use of a replaced refresh token by the same party is two clicks of one
+    /// person.
     pub refresh_race_nanos: i64,
 }
 
@@ -293,7 +340,7 @@ pub struct Finding {
     pub parent: Option<String>,
     /// By how much, in milliseconds, where a rule compares times.
     pub gap_ms: Option<i64>,
-    /// Why it is only `info`.
+    /// Why it is less grave than its rule's.
     pub explained: Option<Explanation>,
     /// What exactly: scopes or actors, a short list.
     pub about: Option<String>,
@@ -305,13 +352,25 @@ impl Finding {
     /// Its name for ever.
     #[must_use]
     pub fn id(&self) -> Hash {
+        self.id_of(self.rule.version(), &self.target)
+    }
+
+    /// The names that it has if an earlier version of its rule raised it, newest first.
+    pub fn former_ids(&self) -> impl Iterator<Item = Hash> {
+        // Version 1 had it about the token that made the claim.
+        let claimant = self.parent.as_deref().filter(|_| self.rule == Rule::AliasConflict);
+        let target = claimant.unwrap_or(&self.target);
+        (1..self.rule.version()).rev().map(move |version| self.id_of(version, target))
+    }
+
+    fn id_of(&self, version: u16, target: &str) -> Hash {
         let count = u16::try_from(self.events.len()).unwrap_or(u16::MAX);
         let head = DomainHasher::new(domain::FINDING)
             .lp(self.rule.code().as_bytes())
-            .u16(VERSION)
+            .u16(version)
             .lp(self.tenant.as_bytes())
             .u8(self.kind.position())
-            .lp(self.target.as_bytes())
+            .lp(target.as_bytes())
             .u16(count);
         let events = self.events.iter().take(usize::from(count));
         let all =

@@ -1,16 +1,25 @@
-//! Why something happened: the chain of causes of an event, as far as the sources say.
+//! Why something happened: the chain of causes of an event, as far as the sources say. Of a
+//! revocation also the replay that led to it, where a finding has joined the two: the act itself,
+//! and the finding.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use ledgerline_proof::vocabulary::{Relation, Strength};
+use ledgerline_proof::lifecycle::Violation;
+use ledgerline_proof::vocabulary::{EventType, Relation, Strength};
 
+use crate::findings::record::{Moved, detail_of, kind_of};
+use crate::findings::rules::Rule;
+use crate::found_by::By;
 use crate::lineage::{Cut, Inquiry, Record};
+use crate::registry::LEDGER_SOURCE;
 use crate::view::QueryError;
 
 /// Steps away from the event, and causes all together.
 const MAX_DEPTH: u32 = 64;
 const MAX_CAUSES: usize = 256;
+/// Findings that lead to one revocation.
+const MAX_FINDINGS: usize = 4;
 
 /// A cause.
 #[derive(Debug, Clone)]
@@ -75,8 +84,77 @@ pub fn why(
             }
             answer.causes.push(cause);
         }
+        for cause in replays_before(inquiry, &record, depth + 1)? {
+            if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.index)) {
+                // What a finding names in turn is what is told here.
+                if cause.token.is_some() {
+                    queue.push_back((Arc::clone(next), depth + 1));
+                }
+            }
+            answer.causes.push(cause);
+        }
     }
     Ok(Some(answer))
+}
+
+/// The replays that findings have joined to a revocation, each with its finding.
+fn replays_before(
+    inquiry: &mut Inquiry<'_>,
+    revoked: &Record,
+    depth: u32,
+) -> Result<Vec<Cause>, QueryError> {
+    let named = revoked.read(|_, one| {
+        (one.event_type == EventType::Revoked).then(|| (one.source.to_owned(), one.event_id))
+    });
+    let Some((source, event_id)) = named else { return Ok(Vec::new()) };
+    let by = By::ParentEvent(&source, &event_id);
+    let term = by.term(inquiry.view().terms(), &inquiry.scope().tenant);
+    let joined = inquiry.records(&term, MAX_FINDINGS, |_, one| {
+        let caused = detail_of(one, "state") == Some(Moved::Caused.word());
+        let reuse = [Violation::RefreshReuse, Violation::CodeReuse].map(Rule::Lifecycle);
+        let raised = kind_of(one).is_some_and(|(rule, _)| reuse.contains(&rule));
+        one.source == LEDGER_SOURCE && (caused || raised)
+    })?;
+    let mut causes = Vec::new();
+    for one in joined {
+        let first = |record: &Record| {
+            record.read(|_, one| {
+                let event = one.links.iter().find_map(|link| link.event.as_ref());
+                event.map(|event| (event.source.to_owned(), event.event_id))
+            })
+        };
+        let is_raised = one.read(|_, one| one.event_type == EventType::FindingRaised);
+        let raised = match first(&one) {
+            _ if is_raised => Some(Arc::clone(&one)),
+            Some((source, id)) => find(inquiry, &source, &id)?,
+            None => None,
+        };
+        let Some(raised) = raised else { continue };
+        let Some((source, id)) = first(&raised) else { continue };
+        let act = find(inquiry, &source, &id)?;
+        inquiry.stands_on(one.index);
+        inquiry.stands_on(raised.index);
+        let (rule, token, own) = raised.read(|_, one| {
+            let owned = |key| detail_of(one, key).map(str::to_owned);
+            (owned("rule"), owned("token"), (one.source.to_owned(), one.event_id))
+        });
+        let cause = |event, token, record| Cause {
+            depth,
+            of_index: revoked.index,
+            relation: Relation::CausedBy,
+            strength: Strength::Inferred,
+            why: rule.clone(),
+            record,
+            event: Some(event),
+            token,
+        };
+        if let Some(act) = &act {
+            inquiry.stands_on(act.index);
+        }
+        causes.push(cause((source, id), token, act));
+        causes.push(cause(own, None, Some(raised)));
+    }
+    Ok(causes)
 }
 
 fn causes_of(record: &Record, depth: u32) -> Vec<Cause> {

@@ -241,7 +241,8 @@ impl<'r> Answer<'_, 'r> {
         edges
     }
 
-    /// The event asked about is shown, and every other one is named as a cause.
+    /// The event asked about is shown, and every other one is named as a cause, or is what the
+    /// ledger noted of one that is shown.
     fn judge_causes(&self, status: &mut Status) {
         let About::Event(source, id) = &self.question.about else { return };
         let own =
@@ -257,8 +258,19 @@ impl<'r> Answer<'_, 'r> {
         let named: BTreeSet<(&str, [u8; 16])> = links
             .filter_map(|link| link.event.as_ref().map(|event| (event.source, event.event_id)))
             .collect();
+        let shown: BTreeSet<(&str, [u8; 16])> =
+            self.shown.iter().map(|one| (one.statement.source, one.statement.event_id)).collect();
+        let is_note = |one: &Shown<'_>| {
+            let kinds = [EventType::FindingRaised, EventType::FindingClosed];
+            let mut events = one.statement.links.iter().filter_map(|link| link.event.as_ref());
+            one.statement.source == "ledger"
+                && kinds.contains(&one.statement.event_type)
+                && events.any(|event| shown.contains(&(event.source, event.event_id)))
+        };
         let has_place = |one: &&Shown<'_>| {
-            own(one) || named.contains(&(one.statement.source, one.statement.event_id))
+            own(one)
+                || named.contains(&(one.statement.source, one.statement.event_id))
+                || is_note(one)
         };
         if let Some(one) = self.shown.iter().find(|one| !self.continued && !has_place(one)) {
             status.fail(format!("entry {} has no place in the answer to the question", one.index));

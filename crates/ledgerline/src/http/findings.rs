@@ -11,14 +11,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::findings::book::{self, Found, Wanted};
 use ledgerline_engine::findings::record::{Move, Moved, detail_of};
-use ledgerline_engine::findings::rules::{Rule, Severity};
+use ledgerline_engine::findings::rules::{MAX_PER_TOKEN, Rule, Severity};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::node::Reader;
 use ledgerline_engine::planner::AdminAct;
-use ledgerline_engine::registry::Roles;
+use ledgerline_engine::registry::{LEDGER_SOURCE, Roles};
 use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::statement::Statement;
+use ledgerline_proof::statement::{EventRef, Statement};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
         None => None,
         Some("open") => Some(None),
         Some(word) => {
-            let moved = Moved::ALL.into_iter().find(|one| one.word() == word);
+            let moved = Moved::STATES.into_iter().find(|one| one.word() == word);
             let detail = "state is open, acknowledged, closed or withdrawn";
             Some(Some(moved.ok_or_else(|| bad_query(detail))?))
         }
@@ -72,7 +72,8 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
 /// A finding as answers and messages have it.
 #[must_use]
 pub fn finding(view: &View, found: &Found) -> Value {
-    let moves = found.moves.iter().map(|(moved, record)| {
+    let moves = found.moves.iter().filter(|(moved, _)| Moved::STATES.contains(moved));
+    let moves = moves.map(|(moved, record)| {
         record.read(|_, one| {
             json!({
                 "state": moved.word(),
@@ -84,11 +85,11 @@ pub fn finding(view: &View, found: &Found) -> Value {
         })
     });
     let moves: Vec<Value> = moves.collect();
+    let (again, caused) = (added(found, Moved::Again), added(found, Moved::Caused));
+    let count = found.count();
     found.raised.read(|entry, one| {
         let events = one.links.iter().filter_map(|link| link.event.as_ref());
-        let events = events.map(
-            |event| json!({ "source": event.source, "event_id": uuid_text::text(&event.event_id) }),
-        );
+        let events: Vec<Value> = events.map(event_ref).chain(again).collect();
         let gap: Option<i64> = detail_of(one, "gap_ms").and_then(|text| text.parse().ok());
         json!({
             "id": found.id.to_hex(),
@@ -104,7 +105,10 @@ pub fn finding(view: &View, found: &Found) -> Value {
             "gap_ms": gap,
             "explained": detail_of(one, "explained"),
             "missing": missing(one),
-            "events": events.collect::<Vec<Value>>(),
+            "count": count,
+            "count_is_least": count > MAX_PER_TOKEN,
+            "events": events,
+            "caused": caused,
             "event_id": uuid_text::text(&one.event_id),
             "index": found.raised.index,
             "noticed_at": rfc3339(one.occurred_at.nanos),
@@ -113,6 +117,22 @@ pub fn finding(view: &View, found: &Found) -> Value {
             "proof_state": proof_state(view, found.raised.index),
         })
     })
+}
+
+fn event_ref(event: &EventRef<'_>) -> Value {
+    json!({ "source": event.source, "event_id": uuid_text::text(&event.event_id) })
+}
+
+/// The events that a finding grew by.
+fn added(found: &Found, by: Moved) -> Vec<Value> {
+    let entries = found.moves.iter().filter(|(moved, _)| *moved == by);
+    let events = entries.filter_map(|(_, record)| {
+        record.read(|_, one| {
+            let mut events = one.links.iter().filter_map(|link| link.event.as_ref());
+            events.find(|event| event.source != LEDGER_SOURCE).map(event_ref)
+        })
+    });
+    events.collect()
 }
 
 /// What a finding is about that is about no token.
@@ -341,7 +361,7 @@ async fn move_on(
         return Err(Problem::new(StatusCode::CONFLICT, "finding_moved", detail));
     }
     let by = caller.key_id().to_string();
-    let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0 };
+    let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0, added: None };
     let node = app.node.clone();
     let act = AdminAct::MoveFinding(Box::new(moved));
     let index = app.wait(move || Ok(node.record_act(act)?)).await?;

@@ -1,7 +1,8 @@
 //! From entries about findings to messages.
 //!
 //! ```text
-//! {"type":"finding.raised" | "finding.acknowledged" | "finding.closed" | "finding.withdrawn",
+//! {"type":"finding.raised" | "finding.acknowledged" | "finding.closed" | "finding.withdrawn" |
+//!         "finding.again" | "finding.caused",
 //!  "timestamp":…,"data":{"origin":…,"tenant":…,"finding":{…}}}
 //! {"type":"findings.repeated","timestamp":…,"data":{"origin":…,"tenant":…,"became":…,"rule":…,
 //!  "severity":…,"source":…,"count":…,"first_index":…,"last_index":…,"examples":[{…}]}}
@@ -11,7 +12,7 @@
 //! behind its entry.
 
 use ledgerline_engine::findings::book;
-use ledgerline_engine::findings::record::detail_of;
+use ledgerline_engine::findings::record::{Moved, detail_of};
 use ledgerline_engine::findings::rules::Severity;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::registry::LEDGER_SOURCE;
@@ -158,6 +159,11 @@ fn named(leaf: &[u8]) -> Option<Named> {
         EventType::FindingClosed => detail_of(&statement, "state")?,
         _ => return None,
     };
+    // Not each act that is counted to a finding: when they have doubled.
+    let count = detail_of(&statement, "count").and_then(|count| count.parse::<u64>().ok());
+    if became == Moved::Again.word() && !count.is_some_and(u64::is_power_of_two) {
+        return None;
+    }
     Some(Named {
         tenant: statement.tenant.to_owned(),
         finding: Hash::from_hex(detail_of(&statement, "finding")?).ok()?,

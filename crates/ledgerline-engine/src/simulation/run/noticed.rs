@@ -32,6 +32,8 @@ type Found = BTreeSet<One>;
 struct Raised {
     standing: BTreeMap<Token, Found>,
     withdrawn: BTreeMap<Token, Found>,
+    /// Acts that were counted to a finding about another one.
+    counted: BTreeMap<Token, Found>,
 }
 
 impl Run {
@@ -63,6 +65,7 @@ impl Run {
             let none = Found::new();
             let standing = raised.standing.get(&key).unwrap_or(&none);
             let withdrawn = raised.withdrawn.get(&key).unwrap_or(&none);
+            let counted = raised.counted.get(&key).unwrap_or(&none);
             if let Some((rule, event)) = standing.iter().find(|one| !due.contains(one)) {
                 return Err(format!("{rule} about {key:?} stands, and does not hold: {event:?}"));
             }
@@ -72,7 +75,8 @@ impl Run {
                 let is_first = rules.insert(one.0);
                 let once = one.0 == Violation::UnknownToken;
                 let is_due = if once { is_first } else { leaves.len() <= FEW };
-                if is_due && !standing.contains(one) && !withdrawn.contains(one) {
+                let told = [standing, withdrawn, counted].iter().any(|list| list.contains(one));
+                if is_due && !told {
                     return Err(format!("{} about {key:?} was never raised: {:?}", one.0, one.1));
                 }
             }
@@ -125,6 +129,16 @@ impl Run {
                     let event = (act.source.to_owned(), act.event_id);
                     raised.standing.entry(token.clone()).or_default().insert((rule, event.clone()));
                     known.insert(finding, (token, rule, event));
+                }
+                EventType::FindingClosed if detail("state").as_deref() == Some("caused") => {}
+                EventType::FindingClosed if detail("state").as_deref() == Some("again") => {
+                    let mut events = statement.links.iter().filter_map(|link| link.event.clone());
+                    let act = events.find(|event| event.source != "ledger");
+                    let (Some((token, rule, _)), Some(act)) = (known.get(&finding), act) else {
+                        continue;
+                    };
+                    let one = (*rule, (act.source.to_owned(), act.event_id));
+                    raised.counted.entry(token.clone()).or_default().insert(one);
                 }
                 EventType::FindingClosed => {
                     let Some((token, rule, event)) = known.get(&finding).cloned() else { continue };
