@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod exit;
 pub mod http;
 pub mod input;
+pub mod inventory;
 pub mod issuers;
 pub mod logs;
 pub mod outbound;

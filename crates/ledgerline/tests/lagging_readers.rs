@@ -105,6 +105,11 @@ fn findings_were_empty_and_exit_zero_while_entries_waited_to_be_judged() {
     let answer = json_of(&answer);
     assert_eq!(answer["findings"], json!([]));
     assert_eq!(answer["lag_entries"], lags(&answer, "findings"));
+    let sources = server.run(&reader, &["sources"]);
+    is_code(&sources, 3);
+    says(&sources, "INCOMPLETE: judged up to entry ");
+    says(&sources, "at most 0.5");
+    lags(&server.get("/v1/sources", &reader).json(), "findings");
     // Waiting is bounded, and does not make it complete.
     let begun = Instant::now();
     let waited = server.run(&reader, &["findings", "--wait", "1"]);

@@ -248,6 +248,7 @@ fn acts(names: &Names) -> Vec<Ask> {
         what["purpose"] = "a request".into();
         what
     };
+    let inventory = json!({ "expected": [{ "name": names.source, "phase": "reporting" }] });
     let leaked = json!({ "tokens": [{ "id": token }, { "digest": names.digest }] });
     let key = json!({ "key_id": names.signer, "source": "s", "alg": "HMAC-SHA256" });
     let mut retire = get("/v1/keys/{key_id}", format!("/v1/keys/{}", names.key_id));
@@ -257,6 +258,7 @@ fn acts(names: &Names) -> Vec<Ask> {
         "target": { "kind": "SOURCE", "id": "ask" }, "occurred_at": "2026-01-02T03:04:05Z" });
     vec![
         post("/v1/triage", "/v1/triage", &leaked),
+        post("/v1/sources", "/v1/sources", &inventory),
         post("/v1/keys/{key_id}/rotate", &*rotate, &json!({ "overlap_seconds": 60 })),
         post(blast, &*path, &json!({ "dry_run": true })),
         post(blast, &*path, &json!({ "dry_run": true, "token": raw })),

@@ -1,63 +1,147 @@
-//! `sources`: who tells the ledger, how much, and how complete that is.
+//! `sources`: who tells the ledger, how much, and what is missing of it; `--expected`: who should.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Context;
-use super::past::{Ask, rows};
+use super::past::{Ask, list, rows, text};
+use super::progress::{self, Wait};
 use crate::config::ClientSettings;
-use crate::exit::{CommandResult, Exit};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::inventory;
+
+/// Longest inventory.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Arguments of `sources`.
 #[derive(Args)]
-#[command(after_help = "Example:
-  ledgerline sources --key-file reader.key")]
+#[command(after_help = "Examples:
+  ledgerline sources --key-file reader.key --wait 30
+  ledgerline sources --key-file reader.key --expected services.toml
+
+The inventory:
+  [[service]]
+  name = \"orders-gateway\"      # the source of its key
+  phase = \"reporting\"          # planned, reporting or retired
+  regions = [\"eu-west-1\"]      # may be left out
+
+Exit code 3: a service is missing, one reports that is not in the inventory, or the rules are
+behind.")]
 pub struct SourcesArgs {
     #[command(flatten)]
     client: ClientSettings,
     /// A tenant, for keys of all tenants.
     #[arg(long)]
     tenant: Option<String>,
+    /// An inventory of the services that should report (TOML).
+    #[arg(long, value_name = "FILE")]
+    expected: Option<PathBuf>,
+    #[command(flatten)]
+    wait: Wait,
 }
 
 /// Shows them.
 ///
 /// # Errors
-/// Whatever the server says.
+/// Usage for an inventory that is none; whatever the server says.
 pub fn run(context: &mut Context, args: SourcesArgs) -> CommandResult {
-    let client = context.client(args.client)?;
-    let ask = |after: Option<&str>| {
-        let ask = Ask::new("/v1/sources".to_owned()).with("tenant", args.tenant.as_ref());
-        ask.with("after", after).fetch(&client, None)
-    };
-    let mut whole = ask(None)?;
-    while let Some(after) = whole["next"].as_str().map(str::to_owned) {
-        let mut more = ask(Some(&after))?;
-        if let (Some(all), Some(list)) =
-            (whole["sources"].as_array_mut(), more["sources"].as_array_mut())
-        {
-            all.append(list);
+    let inventory = args.expected.as_deref().map(read).transpose()?;
+    let client = context.client(args.wait.patient(args.client))?;
+    let whole = match inventory {
+        Some(expected) => {
+            let body = json!({ "tenant": args.tenant, "expected": expected });
+            client.post_json(&format!("/v1/sources{}", args.wait.query()), &body)?
         }
-        whole["next"] = more["next"].take();
-    }
+        None => {
+            let ask = |after: Option<&str>| {
+                let ask = Ask::new("/v1/sources".to_owned()).with("tenant", args.tenant.as_ref());
+                // Later pages are of what was waited for already.
+                let wait = args.wait.seconds().filter(|_| after.is_none());
+                ask.with("after", after).with("wait", wait).fetch(&client, None)
+            };
+            let mut whole = ask(None)?;
+            while let Some(after) = whole["next"].as_str().map(str::to_owned) {
+                let mut more = ask(Some(&after))?;
+                if let (Some(all), Some(list)) =
+                    (whole["sources"].as_array_mut(), more["sources"].as_array_mut())
+                {
+                    all.append(list);
+                }
+                whole["next"] = more["next"].take();
+            }
+            whole
+        }
+    };
     context.screen.show(&whole, lines)?;
-    Ok(Exit::Ok)
+    let is_cut = list(&whole, "cut_by").next().is_some();
+    let is_short = whole["is_complete"] == false;
+    Ok(if is_cut || is_short { Exit::Incomplete } else { progress::exit(&whole) })
+}
+
+/// The inventory as the call has it.
+fn read(file: &Path) -> Result<Value, Failure> {
+    let name = file.display();
+    let length = fs::metadata(file).with_context(|| format!("{name}"))?.len();
+    if length > FILE_BYTES_MAX {
+        return Err(Failure::usage(format!("{name}: an inventory has at most 1 MiB")));
+    }
+    let text = fs::read_to_string(file).with_context(|| format!("{name}"))?;
+    let services =
+        inventory::parse(&text).map_err(|why| Failure::usage(format!("{name}: {why}")))?;
+    Ok(serde_json::to_value(services)?)
 }
 
 fn lines(answer: &Value) -> String {
-    rows(
-        answer,
+    let mut shown = answer.clone();
+    let at_most = progress::is_incomplete(answer) || list(answer, "cut_by").next().is_some();
+    for one in shown["sources"].as_array_mut().into_iter().flatten() {
+        // While the rules are behind there may be more that takes from it.
+        let score = match one["score"].as_f64() {
+            Some(score) if at_most => format!("at most {score}"),
+            Some(score) => score.to_string(),
+            None => text(one, "/words"),
+        };
+        one["score"] = score.into();
+    }
+    let mut table = rows(
+        &shown,
         "sources",
         &[
             ("SOURCE", "/source"),
+            ("SCORE", "/score"),
             ("EVENTS", "/events"),
             ("BIRTHS", "/births"),
             ("ORIGINS", "/origins"),
-            ("SCORE", "/score"),
-            ("SILENT", "/silent"),
+            ("GAPS", "/gaps"),
+            ("UNBORN", "/sample/unborn_tokens"),
             ("HEARTBEAT AGE S", "/heartbeat_age_s"),
-            ("FIRST", "/first_recorded_at"),
             ("LAST", "/last_recorded_at"),
+            ("WHAT IS MISSING", "/words"),
         ],
-    )
+    );
+    if answer["expected"].is_array() {
+        table.push('\n');
+        table.push_str(&rows(
+            answer,
+            "expected",
+            &[("EXPECTED", "/name"), ("PHASE", "/phase"), ("IT", "/words")],
+        ));
+        for name in list(answer, "unexpected") {
+            let name = name.as_str().unwrap_or_default();
+            table.push_str(&format!("NOT IN THE INVENTORY, but it reports: {name}\n"));
+        }
+        let word = if answer["is_complete"] == true { "all as expected" } else { "INCOMPLETE" };
+        table.push_str(&format!("{word}: {} services\n", list(answer, "expected").count()));
+    }
+    if list(answer, "cut_by").next().is_some() {
+        let cut = text(answer, "/cut_by");
+        table.push_str(&format!("INCOMPLETE: there are more findings than were read ({cut})\n"));
+    }
+    table.push('\n');
+    table.push_str(&progress::foot(answer));
+    table
 }

@@ -305,7 +305,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/issuers", get(status::issuers))
         .route("/v1/issuers/{id}/tokens", get(questions::issuer_tokens))
         .route("/v1/reconciliations", post(reconcile::compare))
-        .route("/v1/sources", get(sources::sources))
+        .route("/v1/sources", get(sources::sources).post(sources::expected))
         .route("/v1/keys", get(keys::list).post(keys::add))
         .route("/v1/keys/{key_id}", delete(keys::retire))
         .route("/v1/keys/{key_id}/rotate", post(keys::rotate))
