@@ -20,10 +20,6 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::index::IndexError;
-use crate::journal::reader::ReadError;
-use crate::vault::VaultError;
-
 /// Tries of those who do not wait for ever, without a pause in between.
 pub(crate) const TRIES: u32 = 64;
 /// The first pause; each is twice as long as the one before, up to the last.
@@ -42,24 +38,6 @@ impl MayPass for io::Error {
     fn may_pass(&self) -> bool {
         use io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
         !matches!(self.kind(), NotFound | UnexpectedEof | InvalidData | InvalidInput)
-    }
-}
-
-impl MayPass for ReadError {
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Disk(error) if error.may_pass())
-    }
-}
-
-impl MayPass for IndexError {
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.may_pass())
-    }
-}
-
-impl MayPass for VaultError {
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.may_pass())
     }
 }
 

@@ -10,43 +10,13 @@
 //! Refuses: to begin or end TLS while the server runs.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
-
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::{FileSettings, LogSettings, ServerSettings};
 use crate::exit::Failure;
 use crate::http::App;
 use crate::issuers::Issuers;
-use crate::{logs, tls};
-
-/// The acceptor of new connections; replaced whole.
-#[derive(Clone, Default)]
-pub struct Tls(Arc<RwLock<Option<TlsAcceptor>>>);
-
-impl Tls {
-    /// With an acceptor; plain text without.
-    #[must_use]
-    pub fn new(acceptor: Option<TlsAcceptor>) -> Self {
-        Self(Arc::new(RwLock::new(acceptor)))
-    }
-
-    /// The one for the next connection.
-    #[must_use]
-    pub fn acceptor(&self) -> Option<TlsAcceptor> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether connections are encrypted.
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.acceptor().is_some()
-    }
-
-    fn replace(&self, acceptor: TlsAcceptor) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(acceptor);
-    }
-}
+use crate::logs;
+use crate::tls::{self, Tls};
 
 /// Where settings came from, so that they can be read again.
 #[derive(Debug, Clone, Default)]

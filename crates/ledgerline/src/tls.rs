@@ -4,7 +4,7 @@
 //! a TLS port. Versions are TLS 1.2 and 1.3, as rustls offers them.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -14,6 +14,35 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::exit::Failure;
 use crate::privacy;
+
+/// The acceptor of new connections; replaced whole.
+#[derive(Clone, Default)]
+pub struct Tls(Arc<RwLock<Option<TlsAcceptor>>>);
+
+impl Tls {
+    /// With an acceptor; plain text without.
+    #[must_use]
+    pub fn new(acceptor: Option<TlsAcceptor>) -> Self {
+        Self(Arc::new(RwLock::new(acceptor)))
+    }
+
+    /// The one for the next connection.
+    #[must_use]
+    pub fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether connections are encrypted.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.acceptor().is_some()
+    }
+
+    /// Encrypts connections with this one from now on.
+    pub fn replace(&self, acceptor: TlsAcceptor) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(acceptor);
+    }
+}
 
 /// The acceptor for the configured files; `None` when neither is named.
 ///

@@ -45,6 +45,7 @@ pub use term::{
 };
 
 use crate::disk::{Disk, read_whole, replace_durably};
+use crate::patience::MayPass;
 use builder::Builder;
 use manifest::MANIFEST_MAX;
 use run_reader::{Run, RunName};
@@ -70,6 +71,12 @@ pub enum IndexError {
         /// What the disk said.
         source: io::Error,
     },
+}
+
+impl MayPass for IndexError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.may_pass())
+    }
 }
 
 impl IndexError {

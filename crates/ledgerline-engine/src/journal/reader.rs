@@ -15,6 +15,7 @@ use super::format::{
     segment_path,
 };
 use crate::disk::{Disk, File, OpenMode};
+use crate::patience::MayPass;
 use crate::tree_store::{Position, TreeStore};
 
 /// Why a leaf cannot be read.
@@ -29,6 +30,12 @@ pub enum ReadError {
         /// The entry.
         index: u64,
     },
+}
+
+impl MayPass for ReadError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.may_pass())
+    }
 }
 
 /// A leaf with what travels beside it.

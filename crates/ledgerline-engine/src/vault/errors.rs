@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::patience::MayPass;
+
 /// Why the vault could not do something. No variant carries a key or a personal value.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
@@ -66,6 +68,12 @@ pub enum VaultError {
         /// What the disk said.
         source: io::Error,
     },
+}
+
+impl MayPass for VaultError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.may_pass())
+    }
 }
 
 /// Why a sealed record does not open.

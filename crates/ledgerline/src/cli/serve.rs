@@ -41,9 +41,10 @@ use crate::http::uses::keep_recording;
 use crate::http::{App, With, router};
 use crate::issuers::Issuers;
 use crate::issuers::settings::IssuerTable;
-use crate::reload::{Origins, Reload, Tls};
+use crate::reload::{Origins, Reload};
+use crate::tls::{self, Tls};
 use crate::webhook::Webhook;
-use crate::{logs, privacy, tls};
+use crate::{logs, privacy};
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";

@@ -42,7 +42,7 @@ use super::problem::Problem;
 use super::shares::{Full, Hold, Party, Room};
 use super::{App, at_work};
 use crate::config::ServerSettings;
-use crate::reload::Tls;
+use crate::tls::Tls;
 
 /// How much of a body that no handler wanted is read, and for how long.
 const DRAINED_BYTES_MAX: usize = 64 << 10;
