@@ -24,6 +24,7 @@
 //!               "t1" ‖ digest                        births and also_known_as of the form t1
 //! revocation    nothing                              permitted REVOKED of any target
 //! digest        SHA-256                              policies of POLICY targets, snapshots
+//! life          40 bits of the chain's term ‖ 2 bits  see [`OfLife`]
 //! ```
 //!
 //! A birth (ISSUED or ORIGIN of a token) also has the terms of its subject and client with one more
@@ -36,16 +37,17 @@
 //! each of its [`spellings`]. Terms only lead there: whoever asks confirms the hit with [`names`],
 //! which knows the issuer.
 
-use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::lifecycle::{Revocation, changes_state};
 use ledgerline_proof::statement::{Statement, is_name_byte};
 use ledgerline_proof::token_id::{Form, TokenId};
 use ledgerline_proof::vocabulary::{
     ActorKind, EventType, HandleKind, Outcome, PersonalRole, TargetKind,
 };
 
-use crate::index::{Term, TermHasher, TermKind};
+use crate::index::{HASH_BITS, Term, TermHasher, TermKind};
 
 /// Nanoseconds of an hour.
 const HOUR_NANOS: i64 = 3_600_000_000_000;
@@ -55,6 +57,8 @@ const BIRTH: &[u8] = b"birth";
 const ORIGIN: &[u8] = b"origin";
 /// The part that heartbeats have.
 const HEARTBEAT: &[u8] = b"heartbeat";
+/// Bits of a chain's hash that the terms of its life have. A collision costs one read.
+const LIFE_BITS: u32 = 40;
 /// Lists up to here are kept free of repetition by looking through them.
 const FEW: usize = 32;
 
@@ -323,6 +327,46 @@ pub fn chain_term(hasher: &TermHasher, chain: &ChainKey<'_>) -> Term {
     hasher.term(TermKind::Chain, chain.tenant, &[&[chain.kind.position()], chain.id])
 }
 
+/// The events of a chain that its target's state follows from, however many others there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfLife {
+    /// Permitted acts of a token that may change its state, without refreshes; permitted
+    /// revocations of anything wider.
+    Acts = 0,
+    /// Permitted refreshes of a token. Of many only the newest count: they move its expiry on.
+    Refreshes = 1,
+    /// Events of a token that give it another id, but for what was refused.
+    Names = 2,
+}
+
+impl OfLife {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Acts, Self::Refreshes, Self::Names];
+
+    /// The term, cut from the one of the chain.
+    #[must_use]
+    pub const fn term(self, chain: &Term) -> Term {
+        let hash = chain.hash >> (HASH_BITS - LIFE_BITS) << 2 | self as u128;
+        Term { kind: TermKind::Life as u8, hash }
+    }
+
+    /// Whether an event is of these.
+    #[must_use]
+    pub fn has(self, statement: &Statement<'_>, handles: &[Handle]) -> bool {
+        let is_token = statement.target.kind == TargetKind::Token;
+        let refreshes = statement.event_type == EventType::Refreshed;
+        match self {
+            Self::Acts if is_token => !refreshes && changes_state(statement),
+            Self::Acts => Revocation::of(statement, handles, 0).is_some(),
+            Self::Refreshes => is_token && refreshes && changes_state(statement),
+            Self::Names => {
+                let refused = matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+                is_token && !refused && !statement.also_known_as.is_empty()
+            }
+        }
+    }
+}
+
 /// All terms of an event but its id and its chain, each once.
 #[must_use]
 pub fn terms_of(hasher: &TermHasher, statement: &Statement<'_>, handles: &[Handle]) -> Vec<Term> {
@@ -330,6 +374,7 @@ pub fn terms_of(hasher: &TermHasher, statement: &Statement<'_>, handles: &[Handl
     terms.named();
     terms.handles(handles);
     terms.linked();
+    terms.lived(handles);
     if terms.list.len() > FEW {
         terms.list.sort_unstable();
         terms.list.dedup();
@@ -466,6 +511,21 @@ impl Terms<'_, '_> {
     }
 }
 
+impl Terms<'_, '_> {
+    /// What the event decides about its own chain.
+    fn lived(&mut self, handles: &[Handle]) {
+        let (hasher, statement) = (self.hasher, self.statement);
+        let mut of_life = OfLife::ALL.into_iter().filter(|one| one.has(statement, handles));
+        let Some(first) = of_life.next() else { return };
+        if let Some(chain) = chain_key(statement, handles) {
+            let chain = chain_term(hasher, &chain);
+            [Some(first), of_life.next()].into_iter().flatten().for_each(|one| {
+                self.push(one.term(&chain));
+            });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -590,14 +650,18 @@ mod tests {
             By::Expiring.term(&hasher, "other"),
             By::ExpiryHour(5).term(&hasher, "other"),
         ];
-        assert_eq!(births, expected);
+        let key = ChainKey { kind: TargetKind::Token, tenant: "", id: b"eu:idp:jti:a" };
+        let chain = chain_term(&hasher, &key);
+        let life = [OfLife::Acts.term(&chain), OfLife::Names.term(&chain)];
+        let (found, of_life) = births.split_at(expected.len());
+        assert_eq!((found, of_life), (&expected[..], &life[..]));
         s.event_type = EventType::Used;
-        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 6);
+        assert_eq!(terms_of(&hasher, &s, &[person()]).len(), expected.len() - 6 + 1);
         s.tenant = "other";
         let elsewhere = terms_of(&hasher, &s, &[person()]);
-        assert!(elsewhere.iter().all(|term| !expected.contains(term)));
+        assert!(elsewhere.iter().all(|term| !births.contains(term)));
         let ids: Vec<String> = (0..200).map(|n| format!("eu:idp:jti:{}", n % 90)).collect();
         s.also_known_as = ids.iter().map(String::as_str).collect();
-        assert_eq!(terms_of(&hasher, &s, &[]).len(), 3 + 90);
+        assert_eq!(terms_of(&hasher, &s, &[]).len(), 3 + 90 + 1);
     }
 }

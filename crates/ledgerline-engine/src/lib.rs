@@ -8,6 +8,7 @@
 //! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node/`
 //! wires them to threads, the simulator calls the same steps.
 
+mod chains;
 pub mod clock;
 pub mod counters;
 pub mod disclosure;

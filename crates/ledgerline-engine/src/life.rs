@@ -16,12 +16,15 @@ use std::ops::Range;
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::Entry;
-use ledgerline_proof::lifecycle::{Covering, Fact, Revocation, TokenHistory, TokenState};
+use ledgerline_proof::lifecycle::{
+    Covering, Fact, Revocation, TokenHistory, TokenState, changes_state, is_permitted_birth,
+};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, TokenKind};
+use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
+use crate::chains::{self, Reach};
 use crate::event_leaf::read_event;
-use crate::found_by::{By, chain_term};
+use crate::found_by::{By, OfLife, chain_term};
 use crate::index::{ReadBudget, Term};
 use crate::lineage::{MAX_IDS, fact_of, joined_ids};
 use crate::view::{EventView, PageRequest, QueryError, View};
@@ -37,6 +40,9 @@ const MOST_FACTS: usize = 250_000;
 const MOST_BIRTHS: usize = 10_000;
 const MOST_EVENTS: u64 = 4_000_000;
 
+/// How much of each chain decides, where not all of it is wanted.
+const REACH: Reach = Reach { long: 1024, newest: 1 };
+
 /// When a life is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judgement {
@@ -44,6 +50,16 @@ pub struct Judgement {
     pub at: i64,
     /// What occurred later is left out of `happened`; `i64::MAX` for nothing.
     pub by: i64,
+}
+
+/// What a question needs of the life of a token of which too much is recorded for it.
+pub(crate) struct Stands {
+    pub(crate) ids: BTreeSet<String>,
+    pub(crate) known: TokenState,
+    pub(crate) happened: TokenState,
+    pub(crate) covered_by: Vec<u64>,
+    /// As [`Life::cut`].
+    pub(crate) cut: bool,
 }
 
 /// A token's life.
@@ -68,6 +84,31 @@ pub struct Life {
 }
 
 impl View {
+    /// Where a token stands as of a size, by what decides of its chains: mere uses are not read.
+    /// Of what occurred after `only_by` nothing counts. `None` when the token was never seen.
+    pub(crate) fn stands(
+        &self,
+        tenant: &str,
+        token_id: &str,
+        size: u64,
+        judgement: Judgement,
+        only_by: Option<i64>,
+    ) -> Result<Option<Stands>, QueryError> {
+        let mut walk = Walk { only_by, deciding: true, ..Walk::new(self, tenant, size) };
+        walk.identity(token_id)?;
+        if walk.is_code && walk.thinned {
+            walk = Walk { only_by, ..Walk::new(self, tenant, size) };
+            walk.identity(token_id)?;
+        }
+        if walk.positions.is_empty() {
+            return Ok(None);
+        }
+        walk.positions.sort_unstable();
+        let (known, happened, covered_by) = walk.states(judgement)?;
+        let Walk { ids, cut, .. } = walk;
+        Ok(Some(Stands { ids, known, happened, covered_by, cut }))
+    }
+
     /// A token's life as of a size; `None` when the token was never seen.
     ///
     /// # Errors
@@ -117,6 +158,12 @@ struct Walk<'v> {
     positions: Vec<u64>,
     facts: Vec<Fact<'static>>,
     births: Vec<(u64, Vec<u8>)>,
+    /// Whether only what decides is read; then of a long chain uses are left out, too.
+    deciding: bool,
+    /// What occurred later counts for nothing.
+    only_by: Option<i64>,
+    /// Whether a birth says that it is a code.
+    is_code: bool,
     /// Whether uses were left out.
     thinned: bool,
     read: u64,
@@ -134,6 +181,9 @@ impl<'v> Walk<'v> {
             positions: Vec::new(),
             facts: Vec::new(),
             births: Vec::new(),
+            deciding: false,
+            only_by: None,
+            is_code: false,
             thinned: false,
             read: 0,
             cut: false,
@@ -162,12 +212,13 @@ impl<'v> Walk<'v> {
         let tenant = self.tenant;
         let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
         let mut ids = BTreeSet::new();
-        self.each(&chain_term(self.view.terms(), &key), |walk, position, leaf| {
+        let chain = chain_term(self.view.terms(), &key);
+        let read = |walk: &mut Self, position, leaf: Vec<u8>| {
             let fact = read_event(&leaf, |entry, one| {
-                if chain_key(one, &entry.handles) != Some(key) {
+                if chain_key(one, &entry.handles) != Some(key) || !walk.is_in_time(one) {
                     return None;
                 }
-                if !one.also_known_as.is_empty() {
+                if !walk.deciding && !one.also_known_as.is_empty() {
                     ids.extend(joined_ids(one, id).map(str::to_owned));
                 }
                 Some(walk.take(position, entry, one))
@@ -177,12 +228,25 @@ impl<'v> Walk<'v> {
                 Some(true) => walk.cut = true,
                 _ => {}
             }
-        })?;
+        };
+        if self.deciding {
+            self.each_deciding(&chain, read)?;
+            self.each(&OfLife::Names.term(&chain), |walk, _, leaf| {
+                read_event(&leaf, |entry, one| {
+                    if chain_key(one, &entry.handles) == Some(key) && walk.is_in_time(one) {
+                        ids.extend(joined_ids(one, id).map(str::to_owned));
+                    }
+                });
+            })?;
+        } else {
+            self.each(&chain, read)?;
+        }
         let term = By::Alias(id).term(self.view.terms(), tenant);
-        self.each(&term, |_, _, leaf| {
+        self.each(&term, |walk, _, leaf| {
             read_event(&leaf, |_, one| {
                 let names = one.target.kind == TargetKind::Token
                     && one.tenant == tenant
+                    && walk.is_in_time(one)
                     && one.also_known_as.contains(&id);
                 if names {
                     ids.extend(joined_ids(one, id).map(str::to_owned));
@@ -195,10 +259,12 @@ impl<'v> Walk<'v> {
     /// Takes an event of the token; whether it is a birth, of which the leaf is wanted.
     fn take(&mut self, position: u64, entry: &Entry<'_>, statement: &Statement<'_>) -> bool {
         self.positions.push(position);
-        let Some(fact) = fact_of(entry, statement) else { return true };
-        let idle = matches!(fact.event_type, EventType::Used | EventType::ResourceAccessed)
-            && !fact.token_kind.is_some_and(TokenKind::is_code);
-        let idle = idle || fact.outcome != Outcome::Allow;
+        let Some(fact) = fact_of(entry, statement) else {
+            let code = statement.token_kind.is_some_and(TokenKind::is_code);
+            self.is_code |= code && is_permitted_birth(statement);
+            return true;
+        };
+        let idle = !changes_state(statement);
         if idle && self.facts.len() >= MAX_FACTS {
             self.thinned = true;
         } else if self.facts.len() >= MOST_FACTS {
@@ -225,13 +291,17 @@ impl<'v> Walk<'v> {
             });
         }
         let mut covering = Vec::new();
-        let tenant = self.tenant;
+        let (tenant, only_by) = (self.tenant, self.only_by);
         for (kind, id) in history.chains() {
-            let term = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
+            let chain = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
+            let term = OfLife::Acts.term(&chain);
             self.each(&term, |_, position, leaf| {
                 read_event(&leaf, |entry, one| {
                     let Some(found) = Revocation::of(one, &entry.handles, position) else { return };
-                    if history.is_covered_by(&found) {
+                    if one.tenant == tenant
+                        && is_in_time(one, only_by)
+                        && history.is_covered_by(&found)
+                    {
                         let occurred_at = one.occurred_at.nanos;
                         let effective_at = found.effective_at;
                         covering.push(Covering { index: position, occurred_at, effective_at });
@@ -246,6 +316,28 @@ impl<'v> Walk<'v> {
             judged.known.last_index = self.positions.last().copied();
         }
         Ok((judged.known, judged.happened, judged.covered_by))
+    }
+
+    fn is_in_time(&self, statement: &Statement<'_>) -> bool {
+        is_in_time(statement, self.only_by)
+    }
+
+    /// Hands out what decides of a chain in every origin.
+    fn each_deciding(
+        &mut self,
+        chain: &Term,
+        mut each: impl FnMut(&mut Self, u64, Vec<u8>),
+    ) -> Result<(), QueryError> {
+        for origin in self.view.origins() {
+            let end = if origin.is_older() { origin.size() } else { self.size };
+            let found = chains::deciding(&origin.rooms().index, chain, end, REACH)?;
+            self.thinned |= !found.whole;
+            self.cut |= found.cut;
+            origin.each_at(&found.indexes, &mut |index, leaf| {
+                each(self, origin.place_of(index), leaf);
+            })?;
+        }
+        Ok(())
     }
 
     /// Hands out what a term leads to in every origin, by position, a part at a time.
@@ -287,4 +379,8 @@ impl<'v> Walk<'v> {
         }
         Ok(())
     }
+}
+
+fn is_in_time(statement: &Statement<'_>, only_by: Option<i64>) -> bool {
+    only_by.is_none_or(|by| statement.occurred_at.nanos <= by)
 }

@@ -36,14 +36,14 @@ use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::control::{Control, ControlKind};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::{Hash, sha256};
-use ledgerline_proof::lifecycle::{Revocation, TokenFacts};
+use ledgerline_proof::lifecycle::{self, Revocation, is_permitted_birth};
 use ledgerline_proof::schema::{self, Kind, Leaf, SchemaSet};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::tree;
-use ledgerline_proof::vocabulary::{EventType, TargetKind};
+use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_proof::wire;
 
-use crate::found_by::{chain_term, event_term};
+use crate::found_by::{OfLife, chain_term, event_term};
 use crate::index::{ReadBudget, Term, TermHasher, TermKind};
 use crate::intake::uuid_v7_millis;
 use crate::journal::reader::StoredLeaf;
@@ -54,9 +54,9 @@ use crate::vault::OpenError;
 
 /// Postings read at a time.
 const PAGE: usize = 1024;
-/// Most entries of a session, grant, client, subject or key that are looked through for revocations
+/// Most revocations of a session, grant, client, subject or key that are looked through for those
 /// that cover a token. Beyond, the bundle's coverage says so.
-const MAX_WIDE_ENTRIES: usize = 4096;
+const MAX_WIDE: usize = 100_000;
 /// Bytes of a path hash in JSON: 44 digits, quotes and comma.
 const PATH_HASH_BYTES: usize = 47;
 
@@ -405,40 +405,48 @@ impl<'r> Prover<'r> {
     /// Shows the revocations of something wider that cover the token. Their personal records are
     /// not of its life: they stay sealed.
     fn show_wide_revocations(&mut self) -> Result<(), ProveError> {
-        let Some(birth) = self.births.first().and_then(|at| self.leaves.get(at)).cloned() else {
+        let births = std::mem::take(&mut self.births);
+        let Some(first) = births.first().and_then(|at| self.leaves.get(at)).cloned() else {
             return Ok(());
         };
-        let index = self.births[0];
+        let tenant = self.with_statement(births[0], &first, |_, one| one.tenant.to_owned())?;
         for (kind, id) in std::mem::take(&mut self.wide) {
-            let tenant = self.with_statement(index, &birth, |_, one| one.tenant.to_owned())?;
             let chain = ChainKey { kind, tenant: &tenant, id: &id };
             let range = 0..self.published.block_size;
-            let found =
-                self.postings(&chain_term(self.terms, &chain), range, MAX_WIDE_ENTRIES + 1)?;
-            if found.len() > MAX_WIDE_ENTRIES {
+            let term = OfLife::Acts.term(&chain_term(self.terms, &chain));
+            let found = self.postings(&term, range, MAX_WIDE + 1)?;
+            if found.len() > MAX_WIDE {
                 let kind = kind.symbol();
                 self.notes.push(format!(
-                    "only the first {MAX_WIDE_ENTRIES} entries of its {kind} were looked through \
-                     for revocations"
+                    "only the first {MAX_WIDE} revocations of its {kind} were looked through"
                 ));
             }
-            for at in found.into_iter().take(MAX_WIDE_ENTRIES) {
+            for at in found.into_iter().take(MAX_WIDE) {
                 let stored = self.rooms.reader.leaf_with_records(at)?;
-                let covers = self.with_statement(index, &birth, |entry, statement| {
-                    let token = TokenFacts::of(statement, &entry.handles);
-                    token.map_or(Ok(false), |token| {
-                        self.with_statement(at, &stored.bytes, |entry, statement| {
-                            let revocation = Revocation::of(statement, &entry.handles, at);
-                            revocation.is_some_and(|revocation| revocation.covers(&token))
-                        })
-                    })
-                })??;
-                if covers {
+                if self.covers_any(at, &stored.bytes, &births)? {
                     self.show(at, stored, false)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a leaf is a revocation of something wider that covers the token by any of its
+    /// births.
+    fn covers_any(&self, at: u64, leaf: &[u8], births: &[u64]) -> Result<bool, ProveError> {
+        for index in births {
+            let Some(birth) = self.leaves.get(index) else { continue };
+            let covers = self.with_statement(*index, birth, |entry, birth| {
+                self.with_statement(at, leaf, |wide, statement| {
+                    let revocation = Revocation::of(statement, &wide.handles, at);
+                    revocation.is_some_and(|one| lifecycle::covers(&one, birth, &entry.handles))
+                })
+            })??;
+            if covers {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Adds what every bundle has, makes the paths and puts it together.
@@ -557,7 +565,7 @@ impl Told {
             source: statement.source.to_owned(),
             key_id: entry.signature.as_ref().map(|signature| signature.key_id.to_owned()),
             documents: policies.chain(change).collect(),
-            birth: matches!(statement.event_type, EventType::Issued | EventType::Origin),
+            birth: is_permitted_birth(statement),
             wide: wide_chains(entry, statement),
         }
     }

@@ -12,8 +12,9 @@
 //!
 //! Assumes: one sequencer owns it and tells it of every event it records.
 //!
-//! Refuses: events on a token whose life is longer than [`MAX_LIFE`], which cannot be judged in the
-//! time that the others would wait.
+//! Of a token with very many events only those are read that decide where it stands. Refuses:
+//! events on one that cannot be judged by them in the time that the others would wait, a code or
+//! one with more such events than are looked at. Not looked at: other ids of the same token.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,25 +22,29 @@ use std::sync::Arc;
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::lifecycle::{Fact, Revocation, TokenFacts, TokenState, Violation};
+use ledgerline_proof::lifecycle::{
+    self, Fact, Revocation, TokenState, Violation, WideChain, is_permitted_birth,
+};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{Outcome, TargetKind};
+use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
+use crate::chains::{self, Reach};
 use crate::findings::caches::Lately;
-use crate::found_by::{chain_term, is_birth};
-use crate::index::{ReadBudget, Term};
+use crate::found_by::{OfLife, chain_term};
+use crate::index::{IndexError, Term};
 use crate::intake::{EventError, PendingEvent};
-use crate::lineage::wide_chains_of;
 use crate::overlay::Overlay;
 use crate::sequencer::{PlanError, SequencerRooms};
 
 /// Tokens, and wider targets, of a generation of the memory.
 const REMEMBERED: usize = 1 << 14;
-/// Entries of a chain that are read.
-const MAX_LIFE: usize = 100_000;
-/// Index blocks that one chain may cost.
-const INDEX_READS: u32 = 50_000;
+/// Of a chain with more entries only what decides is read.
+const REACH: Reach = Reach { long: 8192, newest: 1 };
+/// Revocations of one wider thing that are read.
+const MAX_WIDE: usize = 100_000;
+/// Births of one token that are remembered.
+const MAX_BIRTHS: usize = 64;
 
 /// What a statement says, and the handles beside it.
 #[derive(Debug, Clone)]
@@ -63,17 +68,29 @@ impl Told {
 #[derive(Debug, Clone, Default)]
 struct Life {
     state: TokenState,
-    birth: Option<Told>,
+    /// What it was permitted to be born by: each says what it belongs to.
+    births: Vec<Told>,
 }
 
 impl Life {
     fn take(&mut self, fact: &Fact<'_>, born: impl FnOnce() -> Option<Told>) -> Option<Violation> {
         let violation = self.state.apply(fact).violation;
-        if self.birth.is_none() {
-            self.birth = born();
+        if self.births.len() < MAX_BIRTHS {
+            self.births.extend(born());
         }
         violation
     }
+
+    fn is_code(&self) -> bool {
+        self.state.token_kind.is_some_and(TokenKind::is_code)
+    }
+}
+
+/// What became of the wider revocations of a token.
+struct Covered {
+    violation: Option<Violation>,
+    /// Whether all of them were seen.
+    whole: bool,
 }
 
 /// What the judge asks.
@@ -84,11 +101,18 @@ pub struct Asked<'s> {
     pub overlay: &'s Overlay,
 }
 
+/// The revocations on a chain.
+#[derive(Debug, Default)]
+struct Known {
+    told: Vec<Told>,
+    whole: bool,
+}
+
 /// The judge. Owned by the sequencer.
 pub struct Strict {
     lives: Lately<Life>,
     /// Revocations by the chain they stand on.
-    wide: Lately<Vec<Told>>,
+    wide: Lately<Known>,
     is_used: bool,
 }
 
@@ -134,18 +158,19 @@ impl Strict {
                     None => return Ok(Some(too_long())),
                 },
             };
-            let is_born = is_birth(&statement) && statement.outcome == Outcome::Allow;
-            if let Some(birth) = life.birth.clone() {
-                self.cover(&mut life.state, &birth, &told, asked, wall_nanos)?;
-            }
+            let is_born = is_permitted_birth(&statement);
+            let before = self.cover(&mut life, &told, asked, wall_nanos)?;
             let fact = Fact::of(&statement, u64::MAX, Hlc::at(wall_nanos));
             let own = Told::of(event);
             let mut violation = life.take(&fact, || is_born.then(|| own.clone()));
+            let mut whole = before.whole;
             if is_born {
-                // The first birth says what the token belongs to.
-                let birth = life.birth.clone().unwrap_or(own);
-                let late = self.cover(&mut life.state, &birth, &told, asked, wall_nanos)?;
-                violation = violation.or(late);
+                let late = self.cover(&mut life, &told, asked, wall_nanos)?;
+                violation = violation.or(late.violation);
+                whole = late.whole;
+            }
+            if event.strict && !whole {
+                return Ok(Some(too_long()));
             }
             if let Some(violation) = violation.filter(|_| event.strict) {
                 return Ok(Some(refused(violation)));
@@ -166,7 +191,7 @@ impl Strict {
         if let Some(known) = self.wide.get_mut(&event.chain_term) {
             let told = Told::of(event);
             if is_revocation(&told) {
-                known.push(told);
+                known.told.push(told);
             }
         }
     }
@@ -187,66 +212,121 @@ impl Strict {
             id: statement.target.id.as_bytes(),
         };
         let mut life = Life::default();
-        let whole = asked.each(&key, &chain, |told, place, recorded_at| {
+        let read = asked.life(&key, &chain, |told, place, recorded_at| {
             take_entry(&mut life, &told, place, recorded_at);
         })?;
-        if whole {
+        let known = read.whole || !(read.cut || life.is_code());
+        if known {
             self.lives.put(chain, life.clone());
         }
-        Ok(whole.then_some(life))
+        Ok(known.then_some(life))
     }
 
-    /// Applies the revocations in force that cover the token.
+    /// Applies the revocations in force that cover the token, by any of its births.
     fn cover(
         &mut self,
-        state: &mut TokenState,
-        birth: &Told,
+        life: &mut Life,
         told: &[(Term, Told)],
         asked: &Asked<'_>,
         wall_nanos: i64,
-    ) -> Result<Option<Violation>, PlanError> {
-        let chains =
-            birth.read(|one, handles| (one.tenant.to_owned(), wide_chains_of(handles, one)));
-        let Some((tenant, chains)) = chains else { return Ok(None) };
-        let mut violation = None;
-        for (kind, id) in chains {
+    ) -> Result<Covered, PlanError> {
+        let mut covered = Covered { violation: None, whole: true };
+        let mut chains: Vec<(String, WideChain)> = Vec::new();
+        for birth in &life.births {
+            let named = birth.read(|one, handles| {
+                let chains = lifecycle::chains_of(one, handles).into_iter();
+                chains.map(|chain| (one.tenant.to_owned(), chain)).collect::<Vec<_>>()
+            });
+            for chain in named.unwrap_or_default() {
+                if !chains.contains(&chain) {
+                    chains.push(chain);
+                }
+            }
+        }
+        for (tenant, (kind, id)) in chains {
             let key = ChainKey { kind, tenant: &tenant, id: &id };
             let chain = chain_term(&asked.rooms.terms, &key);
             if self.wide.get_mut(&chain).is_none() {
-                let mut found = Vec::new();
-                // Of a chain that is too long the rest is not seen.
-                asked.each(&key, &chain, |told, _, _| {
-                    found.extend(is_revocation(&told).then_some(told));
-                })?;
+                let mut found = Known::default();
+                found.whole = asked.revocations(&key, &chain, |told| found.told.push(told))?;
                 self.wide.put(chain, found);
             }
-            let known = self.wide.get_mut(&chain).into_iter().flat_map(|known| known.iter());
+            let Some(known) = self.wide.get_mut(&chain) else { continue };
+            covered.whole &= known.whole;
             let planned = told.iter().filter(|(term, _)| *term == chain).map(|(_, told)| told);
-            for one in known.chain(planned) {
-                violation = violation.or(apply(state, one, birth, wall_nanos));
+            for one in known.told.iter().chain(planned) {
+                let late = apply(&mut life.state, one, &life.births, wall_nanos);
+                covered.violation = covered.violation.or(late);
             }
         }
-        Ok(violation)
+        Ok(covered)
     }
 }
 
+/// What was read of a token's chain.
+struct Read {
+    /// Whether that is all of it.
+    whole: bool,
+    /// Whether even of what decides something was left out.
+    cut: bool,
+}
+
 impl Asked<'_> {
-    /// Calls `each` with every entry of a chain, in ledger order; false when there were too many.
-    fn each(
+    /// Calls `each` with the entries of a token's chain that decide where it stands, in ledger
+    /// order; those in flight are among them, whatever they are.
+    fn life(
         &self,
         key: &ChainKey<'_>,
         chain: &Term,
         mut each: impl FnMut(Told, u64, Hlc),
+    ) -> Result<Read, PlanError> {
+        let mut read = Read { whole: true, cut: false };
+        self.each(key, chain, &mut each, &mut |rooms| {
+            let found = chains::deciding(&rooms.index, chain, u64::MAX, REACH)?;
+            read.whole &= found.whole;
+            read.cut |= found.cut;
+            Ok(found.indexes)
+        })?;
+        Ok(read)
+    }
+
+    /// Calls `each` with the revocations on the chain of something wider, in ledger order; false
+    /// when there were too many.
+    fn revocations(
+        &self,
+        key: &ChainKey<'_>,
+        chain: &Term,
+        mut each: impl FnMut(Told),
     ) -> Result<bool, PlanError> {
-        let mut budget = ReadBudget::new(INDEX_READS);
-        let mut base = 0;
+        let term = OfLife::Acts.term(chain);
+        let mut whole = true;
+        let mut each = |told: Told, _, _| {
+            if is_revocation(&told) {
+                each(told);
+            }
+        };
+        self.each(key, chain, &mut each, &mut |rooms| {
+            let (found, cut) = chains::postings(&rooms.index, &term, 0..u64::MAX, MAX_WIDE)?;
+            whole &= !cut;
+            Ok(found)
+        })?;
+        Ok(whole)
+    }
+
+    /// Calls `each` with the entries of a chain at the indexes that `find` has of each origin, and
+    /// those in flight behind them.
+    fn each(
+        &self,
+        key: &ChainKey<'_>,
+        chain: &Term,
+        each: &mut dyn FnMut(Told, u64, Hlc),
+        find: &mut dyn FnMut(&SequencerRooms) -> Result<Vec<u64>, IndexError>,
+    ) -> Result<(), PlanError> {
+        let (mut base, mut end) = (0, 0);
         let older = self.rooms.predecessors.iter().map(|one| (&one.asked, one.size()));
-        let (mut whole, mut end) = (true, 0);
         for (rooms, size) in older.chain([(self.rooms, 0)]) {
             end = 0;
-            let found = rooms.index.postings(chain, 0..u64::MAX, MAX_LIFE, &mut budget)?;
-            whole &= found.cut_by.is_none();
-            for index in found.indexes {
+            for index in find(rooms)? {
                 end = index + 1;
                 let leaf = rooms.reader.leaf(index)?;
                 let Ok(entry) = decode_object::<Entry<'_>>(Kind::Entry, &leaf) else { continue };
@@ -268,13 +348,13 @@ impl Asked<'_> {
                 each(told, base + planned.index, planned.recorded_at);
             }
         }
-        Ok(whole)
+        Ok(())
     }
 }
 
 fn take_entry(life: &mut Life, told: &Told, place: u64, recorded_at: Hlc) {
     told.read(|statement, _| {
-        let is_born = is_birth(statement) && statement.outcome == Outcome::Allow;
+        let is_born = is_permitted_birth(statement);
         let fact = Fact::of(statement, place, recorded_at);
         life.take(&fact, || is_born.then(|| told.clone()));
     });
@@ -284,20 +364,20 @@ fn is_revocation(told: &Told) -> bool {
     told.read(|one, handles| Revocation::of(one, handles, 0).is_some()) == Some(true)
 }
 
-/// Applies one revocation, if it is in force and covers the token born by `birth`.
+/// Applies one revocation, if it is in force and covers the token by any of its births.
 fn apply(
     state: &mut TokenState,
     revocation: &Told,
-    birth: &Told,
+    births: &[Told],
     wall_nanos: i64,
 ) -> Option<Violation> {
     let applied = revocation.read(|one, handles| {
         let revocation = Revocation::of(one, handles, 0)?;
-        let covers = birth.read(|one, handles| {
-            TokenFacts::of(one, handles).is_some_and(|facts| revocation.covers(&facts))
-        });
-        let applies = covers == Some(true) && revocation.is_in_force(wall_nanos);
-        applies.then(|| state.cover(&revocation).violation)?
+        let covers = |birth: &Told| {
+            birth.read(|one, handles| lifecycle::covers(&revocation, one, handles)) == Some(true)
+        };
+        let applies = revocation.is_in_force(wall_nanos) && births.iter().any(covers);
+        applies.then(|| lifecycle::end_by(state, revocation.effective_at))?
     });
     applied.flatten()
 }

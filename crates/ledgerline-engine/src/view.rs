@@ -7,18 +7,16 @@
 //! Assumes: the caller checked who may see the tenant.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_proof::block::Block;
-use ledgerline_proof::chain::{self, ChainKey};
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 
 use crate::event_leaf::read_event;
-use crate::found_by::{chain_term, event_term};
+use crate::found_by::event_term;
 use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::journal::reader::{ReadError, StoredLeaf};
@@ -29,10 +27,6 @@ use crate::sequencer::leaf_terms;
 
 /// Index blocks one query may read.
 const QUERY_READS: u32 = 4096;
-/// Events of a chain from which states are computed; longer chains say that they were cut.
-const MAX_FOLDED_EVENTS: usize = 100_000;
-/// Events of a chain that are read at once.
-const READ_AT_ONCE: usize = 1024;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -365,44 +359,6 @@ impl View {
         })
     }
 
-    /// The indexes of a chain's entries in a range, confirmed at the entries, and whether a bound
-    /// cut them.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn chain_indexes(
-        &self,
-        key: &ChainKey<'_>,
-        range: Range<u64>,
-    ) -> Result<(Vec<u64>, bool), QueryError> {
-        let mut found = Vec::new();
-        let cut = self.chain_leaves_in(key, range, |index, _| found.push(index))?;
-        Ok((found, cut))
-    }
-
-    /// Hands out the entries of a chain in a range, confirmed; whether a bound cut them.
-    fn chain_leaves_in(
-        &self,
-        key: &ChainKey<'_>,
-        range: Range<u64>,
-        mut each: impl FnMut(u64, Vec<u8>),
-    ) -> Result<bool, QueryError> {
-        let term = chain_term(&self.terms, key);
-        let mut budget = ReadBudget::new(QUERY_READS);
-        let page = self.rooms.index.postings(&term, range, MAX_FOLDED_EVENTS, &mut budget)?;
-        for part in page.indexes.chunks(READ_AT_ONCE) {
-            for (index, leaf) in part.iter().zip(self.rooms.reader.leaves(part)?) {
-                let is_its = read_event(&leaf, |entry, one| {
-                    chain::chain_key(one, &entry.handles) == Some(*key)
-                });
-                if is_its == Some(true) {
-                    each(*index, leaf);
-                }
-            }
-        }
-        Ok(page.cut_by.is_some())
-    }
-
     /// Whether an older origin stands behind this one.
     #[must_use]
     pub fn has_older(&self) -> bool {
@@ -413,26 +369,6 @@ impl View {
     #[must_use]
     pub const fn place_of(&self, index: u64) -> u64 {
         self.base + index
-    }
-
-    /// The places and leaves of a chain in all origins, those of this one below an index, in ledger
-    /// order. A chain that is too long is cut at its end.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn chain_leaves(
-        &self,
-        key: &ChainKey<'_>,
-        below: u64,
-    ) -> Result<Vec<(u64, Vec<u8>)>, QueryError> {
-        let mut leaves = Vec::new();
-        for view in &self.origins() {
-            let end = if view.is_older { view.size() } else { below };
-            view.chain_leaves_in(key, 0..end, |index, leaf| {
-                leaves.push((view.place_of(index), leaf));
-            })?;
-        }
-        Ok(leaves)
     }
 
     /// Blocks below a height, newest first.

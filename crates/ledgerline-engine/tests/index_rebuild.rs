@@ -61,6 +61,27 @@ fn another_index_is_found_however_sound_its_files_are() {
     assert_eq!(verify(&world, &Default::default()).verdict, Verdict::NotVerified);
 }
 
+/// The runs of a version that found entries by other things: nothing is compared, and that is said.
+#[test]
+fn runs_of_another_choice_of_terms_were_called_verified() {
+    let built = build(&Plan::small());
+    let covered = compare(&built.frozen.world()).covered;
+    let disk = SimDisk::new(3);
+    let config =
+        IndexConfig { range_log2: 5, fan_in: 2, identity: [1; 16], ..IndexConfig::default() };
+    let (index, _) = Index::open(Arc::new(disk.clone()), "index", config).expect("a fresh index");
+    index.append(0, covered, &[]);
+    while index.step(covered).expect("a step") != Progress::Idle {}
+    let mut data: Image = built.frozen.data.clone();
+    data.files.retain(|path, _| !path.starts_with("index/"));
+    for (path, bytes) in disk.image() {
+        data = data.with(&path, bytes);
+    }
+    let report = compare(&VerifyWorld { disk: Arc::new(data), ..built.frozen.world() });
+    assert_eq!((report.verdict, report.covered), (Verdict::Incomplete, 0), "{report:#?}");
+    assert!(report.findings.iter().any(|one| one.code == "index_terms"), "{report:#?}");
+}
+
 #[test]
 fn a_flipped_bit_in_a_run_is_found() {
     let built = build(&Plan::small());

@@ -15,7 +15,7 @@ use ledgerline_engine::simulation::Random;
 use ledgerline_engine::view::View;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::lifecycle::{Fact, Revocation, TokenFacts, TokenState, Violation};
+use ledgerline_proof::lifecycle::{Fact, Revocation, TokenFacts, TokenState, Violation, end_by};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
@@ -42,35 +42,36 @@ fn violation(leaves: &[Leaf]) -> Option<Violation> {
     };
     let token = about(last)?;
     let mut state = TokenState::UNKNOWN;
-    let mut birth: Option<&Leaf> = None;
+    let mut births: Vec<&Leaf> = Vec::new();
     for leaf in before.iter().filter(|leaf| about(leaf).as_ref() == Some(&token)) {
         with(leaf, |entry, one| {
             state.apply(&Fact::of(one, 0, entry.recorded_at));
-            birth = birth.or(is_birth(one).then_some(leaf));
+            births.extend(is_birth(one).then_some(leaf));
         });
     }
-    let cover = |state: &mut TokenState, birth: &[u8]| {
+    let cover = |state: &mut TokenState, births: &[&Leaf]| {
         let mut violation = None;
         for leaf in before {
             with(leaf, |entry, one| {
                 let Some(revocation) = Revocation::of(one, &entry.handles, 0) else { return };
-                let covers = with(birth, |entry, one| {
-                    TokenFacts::of(one, &entry.handles)
-                        .is_some_and(|facts| revocation.covers(&facts))
-                });
-                if covers == Some(true) {
-                    violation = violation.or(state.cover(&revocation).violation);
+                let covers = |birth: &&Leaf| {
+                    with(birth, |entry, one| {
+                        TokenFacts::of(one, &entry.handles)
+                            .is_some_and(|facts| revocation.covers(&facts))
+                    })
+                };
+                if births.iter().any(|birth| covers(birth) == Some(true)) {
+                    violation = violation.or(end_by(state, revocation.effective_at));
                 }
             });
         }
         violation
     };
-    if let Some(birth) = birth {
-        cover(&mut state, birth);
-    }
+    cover(&mut state, &births);
     with(last, |entry, one| {
         let violation = state.apply(&Fact::of(one, 0, entry.recorded_at)).violation;
-        let late = if is_birth(one) { cover(&mut state, birth.unwrap_or(last)) } else { None };
+        births.extend(is_birth(one).then_some(last));
+        let late = if is_birth(one) { cover(&mut state, &births) } else { None };
         violation.or(late)
     })
     .flatten()

@@ -310,7 +310,7 @@ fn judge(origins: &[View], (at, place): Slot) -> Result<Option<Due>, QueryError>
     let named = read_event(&leaf, |_, one| (one.tenant.to_owned(), one.target.id.to_owned()));
     let Some((tenant, token)) = named else { return Ok(None) };
     let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: token.as_bytes() };
-    let leaves = newest.chain_leaves(&key, newest.size())?;
+    let leaves = newest.deciding_leaves(&key, newest.size())?;
     let fact =
         |(place, leaf)| read_event(leaf, |entry, one| Fact::of(one, place, entry.recorded_at));
     let facts: Vec<Fact<'_>> =

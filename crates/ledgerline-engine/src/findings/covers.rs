@@ -1,7 +1,7 @@
 //! Revocations of something wider than a token: which of them cover it.
 //!
 //! ```text
-//! chains of a birth   session, grant, client, key (each under both spellings), subject
+//! chains of births    session, grant, client, key (each under both spellings), subject
 //! first asked         every chain is read: remembered, or from the index
 //! asked again         only the revocations recorded since, which are at hand in memory
 //! ```
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::lifecycle::{Revocation, TokenFacts};
+use ledgerline_proof::lifecycle::{self, Revocation};
 
 use super::caches::Lately;
 use super::life::{Act, Boundary, Life, Wide};
@@ -47,6 +47,8 @@ struct Recent {
 pub(super) struct Covering {
     /// The chains that can hold more of it: a part of their terms.
     chains: Box<[u64]>,
+    /// Of how many births they are.
+    births: usize,
     /// Of how many revocations it was judged whether they cover the token.
     judged: u64,
     /// With the chain of each.
@@ -88,17 +90,18 @@ impl Covers {
         self.noted += 1;
     }
 
-    /// Brings what covers a life up to all that was recorded below an index. `birth` is the leaf
-    /// of the token's birth.
+    /// Brings what covers a life up to all that was recorded below an index. `births` are the
+    /// leaves of the token's permitted births: what covers one covers the token.
     pub(super) fn bring(
         &mut self,
         view: &View,
         life: &mut Life,
-        birth: &[u8],
+        births: &[Rc<[u8]>],
         below: u64,
     ) -> Result<(), QueryError> {
-        let Some(covering) = &mut life.covering else {
-            life.covering = Some(self.read(view, birth, below)?);
+        let known = life.covering.as_mut().filter(|known| known.births == births.len());
+        let Some(covering) = known else {
+            life.covering = Some(self.read(view, births, below)?);
             return Ok(());
         };
         if covering.judged == self.noted {
@@ -106,12 +109,12 @@ impl Covers {
         }
         let since = usize::try_from(self.noted - covering.judged).unwrap_or(usize::MAX);
         let Some(skipped) = self.recent.len().checked_sub(since) else {
-            *covering = self.read(view, birth, below)?;
+            *covering = self.read(view, births, below)?;
             return Ok(());
         };
         for one in self.recent.range(skipped..) {
             for n in 0..covering.chains.len() {
-                if covering.chains[n] == one.chain && covers(&one.leaf, birth) {
+                if covering.chains[n] == one.chain && covers(&one.leaf, births) {
                     let at = covering.list.partition_point(|(chain, _)| *chain <= n);
                     let wide = wide_of(&one.leaf, one.place).map(|wide| (n, wide));
                     wide.into_iter().for_each(|wide| covering.list.insert(at, wide));
@@ -123,23 +126,37 @@ impl Covers {
     }
 
     /// Reads the chains of a token.
-    fn read(&mut self, view: &View, birth: &[u8], below: u64) -> Result<Covering, QueryError> {
-        let named =
-            read_event(birth, |entry, one| (one.tenant.to_owned(), wide_chains(entry, one)));
-        let (tenant, named) = named.unwrap_or_default();
+    fn read(
+        &mut self,
+        view: &View,
+        births: &[Rc<[u8]>],
+        below: u64,
+    ) -> Result<Covering, QueryError> {
+        let (mut tenant, mut named) = (String::new(), Vec::new());
+        for birth in births {
+            read_event(birth, |entry, one| {
+                one.tenant.clone_into(&mut tenant);
+                for chain in wide_chains(entry, one) {
+                    if !named.contains(&chain) {
+                        named.push(chain);
+                    }
+                }
+            });
+        }
+        let (births_of, judged) = (births.len(), self.noted);
         let mut covering =
-            Covering { chains: Box::default(), judged: self.noted, list: Vec::new() };
+            Covering { chains: Box::default(), births: births_of, judged, list: Vec::new() };
         let mut chains = Vec::with_capacity(named.len());
         for (n, (kind, id)) in named.into_iter().enumerate() {
             let key = ChainKey { kind, tenant: &tenant, id: &id };
             let term = chain_term(view.terms(), &key);
             if !self.known.has(&term) {
-                let leaves = view.chain_leaves(&key, below)?;
+                let leaves = view.revocation_leaves(&key, below)?;
                 let revokes = leaves.into_iter().filter(|(at, leaf)| wide_of(leaf, *at).is_some());
                 self.known.put(term, revokes.map(|(at, leaf)| (at, Rc::from(leaf))).collect());
             }
             let known = self.known.get_mut(&term).map(|told| &**told).unwrap_or_default();
-            let known = known.iter().filter(|(_, leaf)| covers(leaf, birth));
+            let known = known.iter().filter(|(_, leaf)| covers(leaf, births));
             let wide = known.filter_map(|(place, leaf)| wide_of(leaf, *place));
             covering.list.extend(wide.map(|wide| (n, wide)));
             chains.push(part_of(&term));
@@ -166,12 +183,13 @@ fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
     wide.flatten()
 }
 
-fn covers(leaf: &[u8], birth: &[u8]) -> bool {
+fn covers(leaf: &[u8], births: &[Rc<[u8]>]) -> bool {
     let covers = read_event(leaf, |entry, statement| {
         let revocation = Revocation::of(statement, &entry.handles, 0)?;
-        read_event(birth, |entry, statement| {
-            TokenFacts::of(statement, &entry.handles).is_some_and(|one| revocation.covers(&one))
-        })
+        let covers = |birth: &Rc<[u8]>| {
+            read_event(birth, |entry, one| lifecycle::covers(&revocation, one, &entry.handles))
+        };
+        Some(births.iter().any(|birth| covers(birth) == Some(true)))
     });
     covers.flatten() == Some(true)
 }

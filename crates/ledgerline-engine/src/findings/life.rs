@@ -5,21 +5,22 @@
 
 use std::rc::Rc;
 
-use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::entry::Entry;
-use ledgerline_proof::lifecycle::{Fact, Revocation, TokenState, Violation};
+use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, is_permitted_birth};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
+use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TokenKind};
 
 use super::covers::Covering;
 use super::groups::Groups;
 use super::replay::{Likeness, Party, presents};
 use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
-use crate::found_by::{is_birth, issuer_about, names};
+use crate::found_by::{issuer_about, names};
 use crate::index::Term;
 
 /// Revocations of one token that are remembered.
 const MAX_ENDS: usize = 16;
+/// Births of one token that are.
+const MAX_BIRTHS: usize = 16;
 
 /// A moment that acts are measured against, and the event that set it.
 #[derive(Debug, Clone)]
@@ -53,14 +54,6 @@ pub(super) struct Wide {
     pub(super) boundary: Boundary,
 }
 
-impl Wide {
-    /// As a revocation of this very token.
-    fn revocation(&self) -> Revocation<'static> {
-        let target = ChainKey { kind: TargetKind::Token, tenant: "", id: b"" };
-        Revocation { target, index: 0, effective_at: self.boundary.at, selector: None }
-    }
-}
-
 /// What a token came of, as far as rules ask.
 pub(super) struct Parent {
     pub(super) id: String,
@@ -85,8 +78,9 @@ pub(super) struct Kin {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Life {
     state: TokenState,
-    /// The leaf of its permitted ISSUED or ORIGIN.
-    pub(super) birth: Option<Rc<[u8]>>,
+    /// The leaves of its permitted ISSUED and ORIGIN: the first says what it is, each what it
+    /// belongs to.
+    pub(super) births: Vec<Rc<[u8]>>,
     /// What its birth says of where it may be used; none when it says nothing.
     pub(super) audience: Box<[Box<str>]>,
     /// What it came of, once that was asked for.
@@ -135,7 +129,7 @@ impl Life {
         let mut found = Vec::new();
         let covering = self.covering.take();
         let wide = covering.as_ref().filter(|_| is_covered);
-        self.cover(wide, act.place);
+        self.cover(wide, act);
         let fact = Fact::of(statement, self.count, act.entry.recorded_at);
         let allowed = statement.outcome == Outcome::Allow;
         if let Some(violation) = self.state.apply(&fact).violation
@@ -147,8 +141,8 @@ impl Life {
         if allowed {
             self.learn(act);
         }
-        if allowed && is_birth(statement) {
-            let late = self.cover(wide, act.place).filter(|_| found.is_empty());
+        if is_permitted_birth(statement) {
+            let late = self.cover(wide, act).filter(|_| found.is_empty());
             found.extend(late.map(|violation| self.lifecycle(act, violation, windows)));
         }
         if allowed {
@@ -166,18 +160,25 @@ impl Life {
         found
     }
 
+    /// The leaf of its first permitted birth.
+    pub(super) fn birth(&self) -> Option<&Rc<[u8]>> {
+        self.births.first()
+    }
+
     /// Whether its birth was recorded before a place.
     pub(super) fn is_born_before(&self, place: u64) -> bool {
         self.born.as_ref().is_some_and(|born| born.place < place)
     }
 
-    /// Applies wider revocations.
-    fn cover(&mut self, wide: Option<&Covering>, place: u64) -> Option<Violation> {
+    /// Applies wider revocations that were recorded before an act and were in force by then. One
+    /// that takes effect later hides nothing of what happens before.
+    fn cover(&mut self, wide: Option<&Covering>, act: &Act<'_, '_>) -> Option<Violation> {
         let mut violation = None;
-        let wide = wide.into_iter().flat_map(Covering::wide);
-        for one in wide.filter(|one| one.boundary.place < place) {
+        let (wide, at) = (wide.into_iter().flat_map(Covering::wide), act.statement.occurred_at);
+        let counts = |one: &&Wide| one.boundary.place < act.place && one.boundary.at <= at.nanos;
+        for one in wide.filter(counts) {
             let before = self.state.revoked_at;
-            violation = violation.or(self.state.cover(&one.revocation()).violation);
+            violation = violation.or(lifecycle::end_by(&mut self.state, one.boundary.at));
             if self.state.revoked_at != before {
                 self.revoked = Some(one.boundary.clone());
             }
@@ -189,11 +190,14 @@ impl Life {
         let statement = act.statement;
         let boundary = || Boundary::of(statement, act.place);
         match statement.event_type {
-            EventType::Issued | EventType::Origin if self.birth.is_none() => {
-                self.birth = Some(act.leaf.into());
+            EventType::Issued | EventType::Origin if self.births.is_empty() => {
+                self.births.push(act.leaf.into());
                 self.audience = statement.audience.iter().map(|name| Box::from(*name)).collect();
                 self.kid = statement.issuer_kid.map(Into::into);
                 self.born = Some(boundary());
+            }
+            EventType::Issued | EventType::Origin if self.births.len() < MAX_BIRTHS => {
+                self.births.push(act.leaf.into());
             }
             EventType::Revoked => {
                 if self.ends.len() < MAX_ENDS {

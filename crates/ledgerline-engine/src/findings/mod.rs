@@ -55,6 +55,7 @@ use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
@@ -69,7 +70,7 @@ use self::record::{Added, Move, Moved, Note, raised_event_id};
 use self::replay::{Replay, addition, is_replay};
 use self::rules::{Finding, Windows};
 use crate::event_leaf::read_event;
-use crate::found_by::{chain_term, is_birth};
+use crate::found_by::chain_term;
 use crate::index::Term;
 use crate::lineage::Descent;
 use crate::registry::LEDGER_SOURCE;
@@ -207,7 +208,7 @@ impl Follower {
                     Counted::Passed => continue,
                 };
                 if is_replay(&one) {
-                    let replay = Replay::of(named, act, life.birth.as_deref());
+                    let replay = Replay::of(named, act, life.birth().map(|leaf| &**leaf));
                     self.memory.replays.note(replay);
                 }
                 tell(view, one, counted, notes)?;
@@ -344,13 +345,14 @@ impl Follower {
     ) -> Result<Vec<Finding>, QueryError> {
         let statement = act.statement;
         let is_lifecycle = statement.event_type.is_lifecycle();
-        let born_now = is_birth(statement) && statement.outcome == Outcome::Allow;
-        let birth = life.birth.clone().or_else(|| born_now.then(|| Rc::from(act.leaf)));
+        let born_now = is_permitted_birth(statement);
+        let mut births = life.births.clone();
+        births.extend(born_now.then(|| Rc::from(act.leaf)));
         let mut parents = Vec::new();
-        if let Some(birth) = birth.filter(|_| is_lifecycle) {
-            self.covers.bring(view, life, &birth, below)?;
+        if let Some(birth) = births.first().filter(|_| is_lifecycle) {
+            self.covers.bring(view, life, &births, below)?;
             if whole && asks_for_parents(statement) {
-                parents = self.parents(view, life, &birth, (below, born_now))?;
+                parents = self.parents(view, life, birth, (below, born_now))?;
             }
         }
         let mut found = life.take(act, is_lifecycle, &parents, &self.windows);
@@ -373,9 +375,10 @@ impl Follower {
         }
         let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key));
         let Some(life) = life else { return Ok(Known::default()) };
-        let birth = life.birth.clone();
-        if let Some(birth) = &birth {
-            self.covers.bring(view, life, birth, below)?;
+        let births = life.births.clone();
+        let birth = births.first().cloned();
+        if birth.is_some() {
+            self.covers.bring(view, life, &births, below)?;
         }
         let wide = life.covering.iter().flat_map(Covering::wide);
         let wide = wide.map(|one| &one.boundary).filter(|_| birth.is_some());
@@ -484,7 +487,7 @@ fn token_leaves(
     below: u64,
 ) -> Result<Vec<Placed>, QueryError> {
     let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
-    view.chain_leaves(&key, below)
+    view.deciding_leaves(&key, below)
 }
 
 /// Whether an act that arrives late may change what is to be said of acts recorded before it. A

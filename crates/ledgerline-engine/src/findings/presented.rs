@@ -29,7 +29,7 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
 use super::life::{Act, Life, cite, finding};
 use super::rules::{Cited, Finding, Rule};
-use super::{Follower, Placed, term_of};
+use super::{Follower, term_of};
 use crate::event_leaf::read_event;
 use crate::found_by::{chain_term, is_birth, issuer_about, issuer_of, own_id};
 use crate::index::Term;
@@ -113,7 +113,7 @@ impl Follower {
         }
         let mut found = Vec::new();
         if matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed) {
-            match &life.birth {
+            match life.birth() {
                 Some(birth) => found.extend(self.audience(life, birth, act)),
                 None => found.extend(self.forged(act)),
             }
@@ -121,7 +121,9 @@ impl Follower {
         if statement.event_type == EventType::Issued {
             found.extend(self.policies_of(view, below, act)?);
         }
-        if let Some(birth) = life.birth.as_deref().filter(|_| !statement.also_known_as.is_empty()) {
+        if let Some(birth) =
+            life.birth().map(|leaf| &**leaf).filter(|_| !statement.also_known_as.is_empty())
+        {
             found.extend(self.aliases(view, below, birth, act)?);
         }
         Ok(found)
@@ -185,12 +187,17 @@ impl Follower {
         if let Some(known) = self.policies.get_mut(&key) {
             return Ok(Rc::clone(known));
         }
-        let chain = policy_chain(tenant, id);
-        let leaves: Vec<Placed> = view.chain_leaves(&chain, below)?;
-        let versions = leaves.iter().filter_map(|(place, leaf)| {
-            read_event(leaf, |_, statement| version_of(statement, *place)).flatten()
-        });
-        let versions: PolicyVersions = versions.collect();
+        let mut versions = Vec::new();
+        view.each_of(&key, below, &mut |place, leaf| {
+            let of_it = |one: &Statement<'_>| {
+                let target = &one.target;
+                (one.tenant, target.kind, target.id) == (tenant, TargetKind::Policy, id)
+            };
+            let version =
+                read_event(&leaf, |_, one| if of_it(one) { version_of(one, place) } else { None });
+            versions.extend(version.flatten());
+        })?;
+        let versions: PolicyVersions = versions.into();
         self.policies.put(key, Rc::clone(&versions));
         Ok(versions)
     }

@@ -25,11 +25,10 @@ use super::memory::Numbered;
 use super::record::{Move, Moved, Note, detail_of};
 use super::rules::{Cited, Finding, Rule, behind};
 use super::{Follower, term_of};
-use crate::found_by::is_birth;
 use crate::registry::LEDGER_SOURCE;
 use crate::view::{QueryError, View};
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::lifecycle::Violation;
+use ledgerline_proof::lifecycle::{Violation, is_permitted_birth};
 
 /// Longest interval that can be declared, in seconds.
 const MAX_INTERVAL_S: i64 = 86_400;
@@ -117,7 +116,8 @@ impl Follower {
         let who = (statement.tenant, statement.source);
         self.memory.heard(who, statement.event_id, declared.map(|seconds| seconds * SECOND));
         self.number(act, notes);
-        if is_birth(statement) {
+        // A refused ISSUED makes no token known.
+        if is_permitted_birth(statement) {
             self.no_longer_unknown(act, notes);
         }
         if heartbeat {

@@ -8,7 +8,7 @@
 //! lp(x)      = u16 big-endian length ‖ x
 //!              0xffff ‖ u64 big-endian length ‖ x when x has 65,535 bytes or more
 //! term       = kind ‖ the 16 bytes of the hash as a little-endian number, shifted right by 32
-//!              for kinds 1 to 3, by 64 for the others
+//!              for kinds 1 to 3, by 64 for the others; kind 19 takes 40 bits of its chain's
 //! ```
 //!
 //! Of event ids and chains 96 of the 128 bits are kept: four bytes less for every unique term, and
@@ -26,7 +26,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 /// Which terms an entry has (see `found_by`). Counted up when that changes: all runs are then built
 /// anew at the next start.
-const TERMS_VERSION: u32 = 4;
+const TERMS_VERSION: u32 = 5;
 /// Longer inputs are hashed piece by piece.
 const BUFFER: usize = 192;
 /// Bits of the 128 that the terms of event ids, chains and leaves keep.
@@ -74,6 +74,9 @@ pub enum TermKind {
     Key = 17,
     /// Revocations, all of them.
     Revocation = 18,
+    /// What decides of a chain: the acts of a token that may change its state, the revocations of
+    /// anything wider. Its hash is cut from the chain's (see `found_by`).
+    Life = 19,
 }
 
 impl TermKind {

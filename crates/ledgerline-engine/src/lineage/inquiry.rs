@@ -28,7 +28,7 @@ use crate::journal::format::AttachmentRecord;
 use crate::view::{QueryError, View};
 
 /// Postings asked for at a time.
-const PAGE: usize = 1024;
+pub(super) const PAGE: usize = 1024;
 
 /// What a question is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Cut {
 pub(super) type RecordMap = PositionMap<Option<Arc<Record>>>;
 
 /// Says of an event whether it is what was looked for.
-type Confirm<'c> = dyn FnMut(&Entry<'_>, &Statement<'_>) -> bool + 'c;
+pub(super) type Confirm<'c> = dyn FnMut(&Entry<'_>, &Statement<'_>) -> bool + 'c;
 
 /// An event of the tenant, confirmed under the tree.
 #[derive(Debug)]
@@ -207,7 +207,7 @@ impl<'v> Part<'v> {
 pub struct Inquiry<'v> {
     pub(super) view: &'v View,
     /// The origins that are read, each with the position of its first entry; oldest first.
-    origins: Arc<[(u64, View)]>,
+    pub(super) origins: Arc<[(u64, View)]>,
     scope: Scope,
     pub(super) budget: ReadBudget,
     pub(super) entries_left: u32,
@@ -400,7 +400,7 @@ impl<'v> Inquiry<'v> {
     }
 
     /// The record at an index, if it is `wanted`.
-    fn record_if(
+    pub(super) fn record_if(
         &mut self,
         index: u64,
         wanted: &mut Confirm<'_>,

@@ -43,4 +43,4 @@ pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
 pub use joined::Reach;
 pub use lives::Lives;
 pub use token::{Facts, Token, occurred, subject_of};
-pub(crate) use token::{MAX_IDS, fact_of, joined_ids, wide_chains, wide_chains_of};
+pub(crate) use token::{MAX_IDS, fact_of, joined_ids, wide_chains};

@@ -1,9 +1,11 @@
-//! Postings of several terms as one list.
+//! Postings of several terms as one list, and lists of positions as records.
 //!
 //! Promises: the indexes stand in ledger order, each once, and none is left out below the index
 //! that the next page begins with.
 
-use super::inquiry::Inquiry;
+use std::sync::Arc;
+
+use super::inquiry::{Confirm, Inquiry, PAGE, Record};
 use crate::index::Term;
 use crate::view::QueryError;
 
@@ -33,5 +35,43 @@ impl Inquiry<'_> {
         indexes.dedup();
         indexes.retain(|index| end.is_none_or(|end| *index < end));
         Ok((indexes, end))
+    }
+
+    /// The records at ascending positions that `wanted` confirms.
+    pub(super) fn records_at(
+        &mut self,
+        positions: &[u64],
+        wanted: &mut Confirm<'_>,
+    ) -> Result<Vec<Arc<Record>>, QueryError> {
+        let mut found = Vec::new();
+        for part in positions.chunks(PAGE) {
+            if part.len() > 1 {
+                self.leaves_ahead(part);
+            }
+            for index in part {
+                found.extend(self.record_if(*index, wanted)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// A term's last positions in scope, at most `most`, ascending.
+    pub(super) fn newest_positions(
+        &mut self,
+        term: &Term,
+        most: usize,
+    ) -> Result<Vec<u64>, QueryError> {
+        let mut found = Vec::new();
+        for (base, view) in self.origins.iter().rev() {
+            let end = self.scope().size.min(base + view.size());
+            let room = most - found.len();
+            if end > *base && room > 0 {
+                let index = &view.rooms().index;
+                let page = index.postings_back(term, 0..end - base, room, &mut self.budget)?;
+                found.extend(page.indexes.into_iter().map(|index| base + index));
+            }
+        }
+        found.reverse();
+        Ok(found)
     }
 }

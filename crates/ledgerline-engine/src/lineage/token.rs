@@ -1,6 +1,6 @@
 //! A token as a question sees it: all its ids, its whole life in the scope, its states, its edges.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,17 +15,20 @@ use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, PersonalRole,
 use super::ahead::WideRead;
 use super::edge::{Edge, edges_of};
 use super::inquiry::{Cut, Inquiry, Record};
-use crate::found_by::{By, chain_term, is_birth};
+use crate::chains::{self, Reach};
+use crate::found_by::{By, OfLife, chain_term, is_birth};
 use crate::index::Term;
 use crate::life::Judgement;
-use crate::view::{PageRequest, QueryError};
+use crate::view::QueryError;
 
 /// Ids of one token that are looked at.
 pub(crate) const MAX_IDS: usize = 16;
 /// Entries of one chain, and entries that link to one id, that are looked at.
 const MAX_ENTRIES: usize = 20_000;
-/// Entries of a session, grant, client, subject or key that are looked through for revocations.
-const MAX_WIDE: usize = 4096;
+/// Entries that name an id, and acts of one id, that decide where a token stands.
+const MAX_DECIDING: usize = 100_000;
+/// How much of a chain is read where only that is asked.
+const REACH: Reach = Reach { long: 1024, newest: 1 };
 
 /// A token in the scope of a question.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct Token {
     pub edges: Vec<Edge>,
     /// What it is, by its birth, else by its first event.
     pub facts: Facts,
+    /// Whether more is recorded about it than `records` and `edges` tell.
+    pub is_part: bool,
     /// Times of judgement at which the same revocations are in force.
     judged: Range<i64>,
     /// What a change of it would be found by.
@@ -177,11 +182,11 @@ impl Inquiry<'_> {
         let scope = self.scope();
         let Some(size) = scope.size.checked_sub(self.view.base()) else { return Ok(()) };
         let judgement = Judgement { at: scope.judged_at, by: scope.at.unwrap_or(i64::MAX) };
-        let page = PageRequest { after: None, limit: 0 };
-        if let Some(life) = self.view.life(&scope.tenant, id, Some(size), judgement, page)? {
-            (token.known, token.happened) = (life.known, life.happened);
-            token.covered_by = life.covered_by;
+        if let Some(whole) = self.view.stands(&scope.tenant, id, size, judgement, scope.at)? {
+            (token.known, token.happened) = (whole.known, whole.happened);
+            (token.covered_by, token.ids) = (whole.covered_by, whole.ids);
         }
+        token.is_part = true;
         Ok(())
     }
 
@@ -224,19 +229,81 @@ impl Inquiry<'_> {
             is_its
         })?;
         let chain: Vec<Lived> = records.into_iter().zip(facts).collect();
+        let chained: Vec<_> = chain.iter().map(|(record, _)| Arc::clone(record)).collect();
+        let ids = self.other_ids(id, &chained, most)?;
+        Ok((chain, ids))
+    }
+
+    /// All other ids that events of a chain, or others, say are the same token's.
+    fn other_ids(
+        &mut self,
+        id: &str,
+        chain: &[Arc<Record>],
+        most: usize,
+    ) -> Result<BTreeSet<String>, QueryError> {
         let term = By::Alias(id).term(self.view.terms(), &self.scope().tenant);
         let naming = self.records(&term, most, |_, statement| {
             statement.target.kind == TargetKind::Token && statement.also_known_as.contains(&id)
         })?;
         let mut ids = BTreeSet::new();
         // Of the chain only what gives others has other ids than this one.
-        let chained = chain.iter().map(|(record, _)| record).filter(|record| record.has_aliases);
+        let chained = chain.iter().filter(|record| record.has_aliases);
         for record in chained.chain(&naming) {
             record.read(|_, statement| {
                 ids.extend(joined_ids(statement, id).map(str::to_owned));
             });
         }
-        Ok((chain, ids))
+        Ok(ids)
+    }
+
+    /// As [`Self::of_one_id`], of an inquiry into one origin alone: of a long chain only what
+    /// decides where the token stands.
+    pub(crate) fn deciding(&mut self, id: &str) -> Result<Decided, QueryError> {
+        let tenant = self.scope().tenant.clone();
+        let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+        let term = chain_term(self.view.terms(), &key);
+        let index = &self.view.rooms().index;
+        let found = chains::deciding(index, &term, self.scope().size, REACH)?;
+        if found.cut {
+            self.cut(Cut::Width);
+        }
+        let mut is_its =
+            |entry: &Entry<'_>, one: &Statement<'_>| chain_key(one, &entry.handles) == Some(key);
+        let mut chain = self.records_at(&found.indexes, &mut is_its)?;
+        let mut ids = self.other_ids(id, &chain, MAX_DECIDING)?;
+        if !found.whole {
+            let names = self.records(&OfLife::Names.term(&term), MAX_DECIDING, &mut is_its)?;
+            for record in names {
+                record.read(|_, one| ids.extend(joined_ids(one, id).map(str::to_owned)));
+            }
+        }
+        chain.sort_unstable_by_key(|record| record.index);
+        Ok(Decided { chain, ids, whole: found.whole })
+    }
+
+    /// The newest events of a token of which not all is at hand, at most `most` of each id, and
+    /// those that are: each once, ascending.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub(crate) fn newest_records(
+        &mut self,
+        token: &Token,
+        most: usize,
+    ) -> Result<Vec<Arc<Record>>, QueryError> {
+        let mut records: BTreeMap<u64, Arc<Record>> =
+            token.records.iter().map(|one| (one.index, Arc::clone(one))).collect();
+        let tenant = self.scope().tenant.clone();
+        for id in &token.ids {
+            let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+            let term = chain_term(self.view.terms(), &key);
+            let newest = self.newest_positions(&term, most)?;
+            let found = self.records_at(&newest, &mut |entry, one| {
+                chain_key(one, &entry.handles) == Some(key)
+            })?;
+            records.extend(found.into_iter().map(|record| (record.index, record)));
+        }
+        Ok(records.into_values().collect())
     }
 
     /// A chain's events in scope, at most `most`.
@@ -299,6 +366,7 @@ impl Inquiry<'_> {
             edges,
             facts: told.unwrap_or_default(),
             records: lived.into_iter().map(|(record, _)| record).collect(),
+            is_part: false,
             judged: i64::MIN..i64::MAX,
         }
     }
@@ -348,12 +416,15 @@ impl Inquiry<'_> {
             return Ok(Arc::clone(&known.found));
         }
         let (id, spent) = (&key.1, self.budget.spent());
-        let chain = self.chain(kind, id, MAX_WIDE)?;
-        let revocation = |record: &&Arc<Record>| {
-            record.read(|entry, one| Revocation::of(one, &entry.handles, record.index).is_some())
-        };
-        let found = chain.iter().filter(revocation).map(|record| record.index).collect();
-        let found = Arc::new(found);
+        let tenant = self.scope().tenant.clone();
+        let chain = ChainKey { kind, tenant: &tenant, id };
+        let term = OfLife::Acts.term(&chain_term(self.view.terms(), &chain));
+        // However many: the budget says when it is enough.
+        let found = self.records(&term, usize::MAX, |entry, one| {
+            let found = Revocation::of(one, &entry.handles, 0);
+            found.is_some_and(|found| found.target == chain)
+        })?;
+        let found = Arc::new(found.iter().map(|record| record.index).collect());
         let reads = self.budget.spent() - spent;
         self.wide.insert(key, WideRead { found: Arc::clone(&found), reads });
         Ok(found)
@@ -375,6 +446,16 @@ impl Inquiry<'_> {
         }
         Ok(())
     }
+}
+
+/// What decides where a token stands, of the chain of one of its ids.
+pub(crate) struct Decided {
+    /// The events.
+    pub(crate) chain: Vec<Arc<Record>>,
+    /// Its other ids.
+    pub(crate) ids: BTreeSet<String>,
+    /// Whether that is the whole chain.
+    pub(crate) whole: bool,
 }
 
 /// An event of a token, and its fact where that needs nothing more of the leaf.
@@ -409,15 +490,7 @@ pub(crate) fn wide_chains(
     entry: &Entry<'_>,
     statement: &Statement<'_>,
 ) -> Vec<(TargetKind, Vec<u8>)> {
-    wide_chains_of(&entry.handles, statement)
-}
-
-/// As [`wide_chains`], of the handles beside a statement.
-pub(crate) fn wide_chains_of(
-    handles: &[Handle],
-    statement: &Statement<'_>,
-) -> Vec<(TargetKind, Vec<u8>)> {
-    lifecycle::chains_of(statement, handles)
+    lifecycle::chains_of(statement, &entry.handles)
 }
 
 /// The time of an event, for sorting.

@@ -27,6 +27,8 @@ use crate::view::QueryError;
 
 /// Postings asked for at a time.
 const PAGE: usize = 512;
+/// The newest events that are looked at of a token with more than questions look at.
+const NEWEST: usize = 20_000;
 
 /// The last ALLOW of a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +95,7 @@ pub fn after_revoke(
     }
     inquiry.shows(&token);
     let revoked = token.happened.revoked_at.map(|at| (token, at));
-    Ok(Some(answered(revoked.into_iter().collect())))
+    Ok(Some(answered(inquiry, revoked.into_iter().collect())?))
 }
 
 /// What places did with the tokens that were revoked at or after `from` and before `until`, by
@@ -126,7 +128,7 @@ pub fn after_revokes(
                 }
                 if tokens.len() >= most {
                     inquiry.cut(Cut::Tokens);
-                    return Ok(answered(tokens));
+                    return answered(inquiry, tokens);
                 }
                 inquiry.shows(&token);
                 tokens.push((token, revoked_at));
@@ -134,7 +136,7 @@ pub fn after_revokes(
         }
         match next {
             Some(next) if !inquiry.is_spent() => at = next,
-            _ => return Ok(answered(tokens)),
+            _ => return answered(inquiry, tokens),
         }
     }
 }
@@ -171,11 +173,17 @@ fn revoked_by(
 
 type Where = (Option<String>, u8, String);
 
-fn answered(tokens: Vec<(Arc<Token>, i64)>) -> AfterRevoke {
+fn answered(
+    inquiry: &mut Inquiry<'_>,
+    tokens: Vec<(Arc<Token>, i64)>,
+) -> Result<AfterRevoke, QueryError> {
     let mut places: BTreeMap<Where, PlaceAfter> = BTreeMap::new();
     for (token, revoked_at) in &tokens {
         let mut gaps: BTreeMap<Where, i64> = BTreeMap::new();
-        let mut records: Vec<&Arc<Record>> = token.records.iter().collect();
+        // What came after the revocation stands at the end of a life that is too long to be read.
+        let whole = if token.is_part { inquiry.newest_records(token, NEWEST)? } else { Vec::new() };
+        let records = if token.is_part { &whole } else { &token.records };
+        let mut records: Vec<&Arc<Record>> = records.iter().collect();
         records.sort_by_cached_key(|record| occurred(record));
         for record in records {
             let Some((key, place, seen_at)) = seen_after(record, *revoked_at) else { continue };
@@ -209,7 +217,7 @@ fn answered(tokens: Vec<(Arc<Token>, i64)>) -> AfterRevoke {
     }
     gaps.sort_unstable();
     places.sort_by_key(|place| std::cmp::Reverse(place.gaps.last().copied()));
-    AfterRevoke { tokens, places, gaps }
+    Ok(AfterRevoke { tokens, places, gaps })
 }
 
 /// The place that saw a token after its revocation, with this one event counted but in no gap yet,

@@ -24,12 +24,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenState};
+use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenState, is_permitted_birth};
 use ledgerline_proof::token_id::{TokenId, can_be_one_token};
 use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 
-use crate::found_by::{By, chain_term, is_birth, presented_digest};
+use crate::found_by::{By, chain_term, presented_digest};
 use crate::index::Term;
+use crate::life::Judgement;
 use crate::lineage::{Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chains};
 use crate::view::{QueryError, View};
 
@@ -37,10 +38,12 @@ pub use cache::Standings;
 pub use changes::{Changes, is_use};
 pub use heads::{Head, HeadName, Heads, Told};
 
-/// Events of one id that are folded. A token with more has no answer.
-const MAX_EVENTS: usize = 100_000;
+/// Events that name one digest that are looked at. With more there is no answer.
+const MAX_NAMING: usize = 100_000;
 /// What one answer may read.
-const SPENDING: Spending = Spending { index_reads: 50_000, entries: 150_000 };
+const SPENDING: Spending = Spending { index_reads: 50_000, entries: 250_000 };
+/// How many events a token counts for of which not all were read.
+const LONG: usize = 1024;
 
 /// How a token is named by whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +132,7 @@ pub fn standing(
         check_whole(&places)?;
         return claimed_by_several(view, tenant, ids, now_nanos);
     }
-    let (ids, records) = identity(&mut places, ids)?;
+    let Found { ids, records, whole } = identity(&mut places, ids)?;
     if records.is_empty() {
         return check_whole(&places).map(|()| None);
     }
@@ -143,16 +146,13 @@ pub fn standing(
         watched.push(By::Alias(id).term(terms, tenant));
         watched.extend(presented_digest(id).map(|one| By::Presented(one).term(terms, tenant)));
     }
-    let facts: Vec<Fact<'_>> = records
-        .iter()
-        .map(|(at, record)| record.read(|entry, one| Fact::of(one, *at, entry.recorded_at)))
-        .collect();
-    let mut state = lifecycle::known(&facts);
-    drop(facts);
+    let mut state = known(&records);
+    if !whole && state.token_kind.is_some_and(TokenKind::is_code) {
+        state = code_state(view, tenant, &ids, now_nanos)?;
+    }
     let mut changes_at = None;
     for (_, birth) in &records {
-        let is_birth = |s: &_| is_birth(s) && s.outcome == Outcome::Allow;
-        if !birth.read(|_, s| is_birth(s)) {
+        if !birth.read(|_, s| is_permitted_birth(s)) {
             continue;
         }
         for (kind, id) in birth.read(wide_chains) {
@@ -164,31 +164,61 @@ pub fn standing(
     check_whole(&places)?;
     watched.sort_unstable();
     watched.dedup();
-    let birth = records.iter().find(|(_, record)| record.read(|_, s| is_birth(s)));
+    let birth = records.iter().find(|(_, record)| record.read(|_, s| is_permitted_birth(s)));
     let told = &birth.unwrap_or(&records[0]).1;
     Ok(Some(Standing {
         id: told.read(|_, s| s.target.id.to_owned()),
         ids,
         state,
-        events: records.len(),
+        events: if whole { records.len() } else { records.len().max(LONG) },
         facts: told.read(|entry, s| Facts::of(s, &entry.handles)),
         changes_at,
         watched,
     }))
 }
 
-type Found = (BTreeSet<String>, Vec<(u64, Arc<Record>)>);
+/// All ids of a token, and the events by position that decide where it stands.
+struct Found {
+    ids: BTreeSet<String>,
+    records: Vec<(u64, Arc<Record>)>,
+    /// Whether that is all its events.
+    whole: bool,
+}
 
-/// All ids of the token in all origins, and the events of their chains by position.
+/// The state in ledger order by the token's own events.
+fn known(records: &[(u64, Arc<Record>)]) -> TokenState {
+    let mut state = TokenState::UNKNOWN;
+    for (at, record) in records {
+        record.read(|entry, one| state.apply(&Fact::of(one, *at, entry.recorded_at)));
+    }
+    state
+}
+
+/// The state of a code with very many events: each permitted use counts, so all are read.
+fn code_state(
+    view: &View,
+    tenant: &str,
+    ids: &BTreeSet<String>,
+    at: i64,
+) -> Result<TokenState, QueryError> {
+    let first = ids.first().map_or("", String::as_str);
+    let judgement = Judgement { at, by: i64::MAX };
+    let whole = view.stands(tenant, first, view.size(), judgement, None)?;
+    whole.filter(|whole| !whole.cut).map(|whole| whole.known).ok_or(QueryError::Budget)
+}
+
+/// All ids of the token in all origins, and what of their chains decides where it stands.
 fn identity(places: &mut [Place<'_>], mut ids: BTreeSet<String>) -> Result<Found, QueryError> {
     let mut todo: Vec<String> = ids.iter().cloned().collect();
-    let mut records = Vec::new();
+    let (mut records, mut whole) = (Vec::new(), true);
     while let Some(id) = todo.pop() {
         let mut others = BTreeSet::new();
         for place in &mut *places {
-            let (chain, more) = place.inquiry.of_one_id(&id, MAX_EVENTS)?;
-            let chain = chain.into_iter().map(|(record, _)| (place.base + record.index, record));
-            records.extend(chain);
+            let found = place.inquiry.deciding(&id)?;
+            let chain = found.chain.into_iter();
+            records.extend(chain.map(|record| (place.base + record.index, record)));
+            whole &= found.whole;
+            let more = found.ids;
             others.extend(more);
         }
         if let Some(digest) = presented_digest(&id) {
@@ -205,7 +235,7 @@ fn identity(places: &mut [Place<'_>], mut ids: BTreeSet<String>) -> Result<Found
         }
     }
     records.sort_unstable_by_key(|(position, _)| *position);
-    Ok((ids, records))
+    Ok(Found { ids, records, whole })
 }
 
 /// The ids of tokens with this digest, by their births and by what others call them.
@@ -214,7 +244,7 @@ fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<Strin
     let is_it = |id: &str| presented_digest(id) == Some(digest);
     for Place { inquiry, .. } in places {
         let term = By::Presented(digest).term(inquiry.view().terms(), &inquiry.scope().tenant);
-        let naming = inquiry.records(&term, MAX_EVENTS, |_, statement| {
+        let naming = inquiry.records(&term, MAX_NAMING, |_, statement| {
             statement.target.kind == TargetKind::Token
                 && (is_it(statement.target.id)
                     || statement.also_known_as.iter().any(|id| is_it(id)))

@@ -106,6 +106,7 @@ pub fn verify_index(
     let hasher = TermHasher::new(keys.index);
     let manifest = index_files::manifest(world.disk.as_ref(), &mut findings);
     let walk = Walk { world, context: &context, overlay: &overlay, hasher: &hasher, progress };
+    findings.extend(manifest.iter().filter_map(|one| of_another_choice(one, &hasher)));
     let mut check = Comparison::new(&walk, manifest, scratch, samples)?;
     walk.leaves(1, &mut findings, &mut |first, end, postings| check.take(first, end, postings));
     check.end()?;
@@ -136,6 +137,17 @@ pub fn verify_index(
     }
     (report.verdict, report.findings, report.findings_dropped) = findings.finish();
     Ok(report)
+}
+
+/// Runs under another key, or of a version that finds entries by other things, are compared with
+/// nothing: the next start builds them anew.
+fn of_another_choice(manifest: &Manifest, hasher: &TermHasher) -> Option<VerifyFinding> {
+    let other = manifest.identity != hasher.identity() && !manifest.runs.is_empty();
+    let what = format!(
+        "{} runs are of another choice of terms, and not compared: the next start builds them anew",
+        manifest.runs.len()
+    );
+    other.then(|| VerifyFinding::new(Severity::Incomplete, "index_terms", "index", what))
 }
 
 /// Takes a batch: its first index, its end, its postings.

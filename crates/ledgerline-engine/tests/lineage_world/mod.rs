@@ -14,6 +14,7 @@ use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planne
 use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
 use ledgerline_engine::simulation::{Random, SimClock, SimDisk, SimEntropy, Walk};
 use ledgerline_engine::view::View;
+use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::vocabulary::KeyPurpose;
 use serde_json::{Value, json};
 
@@ -147,6 +148,17 @@ impl World {
         while self.rest.rooms.index.step(self.rest.rooms.published().size).unwrap()
             != Progress::Idle
         {}
+    }
+
+    /// Closes a block over what is recorded.
+    pub fn seal(&mut self) {
+        let _ = self.planner.seal_if_due(true).unwrap();
+        self.commit();
+    }
+
+    /// The key that checkpoints are signed with.
+    pub fn log_key(&self) -> VerifierKey {
+        VerifierKey::parse(&self.rest.identity.log_key).unwrap()
     }
 
     fn caller(&self, name: &str) -> Caller {

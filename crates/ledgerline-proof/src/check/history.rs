@@ -9,7 +9,10 @@ use crate::bundle::{Decimal, Query};
 use crate::chain::{ChainKey, ChainTip, chain_key, check_link};
 use crate::entry::MAX_SIGNATURE_BYTES;
 use crate::hash::Hash;
-use crate::lifecycle::{self, Fact, Revocation, State, TokenFacts, TokenState, Violation};
+use crate::lifecycle::{
+    Covering, Revocation, State, TokenFacts, TokenHistory, TokenState, Violation, in_event_order,
+    is_permitted_birth,
+};
 use crate::statement::Statement;
 use crate::token_id::can_be_one_token;
 use crate::vocabulary::{EventType, Outcome, TargetKind};
@@ -56,7 +59,8 @@ pub(super) enum Part {
     Answer(usize),
     /// A revocation of something wider that covers a token of the answer.
     Covering,
-    /// An event that the answer to a question names, on a chain that is not shown whole.
+    /// An event that the answer to a question names, on a chain that is not shown whole; or one
+    /// that is shown and changes nothing.
     Named,
     /// It has no place in this answer.
     Stranger,
@@ -72,8 +76,11 @@ pub(super) struct Asked<'b, 'r> {
     query: &'b Query,
     /// The tokens by their ids.
     tokens: BTreeMap<&'b str, usize>,
-    /// By token: what decides which revocations cover it.
-    births: Vec<Option<TokenFacts<'r>>>,
+    /// By token: its events, which decide what covers it.
+    histories: Vec<TokenHistory<'r>>,
+    /// What refused births say. They bring nothing in and cover nothing; older makers took them for
+    /// births and show what would have covered them.
+    refused: Vec<TokenFacts<'r>>,
 }
 
 impl<'b, 'r> Asked<'b, 'r> {
@@ -94,15 +101,17 @@ impl<'b, 'r> Asked<'b, 'r> {
                 }
             }
         }
-        let mut asked = Self { query, tokens, births: Vec::new() };
-        asked.births.resize_with(asked.count(), || None);
+        let mut asked = Self { query, tokens, histories: Vec::new(), refused: Vec::new() };
+        asked.histories.resize_with(asked.count(), TokenHistory::default);
         for recorded in entries {
             let Ok(statement) = &recorded.statement else { continue };
-            let birth = matches!(statement.event_type, EventType::Issued | EventType::Origin);
-            if let Some(at) = asked.place(statement).filter(|_| birth)
-                && let Some(born) = asked.births.get_mut(at).filter(|born| born.is_none())
-            {
-                *born = TokenFacts::of(statement, &recorded.entry.handles);
+            let Some(at) = asked.place(statement) else { continue };
+            let Some(history) = asked.histories.get_mut(at) else { continue };
+            let entry = &recorded.entry;
+            history.push(statement, &entry.handles, recorded.index, entry.recorded_at);
+            let born = matches!(statement.event_type, EventType::Issued | EventType::Origin);
+            if born && !is_permitted_birth(statement) {
+                asked.refused.extend(TokenFacts::of(statement, &entry.handles));
             }
         }
         asked
@@ -145,9 +154,11 @@ impl<'b, 'r> Asked<'b, 'r> {
             return Part::Answer(at);
         }
         let revocation = Revocation::of(statement, &recorded.entry.handles, recorded.index);
-        let covers = |one: &Revocation<'_>| self.births.iter().flatten().any(|it| one.covers(it));
+        let covers = |one: &Revocation<'_>| self.histories.iter().any(|it| it.is_covered_by(one));
+        let seemed = |one: &Revocation<'_>| self.refused.iter().any(|it| one.covers(it));
         match self.query {
             _ if revocation.as_ref().is_some_and(covers) => Part::Covering,
+            _ if revocation.as_ref().is_some_and(seemed) => Part::Named,
             Query::Question { .. } if statement.tenant == self.tenant() => Part::Named,
             _ => Part::Stranger,
         }
@@ -331,34 +342,32 @@ pub(super) fn recompute_all(
     parts: &[Part],
     at_nanos: i64,
 ) -> Vec<Life> {
-    let mut facts: Vec<Vec<Fact<'_>>> = Vec::new();
-    facts.resize_with(asked.count(), Vec::new);
-    let mut wide: Vec<Revocation<'_>> = Vec::new();
+    let mut wide: Vec<(Revocation<'_>, Covering)> = Vec::new();
     for (recorded, part) in entries.iter().zip(parts) {
-        let Ok(statement) = &recorded.statement else { continue };
-        let (index, entry) = (recorded.index, &recorded.entry);
-        match part {
-            Part::Answer(at) => facts[*at].push(Fact::of(statement, index, entry.recorded_at)),
-            Part::Covering => wide.extend(Revocation::of(statement, &entry.handles, index)),
-            Part::Named | Part::Stranger | Part::Unknown => {}
-        }
+        let (Part::Covering, Ok(statement)) = (part, &recorded.statement) else { continue };
+        let index = recorded.index;
+        let occurred_at = statement.occurred_at.nanos;
+        wide.extend(Revocation::of(statement, &recorded.entry.handles, index).map(|one| {
+            let effective_at = one.effective_at;
+            (one, Covering { index, occurred_at, effective_at })
+        }));
     }
-    let lives = facts.iter().enumerate().map(|(at, facts)| {
-        let born = asked.births[at].as_ref();
-        let covers = |one: &&Revocation<'_>| born.is_some_and(|born| one.covers(born));
-        let covering: Vec<&Revocation<'_>> = wide.iter().filter(covers).collect();
+    let lives = asked.histories.iter().enumerate().map(|(at, history)| {
+        let covers = |(one, _): &&(Revocation<'_>, Covering)| history.is_covered_by(one);
+        let covering: Vec<Covering> = wide.iter().filter(covers).map(|(_, one)| *one).collect();
         let ids = match asked.query {
             Query::Question { tokens, .. } => tokens.get(at).cloned(),
             Query::Token { .. } | Query::Event { .. } => None,
         };
-        Life { ids, ..recompute(facts, &covering, at_nanos) }
+        Life { ids, ..recompute(history, &covering, at_nanos) }
     });
     lives.collect()
 }
 
-fn recompute(facts: &[Fact<'_>], covering: &[&Revocation<'_>], at_nanos: i64) -> Life {
+fn recompute(history: &TokenHistory<'_>, covering: &[Covering], at_nanos: i64) -> Life {
     let mut known = TokenState::UNKNOWN;
-    let mut steps: Vec<Step> = facts
+    let mut steps: Vec<Step> = history
+        .facts()
         .iter()
         .map(|fact| {
             let state = known.apply(fact).to;
@@ -366,7 +375,7 @@ fn recompute(facts: &[Fact<'_>], covering: &[&Revocation<'_>], at_nanos: i64) ->
         })
         .collect();
     let mut happened = TokenState::UNKNOWN;
-    for fact in lifecycle::in_event_order(facts) {
+    for fact in in_event_order(history.facts()) {
         let transition = happened.apply(fact);
         let at = steps.binary_search_by_key(&fact.index, |step| step.index);
         if let Some(step) = at.ok().and_then(|at| steps.get_mut(at)) {
@@ -374,17 +383,12 @@ fn recompute(facts: &[Fact<'_>], covering: &[&Revocation<'_>], at_nanos: i64) ->
             step.violation = transition.violation.map(Violation::code);
         }
     }
-    let in_force = covering.iter().any(|revocation| revocation.is_in_force(at_nanos));
-    let active = known.is_active(at_nanos, in_force);
-    for revocation in covering.iter().filter(|revocation| revocation.is_in_force(at_nanos)) {
-        known.cover(revocation);
-        happened.cover(revocation);
-    }
+    let judged = history.clone().judge(covering, at_nanos, i64::MAX);
     let report = LifecycleReport {
-        known: known.state_at(at_nanos).symbol(),
-        happened: happened.state_at(at_nanos).symbol(),
-        active,
-        covered_by: covering.iter().map(|revocation| Decimal(revocation.index)).collect(),
+        known: judged.known.state_at(at_nanos).symbol(),
+        happened: judged.happened.state_at(at_nanos).symbol(),
+        active: judged.known.is_active(at_nanos, !judged.covered_by.is_empty()),
+        covered_by: covering.iter().map(|one| Decimal(one.index)).collect(),
     };
     Life { ids: None, steps, report }
 }

@@ -8,7 +8,31 @@
 //! time.
 
 use super::{Fact, Revocation, State, Transition, Violation};
+use crate::statement::Statement;
 use crate::vocabulary::{EventType, Outcome, TokenKind};
+
+/// Whether an event may change the state of its token: a permitted act, but no mere use. A use
+/// spends a code: it counts where it calls its token one, and every permitted use counts of a
+/// token whose birth did.
+#[must_use]
+pub fn changes_state(statement: &Statement<'_>) -> bool {
+    let is_act = match statement.event_type {
+        EventType::Used | EventType::ResourceAccessed => {
+            statement.token_kind.is_some_and(TokenKind::is_code)
+        }
+        EventType::Issued
+        | EventType::Origin
+        | EventType::Activated
+        | EventType::Refreshed
+        | EventType::Rotated
+        | EventType::Suspended
+        | EventType::Reinstated
+        | EventType::Expired
+        | EventType::Revoked => true,
+        _ => false,
+    };
+    is_act && statement.outcome == Outcome::Allow
+}
 
 /// How the ledger first learnt of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

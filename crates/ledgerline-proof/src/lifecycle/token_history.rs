@@ -125,6 +125,12 @@ impl<'a> TokenHistory<'a> {
         self.facts.push(fact);
     }
 
+    /// The facts, in the order in which they were taken.
+    #[must_use]
+    pub fn facts(&self) -> &[Fact<'a>] {
+        &self.facts
+    }
+
     /// The chains on which a revocation that covers the token can stand: of every birth, each
     /// once.
     #[must_use]
