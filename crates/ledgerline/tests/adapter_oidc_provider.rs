@@ -547,6 +547,9 @@ fn nothing_is_lost_and_everything_is_counted() {
     let skipped: Vec<(&str, u64)> =
         report.skipped.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
     assert_eq!(skipped, SKIPPED);
+    let joined: Vec<(&str, u64)> =
+        report.joined.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    assert_eq!(joined, JOINED);
     let events = events(acts);
     assert_eq!(report.events, events.len() as u64);
     assert_eq!(report.acts, acts.len() as u64);
@@ -570,6 +573,18 @@ const SKIPPED: &[(&str, u64)] = &[
     ("interaction.saved", 920),
     ("interaction.started", 460),
     ("session.saved (no change)", 271),
+];
+
+/// Lines that say more about the event of another line of their request.
+const JOINED: &[(&str, u64)] = &[
+    ("authorization.success", 225),
+    ("authorization_code.consumed", 222),
+    ("device_authorization.success", 7),
+    ("device_code.consumed", 7),
+    ("end_session.success", 59),
+    ("grant.success", 62),
+    ("middleware.revocation", 25),
+    ("refresh_token.destroyed", 31),
 ];
 
 const COUNTS: &[(&str, u64)] = &[

@@ -114,6 +114,9 @@ pub struct Report {
     pub lines: u64,
     /// Lines that gave an event or completed an act.
     pub mapped: u64,
+    /// Of these, the lines that have no event of their own: what they say stands in that of another
+    /// line of their request. By event name.
+    pub joined: BTreeMap<String, u64>,
     /// Lines with nothing for the ledger, by event name.
     pub skipped: BTreeMap<String, u64>,
     /// Lines refused with an error.
@@ -129,6 +132,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Lines that have no event of their own, of all kinds.
+    #[must_use]
+    pub fn joined_count(&self) -> u64 {
+        self.joined.values().sum()
+    }
+
     /// Lines skipped, of all kinds.
     #[must_use]
     pub fn skipped_count(&self) -> u64 {
@@ -136,11 +145,19 @@ impl Report {
     }
 
     fn skip(&mut self, kind: &str) {
-        match self.skipped.get_mut(kind) {
-            Some(count) => *count += 1,
-            None => {
-                self.skipped.insert(kind.to_owned(), 1);
-            }
+        count_one(&mut self.skipped, kind);
+    }
+
+    fn join(&mut self, kind: &str) {
+        count_one(&mut self.joined, kind);
+    }
+}
+
+fn count_one(counts: &mut BTreeMap<String, u64>, kind: &str) {
+    match counts.get_mut(kind) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(kind.to_owned(), 1);
         }
     }
 }

@@ -148,7 +148,7 @@ impl<'s> Sender<'s> {
         let tally = &mut self.tally;
         tally.lines += report.lines;
         tally.skipped.clone_from(&report.skipped);
-        tally.lines_of_events = Some((report.mapped, report.refused));
+        tally.of_lines = Some([report.mapped, report.joined_count(), report.refused]);
     }
 
     /// Sends what waits.
@@ -210,8 +210,8 @@ impl<'s> Sender<'s> {
 struct Tally {
     lines: u64,
     skipped: BTreeMap<String, u64>,
-    /// Of an adapter: lines that made events, and lines refused.
-    lines_of_events: Option<(u64, u64)>,
+    /// Of an adapter: lines that made events, those of them that joined another's, lines refused.
+    of_lines: Option<[u64; 3]>,
     events: u64,
     recorded: u64,
     duplicate: u64,
@@ -242,8 +242,9 @@ impl Tally {
             "first_refusals": self.first,
             "unreadable": self.unreadable,
         });
-        if let Some((mapped, refused)) = self.lines_of_events {
+        if let Some([mapped, joined, refused]) = self.of_lines {
             report["mapped_lines"] = mapped.into();
+            report["joined_lines"] = joined.into();
             report["refused_lines"] = refused.into();
         }
         report
@@ -256,7 +257,7 @@ fn summary(report: &Value) -> String {
     for (name, member) in [
         ("lines", "lines"),
         ("lines of events", "mapped_lines"),
-        ("lines joined to them", "joined_lines"),
+        ("  without their own", "joined_lines"),
         ("skipped", "skipped"),
         ("lines refused", "refused_lines"),
         ("events", "events"),

@@ -1,5 +1,6 @@
 //! From the events of one request to acts: numbers the parts and fills in links between them.
 
+use super::facts::Mark;
 use crate::adapters::event::{ActPart, EventRef, JsonEvent, Link, Relation, Strength};
 use crate::adapters::token_id::event_id;
 use crate::adapters::{ACT_PARTS_MAX, Act};
@@ -8,8 +9,16 @@ use crate::adapters::{ACT_PARTS_MAX, Act};
 pub(super) enum Cause {
     /// The event at this place of the same list of drafts.
     Draft(usize),
-    /// The only event of an earlier act, by its native id.
-    Native(String),
+    /// An event of an earlier act.
+    Event(EventName),
+}
+
+/// What an event's id is made of.
+#[derive(Clone)]
+pub(super) struct EventName {
+    pub native_id: String,
+    /// Its part of its act.
+    pub part: u16,
 }
 
 /// An event before it is known which part of which act it is.
@@ -21,6 +30,15 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(event: JsonEvent) -> Self {
         Self { event, cause: None }
+    }
+
+    /// Whether it is an event of a line.
+    pub(super) fn is_of(&self, mark: &Mark) -> bool {
+        let nth = self.event.native_id.as_deref().and_then(|id| {
+            let nth = id.strip_prefix(mark.line_id().as_str())?.strip_prefix('.')?;
+            nth.parse::<usize>().ok()
+        });
+        nth.is_some()
     }
 }
 
@@ -67,7 +85,7 @@ fn cause_link(drafts: &[Draft], place: usize, recorder: &Recorder) -> Option<Lin
             assert!(*cause < drafts.len() && *cause != place, "a cause is another draft");
             (drafts[*cause].event.native_id.as_deref()?, part_of(*cause))
         }
-        Cause::Native(native_id) => (native_id.as_str(), 0),
+        Cause::Event(name) => (name.native_id.as_str(), name.part),
     };
     let event_id = event_id(&recorder.tenant, &recorder.source, native_id, part)?;
     Some(Link {
@@ -84,7 +102,8 @@ fn parts_of_act(first: usize, total: usize) -> u16 {
     u16::try_from((total - first).min(ACT_PARTS_MAX)).unwrap_or(u16::MAX)
 }
 
-fn part_of(place: usize) -> u16 {
+/// The part of its act that the event at a place becomes.
+pub(super) fn part_of(place: usize) -> u16 {
     u16::try_from(place % ACT_PARTS_MAX).unwrap_or(u16::MAX)
 }
 

@@ -27,7 +27,12 @@ pub(super) struct Mark {
 impl Mark {
     /// `provider/<time>/<request>/<event>/<ordinal>.<nth>`; `nth` is 0 for the main event.
     pub(super) fn native_id(&self, nth: usize) -> String {
-        format!("{}/{}/{}.{nth}", self.act_prefix(), self.event, self.ordinal)
+        format!("{}.{nth}", self.line_id())
+    }
+
+    /// What the native ids of all events of the line begin with.
+    pub(super) fn line_id(&self) -> String {
+        format!("{}/{}/{}", self.act_prefix(), self.event, self.ordinal)
     }
 
     /// The id of the act that begins with this line.
@@ -163,6 +168,15 @@ pub(super) fn wide_target(
 ) -> Result<Target, Problem> {
     let id = naming.wide(id).ok_or(Problem::Malformed(field))?;
     Ok(Target { kind, id })
+}
+
+/// A client as target; the provider itself for none, or for one that cannot be named: such a
+/// refusal is still an act.
+pub(super) fn client_target(naming: &Naming, client: Option<&str>) -> Target {
+    match client.and_then(|client| naming.wide(client)) {
+        Some(id) => Target { kind: TargetKind::Client, id },
+        None => Target { kind: TargetKind::Source, id: naming.alias().to_owned() },
+    }
 }
 
 /// An edge to a token.

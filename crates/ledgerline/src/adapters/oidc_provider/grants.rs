@@ -1,9 +1,11 @@
-//! The living tokens of each grant, as far as this log has shown them.
+//! The living tokens of each grant, as far as this log has shown them, and the grants that died.
 //!
-//! `grant.revoked` names a grant and never its tokens; this book expands it. It is bounded: what
-//! falls out is counted, and its tokens get no entry of their own when the grant is revoked. The
-//! revocation of the grant itself is still recorded, and covers them.
+//! `grant.revoked` names a grant and never its tokens; this book expands it. A token whose request
+//! closes after that is found among the dead: it is revoked too, whenever its own lines came. The
+//! book is bounded: what falls out is counted, and its tokens get no entry of their own when the
+//! grant is revoked. The revocation of the grant itself is still recorded, and covers them.
 
+use super::drafts::EventName;
 use crate::adapters::Millis;
 use crate::adapters::event::TokenKind;
 use crate::adapters::memory::Remembered;
@@ -17,6 +19,31 @@ pub(super) struct Member {
     pub kind: TokenKind,
     pub expires: Option<Millis>,
     pub family: Option<String>,
+    /// When its line was written.
+    pub minted: Millis,
+}
+
+/// A revocation of a grant, for the tokens of it that are heard of later.
+#[derive(Clone)]
+pub(super) struct Death {
+    pub at: Millis,
+    pub reason: &'static str,
+    pub client: Option<String>,
+    /// The REVOKED of the grant.
+    pub event: EventName,
+    /// When the grant was given anew: what was minted from then on is of another life.
+    reopened: Option<Millis>,
+}
+
+impl Death {
+    pub(super) fn new(
+        at: Millis,
+        reason: &'static str,
+        client: Option<String>,
+        event: EventName,
+    ) -> Self {
+        Self { at, reason, client, event, reopened: None }
+    }
 }
 
 struct Grant {
@@ -27,12 +54,14 @@ struct Grant {
 /// All grants of the log that are not revoked.
 pub(super) struct Grants {
     grants: Remembered<Grant>,
+    dead: Remembered<Death>,
     pub forgotten: u64,
 }
 
 impl Grants {
     pub(super) fn new() -> Self {
-        Self { grants: Remembered::new(GRANTS_MAX), forgotten: 0 }
+        let (grants, dead) = (Remembered::new(GRANTS_MAX), Remembered::new(GRANTS_MAX));
+        Self { grants, dead, forgotten: 0 }
     }
 
     /// Notes a grant. Returns whether it is new.
@@ -44,6 +73,27 @@ impl Grants {
         let room = self.grants.insert(grant, Grant { client, members: Vec::new() });
         self.forgotten += u64::from(room.is_some());
         true
+    }
+
+    /// Notes that a grant was given at `at`: after its death, what is minted from then on lives.
+    pub(super) fn reopen(&mut self, grant: &str, at: Millis) {
+        // A line that only comes late gives nothing anew.
+        if let Some(death) = self.dead.get_mut(grant).filter(|death| death.at < at) {
+            death.reopened.get_or_insert(at);
+        }
+    }
+
+    /// Notes that a grant died. It can die again: the last time counts.
+    pub(super) fn bury(&mut self, grant: &str, death: Death) {
+        // The grants that died longest ago: their tokens have expired.
+        self.dead.insert(grant, death);
+    }
+
+    /// How the grant of a token died, if that is the token's end too.
+    pub(super) fn death_of(&self, grant: &str, member: &Member) -> Option<Death> {
+        let death = self.dead.get(grant)?;
+        let is_of_it = death.reopened.is_none_or(|again| member.minted < again);
+        (is_of_it && is_alive(member, death.at)).then(|| death.clone())
     }
 
     /// Adds a token minted at `at`, and drops those expired by then.

@@ -9,7 +9,10 @@
 //! The kinds are told apart by their members, so files may come in any order or in one stream.
 //!
 //! Promises: JWTs are named by jti, every opaque token by `t1` of its value; a jti that only an
-//! unverified JWT claims is never used as a name. Ids of requests, grants and sessions stay clear.
+//! unverified JWT claims is never used as a name. A reason that nobody knows loses no call: it is
+//! booked on the token where the log tells what only a verified one says. A token of a grant that
+//! died is revoked, also when its request closes later. Ids of requests, grants and sessions stay
+//! clear.
 //!
 //! Assumes: the provider's log is read from its start and in its order, because the tokens of a
 //! revoked grant are known only from the lines before. The resource server's log needs no memory.
@@ -99,6 +102,7 @@ impl Adapter for OidcProvider {
         self.count(&out[before..]);
         match fate {
             Ok(Fate::Mapped) => self.report.mapped += 1,
+            Ok(Fate::WithItsRequest) => {}
             Ok(Fate::Skipped(kind)) => self.report.skip(&kind),
             Err(problem) => {
                 self.report.refused += 1;
@@ -182,6 +186,10 @@ mod tests {
                 Problem::BadPayload(52),
             ),
             (
+                provider(0, "r", "grant.saved", r#"{"resources":{"a":"x","a":"y"}}"#),
+                Problem::BadPayload(30),
+            ),
+            (
                 provider(0, "r", "refresh_token.saved", r#"{"jti":"weak"}"#),
                 Problem::WeakToken("jti"),
             ),
@@ -215,6 +223,39 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_unheard_of_lost_the_call_of_the_token() {
+        let booked = |reason: Option<&str>, sub: Option<&str>, client: Option<&str>| {
+            let mut line: Value =
+                serde_json::from_str(&resource("", "jwt", "victim")).expect("JSON");
+            line["reason"] = reason.into();
+            line["sub"] = sub.into();
+            line["client_id"] = client.into();
+            let (acts, _) = read(&[line.to_string()]);
+            acts[0][0]["token_id"] == "eu:idp:jti:victim"
+        };
+        let (sub, client) = (Some("alice"), Some("web"));
+        for reason in ["rate_limited", "role_not_assigned", "token_revoked", "Too many requests"] {
+            assert!(booked(Some(reason), sub, client), "{reason}: the claims were verified");
+            assert!(!booked(Some(reason), None, None), "{reason}: nobody verified anything");
+            assert!(!booked(Some(reason), sub, None), "{reason}");
+        }
+        assert!(booked(None, sub, client));
+        for reason in [
+            "invalid_signature",
+            "bad signature",
+            "Unsigned",
+            "unknown_kid",
+            "invalid-token",
+            "malformed",
+            "wrong_issuer",
+            "alg_not_allowed",
+            "forged",
+        ] {
+            assert!(!booked(Some(reason), sub, client), "{reason}: whatever else it tells");
+        }
+    }
+
+    #[test]
     fn a_claimed_jti_is_never_booked() {
         // {"alg":"ES256"}.{"jti":"victim"}
         let jws = "eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJ2aWN0aW0ifQ.c2ln";
@@ -236,6 +277,7 @@ mod tests {
             ),
             (token("subject_token is of a kind unheard of"), "invalid_grant", false),
             (token("subject_token ERR_JWT_EXPIRED"), "expired", true),
+            (token("subject_token ERR_JWT_CLAIM_VALIDATION_FAILED"), "invalid_grant", true),
             (resource("invalid_signature", "jwt", "victim"), "invalid_signature", false),
             (resource("something_new", "jwt", "victim"), "something_new", false),
             (resource("token_expired", "jwt", "victim"), "token_expired", true),

@@ -5,8 +5,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::adapters::Problem;
@@ -65,8 +68,10 @@ pub(super) struct Payload {
     #[serde(rename = "expiresWithSession")]
     pub expires_with_session: Option<bool>,
     pub extra: Option<Extra>,
+    #[serde(deserialize_with = "each_once")]
     pub authorizations: Option<BTreeMap<String, Authorization>>,
     pub openid: Option<ConsentedScope>,
+    #[serde(deserialize_with = "each_once")]
     pub resources: Option<BTreeMap<String, String>>,
     #[serde(rename = "deviceInfo")]
     pub device_info: Option<DeviceInfo>,
@@ -86,6 +91,37 @@ pub(super) struct Payload {
     pub presented: Option<String>,
     pub action: Option<String>,
     pub admin: Option<String>,
+}
+
+/// An object, or null, whose names stand once each: of two values, either may be the right one.
+fn each_once<'de, D, T>(source: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Pairs<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<T> {
+        type Value = Option<BTreeMap<String, T>>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("an object")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut pairs = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry()? {
+                if pairs.insert(name, value).is_some() {
+                    return Err(A::Error::custom("a name stands twice"));
+                }
+            }
+            Ok(Some(pairs))
+        }
+    }
+    source.deserialize_any(Pairs(PhantomData))
 }
 
 /// RFC 8707 `resource` and `aud` are a string or an array of them.

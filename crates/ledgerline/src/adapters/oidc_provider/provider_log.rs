@@ -5,10 +5,10 @@
 //! more than [`OPEN_REQUESTS_MAX`], or at the end. Lines that mean something alone are mapped at
 //! once.
 
-use super::drafts::{Cause, Draft, Recorder, seal};
+use super::drafts::{Cause, Draft, EventName, Recorder, seal};
 use super::facts::{
-    Mark, TokenFacts, actor, client_actor, code, mfa, provider_event, request, subject, token_link,
-    wide_target, words,
+    Mark, TokenFacts, actor, client_actor, client_target, code, mfa, provider_event, request,
+    subject, token_link, wide_target, words,
 };
 use super::grants::Grants;
 use super::model::{AnyLine, Payload, parse_payload};
@@ -102,6 +102,8 @@ const KNOWN: &[(&str, Part)] = &[
 pub(super) enum Fate {
     Mapped,
     Skipped(String),
+    /// It is counted when its request is mapped, with the other lines of it.
+    WithItsRequest,
 }
 
 /// The state of a reading of the provider's log.
@@ -112,8 +114,8 @@ pub(super) struct ProviderLog {
     ordinals: Remembered<u32>,
     grants: Grants,
     sessions: Remembered<Option<Millis>>,
-    /// Native ids of administrators' acts, by request.
-    admins: Remembered<String>,
+    /// Administrators' acts, by request.
+    admins: Remembered<EventName>,
 }
 
 impl ProviderLog {
@@ -181,14 +183,13 @@ impl ProviderLog {
             Part::SessionEnded => Item::SessionEnded(self.session_end(mark, payload)?),
             Part::Close => {
                 let items = self.open.remove(&mark.request).unwrap_or_default();
-                let name = mark.event;
-                let made = self.close(items, Some(&Closing { mark, payload }), out);
-                return Ok(if made { Fate::Mapped } else { Fate::Skipped(name.to_owned()) });
+                self.close(items, Some(&Closing { mark, payload }), out, report);
+                return Ok(Fate::WithItsRequest);
             }
             Part::Alone(alone) => return self.alone(alone, mark, payload, out),
         };
         self.hold(item, out, report);
-        Ok(Fate::Mapped)
+        Ok(Fate::WithItsRequest)
     }
 
     fn token(&self, mark: Mark, kind: TokenKind, p: Payload) -> Result<TokenFacts, Problem> {
@@ -201,7 +202,7 @@ impl ProviderLog {
     fn hold(&mut self, item: Item, out: &mut Vec<Act>, report: &mut Report) {
         let request = item.mark().request.clone();
         if request == "-" {
-            self.close(vec![item], None, out);
+            self.close(vec![item], None, out, report);
         } else if let Some(items) = self.open.get_mut(&request) {
             items.push(item);
         } else if let Some(oldest) = self.open.insert(&request, vec![item]) {
@@ -221,17 +222,32 @@ impl ProviderLog {
 
     fn close_without_line(&mut self, items: Vec<Item>, out: &mut Vec<Act>, report: &mut Report) {
         report.unclosed += 1;
-        self.close(items, None, out);
+        self.close(items, None, out, report);
     }
 
-    /// Maps a request. Returns whether it meant anything.
-    fn close(&mut self, items: Vec<Item>, closing: Option<&Closing>, out: &mut Vec<Act>) -> bool {
-        let first = items.first().map(Item::mark).or(closing.map(|closing| &closing.mark));
-        let Some(act_id) = first.map(Mark::act_id) else { return false };
+    /// Maps a request, and counts its lines by what became of them.
+    fn close(
+        &mut self,
+        items: Vec<Item>,
+        closing: Option<&Closing>,
+        out: &mut Vec<Act>,
+        report: &mut Report,
+    ) {
+        let marks = items.iter().map(Item::mark).chain(closing.map(|closing| &closing.mark));
+        let marks: Vec<Mark> = marks.cloned().collect();
+        let Some(act_id) = marks.first().map(Mark::act_id) else { return };
         let drafts = events(&self.naming, &mut self.grants, items, closing);
-        let made = !drafts.is_empty();
+        for mark in &marks {
+            if drafts.is_empty() {
+                report.skip(mark.event);
+                continue;
+            }
+            report.mapped += 1;
+            if !drafts.iter().any(|draft| draft.is_of(mark)) {
+                report.join(mark.event);
+            }
+        }
         seal(drafts, &act_id, self.recorder.as_ref(), out);
-        made
     }
 
     fn alone(
@@ -305,6 +321,7 @@ impl ProviderLog {
         let grant = payload.jti.as_deref().ok_or(Problem::Missing("jti"))?;
         let target = wide_target(&self.naming, TargetKind::Grant, grant, "jti")?;
         let is_new = self.grants.open(grant, payload.model_client_id.as_deref());
+        self.grants.reopen(grant, line.mark.at);
         let kind = if is_new { EventType::Issued } else { EventType::Refreshed };
         let mut event = provider_event(&self.naming, kind, &line.mark, 0);
         event.target = Some(target);
@@ -333,7 +350,8 @@ impl ProviderLog {
         event.action = payload.action.as_deref().and_then(code);
         event.personal.extend(subject(Some(account)));
         event.personal.extend(actor(payload.admin.as_deref(), payload.ip.as_deref()));
-        self.admins.insert(&line.mark.request, line.mark.native_id(0));
+        let event_of = EventName { native_id: line.mark.native_id(0), part: 0 };
+        self.admins.insert(&line.mark.request, event_of);
         Ok(event)
     }
 
@@ -350,7 +368,7 @@ impl ProviderLog {
             cause: None,
             personal: subject(payload.model_account_id.as_deref()).into_iter().collect(),
         };
-        Ok((revocation, admin.map(Cause::Native)))
+        Ok((revocation, admin.map(Cause::Event)))
     }
 
     fn grant_revoked(&self, mark: Mark, payload: &Payload) -> Result<GrantRevocation, Problem> {
@@ -455,7 +473,7 @@ impl ProviderLog {
         let mut event = request_event(&self.naming, kind, line);
         match value {
             Some(value) => self.aim(&mut event, value, "token", false)?,
-            None => self.aim_at_client(&mut event)?,
+            None => self.aim_at_client(&mut event),
         }
         if kind == EventType::Used {
             event.vantage = Some(Vantage::Introspection);
@@ -466,7 +484,7 @@ impl ProviderLog {
 
     fn denied(&self, line: &Closing) -> Result<JsonEvent, Problem> {
         let mut event = request_event(&self.naming, EventType::Used, line);
-        self.aim_at_client(&mut event)?;
+        self.aim_at_client(&mut event);
         Ok(event)
     }
 
@@ -492,16 +510,16 @@ impl ProviderLog {
             }
         }
         match event.token_id {
-            Some(_) => Ok(()),
-            None if event.outcome == Some(Outcome::Allow) => Err(Problem::WeakToken(field)),
+            Some(_) => {}
+            None if event.outcome == Some(Outcome::Allow) => return Err(Problem::WeakToken(field)),
             None => self.aim_at_client(event),
         }
+        Ok(())
     }
 
-    fn aim_at_client(&self, event: &mut JsonEvent) -> Result<(), Problem> {
-        let client = event.client_id.as_deref().ok_or(Problem::Missing("client_id"))?;
-        event.target = Some(wide_target(&self.naming, TargetKind::Client, client, "client_id")?);
-        Ok(())
+    /// The client, or the provider itself when the request is of none that can be named.
+    fn aim_at_client(&self, event: &mut JsonEvent) {
+        event.target = Some(client_target(&self.naming, event.client_id.as_deref()));
     }
 
     /// The client of an introspection is who asks, not whose token it is.

@@ -13,11 +13,11 @@
 
 use std::collections::BTreeSet;
 
-use super::drafts::{Cause, Draft};
+use super::drafts::{Cause, Draft, EventName, part_of};
 use super::facts::{
-    Mark, TokenFacts, code, provider_event, request, subject, template, token_link,
+    Mark, TokenFacts, client_target, code, provider_event, request, subject, template, token_link,
 };
-use super::grants::{Grants, Member};
+use super::grants::{Death, Grants, Member};
 use super::model::{Entities, Payload};
 use crate::adapters::event::{
     Activation, Detail, EventType, JsonEvent, Link, Outcome, Personal, Relation, Selector,
@@ -193,14 +193,36 @@ impl Request<'_> {
             if let Some(closing) = self.closing {
                 event.personal.extend(closing.personal());
             }
-            if let Some(grant) = &token.grant {
-                let family = event.family_id.clone();
-                let (kind, expires) = (token.kind, token.expires);
-                let member = Member { id: token.id.clone(), kind, expires, family };
-                self.grants.add(grant, token.client.as_deref(), member, token.mark.at);
-            }
+            let family = event.family_id.clone();
             self.drafts.push(Draft::new(event));
+            if let Some(grant) = &token.grant {
+                self.enter(grant, token, family);
+            }
         }
+    }
+
+    /// Enters a token in the book of its grant, or revokes it when that has died: the request
+    /// began before, or raced it.
+    fn enter(&mut self, grant: &str, token: &TokenFacts, family: Option<String>) {
+        let member = Member {
+            id: token.id.clone(),
+            kind: token.kind,
+            expires: token.expires,
+            family,
+            minted: token.mark.at,
+        };
+        let Some(death) = self.grants.death_of(grant, &member) else {
+            self.grants.add(grant, token.client.as_deref(), member, token.mark.at);
+            return;
+        };
+        let mut event = token.event(self.naming, EventType::Revoked, 1);
+        event.occurred_at = death.at.max(token.mark.at).rfc3339();
+        event.reason = Some(death.reason.to_owned());
+        if event.client_id.is_none() {
+            event.client_id = death.client;
+        }
+        self.drafts.push(Draft { event, cause: Some(Cause::Event(death.event)) });
+        self.dead.insert(token.id.clone());
     }
 
     /// ROTATED on what was replaced; a spent code leaves the book.
@@ -224,6 +246,29 @@ impl Request<'_> {
                 self.grants.forget(grant, &old.id);
             }
         }
+        self.untold_rotation(items, presented);
+    }
+
+    /// ROTATED on a refresh token that has a successor though no line says that it was consumed:
+    /// the line was torn, and what is replaced must not look as if it were not.
+    fn untold_rotation(&mut self, items: &[Item], presented: Option<&Presented>) {
+        let is_refresh = |one: &&Presented| one.token_kind == Some(TokenKind::Refresh);
+        let (Some(closing), Some(old)) = (self.closing, presented.filter(is_refresh)) else {
+            return;
+        };
+        let successor = items.iter().filter_map(minted).find(|new| new.kind == TokenKind::Refresh);
+        let Some(new) = successor.filter(|new| new.id != old.id) else { return };
+        if closing.is_refusal() || !self.dead.insert(old.id.clone()) {
+            return;
+        }
+        let mut event = provider_event(self.naming, EventType::Rotated, &closing.mark, 2);
+        event.token_id = Some(old.id.clone());
+        event.token_kind = Some(TokenKind::Refresh);
+        event.client_id.clone_from(&new.client);
+        event.grant_id.clone_from(&new.grant);
+        event.session_id.clone_from(&new.session);
+        event.links.push(token_link(&new.id, Relation::RotatedTo, self.strength(new)));
+        self.drafts.push(Draft::new(event));
     }
 
     fn revocations(&mut self, items: Vec<Item>) {
@@ -297,6 +342,10 @@ impl Request<'_> {
         let mut event = blank(nth);
         event.target = Some(revoked.target.clone());
         event.personal.clone_from(&revoked.personal);
+        let native_id = revoked.mark.native_id(nth);
+        let name = EventName { native_id, part: part_of(place) };
+        let death = Death::new(revoked.mark.at, revoked.reason, client.clone(), name);
+        self.grants.bury(&revoked.grant, death);
         self.drafts.push(Draft { event, cause });
         let alive = members.into_iter().filter(|member| self.dead.insert(member.id.clone()));
         for (place_of_member, member) in alive.enumerate() {
@@ -305,6 +354,8 @@ impl Request<'_> {
             for link in &mut event.links {
                 link.strength = link.strength.max(Strength::Joined); // no line names this token
             }
+            // Nothing ends before it begins: its request closed before that of the revocation.
+            event.occurred_at = revoked.mark.at.max(member.minted).rfc3339();
             event.token_id = Some(member.id);
             event.token_kind = Some(member.kind);
             self.drafts.push(Draft { event, cause: Some(Cause::Draft(place)) });
@@ -376,11 +427,8 @@ impl Request<'_> {
     }
 
     fn on_client(&mut self, mut event: JsonEvent) {
-        let client = event.client_id.as_deref();
-        if let Some(id) = client.and_then(|client| self.naming.wide(client)) {
-            event.target = Some(Target { kind: TargetKind::Client, id });
-            self.drafts.push(Draft::new(event));
-        }
+        event.target = Some(client_target(self.naming, event.client_id.as_deref()));
+        self.drafts.push(Draft::new(event));
     }
 
     /// ASSERTED when the closing line names both ends, JOINED when only the request id does.
@@ -480,8 +528,12 @@ fn presented(naming: &Naming, closing: &Closing) -> Option<Presented> {
     }
 }
 
+/// Refusals of the provider's JOSE library that come after it found the signature good.
+const AFTER_SIGNATURE: [&str; 2] =
+    ["subject_token ERR_JWT_EXPIRED", "subject_token ERR_JWT_CLAIM_VALIDATION_FAILED"];
+
 /// A subject token is known by its jti only where the provider found its signature good: when the
-/// exchange succeeded, or failed at the expiry, which is looked at after the signature.
+/// exchange succeeded, or failed at what is looked at after the signature.
 fn subject_token(naming: &Naming, closing: &Closing, value: &str) -> Option<Presented> {
     let bearer = naming.bearer(value)?;
     let blank = |id: String| Presented {
@@ -495,7 +547,7 @@ fn subject_token(naming: &Naming, closing: &Closing, value: &str) -> Option<Pres
         return Some(blank(bearer));
     }
     let detail = closing.payload.error_detail.as_deref();
-    let verified = !closing.is_refusal() || detail == Some("subject_token ERR_JWT_EXPIRED");
+    let verified = !closing.is_refusal() || detail.is_some_and(|d| AFTER_SIGNATURE.contains(&d));
     let jti = claimed_jti(value);
     if let Some(id) = jti.as_deref().filter(|_| verified).and_then(|jti| naming.jti(jti)) {
         return Some(Presented { also_known_as: vec![bearer], ..blank(id) });
