@@ -18,15 +18,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledgerline_proof::control::{Grant, KeyAdded};
 use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::signature::{Alg, StatementKey};
-use ledgerline_proof::statement::Statement;
+use ledgerline_proof::statement::{Detail, Statement};
 use ledgerline_proof::token_id::TokenId;
-use ledgerline_proof::vocabulary::{EventType, KeyPurpose, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, KeyPurpose, TargetKind, Vantage};
 use subtle::ConstantTimeEq as _;
 
 /// The tenant of keys that act for all tenants.
 pub const ALL_TENANTS: &str = "*";
 /// The source reserved for the ledger's own statements.
 pub const LEDGER_SOURCE: &str = "ledger";
+/// Native ids of uses that the ledger saw itself, in the name of whoever asked.
+pub const SEEN_USE_PREFIX: &str = "introspection/";
 const API_KEY_PREFIX: &str = "llk_";
 const SECRET_TEXT_BYTES: usize = 43;
 
@@ -110,6 +112,14 @@ pub struct WriteGrant {
     pub strict: bool,
 }
 
+impl WriteGrant {
+    /// Whether it lets tokens be brought in: an issuer's, or of whoever speaks for one.
+    fn registers(&self) -> bool {
+        let registers = [EventType::Issued, EventType::Origin];
+        self.types.is_empty() || registers.iter().any(|one| self.types.contains(one))
+    }
+}
+
 /// Why a statement is outside a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
@@ -122,6 +132,9 @@ pub enum GrantError {
     /// Its type, issuer or region is not granted.
     #[error("the credential's grant does not cover this {0}")]
     OutOfGrant(&'static str),
+    /// It says what only the ledger itself says.
+    #[error("no producer states {0}")]
+    LedgersOwn(&'static str),
 }
 
 impl GrantError {
@@ -131,7 +144,7 @@ impl GrantError {
         match self {
             Self::WrongTenant => "wrong_tenant",
             Self::WrongSource => "wrong_source",
-            Self::OutOfGrant(_) => "out_of_grant",
+            Self::OutOfGrant(_) | Self::LedgersOwn(_) => "out_of_grant",
         }
     }
 }
@@ -185,8 +198,7 @@ impl Key {
         if statement.also_known_as.is_empty() {
             return Ok(());
         }
-        let registers = [EventType::Issued, EventType::Origin];
-        if !grant.types.is_empty() && !registers.iter().any(|one| grant.types.contains(one)) {
+        if !grant.registers() {
             return Err(GrantError::OutOfGrant("also_known_as without ISSUED or ORIGIN"));
         }
         for id in &statement.also_known_as {
@@ -200,6 +212,45 @@ impl Key {
                     return Err(GrantError::OutOfGrant("also_known_as"));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the statement is one that no producer makes, because it would pass for the ledger's
+    /// own. For intake; what was recorded before this rule differs by its source.
+    ///
+    /// ```text
+    /// EXPIRED        follows from expires_at. What its issuer ended earlier is REVOKED, what is
+    ///                taken over is ORIGIN with the state EXPIRED
+    /// LEDGER         as a target: the chain of findings and reports
+    /// ADMIN_ACT      with the detail `act`: issuer_told, key_ends. Acts of an issuer's
+    ///                administrators have none
+    /// INTROSPECTION  as vantage: of issuers' own endpoints, so by keys that may register tokens,
+    ///                and without the native ids of uses that the ledger saw itself
+    /// ```
+    ///
+    /// # Errors
+    /// What it is.
+    pub fn check_own_words(&self, statement: &Statement<'_>) -> Result<(), GrantError> {
+        let own = |what| Err(GrantError::LedgersOwn(what));
+        if statement.event_type == EventType::Expired {
+            return own(
+                "EXPIRED: it follows from expires_at. What ended earlier is REVOKED, what is taken \
+                 over is ORIGIN with the state EXPIRED",
+            );
+        }
+        if statement.target.kind == TargetKind::Ledger {
+            return own("something about the LEDGER");
+        }
+        let is_act = |detail: &Detail<'_>| detail.key == "act";
+        if statement.event_type == EventType::AdminAct && statement.detail.iter().any(is_act) {
+            return own("an ADMIN_ACT with the detail `act`: the ledger's own acts have it");
+        }
+        if statement.native_id.is_some_and(|id| id.starts_with(SEEN_USE_PREFIX)) {
+            return own("native ids that begin with introspection/: uses that the ledger saw");
+        }
+        if statement.vantage == Vantage::Introspection && !self.grant.registers() {
+            return Err(GrantError::OutOfGrant("vantage INTROSPECTION without ISSUED or ORIGIN"));
         }
         Ok(())
     }
@@ -220,7 +271,7 @@ impl Key {
             return Err(GrantError::OutOfGrant("type"));
         }
         if is_reserved(statement.event_type) {
-            return Err(GrantError::OutOfGrant("type"));
+            return Err(GrantError::LedgersOwn("this type: the ledger itself writes it"));
         }
         if grant.issuers.is_empty() && grant.regions.is_empty() {
             return Ok(());

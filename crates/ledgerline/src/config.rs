@@ -159,6 +159,10 @@ settings! {
         /// separated by commas. Keys made with `strict` are so anyway.
         #[arg(value_delimiter = ',')]
         "LEDGERLINE_STRICT_SOURCES" strict_sources: Vec<String>,
+        /// How far off the clocks of sources are at most, `source=milliseconds`, up to 60000,
+        /// separated by commas: a larger uncertainty that their events state explains no finding.
+        #[arg(value_delimiter = ',')]
+        "LEDGERLINE_SOURCE_SKEW_MS" source_skew_ms: Vec<String>,
         /// Threads that serve HTTP [default: number of processors].
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }

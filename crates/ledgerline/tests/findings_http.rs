@@ -886,6 +886,43 @@ fn what_is_missing_of_a_producer_is_noticed() {
 }
 
 #[test]
+fn an_uncertainty_beyond_its_sources_skew_explains_nothing() {
+    let settings = ["--findings-interval-ms", "20", "--source-skew-ms", "idp=50,gw-1=2000"];
+    let server = Server::start_with(&settings);
+    let idp = server.key("ours", "idp", &["producer"]);
+    let known = server.key("ours", "gw-1", &["producer"]);
+    let other = server.key("ours", "gw-2", &["producer"]);
+    let reader = server.key("ours", "desk", &["reader"]);
+    let unsure = json!({ "time_uncertainty_ns": 40_000_000_000_i64 });
+    for name in ["known", "unknown"] {
+        let mut born = act("ISSUED", name, 0.0, json!({}));
+        born["native_id"] = format!("{name}-born").into();
+        let mut ended = act("REVOKED", name, 10.0, unsure.clone());
+        ended["native_id"] = format!("{name}-ended").into();
+        server.record(&idp, &[born, ended]);
+    }
+    // 20 s behind: more than 50 ms, 2 s and the propagation window together.
+    for (key, name) in [(&known, "known"), (&other, "unknown")] {
+        let mut used = act("USED", name, 30.0, unsure.clone());
+        used["native_id"] = format!("{name}-used").into();
+        server.record(key, &[used]);
+    }
+    let severity = |name: &str| {
+        let found = settled(&server, &reader, &format!("&token={}", token(name)));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        (found[0]["severity"].clone(), found[0]["explained"].clone())
+    };
+    assert_eq!(severity("known"), (json!("critical"), Value::Null));
+    assert_eq!(severity("unknown"), (json!("info"), json!("within_uncertainty")));
+    for bad in ["idp", "idp=x", "idp=60001", "=5", "idp=-1"] {
+        let data = server.path("elsewhere").display().to_string();
+        let args = ["serve", "--listen", "127.0.0.1:0", "--data", &data, "--source-skew-ms", bad];
+        let refused = run(&args, &[], b"");
+        assert_eq!(refused.status.code(), Some(64), "{bad}: {}", stderr(&refused));
+    }
+}
+
+#[test]
 fn a_held_token_that_is_born_late_is_unknown_no_more() {
     let server = server();
     let key = server.key("ours", "idp", &["producer"]);

@@ -33,6 +33,11 @@ pub(super) struct Boundary {
 }
 
 impl Boundary {
+    /// How uncertain its time is, as far as its source's clock is known.
+    pub(super) fn uncertainty(&self, windows: &Windows) -> i64 {
+        windows.believed(&self.event.source, Some(self.uncertainty))
+    }
+
     pub(super) fn of(statement: &Statement<'_>, place: u64) -> Self {
         Self {
             at: statement.occurred_at.nanos,
@@ -153,7 +158,7 @@ impl Life {
                 found.extend(parents.iter().filter_map(|parent| actor_lost(act, parent)));
             }
         }
-        found.extend(clock_ahead(act));
+        found.extend(clock_ahead(act, windows));
         self.covering = covering;
         self.count += 1;
         self.latest = self.latest.max(statement.occurred_at.nanos);
@@ -262,10 +267,10 @@ impl Life {
             _ => self.rotated.as_ref()?,
         };
         let gap = at.checked_sub(boundary.at).filter(|gap| *gap >= 0)?;
-        let own = super::rules::believed(statement.time_uncertainty_ns);
+        let own = windows.believed(statement.source, statement.time_uncertainty_ns);
         // Where the issuer itself calls it a reuse, its clock does not matter.
         let is_sure = statement.reason == Some("reuse");
-        let uncertain = if is_sure { 0 } else { own.saturating_add(boundary.uncertainty) };
+        let uncertain = if is_sure { 0 } else { own.saturating_add(boundary.uncertainty(windows)) };
         let explained = match self.likeness(act) {
             Likeness::Other => None,
             Likeness::Same => {
@@ -288,7 +293,7 @@ impl Life {
 
     fn lifecycle(&self, act: &Act<'_, '_>, violation: Violation, windows: &Windows) -> Finding {
         let at = act.statement.occurred_at.nanos;
-        let own = super::rules::believed(act.statement.time_uncertainty_ns);
+        let own = windows.believed(act.statement.source, act.statement.time_uncertainty_ns);
         let (born, rotated, spent) = (&self.born, &self.rotated, &self.spent);
         let state = &self.state;
         // A boundary, by how much the act lies beyond it, and which window may explain that.
@@ -328,7 +333,7 @@ impl Life {
             }
             _ => (born.as_ref(), None, 0, propagation),
         };
-        let uncertain = own.saturating_add(boundary.map_or(0, |one| one.uncertainty));
+        let uncertain = own.saturating_add(boundary.map_or(0, |one| one.uncertainty(windows)));
         // A code is used once, and a refresh token by one party, whatever the clocks say.
         let by_another =
             violation == Violation::RefreshReuse && self.likeness(act) == Likeness::Other;
@@ -403,8 +408,8 @@ fn outlives(
     };
     let (parent, revoked) = parents.iter().find_map(|parent| Some((parent, revoked(parent)?)))?;
     let gap = at.saturating_sub(revoked.at);
-    let own = super::rules::believed(statement.time_uncertainty_ns);
-    let uncertain = own.saturating_add(revoked.uncertainty);
+    let own = windows.believed(statement.source, statement.time_uncertainty_ns);
+    let uncertain = own.saturating_add(revoked.uncertainty(windows));
     let explained = behind(gap, uncertain, windows.propagation_nanos, Explanation::Propagation);
     let mut finding = finding(act, Rule::ChildOutlivesRevokedParent, explained);
     finding.events.push(revoked.event);
@@ -480,10 +485,10 @@ fn about(act: &Act<'_, '_>, rule: Rule, parent: &Parent, list: &[&str]) -> Findi
     finding
 }
 
-fn clock_ahead(act: &Act<'_, '_>) -> Option<Finding> {
+fn clock_ahead(act: &Act<'_, '_>, windows: &Windows) -> Option<Finding> {
     let statement = act.statement;
     let ahead = statement.occurred_at.nanos.saturating_sub(act.entry.recorded_at.nanos);
-    let own = super::rules::believed(statement.time_uncertainty_ns);
+    let own = windows.believed(statement.source, statement.time_uncertainty_ns);
     // What the ledger derives is timed by what it follows from.
     let foreign = statement.source != crate::registry::LEDGER_SOURCE;
     (foreign && ahead > MAX_DRIFT_NANOS.saturating_add(own)).then(|| {

@@ -194,8 +194,8 @@ impl Follower {
             return Ok(());
         };
         let gap = now.saturating_sub(first.at);
-        let own = super::rules::believed(statement.time_uncertainty_ns);
-        let uncertain = own.saturating_add(first.uncertainty);
+        let own = self.windows.believed(statement.source, statement.time_uncertainty_ns);
+        let uncertain = own.saturating_add(first.uncertainty(&self.windows));
         let spread = self.windows.propagation_nanos;
         let explained = behind(gap, uncertain, spread, super::rules::Explanation::Propagation);
         // A heartbeat comes again: what may be explained is not told before it cannot be.

@@ -16,6 +16,8 @@
 //! than `info` only where it did harm ([`Rule::softened`]). An uncertainty counts up to
 //! [`MAX_UNCERTAINTY_NANOS`]: a clock that says it may be off by years explains nothing away.
 
+use std::collections::BTreeMap;
+
 use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::lifecycle::Violation;
 use ledgerline_proof::vocabulary::TargetKind;
@@ -295,18 +297,36 @@ impl Explanation {
 }
 
 /// What is tolerated. Nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Windows {
     /// How long news of an end may take to reach those who decide.
     pub propagation_nanos: i64,
     /// Within which a second use of a replaced refresh token by the same party is two clicks of one
     /// person.
     pub refresh_race_nanos: i64,
+    /// How far off the clocks of sources are at most, by source, as whoever runs the ledger knows
+    /// it. Of others a minute is believed.
+    pub skew_nanos: BTreeMap<String, i64>,
 }
 
 impl Default for Windows {
     fn default() -> Self {
-        Self { propagation_nanos: 5_000_000_000, refresh_race_nanos: 10_000_000_000 }
+        Self {
+            propagation_nanos: 5_000_000_000,
+            refresh_race_nanos: 10_000_000_000,
+            skew_nanos: BTreeMap::new(),
+        }
+    }
+}
+
+impl Windows {
+    /// The uncertainty that an event of a source states of its time, as far as it is believed: up
+    /// to what the source's clock is known to be off, where that is known, otherwise up to
+    /// [`MAX_UNCERTAINTY_NANOS`].
+    #[must_use]
+    pub fn believed(&self, source: &str, stated: Option<i64>) -> i64 {
+        let skew = self.skew_nanos.get(source).copied();
+        believed(stated).min(skew.unwrap_or(MAX_UNCERTAINTY_NANOS))
     }
 }
 
@@ -401,7 +421,7 @@ pub fn behind(
 
 #[cfg(test)]
 mod tests {
-    use super::{Explanation, MAX_UNCERTAINTY_NANOS, behind, believed};
+    use super::{Explanation, MAX_UNCERTAINTY_NANOS, Windows, behind, believed};
 
     #[test]
     fn an_endless_uncertainty_explains_nothing_beyond_a_minute() {
@@ -410,5 +430,11 @@ mod tests {
         assert_eq!(believed(Some(3_000_000_000)), 3_000_000_000);
         assert_eq!(believed(Some(-1)), 0);
         assert_eq!(believed(None), 0);
+        let skew_nanos = [("gw".to_owned(), 50)].into();
+        let windows = Windows { skew_nanos, ..Windows::default() };
+        assert_eq!(windows.believed("gw", Some(i64::MAX)), 50);
+        assert_eq!(windows.believed("gw", Some(7)), 7);
+        assert_eq!(windows.believed("gw", None), 0);
+        assert_eq!(windows.believed("other", Some(i64::MAX)), MAX_UNCERTAINTY_NANOS);
     }
 }

@@ -159,6 +159,10 @@ impl Intake {
         attachments: Vec<AttachmentRecord>,
     ) -> Result<Box<PendingEvent>, EventError> {
         self.admit(caller, statement, bytes)?;
+        let signer = signature.as_ref().map(|signature| &signature.key);
+        for key in [&caller.key].into_iter().chain(signer) {
+            key.check_own_words(statement).map_err(|error| refused(error.code(), &error))?;
+        }
         secret_scan::check_statement(statement, bytes)?;
         records.iter().try_for_each(|record| secret_scan::check_record(record))?;
         check_attachments(statement, &attachments)?;

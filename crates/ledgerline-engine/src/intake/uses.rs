@@ -15,7 +15,7 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
 
 use super::accept::{Accepted, Built, Intake, SubmitError};
 use super::{EventError, derived_event_id};
-use crate::registry::{Caller, Roles};
+use crate::registry::{Caller, Roles, SEEN_USE_PREFIX};
 
 /// Uses of one token by one caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Intake {
         let (key, SeenUse { token_id, first_at, last_at, .. }) = (caller.key_id(), one);
         let outcome = if one.allowed { Outcome::Allow } else { Outcome::Deny };
         let word = outcome.symbol();
-        let native_id = format!("introspection/{key}/{first_at}/{last_at}/{word}/{token_id}");
+        let native_id = format!("{SEEN_USE_PREFIX}{key}/{first_at}/{last_at}/{word}/{token_id}");
         let event_id = derived_event_id(tenant, caller.source(), &native_id, 0);
         let fail = |error: EventError| (Some(event_id), error);
         let id = TokenId::parse(token_id)

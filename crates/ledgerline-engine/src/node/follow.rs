@@ -30,7 +30,7 @@ pub(super) fn follow(inner: &Inner) {
         let saved = if ahead { Saved::default() } else { saved };
         let mut position = saved.position;
         inner.counters.followed(position);
-        let mut follower = Follower::new(saved, inner.config.windows);
+        let mut follower = Follower::new(saved, inner.config.windows.clone());
         let mut pace = Pace::new(inner);
         let (mut saved_at, mut sound) = (inner.world.clock.monotonic_nanos(), true);
         while is_running(inner) {

@@ -21,6 +21,7 @@ use ledgerline_engine::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_engine::node::{Node, NodeConfig};
 use ledgerline_engine::opening::World;
 use ledgerline_engine::registry::Roles;
+use ledgerline_proof::statement::is_source_name;
 use ledgerline_proof::vocabulary::KeyPurpose;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
@@ -212,7 +213,7 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         *interval = given.map_or(*interval, |ms| ms * 1_000_000);
     }
     if let Some(sources) = &settings.strict_sources {
-        let sound = |name: &String| ledgerline_proof::statement::is_source_name(name);
+        let sound = |name: &String| is_source_name(name);
         if !sources.iter().all(sound) {
             return Err(Failure::usage("strict_sources are names of sources, [a-z0-9._-]{1,64}"));
         }
@@ -232,6 +233,14 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
     Ok(config)
 }
 
+/// `source=milliseconds`.
+fn source_skew(text: &str) -> Option<(String, i64)> {
+    let (source, ms) = text.split_once('=')?;
+    let ms: i64 = ms.trim().parse().ok()?;
+    let sound = is_source_name(source.trim()) && (0..=60_000).contains(&ms);
+    sound.then(|| (source.trim().to_owned(), ms * 1_000_000))
+}
+
 fn findings_config(settings: &ServerSettings, config: &mut NodeConfig) -> Result<(), Failure> {
     if let Some(ms) = settings.findings_interval_ms {
         if ms > 60_000 {
@@ -248,6 +257,12 @@ fn findings_config(settings: &ServerSettings, config: &mut NodeConfig) -> Result
     }
     if let Some(ms) = settings.findings_refresh_race_ms {
         config.windows.refresh_race_nanos = nanos("findings_refresh_race_ms", ms)?;
+    }
+    for one in settings.source_skew_ms.iter().flatten() {
+        let (source, nanos) = source_skew(one).ok_or_else(|| {
+            Failure::usage("source_skew_ms is source=milliseconds, up to 60000: idp=50,gw-1=200")
+        })?;
+        config.windows.skew_nanos.insert(source, nanos);
     }
     Ok(())
 }
