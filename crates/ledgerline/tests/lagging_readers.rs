@@ -152,6 +152,22 @@ fn a_page_of_an_older_size_hid_what_was_found_about_it_later() {
 }
 
 #[test]
+fn why_a_token_was_revoked_was_answered_before_the_replay_was_judged() {
+    let (mut server, reader) = held_back();
+    let events = server.get("/v1/tokens/eu:idp:jti:stolen/events", &reader).json();
+    let revoked = events["events"].as_array().expect("events");
+    let revoked = revoked.iter().find(|one| one["statement"]["type"] == "REVOKED");
+    let id = revoked.expect("a revocation")["statement"]["event_id"].as_str().expect("an id");
+    let (path, event) = (format!("/v1/events/idp/{id}/why"), format!("idp/{id}"));
+    lags(&server.get(&path, &reader).json(), "findings");
+    let shown = server.run(&reader, &["query", "why", &event]);
+    is_code(&shown, 3);
+    says(&shown, "INCOMPLETE: judged up to entry ");
+    released(&mut server);
+    is_code(&server.run(&reader, &["query", "why", &event, "--wait", "30"]), 0);
+}
+
+#[test]
 fn a_stream_of_findings_was_silent_while_the_rules_were_behind() {
     let (server, reader) = held_back();
     let address = server.url.strip_prefix("http://").expect("plain HTTP");
@@ -244,7 +260,7 @@ fn what_was_switched_off_said_that_nothing_waits() {
 #[test]
 fn a_wait_that_is_no_number_of_seconds_is_refused() {
     let server = Server::start();
-    for path in ["/v1/findings", "/v1/status", "/v1/verify-reports"] {
+    for path in ["/v1/findings", "/v1/sources", "/v1/status", "/v1/verify-reports"] {
         for wrong in ["61", "x", "-1"] {
             let refused = server.get(&format!("{path}?wait={wrong}"), &server.admin);
             assert_eq!(refused.code(), "bad_query", "{path} {wrong}");

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Context;
 use super::lookup::Narrow;
 use super::past::{Ask, Moment, TOKENS, list, rows, text, word};
+use super::progress::Wait;
 use super::triage::{self, TriageArgs};
 use crate::client::segment;
 use crate::exit::{CommandResult, Failure};
@@ -146,6 +147,8 @@ enum Query {
     Why {
         #[command(flatten)]
         moment: Moment,
+        #[command(flatten)]
+        wait: Wait,
         /// SOURCE/EVENT-ID.
         event: String,
     },
@@ -221,12 +224,14 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             moment.show(context, ask, None, after_revoke)
         }
         Query::Triage(args) => triage::run(context, &args),
-        Query::Why { moment, event } => {
+        Query::Why { mut moment, wait, event } => {
             let (source, id) = event
                 .split_once('/')
                 .filter(|(_, id)| uuid_text::parse(id).is_some())
                 .ok_or_else(|| Failure::usage("an event is SOURCE/EVENT-ID"))?;
             let ask = Ask::new(format!("/v1/events/{}/{id}/why", segment(source)));
+            let ask = ask.with("wait", wait.seconds());
+            moment.client = wait.patient(moment.client);
             moment.show(context, ask, None, why)
         }
     }

@@ -382,9 +382,18 @@ impl<'v> Question<'v> {
     }
 
     /// Says something besides in the bundle, when the proof is asked for.
-    pub fn note(&mut self, text: String) {
+    fn note(&mut self, text: String) {
         if let Some(proving) = &mut self.proof {
             proving.request.notes.push(text);
+        }
+    }
+
+    /// Says in the bundle when the rules had not judged all that the answer covers.
+    pub fn note_lag(&mut self, progress: &Value) {
+        let findings = &progress["findings"];
+        if findings["state"] != "caught_up" {
+            let words = findings["words"].as_str().unwrap_or_default();
+            self.note(format!("INCOMPLETE when it was made: {words}"));
         }
     }
 

@@ -33,7 +33,11 @@ pub fn room_for(method: &Method, route: &str, uri: &Uri) -> Option<Room> {
     match route {
         "/healthz" | "/readyz" => None,
         "/v1/revocations" if waits(uri.query()) => Some(Room::Polls),
-        "/v1/findings" | "/v1/findings/{id}" | "/v1/sources" | "/v1/status"
+        "/v1/findings"
+        | "/v1/findings/{id}"
+        | "/v1/events/{source}/{event_id}/why"
+        | "/v1/sources"
+        | "/v1/status"
         | "/v1/verify-reports"
             if waits(uri.query()) =>
         {

@@ -191,12 +191,7 @@ pub async fn list(
         let position = reached.first().and_then(|(_, progress)| progress.position);
         let lag = position.map(|position| view.size().saturating_sub(position));
         let progress = so_far(reached, view, pinned.size, later);
-        if progress["findings"]["state"] != "caught_up" {
-            question.note(format!(
-                "INCOMPLETE when it was made: {}",
-                progress["findings"]["words"].as_str().unwrap_or_default()
-            ));
-        }
+        question.note_lag(&progress);
         question.answer(next, |members| {
             members.say("findings", list);
             members.say("lag_entries", lag);
@@ -207,7 +202,7 @@ pub async fn list(
 }
 
 /// How far an answer as of `size` is; `later` findings about what it covers came after it.
-fn so_far(mut reached: Reached, view: &View, size: u64, later: u64) -> Value {
+pub(super) fn so_far(mut reached: Reached, view: &View, size: u64, later: u64) -> Value {
     let own = size.saturating_sub(view.base());
     reached.iter_mut().for_each(|(_, one)| progress::limit(one, own));
     let mut shown = progress::shown(&reached);
@@ -228,7 +223,7 @@ fn so_far(mut reached: Reached, view: &View, size: u64, later: u64) -> Value {
 
 /// How many findings recorded at or behind the size of a pinned answer are about entries before
 /// it, or about none; of the first [`LATER_MAX`].
-fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Result<u64, Problem> {
+pub(super) fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Result<u64, Problem> {
     if pinned.size >= view.end() {
         return Ok(0);
     }

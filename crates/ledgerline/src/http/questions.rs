@@ -7,7 +7,9 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use ledgerline_engine::findings::book::Wanted;
 use ledgerline_engine::lineage::{Direction, Inquiry, Spending, family, path, relatives};
+use ledgerline_engine::node::Reader;
 use ledgerline_engine::questions::{self, Holder, Of, Pivot, Point, Resource};
 use ledgerline_engine::registry::Caller;
 
@@ -16,7 +18,7 @@ use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::tokens::check_id;
 use super::written::Time;
-use super::{App, Shared, auth, leaf_json, question_json};
+use super::{App, Shared, auth, findings, leaf_json, progress, question_json};
 use crate::uuid_text;
 
 const HOUR_NANOS: i64 = 3_600_000_000_000;
@@ -504,7 +506,8 @@ pub async fn pivot(
     .await
 }
 
-/// `GET /v1/events/{source}/{event_id}/why`: its causes, and theirs.
+/// `GET /v1/events/{source}/{event_id}/why`: its causes, and theirs. Some are joined by findings,
+/// so it says how far the rules are.
 ///
 /// # Errors
 /// 404 when this tenant has none such; 400.
@@ -514,14 +517,23 @@ pub async fn why(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("why", format!("{source}/{id}"), &[][..]);
+    reader(&app, &headers, &asking)?;
+    let seconds = progress::seconds(asking.wait.as_deref())?;
+    let who = (auth::READERS, findings::LACKING);
+    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    let about = ("why", format!("{source}/{id}"), &["wait"][..]);
     ask(&app, &headers, asking, about, move |mut question, _| {
         let id = uuid_text::parse(&id)
             .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
         let found = questions::why(&mut question.inquiry, &source, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.inquiry.view();
+        let pinned = question.inquiry.scope().clone();
+        let later = findings::recorded_later(view, &pinned, &Wanted::default())?;
+        let progress = findings::so_far(reached, view, pinned.size, later);
+        question.note_lag(&progress);
         question.try_answer(None, |members| {
+            members.say("progress", progress);
             members.object("event", |of| question_json::event(view, &found.record, of))?;
             members.try_all("causes", &found.causes, |one, of| question_json::cause(view, one, of))
         })

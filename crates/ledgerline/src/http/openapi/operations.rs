@@ -59,7 +59,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "tenant",
         "Object",
     ),
-    get("/v1/events/{source}/{event_id}/why", "Its causes, and theirs", READERS, MOMENT, "Answer"),
+    get(
+        "/v1/events/{source}/{event_id}/why",
+        "Its causes, and theirs",
+        READERS,
+        "tenant as_of at proof origin wait",
+        "Answer",
+    ),
     get(
         "/v1/tokens/{id}",
         "Where a token stands",
