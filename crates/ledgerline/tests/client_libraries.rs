@@ -2,7 +2,8 @@
 //! openid-client (JavaScript), with their own credentials, forms, keys and reading of answers.
 //!
 //! They are installed into the target folder by pip and npm, at the versions of `tests/clients`.
-//! Where that cannot be done the test says so and is skipped; with `CI=true` it fails.
+//! Where that cannot be done, or Python or Node.js is too old for them, the test says so and is
+//! skipped; with `CI=true` it fails.
 
 mod running;
 
@@ -28,6 +29,28 @@ fn run(command: &mut Command) -> Result<(), String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() { Ok(()) } else { Err(said) }
+}
+
+/// Refuses an interpreter that the library does not run on: it would fail only when it is used.
+fn is_at_least(command: &str, least: (u32, u32)) -> Result<(), String> {
+    let output = Command::new(command).arg("--version").output();
+    let output = output.map_err(|error| format!("{command}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = said.trim().trim_start_matches(|c: char| !c.is_ascii_digit());
+    let mut parts = number.split('.').map(|part| part.parse().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if found >= least {
+        return Ok(());
+    }
+    Err(format!("{command} is {number}, and at least {}.{} is needed", least.0, least.1))
+}
+
+#[test]
+fn an_interpreter_that_is_too_old_failed_at_the_very_last_step() {
+    assert!(is_at_least("rustc", (1, 95)).is_ok());
+    let error = is_at_least("rustc", (1000, 0)).expect_err("no such version yet");
+    assert!(error.contains("at least 1000.0 is needed"), "{error}");
+    assert!(is_at_least("no-such-command-here", (1, 0)).is_err());
 }
 
 /// Installs into a folder of the target folder, unless it is there; `None` when it cannot be.
@@ -122,6 +145,7 @@ fn is_web_access(answer: &Value) {
 #[test]
 fn authlib_introspects_and_revokes() {
     let install = |folder: &Path| {
+        is_at_least("python3", (3, 11))?;
         run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let mut pip = Command::new(folder.join("bin/pip"));
         run(pip
@@ -187,7 +211,7 @@ fn openid_client_introspects_and_revokes() {
             let copied = fs::copy(Path::new(CLIENTS).join(name), folder.join(name));
             copied.map_err(|error| error.to_string())?;
         }
-        run(Command::new("node").arg("--version"))?;
+        is_at_least("node", (20, 0))?;
         let args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"];
         run(Command::new("npm").args(args).current_dir(folder))
     };

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -24,6 +25,9 @@ use super::verify_url::{self, Question};
 use crate::config::{ClientSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{facts, text};
+
+/// Between two looks for the first report.
+const REPORT_LOOK: Duration = Duration::from_millis(500);
 
 /// Arguments of `verify`.
 #[derive(Args)]
@@ -118,7 +122,15 @@ pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
 fn reports(context: &mut Context, args: VerifyArgs) -> CommandResult {
     let client = context.client(args.wait.patient(args.client))?;
     let wait = args.wait.seconds().map_or_else(String::new, |wait| format!("&wait={wait}"));
-    let answer = client.get(&format!("/v1/verify-reports?limit={}{wait}", args.limit))?;
+    let ask = || client.get(&format!("/v1/verify-reports?limit={}{wait}", args.limit));
+    // Whoever waits, waits for the first report, too.
+    let until = Instant::now() + Duration::from_secs(args.wait.seconds().unwrap_or(0));
+    let mut answer = ask()?;
+    while answer["reports"][0].is_null() && answer["behind"]["on"] == true && Instant::now() < until
+    {
+        std::thread::sleep(REPORT_LOOK);
+        answer = ask()?;
+    }
     context.screen.show(&answer, report_table)?;
     let has_flaws = answer["behind"]["flaws"].as_u64() > Some(0);
     Ok(match answer["reports"][0]["verdict"].as_str() {
