@@ -249,7 +249,11 @@ const OLD: &str = "old-refresh-AAAAAAAAAAAAAAAAAAAAAA";
 fn race(with_closing: bool) -> [Vec<(&'static str, Value)>; 3] {
     let refresh =
         |jti: &str| json!({"jti": jti, "clientId": "c", "grantId": "g", "exp": 1_795_400_000});
-    let access = |jti: &str| json!({"jti": jti, "clientId": "c", "grantId": "g", "format": "jwt", "exp": 1_795_400_000});
+    let access = |jti: &str| {
+        let mut payload = refresh(jti);
+        payload["format"] = "jwt".into();
+        payload
+    };
     let params = json!({"grant_type": "refresh_token", "refresh_token": OLD});
     let mut turn = vec![
         ("refresh_token.consumed", refresh(OLD)),

@@ -355,8 +355,11 @@ impl Intake {
 
     fn build_json_submission(&self, caller: &Caller, text: &str) -> Built {
         let bad = |what: &str| (None, EventError::new("bad_json", what.to_owned()));
-        let json: JsonSubmission = serde_json::from_str(text)
-            .map_err(|_| bad("the signed submission's fields are off"))?;
+        let json: JsonSubmission =
+            serde_json::from_str(text).map_err(|error| match json::member_twice(&error) {
+                Some(name) => bad(&format!("`{name}` stands twice in the signed submission")),
+                None => bad("the signed submission's fields are off"),
+            })?;
         let decode = |text: &str| {
             STANDARD.decode(text).map_err(|_| bad("a value of the submission is not base64"))
         };
@@ -507,7 +510,10 @@ fn is_submission(text: &str) -> bool {
         statement: Option<IgnoredAny>,
     }
     text.contains("\"statement\"")
-        && serde_json::from_str::<Form>(text).is_ok_and(|form| form.statement.is_some())
+        && match serde_json::from_str::<Form>(text) {
+            Ok(form) => form.statement.is_some(),
+            Err(error) => json::member_twice(&error).is_some(),
+        }
 }
 
 /// The bytes behind a byte order mark, which files of Windows programs begin with.

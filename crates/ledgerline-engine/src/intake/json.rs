@@ -225,9 +225,22 @@ fn code_of(error: &serde_json::Error) -> &'static str {
     }
 }
 
+/// The member that stands twice, when that is what serde found. It is one of our own names: serde
+/// tells no others.
+#[must_use]
+pub fn member_twice(error: &serde_json::Error) -> Option<String> {
+    let text = error.to_string();
+    let (name, _) = text.strip_prefix("duplicate field `")?.split_once('`')?;
+    Some(name.to_owned())
+}
+
 /// What serde found, without the offending value: serde's text quotes strings of the input.
 fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    if let Some(name) = member_twice(error) {
+        let (line, column) = (error.line(), error.column());
+        return format!("`{name}` stands twice, at line {line} column {column}");
+    }
     let what = match error.classify() {
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
             "not well-formed JSON"

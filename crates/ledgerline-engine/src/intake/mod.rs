@@ -30,6 +30,7 @@ use crate::registry::Key;
 
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
 pub use build::chain_slot_id;
+pub use json::member_twice;
 pub use revoking::RevokeToken;
 pub use secret_scan::check_text;
 pub use uses::SeenUse;

@@ -4,6 +4,7 @@
 //! declared longer than the route allows     413 before anything is taken
 //! chunked, or declared                      room for each piece when it has come
 //! nothing comes                             408: the pace, and a time for the whole
+//! gzip, deflate                             unpacked under the same limits (`packed`); else 415
 //! ```
 //!
 //! Promises: nobody holds what it has not sent: room is taken from the caller's share for the bytes
@@ -15,13 +16,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use hyper::body::Frame;
 
 use super::App;
 use super::at_work;
 use super::pace::Pace;
+use super::packed::{self, Coding};
 use super::problem::Problem;
 use super::shares::{Hold, Party, Room};
 
@@ -34,14 +36,15 @@ pub const INLINE_BODY_BYTES: usize = 64 << 10;
 /// The whole body, and the room that it has: to be kept as long as the body is.
 ///
 /// # Errors
-/// 408, 413, 429 when the caller's share of memory is used up, or 400 when it broke off.
+/// 408, 413, 415, 429 when the caller's share of memory is used up, or 400 when it broke off or is
+/// packed in another way than it says.
 pub async fn read_body(
     app: &App,
     headers: &HeaderMap,
     body: Body,
     most: usize,
 ) -> Result<(Bytes, Option<Hold>), Problem> {
-    check_encoding(headers)?;
+    let coding = packed::coding(headers)?;
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared = declared.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     if declared > most {
@@ -55,7 +58,12 @@ pub async fn read_body(
         length: 0,
     };
     let read = tokio::time::timeout(app.limits.body_timeout, reading.collect(declared, most));
-    read.await.unwrap_or_else(|_| Err(too_slow()))
+    let (body, room) = read.await.unwrap_or_else(|_| Err(too_slow()))?;
+    match coding {
+        Coding::Identity => Ok((body, room)),
+        // The room of what came is kept until all of it has come out.
+        coding => packed::unpack(app, coding, body, most).await.inspect(|_| drop(room)),
+    }
 }
 
 /// Whether the body has one of these media types, as RFC 9110 section 8.3.1 compares them: whatever
@@ -77,21 +85,8 @@ pub fn media_type(headers: &HeaderMap, known: &[&str]) -> Option<usize> {
     known.iter().position(|name| fits && essence.trim().eq_ignore_ascii_case(name))
 }
 
-/// A body that is compressed is refused, never read as if it were not: a sender that is answered
-/// 200 drops what it sent (RFC 9110 sections 8.4 and 15.5.16).
-fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
-    let is_plain = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|text| text.trim().eq_ignore_ascii_case("identity"))
-    };
-    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
-        return Ok(());
-    }
-    let detail = "the body is sent with a Content-Encoding: send it as it is";
-    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    Err(Problem::new(status, "unsupported_content_encoding", detail))
-}
-
-fn too_large(most: usize) -> Problem {
+/// 413.
+pub fn too_large(most: usize) -> Problem {
     let detail = match most >> 20 {
         0 => format!("a body of this route has at most {} KiB", most >> 10),
         mib => format!("a body has at most {mib} MiB; send several"),

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use ledgerline_engine::findings::record::MAX_NOTE_BYTES;
-use ledgerline_engine::intake::check_text as check_secrets;
+use ledgerline_engine::intake::{check_text as check_secrets, member_twice};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::de::DeserializeOwned;
 
@@ -116,6 +116,9 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde's text may quote the input: say only where.
     serde_json::from_slice(bytes).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());
+        if let Some(name) = member_twice(&error) {
+            return Problem::bad_request("bad_json", format!("`{name}` stands twice, at {place}"));
+        }
         Problem::bad_request("bad_json", format!("not the JSON expected, at {place}"))
     })
 }

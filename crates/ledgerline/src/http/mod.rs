@@ -30,6 +30,7 @@ pub mod leaf_json;
 pub mod metrics;
 pub mod openapi;
 pub mod pace;
+pub mod packed;
 pub mod presented;
 pub mod problem;
 pub mod progress;

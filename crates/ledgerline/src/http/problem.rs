@@ -10,13 +10,17 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ledgerline_engine::intake::{EventError, SubmitError};
 use ledgerline_engine::node::AdminError;
 use ledgerline_engine::view::QueryError;
 use serde::Serialize;
+
+use super::packed;
 
 /// A refusal.
 #[derive(Debug, Clone)]
@@ -108,6 +112,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.code == packed::UNSUPPORTED {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(packed::CODINGS));
+        }
         if let Some(wait_ms) = self.retry_after_ms {
             // Retry-After counts whole seconds.
             headers.insert(RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1000).max(1)));

@@ -18,7 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Longest set, in bytes.
 pub const SET_BYTES_MAX: u64 = 256 << 10;
@@ -98,8 +98,9 @@ struct RawKey {
 }
 
 #[derive(Deserialize)]
-struct RawSet {
-    keys: Vec<Value>,
+struct RawSet<'a> {
+    #[serde(borrow)]
+    keys: Vec<&'a RawValue>,
 }
 
 /// The usable keys of a set.
@@ -107,13 +108,14 @@ struct RawSet {
 /// # Errors
 /// When the text is no JWK set.
 pub fn read_set(text: &[u8]) -> Result<Vec<PublicKey>, &'static str> {
-    let set: RawSet = serde_json::from_slice(text).map_err(|_| "it is no JSON Web Key set")?;
+    let set: RawSet<'_> = serde_json::from_slice(text).map_err(|_| "it is no JSON Web Key set")?;
     Ok(set.keys.into_iter().filter_map(PublicKey::read).collect())
 }
 
 impl PublicKey {
-    fn read(value: Value) -> Option<Self> {
-        let raw: RawKey = serde_json::from_value(value).ok()?;
+    /// A key with a member twice is none: which of them the issuer means nobody can say.
+    fn read(value: &RawValue) -> Option<Self> {
+        let raw: RawKey = serde_json::from_str(value.get()).ok()?;
         let verifies = raw.key_ops.is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         if raw.usage.is_some_and(|usage| usage != "sig") || !verifies {
             return None;
@@ -205,7 +207,7 @@ impl PublicKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     // A key and signatures of `header.payload` made with OpenSSL; the private half is not kept.
     const MODULUS: &str = "\
@@ -299,6 +301,10 @@ mod tests {
         check(&json!({ "kty": "EC", "crv": "secp256k1", "x": ES256.0, "y": ES256.1 }), false);
         check(&json!({ "kty": "OKP", "crv": "X25519", "x": ED25519.0 }), false);
         check(&json!("text"), false);
+        let twice = format!(
+            "{{\"keys\":[{{\"kty\":\"RSA\",\"n\":\"{MODULUS}\",\"e\":\"AQAB\",\"e\":\"Aw\"}}]}}"
+        );
+        assert!(read_set(twice.as_bytes()).expect("a set").is_empty(), "of two exponents none");
         let only = key(&with("alg", json!("PS256"))).expect("a key");
         assert!(only.is_for(Algorithm::Ps256) && !only.is_for(Algorithm::Rs256));
         assert!(Algorithm::from_name("none").is_none() && Algorithm::from_name("HS256").is_none());
