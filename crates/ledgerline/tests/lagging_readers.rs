@@ -5,10 +5,10 @@ mod running;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use running::{Answer, Server, stderr, stdout};
+use running::{Answer, BINARY, Server, stderr, stdout};
 use serde_json::{Value, json};
 
 /// A look at the ledger a minute: what is recorded between two looks waits.
@@ -95,6 +95,7 @@ fn json_of(output: &Output) -> Value {
 #[test]
 fn findings_were_empty_and_exit_zero_while_entries_waited_to_be_judged() {
     let (mut server, reader) = held_back();
+    let auditor = server.key("", "audit", &["auditor"]);
     let table = server.run(&reader, &["findings", "--severity", "high"]);
     is_code(&table, 3);
     says(&table, "no findings among what was judged so far");
@@ -110,6 +111,11 @@ fn findings_were_empty_and_exit_zero_while_entries_waited_to_be_judged() {
     says(&sources, "INCOMPLETE: judged up to entry ");
     says(&sources, "at most 0.5");
     lags(&server.get("/v1/sources", &reader).json(), "findings");
+    // Nor is the bundle of an empty list one of a quiet ledger.
+    server.wait_for_block();
+    let bundle = server.get("/v1/findings?proof=true", &auditor).json();
+    let notes = bundle["coverage"]["notes"].to_string();
+    assert!(notes.contains("INCOMPLETE when it was made: judged up to entry "), "{bundle}");
     // Waiting is bounded, and does not make it complete.
     let begun = Instant::now();
     let waited = server.run(&reader, &["findings", "--wait", "1"]);
@@ -182,6 +188,23 @@ fn a_stream_of_findings_was_silent_while_the_rules_were_behind() {
     lags(&json!({ "progress": data }), "findings");
     let refused = server.get("/v1/findings?follow&wait=3", &reader);
     assert_eq!(refused.code(), "bad_query");
+}
+
+#[test]
+fn following_findings_said_nothing_of_what_was_not_judged() {
+    let (server, reader) = held_back();
+    let mut child = Command::new(BINARY)
+        .args(["findings", "--follow", "--interval-ms", "50", "--url", &server.url])
+        .env("LEDGERLINE_KEY", &reader)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let said = BufReader::new(child.stderr.take().expect("piped")).lines().next();
+    child.kill().expect("killed");
+    child.wait().expect("an end");
+    let said = said.expect("a line").expect("text");
+    assert!(said.contains("judged up to entry ") && said.contains(" behind"), "{said}");
 }
 
 #[test]
