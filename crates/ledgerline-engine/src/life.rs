@@ -8,6 +8,7 @@
 //! Promises: the whole chain is read, however long, a part at a time; what is kept of an event is
 //! its place, and its fact while there are few of them. Past [`MAX_FACTS`] mere uses of what is no
 //! code are left out of the fold, which they do not change. What could not be read whole says so.
+//! Pages behind the first read what decides, and their own events.
 //!
 //! Assumes: the caller checked who may see the tenant.
 
@@ -125,8 +126,15 @@ impl View {
         if size > self.size() {
             return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
         }
-        let mut walk = Walk::new(self, tenant, size);
+        // Whoever turns pages has confirmed the whole chain with the first one.
+        let mut walk = Walk { deciding: page.after.is_some(), ..Walk::new(self, tenant, size) };
         walk.identity(token_id)?;
+        if walk.deciding && walk.thinned && walk.is_code {
+            walk = Walk::new(self, tenant, size);
+            walk.identity(token_id)?;
+        } else if walk.deciding && walk.thinned {
+            walk.count()?;
+        }
         if walk.positions.is_empty() {
             return Ok(None);
         }
@@ -140,7 +148,13 @@ impl View {
         let mut events = Vec::with_capacity(shown.len());
         for position in &positions[shown] {
             let (view, index) = self.at_position(*position);
-            events.extend(view.event(index)?);
+            let event = view.event(index)?;
+            let is_its = |event: &EventView| {
+                let named =
+                    |one: &Statement<'_>| one.tenant == tenant && ids.contains(one.target.id);
+                read_event(&event.leaf, |_, one| named(one)) == Some(true)
+            };
+            events.extend(event.filter(is_its));
         }
         let (known, happened, covered_by) = covered;
         let total = positions.len() as u64;
@@ -273,6 +287,23 @@ impl<'v> Walk<'v> {
             self.facts.push(Fact { index: position, ..fact });
         }
         false
+    }
+
+    /// Counts the events of all its chains by what the index has of them.
+    fn count(&mut self) -> Result<(), QueryError> {
+        for id in &self.ids {
+            let tenant = self.tenant;
+            let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+            let chain = chain_term(self.view.terms(), &key);
+            for origin in &self.origins {
+                let end = if origin.is_older() { origin.size() } else { self.size };
+                let most = usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX);
+                let (found, cut) = chains::postings(&origin.rooms().index, &chain, 0..end, most)?;
+                self.cut |= cut;
+                self.positions.extend(found.into_iter().map(|index| origin.place_of(index)));
+            }
+        }
+        Ok(())
     }
 
     /// The states, and the revocations of something wider that cover it.

@@ -14,16 +14,21 @@ use ledgerline_engine::expiry::{Place, STEP_READS, WHEEL_TOKENS, Wheel};
 use ledgerline_engine::findings::record::Note;
 use ledgerline_engine::findings::rules::{Rule, Windows};
 use ledgerline_engine::findings::{Follower, Saved};
-use ledgerline_engine::index::{Index, IndexConfig, Progress};
+use ledgerline_engine::found_by::{chain_term, event_term, terms_of};
+use ledgerline_engine::index::{Index, IndexConfig, Posting, Progress, TermHasher, TermKind};
 use ledgerline_engine::life::{Judgement, Life};
 use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending};
 use ledgerline_engine::prover::{BundleRequest, token_bundle};
 use ledgerline_engine::questions::{after_revoke, blast};
-use ledgerline_engine::simulation::Random;
+use ledgerline_engine::simulation::{Random, SimDisk};
 use ledgerline_engine::standing::{Presented, Standing, standing};
 use ledgerline_engine::view::{PageRequest, View};
 use ledgerline_proof::bundle::Decimal;
+use ledgerline_proof::chain::chain_key;
+use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{State, Violation};
+use ledgerline_proof::statement::{Statement, Target};
+use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use serde_json::{Value, json};
 
 const LONG: &str = "eu:idp:jti:long";
@@ -298,5 +303,44 @@ fn the_expiry_of_a_long_life_is_stated_once_and_never_of_a_revoked_token() {
         }
         let expected = if is_revoked { vec![] } else { vec![seconds(200)] };
         assert_eq!(due, expected);
+    }
+}
+
+/// Bytes of an index over a population: one birth, then uses, of each token.
+fn index_bytes(per_token: u64, with_life: bool) -> u64 {
+    let hasher = TermHasher::new([7; 16]);
+    let config = IndexConfig { identity: hasher.identity(), ..IndexConfig::default() };
+    let (index, _) = Index::open(Arc::new(SimDisk::new(1)), "index", config).unwrap();
+    let end = 1 << config.range_log2;
+    for n in 0..end {
+        let token = n / per_token;
+        let (id, session) = (format!("eu:idp:jti:{token:020}"), format!("s-{token}"));
+        let target = Target { kind: TargetKind::Token, id: &id };
+        let birth = n % per_token == 0;
+        let kind = if birth { EventType::Issued } else { EventType::ResourceAccessed };
+        let event_id = u128::from(n).to_be_bytes();
+        let mut one = Statement::new(event_id, "idp", target, kind, Hlc::at(1));
+        (one.session_id, one.client_id) = (Some(&*session), Some("web"));
+        one.resource = (!birth).then_some("/orders");
+        let chain = chain_key(&one, &[]).unwrap();
+        let mut terms = terms_of(&hasher, &one, &[]);
+        terms.retain(|term| with_life || term.kind != TermKind::Life as u8);
+        terms.push(chain_term(&hasher, &chain));
+        terms.push(event_term(&hasher, "", "idp", &event_id));
+        let postings = terms.into_iter().map(|term| Posting { term, index: n, uuid_millis: None });
+        index.append(n, n + 1, &postings.collect::<Vec<_>>());
+    }
+    while index.step(end).unwrap() != Progress::Idle {}
+    index.stats().run_bytes
+}
+
+#[test]
+fn what_decides_costs_ten_bytes_of_index_a_token() {
+    for per_token in [1, 5, 20] {
+        let (without, with) = (index_bytes(per_token, false), index_bytes(per_token, true));
+        let tokens = (1 << 16) / per_token;
+        let bytes = (with - without) as f64 / tokens as f64;
+        println!("{per_token} events a token: {without} bytes and {bytes:.1} more a token");
+        assert!(bytes < 11.0, "{bytes} bytes a token of {per_token} events");
     }
 }

@@ -5,7 +5,8 @@
 use std::sync::{Arc, Mutex};
 
 use ledgerline_engine::disk::Disk;
-use ledgerline_engine::index::Progress;
+use ledgerline_engine::found_by::{OfLife, chain_term};
+use ledgerline_engine::index::{Index, IndexConfig, Progress, ReadBudget};
 use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus};
 use ledgerline_engine::journal::recovery::RecoverError;
 use ledgerline_engine::keys::KeyRing;
@@ -20,13 +21,14 @@ use ledgerline_engine::verify::{
     Severity, Verdict, VerifyFinding, VerifyOptions, VerifyReport, VerifyWorld, verify,
 };
 use ledgerline_engine::view::{PageRequest, QueryError, View};
+use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::control::Control;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::tree;
-use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_proof::vocabulary::{KeyPurpose, TargetKind};
 
 const FIRST: &str = "ledgerline.test/first";
 const SECOND: &str = "ledgerline.test/second";
@@ -246,6 +248,35 @@ fn a_name_that_is_taken_and_a_ledger_that_is_not_behind_are_refused() {
     check(&disks, FIRST, "has this name already");
     check(&disks, THIRD, "no new origin is needed");
     check(&Disks::new(), SECOND, "no ledger to continue");
+}
+
+/// The runs of an older origin as a program left them that found entries by other things: they are
+/// built anew, and lead to what decides about its tokens.
+#[test]
+fn runs_of_an_older_origin_by_another_choice_of_terms_are_built_anew() {
+    let (disks, _) = behind();
+    let sim = disks.open(Some(SECOND)).unwrap();
+    let older = |sim: &Sim| sim.view().origins().remove(0);
+    let (before, size) = (older(&sim).rooms().index.run_files(), older(&sim).size());
+    assert!(!before.is_empty());
+    sim.stop();
+    let folder = "origins/0/index";
+    assert!(!disks.data.list(folder).unwrap().is_empty());
+    let config = IndexConfig { range_log2: 3, identity: [1; 16], ..IndexConfig::default() };
+    let (index, covered) = Index::open(Arc::new(disks.data.clone()), folder, config).unwrap();
+    assert_eq!(covered, 0);
+    index.append(0, size, &[]);
+    while index.step(size).unwrap() != Progress::Idle {}
+    drop(index);
+    let sim = disks.open(Some(SECOND)).unwrap();
+    assert_eq!(older(&sim).rooms().index.run_files(), before);
+    let key = ChainKey { kind: TargetKind::Token, tenant: "", id: b"eu:idp:jti:t2" };
+    let acts = OfLife::Acts.term(&chain_term(&sim.rest.terms, &key));
+    let budget = &mut ReadBudget::new(100);
+    let found = older(&sim).rooms().index.postings(&acts, 0..size, 10, budget).unwrap();
+    assert_eq!(found.indexes.len(), 2, "ISSUED and REVOKED");
+    assert_eq!(sim.state(2), State::Revoked);
+    sim.stop();
 }
 
 #[test]

@@ -60,3 +60,66 @@ fn a_token_of_something_revoked_was_shown_active_by_its_own_page() {
         }
     }
 }
+
+/// Uses of a token, a thousand at a time.
+fn use_often(server: &Server, id: &str, thousands: u64) {
+    for part in 0..thousands {
+        let used = |n| event(&format!("u{part}-{n}"), "USED", id);
+        server.record(&server.admin, &(0..1000).map(used).collect::<Vec<_>>());
+    }
+}
+
+/// A token with more events than any answer looks at was ACTIVE to `trace`, alive to the blast
+/// radius, never revoked to `after-revoke`, unreadable to triage, and 503 to introspection.
+#[test]
+fn a_token_revoked_behind_a_hundred_thousand_uses_was_active() {
+    let server = Server::start();
+    let admin = server.admin.clone();
+    let gateway = server.key("", "gw", &["resource_server"]);
+    let raw = "opaque-token-that-is-used-all-day-long";
+    let args = ["token-id", "--region", "eu", "--issuer", "idp"];
+    let digest = stdout(&server.run_with(&admin, &args, raw.as_bytes())).trim().to_owned();
+    let mut born = event("born", "ISSUED", "long");
+    born["token_kind"] = "ACCESS".into();
+    born["also_known_as"] = json!([digest]);
+    server.record(&admin, &[born]);
+    use_often(&server, "long", 102);
+    let form = format!("token={raw}");
+    let form = Some(("application/x-www-form-urlencoded", form.as_bytes()));
+    let introspect = || server.call("POST", "/oauth2/introspect", Some(&gateway), form).json();
+    assert_eq!(introspect()["active"], true);
+    let mut ended = event("ended", "REVOKED", "long");
+    ended["occurred_at"] = "2026-01-02T03:04:06Z".into();
+    let mut late = event("late", "USED", "long");
+    late["occurred_at"] = "2026-01-02T03:04:16Z".into();
+    server.record(&admin, &[ended, late]);
+    assert_eq!(introspect()["active"], false);
+    let get = |end: &str| server.get(&format!("/v1/tokens/eu:idp:jti:long{end}"), &admin).json();
+    for page in [get(""), get("/events?limit=1"), get("/events?limit=1&after=50000")] {
+        let found = (&page["known"]["state"], &page["incomplete"]);
+        assert_eq!(found, (&"REVOKED".into(), &false.into()), "{page}");
+        // What was introspected is recorded as used, some time later.
+        let count = page["event_count"].as_u64().expect("a number");
+        assert!((102_003..=102_006).contains(&count), "{page}");
+    }
+    let blast = get("/blast-radius");
+    assert_eq!(blast["alive"], json!([]), "{blast}");
+    assert_eq!(blast["cut_by"], json!(["width"]));
+    let after = get("/after-revoke");
+    assert_eq!((&after["places"][0]["allowed"], &after["cut_by"]), (&1.into(), &json!(["width"])));
+    let asked = json!({ "tokens": [{ "id": digest }] });
+    let triage = server.post("/v1/triage", &admin, &asked).json();
+    let found = (&triage["tokens"][0]["state"], &triage["tokens"][0]["last_used_at"]);
+    assert_eq!(found.0, "REVOKED", "{triage}");
+    assert!(found.1.as_str().expect("a time") >= "2026-01-02T03:04:16", "{triage}");
+    let traced = server.run(&admin, &["trace", "eu:idp:jti:long"]);
+    let text = stdout(&traced);
+    assert!(text.contains("REVOKED") && !text.contains("INCOMPLETE"), "{}", &text[..500]);
+    assert!(text.matches("USED").count() >= 102_001);
+    assert_eq!(traced.status.code(), Some(0));
+    for question in [&["blast-radius"][..], &["query", "after-revoke"]] {
+        let asked = server.run(&admin, &[question, &["eu:idp:jti:long"]].concat());
+        assert!(stdout(&asked).contains("INCOMPLETE"), "{question:?}: {}", stdout(&asked));
+        assert_eq!(asked.status.code(), Some(3), "{question:?}");
+    }
+}

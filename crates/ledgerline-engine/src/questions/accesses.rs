@@ -10,6 +10,9 @@ use super::holdings::of_same_grant;
 use crate::lineage::{Bounds, Direction, Inquiry, Record, Token, occurred, relatives};
 use crate::view::QueryError;
 
+/// The newest events of each id that are looked at for the last use.
+const NEWEST: usize = 1024;
+
 /// A point of a token's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
@@ -112,9 +115,12 @@ pub(super) fn access_of(record: &Record) -> Option<Access> {
     })
 }
 
-/// When a token was last presented, also in an event that stands for several uses.
-#[must_use]
-pub fn last_use(token: &Token) -> Option<i64> {
+/// When a token was last presented, also in an event that stands for several uses. Of a token with
+/// more events than are looked at, by the newest too.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn last_use(inquiry: &mut Inquiry<'_>, token: &Token) -> Result<Option<i64>, QueryError> {
     let at = |record: &Arc<Record>| {
         record.read(|_, statement| {
             let used =
@@ -123,7 +129,8 @@ pub fn last_use(token: &Token) -> Option<i64> {
             used.then(|| statement.last_at.unwrap_or(begun).max(begun))
         })
     };
-    token.records.iter().filter_map(at).max()
+    let newest = if token.is_part { inquiry.newest_records(token, NEWEST)? } else { Vec::new() };
+    Ok(token.records.iter().chain(&newest).filter_map(at).max())
 }
 
 /// When a token reached a point of its life.

@@ -205,7 +205,8 @@ fn standing(app: &App, tenant: &str, one: &Leaked) -> Result<Option<Arc<Standing
 }
 
 fn described(inquiry: &mut Inquiry<'_>, standing: &Standing, now: i64) -> Result<Value, Problem> {
-    let used = last_use(&*inquiry.token(&standing.id)?);
+    let token = inquiry.token(&standing.id)?;
+    let used = last_use(inquiry, &token)?;
     Ok(written::value(|members| {
         members.set("status", "known");
         members.set("alive", standing.is_active(now));
