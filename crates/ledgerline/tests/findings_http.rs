@@ -641,6 +641,21 @@ fn stories_of_presentation() -> Vec<Story> {
             ],
             &[("alias_conflict", "high", None, None)],
         ),
+        // Whoever claims before the token is there is told when it comes, and once.
+        story(
+            "alias-claimed-first",
+            vec![
+                by("alias-claimed-first-c", "mobile", json!([token("alias-claimed-first")])),
+                by("alias-claimed-first", "web", json!([])),
+                act(
+                    "USED",
+                    "alias-claimed-first-c",
+                    5.0,
+                    json!({ "also_known_as": [token("alias-claimed-first")] }),
+                ),
+            ],
+            &[("alias_conflict", "high", None, None)],
+        ),
         // Ids of two issuers are never joined.
         story(
             "alias-elsewhere",

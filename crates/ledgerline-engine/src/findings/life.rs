@@ -170,6 +170,11 @@ impl Life {
         self.births.first()
     }
 
+    /// Where its birth was recorded.
+    pub(super) fn born_place(&self) -> Option<u64> {
+        self.born.as_ref().map(|born| born.place)
+    }
+
     /// Whether its birth was recorded before a place.
     pub(super) fn is_born_before(&self, place: u64) -> bool {
         self.born.as_ref().is_some_and(|born| born.place < place)

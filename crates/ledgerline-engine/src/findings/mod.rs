@@ -386,6 +386,11 @@ impl Follower {
         Ok((birth, ends))
     }
 
+    /// Where the birth of a token that is at hand was recorded.
+    fn born_place(&mut self, key: &Term) -> Option<u64> {
+        self.lives.get_mut(key).or_else(|| self.parents.get_mut(key))?.born_place()
+    }
+
     /// Whether the token of a chain that is at hand was born before a place.
     fn was_born_before(&mut self, key: &Term, place: u64) -> bool {
         let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key));

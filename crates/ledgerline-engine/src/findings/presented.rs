@@ -17,8 +17,8 @@
 //!                    may write about both, conflicts with nothing; by another it is refused
 //! ```
 //!
-//! Assumes: an act is judged by what was recorded before it; a POLICY_CHANGED or the other id's
-//! birth that arrives later is not looked at.
+//! Assumes: an act is judged by what was recorded before it; a POLICY_CHANGED that arrives later is
+//! not looked at.
 
 use std::rc::Rc;
 
@@ -31,8 +31,9 @@ use super::life::{Act, Life, cite, finding};
 use super::rules::{Cited, Finding, Rule};
 use super::{Follower, term_of};
 use crate::event_leaf::read_event;
-use crate::found_by::{chain_term, is_birth, issuer_about, issuer_of, own_id};
+use crate::found_by::{By, chain_term, is_birth, issuer_about, issuer_of, own_id};
 use crate::index::Term;
+use crate::lineage::{Inquiry, Scope, Spending};
 use crate::view::{QueryError, View};
 
 /// Other ids of a token that are looked at.
@@ -124,7 +125,11 @@ impl Follower {
         if let Some(birth) =
             life.birth().map(|leaf| &**leaf).filter(|_| !statement.also_known_as.is_empty())
         {
-            found.extend(self.aliases(view, below, birth, act)?);
+            found.extend(self.aliases(view, below, (life, birth), act)?);
+        }
+        let is_now = |_: &&[u8]| life.born_place() == Some(act.place);
+        if let Some(birth) = life.birth().map(|leaf| &**leaf).filter(is_now) {
+            found.extend(self.claimed_before(view, below, birth, act)?);
         }
         Ok(found)
     }
@@ -206,7 +211,7 @@ impl Follower {
         &mut self,
         view: &View,
         below: u64,
-        birth: &[u8],
+        (life, birth): (&Life, &[u8]),
         act: &Act<'_, '_>,
     ) -> Result<Option<Finding>, QueryError> {
         let statement = act.statement;
@@ -225,7 +230,11 @@ impl Follower {
                 read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });
             let Some((differing, event)) = differs.flatten() else { continue };
-            if !differing.is_empty() {
+            // What claimed it at its own birth, and was there first, was told at the other's birth.
+            let claims = |one: &Statement<'_>| one.also_known_as.contains(other);
+            let is_told = read_event(birth, |_, one| claims(one)) == Some(true)
+                && life.born_place() < self.born_place(&key);
+            if !differing.is_empty() && !is_told {
                 let mut finding = finding(act, Rule::AliasConflict, None);
                 // Whoever looks at the token under attack has to see it there.
                 finding.parent = Some(own.to_owned());
@@ -237,6 +246,61 @@ impl Follower {
         }
         Ok(None)
     }
+
+    /// A token that is born just now, and that another one claimed to be before: who claims first
+    /// is told like who claims later.
+    fn claimed_before(
+        &mut self,
+        view: &View,
+        below: u64,
+        birth: &[u8],
+        act: &Act<'_, '_>,
+    ) -> Result<Option<Finding>, QueryError> {
+        let (tenant, own) = (act.statement.tenant, act.statement.target.id);
+        for claimant in claimants(view, act)? {
+            let token = (tenant, &*claimant);
+            let key = term_of(view, token);
+            let (Some(theirs), _) = self.known(view, below, (&key, token))? else { continue };
+            if !self.was_born_before(&key, act.place) {
+                continue;
+            }
+            let differs = read_event(birth, |_, one| {
+                read_event(&theirs, |_, two| (differing(one, two), cite(two)))
+            });
+            let Some((differing, event)) = differs.flatten() else { continue };
+            if !differing.is_empty() {
+                let mut finding = finding(act, Rule::AliasConflict, None);
+                debug_assert_eq!(finding.target, own);
+                finding.parent = Some(claimant);
+                finding.about = Some(differing.join(" "));
+                finding.events.push(event);
+                return Ok(Some(finding));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The tokens of the same issuer whose entries before this act name its token as theirs.
+fn claimants(view: &View, act: &Act<'_, '_>) -> Result<Vec<String>, QueryError> {
+    let (tenant, own) = (act.statement.tenant, act.statement.target.id);
+    let scope = Scope { tenant: tenant.to_owned(), size: act.place, at: None, judged_at: i64::MAX };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let term = By::Alias(own).term(view.terms(), tenant);
+    let records = inquiry.records(&term, MAX_ALIASES, |_, one| {
+        one.target.kind == TargetKind::Token
+            && one.target.id != own
+            && issuer_of(one.target.id) == issuer_of(own)
+            && one.also_known_as.contains(&own)
+    })?;
+    let mut claimants: Vec<String> = Vec::new();
+    for record in records {
+        let id = record.read(|_, one| one.target.id.to_owned());
+        if !claimants.contains(&id) {
+            claimants.push(id);
+        }
+    }
+    Ok(claimants)
 }
 
 const fn policy_chain<'k>(tenant: &'k str, id: &'k str) -> ChainKey<'k> {

@@ -119,6 +119,7 @@ fn list(answer: &Value) -> String {
             ("SEVERITY", "/severity"),
             ("RULE", "/rule"),
             ("STATE", "/state"),
+            ("COUNT", "/count"),
             ("GAP MS", "/gap_ms"),
             ("TOKEN", "/token_id"),
             ("TARGET", "/target/id"),
