@@ -269,6 +269,28 @@ fn stories_of_birth() -> Vec<Story> {
             vec![issued("born-twice", 0.0), issued("born-twice", 1.0)],
             &[("duplicate_issue", "high", None, None)],
         ),
+        // Two logs of one act.
+        story(
+            "born-twice-alike",
+            vec![
+                act("ISSUED", "born-twice-alike", 0.0, json!({ "expires_at": at(900.0) })),
+                act("ISSUED", "born-twice-alike", 0.2, json!({ "expires_at": at(900.0) })),
+            ],
+            &[("duplicate_issue", "low", Some("same_facts"), None)],
+        ),
+        story(
+            "born-twice-apart",
+            vec![
+                act("ISSUED", "born-twice-apart", 0.0, json!({ "expires_at": at(900.0) })),
+                act(
+                    "ISSUED",
+                    "born-twice-apart",
+                    0.2,
+                    json!({ "expires_at": at(900.0), "scopes": ["admin"] }),
+                ),
+            ],
+            &[("duplicate_issue", "high", None, None)],
+        ),
         story("born-once", vec![issued("born-once", 0.0)], &[]),
         story(
             "born-dead",

@@ -12,8 +12,10 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TokenKind};
 
 use super::covers::Covering;
 use super::groups::Groups;
+use super::presented::differing;
 use super::replay::{Likeness, Party, presents};
 use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
+use crate::event_leaf::read_event;
 use crate::found_by::{issuer_about, names};
 use crate::index::Term;
 
@@ -253,6 +255,27 @@ impl Life {
         }
     }
 
+    /// Whether a second birth says what the first one said, and says enough to tell: two logs of
+    /// one act. An issuer that names two tokens alike gives them other facts.
+    fn is_said_again(&self, statement: &Statement<'_>) -> bool {
+        let same = self.birth().and_then(|birth| {
+            read_event(birth, |_, one| {
+                let both = |one: &[&str], two: &[&str]| {
+                    let [mut one, mut two] = [one, two].map(<[&str]>::to_vec);
+                    one.sort_unstable();
+                    two.sort_unstable();
+                    one == two
+                };
+                let tells = one.expires_at.is_some() && one.expires_at == statement.expires_at;
+                tells
+                    && differing(one, statement).is_empty()
+                    && both(&one.scopes, &statement.scopes)
+                    && both(&one.audience, &statement.audience)
+            })
+        });
+        same == Some(true)
+    }
+
     /// Whether whoever acts now is the one who had the token replaced or spent.
     fn likeness(&self, act: &Act<'_, '_>) -> Likeness {
         let now = Party::of(act.entry, act.statement);
@@ -344,6 +367,8 @@ impl Life {
             violation == Violation::RefreshReuse && self.likeness(act) == Likeness::Other;
         let timed = gap.filter(|_| violation != Violation::CodeReuse && !by_another);
         let explained = timed.and_then(|gap| behind(gap, uncertain, window, windowed));
+        let twice = violation == Violation::DuplicateIssue && self.is_said_again(act.statement);
+        let explained = explained.or_else(|| twice.then_some(Explanation::SameFacts));
         let mut finding = finding(act, Rule::Lifecycle(violation), explained);
         finding.gap_ms = gap.map(|nanos| nanos.div_euclid(1_000_000));
         finding.events.extend(boundary.map(|one| one.event.clone()));

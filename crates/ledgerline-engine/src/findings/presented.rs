@@ -312,7 +312,7 @@ fn policy_term(view: &View, tenant: &str, id: &str) -> Term {
 }
 
 /// In what two births cannot be of one token: what both state and state differently.
-fn differing(one: &Statement<'_>, two: &Statement<'_>) -> Vec<&'static str> {
+pub(super) fn differing(one: &Statement<'_>, two: &Statement<'_>) -> Vec<&'static str> {
     let (first, second) = (issuer_about(one), issuer_about(two));
     let other = |a: Option<&str>, b: Option<&str>| {
         a.zip(b).is_some_and(|(a, b)| own_id(a, first) != own_id(b, second))

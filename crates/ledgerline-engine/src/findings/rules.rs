@@ -193,6 +193,7 @@ impl Rule {
     /// use_after_revoke  2  within the propagation window `low`, no longer `info`
     /// refresh_reuse     2  also refused ones; who came second decides whether it was a race
     /// code_reuse        2  also refused ones
+    /// duplicate_issue   2  `low` where both births say the same
     /// scope_widened     2  `low` for an exchange for another audience
     /// alias_conflict    2  about the token whose id was claimed; `high`
     /// ```
@@ -200,7 +201,10 @@ impl Rule {
     pub const fn version(self) -> u16 {
         match self {
             Self::Lifecycle(
-                Violation::UseAfterRevoke | Violation::RefreshReuse | Violation::CodeReuse,
+                Violation::UseAfterRevoke
+                | Violation::RefreshReuse
+                | Violation::CodeReuse
+                | Violation::DuplicateIssue,
             )
             | Self::ScopeWidened
             | Self::AliasConflict => 2,
@@ -215,6 +219,7 @@ impl Rule {
     pub const fn softened(self, explained: Explanation) -> Severity {
         match (self, explained) {
             (Self::Lifecycle(Violation::UseAfterRevoke), Explanation::Propagation)
+            | (Self::Lifecycle(Violation::DuplicateIssue), Explanation::SameFacts)
             | (Self::ScopeWidened, Explanation::OtherAudience) => Severity::Low,
             (Self::Lifecycle(Violation::RefreshReuse), Explanation::UnknownParty) => {
                 Severity::Medium
@@ -280,6 +285,8 @@ pub enum Explanation {
     UnknownParty,
     /// The scopes are those of another audience.
     OtherAudience,
+    /// Both say the same of the token: two logs of one act.
+    SameFacts,
 }
 
 impl Explanation {
@@ -292,6 +299,7 @@ impl Explanation {
             Self::BenignRace => "benign_race",
             Self::UnknownParty => "race_of_unknown_parties",
             Self::OtherAudience => "other_audience",
+            Self::SameFacts => "same_facts",
         }
     }
 }
