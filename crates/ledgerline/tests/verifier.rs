@@ -91,7 +91,7 @@ fn reports_are_entries_and_go_on_after_a_crash() {
     assert_eq!(server.get("/v1/verify-reports", &key).status, 403);
     assert_eq!(server.get("/v1/verify-reports?limit=0", &reader).code(), "bad_query");
     assert_eq!(server.get("/v1/verify-reports?limits=1", &reader).status, 400);
-    let table = server.run(&reader, &["verify", "--report"]);
+    let table = server.run(&reader, &["verify", "--report", "--wait", "30"]);
     assert_eq!(table.status.code(), Some(0), "{}", stderr(&table));
     assert!(stdout(&table).contains("verified") && stdout(&table).contains("VERDICT"));
     let two = |answer: &Value| answer["reports"].as_array().map(Vec::len) >= Some(2);
