@@ -345,14 +345,44 @@ fn a_torn_line_left_a_replaced_token_alive() {
 }
 
 #[test]
-fn a_refusal_of_nobody_is_still_an_act() {
-    for payload in [json!({"error": "invalid_client"}), json!({"client_id": "with space"})] {
+fn a_userinfo_call_that_failed_was_booked_as_the_tokens_own() {
+    // {"alg":"ES256"}.{"jti":"victim"}
+    let jws = "eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJ2aWN0aW0ifQ.c2ln";
+    let read = |more: Value| {
+        let mut payload = json!({"client_id": "c", "path": "/me", "presented": jws});
+        let members = more.as_object().expect("members").clone();
+        payload.as_object_mut().expect("an object").extend(members);
         let line = json!({
-            "time": "2026-11-22T06:30:00+01:30", "event": "grant.error", "request_id": "r",
+            "time": "2026-11-22T05:00:00Z", "event": "middleware.userinfo", "request_id": "r",
             "payload": payload,
         });
-        let reading = check(&[line.to_string()], "no client");
-        assert_eq!(reading.events[0]["target"]["kind"], "SOURCE");
-        assert_eq!(reading.events[0]["occurred_at"], "2026-11-22T05:00:00.000Z");
+        check(&[line.to_string()], "userinfo").events.remove(0)
+    };
+    assert_eq!(read(json!({}))["token_id"], "global:idp:jti:victim");
+    for failed in [json!({"error": "invalid_token"}), json!({"active": false})] {
+        let event = read(failed);
+        assert_eq!(event["outcome"], "DENY");
+        assert!(!event.to_string().contains("victim"), "{event}");
+    }
+}
+
+#[test]
+fn a_refusal_of_nobody_is_still_an_act() {
+    for payload in [json!({"error": "invalid_client"}), json!({"client_id": "with space"})] {
+        for event in
+            ["grant.error", "userinfo.error", "authorization.error", "registration_read.error"]
+        {
+            let line = json!({
+                "time": "2026-11-22T06:30:00+01:30", "event": event, "request_id": "r",
+                "payload": payload,
+            });
+            let reading = check(&[line.to_string()], "no client");
+            let event = &reading.events[0];
+            assert_eq!(
+                (&event["target"]["kind"], &event["outcome"]),
+                (&"SOURCE".into(), &"DENY".into())
+            );
+            assert_eq!(event["occurred_at"], "2026-11-22T05:00:00.000Z");
+        }
     }
 }

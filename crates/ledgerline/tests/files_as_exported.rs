@@ -180,3 +180,23 @@ fn of_two_columns_of_one_name_the_last_won() {
     assert_eq!((refused_lines(&told), code), (vec![1], 1), "{told}");
     assert!(told["first_refusals"][0]["detail"].to_string().contains("`state`"), "{told}");
 }
+
+#[test]
+fn a_line_too_long_ended_the_triage() {
+    let (server, key) = server();
+    server.record(&key, &[event("known", "ISSUED", "known")]);
+    let mut list = b"eu:idp:jti:known\r".to_vec();
+    list.extend_from_slice(&vec![b'x'; 100 << 10]);
+    list.extend_from_slice(b"\r\neu:idp:jti:nobody\n");
+    let path = server.write("leaked.txt", &list);
+    let args = ["query", "triage", "-o", "json", path.to_str().expect("text")];
+    let output = server.run(&key, &args);
+    let told: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let tokens = told["tokens"].as_array().expect("tokens");
+    let mut found: Vec<_> = tokens.iter().map(|one| (&one["line"], &one["status"])).collect();
+    found.sort_by_key(|one| one.0.as_u64());
+    let expected =
+        [(json!(1), json!("known")), (json!(2), json!("unreadable")), (json!(3), json!("unknown"))];
+    assert_eq!(found, expected.iter().map(|one| (&one.0, &one.1)).collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(3), "{told}");
+}

@@ -412,6 +412,11 @@ enum Instant {
 
 fn instant(text: &str) -> Option<Instant> {
     let text = text.trim();
+    // As programs write whole numbers of a column that has gaps.
+    let text = match text.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    };
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let seconds = text.parse::<i64>().ok()?;
         return match seconds.checked_mul(1_000_000_000) {
@@ -534,7 +539,8 @@ mod tests {
                        eu:idp:jti:a;2027-01-01T00:00:00+00:00;\"O'Hara; Ann\"\r\n\
                        eu:idp:jti:b;2027-01-01 01:00:00+01;20\" Bob\r\n\
                        eu:idp:jti:c;9999-12-31T23:59:59Z;\r\n\
-                       eu:idp:jti:d;253402300799;\r\n";
+                       eu:idp:jti:d;253402300799;\r\n\
+                       eu:idp:jti:e;1798761600.0;\r\n";
         let found = all(Form::Csv, offsets);
         let events: Vec<Value> = found.iter().map(|one| event(&one.1)).collect();
         let of = |member: &str| events.iter().map(|e| e[member].clone()).collect::<Vec<_>>();
@@ -543,6 +549,7 @@ mod tests {
             "2027-01-01T00:00:00Z",
             "9999-12-31T23:59:59Z",
             "9999-12-31T23:59:59.000Z",
+            "2027-01-01T00:00:00Z",
         ];
         assert_eq!(of("expires_at"), times);
         assert_eq!(events[0]["personal"][0]["user_id"], "O'Hara; Ann");

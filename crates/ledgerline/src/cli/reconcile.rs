@@ -108,6 +108,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
     let in_ledger = if bad.is_empty() { compare.ledger(&known)? } else { 0 };
     let answer = json!({
         "taken_at": time_text::rfc3339(taken_at),
+        "lines": known.len() + bad.len(),
         "rows": known.len(),
         "compared": compare.compared,
         "usable_in_ledger": in_ledger,
@@ -126,6 +127,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
 
 fn shown(answer: &Value) -> String {
     let mut out = facts(&[
+        ("lines", text(answer, "/lines")),
         ("rows", text(answer, "/rows")),
         ("usable in the ledger", text(answer, "/usable_in_ledger")),
         ("recorded as findings", text(answer, "/recorded")),

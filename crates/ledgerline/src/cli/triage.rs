@@ -20,6 +20,7 @@ use super::pasted;
 use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::input::Lines;
 
 /// Tokens of one call.
 const BATCH: usize = 500;
@@ -87,7 +88,14 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
     let (batch, found, proven) = Default::default();
     let mut triage =
         Triage { client, args, places: None, batch, found, proven, unwrapped: 0, taken: 0 };
-    each_text(input, |number, text| triage.take(number, text))?;
+    each_text(input, |number, text| match text {
+        Some(text) => triage.take(number, text),
+        None => {
+            // What it is nobody looked at: it does not end the others.
+            triage.found.push(json!({ "line": number, "status": "unreadable" }));
+            Ok(())
+        }
+    })?;
     while !triage.batch.is_empty() {
         triage.ask()?;
     }
@@ -139,7 +147,7 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
 /// Calls `each` with the tokens of a JSON document, or with the lines of any other file.
 fn each_text(
     mut input: Box<dyn BufRead>,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+    mut each: impl FnMut(u64, Option<&[u8]>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let begin = input.fill_buf()?;
     let first = begin.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -151,36 +159,37 @@ fn each_text(
     (&mut input).take(WHOLE_MAX).read_to_end(&mut whole)?;
     if let Some(tokens) = pasted::json_tokens(&whole) {
         let lines = (1..).zip(tokens);
-        return lines.into_iter().try_for_each(|(n, token)| each(n, token.as_bytes()));
+        return lines.into_iter().try_for_each(|(n, token)| each(n, Some(token.as_bytes())));
     }
     let text = pasted::as_utf8(&whole).into_bytes();
     each_line(Box::new(Cursor::new(text).chain(input)), each)
 }
 
-/// Calls `each` with the number and text of every line that is not empty.
+/// Calls `each` with the number and text of every line that is not empty; without its text for one
+/// that is longer than a token may be.
 fn each_line(
     mut input: Box<dyn BufRead>,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+    mut each: impl FnMut(u64, Option<&[u8]>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let read = (&mut input).take(LINE_MAX as u64 + 2).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            break;
-        }
-        let text = line.trim_ascii();
-        if text.len() > LINE_MAX {
-            return Err(Failure::error(format!("line {number} is longer than a token may be")));
-        }
+    let mut lines = Lines::new(LINE_MAX);
+    let mut line = |number, line: Option<&[u8]>| {
         if number > LINES_MAX {
             return Err(Failure::error(format!("more than {LINES_MAX} lines: give them in parts")));
         }
-        if !text.is_empty() {
-            each(number, text)?;
+        match line.map(<[u8]>::trim_ascii) {
+            Some([]) => Ok(()),
+            text => each(number, text),
         }
+    };
+    loop {
+        let piece = input.fill_buf()?;
+        let length = piece.len();
+        if length == 0 {
+            return lines.end(&mut line);
+        }
+        lines.push(piece, &mut line)?;
+        input.consume(length);
     }
-    Ok(())
 }
 
 impl Triage<'_> {

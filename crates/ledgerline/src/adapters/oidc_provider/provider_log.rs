@@ -12,7 +12,7 @@ use super::facts::{
 };
 use super::grants::Grants;
 use super::model::{AnyLine, Payload, parse_payload};
-use super::request::{Closing, GrantRevocation, Item, SessionEnd, events, request_event};
+use super::request::{Closing, GrantRevocation, Item, SessionEnd, events, refusal, request_event};
 use super::resource_log::is_request_id;
 use crate::adapters::event::{
     Detail, EventType, JsonEvent, Outcome, Relation, Strength, Target, TargetKind, TokenKind,
@@ -87,6 +87,7 @@ const KNOWN: &[(&str, Part)] = &[
     ("middleware.revocation", Part::Close),
     ("registration_create.success", Part::Close),
     ("registration_update.success", Part::Close),
+    ("registration_delete.success", Part::Close),
     ("session.saved", Part::Alone(Alone::SessionSaved)),
     ("grant.saved", Part::Alone(Alone::GrantSaved)),
     ("grant.destroyed", Part::Alone(Alone::GrantDestroyed)),
@@ -96,6 +97,14 @@ const KNOWN: &[(&str, Part)] = &[
     ("introspection.error", Part::Alone(Alone::Refused(EventType::Used))),
     ("revocation.error", Part::Alone(Alone::Refused(EventType::Revoked))),
     ("authorization.error", Part::Alone(Alone::Denied)),
+    ("device_authorization.error", Part::Alone(Alone::Denied)),
+    ("end_session.error", Part::Alone(Alone::Denied)),
+    ("pushed_authorization_request.error", Part::Alone(Alone::Denied)),
+    ("registration_create.error", Part::Alone(Alone::Denied)),
+    ("registration_delete.error", Part::Alone(Alone::Denied)),
+    ("registration_read.error", Part::Alone(Alone::Denied)),
+    ("registration_update.error", Part::Alone(Alone::Denied)),
+    ("userinfo.error", Part::Alone(Alone::Denied)),
 ];
 
 /// What became of a line.
@@ -463,7 +472,13 @@ impl ProviderLog {
         let mut event = request_event(&self.naming, EventType::ResourceAccessed, line);
         event.token_kind = Some(TokenKind::Access);
         event.resource = event.endpoint.clone();
-        self.aim(&mut event, value, "presented", true)?;
+        // A call that failed says nothing of whose signature it was.
+        let failed = line.payload.error.is_some() || line.payload.active == Some(false);
+        if failed {
+            event.outcome = Some(Outcome::Deny);
+            event.reason = Some(refusal(&line.payload));
+        }
+        self.aim(&mut event, value, "presented", !failed)?;
         Ok(event)
     }
 

@@ -416,7 +416,9 @@ impl Request<'_> {
                     self.on_client(event);
                 }
             }
-            "registration_create.success" | "registration_update.success" => {
+            "registration_create.success"
+            | "registration_update.success"
+            | "registration_delete.success" => {
                 let mut event = request_event(self.naming, EventType::AdminAct, closing);
                 event.native_id = Some(closing.mark.native_id(1));
                 event.action = payload.route.as_deref().and_then(code);
@@ -574,7 +576,7 @@ pub(super) fn request_event(naming: &Naming, kind: EventType, closing: &Closing)
 
 /// The reason code of a refusal. `error_detail` is free text: known texts become codes, the rest
 /// leaves only the OAuth error code.
-fn refusal(payload: &Payload) -> String {
+pub(super) fn refusal(payload: &Payload) -> String {
     let reason = match payload.error_detail.as_deref() {
         Some("refresh token already used" | "authorization code already consumed") => "reuse",
         Some("refresh token not found" | "authorization code not found") => "not_found",
