@@ -200,3 +200,22 @@ fn a_line_too_long_ended_the_triage() {
     assert_eq!(found, expected.iter().map(|one| (&one.0, &one.1)).collect::<Vec<_>>());
     assert_eq!(output.status.code(), Some(3), "{told}");
 }
+
+#[test]
+fn no_refusal_is_without_its_name() {
+    let (server, key) = server();
+    let mut lines: Vec<String> = (1..=30).map(|n| format!("no event {n}")).collect();
+    lines.push(format!("{{\"client_id\":\"{}\"}}", "x".repeat(17 << 20)));
+    lines.push(line("behind"));
+    let path = server.write("bad.ndjson", lines.join("\n"));
+    let output = server.run(&key, &["ingest", "-o", "json", path.to_str().expect("text")]);
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!((&report["refused"], &report["recorded"]), (&json!(31), &json!(1)), "{report}");
+    assert_eq!(report["refused_by_code"]["too_large"], 1, "no request of its own is refused whole");
+    let told = stderr(&output);
+    for number in 1..=31_u64 {
+        let on_error = told.contains(&format!("bad.ndjson line {number}: "));
+        let in_report = refused_lines(&report).contains(&number);
+        assert!(on_error != in_report, "line {number} is named once: {told}");
+    }
+}

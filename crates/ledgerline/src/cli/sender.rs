@@ -1,8 +1,9 @@
 //! Events on their way into a server: gathered into requests, and counted by how they fared.
 //!
 //! Promises: at most 500 events a request, an act never split; what is refused or lost on the way
-//! is repeated. Each line is counted once: recorded, duplicate, refused or skipped. The first
-//! refusals are named by file and line, never by content.
+//! is repeated. Each line is counted once: recorded, duplicate, refused or skipped. Every refusal
+//! is named by file and line, never by content: the first in the report, the others, and those of a
+//! pipe, on standard error as they come.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -23,7 +24,7 @@ use crate::render::{facts, table, text};
 const BATCH_EVENTS: usize = 500;
 /// Most bytes in one request; half of what the server takes.
 const BATCH_BYTES: usize = 8 << 20;
-/// Refusals named one by one.
+/// Refusals that stand in the report.
 const REFUSALS_SHOWN: usize = 20;
 /// How long an event waits for others to be sent with it.
 const LINGER: Duration = Duration::from_millis(500);
@@ -125,8 +126,8 @@ impl<'s> Sender<'s> {
 
     /// Names a line that gave no event.
     pub fn refuse(&mut self, line: u64, code: &str, detail: &str) {
-        self.tally.refuse(&self.name, line, code, detail);
-        if self.is_stream {
+        let is_shown = self.tally.refuse(&self.name, line, code, detail);
+        if self.is_stream || !is_shown {
             let (name, bar) = (&self.name, self.bar);
             // Nothing is left to do when standard error is closed.
             bar.suspend(|| {
@@ -221,12 +222,15 @@ struct Tally {
 }
 
 impl Tally {
-    fn refuse(&mut self, name: &str, line: u64, code: &str, detail: &str) {
+    /// Counts a refusal; whether it stands in the report.
+    fn refuse(&mut self, name: &str, line: u64, code: &str, detail: &str) -> bool {
         *self.refused.entry(code.to_owned()).or_default() += 1;
-        if self.first.len() < REFUSALS_SHOWN {
+        let is_shown = self.first.len() < REFUSALS_SHOWN;
+        if is_shown {
             let refusal = json!({ "file": name, "line": line, "code": code, "detail": detail });
             self.first.push(refusal);
         }
+        is_shown
     }
 
     fn report(&self) -> Value {
