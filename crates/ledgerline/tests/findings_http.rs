@@ -350,17 +350,6 @@ fn stories_of_birth() -> Vec<Story> {
             )],
             &[("clock_ahead", "low", None, None)],
         ),
-        story(
-            "clock-unsure",
-            vec![act(
-                "ISSUED",
-                "clock-unsure",
-                0.0,
-                json!({ "occurred_at": "2096-01-01T00:00:00Z",
-                "time_uncertainty_ns": i64::MAX }),
-            )],
-            &[("clock_ahead", "low", None, None)],
-        ),
     ]
 }
 
@@ -920,6 +909,26 @@ fn what_is_missing_of_a_producer_is_noticed() {
     let silent = about_producers(&server, &reader, "&rule=source_silent", 1);
     assert_eq!(silent[0]["target"]["id"], "gw-1", "{silent:#?}");
     assert!(silent[0]["gap_ms"].as_i64() > Some(3000), "{silent:#?}");
+}
+
+#[test]
+fn a_clock_that_is_ahead_is_told_once_a_source() {
+    let server = server();
+    let reader = server.key("ours", "desk", &["reader"]);
+    let ahead = json!({ "occurred_at": "2096-01-01T00:00:00Z" });
+    let mut unsure = ahead.clone();
+    unsure["time_uncertainty_ns"] = i64::MAX.into();
+    for (source, more) in [("idp", ahead), ("gw", unsure)] {
+        let key = server.key("ours", source, &["producer"]);
+        for n in 0..3 {
+            let mut event = act("ISSUED", &format!("{source}-{n}"), 0.0, more.clone());
+            event["native_id"] = n.to_string().into();
+            server.record(&key, &[event]);
+        }
+    }
+    let found = settled(&server, &reader, "&rule=clock_ahead");
+    let tokens: Vec<_> = found.iter().map(|one| one["token_id"].clone()).collect();
+    assert_eq!(tokens, [token("idp-0"), token("gw-0")], "{found:#?}");
 }
 
 #[test]

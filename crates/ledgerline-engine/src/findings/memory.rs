@@ -13,6 +13,7 @@
 //! audiences  (tenant, region:issuer, name): names that tokens were issued for
 //! keys       (tenant, region:issuer, key): keys that tokens were issued under, or announced
 //! held       tokens that a heartbeat named and nobody had issued
+//! clocks     (tenant, source) → when its clock was told to be ahead
 //! replays    refresh tokens and codes that came back lately: what was revoked upon it is joined
 //! ```
 
@@ -26,7 +27,7 @@ use ledgerline_proof::schema::Leaf;
 use serde::{Deserialize, Serialize};
 
 use super::replay::Replays;
-use super::rules::Cited;
+use super::rules::{Cited, GROUP_NANOS};
 
 /// Between two leaves of a running ledger, at most: a block comes once a minute.
 const MAX_PAUSE_NANOS: i64 = 90_000_000_000;
@@ -171,6 +172,7 @@ pub struct Memory {
     pub(super) keys: Names,
     pub(super) held: BTreeMap<(String, String), [u8; 32]>,
     pub(super) replays: Replays,
+    pub(super) clocks: BTreeMap<(String, String), i64>,
 }
 
 /// The memory as it is written: maps as lists.
@@ -191,6 +193,8 @@ struct Written {
     /// Absent in memories of before replays were joined to revocations.
     #[serde(default)]
     replays: Replays,
+    #[serde(default)]
+    clocks: Vec<((String, String), i64)>,
 }
 
 /// The time of a leaf; `None` when it is none.
@@ -223,6 +227,7 @@ impl Memory {
             crowded_audiences: one.audiences.crowded.into_iter().collect(),
             crowded_keys: one.keys.crowded.into_iter().collect(),
             replays: one.replays,
+            clocks: one.clocks.into_iter().collect(),
         };
         serde_json::to_vec(&written).expect("lists of plain values")
     }
@@ -240,6 +245,7 @@ impl Memory {
             keys: Names::of(written.keys, written.crowded_keys),
             held: written.held.into_iter().collect(),
             replays: written.replays,
+            clocks: written.clocks.into_iter().collect(),
         })
     }
 
@@ -329,6 +335,22 @@ impl Memory {
             let all = self.sources.iter().filter(|(key, _)| key.0 == of);
             let quiet = all.min_by_key(|(_, one)| one.heard).map(|(key, _)| key.clone());
             quiet.map(|quiet| self.sources.remove(&quiet));
+        }
+        true
+    }
+
+    /// Whether a source's clock is to be told to be ahead: once in [`GROUP_NANOS`], not for each of
+    /// its tokens. Where there is no room, it is.
+    pub(super) fn tell_clock(&mut self, (tenant, source): (&str, &str), at: i64) -> bool {
+        let key = (tenant.to_owned(), source.to_owned());
+        let is_told = |told: i64| at.saturating_sub(told).saturating_abs() < GROUP_NANOS;
+        if self.clocks.get(&key).is_some_and(|told| is_told(*told)) {
+            return false;
+        }
+        self.clocks.retain(|_, told| is_told(*told));
+        let of_tenant = self.clocks.keys().filter(|one| one.0 == tenant).count();
+        if of_tenant < MAX_SOURCES_OF_TENANT && self.clocks.len() < MAX_SOURCES {
+            self.clocks.insert(key, at);
         }
         true
     }
@@ -527,6 +549,23 @@ mod tests {
         memory.heard(("honest", "gw"), [0; 16], Some(10));
         memory.ran = 100;
         assert!(memory.silent().iter().any(|(tenant, ..)| tenant == "honest"));
+    }
+
+    #[test]
+    fn a_clock_is_told_once_an_hour_a_source_and_always_without_room() {
+        let mut memory = Memory::default();
+        assert!(memory.tell_clock(("t", "gw"), 5));
+        assert!(!memory.tell_clock(("t", "gw"), 6));
+        assert!(memory.tell_clock(("t", "idp"), 6));
+        let mut again = Memory::from_bytes(&memory.to_bytes()).expect("as written");
+        assert!(!again.tell_clock(("t", "gw"), 7));
+        assert!(memory.tell_clock(("t", "gw"), 5 + GROUP_NANOS));
+        for n in 0..=MAX_SOURCES_OF_TENANT {
+            memory.tell_clock(("flood", &format!("s{n}")), 9 + GROUP_NANOS);
+        }
+        let last = format!("s{MAX_SOURCES_OF_TENANT}");
+        assert!(memory.tell_clock(("flood", &last), 9 + GROUP_NANOS), "beyond the bound: told");
+        assert!(!memory.tell_clock(("t", "gw"), 9 + GROUP_NANOS), "and nobody else's is forgotten");
     }
 
     #[test]

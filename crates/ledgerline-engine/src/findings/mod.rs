@@ -68,7 +68,7 @@ pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
 use self::record::{Added, Move, Moved, Note, raised_event_id};
 use self::replay::{Replay, addition, is_replay};
-use self::rules::{Finding, Windows};
+use self::rules::{Finding, Rule, Windows};
 use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
 use crate::index::Term;
@@ -201,6 +201,10 @@ impl Follower {
             *life = anew;
         } else {
             for one in self.judge(view, index, &mut life, act, true)? {
+                let who = (statement.tenant, statement.source);
+                if one.rule == Rule::ClockAhead && !self.memory.tell_clock(who, one.noticed_at) {
+                    continue;
+                }
                 let counted = life.raised.count(&one);
                 let named = match counted {
                     Counted::Raised => one.id(),
