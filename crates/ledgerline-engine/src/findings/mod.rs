@@ -350,7 +350,8 @@ impl Follower {
         let statement = act.statement;
         let is_lifecycle = statement.event_type.is_lifecycle();
         let born_now = is_permitted_birth(statement);
-        let mut births = life.births.clone();
+        // Lent for the look-up: nearly every act comes here.
+        let mut births = std::mem::take(&mut life.births);
         births.extend(born_now.then(|| Rc::from(act.leaf)));
         let mut parents = Vec::new();
         if let Some(birth) = births.first().filter(|_| is_lifecycle) {
@@ -359,6 +360,8 @@ impl Follower {
                 parents = self.parents(view, life, birth, (below, born_now))?;
             }
         }
+        births.truncate(births.len() - usize::from(born_now));
+        life.births = births;
         let mut found = life.take(act, is_lifecycle, &parents, &self.windows);
         if whole {
             found.extend(self.presented(view, below, life, act)?);
@@ -379,11 +382,12 @@ impl Follower {
         }
         let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key));
         let Some(life) = life else { return Ok(Known::default()) };
-        let births = life.births.clone();
+        let births = std::mem::take(&mut life.births);
         let birth = births.first().cloned();
         if birth.is_some() {
             self.covers.bring(view, life, &births, below)?;
         }
+        life.births = births;
         let wide = life.covering.iter().flat_map(Covering::wide);
         let wide = wide.map(|one| &one.boundary).filter(|_| birth.is_some());
         let ends = life.ends.iter().chain(wide).cloned().collect();
