@@ -530,7 +530,7 @@ fn a_responder_can_tell_the_issuer() {
     let words = |answer: &Value| (answer["issuer"].clone(), answer["issuer_why"].clone());
     let pair = |a: &str, b: &str| vec![(a.to_owned(), b.to_owned())];
     let answer = revoke(&server, &responder, "one", "");
-    assert_eq!(words(&answer), (json!("confirmed"), Value::Null), "{answer}");
+    assert_eq!(words(&answer), (json!("answered_200"), Value::Null), "{answer}");
     assert!(answer["issuer_entry"].is_u64());
     let heard = idp.received();
     assert_eq!((heard.len(), &*heard[0].method, &*heard[0].path), (1, "POST", "/revoke"));
@@ -543,7 +543,7 @@ fn a_responder_can_tell_the_issuer() {
     let asked = vec!["asked".to_owned()];
     assert_eq!(
         told(&server, &responder, &id("idp", "one")),
-        (asked.clone(), pair("confirmed", ""))
+        (asked.clone(), pair("answered_200", ""))
     );
     *status.lock().expect("no panic") = 503;
     assert_eq!(
@@ -558,7 +558,7 @@ fn a_responder_can_tell_the_issuer() {
     // Asking again tells again: nothing is left to revoke here, and the issuer was not told.
     *status.lock().expect("no panic") = 200;
     let again = revoke(&server, &responder, "two", "");
-    assert_eq!((words(&again).0, &again["revoked"]), (json!("confirmed"), &json!(0)));
+    assert_eq!((words(&again).0, &again["revoked"]), (json!("answered_200"), &json!(0)));
     let gone = revoke(&server, &responder, "seven", "");
     assert_eq!(words(&gone), (json!("failed"), json!("connection_lost")), "{gone}");
     assert_eq!(idp.received().len(), 3);
@@ -584,16 +584,16 @@ fn a_responder_can_tell_the_issuer() {
     assert_eq!((wrong.status, wrong.code()), (422, "token_mismatch".to_owned()));
     assert!(is_active(&server, &gateway, &form("five")));
     let answer = radius("five", json!(opaque("five"))).json();
-    assert_eq!((&answer["issuer"], &answer["revoked"]), (&json!("confirmed"), &json!(1)));
+    assert_eq!((&answer["issuer"], &answer["revoked"]), (&json!("answered_200"), &json!(1)));
     let answer = radius("five", Value::Null).json();
     assert_eq!(answer["issuer"], "not told");
     assert_eq!(idp.received().len(), 4);
     let args =
         ["blast-radius", "--revoke", "--tell-issuer", "--region", "eu", "--issuer", "idp", "-"];
     let shown = server.run_with(&responder, &args, opaque("six").as_bytes());
-    assert!(stdout(&shown).contains("revoked 1 of 1 tokens; issuer: confirmed"), "{shown:?}");
+    assert!(stdout(&shown).contains("issuer told of 1 of 1\n"), "{shown:?}");
     let shown = server.run_with(&responder, &["revoke", "-"], opaque("six").as_bytes());
-    assert!(stdout(&shown).contains("issuer: confirmed"), "{shown:?}");
+    assert!(stdout(&shown).contains("issuer told of 1 of 1\n"), "{shown:?}");
     std::thread::sleep(Duration::from_millis(1200));
     let findings = server.get("/v1/findings", &responder).json();
     assert_eq!(findings["findings"], json!([]), "to tell is no act of the token");

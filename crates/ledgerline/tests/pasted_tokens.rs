@@ -233,6 +233,7 @@ fn what_is_revoked_is_one_set_whichever_command_is_used() {
     let output = world.server.run_with(&world.responder, &["revoke", "-"], REFRESH.as_bytes());
     let shown = stdout(&output);
     assert!(shown.starts_with("ISSUER NOT TOLD: "), "{shown}");
+    assert!(shown.contains("issuer told of 0 of 2; 2 were not told: no revocation_endpoint"));
     assert!(shown.contains("revoked 2 of 2 tokens"), "{shown}");
     let line = shown.lines().find(|line| line.contains("descendant")).expect("a descendant");
     assert!(line.contains("ACTIVE") && line.contains("REVOKED"), "{line}");

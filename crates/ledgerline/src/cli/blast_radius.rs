@@ -9,7 +9,7 @@ use super::lookup::{self, Meant, Narrow};
 use super::past::{Ask, Moment, list, rows, text, write_proof};
 use super::revoke;
 use crate::client::segment;
-use crate::exit::{CommandResult, Failure};
+use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::facts;
 
 /// Arguments of `blast-radius`.
@@ -20,7 +20,8 @@ use crate::render::facts;
   ledgerline blast-radius --revoke --proof bundle.json eu-west-1:idp:jti:4f0c
 
 --revoke ends what `revoke` ends: the token, what descends from it and, for a refresh token, its
-grant and family. Exit codes: 0, 3 not all of it, 4 unknown token.")]
+grant and family; with `-` the token's issuer is told, as there. Exit codes: 0, 3 not all of it, or
+an issuer that could be told was not; 4 unknown token.")]
 pub struct BlastArgs {
     #[command(flatten)]
     moment: Moment,
@@ -41,9 +42,12 @@ pub struct BlastArgs {
     /// As of `lineage`; only what is stated is revoked.
     #[arg(long, value_parser = ["asserted", "stated", "joined"], conflicts_with = "revoke")]
     strength: Option<String>,
-    /// With --revoke and `-`: send the token along, so that its issuer is told too.
-    #[arg(long, requires = "revoke")]
+    /// With --revoke and `-`: tell the token's issuer, which is what happens without it too.
+    #[arg(long, requires = "revoke", conflicts_with = "ledger_only")]
     tell_issuer: bool,
+    /// With --revoke: do not tell the token's issuer, also where the register says how.
+    #[arg(long, requires = "revoke")]
+    ledger_only: bool,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -75,7 +79,12 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
     let tenant = args.moment.tenant.as_deref();
     let named = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
         Meant::Token(named) => named,
-        Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, NOTHING),
+        Meant::Unknown(unknown) => {
+            if unknown.token.is_some() {
+                lookup::tell(&["its issuer may know it: `ledgerline revoke -` tells it".into()]);
+            }
+            return lookup::unknown(context, &unknown, NOTHING);
+        }
     };
     let path = format!("/v1/tokens/{}/blast-radius", segment(&named.id));
     let body = json!({
@@ -83,15 +92,23 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
         "reason": args.reason,
         "dry_run": args.dry_run,
         "with": if args.descendants_only { "descendants" } else { "grant" },
-        "token": named.token.filter(|_| args.tell_issuer),
+        "tell_issuer": !args.ledger_only,
     });
-    let answer = match client.post_json(&path, &body) {
+    let how = revoke::How { dry_run: args.dry_run, ledger_only: args.ledger_only };
+    let answer = match revoke::post(&client, &named.id, body.clone(), named.token.as_deref()) {
         Err(error) if lookup::is_unknown(&error) => {
             return lookup::unknown_id(context, &named.id, NOTHING);
         }
         other => other?,
     };
-    let exit = revoke::finish(context, &answer, args.dry_run)?;
+    let mut exit = revoke::finish(context, &answer, how)?;
+    // `revoke` ends it under each name that the ledger does not know to be one token.
+    for other in &named.others {
+        let answer = revoke::post(&client, other, body.clone(), named.token.as_deref())?;
+        if revoke::finish(context, &answer, how)? == Exit::Incomplete {
+            exit = Exit::Incomplete;
+        }
+    }
     if let Some(proof) = proof {
         let file = proof.file.path().to_owned();
         // What is proven includes every revocation just recorded.

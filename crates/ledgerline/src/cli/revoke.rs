@@ -2,8 +2,9 @@
 //!
 //! Promises: a token on standard input goes the way of RFC 7009, and by the id it is known under
 //! where its issuer's signature does not hold; an id the way of `blast-radius --revoke`. Both end
-//! the same set. The exit code is 3 when something that should have ended did not, 4 when nobody
-//! knows the token: then nothing was revoked, and that is said.
+//! the same set, and tell the token's issuer when the token itself is at hand. The exit code is 3
+//! when something that should have ended did not, or when an issuer that could have been told was
+//! not; 4 when nobody knows the token: then nothing was revoked, and that is said.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::lookup::{self, Meant, Named, Narrow, Unknown};
 use super::past::list;
-use crate::client::{Client, segment};
+use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{table, text};
@@ -24,8 +25,10 @@ use crate::render::{table, text};
   ledgerline revoke --dry-run eu-west-1:idp:jti:4f0c
 
 With the token goes what descends from it and, for a refresh token, its grant and its family, as
-with `blast-radius --revoke`. What is pasted may be a header, JSON, a curl line, quoted.
-Exit codes: 0 revoked, 3 not all of it, 4 unknown token: nothing was revoked.")]
+with `blast-radius --revoke`. What is pasted may be a header, JSON, a curl line, quoted. With `-`
+the issuer of the token is told, where the register has a revocation_endpoint: of that token alone.
+Exit codes: 0 revoked, 3 not all of it, or an issuer that could be told was not; 4 unknown token:
+nothing was revoked.")]
 pub struct RevokeArgs {
     #[command(flatten)]
     client: ClientSettings,
@@ -38,8 +41,14 @@ pub struct RevokeArgs {
     #[arg(long)]
     descendants_only: bool,
     /// Do not tell the token's issuer, also where the register says how.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tell_issuer")]
     ledger_only: bool,
+    /// With `-`: tell the token's issuer, which is what happens without it too.
+    #[arg(long)]
+    tell_issuer: bool,
+    /// Why, a short word.
+    #[arg(long, default_value = "admin")]
+    reason: String,
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
@@ -52,6 +61,9 @@ const NOTHING: &str = "nothing was revoked";
 /// # Errors
 /// Usage for a raw token; whatever the server says.
 pub fn run(context: &mut Context, args: &RevokeArgs) -> CommandResult {
+    if args.tell_issuer && args.token != "-" {
+        return Err(Failure::usage("--tell-issuer needs the token itself: use `-`"));
+    }
     let client = context.client(args.client.clone())?;
     if args.token != "-" {
         let meant = lookup::of_argument(&client, &args.token, &args.narrow, None)?;
@@ -70,14 +82,14 @@ pub fn run(context: &mut Context, args: &RevokeArgs) -> CommandResult {
                 lookup::tell(&[why.to_owned()]);
                 return by_id(context, &client, args, &named);
             }
-            finish(context, &answer, args.dry_run)
+            finish(context, &answer, args.how())
         }
         Ok(Meant::Unknown(unknown)) => {
             // Its issuer's signature may still name it.
             match unknown.token.as_deref().filter(|_| !args.narrow.is_narrow()) {
                 Some(token) => {
                     let answer = by_value(&client, args, token)?;
-                    or_unknown(context, &answer, &unknown, args.dry_run)
+                    or_unknown(context, &answer, &unknown, args)
                 }
                 None => lookup::unknown(context, &unknown, NOTHING),
             }
@@ -87,7 +99,7 @@ pub fn run(context: &mut Context, args: &RevokeArgs) -> CommandResult {
             let token = lookup::only(&readings[0])?;
             lookup::tell(&readings[0].notes);
             let answer = by_value(&client, args, token)?;
-            or_unknown(context, &answer, &Unknown::default(), args.dry_run)
+            or_unknown(context, &answer, &Unknown::default(), args)
         }
         Err(failure) => Err(failure),
     }
@@ -97,11 +109,19 @@ fn or_unknown(
     context: &mut Context,
     answer: &Value,
     unknown: &Unknown,
-    dry_run: bool,
+    args: &RevokeArgs,
 ) -> CommandResult {
     match answer["status"] == "unknown" {
+        // The ledger knows nothing of it; its issuer may.
+        true if answer["told"]["of"].as_u64().unwrap_or(0) > 0 => {
+            context.screen.show(answer, |answer| {
+                let line = issuer_line(answer, args.how());
+                format!("UNKNOWN: {NOTHING} in the ledger, which knows nothing of it\n{line}")
+            })?;
+            Ok(Exit::Unknown)
+        }
         true => lookup::unknown(context, unknown, NOTHING),
-        false => finish(context, answer, dry_run),
+        false => finish(context, answer, args.how()),
     }
 }
 
@@ -110,8 +130,39 @@ fn by_value(client: &Client, args: &RevokeArgs, token: &str) -> Result<Value, Fa
     let dry_run = if args.dry_run { "true" } else { "" };
     let tell = if args.ledger_only { "false" } else { "" };
     let with = if args.descendants_only { "descendants" } else { "" };
-    let form = [("token", token), ("dry_run", dry_run), ("tell_issuer", tell), ("with", with)];
+    let mut form = vec![("token", token), ("dry_run", dry_run), ("tell_issuer", tell)];
+    form.extend([("with", with), ("reason", &args.reason)]);
     Ok(client.post_form("/oauth2/revoke", &form)?)
+}
+
+impl RevokeArgs {
+    fn how(&self) -> How {
+        How { dry_run: self.dry_run, ledger_only: self.ledger_only }
+    }
+}
+
+/// Revokes by an id, with the token sent along where it is at hand, so that its issuer is told.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn post(
+    client: &Client,
+    id: &str,
+    mut body: Value,
+    token: Option<&str>,
+) -> Result<Value, ClientError> {
+    let path = format!("/v1/tokens/{}/blast-radius", segment(id));
+    body["token"] = token.into();
+    match client.post_json(&path, &body) {
+        // The ledger comes first: what it cannot match is ended by the id all the same.
+        Err(ClientError::Refused { code, .. }) if code == "token_mismatch" => {
+            let why = "the server cannot match the token with its id: it is revoked by the id";
+            lookup::tell(&[why.to_owned()]);
+            body["token"] = Value::Null;
+            client.post_json(&path, &body)
+        }
+        other => other,
+    }
 }
 
 /// By the ids under which it is known.
@@ -123,35 +174,51 @@ fn by_id(
 ) -> CommandResult {
     let mut exit = Exit::Ok;
     for id in [&named.id].into_iter().chain(&named.others) {
-        let path = format!("/v1/tokens/{}/blast-radius", segment(id));
         let with = if args.descendants_only { "descendants" } else { "grant" };
-        let body = json!({ "reason": "admin", "dry_run": args.dry_run, "with": with });
-        let answer = match client.post_json(&path, &body) {
+        let body = json!({
+            "reason": args.reason,
+            "dry_run": args.dry_run,
+            "with": with,
+            "tell_issuer": !args.ledger_only,
+        });
+        let answer = match post(client, id, body, named.token.as_deref()) {
             Err(error) if lookup::is_unknown(&error) => {
                 return lookup::unknown_id(context, id, NOTHING);
             }
             other => other?,
         };
-        if finish(context, &answer, args.dry_run)? == Exit::Incomplete {
+        if finish(context, &answer, args.how())? == Exit::Incomplete {
             exit = Exit::Incomplete;
         }
     }
     Ok(exit)
 }
 
-/// Shows what was revoked; the exit code says whether that is all of it.
+/// How it was asked for.
+#[derive(Clone, Copy)]
+pub struct How {
+    /// Only say what would become of it.
+    pub dry_run: bool,
+    /// The issuer is not to be told.
+    pub ledger_only: bool,
+}
+
+/// Shows what was revoked; the exit code says whether that is all of it, and whether every issuer
+/// that could be told was.
 ///
 /// # Errors
 /// When standard output is closed.
-pub fn finish(context: &mut Context, answer: &Value, dry_run: bool) -> CommandResult {
-    context.screen.show(answer, shown)?;
+pub fn finish(context: &mut Context, answer: &Value, how: How) -> CommandResult {
+    context.screen.show(answer, |answer| shown(answer, how))?;
     let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
     let wanted = answer["to_revoke"].as_array().map_or(0, Vec::len) as u64;
-    let all = dry_run || answer.is_null() || answer["revoked"].as_u64() == Some(wanted);
-    Ok(if all && !cut { Exit::Ok } else { Exit::Incomplete })
+    let all = how.dry_run || answer.is_null() || answer["revoked"].as_u64() == Some(wanted);
+    let untold = answer["told"]["could_be_told"].as_u64().unwrap_or(0) > 0;
+    let told = how.dry_run || how.ledger_only || !untold;
+    Ok(if all && !cut && told { Exit::Ok } else { Exit::Incomplete })
 }
 
-fn shown(answer: &Value) -> String {
+fn shown(answer: &Value, how: How) -> String {
     if answer.is_null() {
         return "accepted; a client is not told whether there was such a token (RFC 7009)"
             .to_owned();
@@ -162,16 +229,16 @@ fn shown(answer: &Value) -> String {
         true => ("would revoke", planned),
         false => ("revoked", text(answer, "/revoked")),
     };
-    let mut out = issuer_line(answer, dry_run);
-    let (family, issuer) = (text(answer, "/family"), text(answer, "/issuer"));
-    out.push_str(&format!("{word} {count} of {family} tokens; issuer: {issuer}\n"));
+    let mut out = issuer_line(answer, how);
+    let family = text(answer, "/family");
+    out.push_str(&format!("{word} {count} of {family} tokens\n"));
     if answer["with"] == "descendants" {
         out.push_str("the grant and the family of the token were left alone\n");
     }
-    let columns = ["/token_id", "/why", "/before", "/after"];
+    let columns = ["/token_id", "/why", "/before", "/after", "/issuer"];
     let row = |one: &Value| columns.map(|pointer| text(one, pointer)).to_vec();
     let mut rows: Vec<Vec<String>> = list(answer, "set").map(row).collect();
-    let mut head = vec!["TOKEN", "WHY", "BEFORE", "AFTER"];
+    let mut head = vec!["TOKEN", "WHY", "BEFORE", "AFTER", "ISSUER"];
     if dry_run {
         let goes = |id: &str| list(answer, "to_revoke").any(|one| *one == *id);
         let after = |row: &mut Vec<String>| {
@@ -193,20 +260,54 @@ fn shown(answer: &Value) -> String {
     out
 }
 
-/// The line that matters most: where the token still works.
-fn issuer_line(answer: &Value, dry_run: bool) -> String {
-    let word = text(answer, "/issuer");
-    match &*word {
-        _ if dry_run => "DRY RUN: nothing is revoked, and the issuer is not told\n".to_owned(),
-        "confirmed" => "issuer told: it confirmed that the token is revoked\n".to_owned(),
-        "failed" => format!(
-            "ISSUER NOT TOLD: it was asked and did not confirm ({}). The tokens still work at the \
-             issuer and\nwherever this ledger is not asked: revoke them there too.\n",
-            text(answer, "/issuer_why")
-        ),
-        _ => "ISSUER NOT TOLD: the tokens still work at their issuer and wherever this ledger is \
-              not asked.\nRevoke them there too; for how the ledger can do it see \
-              docs/operating.md, \"Issuers\".\n"
-            .to_owned(),
+/// The lines that matter most: where the tokens still work, as far as anybody knows.
+fn issuer_line(answer: &Value, how: How) -> String {
+    let count = |name: &str| answer["told"][name].as_u64().unwrap_or(0);
+    let (of, told, not_told, could) =
+        (count("of"), count("told"), count("not_told"), count("could_be_told"));
+    let why: Vec<String> = list(&answer["told"], "why_not").map(|one| text(one, "")).collect();
+    let why = why.join("; ");
+    if of == 0 {
+        let dry = if how.dry_run { "DRY RUN: " } else { "" };
+        return format!("{dry}nothing is left to tell an issuer of\n");
     }
+    let mut out = if how.dry_run {
+        let mut line = format!(
+            "DRY RUN: nothing is revoked, and no issuer is told; it would be told of {told} of {of}"
+        );
+        if not_told > 0 {
+            line.push_str(&format!("; of {not_told} it would not: {why}"));
+        }
+        line + "\n"
+    } else if not_told == 0 {
+        format!("issuer told of {told} of {of}\n")
+    } else if told == 0 {
+        format!(
+            "ISSUER NOT TOLD: the tokens still work at their issuer and wherever this ledger is \
+             not asked: revoke them there too.\nissuer told of 0 of {of}; {of} were not told: \
+             {why}\n"
+        )
+    } else {
+        format!(
+            "ISSUER NOT TOLD OF ALL: issuer told of {told} of {of}; {not_told} were not told: \
+             {why}.\nThey may still work there and wherever this ledger is not asked: revoke them \
+             there too.\n"
+        )
+    };
+    if told > 0 && !how.dry_run {
+        out.push_str(
+            "told: it answered 200, as it also does of a token that it does not know (RFC 7009): \
+             look there\nwhether it is dead.\n",
+        );
+    }
+    if could > 0 && !how.ledger_only && why.contains("an id was given") {
+        out.push_str("To tell it, give the token itself on standard input: --tell-issuer -\n");
+    }
+    if could > 0 && how.ledger_only {
+        out.push_str("--ledger-only kept it from being told; --tell-issuer - tells it.\n");
+    }
+    if why.contains("revocation_endpoint") {
+        out.push_str("How the ledger can tell it is in docs/operating.md, \"Issuers\".\n");
+    }
+    out
 }

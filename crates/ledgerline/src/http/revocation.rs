@@ -13,7 +13,8 @@
 //! revoked. A client's 200 is empty.
 //!
 //! A responder's revocation is passed on to the token's issuer where the register says how, unless
-//! `tell_issuer=false`; the answer says whether it was.
+//! `tell_issuer=false`; the answer says of each token whether it was. So is a token that the ledger
+//! knows nothing of, when its issuer signed it.
 //!
 //! Refuses: another client's token, as `invalid_grant`; from a client what is neither access nor
 //! refresh token, as `unsupported_token_type`.
@@ -30,12 +31,11 @@ use ledgerline_engine::standing::Standing;
 use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::{Value, json};
 
+use super::extract::check_text;
 use super::form::{Form, Refusal, caller, no_store};
 use super::presented::{find_each, may_know};
-use super::revoke::{
-    BAD_WITH, Member, Plan, Why, With, member, plan, record, say_whether_told, verdict,
-};
-use super::telling::{NOT_TOLD, Telling, word_before};
+use super::revoke::{BAD_WITH, Member, Plan, Why, With, member, plan, record, verdict};
+use super::telling::{NOT_TOLD, Telling, say_of_each, word_before};
 use super::{App, Shared};
 
 /// Rounds until nothing is left; each finds only what was issued during the one before.
@@ -70,6 +70,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let word = form.get("with").filter(|_| is_responder).map(String::from_utf8_lossy);
     let with = With::of(word.as_deref());
     let with = with.ok_or_else(|| Refusal::bad("invalid_request", BAD_WITH))?;
+    let reason = reason(&form, is_responder)?;
     let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
@@ -78,6 +79,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let known: Vec<_> = known.collect();
     if known.is_empty() {
         let mut answer = unknown(dry_run);
+        tell_of_unknown(&app, &caller, token, (&mut answer, is_responder && tell)).await?;
         answer["signature"] = signature.word().into();
         return Ok(done(is_responder, &answer));
     }
@@ -86,14 +88,14 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
             check_own(&caller, standing)?;
         }
     }
-    let telling = known.first().filter(|_| tell && !dry_run);
-    let telling =
-        telling.and_then(|standing| Telling::of(&app, &tenant, standing, (&token, signature)));
+    let of = |standing: &Arc<Standing>| Telling::of(&app, &tenant, standing, (&token, signature));
+    let telling = known.iter().filter(|_| tell).find_map(of);
+    let presented = known.iter().flat_map(|standing| standing.ids.iter().cloned()).collect();
     drop(token);
     let why = Why {
         issuer: is_responder.then(|| word_before(telling.as_ref())),
         act: "revoke",
-        reason: if is_responder { "admin" } else { "user" }.to_owned(),
+        reason,
         reason_with_it: "parent_revoked".to_owned(),
         with,
         may_be_older: true,
@@ -103,12 +105,54 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         let ended = end(&app, &caller, &tenant, standing, why.clone(), dry_run).await?;
         answer = if answer.is_null() { ended } else { together(answer, &ended) };
     }
-    if let Some(telling) = telling {
-        telling.tell(&app, &caller, &tenant, &mut answer).await?;
+    match telling {
+        Some(telling) if dry_run => telling.foretell(&mut answer),
+        Some(telling) => telling.tell(&app, &caller, &tenant, &mut answer).await?,
+        None => {}
     }
-    say_whether_told(&mut answer);
+    say_of_each(&app, &tenant, &mut answer, (Some(&presented), tell));
     answer["signature"] = signature.word().into();
     Ok(done(is_responder, &answer))
+}
+
+/// Why, as the REVOKED of the token has it: a responder's own words, like every text without a
+/// secret in them.
+fn reason(form: &Form, is_responder: bool) -> Result<String, Refusal> {
+    let Some(given) = form.get("reason").filter(|_| is_responder) else {
+        return Ok(if is_responder { "admin" } else { "user" }.to_owned());
+    };
+    let text = std::str::from_utf8(given)
+        .map_err(|_| Refusal::bad("invalid_request", "reason is not UTF-8"))?;
+    check_text("bad_reason", text)
+        .map_err(|problem| Refusal::bad("invalid_request", problem.detail))?;
+    Ok(text.to_owned())
+}
+
+/// A token that the ledger knows nothing of may live at the issuer that signed it: that one is
+/// told all the same, and the ledger records that it was.
+async fn tell_of_unknown(
+    app: &Arc<App>,
+    caller: &Caller,
+    token: Vec<u8>,
+    (answer, tell): (&mut Value, bool),
+) -> Result<(), Refusal> {
+    if !tell {
+        return Ok(());
+    }
+    let (of, tenant) = (Arc::clone(app), caller.own_tenant().to_owned());
+    let telling = app.wait(move || Ok(Telling::of_unknown(&of, &tenant, token))).await?;
+    let Some(telling) = telling.filter(|one| may_know(caller, one.token_id())) else {
+        return Ok(());
+    };
+    let tenant = caller.own_tenant();
+    let presented = telling.ids().clone();
+    answer["set"] = json!([{ "token_id": telling.token_id(), "why": "itself" }]);
+    match answer["dry_run"] == true {
+        true => telling.foretell(answer),
+        false => telling.tell(app, caller, tenant, answer).await?,
+    }
+    say_of_each(app, tenant, answer, (Some(&presented), true));
+    Ok(())
 }
 
 /// Whether the token was issued to this client, and is of a kind that clients revoke.
@@ -206,6 +250,7 @@ fn unknown(dry_run: bool) -> Value {
         "family": 0,
         "set": [],
         "issuer_told": false,
+        "told": { "of": 0, "told": 0, "not_told": 0, "could_be_told": 0, "why_not": [] },
         "to_revoke": [],
         "revoked": 0,
         "events": [],

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use super::events::json_value;
 use super::extract::{Segments, check_text, json_body};
 use super::problem::Problem;
-use super::telling::{NOT_TOLD, Telling, word_before};
+use super::telling::{NOT_TOLD, Telling, say_of_each, told_before, word_before};
 use super::tokens::check_id;
 use super::{App, Shared, auth};
 
@@ -41,6 +41,8 @@ pub(super) struct Member {
     pub(super) state: &'static str,
     /// Why it is in the set.
     pub(super) why: &'static str,
+    /// What came of an earlier telling of its issuer.
+    pub(super) issuer: Option<&'static str>,
 }
 
 /// What is to be revoked, and what cut the search.
@@ -169,7 +171,8 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
             reason: if is_root { &why.reason } else { &why.reason_with_it }.clone(),
             cause: (!is_root).then(|| root.to_owned()),
             correlation_id: format!("{act}/{size}"),
-            issuer: why.issuer.filter(|_| is_root),
+            // Only the token itself can be sent to its issuer.
+            issuer: why.issuer.map(|word| if is_root { word } else { NOT_TOLD }),
         }
     });
     let tokens = tokens.collect();
@@ -178,6 +181,7 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
         token_id: one.id.clone(),
         state: one.known.state_at(now).symbol(),
         why,
+        issuer: told_before(one),
     };
     Ok(Plan { tokens, set: family.iter().map(member).collect(), cuts })
 }
@@ -193,6 +197,8 @@ pub struct RevokeRequest {
     token: Option<String>,
     /// What goes with it: `grant` or `descendants`.
     with: Option<String>,
+    /// False when the issuer is not to be told.
+    tell_issuer: Option<bool>,
 }
 
 /// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
@@ -214,11 +220,13 @@ pub async fn asked(
     check_text("bad_reason", &reason)?;
     let with = With::of(request.with.as_deref());
     let with = with.ok_or_else(|| Problem::bad_request("bad_with", BAD_WITH))?;
-    let telling = Telling::sent_along(&app, &tenant, &id, request.token).await?;
+    let tell = request.tell_issuer.unwrap_or(true);
+    let token = request.token.filter(|_| tell);
+    let telling = Telling::sent_along(&app, &tenant, &id, token).await?;
     let issuer = Some(word_before(telling.as_ref()));
     let (reason_with_it, act) = (reason.clone(), "blast-radius");
     let why = Why { act, reason, reason_with_it, with, may_be_older: false, issuer };
-    blast_radius(&app, &caller, (tenant, id), why, request.dry_run, telling).await
+    blast_radius(&app, &caller, (tenant, id), why, request.dry_run, (telling, tell)).await
 }
 
 /// Revokes, or says what would be revoked.
@@ -231,7 +239,7 @@ async fn blast_radius(
     (tenant, id): (String, String),
     why: Why,
     dry_run: bool,
-    telling: Option<Telling>,
+    (telling, tell): (Option<Telling>, bool),
 ) -> Result<Response, Problem> {
     let (of, asked, with) = (tenant.clone(), id.clone(), why.with);
     let plan = app.read(move |view| plan(view, &of, &asked, &why)).await?;
@@ -264,10 +272,14 @@ async fn blast_radius(
         false => one.state,
     };
     answer["set"] = plan.set.iter().map(|one| member(one, Some(after(one)))).collect();
-    if let Some(telling) = telling.filter(|_| !dry_run) {
-        telling.tell(app, caller, &tenant, &mut answer).await?;
+    // A token that was sent along is the presented one, also where its issuer cannot be told.
+    let presented = telling.as_ref().map(|telling| telling.ids().clone());
+    match telling {
+        Some(telling) if dry_run => telling.foretell(&mut answer),
+        Some(telling) => telling.tell(app, caller, &tenant, &mut answer).await?,
+        None => {}
     }
-    say_whether_told(&mut answer);
+    say_of_each(app, &tenant, &mut answer, (presented.as_ref(), tell));
     Ok(json_value(&answer))
 }
 
@@ -278,12 +290,9 @@ pub(super) fn member(one: &Member, after: Option<&str>) -> Value {
         "why": one.why,
         "before": one.state,
         "after": after.unwrap_or(one.state),
+        "issuer": one.issuer,
+        "issuer_why": null,
     })
-}
-
-/// Whether the issuer knows: only what it confirmed counts.
-pub(super) fn say_whether_told(answer: &mut Value) {
-    answer["issuer_told"] = (answer["issuer"] == "confirmed").into();
 }
 
 /// Records the revocations; they are durable when this answers.

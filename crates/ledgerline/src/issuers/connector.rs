@@ -5,7 +5,7 @@
 //! token=…&token_type_hint=…        application/x-www-form-urlencoded
 //! ```
 //!
-//! Promises: one try within its time-out, no redirect. Confirmed is status 200 and nothing else;
+//! Promises: one try within its time-out, no redirect. Answered is status 200 and nothing else;
 //! by RFC 7009 it also comes for a token that the issuer does not know.
 //!
 //! Refuses: to put the token or the secret anywhere but into that request.
@@ -36,8 +36,8 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// The issuer answered 200.
-    Confirmed,
+    /// The issuer answered 200, also when it does not know the token.
+    Answered,
     /// It did not; a short word says how.
     Failed(String),
 }
@@ -99,7 +99,7 @@ impl Connector {
             ("accept", "application/json"),
         ];
         match self.outbound.post(&headers, form.as_bytes(), ANSWER_BYTES_MAX) {
-            Ok(answered) if answered.status == 200 => Told::Confirmed,
+            Ok(answered) if answered.status == 200 => Told::Answered,
             Ok(answered) => Told::Failed(format!("http_{}", answered.status)),
             Err(lost) => Told::Failed(lost.to_owned()),
         }
