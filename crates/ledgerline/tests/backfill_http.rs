@@ -5,6 +5,9 @@ mod running;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ledgerline_proof::token_id::from_presented;
 use running::{Server, event, stderr, stdout};
 use serde_json::{Value, json};
 
@@ -363,4 +366,162 @@ fn the_ledger_and_the_issuers_table_are_reconciled() {
     let mut many_tokens = request(None, TAKEN, id);
     many_tokens["tokens"] = many.into();
     check(&responder, &many_tokens, 400);
+}
+
+const ISS: &str = "https://idp.test";
+
+/// A JWT of the issuer, as it stands in its table; nobody verifies it here.
+fn jwt(iss: &str, jti: &str) -> String {
+    let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let claims = part(json!({ "iss": iss, "jti": jti, "sub": "someone" }));
+    format!("{}.{claims}.c2lnbmF0dXJl", part(json!({ "alg": "ES256" })))
+}
+
+fn digest_id(token: &str) -> String {
+    from_presented("eu", "idp", token.as_bytes()).expect("an id")
+}
+
+/// A server whose register has the issuer, with its rule for jti.
+fn registered() -> Server {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("ll.toml");
+    let text =
+        format!("[issuers.idp]\niss = \"{ISS}\"\nregion = \"eu\"\njti_rule = \"identity\"\n");
+    std::fs::write(&config, text).expect("the config");
+    let config = config.to_str().expect("text").to_owned();
+    Server::open(folder, &["--config", &config])
+}
+
+fn import(server: &Server, key: &str, table: &str, more: &[&str]) -> Output {
+    let args = ["import-tokens", "-o", "json", "--region", "eu", "--adapter", "csv"];
+    let args = [&args[..], &["--taken-at", TAKEN], more, &["-"]].concat();
+    server.run_with(key, &args, table.as_bytes())
+}
+
+/// A token revoked by its jti came back to life under its digest, by a table of the issuer's own.
+#[test]
+fn a_table_of_jwts_made_second_living_tokens() {
+    let server = registered();
+    let idp = server.key("", "idp", &["producer"]);
+    let desk = server.key("", "desk", &["responder", "reader"]);
+    let (dead, live) = (jwt(ISS, "dead"), jwt(ISS, "live"));
+    server.record(&idp, &["dead", "live"].map(|name| event(name, "ISSUED", name)));
+    server.record(&idp, &[at(event("r", "REVOKED", "dead"), "2026-01-02T03:30:00Z")]);
+    let table = format!("token,state\n{dead},ACTIVE\n{live},REVOKED\n");
+    let reconcile = |table: &str| {
+        let args = ["reconcile", "-o", "json", "--region", "eu", "--taken-at", TAKEN, "--dry-run"];
+        let args = [&args[..], &["--adapter", "csv", "-"]].concat();
+        answer(&server.run_with(&desk, &args, table.as_bytes()))
+    };
+    let differences = |answer: &Value| {
+        let list = answer["differences"].as_array().expect("differences").clone();
+        let of = |one: Value| format!("{} {}", one["difference"], one["token_id"]).replace('"', "");
+        let mut list: Vec<String> = list.into_iter().map(of).collect();
+        list.sort();
+        list
+    };
+    let expected =
+        ["reconcile_ended_here eu:idp:jti:dead", "reconcile_missing_at_issuer eu:idp:jti:live"];
+    assert_eq!(differences(&reconcile(&table)), expected);
+    let report = import(&server, &idp, &table, &[]);
+    assert_eq!(answer(&report)["recorded"], 2, "{} {}", stdout(&report), stderr(&report));
+    for (token, jti) in [(&dead, "dead"), (&live, "live")] {
+        for id in [format!("eu:idp:jti:{jti}"), digest_id(token)] {
+            let known = state(&server, &id);
+            assert_eq!(known["known"]["state"], "REVOKED", "{id}: {known}");
+        }
+        let triage =
+            server.run_with(&desk, &["query", "triage", "-o", "json", "-"], token.as_bytes());
+        assert!(!stdout(&triage).contains("ACTIVE"), "{}", stdout(&triage));
+    }
+    // The same with the two names in columns of their own, and a token known by its digest alone.
+    let old = jwt(ISS, "old");
+    let mut issued = event("old", "ISSUED", "old");
+    issued["token_id"] = digest_id(&old).into();
+    server.record(&idp, &[issued]);
+    let table = format!("jti,token,state\nold,{old},ACTIVE\n");
+    assert_eq!(differences(&reconcile(&table)), Vec::<String>::new());
+    let table = table.replace("ACTIVE", "REVOKED");
+    let report = import(&server, &idp, &table, &[]);
+    assert_eq!(answer(&report)["recorded"], 1, "{}", stdout(&report));
+    let known = state(&server, &digest_id(&old));
+    assert_eq!(known["known"]["state"], "REVOKED", "{known}");
+}
+
+/// Whether a jti is a name there nobody says: the row is refused, and named.
+#[test]
+fn a_jwt_of_an_issuer_that_nobody_registered_was_taken_as_another_token() {
+    let server = Server::start();
+    let idp = server.key("", "idp", &["producer"]);
+    let token = jwt(ISS, "a2");
+    let table = format!("token,state\n{token},ACTIVE\n");
+    let refused = import(&server, &idp, &table, &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
+    let report = answer(&refused);
+    assert_eq!((&report["recorded"], &report["refused"]), (&json!(0), &json!(1)), "{report}");
+    assert!(report["first_refusals"][0]["detail"].to_string().contains("jti"), "{report}");
+    assert!(!stdout(&refused).contains(&token), "{}", stdout(&refused));
+    let told = import(&server, &idp, &table, &["--jti-rule", "identity"]);
+    assert_eq!(answer(&told)["recorded"], 1, "{}", stdout(&told));
+    assert_eq!(state(&server, "eu:idp:jti:a2")["known"]["state"], "ACTIVE");
+    assert_eq!(state(&server, &digest_id(&token))["known"]["state"], "ACTIVE");
+    // Of another issuer than the one that is registered under this name.
+    let server = registered();
+    let idp = server.key("", "idp", &["producer"]);
+    let table =
+        format!("token\n{}\n{}\n", jwt("https://other.test", "x"), &token[..token.len() / 2]);
+    let report = answer(&import(&server, &idp, &table, &["--jti-rule", "identity"]));
+    assert_eq!((&report["recorded"], &report["refused"]), (&json!(0), &json!(2)), "{report}");
+}
+
+/// `'tok`, `="tok"`, `Bearer tok`, `tok ` were recorded as other tokens, and `#REF!` as a jti.
+#[test]
+fn what_a_spreadsheet_wraps_was_another_token() {
+    let server = registered();
+    let idp = server.key("", "idp", &["producer"]);
+    let raw = |n: usize| format!("R4wB34r3rV4lu3-{n}-0123456789abcdef");
+    let cells = [
+        format!("'{}", raw(0)),
+        format!("\"=\"\"{}\"\"\"", raw(1)),
+        format!("Bearer {}", raw(2)),
+        format!("\"{} \"", raw(3)),
+        format!("=\"{}\"", raw(4)),
+        format!("\u{a0}{}\u{200b}", raw(5)),
+    ];
+    let report = import(&server, &idp, &format!("token\n{}\n", cells.join("\n")), &[]);
+    assert_eq!(answer(&report)["recorded"], cells.len(), "{}", stdout(&report));
+    for (n, cell) in cells.iter().enumerate() {
+        let known = state(&server, &digest_id(&raw(n)));
+        assert_eq!(known["known"]["state"], "ACTIVE", "{cell}: {known}");
+    }
+    let words = [
+        "#REF!",
+        "#N/A",
+        "NULL",
+        "nan",
+        "1.23457E+17",
+        "R4wB34r3rV4lu3-9-0123456789..",
+        "R4wB34r3rV4lu3-9-0123456789\u{2026}",
+    ];
+    for column in ["jti", "token"] {
+        let refused = import(&server, &idp, &format!("{column}\n{}\n", words.join("\n")), &[]);
+        assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
+        let report = answer(&refused);
+        assert_eq!((&report["recorded"], &report["refused"]), (&json!(0), &json!(7)), "{report}");
+        for (at, one) in report["first_refusals"].as_array().expect("a list").iter().enumerate() {
+            assert_eq!(one["line"], at + 2, "{report}");
+            assert!(one["detail"].as_str().is_some_and(|why| why.contains(column)), "{report}");
+        }
+    }
+}
+
+#[test]
+fn a_table_of_a_head_alone_was_a_success() {
+    let server = Server::start();
+    let idp = server.key("", "idp", &["producer"]);
+    for table in ["jti,state\n", "", "\n\n"] {
+        let empty = import(&server, &idp, table, &[]);
+        assert_eq!(empty.status.code(), Some(1), "{table:?} {}", stdout(&empty));
+        assert!(stderr(&empty).contains("no row"), "{}", stderr(&empty));
+    }
 }

@@ -1,8 +1,8 @@
 //! An issuer's table of tokens: CSV with a head line, or NDJSON with members of the same names.
 //!
 //! ```text
-//! token_id     <region>:<alias>:<form>:<value>          one of these four says which token
-//! jti          a jti that is not the bearer value
+//! token_id     <region>:<alias>:<form>:<value>          one of these four says which token, or
+//! jti          a jti that is not the bearer value       a jti beside digest or token ([`names`])
 //! digest       base64url SHA-256 of the bearer value, as `t1` ids have it
 //! token        the bearer value itself: hashed here, never sent, never in an error
 //! region, issuer             of the token, where the command line does not say
@@ -12,11 +12,13 @@
 //!
 //! Promises: one row at a time; the same row gives the same event, byte for byte. Errors name a
 //! line and a column, never a value. A row that cannot be read costs no other. CSV is what programs
-//! export ([`rows`]), NDJSON also an array or objects over several lines.
+//! export ([`rows`], [`cell`]), NDJSON also an array or objects over several lines.
 //!
 //! Refuses: columns that it does not know, so that a misspelt one is not a silent gap, and of one
 //! name two: which of them is right nobody can say.
 
+mod cell;
+mod names;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -25,13 +27,14 @@ use std::io::{self, Read};
 
 use ledgerline_engine::intake::moment::{Moment, moment};
 use ledgerline_proof::lifecycle::State;
-use ledgerline_proof::token_id::{TokenId, from_jti, from_presented};
+use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::TokenKind;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use thiserror::Error;
 
+pub use self::names::{JtiRule, Register};
 use self::rows::Rows;
 use super::Millis;
 use crate::input::{Lines, PIECE_BYTES, Values};
@@ -85,6 +88,8 @@ pub enum RowError {
 pub struct Row {
     /// The token.
     pub token_id: String,
+    /// Its other ids.
+    pub also_known_as: Vec<String>,
     /// The issuer's alias.
     pub issuer: String,
     /// Its state at the issuer.
@@ -101,7 +106,10 @@ pub struct Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum HeadError {
     /// A column that nobody knows.
-    #[error("line {0}: column {1} of the head is not one of this table's")]
+    #[error(
+        "line {0}: column {1} of the head is not one of this table's: {list}",
+        list = COLUMNS.join(", ")
+    )]
     Unknown(u64, usize),
     /// Of two columns of one name, neither is the right one.
     #[error("line {0}: the head names `{1}` twice")]
@@ -118,12 +126,13 @@ pub enum HeadError {
 pub fn read<E: From<io::Error> + From<HeadError>>(
     input: &mut dyn Read,
     form: Form,
-    (region, issuer): (&str, &str),
+    of: (&str, &str),
+    register: &Register,
     take: &mut dyn FnMut(u64, Result<Row, RowError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut lines = Lines::new(ROW_BYTES_MAX);
     let mut row = |line: u64, fields: Result<Fields, RowError>| {
-        take(line, fields.and_then(|fields| Row::new(fields, region, issuer)))
+        take(line, fields.and_then(|fields| Row::new(fields, of, register)))
     };
     let mut table = Table::new(form);
     let mut piece = vec![0; PIECE_BYTES];
@@ -233,8 +242,8 @@ fn named(head: &[&'static str], cells: rows::Cells) -> Result<Fields, RowError> 
     let mut fields = Fields::new();
     for (name, cell) in head.iter().copied().zip(cells.map_err(RowError::Form)?) {
         let cell = String::from_utf8(cell).map_err(|_| RowError::Bad(name, "is not UTF-8"))?;
-        if !cell.is_empty() {
-            fields.insert(name, cell);
+        if let Some(value) = cell::value(name, &cell)? {
+            fields.insert(name, value);
         }
     }
     Ok(fields)
@@ -286,18 +295,20 @@ fn members(text: &[u8]) -> Result<Fields, RowError> {
             }
             _ => return Err(RowError::Bad(name, "is neither text nor a number")),
         };
-        if !cell.is_empty() {
-            fields.insert(name, cell);
+        if let Some(value) = cell::value(name, &cell)? {
+            fields.insert(name, value);
         }
     }
     Ok(fields)
 }
 
 impl Row {
-    fn new(mut fields: Fields, region: &str, issuer: &str) -> Result<Self, RowError> {
+    fn new(mut fields: Fields, of: (&str, &str), register: &Register) -> Result<Self, RowError> {
+        let (region, issuer) = of;
         let region = fields.remove("region").unwrap_or_else(|| region.to_owned());
         let issuer = fields.remove("issuer").unwrap_or_else(|| issuer.to_owned());
-        let token_id = id_of(&mut fields, &region, &issuer)?;
+        let mut ids = names::ids_of(&mut fields, (&region, &issuer), register)?;
+        let token_id = ids.remove(0);
         let parsed = TokenId::parse(&token_id).map_err(|_| BAD_ID)?;
         let issuer = parsed.issuer().to_owned();
         let state = match fields.remove("state") {
@@ -326,7 +337,8 @@ impl Row {
             Some(Instant::At(nanos)) => (Some(nanos), None),
             None => (None, None),
         };
-        Ok(Self { token_id, issuer, state, expires_at, never, fields, issued_at })
+        let also_known_as = ids;
+        Ok(Self { token_id, also_known_as, issuer, state, expires_at, never, fields, issued_at })
     }
 
     /// Whether the issuer takes it for usable at a time.
@@ -348,6 +360,9 @@ impl Row {
             "detail": [{ "key": "state", "value": self.state.symbol() }],
             "adapter": { "name": "import-tokens", "version": "1" },
         });
+        if !self.also_known_as.is_empty() {
+            event["also_known_as"] = self.also_known_as.clone().into();
+        }
         let field = |name: &str| self.fields.get(name);
         for (member, column) in
             [("token_kind", "token_kind"), ("client_id", "client"), ("session_id", "session")]
@@ -375,31 +390,6 @@ impl Row {
 }
 
 const BAD_ID: RowError = RowError::Bad("token_id", "is no token id (region:issuer:form:value)");
-
-/// The id of the token that a row names in one of four ways.
-fn id_of(fields: &mut Fields, region: &str, issuer: &str) -> Result<String, RowError> {
-    let [id, jti, digest, token] =
-        ["token_id", "jti", "digest", "token"].map(|name| fields.remove(name));
-    let given = [&id, &jti, &digest, &token].into_iter().flatten().count();
-    if given != 1 {
-        let what = "and `jti`, `digest`, `token`: exactly one says which token it is";
-        return Err(RowError::Bad("token_id", what));
-    }
-    if let Some(jti) = jti {
-        return from_jti(region, issuer, &jti).map_err(|_| RowError::Bad("jti", "makes no id"));
-    }
-    if let Some(digest) = digest {
-        let id = format!("{region}:{issuer}:t1:{digest}");
-        return TokenId::parse(&id).map(|_| id.clone()).map_err(|_| {
-            RowError::Bad("digest", "is not the base64url SHA-256 that `token-id` computes")
-        });
-    }
-    if let Some(token) = token {
-        return from_presented(region, issuer, token.as_bytes())
-            .map_err(|_| RowError::Bad("token", "is shorter than 128 bits, or makes no id"));
-    }
-    id.filter(|id| TokenId::parse(id).is_ok()).ok_or(BAD_ID)
-}
 
 const NO_TIME: &str = "is neither RFC 3339 nor Unix seconds of 1677 to 2262";
 
@@ -440,10 +430,16 @@ mod tests {
 
     fn all(form: Form, text: &str) -> Found {
         let mut found = Vec::new();
-        read::<anyhow::Error>(&mut text.as_bytes(), form, ("eu", "idp"), &mut |line, row| {
-            found.push((line, row));
-            Ok(())
-        })
+        read::<anyhow::Error>(
+            &mut text.as_bytes(),
+            form,
+            ("eu", "idp"),
+            &Register::default(),
+            &mut |line, row| {
+                found.push((line, row));
+                Ok(())
+            },
+        )
         .expect("a text");
         found
     }
@@ -520,9 +516,10 @@ mod tests {
             ("\n jti ; State;state\n", HeadError::Twice(2, "state")),
             ("jti,colour\na,b\n", HeadError::Unknown(1, 2)),
         ] {
-            let names = ("eu", "idp");
+            let (names, none) = (("eu", "idp"), Register::default());
             let mut take = |_, _| panic!("a row under a head that cannot be read");
-            let error = read::<anyhow::Error>(&mut text.as_bytes(), Form::Csv, names, &mut take);
+            let error =
+                read::<anyhow::Error>(&mut text.as_bytes(), Form::Csv, names, &none, &mut take);
             let error = error.expect_err("a bad head").downcast::<HeadError>().expect("the head");
             assert_eq!(error, expected, "{text}");
         }
@@ -571,7 +568,8 @@ mod tests {
             found.push((line, row.err().map(|error| error.to_string())));
             Ok::<(), anyhow::Error>(())
         };
-        read(&mut &bytes[..], Form::Csv, ("eu", "idp"), &mut take).expect("a head");
+        read(&mut &bytes[..], Form::Csv, ("eu", "idp"), &Register::default(), &mut take)
+            .expect("a head");
         let bad = Some("`client` is not UTF-8".to_owned());
         assert_eq!(found, [(2, None), (3, bad), (4, None)]);
     }

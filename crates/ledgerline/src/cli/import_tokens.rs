@@ -14,11 +14,16 @@ use super::Context;
 use super::sender::{Sender, Unit};
 use super::token_id::Naming;
 use super::verify::progress_bar;
-use crate::adapters::token_table::{self, Form};
+use crate::adapters::token_table::{self, Form, JtiRule, Register};
+use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Failure};
 use crate::input;
 use crate::time_text;
+
+/// What a table without a row is.
+pub const NO_ROW: &str = "the table has no row: an export that failed would be taken for an \
+                          issuer without a living token. Give the whole table";
 
 /// What a table of tokens is.
 #[derive(Args)]
@@ -30,6 +35,10 @@ pub struct Table {
     /// .csv.gz), or else NDJSON.
     #[arg(long, value_enum)]
     pub adapter: Option<Form>,
+    /// What the jti of JWTs in the column `token` is, for issuers that the server's register does
+    /// not have: identity, a name by which they are recorded, or bearer, the value itself.
+    #[arg(long, value_enum, value_name = "RULE")]
+    pub jti_rule: Option<JtiRule>,
     /// When the table was read from the issuer, RFC 3339 [default: when the file was last
     /// changed].
     #[arg(long, value_name = "TIME")]
@@ -47,6 +56,14 @@ impl Table {
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let is_csv = [".csv", ".tsv"].iter().any(|end| name.ends_with(end));
         self.adapter.unwrap_or(if is_csv { Form::Csv } else { Form::Ndjson })
+    }
+
+    /// What the server knows of issuers: by it JWTs are named.
+    ///
+    /// # Errors
+    /// Whatever the server says.
+    pub fn register(&self, client: &Client) -> Result<Register, Failure> {
+        Ok(Register::of(&client.get("/v1/issuers")?, self.jti_rule))
     }
 
     /// When it was taken, Unix nanoseconds.
@@ -78,8 +95,8 @@ impl Table {
   ledgerline import-tokens --adapter ndjson --taken-at 2026-11-22T10:00:00Z - < tokens.ndjson
 
 Columns: one of token_id, jti, digest (as `token-id` computes it) or token (hashed here, not
-sent); region, issuer, token_kind, client, subject, session, scopes, issued_at, expires_at,
-state.")]
+sent), or jti beside digest or token; region, issuer, token_kind, client, subject, session,
+scopes, issued_at, expires_at, state.")]
 pub struct ImportArgs {
     #[command(flatten)]
     client: ClientSettings,
@@ -90,19 +107,22 @@ pub struct ImportArgs {
 /// Imports.
 ///
 /// # Errors
-/// When the file cannot be read or the server refuses a whole request. Exit 1 when any row or event
-/// was refused.
+/// When the file cannot be read or has no row, or the server refuses a whole request. Exit 1 when
+/// any row or event was refused.
 pub fn run(context: &mut Context, args: ImportArgs) -> CommandResult {
     let table = args.table;
     let taken_at = table.taken_at()?;
     let client = context.client(args.client)?;
     let bar = progress_bar();
+    let register = table.register(&client)?;
     let mut sender = Sender::new(&client, &bar);
     sender.file(&table.file);
     let names = (table.naming.region.as_str(), table.naming.issuer.as_str());
     let mut input = input::open(&table.file)?;
+    let mut lines = 0_u64;
     let mut row = |line, row: Result<token_table::Row, token_table::RowError>| {
         sender.count_line();
+        lines += 1;
         match row {
             Ok(row) => {
                 let events = vec![row.origin(taken_at).to_string().into_bytes()];
@@ -114,6 +134,9 @@ pub fn run(context: &mut Context, args: ImportArgs) -> CommandResult {
             }
         }
     };
-    let fed = token_table::read::<Failure>(&mut *input, table.form(), names, &mut row);
+    let fed = token_table::read::<Failure>(&mut *input, table.form(), names, &register, &mut row);
+    if fed.is_ok() && lines == 0 {
+        return Err(Failure::error(NO_ROW));
+    }
     sender.finish(context, fed)
 }

@@ -5,7 +5,7 @@
 //! ledger ──page by page──▶ usable, not in the table ──▶ POST /v1/reconciliations   missing there
 //! ```
 //!
-//! Promises: both are compared as of the time the table was read. Memory is 16 bytes for a row of
+//! Promises: both are compared as of the time the table was read. Memory is 16 bytes for an id of
 //! the table, and a page of the ledger. Bearer values are hashed here and never sent. Exit 0
 //! without a difference, 2 with one, 1 when a row could not be read.
 //!
@@ -16,7 +16,7 @@ use ledgerline_proof::hash::sha256;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::import_tokens::Table;
+use super::import_tokens::{NO_ROW, Table};
 use super::past::{Ask, rows};
 use super::token_id::Naming;
 use crate::adapters::token_table;
@@ -59,6 +59,7 @@ pub struct ReconcileArgs {
 pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
     let taken_at = args.table.taken_at()?;
     let client = context.client(args.client)?;
+    let register = args.table.register(&client)?;
     let mut compare = Compare {
         client: &client,
         naming: &args.table.naming,
@@ -69,7 +70,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         differences: Vec::new(),
         compared: 0,
     };
-    let (mut known, mut bad) = (Vec::new(), Vec::new());
+    let (mut known, mut bad, mut table_rows) = (Vec::new(), Vec::new(), 0_usize);
     let names = (args.table.naming.region.as_str(), args.table.naming.issuer.as_str());
     let front = format!("{}:{}:", names.0, names.1);
     let mut input = input::open(&args.table.file)?;
@@ -77,6 +78,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         &mut *input,
         args.table.form(),
         names,
+        &register,
         &mut |line, row| match row {
             Ok(row) if !row.token_id.starts_with(&front) => {
                 let detail = "a token of another region or issuer than asked for";
@@ -87,9 +89,11 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
                 if known.len() >= ROWS_MAX {
                     return Err(Failure::error("the table has more than 50,000,000 rows"));
                 }
-                known.push(key_of(&row.token_id));
+                table_rows += 1;
+                let ids = std::iter::once(&row.token_id).chain(&row.also_known_as);
+                known.extend(ids.map(|id| key_of(id)));
                 let usable = row.is_usable(taken_at);
-                compare.take(&row.token_id, usable)
+                compare.take(&row.token_id, &row.also_known_as, usable)
             }
             Err(error) => {
                 bad.push(json!({ "line": line, "detail": error.to_string() }));
@@ -101,15 +105,13 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
     known.sort_unstable();
     // What could not be read may be any token: nothing is missing then.
     if known.is_empty() && bad.is_empty() {
-        let what = "the table has no row: an export that failed would be taken for \
-                    an issuer without a living token. Give the whole table";
-        return Err(Failure::error(what));
+        return Err(Failure::error(NO_ROW));
     }
     let in_ledger = if bad.is_empty() { compare.ledger(&known)? } else { 0 };
     let answer = json!({
         "taken_at": time_text::rfc3339(taken_at),
-        "lines": known.len() + bad.len(),
-        "rows": known.len(),
+        "lines": table_rows + bad.len(),
+        "rows": table_rows,
         "compared": compare.compared,
         "usable_in_ledger": in_ledger,
         "recorded": compare.record,
@@ -171,8 +173,12 @@ struct Compare<'c> {
 }
 
 impl Compare<'_> {
-    fn take(&mut self, token_id: &str, usable: bool) -> Result<(), Failure> {
-        self.batch.push(json!({ "token_id": token_id, "usable": usable }));
+    fn take(&mut self, token_id: &str, others: &[String], usable: bool) -> Result<(), Failure> {
+        let mut row = json!({ "token_id": token_id, "usable": usable });
+        if !others.is_empty() {
+            row["also_known_as"] = others.into();
+        }
+        self.batch.push(row);
         if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 
@@ -218,7 +224,7 @@ impl Compare<'_> {
                 let others = token["also_known_as"].as_array().into_iter().flatten();
                 let mut ids = others.filter_map(Value::as_str).chain([id]);
                 if !ids.any(|id| known.binary_search(&key_of(id)).is_ok()) {
-                    self.take(id, false)?;
+                    self.take(id, &[], false)?;
                 }
             }
             page = answer["next"].as_str().map(str::to_owned);

@@ -6,15 +6,17 @@
 //!            {"token_id":"eu:idp:jti:b","usable":false}]}
 //! ```
 //!
-//! Promises: each token is compared as of `taken_at`; with `record` every difference becomes a
-//! finding of the ledger, once. Refuses: tokens of another issuer than the one named, and more than
-//! [`TOKENS_MAX`] at a time.
+//! Promises: each token is compared as of `taken_at`, under all its ids (`also_known_as`); with
+//! `record` every difference becomes a finding of the ledger, once.
+//!
+//! Refuses: tokens of another issuer than the one named, and more than [`TOKENS_MAX`] at a time.
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::findings::record::Note;
+use ledgerline_engine::findings::rules::Rule;
 use ledgerline_engine::found_by::issuer_of;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::planner::AdminAct;
@@ -33,6 +35,8 @@ use crate::time_text;
 
 /// Tokens of one request.
 pub const TOKENS_MAX: usize = 500;
+/// Other ids of one token.
+const OTHERS_MAX: usize = 16;
 
 /// What is to be compared.
 #[derive(Deserialize)]
@@ -52,7 +56,35 @@ pub struct Request {
 #[serde(deny_unknown_fields)]
 struct Row {
     token_id: String,
+    /// Other ids of the same token, as the table has it.
+    #[serde(default)]
+    also_known_as: Vec<String>,
     usable: bool,
+}
+
+impl Row {
+    fn ids(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.token_id).chain(&self.also_known_as)
+    }
+
+    /// What of the differences of its ids are some of the token: it is unknown when all are, and
+    /// one that the ledger has joined is one difference.
+    fn judged(mut found: Vec<Option<Difference>>) -> Vec<Difference> {
+        let is_unknown = |one: &Option<Difference>| {
+            let rule = one.as_ref().map(|one| one.finding.rule);
+            rule == Some(Rule::ReconcileUnknownToken)
+        };
+        if found.iter().all(is_unknown) {
+            return found.swap_remove(0).into_iter().collect();
+        }
+        let mut all: Vec<Difference> = Vec::new();
+        for one in found.into_iter().filter(|one| !is_unknown(one)).flatten() {
+            if all.iter().all(|known| known.finding.events != one.finding.events) {
+                all.push(one);
+            }
+        }
+        all
+    }
 }
 
 /// Compares.
@@ -80,9 +112,14 @@ pub async fn compare(
     }
     let front = format!("{}:{}", request.region, request.issuer);
     for row in &request.tokens {
-        check_id(&row.token_id)?;
-        if issuer_of(&row.token_id) != Some(front.as_str()) {
-            return Err(bad("a token is of another issuer than the request"));
+        if row.also_known_as.len() > OTHERS_MAX {
+            return Err(bad("a token has at most 16 other ids"));
+        }
+        for id in row.ids() {
+            check_id(id)?;
+            if issuer_of(id) != Some(front.as_str()) {
+                return Err(bad("a token is of another issuer than the request"));
+            }
         }
     }
     let compared = request.tokens.len();
@@ -91,10 +128,14 @@ pub async fn compare(
         .read(move |view| {
             let mut found = Vec::new();
             for row in &rows {
-                let (tenant, size) = (of.clone(), view.end());
-                let scope = Scope { tenant, size, at: Some(taken_at), judged_at: taken_at };
-                let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-                found.extend(difference(&mut inquiry, &row.token_id, row.usable, now)?);
+                let mut differences = Vec::new();
+                for id in row.ids() {
+                    let (tenant, size) = (of.clone(), view.end());
+                    let scope = Scope { tenant, size, at: Some(taken_at), judged_at: taken_at };
+                    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+                    differences.push(difference(&mut inquiry, id, row.usable, now)?);
+                }
+                found.extend(Row::judged(differences));
             }
             Ok((found, view.size()))
         })
