@@ -2,7 +2,8 @@
 //!
 //! Promises: as the questions: one size, one tenant, a budget, pages by ledger index. The state of
 //! a finding is what the entries in the scope say: `open`, until it is moved on; a withdrawal
-//! counts more than an acknowledgement, a closing more than both.
+//! counts more than an acknowledgement, a closing more than both. An act that is counted to it
+//! after it was closed or withdrawn opens it again: nobody has looked at that one.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::view::QueryError;
 const PAGE: usize = 256;
 /// Entries about one finding, at most: one of each state, what it led to, and its repeats, of which
 /// each is told up to sixteen, then every doubling.
-const MOVES: usize = 96;
+const MOVES: usize = 256;
 
 /// Which findings are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,8 +63,20 @@ impl Found {
     /// Where it stands; `None` is open.
     #[must_use]
     pub fn state(&self) -> Option<Moved> {
-        let has = |wanted| self.moves.iter().any(|one| one.0 == wanted).then_some(wanted);
-        has(Moved::Closed).or(has(Moved::Withdrawn)).or(has(Moved::Acknowledged))
+        self.moves.iter().fold(None, |state, (moved, _)| match (moved, state) {
+            (Moved::Closed, _) => Some(Moved::Closed),
+            (Moved::Withdrawn, state) if state != Some(Moved::Closed) => Some(Moved::Withdrawn),
+            (Moved::Acknowledged, None) => Some(Moved::Acknowledged),
+            // Whoever moved it did not know of that one.
+            (Moved::Again, Some(Moved::Closed | Moved::Withdrawn)) => None,
+            (_, state) => state,
+        })
+    }
+
+    /// How many times it was closed so far.
+    #[must_use]
+    pub fn closings(&self) -> u64 {
+        self.moves.iter().filter(|one| one.0 == Moved::Closed).count() as u64
     }
 }
 

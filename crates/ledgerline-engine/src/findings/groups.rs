@@ -1,14 +1,24 @@
 //! Which acts are one finding: the first of a kind is raised, the next are counted to it.
 //!
-//! Promises: acts of one rule and severity that stand against the same event are one finding for
-//! [`GROUP_NANOS`]. What goes on longer is told again. Each act is counted one by one up to
-//! [`MAX_PER_TOKEN`], then every doubling. Of some rules there is one finding for ever, and nothing
-//! is counted.
+//! Promises: acts of one rule and severity that stand against the same event, by the same party as
+//! far as anything says who it was, are one finding for [`GROUP_NANOS`]. What goes on longer is
+//! told again, and so is what another party does. Each act is counted one by one up to
+//! [`MAX_PER_TOKEN`], then every doubling. Beyond [`MAX_PER_TOKEN`] open findings of a kind the
+//! newest of them counts. Of some rules one finding is open at a time, and nothing is counted.
+//!
+//! A finding that somebody closed takes no act that was recorded after the closing: that one is
+//! raised anew, whatever the bounds. An act that was recorded before is counted to it still, and
+//! opens it again when it is counted after the closing ([`super::book`]): whoever closed it did not
+//! know of it.
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::Violation;
 
+use super::record::closed_event_id;
+use super::replay::{Likeness, Party};
 use super::rules::{Finding, GROUP_NANOS, MAX_PER_TOKEN, Rule, Severity};
+use crate::registry::LEDGER_SOURCE;
+use crate::view::{QueryError, View};
 
 /// The findings about one token.
 #[derive(Debug, Clone, Default)]
@@ -16,14 +26,30 @@ pub(super) struct Groups(Vec<Group>);
 
 /// A finding, and how many acts there are of its kind.
 #[derive(Debug, Clone)]
-struct Group {
+pub(super) struct Group {
     rule: Rule,
     severity: Severity,
     /// What the acts stand against.
     against: Option<[u8; 16]>,
+    /// Who does it, as far as its acts say.
+    who: Party,
     begun: i64,
+    /// Its name, and those that earlier versions of its rule would have given it.
     finding: Hash,
+    former: Box<[Hash]>,
     count: u64,
+    closing: Closing,
+}
+
+/// What is known of a finding's first closing.
+#[derive(Debug, Clone, Copy, Default)]
+enum Closing {
+    #[default]
+    NotAsked,
+    /// There was none when so many closings had been read.
+    NoneAmong(u64),
+    /// Its place.
+    At(u64),
 }
 
 /// What becomes of something that was found.
@@ -37,9 +63,73 @@ pub(super) enum Counted {
     Passed,
 }
 
+/// Who knows which findings were closed before which acts.
+pub(super) trait Closings {
+    /// Whether a group's finding was closed before the act of another finding was recorded.
+    fn has_closed(&self, group: &mut Group, by_then: &Finding) -> Result<bool, QueryError>;
+}
+
+/// The ledger knows.
+pub(super) struct Recorded<'v> {
+    pub(super) view: &'v View,
+    /// Closings that were read so far: with as many as before, nothing was closed since.
+    pub(super) read: u64,
+}
+
+impl Recorded<'_> {
+    fn place(&self, tenant: &str, source: &str, id: &[u8; 16]) -> Result<Option<u64>, QueryError> {
+        let found = self.view.locate_event(tenant, source, id)?;
+        Ok(found.map(|(view, index)| view.place_of(index)))
+    }
+
+    /// Looks the closing up, of the finding by the name that it bears in the ledger.
+    fn ask(&self, group: &mut Group, tenant: &str) -> Result<Closing, QueryError> {
+        for name in std::iter::once(group.finding).chain(group.former.iter().copied()) {
+            let raised = super::raised_event_id(tenant, &name);
+            if self.place(tenant, LEDGER_SOURCE, &raised)?.is_some() {
+                group.finding = name;
+                break;
+            }
+        }
+        let closed = closed_event_id(tenant, &group.finding);
+        let closed = self.place(tenant, LEDGER_SOURCE, &closed)?;
+        Ok(closed.map_or(Closing::NoneAmong(self.read), Closing::At))
+    }
+}
+
+impl Closings for Recorded<'_> {
+    fn has_closed(&self, group: &mut Group, by_then: &Finding) -> Result<bool, QueryError> {
+        let is_known = match group.closing {
+            Closing::NotAsked => false,
+            Closing::NoneAmong(read) => read == self.read,
+            Closing::At(_) => true,
+        };
+        if !is_known {
+            group.closing = self.ask(group, &by_then.tenant)?;
+        }
+        let Closing::At(closed) = group.closing else { return Ok(false) };
+        let Some(act) = by_then.events.first() else { return Ok(true) };
+        let place = self.place(&by_then.tenant, &act.source, &act.event_id)?;
+        Ok(place.is_none_or(|place| closed < place))
+    }
+}
+
+impl Group {
+    fn again(&mut self, who: &Party) -> Counted {
+        self.who = std::mem::take(&mut self.who).or(who.clone());
+        self.count += 1;
+        let is_told = self.count <= MAX_PER_TOKEN || self.count.is_power_of_two();
+        if is_told { Counted::Again(self.finding, self.count) } else { Counted::Passed }
+    }
+}
+
 impl Groups {
     /// Counts what was found, and says what becomes of it.
-    pub(super) fn count(&mut self, finding: &Finding) -> Counted {
+    pub(super) fn count(
+        &mut self,
+        finding: &Finding,
+        closings: &impl Closings,
+    ) -> Result<Counted, QueryError> {
         let once = matches!(
             finding.rule,
             Rule::Lifecycle(Violation::UnknownToken)
@@ -48,27 +138,39 @@ impl Groups {
                 | Rule::AliasConflict
         );
         let against = finding.events.get(1).map(|one| one.event_id);
+        let who = finding.who.as_deref().cloned().unwrap_or_default();
         let (rule, severity) = (finding.rule, finding.severity);
-        let mut alike = 0;
+        let (mut open, mut newest) = (0, None);
         for one in self.0.iter_mut().filter(|one| (one.rule, one.severity) == (rule, severity)) {
+            if closings.has_closed(one, finding)? {
+                continue;
+            }
             if once {
-                return Counted::Passed;
+                return Ok(Counted::Passed);
             }
-            alike += 1;
             let since = finding.noticed_at.saturating_sub(one.begun).saturating_abs();
-            if one.against == against && since < GROUP_NANOS {
-                one.count += 1;
-                let is_told = one.count <= MAX_PER_TOKEN || one.count.is_power_of_two();
-                let again = Counted::Again(one.finding, one.count);
-                return if is_told { again } else { Counted::Passed };
+            let is_other = one.who.likeness(&who) == Likeness::Other;
+            if one.against == against && since < GROUP_NANOS && !is_other {
+                return Ok(one.again(&who));
             }
+            open += 1;
+            newest = Some(one);
         }
-        if alike >= MAX_PER_TOKEN {
-            return Counted::Passed;
+        if let Some(newest) = newest.filter(|_| open >= MAX_PER_TOKEN) {
+            return Ok(newest.again(&who));
         }
-        let (begun, finding) = (finding.noticed_at, finding.id());
-        self.0.push(Group { rule, severity, against, begun, finding, count: 1 });
-        Counted::Raised
+        self.0.push(Group {
+            rule,
+            severity,
+            against,
+            who,
+            begun: finding.noticed_at,
+            finding: finding.id(),
+            former: finding.former_ids().collect(),
+            count: 1,
+            closing: Closing::NotAsked,
+        });
+        Ok(Counted::Raised)
     }
 }
 
@@ -95,17 +197,66 @@ mod tests {
             explained: None,
             about: None,
             noticed_at: at,
+            who: None,
         }
+    }
+
+    /// Findings that were closed before anything else happened.
+    struct Closed(Vec<Hash>);
+
+    impl Closings for Closed {
+        fn has_closed(&self, group: &mut Group, _: &Finding) -> Result<bool, QueryError> {
+            Ok(self.0.contains(&group.finding))
+        }
+    }
+
+    fn count(groups: &mut Groups, finding: &Finding) -> Counted {
+        groups.count(finding, &Closed(Vec::new())).expect("nothing is read")
+    }
+
+    fn by(act: u8, at: i64, client: &str) -> Finding {
+        let who = Party { client: Some(client.into()), ..Party::default() };
+        Finding { who: Some(Box::new(who)), ..found(act, at) }
+    }
+
+    #[test]
+    fn a_closed_finding_takes_no_later_act_whatever_the_bounds() {
+        let (mut groups, mut closed) = (Groups::default(), Closed(Vec::new()));
+        for act in 1..=40 {
+            let one = found(act, i64::from(act));
+            assert_eq!(groups.count(&one, &closed).expect("read"), Counted::Raised, "{act}");
+            closed.0.push(one.id());
+        }
+        let rule = Rule::Lifecycle(Violation::UnknownToken);
+        let once = |act| Finding { rule, severity: rule.severity(), ..found(act, 9) };
+        assert_eq!(groups.count(&once(1), &closed).expect("read"), Counted::Raised);
+        assert_eq!(groups.count(&once(2), &closed).expect("read"), Counted::Passed, "it is open");
+        closed.0.push(once(1).id());
+        assert_eq!(groups.count(&once(3), &closed).expect("read"), Counted::Raised);
+    }
+
+    #[test]
+    fn another_party_is_another_finding_until_the_newest_counts_all() {
+        let mut groups = Groups::default();
+        let most = u8::try_from(MAX_PER_TOKEN).expect("few");
+        for n in 1..=most {
+            assert_eq!(count(&mut groups, &by(n, 1, &format!("c{n}"))), Counted::Raised, "{n}");
+        }
+        let newest = by(most, 1, "c16").id();
+        assert_eq!(count(&mut groups, &by(99, 2, "c99")), Counted::Again(newest, 2));
+        let first = by(1, 1, "c1").id();
+        assert_eq!(count(&mut groups, &by(98, 2, "c1")), Counted::Again(first, 2));
+        assert_eq!(count(&mut groups, &found(97, 2)), Counted::Again(first, 3), "nobody knows who");
     }
 
     #[test]
     fn what_goes_on_is_one_finding_an_hour_and_never_silent_within_it() {
         let mut groups = Groups::default();
         let first = found(1, 0);
-        assert_eq!(groups.count(&first), Counted::Raised);
+        assert_eq!(count(&mut groups, &first), Counted::Raised);
         let mut told = Vec::new();
         for n in 2..=200 {
-            match groups.count(&found(2, n)) {
+            match count(&mut groups, &found(2, n)) {
                 Counted::Again(of, count) => {
                     assert_eq!((of, count), (first.id(), u64::try_from(n).unwrap()));
                     told.push(count);
@@ -118,11 +269,16 @@ mod tests {
         assert_eq!(told, due);
         let mut low = found(3, 9);
         low.severity = Severity::Low;
-        assert_eq!(groups.count(&low), Counted::Raised, "another severity is another finding");
+        assert_eq!(
+            count(&mut groups, &low),
+            Counted::Raised,
+            "another severity is another finding"
+        );
         for hour in 1..MAX_PER_TOKEN {
             let at = GROUP_NANOS * i64::try_from(hour).unwrap();
-            assert_eq!(groups.count(&found(4, at)), Counted::Raised, "hour {hour}");
+            assert_eq!(count(&mut groups, &found(4, at)), Counted::Raised, "hour {hour}");
         }
-        assert_eq!(groups.count(&found(5, GROUP_NANOS * 99)), Counted::Passed, "bounded");
+        let last = count(&mut groups, &found(5, GROUP_NANOS * 99));
+        assert_eq!(last, Counted::Again(found(4, 0).id(), 2), "bounded: the newest one counts");
     }
 }

@@ -74,6 +74,7 @@ fn finding(
         explained: None,
         about: Some(about),
         noticed_at,
+        who: None,
     }
 }
 

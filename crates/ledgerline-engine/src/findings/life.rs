@@ -413,6 +413,7 @@ pub(super) fn finding(act: &Act<'_, '_>, rule: Rule, explained: Option<Explanati
         explained,
         about: None,
         noticed_at: act.entry.recorded_at.nanos,
+        who: Some(Box::new(Party::of(act.entry, act.statement))),
     }
 }
 

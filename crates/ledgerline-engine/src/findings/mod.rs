@@ -14,7 +14,8 @@
 //!   links          the token, if it is about one, and every event it is about; CAUSED_BY,
 //!                  INFERRED, why = the rule
 //! FINDING_CLOSED   moves a finding on, or lets it grow; same chain
-//!   native_id      "finding/" ‖ hex ‖ "/acknowledged" | "/closed" | "/withdrawn"
+//!   native_id      "finding/" ‖ hex ‖ "/acknowledged" | "/closed" | "/withdrawn" ‖
+//!                  ("/" ‖ times it was closed before, from the first on)
 //!                  "finding/" ‖ hex ‖ "/again/" | "/caused/" ‖ event id
 //!   detail         by count? finding note state
 //!   links          the FINDING_RAISED event; the event it grows by, INFERRED
@@ -30,8 +31,8 @@
 //!
 //! Assumes: the rules are run by one follower at a time.
 //!
-//! Refuses: to raise one rule more than [`rules::MAX_PER_TOKEN`] times about a token in one
-//! severity; what is of one kind is one finding with a count ([`groups`]). Not looked at: acts
+//! Refuses: to have more than [`rules::MAX_PER_TOKEN`] findings open by one rule about a token in
+//! one severity; what is of one kind is one finding with a count ([`groups`]). Not looked at: acts
 //! under other ids of the same token (`also_known_as`), parents of parents, and acts recorded
 //! before the late revocation of a parent or of something wider.
 
@@ -61,12 +62,12 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 use self::caches::Lately;
 use self::covers::{Covering, Covers};
-use self::groups::{Counted, Groups};
+use self::groups::{Counted, Groups, Recorded};
 use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents};
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
-use self::record::{Added, Move, Moved, Note, raised_event_id};
+use self::record::{Added, Move, Moved, Note, is_closing, raised_event_id};
 use self::replay::{Replay, addition, is_replay};
 use self::rules::{Finding, Rule, Windows};
 use crate::event_leaf::read_event;
@@ -102,6 +103,8 @@ pub struct Follower {
     covers: Covers,
     policies: Lately<PolicyVersions>,
     memory: Memory,
+    /// Closings of findings that were read.
+    closings: u64,
 }
 
 impl Follower {
@@ -112,6 +115,7 @@ impl Follower {
             windows,
             position: saved.position,
             memory: saved.memory,
+            closings: 0,
             policies: Lately::new(REMEMBERED),
             lives: Lately::new(REMEMBERED),
             parents: Lately::new(REMEMBERED),
@@ -161,6 +165,7 @@ impl Follower {
                 TargetKind::Token => self.token(view, index, &act, notes)?,
                 _ => self.covers.note(view, &act),
             }
+            self.closings += u64::from(is_closing(statement));
             self.memory.replays.that_led_to(&act, notes);
             self.producer(view, index, &act, notes)?;
             self.learn(view, &act);
@@ -205,7 +210,7 @@ impl Follower {
                 if one.rule == Rule::ClockAhead && !self.memory.tell_clock(who, one.noticed_at) {
                     continue;
                 }
-                let counted = life.raised.count(&one);
+                let counted = life.raised.count(&one, &self.closings(view))?;
                 let named = match counted {
                     Counted::Raised => one.id(),
                     Counted::Again(finding, _) => finding,
@@ -247,16 +252,21 @@ impl Follower {
                     note: "an entry that arrived late explains it".to_owned(),
                     at: recorded_at,
                     added: None,
+                    turn: 0,
                 })
             }));
         }
         // Those that a life of its own would raise, no more. One that was too many before, or was
         // counted to another, is not any more where others no longer hold.
         let (mut earlier, mut counted) = (Groups::default(), Groups::default());
-        let known = before.iter().filter(|one| earlier.count(one) == Counted::Raised);
-        let known: BTreeSet<Hash> = known.map(Finding::id).collect();
+        let (closings, mut known) = (self.closings(view), BTreeSet::new());
+        for one in &before {
+            if earlier.count(one, &closings)? == Counted::Raised {
+                known.insert(one.id());
+            }
+        }
         for one in after {
-            let counted = counted.count(&one);
+            let counted = counted.count(&one, &closings)?;
             if !known.contains(&one.id()) {
                 tell(view, Finding { noticed_at: recorded_at, ..one }, counted, notes)?;
             }
@@ -331,7 +341,7 @@ impl Follower {
                 self.judge(view, below, life, &act, whole)
             });
             for one in judged.transpose()?.unwrap_or_default() {
-                life.raised.count(&one);
+                life.raised.count(&one, &self.closings(view))?;
                 found.push(one);
             }
         }
@@ -367,6 +377,10 @@ impl Follower {
             found.extend(self.presented(view, below, life, act)?);
         }
         Ok(found)
+    }
+
+    const fn closings<'v>(&self, view: &'v View) -> Recorded<'v> {
+        Recorded { view, read: self.closings }
     }
 
     /// The birth of a token and its revocations, as they are known below an index.

@@ -54,6 +54,7 @@ fn about(
         explained: None,
         about: None,
         noticed_at,
+        who: None,
     }
 }
 
@@ -78,6 +79,7 @@ fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
         note: note.to_owned(),
         at,
         added: None,
+        turn: 0,
     })
 }
 

@@ -89,6 +89,8 @@ pub struct Move {
     pub at: i64,
     /// What it grows by, when that is what happens to it.
     pub added: Option<Added>,
+    /// How many times it was closed before, and opened again by what came then.
+    pub turn: u64,
 }
 
 fn native_id(finding: &Hash) -> String {
@@ -99,6 +101,19 @@ fn native_id(finding: &Hash) -> String {
 #[must_use]
 pub fn raised_event_id(tenant: &str, finding: &Hash) -> [u8; 16] {
     derived_event_id(tenant, LEDGER_SOURCE, &native_id(finding), 0)
+}
+
+/// Whether a statement closes a finding.
+pub(super) fn is_closing(statement: &Statement<'_>) -> bool {
+    statement.event_type == EventType::FindingClosed
+        && statement.source == LEDGER_SOURCE
+        && detail_of(statement, "state") == Some(Moved::Closed.word())
+}
+
+/// The event id of the first closing of a finding.
+pub(super) fn closed_event_id(tenant: &str, finding: &Hash) -> [u8; 16] {
+    let name = format!("{}/{}", native_id(finding), Moved::Closed.word());
+    derived_event_id(tenant, LEDGER_SOURCE, &name, 0)
 }
 
 /// The parts of a statement that a note decides; the planner adds target and identity.
@@ -174,7 +189,8 @@ impl<'n> NoteParts<'n> {
         detail.push(("state", moved.to.word().to_owned()));
         // A finding grows by each event once.
         let of = added.map(|one| format!("/{}", Uuid::from_bytes(one.event.event_id)));
-        let of = of.unwrap_or_default();
+        let turn = || if moved.turn > 0 { format!("/{}", moved.turn) } else { String::new() };
+        let of = of.unwrap_or_else(turn);
         Self {
             tenant: &moved.tenant,
             native_id: format!("{}/{}{of}", native_id(&moved.finding), moved.to.word()),

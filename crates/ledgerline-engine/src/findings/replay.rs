@@ -47,12 +47,12 @@ const MAX_CAUSED: u8 = 4;
 
 /// Whoever presented a token, as far as the entry says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Party {
-    client: Option<Box<str>>,
-    request: Option<Box<str>>,
-    address: Option<[u8; 16]>,
-    device: Option<[u8; 16]>,
-    agent: Option<[u8; 16]>,
+pub(crate) struct Party {
+    pub(super) client: Option<Box<str>>,
+    pub(super) request: Option<Box<str>>,
+    pub(super) address: Option<[u8; 16]>,
+    pub(super) device: Option<[u8; 16]>,
+    pub(super) agent: Option<[u8; 16]>,
 }
 
 /// Whether two presentations are one party's.
@@ -271,5 +271,6 @@ pub(super) fn addition(
         note: note.to_owned(),
         at,
         added: Some(added),
+        turn: 0,
     })
 }

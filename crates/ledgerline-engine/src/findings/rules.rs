@@ -22,8 +22,10 @@ use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::lifecycle::Violation;
 use ledgerline_proof::vocabulary::TargetKind;
 
-/// Findings of one rule and severity about one token; beyond it nothing more is raised. Also: acts
-/// that are counted to one finding one by one.
+use super::replay::Party;
+
+/// Open findings of one rule and severity about one token; beyond it the newest one counts. Also:
+/// acts that are counted to one finding one by one.
 pub const MAX_PER_TOKEN: u64 = 16;
 /// For so long acts of the same kind are counted to one finding, by the times they were recorded.
 pub const GROUP_NANOS: i64 = 3_600_000_000_000;
@@ -374,6 +376,8 @@ pub struct Finding {
     pub about: Option<String>,
     /// When the ledger recorded the act, Unix nanoseconds: the time of the finding.
     pub noticed_at: i64,
+    /// Who did it, as far as the entry says: what another party does is another finding.
+    pub(crate) who: Option<Box<Party>>,
 }
 
 impl Finding {

@@ -72,6 +72,7 @@ pub fn difference(
         explained: None,
         about: Some(here.symbol().to_owned()),
         noticed_at: now_nanos,
+        who: None,
     };
     Ok(Some(Difference { finding, here }))
 }

@@ -350,13 +350,13 @@ async fn move_on(
         return Err(bad("say why it is closed: the note stands in the ledger"));
     }
     let (of, tenant_of) = (tenant.clone(), finding);
-    let found = app.read(move |view| Ok(look_up(view, &of, &tenant_of)?.state())).await?;
-    if found == Some(Moved::Closed) {
+    let found = app.read(move |view| look_up(view, &of, &tenant_of)).await?;
+    if found.state() == Some(Moved::Closed) {
         let detail = "this finding is closed already";
         return Err(Problem::new(StatusCode::CONFLICT, "finding_moved", detail));
     }
-    let by = caller.key_id().to_string();
-    let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0, added: None };
+    let (by, turn) = (caller.key_id().to_string(), found.closings());
+    let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0, added: None, turn };
     let node = app.node.clone();
     let act = AdminAct::MoveFinding(Box::new(moved));
     let index = app.wait(move || Ok(node.record_act(act)?)).await?;
