@@ -12,13 +12,14 @@
 //!
 //! Assumes: the caller checked who may see the tenant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{
-    Covering, Fact, Revocation, TokenHistory, TokenState, changes_state, is_permitted_birth,
+    Covering, Fact, Revocation, TokenHistory, TokenState, Violation, changes_state,
+    is_permitted_birth,
 };
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
@@ -80,6 +81,8 @@ pub struct Life {
     pub happened: TokenState,
     /// Positions of the revocations of something wider that cover it, ascending.
     pub covered_by: Vec<u64>,
+    /// What is off about the events of the page, by position: a use after its revocation, say.
+    pub violations: BTreeMap<u64, Violation>,
     /// Set when not all of it was read: the states may be other ones.
     pub cut: bool,
 }
@@ -105,7 +108,7 @@ impl View {
             return Ok(None);
         }
         walk.positions.sort_unstable();
-        let (known, happened, covered_by) = walk.states(judgement)?;
+        let (known, happened, covered_by, _) = walk.states(judgement, &[])?;
         let Walk { ids, cut, .. } = walk;
         Ok(Some(Stands { ids, known, happened, covered_by, cut }))
     }
@@ -140,8 +143,7 @@ impl View {
         }
         walk.positions.sort_unstable();
         walk.positions.dedup();
-        let covered = walk.states(judgement)?;
-        let Walk { positions, ids, cut, .. } = walk;
+        let positions = std::mem::take(&mut walk.positions);
         let first = page.after.map_or(0, |after| positions.partition_point(|at| *at <= after));
         let shown = first..positions.len().min(first.saturating_add(page.limit));
         let next = positions[shown.clone()].last().copied().filter(|_| positions.len() > shown.end);
@@ -151,15 +153,43 @@ impl View {
             let event = view.event(index)?;
             let is_its = |event: &EventView| {
                 let named =
-                    |one: &Statement<'_>| one.tenant == tenant && ids.contains(one.target.id);
+                    |one: &Statement<'_>| one.tenant == tenant && walk.ids.contains(one.target.id);
                 read_event(&event.leaf, |_, one| named(one)) == Some(true)
             };
             events.extend(event.filter(is_its));
         }
-        let (known, happened, covered_by) = covered;
         let total = positions.len() as u64;
-        Ok(Some(Life { events, next, ids, total, known, happened, covered_by, cut }))
+        walk.positions = positions;
+        let (known, happened, covered_by, violations) = walk.states(judgement, &events)?;
+        let Walk { ids, cut, .. } = walk;
+        Ok(Some(Life { events, next, ids, total, known, happened, covered_by, violations, cut }))
     }
+}
+
+/// The states, what covers, and what is off about the events that are shown.
+type Judged = (TokenState, TokenState, Vec<u64>, BTreeMap<u64, Violation>);
+
+/// What is off about the events that are shown. Uses among them may have been left out of the
+/// history: they change nothing, and are judged by what does.
+fn off(
+    mut history: TokenHistory<'_>,
+    covering: &[Covering],
+    shown: &[EventView],
+) -> BTreeMap<u64, Violation> {
+    if shown.is_empty() {
+        return BTreeMap::new();
+    }
+    let has: BTreeSet<u64> = history.facts().iter().map(|fact| fact.index).collect();
+    for event in shown.iter().filter(|event| !has.contains(&event.position)) {
+        let fact = read_event(&event.leaf, |entry, one| fact_of(entry, one));
+        if let Some(fact) = fact.flatten() {
+            history.push_fact(Fact { index: event.position, ..fact });
+        }
+    }
+    let places: BTreeSet<u64> = shown.iter().map(|event| event.position).collect();
+    let mut found = history.violations(covering);
+    found.retain(|position, _| places.contains(position));
+    found
 }
 
 /// A life being read.
@@ -306,11 +336,9 @@ impl<'v> Walk<'v> {
         Ok(())
     }
 
-    /// The states, and the revocations of something wider that cover it.
-    fn states(
-        &mut self,
-        judgement: Judgement,
-    ) -> Result<(TokenState, TokenState, Vec<u64>), QueryError> {
+    /// The states, the revocations of something wider that cover it, and what is off about the
+    /// events that are `shown`.
+    fn states(&mut self, judgement: Judgement, shown: &[EventView]) -> Result<Judged, QueryError> {
         let births = std::mem::take(&mut self.births);
         let mut history = TokenHistory::default();
         for fact in std::mem::take(&mut self.facts) {
@@ -340,13 +368,14 @@ impl<'v> Walk<'v> {
                 });
             })?;
         }
+        let violations = off(history.clone(), &covering, shown);
         let mut judged = history.judge(&covering, judgement.at, judgement.by);
         // Of a code every use counts.
         self.cut |= self.thinned && judged.known.token_kind.is_some_and(TokenKind::is_code);
         if self.thinned {
             judged.known.last_index = self.positions.last().copied();
         }
-        Ok((judged.known, judged.happened, judged.covered_by))
+        Ok((judged.known, judged.happened, judged.covered_by, violations))
     }
 
     fn is_in_time(&self, statement: &Statement<'_>) -> bool {

@@ -24,9 +24,9 @@ mod signatures;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use report::{
-    AttachmentReport, CheckReport, Circumstances, Claim, ClaimKind, CosignerReport, EarlierReport,
-    EntryReport, EventReport, LifeReport, LifecycleReport, PersonalReport, QuestionReport,
-    SignatureState, Status, TreeReport, Verdict,
+    AttachmentReport, CheckReport, Circumstances, Claim, ClaimKind, CosignerReport, DetailReport,
+    EarlierReport, EntryReport, EventReport, LifeReport, LifecycleReport, PersonalReport,
+    QuestionReport, SignatureState, Status, TreeReport, Verdict,
 };
 
 use crate::bundle::{Bundle, BundleError, Decimal, Query, SignedDecimal};

@@ -195,8 +195,17 @@ fn timeline_row(event: &Value) -> Vec<String> {
         text(event, "/statement/type"),
         text(event, "/statement/outcome"),
         proof,
-        what(event.get("statement").unwrap_or(&Value::Null)),
+        marked(event),
     ]
+}
+
+/// What is off about an event, in front of its circumstances.
+fn marked(event: &Value) -> String {
+    let what = what(event.get("statement").unwrap_or(&Value::Null));
+    match event.get("violation").and_then(Value::as_str) {
+        Some(code) => format!("! {} {what}", printable(code)).trim_end().to_owned(),
+        None => what,
+    }
 }
 
 /// The circumstances of an event in a few words.
@@ -227,6 +236,30 @@ pub fn what(statement: &Value) -> String {
         let other = other.unwrap_or_else(|| text(link, "/event/event_id"));
         words.push(format!("{} {other}", text(link, "/relation")));
     }
+    if statement.get("vantage").is_some_and(|vantage| vantage == "INTROSPECTION") {
+        words.push("seen at introspection".to_owned());
+    }
+    let detail: Vec<(String, String)> =
+        list("detail").map(|one| (text(one, "/key"), text(one, "/value"))).collect();
+    let pairs: Vec<(&str, &str)> = detail.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let detail = detail_words(&pairs);
+    words.extend((!detail.is_empty()).then_some(detail));
+    words.join(" ")
+}
+
+/// What an event's `detail` says, for people: of an ADMIN_ACT, a finding or a DISCLOSED it is all
+/// that there is to read. Whether an issuer was told comes in plain words.
+#[must_use]
+pub fn detail_words(detail: &[(&str, &str)]) -> String {
+    let of = |name: &str| detail.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    let mut words = Vec::new();
+    if of("act") == Some("issuer_told") {
+        words.push(match of("issuer") {
+            Some("answered_200" | "confirmed") => "issuer told, it answered 200;".to_owned(),
+            _ => "ISSUER NOT TOLD;".to_owned(),
+        });
+    }
+    words.extend(detail.iter().map(|(key, value)| format!("{key}={}", printable(value))));
     words.join(" ")
 }
 

@@ -380,8 +380,11 @@ fn recompute(history: &TokenHistory<'_>, covering: &[Covering], at_nanos: i64) -
         let at = steps.binary_search_by_key(&fact.index, |step| step.index);
         if let Some(step) = at.ok().and_then(|at| steps.get_mut(at)) {
             step.happened = transition.to;
-            step.violation = transition.violation.map(Violation::code);
         }
+    }
+    let violations = history.violations(covering);
+    for step in &mut steps {
+        step.violation = violations.get(&step.index).copied().map(Violation::code);
     }
     let judged = history.clone().judge(covering, at_nanos, i64::MAX);
     let report = LifecycleReport {

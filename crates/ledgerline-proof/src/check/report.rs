@@ -268,6 +268,19 @@ pub struct Circumstances {
     /// Other tokens, each with the relation: `REFRESHED_FROM eu:idp:jti:x`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
+    /// What else the producer or, of its own statements, the ledger says, as `key: value`: what an
+    /// ADMIN_ACT did, which rule a finding is of and how grave, for what purpose was disclosed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub detail: Vec<DetailReport>,
+}
+
+/// A key and a value of an event's `detail`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DetailReport {
+    /// What it is.
+    pub key: String,
+    /// What is said.
+    pub value: String,
 }
 
 impl EventReport {
@@ -303,6 +316,14 @@ impl EventReport {
                 effective_at: statement.effective_at.map(SignedDecimal),
                 also_known_as: all(&statement.also_known_as),
                 links: statement.links.iter().filter_map(link).collect(),
+                detail: statement
+                    .detail
+                    .iter()
+                    .map(|one| DetailReport {
+                        key: one.key.to_owned(),
+                        value: one.value.to_owned(),
+                    })
+                    .collect(),
             },
         }
     }

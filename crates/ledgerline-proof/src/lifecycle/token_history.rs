@@ -13,7 +13,11 @@
 //!
 //! Refuses: to know where entries are stored, and which ids are one token's.
 
-use super::{Fact, Revocation, TokenFacts, TokenState, Violation, happened_at, known};
+use std::collections::BTreeMap;
+
+use super::{
+    Fact, Revocation, TokenFacts, TokenState, Violation, happened_at, in_event_order, known,
+};
 use crate::chain::ChainKey;
 use crate::entry::Handle;
 use crate::hlc::Hlc;
@@ -145,6 +149,23 @@ impl<'a> TokenHistory<'a> {
     #[must_use]
     pub fn is_covered_by(&self, revocation: &Revocation<'_>) -> bool {
         self.births.iter().any(|facts| revocation.covers(facts))
+    }
+
+    /// What is off about its events, by index: in event order, and a wider revocation that covers
+    /// it from when it takes effect. What is marked in a life and in a proof of it is this.
+    #[must_use]
+    pub fn violations(&self, covering: &[Covering]) -> BTreeMap<u64, Violation> {
+        let mut wide: Vec<i64> = covering.iter().map(|one| one.effective_at).collect();
+        wide.sort_unstable();
+        let mut wide = wide.into_iter().peekable();
+        let (mut state, mut found) = (TokenState::UNKNOWN, BTreeMap::new());
+        for fact in in_event_order(&self.facts) {
+            while let Some(effective_at) = wide.next_if(|at| *at <= fact.occurred_at.nanos) {
+                end_by(&mut state, effective_at);
+            }
+            found.extend(state.apply(fact).violation.map(|violation| (fact.index, violation)));
+        }
+        found
     }
 
     /// What is said of the token at a time, given the revocations that cover it; `happened` by

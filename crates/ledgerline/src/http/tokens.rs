@@ -132,7 +132,11 @@ async fn life(
             members.say("checkpoint", &*view.checkpoint());
             if with_events {
                 members.say("next", life.next);
-                members.try_all("events", &life.events, leaf_json::event)?;
+                members.try_all("events", &life.events, |event, members| {
+                    let violation = life.violations.get(&event.position);
+                    members.say("violation", violation.map(|one| one.code()));
+                    leaf_json::event(event, members)
+                })?;
             }
             Ok(())
         });

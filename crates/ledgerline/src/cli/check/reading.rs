@@ -13,7 +13,7 @@ use ledgerline_proof::check::{
 };
 
 use super::expect::Expected;
-use crate::render::printable;
+use crate::render::{detail_words, printable};
 use crate::time_text::rfc3339;
 
 /// What is shown.
@@ -253,6 +253,9 @@ fn circumstances(event: &EventReport) -> Vec<(&'static str, String)> {
     say("expires", it.expires_at.map(time).as_deref());
     say("effective", it.effective_at.map(time).as_deref());
     say("also named", list(&it.also_known_as).as_deref());
+    let detail: Vec<_> = it.detail.iter().map(|one| (&*one.key, &*one.value)).collect();
+    let detail = detail_words(&detail);
+    say("says", (!detail.is_empty()).then_some(detail.as_str()));
     say("links", (!it.links.is_empty()).then(|| it.links.join("; ")).as_deref());
     facts
 }
