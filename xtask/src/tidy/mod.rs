@@ -6,6 +6,7 @@
 //! live in `xtask/tidy-allow.txt`, a ratchet (see [`ratchet`]). Refuses to pass if there is
 //! nothing to read.
 
+mod circles;
 mod commit_point;
 mod dependencies;
 mod measures;
@@ -102,6 +103,7 @@ fn findings(files: &[File]) -> Vec<Finding> {
         .map(|file| Source::new(&file.path, &file.text))
         .collect();
     let mut findings = commit_point::check(&sources);
+    findings.extend(circles::check(&sources));
     for file in files {
         findings.extend(text::check(&file.path, &file.text));
         if file.path.ends_with("Cargo.toml") {
