@@ -40,6 +40,7 @@
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{Revocation, changes_state};
 use ledgerline_proof::statement::{Statement, is_name_byte};
 use ledgerline_proof::token_id::{Form, TokenId};
@@ -357,7 +358,7 @@ impl OfLife {
         let refreshes = statement.event_type == EventType::Refreshed;
         match self {
             Self::Acts if is_token => !refreshes && changes_state(statement),
-            Self::Acts => Revocation::of(statement, handles, 0).is_some(),
+            Self::Acts => Revocation::of(statement, handles, 0, Hlc::at(i64::MAX)).is_some(),
             Self::Refreshes => is_token && refreshes && changes_state(statement),
             Self::Names => {
                 let refused = matches!(statement.outcome, Outcome::Deny | Outcome::Error);

@@ -356,7 +356,11 @@ impl<'v> Walk<'v> {
             let term = OfLife::Acts.term(&chain);
             self.each(&term, |_, position, leaf| {
                 read_event(&leaf, |entry, one| {
-                    let Some(found) = Revocation::of(one, &entry.handles, position) else { return };
+                    let Some(found) =
+                        Revocation::of(one, &entry.handles, position, entry.recorded_at)
+                    else {
+                        return;
+                    };
                     if one.tenant == tenant
                         && is_in_time(one, only_by)
                         && history.is_covered_by(&found)

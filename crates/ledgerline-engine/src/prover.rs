@@ -438,7 +438,7 @@ impl<'r> Prover<'r> {
             let Some(birth) = self.leaves.get(index) else { continue };
             let covers = self.with_statement(*index, birth, |entry, birth| {
                 self.with_statement(at, leaf, |wide, statement| {
-                    let revocation = Revocation::of(statement, &wide.handles, at);
+                    let revocation = Revocation::of(statement, &wide.handles, at, wide.recorded_at);
                     revocation.is_some_and(|one| lifecycle::covers(&one, birth, &entry.handles))
                 })
             })??;

@@ -145,7 +145,7 @@ impl Strict {
             else {
                 continue;
             };
-            if Revocation::of(&statement, &event.handles, 0).is_some() {
+            if Revocation::of(&statement, &event.handles, 0, Hlc::at(wall_nanos)).is_some() {
                 told.push((event.chain_term, Told::of(event)));
             }
             if statement.target.kind != TargetKind::Token {
@@ -361,7 +361,8 @@ fn take_entry(life: &mut Life, told: &Told, place: u64, recorded_at: Hlc) {
 }
 
 fn is_revocation(told: &Told) -> bool {
-    told.read(|one, handles| Revocation::of(one, handles, 0).is_some()) == Some(true)
+    told.read(|one, handles| Revocation::of(one, handles, 0, Hlc::at(i64::MAX)).is_some())
+        == Some(true)
 }
 
 /// Applies one revocation, if it is in force and covers the token by any of its births.
@@ -372,7 +373,7 @@ fn apply(
     wall_nanos: i64,
 ) -> Option<Violation> {
     let applied = revocation.read(|one, handles| {
-        let revocation = Revocation::of(one, handles, 0)?;
+        let revocation = Revocation::of(one, handles, 0, Hlc::at(wall_nanos))?;
         let covers = |birth: &Told| {
             birth.read(|one, handles| lifecycle::covers(&revocation, one, handles)) == Some(true)
         };

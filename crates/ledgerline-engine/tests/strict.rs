@@ -53,7 +53,10 @@ fn violation(leaves: &[Leaf]) -> Option<Violation> {
         let mut violation = None;
         for leaf in before {
             with(leaf, |entry, one| {
-                let Some(revocation) = Revocation::of(one, &entry.handles, 0) else { return };
+                let Some(revocation) = Revocation::of(one, &entry.handles, 0, entry.recorded_at)
+                else {
+                    return;
+                };
                 let covers = |birth: &&Leaf| {
                     with(birth, |entry, one| {
                         TokenFacts::of(one, &entry.handles)

@@ -164,6 +164,13 @@ impl TokenKind {
     pub const fn is_code(self) -> bool {
         matches!(self, Self::AuthCode | Self::DeviceCode)
     }
+
+    /// Whether presenting it can open a resource. Codes and assertions are for exchange, ID tokens
+    /// tell a client who signed in (OpenID Connect Core section 2; RFC 9068 section 5).
+    #[must_use]
+    pub const fn opens_resources(self) -> bool {
+        !self.is_code() && !matches!(self, Self::Id | Self::Assertion)
+    }
 }
 
 wire_enum! {

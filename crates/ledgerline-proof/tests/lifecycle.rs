@@ -892,7 +892,8 @@ fn person(byte: u8) -> Handle {
 fn a_wide_revocation_covers_what_belongs_to_its_target() {
     let check = |kind, id, handles: &[Handle], expected: bool| {
         let revoked = statement(kind, id, EventType::Revoked, 200);
-        let revocation = Revocation::of(&revoked, handles, 5).expect("a wide revocation");
+        let revocation =
+            Revocation::of(&revoked, handles, 5, Hlc::at(i64::MAX)).expect("a wide revocation");
         assert_eq!(revocation.covers(&bound_token()), expected, "{kind} {id}");
         assert!(!revocation.is_in_force(199) && revocation.is_in_force(200));
     };
@@ -910,12 +911,13 @@ fn a_wide_revocation_covers_what_belongs_to_its_target() {
 
     let mut denied = statement(TargetKind::Session, "eu:idp:s1", EventType::Revoked, 200);
     denied.outcome = Outcome::Deny;
-    assert_eq!(Revocation::of(&denied, &[], 5), None);
+    assert_eq!(Revocation::of(&denied, &[], 5, Hlc::at(i64::MAX)), None);
     let own = statement(TargetKind::Token, "eu:idp:jti:a", EventType::Revoked, 200);
-    assert_eq!(Revocation::of(&own, &[], 5), None);
+    assert_eq!(Revocation::of(&own, &[], 5, Hlc::at(i64::MAX)), None);
     let mut elsewhere = statement(TargetKind::Session, "eu:idp:s1", EventType::Revoked, 200);
     elsewhere.tenant = "another";
-    let elsewhere = Revocation::of(&elsewhere, &[], 5).expect("a wide revocation");
+    let elsewhere =
+        Revocation::of(&elsewhere, &[], 5, Hlc::at(i64::MAX)).expect("a wide revocation");
     assert!(!elsewhere.covers(&bound_token()));
 }
 
@@ -938,7 +940,8 @@ fn a_selector_narrows_by_every_field_it_has() {
     for (issued_before, client, audience, bound, unknown) in cases {
         let mut revoked = statement(TargetKind::Session, "eu:idp:s1", EventType::Revoked, 200);
         revoked.selector = Some(Selector { issued_before, client, audience });
-        let revocation = Revocation::of(&revoked, &[], 5).expect("a wide revocation");
+        let revocation =
+            Revocation::of(&revoked, &[], 5, Hlc::at(i64::MAX)).expect("a wide revocation");
         assert_eq!(revocation.covers(&bound_token()), bound, "{:?}", revoked.selector);
         assert_eq!(revocation.covers(&blank), unknown, "{:?}", revoked.selector);
     }
@@ -948,7 +951,8 @@ fn a_selector_narrows_by_every_field_it_has() {
 fn a_covered_token_is_revoked_unless_it_had_expired() {
     let mut revoked = statement(TargetKind::Session, "eu:idp:s1", EventType::Revoked, 50);
     revoked.selector = Some(Selector { issued_before: Some(70), client: None, audience: None });
-    let revocation = Revocation::of(&revoked, &[], 5).expect("a wide revocation");
+    let revocation =
+        Revocation::of(&revoked, &[], 5, Hlc::at(i64::MAX)).expect("a wide revocation");
     let cases = [
         ("ISSUED@10 exp=100", State::Revoked, None),
         ("ISSUED@10 exp=50", State::Expired, None),

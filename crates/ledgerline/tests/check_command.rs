@@ -403,6 +403,7 @@ fn a_failed_command_leaves_no_bundle_that_could_be_checked() {
     assert!(world.server.read("evidence.json").contains(A));
     assert_ne!(go(&["prove", "eu:idp:jti:nowhere", "--out", out, "--force"]), Some(0));
     assert!(!Path::new(out).exists(), "nor left over for the next check");
+    assert!(world.server.read("evidence.json.old0").contains(A), "nor lost to the failure");
     assert_eq!(go(&["trace", B, "--proof", out]), Some(0));
     assert_ne!(go(&["trace", A, "--proof", out]), Some(0));
     assert!(world.server.read("evidence.json").contains(B));
@@ -412,4 +413,17 @@ fn a_failed_command_leaves_no_bundle_that_could_be_checked() {
     assert_ne!(go(&["prove", A, "--out", link, "--force"]), Some(0));
     assert_ne!(go(&["lineage", A, "--proof", link, "--force"]), Some(0));
     assert_eq!(world.server.read("target"), "precious");
+}
+
+#[test]
+fn a_report_was_written_over_the_bundle_that_it_is_about() {
+    let world = World::new();
+    let out = world.server.path("evidence.json");
+    let out = out.to_str().expect("text");
+    assert_eq!(world.server.run(&world.reader, &["prove", A, "--out", out]).status.code(), Some(0));
+    let before = world.server.read("evidence.json");
+    let key = world.key.clone();
+    let args = ["check", out, "--key", &key, "--html", out, "--force"];
+    assert_eq!(world.server.run(&world.reader, &args).status.code(), Some(64));
+    assert_eq!(world.server.read("evidence.json"), before);
 }

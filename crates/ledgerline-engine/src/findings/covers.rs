@@ -77,7 +77,10 @@ impl Covers {
 
     /// Takes note of an act on something wider.
     pub(super) fn note(&mut self, view: &View, act: &Act<'_, '_>) {
-        let Some(one) = Revocation::of(act.statement, &act.entry.handles, 0) else { return };
+        let Some(one) = Revocation::of(act.statement, &act.entry.handles, 0, act.entry.recorded_at)
+        else {
+            return;
+        };
         let term = chain_term(view.terms(), &one.target);
         let leaf: Rc<[u8]> = act.leaf.into();
         if let Some(known) = self.known.get_mut(&term) {
@@ -176,7 +179,7 @@ fn part_of(term: &Term) -> u64 {
 /// When the revocation of something wider takes effect, and its event; `None` for other leaves.
 fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
     let wide = read_event(leaf, |entry, statement| {
-        let revocation = Revocation::of(statement, &entry.handles, 0)?;
+        let revocation = Revocation::of(statement, &entry.handles, 0, entry.recorded_at)?;
         let at = revocation.effective_at;
         Some(Wide { boundary: Boundary { at, ..Boundary::of(statement, place) } })
     });
@@ -185,7 +188,7 @@ fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
 
 fn covers(leaf: &[u8], births: &[Rc<[u8]>]) -> bool {
     let covers = read_event(leaf, |entry, statement| {
-        let revocation = Revocation::of(statement, &entry.handles, 0)?;
+        let revocation = Revocation::of(statement, &entry.handles, 0, entry.recorded_at)?;
         let covers = |birth: &Rc<[u8]>| {
             read_event(birth, |entry, one| lifecycle::covers(&revocation, one, &entry.handles))
         };

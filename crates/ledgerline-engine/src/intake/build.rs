@@ -12,7 +12,8 @@ use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
 
 use super::json::JsonEvent;
 use super::{
-    ActPart, EventError, Intake, PendingEvent, PendingSignature, secret_scan, uuid_v7_millis,
+    ActPart, EventError, Intake, PendingEvent, PendingSignature, effect, secret_scan,
+    uuid_v7_millis,
 };
 use crate::entropy::random;
 use crate::found_by;
@@ -159,6 +160,7 @@ impl Intake {
         attachments: Vec<AttachmentRecord>,
     ) -> Result<Box<PendingEvent>, EventError> {
         self.admit(caller, statement, bytes)?;
+        effect::check(statement)?;
         let signer = signature.as_ref().map(|signature| &signature.key);
         for key in [&caller.key].into_iter().chain(signer) {
             key.check_own_words(statement).map_err(|error| refused(error.code(), &error))?;

@@ -10,6 +10,7 @@
 
 mod accept;
 mod build;
+mod effect;
 pub mod json;
 pub mod moment;
 mod revoking;

@@ -384,7 +384,8 @@ impl Inquiry<'_> {
             for index in self.revocations(kind, id)?.iter() {
                 let Some(record) = self.record(*index)? else { continue };
                 let effective_at = record.read(|entry, statement| {
-                    let revocation = Revocation::of(statement, &entry.handles, *index)?;
+                    let revocation =
+                        Revocation::of(statement, &entry.handles, *index, entry.recorded_at)?;
                     let covers = |birth: &Arc<Record>| {
                         birth.read(|entry, one| lifecycle::covers(&revocation, one, &entry.handles))
                     };
@@ -421,7 +422,7 @@ impl Inquiry<'_> {
         let term = OfLife::Acts.term(&chain_term(self.view.terms(), &chain));
         // However many: the budget says when it is enough.
         let found = self.records(&term, usize::MAX, |entry, one| {
-            let found = Revocation::of(one, &entry.handles, 0);
+            let found = Revocation::of(one, &entry.handles, 0, entry.recorded_at);
             found.is_some_and(|found| found.target == chain)
         })?;
         let found = Arc::new(found.iter().map(|record| record.index).collect());

@@ -151,7 +151,8 @@ fn revoked_by(
         let done = statement.event_type == EventType::Revoked
             && statement.outcome == Outcome::Allow
             && (statement.target.kind == TargetKind::Token
-                || Revocation::of(statement, &entry.handles, record.index).is_some());
+                || Revocation::of(statement, &entry.handles, record.index, entry.recorded_at)
+                    .is_some());
         let kind = done.then_some(statement.target.kind);
         (kind, statement.target.id.to_owned(), subject_of(&entry.handles))
     });

@@ -76,18 +76,18 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether it may be used at `now`. Codes are for exchange, never for use.
+    /// Whether it may be used at `now`. Codes, assertions and ID tokens are never for use.
     #[must_use]
     pub fn is_active(&self, now_nanos: i64) -> bool {
-        let is_code = self.state.token_kind.is_some_and(TokenKind::is_code);
-        !is_code && self.state.is_active(now_nanos, false)
+        self.usable_between().is_some_and(|(from, until)| from <= now_nanos && now_nanos < until)
     }
 
     /// From when until before when it may be used, Unix nanoseconds, as what is in force now has
     /// it; `None` for never.
     #[must_use]
     pub fn usable_between(&self) -> Option<(i64, i64)> {
-        self.state.usable_between()
+        let opens = self.state.token_kind.is_none_or(TokenKind::opens_resources);
+        self.state.usable_between().filter(|_| opens)
     }
 
     /// Until when it may be used, as far as is known: its expiry, or the end of its grace.
@@ -321,7 +321,7 @@ fn cover(
             let Some(record) = inquiry.record(*index)? else { continue };
             let later = record.read(|entry, statement| {
                 let at = *base + *index;
-                let revocation = Revocation::of(statement, &entry.handles, at)?;
+                let revocation = Revocation::of(statement, &entry.handles, at, entry.recorded_at)?;
                 let covers = |s: &_, handles: &[_]| lifecycle::covers(&revocation, s, handles);
                 if !birth.read(|entry, s| covers(s, &entry.handles)) {
                     return None;

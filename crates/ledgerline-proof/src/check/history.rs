@@ -153,7 +153,12 @@ impl<'b, 'r> Asked<'b, 'r> {
         if let Some(at) = self.place(statement) {
             return Part::Answer(at);
         }
-        let revocation = Revocation::of(statement, &recorded.entry.handles, recorded.index);
+        let revocation = Revocation::of(
+            statement,
+            &recorded.entry.handles,
+            recorded.index,
+            recorded.entry.recorded_at,
+        );
         let covers = |one: &Revocation<'_>| self.histories.iter().any(|it| it.is_covered_by(one));
         let seemed = |one: &Revocation<'_>| self.refused.iter().any(|it| one.covers(it));
         match self.query {
@@ -347,10 +352,13 @@ pub(super) fn recompute_all(
         let (Part::Covering, Ok(statement)) = (part, &recorded.statement) else { continue };
         let index = recorded.index;
         let occurred_at = statement.occurred_at.nanos;
-        wide.extend(Revocation::of(statement, &recorded.entry.handles, index).map(|one| {
-            let effective_at = one.effective_at;
-            (one, Covering { index, occurred_at, effective_at })
-        }));
+        wide.extend(
+            Revocation::of(statement, &recorded.entry.handles, index, recorded.entry.recorded_at)
+                .map(|one| {
+                    let effective_at = one.effective_at;
+                    (one, Covering { index, occurred_at, effective_at })
+                }),
+        );
     }
     let lives = asked.histories.iter().enumerate().map(|(at, history)| {
         let covers = |(one, _): &&(Revocation<'_>, Covering)| history.is_covered_by(one);

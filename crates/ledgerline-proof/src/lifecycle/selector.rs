@@ -11,6 +11,7 @@
 
 use crate::chain::{ChainKey, chain_key};
 use crate::entry::Handle;
+use crate::hlc::Hlc;
 use crate::statement::{Selector, Statement};
 use crate::token_id::TokenId;
 use crate::vocabulary::{EventType, HandleKind, Outcome, PersonalRole, TargetKind};
@@ -22,7 +23,8 @@ pub struct Revocation<'a> {
     pub target: ChainKey<'a>,
     /// Index of its entry: it is known to a ledger of more entries than that.
     pub index: u64,
-    /// From when it takes effect, Unix nanoseconds: `effective_at`, else when it occurred.
+    /// From when it takes effect, Unix nanoseconds: `effective_at`, else when it occurred, or when
+    /// it was recorded if that is earlier: a producer's clock that is ahead keeps nothing alive.
     pub effective_at: i64,
     /// Which tokens of the target; `None` is all.
     pub selector: Option<Selector<'a>>,
@@ -115,7 +117,12 @@ impl<'a> Revocation<'a> {
     /// The revocation that a statement states: a permitted REVOKED on a session, grant, subject,
     /// client or key. `None` for every other statement, a token's own REVOKED included.
     #[must_use]
-    pub fn of(statement: &Statement<'a>, handles: &'a [Handle], index: u64) -> Option<Self> {
+    pub fn of(
+        statement: &Statement<'a>,
+        handles: &'a [Handle],
+        index: u64,
+        recorded_at: Hlc,
+    ) -> Option<Self> {
         let wide = matches!(
             statement.target.kind,
             TargetKind::Session
@@ -132,7 +139,9 @@ impl<'a> Revocation<'a> {
         Some(Self {
             target: chain_key(statement, handles)?,
             index,
-            effective_at: statement.effective_at.unwrap_or(statement.occurred_at.nanos),
+            effective_at: statement
+                .effective_at
+                .unwrap_or(statement.occurred_at.nanos.min(recorded_at.nanos)),
             selector: statement.selector.clone(),
         })
     }

@@ -25,7 +25,7 @@ use ledgerline_proof::hash::sha256;
 use ledgerline_proof::note::VerifierKey;
 
 use super::Context;
-use super::evidence::{Evidence, kept_checkpoint};
+use super::evidence::{Evidence, check_apart, kept_checkpoint};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::time_text::rfc3339;
 use expect::{Expected, Wanted};
@@ -75,6 +75,13 @@ pub fn run(context: &mut Context, args: &CheckArgs) -> CommandResult {
     let from_stdin = args.bundle == Path::new("-");
     if from_stdin && args.expect_token.as_deref() == Some("-") {
         return Err(Failure::usage("only one of bundle and token can come from standard input"));
+    }
+    if let Some(html) = &args.html {
+        let others = args.secrets.iter().filter_map(|text| text.split_once('=')).map(|(_, at)| at);
+        let others = others.map(Path::new).chain(args.since.as_deref());
+        for read in others.chain([args.bundle.as_path()]) {
+            check_apart(html, read)?;
+        }
     }
     let page = args.html.as_deref().map(|path| Evidence::create(path, args.force)).transpose()?;
     let wanted = args.expect_token.as_deref().map(Wanted::read).transpose()?;

@@ -3,9 +3,11 @@
 //! Promises: one way to write them. A file that is there is never overwritten unless `--force` says
 //! so, and never written through a symbolic link. A new file is its owner's only (0600). Its name
 //! is taken before anything is asked or done, and given back when the command fails: no failed
-//! command leaves a file, old or new, that could be taken for its result.
+//! command leaves a file, old or new, that could be taken for its result. What `--force` replaces is
+//! moved aside until the new file is whole, and stays there, named on standard error, when the
+//! command fails: no evidence is lost to a failure.
 //!
-//! Refuses: what is there and no plain file, also with `--force`.
+//! Refuses: what is there and no plain file, also with `--force`; to write over what it reads.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -57,6 +59,8 @@ pub struct Proof {
 pub struct Evidence {
     path: PathBuf,
     file: Option<File>,
+    /// Where the file lies that is to be replaced.
+    replaced: Option<PathBuf>,
 }
 
 impl Evidence {
@@ -66,6 +70,7 @@ impl Evidence {
     /// When something is there that may not be replaced, or no file can be made.
     pub fn create(path: &Path, force: bool) -> Result<Self, Failure> {
         let name = path.display();
+        let mut replaced = None;
         match fs::symlink_metadata(path) {
             Ok(there) if !there.is_file() => {
                 let what = if there.is_symlink() { "a symbolic link" } else { "no plain file" };
@@ -76,12 +81,12 @@ impl Evidence {
                 let say = "evidence is not overwritten; name another file, or use --force";
                 return Err(Failure::error(format!("{name} exists already: {say}")));
             }
-            Ok(_) => fs::remove_file(path).with_context(|| format!("{name}"))?,
+            Ok(_) => replaced = Some(aside(path).with_context(|| format!("{name}"))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(anyhow::Error::new(error).context(format!("{name}")).into()),
         }
         let file = create_new(path).with_context(|| format!("{name}"))?;
-        Ok(Self { path: path.to_owned(), file: Some(file) })
+        Ok(Self { path: path.to_owned(), file: Some(file), replaced })
     }
 
     /// Where it is.
@@ -99,6 +104,9 @@ impl Evidence {
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         if written.is_err() {
             self.file = Some(file);
+        } else if let Some(replaced) = self.replaced.take() {
+            // `--force` said so.
+            let _ = fs::remove_file(replaced);
         }
         Ok(written.with_context(|| format!("{}", self.path.display()))?)
     }
@@ -110,7 +118,40 @@ impl Drop for Evidence {
             // Empty or torn: nobody may take it for the result.
             let _ = fs::remove_file(&self.path);
         }
+        if let Some(replaced) = &self.replaced {
+            let kept = replaced.display();
+            tracing::warn!(%kept, "nothing was written; the file that was there is kept");
+        }
     }
+}
+
+/// Moves a file aside, to a name that nothing has.
+fn aside(path: &Path) -> io::Result<PathBuf> {
+    for number in 0.. {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".old{number}"));
+        let aside = path.with_file_name(name);
+        // A link, unlike a rename, takes nothing away.
+        match fs::hard_link(path, &aside) {
+            Ok(()) => return fs::remove_file(path).map(|()| aside),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("a folder has an end")
+}
+
+/// Refuses that a file is written which the command reads.
+///
+/// # Errors
+/// When both are one file.
+pub fn check_apart(written: &Path, read: &Path) -> Result<(), Failure> {
+    let same = |path: &Path| fs::canonicalize(path).ok();
+    if same(written).is_some_and(|written| same(read) == Some(written)) {
+        let say = "it is what the command reads; name another file";
+        return Err(Failure::usage(format!("{}: {say}", written.display())));
+    }
+    Ok(())
 }
 
 /// A new file that only its owner can read; an error when anything has its name.

@@ -40,6 +40,8 @@ struct Claims {
     nbf: Option<Number>,
     /// What Keycloak calls the use of a token: `Bearer`, `ID`, `Refresh`, `Logout`.
     typ: Option<Value>,
+    /// What Amazon Cognito calls it: `access` or `id`.
+    token_use: Option<Value>,
     scope: Option<Value>,
     scp: Option<Value>,
     nonce: Option<Value>,
@@ -151,7 +153,8 @@ impl Unverified<'_> {
         let typ = self.header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
         let typ = typ.strip_prefix("application/").unwrap_or(&typ);
         let claims = &self.claims;
-        let other_use = claims.typ.as_ref().and_then(Value::as_str).is_some_and(|used| {
+        let said = [&claims.typ, &claims.token_use].into_iter().flatten();
+        let other_use = said.filter_map(Value::as_str).any(|used| {
             ["id", "logout", "refresh", "offline"].contains(&&*used.to_ascii_lowercase())
         });
         let has_scope = claims.scope.is_some() || claims.scp.is_some();
@@ -255,6 +258,8 @@ mod tests {
         let plain = r#"{"alg":"ES256"}"#;
         check(plain, r#"{"iss":"i"}"#, true);
         check(r#"{"alg":"ES256","typ":"JWT"}"#, r#"{"iss":"i"}"#, true);
+        check(r#"{"alg":"ES256"}"#, r#"{"iss":"i","token_use":"id"}"#, false);
+        check(r#"{"alg":"ES256"}"#, r#"{"iss":"i","token_use":"access"}"#, true);
         check(r#"{"alg":"ES256","typ":"application/at+jwt"}"#, r#"{"iss":"i"}"#, true);
         check(r#"{"alg":"ES256","typ":"AT+JWT"}"#, r#"{"iss":"i"}"#, true);
         check(plain, r#"{"typ":"Bearer","nonce":"n","scope":"openid"}"#, true);

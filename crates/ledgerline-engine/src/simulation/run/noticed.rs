@@ -90,7 +90,10 @@ impl Run {
     fn is_covered(&self, leaves: &[&[u8]]) -> bool {
         self.model.leaves.iter().any(|wide| {
             let covers = read(wide, |entry, statement| {
-                let Some(wide) = Revocation::of(statement, &entry.handles, 0) else { return false };
+                let Some(wide) = Revocation::of(statement, &entry.handles, 0, entry.recorded_at)
+                else {
+                    return false;
+                };
                 leaves.iter().any(|leaf| {
                     read(leaf, |entry, statement| {
                         let facts = TokenFacts::of(statement, &entry.handles);

@@ -340,7 +340,11 @@ impl Walk {
         let (mut known, mut happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
         let is_born = |leaf: &[u8]| with(leaf, |_, s| is_birth(s) && s.outcome == Outcome::Allow);
         self.each(|index, entry, statement| {
-            let Some(revocation) = Revocation::of(statement, &entry.handles, index) else { return };
+            let Some(revocation) =
+                Revocation::of(statement, &entry.handles, index, entry.recorded_at)
+            else {
+                return;
+            };
             // Any birth: to be known under another name saves no token.
             let covers = chain.iter().any(|(_, leaf)| {
                 let covers = |entry: &Entry<'_>, birth: &Statement<'_>| {

@@ -1,0 +1,85 @@
+//! Acts on something wider than a token: what they end, and that none is taken that ends nothing.
+
+mod running;
+
+use running::{Server, event};
+use serde_json::{Value, json};
+
+/// RFC 3339, by the program's own writer.
+fn in_an_hour() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = now.expect("after 1970").as_nanos() + 3_600_000_000_000;
+    ledgerline::time_text::rfc3339(i64::try_from(nanos).expect("before 2262"))
+}
+
+fn post(server: &Server, event: &Value) -> running::Answer {
+    let body = event.to_string();
+    let sent = Some(("application/json", body.as_bytes()));
+    server.call("POST", "/v1/events", Some(&server.admin), sent)
+}
+
+/// An act on something wider.
+fn act(native: &str, kind: &str, id: &str, event_type: &str) -> Value {
+    let mut act = event(native, event_type, "x");
+    act.as_object_mut().expect("an object").remove("token_id");
+    act["target"] = json!({ "kind": kind, "id": id });
+    act
+}
+
+fn state(server: &Server, token: &str) -> Value {
+    let answer = server.get(&format!("/v1/tokens/eu:idp:jti:{token}"), &server.admin);
+    answer.json()["known"]["state"].clone()
+}
+
+/// The producer's clock, not its word, put the end off.
+#[test]
+fn a_wide_revocation_by_a_clock_that_is_ahead_left_its_tokens_alive() {
+    let server = Server::start();
+    let ahead = in_an_hour();
+    for (n, (kind, field)) in
+        [("CLIENT", "client_id"), ("SESSION", "session_id"), ("GRANT", "grant_id")]
+            .into_iter()
+            .enumerate()
+    {
+        let (token, id) = (format!("t{n}"), format!("wide-{n}"));
+        let mut issued = event(&format!("i{n}"), "ISSUED", &token);
+        issued["token_kind"] = "ACCESS".into();
+        issued[field] = id.clone().into();
+        server.record(&server.admin, &[issued]);
+        assert_eq!(state(&server, &token), "ACTIVE");
+        let mut revoked = act(&format!("r{n}"), kind, &format!("eu:idp:{id}"), "REVOKED");
+        revoked["occurred_at"] = ahead.clone().into();
+        let answer = post(&server, &revoked);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(state(&server, &token), "REVOKED", "{kind}");
+        // A time that the producer states is kept.
+        let mut issued = event(&format!("j{n}"), "ISSUED", &format!("u{n}"));
+        issued[field] = format!("later-{n}").into();
+        server.record(&server.admin, &[issued]);
+        let mut revoked = act(&format!("s{n}"), kind, &format!("eu:idp:later-{n}"), "REVOKED");
+        revoked["effective_at"] = ahead.clone().into();
+        let answer = post(&server, &revoked);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(state(&server, &format!("u{n}")), "ACTIVE", "{kind}");
+    }
+}
+
+#[test]
+fn an_act_that_ends_nothing_was_answered_200() {
+    let server = Server::start();
+    for (n, (kind, event_type, outcome)) in [
+        ("ISSUER", "REVOKED", "ALLOW"),
+        ("SESSION", "SUSPENDED", "ALLOW"),
+        ("CLIENT", "EXPIRED", "ALLOW"),
+        ("SESSION", "REVOKED", "NONE"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut act = act(&format!("v{n}"), kind, "eu:idp:x", event_type);
+        act["outcome"] = outcome.into();
+        let answer = post(&server, &act);
+        assert_eq!(answer.status, 422, "{kind} {event_type}: {}", answer.text());
+        assert_eq!(answer.code(), "no_effect", "{kind} {event_type}");
+    }
+}
