@@ -3,8 +3,8 @@
 //! Promises: one way to write them. A file that is there is never overwritten unless `--force` says
 //! so, and never written through a symbolic link. A new file is its owner's only (0600). Its name
 //! is taken before anything is asked or done, and given back when the command fails: no failed
-//! command leaves a file, old or new, that could be taken for its result. What `--force` replaces is
-//! moved aside until the new file is whole, and stays there, named on standard error, when the
+//! command leaves a file, old or new, that could be taken for its result. What `--force` replaces
+//! is moved aside until the new file is whole, and stays there, named on standard error, when the
 //! command fails: no evidence is lost to a failure.
 //!
 //! Refuses: what is there and no plain file, also with `--force`; to write over what it reads.
