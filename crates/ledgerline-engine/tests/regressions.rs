@@ -438,6 +438,7 @@ fn what_was_taken_before_a_format_was_known_can_be_revoked() {
             cause: Some(token_id.clone()),
             correlation_id: "revoke/1".into(),
             issuer: None,
+            grants: Vec::new(),
         };
         let intake = &sim.rest.intake;
         let mut taken = intake.accept_revocations(&caller, "", &[asked], &|_| known).unwrap();

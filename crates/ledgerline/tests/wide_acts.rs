@@ -83,3 +83,34 @@ fn an_act_that_ends_nothing_was_answered_200() {
         assert_eq!(answer.code(), "no_effect", "{kind} {event_type}");
     }
 }
+
+/// What happened before the revocation and was told behind it.
+#[test]
+fn a_token_of_a_revoked_grant_that_was_told_late_was_alive() {
+    let server = Server::start();
+    let responder = server.key("", "desk", &["responder"]);
+    for (n, blast) in [false, true].into_iter().enumerate() {
+        let mut refresh = event(&format!("i{n}"), "ISSUED", &format!("r{n}"));
+        refresh["token_kind"] = "REFRESH".into();
+        refresh["grant_id"] = format!("g{n}").into();
+        server.record(&server.admin, &[refresh]);
+        let id = format!("eu:idp:jti:r{n}");
+        let args = match blast {
+            true => vec!["blast-radius", "--revoke", &id],
+            false => vec!["revoke", &id],
+        };
+        let output = server.run(&responder, &args);
+        assert!(running::stdout(&output).contains("1 of 1"), "{}", running::stdout(&output));
+        let mut child = event(&format!("c{n}"), "ISSUED", &format!("a{n}"));
+        child["token_kind"] = "ACCESS".into();
+        child["grant_id"] = format!("g{n}").into();
+        server.record(&server.admin, &[child.clone()]);
+        assert_eq!(state(&server, &format!("a{n}")), "REVOKED");
+        // What is granted anew is not touched.
+        child["native_id"] = format!("d{n}").into();
+        child["token_id"] = format!("eu:idp:jti:b{n}").into();
+        child["occurred_at"] = in_an_hour().into();
+        server.record(&server.admin, &[child]);
+        assert_eq!(state(&server, &format!("b{n}")), "ACTIVE");
+    }
+}

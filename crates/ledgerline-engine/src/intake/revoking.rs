@@ -11,7 +11,7 @@
 
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
-use ledgerline_proof::statement::{Detail, Link, Statement, Target};
+use ledgerline_proof::statement::{Detail, Link, Selector, Statement, Target};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
 
@@ -36,10 +36,14 @@ pub struct RevokeToken {
     /// Whether its issuer is told: `not told`, or `asked` when what comes of it follows in an entry
     /// of its own.
     pub issuer: Option<&'static str>,
+    /// Grants, as `<region>:<issuer>:<id>`, whose tokens that were issued before now go with it,
+    /// also those that the ledger is told of later.
+    pub grants: Vec<String>,
 }
 
 impl Intake {
-    /// Makes REVOKED events of now, one for each token. `known` says whether the ledger holds a
+    /// Makes REVOKED events of now, one for each token, and behind these one for each grant that
+    /// goes with them. `known` says whether the ledger holds a
     /// token whose id looks like a secret.
     ///
     /// # Errors
@@ -57,7 +61,44 @@ impl Intake {
         }
         let now = Hlc::at(self.clock.wall_nanos().max(0));
         let built = tokens.iter().map(|one| self.revocation((caller, tenant), one, now, known));
-        self.group(caller, false, built.collect())
+        let of_grants = tokens.iter().flat_map(|one| {
+            one.grants
+                .iter()
+                .map(move |grant| self.grant_revocation((caller, tenant), one, grant, now))
+        });
+        self.group(caller, false, built.chain(of_grants).collect())
+    }
+
+    fn grant_revocation(
+        &self,
+        (caller, tenant): (&Caller, &str),
+        asked: &RevokeToken,
+        grant: &str,
+        now: Hlc,
+    ) -> Built {
+        let native_id = format!("{}/grant/{grant}", asked.native_id);
+        let event_id = derived_event_id(tenant, caller.source(), &native_id, 0);
+        let target = Target { kind: TargetKind::Grant, id: grant };
+        let mut statement =
+            Statement::new(event_id, caller.source(), target, EventType::Revoked, now);
+        statement.tenant = tenant;
+        statement.native_id = Some(&native_id);
+        statement.reason = Some(&asked.reason);
+        statement.issuer = grant.split(':').nth(1);
+        statement.correlation_id = Some(&asked.correlation_id);
+        // What its owner grants anew is not touched.
+        statement.selector =
+            Some(Selector { issued_before: Some(now.nanos), client: None, audience: None });
+        statement.links = vec![Link {
+            token: Some(&asked.token_id),
+            event: None,
+            relation: Relation::CausedBy,
+            strength: Strength::Asserted,
+            why: None,
+        }];
+        let bytes = encode_object(Kind::Statement, &statement);
+        let built = self.build(caller, &statement, &bytes, None, Vec::new(), Vec::new());
+        built.map_err(|error| (Some(event_id), error))
     }
 
     fn revocation(

@@ -161,6 +161,20 @@ pub fn of_same_grant(
     Ok(found)
 }
 
+/// The grants that a token's births name, each once, as `<region>:<issuer>:<id>`.
+#[must_use]
+pub fn grants_named(token: &Token) -> Vec<String> {
+    let Some(issuer) = issuer_of(&token.id) else { return Vec::new() };
+    let births = token.records.iter().filter(|record| may_be_birth(record));
+    let named = births.filter_map(|record| {
+        record.read(|_, birth| birth.grant_id.map(|id| qualified(id, issuer)))
+    });
+    let mut grants: Vec<String> = named.collect();
+    grants.sort();
+    grants.dedup();
+    grants
+}
+
 fn may_be_birth(record: &Record) -> bool {
     matches!(record.event_type, EventType::Issued | EventType::Origin)
 }

@@ -46,7 +46,7 @@ pub use after_revoke::{
 pub use blast::{Blast, Reached, Touched, blast};
 pub use changes::{Affected, PolicyEffect, policy_changes};
 pub use divergence::{Divergence, Exposure, Place, Trait, divergence, exposure};
-pub use holdings::{Holder, Holdings, holdings, of_same_grant};
+pub use holdings::{Holder, Holdings, grants_named, holdings, of_same_grant};
 pub use pivot::{Pivot, pivot};
 pub use policies::{
     IssuePolicies, Named, PolicyVersion, attachment, in_force_at, policies_at_issue,

@@ -214,7 +214,7 @@ async fn end(
         }
         let ids: Vec<String> = tokens.iter().map(|token| token.token_id.clone()).collect();
         let recorded = record(app, caller, tenant.to_owned(), tokens).await?;
-        if recorded.events.iter().any(|event| event.error.is_some()) {
+        if recorded.events.iter().take(ids.len()).any(|event| event.error.is_some()) {
             let detail = "the credential's grant does not cover the REVOKED of all these tokens";
             return Err(Refusal::bad("unauthorized_client", detail));
         }

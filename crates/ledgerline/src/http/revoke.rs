@@ -15,7 +15,7 @@ use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_engine::intake::{EventStatus, RevokeToken, SubmitAnswer};
 use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending, Token};
-use ledgerline_engine::questions::{blast, of_same_grant};
+use ledgerline_engine::questions::{blast, grants_named, of_same_grant};
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::view::View;
 use ledgerline_proof::lifecycle::State as TokenState;
@@ -148,6 +148,16 @@ fn goes_with(
     Ok(tokens)
 }
 
+/// The grants of a refresh token: with it ends what was issued under them, also what the ledger is
+/// told of later (RFC 7009 section 2.1).
+fn grants_of(inquiry: &mut Inquiry<'_>, id: &str) -> Result<Vec<String>, Problem> {
+    let root = inquiry.token(id)?;
+    if root.known.token_kind != Some(TokenKind::Refresh) {
+        return Ok(Vec::new());
+    }
+    Ok(grants_named(&root))
+}
+
 pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Plan, Problem> {
     let now = SystemClock::default().wall_nanos();
     let size = view.size();
@@ -155,6 +165,10 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
     let scope = Scope { tenant: tenant.to_owned(), size: end, at: None, judged_at: now };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let family = goes_with(&mut inquiry, id, why.with)?;
+    let mut grants = match why.with {
+        With::Grant => grants_of(&mut inquiry, id)?,
+        With::Descendants => Vec::new(),
+    };
     let root = match family.first() {
         Some((first, _)) => first.id.as_str(),
         None if why.may_be_older => id,
@@ -173,6 +187,7 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
             correlation_id: format!("{act}/{size}"),
             // Only the token itself can be sent to its issuer.
             issuer: why.issuer.map(|word| if is_root { word } else { NOT_TOLD }),
+            grants: if is_root { std::mem::take(&mut grants) } else { Vec::new() },
         }
     });
     let tokens = tokens.collect();
@@ -261,7 +276,8 @@ async fn blast_radius(
         answer["events"] = recorded.events.iter().zip(&ids).map(verdict).collect();
         answer["checkpoint"] = recorded.checkpoint.as_deref().into();
         let done = |one: &&ledgerline_engine::intake::EventAnswer| one.error.is_none();
-        answer["revoked"] = recorded.events.iter().filter(done).count().into();
+        // Behind those of the tokens may stand the grants that go with them.
+        answer["revoked"] = recorded.events.iter().take(ids.len()).filter(done).count().into();
         let done = recorded.events.iter().zip(&ids).filter(|(one, _)| one.error.is_none());
         ended.extend(done.map(|(_, id)| id.as_str()));
     } else {
