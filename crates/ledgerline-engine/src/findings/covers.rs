@@ -128,6 +128,18 @@ impl Covers {
         Ok(())
     }
 
+    /// When each wider revocation that covers a token of these births takes effect, and where it
+    /// was recorded, below an index.
+    pub(super) fn of_births(
+        &mut self,
+        view: &View,
+        births: &[Rc<[u8]>],
+        below: u64,
+    ) -> Result<Vec<(i64, u64)>, QueryError> {
+        let covering = self.read(view, births, below)?;
+        Ok(covering.wide().map(|one| (one.boundary.at, one.boundary.place)).collect())
+    }
+
     /// Reads the chains of a token.
     fn read(
         &mut self,
@@ -186,7 +198,7 @@ fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
     wide.flatten()
 }
 
-fn covers(leaf: &[u8], births: &[Rc<[u8]>]) -> bool {
+pub(super) fn covers(leaf: &[u8], births: &[Rc<[u8]>]) -> bool {
     let covers = read_event(leaf, |entry, statement| {
         let revocation = Revocation::of(statement, &entry.handles, 0, entry.recorded_at)?;
         let covers = |birth: &Rc<[u8]>| {

@@ -22,7 +22,7 @@ use crate::index::Term;
 /// Revocations of one token that are remembered.
 const MAX_ENDS: usize = 16;
 /// Births of one token that are.
-const MAX_BIRTHS: usize = 16;
+pub(super) const MAX_BIRTHS: usize = 16;
 
 /// A moment that acts are measured against, and the event that set it.
 #[derive(Debug, Clone)]
@@ -109,6 +109,9 @@ pub(super) struct Life {
     /// Acts taken, and the latest time among them.
     pub(super) count: u64,
     pub(super) latest: i64,
+    /// Wider revocations recorded before this place count for all acts, also for those recorded
+    /// before them: it was judged anew by then.
+    pub(super) anew: u64,
     /// The findings about it, each with what was counted to it.
     pub(super) raised: Groups,
 }
@@ -120,6 +123,15 @@ pub(super) struct Act<'r, 'a> {
     pub(super) leaf: &'r [u8],
     /// Its position among the entries of all origins.
     pub(super) place: u64,
+    /// When it is judged: when it occurred, or of uses told as one the last.
+    pub(super) at: i64,
+}
+
+/// Until when an act went on: of uses that are told as one, the last.
+pub(super) fn until(statement: &Statement<'_>) -> i64 {
+    let first = statement.occurred_at.nanos;
+    let last = statement.last_at.filter(|_| is_use(statement.event_type));
+    last.map_or(first, |last| last.max(first))
 }
 
 impl Life {
@@ -163,7 +175,40 @@ impl Life {
         found.extend(clock_ahead(act, windows));
         self.covering = covering;
         self.count += 1;
-        self.latest = self.latest.max(statement.occurred_at.nanos);
+        self.latest = self.latest.max(until(statement));
+        found
+    }
+
+    /// Judges the last of uses that are told as one, after all that came before it.
+    pub(super) fn take_last(
+        &mut self,
+        act: &Act<'_, '_>,
+        parents: &[Parent],
+        windows: &Windows,
+    ) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let covering = self.covering.take();
+        self.cover(covering.as_ref(), act);
+        self.covering = covering;
+        let mut fact = Fact::of(act.statement, self.count, act.entry.recorded_at);
+        fact.occurred_at.nanos = act.at;
+        // It is one act: what it does to the token it did already.
+        let violation = self.state.clone().apply(&fact).violation;
+        let ends = violation.filter(|one| {
+            matches!(
+                one,
+                Violation::UseAfterRevoke
+                    | Violation::UseAfterExpiry
+                    | Violation::UseAfterRotation
+                    | Violation::UseWhileSuspended
+                    | Violation::RefreshReuse
+            )
+        });
+        found.extend(ends.map(|violation| self.lifecycle(act, violation, windows)));
+        found.extend(self.refused_replay(act, windows));
+        if act.statement.outcome == Outcome::Allow {
+            found.extend(outlives(act, self, parents, windows));
+        }
         found
     }
 
@@ -186,8 +231,8 @@ impl Life {
     /// that takes effect later hides nothing of what happens before.
     fn cover(&mut self, wide: Option<&Covering>, act: &Act<'_, '_>) -> Option<Violation> {
         let mut violation = None;
-        let (wide, at) = (wide.into_iter().flat_map(Covering::wide), act.statement.occurred_at);
-        let counts = |one: &&Wide| one.boundary.place < act.place && one.boundary.at <= at.nanos;
+        let (wide, known) = (wide.into_iter().flat_map(Covering::wide), act.place.max(self.anew));
+        let counts = |one: &&Wide| one.boundary.place < known && one.boundary.at <= act.at;
         for one in wide.filter(counts) {
             let before = self.state.revoked_at;
             violation = violation.or(lifecycle::end_by(&mut self.state, one.boundary.at));
@@ -288,7 +333,7 @@ impl Life {
         let statement = act.statement;
         let violation = presents(statement, self.state.token_kind)
             .filter(|_| statement.outcome == Outcome::Deny)?;
-        let at = statement.occurred_at.nanos;
+        let at = act.at;
         let boundary = match violation {
             Violation::CodeReuse => self.spent.as_ref()?,
             _ if self.state.grace_until.is_some_and(|end| at < end) => return None,
@@ -320,7 +365,7 @@ impl Life {
     }
 
     fn lifecycle(&self, act: &Act<'_, '_>, violation: Violation, windows: &Windows) -> Finding {
-        let at = act.statement.occurred_at.nanos;
+        let at = act.at;
         let own = windows.believed(act.statement.source, act.statement.time_uncertainty_ns);
         let (born, rotated, spent) = (&self.born, &self.rotated, &self.spent);
         let state = &self.state;
@@ -429,7 +474,7 @@ fn outlives(
     if !asks_for_parents(statement) {
         return None;
     }
-    let at = statement.occurred_at.nanos;
+    let at = act.at;
     if life.revoked.as_ref().is_some_and(|own| own.at <= at) {
         return None;
     }

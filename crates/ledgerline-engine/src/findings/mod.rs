@@ -34,7 +34,7 @@
 //! Refuses: to have more than [`rules::MAX_PER_TOKEN`] findings open by one rule about a token in
 //! one severity; what is of one kind is one finding with a count ([`groups`]). Not looked at: acts
 //! under other ids of the same token (`also_known_as`), parents of parents, and acts recorded
-//! before the late revocation of a parent or of something wider.
+//! before the late revocation of a parent.
 
 pub mod book;
 pub(crate) mod caches;
@@ -42,6 +42,7 @@ mod covers;
 pub mod gap;
 mod groups;
 pub mod integrity;
+mod late;
 mod life;
 pub mod memory;
 mod place;
@@ -63,7 +64,7 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 use self::caches::Lately;
 use self::covers::{Covering, Covers};
 use self::groups::{Counted, Groups, Recorded};
-use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents};
+use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until};
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
@@ -92,6 +93,17 @@ type TokenKey<'k> = (&'k str, &'k str);
 type Placed = (u64, Vec<u8>);
 /// The leaf of a token's birth, and its revocations: its own, and those that cover it.
 type Known = (Option<Rc<[u8]>>, Vec<Boundary>);
+
+/// What is judged of an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// All of it.
+    Whole,
+    /// Of uses told as one, all but the last.
+    First,
+    /// The last of them.
+    Last,
+}
 
 /// Reads committed entries and judges them. Owned by one thread.
 pub struct Follower {
@@ -160,10 +172,14 @@ impl Follower {
     ) -> Result<(), QueryError> {
         let judged = read_event(leaf, |entry, statement| {
             self.pass_time(entry.recorded_at.nanos, notes);
-            let act = Act { entry, statement, leaf, place: view.place_of(index) };
+            let (place, at) = (view.place_of(index), statement.occurred_at.nanos);
+            let act = Act { entry, statement, leaf, place, at };
             match statement.target.kind {
                 TargetKind::Token => self.token(view, index, &act, notes)?,
-                _ => self.covers.note(view, &act),
+                _ => {
+                    self.covers.note(view, &act);
+                    self.late_revocation(view, index, &act, notes)?;
+                }
             }
             self.closings += u64::from(is_closing(statement));
             self.memory.replays.that_led_to(&act, notes);
@@ -197,15 +213,15 @@ impl Follower {
         if late && changes_the_past(statement) {
             let leaves = token_leaves(view, token, index + 1)?;
             let (_, before) = match leaves.split_last() {
-                Some((_, earlier)) => self.relive(view, earlier, index, true)?,
+                Some((_, earlier)) => self.relive(view, earlier, (index, act.place), true)?,
                 None => return Err(QueryError::Budget),
             };
-            let (anew, after) = self.replay(view, &leaves, index + 1, true)?;
+            let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
             let recorded_at = act.entry.recorded_at.nanos;
             self.revise(view, (before, after), recorded_at, notes)?;
             *life = anew;
         } else {
-            for one in self.judge(view, index, &mut life, act, true)? {
+            for one in self.judge(view, index, &mut life, act, (true, Part::Whole))? {
                 let who = (statement.tenant, statement.source);
                 if one.rule == Rule::ClockAhead && !self.memory.tell_clock(who, one.noticed_at) {
                     continue;
@@ -284,30 +300,23 @@ impl Follower {
         whole: bool,
     ) -> Result<Life, QueryError> {
         let leaves = token_leaves(view, key, below)?;
-        Ok(self.relive(view, &leaves, below, whole)?.0)
+        Ok(self.relive(view, &leaves, (below, view.place_of(below)), whole)?.0)
     }
 
     /// The life after a token's entries, and all that was found: in the order in which it was
-    /// judged when they came. See [`Self::remember`].
+    /// judged when they came, by what was recorded before the place `end`. See
+    /// [`Self::remember`].
     fn relive(
         &mut self,
         view: &View,
         leaves: &[Placed],
-        below: u64,
+        (below, end): (u64, u64),
         whole: bool,
     ) -> Result<(Life, Vec<Finding>), QueryError> {
-        let (mut latest, mut revised) = (i64::MIN, 0);
-        for (at, (_, leaf)) in leaves.iter().enumerate() {
-            let (nanos, changes) =
-                read_event(leaf, |_, one| (one.occurred_at.nanos, changes_the_past(one)))
-                    .unwrap_or((i64::MIN, false));
-            if at > 0 && nanos < latest && changes {
-                revised = at + 1;
-            }
-            latest = latest.max(nanos);
-        }
-        let (mut life, mut found) = self.replay(view, &leaves[..revised], below, whole)?;
-        found.extend(self.take_all(view, &mut life, &leaves[revised..], (below, whole))?);
+        let (revised, anew) = self.last_revised(view, leaves, (below, end))?;
+        let (mut life, mut found) = self.replay(view, &leaves[..revised], (below, anew), whole)?;
+        let rest = leaves[revised..].iter().map(|one| (Part::Whole, one));
+        found.extend(self.take_all(view, &mut life, rest, (below, whole))?);
         Ok((life, found))
     }
 
@@ -316,31 +325,47 @@ impl Follower {
         &mut self,
         view: &View,
         leaves: &[Placed],
-        below: u64,
+        (below, anew): (u64, u64),
         whole: bool,
     ) -> Result<(Life, Vec<Finding>), QueryError> {
-        let mut sorted = leaves.to_vec();
-        sorted.sort_by_cached_key(|(_, leaf)| read_event(leaf, |_, one| one.occurred_at));
+        let mut sorted = Vec::with_capacity(leaves.len());
+        for one in leaves {
+            let times = read_event(&one.1, |_, one| (one.occurred_at, until(one)));
+            let Some((first, last)) = times else { continue };
+            if last > first.nanos {
+                sorted.push(((first.nanos, first.logical), Part::First, one));
+                sorted.push(((last, 0), Part::Last, one));
+            } else {
+                sorted.push(((first.nanos, first.logical), Part::Whole, one));
+            }
+        }
+        sorted.sort_by_key(|(time, ..)| *time);
         let mut life = Life::default();
-        let found = self.take_all(view, &mut life, &sorted, (below, whole))?;
+        life.anew = anew;
+        let sorted = sorted.into_iter().map(|(_, part, one)| (part, one));
+        let found = self.take_all(view, &mut life, sorted, (below, whole))?;
         Ok((life, found))
     }
 
     /// Has a life take entries in the order given. All findings, also those beyond the bounds.
-    fn take_all(
+    fn take_all<'l>(
         &mut self,
         view: &View,
         life: &mut Life,
-        leaves: &[Placed],
+        leaves: impl Iterator<Item = (Part, &'l Placed)>,
         (below, whole): (u64, bool),
     ) -> Result<Vec<Finding>, QueryError> {
-        let mut found = Vec::new();
-        for (place, leaf) in leaves {
+        let mut found: Vec<Finding> = Vec::new();
+        for (part, (place, leaf)) in leaves {
             let judged = read_event(leaf, |entry, statement| {
-                let act = Act { entry, statement, leaf, place: *place };
-                self.judge(view, below, life, &act, whole)
+                let at = statement.occurred_at.nanos;
+                let act = Act { entry, statement, leaf, place: *place, at };
+                self.judge(view, below, life, &act, (whole, part))
             });
             for one in judged.transpose()?.unwrap_or_default() {
+                if part == Part::Last && is_said(&found, &one) {
+                    continue;
+                }
                 life.raised.count(&one, &self.closings(view))?;
                 found.push(one);
             }
@@ -355,7 +380,7 @@ impl Follower {
         below: u64,
         life: &mut Life,
         act: &Act<'_, '_>,
-        whole: bool,
+        (whole, part): (bool, Part),
     ) -> Result<Vec<Finding>, QueryError> {
         let statement = act.statement;
         let is_lifecycle = statement.event_type.is_lifecycle();
@@ -372,9 +397,18 @@ impl Follower {
         }
         births.truncate(births.len() - usize::from(born_now));
         life.births = births;
-        let mut found = life.take(act, is_lifecycle, &parents, &self.windows);
-        if whole {
-            found.extend(self.presented(view, below, life, act)?);
+        let mut found = Vec::new();
+        if part != Part::Last {
+            found = life.take(act, is_lifecycle, &parents, &self.windows);
+            if whole {
+                found.extend(self.presented(view, below, life, act)?);
+            }
+        }
+        let last = Act { at: until(statement), ..*act };
+        if part != Part::First && last.at > act.at {
+            let ended = life.take_last(&last, &parents, &self.windows);
+            let new: Vec<_> = ended.into_iter().filter(|one| !is_said(&found, one)).collect();
+            found.extend(new);
         }
         Ok(found)
     }
@@ -451,6 +485,11 @@ impl Follower {
         }
         Ok(parents)
     }
+}
+
+/// Whether something of this kind was found about an act already.
+fn is_said(found: &[Finding], one: &Finding) -> bool {
+    found.iter().any(|said| said.rule == one.rule && said.events.first() == one.events.first())
 }
 
 /// Notes what was found as what it counts for, unless an earlier version of its rule raised it:

@@ -114,6 +114,8 @@ pub enum Rule {
     PolicyMismatch,
     /// Two ids are said to be one token, but were issued differently.
     AliasConflict,
+    /// A revocation of something wider arrived late, and not all it covers was judged anew.
+    LateRevokeNotJudged,
     /// Reconciliation: usable at the issuer, and the ledger never heard of its birth.
     ReconcileUnknownToken,
     /// Reconciliation: usable at the issuer, ended in the ledger.
@@ -124,7 +126,7 @@ pub enum Rule {
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 21] = [
+    const OTHERS: [Self; 22] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
@@ -143,6 +145,7 @@ impl Rule {
         Self::ForgedSuspect,
         Self::PolicyMismatch,
         Self::AliasConflict,
+        Self::LateRevokeNotJudged,
         Self::ReconcileUnknownToken,
         Self::ReconcileEndedHere,
         Self::ReconcileMissingAtIssuer,
@@ -171,6 +174,7 @@ impl Rule {
             Self::ForgedSuspect => "forged_suspect",
             Self::PolicyMismatch => "policy_mismatch",
             Self::AliasConflict => "alias_conflict",
+            Self::LateRevokeNotJudged => "late_revoke_not_judged",
             Self::ReconcileUnknownToken => "reconcile_unknown_token",
             Self::ReconcileEndedHere => "reconcile_ended_here",
             Self::ReconcileMissingAtIssuer => "reconcile_missing_at_issuer",
@@ -193,6 +197,9 @@ impl Rule {
     ///
     /// ```text
     /// use_after_revoke  2  within the propagation window `low`, no longer `info`
+    /// use_after_revoke  3  also of uses told as one the last; also by what is wider and came late
+    /// use_after_expiry, use_after_rotation, use_while_suspended
+    ///                   2  also of uses told as one the last
     /// refresh_reuse     2  also refused ones; who came second decides whether it was a race
     /// code_reuse        2  also refused ones
     /// duplicate_issue   2  `low` where both births say the same
@@ -202,8 +209,11 @@ impl Rule {
     #[must_use]
     pub const fn version(self) -> u16 {
         match self {
+            Self::Lifecycle(Violation::UseAfterRevoke) => 3,
             Self::Lifecycle(
-                Violation::UseAfterRevoke
+                Violation::UseAfterExpiry
+                | Violation::UseAfterRotation
+                | Violation::UseWhileSuspended
                 | Violation::RefreshReuse
                 | Violation::CodeReuse
                 | Violation::DuplicateIssue,
@@ -267,6 +277,7 @@ impl Rule {
             | Self::UnauthorisedSource
             | Self::SourceGap
             | Self::SourceSilent
+            | Self::LateRevokeNotJudged
             | Self::ReconcileUnknownToken
             | Self::ReconcileMissingAtIssuer => Severity::Medium,
             Self::ClockAhead => Severity::Low,

@@ -1,0 +1,234 @@
+//! Revocations of something wider that arrive after uses they precede: which tokens are judged
+//! anew.
+//!
+//! ```text
+//! the chain's births    of at most MAX_BIRTHS the tokens, of at most MAX_TOKENS the lives
+//! more than that        the tokens used in the last MAX_ENTRIES entries, where those reach back to
+//!                       when the revocation took effect
+//! neither               the newest tokens, and `late_revoke_not_judged` says that others were not
+//! ```
+//!
+//! Assumes: nothing is recorded before it happens, but for clocks that are ahead (`clock_ahead`).
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::lifecycle::{Revocation, is_permitted_birth};
+use ledgerline_proof::vocabulary::TargetKind;
+
+use super::covers::covers;
+use super::life::{Act, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
+use super::memory::stamp_of;
+use super::record::Note;
+use super::rules::{MAX_DRIFT_NANOS, Rule};
+use super::{Follower, Placed, changes_the_past, term_of, token_leaves};
+use crate::chains;
+use crate::event_leaf::read_event;
+use crate::found_by::By;
+use crate::index::Term;
+use crate::view::{QueryError, View};
+
+/// Entries of the chain that are looked through for tokens.
+const MAX_BIRTHS: usize = 4096;
+/// Tokens of it that are.
+const MAX_TOKENS: usize = 1024;
+/// The newest entries of the ledger that are.
+const MAX_ENTRIES: u64 = 4096;
+
+impl Follower {
+    /// Judges anew what a revocation of something wider covers and what was used, by what is
+    /// recorded already, after it took effect. Once the revocation is noted.
+    pub(super) fn late_revocation(
+        &mut self,
+        view: &View,
+        index: u64,
+        act: &Act<'_, '_>,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), QueryError> {
+        let statement = act.statement;
+        let Some(revocation) =
+            Revocation::of(statement, &act.entry.handles, 0, act.entry.recorded_at)
+        else {
+            return Ok(());
+        };
+        let from = revocation.effective_at;
+        let (mut tokens, cut) = tokens_of(view, &revocation.target, index)?;
+        if cut {
+            if let Some(used) = used_since(view, statement.tenant, from, index)? {
+                tokens = used;
+            } else {
+                let mut one = finding(act, Rule::LateRevokeNotJudged, None);
+                if statement.target.id.is_empty() {
+                    // A SUBJECT is named by a handle alone, which is no id.
+                    one.kind = TargetKind::Source;
+                    statement.source.clone_into(&mut one.target);
+                }
+                one.about = Some(format!(
+                    "more than {MAX_TOKENS} tokens or {MAX_BIRTHS} entries of it, and more than \
+                     {MAX_ENTRIES} entries since it took effect: only its newest tokens were \
+                     judged anew"
+                ));
+                notes.push(Note::Raised(one));
+            }
+        }
+        for token in tokens {
+            self.judge_anew(view, index, act, (&token, from), notes)?;
+        }
+        Ok(())
+    }
+}
+
+/// The tokens born on the chain of something wider, the newest first, and whether there are more.
+fn tokens_of(
+    view: &View,
+    target: &ChainKey<'_>,
+    below: u64,
+) -> Result<(Vec<String>, bool), QueryError> {
+    let (mut tokens, mut seen, mut cut) = (Vec::new(), BTreeSet::new(), false);
+    let terms = terms_of(view, target);
+    for origin in view.origins().iter().rev() {
+        let end = if origin.is_older() { origin.size() } else { below };
+        for term in &terms {
+            let mut indexes = chains::newest(&origin.rooms().index, term, end, MAX_BIRTHS)?;
+            cut |= indexes.len() >= MAX_BIRTHS;
+            indexes.reverse();
+            let mut named = Vec::new();
+            origin.each_at(&indexes, &mut |_, leaf| {
+                named.extend(read_event(&leaf, |_, one| {
+                    let its = one.tenant == target.tenant && one.target.kind == TargetKind::Token;
+                    its.then(|| one.target.id.to_owned())
+                }));
+            })?;
+            for token in named.into_iter().rev().flatten() {
+                if seen.contains(&token) {
+                    continue;
+                }
+                if tokens.len() >= MAX_TOKENS {
+                    return Ok((tokens, true));
+                }
+                seen.insert(token.clone());
+                tokens.push(token);
+            }
+        }
+    }
+    Ok((tokens, cut))
+}
+
+/// What the births of a chain are found by.
+fn terms_of(view: &View, target: &ChainKey<'_>) -> Vec<Term> {
+    let (terms, tenant) = (view.terms(), target.tenant);
+    if target.kind == TargetKind::Subject {
+        let id: Result<&[u8; 16], _> = target.id.try_into();
+        return id.iter().map(|id| By::Subject(id).births(terms, tenant)).collect();
+    }
+    let Ok(id) = std::str::from_utf8(target.id) else { return Vec::new() };
+    match target.kind {
+        TargetKind::Session => By::Session(id).spelled(terms, tenant),
+        TargetKind::Grant => By::Grant(id).spelled(terms, tenant),
+        TargetKind::Key => By::Key(id).spelled(terms, tenant),
+        TargetKind::Client => By::Client(id).births_spelled(terms, tenant),
+        _ => Vec::new(),
+    }
+}
+
+/// The tokens of a tenant that were used since a time, by what is recorded below an index; `None`
+/// when that is too much to read.
+fn used_since(
+    view: &View,
+    tenant: &str,
+    from: i64,
+    below: u64,
+) -> Result<Option<Vec<String>>, QueryError> {
+    let first = below.saturating_sub(MAX_ENTRIES);
+    let reaches = |at: i64| at < from.saturating_sub(MAX_DRIFT_NANOS);
+    let whole = first == 0 && !view.has_older();
+    if !whole && !stamp_of(&view.leaf(first)?).is_some_and(reaches) {
+        return Ok(None);
+    }
+    let mut used = BTreeSet::new();
+    view.each_leaf(first..below, |_, leaf| {
+        let token = read_event(leaf, |_, one| {
+            let its = one.tenant == tenant && one.target.kind == TargetKind::Token;
+            (its && until(one) > from).then(|| one.target.id.to_owned())
+        });
+        used.extend(token.flatten());
+        Ok(true)
+    })?;
+    Ok(Some(used.into_iter().collect()))
+}
+
+impl Follower {
+    /// Judges a token anew that a revocation of something wider covers, if it was used after the
+    /// time from which it takes effect.
+    fn judge_anew(
+        &mut self,
+        view: &View,
+        index: u64,
+        act: &Act<'_, '_>,
+        (token, from): (&str, i64),
+        notes: &mut Vec<Note>,
+    ) -> Result<(), QueryError> {
+        let token = (act.statement.tenant, token);
+        let key = term_of(view, token);
+        let life = match self.lives.take(&key) {
+            Some(life) => life,
+            None => Box::new(self.remember(view, token, index + 1, true)?),
+        };
+        if life.latest <= from || !covers(act.leaf, &life.births) {
+            self.lives.put(key, life);
+            return Ok(());
+        }
+        let leaves = token_leaves(view, token, index)?;
+        let (_, before) = self.relive(view, &leaves, (index + 1, act.place), true)?;
+        let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
+        self.revise(view, (before, after), act.entry.recorded_at.nanos, notes)?;
+        self.lives.put(key, Box::new(anew));
+        Ok(())
+    }
+
+    /// Of a token's entries, so many were judged anew in event time, and by what was recorded
+    /// below which place: those up to the last that changed the past, of its own or wider. What was
+    /// recorded at the place `end` or behind it is none of it.
+    pub(super) fn last_revised(
+        &mut self,
+        view: &View,
+        leaves: &[Placed],
+        (below, end): (u64, u64),
+    ) -> Result<(usize, u64), QueryError> {
+        let (mut latest, mut revised, mut births) = (i64::MIN, (0, 0), Vec::new());
+        let mut reached = Vec::with_capacity(leaves.len());
+        for (at, (place, leaf)) in leaves.iter().enumerate() {
+            let read = read_event(leaf, |_, one| {
+                let own = one.occurred_at.nanos;
+                (
+                    own < latest && at > 0 && changes_the_past(one),
+                    until(one),
+                    is_permitted_birth(one),
+                )
+            });
+            let (changes, last, born) = read.unwrap_or((false, i64::MIN, false));
+            if changes {
+                revised = (at + 1, place + 1);
+            }
+            latest = latest.max(last);
+            reached.push(latest);
+            if born && births.len() < MAX_BIRTHS_OF_TOKEN {
+                births.push((*place, Rc::from(&**leaf)));
+            }
+        }
+        for known in 1..=births.len() {
+            let next = births.get(known).map_or(end, |(place, _)| *place);
+            let leaves_of: Vec<Rc<[u8]>> =
+                births[..known].iter().map(|(_, leaf)| Rc::clone(leaf)).collect();
+            for (from, place) in self.covers.of_births(view, &leaves_of, below)? {
+                let before = leaves.partition_point(|(at, _)| *at < place);
+                let is_late = before > 0 && from < reached[before - 1];
+                if (births[known - 1].0..next).contains(&place) && is_late {
+                    revised = revised.max((before, place + 1));
+                }
+            }
+        }
+        Ok(revised)
+    }
+}

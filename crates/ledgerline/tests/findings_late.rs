@@ -1,0 +1,175 @@
+//! What arrives late or is told as one: a revocation of something wider recorded after the uses it
+//! precedes, and uses of which only the last came after the end.
+
+mod running;
+
+use running::Server;
+use serde_json::{Value, json};
+
+fn at(second: u32) -> String {
+    format!("2026-01-02T00:{:02}:{:02}.000Z", second / 60, second % 60)
+}
+
+fn token(name: &str) -> String {
+    format!("eu:idp:jti:{name}")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "stories give what they make on the spot")]
+fn act(kind: &str, name: &str, second: u32, more: Value) -> Value {
+    let mut event = json!({ "type": kind, "token_id": token(name), "issuer": "idp",
+        "native_id": format!("{kind}-{name}-{second}"), "occurred_at": at(second) });
+    for (key, value) in more.as_object().expect("an object") {
+        event[key] = value.clone();
+    }
+    event
+}
+
+fn wide(kind: &str, id: &str, second: u32) -> Value {
+    json!({ "type": "REVOKED", "target": { "kind": kind, "id": format!("eu:idp:{id}") },
+        "issuer": "idp", "native_id": format!("{kind}-{id}-{second}"), "occurred_at": at(second) })
+}
+
+struct Ledger {
+    server: Server,
+    producer: String,
+    reader: String,
+}
+
+impl Ledger {
+    fn new() -> Self {
+        let server = Server::start_with(&["--findings-interval-ms", "20"]);
+        let producer = server.key("", "idp", &["producer"]);
+        let reader = server.key("", "desk", &["reader"]);
+        Self { server, producer, reader }
+    }
+
+    /// Records one by one.
+    fn tell(&self, events: &[Value]) {
+        for event in events {
+            self.server.record(&self.producer, std::slice::from_ref(event));
+        }
+    }
+
+    /// What stands open: rule, severity, gap.
+    fn open(&self, query: &str) -> Vec<(String, String, Option<i64>)> {
+        let path = format!("/v1/findings?limit=1000&state=open&wait=20{query}");
+        let answer = self.server.get(&path, &self.reader);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer = answer.json();
+        assert_eq!(answer["progress"]["findings"]["state"], "caught_up", "{answer}");
+        let word = |one: &Value, key: &str| one[key].as_str().expect("a word").to_owned();
+        let of = |one: &Value| (word(one, "rule"), word(one, "severity"), one["gap_ms"].as_i64());
+        answer["findings"].as_array().expect("a list").iter().map(of).collect()
+    }
+
+    fn about(&self, name: &str) -> Vec<(String, String, Option<i64>)> {
+        self.open(&format!("&token={}", token(name)))
+    }
+}
+
+fn use_after_revoke(gap: i64) -> Vec<(String, String, Option<i64>)> {
+    vec![("use_after_revoke".into(), "critical".into(), Some(gap))]
+}
+
+#[test]
+fn a_late_revocation_of_something_wider_has_what_it_covers_judged_anew() {
+    let ledger = Ledger::new();
+    let person = json!([{ "role": "SUBJECT", "user_id": "u-77" }]);
+    let kinds = [
+        ("SESSION", json!({ "session_id": "w" })),
+        ("CLIENT", json!({ "client_id": "w" })),
+        ("GRANT", json!({ "grant_id": "w" })),
+        ("KEY", json!({ "issuer_kid": "w" })),
+        ("SUBJECT", json!({ "personal": person })),
+    ];
+    for (kind, belongs) in kinds {
+        ledger.tell(&[
+            act("ISSUED", kind, 0, belongs.clone()),
+            act("ISSUED", &format!("{kind}-early"), 0, belongs),
+            act("ISSUED", &format!("{kind}-other"), 0, json!({ "session_id": "x" })),
+            act("USED", kind, 200, json!({})),
+            act("USED", kind, 210, json!({})),
+            act("USED", &format!("{kind}-early"), 90, json!({})),
+            act("USED", &format!("{kind}-other"), 200, json!({})),
+        ]);
+        assert_eq!(ledger.about(kind), [], "{kind}: nothing is revoked yet");
+        let mut revoked = wide(kind, "w", 100);
+        if kind == "SUBJECT" {
+            revoked["target"] = json!({ "kind": "SUBJECT" });
+            revoked["personal"] = person.clone();
+        }
+        ledger.tell(&[revoked]);
+        assert_eq!(ledger.about(kind), use_after_revoke(100_000), "{kind}");
+        // Used before, and of another session.
+        assert_eq!(ledger.about(&format!("{kind}-early")), [], "{kind}");
+        assert_eq!(ledger.about(&format!("{kind}-other")), [], "{kind}");
+        // What comes now goes on from what was judged anew, and a still earlier one replaces it.
+        ledger.tell(&[act("USED", kind, 220, json!({}))]);
+        assert_eq!(ledger.about(kind), use_after_revoke(100_000), "{kind}");
+    }
+}
+
+#[test]
+fn uses_told_as_one_are_judged_by_the_last() {
+    let ledger = Ledger::new();
+    let many = |name: &str| act("USED", name, 10, json!({ "count": 500, "last_at": at(100) }));
+    let before = |name: &str| act("USED", name, 10, json!({ "count": 500, "last_at": at(50) }));
+    let access = json!({ "token_kind": "ACCESS" });
+    let expiring = json!({ "token_kind": "ACCESS", "expires_at": at(60) });
+    ledger.tell(&[
+        act("ISSUED", "revoked", 0, access.clone()),
+        act("REVOKED", "revoked", 60, json!({})),
+        many("revoked"),
+        act("ISSUED", "late", 0, access.clone()),
+        many("late"),
+        act("REVOKED", "late", 60, json!({})),
+        act("ISSUED", "of-session", 0, json!({ "session_id": "s" })),
+        many("of-session"),
+        wide("SESSION", "s", 60),
+        act("ISSUED", "expired", 0, expiring.clone()),
+        many("expired"),
+        act("ISSUED", "over", 0, access.clone()),
+        act("REVOKED", "over", 60, json!({})),
+        before("over"),
+        act("ISSUED", "within", 0, expiring),
+        before("within"),
+        act("ISSUED", "wholly", 0, access),
+        act("REVOKED", "wholly", 5, json!({})),
+        many("wholly"),
+    ]);
+    for name in ["revoked", "late", "of-session"] {
+        assert_eq!(ledger.about(name), use_after_revoke(40_000), "{name}");
+    }
+    let expired = ("use_after_expiry".to_owned(), "high".to_owned(), Some(40_000));
+    assert_eq!(ledger.about("expired"), [expired]);
+    assert_eq!(ledger.about("over"), []);
+    assert_eq!(ledger.about("within"), []);
+    assert_eq!(ledger.about("wholly"), use_after_revoke(5000), "one act is told once");
+}
+
+#[test]
+fn a_late_revocation_of_too_much_says_what_was_not_judged() {
+    let ledger = Ledger::new();
+    let births: Vec<Value> = (0..1100)
+        .map(|n| act("ISSUED", &format!("t{n}"), 0, json!({ "client_id": "w" })))
+        .collect();
+    let uses = |name: &'static str, from: u32, to: u32| {
+        (from..to).map(move |n| act("USED", name, n, json!({}))).collect::<Vec<_>>()
+    };
+    let record = |events: &[Value]| {
+        for part in events.chunks(200) {
+            ledger.server.record(&ledger.producer, part);
+        }
+    };
+    record(&births);
+    record(&uses("t0", 200, 202));
+    record(&uses("t1099", 200, 202));
+    ledger.tell(&[wide("CLIENT", "w", 100)]);
+    assert_eq!(ledger.about("t0"), use_after_revoke(100_000), "few entries: all is read");
+    assert_eq!(ledger.about("t1099"), use_after_revoke(100_000));
+    assert_eq!(ledger.open("&rule=late_revoke_not_judged"), []);
+    record(&uses("else", 300, 3300));
+    ledger.tell(&[wide("CLIENT", "w", 50)]);
+    let said = ("late_revoke_not_judged".to_owned(), "medium".to_owned(), None);
+    assert_eq!(ledger.open("&rule=late_revoke_not_judged"), [said]);
+}
