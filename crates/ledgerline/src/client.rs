@@ -17,7 +17,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,7 +24,7 @@ use ureq::Agent;
 use ureq::http::{Method, Request, Response};
 
 use crate::config::ClientSettings;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::outbound;
 use crate::unreachable::Lost;
 
@@ -341,11 +340,24 @@ fn is_open_to_others(path: &std::path::Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o077 != 0)
 }
 
+/// Says of a key file that is not there how one is made.
+fn key_file_lost(path: &std::path::Path, error: io::Error) -> Failure {
+    let name = path.display();
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let how = format!(
+        "key file {name} is not there: an administrator makes one with `ledgerline keys add \
+         --key-file admin.key --source NAME --role ROLE --out {name}`, the first one comes from \
+         `ledgerline serve --bootstrap-key-file`"
+    );
+    let what = if is_missing { how } else { format!("key file {name}") };
+    Failure { exit: Exit::Error, error: anyhow::Error::new(error).context(what) }
+}
+
 fn read_key(settings: &ClientSettings) -> Result<Option<String>, Failure> {
     let text = match &settings.key_file {
         Some(path) => {
             let name = path.display();
-            let text = fs::read_to_string(path).with_context(|| format!("key file {name}"))?;
+            let text = fs::read_to_string(path).map_err(|error| key_file_lost(path, error))?;
             if is_open_to_others(path) {
                 say(&format!("warning: others may read the key file {name}: chmod 600 {name}"));
             }

@@ -16,9 +16,10 @@ use base64::engine::general_purpose::STANDARD;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::{
-    Act, Activation, Actor, Adapter, Detail, EventRef, Link, MAX_STRING_BYTES, Mfa, PolicyChange,
-    PolicyRef, Seen, Selector, Statement, Target,
+    Act, Activation, Actor, Adapter, Detail, EventRef, Link, MAX_ID_BYTES, MAX_STRING_BYTES, Mfa,
+    PolicyChange, PolicyRef, Seen, Selector, Statement, Target,
 };
+use ledgerline_proof::token_id::looks_like_token;
 use ledgerline_proof::vocabulary::{
     ActorKind, Delegation, EventType, Outcome, PersonalRole, PolicyRole, Relation, Strength,
     TargetKind, TokenKind, Vantage,
@@ -28,6 +29,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::EventError;
 use super::moment::{Moment, moment};
+use super::secret_scan::{SECRET_REFUSED, check_text};
 
 type Text<'a> = Option<Cow<'a, str>>;
 
@@ -238,19 +240,62 @@ pub fn member_twice(error: &serde_json::Error) -> Option<String> {
 fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     if let Some(name) = member_twice(error) {
-        let (line, column) = (error.line(), error.column());
-        return format!("`{name}` stands twice, at line {line} column {column}");
+        return format!("`{name}` stands twice, {}", place(error));
     }
     let what = match error.classify() {
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
             "not well-formed JSON"
         }
-        _ if text.starts_with("unknown field") => "a field that events do not have",
+        _ if text.starts_with("unknown field") => return unknown_field(&text, error),
         _ if text.starts_with("duplicate field") => "a field that stands twice",
         _ if text.starts_with("missing field") => "a field is missing",
         _ => "a value of the wrong type",
     };
-    format!("{what} at line {} column {}", error.line(), error.column())
+    format!("{what}, {}", place(error))
+}
+
+/// Where in the event. Most stand on one line, which is not the line of the file that holds them.
+fn place(error: &serde_json::Error) -> String {
+    match (error.line(), error.column()) {
+        (1, column) => format!("at byte {column} of the event"),
+        (line, column) => format!("at line {line} column {column} of the event"),
+    }
+}
+
+/// Most names that are suggested.
+const NEAR_MAX: usize = 12;
+
+/// Names the field that events do not have, and those that they have in that place: all when they
+/// are few, else those that are alike. A name may be a secret, too: only a plain word is repeated.
+fn unknown_field(text: &str, error: &serde_json::Error) -> String {
+    let mut quoted = text.split('`').skip(1).step_by(2);
+    let name = quoted.next().unwrap_or_default();
+    let is_word = name.len() <= 40
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        && check_text(name).is_ok();
+    let known: Vec<&str> = quoted.collect();
+    let is_near = |other: &&&str| {
+        let parts = |word: &'_ str| word.split('_').map(str::to_owned).collect::<Vec<_>>();
+        let theirs = parts(other);
+        is_word
+            && parts(name).iter().any(|part| {
+                let like = |one: &String| one.starts_with(&**part) || part.starts_with(&**one);
+                part.len() > 1 && theirs.iter().any(like)
+            })
+    };
+    let near: Vec<&str> = match known.len() <= NEAR_MAX {
+        true => known,
+        false => known.iter().filter(is_near).copied().take(NEAR_MAX).collect(),
+    };
+    let mut out = match is_word {
+        true => format!("`{name}` is a field that events do not have, {}", place(error)),
+        false => format!("a field that events do not have, {}", place(error)),
+    };
+    if !near.is_empty() {
+        out.push_str(&format!("; there is {}", near.join(", ")));
+    }
+    out
 }
 
 impl JsonEvent<'_> {
@@ -283,6 +328,11 @@ impl JsonEvent<'_> {
 
     fn target(&self) -> Result<Target<'_>, EventError> {
         match (&self.token_id, &self.target) {
+            (Some(id), None) if id.len() > MAX_ID_BYTES && looks_like_token(id) => {
+                let why = "this is a token, not a token id: give the id that `ledgerline token-id` \
+                           computes of it; the ledger never takes a token";
+                Err(EventError::new(SECRET_REFUSED, why.into()))
+            }
             (Some(id), None) => Ok(Target { kind: TargetKind::Token, id }),
             (None, Some(target)) => {
                 let kind = symbol("target.kind", Some(&target.kind), TargetKind::from_symbol)?;

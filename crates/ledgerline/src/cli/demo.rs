@@ -59,7 +59,7 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
         ..Default::default()
     };
     let started = Started::start(&settings, IssuerTable::new())?;
-    let shown = show(context, &started.url, &folder, &admin_key);
+    let shown = show(context, &started.url, (&folder, args.once), &admin_key);
     if shown.is_ok() && !args.once {
         let signals = started.signals()?;
         context.screen.line("\nServing until Ctrl-C.")?;
@@ -82,7 +82,12 @@ fn connect(url: &str, key_file: &Path) -> Result<Client, Failure> {
     })
 }
 
-fn show(context: &mut Context, url: &str, folder: &Path, admin_key: &Path) -> CommandResult {
+fn show(
+    context: &mut Context,
+    url: &str,
+    (folder, once): (&Path, bool),
+    admin_key: &Path,
+) -> CommandResult {
     let admin = connect(url, admin_key)?;
     let idp = add_key(&admin, url, folder, "idp", &["producer"], "")?;
     let gateway = add_key(&admin, url, folder, "gateway", &["producer"], "")?;
@@ -92,13 +97,21 @@ fn show(context: &mut Context, url: &str, folder: &Path, admin_key: &Path) -> Co
     let report = verified(&auditor)?;
     if context.screen.is_json() {
         let shown = json!({
-            "url": url, "folder": folder, "token": life, "events": events, "verify": report.value,
+            "url": (!once).then_some(url),
+            "folder": folder,
+            "token": life,
+            "events": events,
+            "verify": report.value,
         });
         context.screen.json(&shown)?;
         return Ok(report.exit);
     }
     let screen = &mut context.screen;
-    screen.line(&format!("A ledger in {}, serving on {url}\n", folder.display()))?;
+    let place = folder.display();
+    screen.line(&match once {
+        true => format!("A ledger in {place}\n"),
+        false => format!("A ledger in {place}, serving on {url}\n"),
+    })?;
     screen.line("The life of a stolen token:\n")?;
     timeline(&life, &events).lines().try_for_each(|line| screen.line(line))?;
     screen.line("")?;
@@ -107,6 +120,12 @@ fn show(context: &mut Context, url: &str, folder: &Path, admin_key: &Path) -> Co
         text(&report.value, "/verdict"),
         text(&report.value, "/size"),
     ))?;
+    if once {
+        // Nothing serves any more when this is read.
+        let data = format!("ledgerline demo --data {place}");
+        screen.line(&format!("\nIts server has stopped. To go on with it: {data}"))?;
+        return Ok(report.exit);
+    }
     let auditor_key = folder.join("auditor.key");
     let status = auditor.get("/v1/status")?;
     let log_key = text(&status, "/log_key");

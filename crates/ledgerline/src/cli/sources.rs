@@ -134,8 +134,16 @@ fn lines(answer: &Value) -> String {
             let name = name.as_str().unwrap_or_default();
             table.push_str(&format!("NOT IN THE INVENTORY, but it reports: {name}\n"));
         }
-        let word = if answer["is_complete"] == true { "all as expected" } else { "INCOMPLETE" };
-        table.push_str(&format!("{word}: {} services\n", list(answer, "expected").count()));
+        let all = list(answer, "expected").count();
+        let missing = list(answer, "expected").filter(|one| one["is_missing"] == true).count();
+        let strangers = list(answer, "unexpected").count();
+        table.push_str(&match answer["is_complete"] == true {
+            true => format!("all as expected: {all} services\n"),
+            false => format!(
+                "INCOMPLETE: {missing} of {all} services do not report as they should, {strangers} \
+                 report uninvited\n"
+            ),
+        });
     }
     if list(answer, "cut_by").next().is_some() {
         let cut = text(answer, "/cut_by");

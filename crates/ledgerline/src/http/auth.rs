@@ -1,11 +1,13 @@
 //! Who calls, and whether they may.
 //!
 //! Promises: a caller is known by a bearer API key alone (RFC 6750 section 2.1); the comparison is
-//! the engine's, in constant time. Refuses: keys in the query or a cookie; all failures look alike.
+//! the engine's, in constant time. Refuses: keys in the query or a cookie; all failures look
+//! alike to
+//! whoever does not have the secret.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
-use ledgerline_engine::registry::{ALL_TENANTS, Caller, Roles};
+use ledgerline_engine::registry::{ALL_TENANTS, AuthError, Caller, Roles};
 use ledgerline_proof::statement::MAX_ID_BYTES;
 
 use super::App;
@@ -30,7 +32,13 @@ pub fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
     }
     app.node.authenticate(key.trim()).map_err(|error| {
         tracing::debug!(code = "unauthenticated", %error, "a caller was refused");
-        refuse()
+        // Said only to whoever has the secret: nobody else learns that there was such a key.
+        let detail = match error {
+            AuthError::Unknown => return refuse(),
+            AuthError::Expired => "this API key has expired: ask an administrator for another",
+            AuthError::Retired => "this API key was ended: ask an administrator for another",
+        };
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     })
 }
 

@@ -52,6 +52,8 @@ pub struct Ending {
 #[derive(Default)]
 pub struct Endings {
     known: Mutex<BTreeMap<String, Ending>>,
+    /// By key, also of those that have ended: what replaced it.
+    replaced: Mutex<BTreeMap<String, String>>,
     turn: Mutex<()>,
 }
 
@@ -66,14 +68,30 @@ impl Endings {
         self.known().get(key_id).cloned()
     }
 
+    /// What replaces a key, or did.
+    #[must_use]
+    pub fn successor(&self, key_id: &str) -> Option<String> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner).get(key_id).cloned()
+    }
+
+    fn keep(&self, key_id: &str, ending: Ending, is_to_come: bool) {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.insert(key_id.to_owned(), ending.successor.clone());
+        drop(replaced);
+        if is_to_come {
+            self.known().insert(key_id.to_owned(), ending);
+        }
+    }
+
     /// Finds in the ledger which keys are being replaced, and ends those whose time has come.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn find(&self, node: &Node) -> Result<(), QueryError> {
-        for key in node.keys().iter().filter(|key| key.valid_until.is_none()) {
+        // Also of those that have ended: who replaced them is asked for as long as they are listed.
+        for key in &node.keys() {
             if let Some(ending) = recorded(node, key)? {
-                self.known().insert(key.key_id.to_string(), ending);
+                self.keep(&key.key_id, ending, key.valid_until.is_none());
             }
         }
         self.end_due(node);
@@ -204,7 +222,7 @@ pub fn rotate(
         };
         let done = node.record_act(AdminAct::KeyEnds(Box::new(ends)));
         let ending = Ending { at: ends_at, successor: added.key_id.clone() };
-        done.inspect(|_| drop(endings.known().insert(key_id.to_owned(), ending)))
+        done.inspect(|_| endings.keep(key_id, ending, true))
     };
     if let Err(error) = ended {
         // Nobody is told its secret: it must not go on.

@@ -59,7 +59,7 @@ fn key_value(app: &App, key: &Key) -> Value {
         "key_id": &*key.key_id,
         "status": status,
         "ends_at": ending.as_ref().map(|one| time_text::rfc3339(one.at)),
-        "successor": ending.map(|one| one.successor),
+        "successor": app.endings.successor(&key.key_id),
         "purpose": key.purpose.symbol(),
         "alg": alg_name(key.alg),
         "tenant": &*key.tenant,
