@@ -71,6 +71,8 @@ pub const MAX_TOKENS: usize = 10_000;
 pub const MAX_IDS: usize = 64;
 /// Most items of each list in coverage and custody.
 pub const MAX_REMARKS: usize = 1024;
+/// How a note of the coverage begins that says that the answer was not whole when it was made.
+pub const INCOMPLETE: &str = "INCOMPLETE when it was made: ";
 
 /// Why bytes are no bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -324,11 +326,25 @@ pub struct Document {
 pub struct Coverage {
     /// Which sources wrote how many of the entries shown; ascending by name. Checked.
     pub sources: Vec<SourceCount>,
-    /// Entries about the target that were recorded at or after `as_of.size` and are not shown.
-    /// The operator's word.
+    /// Entries about the target that had been recorded when the bundle was asked for, at or after
+    /// `as_of.size`, and are not shown. The operator's word.
     pub beyond: Decimal,
     /// What else the operator knows to be missing. The operator's word.
     pub notes: Vec<String>,
+}
+
+impl Coverage {
+    /// In what the answer falls short of what was recorded when it was asked for, in words. The
+    /// operator's word.
+    #[must_use]
+    pub fn incomplete(&self) -> Vec<String> {
+        let words = |note: &String| note.strip_prefix(INCOMPLETE).map(str::to_owned);
+        let mut incomplete: Vec<String> = self.notes.iter().filter_map(words).collect();
+        if self.beyond.0 > 0 {
+            incomplete.push(format!("{} newer entries about it are not shown", self.beyond));
+        }
+        incomplete
+    }
 }
 
 /// How many of the entries shown are of one source.

@@ -104,6 +104,7 @@ pub fn check(bundle: &[u8], trust: &Trust<'_>) -> Result<CheckReport, CheckError
                 personal: Vec::new(),
                 attachments: Vec::new(),
                 not_proven: vec![nothing],
+                incomplete: Vec::new(),
                 maker_says: Vec::new(),
             })
         }
@@ -217,6 +218,7 @@ fn judge(
         personal,
         attachments,
         not_proven,
+        incomplete: bundle.coverage.incomplete(),
         maker_says: maker_says(bundle),
     }
 }

@@ -102,6 +102,17 @@ struct Answer {
     body: Vec<u8>,
 }
 
+impl Answer {
+    /// Why a refusal that passes is waited out.
+    fn waits_for(&self) -> String {
+        let problem: ProblemBody = serde_json::from_slice(&self.body).unwrap_or_default();
+        match &*problem.code {
+            "not_in_a_block_yet" => "waiting for the next block".to_owned(),
+            _ => "it is busy; trying again".to_owned(),
+        }
+    }
+}
+
 /// A problem body (RFC 9457).
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -253,10 +264,12 @@ impl Client {
             let (pause, why) = match &answer {
                 Ok(answer) if matches!(answer.status, 429 | 503) => {
                     let named = answer.retry_after.map(Duration::from_secs);
-                    (named.unwrap_or_else(|| backoff(tried)), "it is busy")
+                    (named.unwrap_or_else(|| backoff(tried)), answer.waits_for())
                 }
-                Err(lost) if lost.passes => (backoff(tried), &*lost.words),
-                Ok(_) | Err(_) => (Duration::ZERO, ""),
+                Err(lost) if lost.passes => {
+                    (backoff(tried), format!("{}; trying again", lost.words))
+                }
+                Ok(_) | Err(_) => (Duration::ZERO, String::new()),
             };
             self.answered.set(self.answered.get() || answer.is_ok());
             let most = self.retries.unwrap_or(RETRIES);
@@ -272,7 +285,7 @@ impl Client {
                 };
             }
             if !self.told.replace(true) {
-                say(&format!("{}: {why}; trying again (Ctrl-C ends it)", self.base));
+                say(&format!("{}: {why} (Ctrl-C ends it)", self.base));
             }
             tracing::debug!(pause_ms = pause.as_millis(), tried, "trying again");
             thread::sleep(pause.min(PAUSE_MAX));

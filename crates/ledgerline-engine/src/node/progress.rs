@@ -4,6 +4,8 @@
 //! what it had to say of the entries before `n` is committed: a view taken *after* the position was
 //! read holds it, one taken before need not. So ask here first, and take the view then.
 
+use std::time::Duration;
+
 use super::Node;
 
 /// A reader behind the head.
@@ -61,6 +63,12 @@ impl Progress {
 }
 
 impl Node {
+    /// The longest time between two blocks while something is not covered by one.
+    #[must_use]
+    pub fn block_interval(&self) -> Duration {
+        Duration::from_nanos(self.inner.config.pace.interval_nanos)
+    }
+
     /// How far a reader is, against the newest committed state.
     #[must_use]
     pub fn progress(&self, reader: Reader) -> Progress {

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::Context;
 use super::lineage::tree;
 use super::lookup::{self, Meant, Narrow};
-use super::past::{Ask, Moment, list, rows, text, write_proof};
+use super::past::{Ask, Moment, list, rows, text};
+use super::proof_file::write_proof;
 use super::revoke;
 use crate::client::segment;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -110,15 +111,15 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
         }
     }
     if let Some(proof) = proof {
-        let file = proof.file.path().to_owned();
         // What is proven includes every revocation just recorded.
         let indexes = list(&answer, "events").filter_map(|event| event["index"].as_u64());
         let end = indexes.max().map(|last| last + 1);
         let ask = Ask::new(path).with("as_of", end).with("tenant", args.moment.tenant.as_ref());
-        write_proof(&client, &ask.proven_url(), proof)?;
+        let written = write_proof(&client, &ask.proven_url(), proof)?;
         if !context.screen.is_json() {
-            context.screen.line(&format!("the proof is in {}", file.display()))?;
+            written.lines(&Value::Null).lines().try_for_each(|line| context.screen.line(line))?;
         }
+        return Ok(written.exit(exit));
     }
     Ok(exit)
 }

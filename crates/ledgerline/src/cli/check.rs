@@ -109,6 +109,8 @@ pub fn run(context: &mut Context, args: &CheckArgs) -> CommandResult {
     let expected = Expected::compare(&report, wanted.as_ref(), args.expect_question.as_deref());
     let exit = match report.verdict {
         _ if expected.differs() => Exit::NotVerified,
+        // What is shown is proven, and its maker says that more was there.
+        Verdict::Proven if !report.incomplete.is_empty() => Exit::Incomplete,
         Verdict::Proven => Exit::Ok,
         Verdict::Incomplete => Exit::Incomplete,
         Verdict::Failed => Exit::NotVerified,

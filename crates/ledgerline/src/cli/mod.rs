@@ -26,6 +26,7 @@ pub mod past;
 pub mod pasted;
 pub mod pivot;
 pub mod progress;
+pub mod proof_file;
 pub mod prove;
 pub mod query;
 pub mod reconcile;

@@ -1,16 +1,13 @@
 //! What the commands about the past have in common: moment, tenant, pages, tables, proofs.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
 use clap::Args;
-use ledgerline_proof::bundle::Bundle;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::evidence::{Evidence, Proof, ProofArgs};
+use super::evidence::{Proof, ProofArgs};
 use super::lookup::{self, Meant, Narrow};
 use super::progress;
+use super::proof_file::write_proof;
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -36,54 +33,8 @@ pub struct Moment {
     pub proof: ProofArgs,
 }
 
-/// Longer than any block interval: then what was recorded is in a block.
-const BLOCK_WAIT: Duration = Duration::from_secs(75);
-const BLOCK_LOOK: Duration = Duration::from_millis(200);
-
-/// `path` with the parameter that asks for a proof since an older size.
-#[must_use]
-pub fn since(path: &str, size: Option<u64>) -> String {
-    let mark = if path.contains('?') { '&' } else { '?' };
-    size.map_or_else(|| path.to_owned(), |size| format!("{path}{mark}previous_size={size}"))
-}
-
-/// Fetches a bundle and writes it; the size of the tree it is under. Waits for the next block when
-/// what is to be proven is in none yet.
-///
-/// # Errors
-/// Whatever the server says; when the file cannot be written.
-pub fn write_proof(client: &Client, path: &str, proof: Proof) -> Result<String, Failure> {
-    let path = since(path, proof.since);
-    write_proof_of(client, || client.get_bytes(&path), proof.file)
-}
-
-/// The same, of an answer that is asked for in another way.
-///
-/// # Errors
-/// As [`write_proof`].
-pub fn write_proof_of(
-    client: &Client,
-    ask: impl Fn() -> Result<Option<Vec<u8>>, ClientError>,
-    file: Evidence,
-) -> Result<String, Failure> {
-    let begun = Instant::now();
-    let bundle = loop {
-        match ask() {
-            Err(error)
-                if error.code() == Some("not_in_a_block_yet") && begun.elapsed() < BLOCK_WAIT =>
-            {
-                sleep(BLOCK_LOOK);
-            }
-            other => break other?,
-        }
-    };
-    let bundle = bundle.ok_or_else(|| {
-        Failure::error("no such thing in what the published checkpoint covers; there is no proof")
-    })?;
-    let parsed = Bundle::parse(&bundle).map_err(|_| client.garbled("no proof bundle"))?;
-    file.write(&bundle)?;
-    Ok(parsed.as_of.size.to_string())
-}
+/// Seconds that the rules have for a block that was waited for.
+const RULES_WAIT: u64 = 2;
 
 /// A question in the making: a path and its parameters.
 pub struct Ask {
@@ -113,6 +64,13 @@ impl Ask {
         let parameters = self.parameters.iter().filter(pages).cloned().collect();
         Self { path: self.path.clone(), of_known: self.of_known, parameters }
             .with("proof", Some(true))
+    }
+
+    /// The same right after a block that was waited for: the rules have a moment for it.
+    fn after_a_block(self) -> Self {
+        let by_rules = self.path == "/v1/findings" || self.path.ends_with("/why");
+        let waits = self.parameters.iter().any(|(name, _)| *name == "wait");
+        self.with("wait", (by_rules && !waits).then_some(RULES_WAIT))
     }
 
     /// Where the proof of the whole answer is.
@@ -192,21 +150,28 @@ impl Moment {
     ) -> CommandResult {
         let mut ask = self.of(ask);
         let client = context.client(self.client)?;
-        let mut proof = String::new();
+        let mut written = None;
         if let Some(wanted) = proven {
-            proof = format!("the proof is in {}\n", wanted.file.path().display());
-            let size = write_proof(&client, &ask.proven_url(), wanted)?;
+            let proof = write_proof(&client, &ask.proven_url(), wanted)?;
             // The answer is shown as of what is proven.
-            ask = ask.with("as_of", self.as_of.is_none().then_some(size));
+            ask = ask.with("as_of", self.as_of.is_none().then_some(proof.size)).after_a_block();
+            written = Some(proof);
         }
         let mut answer = ask.fetch(&client, list)?;
         if ask.of_known {
             answer["status"] = "known".into();
         }
-        let lines = |answer: &Value| format!("{}{}{proof}", lines(answer), foot(answer));
+        if let Some(written) = &written {
+            answer["proof"] = written.value();
+        }
+        let proof = |answer: &Value| written.as_ref().map(|written| written.lines(answer));
+        let lines = |answer: &Value| {
+            format!("{}{}{}", lines(answer), foot(answer), proof(answer).unwrap_or_default())
+        };
         context.screen.show(&answer, lines)?;
         let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-        Ok(if cut { Exit::Incomplete } else { progress::exit(&answer) })
+        let exit = if cut { Exit::Incomplete } else { progress::exit(&answer) };
+        Ok(written.map_or(exit, |written| written.exit(exit)))
     }
 }
 

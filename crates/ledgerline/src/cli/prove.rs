@@ -4,11 +4,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use ledgerline_proof::bundle::Bundle;
 
 use super::Context;
 use super::evidence::{Evidence, size_of};
 use super::lookup::{self, Meant, Narrow, Unknown};
-use super::past::since;
+use super::proof_file::{self, Written, since};
 use serde_json::{Value, json};
 
 use crate::client::segment;
@@ -74,12 +75,17 @@ pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
         // Escapes are the same JSON; raw, recorded text could steer the terminal.
         stdout.write_all(json_text(&String::from_utf8_lossy(&bundle)).as_bytes())?;
         stdout.write_all(b"\n")?;
-        return Ok(Exit::Ok);
+        let parsed = Bundle::parse(&bundle).map_err(Failure::error)?;
+        let incomplete = proof_file::incomplete(&parsed);
+        lookup::tell(
+            &incomplete.iter().map(|one| format!("INCOMPLETE: {one}")).collect::<Vec<_>>(),
+        );
+        return Ok(if incomplete.is_empty() { Exit::Ok } else { Exit::Incomplete });
     };
-    let line = format!("wrote {} ({} bytes)", out.path().display(), bundle.len());
-    out.write(&bundle)?;
-    context.screen.line(&line)?;
-    Ok(Exit::Ok)
+    let client = context.client(args.client.clone())?;
+    let written = Written::write(&client, &bundle, out)?;
+    written.lines(&Value::Null).lines().try_for_each(|line| context.screen.line(line))?;
+    Ok(written.exit(Exit::Ok))
 }
 
 /// What came of asking for a bundle.

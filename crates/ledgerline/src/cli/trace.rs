@@ -1,12 +1,14 @@
 //! `trace`: the life of a token as a timeline.
 
+use std::io;
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
 use super::evidence::ProofArgs;
 use super::lookup::{self, Meant, Narrow};
-use super::past::write_proof;
+use super::proof_file::{Written, write_proof};
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit};
@@ -52,7 +54,8 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, NOTHING),
     };
     let mut query = String::new();
-    if let Some(size) = args.as_of {
+    let (mut as_of, mut written) = (args.as_of, None);
+    if let Some(size) = as_of {
         query.push_str(&format!("&as_of={size}"));
     }
     if let Some(at) = &args.at {
@@ -68,7 +71,13 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         if known.is_err_and(|error| lookup::is_unknown(&error)) {
             return lookup::unknown_id(context, &id, NOTHING);
         }
-        write_proof(&client, &path, proof)?;
+        let proof = write_proof(&client, &path, proof)?;
+        // The life is shown as of what is proven.
+        if as_of.is_none() {
+            as_of = Some(proof.size);
+            query.push_str(&format!("&as_of={}", proof.size));
+        }
+        written = Some(proof);
     }
     let (life, events) = match fetch(&client, &id, &query) {
         Err(error) if lookup::is_unknown(&error) => {
@@ -77,11 +86,28 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         other => other?,
     };
     let whole = life["incomplete"] != true;
+    let narrow = as_of != written.as_ref().map(|written| written.size) || args.at.is_some();
+    show(context, life, events, written.as_ref().map(|written| (written, narrow)))?;
+    let exit = if whole { Exit::Ok } else { Exit::Incomplete };
+    Ok(written.map_or(exit, |written| written.exit(exit)))
+}
+
+/// Shows the life, and what is said of its proof, and whether the answer is narrower than that.
+fn show(
+    context: &mut Context,
+    life: Value,
+    events: Vec<Value>,
+    written: Option<(&Written, bool)>,
+) -> io::Result<()> {
+    let whole = life["incomplete"] != true;
     if context.screen.is_json() {
         let mut shown = life;
         shown["status"] = "known".into();
         shown["events"] = Value::Array(events);
         shown["next"] = json!(null);
+        if let Some((written, _)) = written {
+            shown["proof"] = written.value();
+        }
         context.screen.json(&shown)?;
     } else {
         for line in timeline(&life, &events).lines() {
@@ -92,8 +118,16 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
                 .screen
                 .line("INCOMPLETE: more is recorded than was read; the states may be other ones")?;
         }
+        if let Some((written, narrow)) = written {
+            written.lines(&life).lines().try_for_each(|line| context.screen.line(line))?;
+            if narrow {
+                let what =
+                    "the file proves the whole life up to that entry, not only what is shown";
+                context.screen.line(what)?;
+            }
+        }
     }
-    Ok(if whole { Exit::Ok } else { Exit::Incomplete })
+    Ok(())
 }
 
 /// The whole life: the first page's head, and the events of all pages.

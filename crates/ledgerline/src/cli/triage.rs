@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use super::Context;
 use super::evidence::{Proof, ProofArgs};
 use super::lookup::{Narrow, Places, claims, tell};
-use super::past::{list, rows, text, write_proof_of};
+use super::past::{list, rows, text};
 use super::pasted;
+use super::proof_file::write_proof_of;
 use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -121,7 +122,7 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         (0, 1..) => Exit::Unknown,
         (0, 0) => Exit::Ok,
     };
-    let answer = json!({
+    let mut answer = json!({
         "question": "triage",
         "alive": count(0),
         "dead": count(2),
@@ -130,18 +131,20 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         "unreadable": count(1),
         "tokens": found,
     });
-    let mut written = String::new();
+    let mut written = None;
     if let Some(Proof { file, since }) = proof {
         let body = json!({
             "tokens": triage.proven, "tenant": args.tenant, "proof": true, "previous_size": since,
         });
-        written = format!("the proof is in {}\n", file.path().display());
         let client = &triage.client;
         let ask = || client.post_for_bytes("/v1/triage", &body).map(Some);
-        write_proof_of(client, ask, file)?;
+        let proof = write_proof_of(client, ask, file)?;
+        answer["proof"] = proof.value();
+        written = Some(proof);
     }
-    context.screen.show(&answer, |answer| format!("{}{written}", shown(answer)))?;
-    Ok(exit)
+    let proof = written.as_ref().map_or_else(String::new, |written| written.lines(&answer));
+    context.screen.show(&answer, |answer| format!("{}{proof}", shown(answer)))?;
+    Ok(written.map_or(exit, |written| written.exit(exit)))
 }
 
 /// Calls `each` with the tokens of a JSON document, or with the lines of any other file.

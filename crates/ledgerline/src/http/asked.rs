@@ -8,6 +8,7 @@
 //! limit    items on a page                page    the token of a later page
 //! proof    `true`: the proof bundle of the answer instead of the answer, as of the published
 //!          checkpoint unless `as_of` says another size; whole, so without pages
+//! wait     with proof: seconds to wait for a block that covers what is recorded now (`covered`)
 //! origin   with proof: the part of the answer that stands in this origin
 //! previous_size  with proof: the size of an older checkpoint; the bundle proves that its tree
 //!          begins with that one
@@ -25,10 +26,11 @@ use ledgerline_engine::page_token::PagePlace;
 use ledgerline_engine::prover::QuestionRequest;
 use ledgerline_engine::questions::Of;
 use ledgerline_engine::view::View;
-use ledgerline_proof::bundle::MAX_LEAVES;
+use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::covered::Covered;
 use super::events::{json_bytes, json_document};
 use super::problem::Problem;
 use super::prove;
@@ -85,7 +87,7 @@ pub struct Asking {
     pub token: Option<String>,
     /// Of findings: those to come, too.
     pub follow: Option<String>,
-    /// Of findings: seconds to wait for the rules.
+    /// Of findings: seconds to wait for the rules; of a proof: for a block.
     pub wait: Option<String>,
 }
 
@@ -142,12 +144,18 @@ impl Asking {
             ("rule", self.rule.is_some()),
             ("token", self.token.is_some()),
             ("follow", self.follow.is_some()),
-            ("wait", self.wait.is_some()),
+            ("wait", self.wait.is_some() && self.proof.as_deref() != Some("true")),
         ];
         let stray = given.iter().find(|(name, given)| *given && !known.contains(name));
         stray.map_or(Ok(()), |(name, _)| {
             Err(bad_query(format!("this question does not know the parameter {name}")))
         })
+    }
+
+    /// The size that a proof is to cover, when the question names one.
+    #[must_use]
+    pub fn covers(&self) -> Option<u64> {
+        self.as_of.as_deref()?.parse().ok()
     }
 
     /// How far a walk goes.
@@ -324,10 +332,11 @@ struct Proving {
     request: QuestionRequest,
     origin: Option<String>,
     previous_size: Option<u64>,
+    covered: Option<Covered>,
 }
 
 impl<'v> Question<'v> {
-    /// Opens a question about `subject`.
+    /// Opens a question about `subject`. `covered` is what its proof was waited for.
     ///
     /// # Errors
     /// 400 for a page token that is not of this question, and moments that are none or lie ahead.
@@ -337,6 +346,7 @@ impl<'v> Question<'v> {
         tenant: String,
         asking: &Asking,
         (name, subject): (&'static str, &str),
+        covered: Option<Covered>,
     ) -> Result<Self, Problem> {
         let full = asking.question(name, subject);
         let proves = asking.wants_proof()?;
@@ -368,7 +378,8 @@ impl<'v> Question<'v> {
                 most: MAX_LEAVES,
                 ..QuestionRequest::default()
             };
-            proof = Some(Proving { request, origin: asking.origin.clone(), previous_size });
+            proof =
+                Some(Proving { request, origin: asking.origin.clone(), previous_size, covered });
         }
         let scope = Scope { tenant, size, at, judged_at };
         let inquiry = Inquiry::new(view, scope, Spending::default())?;
@@ -393,7 +404,7 @@ impl<'v> Question<'v> {
         let findings = &progress["findings"];
         if findings["state"] != "caught_up" {
             let words = findings["words"].as_str().unwrap_or_default();
-            self.note(format!("INCOMPLETE when it was made: {words}"));
+            self.note(format!("{INCOMPLETE}{words}"));
         }
     }
 
@@ -404,11 +415,14 @@ impl<'v> Question<'v> {
     /// As [`prove::question`].
     pub fn proof(&mut self, more: bool) -> Result<Option<Response>, Problem> {
         let Some(proving) = self.proof.take() else { return Ok(None) };
-        let Proving { mut request, origin, previous_size } = proving;
+        let Proving { mut request, origin, previous_size, covered } = proving;
         if more {
             request.notes.push("there is more of the answer: ask for more items".to_owned());
         }
-        let bundle = prove::question(&self.inquiry, request, origin.as_deref(), previous_size)?;
+        let mut bundle = prove::question(&self.inquiry, request, origin.as_deref(), previous_size)?;
+        if let Some(covered) = covered {
+            covered.mark(&mut bundle);
+        }
         Ok(Some(json_document(&bundle)?))
     }
 

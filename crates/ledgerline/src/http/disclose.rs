@@ -27,6 +27,7 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::covered::{self, Covered};
 use super::events::{json_bytes, json_document};
 use super::extract::{check_text, json_body};
 use super::problem::Problem;
@@ -125,10 +126,18 @@ pub async fn disclose(
     let request: DiscloseRequest = json_body(&app, &headers, body).await?;
     let proves = request.proof;
     let asked = request.judged(&caller)?;
+    // Before anything is recorded: what the bundle cannot cover would be disclosed for nothing.
+    let covered = match proves {
+        true => Some(covered::wait(&app, &headers, (Roles::PRIVACY, lacking), (None, None)).await?),
+        false => None,
+    };
     let _turn = app.turn_to_prove(proves).await?;
     let of = std::sync::Arc::clone(&app);
-    app.wait(move || if proves { bundle(&of, &caller, asked) } else { page(&of, &caller, asked) })
-        .await
+    app.wait(move || match covered {
+        Some(covered) => bundle(&of, &caller, asked, &covered),
+        None => page(&of, &caller, asked),
+    })
+    .await
 }
 
 /// A page of opened records.
@@ -202,7 +211,12 @@ fn record(record: &DisclosedRecord, members: &mut Members<'_>) {
 }
 
 /// A proof bundle with the opened records in it: of one event, or of a token's whole life.
-fn bundle(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
+fn bundle(
+    app: &App,
+    caller: &Caller,
+    asked: Asked,
+    covered: &Covered,
+) -> Result<Response, Problem> {
     let Asked { tenant, purpose, about, page, previous_size, .. } = asked;
     if page.is_some() || matches!(about, About::Handle(_)) {
         return Err(bad("a proof is of one event or of a token's whole life"));
@@ -230,5 +244,6 @@ fn bundle(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem>
     let mut bundle = prove(&view, true)?;
     // What came in between was not recorded as disclosed.
     bundle.personal.retain(|one| selection.holds(&bundle.origin, one.index.0));
+    covered.mark(&mut bundle);
     json_document(&bundle)
 }

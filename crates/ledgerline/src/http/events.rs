@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use super::body::{BODY_BYTES_MAX, INLINE_BODY_BYTES, media_type, read_body};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::{App, Shared, auth, lanes, leaf_json, prove, written};
+use super::{App, Shared, auth, covered, lanes, leaf_json, prove, written};
 use crate::uuid_text;
 
 /// Takes events.
@@ -268,6 +268,8 @@ pub struct TenantQuery {
     tenant: Option<String>,
     /// For a proof: the size of an older checkpoint that the tree must begin with.
     previous_size: Option<u64>,
+    /// For a proof: seconds to wait for its block.
+    wait: Option<String>,
 }
 
 async fn locate(
@@ -314,14 +316,20 @@ pub async fn proof(
     Asked(query): Asked<TenantQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = auth::require(
-        &app,
-        &headers,
-        Roles::AUDITOR.with(Roles::READER),
-        "the credential needs the role auditor or reader",
-    )?;
+    let (roles, lacking) =
+        (Roles::AUDITOR.with(Roles::READER), "the credential needs the role auditor or reader");
+    let caller = auth::require(&app, &headers, roles, lacking)?;
     let (view, index) = locate(&app, &caller, &query, path).await?;
-    app.wait(move || json_document(&prove::event(&view, index, query.previous_size)?)).await
+    // An event does not change: it is enough that a block covers it.
+    let upto = if view.is_older() { 0 } else { index + 1 };
+    let how = (query.wait.as_deref(), Some(upto));
+    let covered = covered::wait(&app, &headers, (roles, lacking), how).await?;
+    app.wait(move || {
+        let mut bundle = prove::event(&view, index, query.previous_size)?;
+        covered.mark(&mut bundle);
+        json_document(&bundle)
+    })
+    .await
 }
 
 #[cfg(test)]

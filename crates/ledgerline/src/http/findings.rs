@@ -29,7 +29,7 @@ use super::problem::Problem;
 use super::progress::{self, Reached};
 use super::question_json::proof_state;
 use super::tokens::check_id;
-use super::{Shared, auth, findings_stream};
+use super::{Shared, auth, findings_stream, questions};
 use crate::time_text::rfc3339;
 use crate::uuid_text;
 
@@ -38,6 +38,8 @@ const KNOWN: [&str; 9] =
     ["state", "severity", "rule", "token", "from", "limit", "page", "follow", "wait"];
 /// Findings that a pinned answer looks at, of those recorded after it.
 const LATER_MAX: usize = 100;
+/// Seconds that a proof gives the rules before it waits for a block.
+pub(super) const RULES_BEFORE_BLOCK: u64 = 2;
 /// Who may list them.
 pub(super) const LACKING: &str = "the credential needs the role reader, auditor or responder";
 
@@ -174,11 +176,14 @@ pub async fn list(
         return findings_stream::answer(app, headers, tenant, wanted, from);
     }
     let who = (auth::READERS, LACKING);
+    // The block is to cover what the rules note, too.
+    let seconds = if asking.wants_proof()? { seconds.max(RULES_BEFORE_BLOCK) } else { seconds };
     let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
-    let _turn = app.turn_to_prove(asking.wants_proof()?).await?;
+    let covered = questions::proof_wait(&app, &headers, &asking, LACKING).await?;
+    let _turn = app.turn_to_prove(covered.is_some()).await?;
     let node = app.node.clone();
     app.read(move |view| {
-        let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""))?;
+        let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""), covered)?;
         let from = asking.from.as_deref().map(|text| {
             text.parse::<u64>().map_err(|_| bad_query("from is the index to begin at"))
         });

@@ -15,6 +15,7 @@ pub mod auth;
 pub mod blocks;
 pub mod body;
 pub mod connections;
+pub mod covered;
 pub mod disclose;
 pub mod events;
 pub mod extract;

@@ -5,6 +5,8 @@
 //! [`super::disclose`]. With `previous_size`, the size of a checkpoint that the asker kept, the
 //! bundle also proves that its tree begins with that one.
 //!
+//! How far one reaches is waited for, and said, by [`super::covered`].
+//!
 //! Refuses: to prove what no block covers yet (503: the next block comes within its interval), and
 //! lives with more leaves than a bundle may have.
 

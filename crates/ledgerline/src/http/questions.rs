@@ -14,6 +14,7 @@ use ledgerline_engine::questions::{self, Holder, Of, Pivot, Point, Resource};
 use ledgerline_engine::registry::Caller;
 
 use super::asked::{Asking, Question, bad_query, time};
+use super::covered::{self, Covered};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::tokens::check_id;
@@ -21,14 +22,28 @@ use super::written::Time;
 use super::{App, Shared, auth, findings, leaf_json, progress, question_json};
 use crate::uuid_text;
 
+const LACKING: &str = "the credential needs the role reader, auditor or responder";
 const HOUR_NANOS: i64 = 3_600_000_000_000;
 
 /// The caller, if it may read, and the tenant it asks about.
 fn reader(app: &App, headers: &HeaderMap, asking: &Asking) -> Result<(Caller, String), Problem> {
-    let lacking = "the credential needs the role reader, auditor or responder";
-    let caller = auth::require(app, headers, auth::READERS, lacking)?;
+    let caller = auth::require(app, headers, auth::READERS, LACKING)?;
     let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
     Ok((caller, tenant))
+}
+
+/// Waits for the block that a proof needs, when one is asked for.
+pub(super) async fn proof_wait(
+    app: &App,
+    headers: &HeaderMap,
+    asking: &Asking,
+    lacking: &'static str,
+) -> Result<Option<Covered>, Problem> {
+    if !asking.wants_proof()? {
+        return Ok(None);
+    }
+    let how = (asking.wait.as_deref(), asking.covers());
+    covered::wait(app, headers, (auth::READERS, lacking), how).await.map(Some)
 }
 
 /// Answers a question on a thread that may wait for the disk.
@@ -47,10 +62,11 @@ where
 {
     let (_, tenant) = reader(app, headers, &asking)?;
     asking.only(known)?;
-    let _turn = app.turn_to_prove(asking.wants_proof()?).await?;
+    let covered = proof_wait(app, headers, &asking, LACKING).await?;
+    let _turn = app.turn_to_prove(covered.is_some()).await?;
     let node = app.node.clone();
     app.read(move |view| {
-        let question = Question::open(&node, view, tenant, &asking, (name, &subject))?;
+        let question = Question::open(&node, view, tenant, &asking, (name, &subject), covered)?;
         answer(question, &asking)
     })
     .await
@@ -519,6 +535,8 @@ pub async fn why(
 ) -> Result<Response, Problem> {
     reader(&app, &headers, &asking)?;
     let seconds = progress::seconds(asking.wait.as_deref())?;
+    let least = if asking.wants_proof()? { findings::RULES_BEFORE_BLOCK } else { 0 };
+    let seconds = seconds.max(least);
     let who = (auth::READERS, findings::LACKING);
     let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
     let about = ("why", format!("{source}/{id}"), &["wait"][..]);

@@ -17,7 +17,7 @@ use super::asked;
 use super::events::{json_bytes, json_document};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::{Shared, auth, leaf_json, prove, written};
+use super::{Shared, auth, covered, leaf_json, prove, written};
 
 /// Events on one page, and the most that may be asked for.
 const PAGE_EVENTS: usize = 100;
@@ -36,6 +36,8 @@ pub struct TokenQuery {
     origin: Option<String>,
     /// For a proof: the size of an older checkpoint that the tree must begin with.
     previous_size: Option<u64>,
+    /// For a proof: seconds to wait for its block.
+    wait: Option<String>,
 }
 
 impl TokenQuery {
@@ -108,6 +110,9 @@ async fn life(
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
     let page = query.page()?;
     let at = query.judged_at()?;
+    if query.wait.is_some() {
+        return Err(asked::bad_query("wait goes with a proof"));
+    }
     app.read(move |view| {
         let now = at.unwrap_or_else(|| SystemClock::default().wall_nanos());
         let judgement = Judgement { at: now, by: at.unwrap_or(i64::MAX) };
@@ -168,9 +173,13 @@ pub async fn proof(
     check_id(&id)?;
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
     let (origin, since) = (query.origin, query.previous_size);
+    let how = (query.wait.as_deref(), None);
+    let covered = covered::wait(&app, &headers, (roles, lacking), how).await?;
     let _turn = app.turn_to_prove(true).await?;
     app.read(move |view| {
-        json_document(&prove::token(view, &tenant, &id, origin.as_deref(), since)?)
+        let mut bundle = prove::token(view, &tenant, &id, origin.as_deref(), since)?;
+        covered.mark(&mut bundle);
+        json_document(&bundle)
     })
     .await
 }

@@ -35,10 +35,10 @@ use super::body::BODY_BYTES_MAX;
 use super::events::{json_document, json_value};
 use super::extract::json_body_of;
 use super::problem::Problem;
-use super::prove;
 use super::tokens::check_id;
 use super::written::{self, Hex};
 use super::{App, Shared, auth};
+use super::{covered, prove};
 use crate::time_text::rfc3339;
 
 /// Tokens of one call.
@@ -64,6 +64,8 @@ pub struct TriageRequest {
     proof: bool,
     /// With the proof: the size of an older checkpoint that the tree must begin with.
     previous_size: Option<u64>,
+    /// With the proof: seconds to wait for its block.
+    wait: Option<u64>,
 }
 
 impl Leaked {
@@ -104,11 +106,24 @@ pub async fn triage(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail));
     }
     request.tokens.iter().try_for_each(Leaked::check)?;
+    let wait = request.wait.map(|seconds| seconds.to_string());
+    let covered = match (request.proof, wait.as_deref()) {
+        (true, wait) => {
+            let who = (auth::READERS, lacking);
+            Some(covered::wait(&app, &headers, who, (wait, None)).await?)
+        }
+        (false, Some(_)) => return Err(bad("wait goes with a proof")),
+        (false, None) => None,
+    };
     let _turn = app.turn_to_prove(request.proof).await?;
     let of = Arc::clone(&app);
-    app.read(move |view| match request.proof {
-        true => json_document(&bundle(&of, view, &tenant, &request)?),
-        false => Ok(json_value(&answer(&of, view, &tenant, &request.tokens)?)),
+    app.read(move |view| match covered {
+        Some(covered) => {
+            let mut bundle = bundle(&of, view, &tenant, &request)?;
+            covered.mark(&mut bundle);
+            json_document(&bundle)
+        }
+        None => Ok(json_value(&answer(&of, view, &tenant, &request.tokens)?)),
     })
     .await
 }

@@ -105,6 +105,7 @@ impl Server {
         let folder = self.folder.path();
         // Everything that can be logged is, so that tests may look for what must not be.
         let quiet = self.flags.iter().any(|flag| flag == "--log-level");
+        let slow = self.flags.iter().any(|flag| flag == "--block-interval-ms");
         let mut command = match self.files {
             None => Command::new(BINARY),
             Some(files) => {
@@ -114,7 +115,8 @@ impl Server {
             }
         };
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--block-interval-ms", "100"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(if slow { &[][..] } else { &["--block-interval-ms", "100"] })
             .arg("--data")
             .arg(folder.join("data"))
             .arg("--bootstrap-key-file")

@@ -69,7 +69,8 @@ pub fn document(report: &CheckReport, expected: &Expected) -> serde_json::Result
     lives.as_array_mut().into_iter().flatten().for_each(numbers_of_cover);
     let mut lifecycle = serde_json::to_value(report.lifecycle.as_ref().filter(|_| !failed))?;
     numbers_of_cover(&mut lifecycle);
-    Ok(json!({
+    let document = json!({
+        "incomplete": report.incomplete,
         "format": FORMAT,
         "version": VERSION,
         "verdict": verdict,
@@ -88,7 +89,18 @@ pub fn document(report: &CheckReport, expected: &Expected) -> serde_json::Result
         "claims": report.claims,
         "not_proven": report.not_proven,
         "maker_says": report.maker_says,
-    }))
+    });
+    Ok(without_empty(document, "incomplete"))
+}
+
+/// Takes a list away that says nothing.
+fn without_empty(mut document: Value, name: &str) -> Value {
+    if let Some(members) = document.as_object_mut()
+        && members.get(name).is_some_and(|list| *list == json!([]))
+    {
+        members.remove(name);
+    }
+    document
 }
 
 fn entry_of(entry: &EntryReport, failed: bool) -> serde_json::Result<Value> {

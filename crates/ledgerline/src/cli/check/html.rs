@@ -44,6 +44,10 @@ pub fn page(reading: &Reading, source: &Source<'_>) -> String {
          <h1 class=\"{class}\">{}</h1>\n<p>{}</p>\n",
         reading.verdict, reading.verdict, reading.meaning,
     );
+    for short in &reading.incomplete {
+        let short = text(short);
+        out.push_str(&format!("<p><strong>INCOMPLETE</strong>: {short} (its maker says so)</p>\n"));
+    }
     rows(&mut out, reading.head.iter().map(|(name, value)| (*name, value.as_str())));
     if !reading.states.is_empty() {
         out.push_str(&format!("<h2>State, {}</h2>\n", text(&reading.as_of)));

@@ -22,6 +22,8 @@ pub struct Reading {
     pub verdict: &'static str,
     /// What the verdict means.
     pub meaning: &'static str,
+    /// In what the answer fell short when it was asked for, by its maker's word.
+    pub incomplete: Vec<String>,
     /// Names and values.
     pub head: Vec<(&'static str, String)>,
     /// What the states stand on.
@@ -100,6 +102,7 @@ impl Reading {
         Self {
             verdict,
             meaning,
+            incomplete: report.incomplete.iter().map(|text| printable(text)).collect(),
             head: head(report, expected),
             as_of: last_shown(report),
             // What is contradicted has no state that anybody should read.

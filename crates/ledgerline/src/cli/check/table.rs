@@ -8,7 +8,11 @@ const WIDTH: usize = 100;
 /// The text.
 #[must_use]
 pub fn table(reading: &Reading) -> String {
-    let mut out = format!("{}: {}\n\n", reading.verdict, reading.meaning);
+    let mut out = String::new();
+    for short in &reading.incomplete {
+        out.push_str(&wrapped(&format!("INCOMPLETE: {short} (its maker says so)"), 0, 2));
+    }
+    out.push_str(&format!("{}: {}\n\n", reading.verdict, reading.meaning));
     for (name, value) in &reading.head {
         out.push_str(&named(name, value, 0));
     }

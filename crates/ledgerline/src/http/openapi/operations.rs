@@ -16,8 +16,8 @@ pub(super) struct Operation {
 }
 
 /// Parameters that all questions have.
-const MOMENT: &str = "tenant as_of at proof origin";
-const PAGED: &str = "tenant as_of at proof origin limit page";
+const MOMENT: &str = "tenant as_of at proof origin wait";
+const PAGED: &str = "tenant as_of at proof origin wait limit page";
 const READERS: &str = "reader auditor responder";
 
 const fn get(
@@ -56,7 +56,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/events/{source}/{event_id}/proof",
         "A proof bundle of an event",
         "reader auditor",
-        "tenant",
+        "tenant previous_size wait",
         "Object",
     ),
     get(
@@ -84,21 +84,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/tokens/{id}/proof",
         "A proof bundle of a token's life",
         "reader auditor",
-        "tenant as_of at after limit origin",
+        "tenant origin previous_size wait",
         "Object",
     ),
     get(
         "/v1/tokens/{id}/lineage",
         "What it came of, and what came of it",
         READERS,
-        "tenant as_of at proof origin direction to depth tokens strength",
+        "tenant as_of at proof origin wait direction to depth tokens strength",
         "Answer",
     ),
     get(
         "/v1/tokens/{id}/resources",
         "What it accessed between two points of its life",
         READERS,
-        "tenant as_of at proof origin limit page from until of",
+        "tenant as_of at proof origin wait limit page from until of",
         "Answer",
     ),
     get(
@@ -112,21 +112,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/tokens/{id}/divergence",
         "The first event that comes from elsewhere",
         READERS,
-        "tenant as_of at proof origin of",
+        "tenant as_of at proof origin wait of",
         "Answer",
     ),
     get(
         "/v1/tokens/{id}/exposure",
         "Whom it was shown to",
         READERS,
-        "tenant as_of at proof origin of",
+        "tenant as_of at proof origin wait of",
         "Answer",
     ),
     get(
         "/v1/tokens/{id}/blast-radius",
         "What it could reach, and what is still alive",
         READERS,
-        "tenant as_of at proof origin depth tokens strength",
+        "tenant as_of at proof origin wait depth tokens strength",
         "Answer",
     ),
     get(
@@ -140,7 +140,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/after-revoke",
         "The same over all tokens revoked in a time",
         READERS,
-        "tenant as_of at proof origin from until tokens",
+        "tenant as_of at proof origin wait from until tokens",
         "Answer",
     ),
     post("/v1/triage", "Where leaked tokens stand", READERS, "", "Triage", (200, "Object")),
@@ -158,7 +158,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/subjects/{handle}/policy-changes",
         "Policy changes that governed a person's tokens",
         READERS,
-        "tenant as_of at proof origin hours from until",
+        "tenant as_of at proof origin wait hours from until",
         "Answer",
     ),
     get("/v1/clients/{id}/tokens", "A client's tokens", READERS, PAGED, "Answer"),
@@ -175,7 +175,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/resources/{id}/tokens",
         "Tokens that accessed a resource",
         READERS,
-        "tenant as_of at proof origin limit page from until",
+        "tenant as_of at proof origin wait limit page from until",
         "Answer",
     ),
     get("/v1/policies/{id}/versions", "A policy's versions", READERS, MOMENT, "Answer"),
@@ -183,7 +183,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/pivot",
         "Everything in which something took part",
         READERS,
-        "tenant as_of at proof origin limit page kind value",
+        "tenant as_of at proof origin wait limit page kind value",
         "Answer",
     ),
     get(
