@@ -153,8 +153,15 @@ fn report_table(answer: &Value) -> String {
         ("SIGNATURES", "/counts/signatures"),
         ("ROOT", "/root"),
     ];
+    let why = match answer["reports"][0]["verdict"].as_str() {
+        Some("verified" | "not_verified") => "",
+        Some(_) => "INCOMPLETE: the newest report could not check everything\n",
+        None => {
+            "INCOMPLETE: there is no report yet: no round was finished (--wait SECONDS waits)\n"
+        }
+    };
     format!(
-        "{}\nbehind the head: {} of {} entries verified, {} flaws\n{}",
+        "{}\nbehind the head: {} of {} entries verified, {} flaws\n{}{why}",
         rows(answer, "reports", &columns),
         text(answer, "/behind/size"),
         text(answer, "/size"),

@@ -80,6 +80,7 @@ pub fn verify(
     bar: &ProgressBar,
 ) -> Result<Report, Failure> {
     let (key, key_is_given) = log_key(client, question.key)?;
+    let size = recorded(client);
     let log = RemoteLog::new(client);
     let note = log.checkpoint()?;
     let opened = match checkpoint::open(&note, std::slice::from_ref(&key)) {
@@ -87,6 +88,12 @@ pub fn verify(
         Err(error) => return Ok(report(None, Err(Broken::whole(error.to_string())), &[])),
     };
     let mut notes = Vec::new();
+    if let Some(newer @ 1..) = size.and_then(|size| size.checked_sub(opened.size())) {
+        let size = opened.size();
+        notes.push(format!(
+            "as of entry {size}: {newer} newer entries are not covered; the next block covers them"
+        ));
+    }
     if !key_is_given {
         notes.push("the log key came from the server itself: give it with --log-key".to_owned());
     }
@@ -124,6 +131,12 @@ pub fn verify(
         report.value["verdict"] = NOT_AUTHENTICATED.into();
     }
     Ok(report)
+}
+
+/// How many entries there are, when the server tells whoever asks.
+fn recorded(client: &Client) -> Option<u64> {
+    let status = client.has_key().then(|| client.get("/v1/status").ok()).flatten();
+    status.and_then(|status| status["size"].as_u64())
 }
 
 fn log_key(client: &Client, given: Option<&str>) -> Result<(VerifierKey, bool), Failure> {
