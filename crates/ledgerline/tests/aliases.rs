@@ -141,3 +141,87 @@ fn a_key_that_may_not_register_tokens_joins_none() {
     let (introspected, state) = ledger.stands();
     assert_eq!((&introspected["active"], &state), (&json!(true), &json!("ACTIVE")));
 }
+
+/// Another issuer once hid a live token: it called the digest its own and ended that, and a
+/// responder's revocation was "0 of 1" of the other's, exit code 0, while the token lived on.
+#[test]
+fn a_revoked_claim_on_a_digest_hid_the_live_token_from_the_responder() {
+    for by_command in [true, false] {
+        let ledger = Ledger::start(&json!({ "issuers": ["evil"] }));
+        let server = &ledger.server;
+        let responder = server.key("", "responder", &["responder"]);
+        server.record(&ledger.idp, &[issued("v", &victim(), "idp", "web")]);
+        let same = victim().replace(":idp:", ":evil:");
+        let end = event("r", "REVOKED", &same, "evil", &json!({}));
+        server.record(&ledger.evil, &[issued("a", &same, "evil", "evilclient"), end]);
+        let digest = victim().rsplit(':').next().expect("a digest").to_owned();
+        let asked = json!({ "tokens": [{ "digest": digest }] });
+        let triage = server.post("/v1/triage", &responder, &asked).json()["tokens"][0].clone();
+        assert_eq!((&triage["differs"], &triage["alive"]), (&json!(true), &Value::Null));
+        assert_eq!((&triage["claimed_by_several"], &triage["state"]), (&json!(true), &Value::Null));
+        assert_eq!(triage["token_id"], victim(), "what lives is first: {triage}");
+        for args in [&["trace", "-"][..], &["introspect", "-"], &["blast-radius", "-"]] {
+            let out = server.run_with(&responder, args, TOKEN.as_bytes());
+            let text = running::stdout(&out);
+            assert_eq!(out.status.code(), Some(3), "{args:?} {text}");
+            for part in [&victim(), &same, "DIFFERS", "ACTIVE  ", "REVOKED  ", "several issuers"] {
+                assert!(text.contains(part), "{args:?} lacks {part}: {text}");
+            }
+            let args = [args, &["-o", "json"]].concat();
+            let out = server.run_with(&responder, &args, TOKEN.as_bytes());
+            let one: Value = serde_json::from_slice(&out.stdout).expect("one document");
+            assert_eq!((out.status.code(), &one["differs"]), (Some(3), &json!(true)), "{one}");
+            assert_eq!(one["records"].as_array().map(Vec::len), Some(2), "{one}");
+        }
+        let out = server.run_with(&responder, &["query", "triage", "-"], TOKEN.as_bytes());
+        let text = running::stdout(&out);
+        assert!(text.contains("0 dead") && text.contains("1 differing"), "{text}");
+        assert_eq!(out.status.code(), Some(3));
+        if by_command {
+            let out = server.run_with(&responder, &["revoke", "-"], TOKEN.as_bytes());
+            let text = running::stdout(&out);
+            assert!(out.status.success() && text.contains("revoked 1 of 2"), "{text}");
+        } else {
+            let form = format!("token={TOKEN}");
+            let form = Some((FORM, form.as_bytes()));
+            let answer = server.call("POST", "/oauth2/revoke", Some(&responder), form).json();
+            assert_eq!((&answer["revoked"], &answer["family"]), (&json!(1), &json!(2)), "{answer}");
+            assert_eq!(answer["to_revoke"], json!([victim()]));
+            assert_eq!(answer["claimed_by_several"], true);
+        }
+        assert_eq!(ledger.stands().1, "REVOKED");
+        for id in [victim(), same] {
+            let path = format!("/v1/findings?wait=20&token={id}");
+            let found = server.get(&path, &ledger.reader).json()["findings"].clone();
+            let told: Vec<_> = found.as_array().expect("a list").iter().collect();
+            let [one] = &told[..] else { panic!("one finding about {id}: {found}") };
+            assert_eq!(
+                (&one["rule"], &one["severity"]),
+                (&json!("claimed_by_several"), &json!("high"))
+            );
+        }
+    }
+}
+
+/// Whose grant ends at one issuer is told that another's live token was not ended; and another
+/// issuer's claim keeps no client from ending its own token.
+#[test]
+fn what_a_credential_may_not_end_was_passed_over_in_silence() {
+    let ledger = Ledger::start(&json!({ "issuers": ["evil"] }));
+    let server = &ledger.server;
+    server.record(&ledger.idp, &[issued("v", &victim(), "idp", "web")]);
+    let same = victim().replace(":idp:", ":evil:");
+    server.record(&ledger.evil, &[issued("a", &same, "evil", "evilclient")]);
+    let narrow =
+        json!({ "tenant": "", "source": "desk2", "roles": ["responder"], "issuers": ["evil"] });
+    let narrow = server.post("/v1/keys", &server.admin, &narrow).json()["secret"].clone();
+    let form = format!("token={TOKEN}");
+    let form = Some((FORM, form.as_bytes()));
+    let call = |key: &str| server.call("POST", "/oauth2/revoke", Some(key), form);
+    let answer = call(narrow.as_str().expect("a key")).json();
+    assert_eq!((&answer["to_revoke"], &answer["cut_by"]), (&json!([same]), &json!(["grant"])));
+    let client = server.key("", "web", &["client"]);
+    let answer = call(&client);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(ledger.stands().1, "REVOKED");
+}

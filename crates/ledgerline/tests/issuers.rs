@@ -714,3 +714,40 @@ fn a_token_signed_for_another_use_is_not_active_as_an_access_token() {
     check(json!({ "events": { "http://schemas.openid.net/event/backchannel-logout": {} } }), false);
     check(json!({ "typ": "Logout" }), false);
 }
+
+/// Issued under its digest and revoked under its jti: refused by introspection, and called active,
+/// exit code 0, by whatever looked at one of the two.
+#[test]
+fn a_jwt_revoked_under_its_jti_was_active_under_its_digest() {
+    let ed = Key::ed();
+    let (server, _folders) = server_with_key(&ed);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let desk = server.key("", "desk", &["responder"]);
+    for (n, (born, ended)) in [("t1", "jti"), ("jti", "t1")].into_iter().enumerate() {
+        let jti = format!("both{n}");
+        let token = ed.sign("b", &claims(&jti));
+        let digest = from_presented("eu", "idp", token.as_bytes());
+        let id = |form: &str| match form {
+            "t1" => digest.clone().expect("an id"),
+            _ => format!("eu:idp:jti:{jti}"),
+        };
+        let mut revoked = issued(&format!("r{n}"), &id(ended));
+        revoked["type"] = "REVOKED".into();
+        for member in ["client_id", "token_kind", "expires_at"] {
+            revoked.as_object_mut().expect("one").remove(member);
+        }
+        server.record(&server.admin, &[issued(&format!("i{n}"), &id(born)), revoked]);
+        assert!(!is_active(&server, &gateway, &token));
+        for command in [&["trace"][..], &["introspect"], &["blast-radius"], &["query", "triage"]] {
+            let out = server.run_with(&desk, &[command, &["-"]].concat(), token.as_bytes());
+            let text = stdout(&out);
+            assert_eq!(out.status.code(), Some(3), "born {born}, {command:?}: {text}");
+            for part in ["DIFFERS", &id(born), &id(ended), "ACTIVE  ", "REVOKED  "] {
+                assert!(text.contains(part), "born {born}, {command:?} lacks {part}: {text}");
+            }
+        }
+        let answer = ask(&server, "/oauth2/revoke", &desk, &token).json();
+        assert_eq!(answer["to_revoke"], json!([id(born)]), "{answer}");
+        assert_eq!(answer["claimed_by_several"], false);
+    }
+}

@@ -137,6 +137,10 @@ impl Groups {
                 | Rule::ForgedSuspect
                 | Rule::AliasConflict
         );
+        // Of one act there is one about each of two tokens, and no other.
+        if finding.rule == Rule::ClaimedBySeveral {
+            return Ok(Counted::Raised);
+        }
         let against = finding.events.get(1).map(|one| one.event_id);
         let who = finding.who.as_deref().cloned().unwrap_or_default();
         let (rule, severity) = (finding.rule, finding.severity);

@@ -15,6 +15,10 @@
 //!                    is claimed, which was there first; the claimant is its `parent`. Once a
 //!                    claimant. Ids of two issuers are never joined, so such a claim, by a key that
 //!                    may write about both, conflicts with nothing; by another it is refused
+//! claimed_by_several the digest of a presented token is in ids of several issuers that say where
+//!                    it stands: who presents it presents all of them. Told at the first such entry
+//!                    of an id that comes later, about the token that was there first, with the
+//!                    newcomer as `parent`, and about the newcomer, with the other one
 //! ```
 //!
 //! Assumes: an act is judged by what was recorded before it; a POLICY_CHANGED that arrives later is
@@ -25,13 +29,16 @@ use std::rc::Rc;
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
+use ledgerline_proof::token_id::can_be_one_token;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
 use super::life::{Act, Life, cite, finding};
 use super::rules::{Cited, Finding, Rule};
 use super::{Follower, term_of};
 use crate::event_leaf::read_event;
-use crate::found_by::{By, chain_term, is_birth, issuer_about, issuer_of, own_id};
+use crate::found_by::{
+    By, chain_term, is_birth, issuer_about, issuer_of, own_id, presented_digest,
+};
 use crate::index::Term;
 use crate::lineage::{Inquiry, Scope, Spending};
 use crate::view::{QueryError, View};
@@ -112,7 +119,7 @@ impl Follower {
         if statement.outcome != Outcome::Allow {
             return Ok(Vec::new());
         }
-        let mut found = Vec::new();
+        let mut found = claimed_elsewhere(view, act)?;
         if matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed) {
             match life.birth() {
                 Some(birth) => found.extend(self.audience(life, birth, act)),
@@ -279,6 +286,53 @@ impl Follower {
         }
         Ok(None)
     }
+}
+
+/// Whether an entry says where its token stands, and not only that somebody used it.
+fn says_state(statement: &Statement<'_>) -> bool {
+    statement.target.kind == TargetKind::Token
+        && statement.outcome == Outcome::Allow
+        && matches!(
+            statement.event_type,
+            EventType::Issued
+                | EventType::Origin
+                | EventType::Activated
+                | EventType::Rotated
+                | EventType::Suspended
+                | EventType::Reinstated
+                | EventType::Revoked
+                | EventType::Expired
+        )
+}
+
+/// That the digest of a token is another issuer's too, by what was recorded before this act. Two
+/// findings, one about each.
+fn claimed_elsewhere(view: &View, act: &Act<'_, '_>) -> Result<Vec<Finding>, QueryError> {
+    let (tenant, own) = (act.statement.tenant, act.statement.target.id);
+    let Some(digest) = presented_digest(own).filter(|_| says_state(act.statement)) else {
+        return Ok(Vec::new());
+    };
+    let scope = Scope { tenant: tenant.to_owned(), size: act.place, at: None, judged_at: i64::MAX };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let term = By::Presented(digest).term(view.terms(), tenant);
+    let records = inquiry.records(&term, 1, |_, one| {
+        let id = one.target.id;
+        says_state(one) && presented_digest(id) == Some(digest) && !can_be_one_token(id, own)
+    })?;
+    let Some(record) = records.first() else { return Ok(Vec::new()) };
+    let (other, event) = record.read(|_, one| (one.target.id.to_owned(), cite(one)));
+    // Who was there first is not the newcomer when more is told of it.
+    let is_own = |one: &Statement<'_>| says_state(one) && one.target.id == own;
+    if !inquiry.records(&term, 1, |_, one| is_own(one))?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut theirs = finding(act, Rule::ClaimedBySeveral, None);
+    theirs.events.push(event);
+    let mut ours = theirs.clone();
+    ours.parent = Some(other.clone());
+    theirs.parent = Some(own.to_owned());
+    theirs.target = other;
+    Ok(vec![theirs, ours])
 }
 
 /// The tokens of the same issuer whose entries before this act name its token as theirs.

@@ -116,6 +116,8 @@ pub enum Rule {
     AliasConflict,
     /// A revocation of something wider arrived late, and not all it covers was judged anew.
     LateRevokeNotJudged,
+    /// The digest of a token is recorded as another issuer's token.
+    ClaimedBySeveral,
     /// Reconciliation: usable at the issuer, and the ledger never heard of its birth.
     ReconcileUnknownToken,
     /// Reconciliation: usable at the issuer, ended in the ledger.
@@ -126,7 +128,7 @@ pub enum Rule {
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 22] = [
+    const OTHERS: [Self; 23] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
@@ -146,6 +148,7 @@ impl Rule {
         Self::PolicyMismatch,
         Self::AliasConflict,
         Self::LateRevokeNotJudged,
+        Self::ClaimedBySeveral,
         Self::ReconcileUnknownToken,
         Self::ReconcileEndedHere,
         Self::ReconcileMissingAtIssuer,
@@ -175,6 +178,7 @@ impl Rule {
             Self::PolicyMismatch => "policy_mismatch",
             Self::AliasConflict => "alias_conflict",
             Self::LateRevokeNotJudged => "late_revoke_not_judged",
+            Self::ClaimedBySeveral => "claimed_by_several",
             Self::ReconcileUnknownToken => "reconcile_unknown_token",
             Self::ReconcileEndedHere => "reconcile_ended_here",
             Self::ReconcileMissingAtIssuer => "reconcile_missing_at_issuer",
@@ -270,6 +274,7 @@ impl Rule {
             | Self::ForgedSuspect
             | Self::PolicyMismatch
             | Self::AliasConflict
+            | Self::ClaimedBySeveral
             | Self::ReconcileEndedHere => Severity::High,
             Self::ActorLostInExchange
             | Self::EventIdConflict

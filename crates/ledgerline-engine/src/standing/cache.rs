@@ -145,6 +145,10 @@ fn renewed(view: &View, tenant: &str, kept: &Kept) -> Result<Option<Arc<Standing
     if indexes.is_empty() {
         return Ok(Some(Arc::clone(&kept.standing)));
     }
+    // Which of several claims decides may change with any of them.
+    if !kept.standing.claims.is_empty() {
+        return Ok(None);
+    }
     let mut standing = Standing::clone(&kept.standing);
     for index in indexes {
         let leaf = view.leaf(index)?;

@@ -248,7 +248,16 @@ mod tests {
             scopes: Vec::new(),
         };
         let (ids, state) = (BTreeSet::from([id.to_owned()]), TokenState::UNKNOWN);
-        Standing { id: id.to_owned(), ids, state, facts, events: 1, changes_at, watched }
+        Standing {
+            id: id.to_owned(),
+            ids,
+            state,
+            facts,
+            claims: Vec::new(),
+            events: 1,
+            changes_at,
+            watched,
+        }
     }
 
     fn term(kind: TermKind, n: u32) -> Term {

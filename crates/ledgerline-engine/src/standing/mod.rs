@@ -12,9 +12,10 @@
 //!
 //! Assumes: the caller checked who may see the tenant.
 //!
-//! Refuses: to tell tokens of one digest apart. Whoever presents one presents all of them, so the
-//! revocation of one ends them all. But none lends another its state or its facts: ids of different
-//! issuers are judged each by itself.
+//! Refuses: to tell tokens of one digest apart. Whoever presents one presents all of them, so that
+//! a presented token is active only if all of them are. But none lends another its state or its
+//! facts, nor hides it: ids of different issuers are judged each by itself, [`Standing::claims`]
+//! has all of them, and whoever ends or shows a token does so with each.
 
 mod cache;
 mod changes;
@@ -24,7 +25,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenState, is_permitted_birth};
+use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenState, is_permitted_birth};
 use ledgerline_proof::token_id::{TokenId, can_be_one_token};
 use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 
@@ -67,6 +68,9 @@ pub struct Standing {
     pub state: TokenState,
     /// What it is, as its birth says.
     pub facts: Facts,
+    /// The ids of each issuer that has the presented digest, where several do; else empty. This is
+    /// then the standing of one of them.
+    pub claims: Vec<Vec<String>>,
     /// How many events that is the state of.
     events: usize,
     /// When a revocation that covers it takes effect that has not yet, Unix nanoseconds.
@@ -116,13 +120,7 @@ pub fn standing(
     now_nanos: i64,
 ) -> Result<Option<Standing>, QueryError> {
     let origins = view.origins();
-    let mut places = Vec::with_capacity(origins.len());
-    for origin in &origins {
-        let size = origin.size();
-        let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now_nanos };
-        places
-            .push(Place { base: origin.base(), inquiry: Inquiry::alone(origin, scope, SPENDING)? });
-    }
+    let mut places = places(&origins, tenant, now_nanos)?;
     let ids: BTreeSet<String> = match presented {
         Presented::Id(id) => BTreeSet::from([id.to_owned()]),
         Presented::Ids(ids) => ids.iter().map(|id| (*id).to_owned()).collect(),
@@ -172,9 +170,50 @@ pub fn standing(
         state,
         events: if whole { records.len() } else { records.len().max(LONG) },
         facts: told.read(|entry, s| Facts::of(s, &entry.handles)),
+        claims: Vec::new(),
         changes_at,
         watched,
     }))
+}
+
+fn places<'v>(
+    origins: &'v [View],
+    tenant: &str,
+    now_nanos: i64,
+) -> Result<Vec<Place<'v>>, QueryError> {
+    let place = |origin: &'v View| {
+        let size = origin.size();
+        let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now_nanos };
+        Ok(Place { base: origin.base(), inquiry: Inquiry::alone(origin, scope, SPENDING)? })
+    };
+    origins.iter().map(place).collect()
+}
+
+/// The ids with this digest, by the issuer whose they are: what somebody presented may be any.
+///
+/// # Errors
+/// As [`standing`].
+pub fn claims(
+    view: &View,
+    tenant: &str,
+    digest: &str,
+    now_nanos: i64,
+) -> Result<Vec<Vec<String>>, QueryError> {
+    let origins = view.origins();
+    let mut places = places(&origins, tenant, now_nanos)?;
+    let ids = presented_as(&mut places, digest)?;
+    check_whole(&places).map(|()| by_issuer(ids))
+}
+
+fn by_issuer(mut left: BTreeSet<String>) -> Vec<Vec<String>> {
+    let mut groups = Vec::new();
+    while let Some(first) = left.pop_first() {
+        let own: Vec<String> =
+            left.iter().filter(|id| can_be_one_token(id, &first)).cloned().collect();
+        left.retain(|id| !own.contains(id));
+        groups.push([first].into_iter().chain(own).collect());
+    }
+    groups
 }
 
 /// All ids of a token, and the events by position that decide where it stands.
@@ -282,19 +321,20 @@ fn claimed_by_several(
     ids: BTreeSet<String>,
     now_nanos: i64,
 ) -> Result<Option<Standing>, QueryError> {
+    let claims = by_issuer(ids);
     let mut chosen: Option<Standing> = None;
-    let (mut watched, mut changes_at, mut left) = (Vec::new(), None, ids);
-    while let Some(first) = left.first().cloned() {
-        let own: Vec<String> =
-            left.iter().filter(|id| can_be_one_token(id, &first)).cloned().collect();
-        left.retain(|id| !own.contains(id));
-        left.remove(&first);
+    let (mut watched, mut changes_at) = (Vec::new(), None);
+    for own in &claims {
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
         let Some(one) = standing(view, tenant, Presented::Ids(&own), now_nanos)? else { continue };
         watched.extend(one.watched.iter().copied());
         changes_at = [changes_at, one.changes_at].into_iter().flatten().min();
         let comes_first = chosen.as_ref().is_none_or(|known| {
-            let rank = |one: &Standing| (one.is_active(now_nanos), one.state.first_index);
+            // What says nothing, a use under another name, is no claim on what is known.
+            let rank = |one: &Standing| {
+                let says_nothing = one.state.state_at(now_nanos) == State::Unknown;
+                (says_nothing, one.is_active(now_nanos), one.state.first_index)
+            };
             rank(&one) < rank(known)
         });
         if comes_first {
@@ -303,7 +343,7 @@ fn claimed_by_several(
     }
     watched.sort_unstable();
     watched.dedup();
-    Ok(chosen.map(|one| Standing { watched, changes_at, ..one }))
+    Ok(chosen.map(|one| Standing { watched, changes_at, claims, ..one }))
 }
 
 /// Applies the revocations on the chain of something wider that cover the token born in `birth`.

@@ -87,6 +87,7 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
             return lookup::unknown(context, &unknown, NOTHING);
         }
     };
+    named.warn(context)?;
     let path = format!("/v1/tokens/{}/blast-radius", segment(&named.id));
     let body = json!({
         "tenant": tenant,

@@ -82,6 +82,7 @@ fn known(context: &mut Context, client: &Client, named: &Named) -> CommandResult
             let found = &named.found;
             json!({
                 "active": found["alive"],
+                "differs": found["differs"].as_bool().filter(|differs| *differs),
                 "client_id": found["client_id"],
                 "expires_at": found["expires_at"],
                 "last_used_at": found["last_used_at"],
@@ -93,11 +94,19 @@ fn known(context: &mut Context, client: &Client, named: &Named) -> CommandResult
     answer["status"] = "known".into();
     answer["token_id"] = named.id.as_str().into();
     answer["state"] = named.found["state"].clone();
+    // An active one was judged by its issuer's signature, or by all its records.
+    let is_told = answer["active"] == true;
+    if !is_told {
+        named.warn(context)?;
+        named.mark(&mut answer);
+    }
     if let Some(members) = answer.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
+        members.retain(|name, value| {
+            !value.is_null() && (name != "records" || context.screen.is_json())
+        });
     }
     context.screen.show(&answer, shown)?;
-    Ok(Exit::Ok)
+    Ok(if is_told { Exit::Ok } else { named.exit(Exit::Ok) })
 }
 
 /// Of one that is not found by its digest: its issuer's signature may still name it.

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::pasted::{self, Reading};
+use super::several;
 use super::token_id::in_the_history;
 use crate::client::{Client, ClientError};
 use crate::exit::{CommandResult, Exit, Failure};
@@ -73,6 +74,8 @@ pub struct Named {
     pub token: Option<String>,
     /// What the server said of it, when it was asked.
     pub found: Value,
+    /// Its records with their states, where they differ in whether it may be used.
+    pub differing: Vec<Value>,
 }
 
 /// A token that nobody knows.
@@ -227,7 +230,10 @@ pub fn of_paste(
         return Err(Failure::error(why));
     }
     let questions: Vec<&Value> = sought.iter().map(|one| &one.question).collect();
-    let answers = triage(client, &questions, tenant)?;
+    let mut answers = triage(client, &questions, tenant)?;
+    if narrow.is_narrow() {
+        answers.iter_mut().for_each(|one| several::narrow_down(one, narrow));
+    }
     let known = |one: &Value| {
         let id = one["token_id"].as_str().unwrap_or_default();
         one["status"] == "unreadable" || (one["status"] == "known" && narrow.takes(id))
@@ -276,7 +282,18 @@ fn named(hits: &[(&Sought<'_>, &Value)]) -> Result<Meant, Failure> {
     if sought.by_jti {
         tell(&["found by the jti that it carries; whether it is genuine was not checked".into()]);
     }
-    for (_, answer) in &hits[1..] {
+    let answers: Vec<&Value> = hits.iter().map(|(_, answer)| *answer).collect();
+    let records = several::records(&answers);
+    if several::differ(&answers, &records) {
+        // What may be used is not hidden by what may not.
+        named.id = id(&records[0]);
+        named.found["differs"] = true.into();
+        for member in ["alive", "state"] {
+            named.found[member] = Value::Null;
+        }
+        named.differing.clone_from(&records);
+    }
+    for answer in &records {
         let other = id(answer);
         if other != named.id && !named.others.contains(&other) {
             tell(&[format!("also recorded as {other}: nobody said that the two are one token")]);
@@ -347,6 +364,11 @@ impl Places {
         let name = format!("*:*:t1:{digest}");
         let mut questions = vec![one(json!({ "digest": digest }), name, false)];
         for id in self.ids(token) {
+            // By its digest also where it was never issued under it.
+            if let Ok(own) = TokenId::parse(&id) {
+                let own = format!("{}:{}:t1:{digest}", own.region(), own.issuer());
+                questions.push(one(json!({ "id": own }), own, false));
+            }
             questions.push(one(json!({ "id": id }), id.clone(), true));
         }
         questions

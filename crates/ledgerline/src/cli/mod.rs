@@ -34,6 +34,7 @@ pub mod reindex;
 pub mod revoke;
 pub mod sender;
 pub mod serve;
+pub mod several;
 pub mod sources;
 pub mod status;
 pub mod tail;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::evidence::{Proof, ProofArgs};
-use super::lookup::{self, Meant, Narrow};
+use super::lookup::{self, Meant, Named, Narrow};
 use super::progress;
 use super::proof_file::write_proof;
 use crate::client::{Client, ClientError, segment};
@@ -41,6 +41,8 @@ pub struct Ask {
     path: String,
     /// Whether the answer is to say that the token is known.
     of_known: bool,
+    /// The token it is about, which an answer is to say more of.
+    marks: Option<Box<Named>>,
     parameters: Vec<(&'static str, String)>,
 }
 
@@ -48,7 +50,7 @@ impl Ask {
     /// About a path, whose parts are escaped already.
     #[must_use]
     pub fn new(path: String) -> Self {
-        Self { path, of_known: false, parameters: Vec::new() }
+        Self { path, of_known: false, marks: None, parameters: Vec::new() }
     }
 
     /// With a parameter, if it is given.
@@ -62,7 +64,7 @@ impl Ask {
     fn proven(&self) -> Self {
         let pages = |(name, _): &&(&str, String)| *name != "limit";
         let parameters = self.parameters.iter().filter(pages).cloned().collect();
-        Self { path: self.path.clone(), of_known: self.of_known, parameters }
+        Self { path: self.path.clone(), of_known: self.of_known, marks: None, parameters }
             .with("proof", Some(true))
     }
 
@@ -161,6 +163,9 @@ impl Moment {
         if ask.of_known {
             answer["status"] = "known".into();
         }
+        if let Some(named) = &ask.marks {
+            named.mark(&mut answer);
+        }
         if let Some(written) = &written {
             answer["proof"] = written.value();
         }
@@ -185,18 +190,20 @@ impl Moment {
         self,
         context: &mut Context,
         (argument, narrow, end): (&str, &Narrow, &str),
-        more: impl FnOnce(Ask) -> Ask,
+        more: impl Fn(Ask) -> Ask,
         list: Option<&str>,
-        lines: impl FnOnce(&Value) -> String,
+        lines: impl Fn(&Value) -> String,
     ) -> CommandResult {
         // Before anything is asked: what fails then leaves no file of an earlier answer either.
         let proof = self.proof.open()?;
         let client = context.client(self.client.clone())?;
         let tenant = self.tenant.as_deref();
-        let id = match lookup::of_argument(&client, argument, narrow, tenant)? {
-            Meant::Token(named) => named.id,
+        let named = match lookup::of_argument(&client, argument, narrow, tenant)? {
+            Meant::Token(named) => named,
             Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, ASKED),
         };
+        named.warn(context)?;
+        let id = named.id.clone();
         let path = format!("/v1/tokens/{}", segment(&id));
         // Only of what is known there may be no proof yet.
         let known = proof
@@ -205,13 +212,23 @@ impl Moment {
         if known.is_some_and(|known| known.is_err_and(|error| lookup::is_unknown(&error))) {
             return lookup::unknown_id(context, &id, ASKED);
         }
-        let ask = Ask { of_known: true, ..Ask::new(format!("{path}/{end}")) };
-        match self.show_with(context, more(ask), list, lines, proof) {
+        let ask = |id: &str| {
+            let path = format!("/v1/tokens/{}/{end}", segment(id));
+            more(Ask { of_known: true, marks: Some(named.clone()), ..Ask::new(path) })
+        };
+        let exit = match self.clone().show_with(context, ask(&id), list, &lines, proof) {
             Err(failure) if lookup::is_unknown_failure(&failure) => {
-                lookup::unknown_id(context, &id, ASKED)
+                return lookup::unknown_id(context, &id, ASKED);
             }
-            other => other,
+            other => other?,
+        };
+        // A document has them as `records`.
+        let is_json = context.screen.is_json();
+        for other in named.others.iter().filter(|_| !is_json) {
+            context.screen.line(&format!("\nrecorded as {other} too:"))?;
+            self.clone().show_with(context, ask(other), list, &lines, None)?;
         }
+        Ok(named.exit(exit))
     }
 }
 

@@ -179,7 +179,7 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
     match args.query {
         Query::Resources { moment, token, from, until } => {
             let more = |ask: Ask| {
-                ask.with("from", Some(from)).with("until", Some(until)).with("limit", Some(1000))
+                ask.with("from", Some(&from)).with("until", Some(&until)).with("limit", Some(1000))
             };
             of_token(context, moment, (&token, "resources"), more, Some("accesses"), accesses)
         }
@@ -214,8 +214,9 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             of_token(context, moment, (&token, "exposure"), |ask| ask, None, exposure)
         }
         Query::AfterRevoke { moment, narrow, from, until, tokens, token } => {
-            let more =
-                |ask: Ask| ask.with("from", from).with("until", until).with("tokens", tokens);
+            let more = |ask: Ask| {
+                ask.with("from", from.as_ref()).with("until", until.as_ref()).with("tokens", tokens)
+            };
             if let Some(token) = token {
                 let about = (&*token, &narrow, "after-revoke");
                 return moment.about(context, about, more, None, after_revoke);
@@ -241,9 +242,9 @@ fn of_token(
     context: &mut Context,
     moment: Moment,
     (token, end): (&OfToken, &str),
-    more: impl FnOnce(Ask) -> Ask,
+    more: impl Fn(Ask) -> Ask,
     list: Option<&str>,
-    lines: impl FnOnce(&Value) -> String,
+    lines: impl Fn(&Value) -> String,
 ) -> CommandResult {
     let of = token.of.as_ref();
     let more = |ask: Ask| more(ask).with("of", of);

@@ -173,7 +173,8 @@ fn by_id(
     named: &Named,
 ) -> CommandResult {
     let mut exit = Exit::Ok;
-    for id in [&named.id].into_iter().chain(&named.others) {
+    named.warn(context)?;
+    for id in named.all() {
         let with = if args.descendants_only { "descendants" } else { "grant" };
         let body = json!({
             "reason": args.reason,

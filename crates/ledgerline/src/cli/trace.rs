@@ -49,10 +49,12 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     let proof = args.proof.open()?;
     let client = context.client(args.client)?;
     let tenant = args.tenant.as_deref();
-    let id = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
-        Meant::Token(named) => named.id,
+    let named = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
+        Meant::Token(named) => named,
         Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, NOTHING),
     };
+    let id = named.id.clone();
+    named.warn(context)?;
     let mut query = String::new();
     let (mut as_of, mut written) = (args.as_of, None);
     if let Some(size) = as_of {
@@ -79,16 +81,27 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         }
         written = Some(proof);
     }
-    let (life, events) = match fetch(&client, &id, &query) {
-        Err(error) if lookup::is_unknown(&error) => {
-            return lookup::unknown_id(context, &id, NOTHING);
-        }
-        other => other?,
-    };
-    let whole = life["incomplete"] != true;
     let narrow = as_of != written.as_ref().map(|written| written.size) || args.at.is_some();
-    show(context, life, events, written.as_ref().map(|written| (written, narrow)))?;
-    let exit = if whole { Exit::Ok } else { Exit::Incomplete };
+    let mut exit = Exit::Ok;
+    // A document has the others as `records`.
+    let is_json = context.screen.is_json();
+    let others = named.others.iter().filter(|_| !is_json);
+    for id in [&id].into_iter().chain(others) {
+        let (mut life, events) = match fetch(&client, id, &query) {
+            Err(error) if lookup::is_unknown(&error) => {
+                return lookup::unknown_id(context, id, NOTHING);
+            }
+            other => other?,
+        };
+        named.mark(&mut life);
+        if life["incomplete"] == true {
+            exit = Exit::Incomplete;
+        }
+        // What is proven is the first one's life.
+        let own = written.as_ref().filter(|_| *id == named.id).map(|written| (written, narrow));
+        show(context, life, events, own)?;
+    }
+    let exit = named.exit(exit);
     Ok(written.map_or(exit, |written| written.exit(exit)))
 }
 

@@ -18,6 +18,7 @@ use super::lookup::{Narrow, Places, claims, tell};
 use super::past::{list, rows, text};
 use super::pasted;
 use super::proof_file::write_proof_of;
+use super::several;
 use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -109,15 +110,17 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
     }
     let rank = |one: &Value| match (one["status"].as_str(), one["alive"].as_bool()) {
         (_, Some(true)) => 0,
+        // Some record of it may be used: it is not dead.
+        (Some("known"), None) => 5,
         (Some("unreadable"), _) => 1,
         (Some("known"), _) => 2,
         (Some("unknown"), _) => 3,
         _ => 4,
     };
     let mut found = triage.found;
-    found.sort_by_key(|one| (rank(one), one["line"].as_u64()));
+    found.sort_by_key(|one| ((rank(one) + 1) % 6, one["line"].as_u64()));
     let count = |wanted: u8| found.iter().filter(|one| rank(one) == wanted).count();
-    let exit = match (count(1), count(3)) {
+    let exit = match (count(1) + count(5), count(3)) {
         (1.., _) => Exit::Incomplete,
         (0, 1..) => Exit::Unknown,
         (0, 0) => Exit::Ok,
@@ -129,6 +132,7 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         "unknown": count(3),
         "weak": count(4),
         "unreadable": count(1),
+        "differing": count(5),
         "tokens": found,
     });
     let mut written = None;
@@ -279,6 +283,9 @@ impl Triage<'_> {
                 continue;
             }
             reached = true;
+            if self.args.narrow.is_narrow() {
+                several::narrow_down(&mut one, &self.args.narrow);
+            }
             let id = one["token_id"].as_str();
             if id.is_some_and(|id| !self.args.narrow.takes(id)) {
                 one = json!({ "status": "unknown" });
@@ -314,8 +321,14 @@ fn shown(answer: &Value) -> String {
         ("LAST USED", "/last_used_at"),
         ("EXPIRES", "/expires_at"),
     ];
-    let counts = ["alive", "dead", "unknown", "weak", "unreadable"];
+    let counts = ["alive", "dead", "unknown", "weak", "unreadable", "differing"];
     let counts = counts.map(|name| format!("{} {name}", text(answer, &format!("/{name}"))));
     let all = list(answer, "tokens").count();
-    format!("{}\n\n{all} tokens: {}\n", rows(answer, "tokens", &columns), counts.join(", "))
+    let mut heads = String::new();
+    for one in list(answer, "tokens").filter(|one| one["differs"] == true) {
+        let records = one["records"].as_array().map(Vec::as_slice).unwrap_or_default();
+        heads.push_str(&format!("line {}: {}", text(one, "/line"), several::head(records)));
+    }
+    let table = rows(answer, "tokens", &columns);
+    format!("{heads}{table}\n\n{all} tokens: {}\n", counts.join(", "))
 }

@@ -152,10 +152,21 @@ impl Signature {
     }
 }
 
-/// The same under each of its names that the ledger does not know to be one token: what is to end
-/// with it. Names that were only ever used are left out. A revocation needs no signature: what
-/// nobody verified is found by the digest of its header and claims. By the jti that it claims only
-/// for whoever `believes_claims`: a jti is no secret, and a client hands on what its users give it.
+/// What is to end when a token is to end.
+pub struct Each {
+    /// Where it stands under each of its names that the ledger does not know to be one token.
+    pub standings: Vec<Arc<Standing>>,
+    /// Whether there is a name under which more is recorded than one answer may read.
+    pub unread: bool,
+    /// Who vouches for the names.
+    pub signature: Signature,
+}
+
+/// The token under each of its names, of each issuer that has its digest where nobody can tell
+/// whose it is: no issuer's record hides another's. Names that were only ever used are left out. A
+/// revocation needs no signature: what nobody verified is found by the digest of its header and
+/// claims. By the jti that it claims only for whoever `believes_claims`: a jti is no secret, and a
+/// client hands on what its users give it.
 ///
 /// # Errors
 /// 503 when there is too much to read or the ledger cannot be read.
@@ -164,7 +175,7 @@ pub async fn find_each(
     tenant: &str,
     token: Vec<u8>,
     believes_claims: bool,
-) -> Result<(Vec<Arc<Standing>>, Signature), Refusal> {
+) -> Result<Each, Refusal> {
     let (node, issuers) = (Arc::clone(&app.node), app.issuers());
     let tenant = tenant.to_owned();
     let ask = move || {
@@ -180,20 +191,25 @@ pub async fn find_each(
             (false, true) => Signature::NotVerified,
             (false, false) => Signature::None,
         };
-        let all = ids.iter().map(|id| Presented::Id(id));
-        let all = all.chain(digest.as_deref().map(Presented::Digest));
+        let mut all = Vec::new();
+        for id in &ids {
+            all.extend(node.standing(&tenant, Presented::Id(id))?);
+        }
+        let each = digest.map(|digest| node.each_standing(&tenant, &digest)).transpose()?;
+        let (claimed, unread) = each.unwrap_or_default();
+        all.extend(claimed);
         let mut standings: Vec<Arc<Standing>> = Vec::new();
-        for name in all {
-            let found = node.standing(&tenant, name)?;
-            let new = |one: &Arc<Standing>| standings.iter().all(|known| known.ids != one.ids);
-            standings.extend(found.filter(new));
+        for one in all {
+            if standings.iter().all(|known| known.ids != one.ids) {
+                standings.push(one);
+            }
         }
         let now = node.now();
         let says = |one: &Arc<Standing>| one.state.state_at(now) != State::Unknown;
         if standings.iter().any(says) {
             standings.retain(says);
         }
-        Ok((standings, signature))
+        Ok(Each { standings, unread, signature })
     };
     Ok(app.wait(ask).await?)
 }

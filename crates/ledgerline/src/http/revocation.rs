@@ -12,6 +12,9 @@
 //! meanwhile. A token that nobody knows, or that is of no use any more, is 200 like one that was
 //! revoked. A client's 200 is empty.
 //!
+//! A digest that several issuers have names a token of each: all are ended that the credential may
+//! end, each with what goes with it, and `claimed_by_several` says so.
+//!
 //! A responder's revocation is passed on to the token's issuer where the register says how, unless
 //! `tell_issuer=false`; the answer says of each token whether it was. So is a token that the ledger
 //! knows nothing of, when its issuer signed it.
@@ -19,7 +22,7 @@
 //! Refuses: another client's token, as `invalid_grant`; from a client what is neither access nor
 //! refresh token, as `unsupported_token_type`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -33,9 +36,9 @@ use serde_json::{Value, json};
 
 use super::extract::check_text;
 use super::form::{Form, Refusal, caller, no_store};
-use super::presented::{find_each, may_know};
+use super::presented::{Each, Signature, find_each, may_know};
 use super::revoke::{BAD_WITH, Member, Plan, Why, With, member, plan, record, verdict};
-use super::telling::{NOT_TOLD, Telling, say_of_each, word_before};
+use super::telling::{ASKED, NOT_TOLD, Telling, say_of_each};
 use super::{App, Shared};
 
 /// Rounds until nothing is left; each finds only what was issued during the one before.
@@ -74,9 +77,10 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
-    let (standings, signature) = find_each(&app, &tenant, token.clone(), is_responder).await?;
-    let known = standings.into_iter().filter(|standing| may_know(&caller, &standing.id));
-    let known: Vec<_> = known.collect();
+    let Each { standings, unread, signature } =
+        find_each(&app, &tenant, token.clone(), is_responder).await?;
+    let (mut known, hidden): (Vec<_>, Vec<_>) =
+        standings.into_iter().partition(|standing| may_know(&caller, &standing.id));
     if known.is_empty() {
         let mut answer = unknown(dry_run);
         tell_of_unknown(&app, &caller, token, (&mut answer, is_responder && tell)).await?;
@@ -84,27 +88,26 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         return Ok(done(is_responder, &answer));
     }
     if !is_responder {
-        for standing in &known {
-            check_own(&caller, standing)?;
+        // What another issuer calls the same keeps nobody from ending its own.
+        let (own, others): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|standing| check_own(&caller, standing).is_ok());
+        if let Some(other) = others.first().filter(|_| own.is_empty()) {
+            check_own(&caller, other)?;
         }
+        known = own;
     }
-    let of = |standing: &Arc<Standing>| Telling::of(&app, &tenant, standing, (&token, signature));
-    let telling = known.iter().filter(|_| tell).find_map(of);
-    let presented = known.iter().flat_map(|standing| standing.ids.iter().cloned()).collect();
+    let ending = Ending { with, reason, dry_run, tell, is_responder };
+    let (mut answer, telling) =
+        end_each(&app, &caller, &mut known, ending, (&token, signature)).await?;
     drop(token);
-    let why = Why {
-        issuer: is_responder.then(|| word_before(telling.as_ref())),
-        act: "revoke",
-        reason,
-        reason_with_it: "parent_revoked".to_owned(),
-        with,
-        may_be_older: true,
-    };
-    let mut answer = Value::Null;
-    for standing in &known {
-        let ended = end(&app, &caller, &tenant, standing, why.clone(), dry_run).await?;
-        answer = if answer.is_null() { ended } else { together(answer, &ended) };
+    if let Some(cuts) = answer["cut_by"].as_array_mut() {
+        cuts.extend(unread.then(|| "budget".into()));
+        // What the credential may not end is not said to have ended.
+        let lives = hidden.iter().any(|one| one.usable_between().is_some());
+        cuts.extend(lives.then(|| "grant".into()));
     }
+    answer["claimed_by_several"] = claimed_by_several(&known, unread).into();
+    let presented = told_with(&known, telling.as_ref());
     match telling {
         Some(telling) if dry_run => telling.foretell(&mut answer),
         Some(telling) => telling.tell(&app, &caller, &tenant, &mut answer).await?,
@@ -153,6 +156,68 @@ async fn tell_of_unknown(
     }
     say_of_each(app, tenant, answer, (Some(&presented), true));
     Ok(())
+}
+
+/// How tokens are ended.
+struct Ending {
+    with: With,
+    reason: String,
+    dry_run: bool,
+    tell: bool,
+    is_responder: bool,
+}
+
+/// Ends each of what was presented, and says which issuer is to be told.
+async fn end_each(
+    app: &Arc<App>,
+    caller: &Caller,
+    known: &mut [Arc<Standing>],
+    Ending { with, reason, dry_run, tell, is_responder }: Ending,
+    presented: (&[u8], Signature),
+) -> Result<(Value, Option<Telling>), Refusal> {
+    let (tenant, now) = (caller.own_tenant(), app.node.now());
+    // The one that still works comes first: its issuer is the one to tell.
+    known.sort_by_key(|standing| (!standing.is_active(now), standing.state.first_index));
+    let of = |(at, standing): (usize, &Arc<Standing>)| {
+        Telling::of(app, tenant, standing, presented).map(|telling| (at, telling))
+    };
+    let telling = known.iter().enumerate().filter(|_| tell).find_map(of);
+    let told = telling.as_ref().map(|(at, _)| *at);
+    let (mut answer, mut failed) = (Value::Null, None);
+    for (at, standing) in known.iter().enumerate() {
+        let word = if told == Some(at) { ASKED } else { NOT_TOLD };
+        let why = Why {
+            issuer: is_responder.then_some(word),
+            act: "revoke",
+            reason: reason.clone(),
+            reason_with_it: "parent_revoked".to_owned(),
+            with,
+            may_be_older: true,
+        };
+        match end(app, caller, tenant, standing, why, dry_run).await {
+            Ok(ended) if answer.is_null() => answer = ended,
+            Ok(ended) => answer = together(answer, &ended),
+            // One that cannot be ended keeps none of the others alive.
+            Err(refusal) => failed = Some(refusal),
+        }
+    }
+    match failed {
+        Some(refusal) => Err(refusal),
+        None => Ok((answer, telling.map(|(_, telling)| telling))),
+    }
+}
+
+/// The ids that are told with the one that is: another issuer's is another token.
+fn told_with(known: &[Arc<Standing>], telling: Option<&Telling>) -> BTreeSet<String> {
+    let front = telling.and_then(|telling| issuer_of(telling.token_id()));
+    let ids = known.iter().flat_map(|standing| &standing.ids);
+    ids.filter(|id| front.is_none() || issuer_of(id) == front).cloned().collect()
+}
+
+/// Whether several issuers have the digest of what was presented.
+fn claimed_by_several(known: &[Arc<Standing>], unread: bool) -> bool {
+    let issuers = known.iter().filter_map(|one| issuer_of(&one.id));
+    unread || issuers.collect::<BTreeSet<_>>().len() > 1
 }
 
 /// Whether the token was issued to this client, and is of a kind that clients revoke.
@@ -225,7 +290,8 @@ async fn end(
     Err(Refusal::later("more goes with this token than could be ended in one call; repeat it"))
 }
 
-/// One answer for a token under two names that nobody joined.
+/// One answer for a token under two names that nobody joined. What is told at the head is the
+/// first one's.
 fn together(mut first: Value, second: &Value) -> Value {
     for list in ["to_revoke", "events", "cut_by", "set"] {
         if let (Some(first), Some(more)) = (first[list].as_array_mut(), second[list].as_array()) {
@@ -246,6 +312,7 @@ fn unknown(dry_run: bool) -> Value {
     json!({
         "token_id": null,
         "status": "unknown",
+        "claimed_by_several": false,
         "dry_run": dry_run,
         "family": 0,
         "set": [],

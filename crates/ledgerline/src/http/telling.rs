@@ -32,13 +32,15 @@ use ledgerline_proof::vocabulary::{EventType, TokenKind};
 use serde_json::{Value, json};
 
 use super::App;
-use super::presented::{Signature, find_each};
+use super::presented::{Each, Signature, find_each};
 use super::problem::Problem;
 use crate::issuers::connector::Told;
 use crate::issuers::{Issuer, Judged};
 
 /// Said of an issuer that was not asked.
 pub const NOT_TOLD: &str = "not told";
+/// Said before one is asked.
+pub const ASKED: &str = "asked";
 /// Said of an issuer that answered 200, which is all it can say.
 pub const ANSWERED: &str = "answered_200";
 /// The same in entries of older versions.
@@ -62,7 +64,7 @@ pub struct Telling {
 /// What the REVOKED says.
 #[must_use]
 pub fn word_before(telling: Option<&Telling>) -> &'static str {
-    if telling.is_some() { "asked" } else { NOT_TOLD }
+    if telling.is_some() { ASKED } else { NOT_TOLD }
 }
 
 impl Telling {
@@ -128,13 +130,11 @@ impl Telling {
         token: Option<String>,
     ) -> Result<Option<Self>, Problem> {
         let Some(token) = token.map(String::into_bytes) else { return Ok(None) };
-        let (standings, signature) =
-            find_each(app, tenant, token.clone(), true).await.map_err(|_| {
-                Problem::unavailable(
-                    "token_not_judged",
-                    "the token sent along cannot be judged now",
-                )
-            })?;
+        let Each { standings, signature, .. } = find_each(app, tenant, token.clone(), true)
+            .await
+            .map_err(|_| {
+            Problem::unavailable("token_not_judged", "the token sent along cannot be judged now")
+        })?;
         let Some(standing) = standings.iter().find(|standing| standing.ids.contains(id)) else {
             let detail = "the token sent along is not the one that the path names";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "token_mismatch", detail));

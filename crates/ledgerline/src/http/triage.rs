@@ -6,13 +6,18 @@
 //! ```
 //!
 //! Promises: the raw token is never asked for: whoever asks computes the digest (the value of a
-//! `t1` id). `alive` is what introspection would say. The answers are in the order of the question,
-//! which repeats nothing of it. A batch ends after [`TIME_MAX`]: what is left is `not_reached`, and
-//! is asked for again. With `"proof":true` the answer is the proof bundle instead: the whole lives
-//! of those that the published checkpoint covers, and a note that counts the others.
+//! `t1` id). `alive` is what introspection would say. Where a token is found under several ids that
+//! nobody joined, at several issuers (`claimed_by_several`) or by digest and id, `records` has
+//! each; where they differ in whether it may be used, nobody can tell from a digest: `alive` and
+//! `state` are then null and `differs` is true, never one of them alone. The answers are in the
+//! order of the question, which repeats nothing of it. A batch ends after [`TIME_MAX`]: what is
+//! left is `not_reached`, and is asked for again. With `"proof":true` the answer is the proof
+//! bundle instead: the whole lives of those that the published checkpoint covers, and a note that
+//! counts the others.
 //!
 //! Refuses: ids that look like the token itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,12 +25,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use ledgerline_engine::found_by::issuer_of;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::prover::QuestionRequest;
 use ledgerline_engine::questions::last_use;
 use ledgerline_engine::standing::{Presented, Standing};
 use ledgerline_engine::view::{QueryError, View};
 use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
+use ledgerline_proof::lifecycle::State as TokenState;
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::TokenKind;
 use serde::Deserialize;
@@ -147,20 +154,24 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
             left += 1;
             continue;
         }
-        let found = match standing(app, tenant, one) {
-            Ok(Some(found)) => found,
-            Ok(None) => continue,
+        let found = match standings(app, tenant, one) {
+            Ok(found) => found,
             Err(QueryError::Budget) => {
                 left += 1;
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
-        let token = inquiry.token(&found.id)?;
-        if !token.records.is_empty() {
-            inquiry.shows(&token);
-            shown += 1;
+        let mut any = false;
+        for one in &found.standings {
+            let token = inquiry.token(&one.id)?;
+            if !token.records.is_empty() {
+                inquiry.shows(&token);
+                any = true;
+            }
         }
+        shown += usize::from(any);
+        left += usize::from(found.unread);
     }
     let note = format!(
         "{shown} of the {} tokens asked about are shown; {left} were not reached; nothing here \
@@ -189,9 +200,11 @@ fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Val
             answers.push(json!({ "status": "not_reached" }));
             continue;
         }
-        answers.push(match standing(app, tenant, one) {
-            Ok(None) => json!({ "status": "unknown" }),
-            Ok(Some(found)) => described(&mut inquiry, &found, now)?,
+        answers.push(match standings(app, tenant, one) {
+            Ok(found) => match found.standings.is_empty() {
+                true => json!({ "status": "unknown" }),
+                false => described(&mut inquiry, &found, now)?,
+            },
             // More is recorded than one answer may read: no word of it being dead.
             Err(QueryError::Budget) => json!({ "status": "unreadable" }),
             Err(error) => return Err(error.into()),
@@ -208,25 +221,58 @@ fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Val
     }))
 }
 
-fn standing(app: &App, tenant: &str, one: &Leaked) -> Result<Option<Arc<Standing>>, QueryError> {
-    let by_digest = match &one.digest {
-        Some(digest) => app.node.standing(tenant, Presented::Digest(digest))?,
-        None => None,
-    };
-    match (&one.id, by_digest) {
-        (Some(id), None) => app.node.standing(tenant, Presented::Id(id)),
-        (_, found) => Ok(found),
-    }
+/// A token under each of its ids that nobody joined.
+struct Found {
+    standings: Vec<Arc<Standing>>,
+    /// Whether there is one of which more is recorded than one answer may read.
+    unread: bool,
 }
 
-fn described(inquiry: &mut Inquiry<'_>, standing: &Standing, now: i64) -> Result<Value, Problem> {
+fn standings(app: &App, tenant: &str, one: &Leaked) -> Result<Found, QueryError> {
+    let by_digest = one.digest.as_ref().map(|digest| app.node.each_standing(tenant, digest));
+    let (mut standings, unread) = by_digest.transpose()?.unwrap_or_default();
+    // By its digest also where it was never issued under it.
+    let front = one.id.as_deref().and_then(issuer_of).zip(one.digest.as_ref());
+    let own = front.map(|(front, digest)| format!("{front}:t1:{digest}"));
+    for id in own.iter().chain(&one.id) {
+        if !standings.iter().any(|known| known.ids.contains(id)) {
+            standings.extend(app.node.standing(tenant, Presented::Id(id))?);
+        }
+    }
+    // What was only ever used under another name says nothing against what is known.
+    let now = app.node.now();
+    let says = |one: &Arc<Standing>| one.state.state_at(now) != TokenState::Unknown;
+    if standings.iter().any(says) {
+        standings.retain(says);
+    }
+    standings.sort_by_key(|one| (!one.is_active(now), one.state.first_index));
+    Ok(Found { standings, unread })
+}
+
+fn described(inquiry: &mut Inquiry<'_>, found: &Found, now: i64) -> Result<Value, Problem> {
+    let standing = &found.standings[0];
+    let alive = standing.is_active(now);
+    let differs = found.unread || found.standings.iter().any(|one| one.is_active(now) != alive);
+    let issuers: BTreeSet<_> =
+        found.standings.iter().filter_map(|one| issuer_of(&one.id)).collect();
     let token = inquiry.token(&standing.id)?;
     let used = last_use(inquiry, &token)?;
+    let record = |one: &Arc<Standing>| {
+        let state = one.state.state_at(now).symbol();
+        json!({ "token_id": one.id, "state": state, "alive": one.is_active(now) })
+    };
+    let records: Vec<Value> = match (differs, &found.standings[..]) {
+        (false, [_]) => Vec::new(),
+        (_, all) => all.iter().map(record).collect(),
+    };
     Ok(written::value(|members| {
         members.set("status", "known");
-        members.set("alive", standing.is_active(now));
+        members.set("alive", (!differs).then_some(alive));
         members.set("token_id", &standing.id);
-        members.set("state", standing.state.state_at(now).symbol());
+        members.set("state", (!differs).then(|| standing.state.state_at(now).symbol()));
+        members.set("differs", differs);
+        members.set("claimed_by_several", found.unread || issuers.len() > 1);
+        members.set("records", &records);
         members.set("token_kind", standing.state.token_kind.map(TokenKind::symbol));
         members.set("owner", standing.facts.subject.map(Hex));
         members.set("client_id", standing.facts.client.as_deref());
