@@ -108,15 +108,6 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
             triage.unwrapped
         )]);
     }
-    let rank = |one: &Value| match (one["status"].as_str(), one["alive"].as_bool()) {
-        (_, Some(true)) => 0,
-        // Some record of it may be used: it is not dead.
-        (Some("known"), None) => 5,
-        (Some("unreadable"), _) => 1,
-        (Some("known"), _) => 2,
-        (Some("unknown"), _) => 3,
-        _ => 4,
-    };
     let mut found = triage.found;
     found.sort_by_key(|one| ((rank(one) + 1) % 6, one["line"].as_u64()));
     let count = |wanted: u8| found.iter().filter(|one| rank(one) == wanted).count();
@@ -149,6 +140,19 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
     let proof = written.as_ref().map_or_else(String::new, |written| written.lines(&answer));
     context.screen.show(&answer, |answer| format!("{}{proof}", shown(answer)))?;
     Ok(written.map_or(exit, |written| written.exit(exit)))
+}
+
+/// What comes first: what is alive or may be, then what is not.
+fn rank(one: &Value) -> u8 {
+    match (one["status"].as_str(), one["alive"].as_bool()) {
+        (_, Some(true)) => 0,
+        // Some record of it may be used: it is not dead.
+        (Some("known"), None) => 5,
+        (Some("unreadable"), _) => 1,
+        (Some("known"), _) => 2,
+        (Some("unknown"), _) => 3,
+        _ => 4,
+    }
 }
 
 /// Calls `each` with the tokens of a JSON document, or with the lines of any other file.
