@@ -7,7 +7,8 @@
 //!
 //! Assumes nothing beyond form: a mark that an issuer gives its secrets for exactly this purpose, a
 //! JOSE header, a scheme of HTTP, or a name that says what follows ([`formats`], [`shapes`]). It
-//! is found in any case of its letters, behind `was:` or `jwt_`, percent-encoded or with escapes.
+//! is found in any case of its letters, behind `was:` or `jwt_`, percent-encoded, with escapes or
+//! with characters in it that nobody sees.
 //!
 //! Refuses nothing else: a value without a mark cannot be told from an id. Those formats are listed
 //! in docs/trust.md; adapters keep them out.
@@ -19,9 +20,12 @@
 mod door;
 mod fields;
 mod formats;
+mod issuers;
 mod marks;
 #[cfg(test)]
 mod ordinary;
+#[cfg(test)]
+mod sample_forms;
 #[cfg(test)]
 mod samples;
 mod shapes;
@@ -48,6 +52,7 @@ const DIGEST_CHARS: usize = 43;
 pub(crate) fn may_hold_secret(bytes: &[u8]) -> bool {
     let encoded = memchr::memchr_iter(b'%', bytes).any(|at| escaped(&bytes[at + 1..], 2));
     encoded
+        || hidden(bytes).next().is_some()
         || memchr::memmem::find(bytes, b"\\u").is_some()
         || MARKS.any(bytes, |format, at| format.is_at(bytes, at, false))
         || unmarked(bytes, false)
@@ -59,7 +64,12 @@ pub(crate) fn holds_secret(text: &[u8]) -> bool {
     if !may_hold_secret(text) {
         return false;
     }
-    let mut text = text.to_vec();
+    let seen = visible(text);
+    seen.is_some_and(in_layers) || in_layers(text.to_vec())
+}
+
+/// Whether a text holds a secret, in any of its layers.
+fn in_layers(mut text: Vec<u8>) -> bool {
     for _ in 0..=LAYERS {
         if MARKS.any(&text, |format, at| format.is_at(&text, at, true)) || unmarked(&text, true) {
             return true;
@@ -71,6 +81,31 @@ pub(crate) fn holds_secret(text: &[u8]) -> bool {
     }
     // Nobody encodes an id so often.
     true
+}
+
+/// Where characters stand that nobody sees, and how long each is.
+fn hidden(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    memchr::memchr3_iter(0xc2, 0xe2, 0xef, text).filter_map(|at| {
+        let length = match text[at..] {
+            [0xc2, 0xad, ..] => 2,
+            [0xe2, 0x80, 0x8b..=0x8f | 0xa8..=0xae, ..]
+            | [0xe2, 0x81, 0xa0..=0xa9, ..]
+            | [0xef, 0xbb, 0xbf, ..] => 3,
+            _ => return None,
+        };
+        Some((at, length))
+    })
+}
+
+/// The text without those; `None` when it has none.
+fn visible(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut out, mut from) = (Vec::new(), 0);
+    for (at, length) in hidden(text) {
+        out.extend_from_slice(&text[from..at]);
+        from = at + length;
+    }
+    out.extend_from_slice(&text[from..]);
+    (from > 0).then_some(out)
 }
 
 impl Format {

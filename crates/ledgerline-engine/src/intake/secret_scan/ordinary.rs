@@ -76,6 +76,22 @@ const KINDS: &[(&str, Make)] = &[
     }),
     ("curl", |random| random.form("curl/8.{d1}.{d1} (build {h8})")),
     ("key id", |random| random.form("{l4}-{d4}-{d2}-{u27}")),
+    ("token named in a reason", |random| random.form("leaked token: {h32}")),
+    ("token id in a reason", |random| {
+        format!("token=eu:idp:t1:{}", URL_SAFE_NO_PAD.encode(random.bytes(32)))
+    }),
+    ("UUID in a reason", |random| format!("revoked token={}", uuid(random))),
+    ("code of an error", |random| random.form("code=invalid_{l8}_{d4} status_code=4{d2}")),
+    ("name of a secret", |random| random.form("secret=prod/db/{l12} secret: {l8}-{l8}")),
+    ("id of a session", |random| random.form("sess-{h40}")),
+    ("id of something live", |random| random.form("live_{l16}")),
+    ("id of a key", |random| random.form("\"private_key_id\": \"{h40}\"")),
+    ("public key of a shop", |random| random.form("pk_live_{a24}")),
+    ("public key of a counter", |random| random.form("ph|c_{a43}")),
+    ("id of a request", |random| random.form("req_{a24}")),
+    ("certificate", |random| random.form("MIIDdzCCAl+gAwIBAgIE{b400}")),
+    ("base64 of random bytes", |random| STANDARD.encode(random.bytes(150))),
+    ("base64url of random bytes", |random| URL_SAFE_NO_PAD.encode(random.bytes(150))),
 ];
 
 #[test]
@@ -150,6 +166,21 @@ fn words_that_begin_like_secrets_are_none() {
         "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer",
         "token_type=Bearer",
         "pat.smith",
+        "token=revoked-by-admin-2026-11-29",
+        "code=InvalidRequestParameterCombination",
+        "code=AADSTS50058",
+        "subject_token_type=urn:ietf:params:oauth:token-type:access_token",
+        "assertion=urn:example:assertion-2026",
+        "re_opened_2026",
+        "sess-2026-11-29",
+        "live_traffic",
+        "negotiate failed",
+        "cookie: session=none; theme=dark",
+        "session=eu:idp:session:0123456789abcdef0123",
+        "napi_create_string_utf8_of_some_length_that_is_longer_than_sixty_characters",
+        "ST-1234-ticket",
+        "privatekey=none",
+        "secret: rotated-2026-11-29-by-the-desk-on-call",
     ] {
         let text = words.replace('|', "");
         assert!(!holds_secret(text.as_bytes()), "{text}");

@@ -50,7 +50,8 @@ pub(super) struct Mark<'t> {
 }
 
 impl<'t> Mark<'t> {
-    fn before(self) -> &'t [u8] {
+    /// What stands before it.
+    pub(super) fn before(self) -> &'t [u8] {
         &self.text[..self.start]
     }
     fn from(self) -> &'t [u8] {
@@ -68,7 +69,7 @@ pub(super) fn run(bytes: &[u8], is: fn(u8) -> bool) -> usize {
 }
 
 /// How many bytes of an alphabet end here.
-fn run_back(bytes: &[u8], is: fn(u8) -> bool) -> usize {
+pub(super) fn run_back(bytes: &[u8], is: fn(u8) -> bool) -> usize {
     bytes.iter().rev().take_while(|byte| is(**byte)).count()
 }
 
@@ -116,6 +117,39 @@ pub(super) fn jose(mark: Mark<'_>) -> bool {
 pub(super) fn base64_of_jose(mark: Mark<'_>) -> bool {
     let inner = decoded(mark.from(), HEADER_CHARS);
     is_header(&decoded(&inner, HEADER_CHARS))
+}
+
+/// A JWT that was put into base64 twice.
+pub(super) fn twice_base64_of_jose(mark: Mark<'_>) -> bool {
+    let inner = decoded(&decoded(mark.from(), HEADER_CHARS), HEADER_CHARS);
+    is_header(&decoded(&inner, HEADER_CHARS))
+}
+
+/// A JWT in hex digits.
+pub(super) fn hex_of_jose(mark: Mark<'_>) -> bool {
+    let digits = &mark.from()[..run(mark.from(), hex).min(HEADER_CHARS)];
+    let digit = |byte: u8| {
+        u8::try_from(char::from(byte).to_digit(16).unwrap_or_default()).unwrap_or_default()
+    };
+    let inner: Vec<u8> = digits.chunks_exact(2).map(|d| digit(d[0]) << 4 | digit(d[1])).collect();
+    is_header(&decoded(&inner, HEADER_CHARS))
+}
+
+/// DER in base64: a sequence of some length stands before its first member, which is the mark.
+pub(super) fn der_key(mark: Mark<'_>) -> bool {
+    let before = mark.before();
+    let front = before.len().checked_sub(6).map(|at| &before[at..at + 3]);
+    front == Some(b"MII") && run(mark.rest(), is_base64) >= 40
+}
+
+/// A macaroon of the second version: a location of some length, then its identifier.
+pub(super) fn second_macaroon(mark: Mark<'_>) -> bool {
+    let bytes = decoded(mark.from(), 128);
+    let place = bytes.get(3..3 + usize::from(bytes.get(2).copied().unwrap_or_default()));
+    let is_place = place.is_some_and(|text| {
+        (4..=64).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
+    });
+    is_place && run(mark.rest(), is_base64) >= 60
 }
 
 /// A JWK with its private part: `"d"`, or `"k"` of a symmetric one.
@@ -182,7 +216,8 @@ pub(super) fn assigned(mark: Mark<'_>) -> bool {
     let behind = &rest[name..];
     let is_sign = |byte: u8| matches!(byte, b'"' | b'\'' | b'=' | b':' | b' ' | b'>' | b'\\');
     let signs = &behind[..run(behind, is_sign).min(8)];
-    let is_password = mark.text[mark.start..mark.end].to_ascii_lowercase().starts_with(b"passw");
+    let name_is = mark.text[mark.start..mark.end].to_ascii_lowercase();
+    let is_password = name_is.starts_with(b"passw") || name_is.starts_with(b"pwd");
     let value = &behind[signs.len()..];
     let set =
         whole || signs.contains(&b'=') || [&b"\":"[..], b"':"].iter().any(|sign| has(signs, sign));
@@ -197,6 +232,49 @@ fn is_random(bytes: &[u8]) -> bool {
     let has = |is: fn(&u8) -> bool| value.iter().any(is);
     let cases = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
     is_opaque(bytes, 16) && (cases || (value.len() >= 32 && run(value, hex) == value.len()))
+}
+
+/// Whether a value begins here that is both long and of letters of both cases: what stands behind
+/// `token=`, `code=` or `secret: ` may be an id, or words.
+pub(super) fn set_to(mark: Mark<'_>) -> bool {
+    let rest = mark.rest();
+    let rest = &rest[run(rest, |byte| matches!(byte, b' ' | b'"' | b'\'')).min(2)..];
+    has_cases(&rest[..run(rest, is_base64)], 32)
+}
+
+/// At least so many letters of both cases, with digits, or with capitals side by side as no words
+/// joined together have them.
+pub(super) fn has_cases(value: &[u8], least: usize) -> bool {
+    let has = |is: fn(&u8) -> bool| value.iter().any(is);
+    let capitals = value.windows(2).filter(|two| two.iter().all(u8::is_ascii_uppercase)).count();
+    value.len() >= least
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_uppercase)
+        && (has(u8::is_ascii_digit) || capitals >= 3)
+}
+
+/// A cookie, or a header of them: one has a value that no word is.
+pub(super) fn cookies(mark: Mark<'_>) -> bool {
+    let rest = mark.rest();
+    let rest = &rest[..rest.len().min(HEADER_CHARS)];
+    let value = |byte: u8| dotted(byte) || matches!(byte, b'~' | b'+' | b'/' | b'%' | b':');
+    let is_long = |text: &[u8]| {
+        let mut parts = text[..run(text, value)].split(|byte| !alnum(*byte));
+        parts.any(|part| is_opaque(part, 20))
+    };
+    if mark.text[mark.start..mark.end].ends_with(b"=") {
+        return is_long(rest);
+    }
+    let mut parts = rest.split(|byte| *byte == b';');
+    parts.any(|part| {
+        let name = part.iter().position(|byte| *byte == b'=');
+        name.is_some_and(|at| is_long(&part[at + 1..]))
+    })
+}
+
+/// `api_key=…` in all its spellings without a sign; `ApiKey` as a scheme with a pair in base64.
+pub(super) fn api_key(mark: Mark<'_>) -> bool {
+    assigned(mark) || basic(mark)
 }
 
 /// A URL's `user:password@host`, or a user that is no name; what stands for a password, such as
@@ -272,7 +350,9 @@ pub(super) fn docker(mark: Mark<'_>) -> bool {
 /// Google's refresh tokens begin `1//0`.
 pub(super) fn google_refresh(mark: Mark<'_>) -> bool {
     let length = run(mark.rest(), url);
-    (mark.rest().first() == Some(&b'0') && length >= 30) || length >= 60
+    // In the base64 of other bytes it stands by chance.
+    let chance = mark.alone && mark.before().last().is_some_and(|byte| b"+/".contains(byte));
+    !chance && ((mark.rest().first() == Some(&b'0') && length >= 30) || length >= 60)
 }
 
 /// `sq0atp-…`, `sq0csp-…`.
