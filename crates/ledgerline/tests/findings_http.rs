@@ -364,6 +364,8 @@ fn stories_of_replay() -> Vec<Story> {
     };
     let (own, other) = ("192.0.2.7", "203.0.113.9");
     let denied = || json!({ "outcome": "DENY", "reason": "reuse" });
+    let invalid = || json!({ "outcome": "DENY", "reason": "invalid_grant" });
+    let produced = |new: &str| json!({ "links": link(new, "PRODUCED") });
     let refreshed = |name: &str, second: f64, ip: &str, more: Value| {
         vec![
             born(name, "REFRESH"),
@@ -416,6 +418,38 @@ fn stories_of_replay() -> Vec<Story> {
             &high,
         ),
         story("refused-in-grace", graced, &[]),
+        // Nobody says ROTATED: the issuer calls it a reuse, or a refresh token came of it.
+        story(
+            "refused-as-reuse",
+            vec![
+                born("refused-as-reuse", "REFRESH"),
+                act("REFRESHED", "refused-as-reuse", 10.0, by(own, json!({}))),
+                act("REFRESHED", "refused-as-reuse", 11.0, by(other, denied())),
+            ],
+            &high,
+        ),
+        story(
+            "refused-after-successor",
+            vec![
+                born("refused-after-successor", "REFRESH"),
+                act("REFRESHED", "refused-after-successor", 10.0, by(own, produced("successor"))),
+                born("successor", "REFRESH"),
+                act("REFRESHED", "refused-after-successor", 11.0, by(other, invalid())),
+            ],
+            &high,
+        ),
+        // An issuer that does not rotate: only access tokens come of it, however often.
+        story(
+            "refused-unrotated",
+            vec![
+                born("refused-unrotated", "REFRESH"),
+                act("REFRESHED", "refused-unrotated", 9.0, by(own, produced("access-1"))),
+                born("access-1", "ACCESS"),
+                act("REFRESHED", "refused-unrotated", 10.0, by(other, json!({}))),
+                act("REFRESHED", "refused-unrotated", 11.0, by(other, invalid())),
+            ],
+            &[],
+        ),
         // Refused, but never replaced: an expired one, a wrong client.
         story(
             "refused-unspent",
@@ -579,6 +613,11 @@ fn stories_of_presentation() -> Vec<Story> {
             "occurred_at": at(0.0), "policies": [{ "id": name, "version": "v1" }],
             "policy_change": { "effective_from": at(from), "snapshot": digest(of) } })
     };
+    let next = |name: &str, from: f64| {
+        let mut event = policy(name, from, "c");
+        event["policies"][0]["version"] = "v2".into();
+        event
+    };
     let granted = |name: &str, of: &str| {
         let list = json!([{ "id": name, "version": "v1", "digest": digest(of), "role": "GRANT" }]);
         act("ISSUED", name, 60.0, json!({ "policies": list }))
@@ -639,9 +678,28 @@ fn stories_of_presentation() -> Vec<Story> {
         ),
         story(
             "policy-not-yet",
-            vec![policy("policy-not-yet", 90.0, "a"), granted("policy-not-yet", "b")],
-            &[],
+            vec![policy("policy-not-yet", 90.0, "a"), granted("policy-not-yet", "a")],
+            &[("policy_mismatch", "medium", None, None)],
         ),
+        story(
+            "policy-replaced",
+            vec![
+                policy("policy-replaced", 10.0, "a"),
+                next("policy-replaced", 30.0),
+                granted("policy-replaced", "a"),
+            ],
+            &[("policy_mismatch", "medium", None, Some(30_000))],
+        ),
+        story(
+            "policy-just-replaced",
+            vec![
+                policy("policy-just-replaced", 10.0, "a"),
+                next("policy-just-replaced", 58.0),
+                granted("policy-just-replaced", "a"),
+            ],
+            &[("policy_mismatch", "info", Some("within_propagation_window"), Some(2000))],
+        ),
+        story("policy-of-nobody", vec![granted("policy-of-nobody", "a")], &[]),
         // Told about the token whose id was claimed.
         story(
             "alias-of-two",
@@ -932,6 +990,21 @@ fn a_clock_that_is_ahead_is_told_once_a_source() {
     let found = settled(&server, &reader, "&rule=clock_ahead");
     let tokens: Vec<_> = found.iter().map(|one| one["token_id"].clone()).collect();
     assert_eq!(tokens, [token("idp-0"), token("gw-0")], "{found:#?}");
+}
+
+#[test]
+fn a_clock_that_is_ahead_is_told_also_of_what_is_wider_than_a_token() {
+    let server = server();
+    let key = server.key("ours", "idp", &["producer"]);
+    let reader = server.key("ours", "desk", &["reader"]);
+    server.record(
+        &key,
+        &[json!({ "type": "REVOKED", "target": { "kind": "CLIENT", "id": "eu:idp:web" },
+            "native_id": "w1", "issuer": "idp", "occurred_at": "2096-01-01T00:00:00Z" })],
+    );
+    let found = settled(&server, &reader, "&rule=clock_ahead");
+    let targets: Vec<_> = found.iter().map(|one| one["target"].clone()).collect();
+    assert_eq!(targets, [json!({ "kind": "SOURCE", "id": "idp" })], "{found:#?}");
 }
 
 #[test]

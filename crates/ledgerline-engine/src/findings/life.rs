@@ -23,6 +23,8 @@ use crate::index::Term;
 const MAX_ENDS: usize = 16;
 /// Births of one token that are.
 pub(super) const MAX_BIRTHS: usize = 16;
+/// Refreshes of one token that are, and what each produced.
+const MAX_REFRESHES: usize = 4;
 
 /// A moment that acts are measured against, and the event that set it.
 #[derive(Debug, Clone)]
@@ -99,6 +101,11 @@ pub(super) struct Life {
     /// The first revocations of its own.
     pub(super) ends: Vec<Boundary>,
     rotated: Option<Boundary>,
+    /// Its last permitted refreshes, each with the tokens that it says it produced.
+    refreshed: Vec<(Boundary, Box<[Box<str>]>)>,
+    /// The one of them that produced another refresh token, once that was asked for: it replaced
+    /// this one, whether or not anybody says ROTATED.
+    replaced: Option<Boundary>,
     spent: Option<Boundary>,
     /// Who presented it last, until it was replaced or spent: then whoever did that.
     holder: Option<Party>,
@@ -279,6 +286,14 @@ impl Life {
             }
             EventType::Refreshed if self.rotated.is_none() => {
                 self.holder = Some(Party::of(act.entry, statement));
+                let links = statement.links.iter().filter(|link| {
+                    matches!(link.relation, Relation::Produced | Relation::RotatedTo)
+                });
+                let new = links.filter_map(|link| link.token.map(Box::from));
+                if self.refreshed.len() == MAX_REFRESHES {
+                    self.refreshed.remove(0);
+                }
+                self.refreshed.push((boundary(), new.take(MAX_REFRESHES).collect()));
             }
             _ => {}
         }
@@ -321,6 +336,22 @@ impl Life {
         same == Some(true)
     }
 
+    /// What its refreshes produced, while an act that was refused may be a replay by nothing but
+    /// that: each with the place in the list.
+    pub(super) fn may_be_replaced_by(&self, statement: &Statement<'_>) -> Vec<(usize, Box<str>)> {
+        let asks = statement.event_type == EventType::Refreshed
+            && statement.outcome == Outcome::Deny
+            && self.rotated.is_none()
+            && self.replaced.is_none();
+        let all = self.refreshed.iter().enumerate().filter(|_| asks);
+        all.flat_map(|(at, (_, new))| new.iter().map(move |id| (at, id.clone()))).collect()
+    }
+
+    /// One of its refreshes produced a refresh token.
+    pub(super) fn is_replaced_at(&mut self, at: usize) {
+        self.replaced = self.refreshed.get(at).map(|one| one.0.clone());
+    }
+
     /// Whether whoever acts now is the one who had the token replaced or spent.
     fn likeness(&self, act: &Act<'_, '_>) -> Likeness {
         let now = Party::of(act.entry, act.statement);
@@ -334,15 +365,22 @@ impl Life {
         let violation = presents(statement, self.state.token_kind)
             .filter(|_| statement.outcome == Outcome::Deny)?;
         let at = act.at;
+        // Where the issuer itself calls it a reuse, its clock does not matter, nor whether it told
+        // what had replaced the token.
+        let is_sure = matches!(statement.reason, Some("reuse" | "replay"));
         let boundary = match violation {
-            Violation::CodeReuse => self.spent.as_ref()?,
+            Violation::CodeReuse => self.spent.as_ref(),
             _ if self.state.grace_until.is_some_and(|end| at < end) => return None,
-            _ => self.rotated.as_ref()?,
+            _ => self.rotated.as_ref().or(self.replaced.as_ref()),
         };
-        let gap = at.checked_sub(boundary.at).filter(|gap| *gap >= 0)?;
+        let told = || self.refreshed.last().map(|one| &one.0).or(self.born.as_ref());
+        let boundary = boundary.or_else(|| told().filter(|_| is_sure))?;
+        let gap = at.saturating_sub(boundary.at);
+        if gap < 0 && !is_sure {
+            return None;
+        }
+        let gap = gap.max(0);
         let own = windows.believed(statement.source, statement.time_uncertainty_ns);
-        // Where the issuer itself calls it a reuse, its clock does not matter.
-        let is_sure = statement.reason == Some("reuse");
         let uncertain = if is_sure { 0 } else { own.saturating_add(boundary.uncertainty(windows)) };
         let explained = match self.likeness(act) {
             Likeness::Other => None,
@@ -561,7 +599,7 @@ fn about(act: &Act<'_, '_>, rule: Rule, parent: &Parent, list: &[&str]) -> Findi
     finding
 }
 
-fn clock_ahead(act: &Act<'_, '_>, windows: &Windows) -> Option<Finding> {
+pub(super) fn clock_ahead(act: &Act<'_, '_>, windows: &Windows) -> Option<Finding> {
     let statement = act.statement;
     let ahead = statement.occurred_at.nanos.saturating_sub(act.entry.recorded_at.nanos);
     let own = windows.believed(statement.source, statement.time_uncertainty_ns);

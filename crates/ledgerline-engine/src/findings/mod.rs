@@ -59,7 +59,7 @@ use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, TokenKind};
 
 use self::caches::Lately;
 use self::covers::{Covering, Covers};
@@ -179,6 +179,7 @@ impl Follower {
                 _ => {
                     self.covers.note(view, &act);
                     self.late_revocation(view, index, &act, notes)?;
+                    self.clock(&act, notes);
                 }
             }
             self.closings += u64::from(is_closing(statement));
@@ -397,6 +398,18 @@ impl Follower {
         }
         births.truncate(births.len() - usize::from(born_now));
         life.births = births;
+        // Not of a life that is only looked at: what it produced may name it as produced.
+        let produced = if whole { life.may_be_replaced_by(statement) } else { Vec::new() };
+        for (at, new) in produced {
+            let token = (statement.tenant, &*new);
+            let key = term_of(view, token);
+            let (birth, _) = self.known(view, below, (&key, token))?;
+            let kind = birth.and_then(|leaf| read_event(&leaf, |_, one| one.token_kind)).flatten();
+            if kind == Some(TokenKind::Refresh) && self.was_born_before(&key, act.place) {
+                life.is_replaced_at(at);
+                break;
+            }
+        }
         let mut found = Vec::new();
         if part != Part::Last {
             found = life.take(act, is_lifecycle, &parents, &self.windows);

@@ -9,7 +9,9 @@
 //!                    issuer has issued nothing and which it never announced, though the ledger
 //!                    knows other keys of it. Withdrawn when the token's birth arrives
 //! policy_mismatch    an ISSUED names a GRANT policy by id, version and digest, and the
-//!                    POLICY_CHANGED of that version in effect by then had another digest
+//!                    POLICY_CHANGED of that version in effect by then had another digest: high.
+//!                    Or another version was in effect, or that one not yet: medium; within the
+//!                    propagation window after the change `info`
 //! alias_conflict     `also_known_as` says that two ids are one token, but both were issued here,
 //!                    and their client, kind, session, grant or expiry differ. About the token that
 //!                    is claimed, which was there first; the claimant is its `parent`. Once a
@@ -33,7 +35,8 @@ use ledgerline_proof::token_id::can_be_one_token;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
 use super::life::{Act, Life, cite, finding};
-use super::rules::{Cited, Finding, Rule};
+use super::rules::Explanation::Propagation;
+use super::rules::{Cited, Finding, Rule, Severity, behind};
 use super::{Follower, term_of};
 use crate::event_leaf::read_event;
 use crate::found_by::{
@@ -173,12 +176,24 @@ impl Follower {
         let (statement, at) = (act.statement, act.statement.occurred_at.nanos);
         let mut found = Vec::new();
         for policy in statement.policies.iter().filter(|one| one.role == PolicyRole::Grant) {
-            let Some(digest) = policy.digest else { continue };
             let versions = self.versions(view, below, statement.tenant, policy.id)?;
             let in_effect = versions.iter().rev().find(|one| {
                 one.version == policy.version && one.from <= at && one.place < act.place
             });
-            if let Some(other) = in_effect.filter(|one| one.digest != digest) {
+            let differs = |one: &&PolicyVersion| policy.digest.is_some_and(|own| one.digest != own);
+            let not_in_force = not_in_force(&versions, policy.version, act);
+            if let Some((other, gap)) = not_in_force {
+                let spread = self.windows.propagation_nanos;
+                let own = self.windows.believed(statement.source, statement.time_uncertainty_ns);
+                let explained = gap.and_then(|gap| behind(gap, own, spread, Propagation));
+                let mut finding = finding(act, Rule::PolicyMismatch, explained);
+                finding.severity = finding.severity.min(Severity::Medium);
+                finding.gap_ms = gap.map(|nanos| nanos.div_euclid(1_000_000));
+                finding.events.push(other.event.clone());
+                let (named, other) = (policy.version, &other.version);
+                finding.about = Some(format!("{} {named} was not in force: {other}", policy.id));
+                found.push(finding);
+            } else if let Some(other) = in_effect.filter(differs) {
                 let mut finding = finding(act, Rule::PolicyMismatch, None);
                 finding.events.push(other.event.clone());
                 finding.about = Some(format!("{} {}", policy.id, policy.version));
@@ -333,6 +348,28 @@ fn claimed_elsewhere(view: &View, act: &Act<'_, '_>) -> Result<Vec<Finding>, Que
     theirs.parent = Some(own.to_owned());
     theirs.target = other;
     Ok(vec![theirs, ours])
+}
+
+/// The version of a policy that was in force when a token was issued under another one, and since
+/// when if the other one was before; or that other one, if it was not in force yet.
+fn not_in_force<'v>(
+    versions: &'v [PolicyVersion],
+    named: &str,
+    act: &Act<'_, '_>,
+) -> Option<(&'v PolicyVersion, Option<i64>)> {
+    let at = act.statement.occurred_at.nanos;
+    let known = || versions.iter().filter(|one| one.place < act.place);
+    // Of those from the same time on the one that was recorded last.
+    let in_force = known().filter(|one| one.from <= at).max_by_key(|one| one.from);
+    let own = |one: &&PolicyVersion| one.version == named;
+    match in_force {
+        Some(other) if other.version != named => {
+            let was = known().filter(own).any(|one| one.from <= other.from);
+            Some((other, was.then(|| at.saturating_sub(other.from))))
+        }
+        Some(_) => None,
+        None => known().find(own).map(|one| (one, None)),
+    }
 }
 
 /// The tokens of the same issuer whose entries before this act name its token as theirs.

@@ -20,7 +20,7 @@
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 
-use super::life::{Act, Boundary, cite};
+use super::life::{Act, Boundary, cite, clock_ahead};
 use super::memory::Numbered;
 use super::record::{Move, Moved, Note, detail_of};
 use super::rules::{Cited, Finding, Rule, behind};
@@ -95,6 +95,16 @@ impl Follower {
                 ..about(Rule::SourceSilent, target, vec![last], at)
             };
             notes.push(Note::Raised(finding));
+        }
+    }
+
+    /// An act on something wider than a token, by a clock that is ahead: about the source.
+    pub(super) fn clock(&mut self, act: &Act<'_, '_>, notes: &mut Vec<Note>) {
+        let Some(found) = clock_ahead(act, &self.windows) else { return };
+        let (tenant, source) = (act.statement.tenant, act.statement.source);
+        if self.memory.tell_clock((tenant, source), found.noticed_at) {
+            let target = (TargetKind::Source, source.to_owned());
+            notes.push(Note::Raised(Finding { kind: target.0, target: target.1, ..found }));
         }
     }
 
