@@ -20,7 +20,7 @@ impl World {
         Self { server, producer, desk }
     }
 
-    fn act(&self, kind: &str, token: &str, second: u32, more: Value) {
+    fn act(&self, kind: &str, token: &str, second: u32, more: &Value) {
         let token = format!("eu:idp:jti:{token}");
         let mut event = json!({ "type": kind, "token_id": token, "issuer": "idp",
             "occurred_at": format!("2026-01-02T00:{:02}:{:02}Z", second / 60, second % 60) });
@@ -32,13 +32,13 @@ impl World {
     }
 
     fn stolen(&self, token: &str) {
-        self.act("ISSUED", token, 0, json!({ "token_kind": "ACCESS" }));
-        self.act("REVOKED", token, 10, json!({}));
+        self.act("ISSUED", token, 0, &json!({ "token_kind": "ACCESS" }));
+        self.act("REVOKED", token, 10, &json!({}));
     }
 
     fn used(&self, token: &str, second: u32, address: &str) {
         let who = json!([{ "role": "REQUEST", "ip": address }]);
-        self.act("USED", token, second, json!({ "personal": who }));
+        self.act("USED", token, second, &json!({ "personal": who }));
     }
 
     fn list(&self, query: &str) -> Vec<Value> {
@@ -136,7 +136,7 @@ fn closings_are_found_again_when_all_is_read_anew() {
         }
     }
     // A late one has the whole life judged anew.
-    world.act("SUSPENDED", "a", 5, json!({}));
+    world.act("SUSPENDED", "a", 5, &json!({}));
     world.used("a", 70, HOME);
     let before = world.list("");
     assert_eq!(world.server.stop(), Some(0));

@@ -6,7 +6,7 @@ use super::source::{Source, item_end};
 use super::{Finding, Rule};
 
 /// Lines, without inline tests.
-const FILE_LINES_MAX: usize = 600;
+const FILE_LINES_MAX: usize = 900;
 /// Lines, from the signature to the closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Characters, not bytes.
@@ -113,12 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn files_end_at_six_hundred_without_tests() {
-        let body = format!("//! Doc.\n{}", "// why\n".repeat(599));
+    fn files_end_at_nine_hundred_without_tests() {
+        let body = format!("//! Doc.\n{}", "// why\n".repeat(899));
         check_rust(check, PATH, &body, &[]);
         let tests = "#[cfg(test)]\nmod tests {\n    fn a() {}\n}\n";
         check_rust(check, PATH, &format!("{body}{tests}"), &[]);
-        check_rust(check, PATH, &format!("{body}// more\n"), &["600 file-length"]);
+        check_rust(check, PATH, &format!("{body}// more\n"), &["900 file-length"]);
         check_rust(check, "crates/ledgerline/tests/a.rs", &format!("{body}// more\n"), &[]);
     }
 
