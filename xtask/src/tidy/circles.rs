@@ -99,7 +99,7 @@ mod tests {
         let sources: Vec<Source> = files.iter().map(source).collect();
         let found: Vec<String> = check(&sources).iter().map(|one| one.what.clone()).collect();
         let said = |names: &&str| {
-            let amount = names.split(|sign| sign == ',' || sign == ';').count();
+            let amount = names.split([',', ';']).count();
             format!("{amount} modules import each other in circles: {names}")
         };
         assert_eq!(found, expected.iter().map(said).collect::<Vec<_>>());
