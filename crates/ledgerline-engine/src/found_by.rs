@@ -1,7 +1,8 @@
 //! What an entry can be found by: the index terms that follow from an event.
 //!
 //! Promises: one function for intake, replay and the verifier, and one spelling of every term for
-//! those who post and those who ask. The terms follow from the entry alone, each once.
+//! those who post and those who ask. The terms follow from the entry alone, each once. A presented
+//! token is found by its digest whatever was recorded of it, also where nobody told its birth.
 //!
 //! ```text
 //! kind          parts of the term                    of which events
@@ -21,7 +22,8 @@
 //! finding       nothing                              FINDING_RAISED and FINDING_CLOSED
 //!               "report"                             VERIFY_REPORT
 //! alias         token id                             also_known_as
-//!               "t1" ‖ digest                        births and also_known_as of the form t1
+//!               "t1" ‖ digest                        births and also_known_as of the form t1, and the
+//!                                                    first entry of a chain whose target is one
 //! revocation    nothing                              permitted REVOKED of any target
 //! digest        SHA-256                              policies of POLICY targets, snapshots
 //! life          40 bits of the chain's term ‖ 2 bits  see [`OfLife`]
@@ -383,6 +385,17 @@ pub fn terms_of(hasher: &TermHasher, statement: &Statement<'_>, handles: &[Handl
     terms.list
 }
 
+/// What the first entry of a chain is found by besides: the digest of a token that was not born by
+/// it. `None` when [`terms_of`] has that term.
+#[must_use]
+pub fn first_term(hasher: &TermHasher, statement: &Statement<'_>) -> Option<Term> {
+    let is_token = statement.target.kind == TargetKind::Token;
+    let digest = presented_digest(statement.target.id).filter(|_| is_token)?;
+    let named = |id: &&str| presented_digest(id) == Some(digest);
+    let has = is_birth(statement) || statement.also_known_as.iter().any(|id| named(&id));
+    (!has).then(|| By::Presented(digest).term(hasher, statement.tenant))
+}
+
 struct Terms<'s, 'a> {
     hasher: &'s TermHasher,
     statement: &'s Statement<'a>,
@@ -618,9 +631,13 @@ mod tests {
             let terms = terms_of(&hasher, &s, &[]);
             let found = [presented, revocation].map(|term| terms.contains(&term));
             assert_eq!(found, expected, "{event_type:?} {alias:?}");
+            let first = first_term(&hasher, &s).is_some();
+            assert_eq!(first, target.id == id && !expected[0], "{event_type:?} {alias:?}");
         };
         check(EventType::Issued, &id, None, [true, false]);
         check(EventType::Used, &id, None, [false, false]);
+        check(EventType::Used, &id, Some(&id), [true, false]);
+        check(EventType::Revoked, &id, None, [false, true]);
         check(EventType::Used, "eu:idp:jti:a", Some(&id), [true, false]);
         check(EventType::Issued, "eu:idp:jti:a", Some("eu:idp:jti:b"), [false, false]);
         check(EventType::Revoked, "eu:idp:jti:a", None, [false, true]);

@@ -199,7 +199,12 @@ pub fn postings_of(
     planned_postings_of(terms, index, leaf, statement, postings);
     if let (Leaf::Entry(entry), Some(statement)) = (leaf, statement) {
         let more = found_by::terms_of(terms, statement, &entry.handles);
-        postings.extend(more.into_iter().map(|term| Posting { term, index, uuid_millis: None }));
+        let first = found_by::first_term(terms, statement).filter(|_| entry.sequence == 0);
+        postings.extend(more.into_iter().chain(first).map(|term| Posting {
+            term,
+            index,
+            uuid_millis: None,
+        }));
     }
 }
 

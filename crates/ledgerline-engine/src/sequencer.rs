@@ -386,7 +386,7 @@ impl Sequencer {
         self.block.cover(recorded_at, Some(event.occurred_at));
         let attested_by = event.attested();
         self.strict.recorded(&event, index, recorded_at);
-        self.post_event(&event, index);
+        self.post_event(&event, index, sequence == 0);
         let PendingEvent { event_id, statement, signature, sealed, records, attachments, .. } =
             *event;
         let event_hash = self.push_leaf(JournalLeaf { bytes, sealed, attachments });
@@ -500,13 +500,16 @@ impl Sequencer {
     }
 
     /// What an event is found by, and what follows from it.
-    fn post_event(&mut self, event: &PendingEvent, index: u64) {
+    fn post_event(&mut self, event: &PendingEvent, index: u64, is_first: bool) {
         self.post(event.event_term, index, event.uuid_millis);
         self.post(event.chain_term, index, None);
         event.terms.iter().for_each(|term| self.post(*term, index, None));
+        let first = event.first_term.filter(|_| is_first);
+        first.into_iter().for_each(|term| self.post(term, index, None));
         let changes = &mut self.draft.changes;
         changes.extend((!event.is_use).then_some(event.chain_term));
         changes.extend(event.terms.iter().filter(|term| Changes::is_of(term)));
+        changes.extend(first);
         if let Some(handle) = event.erases {
             self.post_leaf(leaf_terms::ERASED, index);
             self.draft.effects.push(Effect::Erase(handle));

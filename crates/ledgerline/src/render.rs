@@ -21,13 +21,16 @@ pub enum Output {
 /// Standard output in the chosen form.
 pub struct Screen {
     output: Output,
+    /// Whether nobody reads any more: what is written then goes nowhere, and the command ends with
+    /// the exit code that its answer deserves.
+    closed: bool,
 }
 
 impl Screen {
     /// A screen of this form.
     #[must_use]
     pub fn new(output: Output) -> Self {
-        Self { output }
+        Self { output, closed: false }
     }
 
     /// Whether programs read.
@@ -36,33 +39,53 @@ impl Screen {
         self.output == Output::Json
     }
 
-    /// Writes lines of text, stripped of control characters.
+    /// That somebody still reads: for answers without an end.
     ///
     /// # Errors
     /// When standard output is closed.
-    pub fn line(&mut self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        for line in text.split('\n') {
-            out.write_all(printable(line).as_bytes())?;
-            out.write_all(b"\n")?;
+    pub fn still_read(&self) -> io::Result<()> {
+        if self.closed { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+
+    /// Writes bytes as they are.
+    ///
+    /// # Errors
+    /// When standard output cannot be written; not when it is closed.
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
         }
-        out.flush()
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Writes lines of text, stripped of control characters.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`].
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        let lines = text.split('\n').map(|line| printable(line) + "\n");
+        self.bytes(lines.collect::<String>().as_bytes())
     }
 
     /// Writes JSON on one line.
     ///
     /// # Errors
-    /// When standard output is closed.
+    /// As [`Self::bytes`].
     pub fn json(&mut self, value: &Value) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        writeln!(out, "{}", json_text(&value.to_string()))?;
-        out.flush()
+        self.bytes((json_text(&value.to_string()) + "\n").as_bytes())
     }
 
     /// Writes JSON or, for people, what `lines` makes of it.
     ///
     /// # Errors
-    /// When standard output is closed.
+    /// As [`Self::bytes`].
     pub fn show(&mut self, value: &Value, lines: impl FnOnce(&Value) -> String) -> io::Result<()> {
         if self.is_json() {
             return self.json(value);
@@ -174,6 +197,9 @@ pub fn state_line(state: &Value) -> String {
     let mut line = text(state, "/state");
     if let Some(active) = state.get("active").and_then(Value::as_bool) {
         line.push_str(if active { ", active" } else { ", not active" });
+    }
+    if state["birth"] == "UNKNOWN" {
+        line.push_str(", never issued here");
     }
     for (name, label) in
         [("expires_at", "expires"), ("revoked_at", "revoked"), ("grace_until", "usable until")]

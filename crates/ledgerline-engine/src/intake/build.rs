@@ -248,6 +248,7 @@ impl Intake {
             uuid_millis: uuid_v7_millis(&statement.event_id),
             chain_term: found_by::chain_term(&self.terms, &chain),
             terms: found_by::terms_of(&self.terms, statement, &handles),
+            first_term: found_by::first_term(&self.terms, statement),
             chain_start: chain.start(&self.genesis),
             occurred_at: statement.occurred_at,
             blind: blind.then(|| random(self.entropy.as_ref())),

@@ -184,6 +184,8 @@ pub struct PendingEvent {
     pub chain_term: Term,
     /// What else it is found by.
     pub terms: Vec<Term>,
+    /// What it is found by besides when it is the first of its chain.
+    pub first_term: Option<Term>,
     /// What the chain's first entry carries.
     pub chain_start: Hash,
     /// When it happened.

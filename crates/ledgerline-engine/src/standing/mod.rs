@@ -313,8 +313,8 @@ fn are_of_one_issuer(ids: &BTreeSet<String>) -> bool {
 }
 
 /// Where a token stands that several issuers claim under one digest. Each is judged by itself, so
-/// that none speaks for another: it may be used only if all of them say so, with the facts of the
-/// one that was recorded first.
+/// that none speaks for another: it may be used only if all of them say so that say anything (a use
+/// or a refusal alone does not), with the facts of the one that was recorded first.
 fn claimed_by_several(
     view: &View,
     tenant: &str,

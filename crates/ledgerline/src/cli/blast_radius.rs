@@ -99,7 +99,7 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
     let how = revoke::How { dry_run: args.dry_run, ledger_only: args.ledger_only };
     let answer = match revoke::post(&client, &named.id, body.clone(), named.token.as_deref()) {
         Err(error) if lookup::is_unknown(&error) => {
-            return lookup::unknown_id(context, &named.id, NOTHING);
+            return lookup::unknown_id(context, &client, (&named.id, tenant), None, NOTHING);
         }
         other => other?,
     };

@@ -143,6 +143,7 @@ fn follow(context: &mut Context, args: &FindingsArgs) -> CommandResult {
             } else {
                 context.screen.line(&line(one))?;
             }
+            context.screen.still_read()?;
         }
         from = answer["as_of"].as_u64().unwrap_or(from);
         // What is not shown may not have been noticed yet. Each change is said once.

@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::lookup::{self, Meant, Named, Narrow, Unknown};
+use super::lookup::{self, Meant, Named, Narrow, Paste, Unknown};
 use super::pasted::Reading;
 use super::token_id::in_the_history;
 use crate::client::{Client, ClientError};
@@ -50,12 +50,12 @@ pub fn run(context: &mut Context, args: IntrospectArgs) -> CommandResult {
             Err(_) => in_the_history(),
         });
     }
-    let readings = lookup::read_paste()?;
+    let paste = lookup::read_paste()?;
     let client = context.client(args.client)?;
-    match lookup::of_paste(&client, &readings, &args.narrow, None) {
+    match lookup::of_paste(&client, &paste, &args.narrow, None) {
         Ok(Meant::Token(named)) => known(context, &client, &named),
         Ok(Meant::Unknown(unknown)) => verified_only(context, &client, &unknown),
-        Err(failure) if lookup::may_not_look(&failure) => as_server(context, &client, &readings),
+        Err(failure) if lookup::may_not_look(&failure) => as_server(context, &client, &paste),
         Err(failure) => Err(failure),
     }
 }
@@ -80,7 +80,9 @@ fn known(context: &mut Context, client: &Client, named: &Named) -> CommandResult
                        resource_server), and no use was recorded";
             lookup::tell(&[why.to_owned()]);
             let found = &named.found;
+            let signed = named.token.as_deref().is_some_and(lookup::is_signed);
             json!({
+                "signature": signed.then_some("not_verified"),
                 "active": found["alive"],
                 "differs": found["differs"].as_bool().filter(|differs| *differs),
                 "client_id": found["client_id"],
@@ -94,6 +96,10 @@ fn known(context: &mut Context, client: &Client, named: &Named) -> CommandResult
     answer["status"] = "known".into();
     answer["token_id"] = named.id.as_str().into();
     answer["state"] = named.found["state"].clone();
+    if named.found["birth"] == "UNKNOWN" {
+        answer["birth"] = "UNKNOWN".into();
+        answer["note"] = "never issued here: only other acts are recorded".into();
+    }
     // An active one was judged by its issuer's signature, or by all its records.
     let is_told = answer["active"] == true;
     if !is_told {
@@ -124,18 +130,18 @@ fn verified_only(context: &mut Context, client: &Client, unknown: &Unknown) -> C
 }
 
 /// For a key that may only introspect.
-fn as_server(context: &mut Context, client: &Client, readings: &[Reading]) -> CommandResult {
-    for reading in readings {
-        let token = lookup::only(reading)?;
+fn as_server(context: &mut Context, client: &Client, paste: &Paste) -> CommandResult {
+    for token in paste.tries()? {
         let mut answer = ask(client, token)?;
         if answer["active"] == true {
-            lookup::tell(&reading.notes);
+            let of = |one: &&Reading| one.tokens.iter().any(|one| one == token);
+            lookup::tell(paste.readings.iter().find(of).map_or(&[], |reading| &reading.notes));
             answer["status"] = "known".into();
             context.screen.show(&answer, shown)?;
             return Ok(Exit::Ok);
         }
     }
-    lookup::tell(&readings[0].notes);
+    lookup::tell(&paste.readings[0].notes);
     let answer = json!({ "active": false, "status": "inactive or unknown" });
     context.screen.show(&answer, |answer| {
         format!(

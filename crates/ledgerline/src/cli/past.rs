@@ -197,7 +197,8 @@ impl Moment {
         // Before anything is asked: what fails then leaves no file of an earlier answer either.
         let proof = self.proof.open()?;
         let client = context.client(self.client.clone())?;
-        let tenant = self.tenant.as_deref();
+        let (tenant, as_of) = (self.tenant.clone(), self.as_of.clone());
+        let (tenant, as_of) = (tenant.as_deref(), as_of.as_deref());
         let named = match lookup::of_argument(&client, argument, narrow, tenant)? {
             Meant::Token(named) => named,
             Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, ASKED),
@@ -210,25 +211,28 @@ impl Moment {
             .as_ref()
             .map(|_| client.get(&Ask::new(path.clone()).with("tenant", tenant).url(None)));
         if known.is_some_and(|known| known.is_err_and(|error| lookup::is_unknown(&error))) {
-            return lookup::unknown_id(context, &id, ASKED);
+            return lookup::unknown_id(context, &client, (&id, tenant), as_of, ASKED);
         }
         let ask = |id: &str| {
             let path = format!("/v1/tokens/{}/{end}", segment(id));
             more(Ask { of_known: true, marks: Some(named.clone()), ..Ask::new(path) })
         };
-        let exit = match self.clone().show_with(context, ask(&id), list, &lines, proof) {
-            Err(failure) if lookup::is_unknown_failure(&failure) => {
-                return lookup::unknown_id(context, &id, ASKED);
-            }
-            other => other?,
-        };
+        let mut exits = Vec::new();
         // A document has them as `records`.
         let is_json = context.screen.is_json();
-        for other in named.others.iter().filter(|_| !is_json) {
-            context.screen.line(&format!("\nrecorded as {other} too:"))?;
-            self.clone().show_with(context, ask(other), list, &lines, None)?;
+        let others = named.others.iter().filter(|_| !is_json);
+        for (id, proof) in [(&id, proof)].into_iter().chain(others.map(|other| (other, None))) {
+            if !exits.is_empty() {
+                context.screen.line(&format!("\nrecorded as {id} too:"))?;
+            }
+            exits.push(match self.clone().show_with(context, ask(id), list, &lines, proof) {
+                Err(failure) if lookup::is_unknown_failure(&failure) => {
+                    lookup::unknown_id(context, &client, (id, tenant), as_of, ASKED)?
+                }
+                other => other?,
+            });
         }
-        Ok(named.exit(exit))
+        Ok(named.exit_of(&exits))
     }
 }
 

@@ -12,9 +12,15 @@
 //! (a token in two lines, or two tokens; quotes around a token, or a token with quotes) each way is
 //! a [`Reading`], the likeliest first: whoever looks tokens up decides by what the ledger knows.
 //!
+//! Whatever else may be a token in the text is among its [`candidates`].
+//!
 //! Refuses: to guess. A text in which nothing looks like a token is read as the token itself.
 
+mod candidates;
+
 use serde_json::Value;
+
+pub use candidates::{Candidates, candidates};
 
 /// Most tokens taken out of one text.
 const TOKENS_MAX: usize = 64;
@@ -77,6 +83,12 @@ pub fn as_utf8(bytes: &[u8]) -> String {
     decoded(bytes, &mut Vec::new())
 }
 
+/// The text without what nobody sees.
+#[must_use]
+pub fn shown_text(bytes: &[u8]) -> String {
+    visible(decoded(bytes, &mut Vec::new()).trim(), &mut Vec::new())
+}
+
 fn add(readings: &mut Vec<Reading>, mut reading: Reading) {
     let mut seen = Vec::new();
     reading.tokens.retain(|token| {
@@ -109,15 +121,17 @@ fn decoded(bytes: &[u8], notes: &mut Vec<String>) -> String {
     text
 }
 
-/// Without what nobody sees: zero-width characters, and blanks that are not the ordinary one.
+/// Without what nobody sees: zero-width characters, blanks that are not the ordinary one, and what
+/// colours a terminal.
 fn visible(text: &str, notes: &mut Vec<String>) -> String {
+    let plain = without_colours(text);
     let hidden = |c: char| {
         matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
             || matches!(c, '\u{feff}' | '\u{ad}')
             || (c.is_control() && !c.is_whitespace())
     };
     let mut shown = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !hidden(*c)) {
+    for c in plain.chars().filter(|c| !hidden(*c)) {
         shown.push(if c.is_whitespace() && !"\r\n\t".contains(c) { ' ' } else { c });
     }
     let shown = shown.trim().to_owned();
@@ -125,6 +139,25 @@ fn visible(text: &str, notes: &mut Vec<String>) -> String {
         notes.push("characters that nobody sees were left out".to_owned());
     }
     shown
+}
+
+/// Without the control sequences of a terminal (ECMA-48): `ESC [ … m`, `ESC ] … BEL`.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        let ended = |end: fn(char) -> bool| {
+            let at = behind.char_indices().skip(1).find(|(_, c)| end(*c));
+            at.map_or("", |(at, c)| &behind[at + c.len_utf8()..])
+        };
+        rest = match behind.chars().next() {
+            Some('[') => ended(|c| ('\u{40}'..='\u{7e}').contains(&c)),
+            Some(']') => ended(|c| matches!(c, '\u{7}' | '\\')),
+            _ => behind,
+        };
+    }
+    plain + rest
 }
 
 type Way = (Vec<String>, Vec<String>);

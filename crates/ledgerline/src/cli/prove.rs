@@ -1,6 +1,5 @@
 //! `prove`: a proof bundle in one file, for somebody who trusts nobody here.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -71,10 +70,9 @@ pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
         }
     };
     let Some(out) = out else {
-        let mut stdout = std::io::stdout().lock();
         // Escapes are the same JSON; raw, recorded text could steer the terminal.
-        stdout.write_all(json_text(&String::from_utf8_lossy(&bundle)).as_bytes())?;
-        stdout.write_all(b"\n")?;
+        let text = json_text(&String::from_utf8_lossy(&bundle)) + "\n";
+        context.screen.bytes(text.as_bytes())?;
         let parsed = Bundle::parse(&bundle).map_err(Failure::error)?;
         let incomplete = proof_file::incomplete(&parsed);
         lookup::tell(

@@ -70,8 +70,8 @@ pub fn run(context: &mut Context, args: &RevokeArgs) -> CommandResult {
         let Meant::Token(named) = meant else { return Err(Failure::usage("no token")) };
         return by_id(context, &client, args, &named);
     }
-    let readings = lookup::read_paste()?;
-    match lookup::of_paste(&client, &readings, &args.narrow, None) {
+    let paste = lookup::read_paste()?;
+    match lookup::of_paste(&client, &paste, &args.narrow, None) {
         Ok(Meant::Token(named)) if args.narrow.is_narrow() => by_id(context, &client, args, &named),
         Ok(Meant::Token(named)) => {
             let token = named.token.as_deref().unwrap_or_default();
@@ -96,8 +96,7 @@ pub fn run(context: &mut Context, args: &RevokeArgs) -> CommandResult {
         }
         // A client ends its own tokens, and is told nothing.
         Err(failure) if lookup::may_not_look(&failure) => {
-            let token = lookup::only(&readings[0])?;
-            lookup::tell(&readings[0].notes);
+            let token = paste.only()?;
             let answer = by_value(&client, args, token)?;
             or_unknown(context, &answer, &Unknown::default(), args)
         }
@@ -184,7 +183,7 @@ fn by_id(
         });
         let answer = match post(client, id, body, named.token.as_deref()) {
             Err(error) if lookup::is_unknown(&error) => {
-                return lookup::unknown_id(context, id, NOTHING);
+                return lookup::unknown_id(context, client, (id, None), None, NOTHING);
             }
             other => other?,
         };

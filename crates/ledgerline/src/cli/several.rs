@@ -120,4 +120,18 @@ impl Named {
     pub fn exit(&self, exit: Exit) -> Exit {
         if self.differing.is_empty() { exit } else { Exit::Incomplete }
     }
+
+    /// The exit code of the answers about each of its ids: what is unknown of one alone, as of an
+    /// earlier size, or incomplete in one, is not known of it.
+    #[must_use]
+    pub fn exit_of(&self, each: &[Exit]) -> Exit {
+        match each {
+            [] => Exit::Unknown,
+            [first, rest @ ..] if rest.iter().all(|one| one == first) => match first {
+                Exit::Unknown => Exit::Unknown,
+                other => self.exit(*other),
+            },
+            _ => Exit::Incomplete,
+        }
+    }
 }

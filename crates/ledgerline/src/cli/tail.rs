@@ -80,6 +80,7 @@ fn show(client: &Client, screen: &mut Screen, next: u64, size: u64) -> Result<u6
         } else {
             screen.line(&line(&leaf))?;
         }
+        screen.still_read()?;
     }
     Ok(number * 256 + leaves.len() as u64)
 }

@@ -7,7 +7,7 @@ use ledgerline_proof::token_id::{from_jti, from_presented};
 use serde_json::json;
 
 use super::Context;
-use super::lookup::{only, read_paste, tell};
+use super::lookup::read_paste;
 use crate::exit::{CommandResult, Exit, Failure};
 
 /// Longest token read from standard input, in bytes.
@@ -51,9 +51,8 @@ pub fn run(context: &mut Context, args: &TokenIdArgs) -> CommandResult {
     let id = if args.jti {
         from_jti(region, issuer, &read_secret()?)
     } else {
-        let readings = read_paste()?;
-        let token = only(&readings[0])?;
-        tell(&readings[0].notes);
+        let paste = read_paste()?;
+        let token = paste.only()?;
         from_presented(region, issuer, token.as_bytes())
     }
     .map_err(Failure::error)?;

@@ -55,6 +55,7 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     };
     let id = named.id.clone();
     named.warn(context)?;
+    let asked = args.as_of.map(|size| size.to_string());
     let mut query = String::new();
     let (mut as_of, mut written) = (args.as_of, None);
     if let Some(size) = as_of {
@@ -67,11 +68,11 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         query.push_str(&format!("&tenant={}", segment(tenant)));
     }
     if let Some(proof) = proof {
-        let tenant = args.tenant.as_ref().map(|tenant| format!("?tenant={}", segment(tenant)));
-        let path = format!("/v1/tokens/{}/proof{}", segment(&id), tenant.unwrap_or_default());
+        let of = tenant.map(|tenant| format!("?tenant={}", segment(tenant)));
+        let path = format!("/v1/tokens/{}/proof{}", segment(&id), of.unwrap_or_default());
         let known = client.get(&format!("/v1/tokens/{}?limit=1{query}", segment(&id)));
         if known.is_err_and(|error| lookup::is_unknown(&error)) {
-            return lookup::unknown_id(context, &id, NOTHING);
+            return lookup::unknown_id(context, &client, (&id, tenant), asked.as_deref(), NOTHING);
         }
         let proof = write_proof(&client, &path, proof)?;
         // The life is shown as of what is proven.
@@ -82,26 +83,27 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         written = Some(proof);
     }
     let narrow = as_of != written.as_ref().map(|written| written.size) || args.at.is_some();
-    let mut exit = Exit::Ok;
+    let mut exits = Vec::new();
     // A document has the others as `records`.
     let is_json = context.screen.is_json();
     let others = named.others.iter().filter(|_| !is_json);
     for id in [&id].into_iter().chain(others) {
         let (mut life, events) = match fetch(&client, id, &query) {
             Err(error) if lookup::is_unknown(&error) => {
-                return lookup::unknown_id(context, id, NOTHING);
+                let of = (id.as_str(), tenant);
+                let size = asked.as_deref();
+                exits.push(lookup::unknown_id(context, &client, of, size, NOTHING)?);
+                continue;
             }
             other => other?,
         };
         named.mark(&mut life);
-        if life["incomplete"] == true {
-            exit = Exit::Incomplete;
-        }
+        exits.push(if life["incomplete"] == true { Exit::Incomplete } else { Exit::Ok });
         // What is proven is the first one's life.
         let own = written.as_ref().filter(|_| *id == named.id).map(|written| (written, narrow));
         show(context, life, events, own)?;
     }
-    let exit = named.exit(exit);
+    let exit = named.exit_of(&exits);
     Ok(written.map_or(exit, |written| written.exit(exit)))
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::evidence::{Proof, ProofArgs};
-use super::lookup::{Narrow, Places, claims, tell};
+use super::lookup::{Narrow, Places, claims, is_signed, tell};
 use super::past::{list, rows, text};
 use super::pasted;
 use super::proof_file::write_proof_of;
@@ -60,6 +60,8 @@ struct Entry {
     question: Value,
     /// What else it may be, when it is unknown: the line as it stands, another issuer's jti.
     otherwise: Vec<Value>,
+    /// Whether it is a JWT: nothing here verifies its signature.
+    signed: bool,
 }
 
 /// What is asked, and what was answered.
@@ -227,7 +229,12 @@ impl Triage<'_> {
                 continue;
             }
             let question = questions.remove(0);
-            self.batch.push(Entry { line, question, otherwise: questions });
+            self.batch.push(Entry {
+                line,
+                question,
+                otherwise: questions,
+                signed: is_signed(&token),
+            });
             self.taken += 1;
             if self.args.proof.proof.is_some() && self.taken > BATCH {
                 let why = format!("a proof is of at most {BATCH} tokens: give them in parts");
@@ -303,6 +310,9 @@ impl Triage<'_> {
                 self.proven.push(entry.question);
             }
             one["line"] = entry.line.into();
+            if entry.signed && one["status"] != "unknown" {
+                one["signature"] = "not_verified".into();
+            }
             self.found.push(one);
         }
         if !reached {
@@ -324,15 +334,29 @@ fn shown(answer: &Value) -> String {
         ("CLIENT", "/client_id"),
         ("LAST USED", "/last_used_at"),
         ("EXPIRES", "/expires_at"),
+        ("SIGNATURE", "/signature"),
     ];
     let counts = ["alive", "dead", "unknown", "weak", "unreadable", "differing"];
     let counts = counts.map(|name| format!("{} {name}", text(answer, &format!("/{name}"))));
     let all = list(answer, "tokens").count();
-    let mut heads = String::new();
+    let mut out = String::new();
     for one in list(answer, "tokens").filter(|one| one["differs"] == true) {
         let records = one["records"].as_array().map(Vec::as_slice).unwrap_or_default();
-        heads.push_str(&format!("line {}: {}", text(one, "/line"), several::head(records)));
+        out.push_str(&format!("line {}: {}", text(one, "/line"), several::head(records)));
     }
     let table = rows(answer, "tokens", &columns);
-    format!("{heads}{table}\n\n{all} tokens: {}\n", counts.join(", "))
+    out.push_str(&format!("{table}\n\n{all} tokens: {}\n", counts.join(", ")));
+    let unborn = list(answer, "tokens").filter(|one| one["birth"] == "UNKNOWN").count();
+    if unborn > 0 {
+        out.push_str(&format!(
+            "{unborn} of them were never issued here: other acts are recorded\n"
+        ));
+    }
+    if list(answer, "tokens").any(|one| one["signature"] == "not_verified") {
+        out.push_str(
+            "SIGNATURE not_verified: header and claims are those of the token; who made the \
+             signature was not checked\n",
+        );
+    }
+    out
 }

@@ -32,7 +32,7 @@ use ledgerline_engine::questions::last_use;
 use ledgerline_engine::standing::{Presented, Standing};
 use ledgerline_engine::view::{QueryError, View};
 use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
-use ledgerline_proof::lifecycle::State as TokenState;
+use ledgerline_proof::lifecycle::{Birth, State as TokenState};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::TokenKind;
 use serde::Deserialize;
@@ -273,6 +273,10 @@ fn described(inquiry: &mut Inquiry<'_>, found: &Found, now: i64) -> Result<Value
         members.set("differs", differs);
         members.set("claimed_by_several", found.unread || issuers.len() > 1);
         members.set("records", &records);
+        // Of all that is known of it nothing is a birth.
+        if !found.unread && found.standings.iter().all(|one| one.state.birth == Birth::None) {
+            members.set("birth", "UNKNOWN");
+        }
         members.set("token_kind", standing.state.token_kind.map(TokenKind::symbol));
         members.set("owner", standing.facts.subject.map(Hex));
         members.set("client_id", standing.facts.client.as_deref());

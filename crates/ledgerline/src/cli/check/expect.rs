@@ -11,8 +11,7 @@ use ledgerline_proof::check::{CheckReport, ClaimKind, Status};
 use ledgerline_proof::token_id::{TokenId, jti_hash_value, looks_like_token, t1_value};
 use serde_json::{Value, json};
 
-use crate::cli::lookup;
-use crate::cli::pasted::Reading;
+use crate::cli::lookup::{self, Paste};
 use crate::cli::token_id::in_the_history;
 use crate::exit::Failure;
 use crate::render::printable;
@@ -22,7 +21,12 @@ pub enum Wanted {
     /// By its id.
     Id(String),
     /// By what was computed from it: the ends of ids that it may have.
-    Computed(Vec<String>),
+    Computed {
+        /// The ends.
+        ends: Vec<String>,
+        /// Whether it is a JWT, of which they cover header and claims alone.
+        signed: bool,
+    },
 }
 
 impl Wanted {
@@ -42,19 +46,19 @@ impl Wanted {
     }
 
     /// Of what was pasted, in every way to read it.
-    fn of_paste(readings: &[Reading]) -> Result<Self, Failure> {
-        lookup::tell(readings.first().map_or(&[][..], |reading| &reading.notes));
+    fn of_paste(paste: &Paste) -> Result<Self, Failure> {
+        if let Ok(id) = TokenId::parse(paste.only()?) {
+            return Ok(Self::Id(id.as_str().to_owned()));
+        }
         let mut ends = Vec::new();
         let mut weak = None;
-        for reading in readings {
-            let token = lookup::only(reading)?;
-            if let Ok(id) = TokenId::parse(token) {
-                return Ok(Self::Id(id.as_str().to_owned()));
-            }
+        let mut signed = false;
+        for token in paste.tokens() {
             match t1_value(token.as_bytes()) {
                 Ok(digest) => ends.push(format!(":t1:{digest}")),
                 Err(error) => weak = weak.or(Some(error)),
             }
+            signed |= lookup::is_signed(token);
             let claims = lookup::claims(token);
             if let Some(jti) = claims.as_ref().and_then(|claims| claims["jti"].as_str()) {
                 ends.push(format!(":jti:{jti}"));
@@ -62,15 +66,15 @@ impl Wanted {
             }
         }
         match weak {
-            Some(error) if ends.is_empty() => Err(Failure::error(error)),
-            _ => Ok(Self::Computed(ends)),
+            Some(error) if ends.is_empty() => Err(Failure::usage(error)),
+            _ => Ok(Self::Computed { ends, signed }),
         }
     }
 
     fn is(&self, id: &str) -> bool {
         match self {
             Self::Id(wanted) => wanted == id,
-            Self::Computed(ends) => TokenId::parse(id).is_ok_and(|id| {
+            Self::Computed { ends, .. } => TokenId::parse(id).is_ok_and(|id| {
                 let front = id.region().len() + 1 + id.issuer().len();
                 ends.iter().any(|end| id.as_str()[front..] == **end)
             }),
@@ -82,6 +86,8 @@ impl Wanted {
 #[derive(Default)]
 pub struct Expected {
     token: Option<(bool, String)>,
+    /// Whether that rests on the header and claims of a JWT alone.
+    unsigned: bool,
     question: Option<bool>,
 }
 
@@ -89,6 +95,7 @@ impl Expected {
     /// Compares.
     #[must_use]
     pub fn compare(report: &CheckReport, token: Option<&Wanted>, question: Option<&str>) -> Self {
+        let unsigned = matches!(token, Some(Wanted::Computed { signed: true, .. }));
         let token = token.map(|wanted| compare_token(report, wanted));
         let question = question.map(|wanted| {
             let asked = report.question.as_ref();
@@ -96,7 +103,7 @@ impl Expected {
             let sentence = asked.and_then(|one| one.sentence.as_deref());
             fits && (sentence == Some(wanted) || asked.and_then(|one| one.name) == Some(wanted))
         });
-        Self { token, question }
+        Self { token, unsigned, question }
     }
 
     /// Whether the bundle is about something else.
@@ -112,7 +119,12 @@ impl Expected {
             true => ("expected", "the question is the expected one".to_owned()),
             false => ("expected", "ANOTHER QUESTION than the expected one".to_owned()),
         });
-        token.into_iter().chain(question)
+        let unsigned = self.unsigned.then(|| {
+            let words = "only header and claims of the JWT were compared: its SIGNATURE WAS NOT \
+                         VERIFIED, a forged one would look the same";
+            ("expected", words.to_owned())
+        });
+        token.into_iter().chain(unsigned).chain(question)
     }
 
     /// As JSON; null when nothing was expected.
@@ -121,10 +133,14 @@ impl Expected {
         if self.token.is_none() && self.question.is_none() {
             return Value::Null;
         }
-        json!({
+        let mut value = json!({
             "token": self.token.as_ref().map(|(is_it, _)| is_it),
             "question": self.question,
-        })
+        });
+        if self.unsigned {
+            value["signature"] = "not_verified".into();
+        }
+        value
     }
 }
 
