@@ -392,7 +392,7 @@ pub fn first_term(hasher: &TermHasher, statement: &Statement<'_>) -> Option<Term
     let is_token = statement.target.kind == TargetKind::Token;
     let digest = presented_digest(statement.target.id).filter(|_| is_token)?;
     let named = |id: &&str| presented_digest(id) == Some(digest);
-    let has = is_birth(statement) || statement.also_known_as.iter().any(|id| named(&id));
+    let has = is_birth(statement) || statement.also_known_as.iter().any(named);
     (!has).then(|| By::Presented(digest).term(hasher, statement.tenant))
 }
 

@@ -255,6 +255,8 @@ struct Sought<'r> {
 }
 
 type Hit<'s, 'r> = (&'s Sought<'r>, &'s Value);
+/// What was pasted of one known token, its ids, and the hits.
+type Group<'s, 'r> = (Vec<&'r str>, Vec<String>, Vec<Hit<'s, 'r>>);
 
 /// The token that was pasted.
 ///
@@ -336,13 +338,13 @@ pub fn of_paste(
 
 /// The hits about one token. Of what is a part of another one that is known the other is meant.
 fn one_of<'s, 'r>(hits: &[Hit<'s, 'r>]) -> Result<Vec<Hit<'s, 'r>>, Failure> {
-    let mut groups: Vec<(Vec<&str>, Vec<String>, Vec<Hit<'s, 'r>>)> = Vec::new();
+    let mut groups: Vec<Group<'s, 'r>> = Vec::new();
     for (one, answer) in hits {
         // One answer may be about several ids, and so join what others kept apart.
         let records = answer["records"].as_array().into_iter().flatten();
         let ids = [*answer].into_iter().chain(records).filter_map(|one| one["token_id"].as_str());
         let mut whole = (vec![one.token], ids.map(str::to_owned).collect::<Vec<_>>(), Vec::new());
-        let is_same = |(tokens, ids, _): &mut (Vec<&str>, Vec<String>, Vec<Hit<'s, 'r>>)| {
+        let is_same = |(tokens, ids, _): &mut Group<'s, 'r>| {
             tokens.contains(&one.token) || ids.iter().any(|id| whole.1.contains(id))
         };
         let same: Vec<_> = groups.extract_if(.., is_same).collect();

@@ -84,6 +84,10 @@ impl Found {
         let may_be = one.len() >= MIN_TOKEN_BYTES || TokenId::parse(one).is_ok();
         if may_be && self.list.len() < FOUND_MAX && self.seen.insert(one.to_owned()) {
             self.list.push((self.rank, one.to_owned()));
+            // Cut first: what is coded in it may be what the text around it is cut at.
+            if one.contains('%') {
+                self.add(&percent(one));
+            }
         }
     }
 
