@@ -22,8 +22,8 @@
 //! finding       nothing                              FINDING_RAISED and FINDING_CLOSED
 //!               "report"                             VERIFY_REPORT
 //! alias         token id                             also_known_as
-//!               "t1" ‖ digest                        births and also_known_as of the form t1, and the
-//!                                                    first entry of a chain whose target is one
+//!               "t1" ‖ digest                        births and also_known_as of the form t1, and
+//!                                                    the first entry of a chain of such a token
 //! revocation    nothing                              permitted REVOKED of any target
 //! digest        SHA-256                              policies of POLICY targets, snapshots
 //! life          40 bits of the chain's term ‖ 2 bits  see [`OfLife`]
@@ -625,6 +625,7 @@ mod tests {
         let presented = By::Presented(digest).term(&hasher, "");
         let revocation = By::Revocation.term(&hasher, "");
         let check = |event_type, target: &str, alias: Option<&str>, expected: [bool; 2]| {
+            let is_of_it = target == id;
             let target = Target { kind: TargetKind::Token, id: target };
             let mut s = Statement::new([1; 16], "idp", target, event_type, Hlc::at(1));
             s.also_known_as = alias.into_iter().collect();
@@ -632,7 +633,7 @@ mod tests {
             let found = [presented, revocation].map(|term| terms.contains(&term));
             assert_eq!(found, expected, "{event_type:?} {alias:?}");
             let first = first_term(&hasher, &s).is_some();
-            assert_eq!(first, target.id == id && !expected[0], "{event_type:?} {alias:?}");
+            assert_eq!(first, is_of_it && !expected[0], "{event_type:?} {alias:?}");
         };
         check(EventType::Issued, &id, None, [true, false]);
         check(EventType::Used, &id, None, [false, false]);

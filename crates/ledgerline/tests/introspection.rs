@@ -252,8 +252,10 @@ fn a_revocation_ends_the_family_and_outlives_the_process() {
             assert_eq!(is_active(server, &gateway, name), expected, "{name}");
         }
     };
-    let everybody = ["refresh", "sibling", "child", "exchanged", "bystander", "other", "identity"];
+    let everybody = ["refresh", "sibling", "child", "exchanged", "bystander", "other"];
     all_active(&server, &everybody, true);
+    // An ID token opens no resource.
+    all_active(&server, &["identity"], false);
     let revoke = |server: &Server, key: &str, name: &str, more: &str| {
         call(server, "/oauth2/revoke", key, &format!("token={}{more}", raw(name)))
     };

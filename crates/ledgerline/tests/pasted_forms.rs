@@ -161,6 +161,7 @@ impl World {
 fn the_form_of_a_paste_made_a_known_token_unknown() {
     let world = world();
     let size = || world.server.get("/v1/status", &world.server.admin).json()["size"].clone();
+    world.server.wait_for_block();
     let before = size();
     let mut missed = Vec::new();
     for token in TOKENS {
@@ -257,4 +258,34 @@ fn as_of_an_earlier_size_is_not_as_of_now() {
         (exit, &answer["recorded_since"], &answer["tenant"]),
         (Some(4), &json!(null), &json!(""))
     );
+}
+
+#[test]
+fn in_whatever_form_a_token_that_two_issuers_claim_was_one_of_them() {
+    let world = world();
+    let id = id_of(&world.server, TOKENS[3]);
+    let other = id.replacen(":idp:", ":evil:", 1);
+    for (n, kind) in ["ISSUED", "REVOKED"].into_iter().enumerate() {
+        let mut one = event(&format!("e{n}"), kind, "x");
+        one["token_id"] = other.clone().into();
+        world.server.record(&world.server.admin, &[one]);
+    }
+    // Also beside its ids: they are all about what was pasted.
+    for form in ["@", "Cookie: sid=@; theme=dark", "token=@ id=^", "id=^ or else % of @"] {
+        let text = form.replace('@', TOKENS[3]).replace('^', &other).replace('%', &id);
+        for command in ["trace", "introspect", "blast-radius"] {
+            let (exit, answer, err) = world.ask(&[command, "-"], &text);
+            assert_eq!((exit, &answer["differs"]), (Some(3), &json!(true)), "{form:?}: {err}");
+            assert_eq!(answer["records"].as_array().map(Vec::len), Some(2), "{form:?}: {answer}");
+            assert_eq!(answer["token_id"], id, "what lives is first: {answer}");
+        }
+    }
+    // As of when the other claim was not yet recorded, that one alone is unknown.
+    let size = world.server.get(&format!("/v1/tokens/{id}/events"), &world.key).json();
+    let last = size["events"][0]["index"].as_u64().expect("an index") + 1;
+    let args = ["trace", "--as-of", &last.to_string(), "-"];
+    let output = world.server.run_with(&world.key, &args, TOKENS[3].as_bytes());
+    let shown = stdout(&output);
+    assert_eq!(output.status.code(), Some(3), "{shown}");
+    assert!(shown.contains("UNKNOWN AS OF") && shown.contains("ISSUED"), "{shown}");
 }

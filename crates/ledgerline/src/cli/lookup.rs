@@ -270,14 +270,8 @@ pub fn of_paste(
 ) -> Result<Meant, Failure> {
     let tokens = paste.tokens();
     let places = Places::of(client, &tokens, narrow)?;
-    let mut sought: Vec<Sought<'_>> = Vec::new();
-    let mut seen = HashSet::new();
-    let all = tokens.into_iter().flat_map(|token| places.questions(token));
-    for one in all.filter(|one| seen.insert(one.name.clone())) {
-        sought.push(one);
-    }
-    let beyond = sought.len().saturating_sub(ASKED_MAX);
-    sought.truncate(ASKED_MAX);
+    let (sought, beyond) = places.all_questions(&tokens);
+    let left_out = paste.candidates.left_out + beyond;
     if sought.is_empty() {
         return Err(Failure::usage(format!(
             "what was read is shorter than a token may be ({MIN_TOKEN_BYTES} bytes): it cannot be \
@@ -302,23 +296,21 @@ pub fn of_paste(
             let other = "it is known under another region or issuer than --region and --issuer say";
             tell(&[other.to_owned()]);
         }
-        let obvious = |one: &&Sought<'_>| first.tokens.iter().any(|token| token == one.token);
-        let names = |one: &Sought<'_>| one.name.clone();
-        let mut looked_for: Vec<String> = sought.iter().filter(obvious).map(names).collect();
-        if looked_for.is_empty() {
-            looked_for = sought.iter().take(1).map(names).collect();
-        }
+        let looked_for = obvious_names(&sought, first);
         return Ok(Meant::Unknown(Unknown {
             looked_for,
             // Of several none speaks for the others.
             token: Some(&first.tokens).filter(|all| all.len() == 1).map(|all| all[0].clone()),
             tenant,
             looked_up: sought.len(),
-            left_out: paste.candidates.left_out + beyond,
+            left_out,
             hints: unknown::hints(&paste.text, &first.tokens),
         }));
     }
     let meant = one_of(&hits)?;
+    if left_out > 0 {
+        tell(&[format!("{left_out} more things in the paste that may be a token: not looked up")]);
+    }
     let holds = |reading: &&Reading| reading.tokens.iter().any(|one| one == meant[0].0.token);
     match paste.readings.iter().find(holds) {
         Some(reading) => {
@@ -334,6 +326,17 @@ pub fn of_paste(
         )]),
     }
     named(&meant)
+}
+
+/// What the obvious tokens were looked for as; of none, what was looked for first.
+fn obvious_names(sought: &[Sought<'_>], first: &Reading) -> Vec<String> {
+    let is_obvious = |one: &&Sought<'_>| first.tokens.iter().any(|token| token == one.token);
+    let names: Vec<String> = sought.iter().filter(is_obvious).map(|one| one.name.clone()).collect();
+    if names.is_empty() {
+        sought.iter().take(1).map(|one| one.name.clone()).collect()
+    } else {
+        names
+    }
 }
 
 /// The hits about one token. Of what is a part of another one that is known the other is meant.
@@ -453,6 +456,16 @@ impl Places {
             }
         }
         Ok(Self(places))
+    }
+
+    /// What tokens are looked for by, each once, and how many more were left out.
+    fn all_questions<'r>(&self, tokens: &[&'r str]) -> (Vec<Sought<'r>>, usize) {
+        let mut seen = HashSet::new();
+        let all = tokens.iter().flat_map(|token| self.questions(token));
+        let mut sought: Vec<_> = all.filter(|one| seen.insert(one.name.clone())).collect();
+        let beyond = sought.len().saturating_sub(ASKED_MAX);
+        sought.truncate(ASKED_MAX);
+        (sought, beyond)
     }
 
     /// What a token is looked for by.
