@@ -135,6 +135,9 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     let head = settings.head.clone().unwrap_or_else(|| beside(&data, "head"));
     privacy::check_apart(&data, &keys_path(settings, &data), "the keys' folder")?;
     privacy::check_apart(&data, &head, "the head store's folder")?;
+    if let Some(file) = &settings.bootstrap_key_file {
+        privacy::check_apart(&data, file, "the file of the first key")?;
+    }
     let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
     let lock = disk.lock("lock").map_err(|error| {
         let why = match error.kind() {
