@@ -377,7 +377,6 @@ fn a_folder_is_verified_without_its_server_and_a_flipped_byte_is_found() {
     let mut events: Vec<_> = (0..40).map(|n| event(&format!("n{n}"), "USED", "a")).collect();
     events[7]["native_id"] = "needle-in-the-journal".into();
     server.record(&key, &events);
-    assert_eq!(server.stop(), Some(0));
     let data = server.path("data");
     let check = |code: i32, part: &str| {
         let args = ["verify", "--data", data.to_str().expect("text")];
@@ -386,6 +385,8 @@ fn a_folder_is_verified_without_its_server_and_a_flipped_byte_is_found() {
         assert_eq!(output.status.code(), Some(code), "{text}");
         assert!(text.contains(part), "{text}");
     };
+    check(3, "a running server writes to this folder");
+    assert_eq!(server.stop(), Some(0));
     check(0, "verified");
     std::fs::rename(server.path("data.head"), server.path("elsewhere")).expect("moved");
     check(3, "no head store is at hand");

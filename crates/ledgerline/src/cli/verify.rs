@@ -228,7 +228,20 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
         value["verdict"] = verdict.into();
         value["notes"] = serde_json::json!([note]);
     }
+    if exit == Exit::Ok && is_served(&data) {
+        let note = "a running server writes to this folder: what it has recorded since is not in \
+                    this; stop it first, or ask it (verify --url)";
+        exit = Exit::Incomplete;
+        value["verdict"] = "incomplete".into();
+        value["notes"] = serde_json::json!([note]);
+    }
     Ok((exit, value))
+}
+
+/// Whether a server holds the folder's lock.
+fn is_served(data: &Path) -> bool {
+    let Ok(lock) = std::fs::File::open(data.join("lock")) else { return false };
+    matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
 }
 
 fn read_since(path: &Path) -> Result<(PathBuf, Vec<u8>, Checkpoint), Failure> {
