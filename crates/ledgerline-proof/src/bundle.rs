@@ -74,6 +74,20 @@ pub const MAX_REMARKS: usize = 1024;
 /// How a note of the coverage begins that says that the answer was not whole when it was made.
 pub const INCOMPLETE: &str = "INCOMPLETE when it was made: ";
 
+/// Most ids that are told one by one where a token has others than those shown.
+const MOST_TOLD: usize = 4;
+
+/// What is said of a token that has other ids than those whose chains a bundle shows.
+#[must_use]
+pub fn other_ids<'i>(ids: impl ExactSizeIterator<Item = &'i str>) -> String {
+    let more = ids.len().saturating_sub(MOST_TOLD);
+    let mut told = ids.take(MOST_TOLD).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        told.push_str(&format!(" and {more} more"));
+    }
+    format!("has other ids: {told}; what stands on them is not in this bundle")
+}
+
 /// Why bytes are no bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {

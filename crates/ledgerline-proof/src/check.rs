@@ -29,7 +29,7 @@ pub use report::{
     QuestionReport, SignatureState, Status, TreeReport, Verdict,
 };
 
-use crate::bundle::{Bundle, BundleError, Decimal, Query, SignedDecimal};
+use crate::bundle::{self, Bundle, BundleError, Decimal, Query, SignedDecimal};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, OpenedCheckpoint};
 use crate::note::{KeyKind, VerifierKey};
 use crate::question::Question;
@@ -218,7 +218,7 @@ fn judge(
         personal,
         attachments,
         not_proven,
-        incomplete: bundle.coverage.incomplete(),
+        incomplete: [judged.incomplete, bundle.coverage.incomplete()].concat(),
         maker_says: maker_says(bundle),
     }
 }
@@ -269,10 +269,13 @@ fn judge_as_of(
     }
 }
 
+#[derive(Default)]
 struct JudgedEntries {
     entries: Vec<EntryReport>,
     lifecycle: Option<LifecycleReport>,
     lives: Vec<LifeReport>,
+    /// Which tokens have other ids, whose chains are not shown.
+    incomplete: Vec<String>,
 }
 
 /// Rules, query, chain, signatures and lifecycle.
@@ -316,22 +319,46 @@ fn judge_entries(
         entries.iter().map(|entry| signatures::status(&entry.signature)).collect();
     let signed = indexes().zip(&statuses).filter_map(|(index, one)| Some((index, one.as_ref()?)));
     claims.add_joined(ClaimKind::Signatures, "entry", signed);
-    let (mut lifecycle, mut lives) = (None, Vec::new());
+    let mut judged = JudgedEntries { entries, ..JudgedEntries::default() };
     if asked.count() > 0 && !(whole && obeyed.is_proven() && query.is_proven()) {
         let why = "it needs the whole chain, proven and readable".to_owned();
         claims.add(ClaimKind::Lifecycle, Status::NotProven(why));
     } else if asked.count() > 0 {
-        claims.add(ClaimKind::Lifecycle, Status::Proven);
         let at = bundle.as_of.recorded_at.0;
-        for life in history::recompute_all(&asked, recorded, &parts, at) {
-            fill_states(&mut entries, &life);
+        let lives = history::recompute_all(&asked, recorded, &parts, at);
+        let status = judged.take_lives(lives, &asked.other_ids(recorded));
+        claims.add(ClaimKind::Lifecycle, status);
+    }
+    judged
+}
+
+impl JudgedEntries {
+    /// Tells the states of the tokens, but of one whose other chains are not shown: it may have
+    /// ended under another id.
+    fn take_lives(&mut self, lives: Vec<Life>, others: &[BTreeSet<&str>]) -> Status {
+        let mut status = Status::Proven;
+        for (life, others) in lives.into_iter().zip(others) {
+            if !others.is_empty() {
+                let words = not_shown(life.ids.as_deref(), others);
+                status.doubt(words.clone());
+                self.incomplete.push(words);
+                continue;
+            }
+            fill_states(&mut self.entries, &life);
             match life.ids {
-                Some(ids) => lives.push(LifeReport { ids, states: life.report }),
-                None => lifecycle = Some(life.report),
+                Some(ids) => self.lives.push(LifeReport { ids, states: life.report }),
+                None => self.lifecycle = Some(life.report),
             }
         }
+        self.incomplete.truncate(bundle::MAX_REMARKS);
+        status
     }
-    JudgedEntries { entries, lifecycle, lives }
+}
+
+/// That a token has other ids, in words. `ids` are its own in the answer to a question.
+fn not_shown(ids: Option<&[String]>, others: &BTreeSet<&str>) -> String {
+    let which = ids.and_then(<[String]>::first).map_or_else(String::new, |id| format!(" {id}"));
+    format!("the token{which} {}", bundle::other_ids(others.iter().copied()))
 }
 
 fn fill_states(entries: &mut [EntryReport], life: &Life) {
@@ -389,12 +416,15 @@ fn limits_of(query: &Query) -> &'static [&'static str] {
              last entry shown is not proven",
             "no wider revocation: one of a session, grant, subject, client or key that is not \
              shown is not taken into account",
+            "no other ids of the token: an entry on another chain can say that its token is this \
+             one; what stands on ids that are not shown is not taken into account",
         ],
         Query::Event { .. } => &["what else was recorded about the event's target"],
         Query::Question { .. } => &[
             "that the answer is whole: each event shown is in the ledger, but that no other one \
              belongs to the answer is the operator's word",
             "no later event, and no wider revocation than those shown: a chain proves a prefix",
+            "no other ids of its tokens than those of which entries are shown",
         ],
     }
 }

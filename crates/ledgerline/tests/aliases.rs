@@ -3,7 +3,7 @@
 
 mod running;
 
-use running::Server;
+use running::{Server, run, stderr, stdout};
 use serde_json::{Value, json};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -162,7 +162,7 @@ fn a_revoked_claim_on_a_digest_hid_the_live_token_from_the_responder() {
         assert_eq!(triage["token_id"], victim(), "what lives is first: {triage}");
         for args in [&["trace", "-"][..], &["introspect", "-"], &["blast-radius", "-"]] {
             let out = server.run_with(&responder, args, TOKEN.as_bytes());
-            let text = running::stdout(&out);
+            let text = stdout(&out);
             assert_eq!(out.status.code(), Some(3), "{args:?} {text}");
             for part in [&victim(), &same, "DIFFERS", "ACTIVE  ", "REVOKED  ", "several issuers"] {
                 assert!(text.contains(part), "{args:?} lacks {part}: {text}");
@@ -174,12 +174,12 @@ fn a_revoked_claim_on_a_digest_hid_the_live_token_from_the_responder() {
             assert_eq!(one["records"].as_array().map(Vec::len), Some(2), "{one}");
         }
         let out = server.run_with(&responder, &["query", "triage", "-"], TOKEN.as_bytes());
-        let text = running::stdout(&out);
+        let text = stdout(&out);
         assert!(text.contains("0 dead") && text.contains("1 differing"), "{text}");
         assert_eq!(out.status.code(), Some(3));
         if by_command {
             let out = server.run_with(&responder, &["revoke", "-"], TOKEN.as_bytes());
-            let text = running::stdout(&out);
+            let text = stdout(&out);
             assert!(out.status.success() && text.contains("revoked 1 of 2"), "{text}");
         } else {
             let form = format!("token={TOKEN}");
@@ -224,4 +224,72 @@ fn what_a_credential_may_not_end_was_passed_over_in_silence() {
     let answer = call(&client);
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(ledger.stands().1, "REVOKED");
+}
+
+/// Exit codes and words of `face` and of `check` on the bundle that it writes.
+fn proven(server: &Server, face: &[&str], id: &str) -> ((i32, String), (i32, String)) {
+    let file = server.path(&format!("{}.json", face.join("-").replace(' ', "-")));
+    let name = file.to_str().expect("text");
+    let flag = if face[0] == "prove" { "--out" } else { "--proof" };
+    let args: Vec<&str> = face.iter().copied().chain(["--force", flag, name, id]).collect();
+    let answer = server.run(&server.admin, &args);
+    let said = (answer.status.code().expect("a code"), stdout(&answer) + &stderr(&answer));
+    let status = server.get("/v1/status", &server.admin).json();
+    let key = status["log_key"].as_str().expect("a key");
+    let check = run(&["check", name, "--key", key], &[], b"");
+    (said, (check.status.code().expect("a code"), stdout(&check) + &stderr(&check)))
+}
+
+/// A bundle of one id shows one chain: a token that the ledger called REVOKED, by an entry on the
+/// chain of its other id, was PROVEN "known ACTIVE", with exit code 0.
+#[test]
+fn a_token_revoked_by_an_alias_was_proven_active() {
+    let server = Server::start();
+    for names_it in [true, false] {
+        let case = if names_it { "names" } else { "named" };
+        let (id, alias) = (format!("eu:idp:jti:x-{case}"), format!("eu:idp:jti:y-{case}"));
+        let (names, none) = (|other: &str| json!({ "also_known_as": [other] }), json!({}));
+        let (own, others) =
+            if names_it { (names(&alias), none.clone()) } else { (none.clone(), names(&id)) };
+        let born = event(&format!("{case} 1"), "ISSUED", &id, "idp", &own);
+        let used = event(&format!("{case} 2"), "USED", &alias, "idp", &others);
+        let ended = event(&format!("{case} 3"), "REVOKED", &alias, "idp", &none);
+        server.record(&server.admin, &[born, used, ended]);
+        let page = server.get(&format!("/v1/tokens/{id}"), &server.admin).json();
+        assert_eq!(page["known"]["state"], "REVOKED", "{case}: {page}");
+        let disclose = ["prove", "--disclose", "--purpose", "case 1"];
+        for face in [&["prove"][..], &["trace"], &disclose] {
+            let ((code, said), (checked, report)) = proven(&server, face, &id);
+            assert_eq!((code, checked), (3, 3), "{case} {face:?}: {said}{report}");
+            assert!(said.contains("INCOMPLETE: the token has other ids: "), "{case}: {said}");
+            assert!(said.contains(&alias), "{case} {face:?}: {said}");
+            assert!(report.starts_with("INCOMPLETE: the token has other ids: "), "{report}");
+            assert!(report.contains(&alias) && report.contains("no other ids of the token"));
+            // What only others say stands in no entry of the bundle: then its maker says so.
+            assert_eq!(report.contains("lifecycle: not proven"), names_it, "{report}");
+            assert!(report.contains("(its maker says so)"), "{report}");
+        }
+        let ((code, said), (checked, report)) = proven(&server, &["lineage"], &id);
+        assert_eq!((code, checked), (0, 0), "{case}: {said}{report}");
+        assert!(report.contains("known REVOKED (not active)"), "{case}: {report}");
+    }
+}
+
+/// Of the ids of a token 16 are read: what stands on the others was nowhere said to be missing.
+#[test]
+fn a_token_of_more_ids_than_are_read_was_proven_active() {
+    let server = Server::start();
+    let id = "eu:idp:jti:many";
+    let mut events = vec![event("0", "ISSUED", id, "idp", &json!({ "token_kind": "ACCESS" }))];
+    for n in 0..20 {
+        let names = json!({ "also_known_as": [id] });
+        events.push(event(&format!("u{n}"), "USED", &format!("eu:idp:jti:m{n:02}"), "idp", &names));
+    }
+    events.push(event("e", "REVOKED", "eu:idp:jti:m19", "idp", &json!({})));
+    server.record(&server.admin, &events);
+    for face in [&["prove"][..], &["trace"], &["lineage"]] {
+        let ((code, said), (checked, report)) = proven(&server, face, id);
+        assert_eq!((code, checked), (3, 3), "{face:?}: {said}{report}");
+        assert!(report.starts_with("INCOMPLETE: "), "{face:?}: {report}");
+    }
 }

@@ -148,6 +148,30 @@ impl<'b, 'r> Asked<'b, 'r> {
         }
     }
 
+    /// By token: the ids that the entries shown say are its own, too, and whose chains are not
+    /// shown: it may have ended under one of them. What was refused gives no token another name.
+    pub(super) fn other_ids<'e>(&self, entries: &'e [Recorded<'_>]) -> Vec<BTreeSet<&'e str>> {
+        let mut others = vec![BTreeSet::new(); self.count()];
+        let statements = entries.iter().filter_map(|recorded| recorded.statement.as_ref().ok());
+        for statement in statements {
+            let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+            let is_token = statement.target.kind == TargetKind::Token;
+            if !done || !is_token || statement.tenant != self.tenant() {
+                continue;
+            }
+            let target = statement.target.id;
+            let names = statement.also_known_as.iter().copied().chain([target]);
+            let names: BTreeSet<&str> = names.filter(|id| can_be_one_token(id, target)).collect();
+            let tokens: BTreeSet<usize> =
+                names.iter().filter_map(|id| self.tokens.get(id).copied()).collect();
+            for at in tokens {
+                let Some(others) = others.get_mut(at) else { continue };
+                others.extend(names.iter().filter(|id| self.tokens.get(**id) != Some(&at)));
+            }
+        }
+        others
+    }
+
     fn part(&self, recorded: &Recorded<'_>) -> Part {
         let Ok(statement) = &recorded.statement else { return Part::Unknown };
         if let Some(at) = self.place(statement) {

@@ -483,8 +483,9 @@ pub struct CheckReport {
     pub attachments: Vec<AttachmentReport>,
     /// What nothing here proves, in plain words.
     pub not_proven: Vec<String>,
-    /// In what the answer fell short when it was asked for, by the word of the bundle's maker: it
-    /// was as of an earlier entry, or not all was judged.
+    /// Which tokens have other ids, by the entries shown, whose chains are not shown. Then in what
+    /// the answer fell short when it was asked for, by the word of the bundle's maker: it was as of
+    /// an earlier entry, not all was judged, or a token has other ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incomplete: Vec<String>,
     /// What the bundle's maker says to be missing, in the maker's words; nothing proves it.

@@ -11,13 +11,15 @@
 //! lives with more leaves than a bundle may have.
 
 use axum::http::StatusCode;
-use ledgerline_engine::lineage::Inquiry;
+use ledgerline_engine::clock::{Clock as _, SystemClock};
+use ledgerline_engine::life::Judgement;
+use ledgerline_engine::lineage::{Cut, Inquiry};
 use ledgerline_engine::prover::{
     BundleRequest, ProveError, QuestionRequest, event_bundle_at, previous, question_bundle,
     token_bundle,
 };
-use ledgerline_engine::view::View;
-use ledgerline_proof::bundle::Bundle;
+use ledgerline_engine::view::{PageRequest, View};
+use ledgerline_proof::bundle::{self, Bundle, INCOMPLETE, MAX_REMARKS};
 
 use super::problem::Problem;
 
@@ -54,13 +56,39 @@ pub fn token_with(
         previous_size,
     };
     let wanted = |one: &View| origin.is_none_or(|name| name == &*one.identity().origin);
+    let newest = view;
     for view in view.origins().iter().rev().filter(|one| wanted(one)) {
         match token_bundle(view.rooms(), view.terms(), &request) {
             Err(ProveError::NotFound) => {}
-            bundle => return told(view, bundle),
+            bundle => {
+                let mut bundle = told(view, bundle)?;
+                bundle.coverage.notes.extend(other_ids(newest, tenant, id)?);
+                bundle.coverage.notes.sort_by_key(|note| !note.starts_with(INCOMPLETE));
+                bundle.coverage.notes.truncate(MAX_REMARKS);
+                return Ok(bundle);
+            }
         }
     }
     Err(Problem::not_found())
+}
+
+/// What the bundle of one id says when the token has others: it shows one chain, and the token may
+/// have ended on another. Ids that only others name cannot be told from the chain.
+fn other_ids(view: &View, tenant: &str, id: &str) -> Result<Option<String>, Problem> {
+    let judgement = Judgement { at: SystemClock::default().wall_nanos(), by: i64::MAX };
+    let page = PageRequest { after: None, limit: 1 };
+    let Some(life) = view.life(tenant, id, None, judgement, page)? else { return Ok(None) };
+    let others: Vec<&str> = life.ids.iter().map(String::as_str).filter(|one| *one != id).collect();
+    let words = match (others.is_empty(), life.cut) {
+        (true, false) => return Ok(None),
+        (true, true) => "has more on record than is read at once".to_owned(),
+        (false, _) => bundle::other_ids(others.into_iter()),
+    };
+    let end = match life.cut {
+        true => "not all of its ids and entries were read",
+        false => "`lineage --proof` proves them together",
+    };
+    Ok(Some(format!("{INCOMPLETE}the token {words}; {end}")))
 }
 
 /// The bundle of the event at `index`.
@@ -97,7 +125,11 @@ pub fn question(
     previous_size: Option<u64>,
 ) -> Result<Bundle, Problem> {
     let cuts = inquiry.cuts();
-    let cuts = cuts.iter().map(|cut| format!("the answer was cut by {}", cut.word()));
+    let cuts = cuts.iter().map(|cut| {
+        // Then the states told may be other ones: a token may have ended under an id not read.
+        let states = if matches!(cut, Cut::Width | Cut::Reads) { INCOMPLETE } else { "" };
+        format!("{states}the answer was cut by {}", cut.word())
+    });
     request.notes.splice(0..0, cuts);
     let view = inquiry.view();
     let origins = view.origins();

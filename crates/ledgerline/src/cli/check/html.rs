@@ -46,7 +46,7 @@ pub fn page(reading: &Reading, source: &Source<'_>) -> String {
     );
     for short in &reading.incomplete {
         let short = text(short);
-        out.push_str(&format!("<p><strong>INCOMPLETE</strong>: {short} (its maker says so)</p>\n"));
+        out.push_str(&format!("<p><strong>INCOMPLETE</strong>: {short}</p>\n"));
     }
     rows(&mut out, reading.head.iter().map(|(name, value)| (*name, value.as_str())));
     if !reading.states.is_empty() {

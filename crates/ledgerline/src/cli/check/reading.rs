@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ledgerline_proof::bundle::SignedDecimal;
+use ledgerline_proof::bundle::{INCOMPLETE, SignedDecimal};
 use ledgerline_proof::check::{
     CheckReport, ClaimKind, EntryReport, EventReport, LifecycleReport, PersonalReport,
     SignatureState, Status, Verdict,
@@ -102,7 +102,7 @@ impl Reading {
         Self {
             verdict,
             meaning,
-            incomplete: report.incomplete.iter().map(|text| printable(text)).collect(),
+            incomplete: incomplete(report),
             head: head(report, expected),
             as_of: last_shown(report),
             // What is contradicted has no state that anybody should read.
@@ -120,6 +120,19 @@ impl Reading {
             maker_says: report.maker_says.iter().map(|text| printable(text)).collect(),
         }
     }
+}
+
+/// In what it falls short; what only its maker says is called that.
+fn incomplete(report: &CheckReport) -> Vec<String> {
+    let says = |text: &str| {
+        let said = |said: &String| said.strip_prefix(INCOMPLETE).unwrap_or(said) == text;
+        report.maker_says.iter().any(said)
+    };
+    let words = report.incomplete.iter().map(|text| match report.status(ClaimKind::Lifecycle) {
+        Some(Status::NotProven(_)) if !says(text) => printable(text),
+        _ => format!("{} (its maker says so)", printable(text)),
+    });
+    words.collect()
 }
 
 fn time(nanos: SignedDecimal) -> String {

@@ -10,7 +10,7 @@ const WIDTH: usize = 100;
 pub fn table(reading: &Reading) -> String {
     let mut out = String::new();
     for short in &reading.incomplete {
-        out.push_str(&wrapped(&format!("INCOMPLETE: {short} (its maker says so)"), 0, 2));
+        out.push_str(&wrapped(&format!("INCOMPLETE: {short}"), 0, 2));
     }
     out.push_str(&format!("{}: {}\n\n", reading.verdict, reading.meaning));
     for (name, value) in &reading.head {
