@@ -1,5 +1,5 @@
-//! What arrives late or is told as one: a revocation of something wider recorded after the uses it
-//! precedes, and uses of which only the last came after the end.
+//! What arrives late, is told as one or under another id: a revocation of something wider recorded
+//! after the uses it precedes, uses of which only the last came after the end, aliases.
 
 mod running;
 
@@ -172,4 +172,88 @@ fn a_late_revocation_of_too_much_says_what_was_not_judged() {
     ledger.tell(&[wide("CLIENT", "w", 50)]);
     let said = ("late_revoke_not_judged".to_owned(), "medium".to_owned(), None);
     assert_eq!(ledger.open("&rule=late_revoke_not_judged"), [said]);
+}
+
+/// Rules of the findings about a token, by one of its ids.
+fn rules_about(ledger: &Ledger, name: &str) -> Vec<String> {
+    ledger.about(name).into_iter().map(|(rule, ..)| rule).collect()
+}
+
+#[test]
+fn a_token_is_judged_under_all_its_ids() {
+    let ledger = Ledger::new();
+    let other = |name: &str| json!({ "also_known_as": [token(name)] });
+    let refused = json!({ "client_id": "evil", "outcome": "DENY" });
+    let born = |name: &str, more: Value| {
+        let mut more = more;
+        more["also_known_as"] = json!([token(&format!("{name}-b"))]);
+        act("ISSUED", &format!("{name}-a"), 0, more)
+    };
+    let access = || json!({ "token_kind": "ACCESS" });
+    let refresh = json!({ "token_kind": "REFRESH", "client_id": "w" });
+    ledger.tell(&[
+        born("used", access()),
+        act("REVOKED", "used-a", 60, json!({})),
+        act("USED", "used-b", 100, json!({})),
+        born("ended", access()),
+        act("REVOKED", "ended-b", 60, json!({})),
+        act("USED", "ended-a", 100, json!({})),
+        act("ISSUED", "by-use-a", 0, access()),
+        act("REVOKED", "by-use-a", 60, json!({})),
+        act("USED", "by-use-b", 100, other("by-use-a")),
+        act("ISSUED", "by-end-a", 0, access()),
+        act("REVOKED", "by-end-b", 60, other("by-end-a")),
+        act("USED", "by-end-a", 100, json!({})),
+        born("wide", json!({ "session_id": "aliased" })),
+        wide("SESSION", "aliased", 60),
+        act("USED", "wide-b", 100, json!({})),
+        born("late-wide", json!({ "session_id": "late" })),
+        act("USED", "late-wide-b", 100, json!({})),
+        wide("SESSION", "late", 60),
+        act("ISSUED", "joined-a", 0, access()),
+        act("USED", "joined-b", 100, json!({})),
+        act("REVOKED", "joined-a", 60, json!({})),
+        act("USED", "joined-a", 10, other("joined-b")),
+        born("expired", json!({ "expires_at": at(60) })),
+        act("USED", "expired-b", 100, json!({})),
+        born("replay", refresh),
+        act("ROTATED", "replay-a", 60, json!({ "client_id": "w" })),
+        act("REFRESHED", "replay-b", 100, refused),
+        born("honest", access()),
+        act("USED", "honest-b", 50, json!({})),
+        act("REVOKED", "honest-a", 60, json!({})),
+    ]);
+    for name in ["used", "ended", "by-use", "by-end", "wide", "late-wide", "joined"] {
+        for id in ["a", "b"] {
+            let about = ledger.about(&format!("{name}-{id}"));
+            assert_eq!(about, use_after_revoke(40_000), "{name}-{id}");
+        }
+    }
+    for id in ["a", "b"] {
+        assert_eq!(rules_about(&ledger, &format!("expired-{id}")), ["use_after_expiry"]);
+        assert_eq!(rules_about(&ledger, &format!("replay-{id}")), ["refresh_reuse"]);
+        assert_eq!(rules_about(&ledger, &format!("honest-{id}")), [""; 0]);
+    }
+}
+
+#[test]
+fn ids_of_another_issuer_are_no_token_of_this_one() {
+    let ledger = Ledger::new();
+    let mut claim = act("USED", "own", 100, json!({ "also_known_as": ["eu:evil:jti:own"] }));
+    claim["outcome"] = "DENY".into();
+    ledger.tell(&[act("ISSUED", "own", 0, json!({})), act("REVOKED", "own", 60, json!({})), claim]);
+    assert_eq!(ledger.about("own"), []);
+}
+
+#[test]
+fn more_ids_than_are_joined_are_said() {
+    let ledger = Ledger::new();
+    ledger.tell(&[act("ISSUED", "many", 0, json!({ "token_kind": "ACCESS" }))]);
+    for n in 0..20 {
+        let name = json!({ "also_known_as": [token("many")] });
+        ledger.tell(&[act("USED", &format!("many-{n}"), 10, name)]);
+    }
+    ledger.tell(&[act("REVOKED", "many", 60, json!({})), act("USED", "many-3", 100, json!({}))]);
+    assert_eq!(ledger.open("&rule=use_after_revoke"), use_after_revoke(40_000));
+    assert_eq!(ledger.open("&rule=alias_conflict").len(), 5, "16 ids are joined, 5 are not");
 }

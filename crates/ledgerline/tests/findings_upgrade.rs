@@ -69,6 +69,6 @@ fn what_an_earlier_version_of_a_rule_raised_is_not_raised_again() {
     let seen = after.values().filter(|one| one["state"] == "acknowledged").count();
     assert_eq!(seen, changed.len());
     // What no version had noticed is told now.
-    let new = after.values().filter(|one| one["rule"] == "code_reuse" && one["version"] == "2");
+    let new = after.values().filter(|one| one["rule"] == "code_reuse" && one["version"] == "3");
     assert_eq!(new.count(), 4, "the refused replays of codes");
 }

@@ -5,6 +5,7 @@
 //! counts more than an acknowledgement, a closing more than both. An act that is counted to it
 //! after it was closed or withdrawn opens it again: nobody has looked at that one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledgerline_proof::hash::Hash;
@@ -33,7 +34,7 @@ pub struct Wanted {
     pub severity: Option<Severity>,
     /// By this rule.
     pub rule: Option<Rule>,
-    /// About this token.
+    /// About this token, under any of its ids.
     pub token: Option<String>,
 }
 
@@ -90,17 +91,25 @@ pub fn findings(
     from: u64,
     limit: usize,
 ) -> Result<(Vec<Found>, Option<u64>), QueryError> {
-    let by = wanted.token.as_ref().map_or(By::Finding, |token| By::Parent(token));
-    let term = by.term(inquiry.view().terms(), &inquiry.scope().tenant);
+    // What is about a token is about it under all its ids.
+    let mut ids = BTreeSet::new();
+    if let Some(token) = &wanted.token {
+        ids = inquiry.ids_of(token)?;
+    }
+    let (terms, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
+    let mut of: Vec<_> = ids.iter().map(|id| By::Parent(id).term(terms, tenant)).collect();
+    if of.is_empty() {
+        of.push(By::Finding.term(terms, tenant));
+    }
     let (mut found, mut from) = (Vec::new(), from);
     loop {
-        let (indexes, next) = inquiry.postings(&term, from..u64::MAX, PAGE)?;
+        let (indexes, next) = inquiry.postings_of_any(&of, from, PAGE)?;
         for index in indexes {
             if found.len() == limit || inquiry.is_spent() {
                 return Ok((found, Some(index)));
             }
             let Some(raised) = inquiry.record(index)? else { continue };
-            if !raised.read(|_, one| is_wanted(one, wanted)) {
+            if !raised.read(|_, one| is_wanted(one, wanted, &ids)) {
                 continue;
             }
             let one = with_moves(inquiry, raised)?;
@@ -129,7 +138,7 @@ pub fn finding(inquiry: &mut Inquiry<'_>, id: &Hash) -> Result<Option<Found>, Qu
     Ok(Some(with_moves(inquiry, raised)?))
 }
 
-fn is_wanted(statement: &Statement<'_>, wanted: &Wanted) -> bool {
+fn is_wanted(statement: &Statement<'_>, wanted: &Wanted, ids: &BTreeSet<String>) -> bool {
     if statement.event_type != EventType::FindingRaised || statement.source != LEDGER_SOURCE {
         return false;
     }
@@ -137,7 +146,7 @@ fn is_wanted(statement: &Statement<'_>, wanted: &Wanted) -> bool {
     let about = detail_of(statement, "token");
     wanted.rule.is_none_or(|one| one == rule)
         && wanted.severity.is_none_or(|least| least <= severity)
-        && wanted.token.as_deref().is_none_or(|token| about == Some(token))
+        && (wanted.token.is_none() || about.is_some_and(|about| ids.contains(about)))
 }
 
 fn with_moves(inquiry: &mut Inquiry<'_>, raised: Arc<Record>) -> Result<Found, QueryError> {

@@ -13,16 +13,20 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::control::Control;
+use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{Revocation, is_permitted_birth};
+use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::vocabulary::TargetKind;
 
+use super::aliases::{Ids, Joins, each_id, leaves_of, term_of_all};
 use super::covers::covers;
 use super::life::{Act, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
-use super::memory::stamp_of;
 use super::record::Note;
 use super::rules::{MAX_DRIFT_NANOS, Rule};
-use super::{Follower, Placed, changes_the_past, term_of, token_leaves};
+use super::{Follower, Placed, changes_the_past};
 use crate::chains;
 use crate::event_leaf::read_event;
 use crate::found_by::By;
@@ -72,8 +76,14 @@ impl Follower {
                 notes.push(Note::Raised(one));
             }
         }
+        let mut judged = BTreeSet::new();
         for token in tokens {
-            self.judge_anew(view, index, act, (&token, from), notes)?;
+            if judged.contains(&*token) {
+                continue;
+            }
+            let ids = self.ids_of(view, (statement.tenant, &token), index)?;
+            judged.extend(each_id(&ids).map(str::to_owned));
+            self.judge_anew(view, index, act, (&token, &ids, from), notes)?;
         }
         Ok(())
     }
@@ -166,23 +176,23 @@ impl Follower {
         view: &View,
         index: u64,
         act: &Act<'_, '_>,
-        (token, from): (&str, i64),
+        (token, ids, from): (&str, &Ids, i64),
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
         let token = (act.statement.tenant, token);
-        let key = term_of(view, token);
+        let key = term_of_all(view, token, ids);
         let life = match self.lives.take(&key) {
             Some(life) => life,
-            None => Box::new(self.remember(view, token, index + 1, true)?),
+            None => Box::new(self.remember(view, token, ids, index + 1, true)?),
         };
         if life.latest <= from || !covers(act.leaf, &life.births) {
             self.lives.put(key, life);
             return Ok(());
         }
-        let leaves = token_leaves(view, token, index)?;
+        let leaves = leaves_of(view, token, ids, index)?;
         let (_, before) = self.relive(view, &leaves, (index + 1, act.place), true)?;
         let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
-        self.revise(view, (before, after), act.entry.recorded_at.nanos, notes)?;
+        self.revise(view, (vec![before], after), act.entry.recorded_at.nanos, notes)?;
         self.lives.put(key, Box::new(anew));
         Ok(())
     }
@@ -197,12 +207,12 @@ impl Follower {
         (below, end): (u64, u64),
     ) -> Result<(usize, u64), QueryError> {
         let (mut latest, mut revised, mut births) = (i64::MIN, (0, 0), Vec::new());
-        let mut reached = Vec::with_capacity(leaves.len());
+        let (mut reached, mut joins) = (Vec::with_capacity(leaves.len()), Joins::default());
         for (at, (place, leaf)) in leaves.iter().enumerate() {
             let read = read_event(leaf, |_, one| {
                 let own = one.occurred_at.nanos;
                 (
-                    own < latest && at > 0 && changes_the_past(one),
+                    joins.take(one) || (own < latest && at > 0 && changes_the_past(one)),
                     until(one),
                     is_permitted_birth(one),
                 )
@@ -231,4 +241,15 @@ impl Follower {
         }
         Ok(revised)
     }
+}
+
+/// The time of a leaf; `None` when it is none.
+pub(super) fn stamp_of(leaf: &[u8]) -> Option<i64> {
+    let stamp = match Leaf::decode(leaf).ok()? {
+        Leaf::Entry(Entry { recorded_at, .. }) | Leaf::Control(Control { recorded_at, .. }) => {
+            recorded_at
+        }
+        Leaf::Block(Block { sealed_at, .. }) => sealed_at,
+    };
+    Some(stamp.nanos)
 }

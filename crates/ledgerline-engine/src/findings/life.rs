@@ -90,6 +90,8 @@ pub(super) struct Life {
     /// The leaves of its permitted ISSUED and ORIGIN: the first says what it is, each what it
     /// belongs to.
     pub(super) births: Vec<Rc<[u8]>>,
+    /// Where each was recorded.
+    birth_places: Vec<u64>,
     /// What its birth says of where it may be used; none when it says nothing.
     pub(super) audience: Box<[Box<str>]>,
     /// What it came of, once that was asked for.
@@ -224,14 +226,16 @@ impl Life {
         self.births.first()
     }
 
-    /// Where its birth was recorded.
-    pub(super) fn born_place(&self) -> Option<u64> {
-        self.born.as_ref().map(|born| born.place)
+    /// The first birth under one of its ids, and where it was recorded.
+    pub(super) fn birth_of(&self, id: &str) -> Option<(&Rc<[u8]>, u64)> {
+        let mut births = self.births.iter().zip(self.birth_places.iter().copied());
+        births.find(|(leaf, _)| read_event(leaf, |_, one| one.target.id == id) == Some(true))
     }
 
-    /// Whether its birth was recorded before a place.
-    pub(super) fn is_born_before(&self, place: u64) -> bool {
-        self.born.as_ref().is_some_and(|born| born.place < place)
+    /// The birth that was recorded first, and where.
+    pub(super) fn first_recorded(&self) -> Option<(Rc<[u8]>, u64)> {
+        let births = self.births.iter().cloned().zip(self.birth_places.iter().copied());
+        births.min_by_key(|(_, place)| *place)
     }
 
     /// Applies wider revocations that were recorded before an act and were in force by then. One
@@ -256,12 +260,14 @@ impl Life {
         match statement.event_type {
             EventType::Issued | EventType::Origin if self.births.is_empty() => {
                 self.births.push(act.leaf.into());
+                self.birth_places.push(act.place);
                 self.audience = statement.audience.iter().map(|name| Box::from(*name)).collect();
                 self.kid = statement.issuer_kid.map(Into::into);
                 self.born = Some(boundary());
             }
             EventType::Issued | EventType::Origin if self.births.len() < MAX_BIRTHS => {
                 self.births.push(act.leaf.into());
+                self.birth_places.push(act.place);
             }
             EventType::Revoked => {
                 if self.ends.len() < MAX_ENDS {
@@ -307,6 +313,11 @@ impl Life {
             Violation::RefreshReuse => {
                 self.reused_by = request.map(Into::into);
                 false
+            }
+            // Its first birth under another id: two logs of one token. Where they differ, that is
+            // an `alias_conflict`.
+            Violation::DuplicateIssue => {
+                !self.births.is_empty() && self.birth_of(statement.target.id).is_none()
             }
             Violation::OutOfOrder if statement.event_type == EventType::Rotated => {
                 request.is_some() && self.reused_by.as_deref() == request

@@ -14,16 +14,13 @@
 //! keys       (tenant, region:issuer, key): keys that tokens were issued under, or announced
 //! held       tokens that a heartbeat named and nobody had issued
 //! clocks     (tenant, source) → when its clock was told to be ahead
+//! aliases    whether any act ever named another id of its token
 //! replays    refresh tokens and codes that came back lately: what was revoked upon it is joined
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerline_proof::block::Block;
-use ledgerline_proof::control::Control;
-use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::schema::Leaf;
 use serde::{Deserialize, Serialize};
 
 use super::replay::Replays;
@@ -173,6 +170,12 @@ pub struct Memory {
     pub(super) held: BTreeMap<(String, String), [u8; 32]>,
     pub(super) replays: Replays,
     pub(super) clocks: BTreeMap<(String, String), i64>,
+    /// Whether any act ever named another id of its token.
+    pub(super) has_aliases: bool,
+}
+
+const fn nobody_knows() -> bool {
+    true
 }
 
 /// The memory as it is written: maps as lists.
@@ -190,22 +193,14 @@ struct Written {
     crowded_audiences: Vec<String>,
     #[serde(default)]
     crowded_keys: Vec<String>,
+    /// Absent in memories of before tokens were judged under all their ids: nobody knows then.
+    #[serde(default = "nobody_knows")]
+    has_aliases: bool,
     /// Absent in memories of before replays were joined to revocations.
     #[serde(default)]
     replays: Replays,
     #[serde(default)]
     clocks: Vec<((String, String), i64)>,
-}
-
-/// The time of a leaf; `None` when it is none.
-pub(super) fn stamp_of(leaf: &[u8]) -> Option<i64> {
-    let stamp = match Leaf::decode(leaf).ok()? {
-        Leaf::Entry(Entry { recorded_at, .. }) | Leaf::Control(Control { recorded_at, .. }) => {
-            recorded_at
-        }
-        Leaf::Block(Block { sealed_at, .. }) => sealed_at,
-    };
-    Some(stamp.nanos)
 }
 
 impl Memory {
@@ -228,6 +223,7 @@ impl Memory {
             crowded_keys: one.keys.crowded.into_iter().collect(),
             replays: one.replays,
             clocks: one.clocks.into_iter().collect(),
+            has_aliases: one.has_aliases,
         };
         serde_json::to_vec(&written).expect("lists of plain values")
     }
@@ -246,6 +242,7 @@ impl Memory {
             held: written.held.into_iter().collect(),
             replays: written.replays,
             clocks: written.clocks.into_iter().collect(),
+            has_aliases: written.has_aliases,
         })
     }
 

@@ -32,10 +32,10 @@
 //! Assumes: the rules are run by one follower at a time.
 //!
 //! Refuses: to have more than [`rules::MAX_PER_TOKEN`] findings open by one rule about a token in
-//! one severity; what is of one kind is one finding with a count ([`groups`]). Not looked at: acts
-//! under other ids of the same token (`also_known_as`), parents of parents, and acts recorded
-//! before the late revocation of a parent.
+//! one severity; what is of one kind is one finding with a count ([`groups`]). Not looked at:
+//! parents of parents, and acts recorded before the late revocation of a parent.
 
+mod aliases;
 pub mod book;
 pub(crate) mod caches;
 mod covers;
@@ -61,8 +61,9 @@ use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, TokenKind};
 
+use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
 use self::caches::Lately;
-use self::covers::{Covering, Covers};
+use self::covers::Covers;
 use self::groups::{Counted, Groups, Recorded};
 use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until};
 use self::memory::Memory;
@@ -91,8 +92,14 @@ const STEP_NOTES: usize = 256;
 type TokenKey<'k> = (&'k str, &'k str);
 /// The place of an entry, and its leaf.
 type Placed = (u64, Vec<u8>);
-/// The leaf of a token's birth, and its revocations: its own, and those that cover it.
-type Known = (Option<Rc<[u8]>>, Vec<Boundary>);
+/// What a token is, as others ask for it.
+#[derive(Default)]
+struct Known {
+    /// The leaf of the birth that was recorded first, and where.
+    birth: Option<(Rc<[u8]>, u64)>,
+    /// Its revocations: its own, and those that cover it.
+    ends: Vec<Boundary>,
+}
 
 /// What is judged of an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +119,10 @@ pub struct Follower {
     lives: Lately<Box<Life>>,
     /// Lives of parents, without findings about themselves.
     parents: Lately<Box<Life>>,
+    /// Lives under one id alone of tokens that have several.
+    alone: Lately<Box<Life>>,
+    /// The ids of tokens.
+    ids: Lately<Ids>,
     covers: Covers,
     policies: Lately<PolicyVersions>,
     memory: Memory,
@@ -131,6 +142,8 @@ impl Follower {
             policies: Lately::new(REMEMBERED),
             lives: Lately::new(REMEMBERED),
             parents: Lately::new(REMEMBERED),
+            alone: Lately::new(REMEMBERED),
+            ids: Lately::new(REMEMBERED),
             covers: Covers::new(),
         }
     }
@@ -189,7 +202,7 @@ impl Follower {
             Ok(())
         });
         judged.unwrap_or_else(|| {
-            memory::stamp_of(leaf).into_iter().for_each(|at| self.pass_time(at, notes));
+            late::stamp_of(leaf).into_iter().for_each(|at| self.pass_time(at, notes));
             Ok(())
         })
     }
@@ -203,20 +216,26 @@ impl Follower {
     ) -> Result<(), QueryError> {
         let statement = act.statement;
         let token = (statement.tenant, statement.target.id);
-        let key = term_of(view, token);
-        self.parents.take(&key);
-        let mut life = match self.lives.take(&key) {
-            Some(life) => life,
-            None if act.entry.sequence == 0 && !view.has_older() => Box::default(),
-            None => Box::new(self.remember(view, token, index, true)?),
+        let joined = self.join(view, index, statement)?;
+        not_joined(act, &joined.refused, notes);
+        let ids = &joined.ids;
+        let key = term_of_all(view, token, ids);
+        self.forget_alone(view, token, ids);
+        let several = joined.former.len() > 1;
+        let taken = if several { None } else { self.lives.take(&key) };
+        let (mut life, several) = match taken {
+            _ if several => self.life_of_joined(view, index, (statement.tenant, &joined))?,
+            Some(life) => (life, false),
+            None if act.entry.sequence == 0 && ids.is_none() && !view.has_older() => {
+                (Box::default(), false)
+            }
+            None => (Box::new(self.remember(view, token, ids, index, true)?), false),
         };
         let late = life.count > 0 && statement.occurred_at.nanos < life.latest;
-        if late && changes_the_past(statement) {
-            let leaves = token_leaves(view, token, index + 1)?;
-            let (_, before) = match leaves.split_last() {
-                Some((_, earlier)) => self.relive(view, earlier, (index, act.place), true)?,
-                None => return Err(QueryError::Budget),
-            };
+        if several || (late && changes_the_past(statement)) {
+            let leaves = leaves_of(view, token, ids, index + 1)?;
+            let whole = (statement.tenant, &joined);
+            let before = self.found_of_each(view, (index, act.place), whole)?;
             let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
             let recorded_at = act.entry.recorded_at.nanos;
             self.revise(view, (before, after), recorded_at, notes)?;
@@ -241,19 +260,22 @@ impl Follower {
             }
         }
         self.lives.put(key, life);
+        // Others that were asked for meanwhile may have asked for this one, without its act.
+        self.forget_alone(view, token, ids);
         Ok(())
     }
 
-    /// Raises what is new, and withdraws what was raised and no longer holds.
+    /// Raises what is new, and withdraws what was raised and no longer holds. What was found before
+    /// is of one token each, as they were.
     fn revise(
         &self,
         view: &View,
-        (before, after): (Vec<Finding>, Vec<Finding>),
+        (before, after): (Vec<Vec<Finding>>, Vec<Finding>),
         recorded_at: i64,
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
         let hold: BTreeSet<Hash> = after.iter().map(Finding::id).collect();
-        for one in before.iter().filter(|one| !hold.contains(&one.id())) {
+        for one in before.iter().flatten().filter(|one| !hold.contains(&one.id())) {
             let id = one.id();
             let event_id = raised_event_id(&one.tenant, &id);
             let planned = |note: &Note| matches!(note, Note::Raised(planned) if planned.id() == id);
@@ -275,11 +297,14 @@ impl Follower {
         }
         // Those that a life of its own would raise, no more. One that was too many before, or was
         // counted to another, is not any more where others no longer hold.
-        let (mut earlier, mut counted) = (Groups::default(), Groups::default());
+        let mut counted = Groups::default();
         let (closings, mut known) = (self.closings(view), BTreeSet::new());
-        for one in &before {
-            if earlier.count(one, &closings)? == Counted::Raised {
-                known.insert(one.id());
+        for before in &before {
+            let mut earlier = Groups::default();
+            for one in before {
+                if earlier.count(one, &closings)? == Counted::Raised {
+                    known.insert(one.id());
+                }
             }
         }
         for one in after {
@@ -297,10 +322,11 @@ impl Follower {
         &mut self,
         view: &View,
         key: TokenKey<'_>,
+        ids: &Ids,
         below: u64,
         whole: bool,
     ) -> Result<Life, QueryError> {
-        let leaves = token_leaves(view, key, below)?;
+        let leaves = leaves_of(view, key, ids, below)?;
         Ok(self.relive(view, &leaves, (below, view.place_of(below)), whole)?.0)
     }
 
@@ -403,9 +429,10 @@ impl Follower {
         for (at, new) in produced {
             let token = (statement.tenant, &*new);
             let key = term_of(view, token);
-            let (birth, _) = self.known(view, below, (&key, token))?;
-            let kind = birth.and_then(|leaf| read_event(&leaf, |_, one| one.token_kind)).flatten();
-            if kind == Some(TokenKind::Refresh) && self.was_born_before(&key, act.place) {
+            let birth = self.known(view, below, (&key, token))?.birth;
+            let birth = birth.filter(|(_, place)| *place < act.place);
+            let kind = birth.and_then(|(leaf, _)| read_event(&leaf, |_, one| one.token_kind));
+            if kind.flatten() == Some(TokenKind::Refresh) {
                 life.is_replaced_at(at);
                 break;
             }
@@ -430,42 +457,6 @@ impl Follower {
         Recorded { view, read: self.closings }
     }
 
-    /// The birth of a token and its revocations, as they are known below an index.
-    fn known(
-        &mut self,
-        view: &View,
-        below: u64,
-        (key, token): (&Term, TokenKey<'_>),
-    ) -> Result<Known, QueryError> {
-        if !self.lives.has(key) && !self.parents.has(key) {
-            let life = self.remember(view, token, below, false)?;
-            self.parents.put(*key, Box::new(life));
-        }
-        let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key));
-        let Some(life) = life else { return Ok(Known::default()) };
-        let births = std::mem::take(&mut life.births);
-        let birth = births.first().cloned();
-        if birth.is_some() {
-            self.covers.bring(view, life, &births, below)?;
-        }
-        life.births = births;
-        let wide = life.covering.iter().flat_map(Covering::wide);
-        let wide = wide.map(|one| &one.boundary).filter(|_| birth.is_some());
-        let ends = life.ends.iter().chain(wide).cloned().collect();
-        Ok((birth, ends))
-    }
-
-    /// Where the birth of a token that is at hand was recorded.
-    fn born_place(&mut self, key: &Term) -> Option<u64> {
-        self.lives.get_mut(key).or_else(|| self.parents.get_mut(key))?.born_place()
-    }
-
-    /// Whether the token of a chain that is at hand was born before a place.
-    fn was_born_before(&mut self, key: &Term, place: u64) -> bool {
-        let life = self.lives.get_mut(key).or_else(|| self.parents.get_mut(key));
-        life.is_some_and(|life| life.is_born_before(place))
-    }
-
     /// What the token born by `birth` came of, as far as anything can follow from it: parents that
     /// ended and, when it is born just now, scopes and actors.
     fn parents(
@@ -481,11 +472,11 @@ impl Follower {
         };
         let mut parents = Vec::new();
         for Kin { key, tenant, id, relation } in kin.iter() {
-            let (birth, ends) = self.known(view, below, (key, (tenant, id)))?;
+            let Known { birth, ends } = self.known(view, below, (key, (tenant, id)))?;
             if ends.is_empty() && !born_now {
                 continue;
             }
-            let had = birth.filter(|_| born_now).and_then(|leaf| {
+            let had = birth.filter(|_| born_now).and_then(|(leaf, _)| {
                 read_event(&leaf, |_, one| {
                     let owned = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
                     let actors = one.actors.iter().map(actor_name).collect();

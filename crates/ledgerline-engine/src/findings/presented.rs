@@ -132,14 +132,17 @@ impl Follower {
         if statement.event_type == EventType::Issued {
             found.extend(self.policies_of(view, below, act)?);
         }
-        if let Some(birth) =
-            life.birth().map(|leaf| &**leaf).filter(|_| !statement.also_known_as.is_empty())
-        {
-            found.extend(self.aliases(view, below, (life, birth), act)?);
+        let claims = !statement.also_known_as.is_empty();
+        if !claims && !is_birth(statement) {
+            return Ok(found);
         }
-        let is_now = |_: &&[u8]| life.born_place() == Some(act.place);
-        if let Some(birth) = life.birth().map(|leaf| &**leaf).filter(is_now) {
-            found.extend(self.claimed_before(view, below, birth, act)?);
+        if let Some((birth, place)) = life.birth_of(statement.target.id) {
+            if claims {
+                found.extend(self.aliases(view, below, (place, birth), act)?);
+            }
+            if place == act.place {
+                found.extend(self.claimed_before(view, below, birth, act)?);
+            }
         }
         Ok(found)
     }
@@ -233,7 +236,7 @@ impl Follower {
         &mut self,
         view: &View,
         below: u64,
-        (life, birth): (&Life, &[u8]),
+        (place, birth): (u64, &[u8]),
         act: &Act<'_, '_>,
     ) -> Result<Option<Finding>, QueryError> {
         let statement = act.statement;
@@ -243,19 +246,18 @@ impl Follower {
         for other in others.filter(of_issuer).take(MAX_ALIASES) {
             let token = (statement.tenant, *other);
             let key = term_of(view, token);
-            let (Some(theirs), _) = self.known(view, below, (&key, token))? else { continue };
             // A life that is read again meets this act with more behind it than was known then.
-            if !self.was_born_before(&key, act.place) {
-                continue;
-            }
+            let theirs = self.known_alone(view, below, (&key, token))?.birth;
+            let theirs = theirs.filter(|(_, place)| *place < act.place);
+            let Some((theirs, their_place)) = theirs else { continue };
             let differs = read_event(birth, |_, one| {
                 read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });
             let Some((differing, event)) = differs.flatten() else { continue };
             // What claimed it at its own birth, and was there first, was told at the other's birth.
             let claims = |one: &Statement<'_>| one.also_known_as.contains(other);
-            let is_told = read_event(birth, |_, one| claims(one)) == Some(true)
-                && life.born_place() < self.born_place(&key);
+            let is_told =
+                read_event(birth, |_, one| claims(one)) == Some(true) && place < their_place;
             if !differing.is_empty() && !is_told {
                 let mut finding = finding(act, Rule::AliasConflict, None);
                 // Whoever looks at the token under attack has to see it there.
@@ -282,10 +284,9 @@ impl Follower {
         for claimant in claimants(view, act)? {
             let token = (tenant, &*claimant);
             let key = term_of(view, token);
-            let (Some(theirs), _) = self.known(view, below, (&key, token))? else { continue };
-            if !self.was_born_before(&key, act.place) {
-                continue;
-            }
+            let theirs = self.known_alone(view, below, (&key, token))?.birth;
+            let theirs = theirs.filter(|(_, place)| *place < act.place);
+            let Some((theirs, _)) = theirs else { continue };
             let differs = read_event(birth, |_, one| {
                 read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });

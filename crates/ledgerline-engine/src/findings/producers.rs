@@ -20,11 +20,12 @@
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 
+use super::aliases::each_id;
 use super::life::{Act, Boundary, cite, clock_ahead};
 use super::memory::Numbered;
 use super::record::{Move, Moved, Note, detail_of};
 use super::rules::{Cited, Finding, Rule, behind};
-use super::{Follower, term_of};
+use super::{Follower, Known, term_of};
 use crate::registry::LEDGER_SOURCE;
 use crate::view::{QueryError, View};
 use ledgerline_proof::hash::Hash;
@@ -130,7 +131,7 @@ impl Follower {
         self.number(act, notes);
         // A refused ISSUED makes no token known.
         if is_permitted_birth(statement) {
-            self.no_longer_unknown(act, notes);
+            self.no_longer_unknown(view, index, act, notes)?;
         }
         if heartbeat {
             for token in statement.links.iter().filter_map(|link| link.token) {
@@ -166,13 +167,25 @@ impl Follower {
     }
 
     /// A token that a heartbeat named before it was issued here.
-    fn no_longer_unknown(&mut self, act: &Act<'_, '_>, notes: &mut Vec<Note>) {
-        let statement = act.statement;
-        let key = (statement.tenant.to_owned(), statement.target.id.to_owned());
-        if let Some(finding) = self.memory.held.remove(&key) {
-            let (note, at) = ("its birth arrived", act.entry.recorded_at.nanos);
-            notes.push(withdrawn(statement.tenant, Hash(finding), note, at));
+    fn no_longer_unknown(
+        &mut self,
+        view: &View,
+        index: u64,
+        act: &Act<'_, '_>,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), QueryError> {
+        if self.memory.held.is_empty() {
+            return Ok(());
         }
+        let (tenant, own) = (act.statement.tenant, act.statement.target.id);
+        let ids = self.ids_of(view, (tenant, own), index + 1)?;
+        for id in each_id(&ids).filter(|id| *id != own).chain([own]) {
+            if let Some(finding) = self.memory.held.remove(&(tenant.to_owned(), id.to_owned())) {
+                let (note, at) = ("its birth arrived", act.entry.recorded_at.nanos);
+                notes.push(withdrawn(tenant, Hash(finding), note, at));
+            }
+        }
+        Ok(())
     }
 
     /// A token that a heartbeat names as held.
@@ -187,7 +200,7 @@ impl Follower {
         let statement = act.statement;
         let key = (statement.tenant.to_owned(), token.to_owned());
         let named = (statement.tenant, token);
-        let (birth, ends) = self.known(view, index, (&term_of(view, named), named))?;
+        let Known { birth, ends } = self.known(view, index, (&term_of(view, named), named))?;
         let target = (statement.tenant, TargetKind::Token, token);
         let at = act.entry.recorded_at.nanos;
         if birth.is_none() {

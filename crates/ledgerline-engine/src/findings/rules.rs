@@ -201,11 +201,16 @@ impl Rule {
     ///
     /// ```text
     /// use_after_revoke  2  within the propagation window `low`, no longer `info`
-    /// use_after_revoke  3  also of uses told as one the last; also by what is wider and came late
+    /// use_after_revoke  3  also of uses told as one the last; also by what is wider and came late;
+    ///                      under all ids of the token
     /// use_after_expiry, use_after_rotation, use_while_suspended
-    ///                   2  also of uses told as one the last
+    ///                   2  also of uses told as one the last; under all ids
+    /// issued_after_revoke, unknown_token, revoke_not_propagated, child_outlives_revoked_parent
+    ///                   2  under all ids
     /// refresh_reuse     2  also refused ones; who came second decides whether it was a race
     /// code_reuse        2  also refused ones
+    /// refresh_reuse, code_reuse
+    ///                   3  under all ids
     /// duplicate_issue   2  `low` where both births say the same
     /// scope_widened     2  `low` for an exchange for another audience
     /// alias_conflict    2  about the token whose id was claimed; `high`
@@ -213,15 +218,19 @@ impl Rule {
     #[must_use]
     pub const fn version(self) -> u16 {
         match self {
-            Self::Lifecycle(Violation::UseAfterRevoke) => 3,
+            Self::Lifecycle(
+                Violation::UseAfterRevoke | Violation::RefreshReuse | Violation::CodeReuse,
+            ) => 3,
             Self::Lifecycle(
                 Violation::UseAfterExpiry
                 | Violation::UseAfterRotation
                 | Violation::UseWhileSuspended
-                | Violation::RefreshReuse
-                | Violation::CodeReuse
+                | Violation::IssuedAfterRevoke
+                | Violation::UnknownToken
                 | Violation::DuplicateIssue,
             )
+            | Self::RevokeNotPropagated
+            | Self::ChildOutlivesRevokedParent
             | Self::ScopeWidened
             | Self::AliasConflict => 2,
             _ => 1,

@@ -234,6 +234,28 @@ impl Inquiry<'_> {
         Ok((chain, ids))
     }
 
+    /// All ids of a token, without its events.
+    pub(crate) fn ids_of(&mut self, id: &str) -> Result<BTreeSet<String>, QueryError> {
+        let mut ids = BTreeSet::from([id.to_owned()]);
+        let mut todo = vec![id.to_owned()];
+        while let Some(id) = todo.pop() {
+            let tenant = self.scope().tenant.clone();
+            let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+            let term = OfLife::Names.term(&chain_term(self.view.terms(), &key));
+            let naming = self.records(&term, MAX_ENTRIES, |entry, one| {
+                chain_key(one, &entry.handles) == Some(key)
+            })?;
+            for other in self.other_ids(&id, &naming, MAX_ENTRIES)? {
+                if ids.len() >= MAX_IDS && !ids.contains(&other) {
+                    self.cut(Cut::Width);
+                } else if ids.insert(other.clone()) {
+                    todo.push(other);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
     /// All other ids that events of a chain, or others, say are the same token's.
     fn other_ids(
         &mut self,

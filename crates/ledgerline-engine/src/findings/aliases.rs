@@ -1,0 +1,347 @@
+//! Which ids are one token's: `also_known_as` from either side, within one issuer.
+//!
+//! ```text
+//! claims, in ledger order ──▶ sets of ids, of at most MAX_IDS each ──▶ one life a set
+//! ```
+//!
+//! Promises: what was joined stays joined; which sets there are follows from the claims below an
+//! index alone. A claim that would make a set larger than [`MAX_IDS`] joins nothing, and is an
+//! `alias_conflict` that says so. Where nobody ever named another id, nothing is looked up.
+//!
+//! Refuses: to look at more than [`MAX_CLAIMS`] claims that one id makes and as many about it, and
+//! at ids more than [`MAX_CLOSE`] others away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::TargetKind;
+
+use super::covers::Covering;
+use super::life::{Act, Boundary, Life, finding};
+use super::record::Note;
+use super::rules::{Finding, Rule};
+use super::{Follower, Known, Placed, TokenKey, term_of, token_leaves};
+use crate::chains;
+use crate::event_leaf::read_event;
+use crate::found_by::{By, OfLife, chain_term};
+use crate::index::Term;
+use crate::lineage::{MAX_IDS, joined_ids};
+use crate::view::{QueryError, View};
+
+/// Claims of one id, and about one, that are looked at.
+const MAX_CLAIMS: usize = 4096;
+/// Ids whose claims are looked at, to find one token's.
+const MAX_CLOSE: usize = 64;
+
+/// The ids of one token, ascending, each with the place of the act that made it the same token's as
+/// the id that was asked for; `None` when it has one.
+pub(super) type Ids = Option<Rc<[(Box<str>, u64)]>>;
+
+/// The ids alone.
+pub(super) fn each_id(ids: &Ids) -> impl Iterator<Item = &str> {
+    ids.iter().flat_map(|ids| ids.iter()).map(|(id, _)| &**id)
+}
+
+/// What a token is remembered by, under all its ids.
+pub(super) fn term_of_all(view: &View, (tenant, id): TokenKey<'_>, ids: &Ids) -> Term {
+    term_of(view, (tenant, each_id(ids).next().unwrap_or(id)))
+}
+
+/// Sets of ids that are one token's, and whether an act of each was seen.
+#[derive(Default)]
+pub(super) struct Joins(Vec<(BTreeSet<Box<str>>, bool)>);
+
+impl Joins {
+    /// Takes an act's claims, in ledger order. Whether it joins tokens that both had acts.
+    pub(super) fn take(&mut self, statement: &Statement<'_>) -> bool {
+        let target = statement.target.id;
+        let at = self.set_of(target);
+        let mut acted = usize::from(self.0[at].1);
+        self.0[at].1 = true;
+        if statement.also_known_as.is_empty() {
+            return false;
+        }
+        for other in joined_ids(statement, target).filter(|other| *other != target) {
+            let (at, of) = (self.set_of(target), self.set_of(other));
+            if at == of || self.0[at].0.len() + self.0[of].0.len() > MAX_IDS {
+                continue;
+            }
+            let (ids, seen) = std::mem::take(&mut self.0[of]);
+            acted += usize::from(seen);
+            self.0[at].0.extend(ids);
+        }
+        acted > 1
+    }
+
+    /// The set that an id is in.
+    fn set_of(&mut self, id: &str) -> usize {
+        self.0.iter().position(|(ids, _)| ids.contains(id)).unwrap_or_else(|| {
+            self.0.push((BTreeSet::from([id.into()]), false));
+            self.0.len() - 1
+        })
+    }
+}
+
+/// The entries of a token under all its ids, in ledger order.
+pub(super) fn leaves_of(
+    view: &View,
+    (tenant, id): TokenKey<'_>,
+    ids: &Ids,
+    below: u64,
+) -> Result<Vec<Placed>, QueryError> {
+    if ids.is_none() {
+        return token_leaves(view, (tenant, id), below);
+    }
+    let mut leaves = Vec::new();
+    for id in each_id(ids) {
+        leaves.extend(token_leaves(view, (tenant, id), below)?);
+    }
+    leaves.sort_unstable_by_key(|(place, _)| *place);
+    Ok(leaves)
+}
+
+/// What an act makes of its token's ids.
+pub(super) struct Joined {
+    /// All ids of its token from now on.
+    pub(super) ids: Ids,
+    /// The tokens that were several until now: the ids of each, the act's own first.
+    pub(super) former: Vec<(Box<str>, Ids)>,
+    /// Ids that were claimed and not joined.
+    pub(super) refused: Vec<Box<str>>,
+}
+
+impl Follower {
+    /// The ids of a token, as they are known below an index.
+    pub(super) fn ids_of(
+        &mut self,
+        view: &View,
+        (tenant, id): TokenKey<'_>,
+        below: u64,
+    ) -> Result<Ids, QueryError> {
+        if !self.memory.has_aliases && !view.has_older() {
+            return Ok(None);
+        }
+        let key = term_of(view, (tenant, id));
+        if let Some(known) = self.ids.get_mut(&key) {
+            return Ok(known.clone());
+        }
+        let ids = read_ids(view, (tenant, id), below)?;
+        self.ids.put(key, ids.clone());
+        Ok(ids)
+    }
+
+    /// Takes what an act says of other ids.
+    pub(super) fn join(
+        &mut self,
+        view: &View,
+        index: u64,
+        statement: &Statement<'_>,
+    ) -> Result<Joined, QueryError> {
+        let (tenant, own) = (statement.tenant, statement.target.id);
+        let mut ids = self.ids_of(view, (tenant, own), index)?;
+        let mut former = vec![(own.into(), ids.clone())];
+        let mut refused = Vec::new();
+        if statement.also_known_as.is_empty() {
+            return Ok(Joined { ids, former, refused });
+        }
+        self.memory.has_aliases = true;
+        let mut all = set_of(own, &ids);
+        for other in joined_ids(statement, own).filter(|other| *other != own) {
+            if all.contains(other) {
+                continue;
+            }
+            let theirs = self.ids_of(view, (tenant, other), index)?;
+            let more = set_of(other, &theirs);
+            if all.len() + more.len() > MAX_IDS {
+                refused.push(other.into());
+                continue;
+            }
+            all.extend(more);
+            former.push((other.into(), theirs));
+        }
+        if former.len() > 1 {
+            let place = view.place_of(index);
+            for id in &all {
+                let known = self.ids_of(view, (tenant, id), index)?;
+                let since = |one: &str| {
+                    let mut known = known.iter().flat_map(|known| known.iter());
+                    let was = known.find(|(known, _)| **known == *one).map(|(_, since)| *since);
+                    was.unwrap_or(if *one == **id { 0 } else { place })
+                };
+                let anew: Ids = Some(all.iter().map(|one| (one.clone(), since(one))).collect());
+                self.ids.put(term_of(view, (tenant, id)), anew.clone());
+                if **id == *own {
+                    ids = anew;
+                }
+            }
+        }
+        Ok(Joined { ids, former, refused })
+    }
+
+    /// The life of a token that was several until now, and whether it has to be judged anew: when
+    /// more than one of them had acts.
+    pub(super) fn life_of_joined(
+        &mut self,
+        view: &View,
+        index: u64,
+        (tenant, joined): (&str, &Joined),
+    ) -> Result<(Box<Life>, bool), QueryError> {
+        let mut lives = Vec::new();
+        for (id, ids) in &joined.former {
+            let key = term_of_all(view, (tenant, id), ids);
+            self.parents.take(&key);
+            let life = match self.lives.take(&key) {
+                Some(life) => life,
+                None => Box::new(self.remember(view, (tenant, id), ids, index, true)?),
+            };
+            lives.extend((life.count > 0).then_some(life));
+        }
+        let several = lives.len() > 1;
+        Ok((lives.pop().unwrap_or_default(), several))
+    }
+
+    /// What was found about tokens that were several, as each was judged, one after the other.
+    pub(super) fn found_of_each(
+        &mut self,
+        view: &View,
+        (index, place): (u64, u64),
+        (tenant, joined): (&str, &Joined),
+    ) -> Result<Vec<Vec<Finding>>, QueryError> {
+        let mut found = Vec::new();
+        for (id, ids) in &joined.former {
+            let leaves = leaves_of(view, (tenant, id), ids, index)?;
+            found.push(self.relive(view, &leaves, (index, place), true)?.1);
+        }
+        Ok(found)
+    }
+
+    /// The birth of a token and its revocations, under all its ids, as they are known below an
+    /// index. What stands under another id is known from when the two were joined.
+    pub(super) fn known(
+        &mut self,
+        view: &View,
+        below: u64,
+        (key, (tenant, own)): (&Term, TokenKey<'_>),
+    ) -> Result<Known, QueryError> {
+        let mut known = self.known_alone(view, below, (key, (tenant, own)))?;
+        let ids = self.ids_of(view, (tenant, own), below)?;
+        let (ids, mut births) = (ids.iter().flat_map(|ids| ids.iter()), Vec::new());
+        for (id, since) in ids.filter(|(id, _)| **id != *own) {
+            let token = (tenant, &**id);
+            let one = self.known_alone(view, below, (&term_of(view, token), token))?;
+            let from = |place: u64| place.max(*since);
+            births.extend(one.birth.map(|(leaf, place)| (leaf, from(place))));
+            let ends = one.ends.into_iter();
+            known.ends.extend(ends.map(|one| Boundary { place: from(one.place), ..one }));
+        }
+        known.birth = known.birth.or_else(|| births.into_iter().min_by_key(|(_, place)| *place));
+        Ok(known)
+    }
+
+    /// What was known of a token under one id alone is no longer.
+    pub(super) fn forget_alone(&mut self, view: &View, token: TokenKey<'_>, ids: &Ids) {
+        let key = term_of(view, token);
+        self.parents.take(&key);
+        if ids.is_some() {
+            self.alone.take(&key);
+        }
+    }
+
+    /// As [`Self::known`], by what was told under one id alone.
+    pub(super) fn known_alone(
+        &mut self,
+        view: &View,
+        below: u64,
+        (key, token): (&Term, TokenKey<'_>),
+    ) -> Result<Known, QueryError> {
+        let several = self.ids_of(view, token, below)?.is_some();
+        let is_there = if several {
+            self.alone.has(key)
+        } else {
+            self.lives.has(key) || self.parents.has(key)
+        };
+        if !is_there {
+            let life = Box::new(self.remember(view, token, &None, below, false)?);
+            let lives = if several { &mut self.alone } else { &mut self.parents };
+            lives.put(*key, life);
+        }
+        let life = if several {
+            self.alone.get_mut(key)
+        } else {
+            self.lives.get_mut(key).or_else(|| self.parents.get_mut(key))
+        };
+        let Some(life) = life else { return Ok(Known::default()) };
+        let births = std::mem::take(&mut life.births);
+        if !births.is_empty() {
+            self.covers.bring(view, life, &births, below)?;
+        }
+        life.births = births;
+        let birth = life.first_recorded();
+        let wide = life.covering.iter().flat_map(Covering::wide);
+        let wide = wide.map(|one| &one.boundary).filter(|_| birth.is_some());
+        let ends = life.ends.iter().chain(wide).cloned().collect();
+        Ok(Known { birth, ends })
+    }
+}
+
+/// Says which ids were claimed and not joined.
+pub(super) fn not_joined(act: &Act<'_, '_>, refused: &[Box<str>], notes: &mut Vec<Note>) {
+    if let Some(other) = refused.first() {
+        let mut one = finding(act, Rule::AliasConflict, None);
+        one.parent = Some(act.statement.target.id.to_owned());
+        one.target = String::from(&**other);
+        one.about = Some(format!("more than {MAX_IDS} ids are said to be one token: not joined"));
+        notes.push(Note::Raised(one));
+    }
+}
+
+fn set_of(id: &str, ids: &Ids) -> BTreeSet<Box<str>> {
+    each_id(ids).chain([id]).map(Box::from).collect()
+}
+
+/// A token's ids by all claims below an index.
+fn read_ids(view: &View, (tenant, id): TokenKey<'_>, below: u64) -> Result<Ids, QueryError> {
+    let mut claims: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+    let (mut close, mut todo) = (BTreeSet::from([id.to_owned()]), vec![id.to_owned()]);
+    while let Some(id) = todo.pop() {
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+        let own = OfLife::Names.term(&chain_term(view.terms(), &key));
+        for term in [own, By::Alias(&id).term(view.terms(), tenant)] {
+            for origin in &view.origins() {
+                let end = if origin.is_older() { origin.size() } else { below };
+                let index = &origin.rooms().index;
+                let (found, _) = chains::postings(index, &term, 0..end, MAX_CLAIMS)?;
+                origin.each_at(&found, &mut |index, leaf| {
+                    let named = read_event(&leaf, |_, one| {
+                        let its = one.tenant == tenant
+                            && one.target.kind == TargetKind::Token
+                            && (one.target.id == id || one.also_known_as.contains(&&*id));
+                        let named = joined_ids(one, &id).map(str::to_owned).collect::<Vec<_>>();
+                        if its { named } else { Vec::new() }
+                    });
+                    let named = named.unwrap_or_default();
+                    if named.is_empty() {
+                        return;
+                    }
+                    for other in named {
+                        if close.len() < MAX_CLOSE && close.insert(other.clone()) {
+                            todo.push(other);
+                        }
+                    }
+                    claims.insert(origin.place_of(index), leaf);
+                })?;
+            }
+        }
+    }
+    let (mut joins, mut since) = (Joins::default(), BTreeMap::from([(Box::from(id), 0)]));
+    for (place, leaf) in &claims {
+        read_event(leaf, |_, one| joins.take(one));
+        let at = joins.set_of(id);
+        for one in &joins.0[at].0 {
+            since.entry(one.clone()).or_insert(*place);
+        }
+    }
+    Ok((since.len() > 1).then(|| since.into_iter().collect()))
+}
