@@ -97,14 +97,18 @@ impl Ledger {
     }
 
     /// The refused or repeated presentations that findings of a rule and severity are about: the
-    /// first event and those counted to it. Each once.
+    /// first event and those counted to it. The second is what the act stands against, which may
+    /// be a presentation too: the REFRESHED that produced the successor, while ROTATED is on its
+    /// way. Each once.
     fn acts(&self, rule: &str, is_it: impl Fn(&Value) -> bool) -> Vec<Act> {
         let mut acts = Vec::new();
         for one in self.findings.iter().filter(|one| one["rule"] == rule && is_it(one)) {
             let events = one["events"].as_array().expect("events");
             let about: Vec<Value> = events
                 .iter()
-                .map(|event| self.event(event))
+                .enumerate()
+                .filter(|(place, _)| *place != 1)
+                .map(|(_, event)| self.event(event))
                 .filter(|event| {
                     let kind = event["statement"]["type"].as_str().unwrap_or_default();
                     ["REFRESHED", "USED"].contains(&kind)

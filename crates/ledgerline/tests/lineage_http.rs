@@ -402,7 +402,7 @@ fn commands(run: &dyn Fn(&[&str]) -> String, handle: &str, event: &str) {
         (vec!["query", "tokens", "--grant", "g-1"], ROOT),
         (vec!["query", "divergence", ROOT], "no divergences"),
         (vec!["query", "exposure", "eu:idp:jti:r1"], "reports"),
-        (vec!["query", "why", &event], "EXCHANGED_FROM"),
+        (vec!["query", "why", &event, "--wait", "30"], "EXCHANGED_FROM"),
         (vec!["query", "after-revoke", ROOT], "1 revoked"),
         (vec!["lineage", "--strength", "joined", ROOT], "REFRESHED_FROM"),
         (vec!["pivot", "client", "web"], "RESOURCE_ACCESSED"),

@@ -174,7 +174,7 @@ fn a_service_that_never_reported_was_missed_by_nobody() {
         "does not report yet; no key is made out to it",
         "STILL REPORTS",
         "NOT IN THE INVENTORY, but it reports: shadow",
-        "INCOMPLETE: 5 services",
+        "INCOMPLETE: 3 of 5 services do not report as they should",
     ] {
         assert!(said.contains(words), "{words:?} is not in {said}");
     }
