@@ -10,7 +10,7 @@
 //! Refuses: more than [`MAX_EVENTS`] events, [`MAX_RECORDS`] records or 8 MiB of them at a time,
 //! but for a single event, which comes whole: the rest is another page, and another entry.
 
-use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -169,18 +169,20 @@ pub fn select(
     Ok(selection)
 }
 
-/// Positions of a token's chain, and where to go on.
+/// Positions of the chains of a token, those of all its ids, and where to go on.
 fn life(
     inquiry: &mut Inquiry<'_>,
     tenant: &str,
     id: &str,
     (mut from, limit): (u64, usize),
 ) -> Result<(Vec<u64>, Option<u64>), QueryError> {
-    let chain = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
-    let term = chain_term(inquiry.view().terms(), &chain);
+    let ids = inquiry.ids_of(id)?;
+    let chain = |id| ChainKey { kind: TargetKind::Token, tenant, id };
+    let terms: Vec<_> =
+        ids.iter().map(|id| chain_term(inquiry.view().terms(), &chain(id.as_bytes()))).collect();
     let mut found = Vec::new();
     loop {
-        let (positions, next) = inquiry.postings(&term, from..u64::MAX, limit + 1)?;
+        let (positions, next) = inquiry.postings_of_any(&terms, from, limit + 1)?;
         for position in positions {
             let Some(record) = inquiry.record(position)? else {
                 if inquiry.is_spent() {
@@ -188,7 +190,11 @@ fn life(
                 }
                 continue;
             };
-            if !record.read(|entry, one| chain_key(one, &entry.handles).as_ref() == Some(&chain)) {
+            let is_its = record.read(|_, one| {
+                let token = one.tenant == tenant && one.target.kind == TargetKind::Token;
+                token && ids.contains(one.target.id)
+            });
+            if !is_its {
                 continue;
             }
             if found.len() >= limit {

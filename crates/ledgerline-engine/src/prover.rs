@@ -37,6 +37,7 @@ use ledgerline_proof::control::{Control, ControlKind};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::{Hash, sha256};
 use ledgerline_proof::lifecycle::{self, Revocation, is_permitted_birth};
+use ledgerline_proof::question::LIFE;
 use ledgerline_proof::schema::{self, Kind, Leaf, SchemaSet};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::tree;
@@ -60,8 +61,9 @@ const MAX_WIDE: usize = 100_000;
 /// Bytes of a path hash in JSON: 44 digits, quotes and comma.
 const PATH_HASH_BYTES: usize = 47;
 
-/// A bundle of a token's whole chain, up to the newest published checkpoint, with the revocations
-/// of its session, grant, client, subject and key that cover it.
+/// A bundle of a token's whole life, up to the newest published checkpoint: its chain, those of its
+/// other ids, and the revocations of its session, grant, client, subject and key that cover it.
+/// Of a token with one id it is the query `token`, of one with several the question `life`.
 ///
 /// # Errors
 /// [`ProveError`].
@@ -70,25 +72,48 @@ pub fn token_bundle(
     terms: &TermHasher,
     request: &BundleRequest,
 ) -> Result<Bundle, ProveError> {
-    let BundleRequest { tenant, token_id, disclose, previous_size } = request;
+    let BundleRequest { tenant, token_id, others, disclose, previous_size } = request;
     let published = rooms.published();
+    let size = published.block_size;
     let mut prover = Prover::new(rooms, terms, &published)?;
-    let key = ChainKey { kind: TargetKind::Token, tenant, id: token_id.as_bytes() };
-    let shown = prover.chain(&key, 0..published.block_size, MAX_LEAVES)?;
-    let beyond = prover.chain_count(&key, published.block_size..published.size)?;
+    let (mut shown, mut beyond, mut newer) = (Vec::new(), 0, None::<u64>);
+    let (mut with_entries, ids) = (BTreeSet::new(), std::iter::once(token_id).chain(others));
+    for id in ids {
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+        let room = MAX_LEAVES.saturating_sub(shown.len()).max(1);
+        let chain = prover.chain(&key, 0..size, room)?;
+        if !chain.is_empty() {
+            with_entries.insert(id);
+        }
+        shown.extend(chain);
+        beyond += prover.chain_count(&key, size..published.size)?;
+        let first = prover.chain(&key, size..published.size, 1)?;
+        newer = newer.into_iter().chain(first.first().map(|(index, _)| *index)).min();
+        prover.note_older(&key)?;
+    }
     if shown.is_empty() {
-        let first = prover.chain(&key, published.block_size..published.size, 1)?;
-        let size = published.block_size;
-        return Err(first.first().map_or(ProveError::NotFound, |(index, _)| {
-            ProveError::NotYetSealed { index: *index, size }
-        }));
+        let unsealed = |index| ProveError::NotYetSealed { index, size };
+        return Err(newer.map_or(ProveError::NotFound, unsealed));
     }
     for (index, stored) in shown {
         prover.show(index, stored, *disclose)?;
     }
     prover.show_wide_revocations()?;
-    prover.note_older(&key)?;
-    let query = Query::Token { tenant: tenant.clone(), id: token_id.clone() };
+    // What nothing here names is none of this bundle's business: it stands in another origin.
+    let is_here = |id: &&String| with_entries.contains(id) || prover.names.contains(*id);
+    let others = others.iter().filter(is_here).cloned();
+    let ids: Vec<String> = std::iter::once(token_id.clone()).chain(others).collect();
+    let query = if ids.len() == 1 {
+        Query::Token { tenant: tenant.clone(), id: token_id.clone() }
+    } else {
+        Query::Question {
+            tenant: tenant.clone(),
+            name: LIFE.to_owned(),
+            about: token_id.clone(),
+            parameters: Vec::new(),
+            tokens: vec![ids],
+        }
+    };
     prover.finish(query, beyond, *previous_size)
 }
 
@@ -158,6 +183,8 @@ struct Prover<'r> {
     documents: BTreeMap<Hash, Document>,
     sources: BTreeMap<String, u64>,
     notes: Vec<String>,
+    /// Ids that the entries shown give their tokens.
+    names: BTreeSet<String>,
     /// The chains a revocation of which may cover the token, and the facts that decide it.
     wide: BTreeSet<(TargetKind, Vec<u8>)>,
     births: Vec<u64>,
@@ -182,6 +209,7 @@ impl<'r> Prover<'r> {
             documents: BTreeMap::new(),
             sources: BTreeMap::new(),
             notes: Vec::new(),
+            names: BTreeSet::new(),
             wide: BTreeSet::new(),
             births: Vec::new(),
         };
@@ -352,6 +380,7 @@ impl<'r> Prover<'r> {
                 self.leaf(at)?;
             }
         }
+        self.names.extend(told.names);
         if told.birth {
             self.births.push(index);
             self.wide.extend(told.wide);
@@ -552,6 +581,7 @@ struct Told {
     source: String,
     key_id: Option<String>,
     documents: Vec<Hash>,
+    names: Vec<String>,
     birth: bool,
     wide: Vec<(TargetKind, Vec<u8>)>,
 }
@@ -565,6 +595,7 @@ impl Told {
             source: statement.source.to_owned(),
             key_id: entry.signature.as_ref().map(|signature| signature.key_id.to_owned()),
             documents: policies.chain(change).collect(),
+            names: statement.also_known_as.iter().map(|id| (*id).to_owned()).collect(),
             birth: is_permitted_birth(statement),
             wide: wide_chains(entry, statement),
         }

@@ -155,7 +155,13 @@ fn a_revocation_behind_five_thousand_of_others_on_the_same_client_is_seen() {
     assert_eq!((token.known.state, &token.covered_by), (State::Revoked, &covering));
     assert_eq!(asked.cuts(), []);
     let (tenant, token_id) = ("a".to_owned(), token.id.clone());
-    let request = BundleRequest { tenant, token_id, disclose: false, previous_size: None };
+    let request = BundleRequest {
+        tenant,
+        token_id,
+        others: Vec::new(),
+        disclose: false,
+        previous_size: None,
+    };
     let bundle = token_bundle(view.rooms(), view.terms(), &request).unwrap();
     assert!(bundle.leaves.iter().any(|leaf| leaf.index == Decimal(covering[0])));
     let reuse = (Rule::Lifecycle(Violation::UseAfterRevoke), token.id.clone());

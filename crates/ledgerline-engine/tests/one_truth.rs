@@ -122,7 +122,13 @@ fn one_truth(view: &View, id: &str, at: i64) -> Option<State> {
 /// several ids a bundle holds one chain, and there is nothing to compare.
 fn outsiders_truth(view: &View, id: &str, key: &VerifierKey) -> u64 {
     let (tenant, token_id) = ("a".to_owned(), id.to_owned());
-    let request = BundleRequest { tenant, token_id, disclose: false, previous_size: None };
+    let request = BundleRequest {
+        tenant,
+        token_id,
+        others: Vec::new(),
+        disclose: false,
+        previous_size: None,
+    };
     let Ok(bundle) = token_bundle(view.rooms(), view.terms(), &request) else { return 0 };
     let at = bundle.as_of.recorded_at.0;
     let page = PageRequest { after: None, limit: 100 };

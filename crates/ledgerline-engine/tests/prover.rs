@@ -181,7 +181,8 @@ impl Sim {
         previous_size: Option<u64>,
     ) -> Result<Bundle, ProveError> {
         let (tenant, token_id) = (String::new(), token.to_owned());
-        let request = BundleRequest { tenant, token_id, disclose, previous_size };
+        let request =
+            BundleRequest { tenant, token_id, others: Vec::new(), disclose, previous_size };
         token_bundle(&self.rest.rooms, &self.rest.terms, &request)
     }
 

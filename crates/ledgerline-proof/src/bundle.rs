@@ -73,6 +73,8 @@ pub const MAX_IDS: usize = 64;
 pub const MAX_REMARKS: usize = 1024;
 /// How a note of the coverage begins that says that the answer was not whole when it was made.
 pub const INCOMPLETE: &str = "INCOMPLETE when it was made: ";
+/// How it goes on where only newer entries are missing: states are as of the last entry shown.
+pub const ENDS_AT: &str = "as of entry ";
 
 /// Most ids that are told one by one where a token has others than those shown.
 const MOST_TOLD: usize = 4;
@@ -348,12 +350,21 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// In what the answer was not whole when it was made, in words: what was left out that stands
+    /// before its end may have changed a state. The operator's word.
+    pub fn not_whole(&self) -> impl Iterator<Item = &str> {
+        self.said().filter(|words| !words.starts_with(ENDS_AT))
+    }
+
+    fn said(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().filter_map(|note| note.strip_prefix(INCOMPLETE))
+    }
+
     /// In what the answer falls short of what was recorded when it was asked for, in words. The
     /// operator's word.
     #[must_use]
     pub fn incomplete(&self) -> Vec<String> {
-        let words = |note: &String| note.strip_prefix(INCOMPLETE).map(str::to_owned);
-        let mut incomplete: Vec<String> = self.notes.iter().filter_map(words).collect();
+        let mut incomplete: Vec<String> = self.said().map(str::to_owned).collect();
         if self.beyond.0 > 0 {
             incomplete.push(format!("{} newer entries about it are not shown", self.beyond));
         }

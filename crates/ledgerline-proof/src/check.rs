@@ -32,7 +32,7 @@ pub use report::{
 use crate::bundle::{self, Bundle, BundleError, Decimal, Query, SignedDecimal};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, OpenedCheckpoint};
 use crate::note::{KeyKind, VerifierKey};
-use crate::question::Question;
+use crate::question::{LIFE, Question};
 use crate::tree::check_consistency;
 
 use evidence::{Evidence, Recorded};
@@ -326,7 +326,12 @@ fn judge_entries(
     } else if asked.count() > 0 {
         let at = bundle.as_of.recorded_at.0;
         let lives = history::recompute_all(&asked, recorded, &parts, at);
-        let status = judged.take_lives(lives, &asked.other_ids(recorded));
+        let mut status = judged.take_lives(lives, &asked.other_ids(recorded));
+        if let Some(why) = bundle.coverage.not_whole().next() {
+            // Nothing shown says so. Whoever made the bundle does, and had no reason to lie.
+            status.doubt(format!("its maker says: {why}"));
+            judged.withhold_states();
+        }
         claims.add(ClaimKind::Lifecycle, status);
     }
     judged
@@ -352,6 +357,16 @@ impl JudgedEntries {
         }
         self.incomplete.truncate(bundle::MAX_REMARKS);
         status
+    }
+}
+
+impl JudgedEntries {
+    /// Takes every state back.
+    fn withhold_states(&mut self) {
+        (self.lifecycle, self.lives) = (None, Vec::new());
+        for entry in &mut self.entries {
+            (entry.known, entry.happened, entry.violation) = (None, None, None);
+        }
     }
 }
 
@@ -420,6 +435,13 @@ fn limits_of(query: &Query) -> &'static [&'static str] {
              one; what stands on ids that are not shown is not taken into account",
         ],
         Query::Event { .. } => &["what else was recorded about the event's target"],
+        Query::Question { name, .. } if name == LIFE => &[
+            "no later event: a chain proves a prefix; what was recorded about this token after its \
+             last entry shown is not proven",
+            "no wider revocation: one of a session, grant, subject, client or key that is not \
+             shown is not taken into account",
+            "no other ids of the token than those of which the chains are shown",
+        ],
         Query::Question { .. } => &[
             "that the answer is whole: each event shown is in the ledger, but that no other one \
              belongs to the answer is the operator's word",

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! name             about                        parameters (those in brackets always, since 0.2)
+//! life             a token id, of several
 //! lineage          a token id                   [direction depth strength] to tokens
 //! resources        a token id                   [from until of] limit
 //! policies         a token id
@@ -182,7 +183,11 @@ enum Form {
 /// Name, form, parameters, and those that are always told.
 type Row = (&'static str, Form, &'static [&'static str], &'static [&'static str]);
 
+/// The life of a token that has several ids.
+pub const LIFE: &str = "life";
+
 const TABLE: &[Row] = &[
+    (LIFE, Form::Token, &[], &[]),
     (
         "lineage",
         Form::Token,

@@ -18,7 +18,6 @@ use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
-use super::covers::Covering;
 use super::life::{Act, Boundary, Life, finding};
 use super::record::Note;
 use super::rules::{Finding, Rule};
@@ -279,9 +278,7 @@ impl Follower {
         }
         life.births = births;
         let birth = life.first_recorded();
-        let wide = life.covering.iter().flat_map(Covering::wide);
-        let wide = wide.map(|one| &one.boundary).filter(|_| birth.is_some());
-        let ends = life.ends.iter().chain(wide).cloned().collect();
+        let ends = life.ends.iter().cloned().chain(life.covered_by()).collect();
         Ok(Known { birth, ends })
     }
 }

@@ -3,7 +3,8 @@
 //! Promises: as the questions: one size, one tenant, a budget, pages by ledger index. The state of
 //! a finding is what the entries in the scope say: `open`, until it is moved on; a withdrawal
 //! counts more than an acknowledgement, a closing more than both. An act that is counted to it
-//! after it was closed or withdrawn opens it again: nobody has looked at that one.
+//! after it was closed or withdrawn opens it again: nobody has looked at that one. So does a late
+//! entry by which it holds again. One with more than [`MOVES`] entries about it is open.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,17 +13,17 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
 
-use super::record::{Moved, detail_of, kind_of, raised_event_id};
-use super::rules::{Rule, Severity};
+use super::record::{Move, Moved, Note, detail_of, kind_of, raised_event_id};
+use super::rules::{Finding, Rule, Severity};
 use crate::found_by::By;
-use crate::lineage::{Inquiry, Record};
+use crate::lineage::{Inquiry, Record, Scope, Spending};
 use crate::registry::LEDGER_SOURCE;
-use crate::view::QueryError;
+use crate::view::{QueryError, View};
 
 /// Index hits taken at a time.
 const PAGE: usize = 256;
 /// Entries about one finding, at most: one of each state, what it led to, and its repeats, of which
-/// each is told up to sixteen, then every doubling.
+/// each is told up to sixteen, then every doubling; late entries may turn it any number of times.
 const MOVES: usize = 256;
 
 /// Which findings are wanted.
@@ -64,20 +65,32 @@ impl Found {
     /// Where it stands; `None` is open.
     #[must_use]
     pub fn state(&self) -> Option<Moved> {
+        if self.moves.len() >= MOVES {
+            // The newest were not read.
+            return None;
+        }
         self.moves.iter().fold(None, |state, (moved, _)| match (moved, state) {
             (Moved::Closed, _) => Some(Moved::Closed),
             (Moved::Withdrawn, state) if state != Some(Moved::Closed) => Some(Moved::Withdrawn),
             (Moved::Acknowledged, None) => Some(Moved::Acknowledged),
+            (Moved::Reopened, _) => None,
             // Whoever moved it did not know of that one.
             (Moved::Again, Some(Moved::Closed | Moved::Withdrawn)) => None,
             (_, state) => state,
         })
     }
 
-    /// How many times it was closed so far.
+    /// How many times it stood open again so far that was closed, or held no longer: whoever moves
+    /// it to a state where it was before moves it another time.
     #[must_use]
-    pub fn closings(&self) -> u64 {
-        self.moves.iter().filter(|one| one.0 == Moved::Closed).count() as u64
+    pub fn turns(&self, to: Moved) -> u64 {
+        let again = |one: &&(Moved, _)| match one.0 {
+            Moved::Closed => true,
+            // The first closing is looked up by its name.
+            Moved::Reopened => to != Moved::Closed,
+            _ => false,
+        };
+        self.moves.iter().filter(again).count() as u64
     }
 }
 
@@ -136,6 +149,32 @@ pub fn finding(inquiry: &mut Inquiry<'_>, id: &Hash) -> Result<Option<Found>, Qu
     };
     let Some(raised) = inquiry.record(index)? else { return Ok(None) };
     Ok(Some(with_moves(inquiry, raised)?))
+}
+
+/// The note of what was noticed by looking, and may have been before: raised, or, when it is
+/// recorded and somebody closed it since, reopened.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn noticed(view: &View, finding: Finding) -> Result<Note, QueryError> {
+    let (id, tenant) = (finding.id(), finding.tenant.clone());
+    let scope = Scope { tenant, size: view.end(), at: None, judged_at: i64::MAX };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let Some(found) = self::finding(&mut inquiry, &id)? else { return Ok(Note::Raised(finding)) };
+    if !matches!(found.state(), Some(Moved::Closed | Moved::Withdrawn)) {
+        return Ok(Note::Raised(finding));
+    }
+    let ended = |one: &&(Moved, _)| matches!(one.0, Moved::Closed | Moved::Withdrawn);
+    Ok(Note::Moved(Move {
+        tenant: finding.tenant,
+        finding: id,
+        to: Moved::Reopened,
+        by: LEDGER_SOURCE.to_owned(),
+        note: "it was noticed again".to_owned(),
+        at: finding.noticed_at,
+        upon: None,
+        turn: found.moves.iter().filter(ended).count() as u64,
+    }))
 }
 
 fn is_wanted(statement: &Statement<'_>, wanted: &Wanted, ids: &BTreeSet<String>) -> bool {

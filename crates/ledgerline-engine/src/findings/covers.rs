@@ -117,9 +117,9 @@ impl Covers {
         };
         for one in self.recent.range(skipped..) {
             for n in 0..covering.chains.len() {
-                if covering.chains[n] == one.chain && covers(&one.leaf, births) {
+                if covering.chains[n] == one.chain {
                     let at = covering.list.partition_point(|(chain, _)| *chain <= n);
-                    let wide = wide_of(&one.leaf, one.place).map(|wide| (n, wide));
+                    let wide = wide_of(&one.leaf, one.place, births).map(|wide| (n, wide));
                     wide.into_iter().for_each(|wide| covering.list.insert(at, wide));
                 }
             }
@@ -167,12 +167,11 @@ impl Covers {
             let term = chain_term(view.terms(), &key);
             if !self.known.has(&term) {
                 let leaves = view.revocation_leaves(&key, below)?;
-                let revokes = leaves.into_iter().filter(|(at, leaf)| wide_of(leaf, *at).is_some());
+                let revokes = leaves.into_iter().filter(|(_, leaf)| revokes(leaf));
                 self.known.put(term, revokes.map(|(at, leaf)| (at, Rc::from(leaf))).collect());
             }
             let known = self.known.get_mut(&term).map(|told| &**told).unwrap_or_default();
-            let known = known.iter().filter(|(_, leaf)| covers(leaf, births));
-            let wide = known.filter_map(|(place, leaf)| wide_of(leaf, *place));
+            let wide = known.iter().filter_map(|(place, leaf)| wide_of(leaf, *place, births));
             covering.list.extend(wide.map(|wide| (n, wide)));
             chains.push(part_of(&term));
         }
@@ -188,23 +187,40 @@ fn part_of(term: &Term) -> u64 {
     u64::from_le_bytes(*low)
 }
 
-/// When the revocation of something wider takes effect, and its event; `None` for other leaves.
-fn wide_of(leaf: &[u8], place: u64) -> Option<Wide> {
+/// Whether a leaf is a revocation.
+fn revokes(leaf: &[u8]) -> bool {
+    let revokes = read_event(leaf, |entry, statement| {
+        Revocation::of(statement, &entry.handles, 0, entry.recorded_at).is_some()
+    });
+    revokes == Some(true)
+}
+
+/// The revocation of something wider, if it covers a token of these births.
+fn wide_of(leaf: &[u8], place: u64, births: &[Rc<[u8]>]) -> Option<Wide> {
+    let covered = covered_by(leaf, births);
     let wide = read_event(leaf, |entry, statement| {
         let revocation = Revocation::of(statement, &entry.handles, 0, entry.recorded_at)?;
         let at = revocation.effective_at;
-        Some(Wide { boundary: Boundary { at, ..Boundary::of(statement, place) } })
+        Some(Wide { boundary: Boundary { at, ..Boundary::of(statement, place) }, covered })
     });
-    wide.flatten()
+    wide.flatten().filter(|_| covered != 0)
 }
 
-pub(super) fn covers(leaf: &[u8], births: &[Rc<[u8]>]) -> bool {
-    let covers = read_event(leaf, |entry, statement| {
+/// Which of the births a leaf covers as a revocation, a bit each.
+fn covered_by(leaf: &[u8], births: &[Rc<[u8]>]) -> u32 {
+    let covered = read_event(leaf, |entry, statement| {
         let revocation = Revocation::of(statement, &entry.handles, 0, entry.recorded_at)?;
         let covers = |birth: &Rc<[u8]>| {
             read_event(birth, |entry, one| lifecycle::covers(&revocation, one, &entry.handles))
         };
-        Some(births.iter().any(|birth| covers(birth) == Some(true)))
+        let each = births.iter().zip(0..u32::BITS);
+        let bits = each.filter(|(birth, _)| covers(birth) == Some(true)).map(|(_, n)| 1 << n);
+        Some(bits.fold(0, |all, bit: u32| all | bit))
     });
-    covers.flatten() == Some(true)
+    covered.flatten().unwrap_or(0)
+}
+
+/// Whether a leaf is a revocation that covers a token of these births.
+pub(super) fn covers(leaf: &[u8], births: &[Rc<[u8]>]) -> bool {
+    covered_by(leaf, births) != 0
 }

@@ -192,7 +192,7 @@ impl Follower {
         let leaves = leaves_of(view, token, ids, index)?;
         let (_, before) = self.relive(view, &leaves, (index + 1, act.place), true)?;
         let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
-        self.revise(view, (vec![before], after), act.entry.recorded_at.nanos, notes)?;
+        self.revise(view, (vec![before], after), act, notes)?;
         self.lives.put(key, Box::new(anew));
         Ok(())
     }

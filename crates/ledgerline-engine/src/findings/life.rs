@@ -61,6 +61,8 @@ pub(super) fn cite(statement: &Statement<'_>) -> Cited {
 pub(super) struct Wide {
     /// From when, and its event.
     pub(super) boundary: Boundary,
+    /// Which of the token's births it covers, a bit each.
+    pub(super) covered: u32,
 }
 
 /// What a token came of, as far as rules ask.
@@ -224,6 +226,19 @@ impl Life {
     /// The leaf of its first permitted birth.
     pub(super) fn birth(&self) -> Option<&Rc<[u8]>> {
         self.births.first()
+    }
+
+    /// The revocations of something wider that cover it, each from when that could be known: from
+    /// the first birth that it covers on.
+    pub(super) fn covered_by(&self) -> impl Iterator<Item = Boundary> {
+        let wide = self.covering.iter().flat_map(Covering::wide);
+        wide.filter_map(|one| {
+            let births = self.birth_places.iter().zip(0..u32::BITS);
+            let covered = births.filter(|(_, n)| one.covered & (1 << n) != 0);
+            let known = covered.map(|(place, _)| *place).min()?;
+            let place = one.boundary.place.max(known);
+            Some(Boundary { place, ..one.boundary.clone() })
+        })
     }
 
     /// The first birth under one of its ids, and where it was recorded.

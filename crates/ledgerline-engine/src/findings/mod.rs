@@ -14,11 +14,12 @@
 //!   links          the token, if it is about one, and every event it is about; CAUSED_BY,
 //!                  INFERRED, why = the rule
 //! FINDING_CLOSED   moves a finding on, or lets it grow; same chain
-//!   native_id      "finding/" ‖ hex ‖ "/acknowledged" | "/closed" | "/withdrawn" ‖
-//!                  ("/" ‖ times it was closed before, from the first on)
-//!                  "finding/" ‖ hex ‖ "/again/" | "/caused/" ‖ event id
+//!   native_id      "finding/" ‖ hex ‖ "/acknowledged" | "/closed" ‖
+//!                  ("/" ‖ times it was closed or reopened before, from the first on)
+//!                  "finding/" ‖ hex ‖ "/again/" | "/caused/" | "/withdrawn/" | "/reopened/" ‖
+//!                  id of the event it moved upon
 //!   detail         by count? finding note state
-//!   links          the FINDING_RAISED event; the event it grows by, INFERRED
+//!   links          the FINDING_RAISED event; the event it moved upon, INFERRED
 //!
 //! followers/findings   u32 CRC-32C ‖ u64 position ‖ u16 length ‖ origin ‖ memory (JSON)
 //!                      all big-endian; the CRC is of what stands behind it
@@ -26,8 +27,8 @@
 //!
 //! An act that arrives late and changes what was before (an ISSUED, a REVOKED, …) has the life of
 //! its token judged anew in event time. What that finds is raised; what no longer holds is
-//! withdrawn. Each such act reads the whole life: many about one token cost the square of their
-//! number.
+//! withdrawn; what was withdrawn and holds again is reopened ([`revised`]). Each such act reads the
+//! whole life: many about one token cost the square of their number.
 //!
 //! Assumes: the rules are run by one follower at a time.
 //!
@@ -50,13 +51,12 @@ mod presented;
 mod producers;
 pub mod record;
 mod replay;
+mod revised;
 pub mod rules;
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
-use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, TokenKind};
@@ -64,19 +64,19 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, TokenKind};
 use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
 use self::caches::Lately;
 use self::covers::Covers;
-use self::groups::{Counted, Groups, Recorded};
+use self::groups::{Counted, Recorded};
 use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until};
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
-use self::record::{Added, Move, Moved, Note, is_closing, raised_event_id};
-use self::replay::{Replay, addition, is_replay};
+use self::record::{Note, is_closing, raised_event_id};
+use self::replay::{Replay, is_replay};
+use self::revised::tell;
 use self::rules::{Finding, Rule, Windows};
 use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
 use crate::index::Term;
 use crate::lineage::Descent;
-use crate::registry::LEDGER_SOURCE;
 use crate::view::{QueryError, View};
 
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
@@ -237,8 +237,7 @@ impl Follower {
             let whole = (statement.tenant, &joined);
             let before = self.found_of_each(view, (index, act.place), whole)?;
             let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
-            let recorded_at = act.entry.recorded_at.nanos;
-            self.revise(view, (before, after), recorded_at, notes)?;
+            self.revise(view, (before, after), act, notes)?;
             *life = anew;
         } else {
             for one in self.judge(view, index, &mut life, act, (true, Part::Whole))? {
@@ -262,57 +261,6 @@ impl Follower {
         self.lives.put(key, life);
         // Others that were asked for meanwhile may have asked for this one, without its act.
         self.forget_alone(view, token, ids);
-        Ok(())
-    }
-
-    /// Raises what is new, and withdraws what was raised and no longer holds. What was found before
-    /// is of one token each, as they were.
-    fn revise(
-        &self,
-        view: &View,
-        (before, after): (Vec<Vec<Finding>>, Vec<Finding>),
-        recorded_at: i64,
-        notes: &mut Vec<Note>,
-    ) -> Result<(), QueryError> {
-        let hold: BTreeSet<Hash> = after.iter().map(Finding::id).collect();
-        for one in before.iter().flatten().filter(|one| !hold.contains(&one.id())) {
-            let id = one.id();
-            let event_id = raised_event_id(&one.tenant, &id);
-            let planned = |note: &Note| matches!(note, Note::Raised(planned) if planned.id() == id);
-            let raised = notes.iter().any(planned)
-                || view.locate_event(&one.tenant, LEDGER_SOURCE, &event_id)?.is_some();
-            let raised = if raised { Some(id) } else { formerly_raised(view, one)? };
-            notes.extend(raised.map(|finding| {
-                Note::Moved(Move {
-                    tenant: one.tenant.clone(),
-                    finding,
-                    to: Moved::Withdrawn,
-                    by: LEDGER_SOURCE.to_owned(),
-                    note: "an entry that arrived late explains it".to_owned(),
-                    at: recorded_at,
-                    added: None,
-                    turn: 0,
-                })
-            }));
-        }
-        // Those that a life of its own would raise, no more. One that was too many before, or was
-        // counted to another, is not any more where others no longer hold.
-        let mut counted = Groups::default();
-        let (closings, mut known) = (self.closings(view), BTreeSet::new());
-        for before in &before {
-            let mut earlier = Groups::default();
-            for one in before {
-                if earlier.count(one, &closings)? == Counted::Raised {
-                    known.insert(one.id());
-                }
-            }
-        }
-        for one in after {
-            let counted = counted.count(&one, &closings)?;
-            if !known.contains(&one.id()) {
-                tell(view, Finding { noticed_at: recorded_at, ..one }, counted, notes)?;
-            }
-        }
         Ok(())
     }
 
@@ -494,40 +442,6 @@ impl Follower {
 /// Whether something of this kind was found about an act already.
 fn is_said(found: &[Finding], one: &Finding) -> bool {
     found.iter().any(|said| said.rule == one.rule && said.events.first() == one.events.first())
-}
-
-/// Notes what was found as what it counts for, unless an earlier version of its rule raised it:
-/// that one stands, acknowledged or not, and says by which version.
-fn tell(
-    view: &View,
-    found: Finding,
-    counted: Counted,
-    notes: &mut Vec<Note>,
-) -> Result<(), QueryError> {
-    match counted {
-        Counted::Passed => {}
-        _ if formerly_raised(view, &found)?.is_some() => {}
-        Counted::Raised => notes.push(Note::Raised(found)),
-        Counted::Again(finding, count) => {
-            let event = found.events.first().cloned();
-            let added = event.map(|event| Added { event, count });
-            let to = (&*found.tenant, finding);
-            let note = "the same again";
-            notes.extend(added.map(|one| addition(to, Moved::Again, note, one, found.noticed_at)));
-        }
-    }
-    Ok(())
-}
-
-/// The name under which an earlier version of its rule raised a finding, if one did.
-fn formerly_raised(view: &View, finding: &Finding) -> Result<Option<Hash>, QueryError> {
-    for id in finding.former_ids() {
-        let event_id = raised_event_id(&finding.tenant, &id);
-        if view.locate_event(&finding.tenant, LEDGER_SOURCE, &event_id)?.is_some() {
-            return Ok(Some(id));
-        }
-    }
-    Ok(None)
 }
 
 /// The tokens that a birth names as what it came of.

@@ -24,6 +24,7 @@ use super::aliases::each_id;
 use super::life::{Act, Boundary, cite, clock_ahead};
 use super::memory::Numbered;
 use super::record::{Move, Moved, Note, detail_of};
+use super::revised::raise_again;
 use super::rules::{Cited, Finding, Rule, behind};
 use super::{Follower, Known, term_of};
 use crate::registry::LEDGER_SOURCE;
@@ -79,7 +80,7 @@ fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
         by: LEDGER_SOURCE.to_owned(),
         note: note.to_owned(),
         at,
-        added: None,
+        upon: None,
         turn: 0,
     })
 }
@@ -230,7 +231,7 @@ impl Follower {
                 gap_ms: Some(gap.div_euclid(1_000_000)),
                 ..about(Rule::RevokeNotPropagated, target, vec![first.event.clone()], at)
             };
-            notes.push(Note::Raised(finding));
+            raise_again(view, finding, act, notes)?;
         }
         Ok(())
     }

@@ -40,12 +40,20 @@ pub enum Moved {
     Again,
     /// The ledger itself: what the issuer revoked upon it. No state.
     Caused,
+    /// The ledger itself: it was withdrawn, and another late entry makes it hold again. Open.
+    Reopened,
 }
 
 impl Moved {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Acknowledged, Self::Closed, Self::Withdrawn, Self::Again, Self::Caused];
+    pub const ALL: [Self; 6] = [
+        Self::Acknowledged,
+        Self::Closed,
+        Self::Withdrawn,
+        Self::Again,
+        Self::Caused,
+        Self::Reopened,
+    ];
 
     /// Those that say where a finding stands.
     pub const STATES: [Self; 3] = [Self::Acknowledged, Self::Closed, Self::Withdrawn];
@@ -59,17 +67,18 @@ impl Moved {
             Self::Withdrawn => "withdrawn",
             Self::Again => "again",
             Self::Caused => "caused",
+            Self::Reopened => "reopened",
         }
     }
 }
 
-/// An event that a finding grows by.
+/// An event upon which the ledger itself moves a finding on, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
-    /// The event: the next act, or the revocation.
+pub struct Upon {
+    /// The event: the next act, the revocation, or the entry that arrived late.
     pub event: Cited,
-    /// How many acts, or revocations, there are with it.
-    pub count: u64,
+    /// How many acts, or revocations, there are with it, where they are counted.
+    pub count: Option<u64>,
 }
 
 /// A finding moved on, by whom and why.
@@ -87,10 +96,30 @@ pub struct Move {
     pub note: String,
     /// When, Unix nanoseconds.
     pub at: i64,
-    /// What it grows by, when that is what happens to it.
-    pub added: Option<Added>,
-    /// How many times it was closed before, and opened again by what came then.
+    /// The event upon which it moves, when an event moves it.
+    pub upon: Option<Upon>,
+    /// How many times it was closed or reopened before: whoever moves it now moves it again.
     pub turn: u64,
+}
+
+/// A finding that the ledger moves on upon an event.
+pub(super) fn moved_upon(
+    (tenant, finding): (&str, Hash),
+    to: Moved,
+    note: &str,
+    upon: Upon,
+    at: i64,
+) -> Note {
+    Note::Moved(Move {
+        tenant: tenant.to_owned(),
+        finding,
+        to,
+        by: LEDGER_SOURCE.to_owned(),
+        note: note.to_owned(),
+        at,
+        upon: Some(upon),
+        turn: 0,
+    })
 }
 
 fn native_id(finding: &Hash) -> String {
@@ -132,7 +161,7 @@ pub struct NoteParts<'n> {
     why: Option<&'static str>,
     events: Vec<(String, [u8; 16])>,
     /// An event that the ledger concludes to belong here.
-    added: Option<(&'n Cited, &'static str)>,
+    upon: Option<(&'n Cited, &'static str)>,
 }
 
 impl<'n> NoteParts<'n> {
@@ -175,20 +204,21 @@ impl<'n> NoteParts<'n> {
             token: is_token.then_some(&*finding.target),
             why: Some(finding.rule.code()),
             events: finding.events.iter().map(|one| (one.source.clone(), one.event_id)).collect(),
-            added: None,
+            upon: None,
         }
     }
 
     fn moved(moved: &'n Move) -> Self {
         let raised = raised_event_id(&moved.tenant, &moved.finding);
-        let added = moved.added.as_ref();
+        let upon = moved.upon.as_ref();
         let mut detail = vec![("by", moved.by.clone())];
-        detail.extend(added.map(|one| ("count", one.count.to_string())));
+        let count = upon.and_then(|one| one.count);
+        detail.extend(count.map(|count| ("count", count.to_string())));
         detail.push(("finding", moved.finding.to_hex()));
         detail.push(("note", moved.note.clone()));
         detail.push(("state", moved.to.word().to_owned()));
-        // A finding grows by each event once.
-        let of = added.map(|one| format!("/{}", Uuid::from_bytes(one.event.event_id)));
+        // It moves upon each event once.
+        let of = upon.map(|one| format!("/{}", Uuid::from_bytes(one.event.event_id)));
         let turn = || if moved.turn > 0 { format!("/{}", moved.turn) } else { String::new() };
         let of = of.unwrap_or_else(turn);
         Self {
@@ -200,7 +230,7 @@ impl<'n> NoteParts<'n> {
             token: None,
             why: None,
             events: vec![(LEDGER_SOURCE.to_owned(), raised)],
-            added: added.map(|one| (&one.event, moved.to.word())),
+            upon: upon.map(|one| (&one.event, moved.to.word())),
         }
     }
 
@@ -214,7 +244,7 @@ impl<'n> NoteParts<'n> {
             token: None,
             why: None,
             events: Vec::new(),
-            added: None,
+            upon: None,
         }
     }
 
@@ -241,7 +271,7 @@ impl<'n> NoteParts<'n> {
             token: None,
             why: Some(rule.code()),
             events: Vec::new(),
-            added: None,
+            upon: None,
         }
     }
 
@@ -264,14 +294,14 @@ impl<'n> NoteParts<'n> {
             .events
             .iter()
             .map(|(source, event_id)| link(None, Some(EventRef { source, event_id: *event_id })));
-        let added = self.added.map(|(one, why)| Link {
+        let upon = self.upon.map(|(one, why)| Link {
             token: None,
             event: Some(EventRef { source: &one.source, event_id: one.event_id }),
             relation: Relation::CausedBy,
             strength: Strength::Inferred,
             why: Some(why),
         });
-        token.into_iter().chain(events).chain(added).collect()
+        token.into_iter().chain(events).chain(upon).collect()
     }
 }
 

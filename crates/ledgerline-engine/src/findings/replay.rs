@@ -29,11 +29,10 @@ use ledgerline_proof::vocabulary::{
 use serde::{Deserialize, Serialize};
 
 use super::life::{Act, cite};
-use super::record::{Added, Move, Moved, Note};
+use super::record::{Moved, Note, Upon, moved_upon};
 use super::rules::{Finding, Rule};
 use crate::event_leaf::read_event;
 use crate::found_by::{issuer_of, names};
-use crate::registry::LEDGER_SOURCE;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::Violation;
 
@@ -244,33 +243,13 @@ impl Replays {
         if let Some(one) = self.0.iter_mut().rev().find(|one| one.led_to(statement)) {
             one.caused += 1;
             let note = "the issuer revoked this upon the replay";
-            notes.push(addition(
+            notes.push(moved_upon(
                 (&one.tenant, Hash(one.finding)),
                 Moved::Caused,
                 note,
-                Added { event: cite(statement), count: u64::from(one.caused) },
+                Upon { event: cite(statement), count: Some(u64::from(one.caused)) },
                 act.entry.recorded_at.nanos,
             ));
         }
     }
-}
-
-/// A finding that grows.
-pub(super) fn addition(
-    (tenant, finding): (&str, Hash),
-    to: Moved,
-    note: &str,
-    added: Added,
-    at: i64,
-) -> Note {
-    Note::Moved(Move {
-        tenant: tenant.to_owned(),
-        finding,
-        to,
-        by: LEDGER_SOURCE.to_owned(),
-        note: note.to_owned(),
-        at,
-        added: Some(added),
-        turn: 0,
-    })
 }

@@ -18,8 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Inner;
 use super::follow::{is_running, record, rest};
 use super::pace::Pace;
-use crate::findings::integrity;
 use crate::findings::record::Note;
+use crate::findings::rules::Finding;
+use crate::findings::{book, integrity};
 use crate::verify::reported::{self, Reported};
 use crate::verify::{
     Behind, Ground, Live, Progress, Severity, Verdict, VerifyFinding, VerifyOptions, VerifyReport,
@@ -276,7 +277,12 @@ fn live<'i>(inner: &'i Inner, until: u64, go_on: &'i (dyn Fn() -> bool + Sync)) 
 fn raise(inner: &Inner, found: &[VerifyFinding], origin: &str) {
     let now = inner.world.clock.wall_nanos();
     let findings = integrity::findings(found, origin, now);
-    let notes: Vec<Note> = findings.into_iter().map(Note::Raised).collect();
+    let view = inner.view();
+    let note = |one: Finding| {
+        // What cannot be looked up, in a ledger that may be damaged, is raised all the same.
+        book::noticed(&view, one.clone()).unwrap_or(Note::Raised(one))
+    };
+    let notes: Vec<Note> = findings.into_iter().map(note).collect();
     record(inner, &notes);
 }
 

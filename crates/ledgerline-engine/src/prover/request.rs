@@ -14,6 +14,8 @@ pub struct BundleRequest {
     pub tenant: String,
     /// The token id.
     pub token_id: String,
+    /// Its other ids, as the ledger joined them: their chains are shown beside its own.
+    pub others: Vec<String>,
     /// Whether personal records are opened and put in. The caller has checked that they may be, and
     /// records the disclosure.
     pub disclose: bool,

@@ -160,7 +160,7 @@ fn share(part: u64, whole: u64) -> f64 {
 /// # Errors
 /// [`QueryError`].
 pub fn shortfalls(view: &View, tenant: &str) -> Result<Shortfalls, QueryError> {
-    let mut open: BTreeMap<Hash, Missing> = BTreeMap::new();
+    let mut raised: BTreeMap<Hash, (Missing, bool)> = BTreeMap::new();
     let (mut found, mut read) = (Shortfalls::default(), 0);
     for origin in &view.origins() {
         let term = By::Finding.term(origin.terms(), tenant);
@@ -178,7 +178,7 @@ pub fn shortfalls(view: &View, tenant: &str) -> Result<Shortfalls, QueryError> {
                 read_event(&leaf, |_, one| {
                     let is_own = one.tenant == tenant && one.source == LEDGER_SOURCE;
                     if is_own {
-                        take(&mut open, one);
+                        take(&mut raised, one);
                     }
                 });
             }
@@ -188,7 +188,8 @@ pub fn shortfalls(view: &View, tenant: &str) -> Result<Shortfalls, QueryError> {
             }
         }
     }
-    for missing in open.into_values() {
+    let open = raised.into_values().filter(|(_, holds)| *holds);
+    for (missing, _) in open {
         match missing {
             Missing::Events(source, count) => {
                 let gap = found.gaps.entry(source).or_default();
@@ -210,9 +211,9 @@ enum Missing {
     Birth(String),
 }
 
-/// Takes a FINDING_RAISED in, and one that was withdrawn out. What somebody closed is missing none
-/// the less.
-fn take(open: &mut BTreeMap<Hash, Missing>, one: &Statement<'_>) {
+/// Takes note of a FINDING_RAISED, and of whether it holds still. What somebody closed is missing
+/// none the less.
+fn take(raised: &mut BTreeMap<Hash, (Missing, bool)>, one: &Statement<'_>) {
     let id = detail_of(one, "finding").and_then(|hex| Hash::from_hex(hex).ok());
     let Some(id) = id else { return };
     match one.event_type {
@@ -228,10 +229,17 @@ fn take(open: &mut BTreeMap<Hash, Missing>, one: &Statement<'_>) {
                 }
                 _ => None,
             };
-            open.extend(missing.map(|missing| (id, missing)));
+            raised.extend(missing.map(|missing| (id, (missing, true))));
         }
-        EventType::FindingClosed if detail_of(one, "state") == Some(Moved::Withdrawn.word()) => {
-            open.remove(&id);
+        EventType::FindingClosed => {
+            let holds = match detail_of(one, "state") {
+                Some(word) if word == Moved::Withdrawn.word() => false,
+                Some(word) if word == Moved::Reopened.word() => true,
+                _ => return,
+            };
+            if let Some(found) = raised.get_mut(&id) {
+                found.1 = holds;
+            }
         }
         _ => {}
     }

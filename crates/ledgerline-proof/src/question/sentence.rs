@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{About, Moment, Point, Question, rfc3339};
+use super::{About, LIFE, Moment, Point, Question, rfc3339};
 use crate::bundle::Query;
 use crate::hash::Hash;
 
@@ -45,6 +45,7 @@ impl Question<'_> {
     fn core(&self) -> String {
         let about = self.subject();
         match self.name {
+            LIFE => format!("What is the life of {about}, under all its ids"),
             "lineage" => self.lineage(&about),
             "resources" => {
                 let whose = self.whose(&about);

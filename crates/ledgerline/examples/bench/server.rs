@@ -70,6 +70,9 @@ impl Server {
             .arg("--bootstrap-key-file")
             .arg(self.path("admin.key"))
             .args(["--log-level", "warn"])
+            // One credential is all clients of the bench: it may have all connections.
+            .env("LEDGERLINE_TENANT_SHARE_PERCENT", "100")
+            .env("LEDGERLINE_CREDENTIAL_SHARE_PERCENT", "100")
             .args(&self.flags)
             .stdout(Stdio::piped())
             .stderr(log)

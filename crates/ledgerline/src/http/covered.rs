@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use ledgerline_engine::registry::Roles;
-use ledgerline_proof::bundle::{Bundle, Decimal, INCOMPLETE, MAX_REMARKS};
+use ledgerline_proof::bundle::{Bundle, Decimal, ENDS_AT, INCOMPLETE, MAX_REMARKS};
 
 use super::App;
 use super::auth;
@@ -85,7 +85,7 @@ impl Covered {
         let of = self.size;
         let entries =
             if newer == 1 { "1 newer entry is" } else { &format!("{newer} newer entries are") };
-        notes.insert(0, format!("{INCOMPLETE}as of entry {reached} of {of}; {entries} not in it"));
+        notes.insert(0, format!("{INCOMPLETE}{ENDS_AT}{reached} of {of}; {entries} not in it"));
         notes.truncate(MAX_REMARKS);
     }
 }

@@ -74,7 +74,8 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
 /// A finding as answers and messages have it.
 #[must_use]
 pub fn finding(view: &View, found: &Found) -> Value {
-    let moves = found.moves.iter().filter(|(moved, _)| Moved::STATES.contains(moved));
+    let states = |moved| moved == Moved::Reopened || Moved::STATES.contains(&moved);
+    let moves = found.moves.iter().filter(|(moved, _)| states(*moved));
     let moves = moves.map(|(moved, record)| {
         record.read(|_, one| {
             json!({
@@ -360,8 +361,8 @@ async fn move_on(
         let detail = "this finding is closed already";
         return Err(Problem::new(StatusCode::CONFLICT, "finding_moved", detail));
     }
-    let (by, turn) = (caller.key_id().to_string(), found.closings());
-    let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0, added: None, turn };
+    let (by, turn) = (caller.key_id().to_string(), found.turns(to));
+    let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0, upon: None, turn };
     let node = app.node.clone();
     let act = AdminAct::MoveFinding(Box::new(moved));
     let index = app.wait(move || Ok(node.record_act(act)?)).await?;

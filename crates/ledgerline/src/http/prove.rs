@@ -19,7 +19,7 @@ use ledgerline_engine::prover::{
     token_bundle,
 };
 use ledgerline_engine::view::{PageRequest, View};
-use ledgerline_proof::bundle::{self, Bundle, INCOMPLETE, MAX_REMARKS};
+use ledgerline_proof::bundle::{Bundle, INCOMPLETE, MAX_REMARKS};
 
 use super::problem::Problem;
 
@@ -49,20 +49,23 @@ pub fn token_with(
     origin: Option<&str>,
     (disclose, previous_size): (bool, Option<u64>),
 ) -> Result<Bundle, Problem> {
+    let (others, cut) = other_ids(view, tenant, id)?;
     let request = BundleRequest {
         tenant: tenant.to_owned(),
         token_id: id.to_owned(),
+        others,
         disclose,
         previous_size,
     };
     let wanted = |one: &View| origin.is_none_or(|name| name == &*one.identity().origin);
-    let newest = view;
     for view in view.origins().iter().rev().filter(|one| wanted(one)) {
         match token_bundle(view.rooms(), view.terms(), &request) {
             Err(ProveError::NotFound) => {}
             bundle => {
                 let mut bundle = told(view, bundle)?;
-                bundle.coverage.notes.extend(other_ids(newest, tenant, id)?);
+                bundle.coverage.notes.extend(cut.then(|| {
+                    format!("{INCOMPLETE}the token has more ids and entries than are read at once")
+                }));
                 bundle.coverage.notes.sort_by_key(|note| !note.starts_with(INCOMPLETE));
                 bundle.coverage.notes.truncate(MAX_REMARKS);
                 return Ok(bundle);
@@ -72,23 +75,19 @@ pub fn token_with(
     Err(Problem::not_found())
 }
 
-/// What the bundle of one id says when the token has others: it shows one chain, and the token may
-/// have ended on another. Ids that only others name cannot be told from the chain.
-fn other_ids(view: &View, tenant: &str, id: &str) -> Result<Option<String>, Problem> {
+/// The other ids of a token, whose chains its bundle shows, too, and whether not all were read: the
+/// token may have ended under one of them.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn other_ids(view: &View, tenant: &str, id: &str) -> Result<(Vec<String>, bool), Problem> {
     let judgement = Judgement { at: SystemClock::default().wall_nanos(), by: i64::MAX };
     let page = PageRequest { after: None, limit: 1 };
-    let Some(life) = view.life(tenant, id, None, judgement, page)? else { return Ok(None) };
-    let others: Vec<&str> = life.ids.iter().map(String::as_str).filter(|one| *one != id).collect();
-    let words = match (others.is_empty(), life.cut) {
-        (true, false) => return Ok(None),
-        (true, true) => "has more on record than is read at once".to_owned(),
-        (false, _) => bundle::other_ids(others.into_iter()),
+    let Some(life) = view.life(tenant, id, None, judgement, page)? else {
+        return Ok((Vec::new(), false));
     };
-    let end = match life.cut {
-        true => "not all of its ids and entries were read",
-        false => "`lineage --proof` proves them together",
-    };
-    Ok(Some(format!("{INCOMPLETE}the token {words}; {end}")))
+    let others = life.ids.iter().filter(|one| **one != *id).map(ToString::to_string);
+    Ok((others.collect(), life.cut))
 }
 
 /// The bundle of the event at `index`.

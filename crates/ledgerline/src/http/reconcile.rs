@@ -11,11 +11,13 @@
 //!
 //! Refuses: tokens of another issuer than the one named, and more than [`TOKENS_MAX`] at a time.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_engine::findings::record::Note;
+use ledgerline_engine::findings::book;
 use ledgerline_engine::findings::rules::Rule;
 use ledgerline_engine::found_by::issuer_of;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
@@ -111,17 +113,7 @@ pub async fn compare(
         return Err(bad("compare at most 500 tokens at a time"));
     }
     let front = format!("{}:{}", request.region, request.issuer);
-    for row in &request.tokens {
-        if row.also_known_as.len() > OTHERS_MAX {
-            return Err(bad("a token has at most 16 other ids"));
-        }
-        for id in row.ids() {
-            check_id(id)?;
-            if issuer_of(id) != Some(front.as_str()) {
-                return Err(bad("a token is of another issuer than the request"));
-            }
-        }
-    }
+    judge_rows(&request.tokens, &front)?;
     let compared = request.tokens.len();
     let (of, rows) = (tenant.clone(), request.tokens);
     let (found, size) = app
@@ -141,7 +133,13 @@ pub async fn compare(
         })
         .await?;
     if request.record && !found.is_empty() {
-        let notes = found.iter().map(|one| Note::Raised(one.finding.clone())).collect();
+        let raised: Vec<_> = found.iter().map(|one| one.finding.clone()).collect();
+        // One that somebody closed, and that is still so, stands open again.
+        let notes = app.read(move |view| {
+            let notes = raised.into_iter().map(|one| book::noticed(view, one));
+            Ok(notes.collect::<Result<Vec<_>, _>>()?)
+        });
+        let notes = notes.await?;
         let node = app.node.clone();
         app.wait(move || Ok(node.record_act(AdminAct::Notes(notes))?)).await?;
     }
@@ -155,6 +153,27 @@ pub async fn compare(
         "recorded": request.record,
         "differences": differences,
     })))
+}
+
+/// Refuses rows that are not of the issuer, and rows of one token that contradict each other: one
+/// of them would hide what the other one tells.
+fn judge_rows(rows: &[Row], front: &str) -> Result<(), Problem> {
+    let mut told: BTreeMap<&str, bool> = BTreeMap::new();
+    for row in rows {
+        if row.also_known_as.len() > OTHERS_MAX {
+            return Err(bad("a token has at most 16 other ids"));
+        }
+        for id in row.ids() {
+            check_id(id)?;
+            if issuer_of(id) != Some(front) {
+                return Err(bad("a token is of another issuer than the request"));
+            }
+            if told.insert(id, row.usable).is_some_and(|before| before != row.usable) {
+                return Err(bad("a token stands in two rows, usable in one of them only"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn shown(one: &Difference) -> Value {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"type":"finding.raised" | "finding.acknowledged" | "finding.closed" | "finding.withdrawn" |
-//!         "finding.again" | "finding.caused",
+//!         "finding.again" | "finding.caused" | "finding.reopened",
 //!  "timestamp":…,"data":{"origin":…,"tenant":…,"finding":{…}}}
 //! {"type":"findings.repeated","timestamp":…,"data":{"origin":…,"tenant":…,"became":…,"rule":…,
 //!  "severity":…,"source":…,"count":…,"first_index":…,"last_index":…,"examples":[{…}]}}

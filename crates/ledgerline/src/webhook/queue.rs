@@ -43,7 +43,7 @@ pub struct Rules {
 /// What findings are repeats of each other by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Likeness {
-    /// `raised`, `acknowledged`, `closed`, `withdrawn`, `again`, `caused`.
+    /// `raised`, `acknowledged`, `closed`, `withdrawn`, `again`, `caused`, `reopened`.
     pub became: String,
     /// The rule.
     pub rule: String,

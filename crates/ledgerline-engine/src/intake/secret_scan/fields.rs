@@ -191,7 +191,7 @@ pub(super) fn of_act<'t, E>(act: &'t AdminAct, look: Look<'_, 't, E>) -> Result<
             each(look, &[tenant, by, purpose])
         }
         AdminAct::MoveFinding(moved) => {
-            let Move { tenant, finding: _, to: _, by, note, at: _, added: _, turn: _ } = &**moved;
+            let Move { tenant, finding: _, to: _, by, note, at: _, upon: _, turn: _ } = &**moved;
             each(look, &[tenant, by, note])
         }
         AdminAct::IssuerTold(told) => {
