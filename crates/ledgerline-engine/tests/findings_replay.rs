@@ -20,6 +20,9 @@ use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::simulation::Random;
 use ledgerline_proof::hash::Hash;
 
+/// How many entries a step takes, each time anew.
+type Steps = Box<dyn FnMut() -> u64>;
+
 const HISTORIES: u64 = 48;
 const EVENTS: u32 = 56;
 /// Parts in which a growing ledger is recorded.
@@ -78,7 +81,7 @@ fn steps_of_any_size_raise_the_same() {
     let mut count = 0;
     for seed in 0..HISTORIES / 2 {
         let mut sizes = Random::new(seed);
-        let mut most: [(&str, Box<dyn FnMut() -> u64>); 4] = [
+        let mut most: [(&str, Steps); 4] = [
             ("at once", Box::new(|| u64::MAX)),
             ("entry by entry", Box::new(|| 1)),
             ("by seven", Box::new(|| 7)),

@@ -290,7 +290,7 @@ fn a_bundle_whose_maker_says_that_it_is_not_whole_told_a_state() {
     assert_eq!(code, Some(0), "{report}");
     assert!(report.contains("known ACTIVE"), "{report}");
     let text = std::fs::read_to_string(&file).expect("written");
-    let mut bundle: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut bundle: Value = serde_json::from_str(&text).expect("JSON");
     bundle["coverage"]["notes"] = json!(["INCOMPLETE when it was made: something is missing"]);
     std::fs::write(&file, bundle.to_string()).expect("written");
     let (code, report) = check();

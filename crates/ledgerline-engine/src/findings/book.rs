@@ -73,9 +73,8 @@ impl Found {
             (Moved::Closed, _) => Some(Moved::Closed),
             (Moved::Withdrawn, state) if state != Some(Moved::Closed) => Some(Moved::Withdrawn),
             (Moved::Acknowledged, None) => Some(Moved::Acknowledged),
-            (Moved::Reopened, _) => None,
             // Whoever moved it did not know of that one.
-            (Moved::Again, Some(Moved::Closed | Moved::Withdrawn)) => None,
+            (Moved::Reopened, _) | (Moved::Again, Some(Moved::Closed | Moved::Withdrawn)) => None,
             (_, state) => state,
         })
     }
