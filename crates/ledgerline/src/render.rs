@@ -171,9 +171,21 @@ pub fn text(value: &Value, pointer: &str) -> String {
 #[must_use]
 pub fn timeline(life: &Value, events: &[Value]) -> String {
     let mut out = format!("token     {}\n", text(life, "/token_id"));
+    let note = life.get("note").and_then(Value::as_str);
     for which in ["known", "happened"] {
         let state = life.pointer(&format!("/{which}")).unwrap_or(&Value::Null);
-        out.push_str(&format!("{which:<8}  {}\n", state_line(state)));
+        let line = match (which, life["nothing_had_happened"] == true) {
+            // Not a word that looks alive: it is not what was the case then.
+            ("known", _) if note.is_some() => {
+                format!("by what was recorded about later times, too: {}", text(state, "/state"))
+            }
+            ("happened", true) => "NOTHING of it by then".to_owned(),
+            _ => state_line(state),
+        };
+        out.push_str(&format!("{which:<8}  {line}\n"));
+    }
+    if let Some(note) = note {
+        out.push_str(&format!("at        {}: {}\n", text(life, "/at"), printable(note)));
     }
     let size = text(life, "/size");
     out.push_str(&format!("events    {} (ledger size {size})\n\n", text(life, "/event_count")));

@@ -221,6 +221,8 @@ fn a_status_looked_whole_while_three_readers_were_behind() {
         says(&table, words);
     }
     says(&table, " behind");
+    // Why the exit code is 3.
+    says(&table, "INCOMPLETE: judged up to entry ");
     let ready = server.call("GET", "/readyz", None, None);
     assert_eq!(ready.status, 200);
     let text = ready.text();

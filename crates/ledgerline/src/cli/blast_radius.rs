@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::lineage::tree;
-use super::lookup::{self, Meant, Narrow};
+use super::lookup::{self, Meant, Narrow, Past};
 use super::past::{Ask, Moment, list, rows, text};
-use super::proof_file::write_proof;
+use super::proof_file::{Written, write_proof};
 use super::revoke;
 use crate::client::segment;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -99,7 +99,8 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
     let how = revoke::How { dry_run: args.dry_run, ledger_only: args.ledger_only };
     let answer = match revoke::post(&client, &named.id, body.clone(), named.token.as_deref()) {
         Err(error) if lookup::is_unknown(&error) => {
-            return lookup::unknown_id(context, &client, (&named.id, tenant), None, NOTHING);
+            let of = (named.id.as_str(), tenant);
+            return lookup::unknown_id(context, &client, of, Past::default(), NOTHING);
         }
         other => other?,
     };
@@ -111,18 +112,26 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
             exit = Exit::Incomplete;
         }
     }
-    if let Some(proof) = proof {
-        // What is proven includes every revocation just recorded.
-        let indexes = list(&answer, "events").filter_map(|event| event["index"].as_u64());
-        let end = indexes.max().map(|last| last + 1);
-        let ask = Ask::new(path).with("as_of", end).with("tenant", args.moment.tenant.as_ref());
-        let written = write_proof(&client, &ask.proven_url(), proof)?;
-        if !context.screen.is_json() {
-            written.lines(&Value::Null).lines().try_for_each(|line| context.screen.line(line))?;
-        }
-        return Ok(written.exit(exit));
+    let Some(proof) = proof else { return Ok(exit) };
+    // What is proven includes every revocation just recorded.
+    let indexes = list(&answer, "events").filter_map(|event| event["index"].as_u64());
+    let end = indexes.max().map(|last| last + 1);
+    let ask = Ask::new(path).with("as_of", end).with("tenant", args.moment.tenant.as_ref());
+    let written = write_proof(&client, &ask.proven_url(), proof)?;
+    tell_of(context, &written)?;
+    Ok(written.exit(exit))
+}
+
+/// What was written, below the answer; what is missing of it also to whoever reads JSON, whose
+/// document is out already.
+fn tell_of(context: &mut Context, written: &Written) -> Result<(), Failure> {
+    let lines = written.lines(&Value::Null);
+    if context.screen.is_json() {
+        let why = lines.lines().filter(|line| line.starts_with("INCOMPLETE"));
+        lookup::tell(&why.map(str::to_owned).collect::<Vec<_>>());
+        return Ok(());
     }
-    Ok(exit)
+    Ok(lines.lines().try_for_each(|line| context.screen.line(line))?)
 }
 
 fn shown(answer: &Value) -> String {

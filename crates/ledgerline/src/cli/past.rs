@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::evidence::{Proof, ProofArgs};
-use super::lookup::{self, Meant, Named, Narrow};
+use super::lookup::{self, Meant, Named, Narrow, Past};
 use super::progress;
 use super::proof_file::write_proof;
 use crate::client::{Client, ClientError, segment};
@@ -197,8 +197,9 @@ impl Moment {
         // Before anything is asked: what fails then leaves no file of an earlier answer either.
         let proof = self.proof.open()?;
         let client = context.client(self.client.clone())?;
-        let (tenant, as_of) = (self.tenant.clone(), self.as_of.clone());
-        let (tenant, as_of) = (tenant.as_deref(), as_of.as_deref());
+        let (tenant, as_of, at) = (self.tenant.clone(), self.as_of.clone(), self.at.clone());
+        let tenant = tenant.as_deref();
+        let past = Past { as_of: as_of.as_deref(), at: at.as_deref() };
         let named = match lookup::of_argument(&client, argument, narrow, tenant)? {
             Meant::Token(named) => named,
             Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, ASKED),
@@ -211,7 +212,7 @@ impl Moment {
             .as_ref()
             .map(|_| client.get(&Ask::new(path.clone()).with("tenant", tenant).url(None)));
         if known.is_some_and(|known| known.is_err_and(|error| lookup::is_unknown(&error))) {
-            return lookup::unknown_id(context, &client, (&id, tenant), as_of, ASKED);
+            return lookup::unknown_id(context, &client, (&id, tenant), past, ASKED);
         }
         let ask = |id: &str| {
             let path = format!("/v1/tokens/{}/{end}", segment(id));
@@ -227,7 +228,7 @@ impl Moment {
             }
             exits.push(match self.clone().show_with(context, ask(id), list, &lines, proof) {
                 Err(failure) if lookup::is_unknown_failure(&failure) => {
-                    lookup::unknown_id(context, &client, (id, tenant), as_of, ASKED)?
+                    lookup::unknown_id(context, &client, (id, tenant), past, ASKED)?
                 }
                 other => other?,
             });

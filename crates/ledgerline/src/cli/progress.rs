@@ -79,17 +79,27 @@ pub fn words(answer: &Value, reader: &str) -> String {
     text(answer, &format!("/progress/{reader}/words"))
 }
 
+/// The lines below an answer about the server itself: why its exit code is 3.
+#[must_use]
+pub fn behind(answer: &Value) -> String {
+    readers(answer)
+        .filter(|(_, reader)| is_behind(reader))
+        .map(|(_, reader)| line(reader))
+        .collect()
+}
+
+fn line(reader: &Value) -> String {
+    let words = text(reader, "/words");
+    match reader["state"].as_str() {
+        Some("caught_up") => format!("{words}\n"),
+        Some("behind") => format!("INCOMPLETE: {words} (--wait SECONDS waits)\n"),
+        _ => format!("INCOMPLETE: {words}\n"),
+    }
+}
+
 /// The lines below an answer.
 #[must_use]
 pub fn foot(answer: &Value) -> String {
-    let line = |reader: &Value| {
-        let words = text(reader, "/words");
-        match reader["state"].as_str() {
-            Some("caught_up") => format!("{words}\n"),
-            Some("behind") => format!("INCOMPLETE: {words} (--wait SECONDS waits)\n"),
-            _ => format!("INCOMPLETE: {words}\n"),
-        }
-    };
     readers(answer).map(|(_, reader)| line(reader)).collect()
 }
 
@@ -109,6 +119,8 @@ mod tests {
         assert_eq!(exit(&answer("behind")), Exit::Incomplete);
         assert_eq!(exit(&answer("switched_off")), Exit::Incomplete);
         assert!(!lags(&answer("switched_off")) && lags(&answer("behind")));
+        assert!(behind(&answer("behind")).starts_with("INCOMPLETE: judged up to entry 1 of 13"));
+        assert_eq!(behind(&answer("switched_off")), "", "it is so on purpose");
         let said = foot(&answer("behind"));
         assert!(said.starts_with("INCOMPLETE: judged up to entry 1 of 13, 12 behind"), "{said}");
         assert_eq!((exit(&json!({})), foot(&json!({}))), (Exit::Ok, String::new()));

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::lookup::{self, Meant, Named, Narrow, Unknown};
+use super::lookup::{self, Meant, Named, Narrow, Past, Unknown};
 use super::past::list;
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
@@ -183,7 +183,7 @@ fn by_id(
         });
         let answer = match post(client, id, body, named.token.as_deref()) {
             Err(error) if lookup::is_unknown(&error) => {
-                return lookup::unknown_id(context, client, (id, None), None, NOTHING);
+                return lookup::unknown_id(context, client, (id, None), Past::default(), NOTHING);
             }
             other => other?,
         };
@@ -211,11 +211,16 @@ pub struct How {
 pub fn finish(context: &mut Context, answer: &Value, how: How) -> CommandResult {
     context.screen.show(answer, |answer| shown(answer, how))?;
     let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-    let wanted = answer["to_revoke"].as_array().map_or(0, Vec::len) as u64;
-    let all = how.dry_run || answer.is_null() || answer["revoked"].as_u64() == Some(wanted);
+    let all = how.dry_run || answer.is_null() || is_all(answer);
     let untold = answer["told"]["could_be_told"].as_u64().unwrap_or(0) > 0;
     let told = how.dry_run || how.ledger_only || !untold;
     Ok(if all && !cut && told { Exit::Ok } else { Exit::Incomplete })
+}
+
+/// Whether everything that was to be revoked was.
+fn is_all(answer: &Value) -> bool {
+    let wanted = answer["to_revoke"].as_array().map_or(0, Vec::len) as u64;
+    answer["revoked"].as_u64() == Some(wanted)
 }
 
 fn shown(answer: &Value, how: How) -> String {
@@ -226,7 +231,7 @@ fn shown(answer: &Value, how: How) -> String {
     let dry_run = answer["dry_run"] == true;
     let planned = answer["to_revoke"].as_array().map_or(0, Vec::len).to_string();
     let (word, count) = match dry_run {
-        true => ("would revoke", planned),
+        true => ("would revoke", planned.clone()),
         false => ("revoked", text(answer, "/revoked")),
     };
     let mut out = issuer_line(answer, how);
@@ -252,6 +257,9 @@ fn shown(answer: &Value, how: How) -> String {
     for event in list(answer, "events").filter(|event| !event["error"].is_null()) {
         let (id, error) = (text(event, "/token_id"), text(event, "/error/detail"));
         out.push_str(&format!("NOT REVOKED {id}: {error}\n"));
+    }
+    if !dry_run && !is_all(answer) {
+        out.push_str(&format!("INCOMPLETE: revoked {count} of {planned}: repeat it\n"));
     }
     if answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty()) {
         let cut = text(answer, "/cut_by");

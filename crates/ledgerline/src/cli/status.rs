@@ -62,7 +62,7 @@ pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
         if !issuers.is_empty() {
             lines.push(("issuers", issuers));
         }
-        facts(&lines)
+        facts(&lines) + &progress::behind(status)
     })?;
     let ready = status.get("ready").and_then(Value::as_bool) == Some(true);
     Ok(match (ready, progress::lags(&status)) {

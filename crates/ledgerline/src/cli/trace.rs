@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::evidence::ProofArgs;
-use super::lookup::{self, Meant, Narrow};
+use super::lookup::{self, Meant, Narrow, Past};
 use super::proof_file::{Written, write_proof};
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
@@ -56,6 +56,8 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     let id = named.id.clone();
     named.warn(context)?;
     let asked = args.as_of.map(|size| size.to_string());
+    // A life is shown at any time: only its size can be one at which nothing is known.
+    let past = Past { as_of: asked.as_deref(), at: None };
     let mut query = String::new();
     let (mut as_of, mut written) = (args.as_of, None);
     if let Some(size) = as_of {
@@ -72,7 +74,7 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         let path = format!("/v1/tokens/{}/proof{}", segment(&id), of.unwrap_or_default());
         let known = client.get(&format!("/v1/tokens/{}?limit=1{query}", segment(&id)));
         if known.is_err_and(|error| lookup::is_unknown(&error)) {
-            return lookup::unknown_id(context, &client, (&id, tenant), asked.as_deref(), NOTHING);
+            return lookup::unknown_id(context, &client, (&id, tenant), past, NOTHING);
         }
         let proof = write_proof(&client, &path, proof)?;
         // The life is shown as of what is proven.
@@ -91,8 +93,7 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         let (mut life, events) = match fetch(&client, id, &query) {
             Err(error) if lookup::is_unknown(&error) => {
                 let of = (id.as_str(), tenant);
-                let size = asked.as_deref();
-                exits.push(lookup::unknown_id(context, &client, of, size, NOTHING)?);
+                exits.push(lookup::unknown_id(context, &client, of, past, NOTHING)?);
                 continue;
             }
             other => other?,

@@ -1,8 +1,11 @@
 //! `query triage`: thousands of leaked tokens from a file, those that are alive first.
 //!
 //! Promises: tokens are hashed here. Only digests are sent; no token is printed, not even in an
-//! error: a token is told by the number of its line.
+//! error: a token is told by the number of its line. All that a line may be read as is looked up.
 
+mod line;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read as _};
 use std::path::{Path, PathBuf};
@@ -12,9 +15,10 @@ use clap::Args;
 use ledgerline_proof::token_id::{TokenId, t1_value};
 use serde_json::{Value, json};
 
+use self::line::{Hit, Line, Rows};
 use super::Context;
 use super::evidence::{Proof, ProofArgs};
-use super::lookup::{Narrow, Places, claims, is_signed, tell};
+use super::lookup::{Narrow, Places, claims, tell};
 use super::past::{list, rows, text};
 use super::pasted;
 use super::proof_file::write_proof_of;
@@ -29,6 +33,7 @@ const BATCH: usize = 500;
 /// Longest line, and most lines.
 const LINE_MAX: usize = 64 << 10;
 const LINES_MAX: u64 = 1_000_000;
+const IN_PARTS: &str = "a proof is of at most 500 tokens: give them in parts";
 /// Longest JSON document, or text in an encoding of two bytes a character.
 const WHOLE_MAX: u64 = 64 << 20;
 
@@ -54,14 +59,11 @@ pub struct TriageArgs {
     file: PathBuf,
 }
 
-/// One token of the file.
-struct Entry {
+/// One question about something in a line.
+struct Asked {
     line: u64,
+    token: String,
     question: Value,
-    /// What else it may be, when it is unknown: the line as it stands, another issuer's jti.
-    otherwise: Vec<Value>,
-    /// Whether it is a JWT: nothing here verifies its signature.
-    signed: bool,
 }
 
 /// What is asked, and what was answered.
@@ -69,11 +71,14 @@ struct Triage<'a> {
     client: Client,
     args: &'a TriageArgs,
     places: Option<Places>,
-    batch: Vec<Entry>,
+    batch: Vec<Asked>,
+    /// Lines of which answers are awaited.
+    lines: BTreeMap<u64, Line>,
     found: Vec<Value>,
     proven: Vec<Value>,
     unwrapped: u64,
     taken: usize,
+    left_out: usize,
 }
 
 /// Asks, batch by batch.
@@ -89,9 +94,7 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         let open = File::open(&args.file);
         Box::new(BufReader::new(open.with_context(|| format!("{}", args.file.display()))?))
     };
-    let (batch, found, proven) = Default::default();
-    let mut triage =
-        Triage { client, args, places: None, batch, found, proven, unwrapped: 0, taken: 0 };
+    let mut triage = Triage::new(client, args);
     each_text(input, |number, text| match text {
         Some(text) => triage.take(number, text),
         None => {
@@ -113,7 +116,7 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
     let mut found = triage.found;
     found.sort_by_key(|one| ((rank(one) + 1) % 6, one["line"].as_u64()));
     let count = |wanted: u8| found.iter().filter(|one| rank(one) == wanted).count();
-    let exit = match (count(1) + count(5), count(3)) {
+    let exit = match (count(1) + count(5) + triage.left_out, count(3)) {
         (1.., _) => Exit::Incomplete,
         (0, 1..) => Exit::Unknown,
         (0, 0) => Exit::Ok,
@@ -126,10 +129,14 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         "weak": count(4),
         "unreadable": count(1),
         "differing": count(5),
+        "left_out": triage.left_out,
         "tokens": found,
     });
     let mut written = None;
     if let Some(Proof { file, since }) = proof {
+        if triage.proven.len() > BATCH {
+            return Err(Failure::usage(IN_PARTS));
+        }
         let body = json!({
             "tokens": triage.proven, "tenant": args.tenant, "proof": true, "previous_size": since,
         });
@@ -205,45 +212,64 @@ fn each_line(
     }
 }
 
-impl Triage<'_> {
+impl<'a> Triage<'a> {
+    fn new(client: Client, args: &'a TriageArgs) -> Self {
+        Self {
+            client,
+            args,
+            places: None,
+            batch: Vec::new(),
+            lines: BTreeMap::new(),
+            found: Vec::new(),
+            proven: Vec::new(),
+            unwrapped: 0,
+            taken: 0,
+            left_out: 0,
+        }
+    }
+
     /// Takes the tokens of one line.
-    fn take(&mut self, line: u64, text: &[u8]) -> Result<(), Failure> {
-        let readings = pasted::read(text);
-        let first = readings.first().map(|one| one.tokens.as_slice()).unwrap_or_default();
-        let alone = first.len() == 1;
-        let mut tokens = first.to_vec();
-        // Words among which nothing looks like a token are none.
-        tokens.retain(|token| !token.contains(char::is_whitespace));
-        if tokens.is_empty() {
-            self.found.push(json!({ "line": line, "status": "weak" }));
+    fn take(&mut self, number: u64, text: &[u8]) -> Result<(), Failure> {
+        let (line, tokens) = Line::new(number, text);
+        let (count, wrapped) = line.count();
+        self.unwrapped += wrapped;
+        self.taken += count;
+        if self.args.proof.proof.is_some() && self.taken > BATCH {
+            return Err(Failure::usage(IN_PARTS));
         }
-        for token in tokens {
-            let mut questions = self.questions(&token)?;
-            if text.trim_ascii() != token.as_bytes() {
-                self.unwrapped += 1;
-                let verbatim = alone.then(|| t1_value(text.trim_ascii()).ok()).flatten();
-                questions.extend(verbatim.map(|digest| json!({ "digest": digest })));
+        self.look_up(line, tokens)?;
+        while self.batch.len() >= BATCH {
+            self.ask()?;
+        }
+        Ok(())
+    }
+
+    /// Asks for things in a line, and for whatever else may be a token in it once they are
+    /// answered; at last takes what is said of it.
+    fn look_up(&mut self, mut line: Line, mut tokens: Vec<String>) -> Result<(), Failure> {
+        let number = line.number();
+        loop {
+            for token in tokens {
+                let questions = self.questions(&token)?;
+                line.asks(&token, &questions);
+                let ask = |question| Asked { line: number, token: token.clone(), question };
+                self.batch.extend(questions.into_iter().map(ask));
             }
-            if questions.is_empty() {
-                self.found.push(json!({ "line": line, "status": "weak" }));
-                continue;
+            if line.open > 0 {
+                self.lines.insert(number, line);
+                return Ok(());
             }
-            let question = questions.remove(0);
-            self.batch.push(Entry {
-                line,
-                question,
-                otherwise: questions,
-                signed: is_signed(&token),
-            });
-            self.taken += 1;
-            if self.args.proof.proof.is_some() && self.taken > BATCH {
-                let why = format!("a proof is of at most {BATCH} tokens: give them in parts");
-                return Err(Failure::usage(why));
-            }
-            if self.batch.len() == BATCH {
-                self.ask()?;
+            tokens = line.more();
+            if tokens.is_empty() {
+                break;
             }
         }
+        let Rows { rows, proven, left_out } = line.rows();
+        self.found.extend(rows);
+        if self.args.proof.proof.is_some() {
+            self.proven.extend(proven);
+        }
+        self.left_out += left_out;
         Ok(())
     }
 
@@ -276,51 +302,85 @@ impl Triage<'_> {
 
     /// Asks for a batch; what the server did not reach stays in it.
     fn ask(&mut self) -> Result<(), Failure> {
-        let tokens: Vec<&Value> = self.batch.iter().map(|one| &one.question).collect();
+        let later = self.batch.split_off(self.batch.len().min(BATCH));
+        let batch = std::mem::replace(&mut self.batch, later);
+        let tokens: Vec<&Value> = batch.iter().map(|one| &one.question).collect();
         let mut body = json!({ "tokens": tokens });
         if let Some(tenant) = &self.args.tenant {
             body["tenant"] = tenant.as_str().into();
         }
         let mut answer = self.client.post_json("/v1/triage", &body)?;
         let answers = match answer["tokens"].take() {
-            Value::Array(list) if list.len() == self.batch.len() => list,
+            Value::Array(list) if list.len() == batch.len() => list,
             _ => return Err(self.client.garbled("not one answer for each token").into()),
         };
         let mut reached = false;
-        let mut left = Vec::new();
-        for (mut entry, mut one) in self.batch.drain(..).zip(answers) {
-            if one["status"] == "not_reached" {
-                left.push(entry);
+        for (asked, answer) in batch.into_iter().zip(answers) {
+            if answer["status"] == "not_reached" {
+                self.batch.push(asked);
                 continue;
             }
             reached = true;
-            if self.args.narrow.is_narrow() {
-                several::narrow_down(&mut one, &self.args.narrow);
-            }
-            let id = one["token_id"].as_str();
-            if id.is_some_and(|id| !self.args.narrow.takes(id)) {
-                one = json!({ "status": "unknown" });
-            }
-            if one["status"] == "unknown" && !entry.otherwise.is_empty() {
-                entry.question = entry.otherwise.remove(0);
-                left.push(entry);
-                continue;
-            }
-            if self.args.proof.proof.is_some() {
-                self.proven.push(entry.question);
-            }
-            one["line"] = entry.line.into();
-            if entry.signed && one["status"] != "unknown" {
-                one["signature"] = "not_verified".into();
-            }
-            self.found.push(one);
+            self.answered(asked, answer)?;
         }
         if !reached {
             return Err(self.client.garbled("no answer at all").into());
         }
-        self.batch = left;
         Ok(())
     }
+
+    /// Takes one answer; with the last one about a line what is said of it.
+    fn answered(&mut self, asked: Asked, mut answer: Value) -> Result<(), Failure> {
+        let Asked { line: number, token, question } = asked;
+        let narrow = &self.args.narrow;
+        if narrow.is_narrow() {
+            several::narrow_down(&mut answer, narrow);
+        }
+        let is_other = answer["token_id"].as_str().is_some_and(|id| !narrow.takes(id));
+        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
+        line.open -= 1;
+        if answer["status"] != "unknown" && !is_other {
+            line.hit(Hit { token, question, answer });
+        }
+        if line.open > 0 {
+            return Ok(());
+        }
+        let Some(mut line) = self.lines.remove(&number) else { return Ok(()) };
+        let more = line.more();
+        self.look_up(line, more)
+    }
+}
+
+/// Why the exit code is not 0.
+fn why(answer: &Value) -> String {
+    let count = |name: &str| answer[name].as_u64().unwrap_or(0);
+    let (unread, differing) = (count("unreadable"), count("differing"));
+    let (left_out, unknown) = (count("left_out"), count("unknown"));
+    let mut out = String::new();
+    if unread > 0 {
+        out.push_str(&format!(
+            "INCOMPLETE: {unread} lines or tokens were not read: nothing is said of them\n"
+        ));
+    }
+    if differing > 0 {
+        out.push_str(&format!(
+            "INCOMPLETE: the records of {differing} tokens do not agree on whether they may be \
+             used\n"
+        ));
+    }
+    if left_out > 0 {
+        out.push_str(&format!(
+            "INCOMPLETE: {left_out} more things in lines of which nothing is known may be a token \
+             and were not looked up: give shorter lines\n"
+        ));
+    }
+    if unknown > 0 {
+        out.push_str(&format!(
+            "UNKNOWN: nothing is recorded about {unknown} of them. That does not mean that they \
+             are dead: they may well\nbe alive at their issuer\n"
+        ));
+    }
+    out
 }
 
 fn shown(answer: &Value) -> String {
@@ -358,5 +418,6 @@ fn shown(answer: &Value) -> String {
              signature was not checked\n",
         );
     }
+    out.push_str(&why(answer));
     out
 }

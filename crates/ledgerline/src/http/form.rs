@@ -25,7 +25,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::registry::{Caller, Roles};
+use ledgerline_engine::registry::{AuthError, Caller, Roles};
 use percent_encoding::percent_decode;
 use serde_json::json;
 
@@ -60,9 +60,8 @@ impl Refusal {
         Self { status, ..Self::bad("temporarily_unavailable", description) }
     }
 
-    /// 401. A missing role is told like a wrong secret (RFC 7662 section 2.3).
-    fn unknown_caller(basic: bool) -> Self {
-        let description = "the credential is missing, not valid, or lacks the role";
+    /// 401, also of a missing role (RFC 7662 section 2.3), which is named to who has the secret.
+    fn unknown_caller(basic: bool, description: &'static str) -> Self {
         let challenge = if basic { "Basic realm=\"ledgerline\"" } else { "Bearer" };
         let refusal = Self::bad("invalid_client", description);
         Self { status: StatusCode::UNAUTHORIZED, challenge: Some(challenge), ..refusal }
@@ -110,17 +109,40 @@ pub fn no_store(body: Body) -> Response {
     response
 }
 
-/// The caller, if it has one of the roles.
+/// The caller, if it has one of the roles; `lacking` names them to a caller that has none.
 ///
 /// # Errors
 /// 401 `invalid_client`.
-pub fn caller(app: &App, headers: &HeaderMap, roles: Roles) -> Result<Caller, Refusal> {
-    let refuse = || Refusal::unknown_caller(scheme(headers).0.eq_ignore_ascii_case("basic"));
-    let (key_id, key) = credential(headers).ok_or_else(refuse)?;
-    let caller = app.node.authenticate(&key).map_err(|_| refuse())?;
-    let is_named = key_id.is_none_or(|id| *id == **caller.key_id());
-    if is_named && caller.roles().has(roles) { Ok(caller) } else { Err(refuse()) }
+pub fn caller(
+    app: &App,
+    headers: &HeaderMap,
+    roles: Roles,
+    lacking: &'static str,
+) -> Result<Caller, Refusal> {
+    let is_basic = scheme(headers).0.eq_ignore_ascii_case("basic");
+    let refuse = |why| Refusal::unknown_caller(is_basic, why);
+    let (key_id, key) = credential(headers).ok_or_else(|| refuse(NOT_VALID))?;
+    let caller = app.node.authenticate(&key).map_err(|error| {
+        refuse(match error {
+            AuthError::Unknown => NOT_VALID,
+            AuthError::Expired => ENDED[0],
+            AuthError::Retired => ENDED[1],
+        })
+    })?;
+    if key_id.is_some_and(|id| *id != **caller.key_id()) {
+        return Err(refuse("the client id is not the key id of the secret beside it"));
+    }
+    if caller.roles().has(roles) { Ok(caller) } else { Err(refuse(lacking)) }
 }
+
+/// What is said to whoever has no secret of a key.
+const NOT_VALID: &str = "the credential is missing or not valid: send an API key as \
+                         `Authorization: Bearer`, or its key id and secret as Basic";
+/// Of a key that has expired or was ended, to whoever has its secret.
+const ENDED: [&str; 2] = [
+    "this API key has expired: ask an administrator for another",
+    "this API key was ended: ask an administrator for another",
+];
 
 fn scheme(headers: &HeaderMap) -> (&str, &str) {
     let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());

@@ -27,6 +27,7 @@ use super::{App, Shared, leaf_json, signed_answer};
 
 /// All that is said of a token that is not active.
 const INACTIVE: &[u8] = br#"{"active":false}"#;
+const LACKING: &str = "the credential needs the role resource_server";
 const SECOND_NANOS: i64 = 1_000_000_000;
 
 /// Answers.
@@ -34,7 +35,7 @@ const SECOND_NANOS: i64 = 1_000_000_000;
 /// # Errors
 /// 400 `invalid_request`, 401 `invalid_client`, 503.
 pub async fn introspect(State(app): Shared, request: Request) -> Result<Response, Refusal> {
-    let caller = caller(&app, request.headers(), Roles::RESOURCE_SERVER)?;
+    let caller = caller(&app, request.headers(), Roles::RESOURCE_SERVER, LACKING)?;
     let signed = signed_answer::is_wanted(request.headers());
     let form = Form::read(&app, request).await?;
     let token = form.token()?;

@@ -41,6 +41,7 @@ use super::revoke::{BAD_WITH, Member, Plan, Why, With, member, plan, record, ver
 use super::telling::{ASKED, NOT_TOLD, Telling, say_of_each};
 use super::{App, Shared};
 
+const LACKING: &str = "the credential needs the role client (its own tokens) or responder";
 /// Rounds until nothing is left; each finds only what was issued during the one before.
 const ROUNDS: usize = 8;
 
@@ -50,7 +51,7 @@ const ROUNDS: usize = 8;
 /// 400, 401, 503.
 pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Refusal> {
     let roles = Roles::RESPONDER.with(Roles::CLIENT);
-    let caller = caller(&app, request.headers(), roles)?;
+    let caller = caller(&app, request.headers(), roles, LACKING)?;
     let form = Form::read(&app, request).await?;
     let is_responder = caller.roles().has(Roles::RESPONDER);
     let dry_run = match form.get("dry_run") {

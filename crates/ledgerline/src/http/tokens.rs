@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::life::Judgement;
+use ledgerline_engine::life::{Judgement, Life};
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::view::{PageRequest, View};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
@@ -17,6 +17,7 @@ use super::asked;
 use super::events::{json_bytes, json_document};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
+use super::written::Time;
 use super::{Shared, auth, covered, leaf_json, prove, written};
 
 /// Events on one page, and the most that may be asked for.
@@ -132,6 +133,9 @@ async fn life(
             members.say("event_count", life.total);
             members.object("known", |members| leaf_json::state(&life.known, now, members));
             members.object("happened", |members| leaf_json::state(&life.happened, now, members));
+            members.say("at", at.map(Time));
+            members.say("nothing_had_happened", at.is_some() && nothing_happened(&life));
+            members.say("note", at.and_then(|at| unlike_then(&life, at)));
             members.say("covered_by", &life.covered_by);
             members.say("incomplete", life.cut);
             members.say("checkpoint", &*view.checkpoint());
@@ -148,6 +152,22 @@ async fn life(
         written.map(|()| json_bytes(bytes))
     })
     .await
+}
+
+/// Whether no event of its own had occurred by the time asked about.
+fn nothing_happened(life: &Life) -> bool {
+    life.happened.first_index.is_none()
+}
+
+/// What is said where `known`, which counts what was recorded since, looks alive at a time at which
+/// the token was not, or at which nothing of it had happened.
+fn unlike_then(life: &Life, at: i64) -> Option<String> {
+    let then = match life.happened.state_at(at) {
+        _ if nothing_happened(life) => "nothing of it had happened".to_owned(),
+        _ if life.happened.is_active(at, false) || !life.known.is_active(at, false) => return None,
+        state => format!("it was {state}"),
+    };
+    Some(format!("at that time {then}; `known` counts what was recorded about later times, too"))
 }
 
 /// Names of the origins that this ledger continues, oldest first.

@@ -80,8 +80,17 @@ fn lines(unknown: &Unknown, what: &str) -> String {
     out
 }
 
-/// The same about an id that somebody asked for. Asked as of an earlier size or in a narrower
-/// question, it may be known all the same; then that is said, with exit code 4.
+/// The moment that a question was about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Past<'a> {
+    /// What was recorded: at this size, or at this time.
+    pub as_of: Option<&'a str>,
+    /// What had happened by this time.
+    pub at: Option<&'a str>,
+}
+
+/// The same about an id that somebody asked for. Asked as of an earlier size or an earlier time, it
+/// may be known all the same; then that is said, with exit code 4.
 ///
 /// # Errors
 /// When standard output cannot be written.
@@ -89,7 +98,7 @@ pub fn unknown_id(
     context: &mut Context,
     client: &Client,
     (id, tenant): (&str, Option<&str>),
-    as_of: Option<&str>,
+    past: Past<'_>,
     what: &str,
 ) -> CommandResult {
     let question = json!({ "id": id });
@@ -98,9 +107,26 @@ pub fn unknown_id(
     let asked = asked.or(tenant.map(str::to_owned));
     let known = answers.first().is_some_and(|one| one["status"] == "known");
     let looked_for = vec![id.to_owned()];
-    let Some(size) = as_of.filter(|_| known) else {
-        let nothing = Unknown { looked_for, tenant: asked, looked_up: 1, ..Unknown::default() };
-        return unknown(context, &nothing, what);
+    let (title, words) = match (past.as_of, past.at) {
+        (Some(size), None) if known => (
+            format!("AS OF {size}"),
+            format!("Nothing was recorded about {id} as of size {size}; it was recorded since."),
+        ),
+        (None, Some(at)) if known => (
+            format!("AT {at}"),
+            format!("Nothing had happened to {id} by {at}: all that is recorded is of later."),
+        ),
+        (Some(size), Some(at)) if known => (
+            format!("AS OF {size} AT {at}"),
+            format!(
+                "Nothing that had happened to {id} by {at} was recorded as of size {size}; it is \
+                 known by what came later."
+            ),
+        ),
+        _ => {
+            let nothing = Unknown { looked_for, tenant: asked, looked_up: 1, ..Unknown::default() };
+            return unknown(context, &nothing, what);
+        }
     };
     let answer = json!({
         "status": "unknown",
@@ -108,16 +134,13 @@ pub fn unknown_id(
         "token_id": null,
         "tenant": asked,
         "looked_for": looked_for,
-        "as_of": size,
-        "recorded_since": true,
+        "as_of": past.as_of,
+        "recorded_since": past.as_of.is_some(),
+        "at": past.at,
+        "happened_since": past.at.is_some(),
         "what": what,
     });
-    context.screen.show(&answer, |_| {
-        format!(
-            "UNKNOWN AS OF {size}: {what}\nNothing was recorded about {id} as of size {size}; \
-             it was recorded since.\n"
-        )
-    })?;
+    context.screen.show(&answer, |_| format!("UNKNOWN {title}: {what}\n{words}\n"))?;
     Ok(Exit::Unknown)
 }
 
