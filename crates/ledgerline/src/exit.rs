@@ -5,7 +5,7 @@
 //! 1   error
 //! 2   not verified: what was checked is not what it claims to be
 //! 3   incomplete: nothing wrong was found, but not everything could be checked
-//! 4   unknown: nothing is recorded about the token; it is not said to be dead
+//! 4   unknown: nothing is recorded about the token, tenant or name; it is not said to be dead
 //! 64  usage: the command line or the configuration is wrong (sysexits EX_USAGE)
 //! ```
 
@@ -24,7 +24,7 @@ pub enum Exit {
     NotVerified = 2,
     /// A check could not be finished.
     Incomplete = 3,
-    /// Nothing is recorded about the token that was asked about.
+    /// Nothing is recorded about the token, tenant or name that was asked about.
     Unknown = 4,
     /// The command line is wrong.
     Usage = 64,

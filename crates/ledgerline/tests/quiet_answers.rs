@@ -2,7 +2,12 @@
 
 mod running;
 
-use running::{Server, event, stderr, stdout};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use running::{BINARY, Server, event, stderr, stdout};
 use serde_json::{Value, json};
 
 fn ask(server: &Server, key: &str, args: &[&str], input: &str) -> (Option<i32>, Value, String) {
@@ -126,4 +131,164 @@ fn the_oauth_endpoints_did_not_say_which_role_lacks() {
     assert!(gone.status.success(), "{}", stderr(&gone));
     assert!(say("/oauth2/introspect", &key).contains("was ended"));
     assert!(!say("/oauth2/introspect", &format!("{front}_{other}")).contains("ended"));
+}
+
+#[test]
+fn findings_of_a_token_that_nobody_knows_were_quiet() {
+    let server = Server::start_with(&["--findings-interval-ms", "20"]);
+    let key = server.admin.clone();
+    server.record(&key, &[event("i", "ISSUED", "quiet")]);
+    let args = ["findings", "--wait", "20", "--token", "eu:idp:jti:quiet"];
+    let (exit, answer, said) = ask(&server, &key, &args, "");
+    assert_eq!((exit, &answer["token_known"]), (Some(0), &json!(true)), "{said}");
+    let args = ["findings", "--wait", "20", "--token", "eu:idp:jti:nobody"];
+    let (exit, answer, said) = ask(&server, &key, &args, "");
+    assert_eq!((exit, &answer["token_known"]), (Some(4), &json!(false)), "{said}");
+    assert_eq!(answer["status"], "unknown", "{said}");
+    let shown = stdout(&server.run(&key, &args));
+    assert!(shown.contains("UNKNOWN: nothing is recorded about that token"), "{shown}");
+    let (exit, answer, said) = ask(&server, &key, &["findings", "--wait", "20"], "");
+    assert_eq!((exit, &answer["token_known"]), (Some(0), &Value::Null), "{said}");
+}
+
+#[test]
+fn a_mistyped_tenant_was_quiet() {
+    let server = Server::start_with(&["--findings-interval-ms", "20"]);
+    let key = server.admin.clone();
+    server.key("by-key", "idp", &["producer"]);
+    let questions = [
+        &["findings", "--wait", "20"][..],
+        &["sources", "--wait", "20"],
+        &["query", "tokens", "--client", "web"],
+        &["query", "accessed", "/v1/reports"],
+        &[
+            "query",
+            "after-revoke",
+            "--from",
+            "2026-01-01T00:00:00Z",
+            "--until",
+            "2026-01-02T00:00:00Z",
+        ],
+        &["pivot", "client", "web"],
+    ];
+    for question in questions {
+        for (tenant, known) in [("by-key", true), ("bykey", false)] {
+            let args = [question, &["--tenant", tenant]].concat();
+            let (exit, answer, said) = ask(&server, &key, &args, "");
+            assert_eq!(answer["tenant_known"], known, "{args:?}: {said}");
+            let shown = stdout(&server.run(&key, &args));
+            let words = "UNKNOWN: nothing is known of the tenant bykey: no key, source or entry";
+            assert_eq!(shown.contains(words), !known, "{shown}");
+            assert!(known || exit == Some(4), "{args:?}: {said}");
+        }
+    }
+    let (exit, answer, said) =
+        ask(&server, &key, &["query", "triage", "--tenant", "bykey", "-"], "eu:idp:jti:x");
+    assert_eq!((exit, &answer["tenant_known"]), (Some(4), &json!(false)), "{said}");
+    let feed = |tenant: &str| server.get(&format!("/v1/revocations?tenant={tenant}"), &key).json();
+    assert_eq!(feed("bykey")["tenant_known"], false);
+    assert_eq!(feed("by-key")["tenant_known"], true);
+    // A key of one tenant learns nothing of others.
+    let theirs = server.key("by-key", "desk", &["reader"]);
+    assert_eq!(server.get("/v1/findings?tenant=bykey", &theirs).status, 404);
+    assert_eq!(server.get("/v1/findings", &theirs).json()["tenant_known"], true);
+}
+
+#[test]
+fn a_mistyped_client_held_no_tokens() {
+    let server = Server::start();
+    let key = server.admin.clone();
+    let mut born = event("i", "ISSUED", "a");
+    born["client_id"] = "web".into();
+    server.record(&key, &[born]);
+    for question in [
+        &["query", "tokens", "--client"][..],
+        &["query", "accessed"],
+        &["pivot", "client"],
+        &["pivot", "session"],
+    ] {
+        let args = [question, &["wbe"]].concat();
+        let (exit, answer, said) = ask(&server, &key, &args, "");
+        assert_eq!((exit, &answer["status"]), (Some(4), &json!("unknown")), "{args:?}: {said}");
+        let shown = stdout(&server.run(&key, &args));
+        assert!(shown.contains("UNKNOWN: nothing is recorded of that "), "{shown}");
+    }
+    let (exit, _, said) = ask(&server, &key, &["query", "tokens", "--client", "web"], "");
+    assert_eq!(exit, Some(0), "{said}");
+    // Of a range or a time an empty list says what it is asked.
+    let args = ["query", "tokens", "--client", "web", "--at", "2020-01-01T00:00:00Z"];
+    assert_eq!(ask(&server, &key, &args, "").0, Some(0));
+}
+
+/// The events of a stream, by its data.
+fn stream(server: &Server, key: &str) -> impl Iterator<Item = (u64, Value)> + use<> {
+    let address = server.url.strip_prefix("http://").expect("plain HTTP");
+    let mut line = TcpStream::connect(address).expect("a connection");
+    line.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+    let head = "GET /v1/findings?follow HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ";
+    line.write_all(format!("{head}{key}\r\n\r\n").as_bytes()).expect("sent");
+    let mut lines = BufReader::new(line).lines().map(|line| line.expect("a line within the time"));
+    std::iter::from_fn(move || {
+        loop {
+            let id = lines.find_map(|line| line.strip_prefix("id: ").map(str::to_owned))?;
+            let kind = lines.next()?;
+            let data = lines.next()?;
+            if kind == "event: finding" {
+                let data = data.strip_prefix("data: ").expect("data");
+                let data = serde_json::from_str(data).expect("JSON");
+                return Some((id.parse().expect("an index"), data));
+            }
+        }
+    })
+}
+
+#[test]
+fn whoever_followed_findings_was_not_told_that_one_stands_open_again() {
+    let server = Server::start_with(&["--findings-interval-ms", "20"]);
+    let key = server.admin.clone();
+    let source = server.key("", "edge", &["producer"]);
+    let beat = |native: &str| {
+        let link = json!({ "token_id": "eu:idp:jti:a", "relation": "CAUSED_BY",
+            "strength": "ASSERTED" });
+        let one = json!({ "native_id": native, "type": "HEARTBEAT", "links": [link],
+            "occurred_at": "2026-01-02T05:00:00Z", "target": { "kind": "SOURCE", "id": "edge" } });
+        server.record(&source, &[one]);
+    };
+    server.record(&key, &[event("i", "ISSUED", "a"), event("r", "REVOKED", "a")]);
+    beat("h1");
+    let mut child = Command::new(BINARY)
+        .args(["findings", "--follow", "--interval-ms", "50", "--url", &server.url])
+        .env("LEDGERLINE_KEY", &key)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    let first = next();
+    assert!(first.contains("revoke_not_propagated") && first.contains("open"), "{first}");
+    let mut told = stream(&server, &key);
+    let (index, raised) = told.next().expect("the finding");
+    assert_eq!((&raised["state"], raised["index"].as_u64()), (&json!("open"), Some(index)));
+    assert!(raised["open_again_at"].is_null(), "{raised}");
+    let id = raised["id"].as_str().expect("an id").to_owned();
+    let closed = server.post(
+        &format!("/v1/findings/{id}/close"),
+        &key,
+        &json!({ "note": "the edge was restarted" }),
+    );
+    assert_eq!(closed.status, 200, "{}", closed.text());
+    beat("h2");
+    let (at, again) = told.next().expect("the finding again");
+    assert_eq!((&again["id"], &again["state"]), (&json!(id), &json!("open")), "{again}");
+    assert_eq!(again["open_again_at"].as_u64(), Some(at), "{again}");
+    assert!(at > index, "it goes on behind it");
+    let second = next();
+    assert!(second.contains(&id) && second.contains("OPEN AGAIN"), "{second}");
+    child.kill().expect("killed");
+    child.wait().expect("an end");
+    let list = server.get(&format!("/v1/findings?from={}", index + 1), &key).json();
+    assert_eq!(list["reopened"][0]["id"], id, "{list}");
+    let list = server.get(&format!("/v1/findings?from={}", at + 1), &key).json();
+    assert_eq!((&list["reopened"], &list["reopened_whole"]), (&json!([]), &json!(true)));
 }

@@ -69,7 +69,12 @@ impl Found {
             // The newest were not read.
             return None;
         }
-        self.moves.iter().fold(None, |state, (moved, _)| match (moved, state) {
+        self.state_after(self.moves.len())
+    }
+
+    /// Where it stood after so many moves.
+    fn state_after(&self, moves: usize) -> Option<Moved> {
+        self.moves[..moves].iter().fold(None, |state, (moved, _)| match (moved, state) {
             (Moved::Closed, _) => Some(Moved::Closed),
             (Moved::Withdrawn, state) if state != Some(Moved::Closed) => Some(Moved::Withdrawn),
             (Moved::Acknowledged, None) => Some(Moved::Acknowledged),
@@ -77,6 +82,17 @@ impl Found {
             (Moved::Reopened, _) | (Moved::Again, Some(Moved::Closed | Moved::Withdrawn)) => None,
             (_, state) => state,
         })
+    }
+
+    /// Whether the entry at an index opened it again.
+    #[must_use]
+    pub fn is_opened_by(&self, index: u64) -> bool {
+        // What was not read may have closed it before.
+        let Some(at) = self.moves.iter().position(|(_, record)| record.index == index) else {
+            return self.moves.len() >= MOVES;
+        };
+        let (before, after) = (self.state_after(at), self.state_after(at + 1));
+        after.is_none() && matches!(before, Some(Moved::Closed | Moved::Withdrawn))
     }
 
     /// How many times it stood open again so far that was closed, or held no longer: whoever moves
@@ -134,6 +150,86 @@ pub fn findings(
             Some(next) if !inquiry.is_spent() => from = next,
             next => return Ok((found, next)),
         }
+    }
+}
+
+/// A finding that is told: as it was raised, or because it stands open again.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The entry by which it is told.
+    pub index: u64,
+    /// The finding as it stands.
+    pub found: Found,
+}
+
+impl Told {
+    /// Whether it was told before, and stands open again.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        self.index != self.found.raised.index
+    }
+}
+
+/// Findings by what was recorded at or behind an index: those raised there, and those raised before
+/// that stand open again by an entry there, each once. At most `limit`, and where the next page
+/// begins.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn told(
+    inquiry: &mut Inquiry<'_>,
+    wanted: &Wanted,
+    mut from: u64,
+    limit: usize,
+) -> Result<(Vec<Told>, Option<u64>), QueryError> {
+    let mut ids = BTreeSet::new();
+    if let Some(token) = &wanted.token {
+        ids = inquiry.ids_of(token)?;
+    }
+    let of = [By::Finding.term(inquiry.view().terms(), &inquiry.scope().tenant)];
+    let mut list: Vec<Told> = Vec::new();
+    loop {
+        let (indexes, next) = inquiry.postings_of_any(&of, from, PAGE)?;
+        for index in indexes {
+            if list.len() == limit || inquiry.is_spent() {
+                return Ok((list, Some(index)));
+            }
+            let Some(record) = inquiry.record(index)? else { continue };
+            let Some(found) = told_by(inquiry, record)? else { continue };
+            let is_new = list.iter().all(|one| one.found.id != found.id);
+            if is_new
+                && found.raised.read(|_, one| is_wanted(one, wanted, &ids))
+                && wanted.state.is_none_or(|state| found.state() == state)
+            {
+                list.push(Told { index, found });
+            }
+        }
+        match next {
+            Some(next) if !inquiry.is_spent() => from = next,
+            next => return Ok((list, next)),
+        }
+    }
+}
+
+/// The finding that an entry raises or opens again.
+fn told_by(inquiry: &mut Inquiry<'_>, record: Arc<Record>) -> Result<Option<Found>, QueryError> {
+    let (event_type, id) = record.read(|_, one| {
+        let is_own = one.source == LEDGER_SOURCE;
+        let id = detail_of(one, "finding").and_then(|hex| Hash::from_hex(hex).ok());
+        (is_own.then_some(one.event_type), id)
+    });
+    match (event_type, id) {
+        (Some(EventType::FindingRaised), _) => with_moves(inquiry, record).map(Some),
+        (Some(EventType::FindingClosed), Some(id)) => {
+            let word = record.read(|_, one| detail_of(one, "state").map(str::to_owned));
+            let opens = [Moved::Reopened, Moved::Again].map(Moved::word);
+            if !word.is_some_and(|word| opens.contains(&&*word)) {
+                return Ok(None);
+            }
+            let found = finding(inquiry, &id)?;
+            Ok(found.filter(|found| found.is_opened_by(record.index)))
+        }
+        _ => Ok(None),
     }
 }
 

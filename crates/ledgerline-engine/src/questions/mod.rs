@@ -56,7 +56,8 @@ pub use privilege::{Privilege, is_over_privileged};
 pub use reconcile::{Difference, difference};
 pub use revocations::{Revocations, revocations};
 pub use sources::{
-    SHORTFALLS_MAX, SILENT_NANOS, Sample, Shortfalls, Told, Unscored, shortfalls, told,
+    SHORTFALLS_MAX, SILENT_NANOS, Sample, Shortfalls, Told, Unscored, knows_tenant, shortfalls,
+    told,
 };
 pub use visitors::{AHEAD_NANOS, Resource, Visitor, Visitors, visitors};
 pub use why::{Cause, Why, why};

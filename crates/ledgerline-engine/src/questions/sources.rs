@@ -17,6 +17,7 @@
 //! answer names. What findings say is as new as the rules are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
@@ -29,7 +30,7 @@ use crate::findings::record::{Moved, detail_of};
 use crate::findings::rules::Rule;
 use crate::found_by::By;
 use crate::index::{ReadBudget, Term};
-use crate::registry::LEDGER_SOURCE;
+use crate::registry::{ALL_TENANTS, Key, LEDGER_SOURCE};
 use crate::view::{QueryError, View};
 
 /// A source that sends heartbeats is silent after so long, in nanoseconds.
@@ -284,6 +285,30 @@ pub fn told(
     (told.gaps, told.missing) = shortfalls.gaps.get(source).copied().unwrap_or_default();
     told.sample = newest(view, (tenant, source), shortfalls, sample)?;
     Ok(told)
+}
+
+/// Whether a key or an entry ever named a tenant; the default one is always known. What is written
+/// for a tenant is written by its own keys, by those of all tenants, or by the ledger itself.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn knows_tenant(view: &View, keys: &[Arc<Key>], tenant: &str) -> Result<bool, QueryError> {
+    if tenant.is_empty() || keys.iter().any(|key| *key.tenant == *tenant) {
+        return Ok(true);
+    }
+    let of_all = keys.iter().filter(|key| *key.tenant == *ALL_TENANTS);
+    let sources: BTreeSet<&str> = of_all.map(|key| &*key.source).chain([LEDGER_SOURCE]).collect();
+    for origin in &view.origins() {
+        for source in &sources {
+            let term = By::Source(source).term(origin.terms(), tenant);
+            let mut budget = ReadBudget::new(INDEX_READS);
+            let page = origin.rooms().index.postings(&term, 0..origin.size(), 1, &mut budget)?;
+            if !page.indexes.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Looks at the newest events of a source.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::lookup::tell;
-use super::past::{Ask, Moment, rows};
+use super::past::{Ask, Moment, rows, unknown};
 use super::progress::{self, Wait};
 use crate::client::{Client, segment};
 use crate::config::ClientSettings;
@@ -129,7 +129,7 @@ fn list(answer: &Value) -> String {
     )
 }
 
-/// Shows what is there, then what comes, a line each.
+/// Shows what is there, then what comes, a line each; again what stands open again.
 fn follow(context: &mut Context, args: &FindingsArgs) -> CommandResult {
     let client = context.client(args.moment.client.clone())?;
     let mut from = 0;
@@ -137,13 +137,20 @@ fn follow(context: &mut Context, args: &FindingsArgs) -> CommandResult {
     loop {
         let ask = ask(args, Some(from)).with("tenant", args.moment.tenant.as_deref());
         let answer = ask.fetch(&client, Some("findings"))?;
-        for one in answer["findings"].as_array().into_iter().flatten() {
+        let lists = ["findings", "reopened"].map(|name| answer[name].as_array());
+        for one in lists.into_iter().flatten().flatten() {
             if context.screen.is_json() {
                 context.screen.json(one)?;
             } else {
                 context.screen.line(&line(one))?;
             }
             context.screen.still_read()?;
+        }
+        if answer["reopened_whole"] == false {
+            tell(&["INCOMPLETE: more findings stand open again than were read".to_owned()]);
+        }
+        if from == 0 {
+            tell(&unknown(&answer).into_iter().collect::<Vec<_>>());
         }
         from = answer["as_of"].as_u64().unwrap_or(from);
         // What is not shown may not have been noticed yet. Each change is said once.
@@ -157,12 +164,17 @@ fn follow(context: &mut Context, args: &FindingsArgs) -> CommandResult {
 }
 
 fn line(one: &Value) -> String {
+    let again = match one["open_again_at"].as_u64() {
+        Some(index) => format!("  OPEN AGAIN by entry {index}"),
+        None => String::new(),
+    };
     format!(
-        "{:>8}  {}  {:<8}  {:<28}  {}  {}",
+        "{:>8}  {}  {:<8}  {:<28}  {:<12}  {}  {}{again}",
         text(one, "/index"),
         text(one, "/noticed_at"),
         text(one, "/severity"),
         text(one, "/rule"),
+        text(one, "/state"),
         text(one, "/token_id"),
         text(one, "/id"),
     )

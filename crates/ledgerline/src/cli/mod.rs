@@ -81,7 +81,7 @@ const EXAMPLES: &str = "Examples:
   ledgerline ingest --key-file producer.key events.ndjson
   ledgerline trace --key-file reader.key eu-west-1:idp:jti:4f0c
 
-Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 4 unknown token, 64 usage.";
+Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 4 unknown, 64 usage.";
 
 #[derive(Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "one is parsed in the life of a process")]

@@ -43,6 +43,8 @@ pub struct Ask {
     of_known: bool,
     /// The token it is about, which an answer is to say more of.
     marks: Option<Box<Named>>,
+    /// What it asks about by its name: when nothing is recorded of it the name may be wrong.
+    by_name: Option<&'static str>,
     parameters: Vec<(&'static str, String)>,
 }
 
@@ -50,7 +52,7 @@ impl Ask {
     /// About a path, whose parts are escaped already.
     #[must_use]
     pub fn new(path: String) -> Self {
-        Self { path, of_known: false, marks: None, parameters: Vec::new() }
+        Self { path, of_known: false, marks: None, by_name: None, parameters: Vec::new() }
     }
 
     /// With a parameter, if it is given.
@@ -60,11 +62,27 @@ impl Ask {
         self
     }
 
+    /// Says by the name of what it asks: a client, say.
+    #[must_use]
+    pub fn by_name(mut self, what: Option<&'static str>) -> Self {
+        self.by_name = what;
+        self
+    }
+
+    /// Notes that nothing is recorded of what was asked for by its name.
+    fn note_unnamed(&self, answer: &mut Value, list: Option<&str>) {
+        let is_empty = list.is_some_and(|list| answer[list].as_array().is_some_and(Vec::is_empty));
+        let is_cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
+        if let Some(what) = self.by_name.filter(|_| is_empty && !is_cut) {
+            answer["unnamed"] = what.into();
+        }
+    }
+
     /// The same, that gives the proof of the whole answer.
     fn proven(&self) -> Self {
         let pages = |(name, _): &&(&str, String)| *name != "limit";
         let parameters = self.parameters.iter().filter(pages).cloned().collect();
-        Self { path: self.path.clone(), of_known: self.of_known, marks: None, parameters }
+        Self { parameters, of_known: self.of_known, ..Self::new(self.path.clone()) }
             .with("proof", Some(true))
     }
 
@@ -169,13 +187,23 @@ impl Moment {
         if let Some(written) = &written {
             answer["proof"] = written.value();
         }
+        if self.as_of.is_none() && self.at.is_none() {
+            ask.note_unnamed(&mut answer, list);
+        }
         let proof = |answer: &Value| written.as_ref().map(|written| written.lines(answer));
         let lines = |answer: &Value| {
             format!("{}{}{}", lines(answer), foot(answer), proof(answer).unwrap_or_default())
         };
+        if unknown(&answer).is_some() {
+            answer["status"] = "unknown".into();
+        }
         context.screen.show(&answer, lines)?;
         let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-        let exit = if cut { Exit::Incomplete } else { progress::exit(&answer) };
+        let exit = match unknown(&answer) {
+            Some(_) => Exit::Unknown,
+            None if cut => Exit::Incomplete,
+            None => progress::exit(&answer),
+        };
         Ok(written.map_or(exit, |written| written.exit(exit)))
     }
 }
@@ -252,7 +280,31 @@ fn foot(answer: &Value) -> String {
         line.push_str(&format!("INCOMPLETE: cut by {}\n", text(answer, "/cut_by")));
     }
     line.push_str(&progress::foot(answer));
+    line.extend(unknown(answer));
     line
+}
+
+/// A line about what nothing is known of: an empty answer about it is not quiet. Exit code 4.
+#[must_use]
+pub fn unknown(answer: &Value) -> Option<String> {
+    if answer["tenant_known"] == false {
+        let tenant = text(answer, "/tenant");
+        return Some(format!(
+            "UNKNOWN: nothing is known of the tenant {tenant}: no key, source or entry ever named \
+             it\n"
+        ));
+    }
+    if answer["token_known"] == false {
+        return Some(
+            "UNKNOWN: nothing is recorded about that token: that there are no findings says \
+             nothing of it\n"
+                .to_owned(),
+        );
+    }
+    let what = answer["unnamed"].as_str()?;
+    Some(format!(
+        "UNKNOWN: nothing is recorded of that {what}: is it written as it was recorded?\n"
+    ))
 }
 
 /// A member as text.

@@ -38,7 +38,7 @@ pub struct PivotArgs {
 /// # Errors
 /// Whatever the server says.
 pub fn run(context: &mut Context, args: PivotArgs) -> CommandResult {
-    let kind = match args.kind {
+    let kind = match &args.kind {
         Kind::Handle => "handle",
         Kind::Client => "client",
         Kind::Session => "session",
@@ -48,7 +48,8 @@ pub fn run(context: &mut Context, args: PivotArgs) -> CommandResult {
     let ask = Ask::new("/v1/pivot".to_owned())
         .with("kind", Some(kind))
         .with("value", Some(args.value))
-        .with("limit", Some(1000));
+        .with("limit", Some(1000))
+        .by_name(Some(kind));
     args.moment.show(context, ask, Some("events"), events)
 }
 

@@ -190,7 +190,9 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             moment.show(context, ask, None, policy_changes)
         }
         Query::Accessed { moment, resource, from, until } => {
+            let is_ranged = from.is_some() || until.is_some();
             let ask = Ask::new(format!("/v1/resources/{}/tokens", word(&resource)?))
+                .by_name((!is_ranged).then_some("resource"))
                 .with("from", from)
                 .with("until", until)
                 .with("limit", Some(1000));
@@ -205,6 +207,7 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
         }
         Query::Tokens { moment, holder } => {
             let ask = Ask::new(holder.path()?).with("limit", Some(1000));
+            let ask = ask.by_name(Some("holder"));
             moment.show(context, ask, Some("tokens"), |answer| rows(answer, "tokens", TOKENS))
         }
         Query::Divergence { moment, token } => {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::past::{Ask, list, rows, text};
+use super::past::{Ask, list, rows, text, unknown};
 use super::progress::{self, Wait};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -30,7 +30,7 @@ The inventory:
   regions = [\"eu-west-1\"]      # may be left out
 
 Exit code 3: a service is missing, one reports that is not in the inventory, or the rules are
-behind.")]
+behind. Exit code 4: nothing is known of the tenant.")]
 pub struct SourcesArgs {
     #[command(flatten)]
     client: ClientSettings,
@@ -79,7 +79,11 @@ pub fn run(context: &mut Context, args: SourcesArgs) -> CommandResult {
     context.screen.show(&whole, lines)?;
     let is_cut = list(&whole, "cut_by").next().is_some();
     let is_short = whole["is_complete"] == false;
-    Ok(if is_cut || is_short { Exit::Incomplete } else { progress::exit(&whole) })
+    Ok(match unknown(&whole) {
+        Some(_) => Exit::Unknown,
+        None if is_cut || is_short => Exit::Incomplete,
+        None => progress::exit(&whole),
+    })
 }
 
 /// The inventory as the call has it.
@@ -151,5 +155,6 @@ fn lines(answer: &Value) -> String {
     }
     table.push('\n');
     table.push_str(&progress::foot(answer));
+    table.extend(unknown(answer));
     table
 }

@@ -19,7 +19,7 @@ use self::line::{Hit, Line, Rows};
 use super::Context;
 use super::evidence::{Proof, ProofArgs};
 use super::lookup::{Narrow, Places, claims, tell};
-use super::past::{list, rows, text};
+use super::past::{list, rows, text, unknown};
 use super::pasted;
 use super::proof_file::write_proof_of;
 use super::several;
@@ -79,6 +79,8 @@ struct Triage<'a> {
     unwrapped: u64,
     taken: usize,
     left_out: usize,
+    /// The tenant that was asked, and whether anything is known of it.
+    tenant: (Value, Value),
 }
 
 /// Asks, batch by batch.
@@ -123,6 +125,8 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
     };
     let mut answer = json!({
         "question": "triage",
+        "tenant": triage.tenant.0,
+        "tenant_known": triage.tenant.1,
         "alive": count(0),
         "dead": count(2),
         "unknown": count(3),
@@ -225,6 +229,7 @@ impl<'a> Triage<'a> {
             unwrapped: 0,
             taken: 0,
             left_out: 0,
+            tenant: (Value::Null, Value::Null),
         }
     }
 
@@ -310,6 +315,7 @@ impl<'a> Triage<'a> {
             body["tenant"] = tenant.as_str().into();
         }
         let mut answer = self.client.post_json("/v1/triage", &body)?;
+        self.tenant = (answer["tenant"].take(), answer["tenant_known"].take());
         let answers = match answer["tokens"].take() {
             Value::Array(list) if list.len() == batch.len() => list,
             _ => return Err(self.client.garbled("not one answer for each token").into()),
@@ -355,8 +361,8 @@ impl<'a> Triage<'a> {
 fn why(answer: &Value) -> String {
     let count = |name: &str| answer[name].as_u64().unwrap_or(0);
     let (unread, differing) = (count("unreadable"), count("differing"));
-    let (left_out, unknown) = (count("left_out"), count("unknown"));
-    let mut out = String::new();
+    let (left_out, not_known) = (count("left_out"), count("unknown"));
+    let mut out = unknown(answer).unwrap_or_default();
     if unread > 0 {
         out.push_str(&format!(
             "INCOMPLETE: {unread} lines or tokens were not read: nothing is said of them\n"
@@ -374,9 +380,9 @@ fn why(answer: &Value) -> String {
              and were not looked up: give shorter lines\n"
         ));
     }
-    if unknown > 0 {
+    if not_known > 0 {
         out.push_str(&format!(
-            "UNKNOWN: nothing is recorded about {unknown} of them. That does not mean that they \
+            "UNKNOWN: nothing is recorded about {not_known} of them. That does not mean that they \
              are dead: they may well\nbe alive at their issuer\n"
         ));
     }

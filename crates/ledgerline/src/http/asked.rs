@@ -24,7 +24,7 @@ use ledgerline_engine::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
 use ledgerline_engine::node::Node;
 use ledgerline_engine::page_token::PagePlace;
 use ledgerline_engine::prover::QuestionRequest;
-use ledgerline_engine::questions::Of;
+use ledgerline_engine::questions::{Of, knows_tenant};
 use ledgerline_engine::view::View;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use serde::{Deserialize, Serialize};
@@ -325,6 +325,8 @@ pub struct Question<'v> {
     full: String,
     /// When the proof is asked for: what was asked, and of which origin.
     proof: Option<Proving>,
+    /// Whether anything ever named its tenant.
+    tenant_known: bool,
 }
 
 /// What a proof needs: what was asked, of which origin, and since which size.
@@ -382,8 +384,9 @@ impl<'v> Question<'v> {
                 Some(Proving { request, origin: asking.origin.clone(), previous_size, covered });
         }
         let scope = Scope { tenant, size, at, judged_at };
+        let tenant_known = knows_tenant(view, &node.keys(), &scope.tenant)?;
         let inquiry = Inquiry::new(view, scope, Spending::default())?;
-        Ok(Self { inquiry, cursor, node, name, full, proof })
+        Ok(Self { inquiry, cursor, node, name, full, proof, tenant_known })
     }
 
     /// When states are judged.
@@ -474,6 +477,7 @@ impl<'v> Question<'v> {
         let cuts: Vec<_> = self.inquiry.cuts().iter().map(|cut| cut.word()).collect();
         members.say("question", self.name);
         members.say("tenant", &scope.tenant);
+        members.say("tenant_known", self.tenant_known);
         members.say("origin", &*at.identity().origin);
         members.say("as_of", as_of);
         members.say("at", scope.at.map(Time));

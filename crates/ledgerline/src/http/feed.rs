@@ -21,7 +21,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_engine::lineage::Record;
-use ledgerline_engine::questions::revocations as find;
+use ledgerline_engine::questions::{knows_tenant, revocations as find};
 use ledgerline_engine::registry::Roles;
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::vocabulary::TargetKind;
@@ -74,8 +74,8 @@ pub async fn revocations(
     let until = Instant::now() + Duration::from_secs(query.wait);
     let mut since = query.since;
     loop {
-        let of = tenant.clone();
-        let (found, next, size) = app
+        let (of, of_node) = (tenant.clone(), Arc::clone(&app));
+        let (found, next, size, tenant_known) = app
             .read(move |view| {
                 let found = find(view, &of, since, limit)?;
                 let next = found.next;
@@ -83,13 +83,16 @@ pub async fn revocations(
                     let list = found.list.iter().map(|(at, record)| revocation(*at, record));
                     json!({ "revocations": list.collect::<Vec<_>>(), "more": found.more })
                 });
-                Ok((answer, next, view.base() + view.size()))
+                let keys = of_node.node.keys();
+                let known = knows_tenant(view, &keys, &of)?;
+                Ok((answer, next, view.base() + view.size(), known))
             })
             .await?;
         let over = Instant::now() >= until || app.is_stopping();
         if found.is_some() || over {
             let mut answer = found.unwrap_or_else(|| json!({ "revocations": [], "more": false }));
             answer["tenant"] = tenant.into();
+            answer["tenant_known"] = tenant_known.into();
             answer["next"] = next.into();
             answer["size"] = size.into();
             answer["checkpoint"] = (&*app.node.view().checkpoint()).into();

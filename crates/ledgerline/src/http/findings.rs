@@ -4,12 +4,14 @@
 //! moves a finding on, and why, stands in the ledger for ever. A list says up to where the rules
 //! have judged, and one that is pinned to an older size (`as_of`, a later page, a proof) how many
 //! findings about what it covers were recorded since: an empty list is quiet only when it says so.
+//! One about a token or a tenant of which nothing is recorded says that (`token_known`,
+//! `tenant_known`).
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_engine::findings::book::{self, Found, Wanted};
+use ledgerline_engine::findings::book::{self, Found, Told, Wanted};
 use ledgerline_engine::findings::record::{Move, Moved, detail_of};
 use ledgerline_engine::findings::rules::{MAX_PER_TOKEN, Rule, Severity};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
@@ -40,6 +42,8 @@ const KNOWN: [&str; 9] =
 const LATER_MAX: usize = 100;
 /// Seconds that a proof gives the rules before it waits for a block.
 pub(super) const RULES_BEFORE_BLOCK: u64 = 2;
+/// Findings of one answer that stand open again.
+const REOPENED_MAX: usize = 1000;
 /// Who may list them.
 pub(super) const LACKING: &str = "the credential needs the role reader, auditor or responder";
 
@@ -122,6 +126,35 @@ pub fn finding(view: &View, found: &Found) -> Value {
     })
 }
 
+/// The same as it is told: again, when it stands open again.
+#[must_use]
+pub fn told(view: &View, told: &Told) -> Value {
+    let mut one = finding(view, &told.found);
+    if told.is_again() {
+        one["open_again_at"] = told.index.into();
+    }
+    one
+}
+
+/// Those that were raised before an index, and stand open again by what was recorded at or behind
+/// it; for whoever asks from there on. And whether those are all.
+fn reopened(
+    view: &View,
+    scope: &Scope,
+    wanted: &Wanted,
+    from: u64,
+) -> Result<(Vec<Value>, bool), Problem> {
+    let mut inquiry = Inquiry::new(view, scope.clone(), Spending::default())?;
+    let (mut list, mut next) = (Vec::new(), Some(from));
+    while let Some(at) = next.filter(|_| list.len() < REOPENED_MAX && !inquiry.is_spent()) {
+        let found;
+        (found, next) = book::told(&mut inquiry, wanted, at, REOPENED_MAX)?;
+        let before = found.iter().filter(|one| one.is_again() && one.found.raised.index < from);
+        list.extend(before.map(|one| told(view, one)));
+    }
+    Ok((list, next.is_none()))
+}
+
 fn event_ref(event: &EventRef<'_>) -> Value {
     json!({ "source": event.source, "event_id": uuid_text::text(&event.event_id) })
 }
@@ -188,18 +221,31 @@ pub async fn list(
         let from = asking.from.as_deref().map(|text| {
             text.parse::<u64>().map_err(|_| bad_query("from is the index to begin at"))
         });
-        let from = question.cursor.unwrap_or(from.transpose()?.unwrap_or(0));
+        let begin = from.transpose()?.unwrap_or(0);
+        let is_first = question.cursor.is_none();
+        let from = question.cursor.unwrap_or(begin);
         let limit = asking.limit()?;
         let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
+        let token_known = match &wanted.token {
+            Some(token) if found.is_empty() => Some(question.inquiry.token(token)?.is_known()),
+            token => token.as_ref().map(|_| true),
+        };
         let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
         let pinned = question.inquiry.scope().clone();
+        let (again, is_whole) = match is_first && begin > 0 {
+            true => reopened(view, &pinned, &wanted, begin)?,
+            false => (Vec::new(), true),
+        };
         let later = recorded_later(view, &pinned, &wanted)?;
         let position = reached.first().and_then(|(_, progress)| progress.position);
         let lag = position.map(|position| view.size().saturating_sub(position));
         let progress = so_far(reached, view, pinned.size, later);
         question.note_lag(&progress);
         question.answer(next, |members| {
+            members.say("token_known", token_known);
             members.say("findings", list);
+            members.say("reopened", again);
+            members.say("reopened_whole", is_whole);
             members.say("lag_entries", lag);
             members.say("progress", progress);
         })

@@ -4,7 +4,7 @@
 //! ```text
 //! id: 1234                       the ledger index; sent back as Last-Event-ID to go on behind it
 //! event: finding
-//! data: {"id":…}                 as in the list
+//! data: {"id":…}                 as in the list; with `open_again_at` one that was told before
 //!
 //! event: progress                how far the rules have judged: at first, when that becomes or is
 //! data: {"findings":{…}}         no longer behind, and every fifteen seconds
@@ -12,7 +12,8 @@
 //! : waiting                      every fifteen seconds, so that the line is known to stand
 //! ```
 //!
-//! Promises: each finding once in a stream, in ledger order; a credential that ends, ends its
+//! Promises: each finding once in a stream, in ledger order, and again, with its state, when it was
+//! closed or withdrawn and stands open again; a credential that ends, ends its
 //! streams at the next look. A stream that tells nothing has said whether rules are behind: what
 //! `progress` says was judged stands before it in the stream. Refuses: more streams than the
 //! caller's share of them.
@@ -35,7 +36,7 @@ use ledgerline_engine::node::{Progress, Reader};
 use ledgerline_engine::view::View;
 use tokio::sync::mpsc;
 
-use super::findings::{LACKING, finding};
+use super::findings::{LACKING, told};
 use super::problem::Problem;
 use super::shares::{Hold, Room};
 use super::{App, at_work, auth, progress};
@@ -71,9 +72,9 @@ fn look(view: &View, tenant: &str, wanted: &Wanted, from: u64) -> Result<Look, P
     let size = view.end();
     let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let (found, next) = book::findings(&mut inquiry, wanted, from, AT_A_TIME)?;
+    let (found, next) = book::told(&mut inquiry, wanted, from, AT_A_TIME)?;
     let events = found.iter().map(|one| {
-        let (index, data) = (one.raised.index, finding(view, one));
+        let (index, data) = (one.index, told(view, one));
         Bytes::from(format!("id: {index}\nevent: finding\ndata: {data}\n\n"))
     });
     let (events, is_whole) = (events.collect(), next.is_none());

@@ -19,7 +19,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::node::{Node, Reader};
-use ledgerline_engine::questions::{Shortfalls, Told, shortfalls, told};
+use ledgerline_engine::questions::{Shortfalls, Told, knows_tenant, shortfalls, told};
 use ledgerline_engine::registry::{ALL_TENANTS, LEDGER_SOURCE, Roles};
 use ledgerline_engine::view::View;
 use ledgerline_proof::statement::is_source_name;
@@ -89,9 +89,16 @@ fn names(node: &Node, tenant: &str) -> BTreeMap<String, bool> {
 }
 
 /// What every answer has.
-fn frame(view: &View, tenant: &str, now: i64, found: &Shortfalls, reached: &Reached) -> Value {
-    json!({
+fn frame(
+    (node, view): (&Node, &View),
+    tenant: &str,
+    now: i64,
+    found: &Shortfalls,
+    reached: &Reached,
+) -> Result<Value, Problem> {
+    Ok(json!({
         "tenant": tenant,
+        "tenant_known": knows_tenant(view, &node.keys(), tenant)?,
         "origin": &*view.identity().origin,
         "size": view.size(),
         "checkpoint": &*view.checkpoint(),
@@ -99,7 +106,7 @@ fn frame(view: &View, tenant: &str, now: i64, found: &Shortfalls, reached: &Reac
         "progress": progress::shown(reached),
         "cut_by": if found.is_cut { vec!["reads"] } else { Vec::new() },
         "next": null,
-    })
+    }))
 }
 
 /// The sources of a tenant, by name.
@@ -130,7 +137,7 @@ pub async fn sources(
             }
             last = Some(name);
         }
-        let mut answer = frame(view, &tenant, now, &found, &reached);
+        let mut answer = frame((&node, view), &tenant, now, &found, &reached)?;
         answer["sources"] = list.into();
         answer["next"] = behind.peek().and(last).into();
         Ok(json_value(&answer))
@@ -194,7 +201,7 @@ pub async fn expected(
         let own = |name: &str| known.get(name).copied().unwrap_or(false);
         let list = all.iter().filter(|(name, told)| own(name) || told.events > 0);
         let list: Vec<Value> = list.map(|(name, told)| source(name, told, now)).collect();
-        let mut answer = frame(view, &tenant, now, &found, &reached);
+        let mut answer = frame((&node, view), &tenant, now, &found, &reached)?;
         answer["sources"] = list.into();
         answer["expected"] = rows.into();
         answer["unexpected"] = unexpected.into();

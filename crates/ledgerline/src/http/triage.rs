@@ -28,7 +28,7 @@ use axum::response::Response;
 use ledgerline_engine::found_by::issuer_of;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::prover::QuestionRequest;
-use ledgerline_engine::questions::last_use;
+use ledgerline_engine::questions::{knows_tenant, last_use};
 use ledgerline_engine::standing::{Presented, Standing};
 use ledgerline_engine::view::{QueryError, View};
 use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
@@ -213,6 +213,7 @@ fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Val
     Ok(json!({
         "question": "triage",
         "tenant": tenant,
+        "tenant_known": knows_tenant(view, &app.node.keys(), tenant)?,
         "origin": &*view.identity().origin,
         "size": view.size(),
         "checkpoint": &*view.checkpoint(),
