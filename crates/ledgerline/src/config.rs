@@ -7,10 +7,12 @@
 //! ```
 //!
 //! Promises: a flag wins over the environment, the environment over the file, the file over the
-//! default. Refuses: keys in the file that no setting has, so that a typing mistake is not a silent
-//! default. Other `LEDGERLINE_*` variables are ignored: orchestrators set some of their own.
+//! default. Refuses: keys in the file that no setting has, and empty values, so that a typing
+//! mistake is not a silent default; pipes. Other `LEDGERLINE_*` variables are ignored:
+//! orchestrators set some of their own.
 
 use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -225,6 +227,11 @@ impl FileSettings {
     pub fn read(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self::default()) };
         let name = path.display();
+        // Whoever reads a pipe waits for its writer, perhaps for ever, and cannot read it again.
+        if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+            let why = "it is a pipe, and would be waited for: give a file";
+            return Err(Failure::usage(format!("configuration {name}: {why}")));
+        }
         let text = fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("configuration {name}: {error}")))?;
         Self::parse(&text).map_err(|problem| Failure::usage(format!("{name}: {problem}")))
@@ -244,6 +251,9 @@ impl FileSettings {
         ];
         let mut groups = groups;
         for (key, value) in table {
+            if value.as_str().is_some_and(|text| text.trim().is_empty()) {
+                return Err(format!("`{key}` is empty: leave it out for its default"));
+            }
             let group = groups.iter_mut().find(|(names, _)| names.contains(&key.as_str()));
             let (_, group) = group.ok_or_else(|| format!("unknown setting `{key}`"))?;
             group.insert(key, value);
@@ -291,6 +301,9 @@ mod tests {
         };
         check("lissten = \"0.0.0.0:1\"", "unknown setting `lissten`");
         check("retries = \"many\"", "invalid type");
+        // It was a head store in whatever folder the server was started in.
+        check("head = \"\"", "`head` is empty");
+        check("listen = \" \"", "`listen` is empty");
         check("retries = ", "TOML");
         check("[server]\nlisten = \"x\"", "unknown setting `server`");
     }

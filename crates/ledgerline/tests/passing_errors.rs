@@ -51,6 +51,7 @@ fn a_head_store_that_could_not_be_written_stopped_the_node_for_good() {
     assert_eq!(status["ready"], false, "{status}");
     let why = status["not_ready_because"].as_str().expect("a reason");
     assert!(why.contains("the head store cannot be written"), "{why}");
+    assert_eq!(status["head_store"], "failing", "it was ok beside the pause that it caused");
     // What is recorded can still be asked for.
     let asked = server.call("GET", "/v1/tokens/eu:idp:jti:t0", Some(&server.admin), None);
     assert_eq!(asked.status, 200, "{}", asked.text());

@@ -292,3 +292,59 @@ fn whoever_followed_findings_was_not_told_that_one_stands_open_again() {
     let list = server.get(&format!("/v1/findings?from={}", at + 1), &key).json();
     assert_eq!((&list["reopened"], &list["reopened_whole"]), (&json!([]), &json!(true)));
 }
+
+#[test]
+fn a_pipe_as_configuration_was_waited_for_for_ever() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    let mut child = Command::new(BINARY)
+        .args(["token-id", "-", "--config", pipe.to_str().expect("text")])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let code = running::wait(&mut child, Duration::from_secs(20)).code();
+    assert_eq!(code, Some(64));
+}
+
+#[test]
+fn a_body_in_another_transfer_coding_was_taken_for_what_it_is_not() {
+    let server = Server::start();
+    let address = server.url.strip_prefix("http://").expect("plain HTTP");
+    for (coding, status) in [("gzip, chunked", "501"), ("gzip", "400")] {
+        let mut line = TcpStream::connect(address).expect("a connection");
+        line.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        let head = format!(
+            "POST /v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nTransfer-Encoding: {coding}\r\n\r\n",
+            server.admin
+        );
+        line.write_all(head.as_bytes()).expect("sent");
+        line.write_all(b"2\r\n{}\r\n0\r\n\r\n").expect("sent");
+        let first = BufReader::new(line).lines().next().expect("an answer").expect("text");
+        assert!(first.contains(status), "{coding}: {first}");
+    }
+}
+
+#[test]
+fn what_no_block_covers_was_not_counted_without_a_proof() {
+    let server = Server::start_with(&["--block-interval-ms", "60000"]);
+    let key = server.admin.clone();
+    let reader = server.key("", "desk", &["reader", "auditor"]);
+    server.record(&key, &[event("i", "ISSUED", "a")]);
+    for path in ["/v1/findings", "/v1/tokens/eu:idp:jti:a", "/v1/tokens/eu:idp:jti:a/lineage"] {
+        let answer = server.get(path, &reader).json();
+        assert!(answer["newer_entries"].as_u64() > Some(0), "{path}: {answer}");
+    }
+    let auditor = server.key("*", "auditor", &["auditor"]);
+    let status = server.get("/v1/status", &reader).json();
+    let log_key = status["log_key"].as_str().expect("a key");
+    let args = ["verify", "--log-key", log_key];
+    let (exit, report, said) = ask(&server, &auditor, &args, "");
+    let newer = report["newer_entries"].as_u64().expect("a count");
+    let note = report["notes"][0].as_str().unwrap_or_default();
+    assert!(note.contains(&format!("{newer} newer entries are not covered")), "{exit:?}: {said}");
+    assert!(newer > 0, "{said}");
+}

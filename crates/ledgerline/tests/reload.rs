@@ -9,8 +9,12 @@ use running::{Server, event};
 use serde_json::json;
 
 fn hang_up(server: &Server) {
+    send(server, "-HUP");
+}
+
+fn send(server: &Server, signal: &str) {
     let id = server.process().to_string();
-    assert!(Command::new("kill").args(["-HUP", &id]).status().expect("kill runs").success());
+    assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
 }
 
 /// Waits until the log has so many lines with the code.
@@ -98,4 +102,16 @@ fn a_renewed_certificate_needed_a_restart() {
     hang_up(&server);
     log_has(&server, "reload_failed", 1);
     assert!(trusts("renewed"));
+}
+
+#[test]
+fn a_signal_that_means_nothing_killed_the_server() {
+    let mut server = Server::start();
+    let key = server.admin.clone();
+    for (n, signal) in ["-USR1", "-USR2"].into_iter().enumerate() {
+        send(&server, signal);
+        log_has(&server, "signal_ignored", n + 1);
+    }
+    server.record(&key, &[event("n", "ISSUED", "a")]);
+    assert_eq!(server.stop(), Some(0));
 }

@@ -45,6 +45,9 @@ pub fn run(context: &mut Context, args: StatusArgs) -> CommandResult {
             let what = "MISSING when the server started: this may be an older copy of the ledger";
             lines.push(("head store", what.to_owned()));
         }
+        if status["head_store"] == "failing" {
+            lines.push(("head store", "FAILING: see `because`".to_owned()));
+        }
         for (name, label) in [
             ("published_size", "published size"),
             ("recorded_since_start", "recorded"),

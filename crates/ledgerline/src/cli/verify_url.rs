@@ -88,7 +88,8 @@ pub fn verify(
         Err(error) => return Ok(report(None, Err(Broken::whole(error.to_string())), &[])),
     };
     let mut notes = Vec::new();
-    if let Some(newer @ 1..) = size.and_then(|size| size.checked_sub(opened.size())) {
+    let newer = size.and_then(|size| size.checked_sub(opened.size()));
+    if let Some(newer @ 1..) = newer {
         let size = opened.size();
         notes.push(format!(
             "as of entry {size}: {newer} newer entries are not covered; the next block covers them"
@@ -117,6 +118,7 @@ pub fn verify(
     }
     let mut report = report(Some(&opened), found, &notes);
     report.value["entries_checked"] = run.with_entries.into();
+    report.value["newer_entries"] = newer.into();
     if report.exit == Exit::Ok && !run.with_entries && !question.tree_only {
         report.exit = Exit::Incomplete;
         report.value["verdict"] = "incomplete".into();

@@ -485,6 +485,8 @@ impl<'v> Question<'v> {
         members.say("size", view.size());
         members.say("checkpoint", &*view.checkpoint());
         members.say("published_size", view.published_size());
+        // What nothing but receipts proves yet.
+        members.say("newer_entries", view.size().saturating_sub(view.published_size()));
         members.say("cut_by", cuts);
         members.say("next", page);
     }

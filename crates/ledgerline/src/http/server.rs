@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::HOST;
-use axum::http::{StatusCode, Version};
+use axum::http::header::{HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -168,7 +168,7 @@ fn place(
 fn refused(full: Full, closes: bool) -> Response {
     let mut response = Problem::from(full).into_response();
     if closes {
-        let close = axum::http::HeaderValue::from_static("close");
+        let close = HeaderValue::from_static("close");
         response.headers_mut().insert(axum::http::header::CONNECTION, close);
     }
     response
@@ -412,6 +412,13 @@ fn front(
             let refusal = Problem::bad_request("bad_host", detail).into_response();
             return Box::pin(async { Ok(refusal) });
         }
+        if has_other_coding(&request) {
+            let detail = "the only transfer coding that is taken is chunked; a packed body is said \
+                          to be so by Content-Encoding";
+            let status = StatusCode::NOT_IMPLEMENTED;
+            let refusal = Problem::new(status, "unsupported_transfer_encoding", detail);
+            return Box::pin(async { Ok(refusal.into_response()) });
+        }
         let again = LAST_ASKED.replace(connection.number()) == connection.number();
         connection.set_at_work(true);
         let at_work = AtWork(Arc::clone(&connection));
@@ -431,6 +438,13 @@ fn front(
 
 type Answered = Result<Response, std::convert::Infallible>;
 
+/// Whether a body comes in a transfer coding besides chunked (RFC 9112 section 6.1): its bytes
+/// would be taken for what they are not.
+fn has_other_coding<B>(request: &hyper::Request<B>) -> bool {
+    let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    !request.headers().get_all(TRANSFER_ENCODING).iter().all(is_chunked)
+}
+
 fn has_one_host<B>(request: &hyper::Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -448,10 +462,12 @@ fn is_host(value: &[u8]) -> bool {
 
 /// What asks the process to end: SIGTERM and SIGINT. From its making on neither ends it by itself,
 /// nor does SIGHUP, which a closed terminal and log rotation send too: it has settings read anew.
+/// SIGUSR1 and SIGUSR2, by which other programs open their logs anew, are logged and do nothing.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user: [Signal; 2],
 }
 
 impl StopSignals {
@@ -462,19 +478,28 @@ impl StopSignals {
     pub fn take() -> io::Result<Self> {
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
         let hangup = signal(SignalKind::hangup())?;
-        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)?, hangup })
+        let user = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)?, hangup, user })
     }
 
     /// Ready when one has come. Each SIGHUP before it is told.
     pub async fn came(&mut self, mut hung_up: impl FnMut()) {
+        let [user, other] = &mut self.user;
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => hung_up(),
+                _ = user.recv() => means_nothing("SIGUSR1"),
+                _ = other.recv() => means_nothing("SIGUSR2"),
             }
         }
     }
+}
+
+/// Of a signal that would end a process which has not taken it over.
+fn means_nothing(signal: &'static str) {
+    tracing::warn!(code = "signal_ignored", signal, "it means nothing to this server");
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub async fn status(
         let progress = progress_of(&app, &reached);
         let node = app.node.clone();
         let issuers = registered(&app, &caller);
-        let head_store = if app.head_was_missing { "was_missing_at_start" } else { "ok" };
+        let missing = app.head_was_missing;
         move || {
             let view = node.view();
             let counters = node.counters();
@@ -98,6 +98,12 @@ pub async fn status(
                 })
             });
             let older: Vec<_> = older.collect();
+            let trouble = node.ready().err();
+            let head_store = match &trouble {
+                Some(why) if why.contains("the head store") => "failing",
+                _ if missing => "was_missing_at_start",
+                _ => "ok",
+            };
             Ok(json_value(&json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "origin": &*view.identity().origin,
@@ -108,8 +114,8 @@ pub async fn status(
                 "root": view.root(),
                 "checkpoint": &*view.checkpoint(),
                 "published": &*view.published(),
-                "ready": node.ready().is_ok(),
-                "not_ready_because": node.ready().err(),
+                "ready": trouble.is_none(),
+                "not_ready_because": trouble,
                 "head_store": head_store,
                 "published_size": view.published_size(),
                 "recorded_since_start": counters.recorded,

@@ -139,6 +139,7 @@ async fn life(
             members.say("covered_by", &life.covered_by);
             members.say("incomplete", life.cut);
             members.say("checkpoint", &*view.checkpoint());
+            members.say("newer_entries", view.size().saturating_sub(view.published_size()));
             if with_events {
                 members.say("next", life.next);
                 members.try_all("events", &life.events, |event, members| {
