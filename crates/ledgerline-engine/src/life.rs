@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::Entry;
@@ -50,7 +51,7 @@ const REACH: Reach = Reach { long: 1024, newest: 1 };
 pub struct Judgement {
     /// When, Unix nanoseconds: revocations of something wider in force then cover the token.
     pub at: i64,
-    /// What occurred later is left out of `happened`; `i64::MAX` for nothing.
+    /// What occurred later is left out of the states; `i64::MAX` for nothing.
     pub by: i64,
 }
 
@@ -81,6 +82,8 @@ pub struct Life {
     pub happened: TokenState,
     /// Positions of the revocations of something wider that cover it, ascending.
     pub covered_by: Vec<u64>,
+    /// How many of its events, and of those revocations, stand in each origin that has any.
+    pub by_origin: Vec<(Arc<str>, u64)>,
     /// What is off about the events of the page, by position: a use after its revocation, say.
     pub violations: BTreeMap<u64, Violation>,
     /// Set when not all of it was read: the states may be other ones.
@@ -161,13 +164,58 @@ impl View {
         let total = positions.len() as u64;
         walk.positions = positions;
         let (known, happened, covered_by, violations) = walk.states(judgement, &events)?;
+        let by_origin = self.by_origin(&walk.positions, &covered_by);
         let Walk { ids, cut, .. } = walk;
-        Ok(Some(Life { events, next, ids, total, known, happened, covered_by, violations, cut }))
+        Ok(Some(Life {
+            events,
+            next,
+            ids,
+            total,
+            known,
+            happened,
+            covered_by,
+            by_origin,
+            violations,
+            cut,
+        }))
+    }
+}
+
+impl View {
+    /// How many positions lie in each origin that has any of them.
+    fn by_origin(&self, positions: &[u64], covered_by: &[u64]) -> Vec<(Arc<str>, u64)> {
+        let count = |view: &Self| {
+            let within = |at: &&u64| (view.base()..view.end()).contains(*at);
+            positions.iter().chain(covered_by).filter(within).count() as u64
+        };
+        let origins = self.origins();
+        let each = origins.iter().map(|view| (Arc::from(&*view.identity().origin), count(view)));
+        each.filter(|(_, count)| *count > 0).collect()
     }
 }
 
 /// The states, what covers, and what is off about the events that are shown.
 type Judged = (TokenState, TokenState, Vec<u64>, BTreeMap<u64, Violation>);
+
+/// The history of these facts and births, or of what occurred by a time alone.
+fn history_of<'b>(
+    facts: &[Fact<'static>],
+    births: &'b [(u64, Vec<u8>)],
+    by: Option<i64>,
+) -> TokenHistory<'b> {
+    let mut history = TokenHistory::default();
+    for fact in facts.iter().filter(|fact| by.is_none_or(|by| fact.occurred_at.nanos <= by)) {
+        history.push_fact(fact.clone());
+    }
+    for (position, leaf) in births {
+        read_event(leaf, |entry, one| {
+            if is_in_time(one, by) {
+                history.push(one, &entry.handles, *position, entry.recorded_at);
+            }
+        });
+    }
+    history
+}
 
 /// What is off about the events that are shown. Uses among them may have been left out of the
 /// history: they change nothing, and are judged by what does.
@@ -259,13 +307,14 @@ impl<'v> Walk<'v> {
         let chain = chain_term(self.view.terms(), &key);
         let read = |walk: &mut Self, position, leaf: Vec<u8>| {
             let fact = read_event(&leaf, |entry, one| {
-                if chain_key(one, &entry.handles) != Some(key) || !walk.is_in_time(one) {
+                if chain_key(one, &entry.handles) != Some(key) {
                     return None;
                 }
+                // Which ids are one token's is no act: it is so whenever it is said.
                 if !walk.deciding && !one.also_known_as.is_empty() {
                     ids.extend(joined_ids(one, id).map(str::to_owned));
                 }
-                Some(walk.take(position, entry, one))
+                walk.is_in_time(one).then(|| walk.take(position, entry, one))
             });
             match fact.flatten() {
                 Some(true) if walk.births.len() < MOST_BIRTHS => walk.births.push((position, leaf)),
@@ -275,9 +324,9 @@ impl<'v> Walk<'v> {
         };
         if self.deciding {
             self.each_deciding(&chain, read)?;
-            self.each(&OfLife::Names.term(&chain), |walk, _, leaf| {
+            self.each(&OfLife::Names.term(&chain), |_, _, leaf| {
                 read_event(&leaf, |entry, one| {
-                    if chain_key(one, &entry.handles) == Some(key) && walk.is_in_time(one) {
+                    if chain_key(one, &entry.handles) == Some(key) {
                         ids.extend(joined_ids(one, id).map(str::to_owned));
                     }
                 });
@@ -286,11 +335,10 @@ impl<'v> Walk<'v> {
             self.each(&chain, read)?;
         }
         let term = By::Alias(id).term(self.view.terms(), tenant);
-        self.each(&term, |walk, _, leaf| {
+        self.each(&term, |_, _, leaf| {
             read_event(&leaf, |_, one| {
                 let names = one.target.kind == TargetKind::Token
                     && one.tenant == tenant
-                    && walk.is_in_time(one)
                     && one.also_known_as.contains(&id);
                 if names {
                     ids.extend(joined_ids(one, id).map(str::to_owned));
@@ -340,16 +388,12 @@ impl<'v> Walk<'v> {
     /// events that are `shown`.
     fn states(&mut self, judgement: Judgement, shown: &[EventView]) -> Result<Judged, QueryError> {
         let births = std::mem::take(&mut self.births);
-        let mut history = TokenHistory::default();
-        for fact in std::mem::take(&mut self.facts) {
-            history.push_fact(fact);
-        }
-        for (position, leaf) in &births {
-            read_event(leaf, |entry, one| {
-                history.push(one, &entry.handles, *position, entry.recorded_at);
-            });
-        }
-        let mut covering = Vec::new();
+        let facts = std::mem::take(&mut self.facts);
+        let history = history_of(&facts, &births, None);
+        // Where only a part of its life counts, what covers that part.
+        let part = Some(judgement.by).filter(|by| *by < i64::MAX);
+        let part = part.map(|by| (by, history_of(&facts, &births, Some(by))));
+        let (mut covering, mut covers_part) = (Vec::new(), Vec::new());
         let (tenant, only_by) = (self.tenant, self.only_by);
         for (kind, id) in history.chains() {
             let chain = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
@@ -361,18 +405,24 @@ impl<'v> Walk<'v> {
                     else {
                         return;
                     };
-                    if one.tenant == tenant
-                        && is_in_time(one, only_by)
-                        && history.is_covered_by(&found)
-                    {
-                        let occurred_at = one.occurred_at.nanos;
-                        let effective_at = found.effective_at;
-                        covering.push(Covering { index: position, occurred_at, effective_at });
+                    if one.tenant != tenant || !is_in_time(one, only_by) {
+                        return;
                     }
+                    let occurred_at = one.occurred_at.nanos;
+                    let effective_at = found.effective_at;
+                    let one = Covering { index: position, occurred_at, effective_at };
+                    covering.extend(history.is_covered_by(&found).then_some(one));
+                    let part = part.as_ref().filter(|(by, _)| occurred_at <= *by);
+                    let covers = part.is_some_and(|(_, part)| part.is_covered_by(&found));
+                    covers_part.extend(covers.then_some(one));
                 });
             })?;
         }
         let violations = off(history.clone(), &covering, shown);
+        let (history, covering) = match part {
+            Some((_, part)) => (part, covers_part),
+            None => (history, covering),
+        };
         let mut judged = history.judge(&covering, judgement.at, judgement.by);
         // Of a code every use counts.
         self.cut |= self.thinned && judged.known.token_kind.is_some_and(TokenKind::is_code);

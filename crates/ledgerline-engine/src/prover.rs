@@ -89,7 +89,6 @@ pub fn token_bundle(
         beyond += prover.chain_count(&key, size..published.size)?;
         let first = prover.chain(&key, size..published.size, 1)?;
         newer = newer.into_iter().chain(first.first().map(|(index, _)| *index)).min();
-        prover.note_older(&key)?;
     }
     if shown.is_empty() {
         let unsealed = |index| ProveError::NotYetSealed { index, size };
@@ -265,25 +264,6 @@ impl<'r> Prover<'r> {
     /// How many postings a chain has in a range, at most a page. Hits are not confirmed.
     fn chain_count(&self, chain: &ChainKey<'_>, range: Range<u64>) -> Result<u64, ProveError> {
         Ok(self.postings(&chain_term(self.terms, chain), range, PAGE)?.len() as u64)
-    }
-
-    /// Says how much of a chain stands in older origins, whose leaves no checkpoint of this one
-    /// proves.
-    fn note_older(&mut self, chain: &ChainKey<'_>) -> Result<(), ProveError> {
-        let term = chain_term(self.terms, chain);
-        for older in self.rooms.predecessors.iter() {
-            let mut budget = ReadBudget::new(u32::MAX);
-            let page = older.rooms.index.postings(&term, 0..older.size(), PAGE, &mut budget)?;
-            let more = if page.next.is_some() { "at least " } else { "" };
-            if let count @ 1.. = page.indexes.len() {
-                let origin = &older.identity.origin;
-                self.notes.push(format!(
-                    "{more}{count} earlier entries of it stand in the older origin {origin}, which \
-                     has a bundle of its own; index 0 names the origin before this one"
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// A chain's entries in a range, confirmed, at most `limit`.

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use report::{
     AttachmentReport, CheckReport, Circumstances, Claim, ClaimKind, CosignerReport, DetailReport,
     EarlierReport, EntryReport, EventReport, LifeReport, LifecycleReport, PersonalReport,
-    QuestionReport, SignatureState, Status, TreeReport, Verdict,
+    QuestionReport, ShownChain, SignatureState, Status, TreeReport, Verdict,
 };
 
 use crate::bundle::{self, Bundle, BundleError, Decimal, Query, SignedDecimal};
@@ -34,6 +34,7 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError, OpenedCheckpoint};
 use crate::note::{KeyKind, VerifierKey};
 use crate::question::{LIFE, Question};
 use crate::tree::check_consistency;
+use crate::vocabulary::TargetKind;
 
 use evidence::{Evidence, Recorded};
 use history::{Asked, Life, Part};
@@ -351,7 +352,10 @@ impl JudgedEntries {
             }
             fill_states(&mut self.entries, &life);
             match life.ids {
-                Some(ids) => self.lives.push(LifeReport { ids, states: life.report }),
+                Some(ids) => {
+                    let shown = ids.iter().map(|id| self.shown(id)).collect();
+                    self.lives.push(LifeReport { ids, shown, states: life.report });
+                }
                 None => self.lifecycle = Some(life.report),
             }
         }
@@ -361,6 +365,18 @@ impl JudgedEntries {
 }
 
 impl JudgedEntries {
+    /// How far the chain of an id is shown.
+    fn shown(&self, id: &str) -> ShownChain {
+        let of_id = self.entries.iter().filter(|entry| {
+            let event = entry.event.as_ref();
+            event.is_some_and(|one| {
+                one.target == id && one.target_kind == TargetKind::Token.symbol()
+            })
+        });
+        let last_index = of_id.clone().next_back().map(|entry| entry.index.0);
+        ShownChain { id: id.to_owned(), entries: of_id.count() as u64, last_index }
+    }
+
     /// Takes every state back.
     fn withhold_states(&mut self) {
         (self.lifecycle, self.lives) = (None, Vec::new());
@@ -436,16 +452,18 @@ fn limits_of(query: &Query) -> &'static [&'static str] {
         ],
         Query::Event { .. } => &["what else was recorded about the event's target"],
         Query::Question { name, .. } if name == LIFE => &[
-            "no later event: a chain proves a prefix; what was recorded about this token after its \
-             last entry shown is not proven",
+            "no later event: each chain proves a prefix; what was recorded under an id after its own \
+             last entry shown is not proven, also before the last entry of another id; under an id \
+             of which none is shown, nothing is",
             "no wider revocation: one of a session, grant, subject, client or key that is not \
              shown is not taken into account",
-            "no other ids of the token than those of which the chains are shown",
+            "no other ids of the token than those that are named",
         ],
         Query::Question { .. } => &[
             "that the answer is whole: each event shown is in the ledger, but that no other one \
              belongs to the answer is the operator's word",
-            "no later event, and no wider revocation than those shown: a chain proves a prefix",
+            "no later event, and no wider revocation than those shown: a chain proves a prefix, and \
+             of a token with several ids each chain its own",
             "no other ids of its tokens than those of which entries are shown",
         ],
     }

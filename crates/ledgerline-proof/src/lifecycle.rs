@@ -229,6 +229,14 @@ impl<'a> Fact<'a> {
         }
     }
 
+    /// From when an act that ends or holds something does: when it occurred, or when it was
+    /// recorded if that is earlier. Unix nanoseconds.
+    #[must_use]
+    pub const fn effective_at(&self) -> i64 {
+        let (occurred, recorded) = (self.occurred_at.nanos, self.recorded_at.nanos);
+        if occurred < recorded { occurred } else { recorded }
+    }
+
     /// The fact that the statement at `index` states. It borrows the statement's bytes, not the
     /// statement.
     #[must_use]

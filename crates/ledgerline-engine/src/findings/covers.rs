@@ -201,7 +201,7 @@ fn wide_of(leaf: &[u8], place: u64, births: &[Rc<[u8]>]) -> Option<Wide> {
     let wide = read_event(leaf, |entry, statement| {
         let revocation = Revocation::of(statement, &entry.handles, 0, entry.recorded_at)?;
         let at = revocation.effective_at;
-        Some(Wide { boundary: Boundary { at, ..Boundary::of(statement, place) }, covered })
+        Some(Wide { boundary: Boundary { at, ..Boundary::of(entry, statement, place) }, covered })
     });
     wide.flatten().filter(|_| covered != 0)
 }

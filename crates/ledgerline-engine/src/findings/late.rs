@@ -19,7 +19,7 @@ use ledgerline_proof::control::Control;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{Revocation, is_permitted_birth};
 use ledgerline_proof::schema::Leaf;
-use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
 use super::aliases::{Ids, Joins, each_id, leaves_of, term_of_all};
 use super::covers::covers;
@@ -207,15 +207,14 @@ impl Follower {
         (below, end): (u64, u64),
     ) -> Result<(usize, u64), QueryError> {
         let (mut latest, mut revised, mut births) = (i64::MIN, (0, 0), Vec::new());
+        let mut of_code = false;
         let (mut reached, mut joins) = (Vec::with_capacity(leaves.len()), Joins::default());
         for (at, (place, leaf)) in leaves.iter().enumerate() {
             let read = read_event(leaf, |_, one| {
-                let own = one.occurred_at.nanos;
-                (
-                    joins.take(one) || (own < latest && at > 0 && changes_the_past(one)),
-                    until(one),
-                    is_permitted_birth(one),
-                )
+                let (own, born) = (one.occurred_at.nanos, is_permitted_birth(one));
+                let late = own < latest && at > 0 && changes_the_past(one, of_code);
+                of_code |= born && one.token_kind.is_some_and(TokenKind::is_code);
+                (joins.take(one) || late, until(one), born)
             });
             let (changes, last, born) = read.unwrap_or((false, i64::MIN, false));
             if changes {

@@ -15,6 +15,7 @@ use super::groups::Groups;
 use super::presented::differing;
 use super::replay::{Likeness, Party, presents};
 use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
+use super::turns::Turns;
 use crate::event_leaf::read_event;
 use crate::found_by::{issuer_about, names};
 use crate::index::Term;
@@ -42,9 +43,10 @@ impl Boundary {
         windows.believed(&self.event.source, Some(self.uncertainty))
     }
 
-    pub(super) fn of(statement: &Statement<'_>, place: u64) -> Self {
+    pub(super) fn of(entry: &Entry<'_>, statement: &Statement<'_>, place: u64) -> Self {
         Self {
-            at: statement.occurred_at.nanos,
+            // A clock that is ahead keeps nothing alive.
+            at: statement.occurred_at.nanos.min(entry.recorded_at.nanos),
             uncertainty: super::rules::believed(statement.time_uncertainty_ns),
             event: cite(statement),
             place,
@@ -96,6 +98,8 @@ pub(super) struct Life {
     birth_places: Vec<u64>,
     /// What its birth says of where it may be used; none when it says nothing.
     pub(super) audience: Box<[Box<str>]>,
+    /// Whether one of its births calls it a code.
+    pub(super) is_code: bool,
     /// What it came of, once that was asked for.
     pub(super) kin: Option<Rc<[Kin]>>,
     /// Revocations of something wider that cover it, once that was asked for.
@@ -123,6 +127,8 @@ pub(super) struct Life {
     /// Wider revocations recorded before this place count for all acts, also for those recorded
     /// before them: it was judged anew by then.
     pub(super) anew: u64,
+    /// What turned its state.
+    turns: Turns,
     /// The findings about it, each with what was counted to it.
     pub(super) raised: Groups,
 }
@@ -162,7 +168,10 @@ impl Life {
         self.cover(wide, act);
         let fact = Fact::of(statement, self.count, act.entry.recorded_at);
         let allowed = statement.outcome == Outcome::Allow;
-        if let Some(violation) = self.state.apply(&fact).violation
+        let violation = self.state.apply(&fact).violation;
+        let violation = self.at_its_time(act, &fact, wide).or(violation);
+        self.turns.note(statement, &fact, act.place);
+        if let Some(violation) = violation
             && !self.is_told(statement, violation)
         {
             found.push(self.lifecycle(act, violation, windows));
@@ -200,11 +209,12 @@ impl Life {
         let mut found = Vec::new();
         let covering = self.covering.take();
         self.cover(covering.as_ref(), act);
-        self.covering = covering;
         let mut fact = Fact::of(act.statement, self.count, act.entry.recorded_at);
         fact.occurred_at.nanos = act.at;
         // It is one act: what it does to the token it did already.
         let violation = self.state.clone().apply(&fact).violation;
+        let violation = self.at_its_time(act, &fact, covering.as_ref()).or(violation);
+        self.covering = covering;
         let ends = violation.filter(|one| {
             matches!(
                 one,
@@ -253,6 +263,23 @@ impl Life {
         births.min_by_key(|(_, place)| *place)
     }
 
+    /// What is off about a permitted use that occurred before what turned the state since, by what
+    /// had happened before it: the state now does not say.
+    fn at_its_time(
+        &self,
+        act: &Act<'_, '_>,
+        fact: &Fact<'_>,
+        wide: Option<&Covering>,
+    ) -> Option<Violation> {
+        let judged = is_use(act.statement.event_type) || fact.event_type == EventType::Refreshed;
+        if !judged || fact.outcome != Outcome::Allow || !self.turns.are_behind(act.at) {
+            return None;
+        }
+        let (wide, known) = (wide.into_iter().flat_map(Covering::wide), act.place.max(self.anew));
+        let counts = |one: &&Wide| one.boundary.place < known && one.boundary.at <= act.at;
+        self.turns.judge(fact, wide.filter(counts).map(|one| one.boundary.at))
+    }
+
     /// Applies wider revocations that were recorded before an act and were in force by then. One
     /// that takes effect later hides nothing of what happens before.
     fn cover(&mut self, wide: Option<&Covering>, act: &Act<'_, '_>) -> Option<Violation> {
@@ -271,7 +298,9 @@ impl Life {
 
     fn learn(&mut self, act: &Act<'_, '_>) {
         let statement = act.statement;
-        let boundary = || Boundary::of(statement, act.place);
+        let boundary = || Boundary::of(act.entry, statement, act.place);
+        let code = statement.token_kind.is_some_and(TokenKind::is_code);
+        self.is_code |= code && is_permitted_birth(statement);
         match statement.event_type {
             EventType::Issued | EventType::Origin if self.births.is_empty() => {
                 self.births.push(act.leaf.into());
@@ -288,7 +317,7 @@ impl Life {
                 if self.ends.len() < MAX_ENDS {
                     self.ends.push(boundary());
                 }
-                let at = statement.occurred_at.nanos;
+                let at = boundary().at;
                 if self.revoked.as_ref().is_none_or(|earlier| at < earlier.at) {
                     self.revoked = Some(boundary());
                 }

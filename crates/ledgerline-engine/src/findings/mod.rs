@@ -53,13 +53,14 @@ pub mod record;
 mod replay;
 mod revised;
 pub mod rules;
+mod turns;
 
 use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, TokenKind};
+use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
 
 use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
 use self::caches::Lately;
@@ -232,7 +233,7 @@ impl Follower {
             None => (Box::new(self.remember(view, token, ids, index, true)?), false),
         };
         let late = life.count > 0 && statement.occurred_at.nanos < life.latest;
-        if several || (late && changes_the_past(statement)) {
+        if several || (late && changes_the_past(statement, life.is_code)) {
             let leaves = leaves_of(view, token, ids, index + 1)?;
             let whole = (statement.tenant, &joined);
             let before = self.found_of_each(view, (index, act.place), whole)?;
@@ -378,7 +379,7 @@ impl Follower {
             let token = (statement.tenant, &*new);
             let key = term_of(view, token);
             let birth = self.known(view, below, (&key, token))?.birth;
-            let birth = birth.filter(|(_, place)| *place < act.place);
+            let birth = birth.filter(|(_, place)| *place < act.place.max(life.anew));
             let kind = birth.and_then(|(leaf, _)| read_event(&leaf, |_, one| one.token_kind));
             if kind.flatten() == Some(TokenKind::Refresh) {
                 life.is_replaced_at(at);
@@ -475,11 +476,18 @@ fn token_leaves(
 }
 
 /// Whether an act that arrives late may change what is to be said of acts recorded before it. A
-/// use that arrives late is judged by its own time, and changes nothing.
-fn changes_the_past(statement: &Statement<'_>) -> bool {
-    let uses = matches!(
-        statement.event_type,
-        EventType::Used | EventType::ResourceAccessed | EventType::Refreshed
-    );
-    statement.outcome == Outcome::Allow && statement.event_type.is_lifecycle() && !uses
+/// mere use that does is judged by its own time, and changes nothing; one that spends a code, or
+/// has a refresh token replaced, makes replays of those behind it.
+fn changes_the_past(statement: &Statement<'_>, of_code: bool) -> bool {
+    let changes = match statement.event_type {
+        EventType::Used | EventType::ResourceAccessed => {
+            of_code || statement.token_kind.is_some_and(TokenKind::is_code)
+        }
+        EventType::Refreshed => statement.links.iter().any(|link| {
+            let replaces = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
+            replaces && link.token.is_some()
+        }),
+        other => other.is_lifecycle(),
+    };
+    statement.outcome == Outcome::Allow && changes
 }

@@ -93,9 +93,6 @@ impl Party {
         fn pair<T: PartialEq>(one: Option<&T>, two: Option<&T>) -> Option<bool> {
             one.zip(two).map(|(one, two)| one == two)
         }
-        if pair(self.request.as_ref(), other.request.as_ref()) == Some(true) {
-            return Likeness::Same;
-        }
         let client = pair(self.client.as_ref(), other.client.as_ref());
         let address = pair(self.address.as_ref(), other.address.as_ref());
         let device = pair(self.device.as_ref(), other.device.as_ref());
@@ -103,7 +100,10 @@ impl Party {
         if [client, address, device, agent].contains(&Some(false)) {
             return Likeness::Other;
         }
-        if [address, device].contains(&Some(true)) { Likeness::Same } else { Likeness::Unknown }
+        // Whoever sends a request may choose what it is called by: it explains no difference.
+        let request = pair(self.request.as_ref(), other.request.as_ref());
+        let same = [request, address, device].contains(&Some(true));
+        if same { Likeness::Same } else { Likeness::Unknown }
     }
 }
 

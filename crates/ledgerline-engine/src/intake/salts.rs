@@ -7,26 +7,30 @@
 //! record not long ago. Random bytes are taken for one of these less often than once in 10^12
 //! times. What a salt was drawn from cannot be seen: a bad generator is not found out.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 
-use ledgerline_proof::hash::{Hash, sha256};
+use ledgerline_proof::hash::Hash;
 
 use super::EventError;
 
-/// Salts remembered, twice over: 256 KiB.
+/// Salts remembered, twice over: 256 KiB at most.
 const REMEMBERED: usize = 4096;
 /// Of 32 random bytes, some thirty differ.
-const DISTINCT_MIN: usize = 17;
+const DISTINCT_MIN: u32 = 17;
 
-/// A salt of a tenant, and the commitment it was used for.
-type Used = BTreeMap<[u8; 16], [u8; 16]>;
+/// A salt of a tenant, and the commitment it was used for: of both a hash under a key that nobody
+/// knows, so that no two of them can be made to meet. That two meet by chance, and one is refused,
+/// happens once in 10^15 times.
+type Used = HashMap<u64, u64>;
 
 /// The salts of the newest submissions.
 #[derive(Debug, Default)]
 pub(super) struct Salts {
     /// Those since the last change, and those before it.
     newest: Mutex<(Used, Used)>,
+    key: RandomState,
 }
 
 /// Why a salt is none.
@@ -36,9 +40,9 @@ fn weak(detail: &str) -> EventError {
 
 /// Whether a salt has a pattern that random bytes do not.
 fn has_pattern(salt: &[u8; 32]) -> bool {
-    let mut seen = [false; 256];
-    salt.iter().for_each(|byte| seen[usize::from(*byte)] = true);
-    let few = seen.iter().filter(|seen| **seen).count() < DISTINCT_MIN;
+    let mut seen = [0_u64; 4];
+    salt.iter().for_each(|byte| seen[usize::from(byte >> 6)] |= 1 << (byte & 63));
+    let few = seen.iter().map(|part| part.count_ones()).sum::<u32>() < DISTINCT_MIN;
     let step = |pair: &[u8]| pair[1].wrapping_sub(pair[0]);
     let counts = |part: &[u8]| part.windows(2).all(|pair| step(pair) == step(part));
     let half = salt[..16] == salt[16..];
@@ -62,8 +66,8 @@ impl Salts {
             return Err(weak(detail));
         }
         // Of other tenants' salts nobody learns anything.
-        let name = sha256(&[tenant.as_bytes(), &[0], salt].concat());
-        let (name, used) = (half_of(&name), half_of(commitment));
+        let name = self.key.hash_one((tenant, salt));
+        let used = self.key.hash_one(commitment.0);
         let mut held = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let (newest, older) = &mut *held;
         if newest.get(&name).or_else(|| older.get(&name)).is_some_and(|before| *before != used) {
@@ -79,12 +83,10 @@ impl Salts {
     }
 }
 
-fn half_of(hash: &Hash) -> [u8; 16] {
-    hash.0[..16].try_into().expect("a digest has 32 bytes")
-}
-
 #[cfg(test)]
 mod tests {
+    use ledgerline_proof::hash::sha256;
+
     use super::*;
 
     fn random(n: u64) -> [u8; 32] {

@@ -244,6 +244,15 @@ impl<'v> Inquiry<'v> {
         Self::over(view, origins, scope, spending, lives)
     }
 
+    /// Another one, that also sees what occurred after the time at which this one looks.
+    ///
+    /// # Errors
+    /// As [`Inquiry::new`].
+    pub(super) fn whenever(&self) -> Result<Inquiry<'v>, QueryError> {
+        let scope = Scope { at: None, ..self.scope.clone() };
+        Self::over(self.view, Arc::clone(&self.origins), scope, Spending::default(), None)
+    }
+
     /// Begins, over one origin alone, whose positions are its indexes.
     ///
     /// # Errors

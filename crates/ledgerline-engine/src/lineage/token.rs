@@ -192,9 +192,18 @@ impl Inquiry<'_> {
 
     /// All ids of a token, and the events of all their chains.
     fn identity(&mut self, id: &str) -> Result<(BTreeSet<String>, Vec<Lived>), QueryError> {
+        let mut lived: Vec<Lived> = Vec::new();
+        if self.scope().at.is_some() {
+            // Which ids are one token's is no act: it is so whenever it is said.
+            let ids = self.ids_ever(id)?;
+            for id in &ids {
+                lived.extend(self.of_one_id(id, MAX_ENTRIES)?.0);
+            }
+            lived.sort_unstable_by_key(|(record, _)| record.index);
+            return Ok((ids, lived));
+        }
         let mut ids = BTreeSet::from([id.to_owned()]);
         let mut todo = vec![id.to_owned()];
-        let mut lived: Vec<Lived> = Vec::new();
         while let Some(id) = todo.pop() {
             let (chain, others) = self.of_one_id(&id, MAX_ENTRIES)?;
             for other in others {
@@ -232,6 +241,16 @@ impl Inquiry<'_> {
         let chained: Vec<_> = chain.iter().map(|(record, _)| Arc::clone(record)).collect();
         let ids = self.other_ids(id, &chained, most)?;
         Ok((chain, ids))
+    }
+
+    /// All ids of a token by all that is recorded, whenever it occurred.
+    fn ids_ever(&mut self, id: &str) -> Result<BTreeSet<String>, QueryError> {
+        let mut whole = self.whenever()?;
+        let ids = whole.ids_of(id);
+        if !whole.cuts().is_empty() {
+            self.cut(Cut::Width);
+        }
+        ids
     }
 
     /// All ids of a token, without its events.
@@ -377,6 +396,8 @@ impl Inquiry<'_> {
             let named = [By::Alias(id).term(terms, tenant), By::Parent(id).term(terms, tenant)];
             named.into_iter().chain([chain_term(terms, &key)])
         });
+        // Before anything occurred under any of its ids, one is as good as another.
+        let own = own.or_else(|| ids.first().cloned());
         Token {
             id: own.unwrap_or_else(|| id.to_owned()),
             watched: watched.collect(),

@@ -347,9 +347,23 @@ pub struct LifecycleReport {
 pub struct LifeReport {
     /// All its ids.
     pub ids: Vec<String>,
+    /// How far the chain of each is shown, in the same order: what was recorded behind that is not
+    /// proven, also where another chain goes on.
+    pub shown: Vec<ShownChain>,
     /// Its states, recomputed from the chains of all of them.
     #[serde(flatten)]
     pub states: LifecycleReport,
+}
+
+/// How far the chain of one id of a token is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownChain {
+    /// The id.
+    pub id: String,
+    /// How many of its entries.
+    pub entries: u64,
+    /// Index of the last of them; null where none is shown.
+    pub last_index: Option<u64>,
 }
 
 /// A disclosed record.

@@ -5,7 +5,8 @@
 //! `revoked_at` before `expires_at` always means REVOKED.
 //!
 //! Assumes: nothing about the order of the facts. An act that arrives late is judged by its own
-//! time.
+//! time, one by a clock that is ahead as if it happened when it was recorded
+//! ([`Fact::effective_at`]): such a clock keeps nothing alive.
 
 use super::{Fact, Revocation, State, Transition, Violation};
 use crate::statement::Statement;
@@ -214,7 +215,7 @@ impl TokenState {
     }
 
     fn act(&mut self, fact: &Fact<'_>) -> Option<Violation> {
-        let at = fact.occurred_at.nanos;
+        let at = fact.effective_at();
         let stranger = (self.birth == Birth::None).then_some(Violation::UnknownToken);
         let violation = match fact.event_type {
             EventType::Issued => return self.issue(fact),
@@ -247,6 +248,9 @@ impl TokenState {
         let at = fact.occurred_at.nanos;
         let younger_than_origin = self.birth == Birth::Origin && self.born_at < Some(at);
         if self.birth == Birth::Issued || younger_than_origin {
+            // What the first one left open, an expiry say: the order of two logs of one act does
+            // not matter. What is known already stays.
+            self.learn(fact);
             return Some(Violation::DuplicateIssue);
         }
         self.learn(fact);
@@ -269,7 +273,7 @@ impl TokenState {
     /// ORIGIN. On a token not yet known it sets the asserted state. On a known one it can only
     /// end more, never lift a hold, an expiry or a revocation.
     fn adopt(&mut self, fact: &Fact<'_>) -> Option<Violation> {
-        let at = fact.occurred_at.nanos;
+        let at = fact.effective_at();
         let again = self.birth == Birth::Origin;
         if !again {
             self.learn(fact);
@@ -292,7 +296,7 @@ impl TokenState {
     }
 
     fn assert_state(&mut self, asserted: State, fact: &Fact<'_>) {
-        let at = fact.occurred_at.nanos;
+        let at = fact.effective_at();
         // What a token on hold, replaced or expired was before, nobody says: take it as usable.
         let before = match self.beneath() {
             State::Unknown => State::Active,
@@ -384,7 +388,7 @@ impl TokenState {
 
     /// ROTATED. The first replacement fixes the grace; one outside the grace is out of order.
     fn rotate(&mut self, fact: &Fact<'_>) -> Option<Violation> {
-        let at = fact.occurred_at.nanos;
+        let at = fact.effective_at();
         match self.beneath() {
             State::Revoked => self.out_of_order(at),
             State::Superseded if self.is_beyond_grace(at) => self.out_of_order(at),
@@ -399,17 +403,25 @@ impl TokenState {
         }
     }
 
+    /// SUSPENDED. One on hold already is on hold since the later of the two.
     fn suspend(&mut self, at: i64) {
-        let before = self.beneath();
-        if before != State::Suspended && before != State::Revoked {
-            self.suspended_from = before;
-            self.settle(State::Suspended, at);
+        match self.beneath() {
+            State::Suspended => self.since = self.since.max(at),
+            State::Revoked => {}
+            before => {
+                self.suspended_from = before;
+                self.settle(State::Suspended, at);
+            }
         }
     }
 
+    /// REINSTATED ends the holds that began before it. One that arrives late ends no newer one.
     fn reinstate(&mut self, at: i64) -> Option<Violation> {
         if self.beneath() != State::Suspended {
             return self.out_of_order(at);
+        }
+        if self.since > at {
+            return None;
         }
         self.settle(self.suspended_from, at);
         self.suspended_from = State::Unknown;
@@ -419,7 +431,7 @@ impl TokenState {
     /// EXPIRED. One derived from an expiry that has meanwhile moved later says nothing any more.
     /// One that lies before the expiry it names, or names none, ends the token early.
     fn expire(&mut self, fact: &Fact<'_>) {
-        let at = fact.occurred_at.nanos;
+        let at = fact.effective_at();
         let derived_from = fact.expires_at.filter(|end| *end <= at);
         if derived_from.is_some() && self.expires_at > derived_from {
             return;

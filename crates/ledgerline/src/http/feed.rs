@@ -180,6 +180,9 @@ fn revocation(position: u64, record: &Record) -> Value {
             })
         });
         let is_token = s.target.kind == TargetKind::Token;
+        // A clock that is ahead keeps nothing alive.
+        let occurred_at = s.occurred_at.nanos.min(entry.recorded_at.nanos);
+        let effective_at = s.effective_at.filter(|_| !is_token).unwrap_or(occurred_at);
         json!({
             "position": position,
             "target": { "kind": s.target.kind.symbol(), "id": id },
@@ -188,7 +191,7 @@ fn revocation(position: u64, record: &Record) -> Value {
             "selector": selector,
             "reason": s.reason,
             "occurred_at": time_text::rfc3339(s.occurred_at.nanos),
-            "effective_at": time_text::rfc3339(s.effective_at.unwrap_or(s.occurred_at.nanos)),
+            "effective_at": time_text::rfc3339(effective_at),
             "recorded_at": time_text::rfc3339(entry.recorded_at.nanos),
         })
     })

@@ -10,6 +10,8 @@
 //! Refuses: to prove what no block covers yet (503: the next block comes within its interval), and
 //! lives with more leaves than a bundle may have.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_engine::life::Judgement;
@@ -49,11 +51,11 @@ pub fn token_with(
     origin: Option<&str>,
     (disclose, previous_size): (bool, Option<u64>),
 ) -> Result<Bundle, Problem> {
-    let (others, cut) = other_ids(view, tenant, id)?;
+    let known = Known::of(view, tenant, id)?;
     let request = BundleRequest {
         tenant: tenant.to_owned(),
         token_id: id.to_owned(),
-        others,
+        others: known.others.clone(),
         disclose,
         previous_size,
     };
@@ -63,9 +65,8 @@ pub fn token_with(
             Err(ProveError::NotFound) => {}
             bundle => {
                 let mut bundle = told(view, bundle)?;
-                bundle.coverage.notes.extend(cut.then(|| {
-                    format!("{INCOMPLETE}the token has more ids and entries than are read at once")
-                }));
+                let own = bundle.origin.clone();
+                bundle.coverage.notes.extend(known.elsewhere(&own));
                 bundle.coverage.notes.sort_by_key(|note| !note.starts_with(INCOMPLETE));
                 bundle.coverage.notes.truncate(MAX_REMARKS);
                 return Ok(bundle);
@@ -75,19 +76,41 @@ pub fn token_with(
     Err(Problem::not_found())
 }
 
-/// The other ids of a token, whose chains its bundle shows, too, and whether not all were read: the
-/// token may have ended under one of them.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub fn other_ids(view: &View, tenant: &str, id: &str) -> Result<(Vec<String>, bool), Problem> {
-    let judgement = Judgement { at: SystemClock::default().wall_nanos(), by: i64::MAX };
-    let page = PageRequest { after: None, limit: 1 };
-    let Some(life) = view.life(tenant, id, None, judgement, page)? else {
-        return Ok((Vec::new(), false));
-    };
-    let others = life.ids.iter().filter(|one| **one != *id).map(ToString::to_string);
-    Ok((others.collect(), life.cut))
+/// What the ledger knows of a token beside the chain of the id that is asked for.
+struct Known {
+    /// Its other ids, whose chains its bundle shows, too.
+    others: Vec<String>,
+    /// Whether not all was read: it may have ended under an id or by an entry that was not.
+    cut: bool,
+    /// How many of its entries, and of the revocations that cover it, each origin holds.
+    by_origin: Vec<(Arc<str>, u64)>,
+}
+
+impl Known {
+    fn of(view: &View, tenant: &str, id: &str) -> Result<Self, Problem> {
+        let judgement = Judgement { at: SystemClock::default().wall_nanos(), by: i64::MAX };
+        let page = PageRequest { after: None, limit: 1 };
+        let Some(life) = view.life(tenant, id, None, judgement, page)? else {
+            return Ok(Self { others: Vec::new(), cut: false, by_origin: Vec::new() });
+        };
+        let others = life.ids.iter().filter(|one| **one != *id).map(ToString::to_string);
+        Ok(Self { others: others.collect(), cut: life.cut, by_origin: life.by_origin })
+    }
+
+    /// What a bundle of one origin does not show: then its states may be other ones.
+    fn elsewhere(&self, own: &str) -> Vec<String> {
+        let cut = self.cut.then(|| {
+            format!("{INCOMPLETE}the token has more ids and entries than are read at once")
+        });
+        let others = self.by_origin.iter().filter(|(origin, _)| **origin != *own);
+        let others = others.map(|(origin, count)| {
+            format!(
+                "{INCOMPLETE}{count} entries of the token, or revocations that cover it, stand in \
+                 origin {origin}, which has a bundle of its own"
+            )
+        });
+        cut.into_iter().chain(others).collect()
+    }
 }
 
 /// The bundle of the event at `index`.
@@ -142,7 +165,8 @@ pub fn question(
     for other in origins.iter().filter(|other| other.base() != chosen.base()) {
         if let count @ 1.. = within(other) {
             let name = &other.identity().origin;
-            request.notes.push(format!("{count} entries of the answer stand in origin {name}"));
+            let words = format!("{count} entries of the answer stand in origin {name}");
+            request.notes.push(format!("{INCOMPLETE}{words}"));
         }
     }
     let base = chosen.base();

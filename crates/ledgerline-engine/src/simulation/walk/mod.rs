@@ -28,6 +28,8 @@ use crate::lineage::{Direction, Reach, Scope};
 /// All entries of a scope, read one by one.
 pub struct Walk {
     leaves: Vec<(u64, Vec<u8>)>,
+    /// Those that occurred later, too: which ids are one token's is so whenever it is said.
+    ever: Vec<(u64, Vec<u8>)>,
     scope: Scope,
     /// All ids of every token that any event names.
     classes: BTreeMap<String, BTreeSet<String>>,
@@ -103,18 +105,19 @@ impl Walk {
         scope: &Scope,
         ids: &[String],
     ) -> Self {
-        let mut seen = Vec::new();
+        let (mut seen, mut ever) = (Vec::new(), Vec::new());
         for (index, leaf) in leaves.take_while(|(index, _)| *index < scope.size) {
             let Ok(entry) = decode_object::<Entry<'_>>(Kind::Entry, leaf) else { continue };
             let statement: Statement<'_> =
                 decode_object(Kind::Statement, entry.statement).expect("a recorded statement");
             let in_time = scope.at.is_none_or(|at| statement.occurred_at.nanos <= at);
-            if statement.tenant == scope.tenant && in_time {
-                seen.push((index, leaf.to_vec()));
+            if statement.tenant == scope.tenant {
+                seen.extend(in_time.then(|| (index, leaf.to_vec())));
+                ever.push((index, leaf.to_vec()));
             }
         }
         let (classes, canonical, edges) = Default::default();
-        let mut walk = Self { leaves: seen, scope: scope.clone(), classes, canonical, edges };
+        let mut walk = Self { leaves: seen, ever, scope: scope.clone(), classes, canonical, edges };
         for id in ids {
             let class = walk.find_class(id);
             walk.classes.insert(id.clone(), class);
@@ -144,14 +147,15 @@ impl Walk {
         let mut class = BTreeSet::from([id.to_owned()]);
         loop {
             let before = class.len();
-            self.each(|_, _, s| {
+            self.ever.iter().for_each(|(_, leaf)| {
+                let s = with(leaf, |_, s| s.clone());
                 // A token has one issuer: `<region>:<alias>:` in front of each of its ids.
                 let front = |id: &str| id.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
                 let own = front(s.target.id);
                 let ids = s.also_known_as.iter().copied().filter(|id| front(id) == own);
                 let ids: Vec<&str> = ids.chain([s.target.id]).collect();
                 let about = s.target.kind == TargetKind::Token && !s.also_known_as.is_empty();
-                if about && is_done(s) && ids.iter().any(|id| class.contains(*id)) {
+                if about && is_done(&s) && ids.iter().any(|id| class.contains(*id)) {
                     class.extend(ids.iter().map(|id| (*id).to_owned()));
                 }
             });
@@ -170,9 +174,8 @@ impl Walk {
 
     fn find_canonical(&self, id: &str) -> String {
         let chain = self.chain(id);
-        chain
-            .first()
-            .map_or_else(|| id.to_owned(), |(_, leaf)| with(leaf, |_, s| s.target.id.to_owned()))
+        let first = chain.first().map(|(_, leaf)| with(leaf, |_, s| s.target.id.to_owned()));
+        first.or_else(|| self.class(id).first().cloned()).unwrap_or_else(|| id.to_owned())
     }
 
     fn find_edges(&self) -> BTreeSet<(String, String, bool)> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use ledgerline_proof::bundle::{INCOMPLETE, SignedDecimal};
 use ledgerline_proof::check::{
-    CheckReport, ClaimKind, EntryReport, EventReport, LifecycleReport, PersonalReport,
+    CheckReport, ClaimKind, EntryReport, EventReport, LifecycleReport, PersonalReport, ShownChain,
     SignatureState, Status, Verdict,
 };
 
@@ -208,11 +208,25 @@ fn states(report: &CheckReport) -> Vec<State> {
         let token = report.question.as_ref().and_then(|one| one.token.as_deref());
         State { token: printable(token.unwrap_or_default()), words: words(states) }
     });
-    let lives = report
-        .lives
-        .iter()
-        .map(|life| State { token: printable(&life.ids.join(" = ")), words: words(&life.states) });
+    let lives = report.lives.iter().map(|life| {
+        let words = words(&life.states) + &reach(&life.shown);
+        State { token: printable(&life.ids.join(" = ")), words }
+    });
     own.into_iter().chain(lives).collect()
+}
+
+/// How far each chain of a token with several ids is shown: a state is as of each of them.
+fn reach(shown: &[ShownChain]) -> String {
+    if shown.len() < 2 {
+        return String::new();
+    }
+    let each = shown.iter().map(|one| match one.last_index {
+        Some(last) => format!("{} up to entry {last}", printable(&one.id)),
+        None => {
+            format!("NO ENTRY of {}: that there is none is its maker's word", printable(&one.id))
+        }
+    });
+    format!("; shown are {}", each.collect::<Vec<_>>().join(", "))
 }
 
 fn entry_of(report: &CheckReport, entry: &EntryReport) -> Entry {
