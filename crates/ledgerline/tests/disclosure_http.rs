@@ -386,6 +386,7 @@ fn the_commands_disclose_export_and_prove() {
     let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "personal records in clear are their owner's");
     // A file that is there already: refused before it is recorded that anything was shown.
+    server.wait_for_block();
     let size = || server.get("/v1/status", &server.admin).json()["size"].clone();
     let before = size();
     go(&["prove", "--disclose", TOKEN, "--out", out], b"", 1);
