@@ -45,6 +45,9 @@ pub fn filter(settings: &LogSettings, default_level: &str) -> Result<EnvFilter, 
 pub fn start(settings: &LogSettings, default_level: &str) -> Result<(), Failure> {
     let filter = filter(settings, default_level)?;
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // A line that cannot be written, to a full disk or a pipe that nobody reads, is lost. Said on
+    // standard error it would be a panic of whoever logs, and with it the end of the node.
+    let lines = lines.log_internal_errors(false);
     // A second start in one process (tests) keeps the first. A filter cannot be replaced only when
     // the subscriber is gone, and with it all logs.
     match settings.log_format.unwrap_or(LogFormat::Text) {

@@ -265,6 +265,7 @@ fn a_token_revoked_by_an_alias_was_proven_active() {
                 assert_eq!((code, checked), (0, 0), "{case} {face:?}: {said}{report}");
                 assert!(report.starts_with("PROVEN"), "{report}");
                 assert!(report.contains("known REVOKED (not active)"), "{case}: {report}");
+                assert!(report.contains("; shown are "), "{case}: {report}");
             }
         }
     }

@@ -257,3 +257,93 @@ fn more_ids_than_are_joined_are_said() {
     assert_eq!(ledger.open("&rule=use_after_revoke"), use_after_revoke(40_000));
     assert_eq!(ledger.open("&rule=alias_conflict").len(), 5, "16 ids are joined, 5 are not");
 }
+
+/// What a late entry tells of what was recorded before it: in any order of arrival the rules that
+/// the order in time gives. A use that was told behind the end it came before was no finding, nor
+/// a refusal that was told before what it refuses to repeat.
+#[test]
+fn a_theft_told_behind_its_revocation_was_no_finding() {
+    let ledger = Ledger::new();
+    let refresh = || json!({ "token_kind": "REFRESH" });
+    let code = || json!({ "token_kind": "AUTH_CODE" });
+    let none = || json!({});
+    let deny = || json!({ "outcome": "DENY" });
+    let cases: [(&str, Value, Vec<(&str, u32, Value)>, &str); 8] = [
+        (
+            "replayed",
+            refresh(),
+            vec![("ROTATED", 20, none()), ("REVOKED", 900, none()), ("REFRESHED", 400, none())],
+            "refresh_reuse critical",
+        ),
+        (
+            "replaced",
+            none(),
+            vec![("ROTATED", 20, none()), ("SUSPENDED", 900, none()), ("USED", 400, none())],
+            "use_after_rotation high",
+        ),
+        (
+            "held",
+            none(),
+            vec![("SUSPENDED", 20, none()), ("REINSTATED", 900, none()), ("USED", 400, none())],
+            "use_while_suspended high",
+        ),
+        (
+            "held-revoked",
+            none(),
+            vec![("SUSPENDED", 20, none()), ("REVOKED", 900, none()), ("USED", 400, none())],
+            "use_while_suspended high",
+        ),
+        (
+            "held-once-more",
+            none(),
+            vec![("SUSPENDED", 20, none()), ("ROTATED", 900, none()), ("USED", 400, none())],
+            "use_while_suspended high",
+        ),
+        (
+            "code-refused",
+            code(),
+            vec![("USED", 400, deny()), ("USED", 20, none())],
+            "code_reuse high",
+        ),
+        (
+            "code-taken",
+            code(),
+            vec![("USED", 400, none()), ("REVOKED", 900, none()), ("USED", 20, none())],
+            "code_reuse critical",
+        ),
+        // What came before the end of anything is in order.
+        (
+            "in-order",
+            none(),
+            vec![("REVOKED", 900, none()), ("USED", 400, none()), ("USED", 500, none())],
+            "",
+        ),
+    ];
+    for (name, born, acts, expected) in cases {
+        ledger.tell(&[act("ISSUED", name, 1, born)]);
+        for (kind, second, more) in acts {
+            ledger.tell(&[act(kind, name, second, more)]);
+        }
+        let found = ledger.about(name);
+        let found: Vec<String> =
+            found.iter().map(|(rule, severity, _)| format!("{rule} {severity}")).collect();
+        assert_eq!(found.join(", "), expected, "{name}");
+    }
+}
+
+/// The name of a request is its sender's to choose: it explained a replay from another address.
+#[test]
+fn a_request_of_the_same_name_explained_another_party() {
+    let ledger = Ledger::new();
+    let by = |address: &str| {
+        json!({ "client_id": "app", "correlation_id": "r-1",
+            "personal": [{ "role": "REQUEST", "ip": address }] })
+    };
+    ledger.tell(&[
+        act("ISSUED", "r", 1, json!({ "token_kind": "REFRESH" })),
+        act("ROTATED", "r", 20, by("192.0.2.1")),
+        act("REFRESHED", "r", 25, by("198.51.100.6")),
+    ]);
+    let found = ledger.about("r");
+    assert_eq!((&*found[0].0, &*found[0].1), ("refresh_reuse", "critical"), "{found:?}");
+}

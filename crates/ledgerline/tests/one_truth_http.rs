@@ -123,3 +123,39 @@ fn a_token_revoked_behind_a_hundred_thousand_uses_was_active() {
         assert_eq!(asked.status.code(), Some(3), "{question:?}");
     }
 }
+
+/// Which ids are one token's is no act in time. With `at`, an id that a later entry names was
+/// forgotten by all answers but the token's own: one that was revoked under it was alive.
+#[test]
+fn with_at_an_id_that_is_named_later_was_forgotten() {
+    let server = Server::start();
+    let (id, alias) = ("eu:idp:jti:at-a", "eu:idp:jti:at-b");
+    let at = |second: u32| format!("2026-01-02T00:00:{second:02}Z");
+    let tell = |kind: &str, id: &str, second: u32, names: &[&str]| {
+        let one = json!({ "type": kind, "token_id": id, "issuer": "idp", "client_id": "web",
+            "native_id": format!("at-{kind}"), "occurred_at": at(second),
+            "also_known_as": names });
+        server.record(&server.admin, &[one]);
+    };
+    tell("ISSUED", id, 10, &[]);
+    tell("REVOKED", alias, 20, &[]);
+    tell("USED", id, 40, &[alias]);
+    // When, and the state that every answer gives.
+    for (second, state) in [(5, "UNKNOWN"), (15, "ACTIVE"), (30, "REVOKED"), (50, "REVOKED")] {
+        for one in [id, alias] {
+            let page = server.get(&format!("/v1/tokens/{one}?at={}", at(second)), &server.admin);
+            let page = page.json();
+            assert_eq!(page["known"]["state"], state, "{one} at {second}: {page}");
+            assert_eq!(page["happened"]["state"], state, "{one} at {second}: {page}");
+            let path = format!("/v1/tokens/{one}/blast-radius?at={}", at(second));
+            let answer = server.get(&path, &server.admin);
+            if state == "UNKNOWN" {
+                assert_eq!(answer.status, 404, "{}", answer.text());
+                continue;
+            }
+            let answer = answer.json();
+            let alive = answer["alive"].as_array().expect("a list").len();
+            assert_eq!(alive, usize::from(state == "ACTIVE"), "{one} at {second}: {answer}");
+        }
+    }
+}

@@ -65,3 +65,20 @@ fn a_head_store_that_could_not_be_written_stopped_the_node_for_good() {
     }
     assert_eq!(server.stop(), Some(0));
 }
+
+/// A line of the log that could not be written, to a full disk or a pipe that nobody reads, was a
+/// panic of whoever logs: the node's threads ended, and with them intake and revocation, for good.
+#[test]
+fn a_log_that_could_not_be_written_ended_the_node() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("server.log")).expect("a link");
+    let mut server = Server::open(folder, &[]);
+    let first = post(&server, 0);
+    assert_eq!(first.status, 200, "{}", first.text());
+    let in_the_way = server.path("data.head").join("checkpoint.new");
+    std::fs::create_dir(&in_the_way).expect("a folder in the way");
+    until(&server, "paused", |answer| answer.status == 503);
+    std::fs::remove_dir(&in_the_way).expect("out of the way");
+    until(&server, "going on", |answer| answer.status == 200);
+    assert_eq!(server.stop(), Some(0));
+}

@@ -6,10 +6,14 @@ use running::{Server, event};
 use serde_json::{Value, json};
 
 /// RFC 3339, by the program's own writer.
-fn in_an_hour() -> String {
+fn rfc3339_in(seconds: u128) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let nanos = now.expect("after 1970").as_nanos() + 3_600_000_000_000;
+    let nanos = now.expect("after 1970").as_nanos() + seconds * 1_000_000_000;
     ledgerline::time_text::rfc3339(i64::try_from(nanos).expect("before 2262"))
+}
+
+fn in_an_hour() -> String {
+    rfc3339_in(3600)
 }
 
 fn post(server: &Server, event: &Value) -> running::Answer {
@@ -112,5 +116,67 @@ fn a_token_of_a_revoked_grant_that_was_told_late_was_alive() {
         child["occurred_at"] = in_an_hour().into();
         server.record(&server.admin, &[child]);
         assert_eq!(state(&server, &format!("b{n}")), "ACTIVE");
+    }
+}
+
+/// A token's own end by a clock that is ahead of its expiry lay beneath that expiry: the token was
+/// active until then.
+#[test]
+fn a_revocation_by_a_clock_that_is_ahead_left_its_token_alive() {
+    let server = Server::start();
+    let soon = rfc3339_in(600);
+    for (n, (kind, ended)) in
+        [("REVOKED", "REVOKED"), ("SUSPENDED", "SUSPENDED"), ("ROTATED", "SUPERSEDED")]
+            .into_iter()
+            .enumerate()
+    {
+        let token = format!("own{n}");
+        let mut issued = event(&format!("o{n}"), "ISSUED", &token);
+        issued["expires_at"] = soon.clone().into();
+        server.record(&server.admin, &[issued]);
+        assert_eq!(state(&server, &token), "ACTIVE");
+        let mut act = event(&format!("e{n}"), kind, &token);
+        act["occurred_at"] = in_an_hour().into();
+        server.record(&server.admin, &[act]);
+        assert_eq!(state(&server, &token), ended, "{kind}");
+    }
+    let feed = server.get("/v1/revocations", &server.admin).json();
+    let one = &feed["revocations"][0];
+    assert!(one["effective_at"].as_str() <= one["recorded_at"].as_str(), "{one}");
+}
+
+/// A REINSTATED that is told late ended a hold that began after it.
+#[test]
+fn a_late_reinstated_lifted_a_newer_hold() {
+    let server = Server::start();
+    let at = |minute: u32| format!("2026-01-02T00:{minute:02}:00Z");
+    let told = [
+        ("late", vec![("SUSPENDED", 10), ("SUSPENDED", 30), ("REINSTATED", 20)], "SUSPENDED"),
+        ("turned", vec![("SUSPENDED", 30), ("SUSPENDED", 10), ("REINSTATED", 20)], "SUSPENDED"),
+        ("alone", vec![("SUSPENDED", 30), ("REINSTATED", 20)], "SUSPENDED"),
+        ("ended", vec![("SUSPENDED", 10), ("SUSPENDED", 20), ("REINSTATED", 30)], "ACTIVE"),
+    ];
+    for (token, acts, expected) in told {
+        let all = std::iter::once(("ISSUED", 1)).chain(acts);
+        for (n, (kind, second)) in all.enumerate() {
+            let mut act = event(&format!("{token}{n}"), kind, token);
+            act["occurred_at"] = at(second).into();
+            server.record(&server.admin, &[act]);
+        }
+        assert_eq!(state(&server, token), expected, "{token}");
+    }
+}
+
+/// Of two logs of one act, the second one's expiry was dropped: an expired token was active.
+#[test]
+fn what_the_first_birth_left_open_was_not_taken_from_the_second() {
+    let server = Server::start();
+    for (n, turned) in [false, true].into_iter().enumerate() {
+        let token = format!("twice{n}");
+        let mut births =
+            [event(&format!("f{n}"), "ISSUED", &token), event(&format!("s{n}"), "ISSUED", &token)];
+        births[usize::from(turned)]["expires_at"] = "2026-01-02T00:00:00Z".into();
+        births.iter().for_each(|one| drop(server.record(&server.admin, std::slice::from_ref(one))));
+        assert_eq!(state(&server, &token), "EXPIRED", "turned: {turned}");
     }
 }
