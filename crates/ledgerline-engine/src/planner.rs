@@ -28,7 +28,7 @@ use crate::opening::{Opened, World, control};
 use crate::origins;
 use crate::publisher::Rooms;
 use crate::refusals::Refusals;
-use crate::registry::{LEDGER_SOURCE, Roles};
+use crate::registry::{Key, LEDGER_SOURCE, Roles};
 use crate::sequencer::{PlanError, PlannedBatch, Sequencer, WaitingReply};
 
 /// A key to be registered.
@@ -327,7 +327,9 @@ impl Planner {
         wall: i64,
     ) -> Result<u64, EventError> {
         let key = self.rooms.registry.key(key_id);
-        if key.is_none_or(|key| key.valid_until.is_some()) {
+        // That a key leaked may be found out after it ended.
+        let ends = |key: &Key| key.valid_until.is_none() || (compromised && !key.compromised);
+        if !key.is_some_and(|key| ends(&key)) {
             let detail = "no valid key with this id".to_owned();
             return Err(EventError::new("unknown_key", detail));
         }

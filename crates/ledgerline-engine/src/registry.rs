@@ -402,13 +402,14 @@ impl Registry {
         keys.entry(Arc::clone(&key.key_id)).or_insert_with(|| Arc::new(key));
     }
 
-    /// Takes a KEY_RETIRED or KEY_COMPROMISED leaf at `index`.
+    /// Takes a KEY_RETIRED or KEY_COMPROMISED leaf at `index`. One that ended before stays ended
+    /// where it did: that it leaked may be found out later.
     pub fn end(&self, key_id: &str, index: u64, compromised: bool) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = keys.get_mut(key_id).filter(|key| key.valid_until.is_none()) {
+        if let Some(slot) = keys.get_mut(key_id) {
             let ended = Key {
-                valid_until: Some(index),
-                compromised,
+                valid_until: slot.valid_until.or(Some(index)),
+                compromised: slot.compromised || compromised,
                 key_id: Arc::clone(&slot.key_id),
                 tenant: Arc::clone(&slot.tenant),
                 source: Arc::clone(&slot.source),

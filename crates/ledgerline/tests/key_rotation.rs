@@ -63,6 +63,30 @@ fn rotating_a_compromised_key_made_a_valid_one() {
     assert!(line("retired").contains("retired ") && line("expired").contains("expired "));
 }
 
+/// Most leaks are found after the key was rotated; it was `retired` for ever.
+#[test]
+fn a_key_that_had_ended_could_not_be_called_compromised() {
+    let mut server = Server::start();
+    add(&server, "late", &json!({}));
+    let retire = |more: &[&str]| {
+        let args = [&["keys", "retire", "late"], more].concat();
+        server.run(&server.admin, &args).status.code()
+    };
+    assert_eq!(retire(&[]), Some(0));
+    assert_eq!(listed(&server, "late")["status"], "retired");
+    assert_eq!(retire(&[]), Some(1), "it has ended");
+    let until = listed(&server, "late")["valid_until"].clone();
+    assert_eq!(retire(&["--compromised", "--reason", "found in a repository"]), Some(0));
+    assert_eq!(retire(&["--compromised"]), Some(1), "that is known");
+    for _ in 0..2 {
+        let late = listed(&server, "late");
+        assert_eq!((&late["status"], &late["valid_until"]), (&json!("compromised"), &until));
+        // The same behind a restart.
+        assert_eq!(server.stop(), Some(0));
+        server.go();
+    }
+}
+
 #[test]
 fn both_keys_are_valid_in_the_overlap_and_the_old_one_ends_by_itself_also_over_a_restart() {
     let mut server = Server::start();

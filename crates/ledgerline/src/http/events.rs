@@ -225,7 +225,7 @@ pub fn inclusion(view: &View, index: u64) -> Result<Value, Problem> {
 
 /// JSON that nobody may keep.
 #[must_use]
-pub fn json_bytes(bytes: Vec<u8>) -> Response {
+pub fn json_bytes(bytes: impl IntoResponse) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -7,17 +7,19 @@ mod operations;
 
 use std::sync::LazyLock;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use self::operations::{OPERATIONS, Operation};
-use super::events::json_value;
+use super::events::json_bytes;
 use super::problem::Problem;
 use super::{Shared, auth};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
+static BYTES: LazyLock<Bytes> = LazyLock::new(|| DOCUMENT.to_string().into());
 
 fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -128,7 +130,8 @@ fn document() -> Value {
 #[allow(clippy::unused_async, reason = "axum handlers are async")]
 pub async fn openapi(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     auth::authenticate(&app, &headers)?;
-    Ok(json_value(&DOCUMENT))
+    // Made once: whoever asks for it again and again takes no time from others.
+    Ok(json_bytes(BYTES.clone()))
 }
 
 #[cfg(test)]
