@@ -289,3 +289,30 @@ fn in_whatever_form_a_token_that_two_issuers_claim_was_one_of_them() {
     assert_eq!(output.status.code(), Some(3), "{shown}");
     assert!(shown.contains("UNKNOWN AS OF") && shown.contains("ISSUED"), "{shown}");
 }
+
+#[test]
+fn the_document_about_a_token_with_several_ids_was_about_the_first_alone() {
+    let world = world();
+    let id = id_of(&world.server, TOKENS[3]);
+    let other = id.replacen(":idp:", ":evil:", 1);
+    let mut claim = event("e0", "ISSUED", "x");
+    claim["token_id"] = other.clone().into();
+    world.server.record(&world.server.admin, &[claim]);
+    let life = world.server.get(&format!("/v1/tokens/{id}/events"), &world.key).json();
+    let then = (life["events"][0]["index"].as_u64().expect("an index") + 1).to_string();
+    for command in ["trace", "lineage", "blast-radius"] {
+        let (_, answer, err) = world.ask(&[command, "-"], TOKENS[3]);
+        let others = answer["others"].as_array().expect("the others");
+        assert_eq!(others.len(), 1, "{command}: {err}");
+        let one = &others[0];
+        let (about, is_known) = (one.to_string(), &one["status"]);
+        assert_eq!(is_known, "known", "{command}: {about}");
+        assert!(about.contains(&other) || about.contains(&id), "{command}: {about}");
+        // As of when the other claim was not yet recorded, that is said of it.
+        let (exit, answer, err) = world.ask(&[command, "--as-of", &then, "-"], TOKENS[3]);
+        let both = [&answer, &answer["others"][0]].map(|one| one["status"].clone());
+        assert!(both.contains(&json!("unknown")), "{command}: {answer} {err}");
+        assert!(both.contains(&json!("known")), "{command}: {answer} {err}");
+        assert_eq!(exit, Some(3), "{command}: {answer} {err}");
+    }
+}

@@ -37,7 +37,7 @@ use crate::client::{Client, ClientError};
 use crate::exit::{Exit, Failure};
 use crate::render::printable;
 
-pub use unknown::{Past, Unknown, unknown, unknown_id};
+pub use unknown::{Past, Unknown, unknown, unknown_id, unknown_one, with_others};
 
 /// Longest text read from standard input, in bytes.
 const PASTE_BYTES_MAX: u64 = 1 << 20;

@@ -7,7 +7,7 @@ use super::Context;
 use super::evidence::{Proof, ProofArgs};
 use super::lookup::{self, Meant, Named, Narrow, Past};
 use super::progress;
-use super::proof_file::write_proof;
+use super::proof_file::{Written, write_proof};
 use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -159,15 +159,14 @@ impl Moment {
         self.show_with(context, ask, list, lines, proof)
     }
 
-    /// The same, with the file of the proof taken already.
-    fn show_with(
+    /// The answer, and the proof that was written of it.
+    fn answer(
         self,
         context: &mut Context,
         ask: Ask,
         list: Option<&str>,
-        lines: impl FnOnce(&Value) -> String,
         proven: Option<Proof>,
-    ) -> CommandResult {
+    ) -> Result<(Value, Option<Written>), Failure> {
         let mut ask = self.of(ask);
         let client = context.client(self.client)?;
         let mut written = None;
@@ -190,20 +189,28 @@ impl Moment {
         if self.as_of.is_none() && self.at.is_none() {
             ask.note_unnamed(&mut answer, list);
         }
+        if unknown(&answer).is_some() {
+            answer["status"] = "unknown".into();
+        }
+        Ok((answer, written))
+    }
+
+    /// The same, with the file of the proof taken already.
+    fn show_with(
+        self,
+        context: &mut Context,
+        ask: Ask,
+        list: Option<&str>,
+        lines: impl FnOnce(&Value) -> String,
+        proven: Option<Proof>,
+    ) -> CommandResult {
+        let (answer, written) = self.answer(context, ask, list, proven)?;
         let proof = |answer: &Value| written.as_ref().map(|written| written.lines(answer));
         let lines = |answer: &Value| {
             format!("{}{}{}", lines(answer), foot(answer), proof(answer).unwrap_or_default())
         };
-        if unknown(&answer).is_some() {
-            answer["status"] = "unknown".into();
-        }
         context.screen.show(&answer, lines)?;
-        let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-        let exit = match unknown(&answer) {
-            Some(_) => Exit::Unknown,
-            None if cut => Exit::Incomplete,
-            None => progress::exit(&answer),
-        };
+        let exit = exit_of(&answer);
         Ok(written.map_or(exit, |written| written.exit(exit)))
     }
 }
@@ -246,11 +253,26 @@ impl Moment {
             let path = format!("/v1/tokens/{}/{end}", segment(id));
             more(Ask { of_known: true, marks: Some(named.clone()), ..Ask::new(path) })
         };
-        let mut exits = Vec::new();
-        // A document has them as `records`.
-        let is_json = context.screen.is_json();
-        let others = named.others.iter().filter(|_| !is_json);
-        for (id, proof) in [(&id, proof)].into_iter().chain(others.map(|other| (other, None))) {
+        let (mut exits, mut documents) = (Vec::new(), Vec::new());
+        // One document has all of them.
+        let is_one_of_several = context.screen.is_json() && !named.others.is_empty();
+        let proofs = [proof].into_iter().chain(std::iter::repeat_with(|| None));
+        for (id, proof) in named.all().zip(proofs) {
+            if is_one_of_several {
+                let (document, exit) = match self.clone().answer(context, ask(id), list, proof) {
+                    Err(failure) if lookup::is_unknown_failure(&failure) => {
+                        (lookup::unknown_one(id, past), Exit::Unknown)
+                    }
+                    other => {
+                        let (answer, written) = other?;
+                        let exit = exit_of(&answer);
+                        (answer, written.map_or(exit, |written| written.exit(exit)))
+                    }
+                };
+                documents.push(document);
+                exits.push(exit);
+                continue;
+            }
             if !exits.is_empty() {
                 context.screen.line(&format!("\nrecorded as {id} too:"))?;
             }
@@ -260,6 +282,9 @@ impl Moment {
                 }
                 other => other?,
             });
+        }
+        if let Some(all) = lookup::with_others(documents) {
+            context.screen.json(&all)?;
         }
         Ok(named.exit_of(&exits))
     }
@@ -282,6 +307,16 @@ fn foot(answer: &Value) -> String {
     line.push_str(&progress::foot(answer));
     line.extend(unknown(answer));
     line
+}
+
+/// The exit code of an answer, its proof aside.
+fn exit_of(answer: &Value) -> Exit {
+    let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
+    match unknown(answer) {
+        Some(_) => Exit::Unknown,
+        None if cut => Exit::Incomplete,
+        None => progress::exit(answer),
+    }
 }
 
 /// A line about what nothing is known of: an empty answer about it is not quiet. Exit code 4.

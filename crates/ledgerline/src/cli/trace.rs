@@ -40,6 +40,17 @@ pub struct TraceArgs {
     token: String,
 }
 
+impl TraceArgs {
+    /// What narrows the question.
+    fn query(&self) -> String {
+        let as_of = self.as_of.map(|size| ("as_of", size.to_string()));
+        let at = self.at.as_ref().map(|at| ("at", segment(at)));
+        let tenant = self.tenant.as_ref().map(|tenant| ("tenant", segment(tenant)));
+        let all = [as_of, at, tenant].into_iter().flatten();
+        all.map(|(name, value)| format!("&{name}={value}")).collect()
+    }
+}
+
 /// Shows the life.
 ///
 /// # Errors
@@ -47,6 +58,7 @@ pub struct TraceArgs {
 pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     const NOTHING: &str = "there is no life to show";
     let proof = args.proof.open()?;
+    let mut query = args.query();
     let client = context.client(args.client)?;
     let tenant = args.tenant.as_deref();
     let named = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
@@ -58,17 +70,7 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     let asked = args.as_of.map(|size| size.to_string());
     // A life is shown at any time: only its size can be one at which nothing is known.
     let past = Past { as_of: asked.as_deref(), at: None };
-    let mut query = String::new();
     let (mut as_of, mut written) = (args.as_of, None);
-    if let Some(size) = as_of {
-        query.push_str(&format!("&as_of={size}"));
-    }
-    if let Some(at) = &args.at {
-        query.push_str(&format!("&at={}", segment(at)));
-    }
-    if let Some(tenant) = &args.tenant {
-        query.push_str(&format!("&tenant={}", segment(tenant)));
-    }
     if let Some(proof) = proof {
         let of = tenant.map(|tenant| format!("?tenant={}", segment(tenant)));
         let path = format!("/v1/tokens/{}/proof{}", segment(&id), of.unwrap_or_default());
@@ -85,15 +87,18 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         written = Some(proof);
     }
     let narrow = as_of != written.as_ref().map(|written| written.size) || args.at.is_some();
-    let mut exits = Vec::new();
-    // A document has the others as `records`.
-    let is_json = context.screen.is_json();
-    let others = named.others.iter().filter(|_| !is_json);
-    for id in [&id].into_iter().chain(others) {
+    let (mut exits, mut documents) = (Vec::new(), Vec::new());
+    // One document has all of them.
+    let is_one_of_several = context.screen.is_json() && !named.others.is_empty();
+    for id in named.all() {
         let (mut life, events) = match fetch(&client, id, &query) {
+            Err(error) if lookup::is_unknown(&error) && is_one_of_several => {
+                exits.push(Exit::Unknown);
+                documents.push(lookup::unknown_one(id, past));
+                continue;
+            }
             Err(error) if lookup::is_unknown(&error) => {
-                let of = (id.as_str(), tenant);
-                exits.push(lookup::unknown_id(context, &client, of, past, NOTHING)?);
+                exits.push(lookup::unknown_id(context, &client, (id, tenant), past, NOTHING)?);
                 continue;
             }
             other => other?,
@@ -101,8 +106,15 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         named.mark(&mut life);
         exits.push(if life["incomplete"] == true { Exit::Incomplete } else { Exit::Ok });
         // What is proven is the first one's life.
-        let own = written.as_ref().filter(|_| *id == named.id).map(|written| (written, narrow));
-        show(context, life, events, own)?;
+        let own = written.as_ref().filter(|_| *id == *named.id).map(|written| (written, narrow));
+        if is_one_of_several {
+            documents.push(document(life, events, own));
+        } else {
+            show(context, life, events, own)?;
+        }
+    }
+    if let Some(all) = lookup::with_others(documents) {
+        context.screen.json(&all)?;
     }
     let exit = named.exit_of(&exits);
     Ok(written.map_or(exit, |written| written.exit(exit)))
@@ -117,14 +129,7 @@ fn show(
 ) -> io::Result<()> {
     let whole = life["incomplete"] != true;
     if context.screen.is_json() {
-        let mut shown = life;
-        shown["status"] = "known".into();
-        shown["events"] = Value::Array(events);
-        shown["next"] = json!(null);
-        if let Some((written, _)) = written {
-            shown["proof"] = written.value();
-        }
-        context.screen.json(&shown)?;
+        context.screen.json(&document(life, events, written))?;
     } else {
         for line in timeline(&life, &events).lines() {
             context.screen.line(line)?;
@@ -144,6 +149,17 @@ fn show(
         }
     }
     Ok(())
+}
+
+/// The same as a document.
+fn document(mut life: Value, events: Vec<Value>, written: Option<(&Written, bool)>) -> Value {
+    life["status"] = "known".into();
+    life["events"] = Value::Array(events);
+    life["next"] = json!(null);
+    if let Some((written, _)) = written {
+        life["proof"] = written.value();
+    }
+    life
 }
 
 /// The whole life: the first page's head, and the events of all pages.

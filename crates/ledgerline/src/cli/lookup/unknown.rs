@@ -3,7 +3,7 @@
 //! Promises: it names the tenant that was asked, what was looked for and how much of a paste was
 //! looked up, and says what the paste itself may be the reason for. Nothing of the paste is shown.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::Context;
 use super::triage;
@@ -142,6 +142,21 @@ pub fn unknown_id(
     });
     context.screen.show(&answer, |_| format!("UNKNOWN {title}: {what}\n{words}\n"))?;
     Ok(Exit::Unknown)
+}
+
+/// The same of one of several ids, as a part of a document about all.
+#[must_use]
+pub fn unknown_one(id: &str, past: Past<'_>) -> Value {
+    json!({ "token_id": id, "status": "unknown", "as_of": past.as_of, "at": past.at })
+}
+
+/// The documents about each of several ids as one: the first, with the others; `None` without any.
+#[must_use]
+pub fn with_others(documents: Vec<Value>) -> Option<Value> {
+    let mut documents = documents.into_iter();
+    let mut first = documents.next()?;
+    first["others"] = documents.collect();
+    Some(first)
 }
 
 /// What about a paste may be why nothing in it is known.
