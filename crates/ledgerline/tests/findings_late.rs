@@ -268,7 +268,8 @@ fn a_theft_told_behind_its_revocation_was_no_finding() {
     let code = || json!({ "token_kind": "AUTH_CODE" });
     let none = || json!({});
     let deny = || json!({ "outcome": "DENY" });
-    let cases: [(&str, Value, Vec<(&str, u32, Value)>, &str); 8] = [
+    type Acts = Vec<(&'static str, u32, Value)>;
+    let cases: [(&str, Value, Acts, &str); 8] = [
         (
             "replayed",
             refresh(),
