@@ -175,11 +175,11 @@ pub fn timeline(life: &Value, events: &[Value]) -> String {
     for which in ["known", "happened"] {
         let state = life.pointer(&format!("/{which}")).unwrap_or(&Value::Null);
         let line = match (which, life["nothing_had_happened"] == true) {
+            (_, true) => "NOTHING of it by then".to_owned(),
             // Not a word that looks alive: it is not what was the case then.
             ("known", _) if note.is_some() => {
-                format!("by what was recorded about later times, too: {}", text(state, "/state"))
+                format!("in the order of recording: {}", text(state, "/state"))
             }
-            ("happened", true) => "NOTHING of it by then".to_owned(),
             _ => state_line(state),
         };
         out.push_str(&format!("{which:<8}  {line}\n"));

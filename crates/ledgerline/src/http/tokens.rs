@@ -160,15 +160,18 @@ fn nothing_happened(life: &Life) -> bool {
     life.happened.first_index.is_none()
 }
 
-/// What is said where `known`, which counts what was recorded since, looks alive at a time at which
-/// the token was not, or at which nothing of it had happened.
+/// What is said where nothing of it had happened, or where `known`, which takes what had happened in
+/// the order of recording, looks alive and the token was not.
 fn unlike_then(life: &Life, at: i64) -> Option<String> {
-    let then = match life.happened.state_at(at) {
-        _ if nothing_happened(life) => "nothing of it had happened".to_owned(),
-        _ if life.happened.is_active(at, false) || !life.known.is_active(at, false) => return None,
-        state => format!("it was {state}"),
-    };
-    Some(format!("at that time {then}; `known` counts what was recorded about later times, too"))
+    match life.happened.state_at(at) {
+        _ if nothing_happened(life) => {
+            Some("at that time nothing of it had happened: all that is recorded is of later".into())
+        }
+        _ if life.happened.is_active(at, false) || !life.known.is_active(at, false) => None,
+        state => Some(format!(
+            "at that time it was {state}; `known` takes the same in the order of recording"
+        )),
+    }
 }
 
 /// Names of the origins that this ledger continues, oldest first.
