@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -196,6 +196,10 @@ fn private_folders() -> fs::DirBuilder {
     builder
 }
 
+/// What to do about a folder that is not the server's.
+const GIVE: &str = "give it to the user of the server (chown), or name a folder within it, which \
+                    will be made";
+
 fn tighten(path: &Path, within: bool) -> io::Result<u64> {
     let metadata = fs::symlink_metadata(path)?;
     let mode = metadata.permissions().mode();
@@ -204,8 +208,7 @@ fn tighten(path: &Path, within: bool) -> io::Result<u64> {
         fs::set_permissions(path, fs::Permissions::from_mode(mode & !OTHERS & 0o7777)).map_err(
             |error| {
                 let what = format!(
-                    "{} is open to other users and cannot be closed ({error}): give it to the \
-                     user of the server (chown), or name a folder within it, which will be made",
+                    "{} is open to other users and cannot be closed ({error}): {GIVE}",
                     path.display()
                 );
                 io::Error::new(error.kind(), what)
@@ -219,6 +222,23 @@ fn tighten(path: &Path, within: bool) -> io::Result<u64> {
         }
     }
     Ok(changed)
+}
+
+/// Refuses what belongs to another user, who may open it again at any time: an administrator's
+/// process could close it, and would not keep its owner out.
+fn check_owner(path: &Path, within: bool) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        let (path, owner) = (path.display(), metadata.uid());
+        let what = format!("{path} belongs to another user (uid {owner}): {GIVE}");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    if within && metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            check_owner(&entry?.path(), true)?;
+        }
+    }
+    Ok(())
 }
 
 /// The real file system below one folder.
@@ -236,13 +256,38 @@ impl RealDisk {
         Ok(Self { root: root.to_path_buf() })
     }
 
-    /// Takes from everybody but the owner what they may do with the folder and, if `within`, with
-    /// all that is in it; links are not followed. Gives how many had more than they should.
+    /// Refuses a folder, and what of it `names` name with all that is below, when some of it is
+    /// not this process's user's. Nothing is touched.
     ///
     /// # Errors
     /// `PermissionDenied`, with what to do, where something belongs to somebody else.
-    pub fn tighten(&self, within: bool) -> io::Result<u64> {
-        tighten(&self.root, within)
+    pub fn check_owner(&self, names: &[String]) -> io::Result<()> {
+        let root = self.root.canonicalize()?;
+        check_owner(&root, false)?;
+        names.iter().try_for_each(|name| check_owner(&root.join(name), true))
+    }
+
+    /// Takes from everybody but the owner what they may do with the folder itself, if `itself`,
+    /// and with what of it `names` name and all that is below; links within are not followed.
+    /// Gives how many had more than they should.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, with what to do, where something cannot be closed.
+    pub fn tighten(&self, itself: bool, names: &[String]) -> io::Result<u64> {
+        let root = self.root.canonicalize()?;
+        let mut changed = if itself { tighten(&root, false)? } else { 0 };
+        for name in names {
+            changed += tighten(&root.join(name), true)?;
+        }
+        Ok(changed)
+    }
+
+    /// Whether others than the owner may put things into the folder, or in the place of others.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn is_shared(&self) -> io::Result<bool> {
+        Ok(fs::metadata(&self.root)?.permissions().mode() & OTHERS & 0o222 != 0)
     }
 
     /// Names of the files of the folder that others than the owner may read or write.

@@ -19,6 +19,7 @@ pub mod erasure;
 mod event_leaf;
 pub mod expiry;
 pub mod findings;
+pub mod folders;
 pub mod found_by;
 mod genesis;
 pub mod head_store;

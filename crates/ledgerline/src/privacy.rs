@@ -2,8 +2,9 @@
 //! alone, keys apart from the data.
 //!
 //! Promises: no core file is written and no other process of the user reads this one's memory
-//! (Linux). Data and head folders that are open to others are closed, and the log says so. Keys
-//! that others can read are not used. Keys and head store never lie within the data: one copied
+//! (Linux). Data and head folders that are open to others are closed, and the log says so; things
+//! of others are never touched, and no ledger is made among them. Keys that others can read are
+//! not used. Keys and head store never lie within the data: one copied
 //! folder is not everything.
 //!
 //! Assumes: an administrator of the machine can do all of it anyway.
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use ledgerline_engine::disk::RealDisk;
+use ledgerline_engine::folders::{Contents, Folder};
 
 use crate::exit::Failure;
 
@@ -27,12 +29,59 @@ pub fn keep_memory() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Closes a folder to others, and what is in it if `within`.
+/// Refuses a folder that a ledger must not be made in: it holds other things, or is another user's.
+/// One that is not there is none. Nothing is touched.
 ///
 /// # Errors
-/// Where it belongs to somebody else.
-pub fn tighten(disk: &RealDisk, path: &Path, within: bool) -> Result<(), Failure> {
-    let changed = disk.tighten(within).with_context(|| format!("{}", path.display()))?;
+/// Names what lies there, and what to do.
+pub fn check_whose(folder: Folder, path: &Path) -> Result<(), Failure> {
+    let named = || format!("{}", path.display());
+    if !path.try_exists().with_context(named)? {
+        return Ok(());
+    }
+    let disk = RealDisk::existing(path).with_context(named)?;
+    disk.check_owner(&[])?;
+    let contents = folder.contents(&disk).with_context(named)?;
+    match contents.stranger {
+        Some(stranger) if !contents.has_begun => Err(Failure::usage(format!(
+            "{} holds other things ({stranger:?}) and {}: nothing was touched; name a folder that \
+             is new or empty",
+            path.display(),
+            match folder {
+                Folder::Data => "no ledger",
+                Folder::Keys => "no keys of a ledger",
+                Folder::Head => "no checkpoint of a ledger",
+            },
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Closes to others what in a folder is the ledger's, and the folder itself. One that others'
+/// things lie in is closed only when it is the data: whoever put keys into a folder of programs may
+/// not have meant to lock those out.
+///
+/// # Errors
+/// Where it belongs to somebody else, or others may put things into it and it is not ours to close.
+pub fn tighten(disk: &RealDisk, path: &Path, folder: Folder) -> Result<(), Failure> {
+    let named = || format!("{}", path.display());
+    let Contents { ours, stranger, .. } = folder.contents(disk).with_context(named)?;
+    disk.check_owner(&ours)?;
+    let itself = folder == Folder::Data || stranger.is_none();
+    if let Some(stranger) = stranger.as_ref().filter(|_| !itself) {
+        if disk.is_shared().with_context(named)? {
+            return Err(Failure::error(format!(
+                "{} may be written by other users, and holds other things ({stranger:?}): name a \
+                 folder of its own, or chmod go-w it",
+                path.display()
+            )));
+        }
+        let what = "it holds other things, so its own rights were left: name a folder of its own";
+        tracing::warn!(code = "folder_not_closed", folder = %path.display(), stranger, what);
+    }
+    // Keys that others may read are not closed but refused: who read one has it.
+    let within: &[String] = if folder == Folder::Keys { &[] } else { &ours };
+    let changed = disk.tighten(itself, within).with_context(named)?;
     if changed > 0 {
         let (folder, what) =
             (path.display(), "was open to other users, and is the owner's alone now");

@@ -105,6 +105,93 @@ fn keys_and_head_within_the_data_are_refused_also_by_a_link() {
     assert!(!server.path("data/keys").exists(), "nothing was made there");
 }
 
+/// `serve --data` on a home made a ledger in it and took every file below from everybody.
+#[test]
+fn a_folder_of_others_is_refused_and_nothing_in_it_is_touched() {
+    let server = stopped();
+    let made = |name: &str| {
+        let folder = server.path(name);
+        fs::create_dir_all(folder.join("journal/2026")).expect("ours");
+        fs::write(folder.join("journal/2026/today.md"), b"hi").expect("ours");
+        every(&folder, &mut |path| set(path, if path.is_dir() { 0o755 } else { 0o644 }));
+        folder
+    };
+    let untouched = |folder: &Path| {
+        let mut names = 0;
+        every(folder, &mut |path| {
+            names += 1;
+            assert_eq!(mode(path), if path.is_dir() { 0o755 } else { 0o644 }, "{path:?}");
+        });
+        assert_eq!(names, 4, "something was made in {}", folder.display());
+    };
+    let (home, new) = (made("home"), server.path("new"));
+    let link = server.path("link-to-home");
+    std::os::unix::fs::symlink(&home, &link).expect("a link");
+    let of = |data: &Path, flags: &[&str]| {
+        let data = data.to_str().expect("text");
+        run(&[&["serve", "--listen", "127.0.0.1:0", "--data", data], flags].concat(), &[], b"")
+    };
+    let home_text = home.to_str().expect("text");
+    let tries = [(&*home, vec![]), (&*link, vec![])]
+        .into_iter()
+        .chain(["--keys", "--head"].map(|flag| (&*new, vec![flag, home_text])));
+    for (data, flags) in tries {
+        let failed = of(data, &flags);
+        assert_eq!(failed.status.code(), Some(64), "{flags:?}");
+        let said = stderr(&failed);
+        assert!(said.contains("holds other things") && said.contains("journal"), "{said}");
+        untouched(&home);
+        for made in ["new", "new.keys", "new.head", "home.keys", "link-to-home.keys"] {
+            assert!(!server.path(made).exists(), "{made} was made");
+        }
+    }
+    let reindexed = run(&["reindex", "--data", home_text], &[], b"");
+    assert!(stderr(&reindexed).contains("there is no ledger in"), "{}", stderr(&reindexed));
+    untouched(&home);
+}
+
+/// What somebody put beside a ledger's files was closed with them.
+#[test]
+fn what_others_put_beside_the_ledgers_files_keeps_its_rights() {
+    let mut server = stopped();
+    for folder in ["data", "data.keys", "data.head"] {
+        let file = server.path(&format!("{folder}/notes.txt"));
+        fs::write(&file, b"hi").expect("ours");
+        set(&file, 0o644);
+        set(&server.path(folder), 0o755);
+    }
+    set(&server.path("data/tree"), 0o755);
+    set(&server.path("data.head/checkpoint"), 0o644);
+    server.go();
+    assert_eq!(server.stop(), Some(0));
+    let modes = ["data", "data/tree", "data/notes.txt", "data.keys", "data.keys/notes.txt"];
+    let modes = modes.map(|name| mode(&server.path(name)));
+    assert_eq!(modes, [0o700, 0o700, 0o644, 0o755, 0o644]);
+    assert_eq!(mode(&server.path("data.head/checkpoint")), 0o600);
+    assert!(server.read("server.log").contains("folder_not_closed"));
+    set(&server.path("data.keys"), 0o777);
+    let said = stderr(&fails(&server, &[]));
+    assert!(said.contains("may be written by other users"), "{said}");
+}
+
+/// Root served a folder of nobody's: its owner could open it, take the lock and write the journal.
+#[test]
+fn root_does_not_serve_a_folder_of_somebody_else() {
+    let server = stopped();
+    let names = ["data", "data/journal", "data/journal/00000000.seg", "data.keys"];
+    for name in names.into_iter().chain(["data.keys/kek.key", "data.head", "data.head/checkpoint"])
+    {
+        let path = server.path(name);
+        if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
+            eprintln!("NOT TESTED: only root gives files away");
+            return;
+        }
+        let said = stderr(&fails(&server, &[]));
+        assert!(said.contains("belongs to another user (uid 65534)"), "{name}: {said}");
+        std::os::unix::fs::chown(&path, Some(0), None).expect("root");
+    }
+}
+
 /// A pipe in the place of a file was waited for without end; so was a terabyte of nothing.
 #[test]
 fn what_is_no_file_of_ours_is_named_and_not_waited_for() {

@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_engine::disk::RealDisk;
+use ledgerline_engine::folders::has_ledger;
 use ledgerline_engine::opening::LedgerConfig;
 use ledgerline_engine::reindex::reindex;
 use serde_json::{Value, json};
@@ -39,7 +41,8 @@ pub struct ReindexArgs {
 /// # Errors
 /// When the folder holds no ledger, another process has it, or the disk fails.
 pub fn run(context: &mut Context, args: ReindexArgs) -> CommandResult {
-    if !args.data.join("journal").is_dir() {
+    let there = args.data.is_dir() && has_ledger(&RealDisk::existing(&args.data)?)?;
+    if !there {
         return Err(Failure::error(format!("there is no ledger in {}", args.data.display())));
     }
     let ReindexArgs { data, keys, head } = args;

@@ -16,6 +16,7 @@ use clap::Args;
 use ledgerline_engine::clock::SystemClock;
 use ledgerline_engine::disk::RealDisk;
 use ledgerline_engine::entropy::SystemEntropy;
+use ledgerline_engine::folders::Folder;
 use ledgerline_engine::head_store::HeadStore;
 use ledgerline_engine::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_engine::node::{Node, NodeConfig};
@@ -133,10 +134,14 @@ fn is_head_missing(world: &World) -> Result<bool, Failure> {
 pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     let data = settings.data.clone().ok_or_else(|| Failure::usage("name the folder: --data"))?;
     let head = settings.head.clone().unwrap_or_else(|| beside(&data, "head"));
-    privacy::check_apart(&data, &keys_path(settings, &data), "the keys' folder")?;
+    let keys = keys_path(settings, &data);
+    privacy::check_apart(&data, &keys, "the keys' folder")?;
     privacy::check_apart(&data, &head, "the head store's folder")?;
     if let Some(file) = &settings.bootstrap_key_file {
         privacy::check_apart(&data, file, "the file of the first key")?;
+    }
+    for (folder, path) in [(Folder::Data, &data), (Folder::Keys, &keys), (Folder::Head, &head)] {
+        privacy::check_whose(folder, path)?;
     }
     let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
     let lock = disk.lock("lock").map_err(|error| {
@@ -147,9 +152,9 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
         };
         anyhow::Error::new(error).context(format!("{} {why}", data.display()))
     })?;
-    privacy::tighten(&disk, &data, true)?;
+    privacy::tighten(&disk, &data, Folder::Data)?;
     let head_disk = RealDisk::new(&head).with_context(|| format!("{}", head.display()))?;
-    privacy::tighten(&head_disk, &head, false)?;
+    privacy::tighten(&head_disk, &head, Folder::Head)?;
     let keys = KeyRing::open_or_create(&keys_folder(settings)?, &SystemEntropy)?;
     let world = World {
         disk: Arc::new(disk),
@@ -165,7 +170,7 @@ fn keys_folder(settings: &ServerSettings) -> Result<RealDisk, Failure> {
     let data = settings.data.as_deref().ok_or_else(|| Failure::usage("name the folder: --data"))?;
     let path = keys_path(settings, data);
     let disk = RealDisk::new(&path).with_context(|| format!("{}", path.display()))?;
-    privacy::tighten(&disk, &path, false)?;
+    privacy::tighten(&disk, &path, Folder::Keys)?;
     privacy::check_keys(&disk, &path)?;
     Ok(disk)
 }
