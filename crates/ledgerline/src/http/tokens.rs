@@ -160,8 +160,8 @@ fn nothing_happened(life: &Life) -> bool {
     life.happened.first_index.is_none()
 }
 
-/// What is said where nothing of it had happened, or where `known`, which takes what had happened in
-/// the order of recording, looks alive and the token was not.
+/// What is said where nothing of it had happened, or where `known`, which takes what had happened
+/// in the order of recording, looks alive and the token was not.
 fn unlike_then(life: &Life, at: i64) -> Option<String> {
     match life.happened.state_at(at) {
         _ if nothing_happened(life) => {
