@@ -30,14 +30,14 @@ pub fn keep_memory() {
 }
 
 /// Refuses a folder that a ledger must not be made in: it holds other things, or is another user's.
-/// One that is not there is none. Nothing is touched.
+/// One that is not there is none. Nothing is touched. Tells whether a ledger's files are there.
 ///
 /// # Errors
 /// Names what lies there, and what to do.
-pub fn check_whose(folder: Folder, path: &Path) -> Result<(), Failure> {
+pub fn check_whose(folder: Folder, path: &Path) -> Result<bool, Failure> {
     let named = || format!("{}", path.display());
     if !path.try_exists().with_context(named)? {
-        return Ok(());
+        return Ok(false);
     }
     let disk = RealDisk::existing(path).with_context(named)?;
     disk.check_owner(&[])?;
@@ -53,7 +53,7 @@ pub fn check_whose(folder: Folder, path: &Path) -> Result<(), Failure> {
                 Folder::Head => "no checkpoint of a ledger",
             },
         ))),
-        _ => Ok(()),
+        _ => Ok(contents.has_begun),
     }
 }
 

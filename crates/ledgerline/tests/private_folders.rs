@@ -150,6 +150,42 @@ fn a_folder_of_others_is_refused_and_nothing_in_it_is_touched() {
     untouched(&home);
 }
 
+/// New keys were made beside a ledger whose keys lie elsewhere; `verify` then took those and called
+/// it tampered with. An export of a mistyped folder made a ledger, and exported that.
+#[test]
+fn beside_a_ledger_no_keys_are_made_and_no_ledger_where_one_is_asked_for() {
+    let mut server = stopped();
+    let elsewhere = server.path("keys-elsewhere");
+    fs::rename(server.path("data.keys"), &elsewhere).expect("ours");
+    let (data, out) = (server.path("data"), server.path("out"));
+    let (data, out) = (data.to_str().expect("text"), out.to_str().expect("text"));
+    let said = stderr(&fails(&server, &[]));
+    assert!(said.contains("there are no keys of the ledger") && said.contains("--keys"), "{said}");
+    for args in [&["reindex", "--data", data][..], &["export-tiles", "--data", data, out]] {
+        let failed = run(args, &[], b"");
+        let said = stderr(&failed);
+        assert_eq!(failed.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("there are no keys of the ledger"), "{args:?}: {said}");
+        assert!(!server.path("data.keys").exists(), "{args:?}");
+    }
+    let keys = elsewhere.to_str().expect("text");
+    let exported = run(&["export-tiles", "--data", data, "--keys", keys, out], &[], b"");
+    assert!(exported.status.success(), "{}", stderr(&exported));
+    let (typo, empty) = (server.path("typo"), server.path("empty"));
+    fs::create_dir(&empty).expect("ours");
+    for folder in [typo.to_str().expect("text"), empty.to_str().expect("text")] {
+        let failed = run(&["export-tiles", "--data", folder, out], &[], b"");
+        assert_eq!(failed.status.code(), Some(1));
+        assert!(stderr(&failed).contains("there is no ledger in"), "{}", stderr(&failed));
+    }
+    for made in ["typo", "typo.keys", "typo.head", "empty.keys", "empty/lock", "data.keys"] {
+        assert!(!server.path(made).exists(), "{made} was made");
+    }
+    fs::rename(elsewhere, server.path("data.keys")).expect("ours");
+    server.go();
+    assert_eq!(server.stop(), Some(0));
+}
+
 /// What somebody put beside a ledger's files was closed with them.
 #[test]
 fn what_others_put_beside_the_ledgers_files_keeps_its_rights() {

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::Context;
 use super::evidence;
-use super::serve::OpenLedger;
+use super::serve::{OpenLedger, check_ledger};
 use super::verify::progress_bar;
 use crate::config::{ClientSettings, ServerSettings};
 use crate::exit::{CommandResult, Exit, Failure};
@@ -36,6 +36,12 @@ pub struct ExportArgs {
     /// Folder of a ledger that no server is running on.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// With --data: folder of its key files [default: <data>.keys].
+    #[arg(long, value_name = "DIR", requires = "data")]
+    keys: Option<PathBuf>,
+    /// With --data: folder of its head store [default: <data>.head].
+    #[arg(long, value_name = "DIR", requires = "data")]
+    head: Option<PathBuf>,
     /// Leave the entry bundles out: what remains tells nothing but hashes.
     #[arg(long)]
     no_entries: bool,
@@ -51,7 +57,9 @@ pub struct ExportArgs {
 pub fn run(context: &mut Context, args: ExportArgs) -> CommandResult {
     let (size, count) = match args.data {
         Some(data) => {
-            let settings = ServerSettings { data: Some(data), ..Default::default() };
+            check_ledger(&data)?;
+            let (keys, head) = (args.keys, args.head);
+            let settings = ServerSettings { data: Some(data), keys, head, ..Default::default() };
             let ledger = OpenLedger::open(&settings.or(context.file.server.clone()))?;
             let view = ledger.node.view();
             let note = view.published().as_bytes().to_vec();

@@ -8,16 +8,14 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
-use ledgerline_engine::disk::RealDisk;
-use ledgerline_engine::folders::has_ledger;
 use ledgerline_engine::opening::LedgerConfig;
 use ledgerline_engine::reindex::reindex;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::serve::world;
+use super::serve::{check_ledger, world};
 use crate::config::ServerSettings;
-use crate::exit::{CommandResult, Exit, Failure};
+use crate::exit::{CommandResult, Exit};
 use crate::render::{facts, text};
 
 /// Arguments of `reindex`.
@@ -41,10 +39,7 @@ pub struct ReindexArgs {
 /// # Errors
 /// When the folder holds no ledger, another process has it, or the disk fails.
 pub fn run(context: &mut Context, args: ReindexArgs) -> CommandResult {
-    let there = args.data.is_dir() && has_ledger(&RealDisk::existing(&args.data)?)?;
-    if !there {
-        return Err(Failure::error(format!("there is no ledger in {}", args.data.display())));
-    }
+    check_ledger(&args.data)?;
     let ReindexArgs { data, keys, head } = args;
     let settings = ServerSettings { data: Some(data), keys, head, ..ServerSettings::default() };
     let (world, _lock) = world(&settings)?;

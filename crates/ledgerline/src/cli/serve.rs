@@ -16,7 +16,7 @@ use clap::Args;
 use ledgerline_engine::clock::SystemClock;
 use ledgerline_engine::disk::RealDisk;
 use ledgerline_engine::entropy::SystemEntropy;
-use ledgerline_engine::folders::Folder;
+use ledgerline_engine::folders::{Folder, has_ledger};
 use ledgerline_engine::head_store::HeadStore;
 use ledgerline_engine::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_engine::node::{Node, NodeConfig};
@@ -118,6 +118,17 @@ impl OpenLedger {
     }
 }
 
+/// Refuses a folder without a ledger, for what makes none.
+///
+/// # Errors
+/// Names it.
+pub fn check_ledger(data: &Path) -> Result<(), Failure> {
+    if data.is_dir() && has_ledger(&RealDisk::existing(data)?)? {
+        return Ok(());
+    }
+    Err(Failure::error(format!("there is no ledger in {}", data.display())))
+}
+
 /// Whether there is a journal and no checkpoint in the head store. Then nothing tells an older copy
 /// of the folder from the ledger as it was; only a first start that was cut off leaves it so.
 fn is_head_missing(world: &World) -> Result<bool, Failure> {
@@ -140,8 +151,17 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     if let Some(file) = &settings.bootstrap_key_file {
         privacy::check_apart(&data, file, "the file of the first key")?;
     }
-    for (folder, path) in [(Folder::Data, &data), (Folder::Keys, &keys), (Folder::Head, &head)] {
-        privacy::check_whose(folder, path)?;
+    let has_begun = privacy::check_whose(Folder::Data, &data)?;
+    let has_keys = privacy::check_whose(Folder::Keys, &keys)?;
+    privacy::check_whose(Folder::Head, &head)?;
+    if has_begun && !has_keys {
+        // New ones beside it would open nothing, and be taken for the true ones by a backup.
+        return Err(Failure::error(format!(
+            "there are no keys of the ledger {} in {}: name their folder (--keys), or restore it \
+             from the backup; nothing was made",
+            data.display(),
+            keys.display()
+        )));
     }
     let disk = RealDisk::new(&data).with_context(|| format!("{}", data.display()))?;
     let lock = disk.lock("lock").map_err(|error| {
@@ -155,7 +175,12 @@ pub fn world(settings: &ServerSettings) -> Result<(World, File), Failure> {
     privacy::tighten(&disk, &data, Folder::Data)?;
     let head_disk = RealDisk::new(&head).with_context(|| format!("{}", head.display()))?;
     privacy::tighten(&head_disk, &head, Folder::Head)?;
-    let keys = KeyRing::open_or_create(&keys_folder(settings)?, &SystemEntropy)?;
+    let keys = keys_folder(settings)?;
+    let keys = if has_begun {
+        KeyRing::open(&keys)?
+    } else {
+        KeyRing::open_or_create(&keys, &SystemEntropy)?
+    };
     let world = World {
         disk: Arc::new(disk),
         head_disk: Arc::new(head_disk),
