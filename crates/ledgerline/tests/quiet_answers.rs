@@ -79,6 +79,30 @@ fn a_triage_ended_with_3_or_4_and_no_line_said_why() {
 }
 
 #[test]
+fn a_triage_of_nothing_looked_like_a_list_without_a_living_token() {
+    let server = Server::start();
+    let run = |input: &[u8]| {
+        let output = server.run_with(&server.admin, &["query", "triage", "-"], input);
+        assert_eq!(stdout(&output), "", "{input:?}");
+        (output.status.code(), stderr(&output))
+    };
+    for empty in [&b""[..], b"\n\n", b" \r\n"] {
+        let (exit, said) = run(empty);
+        assert_eq!(exit, Some(64), "{said}");
+        assert!(said.contains("standard input is empty"), "{said}");
+    }
+    for short in [&b"short\nabc\n"[..], b"[]", b"{\"access_token\":\"\"}"] {
+        let (exit, said) = run(short);
+        assert_eq!(exit, Some(64), "{said}");
+        assert!(said.contains("nothing was looked up"), "{said}");
+    }
+    let mixed = b"short\nnever-recorded-value-0123456789abc\n";
+    let output = server.run_with(&server.admin, &["query", "triage", "-"], mixed);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(stdout(&output).contains("1 lines hold nothing that is long enough for a token"));
+}
+
+#[test]
 fn a_leaked_token_that_was_not_the_likeliest_reading_of_its_line_was_unknown() {
     let server = Server::start();
     let key = server.admin.clone();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use ledgerline_proof::token_id::{TokenId, t1_value};
+use ledgerline_proof::token_id::{MIN_TOKEN_BYTES, TokenId, t1_value};
 use serde_json::{Value, json};
 
 use self::line::{Hit, Line, Rows};
@@ -108,6 +108,7 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
     while !triage.batch.is_empty() {
         triage.ask()?;
     }
+    check_any(&args.file, &triage.found)?;
     if triage.unwrapped > 0 {
         let wrapping = "Bearer, quotes, names, JSON, addresses";
         tell(&[format!(
@@ -153,6 +154,26 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
     let proof = written.as_ref().map_or_else(String::new, |written| written.lines(&answer));
     context.screen.show(&answer, |answer| format!("{}{proof}", shown(answer)))?;
     Ok(written.map_or(exit, |written| written.exit(exit)))
+}
+
+/// Refuses a list without a token: that none is alive is said of tokens that were looked up.
+fn check_any(file: &Path, found: &[Value]) -> Result<(), Failure> {
+    let name = match file.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => file.display().to_string(),
+    };
+    if found.is_empty() {
+        return Err(Failure::usage(format!(
+            "{name} is empty, as an export that failed leaves it: nothing was looked up"
+        )));
+    }
+    if found.iter().all(|one| one["status"] == "weak") {
+        return Err(Failure::usage(format!(
+            "all that {name} holds is shorter than a token may be ({MIN_TOKEN_BYTES} bytes): \
+             nothing was looked up"
+        )));
+    }
+    Ok(())
 }
 
 /// What comes first: what is alive or may be, then what is not.
@@ -378,6 +399,12 @@ fn why(answer: &Value) -> String {
         out.push_str(&format!(
             "INCOMPLETE: {left_out} more things in lines of which nothing is known may be a token \
              and were not looked up: give shorter lines\n"
+        ));
+    }
+    let weak = count("weak");
+    if weak > 0 {
+        out.push_str(&format!(
+            "{weak} lines hold nothing that is long enough for a token: not looked up\n"
         ));
     }
     if not_known > 0 {
