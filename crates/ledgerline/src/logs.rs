@@ -22,6 +22,32 @@ pub const OF_A_SERVER: &str = "info";
 type Replace = Box<dyn Fn(EnvFilter) + Send + Sync>;
 static REPLACE: OnceLock<Replace> = OnceLock::new();
 
+/// Libraries whose debug lines show headers.
+const LIBRARIES: [&str; 7] =
+    ["hyper", "hyper_util", "rustls", "ureq", "ureq_proto", "mio", "tokio"];
+const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
+
+/// What was written, as directives; `None` when one of them is no level and names nothing that
+/// logs. The filter takes such a word for the name of a part, and then nothing else says anything.
+fn directives(level: &str) -> Option<String> {
+    let parts = level.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<&str> = parts.collect();
+    let is_level = |part: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part));
+    let is_of_a_part = |part: &str| {
+        part.split_once('=').is_some_and(|(target, level)| {
+            let root = target.split("::").next().unwrap_or_default();
+            let is_ours = ["ledgerline", "ledgerline_engine", "ledgerline_proof"].contains(&root);
+            is_level(level) && (is_ours || LIBRARIES.contains(&root))
+        })
+    };
+    if parts.is_empty() || !parts.iter().all(|part| is_level(part) || is_of_a_part(part)) {
+        return None;
+    }
+    let all = parts.join(",");
+    // Whoever asks for more of one part does not ask for silence about the others.
+    Some(if parts.iter().any(|part| is_level(part)) { all } else { format!("warn,{all}") })
+}
+
 /// The filter of these settings.
 ///
 /// # Errors
@@ -30,8 +56,9 @@ pub fn filter(settings: &LogSettings, default_level: &str) -> Result<EnvFilter, 
     let level = settings.log_level.as_deref().unwrap_or(default_level);
     let bad =
         || Failure::usage("log_level is no level or filter; try `info` or `ledgerline=debug`");
-    let mut filter = EnvFilter::try_new(level).map_err(|_| bad())?;
-    for library in ["hyper", "hyper_util", "rustls", "ureq", "ureq_proto", "mio", "tokio"] {
+    let directives = directives(level).ok_or_else(bad)?;
+    let mut filter = EnvFilter::try_new(directives).map_err(|_| bad())?;
+    for library in LIBRARIES {
         let quiet = format!("{library}=warn").parse().map_err(|_| bad())?;
         filter = filter.add_directive(quiet);
     }
@@ -119,6 +146,32 @@ pub fn verifier(news: VerifierNews<'_>) {
         }
         VerifierNews::Failed(why) => {
             tracing::error!(code = "verifier_failed", why, "the verifier begins again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_level_silenced_every_line() {
+        for bad in ["wran", "inof", "warning", "debug=info", "ledgerlin=debug", "", " , "] {
+            assert_eq!(directives(bad), None, "{bad}");
+        }
+        for bad in ["ledgerline=wran", "info,wran", "ledgerline", "=info", "[x]=info"] {
+            assert_eq!(directives(bad), None, "{bad}");
+        }
+        for (good, read) in [
+            ("info", "info"),
+            ("INFO ", "INFO"),
+            ("warn, ledgerline=debug", "warn,ledgerline=debug"),
+            ("ledgerline=debug", "warn,ledgerline=debug"),
+            ("ledgerline_engine::node=trace", "warn,ledgerline_engine::node=trace"),
+            ("off", "off"),
+        ] {
+            assert_eq!(directives(good).as_deref(), Some(read), "{good}");
+            assert!(EnvFilter::try_new(read).is_ok(), "{read}");
         }
     }
 }
