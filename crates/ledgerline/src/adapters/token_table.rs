@@ -327,6 +327,7 @@ impl Row {
             text.map(|text| instant(&text).ok_or(RowError::Bad(name, NO_TIME))).transpose()
         };
         let (issued_at, expires_at) = (time("issued_at")?, time("expires_at")?);
+        check_times(issued_at.as_ref(), expires_at.as_ref())?;
         let issued_at = match issued_at {
             Some(Instant::Never(_)) => return Err(RowError::Bad("issued_at", "lies after 2262")),
             Some(Instant::At(nanos)) => Some(nanos),
@@ -390,6 +391,24 @@ impl Row {
 }
 
 const BAD_ID: RowError = RowError::Bad("token_id", "is no token id (region:issuer:form:value)");
+
+/// Refuses what programs write for "never" or "none", and an end before the beginning: a token that
+/// its issuer takes for usable would be dead.
+fn check_times(issued_at: Option<&Instant>, expires_at: Option<&Instant>) -> Result<(), RowError> {
+    let is_nothing = |time: Option<&Instant>| matches!(time, Some(Instant::At(i64::MIN..=0)));
+    for (name, time) in [("issued_at", issued_at), ("expires_at", expires_at)] {
+        if is_nothing(time) {
+            let what = "is 1970 or before, which programs write for none or never: leave it empty";
+            return Err(RowError::Bad(name, what));
+        }
+    }
+    match (issued_at, expires_at) {
+        (Some(Instant::At(issued)), Some(Instant::At(end))) if end < issued => {
+            Err(RowError::Bad("expires_at", "lies before `issued_at`"))
+        }
+        _ => Ok(()),
+    }
+}
 
 const NO_TIME: &str = "is neither RFC 3339 nor Unix seconds of 1677 to 2262";
 
@@ -474,16 +493,36 @@ mod tests {
 
     #[test]
     fn a_bearer_value_becomes_its_id_and_nothing_else() {
-        let token = "A".repeat(22);
+        let token = "Jq8Zr2Wm5Tk9Xs4Vb7Nc1H";
         let found = all(Form::Csv, &format!("token,state\n{token},active\nshort,active\n"));
         let event = event(&found[0].1);
-        assert!(!event.to_string().contains(&token), "{event}");
-        let id = "eu:idp:t1:HEzONQ-LnJgfgE3weHzsjOk5xCgj80G6__IMY6CilWQ";
+        assert!(!event.to_string().contains(token), "{event}");
+        let id = ledgerline_proof::token_id::from_presented("eu", "idp", token.as_bytes());
+        let id = &*id.expect("an id");
         assert_eq!(event["token_id"], id);
         let again = all(Form::Csv, &format!("digest\n{}\n", &id[10..]));
         assert_eq!(again[0].1.as_ref().ok().map(|row| row.token_id.as_str()), Some(id));
         let error = found[1].1.as_ref().err().expect("too weak").to_string();
         assert!(!error.contains("short,"), "{error}");
+    }
+
+    #[test]
+    fn an_expiry_of_nought_made_a_living_token_dead() {
+        for (times, bad) in [
+            ("0,", true),
+            ("0.0,", true),
+            ("1970-01-01T00:00:00Z,", true),
+            ("1969-12-31T23:59:59Z,", true),
+            (",0", true),
+            ("1763000000,1763000001", true),
+            ("1763000000,1763000000", false),
+            ("9999-12-31T23:59:59Z,1763000000", false),
+            (",", false),
+        ] {
+            let found = all(Form::Csv, &format!("jti,expires_at,issued_at\na,{times}\n"));
+            assert_eq!(found[0].1.is_err(), bad, "{times}");
+            assert!(bad || found[0].1.as_ref().is_ok_and(|row| row.is_usable(0)), "{times}");
+        }
     }
 
     #[test]

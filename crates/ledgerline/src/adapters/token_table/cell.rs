@@ -9,6 +9,8 @@
 //! Promises: a name or a token is never taken with its wrapping, under which it would be another
 //! one; what is not whole makes no token. Errors say why and repeat nothing.
 
+use ledgerline_proof::token_id::TokenId;
+
 use super::RowError;
 
 /// Words that programs write for nothing, in small letters.
@@ -30,6 +32,22 @@ const NOTHING: [&str; 16] = [
     "?",
     "[object object]",
 ];
+/// Words in what stands for a token that is not shown, and the longest value in which they do.
+const MASKS: [&str; 9] = [
+    "masked",
+    "hidden",
+    "removed",
+    "placeholder",
+    "omitted",
+    "withheld",
+    "censored",
+    "filtered",
+    "changeme",
+];
+const WORDS_IN: usize = 128;
+/// What a hash is announced by.
+const HASHES: [&str; 9] =
+    ["sha1", "sha256", "sha384", "sha512", "sha-1", "sha-256", "sha-384", "sha-512", "md5"];
 /// Digits that a spreadsheet keeps of a number.
 const DIGITS_KEPT: usize = 15;
 
@@ -180,9 +198,46 @@ fn wrong(value: &str, holds: Holds) -> Option<&'static str> {
     if holds == Holds::Id && scheme {
         return Some("holds a scheme of HTTP: the bearer value belongs into the column `token`");
     }
+    if holds == Holds::Token
+        && let Some(why) = no_bearer_value(value)
+    {
+        return Some(why);
+    }
     let astray = |c: char| c.is_whitespace() || "\"`\u{201c}\u{201d}\u{201e}".contains(c);
     (holds == Holds::Token && value.contains(astray))
         .then_some("holds blanks or quotes: one token, and nothing else, belongs there")
+}
+
+/// Why a text in the column `token` is another thing than a token: recorded as one, it would name
+/// nothing that anybody ever presents, and the token itself would be unknown.
+fn no_bearer_value(value: &str) -> Option<&'static str> {
+    const MASKED: &str = "is masked: give all of it, or its digest";
+    if !value.is_ascii() {
+        return Some("holds a character that no token has: it is masked, or no token");
+    }
+    if TokenId::parse(value).is_ok() {
+        return Some("holds a token id: it belongs into the column `token_id`");
+    }
+    let is_of_one = |text: &str, most: usize| {
+        let mut seen: Vec<u8> = text.bytes().collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen.len() <= most
+    };
+    // A mark of the issuer may stand before the mask, and lines in it.
+    let body = value.rsplit(['_', '-']).next().unwrap_or_default();
+    if is_of_one(value, 2) || body.len() >= 8 && is_of_one(body, 1) {
+        return Some(MASKED);
+    }
+    let small = value.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| small.contains(word));
+    // In long values letters come together by chance.
+    if value.len() <= WORDS_IN && has(&MASKS) || has(&["{{", "${", "[]", "<"]) {
+        return Some(MASKED);
+    }
+    let is_hash = small.split_once(':').is_some_and(|(front, _)| HASHES.contains(&front));
+    (is_hash || value.starts_with('$') && value.matches('$').count() >= 3)
+        .then_some("is a hash of a token, and nobody presents that: give the token or its digest")
 }
 
 /// `#REF!`, `#N/A`, `#NAME?`, `#DIV/0!`, `#####`.
@@ -231,6 +286,44 @@ mod tests {
         }
         assert_eq!(value("subject", "'t Hooft"), Ok(Some("'t Hooft".to_owned())));
         assert_eq!(value("jti", " \u{200b}"), Ok(None));
+    }
+
+    #[test]
+    fn masks_ids_and_hashes_were_recorded_as_tokens() {
+        let id = "eu:idp:t1:HEzONQ-LnJgfgE3weHzsjOk5xCgj80G6__IMY6CilWQ";
+        let sha = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        for other in [
+            "x".repeat(24),
+            "X".repeat(32),
+            format!("ghp_{}", "x".repeat(36)),
+            format!("sk-{}", "0".repeat(20)),
+            "xxxx-xxxx-xxxx-xxxx-xxxx".to_owned(),
+            "\u{2022}".repeat(20),
+            "hidden-hidden-hidden-hidden".to_owned(),
+            "SECRET_REMOVED_BY_EXPORT".to_owned(),
+            "{{token_placeholder_1}}".to_owned(),
+            "<access token of the user>".to_owned(),
+            format!("0x{}", "0".repeat(40)),
+            "a".repeat(64),
+            "-".repeat(43),
+            "System.Byte[]System.Byte[]".to_owned(),
+            id.to_owned(),
+            format!("Bearer {id}"),
+            sha,
+            "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234".to_owned(),
+        ] {
+            assert!(value("token", &other).is_err(), "{other}");
+        }
+        for token in [
+            "Jq8Zr2Wm5Tk9Xs4Vb7Nc1Hd6Ty3Lp8Qa6Rf1Zx5",
+            "gho_16C7e42F292c6912E7710c838347Ae178B4a",
+            "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAq8Zr2Wm5",
+            "0123456789abcdef0123456789abcdef",
+            "ya29.a0AfH6SMBx-2Q$k",
+        ] {
+            assert_eq!(value("token", token), Ok(Some(token.to_owned())));
+        }
+        assert_eq!(value("jti", "xxxx"), Ok(Some("xxxx".to_owned())));
     }
 
     #[test]
