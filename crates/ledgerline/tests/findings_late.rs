@@ -348,3 +348,37 @@ fn a_request_of_the_same_name_explained_another_party() {
     let found = ledger.about("r");
     assert_eq!((&*found[0].0, &*found[0].1), ("refresh_reuse", "critical"), "{found:?}");
 }
+
+/// What it takes two tokens to see was not seen when the other one was told of later.
+#[test]
+fn what_a_parent_said_later_was_not_held_against_its_child() {
+    let ledger = Ledger::new();
+    let parent = |name: &str| act("ISSUED", name, 1, json!({ "scopes": ["read"] }));
+    let child = |name: &str, of: &str| {
+        let links = json!([{ "token_id": token(of), "relation": "REFRESHED_FROM" }]);
+        act("ISSUED", name, 5, json!({ "scopes": ["read", "write"], "links": links }))
+    };
+    let revoked = |name: &str| act("REVOKED", name, 100, json!({}));
+    let used = |name: &str| act("USED", name, 400, json!({}));
+    let rules = |name: &str| {
+        let found = ledger.about(name);
+        let mut found: Vec<String> =
+            found.iter().map(|(rule, severity, _)| format!("{rule} {severity}")).collect();
+        found.sort();
+        found.join(", ")
+    };
+    let orders: [(&str, [usize; 4]); 6] = [
+        ("in-order", [0, 1, 2, 3]),
+        ("parent-last", [1, 2, 3, 0]),
+        ("revoked-last", [0, 1, 3, 2]),
+        ("used-first", [3, 0, 1, 2]),
+        ("child-last", [0, 2, 3, 1]),
+        ("turned", [3, 2, 1, 0]),
+    ];
+    for (name, order) in orders {
+        let (p, c) = (format!("p-{name}"), format!("c-{name}"));
+        let told = [parent(&p), child(&c, &p), revoked(&p), used(&c)];
+        order.iter().for_each(|n| ledger.tell(std::slice::from_ref(&told[*n])));
+        assert_eq!(rules(&c), "child_outlives_revoked_parent high, scope_widened high", "{name}");
+    }
+}

@@ -238,6 +238,13 @@ impl Follower {
                 }
             }
         }
+        for (from, place) in self.late_by_parents(view, &births, below)? {
+            let before = leaves.partition_point(|(at, _)| *at < place);
+            let is_late = place < end && before > 0 && from < reached[before - 1];
+            if is_late {
+                revised = revised.max((before, place + 1));
+            }
+        }
         Ok(revised)
     }
 }

@@ -572,7 +572,8 @@ fn outlives(
         return None;
     }
     let revoked = |parent: &Parent| {
-        let in_time = |one: &&Boundary| one.at <= at && one.place < act.place;
+        let known = act.place.max(life.anew);
+        let in_time = |one: &&Boundary| one.at <= at && one.place < known;
         parent.ends.iter().filter(in_time).min_by_key(|one| (one.at, one.place)).cloned()
     };
     let (parent, revoked) = parents.iter().find_map(|parent| Some((parent, revoked(parent)?)))?;

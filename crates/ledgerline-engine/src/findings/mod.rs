@@ -43,6 +43,7 @@ mod covers;
 pub mod gap;
 mod groups;
 pub mod integrity;
+mod kin;
 mod late;
 mod life;
 pub mod memory;
@@ -66,6 +67,7 @@ use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
 use self::caches::Lately;
 use self::covers::Covers;
 use self::groups::{Counted, Recorded};
+use self::kin::kin_of;
 use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until};
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
@@ -77,7 +79,6 @@ use self::rules::{Finding, Rule, Windows};
 use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
 use crate::index::Term;
-use crate::lineage::Descent;
 use crate::view::{QueryError, View};
 
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
@@ -260,6 +261,7 @@ impl Follower {
             }
         }
         self.lives.put(key, life);
+        self.judge_children(view, index, act, ids, notes)?;
         // Others that were asked for meanwhile may have asked for this one, without its act.
         self.forget_alone(view, token, ids);
         Ok(())
@@ -368,7 +370,8 @@ impl Follower {
         if let Some(birth) = births.first().filter(|_| is_lifecycle) {
             self.covers.bring(view, life, &births, below)?;
             if whole && asks_for_parents(statement) {
-                parents = self.parents(view, life, birth, (below, born_now))?;
+                let known = act.place.max(life.anew);
+                parents = self.parents(view, life, birth, (below, born_now, known))?;
             }
         }
         births.truncate(births.len() - usize::from(born_now));
@@ -413,7 +416,7 @@ impl Follower {
         view: &View,
         life: &mut Life,
         birth: &[u8],
-        (below, born_now): (u64, bool),
+        (below, born_now, known_by): (u64, bool, u64),
     ) -> Result<Vec<Parent>, QueryError> {
         let kin = match &life.kin {
             Some(kin) => Rc::clone(kin),
@@ -422,6 +425,8 @@ impl Follower {
         let mut parents = Vec::new();
         for Kin { key, tenant, id, relation } in kin.iter() {
             let Known { birth, ends } = self.known(view, below, (key, (tenant, id)))?;
+            // What was told later is not known yet, unless the act is judged anew.
+            let birth = birth.filter(|(_, place)| *place < known_by);
             if ends.is_empty() && !born_now {
                 continue;
             }
@@ -443,22 +448,6 @@ impl Follower {
 /// Whether something of this kind was found about an act already.
 fn is_said(found: &[Finding], one: &Finding) -> bool {
     found.iter().any(|said| said.rule == one.rule && said.events.first() == one.events.first())
-}
-
-/// The tokens that a birth names as what it came of.
-fn kin_of(view: &View, birth: &[u8]) -> Rc<[Kin]> {
-    let kin = read_event(birth, |_, one| {
-        let links = one.links.iter().filter_map(|link| Some((link.token?, link.relation)));
-        let up = links.filter(|(token, relation)| {
-            Descent::of(*relation) == Descent::LinkIsParent && *token != one.target.id
-        });
-        let up = up.map(|(id, relation)| {
-            let key = term_of(view, (one.tenant, id));
-            Kin { key, tenant: one.tenant.into(), id: id.into(), relation }
-        });
-        up.collect()
-    });
-    kin.unwrap_or_default()
 }
 
 /// What a token is remembered by.
