@@ -540,7 +540,12 @@ fn leaks(
         }
     };
     check(reads(theirs), reads(nobody));
-    check(acts(theirs), acts(nobody));
+    // What is recorded by one act differs in time and place, and is disclosed by another.
+    let discloses_first = |mut acts: Vec<Ask>| {
+        acts.sort_by_key(|ask| ask.path != "/v1/disclose");
+        acts
+    };
+    check(discloses_first(acts(theirs)), discloses_first(acts(nobody)));
     leaks
 }
 
