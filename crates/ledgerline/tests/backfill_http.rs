@@ -398,6 +398,28 @@ fn import(server: &Server, key: &str, table: &str, more: &[&str]) -> Output {
     server.run_with(key, &args, table.as_bytes())
 }
 
+/// Introspection said inactive, the issuer let it in, and the comparison said "no differences".
+#[test]
+fn a_token_on_hold_here_and_active_at_its_issuer_was_no_difference() {
+    let server = Server::start();
+    let idp = server.key("", "idp", &["producer"]);
+    let desk = server.key("", "desk", &["responder", "reader"]);
+    server.record(&idp, &["held", "free"].map(|name| event(name, "ISSUED", name)));
+    server.record(&idp, &[at(event("s", "SUSPENDED", "held"), "2026-01-02T03:30:00Z")]);
+    let reconcile = |state: &str| {
+        let args = ["reconcile", "-o", "json", "--region", "eu", "--taken-at", TAKEN, "--dry-run"];
+        let args = [&args[..], &["--adapter", "csv", "-"]].concat();
+        let table = format!("jti,state\nheld,{state}\nfree,ACTIVE\n");
+        let output = server.run_with(&desk, &args, table.as_bytes());
+        (output.status.code(), answer(&output))
+    };
+    let (exit, found) = reconcile("ACTIVE");
+    let held = json!([{ "token_id": "eu:idp:jti:held", "here": "SUSPENDED" }]);
+    assert_eq!((exit, &found["held_here"]), (Some(2), &held), "{found}");
+    let (exit, found) = reconcile("SUSPENDED");
+    assert_eq!((exit, &found["held_here"]), (Some(0), &json!([])), "{found}");
+}
+
 /// A token revoked by its jti came back to life under its digest, by a table of the issuer's own.
 #[test]
 fn a_table_of_jwts_made_second_living_tokens() {

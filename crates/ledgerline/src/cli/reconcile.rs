@@ -3,9 +3,10 @@
 //! ```text
 //! table  ──500 at a time──▶ POST /v1/reconciliations        unknown here, ended here
 //! ledger ──page by page──▶ usable, not in the table ──▶ POST /v1/reconciliations   missing there
+//!                      └─▶ on hold or not yet usable, and ACTIVE in the table      held here
 //! ```
 //!
-//! Promises: both are compared as of the time the table was read. Memory is 16 bytes for an id of
+//! Promises: both are compared as of the time the table was read. Memory is 32 bytes for an id of
 //! the table, and a page of the ledger. Bearer values are hashed here and never sent. Exit 0
 //! without a difference, 2 with one, 1 when a row could not be read.
 //!
@@ -13,6 +14,7 @@
 
 use clap::Args;
 use ledgerline_proof::hash::sha256;
+use ledgerline_proof::lifecycle::State;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -29,7 +31,7 @@ use crate::time_text;
 
 /// Tokens of one request.
 const BATCH: usize = 500;
-/// Rows of a table: 16 bytes of memory each.
+/// Rows of a table: up to 32 bytes of memory each.
 const ROWS_MAX: usize = 50_000_000;
 
 /// Arguments of `reconcile`.
@@ -68,16 +70,18 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         record: !args.dry_run,
         batch: Vec::new(),
         differences: Vec::new(),
+        active_there: Vec::new(),
+        held_here: Vec::new(),
         compared: 0,
     };
     let (mut known, mut bad, mut table_rows) = (Vec::new(), Vec::new(), 0_usize);
-    let names = (args.table.naming.region.as_str(), args.table.naming.issuer.as_str());
-    let front = format!("{}:{}:", names.0, names.1);
+    let Naming { region, issuer, .. } = &args.table.naming;
+    let front = format!("{region}:{issuer}:");
     let mut input = input::open(&args.table.file)?;
     token_table::read::<Failure>(
         &mut *input,
         args.table.form(),
-        names,
+        (region, issuer),
         &register,
         &mut |line, row| match row {
             Ok(row) if !row.token_id.starts_with(&front) => {
@@ -90,9 +94,11 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
                     return Err(Failure::error("the table has more than 50,000,000 rows"));
                 }
                 table_rows += 1;
-                let ids = std::iter::once(&row.token_id).chain(&row.also_known_as);
-                known.extend(ids.map(|id| key_of(id)));
+                known.extend(keys_of(&row));
                 let usable = row.is_usable(taken_at);
+                if usable && row.state == State::Active {
+                    compare.active_there.extend(keys_of(&row));
+                }
                 compare.take(&row.token_id, &row.also_known_as, usable)
             }
             Err(error) => {
@@ -116,15 +122,20 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         "usable_in_ledger": in_ledger,
         "recorded": compare.record,
         "differences": compare.differences,
+        "held_here": compare.held_here,
         "unreadable_rows": bad,
     });
     context.screen.show(&answer, shown)?;
-    let differs = answer["differences"].as_array().is_some_and(|list| !list.is_empty());
-    Ok(match (bad.is_empty(), differs) {
-        (false, _) => Exit::Error,
-        (true, true) => Exit::NotVerified,
-        (true, false) => Exit::Ok,
-    })
+    Ok(exit_of(&answer))
+}
+
+fn exit_of(answer: &Value) -> Exit {
+    let has = |name: &str| answer[name].as_array().is_some_and(|list| !list.is_empty());
+    match (has("unreadable_rows"), has("differences") || has("held_here")) {
+        (true, _) => Exit::Error,
+        (false, true) => Exit::NotVerified,
+        (false, false) => Exit::Ok,
+    }
 }
 
 fn shown(answer: &Value) -> String {
@@ -145,6 +156,12 @@ fn shown(answer: &Value) -> String {
             ("FINDING", "/finding"),
         ],
     ));
+    if answer["held_here"].as_array().is_some_and(|list| !list.is_empty()) {
+        let columns = [("HELD HERE", "/here"), ("TOKEN", "/token_id")];
+        out.push_str(&rows(answer, "held_here", &columns));
+        out.push_str("they are on hold or not yet usable here, and ACTIVE there; no finding is\n");
+        out.push_str("recorded of that\n");
+    }
     let bad = answer["unreadable_rows"].as_array().is_some_and(|list| !list.is_empty());
     if bad {
         let columns = [("LINE", "/line"), ("DETAIL", "/detail")];
@@ -161,6 +178,10 @@ fn key_of(token_id: &str) -> u128 {
     u128::from_be_bytes(*head)
 }
 
+fn keys_of(row: &token_table::Row) -> impl Iterator<Item = u128> {
+    std::iter::once(&row.token_id).chain(&row.also_known_as).map(|id| key_of(id))
+}
+
 struct Compare<'c> {
     client: &'c Client,
     naming: &'c Naming,
@@ -169,6 +190,10 @@ struct Compare<'c> {
     record: bool,
     batch: Vec<Value>,
     differences: Vec<Value>,
+    /// Ids that are ACTIVE at the issuer, sorted once all are there.
+    active_there: Vec<u128>,
+    /// Of those, what is on hold or not yet usable here.
+    held_here: Vec<Value>,
     compared: u64,
 }
 
@@ -205,6 +230,7 @@ impl Compare<'_> {
 
     /// Looks through the ledger's usable tokens for those not in the table; how many there are.
     fn ledger(&mut self, known: &[u128]) -> Result<u64, Failure> {
+        self.active_there.sort_unstable();
         let front = format!("{}:{}", self.naming.region, self.naming.issuer);
         let path = format!("/v1/issuers/{}/tokens", segment(&front));
         let (mut page, mut usable) = (None::<String>, 0);
@@ -216,13 +242,20 @@ impl Compare<'_> {
                 .with("page", page.as_deref());
             let answer = ask.fetch(self.client, None)?;
             for token in answer["tokens"].as_array().into_iter().flatten() {
+                let id = token["token_id"].as_str().unwrap_or_default();
+                let others = token["also_known_as"].as_array().into_iter().flatten();
+                let mut ids = others.filter_map(Value::as_str).chain([id]);
+                let state = &token["known"]["state"];
+                if state == "SUSPENDED" || state == "PENDING" {
+                    if ids.any(|id| self.active_there.binary_search(&key_of(id)).is_ok()) {
+                        self.held_here.push(json!({ "token_id": id, "here": state }));
+                    }
+                    continue;
+                }
                 if token["known"]["active"] != true {
                     continue;
                 }
                 usable += 1;
-                let id = token["token_id"].as_str().unwrap_or_default();
-                let others = token["also_known_as"].as_array().into_iter().flatten();
-                let mut ids = others.filter_map(Value::as_str).chain([id]);
                 if !ids.any(|id| known.binary_search(&key_of(id)).is_ok()) {
                     self.take(id, &[], false)?;
                 }
