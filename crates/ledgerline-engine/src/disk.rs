@@ -323,6 +323,11 @@ impl RealDisk {
     /// `WouldBlock` when another process holds it.
     pub fn lock(&self, name: &str) -> io::Result<fs::File> {
         let path = self.path(name)?;
+        // A pipe is waited for without end, and a link leads anywhere.
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            let what = format!("{name} is no regular file: remove it");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         let mut options = fs::OpenOptions::new();
         options.create(true).write(true).truncate(false).mode(0o600);
         let file = options.open(path)?;

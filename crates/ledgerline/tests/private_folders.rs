@@ -261,6 +261,20 @@ fn what_is_no_file_of_ours_is_named_and_not_waited_for() {
     assert_eq!(verify().status.code(), Some(0));
 }
 
+/// A pipe in the place of the lock was waited for without end, by `verify`, too.
+#[test]
+fn a_pipe_for_a_lock_is_named_and_not_waited_for() {
+    let server = stopped();
+    let lock = server.path("data/lock");
+    fs::remove_file(&lock).expect("ours");
+    assert!(Command::new("mkfifo").arg(&lock).status().expect("mkfifo").success());
+    let said = stderr(&fails(&server, &[]));
+    assert!(said.contains("lock is no regular file"), "{said}");
+    let data = server.path("data");
+    let verified = run(&["verify", "--data", data.to_str().expect("text")], &[], b"");
+    assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
+}
+
 /// A stray file whose name ends as a segment's kept `serve` from opening; `verify` said nothing.
 #[test]
 fn a_stray_file_in_the_journal_is_named_and_harmless() {

@@ -240,7 +240,12 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
 
 /// Whether a server holds the folder's lock.
 fn is_served(data: &Path) -> bool {
-    let Ok(lock) = std::fs::File::open(data.join("lock")) else { return false };
+    let path = data.join("lock");
+    // A pipe would be waited for without end.
+    if !path.is_file() {
+        return false;
+    }
+    let Ok(lock) = std::fs::File::open(path) else { return false };
     matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
 }
 
