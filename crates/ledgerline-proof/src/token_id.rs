@@ -210,6 +210,14 @@ pub fn from_jti(region: &str, alias: &str, jti: &str) -> Result<String, TokenIdE
     Ok(format!("{region}:{alias}:jh:{}", jti_hash_value(jti)))
 }
 
+/// The other id under which a token of form `jti` may stand: a source that hashes every jti gives
+/// it the form `jh`. `None` for every other id; no jti is told from its digest.
+#[must_use]
+pub fn hashed_jti(id: &str) -> Option<String> {
+    let id = TokenId::parse(id).ok().filter(|id| id.form() == Form::Jti)?;
+    Some(format!("{}:{}:jh:{}", id.region(), id.issuer(), jti_hash_value(id.value())))
+}
+
 /// The id of a token known only by its value.
 ///
 /// # Errors
@@ -310,5 +318,8 @@ mod tests {
         assert_eq!(from_jti("eu", "idp", "4f0c"), Ok("eu:idp:jti:4f0c".into()));
         assert!(from_jti("eu", "idp", "with space").unwrap().starts_with("eu:idp:jh:"));
         assert!(from_jti("eu", "idp", &"x".repeat(300)).unwrap().starts_with("eu:idp:jh:"));
+        let hashed = format!("eu:idp:jh:{}", jti_hash_value("4f0c"));
+        assert_eq!(hashed_jti("eu:idp:jti:4f0c").as_ref(), Some(&hashed));
+        assert_eq!(hashed_jti(&hashed), None);
     }
 }

@@ -317,3 +317,72 @@ fn a_token_of_more_ids_than_are_read_was_proven_active() {
         assert!(report.starts_with("INCOMPLETE: "), "{face:?}: {report}");
     }
 }
+
+/// More ids than are read, joined one behind the other: whoever presented the token got 503 for
+/// ever, nothing was revoked, and that it was revoked changed nothing.
+#[test]
+fn a_token_of_more_ids_than_are_read_could_not_be_ended_by_presenting_it() {
+    let ledger = Ledger::start(&json!({}));
+    let server = &ledger.server;
+    let desk = server.key("", "soc", &["responder"]);
+    let client = server.key("", "web", &["client"]);
+    let opaque = |name: &str| format!("an-opaque-token-0123456789-of-{name}");
+    let many = |name: &str| {
+        let token = opaque(name);
+        let id = ledgerline_proof::token_id::from_presented("eu", "idp", token.as_bytes());
+        let id = id.expect("an id");
+        let mut events = vec![issued(&format!("i{name}"), &id, "idp", "web")];
+        let mut before = id.clone();
+        for n in 0..19 {
+            let names = json!({ "also_known_as": [before] });
+            before = format!("eu:idp:jti:{name}{n:02}");
+            events.push(event(&format!("u{name}{n}"), "USED", &before, "idp", &names));
+        }
+        server.record(&server.admin, &events);
+        (token, id)
+    };
+    let form = |path: &str, key: &str, token: &str| {
+        let body = format!("token={token}");
+        server.call("POST", path, Some(key), Some((FORM, body.as_bytes())))
+    };
+    let introspect = |token: &str| form("/oauth2/introspect", &ledger.gateway, token);
+    let commands: [(&str, &[&str]); 3] = [
+        ("a", &["revoke", "-"]),
+        ("b", &["revoke", "--region", "eu", "-"]),
+        ("c", &["blast-radius", "--revoke", "-"]),
+    ];
+    for (name, command) in commands {
+        let (token, id) = many(name);
+        let answer = introspect(&token);
+        assert_eq!(answer.status, 503, "neither active nor not: {}", answer.text());
+        assert!(answer.text().contains("ledgerline revoke -"), "{}", answer.text());
+        for reading in [&["trace", "-"][..], &["introspect", "-"], &["blast-radius", "-"]] {
+            let out = server.run_with(&desk, reading, token.as_bytes());
+            let said = stderr(&out);
+            assert_eq!(out.status.code(), Some(3), "{reading:?}: {said}");
+            assert!(said.contains(&format!("ledgerline revoke {id}")), "{reading:?}: {said}");
+        }
+        let out = server.run_with(&desk, &["query", "triage", "-"], token.as_bytes());
+        assert_eq!(out.status.code(), Some(3), "{}", stdout(&out));
+        assert!(stdout(&out).contains("unreadable") && stdout(&out).contains(&id));
+        let out = server.run_with(&desk, command, token.as_bytes());
+        assert_eq!(out.status.code(), Some(3), "{command:?}: {}{}", stdout(&out), stderr(&out));
+        assert!(stdout(&out).contains("revoked 1 of 1"), "{}", stdout(&out));
+        assert!(stdout(&out).contains("INCOMPLETE: cut by width"), "{}", stdout(&out));
+        assert_eq!(introspect(&token).text(), r#"{"active":false}"#);
+        let out = server.run_with(&desk, &["query", "triage", "-"], token.as_bytes());
+        assert_eq!(out.status.code(), Some(0), "it is revoked: {}", stdout(&out));
+        assert!(stdout(&out).contains("REVOKED"), "{}", stdout(&out));
+    }
+    // A client's 200 has no room for what was not ended.
+    let (token, _) = many("d");
+    let answer = form("/oauth2/revoke", &client, &token);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(introspect(&token).text(), r#"{"active":false}"#);
+    // Who revoked it does not matter.
+    let (token, id) = many("e");
+    server.record(&server.admin, &[event("re", "REVOKED", &id, "idp", &json!({}))]);
+    assert_eq!(introspect(&token).text(), r#"{"active":false}"#);
+    let answer = form("/oauth2/revoke", &desk, &token);
+    assert_eq!((answer.status, &answer.json()["cut_by"]), (200, &json!(["width"])));
+}

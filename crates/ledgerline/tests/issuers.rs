@@ -751,3 +751,52 @@ fn a_jwt_revoked_under_its_jti_was_active_under_its_digest() {
         assert_eq!(answer["claimed_by_several"], false);
     }
 }
+
+/// One source writes a jti out, another one hashes it: the revocation under the hash was nothing to
+/// whoever had the token in hand.
+#[test]
+fn a_jwt_revoked_under_the_hash_of_its_jti_was_active() {
+    let ed = Key::ed();
+    let (server, _folders) = server_with_key(&ed);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let desk = server.key("", "desk", &["responder"]);
+    let hashed = |jti: &str| {
+        ledgerline_proof::token_id::hashed_jti(&format!("eu:idp:jti:{jti}")).expect("an id")
+    };
+    let revoked = |native: &str, id: &str| {
+        json!({ "native_id": native, "type": "REVOKED", "token_id": id, "issuer": "idp",
+            "occurred_at": "2026-01-02T03:04:06Z" })
+    };
+    let token = ed.sign("b", &claims("one"));
+    let (id, hash) = ("eu:idp:jti:one", hashed("one"));
+    server.record(&server.admin, &[issued("i", id)]);
+    assert!(is_active(&server, &gateway, &token));
+    server.record(&server.admin, &[revoked("r", &hash)]);
+    assert!(!is_active(&server, &gateway, &token));
+    for command in [&["trace"][..], &["introspect"], &["blast-radius"], &["query", "triage"]] {
+        let out = server.run_with(&desk, &[command, &["-"]].concat(), token.as_bytes());
+        let text = stdout(&out);
+        assert_eq!(out.status.code(), Some(3), "{command:?}: {text}");
+        for part in ["DIFFERS", id, &hash] {
+            assert!(text.contains(part), "{command:?} lacks {part}: {text}");
+        }
+    }
+    let body = json!({ "tokens": [{ "id": id }] });
+    let triage = server.post("/v1/triage", &desk, &body).json();
+    assert_eq!(triage["tokens"][0]["differs"], true, "by the id alone: {triage}");
+    // Born under the hash it is active, and a forgery names it to whoever ends it.
+    let token = ed.sign("b", &claims("two"));
+    server.record(&server.admin, &[issued("j", &hashed("two"))]);
+    assert!(is_active(&server, &gateway, &token));
+    // It is no difference to the issuer's table, which writes the jti out.
+    let table = "jti,state\none,ACTIVE\ntwo,ACTIVE\n";
+    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+    let now = ledgerline::time_text::rfc3339(i64::try_from(now).expect("before 2262"));
+    let args = ["reconcile", "--region", "eu", "--adapter", "csv", "--taken-at", &now, "-"];
+    let out = server.run_with(&desk, &args, table.as_bytes());
+    assert_eq!(out.status.code(), Some(0), "{}", stdout(&out));
+    let forged = format!("{}.AAAA", token.rsplit_once('.').expect("a JWS").0);
+    let out = server.run_with(&desk, &["revoke", "-"], forged.as_bytes());
+    assert_eq!(out.status.code(), Some(0), "{}", stdout(&out));
+    assert!(!is_active(&server, &gateway, &token));
+}

@@ -17,7 +17,7 @@ use crate::index::TermKind;
 use crate::intake::{Reply, RevokeToken, SeenUse, SubmitError};
 use crate::planner::AdminAct;
 use crate::registry::Caller;
-use crate::standing::{Head, HeadName, Presented, Standing, Told, claims};
+use crate::standing::{Head, HeadName, Presented, Standing, Told, claims, part};
 use crate::view::QueryError;
 
 /// Events of a token that are not read again for each change of it. Others are read sooner than
@@ -44,33 +44,46 @@ impl Node {
         self.inner.standings.standing(&self.view(), tenant, presented, now, 0)
     }
 
-    /// Where each token stands that a presented digest may mean: one for each issuer that has it,
-    /// and whether there are some whose record is more than one answer may read. An issuer's record
-    /// neither hides another's nor makes it unreadable.
+    /// As [`Self::standing`], of as much as one answer may read: for whoever ends the token.
     ///
     /// # Errors
-    /// As [`crate::standing::standing`]; `Budget` when none can be read.
+    /// As [`crate::standing::part`].
+    pub fn part(
+        &self,
+        tenant: &str,
+        presented: Presented<'_>,
+    ) -> Result<Option<Arc<Standing>>, QueryError> {
+        match self.standing(tenant, presented) {
+            Err(QueryError::Budget) => {
+                Ok(part(&self.view(), tenant, presented, self.now())?.map(Arc::new))
+            }
+            found => found,
+        }
+    }
+
+    /// Each token that a presented digest may mean, one for each issuer that has it: where it
+    /// stands, or as much of it as one answer may read. An issuer's record neither hides another's
+    /// nor makes it unreadable.
+    ///
+    /// # Errors
+    /// As [`Self::part`].
     pub fn each_standing(
         &self,
         tenant: &str,
         digest: &str,
-    ) -> Result<(Vec<Arc<Standing>>, bool), QueryError> {
+    ) -> Result<Vec<Arc<Standing>>, QueryError> {
         let claims = match self.standing(tenant, Presented::Digest(digest)) {
             Ok(Some(one)) if !one.claims.is_empty() => one.claims.clone(),
-            Ok(found) => return Ok((found.into_iter().collect(), false)),
+            Ok(found) => return Ok(found.into_iter().collect()),
             Err(QueryError::Budget) => claims(&self.view(), tenant, digest, self.now())?,
             Err(error) => return Err(error),
         };
-        let (mut each, mut unread) = (Vec::new(), false);
+        let mut each = Vec::new();
         for ids in &claims {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            match self.standing(tenant, Presented::Ids(&ids)) {
-                Ok(found) => each.extend(found),
-                Err(QueryError::Budget) => unread = true,
-                Err(error) => return Err(error),
-            }
+            each.extend(self.part(tenant, Presented::Ids(&ids))?);
         }
-        if each.is_empty() && unread { Err(QueryError::Budget) } else { Ok((each, unread)) }
+        Ok(each)
     }
 
     /// The name of what was presented in a tenant: its parts in one order, none of them secret.

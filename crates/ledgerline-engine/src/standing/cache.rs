@@ -95,7 +95,9 @@ impl Standings {
             }
         }
         let found = standing(view, tenant, presented, now_nanos)?.map(Arc::new);
-        if let Some(standing) = found.as_ref().filter(|found| found.events >= least_events) {
+        // What is known of a part is not what is known with what is recorded next.
+        let is_kept = |found: &&Arc<Standing>| !found.is_part && found.events >= least_events;
+        if let Some(standing) = found.as_ref().filter(is_kept) {
             self.keep(name, Kept { standing: Arc::clone(standing), size: view.size() });
         }
         Ok(found)

@@ -254,6 +254,7 @@ mod tests {
             state,
             facts,
             claims: Vec::new(),
+            is_part: false,
             events: 1,
             changes_at,
             watched,

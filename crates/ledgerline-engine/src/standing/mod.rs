@@ -8,7 +8,8 @@
 //!
 //! Promises: the `known` state of all ids of the token together, with every revocation of something
 //! wider that covers it, from one committed state and all origins. What is not read to its end has
-//! no answer ([`QueryError::Budget`]): a revocation may be in the rest.
+//! no answer ([`QueryError::Budget`]): a revocation may be in the rest. Only REVOKED is said by a
+//! part of it as well: nothing in the rest undoes that. [`part`] is for whoever ends the token.
 //!
 //! Assumes: the caller checked who may see the tenant.
 //!
@@ -71,6 +72,9 @@ pub struct Standing {
     /// The ids of each issuer that has the presented digest, where several do; else empty. This is
     /// then the standing of one of them.
     pub claims: Vec<Vec<String>>,
+    /// Whether more is recorded than was read. Then it says no more than that it is revoked, if it
+    /// is.
+    pub is_part: bool,
     /// How many events that is the state of.
     events: usize,
     /// When a revocation that covers it takes effect that has not yet, Unix nanoseconds.
@@ -94,6 +98,12 @@ impl Standing {
         self.state.usable_between().filter(|_| opens)
     }
 
+    /// Whether what was read says where the token stands.
+    #[must_use]
+    pub fn is_decided(&self, now_nanos: i64) -> bool {
+        !self.is_part || self.state.state_at(now_nanos) == State::Revoked
+    }
+
     /// Until when it may be used, as far as is known: its expiry, or the end of its grace.
     #[must_use]
     pub fn usable_until(&self) -> Option<i64> {
@@ -112,8 +122,27 @@ struct Place<'v> {
 /// about it in the tenant.
 ///
 /// # Errors
-/// [`QueryError`]; `Budget` when there is more to read than one answer may.
+/// [`QueryError`]; `Budget` when there is more to read than one answer may, unless what was read is
+/// revoked.
 pub fn standing(
+    view: &View,
+    tenant: &str,
+    presented: Presented<'_>,
+    now_nanos: i64,
+) -> Result<Option<Standing>, QueryError> {
+    let found = part(view, tenant, presented, now_nanos)?;
+    match found {
+        Some(one) if !one.is_decided(now_nanos) => Err(QueryError::Budget),
+        found => Ok(found),
+    }
+}
+
+/// As [`standing`], of as much as one answer may read: what is to be ended, whatever else there is.
+/// Of a digest that several issuers have, as [`standing`].
+///
+/// # Errors
+/// [`QueryError`]; `Budget` when nothing is found in that much.
+pub fn part(
     view: &View,
     tenant: &str,
     presented: Presented<'_>,
@@ -130,22 +159,14 @@ pub fn standing(
         check_whole(&places)?;
         return claimed_by_several(view, tenant, ids, now_nanos);
     }
-    let Found { ids, records, whole } = identity(&mut places, ids)?;
+    let Found { ids, records, whole, is_cut } = identity(&mut places, ids)?;
     if records.is_empty() {
-        return check_whole(&places).map(|()| None);
+        let checked = if is_cut { Err(QueryError::Budget) } else { check_whole(&places) };
+        return checked.map(|()| None);
     }
-    let terms = view.terms();
-    let mut watched = Vec::new();
-    for id in &ids {
-        watched.push(chain_term(
-            terms,
-            &ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() },
-        ));
-        watched.push(By::Alias(id).term(terms, tenant));
-        watched.extend(presented_digest(id).map(|one| By::Presented(one).term(terms, tenant)));
-    }
+    let mut watched = watched(view, tenant, &ids);
     let mut state = known(&records);
-    if !whole && state.token_kind.is_some_and(TokenKind::is_code) {
+    if !whole && !is_cut && state.token_kind.is_some_and(TokenKind::is_code) {
         state = code_state(view, tenant, &ids, now_nanos)?;
     }
     let mut changes_at = None;
@@ -154,12 +175,11 @@ pub fn standing(
             continue;
         }
         for (kind, id) in birth.read(wide_chains) {
-            watched.push(chain_term(terms, &ChainKey { kind, tenant, id: &id }));
+            watched.push(chain_term(view.terms(), &ChainKey { kind, tenant, id: &id }));
             let effective = cover(&mut places, (kind, &id), birth, &mut state)?;
             changes_at = [changes_at, effective].into_iter().flatten().min();
         }
     }
-    check_whole(&places)?;
     watched.sort_unstable();
     watched.dedup();
     let birth = records.iter().find(|(_, record)| record.read(|_, s| is_permitted_birth(s)));
@@ -168,12 +188,25 @@ pub fn standing(
         id: told.read(|_, s| s.target.id.to_owned()),
         ids,
         state,
+        is_part: is_cut || check_whole(&places).is_err(),
         events: if whole { records.len() } else { records.len().max(LONG) },
         facts: told.read(|entry, s| Facts::of(s, &entry.handles)),
         claims: Vec::new(),
         changes_at,
         watched,
     }))
+}
+
+/// What a change of a token with these ids would be found by.
+fn watched(view: &View, tenant: &str, ids: &BTreeSet<String>) -> Vec<Term> {
+    let (terms, mut watched) = (view.terms(), Vec::new());
+    for id in ids {
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+        watched.push(chain_term(terms, &key));
+        watched.push(By::Alias(id).term(terms, tenant));
+        watched.extend(presented_digest(id).map(|one| By::Presented(one).term(terms, tenant)));
+    }
+    watched
 }
 
 fn places<'v>(
@@ -220,8 +253,10 @@ fn by_issuer(mut left: BTreeSet<String>) -> Vec<Vec<String>> {
 struct Found {
     ids: BTreeSet<String>,
     records: Vec<(u64, Arc<Record>)>,
-    /// Whether that is all its events.
+    /// Whether that is all the events of these ids.
     whole: bool,
+    /// Whether it has more ids than are looked at.
+    is_cut: bool,
 }
 
 /// The state in ledger order by the token's own events.
@@ -246,35 +281,45 @@ fn code_state(
     whole.filter(|whole| !whole.cut).map(|whole| whole.known).ok_or(QueryError::Budget)
 }
 
-/// All ids of the token in all origins, and what of their chains decides where it stands.
+/// All ids of the token in all origins, and what of their chains decides where it stands. The ids
+/// that were presented come first, and of those only such count that something is recorded under.
 fn identity(places: &mut [Place<'_>], mut ids: BTreeSet<String>) -> Result<Found, QueryError> {
-    let mut todo: Vec<String> = ids.iter().cloned().collect();
-    let (mut records, mut whole) = (Vec::new(), true);
-    while let Some(id) = todo.pop() {
-        let mut others = BTreeSet::new();
-        for place in &mut *places {
-            let found = place.inquiry.deciding(&id)?;
-            let chain = found.chain.into_iter();
-            records.extend(chain.map(|record| (place.base + record.index, record)));
-            whole &= found.whole;
-            let more = found.ids;
-            others.extend(more);
-        }
-        if let Some(digest) = presented_digest(&id) {
-            let same = presented_as(places, digest)?;
-            others.extend(same.into_iter().filter(|other| can_be_one_token(other, &id)));
-        }
-        for other in others {
-            if ids.insert(other.clone()) {
-                todo.push(other);
+    let mut level: Vec<String> = ids.iter().cloned().collect();
+    let (mut records, mut whole, mut is_cut) = (Vec::new(), true, false);
+    let mut most = MAX_IDS;
+    while !level.is_empty() {
+        let mut all = BTreeSet::new();
+        for id in &level {
+            let (before, mut others) = (records.len(), BTreeSet::new());
+            for place in &mut *places {
+                let found = place.inquiry.deciding(id)?;
+                let chain = found.chain.into_iter();
+                records.extend(chain.map(|record| (place.base + record.index, record)));
+                whole &= found.whole;
+                others.extend(found.ids);
             }
+            if let Some(digest) = presented_digest(id) {
+                let same = presented_as(places, digest)?;
+                others.extend(same.into_iter().filter(|other| can_be_one_token(other, id)));
+            }
+            others.remove(id);
+            if records.len() == before && others.is_empty() {
+                most += 1;
+            }
+            all.append(&mut others);
         }
-        if ids.len() > MAX_IDS {
-            return Err(QueryError::Budget);
+        level.clear();
+        for other in all.into_iter().filter(|other| !ids.contains(other)).collect::<Vec<_>>() {
+            if ids.len() >= most {
+                is_cut = true;
+                break;
+            }
+            ids.insert(other.clone());
+            level.push(other);
         }
     }
     records.sort_unstable_by_key(|(position, _)| *position);
-    Ok(Found { ids, records, whole })
+    Ok(Found { ids, records, whole, is_cut })
 }
 
 /// The ids of tokens with this digest, by their births and by what others call them.
@@ -314,7 +359,8 @@ fn are_of_one_issuer(ids: &BTreeSet<String>) -> bool {
 
 /// Where a token stands that several issuers claim under one digest. Each is judged by itself, so
 /// that none speaks for another: it may be used only if all of them say so that say anything (a use
-/// or a refusal alone does not), with the facts of the one that was recorded first.
+/// or a refusal alone does not), with the facts of the one that was recorded first. One that cannot
+/// be read keeps nobody from saying that another is revoked.
 fn claimed_by_several(
     view: &View,
     tenant: &str,
@@ -323,10 +369,18 @@ fn claimed_by_several(
 ) -> Result<Option<Standing>, QueryError> {
     let claims = by_issuer(ids);
     let mut chosen: Option<Standing> = None;
-    let (mut watched, mut changes_at) = (Vec::new(), None);
+    let (mut watched, mut changes_at, mut is_part) = (Vec::new(), None, false);
     for own in &claims {
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
-        let Some(one) = standing(view, tenant, Presented::Ids(&own), now_nanos)? else { continue };
+        let one = match standing(view, tenant, Presented::Ids(&own), now_nanos) {
+            Ok(Some(one)) => one,
+            Ok(None) => continue,
+            Err(QueryError::Budget) => {
+                is_part = true;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         watched.extend(one.watched.iter().copied());
         changes_at = [changes_at, one.changes_at].into_iter().flatten().min();
         let comes_first = chosen.as_ref().is_none_or(|known| {
@@ -343,7 +397,14 @@ fn claimed_by_several(
     }
     watched.sort_unstable();
     watched.dedup();
-    Ok(chosen.map(|one| Standing { watched, changes_at, claims, ..one }))
+    match chosen {
+        None if is_part => Err(QueryError::Budget),
+        None => Ok(None),
+        Some(one) => {
+            let is_part = is_part || one.is_part;
+            Ok(Some(Standing { watched, changes_at, claims, is_part, ..one }))
+        }
+    }
 }
 
 /// Applies the revocations on the chain of something wider that cover the token born in `birth`.

@@ -78,7 +78,8 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
     let proof = args.moment.proof.open()?;
     let client = context.client(args.moment.client.clone())?;
     let tenant = args.moment.tenant.as_deref();
-    let named = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
+    let meant = lookup::of_argument(&client, &args.token, &args.narrow, tenant);
+    let named = match lookup::even_unread(meant)? {
         Meant::Token(named) => named,
         Meant::Unknown(unknown) => {
             if unknown.token.is_some() {

@@ -18,6 +18,7 @@
 //! Refuses: to choose one of several known tokens in one paste.
 
 mod unknown;
+mod unread;
 
 use std::collections::HashSet;
 use std::io::{self, Read as _, Write as _};
@@ -26,7 +27,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use ledgerline_proof::token_id::{
-    MIN_TOKEN_BYTES, TokenId, from_jti, from_presented, looks_like_token, t1_value,
+    MIN_TOKEN_BYTES, TokenId, from_jti, from_presented, hashed_jti, looks_like_token, t1_value,
 };
 use serde_json::{Value, json};
 
@@ -38,6 +39,7 @@ use crate::exit::{Exit, Failure};
 use crate::render::printable;
 
 pub use unknown::{Past, Unknown, unknown, unknown_id, unknown_one, with_others};
+pub use unread::even_unread;
 
 /// Longest text read from standard input, in bytes.
 const PASTE_BYTES_MAX: u64 = 1 << 20;
@@ -285,7 +287,8 @@ pub fn of_paste(
     }
     let known = |one: &Value| {
         let id = one["token_id"].as_str().unwrap_or_default();
-        one["status"] == "unreadable" || (one["status"] == "known" && narrow.takes(id))
+        let is_known = one["status"] == "known" || one["status"] == "unreadable";
+        is_known && (narrow.takes(id) || one["token_id"].is_null())
     };
     let hits: Vec<Hit<'_, '_>> =
         sought.iter().zip(&answers).filter(|(_, answer)| known(answer)).collect();
@@ -375,9 +378,8 @@ fn one_of<'s, 'r>(hits: &[Hit<'s, 'r>]) -> Result<Vec<Hit<'s, 'r>>, Failure> {
 
 fn named(hits: &[Hit<'_, '_>]) -> Result<Meant, Failure> {
     if hits.iter().any(|(_, answer)| answer["status"] == "unreadable") {
-        let error = "the ledger knows this token, and has more about it than one answer may read; \
-                     ask for a part with `ledgerline trace --as-of`";
-        return Err(Failure { exit: Exit::Incomplete, error: anyhow::anyhow!(error) });
+        let error = unread::Unread::new(hits[0].0.token, hits.iter().map(|(_, answer)| *answer));
+        return Err(Failure { exit: Exit::Incomplete, error: error.into() });
     }
     let id = |answer: &Value| answer["token_id"].as_str().unwrap_or_default().to_owned();
     let (sought, found) = hits[0];
@@ -499,7 +501,9 @@ impl Places {
             _ => true,
         };
         let fits = self.0.iter().filter(named);
-        fits.filter_map(|place| from_jti(&place.region, &place.alias, jti).ok()).collect()
+        let ids = fits.filter_map(|place| from_jti(&place.region, &place.alias, jti).ok());
+        // A source may hash what another one writes out.
+        ids.flat_map(|id| [hashed_jti(&id), Some(id)].into_iter().flatten().rev()).collect()
     }
 }
 

@@ -15,6 +15,7 @@
 use clap::Args;
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::lifecycle::State;
+use ledgerline_proof::token_id::hashed_jti;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -99,7 +100,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
                 if usable && row.state == State::Active {
                     compare.active_there.extend(keys_of(&row));
                 }
-                compare.take(&row.token_id, &row.also_known_as, usable)
+                compare.take(&row.token_id, &others(&row), usable)
             }
             Err(error) => {
                 bad.push(json!({ "line": line, "detail": error.to_string() }));
@@ -136,6 +137,11 @@ fn exit_of(answer: &Value) -> Exit {
         (false, true) => Exit::NotVerified,
         (false, false) => Exit::Ok,
     }
+}
+
+/// The other ids of a row's token: a source of the ledger may hash a jti that the table writes out.
+fn others(row: &token_table::Row) -> Vec<String> {
+    row.also_known_as.iter().cloned().chain(hashed_jti(&row.token_id)).collect()
 }
 
 fn shown(answer: &Value) -> String {
@@ -178,8 +184,9 @@ fn key_of(token_id: &str) -> u128 {
     u128::from_be_bytes(*head)
 }
 
-fn keys_of(row: &token_table::Row) -> impl Iterator<Item = u128> {
-    std::iter::once(&row.token_id).chain(&row.also_known_as).map(|id| key_of(id))
+fn keys_of(row: &token_table::Row) -> impl Iterator<Item = u128> + use<> {
+    let others = others(row).into_iter().map(|id| key_of(&id));
+    std::iter::once(key_of(&row.token_id)).chain(others)
 }
 
 struct Compare<'c> {

@@ -71,7 +71,7 @@ pub fn run(context: &mut Context, args: &RevokeArgs) -> CommandResult {
         return by_id(context, &client, args, &named);
     }
     let paste = lookup::read_paste()?;
-    match lookup::of_paste(&client, &paste, &args.narrow, None) {
+    match lookup::even_unread(lookup::of_paste(&client, &paste, &args.narrow, None)) {
         Ok(Meant::Token(named)) if args.narrow.is_narrow() => by_id(context, &client, args, &named),
         Ok(Meant::Token(named)) => {
             let token = named.token.as_deref().unwrap_or_default();
@@ -263,7 +263,13 @@ fn shown(answer: &Value, how: How) -> String {
     }
     if answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty()) {
         let cut = text(answer, "/cut_by");
-        out.push_str(&format!("INCOMPLETE: cut by {cut}; more may go with it: repeat it\n"));
+        let what = match list(answer, "cut_by").all(|cut| *cut == "width") {
+            true => {
+                "it has more ids than are read: what was read ends, and nothing is said of more"
+            }
+            false => "more may go with it: repeat it",
+        };
+        out.push_str(&format!("INCOMPLETE: cut by {cut}; {what}\n"));
     }
     out
 }

@@ -70,12 +70,15 @@ impl Refusal {
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        let Problem { status, detail, .. } = problem;
+        let Problem { status, code, detail, .. } = problem;
         let error = match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 return Self::later(detail);
             }
-            // A question that is too long for now is neither yes nor no.
+            // What is too long to be read is neither yes nor no.
+            StatusCode::UNPROCESSABLE_ENTITY if code == "query_too_broad" => {
+                return Self::later(TOO_MUCH);
+            }
             StatusCode::UNPROCESSABLE_ENTITY => return Self::later(detail),
             status if status.is_client_error() => "invalid_request",
             _ => "server_error",
@@ -134,6 +137,10 @@ pub fn caller(
     }
     if caller.roles().has(roles) { Ok(caller) } else { Err(refuse(lacking)) }
 }
+
+/// Of a token of which a part alone could be read.
+const TOO_MUCH: &str = "more is recorded about the token than one answer may read, and asking \
+                        again does not help: a responder ends it with `ledgerline revoke -`";
 
 /// What is said to whoever has no secret of a key.
 const NOT_VALID: &str = "the credential is missing or not valid: send an API key as \

@@ -7,7 +7,8 @@
 //! presented token is not kept, logged or repeated: it becomes the digest of its `t1` ids, and its
 //! verified jti, and is dropped.
 //!
-//! Refuses: to answer from a part of a token's record; that is 503, neither active nor not.
+//! Refuses: to answer from a part of a token's record, unless that part is revoked; it is 503,
+//! neither active nor not.
 
 use std::sync::Arc;
 

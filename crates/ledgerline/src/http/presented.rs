@@ -3,7 +3,8 @@
 //! ```text
 //! token ──▶ a JWS: its issuer's signature, by the register
 //!             not verified  nothing is known of it; to be ended it is found all the same
-//!             verified      by (iss, jti) and by the digest of its value, as that issuer's
+//!             verified      by (iss, jti), written out or hashed, and by the digest of its value,
+//!                           as that issuer's
 //!           any other: by the digest alone
 //! ```
 //!
@@ -46,7 +47,7 @@ impl Names {
     /// Whose token it is is known: its digest is looked for as that issuer's, and so is found also
     /// where it was only ever revoked under it.
     fn of(verified: Arc<Verified>) -> Self {
-        let ids = verified.id.iter().cloned().chain([verified.digest_id()]).collect();
+        let ids = verified.ids.iter().cloned().chain([verified.digest_id()]).collect();
         Self { ids, digest: None, verified: Some(verified) }
     }
 
@@ -156,8 +157,6 @@ impl Signature {
 pub struct Each {
     /// Where it stands under each of its names that the ledger does not know to be one token.
     pub standings: Vec<Arc<Standing>>,
-    /// Whether there is a name under which more is recorded than one answer may read.
-    pub unread: bool,
     /// Who vouches for the names.
     pub signature: Signature,
 }
@@ -166,10 +165,11 @@ pub struct Each {
 /// whose it is: no issuer's record hides another's. Names that were only ever used are left out. A
 /// revocation needs no signature: what nobody verified is found by the digest of its header and
 /// claims. By the jti that it claims only for whoever `believes_claims`: a jti is no secret, and a
-/// client hands on what its users give it.
+/// client hands on what its users give it. Of what has more about it than one answer may read that
+/// much is found ([`Standing::is_part`]).
 ///
 /// # Errors
-/// 503 when there is too much to read or the ledger cannot be read.
+/// 503 when nothing is found in what one answer may read, or the ledger cannot be read.
 pub async fn find_each(
     app: &Arc<App>,
     tenant: &str,
@@ -179,13 +179,14 @@ pub async fn find_each(
     let (node, issuers) = (Arc::clone(&app.node), app.issuers());
     let tenant = tenant.to_owned();
     let ask = move || {
-        let (Names { ids, digest, verified }, is_refused) = match names(&issuers, &tenant, &token) {
-            Ok(Some(names)) => (names, false),
-            Ok(None) | Err(()) => {
-                let claimed = issuers.claimed_id(&tenant, &token).filter(|_| believes_claims);
-                (Names { ids: claimed.into_iter().collect(), ..Names::by_digest(&token) }, true)
-            }
-        };
+        let found = names(&issuers, &tenant, &token);
+        let is_refused = !matches!(found, Ok(Some(_)));
+        let mut names = found.ok().flatten().unwrap_or_else(|| Names::by_digest(&token));
+        // Also where its issuer's tokens are taken unverified.
+        if names.verified.is_none() && believes_claims {
+            names.ids = issuers.claimed_ids(&tenant, &token);
+        }
+        let Names { ids, digest, verified } = names;
         let signature = match (verified.is_some(), is_refused) {
             (true, _) => Signature::Verified,
             (false, true) => Signature::NotVerified,
@@ -193,11 +194,10 @@ pub async fn find_each(
         };
         let mut all = Vec::new();
         for id in &ids {
-            all.extend(node.standing(&tenant, Presented::Id(id))?);
+            all.extend(node.part(&tenant, Presented::Id(id))?);
         }
         let each = digest.map(|digest| node.each_standing(&tenant, &digest)).transpose()?;
-        let (claimed, unread) = each.unwrap_or_default();
-        all.extend(claimed);
+        all.extend(each.unwrap_or_default());
         let mut standings: Vec<Arc<Standing>> = Vec::new();
         for one in all {
             if standings.iter().all(|known| known.ids != one.ids) {
@@ -209,7 +209,7 @@ pub async fn find_each(
         if standings.iter().any(says) {
             standings.retain(says);
         }
-        Ok(Each { standings, unread, signature })
+        Ok(Each { standings, signature })
     };
     Ok(app.wait(ask).await?)
 }

@@ -19,6 +19,9 @@
 //! `tell_issuer=false`; the answer says of each token whether it was. So is a token that the ledger
 //! knows nothing of, when its issuer signed it.
 //!
+//! A token that has more about it than one answer may read is ended as far as it is read, and
+//! `cut_by` says so; to a client, whose 200 has no room for that, it is 503.
+//!
 //! Refuses: another client's token, as `invalid_grant`; from a client what is neither access nor
 //! refresh token, as `unsupported_token_type`.
 
@@ -78,7 +81,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
-    let Each { standings, unread, signature } =
+    let Each { standings, signature } =
         find_each(&app, &tenant, token.clone(), is_responder).await?;
     let (mut known, hidden): (Vec<_>, Vec<_>) =
         standings.into_iter().partition(|standing| may_know(&caller, &standing.id));
@@ -101,13 +104,8 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let (mut answer, telling) =
         end_each(&app, &caller, &mut known, ending, (&token, signature)).await?;
     drop(token);
-    if let Some(cuts) = answer["cut_by"].as_array_mut() {
-        cuts.extend(unread.then(|| "budget".into()));
-        // What the credential may not end is not said to have ended.
-        let lives = hidden.iter().any(|one| one.usable_between().is_some());
-        cuts.extend(lives.then(|| "grant".into()));
-    }
-    answer["claimed_by_several"] = claimed_by_several(&known, unread).into();
+    say_cuts(&mut answer, (&known, &hidden), is_responder)?;
+    answer["claimed_by_several"] = claimed_by_several(&known).into();
     let presented = told_with(&known, telling.as_ref());
     match telling {
         Some(telling) if dry_run => telling.foretell(&mut answer),
@@ -215,10 +213,41 @@ fn told_with(known: &[Arc<Standing>], telling: Option<&Telling>) -> BTreeSet<Str
     ids.filter(|id| front.is_none() || issuer_of(id) == front).cloned().collect()
 }
 
+/// Says what is not said to have ended: what was not read, what the credential may not end.
+///
+/// # Errors
+/// 503 to a client whose token was read in part: its 200 has no room for that.
+fn say_cuts(
+    answer: &mut Value,
+    (known, hidden): (&[Arc<Standing>], &[Arc<Standing>]),
+    is_responder: bool,
+) -> Result<(), Refusal> {
+    let Some(cuts) = answer["cut_by"].as_array_mut() else { return Ok(()) };
+    let is_part = known.iter().any(|one| one.is_part);
+    cuts.extend((is_part && cuts.is_empty()).then(|| "reads".into()));
+    if !is_responder && !cuts.is_empty() {
+        return Err(only_in_part(known));
+    }
+    let lives = hidden.iter().any(|one| one.usable_between().is_some());
+    cuts.extend(lives.then(|| "grant".into()));
+    Ok(())
+}
+
+/// What a client is told whose token was ended as far as it was read.
+fn only_in_part(known: &[Arc<Standing>]) -> Refusal {
+    let ids: Vec<&str> = known.iter().map(|one| one.id.as_str()).collect();
+    let ids = ids.join(", ");
+    Refusal::later(format!(
+        "what was read of the token is revoked ({ids}), and more is recorded about it than one \
+         call may read; repeating it does not help: a responder looks at it with `ledgerline \
+         trace`"
+    ))
+}
+
 /// Whether several issuers have the digest of what was presented.
-fn claimed_by_several(known: &[Arc<Standing>], unread: bool) -> bool {
+fn claimed_by_several(known: &[Arc<Standing>]) -> bool {
     let issuers = known.iter().filter_map(|one| issuer_of(&one.id));
-    unread || issuers.collect::<BTreeSet<_>>().len() > 1
+    issuers.collect::<BTreeSet<_>>().len() > 1
 }
 
 /// Whether the token was issued to this client, and is of a kind that clients revoke.
@@ -257,7 +286,9 @@ async fn end(
             before.entry(one.token_id.clone()).or_insert(one.state);
         }
         if dry_run || tokens.is_empty() {
-            if !dry_run && !cuts.is_empty() {
+            // Repeating it reads no more ids of one token: that is said, and not asked for.
+            let is_wide = cuts.iter().all(|cut| *cut == "width");
+            if !dry_run && !is_wide {
                 break;
             }
             let planned: Vec<_> = tokens.into_iter().map(|token| token.token_id).collect();

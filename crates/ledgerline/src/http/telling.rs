@@ -95,10 +95,11 @@ impl Telling {
     pub fn of_unknown(app: &App, tenant: &str, token: Vec<u8>) -> Option<Self> {
         let issuers = app.issuers();
         let Judged::Verified(verified) = issuers.judge(tenant, &token) else { return None };
-        let token_id = verified.id.clone().unwrap_or_else(|| verified.digest_id());
+        let digest_id = verified.digest_id();
+        let token_id = verified.ids.first().cloned().unwrap_or_else(|| digest_id.clone());
         let (alias, _) = issuer_and_region(&token_id)?;
         let issuer = issuers.get(tenant, alias).filter(|issuer| issuer.connector().is_some())?;
-        let ids = BTreeSet::from([token_id.clone(), verified.digest_id()]);
+        let ids = verified.ids.iter().cloned().chain([digest_id]).collect();
         Some(Self { issuer, token, token_id, ids, hint: None, is_genuine: true })
     }
 

@@ -9,11 +9,12 @@
 //! `t1` id). `alive` is what introspection would say. Where a token is found under several ids that
 //! nobody joined, at several issuers (`claimed_by_several`) or by digest and id, `records` has
 //! each; where they differ in whether it may be used, nobody can tell from a digest: `alive` and
-//! `state` are then null and `differs` is true, never one of them alone. The answers are in the
-//! order of the question, which repeats nothing of it. A batch ends after [`TIME_MAX`]: what is
-//! left is `not_reached`, and is asked for again. With `"proof":true` the answer is the proof
-//! bundle instead: the whole lives of those that the published checkpoint covers, and a note that
-//! counts the others.
+//! `state` are then null and `differs` is true, never one of them alone. What has more about it
+//! than one answer may read, and is not known to be revoked, is `unreadable`, with its id. The
+//! answers are in the order of the question, which repeats nothing of it. A batch ends after
+//! [`TIME_MAX`]: what is left is `not_reached`, and is asked for again. With `"proof":true` the
+//! answer is the proof bundle instead: the whole lives of those that the published checkpoint
+//! covers, and a note that counts the others.
 //!
 //! Refuses: ids that look like the token itself.
 
@@ -33,7 +34,7 @@ use ledgerline_engine::standing::{Presented, Standing};
 use ledgerline_engine::view::{QueryError, View};
 use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
 use ledgerline_proof::lifecycle::{Birth, State as TokenState};
-use ledgerline_proof::token_id::TokenId;
+use ledgerline_proof::token_id::{TokenId, hashed_jti};
 use ledgerline_proof::vocabulary::TokenKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -171,7 +172,7 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
             }
         }
         shown += usize::from(any);
-        left += usize::from(found.unread);
+        left += usize::from(!found.unread.is_empty());
     }
     let note = format!(
         "{shown} of the {} tokens asked about are shown; {left} were not reached; nothing here \
@@ -201,11 +202,12 @@ fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Val
             continue;
         }
         answers.push(match standings(app, tenant, one) {
-            Ok(found) => match found.standings.is_empty() {
-                true => json!({ "status": "unknown" }),
-                false => described(&mut inquiry, &found, now)?,
+            Ok(found) => match (&found.standings[..], &found.unread[..]) {
+                ([], []) => json!({ "status": "unknown" }),
+                // More is recorded than one answer may read: no word of it being dead.
+                ([], [first, ..]) => json!({ "status": "unreadable", "token_id": first.id }),
+                _ => described(&mut inquiry, &found, now)?,
             },
-            // More is recorded than one answer may read: no word of it being dead.
             Err(QueryError::Budget) => json!({ "status": "unreadable" }),
             Err(error) => return Err(error.into()),
         });
@@ -225,25 +227,28 @@ fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Val
 /// A token under each of its ids that nobody joined.
 struct Found {
     standings: Vec<Arc<Standing>>,
-    /// Whether there is one of which more is recorded than one answer may read.
-    unread: bool,
+    /// Those of which more is recorded than one answer may read.
+    unread: Vec<Arc<Standing>>,
 }
 
 fn standings(app: &App, tenant: &str, one: &Leaked) -> Result<Found, QueryError> {
     let by_digest = one.digest.as_ref().map(|digest| app.node.each_standing(tenant, digest));
-    let (mut standings, unread) = by_digest.transpose()?.unwrap_or_default();
-    // By its digest also where it was never issued under it.
+    let mut all = by_digest.transpose()?.unwrap_or_default();
+    // By its digest also where it was never issued under it, by its jti also where that is hashed.
     let front = one.id.as_deref().and_then(issuer_of).zip(one.digest.as_ref());
     let own = front.map(|(front, digest)| format!("{front}:t1:{digest}"));
-    for id in own.iter().chain(&one.id) {
-        if !standings.iter().any(|known| known.ids.contains(id)) {
-            standings.extend(app.node.standing(tenant, Presented::Id(id))?);
+    let hashed = one.id.as_deref().and_then(hashed_jti);
+    for id in own.iter().chain(&one.id).chain(&hashed) {
+        if !all.iter().any(|known| known.ids.contains(id)) {
+            all.extend(app.node.part(tenant, Presented::Id(id))?);
         }
     }
-    // What was only ever used under another name says nothing against what is known.
     let now = app.node.now();
+    let (mut standings, unread): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|one| one.is_decided(now));
+    // What was only ever used under another name says nothing against what is known.
     let says = |one: &Arc<Standing>| one.state.state_at(now) != TokenState::Unknown;
-    if standings.iter().any(says) {
+    if standings.iter().any(says) || !unread.is_empty() {
         standings.retain(says);
     }
     standings.sort_by_key(|one| (!one.is_active(now), one.state.first_index));
@@ -253,18 +258,21 @@ fn standings(app: &App, tenant: &str, one: &Leaked) -> Result<Found, QueryError>
 fn described(inquiry: &mut Inquiry<'_>, found: &Found, now: i64) -> Result<Value, Problem> {
     let standing = &found.standings[0];
     let alive = standing.is_active(now);
-    let differs = found.unread || found.standings.iter().any(|one| one.is_active(now) != alive);
-    let issuers: BTreeSet<_> =
-        found.standings.iter().filter_map(|one| issuer_of(&one.id)).collect();
+    let is_read = found.unread.is_empty();
+    let differs = !is_read || found.standings.iter().any(|one| one.is_active(now) != alive);
+    let all = || found.standings.iter().chain(&found.unread);
+    let issuers: BTreeSet<_> = all().filter_map(|one| issuer_of(&one.id)).collect();
     let token = inquiry.token(&standing.id)?;
     let used = last_use(inquiry, &token)?;
     let record = |one: &Arc<Standing>| {
-        let state = one.state.state_at(now).symbol();
-        json!({ "token_id": one.id, "state": state, "alive": one.is_active(now) })
+        let known = one.is_decided(now);
+        let state = known.then(|| one.state.state_at(now).symbol());
+        let alive = known.then(|| one.is_active(now));
+        json!({ "token_id": one.id, "state": state, "alive": alive })
     };
     let records: Vec<Value> = match (differs, &found.standings[..]) {
         (false, [_]) => Vec::new(),
-        (_, all) => all.iter().map(record).collect(),
+        _ => all().map(record).collect(),
     };
     Ok(written::value(|members| {
         members.set("status", "known");
@@ -272,10 +280,10 @@ fn described(inquiry: &mut Inquiry<'_>, found: &Found, now: i64) -> Result<Value
         members.set("token_id", &standing.id);
         members.set("state", (!differs).then(|| standing.state.state_at(now).symbol()));
         members.set("differs", differs);
-        members.set("claimed_by_several", found.unread || issuers.len() > 1);
+        members.set("claimed_by_several", issuers.len() > 1);
         members.set("records", &records);
         // Of all that is known of it nothing is a birth.
-        if !found.unread && found.standings.iter().all(|one| one.state.birth == Birth::None) {
+        if is_read && found.standings.iter().all(|one| one.state.birth == Birth::None) {
             members.set("birth", "UNKNOWN");
         }
         members.set("token_kind", standing.state.token_kind.map(TokenKind::symbol));

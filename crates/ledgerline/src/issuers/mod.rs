@@ -14,7 +14,7 @@
 //!
 //! Promises: a jti makes a token active only under a verified signature and the `iss` that the
 //! register has for the keys; to find what is to be revoked it needs none
-//! ([`Issuers::claimed_id`]). A token's own `exp` and `nbf` can only narrow what the ledger says.
+//! ([`Issuers::claimed_ids`]). A token's own `exp` and `nbf` can only narrow what the ledger says.
 //! Of tokens nothing is kept but digests of those that were verified, in memory; nothing of them
 //! is logged.
 //!
@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledgerline_proof::hash::{DomainHasher, domain};
-use ledgerline_proof::token_id::{from_jti, t1_value};
+use ledgerline_proof::token_id::{from_jti, hashed_jti, t1_value};
 use serde_json::{Value, json};
 
 use self::connector::Connector;
@@ -43,7 +43,7 @@ use self::verified::{Verified, VerifiedTokens};
 use crate::exit::Failure;
 use crate::outbound::Outbound;
 
-/// Verified tokens that are remembered: 80 MiB when all of them are.
+/// Verified tokens that are remembered: 100 MiB when all of them are.
 const REMEMBERED: usize = 262_144;
 /// What a fetch of keys may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -162,17 +162,17 @@ impl Issuers {
         self.by_iss.get(iss?).filter(|issuer| issuer.serves(tenant))
     }
 
-    /// The id that a JWS claims to have at a registered issuer, signed or not: a name to look it up
+    /// The ids that a JWS claims to have at a registered issuer, signed or not: names to look it up
     /// by for whoever wants to end it, never a reason to call it active.
     #[must_use]
-    pub fn claimed_id(&self, tenant: &str, token: &[u8]) -> Option<String> {
+    pub fn claimed_ids(&self, tenant: &str, token: &[u8]) -> Vec<String> {
         let (iss, jti) = match jws::read(token) {
-            Shape::Opaque => return None,
+            Shape::Opaque => return Vec::new(),
             Shape::Broken { iss, jti } => (iss, jti),
             Shape::Jws(one) => (one.iss().map(str::to_owned), one.jti().map(str::to_owned)),
         };
-        let issuer = self.of_iss(tenant, iss.as_deref())?;
-        issuer.id_of(jti.as_deref())
+        let issuer = self.of_iss(tenant, iss.as_deref());
+        issuer.map_or_else(Vec::new, |issuer| issuer.ids_of(jti.as_deref()))
     }
 }
 
@@ -242,18 +242,21 @@ impl Issuer {
         if !one.is_signed_by(&keys.list) {
             return Ok(None);
         }
-        let id = self.id_of(one.jti());
+        let ids = self.ids_of(one.jti());
         let (not_before, expires_at) = one.window();
         let (issuer, generation) = (Arc::clone(&self.front), keys.generation);
         let digest = Box::default();
-        Ok(Some(Verified { issuer, id, digest, not_before, expires_at, generation }))
+        Ok(Some(Verified { issuer, ids, digest, not_before, expires_at, generation }))
     }
 
-    /// The id of its token with this jti, where its jti may be one.
-    fn id_of(&self, jti: Option<&str>) -> Option<String> {
+    /// The ids of its token with this jti, where its jti may be one: as it is, and hashed, since a
+    /// source may hash what another one writes out.
+    fn ids_of(&self, jti: Option<&str>) -> Vec<String> {
         let jti = jti.filter(|_| self.settings.jti_rule == JtiRule::Identity);
-        let jti = jti.filter(|jti| !jti.is_empty())?;
-        from_jti(&self.settings.region, &self.alias, jti).ok()
+        let jti = jti.filter(|jti| !jti.is_empty());
+        let id = jti.and_then(|jti| from_jti(&self.settings.region, &self.alias, jti).ok());
+        let hashed = id.as_deref().and_then(hashed_jti);
+        id.into_iter().chain(hashed).collect()
     }
 
     /// What may be known of it: no secret and no path.

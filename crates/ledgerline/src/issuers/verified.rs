@@ -17,8 +17,8 @@ const SHARDS: usize = 16;
 pub struct Verified {
     /// The issuer, `<region>:<alias>`.
     pub issuer: Arc<str>,
-    /// Its id in the ledger, where its jti may be one.
-    pub id: Option<String>,
+    /// Its ids in the ledger by its jti, where that may be one.
+    pub ids: Vec<String>,
     /// The digest of its signing input, as `t1` ids have it.
     pub digest: Box<str>,
     /// Not to be used before, Unix nanoseconds.
@@ -57,7 +57,7 @@ pub struct VerifiedTokens {
 }
 
 impl VerifiedTokens {
-    /// Remembers about `capacity` tokens, some 300 bytes each.
+    /// Remembers about `capacity` tokens, some 400 bytes each.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
@@ -104,7 +104,7 @@ mod tests {
         let digest = |n: u32| ledgerline_proof::hash::sha256(&n.to_be_bytes());
         let one = Arc::new(Verified {
             issuer: "eu:idp".into(),
-            id: None,
+            ids: Vec::new(),
             digest: "".into(),
             not_before: None,
             expires_at: None,
