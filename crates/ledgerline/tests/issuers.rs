@@ -800,3 +800,32 @@ fn a_jwt_revoked_under_the_hash_of_its_jti_was_active() {
     assert_eq!(out.status.code(), Some(0), "{}", stdout(&out));
     assert!(!is_active(&server, &gateway, &token));
 }
+
+/// Introspection narrows by it, and whatever a person was shown said nothing of it.
+#[test]
+fn a_jwt_past_its_own_exp_was_shown_alive_without_a_word() {
+    let ed = Key::ed();
+    let (server, _folders) = server_with_key(&ed);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let desk = server.key("", "desk", &["responder"]);
+    let words = [("exp", 1_000_000_000_i64, "EXP PASSED"), ("nbf", LATE, "NBF AHEAD")];
+    for (n, (claim, at, word)) in words.into_iter().enumerate() {
+        let jti = format!("own{n}");
+        let mut claims = claims(&jti);
+        claims[claim] = at.into();
+        let token = ed.sign("b", &claims);
+        server.record(&server.admin, &[issued(&format!("i{n}"), &format!("eu:idp:jti:{jti}"))]);
+        assert!(!is_active(&server, &gateway, &token), "{claim}");
+        let member = format!("own_{}", word.to_lowercase().replace(' ', "_"));
+        for command in [&["trace"][..], &["introspect"], &["blast-radius"], &["query", "triage"]] {
+            let run = |more: &[&str]| {
+                let args = [command, more, &["-"]].concat();
+                stdout(&server.run_with(&desk, &args, token.as_bytes()))
+            };
+            let text = run(&[]);
+            assert!(text.contains(&format!("OWN {word}")), "{command:?}: {text}");
+            let json = run(&["-o", "json"]);
+            assert!(json.contains(&member), "{command:?}: {json}");
+        }
+    }
+}

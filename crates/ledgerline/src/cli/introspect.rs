@@ -102,7 +102,10 @@ fn known(context: &mut Context, client: &Client, named: &Named) -> CommandResult
     }
     // An active one was judged by its issuer's signature, or by all its records.
     let is_told = answer["active"] == true;
-    if !is_told {
+    if is_told {
+        named.warn_of_times(context)?;
+        named.mark_times(&mut answer);
+    } else {
         named.warn(context)?;
         named.mark(&mut answer);
     }

@@ -22,6 +22,7 @@ pub mod introspect;
 pub mod keys;
 pub mod lineage;
 pub mod lookup;
+pub mod own_times;
 pub mod past;
 pub mod pasted;
 pub mod pivot;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::lookup::{Named, Narrow};
+use super::own_times;
 use crate::exit::{Exit, Failure};
 use crate::render::text;
 
@@ -96,22 +97,41 @@ impl Named {
         [&self.id].into_iter().chain(&self.others).map(String::as_str)
     }
 
-    /// Says on top that the records differ, if they do.
+    /// Says on top that the records differ, if they do, and what its own times say against it.
     ///
     /// # Errors
     /// When standard output is closed.
     pub fn warn(&self, context: &mut Context) -> Result<(), Failure> {
+        self.warn_of_times(context)?;
         if !self.differing.is_empty() && !context.screen.is_json() {
             context.screen.line(&head(&self.differing))?;
         }
         Ok(())
     }
 
+    /// Says on top what its own times say against it.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn warn_of_times(&self, context: &mut Context) -> Result<(), Failure> {
+        let times = self.token.as_deref().map(own_times::words).unwrap_or_default();
+        let lines = times.lines().filter(|_| !context.screen.is_json()).collect::<Vec<_>>();
+        Ok(lines.into_iter().try_for_each(|line| context.screen.line(line))?)
+    }
+
     /// Says it in an answer.
     pub fn mark(&self, answer: &mut Value) {
+        self.mark_times(answer);
         if !self.differing.is_empty() && answer.is_object() {
             answer["differs"] = true.into();
             answer["records"] = self.differing.clone().into();
+        }
+    }
+
+    /// Says in an answer what its own times say against it.
+    pub fn mark_times(&self, answer: &mut Value) {
+        if let Some(token) = &self.token {
+            own_times::mark(answer, token);
         }
     }
 

@@ -19,6 +19,7 @@ use self::line::{Hit, Line, Rows};
 use super::Context;
 use super::evidence::{Proof, ProofArgs};
 use super::lookup::{Narrow, Places, claims, tell};
+use super::own_times;
 use super::past::{list, rows, text, unknown};
 use super::pasted;
 use super::proof_file::write_proof_of;
@@ -417,7 +418,7 @@ fn why(answer: &Value) -> String {
 }
 
 fn shown(answer: &Value) -> String {
-    let columns = [
+    let mut columns = vec![
         ("LINE", "/line"),
         ("STATUS", "/status"),
         ("ALIVE", "/alive"),
@@ -429,6 +430,7 @@ fn shown(answer: &Value) -> String {
         ("EXPIRES", "/expires_at"),
         ("SIGNATURE", "/signature"),
     ];
+    columns.extend(own_times::columns(&answer["tokens"]));
     let counts = ["alive", "dead", "unknown", "weak", "unreadable", "differing"];
     let counts = counts.map(|name| format!("{} {name}", text(answer, &format!("/{name}"))));
     let all = list(answer, "tokens").count();

@@ -134,15 +134,7 @@ impl Unverified<'_> {
     /// fraction narrows. An expiry beyond the year 2262, the end of 64-bit nanoseconds, is none.
     #[must_use]
     pub fn window(&self) -> (Option<i64>, Option<i64>) {
-        let not_before = self.claims.nbf.as_ref().map(|nbf| seconds(nbf, f64::ceil));
-        let expires_at = self.claims.exp.as_ref().map(|exp| seconds(exp, f64::floor));
-        (
-            not_before.map(|seconds| seconds.saturating_mul(SECOND_NANOS)),
-            expires_at.and_then(|seconds| match seconds.checked_mul(SECOND_NANOS) {
-                None if seconds > 0 => None,
-                nanos => Some(nanos.unwrap_or(i64::MIN)),
-            }),
-        )
+        window(self.claims.nbf.as_ref(), self.claims.exp.as_ref())
     }
 
     /// Whether it may be an access token, by what it says of itself: `typ` (RFC 9068 section 2.1;
@@ -175,6 +167,21 @@ impl Unverified<'_> {
         // Without a `kid` every fitting key is tried: the bytes of a set are bounded.
         named.any(|key| key.verifies(algorithm, self.signing_input, &self.signature))
     }
+}
+
+/// From when until before when the claims `nbf` and `exp` let a token be used, as
+/// [`Unverified::window`].
+#[must_use]
+pub fn window(nbf: Option<&Number>, exp: Option<&Number>) -> (Option<i64>, Option<i64>) {
+    let not_before = nbf.map(|nbf| seconds(nbf, f64::ceil));
+    let expires_at = exp.map(|exp| seconds(exp, f64::floor));
+    (
+        not_before.map(|seconds| seconds.saturating_mul(SECOND_NANOS)),
+        expires_at.and_then(|seconds| match seconds.checked_mul(SECOND_NANOS) {
+            None if seconds > 0 => None,
+            nanos => Some(nanos.unwrap_or(i64::MIN)),
+        }),
+    )
 }
 
 /// A NumericDate (RFC 7519 section 2), in whole seconds.

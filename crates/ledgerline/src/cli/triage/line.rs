@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::super::lookup::is_signed;
+use super::super::own_times;
 use super::super::pasted::{self, Reading};
 use super::super::several;
 
@@ -153,6 +154,7 @@ impl Line {
         for group in groups {
             let mut row = said(&group);
             row["line"] = number.into();
+            group.iter().for_each(|hit| own_times::mark(&mut row, &hit.token));
             if group.iter().any(|hit| is_signed(&hit.token)) {
                 row["signature"] = "not_verified".into();
             }
