@@ -452,9 +452,9 @@ fn limits_of(query: &Query) -> &'static [&'static str] {
         ],
         Query::Event { .. } => &["what else was recorded about the event's target"],
         Query::Question { name, .. } if name == LIFE => &[
-            "no later event: each chain proves a prefix; what was recorded under an id after its own \
-             last entry shown is not proven, also before the last entry of another id; under an id \
-             of which none is shown, nothing is",
+            "no later event: each chain proves a prefix; what was recorded under an id after its \
+             own last entry shown is not proven, also before the last entry of another id; under an \
+             id of which none is shown, nothing is",
             "no wider revocation: one of a session, grant, subject, client or key that is not \
              shown is not taken into account",
             "no other ids of the token than those that are named",
@@ -462,8 +462,8 @@ fn limits_of(query: &Query) -> &'static [&'static str] {
         Query::Question { .. } => &[
             "that the answer is whole: each event shown is in the ledger, but that no other one \
              belongs to the answer is the operator's word",
-            "no later event, and no wider revocation than those shown: a chain proves a prefix, and \
-             of a token with several ids each chain its own",
+            "no later event, and no wider revocation than those shown: a chain proves a prefix, \
+             and of a token with several ids each chain its own",
             "no other ids of its tokens than those of which entries are shown",
         ],
     }

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use super::salts::Salts;
 use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json, secret_scan};
 use crate::clock::Clock;
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, random};
 use crate::index::TermHasher;
 use crate::quarantine::Quarantine;
 use crate::registry::{Caller, Key, Registry};
@@ -222,6 +222,7 @@ impl Intake {
         let IntakeParts { terms, vault, registry, clock, quarantine, entropy, .. } = parts;
         let IntakeParts { genesis, origins, sibling_deployments, limits, strict_sources, .. } =
             parts;
+        let salts = Salts::new(random(entropy.as_ref()));
         Self {
             terms,
             vault,
@@ -234,7 +235,7 @@ impl Intake {
             sibling_deployments,
             limits,
             strict_sources,
-            salts: Salts::default(),
+            salts,
         }
     }
 

@@ -7,11 +7,12 @@
 //! record not long ago. Random bytes are taken for one of these less often than once in 10^12
 //! times. What a salt was drawn from cannot be seen: a bad generator is not found out.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::collections::BTreeMap;
+use std::hash::Hasher as _;
 use std::sync::{Mutex, PoisonError};
 
 use ledgerline_proof::hash::Hash;
+use siphasher::sip::SipHasher13;
 
 use super::EventError;
 
@@ -23,14 +24,14 @@ const DISTINCT_MIN: u32 = 17;
 /// A salt of a tenant, and the commitment it was used for: of both a hash under a key that nobody
 /// knows, so that no two of them can be made to meet. That two meet by chance, and one is refused,
 /// happens once in 10^15 times.
-type Used = HashMap<u64, u64>;
+type Used = BTreeMap<u64, u64>;
 
 /// The salts of the newest submissions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Salts {
     /// Those since the last change, and those before it.
     newest: Mutex<(Used, Used)>,
-    key: RandomState,
+    key: [u8; 16],
 }
 
 /// Why a salt is none.
@@ -51,6 +52,17 @@ fn has_pattern(salt: &[u8; 32]) -> bool {
 }
 
 impl Salts {
+    /// With a key that nobody else knows.
+    pub(super) fn new(key: [u8; 16]) -> Self {
+        Self { newest: Mutex::default(), key }
+    }
+
+    fn name(&self, parts: &[&[u8]]) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.key);
+        parts.iter().for_each(|part| hasher.write(part));
+        hasher.finish()
+    }
+
     /// Judges the salt of a record that a producer made. The same record again is a retry.
     ///
     /// # Errors
@@ -66,8 +78,7 @@ impl Salts {
             return Err(weak(detail));
         }
         // Of other tenants' salts nobody learns anything.
-        let name = self.key.hash_one((tenant, salt));
-        let used = self.key.hash_one(commitment.0);
+        let (name, used) = (self.name(&[salt, tenant.as_bytes()]), self.name(&[&commitment.0]));
         let mut held = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let (newest, older) = &mut *held;
         if newest.get(&name).or_else(|| older.get(&name)).is_some_and(|before| *before != used) {
@@ -94,7 +105,7 @@ mod tests {
     }
 
     fn refused(salt: &[u8; 32]) -> bool {
-        Salts::default().check("", salt, &Hash([1; 32])).is_err()
+        Salts::new([3; 16]).check("", salt, &Hash([1; 32])).is_err()
     }
 
     /// A salt of zeros was taken; after the erasure a reader found the person by guessing.
@@ -117,7 +128,7 @@ mod tests {
 
     #[test]
     fn random_salts_are_taken() {
-        let salts = Salts::default();
+        let salts = Salts::new([3; 16]);
         for n in 0..100_000 {
             assert_eq!(salts.check("", &random(n), &Hash(random(n + 1))), Ok(()), "{n}");
         }
@@ -126,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_salt_is_used_once_but_for_retries() {
-        let salts = Salts::default();
+        let salts = Salts::new([3; 16]);
         let (first, second) = (Hash(random(2)), Hash(random(3)));
         assert_eq!(salts.check("", &random(1), &first), Ok(()));
         assert_eq!(salts.check("", &random(1), &first), Ok(()));
