@@ -453,8 +453,8 @@ fn limits_of(query: &Query) -> &'static [&'static str] {
         Query::Event { .. } => &["what else was recorded about the event's target"],
         Query::Question { name, .. } if name == LIFE => &[
             "no later event: each chain proves a prefix; what was recorded under an id after its \
-             own last entry shown is not proven, also before the last entry of another id; under an \
-             id of which none is shown, nothing is",
+             own last entry shown is not proven, also before the last entry of another id; under \
+             an id of which none is shown, nothing is",
             "no wider revocation: one of a session, grant, subject, client or key that is not \
              shown is not taken into account",
             "no other ids of the token than those that are named",
