@@ -6,7 +6,7 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{Fact, Revocation, TokenFacts, TokenState, Violation};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, Outcome as Ended, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, TargetKind};
 
 use super::model::{place, statement_of};
 use super::{Outcome, Run};
@@ -61,16 +61,21 @@ impl Run {
                 continue;
             }
             let key = (tenant.clone(), String::from_utf8_lossy(id).into_owned());
-            let due = due(&leaves);
+            let (in_time, as_they_came) = (in_event_time(&leaves), as_they_came(&leaves));
             let none = Found::new();
             let standing = raised.standing.get(&key).unwrap_or(&none);
             let withdrawn = raised.withdrawn.get(&key).unwrap_or(&none);
             let counted = raised.counted.get(&key).unwrap_or(&none);
-            if let Some((rule, event)) = standing.iter().find(|one| !due.contains(one)) {
+            // What is judged anew is judged in event time, the rest as it came.
+            let holds = |one: &&One| in_time.contains(one) || as_they_came.contains(one);
+            if let Some((rule, event)) = standing.iter().find(|one| !holds(one)) {
                 return Err(format!("{rule} about {key:?} stands, and does not hold: {event:?}"));
             }
             let mut rules = BTreeSet::new();
-            for one in &due {
+            // A use from before a birth that was told before it is out of order, not unknown.
+            let is_known =
+                |one: &One| one.0 == Violation::UnknownToken && !as_they_came.contains(one);
+            for one in in_time.iter().filter(|one| !is_known(one)) {
                 // Of some rules the first is enough.
                 let is_first = rules.insert(one.0);
                 let once = one.0 == Violation::UnknownToken;
@@ -80,7 +85,7 @@ impl Run {
                     return Err(format!("{} about {key:?} was never raised: {:?}", one.0, one.1));
                 }
             }
-            count += due.len() as u64;
+            count += in_time.len() as u64;
         }
         self.tally.add("findings worked out", count);
         Ok(())
@@ -143,6 +148,12 @@ impl Run {
                     let one = (*rule, (act.source.to_owned(), act.event_id));
                     raised.counted.entry(token.clone()).or_default().insert(one);
                 }
+                EventType::FindingClosed if detail("state").as_deref() == Some("reopened") => {
+                    let Some((token, rule, event)) = known.get(&finding).cloned() else { continue };
+                    let one = (rule, event);
+                    raised.withdrawn.entry(token.clone()).or_default().remove(&one);
+                    raised.standing.entry(token).or_default().insert(one);
+                }
                 EventType::FindingClosed => {
                     let Some((token, rule, event)) = known.get(&finding).cloned() else { continue };
                     let one = (rule, event);
@@ -156,30 +167,17 @@ impl Run {
     }
 }
 
-/// The findings about one token by its leaves, in the order in which they are judged: those up to
-/// the last late one that changes the past in event time, the others as they came.
-fn due(leaves: &[&[u8]]) -> Vec<One> {
-    let (mut latest, mut revised) = (i64::MIN, 0);
-    for (at, leaf) in leaves.iter().enumerate() {
-        let Some((nanos, is_use, done)) = read(leaf, |_, one| {
-            let is_use = matches!(
-                one.event_type,
-                EventType::Used | EventType::ResourceAccessed | EventType::Refreshed
-            );
-            let done = one.outcome == Ended::Allow && one.event_type.is_lifecycle();
-            (one.occurred_at.nanos, is_use, done)
-        }) else {
-            continue;
-        };
-        if nanos < latest && done && !is_use {
-            revised = at + 1;
-        }
-        latest = latest.max(nanos);
-    }
+/// The findings about one token by its leaves, in event time.
+fn in_event_time(leaves: &[&[u8]]) -> Vec<One> {
     let mut order = leaves.to_vec();
-    order[..revised].sort_by_cached_key(|leaf| read(leaf, |_, one| one.occurred_at));
+    order.sort_by_cached_key(|leaf| read(leaf, |_, one| one.occurred_at));
+    as_they_came(&order)
+}
+
+/// The findings about one token by its leaves, in the order given.
+fn as_they_came(leaves: &[&[u8]]) -> Vec<One> {
     let (mut state, mut found) = (TokenState::default(), Vec::new());
-    for (at, leaf) in order.iter().enumerate() {
+    for (at, leaf) in leaves.iter().enumerate() {
         let violation = read(leaf, |entry, one| {
             let fact = Fact::of(one, at as u64, entry.recorded_at);
             let event = (one.source.to_owned(), one.event_id);
