@@ -3,12 +3,12 @@
 //! Before it everything can be repeated, after it everything is redone by the function recovery
 //! uses. A second marked line would mean that nobody knows which of them is true.
 
+use super::house::{Kind, kind_of};
 use super::source::Source;
 use super::{Finding, Rule};
 
 /// The mark, exactly as it stands above the line.
 const MARK: &str = concat!("// COMMIT", " POINT");
-const ENGINE: &str = "crates/ledgerline-engine/src/";
 /// Once this room exists there must be a mark.
 const JOURNAL: &str = "crates/ledgerline-engine/src/journal";
 
@@ -19,7 +19,7 @@ const COMMIT_POINT: Rule = Rule {
 };
 
 pub fn check(sources: &[Source]) -> Vec<Finding> {
-    let engine = sources.iter().filter(|source| source.path.starts_with(ENGINE));
+    let engine = sources.iter().filter(|source| kind_of(&source.path) == Some(Kind::Engine));
     let marks: Vec<(&str, usize)> = engine.flat_map(marked_lines).collect();
     let journal = sources.iter().find(|source| is_journal(&source.path));
     match (marks.as_slice(), journal) {

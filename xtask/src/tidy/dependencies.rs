@@ -1,9 +1,11 @@
 //! A crate is a promise about what it does not depend on.
 //!
-//! Reads the manifests, line by line: which workspace crates each crate may use, and which outside
-//! crates the kernel and the engine must not. It judges direct dependencies; what those pull in is
-//! `cargo tree`'s and deny.toml's business. A new workspace crate is refused until it has a row.
+//! Reads the manifests, line by line: which workspace crates each crate may use (the table of
+//! [`super::house`]), and which outside crates the kernel and the engine must not. It judges direct
+//! dependencies; what those pull in is the business of `cargo tree` and deny.toml. A new workspace
+//! crate is refused until it has a row.
 
+use super::house::{CRATES, Crate, Kind};
 use super::{Finding, Rule};
 
 const DIRECTION: Rule = Rule {
@@ -11,44 +13,6 @@ const DIRECTION: Rule = Rule {
     mend: "Dependencies point down only: move the code up, or pass in what it needs.",
     may_be_allowed: false,
 };
-
-/// One workspace member and what it may use.
-struct Layer {
-    /// Folder of the manifest, from the repository root.
-    folder: &'static str,
-    /// Workspace crates it may use, in tests too.
-    workspace: &'static [&'static str],
-    /// Outside crates it must not use, tests apart. An entry also bars `entry-…`.
-    barred: &'static [&'static [&'static str]],
-}
-
-const PROOF: &str = "ledgerline-proof";
-const ENGINE: &str = "ledgerline-engine";
-const EMITTER: &str = "ledgerline-emitter";
-const BACKENDS: &str = "ledgerline-backends";
-const PROGRAM: &str = "ledgerline";
-
-const LAYERS: &[Layer] = &[
-    Layer {
-        folder: "crates/ledgerline-proof",
-        workspace: &[],
-        barred: &[ASYNC, PROTOCOLS, STORES, WORLD],
-    },
-    Layer {
-        folder: "crates/ledgerline-engine",
-        workspace: &[PROOF],
-        barred: &[ASYNC, PROTOCOLS, STORES],
-    },
-    Layer { folder: "crates/ledgerline-emitter", workspace: &[PROOF], barred: &[STORES] },
-    Layer { folder: "crates/ledgerline-backends", workspace: &[PROOF, ENGINE], barred: &[] },
-    Layer {
-        folder: "crates/ledgerline",
-        workspace: &[PROOF, ENGINE, EMITTER, BACKENDS],
-        barred: &[],
-    },
-    Layer { folder: "xtask", workspace: &[], barred: &[ASYNC, PROTOCOLS, STORES] },
-    Layer { folder: "fuzz", workspace: &[PROOF, ENGINE, PROGRAM], barred: &[] },
-];
 
 const ASYNC: &[&str] = &["tokio", "async", "futures", "smol", "mio", "tower"];
 const PROTOCOLS: &[&str] = &[
@@ -94,33 +58,40 @@ pub fn check(path: &str, text: &str) -> Vec<Finding> {
     let Some(folder) = path.strip_suffix("/Cargo.toml") else {
         return Vec::new(); // the virtual root lists what may be used, it uses nothing
     };
-    let Some(layer) = LAYERS.iter().find(|layer| layer.folder == folder) else {
-        let what = "a crate without a row in the table of layers (xtask/src/tidy)";
+    let Some(layer) = CRATES.iter().find(|layer| layer.folder == folder) else {
+        let what = "a crate without a row in the table of crates (xtask/src/tidy/house.rs)";
         return vec![Finding::new(&DIRECTION, path, 1, what)];
     };
     let finding = |dependency: Dependency| {
-        let what = layer.objection(&dependency)?;
+        let what = objection(layer, &dependency)?;
         Some(Finding::new(&DIRECTION, path, dependency.line, what))
     };
     dependencies(text).into_iter().filter_map(finding).collect()
 }
 
-impl Layer {
-    fn objection(&self, dependency: &Dependency) -> Option<String> {
-        let Dependency { name, for_tests, .. } = dependency;
-        let folder = self.folder;
-        if is_workspace_crate(name) {
-            let is_self = folder.ends_with(&format!("/{name}"));
-            let is_fine = is_self || self.workspace.contains(&name.as_str());
-            return (!is_fine).then(|| format!("{folder} must not use {name}"));
-        }
-        let is_barred = self.barred.iter().copied().flatten().any(|barred| bars(barred, name));
-        (is_barred && !for_tests).then(|| format!("{folder} must not use {name}"))
+fn objection(layer: &Crate, dependency: &Dependency) -> Option<String> {
+    let Dependency { name, for_tests, .. } = dependency;
+    let folder = layer.folder;
+    if is_workspace_crate(name) {
+        // A crate may use itself, in tests: that is how its features are switched on for them.
+        let is_fine = layer.package == name || layer.uses.contains(&name.as_str());
+        return (!is_fine).then(|| format!("{folder} must not use {name}"));
+    }
+    let is_barred = barred(layer.kind).iter().copied().flatten().any(|barred| bars(barred, name));
+    (is_barred && !for_tests).then(|| format!("{folder} must not use {name}"))
+}
+
+/// Outside crates that a kind of crate must not use, tests apart. An entry also bars `entry-…`.
+fn barred(kind: Kind) -> &'static [&'static [&'static str]] {
+    match kind {
+        Kind::Kernel => &[ASYNC, PROTOCOLS, STORES, WORLD],
+        Kind::Engine | Kind::Chores => &[ASYNC, PROTOCOLS, STORES],
+        Kind::Program => &[],
     }
 }
 
 fn is_workspace_crate(name: &str) -> bool {
-    name == "xtask" || name == PROGRAM || name.starts_with("ledgerline-")
+    matches!(name, "xtask" | "ledgerline") || name.starts_with("ledgerline-")
 }
 
 fn bars(barred: &str, name: &str) -> bool {

@@ -9,6 +9,7 @@
 mod circles;
 mod commit_point;
 mod dependencies;
+mod house;
 mod measures;
 mod purity;
 mod ratchet;

@@ -4,11 +4,9 @@
 //! engine reaches the world through one file per kind of thing, so that the simulator can stand in
 //! its place; and no randomly seeded map order may reach a byte. Tests and examples are free.
 
+use super::house::{Kind, kind_of};
 use super::source::{Source, UsedPath};
 use super::{Finding, Rule};
-
-const KERNEL: &str = "crates/ledgerline-proof/src/";
-const ENGINE: &str = "crates/ledgerline-engine/src/";
 
 const KERNEL_PURITY: Rule = Rule {
     name: "kernel-purity",
@@ -38,12 +36,19 @@ const RANDOM_MAP: Rule = Rule {
 
 /// Things of the world, as a run of path segments, and the engine's rooms for each.
 const WORLD: &[(&[&str], &[&str])] = &[
-    (&["std", "fs"], &["disk"]),
+    (&["std", "fs"], &["crates/ledgerline-engine/src/disk"]),
     // The threads of the verifier and of a question are scoped to one function each, and what they
     // give does not depend on their order.
-    (&["std", "thread"], &["node", "verify/threads", "lineage/threads"]),
-    (&["SystemTime"], &["clock"]),
-    (&["Instant"], &["clock"]),
+    (
+        &["std", "thread"],
+        &[
+            "crates/ledgerline-engine/src/node",
+            "crates/ledgerline-engine/src/verify/threads",
+            "crates/ledgerline-engine/src/lineage/threads",
+        ],
+    ),
+    (&["SystemTime"], &["crates/ledgerline-engine/src/clock"]),
+    (&["Instant"], &["crates/ledgerline-engine/src/clock"]),
     (&["std", "net"], &[]),
     (&["std", "env"], &[]),
     (&["std", "process"], &[]),
@@ -57,8 +62,8 @@ const PROTOCOLS: &[&str] =
     &["tokio", "http", "sql", "kafka", "postgres", "cassandra", "redis", "grpc"];
 
 pub fn check(source: &Source) -> Vec<Finding> {
-    let in_kernel = source.path.starts_with(KERNEL);
-    let in_engine = source.path.starts_with(ENGINE);
+    let kind = kind_of(&source.path);
+    let (in_kernel, in_engine) = (kind == Some(Kind::Kernel), kind == Some(Kind::Engine));
     if !in_kernel && !in_engine {
         return Vec::new();
     }
@@ -113,10 +118,9 @@ fn names(path: &UsedPath, thing: &[&str]) -> bool {
     path.segments.windows(thing.len()).any(|segments| segments == thing)
 }
 
-/// `disk` is `disk.rs` or anything under `disk/`.
+/// `src/disk` is `src/disk.rs` or anything under `src/disk/`.
 fn is_room(path: &str, room: &str) -> bool {
-    let inside = path.strip_prefix(ENGINE).and_then(|rest| rest.strip_prefix(room));
-    inside.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    path.strip_prefix(room).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 fn protocol_words(source: &Source) -> Vec<Finding> {

@@ -1,5 +1,6 @@
 //! Words that have no place in code: unfinished work, stray prints, modules named after nothing.
 
+use super::house::{Kind, kind_of};
 use super::source::Source;
 use super::{Finding, Rule};
 
@@ -20,16 +21,9 @@ const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];
 const PRINTS: &[&str] = &["print", "println", "eprint", "eprintln"];
 const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "types", "helper", "helpers", "misc"];
 
-/// The sources of the crates that others link. Their examples are programs, and may print.
-const LIBRARIES: &[&str] = &[
-    "crates/ledgerline-proof/src/",
-    "crates/ledgerline-engine/src/",
-    "crates/ledgerline-emitter/src/",
-    "crates/ledgerline-backends/src/",
-];
-
 pub fn check(source: &Source) -> Vec<Finding> {
-    let is_library = LIBRARIES.iter().any(|library| source.path.starts_with(library));
+    // Crates that others link. Their examples are programs, and may print.
+    let is_library = matches!(kind_of(&source.path), Some(Kind::Kernel | Kind::Engine));
     let mut findings: Vec<Finding> = file_name(&source.path).into_iter().collect();
     for pair in source.tokens.windows(2) {
         let [word, next] = pair else { continue };

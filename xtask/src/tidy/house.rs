@@ -1,0 +1,90 @@
+//! The house: which crates there are, what each may use, and which rules hold in it.
+//!
+//! One table, read by every rule that asks where a file lies, and drawn in ARCHITECTURE.md. A crate
+//! is a promise of absence, so a new one is refused until it has a row. Ordered from the ground up:
+//! a crate uses rows above its own alone.
+
+/// One workspace member.
+pub struct Crate {
+    pub package: &'static str,
+    /// Folder of the manifest, from the repository root.
+    pub folder: &'static str,
+    pub kind: Kind,
+    /// Workspace crates it may use, in tests too.
+    pub uses: &'static [&'static str],
+}
+
+/// What rules hold in a crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Arithmetic over bytes: touches nothing of the world.
+    Kernel,
+    /// Reaches the world through its rooms alone; no async, no protocol, no vendor.
+    Engine,
+    /// What runs at the edge.
+    Program,
+    /// Chores.
+    Chores,
+}
+
+pub const CRATES: &[Crate] = &[
+    Crate {
+        package: "ledgerline-proof",
+        folder: "crates/ledgerline-proof",
+        kind: Kind::Kernel,
+        uses: &[],
+    },
+    Crate {
+        package: "ledgerline-engine",
+        folder: "crates/ledgerline-engine",
+        kind: Kind::Engine,
+        uses: &["ledgerline-proof"],
+    },
+    Crate {
+        package: "ledgerline",
+        folder: "crates/ledgerline",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-engine"],
+    },
+    Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
+    Crate {
+        package: "ledgerline-fuzz",
+        folder: "fuzz",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-engine", "ledgerline"],
+    },
+];
+
+/// The crate whose sources a file belongs to; none for its tests, examples and anything else.
+pub fn crate_of(path: &str) -> Option<&'static Crate> {
+    CRATES
+        .iter()
+        .find(|one| path.strip_prefix(one.folder).is_some_and(|rest| rest.starts_with("/src/")))
+}
+
+/// The kind of the crate whose sources a file belongs to.
+pub fn kind_of(path: &str) -> Option<Kind> {
+    crate_of(path).map(|one| one.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crate_uses_rows_above_its_own() {
+        for (at, one) in CRATES.iter().enumerate() {
+            for used in one.uses {
+                let above = CRATES[..at].iter().any(|other| other.package == *used);
+                assert!(above, "{} uses {used}, which does not stand above it", one.package);
+            }
+        }
+    }
+
+    #[test]
+    fn only_sources_have_a_kind() {
+        assert_eq!(kind_of("crates/ledgerline-proof/src/tree.rs"), Some(Kind::Kernel));
+        assert_eq!(kind_of("crates/ledgerline-proof/tests/tree.rs"), None);
+        assert_eq!(kind_of("crates/ledgerline-proofs/src/tree.rs"), None);
+    }
+}
