@@ -9,12 +9,9 @@
 //! wires them to threads, the simulator calls the same steps.
 
 mod chains;
-pub mod clock;
 pub mod counters;
 pub mod disclosure;
-pub mod disk;
 pub mod duplicates;
-pub mod entropy;
 pub mod erasure;
 mod event_leaf;
 pub mod expiry;
@@ -36,7 +33,6 @@ pub mod opening;
 pub mod origins;
 pub mod overlay;
 pub mod page_token;
-pub mod patience;
 pub mod planner;
 pub mod prover;
 pub mod publisher;
@@ -54,3 +50,5 @@ pub mod tree_store;
 pub mod vault;
 pub mod verify;
 pub mod view;
+
+pub use ledgerline_world::{clock, disk, entropy, patience};

@@ -11,9 +11,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ledgerline_world::parallel;
+
 use crate::index::{Index, IndexStats, Progress};
 use crate::opening::{LedgerConfig, OpenError, World, open_building};
-use crate::verify::threads;
 
 /// The folder of the index, below the data directory.
 const DIR: &str = "index";
@@ -56,5 +57,5 @@ pub(crate) fn building<M>(beside: bool, index: &Index, main: impl FnOnce() -> M)
         failed.fetch_or(matches!(done, Some(Err(_))), Ordering::SeqCst);
         matches!(done, Some(Ok(progress)) if progress != Progress::Idle)
     };
-    threads::stepping(&step, main)
+    parallel::stepping(&step, main)
 }

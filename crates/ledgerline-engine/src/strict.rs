@@ -30,9 +30,8 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
 use crate::chains::{self, Reach};
-use crate::findings::caches::Lately;
 use crate::found_by::{OfLife, chain_term};
-use crate::index::{IndexError, Term};
+use crate::index::{IndexError, Term, TermCache};
 use crate::intake::{EventError, PendingEvent};
 use crate::overlay::Overlay;
 use crate::sequencer::{PlanError, SequencerRooms};
@@ -110,15 +109,15 @@ struct Known {
 
 /// The judge. Owned by the sequencer.
 pub struct Strict {
-    lives: Lately<Life>,
+    lives: TermCache<Life>,
     /// Revocations by the chain they stand on.
-    wide: Lately<Known>,
+    wide: TermCache<Known>,
     is_used: bool,
 }
 
 impl Default for Strict {
     fn default() -> Self {
-        Self { lives: Lately::new(REMEMBERED), wide: Lately::new(REMEMBERED), is_used: false }
+        Self { lives: TermCache::new(REMEMBERED), wide: TermCache::new(REMEMBERED), is_used: false }
     }
 }
 

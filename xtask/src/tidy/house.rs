@@ -34,24 +34,25 @@ pub const CRATES: &[Crate] = &[
         kind: Kind::Kernel,
         uses: &[],
     },
+    Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
-        uses: &["ledgerline-proof"],
+        uses: &["ledgerline-proof", "ledgerline-world"],
     },
     Crate {
         package: "ledgerline",
         folder: "crates/ledgerline",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-engine"],
+        uses: &["ledgerline-proof", "ledgerline-engine", "ledgerline-world"],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
     Crate {
         package: "ledgerline-fuzz",
         folder: "fuzz",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-engine", "ledgerline"],
+        uses: &["ledgerline-proof", "ledgerline-engine", "ledgerline", "ledgerline-world"],
     },
 ];
 

@@ -36,19 +36,19 @@ const RANDOM_MAP: Rule = Rule {
 
 /// Things of the world, as a run of path segments, and the engine's rooms for each.
 const WORLD: &[(&[&str], &[&str])] = &[
-    (&["std", "fs"], &["crates/ledgerline-engine/src/disk"]),
+    (&["std", "fs"], &["crates/world/src/disk"]),
     // The threads of the verifier and of a question are scoped to one function each, and what they
     // give does not depend on their order.
     (
         &["std", "thread"],
         &[
             "crates/ledgerline-engine/src/node",
-            "crates/ledgerline-engine/src/verify/threads",
+            "crates/world/src/parallel",
             "crates/ledgerline-engine/src/lineage/threads",
         ],
     ),
-    (&["SystemTime"], &["crates/ledgerline-engine/src/clock"]),
-    (&["Instant"], &["crates/ledgerline-engine/src/clock"]),
+    (&["SystemTime"], &["crates/world/src/clock"]),
+    (&["Instant"], &["crates/world/src/clock"]),
     (&["std", "net"], &[]),
     (&["std", "env"], &[]),
     (&["std", "process"], &[]),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn check_engine(room: &str, text: &str, expected: &[&str]) {
-        check_rust(check, &format!("crates/ledgerline-engine/src/{room}"), text, expected);
+        check_rust(check, &format!("crates/{room}"), text, expected);
     }
 
     #[test]
@@ -165,38 +165,62 @@ mod tests {
 
     #[test]
     fn the_engine_has_one_room_for_each_thing_of_the_world() {
-        check_engine("disk.rs", "use std::fs::File;\n", &[]);
-        check_engine("disk/real.rs", "use std::fs::File;\n", &[]);
-        check_engine("journal/writer.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
-        check_engine("disks.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
-        check_engine("node.rs", "use std::thread;\n", &[]);
-        check_engine("verify/threads.rs", "use std::thread;\n", &[]);
-        check_engine("lineage/threads.rs", "use std::thread;\n", &[]);
-        check_engine("verify/mod.rs", "use std::thread;\n", &["1 engine-rooms"]);
-        check_engine("clock.rs", "use std::time::{Instant, SystemTime};\n", &[]);
-        check_engine("intake.rs", "use std::time::Instant;\n", &["1 engine-rooms"]);
-        check_engine("node.rs", "use std::net::TcpStream;\n", &["1 engine-rooms"]);
-        check_engine("a.rs", "fn f() { let g = async {}; }\n", &["1 no-async"]);
+        check_engine("world/src/disk.rs", "use std::fs::File;\n", &[]);
+        check_engine("world/src/disk/real.rs", "use std::fs::File;\n", &[]);
+        check_engine(
+            "ledgerline-engine/src/journal/writer.rs",
+            "use std::fs::File;\n",
+            &["1 engine-rooms"],
+        );
+        check_engine("world/src/disks.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
+        check_engine("ledgerline-engine/src/node.rs", "use std::thread;\n", &[]);
+        check_engine("world/src/parallel.rs", "use std::thread;\n", &[]);
+        check_engine("ledgerline-engine/src/lineage/threads.rs", "use std::thread;\n", &[]);
+        check_engine(
+            "ledgerline-engine/src/verify/mod.rs",
+            "use std::thread;\n",
+            &["1 engine-rooms"],
+        );
+        check_engine("world/src/clock.rs", "use std::time::{Instant, SystemTime};\n", &[]);
+        check_engine(
+            "ledgerline-engine/src/intake.rs",
+            "use std::time::Instant;\n",
+            &["1 engine-rooms"],
+        );
+        check_engine(
+            "ledgerline-engine/src/node.rs",
+            "use std::net::TcpStream;\n",
+            &["1 engine-rooms"],
+        );
+        check_engine("world/src/a.rs", "fn f() { let g = async {}; }\n", &["1 no-async"]);
     }
 
     #[test]
     fn the_engine_names_no_protocol() {
-        check_engine("a.rs", "//! Unlike Kafka.\n// http answers it\nfn f() {}\n", &[]);
-        check_engine("a.rs", "struct HttpAnswer;\n", &["1 protocol-word"]);
-        check_engine("a.rs", "const A: &str = \"PostgreSQL\";\n", &["1 protocol-word"]);
+        check_engine("world/src/a.rs", "//! Unlike Kafka.\n// http answers it\nfn f() {}\n", &[]);
+        check_engine("world/src/a.rs", "struct HttpAnswer;\n", &["1 protocol-word"]);
+        check_engine("world/src/a.rs", "const A: &str = \"PostgreSQL\";\n", &["1 protocol-word"]);
         check_rust(check, "crates/ledgerline/src/a.rs", "use std::fs;\nstruct Http;\n", &[]);
     }
 
     #[test]
     fn maps_have_a_stable_order() {
-        check_engine("a.rs", "use std::collections::{BTreeMap, VecDeque};\n", &[]);
-        check_engine("a.rs", "use std::collections::{HashMap, VecDeque};\n", &["1 random-map"]);
+        check_engine("world/src/a.rs", "use std::collections::{BTreeMap, VecDeque};\n", &[]);
         check_engine(
-            "a.rs",
+            "world/src/a.rs",
+            "use std::collections::{HashMap, VecDeque};\n",
+            &["1 random-map"],
+        );
+        check_engine(
+            "world/src/a.rs",
             "use std::collections;\nfn f(m: collections::HashSet<u8>) {}\n",
             &["2 random-map"],
         );
-        check_engine("a.rs", "use std::hash::RandomState;\n", &["1 random-map"]);
-        check_engine("a.rs", "use std::collections::hash_map::Entry;\n", &["1 random-map"]);
+        check_engine("world/src/a.rs", "use std::hash::RandomState;\n", &["1 random-map"]);
+        check_engine(
+            "world/src/a.rs",
+            "use std::collections::hash_map::Entry;\n",
+            &["1 random-map"],
+        );
     }
 }

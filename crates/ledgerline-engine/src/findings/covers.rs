@@ -16,11 +16,10 @@ use std::rc::Rc;
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::lifecycle::{self, Revocation};
 
-use super::caches::Lately;
 use super::life::{Act, Boundary, Life, Wide};
 use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
-use crate::index::Term;
+use crate::index::{Term, TermCache};
 use crate::lineage::wide_chains;
 use crate::view::{QueryError, View};
 
@@ -64,7 +63,7 @@ impl Covering {
 
 /// The memory of wider revocations.
 pub(super) struct Covers {
-    known: Lately<Told>,
+    known: TermCache<Told>,
     recent: VecDeque<Recent>,
     /// Revocations noted, of which `recent` holds the last.
     noted: u64,
@@ -72,7 +71,7 @@ pub(super) struct Covers {
 
 impl Covers {
     pub(super) fn new() -> Self {
-        Self { known: Lately::new(REMEMBERED), recent: VecDeque::new(), noted: 0 }
+        Self { known: TermCache::new(REMEMBERED), recent: VecDeque::new(), noted: 0 }
     }
 
     /// Takes note of an act on something wider.

@@ -38,7 +38,6 @@
 
 mod aliases;
 pub mod book;
-pub(crate) mod caches;
 mod covers;
 pub mod gap;
 mod groups;
@@ -64,7 +63,6 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
 
 use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
-use self::caches::Lately;
 use self::covers::Covers;
 use self::groups::{Counted, Recorded};
 use self::kin::kin_of;
@@ -78,7 +76,7 @@ use self::revised::tell;
 use self::rules::{Finding, Rule, Windows};
 use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
-use crate::index::Term;
+use crate::index::{Term, TermCache};
 use crate::view::{QueryError, View};
 
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
@@ -118,15 +116,15 @@ enum Part {
 pub struct Follower {
     windows: Windows,
     position: u64,
-    lives: Lately<Box<Life>>,
+    lives: TermCache<Box<Life>>,
     /// Lives of parents, without findings about themselves.
-    parents: Lately<Box<Life>>,
+    parents: TermCache<Box<Life>>,
     /// Lives under one id alone of tokens that have several.
-    alone: Lately<Box<Life>>,
+    alone: TermCache<Box<Life>>,
     /// The ids of tokens.
-    ids: Lately<Ids>,
+    ids: TermCache<Ids>,
     covers: Covers,
-    policies: Lately<PolicyVersions>,
+    policies: TermCache<PolicyVersions>,
     memory: Memory,
     /// Closings of findings that were read.
     closings: u64,
@@ -141,11 +139,11 @@ impl Follower {
             position: saved.position,
             memory: saved.memory,
             closings: 0,
-            policies: Lately::new(REMEMBERED),
-            lives: Lately::new(REMEMBERED),
-            parents: Lately::new(REMEMBERED),
-            alone: Lately::new(REMEMBERED),
-            ids: Lately::new(REMEMBERED),
+            policies: TermCache::new(REMEMBERED),
+            lives: TermCache::new(REMEMBERED),
+            parents: TermCache::new(REMEMBERED),
+            alone: TermCache::new(REMEMBERED),
+            ids: TermCache::new(REMEMBERED),
             covers: Covers::new(),
         }
     }

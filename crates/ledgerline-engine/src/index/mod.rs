@@ -40,8 +40,8 @@ pub use query::{Bound, FIND_MAX, Page, ReadBudget};
 pub use run_format::{FormatError, RunFooter, RunHeader, parse_run_footer, parse_run_header};
 pub use run_reader::{RunSummary, check_run, parse_run, read_postings};
 pub use term::{
-    HASH_BITS, IdTimes, PositionMap, Posting, Term, TermHasher, TermHead, TermKind, TermMap,
-    is_planned_from,
+    HASH_BITS, IdTimes, PositionMap, Posting, Term, TermCache, TermHasher, TermHead, TermKind,
+    TermMap, is_planned_from,
 };
 
 use crate::disk::{Disk, read_whole, replace_durably};

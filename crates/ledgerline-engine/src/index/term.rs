@@ -22,6 +22,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use ledgerline_world::cache::Cache;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 /// Which terms an entry has (see `found_by`). Counted up when that changes: all runs are then built
@@ -132,6 +133,10 @@ impl Hasher for TakeAsIs {
 
 /// A map by term. Its order is never looked at.
 pub type TermMap<V> = HashMap<Term, V, BuildHasherDefault<TakeAsIs>>;
+
+/// A cache by term. Of chains, a term keeps 96 bits: among 10^10 of them the chance that any two
+/// meet is below 10^-8.
+pub type TermCache<V> = Cache<Term, V, BuildHasherDefault<TakeAsIs>>;
 
 /// A map by position. Positions lie close together: they are spread by a multiplication (Fibonacci
 /// hashing). Its order is never looked at.

@@ -13,8 +13,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use ledgerline_world::parallel;
+
 use super::chains::place;
-use super::threads;
 
 /// More suspects than this are not looked into: a ledger with so many is broken anyhow.
 const MAX_SUSPECTS: usize = 100_000;
@@ -65,7 +66,7 @@ impl EventIds {
     }
 
     fn judge(&mut self) {
-        threads::each(self.threads, &mut self.noted, &|piece| piece.sort_unstable());
+        parallel::each(self.threads, &mut self.noted, &|piece| piece.sort_unstable());
         let same = |piece: &'_ Vec<u64>| {
             let pairs = piece.array_windows().filter(|[one, next]| one == next);
             pairs.map(|[one, _]| *one).collect::<Vec<u64>>()

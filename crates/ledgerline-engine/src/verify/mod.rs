@@ -53,13 +53,13 @@ mod reader;
 mod readonly;
 mod report;
 pub mod reported;
-pub(crate) mod threads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledgerline_proof::hash::{Hash, HmacKey, empty_root};
 use ledgerline_proof::note::VerifierKey;
+use ledgerline_world::parallel;
 
 use self::chains::Chains;
 use self::facts::{EventFacts, LeafFacts, LeafWhat};
@@ -217,7 +217,7 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
         .with_progress(1, options.progress)
         .live(until, options.live.map(|live| live.go_on));
     let walk = || {
-        threads::in_order(
+        parallel::in_order(
             options.threads,
             |emit| reader.run(emit),
             &|job| judge(&context, job, true),
@@ -228,7 +228,7 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let runs = compares.filter(|_| options.live.is_none()).map(|manifest| {
         || index_files::read_runs(world.disk.as_ref(), manifest, &context.posting_key)
     });
-    let runs = threads::beside(options.threads, runs, walk);
+    let runs = parallel::beside(options.threads, runs, walk);
     findings.absorb(std::mem::take(&mut reader.findings));
     ledger.counts.segments = reader.counts.segments;
     ledger.counts.journal_bytes = reader.counts.journal_bytes;
@@ -301,7 +301,7 @@ fn walk_again(
         .with_progress(ledger.counts.passes, options.progress)
         .live(until, options.live.map(|live| live.go_on));
     let mut first = 0;
-    threads::in_order(
+    parallel::in_order(
         options.threads,
         |emit| reader.run(emit),
         &|job| judge(context, job, false),

@@ -1,5 +1,4 @@
-//! The threads of a verification and of an index built anew, and the only place where they make
-//! any.
+//! Work done on several threads: in order, beside other work, or piece by piece.
 //!
 //! Promises: results come in the order in which the jobs were made, whatever order they were done
 //! in. At most a few jobs per thread exist at a time. All threads have ended when [`in_order`]
@@ -18,7 +17,7 @@ const REST: Duration = Duration::from_micros(500);
 /// Calls `make`, does each job it gives to its argument with `work`, and hands every result to
 /// `each` in order. `make` and `each` run on the caller's thread; `work` on `threads` others, or,
 /// when that is less than 2, on the caller's too.
-pub(super) fn in_order<J: Send, R: Send>(
+pub fn in_order<J: Send, R: Send>(
     threads: usize,
     make: impl FnOnce(&mut dyn FnMut(J)),
     work: &(dyn Fn(J) -> R + Sync),
@@ -67,7 +66,7 @@ pub(super) fn in_order<J: Send, R: Send>(
 
 /// Does `beside` on a thread of its own while `main` runs on the caller's. With less than 2
 /// `threads` nothing is done beside: `None`.
-pub(super) fn beside<T: Send>(
+pub fn beside<T: Send>(
     threads: usize,
     beside: Option<impl FnOnce() -> T + Send>,
     main: impl FnOnce(),
@@ -88,7 +87,7 @@ pub(super) fn beside<T: Send>(
 
 /// Calls `step` again and again on a thread of its own, as long as `main` runs on the caller's;
 /// rests for a moment after it said that there was nothing to do.
-pub(crate) fn stepping<M>(step: &(dyn Fn() -> bool + Sync), main: impl FnOnce() -> M) -> M {
+pub fn stepping<M>(step: &(dyn Fn() -> bool + Sync), main: impl FnOnce() -> M) -> M {
     /// Ends the other thread also when `main` panics.
     struct Ended<'e>(&'e AtomicBool);
     impl Drop for Ended<'_> {
@@ -111,7 +110,7 @@ pub(crate) fn stepping<M>(step: &(dyn Fn() -> bool + Sync), main: impl FnOnce() 
 }
 
 /// Does each piece of work on one of `threads` threads.
-pub(super) fn each<T: Send>(threads: usize, pieces: &mut [T], work: &(dyn Fn(&mut T) + Sync)) {
+pub fn each<T: Send>(threads: usize, pieces: &mut [T], work: &(dyn Fn(&mut T) + Sync)) {
     if threads < 2 {
         return pieces.iter_mut().for_each(work);
     }

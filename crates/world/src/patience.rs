@@ -21,7 +21,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 /// Tries of those who do not wait for ever, without a pause in between.
-pub(crate) const TRIES: u32 = 64;
+pub const TRIES: u32 = 64;
 /// The first pause; each is twice as long as the one before, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! The simulated disk: it keeps the contract of the real one, it fails in every way it claims to,
 //! and it never loses what was synced.
 
-use ledgerline_engine::disk::{Disk, File, OpenMode, RealDisk, read_whole, replace_durably};
-use ledgerline_engine::simulation::{FaultCounts, Faults, Random, SimDisk, disk_contract};
+use ledgerline_world::disk::{Disk, File, OpenMode, RealDisk, read_whole, replace_durably};
+use ledgerline_world::fake::{FaultCounts, Faults, Random, SimDisk, disk_contract};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 

@@ -23,7 +23,7 @@
 use super::entries::Entry;
 use super::faults::{FaultCounts, Faults};
 use super::random::Random;
-use super::world::{World, fault};
+use super::state::{World, fault};
 use crate::disk::{Disk, File, OpenMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
