@@ -18,10 +18,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::vocabulary::{Outcome, TokenKind};
 
-use crate::event_leaf::read_event;
 use crate::found_by::{OfLife, chain_term};
 use crate::index::{Index, IndexError, ReadBudget, Term};
 use crate::view::{QueryError, View};

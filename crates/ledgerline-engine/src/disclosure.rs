@@ -11,6 +11,7 @@
 //! but for a single event, which comes whole: the rest is another page, and another entry.
 
 use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -18,7 +19,6 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::vocabulary::{HandleKind, PersonalRole, TargetKind};
 use zeroize::Zeroizing;
 
-use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
 use crate::journal::format::SealedRecord;
 use crate::lineage::{Inquiry, Scope, Spending};

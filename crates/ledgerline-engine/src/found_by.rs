@@ -41,16 +41,28 @@
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::Handle;
+use ledgerline_proof::event_id::uuid_v7_millis;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{Revocation, changes_state};
+use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::statement::{Statement, is_name_byte};
 use ledgerline_proof::token_id::{Form, TokenId};
 use ledgerline_proof::vocabulary::{
     ActorKind, EventType, HandleKind, Outcome, PersonalRole, TargetKind,
 };
 
-use crate::index::{HASH_BITS, Term, TermHasher, TermKind};
+use crate::index::{HASH_BITS, Posting, Term, TermHasher, TermKind};
+
+/// Leaf terms: what kind of leaf can be found without knowing its chain.
+pub mod leaf_terms {
+    /// Block entries.
+    pub const BLOCK: &[u8] = b"block";
+    /// Control leaves.
+    pub const CONTROL: &[u8] = b"control";
+    /// ERASED events.
+    pub const ERASED: &[u8] = b"erased";
+}
 
 /// Nanoseconds of an hour.
 const HOUR_NANOS: i64 = 3_600_000_000_000;
@@ -537,6 +549,54 @@ impl Terms<'_, '_> {
                 self.push(one.term(&chain));
             });
         }
+    }
+}
+
+/// Everything a leaf is found by. `statement` is that of an entry.
+pub fn postings_of(
+    terms: &TermHasher,
+    index: u64,
+    leaf: &Leaf<'_>,
+    statement: Option<&Statement<'_>>,
+    postings: &mut Vec<Posting>,
+) {
+    planned_postings_of(terms, index, leaf, statement, postings);
+    if let (Leaf::Entry(entry), Some(statement)) = (leaf, statement) {
+        let more = terms_of(terms, statement, &entry.handles);
+        let first = first_term(terms, statement).filter(|_| entry.sequence == 0);
+        postings.extend(more.into_iter().chain(first).map(|term| Posting {
+            term,
+            index,
+            uuid_millis: None,
+        }));
+    }
+}
+
+/// The postings that new entries are planned from: event ids, chains, and leaves of their own kind.
+pub fn planned_postings_of(
+    terms: &TermHasher,
+    index: u64,
+    leaf: &Leaf<'_>,
+    statement: Option<&Statement<'_>>,
+    postings: &mut Vec<Posting>,
+) {
+    let mut post = |term, uuid_millis| postings.push(Posting { term, index, uuid_millis });
+    let leaf_term = |what: &[u8]| terms.term(TermKind::Leaf, "", &[what]);
+    match (leaf, statement) {
+        (Leaf::Control(_), _) => post(leaf_term(leaf_terms::CONTROL), None),
+        (Leaf::Block(_), _) => post(leaf_term(leaf_terms::BLOCK), None),
+        (Leaf::Entry(entry), Some(statement)) => {
+            if statement.event_type == EventType::Erased {
+                post(leaf_term(leaf_terms::ERASED), None);
+            }
+            let id = &statement.event_id;
+            let term = event_term(terms, statement.tenant, statement.source, id);
+            post(term, uuid_v7_millis(id));
+            if let Some(chain) = chain_key(statement, &entry.handles) {
+                post(chain_term(terms, &chain), None);
+            }
+        }
+        (Leaf::Entry(_), None) => {}
     }
 }
 

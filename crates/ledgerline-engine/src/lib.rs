@@ -13,7 +13,6 @@ pub mod counters;
 pub mod disclosure;
 pub mod duplicates;
 pub mod erasure;
-mod event_leaf;
 pub mod expiry;
 pub mod findings;
 pub mod folders;

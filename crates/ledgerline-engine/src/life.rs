@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{
     Covering, Fact, Revocation, TokenHistory, TokenState, Violation, changes_state,
@@ -26,7 +27,6 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
 use crate::chains::{self, Reach};
-use crate::event_leaf::read_event;
 use crate::found_by::{By, OfLife, chain_term};
 use crate::index::{ReadBudget, Term};
 use crate::lineage::{MAX_IDS, fact_of, joined_ids};

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::checkpoint::Signer;
 use ledgerline_proof::control::{Control, ControlKind, Recovered};
 use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash};
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::entropy::{Entropy, random};
 use crate::erasure;
+use crate::found_by::leaf_terms;
 use crate::genesis::plan_genesis;
 pub use crate::genesis::{Identity, control, identity_of, read_genesis};
 use crate::head_store::{HeadError, HeadStore};
@@ -39,9 +41,7 @@ use crate::refusals::Refusals;
 use crate::registry::Registry;
 use crate::reindex::building;
 use crate::replay::{Replay, Replayed, ends_in_block};
-use crate::sequencer::{
-    BlockState, PlanError, Sequencer, SequencerRooms, SequencerState, leaf_terms,
-};
+use crate::sequencer::{PlanError, Sequencer, SequencerRooms, SequencerState};
 use crate::tree_store::TreeStore;
 use crate::vault::{Vault, VaultError};
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ledgerline_proof::control::{Control, ControlKind, Grant, KeyAdded, KeyEnded};
 use ledgerline_proof::entry::Handle;
+use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
@@ -22,7 +23,6 @@ use crate::expiry::Due;
 use crate::findings::record::{Move, Note, NoteParts};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
-    derived_event_id,
 };
 use crate::opening::{Opened, World, control};
 use crate::origins;

@@ -35,6 +35,7 @@ use ledgerline_proof::bundle::{
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::control::{Control, ControlKind};
 use ledgerline_proof::entry::Entry;
+use ledgerline_proof::event_id::uuid_v7_millis;
 use ledgerline_proof::hash::{Hash, sha256};
 use ledgerline_proof::lifecycle::{self, Revocation, is_permitted_birth};
 use ledgerline_proof::question::LIFE;
@@ -44,13 +45,11 @@ use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_proof::wire;
 
-use crate::found_by::{OfLife, chain_term, event_term};
+use crate::found_by::{OfLife, chain_term, event_term, leaf_terms};
 use crate::index::{ReadBudget, Term, TermHasher, TermKind};
-use crate::intake::uuid_v7_millis;
 use crate::journal::reader::StoredLeaf;
 use crate::lineage::wide_chains;
 use crate::publisher::{Published, Rooms};
-use crate::sequencer::leaf_terms;
 use crate::vault::OpenError;
 
 /// Postings read at a time.

@@ -4,21 +4,20 @@
 //! Promises: the same postings that the sequencer posted; the same slots that intake took. A lost
 //! index is built on the way, so that memory holds a few ranges of it, never all.
 
-use ledgerline_proof::chain::chain_key;
+use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::hash::{leaf_hash, sha256};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::schema::{Kind, Leaf, decode_object, decode_object_with, kind_of};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, PersonalRole};
+use ledgerline_proof::vocabulary::PersonalRole;
 
-use crate::found_by;
-use crate::index::{Posting, TermHasher, TermKind};
-use crate::intake::uuid_v7_millis;
+use crate::found_by::postings_of;
+use crate::index::Posting;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
 use crate::opening::OpenError as LedgerError;
-use crate::sequencer::{BlockState, SequencerRooms, leaf_terms};
+use crate::sequencer::SequencerRooms;
 use crate::vault::{OpenError, VaultError};
 
 /// Complete ranges of the index that may wait in memory during a replay.
@@ -186,52 +185,4 @@ pub(crate) fn ends_in_block(rooms: &SequencerRooms, from: u64) -> Option<u64> {
     let last = whole.checked_sub(1).filter(|last| *last >= from)?;
     let leaf = rooms.reader.leaf(last).ok()?;
     (kind_of(&leaf) == Some(Kind::Block)).then_some(last)
-}
-
-/// Everything a leaf is found by. `statement` is that of an entry.
-pub fn postings_of(
-    terms: &TermHasher,
-    index: u64,
-    leaf: &Leaf<'_>,
-    statement: Option<&Statement<'_>>,
-    postings: &mut Vec<Posting>,
-) {
-    planned_postings_of(terms, index, leaf, statement, postings);
-    if let (Leaf::Entry(entry), Some(statement)) = (leaf, statement) {
-        let more = found_by::terms_of(terms, statement, &entry.handles);
-        let first = found_by::first_term(terms, statement).filter(|_| entry.sequence == 0);
-        postings.extend(more.into_iter().chain(first).map(|term| Posting {
-            term,
-            index,
-            uuid_millis: None,
-        }));
-    }
-}
-
-/// The postings that new entries are planned from: event ids, chains, and leaves of their own kind.
-pub fn planned_postings_of(
-    terms: &TermHasher,
-    index: u64,
-    leaf: &Leaf<'_>,
-    statement: Option<&Statement<'_>>,
-    postings: &mut Vec<Posting>,
-) {
-    let mut post = |term, uuid_millis| postings.push(Posting { term, index, uuid_millis });
-    let leaf_term = |what: &[u8]| terms.term(TermKind::Leaf, "", &[what]);
-    match (leaf, statement) {
-        (Leaf::Control(_), _) => post(leaf_term(leaf_terms::CONTROL), None),
-        (Leaf::Block(_), _) => post(leaf_term(leaf_terms::BLOCK), None),
-        (Leaf::Entry(entry), Some(statement)) => {
-            if statement.event_type == EventType::Erased {
-                post(leaf_term(leaf_terms::ERASED), None);
-            }
-            let id = &statement.event_id;
-            let term = found_by::event_term(terms, statement.tenant, statement.source, id);
-            post(term, uuid_v7_millis(id));
-            if let Some(chain) = chain_key(statement, &entry.handles) {
-                post(found_by::chain_term(terms, &chain), None);
-            }
-        }
-        (Leaf::Entry(_), None) => {}
-    }
 }

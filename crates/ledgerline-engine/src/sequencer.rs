@@ -12,11 +12,11 @@
 //! ([`crate::patience`]); damage in what is looked up stops the ledger.
 
 mod batch;
-mod block;
 
 use std::sync::Arc;
 
 use ledgerline_proof::block::Block;
+use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::chain::ChainTip;
 use ledgerline_proof::control::{Control, ControlKind};
 use ledgerline_proof::entry::{Attestation, Entry, MAX_ENTRY_BYTES, Signature};
@@ -26,6 +26,7 @@ use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::tree::{Frontier, HashAt};
 
 use crate::duplicates::{self, Prior};
+use crate::found_by::leaf_terms;
 use crate::index::{Index, IndexError, Posting, Term, TermHasher, TermKind};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer, Unit,
@@ -42,17 +43,6 @@ use crate::strict::{Asked, Strict};
 use crate::vault::Vault;
 
 pub use self::batch::{Effect, PlannedBatch, WaitingReply};
-pub use self::block::BlockState;
-
-/// Leaf terms: what kind of leaf can be found without knowing its chain.
-pub mod leaf_terms {
-    /// Block entries.
-    pub const BLOCK: &[u8] = b"block";
-    /// Control leaves.
-    pub const CONTROL: &[u8] = b"control";
-    /// ERASED events.
-    pub const ERASED: &[u8] = b"erased";
-}
 
 /// Why planning stopped: the state is unknown, nothing may be planned any more.
 #[derive(Debug, thiserror::Error)]

@@ -10,20 +10,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ledgerline_proof::block::Block;
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 
-use crate::event_leaf::read_event;
-use crate::found_by::event_term;
+use crate::found_by::{event_term, leaf_terms};
 use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::journal::reader::{ReadError, StoredLeaf};
 use crate::opening::Identity;
 use crate::origins;
 use crate::publisher::{Published, Rooms};
-use crate::sequencer::leaf_terms;
 
 /// Index blocks one query may read.
 const QUERY_READS: u32 = 4096;
@@ -307,7 +306,7 @@ impl View {
         event_id: &[u8; 16],
     ) -> Result<Option<u64>, QueryError> {
         let term = event_term(&self.terms, tenant, source, event_id);
-        let millis = crate::intake::uuid_v7_millis(event_id);
+        let millis = ledgerline_proof::event_id::uuid_v7_millis(event_id);
         for index in self.rooms.index.find(&term, millis)? {
             if index >= self.size() {
                 continue;

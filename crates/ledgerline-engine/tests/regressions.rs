@@ -399,7 +399,7 @@ fn noticed(events: &[(&str, u64)]) -> Vec<(&'static str, String)> {
     let name = |id: &[u8; 16]| {
         let number = (0..events.len()).find(|number| {
             let native = format!("n{number}");
-            ledgerline_engine::intake::derived_event_id("a", "idp", &native, 0) == *id
+            ledgerline_proof::event_id::derived_event_id("a", "idp", &native, 0) == *id
         });
         format!("n{}", number.unwrap())
     };

@@ -9,13 +9,16 @@
 //! Refuses: I/O, clocks, threads, randomness. Time and keys are passed in.
 
 pub mod block;
+pub mod block_builder;
 pub mod bundle;
 pub mod chain;
 pub mod check;
 pub mod checkpoint;
 pub mod control;
 pub mod cosignature;
+pub mod decode;
 pub mod entry;
+pub mod event_id;
 pub mod hash;
 pub mod hlc;
 pub mod lifecycle;

@@ -378,6 +378,20 @@ static NAME_BYTES: [bool; 256] = {
 };
 
 impl<'a> Statement<'a> {
+    /// The value of a key in a statement's detail.
+    #[must_use]
+    pub fn detail(&self, key: &str) -> Option<&'a str> {
+        self.detail.iter().find(|one| one.key == key).map(|one| one.value)
+    }
+
+    /// Whether an event is a mere use: it gives its target no other name, and no other state but
+    /// that of a spent code, which is for nobody to use before and after.
+    #[must_use]
+    pub fn is_use(&self) -> bool {
+        self.also_known_as.is_empty()
+            && matches!(self.event_type, EventType::Used | EventType::ResourceAccessed)
+    }
+
     /// A statement with the given identity, target and act, everything else empty.
     #[must_use]
     pub fn new(

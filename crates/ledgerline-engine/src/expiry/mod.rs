@@ -29,11 +29,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Fact, State};
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 pub use self::place::{Place, load, save};
-use crate::event_leaf::read_event;
 use crate::found_by::{self, By, expires};
 use crate::index::{ReadBudget, Term};
 use crate::view::{QueryError, View};

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
@@ -23,7 +24,6 @@ use super::record::Note;
 use super::rules::{Finding, Rule};
 use super::{Follower, Known, Placed, TokenKey, term_of, token_leaves};
 use crate::chains;
-use crate::event_leaf::read_event;
 use crate::found_by::{By, OfLife, chain_term};
 use crate::index::Term;
 use crate::lineage::{MAX_IDS, joined_ids};

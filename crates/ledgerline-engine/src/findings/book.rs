@@ -13,7 +13,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
 
-use super::record::{Move, Moved, Note, detail_of, kind_of, raised_event_id};
+use super::record::{Move, Moved, Note, kind_of, raised_event_id};
 use super::rules::{Finding, Rule, Severity};
 use crate::found_by::By;
 use crate::lineage::{Inquiry, Record, Scope, Spending};
@@ -57,7 +57,7 @@ impl Found {
     pub fn count(&self) -> u64 {
         let again = || self.moves.iter().filter(|one| one.0 == Moved::Again);
         let told = again().filter_map(|(_, record)| {
-            record.read(|_, one| detail_of(one, "count").and_then(|count| count.parse().ok()))
+            record.read(|_, one| one.detail("count").and_then(|count| count.parse().ok()))
         });
         told.max().unwrap_or(1).max(1 + again().count() as u64)
     }
@@ -215,13 +215,13 @@ pub fn told(
 fn told_by(inquiry: &mut Inquiry<'_>, record: Arc<Record>) -> Result<Option<Found>, QueryError> {
     let (event_type, id) = record.read(|_, one| {
         let is_own = one.source == LEDGER_SOURCE;
-        let id = detail_of(one, "finding").and_then(|hex| Hash::from_hex(hex).ok());
+        let id = one.detail("finding").and_then(|hex| Hash::from_hex(hex).ok());
         (is_own.then_some(one.event_type), id)
     });
     match (event_type, id) {
         (Some(EventType::FindingRaised), _) => with_moves(inquiry, record).map(Some),
         (Some(EventType::FindingClosed), Some(id)) => {
-            let word = record.read(|_, one| detail_of(one, "state").map(str::to_owned));
+            let word = record.read(|_, one| one.detail("state").map(str::to_owned));
             let opens = [Moved::Reopened, Moved::Again].map(Moved::word);
             if !word.is_some_and(|word| opens.contains(&&*word)) {
                 return Ok(None);
@@ -277,7 +277,7 @@ fn is_wanted(statement: &Statement<'_>, wanted: &Wanted, ids: &BTreeSet<String>)
         return false;
     }
     let Some((rule, severity)) = kind_of(statement) else { return false };
-    let about = detail_of(statement, "token");
+    let about = statement.detail("token");
     wanted.rule.is_none_or(|one| one == rule)
         && wanted.severity.is_none_or(|least| least <= severity)
         && (wanted.token.is_none() || about.is_some_and(|about| ids.contains(about)))
@@ -285,7 +285,7 @@ fn is_wanted(statement: &Statement<'_>, wanted: &Wanted, ids: &BTreeSet<String>)
 
 fn with_moves(inquiry: &mut Inquiry<'_>, raised: Arc<Record>) -> Result<Found, QueryError> {
     let (event_id, id) = raised.read(|_, one| {
-        let id = detail_of(one, "finding").and_then(|hex| Hash::from_hex(hex).ok());
+        let id = one.detail("finding").and_then(|hex| Hash::from_hex(hex).ok());
         (one.event_id, id.unwrap_or(Hash::ZERO))
     });
     let by = By::ParentEvent(LEDGER_SOURCE, &event_id);
@@ -294,7 +294,7 @@ fn with_moves(inquiry: &mut Inquiry<'_>, raised: Arc<Record>) -> Result<Found, Q
         one.event_type == EventType::FindingClosed && one.source == LEDGER_SOURCE
     })?;
     let moves = records.into_iter().filter_map(|record| {
-        let word = record.read(|_, one| detail_of(one, "state"));
+        let word = record.read(|_, one| one.detail("state"));
         let moved = Moved::ALL.into_iter().find(|one| Some(one.word()) == word)?;
         Some((moved, record))
     });

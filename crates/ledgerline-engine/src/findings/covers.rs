@@ -14,10 +14,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Revocation};
 
 use super::life::{Act, Boundary, Life, Wide};
-use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
 use crate::index::{Term, TermCache};
 use crate::lineage::wide_chains;

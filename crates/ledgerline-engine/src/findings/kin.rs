@@ -16,6 +16,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
@@ -26,7 +27,6 @@ use super::record::Note;
 use super::rules::Rule;
 use super::{Follower, term_of, token_leaves};
 use crate::chains;
-use crate::event_leaf::read_event;
 use crate::found_by::By;
 use crate::lineage::Descent;
 use crate::view::{QueryError, View};

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, is_permitted_birth};
 use ledgerline_proof::statement::Statement;
@@ -16,7 +17,6 @@ use super::presented::differing;
 use super::replay::{Likeness, Party, presents};
 use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
 use super::turns::Turns;
-use crate::event_leaf::read_event;
 use crate::found_by::{issuer_about, names};
 use crate::index::Term;
 

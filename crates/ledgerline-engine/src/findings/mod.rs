@@ -58,6 +58,7 @@ mod turns;
 use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
@@ -74,7 +75,6 @@ use self::record::{Note, is_closing, raised_event_id};
 use self::replay::{Replay, is_replay};
 use self::revised::tell;
 use self::rules::{Finding, Rule, Windows};
-use crate::event_leaf::read_event;
 use crate::found_by::chain_term;
 use crate::index::{Term, TermCache};
 use crate::view::{QueryError, View};

@@ -29,6 +29,7 @@
 use std::rc::Rc;
 
 use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::can_be_one_token;
@@ -38,7 +39,6 @@ use super::life::{Act, Life, cite, finding};
 use super::rules::Explanation::Propagation;
 use super::rules::{Cited, Finding, Rule, Severity, behind};
 use super::{Follower, term_of};
-use crate::event_leaf::read_event;
 use crate::found_by::{
     By, chain_term, is_birth, issuer_about, issuer_of, own_id, presented_digest,
 };

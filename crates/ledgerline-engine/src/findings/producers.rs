@@ -23,7 +23,7 @@ use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use super::aliases::each_id;
 use super::life::{Act, Boundary, cite, clock_ahead};
 use super::memory::Numbered;
-use super::record::{Move, Moved, Note, detail_of};
+use super::record::{Move, Moved, Note};
 use super::revised::raise_again;
 use super::rules::{Cited, Finding, Rule, behind};
 use super::{Follower, Known, term_of};
@@ -124,7 +124,7 @@ impl Follower {
             return Ok(());
         }
         let heartbeat = statement.event_type == EventType::Heartbeat;
-        let declared = detail_of(statement, "interval_s").filter(|_| heartbeat);
+        let declared = statement.detail("interval_s").filter(|_| heartbeat);
         let declared = declared.and_then(|text| text.parse().ok());
         let declared = declared.filter(|seconds| (0..=MAX_INTERVAL_S).contains(seconds));
         let who = (statement.tenant, statement.source);
@@ -243,10 +243,10 @@ fn refused(act: &Act<'_, '_>) -> Option<Note> {
     if statement.event_type != EventType::Refused {
         return None;
     }
-    let code = detail_of(statement, "code")?;
+    let code = statement.detail("code")?;
     let rule = refusal(code)?;
-    let count = detail_of(statement, "count").unwrap_or("1");
-    let by = detail_of(statement, "credential").unwrap_or("nobody");
+    let count = statement.detail("count").unwrap_or("1");
+    let by = statement.detail("credential").unwrap_or("nobody");
     let target = (statement.tenant, statement.target.kind, statement.target.id);
     Some(Note::Raised(Finding {
         about: Some(format!("{code} {count} times, credential {by}")),

@@ -1,5 +1,6 @@
 //! Findings as statements of the ledger, and back.
 
+use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{Detail, EventRef, Link, MAX_STRING_BYTES, Statement};
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
@@ -7,7 +8,6 @@ use uuid::Uuid;
 
 use super::gap::Gap;
 use super::rules::{Cited, Finding, Rule, Severity};
-use crate::intake::derived_event_id;
 use crate::registry::LEDGER_SOURCE;
 use crate::verify::reported::Reported;
 
@@ -136,7 +136,7 @@ pub fn raised_event_id(tenant: &str, finding: &Hash) -> [u8; 16] {
 pub(super) fn is_closing(statement: &Statement<'_>) -> bool {
     statement.event_type == EventType::FindingClosed
         && statement.source == LEDGER_SOURCE
-        && detail_of(statement, "state") == Some(Moved::Closed.word())
+        && statement.detail("state") == Some(Moved::Closed.word())
 }
 
 /// The event id of the first closing of a finding.
@@ -305,17 +305,11 @@ impl<'n> NoteParts<'n> {
     }
 }
 
-/// The value of a key in a statement's detail.
-#[must_use]
-pub fn detail_of<'a>(statement: &Statement<'a>, key: &str) -> Option<&'a str> {
-    statement.detail.iter().find(|one| one.key == key).map(|one| one.value)
-}
-
 /// Rule and severity of a FINDING_RAISED; `None` when it is none that this version knows.
 #[must_use]
 pub fn kind_of(statement: &Statement<'_>) -> Option<(Rule, Severity)> {
-    let rule = Rule::from_code(detail_of(statement, "rule")?)?;
-    let word = detail_of(statement, "severity")?;
+    let rule = Rule::from_code(statement.detail("rule")?)?;
+    let word = statement.detail("severity")?;
     let severity = Severity::ALL.into_iter().find(|one| one.word() == word)?;
     Some((rule, severity))
 }

@@ -21,6 +21,7 @@
 
 use std::collections::VecDeque;
 
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{
@@ -31,7 +32,6 @@ use serde::{Deserialize, Serialize};
 use super::life::{Act, cite};
 use super::record::{Moved, Note, Upon, moved_upon};
 use super::rules::{Finding, Rule};
-use crate::event_leaf::read_event;
 use crate::found_by::{issuer_of, names};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::Violation;

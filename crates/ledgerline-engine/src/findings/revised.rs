@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
@@ -17,10 +18,9 @@ use ledgerline_proof::vocabulary::EventType;
 use super::Follower;
 use super::groups::{Counted, Groups};
 use super::life::{Act, cite};
-use super::record::{Moved, Note, Upon, detail_of, moved_upon, raised_event_id};
+use super::record::{Moved, Note, Upon, moved_upon, raised_event_id};
 use super::rules::{Cited, Finding};
 use crate::chains;
-use crate::event_leaf::read_event;
 use crate::found_by::By;
 use crate::registry::LEDGER_SOURCE;
 use crate::view::{QueryError, View};
@@ -201,7 +201,7 @@ fn move_of(one: &Statement<'_>) -> Option<(Moved, Option<Cited>)> {
     if one.event_type != EventType::FindingClosed || one.source != LEDGER_SOURCE {
         return None;
     }
-    let word = detail_of(one, "state")?;
+    let word = one.detail("state")?;
     let moved = Moved::ALL.into_iter().find(|moved| moved.word() == word)?;
     let upon = one.links.iter().find(|link| link.why == Some(word));
     let upon = upon

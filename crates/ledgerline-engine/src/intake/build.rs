@@ -2,6 +2,7 @@
 
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::entry::{Handle, MAX_ENTRY_BYTES, MAX_SIGNATURE_BYTES};
+use ledgerline_proof::event_id::uuid_v7_millis;
 use ledgerline_proof::hash::{Hash, sha256};
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object, encode_object};
@@ -11,15 +12,11 @@ use ledgerline_proof::submission::{MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, Submis
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
 
 use super::json::JsonEvent;
-use super::{
-    ActPart, EventError, Intake, PendingEvent, PendingSignature, effect, secret_scan,
-    uuid_v7_millis,
-};
+use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature, effect, secret_scan};
 use crate::entropy::random;
 use crate::found_by;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::{ALL_TENANTS, Caller, Key};
-use crate::standing::is_use;
 use crate::vault::{Slot, Vault, VaultError};
 
 /// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
@@ -255,7 +252,7 @@ impl Intake {
             act: statement.act.as_ref().map(ActPart::from),
             erases: None,
             strict: false,
-            is_use: is_use(statement),
+            is_use: statement.is_use(),
             handles,
             sealed,
             records,

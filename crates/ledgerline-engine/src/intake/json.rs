@@ -354,7 +354,12 @@ impl JsonEvent<'_> {
             }
             (None, Some(native)) => {
                 let part = statement.act.as_ref().map_or(0, |act| act.part);
-                Ok(super::derived_event_id(statement.tenant, statement.source, native, part))
+                Ok(ledgerline_proof::event_id::derived_event_id(
+                    statement.tenant,
+                    statement.source,
+                    native,
+                    part,
+                ))
             }
             (None, None) => Err(missing("event_id")),
         }

@@ -9,15 +9,16 @@
 //!
 //! Refuses: credentials with neither role, and other tenants than theirs.
 
+use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::statement::{Detail, Link, Selector, Statement, Target};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
 
+use super::EventError;
 use super::accept::{Accepted, Built, Intake, SubmitError};
 use super::secret_scan::{SECRET_REFUSED, check_text};
-use super::{EventError, derived_event_id};
 use crate::registry::{Caller, Roles};
 
 /// A token to be revoked.

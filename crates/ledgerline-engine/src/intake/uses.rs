@@ -7,14 +7,15 @@
 //!
 //! Refuses: credentials without the role resource_server, and other tenants than theirs.
 
+use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
 
+use super::EventError;
 use super::accept::{Accepted, Built, Intake, SubmitError};
-use super::{EventError, derived_event_id};
 use crate::registry::{Caller, Roles, SEEN_USE_PREFIX};
 
 /// Uses of one token by one caller.

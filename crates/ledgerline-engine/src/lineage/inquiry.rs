@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_proof::block::Block;
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
@@ -22,7 +23,6 @@ use super::ahead::{Ahead, LeafAhead, Wide};
 use super::joined::{Group, Members};
 use super::lives::Lives;
 use super::token::Token;
-use crate::event_leaf::read_event;
 use crate::index::{Bound, PositionMap, ReadBudget, Term, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::view::{QueryError, View};
@@ -582,7 +582,7 @@ impl<'v> Inquiry<'v> {
     /// # Errors
     /// [`QueryError`].
     pub fn block_over(&mut self, position: u64) -> Result<Option<(Range<u64>, Block)>, QueryError> {
-        let parts: [&[u8]; 1] = [crate::sequencer::leaf_terms::BLOCK];
+        let parts: [&[u8]; 1] = [crate::found_by::leaf_terms::BLOCK];
         let term = self.view.terms().term(TermKind::Leaf, "", &parts);
         let (found, _) = self.postings(&term, position..u64::MAX, 1)?;
         let Some(at) = found.first() else { return Ok(None) };

@@ -179,7 +179,7 @@ fn remember_last(inner: &Inner) {
     let view = inner.view();
     let Ok((reports, _)) = reported::newest(&view, view.size(), 1) else { return };
     let last = reports.first().and_then(|event| {
-        crate::event_leaf::read_event(&event.leaf, |_, one| {
+        ledgerline_proof::decode::read_event(&event.leaf, |_, one| {
             let (size, _, verdict) = reported::outcome(one)?;
             Some(LastRun { at: one.occurred_at.nanos, size, verdict, took_nanos: None })
         })

@@ -34,6 +34,7 @@ pub(crate) use self::note::{EndNote, MOVING, end_path, folder, head_path};
 use crate::disk::{Below, Disk};
 use crate::entropy::random;
 use crate::erasure;
+use crate::found_by::leaf_terms;
 use crate::index::{IndexError, Progress};
 use crate::journal::recovery::{self, RecoverError};
 use crate::journal::scan::ScannedBatch;
@@ -44,7 +45,7 @@ use crate::opening::{
 use crate::publisher::{Published, Rooms};
 use crate::registry::Registry;
 use crate::replay::Replay;
-use crate::sequencer::{Sequencer, SequencerRooms, leaf_terms};
+use crate::sequencer::{Sequencer, SequencerRooms};
 use crate::tree_store::TreeStore;
 use crate::vault::Vault;
 

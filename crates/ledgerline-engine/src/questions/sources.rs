@@ -19,14 +19,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, TargetKind, Vantage};
 
-use crate::event_leaf::read_event;
-use crate::findings::record::{Moved, detail_of};
+use crate::findings::record::Moved;
 use crate::findings::rules::Rule;
 use crate::found_by::By;
 use crate::index::{ReadBudget, Term};
@@ -215,25 +215,25 @@ enum Missing {
 /// Takes note of a FINDING_RAISED, and of whether it holds still. What somebody closed is missing
 /// none the less.
 fn take(raised: &mut BTreeMap<Hash, (Missing, bool)>, one: &Statement<'_>) {
-    let id = detail_of(one, "finding").and_then(|hex| Hash::from_hex(hex).ok());
+    let id = one.detail("finding").and_then(|hex| Hash::from_hex(hex).ok());
     let Some(id) = id else { return };
     match one.event_type {
         EventType::FindingRaised => {
-            let rule = detail_of(one, "rule").and_then(Rule::from_code);
+            let rule = one.detail("rule").and_then(Rule::from_code);
             let missing = match rule.map(Rule::code) {
-                Some("source_gap") => detail_of(one, "target").map(|source| {
-                    let place = detail_of(one, "place").unwrap_or_default();
+                Some("source_gap") => one.detail("target").map(|source| {
+                    let place = one.detail("place").unwrap_or_default();
                     Missing::Events(source.to_owned(), missing_of(place))
                 }),
                 Some("unknown_token") => {
-                    detail_of(one, "token").map(|token| Missing::Birth(token.to_owned()))
+                    one.detail("token").map(|token| Missing::Birth(token.to_owned()))
                 }
                 _ => None,
             };
             raised.extend(missing.map(|missing| (id, (missing, true))));
         }
         EventType::FindingClosed => {
-            let holds = match detail_of(one, "state") {
+            let holds = match one.detail("state") {
                 Some(word) if word == Moved::Withdrawn.word() => false,
                 Some(word) if word == Moved::Reopened.word() => true,
                 _ => return,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ledgerline_proof::lifecycle::Violation;
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength};
 
-use crate::findings::record::{Moved, detail_of, kind_of};
+use crate::findings::record::{Moved, kind_of};
 use crate::findings::rules::Rule;
 use crate::found_by::By;
 use crate::lineage::{Cut, Inquiry, Record};
@@ -110,7 +110,7 @@ fn replays_before(
     let by = By::ParentEvent(&source, &event_id);
     let term = by.term(inquiry.view().terms(), &inquiry.scope().tenant);
     let joined = inquiry.records(&term, MAX_FINDINGS, |_, one| {
-        let caused = detail_of(one, "state") == Some(Moved::Caused.word());
+        let caused = one.detail("state") == Some(Moved::Caused.word());
         let reuse = [Violation::RefreshReuse, Violation::CodeReuse].map(Rule::Lifecycle);
         let raised = kind_of(one).is_some_and(|(rule, _)| reuse.contains(&rule));
         one.source == LEDGER_SOURCE && (caused || raised)
@@ -135,7 +135,7 @@ fn replays_before(
         inquiry.stands_on(one.index);
         inquiry.stands_on(raised.index);
         let (rule, token, own) = raised.read(|_, one| {
-            let owned = |key| detail_of(one, key).map(str::to_owned);
+            let owned = |key| one.detail(key).map(str::to_owned);
             (owned("rule"), owned("token"), (one.source.to_owned(), one.event_id))
         });
         let cause = |event, token, record| Cause {

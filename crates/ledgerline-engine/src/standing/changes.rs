@@ -14,9 +14,6 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::EventType;
-
 use crate::index::{Term, TermKind};
 
 /// Places, a power of two. With a thousand new tokens a second, which mark two places each, a place
@@ -61,12 +58,4 @@ impl Changes {
             marks.get(place as usize).is_some_and(|at| at.load(Ordering::Acquire) <= size)
         })
     }
-}
-
-/// Whether an event is a mere use: it gives its target no other name, and no other state but that
-/// of a spent code, which is for nobody to use before and after.
-#[must_use]
-pub fn is_use(statement: &Statement<'_>) -> bool {
-    statement.also_known_as.is_empty()
-        && matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed)
 }

@@ -37,7 +37,7 @@ use crate::lineage::{Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chai
 use crate::view::{QueryError, View};
 
 pub use cache::Standings;
-pub use changes::{Changes, is_use};
+pub use changes::Changes;
 pub use heads::{Head, HeadName, Heads, Told};
 
 /// Events that name one digest that are looked at. With more there is no answer.

@@ -1,6 +1,7 @@
 //! Block entries and control leaves.
 
 use ledgerline_proof::block::Block;
+use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::control::{Control, ControlKind, Genesis};
 use ledgerline_proof::hash::{Hash, empty_root};
 use ledgerline_proof::hlc::Hlc;
@@ -9,7 +10,6 @@ use ledgerline_proof::schema::{Kind, decode_object};
 
 use super::ledger::Ledger;
 use crate::journal::scan::ScannedBatch;
-use crate::sequencer::BlockState;
 
 /// The block in the making.
 pub(super) struct Blocks {

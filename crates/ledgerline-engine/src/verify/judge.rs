@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::entry::{Entry, MAX_ENTRY_BYTES};
+use ledgerline_proof::event_id::{derived_event_id, uuid_v7_millis};
 use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash, sha256};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -25,13 +26,11 @@ use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, fact_of};
 use super::multiset::{PostingKey, PostingSum};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
-use crate::found_by::{chain_term, event_term};
+use crate::found_by::{chain_term, event_term, planned_postings_of};
 use crate::index::{Posting, TermHasher, TermKind};
-use crate::intake::{derived_event_id, uuid_v7_millis};
 use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
 use crate::journal::scan::ScannedBatch;
 use crate::registry::{Key, LEDGER_SOURCE, Registry};
-use crate::replay::planned_postings_of;
 use crate::vault::{OpenError, Vault};
 
 /// What every batch is judged with. Shared by the threads.

@@ -120,13 +120,13 @@ fn is_report(leaf: &[u8]) -> bool {
             && one.source == LEDGER_SOURCE
             && one.tenant.is_empty()
     };
-    crate::event_leaf::read_event(leaf, |_, statement| own(statement)) == Some(true)
+    ledgerline_proof::decode::read_event(leaf, |_, statement| own(statement)) == Some(true)
 }
 
 /// Size, root and verdict of a report's statement; `None` when it is none.
 #[must_use]
 pub fn outcome(statement: &Statement<'_>) -> Option<(u64, Hash, Verdict)> {
-    let value = |key| crate::findings::record::detail_of(statement, key);
+    let value = |key| statement.detail(key);
     let word = value("verdict")?;
     let verdict = [Verdict::Verified, Verdict::NotVerified, Verdict::Incomplete]
         .into_iter()

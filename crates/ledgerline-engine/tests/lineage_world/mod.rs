@@ -279,7 +279,7 @@ impl World {
         }
         if n > 1 && random.below(3) == 0 {
             let cause = format!("n{}", 1 + random.below(n - 1));
-            let id = ledgerline_engine::intake::derived_event_id("a", "idp", &cause, 0);
+            let id = ledgerline_proof::event_id::derived_event_id("a", "idp", &cause, 0);
             let id = uuid(&id);
             let event = json!({ "source": "idp", "event_id": id });
             links.push(json!({ "event": event, "relation": "CAUSED_BY", "strength": "JOINED" }));

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::findings::book::{self, Found, Told, Wanted};
-use ledgerline_engine::findings::record::{Move, Moved, detail_of};
+use ledgerline_engine::findings::record::{Move, Moved};
 use ledgerline_engine::findings::rules::{MAX_PER_TOKEN, Rule, Severity};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::node::Reader;
@@ -84,8 +84,8 @@ pub fn finding(view: &View, found: &Found) -> Value {
         record.read(|_, one| {
             json!({
                 "state": moved.word(),
-                "by": detail_of(one, "by"),
-                "note": detail_of(one, "note"),
+                "by": one.detail("by"),
+                "note": one.detail("note"),
                 "at": rfc3339(one.occurred_at.nanos),
                 "index": record.index,
             })
@@ -97,20 +97,20 @@ pub fn finding(view: &View, found: &Found) -> Value {
     found.raised.read(|entry, one| {
         let events = one.links.iter().filter_map(|link| link.event.as_ref());
         let events: Vec<Value> = events.map(event_ref).chain(again).collect();
-        let gap: Option<i64> = detail_of(one, "gap_ms").and_then(|text| text.parse().ok());
+        let gap: Option<i64> = one.detail("gap_ms").and_then(|text| text.parse().ok());
         json!({
             "id": found.id.to_hex(),
-            "rule": detail_of(one, "rule"),
-            "version": detail_of(one, "version"),
-            "severity": detail_of(one, "severity"),
+            "rule": one.detail("rule"),
+            "version": one.detail("version"),
+            "severity": one.detail("severity"),
             "state": found.state().map_or("open", Moved::word),
-            "token_id": detail_of(one, "token"),
-            "parent": detail_of(one, "parent"),
-            "about": detail_of(one, "about"),
+            "token_id": one.detail("token"),
+            "parent": one.detail("parent"),
+            "about": one.detail("about"),
             "target": target(one),
-            "place": detail_of(one, "place"),
+            "place": one.detail("place"),
             "gap_ms": gap,
-            "explained": detail_of(one, "explained"),
+            "explained": one.detail("explained"),
             "missing": missing(one),
             "count": count,
             "count_is_least": count > MAX_PER_TOKEN,
@@ -173,7 +173,7 @@ fn added(found: &Found, by: Moved) -> Vec<Value> {
 
 /// What a finding is about that is about no token.
 fn target(one: &Statement<'_>) -> Value {
-    match (detail_of(one, "target_kind"), detail_of(one, "target")) {
+    match (one.detail("target_kind"), one.detail("target")) {
         (Some(kind), Some(id)) => json!({ "kind": kind, "id": id }),
         _ => Value::Null,
     }
@@ -181,7 +181,7 @@ fn target(one: &Statement<'_>) -> Value {
 
 /// Of a gap: between when something may be missing, and at most how much.
 fn missing(statement: &Statement<'_>) -> Option<Value> {
-    let number = |key: &str| detail_of(statement, key)?.parse::<i64>().ok();
+    let number = |key: &str| statement.detail(key)?.parse::<i64>().ok();
     let (from, to) = (number("from")?, number("to")?);
     let window = number("window_ms");
     Some(json!({ "from": rfc3339(from), "to": rfc3339(to), "window_ms": window }))

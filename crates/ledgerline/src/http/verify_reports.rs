@@ -13,7 +13,6 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::findings::record::detail_of;
 use ledgerline_engine::node::{Reader, Verification};
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::verify::reported;
@@ -107,7 +106,7 @@ fn report(view: &View, event: &EventView) -> Value {
     let read = || {
         let entry: Entry<'_> = decode_object(Kind::Entry, &event.leaf).ok()?;
         let one: Statement<'_> = decode_object(Kind::Statement, entry.statement).ok()?;
-        let text = |key| detail_of(&one, key);
+        let text = |key| one.detail(key);
         let number = |key| text(key).and_then(|text| text.parse::<u64>().ok());
         let counts = COUNTS.iter().map(|key| ((*key).to_owned(), json!(number(key))));
         Some(json!({

@@ -12,7 +12,7 @@
 //! behind its entry.
 
 use ledgerline_engine::findings::book;
-use ledgerline_engine::findings::record::{Moved, detail_of};
+use ledgerline_engine::findings::record::Moved;
 use ledgerline_engine::findings::rules::Severity;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::registry::LEDGER_SOURCE;
@@ -117,11 +117,11 @@ pub fn likeness(view: &View, index: u64, named: &Named) -> Result<Option<Likenes
 }
 
 fn own(statement: &Statement<'_>) -> Option<(String, Severity, String)> {
-    let word = detail_of(statement, "severity")?;
+    let word = statement.detail("severity")?;
     let severity = Severity::ALL.into_iter().find(|one| one.word() == word)?;
     let source = statement.links.iter().find_map(|link| link.event.as_ref());
     let source = source.map(|event| event.source.to_owned()).unwrap_or_default();
-    Some((detail_of(statement, "rule")?.to_owned(), severity, source))
+    Some((statement.detail("rule")?.to_owned(), severity, source))
 }
 
 fn found(view: &View, index: u64, named: &Named) -> Result<Option<book::Found>, String> {
@@ -156,17 +156,17 @@ fn named(leaf: &[u8]) -> Option<Named> {
     }
     let became = match statement.event_type {
         EventType::FindingRaised => "raised",
-        EventType::FindingClosed => detail_of(&statement, "state")?,
+        EventType::FindingClosed => statement.detail("state")?,
         _ => return None,
     };
     // Not each act that is counted to a finding: when they have doubled.
-    let count = detail_of(&statement, "count").and_then(|count| count.parse::<u64>().ok());
+    let count = statement.detail("count").and_then(|count| count.parse::<u64>().ok());
     if became == Moved::Again.word() && !count.is_some_and(u64::is_power_of_two) {
         return None;
     }
     Some(Named {
         tenant: statement.tenant.to_owned(),
-        finding: Hash::from_hex(detail_of(&statement, "finding")?).ok()?,
+        finding: Hash::from_hex(statement.detail("finding")?).ok()?,
         became: became.to_owned(),
         event_id: statement.event_id,
         recorded_at: entry.recorded_at.nanos,

@@ -2,6 +2,7 @@
 
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::entry::Entry;
+use ledgerline_proof::event_id::uuid_v7_millis;
 use ledgerline_proof::hash::{leaf_hash, sha256};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -10,10 +11,9 @@ use ledgerline_proof::tree;
 
 use super::model::{Chain, Identity, Model, Place, place, statement_of};
 use super::node::Node;
+use crate::found_by::leaf_terms;
 use crate::index::{ReadBudget, Term, TermKind};
-use crate::intake::uuid_v7_millis;
 use crate::journal::format::SealedRecord;
-use crate::sequencer::leaf_terms;
 use crate::simulation::Random;
 use crate::vault;
 

@@ -13,6 +13,7 @@ mod expiries;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenFacts, TokenState};
 use ledgerline_proof::schema::{Kind, decode_object};
@@ -22,7 +23,6 @@ use ledgerline_proof::vocabulary::{
 };
 
 pub use self::expiries::expiries;
-use crate::event_leaf::read_event;
 use crate::lineage::{Direction, Reach, Scope};
 
 /// All entries of a scope, read one by one.

@@ -1,7 +1,7 @@
 //! The block in the making: what the next block entry will say of the leaves since the last one.
 
-use ledgerline_proof::hash::Hash;
-use ledgerline_proof::hlc::Hlc;
+use crate::hash::Hash;
+use crate::hlc::Hlc;
 
 /// The block in the making.
 #[derive(Debug, Clone)]

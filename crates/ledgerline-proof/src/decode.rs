@@ -1,15 +1,15 @@
 //! Reading an event out of a leaf: the one place that goes from an entry to its statement.
 //!
-//! Assumes leaves of the pinned schemas, as this engine writes them. Blocks, control records and
+//! Assumes leaves of the pinned schemas, as the ledger writes them. Blocks, control records and
 //! leaves that do not decode are no events. Where a leaf's own schemas count or the error does
 //! (prover, verifier, recovery), they are read there.
 
-use ledgerline_proof::entry::Entry;
-use ledgerline_proof::schema::{Kind, decode_object_with};
-use ledgerline_proof::statement::Statement;
+use crate::entry::Entry;
+use crate::schema::{Kind, decode_object_with};
+use crate::statement::Statement;
 
 /// Calls `read` with the entry and statement of a leaf; `None` when the leaf is no readable event.
-pub(crate) fn read_event<'l, T>(
+pub fn read_event<'l, T>(
     leaf: &'l [u8],
     read: impl FnOnce(&Entry<'l>, &Statement<'l>) -> T,
 ) -> Option<T> {
