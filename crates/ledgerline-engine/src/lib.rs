@@ -23,7 +23,6 @@ pub mod inbox;
 pub mod index;
 pub mod intake;
 pub mod journal;
-pub mod keys;
 mod leaf_range;
 pub mod life;
 pub mod lineage;
@@ -46,8 +45,9 @@ pub mod simulation;
 pub mod standing;
 mod strict;
 pub mod tree_store;
-pub mod vault;
 pub mod verify;
 pub mod view;
 
+pub use ledgerline_vault as vault;
+pub use ledgerline_vault::keys;
 pub use ledgerline_world::{clock, disk, entropy, patience};

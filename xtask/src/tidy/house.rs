@@ -36,23 +36,35 @@ pub const CRATES: &[Crate] = &[
     },
     Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
+        package: "ledgerline-vault",
+        folder: "crates/vault",
+        kind: Kind::Engine,
+        uses: &["ledgerline-world", "ledgerline-proof"],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
-        uses: &["ledgerline-proof", "ledgerline-world"],
+        uses: &["ledgerline-proof", "ledgerline-world", "ledgerline-vault"],
     },
     Crate {
         package: "ledgerline",
         folder: "crates/ledgerline",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-engine", "ledgerline-world"],
+        uses: &["ledgerline-proof", "ledgerline-engine", "ledgerline-world", "ledgerline-vault"],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
     Crate {
         package: "ledgerline-fuzz",
         folder: "fuzz",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-engine", "ledgerline", "ledgerline-world"],
+        uses: &[
+            "ledgerline-proof",
+            "ledgerline-engine",
+            "ledgerline",
+            "ledgerline-world",
+            "ledgerline-vault",
+        ],
     },
 ];
 

@@ -4,9 +4,10 @@ mod vault_disk;
 
 use std::sync::Arc;
 
-use ledgerline_engine::keys::{KeyRing, KeyRingError};
-use ledgerline_engine::vault::{OpenError, Vault, VaultError};
 use ledgerline_proof::hash::{Hash, sha256};
+use ledgerline_vault::keys::{KeyRing, KeyRingError};
+use ledgerline_vault::{OpenError, Vault, VaultError};
+
 use vault_disk::{CRASHES, Crash, MemoryDisk, SeededEntropy};
 
 const STATEMENT: &[u8] = b"statement";

@@ -9,11 +9,12 @@
 
 use std::io;
 
+use ledgerline_world::disk::{Disk, read_whole};
+
 use super::map::{self, Snapshot};
 use super::seal::Cipher;
 use super::slots::{self, Flaw, Record, State, written_handle};
 use super::{DIR, MAX_MAP_BYTES, MAX_SLOT_FILE_BYTES, secrets};
-use crate::disk::{Disk, read_whole};
 use crate::keys::KeyRing;
 
 /// Something wrong in a file of the vault.

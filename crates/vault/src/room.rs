@@ -10,10 +10,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ledgerline_world::disk::File;
+
 use super::map::{MapKey, MapRecord};
 use super::seal::Cipher;
 use super::slots::{Entry, Run, State, record_offset};
-use crate::disk::File;
 
 /// Unwrapped keys kept, each about 1 KiB with its schedule. A power of two.
 const HOT_SLOTS: usize = 4096;

@@ -16,11 +16,11 @@
 //! ```
 
 use ledgerline_proof::hash::{DomainHasher, domain};
+use ledgerline_world::entropy::{Entropy, random};
 use zeroize::Zeroizing;
 
 use super::seal::{Cipher, NONCE, TAG, purpose};
 use super::slots::Flaw;
-use crate::entropy::{Entropy, random};
 
 /// Longest key id in bytes.
 pub const MAX_KEY_ID_BYTES: usize = 1024;

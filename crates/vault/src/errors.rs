@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::patience::MayPass;
+use ledgerline_world::patience::MayPass;
 
 /// Why the vault could not do something. No variant carries a key or a personal value.
 #[derive(Debug, thiserror::Error)]

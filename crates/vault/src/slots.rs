@@ -28,11 +28,11 @@
 
 use std::sync::Arc;
 
+use ledgerline_world::disk::File;
+use ledgerline_world::entropy::{Entropy, random};
 use zeroize::Zeroizing;
 
 use super::seal::{Cipher, NONCE, NotAuthentic, TAG, purpose};
-use crate::disk::File;
-use crate::entropy::{Entropy, random};
 
 /// Bytes of a header, here and in the map.
 pub(super) const HEADER: usize = 68;

@@ -39,6 +39,7 @@
 mod address;
 mod check;
 mod errors;
+pub mod keys;
 mod map;
 mod opening;
 mod room;
@@ -53,6 +54,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::HandleKind;
+use ledgerline_world::disk::{Disk, OpenMode, read_whole, replace_durably};
+use ledgerline_world::entropy::Entropy;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -60,8 +63,6 @@ use self::map::{MapKey, MapRecord, Names};
 use self::room::{Place, Room};
 use self::seal::Cipher;
 use self::slots::{Flaw, Header, Record, Run, State};
-use crate::disk::{Disk, OpenMode, read_whole, replace_durably};
-use crate::entropy::Entropy;
 
 pub use self::check::VaultDamage;
 pub use self::errors::{OpenError, VaultError};

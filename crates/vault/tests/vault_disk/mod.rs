@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ledgerline_engine::disk::{Disk, File, OpenMode};
-use ledgerline_engine::entropy::Entropy;
+use ledgerline_world::disk::{Disk, File, OpenMode};
+use ledgerline_world::entropy::Entropy;
 
 /// What a crash leaves of what was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

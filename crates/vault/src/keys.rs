@@ -30,10 +30,9 @@
 use std::fmt;
 use std::io;
 
+use ledgerline_world::disk::{Disk, OpenMode, read_whole};
+use ledgerline_world::entropy::{Entropy, random};
 use zeroize::{Zeroize, Zeroizing};
-
-use crate::disk::{Disk, OpenMode, read_whole};
-use crate::entropy::{Entropy, random};
 
 const FORMAT: &str = "ledgerline-key-1";
 /// Names and lengths in bytes, in the order in which they are created.

@@ -4,10 +4,11 @@ mod vault_disk;
 
 use std::sync::Arc;
 
-use ledgerline_engine::keys::{KeyRing, KeyRingError};
-use ledgerline_engine::vault::{Vault, VaultError};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::vocabulary::HandleKind;
+use ledgerline_vault::keys::{KeyRing, KeyRingError};
+use ledgerline_vault::{Vault, VaultError};
+
 use vault_disk::{MemoryDisk, SeededEntropy};
 
 const SECRET: &[u8] = b"a-shared-secret-of-a-producer";

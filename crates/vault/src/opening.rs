@@ -6,6 +6,9 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use ledgerline_world::disk::{Disk, OpenMode, read_whole};
+use ledgerline_world::entropy::{Entropy, random};
+
 use super::check::{self, VaultDamage};
 use super::errors::VaultError;
 use super::map::{self, MapRecord, Names, Snapshot};
@@ -13,8 +16,6 @@ use super::room::Room;
 use super::seal::Cipher;
 use super::slots::{self, Flaw, Run, State};
 use super::{DIR, MAX_MAP_BYTES, MAX_SLOT_FILE_BYTES, Vault, damaged, io_error};
-use crate::disk::{Disk, OpenMode, read_whole};
-use crate::entropy::{Entropy, random};
 use crate::keys::KeyRing;
 
 /// How the names of staged files end.

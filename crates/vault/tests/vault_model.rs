@@ -6,10 +6,10 @@ mod vault_disk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Barrier};
 
-use ledgerline_engine::disk::RealDisk;
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::vault::{OpenError, Slot, Vault, VaultError};
 use ledgerline_proof::hash::{Hash, sha256};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_vault::{OpenError, Slot, Vault, VaultError};
+use ledgerline_world::disk::RealDisk;
 use proptest::prelude::*;
 use vault_disk::{CRASHES, Crash, MemoryDisk, SeededEntropy};
 
