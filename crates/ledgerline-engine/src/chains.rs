@@ -22,7 +22,7 @@ use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::vocabulary::{Outcome, TokenKind};
 
-use crate::found_by::{OfLife, chain_term};
+use crate::index::terms::{OfLife, chain_term};
 use crate::index::{Index, IndexError, ReadBudget, Term};
 use crate::view::{QueryError, View};
 

@@ -19,7 +19,7 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::vocabulary::{HandleKind, PersonalRole, TargetKind};
 use zeroize::Zeroizing;
 
-use crate::found_by::chain_term;
+use crate::index::terms::chain_term;
 use crate::journal::format::SealedRecord;
 use crate::lineage::{Inquiry, Scope, Spending};
 use crate::questions::{self, Pivot};

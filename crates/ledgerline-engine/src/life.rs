@@ -27,7 +27,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
 use crate::chains::{self, Reach};
-use crate::found_by::{By, OfLife, chain_term};
+use crate::index::terms::{By, OfLife, chain_term};
 use crate::index::{ReadBudget, Term};
 use crate::lineage::{MAX_IDS, fact_of, joined_ids};
 use crate::view::{EventView, PageRequest, QueryError, View};

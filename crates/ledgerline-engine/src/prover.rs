@@ -45,7 +45,7 @@ use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_proof::wire;
 
-use crate::found_by::{OfLife, chain_term, event_term, leaf_terms};
+use crate::index::terms::{OfLife, chain_term, event_term, leaf_terms};
 use crate::index::{ReadBudget, Term, TermHasher, TermKind};
 use crate::journal::reader::StoredLeaf;
 use crate::lineage::wide_chains;

@@ -12,8 +12,8 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object, decode_object_with, ki
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::PersonalRole;
 
-use crate::found_by::postings_of;
 use crate::index::Posting;
+use crate::index::terms::postings_of;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
 use crate::opening::OpenError as LedgerError;

@@ -26,7 +26,7 @@ use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::tree::{Frontier, HashAt};
 
 use crate::duplicates::{self, Prior};
-use crate::found_by::leaf_terms;
+use crate::index::terms::leaf_terms;
 use crate::index::{Index, IndexError, Posting, Term, TermHasher, TermKind};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer, Unit,

@@ -30,7 +30,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
 use crate::chains::{self, Reach};
-use crate::found_by::{OfLife, chain_term};
+use crate::index::terms::{OfLife, chain_term};
 use crate::index::{IndexError, Term, TermCache};
 use crate::intake::{EventError, PendingEvent};
 use crate::overlay::Overlay;

@@ -16,7 +16,7 @@ use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 
-use crate::found_by::{event_term, leaf_terms};
+use crate::index::terms::{event_term, leaf_terms};
 use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::journal::reader::{ReadError, StoredLeaf};

@@ -14,7 +14,7 @@ use ledgerline_engine::expiry::{Place, STEP_READS, WHEEL_TOKENS, Wheel};
 use ledgerline_engine::findings::record::Note;
 use ledgerline_engine::findings::rules::{Rule, Windows};
 use ledgerline_engine::findings::{Follower, Saved};
-use ledgerline_engine::found_by::{chain_term, event_term, terms_of};
+use ledgerline_engine::index::terms::{chain_term, event_term, terms_of};
 use ledgerline_engine::index::{Index, IndexConfig, Posting, Progress, TermHasher, TermKind};
 use ledgerline_engine::life::{Judgement, Life};
 use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending};

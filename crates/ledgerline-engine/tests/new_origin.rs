@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use ledgerline_engine::disk::Disk;
-use ledgerline_engine::found_by::{OfLife, chain_term};
+use ledgerline_engine::index::terms::{OfLife, chain_term};
 use ledgerline_engine::index::{Index, IndexConfig, Progress, ReadBudget};
 use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus};
 use ledgerline_engine::journal::recovery::RecoverError;

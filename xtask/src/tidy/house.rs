@@ -42,16 +42,28 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-world", "ledgerline-proof"],
     },
     Crate {
+        package: "ledgerline-index",
+        folder: "crates/index",
+        kind: Kind::Engine,
+        uses: &["ledgerline-world", "ledgerline-proof"],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
-        uses: &["ledgerline-proof", "ledgerline-world", "ledgerline-vault"],
+        uses: &["ledgerline-proof", "ledgerline-world", "ledgerline-vault", "ledgerline-index"],
     },
     Crate {
         package: "ledgerline",
         folder: "crates/ledgerline",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-engine", "ledgerline-world", "ledgerline-vault"],
+        uses: &[
+            "ledgerline-proof",
+            "ledgerline-engine",
+            "ledgerline-world",
+            "ledgerline-vault",
+            "ledgerline-index",
+        ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
     Crate {
@@ -64,6 +76,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline",
             "ledgerline-world",
             "ledgerline-vault",
+            "ledgerline-index",
         ],
     },
 ];

@@ -34,7 +34,7 @@ use ledgerline_proof::lifecycle::{self, Fact, State};
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 pub use self::place::{Place, load, save};
-use crate::found_by::{self, By, expires};
+use crate::index::terms::{self, By, expires};
 use crate::index::{ReadBudget, Term};
 use crate::view::{QueryError, View};
 
@@ -171,10 +171,10 @@ impl Wheel {
 
     /// Moves the horizon to the end of the next hour; what lies between is read from the index.
     fn look_further(&mut self, now: i64) {
-        let hour = found_by::hour_of(now).saturating_add(2);
+        let hour = terms::hour_of(now).saturating_add(2);
         let (above, end) = (self.horizon, self.position);
         self.horizon = (hour.saturating_mul(HOUR_NANOS), 0).max(above);
-        let from = found_by::hour_of(above.0);
+        let from = terms::hour_of(above.0);
         self.refill = (end > 0).then_some(Refill { above, hour: from, from: 0, end });
     }
 

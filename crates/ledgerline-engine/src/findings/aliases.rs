@@ -24,8 +24,8 @@ use super::record::Note;
 use super::rules::{Finding, Rule};
 use super::{Follower, Known, Placed, TokenKey, term_of, token_leaves};
 use crate::chains;
-use crate::found_by::{By, OfLife, chain_term};
 use crate::index::Term;
+use crate::index::terms::{By, OfLife, chain_term};
 use crate::lineage::{MAX_IDS, joined_ids};
 use crate::view::{QueryError, View};
 

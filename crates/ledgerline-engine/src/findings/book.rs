@@ -15,7 +15,7 @@ use ledgerline_proof::vocabulary::EventType;
 
 use super::record::{Move, Moved, Note, kind_of, raised_event_id};
 use super::rules::{Finding, Rule, Severity};
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::lineage::{Inquiry, Record, Scope, Spending};
 use crate::registry::LEDGER_SOURCE;
 use crate::view::{QueryError, View};

@@ -18,7 +18,7 @@ use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Revocation};
 
 use super::life::{Act, Boundary, Life, Wide};
-use crate::found_by::chain_term;
+use crate::index::terms::chain_term;
 use crate::index::{Term, TermCache};
 use crate::lineage::wide_chains;
 use crate::view::{QueryError, View};

@@ -27,7 +27,7 @@ use super::record::Note;
 use super::rules::Rule;
 use super::{Follower, term_of, token_leaves};
 use crate::chains;
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::lineage::Descent;
 use crate::view::{QueryError, View};
 

@@ -29,8 +29,8 @@ use super::record::Note;
 use super::rules::{MAX_DRIFT_NANOS, Rule};
 use super::{Follower, Placed, changes_the_past};
 use crate::chains;
-use crate::found_by::By;
 use crate::index::Term;
+use crate::index::terms::By;
 use crate::view::{QueryError, View};
 
 /// Entries of the chain that are looked through for tokens.

@@ -17,8 +17,8 @@ use super::presented::differing;
 use super::replay::{Likeness, Party, presents};
 use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
 use super::turns::Turns;
-use crate::found_by::{issuer_about, names};
 use crate::index::Term;
+use crate::index::terms::{issuer_about, names};
 
 /// Revocations of one token that are remembered.
 const MAX_ENDS: usize = 16;

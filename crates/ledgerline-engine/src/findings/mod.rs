@@ -75,7 +75,7 @@ use self::record::{Note, is_closing, raised_event_id};
 use self::replay::{Replay, is_replay};
 use self::revised::tell;
 use self::rules::{Finding, Rule, Windows};
-use crate::found_by::chain_term;
+use crate::index::terms::chain_term;
 use crate::index::{Term, TermCache};
 use crate::view::{QueryError, View};
 

@@ -39,10 +39,10 @@ use super::life::{Act, Life, cite, finding};
 use super::rules::Explanation::Propagation;
 use super::rules::{Cited, Finding, Rule, Severity, behind};
 use super::{Follower, term_of};
-use crate::found_by::{
+use crate::index::Term;
+use crate::index::terms::{
     By, chain_term, is_birth, issuer_about, issuer_of, own_id, presented_digest,
 };
-use crate::index::Term;
 use crate::lineage::{Inquiry, Scope, Spending};
 use crate::view::{QueryError, View};
 

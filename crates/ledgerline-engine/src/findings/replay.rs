@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use super::life::{Act, cite};
 use super::record::{Moved, Note, Upon, moved_upon};
 use super::rules::{Finding, Rule};
-use crate::found_by::{issuer_of, names};
+use crate::index::terms::{issuer_of, names};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::Violation;
 

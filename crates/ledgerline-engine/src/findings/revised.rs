@@ -21,7 +21,7 @@ use super::life::{Act, cite};
 use super::record::{Moved, Note, Upon, moved_upon, raised_event_id};
 use super::rules::{Cited, Finding};
 use crate::chains;
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::registry::LEDGER_SOURCE;
 use crate::view::{QueryError, View};
 

@@ -14,7 +14,7 @@ use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
 use super::json::JsonEvent;
 use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature, effect, secret_scan};
 use crate::entropy::random;
-use crate::found_by;
+use crate::index::terms;
 use crate::journal::format::{AttachmentRecord, SealedRecord};
 use crate::registry::{ALL_TENANTS, Caller, Key};
 use crate::vault::{Slot, Vault, VaultError};
@@ -236,16 +236,16 @@ impl Intake {
             statement: bytes.to_vec(),
             signature,
             credential: caller.map(|caller| caller.key_id().clone()),
-            event_term: found_by::event_term(
+            event_term: terms::event_term(
                 &self.terms,
                 statement.tenant,
                 statement.source,
                 &statement.event_id,
             ),
             uuid_millis: uuid_v7_millis(&statement.event_id),
-            chain_term: found_by::chain_term(&self.terms, &chain),
-            terms: found_by::terms_of(&self.terms, statement, &handles),
-            first_term: found_by::first_term(&self.terms, statement),
+            chain_term: terms::chain_term(&self.terms, &chain),
+            terms: terms::terms_of(&self.terms, statement, &handles),
+            first_term: terms::first_term(&self.terms, statement),
             chain_start: chain.start(&self.genesis),
             occurred_at: statement.occurred_at,
             blind: blind.then(|| random(self.entropy.as_ref())),

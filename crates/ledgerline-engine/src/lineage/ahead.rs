@@ -21,8 +21,8 @@ use super::inquiry::{Inquiry, Record, RecordMap, Spending};
 use super::lives::Found;
 use super::threads::side_by_side;
 use super::token::Token;
-use crate::found_by::chain_term;
 use crate::index::Term;
+use crate::index::terms::chain_term;
 use crate::view::QueryError;
 
 /// Hits of a question whose tokens are read ahead together.

@@ -582,7 +582,7 @@ impl<'v> Inquiry<'v> {
     /// # Errors
     /// [`QueryError`].
     pub fn block_over(&mut self, position: u64) -> Result<Option<(Range<u64>, Block)>, QueryError> {
-        let parts: [&[u8]; 1] = [crate::found_by::leaf_terms::BLOCK];
+        let parts: [&[u8]; 1] = [crate::index::terms::leaf_terms::BLOCK];
         let term = self.view.terms().term(TermKind::Leaf, "", &parts);
         let (found, _) = self.postings(&term, position..u64::MAX, 1)?;
         let Some(at) = found.first() else { return Ok(None) };

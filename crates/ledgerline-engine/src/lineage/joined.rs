@@ -24,7 +24,7 @@ use super::edge::Edge;
 use super::graph::Direction;
 use super::inquiry::{Cut, Inquiry, Record};
 use super::token::Token;
-use crate::found_by::{By, is_birth, issuer_of, qualified};
+use crate::index::terms::{By, is_birth, issuer_of, qualified};
 use crate::view::QueryError;
 
 /// Births of one session, grant or family that are joined.

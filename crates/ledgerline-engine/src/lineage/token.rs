@@ -16,8 +16,8 @@ use super::ahead::WideRead;
 use super::edge::{Edge, edges_of};
 use super::inquiry::{Cut, Inquiry, Record};
 use crate::chains::{self, Reach};
-use crate::found_by::{By, OfLife, chain_term, is_birth};
 use crate::index::Term;
+use crate::index::terms::{By, OfLife, chain_term, is_birth};
 use crate::life::Judgement;
 use crate::view::QueryError;
 

@@ -34,7 +34,7 @@ pub(crate) use self::note::{EndNote, MOVING, end_path, folder, head_path};
 use crate::disk::{Below, Disk};
 use crate::entropy::random;
 use crate::erasure;
-use crate::found_by::leaf_terms;
+use crate::index::terms::leaf_terms;
 use crate::index::{IndexError, Progress};
 use crate::journal::recovery::{self, RecoverError};
 use crate::journal::scan::ScannedBatch;

@@ -19,8 +19,8 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
 use super::{ProveError, Prover};
-use crate::found_by::chain_term;
 use crate::index::TermHasher;
+use crate::index::terms::chain_term;
 use crate::publisher::Rooms;
 
 /// Bytes of leaves that base64 makes the longest bundle of.

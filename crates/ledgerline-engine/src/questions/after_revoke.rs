@@ -21,7 +21,7 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
 
 use super::holdings::{Holder, holdings};
 use super::visitors::AHEAD_NANOS;
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::lineage::{Cut, Inquiry, Record, Token, occurred, subject_of};
 use crate::view::QueryError;
 

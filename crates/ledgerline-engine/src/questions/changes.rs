@@ -12,7 +12,7 @@ use ledgerline_proof::vocabulary::{Outcome, Strength};
 
 use super::holdings::{Holder, holdings};
 use super::policies::{PolicyVersion, policy_versions};
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::lineage::{Bounds, Inquiry, Token};
 use crate::view::QueryError;
 

@@ -7,8 +7,8 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
 
-use crate::found_by::{By, is_birth, issuer_of, names, qualified};
 use crate::index::Term;
+use crate::index::terms::{By, is_birth, issuer_of, names, qualified};
 use crate::lineage::{AHEAD_HITS, Inquiry, Record, Token, subject_of};
 use crate::view::QueryError;
 

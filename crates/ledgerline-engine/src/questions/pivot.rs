@@ -6,8 +6,8 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{ActorKind, TargetKind};
 
-use crate::found_by::{By, issuer_about, names};
 use crate::index::Term;
+use crate::index::terms::{By, issuer_about, names};
 use crate::lineage::{Cut, Inquiry, Record};
 use crate::view::QueryError;
 

@@ -6,7 +6,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
 use super::privilege::{Privilege, privileges};
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::journal::format::AttachmentRecord;
 use crate::lineage::{Inquiry, Record};
 use crate::view::QueryError;

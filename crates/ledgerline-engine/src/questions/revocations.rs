@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ledgerline_proof::vocabulary::{EventType, Outcome};
 
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::lineage::{Inquiry, Record, Scope, Spending};
 use crate::view::{QueryError, View};
 

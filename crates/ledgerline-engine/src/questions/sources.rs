@@ -28,7 +28,7 @@ use ledgerline_proof::vocabulary::{EventType, TargetKind, Vantage};
 
 use crate::findings::record::Moved;
 use crate::findings::rules::Rule;
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::index::{ReadBudget, Term};
 use crate::registry::{ALL_TENANTS, Key, LEDGER_SOURCE};
 use crate::view::{QueryError, View};

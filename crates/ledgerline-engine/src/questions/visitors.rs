@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use ledgerline_proof::vocabulary::Outcome;
 
 use super::accesses::{Access, access_of};
-use crate::found_by::By;
 use crate::index::Term;
+use crate::index::terms::By;
 use crate::lineage::{AHEAD_HITS, Cut, Inquiry, Record, Token};
 use crate::view::QueryError;
 

@@ -10,7 +10,7 @@ use ledgerline_proof::vocabulary::{EventType, Relation, Strength};
 
 use crate::findings::record::{Moved, kind_of};
 use crate::findings::rules::Rule;
-use crate::found_by::By;
+use crate::index::terms::By;
 use crate::lineage::{Cut, Inquiry, Record};
 use crate::registry::LEDGER_SOURCE;
 use crate::view::QueryError;

@@ -22,8 +22,8 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
 use super::{Presented, Standing, standing};
-use crate::found_by::is_birth;
 use crate::index::ReadBudget;
+use crate::index::terms::is_birth;
 use crate::view::{QueryError, View};
 
 /// Locks, so that callers on several threads seldom meet.

@@ -30,8 +30,8 @@ use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenState, is_
 use ledgerline_proof::token_id::{TokenId, can_be_one_token};
 use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 
-use crate::found_by::{By, chain_term, presented_digest};
 use crate::index::Term;
+use crate::index::terms::{By, chain_term, presented_digest};
 use crate::life::Judgement;
 use crate::lineage::{Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chains};
 use crate::view::{QueryError, View};

@@ -23,7 +23,7 @@ use super::readonly::ReadOnly;
 use super::report::{Findings, Severity, Verdict, VerifyFinding};
 use super::{One, Progress, VerifyWorld, context, files, identity, index_files};
 use crate::disk::Disk;
-use crate::found_by::postings_of;
+use crate::index::terms::postings_of;
 use crate::index::{
     Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting, Progress as Step, ReadBudget,
     Term, TermHasher, TermKind, check_run,

@@ -26,7 +26,7 @@ use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, fact_of};
 use super::multiset::{PostingKey, PostingSum};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
-use crate::found_by::{chain_term, event_term, planned_postings_of};
+use crate::index::terms::{chain_term, event_term, planned_postings_of};
 use crate::index::{Posting, TermHasher, TermKind};
 use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
 use crate::journal::scan::ScannedBatch;

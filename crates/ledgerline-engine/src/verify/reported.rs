@@ -16,8 +16,8 @@ use ledgerline_proof::statement::{MAX_STRING_BYTES, Statement};
 use ledgerline_proof::vocabulary::EventType;
 
 use super::report::{Severity, Verdict, VerifyReport};
-use crate::found_by::By;
 use crate::index::ReadBudget;
+use crate::index::terms::By;
 use crate::registry::LEDGER_SOURCE;
 use crate::view::{EventView, QueryError, View};
 

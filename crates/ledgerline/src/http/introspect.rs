@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use ledgerline_engine::found_by::{issuer_of, own_id};
+use ledgerline_engine::index::terms::{issuer_of, own_id};
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::standing::{Standing, issuer_and_region};
 use ledgerline_proof::token_id::{Form as IdForm, TokenId};

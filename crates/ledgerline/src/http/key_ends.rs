@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ledgerline_engine::found_by::By;
+use ledgerline_engine::index::terms::By;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::node::{AddedKey, Node};
 use ledgerline_engine::planner::{AdminAct, KEY_ENDS, KeyEnds, NewKey};

@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::findings::book;
 use ledgerline_engine::findings::rules::Rule;
-use ledgerline_engine::found_by::issuer_of;
+use ledgerline_engine::index::terms::issuer_of;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::questions::{Difference, difference};

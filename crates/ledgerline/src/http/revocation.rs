@@ -31,7 +31,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use ledgerline_engine::found_by::{issuer_of, own_id};
+use ledgerline_engine::index::terms::{issuer_of, own_id};
 use ledgerline_engine::registry::{Caller, Roles};
 use ledgerline_engine::standing::Standing;
 use ledgerline_proof::vocabulary::TokenKind;

@@ -26,7 +26,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_engine::found_by::issuer_of;
+use ledgerline_engine::index::terms::issuer_of;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::prover::QuestionRequest;
 use ledgerline_engine::questions::{knows_tenant, last_use};

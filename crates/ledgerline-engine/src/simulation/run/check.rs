@@ -11,7 +11,7 @@ use ledgerline_proof::tree;
 
 use super::model::{Chain, Identity, Model, Place, place, statement_of};
 use super::node::Node;
-use crate::found_by::leaf_terms;
+use crate::index::terms::leaf_terms;
 use crate::index::{ReadBudget, Term, TermKind};
 use crate::journal::format::SealedRecord;
 use crate::simulation::Random;

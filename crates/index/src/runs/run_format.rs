@@ -57,7 +57,7 @@
 
 use std::cmp::Ordering;
 
-use super::term::{IdTimes, Term};
+use crate::term::{IdTimes, Term};
 
 /// Bytes of a run's header.
 pub const HEADER: usize = 44;

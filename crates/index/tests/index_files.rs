@@ -5,11 +5,11 @@ mod index_disk;
 use std::sync::Arc;
 
 use index_disk::{MemDisk, Random, mix};
-use ledgerline_engine::disk::Disk;
-use ledgerline_engine::index::{
+use ledgerline_index::{
     HASH_BITS, Index, IndexConfig, IndexError, Posting, Progress, Term, TermHasher, TermKind,
     check_run, parse_manifest, parse_run, parse_run_footer, parse_run_header,
 };
+use ledgerline_world::disk::Disk;
 use sha2::{Digest as _, Sha256};
 
 const DIR: &str = "index";

@@ -13,9 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ledgerline_engine::disk::{Disk, RealDisk};
-use ledgerline_engine::found_by::terms_of;
-use ledgerline_engine::index::{
+use ledgerline_index::terms::terms_of;
+use ledgerline_index::{
     Index, IndexConfig, Posting, Progress, ReadBudget, Term, TermHasher, TermKind, check_run,
 };
 use ledgerline_proof::entry::Handle;
@@ -25,6 +24,7 @@ use ledgerline_proof::statement::{Link, PolicyRef, Statement, Target};
 use ledgerline_proof::vocabulary::{
     EventType, HandleKind, PersonalRole, PolicyRole, Relation, Strength, TargetKind,
 };
+use ledgerline_world::disk::{Disk, RealDisk};
 
 const BATCH: u64 = 500;
 

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
+use ledgerline_world::disk::Disk;
+
 use super::IndexError;
 use super::run_format::RunHeader;
 use super::run_reader::{Cursor, Run, RunName};
 use super::run_writer::{FilterPass, RunWriter};
-use super::term::IdTimes;
-use crate::disk::Disk;
+use crate::term::IdTimes;
 
 /// A merge under way.
 pub(super) struct Merge {

@@ -9,8 +9,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::term::{Term, TermHead, TermKind};
 use super::{Index, IndexError, Sealed};
+use crate::term::{Term, TermHead, TermKind};
 
 /// The most candidates [`Index::find`] returns.
 pub const FIND_MAX: usize = 64;
@@ -42,7 +42,7 @@ impl ReadBudget {
     }
 
     /// Takes blocks that were read under another budget; no more than are left.
-    pub(crate) fn charge(&mut self, reads: u32) {
+    pub fn charge(&mut self, reads: u32) {
         let taken = reads.min(self.left);
         self.left -= taken;
         self.spent += taken;

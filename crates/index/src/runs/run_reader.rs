@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use ledgerline_world::disk::{Disk, File, OpenMode};
 use sha2::{Digest as _, Sha256};
 
 use super::filter::{Filter, LINE};
@@ -19,9 +20,8 @@ use super::run_format::{
     RunHeader, parse_block, parse_run_footer, parse_run_header,
 };
 use super::run_writer::{BLOCK_MIN, block_span};
-use super::term::{IdTimes, Term, TermHead};
 use super::{IndexError, damaged};
-use crate::disk::{Disk, File, OpenMode};
+use crate::term::{IdTimes, Term, TermHead};
 
 /// Bytes read at once when a run is streamed.
 const CHUNK: u64 = 128 * 1024;

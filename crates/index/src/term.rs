@@ -25,8 +25,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use ledgerline_world::cache::Cache;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
-/// Which terms an entry has (see `found_by`). Counted up when that changes: all runs are then built
-/// anew at the next start.
+/// Which terms an entry has (see [`crate::terms`]). Counted up when that changes: all runs are then
+/// built anew at the next start.
 const TERMS_VERSION: u32 = 6;
 /// Longer inputs are hashed piece by piece.
 const BUFFER: usize = 192;
@@ -76,13 +76,13 @@ pub enum TermKind {
     /// Revocations, all of them.
     Revocation = 18,
     /// What decides of a chain: the acts of a token that may change its state, the revocations of
-    /// anything wider. Its hash is cut from the chain's (see `found_by`).
+    /// anything wider. Its hash is cut from the chain's (see [`crate::terms`]).
     Life = 19,
 }
 
 impl TermKind {
     /// Whether new entries are planned from what is found by it: duplicates, chains, blocks.
-    pub(super) const fn plans(self) -> bool {
+    pub(crate) const fn plans(self) -> bool {
         is_planned_from(self as u8)
     }
 }
@@ -267,7 +267,7 @@ impl IdTimes {
     /// No ids at all.
     pub const NONE: Self = Self { oldest: u64::MAX, newest: 0, untimed: 0 };
 
-    pub(super) fn note(&mut self, posting: &Posting) {
+    pub(crate) fn note(&mut self, posting: &Posting) {
         if posting.term.kind != TermKind::EventId as u8 {
             return;
         }
@@ -280,14 +280,14 @@ impl IdTimes {
         }
     }
 
-    pub(super) fn join(&mut self, other: &Self) {
+    pub(crate) fn join(&mut self, other: &Self) {
         self.oldest = self.oldest.min(other.oldest);
         self.newest = self.newest.max(other.newest);
         self.untimed = self.untimed.saturating_add(other.untimed);
     }
 
     /// Whether an event id with this time can be among them.
-    pub(super) fn may_hold(&self, millis: Option<u64>) -> bool {
+    pub(crate) fn may_hold(&self, millis: Option<u64>) -> bool {
         match millis {
             Some(millis) => (self.oldest..=self.newest).contains(&millis),
             None => self.untimed > 0,

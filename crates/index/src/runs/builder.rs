@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use ledgerline_world::disk::replace_durably;
+
 use super::manifest::Manifest;
 use super::merge::Merge;
 use super::run_format::RunHeader;
@@ -16,7 +18,6 @@ use super::run_reader::{Run, RunName};
 use super::run_writer::RunWriter;
 use super::tail::FrozenRange;
 use super::{Index, IndexError, remove_run};
-use crate::disk::replace_durably;
 
 /// What a step did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,12 +8,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use index_disk::{MemDisk, Random, mix};
-use ledgerline_engine::disk::Disk;
-use ledgerline_engine::index::{
+use ledgerline_index::{
     Bound, Index, IndexConfig, IndexError, Page, Posting, Progress, ReadBudget, Term, TermHead,
     TermKind, remove_run,
 };
+use ledgerline_world::disk::Disk;
+
+use index_disk::{MemDisk, Random, mix};
 
 const DIR: &str = "index";
 
@@ -306,7 +307,7 @@ fn leftovers_of_a_crash_are_removed() {
     let mut files = world.disk.files();
     assert_eq!(files.remove(0), "index/manifest");
     assert_eq!(files, kept, "merged runs are gone");
-    world.disk.open("index/r09-00.run", ledgerline_engine::disk::OpenMode::Create).expect("file");
+    world.disk.open("index/r09-00.run", ledgerline_world::disk::OpenMode::Create).expect("file");
     world.reopen();
     assert_eq!(world.disk.files().len(), 1 + kept.len());
     assert_eq!(world.index.stats().damaged, Vec::<String>::new());

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::ops::Range;
 
-use super::term::{IdTimes, Posting, TakeAsIs, Term, TermHead, is_planned_from};
+use crate::term::{IdTimes, Posting, TakeAsIs, Term, TermHead, is_planned_from};
 
 /// Longer lists get a vector of their own.
 const LINKED_MAX: u32 = 16;

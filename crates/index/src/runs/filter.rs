@@ -12,7 +12,7 @@
 //!           v ^= v >> 33
 //! ```
 
-use super::term::Term;
+use crate::term::Term;
 
 /// Bytes of one line.
 pub(super) const LINE: usize = 64;

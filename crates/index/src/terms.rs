@@ -52,7 +52,7 @@ use ledgerline_proof::vocabulary::{
     ActorKind, EventType, HandleKind, Outcome, PersonalRole, TargetKind,
 };
 
-use crate::index::{HASH_BITS, Posting, Term, TermHasher, TermKind};
+use crate::{HASH_BITS, Posting, Term, TermHasher, TermKind};
 
 /// Leaf terms: what kind of leaf can be found without knowing its chain.
 pub mod leaf_terms {

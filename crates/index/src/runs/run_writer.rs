@@ -10,6 +10,7 @@
 use std::io;
 use std::ops::Range;
 
+use ledgerline_world::disk::{Disk, File, OpenMode};
 use sha2::{Digest as _, Sha256};
 
 use super::filter::Filter;
@@ -17,9 +18,8 @@ use super::run_format::{
     BLOCK_FRAME, BlockBuilder, BlockKey, FRAGMENT, RunFooter, RunHeader, parse_block, push_crc,
 };
 use super::run_reader::{BlockStream, Run, RunName};
-use super::term::{IdTimes, Term};
 use super::{IndexError, damaged};
-use crate::disk::{Disk, File, OpenMode};
+use crate::term::{IdTimes, Term};
 
 /// Bytes written at once.
 const BUFFER: usize = 256 * 1024;

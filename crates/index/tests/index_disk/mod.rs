@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ledgerline_engine::disk::{Disk, File, OpenMode};
+use ledgerline_world::disk::{Disk, File, OpenMode};
 
 /// SplitMix64.
 pub struct Random(pub u64);

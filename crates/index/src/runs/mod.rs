@@ -1,4 +1,4 @@
-//! Index runs: from a term (event id, chain, subject, …) to the entries that carry it.
+//! Index runs: the index in immutable files of our own.
 //!
 //! Promises: an answer is a function of the committed entries alone, whatever of them lies in
 //! memory, in runs or in merged runs. Deleting any file here loses only time: [`Index::open`] then
@@ -28,7 +28,6 @@ mod run_format;
 mod run_reader;
 mod run_writer;
 mod tail;
-mod term;
 
 use std::io;
 use std::ops::Range;
@@ -39,13 +38,11 @@ pub use manifest::{Manifest, ManifestRun, parse_manifest};
 pub use query::{Bound, FIND_MAX, Page, ReadBudget};
 pub use run_format::{FormatError, RunFooter, RunHeader, parse_run_footer, parse_run_header};
 pub use run_reader::{RunSummary, check_run, parse_run, read_postings};
-pub use term::{
-    HASH_BITS, IdTimes, PositionMap, Posting, Term, TermCache, TermHasher, TermHead, TermKind,
-    TermMap, is_planned_from,
-};
 
-use crate::disk::{Disk, read_whole, replace_durably};
-use crate::patience::MayPass;
+use ledgerline_world::disk::{Disk, read_whole, replace_durably};
+use ledgerline_world::patience::MayPass;
+
+use crate::term::{Posting, is_planned_from};
 use builder::Builder;
 use manifest::MANIFEST_MAX;
 use run_reader::{Run, RunName};
