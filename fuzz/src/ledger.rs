@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use ledgerline_engine::identity::Identity;
 use ledgerline_engine::index::Progress;
 use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
 use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::opening::{Identity, LedgerConfig, World, open};
+use ledgerline_engine::opening::{LedgerConfig, World, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
 use ledgerline_engine::simulation::{SimClock, SimDisk, SimEntropy, Snapshot};

@@ -10,8 +10,8 @@
 use std::io;
 
 use crate::disk::Disk;
+use crate::end_note::MOVING;
 use crate::journal::format::segment_number;
-use crate::origins::MOVING;
 
 /// One of the three folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,42 +1,18 @@
-//! What a ledger is, for ever: its GENESIS, planned once and read at every start.
+//! The first commit of a ledger.
 //!
 //! Promises: [`plan_genesis`] plans commit 0 as DESIGN fixes it: GENESIS, one SCHEMA for each
-//! record, block 0. [`identity_of`] reads back what it wrote.
-//!
-//! Refuses: a first leaf that is no GENESIS.
-
-use std::sync::Arc;
+//! record, block 0. [`crate::identity::identity_of`] reads back what it wrote.
 
 use ledgerline_proof::control::{Control, ControlKind, Genesis, Predecessor, SchemaText};
-use ledgerline_proof::hash::{Hash, empty_root, leaf_hash};
+use ledgerline_proof::hash::empty_root;
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::schema::{Kind, Leaf};
+use ledgerline_proof::schema::Kind;
 
-use crate::disk::{Disk, OpenMode};
 use crate::entropy::random;
-use crate::journal::format::{SegmentHeader, segment_path};
-use crate::journal::scan::{Scanned, SegmentScan};
-use crate::opening::{OpenError, World};
-use crate::origins::Named;
+use crate::identity::Identity;
+use crate::opening::World;
 use crate::refusals::RefusalSummary;
 use crate::sequencer::Sequencer;
-
-/// What a ledger is, for ever.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// Its id.
-    pub ledger_id: [u8; 16],
-    /// Event hash of its genesis leaf.
-    pub genesis: Hash,
-    /// The deployment.
-    pub deployment: Arc<str>,
-    /// The origin.
-    pub origin: Arc<str>,
-    /// The log's verifier key.
-    pub log_key: Arc<str>,
-    /// The origin before it.
-    pub predecessor: Option<Named>,
-}
 
 /// Plans commit 0 of the ledger `identity`, but for its event hash: GENESIS, a SCHEMA each, block
 /// 0.
@@ -87,45 +63,4 @@ pub fn control<'c>(kind: ControlKind, recorded_at: Hlc, blind: [u8; 16]) -> Cont
         recovered: None,
         blind,
     }
-}
-
-/// The genesis leaf as it stands at the start of segment 0.
-///
-/// # Errors
-/// When segment 0 does not begin with one.
-pub fn read_genesis(disk: &dyn Disk) -> Result<(SegmentHeader, Vec<u8>), OpenError> {
-    let file = disk.open(&segment_path(0), OpenMode::Read)?;
-    let mut bytes = vec![0; crate::journal::format::HEADER_BYTES];
-    file.read_exact_at(&mut bytes, 0)?;
-    let header = SegmentHeader::decode(&bytes).ok_or(OpenError::Genesis(
-        "the header of segment 0 does not hold; run `ledgerline verify`",
-    ))?;
-    let mut scan = SegmentScan::new(file.as_ref(), &header)?;
-    if let Scanned::Batch(batch) = scan.next_batch()?
-        && let Some((_, leaf)) = batch.leaves().next()
-    {
-        return Ok((header, leaf.to_vec()));
-    }
-    Err(OpenError::Genesis("the genesis batch does not hold; run `ledgerline verify`"))
-}
-
-/// What a ledger says of itself at index 0.
-///
-/// # Errors
-/// When the leaf is no GENESIS.
-pub fn identity_of(header: &SegmentHeader, leaf: &[u8]) -> Result<Identity, OpenError> {
-    let Ok(Leaf::Control(Control { genesis: Some(genesis), .. })) = Leaf::decode(leaf) else {
-        return Err(OpenError::Genesis("the first leaf is no GENESIS; run `ledgerline verify`"));
-    };
-    Ok(Identity {
-        ledger_id: header.ledger_id,
-        genesis: leaf_hash(leaf),
-        deployment: genesis.deployment.into(),
-        origin: genesis.origin.into(),
-        log_key: genesis.log_key.into(),
-        predecessor: genesis.predecessor.map(|before| Named {
-            origin: before.origin.into(),
-            checkpoint: before.checkpoint.into(),
-        }),
-    })
 }

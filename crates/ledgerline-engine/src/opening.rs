@@ -21,11 +21,13 @@ use ledgerline_proof::tree::{self, Frontier};
 
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::end_note::EndNoteError;
 use crate::entropy::{Entropy, random};
 use crate::erasure;
+pub use crate::genesis::control;
 use crate::genesis::plan_genesis;
-pub use crate::genesis::{Identity, control, identity_of, read_genesis};
 use crate::head_store::{HeadError, HeadStore};
+use crate::identity::{Identity, IdentityError, Named, identity_of, read_genesis};
 use crate::index::terms::leaf_terms;
 use crate::index::{Index, IndexConfig, IndexError, ReadBudget, TermHasher, TermHead, TermKind};
 use crate::intake::{Intake, IntakeLimits, IntakeParts};
@@ -34,7 +36,7 @@ use crate::journal::recovery::{self, Head, RecoverError, Recovered as Journaled}
 use crate::journal::scan::ScannedBatch;
 use crate::journal::writer::{AppendError, Journal};
 use crate::keys::KeyRing;
-use crate::origins::{self, Named};
+use crate::origins;
 use crate::publisher::{PublishError, Published, Publisher, Rooms};
 use crate::quarantine::Quarantine;
 use crate::refusals::Refusals;
@@ -181,6 +183,26 @@ pub enum OpenError {
         /// Size in the head store.
         head: Option<u64>,
     },
+}
+
+impl From<IdentityError> for OpenError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Disk(error) => Self::Disk(error),
+            IdentityError::Genesis(what) => Self::Genesis(what),
+        }
+    }
+}
+
+impl From<EndNoteError> for OpenError {
+    fn from(error: EndNoteError) -> Self {
+        match error {
+            EndNoteError::Disk(error) => Self::Disk(error),
+            EndNoteError::Damaged(_) => {
+                Self::Predecessor { origin: String::new(), why: error.to_string() }
+            }
+        }
+    }
 }
 
 /// Opens the ledger in `world`, creating it when the disk holds none.

@@ -564,7 +564,7 @@ pub struct OpenedRest {
     /// Hashes terms.
     pub terms: Arc<crate::index::TermHasher>,
     /// Facts that never change.
-    pub identity: crate::opening::Identity,
+    pub identity: crate::identity::Identity,
     /// Whether the ledger was created just now.
     pub created: bool,
 }

@@ -16,11 +16,11 @@ use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 
+use crate::identity::Identity;
 use crate::index::terms::{event_term, leaf_terms};
 use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::journal::reader::{ReadError, StoredLeaf};
-use crate::opening::Identity;
 use crate::origins;
 use crate::publisher::{Published, Rooms};
 

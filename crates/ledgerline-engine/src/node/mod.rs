@@ -43,13 +43,14 @@ use crate::entropy::random;
 use crate::erasure;
 use crate::findings::rules::Windows;
 use crate::head_store::HeadStore;
+use crate::identity::Identity;
 use crate::inbox::{Inbox, PutError, Work};
 use crate::index::TermHasher;
 use crate::intake::{
     Accepted, BodyForm, EventError, Intake, Reply, SubmitAnswer, SubmitError, secret_scan,
 };
 use crate::journal::recovery::RecoverError;
-use crate::opening::{Identity, LedgerConfig, OpenError, World, open};
+use crate::opening::{LedgerConfig, OpenError, World, open};
 use crate::origins;
 use crate::page_token::PageTokens;
 use crate::patience::PatienceListener;

@@ -4,7 +4,7 @@
 //! journal/ tree/ index/ erasures/       the newest origin, the only one that is written to
 //! origins/<n>/journal, tree, index,     origin n, 0 is the oldest; nothing is appended any more
 //!             erasures
-//! origins/<n>/end                       where it ends (note.rs)
+//! origins/<n>/end                       where it ends (end_note.rs)
 //! origins/moving                        the next `end`, while the rooms move (moving.rs)
 //! vault/ torn/ quarantine/              shared by all
 //! ```
@@ -20,7 +20,6 @@
 //! there.
 
 mod moving;
-mod note;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,17 +29,17 @@ use ledgerline_proof::hash::HmacKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 
 pub(crate) use self::moving::{begin, finish};
-pub(crate) use self::note::{EndNote, MOVING, end_path, folder, head_path};
 use crate::disk::{Below, Disk};
+use crate::end_note::{EndNote, end_path, folder};
 use crate::entropy::random;
 use crate::erasure;
+use crate::identity::{Identity, Named, identity_of, read_genesis};
 use crate::index::terms::leaf_terms;
 use crate::index::{IndexError, Progress};
 use crate::journal::recovery::{self, RecoverError};
 use crate::journal::scan::ScannedBatch;
 use crate::opening::{
-    Identity, LedgerConfig, OpenError, World, control, each_leaf, identity_of, open_rooms,
-    read_genesis, reapply_erasures,
+    LedgerConfig, OpenError, World, control, each_leaf, open_rooms, reapply_erasures,
 };
 use crate::publisher::{Published, Rooms};
 use crate::registry::Registry;
@@ -51,23 +50,6 @@ use crate::vault::Vault;
 
 /// Leaves of commit 0: GENESIS, a SCHEMA each, block 0.
 pub(crate) const FIRST_COMMIT: u64 = Kind::ANNOUNCED.len() as u64 + 2;
-
-/// What a GENESIS says of the origin before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// Its name.
-    pub origin: Arc<str>,
-    /// The last checkpoint that is known of it: entries below it may be lost.
-    pub checkpoint: Arc<str>,
-}
-
-impl Named {
-    /// What the GENESIS behind this end says.
-    pub(crate) fn of(end: &EndNote) -> Self {
-        let (origin, checkpoint) = (end.origin.as_str().into(), end.published.as_str().into());
-        Self { origin, checkpoint }
-    }
-}
 
 /// An older origin, open for readers.
 pub struct Predecessor {
@@ -183,7 +165,7 @@ fn open_one(
     let world = &World { disk: Arc::clone(&disk), ..world.clone() };
     let (header, leaf) = read_genesis(disk.as_ref())?;
     let identity = identity_of(&header, &leaf)?;
-    let last = end.check(&identity).map_err(OpenError::Genesis)?;
+    let last = end.check(&identity.origin, &identity.log_key).map_err(OpenError::Genesis)?;
     if !end.agrees_with(world.head_disk.as_ref(), number)? {
         return Err(OpenError::Genesis("the head store knows another end of it"));
     }

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use ledgerline_proof::checkpoint::Signer;
 use ledgerline_proof::tree;
 
-use super::note::{EndNote, MOVING, end_path, folder};
 use super::{base, build_runs, ends};
 use crate::disk::Disk;
+use crate::end_note::{EndNote, MOVING, end_path, folder};
 use crate::opening::{
     LedgerConfig, OpenError, Restored, World, last_block_size, log_key, reapply_erasures, restore,
 };

@@ -76,12 +76,12 @@ use self::reader::{Overlay, Reader};
 use self::readonly::{NoEntropy, ReadOnly};
 use self::report::Findings;
 use crate::disk::Disk;
+use crate::end_note::EndNote;
+use crate::identity::{Identity, identity_of};
 use crate::index::TermHasher;
 use crate::journal::format::SegmentHeader;
 use crate::journal::scan::ScannedBatch;
 use crate::keys::KeyRing;
-use crate::opening::{Identity, identity_of};
-use crate::origins::EndNote;
 use crate::registry::Registry;
 use crate::vault::Vault;
 

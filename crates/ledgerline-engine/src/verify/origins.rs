@@ -13,9 +13,9 @@ use ledgerline_proof::hash::{Hash, empty_root};
 use super::report::{Counts, Findings, OlderReport, Severity, VerifyFinding, VerifyReport};
 use super::{Examined, One, VerifyOptions, VerifyWorld, examine, files};
 use crate::disk::{Below, Disk};
+use crate::end_note::{EndNote, MOVING, end_path, folder, head_path};
 use crate::head_store::HeadStore;
-use crate::opening::Identity;
-use crate::origins::{EndNote, MOVING, Named, end_path, folder, head_path};
+use crate::identity::{Identity, Named};
 
 /// What all origins say together.
 #[derive(Default)]
@@ -136,7 +136,7 @@ fn older(
     together.add(&mut examined);
     report.size = examined.size;
     report.root = examined.root;
-    report.published_size = end.published_size(&examined.identity);
+    report.published_size = end.published_size(&examined.identity.log_key);
     report.counts = examined.counts;
     (report, Some(examined.identity))
 }

@@ -15,11 +15,11 @@ use super::ledger::Ledger;
 use super::names::Name;
 use super::report::{Check, Findings, Severity, VerifyFinding};
 use super::{One, VerifyOptions, VerifyWorld};
+use crate::end_note::EndNote;
 use crate::head_store::HeadStore;
+use crate::identity::Identity;
 use crate::index::Manifest;
 use crate::keys::KeyRing;
-use crate::opening::Identity;
-use crate::origins::EndNote;
 
 /// What the head store says.
 pub(super) enum Head {
@@ -40,7 +40,7 @@ impl Head {
 
 /// Where an older origin ends takes the place of the head store.
 pub(super) fn end_of(end: &EndNote, identity: &Identity) -> Head {
-    match end.check(identity) {
+    match end.check(&identity.origin, &identity.log_key) {
         Ok(end) => Head::At(end.size, end.root),
         Err(why) => Head::Bad(why.to_owned()),
     }

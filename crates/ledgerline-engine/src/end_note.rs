@@ -17,32 +17,34 @@ use ledgerline_proof::note::VerifierKey;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{Disk, read_whole, replace_durably};
-use crate::opening::{Identity, OpenError};
 
 /// The note while the rooms move.
-pub(crate) const MOVING: &str = "origins/moving";
+pub const MOVING: &str = "origins/moving";
 const FORMAT: &str = "ledgerline-origin-end-1";
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The folder of origin `number`, 0 the oldest.
-pub(crate) fn folder(number: usize) -> String {
+#[must_use]
+pub fn folder(number: usize) -> String {
     format!("origins/{number}")
 }
 
 /// The note of origin `number`.
-pub(crate) fn end_path(number: usize) -> String {
+#[must_use]
+pub fn end_path(number: usize) -> String {
     format!("origins/{number}/end")
 }
 
 /// Where the head store keeps the last checkpoint of origin `number`.
-pub(crate) fn head_path(number: usize) -> String {
+#[must_use]
+pub fn head_path(number: usize) -> String {
     format!("origin-{number}")
 }
 
 /// Where an older origin ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct EndNote {
+pub struct EndNote {
     /// Its name.
     pub origin: String,
     /// The name of the origin that continues it.
@@ -57,27 +59,42 @@ pub(crate) struct EndNote {
     pub published: String,
     /// The vault's slots when it ended; those that were free are never given out.
     pub slots: u32,
-    /// Bytes that were cut off the restored copy, and their digest.
+    /// Bytes that were cut off the restored copy.
     pub torn_bytes: u64,
+    /// Their digest.
     pub torn_digest: Option<Hash>,
+}
+
+/// Why a note cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EndNoteError {
+    /// The disk failed.
+    #[error("the disk failed: {0}")]
+    Disk(#[from] io::Error),
+    /// The file is not what was written.
+    #[error("{0} does not hold: restore it from a copy")]
+    Damaged(String),
 }
 
 /// The size of an origin and its root, as its log key signed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct End {
+pub struct End {
+    /// Leaves.
     pub size: u64,
+    /// The root at that size.
     pub root: Hash,
+    /// Leaves up to the last block.
     pub block_size: u64,
 }
 
 impl EndNote {
     /// Reads a note.
-    pub(crate) fn read(disk: &dyn Disk, path: &str) -> Result<Self, OpenError> {
+    ///
+    /// # Errors
+    /// [`EndNoteError`].
+    pub fn read(disk: &dyn Disk, path: &str) -> Result<Self, EndNoteError> {
         let bytes = read_whole(disk, path, MAX_BYTES)?;
-        Self::parse(&bytes).ok_or_else(|| OpenError::Predecessor {
-            origin: String::new(),
-            why: format!("{path} does not hold: restore it from a copy"),
-        })
+        Self::parse(&bytes).ok_or_else(|| EndNoteError::Damaged(path.to_owned()))
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
@@ -88,22 +105,25 @@ impl EndNote {
     }
 
     /// Writes it durably as [`MOVING`].
-    pub(crate) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn write(&self, disk: &dyn Disk) -> io::Result<()> {
         let json = serde_json::to_string(self)?;
         let crc = crc32c::crc32c(json.as_bytes());
         disk.create_dir("origins")?;
         replace_durably(disk, MOVING, format!("{FORMAT} {crc:08x} {json}\n").as_bytes())
     }
 
-    /// What the log key of `identity` signed of its end.
+    /// What the log key of the origin that calls itself `origin` signed of its end.
     ///
     /// # Errors
     /// What does not hold, in words.
-    pub(crate) fn check(&self, identity: &Identity) -> Result<End, &'static str> {
-        if *identity.origin != *self.origin {
+    pub fn check(&self, origin: &str, log_key: &str) -> Result<End, &'static str> {
+        if *origin != *self.origin {
             return Err("its GENESIS is of another origin");
         }
-        let key = VerifierKey::parse(&identity.log_key).map_err(|_| "its log key is none")?;
+        let key = VerifierKey::parse(log_key).map_err(|_| "its log key is none")?;
         let open = |note: &str| {
             let opened = checkpoint::open(note.as_bytes(), std::slice::from_ref(&key));
             opened.map_err(|_| "a checkpoint of its end is not signed by its log key")
@@ -119,14 +139,18 @@ impl EndNote {
     }
 
     /// How much the head store had seen.
-    pub(crate) fn published_size(&self, identity: &Identity) -> Option<u64> {
-        let key = VerifierKey::parse(&identity.log_key).ok()?;
+    #[must_use]
+    pub fn published_size(&self, log_key: &str) -> Option<u64> {
+        let key = VerifierKey::parse(log_key).ok()?;
         let opened = checkpoint::open(self.published.as_bytes(), std::slice::from_ref(&key));
         opened.ok().map(|opened| opened.checkpoint.size())
     }
 
     /// Whether the head store agrees where origin `number` ends; it may know nothing of it.
-    pub(crate) fn agrees_with(&self, head: &dyn Disk, number: usize) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn agrees_with(&self, head: &dyn Disk, number: usize) -> io::Result<bool> {
         match read_whole(head, &head_path(number), MAX_BYTES) {
             Ok(bytes) => Ok(bytes == self.checkpoint.as_bytes()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
@@ -135,7 +159,10 @@ impl EndNote {
     }
 
     /// Tells the head store where origin `number` ends.
-    pub(crate) fn tell(&self, head: &dyn Disk, number: usize) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn tell(&self, head: &dyn Disk, number: usize) -> io::Result<()> {
         replace_durably(head, &head_path(number), self.checkpoint.as_bytes())
     }
 }
