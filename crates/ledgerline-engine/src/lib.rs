@@ -9,6 +9,7 @@
 //! wires them to threads, the simulator calls the same steps.
 
 mod chains;
+pub mod committed;
 pub mod counters;
 pub mod disclosure;
 pub mod duplicates;

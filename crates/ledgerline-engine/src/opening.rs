@@ -20,6 +20,7 @@ use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tree::{self, Frontier};
 
 use crate::clock::Clock;
+use crate::committed::{Published, Rooms, SequencerRooms, base};
 use crate::disk::Disk;
 use crate::end_note::EndNoteError;
 use crate::entropy::{Entropy, random};
@@ -37,13 +38,13 @@ use crate::journal::scan::ScannedBatch;
 use crate::journal::writer::{AppendError, Journal};
 use crate::keys::KeyRing;
 use crate::origins;
-use crate::publisher::{PublishError, Published, Publisher, Rooms};
+use crate::publisher::{PublishError, Publisher};
 use crate::quarantine::Quarantine;
 use crate::refusals::Refusals;
 use crate::registry::Registry;
 use crate::reindex::building;
 use crate::replay::{Replay, Replayed, ends_in_block};
-use crate::sequencer::{PlanError, Sequencer, SequencerRooms, SequencerState};
+use crate::sequencer::{PlanError, Sequencer, SequencerState};
 use crate::tree_store::TreeStore;
 use crate::vault::{Vault, VaultError};
 
@@ -394,7 +395,7 @@ pub(crate) fn restore(
         Vault::open(Arc::clone(&world.disk), &world.keys, Arc::clone(&world.entropy))?;
     let vault = Arc::new(vault);
     let predecessors = origins::open_all(world, config, &vault, map_as_of)?;
-    let map_as_of = map_as_of.saturating_sub(origins::base(&predecessors));
+    let map_as_of = map_as_of.saturating_sub(base(&predecessors));
     let key = journal_key(world);
     let (mut keep_below, mut end_may_count) = (u64::MAX, true);
     loop {

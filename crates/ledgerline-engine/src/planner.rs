@@ -17,6 +17,7 @@ use ledgerline_proof::vocabulary::{
 };
 
 use crate::clock::Clock;
+use crate::committed::Rooms;
 use crate::disclosure::Disclosing;
 use crate::entropy::{Entropy, random};
 use crate::expiry::Due;
@@ -26,7 +27,6 @@ use crate::intake::{
 };
 use crate::opening::{Opened, World, control};
 use crate::origins;
-use crate::publisher::Rooms;
 use crate::refusals::Refusals;
 use crate::registry::{Key, LEDGER_SOURCE, Roles};
 use crate::sequencer::{PlanError, PlannedBatch, Sequencer, WaitingReply};

@@ -45,11 +45,11 @@ use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_proof::wire;
 
+use crate::committed::{Published, Rooms};
 use crate::index::terms::{OfLife, chain_term, event_term, leaf_terms};
 use crate::index::{ReadBudget, Term, TermHasher, TermKind};
 use crate::journal::reader::StoredLeaf;
 use crate::lineage::wide_chains;
-use crate::publisher::{Published, Rooms};
 use crate::vault::OpenError;
 
 /// Postings read at a time.

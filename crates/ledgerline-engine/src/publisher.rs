@@ -9,126 +9,16 @@
 //! A passing error of what follows the fsync is waited for ([`crate::patience`]), with the batch in
 //! hand. After any other it stops for good: whoever waits is told that nothing is known.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use ledgerline_proof::checkpoint::{SignError, Signer};
-use ledgerline_proof::control::{Control, ControlKind};
-use ledgerline_proof::hash::Hash;
-use ledgerline_proof::schema::{Kind, decode_object};
 
-use crate::index::{Index, IndexError};
-use crate::journal::reader::{JournalReader, ReadError};
+use crate::committed::{Published, Rooms};
+use crate::index::IndexError;
+use crate::journal::reader::ReadError;
 use crate::journal::writer::{AppendError, Journal};
-use crate::lineage::Lives;
-use crate::origins::{self, Predecessor};
-use crate::patience::Patience;
-use crate::registry::Registry;
-use crate::sequencer::{Effect, PlannedBatch, SequencerRooms, WaitingReply};
-use crate::standing::Changes;
-use crate::tree_store::TreeStore;
-use crate::vault::{Vault, VaultError};
-
-/// What readers see: one consistent state. Replaced whole.
-#[derive(Debug, Clone)]
-pub struct Published {
-    /// Size.
-    pub size: u64,
-    /// Root.
-    pub root: Hash,
-    /// The receipt checkpoint at that size, a signed note.
-    pub checkpoint: Arc<str>,
-    /// Size of the newest block-aligned checkpoint.
-    pub block_size: u64,
-    /// That checkpoint, the published one.
-    pub block_checkpoint: Arc<str>,
-}
-
-/// The rooms that readers and the publisher share.
-pub struct Rooms {
-    /// Finds leaves.
-    pub index: Arc<Index>,
-    /// Reads leaves.
-    pub reader: Arc<JournalReader>,
-    /// The stored tree.
-    pub store: TreeStore,
-    /// Keys.
-    pub registry: Arc<Registry>,
-    /// Personal keys.
-    pub vault: Arc<Vault>,
-    /// The deployment that signatures name.
-    pub deployment: Arc<str>,
-    /// Older origins, oldest first.
-    pub predecessors: Arc<[Predecessor]>,
-    /// Lives that were judged before.
-    pub lives: Arc<Lives>,
-    /// Whose standing changed when.
-    pub changes: Changes,
-    /// Waits for what passes.
-    pub patience: Arc<Patience>,
-    published: RwLock<Arc<Published>>,
-}
-
-impl Rooms {
-    /// Puts the rooms together in a first state.
-    #[must_use]
-    pub fn new(
-        rooms: &SequencerRooms,
-        registry: Arc<Registry>,
-        deployment: Arc<str>,
-        published: Published,
-    ) -> Self {
-        let store = rooms.reader.store().clone();
-        let published = RwLock::new(Arc::new(published));
-        let SequencerRooms { index, reader, vault, predecessors, patience, .. } = rooms.clone();
-        Self {
-            index,
-            reader,
-            store,
-            registry,
-            vault,
-            deployment,
-            predecessors,
-            lives: Arc::default(),
-            changes: Changes::default(),
-            patience,
-            published,
-        }
-    }
-
-    /// The position behind the leaf at `size`: leaves of older origins come first.
-    #[must_use]
-    pub fn position(&self, size: u64) -> u64 {
-        origins::base(&self.predecessors) + size
-    }
-
-    /// The newest published state.
-    #[must_use]
-    pub fn published(&self) -> Arc<Published> {
-        Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn publish(&self, published: Published) {
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
-    }
-
-    /// Takes a control leaf into the registry.
-    ///
-    /// # Errors
-    /// When the vault cannot say whether it has the key's secret.
-    pub fn apply_control(&self, index: u64, leaf: &[u8]) -> Result<(), VaultError> {
-        let Ok(control) = decode_object::<Control<'_>>(Kind::Control, leaf) else { return Ok(()) };
-        if let Some(added) = &control.key_added {
-            let secret = self.vault.secret(added.key_id)?;
-            let lookup = |_: &str| secret.as_ref().map(|secret| secret.to_vec());
-            self.registry.add(added, index, &self.deployment, &lookup);
-        }
-        if let Some(ended) = &control.key_ended {
-            let compromised = control.kind == ControlKind::KeyCompromised;
-            self.registry.end(ended.key_id, index, compromised);
-        }
-        Ok(())
-    }
-}
+use crate::sequencer::{Effect, PlannedBatch, WaitingReply};
+use crate::vault::VaultError;
 
 /// Why the publisher stopped.
 #[derive(Debug, thiserror::Error)]
@@ -228,7 +118,7 @@ impl Publisher {
             let _ = self.rooms.store.sync(batch.size);
         }
         self.rooms.index.append(first_index, batch.size, &batch.postings);
-        self.rooms.changes.note(&batch.changes, batch.size);
+        self.rooms.tell(batch.size, &batch.changes);
         self.apply_effects(batch)?;
         let note = String::from_utf8(signed.note.to_bytes()).expect("notes are text");
         let checkpoint: Arc<str> = note.into();

@@ -12,12 +12,12 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object, decode_object_with, ki
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::PersonalRole;
 
+use crate::committed::SequencerRooms;
 use crate::index::Posting;
 use crate::index::terms::postings_of;
 use crate::journal::format::SealedRecord;
 use crate::journal::scan::ScannedBatch;
 use crate::opening::OpenError as LedgerError;
-use crate::sequencer::SequencerRooms;
 use crate::vault::{OpenError, VaultError};
 
 /// Complete ranges of the index that may wait in memory during a replay.

@@ -25,24 +25,21 @@ use ledgerline_proof::hlc::{Hlc, HlcClock};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::tree::{Frontier, HashAt};
 
+pub use self::batch::{Effect, PlannedBatch, WaitingReply};
+use crate::committed::SequencerRooms;
 use crate::duplicates::{self, Prior};
 use crate::index::terms::leaf_terms;
-use crate::index::{Index, IndexError, Posting, Term, TermHasher, TermKind};
+use crate::index::{IndexError, Posting, Term, TermKind};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer, Unit,
 };
 use crate::journal::format::SealedRecord;
-use crate::journal::reader::{JournalReader, ReadError};
+use crate::journal::reader::ReadError;
 use crate::journal::writer::JournalLeaf;
-use crate::origins::Predecessor;
 use crate::overlay::{Overlay, PlannedEvent};
-use crate::patience::{MayPass, Patience};
+use crate::patience::MayPass;
 use crate::refusals::RefusalSummary;
-use crate::standing::Changes;
 use crate::strict::{Asked, Strict};
-use crate::vault::Vault;
-
-pub use self::batch::{Effect, PlannedBatch, WaitingReply};
 
 /// Why planning stopped: the state is unknown, nothing may be planned any more.
 #[derive(Debug, thiserror::Error)]
@@ -79,23 +76,6 @@ pub struct SequencerState {
     pub last_recorded_at: Hlc,
     /// The block in the making.
     pub block: BlockState,
-}
-
-/// The rooms it asks.
-#[derive(Clone)]
-pub struct SequencerRooms {
-    /// Finds events and chains.
-    pub index: Arc<Index>,
-    /// Reads committed leaves.
-    pub reader: Arc<JournalReader>,
-    /// Opens sealed records, to recognise retries.
-    pub vault: Arc<Vault>,
-    /// Hashes terms.
-    pub terms: Arc<TermHasher>,
-    /// Older origins, oldest first.
-    pub predecessors: Arc<[Predecessor]>,
-    /// Waits for what passes.
-    pub patience: Arc<Patience>,
 }
 
 /// The room. Owned by one thread.
@@ -498,7 +478,7 @@ impl Sequencer {
         first.into_iter().for_each(|term| self.post(term, index, None));
         let changes = &mut self.draft.changes;
         changes.extend((!event.is_use).then_some(event.chain_term));
-        changes.extend(event.terms.iter().filter(|term| Changes::is_of(term)));
+        changes.extend(event.terms.iter().filter(|term| term.kind == TermKind::Alias as u8));
         changes.extend(first);
         if let Some(handle) = event.erases {
             self.post_leaf(leaf_terms::ERASED, index);

@@ -30,11 +30,12 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 
 use crate::chains::{self, Reach};
+use crate::committed::SequencerRooms;
 use crate::index::terms::{OfLife, chain_term};
 use crate::index::{IndexError, Term, TermCache};
 use crate::intake::{EventError, PendingEvent};
 use crate::overlay::Overlay;
-use crate::sequencer::{PlanError, SequencerRooms};
+use crate::sequencer::PlanError;
 
 /// Tokens, and wider targets, of a generation of the memory.
 const REMEMBERED: usize = 1 << 14;

@@ -16,13 +16,12 @@ use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 
+use crate::committed::{Published, Rooms, base};
 use crate::identity::Identity;
 use crate::index::terms::{event_term, leaf_terms};
 use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
 use crate::journal::format::AttachmentRecord;
 use crate::journal::reader::{ReadError, StoredLeaf};
-use crate::origins;
-use crate::publisher::{Published, Rooms};
 
 /// Index blocks one query may read.
 const QUERY_READS: u32 = 4096;
@@ -130,7 +129,7 @@ impl View {
     #[must_use]
     pub fn new(rooms: Arc<Rooms>, terms: Arc<TermHasher>, identity: Identity) -> Self {
         let published = rooms.published();
-        let base = origins::base(&rooms.predecessors);
+        let base = base(&rooms.predecessors);
         Self { rooms, terms, identity, published, base, is_older: false }
     }
 

@@ -10,11 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lineage_world::World;
 
-use ledgerline_engine::findings::book;
 use ledgerline_engine::findings::memory::Memory;
 use ledgerline_engine::findings::record::{Moved, Note};
 use ledgerline_engine::findings::rules::{Finding, Windows};
-use ledgerline_engine::findings::{Follower, Saved};
+use ledgerline_engine::findings::{Follower, Saved, book};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::simulation::Random;

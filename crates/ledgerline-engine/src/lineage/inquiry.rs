@@ -240,7 +240,7 @@ impl<'v> Inquiry<'v> {
     pub fn new(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
         let origins = view.origins().into_iter().map(|one| (one.base(), one)).collect();
         // What happened by a time is judged from a part of each life.
-        let lives = scope.at.is_none().then(|| Arc::clone(&view.rooms().lives));
+        let lives = scope.at.is_none().then(|| view.rooms().shared::<Lives>());
         Self::over(view, origins, scope, spending, lives)
     }
 

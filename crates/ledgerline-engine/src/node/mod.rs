@@ -38,6 +38,7 @@ use base64::engine::general_purpose::STANDARD;
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose};
 
+use crate::committed::{CommitObserver, Rooms};
 use crate::counters::{CounterSnapshot, Counters};
 use crate::entropy::random;
 use crate::erasure;
@@ -55,11 +56,10 @@ use crate::origins;
 use crate::page_token::PageTokens;
 use crate::patience::PatienceListener;
 use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
-use crate::publisher::Rooms;
 use crate::refusals::Refusals;
 use crate::registry::{ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash};
 use crate::sequencer::PlannedBatch;
-use crate::standing::{Heads, Standings};
+use crate::standing::{Changes, Heads, Standings};
 use crate::view::View;
 
 pub use progress::{Progress, Reader};
@@ -166,6 +166,7 @@ struct Inner {
     page_tokens: PageTokens,
     standings: Standings,
     heads: Heads,
+    changes: Arc<Changes>,
     head: HeadStore,
     inbox: Inbox,
     counters: Counters,
@@ -248,6 +249,7 @@ impl Node {
             page_tokens,
             standings: Standings::new(REMEMBERED_TOKENS),
             heads: Heads::new(config.heads_bytes),
+            changes: Arc::default(),
             inbox: Inbox::new(config.queue_bytes),
             world,
             config,
@@ -264,6 +266,7 @@ impl Node {
             erasing: Mutex::new(()),
             verifying: verifying::Verifying::default(),
         });
+        inner.rooms.observe(Arc::clone(&inner.changes) as Arc<dyn CommitObserver>);
         let publisher = rest.publisher;
         inner.rooms.patience.wait_as_long_as_it_takes(std::thread::sleep);
         let running = vec![

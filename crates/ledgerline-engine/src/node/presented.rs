@@ -99,7 +99,7 @@ impl Node {
     #[must_use]
     pub fn head_at_hand(&self, name: HeadName) -> Option<Arc<Head>> {
         let inner = &self.inner;
-        inner.heads.at_hand(&inner.rooms.changes, name, inner.world.clock.wall_nanos())
+        inner.heads.at_hand(&inner.changes, name, inner.world.clock.wall_nanos())
     }
 
     /// What is to be said of a token in the newest committed state, by `tell`; it is at hand under

@@ -29,11 +29,12 @@ use ledgerline_proof::hash::HmacKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 
 pub(crate) use self::moving::{begin, finish};
+use crate::committed::{Predecessor, Published, Rooms, SequencerRooms};
 use crate::disk::{Below, Disk};
 use crate::end_note::{EndNote, end_path, folder};
 use crate::entropy::random;
 use crate::erasure;
-use crate::identity::{Identity, Named, identity_of, read_genesis};
+use crate::identity::{Named, identity_of, read_genesis};
 use crate::index::terms::leaf_terms;
 use crate::index::{IndexError, Progress};
 use crate::journal::recovery::{self, RecoverError};
@@ -41,41 +42,14 @@ use crate::journal::scan::ScannedBatch;
 use crate::opening::{
     LedgerConfig, OpenError, World, control, each_leaf, open_rooms, reapply_erasures,
 };
-use crate::publisher::{Published, Rooms};
 use crate::registry::Registry;
 use crate::replay::Replay;
-use crate::sequencer::{Sequencer, SequencerRooms};
+use crate::sequencer::Sequencer;
 use crate::tree_store::TreeStore;
 use crate::vault::Vault;
 
 /// Leaves of commit 0: GENESIS, a SCHEMA each, block 0.
 pub(crate) const FIRST_COMMIT: u64 = Kind::ANNOUNCED.len() as u64 + 2;
-
-/// An older origin, open for readers.
-pub struct Predecessor {
-    /// What it was.
-    pub identity: Identity,
-    /// Its rooms; the vault is the ledger's.
-    pub rooms: Arc<Rooms>,
-    /// The same, as a sequencer asks them.
-    pub(crate) asked: SequencerRooms,
-    disk: Arc<dyn Disk>,
-    end: EndNote,
-}
-
-impl Predecessor {
-    /// Leaves that were restored.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.end.size
-    }
-}
-
-/// Sizes of all older origins together: the position of the newest one's first leaf.
-#[must_use]
-pub fn base(older: &[Predecessor]) -> u64 {
-    older.iter().map(Predecessor::size).sum()
-}
 
 /// What is written in front of the native ids of the ledger's own statements: their counters begin
 /// anew with every origin, and an event id is recorded once in all of them.

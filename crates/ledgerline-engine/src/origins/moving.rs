@@ -18,7 +18,8 @@ use std::sync::Arc;
 use ledgerline_proof::checkpoint::Signer;
 use ledgerline_proof::tree;
 
-use super::{base, build_runs, ends};
+use super::{build_runs, ends};
+use crate::committed::base;
 use crate::disk::Disk;
 use crate::end_note::{EndNote, MOVING, end_path, folder};
 use crate::opening::{

@@ -19,9 +19,9 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
 
 use super::{ProveError, Prover};
+use crate::committed::Rooms;
 use crate::index::TermHasher;
 use crate::index::terms::chain_term;
-use crate::publisher::Rooms;
 
 /// Bytes of leaves that base64 makes the longest bundle of.
 const LEAF_BYTES: usize = MAX_BUNDLE_BYTES / 4 * 3;

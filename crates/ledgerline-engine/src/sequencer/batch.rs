@@ -51,7 +51,7 @@ pub struct PlannedBatch {
     pub root: Hash,
     /// What its leaves can be found by.
     pub postings: Vec<Posting>,
-    /// What somebody's standing may change by: see [`crate::standing::Changes`].
+    /// What a [`crate::committed::CommitObserver`] hears: what a token's state may change by.
     pub changes: Vec<Term>,
     /// What follows from it.
     pub effects: Vec<Effect>,

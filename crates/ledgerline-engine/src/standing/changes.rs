@@ -14,7 +14,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::index::{Term, TermKind};
+use crate::committed::CommitObserver;
+use crate::index::Term;
 
 /// Places, a power of two. With a thousand new tokens a second, which mark two places each, a place
 /// is marked about every ten minutes.
@@ -25,12 +26,6 @@ const PLACES: usize = 1 << 20;
 pub struct Changes(OnceLock<Box<[AtomicU64]>>);
 
 impl Changes {
-    /// Whether a term is of those that a standing may change by.
-    #[must_use]
-    pub fn is_of(term: &Term) -> bool {
-        term.kind == TermKind::Alias as u8
-    }
-
     /// The place of a term.
     #[must_use]
     pub fn place(term: &Term) -> u32 {
@@ -57,5 +52,11 @@ impl Changes {
         places.all(|place| {
             marks.get(place as usize).is_some_and(|at| at.load(Ordering::Acquire) <= size)
         })
+    }
+}
+
+impl CommitObserver for Changes {
+    fn committed(&self, size: u64, terms: &[Term]) {
+        self.note(terms, size);
     }
 }

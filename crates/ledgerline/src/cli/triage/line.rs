@@ -14,9 +14,8 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::super::lookup::is_signed;
-use super::super::own_times;
 use super::super::pasted::{self, Reading};
-use super::super::several;
+use super::super::{own_times, several};
 
 /// What was asked about a thing in the line, and is known.
 pub struct Hit {
