@@ -10,7 +10,7 @@ use super::{Finding, Rule};
 /// The mark, exactly as it stands above the line.
 const MARK: &str = concat!("// COMMIT", " POINT");
 /// Once this room exists there must be a mark.
-const JOURNAL: &str = "crates/ledgerline-engine/src/journal";
+const JOURNAL: &str = "crates/journal/src";
 
 const COMMIT_POINT: Rule = Rule {
     name: "commit-point",
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn exactly_one_once_there_is_a_journal() {
         let marked = format!("//! A room.\n{MARK}: after this line it is recorded.\n");
-        let journal = "crates/ledgerline-engine/src/journal/writer.rs";
+        let journal = "crates/journal/src/writer.rs";
         let other = "crates/ledgerline-engine/src/heads.rs";
         let plain = "//! A room.\n";
         check_marks(&[(other, plain)], &[]);

@@ -48,10 +48,22 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-world", "ledgerline-proof"],
     },
     Crate {
+        package: "ledgerline-journal",
+        folder: "crates/journal",
+        kind: Kind::Engine,
+        uses: &["ledgerline-world", "ledgerline-proof"],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
-        uses: &["ledgerline-proof", "ledgerline-world", "ledgerline-vault", "ledgerline-index"],
+        uses: &[
+            "ledgerline-proof",
+            "ledgerline-world",
+            "ledgerline-vault",
+            "ledgerline-index",
+            "ledgerline-journal",
+        ],
     },
     Crate {
         package: "ledgerline",
@@ -63,6 +75,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-world",
             "ledgerline-vault",
             "ledgerline-index",
+            "ledgerline-journal",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
@@ -77,6 +90,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-world",
             "ledgerline-vault",
             "ledgerline-index",
+            "ledgerline-journal",
         ],
     },
 ];

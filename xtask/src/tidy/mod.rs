@@ -172,12 +172,12 @@ mod samples {
         let files = [
             file("crates/ledgerline-proof/src/lib.rs", "use std::fs;\nfn f() { dbg!(1) } \n"),
             file("crates/ledgerline-engine/Cargo.toml", "[dependencies]\ntokio = \"1\"\n"),
-            file("crates/ledgerline-engine/src/journal/mod.rs", "//! Without its mark.\n"),
+            file("crates/journal/src/writer.rs", "//! Without its mark.\n"),
             file("README.md", "plain\n"),
         ];
         let expected = [
-            "2 dependency-direction",
             "1 commit-point",
+            "2 dependency-direction",
             "1 module-doc",
             "1 kernel-purity",
             "2 trailing-whitespace",

@@ -167,11 +167,7 @@ mod tests {
     fn the_engine_has_one_room_for_each_thing_of_the_world() {
         check_engine("world/src/disk.rs", "use std::fs::File;\n", &[]);
         check_engine("world/src/disk/real.rs", "use std::fs::File;\n", &[]);
-        check_engine(
-            "ledgerline-engine/src/journal/writer.rs",
-            "use std::fs::File;\n",
-            &["1 engine-rooms"],
-        );
+        check_engine("journal/src/writer.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
         check_engine("world/src/disks.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
         check_engine("ledgerline-engine/src/node.rs", "use std::thread;\n", &[]);
         check_engine("world/src/parallel.rs", "use std::thread;\n", &[]);

@@ -15,13 +15,13 @@ use std::io;
 use std::sync::Arc;
 
 use ledgerline_proof::hash::{Hash, HmacKey};
+use ledgerline_world::disk::{Disk, File, OpenMode};
+use ledgerline_world::patience::Patience;
 
 use super::format::{
     AttachmentRecord, BatchHead, CommitRecord, FrameBinding, FrameType, HEADER_BYTES, SealedRecord,
     SegmentHeader, segment_path,
 };
-use crate::disk::{Disk, File, OpenMode};
-use crate::patience::Patience;
 use crate::tree_store::Position;
 
 /// How much is zero-filled ahead at once, so that a sync of a small batch seldom has to move the

@@ -14,9 +14,8 @@ use std::io;
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::note::VerifierKey;
+use ledgerline_world::disk::{Disk, read_whole, replace_durably};
 use serde::{Deserialize, Serialize};
-
-use crate::disk::{Disk, read_whole, replace_durably};
 
 /// The note while the rooms move.
 pub const MOVING: &str = "origins/moving";

@@ -15,9 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_world::disk::{Disk, File, OpenMode};
 use serde_json::json;
-
-use crate::disk::{Disk, File, OpenMode};
 
 /// Most bytes of one of the two files.
 pub const FILE_BYTES: u64 = 8 << 20;

@@ -16,28 +16,34 @@ use std::io;
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind};
+use ledgerline_world::disk::{Disk, File, OpenMode, read_whole, replace_durably};
 
-use crate::disk::{Disk, File, OpenMode, read_whole, replace_durably};
-use crate::journal::format::{
+use crate::format::{
     FRAME_BYTES, FrameBinding, FrameType, MAX_BODY_BYTES, SEALED_PREFIX_BYTES, SealedRecord,
     segment_path,
 };
-use crate::journal::recovery::{RecoverError, list_segments};
-use crate::journal::scan::{Scanned, SegmentScan};
+use crate::recovery::{RecoverError, list_segments};
+use crate::scan::{Scanned, SegmentScan};
 
-pub(crate) const PENDING: &str = "erasures/pending";
+/// The note of what is to be zeroed.
+pub const PENDING: &str = "erasures/pending";
 const ITEM_BYTES: usize = 16 + SEALED_PREFIX_BYTES;
-pub(crate) const MAX_PENDING_BYTES: u64 = 1 << 30;
+/// Longest such note.
+pub const MAX_PENDING_BYTES: u64 = 1 << 30;
 
 /// The note of what was zeroed.
-pub(crate) const ZEROED: &str = "erasures/zeroed";
+pub const ZEROED: &str = "erasures/zeroed";
 
 /// A frame to be zeroed.
-pub(crate) struct Doomed {
-    pub(crate) segment: u32,
-    pub(crate) offset: u64,
-    pub(crate) body_bytes: u32,
-    pub(crate) prefix: [u8; SEALED_PREFIX_BYTES],
+pub struct Doomed {
+    /// The segment.
+    pub segment: u32,
+    /// Where the frame begins in it.
+    pub offset: u64,
+    /// Bytes of its body.
+    pub body_bytes: u32,
+    /// The part of the body that stays.
+    pub prefix: [u8; SEALED_PREFIX_BYTES],
 }
 
 /// The handle that an ERASED leaf names.
@@ -218,7 +224,8 @@ fn write_pending(disk: &dyn Disk, doomed: &[Doomed]) -> io::Result<()> {
 }
 
 /// The frames of a list; `None` when the list is damaged.
-pub(crate) fn read_pending(bytes: &[u8]) -> Option<Vec<Doomed>> {
+#[must_use]
+pub fn read_pending(bytes: &[u8]) -> Option<Vec<Doomed>> {
     let (crc, items) = bytes.split_first_chunk::<4>()?;
     if crc32c::crc32c(items).to_be_bytes() != *crc || items.len() % ITEM_BYTES != 0 {
         return None;
@@ -242,7 +249,7 @@ pub(crate) fn read_pending(bytes: &[u8]) -> Option<Vec<Doomed>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulation::SimDisk;
+    use ledgerline_world::fake::SimDisk;
 
     /// A list that names a leaf, a place behind the end, another record's frame or an impossible
     /// length writes over nothing; one that names a sealed frame erases it.

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use ledgerline_engine::simulation::{Random, SimDisk};
-use ledgerline_engine::tree_store::{Position, TreeAddition, TreeStore};
+use ledgerline_journal::tree_store::{Position, TreeAddition, TreeStore};
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::tile::{TileKind, tiles};
 use ledgerline_proof::tree::{self, Frontier};
+use ledgerline_world::fake::{Random, SimDisk};
 use sha2::{Digest as _, Sha256};
 
 /// MTH of RFC 6962 section 2.1, straight from its definition.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::note::VerifierKey;
+use ledgerline_world::disk::{Disk, read_whole, replace_durably};
 
-use crate::disk::{Disk, read_whole, replace_durably};
-use crate::journal::recovery::Head;
+use crate::recovery::Head;
 
 const PATH: &str = "checkpoint";
 const MAX_BYTES: u64 = 64 << 10;

@@ -9,13 +9,13 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ledgerline_proof::hash::{Hash, leaf_hash};
+use ledgerline_world::disk::{Disk, File, OpenMode};
+use ledgerline_world::patience::MayPass;
 
 use super::format::{
     AttachmentRecord, FRAME_BYTES, Frame, FrameBinding, FrameType, MAX_BODY_BYTES, SealedRecord,
     segment_path,
 };
-use crate::disk::{Disk, File, OpenMode};
-use crate::patience::MayPass;
 use crate::tree_store::{Position, TreeStore};
 
 /// Why a leaf cannot be read.

@@ -7,11 +7,12 @@
 use std::io;
 use std::ops::Range;
 
+use ledgerline_world::disk::File;
+
 use super::format::{
     AttachmentRecord, BatchHead, CommitRecord, FRAME_BYTES, Frame, FrameBinding, FrameType,
     HEADER_BYTES, MAX_BODY_BYTES, SealedRecord, SegmentHeader,
 };
-use crate::disk::File;
 
 /// How much is read at once.
 const READ_BYTES: usize = 1 << 20;

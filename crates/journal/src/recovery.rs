@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash, sha256};
 use ledgerline_proof::tree::{self, Frontier};
+use ledgerline_world::disk::{Disk, File, OpenMode, replace_durably};
 
 use super::format::{
     BATCH_BODY_BYTES, FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, MAX_SEGMENT_BYTES,
@@ -26,7 +27,6 @@ use super::format::{
 };
 use super::scan::{Scanned, ScannedBatch, SegmentScan, first_nonzero};
 use super::writer::JournalTip;
-use crate::disk::{Disk, File, OpenMode, replace_durably};
 use crate::tree_store::{Position, TreeAddition, TreeStore};
 
 /// Why the journal cannot be continued.

@@ -20,12 +20,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::tree::{HashAt, HashReader};
-
-use crate::disk::{Disk, File, OpenMode};
+use ledgerline_world::disk::{Disk, File, OpenMode};
 
 const HASH_BYTES: u64 = 32;
 const POSITION_BYTES: u64 = 8;
-pub(crate) const WHOLE: &str = "tree/whole";
+/// The note of how much of the tree's files is certainly whole.
+pub const WHOLE: &str = "tree/whole";
 const WHOLE_BYTES: usize = 12;
 /// Tile levels kept: 256^6 leaves are more than 2^48.
 const LEVEL_COUNT: u8 = 6;
@@ -213,7 +213,8 @@ fn parse_position(bytes: [u8; 8]) -> Position {
 }
 
 /// The size in `tree/whole`; `None` when its bytes do not hold.
-pub(crate) fn parse_whole(bytes: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn parse_whole(bytes: &[u8]) -> Option<u64> {
     let (size, crc) = bytes.split_first_chunk::<8>()?;
     let holds = crc32c::crc32c(size).to_be_bytes() == *crc;
     holds.then_some(u64::from_be_bytes(*size))

@@ -1,0 +1,22 @@
+//! The journal: write-ahead log and permanent store in one. An entry is written once.
+//!
+//! Promises: one fsync per commit; what was appended survives whatever the disk honours; what was
+//! not whole is cut off, kept aside and told. No storage is believed: a leaf is handed out only if
+//! its hash is the tree's ([`reader`], [`tree_store`]). What lies beside the segments is here too:
+//! the newest checkpoint ([`head_store`]), where older origins end ([`end_note`]), refused
+//! statements ([`quarantine`]), and the sealed frames that are zeroed ([`erasure`]).
+//!
+//! Assumes: docs/durability.md, with the crash cases.
+//!
+//! Refuses: to know what a leaf says, or who may write one.
+
+pub mod end_note;
+pub mod erasure;
+pub mod format;
+pub mod head_store;
+pub mod quarantine;
+pub mod reader;
+pub mod recovery;
+pub mod scan;
+pub mod tree_store;
+pub mod writer;
