@@ -90,108 +90,104 @@ pub struct Life {
     pub cut: bool,
 }
 
-impl View {
-    /// Where a token stands as of a size, by what decides of its chains: mere uses are not read.
-    /// Of what occurred after `only_by` nothing counts. `None` when the token was never seen.
-    pub(crate) fn stands(
-        &self,
-        tenant: &str,
-        token_id: &str,
-        size: u64,
-        judgement: Judgement,
-        only_by: Option<i64>,
-    ) -> Result<Option<Stands>, QueryError> {
-        let mut walk = Walk { only_by, deciding: true, ..Walk::new(self, tenant, size) };
+/// Where a token stands as of a size, by what decides of its chains: mere uses are not read.
+/// Of what occurred after `only_by` nothing counts. `None` when the token was never seen.
+pub(crate) fn stands_of(
+    view: &View,
+    tenant: &str,
+    token_id: &str,
+    size: u64,
+    judgement: Judgement,
+    only_by: Option<i64>,
+) -> Result<Option<Stands>, QueryError> {
+    let mut walk = Walk { only_by, deciding: true, ..Walk::new(view, tenant, size) };
+    walk.identity(token_id)?;
+    if walk.is_code && walk.thinned {
+        walk = Walk { only_by, ..Walk::new(view, tenant, size) };
         walk.identity(token_id)?;
-        if walk.is_code && walk.thinned {
-            walk = Walk { only_by, ..Walk::new(self, tenant, size) };
-            walk.identity(token_id)?;
-        }
-        if walk.positions.is_empty() {
-            return Ok(None);
-        }
-        walk.positions.sort_unstable();
-        let (known, happened, covered_by, _) = walk.states(judgement, &[])?;
-        let Walk { ids, cut, .. } = walk;
-        Ok(Some(Stands { ids, known, happened, covered_by, cut }))
     }
-
-    /// A token's life as of a size; `None` when the token was never seen.
-    ///
-    /// # Errors
-    /// [`QueryError`]; `OutOfRange` when `as_of` lies beyond the ledger.
-    pub fn life(
-        &self,
-        tenant: &str,
-        token_id: &str,
-        as_of: Option<u64>,
-        judgement: Judgement,
-        page: PageRequest,
-    ) -> Result<Option<Life>, QueryError> {
-        let size = as_of.unwrap_or(self.size());
-        if size > self.size() {
-            return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
-        }
-        // Whoever turns pages has confirmed the whole chain with the first one.
-        let mut walk = Walk { deciding: page.after.is_some(), ..Walk::new(self, tenant, size) };
-        walk.identity(token_id)?;
-        if walk.deciding && walk.thinned && walk.is_code {
-            walk = Walk::new(self, tenant, size);
-            walk.identity(token_id)?;
-        } else if walk.deciding && walk.thinned {
-            walk.count()?;
-        }
-        if walk.positions.is_empty() {
-            return Ok(None);
-        }
-        walk.positions.sort_unstable();
-        walk.positions.dedup();
-        let positions = std::mem::take(&mut walk.positions);
-        let first = page.after.map_or(0, |after| positions.partition_point(|at| *at <= after));
-        let shown = first..positions.len().min(first.saturating_add(page.limit));
-        let next = positions[shown.clone()].last().copied().filter(|_| positions.len() > shown.end);
-        let mut events = Vec::with_capacity(shown.len());
-        for position in &positions[shown] {
-            let (view, index) = self.at_position(*position);
-            let event = view.event(index)?;
-            let is_its = |event: &EventView| {
-                let named =
-                    |one: &Statement<'_>| one.tenant == tenant && walk.ids.contains(one.target.id);
-                read_event(&event.leaf, |_, one| named(one)) == Some(true)
-            };
-            events.extend(event.filter(is_its));
-        }
-        let total = positions.len() as u64;
-        walk.positions = positions;
-        let (known, happened, covered_by, violations) = walk.states(judgement, &events)?;
-        let by_origin = self.by_origin(&walk.positions, &covered_by);
-        let Walk { ids, cut, .. } = walk;
-        Ok(Some(Life {
-            events,
-            next,
-            ids,
-            total,
-            known,
-            happened,
-            covered_by,
-            by_origin,
-            violations,
-            cut,
-        }))
+    if walk.positions.is_empty() {
+        return Ok(None);
     }
+    walk.positions.sort_unstable();
+    let (known, happened, covered_by, _) = walk.states(judgement, &[])?;
+    let Walk { ids, cut, .. } = walk;
+    Ok(Some(Stands { ids, known, happened, covered_by, cut }))
 }
 
-impl View {
-    /// How many positions lie in each origin that has any of them.
-    fn by_origin(&self, positions: &[u64], covered_by: &[u64]) -> Vec<(Arc<str>, u64)> {
-        let count = |view: &Self| {
-            let within = |at: &&u64| (view.base()..view.end()).contains(*at);
-            positions.iter().chain(covered_by).filter(within).count() as u64
-        };
-        let origins = self.origins();
-        let each = origins.iter().map(|view| (Arc::from(&*view.identity().origin), count(view)));
-        each.filter(|(_, count)| *count > 0).collect()
+/// A token's life as of a size; `None` when the token was never seen.
+///
+/// # Errors
+/// [`QueryError`]; `OutOfRange` when `as_of` lies beyond the ledger.
+pub fn life_of(
+    view: &View,
+    tenant: &str,
+    token_id: &str,
+    as_of: Option<u64>,
+    judgement: Judgement,
+    page: PageRequest,
+) -> Result<Option<Life>, QueryError> {
+    let size = as_of.unwrap_or(view.size());
+    if size > view.size() {
+        return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
     }
+    // Whoever turns pages has confirmed the whole chain with the first one.
+    let mut walk = Walk { deciding: page.after.is_some(), ..Walk::new(view, tenant, size) };
+    walk.identity(token_id)?;
+    if walk.deciding && walk.thinned && walk.is_code {
+        walk = Walk::new(view, tenant, size);
+        walk.identity(token_id)?;
+    } else if walk.deciding && walk.thinned {
+        walk.count()?;
+    }
+    if walk.positions.is_empty() {
+        return Ok(None);
+    }
+    walk.positions.sort_unstable();
+    walk.positions.dedup();
+    let positions = std::mem::take(&mut walk.positions);
+    let first = page.after.map_or(0, |after| positions.partition_point(|at| *at <= after));
+    let shown = first..positions.len().min(first.saturating_add(page.limit));
+    let next = positions[shown.clone()].last().copied().filter(|_| positions.len() > shown.end);
+    let mut events = Vec::with_capacity(shown.len());
+    for position in &positions[shown] {
+        let (origin, index) = view.at_position(*position);
+        let event = origin.event(index)?;
+        let is_its = |event: &EventView| {
+            let named =
+                |one: &Statement<'_>| one.tenant == tenant && walk.ids.contains(one.target.id);
+            read_event(&event.leaf, |_, one| named(one)) == Some(true)
+        };
+        events.extend(event.filter(is_its));
+    }
+    let total = positions.len() as u64;
+    walk.positions = positions;
+    let (known, happened, covered_by, violations) = walk.states(judgement, &events)?;
+    let by_origin = by_origin(view, &walk.positions, &covered_by);
+    let Walk { ids, cut, .. } = walk;
+    Ok(Some(Life {
+        events,
+        next,
+        ids,
+        total,
+        known,
+        happened,
+        covered_by,
+        by_origin,
+        violations,
+        cut,
+    }))
+}
+
+/// How many positions lie in each origin that has any of them.
+fn by_origin(view: &View, positions: &[u64], covered_by: &[u64]) -> Vec<(Arc<str>, u64)> {
+    let count = |view: &View| {
+        let within = |at: &&u64| (view.base()..view.end()).contains(*at);
+        positions.iter().chain(covered_by).filter(within).count() as u64
+    };
+    let origins = view.origins();
+    let each = origins.iter().map(|view| (Arc::from(&*view.identity().origin), count(view)));
+    each.filter(|(_, count)| *count > 0).collect()
 }
 
 /// The states, what covers, and what is off about the events that are shown.

@@ -16,7 +16,7 @@ use ledgerline_engine::findings::rules::{Rule, Windows};
 use ledgerline_engine::findings::{Follower, Saved};
 use ledgerline_engine::index::terms::{chain_term, event_term, terms_of};
 use ledgerline_engine::index::{Index, IndexConfig, Posting, Progress, TermHasher, TermKind};
-use ledgerline_engine::life::{Judgement, Life};
+use ledgerline_engine::life::{Judgement, Life, life_of};
 use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending};
 use ledgerline_engine::prover::{BundleRequest, token_bundle};
 use ledgerline_engine::questions::{after_revoke, blast};
@@ -52,7 +52,7 @@ fn use_it(world: &mut World, numbers: std::ops::Range<u64>, event: impl Fn(u64) 
 
 fn life(view: &View, id: &str, at: i64) -> Life {
     let page = PageRequest { after: None, limit: 1 };
-    view.life("a", id, None, Judgement { at, by: i64::MAX }, page).unwrap().expect("known")
+    life_of(view, "a", id, None, Judgement { at, by: i64::MAX }, page).unwrap().expect("known")
 }
 
 fn stands(view: &View, id: &str, at: i64) -> Standing {

@@ -10,7 +10,7 @@ use ledgerline_engine::index::{Index, IndexConfig, Progress, ReadBudget};
 use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus};
 use ledgerline_engine::journal::recovery::RecoverError;
 use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::life::Judgement;
+use ledgerline_engine::life::{Judgement, life_of};
 use ledgerline_engine::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
 use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
@@ -186,7 +186,8 @@ impl Sim {
 
     fn state(&self, token: u32) -> State {
         let page = PageRequest { after: None, limit: 100 };
-        let life = self.view().life("", &format!("eu:idp:jti:t{token}"), None, NOW, page).unwrap();
+        let life =
+            life_of(&self.view(), "", &format!("eu:idp:jti:t{token}"), None, NOW, page).unwrap();
         life.expect("it is known").known.state
     }
 }
@@ -399,11 +400,11 @@ fn check_continued(sim: &mut Sim, answers: &[EventAnswer]) {
         [State::Active, State::Revoked, State::Active]
     );
     let page = PageRequest { after: None, limit: 2 };
-    let life = sim.view().life("", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
+    let life = life_of(&sim.view(), "", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
     let shown: Vec<_> = life.events.iter().map(|one| &*one.origin).collect();
     assert_eq!((shown, life.total), (vec![FIRST, FIRST], 4));
     let page = PageRequest { after: life.next, limit: 10 };
-    let life = sim.view().life("", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
+    let life = life_of(&sim.view(), "", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
     let shown: Vec<_> = life.events.iter().map(|one| &*one.origin).collect();
     assert_eq!((shown, life.next), (vec![SECOND, SECOND], None));
     // Proofs of old events stand against the old origin's last checkpoint.

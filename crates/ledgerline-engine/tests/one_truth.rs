@@ -12,7 +12,7 @@ use lineage_world::{World, seconds};
 use ledgerline_engine::findings::record::Note;
 use ledgerline_engine::findings::rules::{Rule, Windows};
 use ledgerline_engine::findings::{Follower, Saved};
-use ledgerline_engine::life::Judgement;
+use ledgerline_engine::life::{Judgement, life_of};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::prover::{BundleRequest, token_bundle};
 use ledgerline_engine::simulation::Random;
@@ -94,7 +94,7 @@ fn event(random: &mut Random, history: u64, n: u64) -> Value {
 fn one_truth(view: &View, id: &str, at: i64) -> Option<State> {
     let page = PageRequest { after: None, limit: 100 };
     let judgement = Judgement { at, by: i64::MAX };
-    let life = view.life("a", id, None, judgement, page).unwrap();
+    let life = life_of(view, "a", id, None, judgement, page).unwrap();
     let scope = Scope { tenant: "a".into(), size: view.end(), at: None, judged_at: at };
     let mut inquiry = Inquiry::new(view, scope, Spending::default()).unwrap();
     let token = inquiry.token(id).unwrap();
@@ -133,7 +133,7 @@ fn outsiders_truth(view: &View, id: &str, key: &VerifierKey) -> u64 {
     let at = bundle.as_of.recorded_at.0;
     let page = PageRequest { after: None, limit: 100 };
     let size = Some(bundle.as_of.size.0);
-    let life = view.life("a", id, size, Judgement { at, by: i64::MAX }, page).unwrap().unwrap();
+    let life = life_of(view, "a", id, size, Judgement { at, by: i64::MAX }, page).unwrap().unwrap();
     if life.ids.len() > 1 {
         return 0;
     }
@@ -251,7 +251,7 @@ fn findings_notice_a_use_of_what_the_state_calls_revoked_and_no_other() {
             let id = format!("eu:idp:jti:h{history}-0");
             let page = PageRequest { after: None, limit: 1 };
             let judgement = Judgement { at: seconds(at), by: i64::MAX };
-            let life = world.view().life("a", &id, None, judgement, page).unwrap();
+            let life = life_of(&world.view(), "a", &id, None, judgement, page).unwrap();
             let Some(life) = life.filter(|life| life.ids.len() == 1) else { continue };
             // What came late is judged in event time: where the orders differ, either may be said.
             if life.known.state != life.happened.state {

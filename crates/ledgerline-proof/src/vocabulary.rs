@@ -317,3 +317,48 @@ impl EventType {
         position >= Self::Issued.position() && position <= Self::Origin.position()
     }
 }
+
+/// Where a finding moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moved {
+    /// Somebody looks at it.
+    Acknowledged,
+    /// Somebody closed it.
+    Closed,
+    /// The ledger itself: a late entry explains it.
+    Withdrawn,
+    /// It goes on: another act of the same kind. No state.
+    Again,
+    /// The ledger itself: what the issuer revoked upon it. No state.
+    Caused,
+    /// The ledger itself: it was withdrawn, and another late entry makes it hold again. Open.
+    Reopened,
+}
+
+impl Moved {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Acknowledged,
+        Self::Closed,
+        Self::Withdrawn,
+        Self::Again,
+        Self::Caused,
+        Self::Reopened,
+    ];
+
+    /// Those that say where a finding stands.
+    pub const STATES: [Self; 3] = [Self::Acknowledged, Self::Closed, Self::Withdrawn];
+
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Closed => "closed",
+            Self::Withdrawn => "withdrawn",
+            Self::Again => "again",
+            Self::Caused => "caused",
+            Self::Reopened => "reopened",
+        }
+    }
+}

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::EventType;
+use ledgerline_proof::vocabulary::{EventType, Moved};
 
-use super::record::{Move, Moved, Note, kind_of, raised_event_id};
+use super::record::{Move, Note, kind_of, raised_event_id};
 use super::rules::{Finding, Rule, Severity};
 use crate::index::terms::By;
 use crate::lineage::{Inquiry, Record, Scope, Spending};

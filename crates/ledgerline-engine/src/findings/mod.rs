@@ -49,6 +49,7 @@ pub mod memory;
 mod place;
 mod presented;
 mod producers;
+mod reconciled;
 pub mod record;
 mod replay;
 mod revised;
@@ -71,6 +72,7 @@ use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents,
 use self::memory::Memory;
 pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
+pub use self::reconciled::finding_of;
 use self::record::{Note, is_closing, raised_event_id};
 use self::replay::{Replay, is_replay};
 use self::revised::tell;

@@ -18,12 +18,12 @@
 //! hold it against a source that the ledger itself did not run.
 
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, Moved, TargetKind};
 
 use super::aliases::each_id;
 use super::life::{Act, Boundary, cite, clock_ahead};
 use super::memory::Numbered;
-use super::record::{Move, Moved, Note};
+use super::record::{Move, Note};
 use super::revised::raise_again;
 use super::rules::{Cited, Finding, Rule, behind};
 use super::{Follower, Known, term_of};

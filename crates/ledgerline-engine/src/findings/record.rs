@@ -3,7 +3,7 @@
 use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{Detail, EventRef, Link, MAX_STRING_BYTES, Statement};
-use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, Moved, Relation, Strength, TargetKind};
 use uuid::Uuid;
 
 use super::gap::Gap;
@@ -25,51 +25,6 @@ pub enum Note {
     Reported(Reported),
     /// Uses that a crash swallowed, perhaps.
     Missing(Gap),
-}
-
-/// Where a finding moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Moved {
-    /// Somebody looks at it.
-    Acknowledged,
-    /// Somebody closed it.
-    Closed,
-    /// The ledger itself: a late entry explains it.
-    Withdrawn,
-    /// It goes on: another act of the same kind. No state.
-    Again,
-    /// The ledger itself: what the issuer revoked upon it. No state.
-    Caused,
-    /// The ledger itself: it was withdrawn, and another late entry makes it hold again. Open.
-    Reopened,
-}
-
-impl Moved {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Acknowledged,
-        Self::Closed,
-        Self::Withdrawn,
-        Self::Again,
-        Self::Caused,
-        Self::Reopened,
-    ];
-
-    /// Those that say where a finding stands.
-    pub const STATES: [Self; 3] = [Self::Acknowledged, Self::Closed, Self::Withdrawn];
-
-    /// The stable word.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Acknowledged => "acknowledged",
-            Self::Closed => "closed",
-            Self::Withdrawn => "withdrawn",
-            Self::Again => "again",
-            Self::Caused => "caused",
-            Self::Reopened => "reopened",
-        }
-    }
 }
 
 /// An event upon which the ledger itself moves a finding on, each once.

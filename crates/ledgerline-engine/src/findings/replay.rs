@@ -25,12 +25,12 @@ use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{
-    EventType, HandleKind, Outcome, PersonalRole, TargetKind, TokenKind, Vantage,
+    EventType, HandleKind, Moved, Outcome, PersonalRole, TargetKind, TokenKind, Vantage,
 };
 use serde::{Deserialize, Serialize};
 
 use super::life::{Act, cite};
-use super::record::{Moved, Note, Upon, moved_upon};
+use super::record::{Note, Upon, moved_upon};
 use super::rules::{Finding, Rule};
 use crate::index::terms::{issuer_of, names};
 use ledgerline_proof::hash::Hash;

@@ -13,12 +13,12 @@ use std::collections::BTreeSet;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::EventType;
+use ledgerline_proof::vocabulary::{EventType, Moved};
 
 use super::Follower;
 use super::groups::{Counted, Groups};
 use super::life::{Act, cite};
-use super::record::{Moved, Note, Upon, moved_upon, raised_event_id};
+use super::record::{Note, Upon, moved_upon, raised_event_id};
 use super::rules::{Cited, Finding};
 use crate::chains;
 use crate::index::terms::By;

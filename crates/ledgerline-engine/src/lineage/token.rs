@@ -18,7 +18,7 @@ use super::inquiry::{Cut, Inquiry, Record};
 use crate::chains::{self, Reach};
 use crate::index::Term;
 use crate::index::terms::{By, OfLife, chain_term, is_birth};
-use crate::life::Judgement;
+use crate::life::{Judgement, stands_of};
 use crate::view::QueryError;
 
 /// Ids of one token that are looked at.
@@ -182,7 +182,7 @@ impl Inquiry<'_> {
         let scope = self.scope();
         let Some(size) = scope.size.checked_sub(self.view.base()) else { return Ok(()) };
         let judgement = Judgement { at: scope.judged_at, by: scope.at.unwrap_or(i64::MAX) };
-        if let Some(whole) = self.view.stands(&scope.tenant, id, size, judgement, scope.at)? {
+        if let Some(whole) = stands_of(self.view, &scope.tenant, id, size, judgement, scope.at)? {
             (token.known, token.happened) = (whole.known, whole.happened);
             (token.covered_by, token.ids) = (whole.covered_by, whole.ids);
         }

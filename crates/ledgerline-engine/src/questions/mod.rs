@@ -53,7 +53,7 @@ pub use policies::{
     policy_versions,
 };
 pub use privilege::{Privilege, is_over_privileged};
-pub use reconcile::{Difference, difference};
+pub use reconcile::{Difference, Differs, difference};
 pub use revocations::{Revocations, revocations};
 pub use sources::{
     SHORTFALLS_MAX, SILENT_NANOS, Sample, Shortfalls, Told, Unscored, knows_tenant, shortfalls,

@@ -8,23 +8,39 @@
 //! ```
 //!
 //! Promises: both are compared as of the time at which the table was read: what happened later is
-//! no difference. The finding cites the newest event of the token, so that the same difference is
-//! raised once, and again after something happened.
+//! no difference. A difference names the newest event of the token, so that who raises it raises
+//! the same one once, and again after something happened.
 
 use ledgerline_proof::lifecycle::State;
-use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
+use ledgerline_proof::vocabulary::TokenKind;
 
-use crate::findings::rules::{Cited, Finding, Rule};
 use crate::lineage::Inquiry;
 use crate::view::QueryError;
 
-/// A difference, as the finding it is.
+/// How ledger and issuer differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Differs {
+    /// Usable there, and nobody told its birth here.
+    UnknownHere,
+    /// Usable there, and ended here.
+    EndedHere,
+    /// Usable here, and gone or ended there.
+    MissingThere,
+}
+
+/// A difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The finding.
-    pub finding: Finding,
+    /// How they differ.
+    pub how: Differs,
+    /// The tenant.
+    pub tenant: String,
+    /// The token.
+    pub token_id: String,
     /// The token's state in the ledger; UNKNOWN without a birth.
     pub here: State,
+    /// Source and id of the newest event of the token.
+    pub newest: Option<(String, [u8; 16])>,
 }
 
 /// Compares one token; the inquiry is of the time when the issuer's table was read.
@@ -36,7 +52,6 @@ pub fn difference(
     inquiry: &mut Inquiry<'_>,
     token_id: &str,
     usable_there: bool,
-    now_nanos: i64,
 ) -> Result<Option<Difference>, QueryError> {
     let at = inquiry.scope().judged_at;
     let token = inquiry.token(token_id)?;
@@ -50,29 +65,14 @@ pub fn difference(
     // Issuers keep codes elsewhere, if at all.
     let kind = token.known.token_kind;
     let is_code = matches!(kind, Some(TokenKind::AuthCode | TokenKind::DeviceCode));
-    let rule = match (usable_there, is_born) {
-        (true, false) => Rule::ReconcileUnknownToken,
-        (true, true) if ended && !is_usable => Rule::ReconcileEndedHere,
-        (false, true) if is_usable && !is_code => Rule::ReconcileMissingAtIssuer,
+    let how = match (usable_there, is_born) {
+        (true, false) => Differs::UnknownHere,
+        (true, true) if ended && !is_usable => Differs::EndedHere,
+        (false, true) if is_usable && !is_code => Differs::MissingThere,
         _ => return Ok(None),
     };
-    let newest = token.records.last().map(|record| {
-        record.read(|_, one| Cited { source: one.source.to_owned(), event_id: one.event_id })
-    });
-    let finding = Finding {
-        rule,
-        severity: rule.severity(),
-        tenant: inquiry.scope().tenant.clone(),
-        kind: TargetKind::Token,
-        target: token_id.to_owned(),
-        events: newest.into_iter().collect(),
-        place: None,
-        parent: None,
-        gap_ms: None,
-        explained: None,
-        about: Some(here.symbol().to_owned()),
-        noticed_at: now_nanos,
-        who: None,
-    };
-    Ok(Some(Difference { finding, here }))
+    let newest = token.records.last();
+    let newest = newest.map(|record| record.read(|_, one| (one.source.to_owned(), one.event_id)));
+    let (tenant, token_id) = (inquiry.scope().tenant.clone(), token_id.to_owned());
+    Ok(Some(Difference { how, tenant, token_id, here, newest }))
 }

@@ -24,10 +24,8 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, TargetKind, Vantage};
+use ledgerline_proof::vocabulary::{EventType, Moved, TargetKind, Vantage};
 
-use crate::findings::record::Moved;
-use crate::findings::rules::Rule;
 use crate::index::terms::By;
 use crate::index::{ReadBudget, Term};
 use crate::registry::{ALL_TENANTS, Key, LEDGER_SOURCE};
@@ -219,8 +217,7 @@ fn take(raised: &mut BTreeMap<Hash, (Missing, bool)>, one: &Statement<'_>) {
     let Some(id) = id else { return };
     match one.event_type {
         EventType::FindingRaised => {
-            let rule = one.detail("rule").and_then(Rule::from_code);
-            let missing = match rule.map(Rule::code) {
+            let missing = match one.detail("rule") {
                 Some("source_gap") => one.detail("target").map(|source| {
                     let place = one.detail("place").unwrap_or_default();
                     Missing::Events(source.to_owned(), missing_of(place))

@@ -6,10 +6,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ledgerline_proof::lifecycle::Violation;
-use ledgerline_proof::vocabulary::{EventType, Relation, Strength};
+use ledgerline_proof::vocabulary::{EventType, Moved, Relation, Strength};
 
-use crate::findings::record::{Moved, kind_of};
-use crate::findings::rules::Rule;
 use crate::index::terms::By;
 use crate::lineage::{Cut, Inquiry, Record};
 use crate::registry::LEDGER_SOURCE;
@@ -111,8 +109,8 @@ fn replays_before(
     let term = by.term(inquiry.view().terms(), &inquiry.scope().tenant);
     let joined = inquiry.records(&term, MAX_FINDINGS, |_, one| {
         let caused = one.detail("state") == Some(Moved::Caused.word());
-        let reuse = [Violation::RefreshReuse, Violation::CodeReuse].map(Rule::Lifecycle);
-        let raised = kind_of(one).is_some_and(|(rule, _)| reuse.contains(&rule));
+        let reuse = [Violation::RefreshReuse, Violation::CodeReuse].map(Violation::code);
+        let raised = one.detail("rule").is_some_and(|rule| reuse.contains(&rule));
         one.source == LEDGER_SOURCE && (caused || raised)
     })?;
     let mut causes = Vec::new();

@@ -32,7 +32,7 @@ use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 
 use crate::index::Term;
 use crate::index::terms::{By, chain_term, presented_digest};
-use crate::life::Judgement;
+use crate::life::{Judgement, stands_of};
 use crate::lineage::{Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chains};
 use crate::view::{QueryError, View};
 
@@ -277,7 +277,7 @@ fn code_state(
 ) -> Result<TokenState, QueryError> {
     let first = ids.first().map_or("", String::as_str);
     let judgement = Judgement { at, by: i64::MAX };
-    let whole = view.stands(tenant, first, view.size(), judgement, None)?;
+    let whole = stands_of(view, tenant, first, view.size(), judgement, None)?;
     whole.filter(|whole| !whole.cut).map(|whole| whole.known).ok_or(QueryError::Budget)
 }
 

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::findings::book::{self, Found, Told, Wanted};
-use ledgerline_engine::findings::record::{Move, Moved};
+use ledgerline_engine::findings::record::Move;
 use ledgerline_engine::findings::rules::{MAX_PER_TOKEN, Rule, Severity};
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::node::Reader;
@@ -21,6 +21,7 @@ use ledgerline_engine::registry::{LEDGER_SOURCE, Roles};
 use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{EventRef, Statement};
+use ledgerline_proof::vocabulary::Moved;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

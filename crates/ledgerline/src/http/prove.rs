@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::life::Judgement;
+use ledgerline_engine::life::{Judgement, life_of};
 use ledgerline_engine::lineage::{Cut, Inquiry};
 use ledgerline_engine::prover::{
     BundleRequest, ProveError, QuestionRequest, event_bundle_at, previous, question_bundle,
@@ -90,7 +90,7 @@ impl Known {
     fn of(view: &View, tenant: &str, id: &str) -> Result<Self, Problem> {
         let judgement = Judgement { at: SystemClock::default().wall_nanos(), by: i64::MAX };
         let page = PageRequest { after: None, limit: 1 };
-        let Some(life) = view.life(tenant, id, None, judgement, page)? else {
+        let Some(life) = life_of(view, tenant, id, None, judgement, page)? else {
             return Ok(Self { others: Vec::new(), cut: false, by_origin: Vec::new() });
         };
         let others = life.ids.iter().filter(|one| **one != *id).map(ToString::to_string);

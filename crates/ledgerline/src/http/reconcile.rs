@@ -17,12 +17,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_engine::findings::book;
-use ledgerline_engine::findings::rules::Rule;
+use ledgerline_engine::findings::{book, finding_of};
 use ledgerline_engine::index::terms::issuer_of;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::planner::AdminAct;
-use ledgerline_engine::questions::{Difference, difference};
+use ledgerline_engine::questions::{Difference, Differs, difference};
 use ledgerline_engine::registry::Roles;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -73,15 +72,14 @@ impl Row {
     /// one that the ledger has joined is one difference.
     fn judged(mut found: Vec<Option<Difference>>) -> Vec<Difference> {
         let is_unknown = |one: &Option<Difference>| {
-            let rule = one.as_ref().map(|one| one.finding.rule);
-            rule == Some(Rule::ReconcileUnknownToken)
+            one.as_ref().is_some_and(|one| one.how == Differs::UnknownHere)
         };
         if found.iter().all(is_unknown) {
             return found.swap_remove(0).into_iter().collect();
         }
         let mut all: Vec<Difference> = Vec::new();
         for one in found.into_iter().filter(|one| !is_unknown(one)).flatten() {
-            if all.iter().all(|known| known.finding.events != one.finding.events) {
+            if all.iter().all(|known| known.newest != one.newest) {
                 all.push(one);
             }
         }
@@ -125,7 +123,7 @@ pub async fn compare(
                     let (tenant, size) = (of.clone(), view.end());
                     let scope = Scope { tenant, size, at: Some(taken_at), judged_at: taken_at };
                     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-                    differences.push(difference(&mut inquiry, id, row.usable, now)?);
+                    differences.push(difference(&mut inquiry, id, row.usable)?);
                 }
                 found.extend(Row::judged(differences));
             }
@@ -133,7 +131,7 @@ pub async fn compare(
         })
         .await?;
     if request.record && !found.is_empty() {
-        let raised: Vec<_> = found.iter().map(|one| one.finding.clone()).collect();
+        let raised: Vec<_> = found.iter().map(|one| finding_of(one, now)).collect();
         // One that somebody closed, and that is still so, stands open again.
         let notes = app.read(move |view| {
             let notes = raised.into_iter().map(|one| book::noticed(view, one));
@@ -143,7 +141,7 @@ pub async fn compare(
         let node = app.node.clone();
         app.wait(move || Ok(node.record_act(AdminAct::Notes(notes))?)).await?;
     }
-    let differences: Vec<Value> = found.iter().map(shown).collect();
+    let differences: Vec<Value> = found.iter().map(|one| shown(one, now)).collect();
     Ok(json_value(&json!({
         "tenant": tenant,
         "issuer": front,
@@ -176,13 +174,14 @@ fn judge_rows(rows: &[Row], front: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn shown(one: &Difference) -> Value {
+fn shown(one: &Difference, now: i64) -> Value {
+    let finding = finding_of(one, now);
     json!({
-        "token_id": one.finding.target,
-        "difference": one.finding.rule.code(),
-        "severity": one.finding.severity.word(),
+        "token_id": finding.target,
+        "difference": finding.rule.code(),
+        "severity": finding.severity.word(),
         "here": one.here.symbol(),
-        "finding": one.finding.id().to_hex(),
+        "finding": finding.id().to_hex(),
     })
 }
 

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::life::{Judgement, Life};
+use ledgerline_engine::life::{Judgement, Life, life_of};
 use ledgerline_engine::registry::Roles;
 use ledgerline_engine::view::{PageRequest, View};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
@@ -117,7 +117,7 @@ async fn life(
     app.read(move |view| {
         let now = at.unwrap_or_else(|| SystemClock::default().wall_nanos());
         let judgement = Judgement { at: now, by: at.unwrap_or(i64::MAX) };
-        let life = view.life(&tenant, &id, query.as_of, judgement, page)?;
+        let life = life_of(view, &tenant, &id, query.as_of, judgement, page)?;
         let life = life.ok_or_else(Problem::not_found)?;
         let (bytes, written) = written::object(|members| {
             members.say("token_id", &id);

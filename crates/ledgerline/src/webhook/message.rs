@@ -12,7 +12,6 @@
 //! behind its entry.
 
 use ledgerline_engine::findings::book;
-use ledgerline_engine::findings::record::Moved;
 use ledgerline_engine::findings::rules::Severity;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::registry::LEDGER_SOURCE;
@@ -21,7 +20,7 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::EventType;
+use ledgerline_proof::vocabulary::{EventType, Moved};
 use serde_json::{Value, json};
 
 use super::queue::{Likeness, Telling, Waiting};

@@ -3,7 +3,7 @@
 use super::events::{RESOURCES, token_ids};
 use super::{Outcome, Run};
 use crate::clock::Clock;
-use crate::life::Judgement;
+use crate::life::{Judgement, life_of};
 use crate::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
 use crate::questions::{Holder, Of, Point, Resource, accesses, after_revoke, holdings, visitors};
 use crate::simulation::Walk;
@@ -97,7 +97,7 @@ fn life(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
     if scope.at.is_none() {
         let page = PageRequest { after: None, limit: 3 };
         let judgement = Judgement { at: scope.judged_at, by: i64::MAX };
-        let life = view.life("", id, Some(scope.size), judgement, page)?;
+        let life = life_of(view, "", id, Some(scope.size), judgement, page)?;
         if let (Some(life), Some(found)) = (&life, &found) {
             assert_eq!((&life.known, &life.happened), (&found.0, &found.1), "one truth of {id}");
         }
