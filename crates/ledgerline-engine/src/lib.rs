@@ -8,8 +8,6 @@
 //! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node/`
 //! wires them to threads, the simulator calls the same steps.
 
-mod chains;
-pub mod committed;
 pub mod counters;
 pub mod disclosure;
 pub mod duplicates;
@@ -17,10 +15,8 @@ pub mod expiry;
 pub mod findings;
 pub mod folders;
 mod genesis;
-pub mod identity;
 pub mod inbox;
 pub mod intake;
-mod leaf_range;
 pub mod life;
 pub mod lineage;
 pub mod node;
@@ -33,7 +29,6 @@ pub mod prover;
 pub mod publisher;
 pub mod questions;
 pub mod refusals;
-pub mod registry;
 pub mod reindex;
 pub mod replay;
 pub mod sequencer;
@@ -41,11 +36,12 @@ pub mod simulation;
 pub mod standing;
 mod strict;
 pub mod verify;
-pub mod view;
 
 pub use ledgerline_index as index;
 pub use ledgerline_journal as journal;
 pub use ledgerline_journal::{end_note, erasure, head_store, quarantine, tree_store};
 pub use ledgerline_vault as vault;
 pub use ledgerline_vault::keys;
+use ledgerline_view::chains;
+pub use ledgerline_view::{committed, identity, registry, view};
 pub use ledgerline_world::{clock, disk, entropy, patience};

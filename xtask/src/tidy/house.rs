@@ -54,6 +54,18 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-world", "ledgerline-proof"],
     },
     Crate {
+        package: "ledgerline-view",
+        folder: "crates/view",
+        kind: Kind::Engine,
+        uses: &[
+            "ledgerline-world",
+            "ledgerline-proof",
+            "ledgerline-journal",
+            "ledgerline-index",
+            "ledgerline-vault",
+        ],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
@@ -63,6 +75,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-vault",
             "ledgerline-index",
             "ledgerline-journal",
+            "ledgerline-view",
         ],
     },
     Crate {
@@ -76,6 +89,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-vault",
             "ledgerline-index",
             "ledgerline-journal",
+            "ledgerline-view",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
@@ -91,6 +105,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-vault",
             "ledgerline-index",
             "ledgerline-journal",
+            "ledgerline-view",
         ],
     },
 ];

@@ -9,6 +9,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use ledgerline_index::terms::{event_term, leaf_terms};
+use ledgerline_index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
+use ledgerline_journal::format::AttachmentRecord;
+use ledgerline_journal::reader::{ReadError, StoredLeaf};
 use ledgerline_proof::block::Block;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::hash::{Hash, leaf_hash};
@@ -18,10 +22,6 @@ use ledgerline_proof::tree;
 
 use crate::committed::{Published, Rooms, base};
 use crate::identity::Identity;
-use crate::index::terms::{event_term, leaf_terms};
-use crate::index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
-use crate::journal::format::AttachmentRecord;
-use crate::journal::reader::{ReadError, StoredLeaf};
 
 /// Index blocks one query may read.
 const QUERY_READS: u32 = 4096;
@@ -334,7 +334,8 @@ impl View {
     }
 
     /// The event of a leaf that was read; `None` when it is none.
-    pub(crate) fn event_view(&self, index: u64, stored: StoredLeaf) -> Option<EventView> {
+    #[must_use]
+    pub fn event_view(&self, index: u64, stored: StoredLeaf) -> Option<EventView> {
         read_event(&stored.bytes, |_, _| ())?;
         let sealed = stored.sealed.iter().map(|one| SealedView {
             n: one.n,

@@ -7,14 +7,13 @@
 use std::io;
 use std::sync::Arc;
 
+use ledgerline_journal::end_note::EndNote;
+use ledgerline_journal::format::{HEADER_BYTES, SegmentHeader, segment_path};
+use ledgerline_journal::scan::{Scanned, SegmentScan};
 use ledgerline_proof::control::Control;
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::schema::Leaf;
-
-use crate::disk::{Disk, OpenMode};
-use crate::end_note::EndNote;
-use crate::journal::format::{HEADER_BYTES, SegmentHeader, segment_path};
-use crate::journal::scan::{Scanned, SegmentScan};
+use ledgerline_world::disk::{Disk, OpenMode};
 
 /// Why a ledger's identity cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -11,19 +11,19 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use ledgerline_index::{Index, Term, TermHasher};
+use ledgerline_journal::end_note::EndNote;
+use ledgerline_journal::reader::JournalReader;
+use ledgerline_journal::tree_store::TreeStore;
 use ledgerline_proof::control::{Control, ControlKind};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_vault::{Vault, VaultError};
+use ledgerline_world::disk::Disk;
+use ledgerline_world::patience::Patience;
 
-use crate::disk::Disk;
-use crate::end_note::EndNote;
 use crate::identity::Identity;
-use crate::index::{Index, Term, TermHasher};
-use crate::journal::reader::JournalReader;
-use crate::patience::Patience;
 use crate::registry::Registry;
-use crate::tree_store::TreeStore;
-use crate::vault::{Vault, VaultError};
 
 /// Whoever must hear of a commit before readers see it: caches that would go stale.
 pub trait CommitObserver: Send + Sync {

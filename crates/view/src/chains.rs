@@ -17,13 +17,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use ledgerline_index::terms::{OfLife, chain_term};
+use ledgerline_index::{Index, IndexError, ReadBudget, Term};
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::vocabulary::{Outcome, TokenKind};
 
-use crate::index::terms::{OfLife, chain_term};
-use crate::index::{Index, IndexError, ReadBudget, Term};
 use crate::view::{QueryError, View};
 
 /// Index blocks that one part of a list may read, and postings of a part.
@@ -40,25 +40,26 @@ const BEHIND: Reach = Reach { long: 20_000, newest: 2048 };
 
 /// How much of a chain is read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reach {
+pub struct Reach {
     /// A chain of more events is long.
-    pub(crate) long: usize,
+    pub long: usize,
     /// So many of the newest events of a long one are read too.
-    pub(crate) newest: usize,
+    pub newest: usize,
 }
 
 /// Indexes of a chain in one origin, ascending. Not confirmed yet.
 #[derive(Debug)]
-pub(crate) struct Deciding {
-    pub(crate) indexes: Vec<u64>,
+pub struct Deciding {
+    /// They.
+    pub indexes: Vec<u64>,
     /// Whether that is the whole chain.
-    pub(crate) whole: bool,
+    pub whole: bool,
     /// Whether even of what decides some was left out.
-    pub(crate) cut: bool,
+    pub cut: bool,
 }
 
 /// What decides about the target of a chain, of the entries below an index.
-pub(crate) fn deciding(
+pub fn deciding(
     index: &Index,
     chain: &Term,
     below: u64,
@@ -83,7 +84,7 @@ pub(crate) fn deciding(
 }
 
 /// A term's first indexes in a range, at most `most`, and whether there are more.
-pub(crate) fn postings(
+pub fn postings(
     index: &Index,
     term: &Term,
     mut range: Range<u64>,
@@ -104,12 +105,7 @@ pub(crate) fn postings(
 }
 
 /// A term's last indexes below one, at most `most`, newest first.
-pub(crate) fn newest(
-    index: &Index,
-    term: &Term,
-    below: u64,
-    most: usize,
-) -> Result<Vec<u64>, IndexError> {
+pub fn newest(index: &Index, term: &Term, below: u64, most: usize) -> Result<Vec<u64>, IndexError> {
     let mut budget = ReadBudget::new(PART_READS);
     Ok(index.postings_back(term, 0..below, most, &mut budget)?.indexes)
 }
@@ -117,7 +113,7 @@ pub(crate) fn newest(
 impl View {
     /// The places and leaves of a chain in all origins, those of this one below an index, in ledger
     /// order: all, or of a long one those that decide.
-    pub(crate) fn deciding_leaves(
+    pub fn deciding_leaves(
         &self,
         key: &ChainKey<'_>,
         below: u64,
@@ -156,7 +152,7 @@ impl View {
     /// The places and leaves of the revocations on the chain of something wider than a token, in
     /// all origins, those of this one below an index, in ledger order. Of more than [`MOST`] the
     /// newest.
-    pub(crate) fn revocation_leaves(
+    pub fn revocation_leaves(
         &self,
         key: &ChainKey<'_>,
         below: u64,
@@ -179,7 +175,7 @@ impl View {
     }
 
     /// Hands out the leaves at ascending indexes of this origin.
-    pub(crate) fn each_at(
+    pub fn each_at(
         &self,
         indexes: &[u64],
         each: &mut dyn FnMut(u64, Vec<u8>),
@@ -194,7 +190,7 @@ impl View {
 
     /// Hands out the places and leaves that a term leads to in all origins, in this one below an
     /// index, in ledger order, a part at a time. Not confirmed.
-    pub(crate) fn each_of(
+    pub fn each_of(
         &self,
         term: &Term,
         below: u64,
