@@ -14,6 +14,7 @@ use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hash::sha256;
+use ledgerline_proof::own_statement::Disclosing;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::vocabulary::{HandleKind, PersonalRole, TargetKind};
@@ -93,25 +94,6 @@ pub struct DisclosedEvent {
     pub event: EventView,
     /// Its records.
     pub records: Vec<DisclosedRecord>,
-}
-
-/// What the DISCLOSED entry says.
-#[derive(Debug, Clone)]
-pub struct Disclosing {
-    /// The tenant whose chain records it.
-    pub tenant: String,
-    /// The credential that asked.
-    pub by: String,
-    /// Why.
-    pub purpose: String,
-    /// What it is about; `None` for the ledger as a whole.
-    pub target: Option<(TargetKind, String)>,
-    /// Those whose records are opened, and the handle asked for.
-    pub handles: Vec<Handle>,
-    /// The events whose records are opened: source and id.
-    pub events: Vec<(String, [u8; 16])>,
-    /// How many records are opened.
-    pub records: usize,
 }
 
 /// An event that a question reaches, its records still sealed.

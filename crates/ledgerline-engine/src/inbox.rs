@@ -37,8 +37,7 @@ impl Work {
             Self::Submission(accepted, _) => {
                 256 + accepted.units.iter().map(crate::intake::Unit::weight).sum::<usize>()
             }
-            Self::Admin(AdminAct::Expire(due), _) => 1024 * (1 + due.len()),
-            Self::Admin(AdminAct::Notes(notes), _) => 1024 * (1 + notes.len()),
+            Self::Admin(AdminAct::State(statements), _) => 1024 * (1 + statements.len()),
             Self::Admin(AdminAct::Disclose(one), _) => 1024 + 128 * one.events.len(),
             Self::Admin(..) => 1024,
         }
@@ -277,7 +276,7 @@ mod tests {
 
     /// A piece of 1024 bytes.
     fn work() -> Work {
-        let one = Work::Admin(AdminAct::Expire(Vec::new()), Box::new(|_| {}));
+        let one = Work::Admin(AdminAct::State(Vec::new()), Box::new(|_| {}));
         assert_eq!(one.weight(), 1024);
         one
     }

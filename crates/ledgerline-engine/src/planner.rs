@@ -10,6 +10,7 @@ use ledgerline_proof::entry::Handle;
 use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::own_statement::{Disclosing, OwnStatement};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::statement::{Detail, EventRef, Link, Statement, Target};
 use ledgerline_proof::vocabulary::{
@@ -18,10 +19,7 @@ use ledgerline_proof::vocabulary::{
 
 use crate::clock::Clock;
 use crate::committed::Rooms;
-use crate::disclosure::Disclosing;
 use crate::entropy::{Entropy, random};
-use crate::expiry::Due;
-use crate::findings::record::{Move, Note, NoteParts};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
 };
@@ -91,14 +89,15 @@ pub enum AdminAct {
     },
     /// Records that personal records are read.
     Disclose(Box<Disclosing>),
-    /// Records what the follower noticed, each once for ever. The answer's index is that of the
-    /// next entry.
-    Notes(Vec<Note>),
-    /// States that these tokens have expired, each once for ever. The answer's index is that of the
-    /// next entry.
-    Expire(Vec<Due>),
-    /// Moves a finding on. Refused when it was moved there before.
-    MoveFinding(Box<Move>),
+    /// States these, each once for ever. The answer's index is that of the next entry.
+    State(Vec<OwnStatement>),
+    /// States this as of now. Refused when it was stated before.
+    StateNew {
+        /// The statement.
+        statement: Box<OwnStatement>,
+        /// What is answered when it was.
+        refusal: EventError,
+    },
     /// Records whether a token's issuer was told of its revocation.
     IssuerTold(Box<IssuerTold>),
     /// Records until when a key goes on that another one replaces.
@@ -242,9 +241,9 @@ impl Planner {
                 let event = self.disclosed_event(disclosing, wall);
                 Ok(self.sequencer.offer_own(event, wall)?)
             }
-            AdminAct::Notes(notes) => {
-                for note in notes {
-                    self.note(note, wall)?;
+            AdminAct::State(statements) => {
+                for one in statements {
+                    self.state(one, one.at, wall)?;
                 }
                 Ok(self.sequencer.size())
             }
@@ -258,18 +257,8 @@ impl Planner {
                 let index = self.sequencer.offer_own_once(event, wall)?;
                 Ok(index.unwrap_or_else(|| self.sequencer.size()))
             }
-            AdminAct::Expire(due) => {
-                for one in due {
-                    self.expire(one, wall)?;
-                }
-                Ok(self.sequencer.size())
-            }
-            AdminAct::MoveFinding(moved) => {
-                let note = Note::Moved(Move { at: wall, ..(**moved).clone() });
-                self.note(&note, wall)?.ok_or_else(|| {
-                    let detail = format!("this finding is {} already", moved.to.word());
-                    EventError::new("finding_moved", detail)
-                })
+            AdminAct::StateNew { statement, refusal } => {
+                self.state(statement, wall, wall)?.ok_or_else(|| refusal.clone())
             }
         };
         let answer = match outcome {
@@ -412,32 +401,21 @@ impl Planner {
         self.own_event(EventType::AdminAct, &event, Vec::new())
     }
 
-    /// Records a note, unless it is recorded. Gives its index.
-    fn note(&mut self, note: &Note, wall: i64) -> Result<Option<u64>, PlanError> {
-        let parts = NoteParts::of(note);
-        let event = OwnEvent {
-            tenant: parts.tenant,
-            native_id: &parts.native_id,
-            target: Target { kind: TargetKind::Ledger, id: &self.ledger_id },
-            detail: parts.detail(),
-            links: parts.links(),
-            wall: parts.at,
+    /// Records a statement of the ledger as of a time, unless it is recorded. Gives its index.
+    fn state(&mut self, own: &OwnStatement, at: i64, wall: i64) -> Result<Option<u64>, PlanError> {
+        let target = match &own.target {
+            Some((kind, id)) => Target { kind: *kind, id },
+            None => Target { kind: TargetKind::Ledger, id: &self.ledger_id },
         };
-        let pending = self.own_event(parts.event_type, &event, Vec::new());
-        self.sequencer.offer_own_once(pending, wall)
-    }
-
-    /// Records that a token has expired, unless it is recorded.
-    fn expire(&mut self, due: &Due, wall: i64) -> Result<Option<u64>, PlanError> {
         let event = OwnEvent {
-            tenant: &due.tenant,
-            native_id: &due.native_id(),
-            target: Target { kind: TargetKind::Token, id: &due.token },
-            detail: Vec::new(),
-            links: Vec::new(),
-            wall: due.at,
+            tenant: &own.tenant,
+            native_id: &own.native_id,
+            target,
+            detail: own.details(),
+            links: own.links(),
+            wall: at,
         };
-        let pending = self.own_event(EventType::Expired, &event, Vec::new());
+        let pending = self.own_event(own.event_type, &event, Vec::new());
         self.sequencer.offer_own_once(pending, wall)
     }
 

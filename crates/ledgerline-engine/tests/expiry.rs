@@ -8,7 +8,7 @@ mod lineage_world;
 use lineage_world::World;
 use serde_json::{Value, json};
 
-use ledgerline_engine::expiry::{Place, Wheel, load, save};
+use ledgerline_engine::expiry::{Due, Place, Wheel, load, save};
 use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::simulation::{Faults, Random, expiries};
 use ledgerline_engine::view::View;
@@ -29,7 +29,7 @@ fn turn(world: &mut World, wheel: &mut Wheel, reads: usize) -> usize {
         let (due, more) = wheel.step(&world.view(), world.now(), reads).unwrap();
         count += due.len();
         if !due.is_empty() {
-            world.administer(&AdminAct::Expire(due));
+            world.administer(&AdminAct::State(due.iter().map(Due::statement).collect()));
         } else if !more {
             return count;
         }

@@ -63,7 +63,7 @@ fn follow(
 fn step(world: &mut World, follower: &mut Follower, most: u64) -> Vec<Note> {
     let notes = follower.step(&world.view(), most).unwrap();
     if !notes.is_empty() {
-        world.administer(&AdminAct::Notes(notes.clone()));
+        world.administer(&AdminAct::State(notes.iter().map(Note::statement).collect()));
     }
     notes
 }

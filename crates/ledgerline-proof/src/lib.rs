@@ -23,6 +23,7 @@ pub mod hash;
 pub mod hlc;
 pub mod lifecycle;
 pub mod note;
+pub mod own_statement;
 pub mod personal;
 pub mod question;
 pub mod schema;

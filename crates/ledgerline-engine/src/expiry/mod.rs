@@ -31,6 +31,7 @@ use std::ops::Range;
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Fact, State};
+use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
 pub use self::place::{Place, load, save};
@@ -65,6 +66,21 @@ impl Due {
     #[must_use]
     pub fn native_id(&self) -> String {
         format!("{}\0{}", self.token, self.at)
+    }
+
+    /// Its EXPIRED.
+    #[must_use]
+    pub fn statement(&self) -> OwnStatement {
+        OwnStatement {
+            tenant: self.tenant.clone(),
+            native_id: self.native_id(),
+            event_type: EventType::Expired,
+            target: Some((TargetKind::Token, self.token.clone())),
+            detail: Vec::new(),
+            causes: Vec::new(),
+            at: self.at,
+            chosen: Vec::new(),
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::statement::{Detail, EventRef, Link, MAX_STRING_BYTES, Statement};
-use ledgerline_proof::vocabulary::{EventType, Moved, Relation, Strength, TargetKind};
+use ledgerline_proof::own_statement::{OwnCause, OwnStatement};
+use ledgerline_proof::statement::{MAX_STRING_BYTES, Statement};
+use ledgerline_proof::vocabulary::{EventType, Moved, Strength, TargetKind};
 use uuid::Uuid;
 
 use super::gap::Gap;
@@ -25,6 +26,25 @@ pub enum Note {
     Reported(Reported),
     /// Uses that a crash swallowed, perhaps.
     Missing(Gap),
+}
+
+impl Note {
+    /// As a statement of the ledger.
+    #[must_use]
+    pub fn statement(&self) -> OwnStatement {
+        let parts = NoteParts::of(self);
+        let causes = parts.causes();
+        let NoteParts { tenant, native_id, event_type, at, detail, .. } = parts;
+        let chosen = match self {
+            // Reconciliation names tokens that the ledger need not know.
+            Self::Raised(finding) => vec![finding.target.clone()],
+            Self::Moved(moved) if moved.by == LEDGER_SOURCE => vec![moved.note.clone()],
+            Self::Moved(moved) => vec![moved.tenant.clone(), moved.by.clone(), moved.note.clone()],
+            Self::Reported(_) | Self::Missing(_) => Vec::new(),
+        };
+        let tenant = tenant.to_owned();
+        OwnStatement { tenant, native_id, event_type, target: None, detail, causes, at, chosen }
+    }
 }
 
 /// An event upon which the ledger itself moves a finding on, each once.
@@ -100,17 +120,17 @@ pub(super) fn closed_event_id(tenant: &str, finding: &Hash) -> [u8; 16] {
     derived_event_id(tenant, LEDGER_SOURCE, &name, 0)
 }
 
-/// The parts of a statement that a note decides; the planner adds target and identity.
+/// The parts of a statement that a note decides.
 #[derive(Debug)]
-pub struct NoteParts<'n> {
+struct NoteParts<'n> {
     /// Tenant.
-    pub tenant: &'n str,
+    tenant: &'n str,
     /// Its name among the ledger's own statements.
-    pub native_id: String,
+    native_id: String,
     /// RAISED or CLOSED.
-    pub event_type: EventType,
+    event_type: EventType,
     /// Unix nanoseconds.
-    pub at: i64,
+    at: i64,
     detail: Vec<(&'static str, String)>,
     token: Option<&'n str>,
     why: Option<&'static str>,
@@ -120,9 +140,7 @@ pub struct NoteParts<'n> {
 }
 
 impl<'n> NoteParts<'n> {
-    /// Of a note.
-    #[must_use]
-    pub fn of(note: &'n Note) -> Self {
+    fn of(note: &'n Note) -> Self {
         match note {
             Note::Raised(finding) => Self::raised(finding),
             Note::Moved(moved) => Self::moved(moved),
@@ -230,29 +248,15 @@ impl<'n> NoteParts<'n> {
         }
     }
 
-    /// The detail, in the order that statements ask for.
-    #[must_use]
-    pub fn detail(&self) -> Vec<Detail<'_>> {
-        self.detail.iter().map(|(key, value)| Detail { key, value }).collect()
-    }
-
-    /// The links.
-    #[must_use]
-    pub fn links(&self) -> Vec<Link<'_>> {
+    /// What it follows from.
+    fn causes(&self) -> Vec<OwnCause> {
         let strength = if self.why.is_some() { Strength::Inferred } else { Strength::Asserted };
-        let link = |token, event| {
-            let relation = Relation::CausedBy;
-            Link { token, event, relation, strength, why: self.why }
-        };
-        let token = self.token.map(|token| link(Some(token), None));
-        let events = self
-            .events
-            .iter()
-            .map(|(source, event_id)| link(None, Some(EventRef { source, event_id: *event_id })));
-        let upon = self.upon.map(|(one, why)| Link {
+        let cause = |token, event| OwnCause { token, event, strength, why: self.why };
+        let token = self.token.map(|token| cause(Some(token.to_owned()), None));
+        let events = self.events.iter().map(|event| cause(None, Some(event.clone())));
+        let upon = self.upon.map(|(one, why)| OwnCause {
             token: None,
-            event: Some(EventRef { source: &one.source, event_id: one.event_id }),
-            relation: Relation::CausedBy,
+            event: Some((one.source.clone(), one.event_id)),
             strength: Strength::Inferred,
             why: Some(why),
         });

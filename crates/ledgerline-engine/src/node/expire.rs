@@ -80,7 +80,7 @@ fn record(inner: &Inner, due: &[Due]) -> bool {
             rest(inner, PAUSE_NANOS / 5);
             continue;
         }
-        match inner.administer(AdminAct::Expire(due.to_vec())) {
+        match inner.administer(AdminAct::State(due.iter().map(Due::statement).collect())) {
             Ok(_) => {
                 inner.counters.expired(count);
                 return true;

@@ -78,7 +78,7 @@ pub(super) fn record(inner: &Inner, notes: &[Note]) -> bool {
     });
     let raised: Vec<_> = raised.collect();
     loop {
-        match inner.administer(AdminAct::Notes(notes.to_vec())) {
+        match inner.administer(AdminAct::State(notes.iter().map(Note::statement).collect())) {
             Ok(_) => break,
             Err(AdminError::Stopped(_)) => return false,
             Err(AdminError::Refused { .. }) => {

@@ -194,7 +194,8 @@ impl Node {
         let Some(waited) = gap::load(disk).map_err(failed)? else { return Ok(0) };
         let gaps = waited.gaps(self.now());
         let count = gaps.len();
-        self.administer(AdminAct::Notes(gaps.into_iter().map(Note::Missing).collect()))?;
+        let missing = gaps.into_iter().map(|gap| Note::Missing(gap).statement());
+        self.administer(AdminAct::State(missing.collect()))?;
         gap::clear(disk).map_err(failed)?;
         Ok(count)
     }

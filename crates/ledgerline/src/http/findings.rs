@@ -12,8 +12,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_engine::findings::book::{self, Found, Told, Wanted};
-use ledgerline_engine::findings::record::Move;
+use ledgerline_engine::findings::record::{Move, Note};
 use ledgerline_engine::findings::rules::{MAX_PER_TOKEN, Rule, Severity};
+use ledgerline_engine::intake::EventError;
 use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::node::Reader;
 use ledgerline_engine::planner::AdminAct;
@@ -411,7 +412,10 @@ async fn move_on(
     let (by, turn) = (caller.key_id().to_string(), found.turns(to));
     let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0, upon: None, turn };
     let node = app.node.clone();
-    let act = AdminAct::MoveFinding(Box::new(moved));
+    let detail = format!("this finding is {} already", to.word());
+    let refusal = EventError::new("finding_moved", detail);
+    let statement = Box::new(Note::Moved(moved).statement());
+    let act = AdminAct::StateNew { statement, refusal };
     let index = app.wait(move || Ok(node.record_act(act)?)).await?;
     Ok(json_value(&json!({
         "id": finding.to_hex(), "state": to.word(), "by": by, "index": index,

@@ -23,6 +23,7 @@ use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
 use ledgerline_engine::planner::AdminAct;
 use ledgerline_engine::questions::{Difference, Differs, difference};
 use ledgerline_engine::registry::Roles;
+use ledgerline_engine::view::QueryError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -134,12 +135,12 @@ pub async fn compare(
         let raised: Vec<_> = found.iter().map(|one| finding_of(one, now)).collect();
         // One that somebody closed, and that is still so, stands open again.
         let notes = app.read(move |view| {
-            let notes = raised.into_iter().map(|one| book::noticed(view, one));
-            Ok(notes.collect::<Result<Vec<_>, _>>()?)
+            let notes = raised.into_iter().map(|one| Ok(book::noticed(view, one)?.statement()));
+            Ok(notes.collect::<Result<Vec<_>, QueryError>>()?)
         });
         let notes = notes.await?;
         let node = app.node.clone();
-        app.wait(move || Ok(node.record_act(AdminAct::Notes(notes))?)).await?;
+        app.wait(move || Ok(node.record_act(AdminAct::State(notes))?)).await?;
     }
     let differences: Vec<Value> = found.iter().map(|one| shown(one, now)).collect();
     Ok(json_value(&json!({

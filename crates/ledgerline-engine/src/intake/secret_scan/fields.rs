@@ -6,6 +6,7 @@
 //!
 //! Assumes: symbols, numbers, digests and UUIDs carry nothing of a caller's choosing.
 
+use ledgerline_proof::own_statement::Disclosing;
 use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::statement::{
     Act, Activation, Actor, Adapter, Detail, EventRef, Link, Mfa, Personal, PolicyChange,
@@ -13,8 +14,6 @@ use ledgerline_proof::statement::{
 };
 use ledgerline_proof::vocabulary::TargetKind;
 
-use crate::disclosure::Disclosing;
-use crate::findings::record::{Move, Note};
 use crate::planner::{AdminAct, IssuerTold, KeyEnds, NewKey};
 
 /// What a text of a record is.
@@ -190,9 +189,12 @@ pub(super) fn of_act<'t, E>(act: &'t AdminAct, look: Look<'_, 't, E>) -> Result<
                 &**disclosing;
             each(look, &[tenant, by, purpose])
         }
-        AdminAct::MoveFinding(moved) => {
-            let Move { tenant, finding: _, to: _, by, note, at: _, upon: _, turn: _ } = &**moved;
-            each(look, &[tenant, by, note])
+        AdminAct::State(all) => {
+            let mut chosen = all.iter().flat_map(|one| &one.chosen);
+            chosen.try_for_each(|text| look(Text::Free(text)))
+        }
+        AdminAct::StateNew { statement, refusal: _ } => {
+            statement.chosen.iter().try_for_each(|text| look(Text::Free(text)))
         }
         AdminAct::IssuerTold(told) => {
             // The token is one that the ledger holds.
@@ -204,12 +206,5 @@ pub(super) fn of_act<'t, E>(act: &'t AdminAct, look: Look<'_, 't, E>) -> Result<
             let KeyEnds { tenant, key_id: _, successor: _, at: _, by } = &**ends;
             each(look, &[tenant, by])
         }
-        AdminAct::Notes(notes) => notes.iter().try_for_each(|note| match note {
-            // Reconciliation names tokens that the ledger need not know.
-            Note::Raised(finding) => look(Text::Free(&finding.target)),
-            Note::Moved(moved) => each(look, &[&moved.note]),
-            Note::Reported(_) | Note::Missing(_) => Ok(()),
-        }),
-        AdminAct::Expire(_) => Ok(()),
     }
 }

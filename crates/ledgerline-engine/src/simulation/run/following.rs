@@ -53,7 +53,8 @@ impl Run {
         };
         let rests = notes.is_empty() && follower.position() == view.size();
         self.count(&notes);
-        if !notes.is_empty() && !self.record(&AdminAct::Notes(notes))? {
+        let stated = notes.iter().map(Note::statement).collect();
+        if !notes.is_empty() && !self.record(&AdminAct::State(stated))? {
             return Ok(false);
         }
         if self.random.chance(300) {
@@ -104,7 +105,7 @@ impl Run {
             Err(error) => return Err(format!("the wheel failed: {error}")),
         };
         let rests = due.is_empty() && !more;
-        if !due.is_empty() && !self.record_due(due)? {
+        if !due.is_empty() && !self.record_due(&due)? {
             return Ok(false);
         }
         if let Some(place) = wheel.place().filter(|_| self.random.chance(300)) {
@@ -124,9 +125,9 @@ impl Run {
         Wheel::new(place, *self.random.choose(&[2, 5, expiry::WHEEL_TOKENS]))
     }
 
-    fn record_due(&mut self, due: Vec<Due>) -> Result<bool, String> {
+    fn record_due(&mut self, due: &[Due]) -> Result<bool, String> {
         self.tally.add("expiries found", due.len() as u64);
-        self.record(&AdminAct::Expire(due))
+        self.record(&AdminAct::State(due.iter().map(Due::statement).collect()))
     }
 
     /// Has an act of the ledger's own durable; false when the node fell over.
