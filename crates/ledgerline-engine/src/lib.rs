@@ -9,7 +9,6 @@
 //! wires them to threads, the simulator calls the same steps.
 
 pub mod counters;
-pub mod disclosure;
 pub mod duplicates;
 pub mod expiry;
 pub mod findings;
@@ -17,29 +16,25 @@ pub mod folders;
 mod genesis;
 pub mod inbox;
 pub mod intake;
-pub mod life;
-pub mod lineage;
 pub mod node;
 pub mod opening;
 pub mod origins;
 pub mod overlay;
-pub mod page_token;
 pub mod planner;
-pub mod prover;
 pub mod publisher;
-pub mod questions;
 pub mod refusals;
 pub mod reindex;
 pub mod replay;
 pub mod sequencer;
 pub mod simulation;
-pub mod standing;
 mod strict;
 pub mod verify;
 
 pub use ledgerline_index as index;
 pub use ledgerline_journal as journal;
 pub use ledgerline_journal::{end_note, erasure, head_store, quarantine, tree_store};
+pub use ledgerline_questions as questions;
+pub use ledgerline_questions::{disclosure, life, lineage, page_token, prover, standing};
 pub use ledgerline_vault as vault;
 pub use ledgerline_vault::keys;
 use ledgerline_view::chains;

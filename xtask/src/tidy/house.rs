@@ -66,6 +66,19 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-questions",
+        folder: "crates/questions",
+        kind: Kind::Engine,
+        uses: &[
+            "ledgerline-world",
+            "ledgerline-proof",
+            "ledgerline-journal",
+            "ledgerline-index",
+            "ledgerline-vault",
+            "ledgerline-view",
+        ],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
@@ -76,6 +89,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-index",
             "ledgerline-journal",
             "ledgerline-view",
+            "ledgerline-questions",
         ],
     },
     Crate {
@@ -90,6 +104,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-index",
             "ledgerline-journal",
             "ledgerline-view",
+            "ledgerline-questions",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
@@ -106,6 +121,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-index",
             "ledgerline-journal",
             "ledgerline-view",
+            "ledgerline-questions",
         ],
     },
 ];

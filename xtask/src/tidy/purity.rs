@@ -44,7 +44,7 @@ const WORLD: &[(&[&str], &[&str])] = &[
         &[
             "crates/ledgerline-engine/src/node",
             "crates/world/src/parallel",
-            "crates/ledgerline-engine/src/lineage/threads",
+            "crates/questions/src/lineage/threads",
         ],
     ),
     (&["SystemTime"], &["crates/world/src/clock"]),
@@ -171,7 +171,7 @@ mod tests {
         check_engine("world/src/disks.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
         check_engine("ledgerline-engine/src/node.rs", "use std::thread;\n", &[]);
         check_engine("world/src/parallel.rs", "use std::thread;\n", &[]);
-        check_engine("ledgerline-engine/src/lineage/threads.rs", "use std::thread;\n", &[]);
+        check_engine("questions/src/lineage/threads.rs", "use std::thread;\n", &[]);
         check_engine(
             "ledgerline-engine/src/verify/mod.rs",
             "use std::thread;\n",

@@ -1,0 +1,136 @@
+//! "Which policy changes affected the tokens issued to Y in the last 24 hours?"
+//!
+//! A change affects a token that was alive when it took effect and that the policy governs. How
+//! that is known is said: the token's own events name the policy (ASSERTED); the token is for the
+//! service that the change names (JOINED); tokens for the same audience were let in under it
+//! (INFERRED).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ledgerline_index::terms::By;
+use ledgerline_proof::vocabulary::{Outcome, Strength};
+use ledgerline_view::view::QueryError;
+
+use super::holdings::{Holder, holdings};
+use super::policies::{PolicyVersion, policy_versions};
+use crate::lineage::{Bounds, Inquiry, Token};
+
+/// Accesses from which it is learnt which audiences a policy governs.
+const LEARNT_FROM: usize = 64;
+
+/// How it is known that a policy governs a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyEffect {
+    /// The token's own events name the policy.
+    Named,
+    /// The token is for the service that the change names.
+    Service,
+    /// Tokens for the same audience were let in under the policy.
+    Audience,
+}
+
+impl PolicyEffect {
+    /// The strength of that knowledge.
+    #[must_use]
+    pub const fn strength(self) -> Strength {
+        match self {
+            Self::Named => Strength::Asserted,
+            Self::Service => Strength::Joined,
+            Self::Audience => Strength::Inferred,
+        }
+    }
+}
+
+/// A change and the tokens that it affected.
+#[derive(Debug, Clone)]
+pub struct Affected {
+    /// The new version.
+    pub version: PolicyVersion,
+    /// The tokens, in the order in which they came into the ledger.
+    pub tokens: Vec<(Arc<Token>, PolicyEffect)>,
+}
+
+/// The policy changes that took effect during the life of a token issued to `subject` at or after
+/// `issued.0` and before `issued.1`. By the time they took effect.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn policy_changes(
+    inquiry: &mut Inquiry<'_>,
+    subject: [u8; 16],
+    issued: (i64, i64),
+) -> Result<Vec<Affected>, QueryError> {
+    let limit = Bounds::default().tokens;
+    let held = holdings(inquiry, &Holder::Subject(subject), 0, limit)?.tokens;
+    let born = |token: &&Arc<Token>| {
+        token.happened.born_at.is_some_and(|born| (issued.0..issued.1).contains(&born))
+    };
+    let tokens: Vec<Arc<Token>> = held.iter().filter(born).cloned().collect();
+    let mut answer = Vec::new();
+    if tokens.is_empty() {
+        return Ok(answer);
+    }
+    for version in policy_versions(inquiry, None)? {
+        let alive = |token: &&Arc<Token>| {
+            let (begun, ended) = token.lifetime();
+            let at = version.effective_from;
+            begun <= at && ended.is_none_or(|end| at < end)
+        };
+        let alive: Vec<_> = tokens.iter().filter(alive).cloned().collect();
+        if alive.is_empty() {
+            continue;
+        }
+        let audiences = governed(inquiry, &version.id)?;
+        let governed = alive.into_iter().filter_map(|token| {
+            let effect = effect_on(&token, &version, &audiences)?;
+            Some((token, effect))
+        });
+        let tokens: Vec<_> = governed.collect();
+        if !tokens.is_empty() {
+            answer.push(Affected { version, tokens });
+        }
+    }
+    answer.sort_by_key(|one| (one.version.effective_from, one.version.index));
+    Ok(answer)
+}
+
+fn effect_on(
+    token: &Token,
+    version: &PolicyVersion,
+    audiences: &BTreeSet<String>,
+) -> Option<PolicyEffect> {
+    let names = |record: &Arc<crate::lineage::Record>| {
+        record.read(|_, one| one.policies.iter().any(|policy| policy.id == version.id))
+    };
+    if token.records.iter().any(names) {
+        return Some(PolicyEffect::Named);
+    }
+    let audience = &token.facts.audience;
+    if audience.iter().any(|one| version.service.as_ref() == Some(one)) {
+        return Some(PolicyEffect::Service);
+    }
+    audience.iter().any(|one| audiences.contains(one)).then_some(PolicyEffect::Audience)
+}
+
+/// The audiences of tokens that were let in under a policy. Only tokens for one audience tell.
+fn governed(inquiry: &mut Inquiry<'_>, policy: &str) -> Result<BTreeSet<String>, QueryError> {
+    let term = By::Policy(policy).term(inquiry.view().terms(), &inquiry.scope().tenant);
+    let (indexes, _) = inquiry.postings(&term, 0..u64::MAX, LEARNT_FROM)?;
+    let mut audiences = BTreeSet::new();
+    let mut asked = BTreeSet::new();
+    for index in indexes {
+        let Some(record) = inquiry.record(index)? else { continue };
+        let token = record.read(|_, statement| {
+            let named = statement.policies.iter().any(|one| one.id == policy);
+            let is_token = statement.target.kind == ledgerline_proof::vocabulary::TargetKind::Token;
+            let let_in = statement.outcome == Outcome::Allow && named && is_token;
+            let_in.then(|| statement.target.id.to_owned())
+        });
+        let Some(token) = token.filter(|token| asked.insert(token.clone())) else { continue };
+        if let [only] = &inquiry.token(&token)?.facts.audience[..] {
+            audiences.insert(only.clone());
+        }
+    }
+    Ok(audiences)
+}

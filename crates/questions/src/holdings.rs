@@ -1,0 +1,187 @@
+//! The tokens of a person, client, session, grant or issuer, with their states.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ledgerline_index::Term;
+use ledgerline_index::terms::{By, is_birth, issuer_of, names, qualified};
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::EventType;
+use ledgerline_view::view::QueryError;
+
+use crate::lineage::{AHEAD_HITS, Inquiry, Record, Token, subject_of};
+
+/// Postings asked for at a time.
+const PAGE: usize = 256;
+
+/// Who holds tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A person.
+    Subject([u8; 16]),
+    /// A client, bare or qualified.
+    Client(String),
+    /// A session, bare or qualified.
+    Session(String),
+    /// A grant, bare or qualified.
+    Grant(String),
+    /// A family of tokens, bare or qualified.
+    Family(String),
+    /// An issuer, `<region>:<alias>`.
+    Issuer(String),
+}
+
+impl Holder {
+    /// The terms that lead to the births of its tokens, among others perhaps.
+    fn terms(&self, inquiry: &Inquiry<'_>) -> Vec<Term> {
+        let (hasher, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
+        match self {
+            Self::Subject(handle) => vec![By::Subject(handle).births(hasher, tenant)],
+            Self::Client(id) => By::Client(id).births_spelled(hasher, tenant),
+            Self::Session(id) => By::Session(id).spelled(hasher, tenant),
+            Self::Grant(id) => By::Grant(id).spelled(hasher, tenant),
+            Self::Family(id) => By::Family(id).spelled(hasher, tenant),
+            Self::Issuer(_) => vec![By::Births.term(hasher, tenant)],
+        }
+    }
+
+    /// Whether an event brings one of its tokens in.
+    fn holds(&self, entry: &Entry<'_>, statement: &Statement<'_>) -> bool {
+        let issuer = issuer_of(statement.target.id);
+        let named = |asked: &str, written: Option<&str>| {
+            written.is_some_and(|written| names(asked, written, issuer))
+        };
+        is_birth(statement)
+            && match self {
+                Self::Subject(handle) => subject_of(&entry.handles) == Some(*handle),
+                Self::Client(id) => named(id, statement.client_id),
+                Self::Session(id) => named(id, statement.session_id),
+                Self::Grant(id) => named(id, statement.grant_id),
+                Self::Family(id) => named(id, statement.family_id),
+                Self::Issuer(id) => issuer == Some(id),
+            }
+    }
+}
+
+/// A page of tokens.
+#[derive(Debug, Clone, Default)]
+pub struct Holdings {
+    /// In the order in which they came into the ledger.
+    pub tokens: Vec<Arc<Token>>,
+    /// From which index the next page goes on.
+    pub next: Option<u64>,
+}
+
+/// The tokens whose ISSUED or ORIGIN names the holder, from an index on. A token with several ids
+/// or births is on the page of the first.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn holdings(
+    inquiry: &mut Inquiry<'_>,
+    holder: &Holder,
+    after: u64,
+    limit: usize,
+) -> Result<Holdings, QueryError> {
+    let terms = holder.terms(inquiry);
+    let mut answer = Holdings::default();
+    let mut from = after;
+    loop {
+        let (indexes, next) = inquiry.postings_of_any(&terms, from, PAGE)?;
+        let mut read_to = 0;
+        for (n, &index) in indexes.iter().enumerate() {
+            if n >= read_to {
+                let most = AHEAD_HITS.min((limit - answer.tokens.len()).saturating_add(1));
+                read_to = indexes.len().min(n + most);
+                inquiry.leaves_ahead(&indexes[n..read_to]);
+                let ids = inquiry.targets_ahead(&indexes[n..read_to], may_be_birth);
+                inquiry.tokens_ahead(&ids);
+            }
+            let Some(record) = inquiry.record(index)? else {
+                if inquiry.is_spent() {
+                    answer.next = Some(index);
+                    return Ok(answer);
+                }
+                continue;
+            };
+            let Some(id) = record.read(|entry, statement| {
+                holder.holds(entry, statement).then(|| statement.target.id.to_owned())
+            }) else {
+                continue;
+            };
+            let token = inquiry.token(&id)?;
+            let first = first_birth(&token, holder);
+            if first != Some(index) {
+                continue;
+            }
+            if answer.tokens.len() >= limit {
+                answer.next = Some(index);
+                inquiry.cut(crate::lineage::Cut::Limit);
+                return Ok(answer);
+            }
+            inquiry.shows(&token);
+            answer.tokens.push(token);
+        }
+        match next {
+            Some(next) if !inquiry.is_spent() => from = next,
+            next => {
+                answer.next = next;
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+/// The tokens that belong together with one by its grant or its family at its issuer, itself among
+/// them: what an authorization server ends with a refresh token (RFC 7009 section 2.1).
+///
+/// # Errors
+/// [`QueryError`].
+pub fn of_same_grant(
+    inquiry: &mut Inquiry<'_>,
+    token: &Arc<Token>,
+    limit: usize,
+) -> Result<Vec<Arc<Token>>, QueryError> {
+    let Some(issuer) = issuer_of(&token.id) else { return Ok(vec![Arc::clone(token)]) };
+    let mut holders = Vec::new();
+    for record in token.records.iter().filter(|record| may_be_birth(record)) {
+        record.read(|_, birth| {
+            let full = |id: &str| qualified(id, issuer);
+            holders.extend(birth.grant_id.map(|id| Holder::Grant(full(id))));
+            holders.extend(birth.family_id.map(|id| Holder::Family(full(id))));
+        });
+    }
+    holders.dedup();
+    let (mut found, mut seen) = (vec![Arc::clone(token)], BTreeSet::from([token.id.clone()]));
+    for holder in holders {
+        let held = holdings(inquiry, &holder, 0, limit)?.tokens;
+        found.extend(held.into_iter().filter(|other| seen.insert(other.id.clone())));
+    }
+    Ok(found)
+}
+
+/// The grants that a token's births name, each once, as `<region>:<issuer>:<id>`.
+#[must_use]
+pub fn grants_named(token: &Token) -> Vec<String> {
+    let Some(issuer) = issuer_of(&token.id) else { return Vec::new() };
+    let births = token.records.iter().filter(|record| may_be_birth(record));
+    let named = births.filter_map(|record| {
+        record.read(|_, birth| birth.grant_id.map(|id| qualified(id, issuer)))
+    });
+    let mut grants: Vec<String> = named.collect();
+    grants.sort();
+    grants.dedup();
+    grants
+}
+
+fn may_be_birth(record: &Record) -> bool {
+    matches!(record.event_type, EventType::Issued | EventType::Origin)
+}
+
+/// The first of a token's births that names the holder.
+fn first_birth(token: &Token, holder: &Holder) -> Option<u64> {
+    let mut births = token.records.iter().filter(|record| may_be_birth(record));
+    let birth = births.find(|record| record.read(|e, s| holder.holds(e, s)));
+    birth.map(|record| record.index)
+}

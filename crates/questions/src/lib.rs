@@ -1,0 +1,69 @@
+//! The questions about a token's past, each a pure function of an inquiry.
+//!
+//! Promises: as [`crate::lineage`]: one size, one tenant, a budget, and every bound that cut the
+//! answer is noted in the inquiry. What is answered follows from the entries alone; states are
+//! judged at the scope's time. Pages go by ledger index, so that a page is never changed by what is
+//! recorded later.
+//!
+//! ```text
+//! accesses      what a token touched between two points of its life
+//! visitors      the tokens that accessed a resource between two times
+//! changes       policy changes that affected the tokens issued to a person
+//! policies      the policies in force when a token was issued; privilege: its scopes by them
+//! after_revoke  who still let a token in after it was revoked, and for how long
+//! holdings      the tokens of a person, client, session or grant
+//! blast         what a leaked token could reach, and what of it is still alive
+//! pivot         everything that an address, device, key, client or session did
+//! revocations   everything that was revoked, in the order of recording
+//! divergence    the first event that comes from elsewhere; exposure: whom it was shown to
+//! why           the causes of an event
+//! reconcile     the ledger against an issuer's own table; sources: who told how much
+//! ```
+//!
+//! Refuses: opinions. Whether an access was right is the business of findings.
+
+mod accesses;
+mod after_revoke;
+mod blast;
+mod changes;
+pub mod disclosure;
+mod divergence;
+mod holdings;
+pub mod life;
+pub mod lineage;
+pub mod page_token;
+mod pivot;
+mod policies;
+mod privilege;
+pub mod prover;
+mod reconcile;
+mod revocations;
+mod sources;
+pub mod standing;
+mod visitors;
+mod why;
+
+pub use accesses::{
+    Access, Accesses, NotShown, Of, Point, accesses, last_use, not_shown, point_of,
+};
+pub use after_revoke::{
+    AfterRevoke, LastAllow, PlaceAfter, after_revoke, after_revokes, nearest_rank,
+};
+pub use blast::{Blast, Reached, Touched, blast};
+pub use changes::{Affected, PolicyEffect, policy_changes};
+pub use divergence::{Divergence, Exposure, Place, Trait, divergence, exposure};
+pub use holdings::{Holder, Holdings, grants_named, holdings, of_same_grant};
+pub use pivot::{Pivot, pivot};
+pub use policies::{
+    IssuePolicies, Named, PolicyVersion, attachment, in_force_at, policies_at_issue,
+    policy_versions,
+};
+pub use privilege::{Privilege, is_over_privileged};
+pub use reconcile::{Difference, Differs, difference};
+pub use revocations::{Revocations, revocations};
+pub use sources::{
+    SHORTFALLS_MAX, SILENT_NANOS, Sample, Shortfalls, Told, Unscored, knows_tenant, shortfalls,
+    told,
+};
+pub use visitors::{AHEAD_NANOS, Resource, Visitor, Visitors, visitors};
+pub use why::{Cause, Why, why};

@@ -1,0 +1,228 @@
+//! Joined edges: what no source states, but ids given in two places allow.
+//!
+//! ```text
+//! same family_id, grant_id or session_id     earlier born ──OTHER, JOINED──▶ later born
+//!                                            of births by one issuer, with the reason in `why`
+//! CAUSED_BY with a token                     cause ──CAUSED_BY──▶ whom it befell
+//! CAUSED_BY with an event of another token   its token ──CAUSED_BY, JOINED──▶ whom it befell
+//! ```
+//!
+//! Promises: a join never says that one token was made from another, only that they belong
+//! together; its direction is that of time. They are followed only when asked for
+//! ([`Reach::Joined`]), and each group is gone through once in a walk, so a session of n tokens
+//! gives n edges, not n².
+//!
+//! Assumes: an id that stands without `<region>:<alias>:` is its token's issuer's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ledgerline_index::terms::{By, is_birth, issuer_of, qualified};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{Outcome, Relation, Strength, TargetKind};
+use ledgerline_view::view::QueryError;
+
+use super::edge::Edge;
+use super::graph::Direction;
+use super::inquiry::{Cut, Inquiry, Record};
+use super::token::Token;
+
+/// Births of one session, grant or family that are joined.
+const MAX_MEMBERS: usize = 4096;
+/// Events of one token whose causes and effects are looked for, and effects of one event.
+const MAX_CAUSES: usize = 1024;
+
+/// How well an edge must be known to be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Only links in which the source named both ids.
+    Asserted,
+    /// Every link that a source states, of whatever strength it says.
+    #[default]
+    Stated,
+    /// Those, and the joins of this module.
+    Joined,
+}
+
+/// What tokens can have in common. The first that two have is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Common {
+    Family,
+    Grant,
+    Session,
+}
+
+/// A family, grant or session, by the qualified id.
+pub(super) type Group = (Common, String);
+/// When a token was born: in event time, then in ledger order.
+pub(super) type Born = (i64, u64);
+/// The tokens of a group, in the order of their births.
+pub(super) type Members = Arc<Vec<(Born, Arc<Token>)>>;
+
+/// The groups that a birth names.
+fn groups_of(statement: &Statement<'_>) -> Vec<Group> {
+    if !is_birth(statement) || statement.outcome != Outcome::Allow {
+        return Vec::new();
+    }
+    let issuer = issuer_of(statement.target.id).unwrap_or_default();
+    let qualified = |id: &str| qualified(id, issuer);
+    let named = [
+        (Common::Family, statement.family_id),
+        (Common::Grant, statement.grant_id),
+        (Common::Session, statement.session_id),
+    ];
+    let named = named.into_iter().filter_map(|(common, id)| Some((common, qualified(id?))));
+    named.collect()
+}
+
+/// The permitted births of a token.
+fn births(token: &Token) -> impl Iterator<Item = &Arc<Record>> {
+    token.records.iter().filter(|record| token.births.contains(&record.index))
+}
+
+pub(super) fn born(token: &Token) -> Option<Born> {
+    let of = |record: &Arc<Record>| (record.read(|_, s| s.occurred_at.nanos), record.index);
+    births(token).map(of).min()
+}
+
+/// All groups of a token, best reason first.
+pub(super) fn groups(token: &Token) -> BTreeSet<Group> {
+    births(token).flat_map(|record| record.read(|_, statement| groups_of(statement))).collect()
+}
+
+impl Common {
+    fn why(self, id: &str) -> String {
+        let name = match self {
+            Self::Family => "family_id",
+            Self::Grant => "grant_id",
+            Self::Session => "session_id",
+        };
+        format!("same {name} {id}")
+    }
+}
+
+impl Inquiry<'_> {
+    /// The tokens of a group, in the order of their births.
+    pub(super) fn members(&mut self, group: &Group) -> Result<Members, QueryError> {
+        if let Some(known) = self.groups.get(group) {
+            return Ok(Arc::clone(known));
+        }
+        let by = match group.0 {
+            Common::Family => By::Family(&group.1),
+            Common::Grant => By::Grant(&group.1),
+            Common::Session => By::Session(&group.1),
+        };
+        let terms = by.spelled(self.view.terms(), &self.scope().tenant);
+        let named = |statement: &Statement<'_>| groups_of(statement).contains(group);
+        let mut records = Vec::new();
+        for term in terms {
+            records.extend(self.records(&term, MAX_MEMBERS, |_, statement| named(statement))?);
+        }
+        let mut members: BTreeMap<String, (Born, Arc<Token>)> = BTreeMap::new();
+        for record in records {
+            let id = record.read(|_, statement| statement.target.id.to_owned());
+            let token = self.token(&id)?;
+            if let Some(born) = born(&token) {
+                members.insert(token.id.clone(), (born, token));
+            }
+        }
+        let mut members: Vec<_> = members.into_values().collect();
+        members.sort_by_key(|(born, _)| *born);
+        let members = Arc::new(members);
+        self.groups.insert(group.clone(), Arc::clone(&members));
+        Ok(members)
+    }
+}
+
+/// The edges over causes that are events: to the tokens whose events caused one of this token's, or
+/// from it to those whose events were caused by one of its own.
+pub(super) fn causes(
+    inquiry: &mut Inquiry<'_>,
+    token: &Token,
+    direction: Direction,
+) -> Result<Vec<Edge>, QueryError> {
+    if token.records.len() > MAX_CAUSES {
+        inquiry.cut(Cut::Width);
+    }
+    let mut edges = Vec::new();
+    for record in token.records.iter().take(MAX_CAUSES) {
+        let pairs: Vec<(Arc<Record>, Arc<Record>)> = match direction {
+            Direction::Ancestors => {
+                let mut pairs = Vec::new();
+                for (source, id) in record.read(|_, s| named_causes(s)) {
+                    let Some(at) = inquiry.find_event(&source, &id)? else { continue };
+                    pairs.extend(inquiry.record(at)?.map(|cause| (cause, Arc::clone(record))));
+                }
+                pairs
+            }
+            Direction::Descendants => {
+                let (source, id) = record.read(|_, s| (s.source.to_owned(), s.event_id));
+                let by = By::ParentEvent(&source, &id);
+                let term = by.term(inquiry.view.terms(), &inquiry.scope().tenant);
+                let wanted = (source.clone(), id);
+                let effects =
+                    inquiry.records(&term, MAX_CAUSES, |_, s| named_causes(s).contains(&wanted))?;
+                effects.into_iter().map(|effect| (Arc::clone(record), effect)).collect()
+            }
+        };
+        for (cause, effect) in pairs {
+            let (Some(parent), Some(child)) = (target_of(&cause), target_of(&effect)) else {
+                continue;
+            };
+            let (parent, child) = (inquiry.token(&parent)?, inquiry.token(&child)?);
+            if parent.id != child.id {
+                edges.push(caused(&parent, &child, &cause, &effect));
+            }
+        }
+    }
+    Ok(edges)
+}
+
+/// The events that a statement names as its causes.
+fn named_causes(statement: &Statement<'_>) -> Vec<(String, [u8; 16])> {
+    let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
+    let links = statement.links.iter().filter(|link| done && link.relation == Relation::CausedBy);
+    let events = links.filter_map(|link| link.event.as_ref());
+    events.map(|event| (event.source.to_owned(), event.event_id)).collect()
+}
+
+/// The token that an event is about.
+fn target_of(record: &Record) -> Option<String> {
+    record.read(|_, statement| {
+        let target = &statement.target;
+        (target.kind == TargetKind::Token).then(|| target.id.to_owned())
+    })
+}
+
+fn caused(parent: &Token, child: &Token, cause: &Record, effect: &Record) -> Edge {
+    let evidence: BTreeSet<u64> = [cause.index, effect.index].into();
+    Edge {
+        parent: parent.id.clone(),
+        child: child.id.clone(),
+        relation: Relation::CausedBy,
+        strength: Strength::Joined,
+        why: Some("an event of the one names an event of the other as its cause".to_owned()),
+        actors: Vec::new(),
+        evidence: evidence.into_iter().collect(),
+        occurred_at: effect.read(|_, statement| statement.occurred_at.nanos),
+    }
+}
+
+/// The edge between two members of a group; `early` was born first.
+pub(super) fn edge(group: &Group, early: &Token, late: &Token) -> Edge {
+    let in_group = |token: &Token| {
+        let named = |record: &&Arc<Record>| record.read(|_, s| groups_of(s).contains(group));
+        births(token).find(named).map(|record| record.index)
+    };
+    let evidence: BTreeSet<u64> = [early, late].into_iter().filter_map(in_group).collect();
+    Edge {
+        parent: early.id.clone(),
+        child: late.id.clone(),
+        relation: Relation::Other,
+        strength: Strength::Joined,
+        why: Some(group.0.why(&group.1)),
+        actors: Vec::new(),
+        evidence: evidence.into_iter().collect(),
+        occurred_at: born(late).map_or(0, |(nanos, _)| nanos),
+    }
+}

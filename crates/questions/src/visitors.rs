@@ -1,0 +1,191 @@
+//! "All tokens that accessed R between T1 and T2."
+//!
+//! Times are event times. What was recorded more than [`AHEAD_NANOS`] before the start cannot have
+//! happened in the range, unless a producer's clock ran ahead by as much; such events are not
+//! found. What is recorded late is found, however late: ranges of entries are passed over only by
+//! what their block entry says about the times in it.
+
+use std::collections::BTreeSet;
+
+use ledgerline_index::Term;
+use ledgerline_index::terms::By;
+use ledgerline_proof::vocabulary::Outcome;
+use ledgerline_view::view::QueryError;
+
+use super::accesses::{Access, access_of};
+use crate::lineage::{AHEAD_HITS, Cut, Inquiry, Record, Token};
+
+/// Postings asked for at a time.
+const PAGE: usize = 512;
+/// By how much a producer's clock may run ahead of the ledger's.
+pub const AHEAD_NANOS: i64 = 600_000_000_000;
+
+/// A resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    /// By its template or declared-safe id.
+    Named(String),
+    /// A concrete one, by its handle.
+    Handle([u8; 16]),
+}
+
+impl Resource {
+    fn term(&self, inquiry: &Inquiry<'_>) -> Term {
+        let (hasher, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
+        match self {
+            Self::Named(name) => By::Resource(name).term(hasher, tenant),
+            Self::Handle(handle) => By::ResourceHandle(handle).term(hasher, tenant),
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        match self {
+            Self::Named(name) => Place::Named(name, crc32c::crc32c(name.as_bytes())),
+            Self::Handle(handle) => Place::Handle(*handle),
+        }
+    }
+}
+
+/// A resource as many records are asked for it.
+#[derive(Clone, Copy)]
+enum Place<'r> {
+    /// With its mark.
+    Named(&'r str, u32),
+    Handle([u8; 16]),
+}
+
+impl Place<'_> {
+    fn is_of(self, record: &Record) -> bool {
+        match self {
+            Self::Named(name, mark) => record.is_at(name, mark),
+            Self::Handle(handle) => record.concrete == Some(handle),
+        }
+    }
+}
+
+/// A token that was there.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// The token.
+    pub token: std::sync::Arc<Token>,
+    /// Its accesses to the resource in the range, by index.
+    pub accesses: Vec<Access>,
+}
+
+impl Visitor {
+    /// How many were let in.
+    #[must_use]
+    pub fn allowed(&self) -> usize {
+        self.accesses.iter().filter(|access| access.outcome == Outcome::Allow).count()
+    }
+}
+
+/// A page of visitors.
+#[derive(Debug, Clone, Default)]
+pub struct Visitors {
+    /// By the index of their first access in the range.
+    pub list: Vec<Visitor>,
+    /// From which index the next page goes on.
+    pub next: Option<u64>,
+    /// First index looked at.
+    pub searched_from: u64,
+}
+
+/// The tokens that accessed a resource at or after `from` and before `until`, on pages by ledger
+/// index. A token stands once, on the page of its first access.
+///
+/// # Errors
+/// [`QueryError`].
+pub fn visitors(
+    inquiry: &mut Inquiry<'_>,
+    resource: &Resource,
+    (from, until): (i64, i64),
+    after: Option<u64>,
+    limit: usize,
+) -> Result<Visitors, QueryError> {
+    let begin = inquiry.size_at(from.saturating_sub(AHEAD_NANOS + 1))?;
+    let late = inquiry.size_at(until.saturating_add(AHEAD_NANOS))?;
+    let mut answer = Visitors { searched_from: begin, ..Visitors::default() };
+    let (term, place) = (resource.term(inquiry), resource.place());
+    let in_range =
+        |access: &Access| access.index >= begin && (from..until).contains(&access.occurred_at);
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut at = after.unwrap_or(0).max(begin);
+    loop {
+        let (indexes, next) = inquiry.postings(&term, at..u64::MAX, PAGE)?;
+        let (mut skip_to, mut read_to) = (0, 0);
+        for (n, &index) in indexes.iter().enumerate() {
+            if index < skip_to {
+                continue;
+            }
+            if n >= read_to {
+                let most = AHEAD_HITS.min((limit - answer.list.len()).saturating_add(1));
+                read_to = indexes.len().min(n + most);
+                read_ahead(inquiry, place, &indexes[n..read_to], late);
+            }
+            if index >= late
+                && let Some(end) = nothing_before(inquiry, index, until)?
+            {
+                skip_to = end;
+                continue;
+            }
+            let Some(record) = inquiry.record(index)? else {
+                if inquiry.is_spent() {
+                    answer.next = Some(index);
+                    return Ok(answer);
+                }
+                continue;
+            };
+            let Some(access) = access_to(place, &record).filter(in_range) else {
+                continue;
+            };
+            let token = inquiry.token(&access.token)?;
+            if seen.contains(&token.id) {
+                continue;
+            }
+            let all = token.records.iter().filter_map(|record| access_to(place, record));
+            let accesses: Vec<Access> = all.filter(in_range).collect();
+            if accesses.first().is_some_and(|first| first.index != index) {
+                continue;
+            }
+            if answer.list.len() >= limit {
+                inquiry.cut(Cut::Limit);
+                answer.next = Some(index);
+                return Ok(answer);
+            }
+            seen.insert(token.id.clone());
+            inquiry.shows(&token);
+            answer.list.push(Visitor { token, accesses });
+        }
+        match next {
+            Some(next) if !inquiry.is_spent() => at = next.max(skip_to),
+            next => {
+                answer.next = next;
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+fn access_to(place: Place<'_>, record: &Record) -> Option<Access> {
+    if place.is_of(record) { access_of(record) } else { None }
+}
+
+/// Reads the hits before `late` and the lives of their tokens.
+fn read_ahead(inquiry: &mut Inquiry<'_>, place: Place<'_>, hits: &[u64], late: u64) {
+    let hits = &hits[..hits.partition_point(|index| *index < late)];
+    inquiry.leaves_ahead(hits);
+    let ids = inquiry.targets_ahead(hits, |record| place.is_of(record));
+    inquiry.tokens_ahead(&ids);
+}
+
+/// The end of the block around an index, when nothing in it occurred before `until`.
+fn nothing_before(
+    inquiry: &mut Inquiry<'_>,
+    index: u64,
+    until: i64,
+) -> Result<Option<u64>, QueryError> {
+    let Some((covered, block)) = inquiry.block_over(index)? else { return Ok(None) };
+    let later = block.min_occurred_at.is_none_or(|least| least.nanos >= until);
+    Ok((covered.start <= index && later).then_some(covered.end))
+}
