@@ -79,6 +79,19 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-verify",
+        folder: "crates/verify",
+        kind: Kind::Engine,
+        uses: &[
+            "ledgerline-world",
+            "ledgerline-proof",
+            "ledgerline-journal",
+            "ledgerline-index",
+            "ledgerline-vault",
+            "ledgerline-view",
+        ],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
@@ -90,6 +103,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-journal",
             "ledgerline-view",
             "ledgerline-questions",
+            "ledgerline-verify",
         ],
     },
     Crate {
@@ -105,6 +119,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-journal",
             "ledgerline-view",
             "ledgerline-questions",
+            "ledgerline-verify",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
@@ -122,6 +137,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-journal",
             "ledgerline-view",
             "ledgerline-questions",
+            "ledgerline-verify",
         ],
     },
 ];

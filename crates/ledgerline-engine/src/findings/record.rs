@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::gap::Gap;
 use super::rules::{Cited, Finding, Rule, Severity};
 use crate::registry::LEDGER_SOURCE;
-use crate::verify::reported::Reported;
+use crate::reported::Reported;
 
 /// Longest note.
 pub const MAX_NOTE_BYTES: usize = MAX_STRING_BYTES;

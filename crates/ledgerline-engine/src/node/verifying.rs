@@ -21,7 +21,7 @@ use super::pace::Pace;
 use crate::findings::record::Note;
 use crate::findings::rules::Finding;
 use crate::findings::{book, integrity};
-use crate::verify::reported::{self, Reported};
+use crate::reported::{self, Reported};
 use crate::verify::{
     Behind, Ground, Live, Progress, Severity, Verdict, VerifyFinding, VerifyOptions, VerifyReport,
     VerifyWorld, verify,

@@ -15,7 +15,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_engine::node::{Reader, Verification};
 use ledgerline_engine::registry::Roles;
-use ledgerline_engine::verify::reported;
+use ledgerline_engine::reported;
 use ledgerline_engine::view::{EventView, View};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::schema::{Kind, decode_object};

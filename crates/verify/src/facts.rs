@@ -1,12 +1,12 @@
 //! What a judged batch hands over to the ledger.
 
+use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::Fact;
 use ledgerline_proof::statement::Statement;
 
 use super::multiset::PostingSum;
-use crate::journal::scan::ScannedBatch;
 
 /// What the commit before says of the ledger.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! Block entries and control leaves.
 
+use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::control::{Control, ControlKind, Genesis};
@@ -9,7 +10,6 @@ use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 
 use super::ledger::Ledger;
-use crate::journal::scan::ScannedBatch;
 
 /// The block in the making.
 pub(super) struct Blocks {

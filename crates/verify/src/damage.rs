@@ -11,11 +11,12 @@
 
 use std::io;
 
-use super::readonly::Patched;
-use crate::journal::format::{
+use ledgerline_journal::format::{
     BATCH_BODY_BYTES, FRAME_BYTES, Frame, FrameBinding, FrameType, HEADER_BYTES, MAX_BODY_BYTES,
     SegmentHeader,
 };
+
+use super::readonly::Patched;
 
 /// The reflected Castagnoli polynomial.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
@@ -183,7 +184,7 @@ pub(super) fn mend_header(bytes: &[u8; HEADER_BYTES]) -> Option<(SegmentHeader, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{Disk as _, OpenMode, RealDisk};
+    use ledgerline_world::disk::{Disk as _, OpenMode, RealDisk};
 
     #[test]
     fn every_flipped_bit_of_a_frame_is_found() {

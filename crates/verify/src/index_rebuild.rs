@@ -13,8 +13,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ledgerline_index::terms::postings_of;
+use ledgerline_index::{
+    Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting, Progress as Step, ReadBudget,
+    Term, TermHasher, TermKind, check_run,
+};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
+use ledgerline_world::disk::Disk;
 use serde::Serialize;
 
 use super::judge::Context;
@@ -22,12 +28,6 @@ use super::reader::{Overlay, Reader};
 use super::readonly::ReadOnly;
 use super::report::{Findings, Severity, Verdict, VerifyFinding};
 use super::{One, Progress, VerifyWorld, context, files, identity, index_files};
-use crate::disk::Disk;
-use crate::index::terms::postings_of;
-use crate::index::{
-    Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting, Progress as Step, ReadBudget,
-    Term, TermHasher, TermKind, check_run,
-};
 
 /// Postings asked for at a time.
 const PAGE: usize = 4096;

@@ -11,6 +11,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ledgerline_index::terms::{chain_term, event_term, planned_postings_of};
+use ledgerline_index::{Posting, TermHasher, TermKind};
+use ledgerline_journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
+use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::entry::{Entry, MAX_ENTRY_BYTES};
@@ -21,17 +25,13 @@ use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object, decode_object_with};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose, TargetKind};
+use ledgerline_vault::{OpenError, Vault};
+use ledgerline_view::registry::{Key, LEDGER_SOURCE, Registry};
 
 use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, fact_of};
 use super::multiset::{PostingKey, PostingSum};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
-use crate::index::terms::{chain_term, event_term, planned_postings_of};
-use crate::index::{Posting, TermHasher, TermKind};
-use crate::journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
-use crate::journal::scan::ScannedBatch;
-use crate::registry::{Key, LEDGER_SOURCE, Registry};
-use crate::vault::{OpenError, Vault};
 
 /// What every batch is judged with. Shared by the threads.
 pub(super) struct Context {

@@ -52,13 +52,21 @@ mod outside;
 mod reader;
 mod readonly;
 mod report;
-pub mod reported;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ledgerline_index::TermHasher;
+use ledgerline_journal::end_note::EndNote;
+use ledgerline_journal::format::SegmentHeader;
+use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::hash::{Hash, HmacKey, empty_root};
 use ledgerline_proof::note::VerifierKey;
+use ledgerline_vault::Vault;
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_view::identity::{Identity, identity_of};
+use ledgerline_view::registry::Registry;
+use ledgerline_world::disk::Disk;
 use ledgerline_world::parallel;
 
 use self::chains::Chains;
@@ -75,15 +83,6 @@ use self::outside::{
 use self::reader::{Overlay, Reader};
 use self::readonly::{NoEntropy, ReadOnly};
 use self::report::Findings;
-use crate::disk::Disk;
-use crate::end_note::EndNote;
-use crate::identity::{Identity, identity_of};
-use crate::index::TermHasher;
-use crate::journal::format::SegmentHeader;
-use crate::journal::scan::ScannedBatch;
-use crate::keys::KeyRing;
-use crate::registry::Registry;
-use crate::vault::Vault;
 
 pub use behind::{Behind, Ground};
 pub use files::NOT_OURS;

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ledgerline_journal::end_note::{EndNote, MOVING, end_path, folder, head_path};
+use ledgerline_journal::head_store::HeadStore;
 use ledgerline_proof::hash::{Hash, empty_root};
+use ledgerline_view::identity::{Identity, Named};
+use ledgerline_world::disk::{Below, Disk};
 
 use super::report::{Counts, Findings, OlderReport, Severity, VerifyFinding, VerifyReport};
 use super::{Examined, One, VerifyOptions, VerifyWorld, examine, files};
-use crate::disk::{Below, Disk};
-use crate::end_note::{EndNote, MOVING, end_path, folder, head_path};
-use crate::head_store::HeadStore;
-use crate::identity::{Identity, Named};
 
 /// What all origins say together.
 #[derive(Default)]

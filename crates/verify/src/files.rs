@@ -7,20 +7,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use ledgerline_journal::erasure::{self, MAX_PENDING_BYTES, PENDING, ZEROED, zeroed_until};
+use ledgerline_journal::format::{
+    FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_number, segment_path,
+};
+use ledgerline_journal::quarantine::{FILE_BYTES, first_damage};
+use ledgerline_journal::tree_store::{WHOLE, parse_whole};
 use ledgerline_proof::hash::{Hash, sha256};
+use ledgerline_vault::Vault;
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_world::disk::{Disk, OpenMode, read_whole};
 
 use super::names::Name;
 use super::reader::Overlay;
 use super::report::{Findings, Severity, VerifyFinding};
-use crate::disk::{Disk, OpenMode, read_whole};
-use crate::erasure::{self, MAX_PENDING_BYTES, PENDING, ZEROED, zeroed_until};
-use crate::journal::format::{
-    FRAME_BYTES, FrameBinding, FrameType, SEALED_PREFIX_BYTES, segment_number, segment_path,
-};
-use crate::keys::KeyRing;
-use crate::quarantine::{FILE_BYTES, first_damage};
-use crate::tree_store::{WHOLE, parse_whole};
-use crate::vault::Vault;
 
 /// Names at the top of the data directory that are not the ledger's: locks, configuration, a head
 /// store or keys kept there against the advice, and the folders of other parts.

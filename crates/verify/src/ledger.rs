@@ -7,6 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use ledgerline_journal::format::segment_path;
+use ledgerline_journal::scan::ScannedBatch;
+use ledgerline_journal::tree_store::Position;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::SchemaSet;
@@ -19,9 +22,6 @@ use super::index_files::IndexSums;
 use super::judge::{Context, Judged};
 use super::names::name_of_leaf;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
-use crate::journal::format::segment_path;
-use crate::journal::scan::ScannedBatch;
-use crate::tree_store::Position;
 
 /// Roots at commits that are kept in memory for `seen`.
 const MAX_ROOTS: usize = 65_536;

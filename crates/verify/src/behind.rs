@@ -20,6 +20,8 @@
 use std::sync::Arc;
 
 use ledgerline_proof::hash::Hash;
+use ledgerline_vault::Vault;
+use ledgerline_world::disk::Disk;
 
 use super::chains::Chains;
 use super::facts::LeafWhat;
@@ -29,8 +31,6 @@ use super::ledger::Ledger;
 use super::reader::{Overlay, Reader};
 use super::report::{Findings, Severity, VerifyFinding};
 use super::{One, VerifyWorld, context, identity};
-use crate::disk::Disk;
-use crate::vault::Vault;
 
 /// What a [`Behind`] stands on: the files and the keys.
 pub struct Ground {

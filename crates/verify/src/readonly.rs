@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use crate::disk::{Disk, File, OpenMode};
-use crate::entropy::Entropy;
+use ledgerline_world::disk::{Disk, File, OpenMode};
+use ledgerline_world::entropy::Entropy;
 
 /// Reads through; drops every change.
 pub(super) struct ReadOnly(pub Arc<dyn Disk>);

@@ -8,12 +8,12 @@
 use std::io;
 use std::sync::Arc;
 
+use ledgerline_journal::tree_store::Position;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::tree::{Frontier, HashAt, HashReader, tree_root};
+use ledgerline_world::disk::{Disk, File, OpenMode};
 
 use super::report::{Findings, Severity, VerifyFinding};
-use crate::disk::{Disk, File, OpenMode};
-use crate::tree_store::Position;
 
 const LEVELS: usize = 6;
 const HASH: u64 = 32;

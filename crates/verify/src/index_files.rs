@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use ledgerline_index::{
+    IndexError, Manifest, ManifestRun, RunSummary, is_planned_from, parse_manifest, read_postings,
+};
+use ledgerline_world::disk::{Disk, read_whole};
+
 use super::facts::{LeafFacts, LeafWhat};
 use super::multiset::{PostingKey, PostingSum};
 use super::report::{Findings, Severity, VerifyFinding};
-use crate::disk::{Disk, read_whole};
-use crate::index::{
-    IndexError, Manifest, ManifestRun, RunSummary, is_planned_from, parse_manifest, read_postings,
-};
 
 const DIR: &str = "index";
 const MANIFEST: &str = "index/manifest";

@@ -11,9 +11,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use ledgerline_journal::format::{
+    FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, MAX_SEGMENT_BYTES, SegmentHeader,
+    segment_number, segment_path,
+};
+use ledgerline_journal::scan::{Scanned, ScannedBatch, SegmentScan, first_nonzero};
 use ledgerline_proof::control::{Control, ControlKind};
 use ledgerline_proof::hash::{Hash, empty_root};
 use ledgerline_proof::schema::{Kind, decode_object, kind_of};
+use ledgerline_world::disk::{Disk, File as _, OpenMode};
 
 use super::Progress;
 use super::damage::{frame_at, mend, mend_header, next_batch};
@@ -22,12 +28,6 @@ use super::judge::Context;
 use super::names::{Name, name_of_leaf};
 use super::readonly::Patched;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
-use crate::disk::{Disk, File as _, OpenMode};
-use crate::journal::format::{
-    FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, MAX_SEGMENT_BYTES, SegmentHeader,
-    segment_number, segment_path,
-};
-use crate::journal::scan::{Scanned, ScannedBatch, SegmentScan, first_nonzero};
 
 /// Frames of one segment that are mended; more are treated as lost.
 const MAX_MENDED: usize = 64;

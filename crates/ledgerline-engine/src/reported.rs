@@ -15,26 +15,14 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{MAX_STRING_BYTES, Statement};
 use ledgerline_proof::vocabulary::EventType;
 
-use super::report::{Severity, Verdict, VerifyReport};
 use crate::index::ReadBudget;
 use crate::index::terms::By;
 use crate::registry::LEDGER_SOURCE;
+use crate::verify::{Severity, Verdict, VerifyReport};
 use crate::view::{EventView, QueryError, View};
 
 /// Look-ups that a list of reports may take.
 const READS: u32 = 4096;
-
-impl Verdict {
-    /// The stable word.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::NotVerified => "not_verified",
-            Self::Incomplete => "incomplete",
-        }
-    }
-}
 
 /// A report in the making.
 #[derive(Debug, Clone, PartialEq, Eq)]

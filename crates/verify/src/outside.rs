@@ -5,9 +5,14 @@
 
 use std::sync::Arc;
 
+use ledgerline_index::Manifest;
+use ledgerline_journal::end_note::EndNote;
+use ledgerline_journal::head_store::HeadStore;
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::note::{KeyKind, SignerKey, VerifierKey};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_view::identity::Identity;
 
 use super::index_files::RunRead;
 use super::judge::Context;
@@ -15,11 +20,6 @@ use super::ledger::Ledger;
 use super::names::Name;
 use super::report::{Check, Findings, Severity, VerifyFinding};
 use super::{One, VerifyOptions, VerifyWorld};
-use crate::end_note::EndNote;
-use crate::head_store::HeadStore;
-use crate::identity::Identity;
-use crate::index::Manifest;
-use crate::keys::KeyRing;
 
 /// What the head store says.
 pub(super) enum Head {

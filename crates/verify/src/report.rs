@@ -31,6 +31,18 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::NotVerified => "not_verified",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
+impl Verdict {
     /// The exit code of a command that answers with it.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
