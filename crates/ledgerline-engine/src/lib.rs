@@ -9,30 +9,19 @@
 //! wires them to threads, the simulator calls the same steps.
 
 pub mod counters;
-pub mod duplicates;
 pub mod expiry;
 pub mod findings;
-pub mod folders;
-mod genesis;
-pub mod inbox;
-pub mod intake;
 pub mod node;
-pub mod opening;
-pub mod origins;
-pub mod overlay;
-pub mod planner;
-pub mod publisher;
-pub mod refusals;
-pub mod reindex;
-pub mod replay;
 pub mod reported;
-pub mod sequencer;
 pub mod simulation;
-mod strict;
 
 pub use ledgerline_index as index;
 pub use ledgerline_journal as journal;
 pub use ledgerline_journal::{end_note, erasure, head_store, quarantine, tree_store};
+pub use ledgerline_ledger::{
+    duplicates, folders, inbox, intake, opening, origins, overlay, planner, publisher, refusals,
+    reindex, replay, sequencer,
+};
 pub use ledgerline_questions as questions;
 pub use ledgerline_questions::{disclosure, life, lineage, page_token, prover, standing};
 pub use ledgerline_vault as vault;

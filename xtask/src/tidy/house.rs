@@ -92,6 +92,19 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-ledger",
+        folder: "crates/ledger",
+        kind: Kind::Engine,
+        uses: &[
+            "ledgerline-world",
+            "ledgerline-proof",
+            "ledgerline-journal",
+            "ledgerline-index",
+            "ledgerline-vault",
+            "ledgerline-view",
+        ],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
@@ -104,6 +117,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-view",
             "ledgerline-questions",
             "ledgerline-verify",
+            "ledgerline-ledger",
         ],
     },
     Crate {
@@ -120,6 +134,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-view",
             "ledgerline-questions",
             "ledgerline-verify",
+            "ledgerline-ledger",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
@@ -138,6 +153,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-view",
             "ledgerline-questions",
             "ledgerline-verify",
+            "ledgerline-ledger",
         ],
     },
 ];

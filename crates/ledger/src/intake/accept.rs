@@ -5,24 +5,24 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_index::TermHasher;
+use ledgerline_journal::quarantine::Quarantine;
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object, encode_object};
 use ledgerline_proof::signature::{Alg, SignatureBatch, StatementKey};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::submission::{Attachment, Batch, Submission};
+use ledgerline_vault::Vault;
+use ledgerline_view::registry::{Caller, Key, Registry};
+use ledgerline_world::clock::Clock;
+use ledgerline_world::entropy::{Entropy, random};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::salts::Salts;
 use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json, secret_scan};
-use crate::clock::Clock;
-use crate::entropy::{Entropy, random};
-use crate::index::TermHasher;
-use crate::quarantine::Quarantine;
-use crate::registry::{Caller, Key, Registry};
-use crate::vault::Vault;
 
 /// The form of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +249,7 @@ impl Intake {
         form: BodyForm,
         body: &[u8],
     ) -> Result<Accepted, SubmitError> {
-        if !caller.roles().has(crate::registry::Roles::PRODUCER) {
+        if !caller.roles().has(ledgerline_view::registry::Roles::PRODUCER) {
             return Err(SubmitError::Forbidden);
         }
         if body.len() > self.limits.body_bytes {

@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ledgerline_index::{Term, TermMap};
 use ledgerline_proof::chain::ChainTip;
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
-
-use crate::index::{Term, TermMap};
 
 /// A planned event: enough to recognise a retry of it.
 #[derive(Debug)]

@@ -1,15 +1,15 @@
 //! The first commit of a ledger.
 //!
 //! Promises: [`plan_genesis`] plans commit 0 as DESIGN fixes it: GENESIS, one SCHEMA for each
-//! record, block 0. [`crate::identity::identity_of`] reads back what it wrote.
+//! record, block 0. [`ledgerline_view::identity::identity_of`] reads back what it wrote.
 
 use ledgerline_proof::control::{Control, ControlKind, Genesis, Predecessor, SchemaText};
 use ledgerline_proof::hash::empty_root;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::Kind;
+use ledgerline_view::identity::Identity;
+use ledgerline_world::entropy::random;
 
-use crate::entropy::random;
-use crate::identity::Identity;
 use crate::opening::World;
 use crate::refusals::RefusalSummary;
 use crate::sequencer::Sequencer;

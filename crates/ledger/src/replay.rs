@@ -4,6 +4,10 @@
 //! Promises: the same postings that the sequencer posted; the same slots that intake took. A lost
 //! index is built on the way, so that memory holds a few ranges of it, never all.
 
+use ledgerline_index::Posting;
+use ledgerline_index::terms::postings_of;
+use ledgerline_journal::format::SealedRecord;
+use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::hash::{leaf_hash, sha256};
 use ledgerline_proof::hlc::Hlc;
@@ -11,14 +15,10 @@ use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::schema::{Kind, Leaf, decode_object, decode_object_with, kind_of};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::PersonalRole;
+use ledgerline_vault::{OpenError, VaultError};
+use ledgerline_view::committed::SequencerRooms;
 
-use crate::committed::SequencerRooms;
-use crate::index::Posting;
-use crate::index::terms::postings_of;
-use crate::journal::format::SealedRecord;
-use crate::journal::scan::ScannedBatch;
 use crate::opening::OpenError as LedgerError;
-use crate::vault::{OpenError, VaultError};
 
 /// Complete ranges of the index that may wait in memory during a replay.
 const MAX_BACKLOG: usize = 2;

@@ -6,19 +6,20 @@
 //!
 //! Assumes: one thread owns it and hands it batches in the order they were planned.
 //!
-//! A passing error of what follows the fsync is waited for ([`crate::patience`]), with the batch in
-//! hand. After any other it stops for good: whoever waits is told that nothing is known.
+//! A passing error of what follows the fsync is waited for ([`ledgerline_world::patience`]), with
+//! the batch in hand. After any other it stops for good: whoever waits is told that nothing is
+//! known.
 
 use std::sync::Arc;
 
+use ledgerline_index::IndexError;
+use ledgerline_journal::reader::ReadError;
+use ledgerline_journal::writer::{AppendError, Journal};
 use ledgerline_proof::checkpoint::{SignError, Signer};
+use ledgerline_vault::VaultError;
+use ledgerline_view::committed::{Published, Rooms};
 
-use crate::committed::{Published, Rooms};
-use crate::index::IndexError;
-use crate::journal::reader::ReadError;
-use crate::journal::writer::{AppendError, Journal};
 use crate::sequencer::{Effect, PlannedBatch, WaitingReply};
-use crate::vault::VaultError;
 
 /// Why the publisher stopped.
 #[derive(Debug, thiserror::Error)]

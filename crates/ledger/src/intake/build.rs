@@ -1,5 +1,7 @@
 //! Turns a parsed event into one that waits for its index: commitments, handles, sealing, terms.
 
+use ledgerline_index::terms;
+use ledgerline_journal::format::{AttachmentRecord, SealedRecord};
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::entry::{Handle, MAX_ENTRY_BYTES, MAX_SIGNATURE_BYTES};
 use ledgerline_proof::event_id::uuid_v7_millis;
@@ -10,14 +12,12 @@ use ledgerline_proof::signature::Alg;
 use ledgerline_proof::statement::{Personal, Statement};
 use ledgerline_proof::submission::{MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, Submission};
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
+use ledgerline_vault::{Slot, Vault, VaultError};
+use ledgerline_view::registry::{ALL_TENANTS, Caller, Key};
+use ledgerline_world::entropy::random;
 
 use super::json::JsonEvent;
 use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature, effect, secret_scan};
-use crate::entropy::random;
-use crate::index::terms;
-use crate::journal::format::{AttachmentRecord, SealedRecord};
-use crate::registry::{ALL_TENANTS, Caller, Key};
-use crate::vault::{Slot, Vault, VaultError};
 
 /// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
 const MAX_STATEMENT_BYTES: usize = MAX_ENTRY_BYTES - 4096;

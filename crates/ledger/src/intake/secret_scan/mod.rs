@@ -37,7 +37,7 @@ use marks::MARKS;
 use shapes::{Mark, is_digest_length, run, unmarked};
 
 pub use door::check_text;
-pub(crate) use door::{
+pub use door::{
     SECRET_REFUSED, check_act, check_attachment, check_key, check_record, check_statement,
     may_be_kept,
 };
@@ -49,7 +49,7 @@ const DIGEST_CHARS: usize = 43;
 
 /// Whether encoded records may hold a secret: false is certain.
 #[must_use]
-pub(crate) fn may_hold_secret(bytes: &[u8]) -> bool {
+pub fn may_hold_secret(bytes: &[u8]) -> bool {
     let encoded = memchr::memchr_iter(b'%', bytes).any(|at| escaped(&bytes[at + 1..], 2));
     encoded
         || hidden(bytes).next().is_some()
@@ -60,7 +60,7 @@ pub(crate) fn may_hold_secret(bytes: &[u8]) -> bool {
 
 /// Whether a text holds a secret.
 #[must_use]
-pub(crate) fn holds_secret(text: &[u8]) -> bool {
+pub fn holds_secret(text: &[u8]) -> bool {
     if !may_hold_secret(text) {
         return false;
     }

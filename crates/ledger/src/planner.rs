@@ -16,17 +16,17 @@ use ledgerline_proof::statement::{Detail, EventRef, Link, Statement, Target};
 use ledgerline_proof::vocabulary::{
     EventType, HandleKind, KeyPurpose, PersonalRole, Relation, Strength, TargetKind,
 };
+use ledgerline_view::committed::Rooms;
+use ledgerline_view::registry::{Key, LEDGER_SOURCE, Roles};
+use ledgerline_world::clock::Clock;
+use ledgerline_world::entropy::{Entropy, random};
 
-use crate::clock::Clock;
-use crate::committed::Rooms;
-use crate::entropy::{Entropy, random};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
 };
 use crate::opening::{Opened, World, control};
 use crate::origins;
 use crate::refusals::Refusals;
-use crate::registry::{Key, LEDGER_SOURCE, Roles};
 use crate::sequencer::{PlanError, PlannedBatch, Sequencer, WaitingReply};
 
 /// A key to be registered.
@@ -538,11 +538,11 @@ pub struct OpenedRest {
     /// Refusals since the last block.
     pub refusals: Arc<Refusals>,
     /// The head store.
-    pub head: crate::head_store::HeadStore,
+    pub head: ledgerline_journal::head_store::HeadStore,
     /// Hashes terms.
-    pub terms: Arc<crate::index::TermHasher>,
+    pub terms: Arc<ledgerline_index::TermHasher>,
     /// Facts that never change.
-    pub identity: crate::identity::Identity,
+    pub identity: ledgerline_view::identity::Identity,
     /// Whether the ledger was created just now.
     pub created: bool,
 }

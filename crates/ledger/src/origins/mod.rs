@@ -24,29 +24,30 @@ mod moving;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub(crate) use self::moving::{begin, finish};
+
+use ledgerline_index::terms::leaf_terms;
+use ledgerline_index::{IndexError, Progress};
+use ledgerline_journal::end_note::{EndNote, end_path, folder};
+use ledgerline_journal::erasure;
+use ledgerline_journal::recovery::{self, RecoverError};
+use ledgerline_journal::scan::ScannedBatch;
+use ledgerline_journal::tree_store::TreeStore;
 use ledgerline_proof::control::{Control, ControlKind, Recovered};
 use ledgerline_proof::hash::HmacKey;
 use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_vault::Vault;
+use ledgerline_view::committed::{Predecessor, Published, Rooms, SequencerRooms};
+use ledgerline_view::identity::{Named, identity_of, read_genesis};
+use ledgerline_view::registry::Registry;
+use ledgerline_world::disk::{Below, Disk};
+use ledgerline_world::entropy::random;
 
-pub(crate) use self::moving::{begin, finish};
-use crate::committed::{Predecessor, Published, Rooms, SequencerRooms};
-use crate::disk::{Below, Disk};
-use crate::end_note::{EndNote, end_path, folder};
-use crate::entropy::random;
-use crate::erasure;
-use crate::identity::{Named, identity_of, read_genesis};
-use crate::index::terms::leaf_terms;
-use crate::index::{IndexError, Progress};
-use crate::journal::recovery::{self, RecoverError};
-use crate::journal::scan::ScannedBatch;
 use crate::opening::{
     LedgerConfig, OpenError, World, control, each_leaf, open_rooms, reapply_erasures,
 };
-use crate::registry::Registry;
 use crate::replay::Replay;
 use crate::sequencer::Sequencer;
-use crate::tree_store::TreeStore;
-use crate::vault::Vault;
 
 /// Leaves of commit 0: GENESIS, a SCHEMA each, block 0.
 pub(crate) const FIRST_COMMIT: u64 = Kind::ANNOUNCED.len() as u64 + 2;

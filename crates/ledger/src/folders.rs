@@ -9,9 +9,9 @@
 
 use std::io;
 
-use crate::disk::Disk;
-use crate::end_note::MOVING;
-use crate::journal::format::segment_number;
+use ledgerline_journal::end_note::MOVING;
+use ledgerline_journal::format::segment_number;
+use ledgerline_world::disk::Disk;
 
 /// One of the three folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ fn numbered(name: &str, front: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::RealDisk;
+    use ledgerline_world::disk::RealDisk;
 
     fn contents(folder: Folder, files: &[&str]) -> Contents {
         let root = tempfile::tempdir().unwrap();

@@ -9,16 +9,16 @@
 
 use std::sync::Arc;
 
+use ledgerline_journal::format::SealedRecord;
+use ledgerline_journal::reader::StoredLeaf;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::{Hash, leaf_hash, sha256};
 use ledgerline_proof::schema::{HEADER_BYTES, Kind, decode_object};
 use ledgerline_proof::statement::Statement;
+use ledgerline_vault::Vault;
 
 use crate::intake::PendingEvent;
-use crate::journal::format::SealedRecord;
-use crate::journal::reader::StoredLeaf;
 use crate::overlay::PlannedEvent;
-use crate::vault::Vault;
 
 /// Bytes of a personal record before its first comparable field: the schema header and the salt.
 const SALT_END: usize = HEADER_BYTES + 32;

@@ -12,7 +12,7 @@ use crate::intake::EventError;
 use crate::planner::{AdminAct, NewKey};
 
 /// The code of whatever holds what looks like a secret.
-pub(crate) const SECRET_REFUSED: &str = "secret_refused";
+pub const SECRET_REFUSED: &str = "secret_refused";
 
 fn secret(detail: &str) -> EventError {
     EventError::new(SECRET_REFUSED, detail.to_owned())
@@ -51,7 +51,7 @@ fn check_id(field: &'static str, id: &str) -> Result<(), EventError> {
 ///
 /// # Errors
 /// `bad_field` for what must be a token's id and is none; `secret_refused`.
-pub(crate) fn check_statement(statement: &Statement<'_>, bytes: &[u8]) -> Result<(), EventError> {
+pub fn check_statement(statement: &Statement<'_>, bytes: &[u8]) -> Result<(), EventError> {
     let ids = statement.also_known_as.iter().map(|id| ("also_known_as", *id));
     let links = statement.links.iter().filter_map(|link| link.token);
     for (field, id) in ids.chain(links.map(|id| ("links.token_id", id))) {
@@ -75,7 +75,7 @@ fn names_secret(name: &str) -> bool {
 ///
 /// # Errors
 /// `secret_refused`; what the record's decoding says.
-pub(crate) fn check_record(bytes: &[u8]) -> Result<(), EventError> {
+pub fn check_record(bytes: &[u8]) -> Result<(), EventError> {
     let record: PersonalRecord<'_> = decode_object(Kind::Personal, bytes)
         .map_err(|error| EventError::new(error.code(), error.to_string()))?;
     let named = record.attributes.iter().any(|one| names_secret(one.key));
@@ -89,7 +89,7 @@ pub(crate) fn check_record(bytes: &[u8]) -> Result<(), EventError> {
 ///
 /// # Errors
 /// `bad_field` for what is no media type, `secret_refused`.
-pub(crate) fn check_attachment(media_type: &str, data: &[u8]) -> Result<(), EventError> {
+pub fn check_attachment(media_type: &str, data: &[u8]) -> Result<(), EventError> {
     let word = |text: &str| {
         let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
         !text.is_empty() && text.bytes().all(sign)
@@ -110,7 +110,7 @@ pub(crate) fn check_attachment(media_type: &str, data: &[u8]) -> Result<(), Even
 ///
 /// # Errors
 /// `secret_refused`.
-pub(crate) fn check_key(key: &NewKey) -> Result<(), EventError> {
+pub fn check_key(key: &NewKey) -> Result<(), EventError> {
     fields::of_key(key, &mut |text| judge_words(text))
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn check_key(key: &NewKey) -> Result<(), EventError> {
 ///
 /// # Errors
 /// `secret_refused`.
-pub(crate) fn check_act(act: &AdminAct) -> Result<(), EventError> {
+pub fn check_act(act: &AdminAct) -> Result<(), EventError> {
     fields::of_act(act, &mut |text| judge_words(text))
 }
 
@@ -137,7 +137,7 @@ fn judge_words(text: Text<'_>) -> Result<(), EventError> {
 
 /// Whether a refused statement may be kept for whoever looks into the refusal: not when any of it
 /// may be the secret for which it was refused.
-pub(crate) fn may_be_kept(code: &str, bytes: &[u8]) -> bool {
+pub fn may_be_kept(code: &str, bytes: &[u8]) -> bool {
     if matches!(code, SECRET_REFUSED | "weak_salt") {
         return false;
     }

@@ -15,13 +15,13 @@
 
 use std::sync::Arc;
 
+use ledgerline_journal::end_note::{EndNote, MOVING, end_path, folder};
 use ledgerline_proof::checkpoint::Signer;
 use ledgerline_proof::tree;
+use ledgerline_view::committed::base;
+use ledgerline_world::disk::Disk;
 
 use super::{build_runs, ends};
-use crate::committed::base;
-use crate::disk::Disk;
-use crate::end_note::{EndNote, MOVING, end_path, folder};
 use crate::opening::{
     LedgerConfig, OpenError, Restored, World, last_block_size, log_key, reapply_erasures, restore,
 };

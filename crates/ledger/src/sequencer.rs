@@ -9,12 +9,19 @@
 //! the sequencer is never used again.
 //!
 //! Refuses: nothing it cannot answer for. A disk that cannot be read is waited for
-//! ([`crate::patience`]); damage in what is looked up stops the ledger.
+//! ([`ledgerline_world::patience`]); damage in what is looked up stops the ledger.
 
 mod batch;
 
 use std::sync::Arc;
 
+pub use self::batch::{Effect, PlannedBatch, WaitingReply};
+
+use ledgerline_index::terms::leaf_terms;
+use ledgerline_index::{IndexError, Posting, Term, TermKind};
+use ledgerline_journal::format::SealedRecord;
+use ledgerline_journal::reader::ReadError;
+use ledgerline_journal::writer::JournalLeaf;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::chain::ChainTip;
@@ -24,20 +31,14 @@ use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::hlc::{Hlc, HlcClock};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::tree::{Frontier, HashAt};
+use ledgerline_view::committed::SequencerRooms;
+use ledgerline_world::patience::MayPass;
 
-pub use self::batch::{Effect, PlannedBatch, WaitingReply};
-use crate::committed::SequencerRooms;
 use crate::duplicates::{self, Prior};
-use crate::index::terms::leaf_terms;
-use crate::index::{IndexError, Posting, Term, TermKind};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer, Unit,
 };
-use crate::journal::format::SealedRecord;
-use crate::journal::reader::ReadError;
-use crate::journal::writer::JournalLeaf;
 use crate::overlay::{Overlay, PlannedEvent};
-use crate::patience::MayPass;
 use crate::refusals::RefusalSummary;
 use crate::strict::{Asked, Strict};
 

@@ -11,9 +11,8 @@ use ledgerline_proof::block::Refusal;
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::tree::Frontier;
-
-use crate::clock::Clock;
-use crate::entropy::{Entropy, random};
+use ledgerline_world::clock::Clock;
+use ledgerline_world::entropy::{Entropy, random};
 
 /// Most distinct pairs of credential and code between two blocks; further ones share the code
 /// `other`.

@@ -1,7 +1,7 @@
 //! Salts that producers chose: random, or refused.
 //!
 //! Promises: a commitment that stands in a statement for ever cannot be guessed for want of a salt.
-//! The ledger's own salts come from [`crate::entropy`]; a producer's are looked at.
+//! The ledger's own salts come from [`ledgerline_world::entropy`]; a producer's are looked at.
 //!
 //! Refuses: zeros and other bytes repeated, counters, text, and a salt that came with another
 //! record not long ago. Random bytes are taken for one of these less often than once in 10^12

@@ -15,11 +15,11 @@ use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::statement::{Detail, Link, Selector, Statement, Target};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{EventType, Relation, Strength, TargetKind};
+use ledgerline_view::registry::{Caller, Roles};
 
 use super::EventError;
 use super::accept::{Accepted, Built, Intake, SubmitError};
 use super::secret_scan::{SECRET_REFUSED, check_text};
-use crate::registry::{Caller, Roles};
 
 /// A token to be revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 //!
 //! Promises: nothing but what was planned since the batch before. Emptied, it keeps its room.
 
+use ledgerline_index::{Posting, Term};
+use ledgerline_journal::tree_store::TreeAddition;
+use ledgerline_journal::writer::JournalLeaf;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::tree::Frontier;
 
-use crate::index::{Posting, Term};
 use crate::intake::{Reply, SubmitAnswer};
-use crate::journal::writer::JournalLeaf;
-use crate::tree_store::TreeAddition;
 
 /// What the publisher must do once a batch is durable, in order.
 #[derive(Debug, Clone)]
@@ -51,7 +51,8 @@ pub struct PlannedBatch {
     pub root: Hash,
     /// What its leaves can be found by.
     pub postings: Vec<Posting>,
-    /// What a [`crate::committed::CommitObserver`] hears: what a token's state may change by.
+    /// What a [`ledgerline_view::committed::CommitObserver`] hears: what a token's state may change
+    /// by.
     pub changes: Vec<Term>,
     /// What follows from it.
     pub effects: Vec<Effect>,

@@ -19,6 +19,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ledgerline_index::terms::{OfLife, chain_term};
+use ledgerline_index::{IndexError, Term, TermCache};
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hlc::Hlc;
@@ -28,11 +30,9 @@ use ledgerline_proof::lifecycle::{
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
+use ledgerline_view::chains::{self, Reach};
+use ledgerline_view::committed::SequencerRooms;
 
-use crate::chains::{self, Reach};
-use crate::committed::SequencerRooms;
-use crate::index::terms::{OfLife, chain_term};
-use crate::index::{IndexError, Term, TermCache};
 use crate::intake::{EventError, PendingEvent};
 use crate::overlay::Overlay;
 use crate::sequencer::PlanError;

@@ -13,10 +13,10 @@ use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
+use ledgerline_view::registry::{Caller, Roles, SEEN_USE_PREFIX};
 
 use super::EventError;
 use super::accept::{Accepted, Built, Intake, SubmitError};
-use crate::registry::{Caller, Roles, SEEN_USE_PREFIX};
 
 /// Uses of one token by one caller.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use crate::genesis::control;
+
+use ledgerline_index::terms::leaf_terms;
+use ledgerline_index::{
+    Index, IndexConfig, IndexError, ReadBudget, TermHasher, TermHead, TermKind,
+};
+use ledgerline_journal::end_note::EndNoteError;
+use ledgerline_journal::erasure;
+use ledgerline_journal::head_store::{HeadError, HeadStore};
+use ledgerline_journal::quarantine::Quarantine;
+use ledgerline_journal::reader::{JournalReader, ReadError};
+use ledgerline_journal::recovery::{self, Head, RecoverError, Recovered as Journaled};
+use ledgerline_journal::scan::ScannedBatch;
+use ledgerline_journal::tree_store::TreeStore;
+use ledgerline_journal::writer::{AppendError, Journal};
 use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::checkpoint::Signer;
 use ledgerline_proof::control::{Control, ControlKind, Recovered};
@@ -18,35 +33,23 @@ use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::note::{KeyKind, NoteError, SignerKey};
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tree::{self, Frontier};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_vault::{Vault, VaultError};
+use ledgerline_view::committed::{Published, Rooms, SequencerRooms, base};
+use ledgerline_view::identity::{Identity, IdentityError, Named, identity_of, read_genesis};
+use ledgerline_view::registry::Registry;
+use ledgerline_world::clock::Clock;
+use ledgerline_world::disk::Disk;
+use ledgerline_world::entropy::{Entropy, random};
 
-use crate::clock::Clock;
-use crate::committed::{Published, Rooms, SequencerRooms, base};
-use crate::disk::Disk;
-use crate::end_note::EndNoteError;
-use crate::entropy::{Entropy, random};
-use crate::erasure;
-pub use crate::genesis::control;
 use crate::genesis::plan_genesis;
-use crate::head_store::{HeadError, HeadStore};
-use crate::identity::{Identity, IdentityError, Named, identity_of, read_genesis};
-use crate::index::terms::leaf_terms;
-use crate::index::{Index, IndexConfig, IndexError, ReadBudget, TermHasher, TermHead, TermKind};
 use crate::intake::{Intake, IntakeLimits, IntakeParts};
-use crate::journal::reader::{JournalReader, ReadError};
-use crate::journal::recovery::{self, Head, RecoverError, Recovered as Journaled};
-use crate::journal::scan::ScannedBatch;
-use crate::journal::writer::{AppendError, Journal};
-use crate::keys::KeyRing;
 use crate::origins;
 use crate::publisher::{PublishError, Publisher};
-use crate::quarantine::Quarantine;
 use crate::refusals::Refusals;
-use crate::registry::Registry;
 use crate::reindex::building;
 use crate::replay::{Replay, Replayed, ends_in_block};
 use crate::sequencer::{PlanError, Sequencer, SequencerState};
-use crate::tree_store::TreeStore;
-use crate::vault::{Vault, VaultError};
 
 /// What a ledger is configured with.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ledgerline_index::{Index, IndexStats, Progress};
 use ledgerline_world::parallel;
 
-use crate::index::{Index, IndexStats, Progress};
 use crate::opening::{LedgerConfig, OpenError, World, open_building};
 
 /// The folder of the index, below the data directory.

@@ -15,19 +15,18 @@ pub mod json;
 pub mod moment;
 mod revoking;
 mod salts;
-pub(crate) mod secret_scan;
+pub mod secret_scan;
 mod uses;
 
 use std::sync::Arc;
 
+use ledgerline_index::Term;
+use ledgerline_journal::format::{AttachmentRecord, SealedRecord};
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::Act;
-
-use crate::index::Term;
-use crate::journal::format::{AttachmentRecord, SealedRecord};
-use crate::registry::Key;
+use ledgerline_view::registry::Key;
 
 pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
 pub use build::chain_slot_id;
