@@ -9,12 +9,10 @@
 //! wires them to threads, the simulator calls the same steps.
 
 pub mod counters;
-pub mod expiry;
-pub mod findings;
 pub mod node;
-pub mod reported;
 pub mod simulation;
 
+pub use ledgerline_followers::{expiry, findings, reported};
 pub use ledgerline_index as index;
 pub use ledgerline_journal as journal;
 pub use ledgerline_journal::{end_note, erasure, head_store, quarantine, tree_store};
@@ -27,6 +25,5 @@ pub use ledgerline_questions::{disclosure, life, lineage, page_token, prover, st
 pub use ledgerline_vault as vault;
 pub use ledgerline_vault::keys;
 pub use ledgerline_verify as verify;
-use ledgerline_view::chains;
 pub use ledgerline_view::{committed, identity, registry, view};
 pub use ledgerline_world::{clock, disk, entropy, patience};

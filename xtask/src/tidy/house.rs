@@ -105,6 +105,21 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-followers",
+        folder: "crates/followers",
+        kind: Kind::Engine,
+        uses: &[
+            "ledgerline-world",
+            "ledgerline-proof",
+            "ledgerline-journal",
+            "ledgerline-index",
+            "ledgerline-vault",
+            "ledgerline-view",
+            "ledgerline-questions",
+            "ledgerline-verify",
+        ],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
@@ -118,6 +133,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-questions",
             "ledgerline-verify",
             "ledgerline-ledger",
+            "ledgerline-followers",
         ],
     },
     Crate {
@@ -135,6 +151,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-questions",
             "ledgerline-verify",
             "ledgerline-ledger",
+            "ledgerline-followers",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
@@ -154,6 +171,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-questions",
             "ledgerline-verify",
             "ledgerline-ledger",
+            "ledgerline-followers",
         ],
     },
 ];

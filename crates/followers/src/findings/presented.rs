@@ -28,23 +28,23 @@
 
 use std::rc::Rc;
 
+use ledgerline_index::Term;
+use ledgerline_index::terms::{
+    By, chain_term, is_birth, issuer_about, issuer_of, own_id, presented_digest,
+};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::can_be_one_token;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::view::{QueryError, View};
 
 use super::life::{Act, Life, cite, finding};
 use super::rules::Explanation::Propagation;
 use super::rules::{Cited, Finding, Rule, Severity, behind};
 use super::{Follower, term_of};
-use crate::index::Term;
-use crate::index::terms::{
-    By, chain_term, is_birth, issuer_about, issuer_of, own_id, presented_digest,
-};
-use crate::lineage::{Inquiry, Scope, Spending};
-use crate::view::{QueryError, View};
 
 /// Other ids of a token that are looked at.
 const MAX_ALIASES: usize = 8;

@@ -58,11 +58,14 @@ mod turns;
 
 use std::rc::Rc;
 
+use ledgerline_index::terms::chain_term;
+use ledgerline_index::{Term, TermCache};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
+use ledgerline_view::view::{QueryError, View};
 
 use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
 use self::covers::Covers;
@@ -77,9 +80,6 @@ use self::record::{Note, is_closing, raised_event_id};
 use self::replay::{Replay, is_replay};
 use self::revised::tell;
 use self::rules::{Finding, Rule, Windows};
-use crate::index::terms::chain_term;
-use crate::index::{Term, TermCache};
-use crate::view::{QueryError, View};
 
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
 /// two generations of tokens and two of their parents.

@@ -9,9 +9,9 @@
 
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_verify::{Severity, VerifyFinding};
 
 use super::rules::{Finding, Rule};
-use crate::verify::{Severity, VerifyFinding};
 
 /// Findings raised of one verification.
 pub const MAX_FINDINGS: usize = 64;

@@ -5,6 +5,8 @@
 
 use std::rc::Rc;
 
+use ledgerline_index::Term;
+use ledgerline_index::terms::{issuer_about, names};
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, is_permitted_birth};
@@ -17,8 +19,6 @@ use super::presented::differing;
 use super::replay::{Likeness, Party, presents};
 use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
 use super::turns::Turns;
-use crate::index::Term;
-use crate::index::terms::{issuer_about, names};
 
 /// Revocations of one token that are remembered.
 const MAX_ENDS: usize = 16;
@@ -660,7 +660,7 @@ pub(super) fn clock_ahead(act: &Act<'_, '_>, windows: &Windows) -> Option<Findin
     let ahead = statement.occurred_at.nanos.saturating_sub(act.entry.recorded_at.nanos);
     let own = windows.believed(statement.source, statement.time_uncertainty_ns);
     // What the ledger derives is timed by what it follows from.
-    let foreign = statement.source != crate::registry::LEDGER_SOURCE;
+    let foreign = statement.source != ledgerline_view::registry::LEDGER_SOURCE;
     (foreign && ahead > MAX_DRIFT_NANOS.saturating_add(own)).then(|| {
         let mut finding = finding(act, Rule::ClockAhead, None);
         finding.gap_ms = Some(ahead.div_euclid(1_000_000));

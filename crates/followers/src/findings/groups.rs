@@ -13,12 +13,12 @@
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::Violation;
+use ledgerline_view::registry::LEDGER_SOURCE;
+use ledgerline_view::view::{QueryError, View};
 
 use super::record::closed_event_id;
 use super::replay::{Likeness, Party};
 use super::rules::{Finding, GROUP_NANOS, MAX_PER_TOKEN, Rule, Severity};
-use crate::registry::LEDGER_SOURCE;
-use crate::view::{QueryError, View};
 
 /// The findings about one token.
 #[derive(Debug, Clone, Default)]

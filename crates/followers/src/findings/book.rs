@@ -9,16 +9,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ledgerline_index::terms::By;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Moved};
+use ledgerline_questions::lineage::{Inquiry, Record, Scope, Spending};
+use ledgerline_view::registry::LEDGER_SOURCE;
+use ledgerline_view::view::{QueryError, View};
 
 use super::record::{Move, Note, kind_of, raised_event_id};
 use super::rules::{Finding, Rule, Severity};
-use crate::index::terms::By;
-use crate::lineage::{Inquiry, Record, Scope, Spending};
-use crate::registry::LEDGER_SOURCE;
-use crate::view::{QueryError, View};
 
 /// Index hits taken at a time.
 const PAGE: usize = 256;

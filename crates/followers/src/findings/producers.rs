@@ -17,8 +17,12 @@
 //! Assumes: `interval_s` is a whole number of seconds, at most a day; 0 takes it back. Refuses: to
 //! hold it against a source that the ledger itself did not run.
 
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::lifecycle::{Violation, is_permitted_birth};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Moved, TargetKind};
+use ledgerline_view::registry::LEDGER_SOURCE;
+use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::each_id;
 use super::life::{Act, Boundary, cite, clock_ahead};
@@ -27,10 +31,6 @@ use super::record::{Move, Note};
 use super::revised::raise_again;
 use super::rules::{Cited, Finding, Rule, behind};
 use super::{Follower, Known, term_of};
-use crate::registry::LEDGER_SOURCE;
-use crate::view::{QueryError, View};
-use ledgerline_proof::hash::Hash;
-use ledgerline_proof::lifecycle::{Violation, is_permitted_birth};
 
 /// Longest interval that can be declared, in seconds.
 const MAX_INTERVAL_S: i64 = 86_400;

@@ -19,9 +19,9 @@ use std::io;
 
 use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_world::disk::{Disk, read_whole, replace_durably};
 
 use super::rules::Rule;
-use crate::disk::{Disk, read_whole, replace_durably};
 
 const FOLDER: &str = "followers";
 const FILE: &str = "followers/uses";
@@ -159,8 +159,8 @@ pub fn clear(disk: &dyn Disk) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::OpenMode;
-    use crate::simulation::SimDisk;
+    use ledgerline_world::disk::OpenMode;
+    use ledgerline_world::fake::SimDisk;
 
     #[test]
     fn what_waits_is_told_once_and_damage_is_told_too() {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::disk::{Disk, read_whole, replace_durably};
+use ledgerline_world::disk::{Disk, read_whole, replace_durably};
 
 const FOLDER: &str = "followers";
 const FILE: &str = "followers/expiry";
@@ -65,8 +65,8 @@ pub fn save(disk: &dyn Disk, origin: &str, place: Place) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::OpenMode;
-    use crate::simulation::SimDisk;
+    use ledgerline_world::disk::OpenMode;
+    use ledgerline_world::fake::SimDisk;
 
     #[test]
     fn a_place_is_of_one_origin_and_damage_means_the_beginning() {

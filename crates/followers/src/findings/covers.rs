@@ -13,15 +13,15 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use ledgerline_index::terms::chain_term;
+use ledgerline_index::{Term, TermCache};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Revocation};
+use ledgerline_questions::lineage::wide_chains;
+use ledgerline_view::view::{QueryError, View};
 
 use super::life::{Act, Boundary, Life, Wide};
-use crate::index::terms::chain_term;
-use crate::index::{Term, TermCache};
-use crate::lineage::wide_chains;
-use crate::view::{QueryError, View};
 
 /// Revocations kept at hand, some 500 bytes each. A token that was not looked at for longer has
 /// all its chains read again.

@@ -14,20 +14,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use ledgerline_index::Term;
+use ledgerline_index::terms::{By, OfLife, chain_term};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_questions::lineage::{MAX_IDS, joined_ids};
+use ledgerline_view::chains;
+use ledgerline_view::view::{QueryError, View};
 
 use super::life::{Act, Boundary, Life, finding};
 use super::record::Note;
 use super::rules::{Finding, Rule};
 use super::{Follower, Known, Placed, TokenKey, term_of, token_leaves};
-use crate::chains;
-use crate::index::Term;
-use crate::index::terms::{By, OfLife, chain_term};
-use crate::lineage::{MAX_IDS, joined_ids};
-use crate::view::{QueryError, View};
 
 /// Claims of one id, and about one, that are looked at.
 const MAX_CLAIMS: usize = 4096;

@@ -10,20 +10,20 @@
 
 use std::collections::BTreeSet;
 
+use ledgerline_index::terms::By;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Moved};
+use ledgerline_view::chains;
+use ledgerline_view::registry::LEDGER_SOURCE;
+use ledgerline_view::view::{QueryError, View};
 
 use super::Follower;
 use super::groups::{Counted, Groups};
 use super::life::{Act, cite};
 use super::record::{Note, Upon, moved_upon, raised_event_id};
 use super::rules::{Cited, Finding};
-use crate::chains;
-use crate::index::terms::By;
-use crate::registry::LEDGER_SOURCE;
-use crate::view::{QueryError, View};
 
 /// Entries about one finding that are looked through, the newest.
 const MOVES: usize = 1024;

@@ -11,15 +11,14 @@
 //! that two verifications of the same entries that find the same are one entry. It names no token,
 //! person or tenant: every tenant's auditor may read it. What was found stands in findings.
 
+use ledgerline_index::ReadBudget;
+use ledgerline_index::terms::By;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{MAX_STRING_BYTES, Statement};
 use ledgerline_proof::vocabulary::EventType;
-
-use crate::index::ReadBudget;
-use crate::index::terms::By;
-use crate::registry::LEDGER_SOURCE;
-use crate::verify::{Severity, Verdict, VerifyReport};
-use crate::view::{EventView, QueryError, View};
+use ledgerline_verify::{Severity, Verdict, VerifyReport};
+use ledgerline_view::registry::LEDGER_SOURCE;
+use ledgerline_view::view::{EventView, QueryError, View};
 
 /// Look-ups that a list of reports may take.
 const READS: u32 = 4096;

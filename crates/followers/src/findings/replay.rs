@@ -21,8 +21,11 @@
 
 use std::collections::VecDeque;
 
+use ledgerline_index::terms::{issuer_of, names};
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::lifecycle::Violation;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{
     EventType, HandleKind, Moved, Outcome, PersonalRole, TargetKind, TokenKind, Vantage,
@@ -32,9 +35,6 @@ use serde::{Deserialize, Serialize};
 use super::life::{Act, cite};
 use super::record::{Note, Upon, moved_upon};
 use super::rules::{Finding, Rule};
-use crate::index::terms::{issuer_of, names};
-use ledgerline_proof::hash::Hash;
-use ledgerline_proof::lifecycle::Violation;
 
 /// How long after a replay a revocation may be its consequence.
 const CONSEQUENCE_NANOS: i64 = 60_000_000_000;

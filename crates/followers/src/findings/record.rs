@@ -5,11 +5,11 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::own_statement::{OwnCause, OwnStatement};
 use ledgerline_proof::statement::{MAX_STRING_BYTES, Statement};
 use ledgerline_proof::vocabulary::{EventType, Moved, Strength, TargetKind};
+use ledgerline_view::registry::LEDGER_SOURCE;
 use uuid::Uuid;
 
 use super::gap::Gap;
 use super::rules::{Cited, Finding, Rule, Severity};
-use crate::registry::LEDGER_SOURCE;
 use crate::reported::Reported;
 
 /// Longest note.

@@ -16,20 +16,20 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use ledgerline_index::terms::By;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
+use ledgerline_questions::lineage::Descent;
+use ledgerline_view::chains;
+use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::{Ids, each_id, leaves_of, term_of_all};
 use super::life::{Act, Kin, finding};
 use super::record::Note;
 use super::rules::Rule;
 use super::{Follower, term_of, token_leaves};
-use crate::chains;
-use crate::index::terms::By;
-use crate::lineage::Descent;
-use crate::view::{QueryError, View};
 
 /// Children of one token that are judged anew, the newest.
 const MAX_CHILDREN: usize = 256;

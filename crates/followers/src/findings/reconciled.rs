@@ -4,9 +4,9 @@
 //! and again after something happened.
 
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_questions::{Difference, Differs};
 
 use super::rules::{Cited, Finding, Rule};
-use crate::questions::{Difference, Differs};
 
 /// The finding, noticed at a time.
 #[must_use]

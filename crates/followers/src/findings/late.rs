@@ -13,6 +13,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use ledgerline_index::Term;
+use ledgerline_index::terms::By;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::control::Control;
@@ -21,6 +23,8 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{Revocation, is_permitted_birth};
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
+use ledgerline_view::chains;
+use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::{Ids, Joins, each_id, leaves_of, term_of_all};
 use super::covers::covers;
@@ -28,10 +32,6 @@ use super::life::{Act, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
 use super::record::Note;
 use super::rules::{MAX_DRIFT_NANOS, Rule};
 use super::{Follower, Placed, changes_the_past};
-use crate::chains;
-use crate::index::Term;
-use crate::index::terms::By;
-use crate::view::{QueryError, View};
 
 /// Entries of the chain that are looked through for tokens.
 const MAX_BIRTHS: usize = 4096;

@@ -3,8 +3,9 @@
 
 use std::io;
 
+use ledgerline_world::disk::{Disk, read_whole, replace_durably};
+
 use super::memory::Memory;
-use crate::disk::{Disk, read_whole, replace_durably};
 
 const FOLDER: &str = "followers";
 const FINDINGS: &str = "findings";
@@ -92,8 +93,8 @@ fn write(disk: &dyn Disk, follower: &str, origin: &str, saved: &Saved) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::OpenMode;
-    use crate::simulation::SimDisk;
+    use ledgerline_world::disk::OpenMode;
+    use ledgerline_world::fake::SimDisk;
 
     #[test]
     fn a_position_is_of_one_origin_and_damage_means_the_beginning() {

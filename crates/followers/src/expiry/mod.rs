@@ -28,16 +28,16 @@ mod place;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use ledgerline_index::terms::{self, By, expires};
+use ledgerline_index::{ReadBudget, Term};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Fact, State};
 use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
+use ledgerline_view::view::{QueryError, View};
 
 pub use self::place::{Place, load, save};
-use crate::index::terms::{self, By, expires};
-use crate::index::{ReadBudget, Term};
-use crate::view::{QueryError, View};
 
 /// Tokens that a usual wheel holds at most: some 6 MB.
 pub const WHEEL_TOKENS: usize = 1 << 18;
