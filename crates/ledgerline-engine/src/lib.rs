@@ -8,8 +8,6 @@
 //! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node/`
 //! wires them to threads, the simulator calls the same steps.
 
-pub mod counters;
-pub mod node;
 pub mod simulation;
 
 pub use ledgerline_followers::{expiry, findings, reported};
@@ -20,6 +18,8 @@ pub use ledgerline_ledger::{
     duplicates, folders, inbox, intake, opening, origins, overlay, planner, publisher, refusals,
     reindex, replay, sequencer,
 };
+pub use ledgerline_node as node;
+pub use ledgerline_node::counters;
 pub use ledgerline_questions as questions;
 pub use ledgerline_questions::{disclosure, life, lineage, page_token, prover, standing};
 pub use ledgerline_vault as vault;

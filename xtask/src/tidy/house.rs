@@ -120,6 +120,23 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-node",
+        folder: "crates/node",
+        kind: Kind::Engine,
+        uses: &[
+            "ledgerline-world",
+            "ledgerline-proof",
+            "ledgerline-journal",
+            "ledgerline-index",
+            "ledgerline-vault",
+            "ledgerline-view",
+            "ledgerline-questions",
+            "ledgerline-verify",
+            "ledgerline-ledger",
+            "ledgerline-followers",
+        ],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
@@ -134,6 +151,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-verify",
             "ledgerline-ledger",
             "ledgerline-followers",
+            "ledgerline-node",
         ],
     },
     Crate {
@@ -152,6 +170,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-verify",
             "ledgerline-ledger",
             "ledgerline-followers",
+            "ledgerline-node",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
@@ -172,6 +191,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-verify",
             "ledgerline-ledger",
             "ledgerline-followers",
+            "ledgerline-node",
         ],
     },
 ];

@@ -41,11 +41,7 @@ const WORLD: &[(&[&str], &[&str])] = &[
     // give does not depend on their order.
     (
         &["std", "thread"],
-        &[
-            "crates/ledgerline-engine/src/node",
-            "crates/world/src/parallel",
-            "crates/questions/src/lineage/threads",
-        ],
+        &["crates/node/src", "crates/world/src/parallel", "crates/questions/src/lineage/threads"],
     ),
     (&["SystemTime"], &["crates/world/src/clock"]),
     (&["Instant"], &["crates/world/src/clock"]),
@@ -169,7 +165,7 @@ mod tests {
         check_engine("world/src/disk/real.rs", "use std::fs::File;\n", &[]);
         check_engine("journal/src/writer.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
         check_engine("world/src/disks.rs", "use std::fs::File;\n", &["1 engine-rooms"]);
-        check_engine("ledgerline-engine/src/node.rs", "use std::thread;\n", &[]);
+        check_engine("node/src/lib.rs", "use std::thread;\n", &[]);
         check_engine("world/src/parallel.rs", "use std::thread;\n", &[]);
         check_engine("questions/src/lineage/threads.rs", "use std::thread;\n", &[]);
         check_engine(
@@ -183,11 +179,7 @@ mod tests {
             "use std::time::Instant;\n",
             &["1 engine-rooms"],
         );
-        check_engine(
-            "ledgerline-engine/src/node.rs",
-            "use std::net::TcpStream;\n",
-            &["1 engine-rooms"],
-        );
+        check_engine("node/src/lib.rs", "use std::net::TcpStream;\n", &["1 engine-rooms"]);
         check_engine("world/src/a.rs", "fn f() { let g = async {}; }\n", &["1 no-async"]);
     }
 

@@ -3,14 +3,14 @@
 //! Promises: what passes fits into a leaf of an entry bundle, whatever is chosen. Refuses: names
 //! outside their alphabets, what looks like a secret, and lists without end.
 
+use ledgerline_ledger::intake::secret_scan;
+use ledgerline_ledger::planner::NewKey;
 use ledgerline_proof::statement::{MAX_ID_BYTES, MAX_LIST_ITEMS, is_source_name};
 use ledgerline_proof::token_id::is_name;
 use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_view::registry::LEDGER_SOURCE;
 
 use super::{AdminError, refused};
-use crate::intake::secret_scan;
-use crate::planner::NewKey;
-use crate::registry::LEDGER_SOURCE;
 
 /// All issuers and regions of a key together: a quarter of an entry.
 const MAX_NAMES_BYTES: usize = 16 << 10;

@@ -6,19 +6,19 @@
 use std::io;
 use std::sync::Arc;
 
+use ledgerline_followers::findings::record::Note;
+use ledgerline_followers::findings::{self, gap, gap::Waiting};
+use ledgerline_index::TermKind;
+use ledgerline_index::terms::chain_term;
+use ledgerline_ledger::intake::{Reply, RevokeToken, SeenUse, SubmitError};
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_questions::standing::{Head, HeadName, Presented, Standing, Told, claims, part};
+use ledgerline_view::registry::Caller;
+use ledgerline_view::view::QueryError;
 
 use super::{AdminError, Node};
-use crate::findings::record::Note;
-use crate::findings::{self, gap, gap::Waiting};
-use crate::index::TermKind;
-use crate::index::terms::chain_term;
-use crate::intake::{Reply, RevokeToken, SeenUse, SubmitError};
-use crate::planner::AdminAct;
-use crate::registry::Caller;
-use crate::standing::{Head, HeadName, Presented, Standing, Told, claims, part};
-use crate::view::QueryError;
 
 /// Events of a token that are not read again for each change of it. Others are read sooner than
 /// remembered.
@@ -34,7 +34,7 @@ impl Node {
     /// Where a token stands now, in the newest committed state.
     ///
     /// # Errors
-    /// As [`crate::standing::standing`].
+    /// As [`ledgerline_questions::standing::standing`].
     pub fn standing(
         &self,
         tenant: &str,
@@ -47,7 +47,7 @@ impl Node {
     /// As [`Self::standing`], of as much as one answer may read: for whoever ends the token.
     ///
     /// # Errors
-    /// As [`crate::standing::part`].
+    /// As [`ledgerline_questions::standing::part`].
     pub fn part(
         &self,
         tenant: &str,
@@ -106,7 +106,7 @@ impl Node {
     /// `name` from then on. `None` when nobody knows the token.
     ///
     /// # Errors
-    /// As [`crate::standing::standing`].
+    /// As [`ledgerline_questions::standing::standing`].
     pub fn head(
         &self,
         tenant: &str,

@@ -15,17 +15,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Inner;
-use super::follow::{is_running, record, rest};
-use super::pace::Pace;
-use crate::findings::record::Note;
-use crate::findings::rules::Finding;
-use crate::findings::{book, integrity};
-use crate::reported::{self, Reported};
-use crate::verify::{
+use ledgerline_followers::findings::record::Note;
+use ledgerline_followers::findings::rules::Finding;
+use ledgerline_followers::findings::{book, integrity};
+use ledgerline_followers::reported::{self, Reported};
+use ledgerline_verify::{
     Behind, Ground, Live, Progress, Severity, Verdict, VerifyFinding, VerifyOptions, VerifyReport,
     VerifyWorld, verify,
 };
+
+use super::Inner;
+use super::follow::{is_running, record, rest};
+use super::pace::Pace;
 
 /// Memory of the chains behind the head, and of a full verification's.
 const BEHIND_BYTES: usize = 16 << 20;

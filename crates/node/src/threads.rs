@@ -8,14 +8,15 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ledgerline_index::Progress;
+use ledgerline_ledger::inbox::Work;
+use ledgerline_ledger::intake::{Accepted, EventStatus, Reply};
+use ledgerline_ledger::planner::Planner;
+use ledgerline_ledger::publisher::Publisher;
+use ledgerline_ledger::sequencer::{PlanError, PlannedBatch};
+use ledgerline_vault::VaultError;
+
 use super::Inner;
-use crate::inbox::Work;
-use crate::index::Progress;
-use crate::intake::{Accepted, EventStatus, Reply};
-use crate::planner::Planner;
-use crate::publisher::Publisher;
-use crate::sequencer::{PlanError, PlannedBatch};
-use crate::vault::VaultError;
 
 /// How long submissions gather between two commits: this for each that the last commit answered,
 /// within the range. A commit costs CPU whatever it carries, so who is busy makes fewer.

@@ -3,11 +3,12 @@
 //! What a step gave is durable before the wheel's place is saved; a crash in between has it found
 //! again and recognised.
 
+use ledgerline_followers::expiry::{Due, Place, STEP_READS, WHEEL_TOKENS, Wheel, load, save};
+use ledgerline_ledger::planner::AdminAct;
+
 use super::follow::{is_running, rest};
 use super::pace::Pace;
 use super::{AdminError, Inner};
-use crate::expiry::{Due, Place, STEP_READS, WHEEL_TOKENS, Wheel, load, save};
-use crate::planner::AdminAct;
 
 /// After an interruption, before it goes on.
 const PAUSE_NANOS: u64 = 250_000_000;

@@ -4,11 +4,12 @@
 //! process dies in between, the ledger says that records were disclosed which nobody got: the safe
 //! side.
 
+use ledgerline_ledger::intake::secret_scan::check_text;
+use ledgerline_ledger::planner::AdminAct;
+use ledgerline_questions::disclosure::{DisclosedEvent, Selection};
+use ledgerline_view::registry::Caller;
+
 use super::{AdminError, Node};
-use crate::disclosure::{DisclosedEvent, Selection};
-use crate::intake::secret_scan::check_text;
-use crate::planner::AdminAct;
-use crate::registry::Caller;
 
 impl Node {
     /// Records that what was selected is disclosed; blocks until that is durable. Gives the index

@@ -14,8 +14,9 @@
 //! Promises: the sequencer plans batch k+1 while batch k is synced; no byte of k+1 is written
 //! before. After a failed write or sync of the journal everybody who waits is told that nothing is
 //! known, and nothing is taken any more. Every other failure of the disk is waited for
-//! ([`crate::patience`]): intake pauses, says why, and goes on by itself.
+//! ([`ledgerline_world::patience`]): intake pauses, says why, and goes on by itself.
 
+pub mod counters;
 mod disclosing;
 mod expire;
 mod follow;
@@ -35,32 +36,34 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_proof::statement::MAX_STRING_BYTES;
-use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose};
-
-use crate::committed::{CommitObserver, Rooms};
-use crate::counters::{CounterSnapshot, Counters};
-use crate::entropy::random;
-use crate::erasure;
-use crate::findings::rules::Windows;
-use crate::head_store::HeadStore;
-use crate::identity::Identity;
-use crate::inbox::{Inbox, PutError, Work};
-use crate::index::TermHasher;
-use crate::intake::{
+use ledgerline_followers::findings::rules::Windows;
+use ledgerline_index::TermHasher;
+use ledgerline_journal::erasure;
+use ledgerline_journal::head_store::HeadStore;
+use ledgerline_journal::recovery::RecoverError;
+use ledgerline_ledger::inbox::{Inbox, PutError, Work};
+use ledgerline_ledger::intake::{
     Accepted, BodyForm, EventError, Intake, Reply, SubmitAnswer, SubmitError, secret_scan,
 };
-use crate::journal::recovery::RecoverError;
-use crate::opening::{LedgerConfig, OpenError, World, open};
-use crate::origins;
-use crate::page_token::PageTokens;
-use crate::patience::PatienceListener;
-use crate::planner::{AdminAct, BlockPace, NewKey, Planner};
-use crate::refusals::Refusals;
-use crate::registry::{ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash};
-use crate::sequencer::PlannedBatch;
-use crate::standing::{Changes, Heads, Standings};
-use crate::view::View;
+use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
+use ledgerline_ledger::origins;
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, Planner};
+use ledgerline_ledger::refusals::Refusals;
+use ledgerline_ledger::sequencer::PlannedBatch;
+use ledgerline_proof::statement::MAX_STRING_BYTES;
+use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose};
+use ledgerline_questions::page_token::PageTokens;
+use ledgerline_questions::standing::{Changes, Heads, Standings};
+use ledgerline_view::committed::{CommitObserver, Rooms};
+use ledgerline_view::identity::Identity;
+use ledgerline_view::registry::{
+    ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash,
+};
+use ledgerline_view::view::View;
+use ledgerline_world::entropy::random;
+use ledgerline_world::patience::PatienceListener;
+
+use crate::counters::{CounterSnapshot, Counters};
 
 pub use progress::{Progress, Reader};
 pub use verifying::{LastRun, Listener, Verification, VerifierNews};

@@ -6,11 +6,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ledgerline_followers::findings::record::Note;
+use ledgerline_followers::findings::{self, Follower, STEP_ENTRIES, Saved};
+use ledgerline_ledger::planner::AdminAct;
+
 use super::pace::Pace;
 use super::{AdminError, Inner};
-use crate::findings::record::Note;
-use crate::findings::{self, Follower, STEP_ENTRIES, Saved};
-use crate::planner::AdminAct;
 
 /// The position is saved so often: what was read since is read again after a crash.
 const SAVE_NANOS: u64 = 5_000_000_000;
