@@ -83,7 +83,7 @@ fn bench_words(args: &BenchArgs) -> Vec<String> {
 /// # Errors
 /// When there is no such example, or a seed fails.
 pub fn sim(args: &SimArgs) -> Result<()> {
-    run_example(&["--profile", "ci"], "ledgerline-engine", "sim", &sim_words(args))
+    run_example(&["--profile", "ci"], "ledgerline-sim", "sim", &sim_words(args))
 }
 
 fn sim_words(args: &SimArgs) -> Vec<String> {
@@ -92,7 +92,10 @@ fn sim_words(args: &SimArgs) -> Vec<String> {
 }
 
 fn run_example(profile: &[&str], package: &str, example: &str, rest: &[String]) -> Result<()> {
-    let folder = process::root().join("crates").join(package).join("examples");
+    let folder = process::root()
+        .join("crates")
+        .join(package.trim_start_matches("ledgerline-"))
+        .join("examples");
     if !has_example(&folder, example) {
         bail!("the package {package} has no example `{example}` (crates/{package}/examples)");
     }

@@ -8,8 +8,6 @@
 //! Refuses: async, protocols and vendors. Every room is a struct with a step function; `node/`
 //! wires them to threads, the simulator calls the same steps.
 
-pub mod simulation;
-
 pub use ledgerline_followers::{expiry, findings, reported};
 pub use ledgerline_index as index;
 pub use ledgerline_journal as journal;
@@ -22,6 +20,7 @@ pub use ledgerline_node as node;
 pub use ledgerline_node::counters;
 pub use ledgerline_questions as questions;
 pub use ledgerline_questions::{disclosure, life, lineage, page_token, prover, standing};
+pub use ledgerline_sim as simulation;
 pub use ledgerline_vault as vault;
 pub use ledgerline_vault::keys;
 pub use ledgerline_verify as verify;

@@ -137,6 +137,24 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-sim",
+        folder: "crates/sim",
+        kind: Kind::Engine,
+        uses: &[
+            "ledgerline-world",
+            "ledgerline-proof",
+            "ledgerline-journal",
+            "ledgerline-index",
+            "ledgerline-vault",
+            "ledgerline-view",
+            "ledgerline-questions",
+            "ledgerline-verify",
+            "ledgerline-ledger",
+            "ledgerline-followers",
+            "ledgerline-node",
+        ],
+    },
+    Crate {
         package: "ledgerline-engine",
         folder: "crates/ledgerline-engine",
         kind: Kind::Engine,
@@ -152,6 +170,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-ledger",
             "ledgerline-followers",
             "ledgerline-node",
+            "ledgerline-sim",
         ],
     },
     Crate {
@@ -171,6 +190,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-ledger",
             "ledgerline-followers",
             "ledgerline-node",
+            "ledgerline-sim",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
@@ -192,6 +212,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-ledger",
             "ledgerline-followers",
             "ledgerline-node",
+            "ledgerline-sim",
         ],
     },
 ];

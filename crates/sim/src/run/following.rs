@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
+use ledgerline_followers::expiry::{self, Due, Place, Wheel};
+use ledgerline_followers::findings::record::Note;
+use ledgerline_followers::findings::rules::Windows;
+use ledgerline_followers::findings::{self, Follower, Saved};
+use ledgerline_ledger::planner::AdminAct;
+use ledgerline_verify::{Behind, Ground, VerifyWorld};
+use ledgerline_view::view::View;
+use ledgerline_world::clock::Clock;
+
 use super::{Outcome, Run};
-use crate::clock::Clock;
-use crate::expiry::{self, Due, Place, Wheel};
-use crate::findings::record::Note;
-use crate::findings::rules::Windows;
-use crate::findings::{self, Follower, Saved};
-use crate::planner::AdminAct;
-use crate::verify::{Behind, Ground, VerifyWorld};
-use crate::view::View;
 
 /// Steps after which readers that still have something to do never come to rest.
 const MAX_STEPS: u32 = 10_000;

@@ -7,11 +7,11 @@ use ledgerline_proof::lifecycle::{Fact, Revocation, TokenFacts, TokenState, Viol
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
+use ledgerline_world::clock::Clock;
 
 use super::model::{place, statement_of};
 use super::{Outcome, Run};
-use crate::clock::Clock;
-use crate::simulation::walk::expiries;
+use crate::walk::expiries;
 
 /// The rules whose findings are worked out here.
 const RULES: &[Violation] = Violation::ALL;

@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
+use ledgerline_journal::head_store::HeadStore;
+use ledgerline_journal::recovery::RecoverError;
+use ledgerline_ledger::opening::{OpenError, World};
+use ledgerline_world::disk::Disk;
+
 use super::check::{Check, Trouble};
 use super::node::Node;
 use super::{Outcome, Run};
-use crate::disk::Disk;
-use crate::head_store::HeadStore;
-use crate::journal::recovery::RecoverError;
-use crate::opening::{OpenError, World};
-use crate::simulation::{Faults, SimDisk};
+use crate::{Faults, SimDisk};
 
 impl Run {
     /// One kind of damage. The node is down.

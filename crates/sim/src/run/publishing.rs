@@ -1,5 +1,7 @@
 //! Planning and publishing: what the ledger then has, and what it answered.
 
+use ledgerline_ledger::intake::{EventAnswer, EventStatus, SubmitAnswer};
+use ledgerline_ledger::sequencer::PlanError;
 use ledgerline_proof::checkpoint::Checkpoint;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::note::Note;
@@ -11,9 +13,7 @@ use super::events::{Fate, Form, Sent};
 use super::model::{place, statement_of};
 use super::node::Asked;
 use super::{Outcome, Run};
-use crate::intake::{EventAnswer, EventStatus, SubmitAnswer};
-use crate::sequencer::PlanError;
-use crate::simulation::Shortage;
+use crate::Shortage;
 
 impl Run {
     pub(super) fn plan_all(&mut self) -> Outcome {

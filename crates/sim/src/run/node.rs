@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ledgerline_ledger::intake::{Accepted, BodyForm, Reply, SubmitAnswer, SubmitError};
+use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_ledger::sequencer::{PlanError, PlannedBatch};
 use ledgerline_proof::vocabulary::{EventType, KeyPurpose};
-
-use crate::clock::Clock;
-use crate::intake::{Accepted, BodyForm, Reply, SubmitAnswer, SubmitError};
-use crate::opening::{LedgerConfig, OpenError, World, open};
-use crate::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use crate::registry::{Caller, Roles, api_key_text, secret_hash};
-use crate::sequencer::{PlanError, PlannedBatch};
+use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_world::clock::Clock;
 
 /// What an answer is about.
 #[derive(Debug, Clone)]

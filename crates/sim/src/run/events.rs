@@ -16,7 +16,7 @@ use ledgerline_proof::vocabulary::{
     EventType, PersonalRole, PolicyRole, Relation, Strength, TargetKind,
 };
 
-use crate::simulation::Random;
+use crate::Random;
 
 /// Tokens that producers know.
 const TOKENS: u64 = 9;

@@ -37,14 +37,15 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use ledgerline_ledger::opening::{LedgerConfig, World};
+use ledgerline_ledger::planner::BlockPace;
+use ledgerline_vault::keys::KeyRing;
+
 use self::events::{Facts, Producer, START_NANOS, Sent};
 use self::following::Readers;
 use self::model::Model;
 use self::node::Node;
 use super::{FaultCounts, Random, SimClock, SimDisk, SimEntropy, Snapshot};
-use crate::keys::KeyRing;
-use crate::opening::{LedgerConfig, World};
-use crate::planner::BlockPace;
 
 const DEPLOYMENT: &str = "simulated";
 

@@ -1,5 +1,8 @@
 //! What a step does.
 
+use ledgerline_index::Progress;
+use ledgerline_journal::erasure;
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::vocabulary::HandleKind;
 
@@ -8,10 +11,7 @@ use super::events::Producer;
 use super::model::place;
 use super::node::producer_key;
 use super::{Outcome, Run};
-use crate::erasure;
-use crate::index::Progress;
-use crate::planner::AdminAct;
-use crate::simulation::{Faults, Shortage};
+use crate::{Faults, Shortage};
 
 /// How often each step happens by default, by its number in [`Run::step`].
 pub(super) const WEIGHTS: [u64; 22] =

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
+use ledgerline_questions::lineage::Direction;
+use ledgerline_questions::{Holder, Pivot, Resource};
 
 use super::{Walk, is_birth, is_done, names, subject, with};
-use crate::lineage::Direction;
-use crate::questions::{Holder, Pivot, Resource};
 
 impl Walk {
     /// How many events a token has.

@@ -1,7 +1,7 @@
 //! The seeded simulation of the whole engine. `LEDGERLINE_SIM_SEEDS` says how many seeds; more at
 //! leisure with `cargo xtask sim --seeds N --start S`.
 
-use ledgerline_engine::simulation::{Tally, run};
+use ledgerline_sim::{Tally, run};
 
 fn seeds() -> u64 {
     let wanted = std::env::var("LEDGERLINE_SIM_SEEDS").ok();

@@ -1,12 +1,12 @@
 //! What simulated producers send in a step, and how it is handed to intake.
 
+use ledgerline_ledger::intake::{BodyForm, SubmitError};
 use ledgerline_proof::submission::put_frame;
+use ledgerline_world::clock::Clock;
 
 use super::events::{BAD_JSON, Facts, Fate, Form, Producer, Sent};
 use super::node::CREDENTIALS;
 use super::{DEPLOYMENT, Outcome, Run};
-use crate::clock::Clock;
-use crate::intake::{BodyForm, SubmitError};
 
 impl Run {
     fn draw_facts(&mut self) -> Facts {

@@ -21,9 +21,9 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{
     EventType, HandleKind, Outcome, PersonalRole, Relation, Strength, TargetKind,
 };
+use ledgerline_questions::lineage::{Direction, Reach, Scope};
 
 pub use self::expiries::expiries;
-use crate::lineage::{Direction, Reach, Scope};
 
 /// All entries of a scope, read one by one.
 pub struct Walk {

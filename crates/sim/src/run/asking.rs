@@ -1,13 +1,16 @@
 //! Questions in the midst of a life, compared with a walk through all entries.
 
+use ledgerline_questions::life::{Judgement, life_of};
+use ledgerline_questions::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
+use ledgerline_questions::{
+    Holder, Of, Point, Resource, accesses, after_revoke, holdings, visitors,
+};
+use ledgerline_view::view::{PageRequest, QueryError, View};
+use ledgerline_world::clock::Clock;
+
 use super::events::{RESOURCES, token_ids};
 use super::{Outcome, Run};
-use crate::clock::Clock;
-use crate::life::{Judgement, life_of};
-use crate::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
-use crate::questions::{Holder, Of, Point, Resource, accesses, after_revoke, holdings, visitors};
-use crate::simulation::Walk;
-use crate::view::{PageRequest, QueryError, View};
+use crate::Walk;
 
 /// An answer and what it must be, as text.
 type Compared = Result<(String, String), QueryError>;

@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use ledgerline_engine::simulation::{Tally, run};
+use ledgerline_sim::{Tally, run};
 
 struct Options {
     seeds: u64,

@@ -2,14 +2,14 @@
 
 use ledgerline_proof::control::ControlKind;
 use ledgerline_proof::schema::Leaf;
+use ledgerline_world::disk::{Disk, parent};
+use ledgerline_world::patience::TRIES;
 
 use super::check::{Check, Trouble};
 use super::following::Readers;
 use super::node::{CREDENTIALS, Node};
 use super::{Outcome, Run};
-use crate::disk::{Disk, parent};
-use crate::patience::TRIES;
-use crate::simulation::{Faults, Shortage, Storm};
+use crate::{Faults, Shortage, Storm};
 
 impl Run {
     /// Ends the node in one of the ways it can end.

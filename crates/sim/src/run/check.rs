@@ -1,5 +1,8 @@
 //! Holds an open ledger against the model.
 
+use ledgerline_index::terms::leaf_terms;
+use ledgerline_index::{ReadBudget, Term, TermKind};
+use ledgerline_journal::format::SealedRecord;
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::event_id::uuid_v7_millis;
@@ -8,14 +11,11 @@ use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::tree;
+use ledgerline_vault as vault;
 
 use super::model::{Chain, Identity, Model, Place, place, statement_of};
 use super::node::Node;
-use crate::index::terms::leaf_terms;
-use crate::index::{ReadBudget, Term, TermKind};
-use crate::journal::format::SealedRecord;
-use crate::simulation::Random;
-use crate::vault;
+use crate::Random;
 
 /// What went wrong: a check that failed, or the engine's own error, which a fault may excuse.
 pub(super) enum Trouble {

@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
+use ledgerline_journal::recovery::RecoverError;
+use ledgerline_ledger::intake::{BodyForm, EventAnswer, EventStatus};
+use ledgerline_ledger::opening::{LedgerConfig, OpenError, World};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::schema::Leaf;
+use ledgerline_verify::{Severity, VerifyFinding, VerifyOptions, VerifyWorld, verify};
 
 use super::check::{Check, Trouble};
 use super::events::{Fate, Form};
 use super::model::{Model, Place, place};
 use super::node::{CREDENTIALS, Node};
 use super::{DEPLOYMENT, Outcome, Run};
-use crate::intake::{BodyForm, EventAnswer, EventStatus};
-use crate::journal::recovery::RecoverError;
-use crate::opening::{LedgerConfig, OpenError, World};
-use crate::simulation::{Faults, SimDisk};
-use crate::verify::{Severity, VerifyFinding, VerifyOptions, VerifyWorld, verify};
+use crate::{Faults, SimDisk};
 
 const NEXT: &str = "ledgerline.test/next";
 

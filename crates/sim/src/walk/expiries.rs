@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ledgerline_index::terms::expires;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, State};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
-
-use crate::index::terms::expires;
 
 /// Holds a whole ledger, in which a wheel came to rest at `now`, against what it must have stated:
 /// every token that an event gave an expiry, and whose expiry is in force and has passed, has one
