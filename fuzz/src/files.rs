@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use ledgerline_engine::disk::Disk;
-use ledgerline_engine::erasure::finish_pending;
-use ledgerline_engine::head_store::HeadStore;
-use ledgerline_engine::journal::format::{FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::simulation::{SimDisk, SimEntropy, Snapshot};
-use ledgerline_engine::vault::Vault;
-use ledgerline_engine::verify::{VerifyOptions, VerifyWorld, verify};
+use ledgerline_world::disk::Disk;
+use ledgerline_journal::erasure::finish_pending;
+use ledgerline_journal::head_store::HeadStore;
+use ledgerline_journal::format::{FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_sim::{SimDisk, SimEntropy, Snapshot};
+use ledgerline_vault::Vault;
+use ledgerline_verify::{VerifyOptions, VerifyWorld, verify};
 use ledgerline_proof::hash::{Hash, sha256};
 
 use crate::cursor::{Cursor, damage};
@@ -23,7 +23,7 @@ pub fn head_store(data: &[u8]) {
     let store = HeadStore::new(Arc::new(disk.clone()));
     assert_eq!(store.head(keys().log.verifier_key()).ok(), Some(None), "a head out of nothing");
     store.write(data).expect("a disk without faults");
-    disk.crash(&mut ledgerline_engine::simulation::Random::new(1));
+    disk.crash(&mut ledgerline_sim::Random::new(1));
     match store.note() {
         Ok(note) => assert_eq!(note.as_deref(), Some(data), "another note than was written"),
         Err(_) => assert!(data.len() > 64 << 10, "a short note is not read back"),

@@ -5,8 +5,8 @@
 
 use std::cell::RefCell;
 
-use ledgerline_engine::intake::{Accepted, BodyForm, EventAnswer, EventStatus, PendingEvent, Unit};
-use ledgerline_engine::simulation::SimDisk;
+use ledgerline_ledger::intake::{Accepted, BodyForm, EventAnswer, EventStatus, PendingEvent, Unit};
+use ledgerline_sim::SimDisk;
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object, encode_object};

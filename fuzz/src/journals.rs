@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ledgerline_engine::disk::{Disk, OpenMode};
-use ledgerline_engine::journal::format::{
+use ledgerline_world::disk::{Disk, OpenMode};
+use ledgerline_journal::format::{
     AttachmentRecord, BatchHead, CommitRecord, FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES,
     SealedRecord, SegmentHeader,
 };
-use ledgerline_engine::journal::reader::ReadError;
-use ledgerline_engine::journal::recovery::recover;
-use ledgerline_engine::journal::scan::{Scanned, SegmentScan};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::opening::open;
-use ledgerline_engine::simulation::SimDisk;
-use ledgerline_engine::tree_store::TreeStore;
-use ledgerline_engine::verify::{Severity, Verdict, VerifyOptions, VerifyWorld};
+use ledgerline_journal::reader::ReadError;
+use ledgerline_journal::recovery::recover;
+use ledgerline_journal::scan::{Scanned, SegmentScan};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_ledger::opening::open;
+use ledgerline_sim::SimDisk;
+use ledgerline_journal::tree_store::TreeStore;
+use ledgerline_verify::{Severity, Verdict, VerifyOptions, VerifyWorld};
 use ledgerline_proof::control::Control;
 use ledgerline_proof::hash::HmacKey;
 use ledgerline_proof::schema::{Kind, decode_object};
@@ -63,7 +63,7 @@ fn bodies(body: &[u8]) {
         assert_eq!([record.prefix(index), record.data].concat(), body);
     }
     for kind in [FrameType::Sealed, FrameType::SealedErased, FrameType::Entry] {
-        let frame = ledgerline_engine::journal::format::Frame { kind, body, offset: 0 };
+        let frame = ledgerline_journal::format::Frame { kind, body, offset: 0 };
         if let Some((index, record)) = SealedRecord::decode(&frame) {
             assert_ne!(kind, FrameType::Entry);
             assert_eq!([&record.prefix(index)[..], &record.sealed].concat(), body);
@@ -147,7 +147,7 @@ pub fn verify(data: &[u8]) {
     };
     let before = damaged.disk.image();
     let options = VerifyOptions { threads: 1, ..VerifyOptions::default() };
-    let report = ledgerline_engine::verify::verify(&world, &options);
+    let report = ledgerline_verify::verify(&world, &options);
     assert!(damaged.disk.image() == before, "the verifier wrote");
     let whole = damaged.head_known && before == *damaged.base.disk.files();
     let verified = report.verdict == Verdict::Verified;
@@ -241,7 +241,7 @@ impl Damaged<'_> {
         let head = self.head_known.then(|| *self.base.commits.last().expect("there are some"));
         let store = TreeStore::open(disk.as_ref()).expect("a disk without faults");
         let mut seen: Vec<(u64, Vec<u8>)> = Vec::new();
-        let visit = &mut |batch: &ledgerline_engine::journal::scan::ScannedBatch| {
+        let visit = &mut |batch: &ledgerline_journal::scan::ScannedBatch| {
             let leaves = batch.leaves().map(|(_, leaf)| leaf.to_vec());
             seen.extend((batch.head.first_index..).zip(leaves));
         };

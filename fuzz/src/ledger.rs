@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use ledgerline_engine::identity::Identity;
-use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::opening::{LedgerConfig, World, open};
-use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
-use ledgerline_engine::simulation::{SimClock, SimDisk, SimEntropy, Snapshot};
+use ledgerline_view::identity::Identity;
+use ledgerline_index::Progress;
+use ledgerline_ledger::intake::{BodyForm, EventStatus, SubmitAnswer};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_ledger::opening::{LedgerConfig, World, open};
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_sim::{SimClock, SimDisk, SimEntropy, Snapshot};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::KeyPurpose;
 use serde_json::json;
@@ -164,7 +164,7 @@ impl Running {
     /// When a room fails.
     pub fn submit_accepted(
         &mut self,
-        accepted: ledgerline_engine::intake::Accepted,
+        accepted: ledgerline_ledger::intake::Accepted,
     ) -> SubmitAnswer {
         let answer = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&answer);

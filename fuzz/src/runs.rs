@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use ledgerline_engine::disk::Disk;
-use ledgerline_engine::index::{
+use ledgerline_world::disk::Disk;
+use ledgerline_index::{
     Index, IndexConfig, IndexError, ManifestRun, Posting, Progress, ReadBudget, Term, TermHasher,
     TermKind, parse_manifest, parse_run, parse_run_footer, parse_run_header,
 };
-use ledgerline_engine::simulation::{SimDisk, Snapshot};
+use ledgerline_sim::{SimDisk, Snapshot};
 use sha2::{Digest as _, Sha256};
 
 use crate::cursor::{Cursor, damage};

@@ -221,7 +221,7 @@ fn one_batch() -> Vec<u8> {
 
 /// An item of `erasures/pending` for the first sealed frame of a segment.
 fn pending_of(number: u32, segment: &[u8]) -> Option<Vec<u8>> {
-    use ledgerline_engine::journal::format::{FrameBinding, FrameType, HEADER_BYTES};
+    use ledgerline_journal::format::{FrameBinding, FrameType, HEADER_BYTES};
     let binding = FrameBinding::new(&base().identity.ledger_id, number);
     let mut at = HEADER_BYTES;
     while let Some(frame) = binding.take(&segment[at..], at as u64) {

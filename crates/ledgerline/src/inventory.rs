@@ -12,8 +12,8 @@
 
 use std::collections::BTreeSet;
 
-use ledgerline_engine::questions::Told;
 use ledgerline_proof::statement::is_source_name;
+use ledgerline_questions::Told;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -154,7 +154,7 @@ pub fn judge(phase: Phase, regions: &[String], told: &Told, now: i64) -> Judged 
 
 #[cfg(test)]
 mod tests {
-    use ledgerline_engine::questions::Sample;
+    use ledgerline_questions::Sample;
 
     use super::*;
 

@@ -6,9 +6,9 @@
 
 use std::sync::OnceLock;
 
-use ledgerline_engine::node::VerifierNews;
-use ledgerline_engine::patience::PatienceNews;
-use ledgerline_engine::verify::Verdict;
+use ledgerline_node::VerifierNews;
+use ledgerline_verify::Verdict;
+use ledgerline_world::patience::PatienceNews;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -36,7 +36,7 @@ fn directives(level: &str) -> Option<String> {
     let is_of_a_part = |part: &str| {
         part.split_once('=').is_some_and(|(target, level)| {
             let root = target.split("::").next().unwrap_or_default();
-            let is_ours = ["ledgerline", "ledgerline_engine", "ledgerline_proof"].contains(&root);
+            let is_ours = root == "ledgerline" || root.starts_with("ledgerline_");
             is_level(level) && (is_ours || LIBRARIES.contains(&root))
         })
     };
@@ -167,7 +167,7 @@ mod tests {
             ("INFO ", "INFO"),
             ("warn, ledgerline=debug", "warn,ledgerline=debug"),
             ("ledgerline=debug", "warn,ledgerline=debug"),
-            ("ledgerline_engine::node=trace", "warn,ledgerline_engine::node=trace"),
+            ("ledgerline_node=trace", "warn,ledgerline_node=trace"),
             ("off", "off"),
         ] {
             assert_eq!(directives(good).as_deref(), Some(read), "{good}");

@@ -14,8 +14,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use ledgerline_engine::disk::RealDisk;
-use ledgerline_engine::folders::{Contents, Folder};
+use ledgerline_ledger::folders::{Contents, Folder};
+use ledgerline_world::disk::RealDisk;
 
 use crate::exit::Failure;
 

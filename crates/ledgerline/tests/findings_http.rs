@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::findings::rules::Rule;
+use ledgerline_followers::findings::rules::Rule;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::StatementSigner;

@@ -726,6 +726,6 @@ fn uses_that_a_crash_may_have_swallowed_are_a_finding() {
 
 /// The time, as answers write it.
 fn now_text() -> String {
-    use ledgerline_engine::clock::{Clock as _, SystemClock};
+    use ledgerline_world::clock::{Clock as _, SystemClock};
     ledgerline::time_text::rfc3339(SystemClock::default().wall_nanos())
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ledgerline_engine::simulation::Random;
+use ledgerline_sim::Random;
 use running::Server;
 use serde_json::Value;
 

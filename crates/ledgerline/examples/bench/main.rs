@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
-use ledgerline_engine::disk::{Disk as _, RealDisk};
+use ledgerline_world::disk::{Disk as _, RealDisk};
 
 use crate::report::{Report, Row, grouped, load_average, machine, write_section};
 use crate::server::Server;

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 
-use ledgerline_engine::intake::moment::{Moment, moment};
+use ledgerline_ledger::intake::moment::{Moment, moment};
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::TokenKind;

@@ -18,11 +18,11 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_proof::bundle::MAX_BUNDLE_BYTES;
 use ledgerline_proof::check::{CheckError, Trust, Verdict, check};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::note::VerifierKey;
+use ledgerline_world::clock::{Clock as _, SystemClock};
 
 use super::Context;
 use super::evidence::{Evidence, check_apart, kept_checkpoint};

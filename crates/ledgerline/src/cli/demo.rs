@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::entropy::{SystemEntropy, random};
+use ledgerline_world::clock::{Clock as _, SystemClock};
+use ledgerline_world::entropy::{SystemEntropy, random};
 use serde_json::{Value, json};
 
 use super::Context;

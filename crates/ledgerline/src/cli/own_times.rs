@@ -6,7 +6,7 @@
 //!
 //! Assumes: nobody verified the signature: the claims are what the paste says.
 
-use ledgerline_engine::clock::{Clock as _, SystemClock};
+use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::lookup::claims;

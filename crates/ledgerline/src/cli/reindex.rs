@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
-use ledgerline_engine::opening::LedgerConfig;
-use ledgerline_engine::reindex::reindex;
+use ledgerline_ledger::opening::LedgerConfig;
+use ledgerline_ledger::reindex::reindex;
 use serde_json::{Value, json};
 
 use super::Context;

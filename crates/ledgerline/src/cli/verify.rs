@@ -8,13 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
-use ledgerline_engine::disk::{Disk, RealDisk};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::verify::{
-    Progress, Verdict, VerifyOptions, VerifyWorld, verify, verify_index,
-};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::note::VerifierKey;
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_verify::{Progress, Verdict, VerifyOptions, VerifyWorld, verify, verify_index};
+use ledgerline_world::disk::{Disk, RealDisk};
 use serde_json::Value;
 
 use super::Context;

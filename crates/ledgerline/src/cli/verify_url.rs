@@ -17,7 +17,6 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use ledgerline_engine::clock::{Clock as _, SystemClock};
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::{ChainTip, chain_key, check_link};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
@@ -27,6 +26,7 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::tile::{TileAddress, TileKind, decode_tile, tiles};
 use ledgerline_proof::tree::Frontier;
+use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::evidence::kept_checkpoint;

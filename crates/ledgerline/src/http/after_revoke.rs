@@ -6,7 +6,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::questions;
+use ledgerline_questions as questions;
 
 use super::asked::{Asking, bad_query, time};
 use super::extract::{Asked, Segments};

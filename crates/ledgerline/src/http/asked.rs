@@ -19,14 +19,14 @@
 //! names the question, the size and checkpoint it speaks of, and what cut it.
 
 use axum::response::Response;
-use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
-use ledgerline_engine::node::Node;
-use ledgerline_engine::page_token::PagePlace;
-use ledgerline_engine::prover::QuestionRequest;
-use ledgerline_engine::questions::{Of, knows_tenant};
-use ledgerline_engine::view::View;
+use ledgerline_node::Node;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
+use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
+use ledgerline_questions::page_token::PagePlace;
+use ledgerline_questions::prover::QuestionRequest;
+use ledgerline_questions::{Of, knows_tenant};
+use ledgerline_view::view::View;
+use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

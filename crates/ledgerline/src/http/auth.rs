@@ -7,8 +7,8 @@
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
-use ledgerline_engine::registry::{ALL_TENANTS, AuthError, Caller, Roles};
 use ledgerline_proof::statement::MAX_ID_BYTES;
+use ledgerline_view::registry::{ALL_TENANTS, AuthError, Caller, Roles};
 
 use super::App;
 use super::problem::Problem;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::registry::Roles;
+use ledgerline_view::registry::Roles;
 use serde::Deserialize;
 
 use super::events::{inclusion, json_bytes};

@@ -14,8 +14,8 @@
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
-use ledgerline_engine::registry::Roles;
 use ledgerline_proof::bundle::{Bundle, Decimal, ENDS_AT, INCOMPLETE, MAX_REMARKS};
+use ledgerline_view::registry::Roles;
 
 use super::App;
 use super::auth;

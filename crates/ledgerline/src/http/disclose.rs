@@ -16,14 +16,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_engine::disclosure::{
-    About, Content, DisclosedEvent, DisclosedRecord, MAX_EVENTS, Part, Selection, select,
-};
-use ledgerline_engine::page_token::PagePlace;
-use ledgerline_engine::registry::{Caller, Roles};
-use ledgerline_engine::view::View;
 use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_questions::disclosure::{
+    About, Content, DisclosedEvent, DisclosedRecord, MAX_EVENTS, Part, Selection, select,
+};
+use ledgerline_questions::page_token::PagePlace;
+use ledgerline_view::registry::{Caller, Roles};
+use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

@@ -20,12 +20,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::intake::{
+use ledgerline_ledger::intake::{
     Attested, BodyForm, EventAnswer, EventStatus, SubmitAnswer, SubmitError,
 };
-use ledgerline_engine::registry::{Caller, Roles};
-use ledgerline_engine::view::View;
 use ledgerline_proof::hash::Hash;
+use ledgerline_view::registry::{Caller, Roles};
+use ledgerline_view::view::View;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -334,7 +334,7 @@ pub async fn proof(
 
 #[cfg(test)]
 mod tests {
-    use ledgerline_engine::intake::EventError;
+    use ledgerline_ledger::intake::EventError;
     use ledgerline_proof::hash::leaf_hash;
 
     use super::*;

@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use ledgerline_engine::findings::record::MAX_NOTE_BYTES;
-use ledgerline_engine::intake::{check_text as check_secrets, member_twice};
+use ledgerline_followers::findings::record::MAX_NOTE_BYTES;
+use ledgerline_ledger::intake::{check_text as check_secrets, member_twice};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::de::DeserializeOwned;
 

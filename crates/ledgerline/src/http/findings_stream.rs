@@ -30,10 +30,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use hyper::body::Frame;
-use ledgerline_engine::findings::book::{self, Wanted};
-use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
-use ledgerline_engine::node::{Progress, Reader};
-use ledgerline_engine::view::View;
+use ledgerline_followers::findings::book::{self, Wanted};
+use ledgerline_node::{Progress, Reader};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::view::View;
 use tokio::sync::mpsc;
 
 use super::findings::{LACKING, told};

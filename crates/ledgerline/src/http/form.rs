@@ -25,7 +25,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::registry::{AuthError, Caller, Roles};
+use ledgerline_view::registry::{AuthError, Caller, Roles};
 use percent_encoding::percent_decode;
 use serde_json::json;
 

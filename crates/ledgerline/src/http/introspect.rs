@@ -15,11 +15,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use ledgerline_engine::index::terms::{issuer_of, own_id};
-use ledgerline_engine::registry::{Caller, Roles};
-use ledgerline_engine::standing::{Standing, issuer_and_region};
+use ledgerline_index::terms::{issuer_of, own_id};
 use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_questions::standing::{Standing, issuer_and_region};
+use ledgerline_view::registry::{Caller, Roles};
 use serde_json::{Map, Value, json};
 
 use super::form::{Form, Refusal, caller, no_store};

@@ -20,13 +20,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ledgerline_engine::index::terms::By;
-use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
-use ledgerline_engine::node::{AddedKey, Node};
-use ledgerline_engine::planner::{AdminAct, KEY_ENDS, KeyEnds, NewKey};
-use ledgerline_engine::registry::{ALL_TENANTS, Caller, Key, LEDGER_SOURCE};
-use ledgerline_engine::view::QueryError;
+use ledgerline_index::terms::By;
+use ledgerline_ledger::planner::{AdminAct, KEY_ENDS, KeyEnds, NewKey};
+use ledgerline_node::{AddedKey, Node};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::registry::{ALL_TENANTS, Caller, Key, LEDGER_SOURCE};
+use ledgerline_view::view::QueryError;
 
 use super::App;
 use super::problem::Problem;

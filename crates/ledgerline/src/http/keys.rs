@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::planner::NewKey;
-use ledgerline_engine::registry::{Caller, Key, Roles};
+use ledgerline_ledger::planner::NewKey;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose};
+use ledgerline_view::registry::{Caller, Key, Roles};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ledgerline_engine::intake::{Reply, SubmitAnswer};
+use ledgerline_ledger::intake::{Reply, SubmitAnswer};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 

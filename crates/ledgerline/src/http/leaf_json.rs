@@ -6,7 +6,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::view::{BlockView, EventView};
 use ledgerline_proof::block::Block;
 use ledgerline_proof::control::{Control, Grant, KeyAdded};
 use ledgerline_proof::entry::{Entry, Handle, Signature};
@@ -16,6 +15,7 @@ use ledgerline_proof::lifecycle::{Birth, TokenState};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object_with};
 use ledgerline_proof::statement::{Link, PolicyChange, PolicyRef, Statement};
 use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_view::view::{BlockView, EventView};
 use serde_json::Value;
 
 use super::problem::Problem;

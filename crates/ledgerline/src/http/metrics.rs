@@ -11,10 +11,10 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::counters::COMMIT_BUCKETS_US;
-use ledgerline_engine::node::Reader::{self, Expiry, Findings, Verifier};
-use ledgerline_engine::registry::Roles;
+use ledgerline_node::Reader::{self, Expiry, Findings, Verifier};
+use ledgerline_node::counters::COMMIT_BUCKETS_US;
+use ledgerline_view::registry::Roles;
+use ledgerline_world::clock::{Clock as _, SystemClock};
 
 use super::problem::Problem;
 use super::shares::{Room, Whose};

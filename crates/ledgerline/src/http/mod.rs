@@ -59,8 +59,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::routing::{delete, get, post};
-use ledgerline_engine::node::Node;
-use ledgerline_engine::view::View;
+use ledgerline_node::Node;
+use ledgerline_view::view::View;
 
 use self::connections::Connections;
 use self::metrics::Tally;

@@ -16,11 +16,13 @@
 
 use std::sync::Arc;
 
-use ledgerline_engine::node::Node;
-use ledgerline_engine::registry::{Caller, Roles};
-use ledgerline_engine::standing::{Head, HeadName, Presented, Standing, Told, issuer_and_region};
+use ledgerline_node::Node;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::t1_value;
+use ledgerline_questions::standing::{
+    Head, HeadName, Presented, Standing, Told, issuer_and_region,
+};
+use ledgerline_view::registry::{Caller, Roles};
 
 use super::form::Refusal;
 use super::{App, auth};

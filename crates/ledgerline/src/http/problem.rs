@@ -15,9 +15,9 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ledgerline_engine::intake::{EventError, SubmitError};
-use ledgerline_engine::node::AdminError;
-use ledgerline_engine::view::QueryError;
+use ledgerline_ledger::intake::{EventError, SubmitError};
+use ledgerline_node::AdminError;
+use ledgerline_view::view::QueryError;
 use serde::Serialize;
 
 use super::packed;

@@ -14,8 +14,8 @@
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
-use ledgerline_engine::node::{Progress, Reader};
-use ledgerline_engine::registry::Roles;
+use ledgerline_node::{Progress, Reader};
+use ledgerline_view::registry::Roles;
 use serde_json::{Map, Value, json};
 
 use super::App;

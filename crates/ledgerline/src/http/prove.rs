@@ -13,15 +13,15 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::life::{Judgement, life_of};
-use ledgerline_engine::lineage::{Cut, Inquiry};
-use ledgerline_engine::prover::{
+use ledgerline_proof::bundle::{Bundle, INCOMPLETE, MAX_REMARKS};
+use ledgerline_questions::life::{Judgement, life_of};
+use ledgerline_questions::lineage::{Cut, Inquiry};
+use ledgerline_questions::prover::{
     BundleRequest, ProveError, QuestionRequest, event_bundle_at, previous, question_bundle,
     token_bundle,
 };
-use ledgerline_engine::view::{PageRequest, View};
-use ledgerline_proof::bundle::{Bundle, INCOMPLETE, MAX_REMARKS};
+use ledgerline_view::view::{PageRequest, View};
+use ledgerline_world::clock::{Clock as _, SystemClock};
 
 use super::problem::Problem;
 

@@ -3,13 +3,13 @@
 //! Promises: as `leaf_json`. Every event named by its index carries its proof state: `block` when
 //! the published checkpoint covers it, `receipt` until then.
 
-use ledgerline_engine::lineage::{Edge, Lineage, Record, Relative, Step, Token};
-use ledgerline_engine::questions::{
+use ledgerline_questions::lineage::{Edge, Lineage, Record, Relative, Step, Token};
+use ledgerline_questions::{
     Access, Affected, AfterRevoke, Blast, Cause, Divergence, Exposure, IssuePolicies, PlaceAfter,
     PolicyEffect, PolicyVersion, Privilege, Reached, Touched, Visitor, is_over_privileged,
     nearest_rank,
 };
-use ledgerline_engine::view::View;
+use ledgerline_view::view::View;
 
 use super::leaf_json;
 use super::problem::Problem;

@@ -7,11 +7,11 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::findings::book::Wanted;
-use ledgerline_engine::lineage::{Direction, Inquiry, Spending, family, path, relatives};
-use ledgerline_engine::node::Reader;
-use ledgerline_engine::questions::{self, Holder, Of, Pivot, Point, Resource};
-use ledgerline_engine::registry::Caller;
+use ledgerline_followers::findings::book::Wanted;
+use ledgerline_node::Reader;
+use ledgerline_questions::lineage::{Direction, Inquiry, Spending, family, path, relatives};
+use ledgerline_questions::{self as questions, Holder, Of, Pivot, Point, Resource};
+use ledgerline_view::registry::Caller;
 
 use super::asked::{Asking, Question, bad_query, time};
 use super::covered::{self, Covered};

@@ -31,10 +31,10 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use ledgerline_engine::index::terms::{issuer_of, own_id};
-use ledgerline_engine::registry::{Caller, Roles};
-use ledgerline_engine::standing::Standing;
+use ledgerline_index::terms::{issuer_of, own_id};
 use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_questions::standing::Standing;
+use ledgerline_view::registry::{Caller, Roles};
 use serde_json::{Value, json};
 
 use super::extract::check_text;

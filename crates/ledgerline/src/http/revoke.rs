@@ -12,14 +12,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::intake::{EventStatus, RevokeToken, SubmitAnswer};
-use ledgerline_engine::lineage::{Bounds, Inquiry, Scope, Spending, Token};
-use ledgerline_engine::questions::{blast, grants_named, of_same_grant};
-use ledgerline_engine::registry::{Caller, Roles};
-use ledgerline_engine::view::View;
+use ledgerline_ledger::intake::{EventStatus, RevokeToken, SubmitAnswer};
 use ledgerline_proof::lifecycle::State as TokenState;
 use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_questions::lineage::{Bounds, Inquiry, Scope, Spending, Token};
+use ledgerline_questions::{blast, grants_named, of_same_grant};
+use ledgerline_view::registry::{Caller, Roles};
+use ledgerline_view::view::View;
+use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -275,7 +275,7 @@ async fn blast_radius(
         let recorded = record(app, caller, tenant.clone(), plan.tokens).await?;
         answer["events"] = recorded.events.iter().zip(&ids).map(verdict).collect();
         answer["checkpoint"] = recorded.checkpoint.as_deref().into();
-        let done = |one: &&ledgerline_engine::intake::EventAnswer| one.error.is_none();
+        let done = |one: &&ledgerline_ledger::intake::EventAnswer| one.error.is_none();
         // Behind those of the tokens may stand the grants that go with them.
         answer["revoked"] = recorded.events.iter().take(ids.len()).filter(done).count().into();
         let done = recorded.events.iter().zip(&ids).filter(|(one, _)| one.error.is_none());
@@ -339,7 +339,7 @@ pub(super) async fn record(
     }
 }
 
-pub(super) fn verdict((event, id): (&ledgerline_engine::intake::EventAnswer, &String)) -> Value {
+pub(super) fn verdict((event, id): (&ledgerline_ledger::intake::EventAnswer, &String)) -> Value {
     let status = match event.status {
         EventStatus::Recorded => "recorded",
         EventStatus::Duplicate => "duplicate",

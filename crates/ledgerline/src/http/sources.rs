@@ -18,11 +18,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_engine::node::{Node, Reader};
-use ledgerline_engine::questions::{Shortfalls, Told, knows_tenant, shortfalls, told};
-use ledgerline_engine::registry::{ALL_TENANTS, LEDGER_SOURCE, Roles};
-use ledgerline_engine::view::View;
+use ledgerline_node::{Node, Reader};
 use ledgerline_proof::statement::is_source_name;
+use ledgerline_questions::{Shortfalls, Told, knows_tenant, shortfalls, told};
+use ledgerline_view::registry::{ALL_TENANTS, LEDGER_SOURCE, Roles};
+use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::node::Reader;
-use ledgerline_engine::registry::{Caller, Roles};
+use ledgerline_node::Reader;
+use ledgerline_view::registry::{Caller, Roles};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

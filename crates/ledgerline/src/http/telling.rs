@@ -24,11 +24,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use ledgerline_engine::lineage::Token;
-use ledgerline_engine::planner::{AdminAct, IssuerTold};
-use ledgerline_engine::registry::Caller;
-use ledgerline_engine::standing::{Standing, issuer_and_region};
+use ledgerline_ledger::planner::{AdminAct, IssuerTold};
 use ledgerline_proof::vocabulary::{EventType, TokenKind};
+use ledgerline_questions::lineage::Token;
+use ledgerline_questions::standing::{Standing, issuer_and_region};
+use ledgerline_view::registry::Caller;
 use serde_json::{Value, json};
 
 use super::App;

@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
-use ledgerline_engine::registry::Roles;
 use ledgerline_proof::tile::{TileAddress, TileKind};
+use ledgerline_view::registry::Roles;
 
 use super::problem::Problem;
 use super::{Shared, auth};

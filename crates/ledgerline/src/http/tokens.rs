@@ -6,11 +6,11 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_engine::clock::{Clock as _, SystemClock};
-use ledgerline_engine::life::{Judgement, Life, life_of};
-use ledgerline_engine::registry::Roles;
-use ledgerline_engine::view::{PageRequest, View};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
+use ledgerline_questions::life::{Judgement, Life, life_of};
+use ledgerline_view::registry::Roles;
+use ledgerline_view::view::{PageRequest, View};
+use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde::Deserialize;
 
 use super::asked;

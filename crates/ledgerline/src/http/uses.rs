@@ -23,11 +23,11 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use ledgerline_engine::findings::gap::Waiting;
-use ledgerline_engine::intake::{SeenUse, SubmitAnswer, SubmitError};
-use ledgerline_engine::node::Node;
-use ledgerline_engine::registry::Caller;
-use ledgerline_engine::standing::Head;
+use ledgerline_followers::findings::gap::Waiting;
+use ledgerline_ledger::intake::{SeenUse, SubmitAnswer, SubmitError};
+use ledgerline_node::Node;
+use ledgerline_questions::standing::Head;
+use ledgerline_view::registry::Caller;
 
 use super::App;
 

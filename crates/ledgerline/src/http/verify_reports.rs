@@ -13,13 +13,13 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_engine::node::{Reader, Verification};
-use ledgerline_engine::registry::Roles;
-use ledgerline_engine::reported;
-use ledgerline_engine::view::{EventView, View};
+use ledgerline_followers::reported;
+use ledgerline_node::{Reader, Verification};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
+use ledgerline_view::registry::Roles;
+use ledgerline_view::view::{EventView, View};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 

@@ -11,16 +11,16 @@
 //! Promises: the message of the same entries is the same at every try. A finding is as it stood
 //! behind its entry.
 
-use ledgerline_engine::findings::book;
-use ledgerline_engine::findings::rules::Severity;
-use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
-use ledgerline_engine::registry::LEDGER_SOURCE;
-use ledgerline_engine::view::View;
+use ledgerline_followers::findings::book;
+use ledgerline_followers::findings::rules::Severity;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Moved};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::registry::LEDGER_SOURCE;
+use ledgerline_view::view::View;
 use serde_json::{Value, json};
 
 use super::queue::{Likeness, Telling, Waiting};

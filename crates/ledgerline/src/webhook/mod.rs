@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ledgerline_engine::node::Node;
+use ledgerline_node::Node;
 
 use self::message::{Message, likeness, message, named_at};
 use self::queue::{Outcome, Queue, Rules, Waiting};

@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use ledgerline_engine::findings::rules::Severity;
+use ledgerline_followers::findings::rules::Severity;
 use ledgerline_proof::hash::Hash;
 
 /// Longest pause between two tries.

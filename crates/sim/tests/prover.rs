@@ -6,17 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::opening::{LedgerConfig, World, open};
-use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_engine::prover::{
-    BundleRequest, EventRequest, ProveError, QuestionRequest, event_bundle, event_bundle_at,
-    question_bundle, token_bundle,
-};
-use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
-use ledgerline_engine::simulation::{SimClock, SimDisk, SimEntropy};
+use ledgerline_index::Progress;
+use ledgerline_ledger::intake::{BodyForm, EventStatus, SubmitAnswer};
+use ledgerline_ledger::opening::{LedgerConfig, World, open};
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_proof::bundle::{Bundle, Query};
 use ledgerline_proof::check::{
     CheckReport, ClaimKind, SignatureState, Status, Trust, Verdict, check,
@@ -27,6 +20,13 @@ use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::{Alg, StatementSigner};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, KeyPurpose, TargetKind};
+use ledgerline_questions::prover::{
+    BundleRequest, EventRequest, ProveError, QuestionRequest, event_bundle, event_bundle_at,
+    question_bundle, token_bundle,
+};
+use ledgerline_sim::{SimClock, SimDisk, SimEntropy};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
 
 const START: i64 = 1_763_000_000_000_000_000;
 const HMAC_SECRET: [u8; 32] = [6; 32];

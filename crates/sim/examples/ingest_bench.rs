@@ -10,15 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use ledgerline_engine::clock::SystemClock;
-use ledgerline_engine::disk::RealDisk;
-use ledgerline_engine::entropy::SystemEntropy;
-use ledgerline_engine::intake::BodyForm;
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::node::{Node, NodeConfig};
-use ledgerline_engine::opening::World;
-use ledgerline_engine::planner::NewKey;
-use ledgerline_engine::registry::Roles;
+use ledgerline_ledger::intake::BodyForm;
+use ledgerline_ledger::opening::World;
+use ledgerline_ledger::planner::NewKey;
+use ledgerline_node::{Node, NodeConfig};
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -29,6 +24,11 @@ use ledgerline_proof::submission::{Submission, put_frame};
 use ledgerline_proof::vocabulary::{
     EventType, KeyPurpose, PersonalRole, PolicyRole, Relation, Strength, TargetKind, TokenKind,
 };
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_view::registry::Roles;
+use ledgerline_world::clock::SystemClock;
+use ledgerline_world::disk::RealDisk;
+use ledgerline_world::entropy::SystemEntropy;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -68,7 +68,7 @@ fn main() {
             outstanding -= 1;
         }
         let sender = sender.clone();
-        let reply = Box::new(move |answer: ledgerline_engine::intake::SubmitAnswer| {
+        let reply = Box::new(move |answer: ledgerline_ledger::intake::SubmitAnswer| {
             assert!(answer.events.iter().all(|one| one.error.is_none()), "{:?}", answer.events[0]);
             sender.send(()).expect("the bench waits");
         });

@@ -5,16 +5,14 @@ mod verify_world;
 
 use std::sync::Arc;
 
-use ledgerline_engine::journal::format::{BatchHead, CommitRecord, FrameBinding, FrameType};
-use ledgerline_engine::verify::{
-    Severity, Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify,
-};
+use ledgerline_journal::format::{BatchHead, CommitRecord, FrameBinding, FrameType};
 use ledgerline_proof::entry::{Attestation, Entry};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
+use ledgerline_verify::{Severity, Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify};
 use verify_world::{Frozen, Image, Plan, build};
 
 fn has(report: &VerifyReport, code: &str) -> bool {

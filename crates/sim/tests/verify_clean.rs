@@ -2,7 +2,7 @@
 
 mod verify_world;
 
-use ledgerline_engine::verify::{Severity, Verdict, VerifyOptions, VerifyWorld, verify};
+use ledgerline_verify::{Severity, Verdict, VerifyOptions, VerifyWorld, verify};
 use verify_world::{Frozen, Plan, build};
 
 #[test]

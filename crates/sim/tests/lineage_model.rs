@@ -7,16 +7,16 @@ mod lineage_world;
 
 use lineage_world::World;
 
-use ledgerline_engine::disk::Disk as _;
-use ledgerline_engine::lineage::{
+use ledgerline_questions::lineage::{
     Bounds, Cut, Direction, Inquiry, Reach, Scope, Spending, family, path, relatives,
 };
-use ledgerline_engine::questions::{
+use ledgerline_questions::{
     Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast, divergence,
     exposure, holdings, in_force_at, pivot, policy_versions, visitors, why,
 };
-use ledgerline_engine::simulation::{Random, Walk};
-use ledgerline_engine::view::View;
+use ledgerline_sim::{Random, Walk};
+use ledgerline_view::view::View;
+use ledgerline_world::disk::Disk as _;
 
 /// Histories, and events of each.
 const HISTORIES: u64 = 24;

@@ -9,26 +9,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use ledgerline_engine::disk::{Disk, OpenMode};
-use ledgerline_engine::erasure;
-use ledgerline_engine::findings::record::Note;
-use ledgerline_engine::findings::rules::Windows;
-use ledgerline_engine::findings::{Follower, Saved};
-use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, RevokeToken, SubmitAnswer};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
-use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
-use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_engine::questions::{Resource, visitors};
-use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
-use ledgerline_engine::sequencer::PlanError;
-use ledgerline_engine::simulation::{Faults, Random, SimClock, SimDisk, SimEntropy};
+use ledgerline_followers::findings::record::Note;
+use ledgerline_followers::findings::rules::Windows;
+use ledgerline_followers::findings::{Follower, Saved};
+use ledgerline_index::Progress;
+use ledgerline_journal::erasure;
+use ledgerline_ledger::intake::{BodyForm, RevokeToken, SubmitAnswer};
+use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_ledger::sequencer::PlanError;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, Leaf, encode_object};
 use ledgerline_proof::statement::{Personal, Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, KeyPurpose, PersonalRole, TargetKind};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::{Resource, visitors};
+use ledgerline_sim::{Faults, Random, SimClock, SimDisk, SimEntropy};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_world::disk::{Disk, OpenMode};
 
 /// A ledger on simulated disks, without threads.
 struct Sim {

@@ -12,16 +12,10 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use ledgerline_engine::clock::SystemClock;
-use ledgerline_engine::disk::{Disk, RealDisk};
-use ledgerline_engine::entropy::SystemEntropy;
-use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, EventStatus};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::opening::{LedgerConfig, World, open};
-use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_engine::registry::{Roles, api_key_text, secret_hash};
-use ledgerline_engine::verify::{Verdict, VerifyOptions, VerifyWorld, verify};
+use ledgerline_index::Progress;
+use ledgerline_ledger::intake::{BodyForm, EventStatus};
+use ledgerline_ledger::opening::{LedgerConfig, World, open};
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hash::leaf_hash;
 use ledgerline_proof::hlc::Hlc;
@@ -32,6 +26,12 @@ use ledgerline_proof::submission::{Submission, put_frame};
 use ledgerline_proof::vocabulary::{
     EventType, KeyPurpose, PolicyRole, TargetKind, TokenKind, Vantage,
 };
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_verify::{Verdict, VerifyOptions, VerifyWorld, verify};
+use ledgerline_view::registry::{Roles, api_key_text, secret_hash};
+use ledgerline_world::clock::SystemClock;
+use ledgerline_world::disk::{Disk, RealDisk};
+use ledgerline_world::entropy::SystemEntropy;
 
 /// As the program has it.
 #[global_allocator]

@@ -9,18 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lineage_world::{World, seconds};
 
-use ledgerline_engine::findings::record::Note;
-use ledgerline_engine::findings::rules::{Rule, Windows};
-use ledgerline_engine::findings::{Follower, Saved};
-use ledgerline_engine::life::{Judgement, life_of};
-use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
-use ledgerline_engine::prover::{BundleRequest, token_bundle};
-use ledgerline_engine::simulation::Random;
-use ledgerline_engine::standing::{Presented, standing};
-use ledgerline_engine::view::{PageRequest, View};
+use ledgerline_followers::findings::record::Note;
+use ledgerline_followers::findings::rules::{Rule, Windows};
+use ledgerline_followers::findings::{Follower, Saved};
 use ledgerline_proof::check::{Trust, check};
 use ledgerline_proof::lifecycle::{State, Violation};
 use ledgerline_proof::note::VerifierKey;
+use ledgerline_questions::life::{Judgement, life_of};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::prover::{BundleRequest, token_bundle};
+use ledgerline_questions::standing::{Presented, standing};
+use ledgerline_sim::Random;
+use ledgerline_view::view::{PageRequest, View};
 use serde_json::{Value, json};
 
 /// Ledgers, and histories in each.

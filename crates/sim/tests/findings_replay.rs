@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lineage_world::World;
 
-use ledgerline_engine::findings::memory::Memory;
-use ledgerline_engine::findings::record::Note;
-use ledgerline_engine::findings::rules::{Finding, Windows};
-use ledgerline_engine::findings::{Follower, Saved, book};
-use ledgerline_engine::lineage::{Inquiry, Scope, Spending};
-use ledgerline_engine::planner::AdminAct;
-use ledgerline_engine::simulation::Random;
+use ledgerline_followers::findings::memory::Memory;
+use ledgerline_followers::findings::record::Note;
+use ledgerline_followers::findings::rules::{Finding, Windows};
+use ledgerline_followers::findings::{Follower, Saved, book};
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::Moved;
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_sim::Random;
 
 /// How many entries a step takes, each time anew.
 type Steps = Box<dyn FnMut() -> u64>;

@@ -14,8 +14,8 @@ mod verify_world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ledgerline_engine::simulation::Random;
-use ledgerline_engine::verify::{Severity, Verdict, VerifyReport};
+use ledgerline_sim::Random;
+use ledgerline_verify::{Severity, Verdict, VerifyReport};
 use verify_world::{Frozen, JournalMap, Plan, build, last_segment};
 
 /// How much is flipped.

@@ -3,13 +3,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use ledgerline_engine::intake::{BodyForm, EventStatus, SubmitAnswer};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::opening::{LedgerConfig, World, open};
-use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
-use ledgerline_engine::simulation::{SimClock, SimDisk, SimEntropy};
+use ledgerline_ledger::intake::{BodyForm, EventStatus, SubmitAnswer};
+use ledgerline_ledger::opening::{LedgerConfig, World, open};
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_sim::{SimClock, SimDisk, SimEntropy};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
 
 struct Sim {
     disk: SimDisk,
@@ -114,7 +114,7 @@ fn what_is_acknowledged_survives_every_stop() {
             }
             sim.clock.advance(1_000_000);
             while sim.rest.rooms.index.step(sim.rest.rooms.published().size).unwrap()
-                != ledgerline_engine::index::Progress::Idle
+                != ledgerline_index::Progress::Idle
             {}
         }
         for (id, first) in &recorded {
@@ -131,7 +131,7 @@ fn what_is_acknowledged_survives_every_stop() {
         if round % 2 == 0 {
             disk.kill();
         } else {
-            disk.crash(&mut ledgerline_engine::simulation::Random::new(u64::from(round)));
+            disk.crash(&mut ledgerline_sim::Random::new(u64::from(round)));
         }
     }
 }
@@ -151,9 +151,7 @@ fn a_start_reads_no_more_than_it_needs() {
     sim.planner.seal_if_due(true).unwrap();
     sim.commit();
     let published = sim.rest.rooms.published();
-    while sim.rest.rooms.index.step(published.size).unwrap()
-        != ledgerline_engine::index::Progress::Idle
-    {}
+    while sim.rest.rooms.index.step(published.size).unwrap() != ledgerline_index::Progress::Idle {}
     sim.rest.rooms.vault.snapshot(published.size).unwrap();
     sim.rest.rooms.store.sync(published.size).unwrap();
     let early = u64::from(sim.rest.rooms.store.position(30).unwrap().offset) + 20;

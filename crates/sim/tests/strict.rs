@@ -10,15 +10,15 @@ use std::collections::BTreeSet;
 use lineage_world::World;
 use serde_json::{Value, json};
 
-use ledgerline_engine::intake::{EventAnswer, EventStatus};
-use ledgerline_engine::simulation::Random;
-use ledgerline_engine::view::View;
+use ledgerline_ledger::intake::{EventAnswer, EventStatus};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{Fact, Revocation, TokenFacts, TokenState, Violation, end_by};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
+use ledgerline_sim::Random;
+use ledgerline_view::view::View;
 
 const HISTORIES: u64 = 60;
 

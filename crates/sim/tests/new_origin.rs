@@ -4,23 +4,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use ledgerline_engine::disk::Disk;
-use ledgerline_engine::index::terms::{OfLife, chain_term};
-use ledgerline_engine::index::{Index, IndexConfig, Progress, ReadBudget};
-use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus};
-use ledgerline_engine::journal::recovery::RecoverError;
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::life::{Judgement, life_of};
-use ledgerline_engine::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
-use ledgerline_engine::opening::{LedgerConfig, OpenError, World, open};
-use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_engine::questions::{Pivot, pivot};
-use ledgerline_engine::registry::{Roles, api_key_text, secret_hash};
-use ledgerline_engine::simulation::{Faults, Random, SimClock, SimDisk, SimEntropy, Snapshot};
-use ledgerline_engine::verify::{
-    Severity, Verdict, VerifyFinding, VerifyOptions, VerifyReport, VerifyWorld, verify,
-};
-use ledgerline_engine::view::{PageRequest, QueryError, View};
+use ledgerline_index::terms::{OfLife, chain_term};
+use ledgerline_index::{Index, IndexConfig, Progress, ReadBudget};
+use ledgerline_journal::recovery::RecoverError;
+use ledgerline_ledger::intake::{BodyForm, EventAnswer, EventStatus};
+use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::control::Control;
@@ -29,6 +18,17 @@ use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::{KeyPurpose, TargetKind};
+use ledgerline_questions::life::{Judgement, life_of};
+use ledgerline_questions::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
+use ledgerline_questions::{Pivot, pivot};
+use ledgerline_sim::{Faults, Random, SimClock, SimDisk, SimEntropy, Snapshot};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_verify::{
+    Severity, Verdict, VerifyFinding, VerifyOptions, VerifyReport, VerifyWorld, verify,
+};
+use ledgerline_view::registry::{Roles, api_key_text, secret_hash};
+use ledgerline_view::view::{PageRequest, QueryError, View};
+use ledgerline_world::disk::Disk;
 
 const FIRST: &str = "ledgerline.test/first";
 const SECOND: &str = "ledgerline.test/second";

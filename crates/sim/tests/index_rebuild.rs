@@ -4,12 +4,10 @@ mod verify_world;
 
 use std::sync::Arc;
 
-use ledgerline_engine::disk::Disk;
-use ledgerline_engine::index::{Index, IndexConfig, Posting, Progress, TermHasher, TermKind};
-use ledgerline_engine::simulation::SimDisk;
-use ledgerline_engine::verify::{
-    IndexCheckError, IndexReport, Verdict, VerifyWorld, verify, verify_index,
-};
+use ledgerline_index::{Index, IndexConfig, Posting, Progress, TermHasher, TermKind};
+use ledgerline_sim::SimDisk;
+use ledgerline_verify::{IndexCheckError, IndexReport, Verdict, VerifyWorld, verify, verify_index};
+use ledgerline_world::disk::Disk;
 use verify_world::{Image, Plan, build};
 
 fn compare(world: &VerifyWorld) -> IndexReport {

@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use ledgerline_engine::clock::Clock as _;
-use ledgerline_engine::index::Progress;
-use ledgerline_engine::intake::{BodyForm, EventAnswer, EventStatus, SubmitAnswer};
-use ledgerline_engine::keys::KeyRing;
-use ledgerline_engine::lineage::{Lineage, Scope};
-use ledgerline_engine::opening::{LedgerConfig, World as Parts, open};
-use ledgerline_engine::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_engine::registry::{Caller, Roles, api_key_text, secret_hash};
-use ledgerline_engine::simulation::{Random, SimClock, SimDisk, SimEntropy, Walk};
-use ledgerline_engine::view::View;
+use ledgerline_index::Progress;
+use ledgerline_ledger::intake::{BodyForm, EventAnswer, EventStatus, SubmitAnswer};
+use ledgerline_ledger::opening::{LedgerConfig, World as Parts, open};
+use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_questions::lineage::{Lineage, Scope};
+use ledgerline_sim::{Random, SimClock, SimDisk, SimEntropy, Walk};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_view::view::View;
+use ledgerline_world::clock::Clock as _;
 use serde_json::{Value, json};
 
 const START_NANOS: i64 = 1_763_000_000_000_000_000;

@@ -6,8 +6,8 @@ mod verify_world;
 
 use std::collections::BTreeSet;
 
-use ledgerline_engine::simulation::Random;
-use ledgerline_engine::verify::{Behind, Ground, Severity, VerifyFinding};
+use ledgerline_sim::Random;
+use ledgerline_verify::{Behind, Ground, Severity, VerifyFinding};
 use verify_world::{Frozen, Image, Plan, build};
 
 /// What makes two findings the same.

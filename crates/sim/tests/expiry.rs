@@ -8,14 +8,14 @@ mod lineage_world;
 use lineage_world::World;
 use serde_json::{Value, json};
 
-use ledgerline_engine::expiry::{Due, Place, Wheel, load, save};
-use ledgerline_engine::planner::AdminAct;
-use ledgerline_engine::simulation::{Faults, Random, expiries};
-use ledgerline_engine::view::View;
+use ledgerline_followers::expiry::{Due, Place, Wheel, load, save};
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
+use ledgerline_sim::{Faults, Random, expiries};
+use ledgerline_view::view::View;
 
 const ORIGIN: &str = "an origin";
 const HISTORIES: u64 = 40;
