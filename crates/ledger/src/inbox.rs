@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::intake::acts::AdminAct;
 use crate::intake::{Accepted, Reply, SubmitAnswer};
-use crate::planner::AdminAct;
 
 /// One tenant's submissions have one part in so many.
 const TENANT_PART: usize = 2;

@@ -10,16 +10,15 @@
 
 pub mod duplicates;
 pub mod folders;
-mod genesis;
 pub mod inbox;
 pub mod intake;
 pub mod opening;
-pub mod origins;
 pub mod overlay;
+mod plan_error;
 pub mod planner;
 pub mod publisher;
 pub mod refusals;
-pub mod reindex;
-pub mod replay;
 pub mod sequencer;
 mod strict;
+
+pub use opening::{origins, reindex, replay};

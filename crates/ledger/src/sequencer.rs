@@ -18,9 +18,8 @@ use std::sync::Arc;
 pub use self::batch::{Effect, PlannedBatch, WaitingReply};
 
 use ledgerline_index::terms::leaf_terms;
-use ledgerline_index::{IndexError, Posting, Term, TermKind};
+use ledgerline_index::{Posting, Term, TermKind};
 use ledgerline_journal::format::SealedRecord;
-use ledgerline_journal::reader::ReadError;
 use ledgerline_journal::writer::JournalLeaf;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::block_builder::BlockState;
@@ -32,7 +31,8 @@ use ledgerline_proof::hlc::{Hlc, HlcClock};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::tree::{Frontier, HashAt};
 use ledgerline_view::committed::SequencerRooms;
-use ledgerline_world::patience::MayPass;
+
+pub use crate::plan_error::PlanError;
 
 use crate::duplicates::{self, Prior};
 use crate::intake::{
@@ -41,30 +41,6 @@ use crate::intake::{
 use crate::overlay::{Overlay, PlannedEvent};
 use crate::refusals::RefusalSummary;
 use crate::strict::{Asked, Strict};
-
-/// Why planning stopped: the state is unknown, nothing may be planned any more.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// The index cannot answer.
-    #[error("the index cannot answer: {0}")]
-    Index(#[from] IndexError),
-    /// The journal cannot be read.
-    #[error("the journal cannot be read: {0}")]
-    Read(#[from] ReadError),
-    /// The tree cannot be read.
-    #[error("the tree cannot be read: {0}")]
-    Disk(#[from] std::io::Error),
-}
-
-impl MayPass for PlanError {
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Index(error) => error.may_pass(),
-            Self::Read(error) => error.may_pass(),
-            Self::Disk(error) => error.may_pass(),
-        }
-    }
-}
 
 /// What is waited for when planning cannot look something up.
 const LOOK_UP: &str = "the ledger cannot be read";

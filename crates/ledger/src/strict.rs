@@ -35,7 +35,7 @@ use ledgerline_view::committed::SequencerRooms;
 
 use crate::intake::{EventError, PendingEvent};
 use crate::overlay::Overlay;
-use crate::sequencer::PlanError;
+use crate::plan_error::PlanError;
 
 /// Tokens, and wider targets, of a generation of the memory.
 const REMEMBERED: usize = 1 << 14;

@@ -28,6 +28,7 @@ mod blast;
 mod changes;
 pub mod disclosure;
 mod divergence;
+mod facts;
 mod holdings;
 pub mod life;
 pub mod lineage;

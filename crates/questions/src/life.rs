@@ -30,7 +30,7 @@ use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 use ledgerline_view::chains::{self, Reach};
 use ledgerline_view::view::{EventView, PageRequest, QueryError, View};
 
-use crate::lineage::{MAX_IDS, fact_of, joined_ids};
+use crate::facts::{MAX_IDS, fact_of, joined_ids};
 
 /// Index blocks that one part of a chain may read.
 const PART_READS: u32 = 4096;

@@ -9,6 +9,7 @@
 //! Refuses: with a stable code and a text that never repeats the input.
 
 mod accept;
+pub mod acts;
 mod build;
 mod effect;
 pub mod json;

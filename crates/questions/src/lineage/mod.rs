@@ -36,11 +36,12 @@ mod postings;
 mod threads;
 mod token;
 
+pub use crate::facts::{MAX_IDS, fact_of, joined_ids};
 pub(crate) use ahead::AHEAD_HITS;
 pub use edge::{Descent, Edge};
 pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relatives};
 pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
 pub use joined::Reach;
 pub use lives::Lives;
+pub use token::wide_chains;
 pub use token::{Facts, Token, occurred, subject_of};
-pub use token::{MAX_IDS, fact_of, joined_ids, wide_chains};

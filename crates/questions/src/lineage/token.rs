@@ -11,18 +11,16 @@ use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{self, Fact, Revocation, State, TokenState};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::token_id::can_be_one_token;
-use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, PersonalRole, TargetKind};
+use ledgerline_proof::vocabulary::{HandleKind, Outcome, PersonalRole, TargetKind};
 use ledgerline_view::chains::{self, Reach};
 use ledgerline_view::view::QueryError;
 
 use super::ahead::WideRead;
 use super::edge::{Edge, edges_of};
 use super::inquiry::{Cut, Inquiry, Record};
+use crate::facts::{MAX_IDS, fact_of, joined_ids};
 use crate::life::{Judgement, stands_of};
 
-/// Ids of one token that are looked at.
-pub const MAX_IDS: usize = 16;
 /// Entries of one chain, and entries that link to one id, that are looked at.
 const MAX_ENTRIES: usize = 20_000;
 /// Entries that name an id, and acts of one id, that decide where a token stands.
@@ -505,26 +503,6 @@ pub struct Decided {
 
 /// An event of a token, and its fact where that needs nothing more of the leaf.
 pub type Lived = (Arc<Record>, Option<Fact<'static>>);
-
-/// The fact of an event that brings no token in; its index is filled in later.
-pub fn fact_of(entry: &Entry<'_>, statement: &Statement<'_>) -> Option<Fact<'static>> {
-    if matches!(statement.event_type, EventType::Issued | EventType::Origin) {
-        return None;
-    }
-    // Only births are asked for client and audience.
-    let fact = Fact::of(statement, 0, entry.recorded_at);
-    Some(Fact { client_id: None, audience: Vec::new(), ..fact })
-}
-
-/// The ids that an event of a token says are all its own: the one place that decides which ids are
-/// one token's. What was refused gives no token another name.
-pub fn joined_ids<'s>(statement: &Statement<'s>, id: &str) -> impl Iterator<Item = &'s str> {
-    let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
-    let target = statement.target.id;
-    let joins = done && can_be_one_token(target, id);
-    let ids = statement.also_known_as.clone().into_iter().chain([target]);
-    ids.filter(move |other| joins && can_be_one_token(other, target))
-}
 
 fn done(statement: &Statement<'_>) -> bool {
     statement.outcome == Outcome::Allow

@@ -9,7 +9,7 @@ use ledgerline_proof::statement::Statement;
 use super::fields::{self, Text};
 use super::{chosen_part, holds_secret, is_token_id, may_hold_secret};
 use crate::intake::EventError;
-use crate::planner::{AdminAct, NewKey};
+use crate::intake::acts::{AdminAct, NewKey};
 
 /// The code of whatever holds what looks like a secret.
 pub const SECRET_REFUSED: &str = "secret_refused";

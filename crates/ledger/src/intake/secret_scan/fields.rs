@@ -14,7 +14,7 @@ use ledgerline_proof::statement::{
 };
 use ledgerline_proof::vocabulary::TargetKind;
 
-use crate::planner::{AdminAct, IssuerTold, KeyEnds, NewKey};
+use crate::intake::acts::{AdminAct, IssuerTold, KeyEnds, NewKey};
 
 /// What a text of a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,10 +7,15 @@
 //! Refuses: to go on when committed bytes are damaged, when the head store has seen more than the
 //! journal holds, or when keys are missing. Unknown state means stop.
 
+mod genesis;
+pub mod origins;
+pub mod reindex;
+pub mod replay;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use crate::genesis::control;
+pub use crate::opening::genesis::control;
 
 use ledgerline_index::terms::leaf_terms;
 use ledgerline_index::{
@@ -42,13 +47,12 @@ use ledgerline_world::clock::Clock;
 use ledgerline_world::disk::Disk;
 use ledgerline_world::entropy::{Entropy, random};
 
-use crate::genesis::plan_genesis;
 use crate::intake::{Intake, IntakeLimits, IntakeParts};
-use crate::origins;
+use crate::opening::genesis::plan_genesis;
+use crate::opening::reindex::building;
+use crate::opening::replay::{Replay, Replayed, ends_in_block};
 use crate::publisher::{PublishError, Publisher};
 use crate::refusals::Refusals;
-use crate::reindex::building;
-use crate::replay::{Replay, Replayed, ends_in_block};
 use crate::sequencer::{PlanError, Sequencer, SequencerState};
 
 /// What a ledger is configured with.

@@ -43,10 +43,10 @@ use ledgerline_view::registry::Registry;
 use ledgerline_world::disk::{Below, Disk};
 use ledgerline_world::entropy::random;
 
+use crate::opening::replay::Replay;
 use crate::opening::{
     LedgerConfig, OpenError, World, control, each_leaf, open_rooms, reapply_erasures,
 };
-use crate::replay::Replay;
 use crate::sequencer::Sequencer;
 
 /// Leaves of commit 0: GENESIS, a SCHEMA each, block 0.
