@@ -204,3 +204,21 @@ fn a_finding_is_named_by_the_begin_of_its_id() {
     assert_eq!(close(other), Some(1));
     assert_eq!(close(&format!("{}\u{2026}", &id[..8])), Some(0));
 }
+
+/// A KEY_COMPROMISED behind the key's end was no error, and `verify` called it one.
+#[test]
+fn a_key_called_compromised_after_its_end_is_verified() {
+    let mut server = Server::start();
+    add(&server, "late", &json!({}));
+    for more in [&[][..], &["--compromised"]] {
+        let ended = server.run(&server.admin, &[&["keys", "retire", "late"], more].concat());
+        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    }
+    server.wait_for_block();
+    assert_eq!(server.stop(), Some(0));
+    let data = server.path("data");
+    let verify = run(&["verify", "--data", data.to_str().expect("text"), "-o", "json"], &[], b"");
+    let report: Value = serde_json::from_str(&stdout(&verify)).expect("a report");
+    assert!(!stdout(&verify).contains("unknown or ended before"), "{report}");
+    assert_ne!(verify.status.code(), Some(2), "{report}");
+}

@@ -147,8 +147,14 @@ impl Ledger<'_> {
             return (!first).then(|| "the key id was used before".into());
         }
         if let Some(ended) = &control.key_ended {
-            let ends = key(ended.key_id).is_some_and(|key| key.valid_until == Some(index));
-            return (!ends).then(|| "the key it ends is unknown or ended before".into());
+            let known = key(ended.key_id);
+            let ends = known.as_ref().is_some_and(|key| key.valid_until == Some(index));
+            // That a key leaked may be found out after it ended, once.
+            let leaked = control.kind == ControlKind::KeyCompromised;
+            let is_new = leaked && self.compromised.insert(ended.key_id.to_owned());
+            let before = |until| until < index;
+            let late = is_new && known.is_some_and(|key| key.valid_until.is_some_and(before));
+            return (!ends && !late).then(|| "the key it ends is unknown or ended before".into());
         }
         if let Some(recovered) = &control.recovered {
             if let Some(digest) = recovered.torn_digest {

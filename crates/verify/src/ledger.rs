@@ -5,7 +5,7 @@
 //! against that hash, so that one changed entry gives one finding (and one for its successor's link
 //! at most).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerline_journal::format::segment_path;
 use ledgerline_journal::scan::ScannedBatch;
@@ -50,6 +50,8 @@ pub(super) struct Ledger<'l> {
     pub erased_slots: BTreeMap<[u8; 16], u64>,
     /// Digests of cut bytes that RECOVERED leaves name.
     pub torn: Vec<(Hash, u64)>,
+    /// Keys that were called compromised.
+    pub(super) compromised: BTreeSet<String>,
     /// Whether the newest leaf is a block entry.
     pub ends_in_block: bool,
     /// The largest size at which a producer saw the root that stands here.
@@ -83,6 +85,7 @@ impl<'l> Ledger<'l> {
             erased: BTreeMap::new(),
             erased_slots: BTreeMap::new(),
             torn: Vec::new(),
+            compromised: BTreeSet::new(),
             ends_in_block: false,
             agreed: 0,
             seen_unknown: 0,

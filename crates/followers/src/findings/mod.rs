@@ -466,16 +466,20 @@ fn token_leaves(
 
 /// Whether an act that arrives late may change what is to be said of acts recorded before it. A
 /// mere use that does is judged by its own time, and changes nothing; one that spends a code, or
-/// has a refresh token replaced, makes replays of those behind it.
+/// has a refresh token replaced, makes replays of those behind it, one that moves the expiry what
+/// was judged by it.
 fn changes_the_past(statement: &Statement<'_>, of_code: bool) -> bool {
     let changes = match statement.event_type {
         EventType::Used | EventType::ResourceAccessed => {
             of_code || statement.token_kind.is_some_and(TokenKind::is_code)
         }
-        EventType::Refreshed => statement.links.iter().any(|link| {
-            let replaces = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
-            replaces && link.token.is_some()
-        }),
+        EventType::Refreshed => {
+            let replaces = statement.links.iter().any(|link| {
+                let new = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
+                new && link.token.is_some()
+            });
+            replaces || statement.expires_at.is_some()
+        }
         other => other.is_lifecycle(),
     };
     statement.outcome == Outcome::Allow && changes
