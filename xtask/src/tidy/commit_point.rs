@@ -62,7 +62,7 @@ mod tests {
     fn exactly_one_once_there_is_a_journal() {
         let marked = format!("//! A room.\n{MARK}: after this line it is recorded.\n");
         let journal = "crates/journal/src/writer.rs";
-        let other = "crates/ledgerline-engine/src/heads.rs";
+        let other = "crates/node/src/heads.rs";
         let plain = "//! A room.\n";
         check_marks(&[(other, plain)], &[]);
         check_marks(&[(journal, &marked), (other, plain)], &[]);

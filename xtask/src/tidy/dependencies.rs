@@ -177,7 +177,7 @@ mod tests {
         for line in [
             "tokio.workspace = true",
             "tokio-util = \"0.7\"",
-            "ledgerline-engine.workspace = true",
+            "ledgerline-node.workspace = true",
             "getrandom = \"0.4\"",
             "calm = { package = \"hyper\", version = \"1\" }",
         ] {
@@ -186,13 +186,13 @@ mod tests {
         check_manifest(kernel, "[build-dependencies]\nlibc = \"0.2\"\n", BAD);
         check_manifest(kernel, "[features]\n[dependencies.axum]\nversion = \"1\"\n", BAD);
         check_manifest(kernel, "[target.'cfg(unix)'.dependencies]\nrustix = \"1\"\n", BAD);
-        let test = "[dev-dependencies]\nledgerline-engine = { path = \"../ledgerline-engine\" }\n";
+        let test = "[dev-dependencies]\nledgerline-node = { path = \"../node\" }\n";
         check_manifest(kernel, test, BAD);
     }
 
     #[test]
-    fn the_engine_uses_the_kernel_alone() {
-        let engine = "crates/ledgerline-engine";
+    fn a_crate_of_the_engine_uses_what_lies_below_it() {
+        let engine = "crates/node";
         let good = "[dependencies]\nledgerline-proof.workspace = true\ngetrandom = \"0.4\"\n";
         check_manifest(engine, good, &[]);
         for name in ["ledgerline", "axum", "rdkafka", "tokio-postgres", "rustls", "aws-sdk-s3"] {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn everything_else_points_down_too() {
-        let program = "[dependencies]\nledgerline-engine.workspace = true\naxum = \"1\"\n";
+        let program = "[dependencies]\nledgerline-node.workspace = true\naxum = \"1\"\n";
         check_manifest("crates/ledgerline", program, &[]);
         check_manifest("xtask", "[dependencies]\nledgerline.workspace = true\n", BAD);
         check_manifest("crates/ledgerline-new", "", &["1 dependency-direction"]);

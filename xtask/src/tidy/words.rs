@@ -54,7 +54,7 @@ mod tests {
     use super::super::samples::check_rust;
     use super::*;
 
-    const ENGINE: &str = "crates/ledgerline-engine/src/a.rs";
+    const ENGINE: &str = "crates/node/src/a.rs";
     const PROGRAM: &str = "crates/ledgerline/src/a.rs";
 
     #[test]
@@ -73,12 +73,7 @@ mod tests {
     #[test]
     fn libraries_do_not_print() {
         check_rust(check, PROGRAM, "fn f() { println!() }\n", &[]);
-        check_rust(
-            check,
-            "crates/ledgerline-engine/examples/sim.rs",
-            "fn f() { println!() }\n",
-            &[],
-        );
+        check_rust(check, "crates/node/examples/sim.rs", "fn f() { println!() }\n", &[]);
         check_rust(check, ENGINE, "#[cfg(test)]\nmod tests { fn f() { println!() } }\n", &[]);
         check_rust(check, ENGINE, "fn f() { println!() }\n", &["1 print-in-library"]);
         check_rust(check, ENGINE, "fn f() { eprintln!() }\n", &["1 print-in-library"]);
