@@ -171,7 +171,7 @@ mod samples {
         let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
         let files = [
             file("crates/ledgerline-proof/src/lib.rs", "use std::fs;\nfn f() { dbg!(1) } \n"),
-            file("crates/node/Cargo.toml", "[dependencies]\ntokio = \"1\"\n"),
+            file("crates/ledger/Cargo.toml", "[dependencies]\ntokio = \"1\"\n"),
             file("crates/journal/src/writer.rs", "//! Without its mark.\n"),
             file("README.md", "plain\n"),
         ];

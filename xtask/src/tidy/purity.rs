@@ -168,9 +168,9 @@ mod tests {
         check_engine("node/src/lib.rs", "use std::thread;\n", &[]);
         check_engine("world/src/parallel.rs", "use std::thread;\n", &[]);
         check_engine("questions/src/lineage/threads.rs", "use std::thread;\n", &[]);
-        check_engine("node/src/verify/mod.rs", "use std::thread;\n", &["1 engine-rooms"]);
+        check_engine("verify/src/lib.rs", "use std::thread;\n", &["1 engine-rooms"]);
         check_engine("world/src/clock.rs", "use std::time::{Instant, SystemTime};\n", &[]);
-        check_engine("node/src/intake.rs", "use std::time::Instant;\n", &["1 engine-rooms"]);
+        check_engine("ledger/src/intake.rs", "use std::time::Instant;\n", &["1 engine-rooms"]);
         check_engine("node/src/lib.rs", "use std::net::TcpStream;\n", &["1 engine-rooms"]);
         check_engine("world/src/a.rs", "fn f() { let g = async {}; }\n", &["1 no-async"]);
     }
