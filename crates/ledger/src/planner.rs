@@ -3,6 +3,7 @@
 //! Promises: submissions, administrative acts and blocks get their places in the order of calls.
 //! The node's sequencer thread calls it; the simulator calls the same functions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledgerline_proof::control::{Control, ControlKind, Grant, KeyAdded, KeyEnded};
@@ -16,7 +17,7 @@ use ledgerline_proof::vocabulary::{
     EventType, HandleKind, PersonalRole, Relation, Strength, TargetKind,
 };
 use ledgerline_view::committed::Rooms;
-use ledgerline_view::registry::{Key, LEDGER_SOURCE};
+use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_world::clock::Clock;
 use ledgerline_world::entropy::{Entropy, random};
 
@@ -58,6 +59,17 @@ pub struct Planner {
     pace: BlockPace,
     last_block_nanos: u64,
     height: u64,
+    keys: PlannedKeys,
+}
+
+/// Keys that acts of the planned batches begin and end: what is published does not know of them
+/// yet, and the same act twice in one batch would be an error in the ledger for ever.
+#[derive(Default)]
+struct PlannedKeys {
+    /// By id: whether it has ended, and whether it is compromised.
+    by_id: BTreeMap<String, (bool, bool)>,
+    /// They are published with this size.
+    size: u64,
 }
 
 impl Planner {
@@ -78,6 +90,7 @@ impl Planner {
             pace,
             last_block_nanos: world.clock.monotonic_nanos(),
             height,
+            keys: PlannedKeys::default(),
         };
         let rest = OpenedRest {
             rooms: opened.rooms,
@@ -168,7 +181,7 @@ impl Planner {
     }
 
     fn add_key(&mut self, key: &NewKey, wall: i64) -> Result<u64, EventError> {
-        if self.rooms.registry.key(&key.key_id).is_some() {
+        if self.key_state(&key.key_id).is_some() {
             let detail = "a key with this id exists; ids are never reused".to_owned();
             return Err(EventError::new("key_exists", detail));
         }
@@ -176,7 +189,7 @@ impl Planner {
         let roles = key.roles.names();
         let list = |items: &'_ [String]| -> Vec<String> { items.to_vec() };
         let (issuers, regions) = (list(&key.issuers), list(&key.regions));
-        Ok(self.sequencer.record_control(wall, |recorded_at| Control {
+        let index = self.sequencer.record_control(wall, |recorded_at| Control {
             key_added: Some(KeyAdded {
                 key_id: &key.key_id,
                 purpose: key.purpose,
@@ -196,7 +209,9 @@ impl Planner {
                 secret_hash: key.secret_hash,
             }),
             ..control(ControlKind::KeyAdded, recorded_at, blind)
-        }))
+        });
+        self.plan_key(&key.key_id, (false, false), index);
+        Ok(index)
     }
 
     fn end_key(
@@ -206,19 +221,36 @@ impl Planner {
         reason: Option<&str>,
         wall: i64,
     ) -> Result<u64, EventError> {
-        let key = self.rooms.registry.key(key_id);
         // That a key leaked may be found out after it ended.
-        let ends = |key: &Key| key.valid_until.is_none() || (compromised && !key.compromised);
-        if !key.is_some_and(|key| ends(&key)) {
+        let (ends, was_compromised) = match self.key_state(key_id) {
+            Some((ended, known)) => (!ended || (compromised && !known), known),
+            None => (false, false),
+        };
+        if !ends {
             let detail = "no valid key with this id".to_owned();
             return Err(EventError::new("unknown_key", detail));
         }
         let kind = if compromised { ControlKind::KeyCompromised } else { ControlKind::KeyRetired };
         let blind = random(self.entropy.as_ref());
-        Ok(self.sequencer.record_control(wall, |recorded_at| Control {
+        let index = self.sequencer.record_control(wall, |recorded_at| Control {
             key_ended: Some(KeyEnded { key_id, reason }),
             ..control(kind, recorded_at, blind)
-        }))
+        });
+        self.plan_key(key_id, (true, compromised || was_compromised), index);
+        Ok(index)
+    }
+
+    /// Whether a key has ended, and whether it is compromised, by what is planned; `None` when
+    /// there is none.
+    fn key_state(&self, key_id: &str) -> Option<(bool, bool)> {
+        let published = self.rooms.registry.key(key_id);
+        let published = published.map(|key| (key.valid_until.is_some(), key.compromised));
+        self.keys.by_id.get(key_id).copied().or(published)
+    }
+
+    fn plan_key(&mut self, key_id: &str, state: (bool, bool), index: u64) {
+        self.keys.by_id.insert(key_id.to_owned(), state);
+        self.keys.size = index + 1;
     }
 
     fn erased_event(
@@ -405,7 +437,11 @@ impl Planner {
 
     /// Told that a batch was published.
     pub fn published(&mut self) {
-        self.sequencer.published(self.rooms.published().size);
+        let size = self.rooms.published().size;
+        self.sequencer.published(size);
+        if size >= self.keys.size {
+            self.keys.by_id.clear();
+        }
     }
 }
 

@@ -119,6 +119,16 @@ impl World {
         self.commit();
     }
 
+    /// Plans an act of the ledger's own, without making it durable. Its answer comes with the next
+    /// commit.
+    pub fn plan(&mut self, act: &AdminAct) -> Arc<Mutex<Option<SubmitAnswer>>> {
+        let answer: Arc<Mutex<Option<SubmitAnswer>>> = Arc::default();
+        let slot = Arc::clone(&answer);
+        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
+        self.planner.admin(act, reply).unwrap();
+        answer
+    }
+
     /// Submits events of the tenant `a`, none of which may be refused.
     pub fn tell(&mut self, events: &[Value]) {
         self.submit("a", events);

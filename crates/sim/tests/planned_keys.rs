@@ -1,0 +1,72 @@
+//! Acts on one key that meet in one batch.
+
+#[allow(dead_code, reason = "the model is for the questions")]
+mod lineage_world;
+
+use lineage_world::World;
+
+use ledgerline_ledger::planner::{AdminAct, NewKey};
+use ledgerline_proof::control::ControlKind;
+use ledgerline_proof::schema::Leaf;
+use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_view::registry::Roles;
+
+fn adds(key_id: &str) -> AdminAct {
+    AdminAct::AddKey(Box::new(NewKey {
+        key_id: key_id.into(),
+        purpose: KeyPurpose::Credential,
+        alg: 0,
+        tenant: "a".into(),
+        source: "idp".into(),
+        roles: Roles::PRODUCER,
+        types: Vec::new(),
+        issuers: Vec::new(),
+        regions: Vec::new(),
+        signed_only: false,
+        strict: false,
+        expires_at: None,
+        public_key: None,
+        secret_hash: None,
+    }))
+}
+
+fn ends(key_id: &str, compromised: bool) -> AdminAct {
+    AdminAct::EndKey { key_id: key_id.into(), compromised, reason: None }
+}
+
+/// What is planned was judged by what is published: two callers that ended one key at once, or made
+/// one of the same name, were both recorded, and `verify` called the ledger tampered with for ever.
+#[test]
+fn two_acts_on_one_key_in_one_batch_were_both_recorded() {
+    let mut world = World::new(1);
+    let acts = [
+        (adds("k1"), true),
+        (adds("k1"), false),
+        (ends("k1", false), true),
+        (ends("k1", false), false),
+        (ends("k1", true), true),
+        (ends("k1", true), false),
+        (ends("k1", false), false),
+        (ends("nobody", true), false),
+    ];
+    let from = world.view().size();
+    let answers: Vec<_> = acts.iter().map(|(act, _)| world.plan(act)).collect();
+    world.commit();
+    for (n, ((_, taken), answer)) in acts.iter().zip(answers).enumerate() {
+        let answer = answer.lock().unwrap().take().expect("answered at the commit");
+        assert_eq!(answer.events[0].error.is_none(), *taken, "act {n}: {answer:?}");
+    }
+    let view = world.view();
+    let kinds: Vec<ControlKind> = (from..view.size())
+        .filter_map(|index| match Leaf::decode(&view.leaf(index).unwrap()) {
+            Ok(Leaf::Control(control)) => Some(control.kind),
+            _ => None,
+        })
+        .collect();
+    let once = [ControlKind::KeyAdded, ControlKind::KeyRetired, ControlKind::KeyCompromised];
+    assert_eq!(kinds, once);
+    // What is published is judged the same.
+    let again = world.plan(&ends("k1", true));
+    world.commit();
+    assert!(again.lock().unwrap().take().expect("answered").events[0].error.is_some());
+}
