@@ -207,7 +207,7 @@ fn by_notes(notes: &[Note]) -> BTreeMap<Hash, Option<Moved>> {
 #[test]
 fn a_withdrawn_finding_that_held_again_stayed_withdrawn() {
     let (mut reopened, mut withdrawn) = (0, 0);
-    for seed in 0..HISTORIES / 3 {
+    for seed in 0..HISTORIES {
         let mut world = recorded(seed, 13, EVENTS * 2);
         let mut sizes = Random::new(seed);
         let notes = follow(&mut world, || u64::MAX, || 1 + sizes.below(40));
@@ -235,6 +235,6 @@ fn a_withdrawn_finding_that_held_again_stayed_withdrawn() {
         let new: Vec<Note> = again.into_iter().filter(|one| !notes.contains(one)).collect();
         assert_eq!((world.view().size(), new), (size, Vec::new()), "seed {seed}");
     }
-    assert!(reopened > 0, "only {reopened} held again");
-    assert!(withdrawn > 10, "only {withdrawn} withdrawn");
+    assert!(reopened >= 4, "only {reopened} held again");
+    assert!(withdrawn > 30, "only {withdrawn} withdrawn");
 }

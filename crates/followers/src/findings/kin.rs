@@ -9,7 +9,8 @@
 //! that were born before by what is recorded: after a birth all of them, after a REVOKED those with
 //! acts behind it. [`Follower::late_by_parents`] says the same of a life that is read again.
 //!
-//! Refuses: to look at more than [`MAX_CHILDREN`] children: of more `late_revoke_not_judged` says
+//! Refuses: to look at more than [`MAX_CHILDREN`] children. Of more those are looked at that were
+//! used since, as far as that can be read ([`super::late`]); else `late_revoke_not_judged` says
 //! that some were not. Not looked at: parents that have several ids, or that something wider ended;
 //! their children are judged by it from their next act on.
 
@@ -25,8 +26,9 @@ use ledgerline_questions::lineage::Descent;
 use ledgerline_view::chains;
 use ledgerline_view::view::{QueryError, View};
 
-use super::aliases::{Ids, each_id, leaves_of, term_of_all};
-use super::life::{Act, Kin, finding};
+use super::aliases::Ids;
+use super::late::used_since;
+use super::life::{Act, Kin, Life, finding};
 use super::record::Note;
 use super::rules::Rule;
 use super::{Follower, term_of, token_leaves};
@@ -68,38 +70,21 @@ impl Follower {
         if ids.is_some() {
             return Ok(());
         }
-        let (children, cut) = children_of(view, (tenant, own), index)?;
+        let (mut children, cut) = children_of(view, (tenant, own), index)?;
         if cut {
-            let mut one = finding(act, Rule::LateRevokeNotJudged, None);
-            one.about = Some(format!(
-                "it has more than {MAX_CHILDREN} children: only the newest were judged anew"
-            ));
-            notes.push(Note::Raised(one));
-        }
-        let mut judged = BTreeSet::new();
-        for child in children {
-            if judged.contains(&*child) {
-                continue;
+            if let Some(used) = used_since(view, tenant, from, index)? {
+                children = used;
+            } else {
+                let mut one = finding(act, Rule::LateRevokeNotJudged, None);
+                one.about = Some(format!(
+                    "it has more than {MAX_CHILDREN} children: only the newest were judged anew"
+                ));
+                notes.push(Note::Raised(one));
             }
-            let ids = self.ids_of(view, (tenant, &child), index)?;
-            judged.extend(each_id(&ids).map(str::to_owned));
-            judged.insert(child.clone());
-            let key = term_of_all(view, (tenant, &child), &ids);
-            let life = match self.lives.take(&key) {
-                Some(life) => life,
-                None => Box::new(self.remember(view, (tenant, &child), &ids, index + 1, true)?),
-            };
-            if life.latest <= from {
-                self.lives.put(key, life);
-                continue;
-            }
-            let leaves = leaves_of(view, (tenant, &child), &ids, index)?;
-            let (_, before) = self.relive(view, &leaves, (index + 1, act.place), true)?;
-            let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
-            self.revise(view, (vec![before], after), act, notes)?;
-            self.lives.put(key, Box::new(anew));
         }
-        Ok(())
+        let names = |leaf: &Rc<[u8]>| kin_of(view, leaf).iter().any(|kin| &*kin.id == own);
+        let is_child = |life: &Life| life.births.iter().any(names);
+        self.judge_each_anew(view, index, act, (&children, from, &is_child), notes)
     }
 
     fn is_first_birth(&mut self, view: &View, act: &Act<'_, '_>) -> bool {

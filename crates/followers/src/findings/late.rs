@@ -28,7 +28,7 @@ use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::{Ids, Joins, each_id, leaves_of, term_of_all};
 use super::covers::covers;
-use super::life::{Act, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
+use super::life::{Act, Life, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
 use super::record::Note;
 use super::rules::{MAX_DRIFT_NANOS, Rule};
 use super::{Follower, Placed, changes_the_past};
@@ -76,16 +76,8 @@ impl Follower {
                 notes.push(Note::Raised(one));
             }
         }
-        let mut judged = BTreeSet::new();
-        for token in tokens {
-            if judged.contains(&*token) {
-                continue;
-            }
-            let ids = self.ids_of(view, (statement.tenant, &token), index)?;
-            judged.extend(each_id(&ids).map(str::to_owned));
-            self.judge_anew(view, index, act, (&token, &ids, from), notes)?;
-        }
-        Ok(())
+        let covered = |life: &Life| covers(act.leaf, &life.births);
+        self.judge_each_anew(view, index, act, (&tokens, from, &covered), notes)
     }
 }
 
@@ -144,7 +136,7 @@ fn terms_of(view: &View, target: &ChainKey<'_>) -> Vec<Term> {
 
 /// The tokens of a tenant that were used since a time, by what is recorded below an index; `None`
 /// when that is too much to read.
-fn used_since(
+pub(super) fn used_since(
     view: &View,
     tenant: &str,
     from: i64,
@@ -168,15 +160,38 @@ fn used_since(
     Ok(Some(used.into_iter().collect()))
 }
 
+/// Tokens that an act may concern, from when it does, and whether it concerns a life.
+pub(super) type Concerned<'c> = (&'c [String], i64, &'c dyn Fn(&Life) -> bool);
+
 impl Follower {
-    /// Judges a token anew that a revocation of something wider covers, if it was used after the
-    /// time from which it takes effect.
+    /// Judges tokens anew that an act on something else concerns, each once under all its ids.
+    pub(super) fn judge_each_anew(
+        &mut self,
+        view: &View,
+        index: u64,
+        act: &Act<'_, '_>,
+        (tokens, from, concerns): Concerned<'_>,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), QueryError> {
+        let mut judged = BTreeSet::new();
+        for token in tokens {
+            if judged.insert(token.clone()) {
+                let ids = self.ids_of(view, (act.statement.tenant, token), index)?;
+                judged.extend(each_id(&ids).map(str::to_owned));
+                self.judge_anew(view, index, act, (token, &ids), (from, concerns), notes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges one anew, if it had acts after the time from which that counts.
     fn judge_anew(
         &mut self,
         view: &View,
         index: u64,
         act: &Act<'_, '_>,
-        (token, ids, from): (&str, &Ids, i64),
+        (token, ids): (&str, &Ids),
+        (from, concerns): (i64, &dyn Fn(&Life) -> bool),
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
         let token = (act.statement.tenant, token);
@@ -185,7 +200,7 @@ impl Follower {
             Some(life) => life,
             None => Box::new(self.remember(view, token, ids, index + 1, true)?),
         };
-        if life.latest <= from || !covers(act.leaf, &life.births) {
+        if life.latest <= from || !concerns(&life) {
             self.lives.put(key, life);
             return Ok(());
         }

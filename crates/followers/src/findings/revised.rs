@@ -162,11 +162,11 @@ fn last_turn(
     notes: &[Note],
 ) -> Result<Option<Moved>, QueryError> {
     let planned = notes.iter().rev().find_map(|note| match note {
-        Note::Moved(moved) if moved.finding == finding => Some(moved.to),
+        Note::Moved(moved) if moved.finding == finding && of.contains(&moved.to) => Some(moved.to),
         _ => None,
     });
-    if let Some(planned) = planned.filter(|to| of.contains(to)) {
-        return Ok(Some(planned));
+    if planned.is_some() {
+        return Ok(planned);
     }
     let event_id = raised_event_id(tenant, &finding);
     let term = By::ParentEvent(LEDGER_SOURCE, &event_id).term(view.terms(), tenant);

@@ -12,8 +12,6 @@
 //! Refuses: to remember more than [`MAX_TURNS`]; of more the newest by their time and the births
 //! count.
 
-use std::cmp::Reverse;
-
 use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, changes_state};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
@@ -62,8 +60,7 @@ impl Turns {
         for (_, one) in self.0.iter().take_while(|(_, one)| one.occurred_at <= used.occurred_at) {
             state.apply(one);
         }
-        let mut wide: Vec<i64> = wide.collect();
-        wide.sort_unstable_by_key(|at| Reverse(*at));
+        // The earliest counts, in whatever order they come.
         for at in wide {
             lifecycle::end_by(&mut state, at);
         }

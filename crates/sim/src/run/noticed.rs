@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerline_proof::entry::Entry;
-use ledgerline_proof::lifecycle::{
-    Fact, Revocation, TokenFacts, TokenState, Violation, changes_state,
-};
+use ledgerline_proof::lifecycle::{Fact, Revocation, TokenFacts, TokenState, Violation};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
@@ -59,8 +57,7 @@ impl Run {
             }
             let leaves: Vec<&[u8]> =
                 row.iter().map(|index| &*self.model.leaves[place(*index)]).collect();
-            // What a clock that is ahead ends counts from when it was recorded, not in event time.
-            if self.is_covered(&leaves) || leaves.iter().any(|leaf| is_ahead(leaf)) {
+            if self.is_covered(&leaves) {
                 continue;
             }
             let key = (tenant.clone(), String::from_utf8_lossy(id).into_owned());
@@ -189,14 +186,6 @@ fn lived(leaves: &[&[u8]]) -> String {
         })
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Whether an act that may turn its token's state is by a clock that is ahead.
-fn is_ahead(leaf: &[u8]) -> bool {
-    let ahead = read(leaf, |entry, one| {
-        changes_state(one) && one.occurred_at.nanos > entry.recorded_at.nanos
-    });
-    ahead == Some(true)
 }
 
 /// The findings about one token by its leaves, in event time.
