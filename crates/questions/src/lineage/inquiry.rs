@@ -244,13 +244,19 @@ impl<'v> Inquiry<'v> {
         Self::over(view, origins, scope, spending, lives)
     }
 
-    /// Another one, that also sees what occurred after the time at which this one looks.
-    ///
-    /// # Errors
-    /// As [`Inquiry::new`].
-    pub(super) fn whenever(&self) -> Result<Inquiry<'v>, QueryError> {
+    /// Asks another one, that also sees what occurred after the time at which this one looks. What
+    /// it reads of the index is charged to this one; its entries have a bound of their own, so that
+    /// reading ahead is charged the same.
+    pub(super) fn whenever<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
         let scope = Scope { at: None, ..self.scope.clone() };
-        Self::over(self.view, Arc::clone(&self.origins), scope, Spending::default(), None)
+        let left = Spending { index_reads: self.budget.left(), ..Spending::default() };
+        let mut whole = Part { scope, lives: None, ..self.part() }.inquiry(left);
+        let answer = ask(&mut whole);
+        self.budget.charge(whole.budget.spent());
+        if !whole.cuts().is_empty() {
+            self.cut(Cut::Width);
+        }
+        answer
     }
 
     /// Begins, over one origin alone, whose positions are its indexes.

@@ -244,12 +244,7 @@ impl Inquiry<'_> {
 
     /// All ids of a token by all that is recorded, whenever it occurred.
     fn ids_ever(&mut self, id: &str) -> Result<BTreeSet<String>, QueryError> {
-        let mut whole = self.whenever()?;
-        let ids = whole.ids_of(id);
-        if !whole.cuts().is_empty() {
-            self.cut(Cut::Width);
-        }
-        ids
+        self.whenever(|whole| whole.ids_of(id))
     }
 
     /// All ids of a token, without its events.
