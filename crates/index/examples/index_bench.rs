@@ -1,6 +1,6 @@
 //! What the index costs: CPU nanoseconds and bytes for each event, with two and with all kinds.
 //!
-//! `cargo run --release -p ledgerline-engine --example index_bench -- [events]` (default 2,500,000)
+//! `cargo run --release -p ledgerline-index --example index_bench -- [events]` (default 2,500,000)
 //!
 //! Two kinds: event id, chain (8 events each). All: everything that an event with a person,
 //! address, network, agent, client, session, grant, policy, resource and key is found by; one event

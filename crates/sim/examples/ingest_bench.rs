@@ -1,7 +1,7 @@
 //! How fast a node takes signed batches, in process: parse, verify, seal, sequence, write, sync,
 //! index.
 //!
-//! `cargo run --release -p ledgerline-engine --example ingest_bench -- [events] [hmac|ed25519|none]
+//! `cargo run --release -p ledgerline-sim --example ingest_bench -- [events] [hmac|ed25519|none]
 //! [personal]`
 
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]

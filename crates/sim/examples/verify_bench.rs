@@ -1,7 +1,7 @@
 //! What a verification costs: events a second with HMAC signatures, chains and lifecycle, beside
 //! the bound that SHA-256 of the same bytes sets.
 //!
-//! `cargo run --release -p ledgerline-engine --example verify_bench -- [events] [threads] [runs]`
+//! `cargo run --release -p ledgerline-sim --example verify_bench -- [events] [threads] [runs]`
 //! (500,000; 2; 1)
 //!
 //! The ledger is made by the engine itself in a temporary folder: HMAC-signed Avro statements in
