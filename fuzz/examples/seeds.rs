@@ -11,7 +11,7 @@ use ledgerline_fuzz::seeds;
 
 fn main() -> io::Result<()> {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let vectors = package.join("../crates/ledgerline-proof/vectors");
+    let vectors = package.join("../crates/proof/vectors");
     let mut all: BTreeMap<&str, Vec<Vec<u8>>> = seeds::made();
     for (target, bytes) in seeds::of_vectors(&vectors)? {
         all.entry(target).or_default().push(bytes);

@@ -15,7 +15,7 @@ use crate::cursor::{Cursor, damage_once};
 
 macro_rules! published {
     ($name:literal) => {
-        include_bytes!(concat!("../../crates/ledgerline-proof/vectors/bundles/", $name, ".json"))
+        include_bytes!(concat!("../../crates/proof/vectors/bundles/", $name, ".json"))
     };
 }
 

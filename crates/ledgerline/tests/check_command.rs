@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const LEAKED: &str = "a-leaked-refresh-token-0123456789";
 
 fn vectors() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../ledgerline-proof/vectors/bundles")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../proof/vectors/bundles")
 }
 
 /// A golden file, rewritten with `UPDATE_GOLDEN=1`.

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_kernel_uses_neither_us_nor_the_world() {
-        let kernel = "crates/ledgerline-proof";
+        let kernel = "crates/proof";
         let good = "[package]\nname = \"ledgerline-proof\"\n[dependencies]\nsha2.workspace = true\n\
                     # tokio = \"1\"\n[dev-dependencies]\ntempfile = \"3\"\nserde_json = \"1\"\n";
         check_manifest(kernel, good, &[]);

@@ -28,12 +28,7 @@ pub enum Kind {
 }
 
 pub const CRATES: &[Crate] = &[
-    Crate {
-        package: "ledgerline-proof",
-        folder: "crates/ledgerline-proof",
-        kind: Kind::Kernel,
-        uses: &[],
-    },
+    Crate { package: "ledgerline-proof", folder: "crates/proof", kind: Kind::Kernel, uses: &[] },
     Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
         package: "ledgerline-vault",
@@ -224,8 +219,8 @@ mod tests {
 
     #[test]
     fn only_sources_have_a_kind() {
-        assert_eq!(kind_of("crates/ledgerline-proof/src/tree.rs"), Some(Kind::Kernel));
-        assert_eq!(kind_of("crates/ledgerline-proof/tests/tree.rs"), None);
+        assert_eq!(kind_of("crates/proof/src/tree.rs"), Some(Kind::Kernel));
+        assert_eq!(kind_of("crates/proof/tests/tree.rs"), None);
         assert_eq!(kind_of("crates/ledgerline-proofs/src/tree.rs"), None);
     }
 }

@@ -170,7 +170,7 @@ mod samples {
     fn a_file_meets_every_rule_made_for_it() {
         let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
         let files = [
-            file("crates/ledgerline-proof/src/lib.rs", "use std::fs;\nfn f() { dbg!(1) } \n"),
+            file("crates/proof/src/lib.rs", "use std::fs;\nfn f() { dbg!(1) } \n"),
             file("crates/ledger/Cargo.toml", "[dependencies]\ntokio = \"1\"\n"),
             file("crates/journal/src/writer.rs", "//! Without its mark.\n"),
             file("README.md", "plain\n"),

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn check_kernel(text: &str, expected: &[&str]) {
-        check_rust(check, "crates/ledgerline-proof/src/tree.rs", text, expected);
+        check_rust(check, "crates/proof/src/tree.rs", text, expected);
     }
 
     fn check_engine(room: &str, text: &str, expected: &[&str]) {

@@ -112,7 +112,7 @@ mod tests {
             "a \n\t\nb\r\n",
             &["1 trailing-whitespace", "2 trailing-whitespace", "3 trailing-whitespace"],
         );
-        check_text("crates/ledgerline-proof/vectors/a.json", "a \n", &[]);
+        check_text("crates/proof/vectors/a.json", "a \n", &[]);
         check_text("LICENSE", "\ta\n", &[]);
         check_text("a.rs", "\ta\n", &["1 tab"]);
     }

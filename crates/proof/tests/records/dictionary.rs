@@ -11,7 +11,7 @@ pub fn markdown() -> String {
     let mut out = String::from(
         "# Data dictionary\n\n\
          Every record of the ledger, version 1, generated from the schemas in\n\
-         `crates/ledgerline-proof/schemas` (a test compares this file with them). How records\n\
+         `crates/proof/schemas` (a test compares this file with them). How records\n\
          become bytes is in [format.md](format.md). Fields are encoded in the order \
          of the tables.\n",
     );
