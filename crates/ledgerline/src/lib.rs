@@ -19,8 +19,6 @@ pub mod privacy;
 pub mod reload;
 pub mod remote_log;
 pub mod render;
-pub mod time_text;
 pub mod tls;
 pub mod unreachable;
-pub mod uuid_text;
 pub mod webhook;

@@ -727,5 +727,5 @@ fn uses_that_a_crash_may_have_swallowed_are_a_finding() {
 /// The time, as answers write it.
 fn now_text() -> String {
     use ledgerline_world::clock::{Clock as _, SystemClock};
-    ledgerline::time_text::rfc3339(SystemClock::default().wall_nanos())
+    ledgerline_api::time_text::rfc3339(SystemClock::default().wall_nanos())
 }

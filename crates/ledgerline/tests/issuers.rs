@@ -791,7 +791,7 @@ fn a_jwt_revoked_under_the_hash_of_its_jti_was_active() {
     // It is no difference to the issuer's table, which writes the jti out.
     let table = "jti,state\none,ACTIVE\ntwo,ACTIVE\n";
     let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
-    let now = ledgerline::time_text::rfc3339(i64::try_from(now).expect("before 2262"));
+    let now = ledgerline_api::time_text::rfc3339(i64::try_from(now).expect("before 2262"));
     let args = ["reconcile", "--region", "eu", "--adapter", "csv", "--taken-at", &now, "-"];
     let out = server.run_with(&desk, &args, table.as_bytes());
     assert_eq!(out.status.code(), Some(0), "{}", stdout(&out));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 fn rfc3339_in(seconds: u128) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanos = now.expect("after 1970").as_nanos() + seconds * 1_000_000_000;
-    ledgerline::time_text::rfc3339(i64::try_from(nanos).expect("before 2262"))
+    ledgerline_api::time_text::rfc3339(i64::try_from(nanos).expect("before 2262"))
 }
 
 fn in_an_hour() -> String {

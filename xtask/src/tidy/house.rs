@@ -29,6 +29,12 @@ pub enum Kind {
 
 pub const CRATES: &[Crate] = &[
     Crate { package: "ledgerline-proof", folder: "crates/proof", kind: Kind::Kernel, uses: &[] },
+    Crate {
+        package: "ledgerline-api",
+        folder: "crates/api",
+        kind: Kind::Engine,
+        uses: &["ledgerline-proof"],
+    },
     Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
         package: "ledgerline-vault",
@@ -91,6 +97,7 @@ pub const CRATES: &[Crate] = &[
         folder: "crates/ledger",
         kind: Kind::Engine,
         uses: &[
+            "ledgerline-api",
             "ledgerline-world",
             "ledgerline-proof",
             "ledgerline-journal",
@@ -154,6 +161,7 @@ pub const CRATES: &[Crate] = &[
         folder: "crates/ledgerline",
         kind: Kind::Program,
         uses: &[
+            "ledgerline-api",
             "ledgerline-proof",
             "ledgerline-world",
             "ledgerline-vault",
@@ -174,6 +182,7 @@ pub const CRATES: &[Crate] = &[
         folder: "fuzz",
         kind: Kind::Program,
         uses: &[
+            "ledgerline-api",
             "ledgerline-proof",
             "ledgerline",
             "ledgerline-world",

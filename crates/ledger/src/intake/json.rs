@@ -13,6 +13,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_api::moment::{Moment, moment};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::{
@@ -28,7 +29,6 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::EventError;
-use super::moment::{Moment, moment};
 use super::secret_scan::{SECRET_REFUSED, check_text};
 
 type Text<'a> = Option<Cow<'a, str>>;

@@ -13,7 +13,6 @@ pub mod acts;
 mod build;
 mod effect;
 pub mod json;
-pub mod moment;
 mod revoking;
 mod salts;
 pub mod secret_scan;

@@ -3,7 +3,7 @@
 //! Any offset is read ([`time_text`]); the order of a log is that of its lines. Years 1970 to 2262,
 //! written up to 9999.
 
-use crate::time_text;
+use ledgerline_api::time_text;
 
 /// Milliseconds since the Unix epoch, without leap seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 
-use ledgerline_ledger::intake::moment::{Moment, moment};
+use ledgerline_api::moment::{Moment, moment};
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::TokenKind;
@@ -35,10 +35,11 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 pub use self::names::{JtiRule, Register};
+use ledgerline_api::time_text;
+
 use self::rows::Rows;
 use super::Millis;
 use crate::input::{Lines, PIECE_BYTES, Values};
-use crate::time_text;
 
 /// Longest row, in bytes.
 const ROW_BYTES_MAX: usize = 1 << 20;

@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use ledgerline_api::time_text::rfc3339;
 use ledgerline_proof::bundle::MAX_BUNDLE_BYTES;
 use ledgerline_proof::check::{CheckError, Trust, Verdict, check};
 use ledgerline_proof::hash::sha256;
@@ -27,7 +28,6 @@ use ledgerline_world::clock::{Clock as _, SystemClock};
 use super::Context;
 use super::evidence::{Evidence, check_apart, kept_checkpoint};
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::time_text::rfc3339;
 use expect::{Expected, Wanted};
 use reading::Reading;
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_api::leaf_json;
+use ledgerline_api::time_text::rfc3339;
 use ledgerline_world::clock::{Clock as _, SystemClock};
 use ledgerline_world::entropy::{SystemEntropy, random};
 use serde_json::{Value, json};
@@ -17,10 +19,8 @@ use super::verify_url::{self, Question};
 use crate::client::Client;
 use crate::config::{ClientSettings, ServerSettings};
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::http::leaf_json;
 use crate::issuers::settings::IssuerTable;
 use crate::render::{text, timeline};
-use crate::time_text::rfc3339;
 
 /// The token whose life is shown: the first access token, stolen and used after its revocation.
 const STOLEN: &str = "eu-west-1:idp:jti:access-1";

@@ -7,6 +7,7 @@
 use std::io::{self, Write as _};
 
 use clap::{ArgGroup, Args};
+use ledgerline_api::uuid_text;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -16,7 +17,6 @@ use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{facts, json_text, table, text};
-use crate::uuid_text;
 
 /// Events of a page.
 const PAGE_EVENTS: usize = 256;

@@ -1,6 +1,7 @@
 //! `erase`: destroys the personal data of a person. The record that there was some stays.
 
 use clap::Args;
+use ledgerline_api::uuid_text;
 use serde_json::json;
 
 use super::Context;
@@ -8,7 +9,6 @@ use super::token_id::read_secret;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{facts, text};
-use crate::uuid_text;
 
 /// Arguments of `erase`.
 #[derive(Args)]

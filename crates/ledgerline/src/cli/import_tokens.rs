@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_api::time_text;
 
 use super::Context;
 use super::sender::{Sender, Unit};
@@ -19,7 +20,6 @@ use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Failure};
 use crate::input;
-use crate::time_text;
 
 /// What a table without a row is.
 pub const NO_ROW: &str = "the table has no row: an export that failed would be taken for an \

@@ -6,12 +6,12 @@
 //!
 //! Assumes: nobody verified the signature: the claims are what the paste says.
 
+use ledgerline_api::time_text::rfc3339;
 use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::lookup::claims;
 use crate::issuers::jws;
-use crate::time_text::rfc3339;
 
 /// The members of answers.
 const EXP_PASSED: &str = "own_exp_passed";

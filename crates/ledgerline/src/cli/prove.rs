@@ -3,19 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ledgerline_api::uuid_text;
 use ledgerline_proof::bundle::Bundle;
+use serde_json::{Value, json};
 
 use super::Context;
 use super::evidence::{Evidence, size_of};
 use super::lookup::{self, Meant, Narrow, Unknown};
 use super::proof_file::{self, Written, since};
-use serde_json::{Value, json};
-
 use crate::client::segment;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::json_text;
-use crate::uuid_text;
 
 /// Arguments of `prove`.
 #[derive(Args)]

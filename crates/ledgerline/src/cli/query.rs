@@ -1,6 +1,7 @@
 //! `query`: the other questions about the past, one subcommand each.
 
 use clap::{Args, Subcommand};
+use ledgerline_api::uuid_text;
 use serde_json::Value;
 
 use super::Context;
@@ -11,7 +12,6 @@ use super::triage::{self, TriageArgs};
 use crate::client::segment;
 use crate::exit::{CommandResult, Failure};
 use crate::render::what;
-use crate::uuid_text;
 
 /// Arguments of `query`.
 #[derive(Args)]

@@ -13,6 +13,7 @@
 //! Refuses: tables of more than [`ROWS_MAX`] rows.
 
 use clap::Args;
+use ledgerline_api::time_text;
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::hashed_jti;
@@ -28,7 +29,6 @@ use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::input;
 use crate::render::{facts, text};
-use crate::time_text;
 
 /// Tokens of one request.
 const BATCH: usize = 500;

@@ -11,13 +11,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use ledgerline_api::BODY_BYTES_MAX;
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::adapters::{Act, Report};
 use crate::client::Client;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::http::body::BODY_BYTES_MAX;
 use crate::render::{facts, table, text};
 
 /// Most events in one request.

@@ -6,13 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use ledgerline_api::leaf_json;
 use serde_json::Value;
 
 use super::Context;
 use crate::client::{Client, ClientError};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::http::leaf_json;
 use crate::remote_log::RemoteLog;
 use crate::render::{Screen, text, what};
 

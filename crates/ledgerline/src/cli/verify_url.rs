@@ -17,6 +17,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
+use ledgerline_api::time_text::rfc3339;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::{ChainTip, chain_key, check_link};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
@@ -33,7 +34,6 @@ use super::evidence::kept_checkpoint;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::remote_log::RemoteLog;
-use crate::time_text::rfc3339;
 
 /// What to check, and against what.
 pub struct Question<'a> {

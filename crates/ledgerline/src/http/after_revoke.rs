@@ -6,6 +6,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use ledgerline_api::written::Time;
 use ledgerline_questions as questions;
 
 use super::asked::{Asking, bad_query, time};
@@ -13,7 +14,6 @@ use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::questions::ask;
 use super::tokens::check_id;
-use super::written::Time;
 use super::{Shared, question_json};
 
 /// `GET /v1/tokens/{id}/after-revoke`: who still let it in after its revocation, and for how long.

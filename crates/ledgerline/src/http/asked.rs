@@ -19,6 +19,8 @@
 //! names the question, the size and checkpoint it speaks of, and what cut it.
 
 use axum::response::Response;
+use ledgerline_api::time_text;
+use ledgerline_api::written::{self, Members, Time};
 use ledgerline_node::Node;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
@@ -34,8 +36,6 @@ use super::covered::Covered;
 use super::events::{json_bytes, json_document};
 use super::problem::Problem;
 use super::prove;
-use super::written::{self, Members, Time};
-use crate::time_text;
 
 /// Items on one page, and the most that may be asked for.
 const PAGE_ITEMS: usize = 100;

@@ -3,13 +3,14 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use ledgerline_api::{leaf_json, written};
 use ledgerline_view::registry::Roles;
 use serde::Deserialize;
 
 use super::events::{inclusion, json_bytes};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::{Shared, auth, leaf_json, written};
+use crate::http::{Shared, auth, event_json};
 
 /// Blocks on one page, and the most that may be asked for.
 const PAGE_BLOCKS: usize = 20;
@@ -41,7 +42,7 @@ pub async fn blocks(
     app.read(move |view| {
         let blocks = view.blocks(query.before, limit)?;
         let (bytes, ()) = written::object(|members| {
-            members.all("blocks", &blocks, leaf_json::block_view);
+            members.all("blocks", &blocks, event_json::block_view);
             members.say("size", view.size());
         });
         Ok(json_bytes(bytes))
@@ -72,7 +73,8 @@ pub async fn leaf(
             members.say("proof", proof);
             leaf_json::leaf(index, &leaf, members)
         });
-        written.map(|()| json_bytes(bytes))
+        written?;
+        Ok(json_bytes(bytes))
     })
     .await
 }

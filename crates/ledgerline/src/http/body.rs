@@ -20,15 +20,11 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use hyper::body::Frame;
 
-use super::App;
-use super::at_work;
 use super::pace::Pace;
 use super::packed::{self, Coding};
 use super::problem::Problem;
 use super::shares::{Hold, Party, Room};
-
-/// Longest body of any route, in bytes (DESIGN 8).
-pub const BODY_BYTES_MAX: usize = 16 << 20;
+use super::{App, at_work};
 
 /// Bodies up to this are parsed where they arrive; larger ones on a thread that may take its time.
 pub const INLINE_BODY_BYTES: usize = 64 << 10;

@@ -16,6 +16,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use ledgerline_api::written::{self, Hex, Members};
+use ledgerline_api::{leaf_json, uuid_text};
 use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_questions::disclosure::{
@@ -32,9 +34,7 @@ use super::events::{json_bytes, json_document};
 use super::extract::{check_text, json_body};
 use super::problem::Problem;
 use super::tokens::check_id;
-use super::written::{self, Hex, Members};
-use super::{App, Shared, auth, leaf_json, prove};
-use crate::uuid_text;
+use crate::http::{App, Shared, auth, event_json, prove};
 
 /// Events of a page when nobody says how many.
 const PAGE_EVENTS: usize = 100;
@@ -178,7 +178,7 @@ fn page(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
 }
 
 fn event(disclosed: &DisclosedEvent, members: &mut Members<'_>) -> Result<(), Problem> {
-    leaf_json::event(&disclosed.event, members)?;
+    event_json::event(&disclosed.event, members)?;
     members.all("records", &disclosed.records, record);
     Ok(())
 }

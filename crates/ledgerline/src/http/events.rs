@@ -20,6 +20,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_api::{BODY_BYTES_MAX, uuid_text, written};
 use ledgerline_ledger::intake::{
     Attested, BodyForm, EventAnswer, EventStatus, SubmitAnswer, SubmitError,
 };
@@ -29,11 +30,10 @@ use ledgerline_view::view::View;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::body::{BODY_BYTES_MAX, INLINE_BODY_BYTES, media_type, read_body};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::{App, Shared, auth, covered, lanes, leaf_json, prove, written};
-use crate::uuid_text;
+use crate::http::body::{INLINE_BODY_BYTES, media_type, read_body};
+use crate::http::{App, Shared, auth, covered, event_json, lanes, prove};
 
 /// Takes events.
 ///
@@ -300,8 +300,9 @@ pub async fn event(
     let (view, index) = locate(&app, &caller, &query, path).await?;
     app.wait(move || {
         let event = view.event(index)?.ok_or_else(Problem::not_found)?;
-        let (bytes, written) = written::object(|members| leaf_json::event(&event, members));
-        written.map(|()| json_bytes(bytes))
+        let (bytes, written) = written::object(|members| event_json::event(&event, members));
+        written?;
+        Ok(json_bytes(bytes))
     })
     .await
 }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use ledgerline_api::{leaf_json, time_text};
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_questions::lineage::Record;
@@ -32,8 +33,7 @@ use tokio::sync::watch;
 use super::events::json_value;
 use super::extract::Asked;
 use super::problem::Problem;
-use super::{App, Shared, auth, leaf_json};
-use crate::time_text;
+use crate::http::{App, Shared, auth};
 
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;

@@ -11,6 +11,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::uuid_text;
 use ledgerline_followers::findings::book::{self, Found, Told, Wanted};
 use ledgerline_followers::findings::record::{Move, Note};
 use ledgerline_followers::findings::rules::{MAX_PER_TOKEN, Rule, Severity};
@@ -34,8 +36,6 @@ use super::progress::{self, Reached};
 use super::question_json::proof_state;
 use super::tokens::check_id;
 use super::{Shared, auth, findings_stream, questions};
-use crate::time_text::rfc3339;
-use crate::uuid_text;
 
 /// Parameters of the list.
 const KNOWN: [&str; 9] =

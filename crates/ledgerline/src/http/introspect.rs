@@ -15,6 +15,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use ledgerline_api::leaf_json;
 use ledgerline_index::terms::{issuer_of, own_id};
 use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
@@ -24,7 +25,7 @@ use serde_json::{Map, Value, json};
 
 use super::form::{Form, Refusal, caller, no_store};
 use super::presented::{NAMING, head, may_know};
-use super::{App, Shared, leaf_json, signed_answer};
+use crate::http::{App, Shared, signed_answer};
 
 /// All that is said of a token that is not active.
 const INACTIVE: &[u8] = br#"{"active":false}"#;

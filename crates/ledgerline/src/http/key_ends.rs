@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ledgerline_api::time_text;
 use ledgerline_index::terms::By;
 use ledgerline_ledger::planner::{AdminAct, KEY_ENDS, KeyEnds, NewKey};
 use ledgerline_node::{AddedKey, Node};
@@ -30,7 +31,6 @@ use ledgerline_view::view::QueryError;
 
 use super::App;
 use super::problem::Problem;
-use crate::time_text;
 
 /// Longest overlap: a key that is never ended is no rotation.
 pub const OVERLAP_MAX_SECONDS: u64 = 90 * 86_400;

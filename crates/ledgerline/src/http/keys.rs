@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_api::{leaf_json, time_text};
 use ledgerline_ledger::planner::NewKey;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose};
 use ledgerline_view::registry::{Caller, Key, Roles};
@@ -22,8 +23,7 @@ use serde_json::{Value, json};
 use super::events::json_value;
 use super::extract::{Asked, Segments, check_text, json_body};
 use super::problem::Problem;
-use super::{App, Shared, auth, key_ends, leaf_json};
-use crate::time_text;
+use crate::http::{App, Shared, auth, key_ends};
 
 const NEEDS_ADMIN: &str = "the credential needs the role admin";
 const NEEDS_PRIVACY: &str = "the credential needs the role privacy";
@@ -328,7 +328,7 @@ pub async fn erase(
     let request: EraseRequest = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_erasure", detail);
-    let handle = crate::uuid_text::parse(&request.handle);
+    let handle = ledgerline_api::uuid_text::parse(&request.handle);
     let handle = handle.ok_or_else(|| bad("handle is 32 hex digits"))?;
     if request.purpose.trim().is_empty() {
         return Err(bad("say the purpose: it stands in the ledger"));

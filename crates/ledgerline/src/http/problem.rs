@@ -15,6 +15,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use ledgerline_api::leaf_json::NotALeaf;
 use ledgerline_ledger::intake::{EventError, SubmitError};
 use ledgerline_node::AdminError;
 use ledgerline_view::view::QueryError;
@@ -144,6 +145,14 @@ impl From<SubmitError> for Problem {
 impl From<EventError> for Problem {
     fn from(error: EventError) -> Self {
         Self::new(status_of(error.code), error.code, error.detail)
+    }
+}
+
+impl From<NotALeaf> for Problem {
+    fn from(error: NotALeaf) -> Self {
+        let NotALeaf { index, why: error } = error;
+        tracing::error!(code = "bad_leaf", index, %error, "a stored leaf does not decode");
+        Self::internal()
     }
 }
 

@@ -3,6 +3,8 @@
 //! Promises: as `leaf_json`. Every event named by its index carries its proof state: `block` when
 //! the published checkpoint covers it, `receipt` until then.
 
+use ledgerline_api::leaf_json;
+use ledgerline_api::written::{Hex, Members, Sha256, Time, Uuid};
 use ledgerline_questions::lineage::{Edge, Lineage, Record, Relative, Step, Token};
 use ledgerline_questions::{
     Access, Affected, AfterRevoke, Blast, Cause, Divergence, Exposure, IssuePolicies, PlaceAfter,
@@ -11,9 +13,7 @@ use ledgerline_questions::{
 };
 use ledgerline_view::view::View;
 
-use super::leaf_json;
 use super::problem::Problem;
-use super::written::{Hex, Members, Sha256, Time, Uuid};
 
 /// What the published checkpoint of its origin says about the entry at a position.
 #[must_use]

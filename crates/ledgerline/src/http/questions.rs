@@ -7,10 +7,13 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use ledgerline_api::written::Time;
+use ledgerline_api::{leaf_json, uuid_text};
 use ledgerline_followers::findings::book::Wanted;
 use ledgerline_node::Reader;
+use ledgerline_questions as questions;
 use ledgerline_questions::lineage::{Direction, Inquiry, Spending, family, path, relatives};
-use ledgerline_questions::{self as questions, Holder, Of, Pivot, Point, Resource};
+use ledgerline_questions::{Holder, Of, Pivot, Point, Resource};
 use ledgerline_view::registry::Caller;
 
 use super::asked::{Asking, Question, bad_query, time};
@@ -18,9 +21,7 @@ use super::covered::{self, Covered};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
 use super::tokens::check_id;
-use super::written::Time;
-use super::{App, Shared, auth, findings, leaf_json, progress, question_json};
-use crate::uuid_text;
+use crate::http::{App, Shared, auth, findings, progress, question_json};
 
 const LACKING: &str = "the credential needs the role reader, auditor or responder";
 const HOUR_NANOS: i64 = 3_600_000_000_000;

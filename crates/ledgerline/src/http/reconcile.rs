@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use ledgerline_api::{BODY_BYTES_MAX, time_text};
 use ledgerline_followers::findings::{book, finding_of};
 use ledgerline_index::terms::issuer_of;
 use ledgerline_ledger::planner::AdminAct;
@@ -27,13 +28,11 @@ use ledgerline_view::view::QueryError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::BODY_BYTES_MAX;
 use super::events::json_value;
 use super::extract::json_body_of;
 use super::problem::Problem;
 use super::tokens::check_id;
 use super::{Shared, auth};
-use crate::time_text;
 
 /// Tokens of one request.
 pub const TOKENS_MAX: usize = 500;

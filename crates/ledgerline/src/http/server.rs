@@ -29,12 +29,12 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use ledgerline_api::BODY_BYTES_MAX;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
-use super::body::BODY_BYTES_MAX;
 use super::connections::{Connection, Listed, party_of};
 use super::lanes::Lanes;
 use super::pace::Paced;

@@ -18,6 +18,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use ledgerline_api::BODY_BYTES_MAX;
+use ledgerline_api::time_text::rfc3339;
 use ledgerline_node::{Node, Reader};
 use ledgerline_proof::statement::is_source_name;
 use ledgerline_questions::{Shortfalls, Told, knows_tenant, shortfalls, told};
@@ -26,14 +28,12 @@ use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::BODY_BYTES_MAX;
 use super::events::json_value;
 use super::extract::{Asked, json_body_of};
 use super::problem::Problem;
 use super::progress::{self, Reached};
 use super::{Shared, auth};
 use crate::inventory::{Phase, judge};
-use crate::time_text::rfc3339;
 
 /// Sources of one answer.
 const SOURCES_MAX: usize = 100;

@@ -6,6 +6,8 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use ledgerline_api::leaf_json;
+use ledgerline_api::written::{self, Time};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use ledgerline_questions::life::{Judgement, Life, life_of};
 use ledgerline_view::registry::Roles;
@@ -17,8 +19,7 @@ use super::asked;
 use super::events::{json_bytes, json_document};
 use super::extract::{Asked, Segments};
 use super::problem::Problem;
-use super::written::Time;
-use super::{Shared, auth, covered, leaf_json, prove, written};
+use crate::http::{Shared, auth, covered, event_json, prove};
 
 /// Events on one page, and the most that may be asked for.
 const PAGE_EVENTS: usize = 100;
@@ -145,7 +146,7 @@ async fn life(
                 members.try_all("events", &life.events, |event, members| {
                     let violation = life.violations.get(&event.position);
                     members.say("violation", violation.map(|one| one.code()));
-                    leaf_json::event(event, members)
+                    event_json::event(event, members)
                 })?;
             }
             Ok(())

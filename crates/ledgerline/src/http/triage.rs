@@ -26,6 +26,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use ledgerline_api::BODY_BYTES_MAX;
+use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::written::{self, Hex};
 use ledgerline_index::terms::issuer_of;
 use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
 use ledgerline_proof::lifecycle::{Birth, State as TokenState};
@@ -39,15 +42,11 @@ use ledgerline_view::view::{QueryError, View};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::BODY_BYTES_MAX;
 use super::events::{json_document, json_value};
 use super::extract::json_body_of;
 use super::problem::Problem;
 use super::tokens::check_id;
-use super::written::{self, Hex};
-use super::{App, Shared, auth};
-use super::{covered, prove};
-use crate::time_text::rfc3339;
+use super::{App, Shared, auth, covered, prove};
 
 /// Tokens of one call.
 pub const BATCH_MAX: usize = 500;

@@ -13,6 +13,8 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::uuid_text;
 use ledgerline_followers::reported;
 use ledgerline_node::{Reader, Verification};
 use ledgerline_proof::entry::Entry;
@@ -28,8 +30,6 @@ use super::extract::Asked;
 use super::problem::Problem;
 use super::question_json::proof_state;
 use super::{Shared, auth, progress};
-use crate::time_text::rfc3339;
-use crate::uuid_text;
 
 const PAGE: usize = 20;
 const PAGE_MAX: usize = 200;

@@ -11,6 +11,8 @@
 //! Promises: the message of the same entries is the same at every try. A finding is as it stood
 //! behind its entry.
 
+use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::uuid_text;
 use ledgerline_followers::findings::book;
 use ledgerline_followers::findings::rules::Severity;
 use ledgerline_proof::entry::Entry;
@@ -25,8 +27,6 @@ use serde_json::{Value, json};
 
 use super::queue::{Likeness, Telling, Waiting};
 use crate::http::findings::finding;
-use crate::time_text::rfc3339;
-use crate::uuid_text;
 
 /// One message on its way.
 pub struct Message {

@@ -21,9 +21,9 @@
 
 use std::borrow::Cow;
 
+use ledgerline_api::moment::{Moment, moment};
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 
-use super::super::moment::{Moment, moment};
 use super::super::{EventError, secret_scan};
 use super::{JsonDetail, JsonEvent};
 

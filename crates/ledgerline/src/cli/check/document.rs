@@ -3,6 +3,7 @@
 //! Promises: `format` and `version` say what it is; within a version members are only added. Times
 //! are RFC 3339 in UTC, indexes and sizes are numbers, hashes hex.
 
+use ledgerline_api::time_text::rfc3339;
 use ledgerline_proof::check::{
     CheckReport, ClaimKind, EntryReport, PersonalReport, Status, Verdict,
 };
@@ -11,7 +12,6 @@ use serde_json::{Value, json};
 use super::expect::Expected;
 use super::reading::signature_words;
 use crate::render::printable;
-use crate::time_text::rfc3339;
 
 /// What stands in `format`.
 pub const FORMAT: &str = "ledgerline-check";

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use ledgerline_api::time_text::rfc3339;
 use ledgerline_proof::bundle::{INCOMPLETE, SignedDecimal};
 use ledgerline_proof::check::{
     CheckReport, ClaimKind, EntryReport, EventReport, LifecycleReport, PersonalReport, ShownChain,
@@ -14,7 +15,6 @@ use ledgerline_proof::check::{
 
 use super::expect::Expected;
 use crate::render::{detail_words, printable};
-use crate::time_text::rfc3339;
 
 /// What is shown.
 pub struct Reading {

@@ -15,12 +15,26 @@ use ledgerline_proof::lifecycle::{Birth, TokenState};
 use ledgerline_proof::schema::{Kind, Leaf, decode_object_with};
 use ledgerline_proof::statement::{Link, PolicyChange, PolicyRef, Statement};
 use ledgerline_proof::vocabulary::TokenKind;
-use ledgerline_view::view::{BlockView, EventView};
 use serde_json::Value;
 
-use super::problem::Problem;
-use super::written::{self, Hex, Members, Sha256, Time, Uuid};
 use crate::uuid_text;
+use crate::written::{self, Hex, Members, Sha256, Time, Uuid};
+
+/// Bytes that are no leaf: the verifier's business, not the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the leaf {index} does not decode: {why}")]
+pub struct NotALeaf {
+    /// Where it stands.
+    pub index: u64,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl NotALeaf {
+    fn at(index: u64, why: &impl std::fmt::Display) -> Self {
+        Self { index, why: why.to_string() }
+    }
+}
 
 fn stamp(hlc: Hlc, members: &mut Members<'_>) {
     members.set("time", Time(hlc.nanos));
@@ -31,21 +45,18 @@ fn stamp(hlc: Hlc, members: &mut Members<'_>) {
 ///
 /// # Errors
 /// As [`leaf`].
-pub fn leaf_value(index: u64, bytes: &[u8]) -> Result<Value, Problem> {
+pub fn leaf_value(index: u64, bytes: &[u8]) -> Result<Value, NotALeaf> {
     written::try_value(|members| leaf(index, bytes, members))
 }
 
 /// Any leaf at its index.
 ///
 /// # Errors
-/// 500 when the bytes are no leaf: the verifier's business, not the caller's.
-pub fn leaf(index: u64, bytes: &[u8], members: &mut Members<'_>) -> Result<(), Problem> {
-    let decoded = Leaf::decode(bytes).map_err(|error| {
-        tracing::error!(code = "bad_leaf", index, %error, "a stored leaf does not decode");
-        Problem::internal()
-    })?;
+/// [`NotALeaf`].
+pub fn leaf(index: u64, bytes: &[u8], members: &mut Members<'_>) -> Result<(), NotALeaf> {
+    let decoded = Leaf::decode(bytes).map_err(|error| NotALeaf::at(index, &error))?;
     match &decoded {
-        Leaf::Entry(recorded) => entry(recorded, members)?,
+        Leaf::Entry(recorded) => entry(index, recorded, members)?,
         Leaf::Block(sealed) => block(sealed, members),
         Leaf::Control(control) => control_members(control, members),
     }
@@ -54,7 +65,7 @@ pub fn leaf(index: u64, bytes: &[u8], members: &mut Members<'_>) -> Result<(), P
     Ok(())
 }
 
-fn entry(entry: &Entry<'_>, members: &mut Members<'_>) -> Result<(), Problem> {
+fn entry(index: u64, entry: &Entry<'_>, members: &mut Members<'_>) -> Result<(), NotALeaf> {
     members.set("kind", "entry");
     members.set("sequence", entry.sequence);
     members.set("prev_event_hash", entry.prev_event_hash);
@@ -70,7 +81,8 @@ fn entry(entry: &Entry<'_>, members: &mut Members<'_>) -> Result<(), Problem> {
     let write = |statement: &Statement<'_>| {
         members.object("statement", |members| statement_members(statement, members));
     };
-    decode_object_with(Kind::Statement, entry.statement, write).map_err(|_| Problem::internal())
+    let decoded = decode_object_with(Kind::Statement, entry.statement, write);
+    decoded.map_err(|error| NotALeaf::at(index, &error))
 }
 
 fn signature(signature: &Signature<'_>, members: &mut Members<'_>) {
@@ -235,7 +247,8 @@ fn link(link: &Link<'_>, members: &mut Members<'_>) {
     members.set("why", link.why);
 }
 
-fn block(block: &Block, members: &mut Members<'_>) {
+/// A block.
+pub fn block(block: &Block, members: &mut Members<'_>) {
     members.set("kind", "block");
     members.set("height", block.height);
     members.set("previous", block.previous);
@@ -287,31 +300,6 @@ fn key_added(key: &KeyAdded<'_>, members: &mut Members<'_>) {
     members.set("signed_only", *signed_only);
     members.set("strict", *strict);
     members.time("expires_at", *expires_at);
-}
-
-/// An event with the states of its parts.
-///
-/// # Errors
-/// 500 when the stored leaf does not decode.
-pub fn event(event: &EventView, members: &mut Members<'_>) -> Result<(), Problem> {
-    leaf(event.index, &event.leaf, members)?;
-    members.say("origin", &*event.origin);
-    members.objects("sealed", &event.sealed, |one, members| {
-        members.say("n", one.n);
-        members.say("handle", Hex(one.slot));
-        members.say("erased", one.erased);
-    });
-    members.list("attachments", event.attachments.iter().map(|one| Sha256(*one)));
-    // What proves it now: the published checkpoint, or the receipt's until the next block.
-    members.say("proof_state", if event.in_block { "block" } else { "receipt" });
-    Ok(())
-}
-
-/// A block in a list.
-pub fn block_view(view: &BlockView, members: &mut Members<'_>) {
-    block(&view.block, members);
-    members.set("index", view.index);
-    members.set("event_hash", view.event_hash);
 }
 
 /// A token's state, judged at a time.

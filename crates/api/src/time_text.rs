@@ -4,7 +4,7 @@
 //! [`rfc3339`] writes, [`parse`] reads back to the same nanosecond. Proleptic Gregorian calendar,
 //! no leap seconds.
 
-use ledgerline_ledger::intake::moment::{Moment, moment};
+use crate::moment::{Moment, moment};
 
 const DAY_SECONDS: i64 = 86_400;
 const SECOND_NANOS: i64 = 1_000_000_000;
