@@ -20,8 +20,8 @@ use ledgerline_followers::findings::rules::Finding;
 use ledgerline_followers::findings::{book, integrity};
 use ledgerline_followers::reported::{self, Reported};
 use ledgerline_verify::{
-    Behind, Ground, Live, Progress, Severity, Verdict, VerifyFinding, VerifyOptions, VerifyReport,
-    VerifyWorld, verify,
+    Behind, Ground, Live, Progress, Severity, Signatures, Verdict, VerifyFinding, VerifyOptions,
+    VerifyReport, VerifyWorld, verify,
 };
 
 use super::Inner;
@@ -127,7 +127,8 @@ pub(super) fn behind(inner: &Inner) {
             .map(|one| one.identity().origin.to_string())
             .collect();
         let older: Vec<&str> = older.iter().map(String::as_str).collect();
-        let ground = Ground::new(&world(inner), Some(&inner.rooms.vault), &older)
+        let signatures = Signatures::chosen(inner.world.entropy.as_ref());
+        let ground = Ground::new(&world(inner), Some(&inner.rooms.vault), &older, signatures)
             .ok_or_else(|| "the genesis entry cannot be read".to_owned())?;
         let mut behind = Behind::new(&ground, BEHIND_BYTES);
         let mut pace = Pace::new(inner);
@@ -218,10 +219,12 @@ fn run(inner: &Inner) {
 /// A report that can be believed: verified, or found twice the same. `None` when the node stops.
 fn believed(inner: &Inner) -> Option<VerifyReport> {
     let mut before: Option<VerifyReport> = None;
+    // The same sample in each attempt: what the first one found, the next must look at.
+    let signatures = Signatures::chosen(inner.world.entropy.as_ref());
     for attempt in 0..TRIES {
         let quiet =
             (attempt > 0).then(|| inner.erasing.lock().unwrap_or_else(PoisonError::into_inner));
-        let report = verify_once(inner);
+        let report = verify_once(inner, signatures);
         drop(quiet);
         if !is_running(inner) {
             return None;
@@ -240,7 +243,7 @@ fn flaws(report: &VerifyReport) -> Vec<(&str, &str, Option<u64>, Option<u64>)> {
     counting.map(|one| (one.code, &*one.file, one.offset, one.first_bad_index)).collect()
 }
 
-fn verify_once(inner: &Inner) -> VerifyReport {
+fn verify_once(inner: &Inner, signatures: Signatures) -> VerifyReport {
     let clock = &inner.world.clock;
     // Told on this thread, after every batch.
     let rested_at = Mutex::new(Cell::new(clock.monotonic_nanos()));
@@ -256,6 +259,7 @@ fn verify_once(inner: &Inner) -> VerifyReport {
     let options = VerifyOptions {
         threads: 1,
         chain_memory_bytes: WHOLE_BYTES,
+        signatures,
         progress: Some(&pause),
         live: Some(live(inner, inner.rooms.published().size, &go_on)),
         ..VerifyOptions::default()

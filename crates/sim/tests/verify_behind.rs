@@ -7,7 +7,7 @@ mod verify_world;
 use std::collections::BTreeSet;
 
 use ledgerline_sim::Random;
-use ledgerline_verify::{Behind, Ground, Severity, VerifyFinding};
+use ledgerline_verify::{Behind, Ground, Severity, Signatures, VerifyFinding};
 use verify_world::{Frozen, Image, Plan, build};
 
 /// What makes two findings the same.
@@ -19,7 +19,8 @@ fn flaw(one: &VerifyFinding) -> Flaw {
 
 /// All that is found in steps of random lengths up to a size.
 fn in_steps(frozen: &Frozen, size: u64, random: &mut Random) -> Vec<Flaw> {
-    let ground = Ground::new(&frozen.world(), None, &[]).expect("a genesis entry");
+    let ground =
+        Ground::new(&frozen.world(), None, &[], Signatures::Every).expect("a genesis entry");
     let mut behind = Behind::new(&ground, 1 << 20);
     let mut found = Vec::new();
     let mut committed = 0;

@@ -9,10 +9,12 @@ use ledgerline_journal::format::{BatchHead, CommitRecord, FrameBinding, FrameTyp
 use ledgerline_proof::entry::{Attestation, Entry};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::schema::{Kind, encode_object};
+use ledgerline_proof::schema::{Kind, encode_object, kind_of};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
-use ledgerline_verify::{Severity, Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify};
+use ledgerline_verify::{
+    Check, Severity, Signatures, Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify,
+};
 use verify_world::{Frozen, Image, Plan, build};
 
 fn has(report: &VerifyReport, code: &str) -> bool {
@@ -195,4 +197,56 @@ fn an_entry_that_is_too_long_is_reported() {
     let report = frozen.with_data(frozen.data.with(&path, segment)).verify();
     assert_eq!(report.verdict, Verdict::NotVerified);
     assert!(has(&report, "entry_length"), "{:#?}", report.findings);
+}
+
+/// A kept signature altered by somebody without the journal key, with its frame's sum put right: it
+/// is found by every verification that says it checked that signature, and only those say so.
+#[test]
+fn an_altered_checkpoint_signature_is_found_by_whoever_says_it_was_checked() {
+    let frozen = build(&Plan { per_commit: 1, ..Plan::small() }).frozen;
+    let batches = frozen.batches();
+    let whole = |checks: &[Check]| {
+        let every = checks.iter().find(|one| one.what == "every checkpoint signature");
+        every.expect("the report says it").done
+    };
+    let (mut ends_in_block, mut chosen) = (false, 0);
+    for (n, (path, batch)) in batches.iter().enumerate() {
+        let last = batch.leaves().last().map(|(_, leaf)| kind_of(leaf));
+        let before_ends_in_block =
+            std::mem::replace(&mut ends_in_block, last == Some(Some(Kind::Block)));
+        if batch.commit.previous_signature.is_empty() {
+            continue;
+        }
+        let mut commit = batch.commit.clone();
+        commit.previous_signature[n % 64] ^= 1;
+        let bytes = &frozen.data.files[path];
+        let ledger_id: [u8; 16] = bytes[8..24].try_into().unwrap();
+        let binding = FrameBinding::new(&ledger_id, batch.segment);
+        let frame = |offset| {
+            let mut frame = Vec::new();
+            binding.put(&mut frame, offset, FrameType::Commit, &[&commit.encode()]);
+            frame
+        };
+        let from = batch.end() as usize - frame(0).len();
+        let mut forged = bytes.to_vec();
+        forged[from..batch.end() as usize].copy_from_slice(&frame(from as u64));
+        let forged = frozen.with_data(frozen.data.with(path, forged));
+        assert!(has(&forged.verify(), "commit_mac"), "the journal key finds each");
+        let outsider = VerifyWorld { keys: None, ..forged.world() };
+        let verify = |signatures| {
+            let options = VerifyOptions { threads: 1, signatures, ..VerifyOptions::default() };
+            verify(&outsider, &options)
+        };
+        let report = verify(Signatures::Every);
+        assert!(has(&report, "checkpoint_signature"), "commit {n}: {:#?}", report.findings);
+        assert!(whole(&report.checks));
+        let report = verify(Signatures::Chosen { seed: n as u64 });
+        let found = has(&report, "checkpoint_signature");
+        let is_last = n == batches.len() - 1;
+        assert!(found || !(before_ends_in_block || is_last), "commit {n}: {report:#?}");
+        assert!(found || !whole(&report.checks), "it does not say that it checked each");
+        assert!(report.counts.checkpoint_signatures < batches.len() as u64 - 1);
+        chosen += usize::from(found);
+    }
+    assert!(chosen > 2 && chosen < batches.len() / 2, "{chosen} of {}", batches.len());
 }

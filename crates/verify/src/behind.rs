@@ -30,6 +30,7 @@ use super::judge::{Context, judge};
 use super::ledger::Ledger;
 use super::reader::{Overlay, Reader};
 use super::report::{Findings, Severity, VerifyFinding};
+use super::signatures::Signatures;
 use super::{One, VerifyWorld, context, identity};
 
 /// What a [`Behind`] stands on: the files and the keys.
@@ -44,7 +45,12 @@ impl Ground {
     /// opened here. `older` are the names of the origins before this one. `None` when the genesis
     /// entry cannot be read.
     #[must_use]
-    pub fn new(world: &VerifyWorld, vault: Option<&Arc<Vault>>, older: &[&str]) -> Option<Self> {
+    pub fn new(
+        world: &VerifyWorld,
+        vault: Option<&Arc<Vault>>,
+        older: &[&str],
+        signatures: Signatures,
+    ) -> Option<Self> {
         let erased_later = std::collections::BTreeMap::new();
         let one = One {
             world,
@@ -55,7 +61,8 @@ impl Ground {
         };
         let identity = identity(&world.disk)?;
         // Postings are not summed up: the index is compared by full verifications alone.
-        let context = Context { has_index_key: false, ..context(&one, &identity, vault) };
+        let context =
+            Context { has_index_key: false, signatures, ..context(&one, &identity, vault) };
         Some(Self { disk: Arc::clone(&world.disk), context, overlay: Overlay::new() })
     }
 }
@@ -119,6 +126,7 @@ impl<'g> Behind<'g> {
             *sealed_at = newest.map(|stamp| stamp.nanos).or(*sealed_at);
             ledger.take(judged);
         });
+        self.ledger.check_newest_signature();
         let mut found = Findings::default();
         found.absorb(std::mem::take(&mut self.reader.findings));
         found.absorb(std::mem::take(&mut self.ledger.findings));

@@ -15,6 +15,9 @@ pub(super) struct Claim {
     pub root: Hash,
     pub mac: Hash,
     pub epoch: u64,
+    /// Whether its last entry is a block, so that its checkpoint is one that is published; also
+    /// where that cannot be known.
+    pub ends_in_block: bool,
 }
 
 /// A batch to be judged.

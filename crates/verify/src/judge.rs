@@ -16,7 +16,6 @@ use ledgerline_index::{Posting, TermHasher, TermKind};
 use ledgerline_journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
 use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::chain::{ChainKey, chain_key};
-use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::entry::{Entry, MAX_ENTRY_BYTES};
 use ledgerline_proof::event_id::{derived_event_id, uuid_v7_millis};
 use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash, sha256};
@@ -32,6 +31,7 @@ use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, fact_of};
 use super::multiset::{PostingKey, PostingSum};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
+use super::signatures::{Kept, Signatures};
 
 /// What every batch is judged with. Shared by the threads.
 pub(super) struct Context {
@@ -47,6 +47,8 @@ pub(super) struct Context {
     pub older: Vec<String>,
     /// The log's public key, as the genesis leaf names it.
     pub log_key: Option<VerifierKey>,
+    /// Which kept checkpoint signatures are checked.
+    pub signatures: Signatures,
     /// Producers' keys so far.
     pub registry: Registry,
     /// Secrets and personal keys, when they are at hand.
@@ -112,6 +114,8 @@ pub(super) struct Judged {
     pub job: Job,
     pub leaves: Vec<LeafFacts>,
     pub tally: Tally,
+    /// The signature that the commit keeps of the checkpoint before it.
+    pub kept: Option<Kept>,
 }
 
 /// What is counted and found while judging.
@@ -120,6 +124,7 @@ pub(super) struct Tally {
     pub findings: Vec<VerifyFinding>,
     pub unverifiable: BTreeMap<String, u64>,
     pub signatures: u64,
+    pub checkpoint_signatures: u64,
     pub sealed: u64,
     pub opened: u64,
     /// Slots of records that were erased in place, with the entry.
@@ -134,6 +139,7 @@ pub(super) fn judge(context: &Context, job: Job, deep: bool) -> Judged {
         file: segment_path(job.batch.segment),
         deep,
         tally: Tally::default(),
+        kept: None,
         leaves: context.spares.leaves(job.batch.head.entry_count as usize),
         keys: BTreeMap::new(),
         acts: BTreeMap::new(),
@@ -143,8 +149,8 @@ pub(super) fn judge(context: &Context, job: Job, deep: bool) -> Judged {
         judge.commit(&job);
     }
     judge.frames(&job);
-    let Judge { tally, leaves, .. } = judge;
-    Judged { job, leaves, tally }
+    let Judge { tally, leaves, kept, .. } = judge;
+    Judged { job, leaves, tally, kept }
 }
 
 /// An entry and its statement, while what stands beside it is read. Both are large and are not
@@ -163,6 +169,7 @@ struct Judge<'c, 'b> {
     file: String,
     deep: bool,
     tally: Tally,
+    kept: Option<Kept>,
     leaves: Vec<LeafFacts>,
     keys: BTreeMap<&'b str, Option<Arc<Key>>>,
     /// Parts seen of each act, as bits, with what it needs and where it began.
@@ -210,21 +217,25 @@ impl<'b> Judge<'_, 'b> {
             }
             return;
         }
+        let mut kept = Kept {
+            size: before.size,
+            root: before.root,
+            signature: signature.clone(),
+            segment: batch.segment,
+            start,
+            base,
+            checked: self.context.signatures.wants(before.size, before.ends_in_block),
+        };
         let Some(log_key) = &self.context.log_key else { return };
-        let checkpoint = Checkpoint::new(&self.context.origin, before.size, before.root);
-        let holds = checkpoint.ok().zip(signature.as_slice().try_into().ok()).is_some_and(
-            |(checkpoint, signature): (Checkpoint, &[u8; 64])| {
-                let note = checkpoint.with_signature(log_key, signature);
-                note.is_ok_and(|note| {
-                    checkpoint::open(&note.to_bytes(), std::slice::from_ref(log_key)).is_ok()
-                })
-            },
-        );
-        if !holds {
-            let size = before.size;
-            let what = format!("the kept signature of the checkpoint of size {size} does not hold");
-            self.error("checkpoint_signature", start, what).first_bad_index = Some(base);
+        if kept.checked {
+            self.tally.checkpoint_signatures += 1;
+            if !kept.holds(&self.context.origin, log_key) {
+                let found = self.error("checkpoint_signature", start, kept.complaint());
+                found.first_bad_index = Some(base);
+            }
+            kept.signature.clear();
         }
+        self.kept = Some(kept);
     }
 
     fn frames<'j: 'b>(&mut self, job: &'j Job) {

@@ -22,6 +22,7 @@ use super::index_files::IndexSums;
 use super::judge::{Context, Judged};
 use super::names::name_of_leaf;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
+use super::signatures::Kept;
 
 /// Roots at commits that are kept in memory for `seen`.
 const MAX_ROOTS: usize = 65_536;
@@ -65,6 +66,10 @@ pub(super) struct Ledger<'l> {
     last_stamp: Option<Hlc>,
     roots: BTreeMap<u64, Hash>,
     roots_broken: bool,
+    /// The newest kept signature.
+    kept: Option<Kept>,
+    /// Signatures that commits keep, checked or not.
+    pub(super) kept_signatures: u64,
     /// Room for the hashes of a batch, kept from one to the next.
     hashes: Vec<Hash>,
 }
@@ -95,6 +100,8 @@ impl<'l> Ledger<'l> {
             last_stamp: None,
             roots: BTreeMap::new(),
             roots_broken: false,
+            kept: None,
+            kept_signatures: 0,
             hashes: Vec::new(),
         }
     }
@@ -119,7 +126,7 @@ impl<'l> Ledger<'l> {
 
     /// Takes the next batch.
     pub fn take(&mut self, judged: Judged) {
-        let Judged { job, leaves, tally } = judged;
+        let Judged { job, leaves, tally, kept } = judged;
         let batch = &job.batch;
         if job.base > self.tree.size() {
             self.fill_gap(job.base);
@@ -135,6 +142,8 @@ impl<'l> Ledger<'l> {
         });
         self.tree.compare_leaves(first, &hashes, positions);
         self.counts.commits += 1;
+        self.kept_signatures += u64::from(kept.is_some());
+        self.kept = kept;
         let last = leaves.len().saturating_sub(1);
         for (n, (facts, (_, bytes))) in leaves.iter().zip(batch.leaves()).enumerate() {
             let index = first + n as u64;
@@ -157,6 +166,7 @@ impl<'l> Ledger<'l> {
         }
         self.findings.extend(tally.findings);
         self.counts.signatures += tally.signatures;
+        self.counts.checkpoint_signatures += tally.checkpoint_signatures;
         self.counts.sealed += tally.sealed;
         self.counts.opened += tally.opened;
         self.counts.attachments += tally.attachments;
@@ -170,6 +180,21 @@ impl<'l> Ledger<'l> {
         self.chains.shrink();
         self.hashes = hashes;
         self.context.spares.keep_all(job.batch, leaves);
+    }
+
+    /// Checks the newest kept signature, unless that was done: it vouches for all before it.
+    pub fn check_newest_signature(&mut self) {
+        let Some(kept) = self.kept.take().filter(|kept| !kept.checked) else { return };
+        let Some(log_key) = &self.context.log_key else { return };
+        self.counts.checkpoint_signatures += 1;
+        if !kept.holds(&self.context.origin, log_key) {
+            let path = segment_path(kept.segment);
+            let what = kept.complaint();
+            let finding = VerifyFinding::new(Severity::Error, "checkpoint_signature", &path, what);
+            let mut finding = finding.at(kept.start);
+            finding.first_bad_index = Some(kept.base);
+            self.findings.push(finding);
+        }
     }
 
     /// Appends the leaves, noting roots that will be asked for. Gives the root without the last

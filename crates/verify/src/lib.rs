@@ -52,6 +52,7 @@ mod outside;
 mod reader;
 mod readonly;
 mod report;
+mod signatures;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ pub use report::{
     Check, Counts, MAX_AFFECTED, MAX_PER_CODE, OlderReport, Severity, Verdict, VerifyFinding,
     VerifyReport,
 };
+pub use signatures::{SAMPLED_ONE_IN, Signatures};
 
 /// What there is to verify, and with what.
 #[derive(Clone)]
@@ -112,6 +114,8 @@ pub struct VerifyOptions<'o> {
     /// About how many bytes chains and event ids may take. When they need more, the journal is read
     /// again.
     pub chain_memory_bytes: usize,
+    /// Which kept checkpoint signatures are checked.
+    pub signatures: Signatures,
     /// Told how far it is, from the caller's thread, after every batch.
     pub progress: Option<&'o (dyn Fn(Progress) + Sync)>,
     /// Set when a node is writing the ledger meanwhile.
@@ -136,6 +140,7 @@ impl Default for VerifyOptions<'_> {
             since: Vec::new(),
             threads: 2,
             chain_memory_bytes: 1 << 30,
+            signatures: Signatures::Every,
             progress: None,
             live: None,
         }
@@ -195,7 +200,8 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let world = one.world;
     let mut findings = Findings::default();
     let identity = identity(&world.disk)?;
-    let context = context(one, &identity, options.live.map(|live| live.vault));
+    let live = options.live.map(|live| live.vault);
+    let context = Context { signatures: options.signatures, ..context(one, &identity, live) };
     let head = match one.end {
         Some(end) => end_of(end, &identity),
         None => head(world, &identity, context.log_key.as_ref()),
@@ -326,6 +332,7 @@ fn finish(
     mut findings: Findings,
     outside: &Outside,
 ) -> Examined {
+    ledger.check_newest_signature();
     let (size, root) = ledger.last;
     let (world, context) = (one.world, ledger.context);
     let stopped = outside.head.size() == Some(size) && ledger.ends_in_block;
@@ -412,6 +419,7 @@ fn context(one: &One<'_>, identity: &Identity, live: Option<&Arc<Vault>>) -> Con
         registry: Registry::default(),
         vault,
         journal_key: keys.map(|keys| HmacKey::new(&keys.journal)),
+        signatures: Signatures::Every,
         terms: TermHasher::new(hash_key),
         has_index_key: keys.is_some(),
         posting_key: PostingKey::new(&hash_key),

@@ -98,7 +98,8 @@ impl<'r> Reader<'r> {
         head_size: Option<u64>,
         overlay: &'r Overlay,
     ) -> Self {
-        let claim = Claim { size: 0, root: empty_root(), mac: Hash::ZERO, epoch: 0 };
+        let claim =
+            Claim { size: 0, root: empty_root(), mac: Hash::ZERO, epoch: 0, ends_in_block: true };
         Self {
             disk,
             context,
@@ -313,9 +314,11 @@ impl<'r> Reader<'r> {
         for note in notes.drain(..).filter(|note| note.offset < batch.end()) {
             self.findings.push(changed_frame(&batch, base, &path, &note));
         }
+        let mut last = None;
         for (index, (_, leaf)) in (base..).zip(batch.leaves()) {
+            last = kind_of(leaf);
             if let Some(context) = self.context
-                && kind_of(leaf) == Some(Kind::Control)
+                && last == Some(Kind::Control)
             {
                 context.learn(index, leaf);
             }
@@ -327,6 +330,7 @@ impl<'r> Reader<'r> {
             root: commit.root,
             mac: commit.mac,
             epoch: commit.epoch,
+            ends_in_block: last == Some(Kind::Block),
         });
         self.size = base + u64::from(batch.head.entry_count);
         self.done = self.context.is_none()
@@ -408,7 +412,7 @@ impl<'r> Reader<'r> {
         }
         if self.claim.is_none() && header.first_index == self.size {
             let (size, root, mac) = (header.first_index, header.root, header.previous_mac);
-            self.claim = Some(Claim { size, root, mac, epoch: 0 });
+            self.claim = Some(Claim { size, root, mac, epoch: 0, ends_in_block: true });
         }
     }
 

@@ -253,6 +253,8 @@ pub struct Counts {
     pub journal_bytes: u64,
     /// Commits.
     pub commits: u64,
+    /// Checkpoint signatures, kept in commits, that were checked.
+    pub checkpoint_signatures: u64,
     /// Events.
     pub events: u64,
     /// Block entries.

@@ -11,8 +11,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_vault::keys::KeyRing;
-use ledgerline_verify::{Progress, Verdict, VerifyOptions, VerifyWorld, verify, verify_index};
+use ledgerline_verify::{
+    Progress, Signatures, Verdict, VerifyOptions, VerifyWorld, verify, verify_index,
+};
 use ledgerline_world::disk::{Disk, RealDisk};
+use ledgerline_world::entropy::SystemEntropy;
 use serde_json::Value;
 
 use super::Context;
@@ -65,6 +68,10 @@ pub struct VerifyArgs {
     /// checkpoint must be signed by it.
     #[arg(long, value_name = "VKEY")]
     log_key: Option<String>,
+    /// Check the log's signature in every commit; without it those of blocks, the newest, and one
+    /// in 64 of the others by chance. Every root is recomputed in either case.
+    #[arg(long, requires = "data", conflicts_with = "index")]
+    all_signatures: bool,
     /// With --url: check the tree alone.
     #[arg(long)]
     tree_only: bool,
@@ -191,6 +198,10 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
     let options = VerifyOptions {
         since,
         threads: args.threads.unwrap_or(processors),
+        signatures: match args.all_signatures {
+            true => Signatures::Every,
+            false => Signatures::chosen(&SystemEntropy),
+        },
         progress: Some(&show),
         ..VerifyOptions::default()
     };
@@ -335,7 +346,7 @@ fn summary_facts(report: &Value) -> String {
             lines.push((name, value));
         }
     }
-    for name in ["events", "chains", "tokens", "signatures"] {
+    for name in ["events", "chains", "tokens", "signatures", "commits", "checkpoint_signatures"] {
         if report["counts"].get(name).is_some() {
             lines.push((name, text(report, &format!("/counts/{name}"))));
         }

@@ -11,7 +11,7 @@ use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_followers::findings::{self, Follower, Saved};
 use ledgerline_ledger::planner::AdminAct;
-use ledgerline_verify::{Behind, Ground, VerifyWorld};
+use ledgerline_verify::{Behind, Ground, Signatures, VerifyWorld};
 use ledgerline_view::view::View;
 use ledgerline_world::clock::Clock;
 
@@ -166,7 +166,7 @@ impl Run {
             keys: Some(Arc::clone(&self.world.keys)),
             head: Some(Arc::clone(&self.world.head_disk)),
         };
-        let Some(ground) = Ground::new(&world, Some(&vault), &[]) else {
+        let Some(ground) = Ground::new(&world, Some(&vault), &[], Signatures::Every) else {
             let unread: Result<(), _> = Err("the genesis entry cannot be read");
             return self.excuse("the verifier", unread);
         };
