@@ -198,10 +198,7 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
     let options = VerifyOptions {
         since,
         threads: args.threads.unwrap_or(processors),
-        signatures: match args.all_signatures {
-            true => Signatures::Every,
-            false => Signatures::chosen(&SystemEntropy),
-        },
+        signatures: signatures(args.all_signatures),
         progress: Some(&show),
         ..VerifyOptions::default()
     };
@@ -245,6 +242,10 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
         value["notes"] = serde_json::json!([note]);
     }
     Ok((exit, value))
+}
+
+fn signatures(all: bool) -> Signatures {
+    if all { Signatures::Every } else { Signatures::chosen(&SystemEntropy) }
 }
 
 /// Whether a server holds the folder's lock.
