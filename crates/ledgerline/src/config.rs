@@ -16,10 +16,10 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use ledgerline_issuers::settings::{self, IssuerTable};
 use serde::Deserialize;
 
 use crate::exit::Failure;
-use crate::issuers::settings::{self, IssuerTable};
 
 /// Declares a group of settings once: clap reads flags and environment into it, serde the file.
 macro_rules! settings {
@@ -189,6 +189,13 @@ settings! {
         /// answered yet is tried for 3 seconds].
         #[arg(global = true)]
         "LEDGERLINE_RETRIES" retries: u32,
+    }
+}
+
+impl From<ClientSettings> for ledgerline_client::Settings {
+    fn from(settings: ClientSettings) -> Self {
+        let ClientSettings { url, key_file, ca_file, timeout_ms, retries } = settings;
+        Self { url, key_file, ca_file, timeout_ms, retries }
     }
 }
 

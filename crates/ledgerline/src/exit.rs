@@ -12,6 +12,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use ledgerline_client::Misconfigured;
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -70,6 +72,8 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { exit: Exit::Error, error: error.into() }
+        let error = error.into();
+        let exit = if error.is::<Misconfigured>() { Exit::Usage } else { Exit::Error };
+        Self { exit, error }
     }
 }

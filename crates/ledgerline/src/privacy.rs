@@ -9,8 +9,6 @@
 //!
 //! Assumes: an administrator of the machine can do all of it anyway.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -108,16 +106,6 @@ pub fn check_keys(disk: &RealDisk, path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Warns of a file with a secret that everybody on the machine may read. It is not refused: others'
-/// tools write such files.
-pub fn warn_of(path: &Path) {
-    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o007 != 0 {
-        let (file, what) = (path.display(), "everybody on this machine may read it: chmod 600 it");
-        tracing::warn!(code = "secret_file_open", %file, what);
-    }
-}
-
 /// Refuses a folder, named `what`, that lies within the data, also by a link.
 ///
 /// # Errors
@@ -156,6 +144,8 @@ fn real_path(path: &Path) -> Result<PathBuf, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// The memory of a server had its keys; a core file had them, too.

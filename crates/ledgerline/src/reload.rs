@@ -11,10 +11,11 @@
 
 use std::path::PathBuf;
 
+use ledgerline_issuers::Issuers;
+
 use crate::config::{FileSettings, LogSettings, ServerSettings};
 use crate::exit::Failure;
 use crate::http::App;
-use crate::issuers::Issuers;
 use crate::logs;
 use crate::tls::{self, Tls};
 

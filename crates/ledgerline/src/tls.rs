@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ledgerline_client::secret_file::warn_of;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -13,7 +14,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use crate::exit::Failure;
-use crate::privacy;
 
 /// The acceptor of new connections; replaced whole.
 #[derive(Clone, Default)]
@@ -63,7 +63,7 @@ fn load(cert: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| refuse(cert, &error))?;
-    privacy::warn_of(key);
+    warn_of(key);
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| refuse(key, &error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?

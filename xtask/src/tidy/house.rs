@@ -35,6 +35,24 @@ pub const CRATES: &[Crate] = &[
         kind: Kind::Engine,
         uses: &["ledgerline-proof"],
     },
+    Crate {
+        package: "ledgerline-client",
+        folder: "crates/client",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof"],
+    },
+    Crate {
+        package: "ledgerline-sources",
+        folder: "crates/sources",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-api"],
+    },
+    Crate {
+        package: "ledgerline-issuers",
+        folder: "crates/issuers",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-client"],
+    },
     Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
         package: "ledgerline-vault",
@@ -161,6 +179,9 @@ pub const CRATES: &[Crate] = &[
         folder: "crates/ledgerline",
         kind: Kind::Program,
         uses: &[
+            "ledgerline-client",
+            "ledgerline-sources",
+            "ledgerline-issuers",
             "ledgerline-api",
             "ledgerline-proof",
             "ledgerline-world",
@@ -182,6 +203,9 @@ pub const CRATES: &[Crate] = &[
         folder: "fuzz",
         kind: Kind::Program,
         uses: &[
+            "ledgerline-client",
+            "ledgerline-sources",
+            "ledgerline-issuers",
             "ledgerline-api",
             "ledgerline-proof",
             "ledgerline",

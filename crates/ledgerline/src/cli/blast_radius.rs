@@ -1,15 +1,14 @@
 //! `blast-radius`: what a leaked token could reach, and, with `--revoke`, the end of it.
 
 use clap::Args;
+use ledgerline_client::segment;
 use serde_json::{Value, json};
 
-use super::Context;
 use super::lineage::tree;
 use super::lookup::{self, Meant, Narrow, Past};
 use super::past::{Ask, Moment, list, rows, text};
 use super::proof_file::{Written, write_proof};
-use super::revoke;
-use crate::client::segment;
+use super::{Context, revoke};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::facts;
 

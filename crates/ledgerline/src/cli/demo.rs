@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use clap::Args;
 use ledgerline_api::leaf_json;
 use ledgerline_api::time_text::rfc3339;
+use ledgerline_client::Client;
+use ledgerline_issuers::settings::IssuerTable;
 use ledgerline_world::clock::{Clock as _, SystemClock};
 use ledgerline_world::entropy::{SystemEntropy, random};
 use serde_json::{Value, json};
@@ -16,10 +18,8 @@ use super::serve::Started;
 use super::trace::fetch;
 use super::verify::progress_bar;
 use super::verify_url::{self, Question};
-use crate::client::Client;
-use crate::config::{ClientSettings, ServerSettings};
+use crate::config::ServerSettings;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::issuers::settings::IssuerTable;
 use crate::render::{text, timeline};
 
 /// The token whose life is shown: the first access token, stolen and used after its revocation.
@@ -75,11 +75,12 @@ fn fresh_folder() -> PathBuf {
 }
 
 fn connect(url: &str, key_file: &Path) -> Result<Client, Failure> {
-    Client::open(&ClientSettings {
+    let settings = ledgerline_client::Settings {
         url: Some(url.to_owned()),
         key_file: Some(key_file.to_owned()),
         ..Default::default()
-    })
+    };
+    Ok(Client::open(&settings)?)
 }
 
 fn show(

@@ -8,12 +8,12 @@ use std::io::{self, Write as _};
 
 use clap::{ArgGroup, Args};
 use ledgerline_api::uuid_text;
+use ledgerline_client::Client;
 use serde_json::{Value, json};
 
 use super::Context;
 use super::lookup::{self, Meant, Narrow};
 use super::token_id::read_secret;
-use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{facts, json_text, table, text};

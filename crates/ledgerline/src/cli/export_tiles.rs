@@ -11,18 +11,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_client::remote_log::RemoteLog;
 use ledgerline_proof::checkpoint::Checkpoint;
 use ledgerline_proof::note::Note;
 use ledgerline_proof::tile::{TileAddress, TileKind, tiles};
 use serde_json::json;
 
-use super::Context;
-use super::evidence;
 use super::serve::{OpenLedger, check_ledger};
 use super::verify::progress_bar;
+use super::{Context, evidence};
 use crate::config::{ClientSettings, ServerSettings};
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::remote_log::RemoteLog;
 use crate::render::{facts, text};
 
 /// Arguments of `export-tiles`.

@@ -4,13 +4,13 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use ledgerline_client::{Client, segment};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::lookup::tell;
 use super::past::{Ask, Moment, rows, unknown};
 use super::progress::{self, Wait};
-use crate::client::{Client, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{facts, text};

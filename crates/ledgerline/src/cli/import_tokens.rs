@@ -10,16 +10,16 @@ use std::time::UNIX_EPOCH;
 use anyhow::Context as _;
 use clap::Args;
 use ledgerline_api::time_text;
+use ledgerline_client::Client;
+use ledgerline_sources::input;
+use ledgerline_sources::token_table::{self, Form, JtiRule, Register};
 
 use super::Context;
 use super::sender::{Sender, Unit};
 use super::token_id::Naming;
 use super::verify::progress_bar;
-use crate::adapters::token_table::{self, Form, JtiRule, Register};
-use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Failure};
-use crate::input;
 
 /// What a table without a row is.
 pub const NO_ROW: &str = "the table has no row: an export that failed would be taken for an \

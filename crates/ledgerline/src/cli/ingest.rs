@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use ledgerline_client::Client;
+use ledgerline_sources::oidc_provider::{OidcProvider, Options};
+use ledgerline_sources::{Adapter, Problem};
 
 use super::Context;
 use super::acts::Acts;
@@ -15,9 +18,6 @@ use super::feed::{Came, Feed};
 use super::sender::Sender;
 use super::token_id::Naming;
 use super::verify::progress_bar;
-use crate::adapters::oidc_provider::{OidcProvider, Options};
-use crate::adapters::{Adapter, Problem};
-use crate::client::Client;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Failure};
 
@@ -114,7 +114,7 @@ fn adapt(
     files: &[PathBuf],
     sender: &mut Sender<'_>,
 ) -> Result<(), Failure> {
-    let names = crate::adapters::Naming::new(&naming.region, &naming.issuer)
+    let names = ledgerline_sources::Naming::new(&naming.region, &naming.issuer)
         .ok_or_else(|| Failure::usage("region and issuer match [a-z0-9._-]{1,32}"))?;
     // As whom the events are recorded, so that the adapter can link to its own events.
     let own = client.get("/v1/status").context("asking as whom this key records")?;

@@ -10,13 +10,13 @@
 //! 3.
 
 use clap::Args;
+use ledgerline_client::{Client, ClientError};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::lookup::{self, Meant, Named, Narrow, Paste, Unknown};
 use super::pasted::Reading;
 use super::token_id::in_the_history;
-use crate::client::{Client, ClientError};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::facts;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use ledgerline_client::{Client, segment};
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::client::{Client, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{facts, table, text};

@@ -26,6 +26,7 @@ use std::io::{self, Read as _, Write as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
+use ledgerline_client::{Client, ClientError};
 use ledgerline_proof::token_id::{
     MIN_TOKEN_BYTES, TokenId, from_jti, from_presented, hashed_jti, looks_like_token, t1_value,
 };
@@ -34,7 +35,6 @@ use serde_json::{Value, json};
 use super::pasted::{self, Candidates, Reading};
 use super::several;
 use super::token_id::in_the_history;
-use crate::client::{Client, ClientError};
 use crate::exit::{Exit, Failure};
 use crate::render::printable;
 

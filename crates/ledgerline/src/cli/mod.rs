@@ -52,8 +52,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use ledgerline_client::{Client, ClientError};
 
-use crate::client::{Client, ClientError};
 use crate::config::{ClientSettings, FileSettings, LogSettings};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::reload::Origins;
@@ -159,7 +159,7 @@ impl Context {
     /// # Errors
     /// As [`Client::open`].
     pub fn client(&self, settings: ClientSettings) -> Result<Client, Failure> {
-        Client::open(&settings.or(self.file.client.clone()))
+        Ok(Client::open(&settings.or(self.file.client.clone()).into())?)
     }
 }
 

@@ -7,11 +7,11 @@
 //! Assumes: nobody verified the signature: the claims are what the paste says.
 
 use ledgerline_api::time_text::rfc3339;
+use ledgerline_issuers::jws;
 use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::lookup::claims;
-use crate::issuers::jws;
 
 /// The members of answers.
 const EXP_PASSED: &str = "own_exp_passed";

@@ -1,14 +1,13 @@
 //! What the commands about the past have in common: moment, tenant, pages, tables, proofs.
 
 use clap::Args;
+use ledgerline_client::{Client, ClientError, segment};
 use serde_json::{Value, json};
 
-use super::Context;
 use super::evidence::{Proof, ProofArgs};
 use super::lookup::{self, Meant, Named, Narrow, Past};
-use super::progress;
 use super::proof_file::{Written, write_proof};
-use crate::client::{Client, ClientError, segment};
+use super::{Context, progress};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{self, table};

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use ledgerline_client::{Client, ClientError};
 use ledgerline_proof::bundle::Bundle;
 use serde_json::{Value, json};
 
 use super::evidence::{Evidence, Proof};
-use crate::client::{Client, ClientError};
 use crate::exit::{Exit, Failure};
 use crate::render::{printable, text};
 

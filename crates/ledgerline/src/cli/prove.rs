@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ledgerline_api::uuid_text;
+use ledgerline_client::segment;
 use ledgerline_proof::bundle::Bundle;
 use serde_json::{Value, json};
 
@@ -11,7 +12,6 @@ use super::Context;
 use super::evidence::{Evidence, size_of};
 use super::lookup::{self, Meant, Narrow, Unknown};
 use super::proof_file::{self, Written, since};
-use crate::client::segment;
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::json_text;

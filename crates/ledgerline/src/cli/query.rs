@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use ledgerline_api::uuid_text;
+use ledgerline_client::segment;
 use serde_json::Value;
 
 use super::Context;
@@ -9,7 +10,6 @@ use super::lookup::Narrow;
 use super::past::{Ask, Moment, TOKENS, list, rows, text, word};
 use super::progress::Wait;
 use super::triage::{self, TriageArgs};
-use crate::client::segment;
 use crate::exit::{CommandResult, Failure};
 use crate::render::what;
 

@@ -14,20 +14,19 @@
 
 use clap::Args;
 use ledgerline_api::time_text;
+use ledgerline_client::{Client, segment};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::hashed_jti;
+use ledgerline_sources::{input, token_table};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::import_tokens::{NO_ROW, Table};
 use super::past::{Ask, rows};
 use super::token_id::Naming;
-use crate::adapters::token_table;
-use crate::client::{Client, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::input;
 use crate::render::{facts, text};
 
 /// Tokens of one request.

@@ -7,12 +7,12 @@
 //! not; 4 when nobody knows the token: then nothing was revoked, and that is said.
 
 use clap::Args;
+use ledgerline_client::{Client, ClientError, segment};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::lookup::{self, Meant, Named, Narrow, Past, Unknown};
 use super::past::list;
-use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{table, text};

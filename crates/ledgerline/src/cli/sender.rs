@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use ledgerline_api::BODY_BYTES_MAX;
+use ledgerline_client::Client;
+use ledgerline_sources::{Act, Report};
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::adapters::{Act, Report};
-use crate::client::Client;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::render::{facts, table, text};
 

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_issuers::Issuers;
+use ledgerline_issuers::settings::IssuerTable;
 use ledgerline_journal::head_store::HeadStore;
 use ledgerline_ledger::folders::{Folder, has_ledger};
 use ledgerline_ledger::opening::World;
@@ -32,7 +34,6 @@ use tokio::task::JoinHandle;
 use super::Context;
 use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
-use crate::descriptors;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::http::feed::look_for_news;
 use crate::http::key_ends::end_keys;
@@ -41,12 +42,10 @@ use crate::http::server::{Limits, StopSignals, serve};
 use crate::http::signed_answer::Answers;
 use crate::http::uses::keep_recording;
 use crate::http::{App, With, router};
-use crate::issuers::Issuers;
-use crate::issuers::settings::IssuerTable;
 use crate::reload::{Origins, Reload};
 use crate::tls::{self, Tls};
 use crate::webhook::Webhook;
-use crate::{logs, privacy};
+use crate::{descriptors, logs, privacy};
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";

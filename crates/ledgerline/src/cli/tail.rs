@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use clap::Args;
 use ledgerline_api::leaf_json;
+use ledgerline_client::remote_log::RemoteLog;
+use ledgerline_client::{Client, ClientError};
 use serde_json::Value;
 
 use super::Context;
-use crate::client::{Client, ClientError};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::remote_log::RemoteLog;
 use crate::render::{Screen, text, what};
 
 /// Arguments of `tail`.

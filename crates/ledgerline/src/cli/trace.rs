@@ -3,13 +3,13 @@
 use std::io;
 
 use clap::Args;
+use ledgerline_client::{Client, ClientError, segment};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::evidence::ProofArgs;
 use super::lookup::{self, Meant, Narrow, Past};
 use super::proof_file::{Written, write_proof};
-use crate::client::{Client, ClientError, segment};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit};
 use crate::render::timeline;

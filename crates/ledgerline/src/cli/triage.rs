@@ -12,22 +12,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_client::Client;
 use ledgerline_proof::token_id::{MIN_TOKEN_BYTES, TokenId, t1_value};
+use ledgerline_sources::input::Lines;
 use serde_json::{Value, json};
 
 use self::line::{Hit, Line, Rows};
-use super::Context;
 use super::evidence::{Proof, ProofArgs};
 use super::lookup::{Narrow, Places, claims, tell};
-use super::own_times;
 use super::past::{list, rows, text, unknown};
-use super::pasted;
 use super::proof_file::write_proof_of;
-use super::several;
-use crate::client::Client;
+use super::{Context, own_times, pasted, several};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::input::Lines;
 
 /// Tokens of one call.
 const BATCH: usize = 500;

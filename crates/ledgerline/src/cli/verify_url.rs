@@ -18,6 +18,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 use ledgerline_api::time_text::rfc3339;
+use ledgerline_client::Client;
+use ledgerline_client::remote_log::RemoteLog;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::{ChainTip, chain_key, check_link};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
@@ -31,9 +33,7 @@ use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::evidence::kept_checkpoint;
-use crate::client::Client;
 use crate::exit::{Exit, Failure};
-use crate::remote_log::RemoteLog;
 
 /// What to check, and against what.
 pub struct Question<'a> {

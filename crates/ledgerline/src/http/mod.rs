@@ -58,6 +58,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::routing::{delete, get, post};
+use ledgerline_issuers::Issuers;
 use ledgerline_node::Node;
 use ledgerline_view::view::View;
 
@@ -68,7 +69,6 @@ use self::server::Limits;
 use self::shares::{Kind, Room, Shares, Turn};
 use self::signed_answer::Answers;
 use self::uses::Uses;
-use crate::issuers::Issuers;
 use crate::webhook::Webhook;
 
 /// What every handler has. Shared behind one `Arc`.

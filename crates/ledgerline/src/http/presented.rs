@@ -16,6 +16,8 @@
 
 use std::sync::Arc;
 
+use ledgerline_issuers::verified::Verified;
+use ledgerline_issuers::{Issuers, Judged};
 use ledgerline_node::Node;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::t1_value;
@@ -26,8 +28,6 @@ use ledgerline_view::registry::{Caller, Roles};
 
 use super::form::Refusal;
 use super::{App, auth};
-use crate::issuers::verified::Verified;
-use crate::issuers::{Issuers, Judged};
 
 /// Whoever may read events may know a person's pseudonym.
 pub const NAMING: Roles = auth::READERS.with(Roles::PRIVACY);

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use ledgerline_issuers::Issuer;
 use ledgerline_node::Reader;
 use ledgerline_view::registry::{Caller, Roles};
 use serde::Deserialize;
@@ -12,7 +13,6 @@ use super::events::json_value;
 use super::extract::Asked;
 use super::problem::Problem;
 use super::{App, Shared, auth, progress};
-use crate::issuers::Issuer;
 
 /// The process answers.
 #[allow(clippy::unused_async, reason = "axum handlers are async")]

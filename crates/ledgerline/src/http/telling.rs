@@ -24,6 +24,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use ledgerline_issuers::connector::Told;
+use ledgerline_issuers::{Issuer, Judged};
 use ledgerline_ledger::planner::{AdminAct, IssuerTold};
 use ledgerline_proof::vocabulary::{EventType, TokenKind};
 use ledgerline_questions::lineage::Token;
@@ -34,8 +36,6 @@ use serde_json::{Value, json};
 use super::App;
 use super::presented::{Each, Signature, find_each};
 use super::problem::Problem;
-use crate::issuers::connector::Told;
-use crate::issuers::{Issuer, Judged};
 
 /// Said of an issuer that was not asked.
 pub const NOT_TOLD: &str = "not told";

@@ -23,6 +23,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ledgerline_client::outbound::Outbound;
+use ledgerline_client::secret_file::read_secret_file;
 use ledgerline_node::Node;
 
 use self::message::{Message, likeness, message, named_at};
@@ -30,8 +32,6 @@ use self::queue::{Outcome, Queue, Rules, Waiting};
 use self::signing::Secret;
 use crate::config::ServerSettings;
 use crate::exit::Failure;
-use crate::issuers::connector::read_secret_file;
-use crate::outbound::Outbound;
 
 /// Name of the position's file.
 const FOLLOWER: &str = "webhook";
@@ -84,9 +84,9 @@ impl Webhook {
             (Some(url), Some(file)) => (url, file),
             _ => return Err(Failure::usage("webhook_url and webhook_secret_file go together")),
         };
-        let wrong = |failure: &Failure| Failure::usage(format!("webhook_url: {:#}", failure.error));
+        let wrong = |error: &anyhow::Error| Failure::usage(format!("webhook_url: {error:#}"));
         let ca_file = settings.webhook_ca_file.as_deref();
-        let outbound = Outbound::new(url, ca_file, TIMEOUT).map_err(|failure| wrong(&failure))?;
+        let outbound = Outbound::new(url, ca_file, TIMEOUT).map_err(|error| wrong(&error))?;
         let ms = |value: Option<u64>, usual| Duration::from_millis(value.unwrap_or(usual).max(1));
         let rules = Rules {
             group_after: settings.webhook_group_after.unwrap_or(50).max(1),

@@ -21,7 +21,7 @@ fn named() -> Option<PathBuf> {
 /// Unpacks into the test's own folder below `target`. Test programs run beside each other: each
 /// file gets its name only when it is whole.
 fn unpacked() -> PathBuf {
-    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recording");
+    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ledgerline/tests/recording");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recording");
     std::fs::create_dir_all(&folder).expect("a folder below target");
     for entry in std::fs::read_dir(&packed).expect("tests/recording") {

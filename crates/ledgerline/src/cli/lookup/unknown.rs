@@ -3,13 +3,13 @@
 //! Promises: it names the tenant that was asked, what was looked for and how much of a paste was
 //! looked up, and says what the paste itself may be the reason for. Nothing of the paste is shown.
 
+use ledgerline_client::Client;
+use ledgerline_proof::token_id::{MIN_TOKEN_BYTES, TokenId};
 use serde_json::{Value, json};
 
 use super::super::Context;
 use super::triage;
-use crate::client::Client;
 use crate::exit::{CommandResult, Exit};
-use ledgerline_proof::token_id::{MIN_TOKEN_BYTES, TokenId};
 
 /// A token that nobody knows.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,164 @@
+//! Adapters: foreign logs in, events of the public JSON form out.
+//!
+//! An adapter is a pure, streaming transformation on the client's side. It reads one line at a
+//! time, keeps a bounded memory of what it has read, and writes *acts*: one or several events that
+//! must be recorded together or not at all.
+//!
+//! Promises
+//! - The same file read from its start gives the same events, byte for byte, so that a second
+//!   ingest answers `duplicate` for each. No clock and no random number is read.
+//! - A bearer value becomes a token id as the line is parsed. Neither it nor a personal value
+//!   reaches a `native_id`, an error text or the report; personal values stand in `personal` only.
+//! - Nothing is lost silently: each line is counted as mapped, skipped (by its kind) or refused.
+//!
+//! Refuses: a line that is too long, no JSON, of no known shape, or with a field that cannot be an
+//! id. The adapter goes on with the next line; whether that is fatal is the caller's choice.
+
+pub mod event;
+pub mod input;
+mod instant;
+mod memory;
+pub mod oidc_provider;
+mod token_id;
+pub mod token_table;
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use crate::event::JsonEvent;
+pub use crate::instant::Millis;
+pub use crate::token_id::Naming;
+
+/// Longest line an adapter looks at. The longest of the recording has 4 KiB.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Most parts one act may have (DESIGN 12, "Acts").
+pub const ACT_PARTS_MAX: usize = 64;
+
+/// A transformation of a foreign log into events.
+pub trait Adapter {
+    /// The name under which the adapter is chosen and which its events carry.
+    fn name(&self) -> &'static str;
+
+    /// Reads line `number` (1-based, of its own file) and appends the acts that are complete now.
+    ///
+    /// An act may need several lines, so it can come out at a later line than it began.
+    ///
+    /// # Errors
+    /// The line is refused and has had no effect; the text holds no value of the line.
+    fn line(&mut self, number: u64, line: &str, out: &mut Vec<Act>) -> Result<(), AdapterError>;
+
+    /// Counts line `number`, whose bytes are no text, as refused.
+    fn refuse(&mut self, number: u64, problem: Problem) -> AdapterError;
+
+    /// Ends the input: appends what was held back for lines that did not come.
+    fn finish(&mut self, out: &mut Vec<Act>);
+
+    /// What has been read and made so far.
+    fn report(&self) -> &Report;
+}
+
+/// Events that must be recorded in one commit or not at all: 1 to [`ACT_PARTS_MAX`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Act {
+    /// The parts in their order. Each carries `act` when there is more than one.
+    pub events: Vec<JsonEvent>,
+}
+
+/// Why a line was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("line {line}: {problem}")]
+pub struct AdapterError {
+    /// 1-based number of the line in its file.
+    pub line: u64,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a line. Names fields and places, never a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Problem {
+    /// More than [`LINE_BYTES_MAX`] bytes.
+    #[error("longer than {LINE_BYTES_MAX} bytes")]
+    TooLong,
+    /// Bytes that are no text.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// Not one JSON object with the members of its shape.
+    #[error("not the JSON of a log line, at column {0}")]
+    NotJson(usize),
+    /// The payload of a provider event has a member of another type.
+    #[error("the payload does not have the shape of its event, at its column {0}")]
+    BadPayload(usize),
+    /// JSON, but neither a provider, resource-server nor policy line.
+    #[error("a JSON object of no known shape")]
+    UnknownShape,
+    /// A member that this kind of line must have is not there.
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    /// A member does not have the form it must have.
+    #[error("`{0}` is malformed")]
+    Malformed(&'static str),
+    /// A bearer value under 128 bits: its plain digest could be searched for.
+    #[error("`{0}` is a bearer value of fewer than 128 bits")]
+    WeakToken(&'static str),
+    /// The digest beside a policy document is not that of the document.
+    #[error("the policy document does not have the digest beside it")]
+    DigestMismatch,
+}
+
+/// What an adapter has read and made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Lines read, empty ones left out.
+    pub lines: u64,
+    /// Lines that gave an event or completed an act.
+    pub mapped: u64,
+    /// Of these, the lines that have no event of their own: what they say stands in that of another
+    /// line of their request. By event name.
+    pub joined: BTreeMap<String, u64>,
+    /// Lines with nothing for the ledger, by event name.
+    pub skipped: BTreeMap<String, u64>,
+    /// Lines refused with an error.
+    pub refused: u64,
+    /// Acts made.
+    pub acts: u64,
+    /// Events made.
+    pub events: u64,
+    /// Requests whose closing line never came; their events were made from what was there.
+    pub unclosed: u64,
+    /// Things the bounded memory forgot. When not 0, some revocations were not expanded.
+    pub forgotten: u64,
+}
+
+impl Report {
+    /// Lines that have no event of their own, of all kinds.
+    #[must_use]
+    pub fn joined_count(&self) -> u64 {
+        self.joined.values().sum()
+    }
+
+    /// Lines skipped, of all kinds.
+    #[must_use]
+    pub fn skipped_count(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    fn skip(&mut self, kind: &str) {
+        count_one(&mut self.skipped, kind);
+    }
+
+    fn join(&mut self, kind: &str) {
+        count_one(&mut self.joined, kind);
+    }
+}
+
+fn count_one(counts: &mut BTreeMap<String, u64>, kind: &str) {
+    match counts.get_mut(kind) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(kind.to_owned(), 1);
+        }
+    }
+}

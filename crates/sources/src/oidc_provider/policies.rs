@@ -1,0 +1,91 @@
+//! Policy versions: one POLICY_CHANGED each, with the document attached by its digest.
+
+use crate::event::{
+    Attachment, EventType, JsonEvent, Outcome, Policy, PolicyChange, PolicyRole, Target, TargetKind,
+};
+use crate::oidc_provider::facts::{ADAPTER, PROVIDER_UNCERTAINTY_NS, actor};
+use crate::oidc_provider::model::PolicyLine;
+use crate::token_id::{attachment_data, content_digest, is_lower_name};
+use crate::{Millis, Problem};
+
+/// The event of one line.
+///
+/// The log's digest is over the document as compact JSON in its key order, so the document is
+/// attached in just that form; a document that has another digest is refused.
+pub(super) fn event(line: &PolicyLine<'_>) -> Result<JsonEvent, Problem> {
+    let at = Millis::parse(&line.time).ok_or(Problem::Malformed("time"))?.rfc3339();
+    if !is_lower_name(&line.policy_id) || line.policy_id.len() > 64 {
+        return Err(Problem::Malformed("policy_id"));
+    }
+    let document = compact(line.document.get());
+    let digest = content_digest(document.as_bytes());
+    if digest != line.digest {
+        return Err(Problem::DigestMismatch);
+    }
+    let version = line.version.to_string();
+    let policy = Policy {
+        id: line.policy_id.clone(),
+        version: version.clone(),
+        digest: Some(digest.clone()),
+        role: PolicyRole::Access,
+        effect: None,
+    };
+    Ok(JsonEvent {
+        native_id: Some(format!("policy/{at}/{}/{version}", line.policy_id)),
+        target: Some(Target { kind: TargetKind::Policy, id: line.policy_id.clone() }),
+        r#type: EventType::PolicyChanged,
+        outcome: Some(Outcome::None),
+        occurred_at: at.clone(),
+        time_uncertainty_ns: Some(PROVIDER_UNCERTAINTY_NS),
+        service: line.service.clone(),
+        policies: vec![policy],
+        policy_change: Some(PolicyChange {
+            effective_from: at,
+            effective_until: None,
+            previous_version: (line.version > 1).then(|| (line.version - 1).to_string()),
+            change_ref: None,
+            snapshot: digest.clone(),
+        }),
+        adapter: Some(ADAPTER),
+        personal: actor(line.changed_by.as_deref(), None).into_iter().collect(),
+        attachments: vec![Attachment {
+            digest,
+            media_type: "application/json",
+            data: attachment_data(document.as_bytes()),
+        }],
+        ..JsonEvent::default()
+    })
+}
+
+/// JSON text without the white space between its tokens; key order and spelling stay.
+fn compact(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for character in json.chars() {
+        if in_string {
+            in_string = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+        } else if character.is_ascii_whitespace() {
+            continue;
+        } else {
+            in_string = character == '"';
+        }
+        text.push(character);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compacts_only_between_tokens() {
+        for (json, expected) in [
+            (r#"{ "a" : [ 1 , 2 ] }"#, r#"{"a":[1,2]}"#),
+            (r#"{"a b": "c \" d \\" , "e": 1}"#, r#"{"a b":"c \" d \\","e":1}"#),
+        ] {
+            assert_eq!(compact(json), expected);
+        }
+    }
+}
