@@ -46,7 +46,8 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{Revocation, changes_state};
 use ledgerline_proof::schema::Leaf;
-use ledgerline_proof::statement::{Statement, is_name_byte};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::token_id::is_name_byte;
 use ledgerline_proof::token_id::{Form, TokenId};
 use ledgerline_proof::vocabulary::{
     ActorKind, EventType, HandleKind, Outcome, PersonalRole, TargetKind,

@@ -29,7 +29,7 @@
 //! Promises: [`Bundle::parse`] accepts no byte it does not understand: no unknown or repeated
 //! field, no float, no other spelling of a number, nothing beyond the limits below.
 //!
-//! Assumes nothing: a parsed bundle is a claim. [`crate::check::check`] judges it.
+//! Assumes nothing: a parsed bundle is a claim. `check` judges it.
 //!
 //! Refuses: to carry keys that it asks to be trusted. There is no field for one.
 

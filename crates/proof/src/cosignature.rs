@@ -11,10 +11,9 @@
 //! Refuses times above 2^63 - 1 and keys of another kind. [`Note::check`] verifies cosignatures.
 
 use crate::checkpoint::Checkpoint;
-use crate::note::{KeyKind, Note, NoteError, NoteSignature, SignerKey, VerifierKey};
+use crate::note::{KeyKind, Note, NoteError, NoteSignature, SignerKey, cosigned_text};
 
-/// Latest time a cosignature may name.
-pub const MAX_TIME: u64 = i64::MAX.unsigned_abs();
+pub use crate::note::MAX_COSIGNATURE_TIME as MAX_TIME;
 
 /// Cosigns a checkpoint at a time in unix seconds, with a key of kind [`KeyKind::CosignatureV1`].
 /// The result is one more line for the note ([`Note::add`]).
@@ -33,17 +32,9 @@ pub fn cosign(
     if time > MAX_TIME {
         return Err(NoteError::Malformed("time of a cosignature is above 2^63 - 1"));
     }
-    let signature = key.sign(message(&checkpoint.text(), time).as_bytes());
+    let signature = key.sign(cosigned_text(&checkpoint.text(), time).as_bytes());
     let field = [time.to_be_bytes().as_slice(), signature.as_slice()].concat();
     Ok(NoteSignature::by(key.verifier_key(), field))
-}
-
-/// Checks the signature field of a cosigner over a note text. `Some(time)` when it is valid.
-pub(crate) fn check(key: &VerifierKey, text: &str, field: &[u8]) -> Option<u64> {
-    let (time, signature) = field.split_first_chunk::<8>()?;
-    let time = u64::from_be_bytes(*time);
-    let valid = time <= MAX_TIME && key.verify(message(text, time).as_bytes(), signature);
-    valid.then_some(time)
 }
 
 /// Adds the cosignature of `key` to a note that is a checkpoint.
@@ -55,8 +46,4 @@ pub fn cosign_note(note: &mut Note, key: &SignerKey, time: u64) -> Result<(), No
     let checkpoint = checkpoint.map_err(|_| NoteError::Malformed("not a checkpoint"))?;
     note.add(cosign(key, &checkpoint, time)?);
     Ok(())
-}
-
-fn message(text: &str, time: u64) -> String {
-    format!("cosignature/v1\ntime {time}\n{text}")
 }

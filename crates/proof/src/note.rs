@@ -28,13 +28,14 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-use crate::cosignature;
-
 /// Longest note that is parsed, in bytes.
 pub const MAX_NOTE_BYTES: usize = 1_000_000;
 
 /// Most signatures a note may carry. C2SP demands that at least 16 are accepted; Go stops at 100.
 pub const MAX_SIGNATURES: usize = 100;
+
+/// Latest time a cosignature may name, in unix seconds.
+pub const MAX_COSIGNATURE_TIME: u64 = i64::MAX.unsigned_abs();
 
 /// A note or a key that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -482,10 +483,24 @@ impl Note {
                 if valid { Ok(None) } else { Err(bad()) }
             }
             KeyKind::CosignatureV1 => {
-                cosignature::check(key, &self.text, &signature.bytes).map(Some).ok_or_else(bad)
+                check_cosignature(key, &self.text, &signature.bytes).map(Some).ok_or_else(bad)
             }
         }
     }
+}
+
+/// Checks the signature field of a cosigner over a note text. `Some(time)` when it is valid.
+fn check_cosignature(key: &VerifierKey, text: &str, field: &[u8]) -> Option<u64> {
+    let (time, signature) = field.split_first_chunk::<8>()?;
+    let time = u64::from_be_bytes(*time);
+    let valid =
+        time <= MAX_COSIGNATURE_TIME && key.verify(cosigned_text(text, time).as_bytes(), signature);
+    valid.then_some(time)
+}
+
+/// What a cosigner signs of a note text.
+pub(crate) fn cosigned_text(text: &str, time: u64) -> String {
+    format!("cosignature/v1\ntime {time}\n{text}")
 }
 
 fn find_key<'k>(

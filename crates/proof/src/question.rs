@@ -24,7 +24,7 @@
 //!
 //! Promises: [`Question::sentence`] is made of this module's words, of ids, and of times; nothing
 //! else that stands in the file is repeated. Whether the ids are those of the entries shown is
-//! judged by [`crate::check`].
+//! judged by the module `check`.
 //!
 //! Refuses: a name, a form of `about`, a parameter or a value that is not in the table. A sentence
 //! that nobody can check is no question.

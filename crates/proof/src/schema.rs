@@ -50,7 +50,7 @@ pub enum Kind {
     Control,
     /// [`crate::block::Refusal`].
     Refusal,
-    /// [`crate::submission::Submission`].
+    /// `Submission` of the module `submission`.
     Submission,
 }
 

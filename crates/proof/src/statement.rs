@@ -11,6 +11,7 @@
 
 use crate::hash::Hash;
 use crate::hlc::Hlc;
+use crate::token_id::{TokenId, is_name_byte};
 use crate::vocabulary::{
     ActorKind, Delegation, EventType, Outcome, PersonalRole, PolicyRole, Relation, Strength,
     TargetKind, TokenKind, Vantage,
@@ -358,25 +359,6 @@ pub fn is_source_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(is_name_byte)
 }
 
-/// The bytes of source names, regions and issuer aliases.
-#[must_use]
-pub const fn is_name_byte(byte: u8) -> bool {
-    NAME_BYTES[byte as usize]
-}
-
-/// One look instead of four comparisons: names are short, so they are judged byte by byte.
-static NAME_BYTES: [bool; 256] = {
-    let mut bytes = [false; 256];
-    let mut at = 0;
-    while at < 128 {
-        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
-        let byte = at as u8;
-        bytes[at] = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
-        at += 1;
-    }
-    bytes
-};
-
 impl<'a> Statement<'a> {
     /// The value of a key in a statement's detail.
     #[must_use]
@@ -507,9 +489,7 @@ impl<'a> Statement<'a> {
             return Err(StatementError::MissingTarget);
         }
         string("target.id", self.target.id, MAX_ID_BYTES)?;
-        if self.target.kind == TargetKind::Token
-            && crate::token_id::TokenId::parse(self.target.id).is_err()
-        {
+        if self.target.kind == TargetKind::Token && TokenId::parse(self.target.id).is_err() {
             return Err(bad("target.id", "is not a token id (region:issuer:form:value)"));
         }
         if self.event_type == EventType::Other {

@@ -6,7 +6,7 @@
 //! a leaf hash over the bytes stand for the value.
 //!
 //! Assumes: the caller knows the schema. A record is its fields in schema order; which record it
-//! is, the fingerprint in front of it tells (see [`crate::schema`]).
+//! is, the fingerprint in front of it tells (see the module `schema`).
 //!
 //! Refuses: Avro maps and floats (never used), negative array block counts, unknown enum positions.
 //!
