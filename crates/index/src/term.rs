@@ -25,8 +25,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use ledgerline_world::cache::Cache;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
-/// Which terms an entry has (see [`crate::terms`]). Counted up when that changes: all runs are then
-/// built anew at the next start.
+/// Which terms an entry has (see the module `terms`). Counted up when that changes: all runs are
+/// then built anew at the next start.
 const TERMS_VERSION: u32 = 6;
 /// Longer inputs are hashed piece by piece.
 const BUFFER: usize = 192;
@@ -76,7 +76,7 @@ pub enum TermKind {
     /// Revocations, all of them.
     Revocation = 18,
     /// What decides of a chain: the acts of a token that may change its state, the revocations of
-    /// anything wider. Its hash is cut from the chain's (see [`crate::terms`]).
+    /// anything wider. Its hash is cut from the chain's (see the module `terms`).
     Life = 19,
 }
 

@@ -35,7 +35,6 @@ pub mod lineage;
 pub mod page_token;
 mod pivot;
 mod policies;
-mod privilege;
 pub mod prover;
 mod reconcile;
 mod revocations;
@@ -56,10 +55,9 @@ pub use divergence::{Divergence, Exposure, Place, Trait, divergence, exposure};
 pub use holdings::{Holder, Holdings, grants_named, holdings, of_same_grant};
 pub use pivot::{Pivot, pivot};
 pub use policies::{
-    IssuePolicies, Named, PolicyVersion, attachment, in_force_at, policies_at_issue,
-    policy_versions,
+    IssuePolicies, Named, PolicyVersion, Privilege, attachment, in_force_at, is_over_privileged,
+    policies_at_issue, policy_versions,
 };
-pub use privilege::{Privilege, is_over_privileged};
 pub use reconcile::{Difference, Differs, difference};
 pub use revocations::{Revocations, revocations};
 pub use sources::{

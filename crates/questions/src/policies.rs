@@ -8,8 +8,12 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 use ledgerline_view::view::QueryError;
 
-use super::privilege::{Privilege, privileges};
+mod privilege;
+
 use crate::lineage::{Inquiry, Record};
+use privilege::privileges;
+
+pub use privilege::{Privilege, is_over_privileged};
 
 /// Policy changes of a tenant that are looked at.
 const MAX_CHANGES: usize = 20_000;

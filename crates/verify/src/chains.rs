@@ -17,23 +17,13 @@ use hashbrown::HashTable;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::{TokenState, Violation};
 
-use super::event_ids::{EventIds, Repeats};
+use super::event_ids::{EventIds, Repeats, low, place};
 use super::facts::EventFacts;
 
 /// Tokens of one piece of their list: it grows without being moved.
 const PIECE: usize = 1024;
 /// A tip of something that is no token.
 const NO_TOKEN: u32 = u32::MAX;
-
-/// Where a hash of an index term lies among the passes: its high bits. A term has 96.
-pub(super) fn place(hash: u128) -> u64 {
-    low(hash >> 32)
-}
-
-/// The low bits of a hash: terms are keyed hashes already.
-pub(super) fn low(hash: u128) -> u64 {
-    u64::try_from(hash & u128::from(u64::MAX)).expect("masked")
-}
 
 /// The newest entry of a chain.
 struct Tip {

@@ -15,10 +15,18 @@ use std::ops::RangeInclusive;
 
 use ledgerline_world::parallel;
 
-use super::chains::place;
-
 /// More suspects than this are not looked into: a ledger with so many is broken anyhow.
 const MAX_SUSPECTS: usize = 100_000;
+
+/// Where a hash of an index term lies among the passes: its high bits. A term has 96.
+pub(super) fn place(hash: u128) -> u64 {
+    low(hash >> 32)
+}
+
+/// The low bits of a hash: terms are keyed hashes already.
+pub(super) fn low(hash: u128) -> u64 {
+    u64::try_from(hash & u128::from(u64::MAX)).expect("masked")
+}
 
 /// The event ids of one pass, and the suspects of all so far.
 pub(super) struct EventIds {

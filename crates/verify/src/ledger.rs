@@ -14,7 +14,8 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::SchemaSet;
 
-use super::blocks::Blocks;
+mod blocks;
+
 use super::chains::{Broken, Chains};
 use super::facts::{EventFacts, LeafFacts, LeafWhat};
 use super::grown_tree::GrownTree;
@@ -23,6 +24,7 @@ use super::judge::{Context, Judged};
 use super::names::name_of_leaf;
 use super::report::{Counts, Findings, Severity, VerifyFinding};
 use super::signatures::Kept;
+use blocks::Blocks;
 
 /// Roots at commits that are kept in memory for `seen`.
 const MAX_ROOTS: usize = 65_536;
@@ -61,7 +63,7 @@ pub(super) struct Ledger<'l> {
     pub violations: BTreeMap<&'static str, u64>,
     /// `seen` fields whose root is not known any more.
     pub seen_unknown: u64,
-    pub(super) blocks: Blocks,
+    blocks: Blocks,
     pub(super) schemas: SchemaSet,
     last_stamp: Option<Hlc>,
     roots: BTreeMap<u64, Hash>,

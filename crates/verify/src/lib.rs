@@ -34,7 +34,6 @@
 //! them.
 
 mod behind;
-mod blocks;
 mod chains;
 mod damage;
 mod event_ids;

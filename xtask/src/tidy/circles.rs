@@ -1,14 +1,15 @@
 //! No circle of imports among the modules of a crate.
 //!
 //! A module that imports, by whatever way round, what imports it cannot be read, tested or moved
-//! alone. For each crate: the modules right below its root, who names whom (`crate::name`, tests
+//! alone. For each crate: the modules right below its root, who names whom (in code and in links of
+//! docs: `crate::name`, as many `super::` as lead to the root, and what the root re-exports; tests
 //! apart), and every set in which each reaches each other.
 //!
-//! Assumes: modules are files or folders below `src`, and a crate's own paths begin with `crate`.
+//! Assumes: modules are files or folders below `src`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::Source;
+use super::source::{Source, UsedPath};
 use super::{Finding, Rule};
 
 const CIRCLE: Rule = Rule {
@@ -22,24 +23,78 @@ type Graph<'s> = BTreeMap<&'s str, BTreeSet<&'s str>>;
 
 /// One finding a crate, whose amount is how many of its modules lie in a circle.
 pub fn check(sources: &[Source]) -> Vec<Finding> {
-    let mut used: BTreeMap<&str, Vec<(&str, BTreeSet<String>)>> = BTreeMap::new();
+    let mut crates: BTreeMap<&str, Vec<&Source>> = BTreeMap::new();
     for source in sources.iter().filter(|source| !source.is_test_file()) {
-        let Some((root, module)) = module_of(&source.path) else { continue };
-        let own = source.own_paths().into_iter().filter_map(|path| {
-            let mut segments = path.segments.into_iter();
-            segments.next().filter(|first| first == "crate").and_then(|_| segments.next())
-        });
-        used.entry(root).or_default().push((module, own.collect()));
+        if let Some((root, _)) = below_root(&source.path) {
+            crates.entry(root).or_default().push(source);
+        }
     }
-    used.iter().filter_map(|(root, modules)| finding(root, modules)).collect()
+    crates.iter().filter_map(|(root, sources)| finding(root, &used_by_module(sources))).collect()
 }
 
-/// The folder `src` of a crate, and the module below it that a file belongs to.
-fn module_of(path: &str) -> Option<(&str, &str)> {
+/// Each module right below a crate's root, and the modules it names.
+fn used_by_module<'s>(sources: &[&'s Source]) -> Vec<(&'s str, BTreeSet<String>)> {
+    let is_lib = |source: &&&Source| source.path.ends_with("/src/lib.rs");
+    let exported: BTreeMap<String, String> =
+        sources.iter().find(is_lib).map(|lib| exported(lib)).unwrap_or_default();
+    let modules: BTreeSet<&str> =
+        sources.iter().filter_map(|source| module_of(&source.path)).collect();
+    let module = |source: &&'s Source| {
+        let name = module_of(&source.path)?;
+        let names = names_at_root(source).into_iter();
+        let is_module = |name: &String| modules.contains(name.as_str());
+        let resolved = |name: String| match exported.get(&name) {
+            Some(module) if !is_module(&name) => module.clone(),
+            _ => name,
+        };
+        Some((name, names.map(resolved).collect()))
+    };
+    sources.iter().filter_map(module).collect()
+}
+
+/// The names that a crate's root takes from its modules, and from which.
+fn exported(lib: &Source) -> BTreeMap<String, String> {
+    let pairs = lib.own_paths().into_iter().filter_map(|path| {
+        let mut segments = path.segments.into_iter().filter(|one| one != "crate" && one != "self");
+        Some((segments.next()?, segments.next_back()?))
+    });
+    pairs.map(|(module, name)| (name, module)).collect()
+}
+
+/// The names right below the crate's root that a file uses.
+fn names_at_root(source: &Source) -> BTreeSet<String> {
+    let code = source.own_paths();
+    let at_root = |path: &UsedPath| {
+        let from_root = match path.segments.first()?.as_str() {
+            "crate" => 1,
+            "super" => supers_to_root(source, path)?,
+            _ => return None,
+        };
+        path.segments.get(from_root).cloned()
+    };
+    code.iter().chain(source.own_comment_paths()).filter_map(at_root).collect()
+}
+
+/// How many `super` a path begins with, if they lead to the crate's root.
+fn supers_to_root(source: &Source, path: &UsedPath) -> Option<usize> {
+    let supers = path.segments.iter().take_while(|segment| *segment == "super").count();
+    let (_, rest) = below_root(&source.path)?;
+    let file = rest.trim_end_matches(".rs").trim_end_matches("/mod");
+    let depth = file.split('/').count() + source.inline_depth(path.line);
+    (supers == depth).then_some(supers)
+}
+
+/// The folder `src` of a crate, and the path of a Rust file below it.
+fn below_root(path: &str) -> Option<(&str, &str)> {
     let end = path.find("/src/")? + "/src".len();
-    let (root, rest) = (&path[..end], &path[end + 1..]);
+    path.ends_with(".rs").then(|| (&path[..end], &path[end + 1..]))
+}
+
+/// The module right below the crate's root that a file belongs to; none for the root itself.
+fn module_of(path: &str) -> Option<&str> {
+    let (_, rest) = below_root(path)?;
     let module = rest.split('/').next()?.trim_end_matches(".rs");
-    (!matches!(module, "lib" | "main") && rest.ends_with(".rs")).then_some((root, module))
+    (!matches!(module, "lib" | "main")).then_some(module)
 }
 
 fn finding(root: &str, modules: &[(&str, BTreeSet<String>)]) -> Option<Finding> {
@@ -119,9 +174,24 @@ mod tests {
         check_crate(&three, &["a, b, c; d, e"]);
         let in_tests = "#[cfg(test)]\nmod tests {\n    use crate::a;\n}\n";
         check_crate(&[("a.rs", "use crate::b;\n"), ("b.rs", in_tests)], &[]);
+        check_crate(&[("a.rs", "use crate::b;\n"), ("b.rs", "//! See [`crate::a`].\n")], &["a, b"]);
         check_crate(
             &[("a.rs", "use crate::a::one;\nuse std::b;\n"), ("b.rs", "use crate::a;\n")],
             &[],
         );
+    }
+
+    #[test]
+    fn other_ways_to_name_a_module_count_too() {
+        let a = ("a.rs", "use super::b;\n");
+        check_crate(&[a, ("b.rs", "fn f() { super::a::g(); }\n")], &["a, b"]);
+        check_crate(&[a, ("b/mod.rs", "use super::{a, c};\n")], &["a, b"]);
+        check_crate(&[a, ("b/one.rs", "use super::super::a;\n")], &["a, b"]);
+        check_crate(&[a, ("b/one.rs", "mod m {\n    use super::super::super::a;\n}\n")], &["a, b"]);
+        check_crate(&[a, ("b/one.rs", "use super::a;\n")], &[]);
+        check_crate(&[a, ("b.rs", "mod m {\n    use super::a;\n}\n")], &[]);
+        let lib = ("lib.rs", "mod a;\nmod b;\npub use a::{X, inner::Y};\n");
+        check_crate(&[lib, a, ("b.rs", "use crate::Y;\n")], &["a, b"]);
+        check_crate(&[lib, a, ("b.rs", "use crate::Z;\n")], &[]);
     }
 }

@@ -39,6 +39,8 @@ pub struct Source {
     pub uncommented: String,
     /// By line, from 0: stands inside an item under `#[cfg(test)]`, or the whole file is tests.
     test_lines: Vec<bool>,
+    /// The paths that comments name, such as links of docs.
+    comment_paths: Vec<UsedPath>,
 }
 
 impl Source {
@@ -56,6 +58,7 @@ impl Source {
             path: path.to_owned(),
             text: text.to_owned(),
             tokens,
+            comment_paths: paths(&self::tokens(&blanked(text, |kind| kind == Kind::Comment))),
             uncommented: blanked(text, |kind| kind != Kind::Comment),
             test_lines,
         }
@@ -86,6 +89,25 @@ impl Source {
         let mut paths = paths(&self.tokens);
         paths.retain(|path| !self.is_test(path.line));
         paths
+    }
+
+    /// The paths in comments that are not in tests.
+    pub fn own_comment_paths(&self) -> impl Iterator<Item = &UsedPath> {
+        self.comment_paths.iter().filter(|path| !self.is_test(path.line))
+    }
+
+    /// How many `mod name { … }` of this file stand around the 1-based `line`.
+    pub fn inline_depth(&self, line: usize) -> usize {
+        let opens = |at: &usize| {
+            let text = |at: usize| self.tokens.get(at).map(|token| token.text.as_str());
+            text(*at) == Some("mod") && text(at + 2) == Some("{")
+        };
+        let around = (0..self.tokens.len()).filter(opens).filter(|at| {
+            let (first, last) =
+                (self.tokens[*at].line, self.tokens[item_end(&self.tokens, *at)].line);
+            (first..=last).contains(&line)
+        });
+        around.count()
     }
 }
 

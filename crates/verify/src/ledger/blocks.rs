@@ -9,7 +9,7 @@ use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 
-use super::ledger::Ledger;
+use super::Ledger;
 
 /// The block in the making.
 pub(super) struct Blocks {

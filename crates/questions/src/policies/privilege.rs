@@ -16,7 +16,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::PolicyRole;
 use ledgerline_view::view::QueryError;
 
-use super::policies::{Named, PolicyVersion, attachment};
+use super::{Named, PolicyVersion, attachment};
 use crate::lineage::Inquiry;
 
 /// Policies of one token that are evaluated.
