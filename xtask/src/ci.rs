@@ -32,7 +32,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", action: Action::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "clippy", action: Action::Cargo(CLIPPY) },
     Step { name: "fuzz targets", action: Action::Cargo(FUZZ) },
-    Step { name: "tidy", action: Action::Own(tidy::run) },
+    Step { name: "tidy", action: Action::Own(tidy::judge) },
     Step { name: "deny", action: Action::Partly(deny) },
     Step { name: "tests", action: Action::Cargo(TESTS) },
 ];

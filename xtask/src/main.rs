@@ -20,6 +20,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::chores::{BenchArgs, FuzzArgs, SimArgs};
+use crate::tidy::TidyArgs;
 
 /// The repository's chores.
 #[derive(Debug, Parser)]
@@ -35,7 +36,7 @@ enum Chore {
     /// Everything a change must pass: format, clippy, tidy, tests. Stops at the first failure.
     Ci,
     /// Check the house rules that the compiler and clippy do not know.
-    Tidy,
+    Tidy(TidyArgs),
     /// Measure, in a release build, against a reference of the same run.
     Bench(BenchArgs),
     /// Run seeded simulations of the whole engine on a faulty disk, clock and entropy.
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Ci => ci::run(),
-        Chore::Tidy => tidy::run(),
+        Chore::Tidy(args) => tidy::run(&args),
         Chore::Bench(args) => chores::bench(&args),
         Chore::Sim(args) => chores::sim(&args),
         Chore::Fuzz(args) => chores::fuzz(&args),

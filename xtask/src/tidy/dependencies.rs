@@ -6,12 +6,19 @@
 //! crate is refused until it has a row.
 
 use super::house::{CRATES, Crate, Kind};
-use super::{Finding, Rule};
+use super::source::Source;
+use super::{File, Finding, Rule};
 
 const DIRECTION: Rule = Rule {
     name: "dependency-direction",
     mend: "Dependencies point down only: move the code up, or pass in what it needs.",
     may_be_allowed: false,
+};
+
+const UNUSED: Rule = Rule {
+    name: "unused-dependency",
+    mend: "Take the line out; what is declared is built, audited and believed to be used.",
+    may_be_allowed: true,
 };
 
 const ASYNC: &[&str] = &["tokio", "async", "futures", "smol", "mio", "tower"];
@@ -69,6 +76,43 @@ pub fn check(path: &str, text: &str) -> Vec<Finding> {
     dependencies(text).into_iter().filter_map(finding).collect()
 }
 
+/// Dependencies that no file of their crate names, and those of the workspace that no crate takes.
+pub fn unused(files: &[File], sources: &[Source]) -> Vec<Finding> {
+    let manifests = || files.iter().filter(|file| file.path.ends_with("Cargo.toml"));
+    let mut findings = Vec::new();
+    for manifest in manifests() {
+        let finding = |one: &Dependency| {
+            let what = format!("nothing uses {}", one.key);
+            let found = Finding::new(&UNUSED, &manifest.path, one.line, what);
+            Finding { item: one.key.clone(), ..found }
+        };
+        let mut listed = dependencies(&manifest.text);
+        if let Some(folder) = manifest.path.strip_suffix("Cargo.toml").filter(|it| !it.is_empty()) {
+            let own: Vec<&Source> =
+                sources.iter().filter(|source| source.path.starts_with(folder)).collect();
+            // A crate that depends on itself switches features on for its tests.
+            let itself = CRATES.iter().find(|row| format!("{}/", row.folder) == folder);
+            listed.retain(|one| itself.is_none_or(|row| row.package != one.name));
+            listed.retain(|one| !own.iter().any(|source| names(source, &one.key)));
+        } else {
+            let taken = |one: &Dependency| {
+                let others = manifests().filter(|other| other.path != manifest.path);
+                let mut lists = others.map(|other| dependencies(&other.text));
+                lists.any(|list| list.iter().any(|other| other.key == one.key))
+            };
+            listed.retain(|one| !taken(one));
+        }
+        findings.extend(listed.iter().map(finding));
+    }
+    findings
+}
+
+/// Whether a file names a crate, which code writes with `_`.
+fn names(source: &Source, key: &str) -> bool {
+    let name = key.replace('-', "_");
+    source.tokens.iter().any(|token| token.text == name)
+}
+
 fn objection(layer: &Crate, dependency: &Dependency) -> Option<String> {
     let Dependency { name, for_tests, .. } = dependency;
     let folder = layer.folder;
@@ -105,6 +149,8 @@ fn bars(barred: &str, name: &str) -> bool {
 
 #[derive(Debug)]
 struct Dependency {
+    /// The name in code, with `-`.
+    key: String,
     /// The package, also where the manifest gives it another name.
     name: String,
     /// 1-based.
@@ -123,7 +169,8 @@ fn dependencies(text: &str) -> Vec<Dependency> {
             if let Some((section, name)) = section.rsplit_once('.')
                 && let Some(for_tests) = section_kind(section)
             {
-                found.push(Dependency { name: unquoted(name), line: number, for_tests });
+                let (key, name) = (unquoted(name), unquoted(name));
+                found.push(Dependency { key, name, line: number, for_tests });
             }
         } else if let Some(for_tests) = section_kind(&section)
             && let Some((key, value)) = line.split_once('=')
@@ -131,7 +178,7 @@ fn dependencies(text: &str) -> Vec<Dependency> {
         {
             let key = key.split('.').next().unwrap_or(key);
             let name = renamed(value).unwrap_or_else(|| unquoted(key));
-            found.push(Dependency { name, line: number, for_tests });
+            found.push(Dependency { key: unquoted(key), name, line: number, for_tests });
         }
     }
     found
@@ -198,6 +245,28 @@ mod tests {
         for name in ["ledgerline", "axum", "rdkafka", "tokio-postgres", "rustls", "aws-sdk-s3"] {
             check_manifest(engine, &format!("[dependencies]\n{name} = \"1\"\n"), BAD);
         }
+    }
+
+    #[test]
+    fn what_is_declared_is_used() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let files = [
+            file("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"\ntower = \"1\"\n"),
+            file(
+                "crates/node/Cargo.toml",
+                "[dependencies]\nserde.workspace = true\nsha-2 = \"1\"\n\
+                 calm = { package = \"hyper\", version = \"1\" }\n\
+                 [dev-dependencies]\nledgerline-node = { path = \".\" }\ntempfile = \"3\"\n",
+            ),
+        ];
+        let used = "use serde::Serialize;\n// tempfile\nfn f() { sha_2::g(calm::h()) }\n";
+        let test = Source::new("crates/node/tests/a.rs", "use tempfile::TempDir;\n");
+        let own = || Source::new("crates/node/src/lib.rs", used);
+        let root = "3 unused-dependency";
+        assert_findings(&unused(&files, &[own(), test]), &[root]);
+        assert_findings(&unused(&files, &[own()]), &[root, "7 unused-dependency"]);
+        let other = Source::new("crates/view/src/lib.rs", "use tempfile::TempDir;\n");
+        assert_findings(&unused(&files, &[own(), other]), &[root, "7 unused-dependency"]);
     }
 
     #[test]

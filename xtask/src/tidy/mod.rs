@@ -9,6 +9,7 @@
 mod circles;
 mod commit_point;
 mod dependencies;
+mod drawing;
 mod house;
 mod measures;
 mod purity;
@@ -77,15 +78,36 @@ pub struct File {
     pub text: String,
 }
 
+/// What to do besides judging.
+#[derive(Debug, clap::Args)]
+pub struct TidyArgs {
+    /// Print the house as the imports draw it, instead of judging.
+    #[arg(long)]
+    draw: bool,
+    /// Write that drawing into ARCHITECTURE.md.
+    #[arg(long, requires = "draw")]
+    write: bool,
+}
+
+/// Judges the whole tree, or draws it.
+///
+/// # Errors
+/// When a rule is broken, or the tree cannot be read or written.
+pub fn run(args: &TidyArgs) -> Result<()> {
+    if args.draw { draw(args.write) } else { judge() }
+}
+
 /// Judges the whole tree.
 ///
 /// # Errors
 /// When a rule is broken, or the tree cannot be read.
-pub fn run() -> Result<()> {
+pub fn judge() -> Result<()> {
     let files = tracked_files()?;
     let allowed = files.iter().find(|file| file.path == ALLOW_LIST);
     let allowed = allowed.map_or("", |file| file.text.as_str());
-    let findings = ratchet::apply(findings(&files), ALLOW_LIST, allowed);
+    let mut findings = findings(&files);
+    findings.extend(house_findings(&files));
+    let findings = ratchet::apply(findings, ALLOW_LIST, allowed);
     for finding in &findings {
         println!("{finding}");
     }
@@ -96,13 +118,28 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
+/// Prints the house, and hangs it where it belongs.
+fn draw(write: bool) -> Result<()> {
+    let files = tracked_files()?;
+    let sources = sources(&files);
+    print!("{}", drawing::drawn(&sources));
+    if write {
+        let page = files.iter().find(|file| file.path == drawing::PAGE);
+        let page = page.and_then(|page| drawing::renewed(&page.text, &sources));
+        let page = page.with_context(|| format!("no place for it in {}", drawing::PAGE))?;
+        fs::write(process::root().join(drawing::PAGE), page).context("cannot write it")?;
+    }
+    Ok(())
+}
+
+fn sources(files: &[File]) -> Vec<Source> {
+    let rust = files.iter().filter(|file| file.path.ends_with(".rs"));
+    rust.map(|file| Source::new(&file.path, &file.text)).collect()
+}
+
 /// Every finding, before exceptions, ordered by place.
 fn findings(files: &[File]) -> Vec<Finding> {
-    let sources: Vec<Source> = files
-        .iter()
-        .filter(|file| file.path.ends_with(".rs"))
-        .map(|file| Source::new(&file.path, &file.text))
-        .collect();
+    let sources = sources(files);
     let mut findings = commit_point::check(&sources);
     findings.extend(circles::check(&sources));
     for file in files {
@@ -117,6 +154,14 @@ fn findings(files: &[File]) -> Vec<Finding> {
         findings.extend(words::check(source));
     }
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    findings
+}
+
+/// What only the whole tree can say: whether every edge is used, and the drawing true.
+fn house_findings(files: &[File]) -> Vec<Finding> {
+    let sources = sources(files);
+    let mut findings = drawing::check(files, &sources);
+    findings.extend(dependencies::unused(files, &sources));
     findings
 }
 

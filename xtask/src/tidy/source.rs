@@ -91,6 +91,11 @@ impl Source {
         paths
     }
 
+    /// All paths, those in tests too.
+    pub fn paths(&self) -> Vec<UsedPath> {
+        paths(&self.tokens)
+    }
+
     /// The paths in comments that are not in tests.
     pub fn own_comment_paths(&self) -> impl Iterator<Item = &UsedPath> {
         self.comment_paths.iter().filter(|path| !self.is_test(path.line))
