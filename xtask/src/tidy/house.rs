@@ -30,6 +30,12 @@ pub enum Kind {
 pub const CRATES: &[Crate] = &[
     Crate { package: "ledgerline-proof", folder: "crates/proof", kind: Kind::Kernel, uses: &[] },
     Crate {
+        package: "ledgerline-secret-scan",
+        folder: "crates/secret_scan",
+        kind: Kind::Engine,
+        uses: &["ledgerline-proof"],
+    },
+    Crate {
         package: "ledgerline-api",
         folder: "crates/api",
         kind: Kind::Engine,
@@ -117,6 +123,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-api",
             "ledgerline-world",
             "ledgerline-proof",
+            "ledgerline-secret-scan",
             "ledgerline-journal",
             "ledgerline-index",
             "ledgerline-vault",

@@ -462,7 +462,7 @@ impl JsonEvent<'_> {
                 symbol("links.strength", link.strength.as_deref(), Strength::from_symbol)?;
             let event = link.event.as_ref().map(|event| {
                 let event_id = uuid("links.event.event_id", &event.event_id)?;
-                Ok(EventRef { source: &event.source, event_id })
+                Ok::<_, EventError>(EventRef { source: &event.source, event_id })
             });
             out.links.push(Link {
                 token: link.token_id.as_deref(),

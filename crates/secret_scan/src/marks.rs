@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 
-use super::formats::{FORMATS, Format};
+use crate::formats::{FORMATS, Format};
 
 /// Bits of a trigram's hash.
 const HASH_BITS: u32 = 14;
@@ -25,7 +25,7 @@ const HASH_BITS: u32 = 14;
 const WINDOW: usize = 4;
 
 /// What finds marks.
-pub(super) struct Marks {
+pub(crate) struct Marks {
     /// By hash: behind which of `grams` trigrams of it begin; zero for none.
     table: Box<[u16; 1 << HASH_BITS]>,
     /// Trigrams, the rows whose windows have them, and how far from the mark's begin; by hash.
@@ -37,7 +37,7 @@ pub(super) struct Marks {
 }
 
 /// All marks of the table.
-pub(super) static MARKS: LazyLock<Marks> = LazyLock::new(Marks::new);
+pub(crate) static MARKS: LazyLock<Marks> = LazyLock::new(Marks::new);
 
 /// A trigram: three bytes, letters of both cases alike.
 fn gram(bytes: u64) -> u32 {
@@ -94,7 +94,7 @@ impl Marks {
 
     /// Whether `is` says so of a row and the place where its mark begins, of all that begin in
     /// `bytes`.
-    pub(super) fn any(
+    pub(crate) fn any(
         &self,
         bytes: &[u8],
         mut is: impl FnMut(&'static Format, usize) -> bool,
@@ -169,7 +169,7 @@ mod tests {
     /// The document says which marks there are: all of them, and none besides.
     #[test]
     fn marks_that_are_looked_for_were_not_in_the_document() {
-        let text = include_str!("../../../../../docs/trust.md");
+        let text = include_str!("../../../docs/trust.md");
         let (_, list) = text.split_once("<!-- marks: begin -->").expect("a list");
         let (list, _) = list.split_once("<!-- marks: end -->").expect("its end");
         let said: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();

@@ -7,12 +7,13 @@
 //! The facts (marks, alphabets, lengths) were gathered from the issuers' own pages and from the
 //! rules of gitleaks (MIT) and Nosey Parker (Apache-2.0); see docs/decisions.
 
-use super::issuers;
-use super::shapes::{self, Mark};
+use crate::alphabets::{alnum, base64, dotted, hex, upper, url};
+use crate::issuers;
+use crate::shapes::{self, Mark};
 
 /// What may stand before a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
+pub(crate) enum Left {
     /// Anything: what follows leaves no doubt.
     Any,
     /// No letter and no digit.
@@ -23,7 +24,7 @@ pub(super) enum Left {
 
 /// What must stand behind a mark.
 #[derive(Clone, Copy)]
-pub(super) enum Rest {
+pub(crate) enum Rest {
     /// At least so many characters of an alphabet.
     Run(fn(u8) -> bool, usize),
     /// So many characters of an alphabet, at least and at most, and then none of it.
@@ -33,40 +34,15 @@ pub(super) enum Rest {
 }
 
 /// One row.
-pub(super) struct Format {
+pub(crate) struct Format {
     /// The mark, as it is written.
-    pub(super) mark: &'static str,
+    pub(crate) mark: &'static str,
     /// Whether only this writing counts: marks of letters alone stand in words, too.
-    pub(super) exact: bool,
+    pub(crate) exact: bool,
     /// What may stand before.
-    pub(super) left: Left,
+    pub(crate) left: Left,
     /// What must stand behind.
-    pub(super) rest: Rest,
-}
-
-/// `[0-9A-Fa-f]`.
-pub(super) fn hex(byte: u8) -> bool {
-    byte.is_ascii_hexdigit()
-}
-/// `[0-9A-Za-z]`.
-pub(super) fn alnum(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-}
-/// `[0-9A-Z]`.
-pub(super) fn upper(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || byte.is_ascii_digit()
-}
-/// base64url: what secrets, ids and digests are written in.
-pub(super) fn url(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
-}
-/// base64url and dots.
-pub(super) fn dotted(byte: u8) -> bool {
-    url(byte) || byte == b'.'
-}
-/// base64 of either alphabet, padded or not.
-pub(super) fn base64(byte: u8) -> bool {
-    url(byte) || matches!(byte, b'+' | b'/' | b'=')
+    pub(crate) rest: Rest,
 }
 
 const fn row(mark: &'static str, left: Left, rest: Rest) -> Format {
@@ -91,7 +67,7 @@ use Left::{Any, Apart, Joined};
 use Rest::{Between, Run, Shape};
 
 /// All rows. Rows whose marks begin alike stand one by one; none is the beginning of another.
-pub(super) static FORMATS: &[Format] = &[
+pub(crate) static FORMATS: &[Format] = &[
     // This ledger's API keys.
     row("llk_", Joined, Shape(shapes::own_key)),
     // JOSE: a header, whatever white space its JSON has; base64 of a JWT.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::samples::Random;
-use super::{chosen_part, holds_secret};
+use crate::scan::{chosen_part, holds_secret};
 
 /// How many of each kind.
 const COUNT: usize = 100_000;

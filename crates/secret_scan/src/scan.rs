@@ -1,46 +1,15 @@
-//! Notices secrets where none may stand.
-//!
-//! Promises: what is recognisably a credential is refused wherever a caller can have a text
-//! recorded, so that it never reaches the journal, the quarantine or a log. Where the id of a token
-//! belongs, one must stand. Every text goes through one door ([`door`]), which the compiler makes
-//! whole ([`fields`]).
-//!
-//! Assumes nothing beyond form: a mark that an issuer gives its secrets for exactly this purpose, a
-//! JOSE header, a scheme of HTTP, or a name that says what follows ([`formats`], [`shapes`]). It
-//! is found in any case of its letters, behind `was:` or `jwt_`, percent-encoded, with escapes or
-//! with characters in it that nobody sees.
-//!
-//! Refuses nothing else: a value without a mark cannot be told from an id. Those formats are listed
-//! in docs/trust.md; adapters keep them out.
+//! Whether bytes hold a secret.
 //!
 //! Two steps, since nearly all events hold none: [`may_hold_secret`] looks at encoded records as
 //! they are, all texts at once, and forgets nothing; where it finds a mark with enough behind it,
 //! the texts are looked at one by one, with what stands before the mark.
 
-mod door;
-mod fields;
-mod formats;
-mod issuers;
-mod marks;
-#[cfg(test)]
-mod ordinary;
-#[cfg(test)]
-mod sample_forms;
-#[cfg(test)]
-mod samples;
-mod shapes;
-
 use ledgerline_proof::token_id::{Form, TokenId};
 
-use formats::{Format, Left, Rest, url};
-use marks::MARKS;
-use shapes::{Mark, is_digest_length, run, unmarked};
-
-pub use door::check_text;
-pub use door::{
-    SECRET_REFUSED, check_act, check_attachment, check_key, check_record, check_statement,
-    may_be_kept,
-};
+use crate::alphabets::url;
+use crate::formats::{Format, Left, Rest};
+use crate::marks::MARKS;
+use crate::shapes::{Mark, is_digest_length, run, unmarked};
 
 /// Layers of encoding that are taken off.
 const LAYERS: usize = 3;
@@ -175,12 +144,12 @@ fn is_in_digest(text: &[u8], at: usize) -> bool {
 }
 
 /// Whether a text that is to be a token's id is one. What it holds is not looked at.
-fn is_token_id(text: &str) -> bool {
+pub fn is_token_id(text: &str) -> bool {
     TokenId::parse(text).is_ok()
 }
 
 /// What of a token's id can hold a secret: all of it, or what stands before the digest.
-fn chosen_part(text: &str) -> &str {
+pub fn chosen_part(text: &str) -> &str {
     match TokenId::parse(text) {
         Ok(id) if !matches!(id.form(), Form::Jti | Form::Accessor) => {
             &text[..text.len() - id.value().len()]

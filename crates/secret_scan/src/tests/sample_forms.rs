@@ -1,7 +1,7 @@
 //! The forms of secrets, as issuers write them; `samples` says what stands in the braces.
 
 /// Marks are cut in two, so that this file trips no scanner.
-pub(super) const FORMS: &[&str] = &[
+pub(crate) const FORMS: &[&str] = &[
     "llk_{l13}_{u43}",
     "llk_my.key-{d1}_{u43}",
     "hv|s.{u39}",

@@ -11,7 +11,7 @@ use base64::engine::DecodePaddingMode::Indifferent;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use memchr::memmem::Finder;
 
-use super::formats::{alnum, base64 as is_base64, dotted, hex, url};
+use crate::alphabets::{alnum, base64 as is_base64, dotted, hex, url};
 
 /// Reads what others wrote: with padding or without, with stray bits at the end.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -37,39 +37,39 @@ static PAIRS: LazyLock<[Finder<'static>; 2]> =
 
 /// A mark in a text.
 #[derive(Clone, Copy)]
-pub(super) struct Mark<'t> {
+pub(crate) struct Mark<'t> {
     /// The whole text.
-    pub(super) text: &'t [u8],
+    pub(crate) text: &'t [u8],
     /// Where the mark begins.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Where it ends.
-    pub(super) end: usize,
+    pub(crate) end: usize,
     /// Whether the text is one by itself. Else it is an encoded record, in which anything may stand
     /// beside a text: then nothing is ruled out for what stands before it or behind it.
-    pub(super) alone: bool,
+    pub(crate) alone: bool,
 }
 
 impl<'t> Mark<'t> {
     /// What stands before it.
-    pub(super) fn before(self) -> &'t [u8] {
+    pub(crate) fn before(self) -> &'t [u8] {
         &self.text[..self.start]
     }
     fn from(self) -> &'t [u8] {
         &self.text[self.start..]
     }
     /// What follows.
-    pub(super) fn rest(self) -> &'t [u8] {
+    pub(crate) fn rest(self) -> &'t [u8] {
         &self.text[self.end..]
     }
 }
 
 /// How many bytes of an alphabet begin here.
-pub(super) fn run(bytes: &[u8], is: fn(u8) -> bool) -> usize {
+pub(crate) fn run(bytes: &[u8], is: fn(u8) -> bool) -> usize {
     bytes.iter().take_while(|byte| is(**byte)).count()
 }
 
 /// How many bytes of an alphabet end here.
-pub(super) fn run_back(bytes: &[u8], is: fn(u8) -> bool) -> usize {
+pub(crate) fn run_back(bytes: &[u8], is: fn(u8) -> bool) -> usize {
     bytes.iter().rev().take_while(|byte| is(**byte)).count()
 }
 
@@ -109,24 +109,24 @@ fn is_header(json: &[u8]) -> bool {
 
 /// A JOSE header: of a compact serialization, of a JSON one, or alone where the rest stands
 /// elsewhere.
-pub(super) fn jose(mark: Mark<'_>) -> bool {
+pub(crate) fn jose(mark: Mark<'_>) -> bool {
     is_header(&decoded(mark.from(), HEADER_CHARS))
 }
 
 /// base64 of a JWT.
-pub(super) fn base64_of_jose(mark: Mark<'_>) -> bool {
+pub(crate) fn base64_of_jose(mark: Mark<'_>) -> bool {
     let inner = decoded(mark.from(), HEADER_CHARS);
     is_header(&decoded(&inner, HEADER_CHARS))
 }
 
 /// A JWT that was put into base64 twice.
-pub(super) fn twice_base64_of_jose(mark: Mark<'_>) -> bool {
+pub(crate) fn twice_base64_of_jose(mark: Mark<'_>) -> bool {
     let inner = decoded(&decoded(mark.from(), HEADER_CHARS), HEADER_CHARS);
     is_header(&decoded(&inner, HEADER_CHARS))
 }
 
 /// A JWT in hex digits.
-pub(super) fn hex_of_jose(mark: Mark<'_>) -> bool {
+pub(crate) fn hex_of_jose(mark: Mark<'_>) -> bool {
     let digits = &mark.from()[..run(mark.from(), hex).min(HEADER_CHARS)];
     let digit = |byte: u8| {
         u8::try_from(char::from(byte).to_digit(16).unwrap_or_default()).unwrap_or_default()
@@ -136,14 +136,14 @@ pub(super) fn hex_of_jose(mark: Mark<'_>) -> bool {
 }
 
 /// DER in base64: a sequence of some length stands before its first member, which is the mark.
-pub(super) fn der_key(mark: Mark<'_>) -> bool {
+pub(crate) fn der_key(mark: Mark<'_>) -> bool {
     let before = mark.before();
     let front = before.len().checked_sub(6).map(|at| &before[at..at + 3]);
     front == Some(b"MII") && run(mark.rest(), is_base64) >= 40
 }
 
 /// A macaroon of the second version: a location of some length, then its identifier.
-pub(super) fn second_macaroon(mark: Mark<'_>) -> bool {
+pub(crate) fn second_macaroon(mark: Mark<'_>) -> bool {
     let bytes = decoded(mark.from(), 128);
     let place = bytes.get(3..3 + usize::from(bytes.get(2).copied().unwrap_or_default()));
     let is_place = place.is_some_and(|text| {
@@ -153,12 +153,12 @@ pub(super) fn second_macaroon(mark: Mark<'_>) -> bool {
 }
 
 /// A JWK with its private part: `"d"`, or `"k"` of a symmetric one.
-pub(super) fn private_jwk(mark: Mark<'_>) -> bool {
+pub(crate) fn private_jwk(mark: Mark<'_>) -> bool {
     ["\"d\"", "\"k\""].iter().any(|member| has(mark.text, member.as_bytes()))
 }
 
 /// `v4.local.…`, `k4.secret.…`: the mark is the word in the middle. A public key is none.
-pub(super) fn paseto(mark: Mark<'_>) -> bool {
+pub(crate) fn paseto(mark: Mark<'_>) -> bool {
     let [front @ .., kind, version] = mark.before() else { return false };
     let apart = !mark.alone || front.last().is_none_or(|byte| !alnum(*byte));
     let is_public_key = matches!(kind, b'k' | b'K') && has(mark.from(), b".public.");
@@ -167,18 +167,18 @@ pub(super) fn paseto(mark: Mark<'_>) -> bool {
 }
 
 /// `-----BEGIN … PRIVATE KEY`.
-pub(super) fn pem(mark: Mark<'_>) -> bool {
+pub(crate) fn pem(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     has(&rest[..rest.len().min(64)], b"private key")
 }
 
 /// base64 of a PEM file.
-pub(super) fn base64_of_pem(mark: Mark<'_>) -> bool {
+pub(crate) fn base64_of_pem(mark: Mark<'_>) -> bool {
     has(&decoded(mark.from(), 128), b"private key")
 }
 
 /// HTTP Basic (RFC 7617) with a password that is not empty.
-pub(super) fn basic(mark: Mark<'_>) -> bool {
+pub(crate) fn basic(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let blank = white(rest);
     let rest = &rest[blank..];
@@ -190,7 +190,7 @@ pub(super) fn basic(mark: Mark<'_>) -> bool {
 }
 
 /// A scheme with what looks like no word: `Bearer …` (RFC 6750), `DPoP …`, `SSWS …`.
-pub(super) fn bearer(mark: Mark<'_>) -> bool {
+pub(crate) fn bearer(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let blank = run(rest, |byte| byte.is_ascii_whitespace() || byte == b':' || byte == b'+');
     blank > 0 && is_opaque(&rest[blank..], 16)
@@ -209,7 +209,7 @@ fn is_opaque(bytes: &[u8], least: usize) -> bool {
 
 /// `access_token=…`, `"client_secret": "…"`, `aws_secret_access_key = …`. Passwords are shorter
 /// than tokens, and short ones are told from words by a digit.
-pub(super) fn assigned(mark: Mark<'_>) -> bool {
+pub(crate) fn assigned(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let whole = mark.text[..mark.end].ends_with(b"=");
     let name = if whole { 0 } else { run(rest, url).min(NAME_CHARS) };
@@ -236,7 +236,7 @@ fn is_random(bytes: &[u8]) -> bool {
 
 /// Whether a value begins here that is both long and of letters of both cases: what stands behind
 /// `token=`, `code=` or `secret: ` may be an id, or words.
-pub(super) fn set_to(mark: Mark<'_>) -> bool {
+pub(crate) fn set_to(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let rest = &rest[run(rest, |byte| matches!(byte, b' ' | b'"' | b'\'')).min(2)..];
     has_cases(&rest[..run(rest, is_base64)], 32)
@@ -244,7 +244,7 @@ pub(super) fn set_to(mark: Mark<'_>) -> bool {
 
 /// At least so many letters of both cases, with digits, or with capitals side by side as no words
 /// joined together have them.
-pub(super) fn has_cases(value: &[u8], least: usize) -> bool {
+pub(crate) fn has_cases(value: &[u8], least: usize) -> bool {
     let has = |is: fn(&u8) -> bool| value.iter().any(is);
     let capitals = value.windows(2).filter(|two| two.iter().all(u8::is_ascii_uppercase)).count();
     value.len() >= least
@@ -254,7 +254,7 @@ pub(super) fn has_cases(value: &[u8], least: usize) -> bool {
 }
 
 /// A cookie, or a header of them: one has a value that no word is.
-pub(super) fn cookies(mark: Mark<'_>) -> bool {
+pub(crate) fn cookies(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let rest = &rest[..rest.len().min(HEADER_CHARS)];
     let value = |byte: u8| dotted(byte) || matches!(byte, b'~' | b'+' | b'/' | b'%' | b':');
@@ -273,13 +273,13 @@ pub(super) fn cookies(mark: Mark<'_>) -> bool {
 }
 
 /// `api_key=…` in all its spellings without a sign; `ApiKey` as a scheme with a pair in base64.
-pub(super) fn api_key(mark: Mark<'_>) -> bool {
+pub(crate) fn api_key(mark: Mark<'_>) -> bool {
     assigned(mark) || basic(mark)
 }
 
 /// A URL's `user:password@host`, or a user that is no name; what stands for a password, such as
 /// `***`, is none.
-pub(super) fn userinfo(mark: Mark<'_>) -> bool {
+pub(crate) fn userinfo(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let rest = &rest[..rest.len().min(AUTHORITY_CHARS)];
     let end = run(rest, |byte| byte.is_ascii_graphic() && !b"/?#\"<>\\".contains(&byte));
@@ -291,25 +291,25 @@ pub(super) fn userinfo(mark: Mark<'_>) -> bool {
 }
 
 /// `xoxb-…`, `xoxe.xoxp-…`, `xoxd-…`.
-pub(super) fn slack(mark: Mark<'_>) -> bool {
+pub(crate) fn slack(mark: Mark<'_>) -> bool {
     let [kind, sign, rest @ ..] = mark.rest() else { return false };
     let value = |byte: u8| dotted(byte) || matches!(byte, b'%' | b'+' | b'/');
     kind.is_ascii_alphabetic() && matches!(sign, b'-' | b'.') && run(rest, value) >= 10
 }
 
 /// `xapp-1-…`.
-pub(super) fn slack_app(mark: Mark<'_>) -> bool {
+pub(crate) fn slack_app(mark: Mark<'_>) -> bool {
     let [digit, b'-', rest @ ..] = mark.rest() else { return false };
     digit.is_ascii_digit() && run(rest, url) >= 16
 }
 
 /// The path of a webhook, which is all that guards it.
-pub(super) fn webhook(mark: Mark<'_>) -> bool {
+pub(crate) fn webhook(mark: Mark<'_>) -> bool {
     run(mark.rest(), |byte| url(byte) || byte == b'/') >= 24
 }
 
 /// `ory_at_…`: a short word, and then the value.
-pub(super) fn ory(mark: Mark<'_>) -> bool {
+pub(crate) fn ory(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let kind = run(rest, |byte| byte.is_ascii_alphabetic());
     (1..=12).contains(&kind)
@@ -319,7 +319,7 @@ pub(super) fn ory(mark: Mark<'_>) -> bool {
 
 /// `ghp_` and `npm_` with 36 characters or what is left of them; longer ones have grown. Behind
 /// four characters, a value as long as a digest may be one.
-pub(super) fn github(mark: Mark<'_>) -> bool {
+pub(crate) fn github(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let length = run(rest, alnum);
     if !mark.alone {
@@ -330,25 +330,25 @@ pub(super) fn github(mark: Mark<'_>) -> bool {
 }
 
 /// Lengths of base64url of 16, 20, 28 and 32 bytes: marked secrets are longer.
-pub(super) fn is_digest_length(chars: usize) -> bool {
+pub(crate) fn is_digest_length(chars: usize) -> bool {
     matches!(chars, 22 | 27 | 38 | 43)
 }
 
 /// `llk_`, a key's id, `_`, and 43 characters; or a part of it that is no digest.
-pub(super) fn own_key(mark: Mark<'_>) -> bool {
+pub(crate) fn own_key(mark: Mark<'_>) -> bool {
     let length = run(mark.rest(), dotted);
     length >= 16 && !(mark.alone && is_digest_length(4 + length))
 }
 
 /// `dckr_pat_…`, `dckr_oat_…`.
-pub(super) fn docker(mark: Mark<'_>) -> bool {
+pub(crate) fn docker(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let kind = run(rest, |byte| byte.is_ascii_alphabetic());
     rest.get(kind) == Some(&b'_') && run(&rest[kind + 1..], url) >= 16
 }
 
 /// Google's refresh tokens begin `1//0`.
-pub(super) fn google_refresh(mark: Mark<'_>) -> bool {
+pub(crate) fn google_refresh(mark: Mark<'_>) -> bool {
     let length = run(mark.rest(), url);
     // In the base64 of other bytes it stands by chance.
     let chance = mark.alone && mark.before().last().is_some_and(|byte| b"+/".contains(byte));
@@ -356,14 +356,14 @@ pub(super) fn google_refresh(mark: Mark<'_>) -> bool {
 }
 
 /// `sq0atp-…`, `sq0csp-…`.
-pub(super) fn square(mark: Mark<'_>) -> bool {
+pub(crate) fn square(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let kind = run(rest, |byte| byte.is_ascii_alphabetic());
     kind == 3 && rest.get(kind) == Some(&b'-') && run(&rest[4..], url) >= 20
 }
 
 /// `sk-…` of those who sell models: named ones, and the nameless of their known lengths.
-pub(super) fn sk(mark: Mark<'_>) -> bool {
+pub(crate) fn sk(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let named = ["proj-", "svcacct-", "admin-", "none-", "ant-", "or-", "lf-", "live-"];
     let names = |name: &&str| {
@@ -381,7 +381,7 @@ pub(super) fn sk(mark: Mark<'_>) -> bool {
 }
 
 /// `SG.` and two parts.
-pub(super) fn sendgrid(mark: Mark<'_>) -> bool {
+pub(crate) fn sendgrid(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let first = run(rest, url);
     (16..=32).contains(&first)
@@ -390,7 +390,7 @@ pub(super) fn sendgrid(mark: Mark<'_>) -> bool {
 }
 
 /// 32 hex digits, `-us`, and the number of a data centre.
-pub(super) fn mailchimp(mark: Mark<'_>) -> bool {
+pub(crate) fn mailchimp(mark: Mark<'_>) -> bool {
     let before = mark.before();
     let length = run_back(before, hex);
     (if mark.alone { length == 32 && run_back(before, alnum) == 32 } else { length >= 32 })
@@ -398,7 +398,7 @@ pub(super) fn mailchimp(mark: Mark<'_>) -> bool {
 }
 
 /// Eight to ten digits, a colon, and 35 characters that begin `AA`.
-pub(super) fn telegram(mark: Mark<'_>) -> bool {
+pub(crate) fn telegram(mark: Mark<'_>) -> bool {
     let digits = run_back(mark.before(), |byte| byte.is_ascii_digit());
     let value = run(mark.rest(), url);
     if !mark.alone {
@@ -410,20 +410,20 @@ pub(super) fn telegram(mark: Mark<'_>) -> bool {
 }
 
 /// `sbp_` with 40 hex digits, or a kind and more of them.
-pub(super) fn supabase(mark: Mark<'_>) -> bool {
+pub(crate) fn supabase(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let kind = if run(rest, |byte| byte.is_ascii_alphabetic()) == 5 { 6 } else { 0 };
     rest.get(kind..).is_some_and(|value| run(value, hex) >= 32)
 }
 
 /// Cloudflare's origin CA keys: 24 hex digits, a dash, and 146 of them.
-pub(super) fn cloudflare(mark: Mark<'_>) -> bool {
+pub(crate) fn cloudflare(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     run(rest, hex) == 24 && rest.get(24) == Some(&b'-') && run(&rest[25..], hex) >= 100
 }
 
 /// `dp.pt.…`, `dp.st.dev.…`.
-pub(super) fn doppler(mark: Mark<'_>) -> bool {
+pub(crate) fn doppler(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let kinds = ["pt.", "st.", "ct.", "sa.", "scim.", "audit."];
     let kind = kinds.iter().find(|kind| {
@@ -435,23 +435,23 @@ pub(super) fn doppler(mark: Mark<'_>) -> bool {
 }
 
 /// Dynatrace's OAuth clients, beside its tokens.
-pub(super) fn dynatrace(mark: Mark<'_>) -> bool {
+pub(crate) fn dynatrace(mark: Mark<'_>) -> bool {
     run(mark.rest(), dotted) >= 40
 }
 
 /// `lin_api_…`, `lin_oauth_…`.
-pub(super) fn linear(mark: Mark<'_>) -> bool {
+pub(crate) fn linear(mark: Mark<'_>) -> bool {
     ory(mark)
 }
 
 /// `pat` and 14 characters, a dot, and 64 hex digits.
-pub(super) fn airtable(mark: Mark<'_>) -> bool {
+pub(crate) fn airtable(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     run(rest, alnum) == 14 && rest.get(14) == Some(&b'.') && run(&rest[15..], hex) >= 64
 }
 
 /// Whether a secret without a mark stands here, that its form gives away. `alone` as in [`Mark`].
-pub(super) fn unmarked(text: &[u8], alone: bool) -> bool {
+pub(crate) fn unmarked(text: &[u8], alone: bool) -> bool {
     let free = |start: usize| !alone || start == 0 || !url(text[start - 1]);
     let ends = |length: usize, wanted: usize| length == wanted || (!alone && length > wanted);
     let dotted_form = |dot: usize| {

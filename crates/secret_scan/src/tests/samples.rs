@@ -16,15 +16,15 @@ use ledgerline_proof::vocabulary::{
     ActorKind, EventType, PolicyRole, Relation, Strength, TargetKind,
 };
 
-use super::door::SECRET_REFUSED;
 use super::sample_forms::FORMS;
-use super::{check_attachment, check_record, check_statement, holds_secret, may_be_kept};
+use crate::scan::{holds_secret, is_token_id};
+use crate::{SECRET_REFUSED, check_attachment, check_record, check_statement, may_be_kept};
 
 /// Steps of SplitMix64.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,11 +32,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).expect("small")
     }
 
-    pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| u8::try_from(self.next() >> 56).expect("a byte")).collect()
     }
 
@@ -46,7 +46,7 @@ impl Random {
     }
 
     /// Fills a form in; a bar only cuts a word in two.
-    pub(super) fn form(&mut self, form: &str) -> String {
+    pub(crate) fn form(&mut self, form: &str) -> String {
         let form = form.replace('|', "");
         let mut out = String::new();
         let mut parts = form.split('{');
@@ -320,7 +320,7 @@ fn a_secret_is_refused_in_every_field_and_not_kept() {
         let id = format!("eu:idp:jti:{}", secret.replace(' ', "_"));
         let one = statement(&id);
         let bytes = encode_object(Kind::Statement, &one);
-        if super::is_token_id(&id) && !secret.contains(' ') {
+        if is_token_id(&id) && !secret.contains(' ') {
             let code = check_statement(&one, &bytes).map_err(|error| error.code);
             assert_eq!(code, Err(SECRET_REFUSED), "jti: {secret}");
         }

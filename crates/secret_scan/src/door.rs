@@ -6,20 +6,34 @@ use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 
-use super::fields::{self, Text};
-use super::{chosen_part, holds_secret, is_token_id, may_hold_secret};
-use crate::intake::EventError;
-use crate::intake::acts::{AdminAct, NewKey};
+use crate::fields::{self, Text};
+use crate::scan::{chosen_part, holds_secret, is_token_id, may_hold_secret};
 
 /// The code of whatever holds what looks like a secret.
 pub const SECRET_REFUSED: &str = "secret_refused";
 
-fn secret(detail: &str) -> EventError {
-    EventError::new(SECRET_REFUSED, detail.to_owned())
+/// Why something may not be recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Refusal {
+    /// Stable code.
+    pub code: &'static str,
+    /// What to do about it; never a value of the input.
+    pub detail: String,
+}
+
+impl Refusal {
+    fn new(code: &'static str, detail: String) -> Self {
+        Self { code, detail }
+    }
+}
+
+fn secret(detail: &str) -> Refusal {
+    Refusal::new(SECRET_REFUSED, detail.to_owned())
 }
 
 /// Judges one text.
-fn judge(text: Text<'_>) -> Result<(), EventError> {
+fn judge(text: Text<'_>) -> Result<(), Refusal> {
     let held = match text {
         Text::TokenId(field, id) => {
             check_id(field, id)?;
@@ -39,19 +53,19 @@ fn judge(text: Text<'_>) -> Result<(), EventError> {
     Ok(())
 }
 
-fn check_id(field: &'static str, id: &str) -> Result<(), EventError> {
+fn check_id(field: &'static str, id: &str) -> Result<(), Refusal> {
     if is_token_id(id) {
         return Ok(());
     }
     let detail = format!("`{field}`: is not a token id (region:issuer:form:value)");
-    Err(EventError::new("bad_field", detail))
+    Err(Refusal::new("bad_field", detail))
 }
 
 /// Judges every text of a statement. `bytes` are its encoding.
 ///
 /// # Errors
 /// `bad_field` for what must be a token's id and is none; `secret_refused`.
-pub fn check_statement(statement: &Statement<'_>, bytes: &[u8]) -> Result<(), EventError> {
+pub fn check_statement(statement: &Statement<'_>, bytes: &[u8]) -> Result<(), Refusal> {
     let ids = statement.also_known_as.iter().map(|id| ("also_known_as", *id));
     let links = statement.links.iter().filter_map(|link| link.token);
     for (field, id) in ids.chain(links.map(|id| ("links.token_id", id))) {
@@ -75,9 +89,9 @@ fn names_secret(name: &str) -> bool {
 ///
 /// # Errors
 /// `secret_refused`; what the record's decoding says.
-pub fn check_record(bytes: &[u8]) -> Result<(), EventError> {
+pub fn check_record(bytes: &[u8]) -> Result<(), Refusal> {
     let record: PersonalRecord<'_> = decode_object(Kind::Personal, bytes)
-        .map_err(|error| EventError::new(error.code(), error.to_string()))?;
+        .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
     let named = record.attributes.iter().any(|one| names_secret(one.key));
     if !named && !may_hold_secret(bytes) {
         return Ok(());
@@ -89,7 +103,7 @@ pub fn check_record(bytes: &[u8]) -> Result<(), EventError> {
 ///
 /// # Errors
 /// `bad_field` for what is no media type, `secret_refused`.
-pub fn check_attachment(media_type: &str, data: &[u8]) -> Result<(), EventError> {
+pub fn check_attachment(media_type: &str, data: &[u8]) -> Result<(), Refusal> {
     let word = |text: &str| {
         let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
         !text.is_empty() && text.bytes().all(sign)
@@ -98,7 +112,7 @@ pub fn check_attachment(media_type: &str, data: &[u8]) -> Result<(), EventError>
     let is_type = essence.split_once('/').is_some_and(|(kind, of)| word(kind) && word(of));
     if !is_type || media_type.chars().any(char::is_control) {
         let detail = "an attachment's media type is type/subtype, such as application/json";
-        return Err(EventError::new("bad_field", detail.to_owned()));
+        return Err(Refusal::new("bad_field", detail.to_owned()));
     }
     if holds_secret(media_type.as_bytes()) || holds_secret(data) {
         return Err(secret("an attachment carries what looks like a secret; take it out"));
@@ -106,37 +120,18 @@ pub fn check_attachment(media_type: &str, data: &[u8]) -> Result<(), EventError>
     Ok(())
 }
 
-/// Judges a key before it is made.
-///
-/// # Errors
-/// `secret_refused`.
-pub fn check_key(key: &NewKey) -> Result<(), EventError> {
-    fields::of_key(key, &mut |text| judge_words(text))
-}
-
-/// Judges an administrative act.
-///
-/// # Errors
-/// `secret_refused`.
-pub fn check_act(act: &AdminAct) -> Result<(), EventError> {
-    fields::of_act(act, &mut |text| judge_words(text))
-}
-
 /// Judges a text by itself: a reason, a note, a purpose.
 ///
 /// # Errors
 /// `secret_refused`.
-pub fn check_text(text: &str) -> Result<(), EventError> {
-    judge_words(Text::Free(text))
-}
-
-fn judge_words(text: Text<'_>) -> Result<(), EventError> {
+pub fn check_text(text: &str) -> Result<(), Refusal> {
     let detail = "the text holds what looks like a token or a secret; the ledger never takes one";
-    judge(text).map_err(|_| secret(detail))
+    judge(Text::Free(text)).map_err(|_| secret(detail))
 }
 
 /// Whether a refused statement may be kept for whoever looks into the refusal: not when any of it
 /// may be the secret for which it was refused.
+#[must_use]
 pub fn may_be_kept(code: &str, bytes: &[u8]) -> bool {
     if matches!(code, SECRET_REFUSED | "weak_salt") {
         return false;

@@ -2,8 +2,8 @@
 //!
 //! Assumes nothing of the text, as [`super::shapes`].
 
-use super::formats::{alnum, base64, dotted, hex, upper, url};
-use super::shapes::{Mark, has_cases, run, run_back};
+use crate::alphabets::{alnum, base64, dotted, hex, upper, url};
+use crate::shapes::{Mark, has_cases, run, run_back};
 
 /// At least so many letters of both cases.
 fn both_cases(value: &[u8], least: usize) -> bool {
@@ -19,17 +19,17 @@ fn begins_base64(mark: Mark<'_>, least: usize) -> bool {
 }
 
 /// Macaroons of both versions, COSE messages.
-pub(super) fn macaroon(mark: Mark<'_>) -> bool {
+pub(crate) fn macaroon(mark: Mark<'_>) -> bool {
     begins_base64(mark, 100)
 }
 
 /// The tickets of Microsoft accounts.
-pub(super) fn ticket(mark: Mark<'_>) -> bool {
+pub(crate) fn ticket(mark: Mark<'_>) -> bool {
     begins_base64(mark, 200)
 }
 
 /// `pi_…_secret_…`, `seti_…_secret_…`: what lets a browser pay.
-pub(super) fn stripe_client(mark: Mark<'_>) -> bool {
+pub(crate) fn stripe_client(mark: Mark<'_>) -> bool {
     let before = mark.before();
     let front = &before[..before.len() - run_back(before, alnum)];
     let of = |name: &[u8]| front.to_ascii_lowercase().ends_with(name);
@@ -39,7 +39,7 @@ pub(super) fn stripe_client(mark: Mark<'_>) -> bool {
 }
 
 /// `live_` and 30 letters and digits, 35 hex digits, or 40 of base64url.
-pub(super) fn live(mark: Mark<'_>) -> bool {
+pub(crate) fn live(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let value = run(rest, url);
     let fits = |least: usize| if mark.alone { value == least } else { value >= least };
@@ -50,19 +50,19 @@ pub(super) fn live(mark: Mark<'_>) -> bool {
 }
 
 /// `sess-` and 40 letters and digits; hex digits are a session's id.
-pub(super) fn sess(mark: Mark<'_>) -> bool {
+pub(crate) fn sess(mark: Mark<'_>) -> bool {
     let value = run(mark.rest(), alnum);
     (if mark.alone { value == 40 } else { value >= 40 }) && both_cases(&mark.rest()[..value], 40)
 }
 
 /// Twenty-one of `A`, and what no row of zero bytes is.
-pub(super) fn twitter(mark: Mark<'_>) -> bool {
+pub(crate) fn twitter(mark: Mark<'_>) -> bool {
     let value = run(mark.rest(), |byte| url(byte) || byte == b'%');
     (60..=120).contains(&value) && has_cases(&mark.rest()[..value], 60)
 }
 
 /// `re_`, eight characters, `_`, and 24.
-pub(super) fn resend(mark: Mark<'_>) -> bool {
+pub(crate) fn resend(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let value = |rest: &[u8]| run(rest, alnum);
     value(rest) == 8
@@ -72,7 +72,7 @@ pub(super) fn resend(mark: Mark<'_>) -> bool {
 }
 
 /// `pat-na1-` and a UUID.
-pub(super) fn hubspot(mark: Mark<'_>) -> bool {
+pub(crate) fn hubspot(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let digits = run(rest, |byte| byte.is_ascii_digit());
     let uuid = |byte: u8| hex(byte) || byte == b'-';
@@ -83,7 +83,7 @@ pub(super) fn hubspot(mark: Mark<'_>) -> bool {
 }
 
 /// `pk_`, a user's number, `_`, and 32 capitals and digits.
-pub(super) fn clickup(mark: Mark<'_>) -> bool {
+pub(crate) fn clickup(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let digits = run(rest, |byte| byte.is_ascii_digit());
     (5..=10).contains(&digits)
@@ -92,14 +92,14 @@ pub(super) fn clickup(mark: Mark<'_>) -> bool {
 }
 
 /// The id of an organization, `!`, and the token.
-pub(super) fn salesforce(mark: Mark<'_>) -> bool {
+pub(crate) fn salesforce(mark: Mark<'_>) -> bool {
     let before = mark.before();
     let id = &before[before.len() - run_back(before, alnum).min(18)..];
     id.windows(3).any(|part| part == b"00D") && run(mark.rest(), dotted) >= 60
 }
 
 /// Ten to 24 characters, `msh`, 15, `jsn`, twelve.
-pub(super) fn rapidapi(mark: Mark<'_>) -> bool {
+pub(crate) fn rapidapi(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     rest.get(15..18) == Some(b"jsn")
         && run_back(mark.before(), alnum) >= 10
@@ -107,14 +107,14 @@ pub(super) fn rapidapi(mark: Mark<'_>) -> bool {
 }
 
 /// `oy2` and 43 small letters and digits.
-pub(super) fn nuget(mark: Mark<'_>) -> bool {
+pub(crate) fn nuget(mark: Mark<'_>) -> bool {
     let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let value = run(mark.rest(), small);
     (value == 43 && run(mark.rest(), url) == 43) || (!mark.alone && value >= 43)
 }
 
 /// `t1.`, what is said, a dot, and a signature of 64 bytes.
-pub(super) fn yandex_iam(mark: Mark<'_>) -> bool {
+pub(crate) fn yandex_iam(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let said = run(rest, url);
     let sign = run(&rest[said..], |byte| byte == b'=');
@@ -123,12 +123,12 @@ pub(super) fn yandex_iam(mark: Mark<'_>) -> bool {
 }
 
 /// The marks that Azure puts behind the random part of its keys.
-pub(super) fn azure(mark: Mark<'_>) -> bool {
+pub(crate) fn azure(mark: Mark<'_>) -> bool {
     run_back(mark.before(), url) >= 44 && run(mark.rest(), alnum) >= 8
 }
 
 /// The key of a function: padded, and so long.
-pub(super) fn azure_function(mark: Mark<'_>) -> bool {
+pub(crate) fn azure_function(mark: Mark<'_>) -> bool {
     let behind = run(mark.rest(), alnum);
     let before = run_back(mark.before(), url);
     (40..=56).contains(&before)
@@ -137,24 +137,24 @@ pub(super) fn azure_function(mark: Mark<'_>) -> bool {
 }
 
 /// `0.AX….AgAB…`.
-pub(super) fn entra_refresh(mark: Mark<'_>) -> bool {
+pub(crate) fn entra_refresh(mark: Mark<'_>) -> bool {
     run_back(mark.before(), url) >= 20 && run(mark.rest(), url) >= 100
 }
 
 /// `st.` and three parts of hex digits.
-pub(super) fn infisical(mark: Mark<'_>) -> bool {
+pub(crate) fn infisical(mark: Mark<'_>) -> bool {
     let mut parts = mark.rest().splitn(3, |byte| *byte == b'.');
     [24, 32, 32].iter().all(|least| parts.next().is_some_and(|part| run(part, hex) >= *least))
 }
 
 /// `A3-`, six capitals and digits, and five groups more.
-pub(super) fn one_password(mark: Mark<'_>) -> bool {
+pub(crate) fn one_password(mark: Mark<'_>) -> bool {
     let all = run(mark.rest(), |byte| upper(byte) || byte == b'-');
     run(mark.rest(), upper) == 6 && (31..=40).contains(&all)
 }
 
 /// A ticket: a number, `-`, and a value.
-pub(super) fn cas(mark: Mark<'_>) -> bool {
+pub(crate) fn cas(mark: Mark<'_>) -> bool {
     let rest = mark.rest();
     let digits = run(rest, |byte| byte.is_ascii_digit());
     let Some(value) = rest[digits..].strip_prefix(b"-") else { return false };
@@ -163,7 +163,7 @@ pub(super) fn cas(mark: Mark<'_>) -> bool {
 }
 
 /// A license key ends with its mark.
-pub(super) fn new_relic(mark: Mark<'_>) -> bool {
+pub(crate) fn new_relic(mark: Mark<'_>) -> bool {
     let digits = run_back(mark.before(), hex);
     (digits == 36 || (!mark.alone && digits > 36)) && (!mark.alone || run(mark.rest(), url) == 0)
 }

@@ -6,7 +6,6 @@
 //!
 //! Assumes: symbols, numbers, digests and UUIDs carry nothing of a caller's choosing.
 
-use ledgerline_proof::own_statement::Disclosing;
 use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::statement::{
     Act, Activation, Actor, Adapter, Detail, EventRef, Link, Mfa, Personal, PolicyChange,
@@ -14,11 +13,9 @@ use ledgerline_proof::statement::{
 };
 use ledgerline_proof::vocabulary::TargetKind;
 
-use crate::intake::acts::{AdminAct, IssuerTold, KeyEnds, NewKey};
-
 /// What a text of a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Text<'t> {
+pub(crate) enum Text<'t> {
     /// The id of a token, which must be one. With the name of its field.
     TokenId(&'static str, &'t str),
     /// Anything else that a caller may choose.
@@ -28,7 +25,7 @@ pub(super) enum Text<'t> {
 }
 
 /// Looks at texts until one makes an end.
-pub(super) type Look<'l, 't, E> = &'l mut dyn FnMut(Text<'t>) -> Result<(), E>;
+pub(crate) type Look<'l, 't, E> = &'l mut dyn FnMut(Text<'t>) -> Result<(), E>;
 
 fn each<'t, E>(look: Look<'_, 't, E>, texts: &[&'t str]) -> Result<(), E> {
     texts.iter().try_for_each(|text| look(Text::Free(text)))
@@ -42,7 +39,7 @@ fn some<'t, E>(look: Look<'_, 't, E>, texts: &[Option<&'t str>]) -> Result<(), E
 ///
 /// # Errors
 /// What `look` says.
-pub(super) fn of_statement<'t, E>(
+pub(crate) fn of_statement<'t, E>(
     statement: &Statement<'t>,
     look: Look<'_, 't, E>,
 ) -> Result<(), E> {
@@ -138,73 +135,11 @@ fn of_details<'t, E>(details: &[Detail<'t>], look: Look<'_, 't, E>) -> Result<()
 ///
 /// # Errors
 /// What `look` says.
-pub(super) fn of_record<'t, E>(
+pub(crate) fn of_record<'t, E>(
     record: &PersonalRecord<'t>,
     look: Look<'_, 't, E>,
 ) -> Result<(), E> {
     let PersonalRecord { salt: _, user_id, ip, user_agent, device, resource, attributes } = record;
     some(look, &[*user_id, *ip, *user_agent, *device, *resource])?;
     of_details(attributes, look)
-}
-
-/// Every text of a key that an administrator can choose.
-///
-/// # Errors
-/// What `look` says.
-pub(super) fn of_key<'t, E>(key: &'t NewKey, look: Look<'_, 't, E>) -> Result<(), E> {
-    let NewKey {
-        key_id,
-        purpose: _,
-        alg: _,
-        tenant,
-        source,
-        roles: _,
-        types: _,
-        issuers,
-        regions,
-        signed_only: _,
-        strict: _,
-        expires_at: _,
-        public_key: _,
-        secret_hash: _,
-    } = key;
-    each(look, &[key_id, tenant, source])?;
-    issuers.iter().chain(regions).try_for_each(|name| look(Text::Free(name)))
-}
-
-/// Every text of an administrative act that somebody outside asks for.
-///
-/// # Errors
-/// What `look` says.
-pub(super) fn of_act<'t, E>(act: &'t AdminAct, look: Look<'_, 't, E>) -> Result<(), E> {
-    match act {
-        AdminAct::AddKey(key) => of_key(key, look),
-        AdminAct::EndKey { key_id, compromised: _, reason } => {
-            some(look, &[Some(key_id), reason.as_deref()])
-        }
-        AdminAct::Erase { handle: _, tenant, by, purpose } => each(look, &[tenant, by, purpose]),
-        AdminAct::Disclose(disclosing) => {
-            // Target and events are what the ledger holds already.
-            let Disclosing { tenant, by, purpose, target: _, handles: _, events: _, records: _ } =
-                &**disclosing;
-            each(look, &[tenant, by, purpose])
-        }
-        AdminAct::State(all) => {
-            let mut chosen = all.iter().flat_map(|one| &one.chosen);
-            chosen.try_for_each(|text| look(Text::Free(text)))
-        }
-        AdminAct::StateNew { statement, refusal: _ } => {
-            statement.chosen.iter().try_for_each(|text| look(Text::Free(text)))
-        }
-        AdminAct::IssuerTold(told) => {
-            // The token is one that the ledger holds.
-            let IssuerTold { tenant, token_id: _, by, outcome: _, why } = &**told;
-            some(look, &[Some(tenant), Some(by), why.as_deref()])
-        }
-        // Ids of keys that the ledger holds, and a time of its own.
-        AdminAct::KeyEnds(ends) => {
-            let KeyEnds { tenant, key_id: _, successor: _, at: _, by } = &**ends;
-            each(look, &[tenant, by])
-        }
-    }
 }

@@ -1,0 +1,5 @@
+//! What is found, and what is left alone.
+
+mod ordinary;
+mod sample_forms;
+mod samples;
