@@ -225,7 +225,7 @@ fn install(packages: &[&str]) {
     }
 }
 
-fn described((needed, state): &(&Needed, State)) -> String {
+fn described(needed: &Needed, state: &State) -> String {
     let Needed { version, least, package, why, cure, .. } = needed;
     let command = version.iter().take_while(|word| !word.starts_with('-'));
     let command = command.copied().collect::<Vec<_>>().join(" ");
@@ -242,7 +242,7 @@ fn described((needed, state): &(&Needed, State)) -> String {
 
 fn judge(lacking: &[(&Needed, State)], strict: bool) -> Result<Vec<String>> {
     let list = |part: &[&(&Needed, State)]| -> String {
-        part.iter().map(|one| format!("\n  {}", described(one))).collect()
+        part.iter().map(|(needed, state)| format!("\n  {}", described(needed, state))).collect()
     };
     let (hard, soft): (Vec<_>, Vec<_>) =
         lacking.iter().partition(|(needed, _)| needed.always || strict);
@@ -255,7 +255,7 @@ fn judge(lacking: &[(&Needed, State)], strict: bool) -> Result<Vec<String>> {
             list(&soft)
         );
     }
-    Ok(soft.into_iter().map(described).collect())
+    Ok(soft.into_iter().map(|(needed, state)| described(needed, state)).collect())
 }
 
 #[cfg(test)]
@@ -289,7 +289,7 @@ mod tests {
         assert!(!is_at_least("18.20.4", "20"));
         let shell = needed(&["sh", "-c", "echo v18.20.4"], "20", "", "a test", "put a newer one");
         assert_eq!(state_of(&shell), State::Old("18.20.4".to_owned()));
-        let said = described(&(&shell, state_of(&shell)));
+        let said = described(&shell, &state_of(&shell));
         assert_eq!(
             said,
             "sh is 18.20.4, and at least 20 is needed: a test. What to do: put a newer one"

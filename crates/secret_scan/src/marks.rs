@@ -62,6 +62,16 @@ fn window(mark: &str) -> usize {
     (0..=mark.len() - WINDOW).min_by_key(signs).unwrap_or(0)
 }
 
+/// A trigram of the text that some window has.
+#[derive(Clone, Copy)]
+struct Trigram {
+    gram: u32,
+    /// Where the windows with its hash begin in the list, counted from 1.
+    place: u16,
+    /// Where in the text.
+    at: usize,
+}
+
 impl Marks {
     fn new() -> Self {
         let (mut grams, mut short, mut short_rows) = (Vec::new(), Vec::new(), Vec::new());
@@ -123,7 +133,8 @@ impl Marks {
             let places = grams.map(|gram| self.table[hash(gram)]);
             if places[0] | places[1] | places[2] != 0 {
                 for (n, (gram, place)) in grams.into_iter().zip(places).enumerate() {
-                    if place != 0 && self.begins(bytes, (gram, place), at + 2 * n, is) {
+                    if place != 0 && self.begins(bytes, Trigram { gram, place, at: at + 2 * n }, is)
+                    {
                         return true;
                     }
                 }
@@ -134,18 +145,16 @@ impl Marks {
         rest.any(|at| {
             let gram = gram(word(&bytes[at..at + 3]));
             let place = self.table[hash(gram)];
-            place != 0 && self.begins(bytes, (gram, place), at, is)
+            place != 0 && self.begins(bytes, Trigram { gram, place, at }, is)
         })
     }
 
-    /// Whether `is` says so of a mark whose window has the trigram at `at`. It is given with its
-    /// place.
+    /// Whether `is` says so of a mark whose window has this trigram.
     #[cold]
     fn begins(
         &self,
         bytes: &[u8],
-        (gram, place): (u32, u16),
-        at: usize,
+        Trigram { gram, place, at }: Trigram,
         is: &mut impl FnMut(&'static Format, usize) -> bool,
     ) -> bool {
         let alike = &self.grams[usize::from(place) - 1..];

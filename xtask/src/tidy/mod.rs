@@ -12,6 +12,7 @@ mod dependencies;
 mod drawing;
 mod house;
 mod measures;
+mod parameters;
 mod purity;
 mod ratchet;
 mod source;
@@ -142,6 +143,7 @@ fn findings(files: &[File]) -> Vec<Finding> {
     let sources = sources(files);
     let mut findings = commit_point::check(&sources);
     findings.extend(circles::check(&sources));
+    findings.extend(parameters::check(&sources));
     for file in files {
         findings.extend(text::check(&file.path, &file.text));
         if file.path.ends_with("Cargo.toml") {
