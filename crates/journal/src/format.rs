@@ -24,7 +24,7 @@
 //! SEALED_ERASED  index (8) ‖ n (1) ‖ slot handle (16) ‖ zeros
 //! ATTACHMENT     index (8) ‖ SHA-256 (32) ‖ length of media type (2) ‖ media type ‖ data
 //! COMMIT         MAC (32) ‖ size (8) ‖ root (32) ‖ writer epoch (8)
-//!                ‖ count of stream offsets (2, zero)
+//!                ‖ stream table (its count of marks first, see [`crate::streams`])
 //!                ‖ length (2) ‖ signature of the previous commit's checkpoint
 //!     MAC = HMAC-SHA256(journal key, "ledgerline/commit/v1\0" ‖ previous COMMIT's MAC
 //!                       ‖ body after MAC)
@@ -35,6 +35,8 @@
 //! chain makes the sequence of commits worthless to anyone without the journal key.
 
 use ledgerline_proof::hash::{Hash, HmacKey, domain};
+
+use crate::streams::StreamTable;
 
 /// Bytes of a segment's header.
 pub const HEADER_BYTES: usize = 104;
@@ -262,42 +264,34 @@ pub struct CommitRecord {
     pub root: Hash,
     /// Which run of the writer wrote it.
     pub epoch: u64,
+    /// How far every stream was read, with this batch.
+    pub streams: StreamTable,
     /// Signature of the previous commit's checkpoint; empty in the first.
     pub previous_signature: Vec<u8>,
 }
 
 impl CommitRecord {
-    /// Computes the MAC and gives the record.
+    /// The record with the MAC that continues the chain from `previous_mac`.
     ///
     /// # Panics
     /// When the signature exceeds 65,535 bytes.
     #[must_use]
-    pub fn seal(
-        key: &HmacKey,
-        previous_mac: &Hash,
-        (size, root): (u64, Hash),
-        epoch: u64,
-        previous_signature: Vec<u8>,
-    ) -> Self {
-        let mut commit = Self { mac: Hash::ZERO, size, root, epoch, previous_signature };
-        commit.mac = commit.expected_mac(key, previous_mac);
-        commit
+    pub fn sealed(mut self, key: &HmacKey, previous_mac: &Hash) -> Self {
+        self.mac = key.mac(&[domain::COMMIT, previous_mac.as_bytes(), &self.rest()]);
+        self
     }
 
     fn rest(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(52 + self.previous_signature.len());
+        let beside = self.streams.encoded_len() + self.previous_signature.len();
+        let mut bytes = Vec::with_capacity(50 + beside);
         bytes.extend_from_slice(&self.size.to_be_bytes());
         bytes.extend_from_slice(self.root.as_bytes());
         bytes.extend_from_slice(&self.epoch.to_be_bytes());
-        bytes.extend_from_slice(&0u16.to_be_bytes());
+        self.streams.put(&mut bytes);
         let length = u16::try_from(self.previous_signature.len()).expect("signatures are short");
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(&self.previous_signature);
         bytes
-    }
-
-    fn expected_mac(&self, key: &HmacKey, previous_mac: &Hash) -> Hash {
-        key.mac(&[domain::COMMIT, previous_mac.as_bytes(), &self.rest()])
     }
 
     /// The body's bytes.
@@ -309,11 +303,10 @@ impl CommitRecord {
     /// Reads the body without judging the MAC.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
-        let fixed = body.get(..84)?;
-        let signature = &body[84..];
-        let offset_count = u16::from_be_bytes(array(&fixed[80..]));
-        let length = usize::from(u16::from_be_bytes(array(&fixed[82..])));
-        if offset_count != 0 || signature.len() != length {
+        let (fixed, rest) = body.split_at_checked(80)?;
+        let (streams, rest) = StreamTable::take(rest)?;
+        let (length, signature) = rest.split_at_checked(2)?;
+        if signature.len() != usize::from(u16::from_be_bytes(array(length))) {
             return None;
         }
         Some(Self {
@@ -321,6 +314,7 @@ impl CommitRecord {
             size: u64::from_be_bytes(array(&fixed[32..])),
             root: Hash(array(&fixed[40..])),
             epoch: u64::from_be_bytes(array(&fixed[72..])),
+            streams,
             previous_signature: signature.to_vec(),
         })
     }
@@ -418,4 +412,15 @@ impl AttachmentRecord {
         let record = Self { digest: Hash(array(&fixed[8..])), media_type, data };
         Some((u64::from_be_bytes(array(fixed)), record))
     }
+}
+
+/// A leaf with what travels beside it.
+#[derive(Debug, Clone, Default)]
+pub struct JournalLeaf {
+    /// The leaf's bytes.
+    pub bytes: Vec<u8>,
+    /// Its sealed personal records.
+    pub sealed: Vec<SealedRecord>,
+    /// Its attachments.
+    pub attachments: Vec<AttachmentRecord>,
 }

@@ -10,6 +10,9 @@
 //!
 //! Refuses: to know what a leaf says, or who may write one.
 
+#[cfg(feature = "fake")]
+pub mod commit_contract;
+pub mod commit_store;
 pub mod end_note;
 pub mod erasure;
 pub mod format;
@@ -18,5 +21,6 @@ pub mod quarantine;
 pub mod reader;
 pub mod recovery;
 pub mod scan;
+pub mod streams;
 pub mod tree_store;
 pub mod writer;

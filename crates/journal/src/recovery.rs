@@ -26,7 +26,8 @@ use super::format::{
     SegmentHeader, segment_number, segment_path,
 };
 use super::scan::{Scanned, ScannedBatch, SegmentScan, first_nonzero};
-use super::writer::JournalTip;
+use crate::commit_store::Committed;
+use crate::streams::StreamTable;
 use crate::tree_store::{Position, TreeAddition, TreeStore};
 
 /// Why the journal cannot be continued.
@@ -78,15 +79,51 @@ pub struct Torn {
     pub digest: Hash,
 }
 
-/// The state in which the journal can be continued.
+/// Where the journal ends.
+#[derive(Debug, Clone)]
+pub struct JournalTip {
+    /// The ledger.
+    pub ledger_id: [u8; 16],
+    /// The segment that is written to.
+    pub segment: u32,
+    /// Offset of the next batch in it.
+    pub offset: u64,
+    /// Size of the ledger.
+    pub size: u64,
+    /// Root at that size.
+    pub root: Hash,
+    /// MAC of the last COMMIT.
+    pub mac: Hash,
+    /// The run of the writer that wrote it, or is to write next.
+    pub epoch: u64,
+    /// How far every stream was read.
+    pub streams: StreamTable,
+}
+
+/// The state in which the journal can be continued. Its last batch was written once more and
+/// synced, so that it is [`Committed`].
 #[derive(Debug)]
 pub struct Recovered {
-    /// Where it ends; `epoch` is that of the last commit.
-    pub tip: JournalTip,
+    /// `epoch` is that of the last commit.
+    tip: JournalTip,
     /// The tree.
     pub frontier: Frontier,
     /// The cut, if there was one.
     pub torn: Option<Torn>,
+}
+
+impl Recovered {
+    /// Where the journal ends.
+    #[must_use]
+    pub fn tip(&self) -> &JournalTip {
+        &self.tip
+    }
+
+    /// Proof that it ends there.
+    #[must_use]
+    pub fn committed(&self) -> Committed {
+        Committed::new(self.tip.size, self.tip.root)
+    }
 }
 
 /// The head store's word: size and root of the newest checkpoint it keeps.
@@ -232,6 +269,7 @@ impl<'r> Replay<'r> {
             root: frontier.root(),
             mac: segments.headers[segment].previous_mac,
             epoch: 0,
+            streams: StreamTable::default(),
         };
         Ok(Self { disk, key, store, from, segment, frontier, tip, last_batch: None })
     }
@@ -271,6 +309,7 @@ impl<'r> Replay<'r> {
                     root: commit.root,
                     mac: commit.mac,
                     epoch: commit.epoch,
+                    streams: commit.streams,
                 };
             }
             return Ok(());
@@ -364,6 +403,7 @@ impl<'r> Replay<'r> {
         self.tip.root = root;
         self.tip.mac = batch.commit.mac;
         self.tip.epoch = batch.commit.epoch;
+        self.tip.streams.clone_from(&batch.commit.streams);
         self.tip.offset = batch.end();
         Ok(Ok(()))
     }

@@ -1,12 +1,14 @@
-//! The one writer of the journal.
+//! The one writer of the journal: the local [`CommitStore`].
 //!
-//! Promises: when [`Journal::append`] returns, the batch is durable and nothing after it was
+//! Promises: when [`Journal::commit`] returns, the batch is durable and nothing after it was
 //! written. A write that finds no space or descriptor is done again, the same bytes in the same
-//! place, for nobody was told of it and nothing was synced. After any other error the journal is
-//! poisoned: what the disk holds is unknown, so nothing is ever written again by this writer, and
-//! only recovery at the next start decides what stands.
+//! place, for nobody was told of it and nothing was synced. After any other error what the disk
+//! holds is unknown, and only recovery at the next start decides what stands. A writer that finds
+//! something behind its own end was overtaken and writes nothing.
 //!
-//! Assumes: one caller (the sync thread), which plans against the size the journal has.
+//! Assumes: one caller (the [`Committer`](crate::commit_store::Committer) of the sync thread),
+//! which plans against the head and does nothing more after an error; and the lock of the data
+//! folder, without which two writers could look in the same instant.
 //!
 //! Refuses: to reopen or re-read after a failed sync (the page cache may hold what the disk does
 //! not).
@@ -19,9 +21,13 @@ use ledgerline_world::disk::{Disk, File, OpenMode};
 use ledgerline_world::patience::Patience;
 
 use super::format::{
-    AttachmentRecord, BatchHead, CommitRecord, FrameBinding, FrameType, HEADER_BYTES, SealedRecord,
-    SegmentHeader, segment_path,
+    AttachmentRecord, BatchHead, CommitRecord, FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES,
+    JournalLeaf, SegmentHeader, segment_path,
 };
+use crate::commit_store::{CommitBatch, CommitError, CommitStore, Placed, StoreHead};
+use crate::recovery::{JournalTip, Recovered, list_segments};
+use crate::scan::{Scanned, ScannedBatch, SegmentScan};
+use crate::streams::StreamTable;
 use crate::tree_store::Position;
 
 /// How much is zero-filled ahead at once, so that a sync of a small batch seldom has to move the
@@ -35,56 +41,6 @@ const WRITE: &str = "the journal has no room";
 /// A longer batch gives its room back.
 const BUFFER_BYTES: usize = 8 << 20;
 
-/// A leaf with what travels beside it.
-#[derive(Debug, Clone, Default)]
-pub struct JournalLeaf {
-    /// The leaf's bytes.
-    pub bytes: Vec<u8>,
-    /// Its sealed personal records.
-    pub sealed: Vec<SealedRecord>,
-    /// Its attachments.
-    pub attachments: Vec<AttachmentRecord>,
-}
-
-/// Where the journal ends.
-#[derive(Debug, Clone)]
-pub struct JournalTip {
-    /// The ledger.
-    pub ledger_id: [u8; 16],
-    /// The segment that is written to.
-    pub segment: u32,
-    /// Offset of the next batch in it.
-    pub offset: u64,
-    /// Size of the ledger.
-    pub size: u64,
-    /// Root at that size.
-    pub root: Hash,
-    /// MAC of the last COMMIT.
-    pub mac: Hash,
-    /// This run of the writer.
-    pub epoch: u64,
-}
-
-/// Why a batch was not appended. Either way the journal is poisoned.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The disk failed. What it holds is unknown until recovery.
-    #[error("the journal cannot be written: {0}; restart to recover what is durable")]
-    Disk(#[from] io::Error),
-    /// An earlier append failed.
-    #[error("the journal stopped after an earlier failure; restart to recover what is durable")]
-    Poisoned,
-}
-
-/// What an append tells the publisher.
-#[derive(Debug, Clone)]
-pub struct Appended {
-    /// Where each leaf's frame begins.
-    pub positions: Vec<Position>,
-    /// Whether the batch began a new segment, so that the one before is sealed.
-    pub sealed_segment: bool,
-}
-
 /// The journal's writing end. Owned by the sync thread.
 pub struct Journal {
     disk: Arc<dyn Disk>,
@@ -95,17 +51,12 @@ pub struct Journal {
     zeroed_until: u64,
     /// The bytes of the last batch are written here; the room is kept for the next.
     buffer: Vec<u8>,
-    poisoned: bool,
+    /// Whether this run of the writer has an epoch of its own.
+    taken: bool,
     patience: Arc<Patience>,
 }
 
 impl Journal {
-    /// This run of the writer.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.tip.epoch
-    }
-
     /// Creates a journal whose first segment holds one batch, atomically: the file gets its name
     /// only when everything in it is durable.
     ///
@@ -118,7 +69,7 @@ impl Journal {
         segment_bytes: u64,
         leaves: &[JournalLeaf],
         root: Hash,
-    ) -> Result<(Self, Appended), AppendError> {
+    ) -> Result<(Self, Placed), CommitError> {
         const BESIDE: &str = "journal/genesis.new";
         disk.create_dir("journal")?;
         let file = disk.open(BESIDE, OpenMode::Create)?;
@@ -131,6 +82,7 @@ impl Journal {
             root: ledgerline_proof::hash::empty_root(),
             mac: Hash::ZERO,
             epoch: 1,
+            streams: StreamTable::default(),
         };
         file.write_all_at(&header_of(&tip).encode(), 0)?;
         let mut journal = Self {
@@ -141,26 +93,28 @@ impl Journal {
             file,
             zeroed_until: 0,
             buffer: Vec::new(),
-            poisoned: false,
+            taken: true,
             patience,
         };
-        let appended = journal.append(leaves, root, Vec::new())?;
+        let batch = CommitBatch { leaves, root, streams: None, previous_signature: &[] };
+        let placed = journal.commit(&batch)?;
         journal.disk.rename(BESIDE, &segment_path(0))?;
         journal.disk.sync_dir("journal")?;
-        Ok((journal, appended))
+        Ok((journal, placed))
     }
 
-    /// Continues at a recovered tip.
+    /// Continues where a recovery found the end.
     ///
     /// # Errors
     /// Whatever the disk says.
     pub fn resume(
         disk: Arc<dyn Disk>,
         key: Arc<HmacKey>,
-        tip: JournalTip,
+        recovered: &Recovered,
         segment_bytes: u64,
         patience: Arc<Patience>,
     ) -> io::Result<Self> {
+        let tip = recovered.tip().clone();
         let file = disk.open(&segment_path(tip.segment), OpenMode::Write)?;
         let zeroed_until = file.len()?;
         Ok(Self {
@@ -171,61 +125,45 @@ impl Journal {
             file,
             zeroed_until,
             buffer: Vec::new(),
-            poisoned: false,
+            taken: false,
             patience,
         })
     }
 
-    /// Where the journal ends.
-    #[must_use]
-    pub fn tip(&self) -> &JournalTip {
-        &self.tip
-    }
-
-    /// Appends one batch and makes it durable. `root` is the root with its leaves;
-    /// `previous_signature` that of the previous commit's checkpoint.
-    ///
-    /// # Errors
-    /// [`AppendError`]; the journal is poisoned then.
-    ///
-    /// # Panics
-    /// When the batch has no leaves.
-    pub fn append(
-        &mut self,
-        leaves: &[JournalLeaf],
-        root: Hash,
-        previous_signature: Vec<u8>,
-    ) -> Result<Appended, AppendError> {
-        assert!(!leaves.is_empty(), "a commit without leaves would prove nothing");
-        if std::mem::replace(&mut self.poisoned, true) {
-            return Err(AppendError::Poisoned);
+    /// Whether somebody else has written behind this writer's end. Read before every commit: one
+    /// look at a page that the kernel holds.
+    fn is_overtaken(&self) -> io::Result<bool> {
+        if self.disk.exists(&segment_path(self.tip.segment + 1))? {
+            return Ok(true);
         }
-        let appended = self.append_poisoned(leaves, root, previous_signature)?;
-        self.poisoned = false;
-        Ok(appended)
+        let mut behind = [0; FRAME_BYTES];
+        match self.file.read_exact_at(&mut behind, self.tip.offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            read => read.map(|()| behind != [0; FRAME_BYTES]),
+        }
     }
 
-    fn append_poisoned(
-        &mut self,
-        leaves: &[JournalLeaf],
-        root: Hash,
-        previous_signature: Vec<u8>,
-    ) -> Result<Appended, AppendError> {
+    /// Writes a batch and makes it durable.
+    fn append(&mut self, batch: &CommitBatch<'_>) -> io::Result<Placed> {
+        let leaves = batch.leaves;
         let size = self.tip.size + leaves.len() as u64;
-        let commit = CommitRecord::seal(
-            &self.key,
-            &self.tip.mac,
-            (size, root),
-            self.tip.epoch,
-            previous_signature,
-        );
-        let begins_segment = self.tip.offset + batch_bytes(leaves) > self.segment_bytes
-            && self.tip.offset > HEADER_BYTES as u64;
+        let commit = CommitRecord {
+            mac: Hash::ZERO,
+            size,
+            root: batch.root,
+            epoch: self.tip.epoch,
+            streams: batch.streams.unwrap_or(&self.tip.streams).clone(),
+            previous_signature: batch.previous_signature.to_vec(),
+        };
+        let commit = commit.sealed(&self.key, &self.tip.mac);
+        let most = batch_bytes(leaves) + commit.streams.encoded_len() as u64;
+        let begins_segment =
+            self.tip.offset + most > self.segment_bytes && self.tip.offset > HEADER_BYTES as u64;
         if begins_segment {
             self.begin_segment()?;
         }
         let mut bytes = std::mem::take(&mut self.buffer);
-        bytes.reserve(usize::try_from(batch_bytes(leaves)).unwrap_or(0));
+        bytes.reserve(usize::try_from(most).unwrap_or(0));
         let positions = self.encode(leaves, &commit, &mut bytes);
         let end = self.tip.offset + bytes.len() as u64;
         let patience = Arc::clone(&self.patience);
@@ -237,13 +175,14 @@ impl Journal {
         }
         self.tip.offset = end;
         self.tip.size = size;
-        self.tip.root = root;
+        self.tip.root = batch.root;
         self.tip.mac = commit.mac;
+        self.tip.streams = commit.streams;
         if bytes.capacity() <= BUFFER_BYTES {
             bytes.clear();
             self.buffer = bytes;
         }
-        Ok(Appended { positions, sealed_segment: begins_segment })
+        Ok(Placed { positions, sealed_segment: begins_segment })
     }
 
     fn encode(
@@ -309,6 +248,59 @@ impl Journal {
         let zeros = vec![0; usize::try_from(until - end).expect("bounded by ZERO_FILL_BYTES")];
         self.file.write_all_at(&zeros, end)?;
         self.zeroed_until = until;
+        Ok(())
+    }
+}
+
+impl CommitStore for Journal {
+    fn head(&self) -> StoreHead {
+        let JournalTip { size, root, mac, epoch, .. } = self.tip;
+        StoreHead { size, root, mac, epoch }
+    }
+
+    fn streams(&self) -> &StreamTable {
+        &self.tip.streams
+    }
+
+    /// It is durable with the next commit: until then nobody else could have read it.
+    fn take(&mut self, epoch: u64) -> Result<(), CommitError> {
+        if epoch <= self.tip.epoch {
+            return Err(CommitError::Fenced);
+        }
+        self.tip.epoch = epoch;
+        self.taken = true;
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &CommitBatch<'_>) -> Result<Placed, CommitError> {
+        let patience = Arc::clone(&self.patience);
+        let look = || self.is_overtaken();
+        if !self.taken || patience.with("the journal's end cannot be read", look)? {
+            return Err(CommitError::Fenced);
+        }
+        Ok(self.append(batch)?)
+    }
+
+    fn batches(&self, from: u64, visit: &mut dyn FnMut(&ScannedBatch)) -> io::Result<()> {
+        let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let segments =
+            list_segments(self.disk.as_ref()).map_err(|error| damaged(error.to_string()))?.headers;
+        let first = segments.iter().rposition(|header| header.first_index <= from).unwrap_or(0);
+        for header in &segments[first..] {
+            let path = segment_path(header.number);
+            let file = self.disk.open(&path, OpenMode::Read)?;
+            let mut scan = SegmentScan::new(file.as_ref(), header)?;
+            loop {
+                match scan.next_batch()? {
+                    Scanned::Batch(batch) if batch.commit.size > from => visit(&batch),
+                    Scanned::Batch(_) => {}
+                    Scanned::End => break,
+                    Scanned::Bad { start, .. } => {
+                        return Err(damaged(format!("{path} is damaged at offset {start}")));
+                    }
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -1,24 +1,27 @@
 //! The publisher: makes a planned batch durable, then visible, then answers.
 //!
-//! Promises: the order is fsync, sign, tree files, index, effects, view, answers. A checkpoint is
-//! signed only after the fsync returned; a reader sees a batch only when it is durable; an answer
-//! is given only when readers see it.
+//! Promises: the order is commit, sign, tree files, index, effects, view, answers. A checkpoint is
+//! signed only after the commit returned ([`signing`] asks for its proof); a reader sees a batch
+//! only when it is durable; an answer is given only when readers see it.
 //!
 //! Assumes: one thread owns it and hands it batches in the order they were planned.
 //!
-//! A passing error of what follows the fsync is waited for ([`ledgerline_world::patience`]), with
+//! A passing error of what follows the commit is waited for ([`ledgerline_world::patience`]), with
 //! the batch in hand. After any other it stops for good: whoever waits is told that nothing is
 //! known.
+
+pub mod signing;
 
 use std::sync::Arc;
 
 use ledgerline_index::IndexError;
+use ledgerline_journal::commit_store::{CommitBatch, CommitError, Committer};
 use ledgerline_journal::reader::ReadError;
-use ledgerline_journal::writer::{AppendError, Journal};
-use ledgerline_proof::checkpoint::{SignError, Signer};
+use ledgerline_proof::checkpoint::SignError;
 use ledgerline_vault::VaultError;
 use ledgerline_view::committed::{Published, Rooms};
 
+use crate::publisher::signing::CheckpointSigner;
 use crate::sequencer::{Effect, PlannedBatch, WaitingReply};
 
 /// Why the publisher stopped.
@@ -27,9 +30,9 @@ pub enum PublishError {
     /// An earlier batch could not be published.
     #[error("the ledger stopped after an earlier failure; restart to recover what is durable")]
     Stopped,
-    /// The journal could not be written.
+    /// The batch was not committed.
     #[error(transparent)]
-    Append(#[from] AppendError),
+    Commit(#[from] CommitError),
     /// The signer refused: the tree shrank or forked.
     #[error("the checkpoint cannot be signed: {0}")]
     Sign(#[from] SignError),
@@ -49,23 +52,23 @@ pub enum PublishError {
 
 /// The room. Owned by the sync thread.
 pub struct Publisher {
-    journal: Journal,
-    signer: Signer,
+    committer: Committer,
+    signer: CheckpointSigner,
     last_signature: Vec<u8>,
     rooms: Arc<Rooms>,
     stopped: bool,
 }
 
 impl Publisher {
-    /// Continues a journal whose last checkpoint has this signature.
+    /// Continues a store whose last checkpoint has this signature.
     #[must_use]
     pub fn new(
-        journal: Journal,
-        signer: Signer,
+        committer: Committer,
+        signer: CheckpointSigner,
         last_signature: Vec<u8>,
         rooms: Arc<Rooms>,
     ) -> Self {
-        Self { journal, signer, last_signature, rooms, stopped: false }
+        Self { committer, signer, last_signature, rooms, stopped: false }
     }
 
     /// Makes a batch durable and visible, and answers those who wait for it. A batch without leaves
@@ -105,16 +108,21 @@ impl Publisher {
             return Ok(());
         }
         let signature = std::mem::take(&mut self.last_signature);
-        let appended = self.journal.append(&batch.leaves, batch.root, signature)?;
-        let signed = self.signer.sign(batch.size, batch.root)?;
+        let (committed, placed) = self.committer.commit(&CommitBatch {
+            leaves: &batch.leaves,
+            root: batch.root,
+            streams: None,
+            previous_signature: &signature,
+        })?;
+        let signed = self.signer.sign(&committed)?;
         self.last_signature = signed.signature.to_vec();
         let first_index = batch.addition.first_index;
-        batch.addition.positions = appended.positions;
+        batch.addition.positions = placed.positions;
         let patience = &self.rooms.patience;
         // The batch is durable: what is derived from it is written until it works.
         patience
             .with("the tree's files cannot be written", || self.rooms.store.put(&batch.addition))?;
-        if appended.sealed_segment {
+        if placed.sealed_segment {
             // One that fails costs the next start time, nothing else.
             let _ = self.rooms.store.sync(batch.size);
         }

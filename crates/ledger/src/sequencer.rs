@@ -19,8 +19,8 @@ pub use self::batch::{Effect, PlannedBatch, WaitingReply};
 
 use ledgerline_index::terms::leaf_terms;
 use ledgerline_index::{Posting, Term, TermKind};
+use ledgerline_journal::format::JournalLeaf;
 use ledgerline_journal::format::SealedRecord;
-use ledgerline_journal::writer::JournalLeaf;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::chain::ChainTip;

@@ -28,6 +28,11 @@ const PROTOCOL_WORD: Rule = Rule {
     mend: "Say what the engine means, not which protocol or vendor carries it.",
     may_be_allowed: true,
 };
+const SIGNER: Rule = Rule {
+    name: "signer",
+    mend: "Sign through the signing room, which asks for proof that the size is committed.",
+    may_be_allowed: false,
+};
 const RANDOM_MAP: Rule = Rule {
     name: "random-map",
     mend: "Use BTreeMap or a fixed hasher; if it is never iterated, say so in the allow-list.",
@@ -50,6 +55,9 @@ const WORLD: &[(&[&str], &[&str])] = &[
     (&["std", "process"], &[]),
 ];
 
+/// Where the kernel's signer of checkpoints is used: nowhere else can what is not durable be signed.
+const SIGNING_ROOM: &str = "crates/ledger/src/publisher/signing";
+
 /// Values of `std::net` that open nothing.
 const ADDRESSES: &[&str] = &["IpAddr", "Ipv4Addr", "Ipv6Addr"];
 
@@ -61,7 +69,7 @@ pub fn check(source: &Source) -> Vec<Finding> {
     let kind = kind_of(&source.path);
     let (in_kernel, in_engine) = (kind == Some(Kind::Kernel), kind == Some(Kind::Engine));
     if !in_kernel && !in_engine {
-        return Vec::new();
+        return if kind == Some(Kind::Program) { signers(source) } else { Vec::new() };
     }
     let mut findings = asynchronous(source);
     for path in source.own_paths() {
@@ -70,8 +78,21 @@ pub fn check(source: &Source) -> Vec<Finding> {
     }
     if in_engine {
         findings.extend(protocol_words(source));
+        findings.extend(signers(source));
     }
     findings
+}
+
+fn signers(source: &Source) -> Vec<Finding> {
+    let paths = source.own_paths().into_iter();
+    let signers = paths.filter(|path| names(path, &["checkpoint", "Signer"]));
+    let outside = signers.filter(|_| !is_room(&source.path, SIGNING_ROOM));
+    outside
+        .map(|path| {
+            let what = format!("checkpoint::Signer outside {SIGNING_ROOM}.rs");
+            Finding::new(&SIGNER, &source.path, path.line, what)
+        })
+        .collect()
 }
 
 fn asynchronous(source: &Source) -> Vec<Finding> {
@@ -173,6 +194,15 @@ mod tests {
         check_engine("ledger/src/intake.rs", "use std::time::Instant;\n", &["1 engine-rooms"]);
         check_engine("node/src/lib.rs", "use std::net::TcpStream;\n", &["1 engine-rooms"]);
         check_engine("world/src/a.rs", "fn f() { let g = async {}; }\n", &["1 no-async"]);
+    }
+
+    #[test]
+    fn checkpoints_are_signed_in_one_room() {
+        let signer = "use ledgerline_proof::checkpoint::{SignError, Signer};\n";
+        check_engine("ledger/src/publisher/signing.rs", signer, &[]);
+        check_engine("ledger/src/publisher.rs", signer, &["1 signer"]);
+        check_rust(check, "crates/ledgerline/src/a.rs", signer, &["1 signer"]);
+        check_engine("ledger/src/a.rs", "use ledgerline_proof::checkpoint::Checkpoint;\n", &[]);
     }
 
     #[test]

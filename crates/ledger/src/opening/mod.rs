@@ -21,6 +21,7 @@ use ledgerline_index::terms::leaf_terms;
 use ledgerline_index::{
     Index, IndexConfig, IndexError, ReadBudget, TermHasher, TermHead, TermKind,
 };
+use ledgerline_journal::commit_store::{CommitError, Committer};
 use ledgerline_journal::end_note::EndNoteError;
 use ledgerline_journal::erasure;
 use ledgerline_journal::head_store::{HeadError, HeadStore};
@@ -29,15 +30,14 @@ use ledgerline_journal::reader::{JournalReader, ReadError};
 use ledgerline_journal::recovery::{self, Head, RecoverError, Recovered as Journaled};
 use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_journal::tree_store::TreeStore;
-use ledgerline_journal::writer::{AppendError, Journal};
+use ledgerline_journal::writer::Journal;
 use ledgerline_proof::block_builder::BlockState;
-use ledgerline_proof::checkpoint::Signer;
 use ledgerline_proof::control::{Control, ControlKind, Recovered};
 use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::note::{KeyKind, NoteError, SignerKey};
 use ledgerline_proof::schema::Leaf;
-use ledgerline_proof::tree::{self, Frontier};
+use ledgerline_proof::tree::Frontier;
 use ledgerline_vault::keys::KeyRing;
 use ledgerline_vault::{Vault, VaultError};
 use ledgerline_view::committed::{Published, Rooms, SequencerRooms, base};
@@ -51,6 +51,7 @@ use crate::intake::{Intake, IntakeLimits, IntakeParts};
 use crate::opening::genesis::plan_genesis;
 use crate::opening::reindex::building;
 use crate::opening::replay::{Replay, Replayed, ends_in_block};
+use crate::publisher::signing::CheckpointSigner;
 use crate::publisher::{PublishError, Publisher};
 use crate::refusals::Refusals;
 use crate::sequencer::{PlanError, Sequencer, SequencerState};
@@ -155,7 +156,7 @@ pub enum OpenError {
     Read(#[from] ReadError),
     /// The first batch could not be written.
     #[error(transparent)]
-    Append(#[from] AppendError),
+    Commit(#[from] CommitError),
     /// The first batch could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -294,7 +295,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     plan_genesis(world, &identity, &mut sequencer);
     let mut batch = sequencer.take();
     identity.genesis = leaf_hash(&batch.leaves[0].bytes);
-    let (journal, appended) = Journal::create(
+    let (journal, placed) = Journal::create(
         (Arc::clone(&world.disk), Arc::clone(&rooms.patience)),
         journal_key(world),
         ledger_id,
@@ -302,14 +303,15 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         &batch.leaves,
         batch.root,
     )?;
-    batch.addition.positions = appended.positions;
+    let committer = Committer::new(Box::new(journal));
+    batch.addition.positions = placed.positions;
     store.put(&batch.addition)?;
     rooms.index.append(0, batch.size, &batch.postings);
     if let Some(older) = rooms.predecessors.last() {
-        origins::inherit(world, older, &mut sequencer, journal.epoch())?;
+        origins::inherit(world, older, &mut sequencer, committer.head().epoch)?;
     }
     let parts = Parts { world, config, rooms, identity, head, created: true };
-    parts.finish(journal, sequencer, (batch.size, batch.root))
+    parts.finish(committer, sequencer)
 }
 
 /// The newest stamp of the older origins: time goes on behind it.
@@ -422,14 +424,14 @@ pub(crate) fn restore(
         let demanded = known.filter(|_| !may_be_behind);
         let recover = || recovery::recover(&world.disk, &key, &store, demanded, from, visit);
         let recovered = building(builds_beside, &rooms.index, recover)?;
-        let size = recovered.tip.size;
+        let size = recovered.tip().size;
         if unknown && size > origins::FIRST_COMMIT {
             let why = "the head store knows the older origin only, but the journal goes on behind \
                        its first commit: the head store is an older copy";
             return Err(OpenError::Genesis(why));
         }
         if known.is_some_and(|(head, _)| head <= size) {
-            recovery::check_head(&store, &recovered.tip, known)?;
+            recovery::check_head(&store, recovered.tip(), known)?;
         }
         let replayed = replay.finish()?;
         // Not so when its batch did not hold after all.
@@ -453,20 +455,20 @@ fn recover(world: &World, config: &LedgerConfig, builds_beside: bool) -> Result<
     let Restored { identity, head, known, rooms, recovered, replayed, indexed_block } =
         restore(world, config, (false, builds_beside))?;
     let (key, store) = (journal_key(world), rooms.reader.store());
-    let mut tip = recovered.tip;
+    let (size, root) = (recovered.tip().size, recovered.tip().root);
     let block = match (replayed.block, indexed_block) {
         (Some(block), _) => block,
         (None, Some(head)) => BlockState::after(head.count - 1, head.last, store.leaf(head.last)?),
         (None, None) => BlockState::genesis(),
     };
     let last_recorded_at = replayed.last_recorded_at.unwrap_or(Hlc::at(0));
-    let clean = known == Some((tip.size, tip.root)) && block.first_index == tip.size;
+    let clean = known == Some((size, root)) && block.first_index == size;
+    let (disk, patience) = (Arc::clone(&world.disk), Arc::clone(&rooms.patience));
+    let journal = Journal::resume(disk, key, &recovered, config.segment_bytes, patience)?;
+    let mut committer = Committer::new(Box::new(journal));
+    let epoch = committer.take()?;
     let state = SequencerState { frontier: recovered.frontier, last_recorded_at, block };
     let mut sequencer = Sequencer::new(rooms.clone(), state);
-    tip.epoch += 1;
-    let (size, root, epoch) = (tip.size, tip.root, tip.epoch);
-    let (disk, patience) = (Arc::clone(&world.disk), Arc::clone(&rooms.patience));
-    let journal = Journal::resume(disk, key, tip, config.segment_bytes, patience)?;
     let begun = rooms.predecessors.last().filter(|_| size == origins::FIRST_COMMIT);
     if let Some(older) = begun {
         origins::inherit(world, older, &mut sequencer, epoch)?;
@@ -484,7 +486,7 @@ fn recover(world: &World, config: &LedgerConfig, builds_beside: bool) -> Result<
         });
     }
     let parts = Parts { world, config, rooms, identity, head, created: false };
-    parts.finish(journal, sequencer, (size, root))
+    parts.finish(committer, sequencer)
 }
 
 /// What both ways of opening end with.
@@ -498,21 +500,16 @@ struct Parts<'p> {
 }
 
 impl Parts<'_> {
-    fn finish(
-        self,
-        journal: Journal,
-        mut sequencer: Sequencer,
-        (size, root): (u64, Hash),
-    ) -> Result<Opened, OpenError> {
+    fn finish(self, committer: Committer, mut sequencer: Sequencer) -> Result<Opened, OpenError> {
         let Self { world, config, rooms, identity, head, created } = self;
-        let mut signer = Signer::new(log_key(world, &identity.origin)?)
+        let committed = committer.committed()?;
+        let (size, root) = (committed.size(), committed.root());
+        let mut signer = CheckpointSigner::new(log_key(world, &identity.origin)?)
             .map_err(|_| OpenError::Genesis("the origin is too long to sign checkpoints"))?;
         let block_size = last_block_size(&rooms, size)?;
-        let store = rooms.reader.store();
-        let block_root = tree::tree_root(block_size, store)
-            .map_err(|error| std::io::Error::other(error.to_string()))?;
-        let published_note = signer.sign(block_size, block_root).map_err(PublishError::from)?;
-        let latest = signer.sign(size, root).map_err(PublishError::from)?;
+        let at_block = committed.earlier(block_size, rooms.reader.store())?;
+        let published_note = signer.sign(&at_block).map_err(PublishError::from)?;
+        let latest = signer.sign(&committed).map_err(PublishError::from)?;
         let text =
             |note: Vec<u8>| -> Arc<str> { String::from_utf8(note).expect("notes are text").into() };
         let note = latest.note.to_bytes();
@@ -530,7 +527,7 @@ impl Parts<'_> {
         load_registry(&shared, &rooms, size)?;
         reapply_erasures(world.disk.as_ref(), &identity, &rooms, size)?;
         let signature = latest.signature.to_vec();
-        let mut publisher = Publisher::new(journal, signer, signature, Arc::clone(&shared));
+        let mut publisher = Publisher::new(committer, signer, signature, Arc::clone(&shared));
         if !sequencer.is_empty() {
             publisher.publish(&mut sequencer.take())?;
             sequencer.published(shared.published().size);

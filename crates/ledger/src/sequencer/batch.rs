@@ -3,8 +3,8 @@
 //! Promises: nothing but what was planned since the batch before. Emptied, it keeps its room.
 
 use ledgerline_index::{Posting, Term};
+use ledgerline_journal::format::JournalLeaf;
 use ledgerline_journal::tree_store::TreeAddition;
-use ledgerline_journal::writer::JournalLeaf;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::tree::Frontier;
 

@@ -155,7 +155,7 @@ fn open_one(
     let known = Some((last.size, last.root));
     let recovered = recovery::recover(&disk, &key, &store, known, from, visit)?;
     replay.finish()?;
-    if recovered.tip.size != last.size {
+    if recovered.tip().size != last.size {
         return Err(OpenError::Genesis("its journal goes on behind its last checkpoint"));
     }
     if redo {

@@ -16,8 +16,6 @@
 use std::sync::Arc;
 
 use ledgerline_journal::end_note::{EndNote, MOVING, end_path, folder};
-use ledgerline_proof::checkpoint::Signer;
-use ledgerline_proof::tree;
 use ledgerline_view::committed::base;
 use ledgerline_world::disk::Disk;
 
@@ -26,6 +24,7 @@ use crate::opening::{
     LedgerConfig, OpenError, Restored, World, last_block_size, log_key, reapply_erasures, restore,
 };
 use crate::publisher::PublishError;
+use crate::publisher::signing::CheckpointSigner;
 
 /// The rooms that belong to one origin.
 const ROOMS: [&str; 4] = ["journal", "tree", "index", "erasures"];
@@ -40,11 +39,12 @@ pub(crate) fn begin(world: &World, config: &LedgerConfig, next: &str) -> Result<
     if older.iter().any(|end| end.origin == next) {
         return refused("an older origin has this name already: choose another");
     }
-    Signer::new(log_key(world, next)?)
+    CheckpointSigner::new(log_key(world, next)?)
         .map_err(|_| OpenError::NewOrigin("the name is too long".to_owned()))?;
     let restored = restore(world, config, (true, false))?;
     let Restored { identity, head, known, rooms, recovered, .. } = restored;
-    let (size, root) = (recovered.tip.size, recovered.tip.root);
+    let committed = recovered.committed();
+    let size = committed.size();
     let published = head.note()?;
     let Some((note, _)) = published.zip(known.filter(|(head, _)| *head > size)) else {
         return Err(OpenError::NotBehind { size, head: known.map(|(head, _)| head) });
@@ -54,13 +54,12 @@ pub(crate) fn begin(world: &World, config: &LedgerConfig, next: &str) -> Result<
     let slots = rooms.vault.total_slots();
     rooms.vault.retire_below(slots);
     rooms.vault.snapshot(base(&rooms.predecessors) + size)?;
-    let mut signer = Signer::new(log_key(world, &identity.origin)?)
+    let mut signer = CheckpointSigner::new(log_key(world, &identity.origin)?)
         .map_err(|_| OpenError::Genesis("the origin is too long to sign checkpoints"))?;
     let block_size = last_block_size(&rooms, size)?;
-    let block_root = tree::tree_root(block_size, rooms.reader.store())
-        .map_err(|error| std::io::Error::other(error.to_string()))?;
-    let block = signer.sign(block_size, block_root).map_err(PublishError::from)?;
-    let last = signer.sign(size, root).map_err(PublishError::from)?;
+    let at_block = committed.earlier(block_size, rooms.reader.store())?;
+    let block = signer.sign(&at_block).map_err(PublishError::from)?;
+    let last = signer.sign(&committed).map_err(PublishError::from)?;
     let text = |note: Vec<u8>| String::from_utf8(note).expect("notes are text");
     let torn = recovered.torn.as_ref();
     let end = EndNote {
