@@ -35,7 +35,8 @@ impl Work {
     fn weight(&self) -> usize {
         match self {
             Self::Submission(accepted, _) => {
-                256 + accepted.units.iter().map(crate::intake::Unit::weight).sum::<usize>()
+                let units = accepted.units.iter().map(crate::intake::Unit::weight);
+                256 + 128 * accepted.streams.len() + units.sum::<usize>()
             }
             Self::Admin(AdminAct::State(statements), _) => 1024 * (1 + statements.len()),
             Self::Admin(AdminAct::Disclose(one), _) => 1024 + 128 * one.events.len(),

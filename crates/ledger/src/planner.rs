@@ -101,6 +101,7 @@ impl Planner {
             terms: opened.terms,
             identity: opened.identity,
             created: opened.created,
+            streams: opened.streams,
         };
         (planner, rest)
     }
@@ -472,6 +473,8 @@ pub struct OpenedRest {
     pub identity: ledgerline_view::identity::Identity,
     /// Whether the ledger was created just now.
     pub created: bool,
+    /// How far every stream was read when it was opened: where a connector goes on.
+    pub streams: ledgerline_journal::streams::StreamTable,
 }
 
 fn hex(bytes: &[u8]) -> String {

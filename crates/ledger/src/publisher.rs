@@ -111,7 +111,7 @@ impl Publisher {
         let (committed, placed) = self.committer.commit(&CommitBatch {
             leaves: &batch.leaves,
             root: batch.root,
-            streams: None,
+            streams: batch.streams.as_ref(),
             previous_signature: &signature,
         })?;
         let signed = self.signer.sign(&committed)?;

@@ -1,9 +1,10 @@
 //! The sequencer: the one room that assigns indexes.
 //!
 //! Promises: events get their index, sequence, stamp and hash in the order offered; an event id is
-//! recorded once for ever; the parts of an act share a batch or are all refused; a signature counts
-//! only if its key covers the index assigned. What is planned is a pure function of what was
-//! offered, the state before, the clock and the entropy.
+//! recorded once for ever; the parts of an act share a batch or are all refused; a signature
+//! counts only if its key covers the index assigned; the marks of streams are committed with the
+//! events that were read up to them, or later, never before. What is planned is a pure function of
+//! what was offered, the state before, the clock and the entropy.
 //!
 //! Assumes: offered events passed intake. Batches are committed in the order taken; if one fails,
 //! the sequencer is never used again.
@@ -21,6 +22,7 @@ use ledgerline_index::terms::leaf_terms;
 use ledgerline_index::{Posting, Term, TermKind};
 use ledgerline_journal::format::JournalLeaf;
 use ledgerline_journal::format::SealedRecord;
+use ledgerline_journal::streams::{StreamError, StreamMark, StreamTable};
 use ledgerline_proof::block::Block;
 use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::chain::ChainTip;
@@ -53,6 +55,8 @@ pub struct SequencerState {
     pub last_recorded_at: Hlc,
     /// The block in the making.
     pub block: BlockState,
+    /// How far every stream was read.
+    pub streams: StreamTable,
 }
 
 /// The room. Owned by one thread.
@@ -63,6 +67,10 @@ pub struct Sequencer {
     frontier: Frontier,
     overlay: Overlay,
     strict: Strict,
+    /// How far every stream was read, with everything planned.
+    streams: StreamTable,
+    /// Whether no batch that was taken says so yet.
+    streams_moved: bool,
     draft: PlannedBatch,
     draft_bytes: usize,
     spare: Option<PlannedBatch>,
@@ -72,11 +80,23 @@ impl Sequencer {
     /// Continues from a state.
     #[must_use]
     pub fn new(rooms: SequencerRooms, state: SequencerState) -> Self {
-        let SequencerState { frontier, last_recorded_at, block } = state;
+        let SequencerState { frontier, last_recorded_at, block, streams } = state;
         let draft = PlannedBatch::empty_at(&frontier);
         let clock = HlcClock::after(last_recorded_at);
         let (overlay, strict) = (Overlay::default(), Strict::default());
-        Self { rooms, clock, block, frontier, overlay, strict, draft, draft_bytes: 0, spare: None }
+        Self {
+            rooms,
+            clock,
+            block,
+            frontier,
+            overlay,
+            strict,
+            streams,
+            streams_moved: false,
+            draft,
+            draft_bytes: 0,
+            spare: None,
+        }
     }
 
     /// Size with everything planned.
@@ -114,15 +134,22 @@ impl Sequencer {
         wall_nanos: i64,
         each: &mut dyn FnMut(&EventAnswer),
     ) -> Result<(), PlanError> {
-        let Accepted { lone, units, mut answers, .. } = accepted;
+        let Accepted { lone, units, mut answers, streams, .. } = accepted;
+        let refused = self.advance_streams(&streams).err();
         for unit in units {
             match unit {
                 Unit::One(position, event) => {
-                    answers[position] = Some(self.plan_one(event, wall_nanos)?);
+                    answers[position] = Some(match &refused {
+                        Some(error) => refuse(&event, error),
+                        None => self.plan_one(event, wall_nanos)?,
+                    });
                 }
                 Unit::Act(parts) => {
                     let (positions, events): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-                    let planned = self.plan_act(events, wall_nanos)?;
+                    let planned = match &refused {
+                        Some(error) => refuse_all(&events, error),
+                        None => self.plan_act(events, wall_nanos)?,
+                    };
                     for (position, answer) in positions.into_iter().zip(planned) {
                         answers[position] = Some(answer);
                     }
@@ -134,6 +161,20 @@ impl Sequencer {
         events.iter().for_each(each);
         let answer = SubmitAnswer { lone, events, checkpoint: None, stopped: None };
         self.draft.replies.push(WaitingReply { reply, answer });
+        Ok(())
+    }
+
+    /// Takes up how far streams are read with the submission at hand. They ride on the next batch
+    /// that has leaves: a commit of marks alone would prove nothing, and what is read again after a
+    /// crash is known by its event ids.
+    fn advance_streams(&mut self, marks: &[StreamMark]) -> Result<(), EventError> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let advanced = self.streams.advance(marks);
+        advanced
+            .map_err(|error: StreamError| EventError::new("stream_marks", error.to_string()))?;
+        self.streams_moved = true;
         Ok(())
     }
 
@@ -489,6 +530,8 @@ impl Sequencer {
         self.draft_bytes = 0;
         if !batch.leaves.is_empty() {
             self.overlay.close(batch.size);
+            let moved = std::mem::take(&mut self.streams_moved);
+            batch.streams = moved.then(|| self.streams.clone());
         }
         batch
     }
@@ -504,6 +547,9 @@ fn retired_key() -> EventError {
 }
 
 fn refuse_all(events: &[Box<PendingEvent>], error: &EventError) -> Vec<EventAnswer> {
-    let refuse = |id| EventAnswer::refused(Some(id), error.clone());
-    events.iter().map(|event| refuse(event.event_id)).collect()
+    events.iter().map(|event| refuse(event, error)).collect()
+}
+
+fn refuse(event: &PendingEvent, error: &EventError) -> EventAnswer {
+    EventAnswer::refused(Some(event.event_id), error.clone())
 }

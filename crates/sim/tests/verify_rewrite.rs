@@ -5,9 +5,10 @@ mod verify_world;
 
 use std::sync::Arc;
 
-use ledgerline_journal::format::{BatchHead, CommitRecord, FrameBinding, FrameType};
+use ledgerline_journal::format::{BatchHead, CommitRecord, FRAME_BYTES, FrameBinding, FrameType};
+use ledgerline_journal::streams::{NextPosition, StreamTable};
 use ledgerline_proof::entry::{Attestation, Entry};
-use ledgerline_proof::hash::Hash;
+use ledgerline_proof::hash::{Hash, HmacKey};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::schema::{Kind, encode_object, kind_of};
 use ledgerline_proof::statement::{Statement, Target};
@@ -124,6 +125,66 @@ fn an_entry_forged_without_keys_is_named() {
         }
     }
     assert!(checked > 50);
+}
+
+/// The last commit of a ledger that reads a stream, its record changed and its CRC put right.
+fn with_last_commit(
+    frozen: &Frozen,
+    change: impl FnOnce(CommitRecord, &CommitRecord) -> CommitRecord,
+) -> Frozen {
+    let mut batches = frozen.batches();
+    let (path, last) = batches.pop().unwrap();
+    let (_, before) = batches.pop().unwrap();
+    let bytes = &frozen.data.files[&path];
+    let ledger_id: [u8; 16] = bytes[8..24].try_into().unwrap();
+    let frame = last.end() - (FRAME_BYTES + last.commit.encode().len()) as u64;
+    let mut forged = bytes[..frame as usize].to_vec();
+    assert!(!last.commit.streams.marks().is_empty(), "the table stands in every commit");
+    let commit = change(last.commit, &before.commit).encode();
+    let binding = FrameBinding::new(&ledger_id, last.segment);
+    binding.put(&mut forged, 0, FrameType::Commit, &[&commit]);
+    frozen.with_data(frozen.data.with(&path, forged))
+}
+
+/// A mark moved without the journal key breaks the MAC; with the key, a table that forgets how far
+/// a stream was read contradicts the commit before.
+#[test]
+fn a_stream_table_that_was_rewritten_is_found() {
+    let frozen = build(&Plan::small()).frozen;
+    let moved = with_last_commit(&frozen, |mut commit, _| {
+        let mut mark = commit.streams.marks()[0].clone();
+        mark.next = NextPosition::new(&[0xff; 8]);
+        commit.streams.advance(&[mark]).unwrap();
+        commit
+    });
+    let report = moved.verify();
+    assert_eq!(report.verdict, Verdict::NotVerified);
+    assert!(has(&report, "commit_mac"), "{:#?}", report.findings);
+    let forgotten = with_last_commit(&frozen, |commit, before| {
+        let key = HmacKey::new(&frozen.keys.journal);
+        CommitRecord { streams: StreamTable::default(), ..commit }.sealed(&key, &before.mac)
+    });
+    let report = forgotten.verify();
+    assert!(has(&report, "stream_marks"), "{:#?}", report.findings);
+    assert!(!has(&report, "commit_mac"), "{:#?}", report.findings);
+}
+
+#[test]
+fn every_byte_of_a_stream_table_is_named_as_such() {
+    let frozen = build(&Plan::small()).frozen;
+    let batches = frozen.batches();
+    let (path, batch) =
+        batches.iter().find(|(_, one)| !one.commit.streams.marks().is_empty()).unwrap();
+    let behind = 2 + batch.commit.previous_signature.len();
+    let end = batch.end() as usize - behind;
+    let start = end - batch.commit.streams.encoded_len();
+    for offset in start..end {
+        let report = frozen.with_data(frozen.data.flipped(path, offset as u64, 3)).verify();
+        assert_eq!(report.verdict, Verdict::NotVerified, "byte {offset}");
+        let mut errors = report.findings.iter().filter(|one| one.severity == Severity::Error);
+        let named = errors.any(|one| one.what.contains("stream table"));
+        assert!(named, "byte {offset}: {:#?}", report.findings);
+    }
 }
 
 /// More than a bit: what can still be read is read, and what is lost is named.

@@ -1,6 +1,7 @@
 //! What a judged batch hands over to the ledger.
 
 use ledgerline_journal::scan::ScannedBatch;
+use ledgerline_journal::streams::StreamTable;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::Fact;
@@ -18,6 +19,8 @@ pub(super) struct Claim {
     /// Whether its last entry is a block, so that its checkpoint is one that is published; also
     /// where that cannot be known.
     pub ends_in_block: bool,
+    /// How far streams were read; `None` when no commit in front was read.
+    pub streams: Option<StreamTable>,
 }
 
 /// A batch to be judged.

@@ -209,6 +209,16 @@ impl<'b> Judge<'_, 'b> {
             let what = "the writer's epoch goes backwards, or batch and commit disagree about it";
             self.error("commit_epoch", start, what.to_owned()).first_bad_index = Some(base);
         }
+        let forgotten =
+            before.streams.as_ref().and_then(|one| one.contradicted_by(&commit.streams));
+        if let Some(mark) = forgotten {
+            let what = format!(
+                "the commit forgets how far a part of stream {} was read, or goes on with one that \
+                 has ended",
+                mark.stream.name.escape_default()
+            );
+            self.error("stream_marks", start, what).first_bad_index = Some(base);
+        }
         let signature = &commit.previous_signature;
         if before.size == 0 {
             if !signature.is_empty() {

@@ -9,13 +9,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_journal::format::{
-    FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, MAX_SEGMENT_BYTES, SegmentHeader,
-    segment_number, segment_path,
+    CommitRecord, FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES, MAX_SEGMENT_BYTES,
+    SegmentHeader, segment_number, segment_path,
 };
 use ledgerline_journal::scan::{Scanned, ScannedBatch, SegmentScan, first_nonzero};
+use ledgerline_journal::streams::StreamTable;
 use ledgerline_proof::control::{Control, ControlKind};
 use ledgerline_proof::hash::{Hash, empty_root};
 use ledgerline_proof::schema::{Kind, decode_object, kind_of};
@@ -98,8 +100,14 @@ impl<'r> Reader<'r> {
         head_size: Option<u64>,
         overlay: &'r Overlay,
     ) -> Self {
-        let claim =
-            Claim { size: 0, root: empty_root(), mac: Hash::ZERO, epoch: 0, ends_in_block: true };
+        let claim = Claim {
+            size: 0,
+            root: empty_root(),
+            mac: Hash::ZERO,
+            epoch: 0,
+            ends_in_block: true,
+            streams: Some(StreamTable::default()),
+        };
         Self {
             disk,
             context,
@@ -331,6 +339,7 @@ impl<'r> Reader<'r> {
             mac: commit.mac,
             epoch: commit.epoch,
             ends_in_block: last == Some(Kind::Block),
+            streams: Some(commit.streams.clone()),
         });
         self.size = base + u64::from(batch.head.entry_count);
         self.done = self.context.is_none()
@@ -412,7 +421,8 @@ impl<'r> Reader<'r> {
         }
         if self.claim.is_none() && header.first_index == self.size {
             let (size, root, mac) = (header.first_index, header.root, header.previous_mac);
-            self.claim = Some(Claim { size, root, mac, epoch: 0, ends_in_block: true });
+            let (ends_in_block, streams) = (true, None);
+            self.claim = Some(Claim { size, root, mac, epoch: 0, ends_in_block, streams });
         }
     }
 
@@ -549,6 +559,9 @@ fn changed_frame(batch: &ScannedBatch, base: u64, path: &str, note: &Note) -> Ve
         Some((FrameType::Entry, index)) => format!("entry {index}: {how}"),
         Some((FrameType::Attachment, index)) => format!("an attachment of entry {index}: {how}"),
         Some((_, index)) => format!("a sealed record of entry {index}: {how}"),
+        None if stream_table(batch).contains(&note.offset) => {
+            format!("the stream table of a commit: {how}; no entry is affected")
+        }
         None => format!("the frame of a batch or commit: {how}; no entry is affected"),
     };
     let finding = VerifyFinding::new(Severity::Error, "frame_changed", path, what).at(note.offset);
@@ -556,6 +569,14 @@ fn changed_frame(batch: &ScannedBatch, base: u64, path: &str, note: &Note) -> Ve
         Some((_, index)) => finding.entry(index).of(name),
         None => finding,
     }
+}
+
+/// Where the marks of streams stand in a batch; nowhere when there are none.
+fn stream_table(batch: &ScannedBatch) -> Range<u64> {
+    let CommitRecord { streams, previous_signature, .. } = &batch.commit;
+    let end = batch.end() - (2 + previous_signature.len()) as u64;
+    let length = if streams.marks().is_empty() { 0 } else { streams.encoded_len() };
+    end - length as u64..end
 }
 
 /// Numbers of the segments that are there, ascending.

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_index::TermHasher;
 use ledgerline_journal::quarantine::Quarantine;
+use ledgerline_journal::streams::StreamMark;
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object, encode_object};
@@ -140,6 +141,8 @@ pub struct Accepted {
     pub units: Vec<Unit>,
     /// One place per event; refusals are filled in.
     pub answers: Vec<Option<EventAnswer>>,
+    /// How far the streams it was read from are read with it. Empty for what callers send.
+    pub streams: Vec<StreamMark>,
 }
 
 /// The room. Shared between the threads of callers.
@@ -499,7 +502,7 @@ impl Intake {
         }
         units.sort_by_key(Unit::first_position);
         let credential = Arc::clone(caller.key_id());
-        Ok(Accepted { credential, lone, units, answers })
+        Ok(Accepted { credential, lone, units, answers, streams: Vec::new() })
     }
 }
 

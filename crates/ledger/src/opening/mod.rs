@@ -29,6 +29,7 @@ use ledgerline_journal::quarantine::Quarantine;
 use ledgerline_journal::reader::{JournalReader, ReadError};
 use ledgerline_journal::recovery::{self, Head, RecoverError, Recovered as Journaled};
 use ledgerline_journal::scan::ScannedBatch;
+use ledgerline_journal::streams::StreamTable;
 use ledgerline_journal::tree_store::TreeStore;
 use ledgerline_journal::writer::Journal;
 use ledgerline_proof::block_builder::BlockState;
@@ -131,6 +132,8 @@ pub struct Opened {
     pub identity: Identity,
     /// Whether the ledger was created just now.
     pub created: bool,
+    /// How far every stream was read: where a connector goes on.
+    pub streams: StreamTable,
 }
 
 /// Why a ledger cannot be opened.
@@ -290,6 +293,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         frontier: Frontier::new(),
         last_recorded_at: newest_stamp(&rooms)?,
         block: BlockState::genesis(),
+        streams: StreamTable::default(),
     };
     let mut sequencer = Sequencer::new(rooms.clone(), state);
     plan_genesis(world, &identity, &mut sequencer);
@@ -467,7 +471,8 @@ fn recover(world: &World, config: &LedgerConfig, builds_beside: bool) -> Result<
     let journal = Journal::resume(disk, key, &recovered, config.segment_bytes, patience)?;
     let mut committer = Committer::new(Box::new(journal));
     let epoch = committer.take()?;
-    let state = SequencerState { frontier: recovered.frontier, last_recorded_at, block };
+    let streams = committer.streams().clone();
+    let state = SequencerState { frontier: recovered.frontier, last_recorded_at, block, streams };
     let mut sequencer = Sequencer::new(rooms.clone(), state);
     let begun = rooms.predecessors.last().filter(|_| size == origins::FIRST_COMMIT);
     if let Some(older) = begun {
@@ -502,6 +507,7 @@ struct Parts<'p> {
 impl Parts<'_> {
     fn finish(self, committer: Committer, mut sequencer: Sequencer) -> Result<Opened, OpenError> {
         let Self { world, config, rooms, identity, head, created } = self;
+        let streams = committer.streams().clone();
         let committed = committer.committed()?;
         let (size, root) = (committed.size(), committed.root());
         let mut signer = CheckpointSigner::new(log_key(world, &identity.origin)?)
@@ -558,6 +564,7 @@ impl Parts<'_> {
             terms: rooms.terms,
             identity,
             created,
+            streams,
         })
     }
 }

@@ -4,6 +4,7 @@
 
 use ledgerline_index::{Posting, Term};
 use ledgerline_journal::format::JournalLeaf;
+use ledgerline_journal::streams::StreamTable;
 use ledgerline_journal::tree_store::TreeAddition;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::tree::Frontier;
@@ -60,6 +61,8 @@ pub struct PlannedBatch {
     pub replies: Vec<WaitingReply>,
     /// How many events it records.
     pub event_count: u64,
+    /// How far every stream was read with it, when that moved.
+    pub streams: Option<StreamTable>,
 }
 
 impl PlannedBatch {
@@ -74,6 +77,7 @@ impl PlannedBatch {
         self.changes.clear();
         self.effects.clear();
         self.replies.clear();
+        self.streams = None;
         self
     }
 
@@ -90,6 +94,7 @@ impl PlannedBatch {
             effects: Vec::new(),
             replies: Vec::new(),
             event_count: 0,
+            streams: None,
         };
         empty.begun_at(frontier)
     }

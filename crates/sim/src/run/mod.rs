@@ -37,6 +37,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use ledgerline_journal::streams::StreamTable;
 use ledgerline_ledger::opening::{LedgerConfig, World};
 use ledgerline_ledger::planner::BlockPace;
 use ledgerline_vault::keys::KeyRing;
@@ -210,6 +211,11 @@ struct Run {
     refusals: u64,
     /// The leaves of a batch whose writing failed: all of them are there, or none.
     in_doubt: Vec<Vec<u8>>,
+    /// How far streams were read, by what is committed; and if the batch in doubt is there.
+    streams: StreamTable,
+    streams_in_doubt: Option<StreamTable>,
+    /// Draws of its own, so that what else happens in a seed does not hang on it.
+    stream_random: Random,
     /// Whether the disk has failed since the node was opened, or may do so.
     faulty: bool,
     /// Each person's newest handle.
@@ -272,6 +278,9 @@ impl Run {
             answered: BTreeSet::new(),
             refusals: 0,
             in_doubt: Vec::new(),
+            streams: StreamTable::default(),
+            streams_in_doubt: None,
+            stream_random: Random::new(seed).fork("streams"),
             faulty: false,
             users: BTreeMap::new(),
             readers: Readers::default(),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ledgerline_journal::streams::{StreamMark, StreamTable};
 use ledgerline_ledger::intake::{Accepted, BodyForm, Reply, SubmitAnswer, SubmitError};
 use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
@@ -37,8 +38,16 @@ pub(super) struct Node {
     /// Bodies that passed intake and wait for the sequencer.
     pub(super) queue: VecDeque<(Accepted, Asked)>,
     /// Batches planned and not yet written.
-    pub(super) in_flight: VecDeque<PlannedBatch>,
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// How far streams were read, with everything planned.
+    planned_streams: StreamTable,
     answers: Answers,
+}
+
+/// A batch, and how far streams must be read once it is committed, if it has leaves.
+pub(super) struct InFlight {
+    pub(super) batch: PlannedBatch,
+    pub(super) streams: Option<StreamTable>,
 }
 
 /// A credential of the simulation: its key id, tenant, source, and what it may send.
@@ -115,7 +124,9 @@ impl Node {
         let opened = open(world, config)?;
         let (planner, rest) = Planner::new(opened, world, pace);
         let (queue, in_flight) = (VecDeque::new(), VecDeque::new());
-        Ok(Self { planner, rest, queue, in_flight, answers: Answers::default() })
+        let planned_streams = rest.streams.clone();
+        let answers = Answers::default();
+        Ok(Self { planner, rest, queue, in_flight, planned_streams, answers })
     }
 
     /// Plans the registration of a credential, when the ledger does not know it yet.
@@ -138,8 +149,9 @@ impl Node {
         form: BodyForm,
         body: &[u8],
         events: Vec<usize>,
+        streams: Vec<StreamMark>,
     ) -> Result<(), SubmitError> {
-        let accepted = self.rest.intake.accept(caller, form, body)?;
+        let accepted = Accepted { streams, ..self.rest.intake.accept(caller, form, body)? };
         let size = self.rest.rooms.published().size;
         self.queue.push_back((accepted, Asked::Events { events, size }));
         Ok(())
@@ -149,6 +161,8 @@ impl Node {
     pub(super) fn offer_all(&mut self) -> Result<(), PlanError> {
         while let Some((accepted, asked)) = self.queue.pop_front() {
             let reply = self.reply(asked);
+            let advanced = self.planned_streams.advance(&accepted.streams);
+            advanced.expect("a simulated reader keeps within the bounds");
             self.planner.offer(accepted, reply, &mut |_| {})?;
         }
         Ok(())
@@ -168,7 +182,9 @@ impl Node {
     /// Closes the batch being planned.
     pub(super) fn take(&mut self) {
         if !self.planner.is_empty() {
-            self.in_flight.push_back(self.planner.take());
+            let batch = self.planner.take();
+            let streams = (!batch.leaves.is_empty()).then(|| self.planned_streams.clone());
+            self.in_flight.push_back(InFlight { batch, streams });
         }
     }
 

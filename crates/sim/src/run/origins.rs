@@ -16,7 +16,7 @@ use ledgerline_verify::{Severity, VerifyFinding, VerifyOptions, VerifyWorld, ver
 use super::check::{Check, Trouble};
 use super::events::{Fate, Form};
 use super::model::{Model, Place, place};
-use super::node::{CREDENTIALS, Node};
+use super::node::{CREDENTIALS, InFlight, Node};
 use super::{DEPLOYMENT, Outcome, Run};
 use crate::{Faults, SimDisk};
 
@@ -159,7 +159,7 @@ impl Run {
             let is_json = matches!(sent.form, Form::Json(_));
             let form = if is_json { BodyForm::Ndjson } else { BodyForm::AvroBatch };
             let body = self.body_of(&whole);
-            node.accept(&caller, form, &body, whole).map_err(text)?;
+            node.accept(&caller, form, &body, whole, Vec::new()).map_err(text)?;
             node.offer_all().map_err(text)?;
             publish(node)?;
             for (asked, answer) in node.answers() {
@@ -210,7 +210,7 @@ impl Run {
 /// Commits what was planned.
 fn publish(node: &mut Node) -> Outcome {
     node.take();
-    while let Some(mut batch) = node.in_flight.pop_front() {
+    while let Some(InFlight { mut batch, .. }) = node.in_flight.pop_front() {
         node.rest.publisher.publish(&mut batch).map_err(text)?;
         node.planner.published();
         node.planner.reuse(batch.emptied());

@@ -11,7 +11,7 @@ use ledgerline_proof::vocabulary::{HandleKind, PersonalRole};
 
 use super::events::{Fate, Form, Sent};
 use super::model::{place, statement_of};
-use super::node::Asked;
+use super::node::{Asked, InFlight};
 use super::{Outcome, Run};
 use crate::Shortage;
 
@@ -54,7 +54,9 @@ impl Run {
     /// Writes the oldest batch in flight.
     fn publish(&mut self) -> Outcome {
         let Some(node) = &mut self.node else { return Ok(()) };
-        let Some(mut batch) = node.in_flight.pop_front() else { return Ok(()) };
+        let Some(InFlight { mut batch, streams }) = node.in_flight.pop_front() else {
+            return Ok(());
+        };
         let leaves: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.bytes.clone()).collect();
         let first = self.model.size();
         match node.rest.publisher.publish(&mut batch) {
@@ -62,6 +64,10 @@ impl Run {
                 node.planner.published();
                 node.planner.reuse(batch.emptied());
                 self.tally.add("batches", u64::from(!leaves.is_empty()));
+                if let Some(streams) = streams.filter(|streams| *streams != self.streams) {
+                    self.tally.add("commits that moved streams", 1);
+                    self.streams = streams;
+                }
                 self.adopt_all(&leaves)?;
                 self.note_checkpoints()?;
                 self.take_answers(first)
@@ -72,6 +78,7 @@ impl Run {
                     return Err(format!("publishing stopped without a fault: {error}"));
                 }
                 self.in_doubt = leaves;
+                self.streams_in_doubt = streams;
                 self.tally.add("stopped while publishing", 1);
                 self.stays_stopped()?;
                 self.fall_over()
@@ -83,7 +90,7 @@ impl Run {
     fn stays_stopped(&mut self) -> Outcome {
         let Some(node) = &mut self.node else { return Ok(()) };
         node.take();
-        while let Some(mut batch) = node.in_flight.pop_front() {
+        while let Some(InFlight { mut batch, .. }) = node.in_flight.pop_front() {
             if node.rest.publisher.publish(&mut batch).is_ok() {
                 return Err("a batch was published after a failed one".into());
             }

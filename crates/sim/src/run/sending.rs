@@ -1,5 +1,8 @@
 //! What simulated producers send in a step, and how it is handed to intake.
 
+use ledgerline_journal::streams::{
+    NO_LEADER_EPOCH, NextPosition, StreamId, StreamMark, StreamState,
+};
 use ledgerline_ledger::intake::{BodyForm, SubmitError};
 use ledgerline_proof::submission::put_frame;
 use ledgerline_world::clock::Clock;
@@ -252,10 +255,28 @@ impl Run {
             (BodyForm::AvroBatch, b""),
         ];
         let (form, body) = *self.random.choose(&bodies);
-        match node.accept(&caller, form, body, Vec::new()) {
+        match node.accept(&caller, form, body, Vec::new(), Vec::new()) {
             Err(SubmitError::Malformed { .. }) => Ok(()),
             other => Err(format!("a body of nonsense was taken: {other:?}")),
         }
+    }
+
+    /// How far a stream was read with what is sent: in one of three parts that go on, or to the end
+    /// of one that was never heard of.
+    fn draw_marks(&mut self) -> Vec<StreamMark> {
+        let random = &mut self.stream_random;
+        let ends = random.chance(20);
+        let number = self.book.len() as u64;
+        let part = if ends { 1000 + number } else { random.below(3) };
+        let mark = StreamMark {
+            stream: StreamId { id: [6; 16], name: "cluster".into() },
+            part: Box::new(part.to_be_bytes()),
+            next: NextPosition::new(&number.to_be_bytes()),
+            leader_epoch: NO_LEADER_EPOCH,
+            state: if ends { StreamState::Ended } else { StreamState::Open },
+        };
+        let is_read = random.chance(400) && (!ends || self.streams.marks().len() < 100);
+        is_read.then_some(mark).into_iter().collect()
     }
 
     fn submit(&mut self, events: Vec<usize>) -> Outcome {
@@ -276,9 +297,11 @@ impl Run {
             events = copies.collect();
         }
         self.note(format!("send {form:?} {events:?} as {}", CREDENTIALS[caller].key_id));
+        let streams = self.draw_marks();
         let Some(node) = &mut self.node else { return Ok(()) };
         let Some(caller) = node.caller(caller, self.clock.as_ref()) else { return Ok(()) };
-        node.accept(&caller, form, &body, events).map_err(|error| error.to_string())?;
+        let accepted = node.accept(&caller, form, &body, events, streams);
+        accepted.map_err(|error| error.to_string())?;
         if self.random.chance(700) { self.plan_all() } else { Ok(()) }
     }
 

@@ -207,6 +207,7 @@ impl Run {
         let tail: Result<Vec<Vec<u8>>, _> = (known..size).map(|index| reader.leaf(index)).collect();
         let tail = tail.map_err(|error| format!("the tail cannot be read: {error}"))?;
         let doubt = std::mem::take(&mut self.in_doubt);
+        let streams = self.streams_in_doubt.take();
         let mut first = 0;
         if known == 0 {
             let is_block = |leaf: &Vec<u8>| matches!(Leaf::decode(leaf), Ok(Leaf::Block(_)));
@@ -214,8 +215,13 @@ impl Run {
         } else if !doubt.is_empty() && tail.starts_with(&doubt) {
             self.tally.add("batches in doubt that were kept", 1);
             first = doubt.len();
+            self.streams = streams.unwrap_or_default();
         } else if !doubt.is_empty() {
             self.tally.add("batches in doubt that were not", 1);
+        }
+        if node.rest.streams != self.streams {
+            let (found, wanted) = (&node.rest.streams, &self.streams);
+            return Err(format!("streams go on at {found:?} instead of {wanted:?}"));
         }
         let (commit, rest) = tail.split_at(first);
         let recovered = |leaf: &Vec<u8>| {

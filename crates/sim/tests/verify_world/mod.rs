@@ -10,6 +10,7 @@ use ledgerline_index::Progress;
 use ledgerline_journal::erasure::zero_frames;
 use ledgerline_journal::format::{FrameType, SegmentHeader, segment_path};
 use ledgerline_journal::scan::{Scanned, ScannedBatch, SegmentScan};
+use ledgerline_journal::streams::{NextPosition, StreamId, StreamMark, StreamState};
 use ledgerline_ledger::intake::{BodyForm, EventStatus, SubmitAnswer};
 use ledgerline_ledger::opening::{LedgerConfig, World, open};
 use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
@@ -374,7 +375,11 @@ impl Running {
     }
 
     fn offer(&mut self, key: &str, form: BodyForm, body: &[u8]) -> SubmitAnswer {
-        let accepted = self.rest.intake.accept(&self.caller(key), form, body).unwrap();
+        let mut accepted = self.rest.intake.accept(&self.caller(key), form, body).unwrap();
+        // What the gateway sends is read from a stream.
+        if key == "kgw" {
+            accepted.streams.push(mark(self.rest.rooms.published().size));
+        }
         let answer = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&answer);
         let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
@@ -567,6 +572,16 @@ fn sign(key: &str, statement: &Statement<'_>) -> Vec<u8> {
     let signature = Some(Signature { alg, key_id: key, value: &value });
     let (personal, attachments) = (Vec::new(), Vec::new());
     Submission { statement: &bytes, personal, signature, attachments }.encode()
+}
+
+fn mark(next: u64) -> StreamMark {
+    StreamMark {
+        stream: StreamId { id: [0xee; 16], name: "cluster".into() },
+        part: Box::new([0, 0, 0, 2]),
+        next: NextPosition::new(&next.to_be_bytes()),
+        leader_epoch: 1,
+        state: StreamState::Open,
+    }
 }
 
 pub fn last_segment(image: &Image) -> String {
