@@ -4,6 +4,7 @@
 //! Promises: one writer and one reader of each form, for server, commands, adapters and intake.
 //! Knows the kernel alone: not who asks, not what an answer stands on, not how it travels.
 
+pub mod inventory;
 pub mod leaf_json;
 pub mod moment;
 pub mod time_text;

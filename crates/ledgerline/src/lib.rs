@@ -5,13 +5,8 @@
 
 pub mod cli;
 pub mod config;
-pub mod descriptors;
 pub mod exit;
-pub mod http;
-pub mod inventory;
 pub mod logs;
 pub mod privacy;
 pub mod reload;
 pub mod render;
-pub mod tls;
-pub mod webhook;

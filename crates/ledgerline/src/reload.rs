@@ -11,13 +11,13 @@
 
 use std::path::PathBuf;
 
+use ledgerline_gate::tls::{self, Tls};
+use ledgerline_http::App;
 use ledgerline_issuers::Issuers;
 
 use crate::config::{FileSettings, LogSettings, ServerSettings};
 use crate::exit::Failure;
-use crate::http::App;
 use crate::logs;
-use crate::tls::{self, Tls};
 
 /// Where settings came from, so that they can be read again.
 #[derive(Debug, Clone, Default)]

@@ -17,6 +17,7 @@
 pub mod event;
 pub mod input;
 mod instant;
+pub mod inventory;
 mod memory;
 pub mod oidc_provider;
 mod token_id;

@@ -10,9 +10,20 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_gate::descriptors;
+use ledgerline_gate::lanes::Lanes;
+use ledgerline_gate::limits::Limits;
+use ledgerline_gate::server::{StopSignals, serve};
+use ledgerline_gate::tls::{self, Tls};
+use ledgerline_http::feed::look_for_news;
+use ledgerline_http::key_ends::end_keys;
+use ledgerline_http::signed_answer::Answers;
+use ledgerline_http::uses::keep_recording;
+use ledgerline_http::{App, With, router};
 use ledgerline_issuers::Issuers;
 use ledgerline_issuers::settings::IssuerTable;
 use ledgerline_journal::head_store::HeadStore;
@@ -23,6 +34,8 @@ use ledgerline_proof::statement::is_source_name;
 use ledgerline_proof::vocabulary::KeyPurpose;
 use ledgerline_vault::keys::{KeyRing, open_or_create_answer_key};
 use ledgerline_view::registry::Roles;
+use ledgerline_webhook::queue::Rules;
+use ledgerline_webhook::{Receiver, Webhook};
 use ledgerline_world::clock::SystemClock;
 use ledgerline_world::disk::RealDisk;
 use ledgerline_world::entropy::SystemEntropy;
@@ -35,17 +48,8 @@ use super::Context;
 use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::http::feed::look_for_news;
-use crate::http::key_ends::end_keys;
-use crate::http::lanes::Lanes;
-use crate::http::server::{Limits, StopSignals, serve};
-use crate::http::signed_answer::Answers;
-use crate::http::uses::keep_recording;
-use crate::http::{App, With, router};
 use crate::reload::{Origins, Reload};
-use crate::tls::{self, Tls};
-use crate::webhook::Webhook;
-use crate::{descriptors, logs, privacy};
+use crate::{logs, privacy};
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
@@ -319,7 +323,7 @@ impl Started {
     /// As [`OpenLedger::open`]; when the address cannot be listened on.
     pub fn start(settings: &ServerSettings, issuers: IssuerTable) -> Result<Self, Failure> {
         let issuers = Issuers::open(issuers)?;
-        let webhook = Webhook::open(settings)?;
+        let webhook = receiver(settings)?.map(|one| Webhook::open(&one)).transpose()?;
         let tls = tls::acceptor(settings.tls_cert.as_deref(), settings.tls_key.as_deref())?;
         let tls = Tls::new(tls);
         let runtime = runtime()?;
@@ -357,7 +361,8 @@ impl Started {
         let scheme = if tls.is_on() { "https" } else { "http" };
         let answers = answers(settings, &ledger.node)?;
         let head_was_missing = ledger.head_was_missing;
-        let with = With { issuers, answers, webhook, head_was_missing };
+        let use_window = milliseconds(settings.introspection_window_ms, 10_000);
+        let with = With { issuers, answers, webhook, head_was_missing, use_window };
         let app = App::new(Arc::clone(&ledger.node), limits, with);
         // Before anything is answered: a key whose time came while nobody ran must not be taken.
         app.endings.find(&ledger.node).context("the keys that are being replaced")?;
@@ -369,8 +374,8 @@ impl Started {
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move { drop(stopped.await) };
         let lanes = Lanes::start(http_threads(settings))?;
-        let serving =
-            runtime.spawn(serve(listener, tls.clone(), (routes, lanes), Arc::clone(&app), until));
+        let gate = Arc::clone(&app.gate);
+        let serving = runtime.spawn(serve(listener, tls.clone(), (routes, lanes), gate, until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
         Ok(Self { url, tls, app, ledger, runtime, stop, serving, telling })
@@ -400,7 +405,7 @@ impl Started {
         let _ = self.stop.send(());
         self.app.stop();
         let served = self.runtime.block_on(self.serving);
-        self.runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
         self.app.uses.finish(&self.ledger.node);
         if let Some(telling) = self.telling {
             // It ends within one try; what was on its way is told again after the next start.
@@ -461,9 +466,48 @@ fn limits(settings: &ServerSettings) -> Result<Limits, Failure> {
             return Err(Failure::usage(names));
         }
     }
-    let mut limits = Limits::of(settings);
-    limits.max_connections = descriptors::connections(limits.max_connections);
-    Ok(limits)
+    let usual = Limits::default();
+    let time = |value: Option<u64>, usual: Duration| value.map_or(usual, Duration::from_millis);
+    let max_connections = settings.max_connections.unwrap_or(usual.max_connections).max(1);
+    Ok(Limits {
+        max_connections: descriptors::connections(max_connections),
+        max_requests: settings.max_requests.unwrap_or(usual.max_requests).max(1),
+        max_line_bytes: settings.max_queue_bytes.unwrap_or(usual.max_line_bytes).max(1024),
+        header_timeout: time(settings.header_timeout_ms, usual.header_timeout),
+        body_timeout: time(settings.body_timeout_ms, usual.body_timeout),
+        stall_timeout: time(settings.stall_timeout_ms, usual.stall_timeout),
+        write_timeout: time(settings.write_timeout_ms, usual.write_timeout),
+        tenant_share_percent: settings.tenant_share_percent.unwrap_or(usual.tenant_share_percent),
+        credential_share_percent: settings
+            .credential_share_percent
+            .unwrap_or(usual.credential_share_percent),
+        drain_timeout: time(settings.drain_timeout_ms, usual.drain_timeout),
+    })
+}
+
+fn milliseconds(value: Option<u64>, usual: u64) -> Duration {
+    Duration::from_millis(value.unwrap_or(usual))
+}
+
+/// Who is told of findings; `None` when the settings name nobody.
+fn receiver(settings: &ServerSettings) -> Result<Option<Receiver>, Failure> {
+    let (url, file) = match (&settings.webhook_url, &settings.webhook_secret_file) {
+        (None, None) => return Ok(None),
+        (Some(url), Some(file)) => (url, file),
+        _ => return Err(Failure::usage("webhook_url and webhook_secret_file go together")),
+    };
+    let ms = |value: Option<u64>, usual| Duration::from_millis(value.unwrap_or(usual).max(1));
+    Ok(Some(Receiver {
+        url: url.clone(),
+        secret_file: file.clone(),
+        ca_file: settings.webhook_ca_file.clone(),
+        rules: Rules {
+            group_after: settings.webhook_group_after.unwrap_or(50).max(1),
+            window: ms(settings.webhook_group_ms, 60_000),
+            first_pause: ms(settings.webhook_retry_ms, 1000),
+            tries: settings.webhook_tries.unwrap_or(12).max(1),
+        },
+    }))
 }
 
 /// For what is not the answer of a request: listening, recording uses, signals.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_sources::inventory;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -12,7 +13,6 @@ use super::past::{Ask, list, rows, text, unknown};
 use super::progress::{self, Wait};
 use crate::config::ClientSettings;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::inventory;
 
 /// Longest inventory.
 const FILE_BYTES_MAX: u64 = 1 << 20;

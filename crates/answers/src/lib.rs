@@ -1,0 +1,12 @@
+//! Answers: refusals, events, tokens and findings, as the bytes that a caller reads.
+//!
+//! Promises: a refusal never repeats input; an answer holds what stands in the ledger and its proof
+//! state. Knows what is asked and found: view, questions, findings, and the errors of those who
+//! refuse. Does not know routes, connections, or who calls.
+
+pub mod answer;
+pub mod event_json;
+pub mod finding_json;
+pub mod problem;
+pub mod prove;
+pub mod question_json;

@@ -1,0 +1,231 @@
+//! Proof bundles: the engine's prover, its errors told as problems.
+//!
+//! Promises: every leaf comes with its inclusion path under the published checkpoint, so whoever
+//! trusts the log's key can check the bundle offline. No personal record is disclosed, but where
+//! it was asked for. With `previous_size`, the size of a checkpoint that the asker kept, the bundle
+//! also proves that its tree begins with that one.
+//!
+//! Assumes: how far one reaches is waited for, and said, by whoever asks.
+//!
+//! Refuses: to prove what no block covers yet (503: the next block comes within its interval), and
+//! lives with more leaves than a bundle may have.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use ledgerline_proof::bundle::{Bundle, INCOMPLETE, MAX_REMARKS};
+use ledgerline_questions::life::{Judgement, life_of};
+use ledgerline_questions::lineage::{Cut, Inquiry};
+use ledgerline_questions::prover::{
+    BundleRequest, ProveError, QuestionRequest, event_bundle_at, previous, question_bundle,
+    token_bundle,
+};
+use ledgerline_view::view::{PageRequest, View};
+use ledgerline_world::clock::{Clock as _, SystemClock};
+
+use crate::problem::Problem;
+
+/// The bundle of a token's life in one origin: the one named, or the newest that knows it.
+///
+/// # Errors
+/// 404 when there is no such token or origin, 503 before its first block.
+pub fn token(
+    view: &View,
+    tenant: &str,
+    id: &str,
+    origin: Option<&str>,
+    previous_size: Option<u64>,
+) -> Result<Bundle, Problem> {
+    token_with(view, tenant, id, origin, (false, previous_size))
+}
+
+/// The same, with the opened personal records when they are to be disclosed. The caller has
+/// recorded that.
+///
+/// # Errors
+/// As [`token`].
+pub fn token_with(
+    view: &View,
+    tenant: &str,
+    id: &str,
+    origin: Option<&str>,
+    (disclose, previous_size): (bool, Option<u64>),
+) -> Result<Bundle, Problem> {
+    let known = Known::of(view, tenant, id)?;
+    let request = BundleRequest {
+        tenant: tenant.to_owned(),
+        token_id: id.to_owned(),
+        others: known.others.clone(),
+        disclose,
+        previous_size,
+    };
+    let wanted = |one: &View| origin.is_none_or(|name| name == &*one.identity().origin);
+    for view in view.origins().iter().rev().filter(|one| wanted(one)) {
+        match token_bundle(view.rooms(), view.terms(), &request) {
+            Err(ProveError::NotFound) => {}
+            bundle => {
+                let mut bundle = told(view, bundle)?;
+                let own = bundle.origin.clone();
+                bundle.coverage.notes.extend(known.elsewhere(&own));
+                bundle.coverage.notes.sort_by_key(|note| !note.starts_with(INCOMPLETE));
+                bundle.coverage.notes.truncate(MAX_REMARKS);
+                return Ok(bundle);
+            }
+        }
+    }
+    Err(Problem::not_found())
+}
+
+/// What the ledger knows of a token beside the chain of the id that is asked for.
+struct Known {
+    /// Its other ids, whose chains its bundle shows, too.
+    others: Vec<String>,
+    /// Whether not all was read: it may have ended under an id or by an entry that was not.
+    cut: bool,
+    /// How many of its entries, and of the revocations that cover it, each origin holds.
+    by_origin: Vec<(Arc<str>, u64)>,
+}
+
+impl Known {
+    fn of(view: &View, tenant: &str, id: &str) -> Result<Self, Problem> {
+        let judgement = Judgement { at: SystemClock::default().wall_nanos(), by: i64::MAX };
+        let page = PageRequest { after: None, limit: 1 };
+        let Some(life) = life_of(view, tenant, id, None, judgement, page)? else {
+            return Ok(Self { others: Vec::new(), cut: false, by_origin: Vec::new() });
+        };
+        let others = life.ids.iter().filter(|one| **one != *id).map(ToString::to_string);
+        Ok(Self { others: others.collect(), cut: life.cut, by_origin: life.by_origin })
+    }
+
+    /// What a bundle of one origin does not show: then its states may be other ones.
+    fn elsewhere(&self, own: &str) -> Vec<String> {
+        let cut = self.cut.then(|| {
+            format!("{INCOMPLETE}the token has more ids and entries than are read at once")
+        });
+        let others = self.by_origin.iter().filter(|(origin, _)| **origin != *own);
+        let others = others.map(|(origin, count)| {
+            format!(
+                "{INCOMPLETE}{count} entries of the token, or revocations that cover it, stand in \
+                 origin {origin}, which has a bundle of its own"
+            )
+        });
+        cut.into_iter().chain(others).collect()
+    }
+}
+
+/// The bundle of the event at `index`.
+///
+/// # Errors
+/// 503 before its block.
+pub fn event(view: &View, index: u64, previous_size: Option<u64>) -> Result<Bundle, Problem> {
+    event_with(view, index, false, previous_size)
+}
+
+/// The same, with the opened personal records when they are to be disclosed. The caller has
+/// recorded that.
+///
+/// # Errors
+/// As [`event`].
+pub fn event_with(
+    view: &View,
+    index: u64,
+    disclose: bool,
+    previous_size: Option<u64>,
+) -> Result<Bundle, Problem> {
+    told(view, event_bundle_at(view.rooms(), view.terms(), index, disclose, previous_size))
+}
+
+/// The bundle of an answer: of the part that stands in the origin named, or in the newest one that
+/// holds any of it. `request` says what was asked; its notes are told behind what cut the answer.
+///
+/// # Errors
+/// 404 for an origin that is none; 422 when it is too large, with the bound; 503 before its block.
+pub fn question(
+    inquiry: &Inquiry<'_>,
+    mut request: QuestionRequest,
+    origin: Option<&str>,
+    previous_size: Option<u64>,
+) -> Result<Bundle, Problem> {
+    let cuts = inquiry.cuts();
+    let cuts = cuts.iter().map(|cut| {
+        // Then the states told may be other ones: a token may have ended under an id not read.
+        let states = if matches!(cut, Cut::Width | Cut::Reads) { INCOMPLETE } else { "" };
+        format!("{states}the answer was cut by {}", cut.word())
+    });
+    request.notes.splice(0..0, cuts);
+    let view = inquiry.view();
+    let origins = view.origins();
+    let evidence = inquiry.evidence();
+    let within = |one: &View| evidence.range(one.base()..one.end()).count();
+    let found = match origin {
+        Some(name) => origins.iter().find(|one| name == &*one.identity().origin),
+        None => origins.iter().rev().find(|one| within(one) > 0).or(origins.last()),
+    };
+    let chosen = found.ok_or_else(Problem::not_found)?;
+    for other in origins.iter().filter(|other| other.base() != chosen.base()) {
+        if let count @ 1.. = within(other) {
+            let name = &other.identity().origin;
+            let words = format!("{count} entries of the answer stand in origin {name}");
+            request.notes.push(format!("{INCOMPLETE}{words}"));
+        }
+    }
+    let base = chosen.base();
+    let here = evidence.range(base..chosen.end()).map(|position| position - base);
+    request.entries = here.collect();
+    if chosen.is_older() {
+        // A size is one of the newest origin: of an older one all was there by then.
+        let is_size = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        request.parameters.retain(|(name, value)| name != "as_of" || !is_size(value));
+        let never = request.entries.split_off(&chosen.published_size()).len();
+        if never > 0 {
+            let note = format!("{never} entries of the answer were never covered by a block");
+            request.notes.push(note);
+        }
+    }
+    let ids = inquiry.shown().map(|token| token.ids.iter().cloned().collect());
+    request.tokens = ids.collect();
+    let mut bundle = told(chosen, question_bundle(chosen.rooms(), chosen.terms(), request))?;
+    if let Some(old) = previous_size {
+        bundle.previous = Some(previous(chosen.rooms(), old, bundle.as_of.size.0)?);
+    }
+    Ok(bundle)
+}
+
+fn told(view: &View, bundle: Result<Bundle, ProveError>) -> Result<Bundle, Problem> {
+    match bundle {
+        Err(ProveError::NotYetSealed { .. }) if view.is_older() => {
+            let detail = "its origin ended before a block covered it, so no published checkpoint \
+                          does; its receipt still proves it (send the event again with \
+                          ?receipt=proof)";
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "never_in_a_block", detail))
+        }
+        bundle => Ok(bundle?),
+    }
+}
+
+impl From<ProveError> for Problem {
+    fn from(error: ProveError) -> Self {
+        match error {
+            ProveError::NotFound => Self::not_found(),
+            ProveError::NotYetSealed { .. } => {
+                let detail = "no block covers it yet; ask again after the next block";
+                Self::unavailable("not_in_a_block_yet", detail)
+            }
+            ProveError::PreviousBeyond { .. } => {
+                let detail = "the earlier checkpoint is newer than the newest published one";
+                Self::bad_request("out_of_range", detail)
+            }
+            ProveError::TooLarge(bound) => {
+                let detail = format!(
+                    "the answer is too large for one bundle: {bound}; narrow the question, or \
+                     prove single events"
+                );
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bundle_too_large", detail)
+            }
+            error => {
+                tracing::error!(code = "prove_failed", %error, "a proof could not be made");
+                Self::internal()
+            }
+        }
+    }
+}

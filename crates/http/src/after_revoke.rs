@@ -1,0 +1,72 @@
+//! Who still let a token in after its revocation, and for how long: of one token, and of all that
+//! were revoked in a time.
+//!
+//! Promises: as `asked`.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use ledgerline_answers::problem::Problem;
+use ledgerline_answers::question_json;
+use ledgerline_api::written::Time;
+use ledgerline_questions as questions;
+
+use crate::Shared;
+use crate::asked::{Asking, bad_query, time};
+use crate::extract::{Asked, Segments};
+use crate::questions::ask;
+use crate::tokens::check_id;
+
+/// `GET /v1/tokens/{id}/after-revoke`: who still let it in after its revocation, and for how long.
+///
+/// # Errors
+/// 404 when this tenant has no such token; 400.
+pub async fn one(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("after-revoke", id.clone(), &[][..]);
+    ask(&app, &headers, asking, about, move |mut question, _| {
+        check_id(&id)?;
+        let found = questions::after_revoke(&mut question.inquiry, &id)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            question_json::after_revoke(view, &found, at, members);
+        })
+    })
+    .await
+}
+
+/// `GET /v1/after-revoke?from=…&until=…`: the same of all tokens revoked between two times.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn many(
+    State(app): Shared,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("after-revoke", String::new(), &["from", "until", "tokens"][..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        let (Some(from), Some(until)) = (&asking.from, &asking.until) else {
+            return Err(bad_query("from and until say in which time the tokens were revoked"));
+        };
+        let (from, until) = (time("from", from)?, time("until", until)?);
+        if from > until {
+            return Err(Problem::bad_request("bad_range", "from lies behind until"));
+        }
+        let most = asking.bounds()?.tokens;
+        let found = questions::after_revokes(&mut question.inquiry, (from, until), most)?;
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        question.answer(None, |members| {
+            members.say("from", Time(from));
+            members.say("until", Time(until));
+            question_json::after_revoke(view, &found, at, members);
+        })
+    })
+    .await
+}

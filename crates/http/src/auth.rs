@@ -1,0 +1,83 @@
+//! Who calls, and whether they may.
+//!
+//! Promises: a caller is known by a bearer API key alone (RFC 6750 section 2.1); the comparison is
+//! the engine's, in constant time. Refuses: keys in the query or a cookie; all failures look
+//! alike to
+//! whoever does not have the secret.
+
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use ledgerline_answers::problem::Problem;
+use ledgerline_proof::statement::MAX_ID_BYTES;
+use ledgerline_view::registry::{ALL_TENANTS, AuthError, Caller, Roles};
+
+use crate::App;
+
+/// Who may read what has no personal data in it.
+pub const READERS: Roles = Roles::READER.with(Roles::AUDITOR).with(Roles::RESPONDER);
+
+/// Said to whoever is none of them.
+pub const READERS_LACKING: &str = "the credential needs the role reader, auditor or responder";
+
+/// The caller, whatever its roles.
+///
+/// # Errors
+/// 401 without a valid key.
+pub fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let refuse = || {
+        let detail = "send `Authorization: Bearer <API key>` with a key that is valid";
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    };
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, key) = value.and_then(|value| value.split_once(' ')).ok_or_else(refuse)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(refuse());
+    }
+    app.node.authenticate(key.trim()).map_err(|error| {
+        tracing::debug!(code = "unauthenticated", %error, "a caller was refused");
+        // Said only to whoever has the secret: nobody else learns that there was such a key.
+        let detail = match error {
+            AuthError::Unknown => return refuse(),
+            AuthError::Expired => "this API key has expired: ask an administrator for another",
+            AuthError::Retired => "this API key was ended: ask an administrator for another",
+        };
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    })
+}
+
+/// The caller, if it has one of the roles.
+///
+/// # Errors
+/// 401 without a valid key, 403 without a role.
+pub fn require(
+    app: &App,
+    headers: &HeaderMap,
+    roles: Roles,
+    lacking: &'static str,
+) -> Result<Caller, Problem> {
+    let caller = authenticate(app, headers)?;
+    if caller.roles().has(roles) { Ok(caller) } else { Err(Problem::forbidden(lacking)) }
+}
+
+/// The tenant that a question is about: the one asked for, or the caller's own.
+///
+/// # Errors
+/// 404 when the caller may not see it, as if it were empty; and for what no tenant is called, of
+/// which nothing may be recorded.
+pub fn tenant(caller: &Caller, asked: Option<&str>) -> Result<String, Problem> {
+    let tenant = asked.unwrap_or_else(|| caller.own_tenant());
+    let is_name = tenant.len() <= MAX_ID_BYTES
+        && tenant != ALL_TENANTS
+        && !tenant.chars().any(char::is_control);
+    if is_name && caller.may_see(tenant) {
+        Ok(tenant.to_owned())
+    } else {
+        Err(Problem::not_found())
+    }
+}
+
+/// Whether the caller acts for all tenants.
+#[must_use]
+pub fn is_all_tenant(caller: &Caller) -> bool {
+    caller.tenant() == ALL_TENANTS
+}

@@ -1,0 +1,89 @@
+//! How far proofs reach: a bundle is about what was recorded when it was asked for, or says in
+//! words that it is not.
+//!
+//! ```text
+//! wait=0..60   with proof=true, and on the proofs of tokens and events: seconds to wait for a
+//!              block that covers what was recorded when it was asked for [one block interval and a
+//!              little more, at most 45]
+//! ```
+//!
+//! Promises: a bundle whose block came too late begins its notes with
+//! `INCOMPLETE when it was made: as of entry 14 of 17; 3 newer entries are not in it`. Who waits
+//! holds none of the places of those who prove; a credential that ends, ends its waiting.
+
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderMap;
+use ledgerline_answers::problem::Problem;
+use ledgerline_proof::bundle::{Bundle, Decimal, ENDS_AT, INCOMPLETE, MAX_REMARKS};
+use ledgerline_view::registry::Roles;
+
+use crate::{App, auth, progress};
+
+/// What a block may take beside its interval, and the longest wait that nobody asked for: shorter
+/// than clients wait for an answer.
+const BESIDE: Duration = Duration::from_secs(5);
+const UNASKED_MAX: Duration = Duration::from_secs(45);
+/// Between two looks at the ledger, and at whether whoever waits may still ask.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+const JUDGE_EVERY: Duration = Duration::from_millis(500);
+
+/// What a proof is to cover.
+#[derive(Debug, Clone)]
+pub struct Covered {
+    origin: String,
+    size: u64,
+}
+
+/// Waits until a block covers what is recorded now, or what is recorded below `upto`; for so many
+/// seconds at most.
+///
+/// # Errors
+/// 400 for another word than seconds; 401, 403 when the credential ends meanwhile.
+pub async fn wait(
+    app: &App,
+    headers: &HeaderMap,
+    (roles, lacking): (Roles, &'static str),
+    (wait, upto): (Option<&str>, Option<u64>),
+) -> Result<Covered, Problem> {
+    let unasked = (app.node.block_interval() + BESIDE).min(UNASKED_MAX);
+    let seconds = progress::seconds(wait)?;
+    let limit = wait.map_or(unasked, |_| Duration::from_secs(seconds));
+    let view = app.node.view();
+    let size = upto.map_or(view.size(), |upto| upto.min(view.size()));
+    let covered = Covered { origin: view.identity().origin.to_string(), size };
+    let until = Instant::now() + limit;
+    let mut judged_at = Instant::now();
+    while app.node.view().published_size() < size {
+        if Instant::now() >= until || app.is_stopping() {
+            break;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        if judged_at.elapsed() >= JUDGE_EVERY {
+            judged_at = Instant::now();
+            auth::require(app, headers, roles, lacking)?;
+        }
+    }
+    Ok(covered)
+}
+
+impl Covered {
+    /// Says in a bundle how far it reaches. Of an older origin all is there.
+    pub fn mark(&self, bundle: &mut Bundle) {
+        if bundle.origin != self.origin {
+            return;
+        }
+        let reached = bundle.as_of.size.0;
+        let Some(newer @ 1..) = self.size.checked_sub(reached) else {
+            // What came since is no part of what was asked.
+            bundle.coverage.beyond = Decimal(0);
+            return;
+        };
+        let notes = &mut bundle.coverage.notes;
+        let of = self.size;
+        let entries =
+            if newer == 1 { "1 newer entry is" } else { &format!("{newer} newer entries are") };
+        notes.insert(0, format!("{INCOMPLETE}{ENDS_AT}{reached} of {of}; {entries} not in it"));
+        notes.truncate(MAX_REMARKS);
+    }
+}

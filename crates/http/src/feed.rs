@@ -1,0 +1,198 @@
+//! `GET /v1/revocations`: what was revoked since a position, for gateways that keep their own list.
+//!
+//! ```text
+//! since=<next of the answer before; 0 at first>   limit=1..1000   wait=0..60 seconds   tenant
+//! {"revocations":[{position, target, token_id?, also_known_as, selector?, effective_at, …}],
+//!  "next", "more", "size", "checkpoint"}
+//! ```
+//!
+//! Promises: every revocation of the tenant once, in the order of recording, also those of
+//! sessions, grants, persons, clients and keys with their selectors: which tokens such a one covers
+//! is the reader's to judge, or a question for introspection. With `wait` an empty answer comes
+//! only when the time is over or the server stops. Whoever waits takes a place among those who
+//! wait and no other room; one look at the ledger serves all who wait of a tenant. A credential
+//! that ends, ends its waiting at the next look: nothing is answered to it any more.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use ledgerline_answers::answer::json_value;
+use ledgerline_answers::problem::Problem;
+use ledgerline_api::{leaf_json, time_text};
+use ledgerline_proof::chain::chain_key;
+use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_questions::lineage::Record;
+use ledgerline_questions::{knows_tenant, revocations as find};
+use ledgerline_view::registry::Roles;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::extract::Asked;
+use crate::{App, Shared, auth};
+
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1000;
+const WAIT_SECONDS_MAX: u64 = 60;
+/// How often it is looked whether anything was recorded for those who wait.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked whether whoever waits may still ask.
+const JUDGE_EVERY: Duration = Duration::from_millis(500);
+
+/// What may be asked.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedQuery {
+    since: u64,
+    limit: Option<usize>,
+    wait: u64,
+    tenant: Option<String>,
+}
+
+/// The page, at once or when there is something on it.
+///
+/// # Errors
+/// 400, 401, 403; 404 for another tenant.
+pub async fn revocations(
+    State(app): Shared,
+    Asked(query): Asked<FeedQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role resource_server, reader, auditor or responder";
+    let roles = auth::READERS.with(Roles::RESOURCE_SERVER);
+    let caller = auth::require(&app, &headers, roles, lacking)?;
+    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) || query.wait > WAIT_SECONDS_MAX {
+        let detail = "limit is 1 to 1000, wait 0 to 60 seconds";
+        return Err(Problem::bad_request("bad_query", detail));
+    }
+    let until = Instant::now() + Duration::from_secs(query.wait);
+    let mut since = query.since;
+    loop {
+        let (of, of_node) = (tenant.clone(), Arc::clone(&app));
+        let (found, next, size, tenant_known) = app
+            .read(move |view| {
+                let found = find(view, &of, since, limit)?;
+                let next = found.next;
+                let answer = (!found.list.is_empty() || found.more).then(|| {
+                    let list = found.list.iter().map(|(at, record)| revocation(*at, record));
+                    json!({ "revocations": list.collect::<Vec<_>>(), "more": found.more })
+                });
+                let keys = of_node.node.keys();
+                let known = knows_tenant(view, &keys, &of)?;
+                Ok((answer, next, view.base() + view.size(), known))
+            })
+            .await?;
+        let over = Instant::now() >= until || app.is_stopping();
+        if found.is_some() || over {
+            let mut answer = found.unwrap_or_else(|| json!({ "revocations": [], "more": false }));
+            answer["tenant"] = tenant.into();
+            answer["tenant_known"] = tenant_known.into();
+            answer["next"] = next.into();
+            answer["size"] = size.into();
+            answer["checkpoint"] = (&*app.node.view().checkpoint()).into();
+            return Ok(json_value(&answer));
+        }
+        since = next;
+        let mut news = app.news.of(&tenant, since);
+        while Instant::now() < until && !app.is_stopping() {
+            let pause = JUDGE_EVERY.min(until.saturating_duration_since(Instant::now()));
+            let news = tokio::time::timeout(pause, news.wait_for(|behind| *behind > since)).await;
+            // What was granted when the waiting began may have ended since.
+            auth::require(&app, &headers, roles, lacking)?;
+            if news.is_ok() {
+                break;
+            }
+        }
+    }
+}
+
+/// Up to where each tenant's newest revocation reaches, for those who wait for one.
+#[derive(Default)]
+pub struct News(Mutex<BTreeMap<String, watch::Sender<u64>>>);
+
+impl News {
+    /// Tells when there is a revocation of the tenant at or behind `since`, up to which the caller
+    /// has looked. It may tell too often.
+    fn of(&self, tenant: &str, since: u64) -> watch::Receiver<u64> {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = tenants.entry(tenant.to_owned()).or_insert_with(|| {
+            // Looking begins here: what came before, the caller has seen.
+            watch::Sender::new(since)
+        });
+        sender.subscribe()
+    }
+
+    /// The tenants that are waited for; those that nobody waits for are forgotten.
+    fn waited_for(&self) -> Vec<(String, watch::Sender<u64>)> {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.retain(|_, sender| sender.receiver_count() > 0);
+        tenants.iter().map(|(tenant, sender)| (tenant.clone(), sender.clone())).collect()
+    }
+}
+
+/// Looks for revocations on behalf of all who wait, until the server stops.
+pub async fn look_for_news(app: Arc<App>) {
+    let mut looked: BTreeMap<String, u64> = BTreeMap::new();
+    while !app.is_stopping() {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let waited_for = app.news.waited_for();
+        looked.retain(|tenant, _| waited_for.iter().any(|(one, _)| one == tenant));
+        let view = app.node.view();
+        let end = view.base() + view.size();
+        for (tenant, sender) in waited_for {
+            let from = *looked.entry(tenant.clone()).or_insert(*sender.borrow());
+            if from >= end {
+                continue;
+            }
+            let (of, view) = (tenant.clone(), view.clone());
+            let look = move || Ok(find(&view, &of, from, 1)?);
+            // A read that fails is tried again; whoever waits has a time of its own.
+            let Ok(found) = app.gate.wait(look).await else { continue };
+            looked.insert(tenant, found.next.max(from));
+            if !found.list.is_empty() || found.more {
+                sender.send_replace(found.next.max(from + 1));
+            }
+        }
+    }
+}
+
+fn revocation(position: u64, record: &Record) -> Value {
+    record.read(|entry, s| {
+        let id = match s.target.kind {
+            // A person is named by the handle only.
+            TargetKind::Subject => {
+                let key = chain_key(s, &entry.handles);
+                key.and_then(|key| key.id.try_into().ok()).map(|id: [u8; 16]| leaf_json::hex(&id))
+            }
+            _ => Some(s.target.id.to_owned()),
+        };
+        let selector = s.selector.as_ref().map(|selector| {
+            json!({
+                "issued_before": selector.issued_before.map(time_text::rfc3339),
+                "client": selector.client,
+                "audience": selector.audience,
+            })
+        });
+        let is_token = s.target.kind == TargetKind::Token;
+        // A clock that is ahead keeps nothing alive.
+        let occurred_at = s.occurred_at.nanos.min(entry.recorded_at.nanos);
+        let effective_at = s.effective_at.filter(|_| !is_token).unwrap_or(occurred_at);
+        json!({
+            "position": position,
+            "target": { "kind": s.target.kind.symbol(), "id": id },
+            "token_id": is_token.then_some(s.target.id),
+            "also_known_as": s.also_known_as,
+            "selector": selector,
+            "reason": s.reason,
+            "occurred_at": time_text::rfc3339(s.occurred_at.nanos),
+            "effective_at": time_text::rfc3339(effective_at),
+            "recorded_at": time_text::rfc3339(entry.recorded_at.nanos),
+        })
+    })
+}

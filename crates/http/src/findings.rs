@@ -1,0 +1,277 @@
+//! Findings over HTTP: listing them, and moving them on.
+//!
+//! Promises: as `asked`; a finding of another tenant is answered like one that is not there. Who
+//! moves a finding on, and why, stands in the ledger for ever. A list says up to where the rules
+//! have judged, and one that is pinned to an older size (`as_of`, a later page, a proof) how many
+//! findings about what it covers were recorded since: an empty list is quiet only when it says so.
+//! One about a token or a tenant of which nothing is recorded says that (`token_known`,
+//! `tenant_known`).
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ledgerline_answers::answer::json_value;
+use ledgerline_answers::finding_json::{finding, told};
+use ledgerline_answers::problem::Problem;
+use ledgerline_followers::findings::book::{self, Found, Wanted};
+use ledgerline_followers::findings::record::{Move, Note};
+use ledgerline_followers::findings::rules::{Rule, Severity};
+use ledgerline_ledger::intake::EventError;
+use ledgerline_ledger::planner::AdminAct;
+use ledgerline_node::Reader;
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::vocabulary::Moved;
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::registry::Roles;
+use ledgerline_view::view::View;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::asked::{Asking, Question, bad_query};
+use crate::auth::{self, READERS_LACKING};
+use crate::extract::{Asked, Segments, check_text, json_body};
+use crate::findings_lag::{RULES_BEFORE_BLOCK, recorded_later, so_far};
+use crate::tokens::check_id;
+use crate::{Shared, findings_stream, progress, questions};
+
+/// Parameters of the list.
+const KNOWN: [&str; 9] =
+    ["state", "severity", "rule", "token", "from", "limit", "page", "follow", "wait"];
+/// Findings of one answer that stand open again.
+const REOPENED_MAX: usize = 1000;
+
+fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
+    let state = match asking.state.as_deref() {
+        None => None,
+        Some("open") => Some(None),
+        Some(word) => {
+            let moved = Moved::STATES.into_iter().find(|one| one.word() == word);
+            let detail = "state is open, acknowledged, closed or withdrawn";
+            Some(Some(moved.ok_or_else(|| bad_query(detail))?))
+        }
+    };
+    let severity = asking.severity.as_deref().map(|word| {
+        let severity = Severity::ALL.into_iter().find(|one| one.word() == word);
+        severity.ok_or_else(|| bad_query("severity is info, low, medium, high or critical"))
+    });
+    let rule = asking.rule.as_deref().map(|code| {
+        Rule::from_code(code).ok_or_else(|| bad_query("rule is no rule of this version"))
+    });
+    if let Some(token) = &asking.token {
+        check_id(token)?;
+    }
+    Ok(Wanted {
+        state,
+        severity: severity.transpose()?,
+        rule: rule.transpose()?,
+        token: asking.token.clone(),
+    })
+}
+
+/// Those that were raised before an index, and stand open again by what was recorded at or behind
+/// it; for whoever asks from there on. And whether those are all.
+fn reopened(
+    view: &View,
+    scope: &Scope,
+    wanted: &Wanted,
+    from: u64,
+) -> Result<(Vec<Value>, bool), Problem> {
+    let mut inquiry = Inquiry::new(view, scope.clone(), Spending::default())?;
+    let (mut list, mut next) = (Vec::new(), Some(from));
+    while let Some(at) = next.filter(|_| list.len() < REOPENED_MAX && !inquiry.is_spent()) {
+        let found;
+        (found, next) = book::told(&mut inquiry, wanted, at, REOPENED_MAX)?;
+        let before = found.iter().filter(|one| one.is_again() && one.found.raised.index < from);
+        list.extend(before.map(|one| told(view, one)));
+    }
+    Ok((list, next.is_none()))
+}
+
+/// `GET /v1/findings`: findings in the order they were recorded; `from` is a ledger index. With
+/// `follow` a stream of them that does not end.
+///
+/// # Errors
+/// 400, 401, 403, 404 for a tenant that the caller may not see.
+pub async fn list(
+    State(app): Shared,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::require(&app, &headers, auth::READERS, READERS_LACKING)?;
+    let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
+    asking.only(&KNOWN)?;
+    let wanted = wanted(&asking)?;
+    let seconds = progress::seconds(asking.wait.as_deref())?;
+    if asking.follow.is_some() {
+        if asking.wait.is_some() {
+            return Err(bad_query("a stream tells by itself how far it is: wait is of the list"));
+        }
+        let from = stream_start(&asking, &headers)?;
+        return findings_stream::answer(app, headers, tenant, wanted, from);
+    }
+    let who = (auth::READERS, READERS_LACKING);
+    // The block is to cover what the rules note, too.
+    let seconds = if asking.wants_proof()? { seconds.max(RULES_BEFORE_BLOCK) } else { seconds };
+    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    let covered = questions::proof_wait(&app, &headers, &asking, READERS_LACKING).await?;
+    let _turn = app.gate.turn_to_prove(covered.is_some()).await?;
+    let node = app.node.clone();
+    app.read(move |view| {
+        let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""), covered)?;
+        let from = asking.from.as_deref().map(|text| {
+            text.parse::<u64>().map_err(|_| bad_query("from is the index to begin at"))
+        });
+        let begin = from.transpose()?.unwrap_or(0);
+        let is_first = question.cursor.is_none();
+        let from = question.cursor.unwrap_or(begin);
+        let limit = asking.limit()?;
+        let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
+        let token_known = match &wanted.token {
+            Some(token) if found.is_empty() => Some(question.inquiry.token(token)?.is_known()),
+            token => token.as_ref().map(|_| true),
+        };
+        let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
+        let pinned = question.inquiry.scope().clone();
+        let (again, is_whole) = match is_first && begin > 0 {
+            true => reopened(view, &pinned, &wanted, begin)?,
+            false => (Vec::new(), true),
+        };
+        let later = recorded_later(view, &pinned, &wanted)?;
+        let position = reached.first().and_then(|(_, progress)| progress.position);
+        let lag = position.map(|position| view.size().saturating_sub(position));
+        let progress = so_far(reached, view, pinned.size, later);
+        question.note_lag(&progress);
+        question.answer(next, |members| {
+            members.say("token_known", token_known);
+            members.say("findings", list);
+            members.say("reopened", again);
+            members.say("reopened_whole", is_whole);
+            members.say("lag_entries", lag);
+            members.say("progress", progress);
+        })
+    })
+    .await
+}
+
+/// Where a stream begins: behind the last event that the caller has, or at `from`.
+fn stream_start(asking: &Asking, headers: &HeaderMap) -> Result<u64, Problem> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let start = match (last, asking.from.as_deref()) {
+        (Some(last), _) => number(last).and_then(|index| index.checked_add(1)),
+        (None, Some(from)) => number(from),
+        (None, None) => Some(0),
+    };
+    start.ok_or_else(|| bad_query("from, and Last-Event-ID, is a ledger index"))
+}
+
+fn finding_id(text: &str) -> Result<Hash, Problem> {
+    let detail = "a finding's id is 64 lower-case hex digits";
+    Hash::from_hex(text).map_err(|_| Problem::bad_request("bad_finding_id", detail))
+}
+
+fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
+    let scope =
+        Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: i64::MAX };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    book::finding(&mut inquiry, id)?.ok_or_else(Problem::not_found)
+}
+
+/// `GET /v1/findings/{id}`.
+///
+/// # Errors
+/// 400, 401, 403, 404.
+pub async fn one(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::require(&app, &headers, auth::READERS, READERS_LACKING)?;
+    let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
+    asking.only(&["wait"])?;
+    let id = finding_id(&id)?;
+    let seconds = progress::seconds(asking.wait.as_deref())?;
+    let who = (auth::READERS, READERS_LACKING);
+    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    app.read(move |view| {
+        let mut one = finding(view, &look_up(view, &tenant, &id)?);
+        one["progress"] = progress::shown(&reached);
+        Ok(json_value(&one))
+    })
+    .await
+}
+
+/// Why a finding is moved on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveRequest {
+    #[serde(default)]
+    note: String,
+    tenant: Option<String>,
+}
+
+/// `POST /v1/findings/{id}/acknowledge`: somebody looks at it.
+///
+/// # Errors
+/// As [`close`].
+pub async fn acknowledge(
+    app: Shared,
+    id: Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    move_on(app, id, headers, body, Moved::Acknowledged).await
+}
+
+/// `POST /v1/findings/{id}/close`: it is dealt with; the note says how.
+///
+/// # Errors
+/// 401, 403, 404; 409 when it is closed already; 422 for a note that cannot be recorded.
+pub async fn close(
+    app: Shared,
+    id: Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    move_on(app, id, headers, body, Moved::Closed).await
+}
+
+async fn move_on(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+    to: Moved,
+) -> Result<Response, Problem> {
+    let roles = Roles::RESPONDER.with(Roles::ADMIN);
+    let lacking = "the credential needs the role responder or admin";
+    let caller = auth::require(&app, &headers, roles, lacking)?;
+    let request: MoveRequest = json_body(&app, &headers, body).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    let finding = finding_id(&id)?;
+    let note = request.note.trim().to_owned();
+    let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_note", detail);
+    check_text("bad_note", &note)?;
+    if to == Moved::Closed && note.is_empty() {
+        return Err(bad("say why it is closed: the note stands in the ledger"));
+    }
+    let (of, tenant_of) = (tenant.clone(), finding);
+    let found = app.read(move |view| look_up(view, &of, &tenant_of)).await?;
+    if found.state() == Some(Moved::Closed) {
+        let detail = "this finding is closed already";
+        return Err(Problem::new(StatusCode::CONFLICT, "finding_moved", detail));
+    }
+    let (by, turn) = (caller.key_id().to_string(), found.turns(to));
+    let moved = Move { tenant, finding, to, by: by.clone(), note, at: 0, upon: None, turn };
+    let node = app.node.clone();
+    let detail = format!("this finding is {} already", to.word());
+    let refusal = EventError::new("finding_moved", detail);
+    let statement = Box::new(Note::Moved(moved).statement());
+    let act = AdminAct::StateNew { statement, refusal };
+    let index = app.gate.wait(move || Ok(node.record_act(act)?)).await?;
+    Ok(json_value(&json!({
+        "id": finding.to_hex(), "state": to.word(), "by": by, "index": index,
+    })))
+}

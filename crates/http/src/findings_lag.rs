@@ -1,0 +1,60 @@
+//! How far an answer that depends on the rules is: what they have judged, and what was recorded
+//! after the state that it is of.
+
+use ledgerline_answers::problem::Problem;
+use ledgerline_followers::findings::book::{self, Wanted};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::view::View;
+use serde_json::Value;
+
+use crate::progress::{self, Reached};
+
+/// Findings that a pinned answer looks at, of those recorded after it.
+const LATER_MAX: usize = 100;
+/// Seconds that a proof gives the rules before it waits for a block.
+pub(crate) const RULES_BEFORE_BLOCK: u64 = 2;
+
+/// How far an answer as of `size` is; `later` findings about what it covers came after it.
+pub(crate) fn so_far(mut reached: Reached, view: &View, size: u64, later: u64) -> Value {
+    let own = size.saturating_sub(view.base());
+    reached.iter_mut().for_each(|(_, one)| progress::limit(one, own));
+    let mut shown = progress::shown(&reached);
+    let findings = &mut shown["findings"];
+    findings["recorded_later"] = later.into();
+    if later > 0 {
+        let more = if later == LATER_MAX as u64 { " or more" } else { "" };
+        let words = findings["words"].as_str().unwrap_or_default();
+        findings["words"] = format!(
+            "{words}; {later}{more} findings about entries before {own} were recorded after it \
+             and are not shown: ask without a size"
+        )
+        .into();
+        findings["state"] = "behind".into();
+    }
+    shown
+}
+
+/// How many findings recorded at or behind the size of a pinned answer are about entries before
+/// it, or about none; of the first [`LATER_MAX`].
+pub(crate) fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Result<u64, Problem> {
+    if pinned.size >= view.end() {
+        return Ok(0);
+    }
+    let scope = Scope { size: view.end(), ..pinned.clone() };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let (found, _) = book::findings(&mut inquiry, wanted, pinned.size, LATER_MAX)?;
+    let mut later = 0;
+    for one in &found {
+        let events = one.raised.read(|_, statement| {
+            let events = statement.links.iter().filter_map(|link| link.event.as_ref());
+            events.map(|event| (event.source.to_owned(), event.event_id)).collect::<Vec<_>>()
+        });
+        let mut is_before = events.is_empty();
+        for (source, event_id) in &events {
+            is_before |=
+                inquiry.find_event(source, event_id)?.is_some_and(|index| index < pinned.size);
+        }
+        later += u64::from(is_before);
+    }
+    Ok(later)
+}

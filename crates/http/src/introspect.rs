@@ -1,0 +1,118 @@
+//! `POST /oauth2/introspect`: RFC 7662, from the proven stream; signed as RFC 9701 has it if asked.
+//!
+//! Promises: the answer is that of the newest committed state, so that after an acknowledged
+//! REVOKED none says active, also after a crash. Everything that is not active is answered by the
+//! same bytes: unknown, expired, revoked, pending, on hold, malformed, forged, another tenant's,
+//! outside the credential's grant. A token type hint is never needed and never narrows. The
+//! presented token is not kept, logged or repeated: it becomes the digest of its `t1` ids, and its
+//! verified jti, and is dropped.
+//!
+//! Refuses: to answer from a part of a token's record, unless that part is revoked; it is 503,
+//! neither active nor not.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use ledgerline_api::leaf_json;
+use ledgerline_index::terms::{issuer_of, own_id};
+use ledgerline_proof::token_id::{Form as IdForm, TokenId};
+use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_questions::standing::{Standing, issuer_and_region};
+use ledgerline_view::registry::{Caller, Roles};
+use serde_json::{Map, Value, json};
+
+use crate::form::{Form, Refusal, caller, no_store};
+use crate::presented::{NAMING, head, may_know};
+use crate::{App, Shared, signed_answer};
+
+/// All that is said of a token that is not active.
+const INACTIVE: &[u8] = br#"{"active":false}"#;
+const LACKING: &str = "the credential needs the role resource_server";
+const SECOND_NANOS: i64 = 1_000_000_000;
+
+/// Answers.
+///
+/// # Errors
+/// 400 `invalid_request`, 401 `invalid_client`, 503.
+pub async fn introspect(State(app): Shared, request: Request) -> Result<Response, Refusal> {
+    let caller = caller(&app, request.headers(), Roles::RESOURCE_SERVER, LACKING)?;
+    let signed = signed_answer::is_wanted(request.headers());
+    let form = Form::read(&app, request).await?;
+    let token = form.token()?;
+    let now = app.node.now();
+    let head = head(&app, &caller, token, words).await?;
+    let known = head.as_deref().filter(|head| may_know(&caller, head.id()));
+    let Some(head) = known else { return Ok(answer(&app, &caller, now, INACTIVE, signed)) };
+    let active = head.is_active(now);
+    if app.uses.note(&caller, head, active, now) {
+        let (of, tenant) = (Arc::clone(&app), caller.own_tenant().to_owned());
+        app.gate
+            .wait(move || {
+                of.uses.mark(&of.node, &tenant, now);
+                Ok(())
+            })
+            .await?;
+    }
+    let told = if active { head.words() } else { INACTIVE };
+    Ok(answer(&app, &caller, now, told, signed))
+}
+
+/// The words of an answer in the form that was asked for.
+fn answer(app: &App, caller: &Caller, now: i64, words: &[u8], signed: bool) -> Response {
+    match signed {
+        false => no_store(Body::from(words.to_vec())),
+        true => signed_answer::respond(&app.answers, caller.key_id(), now, words),
+    }
+}
+
+/// The answer about a token while it is active.
+fn words(app: &App, caller: &Caller, standing: &Standing, own_end: Option<i64>) -> Vec<u8> {
+    let usable_until = standing.usable_until().into_iter().chain(own_end).min();
+    let mut answer = described(caller, standing, usable_until);
+    let alias = issuer_and_region(&standing.id).map(|(alias, _)| alias);
+    if let Some(issuer) = alias.and_then(|alias| app.issuers().get(caller.own_tenant(), alias)) {
+        answer["iss"] = issuer.iss().into();
+    }
+    answer.to_string().into_bytes()
+}
+
+/// What RFC 7662 section 2.2 names, as far as the ledger knows it.
+fn described(caller: &Caller, standing: &Standing, usable_until: Option<i64>) -> Value {
+    let (state, facts) = (&standing.state, &standing.facts);
+    let seconds = |nanos: i64| json!(nanos.div_euclid(SECOND_NANOS));
+    let mut answer = Map::new();
+    answer.insert("active".into(), true.into());
+    let mut say = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            answer.insert(name.into(), value);
+        }
+    };
+    say("scope", (!facts.scopes.is_empty()).then(|| facts.scopes.join(" ").into()));
+    let client = |written: &str| own_id(written, issuer_of(&standing.id)).into();
+    say("client_id", facts.client.as_deref().map(client));
+    let is_access = state.token_kind == Some(TokenKind::Access);
+    say("token_type", is_access.then(|| "Bearer".into()));
+    say("exp", usable_until.map(seconds));
+    say("iat", state.issued_at.map(seconds));
+    say("nbf", state.not_before.map(seconds));
+    let subject = facts.subject.filter(|_| caller.roles().has(NAMING));
+    say("sub", subject.map(|handle| leaf_json::hex(&handle).into()));
+    say(
+        "aud",
+        match &facts.audience[..] {
+            [] => None,
+            [one] => Some(one.as_str().into()),
+            several => Some(json!(several)),
+        },
+    );
+    say("jti", jti(standing).map(Into::into));
+    Value::Object(answer)
+}
+
+/// The token's jti, where an id has it.
+fn jti(standing: &Standing) -> Option<&str> {
+    let ids = standing.ids.iter().filter_map(|id| TokenId::parse(id).ok());
+    ids.into_iter().find(|id| id.form() == IdForm::Jti).map(|id| id.value())
+}

@@ -1,0 +1,589 @@
+//! The questions about a token's past: lineage, accesses, policies, blast radius, pivots, causes.
+//!
+//! Promises: as `asked`; answers only about the tenant of the credential, and what another tenant
+//! has is answered like what is not there. No personal value stands in a URL: persons, addresses
+//! and devices are asked for by their handles (`POST /v1/resolve`).
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use ledgerline_answers::problem::Problem;
+use ledgerline_answers::question_json;
+use ledgerline_api::written::Time;
+use ledgerline_api::{leaf_json, uuid_text};
+use ledgerline_followers::findings::book::Wanted;
+use ledgerline_node::Reader;
+use ledgerline_questions as questions;
+use ledgerline_questions::lineage::{Direction, Inquiry, Spending, family, path, relatives};
+use ledgerline_questions::{Holder, Of, Pivot, Point, Resource};
+use ledgerline_view::registry::Caller;
+
+use crate::asked::{Asking, Question, bad_query, time};
+use crate::auth::{self, READERS_LACKING};
+use crate::covered::{self, Covered};
+use crate::extract::{Asked, Segments};
+use crate::findings_lag::{RULES_BEFORE_BLOCK, recorded_later, so_far};
+use crate::tokens::check_id;
+use crate::{App, Shared, progress};
+
+const HOUR_NANOS: i64 = 3_600_000_000_000;
+
+/// The caller, if it may read, and the tenant it asks about.
+fn reader(app: &App, headers: &HeaderMap, asking: &Asking) -> Result<(Caller, String), Problem> {
+    let caller = auth::require(app, headers, auth::READERS, READERS_LACKING)?;
+    let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
+    Ok((caller, tenant))
+}
+
+/// Waits for the block that a proof needs, when one is asked for.
+pub(super) async fn proof_wait(
+    app: &App,
+    headers: &HeaderMap,
+    asking: &Asking,
+    lacking: &'static str,
+) -> Result<Option<Covered>, Problem> {
+    if !asking.wants_proof()? {
+        return Ok(None);
+    }
+    let how = (asking.wait.as_deref(), asking.covers());
+    covered::wait(app, headers, (auth::READERS, lacking), how).await.map(Some)
+}
+
+/// Answers a question on a thread that may wait for the disk.
+///
+/// # Errors
+/// 400, 401, 403, and whatever `answer` says.
+pub(super) async fn ask<F>(
+    app: &std::sync::Arc<App>,
+    headers: &HeaderMap,
+    asking: Asking,
+    (name, subject, known): (&'static str, String, &'static [&'static str]),
+    answer: F,
+) -> Result<Response, Problem>
+where
+    F: FnOnce(Question<'_>, &Asking) -> Result<Response, Problem> + Send + 'static,
+{
+    let (_, tenant) = reader(app, headers, &asking)?;
+    asking.only(known)?;
+    let covered = proof_wait(app, headers, &asking, READERS_LACKING).await?;
+    let _turn = app.gate.turn_to_prove(covered.is_some()).await?;
+    let node = app.node.clone();
+    app.read(move |view| {
+        let question = Question::open(&node, view, tenant, &asking, (name, &subject), covered)?;
+        answer(question, &asking)
+    })
+    .await
+}
+
+/// `GET /v1/tokens/{id}/lineage`: ancestors, descendants, family, or the path to another token.
+///
+/// # Errors
+/// 404 when this tenant has no such token; 400.
+pub async fn lineage(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let known = &["direction", "to", "depth", "tokens", "strength"];
+    let about = ("lineage", id.clone(), &known[..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        check_id(&id)?;
+        let bounds = asking.bounds()?;
+        let inquiry = &mut question.inquiry;
+        let view = inquiry.view();
+        let direction = asking.direction.as_deref().unwrap_or("descendants");
+        if (direction == "path") != asking.to.is_some() {
+            return Err(bad_query("direction=path goes with to=<token id>"));
+        }
+        if let Some(to) = &asking.to {
+            check_id(to)?;
+            let steps = path(inquiry, &id, to, bounds)?.ok_or_else(Problem::not_found)?;
+            return question.answer(None, |members| {
+                members.say("direction", direction);
+                members.say("from", &id);
+                members.say("to", to);
+                members.all("steps", &steps, |step, one| question_json::step(view, step, one));
+            });
+        }
+        let found = match direction {
+            "ancestors" => relatives(inquiry, &id, Direction::Ancestors, bounds)?,
+            "descendants" => relatives(inquiry, &id, Direction::Descendants, bounds)?,
+            "family" => family(inquiry, &id, bounds)?,
+            _ => return Err(bad_query("direction is ancestors, descendants, family or path")),
+        };
+        let found = found.ok_or_else(Problem::not_found)?;
+        let at = question.judged_at();
+        question.answer(None, |members| {
+            members.say("direction", direction);
+            question_json::lineage(view, &found, at, members);
+        })
+    })
+    .await
+}
+
+/// A point of a life, by its name or as a time.
+fn point(name: &'static str, text: &str) -> Result<Point, Problem> {
+    Ok(match text {
+        "birth" => Point::Birth,
+        "last-refresh" => Point::LastRefresh,
+        "first-use" => Point::FirstUse,
+        "last-use" => Point::LastUse,
+        "expiry" => Point::Expiry,
+        "revocation" => Point::Revocation,
+        "end" => Point::End,
+        text => Point::At(time(name, text).map_err(|_| {
+            bad_query(format!(
+                "{name} is birth, last-refresh, first-use, last-use, expiry, revocation, end or a \
+                 time"
+            ))
+        })?),
+    })
+}
+
+/// `GET /v1/tokens/{id}/resources`: what it accessed between two points of its life.
+///
+/// # Errors
+/// 404 when this tenant has no such token; 400.
+pub async fn resources(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let known = &["from", "until", "of", "limit", "page"];
+    let about = ("resources", id.clone(), &known[..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        check_id(&id)?;
+        let from = point("from", asking.from.as_deref().unwrap_or("last-refresh"))?;
+        let until = point("until", asking.until.as_deref().unwrap_or("revocation"))?;
+        if let (Point::At(from), Point::At(until)) = (from, until)
+            && from > until
+        {
+            return Err(Problem::bad_request("bad_range", "from lies behind until"));
+        }
+        let (of, limit) = (asking.of(Of::Token)?, asking.limit()?);
+        let found = questions::accesses(&mut question.inquiry, &id, of, from, until)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let view = question.inquiry.view();
+        let left_out = match of {
+            // With a budget of its own: what is only counted must not cut the answer.
+            Of::Token => {
+                let scope = question.inquiry.scope().clone();
+                let mut beside = Inquiry::new(view, scope, Spending::default())?;
+                Some(questions::not_shown(&mut beside, &id, found.list.len())?)
+            }
+            Of::Descendants | Of::Grant => None,
+        };
+        let start = usize::try_from(question.cursor.unwrap_or(0)).unwrap_or(usize::MAX);
+        let rest = found.list.get(start..).unwrap_or_default();
+        let shown = &rest[..rest.len().min(limit)];
+        let next = (rest.len() > shown.len()).then(|| (start + shown.len()) as u64);
+        question.answer(next, |members| {
+            members.say("token_id", &id);
+            members.say("from", found.from.map(Time));
+            members.say("until", found.until.map(Time));
+            members.say("tokens", found.tokens);
+            members.say("total", found.list.len());
+            if let Some(left_out) = &left_out {
+                members.object("not_shown", |members| {
+                    members.say("outside", left_out.outside);
+                    members.say("descendants", left_out.descendants);
+                    members.say("descendant_tokens", left_out.tokens);
+                    members.say("whole", left_out.whole);
+                });
+            }
+            members.all("accesses", shown, |one, of| question_json::access(view, one, of));
+        })
+    })
+    .await
+}
+
+/// `GET /v1/tokens/{id}/policies`: the policies in force when it was issued.
+///
+/// # Errors
+/// 404 when this tenant has no such token; 400.
+pub async fn policies(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("policies", id.clone(), &[][..]);
+    ask(&app, &headers, asking, about, move |mut question, _| {
+        check_id(&id)?;
+        let found = questions::policies_at_issue(&mut question.inquiry, &id)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let view = question.inquiry.view();
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            question_json::issue_policies(view, &found, members);
+        })
+    })
+    .await
+}
+
+/// `GET /v1/tokens/{id}/divergence`: the first event from another key, address, device or client.
+///
+/// # Errors
+/// 404 when this tenant has no such token; 400.
+pub async fn divergence(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("divergence", id.clone(), &["of"][..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        check_id(&id)?;
+        let of = asking.of(Of::Descendants)?;
+        let found = questions::divergence(&mut question.inquiry, &id, of)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let view = question.inquiry.view();
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            members.all("divergences", &found, |one, of| question_json::divergence(view, one, of));
+        })
+    })
+    .await
+}
+
+/// `GET /v1/tokens/{id}/exposure`: the services and audiences that it was shown to.
+///
+/// # Errors
+/// 404 when this tenant has no such token; 400.
+pub async fn exposure(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("exposure", id.clone(), &["of"][..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        check_id(&id)?;
+        let of = asking.of(Of::Token)?;
+        let found = questions::exposure(&mut question.inquiry, &id, of)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            question_json::exposure(&found, members);
+        })
+    })
+    .await
+}
+
+/// `GET /v1/tokens/{id}/blast-radius`.
+///
+/// # Errors
+/// 404 when this tenant has no such token; 400.
+pub async fn blast_radius(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("blast-radius", id.clone(), &["depth", "tokens", "strength"][..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        check_id(&id)?;
+        let found = questions::blast(&mut question.inquiry, &id, asking.bounds()?)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        question.answer(None, |members| {
+            members.say("token_id", &id);
+            question_json::blast(view, &found, at, members);
+        })
+    })
+    .await
+}
+
+/// Answers about the tokens of a holder.
+async fn held(
+    app: std::sync::Arc<App>,
+    headers: HeaderMap,
+    asking: Asking,
+    holder: Holder,
+) -> Result<Response, Problem> {
+    let holds = match &holder {
+        Holder::Subject(handle) => format!("subject {}", leaf_json::hex(handle)),
+        Holder::Client(id) => format!("client {id}"),
+        Holder::Session(id) => format!("session {id}"),
+        Holder::Grant(id) => format!("grant {id}"),
+        Holder::Family(id) => format!("family {id}"),
+        Holder::Issuer(id) => format!("issuer {id}"),
+    };
+    let about = ("tokens", holds, &["limit", "page"][..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        let after = question.cursor.unwrap_or(0);
+        let limit = asking.limit()?;
+        let found = questions::holdings(&mut question.inquiry, &holder, after, limit)?;
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        question.answer(found.next, |members| {
+            members.all("tokens", &found.tokens, |one, of| question_json::token(view, one, at, of));
+        })
+    })
+    .await
+}
+
+fn handle(text: &str) -> Result<[u8; 16], Problem> {
+    let handle = uuid_text::parse(text);
+    handle.ok_or_else(|| Problem::bad_request("bad_handle", "a handle is 32 hex digits"))
+}
+
+/// An id of a session, grant, client, key or policy.
+fn name(text: String) -> Result<String, Problem> {
+    let fits = (1..=1024).contains(&text.len()) && !text.chars().any(char::is_control);
+    if fits { Ok(text) } else { Err(Problem::bad_request("bad_id", "an id has 1 to 1024 bytes")) }
+}
+
+/// `GET /v1/subjects/{handle}/tokens`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn subject_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Subject(handle(&id)?)).await
+}
+
+/// `GET /v1/clients/{id}/tokens`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn client_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Client(name(id)?)).await
+}
+
+/// `GET /v1/sessions/{id}/tokens`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn session_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Session(name(id)?)).await
+}
+
+/// `GET /v1/issuers/{id}/tokens`: the id is `<region>:<alias>`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn issuer_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Issuer(name(id)?)).await
+}
+
+/// `GET /v1/grants/{id}/tokens`.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn grant_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    held(app, headers, asking, Holder::Grant(name(id)?)).await
+}
+
+/// `GET /v1/subjects/{handle}/policy-changes`: those that affected tokens issued to the person in
+/// the last hours.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn policy_changes(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let subject = handle(&id)?;
+    let about = ("policy-changes", id, &["hours", "from", "until"][..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        let now = question.judged_at();
+        let until = asking.until.as_deref().map(|text| time("until", text)).transpose()?;
+        let until = until.unwrap_or(now.saturating_add(1));
+        let from = asking.from.as_deref().map(|text| time("from", text)).transpose()?;
+        let hours = i64::from(asking.hours()?).saturating_mul(HOUR_NANOS);
+        let from = from.unwrap_or(until.saturating_sub(hours));
+        if from > until {
+            return Err(Problem::bad_request("bad_range", "from lies behind until"));
+        }
+        let found = questions::policy_changes(&mut question.inquiry, subject, (from, until))?;
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        question.answer(None, |members| {
+            members.say("issued_from", Time(from));
+            members.say("issued_until", Time(until));
+            members.all("changes", &found, |one, of| question_json::affected(view, one, at, of));
+        })
+    })
+    .await
+}
+
+/// `GET /v1/resources/{handle or template}/tokens`: who accessed it between two times.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn resource_tokens(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let is_handle = id.len() == 32 && uuid_text::parse(&id).is_some();
+    let resource =
+        if is_handle { Resource::Handle(handle(&id)?) } else { Resource::Named(name(id.clone())?) };
+    let kind = if is_handle { "handle" } else { "named" };
+    let known = &["from", "until", "limit", "page"];
+    let about = ("accessed", format!("{kind} {id}"), &known[..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        let bound = |name, text: Option<&str>| text.map(|text| time(name, text)).transpose();
+        let until = bound("until", asking.until.as_deref())?.unwrap_or(i64::MAX);
+        let from = bound("from", asking.from.as_deref())?.unwrap_or(i64::MIN);
+        if from > until {
+            return Err(Problem::bad_request("bad_range", "from lies behind until"));
+        }
+        let (cursor, limit) = (question.cursor, asking.limit()?);
+        let range = (from, until);
+        let found = questions::visitors(&mut question.inquiry, &resource, range, cursor, limit)?;
+        let (view, at) = (question.inquiry.view(), question.judged_at());
+        question.answer(found.next, |members| {
+            members.say("searched_from", found.searched_from);
+            members.all("tokens", &found.list, |one, of| question_json::visitor(view, one, at, of));
+        })
+    })
+    .await
+}
+
+/// `GET /v1/policies/{id}/versions`.
+///
+/// # Errors
+/// 400, 401, 403; 404 for a policy never recorded.
+pub async fn policy_versions(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = name(id)?;
+    let about = ("policy-versions", id.clone(), &[][..]);
+    ask(&app, &headers, asking, about, move |mut question, _| {
+        let found = questions::policy_versions(&mut question.inquiry, Some(&id))?;
+        if found.is_empty() {
+            return Err(Problem::not_found());
+        }
+        let view = question.inquiry.view();
+        question.answer(None, |members| {
+            members.say("policy", &id);
+            members.all("versions", &found, |one, of| question_json::policy_version(view, one, of));
+        })
+    })
+    .await
+}
+
+/// `GET /v1/pivot?kind=…&value=…`: everything that something did.
+///
+/// # Errors
+/// 400, 401, 403.
+pub async fn pivot(
+    State(app): Shared,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let about = ("pivot", String::new(), &["kind", "value", "limit", "page"][..]);
+    ask(&app, &headers, asking, about, move |mut question, asking| {
+        let value = asking.value.clone().ok_or_else(|| bad_query("value says what to look for"))?;
+        let what = match asking.kind.as_deref() {
+            Some("handle") => Pivot::Handle(handle(&value)?),
+            Some("client") => Pivot::Client(name(value)?),
+            Some("session") => Pivot::Session(name(value)?),
+            Some("grant") => Pivot::Grant(name(value)?),
+            Some("key") => Pivot::Key(name(value)?),
+            _ => return Err(bad_query("kind is handle, client, session, grant or key")),
+        };
+        let (after, limit) = (question.cursor.unwrap_or(0), asking.limit()?);
+        let (records, next) = questions::pivot(&mut question.inquiry, &what, after, limit)?;
+        let view = question.inquiry.view();
+        question.try_answer(next, |members| {
+            members.try_all("events", &records, |one, of| question_json::event(view, one, of))
+        })
+    })
+    .await
+}
+
+/// `GET /v1/events/{source}/{event_id}/why`: its causes, and theirs. Some are joined by findings,
+/// so it says how far the rules are.
+///
+/// # Errors
+/// 404 when this tenant has none such; 400.
+pub async fn why(
+    State(app): Shared,
+    Segments((source, id)): Segments<(String, String)>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    reader(&app, &headers, &asking)?;
+    let seconds = progress::seconds(asking.wait.as_deref())?;
+    let least = if asking.wants_proof()? { RULES_BEFORE_BLOCK } else { 0 };
+    let seconds = seconds.max(least);
+    let who = (auth::READERS, READERS_LACKING);
+    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    let about = ("why", format!("{source}/{id}"), &["wait"][..]);
+    ask(&app, &headers, asking, about, move |mut question, _| {
+        let id = uuid_text::parse(&id)
+            .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
+        let found = questions::why(&mut question.inquiry, &source, &id)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        let view = question.inquiry.view();
+        let pinned = question.inquiry.scope().clone();
+        let later = recorded_later(view, &pinned, &Wanted::default())?;
+        let progress = so_far(reached, view, pinned.size, later);
+        question.note_lag(&progress);
+        question.try_answer(None, |members| {
+            members.say("progress", progress);
+            members.object("event", |of| question_json::event(view, &found.record, of))?;
+            members.try_all("causes", &found.causes, |one, of| question_json::cause(view, one, of))
+        })
+    })
+    .await
+}
+
+/// `GET /v1/attachments/{digest}`: a policy snapshot by its SHA-256.
+///
+/// # Errors
+/// 404 when this tenant has none such; 400.
+pub async fn attachment(
+    State(app): Shared,
+    Segments(digest): Segments<String>,
+    Asked(asking): Asked<Asking>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let hex = digest.strip_prefix("sha256:").unwrap_or(&digest);
+    let hash = ledgerline_proof::hash::Hash::from_hex(hex).map_err(|_| {
+        Problem::bad_request("bad_digest", "a digest is sha256: and 64 lower-case hex digits")
+    })?;
+    let about = ("attachment", digest, &[][..]);
+    ask(&app, &headers, asking, about, move |mut question, _| {
+        let found = questions::attachment(&mut question.inquiry, &hash)?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        if let Some(bundle) = question.proof(false)? {
+            return Ok(bundle);
+        }
+        Ok(ledgerline_answers::answer::document_bytes(&found.media_type, found.data))
+    })
+    .await
+}

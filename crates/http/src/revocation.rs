@@ -1,0 +1,370 @@
+//! `POST /oauth2/revoke`: RFC 7009, into the ledger.
+//!
+//! ```text
+//! role client      its own tokens, those whose client_id is the credential's source; reason user
+//! role responder   any token of the tenant; reason admin; dry_run=true says what would be revoked,
+//!                  with=descendants leaves the grant and the family alone
+//! ```
+//!
+//! Promises: with the token go its descendants and, for a refresh token, the tokens of its grant
+//! and of its `family_id`, each with the cause and the reason `parent_revoked`. The answer comes
+//! when all of it is durable and nothing usable is left of them, also nothing that was issued
+//! meanwhile. A token that nobody knows, or that is of no use any more, is 200 like one that was
+//! revoked. A client's 200 is empty.
+//!
+//! A digest that several issuers have names a token of each: all are ended that the credential may
+//! end, each with what goes with it, and `claimed_by_several` says so.
+//!
+//! A responder's revocation is passed on to the token's issuer where the register says how, unless
+//! `tell_issuer=false`; the answer says of each token whether it was. So is a token that the ledger
+//! knows nothing of, when its issuer signed it.
+//!
+//! A token that has more about it than one answer may read is ended as far as it is read, and
+//! `cut_by` says so; to a client, whose 200 has no room for that, it is 503.
+//!
+//! Refuses: another client's token, as `invalid_grant`; from a client what is neither access nor
+//! refresh token, as `unsupported_token_type`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use ledgerline_index::terms::{issuer_of, own_id};
+use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_questions::standing::Standing;
+use ledgerline_view::registry::{Caller, Roles};
+use serde_json::{Value, json};
+
+use crate::extract::check_text;
+use crate::form::{Form, Refusal, caller, no_store};
+use crate::presented::{Each, Signature, find_each, may_know};
+use crate::revoke::{BAD_WITH, Member, Plan, Why, With, member, plan, record, verdict};
+use crate::telling::{ASKED, NOT_TOLD, Telling, say_of_each};
+use crate::{App, Shared};
+
+const LACKING: &str = "the credential needs the role client (its own tokens) or responder";
+/// Rounds until nothing is left; each finds only what was issued during the one before.
+const ROUNDS: usize = 8;
+
+/// Revokes.
+///
+/// # Errors
+/// 400, 401, 503.
+pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Refusal> {
+    let roles = Roles::RESPONDER.with(Roles::CLIENT);
+    let caller = caller(&app, request.headers(), roles, LACKING)?;
+    let form = Form::read(&app, request).await?;
+    let is_responder = caller.roles().has(Roles::RESPONDER);
+    let dry_run = match form.get("dry_run") {
+        None | Some(b"false") => false,
+        Some(b"true") if is_responder => true,
+        Some(_) => {
+            let detail = "dry_run is true or false, and for the role responder";
+            return Err(Refusal::bad("invalid_request", detail));
+        }
+    };
+    let tell = match form.get("tell_issuer") {
+        None => is_responder,
+        Some(b"true") if is_responder => true,
+        Some(b"false") if is_responder => false,
+        Some(_) => {
+            let detail = "tell_issuer is true or false, and for the role responder";
+            return Err(Refusal::bad("invalid_request", detail));
+        }
+    };
+    let word = form.get("with").filter(|_| is_responder).map(String::from_utf8_lossy);
+    let with = With::of(word.as_deref());
+    let with = with.ok_or_else(|| Refusal::bad("invalid_request", BAD_WITH))?;
+    let reason = reason(&form, is_responder)?;
+    let token = form.token()?.to_vec();
+    drop(form);
+    let tenant = caller.own_tenant().to_owned();
+    let Each { standings, signature } =
+        find_each(&app, &tenant, token.clone(), is_responder).await?;
+    let (mut known, hidden): (Vec<_>, Vec<_>) =
+        standings.into_iter().partition(|standing| may_know(&caller, &standing.id));
+    if known.is_empty() {
+        let mut answer = unknown(dry_run);
+        tell_of_unknown(&app, &caller, token, (&mut answer, is_responder && tell)).await?;
+        answer["signature"] = signature.word().into();
+        return Ok(done(is_responder, &answer));
+    }
+    if !is_responder {
+        // What another issuer calls the same keeps nobody from ending its own.
+        let (own, others): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|standing| check_own(&caller, standing).is_ok());
+        if let Some(other) = others.first().filter(|_| own.is_empty()) {
+            check_own(&caller, other)?;
+        }
+        known = own;
+    }
+    let ending = Ending { with, reason, dry_run, tell, is_responder };
+    let (mut answer, telling) =
+        end_each(&app, &caller, &mut known, ending, (&token, signature)).await?;
+    drop(token);
+    say_cuts(&mut answer, (&known, &hidden), is_responder)?;
+    answer["claimed_by_several"] = claimed_by_several(&known).into();
+    let presented = told_with(&known, telling.as_ref());
+    match telling {
+        Some(telling) if dry_run => telling.foretell(&mut answer),
+        Some(telling) => telling.tell(&app, &caller, &tenant, &mut answer).await?,
+        None => {}
+    }
+    say_of_each(&app, &tenant, &mut answer, (Some(&presented), tell));
+    answer["signature"] = signature.word().into();
+    Ok(done(is_responder, &answer))
+}
+
+/// Why, as the REVOKED of the token has it: a responder's own words, like every text without a
+/// secret in them.
+fn reason(form: &Form, is_responder: bool) -> Result<String, Refusal> {
+    let Some(given) = form.get("reason").filter(|_| is_responder) else {
+        return Ok(if is_responder { "admin" } else { "user" }.to_owned());
+    };
+    let text = std::str::from_utf8(given)
+        .map_err(|_| Refusal::bad("invalid_request", "reason is not UTF-8"))?;
+    check_text("bad_reason", text)
+        .map_err(|problem| Refusal::bad("invalid_request", problem.detail))?;
+    Ok(text.to_owned())
+}
+
+/// A token that the ledger knows nothing of may live at the issuer that signed it: that one is
+/// told all the same, and the ledger records that it was.
+async fn tell_of_unknown(
+    app: &Arc<App>,
+    caller: &Caller,
+    token: Vec<u8>,
+    (answer, tell): (&mut Value, bool),
+) -> Result<(), Refusal> {
+    if !tell {
+        return Ok(());
+    }
+    let (of, tenant) = (Arc::clone(app), caller.own_tenant().to_owned());
+    let telling = app.gate.wait(move || Ok(Telling::of_unknown(&of, &tenant, token))).await?;
+    let Some(telling) = telling.filter(|one| may_know(caller, one.token_id())) else {
+        return Ok(());
+    };
+    let tenant = caller.own_tenant();
+    let presented = telling.ids().clone();
+    answer["set"] = json!([{ "token_id": telling.token_id(), "why": "itself" }]);
+    match answer["dry_run"] == true {
+        true => telling.foretell(answer),
+        false => telling.tell(app, caller, tenant, answer).await?,
+    }
+    say_of_each(app, tenant, answer, (Some(&presented), true));
+    Ok(())
+}
+
+/// How tokens are ended.
+struct Ending {
+    with: With,
+    reason: String,
+    dry_run: bool,
+    tell: bool,
+    is_responder: bool,
+}
+
+/// Ends each of what was presented, and says which issuer is to be told.
+async fn end_each(
+    app: &Arc<App>,
+    caller: &Caller,
+    known: &mut [Arc<Standing>],
+    Ending { with, reason, dry_run, tell, is_responder }: Ending,
+    presented: (&[u8], Signature),
+) -> Result<(Value, Option<Telling>), Refusal> {
+    let (tenant, now) = (caller.own_tenant(), app.node.now());
+    // The one that still works comes first: its issuer is the one to tell.
+    known.sort_by_key(|standing| (!standing.is_active(now), standing.state.first_index));
+    let of = |(at, standing): (usize, &Arc<Standing>)| {
+        Telling::of(app, tenant, standing, presented).map(|telling| (at, telling))
+    };
+    let telling = known.iter().enumerate().filter(|_| tell).find_map(of);
+    let told = telling.as_ref().map(|(at, _)| *at);
+    let (mut answer, mut failed) = (Value::Null, None);
+    for (at, standing) in known.iter().enumerate() {
+        let word = if told == Some(at) { ASKED } else { NOT_TOLD };
+        let why = Why {
+            issuer: is_responder.then_some(word),
+            act: "revoke",
+            reason: reason.clone(),
+            reason_with_it: "parent_revoked".to_owned(),
+            with,
+            may_be_older: true,
+        };
+        match end(app, caller, tenant, standing, why, dry_run).await {
+            Ok(ended) if answer.is_null() => answer = ended,
+            Ok(ended) => answer = together(answer, &ended),
+            // One that cannot be ended keeps none of the others alive.
+            Err(refusal) => failed = Some(refusal),
+        }
+    }
+    match failed {
+        Some(refusal) => Err(refusal),
+        None => Ok((answer, telling.map(|(_, telling)| telling))),
+    }
+}
+
+/// The ids that are told with the one that is: another issuer's is another token.
+fn told_with(known: &[Arc<Standing>], telling: Option<&Telling>) -> BTreeSet<String> {
+    let front = telling.and_then(|telling| issuer_of(telling.token_id()));
+    let ids = known.iter().flat_map(|standing| &standing.ids);
+    ids.filter(|id| front.is_none() || issuer_of(id) == front).cloned().collect()
+}
+
+/// Says what is not said to have ended: what was not read, what the credential may not end.
+///
+/// # Errors
+/// 503 to a client whose token was read in part: its 200 has no room for that.
+fn say_cuts(
+    answer: &mut Value,
+    (known, hidden): (&[Arc<Standing>], &[Arc<Standing>]),
+    is_responder: bool,
+) -> Result<(), Refusal> {
+    let Some(cuts) = answer["cut_by"].as_array_mut() else { return Ok(()) };
+    let is_part = known.iter().any(|one| one.is_part);
+    cuts.extend((is_part && cuts.is_empty()).then(|| "reads".into()));
+    if !is_responder && !cuts.is_empty() {
+        return Err(only_in_part(known));
+    }
+    let lives = hidden.iter().any(|one| one.usable_between().is_some());
+    cuts.extend(lives.then(|| "grant".into()));
+    Ok(())
+}
+
+/// What a client is told whose token was ended as far as it was read.
+fn only_in_part(known: &[Arc<Standing>]) -> Refusal {
+    let ids: Vec<&str> = known.iter().map(|one| one.id.as_str()).collect();
+    let ids = ids.join(", ");
+    Refusal::later(format!(
+        "what was read of the token is revoked ({ids}), and more is recorded about it than one \
+         call may read; repeating it does not help: a responder looks at it with `ledgerline \
+         trace`"
+    ))
+}
+
+/// Whether several issuers have the digest of what was presented.
+fn claimed_by_several(known: &[Arc<Standing>]) -> bool {
+    let issuers = known.iter().filter_map(|one| issuer_of(&one.id));
+    issuers.collect::<BTreeSet<_>>().len() > 1
+}
+
+/// Whether the token was issued to this client, and is of a kind that clients revoke.
+fn check_own(caller: &Caller, standing: &Standing) -> Result<(), Refusal> {
+    let issuer = issuer_of(&standing.id);
+    let client = standing.facts.client.as_deref().map(|client| own_id(client, issuer));
+    if client != Some(caller.source()) {
+        let detail = "the token was issued to another client";
+        return Err(Refusal::bad("invalid_grant", detail));
+    }
+    match standing.state.token_kind {
+        None | Some(TokenKind::Access | TokenKind::Refresh) => Ok(()),
+        Some(_) => {
+            let detail = "clients revoke access and refresh tokens";
+            Err(Refusal::bad("unsupported_token_type", detail))
+        }
+    }
+}
+
+/// Revokes until nothing is left, and says what was.
+async fn end(
+    app: &Arc<App>,
+    caller: &Caller,
+    tenant: &str,
+    standing: &Standing,
+    why: Why,
+    dry_run: bool,
+) -> Result<Value, Refusal> {
+    let (mut revoked, mut verdicts) = (Vec::<String>::new(), Vec::<Value>::new());
+    let mut checkpoint = None;
+    let (mut before, with) = (BTreeMap::new(), why.with);
+    for _ in 0..ROUNDS {
+        let (of, id, why) = (tenant.to_owned(), standing.id.clone(), why.clone());
+        let Plan { tokens, set, cuts } = app.read(move |view| plan(view, &of, &id, &why)).await?;
+        for one in &set {
+            before.entry(one.token_id.clone()).or_insert(one.state);
+        }
+        if dry_run || tokens.is_empty() {
+            // Repeating it reads no more ids of one token: that is said, and not asked for.
+            let is_wide = cuts.iter().all(|cut| *cut == "width");
+            if !dry_run && !is_wide {
+                break;
+            }
+            let planned: Vec<_> = tokens.into_iter().map(|token| token.token_id).collect();
+            let was = |one: &Member| before.get(&one.token_id).copied().unwrap_or(one.state);
+            let shown = |one: Member| member(&Member { state: was(&one), ..one }, Some(one.state));
+            return Ok(json!({
+                "token_id": standing.id,
+                "status": "known",
+                "with": with.word(),
+                "dry_run": dry_run,
+                "family": set.len(),
+                "set": set.into_iter().map(shown).collect::<Vec<_>>(),
+                "to_revoke": if dry_run { &planned } else { &revoked },
+                "revoked": revoked.len(),
+                "events": verdicts,
+                "cut_by": cuts,
+                "checkpoint": checkpoint,
+                "issuer": NOT_TOLD,
+            }));
+        }
+        let ids: Vec<String> = tokens.iter().map(|token| token.token_id.clone()).collect();
+        let recorded = record(app, caller, tenant.to_owned(), tokens).await?;
+        if recorded.events.iter().take(ids.len()).any(|event| event.error.is_some()) {
+            let detail = "the credential's grant does not cover the REVOKED of all these tokens";
+            return Err(Refusal::bad("unauthorized_client", detail));
+        }
+        verdicts.extend(recorded.events.iter().zip(&ids).map(verdict));
+        checkpoint = recorded.checkpoint.as_deref().map(str::to_owned);
+        revoked.extend(ids);
+    }
+    Err(Refusal::later("more goes with this token than could be ended in one call; repeat it"))
+}
+
+/// One answer for a token under two names that nobody joined. What is told at the head is the
+/// first one's.
+fn together(mut first: Value, second: &Value) -> Value {
+    for list in ["to_revoke", "events", "cut_by", "set"] {
+        if let (Some(first), Some(more)) = (first[list].as_array_mut(), second[list].as_array()) {
+            first.extend(more.iter().cloned());
+        }
+    }
+    for count in ["family", "revoked"] {
+        let sum = first[count].as_u64().unwrap_or(0) + second[count].as_u64().unwrap_or(0);
+        first[count] = sum.into();
+    }
+    if !second["checkpoint"].is_null() {
+        first["checkpoint"] = second["checkpoint"].clone();
+    }
+    first
+}
+
+fn unknown(dry_run: bool) -> Value {
+    json!({
+        "token_id": null,
+        "status": "unknown",
+        "claimed_by_several": false,
+        "dry_run": dry_run,
+        "family": 0,
+        "set": [],
+        "issuer_told": false,
+        "told": { "of": 0, "told": 0, "not_told": 0, "could_be_told": 0, "why_not": [] },
+        "to_revoke": [],
+        "revoked": 0,
+        "events": [],
+        "cut_by": [],
+        "checkpoint": null,
+        "issuer": NOT_TOLD,
+    })
+}
+
+/// 200. What a responder reads is for people: RFC 7009 has clients ignore the body.
+fn done(is_responder: bool, answer: &Value) -> Response {
+    if is_responder {
+        return no_store(answer.to_string().into());
+    }
+    let mut response = ().into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

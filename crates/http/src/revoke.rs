@@ -1,0 +1,352 @@
+//! Revoking a blast radius: one REVOKED for each token that may still be used.
+//!
+//! Promises: what is revoked is what the answer of the same moment shows; the events go the way of
+//! all events, in the name of the responder, and are durable when this answers. The issuer is told
+//! when the token itself was sent along and the register says how; the answer and the ledger say
+//! what came of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use ledgerline_answers::answer::json_value;
+use ledgerline_answers::problem::Problem;
+use ledgerline_ledger::intake::{EventStatus, RevokeToken, SubmitAnswer};
+use ledgerline_proof::lifecycle::State as TokenState;
+use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_questions::lineage::{Bounds, Inquiry, Scope, Spending, Token};
+use ledgerline_questions::{blast, grants_named, of_same_grant};
+use ledgerline_view::registry::{Caller, Roles};
+use ledgerline_view::view::View;
+use ledgerline_world::clock::{Clock as _, SystemClock};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::extract::{Segments, check_text, json_body};
+use crate::telling::{NOT_TOLD, Telling, say_of_each, told_before, word_before};
+use crate::tokens::check_id;
+use crate::{App, Shared, auth};
+
+/// Tokens of a blast radius that are revoked by one call.
+const TOKENS_MAX: usize = 10_000;
+
+/// A token of the set that a revocation is about.
+pub(super) struct Member {
+    pub(super) token_id: String,
+    /// Where it stood.
+    pub(super) state: &'static str,
+    /// Why it is in the set.
+    pub(super) why: &'static str,
+    /// What came of an earlier telling of its issuer.
+    pub(super) issuer: Option<&'static str>,
+}
+
+/// What is to be revoked, and what cut the search.
+pub(super) struct Plan {
+    pub(super) tokens: Vec<RevokeToken>,
+    /// All that goes together, also what has ended before.
+    pub(super) set: Vec<Member>,
+    pub(super) cuts: Vec<&'static str>,
+}
+
+/// What goes with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum With {
+    /// Its descendants and, for a refresh token, its grant and family and theirs.
+    Grant,
+    /// Its descendants alone.
+    Descendants,
+}
+
+impl With {
+    /// As it is asked for; `None` for a word that is neither.
+    pub(super) fn of(word: Option<&str>) -> Option<Self> {
+        match word {
+            None | Some("grant") => Some(Self::Grant),
+            Some("descendants") => Some(Self::Descendants),
+            Some(_) => None,
+        }
+    }
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Descendants => "descendants",
+        }
+    }
+}
+
+/// What is wrong with another word.
+pub(super) const BAD_WITH: &str = "with is grant (its descendants and, for a refresh token, its \
+                                   grant and family) or descendants";
+
+/// Why tokens are revoked.
+#[derive(Clone)]
+pub(super) struct Why {
+    /// Names the kind of act, in ids.
+    pub(super) act: &'static str,
+    /// The reason for the token itself.
+    pub(super) reason: String,
+    /// The reason for those that go with it.
+    pub(super) reason_with_it: String,
+    /// What goes with the token.
+    pub(super) with: With,
+    /// Whether a token that this origin knows nothing of is revoked all the same.
+    pub(super) may_be_older: bool,
+    /// What the token's own REVOKED says of telling its issuer.
+    pub(super) issuer: Option<&'static str>,
+}
+
+/// Whether a token may be used now or later, as far as is known.
+fn may_be_used(token: &Token, now: i64) -> bool {
+    match token.known.state_at(now) {
+        TokenState::Pending | TokenState::Active | TokenState::Suspended | TokenState::Unknown => {
+            true
+        }
+        TokenState::Superseded => token.known.grace_until.is_some_and(|end| now < end),
+        TokenState::Spent | TokenState::Expired | TokenState::Revoked => false,
+    }
+}
+
+/// The tokens that go when `id` goes, with why: itself first, what descends from it, and, if asked,
+/// those of a refresh token's grant and family and what descends from them.
+fn goes_with(
+    inquiry: &mut Inquiry<'_>,
+    id: &str,
+    with: With,
+) -> Result<Vec<(Arc<Token>, &'static str)>, Problem> {
+    let mut roots = vec![id.to_owned()];
+    if with == With::Grant {
+        let root = inquiry.token(id)?;
+        if root.known.token_kind == Some(TokenKind::Refresh) {
+            let kin = of_same_grant(inquiry, &root, TOKENS_MAX)?;
+            roots.extend(kin.iter().map(|token| token.id.clone()));
+        }
+    }
+    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX, ..Bounds::default() };
+    let (mut tokens, mut seen) = (Vec::new(), BTreeSet::new());
+    for (n, root) in roots.into_iter().enumerate() {
+        if seen.contains(&root) {
+            continue;
+        }
+        let Some(found) = blast(inquiry, &root, bounds)? else { continue };
+        for relative in found.lineage.relatives {
+            let why = match (n, tokens.is_empty()) {
+                (0, true) => "itself",
+                (0, false) => "descendant",
+                _ => "same grant or family",
+            };
+            if seen.insert(relative.token.id.clone()) {
+                tokens.push((relative.token, why));
+            }
+        }
+    }
+    Ok(tokens)
+}
+
+/// The grants of a refresh token: with it ends what was issued under them, also what the ledger is
+/// told of later (RFC 7009 section 2.1).
+fn grants_of(inquiry: &mut Inquiry<'_>, id: &str) -> Result<Vec<String>, Problem> {
+    let root = inquiry.token(id)?;
+    if root.known.token_kind != Some(TokenKind::Refresh) {
+        return Ok(Vec::new());
+    }
+    Ok(grants_named(&root))
+}
+
+pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Plan, Problem> {
+    let now = SystemClock::default().wall_nanos();
+    let size = view.size();
+    let end = view.end();
+    let scope = Scope { tenant: tenant.to_owned(), size: end, at: None, judged_at: now };
+    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let family = goes_with(&mut inquiry, id, why.with)?;
+    let mut grants = match why.with {
+        With::Grant => grants_of(&mut inquiry, id)?,
+        With::Descendants => Vec::new(),
+    };
+    let root = match family.first() {
+        Some((first, _)) => first.id.as_str(),
+        None if why.may_be_older => id,
+        None => return Err(Problem::not_found()),
+    };
+    let act = why.act;
+    let alone = family.is_empty().then_some(root);
+    let to_revoke = family.iter().map(|(one, _)| one).filter(|one| may_be_used(one, now));
+    let tokens = to_revoke.map(|one| one.id.as_str()).chain(alone).map(|id| {
+        let is_root = id == root;
+        RevokeToken {
+            token_id: id.to_owned(),
+            native_id: format!("{act}/{size}/{id}"),
+            reason: if is_root { &why.reason } else { &why.reason_with_it }.clone(),
+            cause: (!is_root).then(|| root.to_owned()),
+            correlation_id: format!("{act}/{size}"),
+            // Only the token itself can be sent to its issuer.
+            issuer: why.issuer.map(|word| if is_root { word } else { NOT_TOLD }),
+            grants: if is_root { std::mem::take(&mut grants) } else { Vec::new() },
+        }
+    });
+    let tokens = tokens.collect();
+    let cuts = inquiry.cuts().iter().map(|cut| cut.word()).collect();
+    let member = |(one, why): &(Arc<Token>, &'static str)| Member {
+        token_id: one.id.clone(),
+        state: one.known.state_at(now).symbol(),
+        why,
+        issuer: told_before(one),
+    };
+    Ok(Plan { tokens, set: family.iter().map(member).collect(), cuts })
+}
+
+/// How a blast radius is to be revoked.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct RevokeRequest {
+    tenant: Option<String>,
+    reason: Option<String>,
+    dry_run: bool,
+    /// The token itself, so that its issuer can be told.
+    token: Option<String>,
+    /// What goes with it: `grant` or `descendants`.
+    with: Option<String>,
+    /// False when the issuer is not to be told.
+    tell_issuer: Option<bool>,
+}
+
+/// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
+///
+/// # Errors
+/// 403 without the role responder; 404; 422.
+pub async fn asked(
+    State(app): Shared,
+    Segments(id): Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role responder";
+    let caller = auth::require(&app, &headers, Roles::RESPONDER, lacking)?;
+    check_id(&id)?;
+    let request: RevokeRequest = json_body(&app, &headers, body).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
+    check_text("bad_reason", &reason)?;
+    let with = With::of(request.with.as_deref());
+    let with = with.ok_or_else(|| Problem::bad_request("bad_with", BAD_WITH))?;
+    let tell = request.tell_issuer.unwrap_or(true);
+    let token = request.token.filter(|_| tell);
+    let telling = Telling::sent_along(&app, &tenant, &id, token).await?;
+    let issuer = Some(word_before(telling.as_ref()));
+    let (reason_with_it, act) = (reason.clone(), "blast-radius");
+    let why = Why { act, reason, reason_with_it, with, may_be_older: false, issuer };
+    blast_radius(&app, &caller, (tenant, id), why, request.dry_run, (telling, tell)).await
+}
+
+/// Revokes, or says what would be revoked.
+///
+/// # Errors
+/// 404, 403, 429, 503.
+async fn blast_radius(
+    app: &Arc<App>,
+    caller: &Caller,
+    (tenant, id): (String, String),
+    why: Why,
+    dry_run: bool,
+    (telling, tell): (Option<Telling>, bool),
+) -> Result<Response, Problem> {
+    let (of, asked, with) = (tenant.clone(), id.clone(), why.with);
+    let plan = app.read(move |view| plan(view, &of, &asked, &why)).await?;
+    let ids: Vec<_> = plan.tokens.iter().map(|token| token.token_id.clone()).collect();
+    let mut answer = json!({
+        "token_id": id,
+        "status": "known",
+        "tenant": tenant,
+        "with": with.word(),
+        "family": plan.set.len(),
+        "dry_run": dry_run,
+        "to_revoke": ids,
+        "cut_by": plan.cuts,
+        "issuer": NOT_TOLD,
+    });
+    let mut ended = BTreeSet::new();
+    if !dry_run && !plan.tokens.is_empty() {
+        let recorded = record(app, caller, tenant.clone(), plan.tokens).await?;
+        answer["events"] = recorded.events.iter().zip(&ids).map(verdict).collect();
+        answer["checkpoint"] = recorded.checkpoint.as_deref().into();
+        let done = |one: &&ledgerline_ledger::intake::EventAnswer| one.error.is_none();
+        // Behind those of the tokens may stand the grants that go with them.
+        answer["revoked"] = recorded.events.iter().take(ids.len()).filter(done).count().into();
+        let done = recorded.events.iter().zip(&ids).filter(|(one, _)| one.error.is_none());
+        ended.extend(done.map(|(_, id)| id.as_str()));
+    } else {
+        answer["revoked"] = 0.into();
+    }
+    let after = |one: &Member| match ended.contains(&*one.token_id) {
+        true => "REVOKED",
+        false => one.state,
+    };
+    answer["set"] = plan.set.iter().map(|one| member(one, Some(after(one)))).collect();
+    // A token that was sent along is the presented one, also where its issuer cannot be told.
+    let presented = telling.as_ref().map(|telling| telling.ids().clone());
+    match telling {
+        Some(telling) if dry_run => telling.foretell(&mut answer),
+        Some(telling) => telling.tell(app, caller, &tenant, &mut answer).await?,
+        None => {}
+    }
+    say_of_each(app, &tenant, &mut answer, (presented.as_ref(), tell));
+    Ok(json_value(&answer))
+}
+
+/// A token of the set, before and after; the same when nothing was done.
+pub(super) fn member(one: &Member, after: Option<&str>) -> Value {
+    json!({
+        "token_id": one.token_id,
+        "why": one.why,
+        "before": one.state,
+        "after": after.unwrap_or(one.state),
+        "issuer": one.issuer,
+        "issuer_why": null,
+    })
+}
+
+/// Records the revocations; they are durable when this answers.
+///
+/// # Errors
+/// 403, 429, 503.
+pub(super) async fn record(
+    app: &Arc<App>,
+    caller: &Caller,
+    tenant: String,
+    tokens: Vec<RevokeToken>,
+) -> Result<SubmitAnswer, Problem> {
+    let (send, receive) = oneshot::channel();
+    let (node, caller) = (Arc::clone(&app.node), caller.clone());
+    app.gate
+        .wait(move || {
+            let reply = Box::new(move |answer| {
+                // Whoever asked may be gone.
+                let _ = send.send(answer);
+            });
+            Ok(node.revoke(&caller, &tenant, &tokens, reply)?)
+        })
+        .await?;
+    let stopped = |why: String| Problem::unavailable("stopped", why);
+    let answer = receive.await.map_err(|_| stopped("the ledger stopped".into()))?;
+    match answer.stopped {
+        Some(why) => Err(stopped(why)),
+        None => Ok(answer),
+    }
+}
+
+pub(super) fn verdict((event, id): (&ledgerline_ledger::intake::EventAnswer, &String)) -> Value {
+    let status = match event.status {
+        EventStatus::Recorded => "recorded",
+        EventStatus::Duplicate => "duplicate",
+        EventStatus::Refused => "refused",
+    };
+    let error =
+        event.error.as_ref().map(|error| json!({ "code": error.code, "detail": error.detail }));
+    json!({ "token_id": id, "status": status, "index": event.index, "error": error })
+}

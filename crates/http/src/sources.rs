@@ -1,0 +1,309 @@
+//! `GET /v1/sources`: who tells the ledger, how much, and what is missing of it; `POST`: the same
+//! against an inventory of who should.
+//!
+//! ```text
+//! {"expected":[{"name":"orders","phase":"reporting","regions":["eu-west-1"]}, …], "tenant"}
+//! ──▶ {"sources":[…], "expected":[{"name","phase","status","is_missing","words"}, …],
+//!      "unexpected":["shadow-gateway"], "is_complete":false, …}
+//! ```
+//!
+//! Promises: a bounded number of reads for each source, whatever the size of the ledger. A source
+//! is known by its keys, ended ones too; a key of all tenants shows as a source where it has told
+//! something. What told nothing has no score. Gaps and unborn tokens are findings: `progress` says
+//! how far the rules are, and `cut_by` when there are more findings than were read.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ledgerline_answers::answer::json_value;
+use ledgerline_answers::problem::Problem;
+use ledgerline_api::BODY_BYTES_MAX;
+use ledgerline_api::inventory::Phase;
+use ledgerline_api::time_text::rfc3339;
+use ledgerline_node::{Node, Reader};
+use ledgerline_proof::statement::is_source_name;
+use ledgerline_questions::{Shortfalls, Told, knows_tenant, shortfalls, told};
+use ledgerline_view::registry::{ALL_TENANTS, LEDGER_SOURCE, Roles};
+use ledgerline_view::view::View;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::extract::{Asked, json_body_of};
+use crate::inventory::judge;
+use crate::progress::{self, Reached};
+use crate::{Shared, auth};
+
+/// Sources of one answer.
+const SOURCES_MAX: usize = 100;
+/// Services of an inventory.
+const EXPECTED_MAX: usize = 1000;
+/// Events that one answer looks at, and the most of one source.
+const LOOKS: usize = 100_000;
+const LOOKS_OF_ONE: usize = 1000;
+/// Who may ask.
+const LACKING: &str = "the credential needs the role reader, auditor, responder or admin";
+
+fn roles() -> Roles {
+    auth::READERS.with(Roles::ADMIN)
+}
+
+/// What may be asked.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourcesQuery {
+    tenant: Option<String>,
+    after: Option<String>,
+    wait: Option<String>,
+}
+
+/// A service that should be a source.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    name: String,
+    phase: Phase,
+    #[serde(default)]
+    regions: Vec<String>,
+}
+
+/// An inventory.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    tenant: Option<String>,
+    expected: Vec<Expected>,
+}
+
+/// The sources of a tenant by name, and whether a key of its own names it.
+fn names(node: &Node, tenant: &str) -> BTreeMap<String, bool> {
+    let mut names = BTreeMap::from([(LEDGER_SOURCE.to_owned(), false)]);
+    for key in node.keys() {
+        let own = *key.tenant == *tenant;
+        if own || &*key.tenant == ALL_TENANTS {
+            *names.entry(key.source.to_string()).or_default() |= own;
+        }
+    }
+    names
+}
+
+/// What every answer has.
+fn frame(
+    (node, view): (&Node, &View),
+    tenant: &str,
+    now: i64,
+    found: &Shortfalls,
+    reached: &Reached,
+) -> Result<Value, Problem> {
+    Ok(json!({
+        "tenant": tenant,
+        "tenant_known": knows_tenant(view, &node.keys(), tenant)?,
+        "origin": &*view.identity().origin,
+        "size": view.size(),
+        "checkpoint": &*view.checkpoint(),
+        "judged_at": rfc3339(now),
+        "progress": progress::shown(reached),
+        "cut_by": if found.is_cut { vec!["reads"] } else { Vec::new() },
+        "next": null,
+    }))
+}
+
+/// The sources of a tenant, by name.
+///
+/// # Errors
+/// 400, 401, 403; 404 for another tenant.
+pub async fn sources(
+    State(app): Shared,
+    Asked(query): Asked<SourcesQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = auth::require(&app, &headers, roles(), LACKING)?;
+    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
+    let seconds = progress::seconds(query.wait.as_deref())?;
+    let who = (roles(), LACKING);
+    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    let node = app.node.clone();
+    app.read(move |view| {
+        let after = query.after.unwrap_or_default();
+        let listed = names(&node, &tenant).into_iter().filter(|(name, _)| *name > after);
+        let mut behind = listed.peekable();
+        let found = shortfalls(view, &tenant)?;
+        let (now, mut list, mut last) = (node.now(), Vec::new(), None);
+        while let Some((name, own)) = behind.next_if(|_| list.len() < SOURCES_MAX) {
+            let told = told(view, &tenant, &name, &found, LOOKS / SOURCES_MAX)?;
+            if own || told.events > 0 {
+                list.push(source(&name, &told, now));
+            }
+            last = Some(name);
+        }
+        let mut answer = frame((&node, view), &tenant, now, &found, &reached)?;
+        answer["sources"] = list.into();
+        answer["next"] = behind.peek().and(last).into();
+        Ok(json_value(&answer))
+    })
+    .await
+}
+
+/// An inventory against what was told.
+///
+/// # Errors
+/// 400, 401, 403; 404 for another tenant; 422 for what is no inventory.
+pub async fn expected(
+    State(app): Shared,
+    Asked(query): Asked<SourcesQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = auth::require(&app, &headers, roles(), LACKING)?;
+    let asked: Inventory = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
+    let tenant = auth::tenant(&caller, asked.tenant.as_deref())?;
+    check(&asked.expected)?;
+    if query.tenant.is_some() || query.after.is_some() {
+        let detail = "an inventory is answered whole, and has its tenant in the body";
+        return Err(Problem::bad_request("bad_query", detail));
+    }
+    let seconds = progress::seconds(query.wait.as_deref())?;
+    let who = (roles(), LACKING);
+    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    let node = app.node.clone();
+    app.read(move |view| {
+        let known = names(&node, &tenant);
+        let found = shortfalls(view, &tenant)?;
+        let now = node.now();
+        let mut all: BTreeMap<&str, Told> = BTreeMap::new();
+        let listed = asked.expected.iter().map(|one| &*one.name);
+        let listed: Vec<&str> = listed.chain(known.keys().map(String::as_str)).collect();
+        let sample = (LOOKS / listed.len().max(1)).clamp(10, LOOKS_OF_ONE);
+        for name in listed {
+            if !all.contains_key(name) {
+                all.insert(name, told(view, &tenant, name, &found, sample)?);
+            }
+        }
+        let rows = asked.expected.iter().map(|one| {
+            let judged = judge(one.phase, &one.regions, &all[&*one.name], now);
+            let has_key = known.get(&one.name).copied().unwrap_or(false);
+            let key = if has_key { "" } else { "; no key is made out to it" };
+            json!({
+                "name": one.name,
+                "phase": one.phase.word(),
+                "status": judged.status,
+                "is_missing": judged.is_missing,
+                "words": format!("{}{key}", judged.words),
+            })
+        });
+        let rows: Vec<Value> = rows.collect();
+        let is_expected = |name: &str| asked.expected.iter().any(|one| one.name == name);
+        let tells = |(name, told): &(&&str, &Told)| told.events > 0 && **name != LEDGER_SOURCE;
+        let unexpected = all.iter().filter(tells).map(|(name, _)| *name);
+        let unexpected: Vec<&str> = unexpected.filter(|name| !is_expected(name)).collect();
+        let is_whole = unexpected.is_empty() && rows.iter().all(|row| row["is_missing"] == false);
+        let own = |name: &str| known.get(name).copied().unwrap_or(false);
+        let list = all.iter().filter(|(name, told)| own(name) || told.events > 0);
+        let list: Vec<Value> = list.map(|(name, told)| source(name, told, now)).collect();
+        let mut answer = frame((&node, view), &tenant, now, &found, &reached)?;
+        answer["sources"] = list.into();
+        answer["expected"] = rows.into();
+        answer["unexpected"] = unexpected.into();
+        answer["is_complete"] = is_whole.into();
+        Ok(json_value(&answer))
+    })
+    .await
+}
+
+fn check(expected: &[Expected]) -> Result<(), Problem> {
+    let bad =
+        |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_inventory", detail);
+    if expected.is_empty() || expected.len() > EXPECTED_MAX {
+        return Err(bad(format!("an inventory has 1 to {EXPECTED_MAX} services")));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (at, one) in (1..).zip(expected) {
+        let names = std::iter::once(&one.name).chain(&one.regions);
+        if !names.into_iter().all(|name| is_source_name(name)) {
+            return Err(bad(format!("service {at}: names are [a-z0-9._-]{{1,64}}")));
+        }
+        if !seen.insert(&one.name) {
+            return Err(bad(format!("service {at}: its name was given before")));
+        }
+    }
+    Ok(())
+}
+
+/// Down to three digits, so that what is not whole never looks so.
+fn shown_score(score: f64) -> f64 {
+    (score * 1000.0 + 1e-9).floor() / 1000.0
+}
+
+fn source(name: &str, told: &Told, now: i64) -> Value {
+    let age = told.heartbeat_at.map(|at| now.saturating_sub(at).max(0) / 1_000_000_000);
+    let score = told.score(name, now);
+    let words = match score {
+        Ok(_) => shortcomings(told, now),
+        Err(why) => why.words().to_owned(),
+    };
+    let sample = &told.sample;
+    json!({
+        "source": name,
+        "events": told.events,
+        "heartbeats": told.heartbeats,
+        "births": told.births,
+        "origins": told.origins,
+        "gaps": told.gaps,
+        "missing_events": told.missing,
+        "sample": {
+            "events": sample.events,
+            "about_tokens": sample.about_tokens,
+            "about_unborn_tokens": sample.about_unborn,
+            "unborn_tokens": sample.unborn_tokens,
+            "decided_by_policy": sample.decided,
+            "without_policy_version": sample.without_policy,
+            "regions": sample.regions,
+        },
+        "first_recorded_at": told.first_at.map(rfc3339),
+        "last_recorded_at": told.last_at.map(rfc3339),
+        "heartbeat_at": told.heartbeat_at.map(rfc3339),
+        "heartbeat_age_s": age,
+        "silent": told.is_silent(now),
+        "score": score.ok().map(shown_score),
+        "words": words,
+    })
+}
+
+/// What takes from the score, in words.
+fn shortcomings(told: &Told, now: i64) -> String {
+    let sample = &told.sample;
+    let mut words = Vec::new();
+    if told.is_silent(now) {
+        words.push("SILENT: its heartbeats stopped".to_owned());
+    }
+    if told.gaps > 0 {
+        words.push(format!("{} gaps, {} events or more missing", told.gaps, told.missing));
+    }
+    if sample.about_unborn > 0 {
+        let (part, of, tokens) = (sample.about_unborn, sample.about_tokens, sample.unborn_tokens);
+        words.push(format!("{part} of {of} about {tokens} tokens never issued here"));
+    }
+    if told.origins > 0 {
+        let (part, of) = (told.origins, told.births);
+        words.push(format!("{part} of {of} tokens older than the ledger"));
+    }
+    if sample.without_policy > 0 {
+        let (part, of) = (sample.without_policy, sample.decided);
+        words.push(format!("{part} of {of} without a policy version"));
+    }
+    if words.is_empty() { "nothing known to be missing".to_owned() } else { words.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_whole_is_never_rounded_to_it() {
+        let shown: Vec<String> =
+            [0.9996, 1.0, 0.75, 0.3].map(|score| shown_score(score).to_string()).into();
+        assert_eq!(shown, ["0.999", "1", "0.75", "0.3"]);
+    }
+}

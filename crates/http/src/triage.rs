@@ -1,0 +1,295 @@
+//! `POST /v1/triage`: which of these leaked tokens are known, whose they are, and what is alive.
+//!
+//! ```text
+//! {"tokens":[{"digest":"<43 characters>"}, {"id":"eu:idp:jti:…"}, …]}        at most 500
+//! ──▶ {"tokens":[{"status":"known", "alive":true, …}, {"status":"unknown"}, …], …}    same order
+//! ```
+//!
+//! Promises: the raw token is never asked for: whoever asks computes the digest (the value of a
+//! `t1` id). `alive` is what introspection would say. Where a token is found under several ids that
+//! nobody joined, at several issuers (`claimed_by_several`) or by digest and id, `records` has
+//! each; where they differ in whether it may be used, nobody can tell from a digest: `alive` and
+//! `state` are then null and `differs` is true, never one of them alone. What has more about it
+//! than one answer may read, and is not known to be revoked, is `unreadable`, with its id. The
+//! answers are in the order of the question, which repeats nothing of it. A batch ends after
+//! [`TIME_MAX`]: what is left is `not_reached`, and is asked for again. With `"proof":true` the
+//! answer is the proof bundle instead: the whole lives of those that the published checkpoint
+//! covers, and a note that counts the others.
+//!
+//! Refuses: ids that look like the token itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ledgerline_answers::answer::{json_document, json_value};
+use ledgerline_answers::problem::Problem;
+use ledgerline_answers::prove;
+use ledgerline_api::BODY_BYTES_MAX;
+use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::written::{self, Hex};
+use ledgerline_index::terms::issuer_of;
+use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
+use ledgerline_proof::lifecycle::{Birth, State as TokenState};
+use ledgerline_proof::token_id::{TokenId, hashed_jti};
+use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::prover::QuestionRequest;
+use ledgerline_questions::standing::{Presented, Standing};
+use ledgerline_questions::{knows_tenant, last_use};
+use ledgerline_view::view::{QueryError, View};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::extract::json_body_of;
+use crate::tokens::check_id;
+use crate::{App, Shared, auth, covered};
+
+/// Tokens of one call.
+pub const BATCH_MAX: usize = 500;
+/// What one call may take before it says that it did not reach the rest.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A leaked token, by what was computed from it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Leaked {
+    digest: Option<String>,
+    id: Option<String>,
+}
+
+/// A batch of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriageRequest {
+    tenant: Option<String>,
+    tokens: Vec<Leaked>,
+    #[serde(default)]
+    proof: bool,
+    /// With the proof: the size of an older checkpoint that the tree must begin with.
+    previous_size: Option<u64>,
+    /// With the proof: seconds to wait for its block.
+    wait: Option<u64>,
+}
+
+impl Leaked {
+    fn check(&self) -> Result<(), Problem> {
+        if self.digest.is_none() && self.id.is_none() {
+            return Err(bad("a token is given by its digest, its id, or both"));
+        }
+        if let Some(id) = &self.id {
+            check_id(id)?;
+        }
+        let form = |digest: &String| TokenId::parse(&format!("global:any:t1:{digest}")).is_ok();
+        if self.digest.as_ref().is_some_and(|digest| !form(digest)) {
+            return Err(bad("a digest is the value of a t1 id: 43 characters of base64url"));
+        }
+        Ok(())
+    }
+}
+
+fn bad(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_triage", detail)
+}
+
+/// Answers.
+///
+/// # Errors
+/// 400, 401, 403, 404 for a tenant that the caller may not see; 422 for too many.
+pub async fn triage(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let lacking = "the credential needs the role reader, auditor or responder";
+    let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
+    let request: TriageRequest = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
+    let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
+    if request.tokens.len() > BATCH_MAX {
+        let detail = format!("one call takes {BATCH_MAX} tokens: send several");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail));
+    }
+    request.tokens.iter().try_for_each(Leaked::check)?;
+    let wait = request.wait.map(|seconds| seconds.to_string());
+    let covered = match (request.proof, wait.as_deref()) {
+        (true, wait) => {
+            let who = (auth::READERS, lacking);
+            Some(covered::wait(&app, &headers, who, (wait, None)).await?)
+        }
+        (false, Some(_)) => return Err(bad("wait goes with a proof")),
+        (false, None) => None,
+    };
+    let _turn = app.gate.turn_to_prove(request.proof).await?;
+    let of = Arc::clone(&app);
+    app.read(move |view| match covered {
+        Some(covered) => {
+            let mut bundle = bundle(&of, view, &tenant, &request)?;
+            covered.mark(&mut bundle);
+            json_document(&bundle)
+        }
+        None => Ok(json_value(&answer(&of, view, &tenant, &request.tokens)?)),
+    })
+    .await
+}
+
+/// Reads for a batch, up to a position.
+fn inquiry<'v>(view: &'v View, tenant: &str, size: u64, now: i64) -> Result<Inquiry<'v>, Problem> {
+    let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now };
+    let spending = Spending { index_reads: 200_000, entries: 200_000 };
+    Ok(Inquiry::new(view, scope, spending)?)
+}
+
+/// The proof: the lives of those that are known, whole. Nothing proves that a token is unknown.
+fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result<Bundle, Problem> {
+    let leaked = &asked.tokens;
+    let published = view.base() + view.published_size();
+    let mut inquiry = inquiry(view, tenant, published, app.node.now())?;
+    let begun = Instant::now();
+    let (mut shown, mut left) = (0, 0);
+    for (at, one) in leaked.iter().enumerate() {
+        if at > 0 && (begun.elapsed() > TIME_MAX || inquiry.is_spent()) {
+            left += 1;
+            continue;
+        }
+        let found = match standings(app, tenant, one) {
+            Ok(found) => found,
+            Err(QueryError::Budget) => {
+                left += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut any = false;
+        for one in &found.standings {
+            let token = inquiry.token(&one.id)?;
+            if !token.records.is_empty() {
+                inquiry.shows(&token);
+                any = true;
+            }
+        }
+        shown += usize::from(any);
+        left += usize::from(!found.unread.is_empty());
+    }
+    let note = format!(
+        "{shown} of the {} tokens asked about are shown; {left} were not reached; nothing here \
+         says that the others are not in the ledger",
+        leaked.len()
+    );
+    let request = QuestionRequest {
+        tenant: tenant.to_owned(),
+        name: "triage".to_owned(),
+        about: format!("{} tokens", leaked.len()),
+        notes: vec![note],
+        most: MAX_LEAVES,
+        ..QuestionRequest::default()
+    };
+    prove::question(&inquiry, request, None, asked.previous_size)
+}
+
+fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {
+    let now = app.node.now();
+    let mut inquiry = inquiry(view, tenant, view.end(), now)?;
+    let begun = Instant::now();
+    let mut answers = Vec::with_capacity(leaked.len());
+    for (at, one) in leaked.iter().enumerate() {
+        // The first is always looked at: asking again for the rest comes to an end.
+        if at > 0 && (begun.elapsed() > TIME_MAX || inquiry.is_spent()) {
+            answers.push(json!({ "status": "not_reached" }));
+            continue;
+        }
+        answers.push(match standings(app, tenant, one) {
+            Ok(found) => match (&found.standings[..], &found.unread[..]) {
+                ([], []) => json!({ "status": "unknown" }),
+                // More is recorded than one answer may read: no word of it being dead.
+                ([], [first, ..]) => json!({ "status": "unreadable", "token_id": first.id }),
+                _ => described(&mut inquiry, &found, now)?,
+            },
+            Err(QueryError::Budget) => json!({ "status": "unreadable" }),
+            Err(error) => return Err(error.into()),
+        });
+    }
+    Ok(json!({
+        "question": "triage",
+        "tenant": tenant,
+        "tenant_known": knows_tenant(view, &app.node.keys(), tenant)?,
+        "origin": &*view.identity().origin,
+        "size": view.size(),
+        "checkpoint": &*view.checkpoint(),
+        "judged_at": rfc3339(now),
+        "tokens": answers,
+    }))
+}
+
+/// A token under each of its ids that nobody joined.
+struct Found {
+    standings: Vec<Arc<Standing>>,
+    /// Those of which more is recorded than one answer may read.
+    unread: Vec<Arc<Standing>>,
+}
+
+fn standings(app: &App, tenant: &str, one: &Leaked) -> Result<Found, QueryError> {
+    let by_digest = one.digest.as_ref().map(|digest| app.node.each_standing(tenant, digest));
+    let mut all = by_digest.transpose()?.unwrap_or_default();
+    // By its digest also where it was never issued under it, by its jti also where that is hashed.
+    let front = one.id.as_deref().and_then(issuer_of).zip(one.digest.as_ref());
+    let own = front.map(|(front, digest)| format!("{front}:t1:{digest}"));
+    let hashed = one.id.as_deref().and_then(hashed_jti);
+    for id in own.iter().chain(&one.id).chain(&hashed) {
+        if !all.iter().any(|known| known.ids.contains(id)) {
+            all.extend(app.node.part(tenant, Presented::Id(id))?);
+        }
+    }
+    let now = app.node.now();
+    let (mut standings, unread): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|one| one.is_decided(now));
+    // What was only ever used under another name says nothing against what is known.
+    let says = |one: &Arc<Standing>| one.state.state_at(now) != TokenState::Unknown;
+    if standings.iter().any(says) || !unread.is_empty() {
+        standings.retain(says);
+    }
+    standings.sort_by_key(|one| (!one.is_active(now), one.state.first_index));
+    Ok(Found { standings, unread })
+}
+
+fn described(inquiry: &mut Inquiry<'_>, found: &Found, now: i64) -> Result<Value, Problem> {
+    let standing = &found.standings[0];
+    let alive = standing.is_active(now);
+    let is_read = found.unread.is_empty();
+    let differs = !is_read || found.standings.iter().any(|one| one.is_active(now) != alive);
+    let all = || found.standings.iter().chain(&found.unread);
+    let issuers: BTreeSet<_> = all().filter_map(|one| issuer_of(&one.id)).collect();
+    let token = inquiry.token(&standing.id)?;
+    let used = last_use(inquiry, &token)?;
+    let record = |one: &Arc<Standing>| {
+        let known = one.is_decided(now);
+        let state = known.then(|| one.state.state_at(now).symbol());
+        let alive = known.then(|| one.is_active(now));
+        json!({ "token_id": one.id, "state": state, "alive": alive })
+    };
+    let records: Vec<Value> = match (differs, &found.standings[..]) {
+        (false, [_]) => Vec::new(),
+        _ => all().map(record).collect(),
+    };
+    Ok(written::value(|members| {
+        members.set("status", "known");
+        members.set("alive", (!differs).then_some(alive));
+        members.set("token_id", &standing.id);
+        members.set("state", (!differs).then(|| standing.state.state_at(now).symbol()));
+        members.set("differs", differs);
+        members.set("claimed_by_several", issuers.len() > 1);
+        members.set("records", &records);
+        // Of all that is known of it nothing is a birth.
+        if is_read && found.standings.iter().all(|one| one.state.birth == Birth::None) {
+            members.set("birth", "UNKNOWN");
+        }
+        members.set("token_kind", standing.state.token_kind.map(TokenKind::symbol));
+        members.set("owner", standing.facts.subject.map(Hex));
+        members.set("client_id", standing.facts.client.as_deref());
+        members.time("expires_at", standing.state.expires_at);
+        members.time("last_used_at", used);
+    }))
+}

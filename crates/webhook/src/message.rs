@@ -1,0 +1,174 @@
+//! From entries about findings to messages.
+//!
+//! ```text
+//! {"type":"finding.raised" | "finding.acknowledged" | "finding.closed" | "finding.withdrawn" |
+//!         "finding.again" | "finding.caused" | "finding.reopened",
+//!  "timestamp":…,"data":{"origin":…,"tenant":…,"finding":{…}}}
+//! {"type":"findings.repeated","timestamp":…,"data":{"origin":…,"tenant":…,"became":…,"rule":…,
+//!  "severity":…,"source":…,"count":…,"first_index":…,"last_index":…,"examples":[{…}]}}
+//! ```
+//!
+//! Promises: the message of the same entries is the same at every try. A finding is as it stood
+//! behind its entry.
+
+use ledgerline_answers::finding_json::finding;
+use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::uuid_text;
+use ledgerline_followers::findings::book;
+use ledgerline_followers::findings::rules::Severity;
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::hash::Hash;
+use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{EventType, Moved};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::registry::LEDGER_SOURCE;
+use ledgerline_view::view::View;
+use serde_json::{Value, json};
+
+use crate::queue::{Likeness, Telling, Waiting};
+
+/// One message on its way.
+pub struct Message {
+    /// The same at every try.
+    pub id: String,
+    /// JSON.
+    pub body: String,
+}
+
+/// What an entry says about a finding.
+pub struct Named {
+    /// Whose it is.
+    pub tenant: String,
+    /// Which one.
+    pub finding: Hash,
+    became: String,
+    event_id: [u8; 16],
+    recorded_at: i64,
+    /// Rule, severity and first source, where the entry itself says it.
+    own: Option<(String, Severity, String)>,
+}
+
+/// Something that waits, as a message; `None` when none of it is known to this version.
+///
+/// # Errors
+/// Why the ledger could not be read.
+pub fn message(view: &View, waiting: &Waiting) -> Result<Option<Message>, String> {
+    let Some(named) = named_at(view, waiting.index)? else { return Ok(None) };
+    let origin = &*view.identity().origin;
+    let event_id = uuid_text::text(&named.event_id);
+    let (id, body) = match &waiting.telling {
+        Telling::One { .. } => {
+            let Some(told) = shown(view, waiting.index, &named)? else { return Ok(None) };
+            let data = json!({ "origin": origin, "tenant": named.tenant, "finding": told });
+            let kind = format!("finding.{}", named.became);
+            let timestamp = rfc3339(named.recorded_at);
+            (event_id, json!({ "type": kind, "timestamp": timestamp, "data": data }))
+        }
+        Telling::Many { likeness, count, last, examples } => {
+            let mut shown_ones = Vec::new();
+            for index in examples {
+                if let Some(one) = named_at(view, *index)? {
+                    shown_ones.extend(shown(view, *index, &one)?);
+                }
+            }
+            let newest = named_at(view, *last)?.map_or(named.recorded_at, |one| one.recorded_at);
+            let data = json!({
+                "origin": origin,
+                "tenant": named.tenant,
+                "became": likeness.became,
+                "rule": likeness.rule,
+                "severity": likeness.severity.word(),
+                "source": likeness.source,
+                "count": count,
+                "first_index": waiting.index,
+                "last_index": last,
+                "examples": shown_ones,
+            });
+            let timestamp = rfc3339(newest);
+            let id = format!("{event_id}-and-{}-more", count - 1);
+            (id, json!({ "type": "findings.repeated", "timestamp": timestamp, "data": data }))
+        }
+    };
+    Ok(Some(Message { id, body: body.to_string() }))
+}
+
+/// What the entry at an index says about a finding; `None` when it is about none.
+///
+/// # Errors
+/// Why the ledger could not be read.
+pub fn named_at(view: &View, index: u64) -> Result<Option<Named>, String> {
+    let leaf = view.leaf(index).map_err(|error| error.to_string())?;
+    Ok(named(&leaf))
+}
+
+/// What a finding is a repeat of others by; `None` for one that this version does not know.
+///
+/// # Errors
+/// Why the ledger could not be read.
+pub fn likeness(view: &View, index: u64, named: &Named) -> Result<Option<Likeness>, String> {
+    let own = match &named.own {
+        Some(own) => Some(own.clone()),
+        None => found(view, index, named)?.and_then(|found| found.raised.read(|_, one| own(one))),
+    };
+    let became = named.became.clone();
+    Ok(own.map(|(rule, severity, source)| Likeness { became, rule, severity, source }))
+}
+
+fn own(statement: &Statement<'_>) -> Option<(String, Severity, String)> {
+    let word = statement.detail("severity")?;
+    let severity = Severity::ALL.into_iter().find(|one| one.word() == word)?;
+    let source = statement.links.iter().find_map(|link| link.event.as_ref());
+    let source = source.map(|event| event.source.to_owned()).unwrap_or_default();
+    Some((statement.detail("rule")?.to_owned(), severity, source))
+}
+
+fn found(view: &View, index: u64, named: &Named) -> Result<Option<book::Found>, String> {
+    let tenant = named.tenant.clone();
+    let scope = Scope { tenant, size: index + 1, at: None, judged_at: i64::MAX };
+    let inquiry = Inquiry::new(view, scope, Spending::default());
+    let mut inquiry = inquiry.map_err(|error| error.to_string())?;
+    book::finding(&mut inquiry, &named.finding).map_err(|error| error.to_string())
+}
+
+/// The finding as it stood behind an entry; `None` for one that this version does not know.
+fn shown(view: &View, index: u64, named: &Named) -> Result<Option<Value>, String> {
+    let Some(found) = found(view, index, named)? else { return Ok(None) };
+    let mut told = finding(view, &found);
+    if let Some(members) = told.as_object_mut() {
+        // That is of now; what is told is the same at every try.
+        members.remove("proof_state");
+    }
+    Ok(Some(told))
+}
+
+fn named(leaf: &[u8]) -> Option<Named> {
+    let entry = decode_object::<Entry<'_>>(Kind::Entry, leaf).ok()?;
+    // The source as it is encoded: most entries are done with here.
+    let mark = [&[12], LEDGER_SOURCE.as_bytes()].concat();
+    if !entry.statement.windows(mark.len()).any(|window| window == mark) {
+        return None;
+    }
+    let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement).ok()?;
+    if statement.source != LEDGER_SOURCE {
+        return None;
+    }
+    let became = match statement.event_type {
+        EventType::FindingRaised => "raised",
+        EventType::FindingClosed => statement.detail("state")?,
+        _ => return None,
+    };
+    // Not each act that is counted to a finding: when they have doubled.
+    let count = statement.detail("count").and_then(|count| count.parse::<u64>().ok());
+    if became == Moved::Again.word() && !count.is_some_and(u64::is_power_of_two) {
+        return None;
+    }
+    Some(Named {
+        tenant: statement.tenant.to_owned(),
+        finding: Hash::from_hex(statement.detail("finding")?).ok()?,
+        became: became.to_owned(),
+        event_id: statement.event_id,
+        recorded_at: entry.recorded_at.nanos,
+        own: own(&statement),
+    })
+}
