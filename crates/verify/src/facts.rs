@@ -23,6 +23,13 @@ pub(super) struct Claim {
     pub streams: Option<StreamTable>,
 }
 
+/// Which leaf, and its leaf hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LeafRef {
+    pub index: u64,
+    pub hash: Hash,
+}
+
 /// A batch to be judged.
 pub(super) struct Job {
     pub batch: Box<ScannedBatch>,

@@ -130,7 +130,7 @@ pub(super) fn check_live(
             };
             manifest.runs.retain(|run| end(run.level, run.start).is_none_or(|end| end <= size));
         }
-        check(disk, manifest.as_ref(), (compare, None), size, &mut found);
+        check(disk, manifest.as_ref(), compare, None, size, &mut found);
         if read() == before {
             return findings.absorb(found);
         }
@@ -158,7 +158,8 @@ fn path_of(run: &ManifestRun) -> String {
 pub(super) fn check(
     disk: &Arc<dyn Disk>,
     manifest: Option<&Manifest>,
-    (compare, read): (Option<(PostingKey, &IndexSums)>, Option<&[RunRead]>),
+    compare: Option<(PostingKey, &IndexSums)>,
+    read: Option<&[RunRead]>,
     size: u64,
     findings: &mut Findings,
 ) {
@@ -178,7 +179,7 @@ pub(super) fn check(
                 Some(read) => *read,
                 None => read_run(disk.as_ref(), &path, key.as_ref()),
             };
-            run_flaw(read, run.start..end, (run.bytes, run.sha256), compare.map(|(_, sums)| sums))
+            run_flaw(read, run.start..end, run.bytes, run.sha256, compare.map(|(_, sums)| sums))
         };
         next = end;
         if let Some(flaw) = flaw {
@@ -231,7 +232,8 @@ fn read_run(disk: &dyn Disk, path: &str, key: Option<&PostingKey>) -> RunRead {
 fn run_flaw(
     read: RunRead,
     range: Range<u64>,
-    listed: (u64, [u8; 32]),
+    bytes: u64,
+    sha256: [u8; 32],
     sums: Option<&IndexSums>,
 ) -> Option<&'static str> {
     let (summary, found) = match read {
@@ -239,7 +241,7 @@ fn run_flaw(
         Err(flaw) => return Some(flaw),
     };
     if (summary.start, summary.end) != (range.start, range.end)
-        || (summary.bytes, summary.sha256) != listed
+        || (summary.bytes, summary.sha256) != (bytes, sha256)
     {
         return Some("not the run that the manifest names");
     }

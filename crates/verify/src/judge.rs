@@ -316,7 +316,7 @@ impl<'b> Judge<'_, 'b> {
             }
         };
         let judged = decode_object_with(Kind::Statement, entry.statement, |statement| {
-            self.event(index, (leaf, entry, statement), beside, facts);
+            self.event(index, leaf, entry, statement, beside, facts);
         });
         if let Err(error) = judged {
             let what = format!("the statement of entry {index} cannot be read: {error}");
@@ -327,7 +327,9 @@ impl<'b> Judge<'_, 'b> {
     fn event(
         &mut self,
         index: u64,
-        (leaf, entry, statement): (&Leaf<'b>, &Entry<'b>, &Statement<'b>),
+        leaf: &Leaf<'b>,
+        entry: &Entry<'b>,
+        statement: &Statement<'b>,
         beside: &[Frame<'b>],
         facts: &mut LeafFacts,
     ) {

@@ -17,7 +17,7 @@ use ledgerline_proof::schema::SchemaSet;
 mod blocks;
 
 use super::chains::{Broken, Chains};
-use super::facts::{EventFacts, LeafFacts, LeafWhat};
+use super::facts::{EventFacts, LeafFacts, LeafRef, LeafWhat};
 use super::grown_tree::GrownTree;
 use super::index_files::IndexSums;
 use super::judge::{Context, Judged};
@@ -157,10 +157,12 @@ impl<'l> Ledger<'l> {
             }
             self.ends_in_block = matches!(facts.what, LeafWhat::Block);
             match &facts.what {
-                LeafWhat::Event(event) => self.event(batch, facts, event, (index, hashes[n])),
+                LeafWhat::Event(event) => {
+                    self.event(batch, facts, event, LeafRef { index, hash: hashes[n] })
+                }
                 LeafWhat::Block => {
                     let root = (n == last).then_some(root_before_last);
-                    self.block(batch, facts.at, bytes, (index, hashes[n]), root);
+                    self.block(batch, facts.at, bytes, LeafRef { index, hash: hashes[n] }, root);
                 }
                 LeafWhat::Control => self.control(batch, facts.at, bytes, index),
                 LeafWhat::Unreadable => self.chains.gap(index, index + 1),
@@ -331,17 +333,18 @@ impl<'l> Ledger<'l> {
         batch: &ScannedBatch,
         facts: &LeafFacts,
         event: &EventFacts,
-        (index, hash): (u64, Hash),
+        LeafRef { index, hash }: LeafRef,
     ) {
         self.counts.events += 1;
         let recorded_at = facts.recorded_at.unwrap_or(Hlc::at(0));
         self.blocks.cover(recorded_at, Some(event.occurred_at), event.refused.unwrap_or(0));
-        self.link(batch, facts, event, (index, hash));
+        self.link(batch, facts, event, LeafRef { index, hash });
         if let Some(handle) = event.erased {
             self.erased.entry(handle).or_insert(index);
         }
         if let Some(seen) = &event.seen {
-            self.seen(batch, facts.at, index, **seen);
+            let (size, root) = **seen;
+            self.seen(batch, facts.at, index, size, root);
         }
     }
 
@@ -351,7 +354,7 @@ impl<'l> Ledger<'l> {
         batch: &ScannedBatch,
         facts: &LeafFacts,
         event: &EventFacts,
-        (index, hash): (u64, Hash),
+        LeafRef { index, hash }: LeafRef,
     ) {
         match self.chains.take(index, hash, event) {
             Ok(()) => {}
@@ -379,7 +382,7 @@ impl<'l> Ledger<'l> {
     }
 
     /// What a producer says it saw of this ledger.
-    fn seen(&mut self, batch: &ScannedBatch, at: u64, index: u64, (size, root): (u64, Hash)) {
+    fn seen(&mut self, batch: &ScannedBatch, at: u64, index: u64, size: u64, root: Hash) {
         if size > index {
             let what = format!(
                 "the producer of entry {index} saw a checkpoint of size {size}, which the ledger \

@@ -70,7 +70,7 @@ use ledgerline_world::disk::Disk;
 use ledgerline_world::parallel;
 
 use self::chains::Chains;
-use self::facts::{EventFacts, LeafFacts, LeafWhat};
+use self::facts::{EventFacts, LeafFacts, LeafRef, LeafWhat};
 use self::grown_tree::GrownTree;
 use self::index_files::IndexSums;
 use self::judge::{Context, Spares, judge};
@@ -237,7 +237,7 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     ledger.counts.segments = reader.counts.segments;
     ledger.counts.journal_bytes = reader.counts.journal_bytes;
     ledger.counts.passes = 1;
-    finish_chains(world, (options, until), &overlay, &mut ledger);
+    finish_chains(world, options, until, &overlay, &mut ledger);
     if options.live.is_some_and(|live| !(live.go_on)()) {
         return None;
     }
@@ -256,18 +256,19 @@ fn until(one: &One<'_>, options: &VerifyOptions<'_>, head: &Head) -> Option<u64>
 /// The chains that did not fit into the first pass.
 fn finish_chains(
     world: &VerifyWorld,
-    options: (&VerifyOptions<'_>, Option<u64>),
+    options: &VerifyOptions<'_>,
+    until: Option<u64>,
     overlay: &Overlay,
     ledger: &mut Ledger<'_>,
 ) {
-    let memory = options.0.chain_memory_bytes;
+    let memory = options.chain_memory_bytes;
     let (mut chains, mut tokens) = ledger.chains.counts();
     let mut violations = ledger.chains.violations();
     let mut next = ledger.chains.next_pass();
     while let Some(lo) = next {
         ledger.counts.passes += 1;
         ledger.chains = ledger.chains.following(lo, memory);
-        walk_again(world, options, overlay, ledger, |ledger, batch, facts, event, place| {
+        walk_again(world, options, until, overlay, ledger, |ledger, batch, facts, event, place| {
             ledger.link(batch, facts, event, place);
         });
         let (more_chains, more_tokens) = ledger.chains.counts();
@@ -280,12 +281,19 @@ fn finish_chains(
     }
     if let Some(mut repeats) = ledger.chains.repeats() {
         ledger.counts.passes += 1;
-        walk_again(world, options, overlay, ledger, |ledger, batch, facts, event, (index, _)| {
-            if let Some(first) = repeats.first(index, event.event) {
-                let what = format!("its event id was recorded before, at entry {first}");
-                ledger.broken(batch, facts.at, index, "event_id", &what);
-            }
-        });
+        walk_again(
+            world,
+            options,
+            until,
+            overlay,
+            ledger,
+            |ledger, batch, facts, event, LeafRef { index, .. }| {
+                if let Some(first) = repeats.first(index, event.event) {
+                    let what = format!("its event id was recorded before, at entry {first}");
+                    ledger.broken(batch, facts.at, index, "event_id", &what);
+                }
+            },
+        );
     }
     ledger.violations = violations;
     ledger.counts.chains = chains;
@@ -295,10 +303,11 @@ fn finish_chains(
 /// Another walk over the journal, for what did not fit into the first.
 fn walk_again(
     world: &VerifyWorld,
-    (options, until): (&VerifyOptions<'_>, Option<u64>),
+    options: &VerifyOptions<'_>,
+    until: Option<u64>,
     overlay: &Overlay,
     ledger: &mut Ledger<'_>,
-    mut each: impl FnMut(&mut Ledger<'_>, &ScannedBatch, &LeafFacts, &EventFacts, (u64, Hash)),
+    mut each: impl FnMut(&mut Ledger<'_>, &ScannedBatch, &LeafFacts, &EventFacts, LeafRef),
 ) {
     let context = ledger.context;
     let mut reader = Reader::new(&world.disk, Some(context), until, overlay)
@@ -314,7 +323,7 @@ fn walk_again(
             first = first.max(judged.job.base);
             for (index, facts) in (first..).zip(&judged.leaves) {
                 if let LeafWhat::Event(event) = &facts.what {
-                    each(ledger, batch, facts, event, (index, facts.hash));
+                    each(ledger, batch, facts, event, LeafRef { index, hash: facts.hash });
                 }
             }
             first += judged.leaves.len() as u64;
@@ -353,7 +362,7 @@ fn finish(
     } else {
         let manifest = outside.manifest.as_ref();
         let runs = outside.runs.as_deref();
-        index_files::check(&world.disk, manifest, (compare, runs), size, &mut findings);
+        index_files::check(&world.disk, manifest, compare, runs, size, &mut findings);
     }
     if let Some(keys) = &world.keys {
         check_log_key(keys, context, &mut findings);

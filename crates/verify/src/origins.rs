@@ -71,8 +71,11 @@ pub(super) fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> Verify
             follows(named.as_ref(), Some(end), number, &mut findings);
         }
         let (report, identity) = older(
-            (world, options, &names[..number.min(names.len())]),
-            (number, end),
+            world,
+            options,
+            &names[..number.min(names.len())],
+            number,
+            end,
             &mut together,
             &mut findings,
         );
@@ -94,8 +97,11 @@ pub(super) fn verify(world: &VerifyWorld, options: &VerifyOptions<'_>) -> Verify
 
 /// Reads an older origin.
 fn older(
-    (world, options, names): (&VerifyWorld, &VerifyOptions<'_>, &[&str]),
-    (number, end): (usize, &EndNote),
+    world: &VerifyWorld,
+    options: &VerifyOptions<'_>,
+    names: &[&str],
+    number: usize,
+    end: &EndNote,
     together: &mut Together,
     all: &mut Findings,
 ) -> (OlderReport, Option<Identity>) {

@@ -27,7 +27,7 @@ const TABLE: &str = "xtask/src/tidy/house.rs";
 const COLUMNS_MAX: usize = 100;
 /// Lines of a crate without tests; of the kernel, which has to be in one place to be believed.
 const CRATE_LINES_MAX: usize = 7_000;
-const KERNEL_LINES_MAX: usize = 10_000;
+const KERNEL_LINES_MAX: usize = 12_000;
 
 const DRAWING: Rule = Rule {
     name: "house-drawing",
@@ -289,8 +289,8 @@ mod tests {
         assert_findings(&sized("crates/vault", 7_000), &[]);
         assert_findings(&sized("crates/vault", 7_001), &["1 crate-size"]);
         assert_eq!(sized("crates/vault", 7_001)[0].amount, 8);
-        assert_findings(&sized("crates/proof", 10_000), &[]);
-        assert_findings(&sized("crates/proof", 10_001), &["1 crate-size"]);
+        assert_findings(&sized("crates/proof", 12_000), &[]);
+        assert_findings(&sized("crates/proof", 12_001), &["1 crate-size"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 
 use super::Ledger;
+use crate::facts::LeafRef;
 
 /// The block in the making.
 pub(super) struct Blocks {
@@ -74,7 +75,7 @@ impl Ledger<'_> {
         batch: &ScannedBatch,
         at: u64,
         bytes: &[u8],
-        (index, hash): (u64, Hash),
+        LeafRef { index, hash }: LeafRef,
         root: Option<Hash>,
     ) {
         self.counts.blocks += 1;
