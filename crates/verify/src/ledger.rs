@@ -158,7 +158,7 @@ impl<'l> Ledger<'l> {
             self.ends_in_block = matches!(facts.what, LeafWhat::Block);
             match &facts.what {
                 LeafWhat::Event(event) => {
-                    self.event(batch, facts, event, LeafRef { index, hash: hashes[n] })
+                    self.event(batch, facts, event, LeafRef { index, hash: hashes[n] });
                 }
                 LeafWhat::Block => {
                     let root = (n == last).then_some(root_before_last);

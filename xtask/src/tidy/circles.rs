@@ -15,7 +15,7 @@ use super::{Finding, Rule};
 const CIRCLE: Rule = Rule {
     name: "module-circle",
     mend: "Move what both need into a module below both, or hand it in.",
-    may_be_allowed: true,
+    may_be_allowed: false,
 };
 
 /// Who names whom.
