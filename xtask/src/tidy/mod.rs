@@ -13,6 +13,7 @@ mod drawing;
 mod house;
 mod measures;
 mod parameters;
+mod prose;
 mod purity;
 mod ratchet;
 mod source;
@@ -145,6 +146,7 @@ fn findings(files: &[File]) -> Vec<Finding> {
     findings.extend(circles::check(&sources));
     findings.extend(parameters::check(&sources));
     for file in files {
+        findings.extend(prose::check(&file.path, &file.text));
         findings.extend(text::check(&file.path, &file.text));
         if file.path.ends_with("Cargo.toml") {
             findings.extend(dependencies::check(&file.path, &file.text));
