@@ -56,9 +56,7 @@ use ledgerline_questions::page_token::PageTokens;
 use ledgerline_questions::standing::{Changes, Heads, Standings};
 use ledgerline_view::committed::{CommitObserver, Rooms};
 use ledgerline_view::identity::Identity;
-use ledgerline_view::registry::{
-    ALL_TENANTS, AuthError, Caller, Key, Roles, api_key_text, secret_hash,
-};
+use ledgerline_view::registry::{AuthError, Caller, Key, Roles, api_key_text, secret_hash};
 use ledgerline_view::view::View;
 use ledgerline_world::entropy::random;
 use ledgerline_world::patience::PatienceListener;
@@ -407,22 +405,7 @@ impl Node {
     /// # Errors
     /// [`AdminError`].
     pub fn bootstrap_key(&self) -> Result<AddedKey, AdminError> {
-        self.add_key(NewKey {
-            key_id: String::new(),
-            purpose: KeyPurpose::Credential,
-            alg: 0,
-            tenant: ALL_TENANTS.into(),
-            source: "bootstrap".into(),
-            roles: Roles::ALL,
-            types: Vec::new(),
-            issuers: Vec::new(),
-            regions: Vec::new(),
-            signed_only: false,
-            strict: false,
-            expires_at: None,
-            public_key: None,
-            secret_hash: None,
-        })
+        self.add_key(NewKey { roles: Roles::ALL, ..NewKey::credential("", "bootstrap") })
     }
 
     /// Ends a key and blocks until that is durable. Gives the index of the leaf.

@@ -6,7 +6,7 @@
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::own_statement::{Disclosing, OwnStatement};
 use ledgerline_proof::vocabulary::{EventType, KeyPurpose};
-use ledgerline_view::registry::Roles;
+use ledgerline_view::registry::{ALL_TENANTS, Roles};
 
 use super::EventError;
 
@@ -41,6 +41,36 @@ pub struct NewKey {
     pub public_key: Option<[u8; 32]>,
     /// The hash of a secret.
     pub secret_hash: Option<Hash>,
+}
+
+impl NewKey {
+    /// A credential without roles that may write for one source, about every tenant. Whoever wants
+    /// another grant says so with `NewKey { roles, ..NewKey::credential(…) }`.
+    #[must_use]
+    pub fn credential(key_id: &str, source: &str) -> Self {
+        Self {
+            key_id: key_id.into(),
+            purpose: KeyPurpose::Credential,
+            alg: 0,
+            tenant: ALL_TENANTS.into(),
+            source: source.into(),
+            roles: Roles::default(),
+            types: Vec::new(),
+            issuers: Vec::new(),
+            regions: Vec::new(),
+            signed_only: false,
+            strict: false,
+            expires_at: None,
+            public_key: None,
+            secret_hash: None,
+        }
+    }
+
+    /// A key that signs statements of one source, about every tenant. `alg` as [`Self::alg`].
+    #[must_use]
+    pub fn producer(key_id: &str, source: &str, alg: i32) -> Self {
+        Self { purpose: KeyPurpose::Producer, alg, ..Self::credential(key_id, source) }
+    }
 }
 
 /// An administrative act.
