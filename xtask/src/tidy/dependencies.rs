@@ -21,6 +21,15 @@ const UNUSED: Rule = Rule {
     may_be_allowed: true,
 };
 
+const SHIPPED: Rule = Rule {
+    name: "shipped-without-fakes",
+    mend: "Name the simulator and the feature `fake` under [dev-dependencies].",
+    may_be_allowed: false,
+};
+
+/// What is built for tests alone.
+const FOR_TESTS: &[&str] = &["ledgerline-sim", "ledgerline-fuzz"];
+
 const ASYNC: &[&str] = &["tokio", "async", "futures", "smol", "mio", "tower"];
 const PROTOCOLS: &[&str] = &[
     "axum", "hyper", "http", "reqwest", "ureq", "actix", "warp", "tonic", "rustls", "openssl",
@@ -73,7 +82,28 @@ pub fn check(path: &str, text: &str) -> Vec<Finding> {
         let what = objection(layer, &dependency)?;
         Some(Finding::new(&DIRECTION, path, dependency.line, what))
     };
-    dependencies(text).into_iter().filter_map(finding).collect()
+    let found = dependencies(text).into_iter().filter_map(finding);
+    found.chain(fakes(layer, path, text)).collect()
+}
+
+/// The simulator, or the fake world, in what is shipped.
+fn fakes(layer: &Crate, path: &str, text: &str) -> Vec<Finding> {
+    if FOR_TESTS.contains(&layer.package) {
+        return Vec::new();
+    }
+    let shipped = dependencies(text).into_iter().filter(|dependency| !dependency.for_tests);
+    let sim = shipped.filter(|dependency| FOR_TESTS.contains(&&*dependency.name));
+    let mut found: Vec<usize> = sim.map(|dependency| dependency.line).collect();
+    let mut for_tests = false;
+    for (index, line) in text.lines().enumerate() {
+        if line.trim().starts_with('[') {
+            for_tests = line.contains("dev-dependencies");
+        } else if !for_tests && line.contains("fake\"") && !line.starts_with("fake = [") {
+            found.push(index + 1);
+        }
+    }
+    let what = |line| Finding::new(&SHIPPED, path, line, "the fake world in a shipped crate");
+    found.into_iter().map(what).collect()
 }
 
 /// Dependencies that no file of their crate names, and those of the workspace that no crate takes.
@@ -267,6 +297,29 @@ mod tests {
         assert_findings(&unused(&files, &[own()]), &[root, "7 unused-dependency"]);
         let other = Source::new("crates/view/src/lib.rs", "use tempfile::TempDir;\n");
         assert_findings(&unused(&files, &[own(), other]), &[root, "7 unused-dependency"]);
+    }
+
+    #[test]
+    fn the_fake_world_is_not_shipped() {
+        let fine = "[dependencies]\nledgerline-world.workspace = true\n[dev-dependencies]\n\
+                    ledgerline-sim.workspace = true\n\
+                    ledgerline-world = { workspace = true, features = [\"fake\"] }\n";
+        check_manifest("crates/ledgerline", fine, &[]);
+        let bad = &["2 shipped-without-fakes"];
+        for line in [
+            "ledgerline-sim.workspace = true",
+            "ledgerline-world = { workspace = true, features = [\"fake\"] }",
+        ] {
+            let shipped = format!("[dependencies]\n{line}\n");
+            check_manifest("crates/ledgerline", &shipped, bad);
+            check_manifest("crates/sim", &shipped.replace("-sim", "-node"), &[]);
+        }
+        let table = "[dependencies.ledgerline-world]\nfeatures = [\"fake\"]\n";
+        check_manifest("crates/journal", table, bad);
+        let feature = "[features]\ndefault = [\"ledgerline-world/fake\"]\n";
+        check_manifest("crates/journal", feature, bad);
+        // A contract's own feature may ask for the fakes that it runs on.
+        check_manifest("crates/journal", &feature.replace("default", "fake"), &[]);
     }
 
     #[test]
