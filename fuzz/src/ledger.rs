@@ -80,23 +80,13 @@ pub fn world(disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64) -> World
 }
 
 fn new_key(id: &str, purpose: KeyPurpose, secret: &[u8; 32]) -> NewKey {
-    let credential = purpose == KeyPurpose::Credential;
-    NewKey {
-        key_id: id.into(),
-        purpose,
-        alg: if credential { 0 } else { 1 },
-        tenant: "*".into(),
-        source: "idp".into(),
-        roles: if credential { Roles::PRODUCER } else { Roles::default() },
-        types: Vec::new(),
-        issuers: Vec::new(),
-        regions: Vec::new(),
-        signed_only: false,
-        strict: false,
-        expires_at: None,
-        public_key: None,
-        secret_hash: Some(secret_hash(secret)),
-    }
+    let key = match purpose {
+        KeyPurpose::Credential => {
+            NewKey { roles: Roles::PRODUCER, ..NewKey::credential(id, "idp") }
+        }
+        _ => NewKey::producer(id, "idp", 1),
+    };
+    NewKey { secret_hash: Some(secret_hash(secret)), ..key }
 }
 
 impl Running {

@@ -22,10 +22,9 @@ use ledgerline_proof::signature::StatementSigner;
 use ledgerline_proof::statement::{Detail, Link, Personal, PolicyRef, Statement, Target};
 use ledgerline_proof::submission::{Submission, put_frame};
 use ledgerline_proof::vocabulary::{
-    EventType, KeyPurpose, PersonalRole, PolicyRole, Relation, Strength, TargetKind, TokenKind,
+    EventType, PersonalRole, PolicyRole, Relation, Strength, TargetKind, TokenKind,
 };
 use ledgerline_vault::keys::KeyRing;
-use ledgerline_view::registry::Roles;
 use ledgerline_world::clock::SystemClock;
 use ledgerline_world::disk::RealDisk;
 use ledgerline_world::entropy::SystemEntropy;
@@ -105,22 +104,7 @@ fn signer(node: &Node, signing: &str) -> Option<StatementSigner> {
         _ => return None,
     };
     let added = node
-        .add_key(NewKey {
-            key_id: "producer".into(),
-            purpose: KeyPurpose::Producer,
-            alg,
-            tenant: "*".into(),
-            source: "bootstrap".into(),
-            roles: Roles::default(),
-            types: Vec::new(),
-            issuers: Vec::new(),
-            regions: Vec::new(),
-            signed_only: false,
-            strict: false,
-            expires_at: None,
-            public_key,
-            secret_hash: None,
-        })
+        .add_key(NewKey { public_key, ..NewKey::producer("producer", "bootstrap", alg) })
         .expect("a producer key");
     Some(match added.secret {
         Some(secret) => {

@@ -9,13 +9,11 @@
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::hint::black_box;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
-use ledgerline_index::Progress;
 use ledgerline_ledger::intake::{BodyForm, EventStatus};
-use ledgerline_ledger::opening::{LedgerConfig, World, open};
-use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_ledger::opening::{LedgerConfig, World};
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hash::leaf_hash;
 use ledgerline_proof::hlc::Hlc;
@@ -23,12 +21,10 @@ use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::StatementSigner;
 use ledgerline_proof::statement::{PolicyRef, Statement, Target};
 use ledgerline_proof::submission::{Submission, put_frame};
-use ledgerline_proof::vocabulary::{
-    EventType, KeyPurpose, PolicyRole, TargetKind, TokenKind, Vantage,
-};
+use ledgerline_proof::vocabulary::{EventType, PolicyRole, TargetKind, TokenKind, Vantage};
+use ledgerline_sim::{SECRET, TestLedger, credential, hmac_producer};
 use ledgerline_vault::keys::KeyRing;
 use ledgerline_verify::{Verdict, VerifyOptions, VerifyWorld, verify};
-use ledgerline_view::registry::{Roles, api_key_text, secret_hash};
 use ledgerline_world::clock::SystemClock;
 use ledgerline_world::disk::{Disk, RealDisk};
 use ledgerline_world::entropy::SystemEntropy;
@@ -38,56 +34,6 @@ use ledgerline_world::entropy::SystemEntropy;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: u32 = 500;
-const SECRET: [u8; 32] = [7; 32];
-
-struct Bench {
-    planner: Planner,
-    rest: OpenedRest,
-}
-
-impl Bench {
-    fn commit(&mut self) {
-        let mut batch = self.planner.take();
-        self.rest.publisher.publish(&mut batch).unwrap();
-        self.planner.published();
-        let size = self.rest.rooms.published().size;
-        while self.rest.rooms.index.step(size).unwrap() != Progress::Idle {}
-    }
-
-    fn add_key(&mut self, id: &str, purpose: KeyPurpose, alg: i32) {
-        let key = NewKey {
-            key_id: id.into(),
-            purpose,
-            alg,
-            tenant: "*".into(),
-            source: "idp".into(),
-            roles: if alg == 0 { Roles::PRODUCER } else { Roles::default() },
-            types: Vec::new(),
-            issuers: Vec::new(),
-            regions: Vec::new(),
-            signed_only: false,
-            strict: false,
-            expires_at: None,
-            public_key: None,
-            secret_hash: Some(secret_hash(&SECRET)),
-        };
-        self.planner.admin(&AdminAct::AddKey(Box::new(key)), Box::new(|_| {})).unwrap();
-        self.commit();
-    }
-
-    fn record(&mut self, body: &[u8]) {
-        let registry = &self.rest.rooms.registry;
-        let caller = registry.authenticate(&api_key_text("k1", &SECRET), 0).unwrap();
-        let accepted = self.rest.intake.accept(&caller, BodyForm::AvroBatch, body).unwrap();
-        let answer = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&answer);
-        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
-        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
-        self.commit();
-        let answer = answer.lock().unwrap().take().unwrap();
-        assert!(answer.events.iter().all(|event| event.status == EventStatus::Recorded));
-    }
-}
 
 /// About the size of the reference event: the JSON example of the interface without personal data.
 fn event(signer: &StatementSigner, n: u32) -> Vec<u8> {
@@ -133,12 +79,9 @@ fn main() {
         entropy: Arc::new(SystemEntropy),
         keys: Arc::clone(&keys),
     };
-    let opened = open(&world, &LedgerConfig::default()).unwrap();
-    let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
-    let mut bench = Bench { planner, rest };
-    bench.rest.rooms.vault.put_secret("h1", &SECRET).unwrap();
-    bench.add_key("k1", KeyPurpose::Credential, 0);
-    bench.add_key("h1", KeyPurpose::Producer, 1);
+    let mut ledger = TestLedger::open(&world, &LedgerConfig::default()).unwrap();
+    ledger.add_key(credential("k1", "idp"));
+    ledger.add_key(hmac_producer("h1", "idp"));
     let signer = StatementSigner::hmac(&SECRET, "default", "h1");
     let mut bytes = 0;
     for first in (0..events).step_by(BATCH as usize) {
@@ -147,12 +90,10 @@ fn main() {
             put_frame(&mut body, &event(&signer, n)).unwrap();
         }
         bytes += body.len();
-        bench.record(&body);
+        let answer = ledger.submit_body("k1", BodyForm::AvroBatch, &body);
+        assert!(answer.events.iter().all(|event| event.status == EventStatus::Recorded));
     }
-    bench.planner.seal_if_due(true).unwrap();
-    bench.commit();
-    let published = bench.rest.rooms.published();
-    bench.rest.head.write(published.checkpoint.as_bytes()).unwrap();
+    ledger.close();
     let bound = sha256_bound(bytes / events as usize, events, threads);
 
     let world = VerifyWorld { disk: data, keys: Some(keys), head: Some(head) };

@@ -4,6 +4,7 @@
 //! Promises: one seed gives the same life, on every machine.
 
 mod run;
+mod test_ledger;
 mod walk;
 
 pub use ledgerline_world::fake::{
@@ -11,4 +12,8 @@ pub use ledgerline_world::fake::{
     disk_contract,
 };
 pub use run::{Failure, Held, Images, Tally, run};
+pub use test_ledger::{
+    SECRET, START_NANOS, TestLedger, TestWorld, credential, ed25519_producer, event, event_id,
+    hmac_producer,
+};
 pub use walk::{Walk, expiries};

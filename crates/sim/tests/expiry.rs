@@ -53,7 +53,7 @@ fn every_token_past_its_expiry_is_stated_once() {
         let most = [2, 3, 1 << 20][usize::try_from(random.below(3)).unwrap()];
         let mut wheel = Wheel::new(Place::BEGIN, most);
         for _ in 0..8 {
-            world.record(1 + u32::try_from(random.below(9)).unwrap(), &mut random);
+            world.record_some(1 + u32::try_from(random.below(9)).unwrap(), &mut random);
             let reads = 1 + usize::try_from(random.below(40)).unwrap();
             match random.below(5) {
                 // A step whose news is lost with the process, and perhaps the place too.
@@ -63,7 +63,7 @@ fn every_token_past_its_expiry_is_stated_once() {
                     if random.below(2) == 0 {
                         world.reopen(|_| ());
                     } else {
-                        world.power_cut(&mut random);
+                        world.reopen(|world| world.crash(&mut random));
                     }
                     let place = if lost { None } else { load(world.disk(), ORIGIN).ok() };
                     wheel = Wheel::new(place.unwrap_or(Place::BEGIN), most);

@@ -72,7 +72,7 @@ fn step(world: &mut World, follower: &mut Follower, most: u64) -> Vec<Note> {
 fn recorded(seed: u64, factor: u64, events: u32) -> World {
     let mut world = World::new(seed);
     let mut random = Random::new(seed * factor + 5);
-    world.record(events, &mut random);
+    world.record_some(events, &mut random);
     world
 }
 
@@ -115,7 +115,7 @@ fn a_ledger_that_grows_between_the_steps_raises_the_same() {
         let (mut follower, mut grown) =
             (Follower::new(Saved::default(), Windows::default()), Vec::new());
         for _ in 0..PARTS {
-            world.record(EVENTS / PARTS, &mut random);
+            world.record_some(EVENTS / PARTS, &mut random);
             while follower.position() < world.view().size() {
                 grown.extend(step(&mut world, &mut follower, 1 + sizes.below(9)));
             }
@@ -132,7 +132,7 @@ fn a_ledger_that_grows_between_the_steps_raises_the_same() {
 fn leaves_of_a_range_are_those_read_one_by_one() {
     let mut world = World::new(7);
     let mut random = Random::new(7);
-    world.record(700, &mut random);
+    world.record_some(700, &mut random);
     let view = world.view();
     let one_by_one: Vec<Vec<u8>> = (0..view.size()).map(|at| view.leaf(at).unwrap()).collect();
     assert!(one_by_one.len() > 600);

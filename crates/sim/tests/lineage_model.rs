@@ -34,17 +34,17 @@ fn every_question_agrees_with_a_walk_through_all_entries() {
     for seed in 0..HISTORIES {
         let mut world = World::new(seed);
         let mut random = Random::new(seed * 7 + 1);
-        world.record(EVENTS / 2, &mut random);
+        world.record_some(EVENTS / 2, &mut random);
         if seed % 2 == 0 {
-            world.reopen(|disk| {
-                for name in disk.list("index").unwrap() {
-                    disk.remove(&format!("index/{name}")).unwrap();
+            world.reopen(|world| {
+                for name in world.data.list("index").unwrap() {
+                    world.data.remove(&format!("index/{name}")).unwrap();
                 }
             });
         }
-        world.record(EVENTS - EVENTS / 2, &mut random);
+        world.record_some(EVENTS - EVENTS / 2, &mut random);
         if seed % 3 == 0 {
-            world.reopen(|_| {});
+            world.reopen(|_| ());
         }
         let view = world.view();
         for _ in 0..MOMENTS {
@@ -181,7 +181,7 @@ fn pages(view: &View, scope: &Scope, what: &Pivot) -> Vec<u64> {
 fn ask_others(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
     let mut asked = 0;
     for user in ["u1", "u2"] {
-        let Some(handle) = world.person(&scope.tenant, user) else { continue };
+        let Some(handle) = world.person(&scope.tenant, "idp", user) else { continue };
         let holder = Holder::Subject(handle);
         let found = holdings(&mut inquiry(view, scope), &holder, 0, 1000).unwrap();
         let found: Vec<_> = found.tokens.iter().map(|token| token.id.clone()).collect();
@@ -285,7 +285,7 @@ fn check_ways(world: &World, scope: &Scope, spending: Spending) -> usize {
     // The questions of a test end with it.
     let view: &'static View = Box::leak(Box::new(world.view()));
     let handles: Vec<_> =
-        ["u1", "u2"].iter().filter_map(|user| world.person(&scope.tenant, user)).collect();
+        ["u1", "u2"].iter().filter_map(|user| world.person(&scope.tenant, "idp", user)).collect();
     let new = || Inquiry::new(view, scope.clone(), spending).unwrap();
     let plain = answers(scope, &handles, &|| new().plain());
     let usual = answers(scope, &handles, &new);
@@ -302,7 +302,7 @@ fn what_is_remembered_or_read_ahead_changes_no_answer() {
         let mut world = World::new(seed);
         let mut random = Random::new(seed);
         for step in 0..8 {
-            world.record(8, &mut random);
+            world.record_some(8, &mut random);
             let end = world.view().end();
             for judged in [50, 400, random.below(200)] {
                 for tenant in ["a", "b"] {
@@ -313,7 +313,7 @@ fn what_is_remembered_or_read_ahead_changes_no_answer() {
                 }
             }
             if step == 4 {
-                world.reopen(|_| {});
+                world.reopen(|_| ());
             }
         }
     }
@@ -323,7 +323,7 @@ fn what_is_remembered_or_read_ahead_changes_no_answer() {
 #[test]
 fn what_is_read_ahead_is_charged_like_everything_else() {
     let mut world = World::new(300);
-    world.record(60, &mut Random::new(300));
+    world.record_some(60, &mut Random::new(300));
     let size = world.view().end();
     // With a time nothing is remembered: what is left is reading ahead.
     let at = lineage_world::seconds(300);
@@ -339,7 +339,7 @@ fn what_is_read_ahead_is_charged_like_everything_else() {
 #[test]
 fn what_is_remembered_is_not_looked_for_again() {
     let mut world = World::new(400);
-    world.record(60, &mut Random::new(400));
+    world.record_some(60, &mut Random::new(400));
     let view = world.view();
     let scope = Scope { tenant: "a".into(), size: view.end(), at: None, judged_at: 0 };
     let spending = Spending { index_reads: 1, ..Spending::default() };

@@ -81,7 +81,7 @@ fn raised_from(view: &View, position: u64) -> Vec<(Rule, String)> {
 
 /// The code with which a strict producer's use is refused; none when it is recorded.
 fn strict_use(world: &mut World, n: u64, id: &str, at: u64) -> Option<String> {
-    let answer = world.offer("s", &[act(n, "USED", id, at)]).remove(0);
+    let answer = world.offer("ks", &[act(n, "USED", id, at)]).remove(0);
     world.commit();
     answer.error.map(|error| error.detail)
 }
@@ -250,8 +250,8 @@ fn runs_of_an_older_choice_of_terms_are_built_anew() {
     world.tell(&[act(1200, "REVOKED", LONG, 3)]);
     use_it(&mut world, 1201..2400, |n| act(n, "USED", LONG, 4));
     let (before, size) = (world.view().rooms().index.run_files(), world.view().size());
-    world.reopen(|disk| {
-        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    world.reopen(|world| {
+        let disk: Arc<dyn Disk> = Arc::new(world.data.clone());
         let config =
             IndexConfig { range_log2: 4, fan_in: 2, identity: [1; 16], ..IndexConfig::default() };
         let (older, covered) = Index::open(disk, "index", config).unwrap();

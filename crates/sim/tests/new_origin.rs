@@ -2,14 +2,14 @@
 //! new origin that names the old one. Nothing of the old one is forgotten, at whatever moment the
 //! move is cut off.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use ledgerline_index::terms::{OfLife, chain_term};
 use ledgerline_index::{Index, IndexConfig, Progress, ReadBudget};
 use ledgerline_journal::recovery::RecoverError;
-use ledgerline_ledger::intake::{BodyForm, EventAnswer, EventStatus};
-use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
-use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_ledger::intake::{EventAnswer, EventStatus};
+use ledgerline_ledger::opening::OpenError;
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::control::Control;
@@ -17,179 +17,68 @@ use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::tree;
-use ledgerline_proof::vocabulary::{KeyPurpose, TargetKind};
+use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
 use ledgerline_questions::{Pivot, pivot};
-use ledgerline_sim::{Faults, Random, SimClock, SimDisk, SimEntropy, Snapshot};
-use ledgerline_vault::keys::KeyRing;
-use ledgerline_verify::{
-    Severity, Verdict, VerifyFinding, VerifyOptions, VerifyReport, VerifyWorld, verify,
+use ledgerline_sim::{
+    Faults, Random, SECRET, SimDisk, TestLedger, TestWorld, credential, event, event_id,
 };
-use ledgerline_view::registry::{Roles, api_key_text, secret_hash};
-use ledgerline_view::view::{PageRequest, QueryError, View};
+use ledgerline_verify::{Severity, Verdict, VerifyFinding};
+use ledgerline_view::registry::api_key_text;
+use ledgerline_view::view::{PageRequest, QueryError};
 use ledgerline_world::disk::Disk;
+use serde_json::{Value, json};
 
 const FIRST: &str = "ledgerline.test/first";
 const SECOND: &str = "ledgerline.test/second";
 const THIRD: &str = "ledgerline.test/third";
-const SECRET: [u8; 32] = [7; 32];
 
-#[derive(Clone)]
-struct Disks {
-    data: SimDisk,
-    head: SimDisk,
-    keys: SimDisk,
+fn new_world() -> TestWorld {
+    let mut world = TestWorld::new(1);
+    world.config.origin = FIRST.into();
+    (world.config.segment_bytes, world.config.vault_slots) = (4096, 4);
+    world.config.index.range_log2 = 3;
+    world
 }
 
-struct Sim {
-    disks: Disks,
-    planner: Planner,
-    rest: OpenedRest,
+/// Opens a ledger, perhaps under a new origin. Its producer has the key `k1`.
+fn open_on(world: &TestWorld, new_origin: Option<&str>) -> Result<TestLedger, OpenError> {
+    let mut world = world.clone();
+    world.config.new_origin = new_origin.map(str::to_owned);
+    let mut ledger = world.open()?;
+    if ledger.rest.rooms.registry.key("k1").is_none() {
+        ledger.add_key(credential("k1", "idp"));
+    }
+    Ok(ledger)
 }
 
-impl Disks {
-    fn new() -> Self {
-        Self { data: SimDisk::new(1), head: SimDisk::new(2), keys: SimDisk::new(3) }
-    }
-
-    fn fork(&self, seed: u64) -> Self {
-        let [data, head, keys] = [&self.data, &self.head, &self.keys].map(|one| one.fork(seed));
-        Self { data, head, keys }
-    }
-
-    fn verify(&self) -> VerifyReport {
-        let world = VerifyWorld {
-            disk: Arc::new(self.data.clone()),
-            keys: Some(self.world().keys),
-            head: Some(Arc::new(self.head.clone())),
-        };
-        verify(&world, &VerifyOptions { threads: 1, ..VerifyOptions::default() })
-    }
-
-    fn assert_verified(&self) {
-        let report = self.verify();
-        assert_eq!(report.verdict, Verdict::Verified, "{report:#?}");
-    }
-
-    fn world(&self) -> World {
-        let entropy = Arc::new(SimEntropy::new(self.data.change_count()));
-        let ring = KeyRing::open_or_create(&self.keys, entropy.as_ref()).unwrap();
-        World {
-            disk: Arc::new(self.data.clone()),
-            head_disk: Arc::new(self.head.clone()),
-            clock: Arc::new(SimClock::new(1_795_400_000_000_000_000)),
-            entropy,
-            keys: Arc::new(ring),
-        }
-    }
-
-    fn open(&self, new_origin: Option<&str>) -> Result<Sim, OpenError> {
-        let world = self.world();
-        let mut config = LedgerConfig {
-            origin: FIRST.into(),
-            segment_bytes: 4096,
-            vault_slots: 4,
-            new_origin: new_origin.map(str::to_owned),
-            ..LedgerConfig::default()
-        };
-        config.index.range_log2 = 3;
-        let opened = open(&world, &config)?;
-        let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
-        let mut sim = Sim { disks: self.clone(), planner, rest };
-        if sim.rest.rooms.registry.key("k1").is_none() {
-            sim.add_key("k1");
-        }
-        Ok(sim)
-    }
+fn send(ledger: &mut TestLedger, n: u32, token: u32, kind: &str) -> EventAnswer {
+    send_with(ledger, n, token, kind, json!({}))
 }
 
-impl Sim {
-    fn commit(&mut self) {
-        let mut batch = self.planner.take();
-        self.rest.publisher.publish(&mut batch).unwrap();
-        self.planner.published();
-        let rooms = &self.rest.rooms;
-        while rooms.index.step(rooms.published().size).unwrap() != Progress::Idle {}
-    }
+fn send_with(ledger: &mut TestLedger, n: u32, token: u32, kind: &str, more: Value) -> EventAnswer {
+    let mut event = event(n, kind, token);
+    let Value::Object(more) = more else { panic!("members of an event") };
+    event.as_object_mut().unwrap().extend(more);
+    ledger.submit("k1", &[event]).remove(0)
+}
 
-    fn admin(&mut self, act: &AdminAct) {
-        self.planner
-            .admin(act, Box::new(|answer| assert!(answer.events[0].error.is_none())))
-            .unwrap();
-        self.commit();
-    }
+/// As a clean shutdown does.
+fn stop(mut ledger: TestLedger) {
+    ledger.close();
+    let world = ledger.world().clone();
+    drop(ledger);
+    let report = world.verify();
+    assert_eq!(report.verdict, Verdict::Verified, "{report:#?}");
+    world.kill();
+}
 
-    fn add_key(&mut self, key_id: &str) {
-        self.admin(&AdminAct::AddKey(Box::new(NewKey {
-            key_id: key_id.into(),
-            purpose: KeyPurpose::Credential,
-            alg: 0,
-            tenant: "*".into(),
-            source: "idp".into(),
-            roles: Roles::PRODUCER,
-            types: Vec::new(),
-            issuers: Vec::new(),
-            regions: Vec::new(),
-            signed_only: false,
-            strict: false,
-            expires_at: None,
-            public_key: None,
-            secret_hash: Some(secret_hash(&SECRET)),
-        })));
-    }
-
-    fn send(&mut self, n: u32, token: u32, kind: &str) -> EventAnswer {
-        self.send_with(n, token, kind, "")
-    }
-
-    fn send_with(&mut self, n: u32, token: u32, kind: &str, more: &str) -> EventAnswer {
-        let body = format!(
-            "{{\"event_id\":\"01932f6e-7c1a-7b3e-9a55-{n:012x}\",\"type\":\"{kind}\",\
-             \"token_id\":\"eu:idp:jti:t{token}\",\"occurred_at\":\"2026-11-22T10:10:00.{n:09}Z\",\
-             \"personal\":[{{\"role\":\"SUBJECT\",\"user_id\":\"user-{token}\"}}]{more}}}"
-        );
-        let registry = &self.rest.rooms.registry;
-        let caller = registry.authenticate(&api_key_text("k1", &SECRET), 0).unwrap();
-        let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
-        let answer = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&answer);
-        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
-        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
-        self.commit();
-        answer.lock().unwrap().take().expect("answered at the commit").events.remove(0)
-    }
-
-    fn block(&mut self) {
-        self.planner.seal_if_due(true).unwrap();
-        self.commit();
-    }
-
-    /// As a clean shutdown does.
-    fn stop(mut self) {
-        self.block();
-        let rooms = &self.rest.rooms;
-        let published = rooms.published();
-        self.rest.head.write(published.checkpoint.as_bytes()).unwrap();
-        rooms.vault.snapshot(rooms.position(published.size)).unwrap();
-        rooms.store.sync(published.size).unwrap();
-        drop(self.rest);
-        self.disks.assert_verified();
-        self.disks.data.kill();
-        self.disks.head.kill();
-    }
-
-    fn view(&self) -> View {
-        let terms = Arc::clone(&self.rest.terms);
-        View::new(Arc::clone(&self.rest.rooms), terms, self.rest.identity.clone())
-    }
-
-    fn state(&self, token: u32) -> State {
-        let page = PageRequest { after: None, limit: 100 };
-        let life =
-            life_of(&self.view(), "", &format!("eu:idp:jti:t{token}"), None, NOW, page).unwrap();
-        life.expect("it is known").known.state
-    }
+fn state(ledger: &TestLedger, token: u32) -> State {
+    let page = PageRequest { after: None, limit: 100 };
+    let id = format!("eu:idp:jti:t{token}");
+    let life = life_of(&ledger.view(), "", &id, None, NOW, page).unwrap();
+    life.expect("it is known").known.state
 }
 
 /// No time matters here.
@@ -206,90 +95,86 @@ const OLD: [(u32, u32, &str); 6] = [
 ];
 
 /// A ledger whose copy was restored: the head store has seen two more events and their blocks.
-fn behind() -> (Disks, Vec<EventAnswer>) {
-    let disks = Disks::new();
-    let mut sim = disks.open(None).unwrap();
-    let answers = OLD.map(|(n, token, kind)| sim.send(n, token, kind)).to_vec();
-    sim.stop();
-    let copy = disks.data.snapshot();
-    let mut sim = disks.open(None).unwrap();
-    sim.send(7, 1, "REVOKED");
-    sim.send(8, 9, "ISSUED");
-    sim.stop();
-    restore(&disks, &copy);
-    (disks, answers)
-}
-
-fn restore(disks: &Disks, copy: &Snapshot) {
-    disks.data.restore(copy);
+fn behind() -> (TestWorld, Vec<EventAnswer>) {
+    let world = new_world();
+    let mut ledger = open_on(&world, None).unwrap();
+    let answers = OLD.map(|(n, token, kind)| send(&mut ledger, n, token, kind)).to_vec();
+    stop(ledger);
+    let copy = world.data.snapshot();
+    let mut ledger = open_on(&world, None).unwrap();
+    send(&mut ledger, 7, 1, "REVOKED");
+    send(&mut ledger, 8, 9, "ISSUED");
+    stop(ledger);
+    world.data.restore(&copy);
+    (world, answers)
 }
 
 #[test]
 fn without_consent_a_restored_copy_is_refused_and_unchanged() {
-    let (disks, _) = behind();
-    let refused = disks.open(None).err().expect("refused");
+    let (world, _) = behind();
+    let refused = open_on(&world, None).err().expect("refused");
     assert!(matches!(refused, OpenError::Recover(RecoverError::BehindHead { .. })), "{refused}");
     assert!(refused.to_string().contains("new_origin"), "{refused}");
-    assert!(disks.data.list("origins").unwrap().is_empty());
+    assert!(world.data.list("origins").unwrap().is_empty());
 }
 
 #[test]
 fn a_name_that_is_taken_and_a_ledger_that_is_not_behind_are_refused() {
-    let (disks, _) = behind();
-    let check = |disks: &Disks, name: &str, part: &str| {
-        let refused = disks.open(Some(name)).err().expect(name).to_string();
+    let (world, _) = behind();
+    let check = |world: &TestWorld, name: &str, part: &str| {
+        let refused = open_on(world, Some(name)).err().expect(name).to_string();
         assert!(refused.contains(part), "{name}: {refused}");
     };
     // The ledger's own name means an ordinary start, which is refused as without a name.
-    check(&disks, FIRST, "older copy or a truncated one");
-    check(&disks, "no name\n", "cannot name a log");
-    disks.open(Some(SECOND)).unwrap().stop();
+    check(&world, FIRST, "older copy or a truncated one");
+    check(&world, "no name\n", "cannot name a log");
+    stop(open_on(&world, Some(SECOND)).unwrap());
     // Now it lives under that name: the setting may stay.
-    disks.open(Some(SECOND)).unwrap().stop();
-    check(&disks, FIRST, "has this name already");
-    check(&disks, THIRD, "no new origin is needed");
-    check(&Disks::new(), SECOND, "no ledger to continue");
+    stop(open_on(&world, Some(SECOND)).unwrap());
+    check(&world, FIRST, "has this name already");
+    check(&world, THIRD, "no new origin is needed");
+    check(&new_world(), SECOND, "no ledger to continue");
 }
 
 /// The runs of an older origin as a program left them that found entries by other things: they are
 /// built anew, and lead to what decides about its tokens.
 #[test]
 fn runs_of_an_older_origin_by_another_choice_of_terms_are_built_anew() {
-    let (disks, _) = behind();
-    let sim = disks.open(Some(SECOND)).unwrap();
-    let older = |sim: &Sim| sim.view().origins().remove(0);
-    let (before, size) = (older(&sim).rooms().index.run_files(), older(&sim).size());
+    let (world, _) = behind();
+    let ledger = open_on(&world, Some(SECOND)).unwrap();
+    let older = |ledger: &TestLedger| ledger.view().origins().remove(0);
+    let (before, size) = (older(&ledger).rooms().index.run_files(), older(&ledger).size());
     assert!(!before.is_empty());
-    sim.stop();
+    stop(ledger);
     let folder = "origins/0/index";
-    assert!(!disks.data.list(folder).unwrap().is_empty());
+    assert!(!world.data.list(folder).unwrap().is_empty());
     let config = IndexConfig { range_log2: 3, identity: [1; 16], ..IndexConfig::default() };
-    let (index, covered) = Index::open(Arc::new(disks.data.clone()), folder, config).unwrap();
+    let (index, covered) = Index::open(Arc::new(world.data.clone()), folder, config).unwrap();
     assert_eq!(covered, 0);
     index.append(0, size, &[]);
     while index.step(size).unwrap() != Progress::Idle {}
     drop(index);
-    let sim = disks.open(Some(SECOND)).unwrap();
-    assert_eq!(older(&sim).rooms().index.run_files(), before);
+    let ledger = open_on(&world, Some(SECOND)).unwrap();
+    assert_eq!(older(&ledger).rooms().index.run_files(), before);
     let key = ChainKey { kind: TargetKind::Token, tenant: "", id: b"eu:idp:jti:t2" };
-    let acts = OfLife::Acts.term(&chain_term(&sim.rest.terms, &key));
+    let acts = OfLife::Acts.term(&chain_term(&ledger.rest.terms, &key));
     let budget = &mut ReadBudget::new(100);
-    let found = older(&sim).rooms().index.postings(&acts, 0..size, 10, budget).unwrap();
+    let found = older(&ledger).rooms().index.postings(&acts, 0..size, 10, budget).unwrap();
     assert_eq!(found.indexes.len(), 2, "ISSUED and REVOKED");
-    assert_eq!(sim.state(2), State::Revoked);
-    sim.stop();
+    assert_eq!(state(&ledger, 2), State::Revoked);
+    stop(ledger);
 }
 
 #[test]
 fn questions_read_all_origins_oldest_first() {
-    let (disks, _) = behind();
-    let mut sim = disks.open(Some(SECOND)).unwrap();
-    let link = r#","links":[{"token_id":"eu:idp:jti:t1","relation":"REFRESHED_FROM",
-        "strength":"ASSERTED"}],"session_id":"s-1""#;
-    sim.send_with(50, 20, "ISSUED", link);
-    sim.send(51, 1, "USED");
-    sim.block();
-    let view = sim.view();
+    let (world, _) = behind();
+    let mut ledger = open_on(&world, Some(SECOND)).unwrap();
+    let link = json!({ "session_id": "s-1", "links": [{ "token_id": "eu:idp:jti:t1",
+        "relation": "REFRESHED_FROM", "strength": "ASSERTED" }] });
+    send_with(&mut ledger, 50, 20, "ISSUED", link);
+    send(&mut ledger, 51, 1, "USED");
+    ledger.seal();
+    let view = ledger.view();
     assert!(view.base() > 0, "there is an older origin");
     let ask = |size: u64| {
         let scope = Scope { tenant: String::new(), size, at: None, judged_at: 0 };
@@ -340,34 +225,29 @@ fn questions_read_all_origins_oldest_first() {
     ));
 }
 
-fn event_id(n: u32) -> [u8; 16] {
-    let text = format!("01932f6e7c1a7b3e9a55{n:012x}");
-    u128::from_str_radix(&text, 16).unwrap().to_be_bytes()
-}
-
 #[test]
 fn the_new_origin_continues_the_old_one() {
-    let (disks, answers) = behind();
-    let mut sim = disks.open(Some(SECOND)).unwrap();
-    check_continued(&mut sim, &answers);
-    sim.stop();
+    let (world, answers) = behind();
+    let mut ledger = open_on(&world, Some(SECOND)).unwrap();
+    check_continued(&mut ledger, &answers);
+    stop(ledger);
     // Also after a restart, without the setting, and with everything lost that may be lost.
     for lost in [&[][..], &["tree", "index", "origins/0/tree", "origins/0/index"], &["vault/map"]] {
-        for path in disks.data.image().keys() {
+        for path in world.data.image().keys() {
             if lost.iter().any(|what| path.starts_with(what)) {
-                disks.data.remove(path).unwrap();
+                world.data.remove(path).unwrap();
             }
         }
-        disks.data.crash(&mut Random::new(1));
-        let mut sim = disks.open(None).unwrap();
-        check_continued(&mut sim, &answers);
-        sim.stop();
+        world.data.crash(&mut Random::new(1));
+        let mut ledger = open_on(&world, None).unwrap();
+        check_continued(&mut ledger, &answers);
+        stop(ledger);
     }
 }
 
 /// What holds from the first start of the second origin on.
-fn check_continued(sim: &mut Sim, answers: &[EventAnswer]) {
-    let view = sim.view();
+fn check_continued(ledger: &mut TestLedger, answers: &[EventAnswer]) {
+    let view = ledger.view();
     let origins = view.origins();
     let names: Vec<&str> = origins.iter().map(|one| &*one.identity().origin).collect();
     assert_eq!(names, [FIRST, SECOND]);
@@ -381,7 +261,7 @@ fn check_continued(sim: &mut Sim, answers: &[EventAnswer]) {
     assert!(opened.checkpoint.size() > origins[0].size(), "it covers what is lost");
     // Idempotency over both: place and hash of the first time, and which origin.
     for ((n, token, kind), first) in OLD.iter().zip(answers) {
-        let again = sim.send(*n, *token, kind);
+        let again = send(ledger, *n, *token, kind);
         assert_eq!(again.status, EventStatus::Duplicate, "{again:?}");
         assert_eq!(again.origin.as_deref(), Some(FIRST));
         assert_eq!(
@@ -389,89 +269,83 @@ fn check_continued(sim: &mut Sim, answers: &[EventAnswer]) {
             (first.index, first.sequence, first.event_hash)
         );
     }
-    let conflict = sim.send(3, 1, "REVOKED");
+    let conflict = send(ledger, 3, 1, "REVOKED");
     assert_eq!(conflict.error.expect("refused").code, "event_id_conflict");
     // Chains restart at sequence 0, states go on; the lost revocation is lost.
-    let next = sim.send(20, 1, "USED");
+    let next = send(ledger, 20, 1, "USED");
     assert_eq!((next.sequence, next.origin), (Some(0), None));
-    assert_eq!(sim.send(21, 1, "USED").sequence, Some(1));
+    assert_eq!(send(ledger, 21, 1, "USED").sequence, Some(1));
     assert_eq!(
-        [1, 2, 3].map(|token| sim.state(token)),
+        [1, 2, 3].map(|token| state(ledger, token)),
         [State::Active, State::Revoked, State::Active]
     );
     let page = PageRequest { after: None, limit: 2 };
-    let life = life_of(&sim.view(), "", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
+    let life = life_of(&ledger.view(), "", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
     let shown: Vec<_> = life.events.iter().map(|one| &*one.origin).collect();
     assert_eq!((shown, life.total), (vec![FIRST, FIRST], 4));
     let page = PageRequest { after: life.next, limit: 10 };
-    let life = life_of(&sim.view(), "", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
+    let life = life_of(&ledger.view(), "", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
     let shown: Vec<_> = life.events.iter().map(|one| &*one.origin).collect();
     assert_eq!((shown, life.next), (vec![SECOND, SECOND], None));
     // Proofs of old events stand against the old origin's last checkpoint.
-    let (old, index) = sim.view().locate_event("", "idp", &id(3)).unwrap().unwrap();
+    let (old, index) = ledger.view().locate_event("", "idp", &event_id(3)).unwrap().unwrap();
     let proof = old.proof(index).unwrap();
     let opened = checkpoint::open(proof.checkpoint.as_bytes(), known).unwrap().checkpoint;
     let hash = answers[2].event_hash.unwrap();
     tree::check_inclusion(index, opened.size(), &hash, &proof.path, &opened.root()).unwrap();
 }
 
-fn id(n: u32) -> [u8; 16] {
-    let mut id = [0x01, 0x93, 0x2f, 0x6e, 0x7c, 0x1a, 0x7b, 0x3e, 0x9a, 0x55, 0, 0, 0, 0, 0, 0];
-    id[12..].copy_from_slice(&n.to_be_bytes());
-    id
-}
-
 #[test]
 fn a_third_origin_continues_the_second() {
-    let (disks, answers) = behind();
-    let mut sim = disks.open(Some(SECOND)).unwrap();
-    sim.send(30, 5, "ISSUED");
-    sim.stop();
-    let copy = disks.data.snapshot();
-    let mut sim = disks.open(None).unwrap();
-    sim.send(31, 5, "REVOKED");
-    sim.stop();
-    restore(&disks, &copy);
-    assert!(disks.open(None).is_err(), "behind again");
-    let mut sim = disks.open(Some(THIRD)).unwrap();
+    let (world, answers) = behind();
+    let mut ledger = open_on(&world, Some(SECOND)).unwrap();
+    send(&mut ledger, 30, 5, "ISSUED");
+    stop(ledger);
+    let copy = world.data.snapshot();
+    let mut ledger = open_on(&world, None).unwrap();
+    send(&mut ledger, 31, 5, "REVOKED");
+    stop(ledger);
+    world.data.restore(&copy);
+    assert!(open_on(&world, None).is_err(), "behind again");
+    let mut ledger = open_on(&world, Some(THIRD)).unwrap();
     for (n, origin) in [(2, FIRST), (30, SECOND)] {
         let (token, kind) = if n == 2 { (2, "ISSUED") } else { (5, "ISSUED") };
-        let again = sim.send(n, token, kind);
+        let again = send(&mut ledger, n, token, kind);
         assert_eq!((again.status, again.origin.as_deref()), (EventStatus::Duplicate, Some(origin)));
     }
-    assert_eq!(sim.send(31, 5, "REVOKED").sequence, Some(0));
-    assert_eq!((sim.state(5), sim.state(2)), (State::Revoked, State::Revoked));
-    assert_eq!(sim.view().origins().len(), 3);
-    assert_eq!(sim.send(1, 1, "ISSUED").event_hash, answers[0].event_hash);
-    sim.stop();
-    disks.open(Some(THIRD)).unwrap().stop();
+    assert_eq!(send(&mut ledger, 31, 5, "REVOKED").sequence, Some(0));
+    assert_eq!((state(&ledger, 5), state(&ledger, 2)), (State::Revoked, State::Revoked));
+    assert_eq!(ledger.view().origins().len(), 3);
+    assert_eq!(send(&mut ledger, 1, 1, "ISSUED").event_hash, answers[0].event_hash);
+    stop(ledger);
+    stop(open_on(&world, Some(THIRD)).unwrap());
 }
 
 #[test]
 fn keys_carry_on_with_their_ends() {
-    let disks = Disks::new();
-    let mut sim = disks.open(None).unwrap();
-    sim.add_key("k2");
+    let world = new_world();
+    let mut ledger = open_on(&world, None).unwrap();
+    ledger.add_key(credential("k2", "idp"));
     let end = |key_id: &str| AdminAct::EndKey {
         key_id: key_id.into(),
         compromised: true,
         reason: Some("leaked".into()),
     };
-    sim.admin(&end("k2"));
-    sim.send(1, 1, "ISSUED");
-    sim.stop();
-    let copy = disks.data.snapshot();
-    let mut sim = disks.open(None).unwrap();
-    sim.admin(&end("k1"));
-    sim.stop();
-    restore(&disks, &copy);
-    let sim = disks.open(Some(SECOND)).unwrap();
-    let registry = &sim.rest.rooms.registry;
+    ledger.administer(&end("k2"));
+    send(&mut ledger, 1, 1, "ISSUED");
+    stop(ledger);
+    let copy = world.data.snapshot();
+    let mut ledger = open_on(&world, None).unwrap();
+    ledger.administer(&end("k1"));
+    stop(ledger);
+    world.data.restore(&copy);
+    let ledger = open_on(&world, Some(SECOND)).unwrap();
+    let registry = &ledger.rest.rooms.registry;
     let (k1, k2) = (registry.key("k1").unwrap(), registry.key("k2").unwrap());
     // What was said of k1 in the lost part is lost.
     assert_eq!((k1.valid_until, k1.compromised), (None, false));
     assert!(k2.compromised && k2.valid_until.is_some(), "{k2:?}");
-    assert!(k1.valid_from < sim.view().size(), "announced in this origin");
+    assert!(k1.valid_from < ledger.view().size(), "announced in this origin");
     assert!(registry.authenticate(&api_key_text("k2", &SECRET), 0).is_err());
     assert!(registry.authenticate(&api_key_text("k1", &SECRET), 0).is_ok());
 }
@@ -479,74 +353,74 @@ fn keys_carry_on_with_their_ends() {
 /// What a producer signed before the loss can be sent again, with the checkpoint it had seen then.
 #[test]
 fn a_checkpoint_seen_of_an_older_origin_is_no_foreign_one() {
-    let (disks, _) = behind();
-    let mut sim = disks.open(Some(SECOND)).unwrap();
+    let (world, _) = behind();
+    let mut ledger = open_on(&world, Some(SECOND)).unwrap();
     let seen = |origin: &str| {
         let root = "ab".repeat(32);
-        format!(",\"seen\":{{\"origin\":\"{origin}\",\"size\":5,\"root\":\"{root}\"}}")
+        json!({ "seen": { "origin": origin, "size": 5, "root": root } })
     };
-    let answer = sim.send_with(60, 6, "ISSUED", &seen(FIRST));
+    let answer = send_with(&mut ledger, 60, 6, "ISSUED", seen(FIRST));
     assert_eq!(answer.status, EventStatus::Recorded, "{answer:?}");
-    let answer = sim.send_with(61, 6, "USED", &seen(THIRD));
+    let answer = send_with(&mut ledger, 61, 6, "USED", seen(THIRD));
     assert_eq!(answer.error.expect("refused").code, "wrong_deployment");
-    sim.stop();
+    stop(ledger);
 }
 
 /// Erasing reaches the sealed frames of all origins, and a person keeps the handle.
 #[test]
 fn erasing_reaches_older_origins() {
-    let (disks, _) = behind();
-    let mut sim = disks.open(Some(SECOND)).unwrap();
-    sim.send(40, 1, "USED");
-    let vault = Arc::clone(&sim.rest.rooms.vault);
+    let (world, _) = behind();
+    let mut ledger = open_on(&world, Some(SECOND)).unwrap();
+    send(&mut ledger, 40, 1, "USED");
+    let vault = Arc::clone(&ledger.rest.rooms.vault);
     let handle = vault.find_person("", "", "user-1").expect("known from the first origin");
-    let sealed = |sim: &Sim, n: u32| {
-        let (view, index) = sim.view().locate_event("", "idp", &id(n)).unwrap().unwrap();
+    let sealed = |ledger: &TestLedger, n: u32| {
+        let (view, index) = ledger.view().locate_event("", "idp", &event_id(n)).unwrap().unwrap();
         view.event(index).unwrap().unwrap().sealed.remove(0)
     };
     for n in [1, 40] {
-        assert_eq!((sealed(&sim, n).slot, sealed(&sim, n).erased), (handle, false));
+        assert_eq!((sealed(&ledger, n).slot, sealed(&ledger, n).erased), (handle, false));
     }
-    sim.admin(&AdminAct::Erase {
+    ledger.administer(&AdminAct::Erase {
         handle,
         tenant: String::new(),
         by: "k1".into(),
         purpose: "case 1".into(),
     });
-    sim.stop();
+    stop(ledger);
     // The frames are zeroed by the start that finds the ERASED.
-    let sim = disks.open(None).unwrap();
+    let ledger = open_on(&world, None).unwrap();
     for n in [1, 3, 40] {
-        assert!(sealed(&sim, n).erased);
-        let (view, index) = sim.view().locate_event("", "idp", &id(n)).unwrap().unwrap();
+        assert!(sealed(&ledger, n).erased);
+        let (view, index) = ledger.view().locate_event("", "idp", &event_id(n)).unwrap().unwrap();
         let stored = view.rooms().reader.leaf_with_records(index).unwrap();
         assert!(stored.sealed[0].sealed.iter().all(|byte| *byte == 0), "event {n}");
     }
-    assert!(!sealed(&sim, 5).erased, "another person");
+    assert!(!sealed(&ledger, 5).erased, "another person");
 }
 
 /// A slot that the lost part may have given to somebody is never given to somebody else.
 #[test]
 fn free_slots_of_the_copy_are_not_given_out_again() {
-    let disks = Disks::new();
-    let mut sim = disks.open(None).unwrap();
-    sim.send(1, 1, "ISSUED");
-    sim.stop();
-    let copy = disks.data.snapshot();
-    let mut sim = disks.open(None).unwrap();
-    sim.send(2, 2, "ISSUED");
-    let lost = sim.rest.rooms.vault.find_person("", "", "user-2").unwrap();
-    sim.stop();
-    restore(&disks, &copy);
+    let world = new_world();
+    let mut ledger = open_on(&world, None).unwrap();
+    send(&mut ledger, 1, 1, "ISSUED");
+    stop(ledger);
+    let copy = world.data.snapshot();
+    let mut ledger = open_on(&world, None).unwrap();
+    send(&mut ledger, 2, 2, "ISSUED");
+    let lost = ledger.rest.rooms.vault.find_person("", "", "user-2").unwrap();
+    stop(ledger);
+    world.data.restore(&copy);
     for lose_map in [false, true] {
-        let mut sim = disks.open(Some(SECOND)).unwrap();
+        let mut ledger = open_on(&world, Some(SECOND)).unwrap();
         let n = if lose_map { 4 } else { 3 };
-        sim.send(n, n, "ISSUED");
-        let vault = &sim.rest.rooms.vault;
+        send(&mut ledger, n, n, "ISSUED");
+        let vault = &ledger.rest.rooms.vault;
         let given = vault.find_person("", "", &format!("user-{n}")).unwrap();
         assert_ne!(given, lost);
-        sim.stop();
-        disks.data.remove("vault/map").unwrap();
+        stop(ledger);
+        world.data.remove("vault/map").unwrap();
     }
 }
 
@@ -554,10 +428,10 @@ fn free_slots_of_the_copy_are_not_given_out_again() {
 /// nothing was.
 #[test]
 fn a_move_that_is_cut_off_is_finished() {
-    let (disks, answers) = behind();
-    let (data, head) = (disks.data.change_count(), disks.head.change_count());
-    let trial = disks.fork(1);
-    trial.open(Some(SECOND)).unwrap();
+    let (world, answers) = behind();
+    let (data, head) = (world.data.change_count(), world.head.change_count());
+    let trial = world.fork(1);
+    open_on(&trial, Some(SECOND)).unwrap();
     let steps = trial.data.change_count() - data;
     let head_steps = trial.head.change_count() - head;
     assert!(steps > 40 && head_steps > 4, "{steps} and {head_steps}");
@@ -566,13 +440,13 @@ fn a_move_that_is_cut_off_is_finished() {
     for (seed, (data, head)) in
         (10..).zip(data_cuts.chain((0..head_steps).map(|after| (None, Some(after)))))
     {
-        let disks = disks.fork(seed);
+        let world = world.fork(seed);
         let off = |after| Faults { power_off_after: after, ..Faults::default() };
-        disks.data.set_faults(off(data));
-        disks.head.set_faults(off(head));
-        let cut = disks.open(Some(SECOND)).err();
+        world.data.set_faults(off(data));
+        world.head.set_faults(off(head));
+        let cut = open_on(&world, Some(SECOND)).err();
         assert!(cut.is_some(), "cut after {data:?} {head:?}");
-        for (disk, cut) in [(&disks.data, data), (&disks.head, head)] {
+        for (disk, cut) in [(&world.data, data), (&world.head, head)] {
             disk.set_faults(Faults::default());
             if cut.is_some() {
                 disk.crash(&mut Random::new(seed));
@@ -580,7 +454,7 @@ fn a_move_that_is_cut_off_is_finished() {
                 disk.kill();
             }
         }
-        let before = disks.verify();
+        let before = world.verify();
         // The note of what is synced is overwritten where it stands: cut in the middle it is lost,
         // which costs the next start time and nothing else.
         let is_lost_note = |one: &VerifyFinding| one.file.ends_with("/tree/whole");
@@ -588,22 +462,22 @@ fn a_move_that_is_cut_off_is_finished() {
         let counts = |one: &&VerifyFinding| one.severity < Severity::Notice;
         let broken = before.findings.iter().filter(counts).find(of_older);
         assert!(broken.is_none(), "{data:?} {head:?} {before:#?}");
-        if disks.data.exists("origins/moving").unwrap() {
+        if world.data.exists("origins/moving").unwrap() {
             let lost = before.findings.iter().any(is_lost_note);
             let due = if lost { Verdict::NotVerified } else { Verdict::Incomplete };
             assert_eq!(before.verdict, due, "{before:#?}");
         }
-        let mut sim = match disks.open(None) {
-            Ok(sim) => sim,
+        let mut ledger = match open_on(&world, None) {
+            Ok(ledger) => ledger,
             Err(error) => {
                 let behind = matches!(error, OpenError::Recover(RecoverError::BehindHead { .. }));
                 assert!(behind, "cut after {data:?} {head:?}: {error}");
                 finished += 1;
-                disks.open(Some(SECOND)).unwrap()
+                open_on(&world, Some(SECOND)).unwrap()
             }
         };
-        check_continued(&mut sim, &answers);
-        sim.stop();
+        check_continued(&mut ledger, &answers);
+        stop(ledger);
     }
     assert!(finished > 5 && finished < steps, "{finished} of {steps} began anew");
 }
@@ -611,25 +485,25 @@ fn a_move_that_is_cut_off_is_finished() {
 /// What is done to the files of an older origin, or to its folder, is found and named.
 #[test]
 fn tampering_with_an_older_origin_is_found() {
-    let (disks, _) = behind();
-    let mut sim = disks.open(Some(SECOND)).unwrap();
-    sim.send(50, 5, "ISSUED");
-    sim.stop();
-    let report = disks.verify();
+    let (world, _) = behind();
+    let mut ledger = open_on(&world, Some(SECOND)).unwrap();
+    send(&mut ledger, 50, 5, "ISSUED");
+    stop(ledger);
+    let report = world.verify();
     let [old] = &report.predecessors[..] else { panic!("{report:#?}") };
     assert_eq!((&*old.origin, old.verdict, old.findings), (FIRST, Verdict::Verified, 0));
     assert!(old.published_size > Some(old.size) && old.counts.events >= 6, "{old:?}");
     assert_eq!((&*report.origin, report.counts.events), (SECOND, 1));
     let check = |what: &str, damage: &dyn Fn(&SimDisk, &SimDisk), file: &str| {
-        let disks = disks.fork(9);
-        damage(&disks.data, &disks.head);
-        let report = disks.verify();
+        let world = world.fork(9);
+        damage(&world.data, &world.head);
+        let report = world.verify();
         assert_eq!(report.verdict, Verdict::NotVerified, "{what}: {report:#?}");
         let named = report.findings.iter().any(|one| one.file.starts_with(file));
         assert!(named, "{what}: {:#?}", report.findings);
         report
     };
-    let image = disks.data.image();
+    let image = world.data.image();
     for path in image.keys().filter(|path| path.starts_with("origins/0/")) {
         let bytes = &image[path];
         // Zeros behind a tree file's end have no meaning; every byte elsewhere has.
@@ -670,9 +544,9 @@ fn tampering_with_an_older_origin_is_found() {
     let swapped = |_: &SimDisk, head: &SimDisk| head.write("origin-0", b"another end").unwrap();
     check("the head store knows another end", &swapped, "origins/0/end");
     let refused = |damage: &dyn Fn(&SimDisk, &SimDisk)| {
-        let disks = disks.fork(9);
-        damage(&disks.data, &disks.head);
-        let refused = disks.open(None).err().expect("refused");
+        let world = world.fork(9);
+        damage(&world.data, &world.head);
+        let refused = open_on(&world, None).err().expect("refused");
         assert!(matches!(&refused, OpenError::Predecessor { origin, .. } if origin == FIRST));
     };
     for damage in [&removed as &dyn Fn(&SimDisk, &SimDisk), &cut, &swapped] {

@@ -5,29 +5,13 @@ mod lineage_world;
 
 use lineage_world::World;
 
-use ledgerline_ledger::planner::{AdminAct, NewKey};
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::control::ControlKind;
 use ledgerline_proof::schema::Leaf;
-use ledgerline_proof::vocabulary::KeyPurpose;
-use ledgerline_view::registry::Roles;
+use ledgerline_sim::credential;
 
 fn adds(key_id: &str) -> AdminAct {
-    AdminAct::AddKey(Box::new(NewKey {
-        key_id: key_id.into(),
-        purpose: KeyPurpose::Credential,
-        alg: 0,
-        tenant: "a".into(),
-        source: "idp".into(),
-        roles: Roles::PRODUCER,
-        types: Vec::new(),
-        issuers: Vec::new(),
-        regions: Vec::new(),
-        signed_only: false,
-        strict: false,
-        expires_at: None,
-        public_key: None,
-        secret_hash: None,
-    }))
+    AdminAct::AddKey(Box::new(credential(key_id, "idp")))
 }
 
 fn ends(key_id: &str, compromised: bool) -> AdminAct {
@@ -50,10 +34,12 @@ fn two_acts_on_one_key_in_one_batch_were_both_recorded() {
         (ends("nobody", true), false),
     ];
     let from = world.view().size();
-    let answers: Vec<_> = acts.iter().map(|(act, _)| world.plan(act)).collect();
+    let _ = world.answers();
+    acts.iter().for_each(|(act, _)| world.plan(act));
     world.commit();
+    let answers = world.answers();
+    assert_eq!(answers.len(), acts.len(), "answered at the commit");
     for (n, ((_, taken), answer)) in acts.iter().zip(answers).enumerate() {
-        let answer = answer.lock().unwrap().take().expect("answered at the commit");
         assert_eq!(answer.events[0].error.is_none(), *taken, "act {n}: {answer:?}");
     }
     let view = world.view();
@@ -66,7 +52,6 @@ fn two_acts_on_one_key_in_one_batch_were_both_recorded() {
     let once = [ControlKind::KeyAdded, ControlKind::KeyRetired, ControlKind::KeyCompromised];
     assert_eq!(kinds, once);
     // What is published is judged the same.
-    let again = world.plan(&ends("k1", true));
-    world.commit();
-    assert!(again.lock().unwrap().take().expect("answered").events[0].error.is_some());
+    let again = world.administer(&ends("k1", true));
+    assert!(again.events[0].error.is_some());
 }

@@ -2,172 +2,80 @@
 //! the log key alone; and no bit of a bundle can change.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_index::Progress;
-use ledgerline_ledger::intake::{BodyForm, EventStatus, SubmitAnswer};
-use ledgerline_ledger::opening::{LedgerConfig, World, open};
-use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::bundle::{Bundle, Query};
 use ledgerline_proof::check::{
     CheckReport, ClaimKind, SignatureState, Status, Trust, Verdict, check,
 };
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::{Alg, StatementSigner};
 use ledgerline_proof::statement::{Statement, Target};
-use ledgerline_proof::vocabulary::{EventType, KeyPurpose, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use ledgerline_questions::prover::{
     BundleRequest, EventRequest, ProveError, QuestionRequest, event_bundle, event_bundle_at,
     question_bundle, token_bundle,
 };
-use ledgerline_sim::{SimClock, SimDisk, SimEntropy};
-use ledgerline_vault::keys::KeyRing;
-use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_sim::{
+    SECRET, START_NANOS, TestLedger, TestWorld, credential, ed25519_producer, event_id,
+    hmac_producer,
+};
+use serde_json::{Value, json};
 
-const START: i64 = 1_763_000_000_000_000_000;
-const HMAC_SECRET: [u8; 32] = [6; 32];
+const ED25519_SEED: [u8; 32] = [5; 32];
 
 struct Sim {
-    planner: Planner,
-    rest: OpenedRest,
-    clock: Arc<SimClock>,
+    ledger: TestLedger,
 }
 
 /// A new ledger with one credential, an HMAC and an Ed25519 producer.
 fn new_ledger(seed: u64) -> Sim {
-    let entropy = Arc::new(SimEntropy::new(seed));
-    let clock = Arc::new(SimClock::new(START));
-    let ring = KeyRing::open_or_create(&SimDisk::new(seed + 2), entropy.as_ref()).unwrap();
-    let world = World {
-        disk: Arc::new(SimDisk::new(seed)),
-        head_disk: Arc::new(SimDisk::new(seed + 1)),
-        clock: clock.clone(),
-        entropy,
-        keys: Arc::new(ring),
-    };
-    let mut config = LedgerConfig { segment_bytes: 64 << 10, vault_slots: 8, ..Default::default() };
-    // Small ranges, so that postings lie in runs and in memory.
-    config.index.range_log2 = 4;
-    let opened = open(&world, &config).unwrap();
-    let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
-    let mut sim = Sim { planner, rest, clock };
-    sim.add_key("k1", KeyPurpose::Credential, 0, None, Some(&[7; 32]));
-    sim.add_key("hm1", KeyPurpose::Producer, 1, None, Some(&HMAC_SECRET));
-    let public = ed25519_public();
-    sim.add_key("ed1", KeyPurpose::Producer, 2, Some(public), None);
-    sim
-}
-
-/// RFC 8032 section 7.1, test 1.
-const ED_SEED: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
-const ED_PUBLIC: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
-
-fn hex32(text: &str) -> [u8; 32] {
-    std::array::from_fn(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap())
-}
-
-fn ed25519_public() -> [u8; 32] {
-    hex32(ED_PUBLIC)
+    let mut ledger = TestWorld::new(seed).open().unwrap();
+    ledger.add_key(credential("k1", "idp"));
+    ledger.add_key(hmac_producer("hm1", "idp"));
+    ledger.add_key(ed25519_producer("ed1", "idp", &ED25519_SEED));
+    Sim { ledger }
 }
 
 impl Sim {
-    fn commit(&mut self) {
-        let mut batch = self.planner.take();
-        self.rest.publisher.publish(&mut batch).unwrap();
-        self.planner.published();
-        while self.rest.rooms.index.step(self.rest.rooms.published().size).unwrap()
-            != Progress::Idle
-        {}
-        self.clock.advance(1_000_000);
-    }
-
     fn seal(&mut self) {
-        assert!(self.planner.seal_if_due(true).unwrap());
-        self.commit();
-    }
-
-    fn admin(&mut self, act: &AdminAct) {
-        self.planner.admin(act, Box::new(|_| {})).unwrap();
-        self.commit();
-    }
-
-    fn add_key(
-        &mut self,
-        key_id: &str,
-        purpose: KeyPurpose,
-        alg: i32,
-        public_key: Option<[u8; 32]>,
-        secret: Option<&[u8; 32]>,
-    ) {
-        if let (KeyPurpose::Producer, Some(secret)) = (purpose, secret) {
-            self.rest.rooms.vault.put_secret(key_id, secret).unwrap();
-        }
-        let key = NewKey {
-            key_id: key_id.into(),
-            purpose,
-            alg,
-            tenant: "*".into(),
-            source: "idp".into(),
-            roles: if alg == 0 { Roles::PRODUCER } else { Roles::default() },
-            types: Vec::new(),
-            issuers: Vec::new(),
-            regions: Vec::new(),
-            signed_only: false,
-            strict: false,
-            expires_at: None,
-            public_key,
-            secret_hash: secret.map(|secret| secret_hash(secret)),
-        };
-        self.admin(&AdminAct::AddKey(Box::new(key)));
-        assert!(self.rest.rooms.registry.key(key_id).is_some(), "{key_id}");
-    }
-
-    fn caller(&self) -> Caller {
-        self.rest.rooms.registry.authenticate(&api_key_text("k1", &[7; 32]), 0).unwrap()
+        self.ledger.seal();
     }
 
     /// Submits one JSON event; its index.
-    fn submit(&mut self, body: &str) -> u64 {
-        let accepted =
-            self.rest.intake.accept(&self.caller(), BodyForm::Json, body.as_bytes()).unwrap();
-        let answer: Arc<Mutex<Option<SubmitAnswer>>> = Arc::default();
-        let slot = Arc::clone(&answer);
-        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
-        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
-        self.commit();
-        let answer = answer.lock().unwrap().take().expect("answered at the commit");
-        assert_eq!(answer.events[0].status, EventStatus::Recorded, "{answer:?}");
-        answer.events[0].index.unwrap()
+    fn submit(&mut self, event: Value) -> u64 {
+        self.ledger.record("k1", &[event])[0].index.unwrap()
     }
 
-    fn event(&mut self, n: u32, token: &str, kind: &str, more: &str) -> u64 {
-        self.submit(&format!(
-            r#"{{"event_id":"{}","type":"{kind}","token_id":"{token}",
-                "occurred_at":"2025-11-13T02:13:20.{n:09}Z"{more}}}"#,
-            event_id_text(n)
-        ))
+    fn event(&mut self, n: u32, token: &str, kind: &str, more: Value) -> u64 {
+        let mut event = json!({
+            "event_id": event_id_text(n), "type": kind, "token_id": token,
+            "occurred_at": format!("2025-11-13T02:13:20.{n:09}Z"),
+        });
+        let Value::Object(more) = more else { panic!("members of an event") };
+        event.as_object_mut().unwrap().extend(more);
+        self.submit(event)
     }
 
     fn signed(&mut self, n: u32, token: &str, event_type: EventType, alg: Alg) -> u64 {
         let target = Target { kind: TargetKind::Token, id: token };
-        let at = Hlc::at(START + i64::from(n));
+        let at = Hlc::at(START_NANOS + i64::from(n));
         let statement = Statement::new(event_id(n), "idp", target, event_type, at);
         let bytes = encode_object(Kind::Statement, &statement);
-        let deployment = self.rest.rooms.deployment.to_string();
+        let deployment = self.ledger.rest.rooms.deployment.to_string();
         let (key_id, signer) = match alg {
-            Alg::HmacSha256 => ("hm1", StatementSigner::hmac(&HMAC_SECRET, &deployment, "hm1")),
-            Alg::Ed25519 => ("ed1", StatementSigner::ed25519(&hex32(ED_SEED), &deployment, "ed1")),
+            Alg::HmacSha256 => ("hm1", StatementSigner::hmac(&SECRET, &deployment, "hm1")),
+            Alg::Ed25519 => ("ed1", StatementSigner::ed25519(&ED25519_SEED, &deployment, "ed1")),
         };
-        self.submit(&format!(
-            r#"{{"statement":"{}","signature":{{"alg":"{}","key_id":"{key_id}","value":"{}"}}}}"#,
-            STANDARD.encode(&bytes),
-            alg.name(),
-            STANDARD.encode(signer.sign(&bytes))
-        ))
+        self.submit(json!({
+            "statement": STANDARD.encode(&bytes),
+            "signature": {
+                "alg": alg.name(), "key_id": key_id, "value": STANDARD.encode(signer.sign(&bytes)),
+            },
+        }))
     }
 
     fn prove(&self, token: &str, disclose: bool) -> Result<Bundle, ProveError> {
@@ -183,12 +91,12 @@ impl Sim {
         let (tenant, token_id) = (String::new(), token.to_owned());
         let request =
             BundleRequest { tenant, token_id, others: Vec::new(), disclose, previous_size };
-        token_bundle(&self.rest.rooms, &self.rest.terms, &request)
+        token_bundle(&self.ledger.rest.rooms, &self.ledger.rest.terms, &request)
     }
 
     fn check(&self, bundle: &[u8], previous: Option<&str>) -> CheckReport {
-        let keys = [VerifierKey::parse(&self.rest.identity.log_key).unwrap()];
-        let hmac_secrets = BTreeMap::from([("hm1".to_owned(), HMAC_SECRET.to_vec())]);
+        let keys = [self.ledger.log_key()];
+        let hmac_secrets = BTreeMap::from([("hm1".to_owned(), SECRET.to_vec())]);
         let previous = previous.map(str::as_bytes);
         let trust = Trust { log_keys: &keys, hmac_secrets: &hmac_secrets, previous };
         check(bundle, &trust).unwrap()
@@ -202,22 +110,22 @@ impl Sim {
     }
 }
 
-fn event_id(n: u32) -> [u8; 16] {
-    let mut id = hex32("01932f6e7c1a7b3e9a5500000000000000000000000000000000000000000000");
-    id[12..16].copy_from_slice(&n.to_be_bytes());
-    id[..16].try_into().unwrap()
-}
-
 fn event_id_text(n: u32) -> String {
-    format!("01932f6e-7c1a-7b3e-9a55-0000{n:08x}")
+    uuid::Uuid::from_bytes(event_id(n)).to_string()
 }
 
-const PERSON: &str = r#","session_id":"s-1","client_id":"web",
-    "personal":[{"role":"SUBJECT","user_id":"alice","ip":"203.0.113.7"}]"#;
-const POLICY: &str = r#","policies":[{"id":"finance","version":"v2","role":"GRANT",
-    "digest":"sha256:486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7"}],
-    "attachments":[{"media_type":"text/plain","data":"d29ybGQ=",
-    "digest":"sha256:486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7"}]"#;
+fn person() -> Value {
+    let personal = json!([{ "role": "SUBJECT", "user_id": "alice", "ip": "203.0.113.7" }]);
+    json!({ "session_id": "s-1", "client_id": "web", "personal": personal })
+}
+
+fn policy() -> Value {
+    let digest = "sha256:486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7";
+    json!({
+        "policies": [{ "id": "finance", "version": "v2", "role": "GRANT", "digest": digest }],
+        "attachments": [{ "media_type": "text/plain", "data": "d29ybGQ=", "digest": digest }],
+    })
+}
 
 /// A ledger with several blocks, and tokens of every sort.
 fn busy_ledger() -> Sim {
@@ -225,7 +133,7 @@ fn busy_ledger() -> Sim {
     for n in 0..30 {
         let token = format!("eu:idp:jti:t{}", n % 3);
         let kind = if n < 3 { "ISSUED" } else { "USED" };
-        sim.event(n, &token, kind, if n < 3 { PERSON } else { "" });
+        sim.event(n, &token, kind, if n < 3 { person() } else { json!({}) });
         if n % 7 == 6 {
             sim.seal();
         }
@@ -235,9 +143,9 @@ fn busy_ledger() -> Sim {
         sim.signed(n, &token, EventType::Issued, alg);
         sim.signed(n + 1, &token, EventType::Used, alg);
     }
-    sim.event(120, "eu:idp:jti:policy", "ISSUED", POLICY);
+    sim.event(120, "eu:idp:jti:policy", "ISSUED", policy());
     let ended = AdminAct::EndKey { key_id: "ed1".into(), compromised: false, reason: None };
-    sim.admin(&ended);
+    sim.ledger.administer(&ended);
     sim.seal();
     sim
 }
@@ -275,9 +183,7 @@ fn personal_records_are_disclosed_until_they_are_erased() {
     assert_eq!(report.personal.len(), 1);
     assert_eq!(report.personal[0].fields, ["user_id", "ip"]);
     assert!(sim.prove("eu:idp:jti:t1", false).unwrap().personal.is_empty());
-    let handle = sim.rest.rooms.vault.find_person("", "", "alice").expect("alice has a handle");
-    let (tenant, by, purpose) = (String::new(), "k1".to_owned(), "test".to_owned());
-    sim.admin(&AdminAct::Erase { handle, tenant, by, purpose });
+    sim.ledger.erase("alice");
     sim.seal();
     let erased = sim.prove("eu:idp:jti:t1", true).unwrap();
     assert!(erased.personal.is_empty());
@@ -290,11 +196,11 @@ fn personal_records_are_disclosed_until_they_are_erased() {
 #[test]
 fn a_wider_revocation_is_shown() {
     let mut sim = busy_ledger();
-    sim.submit(
-        r#"{"event_id":"01932f6e-7c1a-7b3e-9a55-0000000000ff","type":"REVOKED",
-            "target":{"kind":"SESSION","id":"eu:idp:s-1"},
-            "occurred_at":"2025-11-13T02:13:20.000000500Z"}"#,
-    );
+    sim.submit(json!({
+        "event_id": event_id_text(255), "type": "REVOKED",
+        "target": { "kind": "SESSION", "id": "eu:idp:s-1" },
+        "occurred_at": "2025-11-13T02:13:20.000000500Z",
+    }));
     sim.seal();
     let bundle = sim.prove("eu:idp:jti:t0", false).unwrap();
     let life = sim.assert_proven(&bundle).lifecycle.unwrap();
@@ -311,24 +217,25 @@ fn one_event_is_proven() {
         disclose: false,
         previous_size: None,
     };
-    let bundle = event_bundle(&sim.rest.rooms, &sim.rest.terms, &request).unwrap();
+    let bundle = event_bundle(&sim.ledger.rest.rooms, &sim.ledger.rest.terms, &request).unwrap();
     let report = sim.assert_proven(&bundle);
     assert_eq!(report.entries.len(), 1);
     assert_eq!(report.status(ClaimKind::Chain), None);
     let index = report.entries[0].index.0;
-    let same = event_bundle_at(&sim.rest.rooms, &sim.rest.terms, index, false, None).unwrap();
+    let same = event_bundle_at(&sim.ledger.rest.rooms, &sim.ledger.rest.terms, index, false, None)
+        .unwrap();
     assert_eq!(same, bundle);
     let unknown = EventRequest { event_id: [0; 16], ..request };
-    let refused = event_bundle(&sim.rest.rooms, &sim.rest.terms, &unknown);
+    let refused = event_bundle(&sim.ledger.rest.rooms, &sim.ledger.rest.terms, &unknown);
     assert!(matches!(refused, Err(ProveError::NotFound)), "{refused:?}");
 }
 
 #[test]
 fn what_no_block_covers_is_said() {
     let mut sim = busy_ledger();
-    let before = sim.rest.rooms.published();
-    sim.event(200, "eu:idp:jti:t0", "USED", "");
-    sim.event(201, "eu:idp:jti:new", "ISSUED", "");
+    let before = sim.ledger.published();
+    sim.event(200, "eu:idp:jti:t0", "USED", json!({}));
+    sim.event(201, "eu:idp:jti:new", "ISSUED", json!({}));
     let bundle = sim.prove("eu:idp:jti:t0", false).unwrap();
     assert_eq!(bundle.coverage.beyond.0, 1);
     assert_eq!(bundle.as_of.size.0, before.block_size);
@@ -350,20 +257,20 @@ fn what_no_block_covers_is_said() {
 }
 
 /// Every string in a JSON value that is base64 of something, by its path.
-fn base64_fields(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
+fn base64_fields(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
-        serde_json::Value::String(text) if !text.is_empty() => {
+        Value::String(text) if !text.is_empty() => {
             let named = ["leaf", "record", "data", "root"].iter().any(|name| at.ends_with(name));
             if named || at.contains("/path/") {
                 found.push(at.to_owned());
             }
         }
-        serde_json::Value::Array(items) => {
+        Value::Array(items) => {
             for (position, item) in items.iter().enumerate() {
                 base64_fields(item, &format!("{at}/{position}"), found);
             }
         }
-        serde_json::Value::Object(fields) => {
+        Value::Object(fields) => {
             for (name, field) in fields {
                 base64_fields(field, &format!("{at}/{name}"), found);
             }
@@ -379,12 +286,12 @@ fn no_base64_field_can_change() {
     for token in ["eu:idp:jti:t1", "eu:idp:jti:ed25519", "eu:idp:jti:policy"] {
         let bundle = sim.prove_since(token, true, Some(9)).unwrap();
         sim.assert_proven(&bundle);
-        let straight: serde_json::Value = serde_json::from_slice(&bundle.to_json()).unwrap();
+        let straight: Value = serde_json::from_slice(&bundle.to_json()).unwrap();
         let mut fields = Vec::new();
         base64_fields(&straight, "", &mut fields);
         for field in fields {
             let mut bent = straight.clone();
-            let serde_json::Value::String(text) = bent.pointer_mut(&field).unwrap() else {
+            let Value::String(text) = bent.pointer_mut(&field).unwrap() else {
                 panic!("{field} is a string")
             };
             let mut bytes = STANDARD.decode(&*text).unwrap();
@@ -424,15 +331,15 @@ fn question(tokens: &[&[&str]], entries: &[u64]) -> QuestionRequest {
 fn an_answer_is_proven_with_the_lives_of_its_tokens() {
     let mut sim = busy_ledger();
     let (first, second) = ("eu:idp:jti:n1", "eu:idp:jti:n2");
-    sim.event(200, first, "ISSUED", r#","also_known_as":["eu:idp:jti:n2"],"session_id":"s-7""#);
-    let used = sim.event(201, second, "USED", "");
-    let revoked = sim.submit(&format!(
-        r#"{{"event_id":"{}","type":"REVOKED","target":{{"kind":"SESSION","id":"s-7"}},
-            "occurred_at":"2025-11-13T02:13:20Z"}}"#,
-        event_id_text(202)
-    ));
+    let named = json!({ "also_known_as": [second], "session_id": "s-7" });
+    sim.event(200, first, "ISSUED", named);
+    let used = sim.event(201, second, "USED", json!({}));
+    let revoked = sim.submit(json!({
+        "event_id": event_id_text(202), "type": "REVOKED",
+        "target": { "kind": "SESSION", "id": "s-7" }, "occurred_at": "2025-11-13T02:13:20Z",
+    }));
     sim.seal();
-    let prove = |request| question_bundle(&sim.rest.rooms, &sim.rest.terms, request);
+    let prove = |request| question_bundle(&sim.ledger.rest.rooms, &sim.ledger.rest.terms, request);
     let asked: [&[&str]; 3] = [&["eu:idp:jti:t0"], &[first, second], &["eu:idp:jti:none"]];
     let bundle = prove(question(&asked, &[used, revoked])).unwrap();
     let report = sim.assert_proven(&bundle);
@@ -464,7 +371,7 @@ fn an_answer_beyond_the_bound_is_refused_with_the_bound() {
     let sim = busy_ledger();
     let prove = |most, tokens: &[&[&str]], entries: &[u64]| {
         let request = QuestionRequest { most, ..question(tokens, entries) };
-        question_bundle(&sim.rest.rooms, &sim.rest.terms, request)
+        question_bundle(&sim.ledger.rest.rooms, &sim.ledger.rest.terms, request)
     };
     let chain: &[&[&str]] = &[&["eu:idp:jti:t0"]];
     sim.assert_proven(&prove(10, chain, &[]).unwrap());
@@ -475,7 +382,7 @@ fn an_answer_beyond_the_bound_is_refused_with_the_bound() {
         assert!(matches!(refused, ProveError::TooLarge(_)), "{refused}");
         assert!(refused.to_string().contains(&format!("limit of {most}")), "{refused}");
     }
-    let size = sim.rest.rooms.published().block_size;
+    let size = sim.ledger.published().block_size;
     let early = prove(10, &[], &[size]).unwrap_err();
     assert!(matches!(early, ProveError::NotYetSealed { .. }), "{early}");
 }

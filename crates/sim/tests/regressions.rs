@@ -3,8 +3,6 @@
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod lineage_world;
 
-use std::sync::{Arc, Mutex};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -12,236 +10,122 @@ use serde_json::{Value, json};
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_followers::findings::{Follower, Saved};
-use ledgerline_index::Progress;
-use ledgerline_journal::erasure;
-use ledgerline_ledger::intake::{BodyForm, RevokeToken, SubmitAnswer};
-use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
-use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_ledger::intake::{BodyForm, RevokeToken};
+use ledgerline_ledger::planner::NewKey;
 use ledgerline_ledger::sequencer::PlanError;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, Leaf, encode_object};
 use ledgerline_proof::statement::{Personal, Statement, Target};
-use ledgerline_proof::vocabulary::{EventType, KeyPurpose, PersonalRole, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, PersonalRole, TargetKind};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
 use ledgerline_questions::{Resource, visitors};
-use ledgerline_sim::{Faults, Random, SimClock, SimDisk, SimEntropy};
-use ledgerline_vault::keys::KeyRing;
-use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
-use ledgerline_world::disk::{Disk, OpenMode};
+use ledgerline_sim::{
+    Faults, Random, START_NANOS, SimDisk, TestLedger, TestWorld, credential, event,
+};
+use ledgerline_view::registry::Roles;
+use ledgerline_world::disk::Disk;
 
-/// A ledger on simulated disks, without threads.
-struct Sim {
-    disk: SimDisk,
-    planner: Planner,
-    rest: OpenedRest,
-    answers: Arc<Mutex<Vec<SubmitAnswer>>>,
+/// As little as can be in a segment, a slot file and a run.
+fn small() -> TestWorld {
+    let mut world = TestWorld::new(1);
+    (world.config.segment_bytes, world.config.vault_slots) = (4096, 1);
+    world.config.index.range_log2 = 1;
+    world
 }
 
-#[derive(Clone)]
-struct Disks {
-    data: SimDisk,
-    head: SimDisk,
-    keys: SimDisk,
+/// Opens a ledger, whose producer has the key `k1`.
+fn open_on(world: &TestWorld) -> TestLedger {
+    let mut ledger = world.open().unwrap();
+    if ledger.rest.rooms.registry.key("k1").is_none() {
+        let roles = Roles::PRODUCER.with(Roles::RESPONDER);
+        ledger.add_key(NewKey { roles, ..credential("k1", "idp") });
+    }
+    ledger
 }
 
-impl Disks {
-    fn new() -> Self {
-        Self { data: SimDisk::new(1), head: SimDisk::new(2), keys: SimDisk::new(3) }
-    }
-
-    fn fork(&self, seed: u64) -> Self {
-        let [data, head, keys] = [&self.data, &self.head, &self.keys].map(|one| one.fork(seed));
-        Self { data, head, keys }
-    }
-
-    fn kill(&self) {
-        self.data.kill();
-        self.head.kill();
-    }
-
-    fn open(&self) -> Result<Sim, OpenError> {
-        let entropy = Arc::new(SimEntropy::new(self.data.change_count()));
-        let ring = KeyRing::open_or_create(&self.keys, entropy.as_ref()).unwrap();
-        let world = World {
-            disk: Arc::new(self.data.clone()),
-            head_disk: Arc::new(self.head.clone()),
-            clock: Arc::new(SimClock::new(1_795_000_000_000_000_000)),
-            entropy,
-            keys: Arc::new(ring),
-        };
-        let mut config =
-            LedgerConfig { segment_bytes: 4096, vault_slots: 1, ..LedgerConfig::default() };
-        config.index.range_log2 = 1;
-        let opened = open(&world, &config)?;
-        let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
-        Ok(Sim { disk: self.data.clone(), planner, rest, answers: Arc::default() })
-    }
+/// An event of one token about the person of its number.
+fn about(person: u32) -> Value {
+    let mut event = event(person, "USED", 0);
+    event["personal"][0]["user_id"] = format!("user-{person}").into();
+    event
 }
 
-impl Sim {
-    fn commit(&mut self) {
-        let mut batch = self.planner.take();
-        self.rest.publisher.publish(&mut batch).unwrap();
-        self.planner.published();
-    }
-
-    fn caller(&mut self) -> Caller {
-        let secret = [7; 32];
-        if self.rest.rooms.registry.key("k1").is_none() {
-            let key = NewKey {
-                key_id: "k1".into(),
-                purpose: KeyPurpose::Credential,
-                alg: 0,
-                tenant: "*".into(),
-                source: "idp".into(),
-                roles: Roles::PRODUCER.with(Roles::RESPONDER),
-                types: Vec::new(),
-                issuers: Vec::new(),
-                regions: Vec::new(),
-                signed_only: false,
-                strict: false,
-                expires_at: None,
-                public_key: None,
-                secret_hash: Some(secret_hash(&secret)),
-            };
-            self.planner.admin(&AdminAct::AddKey(Box::new(key)), Box::new(|_| {})).unwrap();
-            self.commit();
-        }
-        self.rest.rooms.registry.authenticate(&api_key_text("k1", &secret), 0).unwrap()
-    }
-
-    /// Plans an event about a person.
-    fn offer(&mut self, number: u32) {
-        self.try_offer(number).unwrap();
-    }
-
-    fn try_offer(&mut self, number: u32) -> Result<(), PlanError> {
-        let caller = self.caller();
-        let body = format!(
-            r#"{{"event_id":"01932f6e-7c1a-7b3e-9a55-{number:012x}","type":"USED",
-            "token_id":"eu:idp:jti:t","occurred_at":"2026-11-22T10:10:00.{number:09}Z",
-            "personal":[{{"role":"SUBJECT","user_id":"user-{number}"}}]}}"#
-        );
-        let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
-        let answers = Arc::clone(&self.answers);
-        let reply = Box::new(move |answer| answers.lock().unwrap().push(answer));
-        self.planner.offer(accepted, reply, &mut |_| {})
-    }
-
-    fn record(&mut self, number: u32) {
-        self.offer(number);
-        self.commit();
-    }
-
-    /// As much as can be in files is in files.
-    fn settle(&self) {
-        let rooms = &self.rest.rooms;
-        while rooms.index.step(rooms.published().size).unwrap() != Progress::Idle {}
-        rooms.vault.snapshot(rooms.published().size).unwrap();
-    }
-
-    fn read_all(&self) {
-        for index in 0..self.rest.rooms.published().size {
-            self.rest.rooms.reader.leaf_with_records(index).unwrap();
-        }
-    }
-
-    fn erase(&mut self, number: u32) -> [u8; 16] {
-        let user = format!("user-{number}");
-        let handle = self.rest.rooms.vault.find_person("", "", &user).unwrap();
-        let (tenant, by, purpose) = (String::new(), "k1".into(), "asked".into());
-        let act = AdminAct::Erase { handle, tenant, by, purpose };
-        self.planner.admin(&act, Box::new(|_| {})).unwrap();
-        self.commit();
-        handle
-    }
-
-    fn zero_frames(&self, handle: &[u8; 16]) -> bool {
-        let size = self.rest.rooms.published().size;
-        let ledger_id = &self.rest.identity.ledger_id;
-        let slots = std::collections::BTreeSet::from([*handle]);
-        erasure::zero_frames(&self.disk, ledger_id, &slots, size).is_ok()
+fn record(ledger: &mut TestLedger, persons: std::ops::Range<u32>) {
+    for person in persons {
+        ledger.record("k1", &[about(person)]);
     }
 }
 
 #[test]
 fn a_block_forgot_what_a_start_in_a_new_segment_did_not_replay() {
-    let disks = Disks::new();
-    let mut sim = disks.open().unwrap();
-    for number in 0..40 {
-        sim.record(number);
-    }
-    sim.settle();
-    drop(sim);
-    disks.kill();
-    let mut sim = disks.open().unwrap();
-    sim.planner.seal_if_due(true).unwrap();
-    sim.commit();
-    let last = sim.rest.rooms.published().size - 1;
-    let leaf = sim.rest.rooms.reader.leaf(last).unwrap();
+    let world = small();
+    let mut ledger = open_on(&world);
+    record(&mut ledger, 0..40);
+    ledger.settle();
+    drop(ledger);
+    world.kill();
+    let mut ledger = open_on(&world);
+    ledger.seal();
+    let last = ledger.size() - 1;
+    let leaf = ledger.rest.rooms.reader.leaf(last).unwrap();
     let Ok(Leaf::Block(block)) = Leaf::decode(&leaf) else { panic!("the last leaf is no block") };
-    let first = Hlc::at(1_795_342_200_000_000_000);
+    let first = Hlc::at(START_NANOS);
     assert_eq!(block.min_occurred_at, Some(first));
     assert_eq!(block.max_occurred_at, Some(Hlc::at(first.nanos + 39)));
 }
 
 #[test]
 fn a_duplicate_was_acknowledged_after_its_event_failed_to_be_written() {
-    let disks = Disks::new();
-    let mut sim = disks.open().unwrap();
-    sim.record(0);
-    sim.offer(1);
-    let mut first = sim.planner.take();
-    sim.offer(1);
-    let mut second = sim.planner.take();
-    disks.data.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
-    assert!(sim.rest.publisher.publish(&mut first).is_err());
-    assert!(sim.rest.publisher.publish(&mut second).is_err());
-    let answers = sim.answers.lock().unwrap();
+    let world = small();
+    let mut ledger = open_on(&world);
+    record(&mut ledger, 0..1);
+    ledger.offer("k1", &[about(1)]);
+    let mut first = ledger.planner.take();
+    ledger.offer("k1", &[about(1)]);
+    let mut second = ledger.planner.take();
+    world.data.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
+    assert!(ledger.rest.publisher.publish(&mut first).is_err());
+    assert!(ledger.rest.publisher.publish(&mut second).is_err());
+    let answers = ledger.answers();
     let stopped: Vec<bool> = answers.iter().map(|answer| answer.stopped.is_some()).collect();
-    assert_eq!(stopped, [false, true, true]);
+    assert_eq!(stopped, [true, true]);
 }
 
 #[test]
 fn an_older_vault_kept_the_ledger_from_opening() {
-    let disks = Disks::new();
-    let mut sim = disks.open().unwrap();
-    sim.record(0);
-    let slots: Vec<String> = disks.data.list("vault").unwrap();
-    for number in 1..80 {
-        sim.record(number);
-    }
-    drop(sim);
-    disks.kill();
-    for name in disks.data.list("vault").unwrap() {
+    let world = small();
+    let mut ledger = open_on(&world);
+    record(&mut ledger, 0..1);
+    let slots: Vec<String> = world.data.list("vault").unwrap();
+    record(&mut ledger, 1..80);
+    drop(ledger);
+    world.kill();
+    for name in world.data.list("vault").unwrap() {
         if !slots.contains(&name) {
-            disks.data.remove(&format!("vault/{name}")).unwrap();
+            world.data.remove(&format!("vault/{name}")).unwrap();
         }
     }
-    let sim = disks.open().unwrap();
-    sim.read_all();
+    let ledger = open_on(&world);
+    ledger.read_all();
 }
 
 #[test]
 fn a_rebuild_of_the_tree_that_was_cut_off_was_believed() {
-    let disks = Disks::new();
-    let mut sim = disks.open().unwrap();
-    for number in 0..30 {
-        sim.record(number);
+    let world = small();
+    let mut ledger = open_on(&world);
+    record(&mut ledger, 0..30);
+    ledger.seal();
+    ledger.settle();
+    drop(ledger);
+    world.kill();
+    for name in world.data.list("tree").unwrap() {
+        world.data.remove(&format!("tree/{name}")).unwrap();
     }
-    sim.planner.seal_if_due(true).unwrap();
-    sim.commit();
-    sim.settle();
-    drop(sim);
-    disks.kill();
-    for name in disks.data.list("tree").unwrap() {
-        disks.data.remove(&format!("tree/{name}")).unwrap();
-    }
-    disks.data.sync_dir("tree").unwrap();
+    world.data.sync_dir("tree").unwrap();
     let mut cut_off = 0;
     for seed in 0..150 {
-        let copy = disks.fork(seed);
+        let copy = world.fork(seed);
         copy.data.set_faults(Faults { power_off_after: Some(seed), ..Faults::default() });
         cut_off += u32::from(copy.open().is_err());
         copy.data.crash(&mut Random::new(seed));
@@ -253,14 +137,14 @@ fn a_rebuild_of_the_tree_that_was_cut_off_was_believed() {
 
 #[test]
 fn a_bit_that_turned_on_the_way_from_the_disk_was_written_back() {
-    let disks = Disks::new();
-    let mut sim = disks.open().unwrap();
-    sim.record(0);
-    drop(sim);
-    disks.kill();
+    let world = small();
+    let mut ledger = open_on(&world);
+    record(&mut ledger, 0..1);
+    drop(ledger);
+    world.kill();
     let mut rotten = 0;
     for seed in 0..150 {
-        let copy = disks.fork(seed);
+        let copy = world.fork(seed);
         copy.data.set_faults(Faults { read_rot_per_mille: 100, ..Faults::default() });
         let _ = copy.open();
         rotten += copy.data.counts().read_rots;
@@ -275,51 +159,49 @@ fn a_bit_that_turned_on_the_way_from_the_disk_was_written_back() {
 fn slots_given_out_vanished_with_a_name_that_was_never_synced() {
     let mut taken_over = 0;
     for seed in 0..200 {
-        let disks = Disks { data: SimDisk::new(seed), ..Disks::new() };
+        let world = TestWorld { data: SimDisk::new(seed), ..small() };
         let after = Some(10 + seed % 10);
-        disks.data.set_faults(Faults { power_off_after: after, ..Faults::default() });
-        let failed = disks.open().is_err();
-        let half = disks.data.image().keys().any(|path| path.starts_with("vault/slots-"));
+        world.data.set_faults(Faults { power_off_after: after, ..Faults::default() });
+        let failed = world.open().is_err();
+        let half = world.data.image().keys().any(|path| path.starts_with("vault/slots-"));
         taken_over += u32::from(failed && half);
-        disks.data.set_faults(Faults::default());
+        world.data.set_faults(Faults::default());
         // The process is started again; what it reads may be in the page cache only.
-        disks.kill();
-        let mut sim = disks.open().unwrap();
-        sim.record(0);
-        drop(sim);
-        disks.data.crash(&mut Random::new(seed));
-        let sim = disks.open().unwrap();
-        sim.read_all();
-        assert!(sim.rest.rooms.vault.find_person("", "", "user-0").is_some(), "seed {seed}");
+        world.kill();
+        let mut ledger = open_on(&world);
+        record(&mut ledger, 0..1);
+        drop(ledger);
+        world.data.crash(&mut Random::new(seed));
+        let ledger = open_on(&world);
+        ledger.read_all();
+        assert!(ledger.person("", "", "user-0").is_some(), "seed {seed}");
     }
     assert!(taken_over > 0, "{taken_over}");
 }
 
 #[test]
 fn a_second_erasure_lost_the_list_of_the_first() {
-    let disks = Disks::new();
-    let mut sim = disks.open().unwrap();
-    for number in 0..3 {
-        sim.record(number);
-    }
+    let world = small();
+    let mut ledger = open_on(&world);
+    record(&mut ledger, 0..3);
     let mut failed = 0;
     for seed in 0..80 {
-        let copy = disks.fork(seed);
+        let copy = world.fork(seed);
         copy.data.kill();
-        let mut sim = copy.open().unwrap();
+        let mut ledger = copy.open().unwrap();
         // The second one stands before the first, so that a scan finds it in spite of torn frames.
-        let handles = [sim.erase(2), sim.erase(0)];
+        let handles = ["user-2", "user-0"].map(|user| ledger.erase(user));
         copy.data.set_faults(Faults { short_write_per_mille: 300, ..Faults::default() });
-        failed += u32::from(!sim.zero_frames(&handles[0]));
+        failed += u32::from(ledger.zero_frames(&handles[0]).is_err());
         copy.data.set_faults(Faults::default());
-        assert!(sim.zero_frames(&handles[1]));
-        drop(sim);
+        ledger.zero_frames(&handles[1]).unwrap();
+        drop(ledger);
         copy.data.kill();
-        let sim = copy.open().unwrap();
-        sim.read_all();
-        assert!(sim.zero_frames(&handles[0]));
-        let erased = (0..sim.rest.rooms.published().size)
-            .flat_map(|index| sim.rest.rooms.reader.leaf_with_records(index).unwrap().sealed)
+        let ledger = copy.open().unwrap();
+        ledger.read_all();
+        ledger.zero_frames(&handles[0]).unwrap();
+        let erased = (0..ledger.size())
+            .flat_map(|index| ledger.rest.rooms.reader.leaf_with_records(index).unwrap().sealed)
             .filter(|sealed| sealed.erased)
             .count();
         assert_eq!(erased, 2, "seed {seed}");
@@ -329,24 +211,26 @@ fn a_second_erasure_lost_the_list_of_the_first() {
 
 #[test]
 fn a_rotten_hash_of_the_tree_was_linked_into_a_chain() {
-    let disks = Disks::new();
-    let mut sim = disks.open().unwrap();
-    sim.record(0);
-    let tip = sim.rest.rooms.published().size - 1;
+    let world = small();
+    let mut ledger = open_on(&world);
+    record(&mut ledger, 0..1);
+    let tip = ledger.size() - 1;
     // A tip of late would be remembered, and nothing read.
-    drop(sim);
-    disks.data.kill();
-    let mut sim = disks.open().unwrap();
+    drop(ledger);
+    world.data.kill();
+    let mut ledger = open_on(&world);
     // Both records of the tip: the tree's hash, and the entry itself.
-    let entry = sim.rest.rooms.store.position(tip).unwrap();
+    let entry = ledger.rest.rooms.store.position(tip).unwrap();
     let segment = format!("journal/{:08}.seg", entry.segment);
     let journal = u64::from(entry.offset) + 40;
     for (path, offset) in [("tree/0", tip * 32), (segment.as_str(), journal)] {
-        disks.data.flip_bit(path, offset, 0).unwrap();
-        assert!(matches!(sim.try_offer(1), Err(PlanError::Read(_))), "{path}");
-        disks.data.flip_bit(path, offset, 0).unwrap();
+        world.data.flip_bit(path, offset, 0).unwrap();
+        let body = about(1).to_string();
+        let refused = ledger.try_offer("k1", BodyForm::Json, body.as_bytes());
+        assert!(matches!(refused, Err(PlanError::Read(_))), "{path}");
+        world.data.flip_bit(path, offset, 0).unwrap();
     }
-    sim.record(1);
+    record(&mut ledger, 1..2);
 }
 
 /// An event of the token `t0` at a second of the histories' day.
@@ -426,8 +310,8 @@ fn a_finding_that_was_one_too_many_was_never_raised_when_there_was_room() {
 /// A token whose id looks like a secret, recorded before that format was known.
 #[test]
 fn what_was_taken_before_a_format_was_known_can_be_revoked() {
-    let mut sim = Disks::new().open().unwrap();
-    let caller = sim.caller();
+    let ledger = open_on(&small());
+    let caller = ledger.caller("k1");
     let token_id = ["eu:idp:jti:gl", "pat-Zk1_W9xTb2-cVd8RyHsa"].concat();
     let revoke = |known: bool, reason: &str| {
         let native_id = format!("revoke/1/{token_id}");
@@ -440,7 +324,7 @@ fn what_was_taken_before_a_format_was_known_can_be_revoked() {
             issuer: None,
             grants: Vec::new(),
         };
-        let intake = &sim.rest.intake;
+        let intake = &ledger.rest.intake;
         let mut taken = intake.accept_revocations(&caller, "", &[asked], &|_| known).unwrap();
         let answer = taken.answers.remove(0);
         answer.and_then(|answer| answer.error).map(|error| error.code)
@@ -454,15 +338,15 @@ fn what_was_taken_before_a_format_was_known_can_be_revoked() {
 /// Nor may quarantine keep the commitment that was made with it.
 #[test]
 fn a_salt_that_can_be_guessed_was_taken() {
-    let mut sim = Disks::new().open().unwrap();
-    let caller = sim.caller();
+    let ledger = open_on(&small());
+    let caller = ledger.caller("k1");
     let send = |number: u8, salt: [u8; 32], user: &str| {
         let (ip, user_agent, device, resource) = (None, None, None, None);
         let (user_id, attributes) = (Some(user), Vec::new());
         let record = PersonalRecord { salt, user_id, ip, user_agent, device, resource, attributes };
         let record = encode_object(Kind::Personal, &record);
         let target = Target { kind: TargetKind::Token, id: "eu:idp:jti:t" };
-        let at = Hlc::at(1_795_000_000_000_000_000);
+        let at = Hlc::at(START_NANOS);
         let mut statement = Statement::new([number; 16], "idp", target, EventType::Used, at);
         let commitment = commitment(&record);
         statement.personal = vec![Personal { role: PersonalRole::Subject, commitment }];
@@ -470,7 +354,7 @@ fn a_salt_that_can_be_guessed_was_taken() {
         let body = json!({
             "statement": STANDARD.encode(&statement), "personal": [STANDARD.encode(&record)],
         });
-        let (intake, body) = (&sim.rest.intake, body.to_string());
+        let (intake, body) = (&ledger.rest.intake, body.to_string());
         let mut taken = intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
         let answer = taken.answers.remove(0);
         (answer.and_then(|answer| answer.error).map(|error| error.code), statement)
@@ -481,9 +365,6 @@ fn a_salt_that_can_be_guessed_was_taken() {
     let (code, kept) = send(2, [0; 32], "alice");
     assert_eq!(code, Some("weak_salt"));
     assert_eq!(send(3, good, "bob").0, Some("weak_salt"));
-    let file = sim.disk.open("quarantine/0.txt", OpenMode::Read).unwrap();
-    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
-    file.read_exact_at(&mut bytes, 0).unwrap();
-    let text = String::from_utf8(bytes).unwrap();
+    let text = String::from_utf8(ledger.world().data.read("quarantine/0.txt").unwrap()).unwrap();
     assert!(text.contains("weak_salt") && !text.contains(&STANDARD.encode(kept)), "{text}");
 }

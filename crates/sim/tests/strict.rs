@@ -102,7 +102,7 @@ fn what_violates_the_lifecycle_is_refused_and_nothing_else() {
             let strict = random.below(2) == 0;
             let count = 1 + random.below(3);
             let events: Vec<Value> = (0..count).map(|_| world.event(&mut random)).collect();
-            let answers = world.offer(if strict { "s" } else { "a" }, &events);
+            let answers = world.offer(if strict { "ks" } else { "ka" }, &events);
             for (event, answer) in events.into_iter().zip(answers) {
                 let before = next;
                 next = answer.index.map_or(next, |index| index + 1);
@@ -199,7 +199,7 @@ fn the_parts_of_an_act_are_judged_one_behind_the_other() {
             }
             event
         });
-        let answers = world.offer("s", &events.collect::<Vec<_>>());
+        let answers = world.offer("ks", &events.collect::<Vec<_>>());
         for answer in &answers {
             let code = answer.error.as_ref().map(|error| error.code);
             let wanted = (!expected).then_some("lifecycle_violation");

@@ -8,9 +8,11 @@ use ledgerline_ledger::intake::{Accepted, BodyForm, Reply, SubmitAnswer, SubmitE
 use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_ledger::sequencer::{PlanError, PlannedBatch};
-use ledgerline_proof::vocabulary::{EventType, KeyPurpose};
-use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_proof::vocabulary::EventType;
+use ledgerline_view::registry::{Caller, api_key_text, secret_hash};
 use ledgerline_world::clock::Clock;
+
+use crate::{SECRET, credential, ed25519_producer, hmac_producer};
 
 /// What an answer is about.
 #[derive(Debug, Clone)]
@@ -65,52 +67,21 @@ pub(super) const CREDENTIALS: [Credential; 3] = [
     Credential { key_id: "gate", tenant: "acme", source: "gw", signed_only: false, narrow: true },
     Credential { key_id: "signed", tenant: "*", source: "idp", signed_only: true, narrow: false },
 ];
-const SECRET: [u8; 32] = [7; 32];
 
 impl Credential {
     fn new_key(&self) -> NewKey {
         let types = if self.narrow { vec![EventType::Used] } else { Vec::new() };
         let regions = if self.narrow { vec!["eu".to_owned()] } else { Vec::new() };
-        NewKey {
-            purpose: KeyPurpose::Credential,
-            alg: 0,
-            tenant: self.tenant.into(),
-            source: self.source.into(),
-            roles: Roles::PRODUCER,
-            types,
-            regions,
-            signed_only: self.signed_only,
-            secret_hash: Some(secret_hash(&SECRET)),
-            ..producer_key(self.key_id, 0, &SECRET)
-        }
+        let (tenant, signed_only) = (self.tenant.into(), self.signed_only);
+        NewKey { tenant, types, regions, signed_only, ..credential(self.key_id, self.source) }
     }
 }
 
 /// The registration of a key that signs statements.
 pub(super) fn producer_key(key_id: &str, alg: i32, seed: &[u8; 32]) -> NewKey {
-    let public = || {
-        let key = ledgerline_proof::note::SignerKey::from_seed(
-            "producer",
-            ledgerline_proof::note::KeyKind::Ed25519,
-            seed,
-        );
-        *key.expect("a plain name").verifier_key().public_bytes()
-    };
-    NewKey {
-        key_id: key_id.into(),
-        purpose: KeyPurpose::Producer,
-        alg,
-        tenant: "*".into(),
-        source: "idp".into(),
-        roles: Roles::default(),
-        types: Vec::new(),
-        issuers: Vec::new(),
-        regions: Vec::new(),
-        signed_only: false,
-        strict: false,
-        expires_at: None,
-        public_key: (alg == 2).then(public),
-        secret_hash: (alg == 1).then(|| secret_hash(seed)),
+    match alg {
+        2 => ed25519_producer(key_id, "idp", seed),
+        _ => NewKey { secret_hash: Some(secret_hash(seed)), ..hmac_producer(key_id, "idp") },
     }
 }
 

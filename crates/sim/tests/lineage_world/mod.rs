@@ -2,24 +2,16 @@
 #![allow(clippy::cast_possible_wrap)]
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::ops::{Deref, DerefMut};
 
-use ledgerline_index::Progress;
-use ledgerline_ledger::intake::{BodyForm, EventAnswer, EventStatus, SubmitAnswer};
-use ledgerline_ledger::opening::{LedgerConfig, World as Parts, open};
-use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_proof::note::VerifierKey;
-use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_ledger::intake::EventStatus;
+use ledgerline_ledger::planner::NewKey;
 use ledgerline_questions::lineage::{Lineage, Scope};
-use ledgerline_sim::{Random, SimClock, SimDisk, SimEntropy, Walk};
-use ledgerline_vault::keys::KeyRing;
-use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
+use ledgerline_sim::{Random, START_NANOS, SimDisk, TestLedger, TestWorld, Walk, credential};
 use ledgerline_view::view::View;
 use ledgerline_world::clock::Clock as _;
 use serde_json::{Value, json};
 
-const START_NANOS: i64 = 1_763_000_000_000_000_000;
-const SECRET: [u8; 32] = [7; 32];
 const TOKENS: u64 = 9;
 
 pub fn token_ids() -> Vec<String> {
@@ -30,189 +22,77 @@ pub fn depths(lineage: &Lineage) -> BTreeMap<String, u32> {
     lineage.relatives.iter().map(|one| (one.token.id.clone(), one.depth)).collect()
 }
 
-/// A ledger with two tenants, over a simulated disk.
+/// A ledger with two tenants, and histories in the making. Keys: `ka` and `kb` of the tenants `a`
+/// and `b`, `ks` of a strict gateway of `a`.
 pub struct World {
-    disks: [SimDisk; 3],
-    clock: Arc<SimClock>,
-    planner: Planner,
-    rest: OpenedRest,
-    seed: u64,
+    ledger: TestLedger,
     made: u64,
 }
 
-fn parts(disks: &[SimDisk; 3], clock: &Arc<SimClock>, seed: u64) -> (Planner, OpenedRest) {
-    let entropy = Arc::new(SimEntropy::new(seed));
-    let ring = KeyRing::open_or_create(&disks[2], entropy.as_ref()).unwrap();
-    let world = Parts {
-        disk: Arc::new(disks[0].clone()),
-        head_disk: Arc::new(disks[1].clone()),
-        clock: clock.clone(),
-        entropy,
-        keys: Arc::new(ring),
-    };
-    let mut config = LedgerConfig { vault_slots: 8, ..Default::default() };
-    config.index.range_log2 = 4;
-    config.index.fan_in = 2;
-    Planner::new(open(&world, &config).unwrap(), &world, BlockPace::default())
+impl Deref for World {
+    type Target = TestLedger;
+    fn deref(&self) -> &TestLedger {
+        &self.ledger
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut TestLedger {
+        &mut self.ledger
+    }
 }
 
 impl World {
     pub fn new(seed: u64) -> Self {
-        let disks = [1, 2, 3].map(|n| SimDisk::new(seed * 10 + n));
-        let clock = Arc::new(SimClock::new(START_NANOS));
-        let (planner, rest) = parts(&disks, &clock, seed);
-        let mut world = Self { disks, clock, planner, rest, seed, made: 0 };
+        let world = TestWorld { commit_nanos: 1_000_000_000, ..TestWorld::new(seed) };
+        let mut ledger = world.open().unwrap();
         for (id, tenant, source, strict) in
             [("ka", "a", "idp", false), ("kb", "b", "idp", false), ("ks", "a", "gateway", true)]
         {
-            let key = NewKey {
-                key_id: id.into(),
-                purpose: KeyPurpose::Credential,
-                alg: 0,
-                tenant: tenant.into(),
-                source: source.into(),
-                roles: Roles::PRODUCER,
-                types: Vec::new(),
-                issuers: Vec::new(),
-                regions: Vec::new(),
-                signed_only: false,
-                strict,
-                expires_at: None,
-                public_key: None,
-                secret_hash: Some(secret_hash(&SECRET)),
-            };
-            world.planner.admin(&AdminAct::AddKey(Box::new(key)), Box::new(|_| {})).unwrap();
-            world.commit();
+            ledger.add_key(NewKey { tenant: tenant.into(), strict, ..credential(id, source) });
         }
-        world
-    }
-
-    /// Stops without any care, changes files, and starts again.
-    pub fn reopen(&mut self, change: impl FnOnce(&SimDisk)) {
-        self.disks[0].kill();
-        change(&self.disks[0]);
-        self.seed += 1000;
-        (self.planner, self.rest) = parts(&self.disks, &self.clock, self.seed);
-        if !self.planner.is_empty() {
-            self.commit();
-        }
+        Self { ledger, made: 0 }
     }
 
     /// What the clock of the ledger says.
     pub fn now(&self) -> i64 {
-        self.clock.wall_nanos()
+        self.ledger.world().clock.wall_nanos()
     }
 
     /// Lets time pass.
     pub fn wait(&self, nanos: u64) {
-        self.clock.advance(nanos);
+        self.ledger.world().clock.advance(nanos);
     }
 
     /// The disk of the data.
     pub fn disk(&self) -> &SimDisk {
-        &self.disks[0]
-    }
-
-    /// Does an act of the ledger's own.
-    pub fn administer(&mut self, act: &AdminAct) {
-        self.planner.admin(act, Box::new(|_| {})).unwrap();
-        self.commit();
-    }
-
-    /// Plans an act of the ledger's own, without making it durable. Its answer comes with the next
-    /// commit.
-    pub fn plan(&mut self, act: &AdminAct) -> Arc<Mutex<Option<SubmitAnswer>>> {
-        let answer: Arc<Mutex<Option<SubmitAnswer>>> = Arc::default();
-        let slot = Arc::clone(&answer);
-        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
-        self.planner.admin(act, reply).unwrap();
-        answer
+        &self.ledger.world().data
     }
 
     /// Submits events of the tenant `a`, none of which may be refused.
     pub fn tell(&mut self, events: &[Value]) {
-        self.submit("a", events);
+        self.submit("ka", events);
     }
 
-    /// The power goes, and comes back.
-    pub fn power_cut(&mut self, random: &mut Random) {
-        self.disks.iter().for_each(|disk| disk.crash(random));
-        self.reopen(|_| ());
-    }
-
-    pub fn view(&self) -> View {
-        let rest = &self.rest;
-        View::new(Arc::clone(&rest.rooms), Arc::clone(&rest.terms), rest.identity.clone())
-    }
-
-    pub fn person(&self, tenant: &str, user: &str) -> Option<[u8; 16]> {
-        self.rest.rooms.vault.find_person(tenant, "idp", user)
-    }
-
-    /// Makes durable what was offered.
-    pub fn commit(&mut self) {
-        let mut batch = self.planner.take();
-        self.rest.publisher.publish(&mut batch).unwrap();
-        self.planner.published();
-        self.clock.advance(1_000_000_000);
-        while self.rest.rooms.index.step(self.rest.rooms.published().size).unwrap()
-            != Progress::Idle
-        {}
-    }
-
-    /// Closes a block over what is recorded.
-    pub fn seal(&mut self) {
-        let _ = self.planner.seal_if_due(true).unwrap();
-        self.commit();
-    }
-
-    /// The key that checkpoints are signed with.
-    pub fn log_key(&self) -> VerifierKey {
-        VerifierKey::parse(&self.rest.identity.log_key).unwrap()
-    }
-
-    fn caller(&self, name: &str) -> Caller {
-        let key = api_key_text(&format!("k{name}"), &SECRET);
-        self.rest.rooms.registry.authenticate(&key, 0).unwrap()
-    }
-
-    /// Offers events under one of the keys: `a`, `b`, or `s` that is strict. They are durable with
-    /// the next commit. What becomes of each.
-    pub fn offer(&mut self, name: &str, events: &[Value]) -> Vec<EventAnswer> {
-        let body = Value::Array(events.to_vec()).to_string();
-        let caller = self.caller(name);
-        let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
-        let mut answers = Vec::new();
-        let each = &mut |answer: &EventAnswer| answers.push(answer.clone());
-        self.planner.offer(accepted, Box::new(|_| {}), each).unwrap();
-        answers
-    }
-
-    fn submit(&mut self, tenant: &str, events: &[Value]) {
-        let body = Value::Array(events.to_vec()).to_string();
-        let caller = self.caller(tenant);
-        let accepted = self.rest.intake.accept(&caller, BodyForm::Json, body.as_bytes()).unwrap();
-        let answer: Arc<Mutex<Option<SubmitAnswer>>> = Arc::default();
-        let slot = Arc::clone(&answer);
-        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
-        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
+    fn submit(&mut self, key: &str, events: &[Value]) {
+        self.ledger.offer(key, events);
         if self.made.is_multiple_of(3) {
-            let _ = self.planner.seal_if_due(true).unwrap();
+            self.ledger.planner.seal_if_due(true).unwrap();
         }
-        self.commit();
-        let answer = answer.lock().unwrap().take().expect("answered at the commit");
-        for (event, sent) in answer.events.iter().zip(events) {
-            assert_eq!(event.status, EventStatus::Recorded, "{event:?} {sent}");
+        self.ledger.commit();
+        let answer = self.ledger.answers().pop().expect("answered at the commit");
+        for (answer, event) in answer.events.iter().zip(events) {
+            assert_eq!(answer.status, EventStatus::Recorded, "{answer:?} {event}");
         }
     }
 
     /// Records random events, some of them long after they happened.
-    pub fn record(&mut self, events: u32, random: &mut Random) {
+    pub fn record_some(&mut self, events: u32, random: &mut Random) {
         for _ in 0..events {
-            let tenant = if random.below(4) == 0 { "b" } else { "a" };
+            let key = if random.below(4) == 0 { "kb" } else { "ka" };
             let count = 1 + random.below(2);
             let events: Vec<Value> = (0..count).map(|_| self.event(random)).collect();
-            self.submit(tenant, &events);
+            self.submit(key, &events);
         }
     }
 
@@ -227,7 +107,7 @@ impl World {
                 "occurred_at": "2026-01-02T03:04:05Z",
                 "links": links.into_iter().collect::<Vec<_>>(),
             });
-            self.submit("a", &[event]);
+            self.submit("ka", &[event]);
         }
     }
 
@@ -290,7 +170,7 @@ impl World {
         if n > 1 && random.below(3) == 0 {
             let cause = format!("n{}", 1 + random.below(n - 1));
             let id = ledgerline_proof::event_id::derived_event_id("a", "idp", &cause, 0);
-            let id = uuid(&id);
+            let id = uuid::Uuid::from_bytes(id).to_string();
             let event = json!({ "source": "idp", "event_id": id });
             links.push(json!({ "event": event, "relation": "CAUSED_BY", "strength": "JOINED" }));
         }
@@ -358,13 +238,6 @@ fn link(token: &str, relation: &str) -> Value {
     // By the token's number, so that both strengths are there and no more is drawn.
     let strength = if token.ends_with(['2', '5']) { "JOINED" } else { "ASSERTED" };
     json!({ "token_id": token, "relation": relation, "strength": strength })
-}
-
-fn uuid(id: &[u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(*id))
-        .char_indices()
-        .map(|(at, c)| if [8, 12, 16, 20].contains(&at) { format!("-{c}") } else { c.into() })
-        .collect()
 }
 
 /// Unix nanoseconds of the n-th second.

@@ -4,16 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use ledgerline_index::Progress;
-use ledgerline_journal::erasure::zero_frames;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ledgerline_journal::format::{FrameType, SegmentHeader, segment_path};
 use ledgerline_journal::scan::{Scanned, ScannedBatch, SegmentScan};
 use ledgerline_journal::streams::{NextPosition, StreamId, StreamMark, StreamState};
-use ledgerline_ledger::intake::{BodyForm, EventStatus, SubmitAnswer};
-use ledgerline_ledger::opening::{LedgerConfig, World, open};
-use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
+use ledgerline_ledger::intake::{BodyForm, EventStatus};
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hash::{Hash, sha256};
 use ledgerline_proof::hlc::Hlc;
@@ -21,16 +20,17 @@ use ledgerline_proof::schema::{Kind, Leaf, decode_object, encode_object};
 use ledgerline_proof::signature::StatementSigner;
 use ledgerline_proof::statement::{Seen, Statement, Target};
 use ledgerline_proof::submission::{Submission, put_frame};
-use ledgerline_proof::vocabulary::{EventType, KeyPurpose, TargetKind};
-use ledgerline_sim::{SimClock, SimDisk, SimEntropy};
+use ledgerline_proof::vocabulary::{EventType, TargetKind};
+use ledgerline_sim::{
+    SECRET, START_NANOS, SimDisk, TestLedger, TestWorld, credential, ed25519_producer, event_id,
+    hmac_producer,
+};
 use ledgerline_vault::keys::KeyRing;
 use ledgerline_verify::{VerifyOptions, VerifyReport, VerifyWorld, verify};
-use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
 use ledgerline_world::disk::{Disk, File, OpenMode};
+use serde_json::{Value, json};
 
 const ED25519_SEED: [u8; 32] = [5; 32];
-const SECRET: [u8; 32] = [7; 32];
-const START_NANOS: i64 = 1_763_000_000_000_000_000;
 /// 2026-11-22T10:10:00Z.
 const EVENT_NANOS: i64 = 1_795_342_200_000_000_000;
 pub const ORIGIN: &str = "ledgerline.local/default";
@@ -259,271 +259,132 @@ pub struct Built {
     pub middle: (Vec<u8>, Frozen),
 }
 
-struct Running {
-    disk: SimDisk,
-    head: SimDisk,
-    clock: Arc<SimClock>,
-    planner: Planner,
-    rest: OpenedRest,
-    keys: Arc<KeyRing>,
-}
-
 /// Builds a ledger with everything in it; the same plan gives the same bytes.
 pub fn build(plan: &Plan) -> Built {
-    let (disk, head, keys) = (SimDisk::new(1), SimDisk::new(2), SimDisk::new(3));
-    let mut run = Running::open(plan, &disk, &head, &keys, 10);
-    run.add_keys();
+    let mut world = TestWorld::new(1);
+    world.config.segment_bytes = plan.segment_bytes;
+    world.config.index.range_log2 = plan.range_log2;
+    let mut ledger = world.open().unwrap();
+    for key in [
+        credential("kjson", "idp"),
+        credential("kgw", "gw"),
+        hmac_producer("h1", "gw"),
+        hmac_producer("h2", "gw"),
+        ed25519_producer("e1", "gw", &ED25519_SEED),
+    ] {
+        ledger.add_key(key);
+    }
     let half = plan.events / 2;
-    run.events(plan, 0..half);
-    run.extras();
-    let published = run.rest.rooms.published();
+    events(&mut ledger, plan, 0..half);
+    extras(&mut ledger);
+    let published = ledger.published();
     let seen = plan.seen.unwrap_or((published.size, published.root));
     let note = published.checkpoint.as_bytes().to_vec();
     if plan.heartbeat {
-        run.heartbeat(seen);
+        heartbeat(&mut ledger, seen);
     }
-    run.close();
-    let middle = (note, run.freeze());
-    run.tear();
-    drop(run);
-    disk.kill();
-    let mut run = Running::open(plan, &disk, &head, &keys, 11);
-    run.erase_somebody();
-    run.retire("h1");
-    run.events(plan, half..plan.events);
+    ledger.close();
+    let middle = (note, freeze(&world));
+    tear(&world.data);
+    ledger.reopen(|_| ());
+    let handle = ledger.erase("user-1");
+    assert!(ledger.zero_frames(&handle).unwrap() > 0);
+    ledger.administer(&AdminAct::EndKey { key_id: "h1".into(), compromised: false, reason: None });
+    events(&mut ledger, plan, half..plan.events);
     if plan.clean {
-        run.close();
+        ledger.close();
     } else {
-        run.submit_json("kjson", &json_event(plan, plan.events + 1));
+        ledger.record("kjson", &[json_event(plan, plan.events + 1)]);
     }
-    Built { frozen: run.freeze(), seen, middle }
+    Built { frozen: freeze(&world), seen, middle }
 }
 
-impl Running {
-    fn open(plan: &Plan, disk: &SimDisk, head: &SimDisk, keys: &SimDisk, seed: u64) -> Self {
-        let entropy = Arc::new(SimEntropy::new(seed));
-        let clock = Arc::new(SimClock::new(START_NANOS + seed as i64 * 1_000_000_000));
-        let ring = Arc::new(KeyRing::open_or_create(keys, entropy.as_ref()).unwrap());
-        let world = World {
-            disk: Arc::new(disk.clone()),
-            head_disk: Arc::new(head.clone()),
-            clock: clock.clone(),
-            entropy,
-            keys: Arc::clone(&ring),
-        };
-        let mut config = LedgerConfig {
-            segment_bytes: plan.segment_bytes,
-            vault_slots: 8,
-            ..Default::default()
-        };
-        config.index.range_log2 = plan.range_log2;
-        config.index.fan_in = 2;
-        let opened = open(&world, &config).unwrap();
-        let (planner, rest) = Planner::new(opened, &world, BlockPace::default());
-        Self { disk: disk.clone(), head: head.clone(), clock, planner, rest, keys: ring }
-    }
+fn freeze(world: &TestWorld) -> Frozen {
+    let (data, head) = (Image::of(&world.data), Image::of(&world.head));
+    Frozen { data, head, keys: world.parts().keys }
+}
 
-    fn commit(&mut self) {
-        let mut batch = self.planner.take();
-        self.rest.publisher.publish(&mut batch).unwrap();
-        self.planner.published();
-        self.clock.advance(1_000_000);
-        let size = || self.rest.rooms.published().size;
-        while self.rest.rooms.index.step(size()).unwrap() != Progress::Idle {}
+fn record_signed(ledger: &mut TestLedger, body: &[u8]) {
+    let mut accepted = ledger.accept("kgw", BodyForm::AvroBatch, body);
+    // What the gateway sends is read from a stream.
+    accepted.streams.push(mark(ledger.size()));
+    ledger.try_plan(accepted).unwrap();
+    ledger.commit();
+    for event in ledger.answers().pop().expect("answered at the commit").events {
+        assert_eq!(event.status, EventStatus::Recorded, "{event:?}");
     }
+}
 
-    fn admin(&mut self, act: &AdminAct) {
-        self.planner.admin(act, Box::new(|_| {})).unwrap();
-        self.commit();
-    }
-
-    fn add_key(&mut self, id: &str, purpose: KeyPurpose, alg: i32, source: &str) {
-        let ed25519 = ed25519_zebra::SigningKey::from(ED25519_SEED);
-        let public: [u8; 32] = ed25519_zebra::VerificationKey::from(&ed25519).into();
-        if alg == 1 {
-            self.rest.rooms.vault.put_secret(id, &SECRET).unwrap();
-        }
-        let key = NewKey {
-            key_id: id.into(),
-            purpose,
-            alg,
-            tenant: "*".into(),
-            source: source.into(),
-            roles: if alg == 0 { Roles::PRODUCER } else { Roles::default() },
-            types: Vec::new(),
-            issuers: Vec::new(),
-            regions: Vec::new(),
-            signed_only: false,
-            strict: false,
-            expires_at: None,
-            public_key: (alg == 2).then_some(public),
-            secret_hash: (alg != 2).then(|| secret_hash(&SECRET)),
-        };
-        self.admin(&AdminAct::AddKey(Box::new(key)));
-    }
-
-    fn add_keys(&mut self) {
-        self.add_key("kjson", KeyPurpose::Credential, 0, "idp");
-        self.add_key("kgw", KeyPurpose::Credential, 0, "gw");
-        self.add_key("h1", KeyPurpose::Producer, 1, "gw");
-        self.add_key("h2", KeyPurpose::Producer, 1, "gw");
-        self.add_key("e1", KeyPurpose::Producer, 2, "gw");
-    }
-
-    fn caller(&self, key: &str) -> Caller {
-        self.rest.rooms.registry.authenticate(&api_key_text(key, &SECRET), 0).unwrap()
-    }
-
-    fn offer(&mut self, key: &str, form: BodyForm, body: &[u8]) -> SubmitAnswer {
-        let mut accepted = self.rest.intake.accept(&self.caller(key), form, body).unwrap();
-        // What the gateway sends is read from a stream.
-        if key == "kgw" {
-            accepted.streams.push(mark(self.rest.rooms.published().size));
-        }
-        let answer = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&answer);
-        let reply = Box::new(move |answer| *slot.lock().unwrap() = Some(answer));
-        self.planner.offer(accepted, reply, &mut |_| {}).unwrap();
-        self.commit();
-        answer.lock().unwrap().take().expect("answered at the commit")
-    }
-
-    fn submit_json(&mut self, key: &str, body: &str) {
-        let answer = self.offer(key, BodyForm::Json, body.as_bytes());
-        for event in &answer.events {
-            assert_eq!(event.status, EventStatus::Recorded, "{answer:?}");
-        }
-    }
-
-    fn submit_avro(&mut self, body: &[u8]) {
-        let answer = self.offer("kgw", BodyForm::AvroBatch, body);
-        for event in &answer.events {
-            assert_eq!(event.status, EventStatus::Recorded, "{answer:?}");
-        }
-    }
-
-    /// Half of the commits are JSON with personal data, half are signed.
-    fn events(&mut self, plan: &Plan, range: std::ops::Range<u32>) {
-        let numbers: Vec<u32> = range.collect();
-        for (turn, chunk) in numbers.chunks(plan.per_commit as usize).enumerate() {
-            if turn % 2 == 0 {
-                let events: Vec<String> = chunk.iter().map(|n| json_event(plan, *n)).collect();
-                self.submit_json("kjson", &format!("[{}]", events.join(",")));
-            } else {
-                let mut body = Vec::new();
-                for n in chunk {
-                    let key = match n % 3 {
-                        0 if self.is_valid("h1") => "h1",
-                        1 => "e1",
-                        _ => "h2",
-                    };
-                    put_frame(&mut body, &signed_event(plan, key, *n)).unwrap();
-                }
-                self.submit_avro(&body);
+/// Half of the commits are JSON with personal data, half are signed.
+fn events(ledger: &mut TestLedger, plan: &Plan, range: std::ops::Range<u32>) {
+    let numbers: Vec<u32> = range.collect();
+    for (turn, chunk) in numbers.chunks(plan.per_commit as usize).enumerate() {
+        if turn % 2 == 0 {
+            let events: Vec<Value> = chunk.iter().map(|n| json_event(plan, *n)).collect();
+            ledger.record("kjson", &events);
+        } else {
+            let h1 = ledger.rest.rooms.registry.key("h1").unwrap().valid_until.is_none();
+            let mut body = Vec::new();
+            for n in chunk {
+                let key = match n % 3 {
+                    0 if h1 => "h1",
+                    1 => "e1",
+                    _ => "h2",
+                };
+                put_frame(&mut body, &signed_event(plan, key, *n)).unwrap();
             }
-            if turn % 3 == 2 {
-                self.planner.seal_if_due(true).unwrap();
-                self.commit();
-            }
+            record_signed(ledger, &body);
         }
-    }
-
-    fn is_valid(&self, key: &str) -> bool {
-        self.rest.rooms.registry.key(key).is_some_and(|key| key.valid_until.is_none())
-    }
-
-    fn retire(&mut self, key: &str) {
-        self.admin(&AdminAct::EndKey { key_id: key.into(), compromised: false, reason: None });
-    }
-
-    /// An act of two parts, a policy with its text, a refusal.
-    fn extras(&mut self) {
-        let part = |n: u32| {
-            format!(
-                r#"{{"native_id":"grant-1","act":{{"id":"a1","part":{n},"parts":2}},
-                "type":"USED","token_id":"eu:idp:jti:t{n}","occurred_at":"2026-11-22T10:11:00Z"}}"#
-            )
-        };
-        self.submit_json("kjson", &format!("[{},{}]", part(0), part(1)));
-        let text = b"permit (principal, action, resource);";
-        let digest = sha256(text);
-        let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
-        self.submit_json(
-            "kjson",
-            &format!(
-                r#"{{"native_id":"policy-1","type":"POLICY_CHANGED","target":{{"kind":"POLICY",
-                "id":"finance"}},"occurred_at":"2026-11-22T10:11:01Z",
-                "policies":[{{"id":"finance","version":"v2","digest":"sha256:{digest}",
-                "role":"GRANT"}}],"attachments":[{{"digest":"sha256:{digest}",
-                "media_type":"text/plain","data":"{data}"}}]}}"#
-            ),
-        );
-        let refused = self.offer("kjson", BodyForm::Json, br#"{"type":"USED"}"#);
-        assert_eq!(refused.events[0].status, EventStatus::Refused);
-    }
-
-    fn heartbeat(&mut self, (size, root): (u64, Hash)) {
-        let target = Target { kind: TargetKind::Source, id: "gw" };
-        let at = Hlc::at(START_NANOS);
-        let mut statement =
-            Statement::new(event_id(900_000), "gw", target, EventType::Heartbeat, at);
-        statement.seen = Some(Seen { origin: ORIGIN, size: size as i64, root });
-        let mut body = Vec::new();
-        put_frame(&mut body, &sign("e1", &statement)).unwrap();
-        self.submit_avro(&body);
-    }
-
-    fn erase_somebody(&mut self) {
-        let handle = self.rest.rooms.vault.find_person("", "", "user-1").expect("has records");
-        self.admin(&AdminAct::Erase {
-            handle,
-            tenant: String::new(),
-            by: "kjson".into(),
-            purpose: "asked".into(),
-        });
-        let size = self.rest.rooms.published().size;
-        let ledger_id = self.rest.identity.ledger_id;
-        assert!(
-            zero_frames(&self.disk, &ledger_id, &std::collections::BTreeSet::from([handle]), size)
-                .unwrap()
-                > 0
-        );
-    }
-
-    fn close(&mut self) {
-        self.planner.seal_if_due(true).unwrap();
-        self.commit();
-        let published = self.rest.rooms.published();
-        self.rest.head.write(published.checkpoint.as_bytes()).unwrap();
-        self.rest.rooms.vault.snapshot(published.size).unwrap();
-        self.rest.rooms.store.sync(self.rest.rooms.published().size).unwrap();
-    }
-
-    /// Leaves the first bytes of a batch behind the last commit, as a power cut may.
-    fn tear(&self) {
-        let image = self.disk.image();
-        let path = image.keys().rfind(|path| path.starts_with("journal/")).unwrap();
-        let mut bytes = image[path].clone();
-        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-        let junk: Vec<u8> = [0, 0, 0, 20, 1].into_iter().chain(1..200).collect();
-        bytes.resize(bytes.len().max(end + junk.len()), 0);
-        bytes[end..end + junk.len()].copy_from_slice(&junk);
-        self.disk.write(path, &bytes).unwrap();
-    }
-
-    fn freeze(&self) -> Frozen {
-        Frozen {
-            data: Image::of(&self.disk),
-            head: Image::of(&self.head),
-            keys: Arc::clone(&self.keys),
+        if turn % 3 == 2 {
+            ledger.seal();
         }
     }
 }
 
-fn event_id(n: u32) -> [u8; 16] {
-    let mut id = *b"\x01\x93\x2f\x6e\x7c\x1a\x7b\x3e\x9a\x55\0\0\0\0\0\0";
-    id[12..].copy_from_slice(&n.to_be_bytes());
-    id
+/// An act of two parts, a policy with its text, a refusal.
+fn extras(ledger: &mut TestLedger) {
+    let part = |n: u32| {
+        json!({
+            "native_id": "grant-1", "act": { "id": "a1", "part": n, "parts": 2 }, "type": "USED",
+            "token_id": format!("eu:idp:jti:t{n}"), "occurred_at": "2026-11-22T10:11:00Z",
+        })
+    };
+    ledger.record("kjson", &[part(0), part(1)]);
+    let text = b"permit (principal, action, resource);";
+    let digest = format!("sha256:{}", sha256(text));
+    let attachment =
+        json!({ "digest": digest, "media_type": "text/plain", "data": STANDARD.encode(text) });
+    let policy = json!({
+        "native_id": "policy-1", "type": "POLICY_CHANGED",
+        "target": { "kind": "POLICY", "id": "finance" }, "occurred_at": "2026-11-22T10:11:01Z",
+        "policies": [{ "id": "finance", "version": "v2", "digest": digest, "role": "GRANT" }],
+        "attachments": [attachment],
+    });
+    ledger.record("kjson", &[policy]);
+    let refused = ledger.submit("kjson", &[json!({ "type": "USED" })]);
+    assert_eq!(refused[0].status, EventStatus::Refused);
+}
+
+fn heartbeat(ledger: &mut TestLedger, (size, root): (u64, Hash)) {
+    let target = Target { kind: TargetKind::Source, id: "gw" };
+    let at = Hlc::at(START_NANOS);
+    let mut statement = Statement::new(event_id(900_000), "gw", target, EventType::Heartbeat, at);
+    statement.seen = Some(Seen { origin: ORIGIN, size: size as i64, root });
+    let mut body = Vec::new();
+    put_frame(&mut body, &sign("e1", &statement)).unwrap();
+    record_signed(ledger, &body);
+}
+
+/// Leaves the first bytes of a batch behind the last commit, as a power cut may.
+fn tear(disk: &SimDisk) {
+    let image = disk.image();
+    let path = image.keys().rfind(|path| path.starts_with("journal/")).unwrap();
+    let mut bytes = image[path].clone();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let junk: Vec<u8> = [0, 0, 0, 20, 1].into_iter().chain(1..200).collect();
+    bytes.resize(bytes.len().max(end + junk.len()), 0);
+    bytes[end..end + junk.len()].copy_from_slice(&junk);
+    disk.write(path, &bytes).unwrap();
 }
 
 fn kind_of(n: u32) -> &'static str {
@@ -534,22 +395,16 @@ fn kind_of(n: u32) -> &'static str {
     }
 }
 
-fn json_event(plan: &Plan, n: u32) -> String {
+fn json_event(plan: &Plan, n: u32) -> Value {
     let token = n % 20 % 7 + n / 20 * 7;
-    let client = if plan.forged == Some(n) { "mallory" } else { "web" };
-    let kind = kind_of(n);
-    let id = uuid(&event_id(n));
-    let user = n % 3;
-    format!(
-        r#"{{"event_id":"{id}","type":"{kind}","token_id":"eu:idp:jti:t{token}",
-        "client_id":"{client}","occurred_at":"2026-11-22T10:10:00.{n:09}Z",
-        "personal":[{{"role":"SUBJECT","user_id":"user-{user}","ip":"203.0.113.7"}}]}}"#
-    )
-}
-
-fn uuid(id: &[u8; 16]) -> String {
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    let user = format!("user-{}", n % 3);
+    json!({
+        "event_id": uuid::Uuid::from_bytes(event_id(n)).to_string(), "type": kind_of(n),
+        "token_id": format!("eu:idp:jti:t{token}"),
+        "client_id": if plan.forged == Some(n) { "mallory" } else { "web" },
+        "occurred_at": format!("2026-11-22T10:10:00.{n:09}Z"),
+        "personal": [{ "role": "SUBJECT", "user_id": user, "ip": "203.0.113.7" }],
+    })
 }
 
 fn signed_event(plan: &Plan, key: &str, n: u32) -> Vec<u8> {
