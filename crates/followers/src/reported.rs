@@ -11,8 +11,8 @@
 //! that two verifications of the same entries that find the same are one entry. It names no token,
 //! person or tenant: every tenant's auditor may read it. What was found stands in findings.
 
-use ledgerline_index::ReadBudget;
 use ledgerline_index::terms::By;
+use ledgerline_index::{Ask, ReadBudget};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::{MAX_STRING_BYTES, Statement};
 use ledgerline_proof::vocabulary::EventType;
@@ -92,7 +92,7 @@ pub fn newest(
     let term = By::Report.term(view.terms(), "");
     let mut budget = ReadBudget::new(READS);
     let range = 0..below.min(view.size());
-    let page = view.rooms().index.postings_back(&term, range, limit, &mut budget)?;
+    let page = view.page(Ask::newest(term, range, limit), &mut budget)?;
     let mut reports = Vec::with_capacity(page.indexes.len());
     for index in page.indexes {
         let event = view.event(index)?;

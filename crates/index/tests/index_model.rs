@@ -215,20 +215,31 @@ impl World {
     /// One page without a budget is exactly the model's.
     fn check_page(&mut self, term: &Term, list: &[u64], range: &Range<u64>, limit: usize) {
         let all: Vec<u64> = list.iter().copied().filter(|index| range.contains(index)).collect();
-        let page = |indexes: Vec<u64>, rest: Option<u64>| Page {
+        let page = |indexes: Vec<u64>, rest: Option<u64>, reads: u32| Page {
             indexes: indexes.iter().copied().take(limit).collect(),
             next: rest,
             cut_by: rest.map(|_| Bound::Limit),
+            reads,
         };
         let unlimited = || ReadBudget::new(u32::MAX);
         let found = self.ask(|index| index.postings(term, range.clone(), limit, &mut unlimited()));
         let rest = all.get(limit).copied();
-        assert_eq!(found, page(all.clone(), rest), "seed {} {term:?} {range:?}", self.seed);
+        assert_eq!(
+            found,
+            page(all.clone(), rest, found.reads),
+            "seed {} {term:?} {range:?}",
+            self.seed
+        );
         let found =
             self.ask(|index| index.postings_back(term, range.clone(), limit, &mut unlimited()));
         let back: Vec<u64> = all.into_iter().rev().collect();
         let rest = back.get(limit).map(|index| index + 1);
-        assert_eq!(found, page(back, rest), "seed {} {term:?} {range:?} back", self.seed);
+        assert_eq!(
+            found,
+            page(back, rest, found.reads),
+            "seed {} {term:?} {range:?} back",
+            self.seed
+        );
     }
 
     /// Pages within a tiny budget add up to the whole.

@@ -2,7 +2,7 @@
 //!
 //! Promises: one fsync per commit; what was appended survives whatever the disk honours; what was
 //! not whole is cut off, kept aside and told. No storage is believed: a leaf is handed out only if
-//! its hash is the tree's ([`reader`], [`tree_store`]). What lies beside the segments is here too:
+//! its hash is the tree's ([`leaf_store`], [`reader`], [`tree_store`]). What lies beside the segments is here too:
 //! the newest checkpoint ([`head_store`]), where older origins end ([`end_note`]), refused
 //! statements ([`quarantine`]), and the sealed frames that are zeroed ([`erasure`]).
 //!
@@ -17,6 +17,9 @@ pub mod end_note;
 pub mod erasure;
 pub mod format;
 pub mod head_store;
+#[cfg(any(test, feature = "fake"))]
+pub mod leaf_contract;
+pub mod leaf_store;
 pub mod quarantine;
 pub mod reader;
 pub mod recovery;

@@ -5,49 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_world::disk::{Disk, File, OpenMode};
-use ledgerline_world::patience::MayPass;
 
 use super::format::{
     AttachmentRecord, FRAME_BYTES, Frame, FrameBinding, FrameType, MAX_BODY_BYTES, SealedRecord,
     segment_path,
 };
+use crate::leaf_store::{LeafStore, ReadError, StoredLeaf};
 use crate::tree_store::{Position, TreeStore};
-
-/// Why a leaf cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The disk failed.
-    #[error("the disk failed: {0}")]
-    Disk(#[from] io::Error),
-    /// The bytes are not those that the tree commits to.
-    #[error("entry {index} is damaged in the journal; run `ledgerline verify`")]
-    Damaged {
-        /// The entry.
-        index: u64,
-    },
-}
-
-impl MayPass for ReadError {
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Disk(error) if error.may_pass())
-    }
-}
-
-/// A leaf with what travels beside it.
-#[derive(Debug, Clone, Default)]
-pub struct StoredLeaf {
-    /// The leaf's bytes.
-    pub bytes: Vec<u8>,
-    /// Its sealed personal records.
-    pub sealed: Vec<SealedRecord>,
-    /// Its attachments.
-    pub attachments: Vec<AttachmentRecord>,
-}
 
 /// The journal's reading end. Shared between threads.
 pub struct JournalReader {
@@ -122,74 +91,6 @@ impl JournalReader {
     pub fn leaf(&self, index: u64) -> Result<Vec<u8>, ReadError> {
         let (position, hash) = (self.store.position(index)?, self.store.leaf(index)?);
         Ok(self.confirmed(&mut Piece::default(), index, (position, 0), hash)?.to_vec())
-    }
-
-    /// The leaves at ascending indexes, which the caller knows to be committed. Neighbours are
-    /// read together.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn leaves(&self, indexes: &[u64]) -> Result<Vec<Vec<u8>>, ReadError> {
-        let mut leaves = Vec::with_capacity(indexes.len());
-        let mut piece = Piece::default();
-        let mut rest = indexes;
-        while let Some(&first) = rest.first() {
-            let near = |pair: &&[u64]| pair[0] < pair[1] && pair[1] - first < NEAR;
-            let (now, later) = rest.split_at(1 + rest.windows(2).take_while(near).count());
-            if now.len() == 1 {
-                let (position, hash) = (self.store.position(first)?, self.store.leaf(first)?);
-                leaves.push(self.confirmed(&mut piece, first, (position, 0), hash)?.to_vec());
-            } else {
-                self.neighbours(now, &mut piece, &mut leaves)?;
-            }
-            rest = later;
-        }
-        Ok(leaves)
-    }
-
-    /// Hands out the leaves of a range, which the caller knows to be committed, in order, until
-    /// `each` says that it has enough.
-    ///
-    /// # Errors
-    /// [`ReadError`], or what `each` says.
-    pub fn each_leaf<E: From<ReadError>>(
-        &self,
-        range: Range<u64>,
-        mut each: impl FnMut(u64, &[u8]) -> Result<bool, E>,
-    ) -> Result<(), E> {
-        let mut piece = Piece::default();
-        let mut first = range.start;
-        while first < range.end {
-            let end = range.end.min(first + RUN);
-            let count = usize::try_from(end - first).expect("few");
-            let positions = self.store.positions(first, count).map_err(ReadError::from)?;
-            let hashes = self.store.hashes(0, first, count).map_err(ReadError::from)?;
-            for (n, (index, hash)) in (first..end).zip(hashes).enumerate() {
-                let position = positions[n];
-                let is_near = |next: &&Position| {
-                    next.segment == position.segment
-                        && next
-                            .offset
-                            .checked_sub(position.offset)
-                            .is_some_and(|far| far <= RUN_BYTES)
-                };
-                let offset = u64::from(position.offset);
-                let ahead = match piece.from(position.segment, offset, USUAL_FRAME_BYTES) {
-                    Some(_) => 0,
-                    None => positions[n..]
-                        .iter()
-                        .take_while(is_near)
-                        .last()
-                        .map_or(0, |last| last.offset - position.offset),
-                };
-                let body = self.confirmed(&mut piece, index, (position, ahead), hash)?;
-                if !each(index, body)? {
-                    return Ok(());
-                }
-            }
-            first = end;
-        }
-        Ok(())
     }
 
     fn neighbours(
@@ -325,5 +226,75 @@ impl JournalReader {
         let file: Arc<dyn File> = self.disk.open(&segment_path(number), OpenMode::Read)?.into();
         segments.insert(number, Arc::clone(&file));
         Ok(file)
+    }
+}
+
+impl LeafStore for JournalReader {
+    // Neighbours are read together.
+    fn leaves(&self, indexes: &[u64]) -> Result<Vec<Vec<u8>>, ReadError> {
+        let mut leaves = Vec::with_capacity(indexes.len());
+        let mut piece = Piece::default();
+        let mut rest = indexes;
+        while let Some(&first) = rest.first() {
+            let near = |pair: &&[u64]| pair[0] < pair[1] && pair[1] - first < NEAR;
+            let (now, later) = rest.split_at(1 + rest.windows(2).take_while(near).count());
+            if now.len() == 1 {
+                let (position, hash) = (self.store.position(first)?, self.store.leaf(first)?);
+                leaves.push(self.confirmed(&mut piece, first, (position, 0), hash)?.to_vec());
+            } else {
+                self.neighbours(now, &mut piece, &mut leaves)?;
+            }
+            rest = later;
+        }
+        Ok(leaves)
+    }
+
+    fn stored(&self, at: &[u64]) -> Result<Vec<StoredLeaf>, ReadError> {
+        let leaves = at.iter().zip(self.leaves(at)?);
+        leaves.map(|(index, bytes)| self.records_beside(*index, bytes)).collect()
+    }
+
+    fn each(
+        &self,
+        range: Range<u64>,
+        each: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut piece = Piece::default();
+        let mut first = range.start;
+        while first < range.end {
+            let end = range.end.min(first + RUN);
+            let count = usize::try_from(end - first).expect("few");
+            let positions = self.store.positions(first, count)?;
+            let hashes = self.store.hashes(0, first, count)?;
+            for (n, (index, hash)) in (first..end).zip(hashes).enumerate() {
+                let position = positions[n];
+                let is_near = |next: &&Position| {
+                    next.segment == position.segment
+                        && next
+                            .offset
+                            .checked_sub(position.offset)
+                            .is_some_and(|far| far <= RUN_BYTES)
+                };
+                let offset = u64::from(position.offset);
+                let ahead = match piece.from(position.segment, offset, USUAL_FRAME_BYTES) {
+                    Some(_) => 0,
+                    None => positions[n..]
+                        .iter()
+                        .take_while(is_near)
+                        .last()
+                        .map_or(0, |last| last.offset - position.offset),
+                };
+                let body = self.confirmed(&mut piece, index, (position, ahead), hash)?;
+                if each(index, body).is_break() {
+                    return Ok(());
+                }
+            }
+            first = end;
+        }
+        Ok(())
+    }
+
+    fn leaf(&self, at: u64) -> Result<Vec<u8>, ReadError> {
+        Self::leaf(self, at)
     }
 }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use ledgerline_journal::format::SealedRecord;
-use ledgerline_journal::reader::StoredLeaf;
+use ledgerline_journal::leaf_store::StoredLeaf;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::{Hash, leaf_hash, sha256};
 use ledgerline_proof::schema::{HEADER_BYTES, Kind, decode_object};

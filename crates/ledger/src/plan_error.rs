@@ -1,7 +1,7 @@
 //! Why planning stops.
 
 use ledgerline_index::IndexError;
-use ledgerline_journal::reader::ReadError;
+use ledgerline_journal::leaf_store::ReadError;
 use ledgerline_world::patience::MayPass;
 
 /// Why planning stopped: the state is unknown, nothing may be planned any more.

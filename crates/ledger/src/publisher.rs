@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use ledgerline_index::IndexError;
 use ledgerline_journal::commit_store::{CommitBatch, CommitError, Committer};
-use ledgerline_journal::reader::ReadError;
+use ledgerline_journal::leaf_store::ReadError;
 use ledgerline_proof::checkpoint::SignError;
 use ledgerline_vault::VaultError;
 use ledgerline_view::committed::{Published, Rooms};

@@ -282,7 +282,7 @@ impl Asked<'_> {
     ) -> Result<Read, PlanError> {
         let mut read = Read { whole: true, cut: false };
         self.each(key, chain, &mut each, &mut |rooms| {
-            let found = chains::deciding(&rooms.index, chain, u64::MAX, REACH)?;
+            let found = chains::deciding(&*rooms.index, chain, u64::MAX, REACH)?;
             read.whole &= found.whole;
             read.cut |= found.cut;
             Ok(found.indexes)
@@ -306,7 +306,7 @@ impl Asked<'_> {
             }
         };
         self.each(key, chain, &mut each, &mut |rooms| {
-            let (found, cut) = chains::postings(&rooms.index, &term, 0..u64::MAX, MAX_WIDE)?;
+            let (found, cut) = chains::postings(&*rooms.index, &term, 0..u64::MAX, MAX_WIDE)?;
             whole &= !cut;
             Ok(found)
         })?;

@@ -116,6 +116,9 @@ pub fn after_revokes(
     let (mut seen, mut tokens) = (BTreeSet::new(), Vec::new());
     loop {
         let (indexes, next) = inquiry.postings(&term, at..u64::MAX, PAGE)?;
+        inquiry.read_leaves(&indexes);
+        let ids = inquiry.targets_at_hand(&indexes, |_| true);
+        inquiry.read_tokens(ids);
         for index in indexes {
             let Some(record) = inquiry.record(index)? else { continue };
             for token in revoked_by(inquiry, &record, most)? {

@@ -14,7 +14,7 @@ use ledgerline_view::view::QueryError;
 
 use super::holdings::{Holder, holdings};
 use super::policies::{PolicyVersion, policy_versions};
-use crate::lineage::{Bounds, Inquiry, Token};
+use crate::lineage::{Bounds, Inquiry, PageWanted, Token};
 
 /// Accesses from which it is learnt which audiences a policy governs.
 const LEARNT_FROM: usize = 64;
@@ -71,7 +71,9 @@ pub fn policy_changes(
     if tokens.is_empty() {
         return Ok(answer);
     }
-    for version in policy_versions(inquiry, None)? {
+    let versions = policy_versions(inquiry, None)?;
+    read_governed(inquiry, &versions);
+    for version in versions {
         let alive = |token: &&Arc<Token>| {
             let (begun, ended) = token.lifetime();
             let at = version.effective_from;
@@ -111,6 +113,21 @@ fn effect_on(
         return Some(PolicyEffect::Service);
     }
     audience.iter().any(|one| audiences.contains(one)).then_some(PolicyEffect::Audience)
+}
+
+/// Reads what [`governed`] looks at, of all policies together.
+fn read_governed(inquiry: &mut Inquiry<'_>, versions: &[PolicyVersion]) {
+    let policies: BTreeSet<&str> = versions.iter().map(|version| &*version.id).collect();
+    let wanted = policies.into_iter().map(|policy| PageWanted {
+        term: By::Policy(policy).term(inquiry.view().terms(), &inquiry.scope().tenant),
+        from: 0,
+        limit: LEARNT_FROM,
+    });
+    let wanted: Vec<PageWanted> = wanted.collect();
+    inquiry.read_hits(&wanted);
+    let hits: Vec<u64> = wanted.iter().flat_map(|one| inquiry.hits_at_hand(&one.term)).collect();
+    let ids = inquiry.targets_at_hand(&hits, |_| true);
+    inquiry.read_tokens(ids);
 }
 
 /// The audiences of tokens that were let in under a policy. Only tokens for one audience tell.

@@ -197,7 +197,7 @@ impl Selection {
         let (mut records, mut bytes) = (0, 0);
         for &position in positions {
             let (origin, index) = view.at_position(position);
-            let stored = origin.rooms().reader.leaf_with_records(index)?;
+            let Some(stored) = origin.stored(&[index])?.pop() else { continue };
             let sealed = stored.sealed.clone();
             let Some(event) = origin.event_view(index, stored) else { continue };
             records += sealed.len();

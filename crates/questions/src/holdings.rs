@@ -10,10 +10,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
 use ledgerline_view::view::QueryError;
 
-use crate::lineage::{AHEAD_HITS, Inquiry, Record, Token, subject_of};
-
-/// Postings asked for at a time.
-const PAGE: usize = 256;
+use crate::lineage::{Inquiry, PAGE, Record, Token, subject_of};
 
 /// Who holds tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,11 +89,11 @@ pub fn holdings(
         let mut read_to = 0;
         for (n, &index) in indexes.iter().enumerate() {
             if n >= read_to {
-                let most = AHEAD_HITS.min((limit - answer.tokens.len()).saturating_add(1));
-                read_to = indexes.len().min(n + most);
-                inquiry.leaves_ahead(&indexes[n..read_to]);
-                let ids = inquiry.targets_ahead(&indexes[n..read_to], may_be_birth);
-                inquiry.tokens_ahead(&ids);
+                let most = (limit - answer.tokens.len()).saturating_add(1);
+                read_to = indexes.len().min(n.saturating_add(most));
+                inquiry.read_leaves(&indexes[n..read_to]);
+                let ids = inquiry.targets_at_hand(&indexes[n..read_to], may_be_birth);
+                inquiry.read_tokens(ids);
             }
             let Some(record) = inquiry.record(index)? else {
                 if inquiry.is_spent() {

@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_index::terms::{By, OfLife, chain_term};
-use ledgerline_index::{ReadBudget, Term};
+use ledgerline_index::{Ask, Page, ReadBudget, Term};
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
@@ -150,15 +150,13 @@ pub fn life_of(
     let shown = first..positions.len().min(first.saturating_add(page.limit));
     let next = positions[shown.clone()].last().copied().filter(|_| positions.len() > shown.end);
     let mut events = Vec::with_capacity(shown.len());
-    for position in &positions[shown] {
-        let (origin, index) = view.at_position(*position);
-        let event = origin.event(index)?;
+    for event in events_at(view, &positions[shown])? {
         let is_its = |event: &EventView| {
             let named =
                 |one: &Statement<'_>| one.tenant == tenant && walk.ids.contains(one.target.id);
             read_event(&event.leaf, |_, one| named(one)) == Some(true)
         };
-        events.extend(event.filter(is_its));
+        events.extend(Some(event).filter(is_its));
     }
     let total = positions.len() as u64;
     walk.positions = positions;
@@ -177,6 +175,21 @@ pub fn life_of(
         violations,
         cut,
     }))
+}
+
+/// The events at ascending positions: one call for each origin.
+fn events_at(view: &View, positions: &[u64]) -> Result<Vec<EventView>, QueryError> {
+    let mut events = Vec::with_capacity(positions.len());
+    for origin in view.origins() {
+        let own = origin.base()..origin.end();
+        let here = positions.iter().filter(|at| own.contains(at)).map(|at| at - own.start);
+        let here: Vec<u64> = here.collect();
+        if !here.is_empty() {
+            let stored = here.iter().zip(origin.stored(&here)?);
+            events.extend(stored.filter_map(|(index, stored)| origin.event_view(*index, stored)));
+        }
+    }
+    Ok(events)
 }
 
 /// How many positions lie in each origin that has any of them.
@@ -243,6 +256,8 @@ struct Walk<'v> {
     tenant: &'v str,
     size: u64,
     ids: BTreeSet<String>,
+    /// First parts of what terms lead to in an origin, by its base.
+    first: BTreeMap<(u64, Term), Page>,
     positions: Vec<u64>,
     facts: Vec<Fact<'static>>,
     births: Vec<(u64, Vec<u8>)>,
@@ -266,6 +281,7 @@ impl<'v> Walk<'v> {
             tenant,
             size,
             ids: BTreeSet::new(),
+            first: BTreeMap::new(),
             positions: Vec::new(),
             facts: Vec::new(),
             births: Vec::new(),
@@ -301,6 +317,9 @@ impl<'v> Walk<'v> {
         let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
         let mut ids = BTreeSet::new();
         let chain = chain_term(self.view.terms(), &key);
+        let alias = By::Alias(id).term(self.view.terms(), tenant);
+        let names = OfLife::Names.term(&chain);
+        self.read(&[if self.deciding { names } else { chain }, alias])?;
         let read = |walk: &mut Self, position, leaf: Vec<u8>| {
             let fact = read_event(&leaf, |entry, one| {
                 if chain_key(one, &entry.handles) != Some(key) {
@@ -320,7 +339,7 @@ impl<'v> Walk<'v> {
         };
         if self.deciding {
             self.each_deciding(&chain, read)?;
-            self.each(&OfLife::Names.term(&chain), |_, _, leaf| {
+            self.each(&names, |_, _, leaf| {
                 read_event(&leaf, |entry, one| {
                     if chain_key(one, &entry.handles) == Some(key) {
                         ids.extend(joined_ids(one, id).map(str::to_owned));
@@ -330,8 +349,7 @@ impl<'v> Walk<'v> {
         } else {
             self.each(&chain, read)?;
         }
-        let term = By::Alias(id).term(self.view.terms(), tenant);
-        self.each(&term, |_, _, leaf| {
+        self.each(&alias, |_, _, leaf| {
             read_event(&leaf, |_, one| {
                 let names = one.target.kind == TargetKind::Token
                     && one.tenant == tenant
@@ -372,7 +390,7 @@ impl<'v> Walk<'v> {
             for origin in &self.origins {
                 let end = if origin.is_older() { origin.size() } else { self.size };
                 let most = usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX);
-                let (found, cut) = chains::postings(&origin.rooms().index, &chain, 0..end, most)?;
+                let (found, cut) = chains::postings(origin.postings(), &chain, 0..end, most)?;
                 self.cut |= cut;
                 self.positions.extend(found.into_iter().map(|index| origin.place_of(index)));
             }
@@ -391,9 +409,13 @@ impl<'v> Walk<'v> {
         let part = part.map(|by| (by, history_of(&facts, &births, Some(by))));
         let (mut covering, mut covers_part) = (Vec::new(), Vec::new());
         let (tenant, only_by) = (self.tenant, self.only_by);
-        for (kind, id) in history.chains() {
+        let acts = history.chains().into_iter().map(|(kind, id)| {
             let chain = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
-            let term = OfLife::Acts.term(&chain);
+            OfLife::Acts.term(&chain)
+        });
+        let acts: Vec<Term> = acts.collect();
+        self.read(&acts)?;
+        for term in acts {
             self.each(&term, |_, position, leaf| {
                 read_event(&leaf, |entry, one| {
                     let Some(found) =
@@ -440,12 +462,27 @@ impl<'v> Walk<'v> {
     ) -> Result<(), QueryError> {
         for origin in self.view.origins() {
             let end = if origin.is_older() { origin.size() } else { self.size };
-            let found = chains::deciding(&origin.rooms().index, chain, end, REACH)?;
+            let found = chains::deciding(origin.postings(), chain, end, REACH)?;
             self.thinned |= !found.whole;
             self.cut |= found.cut;
             origin.each_at(&found.indexes, &mut |index, leaf| {
                 each(self, origin.place_of(index), leaf);
             })?;
+        }
+        Ok(())
+    }
+
+    /// Reads the first parts of what some terms lead to: one call for each origin.
+    fn read(&mut self, terms: &[Term]) -> Result<(), QueryError> {
+        self.first.clear();
+        for origin in self.origins.iter().filter(|_| !terms.is_empty()) {
+            let end = if origin.is_older() { origin.size() } else { self.size };
+            let asks: Vec<Ask> =
+                terms.iter().map(|term| Ask::oldest(*term, 0..end, PART)).collect();
+            let reads = PART_READS.saturating_mul(u32::try_from(terms.len()).unwrap_or(u32::MAX));
+            let pages = origin.postings().postings(&asks, &mut ReadBudget::new(reads))?;
+            let pages = terms.iter().zip(pages).map(|(term, page)| ((origin.base(), *term), page));
+            self.first.extend(pages);
         }
         Ok(())
     }
@@ -473,13 +510,18 @@ impl<'v> Walk<'v> {
         each: &mut impl FnMut(&mut Self, u64, Vec<u8>),
     ) -> Result<(), QueryError> {
         while range.start < range.end {
-            let mut budget = ReadBudget::new(PART_READS);
-            let rooms = origin.rooms();
-            let page = rooms.index.postings(term, range.clone(), PART, &mut budget)?;
+            let first = Some((origin.base(), *term)).filter(|_| range.start == 0);
+            let page = match first.and_then(|first| self.first.remove(&first)) {
+                Some(page) => page,
+                None => {
+                    let ask = Ask::oldest(*term, range.clone(), PART);
+                    origin.page(ask, &mut ReadBudget::new(PART_READS))?
+                }
+            };
             self.read += page.indexes.len() as u64;
-            for (index, leaf) in page.indexes.iter().zip(rooms.reader.leaves(&page.indexes)?) {
-                each(self, origin.place_of(*index), leaf);
-            }
+            origin.each_at(&page.indexes, &mut |index, leaf| {
+                each(self, origin.place_of(index), leaf);
+            })?;
             let Some(next) = page.next else { break };
             if next <= range.start || self.read >= MOST_EVENTS {
                 self.cut = true;

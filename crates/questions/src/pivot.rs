@@ -9,7 +9,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{ActorKind, TargetKind};
 use ledgerline_view::view::QueryError;
 
-use crate::lineage::{Cut, Inquiry, Record};
+use crate::lineage::{Cut, Reader, Record};
 
 /// What to turn around.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Pivot {
 }
 
 impl Pivot {
-    fn terms(&self, inquiry: &Inquiry<'_>) -> Vec<Term> {
+    fn terms(&self, reader: &Reader<'_>) -> Vec<Term> {
         let by: Vec<By<'_>> = match self {
             Self::Handle(id) => vec![By::Subject(id), By::Handle(id), By::ResourceHandle(id)],
             Self::Client(id) => vec![By::Client(id)],
@@ -35,7 +35,7 @@ impl Pivot {
             Self::Grant(id) => vec![By::Grant(id)],
             Self::Key(id) => vec![By::Key(id)],
         };
-        let (hasher, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
+        let (hasher, tenant) = (reader.view().terms(), &reader.scope().tenant);
         by.iter().flat_map(|by| by.spelled(hasher, tenant)).collect()
     }
 
@@ -65,19 +65,20 @@ impl Pivot {
 /// # Errors
 /// [`QueryError`].
 pub fn pivot(
-    inquiry: &mut Inquiry<'_>,
+    reader: &mut Reader<'_>,
     what: &Pivot,
     after: u64,
     limit: usize,
 ) -> Result<(Vec<Arc<Record>>, Option<u64>), QueryError> {
-    let terms = what.terms(inquiry);
+    let terms = what.terms(reader);
     let mut found = Vec::new();
     let mut from = after;
     loop {
-        let (indexes, next) = inquiry.postings_of_any(&terms, from, limit + 1)?;
+        let (indexes, next) = reader.postings_of_any(&terms, from, limit + 1)?;
+        reader.read_leaves(&indexes);
         for index in indexes {
-            let Some(record) = inquiry.record(index)? else {
-                if inquiry.is_spent() {
+            let Some(record) = reader.record(index)? else {
+                if reader.is_spent() {
                     return Ok((found, Some(index)));
                 }
                 continue;
@@ -86,14 +87,14 @@ pub fn pivot(
                 continue;
             }
             if found.len() >= limit {
-                inquiry.cut(Cut::Limit);
+                reader.cut(Cut::Limit);
                 return Ok((found, Some(index)));
             }
-            inquiry.stands_on(index);
+            reader.stands_on(index);
             found.push(record);
         }
         match next {
-            Some(next) if !inquiry.is_spent() => from = next,
+            Some(next) if !reader.is_spent() => from = next,
             next => return Ok((found, next)),
         }
     }

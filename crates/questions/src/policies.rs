@@ -10,7 +10,7 @@ use ledgerline_view::view::QueryError;
 
 mod privilege;
 
-use crate::lineage::{Inquiry, Record};
+use crate::lineage::{Inquiry, PageWanted, Record};
 use privilege::privileges;
 
 pub use privilege::{Privilege, is_over_privileged};
@@ -196,6 +196,17 @@ pub fn policies_at_issue(
     let scopes = token.facts.scopes.clone();
     let privileges = privileges(inquiry, &named, &in_force, &scopes)?;
     Ok(Some(IssuePolicies { issued_at, named, in_force, scopes, privileges }))
+}
+
+/// Reads the events that name some digests, together.
+fn read_naming(inquiry: &mut Inquiry<'_>, digests: impl Iterator<Item = Hash>) {
+    let wanted = digests.map(|digest| PageWanted {
+        term: By::Digest(&digest).term(inquiry.view().terms(), &inquiry.scope().tenant),
+        from: 0,
+        limit: MAX_NAMING,
+    });
+    let wanted: Vec<PageWanted> = wanted.collect();
+    inquiry.read_hits(&wanted);
 }
 
 /// The attachment with a digest, of the first event that names it and has it beside.

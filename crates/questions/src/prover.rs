@@ -29,7 +29,7 @@ pub use request::{BundleRequest, EventRequest, ProveError};
 
 use ledgerline_index::terms::{OfLife, chain_term, event_term, leaf_terms};
 use ledgerline_index::{ReadBudget, Term, TermHasher, TermKind};
-use ledgerline_journal::reader::StoredLeaf;
+use ledgerline_journal::leaf_store::StoredLeaf;
 use ledgerline_proof::bundle::{
     AsOf, Base64, Base64Hash, Bundle, BundleError, Coverage, Decimal, Disclosed, Document, EventId,
     FORMAT, LeafProof, MAX_BUNDLE_BYTES, MAX_DOCUMENTS, MAX_LEAVES, Previous, Query, SignedDecimal,

@@ -7,7 +7,7 @@ use ledgerline_index::terms::By;
 use ledgerline_proof::vocabulary::{EventType, Outcome};
 use ledgerline_view::view::{QueryError, View};
 
-use crate::lineage::{Inquiry, Record, Scope, Spending};
+use crate::lineage::{Reader, Record, Scope, Spending};
 
 /// A page of revocations.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +40,7 @@ pub fn revocations(
     for origin in view.origins() {
         let (base, size) = (origin.base(), origin.size());
         let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: 0 };
-        let mut inquiry = Inquiry::alone(&origin, scope, Spending::default())?;
+        let mut reader = Reader::alone(&origin, scope, Spending::default())?;
         let mut from = since.saturating_sub(base);
         while from < size {
             let room = limit - answer.list.len();
@@ -48,10 +48,11 @@ pub fn revocations(
                 answer.more = true;
                 return Ok(answer);
             }
-            let (indexes, next) = inquiry.postings(&term, from..u64::MAX, room)?;
+            let (indexes, next) = reader.postings(&term, from..u64::MAX, room)?;
+            reader.read_leaves(&indexes);
             for index in indexes {
-                let record = inquiry.record(index)?;
-                if record.is_none() && inquiry.is_spent() {
+                let record = reader.record(index)?;
+                if record.is_none() && reader.is_spent() {
                     answer.more = true;
                     return Ok(answer);
                 }
@@ -64,7 +65,7 @@ pub fn revocations(
                 answer.next = base + index + 1;
             }
             let Some(next) = next else { break };
-            if inquiry.is_spent() {
+            if reader.is_spent() {
                 answer.next = answer.next.max(base + next);
                 answer.more = true;
                 return Ok(answer);

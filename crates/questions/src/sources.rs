@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ledgerline_index::terms::By;
-use ledgerline_index::{ReadBudget, Term};
+use ledgerline_index::{Ask, ReadBudget, Term};
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
@@ -37,7 +37,7 @@ pub const SHORTFALLS_MAX: usize = 100_000;
 /// Index blocks that one look-up may read.
 const INDEX_READS: u32 = 4096;
 /// Index hits taken at a time.
-const PAGE: usize = 256;
+const PAGE: usize = 1024;
 
 /// What one source has told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -164,22 +164,19 @@ pub fn shortfalls(view: &View, tenant: &str) -> Result<Shortfalls, QueryError> {
         let term = By::Finding.term(origin.terms(), tenant);
         let (mut from, mut budget) = (0, ReadBudget::new(u32::MAX));
         loop {
-            let index = &origin.rooms().index;
-            let page = index.postings(&term, from..origin.size(), PAGE, &mut budget)?;
-            for at in page.indexes {
-                if read == SHORTFALLS_MAX {
-                    found.is_cut = true;
-                    break;
-                }
-                read += 1;
-                let leaf = origin.leaf(at)?;
+            let page = origin.page(Ask::oldest(term, from..origin.size(), PAGE), &mut budget)?;
+            let room = SHORTFALLS_MAX - read;
+            found.is_cut |= page.indexes.len() > room;
+            let indexes = &page.indexes[..page.indexes.len().min(room)];
+            read += indexes.len();
+            origin.each_at(indexes, &mut |_, leaf| {
                 read_event(&leaf, |_, one| {
                     let is_own = one.tenant == tenant && one.source == LEDGER_SOURCE;
                     if is_own {
                         take(&mut raised, one);
                     }
                 });
-            }
+            })?;
             match page.next {
                 Some(next) if !found.is_cut => from = next,
                 _ => break,
@@ -268,15 +265,23 @@ pub fn told(
         let hasher = origin.terms();
         let all = By::Source(source).term(hasher, tenant);
         let beats = By::HeartbeatsOf(source).term(hasher, tenant);
-        told.events += count(origin, &all)?;
-        told.heartbeats += count(origin, &beats)?;
-        told.births += count(origin, &By::Source(source).births(hasher, tenant))?;
-        told.origins += count(origin, &By::OriginsOf(source).term(hasher, tenant))?;
-        if told.first_at.is_none() {
-            told.first_at = end(origin, &all, true)?;
-        }
-        told.last_at = end(origin, &all, false)?.or(told.last_at);
-        told.heartbeat_at = end(origin, &beats, false)?.or(told.heartbeat_at);
+        let births = By::Source(source).births(hasher, tenant);
+        let origins = By::OriginsOf(source).term(hasher, tenant);
+        let counts = counts(origin, [all, beats, births, origins])?;
+        told.events += counts[0];
+        told.heartbeats += counts[1];
+        told.births += counts[2];
+        told.origins += counts[3];
+        let size = origin.size();
+        let ends = [
+            Ask::oldest(all, 0..size, 1),
+            Ask::newest(all, 0..size, 1),
+            Ask::newest(beats, 0..size, 1),
+        ];
+        let [first_at, last_at, heartbeat_at] = recorded_at(origin, &ends)?;
+        told.first_at = told.first_at.or(first_at);
+        told.last_at = last_at.or(told.last_at);
+        told.heartbeat_at = heartbeat_at.or(told.heartbeat_at);
     }
     (told.gaps, told.missing) = shortfalls.gaps.get(source).copied().unwrap_or_default();
     told.sample = newest(view, (tenant, source), shortfalls, sample)?;
@@ -298,7 +303,7 @@ pub fn knows_tenant(view: &View, keys: &[Arc<Key>], tenant: &str) -> Result<bool
         for source in &sources {
             let term = By::Source(source).term(origin.terms(), tenant);
             let mut budget = ReadBudget::new(INDEX_READS);
-            let page = origin.rooms().index.postings(&term, 0..origin.size(), 1, &mut budget)?;
+            let page = origin.page(Ask::oldest(term, 0..origin.size(), 1), &mut budget)?;
             if !page.indexes.is_empty() {
                 return Ok(true);
             }
@@ -320,12 +325,12 @@ fn newest(
         let term = By::Source(source).term(origin.terms(), tenant);
         let (mut until, mut budget) = (origin.size(), ReadBudget::new(INDEX_READS));
         while left > 0 && until > 0 {
-            let index = &origin.rooms().index;
-            let page = index.postings_back(&term, 0..until, PAGE.min(left), &mut budget)?;
+            let page = origin.page(Ask::newest(term, 0..until, PAGE.min(left)), &mut budget)?;
             let Some(oldest) = page.indexes.iter().min().copied() else { break };
-            for at in &page.indexes {
-                let leaf = origin.leaf(*at)?;
-                read_event(&leaf, |_, one| {
+            let mut indexes = page.indexes.clone();
+            indexes.reverse();
+            for leaf in origin.leaf_store().leaves(&indexes)?.iter().rev() {
+                read_event(leaf, |_, one| {
                     if one.tenant == tenant && one.source == source {
                         look(&mut sample, &mut unborn, shortfalls, one);
                     }
@@ -368,23 +373,37 @@ fn look(
     }
 }
 
-fn count(view: &View, term: &Term) -> Result<u64, QueryError> {
-    Ok(view.rooms().index.head(term)?.map_or(0, |head| head.count))
+/// How many entries some terms have.
+fn counts<const N: usize>(view: &View, terms: [Term; N]) -> Result<[u64; N], QueryError> {
+    let heads = view.postings().heads(&terms)?;
+    let mut counts = [0; N];
+    for (count, head) in counts.iter_mut().zip(heads) {
+        *count = head.map_or(0, |head| head.count);
+    }
+    Ok(counts)
 }
 
-/// When the first or last entry of a term was recorded.
-fn end(view: &View, term: &Term, first: bool) -> Result<Option<i64>, QueryError> {
-    let (index, mut budget) = (&view.rooms().index, ReadBudget::new(INDEX_READS));
-    let page = if first {
-        index.postings(term, 0..view.size(), 1, &mut budget)?
-    } else {
-        index.postings_back(term, 0..view.size(), 1, &mut budget)?
+/// When the first entry of each page was recorded.
+fn recorded_at<const N: usize>(
+    view: &View,
+    asks: &[Ask; N],
+) -> Result<[Option<i64>; N], QueryError> {
+    let pages = view.postings().postings(asks, &mut ReadBudget::new(INDEX_READS))?;
+    let first: Vec<Option<u64>> = pages.iter().map(|page| page.indexes.first().copied()).collect();
+    let at: BTreeSet<u64> = first.iter().flatten().copied().collect();
+    let at: Vec<u64> = at.into_iter().collect();
+    let leaves = if at.is_empty() { Vec::new() } else { view.leaf_store().leaves(&at)? };
+    let recorded = |leaf: &Vec<u8>| {
+        let entry = decode_object::<Entry<'_>>(Kind::Entry, leaf).ok()?;
+        let sound = decode_object::<Statement<'_>>(Kind::Statement, entry.statement).is_ok();
+        sound.then_some(entry.recorded_at.nanos)
     };
-    let Some(at) = page.indexes.first() else { return Ok(None) };
-    let leaf = view.leaf(*at)?;
-    let Ok(entry) = decode_object::<Entry<'_>>(Kind::Entry, &leaf) else { return Ok(None) };
-    let sound = decode_object::<Statement<'_>>(Kind::Statement, entry.statement).is_ok();
-    Ok(sound.then_some(entry.recorded_at.nanos))
+    let mut times = [None; N];
+    for (time, index) in times.iter_mut().zip(first) {
+        let place = index.and_then(|index| at.binary_search(&index).ok());
+        *time = place.and_then(|place| leaves.get(place)).and_then(recorded);
+    }
+    Ok(times)
 }
 
 #[cfg(test)]

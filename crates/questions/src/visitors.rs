@@ -13,10 +13,8 @@ use ledgerline_proof::vocabulary::Outcome;
 use ledgerline_view::view::QueryError;
 
 use super::accesses::{Access, access_of};
-use crate::lineage::{AHEAD_HITS, Cut, Inquiry, Record, Token};
+use crate::lineage::{Cut, Inquiry, PAGE, Record, Token};
 
-/// Postings asked for at a time.
-const PAGE: usize = 512;
 /// By how much a producer's clock may run ahead of the ledger's.
 pub const AHEAD_NANOS: i64 = 600_000_000_000;
 
@@ -113,49 +111,54 @@ pub fn visitors(
     let mut at = after.unwrap_or(0).max(begin);
     loop {
         let (indexes, next) = inquiry.postings(&term, at..u64::MAX, PAGE)?;
-        let (mut skip_to, mut read_to) = (0, 0);
-        for (n, &index) in indexes.iter().enumerate() {
-            if index < skip_to {
-                continue;
+        let (mut skip_to, mut rest) = (0, &indexes[..]);
+        while !rest.is_empty() {
+            let most = (limit - answer.list.len()).saturating_add(1);
+            let (some, later) = rest.split_at(rest.len().min(most));
+            rest = later;
+            let mut hits = Vec::with_capacity(some.len());
+            for &index in some {
+                if index < skip_to {
+                    continue;
+                }
+                if index >= late
+                    && let Some(end) = nothing_before(inquiry, index, until)?
+                {
+                    skip_to = end;
+                    continue;
+                }
+                hits.push(index);
             }
-            if n >= read_to {
-                let most = AHEAD_HITS.min((limit - answer.list.len()).saturating_add(1));
-                read_to = indexes.len().min(n + most);
-                read_ahead(inquiry, place, &indexes[n..read_to], late);
-            }
-            if index >= late
-                && let Some(end) = nothing_before(inquiry, index, until)?
-            {
-                skip_to = end;
-                continue;
-            }
-            let Some(record) = inquiry.record(index)? else {
-                if inquiry.is_spent() {
+            read_hits(inquiry, place, &hits);
+            for index in hits {
+                let Some(record) = inquiry.record(index)? else {
+                    if inquiry.is_spent() {
+                        answer.next = Some(index);
+                        return Ok(answer);
+                    }
+                    continue;
+                };
+                let Some(access) = access_to(place, &record).filter(in_range) else {
+                    continue;
+                };
+                let token = inquiry.token(&access.token)?;
+                if seen.contains(&token.id) {
+                    continue;
+                }
+                let all = token.records.iter().filter_map(|record| access_to(place, record));
+                let accesses: Vec<Access> = all.filter(in_range).collect();
+                if accesses.first().is_some_and(|first| first.index != index) {
+                    continue;
+                }
+                if answer.list.len() >= limit {
+                    inquiry.cut(Cut::Limit);
                     answer.next = Some(index);
                     return Ok(answer);
                 }
-                continue;
-            };
-            let Some(access) = access_to(place, &record).filter(in_range) else {
-                continue;
-            };
-            let token = inquiry.token(&access.token)?;
-            if seen.contains(&token.id) {
-                continue;
+                seen.insert(token.id.clone());
+                inquiry.shows(&token);
+                answer.list.push(Visitor { token, accesses });
             }
-            let all = token.records.iter().filter_map(|record| access_to(place, record));
-            let accesses: Vec<Access> = all.filter(in_range).collect();
-            if accesses.first().is_some_and(|first| first.index != index) {
-                continue;
-            }
-            if answer.list.len() >= limit {
-                inquiry.cut(Cut::Limit);
-                answer.next = Some(index);
-                return Ok(answer);
-            }
-            seen.insert(token.id.clone());
-            inquiry.shows(&token);
-            answer.list.push(Visitor { token, accesses });
         }
         match next {
             Some(next) if !inquiry.is_spent() => at = next.max(skip_to),
@@ -171,12 +174,11 @@ fn access_to(place: Place<'_>, record: &Record) -> Option<Access> {
     if place.is_of(record) { access_of(record) } else { None }
 }
 
-/// Reads the hits before `late` and the lives of their tokens.
-fn read_ahead(inquiry: &mut Inquiry<'_>, place: Place<'_>, hits: &[u64], late: u64) {
-    let hits = &hits[..hits.partition_point(|index| *index < late)];
-    inquiry.leaves_ahead(hits);
-    let ids = inquiry.targets_ahead(hits, |record| place.is_of(record));
-    inquiry.tokens_ahead(&ids);
+/// Reads the hits and the lives of their tokens.
+fn read_hits(inquiry: &mut Inquiry<'_>, place: Place<'_>, hits: &[u64]) {
+    inquiry.read_leaves(hits);
+    let ids = inquiry.targets_at_hand(hits, |record| place.is_of(record));
+    inquiry.read_tokens(ids);
 }
 
 /// The end of the block around an index, when nothing in it occurred before `until`.

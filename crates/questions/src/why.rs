@@ -11,7 +11,7 @@ use ledgerline_proof::vocabulary::{EventType, Moved, Relation, Strength};
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::QueryError;
 
-use crate::lineage::{Cut, Inquiry, Record};
+use crate::lineage::{Cut, EventName, Reader, Record};
 
 /// Steps away from the event, and causes all together.
 const MAX_DEPTH: u32 = 64;
@@ -54,35 +54,43 @@ pub struct Why {
 /// # Errors
 /// [`QueryError`].
 pub fn why(
-    inquiry: &mut Inquiry<'_>,
+    reader: &mut Reader<'_>,
     source: &str,
     event_id: &[u8; 16],
 ) -> Result<Option<Why>, QueryError> {
-    let Some(record) = find(inquiry, source, event_id)? else { return Ok(None) };
-    inquiry.stands_on(record.index);
+    let Some(record) = find(reader, source, event_id)? else { return Ok(None) };
+    reader.stands_on(record.index);
     let mut answer = Why { record: Arc::clone(&record), causes: Vec::new() };
     let mut seen = BTreeSet::from([record.index]);
     let mut queue = VecDeque::from([(record, 0)]);
+    let mut ahead = None;
     while let Some((record, depth)) = queue.pop_front() {
+        if ahead.is_none_or(|ahead| depth > ahead) {
+            ahead = Some(depth);
+            let level = [&record].into_iter().chain(queue.iter().map(|(record, _)| record));
+            let causes = level.flat_map(|record| causes_of(record, depth + 1));
+            let named: Vec<EventName> = causes.filter_map(|cause| cause.event).collect();
+            reader.find_events(&named)?;
+        }
         if depth >= MAX_DEPTH {
-            inquiry.cut(Cut::Depth);
+            reader.cut(Cut::Depth);
             break;
         }
         for mut cause in causes_of(&record, depth + 1) {
             if answer.causes.len() >= MAX_CAUSES {
-                inquiry.cut(Cut::Tokens);
+                reader.cut(Cut::Tokens);
                 return Ok(Some(answer));
             }
             if let Some((source, id)) = &cause.event {
-                cause.record = find(inquiry, source, id)?;
+                cause.record = find(reader, source, id)?;
             }
             if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.index)) {
-                inquiry.stands_on(next.index);
+                reader.stands_on(next.index);
                 queue.push_back((Arc::clone(next), depth + 1));
             }
             answer.causes.push(cause);
         }
-        for cause in replays_before(inquiry, &record, depth + 1)? {
+        for cause in replays_before(reader, &record, depth + 1)? {
             if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.index)) {
                 // What a finding names in turn is what is told here.
                 if cause.token.is_some() {
@@ -97,7 +105,7 @@ pub fn why(
 
 /// The replays that findings have joined to a revocation, each with its finding.
 fn replays_before(
-    inquiry: &mut Inquiry<'_>,
+    reader: &mut Reader<'_>,
     revoked: &Record,
     depth: u32,
 ) -> Result<Vec<Cause>, QueryError> {
@@ -106,8 +114,8 @@ fn replays_before(
     });
     let Some((source, event_id)) = named else { return Ok(Vec::new()) };
     let by = By::ParentEvent(&source, &event_id);
-    let term = by.term(inquiry.view().terms(), &inquiry.scope().tenant);
-    let joined = inquiry.records(&term, MAX_FINDINGS, |_, one| {
+    let term = by.term(reader.view().terms(), &reader.scope().tenant);
+    let joined = reader.records(&term, MAX_FINDINGS, |_, one| {
         let caused = one.detail("state") == Some(Moved::Caused.word());
         let reuse = [Violation::RefreshReuse, Violation::CodeReuse].map(Violation::code);
         let raised = one.detail("rule").is_some_and(|rule| reuse.contains(&rule));
@@ -124,14 +132,14 @@ fn replays_before(
         let is_raised = one.read(|_, one| one.event_type == EventType::FindingRaised);
         let raised = match first(&one) {
             _ if is_raised => Some(Arc::clone(&one)),
-            Some((source, id)) => find(inquiry, &source, &id)?,
+            Some((source, id)) => find(reader, &source, &id)?,
             None => None,
         };
         let Some(raised) = raised else { continue };
         let Some((source, id)) = first(&raised) else { continue };
-        let act = find(inquiry, &source, &id)?;
-        inquiry.stands_on(one.index);
-        inquiry.stands_on(raised.index);
+        let act = find(reader, &source, &id)?;
+        reader.stands_on(one.index);
+        reader.stands_on(raised.index);
         let (rule, token, own) = raised.read(|_, one| {
             let owned = |key| one.detail(key).map(str::to_owned);
             (owned("rule"), owned("token"), (one.source.to_owned(), one.event_id))
@@ -147,7 +155,7 @@ fn replays_before(
             token,
         };
         if let Some(act) = &act {
-            inquiry.stands_on(act.index);
+            reader.stands_on(act.index);
         }
         causes.push(cause((source, id), token, act));
         causes.push(cause(own, None, Some(raised)));
@@ -175,12 +183,12 @@ fn causes_of(record: &Record, depth: u32) -> Vec<Cause> {
 }
 
 fn find(
-    inquiry: &mut Inquiry<'_>,
+    reader: &mut Reader<'_>,
     source: &str,
     event_id: &[u8; 16],
 ) -> Result<Option<Arc<Record>>, QueryError> {
-    match inquiry.find_event(source, event_id)? {
-        Some(index) => inquiry.record(index),
+    match reader.find_event(source, event_id)? {
+        Some(index) => reader.record(index),
         None => Ok(None),
     }
 }

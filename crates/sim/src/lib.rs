@@ -3,10 +3,12 @@
 //!
 //! Promises: one seed gives the same life, on every machine.
 
+mod counting;
 mod run;
 mod test_ledger;
 mod walk;
 
+pub use counting::RoundTrips;
 pub use ledgerline_world::fake::{
     FaultCounts, Faults, Random, Shortage, SimClock, SimDisk, SimEntropy, Snapshot, Storm,
     disk_contract,

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ledgerline_index::terms::{OfLife, chain_term};
-use ledgerline_index::{Index, IndexError, ReadBudget, Term};
+use ledgerline_index::{Ask, IndexError, PostingIndex, ReadBudget, Term};
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
@@ -60,7 +60,7 @@ pub struct Deciding {
 
 /// What decides about the target of a chain, of the entries below an index.
 pub fn deciding(
-    index: &Index,
+    index: &dyn PostingIndex,
     chain: &Term,
     below: u64,
     reach: Reach,
@@ -85,7 +85,7 @@ pub fn deciding(
 
 /// A term's first indexes in a range, at most `most`, and whether there are more.
 pub fn postings(
-    index: &Index,
+    index: &dyn PostingIndex,
     term: &Term,
     mut range: Range<u64>,
     most: usize,
@@ -94,7 +94,7 @@ pub fn postings(
     loop {
         let mut budget = ReadBudget::new(PART_READS);
         let wanted = PART.min(most - found.len());
-        let page = index.postings(term, range.clone(), wanted, &mut budget)?;
+        let page = index.page(Ask::oldest(*term, range.clone(), wanted), &mut budget)?;
         found.extend(page.indexes);
         match page.next {
             None => return Ok((found, false)),
@@ -105,9 +105,14 @@ pub fn postings(
 }
 
 /// A term's last indexes below one, at most `most`, newest first.
-pub fn newest(index: &Index, term: &Term, below: u64, most: usize) -> Result<Vec<u64>, IndexError> {
+pub fn newest(
+    index: &dyn PostingIndex,
+    term: &Term,
+    below: u64,
+    most: usize,
+) -> Result<Vec<u64>, IndexError> {
     let mut budget = ReadBudget::new(PART_READS);
-    Ok(index.postings_back(term, 0..below, most, &mut budget)?.indexes)
+    Ok(index.page(Ask::newest(*term, 0..below, most), &mut budget)?.indexes)
 }
 
 impl View {
@@ -122,7 +127,7 @@ impl View {
         let (mut leaves, mut is_code, mut whole) = (BTreeMap::new(), false, true);
         for view in &self.origins() {
             let end = if view.is_older() { view.size() } else { below };
-            let found = deciding(&view.rooms().index, &term, end, BEHIND)?;
+            let found = deciding(view.postings(), &term, end, BEHIND)?;
             whole &= found.whole;
             view.each_at(&found.indexes, &mut |index, leaf| {
                 let code = read_event(&leaf, |entry, one| {
@@ -161,7 +166,7 @@ impl View {
         let mut leaves = Vec::new();
         for view in &self.origins() {
             let end = if view.is_older() { view.size() } else { below };
-            let mut indexes = newest(&view.rooms().index, &term, end, MOST)?;
+            let mut indexes = newest(view.postings(), &term, end, MOST)?;
             indexes.reverse();
             view.each_at(&indexes, &mut |index, leaf| {
                 let is_its =
@@ -181,7 +186,7 @@ impl View {
         each: &mut dyn FnMut(u64, Vec<u8>),
     ) -> Result<(), QueryError> {
         for part in indexes.chunks(AT_ONCE) {
-            for (index, leaf) in part.iter().zip(self.rooms().reader.leaves(part)?) {
+            for (index, leaf) in part.iter().zip(self.leaf_store().leaves(part)?) {
                 each(*index, leaf);
             }
         }
@@ -200,7 +205,7 @@ impl View {
             let end = if view.is_older() { view.size() } else { below };
             let mut from = 0;
             while from < end {
-                let (part, more) = postings(&view.rooms().index, term, from..end, AT_ONCE)?;
+                let (part, more) = postings(view.postings(), term, from..end, AT_ONCE)?;
                 view.each_at(&part, &mut |index, leaf| each(view.place_of(index), leaf))?;
                 match part.last() {
                     Some(last) if more => from = last + 1,

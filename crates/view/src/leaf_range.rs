@@ -3,7 +3,7 @@
 //! Promises: what [`View::leaf`] promises of each leaf, in order. Cheaper than one by one:
 //! neighbours are read together, and nothing is copied.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use crate::view::{QueryError, View};
 
@@ -15,11 +15,20 @@ impl View {
     pub fn each_leaf(
         &self,
         range: Range<u64>,
-        each: impl FnMut(u64, &[u8]) -> Result<bool, QueryError>,
+        mut each: impl FnMut(u64, &[u8]) -> Result<bool, QueryError>,
     ) -> Result<(), QueryError> {
         if range.start < range.end && range.end > self.size() {
             return Err(QueryError::OutOfRange("the ledger has no entry at this index yet"));
         }
-        self.rooms().reader.each_leaf(range, each)
+        let mut failed = Ok(());
+        let mut go_on = |index, leaf: &[u8]| match each(index, leaf) {
+            Ok(true) => ControlFlow::Continue(()),
+            ended => {
+                failed = ended.map(drop);
+                ControlFlow::Break(())
+            }
+        };
+        self.leaf_store().each(range, &mut go_on)?;
+        failed
     }
 }

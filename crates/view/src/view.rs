@@ -10,9 +10,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ledgerline_index::terms::{event_term, leaf_terms};
-use ledgerline_index::{Bound, IndexError, ReadBudget, TermHasher, TermKind};
+use ledgerline_index::{
+    Ask, Bound, IdAsk, IndexError, Page, PostingIndex, ReadBudget, TermHasher, TermKind,
+};
 use ledgerline_journal::format::AttachmentRecord;
-use ledgerline_journal::reader::{ReadError, StoredLeaf};
+use ledgerline_journal::leaf_store::{LeafStore, ReadError, StoredLeaf};
 use ledgerline_proof::block::Block;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::hash::{Hash, leaf_hash};
@@ -119,6 +121,8 @@ pub struct View {
     terms: Arc<TermHasher>,
     identity: Identity,
     published: Arc<Published>,
+    postings: Arc<dyn PostingIndex>,
+    leaves: Arc<dyn LeafStore>,
     /// Entries of the origins before this one.
     base: u64,
     is_older: bool,
@@ -130,7 +134,35 @@ impl View {
     pub fn new(rooms: Arc<Rooms>, terms: Arc<TermHasher>, identity: Identity) -> Self {
         let published = rooms.published();
         let base = base(&rooms.predecessors);
-        Self { rooms, terms, identity, published, base, is_older: false }
+        let postings: Arc<dyn PostingIndex> = Arc::clone(&rooms.index) as _;
+        let leaves: Arc<dyn LeafStore> = Arc::clone(&rooms.reader) as _;
+        Self { rooms, terms, identity, published, postings, leaves, base, is_older: false }
+    }
+
+    /// The same state, read through another index and another store of leaves.
+    #[must_use]
+    pub fn through(self, postings: Arc<dyn PostingIndex>, leaves: Arc<dyn LeafStore>) -> Self {
+        Self { postings, leaves, ..self }
+    }
+
+    /// What its entries are found by.
+    #[must_use]
+    pub fn postings(&self) -> &dyn PostingIndex {
+        &*self.postings
+    }
+
+    /// One page of one term.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn page(&self, ask: Ask, budget: &mut ReadBudget) -> Result<Page, QueryError> {
+        Ok(self.postings.page(ask, budget)?)
+    }
+
+    /// Its leaves.
+    #[must_use]
+    pub fn leaf_store(&self) -> &dyn LeafStore {
+        &*self.leaves
     }
 
     /// Every origin as a view of its own, oldest first; the last one is this.
@@ -249,9 +281,8 @@ impl View {
             }
             TileKind::Entries => {
                 let first = address.index() * 256;
-                let leaves: Result<Vec<_>, _> =
-                    (first..first + width as u64).map(|at| self.rooms.reader.leaf(at)).collect();
-                let bundle = encode_bundle(&leaves?).map_err(|_| {
+                let at: Vec<u64> = (first..first + width as u64).collect();
+                let bundle = encode_bundle(&self.leaves.leaves(&at)?).map_err(|_| {
                     QueryError::OutOfRange("an entry of the bundle is longer than 65,535 bytes")
                 })?;
                 Ok(Some(bundle))
@@ -265,7 +296,16 @@ impl View {
     /// [`QueryError`]; `OutOfRange` at or beyond the size.
     pub fn leaf(&self, index: u64) -> Result<Vec<u8>, QueryError> {
         self.check_index(index)?;
-        Ok(self.rooms.reader.leaf(index)?)
+        Ok(self.leaves.leaf(index)?)
+    }
+
+    /// The leaves at ascending indexes, with what travels beside them.
+    ///
+    /// # Errors
+    /// As [`View::leaf`].
+    pub fn stored(&self, at: &[u64]) -> Result<Vec<StoredLeaf>, QueryError> {
+        at.last().map_or(Ok(()), |last| self.check_index(*last))?;
+        Ok(self.leaves.stored(at)?)
     }
 
     fn check_index(&self, index: u64) -> Result<(), QueryError> {
@@ -306,11 +346,12 @@ impl View {
     ) -> Result<Option<u64>, QueryError> {
         let term = event_term(&self.terms, tenant, source, event_id);
         let millis = ledgerline_proof::event_id::uuid_v7_millis(event_id);
-        for index in self.rooms.index.find(&term, millis)? {
+        let id = IdAsk { term, uuid_millis: millis };
+        for index in self.postings.find(&[id])?.into_iter().flatten() {
             if index >= self.size() {
                 continue;
             }
-            let leaf = self.rooms.reader.leaf(index)?;
+            let leaf = self.leaves.leaf(index)?;
             let same = read_event(&leaf, |_, statement| {
                 statement.tenant == tenant
                     && statement.source == source
@@ -329,8 +370,7 @@ impl View {
     /// [`QueryError`].
     pub fn event(&self, index: u64) -> Result<Option<EventView>, QueryError> {
         self.check_index(index)?;
-        let stored = self.rooms.reader.leaf_with_records(index)?;
-        Ok(self.event_view(index, stored))
+        Ok(self.stored(&[index])?.pop().and_then(|stored| self.event_view(index, stored)))
     }
 
     /// The event of a leaf that was read; `None` when it is none.
@@ -380,14 +420,17 @@ impl View {
         let mut end = self.size();
         while blocks.len() < limit && end > 0 {
             let mut budget = ReadBudget::new(QUERY_READS);
-            let page = self.rooms.index.postings_back(&term, 0..end, 256, &mut budget)?;
+            let ask = Ask::newest(term, 0..end, 256);
+            let page = self.page(ask, &mut budget)?;
             if page.indexes.is_empty() && page.cut_by == Some(Bound::Reads) {
                 return Err(QueryError::Budget);
             }
             let Some(oldest) = page.indexes.last() else { break };
             end = *oldest;
-            for index in page.indexes {
-                let leaf = self.rooms.reader.leaf(index)?;
+            let mut indexes = page.indexes;
+            indexes.reverse();
+            let leaves = self.leaves.leaves(&indexes)?;
+            for (index, leaf) in indexes.into_iter().zip(leaves).rev() {
                 let Ok(Leaf::Block(block)) = Leaf::decode(&leaf) else { continue };
                 let wanted = below.is_none_or(|below| block.height.cast_unsigned() < below);
                 if wanted && blocks.len() < limit {
@@ -437,8 +480,8 @@ impl View {
         digest: &Hash,
     ) -> Result<Option<AttachmentRecord>, QueryError> {
         self.check_index(index)?;
-        let stored = self.rooms.reader.leaf_with_records(index)?;
-        Ok(stored.attachments.into_iter().find(|one| one.digest == *digest))
+        let attachments = self.stored(&[index])?.into_iter().flat_map(|one| one.attachments);
+        Ok(attachments.into_iter().find(|one| one.digest == *digest))
     }
 }
 

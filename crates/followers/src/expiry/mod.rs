@@ -29,7 +29,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ledgerline_index::terms::{self, By, expires};
-use ledgerline_index::{ReadBudget, Term};
+use ledgerline_index::{Ask, ReadBudget, Term};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Fact, State};
@@ -283,7 +283,7 @@ fn postings<'v>(
         }
         let mut budget = ReadBudget::new(INDEX_READS);
         let room = limit - places.len();
-        let page = view.rooms().index.postings(&term, from..until, room, &mut budget)?;
+        let page = view.page(Ask::oldest(term, from..until, room), &mut budget)?;
         let stuck = page.indexes.is_empty() && page.next == Some(from);
         if stuck {
             return Err(QueryError::Budget);
@@ -303,7 +303,7 @@ impl Found<'_> {
         for part in self.places.chunk_by(|one, next| one.0.base() == next.0.base()) {
             let Some((view, _)) = part.first() else { continue };
             let indexes: Vec<u64> = part.iter().map(|(_, place)| place - view.base()).collect();
-            let leaves = view.rooms().reader.leaves(&indexes)?;
+            let leaves = view.leaf_store().leaves(&indexes)?;
             for ((_, place), leaf) in part.iter().zip(leaves) {
                 let at = read_event(&leaf, |_, statement| {
                     let is_token = statement.target.kind == TargetKind::Token;

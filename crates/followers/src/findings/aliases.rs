@@ -308,7 +308,7 @@ fn read_ids(view: &View, (tenant, id): TokenKey<'_>, below: u64) -> Result<Ids, 
         for term in [own, By::Alias(&id).term(view.terms(), tenant)] {
             for origin in &view.origins() {
                 let end = if origin.is_older() { origin.size() } else { below };
-                let index = &origin.rooms().index;
+                let index = origin.postings();
                 let (found, _) = chains::postings(index, &term, 0..end, MAX_CLAIMS)?;
                 origin.each_at(&found, &mut |index, leaf| {
                     let named = read_event(&leaf, |_, one| {

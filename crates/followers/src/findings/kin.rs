@@ -147,7 +147,7 @@ fn children_of(
     let (mut children, mut seen) = (Vec::new(), BTreeSet::new());
     for origin in view.origins().iter().rev() {
         let end = if origin.is_older() { origin.size() } else { below };
-        let mut indexes = chains::newest(&origin.rooms().index, &term, end, MAX_CHILDREN * 4)?;
+        let mut indexes = chains::newest(origin.postings(), &term, end, MAX_CHILDREN * 4)?;
         indexes.reverse();
         let mut named = Vec::new();
         origin.each_at(&indexes, &mut |_, leaf| {

@@ -92,7 +92,7 @@ fn tokens_of(
     for origin in view.origins().iter().rev() {
         let end = if origin.is_older() { origin.size() } else { below };
         for term in &terms {
-            let mut indexes = chains::newest(&origin.rooms().index, term, end, MAX_BIRTHS)?;
+            let mut indexes = chains::newest(origin.postings(), term, end, MAX_BIRTHS)?;
             cut |= indexes.len() >= MAX_BIRTHS;
             indexes.reverse();
             let mut named = Vec::new();

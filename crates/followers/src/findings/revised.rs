@@ -172,7 +172,7 @@ fn last_turn(
     let term = By::ParentEvent(LEDGER_SOURCE, &event_id).term(view.terms(), tenant);
     let mut last: Option<(u64, Moved)> = None;
     for origin in &view.origins() {
-        let indexes = chains::newest(&origin.rooms().index, &term, origin.size(), MOVES)?;
+        let indexes = chains::newest(origin.postings(), &term, origin.size(), MOVES)?;
         let mut moves = Vec::new();
         origin.each_at(&indexes, &mut |index, leaf| {
             let moved = read_event(&leaf, |_, one| move_of(one)).flatten();

@@ -17,7 +17,8 @@ use super::run_format::RunHeader;
 use super::run_reader::{Run, RunName};
 use super::run_writer::RunWriter;
 use super::tail::FrozenRange;
-use super::{Index, IndexError, remove_run};
+use super::{Index, remove_run};
+use crate::error::IndexError;
 
 /// What a step did.
 #[derive(Debug, Clone, PartialEq, Eq)]

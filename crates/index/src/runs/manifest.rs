@@ -15,9 +15,10 @@
 //! ```
 
 use super::IndexConfig;
-use super::run_format::{Fields, FormatError, check_crc};
+use super::run_format::{Fields, check_crc};
 use super::run_reader::Run;
 use super::run_writer::close_with_crc;
+use crate::error::FormatError;
 
 /// No manifest is longer: about 20,000 runs.
 pub(super) const MANIFEST_MAX: u64 = 1 << 20;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use ledgerline_world::disk::Disk;
 
-use super::IndexError;
 use super::run_format::RunHeader;
 use super::run_reader::{Cursor, Run, RunName};
 use super::run_writer::{FilterPass, RunWriter};
+use crate::error::IndexError;
 use crate::term::IdTimes;
 
 /// A merge under way.

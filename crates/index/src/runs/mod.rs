@@ -28,6 +28,7 @@ mod run_format;
 mod run_reader;
 mod run_writer;
 mod tail;
+mod want;
 
 use std::io;
 use std::ops::Range;
@@ -35,65 +36,17 @@ use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use builder::Progress;
 pub use manifest::{Manifest, ManifestRun, parse_manifest};
-pub use query::{Bound, FIND_MAX, Page, ReadBudget};
-pub use run_format::{FormatError, RunFooter, RunHeader, parse_run_footer, parse_run_header};
+pub use run_format::{RunFooter, RunHeader, parse_run_footer, parse_run_header};
 pub use run_reader::{RunSummary, check_run, parse_run, read_postings};
 
 use ledgerline_world::disk::{Disk, read_whole, replace_durably};
-use ledgerline_world::patience::MayPass;
 
+use crate::error::{FormatError, IndexError};
 use crate::term::{Posting, is_planned_from};
 use builder::Builder;
 use manifest::MANIFEST_MAX;
 use run_reader::{Run, RunName};
 use tail::{FrozenRange, TailRange};
-
-/// Why the index could not answer or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// A file of the index is missing or wrong. It may be lost: [`remove_run`] it, open again, feed
-    /// again.
-    #[error("{file} is damaged: {what}")]
-    Damaged {
-        /// The file, below the disk's root.
-        file: String,
-        /// What is wrong with it.
-        what: FormatError,
-    },
-    /// The disk failed.
-    #[error("{file}: {source}")]
-    Io {
-        /// The file, below the disk's root.
-        file: String,
-        /// What the disk said.
-        source: io::Error,
-    },
-}
-
-impl MayPass for IndexError {
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.may_pass())
-    }
-}
-
-impl IndexError {
-    fn io(file: &str, source: io::Error) -> Self {
-        Self::Io { file: file.to_owned(), source }
-    }
-
-    /// An error while reading: a file that is too short or missing is damaged.
-    fn read(file: &str, source: io::Error) -> Self {
-        if run_writer::is_damage(&source) {
-            damaged(file, FormatError("missing or cut short"))
-        } else {
-            Self::io(file, source)
-        }
-    }
-}
-
-fn damaged(file: &str, what: FormatError) -> IndexError {
-    IndexError::Damaged { file: file.to_owned(), what }
-}
 
 /// How the index is divided. Opening with another `range_log2`, `fan_in` or `identity` than before
 /// builds the index anew.
@@ -438,7 +391,7 @@ fn open_run(
     config: &IndexConfig,
 ) -> Result<Run, IndexError> {
     let path = name.path.clone();
-    let wrong = |what| Err(damaged(&path, FormatError(what)));
+    let wrong = |what| Err(IndexError::damaged(&path, FormatError(what)));
     let span = config.span(listed.level).filter(|span| start.is_multiple_of(*span));
     let Some(end) = span.and_then(|span| start.checked_add(span)) else {
         return wrong("not where such a run can be");

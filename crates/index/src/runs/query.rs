@@ -7,112 +7,16 @@
 //! Refuses: to vouch for a hit. Terms are hashes; whoever asks confirms each hit at the entry.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::{Index, IndexError, Sealed};
-use crate::term::{Term, TermHead, TermKind};
+use super::Index;
+use super::run_reader::{LastBlock, Run};
+use super::want::Want;
+use crate::error::IndexError;
+use crate::posting_index::{Ask, FIND_MAX, IdAsk, Order, Page, PostingIndex, ReadBudget};
+use crate::term::{Term, TermHead, TermKind, is_planned_from};
 
-/// The most candidates [`Index::find`] returns.
-pub const FIND_MAX: usize = 64;
-
-/// How many blocks of about 4 KiB a query may read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadBudget {
-    left: u32,
-    spent: u32,
-}
-
-impl ReadBudget {
-    /// A budget of `reads` block reads.
-    #[must_use]
-    pub fn new(reads: u32) -> Self {
-        Self { left: reads, spent: 0 }
-    }
-
-    /// Blocks read so far.
-    #[must_use]
-    pub fn spent(&self) -> u32 {
-        self.spent
-    }
-
-    /// Blocks that may still be read.
-    #[must_use]
-    pub fn left(&self) -> u32 {
-        self.left
-    }
-
-    /// Takes blocks that were read under another budget; no more than are left.
-    pub fn charge(&mut self, reads: u32) {
-        let taken = reads.min(self.left);
-        self.left -= taken;
-        self.spent += taken;
-    }
-
-    pub(super) fn take(&mut self) -> bool {
-        if self.left == 0 {
-            return false;
-        }
-        self.left -= 1;
-        self.spent += 1;
-        true
-    }
-}
-
-/// What cut an answer short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
-    /// The asked-for number of indexes was found, and there are more.
-    Limit,
-    /// The read budget was spent; there may be more.
-    Reads,
-}
-
-/// A part of a term's indexes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The indexes found.
-    pub indexes: Vec<u64>,
-    /// Where to go on; none when the range is exhausted. From [`Index::postings`]: ask for
-    /// `next..range.end`. From [`Index::postings_back`]: ask for `range.start..next`.
-    pub next: Option<u64>,
-    /// Why there is a `next`.
-    pub cut_by: Option<Bound>,
-}
-
-/// What a query still wants, and what it has.
-pub(super) struct Want<'a> {
-    pub(super) range: &'a Range<u64>,
-    /// One more than the limit: the surplus one tells where the next page begins.
-    room: usize,
-    found: Vec<u64>,
-    /// Everything before (ascending) or from here on (descending) has been found.
-    pub(super) resume: u64,
-}
-
-impl<'a> Want<'a> {
-    fn new(range: &'a Range<u64>, limit: usize, resume: u64) -> Self {
-        Self { range, room: limit.saturating_add(1), found: Vec::new(), resume }
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.found.len() >= self.room
-    }
-
-    pub(super) fn push(&mut self, indexes: impl Iterator<Item = u64>) {
-        let wanted = indexes.filter(|index| self.range.contains(index));
-        self.found.extend(wanted.take(self.room - self.found.len()));
-    }
-
-    fn cut(self) -> Page {
-        Page { indexes: self.found, next: Some(self.resume), cut_by: Some(Bound::Reads) }
-    }
-
-    fn page(mut self, next: impl FnOnce(u64) -> u64) -> Page {
-        let surplus = if self.is_full() { self.found.pop() } else { None };
-        let cut_by = surplus.map(|_| Bound::Limit);
-        Page { indexes: self.found, next: surplus.map(next), cut_by }
-    }
-}
+/// Terms that are looked for together in the active range, whose lock is held meanwhile.
+const AT_ONCE: usize = 256;
 
 fn touches(range: &Range<u64>, other: &Range<u64>) -> bool {
     range.start < other.end && other.start < range.end
@@ -130,9 +34,10 @@ impl Index {
             let (last, count) = head.map_or((0, 0), |head| (head.last, head.count));
             head = Some(TermHead { last: last.max(part.last), count: count + part.count });
         };
-        let mut buffer = Vec::new();
+        let mut last = LastBlock::default();
         for run in &sealed.runs {
-            run.head(term, &mut buffer)?.map(&mut join);
+            last.forget();
+            run.head(term, &mut last)?.map(&mut join);
         }
         let frozen = sealed.frozen.iter().filter_map(|range| range.part(term.kind).head(term));
         frozen.for_each(&mut join);
@@ -156,7 +61,7 @@ impl Index {
         for run in &sealed.runs {
             let timed = term.kind == TermKind::EventId as u8;
             if !timed || run.footer.ids.may_hold(uuid_millis) {
-                run.collect(term, &mut want, &mut budget)?;
+                run.collect(term, &mut want, &mut budget, &mut LastBlock::default())?;
             }
         }
         for frozen in &sealed.frozen {
@@ -177,24 +82,7 @@ impl Index {
         limit: usize,
         budget: &mut ReadBudget,
     ) -> Result<Page, IndexError> {
-        let mut want = Want::new(&range, limit, range.start);
-        let mut newest = Vec::new();
-        let ((), sealed) =
-            self.newest(term.kind, |tail| tail.collect(term, &range, want.room, &mut newest));
-        for run in sealed.runs_in(&range) {
-            if want.is_full() {
-                break;
-            }
-            want.resume = want.resume.max(run.header.start);
-            if !run.collect(term, &mut want, budget)? {
-                return Ok(want.cut());
-            }
-        }
-        for frozen in &sealed.frozen {
-            frozen.part(term.kind).collect(term, &range, want.room, &mut want.found);
-        }
-        want.push(newest.into_iter());
-        Ok(want.page(|surplus| surplus))
+        self.one(&Ask::oldest(*term, range, limit), budget)
     }
 
     /// The term's last indexes in `range`, newest first, at most `limit`.
@@ -208,33 +96,146 @@ impl Index {
         limit: usize,
         budget: &mut ReadBudget,
     ) -> Result<Page, IndexError> {
-        let mut want = Want::new(&range, limit, range.end);
-        let ((), sealed) = self.newest(term.kind, |tail| {
-            tail.collect_back(term, &range, want.room, &mut want.found);
+        self.one(&Ask::newest(*term, range, limit), budget)
+    }
+
+    fn one(&self, ask: &Ask, budget: &mut ReadBudget) -> Result<Page, IndexError> {
+        let mut jobs = [Job::new(0, ask)];
+        self.look(&mut jobs, budget)?;
+        let [job] = jobs;
+        Ok(job.page())
+    }
+
+    /// Does some jobs whose terms are kept together, run by run, so that a block that holds several
+    /// of the terms is read once.
+    fn look(&self, jobs: &mut [Job<'_>], budget: &mut ReadBudget) -> Result<(), IndexError> {
+        let Some(first) = jobs.first() else { return Ok(()) };
+        let ((), sealed) = self.newest(first.ask.term.kind, |tail| {
+            for Job { ask, want, tail: newest, .. } in &mut *jobs {
+                match ask.order {
+                    Order::Oldest => tail.collect(&ask.term, &ask.range, want.room, newest),
+                    Order::Newest => {
+                        tail.collect_back(&ask.term, &ask.range, want.room, &mut want.found);
+                    }
+                }
+            }
         });
-        for frozen in sealed.frozen.iter().rev() {
-            frozen.part(term.kind).collect_back(term, &range, want.room, &mut want.found);
-        }
-        for run in sealed.runs_in(&range).iter().rev() {
-            if want.is_full() {
-                break;
-            }
-            want.resume = want.resume.min(run.header.end);
-            if !run.collect_back(term, &mut want, budget)? {
-                return Ok(want.cut());
+        let of = |order: Order| move |job: &&mut Job<'_>| job.ask.order == order;
+        for job in jobs.iter_mut().filter(of(Order::Newest)) {
+            let (ask, want) = (job.ask, &mut job.want);
+            for frozen in sealed.frozen.iter().rev() {
+                let part = frozen.part(ask.term.kind);
+                part.collect_back(&ask.term, &ask.range, want.room, &mut want.found);
             }
         }
-        Ok(want.page(|surplus| surplus + 1))
+        let (mut oldest, mut newest) = (false, false);
+        for job in &*jobs {
+            oldest |= job.ask.order == Order::Oldest;
+            newest |= job.ask.order == Order::Newest;
+        }
+        let mut last = LastBlock::default();
+        for run in sealed.runs.iter().filter(|_| oldest) {
+            last.forget();
+            for job in jobs.iter_mut().filter(of(Order::Oldest)) {
+                job.look_in(run, budget, &mut last)?;
+            }
+        }
+        for run in sealed.runs.iter().rev().filter(|_| newest) {
+            last.forget();
+            for job in jobs.iter_mut().filter(of(Order::Newest)) {
+                job.look_in(run, budget, &mut last)?;
+            }
+        }
+        for job in jobs.iter_mut().filter(of(Order::Oldest)) {
+            let (ask, want) = (job.ask, &mut job.want);
+            if !want.is_cut {
+                for frozen in &sealed.frozen {
+                    let part = frozen.part(ask.term.kind);
+                    part.collect(&ask.term, &ask.range, want.room, &mut want.found);
+                }
+                want.push(std::mem::take(&mut job.tail).into_iter());
+            }
+        }
+        Ok(())
     }
 }
 
-impl Sealed {
-    /// The runs that share entries with `range`, in order.
-    fn runs_in(&self, range: &Range<u64>) -> &[Arc<super::run_reader::Run>] {
-        let from = self.runs.partition_point(|run| run.header.end <= range.start);
-        let to = self.runs.partition_point(|run| run.header.start < range.end);
-        let found = self.runs.get(from..to).unwrap_or_default();
-        debug_assert!(found.iter().all(|run| touches(range, &run.range())));
-        found
+/// An ask under way.
+struct Job<'a> {
+    /// Where among the asks its page stands.
+    at: usize,
+    ask: &'a Ask,
+    want: Want<'a>,
+    /// What the active range has of the oldest.
+    tail: Vec<u64>,
+}
+
+impl<'a> Job<'a> {
+    fn new(at: usize, ask: &'a Ask) -> Self {
+        let resume = match ask.order {
+            Order::Oldest => ask.range.start,
+            Order::Newest => ask.range.end,
+        };
+        Self { at, ask, want: Want::new(&ask.range, ask.limit, resume), tail: Vec::new() }
+    }
+
+    fn look_in(
+        &mut self,
+        run: &Run,
+        budget: &mut ReadBudget,
+        last: &mut LastBlock,
+    ) -> Result<(), IndexError> {
+        let (ask, want) = (self.ask, &mut self.want);
+        if want.is_done() || !touches(&ask.range, &run.range()) {
+            return Ok(());
+        }
+        let spent = budget.spent();
+        let went_on = match ask.order {
+            Order::Oldest => {
+                want.resume = want.resume.max(run.header.start);
+                run.collect(&ask.term, want, budget, last)?
+            }
+            Order::Newest => {
+                want.resume = want.resume.min(run.header.end);
+                run.collect_back(&ask.term, want, budget, last)?
+            }
+        };
+        want.reads += budget.spent() - spent;
+        want.is_cut = !went_on;
+        Ok(())
+    }
+
+    fn page(self) -> Page {
+        match self.ask.order {
+            Order::Oldest => self.want.page(|surplus| surplus),
+            Order::Newest => self.want.page(|surplus| surplus + 1),
+        }
+    }
+}
+
+impl PostingIndex for Index {
+    fn postings(&self, asks: &[Ask], budget: &mut ReadBudget) -> Result<Vec<Page>, IndexError> {
+        if let [ask] = asks {
+            return Ok(vec![self.one(ask, budget)?]);
+        }
+        let mut jobs: Vec<Job<'_>> =
+            asks.iter().enumerate().map(|(at, ask)| Job::new(at, ask)).collect();
+        jobs.sort_by_key(|job| job.ask.term);
+        let planned = |job: &Job<'_>| is_planned_from(job.ask.term.kind);
+        for kept in jobs.chunk_by_mut(|one, other| planned(one) == planned(other)) {
+            for part in kept.chunks_mut(AT_ONCE) {
+                self.look(part, budget)?;
+            }
+        }
+        jobs.sort_unstable_by_key(|job| job.at);
+        Ok(jobs.into_iter().map(Job::page).collect())
+    }
+
+    fn heads(&self, terms: &[Term]) -> Result<Vec<Option<TermHead>>, IndexError> {
+        terms.iter().map(|term| self.head(term)).collect()
+    }
+
+    fn find(&self, ids: &[IdAsk]) -> Result<Vec<Vec<u64>>, IndexError> {
+        ids.iter().map(|id| Self::find(self, &id.term, id.uuid_millis)).collect()
     }
 }

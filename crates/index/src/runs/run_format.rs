@@ -57,6 +57,7 @@
 
 use std::cmp::Ordering;
 
+use crate::error::FormatError;
 use crate::term::{IdTimes, Term};
 
 /// Bytes of a run's header.
@@ -80,11 +81,6 @@ const MAGIC: &[u8; 8] = b"LLRUN\0\0\x01";
 const MAGIC_END: &[u8; 8] = b"LLRUNEND";
 /// Counts from here on are written out.
 const COUNT_INLINE: usize = 8;
-
-/// Why bytes are not what they should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct FormatError(pub &'static str);
 
 /// What a run's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

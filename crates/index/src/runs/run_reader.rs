@@ -14,17 +14,32 @@ use ledgerline_world::disk::{Disk, File, OpenMode};
 use sha2::{Digest as _, Sha256};
 
 use super::filter::{Filter, LINE};
-use super::query::{ReadBudget, Want};
 use super::run_format::{
-    Block, BlockKey, CONTENT_MAX, FOOTER, Fields, FormatError, HEADER, INDEX_RECORD, RunFooter,
-    RunHeader, parse_block, parse_run_footer, parse_run_header,
+    Block, BlockKey, CONTENT_MAX, FOOTER, Fields, HEADER, INDEX_RECORD, RunFooter, RunHeader,
+    parse_block, parse_run_footer, parse_run_header,
 };
 use super::run_writer::{BLOCK_MIN, block_span};
-use super::{IndexError, damaged};
+use super::want::Want;
+use crate::error::{FormatError, IndexError};
+use crate::posting_index::ReadBudget;
 use crate::term::{IdTimes, Term, TermHead};
 
 /// Bytes read at once when a run is streamed.
 const CHUNK: u64 = 128 * 1024;
+
+/// The block of a run that was read last: who looks for neighbouring terms reads it once.
+#[derive(Default)]
+pub(super) struct LastBlock {
+    at: Option<usize>,
+    bytes: Vec<u8>,
+}
+
+impl LastBlock {
+    /// For whoever goes on with another run.
+    pub(super) fn forget(&mut self) {
+        self.at = None;
+    }
+}
 
 /// Where a run stands: its file and its level.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +76,7 @@ impl Run {
     fn read(file: Box<dyn File>, name: RunName) -> Result<Self, IndexError> {
         let path = name.path.clone();
         let fail = |error| IndexError::read(&path, error);
-        let wrong = |error| damaged(&path, error);
+        let wrong = |error| IndexError::damaged(&path, error);
         let bytes = file.len().map_err(fail)?;
         let footer_at = bytes.checked_sub((HEADER + FOOTER) as u64);
         let footer_at = footer_at.ok_or(FormatError("too short")).map_err(wrong)? + HEADER as u64;
@@ -93,16 +108,20 @@ impl Run {
     }
 
     fn wrong(&self, error: FormatError) -> IndexError {
-        damaged(&self.name.path, error)
+        IndexError::damaged(&self.name.path, error)
     }
 
-    fn read_block<'b>(&self, at: usize, buffer: &'b mut Vec<u8>) -> Result<Block<'b>, IndexError> {
-        let span = block_span(&self.blocks, self.blocks_end(), at);
-        let length = usize::try_from(span.end - span.start).expect("checked when opened");
-        buffer.resize(length, 0);
-        let result = self.file.read_exact_at(buffer, span.start);
-        result.map_err(|error| IndexError::read(&self.name.path, error))?;
-        let block = self.parse(buffer)?;
+    fn read_block<'b>(&self, at: usize, last: &'b mut LastBlock) -> Result<Block<'b>, IndexError> {
+        if last.at != Some(at) {
+            let span = block_span(&self.blocks, self.blocks_end(), at);
+            let length = usize::try_from(span.end - span.start).expect("checked when opened");
+            last.at = None;
+            last.bytes.resize(length, 0);
+            let result = self.file.read_exact_at(&mut last.bytes, span.start);
+            result.map_err(|error| IndexError::read(&self.name.path, error))?;
+            last.at = Some(at);
+        }
+        let block = self.parse(&last.bytes)?;
         let key = &self.blocks[at];
         if block.term != key.term() || block.last != key.last {
             return Err(self.wrong(FormatError("block and block index disagree")));
@@ -118,14 +137,14 @@ impl Run {
     pub(super) fn head(
         &self,
         term: &Term,
-        buffer: &mut Vec<u8>,
+        last: &mut LastBlock,
     ) -> Result<Option<TermHead>, IndexError> {
         if !self.filter.may_hold(term) {
             return Ok(None);
         }
         let after = self.blocks.partition_point(|key| key.order(term, u64::MAX).is_le());
         let Some(at) = after.checked_sub(1) else { return Ok(None) };
-        let block = self.read_block(at, buffer)?;
+        let block = self.read_block(at, last)?;
         if block.term.kind != term.kind {
             return Ok(None);
         }
@@ -151,6 +170,7 @@ impl Run {
         term: &Term,
         want: &mut Want<'_>,
         budget: &mut ReadBudget,
+        last: &mut LastBlock,
     ) -> Result<bool, IndexError> {
         if !self.filter.may_hold(term) {
             return Ok(true);
@@ -159,7 +179,6 @@ impl Run {
         let first = self.blocks.partition_point(|key| key.order(term, from).is_lt());
         let first = first.saturating_sub(1);
         let mut indexes = Vec::new();
-        let mut buffer = Vec::new();
         for at in first..self.blocks.len() {
             if self.blocks[at].term() > *term || want.is_full() {
                 break;
@@ -167,7 +186,7 @@ impl Run {
             if !budget.take() {
                 return Ok(false);
             }
-            let block = self.read_block(at, &mut buffer)?;
+            let block = self.read_block(at, last)?;
             if block.term.kind != term.kind {
                 continue;
             }
@@ -198,6 +217,7 @@ impl Run {
         term: &Term,
         want: &mut Want<'_>,
         budget: &mut ReadBudget,
+        last: &mut LastBlock,
     ) -> Result<bool, IndexError> {
         if !self.filter.may_hold(term) {
             return Ok(true);
@@ -207,7 +227,6 @@ impl Run {
         if self.blocks.get(after).is_some_and(|key| key.term() == *term) {
             after += 1;
         }
-        let mut buffer = Vec::new();
         for at in (0..after).rev() {
             if want.is_full() {
                 break;
@@ -215,7 +234,7 @@ impl Run {
             if !budget.take() {
                 return Ok(false);
             }
-            let block = self.read_block(at, &mut buffer)?;
+            let block = self.read_block(at, last)?;
             if block.term.kind != term.kind {
                 break;
             }
@@ -283,7 +302,7 @@ impl Fault {
     fn of(self, path: &str) -> IndexError {
         match self {
             Self::Io(error) => IndexError::read(path, error),
-            Self::Format(error) => damaged(path, error),
+            Self::Format(error) => IndexError::damaged(path, error),
         }
     }
 }

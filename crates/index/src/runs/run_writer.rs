@@ -7,7 +7,6 @@
 //!
 //! Refuses: to go on after an error. The file is then useless and may be removed.
 
-use std::io;
 use std::ops::Range;
 
 use ledgerline_world::disk::{Disk, File, OpenMode};
@@ -18,7 +17,7 @@ use super::run_format::{
     BLOCK_FRAME, BlockBuilder, BlockKey, FRAGMENT, RunFooter, RunHeader, parse_block, push_crc,
 };
 use super::run_reader::{BlockStream, Run, RunName};
-use super::{IndexError, damaged};
+use crate::error::{FormatError, IndexError};
 use crate::term::{IdTimes, Term};
 
 /// Bytes written at once.
@@ -230,10 +229,12 @@ impl FilterPass {
             read += bytes.len() as u64;
             let mut terms = 0;
             let block = parse_block(bytes, range);
-            let block = block.map_err(|error| damaged(&self.writer.name.path, error))?;
+            let block =
+                block.map_err(|error| IndexError::damaged(&self.writer.name.path, error))?;
             let mut term = block.term;
             for fragment in block.fragments() {
-                let fragment = fragment.map_err(|error| damaged(&self.writer.name.path, error))?;
+                let fragment =
+                    fragment.map_err(|error| IndexError::damaged(&self.writer.name.path, error))?;
                 if fragment.ordinal == 0 {
                     term.hash = fragment.hash;
                     self.filter.insert(&term);
@@ -249,8 +250,8 @@ impl FilterPass {
     /// Writes the rest and syncs. `ids` are the times of the event ids among the postings.
     pub(super) fn finish(self, ids: IdTimes) -> Result<Run, IndexError> {
         if self.seen != self.writer.terms {
-            let error = super::run_format::FormatError("read back other terms than written");
-            return Err(damaged(&self.writer.name.path, error));
+            let error = FormatError("read back other terms than written");
+            return Err(IndexError::damaged(&self.writer.name.path, error));
         }
         self.writer.finish(self.filter, ids, self.end)
     }
@@ -269,9 +270,4 @@ pub(super) const BLOCK_MIN: usize = BLOCK_FRAME + 2;
 pub(super) fn close_with_crc(mut bytes: Vec<u8>) -> Vec<u8> {
     push_crc(&mut bytes, 0);
     bytes
-}
-
-/// The kind of error a short read is.
-pub(super) fn is_damage(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }

@@ -3,6 +3,15 @@
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, Relation, Strength, TargetKind};
 
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// To what it was made from.
+    Ancestors,
+    /// To what was made from it.
+    Descendants,
+}
+
 /// Whether and how a relation means descent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Descent {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use ledgerline_proof::vocabulary::{Relation, Strength};
 use ledgerline_view::view::QueryError;
 
-use super::edge::Edge;
-use super::inquiry::{Cut, Inquiry};
-use super::joined::{self, Born, Group, Reach};
+use super::edge::{Direction, Edge};
+use super::inquiry::Inquiry;
+use super::joined::{self, Born, Group, Members, Reach};
+use super::reader::Cut;
 use super::token::Token;
 
 /// How far a walk goes.
@@ -26,15 +27,6 @@ impl Default for Bounds {
     fn default() -> Self {
         Self { depth: 256, tokens: 2000, reach: Reach::Stated }
     }
-}
-
-/// Which way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    /// To what it was made from.
-    Ancestors,
-    /// To what was made from it.
-    Descendants,
 }
 
 /// A token of an answer.
@@ -74,6 +66,8 @@ struct Walk {
     edges: BTreeMap<(String, String), Edge>,
     /// Groups gone through, and by the birth of whom.
     joined: BTreeMap<(Direction, Group), Born>,
+    /// The tokens of the groups that it came across.
+    groups: BTreeMap<Group, Members>,
 }
 
 impl Walk {
@@ -85,6 +79,7 @@ impl Walk {
             relatives: vec![relative],
             edges: BTreeMap::new(),
             joined: BTreeMap::new(),
+            groups: BTreeMap::new(),
         }
     }
 
@@ -116,7 +111,7 @@ impl Walk {
                 Direction::Descendants => born > own && before.is_none_or(|seen| born <= seen),
                 Direction::Ancestors => born < own && before.is_none_or(|seen| born >= seen),
             };
-            for (born, other) in inquiry.members(&group)?.iter() {
+            for (born, other) in self.members(inquiry, &group)?.iter() {
                 if is_new(*born) && !found.contains_key(&other.id) {
                     let edge = match direction {
                         Direction::Descendants => joined::edge(&group, token, other),
@@ -134,6 +129,16 @@ impl Walk {
         Ok(found.into_values().collect())
     }
 
+    /// The tokens of a group, in the order of their births.
+    fn members(&mut self, inquiry: &mut Inquiry<'_>, group: &Group) -> Result<Members, QueryError> {
+        if let Some(known) = self.groups.get(group) {
+            return Ok(Arc::clone(known));
+        }
+        let members = joined::members(inquiry, group)?;
+        self.groups.insert(group.clone(), Arc::clone(&members));
+        Ok(members)
+    }
+
     /// Goes from every token of `from` on.
     fn go(
         &mut self,
@@ -149,7 +154,9 @@ impl Walk {
             // All that are queued now are of this depth or the next.
             if ahead.is_none_or(|ahead| depth > ahead) && depth < self.bounds.depth {
                 ahead = Some(depth);
-                self.read_ahead(inquiry, [&token].into_iter().chain(&queue), direction);
+                let level: Vec<&Token> =
+                    [&token].into_iter().chain(&queue).map(|one| &**one).collect();
+                self.read_level(inquiry, &level, &[direction])?;
             }
             let mut edges = neighbours(inquiry, &token, direction, self.bounds.reach)?;
             edges.extend(self.joins(inquiry, &token, direction)?);
@@ -182,24 +189,34 @@ impl Walk {
         Ok(())
     }
 
-    /// Reads the tokens that the edges of these lead to, no more than the answer has room for.
-    fn read_ahead<'t>(
+    /// Reads the tokens that these lead to, no more than the answer has room for.
+    fn read_level(
         &self,
         inquiry: &mut Inquiry<'_>,
-        tokens: impl Iterator<Item = &'t Arc<Token>>,
-        direction: Direction,
-    ) {
+        tokens: &[&Token],
+        directions: &[Direction],
+    ) -> Result<(), QueryError> {
         let room = self.bounds.tokens.saturating_sub(self.relatives.len());
-        let edges = tokens.flat_map(|token| {
-            let ends = token.edges.iter().map(|edge| match direction {
-                Direction::Ancestors => (edge, &edge.parent),
-                Direction::Descendants => (edge, &edge.child),
+        let mut others = BTreeSet::new();
+        for token in tokens {
+            let ends = token.edges.iter().flat_map(|edge| {
+                let end = move |direction: &Direction| match direction {
+                    Direction::Ancestors => (edge, &edge.parent),
+                    Direction::Descendants => (edge, &edge.child),
+                };
+                directions.iter().map(end)
             });
-            ends.filter(|(_, other)| !token.ids.contains(*other))
-        });
-        let followed = edges.filter(|(edge, _)| is_followed(edge, self.bounds.reach));
-        let others = followed.map(|(_, other)| other.clone());
-        inquiry.tokens_ahead(&others.take(room).collect());
+            let others_of = ends.filter(|(_, other)| !token.ids.contains(*other));
+            let followed = others_of
+                .filter(|(edge, _)| directions.len() > 1 || is_followed(edge, self.bounds.reach));
+            others.extend(followed.map(|(_, other)| other.clone()));
+        }
+        if self.bounds.reach == Reach::Joined {
+            let is_new = |group: &Group| !self.groups.contains_key(group);
+            others.extend(joined::read_level(inquiry, tokens, directions, &is_new)?);
+        }
+        inquiry.read_tokens(others.into_iter().take(room));
+        Ok(())
     }
 
     fn end(mut self, inquiry: &mut Inquiry<'_>) -> Lineage {
@@ -324,6 +341,7 @@ pub fn path(
         BTreeMap::from([(from.id.clone(), None)]);
     let mut queue = VecDeque::from([(Arc::clone(&from), 0)]);
     let mut walk = Walk::new(bounds, &from);
+    let mut ahead = None;
     while let Some((token, depth)) = queue.pop_front() {
         if token.id == to.id {
             let steps = walk_back(&came, &to.id);
@@ -336,6 +354,12 @@ pub fn path(
         if depth >= bounds.depth {
             inquiry.cut(Cut::Depth);
             continue;
+        }
+        if ahead.is_none_or(|ahead| depth > ahead) {
+            ahead = Some(depth);
+            let queued = queue.iter().map(|(token, _)| &**token);
+            let level: Vec<&Token> = [&*token].into_iter().chain(queued).collect();
+            walk.read_level(inquiry, &level, &[Direction::Ancestors, Direction::Descendants])?;
         }
         // Descent first: of two shortest paths the one over it is told.
         let known =

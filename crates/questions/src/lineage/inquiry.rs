@@ -1,341 +1,124 @@
-//! What one question reads: its scope, its budget, and the entries it came across.
+//! Tokens of one question: each is read and judged once, those of a level together.
 //!
-//! Promises: reads at most its budget, and then says so instead of going on; every entry that was
-//! confirmed is remembered, so that the answer can be proven; reads all origins, oldest first.
+//! ```text
+//! Reader     entries, postings, budget, cuts
+//!   Inquiry  tokens: lives by all ids, revocations that cover them, what was judged before
+//!     Walk   edges between tokens
+//! ```
 //!
-//! Indexes here are *positions*: they count the entries of all origins, oldest first. In a ledger
-//! of one origin a position is an index ([`View::at_position`] tells them apart).
+//! Promises: as [`Reader`]'s. Reading the lives of many tokens takes as many calls as those of one:
+//! one for the postings and one for the leaves of each, of their other ids, and of what covers
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use ledgerline_index::{Bound, PositionMap, ReadBudget, Term, TermKind};
-use ledgerline_journal::format::AttachmentRecord;
-use ledgerline_proof::block::Block;
-use ledgerline_proof::decode::read_event;
-use ledgerline_proof::entry::Entry;
-use ledgerline_proof::hash::Hash;
-use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::schema::Leaf;
-use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, HandleKind};
+use ledgerline_index::Term;
+use ledgerline_index::terms::{By, OfLife, chain_term, is_birth};
+use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_view::view::{QueryError, View};
 
-use super::ahead::{Ahead, LeafAhead, Wide};
-use super::joined::{Group, Members};
-use super::lives::Lives;
-use super::token::Token;
+use super::lives::{Found, Lives};
+use super::plan::PageWanted;
+use super::reader::{PAGE, Reader, Scope, Spending};
+use super::token::{Token, wide_chains};
+use crate::facts::{MAX_IDS, joined_ids};
 
-/// Postings asked for at a time.
-pub(super) const PAGE: usize = 1024;
+/// Something wider than a token: what it is, and its id.
+pub(super) type WideKey = (TargetKind, Vec<u8>);
 
-/// What a question is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    /// The tenant.
-    pub tenant: String,
-    /// Only entries at positions below this size.
-    pub size: u64,
-    /// Only what happened up to and including this time, Unix nanoseconds.
-    pub at: Option<i64>,
-    /// When states are judged: `at`, or now.
-    pub judged_at: i64,
-}
-
-/// What one question may read.
+/// What of tokens is read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spending {
-    /// Blocks of the index, about 4 KiB each.
-    pub index_reads: u32,
-    /// Entries.
-    pub entries: u32,
+pub(crate) enum Part {
+    /// Lives, and what links to them.
+    Lives,
+    /// What decides where they stand, and what has their digest.
+    Standing,
 }
 
-impl Default for Spending {
-    fn default() -> Self {
-        Self { index_reads: 50_000, entries: 50_000 }
-    }
-}
-
-/// What cut an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cut {
-    /// There is another page.
-    Limit,
-    /// The read budget was spent.
-    Reads,
-    /// Relatives lie deeper than asked.
-    Depth,
-    /// There are more tokens than asked for.
-    Tokens,
-    /// A token has more ids, or a session more entries, than are looked at.
-    Width,
-}
-
-impl Cut {
-    /// The stable word.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Limit => "limit",
-            Self::Reads => "reads",
-            Self::Depth => "depth",
-            Self::Tokens => "tokens",
-            Self::Width => "width",
-        }
-    }
-}
-
-/// Entries by position; `None` for what is no event in scope.
-pub(super) type RecordMap = PositionMap<Option<Arc<Record>>>;
-
-/// Says of an event whether it is what was looked for.
-pub(super) type Confirm<'c> = dyn FnMut(&Entry<'_>, &Statement<'_>) -> bool + 'c;
-
-/// An event of the tenant, confirmed under the tree.
-#[derive(Debug)]
-pub struct Record {
-    /// Its index.
-    pub index: u64,
-    /// Its leaf.
-    pub leaf: Box<[u8]>,
-    /// When it happened.
-    pub occurred_at: Hlc,
-    /// What it is.
-    pub event_type: EventType,
-    /// Whether it gives other ids of its target.
-    pub has_aliases: bool,
-    /// Whether it links to anything.
-    pub(super) has_links: bool,
-    /// Where in the leaf the resource's name stands.
-    resource: Option<(u32, u32)>,
-    /// A checksum of that name: most records are not asked further, and their leaf is not touched.
-    resource_mark: u32,
-    /// The concrete resource's handle.
-    pub concrete: Option<[u8; 16]>,
-}
-
-impl Record {
-    /// What a leaf's entry and statement say; the leaf itself is moved in when they are read.
-    pub(super) fn of(
-        index: u64,
-        leaf: &[u8],
-        entry: &Entry<'_>,
-        statement: &Statement<'_>,
-    ) -> Self {
-        let place = |text: &str| {
-            let from = (text.as_ptr() as usize).checked_sub(leaf.as_ptr() as usize)?;
-            Some((u32::try_from(from).ok()?, u32::try_from(from + text.len()).ok()?))
-        };
-        let concrete = entry.handles.iter().find(|handle| handle.kind == HandleKind::Resource);
-        Self {
-            index,
-            leaf: Box::default(),
-            occurred_at: statement.occurred_at,
-            event_type: statement.event_type,
-            has_aliases: !statement.also_known_as.is_empty(),
-            has_links: !statement.links.is_empty(),
-            resource: statement.resource.and_then(place),
-            resource_mark: statement.resource.map_or(0, |name| crc32c::crc32c(name.as_bytes())),
-            concrete: concrete.map(|handle| handle.id),
-        }
-    }
-
-    /// With its leaf.
-    pub(super) fn with(self, leaf: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self { leaf: leaf.into(), ..self })
-    }
-
-    /// Whether this is the resource's template or declared-safe id, without taking the leaf apart
-    /// again; `mark` is the CRC32C of the name.
-    pub fn is_at(&self, name: &str, mark: u32) -> bool {
-        let Some((from, end)) = self.resource.filter(|_| self.resource_mark == mark) else {
-            return false;
-        };
-        self.leaf.get(from as usize..end as usize) == Some(name.as_bytes())
-    }
-
-    /// Length of its leaf.
-    pub(super) fn leaf_bytes(&self) -> usize {
-        self.leaf.len()
-    }
-
-    /// Calls `read` with its entry and statement.
-    ///
-    /// # Panics
-    /// Never: only what decodes becomes a record.
-    pub fn read<'r, T>(&'r self, read: impl FnOnce(&Entry<'r>, &Statement<'r>) -> T) -> T {
-        read_event(&self.leaf, read).expect("decoded before")
-    }
-}
-
-/// What inquiries into parts of one question share.
-pub(super) struct Part<'v> {
-    view: &'v View,
-    origins: Arc<[(u64, View)]>,
-    scope: Scope,
-    lives: Option<Arc<Lives>>,
-}
-
-impl<'v> Part<'v> {
-    /// One of them.
-    pub(super) fn inquiry(&self, spending: Spending) -> Inquiry<'v> {
-        Inquiry {
-            view: self.view,
-            origins: Arc::clone(&self.origins),
-            scope: self.scope.clone(),
-            budget: ReadBudget::new(spending.index_reads),
-            entries_left: spending.entries,
-            cuts: BTreeSet::new(),
-            cut_count: 0,
-            records: RecordMap::default(),
-            leaves: BTreeMap::new(),
-            ahead: BTreeMap::new(),
-            may_read_ahead: false,
-            lives: self.lives.clone(),
-            evidence: BTreeSet::new(),
-            shown: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-            wide: BTreeMap::new(),
-            groups: BTreeMap::new(),
-        }
-    }
-}
-
-/// One question being answered.
+/// One question about tokens being answered.
 pub struct Inquiry<'v> {
-    pub(super) view: &'v View,
-    /// The origins that are read, each with the position of its first entry; oldest first.
-    pub(super) origins: Arc<[(u64, View)]>,
-    scope: Scope,
-    pub(super) budget: ReadBudget,
-    pub(super) entries_left: u32,
-    cuts: BTreeSet<Cut>,
-    /// How often anything was cut.
-    cut_count: u64,
-    pub(super) records: RecordMap,
-    /// Leaves that were read ahead.
-    pub(super) leaves: BTreeMap<u64, LeafAhead>,
-    /// Lives that were.
-    pub(super) ahead: BTreeMap<String, Ahead>,
-    pub(super) may_read_ahead: bool,
+    reader: Reader<'v>,
     /// Lives that were judged before, where they may be used.
     pub(super) lives: Option<Arc<Lives>>,
-    /// Entries that the answer stands on, beside the lives it shows.
-    evidence: BTreeSet<u64>,
     /// Tokens whose states the answer shows, by id.
     shown: BTreeMap<String, Arc<Token>>,
     pub(super) tokens: BTreeMap<String, Arc<Token>>,
-    pub(super) wide: Wide,
-    pub(super) groups: BTreeMap<Group, Members>,
+    /// Revocations of something wider than a token, by what it is.
+    pub(super) wide: BTreeMap<WideKey, Arc<Vec<u64>>>,
+    /// Ids that were read together with others.
+    planned: BTreeSet<String>,
+}
+
+impl<'v> Deref for Inquiry<'v> {
+    type Target = Reader<'v>;
+
+    fn deref(&self) -> &Reader<'v> {
+        &self.reader
+    }
+}
+
+impl<'v> DerefMut for Inquiry<'v> {
+    fn deref_mut(&mut self) -> &mut Reader<'v> {
+        &mut self.reader
+    }
 }
 
 impl<'v> Inquiry<'v> {
-    /// Begins, over all origins of a view. The scope's size counts the entries of all of them
-    /// ([`View::end`]).
+    /// Begins, over all origins of a view.
     ///
     /// # Errors
-    /// `OutOfRange` when the scope's size lies beyond the view's.
+    /// As [`Reader::new`].
     pub fn new(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
-        let origins = view.origins().into_iter().map(|one| (one.base(), one)).collect();
         // What happened by a time is judged from a part of each life.
         let lives = scope.at.is_none().then(|| view.rooms().shared::<Lives>());
-        Self::over(view, origins, scope, spending, lives)
-    }
-
-    /// Asks another one, that also sees what occurred after the time at which this one looks. What
-    /// it reads of the index is charged to this one; its entries have a bound of their own, so that
-    /// reading ahead is charged the same.
-    pub(super) fn whenever<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
-        let scope = Scope { at: None, ..self.scope.clone() };
-        let left = Spending { index_reads: self.budget.left(), ..Spending::default() };
-        let mut whole = Part { scope, lives: None, ..self.part() }.inquiry(left);
-        let answer = ask(&mut whole);
-        self.budget.charge(whole.budget.spent());
-        if !whole.cuts().is_empty() {
-            self.cut(Cut::Width);
-        }
-        answer
+        Ok(Self::of(Reader::new(view, scope, spending)?, lives))
     }
 
     /// Begins, over one origin alone, whose positions are its indexes.
     ///
     /// # Errors
-    /// As [`Inquiry::new`].
+    /// As [`Reader::new`].
     pub fn alone(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
-        Self::over(view, Arc::new([(0, view.clone())]), scope, spending, None)
+        Ok(Self::of(Reader::alone(view, scope, spending)?, None))
     }
 
-    fn over(
-        view: &'v View,
-        origins: Arc<[(u64, View)]>,
-        scope: Scope,
-        spending: Spending,
-        lives: Option<Arc<Lives>>,
-    ) -> Result<Self, QueryError> {
-        if origins.last().is_some_and(|(base, last)| scope.size > base + last.size()) {
-            return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
-        }
-        Ok(Part { view, origins, scope, lives }.inquiry(spending))
-            .map(|one| Self { may_read_ahead: true, ..one })
-    }
-
-    /// Reads everything itself, one after the other, and remembers nothing: slower, and never
-    /// another answer.
-    #[must_use]
-    pub fn plain(self) -> Self {
-        Self { lives: None, may_read_ahead: false, ..self }
-    }
-
-    /// What an inquiry into a part of the question needs.
-    pub(super) fn part(&self) -> Part<'v> {
-        Part {
-            view: self.view,
-            origins: Arc::clone(&self.origins),
-            scope: self.scope.clone(),
-            lives: self.lives.clone(),
+    fn of(reader: Reader<'v>, lives: Option<Arc<Lives>>) -> Self {
+        Self {
+            reader,
+            lives,
+            shown: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            wide: BTreeMap::new(),
+            planned: BTreeSet::new(),
         }
     }
 
-    /// What it is about.
+    /// Remembers nothing of what was judged before: slower, and never another answer.
     #[must_use]
-    pub fn scope(&self) -> &Scope {
-        &self.scope
+    pub fn forgetful(self) -> Self {
+        Self { lives: None, ..self }
     }
 
-    /// The state it is answered from.
+    /// Reads everything where it comes to it, and remembers nothing: slower, and never another
+    /// answer.
     #[must_use]
-    pub fn view(&self) -> &'v View {
-        self.view
+    pub fn plain(mut self) -> Self {
+        self.hand.is_off = true;
+        self.forgetful()
     }
 
-    /// What cut the answer so far.
-    #[must_use]
-    pub fn cuts(&self) -> Vec<Cut> {
-        self.cuts.iter().copied().collect()
-    }
-
-    /// Notes a cut.
-    pub fn cut(&mut self, cut: Cut) {
-        self.cuts.insert(cut);
-        self.cut_count += 1;
-    }
-
-    /// How often anything was cut so far.
-    pub(super) fn cut_count(&self) -> u64 {
-        self.cut_count
-    }
-
-    /// Whether nothing was cut, and there was budget left over.
-    pub(super) fn is_uncut(&self) -> bool {
-        self.cut_count == 0 && !self.is_spent()
-    }
-
-    /// Whether the read budget is spent.
-    #[must_use]
-    pub fn is_spent(&self) -> bool {
-        self.entries_left == 0 || self.budget.left() == 0
+    /// Asks another one, that also sees what occurred after the time at which this one looks.
+    pub(super) fn whenever<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Self) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let mut whole = Self::of(self.reader.lend_whenever(), None);
+        let answer = ask(&mut whole);
+        self.reader.take_back(whole.reader);
+        answer
     }
 
     /// The entries that the answer stands on: those that it names, and the lives of the tokens
@@ -346,91 +129,7 @@ impl<'v> Inquiry<'v> {
             let records = token.records.iter().map(|record| record.index);
             records.chain(token.covered_by.iter().copied())
         });
-        self.evidence.iter().copied().chain(lives).collect()
-    }
-
-    /// Whether an event lies in the scope.
-    #[must_use]
-    pub fn sees(&self, index: u64, occurred_nanos: i64) -> bool {
-        index < self.scope.size && self.scope.at.is_none_or(|at| occurred_nanos <= at)
-    }
-
-    /// The event at an index, if it is one of the tenant's and in scope; `None` also when the
-    /// budget is spent, which is then noted.
-    ///
-    /// # Errors
-    /// [`QueryError`] when the disk fails.
-    pub fn record(&mut self, index: u64) -> Result<Option<Arc<Record>>, QueryError> {
-        if let Some(known) = self.records.get(&index) {
-            return Ok(known.clone());
-        }
-        if index >= self.scope.size {
-            return Ok(None);
-        }
-        if self.entries_left == 0 {
-            self.cut(Cut::Reads);
-            return Ok(None);
-        }
-        Ok(self.fresh_record(index, None)?.0)
-    }
-
-    /// Reads and remembers a record, and says whether it is `wanted`: decoded once for both.
-    fn fresh_record(
-        &mut self,
-        index: u64,
-        wanted: Option<&mut Confirm<'_>>,
-    ) -> Result<(Option<Arc<Record>>, bool), QueryError> {
-        self.entries_left -= 1;
-        let leaf = match self.leaves.remove(&index) {
-            Some(LeafAhead::Taken(record)) => {
-                self.records.insert(index, record.clone());
-                let both = record.as_ref().zip(wanted);
-                let is_wanted = both.is_none_or(|(record, wanted)| record.read(wanted));
-                return Ok((record, is_wanted));
-            }
-            Some(LeafAhead::Bytes(leaf)) => leaf,
-            None => self.leaf(index)?,
-        };
-        let judge = |entry: &Entry<'_>, statement: &Statement<'_>| {
-            wanted.is_none_or(|wanted| wanted(entry, statement))
-        };
-        let (record, is_wanted) = self.taken(index, leaf, judge).unzip();
-        self.records.insert(index, record.clone());
-        Ok((record, is_wanted == Some(true)))
-    }
-
-    /// A leaf as the record it is in this scope, and what `told` says of it: decoded once for both.
-    pub(super) fn taken<T>(
-        &self,
-        index: u64,
-        leaf: Vec<u8>,
-        told: impl FnOnce(&Entry<'_>, &Statement<'_>) -> T,
-    ) -> Option<(Arc<Record>, T)> {
-        let (record, told) = read_event(&leaf, |entry, statement| {
-            let seen = statement.tenant == self.scope.tenant
-                && self.sees(index, statement.occurred_at.nanos);
-            seen.then(|| (Record::of(index, &leaf, entry, statement), told(entry, statement)))
-        })??;
-        Some((record.with(leaf), told))
-    }
-
-    /// The record at an index, if it is `wanted`.
-    pub(super) fn record_if(
-        &mut self,
-        index: u64,
-        wanted: &mut Confirm<'_>,
-    ) -> Result<Option<Arc<Record>>, QueryError> {
-        let is_fresh = index < self.scope.size && self.entries_left > 0;
-        if is_fresh && !self.records.contains_key(&index) {
-            let (record, is_wanted) = self.fresh_record(index, Some(wanted))?;
-            return Ok(record.filter(|_| is_wanted));
-        }
-        Ok(self.record(index)?.filter(|record| record.read(&mut *wanted)))
-    }
-
-    /// Remembers that the answer stands on an entry.
-    pub fn stands_on(&mut self, index: u64) {
-        self.evidence.insert(index);
+        self.cited().iter().copied().chain(lives).collect()
     }
 
     /// Remembers that the answer shows the states of a token, and so stands on its life.
@@ -443,171 +142,123 @@ impl<'v> Inquiry<'v> {
         self.shown.values()
     }
 
-    /// The origin that holds a position, and the position of its first entry.
-    pub(super) fn origin_of(&self, position: u64) -> Option<(u64, &View)> {
-        let (base, view) = self.origins.iter().rev().find(|(base, _)| *base <= position)?;
-        Some((*base, view))
+    /// The name under which the life of an id is remembered: the term of its chain.
+    pub(super) fn chain_of(&self, id: &str) -> Term {
+        let tenant = &*self.scope().tenant;
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+        chain_term(self.view.terms(), &key)
     }
 
-    /// The origin that holds a position, and the index there.
-    fn place(&self, position: u64) -> Option<(&View, u64)> {
-        let (base, view) = self.origin_of(position)?;
-        Some((view, position - base))
+    /// Reads the tokens with these ids, all together.
+    pub(crate) fn read_tokens(&mut self, ids: impl IntoIterator<Item = String>) {
+        if self.hand.is_off {
+            return;
+        }
+        let new: BTreeSet<String> = ids
+            .into_iter()
+            .filter(|id| !self.tokens.contains_key(id) && !self.planned.contains(id))
+            .collect();
+        let mut level = self.without_remembered(new);
+        self.read_parts(std::mem::take(&mut level), Part::Lives);
     }
 
-    fn leaf(&self, position: u64) -> Result<Vec<u8>, QueryError> {
-        let beyond = QueryError::OutOfRange("the ledger has no entry at this index yet");
-        let (view, index) = self.place(position).ok_or(beyond)?;
-        view.leaf(index)
-    }
-
-    /// The position of an event of the tenant, by its identity.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn find_event(&self, source: &str, event_id: &[u8; 16]) -> Result<Option<u64>, QueryError> {
-        for (base, view) in self.origins.iter().rev() {
-            if let Some(index) = view.find_event(&self.scope.tenant, source, event_id)? {
-                return Ok(Some(base + index));
+    /// Looks for what is new of those that were judged before. Gives the others, and those of which
+    /// something is.
+    fn without_remembered(&mut self, ids: BTreeSet<String>) -> BTreeSet<String> {
+        let Some(lives) = self.lives.clone() else { return ids };
+        let size = self.scope().size;
+        let (mut fresh, mut known, mut wanted) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for id in ids {
+            match lives.find(&self.chain_of(&id), &id, size) {
+                Some(Found { token, judged, .. }) => {
+                    if judged < size {
+                        let look = |term: &Term| PageWanted { term: *term, from: judged, limit: 1 };
+                        wanted.extend(token.watched.iter().map(look));
+                        known.push((id, token));
+                    }
+                }
+                None => {
+                    fresh.insert(id);
+                }
             }
         }
-        Ok(None)
+        self.read_pages(&wanted);
+        let has_new =
+            |token: &Token| token.watched.iter().any(|term| !self.hits_at_hand(term).is_empty());
+        fresh.extend(known.into_iter().filter(|(_, token)| has_new(token)).map(|(id, _)| id));
+        fresh
     }
 
-    /// The attachment with this digest beside the event at a position.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn attachment(
+    /// Reads the lives of these ids and of their other ids, and what covers them.
+    pub(crate) fn read_parts(&mut self, mut level: BTreeSet<String>, part: Part) {
+        let mut wide = BTreeSet::new();
+        for _ in 0..MAX_IDS {
+            level.retain(|id| !self.planned.contains(id));
+            if level.is_empty() {
+                break;
+            }
+            let mut wanted = Vec::with_capacity(level.len() * 3);
+            for id in &level {
+                wanted.extend(self.terms_of(id, part).into_iter().flatten());
+            }
+            self.read_hits(&wanted.iter().map(|term| page(*term)).collect::<Vec<_>>());
+            let mut next = BTreeSet::new();
+            for id in &level {
+                self.peek_at(id, part, &mut next, &mut wide);
+            }
+            self.planned.append(&mut level);
+            level = next;
+        }
+        wide.retain(|key| !self.wide.contains_key(key));
+        let tenant = self.scope().tenant.clone();
+        let wanted = wide.iter().map(|(kind, id)| {
+            let chain = ChainKey { kind: *kind, tenant: &tenant, id };
+            page(OfLife::Acts.term(&chain_term(self.view.terms(), &chain)))
+        });
+        let wanted: Vec<PageWanted> = wanted.collect();
+        self.read_hits(&wanted);
+    }
+
+    /// What leads to the entries of one id: its chain, those that call it so, and the rest.
+    fn terms_of(&self, id: &str, part: Part) -> [Option<Term>; 4] {
+        let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
+        let chain = self.chain_of(id);
+        let names = self.scope().at.is_some().then(|| OfLife::Names.term(&chain));
+        let rest = match part {
+            Part::Lives => Some(By::Parent(id).term(terms, tenant)),
+            Part::Standing => {
+                let digest = ledgerline_index::terms::presented_digest(id);
+                digest.map(|digest| By::Presented(digest).term(terms, tenant))
+            }
+        };
+        [Some(chain), Some(By::Alias(id).term(terms, tenant)), rest, names]
+    }
+
+    /// What will be needed besides, as far as it shows at a glance: other ids, and the wider things
+    /// that the token was born to. A chain begins with its birth.
+    fn peek_at(
         &self,
-        position: u64,
-        digest: &Hash,
-    ) -> Result<Option<AttachmentRecord>, QueryError> {
-        match self.place(position) {
-            Some((view, index)) => view.attachment(index, digest),
-            None => Ok(None),
-        }
-    }
-
-    /// A term's positions in a range, ascending, at most `limit`, and where to go on.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn postings(
-        &mut self,
-        term: &Term,
-        range: Range<u64>,
-        limit: usize,
-    ) -> Result<(Vec<u64>, Option<u64>), QueryError> {
-        let end = range.end.min(self.scope.size);
-        let mut found = Vec::new();
-        for (base, view) in &*self.origins {
-            let until = end.min(base + view.size());
-            let from = range.start.max(*base);
-            if from >= until {
-                continue;
-            }
-            if found.len() >= limit {
-                return Ok((found, Some(from)));
-            }
-            let here = from - base..until - base;
-            let wanted = limit - found.len();
-            let page = view.rooms().index.postings(term, here, wanted, &mut self.budget)?;
-            found.extend(page.indexes.into_iter().map(|index| base + index));
-            if page.cut_by == Some(Bound::Reads) {
-                self.cuts.insert(Cut::Reads);
-                self.cut_count += 1;
-            }
-            if let Some(next) = page.next {
-                return Ok((found, Some(base + next)));
-            }
-        }
-        Ok((found, None))
-    }
-
-    /// All records of a term, ascending, that `wanted` confirms. More than `most` are cut.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn records(
-        &mut self,
-        term: &Term,
-        most: usize,
-        mut wanted: impl FnMut(&Entry<'_>, &Statement<'_>) -> bool,
-    ) -> Result<Vec<Arc<Record>>, QueryError> {
-        let mut found = Vec::new();
-        let mut from = 0;
-        while found.len() < most && !self.is_spent() {
-            let (indexes, next) = self.postings(term, from..u64::MAX, PAGE.min(most))?;
-            if indexes.len() > 1 {
-                self.leaves_ahead(&indexes);
-            }
-            for index in indexes {
-                found.extend(self.record_if(index, &mut wanted)?);
-            }
-            match next {
-                Some(next) => from = next,
-                None => return Ok(found),
-            }
-        }
-        self.cut(if self.is_spent() { Cut::Reads } else { Cut::Width });
-        Ok(found)
-    }
-
-    /// The size of the ledger when the clock of recording stood at `nanos`: everything recorded up
-    /// to and including that time.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn size_at(&self, nanos: i64) -> Result<u64, QueryError> {
-        let (mut low, mut high) = (0, self.view.end());
-        let is_by_then =
-            |at| Ok::<_, QueryError>(recorded_at(&self.leaf(at)?).is_some_and(|at| at <= nanos));
-        // Most ranges begin before the ledger, or end behind it. What cannot be read there is an
-        // error only where it has to be read.
-        if high > 0 && matches!(is_by_then(high - 1), Ok(true)) {
-            return Ok(high);
-        }
-        if high > 0 && matches!(is_by_then(0), Ok(false)) {
-            return Ok(0);
-        }
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if is_by_then(middle)? {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
-    }
-
-    /// The block that closes over a position: the positions of its first entry and of itself, and
-    /// the block. `None` while there is none.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn block_over(&mut self, position: u64) -> Result<Option<(Range<u64>, Block)>, QueryError> {
-        let parts: [&[u8]; 1] = [ledgerline_index::terms::leaf_terms::BLOCK];
-        let term = self.view.terms().term(TermKind::Leaf, "", &parts);
-        let (found, _) = self.postings(&term, position..u64::MAX, 1)?;
-        let Some(at) = found.first() else { return Ok(None) };
-        self.entries_left = self.entries_left.saturating_sub(1);
-        let Some((_, index)) = self.place(*at) else { return Ok(None) };
-        match Leaf::decode(&self.leaf(*at)?) {
-            Ok(Leaf::Block(block)) => {
-                let first = u64::try_from(block.first_index).unwrap_or(0);
-                Ok(Some((at - index.saturating_sub(first)..*at, block)))
-            }
-            _ => Ok(None),
+        id: &str,
+        part: Part,
+        ids: &mut BTreeSet<String>,
+        wide: &mut BTreeSet<WideKey>,
+    ) {
+        let [chain, alias, rest, names] = self.terms_of(id, part);
+        let first = chain.and_then(|term| self.hits_at_hand(&term).first().copied());
+        let naming = alias.into_iter().chain(names);
+        let naming = naming.chain(rest.filter(|_| part == Part::Standing));
+        let naming = naming.flat_map(|term| self.hits_at_hand(&term));
+        for at in first.into_iter().chain(naming) {
+            self.peek(at, |entry, one| {
+                ids.extend(joined_ids(one, id).map(str::to_owned));
+                if is_birth(one) {
+                    wide.extend(wide_chains(entry, one));
+                }
+            });
         }
     }
 }
 
-fn recorded_at(leaf: &[u8]) -> Option<i64> {
-    match Leaf::decode(leaf).ok()? {
-        Leaf::Entry(entry) => Some(entry.recorded_at.nanos),
-        Leaf::Block(block) => Some(block.sealed_at.nanos),
-        Leaf::Control(control) => Some(control.recorded_at.nanos),
-    }
+fn page(term: Term) -> PageWanted {
+    PageWanted { term, from: 0, limit: PAGE }
 }

@@ -17,14 +17,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ledgerline_index::Term;
 use ledgerline_index::terms::{By, is_birth, issuer_of, qualified};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, Relation, Strength, TargetKind};
 use ledgerline_view::view::QueryError;
 
-use super::edge::Edge;
-use super::graph::Direction;
-use super::inquiry::{Cut, Inquiry, Record};
+use super::at_hand::EventName;
+use super::edge::{Direction, Edge};
+use super::inquiry::Inquiry;
+use super::plan::PageWanted;
+use super::reader::{Cut, PAGE};
+use super::record::Record;
 use super::token::Token;
 
 /// Births of one session, grant or family that are joined.
@@ -101,37 +105,72 @@ impl Common {
     }
 }
 
-impl Inquiry<'_> {
-    /// The tokens of a group, in the order of their births.
-    pub(super) fn members(&mut self, group: &Group) -> Result<Members, QueryError> {
-        if let Some(known) = self.groups.get(group) {
-            return Ok(Arc::clone(known));
-        }
-        let by = match group.0 {
-            Common::Family => By::Family(&group.1),
-            Common::Grant => By::Grant(&group.1),
-            Common::Session => By::Session(&group.1),
-        };
-        let terms = by.spelled(self.view.terms(), &self.scope().tenant);
-        let named = |statement: &Statement<'_>| groups_of(statement).contains(group);
-        let mut records = Vec::new();
-        for term in terms {
-            records.extend(self.records(&term, MAX_MEMBERS, |_, statement| named(statement))?);
-        }
-        let mut members: BTreeMap<String, (Born, Arc<Token>)> = BTreeMap::new();
-        for record in records {
-            let id = record.read(|_, statement| statement.target.id.to_owned());
-            let token = self.token(&id)?;
-            if let Some(born) = born(&token) {
-                members.insert(token.id.clone(), (born, token));
-            }
-        }
-        let mut members: Vec<_> = members.into_values().collect();
-        members.sort_by_key(|(born, _)| *born);
-        let members = Arc::new(members);
-        self.groups.insert(group.clone(), Arc::clone(&members));
-        Ok(members)
+/// The terms that lead to the births of a group, among others perhaps.
+fn terms_of(inquiry: &Inquiry<'_>, group: &Group) -> Vec<Term> {
+    let by = match group.0 {
+        Common::Family => By::Family(&group.1),
+        Common::Grant => By::Grant(&group.1),
+        Common::Session => By::Session(&group.1),
+    };
+    by.spelled(inquiry.view.terms(), &inquiry.scope().tenant)
+}
+
+/// The tokens of a group, in the order of their births.
+pub(super) fn members(inquiry: &mut Inquiry<'_>, group: &Group) -> Result<Members, QueryError> {
+    let named = |statement: &Statement<'_>| groups_of(statement).contains(group);
+    let mut records = Vec::new();
+    for term in terms_of(inquiry, group) {
+        records.extend(inquiry.records(&term, MAX_MEMBERS, |_, statement| named(statement))?);
     }
+    let ids: Vec<String> =
+        records.iter().map(|one| one.read(|_, statement| statement.target.id.to_owned())).collect();
+    inquiry.read_tokens(ids.iter().cloned());
+    let mut members: BTreeMap<String, (Born, Arc<Token>)> = BTreeMap::new();
+    for id in ids {
+        let token = inquiry.token(&id)?;
+        if let Some(born) = born(&token) {
+            members.insert(token.id.clone(), (born, token));
+        }
+    }
+    let mut members: Vec<_> = members.into_values().collect();
+    members.sort_by_key(|(born, _)| *born);
+    Ok(Arc::new(members))
+}
+
+/// Reads what the groups and causes of some tokens need, and gives the tokens that these name.
+pub(super) fn read_level(
+    inquiry: &mut Inquiry<'_>,
+    tokens: &[&Token],
+    directions: &[Direction],
+    is_new: &dyn Fn(&Group) -> bool,
+) -> Result<BTreeSet<String>, QueryError> {
+    let page = |term: Term| PageWanted { term, from: 0, limit: PAGE };
+    let all: BTreeSet<Group> = tokens.iter().flat_map(|token| groups(token)).collect();
+    let mut wanted: Vec<PageWanted> = all
+        .iter()
+        .filter(|group| is_new(group))
+        .flat_map(|group| terms_of(inquiry, group))
+        .map(page)
+        .collect();
+    let mut causes: Vec<EventName> = Vec::new();
+    for record in tokens.iter().flat_map(|token| token.records.iter().take(MAX_CAUSES)) {
+        if directions.contains(&Direction::Ancestors) {
+            causes.extend(record.read(|_, s| named_causes(s)));
+        }
+        if directions.contains(&Direction::Descendants) {
+            let (source, id) = record.read(|_, s| (s.source.to_owned(), s.event_id));
+            let by = By::ParentEvent(&source, &id);
+            wanted.push(page(by.term(inquiry.view.terms(), &inquiry.scope().tenant)));
+        }
+    }
+    inquiry.read_hits(&wanted);
+    inquiry.find_events(&causes)?;
+    let mut hits: Vec<u64> =
+        wanted.iter().flat_map(|one| inquiry.hits_at_hand(&one.term)).collect();
+    for (source, id) in &causes {
+        hits.extend(inquiry.find_event(source, id)?);
+    }
+    Ok(inquiry.targets_at_hand(&hits, |_| true))
 }
 
 /// The edges over causes that are events: to the tokens whose events caused one of this token's, or

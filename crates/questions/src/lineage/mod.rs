@@ -26,22 +26,30 @@
 //!
 //! Refuses: to take a link of a DENY or ERROR for an edge: what was refused produced nothing.
 
-mod ahead;
+mod at_hand;
 mod edge;
 mod graph;
 mod inquiry;
 mod joined;
+mod judge;
 mod lives;
+mod plan;
 mod postings;
-mod threads;
+mod reader;
+mod record;
 mod token;
 
 pub use crate::facts::{MAX_IDS, fact_of, joined_ids};
-pub(crate) use ahead::AHEAD_HITS;
-pub use edge::{Descent, Edge};
-pub use graph::{Bounds, Direction, Lineage, Relative, Step, family, path, relatives};
-pub use inquiry::{Cut, Inquiry, Record, Scope, Spending};
+pub(crate) use at_hand::EventName;
+pub use edge::{Descent, Direction, Edge};
+pub use graph::{Bounds, Lineage, Relative, Step, family, path, relatives};
+pub use inquiry::Inquiry;
+pub(crate) use inquiry::Part;
 pub use joined::Reach;
 pub use lives::Lives;
+pub(crate) use plan::PageWanted;
+pub(crate) use reader::PAGE;
+pub use reader::{Cut, Reader, Scope, Spending};
+pub use record::Record;
 pub use token::wide_chains;
 pub use token::{Facts, Token, occurred, subject_of};

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
-use ledgerline_index::Term;
+use ledgerline_index::{Ask, Term};
 use ledgerline_view::view::QueryError;
 
-use super::inquiry::{Confirm, Inquiry, PAGE, Record};
+use super::plan::PageWanted;
+use super::reader::{PAGE, Reader};
+use super::record::{Confirm, Record};
 
-impl Inquiry<'_> {
+impl Reader<'_> {
     /// The indexes that have any of the terms, from one on, and from where the next page goes on.
     /// About `limit` of each term are looked at.
     ///
@@ -25,6 +27,8 @@ impl Inquiry<'_> {
         if let [term] = terms {
             return self.postings(term, from..u64::MAX, limit);
         }
+        let wanted = terms.iter().map(|term| PageWanted { term: *term, from, limit });
+        self.read_pages(&wanted.collect::<Vec<_>>());
         let mut indexes = Vec::new();
         let mut end: Option<u64> = None;
         for term in terms {
@@ -46,9 +50,7 @@ impl Inquiry<'_> {
     ) -> Result<Vec<Arc<Record>>, QueryError> {
         let mut found = Vec::new();
         for part in positions.chunks(PAGE) {
-            if part.len() > 1 {
-                self.leaves_ahead(part);
-            }
+            self.read_leaves(part);
             for index in part {
                 found.extend(self.record_if(*index, wanted)?);
             }
@@ -67,8 +69,8 @@ impl Inquiry<'_> {
             let end = self.scope().size.min(base + view.size());
             let room = most - found.len();
             if end > *base && room > 0 {
-                let index = &view.rooms().index;
-                let page = index.postings_back(term, 0..end - base, room, &mut self.budget)?;
+                let ask = Ask::newest(*term, 0..end - base, room);
+                let page = view.page(ask, &mut self.budget)?;
                 found.extend(page.indexes.into_iter().map(|index| base + index));
             }
         }

@@ -16,7 +16,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::PolicyRole;
 use ledgerline_view::view::QueryError;
 
-use super::{Named, PolicyVersion, attachment};
+use super::{Named, PolicyVersion, attachment, read_naming};
 use crate::lineage::Inquiry;
 
 /// Policies of one token that are evaluated.
@@ -52,6 +52,8 @@ pub(super) fn privileges(
     in_force: &[PolicyVersion],
     scopes: &[String],
 ) -> Result<Vec<Privilege>, QueryError> {
+    let digests = in_force.iter().filter(|version| named.iter().any(|one| one.id == version.id));
+    read_naming(inquiry, digests.filter_map(|version| version.digest));
     let mut seen = BTreeSet::new();
     let mut answer = Vec::new();
     for one in named.iter().filter(|one| seen.insert(one.id.as_str())).take(MAX_POLICIES) {

@@ -1,7 +1,7 @@
 //! What is asked of the prover, and why it may have no answer.
 
 use ledgerline_index::IndexError;
-use ledgerline_journal::reader::ReadError;
+use ledgerline_journal::leaf_store::ReadError;
 use ledgerline_proof::bundle::BundleError;
 use ledgerline_proof::wire::DecodeError;
 use ledgerline_vault::OpenError;

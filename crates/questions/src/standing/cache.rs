@@ -15,8 +15,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ledgerline_index::ReadBudget;
 use ledgerline_index::terms::is_birth;
+use ledgerline_index::{Ask, ReadBudget, Term};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::Fact;
 use ledgerline_proof::schema::{Kind, decode_object};
@@ -136,9 +136,9 @@ fn renewed(view: &View, tenant: &str, kept: &Kept) -> Result<Option<Arc<Standing
     }
     let mut budget = ReadBudget::new(LOOK_READS);
     let mut indexes = BTreeSet::new();
-    for term in &kept.standing.watched {
-        let index = &view.rooms().index;
-        let page = index.postings(term, kept.size..size, MAX_APPLIED, &mut budget)?;
+    let ask = |term: &Term| Ask::oldest(*term, kept.size..size, MAX_APPLIED);
+    let asks: Vec<Ask> = kept.standing.watched.iter().map(ask).collect();
+    for page in view.postings().postings(&asks, &mut budget)? {
         if page.cut_by.is_some() {
             return Ok(None);
         }
@@ -152,8 +152,9 @@ fn renewed(view: &View, tenant: &str, kept: &Kept) -> Result<Option<Arc<Standing
         return Ok(None);
     }
     let mut standing = Standing::clone(&kept.standing);
-    for index in indexes {
-        let leaf = view.leaf(index)?;
+    let indexes: Vec<u64> = indexes.into_iter().collect();
+    let leaves = view.leaf_store().leaves(&indexes)?;
+    for (index, leaf) in indexes.into_iter().zip(leaves) {
         if !apply(&mut standing, tenant, view.base() + index, &leaf) {
             return Ok(None);
         }

@@ -34,7 +34,7 @@ use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 use ledgerline_view::view::{QueryError, View};
 
 use crate::life::{Judgement, stands_of};
-use crate::lineage::{Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chains};
+use crate::lineage::{Facts, Inquiry, MAX_IDS, Part, Record, Scope, Spending, wide_chains};
 
 pub use cache::Standings;
 pub use changes::Changes;
@@ -288,6 +288,9 @@ fn identity(places: &mut [Place<'_>], mut ids: BTreeSet<String>) -> Result<Found
     let (mut records, mut whole, mut is_cut) = (Vec::new(), true, false);
     let mut most = MAX_IDS;
     while !level.is_empty() {
+        for place in &mut *places {
+            place.inquiry.read_parts(level.iter().cloned().collect(), Part::Standing);
+        }
         let mut all = BTreeSet::new();
         for id in &level {
             let (before, mut others) = (records.len(), BTreeSet::new());

@@ -1,0 +1,442 @@
+//! Reads and judges the lives of tokens: all ids, all events, what covers them, what links to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ledgerline_index::terms::{By, OfLife, chain_term, is_birth};
+use ledgerline_index::{Ask, Term};
+use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::entry::Entry;
+use ledgerline_proof::lifecycle::{self, Fact, Revocation};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::vocabulary::{Outcome, TargetKind};
+use ledgerline_view::chains::{self, Deciding, Reach};
+use ledgerline_view::view::QueryError;
+
+use super::edge::{Edge, edges_of};
+use super::inquiry::Inquiry;
+use super::lives::Found;
+use super::reader::{Cut, PAGE};
+use super::record::Record;
+use super::token::{Facts, Token, wide_chains};
+use crate::facts::{MAX_IDS, fact_of, joined_ids};
+use crate::life::{Judgement, stands_of};
+
+/// Entries of one chain, and entries that link to one id, that are looked at.
+const MAX_ENTRIES: usize = 20_000;
+/// Entries that name an id, and acts of one id, that decide where a token stands.
+const MAX_DECIDING: usize = 100_000;
+/// How much of a chain is read where only that is asked.
+const REACH: Reach = Reach { long: PAGE, newest: 1 };
+
+impl Inquiry<'_> {
+    /// The token that has this id, among others perhaps.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn token(&mut self, id: &str) -> Result<Arc<Token>, QueryError> {
+        if let Some(known) = self.tokens.get(id) {
+            return Ok(Arc::clone(known));
+        }
+        self.read_tokens([id.to_owned()]);
+        let token = match self.remembered(id)? {
+            Some(token) => token,
+            None => self.judge(id)?,
+        };
+        token.covered_by.iter().for_each(|index| self.stands_on(*index));
+        for id in &token.ids {
+            self.tokens.insert(id.clone(), Arc::clone(&token));
+        }
+        Ok(token)
+    }
+
+    /// The life that was judged before, if nothing was committed about it since and the budget
+    /// holds its entries.
+    fn remembered(&mut self, id: &str) -> Result<Option<Arc<Token>>, QueryError> {
+        let Some(lives) = self.lives.clone() else { return Ok(None) };
+        let size = self.scope().size;
+        let name = self.chain_of(id);
+        let found = lives.find(&name, id, size);
+        let Some(Found { token, judged, is_young }) = found else { return Ok(None) };
+        // All of them may be new; with nothing left over a plain reading would have been cut.
+        let most = u32::try_from(token.records.len()).unwrap_or(u32::MAX);
+        if most >= self.entries_left || !token.holds_at(self.scope().judged_at) {
+            return Ok(None);
+        }
+        if judged < size {
+            for term in &token.watched {
+                // What the budget cut may hold something, too.
+                let (new, rest) = self.postings(term, judged..size, 1)?;
+                if !new.is_empty() || rest.is_some() || self.is_spent() {
+                    return Ok(None);
+                }
+            }
+        }
+        self.records.reserve(token.records.len());
+        let before = self.records.len();
+        for record in &token.records {
+            self.records.entry(record.index).or_insert_with(|| Some(Arc::clone(record)));
+        }
+        let fresh = u32::try_from(self.records.len() - before).unwrap_or(u32::MAX);
+        self.entries_left = self.entries_left.saturating_sub(fresh);
+        if judged < size || !is_young {
+            lives.keep(&name, &token, size);
+        }
+        Ok(Some(token))
+    }
+
+    /// Reads and judges a whole life.
+    fn judge(&mut self, id: &str) -> Result<Arc<Token>, QueryError> {
+        let cuts = self.cut_count();
+        let (ids, lived) = self.identity(id)?;
+        let mut token = self.assemble(id, ids, lived);
+        self.cover(&mut token)?;
+        if self.cut_count() != cuts {
+            self.judge_whole(id, &mut token)?;
+        }
+        self.links_to(&mut token)?;
+        let token = Arc::new(token);
+        let is_whole = self.cut_count() == cuts && !token.records.is_empty();
+        if let Some(lives) = self.lives.as_ref().filter(|_| is_whole) {
+            lives.keep(&self.chain_of(id), &token, self.scope().size);
+        }
+        Ok(token)
+    }
+
+    /// The states of a token of which too much is recorded to be looked at: by all of it, never by
+    /// its oldest part. The cut stays noted, for the rest of the answer is of that part.
+    fn judge_whole(&self, id: &str, token: &mut Token) -> Result<(), QueryError> {
+        let scope = self.scope();
+        let Some(size) = scope.size.checked_sub(self.view.base()) else { return Ok(()) };
+        let judgement = Judgement { at: scope.judged_at, by: scope.at.unwrap_or(i64::MAX) };
+        if let Some(whole) = stands_of(self.view, &scope.tenant, id, size, judgement, scope.at)? {
+            (token.known, token.happened) = (whole.known, whole.happened);
+            (token.covered_by, token.ids) = (whole.covered_by, whole.ids);
+        }
+        token.is_part = true;
+        Ok(())
+    }
+
+    /// All ids of a token, and the events of all their chains.
+    fn identity(&mut self, id: &str) -> Result<(BTreeSet<String>, Vec<Lived>), QueryError> {
+        let mut lived: Vec<Lived> = Vec::new();
+        if self.scope().at.is_some() {
+            // Which ids are one token's is no act: it is so whenever it is said.
+            let ids = self.ids_ever(id)?;
+            for id in &ids {
+                lived.extend(self.of_one_id(id, MAX_ENTRIES)?.0);
+            }
+            lived.sort_unstable_by_key(|(record, _)| record.index);
+            return Ok((ids, lived));
+        }
+        let mut ids = BTreeSet::from([id.to_owned()]);
+        let mut todo = vec![id.to_owned()];
+        while let Some(id) = todo.pop() {
+            let (chain, others) = self.of_one_id(&id, MAX_ENTRIES)?;
+            for other in others {
+                if ids.len() >= MAX_IDS && !ids.contains(&other) {
+                    self.cut(Cut::Width);
+                } else if ids.insert(other.clone()) {
+                    todo.push(other);
+                }
+            }
+            lived.extend(chain);
+        }
+        lived.sort_unstable_by_key(|(record, _)| record.index);
+        Ok((ids, lived))
+    }
+
+    /// The events of one id's chain, and all other ids that they or others say are the same
+    /// token's.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn of_one_id(
+        &mut self,
+        id: &str,
+        most: usize,
+    ) -> Result<(Vec<Lived>, BTreeSet<String>), QueryError> {
+        let tenant = self.scope().tenant.clone();
+        let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+        let mut facts = Vec::new();
+        let term = chain_term(self.view.terms(), &key);
+        let records = self.records(&term, most, |entry, one| {
+            let is_its = chain_key(one, &entry.handles) == Some(key);
+            facts.extend(is_its.then(|| fact_of(entry, one)));
+            is_its
+        })?;
+        let chain: Vec<Lived> = records.into_iter().zip(facts).collect();
+        let chained: Vec<_> = chain.iter().map(|(record, _)| Arc::clone(record)).collect();
+        let ids = self.other_ids(id, &chained, most)?;
+        Ok((chain, ids))
+    }
+
+    /// All ids of a token by all that is recorded, whenever it occurred.
+    fn ids_ever(&mut self, id: &str) -> Result<BTreeSet<String>, QueryError> {
+        self.whenever(|whole| whole.ids_of(id))
+    }
+
+    /// All ids of a token, without its events.
+    pub fn ids_of(&mut self, id: &str) -> Result<BTreeSet<String>, QueryError> {
+        let mut ids = BTreeSet::from([id.to_owned()]);
+        let mut todo = vec![id.to_owned()];
+        while let Some(id) = todo.pop() {
+            let tenant = self.scope().tenant.clone();
+            let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+            let term = OfLife::Names.term(&chain_term(self.view.terms(), &key));
+            let naming = self.records(&term, MAX_ENTRIES, |entry, one| {
+                chain_key(one, &entry.handles) == Some(key)
+            })?;
+            for other in self.other_ids(&id, &naming, MAX_ENTRIES)? {
+                if ids.len() >= MAX_IDS && !ids.contains(&other) {
+                    self.cut(Cut::Width);
+                } else if ids.insert(other.clone()) {
+                    todo.push(other);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// All other ids that events of a chain, or others, say are the same token's.
+    fn other_ids(
+        &mut self,
+        id: &str,
+        chain: &[Arc<Record>],
+        most: usize,
+    ) -> Result<BTreeSet<String>, QueryError> {
+        let term = By::Alias(id).term(self.view.terms(), &self.scope().tenant);
+        let naming = self.records(&term, most, |_, statement| {
+            statement.target.kind == TargetKind::Token && statement.also_known_as.contains(&id)
+        })?;
+        let mut ids = BTreeSet::new();
+        // Of the chain only what gives others has other ids than this one.
+        let chained = chain.iter().filter(|record| record.has_aliases);
+        for record in chained.chain(&naming) {
+            record.read(|_, statement| {
+                ids.extend(joined_ids(statement, id).map(str::to_owned));
+            });
+        }
+        Ok(ids)
+    }
+
+    /// As [`Self::of_one_id`], of an inquiry into one origin alone: of a long chain only what
+    /// decides where the token stands.
+    pub fn deciding(&mut self, id: &str) -> Result<Decided, QueryError> {
+        let tenant = self.scope().tenant.clone();
+        let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+        let term = chain_term(self.view.terms(), &key);
+        let found = self.deciding_positions(&term)?;
+        if found.cut {
+            self.cut(Cut::Width);
+        }
+        let mut is_its =
+            |entry: &Entry<'_>, one: &Statement<'_>| chain_key(one, &entry.handles) == Some(key);
+        let mut chain = self.records_at(&found.indexes, &mut is_its)?;
+        let mut ids = self.other_ids(id, &chain, MAX_DECIDING)?;
+        if !found.whole {
+            let names = self.records(&OfLife::Names.term(&term), MAX_DECIDING, &mut is_its)?;
+            for record in names {
+                record.read(|_, one| ids.extend(joined_ids(one, id).map(str::to_owned)));
+            }
+        }
+        chain.sort_unstable_by_key(|record| record.index);
+        Ok(Decided { chain, ids, whole: found.whole })
+    }
+
+    /// As [`chains::deciding`] has it; of a short chain by the page that is at hand.
+    fn deciding_positions(&self, chain: &Term) -> Result<Deciding, QueryError> {
+        let size = self.scope().size;
+        let ask = Ask::oldest(*chain, 0..size, PAGE);
+        let whole = self.hand.page(0, &ask, u32::MAX).filter(|page| page.cut_by.is_none());
+        match whole {
+            Some(page) => Ok(Deciding { indexes: page.indexes, whole: true, cut: false }),
+            None => Ok(chains::deciding(self.view.postings(), chain, size, REACH)?),
+        }
+    }
+
+    /// The newest events of a token of which not all is at hand, at most `most` of each id, and
+    /// those that are: each once, ascending.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn newest_records(
+        &mut self,
+        token: &Token,
+        most: usize,
+    ) -> Result<Vec<Arc<Record>>, QueryError> {
+        let mut records: BTreeMap<u64, Arc<Record>> =
+            token.records.iter().map(|one| (one.index, Arc::clone(one))).collect();
+        let tenant = self.scope().tenant.clone();
+        for id in &token.ids {
+            let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+            let term = chain_term(self.view.terms(), &key);
+            let newest = self.newest_positions(&term, most)?;
+            let found = self.records_at(&newest, &mut |entry, one| {
+                chain_key(one, &entry.handles) == Some(key)
+            })?;
+            records.extend(found.into_iter().map(|record| (record.index, record)));
+        }
+        Ok(records.into_values().collect())
+    }
+
+    /// A chain's events in scope, at most `most`.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn chain(
+        &mut self,
+        kind: TargetKind,
+        id: &[u8],
+        most: usize,
+    ) -> Result<Vec<Arc<Record>>, QueryError> {
+        let tenant = self.scope().tenant.clone();
+        let key = ChainKey { kind, tenant: &tenant, id };
+        let term = chain_term(self.view.terms(), &key);
+        self.records(&term, most, |entry, statement| {
+            chain_key(statement, &entry.handles) == Some(key)
+        })
+    }
+
+    fn assemble(&self, id: &str, ids: BTreeSet<String>, lived: Vec<Lived>) -> Token {
+        let mut facts: Vec<Fact<'_>> = Vec::with_capacity(lived.len());
+        let (mut births, mut edges) = (Vec::new(), Vec::new());
+        let (mut told, mut own) = (None, None);
+        for (record, fact) in &lived {
+            // The rest of a plain event says nothing more about its token.
+            if let Some(fact) = fact.as_ref().filter(|_| told.is_some() && !record.has_links) {
+                facts.push(Fact { index: record.index, ..fact.clone() });
+                continue;
+            }
+            record.read(|entry, statement| {
+                facts.push(Fact::of(statement, record.index, entry.recorded_at));
+                let is_born = is_birth(statement) && done(statement);
+                if told.is_none() || (is_born && births.is_empty()) {
+                    told = Some(Facts::of(statement, &entry.handles));
+                }
+                if is_born {
+                    births.push(record.index);
+                }
+                own.get_or_insert_with(|| statement.target.id.to_owned());
+                edges.extend(edges_of(statement, record.index));
+            });
+        }
+        let (known, happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
+        drop(facts);
+        let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
+        let watched = ids.iter().flat_map(|id| {
+            let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
+            let named = [By::Alias(id).term(terms, tenant), By::Parent(id).term(terms, tenant)];
+            named.into_iter().chain([chain_term(terms, &key)])
+        });
+        // Before anything occurred under any of its ids, one is as good as another.
+        let own = own.or_else(|| ids.first().cloned());
+        Token {
+            id: own.unwrap_or_else(|| id.to_owned()),
+            watched: watched.collect(),
+            ids,
+            known,
+            happened,
+            births,
+            covered_by: Vec::new(),
+            edges,
+            facts: told.unwrap_or_default(),
+            records: lived.into_iter().map(|(record, _)| record).collect(),
+            is_part: false,
+            judged: i64::MIN..i64::MAX,
+        }
+    }
+
+    /// Applies the revocations of something wider that cover the token, by any of its births.
+    fn cover(&mut self, token: &mut Token) -> Result<(), QueryError> {
+        let is_birth = |record: &&Arc<Record>| token.births.contains(&record.index);
+        let births: Vec<_> = token.records.iter().filter(is_birth).cloned().collect();
+        let chains: BTreeSet<_> = births.iter().flat_map(|birth| birth.read(wide_chains)).collect();
+        let judged_at = self.scope().judged_at;
+        for (kind, id) in chains {
+            let tenant = &*self.scope().tenant;
+            let term = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
+            token.watched.push(term);
+            for index in self.revocations(kind, id)?.iter() {
+                let Some(record) = self.record(*index)? else { continue };
+                let effective_at = record.read(|entry, statement| {
+                    let revocation =
+                        Revocation::of(statement, &entry.handles, *index, entry.recorded_at)?;
+                    let covers = |birth: &Arc<Record>| {
+                        birth.read(|entry, one| lifecycle::covers(&revocation, one, &entry.handles))
+                    };
+                    births.iter().any(covers).then_some(revocation.effective_at)
+                });
+                match effective_at {
+                    Some(at) if at <= judged_at => {
+                        lifecycle::end_by(&mut token.known, at);
+                        lifecycle::end_by(&mut token.happened, at);
+                        token.covered_by.push(*index);
+                        token.judged.start = token.judged.start.max(at);
+                    }
+                    Some(at) => token.judged.end = token.judged.end.min(at),
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The REVOKED entries of something wider than a token.
+    pub fn revocations(
+        &mut self,
+        kind: TargetKind,
+        id: Vec<u8>,
+    ) -> Result<Arc<Vec<u64>>, QueryError> {
+        let key = (kind, id);
+        if let Some(known) = self.wide.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let id = &key.1;
+        let tenant = self.scope().tenant.clone();
+        let chain = ChainKey { kind, tenant: &tenant, id };
+        let term = OfLife::Acts.term(&chain_term(self.view.terms(), &chain));
+        // However many: the budget says when it is enough.
+        let found = self.records(&term, usize::MAX, |entry, one| {
+            let found = Revocation::of(one, &entry.handles, 0, entry.recorded_at);
+            found.is_some_and(|found| found.target == chain)
+        })?;
+        let found: Arc<Vec<u64>> = Arc::new(found.iter().map(|record| record.index).collect());
+        self.wide.insert(key, Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// The edges that the events of others state.
+    fn links_to(&mut self, token: &mut Token) -> Result<(), QueryError> {
+        for id in &token.ids {
+            let term = By::Parent(id).term(self.view.terms(), &self.scope().tenant);
+            let naming = self.records(&term, MAX_ENTRIES, |_, statement| {
+                statement.target.kind == TargetKind::Token
+                    && statement.links.iter().any(|link| link.token == Some(&**id))
+            })?;
+            for record in naming {
+                let about = |edge: &Edge| edge.parent == *id || edge.child == *id;
+                let edges = record.read(|_, statement| edges_of(statement, record.index));
+                token.edges.extend(edges.into_iter().filter(about));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What decides where a token stands, of the chain of one of its ids.
+pub struct Decided {
+    /// The events.
+    pub chain: Vec<Arc<Record>>,
+    /// Its other ids.
+    pub ids: BTreeSet<String>,
+    /// Whether that is the whole chain.
+    pub whole: bool,
+}
+
+/// An event of a token, and its fact where that needs nothing more of the leaf.
+pub type Lived = (Arc<Record>, Option<Fact<'static>>);
+
+fn done(statement: &Statement<'_>) -> bool {
+    statement.outcome == Outcome::Allow
+}
