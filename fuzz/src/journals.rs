@@ -8,7 +8,7 @@ use ledgerline_journal::format::{
     AttachmentRecord, BatchHead, CommitRecord, FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES,
     SealedRecord, SegmentHeader,
 };
-use ledgerline_journal::reader::ReadError;
+use ledgerline_journal::leaf_store::ReadError;
 use ledgerline_journal::recovery::recover;
 use ledgerline_journal::scan::{Scanned, SegmentScan};
 use ledgerline_vault::keys::KeyRing;

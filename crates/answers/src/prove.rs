@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use ledgerline_proof::bundle::{Bundle, INCOMPLETE, MAX_REMARKS};
-use ledgerline_questions::life::{Judgement, life_of};
-use ledgerline_questions::lineage::{Cut, Inquiry};
-use ledgerline_questions::prover::{
+use ledgerline_prover::{
     BundleRequest, ProveError, QuestionRequest, event_bundle_at, previous, question_bundle,
     token_bundle,
 };
+use ledgerline_questions::life::{Judgement, life_of};
+use ledgerline_questions::lineage::{Cut, Inquiry};
 use ledgerline_view::view::{PageRequest, View};
 use ledgerline_world::clock::{Clock as _, SystemClock};
 

@@ -12,8 +12,7 @@ pub struct FormatError(pub &'static str);
 /// Why the index could not answer or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// A file of the index is missing or wrong. It may be lost: remove it, open again, feed again
-    /// ([`crate::remove_run`]).
+    /// A file of the index is missing or wrong. It may be lost: remove it, open again, feed again.
     #[error("{file} is damaged: {what}")]
     Damaged {
         /// The file, below the disk's root.

@@ -2,9 +2,10 @@
 //!
 //! Promises: one fsync per commit; what was appended survives whatever the disk honours; what was
 //! not whole is cut off, kept aside and told. No storage is believed: a leaf is handed out only if
-//! its hash is the tree's ([`leaf_store`], [`reader`], [`tree_store`]). What lies beside the segments is here too:
-//! the newest checkpoint ([`head_store`]), where older origins end ([`end_note`]), refused
-//! statements ([`quarantine`]), and the sealed frames that are zeroed ([`erasure`]).
+//! its hash is the tree's ([`leaf_store`], [`reader`], [`tree_store`]). What lies beside the
+//! segments is here too: the newest checkpoint ([`head_store`]), where older origins end
+//! ([`end_note`]), refused statements ([`quarantine`]), and the sealed frames that are zeroed
+//! ([`erasure`]).
 //!
 //! Assumes: docs/durability.md, with the crash cases.
 //!

@@ -35,7 +35,6 @@ pub mod lineage;
 pub mod page_token;
 mod pivot;
 mod policies;
-pub mod prover;
 mod reconcile;
 mod revocations;
 mod sources;

@@ -111,24 +111,13 @@ pub fn visitors(
     let mut at = after.unwrap_or(0).max(begin);
     loop {
         let (indexes, next) = inquiry.postings(&term, at..u64::MAX, PAGE)?;
-        let (mut skip_to, mut rest) = (0, &indexes[..]);
+        let mut beyond = Until { nanos: until, late, skip_to: 0 };
+        let mut rest = &indexes[..];
         while !rest.is_empty() {
             let most = (limit - answer.list.len()).saturating_add(1);
             let (some, later) = rest.split_at(rest.len().min(most));
             rest = later;
-            let mut hits = Vec::with_capacity(some.len());
-            for &index in some {
-                if index < skip_to {
-                    continue;
-                }
-                if index >= late
-                    && let Some(end) = nothing_before(inquiry, index, until)?
-                {
-                    skip_to = end;
-                    continue;
-                }
-                hits.push(index);
-            }
+            let hits = beyond.hits(inquiry, some)?;
             read_hits(inquiry, place, &hits);
             for index in hits {
                 let Some(record) = inquiry.record(index)? else {
@@ -161,7 +150,7 @@ pub fn visitors(
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => at = next.max(skip_to),
+            Some(next) if !inquiry.is_spent() => at = next.max(beyond.skip_to),
             next => {
                 answer.next = next;
                 return Ok(answer);
@@ -172,6 +161,36 @@ pub fn visitors(
 
 fn access_to(place: Place<'_>, record: &Record) -> Option<Access> {
     if place.is_of(record) { access_of(record) } else { None }
+}
+
+/// What of the hits may have happened before a time.
+struct Until {
+    /// The time.
+    nanos: i64,
+    /// Entries from here on were recorded long after it.
+    late: u64,
+    /// Entries below were passed over.
+    skip_to: u64,
+}
+
+impl Until {
+    /// The hits without those, recorded late, that stand in blocks of later events alone.
+    fn hits(&mut self, inquiry: &mut Inquiry<'_>, hits: &[u64]) -> Result<Vec<u64>, QueryError> {
+        let mut found = Vec::with_capacity(hits.len());
+        for &index in hits {
+            if index < self.skip_to {
+                continue;
+            }
+            if index >= self.late
+                && let Some(end) = nothing_before(inquiry, index, self.nanos)?
+            {
+                self.skip_to = end;
+                continue;
+            }
+            found.push(index);
+        }
+        Ok(found)
+    }
 }
 
 /// Reads the hits and the lives of their tokens.

@@ -15,7 +15,7 @@ use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::{Alg, StatementSigner};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
-use ledgerline_questions::prover::{
+use ledgerline_prover::{
     BundleRequest, EventRequest, ProveError, QuestionRequest, event_bundle, event_bundle_at,
     question_bundle, token_bundle,
 };

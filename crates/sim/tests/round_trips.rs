@@ -1,5 +1,5 @@
-//! What each question costs in round trips to whoever keeps the index and the leaves, in a world of
-//! a thousand tokens: a bound for each, so that an index or a store behind a network stays possible.
+//! What each question costs in round trips to whoever keeps the index and the leaves, in a world
+//! of a thousand tokens: a bound for each, so that a store behind a network stays possible.
 
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod lineage_world;

@@ -50,8 +50,6 @@ use ledgerline_proof::wire;
 use ledgerline_vault::OpenError;
 use ledgerline_view::committed::{Published, Rooms};
 
-use crate::lineage::wide_chains;
-
 /// Postings read at a time.
 const PAGE: usize = 1024;
 /// Most revocations of a session, grant, client, subject or key that are looked through for those
@@ -576,7 +574,7 @@ impl Told {
             documents: policies.chain(change).collect(),
             names: statement.also_known_as.iter().map(|id| (*id).to_owned()).collect(),
             birth: is_permitted_birth(statement),
-            wide: wide_chains(entry, statement),
+            wide: lifecycle::chains_of(statement, &entry.handles),
         }
     }
 }
