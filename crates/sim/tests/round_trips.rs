@@ -158,7 +158,7 @@ fn costs(world: &World) -> Vec<(&'static str, u64)> {
     let scope = scope(&view);
     let (from, until) = (lineage_world::seconds(0), lineage_world::seconds(6000));
     let root = id(0);
-    let person = world.person("a", "u1").unwrap();
+    let person = world.person("a", "idp", "u1").unwrap();
     let mut costs = Vec::new();
     let mut ask = |name, asked: &mut dyn FnMut(&mut Inquiry<'_>) -> usize| {
         // Nothing is remembered, so that the bound is that of the first who asks.
