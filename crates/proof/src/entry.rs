@@ -7,13 +7,16 @@
 //! event hash = SHA-256(0x00 ‖ leaf)
 //! ```
 //!
+//! Version 2 adds the topic's id to the position in a stream. An entry is of version 2 exactly when
+//! it has one, so that no value has two encodings; every other entry keeps the bytes it always had.
+//!
 //! Promises: an entry that [`Entry::validate`] accepts has its blind exactly when nothing else in
 //! it is unpredictable, so that nobody can guess an entry from its hash in the public tiles.
 
 use crate::hash::Hash;
 use crate::hlc::Hlc;
 use crate::vocabulary::{HandleKind, PersonalRole};
-use crate::wire::wire_record;
+use crate::wire::{FIRST_VERSION, Reader, Refused, Wire, wire_record};
 
 /// Longest entry in bytes: an entry bundle's length is a u16.
 pub const MAX_ENTRY_BYTES: usize = 65_535;
@@ -32,15 +35,51 @@ wire_record! {
     }
 }
 
-wire_record! {
-    /// A position in a stream that the entry was read from.
-    pub struct StreamPosition<'a> {
-        /// Topic.
-        pub topic: &'a str,
-        /// Partition.
-        pub partition: i32,
-        /// Offset.
-        pub offset: i64,
+/// What a topic is known by for ever: one that is made again under its name has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId(pub [u8; 16]);
+
+impl Wire<'_> for TopicId {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Refused> {
+        Wire::take(reader).map(Self)
+    }
+}
+
+/// A position in a stream that the entry was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPosition<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// The topic's id: there from version 2 on.
+    pub topic_id: Option<TopicId>,
+}
+
+/// Entries that name the id of a topic are of this version.
+const WITH_TOPIC_ID: u8 = 2;
+
+impl<'a> Wire<'a> for StreamPosition<'a> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.topic.put(out);
+        self.partition.put(out);
+        self.offset.put(out);
+        if self.topic_id.is_some() {
+            self.topic_id.put(out);
+        }
+    }
+    fn take(reader: &mut Reader<'a>) -> Result<Self, Refused> {
+        Ok(Self {
+            topic: Wire::take(reader)?,
+            partition: Wire::take(reader)?,
+            offset: Wire::take(reader)?,
+            topic_id: if reader.version() < WITH_TOPIC_ID { None } else { Wire::take(reader)? },
+        })
     }
 }
 
@@ -89,5 +128,10 @@ wire_record! {
         pub prev_index: Option<i64>,
         /// 16 random bytes, present iff there is neither a signature nor a personal commitment.
         pub blind: Option<[u8; 16]>,
-    }
+    } version entry_version
+}
+
+fn entry_version(entry: &Entry<'_>) -> u8 {
+    let topic_id = entry.attested_by.stream.as_ref().and_then(|stream| stream.topic_id);
+    if topic_id.is_some() { WITH_TOPIC_ID } else { FIRST_VERSION }
 }

@@ -5,8 +5,9 @@
 //! fingerprint = CRC-64-AVRO of the schema's parsing canonical form, 8 bytes little-endian
 //! ```
 //!
-//! Promises: a fingerprint means one schema text and no other. The texts of version 1 are part of
-//! this crate and pinned by SHA-256 as well; later ones enter through proven SCHEMA records
+//! Promises: a fingerprint means one schema text and no other. The texts of version 1, and of
+//! version 2 of an entry, are part of this crate and pinned by SHA-256 as well; others enter
+//! through proven SCHEMA records
 //! ([`SchemaSet::announce`]). A CRC is no proof of anything, so a schema that somebody brings loose
 //! is never used.
 //!
@@ -28,7 +29,7 @@ use crate::block::Block;
 use crate::control::Control;
 use crate::entry::Entry;
 use crate::hash::Hash;
-use crate::wire::{self, DecodeError, Wire};
+use crate::wire::{self, DecodeError, FIRST_VERSION, Wire};
 
 /// The two bytes in front of every single-object encoding.
 pub const MARKER: [u8; 2] = [0xc3, 0x01];
@@ -109,6 +110,18 @@ static PINS: [Pin; 7] = [
     },
 ];
 
+/// Later versions that the kernel reads and writes by itself, each with its kind and number.
+static LATER: [(Kind, u8, Pin); 1] = [(
+    Kind::Entry,
+    2,
+    Pin {
+        name: "dev.ledgerline.Entry",
+        text: include_str!("../schemas/entry.v2.avsc"),
+        fingerprint: hex("c055fa4a085900e7"),
+        sha256: Hash(hex("74fa2e77e4d3fec4d33cf6ae66133960654ec5692dcf1d6c0c0dba29f56daca0")),
+    },
+)];
+
 /// Lowercase hex of a constant, read by the compiler.
 const fn hex<const N: usize>(text: &str) -> [u8; N] {
     const fn digit(byte: u8) -> u8 {
@@ -148,6 +161,34 @@ impl Kind {
         &PINS[self as usize]
     }
 
+    /// What is pinned of a version.
+    fn pin_of(self, version: u8) -> Option<&'static Pin> {
+        if version == FIRST_VERSION {
+            return Some(self.pin());
+        }
+        LATER.iter().find(|(kind, of, _)| (*kind, *of) == (self, version)).map(|(.., pin)| pin)
+    }
+
+    /// The kind and version whose pinned schema has this fingerprint.
+    fn version_from_fingerprint(fingerprint: [u8; 8]) -> Option<(Self, u8)> {
+        let first = Self::ALL.into_iter().find(|kind| kind.fingerprint() == fingerprint);
+        first.map(|kind| (kind, FIRST_VERSION)).or_else(|| {
+            let later = LATER.iter().find(|(.., pin)| pin.fingerprint == fingerprint);
+            later.map(|(kind, version, _)| (*kind, *version))
+        })
+    }
+
+    /// The version of this kind whose pinned schema has this fingerprint.
+    fn version_of(self, fingerprint: [u8; 8]) -> Result<u8, DecodeError> {
+        if fingerprint == self.fingerprint() {
+            return Ok(FIRST_VERSION);
+        }
+        match Self::version_from_fingerprint(fingerprint) {
+            Some((kind, version)) if kind == self => Ok(version),
+            _ => Err(unknown(fingerprint)),
+        }
+    }
+
     /// Full name of the Avro record.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -178,10 +219,10 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The kind whose pinned schema has this fingerprint.
+    /// The kind of which a pinned schema has this fingerprint.
     #[must_use]
     pub fn from_fingerprint(fingerprint: [u8; 8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.fingerprint() == fingerprint)
+        Self::version_from_fingerprint(fingerprint).map(|(kind, _)| kind)
     }
 }
 
@@ -214,7 +255,8 @@ pub fn kind_of(bytes: &[u8]) -> Option<Kind> {
 /// Appends the single-object encoding of `value`.
 pub fn put_object<'a, T: Wire<'a>>(kind: Kind, value: &T, out: &mut Vec<u8>) {
     out.extend_from_slice(&MARKER);
-    out.extend_from_slice(&kind.fingerprint());
+    let pin = kind.pin_of(value.version()).expect("every version that values have is pinned");
+    out.extend_from_slice(&pin.fingerprint);
     value.put(out);
 }
 
@@ -226,17 +268,15 @@ pub fn encode_object<'a, T: Wire<'a>>(kind: Kind, value: &T) -> Vec<u8> {
     out
 }
 
-/// Reads an object of exactly this kind and the pinned version.
+/// Reads an object of exactly this kind, in any pinned version.
 ///
 /// # Errors
 /// `UnknownSchema` for any other marker or fingerprint; any other [`DecodeError`] for a bad body.
 /// Offsets in errors count from the first byte of the object.
 pub fn decode_object<'a, T: Wire<'a>>(kind: Kind, bytes: &'a [u8]) -> Result<T, DecodeError> {
     let (fingerprint, body) = split_object(bytes)?;
-    if fingerprint != kind.fingerprint() {
-        return Err(unknown(fingerprint));
-    }
-    wire::decode(body).map_err(|error| error.shifted(HEADER_BYTES))
+    let version = kind.version_of(fingerprint)?;
+    wire::decode_version(body, version).map_err(|error| error.shifted(HEADER_BYTES))
 }
 
 /// As [`decode_object`], for values that are large and only looked at: they are read where they
@@ -250,10 +290,8 @@ pub fn decode_object_with<'a, T: Wire<'a>, R>(
     look: impl FnOnce(&T) -> R,
 ) -> Result<R, DecodeError> {
     let (fingerprint, body) = split_object(bytes)?;
-    if fingerprint != kind.fingerprint() {
-        return Err(unknown(fingerprint));
-    }
-    wire::decode_with(body, look).map_err(|error| error.shifted(HEADER_BYTES))
+    let version = kind.version_of(fingerprint)?;
+    wire::decode_with(body, version, look).map_err(|error| error.shifted(HEADER_BYTES))
 }
 
 /// What a leaf of the ledger holds.
@@ -269,16 +307,18 @@ pub enum Leaf<'a> {
 }
 
 impl<'a> Leaf<'a> {
-    /// Reads a leaf of the pinned version.
+    /// Reads a leaf of a pinned version.
     ///
     /// # Errors
     /// `UnknownSchema` when the bytes are none of the three kinds; any [`DecodeError`] of the body.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let (fingerprint, body) = split_object(bytes)?;
-        let leaf = match Kind::from_fingerprint(fingerprint) {
-            Some(Kind::Entry) => wire::decode(body).map(Self::Entry),
-            Some(Kind::Block) => wire::decode(body).map(Self::Block),
-            Some(Kind::Control) => wire::decode(body).map(Self::Control),
+        let leaf = match Kind::version_from_fingerprint(fingerprint) {
+            Some((Kind::Entry, version)) => wire::decode_version(body, version).map(Self::Entry),
+            Some((Kind::Block, version)) => wire::decode_version(body, version).map(Self::Block),
+            Some((Kind::Control, version)) => {
+                wire::decode_version(body, version).map(Self::Control)
+            }
             _ => return Err(unknown(fingerprint)),
         };
         leaf.map_err(|error| error.shifted(HEADER_BYTES))

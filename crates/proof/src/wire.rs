@@ -28,6 +28,9 @@
 
 use thiserror::Error;
 
+/// The version of a record that has no later one.
+pub const FIRST_VERSION: u8 = 1;
+
 /// Why bytes are not the canonical encoding of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
@@ -88,6 +91,7 @@ pub struct Refused(());
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    version: u8,
     refused: Option<DecodeError>,
 }
 
@@ -95,7 +99,19 @@ impl<'a> Reader<'a> {
     /// Starts at the first byte.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, refused: None }
+        Self::of_version(bytes, FIRST_VERSION)
+    }
+
+    /// Starts at the first byte of a record of a later version.
+    #[must_use]
+    pub fn of_version(bytes: &'a [u8], version: u8) -> Self {
+        Self { bytes, at: 0, version, refused: None }
+    }
+
+    /// Which version the record was written in: fields of later ones are not there.
+    #[must_use]
+    pub fn version(&self) -> u8 {
+        self.version
     }
 
     /// Offset of the next byte.
@@ -242,6 +258,12 @@ pub trait Wire<'a>: Sized {
     /// # Errors
     /// When the bytes are no such encoding; the reader says why.
     fn take(reader: &mut Reader<'a>) -> Result<Self, Refused>;
+    /// The version it is written in: the first one that can say it, so that also across versions
+    /// there is one encoding.
+    #[inline]
+    fn version(&self) -> u8 {
+        FIRST_VERSION
+    }
 }
 
 /// The canonical encoding of `value` alone.
@@ -256,24 +278,42 @@ pub fn encode<'a, T: Wire<'a>>(value: &T) -> Vec<u8> {
 /// # Errors
 /// Any [`DecodeError`], trailing bytes included.
 pub fn decode<'a, T: Wire<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
-    let mut reader = Reader::new(bytes);
+    decode_version(bytes, FIRST_VERSION)
+}
+
+/// As [`decode`], of a record that was written in a given version.
+///
+/// # Errors
+/// As [`decode`], and `NonCanonical` when an earlier version can say it.
+pub fn decode_version<'a, T: Wire<'a>>(bytes: &'a [u8], version: u8) -> Result<T, DecodeError> {
+    let mut reader = Reader::of_version(bytes, version);
     match T::take(&mut reader) {
-        Ok(value) => reader.finish().map(|()| value),
+        Ok(value) => finish_version(reader, &value).map(|()| value),
         Err(Refused(())) => Err(reader.why()),
     }
 }
 
-/// As [`decode`], for values that are large and only looked at: they are read where they lie.
+fn finish_version<'a, T: Wire<'a>>(reader: Reader<'a>, value: &T) -> Result<(), DecodeError> {
+    let (at, version) = (reader.at, reader.version);
+    reader.finish()?;
+    if value.version() == version {
+        return Ok(());
+    }
+    Err(DecodeError::NonCanonical { at, what: "an earlier version can say it" })
+}
+
+/// As [`decode_version`], for values that are large and only looked at: they are read where they lie.
 ///
 /// # Errors
-/// As [`decode`].
+/// As [`decode_version`].
 pub fn decode_with<'a, T: Wire<'a>, R>(
     bytes: &'a [u8],
+    version: u8,
     look: impl FnOnce(&T) -> R,
 ) -> Result<R, DecodeError> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = Reader::of_version(bytes, version);
     match &T::take(&mut reader) {
-        Ok(value) => reader.finish().map(|()| look(value)),
+        Ok(value) => finish_version(reader, value).map(|()| look(value)),
         Err(Refused(())) => Err(reader.why()),
     }
 }
@@ -398,7 +438,7 @@ impl<'a, T: Wire<'a>> Wire<'a> for Vec<T> {
 macro_rules! wire_record {
     ($(#[$meta:meta])* pub struct $name:ident<$lt:lifetime> {
         $($(#[$fmeta:meta])* pub $field:ident: $ty:ty,)*
-    }) => {
+    } $(version $version:path)?) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name<$lt> { $($(#[$fmeta])* pub $field: $ty,)* }
@@ -411,6 +451,9 @@ macro_rules! wire_record {
             ) -> Result<Self, $crate::wire::Refused> {
                 Ok(Self { $($field: $crate::wire::Wire::take(reader)?,)* })
             }
+            $(fn version(&self) -> u8 {
+                $version(self)
+            })?
         }
     };
     ($(#[$meta:meta])* pub struct $name:ident {

@@ -3,20 +3,23 @@
 #[path = "records/strategies.rs"]
 mod strategies;
 
+use std::borrow::Cow;
+
 use apache_avro::Schema;
 use apache_avro::rabin::Rabin;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
+use ledgerline_proof::entry::{Entry, StreamPosition, TopicId};
 use ledgerline_proof::hash::sha256;
-use ledgerline_proof::schema::{self, Kind, Leaf};
+use ledgerline_proof::schema::{self, Announced, Kind, Leaf, SchemaSet, encode_object};
 use ledgerline_proof::submission::{
     Attachment, Batch, MAX_BATCH_SUBMISSIONS, MAX_SUBMISSION_BYTES, Submission, SubmissionError,
     put_frame,
 };
 use ledgerline_proof::wire::DecodeError;
 use proptest::prelude::*;
-use strategies::{CASES, Case, Draw as _, Draws, cases, draws, specimens};
+use strategies::{CASES, Case, Draw, Draws, cases, draws, specimens};
 
 fn oracle(kind: Kind) -> Schema {
     Schema::parse_str(kind.text()).unwrap_or_else(|error| panic!("{}: {error}", kind.name()))
@@ -48,6 +51,52 @@ fn pins_are_those_of_the_texts() {
     }
 }
 
+fn entry_with(topic_id: Option<TopicId>) -> Entry<'static> {
+    let stream = StreamPosition { topic: "tokens", partition: 3, offset: 9, topic_id };
+    let mut entry: Entry<'_> = Draw::draw(&mut Draws::full());
+    entry.attested_by.stream = Some(stream);
+    entry
+}
+
+/// A value has one version, and with it one encoding: the first one that can say it.
+#[test]
+fn an_entry_is_of_version_2_exactly_when_it_names_a_topic_id() {
+    let v2 = Kind::Entry.schema_text_of(2).unwrap();
+    assert_eq!(sha256(v2.text.as_bytes()), v2.sha256);
+    assert_eq!(schema::fingerprint(v2.text), Ok(v2.fingerprint));
+    assert_eq!(Kind::from_fingerprint(v2.fingerprint), Some(Kind::Entry));
+    let oracle = Schema::parse_str(v2.text).unwrap();
+    assert_eq!(oracle.fingerprint::<Rabin>().bytes, v2.fingerprint);
+    let (old, new) = (entry_with(None), entry_with(Some(TopicId([7; 16]))));
+    let [old_object, new_object] = [&old, &new].map(|entry| encode_object(Kind::Entry, entry));
+    assert_eq!(old_object[2..10], Kind::Entry.fingerprint());
+    assert_eq!(new_object[2..10], v2.fingerprint);
+    for (entry, object) in [(&old, &old_object), (&new, &new_object)] {
+        assert_eq!(Leaf::decode(object), Ok(Leaf::Entry(entry.clone())));
+        assert_eq!(Leaf::decode(object).unwrap().encode(), *object);
+        assert_eq!(schema::decode_object::<Entry<'_>>(Kind::Entry, object).as_ref(), Ok(entry));
+    }
+    let value = read(&oracle, &new_object[10..]);
+    assert_eq!(write(&oracle, value), new_object[10..], "Apache Avro agrees about version 2");
+    // Version 2 without a topic id: the position ends in the null branch.
+    let at = new_object.windows(17).position(|window| window[0] == 2 && window[1..] == [7; 16]);
+    let at = at.unwrap();
+    let empty = [&new_object[..at], &[0], &new_object[at + 17..]].concat();
+    assert_eq!(Leaf::decode(&empty).unwrap_err().code(), "non_canonical");
+    let body_of = |object| SchemaSet::new().body(Kind::Entry, object).map(Cow::into_owned);
+    assert_eq!(body_of(&empty).unwrap_err().code(), "non_canonical");
+    assert_eq!(body_of(&new_object).as_deref(), Ok(&old_object[10..]), "read as version 1");
+    let announced = SchemaSet::new().announce(&v2);
+    assert_eq!(announced, Ok(Announced::Pinned(Kind::Entry)));
+    for bit in 80..new_object.len() * 8 {
+        let mut flipped = new_object.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(leaf) = Leaf::decode(&flipped) {
+            assert_eq!(leaf.encode(), flipped, "bit {bit} makes a second encoding");
+        }
+    }
+}
+
 /// The fields of every record and the symbols of every enum, in the order of the schemas.
 fn declared(json: &serde_json::Value, found: &mut Vec<(String, Vec<String>)>) {
     match json {
@@ -67,12 +116,14 @@ fn declared(json: &serde_json::Value, found: &mut Vec<(String, Vec<String>)>) {
 fn structs_declare_the_fields_of_the_schemas() {
     let mut records = Vec::new();
     for kind in Kind::ALL {
-        declared(&serde_json::from_str(kind.text()).unwrap(), &mut records);
+        for version in (1..).map_while(|version| kind.schema_text_of(version)) {
+            declared(&serde_json::from_str(version.text).unwrap(), &mut records);
+        }
     }
     let specimens = specimens();
     assert!(records.iter().all(|(name, _)| specimens.iter().any(|(known, _)| known == name)));
     for (name, debug) in specimens {
-        let fields: Vec<&str> = debug
+        let fields: Vec<String> = debug
             .lines()
             .filter_map(|line| line.strip_prefix("    ")?.split_once(':'))
             .map(|(field, _)| field)
@@ -82,13 +133,14 @@ fn structs_declare_the_fields_of_the_schemas() {
                 ("Handle", "id") => "handle",
                 _ => field,
             })
+            .map(str::to_owned)
             .collect();
-        let mut checked = 0;
-        for (_, declared) in records.iter().filter(|(record, _)| record == name) {
-            assert_eq!(&fields, declared, "{name}");
-            checked += 1;
-        }
-        assert!(checked > 0, "{name} is in no schema");
+        let of_name = records.iter().filter(|(record, _)| record == name);
+        let declared: Vec<_> = of_name.map(|(_, declared)| declared).collect();
+        let newest = declared.iter().max_by_key(|declared| declared.len());
+        assert_eq!(newest.map(|newest| &***newest), Some(&*fields), "{name}");
+        // An earlier version lacks the last fields, and nothing else.
+        assert!(declared.iter().all(|one| fields.starts_with(one)), "{name}");
     }
 }
 

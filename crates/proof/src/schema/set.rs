@@ -6,14 +6,33 @@ use std::sync::LazyLock;
 
 use super::model::{Schema, SchemaError};
 use super::resolve::{readable, resolve};
-use super::{HEADER_BYTES, Kind, split_object, unknown};
+use super::{HEADER_BYTES, Kind, LATER, Pin, split_object, unknown};
 use crate::control::SchemaText;
+use crate::entry::Entry;
 use crate::hash::{Hash, sha256};
-use crate::wire::DecodeError;
+use crate::wire::{DecodeError, decode_version};
 
 static PINNED: LazyLock<[Schema; 7]> = LazyLock::new(|| {
     Kind::ALL.map(|kind| Schema::parse(kind.text()).expect("the tests parse every pinned schema"))
 });
+
+/// The later versions of [`LATER`], parsed.
+static PINNED_LATER: LazyLock<Vec<Schema>> = LazyLock::new(|| {
+    let parse = |pin: &Pin| Schema::parse(pin.text).expect("the tests parse every pinned schema");
+    LATER.iter().map(|(.., pin)| parse(pin)).collect()
+});
+
+impl Pin {
+    fn schema_text(&self) -> SchemaText<'static> {
+        let Self { name, text, fingerprint, sha256 } = *self;
+        SchemaText { name, fingerprint, sha256, text }
+    }
+}
+
+fn pin_from_fingerprint(fingerprint: [u8; 8]) -> Option<&'static Pin> {
+    let (kind, version) = Kind::version_from_fingerprint(fingerprint)?;
+    kind.pin_of(version)
+}
 
 impl Kind {
     /// The pinned schema, parsed once per process.
@@ -25,12 +44,14 @@ impl Kind {
     /// What a SCHEMA record says of the pinned schema.
     #[must_use]
     pub fn schema_text(self) -> SchemaText<'static> {
-        SchemaText {
-            name: self.name(),
-            fingerprint: self.fingerprint(),
-            sha256: self.sha256(),
-            text: self.text(),
-        }
+        self.pin().schema_text()
+    }
+
+    /// What a SCHEMA record says of a version; `None` for one that is not pinned. Whoever writes a
+    /// record of a later version announces it first.
+    #[must_use]
+    pub fn schema_text_of(self, version: u8) -> Option<SchemaText<'static>> {
+        self.pin_of(version).map(Pin::schema_text)
     }
 }
 
@@ -99,14 +120,14 @@ impl SchemaSet {
     }
 
     fn sha256_of(&self, fingerprint: [u8; 8]) -> Option<Hash> {
-        let pinned = Kind::from_fingerprint(fingerprint).map(Kind::sha256);
+        let pinned = pin_from_fingerprint(fingerprint).map(|pin| pin.sha256);
         pinned.or_else(|| self.announced.get(&fingerprint).map(|known| known.sha256))
     }
 
     /// The exact text behind a fingerprint.
     #[must_use]
     pub fn text(&self, fingerprint: [u8; 8]) -> Option<&str> {
-        let pinned = Kind::from_fingerprint(fingerprint).map(Kind::text);
+        let pinned = pin_from_fingerprint(fingerprint).map(|pin| pin.text);
         pinned.or_else(|| self.announced.get(&fingerprint).map(|known| &*known.text))
     }
 
@@ -119,8 +140,8 @@ impl SchemaSet {
         Kind::from_fingerprint(fingerprint).or_else(announced)
     }
 
-    /// A body written under an announced schema of `kind`, as the canonical body of the pinned
-    /// version.
+    /// A body written under an announced schema of `kind`, or a later pinned one, as the canonical
+    /// body of the first version.
     ///
     /// # Errors
     /// `UnknownSchema` when the fingerprint is not of a readable version of `kind`; any other
@@ -133,6 +154,16 @@ impl SchemaSet {
     ) -> Result<Vec<u8>, DecodeError> {
         if writer == kind.fingerprint() {
             return resolve(kind.schema(), kind.schema(), body);
+        }
+        let mut later = LATER.iter().zip(&*PINNED_LATER);
+        if let Some(((_, version, _), schema)) =
+            later.find(|((of, _, pin), _)| *of == kind && pin.fingerprint == writer)
+        {
+            // What an earlier version can say is refused here as everywhere.
+            if kind == Kind::Entry {
+                decode_version::<Entry<'_>>(body, *version)?;
+            }
+            return resolve(schema, kind.schema(), body);
         }
         match self.announced.get(&writer).and_then(|known| known.readable.as_ref()) {
             Some((known, schema)) if *known == kind => resolve(schema, kind.schema(), body),

@@ -9,7 +9,7 @@ use ledgerline_proof::block::{Block, KeyMap, Refusal};
 use ledgerline_proof::control::{
     Control, ControlKind, Genesis, Grant, KeyAdded, KeyEnded, Predecessor, Recovered, SchemaText,
 };
-use ledgerline_proof::entry::{Attestation, Entry, Handle, Signature, StreamPosition};
+use ledgerline_proof::entry::{Attestation, Entry, Handle, Signature, StreamPosition, TopicId};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::PersonalRecord;
@@ -132,6 +132,13 @@ impl<T: Draw> Draw for Vec<T> {
     }
 }
 
+/// Version 1 has none.
+impl Draw for Option<TopicId> {
+    fn draw(_: &mut Draws) -> Self {
+        None
+    }
+}
+
 macro_rules! draw_enums {
     ($($name:ident),*) => {$(
         impl Draw for $name {
@@ -198,7 +205,7 @@ draw_records! {
     }
     "Personal" PersonalRecord<'static> { salt user_id ip user_agent device resource attributes }
     "Signature" Signature<'static> { alg key_id value }
-    "StreamPosition" StreamPosition<'static> { topic partition offset }
+    "StreamPosition" StreamPosition<'static> { topic partition offset topic_id }
     "Attestation" Attestation<'static> { credential stream }
     "Handle" Handle { role kind id }
     "Entry" Entry<'static> {
