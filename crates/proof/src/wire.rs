@@ -302,7 +302,8 @@ fn finish_version<'a, T: Wire<'a>>(reader: Reader<'a>, value: &T) -> Result<(), 
     Err(DecodeError::NonCanonical { at, what: "an earlier version can say it" })
 }
 
-/// As [`decode_version`], for values that are large and only looked at: they are read where they lie.
+/// As [`decode_version`], for values that are large and only looked at: they are read where they
+/// lie.
 ///
 /// # Errors
 /// As [`decode_version`].

@@ -6,7 +6,7 @@ use apache_avro::types::Value;
 use ledgerline_proof::block::{Block, Refusal};
 use ledgerline_proof::chain::{ChainKey, ChainTip, chain_key, check_link};
 use ledgerline_proof::control::{Control, ControlKind, Genesis};
-use ledgerline_proof::entry::{Attestation, Entry, Handle, Signature};
+use ledgerline_proof::entry::{Attestation, Entry, Handle, Signature, StreamPosition, TopicId};
 use ledgerline_proof::hash::{Hash, empty_root, leaf_hash, node_hash, sha256};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -20,7 +20,7 @@ use ledgerline_proof::vocabulary::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::strategies::{CASES, Draws};
+use crate::strategies::{CASES, Draw, Draws};
 
 const DEPLOYMENT: &str = "example-prod";
 const TOKEN: &str = "eu-west-1:idp:jti:4f0c2d1e";
@@ -335,6 +335,14 @@ fn invalid_statements() -> Vec<(&'static str, Statement<'static>, &'static str)>
     ]
 }
 
+/// What version 1 can say, in version 2.
+fn without_topic_id() -> Vec<u8> {
+    let object = encode_object(Kind::Entry, &from_stream(Some(TopicId([7; 16]))));
+    let named = object.windows(17).position(|window| window[0] == 2 && window[1..] == [7; 16]);
+    let at = named.unwrap();
+    [&object[..at], &[0], &object[at + 17..]].concat()
+}
+
 fn refused() -> Vec<Json> {
     let salt = [0x5a; 32];
     let rest = [0u8; 5];
@@ -377,6 +385,7 @@ fn refused() -> Vec<Json> {
         ("negative enum position", c, head(1, &[0]), "out_of_range"),
         ("int above 32 bits", c, head(2, &[0x80, 0x80, 0x80, 0x80, 0x10]), "out_of_range"),
         ("boolean above one", c, recovered(2), "non_canonical"),
+        ("version 2 without a topic id", Kind::Entry, without_topic_id(), "non_canonical"),
         (
             "a statement as a leaf",
             Kind::Entry,
@@ -512,6 +521,14 @@ pub fn entries() -> Json {
     })
 }
 
+/// An entry that was read from a stream.
+fn from_stream(topic_id: Option<TopicId>) -> Entry<'static> {
+    let stream = StreamPosition { topic: "token-events", partition: 3, offset: 41, topic_id };
+    let mut entry: Entry<'static> = Draw::draw(&mut Draws::full());
+    entry.attested_by.stream = Some(stream);
+    entry
+}
+
 /// Version 2 of a schema, made by adding text to the published version 1.
 fn second_version(kind: Kind, added: &Json, symbol_after: Option<&str>) -> String {
     let mut json: Json = serde_json::from_str(kind.text()).unwrap();
@@ -525,16 +542,25 @@ fn second_version(kind: Kind, added: &Json, symbol_after: Option<&str>) -> Strin
 }
 
 fn version(kind: Kind, added: &Json, tail: &[u8], body: &[u8], last: Option<&str>) -> Json {
-    let text = second_version(kind, added, last);
-    let schema = Schema::parse(&text).unwrap();
-    let newer = [body, tail].concat();
-    let read = ledgerline_proof::schema::resolve(&schema, kind.schema(), &newer).unwrap();
+    read_as_v1(kind, &second_version(kind, added, last), &[body, tail].concat())
+}
+
+/// An object of a later version that the kernel pins.
+fn pinned_later(kind: Kind, object: &[u8]) -> Json {
+    let text = kind.schema_text_of(2).unwrap();
+    assert_eq!(object[2..HEADER_BYTES], text.fingerprint, "it is of version 2");
+    read_as_v1(kind, text.text, &object[HEADER_BYTES..])
+}
+
+fn read_as_v1(kind: Kind, text: &str, newer: &[u8]) -> Json {
+    let schema = Schema::parse(text).unwrap();
+    let read = ledgerline_proof::schema::resolve(&schema, kind.schema(), newer).unwrap();
     json!({
         "name": kind.name(),
         "text": text,
         "sha256": sha256(text.as_bytes()).to_hex(),
         "fingerprint": hex(&schema.fingerprint()),
-        "object": hex(&[&MARKER[..], &schema.fingerprint(), &newer].concat()),
+        "object": hex(&[&MARKER[..], &schema.fingerprint(), newer].concat()),
         "body_read_as_v1": hex(&read),
         "value_read_as_v1": view(kind, &read),
     })
@@ -542,16 +568,21 @@ fn version(kind: Kind, added: &Json, tail: &[u8], body: &[u8], last: Option<&str
 
 /// `vectors/schemas.json`.
 pub fn schemas() -> Json {
-    let pinned: Vec<Json> = Kind::ALL
+    let versions =
+        |kind: Kind| (1..).map_while(move |version| Some((version, kind.schema_text_of(version)?)));
+    // Later versions stand behind all first ones, so that what was published stays where it was.
+    let mut pins: Vec<_> = Kind::ALL.into_iter().flat_map(versions).collect();
+    pins.sort_by_key(|(version, _)| *version);
+    let pinned: Vec<Json> = pins
         .into_iter()
-        .map(|kind| {
-            let short = kind.name().rsplit('.').next().unwrap().to_lowercase();
+        .map(|(version, pin)| {
+            let short = pin.name.rsplit('.').next().unwrap().to_lowercase();
             json!({
-                "name": kind.name(),
-                "file": format!("schemas/{short}.v1.avsc"),
-                "sha256": kind.sha256().to_hex(),
-                "fingerprint": hex(&kind.fingerprint()),
-                "canonical_form": kind.schema().canonical_form(),
+                "name": pin.name,
+                "file": format!("schemas/{short}.v{version}.avsc"),
+                "sha256": pin.sha256.to_hex(),
+                "fingerprint": hex(&pin.fingerprint),
+                "canonical_form": Schema::parse(pin.text).unwrap().canonical_form(),
             })
         })
         .collect();
@@ -560,6 +591,7 @@ pub fn schemas() -> Json {
     // The new symbol of the control kinds: position 7, one byte in front of the body.
     let mut control = encode_object(Kind::Control, &genesis())[HEADER_BYTES..].to_vec();
     control[0] = 14;
+    let streamed = encode_object(Kind::Entry, &from_stream(Some(TopicId([7; 16]))));
     json!({
         "about": [
             "pinned: the schema files, their SHA-256, parsing canonical form and CRC-64-AVRO,",
@@ -571,6 +603,7 @@ pub fn schemas() -> Json {
         "versions": [
             version(Kind::Statement, &risk, &[2, 0x9a, 5], &used[HEADER_BYTES..], None),
             version(Kind::Control, &risk, &[0], &control, Some("RECOVERED")),
+            pinned_later(Kind::Entry, &streamed),
         ],
     })
 }
