@@ -304,7 +304,8 @@ mod tests {
         let mut table = StreamTable::default();
         let long = mark(1, &[0; MAX_FIELD_BYTES + 1], b"");
         assert_eq!(table.advance(&[long]), Err(StreamError::Field));
-        let many: Vec<_> = (0..=MAX_MARKS).map(|n| mark(1, &n.to_be_bytes(), b"")).collect();
+        assert_eq!(MAX_MARKS, 1024);
+        let many: Vec<_> = (0..=1024u32).map(|n| mark(1, &n.to_be_bytes(), b"")).collect();
         assert_eq!(table.advance(&many), Err(StreamError::Table));
         table.advance(&many[1..]).unwrap();
         let wide: Vec<_> = (0..200u8).map(|n| mark(n, &[n], &[n; MAX_FIELD_BYTES])).collect();
