@@ -21,6 +21,7 @@ use ledgerline_ledger::intake::EventError;
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_node::Reader;
 use ledgerline_proof::hash::Hash;
+use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::Moved;
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
 use ledgerline_view::registry::Roles;
@@ -268,8 +269,9 @@ async fn move_on(
     let node = app.node.clone();
     let detail = format!("this finding is {} already", to.word());
     let refusal = EventError::new("finding_moved", detail);
-    let statement = Box::new(Note::Moved(moved).statement());
-    let act = AdminAct::StateNew { statement, refusal };
+    // As of when it is recorded.
+    let statement = OwnStatement { at: None, ..Note::Moved(moved).statement() };
+    let act = AdminAct::StateNew { statement: Box::new(statement), refusal };
     let index = app.gate.wait(move || Ok(node.record_act(act)?)).await?;
     Ok(json_value(&json!({
         "id": finding.to_hex(), "state": to.word(), "by": by, "index": index,

@@ -23,8 +23,9 @@ use std::time::Duration;
 use ledgerline_answers::problem::Problem;
 use ledgerline_api::time_text;
 use ledgerline_index::terms::By;
-use ledgerline_ledger::planner::{AdminAct, KEY_ENDS, KeyEnds, NewKey};
+use ledgerline_ledger::planner::{AdminAct, NewKey};
 use ledgerline_node::{AddedKey, Node};
+use ledgerline_proof::own_statement::{Named, OwnStatement};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
 use ledgerline_view::registry::{ALL_TENANTS, Caller, Key, LEDGER_SOURCE};
@@ -32,6 +33,8 @@ use ledgerline_view::view::QueryError;
 
 use crate::App;
 
+/// The detail `act` of the ADMIN_ACT that says when a replaced key ends.
+const KEY_ENDS: &str = "key_ends";
 /// Longest overlap: a key that is never ended is no rotation.
 pub const OVERLAP_MAX_SECONDS: u64 = 90 * 86_400;
 /// Between two looks at the clock.
@@ -213,14 +216,24 @@ pub fn rotate(
     let ended = if overlap_seconds == 0 {
         node.retire_key(key_id, false, Some("rotated"))
     } else {
-        let ends = KeyEnds {
-            tenant: tenant_of(old),
-            key_id: key_id.to_owned(),
-            successor: added.key_id.clone(),
-            at: time_text::rfc3339(ends_at),
-            by: by.key_id().to_string(),
+        let (tenant, by) = (tenant_of(old), by.key_id().to_string());
+        let chosen = vec![tenant.clone(), by.clone()];
+        let detail = vec![
+            ("act", KEY_ENDS.to_owned()),
+            ("at", time_text::rfc3339(ends_at)),
+            ("by", by),
+            ("successor", added.key_id.clone()),
+        ];
+        let name = format!("key-ends/{key_id}/{}", added.key_id);
+        // The key ends by its KEY_RETIRED, which is recorded then: this says only when.
+        let ends = OwnStatement {
+            named: Named::InOrigin,
+            target: Some((TargetKind::Key, key_id.to_owned())),
+            detail,
+            chosen,
+            ..OwnStatement::new(&tenant, name, EventType::AdminAct)
         };
-        let done = node.record_act(AdminAct::KeyEnds(Box::new(ends)));
+        let done = node.record_act(AdminAct::State(vec![ends]));
         let ending = Ending { at: ends_at, successor: added.key_id.clone() };
         done.inspect(|_| endings.keep(key_id, ending, true))
     };

@@ -11,13 +11,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use ledgerline_answers::problem::Problem;
+use ledgerline_followers::expiry::ExpiryFollower;
+use ledgerline_followers::findings::FindingsFollower;
 use ledgerline_gate::shares::{Room, Whose};
 use ledgerline_gate::tally::Tally;
 use ledgerline_node::Reader::{self, Expiry, Findings, Verifier};
 use ledgerline_node::counters::COMMIT_BUCKETS_US;
 use ledgerline_view::registry::Roles;
 use ledgerline_webhook::Webhook;
-use ledgerline_world::clock::{Clock as _, SystemClock};
 
 use crate::{App, Shared, auth};
 
@@ -149,17 +150,18 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     out.single(on, "gauge", "1 while the rules judge what is committed.", is_on(app, Findings));
     lag_of(app, Findings, name, "Committed entries that the rules have not judged yet.", out);
     let name = "ledgerline_findings_failures_total";
-    let failures = counters.follow_failures;
+    let failures = app.node.follower(FindingsFollower::NAME).failures;
     out.single(name, "counter", "Times the rules stopped at a failed read.", failures);
     verifier(app, out);
     let name = "ledgerline_tokens_expired_total";
-    out.single(name, "counter", "Tokens stated to have expired, since start.", counters.expired);
+    let expiry = app.node.follower(ExpiryFollower::NAME);
+    out.single(name, "counter", "Tokens stated to have expired, since start.", expiry.stated);
     let on = "ledgerline_expiry_on";
     let name = "ledgerline_expiry_lag_entries";
     out.single(on, "gauge", "1 while expiries are stated.", is_on(app, Expiry));
     lag_of(app, Expiry, name, "Committed entries not looked at for expiries yet.", out);
     let name = "ledgerline_expiry_failures_total";
-    let failures = counters.expire_failures;
+    let failures = expiry.failures;
     out.single(name, "counter", "Times the search for them stopped at a failed read.", failures);
     let name = "ledgerline_submissions_busy_total";
     out.single(name, "counter", "Submissions turned away: the queue was full.", counters.busy);
@@ -194,7 +196,7 @@ fn verifier(app: &App, out: &mut Exposition) {
     out.single(name, "gauge", "Entries verified behind the head.", state.size);
     let name = "ledgerline_verify_lag_entries";
     lag_of(app, Verifier, name, "Committed entries not verified behind the head yet.", out);
-    let now = SystemClock::default().wall_nanos();
+    let now = app.node.now();
     let age = |at: i64| now.saturating_sub(at).max(0) / 1_000_000_000;
     if let Some(at) = state.block_sealed_at {
         let name = "ledgerline_verify_block_age_seconds";

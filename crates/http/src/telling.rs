@@ -27,8 +27,9 @@ use axum::http::StatusCode;
 use ledgerline_answers::problem::Problem;
 use ledgerline_issuers::connector::Told;
 use ledgerline_issuers::{Issuer, Judged};
-use ledgerline_ledger::planner::{AdminAct, IssuerTold};
-use ledgerline_proof::vocabulary::{EventType, TokenKind};
+use ledgerline_ledger::planner::AdminAct;
+use ledgerline_proof::own_statement::{Named, OwnStatement};
+use ledgerline_proof::vocabulary::{EventType, TargetKind, TokenKind};
 use ledgerline_questions::lineage::Token;
 use ledgerline_questions::standing::{Standing, issuer_and_region};
 use ledgerline_view::registry::Caller;
@@ -167,8 +168,9 @@ impl Telling {
             };
             let alias = self.issuer.alias();
             tracing::info!(code = "issuer_told", alias, outcome, why, "an issuer was told");
-            let act = IssuerTold { tenant, token_id: self.token_id, by, outcome, why: why.clone() };
-            let index = node.record_act(AdminAct::IssuerTold(Box::new(act)));
+            let said = (&*by, outcome, why.as_deref());
+            let statement = told_statement(&tenant, &self.token_id, said, node.now());
+            let index = node.record_act(AdminAct::State(vec![statement]));
             let index = index.inspect_err(|error| {
                 let why = "what an issuer answered is not in the ledger";
                 tracing::warn!(code = "issuer_told_unrecorded", %error, why);
@@ -180,6 +182,28 @@ impl Telling {
         answer["issuer_why"] = why.into();
         answer["issuer_entry"] = index.into();
         Ok(())
+    }
+}
+
+/// What came of telling an issuer, for the token's chain.
+fn told_statement(
+    tenant: &str,
+    token_id: &str,
+    (by, outcome, why): (&str, &str, Option<&str>),
+    now: i64,
+) -> OwnStatement {
+    let text = |text: &str| text.to_owned();
+    let mut detail =
+        vec![("act", text("issuer_told")), ("by", text(by)), ("issuer", text(outcome))];
+    detail.extend(why.map(|why| ("why", text(why))));
+    let chosen = [Some(tenant), Some(by), why].into_iter().flatten().map(text);
+    let name = format!("issuer-told/{now}/{token_id}");
+    OwnStatement {
+        named: Named::InOrigin,
+        target: Some((TargetKind::Token, text(token_id))),
+        detail,
+        chosen: chosen.collect(),
+        ..OwnStatement::new(tenant, name, EventType::AdminAct)
     }
 }
 

@@ -38,8 +38,10 @@ impl Work {
                 let units = accepted.units.iter().map(crate::intake::Unit::weight);
                 256 + 128 * accepted.streams.len() + units.sum::<usize>()
             }
-            Self::Admin(AdminAct::State(statements), _) => 1024 * (1 + statements.len()),
-            Self::Admin(AdminAct::Disclose(one), _) => 1024 + 128 * one.events.len(),
+            Self::Admin(AdminAct::State(statements), _) => {
+                let each = statements.iter().map(|one| 1024 + 128 * one.causes.len());
+                1024 + each.sum::<usize>()
+            }
             Self::Admin(..) => 1024,
         }
     }

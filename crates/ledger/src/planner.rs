@@ -10,18 +10,16 @@ use ledgerline_proof::control::{Control, ControlKind, Grant, KeyAdded, KeyEnded}
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::own_statement::{Disclosing, OwnStatement};
+use ledgerline_proof::own_statement::{Named, OwnStatement};
 use ledgerline_proof::schema::{Kind, encode_object};
-use ledgerline_proof::statement::{Detail, EventRef, Link, Statement, Target};
-use ledgerline_proof::vocabulary::{
-    EventType, HandleKind, PersonalRole, Relation, Strength, TargetKind,
-};
+use ledgerline_proof::statement::{Detail, Link, Statement, Target};
+use ledgerline_proof::vocabulary::{EventType, HandleKind, PersonalRole, TargetKind};
 use ledgerline_view::committed::Rooms;
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_world::clock::Clock;
 use ledgerline_world::entropy::{Entropy, random};
 
-pub use crate::intake::acts::{AdminAct, IssuerTold, KEY_ENDS, KeyEnds, NewKey};
+pub use crate::intake::acts::{AdminAct, NewKey};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
 };
@@ -142,28 +140,15 @@ impl Planner {
                 let event = self.erased_event(*handle, tenant, by, purpose, wall);
                 Ok(self.sequencer.offer_own(event, wall)?)
             }
-            AdminAct::Disclose(disclosing) => {
-                let event = self.disclosed_event(disclosing, wall);
-                Ok(self.sequencer.offer_own(event, wall)?)
-            }
             AdminAct::State(statements) => {
+                let mut last = None;
                 for one in statements {
-                    self.state(one, one.at, wall)?;
+                    last = self.state(one, wall)?.or(last);
                 }
-                Ok(self.sequencer.size())
-            }
-            AdminAct::IssuerTold(told) => {
-                let event = self.told_event(told, wall);
-                let index = self.sequencer.offer_own_once(event, wall)?;
-                Ok(index.unwrap_or_else(|| self.sequencer.size()))
-            }
-            AdminAct::KeyEnds(ends) => {
-                let event = self.ends_event(ends, wall);
-                let index = self.sequencer.offer_own_once(event, wall)?;
-                Ok(index.unwrap_or_else(|| self.sequencer.size()))
+                Ok(last.unwrap_or_else(|| self.sequencer.size()))
             }
             AdminAct::StateNew { statement, refusal } => {
-                self.state(statement, wall, wall)?.ok_or_else(|| refusal.clone())
+                self.state(statement, wall)?.ok_or_else(|| refusal.clone())
             }
         };
         let answer = match outcome {
@@ -274,73 +259,31 @@ impl Planner {
         pending
     }
 
-    fn disclosed_event(&self, disclosing: &Disclosing, wall: i64) -> Box<PendingEvent> {
-        let Disclosing { tenant, by, purpose, target, handles, events, records } = disclosing;
-        let native_id = format!("{}disclosed/{}", self.prefix, self.sequencer.size());
-        let target = match target {
-            Some((kind, id)) => Target { kind: *kind, id },
-            None => Target { kind: TargetKind::Ledger, id: &self.ledger_id },
-        };
-        let records = records.to_string();
-        let detail = vec![
-            Detail { key: "by", value: by },
-            Detail { key: "purpose", value: purpose },
-            Detail { key: "records", value: &records },
-        ];
-        let links = events.iter().map(|(source, event_id)| Link {
-            token: None,
-            event: Some(EventRef { source, event_id: *event_id }),
-            relation: Relation::CausedBy,
-            strength: Strength::Asserted,
-            why: None,
-        });
-        let links = links.collect();
-        let event = OwnEvent { tenant, native_id: &native_id, target, detail, links, wall };
-        self.own_event(EventType::Disclosed, &event, handles.clone())
-    }
-
-    fn told_event(&self, told: &IssuerTold, wall: i64) -> Box<PendingEvent> {
-        let IssuerTold { tenant, token_id, by, outcome, why } = told;
-        let native_id = format!("{}issuer-told/{wall}/{token_id}", self.prefix);
-        let mut detail = vec![
-            Detail { key: "act", value: "issuer_told" },
-            Detail { key: "by", value: by },
-            Detail { key: "issuer", value: outcome },
-        ];
-        detail.extend(why.as_deref().map(|value| Detail { key: "why", value }));
-        let target = Target { kind: TargetKind::Token, id: token_id };
-        let links = Vec::new();
-        let event = OwnEvent { tenant, native_id: &native_id, target, detail, links, wall };
-        self.own_event(EventType::AdminAct, &event, Vec::new())
-    }
-
-    fn ends_event(&self, ends: &KeyEnds, wall: i64) -> Box<PendingEvent> {
-        let KeyEnds { tenant, key_id, successor, at, by } = ends;
-        let native_id = format!("{}key-ends/{key_id}/{successor}", self.prefix);
-        let pairs = [("act", KEY_ENDS), ("at", at), ("by", by), ("successor", successor)];
-        let detail = pairs.into_iter().map(|(key, value)| Detail { key, value }).collect();
-        let target = Target { kind: TargetKind::Key, id: key_id };
-        let links = Vec::new();
-        let event = OwnEvent { tenant, native_id: &native_id, target, detail, links, wall };
-        self.own_event(EventType::AdminAct, &event, Vec::new())
-    }
-
-    /// Records a statement of the ledger as of a time, unless it is recorded. Gives its index.
-    fn state(&mut self, own: &OwnStatement, at: i64, wall: i64) -> Result<Option<u64>, PlanError> {
+    /// Records a statement of the ledger, unless its name was recorded. Gives its index.
+    fn state(&mut self, own: &OwnStatement, wall: i64) -> Result<Option<u64>, PlanError> {
         let target = match &own.target {
             Some((kind, id)) => Target { kind: *kind, id },
             None => Target { kind: TargetKind::Ledger, id: &self.ledger_id },
         };
+        let (prefix, name) = (&self.prefix, &own.native_id);
+        let native_id = match own.named {
+            Named::Ever => name.clone(),
+            Named::InOrigin => format!("{prefix}{name}"),
+            Named::EachTime => format!("{prefix}{name}{}", self.sequencer.size()),
+        };
         let event = OwnEvent {
             tenant: &own.tenant,
-            native_id: &own.native_id,
+            native_id: &native_id,
             target,
             detail: own.details(),
             links: own.links(),
-            wall: at,
+            wall: own.at.unwrap_or(wall),
         };
-        let pending = self.own_event(own.event_type, &event, Vec::new());
-        self.sequencer.offer_own_once(pending, wall)
+        let pending = self.own_event(own.event_type, &event, own.handles.clone());
+        match own.named {
+            Named::EachTime => self.sequencer.offer_own(pending, wall).map(Some),
+            Named::Ever | Named::InOrigin => self.sequencer.offer_own_once(pending, wall),
+        }
     }
 
     /// One of the ledger's own statements: unsigned, its id derived from a deterministic native id.

@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use ledgerline_node::VerifierNews;
+use ledgerline_node::{FollowerNews, VerifierNews};
 use ledgerline_verify::Verdict;
 use ledgerline_world::patience::PatienceNews;
 use tracing_subscriber::EnvFilter;
@@ -111,6 +111,24 @@ pub fn patience(news: PatienceNews<'_>) {
         }
         PatienceNews::Over { what } => {
             tracing::info!(code = "intake_goes_on", over = what, "this is over");
+        }
+    }
+}
+
+/// What becomes of those who follow the ledger.
+pub fn follower(news: FollowerNews<'_>) {
+    match news {
+        FollowerNews::Started(start) if start.is_loss() => {
+            let (follower, what) = (start.name, start.to_string());
+            tracing::error!(code = "position_lost", follower, "{what}");
+        }
+        FollowerNews::Started(start) => tracing::debug!(follower = start.name, "{start}"),
+        FollowerNews::Failed { name, why } => {
+            tracing::warn!(code = "follower_failed", follower = name, why, "it begins again");
+        }
+        FollowerNews::Unsaved { name, why } => {
+            let what = "a start after a crash reads again what was read since";
+            tracing::warn!(code = "position_unsaved", follower = name, %why, what);
         }
     }
 }

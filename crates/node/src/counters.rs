@@ -19,11 +19,6 @@ pub struct Counters {
     buckets: [AtomicU64; COMMIT_BUCKETS_US.len()],
     refused: Mutex<BTreeMap<&'static str, u64>>,
     findings: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
-    followed: AtomicU64,
-    follow_failures: AtomicU64,
-    expired: AtomicU64,
-    expiry_position: AtomicU64,
-    expire_failures: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -45,16 +40,6 @@ pub struct CounterSnapshot {
     pub refused: BTreeMap<&'static str, u64>,
     /// Findings noticed since start, by rule and severity.
     pub findings: BTreeMap<(&'static str, &'static str), u64>,
-    /// Entries that the rules have judged.
-    pub followed: u64,
-    /// Times that judging stopped at a failed read, to begin again.
-    pub follow_failures: u64,
-    /// Tokens that were stated to have expired, since start.
-    pub expired: u64,
-    /// Entries of all origins that were looked at for expiries.
-    pub expiry_position: u64,
-    /// Times that this stopped at a failed read, to begin again.
-    pub expire_failures: u64,
 }
 
 impl Counters {
@@ -96,31 +81,6 @@ impl Counters {
         *findings.entry((rule, severity)).or_default() += 1;
     }
 
-    /// The rules have judged so many entries of the ledger.
-    pub fn followed(&self, position: u64) {
-        self.followed.store(position, Ordering::Relaxed);
-    }
-
-    /// Judging stopped at a failed read.
-    pub fn follow_failed(&self) {
-        self.follow_failures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Tokens were stated to have expired.
-    pub fn expired(&self, count: u64) {
-        self.expired.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// So many entries of all origins were looked at for expiries.
-    pub fn expiry_at(&self, position: u64) {
-        self.expiry_position.store(position, Ordering::Relaxed);
-    }
-
-    /// The search for tokens that expire stopped at a failed read.
-    pub fn expire_failed(&self) {
-        self.expire_failures.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// All counters now.
     #[must_use]
     pub fn snapshot(&self) -> CounterSnapshot {
@@ -134,11 +94,6 @@ impl Counters {
             commit_buckets: std::array::from_fn(|at| read(&self.buckets[at])),
             refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             findings: self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            followed: read(&self.followed),
-            follow_failures: read(&self.follow_failures),
-            expired: read(&self.expired),
-            expiry_position: read(&self.expiry_position),
-            expire_failures: read(&self.expire_failures),
         }
     }
 }

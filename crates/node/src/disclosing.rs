@@ -26,7 +26,7 @@ impl Node {
     ) -> Result<u64, AdminError> {
         check_purpose(purpose)?;
         let disclosing = selection.disclosing(by.key_id(), purpose);
-        self.administer(AdminAct::Disclose(Box::new(disclosing)))
+        self.administer(AdminAct::State(vec![disclosing]))
     }
 
     /// Records the disclosure, then opens the records. Gives the index of the DISCLOSED entry, too.

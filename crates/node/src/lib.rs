@@ -18,10 +18,8 @@
 
 pub mod counters;
 mod disclosing;
-mod expire;
-mod follow;
+mod following;
 mod new_key;
-mod pace;
 mod presented;
 mod progress;
 mod threads;
@@ -63,6 +61,7 @@ use ledgerline_world::patience::PatienceListener;
 
 use crate::counters::{CounterSnapshot, Counters};
 
+pub use following::{FollowerCount, FollowerListener, FollowerNews};
 pub use progress::{Progress, Reader};
 pub use verifying::{LastRun, Listener, Verification, VerifierNews};
 
@@ -176,6 +175,7 @@ struct Inner {
     stopping: AtomicBool,
     erasing: Mutex<()>,
     verifying: verifying::Verifying,
+    followers: following::Followers,
 }
 
 /// The place between sequencer and sync thread: one batch.
@@ -266,6 +266,7 @@ impl Node {
             stopping: AtomicBool::new(false),
             erasing: Mutex::new(()),
             verifying: verifying::Verifying::default(),
+            followers: following::Followers::default(),
         });
         inner.rooms.observe(Arc::clone(&inner.changes) as Arc<dyn CommitObserver>);
         let publisher = rest.publisher;
@@ -275,10 +276,10 @@ impl Node {
             threads::start("sync", &inner, move |inner| threads::synchronise(inner, publisher)),
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
-            threads::start_behind("findings", &inner, follow::follow),
+            threads::start_behind("findings", &inner, following::findings),
             threads::start_behind("behind", &inner, verifying::behind),
             threads::start_behind("verifier", &inner, verifying::whole),
-            threads::start_behind("expiry", &inner, expire::expire),
+            threads::start_behind("expiry", &inner, following::expiry),
         ];
         Ok(Self { inner, threads: Mutex::new(running), created })
     }

@@ -1,5 +1,5 @@
 //! What a node does with tokens that somebody presented: says where they stand, revokes them,
-//! records that they were used. And the places of followers that are no room of the engine.
+//! records that they were used.
 //!
 //! Promises: what is revoked or recorded here goes the way of all events.
 
@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use ledgerline_followers::findings::record::Note;
-use ledgerline_followers::findings::{self, gap, gap::Waiting};
+use ledgerline_followers::findings::{gap, gap::Waiting};
 use ledgerline_index::TermKind;
 use ledgerline_index::terms::chain_term;
 use ledgerline_ledger::intake::{Reply, RevokeToken, SeenUse, SubmitError};
@@ -153,22 +153,6 @@ impl Node {
         let known = |id: &str| matches!(self.standing(tenant, Presented::Id(id)), Ok(Some(_)));
         let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens, &known)?;
         self.put(accepted, None, reply)
-    }
-
-    /// How many entries of this origin a follower outside has dealt with; 0 when nobody knows.
-    #[must_use]
-    pub fn follower_position(&self, follower: &str) -> u64 {
-        let (disk, origin) = (self.inner.world.disk.as_ref(), &*self.inner.identity.origin);
-        findings::load_of(disk, follower, origin).unwrap_or(0)
-    }
-
-    /// Keeps that durably.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
-    pub fn save_follower_position(&self, follower: &str, position: u64) -> io::Result<()> {
-        let (disk, origin) = (self.inner.world.disk.as_ref(), &*self.inner.identity.origin);
-        findings::save_of(disk, follower, origin, position)
     }
 
     /// Says durably which uses wait in memory for being recorded; `None` for none.

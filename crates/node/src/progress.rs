@@ -6,6 +6,9 @@
 
 use std::time::Duration;
 
+use ledgerline_followers::expiry::ExpiryFollower;
+use ledgerline_followers::findings::FindingsFollower;
+
 use super::Node;
 
 /// A reader behind the head.
@@ -76,14 +79,13 @@ impl Node {
         // The position first: it never passes what was committed before it was read.
         let (position, failures) = match reader {
             Reader::Findings => {
-                let counters = inner.counters.snapshot();
+                let count = inner.followers.count(FindingsFollower::NAME);
                 let on = inner.config.findings_interval_nanos > 0;
-                (on.then_some(counters.followed), counters.follow_failures)
+                (on.then_some(count.reach.position), count.failures)
             }
             Reader::Expiry => {
-                let counters = inner.counters.snapshot();
-                let on = inner.config.expire;
-                (on.then_some(counters.expiry_position), counters.expire_failures)
+                let count = inner.followers.count(ExpiryFollower::NAME);
+                (inner.config.expire.then_some(count.reach.position), count.failures)
             }
             Reader::Verifier => {
                 let state = inner.verifying.state();

@@ -1,7 +1,7 @@
 //! The two threads of the verifier: behind the head, and over everything once an interval.
 //!
 //! ```text
-//! behind   what was committed since the last step, at the pace of `pace.rs`
+//! behind   what was committed since the last step, as a follower
 //! whole    the full verification, half of a core at most; its report is an entry
 //! ```
 //!
@@ -15,18 +15,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ledgerline_followers::Recorder as _;
 use ledgerline_followers::findings::record::Note;
-use ledgerline_followers::findings::rules::Finding;
-use ledgerline_followers::findings::{book, integrity};
 use ledgerline_followers::reported::{self, Reported};
+use ledgerline_followers::verification::{VerificationFollower, stated};
 use ledgerline_verify::{
     Behind, Ground, Live, Progress, Severity, Signatures, Verdict, VerifyFinding, VerifyOptions,
     VerifyReport, VerifyWorld, verify,
 };
 
 use super::Inner;
-use super::follow::{is_running, record, rest};
-use super::pace::Pace;
+use super::following::{Manner, Queue, is_running, rest, run};
 
 /// Memory of the chains behind the head, and of a full verification's.
 const BEHIND_BYTES: usize = 16 << 20;
@@ -130,35 +129,25 @@ pub(super) fn behind(inner: &Inner) {
         let signatures = Signatures::chosen(inner.world.entropy.as_ref());
         let ground = Ground::new(&world(inner), Some(&inner.rooms.vault), &older, signatures)
             .ok_or_else(|| "the genesis entry cannot be read".to_owned())?;
-        let mut behind = Behind::new(&ground, BEHIND_BYTES);
-        let mut pace = Pace::new(inner);
-        while is_running(inner) {
-            step(inner, &mut behind, &mut pace);
-        }
+        let heard = |behind: &Behind<'_>, found: &[VerifyFinding]| heard(inner, behind, found);
+        let (most, erasing) = (STEP_ENTRIES, &inner.erasing);
+        let follower = VerificationFollower::new(&ground, BEHIND_BYTES, most, erasing, &heard);
+        let manner = Manner::every(inner.config.verify_behind_nanos);
+        run(inner, follower, manner, &|| is_running(inner));
         Ok(())
     });
 }
 
-fn step(inner: &Inner, behind: &mut Behind<'_>, pace: &mut Pace) {
-    pace.step(inner);
-    let committed = inner.rooms.published().size;
-    let found = {
-        // Records are not zeroed while they are read.
-        let _quiet = inner.erasing.lock().unwrap_or_else(PoisonError::into_inner);
-        behind.step(committed, STEP_ENTRIES)
-    };
+fn heard(inner: &Inner, behind: &Behind<'_>, found: &[VerifyFinding]) {
     inner.verifying.note(|state| {
         state.size = behind.size();
         state.block_sealed_at = behind.block_sealed_at();
         state.holds_all_chains = behind.holds_all_chains();
         state.flaws += found.len() as u64;
     });
-    for one in &found {
+    for one in found {
         inner.verifying.tell(VerifierNews::Flaw(one));
     }
-    raise(inner, &found, &inner.identity.origin);
-    let interval = inner.config.verify_behind_nanos;
-    rest(inner, pace.pause(inner, behind.size() < committed, interval));
 }
 
 /// The thread of full verifications.
@@ -167,9 +156,9 @@ pub(super) fn whole(inner: &Inner) {
     again(inner, "a full verification", || {
         remember_last(inner);
         while is_running(inner) {
-            rest(inner, due_in(inner, interval));
+            rest(due_in(inner, interval), &|| is_running(inner));
             if is_running(inner) {
-                run(inner);
+                run_whole(inner);
             }
         }
         Ok(())
@@ -200,7 +189,7 @@ fn due_in(inner: &Inner, interval: u64) -> u64 {
     interval.saturating_sub(u64::try_from(since).unwrap_or(0)).min(interval)
 }
 
-fn run(inner: &Inner) {
+fn run_whole(inner: &Inner) {
     let clock = &inner.world.clock;
     let begun = clock.monotonic_nanos();
     let Some(report) = believed(inner) else { return };
@@ -212,8 +201,14 @@ fn run(inner: &Inner) {
         state.last = Some(LastRun { at, size, verdict, took_nanos: Some(took) });
     });
     inner.verifying.tell(VerifierNews::Finished(&report));
-    record(inner, &[Note::Reported(Reported::of(&report, at))]);
-    raise(inner, &report.findings, &report.origin);
+    let mut queue = Queue::new(inner);
+    let reported = Note::Reported(Reported::of(&report, at)).statement();
+    // When the ledger takes nothing any more, the next start verifies again.
+    let _ = queue.record(vec![reported]);
+    let found = stated(&inner.view(), &report.findings, &report.origin, clock.wall_nanos());
+    if !found.is_empty() {
+        let _ = queue.record(found);
+    }
 }
 
 /// A report that can be believed: verified, or found twice the same. `None` when the node stops.
@@ -245,17 +240,17 @@ fn flaws(report: &VerifyReport) -> Vec<(&str, &str, Option<u64>, Option<u64>)> {
 
 fn verify_once(inner: &Inner, signatures: Signatures) -> VerifyReport {
     let clock = &inner.world.clock;
+    let go_on = || is_running(inner);
     // Told on this thread, after every batch.
     let rested_at = Mutex::new(Cell::new(clock.monotonic_nanos()));
     let pause = |_: Progress| {
         let rested_at = rested_at.lock().unwrap_or_else(PoisonError::into_inner);
         let worked = clock.monotonic_nanos().saturating_sub(rested_at.get());
         if worked >= SLICE_NANOS {
-            rest(inner, worked);
+            rest(worked, &go_on);
             rested_at.set(clock.monotonic_nanos());
         }
     };
-    let go_on = || is_running(inner);
     let options = VerifyOptions {
         threads: 1,
         chain_memory_bytes: WHOLE_BYTES,
@@ -279,18 +274,6 @@ fn live<'i>(inner: &'i Inner, until: u64, go_on: &'i (dyn Fn() -> bool + Sync)) 
     Live { until, vault: &inner.rooms.vault, go_on }
 }
 
-fn raise(inner: &Inner, found: &[VerifyFinding], origin: &str) {
-    let now = inner.world.clock.wall_nanos();
-    let findings = integrity::findings(found, origin, now);
-    let view = inner.view();
-    let note = |one: Finding| {
-        // What cannot be looked up, in a ledger that may be damaged, is raised all the same.
-        book::noticed(&view, one.clone()).unwrap_or(Note::Raised(one))
-    };
-    let notes: Vec<Note> = findings.into_iter().map(note).collect();
-    record(inner, &notes);
-}
-
 /// Runs a thread of the verifier until the node stops, whatever befalls it.
 fn again(inner: &Inner, what: &str, body: impl Fn() -> Result<(), String>) {
     if inner.config.verify_interval_nanos == 0 {
@@ -306,6 +289,6 @@ fn again(inner: &Inner, what: &str, body: impl Fn() -> Result<(), String>) {
         };
         inner.verifying.note(|state| state.failures += 1);
         inner.verifying.tell(VerifierNews::Failed(&format!("{what}: {why}")));
-        rest(inner, PAUSE_NANOS);
+        rest(PAUSE_NANOS, &|| is_running(inner));
     }
 }

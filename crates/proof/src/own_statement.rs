@@ -16,6 +16,8 @@ pub struct OwnStatement {
     pub tenant: String,
     /// Its name among the ledger's own statements.
     pub native_id: String,
+    /// What that name is of.
+    pub named: Named,
     /// What happened.
     pub event_type: EventType,
     /// What it is about; `None` for the ledger as a whole.
@@ -24,10 +26,23 @@ pub struct OwnStatement {
     pub detail: Vec<(&'static str, String)>,
     /// What it follows from.
     pub causes: Vec<OwnCause>,
-    /// When, Unix nanoseconds.
-    pub at: i64,
+    /// The persons it names.
+    pub handles: Vec<Handle>,
+    /// When, Unix nanoseconds; `None` for when it is recorded.
+    pub at: Option<i64>,
     /// Texts in it that somebody outside chose, which must hold no secret.
     pub chosen: Vec<String>,
+}
+
+/// What the name of a statement is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// Of the ledger, for ever: it is recorded once in all origins.
+    Ever,
+    /// Of one origin: it is recorded once there.
+    InOrigin,
+    /// Of one entry: it is recorded each time that it is stated. The entry's index goes behind it.
+    EachTime,
 }
 
 /// A token or an event that a statement of the ledger follows from.
@@ -44,6 +59,23 @@ pub struct OwnCause {
 }
 
 impl OwnStatement {
+    /// One about the ledger as a whole, as of when it is recorded, with nothing said yet.
+    #[must_use]
+    pub fn new(tenant: &str, native_id: String, event_type: EventType) -> Self {
+        Self {
+            tenant: tenant.to_owned(),
+            native_id,
+            named: Named::Ever,
+            event_type,
+            target: None,
+            detail: Vec::new(),
+            causes: Vec::new(),
+            handles: Vec::new(),
+            at: None,
+            chosen: Vec::new(),
+        }
+    }
+
     /// The detail of the statement.
     #[must_use]
     pub fn details(&self) -> Vec<Detail<'_>> {
@@ -65,23 +97,4 @@ impl OwnStatement {
         }
         self.causes.iter().map(link).collect()
     }
-}
-
-/// What the DISCLOSED entry says.
-#[derive(Debug, Clone)]
-pub struct Disclosing {
-    /// The tenant whose chain records it.
-    pub tenant: String,
-    /// The credential that asked.
-    pub by: String,
-    /// Why.
-    pub purpose: String,
-    /// What it is about; `None` for the ledger as a whole.
-    pub target: Option<(TargetKind, String)>,
-    /// Those whose records are opened, and the handle asked for.
-    pub handles: Vec<Handle>,
-    /// The events whose records are opened: source and id.
-    pub events: Vec<(String, [u8; 16])>,
-    /// How many records are opened.
-    pub records: usize,
 }

@@ -16,10 +16,10 @@ use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hash::sha256;
-use ledgerline_proof::own_statement::Disclosing;
+use ledgerline_proof::own_statement::{Named, OwnCause, OwnStatement};
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object};
-use ledgerline_proof::vocabulary::{HandleKind, PersonalRole, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, HandleKind, PersonalRole, Strength, TargetKind};
 use ledgerline_vault::{OpenError, Vault};
 use ledgerline_view::view::{EventView, QueryError, View};
 use zeroize::Zeroizing;
@@ -254,7 +254,7 @@ impl Selection {
 
     /// What the entry about it says.
     #[must_use]
-    pub fn disclosing(&self, by: &str, purpose: &str) -> Disclosing {
+    pub fn disclosing(&self, by: &str, purpose: &str) -> OwnStatement {
         let mut handles: Vec<Handle> = self.asked.iter().cloned().collect();
         let mut events: Vec<(String, [u8; 16])> = Vec::new();
         let mut records = 0;
@@ -291,14 +291,23 @@ impl Selection {
                 })?
             }),
         };
-        Disclosing {
-            tenant: self.tenant.clone(),
-            by: by.to_owned(),
-            purpose: purpose.to_owned(),
+        let cause = |event| OwnCause {
+            token: None,
+            event: Some(event),
+            strength: Strength::Asserted,
+            why: None,
+        };
+        let (by, purpose) = (by.to_owned(), purpose.to_owned());
+        let (chosen, records) =
+            (vec![self.tenant.clone(), by.clone(), purpose.clone()], records.to_string());
+        OwnStatement {
+            named: Named::EachTime,
             target,
+            detail: vec![("by", by), ("purpose", purpose), ("records", records)],
+            causes: events.into_iter().map(cause).collect(),
             handles,
-            events,
-            records,
+            chosen,
+            ..OwnStatement::new(&self.tenant, "disclosed/".to_owned(), EventType::Disclosed)
         }
     }
 

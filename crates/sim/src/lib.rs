@@ -4,6 +4,7 @@
 //! Promises: one seed gives the same life, on every machine.
 
 mod counting;
+pub mod follower_contract;
 mod run;
 mod test_ledger;
 mod walk;

@@ -13,7 +13,7 @@ use lineage_world::World;
 use ledgerline_followers::findings::memory::Memory;
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::{Finding, Windows};
-use ledgerline_followers::findings::{Follower, Saved, book};
+use ledgerline_followers::findings::{Judge, Saved, book};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::Moved;
@@ -46,7 +46,7 @@ fn follow(
     let mut all = Vec::new();
     let (mut position, mut saved) = (0, Saved::default());
     while position < world.view().size() {
-        let mut follower = Follower::new(saved, Windows::default());
+        let mut follower = Judge::new(saved, Windows::default());
         let end = position.saturating_add(rest());
         while follower.position() < end.min(world.view().size()) {
             let most = most().min(end - follower.position());
@@ -60,7 +60,7 @@ fn follow(
 }
 
 /// A step, and what it noticed, which is recorded.
-fn step(world: &mut World, follower: &mut Follower, most: u64) -> Vec<Note> {
+fn step(world: &mut World, follower: &mut Judge, most: u64) -> Vec<Note> {
     let notes = follower.step(&world.view(), most).unwrap();
     if !notes.is_empty() {
         world.administer(&AdminAct::State(notes.iter().map(Note::statement).collect()));
@@ -113,7 +113,7 @@ fn a_ledger_that_grows_between_the_steps_raises_the_same() {
         let mut world = World::new(seed);
         let (mut random, mut sizes) = (Random::new(seed * 17 + 5), Random::new(seed));
         let (mut follower, mut grown) =
-            (Follower::new(Saved::default(), Windows::default()), Vec::new());
+            (Judge::new(Saved::default(), Windows::default()), Vec::new());
         for _ in 0..PARTS {
             world.record_some(EVENTS / PARTS, &mut random);
             while follower.position() < world.view().size() {

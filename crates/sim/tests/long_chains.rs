@@ -12,7 +12,7 @@ use lineage_world::{World, seconds};
 use ledgerline_followers::expiry::{Place, STEP_READS, WHEEL_TOKENS, Wheel};
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::{Rule, Windows};
-use ledgerline_followers::findings::{Follower, Saved};
+use ledgerline_followers::findings::{Judge, Saved};
 use ledgerline_index::terms::{chain_term, event_term, terms_of};
 use ledgerline_index::{Index, IndexConfig, Posting, Progress, TermHasher, TermKind};
 use ledgerline_proof::bundle::Decimal;
@@ -67,7 +67,7 @@ fn inquiry(view: &View, at: i64) -> Inquiry<'_> {
 /// What a follower notices that begins at a place, with nothing in mind.
 fn raised_from(view: &View, position: u64) -> Vec<(Rule, String)> {
     let saved = Saved { position, ..Saved::default() };
-    let mut follower = Follower::new(saved, Windows::default());
+    let mut follower = Judge::new(saved, Windows::default());
     let mut found = Vec::new();
     while follower.position() < view.size() {
         found.extend(follower.step(view, 1000).unwrap());

@@ -11,7 +11,7 @@ use lineage_world::{World, seconds};
 
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::{Rule, Windows};
-use ledgerline_followers::findings::{Follower, Saved};
+use ledgerline_followers::findings::{Judge, Saved};
 use ledgerline_proof::check::{Trust, check};
 use ledgerline_proof::lifecycle::{State, Violation};
 use ledgerline_proof::note::VerifierKey;
@@ -232,7 +232,7 @@ fn findings_notice_a_use_of_what_the_state_calls_revoked_and_no_other() {
             let events: Vec<_> = (0..events).map(|n| event(random, history, n)).collect();
             world.tell(&events);
         }
-        let mut follower = Follower::new(Saved::default(), Windows::default());
+        let mut follower = Judge::new(Saved::default(), Windows::default());
         let reuse = Rule::Lifecycle(Violation::UseAfterRevoke);
         // Further ones of these tokens may be counted instead of raised.
         let mut told = BTreeSet::new();

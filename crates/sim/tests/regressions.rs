@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::Windows;
-use ledgerline_followers::findings::{Follower, Saved};
+use ledgerline_followers::findings::{Judge, Saved};
 use ledgerline_ledger::intake::{BodyForm, RevokeToken};
 use ledgerline_ledger::planner::NewKey;
 use ledgerline_ledger::sequencer::PlanError;
@@ -270,7 +270,7 @@ fn noticed(events: &[(&str, u64)]) -> Vec<(&'static str, String)> {
     for (number, (kind, second)) in events.iter().enumerate() {
         world.tell(&[act(&format!("n{number}"), kind, *second)]);
     }
-    let mut follower = Follower::new(Saved::default(), Windows::default());
+    let mut follower = Judge::new(Saved::default(), Windows::default());
     let notes = follower.step(&world.view(), u64::MAX).unwrap();
     let mut standing = Vec::new();
     for note in notes {

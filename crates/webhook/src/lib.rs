@@ -21,12 +21,16 @@ pub mod signing;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ledgerline_client::Misconfigured;
 use ledgerline_client::outbound::Outbound;
 use ledgerline_client::secret_file::read_secret_file;
+use ledgerline_followers::Follower;
+use ledgerline_followers::follower::{Interrupted, Next, Reach, Step, Unusable};
+use ledgerline_followers::position::{self, Position};
 use ledgerline_node::Node;
+use ledgerline_view::view::View;
 
 use crate::message::{Message, likeness, message, named_at};
 use crate::queue::{Outcome, Queue, Rules, Waiting};
@@ -42,8 +46,6 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 const STEP_ENTRIES: u64 = 4096;
 /// Between two looks when there is nothing new.
 const LOOK: Duration = Duration::from_millis(250);
-/// The position is saved so often while nothing is told.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 /// Who is told, and how.
 #[derive(Debug, Clone)]
@@ -120,50 +122,20 @@ impl Webhook {
 
     /// Tells until `stopping` says so. Blocks; for a thread of its own.
     pub fn follow(&self, node: &Node, stopping: &dyn Fn() -> bool) {
-        let mut saved = node.follower_position(FOLLOWER).min(node.view().size());
-        self.position.store(saved, Ordering::Relaxed);
-        let (mut looked, mut queue) = (saved, Queue::new(self.rules));
-        let (mut saved_at, mut told_at_save) = (Instant::now(), 0);
-        while !stopping() {
-            let begun = Instant::now();
-            let looking = self.look(node, &mut queue, looked);
-            let looked_before = std::mem::replace(&mut looked, looking);
-            let busy = begun.elapsed();
-            let is_told = self.tell_for_a_while(node, &mut queue, stopping);
-            let position = queue.first().unwrap_or(looked);
-            self.position.store(position, Ordering::Relaxed);
-            self.failing.store(queue.is_failing(), Ordering::Relaxed);
-            let told = self.delivered.load(Ordering::Relaxed);
-            let is_news = told > told_at_save || saved_at.elapsed() >= SAVE_EVERY;
-            if position > saved && is_news {
-                save(node, position);
-                (saved, saved_at, told_at_save) = (position, Instant::now(), told);
-            }
-            // Behind, it takes a fifth of a core at most: recording goes first.
-            rest(
-                match (is_told, looked > looked_before) {
-                    (true, _) => Duration::ZERO,
-                    (false, true) => (busy * 4).min(LOOK),
-                    (false, false) => LOOK.min(self.rules.first_pause),
-                },
-                stopping,
-            );
-        }
-        let position = self.position.load(Ordering::Relaxed);
-        if position > saved {
-            save(node, position);
-        }
+        let queue = Queue::new(self.rules);
+        let telling = Telling { webhook: self, node, stopping, queue, looked: 0 };
+        node.follow(telling, LOOK.min(self.rules.first_pause), &|| !stopping());
     }
 
     /// Puts what was recorded from an index on into the queue, for a while; up to where.
-    fn look(&self, node: &Node, queue: &mut Queue, from: u64) -> u64 {
-        let view = node.view();
-        for index in from..view.size().min(from + STEP_ENTRIES) {
-            let put = named_at(&view, index).and_then(|named| {
+    fn look(&self, view: &View, now: Duration, queue: &mut Queue, from: u64) -> u64 {
+        let end = view.size().min(from + STEP_ENTRIES);
+        for index in from..end {
+            let put = named_at(view, index).and_then(|named| {
                 let Some(named) = named else { return Ok(()) };
                 // One that this version does not know is not told.
-                if let Some(likeness) = likeness(&view, index, &named)? {
-                    queue.put((&named.tenant, index), named.finding, &likeness, Instant::now());
+                if let Some(likeness) = likeness(view, index, &named)? {
+                    queue.put((&named.tenant, index), named.finding, &likeness, now);
                 }
                 Ok(())
             });
@@ -173,7 +145,7 @@ impl Webhook {
                 return index;
             }
         }
-        view.size().min(from + STEP_ENTRIES)
+        end
     }
 
     /// Tells what is due, until it is time to look for what is more urgent. Whether anything was.
@@ -183,16 +155,16 @@ impl Webhook {
         queue: &mut Queue,
         stopping: &dyn Fn() -> bool,
     ) -> bool {
-        let begun = Instant::now();
+        let begun = node.monotonic();
         let mut is_told = false;
-        while begun.elapsed() < LOOK
+        while node.monotonic().saturating_sub(begun) < LOOK
             && !stopping()
-            && let Some((tenant, waiting)) = queue.next(Instant::now())
+            && let Some((tenant, waiting)) = queue.next(node.monotonic())
         {
             is_told = true;
             let told = self.tell_one(node, &waiting);
             let index = waiting.index;
-            let outcome = queue.settle(&tenant, waiting, told.is_ok(), Instant::now());
+            let outcome = queue.settle(&tenant, waiting, told.is_ok(), node.monotonic());
             let Err(why) = told else { continue };
             self.failures.fetch_add(1, Ordering::Relaxed);
             match outcome {
@@ -242,18 +214,68 @@ fn secret(file: &Path) -> anyhow::Result<Secret> {
         .map_err(|what| Misconfigured::new(format!("webhook_secret_file: {what}")).into())
 }
 
-fn save(node: &Node, position: u64) {
-    if let Err(error) = node.save_follower_position(FOLLOWER, position) {
-        let why = "a start after a crash tells findings again";
-        tracing::warn!(code = "webhook_position", %error, why);
+/// The webhook as a follower of the ledger: it states nothing, and tells.
+struct Telling<'w> {
+    webhook: &'w Webhook,
+    node: &'w Node,
+    stopping: &'w dyn Fn() -> bool,
+    queue: Queue,
+    /// Entries that were looked at.
+    looked: u64,
+}
+
+impl Telling<'_> {
+    /// Up to where everything is settled.
+    fn settled(&self) -> u64 {
+        self.queue.first().unwrap_or(self.looked)
+    }
+
+    fn begin_at(&mut self, looked: u64) {
+        (self.queue, self.looked) = (Queue::new(self.webhook.rules), looked);
+        self.webhook.position.store(looked, Ordering::Relaxed);
     }
 }
 
-/// Sleeps, but not past the end.
-fn rest(pause: Duration, stopping: &dyn Fn() -> bool) {
-    let until = Instant::now() + pause;
-    while Instant::now() < until && !stopping() {
-        let left = until.saturating_duration_since(Instant::now());
-        std::thread::sleep(left.min(Duration::from_millis(50)));
+impl Follower for Telling<'_> {
+    fn name(&self) -> &'static str {
+        FOLLOWER
+    }
+
+    fn begin(&mut self) {
+        self.begin_at(0);
+    }
+
+    fn resume(&mut self, view: &View, saved: &Position) -> Result<(), Unusable> {
+        self.begin_at(saved.in_newest(view)?.unwrap_or(0));
+        Ok(())
+    }
+
+    fn take_over(&self, _: &View, older: &[u8]) -> Option<Position> {
+        position::older_of_one_log(older)
+    }
+
+    fn reach(&self, view: &View) -> Reach {
+        Reach { position: self.settled(), of: view.size() }
+    }
+
+    fn step(&mut self, view: &View, _: i64) -> Result<Step, Interrupted> {
+        let webhook = self.webhook;
+        let taken = || webhook.delivered.load(Ordering::Relaxed);
+        let (before, looked) = (taken(), self.looked);
+        let now = self.node.monotonic();
+        self.looked = webhook.look(view, now, &mut self.queue, looked);
+        let is_told = webhook.tell_for_a_while(self.node, &mut self.queue, self.stopping);
+        webhook.position.store(self.settled(), Ordering::Relaxed);
+        webhook.failing.store(self.queue.is_failing(), Ordering::Relaxed);
+        let next = match (is_told, self.looked > looked) {
+            (true, _) => Next::AtOnce,
+            (false, true) => Next::Behind,
+            (false, false) => Next::Rest,
+        };
+        Ok(Step { statements: Vec::new(), next, is_done_outside: taken() > before })
+    }
+
+    fn position(&self, view: &View) -> Option<Position> {
+        Some(Position::of_log(&view.identity().origin, self.settled()))
     }
 }

@@ -9,13 +9,14 @@
 //!
 //! Promises: a finding that the receiver refuses holds up nothing but what is told of the same
 //! finding; a tenant's flood holds up nobody else. What waits is bounded by how many kinds of
-//! findings there are, not by how many findings. Pure: it reads no clock and no ledger.
+//! findings there are, not by how many findings. Pure: it reads no clock and no ledger; times are
+//! those of one monotonic clock.
 //!
 //! A try counts against a finding only if the receiver took another one since the try before: a
 //! receiver that takes nothing is down, and nothing is set aside for that.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ledgerline_followers::findings::rules::Severity;
 use ledgerline_proof::hash::Hash;
@@ -85,16 +86,16 @@ pub struct Waiting {
     tries: u32,
     counted: u32,
     taken_before: u64,
-    not_before: Option<Instant>,
+    not_before: Option<Duration>,
 }
 
 #[derive(Default)]
 struct Window {
-    begun: Option<Instant>,
+    begun: Option<Duration>,
     alone: usize,
     /// Told one by one, not yet settled.
     pending: usize,
-    group: Option<(Instant, Waiting)>,
+    group: Option<(Duration, Waiting)>,
 }
 
 #[derive(Default)]
@@ -104,7 +105,7 @@ struct Lane {
     refused: Vec<Waiting>,
     windows: BTreeMap<Likeness, Window>,
     failed: u32,
-    not_before: Option<Instant>,
+    not_before: Option<Duration>,
 }
 
 /// What became of a try.
@@ -126,7 +127,7 @@ pub struct Queue {
     taken: u64,
 }
 
-fn is_due(at: Option<Instant>, now: Instant) -> bool {
+fn is_due(at: Option<Duration>, now: Duration) -> bool {
     at.is_none_or(|at| at <= now)
 }
 
@@ -141,7 +142,7 @@ impl Lane {
     }
 
     /// Takes the next of a class out, if it is its time.
-    fn next(&mut self, critical: bool, now: Instant) -> Option<Waiting> {
+    fn next(&mut self, critical: bool, now: Duration) -> Option<Waiting> {
         if !is_due(self.not_before, now) {
             return None;
         }
@@ -183,12 +184,12 @@ impl Queue {
         (tenant, index): (&str, u64),
         finding: Hash,
         likeness: &Likeness,
-        now: Instant,
+        now: Duration,
     ) {
         let rules = self.rules;
         let lane = self.lanes.entry(tenant.to_owned()).or_default();
         let window = lane.windows.entry(likeness.clone()).or_default();
-        let is_over = window.begun.is_none_or(|begun| now.duration_since(begun) >= rules.window);
+        let is_over = window.begun.is_none_or(|begun| now.saturating_sub(begun) >= rules.window);
         if is_over && window.group.is_none() {
             (window.begun, window.alone) = (Some(now), 0);
         }
@@ -228,7 +229,7 @@ impl Queue {
     }
 
     /// Takes out what is to be told now, and whose it is; it is to be settled.
-    pub fn next(&mut self, now: Instant) -> Option<(String, Waiting)> {
+    pub fn next(&mut self, now: Duration) -> Option<(String, Waiting)> {
         for critical in [true, false] {
             let after = self.served.clone();
             let is_after = |tenant: &String| after.as_ref().is_some_and(|served| tenant > served);
@@ -251,7 +252,7 @@ impl Queue {
         tenant: &str,
         mut waiting: Waiting,
         is_taken: bool,
-        now: Instant,
+        now: Duration,
     ) -> Outcome {
         let rules = self.rules;
         let lane = self.lanes.entry(tenant.to_owned()).or_default();
@@ -289,11 +290,11 @@ impl Queue {
     }
 
     /// Forgets windows and tenants that say nothing any more.
-    fn forget(&mut self, tenant: &str, now: Instant) {
+    fn forget(&mut self, tenant: &str, now: Duration) {
         let window = self.rules.window;
         if let Some(lane) = self.lanes.get_mut(tenant) {
             lane.windows.retain(|_, one| {
-                let is_open = one.begun.is_some_and(|begun| now.duration_since(begun) < window);
+                let is_open = one.begun.is_some_and(|begun| now.saturating_sub(begun) < window);
                 is_open || one.pending > 0 || one.group.is_some()
             });
             let is_empty = lane.waiting().next().is_none() && lane.windows.is_empty();
@@ -332,14 +333,14 @@ mod tests {
         Likeness { became: text("raised"), rule: text("r"), severity, source: text("s") }
     }
 
-    fn put(queue: &mut Queue, tenant: &str, index: u64, severity: Severity, now: Instant) {
+    fn put(queue: &mut Queue, tenant: &str, index: u64, severity: Severity, now: Duration) {
         let mut finding = [0; 32];
         finding[..8].copy_from_slice(&index.to_be_bytes());
         queue.put((tenant, index), Hash(finding), &like(severity), now);
     }
 
     /// Tells what is due, each taken; who and what it was.
-    fn all(queue: &mut Queue, now: Instant) -> Vec<(String, u64)> {
+    fn all(queue: &mut Queue, now: Duration) -> Vec<(String, u64)> {
         let mut told = Vec::new();
         while let Some((tenant, waiting)) = queue.next(now) {
             told.push((tenant.clone(), waiting.index));
@@ -350,7 +351,7 @@ mod tests {
 
     #[test]
     fn criticals_come_first_and_tenants_in_turn() {
-        let (mut queue, now) = (Queue::new(Rules { group_after: 100, ..RULES }), Instant::now());
+        let (mut queue, now) = (Queue::new(Rules { group_after: 100, ..RULES }), Duration::ZERO);
         for index in 0..3 {
             put(&mut queue, "flood", index, Severity::Low, now);
         }
@@ -363,7 +364,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_holds_up_only_its_own_finding() {
-        let (mut queue, now) = (Queue::new(RULES), Instant::now());
+        let (mut queue, now) = (Queue::new(RULES), Duration::ZERO);
         put(&mut queue, "t", 0, Severity::High, now);
         let (tenant, refused) = queue.next(now).expect("one");
         assert_eq!(queue.settle(&tenant, refused, false, now), Outcome::Later);
@@ -381,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_set_aside_only_when_the_receiver_takes_others() {
-        let (mut queue, mut now) = (Queue::new(RULES), Instant::now());
+        let (mut queue, mut now) = (Queue::new(RULES), Duration::ZERO);
         put(&mut queue, "t", 0, Severity::High, now);
         for _ in 0..50 {
             now += Duration::from_secs(120);
@@ -408,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_is_down_is_asked_ever_less() {
-        let (mut queue, begun) = (Queue::new(Rules { group_after: 1000, ..RULES }), Instant::now());
+        let (mut queue, begun) = (Queue::new(Rules { group_after: 1000, ..RULES }), Duration::ZERO);
         let (mut now, mut tries) = (begun, 0);
         for index in 0..1000 {
             put(&mut queue, "t", index, Severity::High, now);
@@ -425,7 +426,7 @@ mod tests {
 
     #[test]
     fn repeats_of_a_window_are_one_message() {
-        let (mut queue, now) = (Queue::new(RULES), Instant::now());
+        let (mut queue, now) = (Queue::new(RULES), Duration::ZERO);
         for index in 0..6000 {
             put(&mut queue, "flood", index, Severity::Medium, now);
         }

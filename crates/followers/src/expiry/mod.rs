@@ -8,7 +8,8 @@
 //! EXPIRED       target the token; source `ledger`; occurred_at = the expiry
 //!   native_id   token id ‖ 0x00 ‖ decimal Unix nanoseconds of the expiry
 //!
-//! followers/expiry   u32 CRC-32C ‖ u64 position ‖ i64 through ‖ origin          all big-endian
+//! followers/expiry   the state is i64 through, big-endian
+//!   of before        u32 CRC-32C ‖ u64 position ‖ i64 through ‖ origin; the CRC of what follows it
 //! ```
 //!
 //! Promises: one EXPIRED for each token and expiry, however often a wheel begins anew; none before
@@ -23,7 +24,7 @@
 //! Refuses: expiries before 1970. Not looked at: other ids of the same token, each of which expires
 //! by itself, and revocations of something wider, which outrank EXPIRED whenever they came.
 
-mod place;
+mod follower;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -37,7 +38,7 @@ use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 use ledgerline_view::view::{QueryError, View};
 
-pub use self::place::{Place, load, save};
+pub use self::follower::ExpiryFollower;
 
 /// Tokens that a usual wheel holds at most: some 6 MB.
 pub const WHEEL_TOKENS: usize = 1 << 18;
@@ -71,21 +72,29 @@ impl Due {
     /// Its EXPIRED.
     #[must_use]
     pub fn statement(&self) -> OwnStatement {
-        OwnStatement {
-            tenant: self.tenant.clone(),
-            native_id: self.native_id(),
-            event_type: EventType::Expired,
-            target: Some((TargetKind::Token, self.token.clone())),
-            detail: Vec::new(),
-            causes: Vec::new(),
-            at: self.at,
-            chosen: Vec::new(),
-        }
+        let target = Some((TargetKind::Token, self.token.clone()));
+        let own = OwnStatement::new(&self.tenant, self.native_id(), EventType::Expired);
+        OwnStatement { target, at: Some(self.at), ..own }
     }
 }
 
 /// When something expires, and the place of the entry that says so.
 type Slot = (i64, u64);
+
+/// How far a wheel has come: every expiry up to `through` of the entries below `position` was
+/// handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Entries read, of all origins.
+    pub position: u64,
+    /// Unix nanoseconds.
+    pub through: i64,
+}
+
+impl Place {
+    /// Before everything.
+    pub const BEGIN: Self = Self { position: 0, through: i64::MIN };
+}
 
 /// How far a refill has come.
 #[derive(Debug, Clone, Copy)]
@@ -190,7 +199,8 @@ impl Wheel {
         let hour = terms::hour_of(now).saturating_add(2);
         let (above, end) = (self.horizon, self.position);
         self.horizon = (hour.saturating_mul(HOUR_NANOS), 0).max(above);
-        let from = terms::hour_of(above.0);
+        // Nothing expires before 1970.
+        let from = terms::hour_of(above.0.max(0));
         self.refill = (end > 0).then_some(Refill { above, hour: from, from: 0, end });
     }
 

@@ -27,7 +27,7 @@ use ledgerline_view::view::{QueryError, View};
 use super::life::{Act, Boundary, Life, finding};
 use super::record::Note;
 use super::rules::{Finding, Rule};
-use super::{Follower, Known, Placed, TokenKey, term_of, token_leaves};
+use super::{Judge, Known, Placed, TokenKey, term_of, token_leaves};
 
 /// Claims of one id, and about one, that are looked at.
 const MAX_CLAIMS: usize = 4096;
@@ -111,7 +111,7 @@ pub(super) struct Joined {
     pub(super) refused: Vec<Box<str>>,
 }
 
-impl Follower {
+impl Judge {
     /// The ids of a token, as they are known below an index.
     pub(super) fn ids_of(
         &mut self,

@@ -1,7 +1,9 @@
 //! What a crash may have swallowed: uses that were seen and not yet recorded.
 //!
 //! ```text
-//! followers/uses   crc32c ‖ i64 from ‖ u64 window ‖ u16 n ‖ n × lp(tenant)      big-endian
+//! followers/uses   a position file of no log; its state:
+//!   state          i64 from ‖ u64 window ‖ u16 n ‖ n × lp(tenant)               big-endian
+//!   of before      u32 CRC-32C of the state ‖ state
 //!   written        before the first use of a tenant is answered, and after every recording
 //!   removed        when nothing waits for being recorded
 //! FINDING_RAISED   rule source_gap, one for each tenant of a file that is found at a start;
@@ -19,16 +21,15 @@ use std::io;
 
 use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::vocabulary::TargetKind;
-use ledgerline_world::disk::{Disk, read_whole, replace_durably};
+use ledgerline_world::disk::Disk;
 
 use super::rules::Rule;
+use crate::position::{self, Found, Position, without_old_checksum};
 
-const FOLDER: &str = "followers";
-const FILE: &str = "followers/uses";
+/// The name of the file.
+const NAME: &str = "uses";
 /// Most tenants that are named.
 pub const TENANTS_MAX: usize = 1000;
-/// Longest file that is read.
-const MAX_BYTES: u64 = 4 << 20;
 
 /// Uses that wait in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,15 +100,11 @@ impl Waiting {
             rest.extend(length(tenant.len()));
             rest.extend(tenant.as_bytes());
         }
-        [&crc32c::crc32c(&rest).to_be_bytes()[..], &rest].concat()
+        rest
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (crc, rest) = bytes.split_first_chunk::<4>()?;
-        if crc32c::crc32c(rest).to_be_bytes() != *crc {
-            return None;
-        }
-        let (from, rest) = rest.split_first_chunk::<8>()?;
+    fn read(state: &[u8]) -> Option<Self> {
+        let (from, rest) = state.split_first_chunk::<8>()?;
         let (window, rest) = rest.split_first_chunk::<8>()?;
         let (count, mut rest) = rest.split_first_chunk::<2>()?;
         let mut tenants = BTreeSet::new();
@@ -127,12 +124,13 @@ impl Waiting {
 /// # Errors
 /// Whatever the disk says, but for a file that is missing or damaged.
 pub fn load(disk: &dyn Disk) -> io::Result<Option<Waiting>> {
-    match read_whole(disk, FILE, MAX_BYTES) {
-        Ok(bytes) => Ok(Some(Waiting::read(&bytes).unwrap_or_default())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(Waiting::default())),
-        Err(error) => Err(error),
-    }
+    let read = match position::load(disk, NAME)? {
+        Found::Nothing => return Ok(None),
+        Found::Position(saved) => Waiting::read(&saved.state),
+        Found::Older(bytes) => without_old_checksum(&bytes).and_then(Waiting::read),
+        Found::Damaged(_) => None,
+    };
+    Ok(Some(read.unwrap_or_default()))
 }
 
 /// Says durably what waits.
@@ -140,8 +138,7 @@ pub fn load(disk: &dyn Disk) -> io::Result<Option<Waiting>> {
 /// # Errors
 /// Whatever the disk says.
 pub fn save(disk: &dyn Disk, waiting: &Waiting) -> io::Result<()> {
-    disk.create_dir(FOLDER)?;
-    replace_durably(disk, FILE, &waiting.bytes())
+    position::save(disk, NAME, &Position::default().with(waiting.bytes()))
 }
 
 /// Says durably that nothing waits.
@@ -149,17 +146,13 @@ pub fn save(disk: &dyn Disk, waiting: &Waiting) -> io::Result<()> {
 /// # Errors
 /// Whatever the disk says.
 pub fn clear(disk: &dyn Disk) -> io::Result<()> {
-    match disk.remove(FILE) {
-        Ok(()) => disk.sync_dir(FOLDER),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
+    position::clear(disk, NAME)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledgerline_world::disk::OpenMode;
+    use ledgerline_world::disk::{OpenMode, replace_durably};
     use ledgerline_world::fake::SimDisk;
 
     #[test]
@@ -176,10 +169,14 @@ mod tests {
         assert!(gaps.iter().all(|gap| gap.to == 7));
         assert_ne!(gaps[0].id(), gaps[1].id());
         assert_eq!(gaps[1].id(), waiting.gaps(99)[1].id(), "the same at a later start");
-        let file = disk.open(FILE, OpenMode::Write).expect("a file");
+        let file = disk.open("followers/uses", OpenMode::Write).expect("a file");
         file.write_all_at(&[1], 6).expect("a disk");
         let damaged = load(&disk).expect("a disk").expect("something waited");
         assert_eq!(damaged.gaps(9)[0].tenant, "");
+        let state = waiting.bytes();
+        let older = [&crc32c::crc32c(&state).to_be_bytes()[..], &state].concat();
+        replace_durably(&disk, "followers/uses", &older).expect("a disk");
+        assert_eq!(load(&disk).expect("a disk").as_ref(), Some(&waiting), "of before");
         clear(&disk).expect("a disk");
         assert_eq!(load(&disk).expect("a disk"), None);
         let many = (0..TENANTS_MAX + 5).map(|n| format!("t{n}")).collect();

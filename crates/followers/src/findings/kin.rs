@@ -7,7 +7,7 @@
 //!
 //! Promises: a permitted birth or REVOKED of a token under its one id has the children judged anew
 //! that were born before by what is recorded: after a birth all of them, after a REVOKED those with
-//! acts behind it. [`Follower::late_by_parents`] says the same of a life that is read again.
+//! acts behind it. [`Judge::late_by_parents`] says the same of a life that is read again.
 //!
 //! Refuses: to look at more than [`MAX_CHILDREN`] children. Of more those are looked at that were
 //! used since, as far as that can be read ([`super::late`]); else `late_revoke_not_judged` says
@@ -31,7 +31,7 @@ use super::late::used_since;
 use super::life::{Act, Kin, Life, finding};
 use super::record::Note;
 use super::rules::Rule;
-use super::{Follower, term_of, token_leaves};
+use super::{Judge, term_of, token_leaves};
 
 /// Children of one token that are judged anew, the newest.
 const MAX_CHILDREN: usize = 256;
@@ -52,7 +52,7 @@ pub(super) fn kin_of(view: &View, birth: &[u8]) -> Rc<[Kin]> {
     kin.unwrap_or_default()
 }
 
-impl Follower {
+impl Judge {
     /// Judges children anew whose parent is told of just now.
     pub(super) fn judge_children(
         &mut self,

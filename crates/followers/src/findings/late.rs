@@ -31,7 +31,7 @@ use super::covers::covers;
 use super::life::{Act, Life, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
 use super::record::Note;
 use super::rules::{MAX_DRIFT_NANOS, Rule};
-use super::{Follower, Placed, changes_the_past};
+use super::{Judge, Placed, changes_the_past};
 
 /// Entries of the chain that are looked through for tokens.
 const MAX_BIRTHS: usize = 4096;
@@ -40,7 +40,7 @@ const MAX_TOKENS: usize = 1024;
 /// The newest entries of the ledger that are.
 const MAX_ENTRIES: u64 = 4096;
 
-impl Follower {
+impl Judge {
     /// Judges anew what a revocation of something wider covers and what was used, by what is
     /// recorded already, after it took effect. Once the revocation is noted.
     pub(super) fn late_revocation(
@@ -163,7 +163,7 @@ pub(super) fn used_since(
 /// Tokens that an act may concern, from when it does, and whether it concerns a life.
 pub(super) type Concerned<'c> = (&'c [String], i64, &'c dyn Fn(&Life) -> bool);
 
-impl Follower {
+impl Judge {
     /// Judges tokens anew that an act on something else concerns, each once under all its ids.
     pub(super) fn judge_each_anew(
         &mut self,

@@ -21,7 +21,8 @@
 //!   detail         by count? finding note state
 //!   links          the FINDING_RAISED event; the event it moved upon, INFERRED
 //!
-//! followers/findings   u32 CRC-32C ‖ u64 position ‖ u16 length ‖ origin ‖ memory (JSON)
+//! followers/findings   the state is the memory (JSON)
+//!   of before          u32 CRC-32C ‖ u64 position ‖ u16 length ‖ origin ‖ memory
 //!                      all big-endian; the CRC is of what stands behind it
 //! ```
 //!
@@ -39,6 +40,7 @@
 mod aliases;
 pub mod book;
 mod covers;
+mod follower;
 pub mod gap;
 mod groups;
 pub mod integrity;
@@ -46,7 +48,6 @@ mod kin;
 mod late;
 mod life;
 pub mod memory;
-mod place;
 mod presented;
 mod producers;
 mod reconciled;
@@ -69,11 +70,11 @@ use ledgerline_view::view::{QueryError, View};
 
 use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
 use self::covers::Covers;
+pub use self::follower::FindingsFollower;
 use self::groups::{Counted, Recorded};
 use self::kin::kin_of;
 use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until};
 use self::memory::Memory;
-pub use self::place::{Saved, load, load_of, save, save_of};
 use self::presented::PolicyVersions;
 pub use self::reconciled::finding_of;
 use self::record::{Note, is_closing, raised_event_id};
@@ -114,8 +115,17 @@ enum Part {
     Last,
 }
 
+/// What a judge begins with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// How many entries of the ledger's own origin were read.
+    pub position: u64,
+    /// What is remembered of them.
+    pub memory: Memory,
+}
+
 /// Reads committed entries and judges them. Owned by one thread.
-pub struct Follower {
+pub struct Judge {
     windows: Windows,
     position: u64,
     lives: TermCache<Box<Life>>,
@@ -132,7 +142,7 @@ pub struct Follower {
     closings: u64,
 }
 
-impl Follower {
+impl Judge {
     /// Begins where one ended, in the ledger's own origin.
     #[must_use]
     pub fn new(saved: Saved, windows: Windows) -> Self {

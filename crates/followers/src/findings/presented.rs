@@ -44,7 +44,7 @@ use ledgerline_view::view::{QueryError, View};
 use super::life::{Act, Life, cite, finding};
 use super::rules::Explanation::Propagation;
 use super::rules::{Cited, Finding, Rule, Severity, behind};
-use super::{Follower, term_of};
+use super::{Judge, term_of};
 
 /// Other ids of a token that are looked at.
 const MAX_ALIASES: usize = 8;
@@ -81,7 +81,7 @@ fn version_of(statement: &Statement<'_>, place: u64) -> Option<PolicyVersion> {
     })
 }
 
-impl Follower {
+impl Judge {
     /// What an entry teaches about issuers and policies. After it was judged.
     pub(super) fn learn(&mut self, view: &View, act: &Act<'_, '_>) {
         let statement = act.statement;

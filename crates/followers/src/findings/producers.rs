@@ -30,7 +30,7 @@ use super::memory::Numbered;
 use super::record::{Move, Note};
 use super::revised::raise_again;
 use super::rules::{Cited, Finding, Rule, behind};
-use super::{Follower, Known, term_of};
+use super::{Judge, Known, term_of};
 
 /// Longest interval that can be declared, in seconds.
 const MAX_INTERVAL_S: i64 = 86_400;
@@ -85,7 +85,7 @@ fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
     })
 }
 
-impl Follower {
+impl Judge {
     /// Lets time pass up to a leaf's.
     pub(super) fn pass_time(&mut self, at: i64, notes: &mut Vec<Note>) {
         self.memory.tick(at);

@@ -42,8 +42,8 @@ impl Note {
             Self::Moved(moved) => vec![moved.tenant.clone(), moved.by.clone(), moved.note.clone()],
             Self::Reported(_) | Self::Missing(_) => Vec::new(),
         };
-        let tenant = tenant.to_owned();
-        OwnStatement { tenant, native_id, event_type, target: None, detail, causes, at, chosen }
+        let own = OwnStatement::new(tenant, native_id, event_type);
+        OwnStatement { detail, causes, at: Some(at), chosen, ..own }
     }
 }
 
@@ -267,8 +267,19 @@ impl<'n> NoteParts<'n> {
 /// Rule and severity of a FINDING_RAISED; `None` when it is none that this version knows.
 #[must_use]
 pub fn kind_of(statement: &Statement<'_>) -> Option<(Rule, Severity)> {
-    let rule = Rule::from_code(statement.detail("rule")?)?;
-    let word = statement.detail("severity")?;
+    kind_by(|key| statement.detail(key))
+}
+
+/// As [`kind_of`], of one that is to be recorded.
+#[must_use]
+pub fn raised_by(own: &OwnStatement) -> Option<(Rule, Severity)> {
+    let detail = |key: &str| own.detail.iter().find(|one| one.0 == key).map(|one| &*one.1);
+    (own.event_type == EventType::FindingRaised).then(|| kind_by(detail)).flatten()
+}
+
+fn kind_by<'d>(detail: impl Fn(&str) -> Option<&'d str>) -> Option<(Rule, Severity)> {
+    let rule = Rule::from_code(detail("rule")?)?;
+    let word = detail("severity")?;
     let severity = Severity::ALL.into_iter().find(|one| one.word() == word)?;
     Some((rule, severity))
 }

@@ -19,7 +19,7 @@ use ledgerline_view::chains;
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::{QueryError, View};
 
-use super::Follower;
+use super::Judge;
 use super::groups::{Counted, Groups};
 use super::life::{Act, cite};
 use super::record::{Note, Upon, moved_upon, raised_event_id};
@@ -28,7 +28,7 @@ use super::rules::{Cited, Finding};
 /// Entries about one finding that are looked through, the newest.
 const MOVES: usize = 1024;
 
-impl Follower {
+impl Judge {
     /// Tells what a late act changes. What was found before is of one token each, as they were.
     pub(super) fn revise(
         &self,

@@ -4,7 +4,7 @@
 //! before anything is planned.
 
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::own_statement::{Disclosing, OwnStatement};
+use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::{EventType, KeyPurpose};
 use ledgerline_view::registry::{ALL_TENANTS, Roles};
 
@@ -98,53 +98,14 @@ pub enum AdminAct {
         /// Why.
         purpose: String,
     },
-    /// Records that personal records are read.
-    Disclose(Box<Disclosing>),
-    /// States these, each once for ever. The answer's index is that of the next entry.
+    /// States these, each as often as its name says. The answer's index is that of the last one
+    /// recorded; when all were recorded before, that of the next entry.
     State(Vec<OwnStatement>),
-    /// States this as of now. Refused when it was stated before.
+    /// States this. Refused when it was stated before.
     StateNew {
         /// The statement.
         statement: Box<OwnStatement>,
         /// What is answered when it was.
         refusal: EventError,
     },
-    /// Records whether a token's issuer was told of its revocation.
-    IssuerTold(Box<IssuerTold>),
-    /// Records until when a key goes on that another one replaces.
-    KeyEnds(Box<KeyEnds>),
-}
-
-/// The detail `act` of the ADMIN_ACT that says when a replaced key ends.
-pub const KEY_ENDS: &str = "key_ends";
-
-/// Until when a key goes on that another one replaces, for the chain of the key. It ends by its
-/// KEY_RETIRED, which the node records then: this says only when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyEnds {
-    /// The key's tenant; empty for keys of all.
-    pub tenant: String,
-    /// The key.
-    pub key_id: String,
-    /// The key that replaces it.
-    pub successor: String,
-    /// When it ends, RFC 3339.
-    pub at: String,
-    /// The credential that asked.
-    pub by: String,
-}
-
-/// What came of telling an issuer, for the token's chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssuerTold {
-    /// The token's tenant.
-    pub tenant: String,
-    /// The token.
-    pub token_id: String,
-    /// The credential that asked.
-    pub by: String,
-    /// `confirmed` or `failed`.
-    pub outcome: &'static str,
-    /// A short word, when it failed.
-    pub why: Option<String>,
 }

@@ -3,10 +3,10 @@
 //! Promises: no field is forgotten. Each act is taken apart by a pattern that names all its fields,
 //! so that a new one does not compile before somebody has said here what it is.
 
-use ledgerline_proof::own_statement::Disclosing;
+use ledgerline_proof::own_statement::OwnStatement;
 
 use super::EventError;
-use super::acts::{AdminAct, IssuerTold, KeyEnds, NewKey};
+use super::acts::{AdminAct, NewKey};
 
 pub use ledgerline_secret_scan::{
     Refusal, SECRET_REFUSED, check_attachment, check_record, check_statement, may_be_kept,
@@ -61,25 +61,19 @@ pub fn check_act(act: &AdminAct) -> Result<(), EventError> {
             each([key_id].into_iter().chain(reason))
         }
         AdminAct::Erase { handle: _, tenant, by, purpose } => each([tenant, by, purpose]),
-        AdminAct::Disclose(disclosing) => {
-            // Target and events are what the ledger holds already.
-            let Disclosing { tenant, by, purpose, target: _, handles: _, events: _, records: _ } =
-                &**disclosing;
-            each([tenant, by, purpose])
-        }
-        AdminAct::State(all) => each(all.iter().flat_map(|one| &one.chosen)),
-        AdminAct::StateNew { statement, refusal: _ } => each(&statement.chosen),
-        AdminAct::IssuerTold(told) => {
-            // The token is one that the ledger holds.
-            let IssuerTold { tenant, token_id: _, by, outcome: _, why } = &**told;
-            each([tenant, by].into_iter().chain(why))
-        }
-        // Ids of keys that the ledger holds, and a time of its own.
-        AdminAct::KeyEnds(ends) => {
-            let KeyEnds { tenant, key_id: _, successor: _, at: _, by } = &**ends;
-            each([tenant, by])
-        }
+        AdminAct::State(all) => all.iter().try_for_each(check_own),
+        AdminAct::StateNew { statement, refusal: _ } => check_own(statement),
     }
+}
+
+/// What somebody outside chose; the rest is what the ledger holds already, or words of its own.
+fn check_own(own: &OwnStatement) -> Result<(), EventError> {
+    #[rustfmt::skip]
+    let OwnStatement {
+        tenant: _, native_id: _, named: _, event_type: _, target: _, detail: _, causes: _,
+        handles: _, at: _, chosen,
+    } = own;
+    each(chosen)
 }
 
 fn each<'t>(texts: impl IntoIterator<Item = &'t String>) -> Result<(), EventError> {

@@ -351,6 +351,7 @@ impl Started {
         }
         ledger.node.listen_to_verifier(Box::new(logs::verifier));
         ledger.node.listen_to_patience(Box::new(logs::patience));
+        ledger.node.listen_to_followers(Box::new(logs::follower));
         bootstrap(&ledger.node, settings)?;
         let gaps = ledger.node.record_gaps()?;
         if gaps > 0 {

@@ -1,16 +1,19 @@
-//! The readers behind the head: the follower of findings, the wheel of expiries and the verifier.
+//! The readers behind the head: the followers of findings and expiries, and the verifier.
 //!
-//! Promises: each is stepped, saved, lost and begun again as the node's threads do it. What a step
-//! says is durable before its place is saved. On a disk that does not rot the verifier finds
-//! nothing.
+//! Promises: followers are run by the runner of the node's threads, and are stepped, saved, lost
+//! and begun again as there. No position is lost or beyond the ledger without a fault. On a disk
+//! that does not rot the verifier finds nothing.
 
 use std::sync::Arc;
 
-use ledgerline_followers::expiry::{self, Due, Place, Wheel};
-use ledgerline_followers::findings::record::Note;
+use ledgerline_followers::expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
 use ledgerline_followers::findings::rules::Windows;
-use ledgerline_followers::findings::{self, Follower, Saved};
+use ledgerline_followers::findings::{FindingsFollower, STEP_ENTRIES};
+use ledgerline_followers::follower::{Began, Failed, Next, NotRecorded, Ran};
+use ledgerline_followers::{Follower, Recorder, Runner};
 use ledgerline_ledger::planner::AdminAct;
+use ledgerline_proof::own_statement::OwnStatement;
+use ledgerline_proof::vocabulary::EventType;
 use ledgerline_verify::{Behind, Ground, Signatures, VerifyWorld};
 use ledgerline_view::view::View;
 use ledgerline_world::clock::Clock;
@@ -23,8 +26,29 @@ const MAX_STEPS: u32 = 10_000;
 /// The readers of an open node.
 #[derive(Default)]
 pub(super) struct Readers {
-    follower: Option<Follower>,
-    wheel: Option<Wheel>,
+    findings: Option<Runner<FindingsFollower>>,
+    expiry: Option<Runner<ExpiryFollower>>,
+}
+
+/// The way of statements back into the ledger.
+struct Back<'r> {
+    run: &'r mut Run,
+    /// What the model says against it.
+    wrong: Option<String>,
+}
+
+impl Recorder for Back<'_> {
+    fn record(&mut self, statements: Vec<OwnStatement>) -> Result<(), NotRecorded> {
+        self.run.count(&statements);
+        match self.run.record(&AdminAct::State(statements)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NotRecorded),
+            Err(wrong) => {
+                self.wrong = Some(wrong);
+                Err(NotRecorded)
+            }
+        }
+    }
 }
 
 impl Run {
@@ -34,52 +58,68 @@ impl Run {
         Some(View::new(rooms, terms, rest.identity.clone()))
     }
 
-    /// A step of the follower, with what it noticed recorded.
+    fn runner<F: Follower>(&self, follower: F) -> Runner<F> {
+        Runner::new(follower, Arc::clone(&self.world.disk), Arc::clone(&self.world.clock))
+    }
+
+    /// A step of a follower, with what it stated recorded; `None` when it came to nothing.
+    fn run<F: Follower>(&mut self, runner: &mut Runner<F>) -> Result<Option<Ran>, String> {
+        let Some(view) = self.view() else { return Ok(None) };
+        let mut back = Back { run: self, wrong: None };
+        let ran = runner.step(&view, &mut back);
+        if let Some(wrong) = back.wrong {
+            return Err(wrong);
+        }
+        let name = runner.follower().name();
+        let ran = match ran {
+            Ok(ran) => ran,
+            Err(Failed::NotRecorded) => return Ok(None),
+            Err(Failed::Interrupted(_)) if self.faulty => return Ok(None),
+            Err(Failed::Interrupted(error)) => return Err(format!("{name} failed: {error}")),
+        };
+        if let Some(start) = &ran.start {
+            self.note(start.to_string());
+            let resumed = start.began == Began::Resumed && start.reach.position > 0;
+            self.tally.add("followers begun at a saved position", u64::from(resumed));
+            if start.is_loss() && !self.faulty {
+                return Err(start.to_string());
+            }
+        }
+        if ran.reach.position > ran.reach.of {
+            return Err(format!("{name} is at {:?}", ran.reach));
+        }
+        if self.random.chance(300) {
+            let saved = runner.save(&view);
+            self.excuse("a position cannot be saved", saved)?;
+        }
+        Ok(Some(ran))
+    }
+
+    /// A step of the rules, with what they noticed recorded.
     pub(super) fn follow(&mut self) -> Outcome {
-        let most = *self.random.choose(&[1, 7, 60, findings::STEP_ENTRIES]);
+        let most = *self.random.choose(&[1, 7, 60, STEP_ENTRIES]);
         self.follow_on(most).map(|_| ())
     }
 
-    /// Whether the follower has nothing to read any more.
+    /// Whether the rules have nothing to read any more.
     fn follow_on(&mut self, most: u64) -> Result<bool, String> {
-        let Some(view) = self.view() else { return Ok(false) };
-        let mut follower = match self.readers.follower.take() {
-            Some(follower) => follower,
-            None => Follower::new(self.saved(&view), Windows::default()),
-        };
-        let notes = match follower.step(&view, most) {
-            Ok(notes) => notes,
-            Err(_) if self.faulty => return Ok(false),
-            Err(error) => return Err(format!("the follower failed: {error}")),
-        };
-        let rests = notes.is_empty() && follower.position() == view.size();
-        self.count(&notes);
-        let stated = notes.iter().map(Note::statement).collect();
-        if !notes.is_empty() && !self.record(&AdminAct::State(stated))? {
-            return Ok(false);
-        }
-        if self.random.chance(300) {
-            let saved = findings::save(&self.disk, &self.config.origin, &follower.saved());
-            self.excuse("the follower's position cannot be saved", saved)?;
-        }
-        self.readers.follower = Some(follower);
-        Ok(rests)
+        let known = self.readers.findings.take();
+        let new = || FindingsFollower::new(Windows::default());
+        let mut runner = known.unwrap_or_else(|| self.runner(new()));
+        runner.follower().read(most);
+        let ran = self.run(&mut runner)?;
+        // Whoever fell over meanwhile begins anew.
+        self.readers.findings = self.node.is_some().then_some(runner);
+        Ok(ran.is_some_and(|ran| ran.recorded == 0 && ran.next == Next::Rest))
     }
 
-    fn saved(&mut self, view: &View) -> Saved {
-        let saved = findings::load(&self.disk, &self.config.origin).unwrap_or_default();
-        self.note(format!("the follower begins at {} of {}", saved.position, view.size()));
-        let known = saved.position > 0 && saved.position <= view.size();
-        self.tally.add("follower: begun at a saved position", u64::from(known));
-        if known { saved } else { Saved::default() }
-    }
-
-    fn count(&mut self, notes: &[Note]) {
-        for note in notes {
-            let what = match note {
-                Note::Raised(_) => "findings raised",
-                Note::Moved(_) => "findings withdrawn",
-                Note::Missing(_) | Note::Reported(_) => "other notes",
+    fn count(&mut self, stated: &[OwnStatement]) {
+        for one in stated {
+            let what = match one.event_type {
+                EventType::FindingRaised => "findings raised",
+                EventType::FindingClosed => "findings withdrawn",
+                EventType::Expired => "expiries found",
+                _ => "other statements",
             };
             self.tally.add(what, 1);
         }
@@ -87,48 +127,24 @@ impl Run {
 
     /// A step of the wheel, with what is due recorded.
     pub(super) fn turn(&mut self) -> Outcome {
-        let reads = *self.random.choose(&[1, 3, 40, expiry::STEP_READS]);
+        let reads = *self.random.choose(&[1, 3, 40, STEP_READS]);
         self.turn_on(reads).map(|_| ())
     }
 
     /// Whether the wheel has nothing to do any more.
     fn turn_on(&mut self, reads: usize) -> Result<bool, String> {
-        let Some(view) = self.view() else { return Ok(false) };
-        let mut wheel = match self.readers.wheel.take() {
-            Some(wheel) => wheel,
-            None => self.load_wheel(&view),
+        let mut runner = match self.readers.expiry.take() {
+            Some(runner) => runner,
+            None => {
+                let tokens = *self.random.choose(&[2, 5, WHEEL_TOKENS]);
+                self.runner(ExpiryFollower::new(tokens, reads))
+            }
         };
-        let wall = self.clock.wall_nanos();
-        self.latest = self.latest.max(wall);
-        let (due, more) = match wheel.step(&view, wall, reads) {
-            Ok(step) => step,
-            Err(_) if self.faulty => return Ok(false),
-            Err(error) => return Err(format!("the wheel failed: {error}")),
-        };
-        let rests = due.is_empty() && !more;
-        if !due.is_empty() && !self.record_due(&due)? {
-            return Ok(false);
-        }
-        if let Some(place) = wheel.place().filter(|_| self.random.chance(300)) {
-            let saved = expiry::save(&self.disk, &self.config.origin, place);
-            self.excuse("the wheel's place cannot be saved", saved)?;
-        }
-        self.readers.wheel = Some(wheel);
-        Ok(rests)
-    }
-
-    fn load_wheel(&mut self, view: &View) -> Wheel {
-        let place = expiry::load(&self.disk, &self.config.origin).unwrap_or(Place::BEGIN);
-        let known = place.position > 0 && place.position <= view.size();
-        let place = if known { place } else { Place::BEGIN };
-        self.note(format!("the wheel begins at {} of {}", place.position, view.size()));
-        self.tally.add("wheel: begun at a saved place", u64::from(known));
-        Wheel::new(place, *self.random.choose(&[2, 5, expiry::WHEEL_TOKENS]))
-    }
-
-    fn record_due(&mut self, due: &[Due]) -> Result<bool, String> {
-        self.tally.add("expiries found", due.len() as u64);
-        self.record(&AdminAct::State(due.iter().map(Due::statement).collect()))
+        runner.follower().read(reads);
+        self.latest = self.latest.max(self.clock.wall_nanos());
+        let ran = self.run(&mut runner)?;
+        self.readers.expiry = self.node.is_some().then_some(runner);
+        Ok(ran.is_some_and(|ran| ran.recorded == 0 && ran.next == Next::Rest))
     }
 
     /// Has an act of the ledger's own durable; false when the node fell over.
@@ -214,8 +230,8 @@ impl Run {
         self.commit_all()?;
         self.note("the readers come to rest".to_owned());
         for _ in 0..MAX_STEPS {
-            let followed = !follows || self.follow_on(findings::STEP_ENTRIES)?;
-            let turned = !turns || self.turn_on(expiry::STEP_READS)?;
+            let followed = !follows || self.follow_on(STEP_ENTRIES)?;
+            let turned = !turns || self.turn_on(STEP_READS)?;
             if followed && turned {
                 self.tally.add("readers at rest", 1);
                 let expired = if turns { self.check_expiries() } else { Ok(()) };

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use ledgerline_ledger::intake::EventStatus;
 use ledgerline_ledger::planner::NewKey;
 use ledgerline_questions::lineage::{Lineage, Scope};
-use ledgerline_sim::{Random, START_NANOS, SimDisk, TestLedger, TestWorld, Walk, credential};
+use ledgerline_sim::{Random, START_NANOS, SimClock, SimDisk, TestLedger, TestWorld, Walk, credential};
+use ledgerline_vault::Vault;
 use ledgerline_view::view::View;
 use ledgerline_world::clock::Clock as _;
 use serde_json::{Value, json};
@@ -57,6 +59,16 @@ impl World {
     /// What the clock of the ledger says.
     pub fn now(&self) -> i64 {
         self.ledger.world().clock.wall_nanos()
+    }
+
+    /// The clock of the ledger.
+    pub fn clock(&self) -> Arc<SimClock> {
+        Arc::clone(&self.ledger.world().clock)
+    }
+
+    /// The vault of the ledger.
+    pub fn vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.ledger.rest.rooms.vault)
     }
 
     /// Lets time pass.
