@@ -21,7 +21,6 @@ use ledgerline_prover::{
 use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{Cut, Inquiry};
 use ledgerline_view::view::{PageRequest, View};
-use ledgerline_world::clock::{Clock as _, SystemClock};
 
 use crate::problem::Problem;
 
@@ -35,8 +34,9 @@ pub fn token(
     id: &str,
     origin: Option<&str>,
     previous_size: Option<u64>,
+    now: i64,
 ) -> Result<Bundle, Problem> {
-    token_with(view, tenant, id, origin, (false, previous_size))
+    token_with(view, tenant, id, origin, (false, previous_size), now)
 }
 
 /// The same, with the opened personal records when they are to be disclosed. The caller has
@@ -50,8 +50,9 @@ pub fn token_with(
     id: &str,
     origin: Option<&str>,
     (disclose, previous_size): (bool, Option<u64>),
+    now: i64,
 ) -> Result<Bundle, Problem> {
-    let known = Known::of(view, tenant, id)?;
+    let known = Known::of(view, tenant, id, now)?;
     let request = BundleRequest {
         tenant: tenant.to_owned(),
         token_id: id.to_owned(),
@@ -87,8 +88,8 @@ struct Known {
 }
 
 impl Known {
-    fn of(view: &View, tenant: &str, id: &str) -> Result<Self, Problem> {
-        let judgement = Judgement { at: SystemClock::default().wall_nanos(), by: i64::MAX };
+    fn of(view: &View, tenant: &str, id: &str, now: i64) -> Result<Self, Problem> {
+        let judgement = Judgement { at: now, by: i64::MAX };
         let page = PageRequest { after: None, limit: 1 };
         let Some(life) = life_of(view, tenant, id, None, judgement, page)? else {
             return Ok(Self { others: Vec::new(), cut: false, by_origin: Vec::new() });

@@ -31,7 +31,6 @@ use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
 use ledgerline_questions::page_token::PagePlace;
 use ledgerline_questions::{Of, knows_tenant};
 use ledgerline_view::view::View;
-use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -352,7 +351,7 @@ impl<'v> Question<'v> {
     ) -> Result<Self, Problem> {
         let full = asking.question(name, subject);
         let proves = asking.wants_proof()?;
-        let now = SystemClock::default().wall_nanos();
+        let now = node.now();
         let at = asking.at.as_deref().map(|text| time("at", text)).transpose()?;
         let (size, judged_at, cursor) = match &asking.page {
             Some(page) => {

@@ -11,7 +11,7 @@
 //! `INCOMPLETE when it was made: as of entry 14 of 17; 3 newer entries are not in it`. Who waits
 //! holds none of the places of those who prove; a credential that ends, ends its waiting.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use ledgerline_answers::problem::Problem;
@@ -52,15 +52,15 @@ pub async fn wait(
     let view = app.node.view();
     let size = upto.map_or(view.size(), |upto| upto.min(view.size()));
     let covered = Covered { origin: view.identity().origin.to_string(), size };
-    let until = Instant::now() + limit;
-    let mut judged_at = Instant::now();
+    let until = app.node.monotonic() + limit;
+    let mut judged_at = app.node.monotonic();
     while app.node.view().published_size() < size {
-        if Instant::now() >= until || app.is_stopping() {
+        if app.node.monotonic() >= until || app.is_stopping() {
             break;
         }
         tokio::time::sleep(LOOK_EVERY).await;
-        if judged_at.elapsed() >= JUDGE_EVERY {
-            judged_at = Instant::now();
+        if app.node.monotonic() >= judged_at + JUDGE_EVERY {
+            judged_at = app.node.monotonic();
             auth::require(app, headers, roles, lacking)?;
         }
     }

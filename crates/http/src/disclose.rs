@@ -226,7 +226,10 @@ fn bundle(
     let view = app.node.view();
     let size = view.base() + view.published_size();
     let prove = |view: &View, disclose: bool| match &about {
-        About::Token(id) => prove::token_with(view, &tenant, id, None, (disclose, previous_size)),
+        About::Token(id) => {
+            let how = (disclose, previous_size);
+            prove::token_with(view, &tenant, id, None, how, app.node.now())
+        }
         About::Event { source, event_id } => {
             let found = view.locate_event(&tenant, source, event_id)?;
             let (origin, index) = found.ok_or_else(Problem::not_found)?;

@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -71,7 +71,7 @@ pub async fn revocations(
         let detail = "limit is 1 to 1000, wait 0 to 60 seconds";
         return Err(Problem::bad_request("bad_query", detail));
     }
-    let until = Instant::now() + Duration::from_secs(query.wait);
+    let until = app.node.monotonic() + Duration::from_secs(query.wait);
     let mut since = query.since;
     loop {
         let (of, of_node) = (tenant.clone(), Arc::clone(&app));
@@ -88,7 +88,7 @@ pub async fn revocations(
                 Ok((answer, next, view.base() + view.size(), known))
             })
             .await?;
-        let over = Instant::now() >= until || app.is_stopping();
+        let over = app.node.monotonic() >= until || app.is_stopping();
         if found.is_some() || over {
             let mut answer = found.unwrap_or_else(|| json!({ "revocations": [], "more": false }));
             answer["tenant"] = tenant.into();
@@ -100,8 +100,8 @@ pub async fn revocations(
         }
         since = next;
         let mut news = app.news.of(&tenant, since);
-        while Instant::now() < until && !app.is_stopping() {
-            let pause = JUDGE_EVERY.min(until.saturating_duration_since(Instant::now()));
+        while app.node.monotonic() < until && !app.is_stopping() {
+            let pause = JUDGE_EVERY.min(until.saturating_sub(app.node.monotonic()));
             let news = tokio::time::timeout(pause, news.wait_for(|behind| *behind > since)).await;
             // What was granted when the waiting began may have ended since.
             auth::require(&app, &headers, roles, lacking)?;

@@ -11,7 +11,7 @@
 //! ledger that is answered from. Whoever waits takes a place among those who wait; a credential
 //! that ends, ends its waiting.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use ledgerline_answers::problem::Problem;
@@ -55,20 +55,20 @@ pub async fn reached(
 ) -> Result<Reached, Problem> {
     let look = || readers.iter().map(|one| (*one, app.node.progress(*one)));
     let asked: Reached = look().collect();
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let mut judged_at = Instant::now();
+    let until = app.node.monotonic() + Duration::from_secs(seconds);
+    let mut judged_at = app.node.monotonic();
     loop {
         let mut now: Reached = look().collect();
         for ((_, now), (_, asked)) in now.iter_mut().zip(&asked) {
             limit(now, asked.of);
         }
         let waits = now.iter().any(|(_, one)| one.position.is_some() && !one.is_caught_up());
-        if !waits || Instant::now() >= until || app.is_stopping() {
+        if !waits || app.node.monotonic() >= until || app.is_stopping() {
             return Ok(now);
         }
         tokio::time::sleep(LOOK_EVERY).await;
-        if judged_at.elapsed() >= JUDGE_EVERY {
-            judged_at = Instant::now();
+        if app.node.monotonic() >= judged_at + JUDGE_EVERY {
+            judged_at = app.node.monotonic();
             auth::require(app, headers, roles, lacking)?;
         }
     }

@@ -40,7 +40,9 @@ use serde_json::{Value, json};
 use crate::extract::check_text;
 use crate::form::{Form, Refusal, caller, no_store};
 use crate::presented::{Each, Signature, find_each, may_know};
-use crate::revoke::{BAD_WITH, Member, Plan, Why, With, member, plan, record, verdict};
+use crate::revoke::{
+    BAD_WITH, Member, Plan, Why, With, member, plan, record, verdict, with_of, with_word,
+};
 use crate::telling::{ASKED, NOT_TOLD, Telling, say_of_each};
 use crate::{App, Shared};
 
@@ -75,7 +77,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         }
     };
     let word = form.get("with").filter(|_| is_responder).map(String::from_utf8_lossy);
-    let with = With::of(word.as_deref());
+    let with = with_of(word.as_deref());
     let with = with.ok_or_else(|| Refusal::bad("invalid_request", BAD_WITH))?;
     let reason = reason(&form, is_responder)?;
     let token = form.token()?.to_vec();
@@ -281,7 +283,9 @@ async fn end(
     let (mut before, with) = (BTreeMap::new(), why.with);
     for _ in 0..ROUNDS {
         let (of, id, why) = (tenant.to_owned(), standing.id.clone(), why.clone());
-        let Plan { tokens, set, cuts } = app.read(move |view| plan(view, &of, &id, &why)).await?;
+        let now = app.node.now();
+        let Plan { tokens, set, cuts } =
+            app.read(move |view| plan(view, &of, &id, &why, now)).await?;
         for one in &set {
             before.entry(one.token_id.clone()).or_insert(one.state);
         }
@@ -297,7 +301,7 @@ async fn end(
             return Ok(json!({
                 "token_id": standing.id,
                 "status": "known",
-                "with": with.word(),
+                "with": with_word(with),
                 "dry_run": dry_run,
                 "family": set.len(),
                 "set": set.into_iter().map(shown).collect::<Vec<_>>(),

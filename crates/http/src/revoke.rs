@@ -15,13 +15,10 @@ use axum::response::Response;
 use ledgerline_answers::answer::json_value;
 use ledgerline_answers::problem::Problem;
 use ledgerline_ledger::intake::{EventStatus, RevokeToken, SubmitAnswer};
-use ledgerline_proof::lifecycle::State as TokenState;
-use ledgerline_proof::vocabulary::TokenKind;
-use ledgerline_questions::lineage::{Bounds, Inquiry, Scope, Spending, Token};
-use ledgerline_questions::{blast, grants_named, of_same_grant};
+pub(super) use ledgerline_questions::With;
+use ledgerline_questions::{Ending, EndsWith, ends_with};
 use ledgerline_view::registry::{Caller, Roles};
 use ledgerline_view::view::View;
-use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -30,9 +27,6 @@ use crate::extract::{Segments, check_text, json_body};
 use crate::telling::{NOT_TOLD, Telling, say_of_each, told_before, word_before};
 use crate::tokens::check_id;
 use crate::{App, Shared, auth};
-
-/// Tokens of a blast radius that are revoked by one call.
-const TOKENS_MAX: usize = 10_000;
 
 /// A token of the set that a revocation is about.
 pub(super) struct Member {
@@ -53,30 +47,20 @@ pub(super) struct Plan {
     pub(super) cuts: Vec<&'static str>,
 }
 
-/// What goes with a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum With {
-    /// Its descendants and, for a refresh token, its grant and family and theirs.
-    Grant,
-    /// Its descendants alone.
-    Descendants,
+/// What goes with a token, as it is asked for; `None` for a word that is neither.
+pub(super) fn with_of(word: Option<&str>) -> Option<With> {
+    match word {
+        None | Some("grant") => Some(With::Grant),
+        Some("descendants") => Some(With::Descendants),
+        Some(_) => None,
+    }
 }
 
-impl With {
-    /// As it is asked for; `None` for a word that is neither.
-    pub(super) fn of(word: Option<&str>) -> Option<Self> {
-        match word {
-            None | Some("grant") => Some(Self::Grant),
-            Some("descendants") => Some(Self::Descendants),
-            Some(_) => None,
-        }
-    }
-
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Grant => "grant",
-            Self::Descendants => "descendants",
-        }
+/// Its word.
+pub(super) const fn with_word(with: With) -> &'static str {
+    match with {
+        With::Grant => "grant",
+        With::Descendants => "descendants",
     }
 }
 
@@ -101,83 +85,25 @@ pub(super) struct Why {
     pub(super) issuer: Option<&'static str>,
 }
 
-/// Whether a token may be used now or later, as far as is known.
-fn may_be_used(token: &Token, now: i64) -> bool {
-    match token.known.state_at(now) {
-        TokenState::Pending | TokenState::Active | TokenState::Suspended | TokenState::Unknown => {
-            true
-        }
-        TokenState::Superseded => token.known.grace_until.is_some_and(|end| now < end),
-        TokenState::Spent | TokenState::Expired | TokenState::Revoked => false,
-    }
-}
-
-/// The tokens that go when `id` goes, with why: itself first, what descends from it, and, if asked,
-/// those of a refresh token's grant and family and what descends from them.
-fn goes_with(
-    inquiry: &mut Inquiry<'_>,
+/// What is to be revoked of a token and what goes with it.
+pub(super) fn plan(
+    view: &View,
+    tenant: &str,
     id: &str,
-    with: With,
-) -> Result<Vec<(Arc<Token>, &'static str)>, Problem> {
-    let mut roots = vec![id.to_owned()];
-    if with == With::Grant {
-        let root = inquiry.token(id)?;
-        if root.known.token_kind == Some(TokenKind::Refresh) {
-            let kin = of_same_grant(inquiry, &root, TOKENS_MAX)?;
-            roots.extend(kin.iter().map(|token| token.id.clone()));
-        }
-    }
-    let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX, ..Bounds::default() };
-    let (mut tokens, mut seen) = (Vec::new(), BTreeSet::new());
-    for (n, root) in roots.into_iter().enumerate() {
-        if seen.contains(&root) {
-            continue;
-        }
-        let Some(found) = blast(inquiry, &root, bounds)? else { continue };
-        for relative in found.lineage.relatives {
-            let why = match (n, tokens.is_empty()) {
-                (0, true) => "itself",
-                (0, false) => "descendant",
-                _ => "same grant or family",
-            };
-            if seen.insert(relative.token.id.clone()) {
-                tokens.push((relative.token, why));
-            }
-        }
-    }
-    Ok(tokens)
-}
-
-/// The grants of a refresh token: with it ends what was issued under them, also what the ledger is
-/// told of later (RFC 7009 section 2.1).
-fn grants_of(inquiry: &mut Inquiry<'_>, id: &str) -> Result<Vec<String>, Problem> {
-    let root = inquiry.token(id)?;
-    if root.known.token_kind != Some(TokenKind::Refresh) {
-        return Ok(Vec::new());
-    }
-    Ok(grants_named(&root))
-}
-
-pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Plan, Problem> {
-    let now = SystemClock::default().wall_nanos();
+    why: &Why,
+    now: i64,
+) -> Result<Plan, Problem> {
     let size = view.size();
-    let end = view.end();
-    let scope = Scope { tenant: tenant.to_owned(), size: end, at: None, judged_at: now };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let family = goes_with(&mut inquiry, id, why.with)?;
-    let mut grants = match why.with {
-        With::Grant => grants_of(&mut inquiry, id)?,
-        With::Descendants => Vec::new(),
-    };
-    let root = match family.first() {
-        Some((first, _)) => first.id.as_str(),
+    let EndsWith { set, mut grants, cuts } = ends_with(view, tenant, id, why.with, now)?;
+    let root = match set.first() {
+        Some(first) => first.token.id.as_str(),
         None if why.may_be_older => id,
         None => return Err(Problem::not_found()),
     };
     let act = why.act;
-    let alone = family.is_empty().then_some(root);
-    let to_revoke = family.iter().map(|(one, _)| one).filter(|one| may_be_used(one, now));
-    let tokens = to_revoke.map(|one| one.id.as_str()).chain(alone).map(|id| {
+    let alone = set.is_empty().then_some(root);
+    let to_revoke = set.iter().filter(|one| one.may_be_used).map(|one| one.token.id.as_str());
+    let tokens = to_revoke.chain(alone).map(|id| {
         let is_root = id == root;
         RevokeToken {
             token_id: id.to_owned(),
@@ -191,14 +117,13 @@ pub(super) fn plan(view: &View, tenant: &str, id: &str, why: &Why) -> Result<Pla
         }
     });
     let tokens = tokens.collect();
-    let cuts = inquiry.cuts().iter().map(|cut| cut.word()).collect();
-    let member = |(one, why): &(Arc<Token>, &'static str)| Member {
-        token_id: one.id.clone(),
-        state: one.known.state_at(now).symbol(),
-        why,
-        issuer: told_before(one),
+    let member = |one: &Ending| Member {
+        token_id: one.token.id.clone(),
+        state: one.state.symbol(),
+        why: one.why,
+        issuer: told_before(&one.token),
     };
-    Ok(Plan { tokens, set: family.iter().map(member).collect(), cuts })
+    Ok(Plan { tokens, set: set.iter().map(member).collect(), cuts })
 }
 
 /// How a blast radius is to be revoked.
@@ -233,7 +158,7 @@ pub async fn asked(
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
     check_text("bad_reason", &reason)?;
-    let with = With::of(request.with.as_deref());
+    let with = with_of(request.with.as_deref());
     let with = with.ok_or_else(|| Problem::bad_request("bad_with", BAD_WITH))?;
     let tell = request.tell_issuer.unwrap_or(true);
     let token = request.token.filter(|_| tell);
@@ -257,13 +182,14 @@ async fn blast_radius(
     (telling, tell): (Option<Telling>, bool),
 ) -> Result<Response, Problem> {
     let (of, asked, with) = (tenant.clone(), id.clone(), why.with);
-    let plan = app.read(move |view| plan(view, &of, &asked, &why)).await?;
+    let now = app.node.now();
+    let plan = app.read(move |view| plan(view, &of, &asked, &why, now)).await?;
     let ids: Vec<_> = plan.tokens.iter().map(|token| token.token_id.clone()).collect();
     let mut answer = json!({
         "token_id": id,
         "status": "known",
         "tenant": tenant,
-        "with": with.word(),
+        "with": with_word(with),
         "family": plan.set.len(),
         "dry_run": dry_run,
         "to_revoke": ids,

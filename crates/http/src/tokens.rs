@@ -15,7 +15,6 @@ use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use ledgerline_questions::life::{Judgement, Life, life_of};
 use ledgerline_view::registry::Roles;
 use ledgerline_view::view::{PageRequest, View};
-use ledgerline_world::clock::{Clock as _, SystemClock};
 use serde::Deserialize;
 
 use crate::extract::{Asked, Segments};
@@ -115,8 +114,8 @@ async fn life(
     if query.wait.is_some() {
         return Err(asked::bad_query("wait goes with a proof"));
     }
+    let now = at.unwrap_or_else(|| app.node.now());
     app.read(move |view| {
-        let now = at.unwrap_or_else(|| SystemClock::default().wall_nanos());
         let judgement = Judgement { at: now, by: at.unwrap_or(i64::MAX) };
         let life = life_of(view, &tenant, &id, query.as_of, judgement, page)?;
         let life = life.ok_or_else(Problem::not_found)?;
@@ -201,8 +200,9 @@ pub async fn proof(
     let how = (query.wait.as_deref(), None);
     let covered = covered::wait(&app, &headers, (roles, lacking), how).await?;
     let _turn = app.gate.turn_to_prove(true).await?;
+    let now = app.node.now();
     app.read(move |view| {
-        let mut bundle = prove::token(view, &tenant, &id, origin.as_deref(), since)?;
+        let mut bundle = prove::token(view, &tenant, &id, origin.as_deref(), since, now)?;
         covered.mark(&mut bundle);
         json_document(&bundle)
     })

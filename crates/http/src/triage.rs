@@ -20,7 +20,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -148,10 +148,10 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
     let leaked = &asked.tokens;
     let published = view.base() + view.published_size();
     let mut inquiry = inquiry(view, tenant, published, app.node.now())?;
-    let begun = Instant::now();
+    let begun = app.node.monotonic();
     let (mut shown, mut left) = (0, 0);
     for (at, one) in leaked.iter().enumerate() {
-        if at > 0 && (begun.elapsed() > TIME_MAX || inquiry.is_spent()) {
+        if at > 0 && (app.node.monotonic() > begun + TIME_MAX || inquiry.is_spent()) {
             left += 1;
             continue;
         }
@@ -193,11 +193,11 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
 fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {
     let now = app.node.now();
     let mut inquiry = inquiry(view, tenant, view.end(), now)?;
-    let begun = Instant::now();
+    let begun = app.node.monotonic();
     let mut answers = Vec::with_capacity(leaked.len());
     for (at, one) in leaked.iter().enumerate() {
         // The first is always looked at: asking again for the rest comes to an end.
-        if at > 0 && (begun.elapsed() > TIME_MAX || inquiry.is_spent()) {
+        if at > 0 && (app.node.monotonic() > begun + TIME_MAX || inquiry.is_spent()) {
             answers.push(json!({ "status": "not_reached" }));
             continue;
         }

@@ -21,7 +21,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ledgerline_followers::findings::gap::Waiting;
 use ledgerline_ledger::intake::{SeenUse, SubmitAnswer, SubmitError};
@@ -221,10 +221,10 @@ impl Uses {
             }
         }
         drop(done);
-        let until = Instant::now() + RECORDING_MAX;
+        let until = node.monotonic() + RECORDING_MAX;
         // The channel ends when every submission was answered or dropped.
         loop {
-            match answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match answers.recv_timeout(until.saturating_sub(node.monotonic())) {
                 Ok(true) => {}
                 Ok(false) | Err(RecvTimeoutError::Timeout) => return Recorded::Unknown,
                 Err(RecvTimeoutError::Disconnected) => return recorded,

@@ -28,6 +28,7 @@ mod blast;
 mod changes;
 pub mod disclosure;
 mod divergence;
+mod ends_with;
 mod facts;
 mod holdings;
 pub mod life;
@@ -51,6 +52,7 @@ pub use after_revoke::{
 pub use blast::{Blast, Reached, Touched, blast};
 pub use changes::{Affected, PolicyEffect, policy_changes};
 pub use divergence::{Divergence, Exposure, Place, Trait, divergence, exposure};
+pub use ends_with::{Ending, EndsWith, With, ends_with};
 pub use holdings::{Holder, Holdings, grants_named, holdings, of_same_grant};
 pub use pivot::{Pivot, pivot};
 pub use policies::{

@@ -18,6 +18,11 @@ const ENGINE_ROOMS: Rule = Rule {
     mend: "Go through the trait of the room named here; the simulator must be able to replace it.",
     may_be_allowed: false,
 };
+const HANDLER_CLOCK: Rule = Rule {
+    name: "handler-clock",
+    mend: "Ask the node: `now`, `monotonic`. Its clock is the world's, also in a test.",
+    may_be_allowed: false,
+};
 const NO_ASYNC: Rule = Rule {
     name: "no-async",
     mend: "Write a struct with a step function; async stays at the edge, in the program.",
@@ -54,6 +59,10 @@ const WORLD: &[(&[&str], &[&str])] = &[
 
 /// Where the kernel's signer of checkpoints is used. Elsewhere what is not durable could be signed.
 const SIGNING_ROOM: &str = "crates/ledger/src/publisher/signing";
+/// Where handlers of requests are.
+const HANDLERS: &str = "crates/http/src/";
+/// What reads the time past the world's clock.
+const CLOCKS: [&str; 3] = ["SystemClock", "SystemTime", "Instant"];
 
 /// Values of `std::net` that open nothing.
 const ADDRESSES: &[&str] = &["IpAddr", "Ipv4Addr", "Ipv6Addr"];
@@ -67,7 +76,12 @@ pub fn check(source: &Source) -> Vec<Finding> {
     let (in_kernel, in_engine) = (kind == Some(Kind::Kernel), kind == Some(Kind::Engine));
     if !in_kernel && !in_engine {
         let is_program = kind == Some(Kind::Program) && !source.path.starts_with("fuzz/");
-        return if is_program { signers(source) } else { Vec::new() };
+        let mut findings = if is_program { signers(source) } else { Vec::new() };
+        if source.path.starts_with(HANDLERS) {
+            let paths = source.own_paths();
+            findings.extend(paths.iter().filter_map(|path| handler_clock(source, path)));
+        }
+        return findings;
     }
     let mut findings = asynchronous(source);
     for path in source.own_paths() {
@@ -98,6 +112,11 @@ fn asynchronous(source: &Source) -> Vec<Finding> {
     words
         .map(|token| Finding::new(&NO_ASYNC, &source.path, token.line, token.text.clone()))
         .collect()
+}
+
+fn handler_clock(source: &Source, path: &UsedPath) -> Option<Finding> {
+    let clock = path.segments.iter().find(|segment| CLOCKS.contains(&&***segment))?;
+    Some(Finding::new(&HANDLER_CLOCK, &source.path, path.line, clock.clone()))
 }
 
 fn random_map(source: &Source, path: &UsedPath) -> Option<Finding> {
@@ -201,6 +220,17 @@ mod tests {
         check_engine("ledger/src/publisher.rs", signer, &["1 signer"]);
         check_rust(check, "crates/ledgerline/src/a.rs", signer, &["1 signer"]);
         check_engine("ledger/src/a.rs", "use ledgerline_proof::checkpoint::Checkpoint;\n", &[]);
+    }
+
+    #[test]
+    fn handlers_take_the_clock_of_the_node() {
+        let check_handler = |file: &str, text: &str, expected: &[&str]| {
+            check_rust(check, &format!("crates/{file}"), text, expected);
+        };
+        check_handler("http/src/a.rs", "use std::time::Duration;\n", &[]);
+        check_handler("http/src/a.rs", "use std::time::Instant;\n", &["1 handler-clock"]);
+        check_handler("http/src/a.rs", "fn f() { SystemClock::default(); }\n", &["1 handler-clock"]);
+        check_handler("ledgerline/src/server.rs", "use std::time::Instant;\n", &[]);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Questions in the midst of a life, compared with a walk through all entries.
 
+use std::collections::BTreeMap;
+
+use ledgerline_proof::lifecycle::State;
 use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
 use ledgerline_questions::{
-    Holder, Of, Point, Resource, accesses, after_revoke, holdings, visitors,
+    Holder, Of, Point, Resource, With, accesses, after_revoke, ends_with, holdings, visitors,
 };
 use ledgerline_view::view::{PageRequest, QueryError, View};
 use ledgerline_world::clock::Clock;
@@ -25,12 +28,14 @@ impl Run {
         let Some(view) = self.view() else { return Ok(()) };
         let scope = self.draw_scope(view.size());
         let ids = token_ids();
+        // What a revocation ends is asked of the newest state alone.
+        let is_now = scope.size == view.size() && scope.at.is_none();
         let leaves = self.model.leaves.iter().enumerate();
         let leaves = leaves.map(|(index, leaf)| (index as u64, &**leaf));
         let walk = Walk::new(leaves, &scope, &ids);
         for _ in 0..3 + self.random.index(6) {
             let id = self.random.choose(&ids).clone();
-            let what = self.random.index(6);
+            let what = self.random.index(7);
             let times = (self.draw_time(), self.draw_time());
             let range = (times.0.min(times.1), times.0.max(times.1));
             let resource = *self.random.choose(&RESOURCES);
@@ -40,6 +45,7 @@ impl Run {
                 2 => between(&view, &scope, &walk, (&id, range.0)),
                 3 => self.held_by(&view, &scope, &walk),
                 4 => visited(&view, &scope, &walk, (resource, range)),
+                5 if is_now => ended(&view, &scope, &walk, &id),
                 _ => revoked(&view, &scope, &walk, &id),
             };
             match compared {
@@ -118,6 +124,24 @@ fn descendants(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
         all.map(|one| (one.token.id.clone(), one.depth)).collect()
     });
     Ok(pair(depths, walk.relatives(id, direction)))
+}
+
+/// What ends with a token, and which of it may still be used.
+fn ended(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
+    let found = ends_with(view, "", id, With::Descendants, scope.judged_at)?;
+    let found = found.set.iter().map(|one| (one.token.id.clone(), one.may_be_used));
+    let may_be_used = |id: &str| {
+        let state = walk.states(id).0;
+        match state.state_at(scope.judged_at) {
+            State::Spent | State::Expired | State::Revoked => false,
+            State::Superseded => state.grace_until.is_some_and(|end| scope.judged_at < end),
+            _ => true,
+        }
+    };
+    let all = walk.relatives(id, Direction::Descendants).unwrap_or_default();
+    let expected = all.into_keys().map(|id| (may_be_used(&id), id));
+    let expected = expected.map(|(may_be_used, id)| (id, may_be_used));
+    Ok(pair(found.collect::<BTreeMap<_, _>>(), expected.collect()))
 }
 
 fn between(view: &View, scope: &Scope, walk: &Walk, (id, from): (&str, i64)) -> Compared {
