@@ -56,11 +56,11 @@ use ledgerline_gate::limits::Limits;
 use ledgerline_gate::{Gate, server};
 use ledgerline_issuers::Issuers;
 use ledgerline_node::Node;
+use ledgerline_node::uses::Uses;
 use ledgerline_view::view::View;
 use ledgerline_webhook::Webhook;
 
 use crate::signed_answer::Answers;
-use crate::uses::Uses;
 
 /// What every handler has. Shared behind one `Arc`.
 pub struct App {
@@ -117,7 +117,7 @@ impl App {
             answers: with.answers,
             webhook: with.webhook,
             head_was_missing: with.head_was_missing,
-            uses: Uses::new(with.use_window),
+            uses: Uses::new(with.use_window, Arc::new(uses::tell)),
             endings: key_ends::Endings::default(),
             stopping: AtomicBool::new(false),
             news: feed::News::default(),

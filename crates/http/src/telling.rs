@@ -168,8 +168,8 @@ impl Telling {
             };
             let alias = self.issuer.alias();
             tracing::info!(code = "issuer_told", alias, outcome, why, "an issuer was told");
-            let said = (&*by, outcome, why.as_deref());
-            let statement = told_statement(&tenant, &self.token_id, said, node.now());
+            let (id, now) = (&self.token_id, node.now());
+            let statement = told_statement(&tenant, id, &by, outcome, why.as_deref(), now);
             let index = node.record_act(AdminAct::State(vec![statement]));
             let index = index.inspect_err(|error| {
                 let why = "what an issuer answered is not in the ledger";
@@ -189,7 +189,9 @@ impl Telling {
 fn told_statement(
     tenant: &str,
     token_id: &str,
-    (by, outcome, why): (&str, &str, Option<&str>),
+    by: &str,
+    outcome: &str,
+    why: Option<&str>,
     now: i64,
 ) -> OwnStatement {
     let text = |text: &str| text.to_owned();

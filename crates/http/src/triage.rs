@@ -33,13 +33,14 @@ use ledgerline_api::BODY_BYTES_MAX;
 use ledgerline_api::time_text::rfc3339;
 use ledgerline_api::written::{self, Hex};
 use ledgerline_index::terms::issuer_of;
+use ledgerline_node::Found;
 use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
-use ledgerline_proof::lifecycle::{Birth, State as TokenState};
-use ledgerline_proof::token_id::{TokenId, hashed_jti};
+use ledgerline_proof::lifecycle::Birth;
+use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_prover::QuestionRequest;
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
-use ledgerline_questions::standing::{Presented, Standing};
+use ledgerline_questions::standing::Standing;
 use ledgerline_questions::{knows_tenant, last_use};
 use ledgerline_view::view::{QueryError, View};
 use serde::Deserialize;
@@ -224,35 +225,8 @@ fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Val
     }))
 }
 
-/// A token under each of its ids that nobody joined.
-struct Found {
-    standings: Vec<Arc<Standing>>,
-    /// Those of which more is recorded than one answer may read.
-    unread: Vec<Arc<Standing>>,
-}
-
 fn standings(app: &App, tenant: &str, one: &Leaked) -> Result<Found, QueryError> {
-    let by_digest = one.digest.as_ref().map(|digest| app.node.each_standing(tenant, digest));
-    let mut all = by_digest.transpose()?.unwrap_or_default();
-    // By its digest also where it was never issued under it, by its jti also where that is hashed.
-    let front = one.id.as_deref().and_then(issuer_of).zip(one.digest.as_ref());
-    let own = front.map(|(front, digest)| format!("{front}:t1:{digest}"));
-    let hashed = one.id.as_deref().and_then(hashed_jti);
-    for id in own.iter().chain(&one.id).chain(&hashed) {
-        if !all.iter().any(|known| known.ids.contains(id)) {
-            all.extend(app.node.part(tenant, Presented::Id(id))?);
-        }
-    }
-    let now = app.node.now();
-    let (mut standings, unread): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|one| one.is_decided(now));
-    // What was only ever used under another name says nothing against what is known.
-    let says = |one: &Arc<Standing>| one.state.state_at(now) != TokenState::Unknown;
-    if standings.iter().any(says) || !unread.is_empty() {
-        standings.retain(says);
-    }
-    standings.sort_by_key(|one| (!one.is_active(now), one.state.first_index));
-    Ok(Found { standings, unread })
+    app.node.found(tenant, one.digest.as_deref(), one.id.as_deref())
 }
 
 fn described(inquiry: &mut Inquiry<'_>, found: &Found, now: i64) -> Result<Value, Problem> {

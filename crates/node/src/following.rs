@@ -47,7 +47,7 @@ pub struct FollowerCount {
 }
 
 /// News for the log.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum FollowerNews<'n> {
     /// One began.
     Started(&'n Start),

@@ -23,6 +23,7 @@ mod new_key;
 mod presented;
 mod progress;
 mod threads;
+pub mod uses;
 mod verifying;
 
 use std::collections::BTreeSet;
@@ -62,6 +63,7 @@ use ledgerline_world::patience::PatienceListener;
 use crate::counters::{CounterSnapshot, Counters};
 
 pub use following::{FollowerCount, FollowerListener, FollowerNews};
+pub use presented::Found;
 pub use progress::{Progress, Reader};
 pub use verifying::{LastRun, Listener, Verification, VerifierNews};
 

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::{gap, gap::Waiting};
 use ledgerline_index::TermKind;
-use ledgerline_index::terms::chain_term;
+use ledgerline_index::terms::{chain_term, issuer_of};
 use ledgerline_ledger::intake::{Reply, RevokeToken, SeenUse, SubmitError};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::chain::ChainKey;
+use ledgerline_proof::lifecycle::State;
+use ledgerline_proof::token_id::hashed_jti;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_questions::standing::{Head, HeadName, Presented, Standing, Told, claims, part};
 use ledgerline_view::registry::Caller;
@@ -23,6 +25,14 @@ use super::{AdminError, Node};
 /// Events of a token that are not read again for each change of it. Others are read sooner than
 /// remembered.
 const LONG_LIFE: usize = 64;
+
+/// A token under each of its ids that nobody joined.
+pub struct Found {
+    /// Where it stands under each.
+    pub standings: Vec<Arc<Standing>>,
+    /// Those of which more is recorded than one answer may read.
+    pub unread: Vec<Arc<Standing>>,
+}
 
 impl Node {
     /// The wall time, Unix nanoseconds.
@@ -84,6 +94,41 @@ impl Node {
             each.extend(self.part(tenant, Presented::Ids(&ids))?);
         }
         Ok(each)
+    }
+
+    /// A token that somebody found, by its digest, its id, or both: under each of its ids that
+    /// nobody joined, those that may be used first.
+    ///
+    /// # Errors
+    /// As [`Self::part`].
+    pub fn found(
+        &self,
+        tenant: &str,
+        digest: Option<&str>,
+        id: Option<&str>,
+    ) -> Result<Found, QueryError> {
+        let by_digest = digest.map(|digest| self.each_standing(tenant, digest));
+        let mut all = by_digest.transpose()?.unwrap_or_default();
+        // By its digest also where it was never issued under it, by its jti also where that is
+        // hashed.
+        let front = id.and_then(issuer_of).zip(digest);
+        let own = front.map(|(front, digest)| format!("{front}:t1:{digest}"));
+        let hashed = id.and_then(hashed_jti);
+        for id in own.as_deref().into_iter().chain(id).chain(hashed.as_deref()) {
+            if !all.iter().any(|known| known.ids.contains(id)) {
+                all.extend(self.part(tenant, Presented::Id(id))?);
+            }
+        }
+        let now = self.now();
+        let (mut standings, unread): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|one| one.is_decided(now));
+        // What was only ever used under another name says nothing against what is known.
+        let says = |one: &Arc<Standing>| one.state.state_at(now) != State::Unknown;
+        if standings.iter().any(says) || !unread.is_empty() {
+            standings.retain(says);
+        }
+        standings.sort_by_key(|one| (!one.is_active(now), one.state.first_index));
+        Ok(Found { standings, unread })
     }
 
     /// The name of what was presented in a tenant: its parts in one order, none of them secret.

@@ -177,7 +177,6 @@ pub const CRATES: &[Crate] = &[
         folder: "crates/answers",
         kind: Kind::Program,
         uses: &[
-            "ledgerline-world",
             "ledgerline-proof",
             "ledgerline-api",
             "ledgerline-view",
@@ -221,7 +220,6 @@ pub const CRATES: &[Crate] = &[
         kind: Kind::Program,
         uses: &[
             "ledgerline-proof",
-            "ledgerline-world",
             "ledgerline-api",
             "ledgerline-index",
             "ledgerline-view",

@@ -229,7 +229,11 @@ mod tests {
         };
         check_handler("http/src/a.rs", "use std::time::Duration;\n", &[]);
         check_handler("http/src/a.rs", "use std::time::Instant;\n", &["1 handler-clock"]);
-        check_handler("http/src/a.rs", "fn f() { SystemClock::default(); }\n", &["1 handler-clock"]);
+        check_handler(
+            "http/src/a.rs",
+            "fn f() { SystemClock::default(); }\n",
+            &["1 handler-clock"],
+        );
         check_handler("ledgerline/src/server.rs", "use std::time::Instant;\n", &[]);
     }
 

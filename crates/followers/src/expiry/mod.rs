@@ -149,12 +149,14 @@ impl Wheel {
         self.waiting.len()
     }
 
-    /// The place to save, once what all steps gave is recorded; `None` while something is due.
+    /// The place to save, once what all steps gave is recorded; `None` while something is due, and
+    /// before anything was handled: to go on there all hours since 1970 would have to be read.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         let is_due = self.waiting.first().is_some_and(|slot| slot.0 <= self.through);
+        let is_begun = self.through > i64::MIN;
         let whole = self.refill.is_none() && !is_due && self.horizon.0 > self.through;
-        whole.then_some(Place { position: self.position, through: self.through })
+        (whole && is_begun).then_some(Place { position: self.position, through: self.through })
     }
 
     /// Reads on, about `most_reads` entries, and says what is to be recorded, and whether there is
