@@ -99,11 +99,14 @@ fn has(term: &Term, index: u64) -> bool {
     }
 }
 
+/// Makes an index that holds these postings and covers so many entries.
+pub type Make<'m> = dyn Fn(&[Posting], u64) -> Box<dyn PostingIndex> + 'm;
+
 /// Runs the suite. `make` builds an index of some postings, which ascend, and of so many entries.
 ///
 /// # Panics
 /// When the index breaks the contract.
-pub fn posting_index_contract(make: &dyn Fn(&[Posting], u64) -> Box<dyn PostingIndex>) {
+pub fn posting_index_contract(make: &Make<'_>) {
     let mut postings = Vec::new();
     for index in 0..ENTRIES {
         let own = LIST.iter().filter(|term| has(term, index));

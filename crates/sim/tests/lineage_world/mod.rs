@@ -8,7 +8,9 @@ use std::sync::Arc;
 use ledgerline_ledger::intake::EventStatus;
 use ledgerline_ledger::planner::NewKey;
 use ledgerline_questions::lineage::{Lineage, Scope};
-use ledgerline_sim::{Random, START_NANOS, SimClock, SimDisk, TestLedger, TestWorld, Walk, credential};
+use ledgerline_sim::{
+    Random, START_NANOS, SimClock, SimDisk, TestLedger, TestWorld, Walk, credential,
+};
 use ledgerline_vault::Vault;
 use ledgerline_view::view::View;
 use ledgerline_world::clock::Clock as _;
