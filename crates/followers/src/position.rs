@@ -270,7 +270,7 @@ mod tests {
                 Found::Damaged(_) => assert!(bit >= 64, "{bit}"),
                 // Without the magic it is one of before, whose checksum does not hold.
                 Found::Older(bytes) => {
-                    assert_eq!((without_old_checksum(&bytes), bit < 64), (None, true))
+                    assert_eq!((without_old_checksum(&bytes), bit < 64), (None, true));
                 }
                 found => panic!("{bit}: {found:?}"),
             }
