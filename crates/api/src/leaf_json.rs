@@ -283,6 +283,14 @@ fn control_members(control: &Control<'_>, members: &mut Members<'_>) {
         members.say("torn_bytes", recovered.torn_bytes);
         members.say("refusals_lost", recovered.refusals_lost);
     });
+    members.some("cut", control.cut.as_ref(), |cut, members| {
+        members.say("shard_list_version", cut.shard_list_version);
+        members.objects("heads", &cut.heads, |head, members| {
+            members.set("origin", head.origin);
+            members.set("size", head.size);
+            members.set("root", head.root);
+        });
+    });
 }
 
 fn key_added(key: &KeyAdded<'_>, members: &mut Members<'_>) {

@@ -3,14 +3,15 @@
 //!
 //! A control leaf is `C3 01 ‖ fingerprint(Control) ‖ body`; the body is one record whose kind says
 //! which of its parts is set. Exactly that part is set.
+//!
+//! Version 2 adds the kind CUT and its part. A record is of version 2 exactly when it is one, so
+//! that no value has two encodings; every other control record keeps the bytes it always had.
 
+use crate::cut::Cut;
 use crate::hash::Hash;
 use crate::hlc::Hlc;
 use crate::vocabulary::{EventType, KeyPurpose};
-use crate::wire::{wire_enum, wire_record};
-
-/// Longest origin in bytes (a length byte in cosignatures with ML-DSA).
-pub const MAX_ORIGIN_BYTES: usize = 255;
+use crate::wire::{FIRST_VERSION, Reader, Refused, Wire, wire_enum, wire_record};
 
 wire_enum! {
     /// Which part of a control record is set.
@@ -29,6 +30,8 @@ wire_enum! {
         KeyCompromised = 5 "KEY_COMPROMISED",
         /// The ledger recovered from a crash.
         Recovered = 6 "RECOVERED",
+        /// How far other ledgers were, at one time.
+        Cut = 7 "CUT",
     }
 }
 
@@ -146,24 +149,66 @@ wire_record! {
     }
 }
 
-wire_record! {
-    /// A leaf about the ledger itself.
-    pub struct Control<'a> {
-        /// Which of the parts below is set.
-        pub kind: ControlKind,
-        /// When it was recorded.
-        pub recorded_at: Hlc,
-        /// Set for GENESIS.
-        pub genesis: Option<Genesis<'a>>,
-        /// Set for SCHEMA.
-        pub schema: Option<SchemaText<'a>>,
-        /// Set for KEY_ADDED.
-        pub key_added: Option<KeyAdded<'a>>,
-        /// Set for KEY_RETIRED and KEY_COMPROMISED.
-        pub key_ended: Option<KeyEnded<'a>>,
-        /// Set for RECOVERED.
-        pub recovered: Option<Recovered>,
-        /// 16 random bytes: a leaf must not be guessable from its hash.
-        pub blind: [u8; 16],
+/// A leaf about the ledger itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control<'a> {
+    /// Which of the parts below is set.
+    pub kind: ControlKind,
+    /// When it was recorded.
+    pub recorded_at: Hlc,
+    /// Set for GENESIS.
+    pub genesis: Option<Genesis<'a>>,
+    /// Set for SCHEMA.
+    pub schema: Option<SchemaText<'a>>,
+    /// Set for KEY_ADDED.
+    pub key_added: Option<KeyAdded<'a>>,
+    /// Set for KEY_RETIRED and KEY_COMPROMISED.
+    pub key_ended: Option<KeyEnded<'a>>,
+    /// Set for RECOVERED.
+    pub recovered: Option<Recovered>,
+    /// 16 random bytes: a leaf must not be guessable from its hash.
+    pub blind: [u8; 16],
+    /// Set for CUT; from version 2 on.
+    pub cut: Option<Cut<'a>>,
+}
+
+/// Control records of kind CUT are of this version.
+const WITH_CUT: u8 = 2;
+
+impl<'a> Wire<'a> for Control<'a> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.kind.put(out);
+        self.recorded_at.put(out);
+        self.genesis.put(out);
+        self.schema.put(out);
+        self.key_added.put(out);
+        self.key_ended.put(out);
+        self.recovered.put(out);
+        self.blind.put(out);
+        if self.version() >= WITH_CUT {
+            self.cut.put(out);
+        }
+    }
+    fn take(reader: &mut Reader<'a>) -> Result<Self, Refused> {
+        let has_cut = reader.version() >= WITH_CUT;
+        let kind = ControlKind::take(reader)?;
+        if kind == ControlKind::Cut && !has_cut {
+            return Err(reader.out_of_range("enum ControlKind"));
+        }
+        Ok(Self {
+            kind,
+            recorded_at: Wire::take(reader)?,
+            genesis: Wire::take(reader)?,
+            schema: Wire::take(reader)?,
+            key_added: Wire::take(reader)?,
+            key_ended: Wire::take(reader)?,
+            recovered: Wire::take(reader)?,
+            blind: Wire::take(reader)?,
+            cut: if has_cut { Wire::take(reader)? } else { None },
+        })
+    }
+    fn version(&self) -> u8 {
+        let is_cut = self.kind == ControlKind::Cut || self.cut.is_some();
+        if is_cut { WITH_CUT } else { FIRST_VERSION }
     }
 }

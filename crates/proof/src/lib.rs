@@ -16,6 +16,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod control;
 pub mod cosignature;
+pub mod cut;
 pub mod decode;
 pub mod entry;
 pub mod event_id;

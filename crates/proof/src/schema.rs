@@ -6,10 +6,9 @@
 //! ```
 //!
 //! Promises: a fingerprint means one schema text and no other. The texts of version 1, and of
-//! version 2 of an entry, are part of this crate and pinned by SHA-256 as well; others enter
-//! through proven SCHEMA records
-//! ([`SchemaSet::announce`]). A CRC is no proof of anything, so a schema that somebody brings loose
-//! is never used.
+//! version 2 of entries and control records, are part of this crate and pinned by SHA-256 as well;
+//! others enter through proven SCHEMA records ([`SchemaSet::announce`]). A CRC is no proof of
+//! anything, so a schema that somebody brings loose is never used.
 //!
 //! Assumes: whoever announces a schema has checked that its SCHEMA record is in the ledger.
 //!
@@ -111,16 +110,28 @@ static PINS: [Pin; 7] = [
 ];
 
 /// Later versions that the kernel reads and writes by itself, each with its kind and number.
-static LATER: [(Kind, u8, Pin); 1] = [(
-    Kind::Entry,
-    2,
-    Pin {
-        name: "dev.ledgerline.Entry",
-        text: include_str!("../schemas/entry.v2.avsc"),
-        fingerprint: hex("c055fa4a085900e7"),
-        sha256: Hash(hex("74fa2e77e4d3fec4d33cf6ae66133960654ec5692dcf1d6c0c0dba29f56daca0")),
-    },
-)];
+static LATER: [(Kind, u8, Pin); 2] = [
+    (
+        Kind::Entry,
+        2,
+        Pin {
+            name: "dev.ledgerline.Entry",
+            text: include_str!("../schemas/entry.v2.avsc"),
+            fingerprint: hex("c055fa4a085900e7"),
+            sha256: Hash(hex("74fa2e77e4d3fec4d33cf6ae66133960654ec5692dcf1d6c0c0dba29f56daca0")),
+        },
+    ),
+    (
+        Kind::Control,
+        2,
+        Pin {
+            name: "dev.ledgerline.Control",
+            text: include_str!("../schemas/control.v2.avsc"),
+            fingerprint: hex("72bfaae6c7cf21c1"),
+            sha256: Hash(hex("e072ce5edb899e7b255e862941f9f1a919f4bbcde62f749742a7d0f17cf03954")),
+        },
+    ),
+];
 
 /// Lowercase hex of a constant, read by the compiler.
 const fn hex<const N: usize>(text: &str) -> [u8; N] {

@@ -10,6 +10,8 @@ use apache_avro::rabin::Rabin;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
+use ledgerline_proof::control::{Control, ControlKind};
+use ledgerline_proof::cut::{Cut, CutHead};
 use ledgerline_proof::entry::{Entry, StreamPosition, TopicId};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::schema::{self, Announced, Kind, Leaf, SchemaSet, encode_object};
@@ -88,6 +90,74 @@ fn an_entry_is_of_version_2_exactly_when_it_names_a_topic_id() {
     assert_eq!(body_of(&new_object).as_deref(), Ok(&old_object[10..]), "read as version 1");
     let announced = SchemaSet::new().announce(&v2);
     assert_eq!(announced, Ok(Announced::Pinned(Kind::Entry)));
+    for bit in 80..new_object.len() * 8 {
+        let mut flipped = new_object.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(leaf) = Leaf::decode(&flipped) {
+            assert_eq!(leaf.encode(), flipped, "bit {bit} makes a second encoding");
+        }
+    }
+}
+
+fn control_with(kind: ControlKind, cut: Option<Cut<'static>>) -> Control<'static> {
+    let mut control: Control<'_> = Draw::draw(&mut Draws::full());
+    control.kind = kind;
+    control.cut = cut;
+    control
+}
+
+/// A cut is the only control record of version 2, and only a canonical one is read.
+#[test]
+fn a_control_record_is_of_version_2_exactly_when_it_is_a_cut() {
+    let v2 = Kind::Control.schema_text_of(2).unwrap();
+    assert_eq!(sha256(v2.text.as_bytes()), v2.sha256);
+    assert_eq!(schema::fingerprint(v2.text), Ok(v2.fingerprint));
+    assert_eq!(Kind::from_fingerprint(v2.fingerprint), Some(Kind::Control));
+    let oracle = Schema::parse_str(v2.text).unwrap();
+    assert_eq!(oracle.fingerprint::<Rabin>().bytes, v2.fingerprint);
+    let head = |origin, size| CutHead { origin, size, root: sha256(b"root") };
+    let heads = vec![head("a.example/0", 7), head("a.example/1", 4711), head("b", i64::MAX)];
+    let cut = Cut { shard_list_version: 3, heads };
+    assert_eq!(cut.head("a.example/1").map(|head| head.size), Some(4711));
+    assert_eq!(cut.head("a.example/2"), None);
+    let old = control_with(ControlKind::Recovered, None);
+    let new = control_with(ControlKind::Cut, Some(cut.clone()));
+    let [old_object, new_object] = [&old, &new].map(|one| encode_object(Kind::Control, one));
+    assert_eq!(old_object[2..10], Kind::Control.fingerprint());
+    assert_eq!(new_object[2..10], v2.fingerprint);
+    for (control, object) in [(&old, &old_object), (&new, &new_object)] {
+        assert_eq!(Leaf::decode(object), Ok(Leaf::Control(control.clone())));
+        assert_eq!(Leaf::decode(object).unwrap().encode(), *object);
+    }
+    let value = read(&oracle, &new_object[10..]);
+    assert_eq!(write(&oracle, value), new_object[10..], "Apache Avro agrees about version 2");
+    let v1 = SchemaSet::new().body(Kind::Control, &new_object).map(Cow::into_owned).unwrap();
+    let read_as_v1: Control<'_> = ledgerline_proof::wire::decode(&v1).unwrap();
+    assert_eq!((read_as_v1.kind, read_as_v1.cut), (ControlKind::Other, None), "as any new kind");
+    // Under version 1 the kind is unknown, and under version 2 nothing else is said.
+    let mut first = old_object.clone();
+    first[10] = 14;
+    assert_eq!(Leaf::decode(&first).unwrap_err().code(), "out_of_range");
+    let mut later = [&new_object[..10], &old_object[10..], &[0]].concat();
+    assert_eq!(Leaf::decode(&later).unwrap_err().code(), "non_canonical");
+    later[10] = 14;
+    assert!(Leaf::decode(&later).is_ok(), "the kind without its part is for the verifier to name");
+    let changed = |change: fn(&mut Cut<'static>)| {
+        let mut cut = cut.clone();
+        change(&mut cut);
+        let object = encode_object(Kind::Control, &control_with(ControlKind::Cut, Some(cut)));
+        let translated = SchemaSet::new().body(Kind::Control, &object).map(drop);
+        let decoded = Leaf::decode(&object).map(drop);
+        assert_eq!(translated, decoded, "both ways in refuse alike");
+        decoded.map_err(|error| error.code())
+    };
+    assert_eq!(changed(|_| {}), Ok(()));
+    assert_eq!(changed(|cut| cut.heads.clear()), Err("non_canonical"));
+    assert_eq!(changed(|cut| cut.heads.reverse()), Err("non_canonical"));
+    assert_eq!(changed(|cut| cut.heads[1].origin = "a.example/0"), Err("non_canonical"));
+    assert_eq!(changed(|cut| cut.heads[0].size = 0), Err("out_of_range"));
+    assert_eq!(changed(|cut| cut.heads[0].origin = ""), Err("out_of_range"));
+    assert_eq!(changed(|cut| cut.shard_list_version = -1), Err("out_of_range"));
     for bit in 80..new_object.len() * 8 {
         let mut flipped = new_object.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);

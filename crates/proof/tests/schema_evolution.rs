@@ -134,6 +134,7 @@ fn announce(set: &mut SchemaSet, name: &str, text: &str) -> Announced {
         key_ended: None,
         recovered: None,
         blind: [7; 16],
+        cut: None,
     };
     let leaf = Leaf::Control(control).encode();
     let Leaf::Control(control) = Leaf::decode(&leaf).unwrap() else { panic!("a control leaf") };

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use ledgerline_journal::format::{BatchHead, CommitRecord, FRAME_BYTES, FrameBinding, FrameType};
 use ledgerline_journal::streams::{NextPosition, StreamTable};
+use ledgerline_proof::control::{Control, ControlKind, Recovered};
+use ledgerline_proof::cut::{Cut, CutHead};
 use ledgerline_proof::entry::{Attestation, Entry};
 use ledgerline_proof::hash::{Hash, HmacKey};
 use ledgerline_proof::hlc::Hlc;
@@ -14,7 +16,8 @@ use ledgerline_proof::schema::{Kind, encode_object, kind_of};
 use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use ledgerline_verify::{
-    Check, Severity, Signatures, Verdict, VerifyOptions, VerifyReport, VerifyWorld, verify,
+    Check, Severity, Signatures, Verdict, VerifyFinding, VerifyOptions, VerifyReport, VerifyWorld,
+    verify,
 };
 use verify_world::{Frozen, Image, Plan, build};
 
@@ -258,6 +261,68 @@ fn an_entry_that_is_too_long_is_reported() {
     let report = frozen.with_data(frozen.data.with(&path, segment)).verify();
     assert_eq!(report.verdict, Verdict::NotVerified);
     assert!(has(&report, "entry_length"), "{:#?}", report.findings);
+}
+
+/// A ledger that ends in a control record which its writer never made.
+fn with_control_behind_genesis(frozen: &Frozen, control: &Control<'_>) -> VerifyReport {
+    let (path, genesis) = frozen.batches().swap_remove(0);
+    let bytes = &frozen.data.files[&path];
+    let ledger_id: [u8; 16] = bytes[8..24].try_into().unwrap();
+    let binding = FrameBinding::new(&ledger_id, genesis.segment);
+    let mut segment = bytes[..genesis.end() as usize].to_vec();
+    let size = genesis.commit.size;
+    let head = BatchHead { first_index: size, entry_count: 1, epoch: 1 };
+    let commit = CommitRecord { size: size + 1, ..genesis.commit };
+    let frames = [
+        (FrameType::Batch, head.encode().to_vec()),
+        (FrameType::Entry, encode_object(Kind::Control, control)),
+        (FrameType::Commit, commit.encode()),
+    ];
+    for (kind, body) in frames {
+        binding.put(&mut segment, 0, kind, &[&body]);
+    }
+    frozen.with_data(frozen.data.with(&path, segment)).verify()
+}
+
+/// No ledger is a top ledger yet, so a cut is nothing that anybody may rely on.
+#[test]
+fn a_cut_is_an_error_whatever_it_says() {
+    let frozen = build(&Plan::small()).frozen;
+    let size = frozen.batches()[0].1.commit.size;
+    let resumed = i64::try_from(size).unwrap();
+    let recovered = Control {
+        kind: ControlKind::Recovered,
+        recorded_at: Hlc::at(i64::MAX),
+        genesis: None,
+        schema: None,
+        key_added: None,
+        key_ended: None,
+        recovered: Some(Recovered {
+            size: resumed,
+            torn_bytes: 0,
+            torn_digest: None,
+            refusals_lost: false,
+            epoch: 1,
+        }),
+        blind: [1; 16],
+        cut: None,
+    };
+    let report = with_control_behind_genesis(&frozen, &recovered);
+    // Of the segments behind it nothing fits any more; it is this record that is asked about.
+    let here = |one: &&VerifyFinding| one.code == "control" && one.first_bad_index == Some(size);
+    assert_eq!(report.findings.iter().find(here), None, "an ordinary one is none");
+    let heads = vec![CutHead { origin: "ledger.example/0", size: 7, root: Hash::ZERO }];
+    let cut = Some(Cut { shard_list_version: 0, heads });
+    let cut = Control { kind: ControlKind::Cut, recovered: None, cut, ..recovered.clone() };
+    let report = with_control_behind_genesis(&frozen, &cut);
+    assert_eq!(report.verdict, Verdict::NotVerified);
+    let named = report.findings.iter().find(here).expect("the cut is named");
+    assert_eq!(named.severity, Severity::Error);
+    assert!(named.what.contains("it is a CUT"), "{named:#?}");
+    let empty = Control { kind: ControlKind::Cut, recovered: None, cut: None, ..recovered };
+    let report = with_control_behind_genesis(&frozen, &empty);
+    let named = report.findings.iter().find(here).expect("the kind without its part is named");
+    assert!(named.what.contains("its parts are not those of its kind"), "{named:#?}");
 }
 
 /// A kept signature altered by somebody without the journal key, with its frame's sum put right: it

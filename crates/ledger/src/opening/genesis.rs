@@ -62,5 +62,6 @@ pub fn control<'c>(kind: ControlKind, recorded_at: Hlc, blind: [u8; 16]) -> Cont
         key_ended: None,
         recovered: None,
         blind,
+        cut: None,
     }
 }

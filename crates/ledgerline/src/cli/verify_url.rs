@@ -23,6 +23,7 @@ use ledgerline_client::remote_log::RemoteLog;
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::{ChainTip, chain_key, check_link};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
+use ledgerline_proof::control::Control;
 use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
@@ -326,6 +327,10 @@ impl Chains {
             self.genesis = Some(hash);
         }
         match leaf {
+            // As `verify` does: no ledger is a top ledger yet.
+            Leaf::Control(Control { cut: Some(_), .. }) => {
+                Err(Broken::at(index, "it is a CUT, which only a top ledger may hold"))
+            }
             Leaf::Control(_) => Ok(()),
             Leaf::Block(block) => self.block(index, &block, hash, before),
             Leaf::Entry(entry) => {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use super::model::{Schema, SchemaError};
 use super::resolve::{readable, resolve};
 use super::{HEADER_BYTES, Kind, LATER, Pin, split_object, unknown};
-use crate::control::SchemaText;
+use crate::control::{Control, SchemaText};
 use crate::entry::Entry;
 use crate::hash::{Hash, sha256};
 use crate::wire::{DecodeError, decode_version};
@@ -160,8 +160,10 @@ impl SchemaSet {
             later.find(|((of, _, pin), _)| *of == kind && pin.fingerprint == writer)
         {
             // What an earlier version can say is refused here as everywhere.
-            if kind == Kind::Entry {
-                decode_version::<Entry<'_>>(body, *version)?;
+            match kind {
+                Kind::Entry => decode_version::<Entry<'_>>(body, *version).map(drop)?,
+                Kind::Control => decode_version::<Control<'_>>(body, *version).map(drop)?,
+                _ => {}
             }
             return resolve(schema, kind.schema(), body);
         }

@@ -159,6 +159,7 @@ impl Ledger {
             key_ended: None,
             recovered: None,
             blind: bytes16(&format!("blind {}", self.size())),
+            cut: None,
         };
         fill(&mut control);
         self.push(encode_object(Kind::Control, &control))

@@ -6,6 +6,7 @@ use apache_avro::types::Value;
 use ledgerline_proof::block::{Block, Refusal};
 use ledgerline_proof::chain::{ChainKey, ChainTip, chain_key, check_link};
 use ledgerline_proof::control::{Control, ControlKind, Genesis};
+use ledgerline_proof::cut::{Cut, CutHead};
 use ledgerline_proof::entry::{Attestation, Entry, Handle, Signature, StreamPosition, TopicId};
 use ledgerline_proof::hash::{Hash, empty_root, leaf_hash, node_hash, sha256};
 use ledgerline_proof::hlc::Hlc;
@@ -179,6 +180,7 @@ fn genesis() -> Control<'static> {
         key_ended: None,
         recovered: None,
         blind: [0xb1; 16],
+        cut: None,
     }
 }
 
@@ -343,6 +345,13 @@ fn without_topic_id() -> Vec<u8> {
     [&object[..at], &[0], &object[at + 17..]].concat()
 }
 
+/// The GENESIS of version 1, in version 2.
+fn without_cut() -> Vec<u8> {
+    let fingerprint = Kind::Control.schema_text_of(2).unwrap().fingerprint;
+    let genesis = encode_object(Kind::Control, &genesis());
+    [&MARKER[..], &fingerprint, &genesis[HEADER_BYTES..], &[0]].concat()
+}
+
 fn refused() -> Vec<Json> {
     let salt = [0x5a; 32];
     let rest = [0u8; 5];
@@ -386,6 +395,14 @@ fn refused() -> Vec<Json> {
         ("int above 32 bits", c, head(2, &[0x80, 0x80, 0x80, 0x80, 0x10]), "out_of_range"),
         ("boolean above one", c, recovered(2), "non_canonical"),
         ("version 2 without a topic id", Kind::Entry, without_topic_id(), "non_canonical"),
+        ("a cut of no ledger", c, cut(&[]), "non_canonical"),
+        ("origins of a cut descend", c, cut(&[("b", 7), ("a", 7)]), "non_canonical"),
+        ("an origin of a cut twice", c, cut(&[("a", 7), ("a", 8)]), "non_canonical"),
+        ("a cut at size 0", c, cut(&[("a", 0)]), "out_of_range"),
+        ("a cut at size -1", c, cut(&[("a", -1)]), "out_of_range"),
+        ("an empty origin in a cut", c, cut(&[("", 7)]), "out_of_range"),
+        ("an origin with a space in a cut", c, cut(&[("a b", 7)]), "out_of_range"),
+        ("version 2 without a cut", c, without_cut(), "non_canonical"),
         (
             "a statement as a leaf",
             Kind::Entry,
@@ -529,6 +546,28 @@ fn from_stream(topic_id: Option<TopicId>) -> Entry<'static> {
     entry
 }
 
+/// A cut of these heads, well formed or not.
+fn cut(heads: &[(&'static str, i64)]) -> Vec<u8> {
+    let heads = heads.iter().map(|&(origin, size)| {
+        let root = sha256(format!("{origin} {size}").as_bytes());
+        CutHead { origin, size, root }
+    });
+    let cut = Cut { shard_list_version: 2, heads: heads.collect() };
+    let control = Control {
+        kind: ControlKind::Cut,
+        recorded_at: Hlc::at(NOON),
+        genesis: None,
+        cut: Some(cut),
+        ..genesis()
+    };
+    encode_object(Kind::Control, &control)
+}
+
+/// A cut as it may be.
+fn good_cut() -> Vec<u8> {
+    cut(&[("ledger.example/prod/0", 7), ("ledger.example/prod/1", 4711)])
+}
+
 /// Version 2 of a schema, made by adding text to the published version 1.
 fn second_version(kind: Kind, added: &Json, symbol_after: Option<&str>) -> String {
     let mut json: Json = serde_json::from_str(kind.text()).unwrap();
@@ -604,6 +643,7 @@ pub fn schemas() -> Json {
             version(Kind::Statement, &risk, &[2, 0x9a, 5], &used[HEADER_BYTES..], None),
             version(Kind::Control, &risk, &[0], &control, Some("RECOVERED")),
             pinned_later(Kind::Entry, &streamed),
+            pinned_later(Kind::Control, &good_cut()),
         ],
     })
 }

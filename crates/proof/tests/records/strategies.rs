@@ -9,6 +9,7 @@ use ledgerline_proof::block::{Block, KeyMap, Refusal};
 use ledgerline_proof::control::{
     Control, ControlKind, Genesis, Grant, KeyAdded, KeyEnded, Predecessor, Recovered, SchemaText,
 };
+use ledgerline_proof::cut::{Cut, CutHead};
 use ledgerline_proof::entry::{Attestation, Entry, Handle, Signature, StreamPosition, TopicId};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
@@ -65,6 +66,8 @@ pub fn cases(count: u32) -> ProptestConfig {
 }
 
 pub trait Draw: Sized {
+    /// Version 1 has none of it: a record that may have one is drawn without.
+    const LATER: bool = false;
     fn draw(draws: &mut Draws) -> Self;
 }
 
@@ -121,6 +124,9 @@ impl Draw for &'static [u8] {
 
 impl<T: Draw> Draw for Option<T> {
     fn draw(draws: &mut Draws) -> Self {
+        if T::LATER {
+            return None;
+        }
         (draws.below(2) == 1 || draws.full).then(|| T::draw(draws))
     }
 }
@@ -132,10 +138,25 @@ impl<T: Draw> Draw for Vec<T> {
     }
 }
 
-/// Version 1 has none.
-impl Draw for Option<TopicId> {
-    fn draw(_: &mut Draws) -> Self {
-        None
+impl Draw for TopicId {
+    const LATER: bool = true;
+    fn draw(draws: &mut Draws) -> Self {
+        Self(Draw::draw(draws))
+    }
+}
+
+impl Draw for Cut<'static> {
+    const LATER: bool = true;
+    fn draw(draws: &mut Draws) -> Self {
+        Self { shard_list_version: Draw::draw(draws), heads: Draw::draw(draws) }
+    }
+}
+
+/// Of version 1: CUT is not in it.
+impl Draw for ControlKind {
+    fn draw(draws: &mut Draws) -> Self {
+        let first = &Self::ALL[..Self::Cut as usize];
+        first[draws.below(first.len())]
     }
 }
 
@@ -149,7 +170,6 @@ macro_rules! draw_enums {
 
 draw_enums!(
     ActorKind,
-    ControlKind,
     Delegation,
     EventType,
     HandleKind,
@@ -172,7 +192,11 @@ macro_rules! draw_records {
             fn draw(draws: &mut Draws) -> Self { Self { $($field: Draw::draw(draws),)* } }
         })*
         pub fn specimens() -> Vec<(&'static str, String)> {
-            vec![$(($avro, format!("{:#?}", <$name>::draw(&mut Draws::full()))),)*]
+            let cut = Cut::draw(&mut Draws::full());
+            vec![
+                ("Cut", format!("{cut:#?}")),
+                $(($avro, format!("{:#?}", <$name>::draw(&mut Draws::full()))),)*
+            ]
         }
     };
 }
@@ -229,8 +253,9 @@ draw_records! {
     }
     "KeyEnded" KeyEnded<'static> { key_id reason }
     "Recovered" Recovered { size torn_bytes torn_digest refusals_lost epoch }
+    "CutHead" CutHead<'static> { origin size root }
     "Control" Control<'static> {
-        kind recorded_at genesis schema key_added key_ended recovered blind
+        kind recorded_at genesis schema key_added key_ended recovered blind cut
     }
     "Attachment" Attachment<'static> { digest media_type data }
     "Submission" Submission<'static> { statement personal signature attachments }

@@ -122,9 +122,18 @@ impl Ledger<'_> {
             (control.key_added.is_some(), &[ControlKind::KeyAdded]),
             (control.key_ended.is_some(), &[ControlKind::KeyRetired, ControlKind::KeyCompromised]),
             (control.recovered.is_some(), &[ControlKind::Recovered]),
+            (control.cut.is_some(), &[ControlKind::Cut]),
         ];
         if parts.iter().any(|(set, kinds)| *set != kinds.contains(&control.kind)) {
             return Some("its parts are not those of its kind".into());
+        }
+        if let Some(cut) = &control.cut {
+            // No GENESIS can say yet that its ledger is a top ledger, so none is.
+            let ledgers = cut.heads.len();
+            return Some(format!(
+                "it is a CUT, which only a top ledger may hold, and this ledger is none; what it \
+                 says of {ledgers} ledgers was not checked and stands for nothing"
+            ));
         }
         if (index == 0) != control.genesis.is_some() {
             return Some("GENESIS is the first entry, and only that".into());
