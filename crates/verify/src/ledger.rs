@@ -137,7 +137,8 @@ impl<'l> Ledger<'l> {
         let mut computed = std::mem::take(&mut self.hashes);
         computed.clear();
         computed.extend(leaves.iter().map(|leaf| leaf.hash));
-        let (hashes, root_before_last) = self.settle(batch, first, computed);
+        let ends_in_block = leaves.last().is_some_and(|one| matches!(one.what, LeafWhat::Block));
+        let (hashes, root_before_last) = self.settle(batch, first, computed, ends_in_block);
         let positions = leaves.iter().map(|leaf| Position {
             segment: batch.segment,
             offset: u32::try_from(leaf.at).unwrap_or(u32::MAX),
@@ -161,7 +162,7 @@ impl<'l> Ledger<'l> {
                     self.event(batch, facts, event, LeafRef { index, hash: hashes[n] });
                 }
                 LeafWhat::Block => {
-                    let root = (n == last).then_some(root_before_last);
+                    let root = root_before_last.filter(|_| n == last);
                     self.block(batch, facts.at, bytes, LeafRef { index, hash: hashes[n] }, root);
                 }
                 LeafWhat::Control => self.control(batch, facts.at, bytes, index),
@@ -202,9 +203,9 @@ impl<'l> Ledger<'l> {
     }
 
     /// Appends the leaves, noting roots that will be asked for. Gives the root without the last
-    /// leaf.
-    fn push(&mut self, hashes: &[Hash]) -> Hash {
-        let Some((last, before)) = hashes.split_last() else { return self.tree.root() };
+    /// leaf, if that is a block: nobody else asks for it.
+    fn push(&mut self, hashes: &[Hash], ends_in_block: bool) -> Option<Hash> {
+        let (last, before) = hashes.split_last()?;
         let end = self.tree.size() + hashes.len() as u64;
         let asked: Vec<u64> =
             self.wanted.range(self.tree.size() + 1..end).map(|(size, _)| *size).collect();
@@ -217,7 +218,7 @@ impl<'l> Ledger<'l> {
             rest = later;
         }
         self.tree.push(rest);
-        let root = self.tree.root();
+        let root = ends_in_block.then(|| self.tree.root());
         self.tree.push(std::slice::from_ref(last));
         if let Some(wanted) = self.wanted.get_mut(&end) {
             *wanted = Some(self.tree.root());
@@ -232,14 +233,15 @@ impl<'l> Ledger<'l> {
         batch: &ScannedBatch,
         first: u64,
         computed: Vec<Hash>,
-    ) -> (Vec<Hash>, Hash) {
+        ends_in_block: bool,
+    ) -> (Vec<Hash>, Option<Hash>) {
         let commit = &batch.commit;
         let size = first + computed.len() as u64;
         let mark = self.tree.mark();
-        let before_last = self.push(&computed);
+        let before_last = self.push(&computed, ends_in_block);
         let fits = |ledger: &Self| commit.size == size && ledger.tree.root() == commit.root;
         if fits(self) {
-            self.hold(size);
+            self.hold(size, commit.root);
             return (computed, before_last);
         }
         if self.roots_broken {
@@ -248,22 +250,21 @@ impl<'l> Ledger<'l> {
         let stored = self.tree.stored_leaves(first, computed.len());
         if let Some(stored) = stored {
             self.tree.back_to(&mark);
-            let stored_before_last = self.push(&stored);
+            let stored_before_last = self.push(&stored, ends_in_block);
             if fits(self) {
                 self.changed(batch, first, &computed, &stored);
-                self.hold(size);
+                self.hold(size, commit.root);
                 return (stored, stored_before_last);
             }
             self.tree.back_to(&mark);
-            self.push(&computed);
+            self.push(&computed, false);
         }
         self.root_broken(batch, first, size);
         (computed, before_last)
     }
 
     /// The root at this size is the one that was committed.
-    fn hold(&mut self, size: u64) {
-        let root = self.tree.root();
+    fn hold(&mut self, size: u64, root: Hash) {
         self.last = (size, root);
         self.roots.insert(size, root);
         if self.roots.len() > MAX_ROOTS {
@@ -310,7 +311,7 @@ impl<'l> Ledger<'l> {
             let count = usize::try_from((to - first).min(FILL_STEP)).expect("bounded");
             match self.tree.stored_leaves(first, count) {
                 Some(leaves) => {
-                    self.push(&leaves);
+                    self.push(&leaves, false);
                 }
                 None => self.roots_broken = true,
             }

@@ -70,10 +70,10 @@ use ledgerline_world::disk::Disk;
 use ledgerline_world::parallel;
 
 use self::chains::Chains;
-use self::facts::{EventFacts, LeafFacts, LeafRef, LeafWhat};
+use self::facts::{EventFacts, Job, LeafFacts, LeafRef, LeafWhat};
 use self::grown_tree::GrownTree;
 use self::index_files::IndexSums;
-use self::judge::{Context, Spares, judge};
+use self::judge::{Context, Judged, Spares, judge};
 use self::ledger::Ledger;
 use self::multiset::PostingKey;
 use self::outside::{
@@ -92,6 +92,9 @@ pub use report::{
     VerifyReport,
 };
 pub use signatures::{SAMPLED_ONE_IN, Signatures};
+
+/// Batches are judged together up to so many bytes.
+const TOGETHER_BYTES: usize = 64 << 10;
 
 /// What there is to verify, and with what.
 #[derive(Clone)]
@@ -221,12 +224,8 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
         .with_progress(1, options.progress)
         .live(until, options.live.map(|live| live.go_on));
     let walk = || {
-        parallel::in_order(
-            options.threads,
-            |emit| reader.run(emit),
-            &|job| judge(&context, job, true),
-            &mut |judged| ledger.take(judged),
-        );
+        let read = |emit: &mut dyn FnMut(Job)| reader.run(emit);
+        judged_in_order(&context, options.threads, true, read, &mut |one| ledger.take(one));
     };
     // A node replaces runs meanwhile: there they are read at the end.
     let runs = compares.filter(|_| options.live.is_none()).map(|manifest| {
@@ -314,22 +313,48 @@ fn walk_again(
         .with_progress(ledger.counts.passes, options.progress)
         .live(until, options.live.map(|live| live.go_on));
     let mut first = 0;
-    parallel::in_order(
-        options.threads,
-        |emit| reader.run(emit),
-        &|job| judge(context, job, false),
-        &mut |judged| {
-            let batch = &judged.job.batch;
-            first = first.max(judged.job.base);
-            for (index, facts) in (first..).zip(&judged.leaves) {
-                if let LeafWhat::Event(event) = &facts.what {
-                    each(ledger, batch, facts, event, LeafRef { index, hash: facts.hash });
-                }
+    let read = |emit: &mut dyn FnMut(Job)| reader.run(emit);
+    judged_in_order(context, options.threads, false, read, &mut |judged| {
+        let batch = &judged.job.batch;
+        first = first.max(judged.job.base);
+        for (index, facts) in (first..).zip(&judged.leaves) {
+            if let LeafWhat::Event(event) = &facts.what {
+                each(ledger, batch, facts, event, LeafRef { index, hash: facts.hash });
             }
-            first += judged.leaves.len() as u64;
-            ledger.chains.shrink();
-            context.spares.keep_all(judged.job.batch, judged.leaves);
+        }
+        first += judged.leaves.len() as u64;
+        ledger.chains.shrink();
+        context.spares.keep_all(judged.job.batch, judged.leaves);
+    });
+}
+
+/// Has what a reader hands out judged on several threads, and hands it on in order. Small batches
+/// go to a thread together: handing one over costs as much as judging a commit of one event.
+fn judged_in_order(
+    context: &Context,
+    threads: usize,
+    deep: bool,
+    read: impl FnOnce(&mut dyn FnMut(Job)),
+    take: &mut dyn FnMut(Judged),
+) {
+    parallel::in_order(
+        threads,
+        |emit| {
+            let (mut together, mut bytes) = (Vec::new(), 0);
+            read(&mut |job| {
+                bytes += job.batch.bytes.len();
+                together.push(job);
+                if bytes >= TOGETHER_BYTES {
+                    emit(std::mem::take(&mut together));
+                    bytes = 0;
+                }
+            });
+            emit(together);
         },
+        &|jobs: Vec<Job>| {
+            jobs.into_iter().map(|job| judge(context, job, deep)).collect::<Vec<Judged>>()
+        },
+        &mut |judged| judged.into_iter().for_each(&mut *take),
     );
 }
 
