@@ -28,7 +28,7 @@ use ledgerline_node::Node;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use ledgerline_prover::QuestionRequest;
 use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
-use ledgerline_questions::page_token::PagePlace;
+use ledgerline_questions::page_token::{Cursor, PageError, PagePlace};
 use ledgerline_questions::{Of, knows_tenant};
 use ledgerline_view::view::View;
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,11 @@ pub struct Asking {
 /// Refuses a parameter.
 pub fn bad_query(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::bad_request("bad_query", detail)
+}
+
+/// Refuses a page token.
+pub fn bad_page(error: PageError) -> Problem {
+    Problem::bad_request("bad_page", error.to_string())
 }
 
 /// A time of the query.
@@ -318,7 +323,7 @@ pub struct Question<'v> {
     /// Reads for it.
     pub inquiry: Inquiry<'v>,
     /// Where the page begins, when it is not the first.
-    pub cursor: Option<u64>,
+    pub cursor: Option<Cursor>,
     node: &'v Node,
     name: &'static str,
     full: String,
@@ -355,12 +360,9 @@ impl<'v> Question<'v> {
         let at = asking.at.as_deref().map(|text| time("at", text)).transpose()?;
         let (size, judged_at, cursor) = match &asking.page {
             Some(page) => {
-                let place = node.page_tokens().open(&tenant, &full, page);
-                let place = place.ok_or_else(|| {
-                    let detail = "the page token is not of this question; ask for the first page";
-                    Problem::bad_request("bad_page", detail)
-                })?;
-                (place.size, place.judged_at, Some(place.cursor))
+                let place = node.page_tokens().open(&tenant, &full, &view.logs(), page);
+                let PagePlace { cursor, as_of, judged_at } = place.map_err(bad_page)?;
+                (view.position_of(&as_of), judged_at, Some(cursor))
             }
             None => {
                 let newest = if proves { view.base() + view.published_size() } else { view.end() };
@@ -386,6 +388,32 @@ impl<'v> Question<'v> {
         let tenant_known = knows_tenant(view, &node.keys(), &scope.tenant)?;
         let inquiry = Inquiry::new(view, scope, Spending::default())?;
         Ok(Self { inquiry, cursor, node, name, full, proof, tenant_known })
+    }
+
+    /// The place among the entries of all origins where the page begins, when it is not the first.
+    #[must_use]
+    pub fn from(&self) -> Option<u64> {
+        match self.cursor? {
+            Cursor::Entry(at) => Some(self.inquiry.view().position(at)),
+            // No token of a question that goes by entries.
+            Cursor::Item(_) => None,
+        }
+    }
+
+    /// The item of a list, made again, where the page begins.
+    #[must_use]
+    pub fn item(&self) -> usize {
+        match self.cursor {
+            Some(Cursor::Item(n)) => usize::try_from(n).unwrap_or(usize::MAX),
+            // No token of a question that goes by items.
+            Some(Cursor::Entry(_)) | None => 0,
+        }
+    }
+
+    /// The cursor of a page that begins at a place among the entries of all origins.
+    #[must_use]
+    pub fn at(&self, position: Option<u64>) -> Option<Cursor> {
+        position.map(|position| Cursor::Entry(self.inquiry.view().entry_at(position)))
     }
 
     /// When states are judged.
@@ -435,7 +463,7 @@ impl<'v> Question<'v> {
     /// As [`Question::try_answer`].
     pub fn answer(
         self,
-        next: Option<u64>,
+        next: Option<Cursor>,
         write: impl FnOnce(&mut Members<'_>),
     ) -> Result<Response, Problem> {
         self.try_answer(next, |members| {
@@ -450,7 +478,7 @@ impl<'v> Question<'v> {
     /// Of `write`; of a proof, as [`prove::question`].
     pub fn try_answer(
         mut self,
-        next: Option<u64>,
+        next: Option<Cursor>,
         write: impl FnOnce(&mut Members<'_>) -> Result<(), Problem>,
     ) -> Result<Response, Problem> {
         if let Some(bundle) = self.proof(next.is_some())? {
@@ -463,12 +491,13 @@ impl<'v> Question<'v> {
         written.map(|()| json_bytes(bytes))
     }
 
-    fn frame(&self, next: Option<u64>, members: &mut Members<'_>) {
+    fn frame(&self, next: Option<Cursor>, members: &mut Members<'_>) {
         let scope = self.inquiry.scope();
         let view = self.inquiry.view();
         let page = next.map(|cursor| {
-            let place = PagePlace { cursor, size: scope.size, judged_at: scope.judged_at };
-            self.node.page_tokens().seal(&scope.tenant, &self.full, place)
+            let as_of = view.as_of(scope.size);
+            let place = PagePlace { cursor, as_of, judged_at: scope.judged_at };
+            self.node.page_tokens().seal(&scope.tenant, &self.full, &view.logs(), &place)
         });
         // An `as_of` in an older origin is a size of that one.
         let (at, last) = view.at_position(scope.size.saturating_sub(1));

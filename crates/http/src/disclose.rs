@@ -26,12 +26,13 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_questions::disclosure::{
     About, Content, DisclosedEvent, DisclosedRecord, MAX_EVENTS, Part, Selection, select,
 };
-use ledgerline_questions::page_token::PagePlace;
+use ledgerline_questions::page_token::{Cursor, PageError, PagePlace};
 use ledgerline_view::registry::{Caller, Roles};
 use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::asked::bad_page;
 use crate::covered::{self, Covered};
 use crate::extract::{check_text, json_body};
 use crate::tokens::check_id;
@@ -147,21 +148,26 @@ fn page(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
     let Asked { tenant, purpose, about, question, limit, page, .. } = asked;
     let node = &app.node;
     let view = node.view();
-    let place = match &page {
-        None => PagePlace { cursor: 0, size: view.end(), judged_at: 0 },
-        Some(token) => node.page_tokens().open(&tenant, &question, token).ok_or_else(|| {
-            let detail = "the page token is not of this question; ask for the first page";
-            Problem::bad_request("bad_page", detail)
-        })?,
+    let (from, size) = match &page {
+        None => (0, view.end()),
+        Some(token) => {
+            let place = node.page_tokens().open(&tenant, &question, &view.logs(), token);
+            let PagePlace { cursor, as_of, .. } = place.map_err(bad_page)?;
+            let Cursor::Entry(from) = cursor else { return Err(bad_page(PageError::Foreign)) };
+            (view.position(from), view.position_of(&as_of))
+        }
     };
-    let part = Part { from: place.cursor, size: place.size, limit };
+    let part = Part { from, size, limit };
     let selection = select(&view, &tenant, about, part)?;
     if selection.is_empty() && selection.next().is_none() && page.is_none() {
         return Err(Problem::not_found());
     }
     let (next, records) = (selection.next(), selection.records());
-    let next = next
-        .map(|cursor| node.page_tokens().seal(&tenant, &question, PagePlace { cursor, ..place }));
+    let next = next.map(|at| {
+        let cursor = Cursor::Entry(view.entry_at(at));
+        let place = PagePlace { cursor, as_of: view.as_of(size), judged_at: 0 };
+        node.page_tokens().seal(&tenant, &question, &view.logs(), &place)
+    });
     let (index, events) = node.disclose(caller, &purpose, selection)?;
     // The newest state holds the entry: its checkpoint is the entry's receipt.
     let after = node.view();

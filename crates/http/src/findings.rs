@@ -125,7 +125,7 @@ pub async fn list(
         });
         let begin = from.transpose()?.unwrap_or(0);
         let is_first = question.cursor.is_none();
-        let from = question.cursor.unwrap_or(begin);
+        let from = question.from().unwrap_or(begin);
         let limit = asking.limit()?;
         let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
         let token_known = match &wanted.token {
@@ -143,6 +143,7 @@ pub async fn list(
         let lag = position.map(|position| view.size().saturating_sub(position));
         let progress = so_far(reached, view, pinned.size, later);
         question.note_lag(&progress);
+        let next = question.at(next);
         question.answer(next, |members| {
             members.say("token_known", token_known);
             members.say("findings", list);

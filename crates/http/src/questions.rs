@@ -15,6 +15,7 @@ use ledgerline_followers::findings::book::Wanted;
 use ledgerline_node::Reader;
 use ledgerline_questions as questions;
 use ledgerline_questions::lineage::{Direction, Inquiry, Spending, family, path, relatives};
+use ledgerline_questions::page_token::Cursor;
 use ledgerline_questions::{Holder, Of, Pivot, Point, Resource};
 use ledgerline_view::registry::Caller;
 
@@ -175,10 +176,10 @@ pub async fn resources(
             }
             Of::Descendants | Of::Grant => None,
         };
-        let start = usize::try_from(question.cursor.unwrap_or(0)).unwrap_or(usize::MAX);
+        let start = question.item();
         let rest = found.list.get(start..).unwrap_or_default();
         let shown = &rest[..rest.len().min(limit)];
-        let next = (rest.len() > shown.len()).then(|| (start + shown.len()) as u64);
+        let next = (rest.len() > shown.len()).then(|| Cursor::Item((start + shown.len()) as u64));
         question.answer(next, |members| {
             members.say("token_id", &id);
             members.say("from", found.from.map(Time));
@@ -313,11 +314,12 @@ async fn held(
     };
     let about = ("tokens", holds, &["limit", "page"][..]);
     ask(&app, &headers, asking, about, move |mut question, asking| {
-        let after = question.cursor.unwrap_or(0);
+        let after = question.from().unwrap_or(0);
         let limit = asking.limit()?;
         let found = questions::holdings(&mut question.inquiry, &holder, after, limit)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        question.answer(found.next, |members| {
+        let next = question.at(found.next);
+        question.answer(next, |members| {
             members.all("tokens", &found.tokens, |one, of| question_json::token(view, one, at, of));
         })
     })
@@ -457,11 +459,12 @@ pub async fn resource_tokens(
         if from > until {
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
-        let (cursor, limit) = (question.cursor, asking.limit()?);
+        let (cursor, limit) = (question.from(), asking.limit()?);
         let range = (from, until);
         let found = questions::visitors(&mut question.inquiry, &resource, range, cursor, limit)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        question.answer(found.next, |members| {
+        let next = question.at(found.next);
+        question.answer(next, |members| {
             members.say("searched_from", found.searched_from);
             members.all("tokens", &found.list, |one, of| question_json::visitor(view, one, at, of));
         })
@@ -515,9 +518,10 @@ pub async fn pivot(
             Some("key") => Pivot::Key(name(value)?),
             _ => return Err(bad_query("kind is handle, client, session, grant or key")),
         };
-        let (after, limit) = (question.cursor.unwrap_or(0), asking.limit()?);
+        let (after, limit) = (question.from().unwrap_or(0), asking.limit()?);
         let (records, next) = questions::pivot(&mut question.inquiry, &what, after, limit)?;
         let view = question.inquiry.view();
+        let next = question.at(next);
         question.try_answer(next, |members| {
             members.try_all("events", &records, |one, of| question_json::event(view, one, of))
         })

@@ -25,6 +25,7 @@ use ledgerline_sim::{
     Faults, Random, SECRET, SimDisk, TestLedger, TestWorld, credential, event, event_id,
 };
 use ledgerline_verify::{Severity, Verdict, VerifyFinding};
+use ledgerline_view::address::{LogId, LogName};
 use ledgerline_view::registry::api_key_text;
 use ledgerline_view::view::{PageRequest, QueryError};
 use ledgerline_world::disk::Disk;
@@ -199,6 +200,16 @@ fn questions_read_all_origins_oldest_first() {
     assert_eq!((&*origin.identity().origin, index), (FIRST, places[0]));
     let (origin, index) = view.at_position(places[2]);
     assert_eq!((&*origin.identity().origin, index), (SECOND, places[2] - view.base()));
+    // Places and addresses say the same, at the border of two logs too.
+    for place in [0, places[0], view.base() - 1, view.base(), places[2], view.end()] {
+        let at = view.entry_at(place);
+        assert_eq!((view.position(at), at.log.row() == 0), (place, place < view.base()));
+        let as_of = view.as_of(place);
+        assert_eq!(view.position_of(&as_of), place);
+        assert!(!as_of.covers(at) && (0..place).all(|seen| as_of.covers(view.entry_at(seen))));
+    }
+    assert_eq!(view.logs().name(view.entry(0).log), Some(LogName::of(SECOND)));
+    assert_eq!(view.logs().named(LogName::of(FIRST)).map(LogId::row), Some(0));
     // A person's tokens come from all origins, and a page ends where it must.
     let subject = token.facts.subject.expect("a person");
     let (mut all, mut after) = (Vec::new(), Some(0));

@@ -9,6 +9,7 @@
 //!
 //! Refuses: to write, and to know who writes or what is asked.
 
+pub mod address;
 pub mod chains;
 pub mod committed;
 pub mod identity;

@@ -22,6 +22,7 @@ use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 
+use crate::address::{AsOf, EntryRef, LogId, Logs, log_id};
 use crate::committed::{Published, Rooms, base};
 use crate::identity::Identity;
 
@@ -125,6 +126,7 @@ pub struct View {
     leaves: Arc<dyn LeafStore>,
     /// Entries of the origins before this one.
     base: u64,
+    log: LogId,
     is_older: bool,
 }
 
@@ -134,9 +136,10 @@ impl View {
     pub fn new(rooms: Arc<Rooms>, terms: Arc<TermHasher>, identity: Identity) -> Self {
         let published = rooms.published();
         let base = base(&rooms.predecessors);
+        let log = log_id(rooms.predecessors.len());
         let postings: Arc<dyn PostingIndex> = Arc::clone(&rooms.index) as _;
         let leaves: Arc<dyn LeafStore> = Arc::clone(&rooms.reader) as _;
-        Self { rooms, terms, identity, published, postings, leaves, base, is_older: false }
+        Self { rooms, terms, identity, published, postings, leaves, base, log, is_older: false }
     }
 
     /// The same state, read through another index and another store of leaves.
@@ -169,10 +172,10 @@ impl View {
     #[must_use]
     pub fn origins(&self) -> Vec<Self> {
         let mut base = 0;
-        let older = self.rooms.predecessors.iter().map(|one| {
+        let older = self.rooms.predecessors.iter().enumerate().map(|(row, one)| {
             let (rooms, terms) = (Arc::clone(&one.rooms), Arc::clone(&self.terms));
             let view = Self::new(rooms, terms, one.identity.clone());
-            let view = Self { base, is_older: true, ..view };
+            let view = Self { base, log: log_id(row), is_older: true, ..view };
             base += one.size();
             view
         });
@@ -216,6 +219,58 @@ impl View {
         let view = origins.pop().map_or(Cow::Borrowed(self), Cow::Owned);
         let index = position.saturating_sub(view.base);
         (view, index)
+    }
+
+    /// The table of logs: every origin's, oldest first; the last one is this.
+    #[must_use]
+    pub fn logs(&self) -> Logs {
+        let older = self.rooms.predecessors.iter().map(|one| &*one.identity.origin);
+        Logs::new(older.chain([&*self.identity.origin]))
+    }
+
+    /// The address of one of this origin's entries.
+    #[must_use]
+    pub const fn entry(&self, index: u64) -> EntryRef {
+        EntryRef { log: self.log, index }
+    }
+
+    /// Entries of the origins before a log.
+    fn base_of(&self, log: LogId) -> u64 {
+        if log == self.log { self.base } else { base(&self.rooms.predecessors[..log.row()]) }
+    }
+
+    /// The place of an entry among those of all origins, oldest first.
+    #[must_use]
+    pub fn position(&self, at: EntryRef) -> u64 {
+        self.base_of(at.log) + at.index
+    }
+
+    /// The address of a place among the entries of all origins, oldest first.
+    #[must_use]
+    pub fn entry_at(&self, position: u64) -> EntryRef {
+        let (view, index) = self.at_position(position);
+        view.entry(index)
+    }
+
+    /// What is seen when the first entries of all origins together are, so many.
+    #[must_use]
+    pub fn as_of(&self, position: u64) -> AsOf {
+        let mut left = position;
+        let older = self.rooms.predecessors.iter().map(|one| {
+            let size = left.min(one.size());
+            left -= size;
+            size
+        });
+        let mut sizes: Vec<u64> = older.collect();
+        sizes.push(left);
+        AsOf::new(sizes)
+    }
+
+    /// How many of the first entries of all origins are seen.
+    #[must_use]
+    pub fn position_of(&self, as_of: &AsOf) -> u64 {
+        let newest = as_of.sizes().rev().find(|(_, size)| *size > 0);
+        newest.map_or(0, |(log, size)| self.base_of(log) + size)
     }
 
     /// Entries of the origins before this one.
