@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use ledgerline_world::disk::Disk;
 use ledgerline_journal::erasure::finish_pending;
-use ledgerline_journal::head_store::HeadStore;
 use ledgerline_journal::format::{FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES};
-use ledgerline_vault::keys::KeyRing;
+use ledgerline_journal::head_store::HeadStore;
+use ledgerline_proof::hash::{Hash, sha256};
 use ledgerline_sim::{SimDisk, SimEntropy, Snapshot};
 use ledgerline_vault::Vault;
+use ledgerline_vault::keys::KeyRing;
 use ledgerline_verify::{VerifyOptions, VerifyWorld, verify};
-use ledgerline_proof::hash::{Hash, sha256};
+use ledgerline_world::disk::Disk;
 
 use crate::cursor::{Cursor, damage};
 use crate::ledger::base;

@@ -6,13 +6,13 @@
 use std::cell::RefCell;
 
 use ledgerline_ledger::intake::{Accepted, BodyForm, EventAnswer, EventStatus, PendingEvent, Unit};
-use ledgerline_sim::SimDisk;
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object, encode_object};
 use ledgerline_proof::signature::StatementKey;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::submission::Batch;
+use ledgerline_sim::SimDisk;
 use serde_json::value::RawValue;
 
 use crate::ledger::{DEPLOYMENT, PRODUCER_KEY, PRODUCER_SECRET, Running};

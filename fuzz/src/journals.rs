@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ledgerline_world::disk::{Disk, OpenMode};
 use ledgerline_journal::format::{
     AttachmentRecord, BatchHead, CommitRecord, FRAME_BYTES, FrameBinding, FrameType, HEADER_BYTES,
     SealedRecord, SegmentHeader,
@@ -11,14 +10,16 @@ use ledgerline_journal::format::{
 use ledgerline_journal::leaf_store::ReadError;
 use ledgerline_journal::recovery::recover;
 use ledgerline_journal::scan::{Scanned, SegmentScan};
-use ledgerline_vault::keys::KeyRing;
-use ledgerline_ledger::opening::open;
-use ledgerline_sim::SimDisk;
+use ledgerline_journal::streams::StreamTable;
 use ledgerline_journal::tree_store::TreeStore;
-use ledgerline_verify::{Severity, Verdict, VerifyOptions, VerifyWorld};
+use ledgerline_ledger::opening::open;
 use ledgerline_proof::control::Control;
 use ledgerline_proof::hash::HmacKey;
 use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_sim::SimDisk;
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_verify::{Severity, Verdict, VerifyOptions, VerifyWorld};
+use ledgerline_world::disk::{Disk, OpenMode};
 
 use crate::cursor::{Cursor, damage, damage_once};
 use crate::ledger::{Base, base, config, world};
@@ -58,6 +59,15 @@ fn bodies(body: &[u8]) {
     }
     if let Some(commit) = CommitRecord::decode(body) {
         assert_eq!(commit.encode(), body);
+    }
+    if let Some((table, rest)) = StreamTable::take(body) {
+        let taken = &body[..body.len() - rest.len()];
+        let mut again = Vec::new();
+        table.put(&mut again);
+        assert_eq!((&*again, table.encoded_len()), (taken, taken.len()), "a second encoding");
+        let mut advanced = StreamTable::default();
+        assert_eq!(advanced.advance(table.marks()), Ok(()), "marks that no writer takes");
+        assert_eq!(advanced, table, "a table that no writer makes");
     }
     if let Some((index, record)) = AttachmentRecord::decode(body) {
         assert_eq!([record.prefix(index), record.data].concat(), body);
@@ -251,11 +261,11 @@ impl Damaged<'_> {
             assert_eq!(Some(leaf), self.base.leaves.get(place), "a changed leaf {index}");
         }
         let Ok(recovered) = recovered else { return };
-        let tip = (recovered.tip.size, recovered.tip.root);
+        let tip = (recovered.tip().size, recovered.tip().root);
         assert!(self.base.commits.contains(&tip), "an end that never was: {tip:?}");
-        assert_eq!(seen.len() as u64, recovered.tip.size, "not every leaf was handed out");
+        assert_eq!(seen.len() as u64, recovered.tip().size, "not every leaf was handed out");
         if let Some((size, _)) = head {
-            assert_eq!(recovered.tip.size, size, "the head store knew more");
+            assert_eq!(recovered.tip().size, size, "the head store knew more");
         }
     }
 

@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use ledgerline_view::identity::Identity;
 use ledgerline_index::Progress;
 use ledgerline_ledger::intake::{BodyForm, EventStatus, SubmitAnswer};
-use ledgerline_vault::keys::KeyRing;
 use ledgerline_ledger::opening::{LedgerConfig, World, open};
 use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
-use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
-use ledgerline_sim::{SimClock, SimDisk, SimEntropy, Snapshot};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_sim::{SimClock, SimDisk, SimEntropy, Snapshot};
+use ledgerline_vault::keys::KeyRing;
+use ledgerline_view::identity::Identity;
+use ledgerline_view::registry::{Caller, Roles, api_key_text, secret_hash};
 use serde_json::json;
 
 /// Id of the producer key that the seeds are signed with.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use ledgerline_world::disk::Disk;
 use ledgerline_index::{
     Index, IndexConfig, IndexError, ManifestRun, Posting, Progress, ReadBudget, Term, TermHasher,
     TermKind, parse_manifest, parse_run, parse_run_footer, parse_run_header,
 };
 use ledgerline_sim::{SimDisk, Snapshot};
+use ledgerline_world::disk::Disk;
 use sha2::{Digest as _, Sha256};
 
 use crate::cursor::{Cursor, damage};

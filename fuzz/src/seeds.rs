@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
-use ledgerline_proof::hash::leaf_hash;
+use ledgerline_journal::format::CommitRecord;
+use ledgerline_journal::streams::{
+    NO_LEADER_EPOCH, NextPosition, StreamId, StreamMark, StreamState, StreamTable,
+};
+use ledgerline_proof::hash::{Hash, leaf_hash};
 use ledgerline_proof::note::SignerKey;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object, encode_object};
@@ -32,8 +36,12 @@ const LONGEST: usize = 4096;
 pub fn of_vectors(folder: &Path) -> io::Result<Vec<Seed>> {
     let mut seeds = Vec::new();
     let entries = json(&folder.join("entries.json"))?;
-    for record in list(&entries["records"])?.iter().chain(list(&entries["refused"])?) {
-        let target = match record["kind"].as_str() {
+    let records = list(&entries["records"])?.iter().chain(list(&entries["refused"])?);
+    let schemas = json(&folder.join("schemas.json"))?;
+    let versions = list(&schemas["versions"])?.iter();
+    let kinds = records.map(|one| (&one["kind"], one));
+    for (kind, record) in kinds.chain(versions.map(|one| (&one["name"], one))) {
+        let target = match kind.as_str() {
             Some("dev.ledgerline.Statement") => "statement",
             Some("dev.ledgerline.Personal") => "personal",
             Some("dev.ledgerline.Entry") => "entry",
@@ -191,7 +199,16 @@ fn steps() -> Vec<Seed> {
         ("manifest", crate::runs::sample_manifest()[8..].to_vec()),
         ("manifest", crate::runs::sample_manifest()),
     ];
-    seeds.push(("frame", one_batch()));
+    let table = stream_table();
+    let empty = StreamTable::default();
+    let commits = [&empty, &table].map(|streams| commit_with(streams.clone()));
+    for commit in &commits {
+        seeds.push(("frame", one_batch(&commit.encode())));
+        seeds.push(("frame", commit.encode()));
+    }
+    let mut bytes = Vec::new();
+    table.put(&mut bytes);
+    seeds.push(("frame", bytes));
     for (path, bytes) in base().disk.files().iter().filter(|(path, _)| path.ends_with(".seg")) {
         let number: u32 = path[8..16].parse().expect("eight digits");
         seeds.extend(pending_of(number, bytes).map(|bytes| ("erasure", bytes)));
@@ -199,8 +216,31 @@ fn steps() -> Vec<Seed> {
     seeds
 }
 
+/// A partition that goes on, and a shard that has ended.
+fn stream_table() -> StreamTable {
+    let mark = |id, name: &str, part: &[u8], next: &[u8], leader_epoch, state| StreamMark {
+        stream: StreamId { id: [id; 16], name: name.into() },
+        part: part.into(),
+        next: NextPosition::new(next),
+        leader_epoch,
+        state,
+    };
+    let marks = [
+        mark(1, "c", &[0, 0, 0, 3], &[0, 0, 0, 0, 0, 0, 0, 9], 7, StreamState::Open),
+        mark(2, "arn", b"shard-0", b"4959", NO_LEADER_EPOCH, StreamState::Ended),
+    ];
+    let mut table = StreamTable::default();
+    table.advance(&marks).expect("two good marks");
+    table
+}
+
+fn commit_with(streams: StreamTable) -> CommitRecord {
+    let (mac, root) = (Hash::ZERO, Hash::ZERO);
+    CommitRecord { mac, size: 1, root, epoch: 0, streams, previous_signature: Vec::new() }
+}
+
 /// A batch of one entry and an attachment, as `frame` reads frames.
-fn one_batch() -> Vec<u8> {
+fn one_batch(commit: &[u8]) -> Vec<u8> {
     let mut out = vec![0];
     let mut put = |kind: u8, body: &[u8]| {
         out.push(kind);
@@ -213,9 +253,7 @@ fn one_batch() -> Vec<u8> {
     put(1, b"leaf");
     put(3, &[0; 44]);
     put(2, &[1; 60]);
-    let mut commit = [0; 84];
-    commit[39] = 1;
-    put(4, &commit);
+    put(4, commit);
     out
 }
 
