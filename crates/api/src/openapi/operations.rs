@@ -1,18 +1,21 @@
 //! The table of all routes: what each method of each path takes and gives.
 
 /// One method of one path.
-pub(super) struct Operation {
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    pub(super) summary: &'static str,
+pub struct Operation {
+    /// The method, in small letters.
+    pub method: &'static str,
+    /// The path, as the router has it.
+    pub path: &'static str,
+    /// What it does.
+    pub summary: &'static str,
     /// Roles of which one is needed; `any` is any key, none is nobody.
-    pub(super) roles: &'static str,
+    pub roles: &'static str,
     /// Parameters of the query.
-    pub(super) query: &'static str,
+    pub query: &'static str,
     /// The schema of what is sent.
-    pub(super) body: Option<&'static str>,
+    pub body: Option<&'static str>,
     /// The status of success, and the schema of what comes.
-    pub(super) answer: (u16, &'static str),
+    pub answer: (u16, &'static str),
 }
 
 /// Parameters that all questions have.
@@ -36,20 +39,30 @@ const fn post(
     roles: &'static str,
     query: &'static str,
     body: &'static str,
-    answer: (u16, &'static str),
+    status: u16,
+    answer: &'static str,
 ) -> Operation {
-    Operation { method: "post", path, summary, roles, query, body: Some(body), answer }
+    Operation {
+        method: "post",
+        path,
+        summary,
+        roles,
+        query,
+        body: Some(body),
+        answer: (status, answer),
+    }
 }
 
 /// Every route. An answer that is no schema is a media type.
-pub(super) const OPERATIONS: &[Operation] = &[
+pub const OPERATIONS: &[Operation] = &[
     post(
         "/v1/events",
         "Record events; answered when they are on disk",
         "producer",
         "receipt",
         "Events",
-        (200, "Verdicts"),
+        200,
+        "Verdicts",
     ),
     get("/v1/events/{source}/{event_id}", "A recorded event", READERS, "tenant", "Recorded"),
     get(
@@ -143,7 +156,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "tenant as_of at proof origin wait from until tokens",
         "Answer",
     ),
-    post("/v1/triage", "Where leaked tokens stand", READERS, "", "Triage", (200, "Object")),
+    post("/v1/triage", "Where leaked tokens stand", READERS, "", "Triage", 200, "Object"),
     get("/oauth2/jwks", "The keys that sign introspection answers (RFC 9701)", "", "", "Object"),
     post(
         "/v1/tokens/{id}/blast-radius",
@@ -151,7 +164,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "responder",
         "",
         "RevokeFamily",
-        (200, "Object"),
+        200,
+        "Object",
     ),
     get("/v1/subjects/{handle}/tokens", "A person's tokens", READERS, PAGED, "Answer"),
     get(
@@ -206,9 +220,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "resource_server",
         "",
         "TokenForm",
-        (200, "Introspection"),
+        200,
+        "Introspection",
     ),
-    post("/oauth2/revoke", "RFC 7009", "client responder", "", "TokenForm", (200, "Object")),
+    post("/oauth2/revoke", "RFC 7009", "client responder", "", "TokenForm", 200, "Object"),
     get(
         "/v1/findings",
         "What the rules noticed; with `follow` as server-sent events",
@@ -223,7 +238,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "responder admin",
         "",
         "Note",
-        (200, "Object"),
+        200,
+        "Object",
     ),
     post(
         "/v1/findings/{id}/close",
@@ -231,7 +247,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "responder admin",
         "",
         "Note",
-        (200, "Object"),
+        200,
+        "Object",
     ),
     post(
         "/v1/reconciliations",
@@ -239,7 +256,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "responder admin",
         "",
         "Reconciliation",
-        (200, "Reconciled"),
+        200,
+        "Reconciled",
     ),
     get(
         "/v1/sources",
@@ -254,7 +272,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "reader auditor responder admin",
         "wait",
         "Inventory",
-        (200, "Sources"),
+        200,
+        "Sources",
     ),
     get("/v1/leaves/{index}", "A leaf of the log", "auditor", "", "Object"),
     get("/v1/blocks", "Blocks, newest first", READERS, "before limit", "Object"),
@@ -279,21 +298,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "",
         "Object",
     ),
-    post(
-        "/v1/resolve",
-        "The handle of a personal value",
-        "privacy",
-        "",
-        "Resolve",
-        (200, "Object"),
-    ),
+    post("/v1/resolve", "The handle of a personal value", "privacy", "", "Resolve", 200, "Object"),
     post(
         "/v1/erase",
         "Destroy the personal data behind a handle",
         "privacy",
         "",
         "Erase",
-        (200, "Object"),
+        200,
+        "Object",
     ),
     post(
         "/v1/disclose",
@@ -301,7 +314,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "privacy",
         "",
         "Disclose",
-        (200, "Disclosed"),
+        200,
+        "Disclosed",
     ),
     get("/v1/keys", "Keys", "admin", "", "Object"),
     post(
@@ -310,7 +324,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "admin",
         "",
         "NewKey",
-        (201, "AddedKey"),
+        201,
+        "AddedKey",
     ),
     post(
         "/v1/keys/{key_id}/rotate",
@@ -318,7 +333,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "admin",
         "",
         "RotateKey",
-        (201, "AddedKey"),
+        201,
+        "AddedKey",
     ),
     Operation {
         method: "delete",
