@@ -15,40 +15,12 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
-use ledgerline_issuers::settings::{self, IssuerTable};
+use clap::ValueEnum;
+use ledgerline_commands::ClientSettings;
+use ledgerline_issuers::settings::{self as issuer_settings, IssuerTable};
+use ledgerline_terminal::exit::Failure;
+use ledgerline_terminal::settings;
 use serde::Deserialize;
-
-use crate::exit::Failure;
-
-/// Declares a group of settings once: clap reads flags and environment into it, serde the file.
-macro_rules! settings {
-    ($(#[$meta:meta])* pub struct $name:ident {
-        $($(#[$fmeta:meta])* $env:literal $field:ident: $ty:ty,)*
-    }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Default, Args, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name {
-            $(
-                $(#[$fmeta])*
-                #[arg(long, env = $env, hide_env_values = true)]
-                pub $field: Option<$ty>,
-            )*
-        }
-
-        impl $name {
-            /// The keys of this group in the file.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($field),)*];
-
-            /// These settings; those of `file` where nothing is said.
-            #[must_use]
-            pub fn or(self, file: Self) -> Self {
-                Self { $($field: self.$field.or(file.$field),)* }
-            }
-        }
-    };
-}
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -171,35 +143,6 @@ settings! {
 }
 
 settings! {
-    /// How client commands reach a server.
-    pub struct ClientSettings {
-        /// URL of the server [default: http://127.0.0.1:8790].
-        #[arg(global = true)]
-        "LEDGERLINE_URL" url: String,
-        /// File that holds the API key. Without it LEDGERLINE_KEY is used.
-        #[arg(global = true)]
-        "LEDGERLINE_KEY_FILE" key_file: PathBuf,
-        /// Certificates (PEM) to trust instead of the usual ones.
-        #[arg(global = true)]
-        "LEDGERLINE_CA_FILE" ca_file: PathBuf,
-        /// Milliseconds a call may take, retries aside [default: 60000].
-        #[arg(global = true)]
-        "LEDGERLINE_TIMEOUT_MS" timeout_ms: u64,
-        /// Times a refused (429, 503) or failed call is repeated [default: 8; a server that has not
-        /// answered yet is tried for 3 seconds].
-        #[arg(global = true)]
-        "LEDGERLINE_RETRIES" retries: u32,
-    }
-}
-
-impl From<ClientSettings> for ledgerline_client::Settings {
-    fn from(settings: ClientSettings) -> Self {
-        let ClientSettings { url, key_file, ca_file, timeout_ms, retries } = settings;
-        Self { url, key_file, ca_file, timeout_ms, retries }
-    }
-}
-
-settings! {
     /// What is logged, and how. Logs go to standard error.
     pub struct LogSettings {
         /// Form of log lines [default: text].
@@ -249,7 +192,8 @@ impl FileSettings {
         // setting is one.
         let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
         let given = table.clone();
-        let issuers = table.remove("issuers").map(settings::parse).transpose()?.unwrap_or_default();
+        let issuers =
+            table.remove("issuers").map(issuer_settings::parse).transpose()?.unwrap_or_default();
         let (mut server, mut client, mut logs) = Default::default();
         let groups: [(&[&str], &mut toml::Table); 3] = [
             (ServerSettings::NAMES, &mut server),

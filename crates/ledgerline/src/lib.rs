@@ -5,8 +5,6 @@
 
 pub mod cli;
 pub mod config;
-pub mod exit;
 pub mod logs;
 pub mod privacy;
 pub mod reload;
-pub mod render;

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
 use crate::config::{LogFormat, LogSettings};
-use crate::exit::Failure;
+use ledgerline_terminal::exit::Failure;
 
 /// The level of a server that nobody gave one; commands say warnings only.
 pub const OF_A_SERVER: &str = "info";

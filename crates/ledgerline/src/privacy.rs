@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use ledgerline_ledger::folders::{Contents, Folder};
 use ledgerline_world::disk::RealDisk;
 
-use crate::exit::Failure;
+use ledgerline_terminal::exit::Failure;
 
 /// Says to the kernel that this process's memory is nobody's business. Where it cannot, nothing is
 /// lost but that.

@@ -16,8 +16,8 @@ use ledgerline_http::App;
 use ledgerline_issuers::Issuers;
 
 use crate::config::{FileSettings, LogSettings, ServerSettings};
-use crate::exit::Failure;
 use crate::logs;
+use ledgerline_terminal::exit::Failure;
 
 /// Where settings came from, so that they can be read again.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::exit::{CommandResult, Exit};
+use ledgerline_terminal::exit::{CommandResult, Exit};
 
 /// Arguments of `completions`.
 #[derive(Args)]

@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::serve::Started;
-use super::trace::fetch;
-use super::verify::progress_bar;
-use super::verify_url::{self, Question};
 use crate::config::ServerSettings;
-use crate::exit::{CommandResult, Exit, Failure};
-use crate::render::{text, timeline};
+use ledgerline_commands::trace::fetch;
+use ledgerline_commands::verify_url::{self, Question};
+use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
+use ledgerline_terminal::progress_bar;
+use ledgerline_terminal::render::{text, timeline};
 
 /// The token whose life is shown: the first access token, stolen and used after its revocation.
 const STOLEN: &str = "eu-west-1:idp:jti:access-1";
@@ -62,7 +62,7 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
     let shown = show(context, &started.url, (&folder, args.once), &admin_key);
     if shown.is_ok() && !args.once {
         let signals = started.signals()?;
-        context.screen.line("\nServing until Ctrl-C.")?;
+        context.commands.screen.line("\nServing until Ctrl-C.")?;
         started.until(signals, || tracing::warn!(code = "hangup", "a demo reads nothing anew"));
     }
     started.finish()?;
@@ -96,7 +96,7 @@ fn show(
     live(&idp, &gateway)?;
     let (life, events) = fetch(&auditor, STOLEN, "")?;
     let report = verified(&auditor)?;
-    if context.screen.is_json() {
+    if context.commands.screen.is_json() {
         let shown = json!({
             "url": (!once).then_some(url),
             "folder": folder,
@@ -104,10 +104,10 @@ fn show(
             "events": events,
             "verify": report.value,
         });
-        context.screen.json(&shown)?;
+        context.commands.screen.json(&shown)?;
         return Ok(report.exit);
     }
-    let screen = &mut context.screen;
+    let screen = &mut context.commands.screen;
     let place = folder.display();
     screen.line(&match once {
         true => format!("A ledger in {place}\n"),
@@ -179,7 +179,10 @@ fn add_key(
     if path.exists() {
         std::fs::remove_file(&path)?;
     }
-    std::io::Write::write_all(&mut super::keys::create_private(&path)?, secret.as_bytes())?;
+    std::io::Write::write_all(
+        &mut ledgerline_commands::keys::create_private(&path)?,
+        secret.as_bytes(),
+    )?;
     connect(url, &path)
 }
 

@@ -17,12 +17,14 @@ use ledgerline_proof::note::Note;
 use ledgerline_proof::tile::{TileAddress, TileKind, tiles};
 use serde_json::json;
 
+use super::Context;
 use super::serve::{OpenLedger, check_ledger};
-use super::verify::progress_bar;
-use super::{Context, evidence};
-use crate::config::{ClientSettings, ServerSettings};
-use crate::exit::{CommandResult, Exit, Failure};
-use crate::render::{facts, text};
+use crate::config::ServerSettings;
+use ledgerline_commands::ClientSettings;
+use ledgerline_terminal::evidence;
+use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
+use ledgerline_terminal::progress_bar;
+use ledgerline_terminal::render::{facts, text};
 
 /// Arguments of `export-tiles`.
 #[derive(Args)]
@@ -71,14 +73,14 @@ pub fn run(context: &mut Context, args: ExportArgs) -> CommandResult {
             done
         }
         None => {
-            let client = context.client(args.client)?;
+            let client = context.commands.client(args.client)?;
             let log = RemoteLog::new(&client);
             let note = log.checkpoint()?;
             export(&args.out, &note, args.no_entries, |address| Ok(log.tile(address)?))?
         }
     };
     let report = json!({ "size": size, "files": count, "folder": args.out });
-    context.screen.show(&report, |report| {
+    context.commands.screen.show(&report, |report| {
         facts(&[
             ("size", text(report, "/size")),
             ("files", text(report, "/files")),

@@ -1,49 +1,17 @@
-//! The command line: one module per command, all of them clients of the public HTTP interface or,
-//! for
-//! `serve`, `demo`, `reindex`, `verify --data` and `export-tiles --data`, users of the engine.
+//! The command line: which command runs, and what the program ends with.
 //!
-//! Promises: exit codes as in [`crate::exit`]; a wrong command line is 64. Answers go to standard
-//! output, everything else to standard error.
+//! Commands that ask a server, and the offline check, are crates of their own; here are those that
+//! use the engine: `serve`, `demo`, `reindex`, `verify` and `export-tiles`.
+//!
+//! Promises: exit codes as in [`ledgerline_terminal::exit`]; a wrong command line is 64. Answers go
+//! to standard output, everything else to standard error.
 
-pub mod acts;
-pub mod blast_radius;
-pub mod check;
 pub mod completions;
 pub mod demo;
-pub mod disclose;
-pub mod erase;
-pub mod evidence;
 pub mod export_tiles;
-pub mod feed;
-pub mod findings;
-pub mod import_tokens;
-pub mod ingest;
-pub mod introspect;
-pub mod keys;
-pub mod lineage;
-pub mod lookup;
-pub mod own_times;
-pub mod past;
-pub mod pasted;
-pub mod pivot;
-pub mod progress;
-pub mod proof_file;
-pub mod prove;
-pub mod query;
-pub mod reconcile;
 pub mod reindex;
-pub mod revoke;
-pub mod sender;
 pub mod serve;
-pub mod several;
-pub mod sources;
-pub mod status;
-pub mod tail;
-pub mod token_id;
-pub mod trace;
-pub mod triage;
 pub mod verify;
-pub mod verify_url;
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -52,13 +20,17 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use ledgerline_client::{Client, ClientError};
+use ledgerline_client::ClientError;
+use ledgerline_commands::{
+    blast_radius, disclose, erase, findings, import_tokens, ingest, introspect, keys, lineage,
+    pivot, prove, query, reconcile, revoke, sources, status, tail, token_id, trace,
+};
 
-use crate::config::{ClientSettings, FileSettings, LogSettings};
-use crate::exit::{CommandResult, Exit, Failure};
+use crate::config::{FileSettings, LogSettings};
 use crate::reload::Origins;
-use crate::render::{Output, Screen};
 use crate::{logs, privacy};
+use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
+use ledgerline_terminal::render::{Output, Screen};
 
 /// A tamper-evident lineage ledger for bearer tokens.
 #[derive(Parser)]
@@ -114,7 +86,7 @@ enum Command {
     /// Write a proof bundle of a token or an event.
     Prove(prove::ProveArgs),
     /// Check a proof bundle, offline.
-    Check(check::CheckArgs),
+    Check(ledgerline_check::CheckArgs),
     /// Verify a data folder, or a server.
     Verify(verify::VerifyArgs),
     /// Build the index of a data folder anew.
@@ -145,22 +117,12 @@ enum Command {
 
 /// What every command has.
 pub struct Context {
-    /// Standard output.
-    pub screen: Screen,
+    /// What commands have that ask a server.
+    pub commands: ledgerline_commands::Context,
     /// Settings of the file.
     pub file: FileSettings,
     /// Where settings came from.
     pub origins: Origins,
-}
-
-impl Context {
-    /// A client by the command's settings and the file's.
-    ///
-    /// # Errors
-    /// As [`Client::open`].
-    pub fn client(&self, settings: ClientSettings) -> Result<Client, Failure> {
-        Ok(Client::open(&settings.or(self.file.client.clone()).into())?)
-    }
 }
 
 /// Runs the program.
@@ -229,34 +191,36 @@ fn run(cli: Cli) -> CommandResult {
     };
     let log_settings = cli.logs.or(std::mem::take(&mut file.logs));
     logs::start(&log_settings, if serves { logs::OF_A_SERVER } else { "warn" })?;
-    let mut context = Context { screen: Screen::new(cli.output), file, origins };
+    let reach = std::mem::take(&mut file.client);
+    let commands = ledgerline_commands::Context { screen: Screen::new(cli.output), reach };
+    let mut context = Context { commands, file, origins };
     match cli.command {
         Command::Serve(args) => serve::run(&mut context, *args),
         Command::Demo(args) => demo::run(&mut context, args),
-        Command::Ingest(args) => ingest::run(&mut context, args),
-        Command::ImportTokens(args) => import_tokens::run(&mut context, args),
-        Command::Reconcile(args) => reconcile::run(&mut context, args),
-        Command::Sources(args) => sources::run(&mut context, args),
-        Command::Trace(args) => trace::run(&mut context, args),
-        Command::Lineage(args) => lineage::run(&mut context, args),
-        Command::Query(args) => query::run(&mut context, args),
-        Command::Pivot(args) => pivot::run(&mut context, args),
-        Command::BlastRadius(args) => blast_radius::run(&mut context, args),
-        Command::Introspect(args) => introspect::run(&mut context, args),
-        Command::Revoke(args) => revoke::run(&mut context, &args),
-        Command::Findings(args) => findings::run(&mut context, args),
-        Command::Tail(args) => tail::run(&mut context, args),
-        Command::Prove(args) => prove::run(&mut context, &args),
-        Command::Check(args) => check::run(&mut context, &args),
+        Command::Ingest(args) => ingest::run(&mut context.commands, args),
+        Command::ImportTokens(args) => import_tokens::run(&mut context.commands, args),
+        Command::Reconcile(args) => reconcile::run(&mut context.commands, args),
+        Command::Sources(args) => sources::run(&mut context.commands, args),
+        Command::Trace(args) => trace::run(&mut context.commands, args),
+        Command::Lineage(args) => lineage::run(&mut context.commands, args),
+        Command::Query(args) => query::run(&mut context.commands, args),
+        Command::Pivot(args) => pivot::run(&mut context.commands, args),
+        Command::BlastRadius(args) => blast_radius::run(&mut context.commands, args),
+        Command::Introspect(args) => introspect::run(&mut context.commands, args),
+        Command::Revoke(args) => revoke::run(&mut context.commands, &args),
+        Command::Findings(args) => findings::run(&mut context.commands, args),
+        Command::Tail(args) => tail::run(&mut context.commands, args),
+        Command::Prove(args) => prove::run(&mut context.commands, &args),
+        Command::Check(args) => ledgerline_check::run(&mut context.commands.screen, &args),
         Command::Verify(args) => verify::run(&mut context, args),
         Command::Reindex(args) => reindex::run(&mut context, args),
         Command::ExportTiles(args) => export_tiles::run(&mut context, args),
-        Command::Keys(args) => keys::run(&mut context, args),
-        Command::TokenId(args) => token_id::run(&mut context, &args),
-        Command::Erase(args) => erase::run(&mut context, args),
-        Command::Disclose(args) => disclose::run(&mut context, args),
-        Command::ExportUser(args) => disclose::export(&mut context, args),
-        Command::Status(args) => status::run(&mut context, args),
+        Command::Keys(args) => keys::run(&mut context.commands, args),
+        Command::TokenId(args) => token_id::run(&mut context.commands, &args),
+        Command::Erase(args) => erase::run(&mut context.commands, args),
+        Command::Disclose(args) => disclose::run(&mut context.commands, args),
+        Command::ExportUser(args) => disclose::export(&mut context.commands, args),
+        Command::Status(args) => status::run(&mut context.commands, args),
         Command::Completions(args) => completions::run(&args),
     }
 }

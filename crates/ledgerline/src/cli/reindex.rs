@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use super::Context;
 use super::serve::{check_ledger, world};
 use crate::config::ServerSettings;
-use crate::exit::{CommandResult, Exit};
-use crate::render::{facts, text};
+use ledgerline_terminal::exit::{CommandResult, Exit};
+use ledgerline_terminal::render::{facts, text};
 
 /// Arguments of `reindex`.
 #[derive(Args)]
@@ -55,7 +55,7 @@ pub fn run(context: &mut Context, args: ReindexArgs) -> CommandResult {
         "seconds": took,
         "entries_per_second": u64::try_from(per_second).unwrap_or(u64::MAX),
     });
-    context.screen.show(&report, summary)?;
+    context.commands.screen.show(&report, summary)?;
     Ok(Exit::Ok)
 }
 

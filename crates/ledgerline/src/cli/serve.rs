@@ -45,11 +45,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::Context;
-use super::keys::create_private;
 use crate::config::{ServerSettings, beside};
-use crate::exit::{CommandResult, Exit, Failure};
 use crate::reload::{Origins, Reload};
 use crate::{logs, privacy};
+use ledgerline_commands::keys::create_private;
+use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 
 /// Where the server listens when nobody says otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
@@ -78,7 +78,7 @@ pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
     let reload = Reload { origins, tls: started.tls.clone() };
     // Whoever reads the line may ask it to end at once.
     let signals = started.signals()?;
-    context.screen.line(&format!("ledgerline listens on {}", started.url))?;
+    context.commands.screen.line(&format!("ledgerline listens on {}", started.url))?;
     started.until(signals, || reload.run(&started.app));
     started.finish()?;
     Ok(Exit::Ok)

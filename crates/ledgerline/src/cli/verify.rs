@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::ProgressBar;
 use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_vault::keys::KeyRing;
@@ -19,13 +19,15 @@ use ledgerline_world::entropy::SystemEntropy;
 use serde_json::Value;
 
 use super::Context;
-use super::evidence::kept_checkpoint;
-use super::past::rows;
-use super::progress::{self, Wait};
-use super::verify_url::{self, Question};
-use crate::config::{ClientSettings, beside};
-use crate::exit::{CommandResult, Exit, Failure};
-use crate::render::{facts, text};
+use crate::config::beside;
+use ledgerline_commands::ClientSettings;
+use ledgerline_commands::past::rows;
+use ledgerline_commands::progress::{self, Wait};
+use ledgerline_commands::verify_url::{self, Question};
+use ledgerline_terminal::evidence::kept_checkpoint;
+use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
+use ledgerline_terminal::progress_bar;
+use ledgerline_terminal::render::{facts, text};
 
 /// Between two looks for the first report.
 const REPORT_LOOK: Duration = Duration::from_millis(500);
@@ -88,12 +90,6 @@ pub struct VerifyArgs {
     threads: Option<usize>,
 }
 
-/// A bar on a terminal, nothing elsewhere.
-#[must_use]
-pub fn progress_bar() -> ProgressBar {
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5))
-}
-
 /// Verifies.
 ///
 /// # Errors
@@ -109,7 +105,7 @@ pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
     let (exit, report) = if args.data.is_some() {
         folder(args, &bar)?
     } else {
-        let client = context.client(args.client)?;
+        let client = context.commands.client(args.client)?;
         let question = Question {
             key: args.log_key.as_deref(),
             since: args.since.as_deref(),
@@ -119,13 +115,13 @@ pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
         (report.exit, report.value)
     };
     bar.finish_and_clear();
-    context.screen.show(&report, summary)?;
+    context.commands.screen.show(&report, summary)?;
     Ok(exit)
 }
 
 /// Shows the server's reports. The exit code is that of the newest one.
 fn reports(context: &mut Context, args: VerifyArgs) -> CommandResult {
-    let client = context.client(args.wait.patient(args.client))?;
+    let client = context.commands.client(args.wait.patient(args.client))?;
     let wait = args.wait.seconds().map_or_else(String::new, |wait| format!("&wait={wait}"));
     let ask = || client.get(&format!("/v1/verify-reports?limit={}{wait}", args.limit));
     // Whoever waits, waits for the first report, too.
@@ -136,7 +132,7 @@ fn reports(context: &mut Context, args: VerifyArgs) -> CommandResult {
         std::thread::sleep(REPORT_LOOK);
         answer = ask()?;
     }
-    context.screen.show(&answer, report_table)?;
+    context.commands.screen.show(&answer, report_table)?;
     let has_flaws = answer["behind"]["flaws"].as_u64() > Some(0);
     Ok(match answer["reports"][0]["verdict"].as_str() {
         Some("not_verified") => Exit::NotVerified,

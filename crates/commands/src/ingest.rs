@@ -1,0 +1,143 @@
+//! `ingest`: files of events, or foreign logs through an adapter, into a server.
+//!
+//! Promises: each line is recorded or named: one that is torn, no UTF-8 or no event costs itself
+//! alone. What has come of a pipe is sent within a second. A second run of the same file gives
+//! duplicates. Files packed with gzip are read as they were before.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use ledgerline_client::Client;
+use ledgerline_sources::oidc_provider::{OidcProvider, Options};
+use ledgerline_sources::{Adapter, Problem};
+
+use crate::ClientSettings;
+use crate::Context;
+use crate::acts::Acts;
+use crate::feed::{Came, Feed};
+use crate::sender::Sender;
+use crate::token_id::Naming;
+use ledgerline_terminal::exit::{CommandResult, Failure};
+use ledgerline_terminal::progress_bar;
+
+/// What the file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AdapterName {
+    /// Our own JSON or NDJSON.
+    Ledgerline,
+    /// Logs of node-oidc-provider, of its resource servers, and of policies.
+    OidcProvider,
+}
+
+/// Arguments of `ingest`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline ingest --key-file producer.key events.ndjson
+  tail -F events.ndjson | ledgerline ingest -
+  ledgerline ingest --adapter oidc-provider --region global --issuer idp provider.ndjson.gz
+
+Exit codes: 0 every event is recorded, now or before; 1 a line or an event was refused, or a file
+could not be read to its end. The report says how many of each, and names the first by line.")]
+pub struct IngestArgs {
+    #[command(flatten)]
+    client: ClientSettings,
+    #[command(flatten)]
+    naming: Naming,
+    /// What the files hold.
+    #[arg(long, value_enum, default_value = "ledgerline")]
+    adapter: AdapterName,
+    /// Files in order, also packed with gzip; `-` for standard input.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Ingests.
+///
+/// # Errors
+/// When a file cannot be opened or the server refuses a whole request. Exit 1 when any line or
+/// event was refused, or a file could not be read to its end.
+pub fn run(context: &mut Context, args: IngestArgs) -> CommandResult {
+    let client = context.client(args.client)?;
+    let bar = progress_bar();
+    let mut sender = Sender::new(&client, &bar);
+    let fed = match args.adapter {
+        AdapterName::Ledgerline => args.files.iter().try_for_each(|path| {
+            let mut acts = Acts::default();
+            read(path, &mut sender, &mut |line, value, sender| {
+                sender.count_line();
+                acts.event(line, value).map_or(Ok(()), |unit| sender.take(unit))
+            })?;
+            acts.end().try_for_each(|unit| sender.take(unit))
+        }),
+        AdapterName::OidcProvider => adapt(&client, &args.naming, &args.files, &mut sender),
+    };
+    sender.finish(context, fed)
+}
+
+/// Reads a file to its end, and sends what came whenever nothing more comes.
+fn read(
+    path: &Path,
+    sender: &mut Sender<'_>,
+    value: &mut impl FnMut(u64, &[u8], &mut Sender<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    sender.file(path);
+    let mut feed = Feed::open(path)?;
+    loop {
+        let due = sender.due_in();
+        if due.is_some_and(|due| due.is_zero()) {
+            sender.flush()?;
+        }
+        let more = feed.next(sender.due_in(), &mut |came| match came {
+            Came::Value(line, text) => value(line, text, sender),
+            Came::Nothing => sender.flush(),
+            Came::TooLong(line) => {
+                sender.count_line();
+                sender.refuse(line, "too_long", "the line is longer than 256 MiB");
+                Ok(())
+            }
+        })?;
+        match more {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                sender.unreadable(feed.line(), &error);
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn adapt(
+    client: &Client,
+    naming: &Naming,
+    files: &[PathBuf],
+    sender: &mut Sender<'_>,
+) -> Result<(), Failure> {
+    let names = ledgerline_sources::Naming::new(&naming.region, &naming.issuer)
+        .ok_or_else(|| Failure::usage("region and issuer match [a-z0-9._-]{1,32}"))?;
+    // As whom the events are recorded, so that the adapter can link to its own events.
+    let own = client.get("/v1/status").context("asking as whom this key records")?;
+    let member = |name: &str| own["credential"][name].as_str().map(str::to_owned);
+    let recorded_as = member("tenant").zip(member("source"));
+    let mut adapter = OidcProvider::new(Options { naming: names, recorded_as });
+    let mut acts = Vec::new();
+    let fed = files.iter().try_for_each(|path| {
+        read(path, sender, &mut |line, value, sender| {
+            let read = match std::str::from_utf8(value) {
+                Ok(text) => adapter.line(line, text, &mut acts),
+                Err(_) => Err(adapter.refuse(line, Problem::NotUtf8)),
+            };
+            if let Err(error) = read {
+                sender.refuse(line, "adapter", &error.problem.to_string());
+            }
+            sender.acts(line, &mut acts)
+        })
+    });
+    let ended = fed.and_then(|()| {
+        adapter.finish(&mut acts);
+        sender.acts(0, &mut acts)
+    });
+    sender.adapted(adapter.report());
+    ended
+}

@@ -1,0 +1,72 @@
+//! `pivot`: everything that an address, device, person, client, session, grant or key did.
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::Context;
+use crate::past::{Ask, Moment, rows};
+use ledgerline_terminal::exit::CommandResult;
+
+/// What to turn around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A handle of `POST /v1/resolve`: person, address, network, device, agent, resource.
+    Handle,
+    Client,
+    Session,
+    Grant,
+    Key,
+}
+
+/// Arguments of `pivot`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline pivot handle 6f1e2c0d9a4b4c1e8f00112233445566
+  ledgerline pivot session s-17")]
+pub struct PivotArgs {
+    #[command(flatten)]
+    moment: Moment,
+    /// What it is.
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Its handle or id.
+    value: String,
+}
+
+/// Shows the events.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn run(context: &mut Context, args: PivotArgs) -> CommandResult {
+    let kind = match &args.kind {
+        Kind::Handle => "handle",
+        Kind::Client => "client",
+        Kind::Session => "session",
+        Kind::Grant => "grant",
+        Kind::Key => "key",
+    };
+    let ask = Ask::new("/v1/pivot".to_owned())
+        .with("kind", Some(kind))
+        .with("value", Some(args.value))
+        .with("limit", Some(1000))
+        .by_name(Some(kind));
+    args.moment.show(context, ask, Some("events"), events)
+}
+
+/// Events of several chains.
+pub fn events(answer: &Value) -> String {
+    rows(
+        answer,
+        "events",
+        &[
+            ("INDEX", "/index"),
+            ("OCCURRED", "/statement/occurred_at"),
+            ("EVENT", "/statement/type"),
+            ("OUTCOME", "/statement/outcome"),
+            ("TARGET", "/statement/target/id"),
+            ("SERVICE", "/statement/service"),
+            ("RESOURCE", "/statement/resource"),
+            ("PROOF", "/proof_state"),
+        ],
+    )
+}

@@ -1,0 +1,276 @@
+//! `reconcile`: the ledger's usable tokens of an issuer against the issuer's own table.
+//!
+//! ```text
+//! table  ──500 at a time──▶ POST /v1/reconciliations        unknown here, ended here
+//! ledger ──page by page──▶ usable, not in the table ──▶ POST /v1/reconciliations   missing there
+//!                      └─▶ on hold or not yet usable, and ACTIVE in the table      held here
+//! ```
+//!
+//! Promises: both are compared as of the time the table was read. Memory is 32 bytes for an id of
+//! the table, and a page of the ledger. Bearer values are hashed here and never sent. Exit 0
+//! without a difference, 2 with one, 1 when a row could not be read.
+//!
+//! Refuses: tables of more than [`ROWS_MAX`] rows.
+
+use clap::Args;
+use ledgerline_api::time_text;
+use ledgerline_client::{Client, segment};
+use ledgerline_proof::hash::sha256;
+use ledgerline_proof::lifecycle::State;
+use ledgerline_proof::token_id::hashed_jti;
+use ledgerline_sources::{input, token_table};
+use serde_json::{Value, json};
+
+use crate::ClientSettings;
+use crate::Context;
+use crate::import_tokens::{NO_ROW, Table};
+use crate::past::{Ask, rows};
+use crate::token_id::Naming;
+use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
+use ledgerline_terminal::render::{facts, text};
+
+/// Tokens of one request.
+const BATCH: usize = 500;
+/// Rows of a table: up to 32 bytes of memory each.
+const ROWS_MAX: usize = 50_000_000;
+
+/// Arguments of `reconcile`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline reconcile --key-file responder.key --region eu --issuer idp tokens.csv
+  ledgerline reconcile --dry-run --taken-at 2026-11-22T10:00:00Z tokens.ndjson
+
+Columns as for import-tokens. Exit codes: 0 no difference, 2 differences, 1 error.")]
+pub struct ReconcileArgs {
+    #[command(flatten)]
+    client: ClientSettings,
+    #[command(flatten)]
+    table: Table,
+    /// A tenant, for keys of all tenants.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Show the differences without recording findings.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Compares.
+///
+/// # Errors
+/// When the table cannot be read; whatever the server says.
+pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
+    let taken_at = args.table.taken_at()?;
+    let client = context.client(args.client)?;
+    let register = args.table.register(&client)?;
+    let mut compare = Compare {
+        client: &client,
+        naming: &args.table.naming,
+        tenant: args.tenant.as_deref(),
+        taken_at,
+        record: !args.dry_run,
+        batch: Vec::new(),
+        differences: Vec::new(),
+        active_there: Vec::new(),
+        held_here: Vec::new(),
+        compared: 0,
+    };
+    let (mut known, mut bad, mut table_rows) = (Vec::new(), Vec::new(), 0_usize);
+    let Naming { region, issuer, .. } = &args.table.naming;
+    let front = format!("{region}:{issuer}:");
+    let mut input = input::open(&args.table.file)?;
+    token_table::read::<Failure>(
+        &mut *input,
+        args.table.form(),
+        (region, issuer),
+        &register,
+        &mut |line, row| match row {
+            Ok(row) if !row.token_id.starts_with(&front) => {
+                let detail = "a token of another region or issuer than asked for";
+                bad.push(json!({ "line": line, "detail": detail }));
+                Ok(())
+            }
+            Ok(row) => {
+                if known.len() >= ROWS_MAX {
+                    return Err(Failure::error("the table has more than 50,000,000 rows"));
+                }
+                table_rows += 1;
+                known.extend(keys_of(&row));
+                let usable = row.is_usable(taken_at);
+                if usable && row.state == State::Active {
+                    compare.active_there.extend(keys_of(&row));
+                }
+                compare.take(&row.token_id, &others(&row), usable)
+            }
+            Err(error) => {
+                bad.push(json!({ "line": line, "detail": error.to_string() }));
+                Ok(())
+            }
+        },
+    )?;
+    compare.flush()?;
+    known.sort_unstable();
+    // What could not be read may be any token: nothing is missing then.
+    if known.is_empty() && bad.is_empty() {
+        return Err(Failure::error(NO_ROW));
+    }
+    let in_ledger = if bad.is_empty() { compare.ledger(&known)? } else { 0 };
+    let answer = json!({
+        "taken_at": time_text::rfc3339(taken_at),
+        "lines": table_rows + bad.len(),
+        "rows": table_rows,
+        "compared": compare.compared,
+        "usable_in_ledger": in_ledger,
+        "recorded": compare.record,
+        "differences": compare.differences,
+        "held_here": compare.held_here,
+        "unreadable_rows": bad,
+    });
+    context.screen.show(&answer, shown)?;
+    Ok(exit_of(&answer))
+}
+
+fn exit_of(answer: &Value) -> Exit {
+    let has = |name: &str| answer[name].as_array().is_some_and(|list| !list.is_empty());
+    match (has("unreadable_rows"), has("differences") || has("held_here")) {
+        (true, _) => Exit::Error,
+        (false, true) => Exit::NotVerified,
+        (false, false) => Exit::Ok,
+    }
+}
+
+/// The other ids of a row's token: a source of the ledger may hash a jti that the table writes out.
+fn others(row: &token_table::Row) -> Vec<String> {
+    row.also_known_as.iter().cloned().chain(hashed_jti(&row.token_id)).collect()
+}
+
+fn shown(answer: &Value) -> String {
+    let mut out = facts(&[
+        ("lines", text(answer, "/lines")),
+        ("rows", text(answer, "/rows")),
+        ("usable in the ledger", text(answer, "/usable_in_ledger")),
+        ("recorded as findings", text(answer, "/recorded")),
+    ]);
+    out.push_str(&rows(
+        answer,
+        "differences",
+        &[
+            ("DIFFERENCE", "/difference"),
+            ("SEVERITY", "/severity"),
+            ("HERE", "/here"),
+            ("TOKEN", "/token_id"),
+            ("FINDING", "/finding"),
+        ],
+    ));
+    if answer["held_here"].as_array().is_some_and(|list| !list.is_empty()) {
+        let columns = [("HELD HERE", "/here"), ("TOKEN", "/token_id")];
+        out.push_str(&rows(answer, "held_here", &columns));
+        out.push_str("they are on hold or not yet usable here, and ACTIVE there; no finding is\n");
+        out.push_str("recorded of that\n");
+    }
+    let bad = answer["unreadable_rows"].as_array().is_some_and(|list| !list.is_empty());
+    if bad {
+        let columns = [("LINE", "/line"), ("DETAIL", "/detail")];
+        out.push_str(&rows(answer, "unreadable_rows", &columns));
+        out.push_str("INCOMPLETE: what is missing at the issuer was not looked for\n");
+    }
+    out
+}
+
+/// The part of a digest that tells token ids apart: 50 million collide with chance 2^-77.
+fn key_of(token_id: &str) -> u128 {
+    let digest = sha256(token_id.as_bytes());
+    let (head, _) = digest.0.split_first_chunk::<16>().expect("32 bytes");
+    u128::from_be_bytes(*head)
+}
+
+fn keys_of(row: &token_table::Row) -> impl Iterator<Item = u128> + use<> {
+    let others = others(row).into_iter().map(|id| key_of(&id));
+    std::iter::once(key_of(&row.token_id)).chain(others)
+}
+
+struct Compare<'c> {
+    client: &'c Client,
+    naming: &'c Naming,
+    tenant: Option<&'c str>,
+    taken_at: i64,
+    record: bool,
+    batch: Vec<Value>,
+    differences: Vec<Value>,
+    /// Ids that are ACTIVE at the issuer, sorted once all are there.
+    active_there: Vec<u128>,
+    /// Of those, what is on hold or not yet usable here.
+    held_here: Vec<Value>,
+    compared: u64,
+}
+
+impl Compare<'_> {
+    fn take(&mut self, token_id: &str, others: &[String], usable: bool) -> Result<(), Failure> {
+        let mut row = json!({ "token_id": token_id, "usable": usable });
+        if !others.is_empty() {
+            row["also_known_as"] = others.into();
+        }
+        self.batch.push(row);
+        if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let tokens = std::mem::take(&mut self.batch);
+        self.compared += tokens.len() as u64;
+        let request = json!({
+            "tenant": self.tenant,
+            "region": self.naming.region,
+            "issuer": self.naming.issuer,
+            "taken_at": time_text::rfc3339(self.taken_at),
+            "record": self.record,
+            "tokens": tokens,
+        });
+        let mut answer = self.client.post_json("/v1/reconciliations", &request)?;
+        let list = answer["differences"].as_array_mut();
+        let list = list.ok_or_else(|| self.client.garbled("no differences in the answer"))?;
+        self.differences.append(list);
+        Ok(())
+    }
+
+    /// Looks through the ledger's usable tokens for those not in the table; how many there are.
+    fn ledger(&mut self, known: &[u128]) -> Result<u64, Failure> {
+        self.active_there.sort_unstable();
+        let front = format!("{}:{}", self.naming.region, self.naming.issuer);
+        let path = format!("/v1/issuers/{}/tokens", segment(&front));
+        let (mut page, mut usable) = (None::<String>, 0);
+        loop {
+            let ask = Ask::new(path.clone())
+                .with("at", Some(time_text::rfc3339(self.taken_at)))
+                .with("tenant", self.tenant)
+                .with("limit", Some(BATCH))
+                .with("page", page.as_deref());
+            let answer = ask.fetch(self.client, None)?;
+            for token in answer["tokens"].as_array().into_iter().flatten() {
+                let id = token["token_id"].as_str().unwrap_or_default();
+                let others = token["also_known_as"].as_array().into_iter().flatten();
+                let mut ids = others.filter_map(Value::as_str).chain([id]);
+                let state = &token["known"]["state"];
+                if state == "SUSPENDED" || state == "PENDING" {
+                    if ids.any(|id| self.active_there.binary_search(&key_of(id)).is_ok()) {
+                        self.held_here.push(json!({ "token_id": id, "here": state }));
+                    }
+                    continue;
+                }
+                if token["known"]["active"] != true {
+                    continue;
+                }
+                usable += 1;
+                if !ids.any(|id| known.binary_search(&key_of(id)).is_ok()) {
+                    self.take(id, &[], false)?;
+                }
+            }
+            page = answer["next"].as_str().map(str::to_owned);
+            if page.is_none() {
+                self.flush()?;
+                return Ok(usable);
+            }
+        }
+    }
+}

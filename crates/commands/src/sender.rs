@@ -1,0 +1,301 @@
+//! Events on their way into a server: gathered into requests, and counted by how they fared.
+//!
+//! Promises: at most 500 events a request, an act never split; what is refused or lost on the way
+//! is repeated. Each line is counted once: recorded, duplicate, refused or skipped. Every refusal
+//! is named by file and line, never by content: the first in the report, the others, and those of a
+//! pipe, on standard error as they come.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use ledgerline_api::BODY_BYTES_MAX;
+use ledgerline_client::Client;
+use ledgerline_sources::{Act, Report};
+use serde_json::{Value, json};
+
+use crate::Context;
+use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
+use ledgerline_terminal::render::{facts, table, text};
+
+/// Most events in one request.
+const BATCH_EVENTS: usize = 500;
+/// Most bytes in one request; half of what the server takes.
+const BATCH_BYTES: usize = 8 << 20;
+/// Refusals that stand in the report.
+const REFUSALS_SHOWN: usize = 20;
+/// How long an event waits for others to be sent with it.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Events that must stand in one request.
+#[derive(Default)]
+pub struct Unit {
+    /// The line each came from.
+    pub lines: Vec<u64>,
+    /// Their JSON.
+    pub events: Vec<Vec<u8>>,
+}
+
+/// Gathers units into requests.
+pub struct Sender<'s> {
+    client: &'s Client,
+    bar: &'s ProgressBar,
+    name: String,
+    /// Whether refusals are told as they come: a pipe may never end.
+    is_stream: bool,
+    body: Vec<u8>,
+    origins: Vec<(String, u64)>,
+    /// When the oldest of what waits came.
+    since: Option<Instant>,
+    tally: Tally,
+}
+
+impl<'s> Sender<'s> {
+    /// Nothing is sent yet.
+    #[must_use]
+    pub fn new(client: &'s Client, bar: &'s ProgressBar) -> Self {
+        let (name, is_stream, body, origins, tally) = Default::default();
+        Self { client, bar, name, is_stream, body, origins, since: None, tally }
+    }
+
+    /// What is taken from now on is of this file.
+    pub fn file(&mut self, path: &Path) {
+        self.name = path.display().to_string();
+        self.is_stream = path == Path::new("-");
+    }
+
+    /// Counts a line, a row or another value that may become an event.
+    pub fn count_line(&mut self) {
+        self.tally.lines += 1;
+    }
+
+    /// Sends the events of an adapter's acts.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn acts(&mut self, line: u64, acts: &mut Vec<Act>) -> Result<(), Failure> {
+        for act in acts.drain(..) {
+            let events: Result<Vec<_>, _> = act.events.iter().map(serde_json::to_vec).collect();
+            let events = events?;
+            self.take(Unit { lines: vec![line; events.len()], events })?;
+        }
+        Ok(())
+    }
+
+    /// Sends a unit with the next request.
+    ///
+    /// # Errors
+    /// When a request that had to be sent first failed.
+    pub fn take(&mut self, unit: Unit) -> Result<(), Failure> {
+        let bytes: usize = unit.events.iter().map(|event| event.len() + 1).sum();
+        if bytes > BODY_BYTES_MAX {
+            // A request of its own would be refused too, and end the whole.
+            for line in unit.lines {
+                self.tally.events += 1;
+                self.refuse(line, "too_large", "longer than a request can be");
+            }
+            return Ok(());
+        }
+        let is_full = self.origins.len() + unit.events.len() > BATCH_EVENTS
+            || self.body.len() + bytes > BATCH_BYTES;
+        if is_full {
+            self.flush()?;
+        }
+        for (line, event) in unit.lines.into_iter().zip(&unit.events) {
+            // Line ends within a value are white space between its parts.
+            let one_line = event.iter().map(|byte| match byte {
+                b'\n' | b'\r' => b' ',
+                other => *other,
+            });
+            self.body.extend(one_line);
+            self.body.push(b'\n');
+            self.origins.push((self.name.clone(), line));
+            self.tally.events += 1;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// How long what waits may still wait for more.
+    #[must_use]
+    pub fn due_in(&self) -> Option<Duration> {
+        self.since.map(|since| LINGER.saturating_sub(since.elapsed()))
+    }
+
+    /// Names a line that gave no event.
+    pub fn refuse(&mut self, line: u64, code: &str, detail: &str) {
+        let is_shown = self.tally.refuse(&self.name, line, code, detail);
+        if self.is_stream || !is_shown {
+            let (name, bar) = (&self.name, self.bar);
+            // Nothing is left to do when standard error is closed.
+            bar.suspend(|| {
+                let _ = writeln!(io::stderr(), "ledgerline: {name} line {line}: {code}: {detail}");
+            });
+        }
+    }
+
+    /// Names a file of which no more can be read.
+    pub fn unreadable(&mut self, line: u64, error: &io::Error) {
+        let detail = error.to_string();
+        self.tally
+            .unreadable
+            .push(json!({ "file": self.name, "after_line": line, "detail": detail }));
+    }
+
+    /// Takes over what an adapter counted.
+    pub fn adapted(&mut self, report: &Report) {
+        let tally = &mut self.tally;
+        tally.lines += report.lines;
+        tally.skipped.clone_from(&report.skipped);
+        tally.of_lines = Some([report.mapped, report.joined_count(), report.refused]);
+    }
+
+    /// Sends what waits.
+    ///
+    /// # Errors
+    /// When the server refuses the whole request, or cannot be reached.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        if self.origins.is_empty() {
+            return Ok(());
+        }
+        let answer = self.client.post("/v1/events", "application/x-ndjson", &self.body)?;
+        let events = answer["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if events.len() != self.origins.len() {
+            return Err(self.client.garbled("another number of verdicts than events").into());
+        }
+        self.body.clear();
+        self.since = None;
+        self.bar.inc(self.origins.len() as u64);
+        for (event, (name, line)) in events.iter().zip(std::mem::take(&mut self.origins)) {
+            match event["status"].as_str() {
+                Some("recorded") => self.tally.recorded += 1,
+                Some("duplicate") => self.tally.duplicate += 1,
+                _ => {
+                    let (code, detail) = (text(event, "/error/code"), text(event, "/error/detail"));
+                    let now = std::mem::replace(&mut self.name, name);
+                    self.refuse(line, &code, &detail);
+                    self.name = now;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is left after `fed`, and shows how everything fared, also what came before a
+    /// failure.
+    ///
+    /// # Errors
+    /// That of `fed` or of the last request. Exit 1 when anything was refused or unreadable.
+    pub fn finish(mut self, context: &mut Context, fed: Result<(), Failure>) -> CommandResult {
+        let sent = fed.and_then(|()| self.flush());
+        self.bar.finish_and_clear();
+        let tally = &self.tally;
+        let unsent = self.origins.len();
+        if sent.is_ok() || tally.recorded + tally.duplicate > 0 {
+            let mut report = tally.report();
+            if unsent > 0 {
+                report["unsent"] = unsent.into();
+            }
+            context.screen.show(&report, summary)?;
+        }
+        sent?;
+        let is_well = self.tally.refused.is_empty() && self.tally.unreadable.is_empty();
+        Ok(if is_well { Exit::Ok } else { Exit::Error })
+    }
+}
+
+/// How the lines and events fared.
+#[derive(Default)]
+struct Tally {
+    lines: u64,
+    skipped: BTreeMap<String, u64>,
+    /// Of an adapter: lines that made events, those of them that joined another's, lines refused.
+    of_lines: Option<[u64; 3]>,
+    events: u64,
+    recorded: u64,
+    duplicate: u64,
+    refused: BTreeMap<String, u64>,
+    first: Vec<Value>,
+    unreadable: Vec<Value>,
+}
+
+impl Tally {
+    /// Counts a refusal; whether it stands in the report.
+    fn refuse(&mut self, name: &str, line: u64, code: &str, detail: &str) -> bool {
+        *self.refused.entry(code.to_owned()).or_default() += 1;
+        let is_shown = self.first.len() < REFUSALS_SHOWN;
+        if is_shown {
+            let refusal = json!({ "file": name, "line": line, "code": code, "detail": detail });
+            self.first.push(refusal);
+        }
+        is_shown
+    }
+
+    fn report(&self) -> Value {
+        let mut report = json!({
+            "lines": self.lines,
+            "skipped": self.skipped.values().sum::<u64>(),
+            "skipped_by_reason": self.skipped,
+            "events": self.events,
+            "recorded": self.recorded,
+            "duplicate": self.duplicate,
+            "refused": self.refused.values().sum::<u64>(),
+            "refused_by_code": self.refused,
+            "first_refusals": self.first,
+            "unreadable": self.unreadable,
+        });
+        if let Some([mapped, joined, refused]) = self.of_lines {
+            report["mapped_lines"] = mapped.into();
+            report["joined_lines"] = joined.into();
+            report["refused_lines"] = refused.into();
+        }
+        report
+    }
+}
+
+/// The report for people.
+fn summary(report: &Value) -> String {
+    let mut lines = Vec::new();
+    for (name, member) in [
+        ("lines", "lines"),
+        ("lines of events", "mapped_lines"),
+        ("  without their own", "joined_lines"),
+        ("skipped", "skipped"),
+        ("lines refused", "refused_lines"),
+        ("events", "events"),
+        ("recorded", "recorded"),
+        ("duplicate", "duplicate"),
+        ("refused", "refused"),
+        ("NOT SENT", "unsent"),
+    ] {
+        if !report[member].is_null() {
+            lines.push((name, text(report, &format!("/{member}"))));
+        }
+    }
+    let mut out = facts(&lines);
+    for (title, member) in [("refused", "refused_by_code"), ("skipped", "skipped_by_reason")] {
+        let counts = report[member].as_object().filter(|counts| !counts.is_empty());
+        for (at, (reason, count)) in counts.into_iter().flatten().enumerate() {
+            let title = if at == 0 { format!("\n{title}:\n") } else { String::new() };
+            out.push_str(&format!("{title}  {reason}: {count}\n"));
+        }
+    }
+    let parts = [
+        ("first refusals", "first_refusals", ["file", "line", "code", "detail"].as_slice()),
+        ("NOT READ TO THE END", "unreadable", &["file", "after_line", "detail"]),
+    ];
+    for (title, member, columns) in parts {
+        let list = report[member].as_array().map(Vec::as_slice).unwrap_or_default();
+        let row = |one: &Value| columns.iter().map(|name| text(one, &format!("/{name}"))).collect();
+        let rows: Vec<Vec<String>> = list.iter().map(row).collect();
+        if !rows.is_empty() {
+            let heads: Vec<String> =
+                columns.iter().map(|name| name.replace('_', " ").to_uppercase()).collect();
+            let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+            out.push_str(&format!("\n{title}:\n{}", table(&heads, &rows)));
+        }
+    }
+    out
+}

@@ -1,0 +1,187 @@
+//! `trace`: the life of a token as a timeline.
+
+use std::io;
+
+use clap::Args;
+use ledgerline_client::{Client, ClientError, segment};
+use serde_json::{Value, json};
+
+use crate::ClientSettings;
+use crate::Context;
+use crate::lookup::{self, Meant, Narrow, Past};
+use crate::proof_file::{Written, write_proof};
+use ledgerline_terminal::evidence::ProofArgs;
+use ledgerline_terminal::exit::{CommandResult, Exit};
+use ledgerline_terminal::render::timeline;
+
+/// Arguments of `trace`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerline trace eu-west-1:idp:jti:4f0c
+  pass show leaked-token | ledgerline trace -")]
+pub struct TraceArgs {
+    #[command(flatten)]
+    client: ClientSettings,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// The state as it was known at this ledger size.
+    #[arg(long, value_name = "SIZE")]
+    as_of: Option<u64>,
+    /// The state at this time (RFC 3339) instead of now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// A tenant, for keys of all tenants.
+    #[arg(long)]
+    tenant: Option<String>,
+    #[command(flatten)]
+    proof: ProofArgs,
+    /// Token id, or `-` to read the token itself from standard input.
+    #[arg(value_name = "TOKEN")]
+    token: String,
+}
+
+impl TraceArgs {
+    /// What narrows the question.
+    fn query(&self) -> String {
+        let as_of = self.as_of.map(|size| ("as_of", size.to_string()));
+        let at = self.at.as_ref().map(|at| ("at", segment(at)));
+        let tenant = self.tenant.as_ref().map(|tenant| ("tenant", segment(tenant)));
+        let all = [as_of, at, tenant].into_iter().flatten();
+        all.map(|(name, value)| format!("&{name}={value}")).collect()
+    }
+}
+
+/// Shows the life.
+///
+/// # Errors
+/// Usage for a raw token; `Exit::Unknown` when the ledger knows no such token.
+pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
+    const NOTHING: &str = "there is no life to show";
+    let proof = args.proof.open()?;
+    let mut query = args.query();
+    let client = context.client(args.client)?;
+    let tenant = args.tenant.as_deref();
+    let named = match lookup::of_argument(&client, &args.token, &args.narrow, tenant)? {
+        Meant::Token(named) => named,
+        Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, NOTHING),
+    };
+    let id = named.id.clone();
+    named.warn(context)?;
+    let asked = args.as_of.map(|size| size.to_string());
+    // A life is shown at any time: only its size can be one at which nothing is known.
+    let past = Past { as_of: asked.as_deref(), at: None };
+    let (mut as_of, mut written) = (args.as_of, None);
+    if let Some(proof) = proof {
+        let of = tenant.map(|tenant| format!("?tenant={}", segment(tenant)));
+        let path = format!("/v1/tokens/{}/proof{}", segment(&id), of.unwrap_or_default());
+        let known = client.get(&format!("/v1/tokens/{}?limit=1{query}", segment(&id)));
+        if known.is_err_and(|error| lookup::is_unknown(&error)) {
+            return lookup::unknown_id(context, &client, (&id, tenant), past, NOTHING);
+        }
+        let proof = write_proof(&client, &path, proof)?;
+        // The life is shown as of what is proven.
+        if as_of.is_none() {
+            as_of = Some(proof.size);
+            query.push_str(&format!("&as_of={}", proof.size));
+        }
+        written = Some(proof);
+    }
+    let narrow = as_of != written.as_ref().map(|written| written.size) || args.at.is_some();
+    let (mut exits, mut documents) = (Vec::new(), Vec::new());
+    // One document has all of them.
+    let is_one_of_several = context.screen.is_json() && !named.others.is_empty();
+    for id in named.all() {
+        let (mut life, events) = match fetch(&client, id, &query) {
+            Err(error) if lookup::is_unknown(&error) && is_one_of_several => {
+                exits.push(Exit::Unknown);
+                documents.push(lookup::unknown_one(id, past));
+                continue;
+            }
+            Err(error) if lookup::is_unknown(&error) => {
+                exits.push(lookup::unknown_id(context, &client, (id, tenant), past, NOTHING)?);
+                continue;
+            }
+            other => other?,
+        };
+        named.mark(&mut life);
+        exits.push(if life["incomplete"] == true { Exit::Incomplete } else { Exit::Ok });
+        // What is proven is the first one's life.
+        let own = written.as_ref().filter(|_| *id == *named.id).map(|written| (written, narrow));
+        if is_one_of_several {
+            documents.push(document(life, events, own));
+        } else {
+            show(context, life, events, own)?;
+        }
+    }
+    if let Some(all) = lookup::with_others(documents) {
+        context.screen.json(&all)?;
+    }
+    let exit = named.exit_of(&exits);
+    Ok(written.map_or(exit, |written| written.exit(exit)))
+}
+
+/// Shows the life, and what is said of its proof, and whether the answer is narrower than that.
+fn show(
+    context: &mut Context,
+    life: Value,
+    events: Vec<Value>,
+    written: Option<(&Written, bool)>,
+) -> io::Result<()> {
+    let whole = life["incomplete"] != true;
+    if context.screen.is_json() {
+        context.screen.json(&document(life, events, written))?;
+    } else {
+        for line in timeline(&life, &events).lines() {
+            context.screen.line(line)?;
+        }
+        if !whole {
+            context
+                .screen
+                .line("INCOMPLETE: more is recorded than was read; the states may be other ones")?;
+        }
+        if let Some((written, narrow)) = written {
+            written.lines(&life).lines().try_for_each(|line| context.screen.line(line))?;
+            if narrow {
+                let what =
+                    "the file proves the whole life up to that entry, not only what is shown";
+                context.screen.line(what)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same as a document.
+fn document(mut life: Value, events: Vec<Value>, written: Option<(&Written, bool)>) -> Value {
+    life["status"] = "known".into();
+    life["events"] = Value::Array(events);
+    life["next"] = json!(null);
+    if let Some((written, _)) = written {
+        life["proof"] = written.value();
+    }
+    life
+}
+
+/// The whole life: the first page's head, and the events of all pages.
+///
+/// # Errors
+/// [`ClientError`].
+pub fn fetch(client: &Client, id: &str, query: &str) -> Result<(Value, Vec<Value>), ClientError> {
+    let path = format!("/v1/tokens/{}/events?limit=1000{query}", segment(id));
+    let mut life = client.get(&path)?;
+    let mut events = Vec::new();
+    let mut page = life.clone();
+    loop {
+        match page.get_mut("events").map(Value::take) {
+            Some(Value::Array(list)) => events.extend(list),
+            _ => return Err(client.garbled("a page without events")),
+        }
+        let Some(next) = page.get("next").and_then(Value::as_u64) else { break };
+        page = client.get(&format!("{path}&after={next}"))?;
+    }
+    if let Some(life) = life.as_object_mut() {
+        life.remove("events");
+        life.remove("next");
+    }
+    Ok((life, events))
+}
