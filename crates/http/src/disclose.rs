@@ -21,12 +21,12 @@ use ledgerline_answers::problem::Problem;
 use ledgerline_answers::{event_json, prove};
 use ledgerline_api::written::{self, Hex, Members};
 use ledgerline_api::{leaf_json, uuid_text};
-use ledgerline_proof::personal::PersonalRecord;
-use ledgerline_proof::schema::{Kind, decode_object};
-use ledgerline_questions::disclosure::{
+use ledgerline_disclosure::{
     About, Content, DisclosedEvent, DisclosedRecord, MAX_EVENTS, Part, Selection, select,
 };
-use ledgerline_questions::page_token::{Cursor, PageError, PagePlace};
+use ledgerline_proof::personal::PersonalRecord;
+use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_view::page_token::{Cursor, PageError, PagePlace};
 use ledgerline_view::registry::{Caller, Roles};
 use ledgerline_view::view::View;
 use serde::Deserialize;

@@ -15,8 +15,8 @@ use ledgerline_followers::findings::book::Wanted;
 use ledgerline_node::Reader;
 use ledgerline_questions as questions;
 use ledgerline_questions::lineage::{Direction, Inquiry, Spending, family, path, relatives};
-use ledgerline_questions::page_token::Cursor;
 use ledgerline_questions::{Holder, Of, Pivot, Point, Resource};
+use ledgerline_view::page_token::Cursor;
 use ledgerline_view::registry::Caller;
 
 use crate::asked::{Asking, Question, bad_query, time};

@@ -4,9 +4,9 @@
 //! process dies in between, the ledger says that records were disclosed which nobody got: the safe
 //! side.
 
+use ledgerline_disclosure::{DisclosedEvent, Selection};
 use ledgerline_ledger::intake::secret_scan::check_text;
 use ledgerline_ledger::planner::AdminAct;
-use ledgerline_questions::disclosure::{DisclosedEvent, Selection};
 use ledgerline_view::registry::Caller;
 
 use super::{AdminError, Node};

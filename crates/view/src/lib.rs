@@ -14,5 +14,6 @@ pub mod chains;
 pub mod committed;
 pub mod identity;
 mod leaf_range;
+pub mod page_token;
 pub mod registry;
 pub mod view;

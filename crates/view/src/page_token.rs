@@ -22,8 +22,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledgerline_proof::hash::{HmacKey, domain, hmac_sha256};
-use ledgerline_view::address::{AsOf, EntryRef, LogId, LogName, Logs};
 use subtle::ConstantTimeEq as _;
+
+use crate::address::{AsOf, EntryRef, LogId, LogName, Logs};
 
 /// The version of the format.
 const VERSION: u8 = 2;

@@ -20,12 +20,11 @@ use ledgerline_proof::own_statement::{Named, OwnCause, OwnStatement};
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::vocabulary::{EventType, HandleKind, PersonalRole, Strength, TargetKind};
+use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::{Pivot, pivot};
 use ledgerline_vault::{OpenError, Vault};
 use ledgerline_view::view::{EventView, QueryError, View};
 use zeroize::Zeroizing;
-
-use crate::lineage::{Inquiry, Scope, Spending};
-use crate::{Pivot, pivot};
 
 /// Events of one disclosure: so many links its entry may have.
 pub const MAX_EVENTS: usize = 256;
@@ -132,7 +131,7 @@ pub fn select(
         About::Event { source, event_id } => {
             (inquiry.find_event(source, event_id)?.into_iter().collect(), None)
         }
-        About::Token(id) => life(&mut inquiry, tenant, id, (part.from, limit))?,
+        About::Token(id) => life(&mut inquiry, tenant, id, part.from, limit)?,
         About::Handle(id) => {
             let by = Pivot::Handle(*id);
             let (records, next) = pivot(&mut inquiry, &by, part.from, limit)?;
@@ -156,7 +155,8 @@ fn life(
     inquiry: &mut Inquiry<'_>,
     tenant: &str,
     id: &str,
-    (mut from, limit): (u64, usize),
+    mut from: u64,
+    limit: usize,
 ) -> Result<(Vec<u64>, Option<u64>), QueryError> {
     let ids = inquiry.ids_of(id)?;
     let chain = |id| ChainKey { kind: TargetKind::Token, tenant, id };
