@@ -160,7 +160,11 @@ fn answers_that_nobody_reads_are_given_up() {
     server.record(&honest.producer, &events);
     server.wait_for_block();
     let many = "GET /tile/0/000 HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3000);
-    let until = Instant::now() + Duration::from_secs(3);
+    let closed = |reason: &str| {
+        metric(&server, &format!("ledgerline_http_connections_closed_total{{reason=\"{reason}\"}}"))
+    };
+    // On a busy machine a server needs longer to give up.
+    let until = Instant::now() + Duration::from_secs(60);
     let mut open = Vec::new();
     while Instant::now() < until {
         if open.len() < 64 {
@@ -172,11 +176,11 @@ fn answers_that_nobody_reads_are_given_up() {
         }
         if open.len() % 16 == 0 {
             honest.goes_on();
+            if closed("unread") > 0 && closed("newcomer") > 0 {
+                break;
+            }
         }
     }
-    let closed = |reason: &str| {
-        metric(&server, &format!("ledgerline_http_connections_closed_total{{reason=\"{reason}\"}}"))
-    };
     assert!(closed("unread") > 0, "no connection was given up");
     assert!(closed("newcomer") > 0, "no connection was closed for another");
     drop(open);
