@@ -214,9 +214,12 @@ fn run_whole(inner: &Inner) {
 /// A report that can be believed: verified, or found twice the same. `None` when the node stops.
 fn believed(inner: &Inner) -> Option<VerifyReport> {
     let mut before: Option<VerifyReport> = None;
-    // The same sample in each attempt: what the first one found, the next must look at.
-    let signatures = Signatures::chosen(inner.world.entropy.as_ref());
     for attempt in 0..TRIES {
+        // What the first attempt found by a sample, or as the newest, the next must look at.
+        let signatures = match attempt {
+            0 => Signatures::chosen(inner.world.entropy.as_ref()),
+            _ => Signatures::Every,
+        };
         let quiet =
             (attempt > 0).then(|| inner.erasing.lock().unwrap_or_else(PoisonError::into_inner));
         let report = verify_once(inner, signatures);

@@ -70,8 +70,6 @@ pub(super) struct Ledger<'l> {
     roots_broken: bool,
     /// The newest kept signature.
     kept: Option<Kept>,
-    /// Signatures that commits keep, checked or not.
-    pub(super) kept_signatures: u64,
     /// Room for the hashes of a batch, kept from one to the next.
     hashes: Vec<Hash>,
 }
@@ -103,7 +101,6 @@ impl<'l> Ledger<'l> {
             roots: BTreeMap::new(),
             roots_broken: false,
             kept: None,
-            kept_signatures: 0,
             hashes: Vec::new(),
         }
     }
@@ -145,7 +142,6 @@ impl<'l> Ledger<'l> {
         });
         self.tree.compare_leaves(first, &hashes, positions);
         self.counts.commits += 1;
-        self.kept_signatures += u64::from(kept.is_some());
         self.kept = kept;
         let last = leaves.len().saturating_sub(1);
         for (n, (facts, (_, bytes))) in leaves.iter().zip(batch.leaves()).enumerate() {
@@ -172,6 +168,7 @@ impl<'l> Ledger<'l> {
         self.findings.extend(tally.findings);
         self.counts.signatures += tally.signatures;
         self.counts.checkpoint_signatures += tally.checkpoint_signatures;
+        self.counts.kept_signatures += tally.kept_signatures;
         self.counts.sealed += tally.sealed;
         self.counts.opened += tally.opened;
         self.counts.attachments += tally.attachments;

@@ -15,6 +15,7 @@ use ledgerline_view::identity::{Identity, Named};
 use ledgerline_world::disk::{Below, Disk};
 
 use super::report::{Counts, Findings, OlderReport, Severity, VerifyFinding, VerifyReport};
+use super::signatures::{SIGNATURES_CHECK, every_signature};
 use super::{Examined, One, VerifyOptions, VerifyWorld, examine, files};
 
 /// What all origins say together.
@@ -242,6 +243,13 @@ fn report(
     if let Some(Examined { checks, counts, unverifiable, violations, .. }) = newest {
         report.checks = checks;
         report.counts = counts;
+        let all = report.predecessors.iter().map(|one| &one.counts).chain([&report.counts]);
+        let (checked, kept) = all.fold((0, 0), |(checked, kept), one| {
+            (checked + one.checkpoint_signatures, kept + one.kept_signatures)
+        });
+        let behind = report.checks.iter().position(|one| one.what == SIGNATURES_CHECK);
+        let at = behind.map_or(report.checks.len(), |at| at + 1);
+        report.checks.insert(at, every_signature(checked, kept));
         report.unverifiable = unverifiable;
         report.lifecycle_violations = violations;
     }

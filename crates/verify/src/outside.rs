@@ -19,7 +19,7 @@ use super::judge::Context;
 use super::ledger::Ledger;
 use super::names::Name;
 use super::report::{Check, Findings, Severity, VerifyFinding};
-use super::signatures::SAMPLED_ONE_IN;
+use super::signatures::SIGNATURES_CHECK;
 use super::{One, VerifyOptions, VerifyWorld};
 
 /// What the head store says.
@@ -231,18 +231,8 @@ pub(super) fn checks(
         check("tree and roots", ledger.roots_hold(), "a root does not hold"),
         check("chains, event ids, lifecycle", true, ""),
         check("commit MACs", context.journal_key.is_some(), no_keys),
-        check(
-            "checkpoint signatures: of blocks, the newest, and a sample",
-            context.log_key.is_some(),
-            "GENESIS names no log key",
-        ),
+        check(SIGNATURES_CHECK, context.log_key.is_some(), "GENESIS names no log key"),
     ];
-    let (checked, kept) = (ledger.counts.checkpoint_signatures, ledger.kept_signatures);
-    let not = format!(
-        "{checked} of {kept} were: those of blocks, the newest, and of the others one in \
-         {SAMPLED_ONE_IN} by chance; --all-signatures checks each"
-    );
-    list.push(check("every checkpoint signature", checked >= kept, &not));
     let secrets = format!("{unverifiable} signed events: the secret is not at hand");
     list.push(check("producers' signatures", unverifiable == 0, &secrets));
     let vault = if world.keys.is_some() { "the vault cannot be opened" } else { no_keys };

@@ -255,6 +255,8 @@ pub struct Counts {
     pub commits: u64,
     /// Checkpoint signatures, kept in commits, that were checked.
     pub checkpoint_signatures: u64,
+    /// Checkpoint signatures that commits keep, checked or not.
+    pub kept_signatures: u64,
     /// Events.
     pub events: u64,
     /// Block entries.

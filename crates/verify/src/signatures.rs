@@ -17,6 +17,8 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_world::entropy::{Entropy, random};
 
+use super::report::Check;
+
 /// Of the signatures that need not be checked, about one in so many is.
 pub const SAMPLED_ONE_IN: u64 = 64;
 
@@ -31,6 +33,21 @@ pub enum Signatures {
         /// whoever knows it knows which signatures are not looked at.
         seed: u64,
     },
+}
+
+/// What is checked in every case, as a report names it.
+pub(super) const SIGNATURES_CHECK: &str =
+    "checkpoint signatures: of blocks, the newest, and a sample";
+
+/// What a report says of the signatures of all origins together: whether each was checked.
+pub(super) fn every_signature(checked: u64, kept: u64) -> Check {
+    let done = checked >= kept;
+    let note = format!(
+        "{checked} of {kept} were: those of blocks, the newest, and of the others one in \
+         {SAMPLED_ONE_IN} by chance; --all-signatures checks each"
+    );
+    let note = if done { String::new() } else { note };
+    Check { what: "every checkpoint signature", done, note }
 }
 
 impl Signatures {
