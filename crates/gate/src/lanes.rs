@@ -120,12 +120,7 @@ mod tests {
     use super::*;
 
     fn answer_with(checkpoint: &str) -> SubmitAnswer {
-        SubmitAnswer {
-            lone: false,
-            events: Vec::new(),
-            checkpoint: Some(checkpoint.into()),
-            stopped: None,
-        }
+        SubmitAnswer { checkpoint: Some(checkpoint.into()), ..SubmitAnswer::default() }
     }
 
     #[test]

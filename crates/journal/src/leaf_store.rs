@@ -83,6 +83,6 @@ pub trait LeafStore: Send + Sync {
     /// # Errors
     /// As [`LeafStore::leaves`].
     fn leaf(&self, at: u64) -> Result<Vec<u8>, ReadError> {
-        Ok(self.leaves(&[at])?.pop().unwrap_or_default())
+        self.leaves(&[at])?.pop().ok_or(ReadError::Damaged { index: at })
     }
 }

@@ -159,12 +159,23 @@ impl StreamTable {
                 Err(at) => next.insert(at, mark.clone()),
             }
         }
-        let bytes = next.iter().map(StreamMark::encoded_len).sum::<usize>();
-        if next.len() > MAX_MARKS || Self::EMPTY_BYTES + bytes > MAX_TABLE_BYTES {
+        if Self::is_too_large(&next) {
+            // Parts that ended long ago make room; those of this call are news.
+            next.retain(|one| {
+                let is_news = marks.iter().any(|mark| mark.key() == one.key());
+                one.state == StreamState::Open || is_news
+            });
+        }
+        if Self::is_too_large(&next) {
             return Err(StreamError::Table);
         }
         self.marks = next;
         Ok(())
+    }
+
+    fn is_too_large(marks: &[StreamMark]) -> bool {
+        let bytes = marks.iter().map(StreamMark::encoded_len).sum::<usize>();
+        marks.len() > MAX_MARKS || Self::EMPTY_BYTES + bytes > MAX_TABLE_BYTES
     }
 
     /// The first part that `later` forgets, goes on with after its end, or calls open again: a
@@ -313,6 +324,24 @@ mod tests {
         assert_eq!(table.advance(&wide), Err(StreamError::Table));
         assert_eq!(table, before, "what is refused changes nothing");
         assert!(encoded(&table).len() <= MAX_TABLE_BYTES);
+    }
+
+    /// A table that kept every part that ever ended would be full one day, and take no more.
+    #[test]
+    fn parts_that_ended_make_room_and_open_ones_do_not() {
+        let mut table = StreamTable::default();
+        let open: Vec<_> = (0..1024u32).map(|n| mark(1, &n.to_be_bytes(), b"1")).collect();
+        table.advance(&open).unwrap();
+        let new = mark(2, b"new", b"1");
+        assert_eq!(table.advance(std::slice::from_ref(&new)), Err(StreamError::Table));
+        let ended = StreamMark { state: StreamState::Ended, ..open[7].clone() };
+        table.advance(&[ended]).unwrap();
+        assert_eq!(table.marks().len(), 1024, "until the room is needed it is kept");
+        let before = table.clone();
+        table.advance(std::slice::from_ref(&new)).unwrap();
+        assert_eq!(table.mark(&new.stream, &new.part), Some(&new));
+        assert_eq!(table.mark(&open[7].stream, &open[7].part), None);
+        assert_eq!(before.contradicted_by(&table), None);
     }
 
     #[test]

@@ -258,10 +258,8 @@ impl Inbox {
         self.changed.notify_all();
         for waits in queue {
             waits.work.into_reply()(SubmitAnswer {
-                lone: false,
-                events: Vec::new(),
-                checkpoint: None,
                 stopped: Some(why.to_owned()),
+                ..SubmitAnswer::default()
             });
         }
     }

@@ -160,8 +160,7 @@ impl Planner {
             },
             Err(error) => EventAnswer::refused(None, error),
         };
-        let answer =
-            SubmitAnswer { lone: true, events: vec![answer], checkpoint: None, stopped: None };
+        let answer = SubmitAnswer { lone: true, events: vec![answer], ..SubmitAnswer::default() };
         self.sequencer.wait(WaitingReply { reply, answer });
         Ok(())
     }

@@ -159,7 +159,13 @@ impl Sequencer {
         let events = answers.into_iter().map(|answer| answer.expect("every event is answered"));
         let events: Vec<EventAnswer> = events.collect();
         events.iter().for_each(each);
-        let answer = SubmitAnswer { lone, events, checkpoint: None, stopped: None };
+        let answer = SubmitAnswer {
+            lone,
+            events,
+            checkpoint: None,
+            stopped: None,
+            streams_refused: refused,
+        };
         self.draft.replies.push(WaitingReply { reply, answer });
         Ok(())
     }

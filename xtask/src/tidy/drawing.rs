@@ -61,9 +61,8 @@ pub fn check(files: &[File], sources: &[Source]) -> Vec<Finding> {
     let rooms = rooms(CRATES, sources);
     let mut findings: Vec<Finding> = rooms.iter().flat_map(unused_edges).collect();
     findings.extend(rooms.iter().filter_map(too_large));
-    if let Some(page) = files.iter().find(|file| file.path == PAGE) {
-        findings.extend(stale(&page.text, &draw(&rooms)));
-    }
+    let page = files.iter().find(|file| file.path == PAGE);
+    findings.extend(stale(page.map_or("", |page| &page.text), &draw(&rooms)));
     findings
 }
 

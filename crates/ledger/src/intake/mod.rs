@@ -111,7 +111,7 @@ impl EventAnswer {
 }
 
 /// The answer about one submission.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SubmitAnswer {
     /// Whether it was a single JSON event, whose refusal is the whole answer.
     pub lone: bool,
@@ -121,6 +121,8 @@ pub struct SubmitAnswer {
     pub checkpoint: Option<Arc<str>>,
     /// Set when the ledger stopped before it could say; nothing is known then.
     pub stopped: Option<String>,
+    /// Set when the stream marks of the submission were refused, and with them every event of it.
+    pub streams_refused: Option<EventError>,
 }
 
 /// Called once, from an engine thread, when everything submitted is durable or refused. Must not
