@@ -240,6 +240,8 @@ pub struct Runner<F> {
     clock: Arc<dyn Clock>,
     pace: Pace,
     /// What was saved, while it is running.
+    /// How it began, until a step was taken.
+    untold: Option<Start>,
     saved: Option<Saved>,
     last: Next,
 }
@@ -254,7 +256,7 @@ impl<F: Follower> Runner<F> {
     #[must_use]
     pub fn new(follower: F, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Self {
         let pace = Pace::new(clock.monotonic_nanos(), 0);
-        Self { follower, disk, clock, pace, saved: None, last: Next::Rest }
+        Self { follower, disk, clock, pace, untold: None, saved: None, last: Next::Rest }
     }
 
     /// The follower.
@@ -268,12 +270,17 @@ impl<F: Follower> Runner<F> {
     /// [`Failed`].
     pub fn step(&mut self, view: &View, recorder: &mut dyn Recorder) -> Result<Ran, Failed> {
         self.pace.step(self.clock.monotonic_nanos());
-        let (start, saved) = match self.saved.take() {
-            Some(saved) => (None, saved),
+        let saved = match self.saved.take() {
+            Some(saved) => saved,
             None => {
                 let start = self.start(view);
                 let at = self.clock.monotonic_nanos();
-                (Some(start.clone()), Saved { position: start.reach.position, at })
+                let saved = Saved { position: start.reach.position, at };
+                // A loss is told even where the steps behind it fail.
+                if !self.untold.as_ref().is_some_and(Start::is_loss) {
+                    self.untold = Some(start);
+                }
+                saved
             }
         };
         // Until the end of this, a failure leaves nothing to be saved.
@@ -295,7 +302,7 @@ impl<F: Follower> Runner<F> {
         if let (Some(_), Some(saved)) = (&unsaved, &mut self.saved) {
             saved.at = self.clock.monotonic_nanos();
         }
-        Ok(Ran { start, recorded, next: step.next, reach, unsaved })
+        Ok(Ran { start: self.untold.take(), recorded, next: step.next, reach, unsaved })
     }
 
     fn start(&mut self, view: &View) -> Start {

@@ -68,7 +68,9 @@ impl Position {
     #[must_use]
     pub fn of_all(view: &View, entries: u64) -> Self {
         let each = view.origins().into_iter().map(|one| {
-            let done = entries.saturating_sub(one.base()).min(one.size());
+            let done = entries.saturating_sub(one.base());
+            // What lies beyond the newest one lies beyond the ledger: that is to be noticed.
+            let done = if one.is_older() { done.min(one.size()) } else { done };
             (one.identity().origin.to_string(), done)
         });
         Self { logs: each.collect(), state: Vec::new() }
@@ -100,10 +102,11 @@ impl Position {
         let mut place = 0;
         for one in view.origins() {
             let done = self.in_log(&one.identity().origin).unwrap_or(0);
-            let (position, of) = (one.base() + done, one.base() + one.size());
-            if position > of {
-                return Err(Ahead { position, of });
+            let of = one.base() + one.size();
+            if done > one.size() {
+                return Err(Ahead { position: one.base().saturating_add(done), of });
             }
+            let position = one.base() + done;
             place = position;
             if position < of {
                 break;

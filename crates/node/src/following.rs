@@ -15,6 +15,7 @@ use ledgerline_followers::findings::record::raised_by;
 use ledgerline_followers::follower::{Failed, NotRecorded, Ran, Reach, Start};
 use ledgerline_followers::pace::Load;
 use ledgerline_followers::{Follower, Recorder, Runner};
+use ledgerline_ledger::intake::secret_scan;
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::own_statement::OwnStatement;
 
@@ -33,6 +34,8 @@ const QUEUE_PART: usize = 4;
 pub(super) struct Followers {
     counts: Mutex<BTreeMap<&'static str, FollowerCount>>,
     listener: OnceLock<FollowerListener>,
+    /// Beginnings of before there was a listener.
+    begun: Mutex<Vec<Start>>,
 }
 
 /// What is counted of a follower, since start but for where it is.
@@ -77,8 +80,12 @@ impl Followers {
     }
 
     pub(super) fn listen(&self, listener: FollowerListener) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         // The first one stays.
         let _ = self.listener.set(listener);
+        for start in begun.drain(..) {
+            self.tell(FollowerNews::Started(&start));
+        }
     }
 
     fn note(&self, name: &'static str, change: impl FnOnce(&mut FollowerCount)) {
@@ -98,6 +105,11 @@ impl Followers {
             count.stated += ran.recorded as u64;
         });
         if let Some(start) = &ran.start {
+            let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.listener.get().is_none() {
+                begun.push(start.clone());
+            }
+            drop(begun);
             self.tell(FollowerNews::Started(start));
         }
         if let Some(why) = &ran.unsaved {
@@ -115,11 +127,13 @@ pub(super) struct Manner {
     pub(super) least: u64,
     /// With more bytes than this in the queue it adds nothing to it.
     pub(super) queue_bytes: usize,
+    /// Whether it is somebody outside, whose statements are looked through for secrets.
+    pub(super) is_scanned: bool,
 }
 
 impl Manner {
     pub(super) const fn every(interval: u64) -> Self {
-        Self { interval, least: 0, queue_bytes: usize::MAX }
+        Self { interval, least: 0, queue_bytes: usize::MAX, is_scanned: false }
     }
 }
 
@@ -140,6 +154,7 @@ pub(super) fn expiry(inner: &Inner) {
             interval: inner.config.expire_interval_nanos,
             least: EXPIRY_LEAST_NANOS,
             queue_bytes: inner.config.queue_bytes / QUEUE_PART,
+            is_scanned: false,
         };
         run(inner, follower, manner, &|| is_running(inner));
     }
@@ -155,10 +170,13 @@ pub(super) fn run(
     let name = follower.name();
     let world = &inner.world;
     let mut runner = Runner::new(follower, Arc::clone(&world.disk), Arc::clone(&world.clock));
-    let mut queue = Queue { inner, bytes: manner.queue_bytes };
+    let mut queue = Queue { inner, bytes: manner.queue_bytes, is_scanned: manner.is_scanned };
+    // One that fails again and again is told once.
+    let mut is_told = false;
     while goes_on() {
         let pause = match runner.step(&inner.view(), &mut queue) {
             Ok(ran) => {
+                is_told = false;
                 inner.followers.ran(name, &ran);
                 let size = inner.rooms.published().size;
                 let node = Load { size, waits: inner.inbox.bytes() > 0 };
@@ -167,7 +185,9 @@ pub(super) fn run(
             Err(Failed::NotRecorded) => manner.interval,
             Err(Failed::Interrupted(why)) => {
                 inner.followers.note(name, |count| count.failures += 1);
-                inner.followers.tell(FollowerNews::Failed { name, why: &why.0 });
+                if !std::mem::replace(&mut is_told, true) {
+                    inner.followers.tell(FollowerNews::Failed { name, why: &why.0 });
+                }
                 manner.interval
             }
         };
@@ -182,17 +202,23 @@ pub(super) fn run(
 pub(super) struct Queue<'i> {
     inner: &'i Inner,
     bytes: usize,
+    /// Whether what it states passes the same door as events do.
+    is_scanned: bool,
 }
 
 impl<'i> Queue<'i> {
     pub(super) const fn new(inner: &'i Inner) -> Self {
-        Self { inner, bytes: usize::MAX }
+        Self { inner, bytes: usize::MAX, is_scanned: false }
     }
 }
 
 impl Recorder for Queue<'_> {
     fn record(&mut self, statements: Vec<OwnStatement>) -> Result<(), NotRecorded> {
         let inner = self.inner;
+        if self.is_scanned && secret_scan::check_act(&AdminAct::State(statements.clone())).is_err()
+        {
+            return Err(NotRecorded);
+        }
         loop {
             if inner.inbox.bytes() <= self.bytes {
                 match inner.administer(AdminAct::State(statements.clone())) {
@@ -229,10 +255,12 @@ pub(super) fn rest(nanos: u64, goes_on: &dyn Fn() -> bool) {
 
 impl Node {
     /// Runs a follower of somebody outside on this thread, as long as it is to go on: a step every
-    /// `interval` when it has caught up.
+    /// `interval` when it has caught up. What it states is looked through for secrets; with one in
+    /// it nothing of the step is recorded, and the step is taken again.
     pub fn follow(&self, follower: impl Follower, interval: Duration, goes_on: &dyn Fn() -> bool) {
         let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-        run(&self.inner, follower, Manner::every(interval), goes_on);
+        let manner = Manner { is_scanned: true, ..Manner::every(interval) };
+        run(&self.inner, follower, manner, goes_on);
     }
 
     /// What is counted of a follower, by its name.

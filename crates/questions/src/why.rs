@@ -70,7 +70,8 @@ pub fn why(
             let level = [&record].into_iter().chain(queue.iter().map(|(record, _)| record));
             let causes = level.flat_map(|record| causes_of(record, depth + 1));
             let named: Vec<EventName> = causes.filter_map(|cause| cause.event).collect();
-            reader.find_events(&named)?;
+            // What cannot be read is an error when the question comes to it.
+            let _ = reader.find_events(&named);
         }
         if depth >= MAX_DEPTH {
             reader.cut(Cut::Depth);

@@ -148,6 +148,22 @@ fn files_of_before_are_taken_over() {
         assert_eq!((&start.began, start.reach.position), (&Began::TakenOver, at), "{start}");
         assert!(matches!(found, Found::Position(_)), "{found:?}");
     }
+    // Nor is one of a longer copy of this ledger: it says what nobody else knows any more.
+    let beyond = 1_000_000_u64.to_be_bytes();
+    {
+        let world = ledger.world.borrow();
+        let origin = world.view().identity().origin.to_string();
+        let length = u16::try_from(origin.len()).unwrap().to_be_bytes();
+        let memory = Memory::default().to_bytes();
+        let origin = origin.as_bytes();
+        older(&world, "findings", &[&beyond, &length, origin, &memory]);
+        older(&world, "expiry", &[&beyond, &through.to_be_bytes(), origin]);
+    }
+    let findings = FindingsFollower::new(Windows::default());
+    for (start, _) in [begins(&ledger, findings), begins(&ledger, ExpiryFollower::new(64, 1))] {
+        assert!(matches!(start.began, Began::Ahead(_)), "{start}");
+        assert!(start.is_loss() && start.reach.position == 0, "{start}");
+    }
     // Those of another ledger, or damaged, are not.
     older(&ledger.world.borrow(), "findings", &[b"short"]);
     let (start, _) = begins(&ledger, FindingsFollower::new(Windows::default()));

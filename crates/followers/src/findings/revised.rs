@@ -172,13 +172,14 @@ fn last_turn(
     let term = By::ParentEvent(LEDGER_SOURCE, &event_id).term(view.terms(), tenant);
     let mut last: Option<(u64, Moved)> = None;
     for origin in &view.origins() {
-        let indexes = chains::newest(origin.postings(), &term, origin.size(), MOVES)?;
+        let mut indexes = chains::newest(origin.postings(), &term, origin.size(), MOVES)?;
+        indexes.reverse();
         let mut moves = Vec::new();
         origin.each_at(&indexes, &mut |index, leaf| {
             let moved = read_event(&leaf, |_, one| move_of(one)).flatten();
             moves.extend(moved.map(|(to, upon)| (origin.place_of(index), to, upon)));
         })?;
-        for (recorded, to, upon) in moves.into_iter().filter(|(_, to, _)| of.contains(to)) {
+        for (recorded, to, upon) in moves.into_iter().rev().filter(|(_, to, _)| of.contains(to)) {
             // What somebody does, and what earlier versions withdrew, names no event.
             let upon = match upon {
                 None => Some(recorded),

@@ -476,7 +476,10 @@ impl<'v> Reader<'v> {
         let term = self.view.terms().term(TermKind::Leaf, "", &parts);
         let (found, _) = self.postings(&term, position..u64::MAX, BLOCKS)?;
         let mut blocks = Vec::with_capacity(found.len());
-        for (at, leaf) in found.iter().zip(self.leaves_of(&found)?) {
+        let first = &found[..found.len().min(1)];
+        // Of the later ones none is needed yet.
+        let leaves = self.leaves_of(&found).or_else(|_| self.leaves_of(first))?;
+        for (at, leaf) in found.iter().zip(leaves) {
             self.entries_left = self.entries_left.saturating_sub(1);
             let (Some((_, index)), Ok(Leaf::Block(block))) = (self.place(*at), Leaf::decode(&leaf))
             else {
