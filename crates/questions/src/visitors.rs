@@ -118,7 +118,9 @@ pub fn visitors(
             let (some, later) = rest.split_at(rest.len().min(most));
             rest = later;
             let hits = beyond.hits(inquiry, some)?;
-            read_hits(inquiry, place, &hits);
+            read_hits(inquiry, &hits, |record| {
+                place.is_of(record) && (from..until).contains(&record.occurred_at.nanos)
+            });
             for index in hits {
                 let Some(record) = inquiry.record(index)? else {
                     if inquiry.is_spent() {
@@ -193,10 +195,11 @@ impl Until {
     }
 }
 
-/// Reads the hits and the lives of their tokens.
-fn read_hits(inquiry: &mut Inquiry<'_>, place: Place<'_>, hits: &[u64]) {
+/// Reads the hits, and the lives of the tokens of those that may be wanted: of history that was
+/// told late most hits are of another time, and a life is as many reads as it has events.
+fn read_hits(inquiry: &mut Inquiry<'_>, hits: &[u64], wanted: impl Fn(&Record) -> bool) {
     inquiry.read_leaves(hits);
-    let ids = inquiry.targets_at_hand(hits, |record| place.is_of(record));
+    let ids = inquiry.targets_at_hand(hits, wanted);
     inquiry.read_tokens(ids);
 }
 

@@ -9,9 +9,12 @@ use ledgerline_index::{Ask, IdAsk, IndexError, Page, PostingIndex, ReadBudget, T
 use ledgerline_journal::leaf_store::{LeafStore, ReadError, StoredLeaf};
 use ledgerline_view::view::View;
 
-/// Counts the calls of both.
+/// Counts the calls of both, and the leaves that were read one by one.
 #[derive(Debug, Default)]
-pub struct RoundTrips(AtomicU64);
+pub struct RoundTrips {
+    calls: AtomicU64,
+    leaves: AtomicU64,
+}
 
 impl RoundTrips {
     /// The view, read through counters.
@@ -24,11 +27,21 @@ impl RoundTrips {
 
     /// Calls since the last time.
     pub fn take(&self) -> u64 {
-        self.0.swap(0, Ordering::Relaxed)
+        self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    /// Leaves read since the last time, but for those of whole ranges.
+    pub fn take_leaves(&self) -> u64 {
+        self.leaves.swap(0, Ordering::Relaxed)
     }
 
     fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_leaves(&self, leaves: usize) {
+        self.count();
+        self.leaves.fetch_add(leaves as u64, Ordering::Relaxed);
     }
 }
 
@@ -56,12 +69,12 @@ impl<T: PostingIndex> PostingIndex for Counted<T> {
 
 impl<T: LeafStore> LeafStore for Counted<T> {
     fn leaves(&self, at: &[u64]) -> Result<Vec<Vec<u8>>, ReadError> {
-        self.calls.count();
+        self.calls.count_leaves(at.len());
         self.of.leaves(at)
     }
 
     fn stored(&self, at: &[u64]) -> Result<Vec<StoredLeaf>, ReadError> {
-        self.calls.count();
+        self.calls.count_leaves(at.len());
         self.of.stored(at)
     }
 

@@ -298,3 +298,28 @@ fn every_question_keeps_its_bound_of_round_trips() {
         assert!((1..=bound).contains(&cost), "{name} took {cost} round trips, more than {bound}");
     }
 }
+
+/// History that was told late lies in one heap by recording: a window in event time takes a few of
+/// a resource's accesses, and the lives of all other tokens were read as well.
+#[test]
+fn of_a_window_in_event_time_the_lives_of_all_who_ever_came_were_read() {
+    const TOKENS: u64 = 300;
+    let mut world = World::new(78);
+    let births: Vec<Value> = (0..TOKENS).map(|n| issued(n, None)).collect();
+    births.chunks(100).for_each(|part| world.tell(part));
+    // Neighbours in the ledger are far apart in time.
+    let uses: Vec<Value> = (0..TOKENS).map(|n| accessed(n, 1000 + n * 37 % TOKENS)).collect();
+    uses.chunks(100).for_each(|part| world.tell(part));
+    world.seal();
+    let calls = Arc::new(RoundTrips::default());
+    let view = calls.through(world.view());
+    let fresh = Inquiry::new(&view, scope(&view), Spending::default()).unwrap();
+    let mut inquiry = fresh.forgetful();
+    let window = (lineage_world::seconds(1000), lineage_world::seconds(1010));
+    calls.take_leaves();
+    let resource = Resource::Named("/r/1".into());
+    let found = visitors(&mut inquiry, &resource, window, None, 1000).unwrap();
+    assert_eq!(found.list.len(), 10);
+    let read = calls.take_leaves();
+    assert!(read < TOKENS + 100, "{read} leaves for {TOKENS} accesses and ten lives");
+}
