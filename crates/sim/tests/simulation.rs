@@ -50,25 +50,16 @@ const MUST_HAPPEN: [&str; 38] = [
     "commits that moved streams",
 ];
 
-/// Seeds that show a fault which is known and not mended. This list only shrinks: a seed on it that
-/// holds fails the test.
-///
-/// 982: a `use_after_expiry` that an act told late withdrew in event time stands all the same.
-const OPEN_FAULTS: [u64; 1] = [982];
-
 #[test]
-#[allow(clippy::print_stdout, reason = "an open fault is said, not hidden")]
 fn a_ledger_keeps_its_promises_over_its_whole_life() {
     let seeds = seeds();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let one = |worker: usize| {
         let mut tally = Tally::default();
         for seed in (0..seeds).skip(worker).step_by(workers) {
-            match (run(seed), OPEN_FAULTS.contains(&seed)) {
-                (Ok(held), false) => tally.join(&held.tally),
-                (Ok(_), true) => panic!("seed {seed} holds now: take it off the list"),
-                (Err(failure), true) => println!("OPEN FAULT, not mended: {failure:.300}"),
-                (Err(failure), false) => panic!("{failure}"),
+            match run(seed) {
+                Ok(held) => tally.join(&held.tally),
+                Err(failure) => panic!("{failure}"),
             }
         }
         tally

@@ -18,7 +18,7 @@ use super::groups::Groups;
 use super::presented::differing;
 use super::replay::{Likeness, Party, presents};
 use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
-use super::turns::Turns;
+use super::turns::{Judged, Turns};
 
 /// Revocations of one token that are remembered.
 const MAX_ENDS: usize = 16;
@@ -263,21 +263,21 @@ impl Life {
         births.min_by_key(|(_, place)| *place)
     }
 
-    /// What is off about a permitted use that occurred before what turned the state since, by what
-    /// had happened before it: the state now does not say.
-    fn at_its_time(
-        &self,
-        act: &Act<'_, '_>,
-        fact: &Fact<'_>,
-        wide: Option<&Covering>,
-    ) -> Option<Violation> {
+    /// What a permitted use was that occurred before what turned the state since, by what had
+    /// happened before it alone. What came after it, a revocation or an expiry that was said
+    /// earlier, is no reproach.
+    fn at_its_time(&self, act: &Act<'_, '_>, fact: &Fact<'_>, wide: Option<&Covering>) -> Judged {
         let judged = is_use(act.statement.event_type) || fact.event_type == EventType::Refreshed;
         if !judged || fact.outcome != Outcome::Allow || !self.turns.are_behind(act.at) {
-            return None;
+            return Judged::Unknown;
         }
         let (wide, known) = (wide.into_iter().flat_map(Covering::wide), act.place.max(self.anew));
         let counts = |one: &&Wide| one.boundary.place < known && one.boundary.at <= act.at;
-        self.turns.judge(fact, wide.filter(counts).map(|one| one.boundary.at))
+        match self.turns.judge(fact, wide.filter(counts).map(|one| one.boundary.at)) {
+            // Its uses are no turns, yet the second one is a reuse.
+            Judged::By(None) if self.is_code => Judged::Unknown,
+            judged => judged,
+        }
     }
 
     /// Applies wider revocations that were recorded before an act and were in force by then. One

@@ -48,14 +48,9 @@ impl Turns {
         self.0.last().is_some_and(|(_, one)| one.occurred_at.nanos > at)
     }
 
-    /// What is off about a use by what had happened before it, revocations of something wider in
-    /// force since the times of `wide` among it. `None` when nothing is, and when the token was not
-    /// born by then.
-    pub(super) fn judge(
-        &self,
-        used: &Fact<'_>,
-        wide: impl Iterator<Item = i64>,
-    ) -> Option<Violation> {
+    /// What a use is by what had happened before it, revocations of something wider in force since
+    /// the times of `wide` among it.
+    pub(super) fn judge(&self, used: &Fact<'_>, wide: impl Iterator<Item = i64>) -> Judged {
         let mut state = TokenState::default();
         for (_, one) in self.0.iter().take_while(|(_, one)| one.occurred_at <= used.occurred_at) {
             state.apply(one);
@@ -64,7 +59,66 @@ impl Turns {
         for at in wide {
             lifecycle::end_by(&mut state, at);
         }
-        let violation = state.apply(used).violation;
-        violation.filter(|one| *one != Violation::UnknownToken)
+        match state.apply(used).violation {
+            Some(Violation::UnknownToken) => Judged::Unknown,
+            // A turn that was forgotten may be what ended it.
+            None if self.0.len() >= MAX_TURNS => Judged::Unknown,
+            found => Judged::By(found),
+        }
+    }
+}
+
+/// What a use is by the history before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// The history known by then does not say: the token was not born, or a turn is forgotten.
+    Unknown,
+    /// What is off about it; nothing, where it was right.
+    By(Option<Violation>),
+}
+
+impl Judged {
+    /// What is off, by the state now where its own time does not say.
+    pub(super) fn or(self, now: Option<Violation>) -> Option<Violation> {
+        match self {
+            Self::Unknown => now,
+            Self::By(found) => found,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_proof::hlc::Hlc;
+
+    use super::*;
+
+    fn turn(event_type: EventType, at: i64, expires_at: Option<i64>) -> (u64, Fact<'static>) {
+        let place = at.unsigned_abs();
+        let at = Hlc { nanos: at, logical: 0 };
+        (place, Fact { expires_at, ..Fact::new(place, event_type, at) })
+    }
+
+    #[test]
+    fn an_expiry_that_was_said_later_ended_what_came_before_it() {
+        let turns = Turns(vec![
+            turn(EventType::Issued, 10, Some(50)),
+            turn(EventType::Expired, 60, Some(50)),
+        ]);
+        let now = Some(Violation::UseAfterExpiry);
+        let cases = [
+            // Before it was born: the state now says.
+            (5, Judged::Unknown, now),
+            // Alive by its own time, whatever the state says now.
+            (40, Judged::By(None), None),
+            // Its birth says when it ended, before anybody stated it.
+            (55, Judged::By(now), now),
+            (70, Judged::By(now), now),
+        ];
+        for (at, expected, by_now) in cases {
+            let (_, used) = turn(EventType::Used, at, None);
+            let judged = turns.judge(&used, std::iter::empty());
+            assert_eq!((judged, judged.or(now)), (expected, by_now), "used at {at}");
+        }
     }
 }
