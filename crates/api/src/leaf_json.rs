@@ -102,12 +102,6 @@ fn handle(handle: &Handle, members: &mut Members<'_>) {
     members.set("handle", Hex(handle.id));
 }
 
-/// Lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8; 16]) -> String {
-    uuid_text::hex(bytes)
-}
-
 /// A statement with the member names of the public event form.
 fn statement_members(statement: &Statement<'_>, members: &mut Members<'_>) {
     identity(statement, members);

@@ -19,8 +19,8 @@ use axum::response::Response;
 use ledgerline_answers::answer::{json_bytes, json_document};
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::{event_json, prove};
+use ledgerline_api::uuid_text;
 use ledgerline_api::written::{self, Hex, Members};
-use ledgerline_api::{leaf_json, uuid_text};
 use ledgerline_disclosure::{
     About, Content, DisclosedEvent, DisclosedRecord, MAX_EVENTS, Part, Selection, select,
 };
@@ -94,11 +94,11 @@ impl DiscloseRequest {
             (None, Some(text), None, None) => {
                 let handle =
                     uuid_text::parse(&text).ok_or_else(|| bad("handle is 32 hex digits"))?;
-                (About::Handle(handle), format!("handle\n{}", leaf_json::hex(&handle)))
+                (About::Handle(handle), format!("handle\n{}", uuid_text::hex(&handle)))
             }
             (None, None, Some(source), Some(id)) => {
                 let event_id = uuid_text::parse(&id).ok_or_else(|| bad("an event id is a UUID"))?;
-                let question = format!("event\n{source}\n{}", leaf_json::hex(&event_id));
+                let question = format!("event\n{source}\n{}", uuid_text::hex(&event_id));
                 (About::Event { source, event_id }, question)
             }
             _ => return Err(bad("name a token_id, a handle, or a source with an event_id")),

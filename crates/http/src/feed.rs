@@ -22,7 +22,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::answer::json_value;
 use ledgerline_answers::problem::Problem;
-use ledgerline_api::{leaf_json, time_text};
+use ledgerline_api::{time_text, uuid_text};
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_questions::lineage::Record;
@@ -168,7 +168,7 @@ fn revocation(position: u64, record: &Record) -> Value {
             // A person is named by the handle only.
             TargetKind::Subject => {
                 let key = chain_key(s, &entry.handles);
-                key.and_then(|key| key.id.try_into().ok()).map(|id: [u8; 16]| leaf_json::hex(&id))
+                key.and_then(|key| key.id.try_into().ok()).map(|id: [u8; 16]| uuid_text::hex(&id))
             }
             _ => Some(s.target.id.to_owned()),
         };

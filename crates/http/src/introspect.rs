@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use ledgerline_api::leaf_json;
+use ledgerline_api::uuid_text;
 use ledgerline_index::terms::{issuer_of, own_id};
 use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
@@ -98,7 +98,7 @@ fn described(caller: &Caller, standing: &Standing, usable_until: Option<i64>) ->
     say("iat", state.issued_at.map(seconds));
     say("nbf", state.not_before.map(seconds));
     let subject = facts.subject.filter(|_| caller.roles().has(NAMING));
-    say("sub", subject.map(|handle| leaf_json::hex(&handle).into()));
+    say("sub", subject.map(|handle| uuid_text::hex(&handle).into()));
     say(
         "aud",
         match &facts.audience[..] {

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_answers::answer::json_value;
 use ledgerline_answers::problem::Problem;
-use ledgerline_api::{leaf_json, time_text};
+use ledgerline_api::{time_text, uuid_text};
 use ledgerline_ledger::planner::NewKey;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, KeyPurpose};
 use ledgerline_view::registry::{Caller, Key, Roles};
@@ -306,7 +306,7 @@ pub async fn resolve(
         .wait(move || Ok(node.resolve(&tenant, kind, &request.issuer, &request.value)))
         .await?;
     let handle = found.ok_or_else(Problem::not_found)?;
-    Ok(json_value(&json!({ "kind": kind.symbol(), "handle": leaf_json::hex(&handle) })))
+    Ok(json_value(&json!({ "kind": kind.symbol(), "handle": uuid_text::hex(&handle) })))
 }
 
 /// A handle whose personal data must go.
@@ -331,7 +331,7 @@ pub async fn erase(
     let request: EraseRequest = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let bad = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_erasure", detail);
-    let handle = ledgerline_api::uuid_text::parse(&request.handle);
+    let handle = uuid_text::parse(&request.handle);
     let handle = handle.ok_or_else(|| bad("handle is 32 hex digits"))?;
     if request.purpose.trim().is_empty() {
         return Err(bad("say the purpose: it stands in the ledger"));

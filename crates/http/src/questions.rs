@@ -9,8 +9,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::question_json;
+use ledgerline_api::uuid_text;
 use ledgerline_api::written::Time;
-use ledgerline_api::{leaf_json, uuid_text};
 use ledgerline_followers::findings::book::Wanted;
 use ledgerline_node::Reader;
 use ledgerline_questions as questions;
@@ -305,7 +305,7 @@ async fn held(
     holder: Holder,
 ) -> Result<Response, Problem> {
     let holds = match &holder {
-        Holder::Subject(handle) => format!("subject {}", leaf_json::hex(handle)),
+        Holder::Subject(handle) => format!("subject {}", uuid_text::hex(handle)),
         Holder::Client(id) => format!("client {id}"),
         Holder::Session(id) => format!("session {id}"),
         Holder::Grant(id) => format!("grant {id}"),

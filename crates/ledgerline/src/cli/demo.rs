@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use ledgerline_api::leaf_json;
 use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::uuid_text;
 use ledgerline_client::Client;
 use ledgerline_issuers::settings::IssuerTable;
 use ledgerline_world::clock::{Clock as _, SystemClock};
@@ -70,7 +70,7 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
 }
 
 fn fresh_folder() -> PathBuf {
-    let name = leaf_json::hex(&random::<16>(&SystemEntropy));
+    let name = uuid_text::hex(&random::<16>(&SystemEntropy));
     std::env::temp_dir().join(format!("ledgerline-demo-{}", &name[..12]))
 }
 
@@ -189,7 +189,7 @@ fn add_key(
 /// One afternoon of two users, told by an identity provider and a gateway.
 fn live(idp: &Client, gateway: &Client) -> Result<(), Failure> {
     let now = SystemClock::default().wall_nanos();
-    let run = leaf_json::hex(&random::<16>(&SystemEntropy));
+    let run = uuid_text::hex(&random::<16>(&SystemEntropy));
     let at = |seconds_ago: i64| rfc3339(now - seconds_ago * 1_000_000_000);
     let story = Story { run: &run, at: &at };
     for (producer, events) in [
