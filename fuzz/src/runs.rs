@@ -56,6 +56,7 @@ fn run_base() -> &'static RunBase {
         let disk = SimDisk::new(1);
         let (index, covered) =
             Index::open(Arc::new(disk.clone()), "index", config).expect("an empty disk");
+        index.note_times(covered, RANGE, &[]);
         index.append(covered, RANGE, &all);
         while index.step(RANGE).expect("a disk without faults") != Progress::Idle {}
         assert_eq!(index.covered(), RANGE);

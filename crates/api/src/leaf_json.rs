@@ -17,7 +17,6 @@ use ledgerline_proof::statement::{Link, PolicyChange, PolicyRef, Statement};
 use ledgerline_proof::vocabulary::TokenKind;
 use serde_json::Value;
 
-use crate::uuid_text;
 use crate::written::{self, Hex, Members, Sha256, Time, Uuid};
 
 /// Bytes that are no leaf: the verifier's business, not the caller's.

@@ -126,6 +126,7 @@ fn measure(root: &Path, all: bool, events: u64) {
         postings(&hasher, all, first, &mut batch);
         hashing += nanos_each(start, events);
         let start = Instant::now();
+        index.note_times(first, first + BATCH, &[]);
         index.append(first, first + BATCH, &batch);
         appending += nanos_each(start, events);
         slowest = slowest.max(nanos_each(start, 1_000_000));

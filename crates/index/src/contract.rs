@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::IndexError;
+use crate::event_time::{EventTime, Window};
 use crate::posting_index::{Ask, Bound, FIND_MAX, IdAsk, Order, Page, PostingIndex, ReadBudget};
 use crate::term::{Posting, Term, TermHead, TermKind};
 
@@ -99,10 +100,29 @@ fn has(term: &Term, index: u64) -> bool {
     }
 }
 
-/// Makes an index that holds these postings and covers so many entries.
-pub type Make<'m> = dyn Fn(&[Posting], u64) -> Box<dyn PostingIndex> + 'm;
+/// When an entry of the suite occurred; some entries are no events. Most lie in their order, as
+/// history that was imported, and some went on for long.
+fn time_of(index: u64) -> Option<EventTime> {
+    let day = i64::try_from(index / 7).expect("small") * 86_400_000_000_000;
+    let first = if index % 97 == 5 { day / 2 } else { day };
+    let last = if index % 31 == 4 { first + 40 * 86_400_000_000_000 } else { first };
+    (index % 11 != 0).then_some(EventTime { index, first, last })
+}
 
-/// Runs the suite. `make` builds an index of some postings, which ascend, and of so many entries.
+/// What an index is made of.
+pub struct Content<'c> {
+    /// What its entries are found by, ascending.
+    pub postings: &'c [Posting],
+    /// When they occurred, ascending.
+    pub times: &'c [EventTime],
+    /// How many there are.
+    pub entries: u64,
+}
+
+/// Makes an index of a content.
+pub type Make<'m> = dyn Fn(&Content<'_>) -> Box<dyn PostingIndex> + 'm;
+
+/// Runs the suite on what `make` builds.
 ///
 /// # Panics
 /// When the index breaks the contract.
@@ -114,7 +134,8 @@ pub fn posting_index_contract(make: &Make<'_>) {
         let IdAsk { term, uuid_millis } = id_of(index);
         postings.push(Posting { term, index, uuid_millis });
     }
-    let index = make(&postings, ENTRIES);
+    let times: Vec<EventTime> = (0..ENTRIES).filter_map(time_of).collect();
+    let index = make(&Content { postings: &postings, times: &times, entries: ENTRIES });
     let index = &*index;
     assert_eq!(index.postings(&[], &mut ReadBudget::new(0)).expect("nothing"), [], "no asks");
     pages_are_those_of_the_entries(index);
@@ -122,6 +143,7 @@ pub fn posting_index_contract(make: &Make<'_>) {
     pages_add_up_to_the_whole(index);
     what_a_budget_cuts_is_said(index);
     heads_and_ids_are_found(index);
+    windows_leave_out_nothing(index);
 }
 
 fn asks() -> Vec<Ask> {
@@ -229,8 +251,41 @@ fn heads_and_ids_are_found(index: &dyn PostingIndex) {
     assert_eq!(found, [vec![699], vec![0], vec![1], vec![2], vec![350], vec![]]);
 }
 
+/// Goes through the parts of a range, as whoever asks does.
+fn windows_leave_out_nothing(index: &dyn PostingIndex) {
+    let day = 86_400_000_000_000_i64;
+    let windows = [(i64::MIN, i64::MAX), (0, 1), (7 * day, 9 * day), (50 * day + 5, 50 * day + 6)];
+    let ranges = [0..ENTRIES, 5..6, 63..65, 300..300, 411..ENTRIES];
+    for (from, until) in windows {
+        let window = Window { from, until };
+        for range in &ranges {
+            let (mut rest, mut offered) = (range.clone(), Vec::new());
+            while !rest.is_empty() {
+                let part = index.first_in(window, &rest);
+                if part.is_empty() {
+                    break;
+                }
+                assert!(rest.start <= part.start && part.end <= rest.end, "{part:?} of {rest:?}");
+                rest.start = part.end;
+                let part: Vec<u64> = part.collect();
+                let kept = index.may_have(window, &part);
+                assert!(kept.iter().all(|one| part.contains(one)), "others than were given");
+                offered.extend(kept);
+            }
+            let occurred = range.clone().filter(|index| {
+                let time = time_of(*index);
+                time.is_some_and(|time| time.first < until && from <= time.last)
+            });
+            for index in occurred {
+                assert!(offered.contains(&index), "{index} is left out of {window:?}, {range:?}");
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
     use std::sync::Arc;
 
     use ledgerline_world::disk::Disk;
@@ -241,18 +296,20 @@ mod tests {
 
     #[test]
     fn the_plainest_index_keeps_the_contract() {
-        posting_index_contract(&|postings, _| Box::new(NaiveIndex::new(postings)));
+        posting_index_contract(&|content| Box::new(NaiveIndex::new(content.postings)));
     }
 
     #[test]
     fn runs_keep_the_contract_however_they_are_divided() {
         let divisions = [(20, 2, 0), (5, 2, 0), (5, 2, 9), (4, 3, 1000), (7, 8, 1000)];
         for (range_log2, fan_in, steps) in divisions {
-            posting_index_contract(&|postings, end| {
+            posting_index_contract(&|content| {
+                let end = content.entries;
                 let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
                 let config = IndexConfig { range_log2, fan_in, ..IndexConfig::default() };
                 let (index, _) = Index::open(disk, "index", config).expect("open");
-                index.append(0, end, postings);
+                index.note_times(0, end, content.times);
+                index.append(0, end, content.postings);
                 for _ in 0..steps {
                     if index.step(end).expect("step") == Progress::Idle {
                         break;
@@ -272,6 +329,8 @@ mod tests {
         PassesOver,
         CountsOneTooFew,
         ChargesNothing,
+        EndsAWindowEarly,
+        LeavesOutTheLong,
     }
 
     struct Flawed(NaiveIndex, Flaw);
@@ -308,6 +367,22 @@ mod tests {
         fn find(&self, ids: &[IdAsk]) -> Result<Vec<Vec<u64>>, IndexError> {
             self.0.find(ids)
         }
+
+        fn first_in(&self, window: Window, range: &Range<u64>) -> Range<u64> {
+            match self.1 {
+                Flaw::EndsAWindowEarly if range.end == ENTRIES => range.start..ENTRIES - 1,
+                _ => self.0.first_in(window, range),
+            }
+        }
+
+        fn may_have(&self, window: Window, indexes: &[u64]) -> Vec<u64> {
+            let is_begun =
+                |index: &u64| time_of(*index).is_some_and(|time| window.contains(time.first));
+            match self.1 {
+                Flaw::LeavesOutTheLong => indexes.iter().copied().filter(is_begun).collect(),
+                _ => indexes.to_vec(),
+            }
+        }
     }
 
     #[test]
@@ -319,11 +394,13 @@ mod tests {
             Flaw::PassesOver,
             Flaw::CountsOneTooFew,
             Flaw::ChargesNothing,
+            Flaw::EndsAWindowEarly,
+            Flaw::LeavesOutTheLong,
         ];
         for flaw in flaws {
             let judged = std::panic::catch_unwind(|| {
-                posting_index_contract(&|postings, _| {
-                    Box::new(Flawed(NaiveIndex::new(postings), flaw))
+                posting_index_contract(&|content| {
+                    Box::new(Flawed(NaiveIndex::new(content.postings), flaw))
                 });
             });
             assert!(judged.is_err(), "{flaw:?} went unnoticed");

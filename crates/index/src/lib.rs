@@ -15,18 +15,20 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
+mod event_time;
 mod posting_index;
 pub mod runs;
 mod term;
 pub mod terms;
 
 pub use error::{FormatError, IndexError};
+pub use event_time::{EventTime, Window};
 pub use posting_index::{Ask, Bound, FIND_MAX, IdAsk, Order, Page, PostingIndex, ReadBudget};
 
 pub use runs::{
     Index, IndexConfig, IndexStats, Manifest, ManifestRun, Progress, RunFile, RunFooter, RunHeader,
-    RunSummary, check_run, parse_manifest, parse_run, parse_run_footer, parse_run_header,
-    read_postings, remove_run,
+    RunSummary, check_run, event_times, parse_manifest, parse_run, parse_run_footer,
+    parse_run_header, read_postings, remove_run,
 };
 pub use term::{
     HASH_BITS, IdTimes, PositionMap, Posting, Term, TermCache, TermHasher, TermHead, TermKind,

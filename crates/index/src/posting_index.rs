@@ -22,6 +22,7 @@
 use std::ops::Range;
 
 use crate::error::IndexError;
+use crate::event_time::Window;
 use crate::term::{Term, TermHead};
 
 /// The most candidates that [`PostingIndex::find`] returns for one id.
@@ -94,6 +95,19 @@ pub trait PostingIndex: Send + Sync {
     /// # Errors
     /// As [`PostingIndex::postings`].
     fn find(&self, ids: &[IdAsk]) -> Result<Vec<Vec<u64>>, IndexError>;
+
+    /// The first part of a range in which entries may have occurred in a window of event time, or
+    /// gone on in it; without entries when there is none. Where it is not known when entries
+    /// occurred, all of them may have.
+    fn first_in(&self, _window: Window, range: &Range<u64>) -> Range<u64> {
+        range.clone()
+    }
+
+    /// Those of ascending entries that may have occurred in a window, as
+    /// [`PostingIndex::first_in`].
+    fn may_have(&self, _window: Window, indexes: &[u64]) -> Vec<u64> {
+        indexes.to_vec()
+    }
 
     /// One page.
     ///

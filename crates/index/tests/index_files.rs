@@ -43,6 +43,7 @@ fn build(config: IndexConfig, postings: &[Posting], end: u64, batch: u64) -> (Ar
         let next = end.min(first + batch);
         let from = postings.partition_point(|posting| posting.index < first);
         let to = postings.partition_point(|posting| posting.index < next);
+        index.note_times(first, next, &[]);
         index.append(first, next, &postings[from..to]);
     }
     while index.step(end).expect("step") != Progress::Idle {}

@@ -9,6 +9,7 @@
 
 use std::io;
 
+use ledgerline_index::event_times;
 use ledgerline_journal::end_note::MOVING;
 use ledgerline_journal::format::segment_number;
 use ledgerline_world::disk::Disk;
@@ -116,7 +117,7 @@ fn stranger_in(disk: &dyn Disk, room: &str) -> io::Result<Option<String>> {
         let is_ours = match last {
             "journal" => segment_number(whole).is_some() || whole == "genesis",
             "tree" => numbered(whole, "") || ["positions", "whole"].contains(&whole),
-            "index" => whole == "manifest" || whole.ends_with(".run"),
+            "index" => whole == "manifest" || whole == event_times::FILE || whole.ends_with(".run"),
             "erasures" => ["pending", "zeroed"].contains(&whole),
             "vault" => whole == "map" || numbered(whole, "slots-") || whole.starts_with("secret-"),
             "torn" => whole.ends_with(".bin"),
@@ -166,6 +167,7 @@ mod tests {
             "vault/map",
             "journal/genesis.new",
             "index/manifest",
+            "index/event-times",
             "followers/uses",
         ];
         assert_eq!(contents(Folder::Data, &left).stranger, None);

@@ -126,6 +126,7 @@ impl Publisher {
             // One that fails costs the next start time, nothing else.
             let _ = self.rooms.store.sync(batch.size);
         }
+        self.rooms.index.note_times(first_index, batch.size, &batch.times);
         self.rooms.index.append(first_index, batch.size, &batch.postings);
         self.rooms.tell(batch.size, &batch.changes);
         self.apply_effects(batch)?;

@@ -2,13 +2,13 @@
 //!
 //! Times are event times. What was recorded more than [`AHEAD_NANOS`] before the start cannot have
 //! happened in the range, unless a producer's clock ran ahead by as much; such events are not
-//! found. What is recorded late is found, however late: ranges of entries are passed over only by
-//! what their block entry says about the times in it.
+//! found. What is recorded late is found, however late: entries are passed over only by what the
+//! index knows of the times in their zone.
 
 use std::collections::BTreeSet;
 
-use ledgerline_index::Term;
 use ledgerline_index::terms::By;
+use ledgerline_index::{Term, Window};
 use ledgerline_proof::vocabulary::Outcome;
 use ledgerline_view::view::QueryError;
 
@@ -102,26 +102,23 @@ pub fn visitors(
     limit: usize,
 ) -> Result<Visitors, QueryError> {
     let begin = inquiry.size_at(from.saturating_sub(AHEAD_NANOS + 1))?;
-    let late = inquiry.size_at(until.saturating_add(AHEAD_NANOS))?;
+    let window = Window { from, until };
     let mut answer = Visitors { searched_from: begin, ..Visitors::default() };
     let (term, place) = (resource.term(inquiry), resource.place());
-    let in_range =
-        |access: &Access| access.index >= begin && (from..until).contains(&access.occurred_at);
+    let in_range = |access: &Access| access.index >= begin && window.contains(access.occurred_at);
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut at = after.unwrap_or(0).max(begin);
     loop {
-        let (indexes, next) = inquiry.postings(&term, at..u64::MAX, PAGE)?;
-        let mut beyond = Until { nanos: until, late, skip_to: 0 };
+        let (indexes, next) = inquiry.postings_within(&term, window, at..u64::MAX, PAGE)?;
         let mut rest = &indexes[..];
         while !rest.is_empty() {
             let most = (limit - answer.list.len()).saturating_add(1);
-            let (some, later) = rest.split_at(rest.len().min(most));
+            let (hits, later) = rest.split_at(rest.len().min(most));
             rest = later;
-            let hits = beyond.hits(inquiry, some)?;
-            read_hits(inquiry, &hits, |record| {
-                place.is_of(record) && (from..until).contains(&record.occurred_at.nanos)
+            read_hits(inquiry, hits, |record| {
+                place.is_of(record) && window.contains(record.occurred_at.nanos)
             });
-            for index in hits {
+            for &index in hits {
                 let Some(record) = inquiry.record(index)? else {
                     if inquiry.is_spent() {
                         answer.next = Some(index);
@@ -152,7 +149,7 @@ pub fn visitors(
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => at = next.max(beyond.skip_to),
+            Some(next) if !inquiry.is_spent() => at = next,
             next => {
                 answer.next = next;
                 return Ok(answer);
@@ -165,51 +162,10 @@ fn access_to(place: Place<'_>, record: &Record) -> Option<Access> {
     if place.is_of(record) { access_of(record) } else { None }
 }
 
-/// What of the hits may have happened before a time.
-struct Until {
-    /// The time.
-    nanos: i64,
-    /// Entries from here on were recorded long after it.
-    late: u64,
-    /// Entries below were passed over.
-    skip_to: u64,
-}
-
-impl Until {
-    /// The hits without those, recorded late, that stand in blocks of later events alone.
-    fn hits(&mut self, inquiry: &mut Inquiry<'_>, hits: &[u64]) -> Result<Vec<u64>, QueryError> {
-        let mut found = Vec::with_capacity(hits.len());
-        for &index in hits {
-            if index < self.skip_to {
-                continue;
-            }
-            if index >= self.late
-                && let Some(end) = nothing_before(inquiry, index, self.nanos)?
-            {
-                self.skip_to = end;
-                continue;
-            }
-            found.push(index);
-        }
-        Ok(found)
-    }
-}
-
 /// Reads the hits, and the lives of the tokens of those that may be wanted: of history that was
 /// told late most hits are of another time, and a life is as many reads as it has events.
 fn read_hits(inquiry: &mut Inquiry<'_>, hits: &[u64], wanted: impl Fn(&Record) -> bool) {
     inquiry.read_leaves(hits);
     let ids = inquiry.targets_at_hand(hits, wanted);
     inquiry.read_tokens(ids);
-}
-
-/// The end of the block around an index, when nothing in it occurred before `until`.
-fn nothing_before(
-    inquiry: &mut Inquiry<'_>,
-    index: u64,
-    until: i64,
-) -> Result<Option<u64>, QueryError> {
-    let Some((covered, block)) = inquiry.block_over(index)? else { return Ok(None) };
-    let later = block.min_occurred_at.is_none_or(|least| least.nanos >= until);
-    Ok((covered.start <= index && later).then_some(covered.end))
 }

@@ -5,7 +5,9 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ledgerline_index::{Ask, IdAsk, IndexError, Page, PostingIndex, ReadBudget, Term, TermHead};
+use ledgerline_index::{
+    Ask, IdAsk, IndexError, Page, PostingIndex, ReadBudget, Term, TermHead, Window,
+};
 use ledgerline_journal::leaf_store::{LeafStore, ReadError, StoredLeaf};
 use ledgerline_view::view::View;
 
@@ -64,6 +66,14 @@ impl<T: PostingIndex> PostingIndex for Counted<T> {
     fn find(&self, ids: &[IdAsk]) -> Result<Vec<Vec<u64>>, IndexError> {
         self.calls.count();
         PostingIndex::find(&*self.of, ids)
+    }
+
+    fn first_in(&self, window: Window, range: &Range<u64>) -> Range<u64> {
+        PostingIndex::first_in(&*self.of, window, range)
+    }
+
+    fn may_have(&self, window: Window, indexes: &[u64]) -> Vec<u64> {
+        PostingIndex::may_have(&*self.of, window, indexes)
     }
 }
 

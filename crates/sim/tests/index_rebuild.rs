@@ -43,6 +43,7 @@ fn another_index_is_found_however_sound_its_files_are() {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let (index, _) = Index::open(shared, "index", config).expect("a fresh index");
     let term = hasher.term(TermKind::Client, "", &[b"nobody"]);
+    index.note_times(0, covered, &[]);
     index.append(0, covered, &[Posting { term, index: 3, uuid_millis: None }]);
     while index.step(covered).expect("a step") != Progress::Idle {}
     let mut data: Image = frozen.data.clone();
@@ -68,6 +69,7 @@ fn runs_of_another_choice_of_terms_were_called_verified() {
     let config =
         IndexConfig { range_log2: 5, fan_in: 2, identity: [1; 16], ..IndexConfig::default() };
     let (index, _) = Index::open(Arc::new(disk.clone()), "index", config).expect("a fresh index");
+    index.note_times(0, covered, &[]);
     index.append(0, covered, &[]);
     while index.step(covered).expect("a step") != Progress::Idle {}
     let mut data: Image = built.frozen.data.clone();
@@ -78,6 +80,35 @@ fn runs_of_another_choice_of_terms_were_called_verified() {
     let report = compare(&VerifyWorld { disk: Arc::new(data), ..built.frozen.world() });
     assert_eq!((report.verdict, report.covered), (Verdict::Incomplete, 0), "{report:#?}");
     assert!(report.findings.iter().any(|one| one.code == "index_terms"), "{report:#?}");
+}
+
+/// Event times that are well-formed and leave an entry out of its window.
+#[test]
+fn event_times_that_hide_an_entry_are_found() {
+    let built = build(&Plan::small());
+    let path = format!("index/{}", ledgerline_index::event_times::FILE);
+    let stored = built.frozen.data.files.get(&path).expect("event times").clone();
+    let disk = SimDisk::new(4);
+    let identity = TermHasher::new(built.frozen.keys.index).identity();
+    let config = IndexConfig { range_log2: 5, fan_in: 2, identity, ..IndexConfig::default() };
+    let (index, _) = Index::open(Arc::new(disk.clone()), "index", config).expect("a fresh index");
+    let covered = compare(&built.frozen.world()).covered;
+    index.note_times(0, covered, &[]);
+    index.append(0, covered, &[]);
+    while index.step(covered).expect("a step") != Progress::Idle {}
+    let empty = disk.image().into_iter().find(|(name, _)| *name == path).expect("event times").1;
+    assert_eq!(empty.len(), stored.len());
+    for bytes in [empty, stored[..stored.len() - 1].to_vec()] {
+        let data = built.frozen.data.with(&path, bytes.clone());
+        let report = compare(&VerifyWorld { disk: Arc::new(data), ..built.frozen.world() });
+        let found = report.findings.iter().any(|one| one.code == "index_bytes");
+        assert!(found || bytes.len() < stored.len(), "{report:#?}");
+    }
+    for offset in [50, stored.len() as u64 - 3] {
+        let data = built.frozen.data.flipped(&path, offset, 2);
+        let report = compare(&VerifyWorld { disk: Arc::new(data), ..built.frozen.world() });
+        assert_eq!(report.verdict, Verdict::NotVerified, "{offset}: {report:#?}");
+    }
 }
 
 #[test]

@@ -256,6 +256,7 @@ fn runs_of_an_older_choice_of_terms_are_built_anew() {
             IndexConfig { range_log2: 4, fan_in: 2, identity: [1; 16], ..IndexConfig::default() };
         let (older, covered) = Index::open(disk, "index", config).unwrap();
         assert_eq!(covered, 0);
+        older.note_times(0, size, &[]);
         older.append(0, size, &[]);
         while older.step(size).unwrap() != Progress::Idle {}
         assert!(older.covered() > 1000);
@@ -335,6 +336,7 @@ fn index_bytes(per_token: u64, with_life: bool) -> u64 {
         terms.push(chain_term(&hasher, &chain));
         terms.push(event_term(&hasher, "", "idp", &event_id));
         let postings = terms.into_iter().map(|term| Posting { term, index: n, uuid_millis: None });
+        index.note_times(n, n + 1, &[]);
         index.append(n, n + 1, &postings.collect::<Vec<_>>());
     }
     while index.step(end).unwrap() != Progress::Idle {}

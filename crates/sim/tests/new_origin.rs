@@ -152,6 +152,7 @@ fn runs_of_an_older_origin_by_another_choice_of_terms_are_built_anew() {
     let config = IndexConfig { range_log2: 3, identity: [1; 16], ..IndexConfig::default() };
     let (index, covered) = Index::open(Arc::new(world.data.clone()), folder, config).unwrap();
     assert_eq!(covered, 0);
+    index.note_times(0, size, &[]);
     index.append(0, size, &[]);
     while index.step(size).unwrap() != Progress::Idle {}
     drop(index);

@@ -51,6 +51,8 @@ pub(super) struct EventFacts {
     /// Whether `prev_event_hash` is the start of its chain; judged for sequence 0 only.
     pub starts_chain: bool,
     pub occurred_at: Hlc,
+    /// When the last of the uses did that it tells of, Unix nanoseconds.
+    pub last_at: Option<i64>,
     /// Set for tokens.
     pub fact: Option<Fact<'static>>,
     pub seen: Option<Box<(u64, Hash)>>,

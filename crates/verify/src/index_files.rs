@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use ledgerline_index::event_times::{self, EventTimes};
 use ledgerline_index::{
-    IndexError, Manifest, ManifestRun, RunSummary, is_planned_from, parse_manifest, read_postings,
+    EventTime, IndexError, Manifest, ManifestRun, RunSummary, is_planned_from, parse_manifest,
+    read_postings,
 };
 use ledgerline_world::disk::{Disk, read_whole};
 
@@ -50,23 +52,30 @@ impl RangeSum {
     }
 }
 
-/// Sums per range of the journal's postings.
+/// Sums per range of the journal's postings, and when its events occurred.
 pub(super) struct IndexSums {
     range_log2: u32,
     sums: BTreeMap<u64, RangeSum>,
+    times: EventTimes,
 }
 
 impl IndexSums {
-    /// Sums for runs of this least range.
-    pub fn new(range_log2: u32) -> Self {
-        Self { range_log2, sums: BTreeMap::new() }
+    /// Sums for the runs of a manifest.
+    pub fn new(manifest: &Manifest) -> Self {
+        let range_log2 = manifest.range_log2;
+        let times = EventTimes::new(range_log2, manifest.identity);
+        Self { range_log2, sums: BTreeMap::new(), times }
     }
 
     /// Takes a leaf's postings.
     pub fn add(&mut self, index: u64, facts: &LeafFacts) {
         let sum = self.sums.entry(index >> self.range_log2).or_default();
         sum.postings.join(&facts.postings);
-        if matches!(facts.what, LeafWhat::Event(_)) {
+        let mut time = None;
+        if let LeafWhat::Event(event) = &facts.what {
+            let first = event.occurred_at.nanos;
+            let last = event.last_at.map_or(first, |last| last.max(first));
+            time = Some(EventTime { index, first, last });
             match facts.uuid_millis {
                 Some(millis) => {
                     sum.oldest = sum.oldest.min(millis);
@@ -75,6 +84,7 @@ impl IndexSums {
                 None => sum.untimed += 1,
             }
         }
+        self.times.note(self.times.end(), index + 1, time.as_slice());
     }
 
     fn of(&self, range: Range<u64>) -> RangeSum {
@@ -192,6 +202,11 @@ pub(super) fn check(
         if path == MANIFEST || listed.contains(&path) {
             continue;
         }
+        if name == event_times::FILE {
+            let sums = compare.map(|(_, sums)| sums);
+            findings.extend(event_times_flaw(disk.as_ref(), &path, next.min(size), sums));
+            continue;
+        }
         // What the manifest does not name is a leftover, or the manifest is what does not hold.
         let flaw =
             name.ends_with(".run").then(|| read_postings(disk.as_ref(), &path, &mut |_, _| {}));
@@ -205,6 +220,30 @@ pub(super) fn check(
         };
         findings.push(VerifyFinding::new(severity, "index_leftover", &path, what));
     }
+}
+
+/// What is wrong with the event times of the entries that runs cover. Behind them the file may be
+/// ahead, or just being written.
+fn event_times_flaw(
+    disk: &dyn Disk,
+    path: &str,
+    covered: u64,
+    sums: Option<&IndexSums>,
+) -> Option<VerifyFinding> {
+    let bytes = read_whole(disk, path, event_times::FILE_MAX).unwrap_or_default();
+    let flaw = match event_times::parse_event_times(&bytes) {
+        Err(_) => "the event times do not hold",
+        Ok(file) if file.covered < covered => "the event times do not hold, or end early",
+        Ok(_) => {
+            let due = sums?.times.file(covered);
+            if bytes.starts_with(&due) {
+                return None;
+            }
+            "the event times are not those of the journal's entries"
+        }
+    };
+    let what = format!("{flaw}; {LOST}");
+    Some(VerifyFinding::new(Severity::Derived, "index_file", path, what))
 }
 
 fn span(manifest: &Manifest, level: u32) -> Option<u64> {

@@ -11,16 +11,18 @@
 //! as the index has, and two walks over the journal.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_index::terms::postings_of;
 use ledgerline_index::{
-    Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting, Progress as Step, ReadBudget,
-    Term, TermHasher, TermKind, check_run,
+    EventTime, Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting, Progress as Step,
+    ReadBudget, Term, TermHasher, TermKind, check_run, event_times,
 };
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
-use ledgerline_world::disk::Disk;
+use ledgerline_world::disk::{Disk, read_whole};
 use serde::Serialize;
 
 use super::judge::Context;
@@ -108,7 +110,7 @@ pub fn verify_index(
     let walk = Walk { world, context: &context, overlay: &overlay, hasher: &hasher, progress };
     findings.extend(manifest.iter().filter_map(|one| of_another_choice(one, &hasher)));
     let mut check = Comparison::new(&walk, manifest, scratch, samples)?;
-    walk.leaves(1, &mut findings, &mut |first, end, postings| check.take(first, end, postings));
+    walk.leaves(1, &mut findings, &mut |indexed| check.take(indexed));
     check.end()?;
     let mut report = IndexReport {
         verdict: Verdict::Verified,
@@ -121,11 +123,12 @@ pub fn verify_index(
         findings_dropped: 0,
     };
     findings.extend(check.findings(world.disk.as_ref()));
+    findings.extend(check.event_times(world.disk.as_ref()));
     if check.covered > 0 {
         let mut answers = check.terms;
         report.samples = answers.len() as u64;
-        walk.leaves(2, &mut findings, &mut |_, _, postings| {
-            for posting in postings.iter().filter(|one| one.index < report.covered) {
+        walk.leaves(2, &mut findings, &mut |indexed| {
+            for posting in indexed.postings.iter().filter(|one| one.index < report.covered) {
                 if let Some(answer) = answers.get_mut(&posting.term) {
                     answer.take(posting.index);
                 }
@@ -150,8 +153,16 @@ fn of_another_choice(manifest: &Manifest, hasher: &TermHasher) -> Option<VerifyF
     other.then(|| VerifyFinding::new(Severity::Incomplete, "index_terms", "index", what))
 }
 
-/// Takes a batch: its first index, its end, its postings.
-type Each<'e> = dyn FnMut(u64, u64, &[Posting]) -> Result<(), IndexError> + 'e;
+/// Takes a batch.
+type Each<'e> = dyn FnMut(&Indexed) -> Result<(), IndexError> + 'e;
+
+/// What a batch gives to the index: its entries, what they are found by, and when they occurred.
+#[derive(Default)]
+struct Indexed {
+    range: Range<u64>,
+    postings: Vec<Posting>,
+    times: Vec<EventTime>,
+}
 
 /// Reads every leaf and makes its postings.
 struct Walk<'w> {
@@ -163,21 +174,22 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    /// Calls `each` with every batch's range and postings.
+    /// Calls `each` with what every batch gives.
     fn leaves(&self, pass: u64, findings: &mut Findings, each: &mut Each<'_>) {
         let mut reader = Reader::new(&self.world.disk, Some(self.context), None, self.overlay)
             .with_progress(pass, self.progress);
-        let (mut postings, mut failed, mut next) = (Vec::new(), None, 0);
+        let (mut indexed, mut failed, mut next) = (Indexed::default(), None, 0);
         reader.run(&mut |job| {
-            postings.clear();
-            let mut end = job.base;
+            indexed.postings.clear();
+            indexed.times.clear();
+            indexed.range = job.base..job.base;
             for (index, (_, leaf)) in (job.base..).zip(job.batch.leaves()) {
-                end = index + 1;
-                self.postings(index, leaf, &mut postings);
+                indexed.range.end = index + 1;
+                self.index(index, leaf, &mut indexed);
             }
             if failed.is_none() && job.base == next {
-                failed = each(job.base, end, &postings).err();
-                next = end;
+                failed = each(&indexed).err();
+                next = indexed.range.end;
             }
         });
         if let Some(error) = failed {
@@ -189,7 +201,7 @@ impl Walk<'_> {
         }
     }
 
-    fn postings(&self, index: u64, leaf: &[u8], postings: &mut Vec<Posting>) {
+    fn index(&self, index: u64, leaf: &[u8], indexed: &mut Indexed) {
         let Ok(leaf) = Leaf::decode(leaf) else { return };
         let statement = match &leaf {
             Leaf::Entry(entry) => {
@@ -199,7 +211,8 @@ impl Walk<'_> {
             }
             Leaf::Control(_) | Leaf::Block(_) => None,
         };
-        postings_of(self.hasher, index, &leaf, statement.as_ref(), postings);
+        postings_of(self.hasher, index, &leaf, statement.as_ref(), &mut indexed.postings);
+        indexed.times.extend(statement.as_ref().map(|one| EventTime::of(index, one)));
     }
 }
 
@@ -207,6 +220,7 @@ impl Walk<'_> {
 struct Comparison {
     config: IndexConfig,
     second: Index,
+    scratch: Arc<dyn Disk>,
     listed: BTreeMap<(u32, u64), ManifestRun>,
     covered: u64,
     /// Runs of the first that differ, or were never made.
@@ -239,14 +253,26 @@ impl Comparison {
                 listed.insert((run.level, run.start), run);
             }
         }
-        let (second, _) = Index::open(scratch, "index", config)?;
+        let (second, _) = Index::open(Arc::clone(&scratch), "index", config)?;
         let stride = (covered / samples.max(1)).max(1);
         let (different, terms) = (Vec::new(), BTreeMap::new());
-        Ok(Self { config, second, listed, covered, different, identical: 0, stride, terms })
+        Ok(Self {
+            config,
+            second,
+            scratch,
+            listed,
+            covered,
+            different,
+            identical: 0,
+            stride,
+            terms,
+        })
     }
 
-    fn take(&mut self, first: u64, end: u64, postings: &[Posting]) -> Result<(), IndexError> {
-        self.second.append(first, end, postings);
+    fn take(&mut self, indexed: &Indexed) -> Result<(), IndexError> {
+        let Indexed { range, postings, times } = indexed;
+        self.second.note_times(range.start, range.end, times);
+        self.second.append(range.start, range.end, postings);
         let sampled = |posting: &&Posting| {
             posting.index < self.covered && posting.index.is_multiple_of(self.stride)
         };
@@ -277,6 +303,31 @@ impl Comparison {
     fn end(&mut self) -> Result<(), IndexError> {
         while self.step()? != Step::Idle {}
         Ok(())
+    }
+
+    /// The event times in the file, as far as both go, against those of the entries.
+    fn event_times(&self, disk: &dyn Disk) -> Option<VerifyFinding> {
+        let path = format!("index/{}", event_times::FILE);
+        let read = |disk: &dyn Disk| read_whole(disk, &path, event_times::FILE_MAX);
+        let stored = match read(disk) {
+            Ok(stored) => stored,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                let what = format!("the file cannot be read: {error}");
+                return Some(VerifyFinding::new(Severity::Derived, "index_file", &path, what));
+            }
+        };
+        let header = event_times::parse_event_times(&stored);
+        if header.is_ok_and(|header| header.identity != self.config.identity) {
+            // As runs of another choice of terms: the next start notes them anew.
+            return None;
+        }
+        let made = read(self.scratch.as_ref()).unwrap_or_default();
+        let both = stored.len().min(made.len());
+        let what = "the event times are not those of the journal's entries; run `ledgerline \
+                    reindex`";
+        let differ = stored[..both] != made[..both] || stored.len() > made.len();
+        differ.then(|| VerifyFinding::new(Severity::Derived, "index_bytes", &path, what.to_owned()))
     }
 
     fn findings(&self, disk: &dyn Disk) -> Vec<VerifyFinding> {

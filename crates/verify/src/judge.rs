@@ -412,6 +412,7 @@ impl<'b> Judge<'_, 'b> {
             starts_chain: entry.sequence == 0
                 && entry.prev_event_hash == chain.start(&self.context.genesis),
             occurred_at: statement.occurred_at,
+            last_at: statement.last_at,
             fact: is_token.then(|| fact_of(statement, current.index, entry.recorded_at)),
             seen: statement
                 .seen

@@ -64,6 +64,10 @@ impl Index {
         let mut builder = self.builder.lock().expect("no step has panicked");
         self.remove_unread(&mut builder);
         let sealed = Arc::clone(&self.read_state().sealed);
+        let built = sealed.runs.last().map_or(0, |run| run.header.end);
+        let next = sealed.frozen.first().map(|oldest| oldest.range().end);
+        // Never behind the runs, so that a start has to go through no more than what they lack.
+        self.write_times(next.filter(|end| *end <= committed).unwrap_or(built))?;
         if let Some(oldest) = sealed.frozen.first()
             && oldest.range().end <= committed
         {
@@ -91,6 +95,15 @@ impl Index {
                 Ok(Progress::Merging { file })
             }
         }
+    }
+
+    /// Writes the event times of the ranges below `covered` that the file lacks.
+    fn write_times(&self, covered: u64) -> Result<(), IndexError> {
+        let unwritten = self.read_times().unwritten(covered);
+        let Some(unwritten) = unwritten else { return Ok(()) };
+        unwritten.write(&*self.disk, &self.dir)?;
+        self.times.write().expect("no append has panicked").written(unwritten.pages);
+        Ok(())
     }
 
     fn build(&self, range: &FrozenRange) -> Result<Run, IndexError> {

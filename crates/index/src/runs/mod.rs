@@ -20,6 +20,7 @@
 //! Refuses: updates, deletes, and any knowledge of what a term means.
 
 mod builder;
+pub mod event_times;
 mod filter;
 mod manifest;
 mod merge;
@@ -42,8 +43,10 @@ pub use run_reader::{RunSummary, check_run, parse_run, read_postings};
 use ledgerline_world::disk::{Disk, read_whole, replace_durably};
 
 use crate::error::{FormatError, IndexError};
+use crate::event_time::{EventTime, Window};
 use crate::term::{Posting, is_planned_from};
 use builder::Builder;
+use event_times::EventTimes;
 use manifest::MANIFEST_MAX;
 use run_reader::{Run, RunName};
 use tail::{FrozenRange, TailRange};
@@ -95,7 +98,7 @@ pub struct IndexStats {
     pub runs: u64,
     /// Bytes of all runs on disk.
     pub run_bytes: u64,
-    /// Bytes of memory for the runs' filters and block indexes.
+    /// Bytes of memory for the runs' filters and block indexes, and for event times.
     pub run_memory: u64,
     /// Distinct terms in each range in memory, summed.
     pub tail_terms: u64,
@@ -152,13 +155,15 @@ pub struct Index {
     state: RwLock<State>,
     /// The other terms of the active range. Taken before `state` by whoever holds both.
     rest: RwLock<TailRange>,
+    /// When entries occurred. Held for memory accesses only.
+    times: RwLock<EventTimes>,
     builder: Mutex<Builder>,
     damaged: Vec<String>,
 }
 
 impl Index {
-    /// Opens the index in `dir`, which is created when missing. Returns also how many entries the
-    /// runs cover: [`Index::append`] must be fed from there. Runs behind a damaged or missing one
+    /// Opens the index in `dir`, which is created when missing. Returns also how many entries its
+    /// files cover: [`Index::note_times`] and [`Index::append`] must be fed from there. Runs behind a damaged or missing one
     /// are dropped; [`IndexStats::damaged`] names it. Reads block indexes and filters, not the
     /// blocks.
     ///
@@ -182,8 +187,34 @@ impl Index {
         let state = RwLock::new(State { sealed, active: active(), end: covered });
         let rest = RwLock::new(active());
         let builder = Mutex::new(Builder::default());
-        let index = Self { disk, dir: dir.to_owned(), config, state, rest, builder, damaged };
-        Ok((index, covered))
+        let times = EventTimes::open(&*disk, dir, &config, covered)?;
+        let noted = times.end();
+        let times = RwLock::new(times);
+        let index =
+            Self { disk, dir: dir.to_owned(), config, state, rest, times, builder, damaged };
+        Ok((index, noted.min(covered)))
+    }
+
+    /// Notes when the committed entries `[first_index, end)` occurred, before their postings are
+    /// appended. Entries that are noted already are skipped.
+    ///
+    /// # Panics
+    /// When entries were left out: our error.
+    pub fn note_times(&self, first_index: u64, end: u64, times: &[EventTime]) {
+        self.times.write().expect("no append has panicked").note(first_index, end, times);
+    }
+
+    /// The first part of a range in which entries may have occurred in a window, or gone on in it.
+    #[must_use]
+    pub fn first_in(&self, window: Window, range: &Range<u64>) -> Range<u64> {
+        self.read_times().first_in(window, range)
+    }
+
+    /// Those of the entries that may have occurred in a window, or gone on in it.
+    #[must_use]
+    pub fn may_have(&self, window: Window, indexes: &[u64]) -> Vec<u64> {
+        let times = self.read_times();
+        indexes.iter().copied().filter(|index| times.may_have(window, *index)).collect()
     }
 
     /// Takes the postings of the committed entries `[first_index, end)`. Entries that the index has
@@ -263,6 +294,7 @@ impl Index {
     /// What the index takes.
     #[must_use]
     pub fn stats(&self) -> IndexStats {
+        let times = self.read_times().bytes();
         let rest = self.rest.read().expect("no append has panicked");
         let state = self.read_state();
         let Sealed { runs, frozen } = &*state.sealed;
@@ -271,7 +303,7 @@ impl Index {
         IndexStats {
             runs: runs.len() as u64,
             run_bytes: runs.iter().map(|run| run.bytes).sum(),
-            run_memory: runs.iter().map(|run| run.memory()).sum(),
+            run_memory: runs.iter().map(|run| run.memory()).sum::<u64>() + times,
             tail_terms: ranges().map(TailRange::terms).sum(),
             tail_memory: ranges().map(TailRange::bytes).sum(),
             frozen_ranges: frozen.len() as u64,
@@ -298,6 +330,10 @@ impl Index {
 
     fn manifest_path(&self) -> String {
         manifest_path(&self.dir)
+    }
+
+    fn read_times(&self) -> RwLockReadGuard<'_, EventTimes> {
+        self.times.read().expect("no append has panicked")
     }
 
     fn read_state(&self) -> RwLockReadGuard<'_, State> {

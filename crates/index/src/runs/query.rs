@@ -12,6 +12,7 @@ use super::Index;
 use super::run_reader::{LastBlock, Run};
 use super::want::Want;
 use crate::error::IndexError;
+use crate::event_time::Window;
 use crate::posting_index::{Ask, FIND_MAX, IdAsk, Order, Page, PostingIndex, ReadBudget};
 use crate::term::{Term, TermHead, TermKind, is_planned_from};
 
@@ -237,5 +238,13 @@ impl PostingIndex for Index {
 
     fn find(&self, ids: &[IdAsk]) -> Result<Vec<Vec<u64>>, IndexError> {
         ids.iter().map(|id| Self::find(self, &id.term, id.uuid_millis)).collect()
+    }
+
+    fn first_in(&self, window: Window, range: &Range<u64>) -> Range<u64> {
+        Self::first_in(self, window, range)
+    }
+
+    fn may_have(&self, window: Window, indexes: &[u64]) -> Vec<u64> {
+        Self::may_have(self, window, indexes)
     }
 }

@@ -248,6 +248,7 @@ impl Intake {
             first_term: terms::first_term(&self.terms, statement),
             chain_start: chain.start(&self.genesis),
             occurred_at: statement.occurred_at,
+            last_at: statement.last_at,
             blind: blind.then(|| random(self.entropy.as_ref())),
             act: statement.act.as_ref().map(ActPart::from),
             erases: None,

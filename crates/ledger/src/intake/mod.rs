@@ -191,6 +191,8 @@ pub struct PendingEvent {
     pub chain_start: Hash,
     /// When it happened.
     pub occurred_at: Hlc,
+    /// When the last of the uses did that it tells of, Unix nanoseconds.
+    pub last_at: Option<i64>,
     /// Present iff there is neither signature nor personal commitment.
     pub blind: Option<[u8; 16]>,
     /// The act it is a part of.

@@ -311,6 +311,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let committer = Committer::new(Box::new(journal));
     batch.addition.positions = placed.positions;
     store.put(&batch.addition)?;
+    rooms.index.note_times(0, batch.size, &batch.times);
     rooms.index.append(0, batch.size, &batch.postings);
     if let Some(older) = rooms.predecessors.last() {
         origins::inherit(world, older, &mut sequencer, committer.head().epoch)?;

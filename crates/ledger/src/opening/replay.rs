@@ -4,8 +4,8 @@
 //! Promises: the same postings that the sequencer posted; the same slots that intake took. A lost
 //! index is built on the way, so that memory holds a few ranges of it, never all.
 
-use ledgerline_index::Posting;
 use ledgerline_index::terms::postings_of;
+use ledgerline_index::{EventTime, Posting};
 use ledgerline_journal::format::SealedRecord;
 use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::block_builder::BlockState;
@@ -31,6 +31,13 @@ pub struct Replayed {
     pub last_recorded_at: Option<Hlc>,
 }
 
+/// What a batch gives to the index.
+#[derive(Default)]
+struct Indexed {
+    postings: Vec<Posting>,
+    times: Vec<EventTime>,
+}
+
 /// The replay of a journal's tail.
 pub struct Replay<'r> {
     rooms: &'r SequencerRooms,
@@ -52,12 +59,14 @@ impl<'r> Replay<'r> {
     /// Takes a committed batch.
     pub fn batch(&mut self, batch: &ScannedBatch) {
         let first = batch.head.first_index;
-        let mut postings = Vec::new();
+        let mut indexed = Indexed::default();
         for (index, (_, leaf)) in (first..).zip(batch.leaves()) {
-            self.leaf(index, leaf, &mut postings);
+            self.leaf(index, leaf, &mut indexed);
         }
         if batch.commit.size > self.index_from {
             let from = first.max(self.index_from);
+            let Indexed { postings, times } = indexed;
+            self.rooms.index.note_times(from, batch.commit.size, &times);
             self.rooms.index.append(from, batch.commit.size, &postings);
             while self.failed.is_none() && self.rooms.index.backlog() > MAX_BACKLOG {
                 self.failed = self.rooms.index.step(batch.commit.size).err().map(Into::into);
@@ -79,11 +88,12 @@ impl<'r> Replay<'r> {
         }
     }
 
-    fn leaf(&mut self, index: u64, bytes: &[u8], postings: &mut Vec<Posting>) {
+    fn leaf(&mut self, index: u64, bytes: &[u8], indexed: &mut Indexed) {
         let Ok(leaf) = Leaf::decode(bytes) else { return };
         let mut post = |statement: Option<&Statement<'_>>| {
             if index >= self.index_from {
-                postings_of(&self.rooms.terms, index, &leaf, statement, postings);
+                postings_of(&self.rooms.terms, index, &leaf, statement, &mut indexed.postings);
+                indexed.times.extend(statement.map(|one| EventTime::of(index, one)));
             }
         };
         match &leaf {

@@ -2,7 +2,7 @@
 //!
 //! Promises: nothing but what was planned since the batch before. Emptied, it keeps its room.
 
-use ledgerline_index::{Posting, Term};
+use ledgerline_index::{EventTime, Posting, Term};
 use ledgerline_journal::format::JournalLeaf;
 use ledgerline_journal::streams::StreamTable;
 use ledgerline_journal::tree_store::TreeAddition;
@@ -52,6 +52,8 @@ pub struct PlannedBatch {
     pub root: Hash,
     /// What its leaves can be found by.
     pub postings: Vec<Posting>,
+    /// When its events occurred.
+    pub times: Vec<EventTime>,
     /// What a [`ledgerline_view::committed::CommitObserver`] hears: what a token's state may change
     /// by.
     pub changes: Vec<Term>,
@@ -74,6 +76,7 @@ impl PlannedBatch {
         self.addition.upper.clear();
         self.addition.positions.clear();
         self.postings.clear();
+        self.times.clear();
         self.changes.clear();
         self.effects.clear();
         self.replies.clear();
@@ -90,6 +93,7 @@ impl PlannedBatch {
             size: 0,
             root: Hash::ZERO,
             postings: Vec::new(),
+            times: Vec::new(),
             changes: Vec::new(),
             effects: Vec::new(),
             replies: Vec::new(),

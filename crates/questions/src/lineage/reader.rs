@@ -11,9 +11,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ledgerline_index::{Ask, Bound, ReadBudget, Term, TermKind};
+use ledgerline_index::{Ask, Bound, ReadBudget, Term, Window};
 use ledgerline_journal::format::AttachmentRecord;
-use ledgerline_proof::block::Block;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
@@ -29,8 +28,6 @@ pub(crate) const PAGE: usize = 1024;
 
 /// Into how many parts a search by time divides what is left.
 const WAYS: u64 = 16;
-/// Blocks that are read at a time.
-const BLOCKS: usize = 16;
 
 /// What a question is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,8 +100,6 @@ pub struct Reader<'v> {
     pub(super) records: RecordMap,
     /// What was read together with others, and is not charged yet.
     pub(super) hand: AtHand,
-    /// Blocks that close over positions, as they were read.
-    blocks: Vec<(Range<u64>, Block)>,
     /// Entries that the answer stands on.
     evidence: BTreeSet<u64>,
 }
@@ -156,7 +151,6 @@ impl<'v> Reader<'v> {
             cut_count: 0,
             records: RecordMap::default(),
             hand: AtHand::default(),
-            blocks: Vec::new(),
             evidence: BTreeSet::new(),
         }
     }
@@ -384,6 +378,47 @@ impl<'v> Reader<'v> {
         Ok((found, None))
     }
 
+    /// As [`Self::postings`], without entries that cannot have occurred in a window of event time;
+    /// others that did not may be among them.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn postings_within(
+        &mut self,
+        term: &Term,
+        window: Window,
+        range: Range<u64>,
+        limit: usize,
+    ) -> Result<(Vec<u64>, Option<u64>), QueryError> {
+        let end = range.end.min(self.scope.size);
+        let mut found = Vec::new();
+        for (base, view) in Arc::clone(&self.origins).iter() {
+            let until = end.min(base + view.size());
+            let mut rest =
+                range.start.max(*base).saturating_sub(*base)..until.saturating_sub(*base);
+            while !rest.is_empty() {
+                let part = view.postings().first_in(window, &rest);
+                if part.is_empty() {
+                    break;
+                }
+                if found.len() >= limit {
+                    return Ok((found, Some(base + part.start)));
+                }
+                let ask = Ask::oldest(*term, part.clone(), limit - found.len());
+                let page = view.page(ask, &mut self.budget)?;
+                let kept = view.postings().may_have(window, &page.indexes);
+                found.extend(kept.into_iter().map(|index| base + index));
+                rest.start = page.next.unwrap_or(part.end);
+                if page.cut_by == Some(Bound::Reads) {
+                    self.cuts.insert(Cut::Reads);
+                    self.cut_count += 1;
+                    return Ok((found, Some(base + rest.start)));
+                }
+            }
+        }
+        Ok((found, None))
+    }
+
     /// All records of a term, ascending, that `wanted` confirms. More than `most` are cut.
     ///
     /// # Errors
@@ -458,38 +493,6 @@ impl<'v> Reader<'v> {
             }
         }
         Ok(leaves)
-    }
-
-    /// The block that closes over a position: the positions of its first entry and of itself, and
-    /// the block. `None` while there is none. Asked for ascending positions, some are read at a
-    /// time.
-    ///
-    /// # Errors
-    /// [`QueryError`].
-    pub fn block_over(&mut self, position: u64) -> Result<Option<(Range<u64>, Block)>, QueryError> {
-        let follows = |(covered, _): &&(Range<u64>, Block)| covered.end >= position;
-        let is_known = self.blocks.first().is_some_and(|(first, _)| first.start <= position);
-        if let Some(known) = self.blocks.iter().find(follows).filter(|_| is_known) {
-            return Ok(Some(known.clone()));
-        }
-        let parts: [&[u8]; 1] = [ledgerline_index::terms::leaf_terms::BLOCK];
-        let term = self.view.terms().term(TermKind::Leaf, "", &parts);
-        let (found, _) = self.postings(&term, position..u64::MAX, BLOCKS)?;
-        let mut blocks = Vec::with_capacity(found.len());
-        let first = &found[..found.len().min(1)];
-        // Of the later ones none is needed yet.
-        let leaves = self.leaves_of(&found).or_else(|_| self.leaves_of(first))?;
-        for (at, leaf) in found.iter().zip(leaves) {
-            self.entries_left = self.entries_left.saturating_sub(1);
-            let (Some((_, index)), Ok(Leaf::Block(block))) = (self.place(*at), Leaf::decode(&leaf))
-            else {
-                break;
-            };
-            let first = u64::try_from(block.first_index).unwrap_or(0);
-            blocks.push((at - index.saturating_sub(first)..*at, block));
-        }
-        self.blocks = blocks;
-        Ok(self.blocks.first().cloned())
     }
 }
 
