@@ -2,10 +2,38 @@
 //!
 //! Promises: one notion of event time for those who note it, those who ask and the verifier.
 
+use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::Statement;
 
-/// When an event occurred: from its first to its last moment, Unix nanoseconds. They differ where
-/// one event tells of many uses.
+/// The moments that an event tells of, Unix nanoseconds: when it occurred, of many uses told as one
+/// also the last, and when it takes effect, if not at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventSpan {
+    /// The first moment.
+    pub first: i64,
+    /// The last one.
+    pub last: i64,
+}
+
+impl EventSpan {
+    /// Of an event.
+    #[must_use]
+    pub fn of(statement: &Statement<'_>) -> Self {
+        let occurred = statement.occurred_at.nanos;
+        let others = [statement.last_at, statement.effective_at].into_iter().flatten();
+        let whole = Self { first: occurred, last: occurred };
+        others.fold(whole, |span, at| Self { first: span.first.min(at), last: span.last.max(at) })
+    }
+
+    /// Of the entry that tells of it. A revocation by a clock that is ahead ends its token when it
+    /// is recorded: that moment counts too.
+    #[must_use]
+    pub fn recorded(self, index: u64, recorded_at: Hlc) -> EventTime {
+        EventTime { index, first: self.first.min(recorded_at.nanos), last: self.last }
+    }
+}
+
+/// When the event of an entry occurred: from its first to its last moment, Unix nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventTime {
     /// Which entry tells of it.
@@ -30,14 +58,5 @@ impl Window {
     #[must_use]
     pub const fn contains(self, at: i64) -> bool {
         self.from <= at && at < self.until
-    }
-}
-
-impl EventTime {
-    /// Of the event of an entry.
-    #[must_use]
-    pub fn of(index: u64, statement: &Statement<'_>) -> Self {
-        let first = statement.occurred_at.nanos;
-        Self { index, first, last: statement.last_at.map_or(first, |last| last.max(first)) }
     }
 }

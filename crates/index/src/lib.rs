@@ -22,7 +22,7 @@ mod term;
 pub mod terms;
 
 pub use error::{FormatError, IndexError};
-pub use event_time::{EventTime, Window};
+pub use event_time::{EventSpan, EventTime, Window};
 pub use posting_index::{Ask, Bound, FIND_MAX, IdAsk, Order, Page, PostingIndex, ReadBudget};
 
 pub use runs::{

@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use self::batch::{Effect, PlannedBatch, WaitingReply};
 
 use ledgerline_index::terms::leaf_terms;
-use ledgerline_index::{EventTime, Posting, Term, TermKind};
+use ledgerline_index::{Posting, Term, TermKind};
 use ledgerline_journal::format::JournalLeaf;
 use ledgerline_journal::format::SealedRecord;
 use ledgerline_journal::streams::{StreamError, StreamMark, StreamTable};
@@ -380,6 +380,7 @@ impl Sequencer {
         self.block.cover(recorded_at, Some(event.occurred_at));
         let attested_by = event.attested();
         self.strict.recorded(&event, index, recorded_at);
+        self.draft.times.push(event.span.recorded(index, recorded_at));
         self.post_event(&event, index, sequence == 0);
         let PendingEvent { event_id, statement, signature, sealed, records, attachments, .. } =
             *event;
@@ -495,9 +496,6 @@ impl Sequencer {
 
     /// What an event is found by, and what follows from it.
     fn post_event(&mut self, event: &PendingEvent, index: u64, is_first: bool) {
-        let first = event.occurred_at.nanos;
-        let last = event.last_at.map_or(first, |last| last.max(first));
-        self.draft.times.push(EventTime { index, first, last });
         self.post(event.event_term, index, event.uuid_millis);
         self.post(event.chain_term, index, None);
         event.terms.iter().for_each(|term| self.post(*term, index, None));

@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ledgerline_index::Window;
 use ledgerline_index::terms::By;
 use ledgerline_proof::lifecycle::Revocation;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
@@ -113,9 +114,10 @@ pub fn after_revokes(
 ) -> Result<AfterRevoke, QueryError> {
     let mut at = inquiry.size_at(from.saturating_sub(AHEAD_NANOS + 1))?;
     let term = By::Revocation.term(inquiry.view().terms(), &inquiry.scope().tenant);
+    let window = Window { from, until };
     let (mut seen, mut tokens) = (BTreeSet::new(), Vec::new());
     loop {
-        let (indexes, next) = inquiry.postings(&term, at..u64::MAX, PAGE)?;
+        let (indexes, next) = inquiry.postings_within(&term, window, at..u64::MAX, PAGE)?;
         inquiry.read_leaves(&indexes);
         let ids = inquiry.targets_at_hand(&indexes, |_| true);
         inquiry.read_tokens(ids);

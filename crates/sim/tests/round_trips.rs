@@ -323,3 +323,29 @@ fn of_a_window_in_event_time_the_lives_of_all_who_ever_came_were_read() {
     let read = calls.take_leaves();
     assert!(read < TOKENS + 100, "{read} leaves for {TOKENS} accesses and ten lives");
 }
+
+/// History that was imported lies in its order: all who ever came were read to see when they did.
+#[test]
+fn of_imported_history_a_window_read_every_access() {
+    const TOKENS: u64 = 1000;
+    let mut world = World::new(79);
+    let births: Vec<Value> = (0..TOKENS).map(|n| issued(n, None)).collect();
+    births.chunks(100).for_each(|part| world.tell(part));
+    let uses: Vec<Value> = (0..TOKENS).map(|n| accessed(n, 1000 + n)).collect();
+    uses.chunks(100).for_each(|part| world.tell(part));
+    world.seal();
+    let calls = Arc::new(RoundTrips::default());
+    let view = calls.through(world.view());
+    for (from, until, expected) in [(1000, 1010, 10), (1500, 1510, 10), (1990, 9000, 10)] {
+        let fresh = Inquiry::new(&view, scope(&view), Spending::default()).unwrap();
+        let mut inquiry = fresh.forgetful();
+        let window = (lineage_world::seconds(from), lineage_world::seconds(until));
+        calls.take_leaves();
+        let resource = Resource::Named("/r/1".into());
+        let found = visitors(&mut inquiry, &resource, window, None, 1000).unwrap();
+        assert_eq!(found.list.len(), expected, "{from}..{until}");
+        // Those of two zones, ten lives, and the search for where the window begins.
+        let read = calls.take_leaves();
+        assert!(read < 256, "{read} leaves for {expected} of {TOKENS} accesses");
+    }
+}

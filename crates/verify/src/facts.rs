@@ -1,5 +1,6 @@
 //! What a judged batch hands over to the ledger.
 
+use ledgerline_index::EventSpan;
 use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_journal::streams::StreamTable;
 use ledgerline_proof::hash::Hash;
@@ -51,8 +52,8 @@ pub(super) struct EventFacts {
     /// Whether `prev_event_hash` is the start of its chain; judged for sequence 0 only.
     pub starts_chain: bool,
     pub occurred_at: Hlc,
-    /// When the last of the uses did that it tells of, Unix nanoseconds.
-    pub last_at: Option<i64>,
+    /// The moments that it tells of.
+    pub span: EventSpan,
     /// Set for tokens.
     pub fact: Option<Fact<'static>>,
     pub seen: Option<Box<(u64, Hash)>>,

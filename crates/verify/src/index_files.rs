@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use ledgerline_index::event_times::{self, EventTimes};
 use ledgerline_index::{
-    EventTime, IndexError, Manifest, ManifestRun, RunSummary, is_planned_from, parse_manifest,
-    read_postings,
+    IndexError, Manifest, ManifestRun, RunSummary, is_planned_from, parse_manifest, read_postings,
 };
 use ledgerline_world::disk::{Disk, read_whole};
 
@@ -73,9 +72,8 @@ impl IndexSums {
         sum.postings.join(&facts.postings);
         let mut time = None;
         if let LeafWhat::Event(event) = &facts.what {
-            let first = event.occurred_at.nanos;
-            let last = event.last_at.map_or(first, |last| last.max(first));
-            time = Some(EventTime { index, first, last });
+            let recorded_at = facts.recorded_at.unwrap_or(event.occurred_at);
+            time = Some(event.span.recorded(index, recorded_at));
             match facts.uuid_millis {
                 Some(millis) => {
                     sum.oldest = sum.oldest.min(millis);

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use ledgerline_index::terms::postings_of;
 use ledgerline_index::{
-    EventTime, Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting, Progress as Step,
-    ReadBudget, Term, TermHasher, TermKind, check_run, event_times,
+    EventSpan, EventTime, Index, IndexConfig, IndexError, Manifest, ManifestRun, Posting,
+    Progress as Step, ReadBudget, Term, TermHasher, TermKind, check_run, event_times,
 };
 use ledgerline_proof::schema::{Kind, Leaf, decode_object};
 use ledgerline_proof::statement::Statement;
@@ -207,12 +207,13 @@ impl Walk<'_> {
             Leaf::Entry(entry) => {
                 let read = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
                 let Ok(statement) = read else { return };
+                let span = EventSpan::of(&statement);
+                indexed.times.push(span.recorded(index, entry.recorded_at));
                 Some(statement)
             }
             Leaf::Control(_) | Leaf::Block(_) => None,
         };
         postings_of(self.hasher, index, &leaf, statement.as_ref(), &mut indexed.postings);
-        indexed.times.extend(statement.as_ref().map(|one| EventTime::of(index, one)));
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ledgerline_index::terms::{chain_term, event_term, planned_postings_of};
-use ledgerline_index::{Posting, TermHasher, TermKind};
+use ledgerline_index::{EventSpan, Posting, TermHasher, TermKind};
 use ledgerline_journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
 use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::chain::{ChainKey, chain_key};
@@ -412,7 +412,7 @@ impl<'b> Judge<'_, 'b> {
             starts_chain: entry.sequence == 0
                 && entry.prev_event_hash == chain.start(&self.context.genesis),
             occurred_at: statement.occurred_at,
-            last_at: statement.last_at,
+            span: EventSpan::of(statement),
             fact: is_token.then(|| fact_of(statement, current.index, entry.recorded_at)),
             seen: statement
                 .seen

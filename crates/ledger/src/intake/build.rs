@@ -1,6 +1,6 @@
 //! Turns a parsed event into one that waits for its index: commitments, handles, sealing, terms.
 
-use ledgerline_index::terms;
+use ledgerline_index::{EventSpan, terms};
 use ledgerline_journal::format::{AttachmentRecord, SealedRecord};
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::entry::{Handle, MAX_ENTRY_BYTES, MAX_SIGNATURE_BYTES};
@@ -248,7 +248,7 @@ impl Intake {
             first_term: terms::first_term(&self.terms, statement),
             chain_start: chain.start(&self.genesis),
             occurred_at: statement.occurred_at,
-            last_at: statement.last_at,
+            span: EventSpan::of(statement),
             blind: blind.then(|| random(self.entropy.as_ref())),
             act: statement.act.as_ref().map(ActPart::from),
             erases: None,

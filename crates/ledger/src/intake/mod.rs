@@ -20,7 +20,7 @@ mod uses;
 
 use std::sync::Arc;
 
-use ledgerline_index::Term;
+use ledgerline_index::{EventSpan, Term};
 use ledgerline_journal::format::{AttachmentRecord, SealedRecord};
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
@@ -191,8 +191,8 @@ pub struct PendingEvent {
     pub chain_start: Hash,
     /// When it happened.
     pub occurred_at: Hlc,
-    /// When the last of the uses did that it tells of, Unix nanoseconds.
-    pub last_at: Option<i64>,
+    /// The moments that it tells of.
+    pub span: EventSpan,
     /// Present iff there is neither signature nor personal commitment.
     pub blind: Option<[u8; 16]>,
     /// The act it is a part of.

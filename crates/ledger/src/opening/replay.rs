@@ -5,7 +5,7 @@
 //! index is built on the way, so that memory holds a few ranges of it, never all.
 
 use ledgerline_index::terms::postings_of;
-use ledgerline_index::{EventTime, Posting};
+use ledgerline_index::{EventSpan, EventTime, Posting};
 use ledgerline_journal::format::SealedRecord;
 use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::block_builder::BlockState;
@@ -90,20 +90,21 @@ impl<'r> Replay<'r> {
 
     fn leaf(&mut self, index: u64, bytes: &[u8], indexed: &mut Indexed) {
         let Ok(leaf) = Leaf::decode(bytes) else { return };
+        let postings = &mut indexed.postings;
         let mut post = |statement: Option<&Statement<'_>>| {
             if index >= self.index_from {
-                postings_of(&self.rooms.terms, index, &leaf, statement, &mut indexed.postings);
-                indexed.times.extend(statement.map(|one| EventTime::of(index, one)));
+                postings_of(&self.rooms.terms, index, &leaf, statement, postings);
             }
         };
         match &leaf {
             Leaf::Entry(entry) => {
                 let read = |statement: &Statement<'_>| {
                     post(Some(statement));
-                    statement.occurred_at
+                    (statement.occurred_at, EventSpan::of(statement))
                 };
                 let read = decode_object_with(Kind::Statement, entry.statement, read);
-                if let Ok(occurred_at) = read {
+                if let Ok((occurred_at, span)) = read {
+                    indexed.times.push(span.recorded(index, entry.recorded_at));
                     self.cover(entry.recorded_at, Some(occurred_at));
                 }
             }
