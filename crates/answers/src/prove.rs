@@ -24,43 +24,33 @@ use ledgerline_view::view::{PageRequest, View};
 
 use crate::problem::Problem;
 
-/// The bundle of a token's life in one origin: the one named, or the newest that knows it.
+/// Which bundle of a token's life is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LifeRequest<'a> {
+    pub tenant: &'a str,
+    pub id: &'a str,
+    /// Of this origin alone; else of the newest that knows the token.
+    pub origin: Option<&'a str>,
+    /// With the opened personal records. Whoever asks has recorded that.
+    pub disclose: bool,
+    /// The size of a checkpoint that the asker kept.
+    pub previous_size: Option<u64>,
+}
+
+/// The bundle of a token's life in one origin.
 ///
 /// # Errors
 /// 404 when there is no such token or origin, 503 before its first block.
-pub fn token(
-    view: &View,
-    tenant: &str,
-    id: &str,
-    origin: Option<&str>,
-    previous_size: Option<u64>,
-    now: i64,
-) -> Result<Bundle, Problem> {
-    token_with(view, tenant, id, origin, (false, previous_size), now)
-}
-
-/// The same, with the opened personal records when they are to be disclosed. The caller has
-/// recorded that.
-///
-/// # Errors
-/// As [`token`].
-pub fn token_with(
-    view: &View,
-    tenant: &str,
-    id: &str,
-    origin: Option<&str>,
-    (disclose, previous_size): (bool, Option<u64>),
-    now: i64,
-) -> Result<Bundle, Problem> {
-    let known = Known::of(view, tenant, id, now)?;
+pub fn token(view: &View, asked: &LifeRequest<'_>, now: i64) -> Result<Bundle, Problem> {
+    let known = Known::of(view, asked.tenant, asked.id, now)?;
     let request = BundleRequest {
-        tenant: tenant.to_owned(),
-        token_id: id.to_owned(),
+        tenant: asked.tenant.to_owned(),
+        token_id: asked.id.to_owned(),
         others: known.others.clone(),
-        disclose,
-        previous_size,
+        disclose: asked.disclose,
+        previous_size: asked.previous_size,
     };
-    let wanted = |one: &View| origin.is_none_or(|name| name == &*one.identity().origin);
+    let wanted = |one: &View| asked.origin.is_none_or(|name| name == &*one.identity().origin);
     for view in view.origins().iter().rev().filter(|one| wanted(one)) {
         match token_bundle(view.rooms(), view.terms(), &request) {
             Err(ProveError::NotFound) => {}

@@ -125,6 +125,13 @@ pub struct Client {
     told: Cell<bool>,
 }
 
+/// What is sent.
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    media_type: &'a str,
+    bytes: &'a [u8],
+}
+
 struct Answer {
     status: u16,
     retry_after: Option<u64>,
@@ -232,7 +239,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn post(&self, path: &str, media_type: &str, body: &[u8]) -> Result<Value, ClientError> {
-        self.parse(&self.call(&Method::POST, path, Some((media_type, body)))?)
+        self.parse(&self.call(&Method::POST, path, Some(Body { media_type, bytes: body }))?)
     }
 
     /// Sends JSON and reads JSON.
@@ -248,7 +255,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn post_for_bytes(&self, path: &str, body: &Value) -> Result<Vec<u8>, ClientError> {
-        self.call(&Method::POST, path, Some(("application/json", body.to_string().as_bytes())))
+        self.call(
+            &Method::POST,
+            path,
+            Some(Body { media_type: "application/json", bytes: body.to_string().as_bytes() }),
+        )
     }
 
     /// Sends a form and reads JSON; null for an answer without a body.
@@ -259,7 +270,8 @@ impl Client {
         let pairs = form.iter().map(|(name, value)| format!("{name}={}", segment(value)));
         let body = pairs.collect::<Vec<_>>().join("&");
         let media_type = "application/x-www-form-urlencoded";
-        let answer = self.call(&Method::POST, path, Some((media_type, body.as_bytes())))?;
+        let answer =
+            self.call(&Method::POST, path, Some(Body { media_type, bytes: body.as_bytes() }))?;
         if answer.is_empty() { Ok(Value::Null) } else { self.parse(&answer) }
     }
 
@@ -285,7 +297,7 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
-        body: Option<(&str, &[u8])>,
+        body: Option<Body<'_>>,
     ) -> Result<Vec<u8>, ClientError> {
         let (mut tried, begun) = (0, Instant::now());
         loop {
@@ -336,19 +348,14 @@ impl Client {
         Err(ClientError::Refused { status: answer.status, code, detail })
     }
 
-    fn once(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<(&str, &[u8])>,
-    ) -> Result<Answer, Lost> {
+    fn once(&self, method: &Method, path: &str, body: Option<Body<'_>>) -> Result<Answer, Lost> {
         let no_url = |_| Lost { words: "the URL is none".to_owned(), passes: false };
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
         let response: Response<ureq::Body> = match body {
-            Some((media_type, bytes)) => {
+            Some(Body { media_type, bytes }) => {
                 let request = request.header("content-type", media_type).body(bytes);
                 self.agent.run(request.map_err(no_url)?)
             }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::lineage::tree;
 use crate::lookup::{self, Meant, Narrow, Past};
-use crate::past::{Ask, Moment, list, rows, text};
+use crate::past::{About, Ask, Moment, list, rows, text};
 use crate::proof_file::{Written, write_proof};
 use crate::{Context, revoke};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
@@ -64,7 +64,7 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
     }
     if !args.revoke {
         let strength = args.strength.as_ref();
-        let about = (&*args.token, &args.narrow, "blast-radius");
+        let about = About { token: &args.token, narrow: &args.narrow, what: "blast-radius" };
         return args.moment.about(
             context,
             about,
@@ -100,8 +100,8 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
     let how = revoke::How { dry_run: args.dry_run, ledger_only: args.ledger_only };
     let answer = match revoke::post(&client, &named.id, body.clone(), named.token.as_deref()) {
         Err(error) if lookup::is_unknown(&error) => {
-            let of = (named.id.as_str(), tenant);
-            return lookup::unknown_id(context, &client, of, Past::default(), NOTHING);
+            let past = Past::default();
+            return lookup::unknown_id(context, &client, &named.id, tenant, past, NOTHING);
         }
         other => other?,
     };

@@ -144,7 +144,7 @@ pub fn run(context: &mut Context, args: KeysArgs) -> CommandResult {
                 "signed_only": add.signed_only, "strict": add.strict,
                 "expires_at": add.expires_at,
             });
-            add_key(context, &client, ("/v1/keys", &request), add.out.as_deref())?;
+            add_key(context, &client, "/v1/keys", &request, add.out.as_deref())?;
         }
         KeysCommand::Retire(retire) => {
             let mut path =
@@ -193,7 +193,8 @@ fn key_table(keys: &Value) -> String {
 fn add_key(
     context: &mut Context,
     client: &Client,
-    (path, request): (&str, &Value),
+    path: &str,
+    request: &Value,
     out: Option<&Path>,
 ) -> Result<(), Failure> {
     // Made first: a secret that cannot be kept must not be created.
@@ -248,5 +249,5 @@ fn rotate_key(context: &mut Context, client: &Client, args: &RotateArgs) -> Resu
     let path = format!("/v1/keys/{}/rotate", segment(&args.key_id));
     let overlap = args.overlap.unwrap_or(0);
     let request = json!({ "public_key": args.public_key, "overlap_seconds": overlap });
-    add_key(context, client, (&path, &request), args.out.as_deref())
+    add_key(context, client, &path, &request, args.out.as_deref())
 }

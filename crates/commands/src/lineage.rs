@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::Context;
 use crate::lookup::Narrow;
-use crate::past::{Ask, Moment, list, rows, text};
+use crate::past::{About, Ask, Moment, list, rows, text};
 use ledgerline_terminal::exit::{CommandResult, Failure};
 use ledgerline_terminal::render::table;
 
@@ -60,7 +60,7 @@ pub fn run(context: &mut Context, args: LineageArgs) -> CommandResult {
     let strength = args.strength.as_ref();
     let more =
         |ask: Ask| ask.with("depth", depth).with("tokens", tokens).with("strength", strength);
-    let about = (&*args.token, narrow, "lineage");
+    let about = About { token: &args.token, narrow, what: "lineage" };
     if let Some(to) = &args.to {
         if TokenId::parse(to).is_err() {
             return Err(match looks_like_token(to) {

@@ -214,16 +214,26 @@ impl Moment {
     }
 }
 
+/// A question about one token.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    /// The argument that means the token.
+    pub token: &'a str,
+    /// What narrows down which token is meant.
+    pub narrow: &'a Narrow,
+    /// The last segment of the question's path.
+    pub what: &'a str,
+}
+
 impl Moment {
-    /// As [`Self::show`], of `/v1/tokens/{id}/{end}` with what `more` adds, about the token that
-    /// an argument means.
+    /// As [`Self::show`], of `/v1/tokens/{id}/{what}` with what `more` adds.
     ///
     /// # Errors
     /// As [`lookup::of_argument`] and [`Self::show`].
     pub fn about(
         self,
         context: &mut Context,
-        (argument, narrow, end): (&str, &Narrow, &str),
+        About { token, narrow, what }: About<'_>,
         more: impl Fn(Ask) -> Ask,
         list: Option<&str>,
         lines: impl Fn(&Value) -> String,
@@ -234,7 +244,7 @@ impl Moment {
         let (tenant, as_of, at) = (self.tenant.clone(), self.as_of.clone(), self.at.clone());
         let tenant = tenant.as_deref();
         let past = Past { as_of: as_of.as_deref(), at: at.as_deref() };
-        let named = match lookup::of_argument(&client, argument, narrow, tenant)? {
+        let named = match lookup::of_argument(&client, token, narrow, tenant)? {
             Meant::Token(named) => named,
             Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, ASKED),
         };
@@ -246,10 +256,10 @@ impl Moment {
             .as_ref()
             .map(|_| client.get(&Ask::new(path.clone()).with("tenant", tenant).url(None)));
         if known.is_some_and(|known| known.is_err_and(|error| lookup::is_unknown(&error))) {
-            return lookup::unknown_id(context, &client, (&id, tenant), past, ASKED);
+            return lookup::unknown_id(context, &client, &id, tenant, past, ASKED);
         }
         let ask = |id: &str| {
-            let path = format!("/v1/tokens/{}/{end}", segment(id));
+            let path = format!("/v1/tokens/{}/{what}", segment(id));
             more(Ask { of_known: true, marks: Some(named.clone()), ..Ask::new(path) })
         };
         let (mut exits, mut documents) = (Vec::new(), Vec::new());
@@ -277,7 +287,7 @@ impl Moment {
             }
             exits.push(match self.clone().show_with(context, ask(id), list, &lines, proof) {
                 Err(failure) if lookup::is_unknown_failure(&failure) => {
-                    lookup::unknown_id(context, &client, (id, tenant), past, ASKED)?
+                    lookup::unknown_id(context, &client, id, tenant, past, ASKED)?
                 }
                 other => other?,
             });

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::Context;
 use crate::lookup::Narrow;
-use crate::past::{Ask, Moment, TOKENS, list, rows, text, word};
+use crate::past::{About, Ask, Moment, TOKENS, list, rows, text, word};
 use crate::progress::Wait;
 use crate::triage::{self, TriageArgs};
 use ledgerline_terminal::exit::{CommandResult, Failure};
@@ -181,7 +181,7 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             let more = |ask: Ask| {
                 ask.with("from", Some(&from)).with("until", Some(&until)).with("limit", Some(1000))
             };
-            of_token(context, moment, (&token, "resources"), more, Some("accesses"), accesses)
+            of_token(context, moment, &token, "resources", more, Some("accesses"), accesses)
         }
         Query::PolicyChanges { moment, subject, hours, from, until } => {
             let path = format!("/v1/subjects/{}/policy-changes", word(&subject)?);
@@ -199,7 +199,7 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             moment.show(context, ask, Some("tokens"), visitors)
         }
         Query::Policies { moment, token } => {
-            of_token(context, moment, (&token, "policies"), |ask| ask, None, policies)
+            of_token(context, moment, &token, "policies", |ask| ask, None, policies)
         }
         Query::PolicyVersions { moment, policy } => {
             let ask = Ask::new(format!("/v1/policies/{}/versions", word(&policy)?));
@@ -211,17 +211,17 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             moment.show(context, ask, Some("tokens"), |answer| rows(answer, "tokens", TOKENS))
         }
         Query::Divergence { moment, token } => {
-            of_token(context, moment, (&token, "divergence"), |ask| ask, None, divergences)
+            of_token(context, moment, &token, "divergence", |ask| ask, None, divergences)
         }
         Query::Exposure { moment, token } => {
-            of_token(context, moment, (&token, "exposure"), |ask| ask, None, exposure)
+            of_token(context, moment, &token, "exposure", |ask| ask, None, exposure)
         }
         Query::AfterRevoke { moment, narrow, from, until, tokens, token } => {
             let more = |ask: Ask| {
                 ask.with("from", from.as_ref()).with("until", until.as_ref()).with("tokens", tokens)
             };
             if let Some(token) = token {
-                let about = (&*token, &narrow, "after-revoke");
+                let about = About { token: &token, narrow: &narrow, what: "after-revoke" };
                 return moment.about(context, about, more, None, after_revoke);
             }
             let ask = more(Ask::new("/v1/after-revoke".to_owned()));
@@ -244,14 +244,16 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
 fn of_token(
     context: &mut Context,
     moment: Moment,
-    (token, end): (&OfToken, &str),
+    token: &OfToken,
+    what: &str,
     more: impl Fn(Ask) -> Ask,
     list: Option<&str>,
     lines: impl Fn(&Value) -> String,
 ) -> CommandResult {
     let of = token.of.as_ref();
     let more = |ask: Ask| more(ask).with("of", of);
-    moment.about(context, (&token.token, &token.narrow, end), more, list, lines)
+    let about = About { token: &token.token, narrow: &token.narrow, what };
+    moment.about(context, about, more, list, lines)
 }
 
 impl Holder {

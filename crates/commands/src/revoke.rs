@@ -184,7 +184,7 @@ fn by_id(
         });
         let answer = match post(client, id, body, named.token.as_deref()) {
             Err(error) if lookup::is_unknown(&error) => {
-                return lookup::unknown_id(context, client, (id, None), Past::default(), NOTHING);
+                return lookup::unknown_id(context, client, id, None, Past::default(), NOTHING);
             }
             other => other?,
         };

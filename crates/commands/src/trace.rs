@@ -76,7 +76,7 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         let path = format!("/v1/tokens/{}/proof{}", segment(&id), of.unwrap_or_default());
         let known = client.get(&format!("/v1/tokens/{}?limit=1{query}", segment(&id)));
         if known.is_err_and(|error| lookup::is_unknown(&error)) {
-            return lookup::unknown_id(context, &client, (&id, tenant), past, NOTHING);
+            return lookup::unknown_id(context, &client, &id, tenant, past, NOTHING);
         }
         let proof = write_proof(&client, &path, proof)?;
         // The life is shown as of what is proven.
@@ -86,7 +86,7 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         }
         written = Some(proof);
     }
-    let narrow = as_of != written.as_ref().map(|written| written.size) || args.at.is_some();
+    let is_wider = as_of != written.as_ref().map(|written| written.size) || args.at.is_some();
     let (mut exits, mut documents) = (Vec::new(), Vec::new());
     // One document has all of them.
     let is_one_of_several = context.screen.is_json() && !named.others.is_empty();
@@ -98,7 +98,7 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
                 continue;
             }
             Err(error) if lookup::is_unknown(&error) => {
-                exits.push(lookup::unknown_id(context, &client, (id, tenant), past, NOTHING)?);
+                exits.push(lookup::unknown_id(context, &client, id, tenant, past, NOTHING)?);
                 continue;
             }
             other => other?,
@@ -106,7 +106,10 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
         named.mark(&mut life);
         exits.push(if life["incomplete"] == true { Exit::Incomplete } else { Exit::Ok });
         // What is proven is the first one's life.
-        let own = written.as_ref().filter(|_| *id == *named.id).map(|written| (written, narrow));
+        let own = written
+            .as_ref()
+            .filter(|_| *id == *named.id)
+            .map(|written| Proven { written, is_wider });
         if is_one_of_several {
             documents.push(document(life, events, own));
         } else {
@@ -120,16 +123,24 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     Ok(written.map_or(exit, |written| written.exit(exit)))
 }
 
-/// Shows the life, and what is said of its proof, and whether the answer is narrower than that.
+/// The proof of a life that is shown.
+#[derive(Clone, Copy)]
+struct Proven<'a> {
+    written: &'a Written,
+    /// Whether it proves more than is shown.
+    is_wider: bool,
+}
+
+/// Shows the life, and what is said of its proof.
 fn show(
     context: &mut Context,
     life: Value,
     events: Vec<Value>,
-    written: Option<(&Written, bool)>,
+    proven: Option<Proven<'_>>,
 ) -> io::Result<()> {
     let whole = life["incomplete"] != true;
     if context.screen.is_json() {
-        context.screen.json(&document(life, events, written))?;
+        context.screen.json(&document(life, events, proven))?;
     } else {
         for line in timeline(&life, &events).lines() {
             context.screen.line(line)?;
@@ -139,9 +150,9 @@ fn show(
                 .screen
                 .line("INCOMPLETE: more is recorded than was read; the states may be other ones")?;
         }
-        if let Some((written, narrow)) = written {
+        if let Some(Proven { written, is_wider }) = proven {
             written.lines(&life).lines().try_for_each(|line| context.screen.line(line))?;
-            if narrow {
+            if is_wider {
                 let what =
                     "the file proves the whole life up to that entry, not only what is shown";
                 context.screen.line(what)?;
@@ -152,11 +163,11 @@ fn show(
 }
 
 /// The same as a document.
-fn document(mut life: Value, events: Vec<Value>, written: Option<(&Written, bool)>) -> Value {
+fn document(mut life: Value, events: Vec<Value>, proven: Option<Proven<'_>>) -> Value {
     life["status"] = "known".into();
     life["events"] = Value::Array(events);
     life["next"] = json!(null);
-    if let Some((written, _)) = written {
+    if let Some(Proven { written, .. }) = proven {
         life["proof"] = written.value();
     }
     life

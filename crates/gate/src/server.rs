@@ -243,7 +243,8 @@ async fn drain(unread: Option<Unread>, status: StatusCode) {
 pub async fn serve(
     listener: TcpListener,
     tls: Tls,
-    (router, lanes): (Router, Lanes),
+    router: Router,
+    lanes: Lanes,
     gate: Arc<Gate>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {

@@ -14,7 +14,7 @@ use ledgerline_questions as questions;
 use crate::Shared;
 use crate::asked::{Asking, bad_query, time};
 use crate::extract::{Asked, Segments};
-use crate::questions::ask;
+use crate::questions::{About, ask};
 use crate::tokens::check_id;
 
 /// `GET /v1/tokens/{id}/after-revoke`: who still let it in after its revocation, and for how long.
@@ -27,7 +27,7 @@ pub async fn one(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("after-revoke", id.clone(), &[][..]);
+    let about = About { name: "after-revoke", subject: id.clone(), known: &[] };
     ask(&app, &headers, asking, about, move |mut question, _| {
         check_id(&id)?;
         let found = questions::after_revoke(&mut question.inquiry, &id)?;
@@ -50,7 +50,8 @@ pub async fn many(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("after-revoke", String::new(), &["from", "until", "tokens"][..]);
+    let about =
+        About { name: "after-revoke", subject: String::new(), known: &["from", "until", "tokens"] };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let (Some(from), Some(until)) = (&asking.from, &asking.until) else {
             return Err(bad_query("from and until say in which time the tokens were revoked"));

@@ -351,7 +351,8 @@ impl<'v> Question<'v> {
         view: &'v View,
         tenant: String,
         asking: &Asking,
-        (name, subject): (&'static str, &str),
+        name: &'static str,
+        subject: &str,
         covered: Option<Covered>,
     ) -> Result<Self, Problem> {
         let full = asking.question(name, subject);
@@ -366,7 +367,7 @@ impl<'v> Question<'v> {
             }
             None => {
                 let newest = if proves { view.base() + view.published_size() } else { view.end() };
-                let size = as_of(view, asking.as_of.as_deref(), (now, newest))?;
+                let size = as_of(view, asking.as_of.as_deref(), now, newest)?;
                 (size, at.unwrap_or(now), None)
             }
         };
@@ -521,7 +522,7 @@ impl<'v> Question<'v> {
 }
 
 /// The position up to which a question looks. A number is a size of the newest origin.
-fn as_of(view: &View, asked: Option<&str>, (now, newest): (i64, u64)) -> Result<u64, Problem> {
+fn as_of(view: &View, asked: Option<&str>, now: i64, newest: u64) -> Result<u64, Problem> {
     let beyond = |what| Problem::bad_request("out_of_range", what);
     match asked {
         None => Ok(newest),

@@ -19,6 +19,18 @@ pub const READERS: Roles = Roles::READER.with(Roles::AUDITOR).with(Roles::RESPON
 /// Said to whoever is none of them.
 pub const READERS_LACKING: &str = "the credential needs the role reader, auditor or responder";
 
+/// What a route needs of its callers, and what is said to whoever lacks it.
+#[derive(Debug, Clone, Copy)]
+pub struct Needs {
+    /// One of these.
+    pub roles: Roles,
+    /// In words.
+    pub lacking: &'static str,
+}
+
+/// What a route needs that reads what has no personal data in it.
+pub const READER: Needs = Needs { roles: READERS, lacking: READERS_LACKING };
+
 /// The caller, whatever its roles.
 ///
 /// # Errors

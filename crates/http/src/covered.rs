@@ -16,9 +16,9 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use ledgerline_answers::problem::Problem;
 use ledgerline_proof::bundle::{Bundle, Decimal, ENDS_AT, INCOMPLETE, MAX_REMARKS};
-use ledgerline_view::registry::Roles;
 
-use crate::{App, auth, progress};
+use crate::auth::{self, Needs};
+use crate::{App, progress};
 
 /// What a block may take beside its interval, and the longest wait that nobody asked for: shorter
 /// than clients wait for an answer.
@@ -43,8 +43,9 @@ pub struct Covered {
 pub async fn wait(
     app: &App,
     headers: &HeaderMap,
-    (roles, lacking): (Roles, &'static str),
-    (wait, upto): (Option<&str>, Option<u64>),
+    needs: Needs,
+    wait: Option<&str>,
+    upto: Option<u64>,
 ) -> Result<Covered, Problem> {
     let unasked = (app.node.block_interval() + BESIDE).min(UNASKED_MAX);
     let seconds = progress::seconds(wait)?;
@@ -61,7 +62,7 @@ pub async fn wait(
         tokio::time::sleep(LOOK_EVERY).await;
         if app.node.monotonic() >= judged_at + JUDGE_EVERY {
             judged_at = app.node.monotonic();
-            auth::require(app, headers, roles, lacking)?;
+            auth::require(app, headers, needs.roles, needs.lacking)?;
         }
     }
     Ok(covered)

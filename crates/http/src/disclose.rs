@@ -17,8 +17,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_answers::answer::{json_bytes, json_document};
+use ledgerline_answers::event_json;
 use ledgerline_answers::problem::Problem;
-use ledgerline_answers::{event_json, prove};
+use ledgerline_answers::prove::{self, LifeRequest};
 use ledgerline_api::uuid_text;
 use ledgerline_api::written::{self, Hex, Members};
 use ledgerline_disclosure::{
@@ -33,6 +34,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::asked::bad_page;
+use crate::auth::Needs;
 use crate::covered::{self, Covered};
 use crate::extract::{check_text, json_body};
 use crate::tokens::check_id;
@@ -130,7 +132,10 @@ pub async fn disclose(
     let asked = request.judged(&caller)?;
     // Before anything is recorded: what the bundle cannot cover would be disclosed for nothing.
     let covered = match proves {
-        true => Some(covered::wait(&app, &headers, (Roles::PRIVACY, lacking), (None, None)).await?),
+        true => {
+            let needs = Needs { roles: Roles::PRIVACY, lacking };
+            Some(covered::wait(&app, &headers, needs, None, None).await?)
+        }
         false => None,
     };
     let _turn = app.gate.turn_to_prove(proves).await?;
@@ -233,8 +238,9 @@ fn bundle(
     let size = view.base() + view.published_size();
     let prove = |view: &View, disclose: bool| match &about {
         About::Token(id) => {
-            let how = (disclose, previous_size);
-            prove::token_with(view, &tenant, id, None, how, app.node.now())
+            let tenant = &*tenant;
+            let asked = LifeRequest { tenant, id, origin: None, disclose, previous_size };
+            prove::token(view, &asked, app.node.now())
         }
         About::Event { source, event_id } => {
             let found = view.locate_event(&tenant, source, event_id)?;

@@ -32,6 +32,7 @@ use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::auth::Needs;
 use crate::extract::{Asked, Segments};
 use crate::{App, Shared, auth, covered};
 
@@ -271,8 +272,8 @@ pub async fn proof(
     let (view, index) = locate(&app, &caller, &query, path).await?;
     // An event does not change: it is enough that a block covers it.
     let upto = if view.is_older() { 0 } else { index + 1 };
-    let how = (query.wait.as_deref(), Some(upto));
-    let covered = covered::wait(&app, &headers, (roles, lacking), how).await?;
+    let (needs, wait) = (Needs { roles, lacking }, query.wait.as_deref());
+    let covered = covered::wait(&app, &headers, needs, wait, Some(upto)).await?;
     app.gate
         .wait(move || {
             let mut bundle = prove::event(&view, index, query.previous_size)?;

@@ -111,15 +111,15 @@ pub async fn list(
         let from = stream_start(&asking, &headers)?;
         return findings_stream::answer(app, headers, tenant, wanted, from);
     }
-    let who = (auth::READERS, READERS_LACKING);
     // The block is to cover what the rules note, too.
     let seconds = if asking.wants_proof()? { seconds.max(RULES_BEFORE_BLOCK) } else { seconds };
-    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
-    let covered = questions::proof_wait(&app, &headers, &asking, READERS_LACKING).await?;
+    let reached =
+        progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
+    let covered = questions::proof_wait(&app, &headers, &asking).await?;
     let _turn = app.gate.turn_to_prove(covered.is_some()).await?;
     let node = app.node.clone();
     app.read(move |view| {
-        let mut question = Question::open(&node, view, tenant, &asking, ("findings", ""), covered)?;
+        let mut question = Question::open(&node, view, tenant, &asking, "findings", "", covered)?;
         let from = asking.from.as_deref().map(|text| {
             text.parse::<u64>().map_err(|_| bad_query("from is the index to begin at"))
         });
@@ -195,8 +195,8 @@ pub async fn one(
     asking.only(&["wait"])?;
     let id = finding_id(&id)?;
     let seconds = progress::seconds(asking.wait.as_deref())?;
-    let who = (auth::READERS, READERS_LACKING);
-    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    let reached =
+        progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
     app.read(move |view| {
         let mut one = finding(view, &look_up(view, &tenant, &id)?);
         one["progress"] = progress::shown(&reached);

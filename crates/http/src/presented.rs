@@ -155,6 +155,15 @@ impl Signature {
     }
 }
 
+/// A token as it was presented.
+#[derive(Clone, Copy)]
+pub struct PresentedToken<'a> {
+    /// The token itself.
+    pub bytes: &'a [u8],
+    /// Who vouches for it.
+    pub signature: Signature,
+}
+
 /// What is to end when a token is to end.
 pub struct Each {
     /// Where it stands under each of its names that the ledger does not know to be one token.

@@ -16,10 +16,10 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use ledgerline_answers::problem::Problem;
 use ledgerline_node::{Progress, Reader};
-use ledgerline_view::registry::Roles;
 use serde_json::{Map, Value, json};
 
-use crate::{App, auth};
+use crate::App;
+use crate::auth::{self, Needs};
 
 /// Longest wait.
 const WAIT_SECONDS_MAX: u64 = 60;
@@ -49,7 +49,7 @@ pub fn seconds(wait: Option<&str>) -> Result<u64, Problem> {
 pub async fn reached(
     app: &App,
     headers: &HeaderMap,
-    (roles, lacking): (Roles, &'static str),
+    needs: Needs,
     readers: &[Reader],
     seconds: u64,
 ) -> Result<Reached, Problem> {
@@ -69,7 +69,7 @@ pub async fn reached(
         tokio::time::sleep(LOOK_EVERY).await;
         if app.node.monotonic() >= judged_at + JUDGE_EVERY {
             judged_at = app.node.monotonic();
-            auth::require(app, headers, roles, lacking)?;
+            auth::require(app, headers, needs.roles, needs.lacking)?;
         }
     }
 }

@@ -41,13 +41,20 @@ pub(super) async fn proof_wait(
     app: &App,
     headers: &HeaderMap,
     asking: &Asking,
-    lacking: &'static str,
 ) -> Result<Option<Covered>, Problem> {
     if !asking.wants_proof()? {
         return Ok(None);
     }
-    let how = (asking.wait.as_deref(), asking.covers());
-    covered::wait(app, headers, (auth::READERS, lacking), how).await.map(Some)
+    let (wait, upto) = (asking.wait.as_deref(), asking.covers());
+    covered::wait(app, headers, auth::READER, wait, upto).await.map(Some)
+}
+
+/// What a question is about.
+pub(super) struct About {
+    pub(super) name: &'static str,
+    pub(super) subject: String,
+    /// The parameters that it knows.
+    pub(super) known: &'static [&'static str],
 }
 
 /// Answers a question on a thread that may wait for the disk.
@@ -58,7 +65,7 @@ pub(super) async fn ask<F>(
     app: &std::sync::Arc<App>,
     headers: &HeaderMap,
     asking: Asking,
-    (name, subject, known): (&'static str, String, &'static [&'static str]),
+    About { name, subject, known }: About,
     answer: F,
 ) -> Result<Response, Problem>
 where
@@ -66,11 +73,11 @@ where
 {
     let (_, tenant) = reader(app, headers, &asking)?;
     asking.only(known)?;
-    let covered = proof_wait(app, headers, &asking, READERS_LACKING).await?;
+    let covered = proof_wait(app, headers, &asking).await?;
     let _turn = app.gate.turn_to_prove(covered.is_some()).await?;
     let node = app.node.clone();
     app.read(move |view| {
-        let question = Question::open(&node, view, tenant, &asking, (name, &subject), covered)?;
+        let question = Question::open(&node, view, tenant, &asking, name, &subject, covered)?;
         answer(question, &asking)
     })
     .await
@@ -87,7 +94,7 @@ pub async fn lineage(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = &["direction", "to", "depth", "tokens", "strength"];
-    let about = ("lineage", id.clone(), &known[..]);
+    let about = About { name: "lineage", subject: id.clone(), known };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
         let bounds = asking.bounds()?;
@@ -153,7 +160,7 @@ pub async fn resources(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = &["from", "until", "of", "limit", "page"];
-    let about = ("resources", id.clone(), &known[..]);
+    let about = About { name: "resources", subject: id.clone(), known };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
         let from = point("from", asking.from.as_deref().unwrap_or("last-refresh"))?;
@@ -210,7 +217,7 @@ pub async fn policies(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("policies", id.clone(), &[][..]);
+    let about = About { name: "policies", subject: id.clone(), known: &[] };
     ask(&app, &headers, asking, about, move |mut question, _| {
         check_id(&id)?;
         let found = questions::policies_at_issue(&mut question.inquiry, &id)?;
@@ -234,7 +241,7 @@ pub async fn divergence(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("divergence", id.clone(), &["of"][..]);
+    let about = About { name: "divergence", subject: id.clone(), known: &["of"] };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
         let of = asking.of(Of::Descendants)?;
@@ -259,7 +266,7 @@ pub async fn exposure(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("exposure", id.clone(), &["of"][..]);
+    let about = About { name: "exposure", subject: id.clone(), known: &["of"] };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
         let of = asking.of(Of::Token)?;
@@ -283,7 +290,11 @@ pub async fn blast_radius(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("blast-radius", id.clone(), &["depth", "tokens", "strength"][..]);
+    let about = About {
+        name: "blast-radius",
+        subject: id.clone(),
+        known: &["depth", "tokens", "strength"],
+    };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         check_id(&id)?;
         let found = questions::blast(&mut question.inquiry, &id, asking.bounds()?)?;
@@ -312,7 +323,7 @@ async fn held(
         Holder::Family(id) => format!("family {id}"),
         Holder::Issuer(id) => format!("issuer {id}"),
     };
-    let about = ("tokens", holds, &["limit", "page"][..]);
+    let about = About { name: "tokens", subject: holds, known: &["limit", "page"] };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let after = question.from().unwrap_or(0);
         let limit = asking.limit()?;
@@ -414,7 +425,7 @@ pub async fn policy_changes(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let subject = handle(&id)?;
-    let about = ("policy-changes", id, &["hours", "from", "until"][..]);
+    let about = About { name: "policy-changes", subject: id, known: &["hours", "from", "until"] };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let now = question.judged_at();
         let until = asking.until.as_deref().map(|text| time("until", text)).transpose()?;
@@ -451,7 +462,7 @@ pub async fn resource_tokens(
         if is_handle { Resource::Handle(handle(&id)?) } else { Resource::Named(name(id.clone())?) };
     let kind = if is_handle { "handle" } else { "named" };
     let known = &["from", "until", "limit", "page"];
-    let about = ("accessed", format!("{kind} {id}"), &known[..]);
+    let about = About { name: "accessed", subject: format!("{kind} {id}"), known };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let bound = |name, text: Option<&str>| text.map(|text| time(name, text)).transpose();
         let until = bound("until", asking.until.as_deref())?.unwrap_or(i64::MAX);
@@ -483,7 +494,7 @@ pub async fn policy_versions(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = name(id)?;
-    let about = ("policy-versions", id.clone(), &[][..]);
+    let about = About { name: "policy-versions", subject: id.clone(), known: &[] };
     ask(&app, &headers, asking, about, move |mut question, _| {
         let found = questions::policy_versions(&mut question.inquiry, Some(&id))?;
         if found.is_empty() {
@@ -507,7 +518,8 @@ pub async fn pivot(
     Asked(asking): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = ("pivot", String::new(), &["kind", "value", "limit", "page"][..]);
+    let about =
+        About { name: "pivot", subject: String::new(), known: &["kind", "value", "limit", "page"] };
     ask(&app, &headers, asking, about, move |mut question, asking| {
         let value = asking.value.clone().ok_or_else(|| bad_query("value says what to look for"))?;
         let what = match asking.kind.as_deref() {
@@ -544,9 +556,9 @@ pub async fn why(
     let seconds = progress::seconds(asking.wait.as_deref())?;
     let least = if asking.wants_proof()? { RULES_BEFORE_BLOCK } else { 0 };
     let seconds = seconds.max(least);
-    let who = (auth::READERS, READERS_LACKING);
-    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
-    let about = ("why", format!("{source}/{id}"), &["wait"][..]);
+    let reached =
+        progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
+    let about = About { name: "why", subject: format!("{source}/{id}"), known: &["wait"] };
     ask(&app, &headers, asking, about, move |mut question, _| {
         let id = uuid_text::parse(&id)
             .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
@@ -580,7 +592,7 @@ pub async fn attachment(
     let hash = ledgerline_proof::hash::Hash::from_hex(hex).map_err(|_| {
         Problem::bad_request("bad_digest", "a digest is sha256: and 64 lower-case hex digits")
     })?;
-    let about = ("attachment", digest, &[][..]);
+    let about = About { name: "attachment", subject: digest, known: &[] };
     ask(&app, &headers, asking, about, move |mut question, _| {
         let found = questions::attachment(&mut question.inquiry, &hash)?;
         let found = found.ok_or_else(Problem::not_found)?;

@@ -39,7 +39,7 @@ use serde_json::{Value, json};
 
 use crate::extract::check_text;
 use crate::form::{Form, Refusal, caller, no_store};
-use crate::presented::{Each, Signature, find_each, may_know};
+use crate::presented::{Each, PresentedToken, find_each, may_know};
 use crate::revoke::{
     BAD_WITH, Member, Plan, Why, With, member, plan, record, verdict, with_of, with_word,
 };
@@ -89,7 +89,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         standings.into_iter().partition(|standing| may_know(&caller, &standing.id));
     if known.is_empty() {
         let mut answer = unknown(dry_run);
-        tell_of_unknown(&app, &caller, token, (&mut answer, is_responder && tell)).await?;
+        tell_of_unknown(&app, &caller, token, &mut answer, is_responder && tell).await?;
         answer["signature"] = signature.word().into();
         return Ok(done(is_responder, &answer));
     }
@@ -103,8 +103,8 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         known = own;
     }
     let ending = Ending { with, reason, dry_run, tell, is_responder };
-    let (mut answer, telling) =
-        end_each(&app, &caller, &mut known, ending, (&token, signature)).await?;
+    let presented = PresentedToken { bytes: &token, signature };
+    let (mut answer, telling) = end_each(&app, &caller, &mut known, ending, presented).await?;
     drop(token);
     say_cuts(&mut answer, (&known, &hidden), is_responder)?;
     answer["claimed_by_several"] = claimed_by_several(&known).into();
@@ -114,7 +114,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         Some(telling) => telling.tell(&app, &caller, &tenant, &mut answer).await?,
         None => {}
     }
-    say_of_each(&app, &tenant, &mut answer, (Some(&presented), tell));
+    say_of_each(&app, &tenant, &mut answer, Some(&presented), tell);
     answer["signature"] = signature.word().into();
     Ok(done(is_responder, &answer))
 }
@@ -138,7 +138,8 @@ async fn tell_of_unknown(
     app: &Arc<App>,
     caller: &Caller,
     token: Vec<u8>,
-    (answer, tell): (&mut Value, bool),
+    answer: &mut Value,
+    tell: bool,
 ) -> Result<(), Refusal> {
     if !tell {
         return Ok(());
@@ -155,7 +156,7 @@ async fn tell_of_unknown(
         true => telling.foretell(answer),
         false => telling.tell(app, caller, tenant, answer).await?,
     }
-    say_of_each(app, tenant, answer, (Some(&presented), true));
+    say_of_each(app, tenant, answer, Some(&presented), true);
     Ok(())
 }
 
@@ -174,7 +175,7 @@ async fn end_each(
     caller: &Caller,
     known: &mut [Arc<Standing>],
     Ending { with, reason, dry_run, tell, is_responder }: Ending,
-    presented: (&[u8], Signature),
+    presented: PresentedToken<'_>,
 ) -> Result<(Value, Option<Telling>), Refusal> {
     let (tenant, now) = (caller.own_tenant(), app.node.now());
     // The one that still works comes first: its issuer is the one to tell.
@@ -319,7 +320,7 @@ async fn end(
             let detail = "the credential's grant does not cover the REVOKED of all these tokens";
             return Err(Refusal::bad("unauthorized_client", detail));
         }
-        verdicts.extend(recorded.events.iter().zip(&ids).map(verdict));
+        verdicts.extend(recorded.events.iter().zip(&ids).map(|(event, id)| verdict(event, id)));
         checkpoint = recorded.checkpoint.as_deref().map(str::to_owned);
         revoked.extend(ids);
     }

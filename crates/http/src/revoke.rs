@@ -14,7 +14,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::answer::json_value;
 use ledgerline_answers::problem::Problem;
-use ledgerline_ledger::intake::{EventStatus, RevokeToken, SubmitAnswer};
+use ledgerline_ledger::intake::{EventAnswer, EventStatus, RevokeToken, SubmitAnswer};
 pub(super) use ledgerline_questions::With;
 use ledgerline_questions::{Ending, EndsWith, ends_with};
 use ledgerline_view::registry::{Caller, Roles};
@@ -166,7 +166,7 @@ pub async fn asked(
     let issuer = Some(word_before(telling.as_ref()));
     let (reason_with_it, act) = (reason.clone(), "blast-radius");
     let why = Why { act, reason, reason_with_it, with, may_be_older: false, issuer };
-    blast_radius(&app, &caller, (tenant, id), why, request.dry_run, (telling, tell)).await
+    blast_radius(&app, &caller, (tenant, id), why, request.dry_run, telling, tell).await
 }
 
 /// Revokes, or says what would be revoked.
@@ -179,7 +179,8 @@ async fn blast_radius(
     (tenant, id): (String, String),
     why: Why,
     dry_run: bool,
-    (telling, tell): (Option<Telling>, bool),
+    telling: Option<Telling>,
+    tell: bool,
 ) -> Result<Response, Problem> {
     let (of, asked, with) = (tenant.clone(), id.clone(), why.with);
     let now = app.node.now();
@@ -199,9 +200,10 @@ async fn blast_radius(
     let mut ended = BTreeSet::new();
     if !dry_run && !plan.tokens.is_empty() {
         let recorded = record(app, caller, tenant.clone(), plan.tokens).await?;
-        answer["events"] = recorded.events.iter().zip(&ids).map(verdict).collect();
+        answer["events"] =
+            recorded.events.iter().zip(&ids).map(|(event, id)| verdict(event, id)).collect();
         answer["checkpoint"] = recorded.checkpoint.as_deref().into();
-        let done = |one: &&ledgerline_ledger::intake::EventAnswer| one.error.is_none();
+        let done = |one: &&EventAnswer| one.error.is_none();
         // Behind those of the tokens may stand the grants that go with them.
         answer["revoked"] = recorded.events.iter().take(ids.len()).filter(done).count().into();
         let done = recorded.events.iter().zip(&ids).filter(|(one, _)| one.error.is_none());
@@ -221,7 +223,7 @@ async fn blast_radius(
         Some(telling) => telling.tell(app, caller, &tenant, &mut answer).await?,
         None => {}
     }
-    say_of_each(app, &tenant, &mut answer, (presented.as_ref(), tell));
+    say_of_each(app, &tenant, &mut answer, presented.as_ref(), tell);
     Ok(json_value(&answer))
 }
 
@@ -266,7 +268,7 @@ pub(super) async fn record(
     }
 }
 
-pub(super) fn verdict((event, id): (&ledgerline_ledger::intake::EventAnswer, &String)) -> Value {
+pub(super) fn verdict(event: &EventAnswer, id: &str) -> Value {
     let status = match event.status {
         EventStatus::Recorded => "recorded",
         EventStatus::Duplicate => "duplicate",

@@ -31,6 +31,7 @@ use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::auth::Needs;
 use crate::extract::{Asked, json_body_of};
 use crate::inventory::judge;
 use crate::progress::{self, Reached};
@@ -91,7 +92,8 @@ fn names(node: &Node, tenant: &str) -> BTreeMap<String, bool> {
 
 /// What every answer has.
 fn frame(
-    (node, view): (&Node, &View),
+    node: &Node,
+    view: &View,
     tenant: &str,
     now: i64,
     found: &Shortfalls,
@@ -122,8 +124,8 @@ pub async fn sources(
     let caller = auth::require(&app, &headers, roles(), LACKING)?;
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
     let seconds = progress::seconds(query.wait.as_deref())?;
-    let who = (roles(), LACKING);
-    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    let needs = Needs { roles: roles(), lacking: LACKING };
+    let reached = progress::reached(&app, &headers, needs, &[Reader::Findings], seconds).await?;
     let node = app.node.clone();
     app.read(move |view| {
         let after = query.after.unwrap_or_default();
@@ -138,7 +140,7 @@ pub async fn sources(
             }
             last = Some(name);
         }
-        let mut answer = frame((&node, view), &tenant, now, &found, &reached)?;
+        let mut answer = frame(&node, view, &tenant, now, &found, &reached)?;
         answer["sources"] = list.into();
         answer["next"] = behind.peek().and(last).into();
         Ok(json_value(&answer))
@@ -165,8 +167,8 @@ pub async fn expected(
         return Err(Problem::bad_request("bad_query", detail));
     }
     let seconds = progress::seconds(query.wait.as_deref())?;
-    let who = (roles(), LACKING);
-    let reached = progress::reached(&app, &headers, who, &[Reader::Findings], seconds).await?;
+    let needs = Needs { roles: roles(), lacking: LACKING };
+    let reached = progress::reached(&app, &headers, needs, &[Reader::Findings], seconds).await?;
     let node = app.node.clone();
     app.read(move |view| {
         let known = names(&node, &tenant);
@@ -202,7 +204,7 @@ pub async fn expected(
         let own = |name: &str| known.get(name).copied().unwrap_or(false);
         let list = all.iter().filter(|(name, told)| own(name) || told.events > 0);
         let list: Vec<Value> = list.map(|(name, told)| source(name, told, now)).collect();
-        let mut answer = frame((&node, view), &tenant, now, &found, &reached)?;
+        let mut answer = frame(&node, view, &tenant, now, &found, &reached)?;
         answer["sources"] = list.into();
         answer["expected"] = rows.into();
         answer["unexpected"] = unexpected.into();

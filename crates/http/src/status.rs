@@ -11,6 +11,7 @@ use ledgerline_view::registry::{Caller, Roles};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::auth::Needs;
 use crate::extract::Asked;
 use crate::{App, Shared, auth, progress};
 
@@ -77,8 +78,8 @@ pub async fn status(
     let lacking = "the credential needs a reading role";
     let caller = auth::require(&app, &headers, roles, lacking)?;
     let seconds = progress::seconds(query.wait.as_deref())?;
-    let who = (roles, lacking);
-    let reached = progress::reached(&app, &headers, who, &Reader::ALL, seconds).await?;
+    let needs = Needs { roles, lacking };
+    let reached = progress::reached(&app, &headers, needs, &Reader::ALL, seconds).await?;
     app.gate
         .wait({
             let progress = progress_of(&app, &reached);

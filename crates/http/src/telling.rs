@@ -36,7 +36,7 @@ use ledgerline_view::registry::Caller;
 use serde_json::{Value, json};
 
 use crate::App;
-use crate::presented::{Each, Signature, find_each};
+use crate::presented::{Each, PresentedToken, Signature, find_each};
 
 /// Said of an issuer that was not asked.
 pub const NOT_TOLD: &str = "not told";
@@ -76,7 +76,7 @@ impl Telling {
         app: &App,
         tenant: &str,
         standing: &Standing,
-        (token, signature): (&[u8], Signature),
+        presented: PresentedToken<'_>,
     ) -> Option<Self> {
         let (alias, _) = issuer_and_region(&standing.id)?;
         let issuer =
@@ -86,8 +86,8 @@ impl Telling {
             Some(TokenKind::Refresh) => Some("refresh_token"),
             _ => None,
         };
-        let (token, token_id) = (token.to_vec(), standing.id.clone());
-        let is_genuine = signature != Signature::NotVerified;
+        let (token, token_id) = (presented.bytes.to_vec(), standing.id.clone());
+        let is_genuine = presented.signature != Signature::NotVerified;
         Some(Self { issuer, token, token_id, ids: standing.ids.clone(), hint, is_genuine })
     }
 
@@ -141,7 +141,7 @@ impl Telling {
             let detail = "the token sent along is not the one that the path names";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "token_mismatch", detail));
         };
-        Ok(Self::of(app, tenant, standing, (&token, signature)))
+        Ok(Self::of(app, tenant, standing, PresentedToken { bytes: &token, signature }))
     }
 
     /// Tells the issuer, records what came of it, and adds it to the answer.
@@ -240,7 +240,8 @@ pub fn say_of_each(
     app: &App,
     tenant: &str,
     answer: &mut Value,
-    (presented, wanted): (Option<&BTreeSet<String>>, bool),
+    presented: Option<&BTreeSet<String>>,
+    wanted: bool,
 ) {
     let issuers = app.issuers();
     let ends: BTreeSet<String> = words(&answer["to_revoke"]).map(str::to_owned).collect();

@@ -7,8 +7,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_answers::answer::{json_bytes, json_document};
+use ledgerline_answers::event_json;
 use ledgerline_answers::problem::Problem;
-use ledgerline_answers::{event_json, prove};
+use ledgerline_answers::prove::{self, LifeRequest};
 use ledgerline_api::leaf_json;
 use ledgerline_api::written::{self, Time};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
@@ -17,6 +18,7 @@ use ledgerline_view::registry::Roles;
 use ledgerline_view::view::{PageRequest, View};
 use serde::Deserialize;
 
+use crate::auth::Needs;
 use crate::extract::{Asked, Segments};
 use crate::{Shared, asked, auth, covered};
 
@@ -196,13 +198,19 @@ pub async fn proof(
     let caller = auth::require(&app, &headers, roles, lacking)?;
     check_id(&id)?;
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    let (origin, since) = (query.origin, query.previous_size);
-    let how = (query.wait.as_deref(), None);
-    let covered = covered::wait(&app, &headers, (roles, lacking), how).await?;
+    let (needs, wait) = (Needs { roles, lacking }, query.wait.as_deref());
+    let covered = covered::wait(&app, &headers, needs, wait, None).await?;
     let _turn = app.gate.turn_to_prove(true).await?;
     let now = app.node.now();
     app.read(move |view| {
-        let mut bundle = prove::token(view, &tenant, &id, origin.as_deref(), since, now)?;
+        let asked = LifeRequest {
+            tenant: &tenant,
+            id: &id,
+            origin: query.origin.as_deref(),
+            disclose: false,
+            previous_size: query.previous_size,
+        };
+        let mut bundle = prove::token(view, &asked, now)?;
         covered.mark(&mut bundle);
         json_document(&bundle)
     })

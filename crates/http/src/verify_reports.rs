@@ -28,6 +28,7 @@ use ledgerline_view::view::{EventView, View};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::auth::Needs;
 use crate::extract::Asked;
 use crate::{Shared, auth, progress};
 
@@ -72,8 +73,8 @@ pub async fn list(
         return Err(Problem::bad_request("bad_query", "limit is 1 to 200"));
     }
     let seconds = progress::seconds(query.wait.as_deref())?;
-    let who = (roles, lacking);
-    let reached = progress::reached(&app, &headers, who, &[Reader::Verifier], seconds).await?;
+    let needs = Needs { roles, lacking };
+    let reached = progress::reached(&app, &headers, needs, &[Reader::Verifier], seconds).await?;
     let state = app.node.verification();
     app.read(move |view| {
         let before = query.before.unwrap_or(u64::MAX);

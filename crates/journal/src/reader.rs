@@ -38,6 +38,20 @@ const PIECE_BYTES: u32 = 32 << 10;
 const RUN: u64 = 256;
 const RUN_BYTES: u32 = 64 << 10;
 
+/// Where a frame stands, and how many bytes more than usual are read from there on.
+#[derive(Clone, Copy)]
+struct FrameAt {
+    position: Position,
+    ahead: u32,
+}
+
+impl FrameAt {
+    /// A frame with no neighbours that are wanted, too.
+    fn alone(position: Position) -> Self {
+        Self { position, ahead: 0 }
+    }
+}
+
 /// Bytes of a segment, read at once.
 #[derive(Default)]
 struct Piece {
@@ -58,8 +72,10 @@ impl Piece {
     fn fill(
         &mut self,
         file: &dyn File,
-        (segment, start): (u32, u64),
-        (needed, usual): (usize, usize),
+        segment: u32,
+        start: u64,
+        needed: usize,
+        usual: usize,
     ) -> io::Result<()> {
         (self.segment, self.start) = (segment, start);
         self.bytes.resize(usual.max(needed), 0);
@@ -90,7 +106,7 @@ impl JournalReader {
     /// [`ReadError`].
     pub fn leaf(&self, index: u64) -> Result<Vec<u8>, ReadError> {
         let (position, hash) = (self.store.position(index)?, self.store.leaf(index)?);
-        Ok(self.confirmed(&mut Piece::default(), index, (position, 0), hash)?.to_vec())
+        Ok(self.confirmed(&mut Piece::default(), index, FrameAt::alone(position), hash)?.to_vec())
     }
 
     fn neighbours(
@@ -118,8 +134,8 @@ impl JournalReader {
                 end = offset;
             }
             let hash = hashes[place(index)];
-            let ahead = end - position.offset;
-            leaves.push(self.confirmed(piece, index, (position, ahead), hash)?.to_vec());
+            let at = FrameAt { position, ahead: end - position.offset };
+            leaves.push(self.confirmed(piece, index, at, hash)?.to_vec());
         }
         Ok(())
     }
@@ -129,10 +145,10 @@ impl JournalReader {
         &self,
         piece: &'p mut Piece,
         index: u64,
-        place: (Position, u32),
+        at: FrameAt,
         hash: Hash,
     ) -> Result<&'p [u8], ReadError> {
-        let (kind, body) = self.frame(piece, index, place)?;
+        let (kind, body) = self.frame(piece, index, at)?;
         if kind != FrameType::Entry || leaf_hash(body) != hash {
             return Err(ReadError::Damaged { index });
         }
@@ -169,7 +185,7 @@ impl JournalReader {
         loop {
             let step = u32::try_from(FRAME_BYTES + length).map_err(io::Error::other)?;
             at.offset = at.offset.checked_add(step).ok_or(ReadError::Damaged { index })?;
-            let (kind, body) = self.frame(&mut piece, index, (at, 0))?;
+            let (kind, body) = self.frame(&mut piece, index, FrameAt::alone(at))?;
             length = body.len();
             let frame = Frame { kind, body, offset: u64::from(at.offset) };
             match kind {
@@ -186,12 +202,12 @@ impl JournalReader {
         }
     }
 
-    /// The frame at a position; what is read holds `ahead` bytes more than usual.
+    /// The frame at a position.
     fn frame<'p>(
         &self,
         piece: &'p mut Piece,
         index: u64,
-        (position, ahead): (Position, u32),
+        FrameAt { position, ahead }: FrameAt,
     ) -> Result<(FrameType, &'p [u8]), ReadError> {
         let damaged = || ReadError::Damaged { index };
         let (segment, offset) = (position.segment, u64::from(position.offset));
@@ -199,7 +215,7 @@ impl JournalReader {
             // Most frames are whole in one read; at the end of a segment it may reach too far.
             let usual = USUAL_FRAME_BYTES + ahead as usize;
             let file = self.segment(segment)?;
-            piece.fill(&*file, (segment, offset), (FRAME_BYTES, usual))?;
+            piece.fill(&*file, segment, offset, FRAME_BYTES, usual)?;
         }
         let head = piece.from(segment, offset, FRAME_BYTES).ok_or_else(damaged)?;
         let length = u32::from_be_bytes(head[..4].try_into().expect("four bytes")) as usize;
@@ -210,7 +226,7 @@ impl JournalReader {
         if piece.from(segment, offset, whole).is_none() {
             let usual = USUAL_FRAME_BYTES + ahead as usize;
             let file = self.segment(segment)?;
-            piece.fill(&*file, (segment, offset), (whole, usual))?;
+            piece.fill(&*file, segment, offset, whole, usual)?;
         }
         let bytes = piece.from(segment, offset, whole).ok_or_else(damaged)?;
         let binding = FrameBinding::new(&self.ledger_id, segment);
@@ -240,7 +256,8 @@ impl LeafStore for JournalReader {
             let (now, later) = rest.split_at(1 + rest.windows(2).take_while(near).count());
             if now.len() == 1 {
                 let (position, hash) = (self.store.position(first)?, self.store.leaf(first)?);
-                leaves.push(self.confirmed(&mut piece, first, (position, 0), hash)?.to_vec());
+                let at = FrameAt::alone(position);
+                leaves.push(self.confirmed(&mut piece, first, at, hash)?.to_vec());
             } else {
                 self.neighbours(now, &mut piece, &mut leaves)?;
             }
@@ -284,7 +301,8 @@ impl LeafStore for JournalReader {
                         .last()
                         .map_or(0, |last| last.offset - position.offset),
                 };
-                let body = self.confirmed(&mut piece, index, (position, ahead), hash)?;
+                let at = FrameAt { position, ahead };
+                let body = self.confirmed(&mut piece, index, at, hash)?;
                 if each(index, body).is_break() {
                     return Ok(());
                 }

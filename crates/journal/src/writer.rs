@@ -63,7 +63,8 @@ impl Journal {
     /// # Errors
     /// Whatever the disk says; nothing was created then that a later start would take for a ledger.
     pub fn create(
-        (disk, patience): (Arc<dyn Disk>, Arc<Patience>),
+        disk: Arc<dyn Disk>,
+        patience: Arc<Patience>,
         key: Arc<HmacKey>,
         ledger_id: [u8; 16],
         segment_bytes: u64,

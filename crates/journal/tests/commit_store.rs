@@ -47,8 +47,9 @@ impl StoreWorld for Local {
     fn create(&mut self, leaves: &[JournalLeaf]) -> Result<Box<dyn CommitStore>, String> {
         let mut tree = Frontier::new();
         leaves.iter().for_each(|leaf| tree.push(leaf_hash(&leaf.bytes)));
-        let (key, world) = (Arc::clone(&self.key), (self.disk(), Arc::default()));
-        let made = Journal::create(world, key, [5; 16], SEGMENT_BYTES, leaves, tree.root());
+        let (key, disk, root) = (Arc::clone(&self.key), self.disk(), tree.root());
+        let patience = Arc::default();
+        let made = Journal::create(disk, patience, key, [5; 16], SEGMENT_BYTES, leaves, root);
         made.map(|(journal, _)| Box::new(journal) as _).map_err(|error| error.to_string())
     }
 

@@ -224,7 +224,7 @@ pub(super) fn build_runs(inner: &Inner) {
 pub(super) fn keep_house(inner: &Inner) {
     let mut written = 0;
     let mut snapshot_at = inner.rooms.index.covered();
-    let mut last = (inner.world.clock.wall_nanos(), inner.world.clock.monotonic_nanos());
+    let mut last = Clocks::read(inner);
     while !inner.stopping.load(Ordering::SeqCst) {
         let published = inner.rooms.published();
         if published.size > written {
@@ -256,14 +256,28 @@ fn tell<E: Display>(inner: &Inner, what: &'static str, done: Result<(), E>) {
     inner.rooms.patience.note(what, why.as_deref());
 }
 
+/// Both clocks, read together.
+#[derive(Clone, Copy)]
+struct Clocks {
+    wall_nanos: i64,
+    monotonic_nanos: u64,
+}
+
+impl Clocks {
+    fn read(inner: &Inner) -> Self {
+        let clock = inner.world.clock.as_ref();
+        Self { wall_nanos: clock.wall_nanos(), monotonic_nanos: clock.monotonic_nanos() }
+    }
+}
+
 /// Blocks intake while the disk is nearly full or does not say how full it is, and after a jump of
 /// the wall clock.
-fn look_at_clock_and_disk(inner: &Inner, last: (i64, u64)) -> (i64, u64) {
+fn look_at_clock_and_disk(inner: &Inner, last: Clocks) -> Clocks {
     const CLOCK: &str = "the wall clock";
     const SPACE: &str = "free space";
-    let now = (inner.world.clock.wall_nanos(), inner.world.clock.monotonic_nanos());
-    let wall = i128::from(now.0) - i128::from(last.0);
-    let monotonic = i128::from(now.1) - i128::from(last.1);
+    let now = Clocks::read(inner);
+    let wall = i128::from(now.wall_nanos) - i128::from(last.wall_nanos);
+    let monotonic = i128::from(now.monotonic_nanos) - i128::from(last.monotonic_nanos);
     let patience = &inner.rooms.patience;
     if (wall - monotonic).unsigned_abs() > u128::from(CLOCK_JUMP_NANOS) {
         let why = "the wall clock jumped by more than 60 s; set it right and restart to confirm";

@@ -93,6 +93,13 @@ impl IndexSums {
     }
 }
 
+/// What the runs are compared with: there when the index key is.
+#[derive(Clone, Copy)]
+pub(super) struct Compare<'a> {
+    pub(super) key: PostingKey,
+    pub(super) sums: &'a IndexSums,
+}
+
 /// Reads the manifest, if there is a whole one.
 pub(super) fn manifest(disk: &dyn Disk, findings: &mut Findings) -> Option<Manifest> {
     if !disk.exists(MANIFEST).unwrap_or(true) {
@@ -121,7 +128,7 @@ const LIVE_TRIES: usize = 8;
 /// before and behind. Runs that end behind `size` are checked by their own sums.
 pub(super) fn check_live(
     disk: &Arc<dyn Disk>,
-    compare: Option<(PostingKey, &IndexSums)>,
+    compare: Option<Compare<'_>>,
     size: u64,
     findings: &mut Findings,
 ) {
@@ -161,12 +168,11 @@ fn path_of(run: &ManifestRun) -> String {
     format!("{DIR}/r{:02}-{:016x}.run", run.level, run.start)
 }
 
-/// Checks every file of the index. Key and sums are there when the index key is; `read` holds the
-/// manifest's runs when they were read before.
+/// Checks every file of the index. `read` holds the manifest's runs when they were read before.
 pub(super) fn check(
     disk: &Arc<dyn Disk>,
     manifest: Option<&Manifest>,
-    compare: Option<(PostingKey, &IndexSums)>,
+    compare: Option<Compare<'_>>,
     read: Option<&[RunRead]>,
     size: u64,
     findings: &mut Findings,
@@ -182,12 +188,18 @@ pub(super) fn check(
         let flaw = if run.start != next || end <= run.start || end > size {
             Some("the manifest names a run that is not where it can be")
         } else {
-            let key = compare.map(|(key, _)| key);
+            let key = compare.map(|compare| compare.key);
             let read = match read.and_then(|read| read.get(at)) {
                 Some(read) => *read,
                 None => read_run(disk.as_ref(), &path, key.as_ref()),
             };
-            run_flaw(read, run.start..end, run.bytes, run.sha256, compare.map(|(_, sums)| sums))
+            run_flaw(
+                read,
+                run.start..end,
+                run.bytes,
+                run.sha256,
+                compare.map(|compare| compare.sums),
+            )
         };
         next = end;
         if let Some(flaw) = flaw {

@@ -381,7 +381,8 @@ fn finish(
             check_erased(&ledger, slot, index, &mut findings);
         }
     }
-    let compare = ledger.index.as_ref().map(|sums| (context.posting_key, sums));
+    let key = context.posting_key;
+    let compare = ledger.index.as_ref().map(|sums| index_files::Compare { key, sums });
     if outside.live && one.end.is_none() {
         index_files::check_live(&world.disk, compare, size, &mut findings);
     } else {

@@ -135,7 +135,7 @@ impl Webhook {
                 let Some(named) = named else { return Ok(()) };
                 // One that this version does not know is not told.
                 if let Some(likeness) = likeness(view, index, &named)? {
-                    queue.put((&named.tenant, index), named.finding, &likeness, now);
+                    queue.put(&named.tenant, index, named.finding, &likeness, now);
                 }
                 Ok(())
             });

@@ -181,7 +181,8 @@ impl Queue {
     /// Adds an entry about a finding.
     pub fn put(
         &mut self,
-        (tenant, index): (&str, u64),
+        tenant: &str,
+        index: u64,
         finding: Hash,
         likeness: &Likeness,
         now: Duration,
@@ -336,7 +337,7 @@ mod tests {
     fn put(queue: &mut Queue, tenant: &str, index: u64, severity: Severity, now: Duration) {
         let mut finding = [0; 32];
         finding[..8].copy_from_slice(&index.to_be_bytes());
-        queue.put((tenant, index), Hash(finding), &like(severity), now);
+        queue.put(tenant, index, Hash(finding), &like(severity), now);
     }
 
     /// Tells what is due, each taken; who and what it was.
@@ -371,7 +372,7 @@ mod tests {
         assert!(queue.is_failing());
         // The same finding again, and another.
         let closed = Likeness { became: "closed".into(), ..like(Severity::High) };
-        queue.put(("t", 1), Hash([0; 32]), &closed, now);
+        queue.put("t", 1, Hash([0; 32]), &closed, now);
         put(&mut queue, "t", 2, Severity::High, now);
         assert_eq!(all(&mut queue, now), [("t".to_owned(), 2)]);
         assert_eq!(queue.first(), Some(0), "it is to be told again also after a start");

@@ -4,7 +4,10 @@
 //! the caller can say it only in order. A small struct names both. A pair of likes, such as the two
 //! ends of a range or the two sides of a comparison, is fine.
 //!
-//! Assumes: tests and closures are free; a tuple in another type (`&[(K, V)]`) is a row of data.
+//! A parameter that may be missing is held to the same: `Option<(u64, bool)>`.
+//!
+//! Assumes: tests and closures are free; a tuple in a list (`&[(K, V)]`) is a row of data, which
+//! whoever reads it takes apart by name.
 
 use super::house::{CRATES, Crate};
 use super::source::{Source, Token};
@@ -69,11 +72,12 @@ fn parameters(tokens: &[Token], at: usize) -> Vec<&[Token]> {
     inside.first().map(|inside| split(inside, ",")).unwrap_or_default()
 }
 
-/// The texts of the types in a parameter that is a tuple, whatever it is called and lent as.
+/// The texts of the types in a parameter that is a tuple, whatever it is called and lent as, and
+/// whether or not it may be missing.
 fn tuple_of(parameter: &[Token]) -> Option<Vec<String>> {
     let [_, typed, ..] = split(parameter, ":")[..] else { return None };
     let start = typed.iter().position(|token| token.text == "(")?;
-    let lent = |token: &Token| matches!(&*token.text, "&" | "'" | "mut");
+    let lent = |token: &Token| matches!(&*token.text, "&" | "'" | "mut" | "Option" | "<");
     let is_lifetime = |at: usize| at > 0 && typed[at - 1].text == "'";
     if !(0..start).all(|at| lent(&typed[at]) || is_lifetime(at)) {
         return None;
@@ -130,12 +134,14 @@ mod tests {
         check_signature("pub fn f<'a, T: Fn(u8) -> u8>(&self, (a, b): &'a mut (u64, &str))", 1);
         check_signature("fn f(a: u8, b: (Vec<(u8, u8)>, u8), c: u8)", 1);
         check_signature("fn f(a: (u8, bool), b: (u8, bool))", 2);
+        check_signature("fn f(a: Option<(u8, bool)>, b: Option<&'a (u8, bool)>)", 2);
     }
 
     #[test]
     fn likes_rows_and_results_may_be_tuples() {
         check_signature("fn f(range: (u64, u64), b: bool) -> (u64, bool)", 0);
-        check_signature("fn f(rows: &[(u64, bool)], last: Option<(u64, bool)>)", 0);
+        check_signature("fn f(rows: &[(u64, bool)], ends: Option<(u64, u64)>)", 0);
+        check_signature("fn f(more: Option<Vec<(u64, bool)>>, by: Option<&[(u64, bool)]>)", 0);
         check_signature("fn f(each: &dyn Fn((u64, bool)) -> u8, unit: ())", 0);
         check_signature("fn f() -> u8 { let g = |a: (u64, bool)| 1; } fn g()", 0);
         check_signature("#[cfg(test)]\nfn f(a: (u64, bool))", 0);

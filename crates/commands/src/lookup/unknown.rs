@@ -98,7 +98,8 @@ pub struct Past<'a> {
 pub fn unknown_id(
     context: &mut Context,
     client: &Client,
-    (id, tenant): (&str, Option<&str>),
+    id: &str,
+    tenant: Option<&str>,
     past: Past<'_>,
     what: &str,
 ) -> CommandResult {

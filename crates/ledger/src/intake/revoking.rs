@@ -61,18 +61,19 @@ impl Intake {
             return Err(SubmitError::Forbidden);
         }
         let now = Hlc::at(self.clock.wall_nanos().max(0));
-        let built = tokens.iter().map(|one| self.revocation((caller, tenant), one, now, known));
+        let built = tokens.iter().map(|one| self.revocation(caller, tenant, one, now, known));
         let of_grants = tokens.iter().flat_map(|one| {
             one.grants
                 .iter()
-                .map(move |grant| self.grant_revocation((caller, tenant), one, grant, now))
+                .map(move |grant| self.grant_revocation(caller, tenant, one, grant, now))
         });
         self.group(caller, false, built.chain(of_grants).collect())
     }
 
     fn grant_revocation(
         &self,
-        (caller, tenant): (&Caller, &str),
+        caller: &Caller,
+        tenant: &str,
         asked: &RevokeToken,
         grant: &str,
         now: Hlc,
@@ -104,7 +105,8 @@ impl Intake {
 
     fn revocation(
         &self,
-        (caller, tenant): (&Caller, &str),
+        caller: &Caller,
+        tenant: &str,
         asked: &RevokeToken,
         now: Hlc,
         known: &dyn Fn(&str) -> bool,

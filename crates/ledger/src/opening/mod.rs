@@ -301,7 +301,8 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let mut batch = sequencer.take();
     identity.genesis = leaf_hash(&batch.leaves[0].bytes);
     let (journal, placed) = Journal::create(
-        (Arc::clone(&world.disk), Arc::clone(&rooms.patience)),
+        Arc::clone(&world.disk),
+        Arc::clone(&rooms.patience),
         journal_key(world),
         ledger_id,
         config.segment_bytes,

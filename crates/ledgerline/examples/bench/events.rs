@@ -153,9 +153,16 @@ impl Maker {
             statement.personal = vec![Personal { role: PersonalRole::Subject, commitment }];
         }
         let alg = if self.wire == Wire::AvroEd25519 { 2 } else { 1 };
-        let signer = self.signer.as_ref().map(|signer| (signer, alg));
-        put_submission(out, &statement, signer, record.as_deref())
+        let signing = self.signer.as_ref().map(|signer| Signing { signer, alg });
+        put_submission(out, &statement, signing, record.as_deref())
     }
+}
+
+/// How a statement is signed.
+#[derive(Clone, Copy)]
+pub struct Signing<'a> {
+    pub signer: &'a StatementSigner,
+    pub alg: i32,
 }
 
 /// Appends a statement as it travels in a batch, signed under an algorithm; what it weighs.
@@ -165,20 +172,21 @@ impl Maker {
 pub fn put_submission(
     out: &mut Vec<u8>,
     statement: &Statement<'_>,
-    signer: Option<(&StatementSigner, i32)>,
+    signing: Option<Signing<'_>>,
     record: Option<&[u8]>,
 ) -> Result<Payload> {
     let statement = encode_object(Kind::Statement, statement);
-    let signed = signer.map(|(signer, alg)| (signer.sign(&statement), alg));
+    let value = signing.map(|signing| signing.signer.sign(&statement));
+    let signature = signing.zip(value.as_deref());
     let signature =
-        signed.as_ref().map(|(value, alg)| Signature { alg: *alg, key_id: PRODUCER, value });
+        signature.map(|(signing, value)| Signature { alg: signing.alg, key_id: PRODUCER, value });
     let personal = record.into_iter().collect();
     let submission =
         Submission { statement: &statement, personal, signature, attachments: Vec::new() };
     put_frame(out, &submission.encode())?;
     Ok(Payload {
         statement: statement.len() as u64,
-        signature: signed.map_or(0, |(value, _)| value.len() as u64),
+        signature: value.as_ref().map_or(0, |value| value.len() as u64),
         personal: record.map_or(0, |record| record.len() as u64),
     })
 }

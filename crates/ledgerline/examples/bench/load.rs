@@ -8,7 +8,6 @@
 //! and the reference beside it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::http::Connection;
-use crate::server::cpu_seconds;
+use crate::server::{Target, cpu_seconds};
 
 /// How often a paced run releases what is due.
 const TICK: Duration = Duration::from_micros(500);
@@ -126,12 +125,12 @@ impl Schedule {
     }
 }
 
-/// Drives `process` at `address` with requests `first`, `first + 1`, …
+/// Drives a server with requests `first`, `first + 1`, …
 ///
 /// # Errors
 /// When a connection breaks or an answer is not 200.
 pub fn drive(
-    (address, process): (SocketAddr, u32),
+    Target { address, process }: Target,
     load: Load,
     first: u64,
     source: &Source,

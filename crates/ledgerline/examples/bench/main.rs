@@ -151,7 +151,8 @@ impl Setup {
     /// not.
     fn at_each_size(
         &self,
-        (what, most): (&str, u64),
+        what: &str,
+        most: u64,
         report: &mut Report,
         measure: impl Fn(&Self, &mut Report) -> Result<()>,
     ) -> Result<()> {
@@ -182,10 +183,11 @@ fn main() -> Result<()> {
                 Name::Blocks => bulk::blocks(&setup, &mut report),
                 Name::Ledger => ledger::measure(&setup, &mut report),
                 Name::Questions => {
-                    setup.at_each_size(("questions", u64::MAX), &mut report, questions::measure)
+                    setup.at_each_size("questions", u64::MAX, &mut report, questions::measure)
                 }
                 Name::Introspect => setup.at_each_size(
-                    ("introspection", TOKENS_MAX),
+                    "introspection",
+                    TOKENS_MAX,
                     &mut report,
                     introspect::measure,
                 ),

@@ -23,7 +23,7 @@ use ledgerline_proof::vocabulary::{
 };
 
 use crate::bulk::Batches;
-use crate::events::{Payload, hmac_signer, put_submission};
+use crate::events::{Payload, Signing, hmac_signer, put_submission};
 use crate::http::put_post;
 use crate::server::{SOURCE, Server};
 
@@ -126,7 +126,8 @@ impl Population {
         } else {
             statement.resource = Some(&resource);
         }
-        put_submission(out, &statement, Some((&self.signer, 1)), record.as_deref())
+        let signing = Some(Signing { signer: &self.signer, alg: 1 });
+        put_submission(out, &statement, signing, record.as_deref())
     }
 }
 

@@ -26,6 +26,13 @@ const FOLLOWERS_LIMIT: Duration = Duration::from_secs(900);
 /// How long a server may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// What is driven, and whose CPU it takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub process: u32,
+}
+
 /// A folder with a ledger in it, and the process that serves it while there is one.
 pub struct Server {
     folder: TempDir,
@@ -118,7 +125,7 @@ impl Server {
     /// # Errors
     /// When it is not running.
     pub fn kill_nine(&self) -> Result<()> {
-        let id = self.target()?.1.to_string();
+        let id = self.target()?.process.to_string();
         let sent = Command::new("kill").args(["-KILL", &id]).status().context("kill")?;
         anyhow::ensure!(sent.success(), "kill -KILL failed");
         Ok(())
@@ -137,9 +144,9 @@ impl Server {
     ///
     /// # Errors
     /// When it is not running.
-    pub fn target(&self) -> Result<(SocketAddr, u32)> {
+    pub fn target(&self) -> Result<Target> {
         let child = self.child.as_ref().context("not running")?;
-        Ok((self.address.context("not running")?, child.id()))
+        Ok(Target { address: self.address.context("not running")?, process: child.id() })
     }
 
     /// The ledger's folder.
@@ -178,7 +185,7 @@ impl Server {
     /// # Errors
     /// When there is no such line.
     pub fn memory_bytes(&self, field: &str) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.target()?.1))?;
+        let text = fs::read_to_string(format!("/proc/{}/status", self.target()?.process))?;
         let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         Ok(kib.with_context(|| field.to_owned())? * 1024)
@@ -292,7 +299,7 @@ impl Server {
     fn exchange(&self, request: &[u8]) -> Result<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let mut connection = crate::http::Connection::open(self.target()?.0).await?;
+            let mut connection = crate::http::Connection::open(self.target()?.address).await?;
             let (status, body) = connection.exchange(request).await?;
             let text = String::from_utf8_lossy(body);
             anyhow::ensure!((200..300).contains(&status), "{status} {text}");

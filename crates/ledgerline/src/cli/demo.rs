@@ -59,7 +59,7 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
         ..Default::default()
     };
     let started = Started::start(&settings, IssuerTable::new())?;
-    let shown = show(context, &started.url, (&folder, args.once), &admin_key);
+    let shown = show(context, &started.url, &folder, args.once, &admin_key);
     if shown.is_ok() && !args.once {
         let signals = started.signals()?;
         context.commands.screen.line("\nServing until Ctrl-C.")?;
@@ -86,7 +86,8 @@ fn connect(url: &str, key_file: &Path) -> Result<Client, Failure> {
 fn show(
     context: &mut Context,
     url: &str,
-    (folder, once): (&Path, bool),
+    folder: &Path,
+    once: bool,
     admin_key: &Path,
 ) -> CommandResult {
     let admin = connect(url, admin_key)?;

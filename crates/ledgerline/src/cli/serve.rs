@@ -376,7 +376,7 @@ impl Started {
         let until = async move { drop(stopped.await) };
         let lanes = Lanes::start(http_threads(settings))?;
         let gate = Arc::clone(&app.gate);
-        let serving = runtime.spawn(serve(listener, tls.clone(), (routes, lanes), gate, until));
+        let serving = runtime.spawn(serve(listener, tls.clone(), routes, lanes, gate, until));
         let url = format!("{scheme}://{}", reachable(address));
         tracing::info!(url, "serving");
         Ok(Self { url, tls, app, ledger, runtime, stop, serving, telling })

@@ -176,7 +176,7 @@ pub fn part(
         }
         for (kind, id) in birth.read(wide_chains) {
             watched.push(chain_term(view.terms(), &ChainKey { kind, tenant, id: &id }));
-            let effective = cover(&mut places, (kind, &id), birth, &mut state)?;
+            let effective = cover(&mut places, kind, &id, birth, &mut state)?;
             changes_at = [changes_at, effective].into_iter().flatten().min();
         }
     }
@@ -414,7 +414,8 @@ fn claimed_by_several(
 /// Gives when the next one takes effect that has not yet.
 fn cover(
     places: &mut [Place<'_>],
-    (kind, id): (TargetKind, &[u8]),
+    kind: TargetKind,
+    id: &[u8],
     birth: &Record,
     state: &mut TokenState,
 ) -> Result<Option<i64>, QueryError> {

@@ -42,9 +42,9 @@ impl Run {
             let compared = match what {
                 0 => life(&view, &scope, &walk, &id),
                 1 => descendants(&view, &scope, &walk, &id),
-                2 => between(&view, &scope, &walk, (&id, range.0)),
+                2 => between(&view, &scope, &walk, &id, range.0),
                 3 => self.held_by(&view, &scope, &walk),
-                4 => visited(&view, &scope, &walk, (resource, range)),
+                4 => visited(&view, &scope, &walk, resource, range),
                 5 if is_now => ended(&view, &scope, &walk, &id),
                 _ => revoked(&view, &scope, &walk, &id),
             };
@@ -144,19 +144,14 @@ fn ended(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
     Ok(pair(found.collect::<BTreeMap<_, _>>(), expected.collect()))
 }
 
-fn between(view: &View, scope: &Scope, walk: &Walk, (id, from): (&str, i64)) -> Compared {
+fn between(view: &View, scope: &Scope, walk: &Walk, id: &str, from: i64) -> Compared {
     let inquiry = &mut inquiry(view, scope)?;
     let found = accesses(inquiry, id, Of::Token, Point::At(from), Point::Revocation)?;
     let found = found.map(|one| one.list.iter().map(|one| one.index).collect());
     Ok(pair(found, walk.accesses(id, from)))
 }
 
-fn visited(
-    view: &View,
-    scope: &Scope,
-    walk: &Walk,
-    (resource, range): (&str, (i64, i64)),
-) -> Compared {
+fn visited(view: &View, scope: &Scope, walk: &Walk, resource: &str, range: (i64, i64)) -> Compared {
     let resource = Resource::Named(resource.to_owned());
     let found = visitors(&mut inquiry(view, scope)?, &resource, range, None, usize::MAX)?;
     let found = found.list.iter().map(|one| (one.token.id.clone(), one.accesses.len()));

@@ -74,6 +74,14 @@ pub(super) struct Producer {
     pub(super) seed: [u8; 32],
 }
 
+/// The same, as a statement is signed with it.
+#[derive(Clone, Copy)]
+pub(super) struct SigningKey<'a> {
+    pub(super) id: &'a str,
+    pub(super) alg: i32,
+    pub(super) signer: &'a StatementSigner,
+}
+
 impl Producer {
     pub(super) fn signer(&self, deployment: &str) -> StatementSigner {
         match self.alg {
@@ -263,7 +271,7 @@ impl Facts {
         &self,
         caller: usize,
         random: &mut Random,
-        key: Option<(&str, i32, &StatementSigner)>,
+        key: Option<SigningKey<'_>>,
     ) -> Sent {
         let token = self.token_id();
         let target = match self.of_subject {
@@ -299,9 +307,13 @@ impl Facts {
             effect: None,
         }));
         let bytes = encode_object(Kind::Statement, &statement);
-        let value = key.map(|(_, _, signer)| signer.sign(&bytes));
+        let value = key.map(|key| key.signer.sign(&bytes));
         let signature = key.zip(value.as_deref());
-        let signature = signature.map(|((key_id, alg, _), value)| Signature { alg, key_id, value });
+        let signature = signature.map(|(SigningKey { id: key_id, alg, .. }, value)| Signature {
+            alg,
+            key_id,
+            value,
+        });
         let attachments = digest.zip(self.attached.as_deref());
         let attachments = attachments
             .map(|(digest, data)| Attachment { digest, media_type: "a/b", data })
@@ -310,7 +322,7 @@ impl Facts {
         let personal = records.iter().map(|(_, bytes)| &bytes[..]).collect();
         let form = Submission { statement: &bytes, personal, signature, attachments }.encode();
         let mut sent = self.sent(caller, Form::Avro(form));
-        sent.key_id = key.map(|(key_id, _, _)| key_id.to_owned());
+        sent.key_id = key.map(|key| key.id.to_owned());
         sent
     }
 

@@ -7,7 +7,7 @@ use ledgerline_ledger::intake::{BodyForm, SubmitError};
 use ledgerline_proof::submission::put_frame;
 use ledgerline_world::clock::Clock;
 
-use super::events::{BAD_JSON, Facts, Fate, Form, Producer, Sent};
+use super::events::{BAD_JSON, Facts, Fate, Form, Producer, Sent, SigningKey};
 use super::node::CREDENTIALS;
 use super::{DEPLOYMENT, Outcome, Run};
 
@@ -62,7 +62,7 @@ impl Run {
             let facts = self.draw_facts();
             let producer = &self.producers[self.random.index(self.producers.len())];
             let signer = producer.signer(DEPLOYMENT);
-            let key = (producer.key_id.as_str(), producer.alg, &signer);
+            let key = SigningKey { id: &producer.key_id, alg: producer.alg, signer: &signer };
             let caller = if self.random.chance(300) { 2 } else { 0 };
             let sent = facts.avro(caller, &mut self.random, Some(key));
             // All of a body come from one caller.
@@ -215,7 +215,8 @@ impl Run {
         if valid.is_empty() || self.random.chance(250) {
             let stranger = Producer { key_id: "nobody".into(), alg: 1, seed: [1; 32] };
             let signer = stranger.signer(DEPLOYMENT);
-            let sent = facts.avro(0, &mut self.random, Some(("nobody", 1, &signer)));
+            let key = SigningKey { id: "nobody", alg: 1, signer: &signer };
+            let sent = facts.avro(0, &mut self.random, Some(key));
             return Sent { fate: Fate::Refused("unknown_key"), key_id: None, ..sent };
         }
         let producer = valid[self.random.index(valid.len())];
@@ -225,7 +226,8 @@ impl Run {
             1 => (producer.signer(DEPLOYMENT), 3 - alg, "wrong_alg"),
             _ => (producer.signer("elsewhere"), alg, "bad_signature"),
         };
-        let sent = facts.avro(0, &mut self.random, Some((&key_id, alg, &signer)));
+        let key = SigningKey { id: &key_id, alg, signer: &signer };
+        let sent = facts.avro(0, &mut self.random, Some(key));
         Sent { fate: Fate::Refused(code), ..sent }
     }
 

@@ -107,7 +107,7 @@ pub(crate) fn open_all(
     let mut older: Vec<Predecessor> = Vec::new();
     for (number, end) in ends.iter().enumerate() {
         let opened = check_named_by(end, number, &ends)
-            .and_then(|()| open_one(world, config, (number, end), vault, redo));
+            .and_then(|()| open_one(world, config, number, end, vault, redo));
         let opened = opened.and_then(|one| {
             check_named(one.identity.predecessor.as_ref(), &ends[..number]).map(|()| one)
         });
@@ -132,7 +132,8 @@ fn check_named_by(end: &EndNote, number: usize, ends: &[EndNote]) -> Result<(), 
 fn open_one(
     world: &World,
     config: &LedgerConfig,
-    (number, end): (usize, &EndNote),
+    number: usize,
+    end: &EndNote,
     vault: &Arc<Vault>,
     redo: bool,
 ) -> Result<Predecessor, OpenError> {
