@@ -1,4 +1,5 @@
-//! Answers: refusals, events, tokens and findings, as the bytes that a caller reads.
+//! Answers: refusals, events, tokens, findings, sources and progress, as the bytes that a caller
+//! reads.
 //!
 //! Promises: a refusal never repeats input; an answer holds what stands in the ledger and its proof
 //! state. Knows what is asked and found: view, questions, findings, and the errors of those who
@@ -7,6 +8,10 @@
 pub mod answer;
 pub mod event_json;
 pub mod finding_json;
+pub mod inventory;
 pub mod problem;
+pub mod progress_json;
 pub mod prove;
 pub mod question_json;
+pub mod report_json;
+pub mod source_json;

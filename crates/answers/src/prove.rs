@@ -5,7 +5,7 @@
 //! it was asked for. With `previous_size`, the size of a checkpoint that the asker kept, the bundle
 //! also proves that its tree begins with that one.
 //!
-//! Assumes: how far one reaches is waited for, and said, by whoever asks.
+//! Assumes: how far one reaches is waited for by whoever asks, who has it said ([`Covered`]).
 //!
 //! Refuses: to prove what no block covers yet (503: the next block comes within its interval), and
 //! lives with more leaves than a bundle may have.
@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use ledgerline_proof::bundle::{Bundle, INCOMPLETE, MAX_REMARKS};
+use ledgerline_proof::bundle::{Bundle, Decimal, ENDS_AT, INCOMPLETE, MAX_REMARKS};
 use ledgerline_prover::{
     BundleRequest, ProveError, QuestionRequest, event_bundle_at, previous, question_bundle,
     token_bundle,
@@ -24,10 +24,53 @@ use ledgerline_view::view::{PageRequest, View};
 
 use crate::problem::Problem;
 
+/// What a proof is to cover.
+#[derive(Debug, Clone)]
+pub struct Covered {
+    origin: String,
+    size: u64,
+}
+
+impl Covered {
+    /// What is recorded now; or of it what is recorded below `upto`.
+    #[must_use]
+    pub fn of(view: &View, upto: Option<u64>) -> Self {
+        let size = upto.map_or(view.size(), |upto| upto.min(view.size()));
+        Self { origin: view.identity().origin.to_string(), size }
+    }
+
+    /// Whether a block covers it.
+    #[must_use]
+    pub fn is_published(&self, view: &View) -> bool {
+        view.published_size() >= self.size
+    }
+
+    /// Says in a bundle how far it reaches. Of an older origin all is there.
+    pub fn mark(&self, bundle: &mut Bundle) {
+        if bundle.origin != self.origin {
+            return;
+        }
+        let reached = bundle.as_of.size.0;
+        let Some(newer @ 1..) = self.size.checked_sub(reached) else {
+            // What came since is no part of what was asked.
+            bundle.coverage.beyond = Decimal(0);
+            return;
+        };
+        let notes = &mut bundle.coverage.notes;
+        let of = self.size;
+        let entries =
+            if newer == 1 { "1 newer entry is" } else { &format!("{newer} newer entries are") };
+        notes.insert(0, format!("{INCOMPLETE}{ENDS_AT}{reached} of {of}; {entries} not in it"));
+        notes.truncate(MAX_REMARKS);
+    }
+}
+
 /// Which bundle of a token's life is asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LifeRequest<'a> {
+    /// Whose token.
     pub tenant: &'a str,
+    /// Its id.
     pub id: &'a str,
     /// Of this origin alone; else of the newest that knows the token.
     pub origin: Option<&'a str>,

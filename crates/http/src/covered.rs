@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use ledgerline_answers::problem::Problem;
-use ledgerline_proof::bundle::{Bundle, Decimal, ENDS_AT, INCOMPLETE, MAX_REMARKS};
+pub use ledgerline_answers::prove::Covered;
 
 use crate::auth::{self, Needs};
 use crate::{App, progress};
@@ -27,13 +27,6 @@ const UNASKED_MAX: Duration = Duration::from_secs(45);
 /// Between two looks at the ledger, and at whether whoever waits may still ask.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 const JUDGE_EVERY: Duration = Duration::from_millis(500);
-
-/// What a proof is to cover.
-#[derive(Debug, Clone)]
-pub struct Covered {
-    origin: String,
-    size: u64,
-}
 
 /// Waits until a block covers what is recorded now, or what is recorded below `upto`; for so many
 /// seconds at most.
@@ -50,12 +43,10 @@ pub async fn wait(
     let unasked = (app.node.block_interval() + BESIDE).min(UNASKED_MAX);
     let seconds = progress::seconds(wait)?;
     let limit = wait.map_or(unasked, |_| Duration::from_secs(seconds));
-    let view = app.node.view();
-    let size = upto.map_or(view.size(), |upto| upto.min(view.size()));
-    let covered = Covered { origin: view.identity().origin.to_string(), size };
+    let covered = Covered::of(&app.node.view(), upto);
     let until = app.node.monotonic() + limit;
     let mut judged_at = app.node.monotonic();
-    while app.node.view().published_size() < size {
+    while !covered.is_published(&app.node.view()) {
         if app.node.monotonic() >= until || app.is_stopping() {
             break;
         }
@@ -66,25 +57,4 @@ pub async fn wait(
         }
     }
     Ok(covered)
-}
-
-impl Covered {
-    /// Says in a bundle how far it reaches. Of an older origin all is there.
-    pub fn mark(&self, bundle: &mut Bundle) {
-        if bundle.origin != self.origin {
-            return;
-        }
-        let reached = bundle.as_of.size.0;
-        let Some(newer @ 1..) = self.size.checked_sub(reached) else {
-            // What came since is no part of what was asked.
-            bundle.coverage.beyond = Decimal(0);
-            return;
-        };
-        let notes = &mut bundle.coverage.notes;
-        let of = self.size;
-        let entries =
-            if newer == 1 { "1 newer entry is" } else { &format!("{newer} newer entries are") };
-        notes.insert(0, format!("{INCOMPLETE}{ENDS_AT}{reached} of {of}; {entries} not in it"));
-        notes.truncate(MAX_REMARKS);
-    }
 }

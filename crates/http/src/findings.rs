@@ -14,6 +14,7 @@ use axum::response::Response;
 use ledgerline_answers::answer::json_value;
 use ledgerline_answers::finding_json::{finding, told};
 use ledgerline_answers::problem::Problem;
+use ledgerline_answers::progress_json;
 use ledgerline_followers::findings::book::{self, Found, Wanted};
 use ledgerline_followers::findings::record::{Move, Note};
 use ledgerline_followers::findings::rules::{Rule, Severity};
@@ -199,7 +200,7 @@ pub async fn one(
         progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
     app.read(move |view| {
         let mut one = finding(view, &look_up(view, &tenant, &id)?);
-        one["progress"] = progress::shown(&reached);
+        one["progress"] = progress_json::shown(&reached);
         Ok(json_value(&one))
     })
     .await

@@ -2,12 +2,11 @@
 //! after the state that it is of.
 
 use ledgerline_answers::problem::Problem;
+use ledgerline_answers::progress_json::{self, Reached};
 use ledgerline_followers::findings::book::{self, Wanted};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
 use ledgerline_view::view::View;
 use serde_json::Value;
-
-use crate::progress::{self, Reached};
 
 /// Findings that a pinned answer looks at, of those recorded after it.
 const LATER_MAX: usize = 100;
@@ -17,8 +16,8 @@ pub(crate) const RULES_BEFORE_BLOCK: u64 = 2;
 /// How far an answer as of `size` is; `later` findings about what it covers came after it.
 pub(crate) fn so_far(mut reached: Reached, view: &View, size: u64, later: u64) -> Value {
     let own = size.saturating_sub(view.base());
-    reached.iter_mut().for_each(|(_, one)| progress::limit(one, own));
-    let mut shown = progress::shown(&reached);
+    reached.iter_mut().for_each(|(_, one)| progress_json::limit(one, own));
+    let mut shown = progress_json::shown(&reached);
     let findings = &mut shown["findings"];
     findings["recorded_later"] = later.into();
     if later > 0 {

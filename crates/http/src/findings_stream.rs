@@ -32,6 +32,7 @@ use axum::response::Response;
 use hyper::body::Frame;
 use ledgerline_answers::finding_json::told;
 use ledgerline_answers::problem::Problem;
+use ledgerline_answers::progress_json;
 use ledgerline_followers::findings::book::{self, Wanted};
 use ledgerline_gate::at_work;
 use ledgerline_gate::shares::{Hold, Room};
@@ -40,8 +41,8 @@ use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
 use ledgerline_view::view::View;
 use tokio::sync::mpsc;
 
+use crate::App;
 use crate::auth::{self, READERS_LACKING};
-use crate::{App, progress};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -110,7 +111,7 @@ impl Told {
         };
         is_news.then(|| {
             self.last = Some((0, now));
-            let shown = progress::shown(&vec![(Reader::Findings, judged)]);
+            let shown = progress_json::shown(&vec![(Reader::Findings, judged)]);
             Bytes::from(format!("event: progress\ndata: {shown}\n\n"))
         })
     }

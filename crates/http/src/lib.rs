@@ -22,7 +22,6 @@ mod findings_lag;
 pub mod findings_stream;
 pub mod form;
 pub mod introspect;
-mod inventory;
 pub mod key_ends;
 pub mod keys;
 pub mod metrics;

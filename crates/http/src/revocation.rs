@@ -31,7 +31,9 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use ledgerline_answers::problem::Problem;
 use ledgerline_index::terms::{issuer_of, own_id};
+use ledgerline_node::revoking::{ASKED, Member, NOT_TOLD, Plan, Why, plan};
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_questions::standing::Standing;
 use ledgerline_view::registry::{Caller, Roles};
@@ -40,10 +42,8 @@ use serde_json::{Value, json};
 use crate::extract::check_text;
 use crate::form::{Form, Refusal, caller, no_store};
 use crate::presented::{Each, PresentedToken, find_each, may_know};
-use crate::revoke::{
-    BAD_WITH, Member, Plan, Why, With, member, plan, record, verdict, with_of, with_word,
-};
-use crate::telling::{ASKED, NOT_TOLD, Telling, say_of_each};
+use crate::revoke::{BAD_WITH, With, member, record, verdict, with_of, with_word};
+use crate::telling::{Telling, say_of_each};
 use crate::{App, Shared};
 
 const LACKING: &str = "the credential needs the role client (its own tokens) or responder";
@@ -285,8 +285,8 @@ async fn end(
     for _ in 0..ROUNDS {
         let (of, id, why) = (tenant.to_owned(), standing.id.clone(), why.clone());
         let now = app.node.now();
-        let Plan { tokens, set, cuts } =
-            app.read(move |view| plan(view, &of, &id, &why, now)).await?;
+        let planned = app.read(move |view| Ok(plan(view, &of, &id, &why, now)?)).await?;
+        let Plan { tokens, set, cuts } = planned.ok_or_else(Problem::not_found)?;
         for one in &set {
             before.entry(one.token_id.clone()).or_insert(one.state);
         }

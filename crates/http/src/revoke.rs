@@ -15,37 +15,17 @@ use axum::response::Response;
 use ledgerline_answers::answer::json_value;
 use ledgerline_answers::problem::Problem;
 use ledgerline_ledger::intake::{EventAnswer, EventStatus, RevokeToken, SubmitAnswer};
+use ledgerline_node::revoking::{Member, NOT_TOLD, Why, plan};
 pub(super) use ledgerline_questions::With;
-use ledgerline_questions::{Ending, EndsWith, ends_with};
 use ledgerline_view::registry::{Caller, Roles};
-use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::extract::{Segments, check_text, json_body};
-use crate::telling::{NOT_TOLD, Telling, say_of_each, told_before, word_before};
+use crate::telling::{Telling, say_of_each, word_before};
 use crate::tokens::check_id;
 use crate::{App, Shared, auth};
-
-/// A token of the set that a revocation is about.
-pub(super) struct Member {
-    pub(super) token_id: String,
-    /// Where it stood.
-    pub(super) state: &'static str,
-    /// Why it is in the set.
-    pub(super) why: &'static str,
-    /// What came of an earlier telling of its issuer.
-    pub(super) issuer: Option<&'static str>,
-}
-
-/// What is to be revoked, and what cut the search.
-pub(super) struct Plan {
-    pub(super) tokens: Vec<RevokeToken>,
-    /// All that goes together, also what has ended before.
-    pub(super) set: Vec<Member>,
-    pub(super) cuts: Vec<&'static str>,
-}
 
 /// What goes with a token, as it is asked for; `None` for a word that is neither.
 pub(super) fn with_of(word: Option<&str>) -> Option<With> {
@@ -67,64 +47,6 @@ pub(super) const fn with_word(with: With) -> &'static str {
 /// What is wrong with another word.
 pub(super) const BAD_WITH: &str = "with is grant (its descendants and, for a refresh token, its \
                                    grant and family) or descendants";
-
-/// Why tokens are revoked.
-#[derive(Clone)]
-pub(super) struct Why {
-    /// Names the kind of act, in ids.
-    pub(super) act: &'static str,
-    /// The reason for the token itself.
-    pub(super) reason: String,
-    /// The reason for those that go with it.
-    pub(super) reason_with_it: String,
-    /// What goes with the token.
-    pub(super) with: With,
-    /// Whether a token that this origin knows nothing of is revoked all the same.
-    pub(super) may_be_older: bool,
-    /// What the token's own REVOKED says of telling its issuer.
-    pub(super) issuer: Option<&'static str>,
-}
-
-/// What is to be revoked of a token and what goes with it.
-pub(super) fn plan(
-    view: &View,
-    tenant: &str,
-    id: &str,
-    why: &Why,
-    now: i64,
-) -> Result<Plan, Problem> {
-    let size = view.size();
-    let EndsWith { set, mut grants, cuts } = ends_with(view, tenant, id, why.with, now)?;
-    let root = match set.first() {
-        Some(first) => first.token.id.as_str(),
-        None if why.may_be_older => id,
-        None => return Err(Problem::not_found()),
-    };
-    let act = why.act;
-    let alone = set.is_empty().then_some(root);
-    let to_revoke = set.iter().filter(|one| one.may_be_used).map(|one| one.token.id.as_str());
-    let tokens = to_revoke.chain(alone).map(|id| {
-        let is_root = id == root;
-        RevokeToken {
-            token_id: id.to_owned(),
-            native_id: format!("{act}/{size}/{id}"),
-            reason: if is_root { &why.reason } else { &why.reason_with_it }.clone(),
-            cause: (!is_root).then(|| root.to_owned()),
-            correlation_id: format!("{act}/{size}"),
-            // Only the token itself can be sent to its issuer.
-            issuer: why.issuer.map(|word| if is_root { word } else { NOT_TOLD }),
-            grants: if is_root { std::mem::take(&mut grants) } else { Vec::new() },
-        }
-    });
-    let tokens = tokens.collect();
-    let member = |one: &Ending| Member {
-        token_id: one.token.id.clone(),
-        state: one.state.symbol(),
-        why: one.why,
-        issuer: told_before(&one.token),
-    };
-    Ok(Plan { tokens, set: set.iter().map(member).collect(), cuts })
-}
 
 /// How a blast radius is to be revoked.
 #[derive(Deserialize, Default)]
@@ -184,7 +106,8 @@ async fn blast_radius(
 ) -> Result<Response, Problem> {
     let (of, asked, with) = (tenant.clone(), id.clone(), why.with);
     let now = app.node.now();
-    let plan = app.read(move |view| plan(view, &of, &asked, &why, now)).await?;
+    let planned = app.read(move |view| Ok(plan(view, &of, &asked, &why, now)?)).await?;
+    let plan = planned.ok_or_else(Problem::not_found)?;
     let ids: Vec<_> = plan.tokens.iter().map(|token| token.token_id.clone()).collect();
     let mut answer = json!({
         "token_id": id,

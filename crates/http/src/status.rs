@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::answer::json_value;
 use ledgerline_answers::problem::Problem;
+use ledgerline_answers::progress_json::{self, Reached};
 use ledgerline_issuers::Issuer;
 use ledgerline_node::Reader;
 use ledgerline_view::registry::{Caller, Roles};
@@ -34,7 +35,7 @@ pub async fn readyz(State(app): Shared) -> Result<String, Problem> {
     })?;
     let readers = Reader::ALL.map(|one| (one, app.node.progress(one)));
     let lagging = readers.iter().filter(|(_, progress)| !progress.is_caught_up());
-    let lines = lagging.map(|(reader, at)| format!("{}\n", progress::words(*reader, at)));
+    let lines = lagging.map(|(reader, at)| format!("{}\n", progress_json::words(*reader, at)));
     Ok(std::iter::once("ready\n".to_owned()).chain(lines).collect())
 }
 
@@ -46,8 +47,8 @@ pub struct StatusQuery {
 }
 
 /// How far everything is that reads behind the head, the webhook too.
-fn progress_of(app: &App, reached: &progress::Reached) -> Value {
-    let mut shown = progress::shown(reached);
+fn progress_of(app: &App, reached: &Reached) -> Value {
+    let mut shown = progress_json::shown(reached);
     if let Some(state) = app.webhook.as_ref().map(ledgerline_webhook::Webhook::state) {
         let of = app.node.view().size();
         let (position, lag) = (state.position.min(of), of.saturating_sub(state.position));

@@ -28,9 +28,8 @@ use ledgerline_answers::problem::Problem;
 use ledgerline_issuers::connector::Told;
 use ledgerline_issuers::{Issuer, Judged};
 use ledgerline_ledger::planner::AdminAct;
-use ledgerline_proof::own_statement::{Named, OwnStatement};
-use ledgerline_proof::vocabulary::{EventType, TargetKind, TokenKind};
-use ledgerline_questions::lineage::Token;
+use ledgerline_node::revoking::{ANSWERED, ASKED, NOT_TOLD, told_statement};
+use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_questions::standing::{Standing, issuer_and_region};
 use ledgerline_view::registry::Caller;
 use serde_json::{Value, json};
@@ -38,14 +37,6 @@ use serde_json::{Value, json};
 use crate::App;
 use crate::presented::{Each, PresentedToken, Signature, find_each};
 
-/// Said of an issuer that was not asked.
-pub const NOT_TOLD: &str = "not told";
-/// Said before one is asked.
-pub const ASKED: &str = "asked";
-/// Said of an issuer that answered 200, which is all it can say.
-pub const ANSWERED: &str = "answered_200";
-/// The same in entries of older versions.
-const CONFIRMED: &str = "confirmed";
 /// Said when nothing is done.
 const WOULD_BE_TOLD: &str = "would be told";
 
@@ -183,55 +174,6 @@ impl Telling {
         answer["issuer_entry"] = index.into();
         Ok(())
     }
-}
-
-/// What came of telling an issuer, for the token's chain.
-fn told_statement(
-    tenant: &str,
-    token_id: &str,
-    by: &str,
-    outcome: &str,
-    why: Option<&str>,
-    now: i64,
-) -> OwnStatement {
-    let text = |text: &str| text.to_owned();
-    let mut detail =
-        vec![("act", text("issuer_told")), ("by", text(by)), ("issuer", text(outcome))];
-    detail.extend(why.map(|why| ("why", text(why))));
-    let chosen = [Some(tenant), Some(by), why].into_iter().flatten().map(text);
-    let name = format!("issuer-told/{now}/{token_id}");
-    OwnStatement {
-        named: Named::InOrigin,
-        target: Some((TargetKind::Token, text(token_id))),
-        detail,
-        chosen: chosen.collect(),
-        ..OwnStatement::new(tenant, name, EventType::AdminAct)
-    }
-}
-
-/// What the ledger has of an earlier telling of a token that a responder revoked here: the word of
-/// the last one. `None` when no responder revoked it: whoever did is the one to know.
-#[must_use]
-pub fn told_before(token: &Token) -> Option<&'static str> {
-    let mut word = None;
-    for record in &token.records {
-        if !matches!(record.event_type, EventType::Revoked | EventType::AdminAct) {
-            continue;
-        }
-        let is_act = record.event_type == EventType::AdminAct;
-        let said = record.read(|_, statement| {
-            let detail = |key: &str| statement.detail.iter().find(|one| one.key == key);
-            let is_telling = detail("act").is_some_and(|act| act.value == "issuer_told");
-            detail("issuer").filter(|_| !is_act || is_telling).map(|one| one.value.to_owned())
-        });
-        match said.as_deref() {
-            None => {}
-            Some(ANSWERED | CONFIRMED) if is_act => return Some(ANSWERED),
-            Some(_) if is_act => word = Some("failed"),
-            Some(_) => word = word.or(Some(NOT_TOLD)),
-        }
-    }
-    word
 }
 
 /// Says of each token of the set, and in numbers, whether its issuer was told. `presented` are the

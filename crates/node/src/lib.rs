@@ -22,6 +22,7 @@ mod following;
 mod new_key;
 mod presented;
 mod progress;
+pub mod revoking;
 mod threads;
 pub mod uses;
 mod verifying;
