@@ -213,7 +213,7 @@ pub(super) fn check(
             continue;
         }
         if name == event_times::FILE {
-            let sums = compare.map(|(_, sums)| sums);
+            let sums = compare.map(|compare| compare.sums);
             findings.extend(event_times_flaw(disk.as_ref(), &path, next.min(size), sums));
             continue;
         }

@@ -1,6 +1,6 @@
 //! What a ledger costs and how fast it is, each figure beside a reference of the same run.
 //!
-//! `cargo xtask bench [single|batch|blocks|ledger|questions|introspect ...] [--events N] [--long]
+//! `cargo xtask bench [single|batch|blocks|ledger|questions|history|introspect ...] [--events N] [--long]
 //! [--out FILE]`
 //!
 //! Promises: the server is the release binary in a process of its own, spoken to over loopback; its
@@ -21,6 +21,7 @@
 mod asking;
 mod bulk;
 mod events;
+mod history;
 mod http;
 mod introspect;
 mod jwts;
@@ -43,12 +44,15 @@ use ledgerline_world::disk::{Disk as _, RealDisk};
 use crate::report::{Report, Row, grouped, load_average, machine, write_section};
 use crate::server::Server;
 
-/// Bytes on disk that an event may take, with journal, tree, index and room for a segment ahead.
-const BYTES_PER_EVENT: u64 = 1200;
+/// Bytes on disk that an event may take: some 400 in journal, tree and index, and as much as the
+/// index takes once more while it is merged.
+const BYTES_PER_EVENT: u64 = 600;
 const SPARE_BYTES: u64 = 4 << 30;
 /// Sizes at which questions are asked and tokens introspected, and the one that `--long` adds.
 const SIZES: [u64; 2] = [1_000_000, 10_000_000];
 const LONG_SIZE: u64 = 100_000_000;
+/// Most events of a history.
+const HISTORY_MAX: u64 = 20_000_000;
 /// Most live tokens that are introspected.
 const TOKENS_MAX: u64 = 10_000_000;
 
@@ -65,6 +69,8 @@ enum Name {
     Ledger,
     /// Questions about a population's past, warm and cold, and the index built anew.
     Questions,
+    /// Many tokens alive at once, interleaved: the history of a day, and windows of it.
+    History,
     /// Introspection beside an empty authenticated handler.
     Introspect,
 }
@@ -79,7 +85,7 @@ struct Arguments {
     #[arg(long)]
     events: Option<u64>,
     /// Ten million events instead of one for memory, restarts and verification, a hundred million
-    /// besides for questions, as far as the disk has room (124 GB): hours.
+    /// besides for questions, as far as the disk has room (64 GB): hours.
     #[arg(long)]
     long: bool,
     /// Seconds of each measurement of single events.
@@ -184,6 +190,9 @@ fn main() -> Result<()> {
                 Name::Ledger => ledger::measure(&setup, &mut report),
                 Name::Questions => {
                     setup.at_each_size("questions", u64::MAX, &mut report, questions::measure)
+                }
+                Name::History => {
+                    setup.at_each_size("history", HISTORY_MAX, &mut report, history::measure)
                 }
                 Name::Introspect => setup.at_each_size(
                     "introspection",

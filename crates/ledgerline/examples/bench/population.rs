@@ -40,6 +40,22 @@ pub const REGION: &str = "eu-west-1";
 pub const ISSUER: &str = "idp";
 const DAY_NANOS: i64 = 86_400_000_000_000;
 
+/// In which order the events of tokens come, and when they occurred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Token by token, as of now.
+    SideBySide,
+    /// By turns of so many tokens that are alive at once; the history of some time, told now.
+    Interleaved {
+        /// Tokens alive at once.
+        alive: u64,
+        /// Events in all.
+        events: u64,
+        /// The time that they take, which ends when the maker was made.
+        nanos: i64,
+    },
+}
+
 /// Makes the events of a population.
 pub struct Population {
     key: String,
@@ -48,6 +64,7 @@ pub struct Population {
     per_token: u64,
     users: u64,
     resources: u64,
+    order: Order,
     name: fn(u64) -> String,
     /// In front of the numbers of its event ids.
     part: u64,
@@ -67,9 +84,20 @@ impl Population {
             per_token,
             users: (events / EVENTS_PER_USER).max(10),
             resources: (events / EVENTS_PER_RESOURCE).max(10),
+            order: Order::SideBySide,
             name: token_id,
             part: 0,
         })
+    }
+
+    /// The same in another order.
+    pub fn in_order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    /// When it was made, Unix nanoseconds.
+    pub fn born(&self) -> i64 {
+        self.born
     }
 
     /// The same of tokens that are JWTs, known by their jti.
@@ -92,15 +120,13 @@ impl Population {
     }
 
     fn put(&self, n: u64, out: &mut Vec<u8>) -> Result<Payload> {
-        let token = n / self.per_token;
-        let is_first = n.is_multiple_of(self.per_token);
+        let (token, is_first) = self.token(n);
         let id = (self.name)(token);
         let (user, session) = (user(spread(token) % self.users), format!("s-{token}"));
         let client = format!("client-{}", spread(token) % CLIENTS);
         let policy = format!("policy-{}", spread(token) % POLICIES);
         let resource = resource(spread(n) % self.resources);
-        // Times go on by a microsecond, so that nothing is ahead of the clock.
-        let occurred = Hlc::at(self.born.saturating_add_unsigned(n * 1000).min(now()));
+        let occurred = Hlc::at(self.occurred(n));
         let kind = if is_first { EventType::Issued } else { EventType::ResourceAccessed };
         let target = Target { kind: TargetKind::Token, id: &id };
         let mut statement =
@@ -128,6 +154,30 @@ impl Population {
         }
         let signing = Some(Signing { signer: &self.signer, alg: 1 });
         put_submission(out, &statement, signing, record.as_deref())
+    }
+}
+
+impl Population {
+    /// Whose event the `n`th one is, and whether it is its first.
+    fn token(&self, n: u64) -> (u64, bool) {
+        match self.order {
+            Order::SideBySide => (n / self.per_token, n.is_multiple_of(self.per_token)),
+            Order::Interleaved { alive, .. } => {
+                let (turn, at) = (n / (alive * self.per_token), n % (alive * self.per_token));
+                (turn * alive + at % alive, at < alive)
+            }
+        }
+    }
+
+    fn occurred(&self, n: u64) -> i64 {
+        match self.order {
+            // Times go on by a microsecond, so that nothing is ahead of the clock.
+            Order::SideBySide => self.born.saturating_add_unsigned(n * 1000).min(now()),
+            Order::Interleaved { events, nanos, .. } => {
+                let passed = i128::from(nanos) * i128::from(n) / i128::from(events.max(1));
+                self.born - nanos + i64::try_from(passed).unwrap_or(nanos)
+            }
+        }
     }
 }
 

@@ -264,6 +264,14 @@ impl Server {
         }
     }
 
+    /// How many entries a reader is behind the head.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub fn behind(&self, reader: &str) -> Result<f64> {
+        self.metric(&format!("ledgerline_{reader}_lag_entries"))
+    }
+
     /// Leaves in the ledger.
     ///
     /// # Errors
