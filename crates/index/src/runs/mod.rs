@@ -163,9 +163,9 @@ pub struct Index {
 
 impl Index {
     /// Opens the index in `dir`, which is created when missing. Returns also how many entries its
-    /// files cover: [`Index::note_times`] and [`Index::append`] must be fed from there. Runs behind a damaged or missing one
-    /// are dropped; [`IndexStats::damaged`] names it. Reads block indexes and filters, not the
-    /// blocks.
+    /// files cover: [`Index::note_times`] and [`Index::append`] must be fed from there. Runs behind
+    /// a damaged or missing one are dropped; [`IndexStats::damaged`] names it. Reads block indexes
+    /// and filters, not the blocks.
     ///
     /// # Errors
     /// When the disk fails. Damage is not an error here: it only makes the covered part smaller.

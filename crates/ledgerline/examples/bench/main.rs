@@ -1,7 +1,7 @@
 //! What a ledger costs and how fast it is, each figure beside a reference of the same run.
 //!
-//! `cargo xtask bench [single|batch|blocks|ledger|questions|history|introspect ...] [--events N] [--long]
-//! [--out FILE]`
+//! `cargo xtask bench [single|batch|blocks|ledger|questions|history|introspect ...] [--events N]
+//! [--long] [--out FILE]`
 //!
 //! Promises: the server is the release binary in a process of its own, spoken to over loopback; its
 //! CPU is read from the kernel, its bytes from its files; every sent event was recorded. Prints a
