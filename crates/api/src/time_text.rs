@@ -1,8 +1,10 @@
 //! Times as text: written as RFC 3339 in UTC, read with any offset.
 //!
 //! Promises: there is one reader of times for bodies, queries, files and flags, the engine's; what
-//! [`rfc3339`] writes, [`parse`] reads back to the same nanosecond. Proleptic Gregorian calendar,
-//! no leap seconds.
+//! [`rfc3339`] writes, [`parse`] reads back to the same nanosecond. The kernel's calendar, no leap
+//! seconds.
+
+use ledgerline_proof::calendar::civil;
 
 use crate::moment::{Moment, moment};
 
@@ -63,21 +65,6 @@ pub fn parse(text: &str) -> Option<i64> {
         Moment::At(nanos) => Some(nanos),
         Moment::Before | Moment::Beyond => None,
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod running;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ledgerline_api::time_text::rfc3339;
 use running::{Server, event};
 use serde_json::Value;
 
@@ -13,19 +14,7 @@ fn now_seconds() -> u64 {
 
 /// RFC 3339 of a second since 1970.
 fn time(seconds: u64) -> String {
-    let days = i64::try_from(seconds / 86_400).expect("small");
-    // Days to a date, by Howard Hinnant's `civil_from_days`.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let second = seconds % 86_400;
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+    rfc3339(i64::try_from(seconds * 1_000_000_000).expect("before 2262"))
 }
 
 fn issued(token: &str, expires: u64) -> Value {

@@ -11,6 +11,7 @@
 pub mod block;
 pub mod block_builder;
 pub mod bundle;
+pub mod calendar;
 pub mod chain;
 pub mod check;
 pub mod checkpoint;
