@@ -120,6 +120,14 @@ impl VerifierKey {
         Ok(Self::of(name.to_owned(), kind, public))
     }
 
+    /// The public half of the key with this seed: for whoever compares, and signs nothing.
+    ///
+    /// # Errors
+    /// [`NoteError::KeyName`].
+    pub fn of_seed(name: &str, kind: KeyKind, seed: &[u8; 32]) -> Result<Self, NoteError> {
+        Ok(SignerKey::from_seed(name, kind, seed)?.public)
+    }
+
     fn of(name: String, kind: KeyKind, public: VerifyingKey) -> Self {
         let id = key_id(&name, kind, public.as_bytes());
         Self { name, kind, id, public }

@@ -17,7 +17,7 @@ use ledgerline_ledger::intake::{Accepted, BodyForm, EventAnswer, EventStatus, Su
 use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, OpenedRest, Planner};
 use ledgerline_ledger::sequencer::PlanError;
-use ledgerline_proof::note::{KeyKind, SignerKey, VerifierKey};
+use ledgerline_proof::note::{KeyKind, VerifierKey};
 use ledgerline_proof::vocabulary::KeyPurpose;
 use ledgerline_vault::keys::KeyRing;
 use ledgerline_verify::{VerifyOptions, VerifyReport, VerifyWorld, verify};
@@ -441,8 +441,8 @@ pub fn hmac_producer(key_id: &str, source: &str) -> NewKey {
 /// Never: the name is a plain one.
 #[must_use]
 pub fn ed25519_producer(key_id: &str, source: &str, seed: &[u8; 32]) -> NewKey {
-    let key = SignerKey::from_seed("producer", KeyKind::Ed25519, seed).expect("a plain name");
-    let public_key = Some(*key.verifier_key().public_bytes());
+    let key = VerifierKey::of_seed("producer", KeyKind::Ed25519, seed).expect("a plain name");
+    let public_key = Some(*key.public_bytes());
     NewKey { public_key, ..NewKey::producer(key_id, source, 2) }
 }
 

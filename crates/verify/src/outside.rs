@@ -10,7 +10,7 @@ use ledgerline_journal::end_note::EndNote;
 use ledgerline_journal::head_store::HeadStore;
 use ledgerline_proof::checkpoint;
 use ledgerline_proof::hash::Hash;
-use ledgerline_proof::note::{KeyKind, SignerKey, VerifierKey};
+use ledgerline_proof::note::{KeyKind, VerifierKey};
 use ledgerline_vault::keys::KeyRing;
 use ledgerline_view::identity::Identity;
 
@@ -204,8 +204,8 @@ pub(super) fn check_erased(
 }
 
 pub(super) fn check_log_key(keys: &KeyRing, context: &Context, findings: &mut Findings) {
-    let at_hand = SignerKey::from_seed(&context.origin, KeyKind::Ed25519, &keys.log_seed);
-    let same = at_hand.is_ok_and(|key| Some(key.verifier_key()) == context.log_key.as_ref());
+    let at_hand = VerifierKey::of_seed(&context.origin, KeyKind::Ed25519, &keys.log_seed);
+    let same = at_hand.is_ok_and(|key| Some(&key) == context.log_key.as_ref());
     if !same {
         let what = "the log key at hand is not the one that the genesis entry names".to_owned();
         findings.push(VerifyFinding::new(Severity::Error, "log_key", "", what));

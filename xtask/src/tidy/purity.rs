@@ -57,8 +57,11 @@ const WORLD: &[(&[&str], &[&str])] = &[
     (&["std", "process"], &[]),
 ];
 
-/// Where the kernel's signer of checkpoints is used. Elsewhere what is not durable could be signed.
+/// Where the kernel's signer of checkpoints is used, and keys that sign notes. Elsewhere what is
+/// not durable could be signed.
 const SIGNING_ROOM: &str = "crates/ledger/src/publisher/signing";
+/// What signs for a log.
+const SIGNERS: [&str; 2] = ["Signer", "SignerKey"];
 /// Where handlers of requests are.
 const HANDLERS: &str = "crates/http/src/";
 /// What reads the time past the world's clock.
@@ -96,13 +99,16 @@ pub fn check(source: &Source) -> Vec<Finding> {
 }
 
 fn signers(source: &Source) -> Vec<Finding> {
-    let paths = source.own_paths().into_iter();
-    let signers = paths.filter(|path| names(path, &["checkpoint", "Signer"]));
-    let outside = signers.filter(|_| !is_room(&source.path, SIGNING_ROOM));
-    outside
-        .map(|path| {
-            let what = format!("checkpoint::Signer outside {SIGNING_ROOM}.rs");
-            Finding::new(&SIGNER, &source.path, path.line, what)
+    if is_room(&source.path, SIGNING_ROOM) {
+        return Vec::new();
+    }
+    // By the name alone: it is said wherever one is made, also behind a glob or another name of the
+    // module. No other type has it.
+    let signers = source.own_tokens().filter(|token| SIGNERS.contains(&&*token.text));
+    signers
+        .map(|token| {
+            let what = format!("{} outside {SIGNING_ROOM}.rs", token.text);
+            Finding::new(&SIGNER, &source.path, token.line, what)
         })
         .collect()
 }
@@ -220,6 +226,14 @@ mod tests {
         check_engine("ledger/src/publisher.rs", signer, &["1 signer"]);
         check_rust(check, "crates/ledgerline/src/a.rs", signer, &["1 signer"]);
         check_engine("ledger/src/a.rs", "use ledgerline_proof::checkpoint::Checkpoint;\n", &[]);
+        let glob = "use ledgerline_proof::checkpoint::*;\nfn f(k: K) { Signer::new(k); }\n";
+        check_engine("ledger/src/a.rs", glob, &["2 signer"]);
+        let alias = "use ledgerline_proof::checkpoint as c;\ntype S = c::Signer;\n";
+        check_engine("node/src/a.rs", alias, &["2 signer"]);
+        let key = "fn f(n: &mut Note, k: &ledgerline_proof::note::SignerKey) { n.sign(k); }\n";
+        check_engine("ledger/src/a.rs", key, &["1 signer"]);
+        let test = format!("#[cfg(test)]\nmod tests {{\n    {signer}}}\n");
+        check_engine("ledger/src/a.rs", &test, &[]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ use ledgerline_proof::block_builder::BlockState;
 use ledgerline_proof::control::{Control, ControlKind, Recovered};
 use ledgerline_proof::hash::{Hash, HmacKey, leaf_hash};
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::note::{KeyKind, NoteError, SignerKey};
+use ledgerline_proof::note::{KeyKind, NoteError, VerifierKey};
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::tree::Frontier;
 use ledgerline_vault::keys::KeyRing;
@@ -259,8 +259,9 @@ fn journal_key(world: &World) -> Arc<HmacKey> {
     Arc::new(HmacKey::new(&world.keys.journal))
 }
 
-pub(crate) fn log_key(world: &World, origin: &str) -> Result<SignerKey, NoteError> {
-    SignerKey::from_seed(origin, KeyKind::Ed25519, &world.keys.log_seed)
+/// The public half of the key that signs the checkpoints of an origin.
+pub(crate) fn log_key(world: &World, origin: &str) -> Result<VerifierKey, NoteError> {
+    VerifierKey::of_seed(origin, KeyKind::Ed25519, &world.keys.log_seed)
 }
 
 /// GENESIS, a SCHEMA each, block 0: commit 0. Behind an older origin also what it hands on.
@@ -274,7 +275,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         return Err(OpenError::Genesis(why));
     }
     let origin = end.as_ref().map_or(&config.origin, |end| &end.next);
-    let signing_key = log_key(world, origin)?;
+    let log_key = log_key(world, origin)?;
     let ledger_id = random(world.entropy.as_ref());
     let store = TreeStore::open(world.disk.as_ref())?;
     let (vault, map_as_of) = create_vault(world, config.vault_slots)?;
@@ -287,7 +288,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         genesis: Hash::ZERO,
         deployment: before.unwrap_or_else(|| config.deployment.as_str().into()),
         origin: origin.as_str().into(),
-        log_key: signing_key.verifier_key().to_string().into(),
+        log_key: log_key.to_string().into(),
         predecessor: end.as_ref().map(Named::of),
     };
     let state = SequencerState {
@@ -394,8 +395,8 @@ pub(crate) fn restore(
 ) -> Result<Restored, OpenError> {
     let (header, leaf) = read_genesis(world.disk.as_ref())?;
     let identity = identity_of(&header, &leaf)?;
-    let signing_key = log_key(world, &identity.origin)?;
-    if signing_key.verifier_key().to_string() != *identity.log_key {
+    let log_key = log_key(world, &identity.origin)?;
+    if log_key.to_string() != *identity.log_key {
         return Err(OpenError::Genesis("the log key at hand is not the one the GENESIS names"));
     }
     let ends = origins::ends(world.disk.as_ref())?;
@@ -404,7 +405,7 @@ pub(crate) fn restore(
     let named = identity.predecessor.as_ref().map(|one| one.checkpoint.as_bytes());
     // A start that was cut off behind commit 0 has not told the head store of the new origin.
     let unknown = named.is_some() && head.note()?.as_deref() == named;
-    let known = if unknown { None } else { head.head(signing_key.verifier_key())? };
+    let known = if unknown { None } else { head.head(&log_key)? };
     erasure::finish_pending(world.disk.as_ref(), &identity.ledger_id)?;
     let store = TreeStore::open(world.disk.as_ref())?;
     let (vault, map_as_of) =
@@ -513,7 +514,7 @@ impl Parts<'_> {
         let streams = committer.streams().clone();
         let committed = committer.committed()?;
         let (size, root) = (committed.size(), committed.root());
-        let mut signer = CheckpointSigner::new(log_key(world, &identity.origin)?)
+        let mut signer = CheckpointSigner::new(&world.keys, &identity.origin)
             .map_err(|_| OpenError::Genesis("the origin is too long to sign checkpoints"))?;
         let block_size = last_block_size(&rooms, size)?;
         let at_block = committed.earlier(block_size, rooms.reader.store())?;

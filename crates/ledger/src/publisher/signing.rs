@@ -1,8 +1,8 @@
 //! The signing room: the one place that signs checkpoints of this ledger.
 //!
 //! Promises: what is signed is durable. [`CheckpointSigner::sign`] takes a [`Committed`], which
-//! only a commit store and recovery make; there is no other way to the kernel's signer (tidy:
-//! `signer`). What the kernel promises holds too: no smaller size, no second root.
+//! only a commit store and recovery make. Nobody else has the kernel's signer, or a key that signs
+//! notes (tidy: `signer`). What the kernel promises holds too: no smaller size, no second root.
 //!
 //! ```compile_fail,E0308
 //! use ledgerline_ledger::publisher::signing::CheckpointSigner;
@@ -22,7 +22,8 @@
 
 use ledgerline_journal::commit_store::Committed;
 use ledgerline_proof::checkpoint::{SignError, SignedCheckpoint, Signer};
-use ledgerline_proof::note::SignerKey;
+use ledgerline_proof::note::{KeyKind, SignerKey};
+use ledgerline_vault::keys::KeyRing;
 
 /// Signs the checkpoints of one log. There is one per open ledger.
 #[derive(Debug)]
@@ -31,12 +32,13 @@ pub struct CheckpointSigner {
 }
 
 impl CheckpointSigner {
-    /// The signer of a log that has the name of this key.
+    /// The signer of the log with this origin.
     ///
     /// # Errors
-    /// [`SignError::Key`] when the key cannot sign checkpoints: its name is too long.
-    pub fn new(key: SignerKey) -> Result<Self, SignError> {
-        Ok(Self { signer: Signer::new(key)? })
+    /// [`SignError::Key`] when the key cannot sign checkpoints: its name is none, or too long.
+    pub fn new(keys: &KeyRing, origin: &str) -> Result<Self, SignError> {
+        let key = SignerKey::from_seed(origin, KeyKind::Ed25519, &keys.log_seed);
+        Ok(Self { signer: Signer::new(key.map_err(|_| SignError::Key)?)? })
     }
 
     /// Signs what is committed.

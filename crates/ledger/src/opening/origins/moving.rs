@@ -39,7 +39,8 @@ pub(crate) fn begin(world: &World, config: &LedgerConfig, next: &str) -> Result<
     if older.iter().any(|end| end.origin == next) {
         return refused("an older origin has this name already: choose another");
     }
-    CheckpointSigner::new(log_key(world, next)?)
+    log_key(world, next)?;
+    CheckpointSigner::new(&world.keys, next)
         .map_err(|_| OpenError::NewOrigin("the name is too long".to_owned()))?;
     let restored = restore(world, config, (true, false))?;
     let Restored { identity, head, known, rooms, recovered, .. } = restored;
@@ -54,7 +55,7 @@ pub(crate) fn begin(world: &World, config: &LedgerConfig, next: &str) -> Result<
     let slots = rooms.vault.total_slots();
     rooms.vault.retire_below(slots);
     rooms.vault.snapshot(base(&rooms.predecessors) + size)?;
-    let mut signer = CheckpointSigner::new(log_key(world, &identity.origin)?)
+    let mut signer = CheckpointSigner::new(&world.keys, &identity.origin)
         .map_err(|_| OpenError::Genesis("the origin is too long to sign checkpoints"))?;
     let block_size = last_block_size(&rooms, size)?;
     let at_block = committed.earlier(block_size, rooms.reader.store())?;
