@@ -15,6 +15,7 @@ use ledgerline_followers::expiry::ExpiryFollower;
 use ledgerline_followers::findings::FindingsFollower;
 use ledgerline_gate::shares::{Room, Whose};
 use ledgerline_gate::tally::Tally;
+use ledgerline_index::Usage;
 use ledgerline_node::Reader::{self, Expiry, Findings, Verifier};
 use ledgerline_node::counters::COMMIT_BUCKETS_US;
 use ledgerline_view::registry::Roles;
@@ -72,13 +73,33 @@ fn expose(app: &App) -> String {
     engine_counters(app, &mut out);
     webhook_counters(app, view.size(), &mut out);
     requests(&app.gate.tally, &mut out);
-    let (tokens, bytes) = app.node.heads_held();
-    let name = "ledgerline_introspection_tokens";
-    out.single(name, "gauge", "Tokens whose introspection answer is kept ready.", tokens);
-    let name = "ledgerline_introspection_bytes";
-    out.single(name, "gauge", "Memory of these answers, about.", bytes);
+    caches(app, &mut out);
     room_counters(app, &mut out);
     out.0
+}
+
+/// What each cache is good for.
+fn caches(app: &App, out: &mut Exposition) {
+    let mut caches = app.node.caches();
+    caches.insert("verified_tokens", app.issuers().cached());
+    let answers = caches.get("introspection_answers").copied().unwrap_or_default();
+    let name = "ledgerline_introspection_tokens";
+    out.single(name, "gauge", "Tokens whose introspection answer is kept ready.", answers.entries);
+    let name = "ledgerline_introspection_bytes";
+    out.single(name, "gauge", "Memory of these answers, about.", answers.weight);
+    let families: [(&str, &str, &str, fn(&Usage) -> u64); 5] = [
+        ("ledgerline_cache_entries", "gauge", "Values in a cache.", |one| one.entries),
+        ("ledgerline_cache_weight", "gauge", "Their bytes, or their count.", |one| one.weight),
+        ("ledgerline_cache_hits_total", "counter", "Look-ups that it answered.", |one| one.hits),
+        ("ledgerline_cache_misses_total", "counter", "Look-ups not answered.", |one| one.misses),
+        ("ledgerline_cache_evicted_total", "counter", "Values pushed out.", |one| one.evicted),
+    ];
+    for (name, kind, help, value) in families {
+        out.family(name, kind, help);
+        for (cache, usage) in &caches {
+            out.line(name, &format!("{{cache=\"{cache}\"}}"), value(usage));
+        }
+    }
 }
 
 /// Who has how much of the server, and what was refused or closed for want of it.

@@ -22,7 +22,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use ledgerline_world::cache::Cache;
+use ledgerline_world::cache::{Cache, Each, SharedCache};
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 /// Which terms an entry has (see the module `terms`). Counted up when that changes: all runs are
@@ -105,6 +105,14 @@ pub struct Term {
     pub hash: u128,
 }
 
+impl Term {
+    /// Bits that say which part of a [`SharedTermCache`] it is in: its maps go by those below.
+    #[must_use]
+    pub fn part(&self) -> u8 {
+        u8::try_from(self.hash >> 32 & 0xff).expect("eight bits")
+    }
+}
+
 impl std::hash::Hash for Term {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let bytes = self.hash.to_le_bytes();
@@ -137,6 +145,9 @@ pub type TermMap<V> = HashMap<Term, V, BuildHasherDefault<TakeAsIs>>;
 /// A cache by term. Of chains, a term keeps 96 bits: among 10^10 of them the chance that any two
 /// meet is below 10^-8.
 pub type TermCache<V> = Cache<Term, V, BuildHasherDefault<TakeAsIs>>;
+
+/// The same for threads that share it, bounded by what `W` weighs.
+pub type SharedTermCache<V, W = Each> = SharedCache<Term, V, BuildHasherDefault<TakeAsIs>, W>;
 
 /// A map by position. Positions lie close together: they are spread by a multiplication (Fibonacci
 /// hashing). Its order is never looked at.

@@ -35,6 +35,7 @@ use ledgerline_client::Misconfigured;
 use ledgerline_client::outbound::Outbound;
 use ledgerline_proof::hash::{DomainHasher, domain};
 use ledgerline_proof::token_id::{from_jti, hashed_jti, t1_value};
+use ledgerline_world::cache::Usage;
 use serde_json::{Value, json};
 
 use crate::connector::Connector;
@@ -107,6 +108,12 @@ impl Issuers {
         all.filter(move |issuer| tenant.is_none_or(|tenant| issuer.serves(tenant)))
     }
 
+    /// What the cache of verified tokens is good for.
+    #[must_use]
+    pub fn cached(&self) -> Usage {
+        self.verified.usage()
+    }
+
     /// Whether nothing can be said of a token but by its digest: no keys are needed to see that.
     #[must_use]
     pub fn is_opaque(&self, token: &[u8]) -> bool {
@@ -117,11 +124,12 @@ impl Issuers {
     /// the same still. `None` says nothing.
     #[must_use]
     pub fn remembered(&self, tenant: &str, token: &[u8]) -> Option<Arc<Verified>> {
-        let known = self.verified.find(&DomainHasher::new(domain::TOKEN).bytes(token).finish())?;
-        let (_, alias) = known.issuer.split_once(':')?;
-        let issuer = self.get(tenant, alias)?;
-        let generation = issuer.keys.as_ref()?.generation_at_hand();
-        (generation == Some(known.generation)).then_some(known)
+        let generation = |known: &Verified| {
+            let (_, alias) = known.issuer.split_once(':')?;
+            self.get(tenant, alias)?.keys.as_ref()?.generation_at_hand()
+        };
+        let digest = DomainHasher::new(domain::TOKEN).bytes(token).finish();
+        self.verified.find(&digest, |known| generation(known) == Some(known.generation))
     }
 
     /// What a token is that was presented in a tenant. Its times are for the caller to judge.
@@ -141,9 +149,8 @@ impl Issuers {
             return if excepted { Judged::Opaque } else { Judged::Refused };
         };
         let digest = DomainHasher::new(domain::TOKEN).bytes(token).finish();
-        let known = self.verified.find(&digest);
-        let known = known.filter(|known| Some(known.generation) == keys.generation());
-        if let Some(known) = known {
+        let counts = |known: &Verified| Some(known.generation) == keys.generation();
+        if let Some(known) = self.verified.find(&digest, counts) {
             return Judged::Verified(known);
         }
         match issuer.verify(keys, &one) {

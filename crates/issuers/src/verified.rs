@@ -1,16 +1,19 @@
-//! Tokens whose signature was verified before.
+//! Cached tokens: those whose signature was verified before.
 //!
 //! Promises: found by a digest of the whole token, signature included, which is all that is kept of
-//! it; bounded: of two generations the older is dropped when the younger is full. Only what was
-//! verified is kept, so that nobody can push it out with rubbish.
+//! it; bounded by count ([`SharedCache`]). Only what was verified is kept, so that nobody can evict
+//! it with rubbish.
+//!
+//! Assumes: whoever looks for one knows the generation of the keys that counts.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::RandomState;
+use std::sync::Arc;
 
 use ledgerline_proof::hash::Hash;
+use ledgerline_world::cache::{SharedCache, Usage};
 
-/// Locks, so that callers on several threads seldom meet.
-const SHARDS: usize = 16;
+/// Parts of the cache, so that callers on several threads seldom meet.
+const PARTS: usize = 16;
 
 /// What a verified token says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,54 +46,40 @@ impl Verified {
     }
 }
 
-#[derive(Default)]
-struct Shard {
-    young: HashMap<Hash, Arc<Verified>>,
-    old: HashMap<Hash, Arc<Verified>>,
-}
-
-/// The room. Shared.
-pub struct VerifiedTokens {
-    shards: Vec<Mutex<Shard>>,
-    /// Of one generation of one shard.
-    capacity: usize,
-}
+/// The cache. Shared.
+pub struct VerifiedTokens(SharedCache<Hash, Arc<Verified>, RandomState>);
 
 impl VerifiedTokens {
-    /// Remembers about `capacity` tokens, some 400 bytes each.
+    /// Remembers at most `capacity` tokens, some 400 bytes each.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, capacity: capacity.div_ceil(2 * SHARDS) }
+        Self(SharedCache::new(PARTS, capacity))
     }
 
-    fn shard(&self, digest: &Hash) -> &Mutex<Shard> {
-        &self.shards[usize::from(digest.as_bytes()[0]) % SHARDS]
-    }
-
-    /// What was kept.
+    /// What was kept, if it `counts` still: its issuer has the keys that it was verified under.
     #[must_use]
-    pub fn find(&self, digest: &Hash) -> Option<Arc<Verified>> {
-        let mut shard = self.shard(digest).lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = shard.young.get(digest) {
-            return Some(Arc::clone(found));
+    pub fn find(
+        &self,
+        digest: &Hash,
+        counts: impl FnOnce(&Verified) -> bool,
+    ) -> Option<Arc<Verified>> {
+        let found = self.0.part(digest.as_bytes()[0]).get(digest)?;
+        if !counts(&found) {
+            self.0.note_stale();
+            return None;
         }
-        let found = shard.old.remove(digest)?;
-        self.put(&mut shard, *digest, Arc::clone(&found));
         Some(found)
     }
 
     /// Keeps one.
     pub fn keep(&self, digest: Hash, verified: Arc<Verified>) {
-        let mut shard = self.shard(&digest).lock().unwrap_or_else(PoisonError::into_inner);
-        self.put(&mut shard, digest, verified);
+        self.0.part(digest.as_bytes()[0]).put(digest, verified);
     }
 
-    fn put(&self, shard: &mut Shard, digest: Hash, verified: Arc<Verified>) {
-        if shard.young.len() >= self.capacity {
-            shard.old = std::mem::take(&mut shard.young);
-        }
-        shard.young.insert(digest, verified);
+    /// How many there are, and what they were good for.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.0.usage()
     }
 }
 
@@ -113,8 +102,8 @@ mod tests {
         for n in 0..10_000 {
             room.keep(digest(n), Arc::clone(&one));
         }
-        let kept = (0..10_000).filter(|n| room.find(&digest(*n)).is_some()).count();
+        let kept = (0..10_000).filter(|n| room.find(&digest(*n), |_| true).is_some()).count();
         assert!((16..=64).contains(&kept), "{kept}");
-        assert!(room.find(&digest(9_999)).is_some());
+        assert!(room.find(&digest(9_999), |_| true).is_some());
     }
 }

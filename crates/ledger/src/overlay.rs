@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ledgerline_index::{Term, TermMap};
+use ledgerline_index::{Term, TermCache, TermMap, Usage};
 use ledgerline_proof::chain::ChainTip;
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::hash::Hash;
@@ -36,7 +36,7 @@ pub struct PlannedEvent {
     pub chain_term: Term,
 }
 
-/// Tips remembered in each of two generations: about 8 MB in all.
+/// Tips of a generation of the cache: about 8 MB in all.
 const REMEMBERED: usize = 32_768;
 
 #[derive(Default)]
@@ -62,14 +62,18 @@ impl Layer {
 }
 
 /// The layers in flight, oldest first; the last is the batch being planned.
-#[derive(Default)]
 pub struct Overlay {
     layers: VecDeque<Layer>,
-    /// Published tips, the newer generation and the one before. Whoever writes a tip comes by
-    /// here, so none of them is ever stale.
-    recent: [TermMap<ChainTip>; 2],
+    /// Published tips, cached. Whoever writes a tip comes by here, so none of them is ever stale.
+    recent: TermCache<ChainTip>,
     /// A layer that was published, emptied: the next one takes its room.
     spare: Option<Layer>,
+}
+
+impl Default for Overlay {
+    fn default() -> Self {
+        Self { layers: VecDeque::new(), recent: TermCache::new(REMEMBERED), spare: None }
+    }
 }
 
 impl Overlay {
@@ -81,9 +85,15 @@ impl Overlay {
 
     /// The tip of a chain, if it moved in flight or of late.
     #[must_use]
-    pub fn tip(&self, term: &Term) -> Option<&ChainTip> {
-        let in_flight = self.layers.iter().rev().map(|layer| &layer.tips);
-        in_flight.chain(&self.recent).find_map(|tips| tips.get(term))
+    pub fn tip(&mut self, term: &Term) -> Option<ChainTip> {
+        let in_flight = self.layers.iter().rev().find_map(|layer| layer.tips.get(term));
+        in_flight.copied().or_else(|| self.recent.get(term))
+    }
+
+    /// What the cached tips are good for.
+    #[must_use]
+    pub fn tips(&self) -> Usage {
+        self.recent.usage()
     }
 
     /// The events of a chain in flight, in ledger order.
@@ -129,11 +139,9 @@ impl Overlay {
         let closed = |layer: &Layer| layer.end > 0 && layer.end <= size;
         while self.layers.front().is_some_and(closed) {
             let mut layer = self.layers.pop_front().expect("looked at above");
-            let [newer, older] = &mut self.recent;
-            if newer.len() >= REMEMBERED {
-                *older = std::mem::take(newer);
+            for (term, tip) in layer.tips.drain() {
+                self.recent.put(term, tip);
             }
-            newer.extend(layer.tips.drain());
             self.spare = layer.emptied();
         }
     }
@@ -187,8 +195,9 @@ mod tests {
                 assert_eq!(overlay.tip(&term(7)).map(|tip| tip.index), Some(last));
             }
         }
-        let remembered: usize = overlay.recent.iter().map(TermMap::len).sum();
-        assert!((REMEMBERED..=2 * REMEMBERED + 200).contains(&remembered), "{remembered}");
+        let remembered = overlay.tips().entries;
+        let bound = REMEMBERED as u64;
+        assert!((bound..=2 * bound).contains(&remembered), "{remembered}");
         assert!(overlay.tip(&term(1001)).is_none(), "the oldest are forgotten");
         assert!(overlay.event(&term(1 << 40)).is_none(), "events leave at once");
     }

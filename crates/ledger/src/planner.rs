@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ledgerline_index::Usage;
 use ledgerline_proof::control::{Control, ControlKind, Grant, KeyAdded, KeyEnded};
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::event_id::derived_event_id;
@@ -102,6 +103,12 @@ impl Planner {
             streams: opened.streams,
         };
         (planner, rest)
+    }
+
+    /// The sequencer's caches, by name.
+    #[must_use]
+    pub fn caches(&self) -> [(&'static str, Usage); 3] {
+        self.sequencer.caches()
     }
 
     /// Gives a submission's events their places. `each` is told of every answer.

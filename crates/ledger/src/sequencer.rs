@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use self::batch::{Effect, PlannedBatch, WaitingReply};
 
 use ledgerline_index::terms::leaf_terms;
-use ledgerline_index::{Posting, Term, TermKind};
+use ledgerline_index::{Posting, Term, TermKind, Usage};
 use ledgerline_journal::format::JournalLeaf;
 use ledgerline_journal::format::SealedRecord;
 use ledgerline_journal::streams::{StreamError, StreamMark, StreamTable};
@@ -415,9 +415,9 @@ impl Sequencer {
     }
 
     /// Where the next entry of a chain attaches.
-    fn tip(&self, chain: &Term) -> Result<Option<ChainTip>, PlanError> {
+    fn tip(&mut self, chain: &Term) -> Result<Option<ChainTip>, PlanError> {
         if let Some(tip) = self.overlay.tip(chain) {
-            return Ok(Some(*tip));
+            return Ok(Some(tip));
         }
         self.rooms.patience.with(LOOK_UP, || self.committed_tip(chain))
     }
@@ -541,6 +541,17 @@ impl Sequencer {
             batch.streams = moved.then(|| self.streams.clone());
         }
         batch
+    }
+
+    /// Its caches, by name.
+    #[must_use]
+    pub fn caches(&self) -> [(&'static str, Usage); 3] {
+        let [lives, revocations] = self.strict.caches();
+        [
+            ("chain_tips", self.overlay.tips()),
+            ("lifecycle_lives", lives),
+            ("lifecycle_revocations", revocations),
+        ]
     }
 
     /// Told that everything below `size` is published.

@@ -8,7 +8,8 @@
 //! Promises: an event of a strict producer is judged by everything that stands before it in the
 //! ledger's order, whoever wrote it and however far it is on its way to the disk: the sequencer
 //! asks when it is the event's turn, and nothing can come between. The parts of an act are judged
-//! one behind the other, and refused together. Memory is bounded; what is forgotten is read again.
+//! one behind the other, and refused together. Lives and revocations are cached, bounded by count;
+//! what is evicted is read again.
 //!
 //! Assumes: one sequencer owns it and tells it of every event it records.
 //!
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledgerline_index::terms::{OfLife, chain_term};
-use ledgerline_index::{IndexError, Term, TermCache};
+use ledgerline_index::{IndexError, Term, TermCache, Usage};
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hlc::Hlc;
@@ -37,7 +38,7 @@ use crate::intake::{EventError, PendingEvent};
 use crate::overlay::Overlay;
 use crate::plan_error::PlanError;
 
-/// Tokens, and wider targets, of a generation of the memory.
+/// Tokens, and wider targets, of a generation of the caches.
 const REMEMBERED: usize = 1 << 14;
 /// Of a chain with more entries only what decides is read.
 const REACH: Reach = Reach { long: 8192, newest: 1 };
@@ -180,6 +181,12 @@ impl Strict {
         Ok(None)
     }
 
+    /// Its caches: lives, and revocations of wider things.
+    #[must_use]
+    pub fn caches(&self) -> [Usage; 2] {
+        [self.lives.usage(), self.wide.usage()]
+    }
+
     /// Takes notice of an event that got its place.
     pub fn recorded(&mut self, event: &PendingEvent, index: u64, recorded_at: Hlc) {
         if !self.is_used {
@@ -203,8 +210,8 @@ impl Strict {
         statement: &Statement<'_>,
         asked: &Asked<'_>,
     ) -> Result<Option<Life>, PlanError> {
-        if let Some(life) = self.lives.get_mut(&chain) {
-            return Ok(Some(life.clone()));
+        if let Some(life) = self.lives.get(&chain) {
+            return Ok(Some(life));
         }
         let key = ChainKey {
             kind: TargetKind::Token,
@@ -246,12 +253,12 @@ impl Strict {
         for (tenant, (kind, id)) in chains {
             let key = ChainKey { kind, tenant: &tenant, id: &id };
             let chain = chain_term(&asked.rooms.terms, &key);
-            if self.wide.get_mut(&chain).is_none() {
+            if !self.wide.touch(&chain) {
                 let mut found = Known::default();
                 found.whole = asked.revocations(&key, &chain, |told| found.told.push(told))?;
                 self.wide.put(chain, found);
             }
-            let Some(known) = self.wide.get_mut(&chain) else { continue };
+            let Some(known) = self.wide.peek(&chain) else { continue };
             covered.whole &= known.whole;
             let planned = told.iter().filter(|(term, _)| *term == chain).map(|(_, told)| told);
             for one in known.told.iter().chain(planned) {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use ledgerline_world::cache::Usage;
+
 /// Upper bounds of the commit histogram's buckets, in microseconds.
 pub const COMMIT_BUCKETS_US: [u64; 12] =
     [100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 1_000_000];
@@ -19,6 +21,7 @@ pub struct Counters {
     buckets: [AtomicU64; COMMIT_BUCKETS_US.len()],
     refused: Mutex<BTreeMap<&'static str, u64>>,
     findings: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    caches: Mutex<BTreeMap<&'static str, Usage>>,
 }
 
 /// The counters at one moment.
@@ -79,6 +82,17 @@ impl Counters {
     pub fn finding(&self, rule: &'static str, severity: &'static str) {
         let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
         *findings.entry((rule, severity)).or_default() += 1;
+    }
+
+    /// What caches are good for that one thread owns, by name.
+    pub fn note_caches(&self, caches: &[(&'static str, Usage)]) {
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner).extend(caches.iter().copied());
+    }
+
+    /// The same, as it was said last.
+    #[must_use]
+    pub fn caches(&self) -> BTreeMap<&'static str, Usage> {
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All counters now.

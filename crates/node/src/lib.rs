@@ -27,7 +27,7 @@ mod threads;
 pub mod uses;
 mod verifying;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
@@ -52,12 +52,14 @@ use ledgerline_ledger::refusals::Refusals;
 use ledgerline_ledger::sequencer::PlannedBatch;
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose};
+use ledgerline_questions::lineage::Lives;
 use ledgerline_questions::standing::{Changes, Heads, Standings};
 use ledgerline_view::committed::{CommitObserver, Rooms};
 use ledgerline_view::identity::Identity;
 use ledgerline_view::page_token::PageTokens;
 use ledgerline_view::registry::{AuthError, Caller, Key, Roles, api_key_text, secret_hash};
 use ledgerline_view::view::View;
+use ledgerline_world::cache::Usage;
 use ledgerline_world::entropy::random;
 use ledgerline_world::patience::PatienceListener;
 
@@ -297,6 +299,20 @@ impl Node {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.inner.identity
+    }
+
+    /// What every cache of the node is good for, by name.
+    #[must_use]
+    pub fn caches(&self) -> BTreeMap<&'static str, Usage> {
+        let inner = &self.inner;
+        let mut caches = inner.counters.caches();
+        caches.extend([
+            ("introspection_answers", inner.heads.usage()),
+            ("token_standings", inner.standings.usage()),
+            ("token_lives", inner.rooms.shared::<Lives>().usage()),
+            ("personal_keys", inner.rooms.vault.cached_keys()),
+        ]);
+        caches
     }
 
     /// Judges an API key.

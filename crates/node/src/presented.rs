@@ -176,12 +176,6 @@ impl Node {
         self.inner.heads.forget();
     }
 
-    /// How many tokens are at hand, and the bytes that takes.
-    #[must_use]
-    pub fn heads_held(&self) -> (u64, u64) {
-        self.inner.heads.held()
-    }
-
     /// Revokes tokens in the name of a responder, as [`Node::submit`] takes events: one REVOKED
     /// each.
     ///

@@ -91,6 +91,7 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
         .clamp(Duration::from_millis(5), Duration::from_millis(250));
     let mut works = Vec::new();
     let (mut handed_at, mut answered) = (0, 0);
+    inner.counters.note_caches(&planner.caches());
     loop {
         gather(inner, handed_at, answered);
         let (leaves, bytes) = planner.draft_weight();
@@ -122,6 +123,7 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
             let batch = planner.take();
             answered = batch.replies.len() as u64;
             hand_over(inner, batch);
+            inner.counters.note_caches(&planner.caches());
         } else if last {
             break;
         }

@@ -54,6 +54,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::HandleKind;
+use ledgerline_world::cache::Usage;
 use ledgerline_world::disk::{Disk, OpenMode, read_whole, replace_durably};
 use ledgerline_world::entropy::Entropy;
 use subtle::ConstantTimeEq;
@@ -202,6 +203,12 @@ impl Vault {
         self.room().total()
     }
 
+    /// Unwrapped keys that are cached, and what they were good for.
+    #[must_use]
+    pub fn cached_keys(&self) -> Usage {
+        self.room().hot()
+    }
+
     /// Nobody gets a free slot among the first `count` any more: a newer copy of the ledger, which
     /// is lost, may have given it to somebody.
     pub fn retire_below(&self, count: u32) {
@@ -340,7 +347,7 @@ impl Vault {
         sealed: &[u8],
     ) -> Result<Vec<u8>, OpenError> {
         let found = {
-            let room = self.room();
+            let mut room = self.room();
             let absent =
                 if room.is_erased(handle) { OpenError::Erased } else { OpenError::UnknownSlot };
             room.find(handle).ok_or(absent)

@@ -8,16 +8,18 @@
 //! first bytes serve as hash and no order of a table ever reaches a file.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+use ledgerline_world::cache::{Cache, Usage};
 use ledgerline_world::disk::File;
 
 use super::map::{MapKey, MapRecord};
 use super::seal::Cipher;
 use super::slots::{Entry, Run, State, record_offset};
 
-/// Unwrapped keys kept, each about 1 KiB with its schedule. A power of two.
-const HOT_SLOTS: usize = 4096;
+/// Unwrapped keys of a generation of the cache, each about 1 KiB with its schedule.
+const HOT_SLOTS: usize = 2048;
 const EMPTY: u32 = u32::MAX;
 
 /// Positions by 16-byte key: open addressing, linear probing, no removal. A position whose key
@@ -98,7 +100,9 @@ pub(super) struct Room {
     damaged: u32,
     /// No slot before this position is free.
     cursor: u32,
-    hot: Vec<Option<(u32, Arc<Cipher>)>>,
+    /// Unwrapped keys, cached by the position of their slot. An erased slot has none: whoever
+    /// erases removes it, and none is kept of it afterwards.
+    hot: Cache<u32, Arc<Cipher>, BuildHasherDefault<DefaultHasher>>,
     /// Handles erased in the ledger that this (restored) vault never had.
     erased_elsewhere: BTreeSet<[u8; 16]>,
 }
@@ -113,7 +117,7 @@ impl Room {
             free: 0,
             damaged: 0,
             cursor: 0,
-            hot: vec![None; HOT_SLOTS],
+            hot: Cache::new(HOT_SLOTS),
             erased_elsewhere: BTreeSet::new(),
         }
     }
@@ -148,7 +152,7 @@ impl Room {
     /// The slot of a map key, or the next free one, which then is that key's.
     pub fn take(&mut self, key: &MapKey) -> Option<Place> {
         if let Some(position) = self.position_of_key(key) {
-            return Some(self.place(position));
+            return Some(self.warm_place(position));
         }
         while self.cursor < self.total && self.entry(self.cursor).state != State::Free {
             self.cursor += 1;
@@ -167,9 +171,12 @@ impl Room {
     }
 
     /// The slot with a handle.
-    pub fn find(&self, handle: &[u8; 16]) -> Option<Place> {
-        let holds = |position| self.entry(position).handle == *handle;
-        self.by_handle.find(handle, holds).map(|position| self.place(position))
+    pub fn find(&mut self, handle: &[u8; 16]) -> Option<Place> {
+        self.position_of(handle).map(|position| self.warm_place(position))
+    }
+
+    fn position_of(&self, handle: &[u8; 16]) -> Option<u32> {
+        self.by_handle.find(handle, |position| self.entry(position).handle == *handle)
     }
 
     /// All slots whose record does not hold.
@@ -218,7 +225,7 @@ impl Room {
             self.entry_mut(position).handle = *handle;
             self.index_handle(handle, position);
         }
-        self.cool(position);
+        self.hot.remove(&position);
     }
 
     /// A record was read and does not hold.
@@ -230,14 +237,19 @@ impl Room {
         self.free -= u32::from(state == State::Free);
         self.damaged += 1;
         self.set(position, State::Damaged, [0; 16]);
-        self.cool(position);
+        self.hot.remove(&position);
     }
 
     /// Keeps an unwrapped key, unless the slot was erased while it was read.
     pub fn warm(&mut self, position: u32, cipher: &Arc<Cipher>) {
         if !matches!(self.entry(position).state, State::Erased | State::Damaged) {
-            self.hot[position as usize % HOT_SLOTS] = Some((position, Arc::clone(cipher)));
+            self.hot.put(position, Arc::clone(cipher));
         }
+    }
+
+    /// How many unwrapped keys are kept, and what they were good for.
+    pub fn hot(&self) -> Usage {
+        self.hot.usage()
     }
 
     pub fn remember_erased(&mut self, handle: &[u8; 16]) {
@@ -245,8 +257,8 @@ impl Room {
     }
 
     pub fn is_erased(&self, handle: &[u8; 16]) -> bool {
-        let erased = |place: Place| place.state == State::Erased;
-        self.find(handle).map_or(self.erased_elsewhere.contains(handle), erased)
+        let erased = |position| self.state(position) == State::Erased;
+        self.position_of(handle).map_or(self.erased_elsewhere.contains(handle), erased)
     }
 
     pub fn state(&self, position: u32) -> State {
@@ -277,18 +289,15 @@ impl Room {
         entry.key = key;
     }
 
-    fn cool(&mut self, position: u32) {
-        let hot = &mut self.hot[position as usize % HOT_SLOTS];
-        if hot.as_ref().is_some_and(|(holder, _)| *holder == position) {
-            *hot = None;
-        }
+    /// The slot at a position, with its key when that is hot.
+    fn warm_place(&mut self, position: u32) -> Place {
+        let cipher = self.hot.get(&position);
+        Place { cipher, ..self.place(position) }
     }
 
     fn place(&self, position: u32) -> Place {
         let run = run_of(&self.runs, position);
         let entry = &run.entries[(position - run.first) as usize];
-        let hot = self.hot[position as usize % HOT_SLOTS].as_ref();
-        let cipher = hot.filter(|(holder, _)| *holder == position);
         Place {
             position,
             first: run.first,
@@ -296,7 +305,7 @@ impl Room {
             file: Arc::clone(&run.file),
             handle: entry.handle,
             state: entry.state,
-            cipher: cipher.map(|(_, cipher)| Arc::clone(cipher)),
+            cipher: None,
         }
     }
 

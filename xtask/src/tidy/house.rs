@@ -65,13 +65,13 @@ pub const CRATES: &[Crate] = &[
         kind: Kind::Program,
         uses: &["ledgerline-proof", "ledgerline-api"],
     },
+    Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
         package: "ledgerline-issuers",
         folder: "crates/issuers",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-client"],
+        uses: &["ledgerline-proof", "ledgerline-client", "ledgerline-world"],
     },
-    Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
         package: "ledgerline-check",
         folder: "crates/check",

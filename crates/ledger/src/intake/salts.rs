@@ -3,20 +3,24 @@
 //! Promises: a commitment that stands in a statement for ever cannot be guessed for want of a salt.
 //! The ledger's own salts come from [`ledgerline_world::entropy`]; a producer's are looked at.
 //!
+//! Assumes: what it remembers is no cache. What it forgets changes what is refused: a salt that is
+//! used again after some thousand others is taken.
+//!
 //! Refuses: zeros and other bytes repeated, counters, text, and a salt that came with another
 //! record not long ago. Random bytes are taken for one of these less often than once in 10^12
 //! times. What a salt was drawn from cannot be seen: a bad generator is not found out.
 
-use std::collections::BTreeMap;
-use std::hash::Hasher as _;
+use std::hash::{BuildHasherDefault, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 
+use ledgerline_index::TakeAsIs;
 use ledgerline_proof::hash::Hash;
+use ledgerline_world::cache::Cache;
 use siphasher::sip::SipHasher13;
 
 use super::EventError;
 
-/// Salts remembered, twice over: 256 KiB at most.
+/// Salts of a generation: 256 KiB at most in all.
 const REMEMBERED: usize = 4096;
 /// Of 32 random bytes, some thirty differ.
 const DISTINCT_MIN: u32 = 17;
@@ -24,13 +28,12 @@ const DISTINCT_MIN: u32 = 17;
 /// A salt of a tenant, and the commitment it was used for: of both a hash under a key that nobody
 /// knows, so that no two of them can be made to meet. That two meet by chance, and one is refused,
 /// happens once in 10^15 times.
-type Used = BTreeMap<u64, u64>;
+type Used = Cache<u64, u64, BuildHasherDefault<TakeAsIs>>;
 
 /// The salts of the newest submissions.
 #[derive(Debug)]
 pub(super) struct Salts {
-    /// Those since the last change, and those before it.
-    newest: Mutex<(Used, Used)>,
+    newest: Mutex<Used>,
     key: [u8; 16],
 }
 
@@ -54,7 +57,7 @@ fn has_pattern(salt: &[u8; 32]) -> bool {
 impl Salts {
     /// With a key that nobody else knows.
     pub(super) fn new(key: [u8; 16]) -> Self {
-        Self { newest: Mutex::default(), key }
+        Self { newest: Mutex::new(Cache::new(REMEMBERED)), key }
     }
 
     fn name(&self, parts: &[&[u8]]) -> u64 {
@@ -79,17 +82,13 @@ impl Salts {
         }
         // Of other tenants' salts nobody learns anything.
         let (name, used) = (self.name(&[salt, tenant.as_bytes()]), self.name(&[&commitment.0]));
-        let mut held = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let (newest, older) = &mut *held;
-        if newest.get(&name).or_else(|| older.get(&name)).is_some_and(|before| *before != used) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.peek(&name).is_some_and(|before| *before != used) {
             let detail =
                 "a personal record's salt was used for another record; make a new one each";
             return Err(weak(detail));
         }
-        if newest.len() >= REMEMBERED {
-            *older = std::mem::take(newest);
-        }
-        newest.insert(name, used);
+        newest.put(name, used);
         Ok(())
     }
 }
@@ -132,7 +131,8 @@ mod tests {
         for n in 0..100_000 {
             assert_eq!(salts.check("", &random(n), &Hash(random(n + 1))), Ok(()), "{n}");
         }
-        assert!(salts.newest.lock().unwrap().0.len() <= REMEMBERED);
+        let held = salts.newest.lock().unwrap().usage().entries;
+        assert!(held <= 2 * REMEMBERED as u64, "{held}");
     }
 
     #[test]

@@ -169,8 +169,8 @@ impl<'v> Inquiry<'v> {
         let size = self.scope().size;
         let (mut fresh, mut known, mut wanted) = (BTreeSet::new(), Vec::new(), Vec::new());
         for id in ids {
-            match lives.find(&self.chain_of(&id), &id, size) {
-                Some(Found { token, judged, .. }) => {
+            match lives.peek(&self.chain_of(&id), &id, size) {
+                Some(Found { token, judged }) => {
                     if judged < size {
                         let look = |term: &Term| PageWanted { term: *term, from: judged, limit: 1 };
                         wanted.extend(token.watched.iter().map(look));

@@ -56,19 +56,33 @@ impl Inquiry<'_> {
         let Some(lives) = self.lives.clone() else { return Ok(None) };
         let size = self.scope().size;
         let name = self.chain_of(id);
-        let found = lives.find(&name, id, size);
-        let Some(Found { token, judged, is_young }) = found else { return Ok(None) };
+        let Some(found) = lives.find(&name, id, size) else { return Ok(None) };
+        if !self.may_use(&found)? {
+            lives.note_stale();
+            return Ok(None);
+        }
+        let Found { token, judged } = found;
+        if judged < size {
+            lives.keep(&name, &token, size);
+        }
+        Ok(Some(token))
+    }
+
+    /// Whether a life that was judged before is what would be judged now, and the budget holds its
+    /// entries, which are counted and at hand then.
+    fn may_use(&mut self, Found { token, judged }: &Found) -> Result<bool, QueryError> {
+        let size = self.scope().size;
         // All of them may be new; with nothing left over a plain reading would have been cut.
         let most = u32::try_from(token.records.len()).unwrap_or(u32::MAX);
         if most >= self.entries_left || !token.holds_at(self.scope().judged_at) {
-            return Ok(None);
+            return Ok(false);
         }
-        if judged < size {
+        if *judged < size {
             for term in &token.watched {
                 // What the budget cut may hold something, too.
-                let (new, rest) = self.postings(term, judged..size, 1)?;
+                let (new, rest) = self.postings(term, *judged..size, 1)?;
                 if !new.is_empty() || rest.is_some() || self.is_spent() {
-                    return Ok(None);
+                    return Ok(false);
                 }
             }
         }
@@ -79,10 +93,7 @@ impl Inquiry<'_> {
         }
         let fresh = u32::try_from(self.records.len() - before).unwrap_or(u32::MAX);
         self.entries_left = self.entries_left.saturating_sub(fresh);
-        if judged < size || !is_young {
-            lives.keep(&name, &token, size);
-        }
-        Ok(Some(token))
+        Ok(true)
     }
 
     /// Reads and judges a whole life.

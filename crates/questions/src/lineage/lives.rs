@@ -1,4 +1,4 @@
-//! Lives that were judged before.
+//! Cached lives: those that were judged before.
 //!
 //! ```text
 //! judged at size s ──▶ asked at size t ≥ s: postings in s..t of the terms that a change of the
@@ -9,24 +9,24 @@
 //! ```
 //!
 //! Promises: an answer is that of the state asked about, never older and never newer: what was
-//! committed since is looked for before anything is said, so nobody has to tell this room what
+//! committed since is looked for before anything is said, so nobody has to tell this cache what
 //! changed. One tenant's lives are never another's: a life's name is the term of its chain, a keyed
-//! hash of 96 bits of tenant and id, and the life found must have the id. Bounded in bytes: of two
-//! generations the older one is dropped when the younger is full.
+//! hash of 96 bits of tenant and id, and the life found must have the id. Bounded in bytes
+//! ([`SharedTermCache`]).
 //!
 //! Assumes: the entries of a life were confirmed under the tree when they were read. They are
 //! immutable, and erasing a person does not touch them.
 //!
 //! Refuses: what depends on `at`, and what a bound cut.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use ledgerline_index::{Term, TermMap};
+use ledgerline_index::{SharedTermCache, Term, Usage, Weigh};
 
 use super::token::Token;
 
-/// Locks, so that questions on several threads seldom meet.
-const SHARDS: usize = 16;
+/// Parts of the cache, so that questions on several threads seldom meet.
+const PARTS: usize = 16;
 /// Bytes of lives that a ledger remembers: some 10,000 tokens of 20 events each. A page of a
 /// hundred tokens has one megabyte of entries; this is the pages that a few people look at.
 const BYTES: usize = 96 << 20;
@@ -36,33 +36,27 @@ const EVENT_BYTES: usize = 160;
 
 /// A life as it was judged at a size.
 #[derive(Clone)]
-struct Kept {
-    token: Arc<Token>,
-    size: u64,
-}
-
-/// A life that was found.
 pub(super) struct Found {
     pub(super) token: Arc<Token>,
     /// At which size it was judged.
     pub(super) judged: u64,
-    /// Whether it is in no danger of being forgotten next.
-    pub(super) is_young: bool,
 }
 
-#[derive(Default)]
-struct Shard {
-    young: TermMap<Kept>,
-    old: TermMap<Kept>,
-    /// Of the younger generation.
-    bytes: usize,
+/// A life weighs its bytes, about.
+struct LifeBytes;
+
+impl Weigh<Found> for LifeBytes {
+    fn weigh(life: &Found) -> usize {
+        let events = life.token.records.iter().map(|record| record.leaf_bytes() + EVENT_BYTES);
+        TOKEN_BYTES + life.token.edges.len() * EVENT_BYTES * 2 + events.sum::<usize>()
+    }
 }
 
-/// The room. Shared.
+/// The cache. Shared.
 pub struct Lives {
-    shards: Vec<Mutex<Shard>>,
-    /// Bytes of one generation of one shard.
-    capacity: usize,
+    lives: SharedTermCache<Found, LifeBytes>,
+    /// One life weighs no more.
+    most: usize,
 }
 
 impl Default for Lives {
@@ -72,51 +66,55 @@ impl Default for Lives {
 }
 
 impl Lives {
-    /// Remembers about so many bytes of lives.
+    /// Remembers at most about so many bytes of lives.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, capacity: bytes / (2 * SHARDS) }
+        Self { lives: SharedTermCache::new(PARTS, bytes), most: bytes / (8 * PARTS) }
     }
 
     /// A life that was judged at a size of at most `size`.
     pub(super) fn find(&self, name: &Term, id: &str, size: u64) -> Option<Found> {
-        let shard = self.shard(name).lock().unwrap_or_else(PoisonError::into_inner);
-        let young = shard.young.get(name);
-        let kept = young.or_else(|| shard.old.get(name));
-        let kept = kept.filter(|kept| kept.size <= size && kept.token.ids.contains(id))?;
-        let (token, judged) = (Arc::clone(&kept.token), kept.size);
-        Some(Found { token, judged, is_young: young.is_some() })
+        let found = self.lives.part(name.part()).get(name)?;
+        if !found.is_of(id, size) {
+            self.note_stale();
+            return None;
+        }
+        Some(found)
+    }
+
+    /// The same, for whoever will ask for it: no look-up that is counted.
+    pub(super) fn peek(&self, name: &Term, id: &str, size: u64) -> Option<Found> {
+        let part = self.lives.part(name.part());
+        part.peek(name).filter(|found| found.is_of(id, size)).cloned()
+    }
+
+    /// A life that was found cannot be used.
+    pub(super) fn note_stale(&self) {
+        self.lives.note_stale();
     }
 
     /// Remembers a life as it is at a size.
     pub(super) fn keep(&self, name: &Term, token: &Arc<Token>, size: u64) {
-        let bytes = weight(token);
-        if bytes > self.capacity / 4 {
+        let life = Found { token: Arc::clone(token), judged: size };
+        if LifeBytes::weigh(&life) > self.most {
             return;
         }
-        let mut shard = self.shard(name).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut part = self.lives.part(name.part());
         // Another question may have looked at a newer state meanwhile.
-        let known = shard.young.get(name).or_else(|| shard.old.get(name));
-        if known.is_some_and(|other| other.size > size) {
-            return;
+        if part.peek(name).is_none_or(|other| other.judged <= size) {
+            part.put(*name, life);
         }
-        if shard.bytes + bytes > self.capacity {
-            shard.old = std::mem::take(&mut shard.young);
-            shard.bytes = 0;
-        }
-        let before = shard.young.insert(*name, Kept { token: Arc::clone(token), size });
-        shard.bytes += bytes;
-        shard.bytes -= before.map_or(0, |before| weight(&before.token));
     }
 
-    fn shard(&self, name: &Term) -> &Mutex<Shard> {
-        // The map goes by the bits below.
-        &self.shards[usize::try_from(name.hash >> 32 & 0xff).unwrap_or(0) % SHARDS]
+    /// How many there are, their bytes, and what they were good for.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.lives.usage()
     }
 }
 
-fn weight(token: &Token) -> usize {
-    let events = token.records.iter().map(|record| record.leaf_bytes() + EVENT_BYTES);
-    TOKEN_BYTES + token.edges.len() * EVENT_BYTES * 2 + events.sum::<usize>()
+impl Found {
+    fn is_of(&self, id: &str, size: u64) -> bool {
+        self.judged <= size && self.token.ids.contains(id)
+    }
 }

@@ -1,4 +1,4 @@
-//! Standings that were asked for before.
+//! Cached standings: where tokens stood that were asked for before.
 //!
 //! ```text
 //! remembered at size s ──▶ asked at size t: postings of its terms in s..t
@@ -8,15 +8,15 @@
 //! ```
 //!
 //! Promises: an answer is that of the view asked, never older: what was committed since is read
-//! before anything is said, so nobody has to tell this room what changed. Bounded: of two
-//! generations the older one is dropped when the younger is full. Tokens that nobody knows are not
-//! remembered.
+//! before anything is said, so nobody has to tell this cache what changed. Bounded by count
+//! ([`SharedTermCache`]). Tokens that nobody knows are not remembered. One tenant's tokens are
+//! never another's: the name is a keyed hash of 96 bits of tenant and what was presented.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ledgerline_index::terms::is_birth;
-use ledgerline_index::{Ask, ReadBudget, Term};
+use ledgerline_index::{Ask, ReadBudget, SharedTermCache, Term, TermKind, Usage};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::Fact;
 use ledgerline_proof::schema::{Kind, decode_object};
@@ -26,15 +26,12 @@ use ledgerline_view::view::{QueryError, View};
 
 use super::{Presented, Standing, standing};
 
-/// Locks, so that callers on several threads seldom meet.
-const SHARDS: usize = 16;
+/// Parts of the cache, so that callers on several threads seldom meet.
+const PARTS: usize = 16;
 /// New events of one token that are applied; with more it is computed anew.
 const MAX_APPLIED: usize = 4096;
 /// Index blocks read to see what is new.
 const LOOK_READS: u32 = 256;
-
-/// Tenant, whether a digest or an id, and which.
-type Name = (Box<str>, bool, Box<str>);
 
 /// A standing as it was at a size.
 #[derive(Clone)]
@@ -43,25 +40,14 @@ struct Kept {
     size: u64,
 }
 
-#[derive(Default)]
-struct Shard {
-    young: BTreeMap<Name, Kept>,
-    old: BTreeMap<Name, Kept>,
-}
-
-/// The room. Shared.
-pub struct Standings {
-    shards: Vec<Mutex<Shard>>,
-    /// Of one generation of one shard.
-    capacity: usize,
-}
+/// The cache. Shared.
+pub struct Standings(SharedTermCache<Kept>);
 
 impl Standings {
-    /// Remembers about `capacity` tokens.
+    /// Remembers at most `capacity` tokens.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, capacity: capacity.div_ceil(2 * SHARDS) }
+        Self(SharedTermCache::new(PARTS, capacity))
     }
 
     /// Where a token stands in the state `view`; as [`standing`]. Remembered when that took at
@@ -77,22 +63,17 @@ impl Standings {
         now_nanos: i64,
         least_events: usize,
     ) -> Result<Option<Arc<Standing>>, QueryError> {
-        let (is_digest, text) = match presented {
-            Presented::Digest(digest) => (true, digest.into()),
-            Presented::Id(id) => (false, id.into()),
-            // No id has that byte.
-            Presented::Ids(ids) => (false, ids.join("\0").into()),
-        };
-        let name: Name = (tenant.into(), is_digest, text);
-        if let Some(kept) = self.find(&name) {
+        let name = name_of(view, tenant, presented);
+        let kept = self.0.part(name.part()).get(&name);
+        if let Some(kept) = kept {
             let due = kept.standing.changes_at.is_some_and(|at| at <= now_nanos);
             // A newer state than the one asked for is as good: it was committed too.
             let known = if due { None } else { renewed(view, tenant, &kept)? };
             if let Some(standing) = known {
-                let size = view.size().max(kept.size);
-                self.keep(name, Kept { standing: Arc::clone(&standing), size });
+                self.keep(name, Kept { standing: Arc::clone(&standing), size: view.size() });
                 return Ok(Some(standing));
             }
+            self.0.note_stale();
         }
         let found = standing(view, tenant, presented, now_nanos)?.map(Arc::new);
         // What is known of a part is not what is known with what is recorded next.
@@ -103,28 +84,31 @@ impl Standings {
         Ok(found)
     }
 
-    fn shard(&self, name: &Name) -> &Mutex<Shard> {
-        // Digests are random at their end, and ids mostly: no hash is needed.
-        let last = name.2.as_bytes().iter().rev().take(4);
-        let sum = last.fold(0_usize, |sum, byte| sum * 31 + usize::from(*byte));
-        &self.shards[sum % SHARDS]
-    }
-
-    fn find(&self, name: &Name) -> Option<Kept> {
-        let shard = self.shard(name).lock().unwrap_or_else(PoisonError::into_inner);
-        shard.young.get(name).or_else(|| shard.old.get(name)).cloned()
-    }
-
-    fn keep(&self, name: Name, kept: Kept) {
-        let mut shard = self.shard(&name).lock().unwrap_or_else(PoisonError::into_inner);
+    fn keep(&self, name: Term, kept: Kept) {
+        let mut part = self.0.part(name.part());
         // Another caller may have looked at a newer state meanwhile.
-        if shard.young.get(&name).is_some_and(|other| other.size >= kept.size) {
-            return;
+        if part.peek(&name).is_none_or(|other| other.size < kept.size) {
+            part.put(name, kept);
         }
-        if shard.young.len() >= self.capacity {
-            shard.old = std::mem::take(&mut shard.young);
+    }
+
+    /// How many there are, and what they were good for.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.0.usage()
+    }
+}
+
+/// The name of what was presented in a tenant. Chains have one byte as their first part.
+fn name_of(view: &View, tenant: &str, presented: Presented<'_>) -> Term {
+    let term = |parts: &[&[u8]]| view.terms().term(TermKind::Chain, tenant, parts);
+    match presented {
+        Presented::Digest(digest) => term(&[b"digest", digest.as_bytes()]),
+        Presented::Id(id) => term(&[b"ids", id.as_bytes()]),
+        Presented::Ids(ids) => {
+            let ids = ids.iter().map(|id| id.as_bytes());
+            term(&std::iter::once(&b"ids"[..]).chain(ids).collect::<Vec<_>>())
         }
-        shard.young.insert(name, kept);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Heads: what is said of tokens that are presented again and again, ready to be said.
+//! Heads: cached introspection answers, by the name of the presented token.
 //!
 //! ```text
 //! name of what was presented ──▶ head: at which size it was found out, until when that may count,
@@ -8,20 +8,20 @@
 //!
 //! Promises: a head is given only while nothing was committed that its answer depends on, as
 //! [`Changes`] says; then it is the answer of the newest committed state, and finding it reads
-//! nothing but memory. Bounded by bytes: of two generations the older one is dropped when the
-//! younger is full. A dropped head costs a look-up, never an answer.
+//! nothing but memory. Bounded by bytes ([`SharedTermCache`]). An evicted head costs a look-up,
+//! never an answer.
 //!
 //! Refuses: to know what the words mean, and tokens that nobody knows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use ledgerline_index::{Term, TermMap};
+use ledgerline_index::{SharedTermCache, Term, Usage, Weigh};
 use ledgerline_proof::vocabulary::TokenKind;
 
 use super::{Changes, Standing};
 
-/// Locks, so that callers on several threads seldom meet.
-const SHARDS: usize = 64;
+/// Parts of the cache, so that callers on several threads seldom meet.
+const PARTS: usize = 64;
 /// Bytes of a head beside its own part: the two counts of its [`Arc`], its place in the map, which
 /// is between half and wholly full, and what the allocator rounds up.
 const OVERHEAD: usize = 96;
@@ -140,90 +140,55 @@ impl Head {
     }
 }
 
-#[derive(Default)]
-struct Shard {
-    young: TermMap<Arc<Head>>,
-    young_bytes: usize,
-    old: TermMap<Arc<Head>>,
-    old_bytes: usize,
+/// A head weighs its bytes.
+struct HeadBytes;
+
+impl Weigh<Arc<Head>> for HeadBytes {
+    fn weigh(head: &Arc<Head>) -> usize {
+        head.bytes()
+    }
 }
 
-/// The room. Shared.
-pub struct Heads {
-    shards: Vec<Mutex<Shard>>,
-    /// Of one generation of one shard.
-    bytes: usize,
-}
+/// The cache. Shared.
+pub struct Heads(SharedTermCache<Arc<Head>, HeadBytes>);
 
 impl Heads {
-    /// Remembers heads of `bytes` bytes together.
+    /// Caches heads of at most `bytes` bytes together.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, bytes: bytes / (2 * SHARDS) }
+        Self(SharedTermCache::new(PARTS, bytes))
     }
 
     /// The head of this name, if what it says counts at `now`.
     #[must_use]
     pub fn at_hand(&self, changes: &Changes, name: HeadName, now: i64) -> Option<Arc<Head>> {
-        let mut shard = self.shard(name);
-        let found = match shard.young.get(&name.0) {
-            Some(found) => Arc::clone(found),
-            None => {
-                let found = shard.old.remove(&name.0)?;
-                shard.old_bytes -= found.bytes();
-                self.put(&mut shard, name, Arc::clone(&found));
-                found
-            }
-        };
-        drop(shard);
+        let found = self.0.part(name.0.part()).get(&name.0)?;
         let counts = now < found.due && changes.are_as_at(found.size, found.places());
-        counts.then_some(found)
+        if !counts {
+            self.0.note_stale();
+            return None;
+        }
+        Some(found)
     }
 
-    /// Remembers one.
+    /// Caches one.
     pub fn keep(&self, name: HeadName, head: Arc<Head>) {
-        let mut shard = self.shard(name);
+        let mut part = self.0.part(name.0.part());
         // Another caller may have looked at a newer state meanwhile.
-        if shard.young.get(&name.0).is_none_or(|other| other.size < head.size) {
-            self.put(&mut shard, name, head);
+        if part.peek(&name.0).is_none_or(|other| other.size < head.size) {
+            part.put(name.0, head);
         }
     }
 
-    /// Remembers none of them any more.
+    /// Forgets all of them.
     pub fn forget(&self) {
-        for shard in &self.shards {
-            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
-        }
+        self.0.clear();
     }
 
-    /// How many heads are remembered, and their bytes.
+    /// How many there are, their bytes, and what they were good for.
     #[must_use]
-    pub fn held(&self) -> (u64, u64) {
-        let shards =
-            self.shards.iter().map(|one| one.lock().unwrap_or_else(PoisonError::into_inner));
-        shards.fold((0, 0), |(count, bytes), shard| {
-            let more = (shard.young.len() + shard.old.len()) as u64;
-            (count + more, bytes + (shard.young_bytes + shard.old_bytes) as u64)
-        })
-    }
-
-    fn shard(&self, name: HeadName) -> std::sync::MutexGuard<'_, Shard> {
-        // The map goes by the bits below.
-        let at = usize::try_from(name.0.hash >> 32 & 0xff).unwrap_or(0) % SHARDS;
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, shard: &mut Shard, name: HeadName, head: Arc<Head>) {
-        let bytes = head.bytes();
-        if shard.young_bytes + bytes > self.bytes {
-            shard.old = std::mem::take(&mut shard.young);
-            shard.old_bytes = std::mem::take(&mut shard.young_bytes);
-        }
-        shard.young_bytes += bytes;
-        if let Some(before) = shard.young.insert(name.0, head) {
-            shard.young_bytes -= before.bytes();
-        }
+    pub fn usage(&self) -> Usage {
+        self.0.usage()
     }
 }
 
@@ -301,9 +266,9 @@ mod tests {
         for n in 0..20_000 {
             let (name, head) = head(n, 1, None);
             heads.keep(name, head);
-            assert!(heads.held().1 <= 1 << 20, "{n}: {:?}", heads.held());
+            assert!(heads.usage().weight <= 1 << 20, "{n}: {:?}", heads.usage());
         }
-        let (count, bytes) = heads.held();
+        let Usage { entries: count, weight: bytes, .. } = heads.usage();
         let per_head = bytes / count;
         assert!((1000..4000).contains(&count) && (200..500).contains(&per_head), "{count} {bytes}");
         let is_there = |n| heads.at_hand(&changes, head(n, 1, None).0, 0).is_some();
