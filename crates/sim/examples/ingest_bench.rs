@@ -90,12 +90,12 @@ fn main() {
 
 fn signer(node: &Node, signing: &str) -> Option<StatementSigner> {
     let seed = [9; 32];
-    let public = match ledgerline_proof::note::SignerKey::from_seed(
+    let public = match ledgerline_proof::note::VerifierKey::of_seed(
         "x",
         ledgerline_proof::note::KeyKind::Ed25519,
         &seed,
     ) {
-        Ok(key) => *key.verifier_key().public_bytes(),
+        Ok(key) => *key.public_bytes(),
         Err(error) => panic!("{error}"),
     };
     let (alg, public_key) = match signing {

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::note::{KeyKind, SignerKey};
+use ledgerline_proof::note::{KeyKind, VerifierKey};
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::StatementSigner;
@@ -232,8 +232,8 @@ pub fn hmac_signer(server: &Server) -> Result<StatementSigner> {
 
 fn ed25519_signer(server: &Server) -> Result<StatementSigner> {
     let seed = [9; 32];
-    let signer = SignerKey::from_seed(PRODUCER, KeyKind::Ed25519, &seed)?;
-    let public = STANDARD.encode(signer.verifier_key().public_bytes());
+    let key = VerifierKey::of_seed(PRODUCER, KeyKind::Ed25519, &seed)?;
+    let public = STANDARD.encode(key.public_bytes());
     server.add_key(&json!({
         "key_id": PRODUCER, "alg": "Ed25519", "source": SOURCE, "roles": [], "public_key": public,
     }))?;
