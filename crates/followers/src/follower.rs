@@ -65,6 +65,11 @@ pub trait Follower {
     /// Where it could go on after a restart, once everything that it stated is recorded; `None`
     /// when it cannot say so now, or never does.
     fn position(&self, view: &View) -> Option<Position>;
+
+    /// What the log is to be told of it, once: that something derived was lost and is made anew.
+    fn news(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// What came of a step.
@@ -220,6 +225,8 @@ pub struct Ran {
     pub reach: Reach,
     /// Why the position was not saved although it was time: it is tried again.
     pub unsaved: Option<io::Error>,
+    /// What the log is to be told.
+    pub news: Option<String>,
 }
 
 /// Why a runner's step came to nothing. The next one begins at the position saved last.
@@ -302,7 +309,8 @@ impl<F: Follower> Runner<F> {
         if let (Some(_), Some(saved)) = (&unsaved, &mut self.saved) {
             saved.at = self.clock.monotonic_nanos();
         }
-        Ok(Ran { start: self.untold.take(), recorded, next: step.next, reach, unsaved })
+        let (start, news) = (self.untold.take(), self.follower.news());
+        Ok(Ran { start, recorded, next: step.next, reach, unsaved, news })
     }
 
     fn start(&mut self, view: &View) -> Start {
@@ -380,5 +388,8 @@ impl<F: Follower + ?Sized> Follower for Box<F> {
     }
     fn position(&self, view: &View) -> Option<Position> {
         (**self).position(view)
+    }
+    fn news(&mut self) -> Option<String> {
+        (**self).news()
     }
 }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ledgerline_followers::expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
-use ledgerline_followers::findings::FindingsFollower;
 use ledgerline_followers::findings::record::raised_by;
+use ledgerline_followers::findings::{FindingsFollower, Place};
 use ledgerline_followers::follower::{Failed, NotRecorded, Ran, Reach, Start};
 use ledgerline_followers::pace::Load;
 use ledgerline_followers::{Follower, Recorder, Runner};
@@ -68,6 +68,13 @@ pub enum FollowerNews<'n> {
         /// Why.
         why: &'n io::Error,
     },
+    /// One has something to say.
+    News {
+        /// Which.
+        name: &'static str,
+        /// What.
+        what: &'n str,
+    },
 }
 
 /// Takes news of followers; called from their threads.
@@ -115,6 +122,9 @@ impl Followers {
         if let Some(why) = &ran.unsaved {
             self.tell(FollowerNews::Unsaved { name, why });
         }
+        if let Some(what) = &ran.news {
+            self.tell(FollowerNews::News { name, what });
+        }
     }
 }
 
@@ -141,7 +151,8 @@ impl Manner {
 pub(super) fn findings(inner: &Inner) {
     let interval = inner.config.findings_interval_nanos;
     if interval > 0 {
-        let follower = FindingsFollower::new(inner.config.windows.clone());
+        let place = Place::on(Arc::clone(&inner.world.disk));
+        let follower = FindingsFollower::with_store(inner.config.windows.clone(), place);
         run(inner, follower, Manner::every(interval), &|| is_running(inner));
     }
 }

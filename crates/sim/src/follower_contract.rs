@@ -155,7 +155,8 @@ fn settle<L: Ledger, F: Follower>(
     let mut reached = None;
     for _ in 0..MAX_STEPS {
         let ran = runner.step(&book.ledger.view(), book);
-        let Ran { start: began, recorded, next, reach, unsaved } = ran.expect("a sound ledger");
+        let Ran { start: began, recorded, next, reach, unsaved, news: _ } =
+            ran.expect("a sound ledger");
         assert!(unsaved.is_none(), "{case}: {unsaved:?}");
         start = start.or(began);
         assert!(reach.position <= reach.of, "{case}: it is beyond the ledger: {reach:?}");

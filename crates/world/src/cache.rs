@@ -156,13 +156,22 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default, W: Weigh<V>> Cache<K, V, S, W> {
 
     /// Puts a value into the younger generation, in the place of the one before it.
     pub fn put(&mut self, key: K, value: V) {
+        self.put_evicting(key, value, |_, _| ());
+    }
+
+    /// As [`Self::put`], with what is evicted handed out, in no order that means anything; a value
+    /// that is too heavy among it.
+    pub fn put_evicting(&mut self, key: K, value: V, mut evicted: impl FnMut(K, V)) {
         let weight = W::weigh(&value);
         if weight > self.most {
             self.remove(&key);
+            evicted(key, value);
             return;
         }
         if self.young_weight + weight > self.most {
-            self.evict_old();
+            // Put anew, it is not evicted.
+            self.remove(&key);
+            self.evict_old(evicted);
         }
         if let Some(before) = self.old.remove(&key) {
             self.old_weight -= W::weigh(&before);
@@ -203,11 +212,11 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default, W: Weigh<V>> Cache<K, V, S, W> {
         Some(value)
     }
 
-    fn evict_old(&mut self) {
+    fn evict_old(&mut self, mut evicted: impl FnMut(K, V)) {
         self.evicted += self.old.len() as u64;
         // The room of the older generation serves the next one.
         std::mem::swap(&mut self.young, &mut self.old);
-        self.young.clear();
+        self.young.drain().for_each(|(key, value)| evicted(key, value));
         self.old_weight = std::mem::take(&mut self.young_weight);
     }
 }
@@ -220,6 +229,11 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Cache<K, V, S, Each> {
             Some(value) => Some(value),
             None => self.old.get_mut(key),
         }
+    }
+
+    /// Shows every value, in no order that means anything.
+    pub fn each_mut(&mut self, mut each: impl FnMut(&K, &mut V)) {
+        self.young.iter_mut().chain(&mut self.old).for_each(|(key, value)| each(key, value));
     }
 }
 
@@ -299,6 +313,21 @@ mod tests {
         fn weigh(value: &&'static str) -> usize {
             value.len()
         }
+    }
+
+    #[test]
+    fn what_is_evicted_is_handed_out_once_unless_it_is_put_anew() {
+        let mut cache: Cache<u64, u64, BuildHasherDefault<DefaultHasher>> = Cache::new(2);
+        let mut evicted = Vec::new();
+        for at in [0, 1, 2, 3, 0, 4, 5, 6] {
+            cache.put_evicting(at, at, |key, _| evicted.push(key));
+        }
+        let mut kept = Vec::new();
+        cache.each_mut(|key, _| kept.push(*key));
+        evicted.sort_unstable();
+        kept.sort_unstable();
+        assert_eq!(evicted.len() + kept.len(), 7, "each is there once: {evicted:?} {kept:?}");
+        assert!(kept.contains(&0) && !evicted.contains(&0), "it was put anew: {evicted:?}");
     }
 
     #[test]

@@ -24,10 +24,11 @@ use ledgerline_questions::lineage::{MAX_IDS, joined_ids};
 use ledgerline_view::chains;
 use ledgerline_view::view::{QueryError, View};
 
+use super::covers::Covers;
 use super::life::{Act, Boundary, Life, finding};
 use super::record::Note;
 use super::rules::{Finding, Rule};
-use super::{Judge, Known, Placed, TokenKey, term_of, token_leaves};
+use super::{Judge, Known, KnownBirth, Placed, TokenKey, term_of, token_leaves};
 
 /// Claims of one id, and about one, that are looked at.
 const MAX_CLAIMS: usize = 4096;
@@ -123,11 +124,14 @@ impl Judge {
             return Ok(None);
         }
         let key = term_of(view, (tenant, id));
-        if let Some(known) = self.ids.get_mut(&key) {
+        if let Some(known) = self.ids.get_mut(&mut self.store, &key) {
             return Ok(known.clone());
         }
+        if self.lives.get_mut(&mut self.store, &key).is_some() {
+            return Ok(None);
+        }
         let ids = read_ids(view, (tenant, id), below)?;
-        self.ids.put(key, ids.clone());
+        self.ids.put(&mut self.store, key, ids.clone());
         Ok(ids)
     }
 
@@ -170,7 +174,7 @@ impl Judge {
                     was.unwrap_or(if *one == **id { 0 } else { place })
                 };
                 let anew: Ids = Some(all.iter().map(|one| (one.clone(), since(one))).collect());
-                self.ids.put(term_of(view, (tenant, id)), anew.clone());
+                self.ids.put(&mut self.store, term_of(view, (tenant, id)), anew.clone());
                 if **id == *own {
                     ids = anew;
                 }
@@ -185,16 +189,20 @@ impl Judge {
         &mut self,
         view: &View,
         index: u64,
-        (tenant, joined): (&str, &Joined),
+        tenant: &str,
+        joined: &Joined,
     ) -> Result<(Box<Life>, bool), QueryError> {
         let mut lives = Vec::new();
         for (id, ids) in &joined.former {
             let key = term_of_all(view, (tenant, id), ids);
-            self.parents.take(&key);
-            let life = match self.lives.take(&key) {
+            self.parents.remove(&mut self.store, &key);
+            let life = match self.take_life(ids, &key) {
                 Some(life) => life,
                 None => Box::new(self.remember(view, (tenant, id), ids, index, true)?),
             };
+            // It is no token of its own any more.
+            self.lives.remove(&mut self.store, &key);
+            self.joined.remove(&mut self.store, &key);
             lives.extend((life.count > 0).then_some(life));
         }
         let several = lives.len() > 1;
@@ -206,7 +214,8 @@ impl Judge {
         &mut self,
         view: &View,
         (index, place): (u64, u64),
-        (tenant, joined): (&str, &Joined),
+        tenant: &str,
+        joined: &Joined,
     ) -> Result<Vec<Vec<Finding>>, QueryError> {
         let mut found = Vec::new();
         for (id, ids) in &joined.former {
@@ -222,29 +231,29 @@ impl Judge {
         &mut self,
         view: &View,
         below: u64,
-        (key, (tenant, own)): (&Term, TokenKey<'_>),
+        key: &Term,
+        (tenant, own): TokenKey<'_>,
     ) -> Result<Known, QueryError> {
-        let mut known = self.known_alone(view, below, (key, (tenant, own)))?;
+        let mut known = self.known_alone(view, below, key, (tenant, own))?;
         let ids = self.ids_of(view, (tenant, own), below)?;
         let (ids, mut births) = (ids.iter().flat_map(|ids| ids.iter()), Vec::new());
         for (id, since) in ids.filter(|(id, _)| **id != *own) {
             let token = (tenant, &**id);
-            let one = self.known_alone(view, below, (&term_of(view, token), token))?;
+            let one = self.known_alone(view, below, &term_of(view, token), token)?;
             let from = |place: u64| place.max(*since);
-            births.extend(one.birth.map(|(leaf, place)| (leaf, from(place))));
+            births.extend(one.birth.map(|one| KnownBirth { known: from(one.known), ..one }));
             let ends = one.ends.into_iter();
             known.ends.extend(ends.map(|one| Boundary { place: from(one.place), ..one }));
         }
-        known.birth = known.birth.or_else(|| births.into_iter().min_by_key(|(_, place)| *place));
+        known.birth = known.birth.or_else(|| births.into_iter().min_by_key(|one| one.known));
         Ok(known)
     }
 
     /// What was known of a token under one id alone is no longer.
-    pub(super) fn forget_alone(&mut self, view: &View, token: TokenKey<'_>, ids: &Ids) {
-        let key = term_of(view, token);
-        self.parents.take(&key);
+    pub(super) fn forget_alone(&mut self, key: &Term, ids: &Ids) {
+        self.parents.remove(&mut self.store, key);
         if ids.is_some() {
-            self.alone.take(&key);
+            self.alone.remove(&mut self.store, key);
         }
     }
 
@@ -253,33 +262,33 @@ impl Judge {
         &mut self,
         view: &View,
         below: u64,
-        (key, token): (&Term, TokenKey<'_>),
+        key: &Term,
+        token: TokenKey<'_>,
     ) -> Result<Known, QueryError> {
         let several = self.ids_of(view, token, below)?.is_some();
-        let is_there = if several {
-            self.alone.has(key)
-        } else {
-            self.lives.has(key) || self.parents.has(key)
-        };
-        if !is_there {
+        let own = if several { &mut self.alone } else { &mut self.lives };
+        let is_own = own.get_mut(&mut self.store, key).is_some();
+        if !is_own && (several || self.parents.get_mut(&mut self.store, key).is_none()) {
             let life = Box::new(self.remember(view, token, &None, below, false)?);
             let lives = if several { &mut self.alone } else { &mut self.parents };
-            lives.put(*key, life);
+            lives.put(&mut self.store, *key, life);
         }
-        let life = if several {
-            self.alone.get_mut(key)
-        } else {
-            self.lives.get_mut(key).or_else(|| self.parents.get_mut(key))
+        let lives = match (several, is_own) {
+            (true, _) => &mut self.alone,
+            (false, true) => &mut self.lives,
+            (false, false) => &mut self.parents,
         };
-        let Some(life) = life else { return Ok(Known::default()) };
-        let births = std::mem::take(&mut life.births);
-        if !births.is_empty() {
-            self.covers.bring(view, life, &births, below)?;
-        }
-        life.births = births;
+        let Some(life) = lives.get_mut(&mut self.store, key) else { return Ok(Known::default()) };
+        let is_anew = !life.births.is_empty() && self.covers.bring(view, life, None, below)?;
         let birth = life.first_recorded();
-        let ends = life.ends.iter().cloned().chain(life.covered_by()).collect();
-        Ok(Known { birth, ends })
+        let birth = birth.map(|birth| KnownBirth { known: birth.place, birth: birth.clone() });
+        let ends: Vec<_> = life.ends.iter().cloned().chain(life.covered_by()).collect();
+        let is_watched = !several && birth.is_some() && ends.is_empty();
+        let watch = is_watched.then(|| Covers::watch(key, life).collect());
+        if is_anew {
+            lives.changed(key);
+        }
+        Ok(Known { birth, ends, watch })
     }
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! chains of births    session, grant, client, key (each under both spellings), subject
 //! first asked         every chain is read: remembered, or from the index
-//! asked again         only the revocations recorded since, which are at hand in memory
+//! asked again         nothing, unless one of its chains was revoked since: then the revocations
+//!                     recorded since, which are at hand in memory
 //! ```
 //!
 //! Promises: [`Covers::bring`] leaves what reading every chain anew would give, in the same order:
@@ -20,11 +21,14 @@ use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Revocation};
 use ledgerline_questions::lineage::wide_chains;
 use ledgerline_view::view::{QueryError, View};
+use serde::{Deserialize, Serialize};
 
+use super::kept::kept;
 use super::life::{Act, Boundary, Life, Wide};
+use super::marked::Marked;
 
 /// Revocations kept at hand, some 500 bytes each. A token that was not looked at for longer has
-/// all its chains read again.
+/// all its chains read again, if one of them was revoked meanwhile.
 const RECENT: usize = 1024;
 
 /// Chains of a generation of the memory, some 60 bytes each: nearly none holds a revocation. A
@@ -36,7 +40,7 @@ type Told = Vec<(u64, Rc<[u8]>)>;
 
 /// A revocation that was followed lately.
 struct Recent {
-    chain: u64,
+    chain: u32,
     place: u64,
     leaf: Rc<[u8]>,
 }
@@ -45,7 +49,7 @@ struct Recent {
 #[derive(Debug, Clone)]
 pub(super) struct Covering {
     /// The chains that can hold more of it: a part of their terms.
-    chains: Box<[u64]>,
+    chains: Box<[u32]>,
     /// Of how many births they are.
     births: usize,
     /// Of how many revocations it was judged whether they cover the token.
@@ -54,6 +58,8 @@ pub(super) struct Covering {
     list: Vec<(usize, Wide)>,
 }
 
+kept!(Covering { chains, births, judged, list });
+
 impl Covering {
     /// In the order of chains, then of places.
     pub(super) fn wide(&self) -> impl Iterator<Item = &Wide> {
@@ -61,17 +67,73 @@ impl Covering {
     }
 }
 
+/// Chains on which nothing counted when there had been so many turns.
+#[derive(Debug, Clone)]
+pub(super) struct Quiet {
+    chains: Box<[u32]>,
+    turned: u64,
+}
+
+kept!(Quiet { chains, turned });
+
+/// How many revocations and turns of tokens there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counted {
+    noted: u64,
+    turned: u64,
+}
+
 /// The memory of wider revocations.
 pub(super) struct Covers {
     known: TermCache<Told>,
     recent: VecDeque<Recent>,
+    marked: Marked,
     /// Revocations noted, of which `recent` holds the last.
     noted: u64,
+    /// As `marked`, with tokens among the chains that were revoked or are told of anew.
+    ended: Marked,
+    turned: u64,
 }
 
 impl Covers {
-    pub(super) fn new() -> Self {
-        Self { known: TermCache::new(REMEMBERED), recent: VecDeque::new(), noted: 0 }
+    /// One that goes on behind so many revocations and turns of tokens.
+    pub(super) fn new(counted: Counted) -> Self {
+        let Counted { noted, turned } = counted;
+        let (marked, ended) = (Marked::behind(noted), Marked::behind(turned));
+        let (known, recent) = (TermCache::new(REMEMBERED), VecDeque::new());
+        Self { known, recent, marked, noted, ended, turned }
+    }
+
+    /// How many there were.
+    pub(super) const fn counted(&self) -> Counted {
+        Counted { noted: self.noted, turned: self.turned }
+    }
+
+    /// Takes note that a token was revoked, or is told of anew.
+    pub(super) fn note_token(&mut self, token: &Term) {
+        self.ended.mark(part_of(token), self.turned);
+        self.turned += 1;
+    }
+
+    /// The chains by which a token could end, itself among them, of which nothing is known yet.
+    pub(super) fn watch(token: &Term, life: &Life) -> impl Iterator<Item = u32> {
+        let chains = life.covering.iter().flat_map(|covering| covering.chains.iter().copied());
+        std::iter::once(part_of(token)).chain(chains)
+    }
+
+    /// As of now, nothing on these chains counts.
+    pub(super) const fn quiet(&self, chains: Box<[u32]>) -> Quiet {
+        Quiet { chains, turned: self.turned }
+    }
+
+    /// Whether that is so still, as far as is known.
+    pub(super) fn is_quiet(&self, quiet: &mut Quiet) -> bool {
+        let is_quiet =
+            quiet.turned == self.turned || self.ended.are_quiet(&quiet.chains, quiet.turned);
+        if is_quiet {
+            quiet.turned = self.turned;
+        }
+        is_quiet
     }
 
     /// Takes note of an act on something wider.
@@ -89,42 +151,56 @@ impl Covers {
             self.recent.pop_front();
         }
         self.recent.push_back(Recent { chain: part_of(&term), place: act.place, leaf });
+        self.marked.mark(part_of(&term), self.noted);
         self.noted += 1;
+        self.ended.mark(part_of(&term), self.turned);
+        self.turned += 1;
     }
 
-    /// Brings what covers a life up to all that was recorded below an index. `births` are the
-    /// leaves of the token's permitted births: what covers one covers the token.
+    /// Brings what covers a life up to all that was recorded below an index; `born_now` is the leaf
+    /// of a birth that it has not taken yet. What covers one birth covers the token. Whether all
+    /// was read anew.
     pub(super) fn bring(
         &mut self,
         view: &View,
         life: &mut Life,
-        births: &[Rc<[u8]>],
+        born_now: Option<&[u8]>,
         below: u64,
-    ) -> Result<(), QueryError> {
-        let known = life.covering.as_mut().filter(|known| known.births == births.len());
-        let Some(covering) = known else {
-            life.covering = Some(self.read(view, births, below)?);
-            return Ok(());
-        };
-        if covering.judged == self.noted {
-            return Ok(());
+    ) -> Result<bool, QueryError> {
+        let count = life.births.len() + usize::from(born_now.is_some());
+        let known = life.covering.as_mut().filter(|known| known.births == count);
+        let is_quiet = known.is_some_and(|covering| {
+            let is_quiet = covering.judged == self.noted
+                || self.marked.are_quiet(&covering.chains, covering.judged);
+            if is_quiet {
+                covering.judged = self.noted;
+            }
+            is_quiet
+        });
+        if is_quiet {
+            return Ok(false);
         }
-        let since = usize::try_from(self.noted - covering.judged).unwrap_or(usize::MAX);
-        let Some(skipped) = self.recent.len().checked_sub(since) else {
-            *covering = self.read(view, births, below)?;
-            return Ok(());
+        let mut births = life.read_births(view)?;
+        births.extend(born_now.map(Rc::from));
+        let known = life.covering.as_mut().filter(|known| known.births == count);
+        let Some((covering, skipped)) = known.and_then(|covering| {
+            let since = usize::try_from(self.noted - covering.judged).ok()?;
+            Some((covering, self.recent.len().checked_sub(since)?))
+        }) else {
+            life.covering = Some(self.read(view, &births, below)?);
+            return Ok(true);
         };
         for one in self.recent.range(skipped..) {
             for n in 0..covering.chains.len() {
                 if covering.chains[n] == one.chain {
                     let at = covering.list.partition_point(|(chain, _)| *chain <= n);
-                    let wide = wide_of(&one.leaf, one.place, births).map(|wide| (n, wide));
+                    let wide = wide_of(&one.leaf, one.place, &births).map(|wide| (n, wide));
                     wide.into_iter().for_each(|wide| covering.list.insert(at, wide));
                 }
             }
         }
         covering.judged = self.noted;
-        Ok(())
+        Ok(true)
     }
 
     /// When each wider revocation that covers a token of these births takes effect, and where it
@@ -180,10 +256,10 @@ impl Covers {
 }
 
 /// Enough of a term to pass over what is of another chain; what is not is looked at.
-fn part_of(term: &Term) -> u64 {
+fn part_of(term: &Term) -> u32 {
     let bytes = term.hash.to_le_bytes();
     let (low, _) = bytes.split_first_chunk().expect("sixteen bytes");
-    u64::from_le_bytes(*low)
+    u32::from_le_bytes(*low)
 }
 
 /// Whether a leaf is a revocation.

@@ -1,18 +1,22 @@
 //! The rules as a follower.
 
+use std::cell::RefCell;
+
 use ledgerline_view::view::View;
 
 use super::memory::Memory;
 use super::record::Note;
 use super::rules::Windows;
-use super::{Judge, STEP_ENTRIES, Saved};
+use super::{Judge, Place, STEP_ENTRIES, Saved};
 use crate::follower::{Follower, Interrupted, Next, Reach, Step, Unusable};
 use crate::position::{self, Position};
 
 /// Records what the rules notice.
 pub struct FindingsFollower {
-    judge: Judge,
+    /// Keeps what it remembers when it says its position.
+    judge: RefCell<Judge>,
     windows: Windows,
+    place: Option<Place>,
     most: u64,
 }
 
@@ -20,11 +24,17 @@ impl FindingsFollower {
     /// The name of its position file.
     pub const NAME: &'static str = "findings";
 
-    /// One whose rules tolerate so much.
+    /// One whose rules tolerate so much. What it has no memory for it reads again and again.
     #[must_use]
     pub fn new(windows: Windows) -> Self {
-        let judge = Judge::new(Saved::default(), windows.clone());
-        Self { judge, windows, most: STEP_ENTRIES }
+        let judge = RefCell::new(Judge::new(Saved::default(), windows.clone()));
+        Self { judge, windows, place: None, most: STEP_ENTRIES }
+    }
+
+    /// As [`Self::new`], with a place for what it has no memory for.
+    #[must_use]
+    pub fn with_store(windows: Windows, place: Place) -> Self {
+        Self { place: Some(place), ..Self::new(windows) }
     }
 
     /// Reads at most so many entries a step from now on.
@@ -33,7 +43,12 @@ impl FindingsFollower {
     }
 
     fn go_on(&mut self, saved: Saved) {
-        self.judge = Judge::new(saved, self.windows.clone());
+        let windows = self.windows.clone();
+        let judge = match self.place.clone() {
+            Some(place) => Judge::with_store(saved, windows, place),
+            None => Judge::new(saved, windows),
+        };
+        self.judge = RefCell::new(judge);
     }
 }
 
@@ -64,19 +79,24 @@ impl Follower for FindingsFollower {
     }
 
     fn reach(&self, view: &View) -> Reach {
-        Reach { position: self.judge.position(), of: view.size() }
+        Reach { position: self.judge.borrow().position(), of: view.size() }
     }
 
     fn step(&mut self, view: &View, _: i64) -> Result<Step, Interrupted> {
-        let notes = self.judge.step(view, self.most)?;
+        let judge = self.judge.get_mut();
+        let notes = judge.step(view, self.most)?;
         let statements = notes.iter().map(Note::statement).collect();
-        let is_behind = self.judge.position() < view.size();
+        let is_behind = judge.position() < view.size();
         let next = if is_behind { Next::Behind } else { Next::Rest };
         Ok(Step { statements, next, is_done_outside: false })
     }
 
     fn position(&self, view: &View) -> Option<Position> {
-        let Saved { position, memory } = self.judge.saved();
+        let Saved { position, memory } = self.judge.borrow_mut().keep();
         Some(Position::of_log(&view.identity().origin, position).with(memory.to_bytes()))
+    }
+
+    fn news(&mut self) -> Option<String> {
+        self.judge.get_mut().news()
     }
 }

@@ -13,9 +13,11 @@
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::Violation;
+use ledgerline_proof::wire::Reader;
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::{QueryError, View};
 
+use super::kept::{Kept, kept};
 use super::record::closed_event_id;
 use super::replay::{Likeness, Party};
 use super::rules::{Finding, GROUP_NANOS, MAX_PER_TOKEN, Rule, Severity};
@@ -175,6 +177,31 @@ impl Groups {
             closing: Closing::NotAsked,
         });
         Ok(Counted::Raised)
+    }
+}
+
+kept!(Group { rule, severity, against, who, begun, finding, former, count, closing });
+
+impl Kept for Groups {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Kept::read(from).map(Self)
+    }
+}
+
+/// A first closing stays; that there was none holds for the judge that asked, and is asked anew.
+impl Kept for Closing {
+    fn write(&self, out: &mut Vec<u8>) {
+        let place = match self {
+            Self::NotAsked | Self::NoneAmong(_) => None,
+            Self::At(place) => Some(*place),
+        };
+        place.write(out);
+    }
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Option::<u64>::read(from)?.map_or(Self::NotAsked, Self::At))
     }
 }
 

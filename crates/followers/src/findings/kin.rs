@@ -27,7 +27,7 @@ use ledgerline_view::chains;
 use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::Ids;
-use super::late::used_since;
+use super::late::{Concerned, used_since};
 use super::life::{Act, Kin, Life, finding};
 use super::record::Note;
 use super::rules::Rule;
@@ -83,14 +83,16 @@ impl Judge {
             }
         }
         let names = |leaf: &Rc<[u8]>| kin_of(view, leaf).iter().any(|kin| &*kin.id == own);
-        let is_child = |life: &Life| life.births.iter().any(names);
-        self.judge_each_anew(view, index, act, (&children, from, &is_child), notes)
+        let is_child =
+            |life: &Life| life.births.iter().filter_map(|one| one.leaf.as_ref()).any(names);
+        let concerned = Concerned { tokens: &children, from, concerns: &is_child };
+        self.judge_each_anew(view, index, act, &concerned, notes)
     }
 
     fn is_first_birth(&mut self, view: &View, act: &Act<'_, '_>) -> bool {
         let token = (act.statement.tenant, act.statement.target.id);
-        let life = self.lives.get_mut(&term_of(view, token));
-        life.and_then(|life| life.first_recorded()).is_some_and(|(_, at)| at == act.place)
+        let life = self.lives.get_mut(&mut self.store, &term_of(view, token));
+        life.and_then(|life| life.first_recorded()).is_some_and(|one| one.place == act.place)
     }
 
     /// When the parents of a life's births were told of later: from when that counts, and where it

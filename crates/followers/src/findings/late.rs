@@ -31,7 +31,7 @@ use super::covers::covers;
 use super::life::{Act, Life, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
 use super::record::Note;
 use super::rules::{MAX_DRIFT_NANOS, Rule};
-use super::{Judge, Placed, changes_the_past};
+use super::{Judge, Placed, TokenKey, changes_the_past};
 
 /// Entries of the chain that are looked through for tokens.
 const MAX_BIRTHS: usize = 4096;
@@ -76,8 +76,12 @@ impl Judge {
                 notes.push(Note::Raised(one));
             }
         }
-        let covered = |life: &Life| covers(act.leaf, &life.births);
-        self.judge_each_anew(view, index, act, (&tokens, from, &covered), notes)
+        let covered = |life: &Life| {
+            let births = life.births.iter().filter_map(|one| one.leaf.clone());
+            covers(act.leaf, &births.collect::<Vec<_>>())
+        };
+        let concerned = Concerned { tokens: &tokens, from, concerns: &covered };
+        self.judge_each_anew(view, index, act, &concerned, notes)
     }
 }
 
@@ -160,8 +164,30 @@ pub(super) fn used_since(
     Ok(Some(used.into_iter().collect()))
 }
 
-/// Tokens that an act may concern, from when it does, and whether it concerns a life.
-pub(super) type Concerned<'c> = (&'c [String], i64, &'c dyn Fn(&Life) -> bool);
+/// What an act on something else may concern.
+pub(super) struct Concerned<'c> {
+    /// The tokens.
+    pub(super) tokens: &'c [String],
+    /// From when it concerns them.
+    pub(super) from: i64,
+    /// Whether it concerns a life whose births were read.
+    pub(super) concerns: &'c dyn Fn(&Life) -> bool,
+}
+
+/// How much of a token's entries was judged anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Revised {
+    /// Of so many entries.
+    pub(super) entries: usize,
+    /// By what was recorded below this place.
+    pub(super) anew: u64,
+}
+
+/// A token under all its ids.
+struct Whose<'c> {
+    token: TokenKey<'c>,
+    ids: Ids,
+}
 
 impl Judge {
     /// Judges tokens anew that an act on something else concerns, each once under all its ids.
@@ -170,15 +196,16 @@ impl Judge {
         view: &View,
         index: u64,
         act: &Act<'_, '_>,
-        (tokens, from, concerns): Concerned<'_>,
+        concerned: &Concerned<'_>,
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
         let mut judged = BTreeSet::new();
-        for token in tokens {
+        for token in concerned.tokens {
             if judged.insert(token.clone()) {
                 let ids = self.ids_of(view, (act.statement.tenant, token), index)?;
                 judged.extend(each_id(&ids).map(str::to_owned));
-                self.judge_anew(view, index, act, (token, &ids), (from, concerns), notes)?;
+                let whose = Whose { token: (act.statement.tenant, token), ids };
+                self.judge_anew(view, index, act, &whose, concerned, notes)?;
             }
         }
         Ok(())
@@ -190,25 +217,29 @@ impl Judge {
         view: &View,
         index: u64,
         act: &Act<'_, '_>,
-        (token, ids): (&str, &Ids),
-        (from, concerns): (i64, &dyn Fn(&Life) -> bool),
+        Whose { token, ids }: &Whose<'_>,
+        concerned: &Concerned<'_>,
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
-        let token = (act.statement.tenant, token);
-        let key = term_of_all(view, token, ids);
-        let life = match self.lives.take(&key) {
+        let key = term_of_all(view, *token, ids);
+        let mut life = match self.take_life(ids, &key) {
             Some(life) => life,
-            None => Box::new(self.remember(view, token, ids, index + 1, true)?),
+            None => Box::new(self.remember(view, *token, ids, index + 1, true)?),
         };
-        if life.latest <= from || !concerns(&life) {
-            self.lives.put(key, life);
-            return Ok(());
+        let is_late = life.latest > concerned.from;
+        if is_late {
+            life.read_births(view)?;
         }
-        let leaves = leaves_of(view, token, ids, index)?;
-        let (_, before) = self.relive(view, &leaves, (index + 1, act.place), true)?;
-        let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
-        self.revise(view, (vec![before], after), act, notes)?;
-        self.lives.put(key, Box::new(anew));
+        if is_late && (concerned.concerns)(&life) {
+            let leaves = leaves_of(view, *token, ids, index)?;
+            let (_, before) = self.relive(view, &leaves, (index + 1, act.place), true)?;
+            let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
+            self.revise(view, &[before], after, act, notes)?;
+            let next = life.next.max(anew.next);
+            *life = anew;
+            life.next = next;
+        }
+        self.put_life(ids, key, life);
         Ok(())
     }
 
@@ -220,8 +251,8 @@ impl Judge {
         view: &View,
         leaves: &[Placed],
         (below, end): (u64, u64),
-    ) -> Result<(usize, u64), QueryError> {
-        let (mut latest, mut revised, mut births) = (i64::MIN, (0, 0), Vec::new());
+    ) -> Result<Revised, QueryError> {
+        let (mut latest, mut revised, mut births) = (i64::MIN, Revised::default(), Vec::new());
         let mut of_code = false;
         let (mut reached, mut joins) = (Vec::with_capacity(leaves.len()), Joins::default());
         for (at, (place, leaf)) in leaves.iter().enumerate() {
@@ -233,7 +264,7 @@ impl Judge {
             });
             let (changes, last, born) = read.unwrap_or((false, i64::MIN, false));
             if changes {
-                revised = (at + 1, place + 1);
+                revised = Revised { entries: at + 1, anew: place + 1 };
             }
             latest = latest.max(last);
             reached.push(latest);
@@ -249,7 +280,7 @@ impl Judge {
                 let before = leaves.partition_point(|(at, _)| *at < place);
                 let is_late = before > 0 && from < reached[before - 1];
                 if (births[known - 1].0..next).contains(&place) && is_late {
-                    revised = revised.max((before, place + 1));
+                    revised = revised.max(Revised { entries: before, anew: place + 1 });
                 }
             }
         }
@@ -257,7 +288,7 @@ impl Judge {
             let before = leaves.partition_point(|(at, _)| *at < place);
             let is_late = place < end && before > 0 && from < reached[before - 1];
             if is_late {
-                revised = revised.max((before, place + 1));
+                revised = revised.max(Revised { entries: before, anew: place + 1 });
             }
         }
         Ok(revised)

@@ -1,23 +1,30 @@
 //! One token's life as the rules see it, and the judging of its next act.
 //!
 //! Promises: what is said of an act follows from the acts taken before it, in the order taken, and
-//! from what the caller knows of wider revocations and parents. Nothing is read here.
+//! from what the caller knows of wider revocations and parents. Nothing is read here: a life that
+//! was kept knows only where its births lie ([`Birth`]), and whoever asks for what they say reads
+//! them first ([`Life::read_births`]). Before a birth is taken they are read.
+
+mod noticed;
 
 use std::rc::Rc;
 
 use ledgerline_index::Term;
-use ledgerline_index::terms::{issuer_about, names};
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, is_permitted_birth};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TokenKind};
+use ledgerline_proof::wire::Reader;
+use ledgerline_view::view::{QueryError, View};
 
-use super::covers::Covering;
+use self::noticed::{actor_lost, outlives, widened};
+pub(super) use self::noticed::{actor_name, clock_ahead, finding};
+use super::covers::{Covering, Quiet};
 use super::groups::Groups;
-use super::presented::differing;
-use super::replay::{Likeness, Party, presents};
-use super::rules::{Cited, Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind};
+use super::kept::{Kept, kept};
+use super::replay::Party;
+use super::rules::{Cited, Finding, Windows};
 use super::turns::{Judged, Turns};
 
 /// Revocations of one token that are remembered.
@@ -87,21 +94,40 @@ pub(super) struct Kin {
     pub(super) relation: Relation,
 }
 
+/// A birth of a token.
+#[derive(Debug, Clone)]
+pub(super) struct Birth {
+    /// Where it was recorded.
+    pub(super) place: u64,
+    /// Its leaf; `None` until it is asked for.
+    pub(super) leaf: Option<Rc<[u8]>>,
+}
+
+impl Birth {
+    /// Its leaf, read if it must be.
+    pub(super) fn read(&mut self, view: &View) -> Result<Rc<[u8]>, QueryError> {
+        if let Some(leaf) = &self.leaf {
+            return Ok(Rc::clone(leaf));
+        }
+        let (origin, index) = view.at_position(self.place);
+        Ok(Rc::clone(self.leaf.insert(origin.leaf(index)?.into())))
+    }
+}
+
 /// A token's life so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Life {
     state: TokenState,
-    /// The leaves of its permitted ISSUED and ORIGIN: the first says what it is, each what it
-    /// belongs to.
-    pub(super) births: Vec<Rc<[u8]>>,
-    /// Where each was recorded.
-    birth_places: Vec<u64>,
+    /// Its permitted ISSUED and ORIGIN: the first says what it is, each what it belongs to.
+    pub(super) births: Vec<Birth>,
     /// What its birth says of where it may be used; none when it says nothing.
     pub(super) audience: Box<[Box<str>]>,
     /// Whether one of its births calls it a code.
     pub(super) is_code: bool,
     /// What it came of, once that was asked for.
     pub(super) kin: Option<Rc<[Kin]>>,
+    /// That none of what it came of had ended, once that was asked for.
+    pub(super) quiet: Option<Quiet>,
     /// Revocations of something wider that cover it, once that was asked for.
     pub(super) covering: Option<Covering>,
     born: Option<Boundary>,
@@ -124,6 +150,8 @@ pub(super) struct Life {
     /// Acts taken, and the latest time among them.
     pub(super) count: u64,
     pub(super) latest: i64,
+    /// Of the chain of a token that has one id, so many entries are behind it.
+    pub(super) next: i64,
     /// Wider revocations recorded before this place count for all acts, also for those recorded
     /// before them: it was judged anew by then.
     pub(super) anew: u64,
@@ -195,6 +223,7 @@ impl Life {
         found.extend(clock_ahead(act, windows));
         self.covering = covering;
         self.count += 1;
+        self.next = self.next.max(act.entry.sequence + 1);
         self.latest = self.latest.max(until(statement));
         found
     }
@@ -233,9 +262,24 @@ impl Life {
         found
     }
 
-    /// The leaf of its first permitted birth.
+    /// Whether it is the life before an entry, of a token that has one id.
+    pub(super) fn is_up_to(&self, entry: &Entry<'_>) -> bool {
+        self.next == entry.sequence
+    }
+
+    /// Reads the leaves of its births, as far as they were not.
+    pub(super) fn read_births(&mut self, view: &View) -> Result<Vec<Rc<[u8]>>, QueryError> {
+        self.births.iter_mut().map(|birth| birth.read(view)).collect()
+    }
+
+    /// The leaf of its first permitted birth, where it was read.
     pub(super) fn birth(&self) -> Option<&Rc<[u8]>> {
-        self.births.first()
+        self.births.first()?.leaf.as_ref()
+    }
+
+    /// The event of its first permitted birth.
+    pub(super) fn born(&self) -> Option<&Cited> {
+        self.born.as_ref().map(|born| &born.event)
     }
 
     /// The revocations of something wider that cover it, each from when that could be known: from
@@ -243,24 +287,25 @@ impl Life {
     pub(super) fn covered_by(&self) -> impl Iterator<Item = Boundary> {
         let wide = self.covering.iter().flat_map(Covering::wide);
         wide.filter_map(|one| {
-            let births = self.birth_places.iter().zip(0..u32::BITS);
+            let births = self.births.iter().zip(0..u32::BITS);
             let covered = births.filter(|(_, n)| one.covered & (1 << n) != 0);
-            let known = covered.map(|(place, _)| *place).min()?;
+            let known = covered.map(|(birth, _)| birth.place).min()?;
             let place = one.boundary.place.max(known);
             Some(Boundary { place, ..one.boundary.clone() })
         })
     }
 
-    /// The first birth under one of its ids, and where it was recorded.
+    /// The first birth under one of its ids, and where it was recorded. Once they were read.
     pub(super) fn birth_of(&self, id: &str) -> Option<(&Rc<[u8]>, u64)> {
-        let mut births = self.births.iter().zip(self.birth_places.iter().copied());
-        births.find(|(leaf, _)| read_event(leaf, |_, one| one.target.id == id) == Some(true))
+        let births = self.births.iter().filter_map(|one| Some((one.leaf.as_ref()?, one.place)));
+        births
+            .into_iter()
+            .find(|(leaf, _)| read_event(leaf, |_, one| one.target.id == id) == Some(true))
     }
 
-    /// The birth that was recorded first, and where.
-    pub(super) fn first_recorded(&self) -> Option<(Rc<[u8]>, u64)> {
-        let births = self.births.iter().cloned().zip(self.birth_places.iter().copied());
-        births.min_by_key(|(_, place)| *place)
+    /// The birth that was recorded first.
+    pub(super) fn first_recorded(&self) -> Option<&Birth> {
+        self.births.iter().min_by_key(|one| one.place)
     }
 
     /// What a permitted use was that occurred before what turned the state since, by what had
@@ -299,19 +344,18 @@ impl Life {
     fn learn(&mut self, act: &Act<'_, '_>) {
         let statement = act.statement;
         let boundary = || Boundary::of(act.entry, statement, act.place);
+        let birth = || Birth { place: act.place, leaf: Some(act.leaf.into()) };
         let code = statement.token_kind.is_some_and(TokenKind::is_code);
         self.is_code |= code && is_permitted_birth(statement);
         match statement.event_type {
             EventType::Issued | EventType::Origin if self.births.is_empty() => {
-                self.births.push(act.leaf.into());
-                self.birth_places.push(act.place);
+                self.births.push(birth());
                 self.audience = statement.audience.iter().map(|name| Box::from(*name)).collect();
                 self.kid = statement.issuer_kid.map(Into::into);
                 self.born = Some(boundary());
             }
             EventType::Issued | EventType::Origin if self.births.len() < MAX_BIRTHS => {
-                self.births.push(act.leaf.into());
-                self.birth_places.push(act.place);
+                self.births.push(birth());
             }
             EventType::Revoked => {
                 if self.ends.len() < MAX_ENDS {
@@ -370,27 +414,6 @@ impl Life {
         }
     }
 
-    /// Whether a second birth says what the first one said, and says enough to tell: two logs of
-    /// one act. An issuer that names two tokens alike gives them other facts.
-    fn is_said_again(&self, statement: &Statement<'_>) -> bool {
-        let same = self.birth().and_then(|birth| {
-            read_event(birth, |_, one| {
-                let both = |one: &[&str], two: &[&str]| {
-                    let [mut one, mut two] = [one, two].map(<[&str]>::to_vec);
-                    one.sort_unstable();
-                    two.sort_unstable();
-                    one == two
-                };
-                let tells = one.expires_at.is_some() && one.expires_at == statement.expires_at;
-                tells
-                    && differing(one, statement).is_empty()
-                    && both(&one.scopes, &statement.scopes)
-                    && both(&one.audience, &statement.audience)
-            })
-        });
-        same == Some(true)
-    }
-
     /// What its refreshes produced, while an act that was refused may be a replay by nothing but
     /// that: each with the place in the list.
     pub(super) fn may_be_replaced_by(&self, statement: &Statement<'_>) -> Vec<(usize, Box<str>)> {
@@ -406,124 +429,6 @@ impl Life {
     pub(super) fn is_replaced_at(&mut self, at: usize) {
         self.replaced = self.refreshed.get(at).map(|one| one.0.clone());
     }
-
-    /// Whether whoever acts now is the one who had the token replaced or spent.
-    fn likeness(&self, act: &Act<'_, '_>) -> Likeness {
-        let now = Party::of(act.entry, act.statement);
-        self.holder.as_ref().map_or(Likeness::Unknown, |holder| holder.likeness(&now))
-    }
-
-    /// A presentation of a replaced or spent token that the issuer refused: see
-    /// [`super::replay`]. Nothing else that was refused is a finding.
-    fn refused_replay(&self, act: &Act<'_, '_>, windows: &Windows) -> Option<Finding> {
-        let statement = act.statement;
-        let violation = presents(statement, self.state.token_kind)
-            .filter(|_| statement.outcome == Outcome::Deny)?;
-        let at = act.at;
-        // Where the issuer itself calls it a reuse, its clock does not matter, nor whether it told
-        // what had replaced the token.
-        let is_sure = matches!(statement.reason, Some("reuse" | "replay"));
-        let boundary = match violation {
-            Violation::CodeReuse => self.spent.as_ref(),
-            _ if self.state.grace_until.is_some_and(|end| at < end) => return None,
-            _ => self.rotated.as_ref().or(self.replaced.as_ref()),
-        };
-        let told = || self.refreshed.last().map(|one| &one.0).or(self.born.as_ref());
-        let boundary = boundary.or_else(|| told().filter(|_| is_sure))?;
-        let gap = at.saturating_sub(boundary.at);
-        if gap < 0 && !is_sure {
-            return None;
-        }
-        let gap = gap.max(0);
-        let own = windows.believed(statement.source, statement.time_uncertainty_ns);
-        let uncertain = if is_sure { 0 } else { own.saturating_add(boundary.uncertainty(windows)) };
-        let explained = match self.likeness(act) {
-            Likeness::Other => None,
-            Likeness::Same => {
-                behind(gap, uncertain, windows.refresh_race_nanos, Explanation::BenignRace)
-            }
-            Likeness::Unknown => behind(gap, uncertain, 0, Explanation::BenignRace),
-        };
-        let mut finding = finding(act, Rule::Lifecycle(violation), explained);
-        finding.severity = finding.severity.min(Severity::High);
-        finding.gap_ms = Some(gap.div_euclid(1_000_000));
-        finding.events.push(boundary.event.clone());
-        // What came upon it may be recorded already.
-        let upon = |one: &&Boundary| (0..60_000_000_000).contains(&one.at.saturating_sub(at));
-        let upon = self.revoked.as_ref().filter(upon);
-        finding.events.extend(upon.map(|one| one.event.clone()));
-        finding.events.dedup();
-        finding.about = Some("refused".to_owned());
-        Some(finding)
-    }
-
-    fn lifecycle(&self, act: &Act<'_, '_>, violation: Violation, windows: &Windows) -> Finding {
-        let at = act.at;
-        let own = windows.believed(act.statement.source, act.statement.time_uncertainty_ns);
-        let (born, rotated, spent) = (&self.born, &self.rotated, &self.spent);
-        let state = &self.state;
-        // A boundary, by how much the act lies beyond it, and which window may explain that.
-        let after = |boundary: i64| Some(at.saturating_sub(boundary));
-        let spread = windows.propagation_nanos;
-        let propagation = Explanation::Propagation;
-        let (boundary, gap, window, windowed) = match violation {
-            Violation::UseAfterRevoke | Violation::IssuedAfterRevoke => {
-                let gap = state.revoked_at.and_then(after);
-                (self.revoked.as_ref(), gap, spread, propagation)
-            }
-            Violation::UseAfterExpiry => {
-                (born.as_ref(), state.expires_at.and_then(after), spread, propagation)
-            }
-            Violation::RefreshReuse => {
-                let gap = rotated.as_ref().and_then(|one| after(one.at));
-                let race = match self.likeness(act) {
-                    Likeness::Unknown => Explanation::UnknownParty,
-                    _ => Explanation::BenignRace,
-                };
-                (rotated.as_ref(), gap, windows.refresh_race_nanos, race)
-            }
-            Violation::UseAfterRotation => {
-                let gap = rotated.as_ref().and_then(|one| after(one.at));
-                (rotated.as_ref(), gap, spread, propagation)
-            }
-            Violation::UseBeforeActivation => {
-                let gap = state.not_before.map(|begin| begin.saturating_sub(at));
-                (born.as_ref(), gap.filter(|gap| *gap > 0), 0, propagation)
-            }
-            Violation::CodeReuse => {
-                (spent.as_ref(), spent.as_ref().and_then(|one| after(one.at)), 0, propagation)
-            }
-            Violation::ActivationLate => {
-                let gap = state.activation_deadline.and_then(after);
-                (born.as_ref(), gap, 0, propagation)
-            }
-            _ => (born.as_ref(), None, 0, propagation),
-        };
-        let uncertain = own.saturating_add(boundary.map_or(0, |one| one.uncertainty(windows)));
-        // A code is used once, and a refresh token by one party, whatever the clocks say.
-        let by_another =
-            violation == Violation::RefreshReuse && self.likeness(act) == Likeness::Other;
-        let timed = gap.filter(|_| violation != Violation::CodeReuse && !by_another);
-        let explained = timed.and_then(|gap| behind(gap, uncertain, window, windowed));
-        let twice = violation == Violation::DuplicateIssue && self.is_said_again(act.statement);
-        let explained = explained.or_else(|| twice.then_some(Explanation::SameFacts));
-        let mut finding = finding(act, Rule::Lifecycle(violation), explained);
-        finding.gap_ms = gap.map(|nanos| nanos.div_euclid(1_000_000));
-        finding.events.extend(boundary.map(|one| one.event.clone()));
-        finding.events.dedup();
-        finding
-    }
-
-    fn key_mismatch(&self, act: &Act<'_, '_>) -> Option<Finding> {
-        let (issued, shown) = (self.kid.as_deref()?, act.statement.issuer_kid?);
-        let used = is_use(act.statement.event_type);
-        let issuer = issuer_about(act.statement);
-        (used && !names(issued, shown, issuer)).then(|| {
-            let mut finding = finding(act, Rule::KeyMismatch, None);
-            finding.events.extend(self.born.as_ref().map(|one| one.event.clone()));
-            finding
-        })
-    }
 }
 
 fn is_use(event_type: EventType) -> bool {
@@ -536,134 +441,42 @@ pub(super) fn asks_for_parents(statement: &Statement<'_>) -> bool {
     asks && statement.outcome == Outcome::Allow
 }
 
-pub(super) fn finding(act: &Act<'_, '_>, rule: Rule, explained: Option<Explanation>) -> Finding {
-    let severity = explained.map_or(rule.severity(), |one| rule.softened(one));
-    Finding {
-        rule,
-        severity,
-        tenant: act.statement.tenant.to_owned(),
-        kind: act.statement.target.kind,
-        target: act.statement.target.id.to_owned(),
-        events: vec![cite(act.statement)],
-        place: None,
-        parent: None,
-        gap_ms: None,
-        explained,
-        about: None,
-        noticed_at: act.entry.recorded_at.nanos,
-        who: Some(Box::new(Party::of(act.entry, act.statement))),
+kept!(Boundary { at, uncertainty, event, place });
+kept!(Wide { boundary, covered });
+kept!(Kin { key, tenant, id, relation });
+
+/// Where it lies; what it says is read from there.
+impl Kept for Birth {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.place.write(out);
+    }
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { place: u64::read(from)?, leaf: None })
     }
 }
 
-/// A use or birth of a token after its parent was revoked. A token revoked itself has a finding of
-/// its own.
-fn outlives(
-    act: &Act<'_, '_>,
-    life: &Life,
-    parents: &[Parent],
-    windows: &Windows,
-) -> Option<Finding> {
-    let statement = act.statement;
-    if !asks_for_parents(statement) {
-        return None;
-    }
-    let at = act.at;
-    if life.revoked.as_ref().is_some_and(|own| own.at <= at) {
-        return None;
-    }
-    let revoked = |parent: &Parent| {
-        let known = act.place.max(life.anew);
-        let in_time = |one: &&Boundary| one.at <= at && one.place < known;
-        parent.ends.iter().filter(in_time).min_by_key(|one| (one.at, one.place)).cloned()
-    };
-    let (parent, revoked) = parents.iter().find_map(|parent| Some((parent, revoked(parent)?)))?;
-    let gap = at.saturating_sub(revoked.at);
-    let own = windows.believed(statement.source, statement.time_uncertainty_ns);
-    let uncertain = own.saturating_add(revoked.uncertainty(windows));
-    let explained = behind(gap, uncertain, windows.propagation_nanos, Explanation::Propagation);
-    let mut finding = finding(act, Rule::ChildOutlivesRevokedParent, explained);
-    finding.events.push(revoked.event);
-    finding.parent = Some(parent.id.clone());
-    finding.gap_ms = Some(gap.div_euclid(1_000_000));
-    Some(finding)
-}
-
-/// Scopes that a token has and the one it was minted from had not (RFC 6749 section 6). A parent
-/// whose scopes nobody recorded says nothing. An exchange for another audience (RFC 8693 section
-/// 2.1) has scopes of that audience: the words cannot be compared, and exchanges are for that.
-fn widened(act: &Act<'_, '_>, parent: &Parent) -> Option<Finding> {
-    let narrowing = matches!(
-        parent.relation,
-        Relation::RefreshedFrom | Relation::RotatedFrom | Relation::ExchangedFrom
-    );
-    if !narrowing || parent.scopes.is_empty() {
-        return None;
-    }
-    let scopes = act.statement.scopes.iter();
-    let new = scopes.filter(|scope| !parent.scopes.iter().any(|had| had == *scope));
-    let new: Vec<&str> = new.copied().collect();
-    (!new.is_empty()).then(|| {
-        let mut finding = about(act, Rule::ScopeWidened, parent, &new);
-        if parent.relation == Relation::ExchangedFrom && is_elsewhere(act.statement, parent) {
-            finding.explained = Some(Explanation::OtherAudience);
-            finding.severity = finding.rule.softened(Explanation::OtherAudience);
-        }
-        finding
-    })
-}
-
-/// Whether both tokens name audiences, and no common one.
-fn is_elsewhere(statement: &Statement<'_>, parent: &Parent) -> bool {
-    let named = !statement.audience.is_empty() && !parent.audience.is_empty();
-    named && !statement.audience.iter().any(|name| parent.audience.iter().any(|had| had == name))
-}
-
-/// Actors of the exchanged token that the new one does not name any more (RFC 8693 section 4.1:
-/// the prior actors stand within the newest one's `act`).
-fn actor_lost(act: &Act<'_, '_>, parent: &Parent) -> Option<Finding> {
-    if parent.relation != Relation::ExchangedFrom {
-        return None;
-    }
-    let named: Vec<String> = act.statement.actors.iter().map(actor_name).collect();
-    let lost = parent.actors.iter().filter(|actor| !named.contains(actor));
-    let lost: Vec<&str> = lost.map(String::as_str).collect();
-    (!lost.is_empty()).then(|| about(act, Rule::ActorLostInExchange, parent, &lost))
-}
-
-pub(super) fn actor_name(actor: &ledgerline_proof::statement::Actor<'_>) -> String {
-    format!("{}:{}", actor.kind.symbol(), actor.id)
-}
-
-fn about(act: &Act<'_, '_>, rule: Rule, parent: &Parent, list: &[&str]) -> Finding {
-    let mut finding = finding(act, rule, None);
-    finding.parent = Some(parent.id.clone());
-    // Room for the longest string of a statement.
-    let mut text = String::new();
-    for item in list.iter().take_while({
-        let mut length = 0;
-        move |item: &&&str| {
-            length += item.len() + 1;
-            length < 1000
-        }
-    }) {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(item);
-    }
-    finding.about = (!text.is_empty()).then_some(text);
-    finding
-}
-
-pub(super) fn clock_ahead(act: &Act<'_, '_>, windows: &Windows) -> Option<Finding> {
-    let statement = act.statement;
-    let ahead = statement.occurred_at.nanos.saturating_sub(act.entry.recorded_at.nanos);
-    let own = windows.believed(statement.source, statement.time_uncertainty_ns);
-    // What the ledger derives is timed by what it follows from.
-    let foreign = statement.source != ledgerline_view::registry::LEDGER_SOURCE;
-    (foreign && ahead > MAX_DRIFT_NANOS.saturating_add(own)).then(|| {
-        let mut finding = finding(act, Rule::ClockAhead, None);
-        finding.gap_ms = Some(ahead.div_euclid(1_000_000));
-        finding
-    })
-}
+kept!(Life {
+    state,
+    births,
+    audience,
+    is_code,
+    kin,
+    quiet,
+    covering,
+    born,
+    revoked,
+    ends,
+    rotated,
+    refreshed,
+    replaced,
+    spent,
+    holder,
+    reused_by,
+    kid,
+    count,
+    latest,
+    next,
+    anew,
+    turns,
+    raised,
+});

@@ -23,8 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledgerline_proof::hash::Hash;
 use serde::{Deserialize, Serialize};
 
+use super::covers::Counted;
 use super::replay::Replays;
 use super::rules::{Cited, GROUP_NANOS};
+use super::store::Mark;
 
 /// Between two leaves of a running ledger, at most: a block comes once a minute.
 const MAX_PAUSE_NANOS: i64 = 90_000_000_000;
@@ -172,6 +174,18 @@ pub struct Memory {
     pub(super) clocks: BTreeMap<(String, String), i64>,
     /// Whether any act ever named another id of its token.
     pub(super) has_aliases: bool,
+    /// What the store holds, when this is saved.
+    pub(super) kept: Option<Kept>,
+}
+
+/// What the store holds, and how what lies there counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) mark: Mark,
+    /// Revocations that were noted.
+    pub(super) counted: Counted,
+    /// Closings of findings that were read.
+    pub(super) closings: u64,
 }
 
 const fn nobody_knows() -> bool {
@@ -201,6 +215,9 @@ struct Written {
     replays: Replays,
     #[serde(default)]
     clocks: Vec<((String, String), i64)>,
+    /// Absent where nothing is kept beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept: Option<Kept>,
 }
 
 impl Memory {
@@ -224,6 +241,7 @@ impl Memory {
             replays: one.replays,
             clocks: one.clocks.into_iter().collect(),
             has_aliases: one.has_aliases,
+            kept: one.kept,
         };
         serde_json::to_vec(&written).expect("lists of plain values")
     }
@@ -243,6 +261,7 @@ impl Memory {
             replays: written.replays,
             clocks: written.clocks.into_iter().collect(),
             has_aliases: written.has_aliases,
+            kept: written.kept,
         })
     }
 

@@ -44,9 +44,11 @@ mod follower;
 pub mod gap;
 mod groups;
 pub mod integrity;
+mod kept;
 mod kin;
 mod late;
 mod life;
+mod marked;
 pub mod memory;
 mod presented;
 mod producers;
@@ -55,11 +57,14 @@ pub mod record;
 mod replay;
 mod revised;
 pub mod rules;
+mod store;
+mod tiers;
 mod turns;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use ledgerline_index::terms::chain_term;
+use ledgerline_index::terms::{chain_term, is_birth};
 use ledgerline_index::{Term, TermCache};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
@@ -67,23 +72,29 @@ use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
 use ledgerline_view::view::{QueryError, View};
+use ledgerline_world::disk::Disk;
 
 use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
 use self::covers::Covers;
 pub use self::follower::FindingsFollower;
 use self::groups::{Counted, Recorded};
 use self::kin::kin_of;
-use self::life::{Act, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until};
-use self::memory::Memory;
+use self::late::Revised;
+use self::life::{Act, Birth, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until};
+use self::memory::{Kept, Memory};
 use self::presented::PolicyVersions;
 pub use self::reconciled::finding_of;
 use self::record::{Note, is_closing, raised_event_id};
 use self::replay::{Replay, is_replay};
 use self::revised::tell;
 use self::rules::{Finding, Rule, Windows};
+pub use self::store::Limits;
+use self::store::Store;
+use self::tiers::Tier;
 
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
-/// two generations of tokens and two of their parents.
+/// two generations of tokens and two of their parents. What is not among them lies in the
+/// [`store`].
 const REMEMBERED: usize = 1 << 12;
 /// Entries of a usual step: about a millisecond. A thread of low priority that has a core for ten
 /// holds up whoever was put behind it there.
@@ -98,10 +109,38 @@ type Placed = (u64, Vec<u8>);
 /// What a token is, as others ask for it.
 #[derive(Default)]
 struct Known {
-    /// The leaf of the birth that was recorded first, and where.
-    birth: Option<(Rc<[u8]>, u64)>,
+    /// The birth that was recorded first.
+    birth: Option<KnownBirth>,
     /// Its revocations: its own, and those that cover it.
     ends: Vec<Boundary>,
+    /// Of a token with one id that is born and has not ended: the chains by which it could.
+    watch: Option<Vec<u32>>,
+}
+
+/// A birth, as others know it.
+struct KnownBirth {
+    birth: Birth,
+    /// From which place on it is known: where it was recorded, or where it was said whose it is.
+    known: u64,
+}
+
+/// How acts are judged.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    /// By what the ledger held below this index.
+    below: u64,
+    /// With all that is said of parents, aliases and policies; else only the life itself.
+    whole: bool,
+}
+
+/// What is asked about the parents of a token.
+#[derive(Debug, Clone, Copy)]
+struct AskedOfParents {
+    below: u64,
+    /// Whether the token is born just now.
+    born_now: bool,
+    /// What was recorded at this place and behind it is not known yet.
+    known_by: u64,
 }
 
 /// What is judged of an act.
@@ -124,17 +163,40 @@ pub struct Saved {
     pub memory: Memory,
 }
 
+/// Where a judge keeps what memory has no room for.
+#[derive(Clone)]
+pub struct Place {
+    /// The disk of the followers.
+    pub disk: Arc<dyn Disk>,
+    /// How much.
+    pub limits: Limits,
+    /// Lives of a generation of the memory before it.
+    pub remembered: usize,
+}
+
+impl Place {
+    /// On a disk, with room for a million tokens alive and more.
+    #[must_use]
+    pub fn on(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, limits: Limits::default(), remembered: REMEMBERED }
+    }
+}
+
 /// Reads committed entries and judges them. Owned by one thread.
 pub struct Judge {
     windows: Windows,
     position: u64,
-    lives: TermCache<Box<Life>>,
+    store: Store,
+    /// Lives of tokens that have one id: nothing else is under its term.
+    lives: Tier<Box<Life>>,
+    /// Lives of tokens that have several ids.
+    joined: Tier<Box<Life>>,
     /// Lives of parents, without findings about themselves.
-    parents: TermCache<Box<Life>>,
+    parents: Tier<Box<Life>>,
     /// Lives under one id alone of tokens that have several.
-    alone: TermCache<Box<Life>>,
+    alone: Tier<Box<Life>>,
     /// The ids of tokens.
-    ids: TermCache<Ids>,
+    ids: Tier<Ids>,
     covers: Covers,
     policies: TermCache<PolicyVersions>,
     memory: Memory,
@@ -143,21 +205,44 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Begins where one ended, in the ledger's own origin.
+    /// Begins where one ended, in the ledger's own origin. What it has no memory for it reads again.
     #[must_use]
     pub fn new(saved: Saved, windows: Windows) -> Self {
+        Self::of(saved, windows, Store::nowhere(), REMEMBERED)
+    }
+
+    /// As [`Self::new`], with a place for what memory has no room for: it goes on where the files
+    /// there were written with what was saved, and begins them anew where they were not.
+    #[must_use]
+    pub fn with_store(saved: Saved, windows: Windows, place: Place) -> Self {
+        let kept = saved.memory.kept.map(|kept| kept.mark);
+        let store = Store::open(place.disk, place.limits, kept);
+        Self::of(saved, windows, store, place.remembered)
+    }
+
+    fn of(saved: Saved, windows: Windows, store: Store, most: usize) -> Self {
+        let kept = saved.memory.kept.filter(|_| store.holds_something());
+        let (counted, closings) =
+            kept.map(|kept| (kept.counted, kept.closings)).unwrap_or_default();
         Self {
             windows,
             position: saved.position,
-            memory: saved.memory,
-            closings: 0,
+            memory: Memory { kept: None, ..saved.memory },
+            closings,
             policies: TermCache::new(REMEMBERED),
-            lives: TermCache::new(REMEMBERED),
-            parents: TermCache::new(REMEMBERED),
-            alone: TermCache::new(REMEMBERED),
-            ids: TermCache::new(REMEMBERED),
-            covers: Covers::new(),
+            lives: Tier::new(0, most),
+            joined: Tier::new(1, most),
+            parents: Tier::new(2, most),
+            alone: Tier::new(3, most),
+            ids: Tier::new(4, most),
+            covers: Covers::new(counted),
+            store,
         }
+    }
+
+    /// What is to be told of the store, once.
+    pub const fn news(&mut self) -> Option<String> {
+        self.store.news()
     }
 
     /// Entries read so far.
@@ -170,6 +255,20 @@ impl Judge {
     #[must_use]
     pub fn saved(&self) -> Saved {
         Saved { position: self.position, memory: self.memory.clone() }
+    }
+
+    /// As [`Self::saved`], once the store holds all that is remembered: one that begins with this
+    /// finds it there.
+    #[must_use]
+    pub fn keep(&mut self) -> Saved {
+        let store = &mut self.store;
+        for lives in [&mut self.lives, &mut self.joined, &mut self.parents, &mut self.alone] {
+            lives.keep_all(store);
+        }
+        self.ids.keep_all(store);
+        let (counted, closings) = (self.covers.counted(), self.closings);
+        let kept = store.mark().map(|mark| Kept { mark, counted, closings });
+        Saved { position: self.position, memory: Memory { kept, ..self.memory.clone() } }
     }
 
     /// Reads on, at most `most` entries, and says what was noticed. The caller records all of it
@@ -231,28 +330,25 @@ impl Judge {
         let joined = self.join(view, index, statement)?;
         not_joined(act, &joined.refused, notes);
         let ids = &joined.ids;
-        let key = term_of_all(view, token, ids);
-        self.forget_alone(view, token, ids);
-        let several = joined.former.len() > 1;
-        let taken = if several { None } else { self.lives.take(&key) };
-        let (mut life, several) = match taken {
-            _ if several => self.life_of_joined(view, index, (statement.tenant, &joined))?,
-            Some(life) => (life, false),
-            None if act.entry.sequence == 0 && ids.is_none() && !view.has_older() => {
-                (Box::default(), false)
-            }
-            None => (Box::new(self.remember(view, token, ids, index, true)?), false),
+        let own = term_of(view, token);
+        let key = if ids.is_some() { term_of_all(view, token, ids) } else { own };
+        self.forget_alone(&own, ids);
+        let (mut life, several) = if joined.former.len() > 1 {
+            self.life_of_joined(view, index, statement.tenant, &joined)?
+        } else {
+            (self.life_at(view, index, act, ids, &key)?, false)
         };
         let late = life.count > 0 && statement.occurred_at.nanos < life.latest;
         if several || (late && changes_the_past(statement, life.is_code)) {
             let leaves = leaves_of(view, token, ids, index + 1)?;
-            let whole = (statement.tenant, &joined);
-            let before = self.found_of_each(view, (index, act.place), whole)?;
+            let upto = (index, act.place);
+            let before = self.found_of_each(view, upto, statement.tenant, &joined)?;
             let (anew, after) = self.replay(view, &leaves, (index + 1, act.place + 1), true)?;
-            self.revise(view, (before, after), act, notes)?;
+            self.revise(view, &before, after, act, notes)?;
             *life = anew;
         } else {
-            for one in self.judge(view, index, &mut life, act, (true, Part::Whole))? {
+            let manner = Manner { below: index, whole: true };
+            for one in self.judge(view, manner, &mut life, act, Part::Whole)? {
                 let who = (statement.tenant, statement.source);
                 if one.rule == Rule::ClockAhead && !self.memory.tell_clock(who, one.noticed_at) {
                     continue;
@@ -264,17 +360,58 @@ impl Judge {
                     Counted::Passed => continue,
                 };
                 if is_replay(&one) {
+                    life.read_births(view)?;
                     let replay = Replay::of(named, act, life.birth().map(|leaf| &**leaf));
                     self.memory.replays.note(replay);
                 }
                 tell(view, one, counted, notes)?;
             }
         }
-        self.lives.put(key, life);
+        life.next = act.entry.sequence + 1;
+        if life.births.len() > 1 || is_revocation(statement) || !statement.also_known_as.is_empty()
+        {
+            for (id, _) in &joined.former {
+                self.covers.note_token(&term_of(view, (statement.tenant, id)));
+            }
+        }
+        self.put_life(ids, key, life);
         self.judge_children(view, index, act, ids, notes)?;
         // Others that were asked for meanwhile may have asked for this one, without its act.
-        self.forget_alone(view, token, ids);
+        self.forget_alone(&own, ids);
         Ok(())
+    }
+
+    /// The life of an act's token before it.
+    fn life_at(
+        &mut self,
+        view: &View,
+        index: u64,
+        act: &Act<'_, '_>,
+        ids: &Ids,
+        key: &Term,
+    ) -> Result<Box<Life>, QueryError> {
+        let known = self.take_life(ids, key);
+        // Origins have chains of their own.
+        let is_one = ids.is_none() && !view.has_older();
+        if let Some(life) = known.filter(|life| !is_one || life.is_up_to(act.entry)) {
+            return Ok(life);
+        }
+        if act.entry.sequence == 0 && ids.is_none() && !view.has_older() {
+            return Ok(Box::default());
+        }
+        let token = (act.statement.tenant, act.statement.target.id);
+        Ok(Box::new(self.remember(view, token, ids, index, true)?))
+    }
+
+    /// Takes a life out of where it is remembered.
+    fn take_life(&mut self, ids: &Ids, key: &Term) -> Option<Box<Life>> {
+        let lives = if ids.is_some() { &mut self.joined } else { &mut self.lives };
+        lives.take(&mut self.store, key)
+    }
+
+    fn put_life(&mut self, ids: &Ids, key: Term, life: Box<Life>) {
+        let lives = if ids.is_some() { &mut self.joined } else { &mut self.lives };
+        lives.put(&mut self.store, key, life);
     }
 
     /// The life of a token as it was after the entries below an index: those up to the last that
@@ -301,10 +438,10 @@ impl Judge {
         (below, end): (u64, u64),
         whole: bool,
     ) -> Result<(Life, Vec<Finding>), QueryError> {
-        let (revised, anew) = self.last_revised(view, leaves, (below, end))?;
-        let (mut life, mut found) = self.replay(view, &leaves[..revised], (below, anew), whole)?;
-        let rest = leaves[revised..].iter().map(|one| (Part::Whole, one));
-        found.extend(self.take_all(view, &mut life, rest, (below, whole))?);
+        let Revised { entries, anew } = self.last_revised(view, leaves, (below, end))?;
+        let (mut life, mut found) = self.replay(view, &leaves[..entries], (below, anew), whole)?;
+        let rest = leaves[entries..].iter().map(|one| (Part::Whole, one));
+        found.extend(self.take_all(view, &mut life, rest, Manner { below, whole })?);
         Ok((life, found))
     }
 
@@ -331,7 +468,7 @@ impl Judge {
         let mut life = Life::default();
         life.anew = anew;
         let sorted = sorted.into_iter().map(|(_, part, one)| (part, one));
-        let found = self.take_all(view, &mut life, sorted, (below, whole))?;
+        let found = self.take_all(view, &mut life, sorted, Manner { below, whole })?;
         Ok((life, found))
     }
 
@@ -341,14 +478,14 @@ impl Judge {
         view: &View,
         life: &mut Life,
         leaves: impl Iterator<Item = (Part, &'l Placed)>,
-        (below, whole): (u64, bool),
+        manner: Manner,
     ) -> Result<Vec<Finding>, QueryError> {
         let mut found: Vec<Finding> = Vec::new();
         for (part, (place, leaf)) in leaves {
             let judged = read_event(leaf, |entry, statement| {
                 let at = statement.occurred_at.nanos;
                 let act = Act { entry, statement, leaf, place: *place, at };
-                self.judge(view, below, life, &act, (whole, part))
+                self.judge(view, manner, life, &act, part)
             });
             for one in judged.transpose()?.unwrap_or_default() {
                 if part == Part::Last && is_said(&found, &one) {
@@ -361,39 +498,39 @@ impl Judge {
         Ok(found)
     }
 
-    /// Judges one act by what the ledger held below an index.
+    /// Judges one act.
     fn judge(
         &mut self,
         view: &View,
-        below: u64,
+        Manner { below, whole }: Manner,
         life: &mut Life,
         act: &Act<'_, '_>,
-        (whole, part): (bool, Part),
+        part: Part,
     ) -> Result<Vec<Finding>, QueryError> {
         let statement = act.statement;
-        let is_lifecycle = statement.event_type.is_lifecycle();
         let born_now = is_permitted_birth(statement);
-        // Lent for the look-up: nearly every act comes here.
-        let mut births = std::mem::take(&mut life.births);
-        births.extend(born_now.then(|| Rc::from(act.leaf)));
+        if born_now || is_birth(statement) || !statement.also_known_as.is_empty() {
+            life.read_births(view)?;
+        }
         let mut parents = Vec::new();
-        if let Some(birth) = births.first().filter(|_| is_lifecycle) {
-            self.covers.bring(view, life, &births, below)?;
+        let is_lifecycle = statement.event_type.is_lifecycle();
+        if is_lifecycle && (born_now || !life.births.is_empty()) {
+            self.covers.bring(view, life, born_now.then_some(act.leaf), below)?;
             if whole && asks_for_parents(statement) {
-                let known = act.place.max(life.anew);
-                parents = self.parents(view, life, birth, (below, born_now, known))?;
+                let known_by = act.place.max(life.anew);
+                let asked = AskedOfParents { below, born_now, known_by };
+                parents = self.parents(view, life, act, asked)?;
             }
         }
-        births.truncate(births.len() - usize::from(born_now));
-        life.births = births;
         // Not of a life that is only looked at: what it produced may name it as produced.
         let produced = if whole { life.may_be_replaced_by(statement) } else { Vec::new() };
         for (at, new) in produced {
             let token = (statement.tenant, &*new);
             let key = term_of(view, token);
-            let birth = self.known(view, below, (&key, token))?.birth;
-            let birth = birth.filter(|(_, place)| *place < act.place.max(life.anew));
-            let kind = birth.and_then(|(leaf, _)| read_event(&leaf, |_, one| one.token_kind));
+            let birth = self.known(view, below, &key, token)?.birth;
+            let birth = birth.filter(|birth| birth.known < act.place.max(life.anew));
+            let leaf = birth.map(|mut one| one.birth.read(view)).transpose()?;
+            let kind = leaf.and_then(|leaf| read_event(&leaf, |_, one| one.token_kind));
             if kind.flatten() == Some(TokenKind::Refresh) {
                 life.is_replaced_at(at);
                 break;
@@ -419,28 +556,39 @@ impl Judge {
         Recorded { view, read: self.closings }
     }
 
-    /// What the token born by `birth` came of, as far as anything can follow from it: parents that
-    /// ended and, when it is born just now, scopes and actors.
+    /// What an act's token came of, as far as anything can follow from it: parents that ended and,
+    /// when it is born just now, scopes and actors.
     fn parents(
         &mut self,
         view: &View,
         life: &mut Life,
-        birth: &[u8],
-        (below, born_now, known_by): (u64, bool, u64),
+        act: &Act<'_, '_>,
+        AskedOfParents { below, born_now, known_by }: AskedOfParents,
     ) -> Result<Vec<Parent>, QueryError> {
         let kin = match &life.kin {
             Some(kin) => Rc::clone(kin),
-            None => Rc::clone(life.kin.insert(kin_of(view, birth))),
+            None => {
+                let first = life.births.first_mut().map(|birth| birth.read(view)).transpose()?;
+                let birth = first.as_deref().unwrap_or(act.leaf);
+                Rc::clone(life.kin.insert(kin_of(view, birth)))
+            }
         };
-        let mut parents = Vec::new();
+        if let Some(quiet) = life.quiet.as_mut().filter(|_| !born_now)
+            && self.covers.is_quiet(quiet)
+        {
+            return Ok(Vec::new());
+        }
+        let (mut parents, mut watched) = (Vec::new(), Some(Vec::new()));
         for Kin { key, tenant, id, relation } in kin.iter() {
-            let Known { birth, ends } = self.known(view, below, (key, (tenant, id)))?;
+            let Known { birth, ends, watch } = self.known(view, below, key, (tenant, id))?;
+            watched = watched.zip(watch).map(|(all, more)| [all, more].concat());
             // What was told later is not known yet, unless the act is judged anew.
-            let birth = birth.filter(|(_, place)| *place < known_by);
+            let birth = birth.filter(|birth| birth.known < known_by);
             if ends.is_empty() && !born_now {
                 continue;
             }
-            let had = birth.filter(|_| born_now).and_then(|(leaf, _)| {
+            let birth = birth.filter(|_| born_now).map(|mut one| one.birth.read(view));
+            let had = birth.transpose()?.and_then(|leaf| {
                 read_event(&leaf, |_, one| {
                     let owned = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
                     let actors = one.actors.iter().map(actor_name).collect();
@@ -451,8 +599,14 @@ impl Judge {
             let (id, relation) = (String::from(&**id), *relation);
             parents.push(Parent { id, relation, ends, scopes, audience, actors });
         }
+        life.quiet = watched.map(|chains| self.covers.quiet(chains.into()));
         Ok(parents)
     }
+}
+
+/// Whether an act ends its token.
+fn is_revocation(statement: &Statement<'_>) -> bool {
+    statement.event_type == EventType::Revoked && statement.outcome == Outcome::Allow
 }
 
 /// Whether something of this kind was found about an act already.

@@ -44,7 +44,7 @@ use ledgerline_view::view::{QueryError, View};
 use super::life::{Act, Life, cite, finding};
 use super::rules::Explanation::Propagation;
 use super::rules::{Cited, Finding, Rule, Severity, behind};
-use super::{Judge, term_of};
+use super::{Judge, KnownBirth, term_of};
 
 /// Other ids of a token that are looked at.
 const MAX_ALIASES: usize = 8;
@@ -79,6 +79,12 @@ fn version_of(statement: &Statement<'_>, place: u64) -> Option<PolicyVersion> {
         place,
         event: cite(statement),
     })
+}
+
+/// A token's birth under the id of an act.
+struct OwnBirth<'b> {
+    leaf: &'b [u8],
+    place: u64,
 }
 
 impl Judge {
@@ -124,8 +130,8 @@ impl Judge {
         }
         let mut found = claimed_elsewhere(view, act)?;
         if matches!(statement.event_type, EventType::Used | EventType::ResourceAccessed) {
-            match life.birth() {
-                Some(birth) => found.extend(self.audience(life, birth, act)),
+            match life.born() {
+                Some(born) => found.extend(self.audience(life, born, act)),
                 None => found.extend(self.forged(act)),
             }
         }
@@ -138,7 +144,8 @@ impl Judge {
         }
         if let Some((birth, place)) = life.birth_of(statement.target.id) {
             if claims {
-                found.extend(self.aliases(view, below, (place, birth), act)?);
+                let own = OwnBirth { leaf: birth, place };
+                found.extend(self.aliases(view, below, &own, act)?);
             }
             if place == act.place {
                 found.extend(self.claimed_before(view, below, birth, act)?);
@@ -147,7 +154,7 @@ impl Judge {
         Ok(found)
     }
 
-    fn audience(&self, life: &Life, birth: &[u8], act: &Act<'_, '_>) -> Option<Finding> {
+    fn audience(&self, life: &Life, born: &Cited, act: &Act<'_, '_>) -> Option<Finding> {
         let service = act.statement.service?;
         if life.audience.is_empty() || life.audience.iter().any(|name| **name == *service) {
             return None;
@@ -157,7 +164,7 @@ impl Judge {
         self.memory.audiences.contains(&name).then(|| {
             let mut finding = finding(act, Rule::AudienceMismatch, None);
             finding.about = Some(service.to_owned());
-            finding.events.extend(read_event(birth, |_, one| cite(one)));
+            finding.events.push(born.clone());
             finding
         })
     }
@@ -236,7 +243,7 @@ impl Judge {
         &mut self,
         view: &View,
         below: u64,
-        (place, birth): (u64, &[u8]),
+        &OwnBirth { leaf: birth, place }: &OwnBirth<'_>,
         act: &Act<'_, '_>,
     ) -> Result<Option<Finding>, QueryError> {
         let statement = act.statement;
@@ -247,9 +254,12 @@ impl Judge {
             let token = (statement.tenant, *other);
             let key = term_of(view, token);
             // A life that is read again meets this act with more behind it than was known then.
-            let theirs = self.known_alone(view, below, (&key, token))?.birth;
-            let theirs = theirs.filter(|(_, place)| *place < act.place);
-            let Some((theirs, their_place)) = theirs else { continue };
+            let theirs = self.known_alone(view, below, &key, token)?.birth;
+            let theirs = theirs.filter(|one| one.known < act.place);
+            let Some(KnownBirth { birth: mut theirs, known: their_place }) = theirs else {
+                continue;
+            };
+            let theirs = theirs.read(view)?;
             let differs = read_event(birth, |_, one| {
                 read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });
@@ -284,9 +294,10 @@ impl Judge {
         for claimant in claimants(view, act)? {
             let token = (tenant, &*claimant);
             let key = term_of(view, token);
-            let theirs = self.known_alone(view, below, (&key, token))?.birth;
-            let theirs = theirs.filter(|(_, place)| *place < act.place);
-            let Some((theirs, _)) = theirs else { continue };
+            let theirs = self.known_alone(view, below, &key, token)?.birth;
+            let theirs = theirs.filter(|one| one.known < act.place);
+            let Some(mut theirs) = theirs else { continue };
+            let theirs = theirs.birth.read(view)?;
             let differs = read_event(birth, |_, one| {
                 read_event(&theirs, |_, two| (differing(one, two), cite(two)))
             });

@@ -201,7 +201,7 @@ impl Judge {
         let statement = act.statement;
         let key = (statement.tenant.to_owned(), token.to_owned());
         let named = (statement.tenant, token);
-        let Known { birth, ends } = self.known(view, index, (&term_of(view, named), named))?;
+        let Known { birth, ends, .. } = self.known(view, index, &term_of(view, named), named)?;
         let target = (statement.tenant, TargetKind::Token, token);
         let at = act.entry.recorded_at.nanos;
         if birth.is_none() {

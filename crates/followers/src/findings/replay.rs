@@ -32,6 +32,7 @@ use ledgerline_proof::vocabulary::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::kept::kept;
 use super::life::{Act, cite};
 use super::record::{Note, Upon, moved_upon};
 use super::rules::{Finding, Rule};
@@ -53,6 +54,8 @@ pub(crate) struct Party {
     pub(super) device: Option<[u8; 16]>,
     pub(super) agent: Option<[u8; 16]>,
 }
+
+kept!(Party { client, request, address, device, agent });
 
 /// Whether two presentations are one party's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,7 +33,8 @@ impl Judge {
     pub(super) fn revise(
         &self,
         view: &View,
-        (before, after): (Vec<Vec<Finding>>, Vec<Finding>),
+        before: &[Vec<Finding>],
+        after: Vec<Finding>,
         act: &Act<'_, '_>,
         notes: &mut Vec<Note>,
     ) -> Result<(), QueryError> {
@@ -51,7 +52,7 @@ impl Judge {
         // counted to another, is not any more where others no longer hold.
         let mut counted = Groups::default();
         let (closings, mut known) = (self.closings(view), BTreeSet::new());
-        for before in &before {
+        for before in before {
             let mut earlier = Groups::default();
             for one in before {
                 if earlier.count(one, &closings)? == Counted::Raised {

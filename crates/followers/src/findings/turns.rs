@@ -15,6 +15,9 @@
 use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, changes_state};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
+use ledgerline_proof::wire::Reader;
+
+use super::kept::Kept;
 
 /// Turns of one token that are remembered, some 150 bytes each.
 const MAX_TURNS: usize = 32;
@@ -84,6 +87,15 @@ impl Judged {
             Self::Unknown => now,
             Self::By(found) => found,
         }
+    }
+}
+
+impl Kept for Turns {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Kept::read(from).map(Self)
     }
 }
 

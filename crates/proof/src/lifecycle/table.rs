@@ -91,9 +91,9 @@ pub struct TokenState {
     pub last_index: Option<u64>,
     /// When the current state (beneath any expiry) began. Older acts arrived late: not judged by
     /// it.
-    since: i64,
+    pub since: i64,
     /// Whether a permitted use came before the birth. A code so used is born SPENT.
-    presented: bool,
+    pub presented: bool,
 }
 
 impl Default for TokenState {

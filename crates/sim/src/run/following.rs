@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ledgerline_followers::expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
 use ledgerline_followers::findings::rules::Windows;
-use ledgerline_followers::findings::{FindingsFollower, STEP_ENTRIES};
+use ledgerline_followers::findings::{FindingsFollower, Limits, Place, STEP_ENTRIES};
 use ledgerline_followers::follower::{Began, Failed, Next, NotRecorded, Ran};
 use ledgerline_followers::{Follower, Recorder, Runner};
 use ledgerline_ledger::planner::AdminAct;
@@ -104,8 +104,16 @@ impl Run {
     /// Whether the rules have nothing to read any more.
     fn follow_on(&mut self, most: u64) -> Result<bool, String> {
         let known = self.readers.findings.take();
-        let new = || FindingsFollower::new(Windows::default());
-        let mut runner = known.unwrap_or_else(|| self.runner(new()));
+        let mut runner = match known {
+            Some(runner) => runner,
+            None => {
+                // Room for next to nothing: what it remembers is on the disk.
+                let limits = Limits { bytes: 64 << 10, summaries: 100, worn_bytes: 4 << 10 };
+                let disk = Arc::clone(&self.world.disk);
+                let place = Place { disk, limits, remembered: *self.random.choose(&[1, 3, 4096]) };
+                self.runner(FindingsFollower::with_store(Windows::default(), place))
+            }
+        };
         runner.follower().read(most);
         let ran = self.run(&mut runner)?;
         // Whoever fell over meanwhile begins anew.
