@@ -122,7 +122,10 @@ fn stranger_in(disk: &dyn Disk, room: &str) -> io::Result<Option<String>> {
             "vault" => whole == "map" || numbered(whole, "slots-") || whole.starts_with("secret-"),
             "torn" => whole.ends_with(".bin"),
             "quarantine" => ["0.txt", "1.txt"].contains(&whole),
-            "followers" => ["expiry", "findings", "webhook", "uses"].contains(&whole),
+            "followers" => {
+                ["expiry", "findings", "webhook", "uses"].contains(&whole)
+                    || whole.starts_with("summaries-")
+            }
             "origins" => whole == "moving",
             _ => whole == "end",
         };
@@ -168,6 +171,7 @@ mod tests {
             "journal/genesis.new",
             "index/manifest",
             "index/event-times",
+            "followers/summaries-0000000000000001",
             "followers/uses",
         ];
         assert_eq!(contents(Folder::Data, &left).stranger, None);
