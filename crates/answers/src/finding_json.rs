@@ -10,6 +10,7 @@ use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::View;
 use serde_json::{Value, json};
 
+use crate::counted;
 use crate::question_json::proof_state;
 
 /// A finding as answers and messages have it.
@@ -24,7 +25,7 @@ pub fn finding(view: &View, found: &Found) -> Value {
                 "by": one.detail("by"),
                 "note": one.detail("note"),
                 "at": rfc3339(one.occurred_at.nanos),
-                "index": record.index,
+                "index": counted::number(view, record.at),
             })
         })
     });
@@ -54,11 +55,11 @@ pub fn finding(view: &View, found: &Found) -> Value {
             "events": events,
             "caused": caused,
             "event_id": uuid_text::text(&one.event_id),
-            "index": found.raised.index,
+            "index": counted::number(view, found.raised.at),
             "noticed_at": rfc3339(one.occurred_at.nanos),
             "recorded_at": rfc3339(entry.recorded_at.nanos),
             "moves": moves,
-            "proof_state": proof_state(view, found.raised.index),
+            "proof_state": proof_state(view, found.raised.at),
         })
     })
 }
@@ -68,7 +69,7 @@ pub fn finding(view: &View, found: &Found) -> Value {
 pub fn told(view: &View, told: &Told) -> Value {
     let mut one = finding(view, &told.found);
     if told.is_again() {
-        one["open_again_at"] = told.index.into();
+        one["open_again_at"] = counted::number(view, told.at).into();
     }
     one
 }

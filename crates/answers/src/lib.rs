@@ -6,6 +6,7 @@
 //! refuse. Does not know routes, connections, or who calls.
 
 pub mod answer;
+pub mod counted;
 pub mod event_json;
 pub mod finding_json;
 pub mod inventory;

@@ -124,7 +124,7 @@ impl Known {
     fn of(view: &View, tenant: &str, id: &str, now: i64) -> Result<Self, Problem> {
         let judgement = Judgement { at: now, by: i64::MAX };
         let page = PageRequest { after: None, limit: 1 };
-        let Some(life) = life_of(view, tenant, id, None, judgement, page)? else {
+        let Some(life) = life_of(view, tenant, id, &view.as_of(), judgement, page)? else {
             return Ok(Self { others: Vec::new(), cut: false, by_origin: Vec::new() });
         };
         let others = life.ids.iter().filter(|one| **one != *id).map(ToString::to_string);
@@ -190,22 +190,20 @@ pub fn question(
     let view = inquiry.view();
     let origins = view.origins();
     let evidence = inquiry.evidence();
-    let within = |one: &View| evidence.range(one.base()..one.end()).count();
+    let within = |one: &View| evidence.range(one.log().entries()).count();
     let found = match origin {
         Some(name) => origins.iter().find(|one| name == &*one.identity().origin),
         None => origins.iter().rev().find(|one| within(one) > 0).or(origins.last()),
     };
     let chosen = found.ok_or_else(Problem::not_found)?;
-    for other in origins.iter().filter(|other| other.base() != chosen.base()) {
+    for other in origins.iter().filter(|other| other.log() != chosen.log()) {
         if let count @ 1.. = within(other) {
             let name = &other.identity().origin;
             let words = format!("{count} entries of the answer stand in origin {name}");
             request.notes.push(format!("{INCOMPLETE}{words}"));
         }
     }
-    let base = chosen.base();
-    let here = evidence.range(base..chosen.end()).map(|position| position - base);
-    request.entries = here.collect();
+    request.entries = evidence.range(chosen.log().entries()).map(|at| at.index).collect();
     if chosen.is_older() {
         // A size is one of the newest origin: of an older one all was there by then.
         let is_size = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -5,46 +5,54 @@
 
 use ledgerline_api::leaf_json;
 use ledgerline_api::written::{Hex, Members, Sha256, Time, Uuid};
+use ledgerline_proof::lifecycle::TokenState;
 use ledgerline_questions::lineage::{Edge, Lineage, Record, Relative, Step, Token};
 use ledgerline_questions::{
     Access, Affected, AfterRevoke, Blast, Cause, Divergence, Exposure, IssuePolicies, PlaceAfter,
     PolicyEffect, PolicyVersion, Privilege, Reached, Touched, Visitor, is_over_privileged,
     nearest_rank,
 };
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::View;
 
+use crate::counted;
 use crate::problem::Problem;
 
-/// What the published checkpoint of its origin says about the entry at a position.
+/// What the published checkpoint of its origin says about an entry.
 #[must_use]
-pub fn proof_state(view: &View, position: u64) -> &'static str {
-    let (origin, index) = view.at_position(position);
-    if index < origin.published_size() { "block" } else { "receipt" }
+pub fn proof_state(view: &View, at: EntryRef) -> &'static str {
+    let origin = view.of_log(at.log);
+    if at.index < origin.published_size() { "block" } else { "receipt" }
 }
 
-/// The entry at a position: its index, the name of its origin when that is an older one, and its
-/// proof state.
-fn entry(view: &View, position: u64, members: &mut Members<'_>) {
-    let (origin, index) = view.at_position(position);
-    members.set("index", index);
+/// An entry: its index, the name of its origin when that is an older one, and its proof state.
+fn entry(view: &View, at: EntryRef, members: &mut Members<'_>) {
+    let origin = view.of_log(at.log);
+    members.set("index", at.index);
     if origin.is_older() {
         members.set("origin", &*origin.identity().origin);
     }
-    let proven = index < origin.published_size();
+    let proven = at.index < origin.published_size();
     members.set("proof_state", if proven { "block" } else { "receipt" });
 }
 
 /// The entries that an answer stands on, unless there are none.
-fn evidence(view: &View, name: &str, positions: &[u64], members: &mut Members<'_>) {
-    members.objects(name, positions, |position, members| entry(view, *position, members));
+fn evidence(view: &View, name: &str, entries: &[EntryRef], members: &mut Members<'_>) {
+    members.objects(name, entries, |at, members| entry(view, *at, members));
+}
+
+/// A state, judged at a time.
+pub fn state(view: &View, state: &TokenState, judged_at: i64, members: &mut Members<'_>) {
+    let number = |rank| counted::number(view, EntryRef::of_rank(rank));
+    leaf_json::state(state, judged_at, number, members);
 }
 
 /// A token with its states.
 pub fn token(view: &View, token: &Token, judged_at: i64, members: &mut Members<'_>) {
     members.set("token_id", &token.id);
     members.list("also_known_as", token.ids.iter().filter(|id| **id != token.id));
-    members.object("known", |members| leaf_json::state(&token.known, judged_at, members));
-    members.object("happened", |members| leaf_json::state(&token.happened, judged_at, members));
+    members.object("known", |members| state(view, &token.known, judged_at, members));
+    members.object("happened", |members| state(view, &token.happened, judged_at, members));
     members.time("born_at", token.happened.born_at);
     let facts = &token.facts;
     members.set("subject", facts.subject.map(Hex));
@@ -61,13 +69,9 @@ pub fn token(view: &View, token: &Token, judged_at: i64, members: &mut Members<'
 
 /// Whether the published checkpoints cover a token's whole life.
 fn is_proven(view: &View, token: &Token) -> bool {
-    // They ascend: in the newest origin the last one decides.
-    let newest = |index: u64| index >= view.base();
-    let last = token.records.last().map(|record| record.index).filter(|index| newest(*index));
-    let older = token.records.iter().map(|record| record.index);
-    let mut older = older.take_while(|index| !newest(*index));
-    last.is_none_or(|index| index - view.base() < view.published_size())
-        && older.all(|index| proof_state(view, index) == "block")
+    // They ascend: of each log the last one decides.
+    let mut last = token.records.chunk_by(|one, next| one.at.log == next.at.log);
+    last.all(|of_log| of_log.last().is_none_or(|one| proof_state(view, one.at) == "block"))
 }
 
 /// A token of a walk.
@@ -111,7 +115,7 @@ pub fn step(view: &View, step: &Step, members: &mut Members<'_>) {
 
 /// An access.
 pub fn access(view: &View, access: &Access, members: &mut Members<'_>) {
-    entry(view, access.index, members);
+    entry(view, access.at, members);
     members.set("token_id", &access.token);
     members.set("occurred_at", Time(access.occurred_at));
     members.set("type", access.event_type.symbol());
@@ -141,7 +145,7 @@ pub fn policy_version(view: &View, version: &PolicyVersion, members: &mut Member
     members.set("previous_version", version.previous_version.as_deref());
     members.set("change_ref", version.change_ref.as_deref());
     members.set("service", version.service.as_deref());
-    entry(view, version.index, members);
+    entry(view, version.at, members);
     members.set("occurred_at", Time(version.occurred_at));
 }
 
@@ -198,9 +202,9 @@ pub fn after_revoke(view: &View, answer: &AfterRevoke, judged_at: i64, members: 
         members.set("p50_ms", quantile(&one.gaps, 50));
         members.set("p99_ms", quantile(&one.gaps, 99));
         members.some("last_allow", one.last_allow.as_ref(), |last, members| {
-            entry(view, last.index, members);
+            entry(view, last.at, members);
             members.set("token_id", &last.token);
-            members.set("occurred_at", Time(last.at));
+            members.set("occurred_at", Time(last.seen_at));
         });
     };
     members.say("revoked", answer.tokens.len());
@@ -264,9 +268,9 @@ pub fn blast(view: &View, answer: &Blast, judged_at: i64, members: &mut Members<
 /// # Errors
 /// 500 when the stored leaf does not decode.
 pub fn event(view: &View, record: &Record, members: &mut Members<'_>) -> Result<(), Problem> {
-    let (origin, index) = view.at_position(record.index);
-    leaf_json::leaf(index, &record.leaf, members)?;
-    members.set("proof_state", proof_state(view, record.index));
+    let origin = view.of_log(record.at.log);
+    leaf_json::leaf(record.at.index, &record.leaf, members)?;
+    members.set("proof_state", proof_state(view, record.at));
     if origin.is_older() {
         members.set("origin", &*origin.identity().origin);
     }
@@ -277,9 +281,9 @@ pub fn event(view: &View, record: &Record, members: &mut Members<'_>) -> Result<
 pub fn divergence(view: &View, one: &Divergence, members: &mut Members<'_>) {
     members.set("what", one.what.word());
     members.set("before", &one.before);
-    members.set("before_index", view.at_position(one.before_index).1);
+    members.set("before_index", one.before_at.index);
     members.set("after", &one.after);
-    entry(view, one.index, members);
+    entry(view, one.at, members);
     members.set("occurred_at", Time(one.occurred_at));
     members.set("token_id", &one.token);
 }
@@ -305,7 +309,7 @@ pub fn exposure(answer: &Exposure, members: &mut Members<'_>) {
 /// 500 when the stored leaf does not decode.
 pub fn cause(view: &View, cause: &Cause, members: &mut Members<'_>) -> Result<(), Problem> {
     members.set("depth", cause.depth);
-    members.set("of_index", view.at_position(cause.of_index).1);
+    members.set("of_index", cause.named_at.index);
     members.set("relation", cause.relation.symbol());
     members.set("strength", cause.strength.symbol());
     members.set("why", cause.why.as_deref());

@@ -61,7 +61,7 @@ pub fn report(view: &View, event: &EventView) -> Value {
             "first_bad_index": number("first_bad_index"),
             "counts": counts.collect::<Map<String, Value>>(),
             "not_checked": text("not_checked"),
-            "proof_state": proof_state(view, event.index),
+            "proof_state": proof_state(view, event.at),
         }))
     };
     read().unwrap_or(Value::Null)

@@ -303,8 +303,14 @@ fn key_added(key: &KeyAdded<'_>, members: &mut Members<'_>) {
     members.time("expires_at", *expires_at);
 }
 
-/// A token's state, judged at a time.
-pub fn state(state: &TokenState, at_nanos: i64, members: &mut Members<'_>) {
+/// A token's state, judged at a time. `number` is what the answer calls an entry of which the state
+/// knows the order.
+pub fn state(
+    state: &TokenState,
+    at_nanos: i64,
+    number: impl Fn(u64) -> u64,
+    members: &mut Members<'_>,
+) {
     members.set("state", state.state_at(at_nanos).symbol());
     members.set("state_by_entries", state.state.symbol());
     members.set("active", state.is_active(at_nanos, false));
@@ -323,6 +329,6 @@ pub fn state(state: &TokenState, at_nanos: i64, members: &mut Members<'_>) {
     members.time("revoked_at", state.revoked_at);
     members.time("last_refreshed_at", state.last_refreshed_at);
     members.set("client_id", state.client.as_deref());
-    members.set("first_index", state.first_index);
-    members.set("last_index", state.last_index);
+    members.set("first_index", state.first_index.map(&number));
+    members.set("last_index", state.last_index.map(&number));
 }

@@ -23,6 +23,7 @@ use ledgerline_proof::vocabulary::{EventType, HandleKind, PersonalRole, Strength
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
 use ledgerline_questions::{Pivot, pivot};
 use ledgerline_vault::{OpenError, Vault};
+use ledgerline_view::address::{AsOf, EntryRef};
 use ledgerline_view::view::{EventView, QueryError, View};
 use zeroize::Zeroizing;
 
@@ -50,12 +51,12 @@ pub enum About {
 }
 
 /// A part of what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// The position where it begins.
-    pub from: u64,
-    /// Positions from here on are not looked at.
-    pub size: u64,
+    /// Where it begins.
+    pub from: EntryRef,
+    /// What is looked at.
+    pub as_of: AsOf,
     /// Events at most; more than [`MAX_EVENTS`] are never taken.
     pub limit: usize,
 }
@@ -111,7 +112,7 @@ pub struct Selection {
     /// The handle asked for, as the events have it.
     asked: Option<Handle>,
     reached: Vec<Reached>,
-    next: Option<u64>,
+    next: Option<EntryRef>,
 }
 
 /// Finds the events of a part of what is wanted, and where the next part begins. Opens nothing.
@@ -124,10 +125,10 @@ pub fn select(
     about: About,
     part: Part,
 ) -> Result<Selection, QueryError> {
-    let scope = Scope { tenant: tenant.to_owned(), size: part.size, at: None, judged_at: 0 };
+    let scope = Scope { tenant: tenant.to_owned(), as_of: part.as_of, at: None, judged_at: 0 };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let limit = part.limit.clamp(1, MAX_EVENTS);
-    let (positions, next) = match &about {
+    let (entries, next) = match &about {
         About::Event { source, event_id } => {
             (inquiry.find_event(source, event_id)?.into_iter().collect(), None)
         }
@@ -135,7 +136,7 @@ pub fn select(
         About::Handle(id) => {
             let by = Pivot::Handle(*id);
             let (records, next) = pivot(&mut inquiry, &by, part.from, limit)?;
-            (records.iter().map(|record| record.index).collect(), next)
+            (records.iter().map(|record| record.at).collect(), next)
         }
     };
     let mut selection = Selection {
@@ -146,29 +147,29 @@ pub fn select(
         reached: Vec::new(),
         next,
     };
-    selection.read(view, &positions)?;
+    selection.read(view, &entries)?;
     Ok(selection)
 }
 
-/// Positions of the chains of a token, those of all its ids, and where to go on.
+/// The entries of the chains of a token, those of all its ids, and where to go on.
 fn life(
     inquiry: &mut Inquiry<'_>,
     tenant: &str,
     id: &str,
-    mut from: u64,
+    mut from: EntryRef,
     limit: usize,
-) -> Result<(Vec<u64>, Option<u64>), QueryError> {
+) -> Result<(Vec<EntryRef>, Option<EntryRef>), QueryError> {
     let ids = inquiry.ids_of(id)?;
     let chain = |id| ChainKey { kind: TargetKind::Token, tenant, id };
     let terms: Vec<_> =
         ids.iter().map(|id| chain_term(inquiry.view().terms(), &chain(id.as_bytes()))).collect();
     let mut found = Vec::new();
     loop {
-        let (positions, next) = inquiry.postings_of_any(&terms, from, limit + 1)?;
-        for position in positions {
-            let Some(record) = inquiry.record(position)? else {
+        let (entries, next) = inquiry.postings_of_any(&terms, from, limit + 1)?;
+        for at in entries {
+            let Some(record) = inquiry.record(at)? else {
                 if inquiry.is_spent() {
-                    return Ok((found, Some(position)));
+                    return Ok((found, Some(at)));
                 }
                 continue;
             };
@@ -180,9 +181,9 @@ fn life(
                 continue;
             }
             if found.len() >= limit {
-                return Ok((found, Some(position)));
+                return Ok((found, Some(at)));
             }
-            found.push(position);
+            found.push(at);
         }
         match next {
             Some(next) if !inquiry.is_spent() => from = next,
@@ -193,17 +194,17 @@ fn life(
 
 impl Selection {
     /// Reads the events with their sealed records, as many as one disclosure may have.
-    fn read(&mut self, view: &View, positions: &[u64]) -> Result<(), QueryError> {
+    fn read(&mut self, view: &View, entries: &[EntryRef]) -> Result<(), QueryError> {
         let (mut records, mut bytes) = (0, 0);
-        for &position in positions {
-            let (origin, index) = view.at_position(position);
-            let Some(stored) = origin.stored(&[index])?.pop() else { continue };
+        for &at in entries {
+            let origin = view.of_log(at.log);
+            let Some(stored) = origin.stored(&[at.index])?.pop() else { continue };
             let sealed = stored.sealed.clone();
-            let Some(event) = origin.event_view(index, stored) else { continue };
+            let Some(event) = origin.event_view(at.index, stored) else { continue };
             records += sealed.len();
             bytes += sealed.iter().map(|one| one.sealed.len()).sum::<usize>();
             if !self.reached.is_empty() && (records > MAX_RECORDS || bytes > MAX_BYTES) {
-                self.next = Some(position);
+                self.next = Some(at);
                 return Ok(());
             }
             if let (About::Handle(id), None) = (&self.about, &self.asked) {
@@ -226,7 +227,7 @@ impl Selection {
 
     /// Where the next part begins, if there is one.
     #[must_use]
-    pub fn next(&self) -> Option<u64> {
+    pub fn next(&self) -> Option<EntryRef> {
         self.next
     }
 

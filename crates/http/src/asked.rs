@@ -27,8 +27,9 @@ use ledgerline_api::written::{self, Members, Time};
 use ledgerline_node::Node;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use ledgerline_prover::QuestionRequest;
-use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
+use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending, recorded_by};
 use ledgerline_questions::{Of, knows_tenant};
+use ledgerline_view::address::{AsOf, EntryRef};
 use ledgerline_view::page_token::{Cursor, PageError, PagePlace};
 use ledgerline_view::view::View;
 use serde::{Deserialize, Serialize};
@@ -359,16 +360,16 @@ impl<'v> Question<'v> {
         let proves = asking.wants_proof()?;
         let now = node.now();
         let at = asking.at.as_deref().map(|text| time("at", text)).transpose()?;
-        let (size, judged_at, cursor) = match &asking.page {
+        let (as_of, judged_at, cursor) = match &asking.page {
             Some(page) => {
                 let place = node.page_tokens().open(&tenant, &full, &view.logs(), page);
                 let PagePlace { cursor, as_of, judged_at } = place.map_err(bad_page)?;
-                (view.position_of(&as_of), judged_at, Some(cursor))
+                (as_of, judged_at, Some(cursor))
             }
             None => {
-                let newest = if proves { view.base() + view.published_size() } else { view.end() };
-                let size = as_of(view, asking.as_of.as_deref(), now, newest)?;
-                (size, at.unwrap_or(now), None)
+                let newest = if proves { view.published_as_of() } else { view.as_of() };
+                let as_of = as_of(view, asking.as_of.as_deref(), now, newest)?;
+                (as_of, at.unwrap_or(now), None)
             }
         };
         let previous_size = number("previous_size", asking.previous_size.as_deref())?;
@@ -385,17 +386,17 @@ impl<'v> Question<'v> {
             proof =
                 Some(Proving { request, origin: asking.origin.clone(), previous_size, covered });
         }
-        let scope = Scope { tenant, size, at, judged_at };
+        let scope = Scope { tenant, as_of, at, judged_at };
         let tenant_known = knows_tenant(view, &node.keys(), &scope.tenant)?;
         let inquiry = Inquiry::new(view, scope, Spending::default())?;
         Ok(Self { inquiry, cursor, node, name, full, proof, tenant_known })
     }
 
-    /// The place among the entries of all origins where the page begins, when it is not the first.
+    /// The entry where the page begins, when it is not the first.
     #[must_use]
-    pub fn from(&self) -> Option<u64> {
+    pub fn from(&self) -> Option<EntryRef> {
         match self.cursor? {
-            Cursor::Entry(at) => Some(self.inquiry.view().position(at)),
+            Cursor::Entry(at) => Some(at),
             // No token of a question that goes by entries.
             Cursor::Item(_) => None,
         }
@@ -409,12 +410,6 @@ impl<'v> Question<'v> {
             // No token of a question that goes by items.
             Some(Cursor::Entry(_)) | None => 0,
         }
-    }
-
-    /// The cursor of a page that begins at a place among the entries of all origins.
-    #[must_use]
-    pub fn at(&self, position: Option<u64>) -> Option<Cursor> {
-        position.map(|position| Cursor::Entry(self.inquiry.view().entry_at(position)))
     }
 
     /// When states are judged.
@@ -496,19 +491,18 @@ impl<'v> Question<'v> {
         let scope = self.inquiry.scope();
         let view = self.inquiry.view();
         let page = next.map(|cursor| {
-            let as_of = view.as_of(scope.size);
-            let place = PagePlace { cursor, as_of, judged_at: scope.judged_at };
+            let (as_of, judged_at) = (scope.as_of.clone(), scope.judged_at);
+            let place = PagePlace { cursor, as_of, judged_at };
             self.node.page_tokens().seal(&scope.tenant, &self.full, &view.logs(), &place)
         });
         // An `as_of` in an older origin is a size of that one.
-        let (at, last) = view.at_position(scope.size.saturating_sub(1));
-        let as_of = if scope.size == 0 { 0 } else { last + 1 };
+        let end = scope.as_of.end().unwrap_or(EntryRef::FIRST);
         let cuts: Vec<_> = self.inquiry.cuts().iter().map(|cut| cut.word()).collect();
         members.say("question", self.name);
         members.say("tenant", &scope.tenant);
         members.say("tenant_known", self.tenant_known);
-        members.say("origin", &*at.identity().origin);
-        members.say("as_of", as_of);
+        members.say("origin", &*view.of_log(end.log).identity().origin);
+        members.say("as_of", end.index);
         members.say("at", scope.at.map(Time));
         members.say("judged_at", Time(scope.judged_at));
         members.say("size", view.size());
@@ -521,8 +515,8 @@ impl<'v> Question<'v> {
     }
 }
 
-/// The position up to which a question looks. A number is a size of the newest origin.
-fn as_of(view: &View, asked: Option<&str>, now: i64, newest: u64) -> Result<u64, Problem> {
+/// How far a question looks. A number is a size of the newest origin.
+fn as_of(view: &View, asked: Option<&str>, now: i64, newest: AsOf) -> Result<AsOf, Problem> {
     let beyond = |what| Problem::bad_request("out_of_range", what);
     match asked {
         None => Ok(newest),
@@ -531,15 +525,14 @@ fn as_of(view: &View, asked: Option<&str>, now: i64, newest: u64) -> Result<u64,
             if size > view.size() {
                 return Err(beyond("as_of lies beyond the ledger's size"));
             }
-            Ok(view.base() + size)
+            Ok(view.up_to(size))
         }
         Some(text) => {
             let nanos = time("as_of", text)?;
             if nanos > now {
                 return Err(beyond("as_of lies in the future"));
             }
-            let scope = Scope { tenant: String::new(), size: 0, at: None, judged_at: now };
-            Ok(Inquiry::new(view, scope, Spending::default())?.size_at(nanos)?)
+            Ok(recorded_by(view, nanos)?)
         }
     }
 }

@@ -27,6 +27,7 @@ use ledgerline_disclosure::{
 };
 use ledgerline_proof::personal::PersonalRecord;
 use ledgerline_proof::schema::{Kind, decode_object};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::page_token::{Cursor, PageError, PagePlace};
 use ledgerline_view::registry::{Caller, Roles};
 use ledgerline_view::view::View;
@@ -153,24 +154,23 @@ fn page(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
     let Asked { tenant, purpose, about, question, limit, page, .. } = asked;
     let node = &app.node;
     let view = node.view();
-    let (from, size) = match &page {
-        None => (0, view.end()),
+    let (from, as_of) = match &page {
+        None => (EntryRef::FIRST, view.as_of()),
         Some(token) => {
             let place = node.page_tokens().open(&tenant, &question, &view.logs(), token);
             let PagePlace { cursor, as_of, .. } = place.map_err(bad_page)?;
             let Cursor::Entry(from) = cursor else { return Err(bad_page(PageError::Foreign)) };
-            (view.position(from), view.position_of(&as_of))
+            (from, as_of)
         }
     };
-    let part = Part { from, size, limit };
+    let part = Part { from, as_of: as_of.clone(), limit };
     let selection = select(&view, &tenant, about, part)?;
     if selection.is_empty() && selection.next().is_none() && page.is_none() {
         return Err(Problem::not_found());
     }
     let (next, records) = (selection.next(), selection.records());
     let next = next.map(|at| {
-        let cursor = Cursor::Entry(view.entry_at(at));
-        let place = PagePlace { cursor, as_of: view.as_of(size), judged_at: 0 };
+        let place = PagePlace { cursor: Cursor::Entry(at), as_of, judged_at: 0 };
         node.page_tokens().seal(&tenant, &question, &view.logs(), &place)
     });
     let (index, events) = node.disclose(caller, &purpose, selection)?;
@@ -235,7 +235,6 @@ fn bundle(
         return Err(bad("a proof is of one event or of a token's whole life"));
     }
     let view = app.node.view();
-    let size = view.base() + view.published_size();
     let prove = |view: &View, disclose: bool| match &about {
         About::Token(id) => {
             let tenant = &*tenant;
@@ -251,7 +250,7 @@ fn bundle(
     };
     // What cannot be proven is not disclosed: this one opens nothing.
     prove(&view, false)?;
-    let part = Part { from: 0, size, limit: MAX_EVENTS };
+    let part = Part { from: EntryRef::FIRST, as_of: view.published_as_of(), limit: MAX_EVENTS };
     let selection: Selection = select(&view, &tenant, about.clone(), part)?;
     if selection.next().is_some() {
         let detail = "more than one disclosure may hold; prove single events";

@@ -21,13 +21,16 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::answer::json_value;
+use ledgerline_answers::counted;
 use ledgerline_answers::problem::Problem;
 use ledgerline_api::{time_text, uuid_text};
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_questions::lineage::Record;
 use ledgerline_questions::{knows_tenant, revocations as find};
+use ledgerline_view::address::AsOf;
 use ledgerline_view::registry::Roles;
+use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -72,20 +75,20 @@ pub async fn revocations(
         return Err(Problem::bad_request("bad_query", detail));
     }
     let until = app.node.monotonic() + Duration::from_secs(query.wait);
-    let mut since = query.since;
+    let mut since = counted::first(&app.node.view(), query.since);
     loop {
-        let (of, of_node) = (tenant.clone(), Arc::clone(&app));
-        let (found, next, size, tenant_known) = app
+        let (of, of_node, behind) = (tenant.clone(), Arc::clone(&app), since);
+        let (found, next, [next_number, size], tenant_known) = app
             .read(move |view| {
-                let found = find(view, &of, since, limit)?;
-                let next = found.next;
+                let found = find(view, &of, &behind, limit)?;
                 let answer = (!found.list.is_empty() || found.more).then(|| {
-                    let list = found.list.iter().map(|(at, record)| revocation(*at, record));
+                    let list = found.list.iter().map(|record| revocation(view, record));
                     json!({ "revocations": list.collect::<Vec<_>>(), "more": found.more })
                 });
                 let keys = of_node.node.keys();
                 let known = knows_tenant(view, &keys, &of)?;
-                Ok((answer, next, view.base() + view.size(), known))
+                let numbers = [&found.next, &view.as_of()].map(|one| counted::count(view, one));
+                Ok((answer, found.next, numbers, known))
             })
             .await?;
         let over = app.node.monotonic() >= until || app.is_stopping();
@@ -93,16 +96,18 @@ pub async fn revocations(
             let mut answer = found.unwrap_or_else(|| json!({ "revocations": [], "more": false }));
             answer["tenant"] = tenant.into();
             answer["tenant_known"] = tenant_known.into();
-            answer["next"] = next.into();
+            answer["next"] = next_number.into();
             answer["size"] = size.into();
             answer["checkpoint"] = (&*app.node.view().checkpoint()).into();
             return Ok(json_value(&answer));
         }
         since = next;
-        let mut news = app.news.of(&tenant, since);
+        let mut news = app.news.of(&tenant, &since);
         while app.node.monotonic() < until && !app.is_stopping() {
             let pause = JUDGE_EVERY.min(until.saturating_sub(app.node.monotonic()));
-            let news = tokio::time::timeout(pause, news.wait_for(|behind| *behind > since)).await;
+            let news =
+                tokio::time::timeout(pause, news.wait_for(|behind| !behind.is_within(&since)))
+                    .await;
             // What was granted when the waiting began may have ended since.
             auth::require(&app, &headers, roles, lacking)?;
             if news.is_ok() {
@@ -114,22 +119,22 @@ pub async fn revocations(
 
 /// Up to where each tenant's newest revocation reaches, for those who wait for one.
 #[derive(Default)]
-pub struct News(Mutex<BTreeMap<String, watch::Sender<u64>>>);
+pub struct News(Mutex<BTreeMap<String, watch::Sender<AsOf>>>);
 
 impl News {
-    /// Tells when there is a revocation of the tenant at or behind `since`, up to which the caller
-    /// has looked. It may tell too often.
-    fn of(&self, tenant: &str, since: u64) -> watch::Receiver<u64> {
+    /// Tells when there is a revocation of the tenant behind `since`, up to which the caller has
+    /// looked. It may tell too often.
+    fn of(&self, tenant: &str, since: &AsOf) -> watch::Receiver<AsOf> {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = tenants.entry(tenant.to_owned()).or_insert_with(|| {
             // Looking begins here: what came before, the caller has seen.
-            watch::Sender::new(since)
+            watch::Sender::new(since.clone())
         });
         sender.subscribe()
     }
 
     /// The tenants that are waited for; those that nobody waits for are forgotten.
-    fn waited_for(&self) -> Vec<(String, watch::Sender<u64>)> {
+    fn waited_for(&self) -> Vec<(String, watch::Sender<AsOf>)> {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.retain(|_, sender| sender.receiver_count() > 0);
         tenants.iter().map(|(tenant, sender)| (tenant.clone(), sender.clone())).collect()
@@ -138,31 +143,35 @@ impl News {
 
 /// Looks for revocations on behalf of all who wait, until the server stops.
 pub async fn look_for_news(app: Arc<App>) {
-    let mut looked: BTreeMap<String, u64> = BTreeMap::new();
+    let mut looked: BTreeMap<String, AsOf> = BTreeMap::new();
     while !app.is_stopping() {
         tokio::time::sleep(LOOK_EVERY).await;
         let waited_for = app.news.waited_for();
         looked.retain(|tenant, _| waited_for.iter().any(|(one, _)| one == tenant));
         let view = app.node.view();
-        let end = view.base() + view.size();
+        let end = view.as_of();
         for (tenant, sender) in waited_for {
-            let from = *looked.entry(tenant.clone()).or_insert(*sender.borrow());
-            if from >= end {
+            let begun = || sender.borrow().clone();
+            let from = looked.entry(tenant.clone()).or_insert_with(begun).clone();
+            if end.is_within(&from) {
                 continue;
             }
             let (of, view) = (tenant.clone(), view.clone());
-            let look = move || Ok(find(&view, &of, from, 1)?);
+            let since = from.clone();
+            let look = move || Ok(find(&view, &of, &since, 1)?);
             // A read that fails is tried again; whoever waits has a time of its own.
             let Ok(found) = app.gate.wait(look).await else { continue };
-            looked.insert(tenant, found.next.max(from));
+            looked.insert(tenant, found.next.clone());
             if !found.list.is_empty() || found.more {
-                sender.send_replace(found.next.max(from + 1));
+                // More than one look may read is news, too.
+                let is_further = !found.next.is_within(&from);
+                sender.send_replace(if is_further { found.next } else { end.clone() });
             }
         }
     }
 }
 
-fn revocation(position: u64, record: &Record) -> Value {
+fn revocation(view: &View, record: &Record) -> Value {
     record.read(|entry, s| {
         let id = match s.target.kind {
             // A person is named by the handle only.
@@ -184,7 +193,7 @@ fn revocation(position: u64, record: &Record) -> Value {
         let occurred_at = s.occurred_at.nanos.min(entry.recorded_at.nanos);
         let effective_at = s.effective_at.filter(|_| !is_token).unwrap_or(occurred_at);
         json!({
-            "position": position,
+            "position": counted::number(view, record.at),
             "target": { "kind": s.target.kind.symbol(), "id": id },
             "token_id": is_token.then_some(s.target.id),
             "also_known_as": s.also_known_as,

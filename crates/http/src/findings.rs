@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_answers::answer::json_value;
+use ledgerline_answers::counted;
 use ledgerline_answers::finding_json::{finding, told};
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json;
@@ -25,6 +26,8 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::Moved;
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::address::EntryRef;
+use ledgerline_view::page_token::Cursor;
 use ledgerline_view::registry::Roles;
 use ledgerline_view::view::View;
 use serde::Deserialize;
@@ -71,20 +74,20 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
     })
 }
 
-/// Those that were raised before an index, and stand open again by what was recorded at or behind
+/// Those that were raised before an entry, and stand open again by what was recorded at or behind
 /// it; for whoever asks from there on. And whether those are all.
 fn reopened(
     view: &View,
     scope: &Scope,
     wanted: &Wanted,
-    from: u64,
+    from: EntryRef,
 ) -> Result<(Vec<Value>, bool), Problem> {
     let mut inquiry = Inquiry::new(view, scope.clone(), Spending::default())?;
     let (mut list, mut next) = (Vec::new(), Some(from));
     while let Some(at) = next.filter(|_| list.len() < REOPENED_MAX && !inquiry.is_spent()) {
         let found;
         (found, next) = book::told(&mut inquiry, wanted, at, REOPENED_MAX)?;
-        let before = found.iter().filter(|one| one.is_again() && one.found.raised.index < from);
+        let before = found.iter().filter(|one| one.is_again() && one.found.raised.at < from);
         list.extend(before.map(|one| told(view, one)));
     }
     Ok((list, next.is_none()))
@@ -124,7 +127,7 @@ pub async fn list(
         let from = asking.from.as_deref().map(|text| {
             text.parse::<u64>().map_err(|_| bad_query("from is the index to begin at"))
         });
-        let begin = from.transpose()?.unwrap_or(0);
+        let begin = from.transpose()?.map_or(EntryRef::FIRST, |from| counted::entry(view, from));
         let is_first = question.cursor.is_none();
         let from = question.from().unwrap_or(begin);
         let limit = asking.limit()?;
@@ -135,17 +138,16 @@ pub async fn list(
         };
         let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
         let pinned = question.inquiry.scope().clone();
-        let (again, is_whole) = match is_first && begin > 0 {
+        let (again, is_whole) = match is_first && begin > EntryRef::FIRST {
             true => reopened(view, &pinned, &wanted, begin)?,
             false => (Vec::new(), true),
         };
         let later = recorded_later(view, &pinned, &wanted)?;
         let position = reached.first().and_then(|(_, progress)| progress.position);
         let lag = position.map(|position| view.size().saturating_sub(position));
-        let progress = so_far(reached, view, pinned.size, later);
+        let progress = so_far(reached, view, &pinned.as_of, later);
         question.note_lag(&progress);
-        let next = question.at(next);
-        question.answer(next, |members| {
+        question.answer(next.map(Cursor::Entry), |members| {
             members.say("token_known", token_known);
             members.say("findings", list);
             members.say("reopened", again);
@@ -176,7 +178,7 @@ fn finding_id(text: &str) -> Result<Hash, Problem> {
 
 fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
     let scope =
-        Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: i64::MAX };
+        Scope { tenant: tenant.to_owned(), as_of: view.as_of(), at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     book::finding(&mut inquiry, id)?.ok_or_else(Problem::not_found)
 }

@@ -5,6 +5,7 @@ use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json::{self, Reached};
 use ledgerline_followers::findings::book::{self, Wanted};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::address::{AsOf, Begin};
 use ledgerline_view::view::View;
 use serde_json::Value;
 
@@ -13,9 +14,9 @@ const LATER_MAX: usize = 100;
 /// Seconds that a proof gives the rules before it waits for a block.
 pub(crate) const RULES_BEFORE_BLOCK: u64 = 2;
 
-/// How far an answer as of `size` is; `later` findings about what it covers came after it.
-pub(crate) fn so_far(mut reached: Reached, view: &View, size: u64, later: u64) -> Value {
-    let own = size.saturating_sub(view.base());
+/// How far an answer is that is as of a state; `later` findings about what it covers came after it.
+pub(crate) fn so_far(mut reached: Reached, view: &View, as_of: &AsOf, later: u64) -> Value {
+    let own = as_of.size(view.log());
     reached.iter_mut().for_each(|(_, one)| progress_json::limit(one, own));
     let mut shown = progress_json::shown(&reached);
     let findings = &mut shown["findings"];
@@ -33,15 +34,16 @@ pub(crate) fn so_far(mut reached: Reached, view: &View, size: u64, later: u64) -
     shown
 }
 
-/// How many findings recorded at or behind the size of a pinned answer are about entries before
-/// it, or about none; of the first [`LATER_MAX`].
+/// How many findings recorded behind what a pinned answer covers are about entries that it covers,
+/// or about none; of the first [`LATER_MAX`].
 pub(crate) fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Result<u64, Problem> {
-    if pinned.size >= view.end() {
+    if view.as_of().is_within(&pinned.as_of) {
         return Ok(0);
     }
-    let scope = Scope { size: view.end(), ..pinned.clone() };
+    let scope = Scope { as_of: view.as_of(), ..pinned.clone() };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let (found, _) = book::findings(&mut inquiry, wanted, pinned.size, LATER_MAX)?;
+    let begin = Begin::behind(pinned.as_of.clone());
+    let (found, _) = book::findings(&mut inquiry, wanted, begin, LATER_MAX)?;
     let mut later = 0;
     for one in &found {
         let events = one.raised.read(|_, statement| {
@@ -50,8 +52,8 @@ pub(crate) fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Re
         });
         let mut is_before = events.is_empty();
         for (source, event_id) in &events {
-            is_before |=
-                inquiry.find_event(source, event_id)?.is_some_and(|index| index < pinned.size);
+            let found = inquiry.find_event(source, event_id)?;
+            is_before |= found.is_some_and(|at| pinned.as_of.covers(at));
         }
         later += u64::from(is_before);
     }

@@ -30,6 +30,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use hyper::body::Frame;
+use ledgerline_answers::counted;
 use ledgerline_answers::finding_json::told;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json;
@@ -38,6 +39,7 @@ use ledgerline_gate::at_work;
 use ledgerline_gate::shares::{Hold, Room};
 use ledgerline_node::{Progress, Reader};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::View;
 use tokio::sync::mpsc;
 
@@ -71,22 +73,35 @@ impl hyper::body::Body for Events {
 }
 
 /// What one look found, and where the next one begins.
-fn look(view: &View, tenant: &str, wanted: &Wanted, from: u64) -> Result<Look, Problem> {
-    let size = view.end();
-    let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: i64::MAX };
+fn look(view: &View, tenant: &str, wanted: &Wanted, from: Place) -> Result<Look, Problem> {
+    let (tenant, as_of) = (tenant.to_owned(), view.as_of());
+    let scope = Scope { tenant, as_of: as_of.clone(), at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let (found, next) = book::told(&mut inquiry, wanted, from, AT_A_TIME)?;
+    let (found, next) = book::told(&mut inquiry, wanted, from.begin.clone(), AT_A_TIME)?;
     let events = found.iter().map(|one| {
-        let (index, data) = (one.index, told(view, one));
-        Bytes::from(format!("id: {index}\nevent: finding\ndata: {data}\n\n"))
+        let (number, data) = (counted::number(view, one.at), told(view, one));
+        Bytes::from(format!("id: {number}\nevent: finding\ndata: {data}\n\n"))
     });
     let (events, is_whole) = (events.collect(), next.is_none());
-    Ok(Look { events, from: next.unwrap_or(size.max(from)), is_whole })
+    let begin = match next {
+        Some(next) => from.begin.not_before(next),
+        None => Begin::behind(as_of).not_before(from.first),
+    };
+    Ok(Look { events, from: Place { begin, ..from }, is_whole })
+}
+
+/// Where a stream is.
+#[derive(Clone)]
+struct Place {
+    /// Nothing before is told.
+    first: EntryRef,
+    /// Where the next look begins.
+    begin: Begin,
 }
 
 struct Look {
     events: VecDeque<Bytes>,
-    from: u64,
+    from: Place,
     /// Whether it came to the end of what was recorded.
     is_whole: bool,
 }
@@ -117,7 +132,7 @@ impl Told {
     }
 }
 
-/// Answers with a stream that begins at a ledger index.
+/// Answers with a stream that begins at an entry, which is told by its number.
 ///
 /// # Errors
 /// 429 when the caller has its share of them.
@@ -131,6 +146,8 @@ pub fn answer(
     let party = at_work::party(&app.gate);
     let place = party.take(Room::Streams, 1)?;
     let (send, receive) = mpsc::channel(UNREAD_MAX);
+    let first = counted::entry(&app.node.view(), from);
+    let from = Place { first, begin: first.into() };
     let streaming = stream(app, headers, tenant, wanted, from, send, place);
     // Its looks take turns with the other questions of its tenant.
     tokio::spawn(at_work::answer(party, Some(Room::Streams), streaming));
@@ -146,7 +163,7 @@ async fn stream(
     headers: HeaderMap,
     tenant: String,
     wanted: Wanted,
-    mut from: u64,
+    mut from: Place,
     send: mpsc::Sender<Bytes>,
     _place: Hold,
 ) {
@@ -155,8 +172,8 @@ async fn stream(
     while auth::require(&app, &headers, auth::READERS, READERS_LACKING).is_ok() {
         // Before the look: what was judged by now is in it.
         let judged = app.node.progress(Reader::Findings);
-        let (of, what) = (tenant.clone(), wanted.clone());
-        let Ok(found) = app.read(move |view| look(view, &of, &what, from)).await else { return };
+        let (of, what, at) = (tenant.clone(), wanted.clone(), from);
+        let Ok(found) = app.read(move |view| look(view, &of, &what, at)).await else { return };
         let idle = found.events.is_empty();
         from = found.from;
         quiet = if idle { quiet + 1 } else { 0 };

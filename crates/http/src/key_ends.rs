@@ -139,7 +139,7 @@ pub async fn end_keys(app: Arc<App>) {
 fn recorded(node: &Node, key: &Key) -> Result<Option<Ending>, QueryError> {
     let view = node.view();
     let tenant = tenant_of(key);
-    let scope = Scope { tenant, size: view.end(), at: None, judged_at: node.now() };
+    let scope = Scope { tenant, as_of: view.as_of(), at: None, judged_at: node.now() };
     let mut inquiry = Inquiry::new(&view, scope, Spending::default())?;
     let term = By::Key(&key.key_id).term(view.terms(), &inquiry.scope().tenant);
     let acts = inquiry.records(&term, ACTS_MAX, |_, one| {

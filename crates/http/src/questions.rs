@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::problem::Problem;
-use ledgerline_answers::question_json;
+use ledgerline_answers::{counted, question_json};
 use ledgerline_api::uuid_text;
 use ledgerline_api::written::Time;
 use ledgerline_followers::findings::book::Wanted;
@@ -16,6 +16,7 @@ use ledgerline_node::Reader;
 use ledgerline_questions as questions;
 use ledgerline_questions::lineage::{Direction, Inquiry, Spending, family, path, relatives};
 use ledgerline_questions::{Holder, Of, Pivot, Point, Resource};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::page_token::Cursor;
 use ledgerline_view::registry::Caller;
 
@@ -325,12 +326,11 @@ async fn held(
     };
     let about = About { name: "tokens", subject: holds, known: &["limit", "page"] };
     ask(&app, &headers, asking, about, move |mut question, asking| {
-        let after = question.from().unwrap_or(0);
+        let from = question.from().unwrap_or(EntryRef::FIRST);
         let limit = asking.limit()?;
-        let found = questions::holdings(&mut question.inquiry, &holder, after, limit)?;
+        let found = questions::holdings(&mut question.inquiry, &holder, from, limit)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        let next = question.at(found.next);
-        question.answer(next, |members| {
+        question.answer(found.next.map(Cursor::Entry), |members| {
             members.all("tokens", &found.tokens, |one, of| question_json::token(view, one, at, of));
         })
     })
@@ -474,9 +474,8 @@ pub async fn resource_tokens(
         let range = (from, until);
         let found = questions::visitors(&mut question.inquiry, &resource, range, cursor, limit)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
-        let next = question.at(found.next);
-        question.answer(next, |members| {
-            members.say("searched_from", found.searched_from);
+        question.answer(found.next.map(Cursor::Entry), |members| {
+            members.say("searched_from", counted::count(view, &found.searched_behind));
             members.all("tokens", &found.list, |one, of| question_json::visitor(view, one, at, of));
         })
     })
@@ -530,11 +529,10 @@ pub async fn pivot(
             Some("key") => Pivot::Key(name(value)?),
             _ => return Err(bad_query("kind is handle, client, session, grant or key")),
         };
-        let (after, limit) = (question.from().unwrap_or(0), asking.limit()?);
-        let (records, next) = questions::pivot(&mut question.inquiry, &what, after, limit)?;
+        let (from, limit) = (question.from().unwrap_or(EntryRef::FIRST), asking.limit()?);
+        let (records, next) = questions::pivot(&mut question.inquiry, &what, from, limit)?;
         let view = question.inquiry.view();
-        let next = question.at(next);
-        question.try_answer(next, |members| {
+        question.try_answer(next.map(Cursor::Entry), |members| {
             members.try_all("events", &records, |one, of| question_json::event(view, one, of))
         })
     })
@@ -567,7 +565,7 @@ pub async fn why(
         let view = question.inquiry.view();
         let pinned = question.inquiry.scope().clone();
         let later = recorded_later(view, &pinned, &Wanted::default())?;
-        let progress = so_far(reached, view, pinned.size, later);
+        let progress = so_far(reached, view, &pinned.as_of, later);
         question.note_lag(&progress);
         question.try_answer(None, |members| {
             members.say("progress", progress);

@@ -120,8 +120,8 @@ pub async fn compare(
             for row in &rows {
                 let mut differences = Vec::new();
                 for id in row.ids() {
-                    let (tenant, size) = (of.clone(), view.end());
-                    let scope = Scope { tenant, size, at: Some(taken_at), judged_at: taken_at };
+                    let (tenant, as_of) = (of.clone(), view.as_of());
+                    let scope = Scope { tenant, as_of, at: Some(taken_at), judged_at: taken_at };
                     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
                     differences.push(difference(&mut inquiry, id, row.usable)?);
                 }

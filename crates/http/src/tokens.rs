@@ -10,10 +10,11 @@ use ledgerline_answers::answer::{json_bytes, json_document};
 use ledgerline_answers::event_json;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::prove::{self, LifeRequest};
-use ledgerline_api::leaf_json;
+use ledgerline_answers::{counted, question_json};
 use ledgerline_api::written::{self, Time};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use ledgerline_questions::life::{Judgement, Life, life_of};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::registry::Roles;
 use ledgerline_view::view::{PageRequest, View};
 use serde::Deserialize;
@@ -44,12 +45,12 @@ pub struct TokenQuery {
 }
 
 impl TokenQuery {
-    fn page(&self) -> Result<PageRequest, Problem> {
+    fn limit(&self) -> Result<usize, Problem> {
         let limit = self.limit.unwrap_or(PAGE_EVENTS);
         if !(1..=PAGE_EVENTS_MAX).contains(&limit) {
             return Err(Problem::bad_request("bad_query", "limit is 1 to 1000"));
         }
-        Ok(PageRequest { after: self.after, limit })
+        Ok(limit)
     }
 
     fn judged_at(&self) -> Result<Option<i64>, Problem> {
@@ -111,7 +112,7 @@ async fn life(
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
     check_id(&id)?;
     let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    let page = query.page()?;
+    let limit = query.limit()?;
     let at = query.judged_at()?;
     if query.wait.is_some() {
         return Err(asked::bad_query("wait goes with a proof"));
@@ -119,7 +120,10 @@ async fn life(
     let now = at.unwrap_or_else(|| app.node.now());
     app.read(move |view| {
         let judgement = Judgement { at: now, by: at.unwrap_or(i64::MAX) };
-        let life = life_of(view, &tenant, &id, query.as_of, judgement, page)?;
+        let as_of = query.as_of.map_or_else(|| view.as_of(), |size| view.up_to(size));
+        let after = query.after.map(|number| counted::entry(view, number));
+        let page = PageRequest { after, limit };
+        let life = life_of(view, &tenant, &id, &as_of, judgement, page)?;
         let life = life.ok_or_else(Problem::not_found)?;
         let (bytes, written) = written::object(|members| {
             members.say("token_id", &id);
@@ -133,19 +137,23 @@ async fn life(
                 life.ids.iter().filter(|other| **other != id).collect::<Vec<_>>(),
             );
             members.say("event_count", life.total);
-            members.object("known", |members| leaf_json::state(&life.known, now, members));
-            members.object("happened", |members| leaf_json::state(&life.happened, now, members));
+            members
+                .object("known", |members| question_json::state(view, &life.known, now, members));
+            members.object("happened", |members| {
+                question_json::state(view, &life.happened, now, members)
+            });
             members.say("at", at.map(Time));
             members.say("nothing_had_happened", at.is_some() && nothing_happened(&life));
             members.say("note", at.and_then(|at| unlike_then(&life, at)));
-            members.say("covered_by", &life.covered_by);
+            let number = |at: &EntryRef| counted::number(view, *at);
+            members.say("covered_by", life.covered_by.iter().map(number).collect::<Vec<_>>());
             members.say("incomplete", life.cut);
             members.say("checkpoint", &*view.checkpoint());
             members.say("newer_entries", view.size().saturating_sub(view.published_size()));
             if with_events {
-                members.say("next", life.next);
+                members.say("next", life.next.as_ref().map(number));
                 members.try_all("events", &life.events, |event, members| {
-                    let violation = life.violations.get(&event.position);
+                    let violation = life.violations.get(&event.at);
                     members.say("violation", violation.map(|one| one.code()));
                     event_json::event(event, members)
                 })?;

@@ -42,6 +42,7 @@ use ledgerline_prover::QuestionRequest;
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
 use ledgerline_questions::standing::Standing;
 use ledgerline_questions::{knows_tenant, last_use};
+use ledgerline_view::address::AsOf;
 use ledgerline_view::view::{QueryError, View};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -134,9 +135,14 @@ pub async fn triage(
     .await
 }
 
-/// Reads for a batch, up to a position.
-fn inquiry<'v>(view: &'v View, tenant: &str, size: u64, now: i64) -> Result<Inquiry<'v>, Problem> {
-    let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now };
+/// Reads for a batch.
+fn inquiry<'v>(
+    view: &'v View,
+    tenant: &str,
+    as_of: AsOf,
+    now: i64,
+) -> Result<Inquiry<'v>, Problem> {
+    let scope = Scope { tenant: tenant.to_owned(), as_of, at: None, judged_at: now };
     let spending = Spending { index_reads: 200_000, entries: 200_000 };
     Ok(Inquiry::new(view, scope, spending)?)
 }
@@ -144,8 +150,7 @@ fn inquiry<'v>(view: &'v View, tenant: &str, size: u64, now: i64) -> Result<Inqu
 /// The proof: the lives of those that are known, whole. Nothing proves that a token is unknown.
 fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result<Bundle, Problem> {
     let leaked = &asked.tokens;
-    let published = view.base() + view.published_size();
-    let mut inquiry = inquiry(view, tenant, published, app.node.now())?;
+    let mut inquiry = inquiry(view, tenant, view.published_as_of(), app.node.now())?;
     let begun = app.node.monotonic();
     let (mut shown, mut left) = (0, 0);
     for (at, one) in leaked.iter().enumerate() {
@@ -190,7 +195,7 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
 
 fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {
     let now = app.node.now();
-    let mut inquiry = inquiry(view, tenant, view.end(), now)?;
+    let mut inquiry = inquiry(view, tenant, view.as_of(), now)?;
     let begun = app.node.monotonic();
     let mut answers = Vec::with_capacity(leaked.len());
     for (at, one) in leaked.iter().enumerate() {

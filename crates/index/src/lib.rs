@@ -31,8 +31,8 @@ pub use runs::{
     parse_run_header, read_postings, remove_run,
 };
 pub use term::{
-    HASH_BITS, IdTimes, PositionMap, Posting, SharedTermCache, TakeAsIs, Term, TermCache,
-    TermHasher, TermHead, TermKind, TermMap, is_planned_from,
+    HASH_BITS, IdTimes, Posting, SharedTermCache, Spread, TakeAsIs, Term, TermCache, TermHasher,
+    TermHead, TermKind, TermMap, is_planned_from,
 };
 
 pub use ledgerline_world::cache::{Usage, Weigh};

@@ -149,11 +149,8 @@ pub type TermCache<V> = Cache<Term, V, BuildHasherDefault<TakeAsIs>>;
 /// The same for threads that share it, bounded by what `W` weighs.
 pub type SharedTermCache<V, W = Each> = SharedCache<Term, V, BuildHasherDefault<TakeAsIs>, W>;
 
-/// A map by position. Positions lie close together: they are spread by a multiplication (Fibonacci
-/// hashing). Its order is never looked at.
-pub type PositionMap<V> = HashMap<u64, V, BuildHasherDefault<Spread>>;
-
-/// See [`PositionMap`].
+/// Hashes places of entries, which lie close together: they are spread by a multiplication
+/// (Fibonacci hashing).
 #[derive(Default)]
 pub struct Spread(u64);
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ledgerline_proof::entry::Handle;
 use ledgerline_proof::lifecycle::Birth;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, TargetKind};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 use super::holdings::of_same_grant;
@@ -49,7 +50,7 @@ pub enum Of {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The entry.
-    pub index: u64,
+    pub at: EntryRef,
     /// The token.
     pub token: String,
     /// When, by the producer.
@@ -101,7 +102,7 @@ pub(super) fn access_of(record: &Record) -> Option<Access> {
         };
         let policies = statement.policies.iter();
         is_access.then(|| Access {
-            index: record.index,
+            at: record.at,
             token: statement.target.id.to_owned(),
             occurred_at: statement.occurred_at.nanos,
             event_type: statement.event_type,
@@ -207,7 +208,7 @@ pub fn accesses(
             access.occurred_at >= start && until.is_none_or(|end| access.occurred_at < end)
         };
         if let Some(access) = access.filter(inside) {
-            inquiry.stands_on(access.index);
+            inquiry.stands_on(access.at);
             answer.list.push(access);
         }
     }

@@ -20,11 +20,12 @@ use ledgerline_index::Window;
 use ledgerline_index::terms::By;
 use ledgerline_proof::lifecycle::Revocation;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
+use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::holdings::{Holder, holdings};
 use super::visitors::AHEAD_NANOS;
-use crate::lineage::{Cut, Inquiry, Record, Token, occurred, subject_of};
+use crate::lineage::{Cut, Inquiry, Record, Token, occurred, recorded_by, subject_of};
 
 /// Postings asked for at a time.
 const PAGE: usize = 512;
@@ -35,11 +36,11 @@ const NEWEST: usize = 20_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastAllow {
     /// The entry.
-    pub index: u64,
+    pub at: EntryRef,
     /// The token.
     pub token: String,
     /// When.
-    pub at: i64,
+    pub seen_at: i64,
 }
 
 /// What one place did with tokens after their revocation.
@@ -112,17 +113,18 @@ pub fn after_revokes(
     (from, until): (i64, i64),
     most: usize,
 ) -> Result<AfterRevoke, QueryError> {
-    let mut at = inquiry.size_at(from.saturating_sub(AHEAD_NANOS + 1))?;
+    let before = recorded_by(inquiry.view(), from.saturating_sub(AHEAD_NANOS + 1))?;
+    let mut begin = Begin::behind(before);
     let term = By::Revocation.term(inquiry.view().terms(), &inquiry.scope().tenant);
     let window = Window { from, until };
     let (mut seen, mut tokens) = (BTreeSet::new(), Vec::new());
     loop {
-        let (indexes, next) = inquiry.postings_within(&term, window, at..u64::MAX, PAGE)?;
-        inquiry.read_leaves(&indexes);
-        let ids = inquiry.targets_at_hand(&indexes, |_| true);
+        let (entries, next) = inquiry.postings_within(&term, window, begin.clone(), PAGE)?;
+        inquiry.read_leaves(&entries);
+        let ids = inquiry.targets_at_hand(&entries, |_| true);
         inquiry.read_tokens(ids);
-        for index in indexes {
-            let Some(record) = inquiry.record(index)? else { continue };
+        for at in entries {
+            let Some(record) = inquiry.record(at)? else { continue };
             for token in revoked_by(inquiry, &record, most)? {
                 let revoked_at = token.happened.revoked_at;
                 let Some(revoked_at) = revoked_at.filter(|at| (from..until).contains(at)) else {
@@ -140,7 +142,7 @@ pub fn after_revokes(
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => at = next,
+            Some(next) if !inquiry.is_spent() => begin = begin.not_before(next),
             _ => return answered(inquiry, tokens),
         }
     }
@@ -156,8 +158,7 @@ fn revoked_by(
         let done = statement.event_type == EventType::Revoked
             && statement.outcome == Outcome::Allow
             && (statement.target.kind == TargetKind::Token
-                || Revocation::of(statement, &entry.handles, record.index, entry.recorded_at)
-                    .is_some());
+                || Revocation::of(statement, &entry.handles, 0, entry.recorded_at).is_some());
         let kind = done.then_some(statement.target.kind);
         (kind, statement.target.id.to_owned(), subject_of(&entry.handles))
     });
@@ -174,7 +175,7 @@ fn revoked_by(
         }
         (None, _) => return Ok(Vec::new()),
     };
-    Ok(holdings(inquiry, &holder, 0, most)?.tokens)
+    Ok(holdings(inquiry, &holder, EntryRef::FIRST, most)?.tokens)
 }
 
 type Where = (Option<String>, u8, String);
@@ -205,8 +206,8 @@ fn answered(
             *longest = gap.max(*longest);
             let before = known.gaps.iter().max().copied().unwrap_or(-1);
             if place.allowed > 0 && gap >= *longest && gap > before {
-                let (index, token) = (record.index, token.id.clone());
-                known.last_allow = Some(LastAllow { index, token, at: seen_at });
+                let token = token.id.clone();
+                known.last_allow = Some(LastAllow { at: record.at, token, seen_at });
             }
         }
         for (key, gap) in gaps {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ledgerline_index::terms::By;
 use ledgerline_proof::vocabulary::{Outcome, Strength};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 use super::holdings::{Holder, holdings};
@@ -62,7 +63,7 @@ pub fn policy_changes(
     issued: (i64, i64),
 ) -> Result<Vec<Affected>, QueryError> {
     let limit = Bounds::default().tokens;
-    let held = holdings(inquiry, &Holder::Subject(subject), 0, limit)?.tokens;
+    let held = holdings(inquiry, &Holder::Subject(subject), EntryRef::FIRST, limit)?.tokens;
     let born = |token: &&Arc<Token>| {
         token.happened.born_at.is_some_and(|born| (issued.0..issued.1).contains(&born))
     };
@@ -93,7 +94,7 @@ pub fn policy_changes(
             answer.push(Affected { version, tokens });
         }
     }
-    answer.sort_by_key(|one| (one.version.effective_from, one.version.index));
+    answer.sort_by_key(|one| (one.version.effective_from, one.version.at));
     Ok(answer)
 }
 
@@ -120,12 +121,13 @@ fn read_governed(inquiry: &mut Inquiry<'_>, versions: &[PolicyVersion]) {
     let policies: BTreeSet<&str> = versions.iter().map(|version| &*version.id).collect();
     let wanted = policies.into_iter().map(|policy| PageWanted {
         term: By::Policy(policy).term(inquiry.view().terms(), &inquiry.scope().tenant),
-        from: 0,
+        from: EntryRef::FIRST.into(),
         limit: LEARNT_FROM,
     });
     let wanted: Vec<PageWanted> = wanted.collect();
     inquiry.read_hits(&wanted);
-    let hits: Vec<u64> = wanted.iter().flat_map(|one| inquiry.hits_at_hand(&one.term)).collect();
+    let hits: Vec<EntryRef> =
+        wanted.iter().flat_map(|one| inquiry.hits_at_hand(&one.term)).collect();
     let ids = inquiry.targets_at_hand(&hits, |_| true);
     inquiry.read_tokens(ids);
 }
@@ -133,11 +135,11 @@ fn read_governed(inquiry: &mut Inquiry<'_>, versions: &[PolicyVersion]) {
 /// The audiences of tokens that were let in under a policy. Only tokens for one audience tell.
 fn governed(inquiry: &mut Inquiry<'_>, policy: &str) -> Result<BTreeSet<String>, QueryError> {
     let term = By::Policy(policy).term(inquiry.view().terms(), &inquiry.scope().tenant);
-    let (indexes, _) = inquiry.postings(&term, 0..u64::MAX, LEARNT_FROM)?;
+    let (entries, _) = inquiry.postings(&term, EntryRef::FIRST, LEARNT_FROM)?;
     let mut audiences = BTreeSet::new();
     let mut asked = BTreeSet::new();
-    for index in indexes {
-        let Some(record) = inquiry.record(index)? else { continue };
+    for at in entries {
+        let Some(record) = inquiry.record(at)? else { continue };
         let token = record.read(|_, statement| {
             let named = statement.policies.iter().any(|one| one.id == policy);
             let is_token = statement.target.kind == ledgerline_proof::vocabulary::TargetKind::Token;

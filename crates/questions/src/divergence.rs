@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, Vantage};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 use super::accesses::{Of, tokens_of};
@@ -76,11 +77,11 @@ pub struct Divergence {
     /// What it was: handles as hex.
     pub before: BTreeSet<String>,
     /// The entry that said so first.
-    pub before_index: u64,
+    pub before_at: EntryRef,
     /// What it is now.
     pub after: BTreeSet<String>,
     /// The entry.
-    pub index: u64,
+    pub at: EntryRef,
     /// When.
     pub occurred_at: i64,
     /// The token it happened to.
@@ -111,7 +112,7 @@ pub fn divergence(
     of: Of,
 ) -> Result<Option<Vec<Divergence>>, QueryError> {
     let Some(records) = lives(inquiry, id, of)? else { return Ok(None) };
-    let mut first: BTreeMap<Trait, (BTreeSet<String>, u64)> = BTreeMap::new();
+    let mut first: BTreeMap<Trait, (BTreeSet<String>, EntryRef)> = BTreeMap::new();
     let mut found: BTreeMap<Trait, Divergence> = BTreeMap::new();
     for record in &records {
         record.read(|entry, statement| {
@@ -123,15 +124,15 @@ pub fn divergence(
                 if values.is_empty() || found.contains_key(&what) {
                     continue;
                 }
-                let (before, before_index) =
-                    first.entry(what).or_insert_with(|| (values.clone(), record.index)).clone();
+                let (before, before_at) =
+                    first.entry(what).or_insert_with(|| (values.clone(), record.at)).clone();
                 if before != values {
                     let divergence = Divergence {
                         what,
                         before,
-                        before_index,
+                        before_at,
                         after: values,
-                        index: record.index,
+                        at: record.at,
                         occurred_at: statement.occurred_at.nanos,
                         token: statement.target.id.to_owned(),
                     };
@@ -141,10 +142,10 @@ pub fn divergence(
         });
     }
     let mut list: Vec<Divergence> = found.into_values().collect();
-    list.sort_by_key(|one| (one.occurred_at, one.index));
+    list.sort_by_key(|one| (one.occurred_at, one.at));
     for one in &list {
-        inquiry.stands_on(one.before_index);
-        inquiry.stands_on(one.index);
+        inquiry.stands_on(one.before_at);
+        inquiry.stands_on(one.at);
     }
     Ok(Some(list))
 }
@@ -193,7 +194,7 @@ pub fn exposure(
     let mut answer = Exposure::default();
     let mut places: BTreeMap<(Option<String>, u8, String), Place> = BTreeMap::new();
     for record in &records {
-        inquiry.stands_on(record.index);
+        inquiry.stands_on(record.at);
         record.read(|_, statement| {
             answer.audiences.extend(statement.audience.iter().map(|one| (*one).to_owned()));
             answer.clients.extend(statement.client_id.map(str::to_owned));

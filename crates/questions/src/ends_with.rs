@@ -60,7 +60,7 @@ pub fn ends_with(
     with: With,
     now: i64,
 ) -> Result<EndsWith, QueryError> {
-    let scope = Scope { tenant: tenant.to_owned(), size: view.end(), at: None, judged_at: now };
+    let scope = Scope { tenant: tenant.to_owned(), as_of: view.as_of(), at: None, judged_at: now };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let root = inquiry.token(id)?;
     let has_grant = with == With::Grant && root.known.token_kind == Some(TokenKind::Refresh);

@@ -8,6 +8,7 @@ use ledgerline_index::terms::{By, is_birth, issuer_of, names, qualified};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 use crate::lineage::{Inquiry, PAGE, Record, Token, subject_of};
@@ -66,11 +67,11 @@ impl Holder {
 pub struct Holdings {
     /// In the order in which they came into the ledger.
     pub tokens: Vec<Arc<Token>>,
-    /// From which index the next page goes on.
-    pub next: Option<u64>,
+    /// From where the next page goes on.
+    pub next: Option<EntryRef>,
 }
 
-/// The tokens whose ISSUED or ORIGIN names the holder, from an index on. A token with several ids
+/// The tokens whose ISSUED or ORIGIN names the holder, from an entry on. A token with several ids
 /// or births is on the page of the first.
 ///
 /// # Errors
@@ -78,26 +79,25 @@ pub struct Holdings {
 pub fn holdings(
     inquiry: &mut Inquiry<'_>,
     holder: &Holder,
-    after: u64,
+    mut from: EntryRef,
     limit: usize,
 ) -> Result<Holdings, QueryError> {
     let terms = holder.terms(inquiry);
     let mut answer = Holdings::default();
-    let mut from = after;
     loop {
-        let (indexes, next) = inquiry.postings_of_any(&terms, from, PAGE)?;
+        let (entries, next) = inquiry.postings_of_any(&terms, from, PAGE)?;
         let mut read_to = 0;
-        for (n, &index) in indexes.iter().enumerate() {
+        for (n, &at) in entries.iter().enumerate() {
             if n >= read_to {
                 let most = (limit - answer.tokens.len()).saturating_add(1);
-                read_to = indexes.len().min(n.saturating_add(most));
-                inquiry.read_leaves(&indexes[n..read_to]);
-                let ids = inquiry.targets_at_hand(&indexes[n..read_to], may_be_birth);
+                read_to = entries.len().min(n.saturating_add(most));
+                inquiry.read_leaves(&entries[n..read_to]);
+                let ids = inquiry.targets_at_hand(&entries[n..read_to], may_be_birth);
                 inquiry.read_tokens(ids);
             }
-            let Some(record) = inquiry.record(index)? else {
+            let Some(record) = inquiry.record(at)? else {
                 if inquiry.is_spent() {
-                    answer.next = Some(index);
+                    answer.next = Some(at);
                     return Ok(answer);
                 }
                 continue;
@@ -109,11 +109,11 @@ pub fn holdings(
             };
             let token = inquiry.token(&id)?;
             let first = first_birth(&token, holder);
-            if first != Some(index) {
+            if first != Some(at) {
                 continue;
             }
             if answer.tokens.len() >= limit {
-                answer.next = Some(index);
+                answer.next = Some(at);
                 inquiry.cut(crate::lineage::Cut::Limit);
                 return Ok(answer);
             }
@@ -152,7 +152,7 @@ pub fn of_same_grant(
     holders.dedup();
     let (mut found, mut seen) = (vec![Arc::clone(token)], BTreeSet::from([token.id.clone()]));
     for holder in holders {
-        let held = holdings(inquiry, &holder, 0, limit)?.tokens;
+        let held = holdings(inquiry, &holder, EntryRef::FIRST, limit)?.tokens;
         found.extend(held.into_iter().filter(|other| seen.insert(other.id.clone())));
     }
     Ok(found)
@@ -177,8 +177,8 @@ fn may_be_birth(record: &Record) -> bool {
 }
 
 /// The first of a token's births that names the holder.
-fn first_birth(token: &Token, holder: &Holder) -> Option<u64> {
+fn first_birth(token: &Token, holder: &Holder) -> Option<EntryRef> {
     let mut births = token.records.iter().filter(|record| may_be_birth(record));
     let birth = births.find(|record| record.read(|e, s| holder.holds(e, s)));
-    birth.map(|record| record.index)
+    birth.map(|record| record.at)
 }

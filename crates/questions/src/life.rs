@@ -1,7 +1,7 @@
 //! A token's life: all its events under all its ids, and where it stands by them.
 //!
 //! ```text
-//! id ──▶ chains of all ids, also_known_as from either side, in every origin ──▶ positions, history
+//! id ──▶ chains of all ids, also_known_as from either side, in every origin ──▶ addresses, history
 //! births ──▶ revocations of something wider that cover it ──▶ states
 //! ```
 //!
@@ -27,10 +27,12 @@ use ledgerline_proof::lifecycle::{
 };
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
+use ledgerline_view::address::{AsOf, EntryRef, LogId};
 use ledgerline_view::chains::{self, Reach};
 use ledgerline_view::view::{EventView, PageRequest, QueryError, View};
 
 use crate::facts::{MAX_IDS, fact_of, joined_ids};
+use crate::lineage::indexes;
 
 /// Index blocks that one part of a chain may read.
 const PART_READS: u32 = 4096;
@@ -60,7 +62,7 @@ pub(crate) struct Stands {
     pub(crate) ids: BTreeSet<String>,
     pub(crate) known: TokenState,
     pub(crate) happened: TokenState,
-    pub(crate) covered_by: Vec<u64>,
+    pub(crate) covered_by: Vec<EntryRef>,
     /// As [`Life::cut`].
     pub(crate) cut: bool,
 }
@@ -70,52 +72,52 @@ pub(crate) struct Stands {
 pub struct Life {
     /// The page of events, in ledger order, those of older origins first.
     pub events: Vec<EventView>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<u64>,
+    /// Behind which entry the next page begins, if there is one.
+    pub next: Option<EntryRef>,
     /// All its ids.
     pub ids: BTreeSet<String>,
-    /// How many events it has as of the size asked, in all origins.
+    /// How many events it has as of the state asked about, in all origins.
     pub total: u64,
     /// State in ledger order; drives introspection.
     pub known: TokenState,
     /// State in event time; drives reports.
     pub happened: TokenState,
-    /// Positions of the revocations of something wider that cover it, ascending.
-    pub covered_by: Vec<u64>,
+    /// The revocations of something wider that cover it, ascending.
+    pub covered_by: Vec<EntryRef>,
     /// How many of its events, and of those revocations, stand in each origin that has any.
     pub by_origin: Vec<(Arc<str>, u64)>,
-    /// What is off about the events of the page, by position: a use after its revocation, say.
-    pub violations: BTreeMap<u64, Violation>,
+    /// What is off about the events of the page: a use after its revocation, say.
+    pub violations: BTreeMap<EntryRef, Violation>,
     /// Set when not all of it was read: the states may be other ones.
     pub cut: bool,
 }
 
-/// Where a token stands as of a size, by what decides of its chains: mere uses are not read.
+/// Where a token stands as of a state, by what decides of its chains: mere uses are not read.
 /// Of what occurred after `only_by` nothing counts. `None` when the token was never seen.
 pub(crate) fn stands_of(
     view: &View,
     tenant: &str,
     token_id: &str,
-    size: u64,
+    as_of: &AsOf,
     judgement: Judgement,
     only_by: Option<i64>,
 ) -> Result<Option<Stands>, QueryError> {
-    let mut walk = Walk { only_by, deciding: true, ..Walk::new(view, tenant, size) };
+    let mut walk = Walk { only_by, deciding: true, ..Walk::new(view, tenant, as_of) };
     walk.identity(token_id)?;
     if walk.is_code && walk.thinned {
-        walk = Walk { only_by, ..Walk::new(view, tenant, size) };
+        walk = Walk { only_by, ..Walk::new(view, tenant, as_of) };
         walk.identity(token_id)?;
     }
-    if walk.positions.is_empty() {
+    if walk.entries.is_empty() {
         return Ok(None);
     }
-    walk.positions.sort_unstable();
+    walk.entries.sort_unstable();
     let (known, happened, covered_by, _) = walk.states(judgement, &[])?;
     let Walk { ids, cut, .. } = walk;
     Ok(Some(Stands { ids, known, happened, covered_by, cut }))
 }
 
-/// A token's life as of a size; `None` when the token was never seen.
+/// A token's life as of a state; `None` when the token was never seen.
 ///
 /// # Errors
 /// [`QueryError`]; `OutOfRange` when `as_of` lies beyond the ledger.
@@ -123,34 +125,33 @@ pub fn life_of(
     view: &View,
     tenant: &str,
     token_id: &str,
-    as_of: Option<u64>,
+    as_of: &AsOf,
     judgement: Judgement,
     page: PageRequest,
 ) -> Result<Option<Life>, QueryError> {
-    let size = as_of.unwrap_or(view.size());
-    if size > view.size() {
+    if !as_of.is_within(&view.as_of()) {
         return Err(QueryError::OutOfRange("as_of lies beyond the ledger's size"));
     }
     // Whoever turns pages has confirmed the whole chain with the first one.
-    let mut walk = Walk { deciding: page.after.is_some(), ..Walk::new(view, tenant, size) };
+    let mut walk = Walk { deciding: page.after.is_some(), ..Walk::new(view, tenant, as_of) };
     walk.identity(token_id)?;
     if walk.deciding && walk.thinned && walk.is_code {
-        walk = Walk::new(view, tenant, size);
+        walk = Walk::new(view, tenant, as_of);
         walk.identity(token_id)?;
     } else if walk.deciding && walk.thinned {
         walk.count()?;
     }
-    if walk.positions.is_empty() {
+    if walk.entries.is_empty() {
         return Ok(None);
     }
-    walk.positions.sort_unstable();
-    walk.positions.dedup();
-    let positions = std::mem::take(&mut walk.positions);
-    let first = page.after.map_or(0, |after| positions.partition_point(|at| *at <= after));
-    let shown = first..positions.len().min(first.saturating_add(page.limit));
-    let next = positions[shown.clone()].last().copied().filter(|_| positions.len() > shown.end);
+    walk.entries.sort_unstable();
+    walk.entries.dedup();
+    let entries = std::mem::take(&mut walk.entries);
+    let first = page.after.map_or(0, |after| entries.partition_point(|at| *at <= after));
+    let shown = first..entries.len().min(first.saturating_add(page.limit));
+    let next = entries[shown.clone()].last().copied().filter(|_| entries.len() > shown.end);
     let mut events = Vec::with_capacity(shown.len());
-    for event in events_at(view, &positions[shown])? {
+    for event in events_at(view, &entries[shown])? {
         let is_its = |event: &EventView| {
             let named =
                 |one: &Statement<'_>| one.tenant == tenant && walk.ids.contains(one.target.id);
@@ -158,10 +159,10 @@ pub fn life_of(
         };
         events.extend(Some(event).filter(is_its));
     }
-    let total = positions.len() as u64;
-    walk.positions = positions;
+    let total = entries.len() as u64;
+    walk.entries = entries;
     let (known, happened, covered_by, violations) = walk.states(judgement, &events)?;
-    let by_origin = by_origin(view, &walk.positions, &covered_by);
+    let by_origin = by_origin(view, &walk.entries, &covered_by);
     let Walk { ids, cut, .. } = walk;
     Ok(Some(Life {
         events,
@@ -177,26 +178,22 @@ pub fn life_of(
     }))
 }
 
-/// The events at ascending positions: one call for each origin.
-fn events_at(view: &View, positions: &[u64]) -> Result<Vec<EventView>, QueryError> {
-    let mut events = Vec::with_capacity(positions.len());
-    for origin in view.origins() {
-        let own = origin.base()..origin.end();
-        let here = positions.iter().filter(|at| own.contains(at)).map(|at| at - own.start);
-        let here: Vec<u64> = here.collect();
-        if !here.is_empty() {
-            let stored = here.iter().zip(origin.stored(&here)?);
-            events.extend(stored.filter_map(|(index, stored)| origin.event_view(*index, stored)));
-        }
+/// The events at ascending addresses: one call for each origin.
+fn events_at(view: &View, entries: &[EntryRef]) -> Result<Vec<EventView>, QueryError> {
+    let mut events = Vec::with_capacity(entries.len());
+    for here in entries.chunk_by(|one, next| one.log == next.log) {
+        let origin = view.of_log(here[0].log);
+        let stored = here.iter().zip(origin.stored(&indexes(here))?);
+        events.extend(stored.filter_map(|(at, stored)| origin.event_view(at.index, stored)));
     }
     Ok(events)
 }
 
-/// How many positions lie in each origin that has any of them.
-fn by_origin(view: &View, positions: &[u64], covered_by: &[u64]) -> Vec<(Arc<str>, u64)> {
+/// How many entries lie in each origin that has any of them.
+fn by_origin(view: &View, entries: &[EntryRef], covered_by: &[EntryRef]) -> Vec<(Arc<str>, u64)> {
     let count = |view: &View| {
-        let within = |at: &&u64| (view.base()..view.end()).contains(*at);
-        positions.iter().chain(covered_by).filter(within).count() as u64
+        let within = |at: &&EntryRef| at.log == view.log();
+        entries.iter().chain(covered_by).filter(within).count() as u64
     };
     let origins = view.origins();
     let each = origins.iter().map(|view| (Arc::from(&*view.identity().origin), count(view)));
@@ -204,22 +201,22 @@ fn by_origin(view: &View, positions: &[u64], covered_by: &[u64]) -> Vec<(Arc<str
 }
 
 /// The states, what covers, and what is off about the events that are shown.
-type Judged = (TokenState, TokenState, Vec<u64>, BTreeMap<u64, Violation>);
+type Judged = (TokenState, TokenState, Vec<EntryRef>, BTreeMap<EntryRef, Violation>);
 
 /// The history of these facts and births, or of what occurred by a time alone.
 fn history_of<'b>(
     facts: &[Fact<'static>],
-    births: &'b [(u64, Vec<u8>)],
+    births: &'b [(EntryRef, Vec<u8>)],
     by: Option<i64>,
 ) -> TokenHistory<'b> {
     let mut history = TokenHistory::default();
     for fact in facts.iter().filter(|fact| by.is_none_or(|by| fact.occurred_at.nanos <= by)) {
         history.push_fact(fact.clone());
     }
-    for (position, leaf) in births {
+    for (at, leaf) in births {
         read_event(leaf, |entry, one| {
             if is_in_time(one, by) {
-                history.push(one, &entry.handles, *position, entry.recorded_at);
+                history.push(one, &entry.handles, at.rank(), entry.recorded_at);
             }
         });
     }
@@ -232,21 +229,21 @@ fn off(
     mut history: TokenHistory<'_>,
     covering: &[Covering],
     shown: &[EventView],
-) -> BTreeMap<u64, Violation> {
+) -> BTreeMap<EntryRef, Violation> {
     if shown.is_empty() {
         return BTreeMap::new();
     }
     let has: BTreeSet<u64> = history.facts().iter().map(|fact| fact.index).collect();
-    for event in shown.iter().filter(|event| !has.contains(&event.position)) {
+    for event in shown.iter().filter(|event| !has.contains(&event.at.rank())) {
         let fact = read_event(&event.leaf, |entry, one| fact_of(entry, one));
         if let Some(fact) = fact.flatten() {
-            history.push_fact(Fact { index: event.position, ..fact });
+            history.push_fact(Fact { index: event.at.rank(), ..fact });
         }
     }
-    let places: BTreeSet<u64> = shown.iter().map(|event| event.position).collect();
-    let mut found = history.violations(covering);
-    found.retain(|position, _| places.contains(position));
-    found
+    let shown: BTreeSet<EntryRef> = shown.iter().map(|event| event.at).collect();
+    let found = history.violations(covering).into_iter();
+    let found = found.map(|(rank, violation)| (EntryRef::of_rank(rank), violation));
+    found.filter(|(at, _)| shown.contains(at)).collect()
 }
 
 /// A life being read.
@@ -254,13 +251,13 @@ struct Walk<'v> {
     origins: Vec<View>,
     view: &'v View,
     tenant: &'v str,
-    size: u64,
+    as_of: &'v AsOf,
     ids: BTreeSet<String>,
-    /// First parts of what terms lead to in an origin, by its base.
-    first: BTreeMap<(u64, Term), Page>,
-    positions: Vec<u64>,
+    /// First parts of what terms lead to in a log.
+    first: BTreeMap<(LogId, Term), Page>,
+    entries: Vec<EntryRef>,
     facts: Vec<Fact<'static>>,
-    births: Vec<(u64, Vec<u8>)>,
+    births: Vec<(EntryRef, Vec<u8>)>,
     /// Whether only what decides is read; then of a long chain uses are left out, too.
     deciding: bool,
     /// What occurred later counts for nothing.
@@ -274,15 +271,15 @@ struct Walk<'v> {
 }
 
 impl<'v> Walk<'v> {
-    fn new(view: &'v View, tenant: &'v str, size: u64) -> Self {
+    fn new(view: &'v View, tenant: &'v str, as_of: &'v AsOf) -> Self {
         Self {
             origins: view.origins(),
             view,
             tenant,
-            size,
+            as_of,
             ids: BTreeSet::new(),
             first: BTreeMap::new(),
-            positions: Vec::new(),
+            entries: Vec::new(),
             facts: Vec::new(),
             births: Vec::new(),
             deciding: false,
@@ -320,7 +317,7 @@ impl<'v> Walk<'v> {
         let alias = By::Alias(id).term(self.view.terms(), tenant);
         let names = OfLife::Names.term(&chain);
         self.read(&[if self.deciding { names } else { chain }, alias])?;
-        let read = |walk: &mut Self, position, leaf: Vec<u8>| {
+        let read = |walk: &mut Self, at, leaf: Vec<u8>| {
             let fact = read_event(&leaf, |entry, one| {
                 if chain_key(one, &entry.handles) != Some(key) {
                     return None;
@@ -329,10 +326,10 @@ impl<'v> Walk<'v> {
                 if !walk.deciding && !one.also_known_as.is_empty() {
                     ids.extend(joined_ids(one, id).map(str::to_owned));
                 }
-                walk.is_in_time(one).then(|| walk.take(position, entry, one))
+                walk.is_in_time(one).then(|| walk.take(at, entry, one))
             });
             match fact.flatten() {
-                Some(true) if walk.births.len() < MOST_BIRTHS => walk.births.push((position, leaf)),
+                Some(true) if walk.births.len() < MOST_BIRTHS => walk.births.push((at, leaf)),
                 Some(true) => walk.cut = true,
                 _ => {}
             }
@@ -363,8 +360,8 @@ impl<'v> Walk<'v> {
     }
 
     /// Takes an event of the token; whether it is a birth, of which the leaf is wanted.
-    fn take(&mut self, position: u64, entry: &Entry<'_>, statement: &Statement<'_>) -> bool {
-        self.positions.push(position);
+    fn take(&mut self, at: EntryRef, entry: &Entry<'_>, statement: &Statement<'_>) -> bool {
+        self.entries.push(at);
         let Some(fact) = fact_of(entry, statement) else {
             let code = statement.token_kind.is_some_and(TokenKind::is_code);
             self.is_code |= code && is_permitted_birth(statement);
@@ -376,7 +373,7 @@ impl<'v> Walk<'v> {
         } else if self.facts.len() >= MOST_FACTS {
             self.cut = true;
         } else {
-            self.facts.push(Fact { index: position, ..fact });
+            self.facts.push(Fact { index: at.rank(), ..fact });
         }
         false
     }
@@ -388,11 +385,11 @@ impl<'v> Walk<'v> {
             let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
             let chain = chain_term(self.view.terms(), &key);
             for origin in &self.origins {
-                let end = if origin.is_older() { origin.size() } else { self.size };
+                let end = self.as_of.size(origin.log());
                 let most = usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX);
                 let (found, cut) = chains::postings(origin.postings(), &chain, 0..end, most)?;
                 self.cut |= cut;
-                self.positions.extend(found.into_iter().map(|index| origin.place_of(index)));
+                self.entries.extend(found.into_iter().map(|index| origin.entry(index)));
             }
         }
         Ok(())
@@ -416,19 +413,16 @@ impl<'v> Walk<'v> {
         let acts: Vec<Term> = acts.collect();
         self.read(&acts)?;
         for term in acts {
-            self.each(&term, |_, position, leaf| {
+            self.each(&term, |_, at, leaf| {
                 read_event(&leaf, |entry, one| {
-                    let Some(found) =
-                        Revocation::of(one, &entry.handles, position, entry.recorded_at)
-                    else {
-                        return;
-                    };
+                    let found = Revocation::of(one, &entry.handles, at.rank(), entry.recorded_at);
+                    let Some(found) = found else { return };
                     if one.tenant != tenant || !is_in_time(one, only_by) {
                         return;
                     }
                     let occurred_at = one.occurred_at.nanos;
                     let effective_at = found.effective_at;
-                    let one = Covering { index: position, occurred_at, effective_at };
+                    let one = Covering { index: at.rank(), occurred_at, effective_at };
                     covering.extend(history.is_covered_by(&found).then_some(one));
                     let part = part.as_ref().filter(|(by, _)| occurred_at <= *by);
                     let covers = part.is_some_and(|(_, part)| part.is_covered_by(&found));
@@ -445,9 +439,10 @@ impl<'v> Walk<'v> {
         // Of a code every use counts.
         self.cut |= self.thinned && judged.known.token_kind.is_some_and(TokenKind::is_code);
         if self.thinned {
-            judged.known.last_index = self.positions.last().copied();
+            judged.known.last_index = self.entries.last().map(|at| at.rank());
         }
-        Ok((judged.known, judged.happened, judged.covered_by, violations))
+        let covered_by = judged.covered_by.into_iter().map(EntryRef::of_rank).collect();
+        Ok((judged.known, judged.happened, covered_by, violations))
     }
 
     fn is_in_time(&self, statement: &Statement<'_>) -> bool {
@@ -458,15 +453,15 @@ impl<'v> Walk<'v> {
     fn each_deciding(
         &mut self,
         chain: &Term,
-        mut each: impl FnMut(&mut Self, u64, Vec<u8>),
+        mut each: impl FnMut(&mut Self, EntryRef, Vec<u8>),
     ) -> Result<(), QueryError> {
         for origin in self.view.origins() {
-            let end = if origin.is_older() { origin.size() } else { self.size };
+            let end = self.as_of.size(origin.log());
             let found = chains::deciding(origin.postings(), chain, end, REACH)?;
             self.thinned |= !found.whole;
             self.cut |= found.cut;
             origin.each_at(&found.indexes, &mut |index, leaf| {
-                each(self, origin.place_of(index), leaf);
+                each(self, origin.entry(index), leaf);
             })?;
         }
         Ok(())
@@ -476,26 +471,26 @@ impl<'v> Walk<'v> {
     fn read(&mut self, terms: &[Term]) -> Result<(), QueryError> {
         self.first.clear();
         for origin in self.origins.iter().filter(|_| !terms.is_empty()) {
-            let end = if origin.is_older() { origin.size() } else { self.size };
+            let end = self.as_of.size(origin.log());
             let asks: Vec<Ask> =
                 terms.iter().map(|term| Ask::oldest(*term, 0..end, PART)).collect();
             let reads = PART_READS.saturating_mul(u32::try_from(terms.len()).unwrap_or(u32::MAX));
             let pages = origin.postings().postings(&asks, &mut ReadBudget::new(reads))?;
-            let pages = terms.iter().zip(pages).map(|(term, page)| ((origin.base(), *term), page));
+            let pages = terms.iter().zip(pages).map(|(term, page)| ((origin.log(), *term), page));
             self.first.extend(pages);
         }
         Ok(())
     }
 
-    /// Hands out what a term leads to in every origin, by position, a part at a time.
+    /// Hands out what a term leads to in every origin, by address, a part at a time.
     fn each(
         &mut self,
         term: &Term,
-        mut each: impl FnMut(&mut Self, u64, Vec<u8>),
+        mut each: impl FnMut(&mut Self, EntryRef, Vec<u8>),
     ) -> Result<(), QueryError> {
         let origins = std::mem::take(&mut self.origins);
         let read = origins.iter().try_for_each(|origin| {
-            let end = if origin.is_older() { origin.size() } else { self.size };
+            let end = self.as_of.size(origin.log());
             self.each_in(origin, term, 0..end, &mut each)
         });
         self.origins = origins;
@@ -507,10 +502,10 @@ impl<'v> Walk<'v> {
         origin: &View,
         term: &Term,
         mut range: Range<u64>,
-        each: &mut impl FnMut(&mut Self, u64, Vec<u8>),
+        each: &mut impl FnMut(&mut Self, EntryRef, Vec<u8>),
     ) -> Result<(), QueryError> {
         while range.start < range.end {
-            let first = Some((origin.base(), *term)).filter(|_| range.start == 0);
+            let first = Some((origin.log(), *term)).filter(|_| range.start == 0);
             let page = match first.and_then(|first| self.first.remove(&first)) {
                 Some(page) => page,
                 None => {
@@ -520,7 +515,7 @@ impl<'v> Walk<'v> {
             };
             self.read += page.indexes.len() as u64;
             origin.each_at(&page.indexes, &mut |index, leaf| {
-                each(self, origin.place_of(index), leaf);
+                each(self, origin.entry(index), leaf);
             })?;
             let Some(next) = page.next else { break };
             if next <= range.start || self.read >= MOST_EVENTS {

@@ -7,6 +7,7 @@ use ledgerline_index::terms::{By, issuer_about, names};
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{ActorKind, TargetKind};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 use crate::lineage::{Cut, Reader, Record};
@@ -59,27 +60,26 @@ impl Pivot {
     }
 }
 
-/// The events in which it took part, in ledger order from an index on, and from which index the
-/// next page goes on.
+/// The events in which it took part, in ledger order from an entry on, and from where the next page
+/// goes on.
 ///
 /// # Errors
 /// [`QueryError`].
 pub fn pivot(
     reader: &mut Reader<'_>,
     what: &Pivot,
-    after: u64,
+    mut from: EntryRef,
     limit: usize,
-) -> Result<(Vec<Arc<Record>>, Option<u64>), QueryError> {
+) -> Result<(Vec<Arc<Record>>, Option<EntryRef>), QueryError> {
     let terms = what.terms(reader);
     let mut found = Vec::new();
-    let mut from = after;
     loop {
-        let (indexes, next) = reader.postings_of_any(&terms, from, limit + 1)?;
-        reader.read_leaves(&indexes);
-        for index in indexes {
-            let Some(record) = reader.record(index)? else {
+        let (entries, next) = reader.postings_of_any(&terms, from, limit + 1)?;
+        reader.read_leaves(&entries);
+        for at in entries {
+            let Some(record) = reader.record(at)? else {
                 if reader.is_spent() {
-                    return Ok((found, Some(index)));
+                    return Ok((found, Some(at)));
                 }
                 continue;
             };
@@ -88,9 +88,9 @@ pub fn pivot(
             }
             if found.len() >= limit {
                 reader.cut(Cut::Limit);
-                return Ok((found, Some(index)));
+                return Ok((found, Some(at)));
             }
-            reader.stands_on(index);
+            reader.stands_on(at);
             found.push(record);
         }
         match next {

@@ -6,6 +6,7 @@ use ledgerline_index::terms::By;
 use ledgerline_journal::format::AttachmentRecord;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 mod privilege;
@@ -40,7 +41,7 @@ pub struct PolicyVersion {
     /// The service that enforces it.
     pub service: Option<String>,
     /// The entry.
-    pub index: u64,
+    pub at: EntryRef,
     /// When the change was made.
     pub occurred_at: i64,
 }
@@ -99,7 +100,7 @@ fn version_of(record: &Record) -> Option<PolicyVersion> {
             previous_version: owned(change.and_then(|change| change.previous_version)),
             change_ref: owned(change.and_then(|change| change.change_ref)),
             service: owned(statement.service),
-            index: record.index,
+            at: record.at,
             occurred_at: statement.occurred_at.nanos,
         })
     })
@@ -126,9 +127,7 @@ pub fn policy_versions(
     };
     let mut versions: Vec<PolicyVersion> =
         records.iter().filter_map(|record| version_of(record)).collect();
-    versions.sort_by(|a, b| {
-        (&a.id, a.effective_from, a.index).cmp(&(&b.id, b.effective_from, b.index))
-    });
+    versions.sort_by(|a, b| (&a.id, a.effective_from, a.at).cmp(&(&b.id, b.effective_from, b.at)));
     let starts: Vec<(String, i64)> =
         versions.iter().map(|one| (one.id.clone(), one.effective_from)).collect();
     for (version, (id, start)) in versions.iter_mut().zip(starts.iter().skip(1)) {
@@ -138,7 +137,7 @@ pub fn policy_versions(
         }
     }
     for version in &versions {
-        inquiry.stands_on(version.index);
+        inquiry.stands_on(version.at);
     }
     Ok(versions)
 }
@@ -176,8 +175,8 @@ pub fn policies_at_issue(
     let versions = policy_versions(inquiry, None)?;
     let in_force: Vec<PolicyVersion> = in_force_at(&versions, at).into_iter().cloned().collect();
     let mut named = Vec::new();
-    for record in token.records.iter().filter(|one| token.births.contains(&one.index)) {
-        inquiry.stands_on(record.index);
+    for record in token.records.iter().filter(|one| token.births.contains(&one.at)) {
+        inquiry.stands_on(record.at);
         record.read(|_, statement| {
             for policy in &statement.policies {
                 let known = versions.iter().any(|one| one.id == policy.id);
@@ -202,7 +201,7 @@ pub fn policies_at_issue(
 fn read_naming(inquiry: &mut Inquiry<'_>, digests: impl Iterator<Item = Hash>) {
     let wanted = digests.map(|digest| PageWanted {
         term: By::Digest(&digest).term(inquiry.view().terms(), &inquiry.scope().tenant),
-        from: 0,
+        from: EntryRef::FIRST.into(),
         limit: MAX_NAMING,
     });
     let wanted: Vec<PageWanted> = wanted.collect();
@@ -224,8 +223,8 @@ pub fn attachment(
         named.chain(snapshot).any(|named| named == *digest)
     })?;
     for record in naming {
-        if let Some(found) = inquiry.attachment(record.index, digest)? {
-            inquiry.stands_on(record.index);
+        if let Some(found) = inquiry.attachment(record.at, digest)? {
+            inquiry.stands_on(record.at);
             return Ok(Some(found));
         }
     }

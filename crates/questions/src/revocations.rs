@@ -3,76 +3,89 @@
 
 use std::sync::Arc;
 
+use ledgerline_index::Term;
 use ledgerline_index::terms::By;
 use ledgerline_proof::vocabulary::{EventType, Outcome};
+use ledgerline_view::address::AsOf;
 use ledgerline_view::view::{QueryError, View};
 
 use crate::lineage::{Reader, Record, Scope, Spending};
 
 /// A page of revocations.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Revocations {
-    /// Each with its place among the entries of all origins.
-    pub list: Vec<(u64, Arc<Record>)>,
-    /// From where the next page goes on.
-    pub next: u64,
+    /// They.
+    pub list: Vec<Arc<Record>>,
+    /// What was looked at, in each log: the next page goes on behind it.
+    pub next: AsOf,
     /// Whether there is more already.
     pub more: bool,
 }
 
-/// The revocations from a position on, at most `limit`. The position counts the entries of all
-/// origins, oldest first.
+/// The revocations behind what was looked at before, at most `limit`.
 ///
 /// # Errors
-/// [`QueryError`]; `OutOfRange` for a position beyond the ledger.
+/// [`QueryError`]; `OutOfRange` for what lies beyond the ledger.
 pub fn revocations(
     view: &View,
     tenant: &str,
-    since: u64,
+    since: &AsOf,
     limit: usize,
 ) -> Result<Revocations, QueryError> {
-    let end = view.base() + view.size();
-    if since > end {
+    let end = view.as_of();
+    if !since.is_within(&end) {
         return Err(QueryError::OutOfRange("since lies beyond the ledger's size"));
     }
-    let mut answer = Revocations { next: since, ..Revocations::default() };
-    let term = By::Revocation.term(view.terms(), tenant);
-    for origin in view.origins() {
-        let (base, size) = (origin.base(), origin.size());
-        let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: 0 };
-        let mut reader = Reader::alone(&origin, scope, Spending::default())?;
-        let mut from = since.saturating_sub(base);
-        while from < size {
-            let room = limit - answer.list.len();
-            if room == 0 {
-                answer.more = true;
-                return Ok(answer);
-            }
-            let (indexes, next) = reader.postings(&term, from..u64::MAX, room)?;
-            reader.read_leaves(&indexes);
-            for index in indexes {
-                let record = reader.record(index)?;
-                if record.is_none() && reader.is_spent() {
-                    answer.more = true;
-                    return Ok(answer);
-                }
-                let is_one = record.filter(|record| {
-                    record.read(|_, s| {
-                        s.event_type == EventType::Revoked && s.outcome == Outcome::Allow
-                    })
-                });
-                answer.list.extend(is_one.map(|record| (base + index, record)));
-                answer.next = base + index + 1;
-            }
-            let Some(next) = next else { break };
-            if reader.is_spent() {
-                answer.next = answer.next.max(base + next);
-                answer.more = true;
-                return Ok(answer);
-            }
-            from = next;
+    let origins = view.origins();
+    let mut looked: Vec<u64> = origins.iter().map(|origin| since.size(origin.log())).collect();
+    let scope = Scope { tenant: tenant.to_owned(), as_of: end, at: None, judged_at: 0 };
+    let (mut list, term) = (Vec::new(), By::Revocation.term(view.terms(), tenant));
+    let mut more = false;
+    for (origin, looked) in origins.iter().zip(&mut looked) {
+        let mut reader = Reader::alone(origin, scope.clone(), Spending::default())?;
+        more = !take(&mut reader, &term, looked, (&mut list, limit))?;
+        if more {
+            break;
         }
+        *looked = origin.size();
     }
-    answer.next = end;
-    Ok(answer)
+    Ok(Revocations { list, next: AsOf::new(looked), more })
+}
+
+/// Takes the revocations of one log, from where it was looked to on; whether that were all.
+fn take(
+    reader: &mut Reader<'_>,
+    term: &Term,
+    looked: &mut u64,
+    (list, limit): (&mut Vec<Arc<Record>>, usize),
+) -> Result<bool, QueryError> {
+    let size = reader.view().size();
+    let mut from = *looked;
+    while from < size {
+        let room = limit - list.len();
+        if room == 0 {
+            return Ok(false);
+        }
+        let (entries, next) = reader.postings(term, reader.view().entry(from), room)?;
+        reader.read_leaves(&entries);
+        for at in entries {
+            let record = reader.record(at)?;
+            if record.is_none() && reader.is_spent() {
+                return Ok(false);
+            }
+            let is_one = record.filter(|record| {
+                record
+                    .read(|_, s| s.event_type == EventType::Revoked && s.outcome == Outcome::Allow)
+            });
+            list.extend(is_one);
+            *looked = at.index + 1;
+        }
+        let Some(next) = next else { break };
+        if reader.is_spent() {
+            *looked = next.index.max(*looked);
+            return Ok(false);
+        }
+        from = next.index;
+    }
+    Ok(true)
 }

@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 use ledgerline_index::terms::By;
 use ledgerline_index::{Term, Window};
 use ledgerline_proof::vocabulary::Outcome;
+use ledgerline_view::address::{AsOf, Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::accesses::{Access, access_of};
-use crate::lineage::{Cut, Inquiry, PAGE, Record, Token};
+use crate::lineage::{Cut, Inquiry, PAGE, Record, Token, recorded_by};
 
 /// By how much a producer's clock may run ahead of the ledger's.
 pub const AHEAD_NANOS: i64 = 600_000_000_000;
@@ -66,7 +67,7 @@ impl Place<'_> {
 pub struct Visitor {
     /// The token.
     pub token: std::sync::Arc<Token>,
-    /// Its accesses to the resource in the range, by index.
+    /// Its accesses to the resource in the range, in ledger order.
     pub accesses: Vec<Access>,
 }
 
@@ -79,14 +80,14 @@ impl Visitor {
 }
 
 /// A page of visitors.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Visitors {
-    /// By the index of their first access in the range.
+    /// By their first access in the range.
     pub list: Vec<Visitor>,
-    /// From which index the next page goes on.
-    pub next: Option<u64>,
-    /// First index looked at.
-    pub searched_from: u64,
+    /// From where the next page goes on.
+    pub next: Option<EntryRef>,
+    /// What was recorded too early to be looked at.
+    pub searched_behind: AsOf,
 }
 
 /// The tokens that accessed a resource at or after `from` and before `until`, on pages by ledger
@@ -98,19 +99,21 @@ pub fn visitors(
     inquiry: &mut Inquiry<'_>,
     resource: &Resource,
     (from, until): (i64, i64),
-    after: Option<u64>,
+    after: Option<EntryRef>,
     limit: usize,
 ) -> Result<Visitors, QueryError> {
-    let begin = inquiry.size_at(from.saturating_sub(AHEAD_NANOS + 1))?;
+    let before = recorded_by(inquiry.view(), from.saturating_sub(AHEAD_NANOS + 1))?;
     let window = Window { from, until };
-    let mut answer = Visitors { searched_from: begin, ..Visitors::default() };
+    let searched_behind = before.clone();
+    let mut answer = Visitors { list: Vec::new(), next: None, searched_behind };
     let (term, place) = (resource.term(inquiry), resource.place());
-    let in_range = |access: &Access| access.index >= begin && window.contains(access.occurred_at);
+    let in_range =
+        |access: &Access| !before.covers(access.at) && window.contains(access.occurred_at);
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    let mut at = after.unwrap_or(0).max(begin);
+    let mut begin = Begin::behind(before.clone()).not_before(after.unwrap_or(EntryRef::FIRST));
     loop {
-        let (indexes, next) = inquiry.postings_within(&term, window, at..u64::MAX, PAGE)?;
-        let mut rest = &indexes[..];
+        let (entries, next) = inquiry.postings_within(&term, window, begin.clone(), PAGE)?;
+        let mut rest = &entries[..];
         while !rest.is_empty() {
             let most = (limit - answer.list.len()).saturating_add(1);
             let (hits, later) = rest.split_at(rest.len().min(most));
@@ -118,10 +121,10 @@ pub fn visitors(
             read_hits(inquiry, hits, |record| {
                 place.is_of(record) && window.contains(record.occurred_at.nanos)
             });
-            for &index in hits {
-                let Some(record) = inquiry.record(index)? else {
+            for &at in hits {
+                let Some(record) = inquiry.record(at)? else {
                     if inquiry.is_spent() {
-                        answer.next = Some(index);
+                        answer.next = Some(at);
                         return Ok(answer);
                     }
                     continue;
@@ -135,12 +138,12 @@ pub fn visitors(
                 }
                 let all = token.records.iter().filter_map(|record| access_to(place, record));
                 let accesses: Vec<Access> = all.filter(in_range).collect();
-                if accesses.first().is_some_and(|first| first.index != index) {
+                if accesses.first().is_some_and(|first| first.at != at) {
                     continue;
                 }
                 if answer.list.len() >= limit {
                     inquiry.cut(Cut::Limit);
-                    answer.next = Some(index);
+                    answer.next = Some(at);
                     return Ok(answer);
                 }
                 seen.insert(token.id.clone());
@@ -149,7 +152,7 @@ pub fn visitors(
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => at = next,
+            Some(next) if !inquiry.is_spent() => begin = begin.not_before(next),
             next => {
                 answer.next = next;
                 return Ok(answer);
@@ -164,7 +167,7 @@ fn access_to(place: Place<'_>, record: &Record) -> Option<Access> {
 
 /// Reads the hits, and the lives of the tokens of those that may be wanted: of history that was
 /// told late most hits are of another time, and a life is as many reads as it has events.
-fn read_hits(inquiry: &mut Inquiry<'_>, hits: &[u64], wanted: impl Fn(&Record) -> bool) {
+fn read_hits(inquiry: &mut Inquiry<'_>, hits: &[EntryRef], wanted: impl Fn(&Record) -> bool) {
     inquiry.read_leaves(hits);
     let ids = inquiry.targets_at_hand(hits, wanted);
     inquiry.read_tokens(ids);

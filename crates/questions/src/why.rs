@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ledgerline_index::terms::By;
 use ledgerline_proof::lifecycle::Violation;
 use ledgerline_proof::vocabulary::{EventType, Moved, Relation, Strength};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::QueryError;
 
@@ -25,7 +26,7 @@ pub struct Cause {
     /// Steps away from the event asked about.
     pub depth: u32,
     /// The entry that names it.
-    pub of_index: u64,
+    pub named_at: EntryRef,
     /// CAUSED_BY, or the edge of descent by which a token came about.
     pub relation: Relation,
     /// How well it is known.
@@ -59,9 +60,9 @@ pub fn why(
     event_id: &[u8; 16],
 ) -> Result<Option<Why>, QueryError> {
     let Some(record) = find(reader, source, event_id)? else { return Ok(None) };
-    reader.stands_on(record.index);
+    reader.stands_on(record.at);
     let mut answer = Why { record: Arc::clone(&record), causes: Vec::new() };
-    let mut seen = BTreeSet::from([record.index]);
+    let mut seen = BTreeSet::from([record.at]);
     let mut queue = VecDeque::from([(record, 0)]);
     let mut ahead = None;
     while let Some((record, depth)) = queue.pop_front() {
@@ -85,14 +86,14 @@ pub fn why(
             if let Some((source, id)) = &cause.event {
                 cause.record = find(reader, source, id)?;
             }
-            if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.index)) {
-                reader.stands_on(next.index);
+            if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.at)) {
+                reader.stands_on(next.at);
                 queue.push_back((Arc::clone(next), depth + 1));
             }
             answer.causes.push(cause);
         }
         for cause in replays_before(reader, &record, depth + 1)? {
-            if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.index)) {
+            if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.at)) {
                 // What a finding names in turn is what is told here.
                 if cause.token.is_some() {
                     queue.push_back((Arc::clone(next), depth + 1));
@@ -139,15 +140,15 @@ fn replays_before(
         let Some(raised) = raised else { continue };
         let Some((source, id)) = first(&raised) else { continue };
         let act = find(reader, &source, &id)?;
-        reader.stands_on(one.index);
-        reader.stands_on(raised.index);
+        reader.stands_on(one.at);
+        reader.stands_on(raised.at);
         let (rule, token, own) = raised.read(|_, one| {
             let owned = |key| one.detail(key).map(str::to_owned);
             (owned("rule"), owned("token"), (one.source.to_owned(), one.event_id))
         });
         let cause = |event, token, record| Cause {
             depth,
-            of_index: revoked.index,
+            named_at: revoked.at,
             relation: Relation::CausedBy,
             strength: Strength::Inferred,
             why: rule.clone(),
@@ -156,7 +157,7 @@ fn replays_before(
             token,
         };
         if let Some(act) = &act {
-            reader.stands_on(act.index);
+            reader.stands_on(act.at);
         }
         causes.push(cause((source, id), token, act));
         causes.push(cause(own, None, Some(raised)));
@@ -171,7 +172,7 @@ fn causes_of(record: &Record, depth: u32) -> Vec<Cause> {
         links
             .map(|link| Cause {
                 depth,
-                of_index: record.index,
+                named_at: record.at,
                 relation: link.relation,
                 strength: link.strength,
                 why: link.why.map(str::to_owned),
@@ -189,7 +190,7 @@ fn find(
     event_id: &[u8; 16],
 ) -> Result<Option<Arc<Record>>, QueryError> {
     match reader.find_event(source, event_id)? {
-        Some(index) => reader.record(index),
+        Some(at) => reader.record(at),
         None => Ok(None),
     }
 }

@@ -220,7 +220,7 @@ fn a_withdrawn_finding_that_held_again_stayed_withdrawn() {
         let view = world.view();
         for tenant in ["a", "b"] {
             let scope =
-                Scope { tenant: tenant.into(), size: view.size(), at: None, judged_at: i64::MAX };
+                Scope { tenant: tenant.into(), as_of: view.as_of(), at: None, judged_at: i64::MAX };
             let mut inquiry = Inquiry::new(&view, scope, Spending::default()).unwrap();
             for (id, state) in &states {
                 if let Some(found) = book::finding(&mut inquiry, id).unwrap() {

@@ -15,6 +15,7 @@ use ledgerline_questions::{
     exposure, holdings, in_force_at, pivot, policy_versions, visitors, why,
 };
 use ledgerline_sim::{Random, Walk};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::View;
 use ledgerline_world::disk::Disk as _;
 
@@ -90,13 +91,14 @@ fn ask_all(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
         let found = found.map(|all| lineage_world::depths(&all).into_keys().collect());
         assert_eq!(found, model.family(id), "family of {place}");
         let found = accesses(inquiry, id, Of::Token, Point::At(0), Point::Revocation).unwrap();
-        let found = found.map(|one| one.list.iter().map(|one| one.index).collect::<Vec<_>>());
+        let found = found.map(|one| one.list.iter().map(|one| one.at.rank()).collect::<Vec<_>>());
         assert_eq!(found, model.accesses(id, 0), "accesses of {place}");
         let found = blast(inquiry, id, Bounds::default()).unwrap();
         let found = found.map(|one| (one.alive, one.allowed, one.denied));
         assert_eq!(found, model.blast(id), "blast radius of {place}");
         let found = divergence(inquiry, id, Of::Token).unwrap();
-        let found = found.map(|list| list.first().map(|first| (first.what.word(), first.index)));
+        let found =
+            found.map(|list| list.first().map(|first| (first.what.word(), first.at.rank())));
         assert_eq!(found, model.divergence(id), "divergence of {place}");
         let found = exposure(inquiry, id, Of::Token).unwrap();
         let found = found.map(|one| one.places.iter().map(|place| place.events).sum::<u64>());
@@ -127,7 +129,7 @@ fn ask_names(view: &View, scope: &Scope, model: &Walk) -> u64 {
             Holder::Issuer(if name == "nobody" { "eu:other" } else { "eu:idp" }.into()),
         ] {
             let mut found = Vec::new();
-            let mut after = Some(0);
+            let mut after = Some(EntryRef::FIRST);
             while let Some(from) = after {
                 let page = holdings(&mut inquiry(view, scope), &holder, from, 2).unwrap();
                 assert!(page.tokens.len() <= 2 && (page.next.is_none() || page.tokens.len() == 2));
@@ -168,10 +170,10 @@ fn ask_names(view: &View, scope: &Scope, model: &Walk) -> u64 {
 
 fn pages(view: &View, scope: &Scope, what: &Pivot) -> Vec<u64> {
     let mut found = Vec::new();
-    let mut after = Some(0);
+    let mut after = Some(EntryRef::FIRST);
     while let Some(from) = after {
         let (page, next) = pivot(&mut inquiry(view, scope), what, from, 5).unwrap();
-        found.extend(page.iter().map(|record| record.index));
+        found.extend(page.iter().map(|record| record.at.rank()));
         after = next;
     }
     found
@@ -183,7 +185,7 @@ fn ask_others(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
     for user in ["u1", "u2"] {
         let Some(handle) = world.person(&scope.tenant, "idp", user) else { continue };
         let holder = Holder::Subject(handle);
-        let found = holdings(&mut inquiry(view, scope), &holder, 0, 1000).unwrap();
+        let found = holdings(&mut inquiry(view, scope), &holder, EntryRef::FIRST, 1000).unwrap();
         let found: Vec<_> = found.tokens.iter().map(|token| token.id.clone()).collect();
         assert_eq!(found, model.holdings(&holder), "{user} {scope:?}");
         let what = Pivot::Handle(handle);
@@ -210,7 +212,7 @@ fn ask_others(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
         let mut found: Vec<_> = found
             .causes
             .iter()
-            .filter_map(|one| one.record.as_ref().map(|one| one.index))
+            .filter_map(|one| one.record.as_ref().map(|one| one.at.rank()))
             .collect();
         found.sort_unstable();
         found.dedup();
@@ -226,7 +228,7 @@ fn bounds_and_budgets_cut_and_say_so() {
     world.line(30);
     let view = world.view();
     let at = |depth, tokens, entries| {
-        let scope = Scope { tenant: "a".into(), size: view.size(), at: None, judged_at: 0 };
+        let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: 0 };
         let spending = Spending { entries, ..Spending::default() };
         let mut inquiry = Inquiry::new(&view, scope, spending).unwrap();
         let bounds = Bounds { depth, tokens, ..Bounds::default() };
@@ -265,7 +267,7 @@ fn answers(scope: &Scope, handles: &[[u8; 16]], ask: &dyn Fn() -> Inquiry<'stati
     for holder in named.into_iter().chain(issued).chain(people) {
         for limit in [2, usize::MAX] {
             let mut inquiry = ask();
-            let found = holdings(&mut inquiry, &holder, 0, limit).unwrap();
+            let found = holdings(&mut inquiry, &holder, EntryRef::FIRST, limit).unwrap();
             tell(&inquiry, format!("{found:?}"));
         }
     }
@@ -303,12 +305,13 @@ fn what_is_remembered_or_read_ahead_changes_no_answer() {
         let mut random = Random::new(seed);
         for step in 0..8 {
             world.record_some(8, &mut random);
-            let end = world.view().end();
+            let (view, end) = (world.view(), world.view().size());
             for judged in [50, 400, random.below(200)] {
                 for tenant in ["a", "b"] {
                     let judged_at = lineage_world::seconds(judged);
                     let size = if judged == 50 { end } else { end - random.below(end / 4 + 1) };
-                    let scope = Scope { tenant: tenant.into(), size, at: None, judged_at };
+                    let (tenant, as_of) = (tenant.into(), view.up_to(size));
+                    let scope = Scope { tenant, as_of, at: None, judged_at };
                     asked += check_ways(&world, &scope, Spending::default());
                 }
             }
@@ -324,10 +327,10 @@ fn what_is_remembered_or_read_ahead_changes_no_answer() {
 fn what_is_read_ahead_is_charged_like_everything_else() {
     let mut world = World::new(300);
     world.record_some(60, &mut Random::new(300));
-    let size = world.view().end();
+    let as_of = world.view().as_of();
     // With a time nothing is remembered: what is left is reading ahead.
     let at = lineage_world::seconds(300);
-    let scope = Scope { tenant: "a".into(), size, at: Some(at), judged_at: at };
+    let scope = Scope { tenant: "a".into(), as_of, at: Some(at), judged_at: at };
     for entries in (1..60).step_by(2).chain([80, 120, 200]) {
         check_ways(&world, &scope, Spending { entries, ..Spending::default() });
     }
@@ -341,7 +344,7 @@ fn what_is_remembered_is_not_looked_for_again() {
     let mut world = World::new(400);
     world.record_some(60, &mut Random::new(400));
     let view = world.view();
-    let scope = Scope { tenant: "a".into(), size: view.end(), at: None, judged_at: 0 };
+    let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: 0 };
     let spending = Spending { index_reads: 1, ..Spending::default() };
     let poor = || Inquiry::new(&view, scope.clone(), spending).unwrap();
     let mut needed = 0;

@@ -52,7 +52,8 @@ fn use_it(world: &mut World, numbers: std::ops::Range<u64>, event: impl Fn(u64) 
 
 fn life(view: &View, id: &str, at: i64) -> Life {
     let page = PageRequest { after: None, limit: 1 };
-    life_of(view, "a", id, None, Judgement { at, by: i64::MAX }, page).unwrap().expect("known")
+    let judgement = Judgement { at, by: i64::MAX };
+    life_of(view, "a", id, &view.as_of(), judgement, page).unwrap().expect("known")
 }
 
 fn stands(view: &View, id: &str, at: i64) -> Standing {
@@ -60,7 +61,7 @@ fn stands(view: &View, id: &str, at: i64) -> Standing {
 }
 
 fn inquiry(view: &View, at: i64) -> Inquiry<'_> {
-    let scope = Scope { tenant: "a".into(), size: view.end(), at: None, judged_at: at };
+    let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: at };
     Inquiry::new(view, scope, Spending::default()).unwrap()
 }
 
@@ -163,7 +164,7 @@ fn a_revocation_behind_five_thousand_of_others_on_the_same_client_is_seen() {
         previous_size: None,
     };
     let bundle = token_bundle(view.rooms(), view.terms(), &request).unwrap();
-    assert!(bundle.leaves.iter().any(|leaf| leaf.index == Decimal(covering[0])));
+    assert!(bundle.leaves.iter().any(|leaf| leaf.index == Decimal(covering[0].index)));
     let reuse = (Rule::Lifecycle(Violation::UseAfterRevoke), token.id.clone());
     assert_eq!(raised_from(&view, before), [reuse]);
     let refused = strict_use(&mut world, 6003, "eu:idp:jti:w", 203).expect("refused");

@@ -25,9 +25,9 @@ use ledgerline_sim::{
     Faults, Random, SECRET, SimDisk, TestLedger, TestWorld, credential, event, event_id,
 };
 use ledgerline_verify::{Severity, Verdict, VerifyFinding};
-use ledgerline_view::address::{LogId, LogName};
+use ledgerline_view::address::{AsOf, EntryRef, LogId, LogName};
 use ledgerline_view::registry::api_key_text;
-use ledgerline_view::view::{PageRequest, QueryError};
+use ledgerline_view::view::PageRequest;
 use ledgerline_world::disk::Disk;
 use serde_json::{Value, json};
 
@@ -78,7 +78,8 @@ fn stop(mut ledger: TestLedger) {
 fn state(ledger: &TestLedger, token: u32) -> State {
     let page = PageRequest { after: None, limit: 100 };
     let id = format!("eu:idp:jti:t{token}");
-    let life = life_of(&ledger.view(), "", &id, None, NOW, page).unwrap();
+    let view = ledger.view();
+    let life = life_of(&view, "", &id, &view.as_of(), NOW, page).unwrap();
     life.expect("it is known").known.state
 }
 
@@ -178,63 +179,44 @@ fn questions_read_all_origins_oldest_first() {
     ledger.seal();
     let view = ledger.view();
     assert!(view.base() > 0, "there is an older origin");
-    let ask = |size: u64| {
-        let scope = Scope { tenant: String::new(), size, at: None, judged_at: 0 };
+    let ask = |as_of: AsOf| {
+        let scope = Scope { tenant: String::new(), as_of, at: None, judged_at: 0 };
         Inquiry::new(&view, scope, Spending::default()).unwrap()
     };
     let id = "eu:idp:jti:t1";
-    let inquiry = &mut ask(view.end());
+    let inquiry = &mut ask(view.as_of());
     let token = inquiry.token(id).unwrap();
-    let older = |index: &u64| *index < view.base();
-    let places: Vec<u64> = token.records.iter().map(|record| record.index).collect();
-    assert_eq!(places.iter().filter(|place| older(place)).count(), 2, "{places:?}");
-    assert_eq!(places.len(), 3, "and one in the newest: {places:?}");
+    let entries: Vec<EntryRef> = token.records.iter().map(|record| record.at).collect();
+    let rows: Vec<usize> = entries.iter().map(|at| at.log.row()).collect();
+    assert_eq!(rows, [0, 0, 1]);
     let found = relatives(inquiry, id, Direction::Descendants, Bounds::default()).unwrap();
     let found = found.unwrap();
     let ids: Vec<&str> = found.relatives.iter().map(|one| &*one.token.id).collect();
     assert_eq!(ids, [id, "eu:idp:jti:t20"]);
     // As of the end of the older origin it had no child.
-    let inquiry = &mut ask(view.base());
+    let inquiry = &mut ask(view.up_to(0));
     let found = relatives(inquiry, id, Direction::Descendants, Bounds::default()).unwrap();
     assert_eq!(found.unwrap().relatives.len(), 1);
-    let (origin, index) = view.at_position(places[0]);
-    assert_eq!((&*origin.identity().origin, index), (FIRST, places[0]));
-    let (origin, index) = view.at_position(places[2]);
-    assert_eq!((&*origin.identity().origin, index), (SECOND, places[2] - view.base()));
-    // Places and addresses say the same, at the border of two logs too.
-    for place in [0, places[0], view.base() - 1, view.base(), places[2], view.end()] {
-        let at = view.entry_at(place);
-        assert_eq!((view.position(at), at.log.row() == 0), (place, place < view.base()));
-        let as_of = view.as_of(place);
-        assert_eq!(view.position_of(&as_of), place);
-        assert!(!as_of.covers(at) && (0..place).all(|seen| as_of.covers(view.entry_at(seen))));
+    for (at, name) in entries.iter().zip([FIRST, FIRST, SECOND]) {
+        let origin = view.of_log(at.log);
+        assert_eq!((&*origin.identity().origin, origin.log()), (name, at.log));
+        assert_eq!(origin.as_of().size(at.log), origin.size(), "{name}");
+        assert_eq!(origin.logs().name(at.log), Some(LogName::of(name)));
     }
     assert_eq!(view.logs().name(view.entry(0).log), Some(LogName::of(SECOND)));
     assert_eq!(view.logs().named(LogName::of(FIRST)).map(LogId::row), Some(0));
     // A person's tokens come from all origins, and a page ends where it must.
     let subject = token.facts.subject.expect("a person");
-    let (mut all, mut after) = (Vec::new(), Some(0));
+    let (mut all, mut after) = (Vec::new(), Some(EntryRef::FIRST));
     while let Some(from) = after {
         let what = Pivot::Handle(subject);
-        let (page, next) = pivot(&mut ask(view.end()), &what, from, 1).unwrap();
-        all.extend(page.iter().map(|record| record.index));
+        let (page, next) = pivot(&mut ask(view.as_of()), &what, from, 1).unwrap();
+        all.extend(page.iter().map(|record| record.at));
         after = next;
     }
-    assert_eq!(all, places);
-    let (first, _) = ask(view.end())
-        .find_event("idp", &event_id(1))
-        .unwrap()
-        .map(|at| view.at_position(at))
-        .expect("an event of the older origin");
-    assert_eq!(&*first.identity().origin, FIRST);
-    assert!(matches!(
-        Inquiry::new(
-            &view,
-            Scope { tenant: String::new(), size: view.end() + 1, at: None, judged_at: 0 },
-            Spending::default()
-        ),
-        Err(QueryError::OutOfRange(_))
-    ));
+    assert_eq!(all, entries);
+    let first = ask(view.as_of()).find_event("idp", &event_id(1)).unwrap();
+    assert_eq!(first.map(|at| at.log.row()), Some(0), "an event of the older origin");
 }
 
 #[test]
@@ -292,11 +274,13 @@ fn check_continued(ledger: &mut TestLedger, answers: &[EventAnswer]) {
         [State::Active, State::Revoked, State::Active]
     );
     let page = PageRequest { after: None, limit: 2 };
-    let life = life_of(&ledger.view(), "", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
+    let view = ledger.view();
+    let life = life_of(&view, "", "eu:idp:jti:t1", &view.as_of(), NOW, page).unwrap().unwrap();
     let shown: Vec<_> = life.events.iter().map(|one| &*one.origin).collect();
     assert_eq!((shown, life.total), (vec![FIRST, FIRST], 4));
     let page = PageRequest { after: life.next, limit: 10 };
-    let life = life_of(&ledger.view(), "", "eu:idp:jti:t1", None, NOW, page).unwrap().unwrap();
+    let view = ledger.view();
+    let life = life_of(&view, "", "eu:idp:jti:t1", &view.as_of(), NOW, page).unwrap().unwrap();
     let shown: Vec<_> = life.events.iter().map(|one| &*one.origin).collect();
     assert_eq!((shown, life.next), (vec![SECOND, SECOND], None));
     // Proofs of old events stand against the old origin's last checkpoint.

@@ -20,6 +20,7 @@ use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
 use ledgerline_questions::standing::{Presented, standing};
 use ledgerline_sim::Random;
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::{PageRequest, View};
 use serde_json::{Value, json};
 
@@ -94,8 +95,8 @@ fn event(random: &mut Random, history: u64, n: u64) -> Value {
 fn one_truth(view: &View, id: &str, at: i64) -> Option<State> {
     let page = PageRequest { after: None, limit: 100 };
     let judgement = Judgement { at, by: i64::MAX };
-    let life = life_of(view, "a", id, None, judgement, page).unwrap();
-    let scope = Scope { tenant: "a".into(), size: view.end(), at: None, judged_at: at };
+    let life = life_of(view, "a", id, &view.as_of(), judgement, page).unwrap();
+    let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: at };
     let mut inquiry = Inquiry::new(view, scope, Spending::default()).unwrap();
     let token = inquiry.token(id).unwrap();
     let stands = standing(view, "a", Presented::Id(id), at).unwrap();
@@ -112,8 +113,8 @@ fn one_truth(view: &View, id: &str, at: i64) -> Option<State> {
     covered_by.sort_unstable();
     covered_by.dedup();
     assert_eq!(life.covered_by, covered_by, "what covers {id} at {at}");
-    let shown: Vec<u64> = life.events.iter().map(|event| event.position).collect();
-    let read: Vec<u64> = token.records.iter().map(|record| record.index).collect();
+    let shown: Vec<EntryRef> = life.events.iter().map(|event| event.at).collect();
+    let read: Vec<EntryRef> = token.records.iter().map(|record| record.at).collect();
     assert_eq!((shown, life.cut), (read, false), "events of {id}");
     Some(life.known.state_at(at))
 }
@@ -132,8 +133,8 @@ fn outsiders_truth(view: &View, id: &str, key: &VerifierKey) -> u64 {
     let Ok(bundle) = token_bundle(view.rooms(), view.terms(), &request) else { return 0 };
     let at = bundle.as_of.recorded_at.0;
     let page = PageRequest { after: None, limit: 100 };
-    let size = Some(bundle.as_of.size.0);
-    let life = life_of(view, "a", id, size, Judgement { at, by: i64::MAX }, page).unwrap().unwrap();
+    let (as_of, judgement) = (view.up_to(bundle.as_of.size.0), Judgement { at, by: i64::MAX });
+    let life = life_of(view, "a", id, &as_of, judgement, page).unwrap().unwrap();
     if life.ids.len() > 1 {
         return 0;
     }
@@ -145,7 +146,7 @@ fn outsiders_truth(view: &View, id: &str, key: &VerifierKey) -> u64 {
     assert_eq!((states.known, states.happened), (known.symbol(), happened.symbol()), "{id}");
     assert_eq!(states.active, life.known.is_active(at, false), "{id}");
     let covering: Vec<u64> = states.covered_by.iter().map(|one| one.0).collect();
-    assert!(life.covered_by.iter().all(|at| covering.contains(at)), "what covers {id}");
+    assert!(life.covered_by.iter().all(|at| covering.contains(&at.index)), "what covers {id}");
     1
 }
 
@@ -251,7 +252,8 @@ fn findings_notice_a_use_of_what_the_state_calls_revoked_and_no_other() {
             let id = format!("eu:idp:jti:h{history}-0");
             let page = PageRequest { after: None, limit: 1 };
             let judgement = Judgement { at: seconds(at), by: i64::MAX };
-            let life = life_of(&world.view(), "a", &id, None, judgement, page).unwrap();
+            let view = world.view();
+            let life = life_of(&view, "a", &id, &view.as_of(), judgement, page).unwrap();
             let Some(life) = life.filter(|life| life.ids.len() == 1) else { continue };
             // What came late is judged in event time: where the orders differ, either may be said.
             if life.known.state != life.happened.state {

@@ -254,7 +254,7 @@ fn a_persons_access_was_taken_for_that_of_a_token_without_name() {
     }
     world.tell(&[of_token, of_person]);
     let view = world.view();
-    let scope = Scope { tenant: "a".into(), size: view.size(), at: None, judged_at: world.now() };
+    let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: world.now() };
     let mut inquiry = Inquiry::new(&view, scope, Spending::default()).unwrap();
     let resource = Resource::Named("/r/1".into());
     let range = (i64::MIN, i64::MAX);

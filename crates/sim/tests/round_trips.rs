@@ -20,6 +20,7 @@ use ledgerline_questions::{
     shortfalls, told, visitors, why,
 };
 use ledgerline_sim::RoundTrips;
+use ledgerline_view::address::{AsOf, EntryRef};
 use ledgerline_view::view::{PageRequest, View};
 
 /// Children of the root, and theirs: a thousand tokens with it.
@@ -148,7 +149,7 @@ fn world() -> World {
 
 fn scope(view: &View) -> Scope {
     let judged_at = lineage_world::seconds(5000);
-    Scope { tenant: "a".into(), size: view.size(), at: None, judged_at }
+    Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at }
 }
 
 /// Asks each question of a state that nobody remembers anything of, and gives what each cost.
@@ -203,10 +204,10 @@ fn costs(world: &World) -> Vec<(&'static str, u64)> {
         found.list.len()
     });
     ask("tokens of a person", &mut |one| {
-        holdings(one, &Holder::Subject(person), 0, 1000).unwrap().tokens.len()
+        holdings(one, &Holder::Subject(person), EntryRef::FIRST, 1000).unwrap().tokens.len()
     });
     ask("pivot", &mut |one| {
-        pivot(one, &Pivot::Client("eu:idp:c1".into()), 0, 1000).unwrap().0.len()
+        pivot(one, &Pivot::Client("eu:idp:c1".into()), EntryRef::FIRST, 1000).unwrap().0.len()
     });
     ask("reconciliation", &mut |one| {
         usize::from(difference(one, &id(20), true).unwrap().is_some())
@@ -231,11 +232,11 @@ fn costs(world: &World) -> Vec<(&'static str, u64)> {
     look("life", &mut |view| {
         let judgement = Judgement { at: scope.judged_at, by: i64::MAX };
         let page = PageRequest { after: None, limit: 100 };
-        let life = life_of(view, "a", &root, None, judgement, page).unwrap().unwrap();
+        let life = life_of(view, "a", &root, &view.as_of(), judgement, page).unwrap().unwrap();
         assert!(life.total > 2);
     });
     look("revocations", &mut |view| {
-        assert_eq!(revocations(view, "a", 0, 1000).unwrap().list.len(), 105);
+        assert_eq!(revocations(view, "a", &AsOf::new([]), 1000).unwrap().list.len(), 105);
     });
     look("sources", &mut |view| {
         let missing = shortfalls(view, "a").unwrap();

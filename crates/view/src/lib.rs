@@ -12,6 +12,7 @@
 pub mod address;
 pub mod chains;
 pub mod committed;
+pub mod counted;
 pub mod identity;
 mod leaf_range;
 pub mod page_token;

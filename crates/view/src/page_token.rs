@@ -200,7 +200,7 @@ fn address(logs: &Logs, log: LogId, number: u64) -> [u8; 16] {
 mod tests {
     use super::*;
 
-    fn at(log: u32, index: u64) -> Cursor {
+    fn at(log: u16, index: u64) -> Cursor {
         Cursor::Entry(EntryRef { log: LogId(log), index })
     }
 

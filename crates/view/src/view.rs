@@ -23,7 +23,7 @@ use ledgerline_proof::tile::{TileAddress, TileKind, encode_bundle};
 use ledgerline_proof::tree;
 
 use crate::address::{AsOf, EntryRef, LogId, Logs, log_id};
-use crate::committed::{Published, Rooms, base};
+use crate::committed::{Predecessor, Published, Rooms};
 use crate::identity::Identity;
 
 /// Index blocks one query may read.
@@ -52,8 +52,8 @@ pub enum QueryError {
 /// Which part of a long answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Only positions above this.
-    pub after: Option<u64>,
+    /// Only entries behind this one.
+    pub after: Option<EntryRef>,
     /// At most so many.
     pub limit: usize,
 }
@@ -65,9 +65,8 @@ pub struct EventView {
     pub origin: Arc<str>,
     /// Its index there.
     pub index: u64,
-    /// Its place among the entries of all origins, oldest first. Where there is one origin, its
-    /// index.
-    pub position: u64,
+    /// Its address.
+    pub at: EntryRef,
     /// Its event hash.
     pub event_hash: Hash,
     /// The leaf, which decodes as an entry.
@@ -124,10 +123,9 @@ pub struct View {
     published: Arc<Published>,
     postings: Arc<dyn PostingIndex>,
     leaves: Arc<dyn LeafStore>,
-    /// Entries of the origins before this one.
-    base: u64,
+    /// The older origins of the ledger: its own, and those behind it where it is one itself.
+    all_older: Arc<[Predecessor]>,
     log: LogId,
-    is_older: bool,
 }
 
 impl View {
@@ -135,11 +133,11 @@ impl View {
     #[must_use]
     pub fn new(rooms: Arc<Rooms>, terms: Arc<TermHasher>, identity: Identity) -> Self {
         let published = rooms.published();
-        let base = base(&rooms.predecessors);
-        let log = log_id(rooms.predecessors.len());
+        let all_older = Arc::clone(&rooms.predecessors);
+        let log = log_id(all_older.len());
         let postings: Arc<dyn PostingIndex> = Arc::clone(&rooms.index) as _;
         let leaves: Arc<dyn LeafStore> = Arc::clone(&rooms.reader) as _;
-        Self { rooms, terms, identity, published, postings, leaves, base, log, is_older: false }
+        Self { rooms, terms, identity, published, postings, leaves, all_older, log }
     }
 
     /// The same state, read through another index and another store of leaves.
@@ -171,21 +169,25 @@ impl View {
     /// Every origin as a view of its own, oldest first; the last one is this.
     #[must_use]
     pub fn origins(&self) -> Vec<Self> {
-        let mut base = 0;
-        let older = self.rooms.predecessors.iter().enumerate().map(|(row, one)| {
-            let (rooms, terms) = (Arc::clone(&one.rooms), Arc::clone(&self.terms));
-            let view = Self::new(rooms, terms, one.identity.clone());
-            let view = Self { base, log: log_id(row), is_older: true, ..view };
-            base += one.size();
-            view
-        });
-        older.chain([self.clone()]).collect()
+        let older = self.older().iter().enumerate();
+        older.map(|(row, one)| self.of_older(row, one)).chain([self.clone()]).collect()
+    }
+
+    /// The origins before this one, oldest first.
+    pub(crate) fn older(&self) -> &[Predecessor] {
+        &self.all_older[..self.log.row()]
+    }
+
+    /// An older origin as a view of its own.
+    fn of_older(&self, row: usize, one: &Predecessor) -> Self {
+        let view = Self::new(Arc::clone(&one.rooms), Arc::clone(&self.terms), one.identity.clone());
+        Self { all_older: Arc::clone(&self.all_older), log: log_id(row), ..view }
     }
 
     /// Whether this is an origin that another one continues.
     #[must_use]
     pub fn is_older(&self) -> bool {
-        self.is_older
+        self.log.row() < self.all_older.len()
     }
 
     /// The origin of this name.
@@ -200,31 +202,44 @@ impl View {
         self.published.size
     }
 
-    /// Entries of all origins up to this one together.
+    /// How far it reaches: the size of every log.
     #[must_use]
-    pub fn end(&self) -> u64 {
-        self.base + self.size()
+    pub fn as_of(&self) -> AsOf {
+        self.up_to(self.size())
     }
 
-    /// The origin that holds a position among the entries of all origins, and the index there.
+    /// What is seen when the older logs are and so many entries of this one.
     #[must_use]
-    pub fn at_position(&self, position: u64) -> (Cow<'_, Self>, u64) {
-        if position >= self.base {
-            return (Cow::Borrowed(self), position - self.base);
+    pub fn up_to(&self, size: u64) -> AsOf {
+        let older = self.older().iter().map(Predecessor::size);
+        AsOf::new(older.chain([size]))
+    }
+
+    /// What is seen when the older logs are and what the published checkpoint covers.
+    #[must_use]
+    pub fn published_as_of(&self) -> AsOf {
+        self.up_to(self.published_size())
+    }
+
+    /// The origin of a row, this one for a row that it does not know.
+    #[must_use]
+    pub fn of_log(&self, log: LogId) -> Cow<'_, Self> {
+        match self.older().get(log.row()) {
+            Some(one) => Cow::Owned(self.of_older(log.row(), one)),
+            None => Cow::Borrowed(self),
         }
-        let mut origins = self.origins();
-        while origins.len() > 1 && origins.last().is_some_and(|one| one.base > position) {
-            origins.pop();
-        }
-        let view = origins.pop().map_or(Cow::Borrowed(self), Cow::Owned);
-        let index = position.saturating_sub(view.base);
-        (view, index)
+    }
+
+    /// Its row.
+    #[must_use]
+    pub const fn log(&self) -> LogId {
+        self.log
     }
 
     /// The table of logs: every origin's, oldest first; the last one is this.
     #[must_use]
     pub fn logs(&self) -> Logs {
-        let older = self.rooms.predecessors.iter().map(|one| &*one.identity.origin);
+        let older = self.older().iter().map(|one| &*one.identity.origin);
         Logs::new(older.chain([&*self.identity.origin]))
     }
 
@@ -232,51 +247,6 @@ impl View {
     #[must_use]
     pub const fn entry(&self, index: u64) -> EntryRef {
         EntryRef { log: self.log, index }
-    }
-
-    /// Entries of the origins before a log.
-    fn base_of(&self, log: LogId) -> u64 {
-        if log == self.log { self.base } else { base(&self.rooms.predecessors[..log.row()]) }
-    }
-
-    /// The place of an entry among those of all origins, oldest first.
-    #[must_use]
-    pub fn position(&self, at: EntryRef) -> u64 {
-        self.base_of(at.log) + at.index
-    }
-
-    /// The address of a place among the entries of all origins, oldest first.
-    #[must_use]
-    pub fn entry_at(&self, position: u64) -> EntryRef {
-        let (view, index) = self.at_position(position);
-        view.entry(index)
-    }
-
-    /// What is seen when the first entries of all origins together are, so many.
-    #[must_use]
-    pub fn as_of(&self, position: u64) -> AsOf {
-        let mut left = position;
-        let older = self.rooms.predecessors.iter().map(|one| {
-            let size = left.min(one.size());
-            left -= size;
-            size
-        });
-        let mut sizes: Vec<u64> = older.collect();
-        sizes.push(left);
-        AsOf::new(sizes)
-    }
-
-    /// How many of the first entries of all origins are seen.
-    #[must_use]
-    pub fn position_of(&self, as_of: &AsOf) -> u64 {
-        let newest = as_of.sizes().rev().find(|(_, size)| *size > 0);
-        newest.map_or(0, |(log, size)| self.base_of(log) + size)
-    }
-
-    /// Entries of the origins before this one.
-    #[must_use]
-    pub fn base(&self) -> u64 {
-        self.base
     }
 
     /// Root.
@@ -444,7 +414,7 @@ impl View {
         Some(EventView {
             origin: Arc::clone(&self.identity.origin),
             index,
-            position: self.base + index,
+            at: self.entry(index),
             event_hash,
             leaf: stored.bytes,
             sealed,
@@ -456,13 +426,7 @@ impl View {
     /// Whether an older origin stands behind this one.
     #[must_use]
     pub fn has_older(&self) -> bool {
-        !self.rooms.predecessors.is_empty()
-    }
-
-    /// The place of one of this origin's entries among those of all origins.
-    #[must_use]
-    pub const fn place_of(&self, index: u64) -> u64 {
-        self.base + index
+        !self.older().is_empty()
     }
 
     /// Blocks below a height, newest first.

@@ -125,7 +125,8 @@ fn own(statement: &Statement<'_>) -> Option<(String, Severity, String)> {
 
 fn found(view: &View, index: u64, named: &Named) -> Result<Option<book::Found>, String> {
     let tenant = named.tenant.clone();
-    let scope = Scope { tenant, size: index + 1, at: None, judged_at: i64::MAX };
+    let as_of = view.up_to(index + 1);
+    let scope = Scope { tenant, as_of, at: None, judged_at: i64::MAX };
     let inquiry = Inquiry::new(view, scope, Spending::default());
     let mut inquiry = inquiry.map_err(|error| error.to_string())?;
     book::finding(&mut inquiry, &named.finding).map_err(|error| error.to_string())

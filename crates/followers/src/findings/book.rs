@@ -14,6 +14,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Moved};
 use ledgerline_questions::lineage::{Inquiry, Record, Scope, Spending};
+use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::{QueryError, View};
 
@@ -84,14 +85,14 @@ impl Found {
         })
     }
 
-    /// Whether the entry at an index opened it again.
+    /// Whether an entry opened it again.
     #[must_use]
-    pub fn is_opened_by(&self, index: u64) -> bool {
+    pub fn is_opened_by(&self, at: EntryRef) -> bool {
         // What was not read may have closed it before.
-        let Some(at) = self.moves.iter().position(|(_, record)| record.index == index) else {
+        let Some(nth) = self.moves.iter().position(|(_, record)| record.at == at) else {
             return self.moves.len() >= MOVES;
         };
-        let (before, after) = (self.state_after(at), self.state_after(at + 1));
+        let (before, after) = (self.state_after(nth), self.state_after(nth + 1));
         after.is_none() && matches!(before, Some(Moved::Closed | Moved::Withdrawn))
     }
 
@@ -109,16 +110,16 @@ impl Found {
     }
 }
 
-/// Findings at or behind an index, at most `limit`, and where the next page begins.
+/// Findings from somewhere on, at most `limit`, and where the next page begins.
 ///
 /// # Errors
 /// [`QueryError`].
 pub fn findings(
     inquiry: &mut Inquiry<'_>,
     wanted: &Wanted,
-    from: u64,
+    from: impl Into<Begin>,
     limit: usize,
-) -> Result<(Vec<Found>, Option<u64>), QueryError> {
+) -> Result<(Vec<Found>, Option<EntryRef>), QueryError> {
     // What is about a token is about it under all its ids.
     let mut ids = BTreeSet::new();
     if let Some(token) = &wanted.token {
@@ -129,25 +130,25 @@ pub fn findings(
     if of.is_empty() {
         of.push(By::Finding.term(terms, tenant));
     }
-    let (mut found, mut from) = (Vec::new(), from);
+    let (mut found, mut from) = (Vec::new(), from.into());
     loop {
-        let (indexes, next) = inquiry.postings_of_any(&of, from, PAGE)?;
-        for index in indexes {
+        let (entries, next) = inquiry.postings_of_any(&of, from.clone(), PAGE)?;
+        for at in entries {
             if found.len() == limit || inquiry.is_spent() {
-                return Ok((found, Some(index)));
+                return Ok((found, Some(at)));
             }
-            let Some(raised) = inquiry.record(index)? else { continue };
+            let Some(raised) = inquiry.record(at)? else { continue };
             if !raised.read(|_, one| is_wanted(one, wanted, &ids)) {
                 continue;
             }
             let one = with_moves(inquiry, raised)?;
             if wanted.state.is_none_or(|state| one.state() == state) {
-                inquiry.stands_on(index);
+                inquiry.stands_on(at);
                 found.push(one);
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => from = next,
+            Some(next) if !inquiry.is_spent() => from = from.not_before(next),
             next => return Ok((found, next)),
         }
     }
@@ -157,7 +158,7 @@ pub fn findings(
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The entry by which it is told.
-    pub index: u64,
+    pub at: EntryRef,
     /// The finding as it stands.
     pub found: Found,
 }
@@ -166,11 +167,11 @@ impl Told {
     /// Whether it was told before, and stands open again.
     #[must_use]
     pub fn is_again(&self) -> bool {
-        self.index != self.found.raised.index
+        self.at != self.found.raised.at
     }
 }
 
-/// Findings by what was recorded at or behind an index: those raised there, and those raised before
+/// Findings by what was recorded from somewhere on: those raised there, and those raised before
 /// that stand open again by an entry there, each once. At most `limit`, and where the next page
 /// begins.
 ///
@@ -179,9 +180,10 @@ impl Told {
 pub fn told(
     inquiry: &mut Inquiry<'_>,
     wanted: &Wanted,
-    mut from: u64,
+    from: impl Into<Begin>,
     limit: usize,
-) -> Result<(Vec<Told>, Option<u64>), QueryError> {
+) -> Result<(Vec<Told>, Option<EntryRef>), QueryError> {
+    let mut from = from.into();
     let mut ids = BTreeSet::new();
     if let Some(token) = &wanted.token {
         ids = inquiry.ids_of(token)?;
@@ -189,23 +191,23 @@ pub fn told(
     let of = [By::Finding.term(inquiry.view().terms(), &inquiry.scope().tenant)];
     let mut list: Vec<Told> = Vec::new();
     loop {
-        let (indexes, next) = inquiry.postings_of_any(&of, from, PAGE)?;
-        for index in indexes {
+        let (entries, next) = inquiry.postings_of_any(&of, from.clone(), PAGE)?;
+        for at in entries {
             if list.len() == limit || inquiry.is_spent() {
-                return Ok((list, Some(index)));
+                return Ok((list, Some(at)));
             }
-            let Some(record) = inquiry.record(index)? else { continue };
+            let Some(record) = inquiry.record(at)? else { continue };
             let Some(found) = told_by(inquiry, record)? else { continue };
             let is_new = list.iter().all(|one| one.found.id != found.id);
             if is_new
                 && found.raised.read(|_, one| is_wanted(one, wanted, &ids))
                 && wanted.state.is_none_or(|state| found.state() == state)
             {
-                list.push(Told { index, found });
+                list.push(Told { at, found });
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => from = next,
+            Some(next) if !inquiry.is_spent() => from = from.not_before(next),
             next => return Ok((list, next)),
         }
     }
@@ -227,7 +229,7 @@ fn told_by(inquiry: &mut Inquiry<'_>, record: Arc<Record>) -> Result<Option<Foun
                 return Ok(None);
             }
             let found = finding(inquiry, &id)?;
-            Ok(found.filter(|found| found.is_opened_by(record.index)))
+            Ok(found.filter(|found| found.is_opened_by(record.at)))
         }
         _ => Ok(None),
     }
@@ -239,10 +241,10 @@ fn told_by(inquiry: &mut Inquiry<'_>, record: Arc<Record>) -> Result<Option<Foun
 /// [`QueryError`].
 pub fn finding(inquiry: &mut Inquiry<'_>, id: &Hash) -> Result<Option<Found>, QueryError> {
     let event_id = raised_event_id(&inquiry.scope().tenant, id);
-    let Some(index) = inquiry.find_event(LEDGER_SOURCE, &event_id)? else {
+    let Some(at) = inquiry.find_event(LEDGER_SOURCE, &event_id)? else {
         return Ok(None);
     };
-    let Some(raised) = inquiry.record(index)? else { return Ok(None) };
+    let Some(raised) = inquiry.record(at)? else { return Ok(None) };
     Ok(Some(with_moves(inquiry, raised)?))
 }
 
@@ -253,7 +255,7 @@ pub fn finding(inquiry: &mut Inquiry<'_>, id: &Hash) -> Result<Option<Found>, Qu
 /// [`QueryError`].
 pub fn noticed(view: &View, finding: Finding) -> Result<Note, QueryError> {
     let (id, tenant) = (finding.id(), finding.tenant.clone());
-    let scope = Scope { tenant, size: view.end(), at: None, judged_at: i64::MAX };
+    let scope = Scope { tenant, as_of: view.as_of(), at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let Some(found) = self::finding(&mut inquiry, &id)? else { return Ok(Note::Raised(finding)) };
     if !matches!(found.state(), Some(Moved::Closed | Moved::Withdrawn)) {

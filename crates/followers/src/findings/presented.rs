@@ -39,6 +39,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::can_be_one_token;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_view::counted;
 use ledgerline_view::view::{QueryError, View};
 
 use super::life::{Act, Life, cite, finding};
@@ -339,7 +340,8 @@ fn claimed_elsewhere(view: &View, act: &Act<'_, '_>) -> Result<Vec<Finding>, Que
     let Some(digest) = presented_digest(own).filter(|_| says_state(act.statement)) else {
         return Ok(Vec::new());
     };
-    let scope = Scope { tenant: tenant.to_owned(), size: act.place, at: None, judged_at: i64::MAX };
+    let (tenant_of, as_of) = (tenant.to_owned(), counted::first(view, act.place));
+    let scope = Scope { tenant: tenant_of, as_of, at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let term = By::Presented(digest).term(view.terms(), tenant);
     let records = inquiry.records(&term, 1, |_, one| {
@@ -387,7 +389,8 @@ fn not_in_force<'v>(
 /// The tokens of the same issuer whose entries before this act name its token as theirs.
 fn claimants(view: &View, act: &Act<'_, '_>) -> Result<Vec<String>, QueryError> {
     let (tenant, own) = (act.statement.tenant, act.statement.target.id);
-    let scope = Scope { tenant: tenant.to_owned(), size: act.place, at: None, judged_at: i64::MAX };
+    let (tenant_of, as_of) = (tenant.to_owned(), counted::first(view, act.place));
+    let scope = Scope { tenant: tenant_of, as_of, at: None, judged_at: i64::MAX };
     let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
     let term = By::Alias(own).term(view.terms(), tenant);
     let records = inquiry.records(&term, MAX_ALIASES, |_, one| {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ledgerline_index::{Ask, Page, PositionMap, TermMap};
+use ledgerline_index::{Ask, Page, TermMap};
+use ledgerline_view::address::{EntryMap, EntryRef, LogId};
 
 use super::record::Record;
 
@@ -19,8 +20,8 @@ pub(super) enum LeafAtHand {
 
 /// A page that was read with others, and the ask that it answers.
 pub(super) struct PageAtHand {
-    /// Which origin.
-    pub(super) origin: usize,
+    /// Of which log.
+    pub(super) log: LogId,
     pub(super) ask: Ask,
     pub(super) page: Page,
 }
@@ -29,8 +30,8 @@ pub(super) struct PageAtHand {
 #[derive(Default)]
 pub(super) struct AtHand {
     pub(super) pages: TermMap<Vec<PageAtHand>>,
-    pub(super) leaves: PositionMap<LeafAtHand>,
-    pub(super) events: BTreeMap<EventName, Option<u64>>,
+    pub(super) leaves: EntryMap<LeafAtHand>,
+    pub(super) events: BTreeMap<EventName, Option<EntryRef>>,
     /// Whether it is another one's, who will need it too.
     pub(super) is_lent: bool,
     /// Whether nothing is read together.
@@ -39,23 +40,21 @@ pub(super) struct AtHand {
 
 impl AtHand {
     /// The page that an ask would give, if it costs no more than is left.
-    pub(super) fn page(&self, origin: usize, ask: &Ask, left: u32) -> Option<Page> {
+    pub(super) fn page(&self, log: LogId, ask: &Ask, left: u32) -> Option<Page> {
         let is_it = |one: &&PageAtHand| {
             let is_whole = one.page.cut_by.is_none() && one.page.indexes.len() <= ask.limit;
-            one.origin == origin
-                && one.ask.range == ask.range
-                && (one.ask.limit == ask.limit || is_whole)
+            one.log == log && one.ask.range == ask.range && (one.ask.limit == ask.limit || is_whole)
         };
         let found = self.pages.get(&ask.term)?.iter().find(is_it)?;
         (found.page.reads <= left).then(|| found.page.clone())
     }
 
     /// A leaf, which is then somebody's.
-    pub(super) fn leaf(&mut self, position: u64) -> Option<LeafAtHand> {
+    pub(super) fn leaf(&mut self, at: EntryRef) -> Option<LeafAtHand> {
         if !self.is_lent {
-            return self.leaves.remove(&position);
+            return self.leaves.remove(&at);
         }
-        match self.leaves.get(&position)? {
+        match self.leaves.get(&at)? {
             LeafAtHand::Bytes(leaf) => Some(LeafAtHand::Bytes(leaf.clone())),
             // Taken apart by whoever sees less.
             LeafAtHand::Taken(_) => None,

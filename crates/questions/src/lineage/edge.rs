@@ -2,6 +2,7 @@
 
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, Relation, Strength, TargetKind};
+use ledgerline_view::address::EntryRef;
 
 /// Which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +56,7 @@ pub struct Edge {
     /// The `act` chain of the entry that states it, outermost first, `kind:id`.
     pub actors: Vec<String>,
     /// The entries that state it, ascending.
-    pub evidence: Vec<u64>,
+    pub evidence: Vec<EntryRef>,
     /// When it came about, by the first of them.
     pub occurred_at: i64,
 }
@@ -79,10 +80,10 @@ impl Edge {
         if self.actors.is_empty() {
             self.actors = other.actors;
         }
-        for index in other.evidence {
-            if let Err(at) = self.evidence.binary_search(&index) {
-                self.evidence.insert(at, index);
-                if at == 0 {
+        for entry in other.evidence {
+            if let Err(place) = self.evidence.binary_search(&entry) {
+                self.evidence.insert(place, entry);
+                if place == 0 {
                     self.occurred_at = other.occurred_at;
                 }
             }
@@ -110,7 +111,7 @@ fn rank(strength: Strength) -> u8 {
 }
 
 /// The edges that an event states.
-pub(super) fn edges_of(statement: &Statement<'_>, index: u64) -> Vec<Edge> {
+pub(super) fn edges_of(statement: &Statement<'_>, at: EntryRef) -> Vec<Edge> {
     let done = !matches!(statement.outcome, Outcome::Deny | Outcome::Error);
     if statement.target.kind != TargetKind::Token || !done {
         return Vec::new();
@@ -136,7 +137,7 @@ pub(super) fn edges_of(statement: &Statement<'_>, index: u64) -> Vec<Edge> {
                 strength: link.strength,
                 why: link.why.map(str::to_owned),
                 actors: actors.clone(),
-                evidence: vec![index],
+                evidence: vec![at],
                 occurred_at: statement.occurred_at.nanos,
             }
         })

@@ -220,7 +220,11 @@ impl Walk {
     }
 
     fn end(mut self, inquiry: &mut Inquiry<'_>) -> Lineage {
-        let first = |one: &Relative| one.token.records.first().map_or(u64::MAX, |one| one.index);
+        // Tokens that others only speak of come last.
+        let first = |one: &Relative| {
+            let first = one.token.records.first().map(|one| one.at);
+            (first.is_none(), first)
+        };
         self.relatives.sort_by(|a, b| {
             (a.depth, first(a), &a.token.id).cmp(&(b.depth, first(b), &b.token.id))
         });
@@ -228,7 +232,7 @@ impl Walk {
         for relative in &self.relatives {
             inquiry.shows(&relative.token);
         }
-        edges.iter().flat_map(|edge| &edge.evidence).for_each(|index| inquiry.stands_on(*index));
+        edges.iter().flat_map(|edge| &edge.evidence).for_each(|at| inquiry.stands_on(*at));
         Lineage { relatives: self.relatives, edges }
     }
 }
@@ -346,7 +350,7 @@ pub fn path(
         if token.id == to.id {
             let steps = walk_back(&came, &to.id);
             let evidence = steps.iter().flat_map(|step| &step.edge.evidence);
-            evidence.for_each(|index| inquiry.stands_on(*index));
+            evidence.for_each(|at| inquiry.stands_on(*at));
             inquiry.shows(&from);
             inquiry.shows(&to);
             return Ok(Some(steps));

@@ -18,6 +18,7 @@ use ledgerline_index::Term;
 use ledgerline_index::terms::{By, OfLife, chain_term, is_birth};
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::{QueryError, View};
 
 use super::lives::{Found, Lives};
@@ -47,7 +48,7 @@ pub struct Inquiry<'v> {
     shown: BTreeMap<String, Arc<Token>>,
     pub(super) tokens: BTreeMap<String, Arc<Token>>,
     /// Revocations of something wider than a token, by what it is.
-    pub(super) wide: BTreeMap<WideKey, Arc<Vec<u64>>>,
+    pub(super) wide: BTreeMap<WideKey, Arc<Vec<EntryRef>>>,
     /// Ids that were read together with others.
     planned: BTreeSet<String>,
 }
@@ -77,7 +78,7 @@ impl<'v> Inquiry<'v> {
         Ok(Self::of(Reader::new(view, scope, spending)?, lives))
     }
 
-    /// Begins, over one origin alone, whose positions are its indexes.
+    /// Begins, over one origin alone.
     ///
     /// # Errors
     /// As [`Reader::new`].
@@ -124,9 +125,9 @@ impl<'v> Inquiry<'v> {
     /// The entries that the answer stands on: those that it names, and the lives of the tokens
     /// that it shows. Put together when asked for: few answers are proven.
     #[must_use]
-    pub fn evidence(&self) -> BTreeSet<u64> {
+    pub fn evidence(&self) -> BTreeSet<EntryRef> {
         let lives = self.shown.values().flat_map(|token| {
-            let records = token.records.iter().map(|record| record.index);
+            let records = token.records.iter().map(|record| record.at);
             records.chain(token.covered_by.iter().copied())
         });
         self.cited().iter().copied().chain(lives).collect()
@@ -166,13 +167,15 @@ impl<'v> Inquiry<'v> {
     /// something is.
     fn without_remembered(&mut self, ids: BTreeSet<String>) -> BTreeSet<String> {
         let Some(lives) = self.lives.clone() else { return ids };
-        let size = self.scope().size;
+        let as_of = self.scope().as_of.clone();
         let (mut fresh, mut known, mut wanted) = (BTreeSet::new(), Vec::new(), Vec::new());
         for id in ids {
-            match lives.peek(&self.chain_of(&id), &id, size) {
+            match lives.peek(&self.chain_of(&id), &id, &as_of) {
                 Some(Found { token, judged }) => {
-                    if judged < size {
-                        let look = |term: &Term| PageWanted { term: *term, from: judged, limit: 1 };
+                    if judged != as_of {
+                        let from = Begin::behind(judged);
+                        let look =
+                            |term: &Term| PageWanted { term: *term, from: from.clone(), limit: 1 };
                         wanted.extend(token.watched.iter().map(look));
                         known.push((id, token));
                     }
@@ -260,5 +263,5 @@ impl<'v> Inquiry<'v> {
 }
 
 fn page(term: Term) -> PageWanted {
-    PageWanted { term, from: 0, limit: PAGE }
+    PageWanted { term, from: EntryRef::FIRST.into(), limit: PAGE }
 }

@@ -21,6 +21,7 @@ use ledgerline_index::Term;
 use ledgerline_index::terms::{By, is_birth, issuer_of, qualified};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, Relation, Strength, TargetKind};
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 use super::at_hand::EventName;
@@ -59,7 +60,7 @@ pub(super) enum Common {
 /// A family, grant or session, by the qualified id.
 pub(super) type Group = (Common, String);
 /// When a token was born: in event time, then in ledger order.
-pub(super) type Born = (i64, u64);
+pub(super) type Born = (i64, EntryRef);
 /// The tokens of a group, in the order of their births.
 pub(super) type Members = Arc<Vec<(Born, Arc<Token>)>>;
 
@@ -81,11 +82,11 @@ fn groups_of(statement: &Statement<'_>) -> Vec<Group> {
 
 /// The permitted births of a token.
 fn births(token: &Token) -> impl Iterator<Item = &Arc<Record>> {
-    token.records.iter().filter(|record| token.births.contains(&record.index))
+    token.records.iter().filter(|record| token.births.contains(&record.at))
 }
 
 pub(super) fn born(token: &Token) -> Option<Born> {
-    let of = |record: &Arc<Record>| (record.read(|_, s| s.occurred_at.nanos), record.index);
+    let of = |record: &Arc<Record>| (record.read(|_, s| s.occurred_at.nanos), record.at);
     births(token).map(of).min()
 }
 
@@ -144,7 +145,7 @@ pub(super) fn read_level(
     directions: &[Direction],
     is_new: &dyn Fn(&Group) -> bool,
 ) -> Result<BTreeSet<String>, QueryError> {
-    let page = |term: Term| PageWanted { term, from: 0, limit: PAGE };
+    let page = |term: Term| PageWanted { term, from: EntryRef::FIRST.into(), limit: PAGE };
     let all: BTreeSet<Group> = tokens.iter().flat_map(|token| groups(token)).collect();
     let mut wanted: Vec<PageWanted> = all
         .iter()
@@ -166,7 +167,7 @@ pub(super) fn read_level(
     inquiry.read_hits(&wanted);
     // What cannot be read is an error when the question comes to it.
     let _ = inquiry.find_events(&causes);
-    let mut hits: Vec<u64> =
+    let mut hits: Vec<EntryRef> =
         wanted.iter().flat_map(|one| inquiry.hits_at_hand(&one.term)).collect();
     for (source, id) in &causes {
         hits.extend(inquiry.find_event(source, id).ok().flatten());
@@ -235,7 +236,7 @@ fn target_of(record: &Record) -> Option<String> {
 }
 
 fn caused(parent: &Token, child: &Token, cause: &Record, effect: &Record) -> Edge {
-    let evidence: BTreeSet<u64> = [cause.index, effect.index].into();
+    let evidence = BTreeSet::from([cause.at, effect.at]);
     Edge {
         parent: parent.id.clone(),
         child: child.id.clone(),
@@ -252,9 +253,9 @@ fn caused(parent: &Token, child: &Token, cause: &Record, effect: &Record) -> Edg
 pub(super) fn edge(group: &Group, early: &Token, late: &Token) -> Edge {
     let in_group = |token: &Token| {
         let named = |record: &&Arc<Record>| record.read(|_, s| groups_of(s).contains(group));
-        births(token).find(named).map(|record| record.index)
+        births(token).find(named).map(|record| record.at)
     };
-    let evidence: BTreeSet<u64> = [early, late].into_iter().filter_map(in_group).collect();
+    let evidence: BTreeSet<EntryRef> = [early, late].into_iter().filter_map(in_group).collect();
     Edge {
         parent: early.id.clone(),
         child: late.id.clone(),

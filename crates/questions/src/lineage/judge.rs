@@ -10,6 +10,7 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, Revocation};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, TargetKind};
+use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::chains::{self, Deciding, Reach};
 use ledgerline_view::view::QueryError;
 
@@ -43,7 +44,7 @@ impl Inquiry<'_> {
             Some(token) => token,
             None => self.judge(id)?,
         };
-        token.covered_by.iter().for_each(|index| self.stands_on(*index));
+        token.covered_by.iter().for_each(|at| self.stands_on(*at));
         for id in &token.ids {
             self.tokens.insert(id.clone(), Arc::clone(&token));
         }
@@ -54,16 +55,16 @@ impl Inquiry<'_> {
     /// holds its entries.
     fn remembered(&mut self, id: &str) -> Result<Option<Arc<Token>>, QueryError> {
         let Some(lives) = self.lives.clone() else { return Ok(None) };
-        let size = self.scope().size;
+        let as_of = self.scope().as_of.clone();
         let name = self.chain_of(id);
-        let Some(found) = lives.find(&name, id, size) else { return Ok(None) };
+        let Some(found) = lives.find(&name, id, &as_of) else { return Ok(None) };
         if !self.may_use(&found)? {
             lives.note_stale();
             return Ok(None);
         }
         let Found { token, judged } = found;
-        if judged < size {
-            lives.keep(&name, &token, size);
+        if judged != as_of {
+            lives.keep(&name, &token, &as_of);
         }
         Ok(Some(token))
     }
@@ -71,16 +72,16 @@ impl Inquiry<'_> {
     /// Whether a life that was judged before is what would be judged now, and the budget holds its
     /// entries, which are counted and at hand then.
     fn may_use(&mut self, Found { token, judged }: &Found) -> Result<bool, QueryError> {
-        let size = self.scope().size;
         // All of them may be new; with nothing left over a plain reading would have been cut.
         let most = u32::try_from(token.records.len()).unwrap_or(u32::MAX);
         if most >= self.entries_left || !token.holds_at(self.scope().judged_at) {
             return Ok(false);
         }
-        if *judged < size {
+        if *judged != self.scope().as_of {
+            let behind = Begin::behind(judged.clone());
             for term in &token.watched {
                 // What the budget cut may hold something, too.
-                let (new, rest) = self.postings(term, *judged..size, 1)?;
+                let (new, rest) = self.postings(term, behind.clone(), 1)?;
                 if !new.is_empty() || rest.is_some() || self.is_spent() {
                     return Ok(false);
                 }
@@ -89,7 +90,7 @@ impl Inquiry<'_> {
         self.records.reserve(token.records.len());
         let before = self.records.len();
         for record in &token.records {
-            self.records.entry(record.index).or_insert_with(|| Some(Arc::clone(record)));
+            self.records.entry(record.at).or_insert_with(|| Some(Arc::clone(record)));
         }
         let fresh = u32::try_from(self.records.len() - before).unwrap_or(u32::MAX);
         self.entries_left = self.entries_left.saturating_sub(fresh);
@@ -109,7 +110,7 @@ impl Inquiry<'_> {
         let token = Arc::new(token);
         let is_whole = self.cut_count() == cuts && !token.records.is_empty();
         if let Some(lives) = self.lives.as_ref().filter(|_| is_whole) {
-            lives.keep(&self.chain_of(id), &token, self.scope().size);
+            lives.keep(&self.chain_of(id), &token, &self.scope().as_of);
         }
         Ok(token)
     }
@@ -118,9 +119,10 @@ impl Inquiry<'_> {
     /// its oldest part. The cut stays noted, for the rest of the answer is of that part.
     fn judge_whole(&self, id: &str, token: &mut Token) -> Result<(), QueryError> {
         let scope = self.scope();
-        let Some(size) = scope.size.checked_sub(self.view.base()) else { return Ok(()) };
         let judgement = Judgement { at: scope.judged_at, by: scope.at.unwrap_or(i64::MAX) };
-        if let Some(whole) = stands_of(self.view, &scope.tenant, id, size, judgement, scope.at)? {
+        if let Some(whole) =
+            stands_of(self.view, &scope.tenant, id, &scope.as_of, judgement, scope.at)?
+        {
             (token.known, token.happened) = (whole.known, whole.happened);
             (token.covered_by, token.ids) = (whole.covered_by, whole.ids);
         }
@@ -137,7 +139,7 @@ impl Inquiry<'_> {
             for id in &ids {
                 lived.extend(self.of_one_id(id, MAX_ENTRIES)?.0);
             }
-            lived.sort_unstable_by_key(|(record, _)| record.index);
+            lived.sort_unstable_by_key(|(record, _)| record.at);
             return Ok((ids, lived));
         }
         let mut ids = BTreeSet::from([id.to_owned()]);
@@ -153,7 +155,7 @@ impl Inquiry<'_> {
             }
             lived.extend(chain);
         }
-        lived.sort_unstable_by_key(|(record, _)| record.index);
+        lived.sort_unstable_by_key(|(record, _)| record.at);
         Ok((ids, lived))
     }
 
@@ -237,13 +239,15 @@ impl Inquiry<'_> {
         let tenant = self.scope().tenant.clone();
         let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
         let term = chain_term(self.view.terms(), &key);
-        let found = self.deciding_positions(&term)?;
+        let found = self.deciding_indexes(&term)?;
         if found.cut {
             self.cut(Cut::Width);
         }
         let mut is_its =
             |entry: &Entry<'_>, one: &Statement<'_>| chain_key(one, &entry.handles) == Some(key);
-        let mut chain = self.records_at(&found.indexes, &mut is_its)?;
+        let entries: Vec<EntryRef> =
+            found.indexes.iter().map(|index| self.view.entry(*index)).collect();
+        let mut chain = self.records_at(&entries, &mut is_its)?;
         let mut ids = self.other_ids(id, &chain, MAX_DECIDING)?;
         if !found.whole {
             let names = self.records(&OfLife::Names.term(&term), MAX_DECIDING, &mut is_its)?;
@@ -251,15 +255,16 @@ impl Inquiry<'_> {
                 record.read(|_, one| ids.extend(joined_ids(one, id).map(str::to_owned)));
             }
         }
-        chain.sort_unstable_by_key(|record| record.index);
+        chain.sort_unstable_by_key(|record| record.at);
         Ok(Decided { chain, ids, whole: found.whole })
     }
 
     /// As [`chains::deciding`] has it; of a short chain by the page that is at hand.
-    fn deciding_positions(&self, chain: &Term) -> Result<Deciding, QueryError> {
-        let size = self.scope().size;
+    fn deciding_indexes(&self, chain: &Term) -> Result<Deciding, QueryError> {
+        let size = self.seen_of(self.view);
         let ask = Ask::oldest(*chain, 0..size, PAGE);
-        let whole = self.hand.page(0, &ask, u32::MAX).filter(|page| page.cut_by.is_none());
+        let whole =
+            self.hand.page(self.view.log(), &ask, u32::MAX).filter(|page| page.cut_by.is_none());
         match whole {
             Some(page) => Ok(Deciding { indexes: page.indexes, whole: true, cut: false }),
             None => Ok(chains::deciding(self.view.postings(), chain, size, REACH)?),
@@ -276,17 +281,17 @@ impl Inquiry<'_> {
         token: &Token,
         most: usize,
     ) -> Result<Vec<Arc<Record>>, QueryError> {
-        let mut records: BTreeMap<u64, Arc<Record>> =
-            token.records.iter().map(|one| (one.index, Arc::clone(one))).collect();
+        let mut records: BTreeMap<EntryRef, Arc<Record>> =
+            token.records.iter().map(|one| (one.at, Arc::clone(one))).collect();
         let tenant = self.scope().tenant.clone();
         for id in &token.ids {
             let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
             let term = chain_term(self.view.terms(), &key);
-            let newest = self.newest_positions(&term, most)?;
+            let newest = self.newest_entries(&term, most)?;
             let found = self.records_at(&newest, &mut |entry, one| {
                 chain_key(one, &entry.handles) == Some(key)
             })?;
-            records.extend(found.into_iter().map(|record| (record.index, record)));
+            records.extend(found.into_iter().map(|record| (record.at, record)));
         }
         Ok(records.into_values().collect())
     }
@@ -316,20 +321,20 @@ impl Inquiry<'_> {
         for (record, fact) in &lived {
             // The rest of a plain event says nothing more about its token.
             if let Some(fact) = fact.as_ref().filter(|_| told.is_some() && !record.has_links) {
-                facts.push(Fact { index: record.index, ..fact.clone() });
+                facts.push(Fact { index: record.at.rank(), ..fact.clone() });
                 continue;
             }
             record.read(|entry, statement| {
-                facts.push(Fact::of(statement, record.index, entry.recorded_at));
+                facts.push(Fact::of(statement, record.at.rank(), entry.recorded_at));
                 let is_born = is_birth(statement) && done(statement);
                 if told.is_none() || (is_born && births.is_empty()) {
                     told = Some(Facts::of(statement, &entry.handles));
                 }
                 if is_born {
-                    births.push(record.index);
+                    births.push(record.at);
                 }
                 own.get_or_insert_with(|| statement.target.id.to_owned());
-                edges.extend(edges_of(statement, record.index));
+                edges.extend(edges_of(statement, record.at));
             });
         }
         let (known, happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
@@ -360,7 +365,7 @@ impl Inquiry<'_> {
 
     /// Applies the revocations of something wider that cover the token, by any of its births.
     fn cover(&mut self, token: &mut Token) -> Result<(), QueryError> {
-        let is_birth = |record: &&Arc<Record>| token.births.contains(&record.index);
+        let is_birth = |record: &&Arc<Record>| token.births.contains(&record.at);
         let births: Vec<_> = token.records.iter().filter(is_birth).cloned().collect();
         let chains: BTreeSet<_> = births.iter().flat_map(|birth| birth.read(wide_chains)).collect();
         let judged_at = self.scope().judged_at;
@@ -368,24 +373,24 @@ impl Inquiry<'_> {
             let tenant = &*self.scope().tenant;
             let term = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
             token.watched.push(term);
-            for index in self.revocations(kind, id)?.iter() {
-                let Some(record) = self.record(*index)? else { continue };
+            for at in self.revocations(kind, id)?.iter() {
+                let Some(record) = self.record(*at)? else { continue };
                 let effective_at = record.read(|entry, statement| {
                     let revocation =
-                        Revocation::of(statement, &entry.handles, *index, entry.recorded_at)?;
+                        Revocation::of(statement, &entry.handles, at.rank(), entry.recorded_at)?;
                     let covers = |birth: &Arc<Record>| {
                         birth.read(|entry, one| lifecycle::covers(&revocation, one, &entry.handles))
                     };
                     births.iter().any(covers).then_some(revocation.effective_at)
                 });
                 match effective_at {
-                    Some(at) if at <= judged_at => {
-                        lifecycle::end_by(&mut token.known, at);
-                        lifecycle::end_by(&mut token.happened, at);
-                        token.covered_by.push(*index);
-                        token.judged.start = token.judged.start.max(at);
+                    Some(nanos) if nanos <= judged_at => {
+                        lifecycle::end_by(&mut token.known, nanos);
+                        lifecycle::end_by(&mut token.happened, nanos);
+                        token.covered_by.push(*at);
+                        token.judged.start = token.judged.start.max(nanos);
                     }
-                    Some(at) => token.judged.end = token.judged.end.min(at),
+                    Some(nanos) => token.judged.end = token.judged.end.min(nanos),
                     None => {}
                 }
             }
@@ -398,7 +403,7 @@ impl Inquiry<'_> {
         &mut self,
         kind: TargetKind,
         id: Vec<u8>,
-    ) -> Result<Arc<Vec<u64>>, QueryError> {
+    ) -> Result<Arc<Vec<EntryRef>>, QueryError> {
         let key = (kind, id);
         if let Some(known) = self.wide.get(&key) {
             return Ok(Arc::clone(known));
@@ -412,7 +417,8 @@ impl Inquiry<'_> {
             let found = Revocation::of(one, &entry.handles, 0, entry.recorded_at);
             found.is_some_and(|found| found.target == chain)
         })?;
-        let found: Arc<Vec<u64>> = Arc::new(found.iter().map(|record| record.index).collect());
+        let found: Vec<EntryRef> = found.iter().map(|record| record.at).collect();
+        let found = Arc::new(found);
         self.wide.insert(key, Arc::clone(&found));
         Ok(found)
     }
@@ -427,7 +433,7 @@ impl Inquiry<'_> {
             })?;
             for record in naming {
                 let about = |edge: &Edge| edge.parent == *id || edge.child == *id;
-                let edges = record.read(|_, statement| edges_of(statement, record.index));
+                let edges = record.read(|_, statement| edges_of(statement, record.at));
                 token.edges.extend(edges.into_iter().filter(about));
             }
         }

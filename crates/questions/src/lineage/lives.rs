@@ -1,11 +1,11 @@
 //! Cached lives: those that were judged before.
 //!
 //! ```text
-//! judged at size s ──▶ asked at size t ≥ s: postings in s..t of the terms that a change of the
-//!                      token would be found by (its chains, its aliases, links to it, and the
-//!                      sessions, grants, clients, keys and person it belongs to)
-//!                        none      as judged
-//!                        any       judged anew
+//! judged as of s ──▶ asked as of t, which covers s: postings behind s of the terms that a change
+//!                    of the token would be found by (its chains, its aliases, links to it, and
+//!                    the sessions, grants, clients, keys and person it belongs to)
+//!                      none      as judged
+//!                      any       judged anew
 //! ```
 //!
 //! Promises: an answer is that of the state asked about, never older and never newer: what was
@@ -22,6 +22,7 @@
 use std::sync::Arc;
 
 use ledgerline_index::{SharedTermCache, Term, Usage, Weigh};
+use ledgerline_view::address::AsOf;
 
 use super::token::Token;
 
@@ -34,12 +35,12 @@ const BYTES: usize = 96 << 20;
 const TOKEN_BYTES: usize = 2048;
 const EVENT_BYTES: usize = 160;
 
-/// A life as it was judged at a size.
+/// A life as it was judged as of a state.
 #[derive(Clone)]
 pub(super) struct Found {
     pub(super) token: Arc<Token>,
-    /// At which size it was judged.
-    pub(super) judged: u64,
+    /// As of when it was judged.
+    pub(super) judged: AsOf,
 }
 
 /// A life weighs its bytes, about.
@@ -72,10 +73,10 @@ impl Lives {
         Self { lives: SharedTermCache::new(PARTS, bytes), most: bytes / (8 * PARTS) }
     }
 
-    /// A life that was judged at a size of at most `size`.
-    pub(super) fn find(&self, name: &Term, id: &str, size: u64) -> Option<Found> {
+    /// A life that was judged by no more than `as_of` covers.
+    pub(super) fn find(&self, name: &Term, id: &str, as_of: &AsOf) -> Option<Found> {
         let found = self.lives.part(name.part()).get(name)?;
-        if !found.is_of(id, size) {
+        if !found.is_of(id, as_of) {
             self.note_stale();
             return None;
         }
@@ -83,9 +84,9 @@ impl Lives {
     }
 
     /// The same, for whoever will ask for it: no look-up that is counted.
-    pub(super) fn peek(&self, name: &Term, id: &str, size: u64) -> Option<Found> {
+    pub(super) fn peek(&self, name: &Term, id: &str, as_of: &AsOf) -> Option<Found> {
         let part = self.lives.part(name.part());
-        part.peek(name).filter(|found| found.is_of(id, size)).cloned()
+        part.peek(name).filter(|found| found.is_of(id, as_of)).cloned()
     }
 
     /// A life that was found cannot be used.
@@ -93,15 +94,15 @@ impl Lives {
         self.lives.note_stale();
     }
 
-    /// Remembers a life as it is at a size.
-    pub(super) fn keep(&self, name: &Term, token: &Arc<Token>, size: u64) {
-        let life = Found { token: Arc::clone(token), judged: size };
+    /// Remembers a life as it is as of a state.
+    pub(super) fn keep(&self, name: &Term, token: &Arc<Token>, as_of: &AsOf) {
+        let life = Found { token: Arc::clone(token), judged: as_of.clone() };
         if LifeBytes::weigh(&life) > self.most {
             return;
         }
         let mut part = self.lives.part(name.part());
         // Another question may have looked at a newer state meanwhile.
-        if part.peek(name).is_none_or(|other| other.judged <= size) {
+        if part.peek(name).is_none_or(|other| other.judged.is_within(as_of)) {
             part.put(*name, life);
         }
     }
@@ -114,7 +115,7 @@ impl Lives {
 }
 
 impl Found {
-    fn is_of(&self, id: &str, size: u64) -> bool {
-        self.judged <= size && self.token.ids.contains(id)
+    fn is_of(&self, id: &str, as_of: &AsOf) -> bool {
+        self.judged.is_within(as_of) && self.token.ids.contains(id)
     }
 }

@@ -1,4 +1,4 @@
-//! What a question will need, read together: the plan is a list of terms, positions or event ids,
+//! What a question will need, read together: the plan is a list of terms, addresses or event ids,
 //! the reading one call for each log, and the question then finds it at hand.
 //!
 //! Promises: an answer is the same as if everything were read where the question comes to it, what
@@ -7,7 +7,7 @@
 //! than the question may read.
 //!
 //! ```text
-//! plan     terms, positions, event ids                      read_pages  read_leaves  find_events
+//! plan     terms, addresses, event ids                      read_pages  read_leaves  find_events
 //! read     one call for each log, neighbours in one read
 //! compute  the question, one thing after the other          postings    record       find_event
 //! ```
@@ -24,17 +24,18 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::event_id::uuid_v7_millis;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::at_hand::{EventName, LeafAtHand, PageAtHand};
-use super::reader::Reader;
+use super::reader::{Reader, indexes};
 use super::record::Record;
 
-/// The first page of a term from a position on.
-#[derive(Debug, Clone, Copy)]
+/// The first page of a term from somewhere on.
+#[derive(Debug, Clone)]
 pub(crate) struct PageWanted {
     pub(crate) term: Term,
-    pub(crate) from: u64,
+    pub(crate) from: Begin,
     pub(crate) limit: usize,
 }
 
@@ -44,14 +45,13 @@ impl Reader<'_> {
         if self.hand.is_off || wanted.is_empty() {
             return;
         }
-        for (n, (base, view)) in self.origins.iter().enumerate() {
-            let until = self.scope().size.min(base + view.size());
+        for view in &*self.origins {
+            let (log, until) = (view.log(), self.seen_of(view));
             let ask = |one: &PageWanted| {
-                let from = one.from.max(*base);
-                let ask = || Ask::oldest(one.term, from - base..until - base, one.limit);
-                (from < until).then(ask)
+                let from = one.from.index(log).filter(|from| *from < until)?;
+                Some(Ask::oldest(one.term, from..until, one.limit))
             };
-            let is_new = |ask: &Ask| self.hand.page(n, ask, u32::MAX).is_none();
+            let is_new = |ask: &Ask| self.hand.page(log, ask, u32::MAX).is_none();
             let asks: Vec<Ask> = wanted.iter().filter_map(ask).filter(is_new).collect();
             if asks.is_empty() {
                 continue;
@@ -61,72 +61,70 @@ impl Reader<'_> {
             for (ask, page) in asks.into_iter().zip(pages) {
                 if page.cut_by != Some(Bound::Reads) {
                     let known = self.hand.pages.entry(ask.term).or_default();
-                    known.push(PageAtHand { origin: n, ask, page });
+                    known.push(PageAtHand { log, ask, page });
                 }
             }
         }
     }
 
-    /// The positions on the pages of a term that are at hand.
-    pub(crate) fn hits_at_hand(&self, term: &Term) -> Vec<u64> {
+    /// The entries on the pages of a term that are at hand.
+    pub(crate) fn hits_at_hand(&self, term: &Term) -> Vec<EntryRef> {
         let pages = self.hand.pages.get(term).into_iter().flatten();
         let hits = pages.flat_map(|one| {
-            let (base, _) = self.origins[one.origin];
-            one.page.indexes.iter().map(move |index| base + index)
+            let at = |index: &u64| EntryRef { log: one.log, index: *index };
+            one.page.indexes.iter().map(at)
         });
         hits.collect()
     }
 
-    /// Reads the entries at some positions, as many as the budget has: one call for each origin.
-    pub(crate) fn read_leaves(&mut self, positions: &[u64]) {
+    /// Reads some entries, as many as the budget has: one call for each origin.
+    pub(crate) fn read_leaves(&mut self, entries: &[EntryRef]) {
         if self.hand.is_off {
             return;
         }
-        let size = self.scope().size;
-        let is_new = |at: &u64| {
-            *at < size && !self.records.contains_key(at) && !self.hand.leaves.contains_key(at)
+        let as_of = &self.scope().as_of;
+        let is_new = |at: &EntryRef| {
+            as_of.covers(*at)
+                && !self.records.contains_key(at)
+                && !self.hand.leaves.contains_key(at)
         };
-        let mut wanted: Vec<u64> = positions.iter().copied().filter(is_new).collect();
+        let mut wanted: Vec<EntryRef> = entries.iter().copied().filter(is_new).collect();
         wanted.sort_unstable();
         wanted.dedup();
         wanted.truncate(usize::try_from(self.entries_left).unwrap_or(usize::MAX));
-        let mut rest = &wanted[..];
-        while let Some(&first) = rest.first() {
-            let Some((base, view)) = self.origin_of(first) else { return };
-            let end = base + view.size();
-            let (here, later) = rest.split_at(rest.partition_point(|at| *at < end).max(1));
-            let indexes: Vec<u64> = here.iter().map(|at| at - base).collect();
-            let Ok(leaves) = view.leaf_store().leaves(&indexes) else { return };
+        for here in wanted.chunk_by(|one, next| one.log == next.log) {
+            let Some(origin) = self.origin(here[0].log) else { return };
+            let Ok(leaves) = origin.leaf_store().leaves(&indexes(here)) else { return };
             let leaves = leaves.into_iter().map(LeafAtHand::Bytes);
             self.hand.leaves.extend(here.iter().copied().zip(leaves));
-            rest = later;
         }
     }
 
     /// Reads what the pages of some terms lead to.
     pub(crate) fn read_hits(&mut self, wanted: &[PageWanted]) {
         self.read_pages(wanted);
-        let hits: Vec<u64> = wanted.iter().flat_map(|one| self.hits_at_hand(&one.term)).collect();
+        let hits: Vec<EntryRef> =
+            wanted.iter().flat_map(|one| self.hits_at_hand(&one.term)).collect();
         self.read_leaves(&hits);
     }
 
     /// What an entry that is known or at hand says, in scope or not.
     pub(crate) fn peek<T>(
         &self,
-        position: u64,
+        at: EntryRef,
         read: impl FnOnce(&Entry<'_>, &Statement<'_>) -> T,
     ) -> Option<T> {
-        match self.hand.leaves.get(&position) {
+        match self.hand.leaves.get(&at) {
             Some(LeafAtHand::Bytes(leaf)) => read_event(leaf, read),
             Some(LeafAtHand::Taken(record)) => Some(record.as_ref()?.read(read)),
-            None => Some(self.records.get(&position)?.as_ref()?.read(read)),
+            None => Some(self.records.get(&at)?.as_ref()?.read(read)),
         }
     }
 
     /// The tokens of the entries that are known or at hand, and are `wanted`.
     pub(crate) fn targets_at_hand(
         &mut self,
-        positions: &[u64],
+        entries: &[EntryRef],
         wanted: impl Fn(&Record) -> bool,
     ) -> BTreeSet<String> {
         let target = |statement: &Statement<'_>| {
@@ -134,7 +132,7 @@ impl Reader<'_> {
             is_token.then(|| statement.target.id.to_owned())
         };
         let mut ids = BTreeSet::new();
-        for at in positions {
+        for at in entries {
             let (record, id) = match self.hand.leaves.remove(at) {
                 Some(LeafAtHand::Bytes(leaf)) => {
                     let (record, id) = self.taken(*at, leaf, |_, one| target(one)).unzip();
@@ -167,7 +165,7 @@ impl Reader<'_> {
         left.sort_unstable();
         left.dedup();
         let origins = Arc::clone(&self.origins);
-        for (base, view) in origins.iter().rev() {
+        for view in origins.iter().rev() {
             if left.is_empty() {
                 break;
             }
@@ -180,7 +178,7 @@ impl Reader<'_> {
             let asks: Vec<IdAsk> = left.iter().map(ask).collect();
             let found = view.postings().find(&asks)?;
             let hits = found.iter().flatten().filter(|index| **index < size);
-            let hits: Vec<u64> = hits.map(|index| base + index).collect();
+            let hits: Vec<EntryRef> = hits.map(|index| view.entry(*index)).collect();
             self.read_leaves(&hits);
             let mut others = Vec::new();
             for (name, indexes) in left.into_iter().zip(found) {
@@ -189,13 +187,14 @@ impl Reader<'_> {
                 };
                 let mut its = None;
                 for index in indexes.into_iter().filter(|index| *index < size) {
-                    let known = self.peek(base + index, is_it);
+                    let at = view.entry(index);
+                    let known = self.peek(at, is_it);
                     let known = match known {
                         Some(known) => Some(known),
-                        None => read_event(&self.leaf(base + index)?, is_it),
+                        None => read_event(&self.leaf(at)?, is_it),
                     };
                     if known == Some(true) {
-                        its = Some(base + index);
+                        its = Some(at);
                         break;
                     }
                 }
@@ -213,7 +212,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The position of an event of the tenant, by its identity.
+    /// The address of an event of the tenant, by its identity.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -221,7 +220,7 @@ impl Reader<'_> {
         &mut self,
         source: &str,
         event_id: &[u8; 16],
-    ) -> Result<Option<u64>, QueryError> {
+    ) -> Result<Option<EntryRef>, QueryError> {
         let name = (source.to_owned(), *event_id);
         self.find_events(std::slice::from_ref(&name))?;
         Ok(self.hand.events.get(&name).copied().flatten())

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use ledgerline_index::PositionMap;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, HandleKind};
+use ledgerline_view::address::{EntryMap, EntryRef};
 
-/// Entries by position; `None` for what is no event in scope.
-pub(super) type RecordMap = PositionMap<Option<Arc<Record>>>;
+/// Entries by address; `None` for what is no event in scope.
+pub(super) type RecordMap = EntryMap<Option<Arc<Record>>>;
 
 /// Says of an event whether it is what was looked for.
 pub(super) type Confirm<'c> = dyn FnMut(&Entry<'_>, &Statement<'_>) -> bool + 'c;
@@ -18,8 +18,8 @@ pub(super) type Confirm<'c> = dyn FnMut(&Entry<'_>, &Statement<'_>) -> bool + 'c
 /// An event of the tenant, confirmed under the tree.
 #[derive(Debug)]
 pub struct Record {
-    /// Its index.
-    pub index: u64,
+    /// Its address.
+    pub at: EntryRef,
     /// Its leaf.
     pub leaf: Box<[u8]>,
     /// When it happened.
@@ -41,7 +41,7 @@ pub struct Record {
 impl Record {
     /// What a leaf's entry and statement say; the leaf itself is moved in when they are read.
     pub(super) fn of(
-        index: u64,
+        at: EntryRef,
         leaf: &[u8],
         entry: &Entry<'_>,
         statement: &Statement<'_>,
@@ -52,7 +52,7 @@ impl Record {
         };
         let concrete = entry.handles.iter().find(|handle| handle.kind == HandleKind::Resource);
         Self {
-            index,
+            at,
             leaf: Box::default(),
             occurred_at: statement.occurred_at,
             event_type: statement.event_type,

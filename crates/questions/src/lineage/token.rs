@@ -10,6 +10,7 @@ use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{self, State, TokenState};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{HandleKind, PersonalRole, TargetKind};
+use ledgerline_view::address::EntryRef;
 
 use super::edge::Edge;
 use super::record::Record;
@@ -28,9 +29,9 @@ pub struct Token {
     /// State in event time.
     pub happened: TokenState,
     /// Its ISSUED and ORIGIN entries.
-    pub births: Vec<u64>,
+    pub births: Vec<EntryRef>,
     /// Revocations of something wider that cover it.
-    pub covered_by: Vec<u64>,
+    pub covered_by: Vec<EntryRef>,
     /// Edges from its own events and from those that link to it; own ends as written.
     pub edges: Vec<Edge>,
     /// What it is, by its birth, else by its first event.
@@ -129,6 +130,6 @@ pub fn wide_chains(entry: &Entry<'_>, statement: &Statement<'_>) -> Vec<(TargetK
 
 /// The time of an event, for sorting.
 #[must_use]
-pub fn occurred(record: &Record) -> (Hlc, u64) {
-    (record.occurred_at, record.index)
+pub fn occurred(record: &Record) -> (Hlc, EntryRef) {
+    (record.occurred_at, record.at)
 }

@@ -22,6 +22,7 @@ use ledgerline_proof::lifecycle::Fact;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::{QueryError, View};
 
 use super::{Presented, Standing, standing};
@@ -139,7 +140,7 @@ fn renewed(view: &View, tenant: &str, kept: &Kept) -> Result<Option<Arc<Standing
     let indexes: Vec<u64> = indexes.into_iter().collect();
     let leaves = view.leaf_store().leaves(&indexes)?;
     for (index, leaf) in indexes.into_iter().zip(leaves) {
-        if !apply(&mut standing, tenant, view.base() + index, &leaf) {
+        if !apply(&mut standing, tenant, view.entry(index), &leaf) {
             return Ok(None);
         }
     }
@@ -148,7 +149,7 @@ fn renewed(view: &View, tenant: &str, kept: &Kept) -> Result<Option<Arc<Standing
 
 /// Applies a plain event of the token: one that gives it no other name and no other birth. False
 /// for everything else.
-fn apply(standing: &mut Standing, tenant: &str, position: u64, leaf: &[u8]) -> bool {
+fn apply(standing: &mut Standing, tenant: &str, at: EntryRef, leaf: &[u8]) -> bool {
     let Ok(entry) = decode_object::<Entry<'_>>(Kind::Entry, leaf) else { return false };
     let Ok(statement) = decode_object::<Statement<'_>>(Kind::Statement, entry.statement) else {
         return false;
@@ -160,7 +161,7 @@ fn apply(standing: &mut Standing, tenant: &str, position: u64, leaf: &[u8]) -> b
         && !is_birth(&statement)
         && statement.also_known_as.iter().all(|id| known(id));
     if plain {
-        standing.state.apply(&Fact::of(&statement, position, entry.recorded_at));
+        standing.state.apply(&Fact::of(&statement, at.rank(), entry.recorded_at));
         standing.events += 1;
     }
     plain

@@ -112,12 +112,6 @@ impl Standing {
     }
 }
 
-/// One origin being searched.
-struct Place<'v> {
-    base: u64,
-    inquiry: Inquiry<'v>,
-}
-
 /// Where the token stands that somebody presented, judged at `now`. `None` when nothing is recorded
 /// about it in the tenant.
 ///
@@ -149,7 +143,7 @@ pub fn part(
     now_nanos: i64,
 ) -> Result<Option<Standing>, QueryError> {
     let origins = view.origins();
-    let mut places = places(&origins, tenant, now_nanos)?;
+    let mut places = places(view, &origins, tenant, now_nanos)?;
     let ids: BTreeSet<String> = match presented {
         Presented::Id(id) => BTreeSet::from([id.to_owned()]),
         Presented::Ids(ids) => ids.iter().map(|id| (*id).to_owned()).collect(),
@@ -170,7 +164,7 @@ pub fn part(
         state = code_state(view, tenant, &ids, now_nanos)?;
     }
     let mut changes_at = None;
-    for (_, birth) in &records {
+    for birth in &records {
         if !birth.read(|_, s| is_permitted_birth(s)) {
             continue;
         }
@@ -182,8 +176,8 @@ pub fn part(
     }
     watched.sort_unstable();
     watched.dedup();
-    let birth = records.iter().find(|(_, record)| record.read(|_, s| is_permitted_birth(s)));
-    let told = &birth.unwrap_or(&records[0]).1;
+    let birth = records.iter().find(|record| record.read(|_, s| is_permitted_birth(s)));
+    let told = birth.unwrap_or(&records[0]);
     Ok(Some(Standing {
         id: told.read(|_, s| s.target.id.to_owned()),
         ids,
@@ -209,17 +203,16 @@ fn watched(view: &View, tenant: &str, ids: &BTreeSet<String>) -> Vec<Term> {
     watched
 }
 
+/// One search for each origin.
 fn places<'v>(
+    view: &View,
     origins: &'v [View],
     tenant: &str,
     now_nanos: i64,
-) -> Result<Vec<Place<'v>>, QueryError> {
-    let place = |origin: &'v View| {
-        let size = origin.size();
-        let scope = Scope { tenant: tenant.to_owned(), size, at: None, judged_at: now_nanos };
-        Ok(Place { base: origin.base(), inquiry: Inquiry::alone(origin, scope, SPENDING)? })
-    };
-    origins.iter().map(place).collect()
+) -> Result<Vec<Inquiry<'v>>, QueryError> {
+    let (tenant, as_of) = (tenant.to_owned(), view.as_of());
+    let scope = Scope { tenant, as_of, at: None, judged_at: now_nanos };
+    origins.iter().map(|origin| Inquiry::alone(origin, scope.clone(), SPENDING)).collect()
 }
 
 /// The ids with this digest, by the issuer whose they are: what somebody presented may be any.
@@ -233,7 +226,7 @@ pub fn claims(
     now_nanos: i64,
 ) -> Result<Vec<Vec<String>>, QueryError> {
     let origins = view.origins();
-    let mut places = places(&origins, tenant, now_nanos)?;
+    let mut places = places(view, &origins, tenant, now_nanos)?;
     let ids = presented_as(&mut places, digest)?;
     check_whole(&places).map(|()| by_issuer(ids))
 }
@@ -249,10 +242,10 @@ fn by_issuer(mut left: BTreeSet<String>) -> Vec<Vec<String>> {
     groups
 }
 
-/// All ids of a token, and the events by position that decide where it stands.
+/// All ids of a token, and the events that decide where it stands.
 struct Found {
     ids: BTreeSet<String>,
-    records: Vec<(u64, Arc<Record>)>,
+    records: Vec<Arc<Record>>,
     /// Whether that is all the events of these ids.
     whole: bool,
     /// Whether it has more ids than are looked at.
@@ -260,10 +253,11 @@ struct Found {
 }
 
 /// The state in ledger order by the token's own events.
-fn known(records: &[(u64, Arc<Record>)]) -> TokenState {
+fn known(records: &[Arc<Record>]) -> TokenState {
     let mut state = TokenState::UNKNOWN;
-    for (at, record) in records {
-        record.read(|entry, one| state.apply(&Fact::of(one, *at, entry.recorded_at)));
+    for record in records {
+        let rank = record.at.rank();
+        record.read(|entry, one| state.apply(&Fact::of(one, rank, entry.recorded_at)));
     }
     state
 }
@@ -277,27 +271,26 @@ fn code_state(
 ) -> Result<TokenState, QueryError> {
     let first = ids.first().map_or("", String::as_str);
     let judgement = Judgement { at, by: i64::MAX };
-    let whole = stands_of(view, tenant, first, view.size(), judgement, None)?;
+    let whole = stands_of(view, tenant, first, &view.as_of(), judgement, None)?;
     whole.filter(|whole| !whole.cut).map(|whole| whole.known).ok_or(QueryError::Budget)
 }
 
 /// All ids of the token in all origins, and what of their chains decides where it stands. The ids
 /// that were presented come first, and of those only such count that something is recorded under.
-fn identity(places: &mut [Place<'_>], mut ids: BTreeSet<String>) -> Result<Found, QueryError> {
+fn identity(places: &mut [Inquiry<'_>], mut ids: BTreeSet<String>) -> Result<Found, QueryError> {
     let mut level: Vec<String> = ids.iter().cloned().collect();
     let (mut records, mut whole, mut is_cut) = (Vec::new(), true, false);
     let mut most = MAX_IDS;
     while !level.is_empty() {
         for place in &mut *places {
-            place.inquiry.read_parts(level.iter().cloned().collect(), Part::Standing);
+            place.read_parts(level.iter().cloned().collect(), Part::Standing);
         }
         let mut all = BTreeSet::new();
         for id in &level {
             let (before, mut others) = (records.len(), BTreeSet::new());
             for place in &mut *places {
-                let found = place.inquiry.deciding(id)?;
-                let chain = found.chain.into_iter();
-                records.extend(chain.map(|record| (place.base + record.index, record)));
+                let found = place.deciding(id)?;
+                records.extend(found.chain);
                 whole &= found.whole;
                 others.extend(found.ids);
             }
@@ -321,15 +314,15 @@ fn identity(places: &mut [Place<'_>], mut ids: BTreeSet<String>) -> Result<Found
             level.push(other);
         }
     }
-    records.sort_unstable_by_key(|(position, _)| *position);
+    records.sort_unstable_by_key(|record| record.at);
     Ok(Found { ids, records, whole, is_cut })
 }
 
 /// The ids of tokens with this digest, by their births and by what others call them.
-fn presented_as(places: &mut [Place<'_>], digest: &str) -> Result<BTreeSet<String>, QueryError> {
+fn presented_as(places: &mut [Inquiry<'_>], digest: &str) -> Result<BTreeSet<String>, QueryError> {
     let mut ids = BTreeSet::new();
     let is_it = |id: &str| presented_digest(id) == Some(digest);
-    for Place { inquiry, .. } in places {
+    for inquiry in places {
         let term = By::Presented(digest).term(inquiry.view().terms(), &inquiry.scope().tenant);
         let naming = inquiry.records(&term, MAX_NAMING, |_, statement| {
             statement.target.kind == TargetKind::Token
@@ -413,20 +406,21 @@ fn claimed_by_several(
 /// Applies the revocations on the chain of something wider that cover the token born in `birth`.
 /// Gives when the next one takes effect that has not yet.
 fn cover(
-    places: &mut [Place<'_>],
+    places: &mut [Inquiry<'_>],
     kind: TargetKind,
     id: &[u8],
     birth: &Record,
     state: &mut TokenState,
 ) -> Result<Option<i64>, QueryError> {
     let mut next = None;
-    for Place { base, inquiry } in places {
+    for inquiry in places {
         let now = inquiry.scope().judged_at;
-        for index in inquiry.revocations(kind, id.to_vec())?.iter() {
-            let Some(record) = inquiry.record(*index)? else { continue };
+        for at in inquiry.revocations(kind, id.to_vec())?.iter() {
+            let Some(record) = inquiry.record(*at)? else { continue };
             let later = record.read(|entry, statement| {
-                let at = *base + *index;
-                let revocation = Revocation::of(statement, &entry.handles, at, entry.recorded_at)?;
+                let rank = at.rank();
+                let revocation =
+                    Revocation::of(statement, &entry.handles, rank, entry.recorded_at)?;
                 let covers = |s: &_, handles: &[_]| lifecycle::covers(&revocation, s, handles);
                 if !birth.read(|entry, s| covers(s, &entry.handles)) {
                     return None;
@@ -444,8 +438,8 @@ fn cover(
 }
 
 /// An answer from a part of the record is none.
-fn check_whole(places: &[Place<'_>]) -> Result<(), QueryError> {
-    let whole = places.iter().all(|place| place.inquiry.cuts().is_empty());
+fn check_whole(places: &[Inquiry<'_>]) -> Result<(), QueryError> {
+    let whole = places.iter().all(|place| place.cuts().is_empty());
     if whole { Ok(()) } else { Err(QueryError::Budget) }
 }
 

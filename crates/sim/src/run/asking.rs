@@ -8,6 +8,7 @@ use ledgerline_questions::lineage::{Bounds, Direction, Inquiry, Scope, Spending,
 use ledgerline_questions::{
     Holder, Of, Point, Resource, With, accesses, after_revoke, ends_with, holdings, visitors,
 };
+use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::{PageRequest, QueryError, View};
 use ledgerline_world::clock::Clock;
 
@@ -26,10 +27,10 @@ impl Run {
     /// A few questions about one moment.
     pub(super) fn ask(&mut self) -> Outcome {
         let Some(view) = self.view() else { return Ok(()) };
-        let scope = self.draw_scope(view.size());
+        let scope = self.draw_scope(&view);
         let ids = token_ids();
         // What a revocation ends is asked of the newest state alone.
-        let is_now = scope.size == view.size() && scope.at.is_none();
+        let is_now = scope.as_of == view.as_of() && scope.at.is_none();
         let leaves = self.model.leaves.iter().enumerate();
         let leaves = leaves.map(|(index, leaf)| (index as u64, &**leaf));
         let walk = Walk::new(leaves, &scope, &ids);
@@ -67,11 +68,12 @@ impl Run {
         Ok(())
     }
 
-    fn draw_scope(&mut self, end: u64) -> Scope {
+    fn draw_scope(&mut self, view: &View) -> Scope {
+        let end = view.size();
         let size = if self.random.chance(500) { end } else { self.random.below(end + 1) };
         let at = self.random.chance(400).then(|| self.draw_time());
         let judged_at = at.unwrap_or_else(|| self.clock.wall_nanos());
-        Scope { tenant: String::new(), size, at, judged_at }
+        Scope { tenant: String::new(), as_of: view.up_to(size), at, judged_at }
     }
 
     /// A time of the last hours, or minutes, or of the next.
@@ -88,7 +90,7 @@ impl Run {
         let user = if users.is_empty() { [0; 16] } else { *self.random.choose(&users) };
         let holder = Holder::Subject(user);
         let inquiry = &mut inquiry(view, scope)?;
-        let found = holdings(inquiry, &holder, 0, usize::MAX)?;
+        let found = holdings(inquiry, &holder, EntryRef::FIRST, usize::MAX)?;
         let found: Vec<String> = found.tokens.iter().map(|token| token.id.clone()).collect();
         Ok(pair(found, walk.holdings(&holder)))
     }
@@ -106,7 +108,7 @@ fn life(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
     if scope.at.is_none() {
         let page = PageRequest { after: None, limit: 3 };
         let judgement = Judgement { at: scope.judged_at, by: i64::MAX };
-        let life = life_of(view, "", id, Some(scope.size), judgement, page)?;
+        let life = life_of(view, "", id, &scope.as_of, judgement, page)?;
         if let (Some(life), Some(found)) = (&life, &found) {
             assert_eq!((&life.known, &life.happened), (&found.0, &found.1), "one truth of {id}");
         }
@@ -147,7 +149,7 @@ fn ended(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
 fn between(view: &View, scope: &Scope, walk: &Walk, id: &str, from: i64) -> Compared {
     let inquiry = &mut inquiry(view, scope)?;
     let found = accesses(inquiry, id, Of::Token, Point::At(from), Point::Revocation)?;
-    let found = found.map(|one| one.list.iter().map(|one| one.index).collect());
+    let found = found.map(|one| one.list.iter().map(|one| one.at.rank()).collect());
     Ok(pair(found, walk.accesses(id, from)))
 }
 

@@ -22,6 +22,7 @@ use ledgerline_proof::vocabulary::{
     EventType, HandleKind, Outcome, PersonalRole, Relation, Strength, TargetKind,
 };
 use ledgerline_questions::lineage::{Direction, Reach, Scope};
+use ledgerline_view::address::EntryRef;
 
 pub use self::expiries::expiries;
 
@@ -98,15 +99,16 @@ fn names(asked: &str, written: &str, target: &str) -> bool {
 }
 
 impl Walk {
-    /// Takes the leaves of a ledger that lie in a scope, each with its index. `ids` are all token
-    /// ids that any of them names.
+    /// Takes the leaves of a ledger that lie in a scope, each with its rank: in a ledger of one
+    /// origin its index. `ids` are all token ids that any of them names.
     pub fn new<'l>(
         leaves: impl Iterator<Item = (u64, &'l [u8])>,
         scope: &Scope,
         ids: &[String],
     ) -> Self {
         let (mut seen, mut ever) = (Vec::new(), Vec::new());
-        for (index, leaf) in leaves.take_while(|(index, _)| *index < scope.size) {
+        for (index, leaf) in leaves.filter(|(rank, _)| scope.as_of.covers(EntryRef::of_rank(*rank)))
+        {
             let Ok(entry) = decode_object::<Entry<'_>>(Kind::Entry, leaf) else { continue };
             let statement: Statement<'_> =
                 decode_object(Kind::Statement, entry.statement).expect("a recorded statement");

@@ -132,7 +132,7 @@ impl World {
         let at = (random.below(2) == 0).then(|| seconds(random.below(120)));
         let tenant = if random.below(4) == 0 { "b" } else { "a" };
         let judged_at = at.unwrap_or_else(|| seconds(random.below(400)));
-        Scope { tenant: tenant.into(), size, at, judged_at }
+        Scope { tenant: tenant.into(), as_of: view.up_to(size), at, judged_at }
     }
 
     /// A random event, perhaps long after it happened.
@@ -267,14 +267,15 @@ fn time(n: u64) -> String {
 
 /// What a walk through all entries of a view says in a scope.
 pub fn walk(view: &View, scope: &Scope) -> Walk {
-    let leaves: Vec<_> = (0..scope.size).map(|index| (index, view.leaf(index).unwrap())).collect();
+    let leaves: Vec<_> = (0..view.size()).map(|index| (index, view.leaf(index).unwrap())).collect();
     let leaves = leaves.iter().map(|(index, leaf)| (*index, &**leaf));
     Walk::new(leaves, scope, &token_ids())
 }
 
 /// A range of event time in the middle.
 pub fn middle(scope: &Scope) -> (i64, i64) {
-    (seconds(scope.size % 20), seconds(30 + scope.size % 30))
+    let size = scope.as_of.sizes().map(|(_, size)| size).sum::<u64>();
+    (seconds(size % 20), seconds(30 + size % 30))
 }
 
 pub fn times() -> Vec<i64> {
