@@ -16,6 +16,7 @@ use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, is_permitte
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TokenKind};
 use ledgerline_proof::wire::Reader;
+use ledgerline_view::counted;
 use ledgerline_view::view::{QueryError, View};
 
 use self::noticed::{actor_lost, outlives, widened};
@@ -109,8 +110,9 @@ impl Birth {
         if let Some(leaf) = &self.leaf {
             return Ok(Rc::clone(leaf));
         }
-        let (origin, index) = view.at_position(self.place);
-        Ok(Rc::clone(self.leaf.insert(origin.leaf(index)?.into())))
+        let at = counted::entry(view, self.place);
+        let leaf = view.of_log(at.log).leaf(at.index)?;
+        Ok(Rc::clone(self.leaf.insert(leaf.into())))
     }
 }
 

@@ -145,7 +145,13 @@ impl Generation {
     }
 
     fn of(number: u64, file: Box<dyn File>) -> Self {
-        Self { number, file, length: HEAD as u64, live: 0, maps: std::array::from_fn(|_| HashTable::new()) }
+        Self {
+            number,
+            file,
+            length: HEAD as u64,
+            live: 0,
+            maps: std::array::from_fn(|_| HashTable::new()),
+        }
     }
 
     /// Reads the file up to an extent. `told` hears of every record: tier and part of its key.
