@@ -16,7 +16,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ledgerline_index::Window;
 use ledgerline_index::terms::By;
 use ledgerline_proof::lifecycle::Revocation;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
@@ -116,10 +115,9 @@ pub fn after_revokes(
     let before = recorded_by(inquiry.view(), from.saturating_sub(AHEAD_NANOS + 1))?;
     let mut begin = Begin::behind(before);
     let term = By::Revocation.term(inquiry.view().terms(), &inquiry.scope().tenant);
-    let window = Window { from, until };
     let (mut seen, mut tokens) = (BTreeSet::new(), Vec::new());
     loop {
-        let (entries, next) = inquiry.postings_within(&term, window, begin.clone(), PAGE)?;
+        let (entries, next) = inquiry.postings(&term, begin.clone(), PAGE)?;
         inquiry.read_leaves(&entries);
         let ids = inquiry.targets_at_hand(&entries, |_| true);
         inquiry.read_tokens(ids);

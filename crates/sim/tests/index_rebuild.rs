@@ -104,6 +104,11 @@ fn event_times_that_hide_an_entry_are_found() {
         let found = report.findings.iter().any(|one| one.code == "index_bytes");
         assert!(found || bytes.len() < stored.len(), "{report:#?}");
     }
+    // A folder of before they were kept, or one that lost them: nothing is hidden.
+    let mut data: Image = built.frozen.data.clone();
+    data.files.remove(&path);
+    let report = compare(&VerifyWorld { disk: Arc::new(data), ..built.frozen.world() });
+    assert_eq!(report.verdict, Verdict::Verified, "{report:#?}");
     for offset in [50, stored.len() as u64 - 3] {
         let data = built.frozen.data.flipped(&path, offset, 2);
         let report = compare(&VerifyWorld { disk: Arc::new(data), ..built.frozen.world() });

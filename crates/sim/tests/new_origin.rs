@@ -28,7 +28,7 @@ use ledgerline_verify::{Severity, Verdict, VerifyFinding};
 use ledgerline_view::address::{AsOf, EntryRef, LogId, LogName};
 use ledgerline_view::registry::api_key_text;
 use ledgerline_view::view::PageRequest;
-use ledgerline_world::disk::Disk;
+use ledgerline_world::disk::{Disk, File as _, OpenMode};
 use serde_json::{Value, json};
 
 const FIRST: &str = "ledgerline.test/first";
@@ -547,5 +547,43 @@ fn tampering_with_an_older_origin_is_found() {
     };
     for damage in [&removed as &dyn Fn(&SimDisk, &SimDisk), &cut, &swapped] {
         refused(damage);
+    }
+}
+
+/// The journal is an older copy, the index is not: its runs speak of entries that are not there any
+/// more. Only the event times said so, and without them the runs were believed.
+#[test]
+fn runs_of_another_history_were_believed_without_event_times() {
+    for is_without_times in [false, true] {
+        let world = new_world();
+        let mut ledger = open_on(&world, None).unwrap();
+        (1..4).for_each(|n| drop(send(&mut ledger, n, n, "ISSUED")));
+        stop(ledger);
+        let (copy, head) = (world.data.snapshot(), world.head.snapshot());
+        let mut ledger = open_on(&world, None).unwrap();
+        (4..40).for_each(|n| drop(send(&mut ledger, n, n, "ISSUED")));
+        stop(ledger);
+        let newer = world.data.image();
+        world.data.restore(&copy);
+        world.head.restore(&head);
+        for name in world.data.list("index").unwrap() {
+            world.data.remove(&format!("index/{name}")).unwrap();
+        }
+        let of_index = newer.iter().filter(|(path, _)| path.starts_with("index/"));
+        for (path, bytes) in of_index.filter(|(path, _)| {
+            !is_without_times || !path.ends_with(ledgerline_index::event_times::FILE)
+        }) {
+            let file = world.data.open(path, OpenMode::Create).unwrap();
+            file.write_all_at(bytes, 0).unwrap();
+            file.sync().unwrap();
+        }
+        world.data.sync_dir("index").unwrap();
+        let mut ledger = open_on(&world, None).unwrap();
+        (100..140).for_each(|n| drop(send(&mut ledger, n, n, "ISSUED")));
+        for token in 100..140 {
+            assert_eq!(state(&ledger, token), State::Active, "{token} is found");
+        }
+        // It compares the runs with the journal.
+        stop(ledger);
     }
 }

@@ -28,7 +28,7 @@
 use std::io;
 use std::ops::Range;
 
-use ledgerline_world::disk::{Disk, File, OpenMode, read_whole};
+use ledgerline_world::disk::{Disk, File, OpenMode, read_whole, replace_durably};
 
 use super::IndexConfig;
 use super::run_format::{Fields, check_crc, push_crc};
@@ -113,16 +113,25 @@ impl EventTimes {
                 (times.end, times.pages) = (end, times.pages + 1);
             }
         }
-        let kept = if times.pages == 0 { 0 } else { times.offset(times.pages) };
-        if bytes.len() as u64 > kept {
-            let cut = || {
-                let file = disk.open(&path, OpenMode::Write)?;
-                file.set_len(kept)?;
-                file.sync()
-            };
-            cut().map_err(|source| IndexError::io(&path, source))?;
-        }
+        times.cut(disk, dir, bytes.len() as u64).map_err(|source| IndexError::io(&path, source))?;
         Ok(times)
+    }
+
+    /// Cuts off what is not believed of a file of this length; durable when it returns, for it may
+    /// be of a history that the ledger does not have any more.
+    fn cut(&self, disk: &dyn Disk, dir: &str, length: u64) -> io::Result<()> {
+        let path = format!("{dir}/{FILE}");
+        let kept = self.offset(self.pages);
+        if self.pages == 0 && disk.exists(&path)? {
+            disk.remove(&path)?;
+            return disk.sync_dir(dir);
+        }
+        if length <= kept {
+            return Ok(());
+        }
+        let file = disk.open(&path, OpenMode::Write)?;
+        file.set_len(kept)?;
+        file.sync()
     }
 
     /// Of no entries yet, for an index of this division and key.
@@ -277,6 +286,12 @@ impl EventTimes {
     }
 }
 
+/// The length of the pages of so many entries, with the header.
+#[must_use]
+pub fn length(range_log2: u32, entries: u64) -> u64 {
+    EventTimes::new(range_log2, [0; 16]).offset(entries >> range_log2)
+}
+
 /// What a file covers, by its own sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventTimesFile {
@@ -323,8 +338,13 @@ impl Unwritten {
     /// hold, and is noted again.
     pub(super) fn write(&self, disk: &dyn Disk, dir: &str) -> Result<(), IndexError> {
         let path = format!("{dir}/{FILE}");
+        if self.offset == 0 {
+            // Whole or not there: whoever reads it meanwhile takes no part for damage.
+            let begun = replace_durably(disk, &path, &self.bytes);
+            return begun.map_err(|source| IndexError::io(&path, source));
+        }
         let write = || {
-            let file: Box<dyn File> = disk.open(&path, OpenMode::Create)?;
+            let file: Box<dyn File> = disk.open(&path, OpenMode::Write)?;
             file.write_all_at(&self.bytes, self.offset)?;
             file.sync()
         };

@@ -444,7 +444,8 @@ pub(crate) fn restore(
         let replayed = replay.finish()?;
         // Not so when its batch did not hold after all.
         end_may_count = end.is_none() || replayed.block.is_some();
-        if covered <= size && end_may_count {
+        // Runs that speak of more are of entries that the journal does not have.
+        if rooms.index.end() <= size && end_may_count {
             return Ok(Restored {
                 identity,
                 head,
