@@ -419,6 +419,21 @@ fn metrics_count_and_carry_our_prefix() {
     }
     assert!(text.contains("ledgerline_events_recorded_total 2\n"), "{text}");
     assert!(text.contains("ledgerline_ready 1\n"));
+    for cache in [
+        "introspection_answers",
+        "token_standings",
+        "token_lives",
+        "verified_tokens",
+        "personal_keys",
+        "chain_tips",
+        "lifecycle_lives",
+        "lifecycle_revocations",
+    ] {
+        for what in ["entries", "weight", "hits_total", "misses_total", "evicted_total"] {
+            let line = format!("ledgerline_cache_{what}{{cache=\"{cache}\"}} ");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+    }
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         assert!(line.starts_with("ledgerline_"), "{line}");
         let (_, value) = line.rsplit_once(' ').expect("a value");

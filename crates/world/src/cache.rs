@@ -245,9 +245,11 @@ impl<K, V, S, W> fmt::Debug for Cache<K, V, S, W> {
     }
 }
 
+type Part<K, V, S, W> = Mutex<Cache<K, V, S, W>>;
+
 /// A cache that threads share: parts with a lock each, so that they seldom meet.
 pub struct SharedCache<K, V, S, W = Each> {
-    parts: Box<[Mutex<Cache<K, V, S, W>>]>,
+    parts: Box<[Part<K, V, S, W>]>,
     /// Values that were found and could not be used.
     stale: AtomicU64,
 }
@@ -269,7 +271,6 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default, W: Weigh<V>> SharedCache<K, V, S
 
     /// The part of a key, locked. `bits` are of the key, other ones than its hash begins and ends
     /// with: its map goes by those.
-    #[must_use]
     pub fn part(&self, bits: u8) -> MutexGuard<'_, Cache<K, V, S, W>> {
         Self::locked(&self.parts[usize::from(bits) & (self.parts.len() - 1)])
     }
@@ -293,7 +294,7 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default, W: Weigh<V>> SharedCache<K, V, S
         Usage { hits: found.hits.saturating_sub(stale), misses: found.misses + stale, ..found }
     }
 
-    fn locked(part: &Mutex<Cache<K, V, S, W>>) -> MutexGuard<'_, Cache<K, V, S, W>> {
+    fn locked(part: &Part<K, V, S, W>) -> MutexGuard<'_, Cache<K, V, S, W>> {
         part.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
