@@ -79,7 +79,6 @@
 //! it over a ledger: cut off between any two steps it loses nothing and says nothing twice, and a
 //! lost position is named. `crates/sim/tests/followers.rs` has one like this in it.
 
-pub mod expiry;
 pub mod findings;
 pub mod follower;
 pub mod pace;

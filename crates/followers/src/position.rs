@@ -212,7 +212,8 @@ fn take_text(rest: &mut &[u8]) -> Option<String> {
 }
 
 /// Takes the checksum off a file of before this format, all of which began with one.
-pub(crate) fn without_old_checksum(bytes: &[u8]) -> Option<&[u8]> {
+#[must_use]
+pub fn without_old_checksum(bytes: &[u8]) -> Option<&[u8]> {
     let (crc, rest) = bytes.split_first_chunk::<4>()?;
     (crc32c::crc32c(rest).to_be_bytes() == *crc).then_some(rest)
 }

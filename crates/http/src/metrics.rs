@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use ledgerline_answers::problem::Problem;
-use ledgerline_followers::expiry::ExpiryFollower;
+use ledgerline_expiry::ExpiryFollower;
 use ledgerline_followers::findings::FindingsFollower;
 use ledgerline_gate::shares::{Room, Whose};
 use ledgerline_gate::tally::Tally;

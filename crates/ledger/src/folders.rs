@@ -173,6 +173,7 @@ mod tests {
             "index/event-times",
             "followers/summaries-0000000000000001",
             "followers/uses",
+            "followers/summaries-000000000000000a",
         ];
         assert_eq!(contents(Folder::Data, &left).stranger, None);
         for other in [

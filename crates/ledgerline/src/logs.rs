@@ -126,7 +126,9 @@ pub fn follower(news: FollowerNews<'_>) {
         FollowerNews::Failed { name, why } => {
             tracing::warn!(code = "follower_failed", follower = name, why, "it begins again");
         }
-        FollowerNews::News { name, what } => tracing::warn!(follower = name, "{what}"),
+        FollowerNews::News { name, what } => {
+            tracing::warn!(code = "follower_news", follower = name, "{what}");
+        }
         FollowerNews::Unsaved { name, why } => {
             let what = "a start after a crash reads again what was read since";
             tracing::warn!(code = "position_unsaved", follower = name, %why, what);

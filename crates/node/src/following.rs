@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ledgerline_followers::expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
+use ledgerline_expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
 use ledgerline_followers::findings::record::raised_by;
 use ledgerline_followers::findings::{FindingsFollower, Place};
 use ledgerline_followers::follower::{Failed, NotRecorded, Ran, Reach, Start};

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ledgerline_followers::expiry::ExpiryFollower;
+use ledgerline_expiry::ExpiryFollower;
 use ledgerline_followers::findings::FindingsFollower;
 
 use super::Node;

@@ -154,11 +154,15 @@ fn measure(shape: Shape, forgetful: bool) {
     }
     let view = ledger.view();
     let disk = disk("data");
+    // How many lives a generation of the memory has, to try others.
+    let remembered = std::env::var("REMEMBERED").ok().and_then(|text| text.parse().ok());
     let begin = |saved| {
         if forgetful {
             return Judge::new(saved, Windows::default());
         }
-        Judge::with_store(saved, Windows::default(), Place::on(Arc::clone(&disk)))
+        let place = Place::on(Arc::clone(&disk));
+        let remembered = remembered.unwrap_or(place.remembered);
+        Judge::with_store(saved, Windows::default(), Place { remembered, ..place })
     };
     let mut saved = Saved::default();
     for end in [view.size() / 2, view.size()] {

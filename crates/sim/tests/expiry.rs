@@ -8,7 +8,7 @@ mod lineage_world;
 use lineage_world::World;
 use serde_json::{Value, json};
 
-use ledgerline_followers::expiry::{Due, Place, Wheel};
+use ledgerline_expiry::{Due, Place, Wheel};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::schema::{Kind, decode_object};

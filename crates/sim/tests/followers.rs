@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use lineage_world::World;
 
-use ledgerline_followers::expiry::ExpiryFollower;
+use ledgerline_expiry::ExpiryFollower;
 use ledgerline_followers::findings::FindingsFollower;
 use ledgerline_followers::findings::memory::Memory;
 use ledgerline_followers::findings::rules::Windows;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lineage_world::{World, seconds};
 
-use ledgerline_followers::expiry::{Place, STEP_READS, WHEEL_TOKENS, Wheel};
+use ledgerline_expiry::{Place, STEP_READS, WHEEL_TOKENS, Wheel};
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::{Rule, Windows};
 use ledgerline_followers::findings::{Judge, Saved};

@@ -20,12 +20,11 @@ use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Revocation};
 use ledgerline_questions::lineage::wide_chains;
+use ledgerline_summaries::{Marked, kept};
 use ledgerline_view::view::{QueryError, View};
 use serde::{Deserialize, Serialize};
 
-use super::kept::kept;
 use super::life::{Act, Boundary, Life, Wide};
-use super::marked::Marked;
 
 /// Revocations kept at hand, some 500 bytes each. A token that was not looked at for longer has
 /// all its chains read again, if one of them was revoked meanwhile.

@@ -13,11 +13,10 @@
 
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::Violation;
-use ledgerline_proof::wire::Reader;
+use ledgerline_summaries::{Kept, Reader, kept};
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::{QueryError, View};
 
-use super::kept::{Kept, kept};
 use super::record::closed_event_id;
 use super::replay::{Likeness, Party};
 use super::rules::{Finding, GROUP_NANOS, MAX_PER_TOKEN, Rule, Severity};

@@ -23,9 +23,9 @@ pub fn findings(found: &[VerifyFinding], origin: &str, noticed_at: i64) -> Vec<F
     let all = counting.flat_map(|one| {
         let of_nobody = [(String::new(), None)];
         let concerned = if one.concerned.is_empty() { &of_nobody[..] } else { &one.concerned[..] };
-        let each = concerned.iter().map(|(tenant, token)| {
-            finding(one, origin, (tenant.clone(), token.clone()), noticed_at)
-        });
+        let each = concerned
+            .iter()
+            .map(|(tenant, token)| finding(one, origin, tenant.clone(), token.clone(), noticed_at));
         each.collect::<Vec<Finding>>()
     });
     all.take(MAX_FINDINGS).collect()
@@ -43,7 +43,8 @@ fn rule(one: &VerifyFinding) -> Rule {
 fn finding(
     one: &VerifyFinding,
     origin: &str,
-    (tenant, token): (String, Option<String>),
+    tenant: String,
+    token: Option<String>,
     noticed_at: i64,
 ) -> Finding {
     let rule = rule(one);

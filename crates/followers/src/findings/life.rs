@@ -15,7 +15,7 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, is_permitted_birth};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TokenKind};
-use ledgerline_proof::wire::Reader;
+use ledgerline_summaries::{Kept, Reader, kept};
 use ledgerline_view::counted;
 use ledgerline_view::view::{QueryError, View};
 
@@ -23,7 +23,6 @@ use self::noticed::{actor_lost, outlives, widened};
 pub(super) use self::noticed::{actor_name, clock_ahead, finding};
 use super::covers::{Covering, Quiet};
 use super::groups::Groups;
-use super::kept::{Kept, kept};
 use super::replay::Party;
 use super::rules::{Cited, Finding, Windows};
 use super::turns::{Judged, Turns};
@@ -351,6 +350,7 @@ impl Life {
         self.is_code |= code && is_permitted_birth(statement);
         match statement.event_type {
             EventType::Issued | EventType::Origin if self.births.is_empty() => {
+                self.births.reserve_exact(1);
                 self.births.push(birth());
                 self.audience = statement.audience.iter().map(|name| Box::from(*name)).collect();
                 self.kid = statement.issuer_kid.map(Into::into);

@@ -21,12 +21,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerline_proof::hash::Hash;
+use ledgerline_summaries::Mark;
 use serde::{Deserialize, Serialize};
 
 use super::covers::Counted;
 use super::replay::Replays;
 use super::rules::{Cited, GROUP_NANOS};
-use super::store::Mark;
 
 /// Between two leaves of a running ledger, at most: a block comes once a minute.
 const MAX_PAUSE_NANOS: i64 = 90_000_000_000;
@@ -53,7 +53,15 @@ pub(super) struct Gap {
     pub(super) missing: Vec<(i64, i64)>,
 }
 
-/// One boot of a producer.
+/// Which boot of which producer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Boot<'b> {
+    pub(super) tenant: &'b str,
+    pub(super) source: &'b str,
+    pub(super) instance: [u8; 16],
+}
+
+/// What is remembered of one boot of a producer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Instance {
     pub(super) next: i64,
@@ -179,13 +187,27 @@ pub struct Memory {
 }
 
 /// What the store holds, and how what lies there counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
+    /// The version of the program: another one may judge otherwise.
+    by: String,
     pub(super) mark: Mark,
     /// Revocations that were noted.
     pub(super) counted: Counted,
     /// Closings of findings that were read.
     pub(super) closings: u64,
+}
+
+impl Kept {
+    /// By this program.
+    pub(super) fn new(mark: Mark, counted: Counted, closings: u64) -> Self {
+        Self { by: env!("CARGO_PKG_VERSION").to_owned(), mark, counted, closings }
+    }
+
+    /// Whether this program kept it.
+    pub(super) fn is_own(&self) -> bool {
+        self.by == env!("CARGO_PKG_VERSION")
+    }
 }
 
 const fn nobody_knows() -> bool {
@@ -276,7 +298,7 @@ impl Memory {
     /// about a gap that it fills whole.
     pub(super) fn number(
         &mut self,
-        (tenant, source, instance): (&str, &str, [u8; 16]),
+        Boot { tenant, source, instance }: Boot<'_>,
         seq: i64,
     ) -> Numbered {
         let ran = self.ran;
@@ -374,7 +396,7 @@ impl Memory {
     /// Remembers a gap that was raised.
     pub(super) fn gap(
         &mut self,
-        (tenant, source, instance): (&str, &str, [u8; 16]),
+        Boot { tenant, source, instance }: Boot<'_>,
         missing: (i64, i64),
         finding: &Hash,
     ) {
@@ -466,10 +488,14 @@ impl Instance {
 mod tests {
     use super::*;
 
+    const fn boot(tenant: &str, instance: [u8; 16]) -> Boot<'_> {
+        Boot { tenant, source: "gw", instance }
+    }
+
     #[test]
     fn numbers_are_missed_and_filled_in() {
         let mut memory = Memory::default();
-        let who = ("t", "gw", [1; 16]);
+        let who = boot("t", [1; 16]);
         let mut raised = 0u8;
         let mut check = |memory: &mut Memory, seq: i64, expected: Numbered| {
             let numbered = memory.number(who, seq);
@@ -499,33 +525,33 @@ mod tests {
         let mut memory = Memory::default();
         for n in 0..MAX_INSTANCES as u128 + 10 {
             memory.ran += 1;
-            memory.number(("", "gw", n.to_be_bytes()), 0);
+            memory.number(boot("", n.to_be_bytes()), 0);
         }
         assert_eq!(memory.instances.len(), MAX_INSTANCES);
-        let who = ("", "gw", (MAX_INSTANCES as u128).to_be_bytes());
+        let who = boot("", (MAX_INSTANCES as u128).to_be_bytes());
         for n in 1..40 {
             let Numbered::Missing(missing) = memory.number(who, n * 2) else { panic!("{n}") };
             memory.gap(who, missing, &Hash::ZERO);
         }
-        let key = (String::new(), "gw".to_owned(), who.2);
+        let key = (String::new(), "gw".to_owned(), who.instance);
         assert_eq!(memory.instances[&key].gaps.len(), MAX_GAPS);
     }
 
     #[test]
     fn a_flood_of_one_tenants_instances_forgets_none_of_others() {
         let mut memory = Memory::default();
-        let honest = ("honest", "gw", [7; 16]);
+        let honest = boot("honest", [7; 16]);
         memory.number(honest, 1);
         for n in 0..2 * MAX_INSTANCES as u128 {
             memory.ran += 1;
-            memory.number(("mallory", "gw", n.to_be_bytes()), 0);
+            memory.number(boot("mallory", n.to_be_bytes()), 0);
         }
         assert_eq!(memory.instances.len(), MAX_INSTANCES);
         assert_eq!(memory.number(honest, 5), Numbered::Missing((2, 4)), "it was remembered");
         // Nor by two tenants, of which each has less than the whole.
         for n in 0..MAX_INSTANCES as u128 {
             memory.ran += 1;
-            memory.number(("mallory's other", "gw", n.to_be_bytes()), 0);
+            memory.number(boot("mallory's other", n.to_be_bytes()), 0);
         }
         assert_eq!(memory.number(honest, 7), Numbered::Missing((6, 6)));
     }

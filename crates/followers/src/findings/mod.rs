@@ -44,11 +44,9 @@ mod follower;
 pub mod gap;
 mod groups;
 pub mod integrity;
-mod kept;
 mod kin;
 mod late;
 mod life;
-mod marked;
 pub mod memory;
 mod presented;
 mod producers;
@@ -57,8 +55,6 @@ pub mod record;
 mod replay;
 mod revised;
 pub mod rules;
-mod store;
-mod tiers;
 mod turns;
 
 use std::rc::Rc;
@@ -71,6 +67,8 @@ use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::is_permitted_birth;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
+pub use ledgerline_summaries::Limits;
+use ledgerline_summaries::{Store, Tier};
 use ledgerline_view::view::{QueryError, View};
 use ledgerline_world::disk::Disk;
 
@@ -88,14 +86,13 @@ use self::record::{Note, is_closing, raised_event_id};
 use self::replay::{Replay, is_replay};
 use self::revised::tell;
 use self::rules::{Finding, Rule, Windows};
-pub use self::store::Limits;
-use self::store::Store;
-use self::tiers::Tier;
 
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
-/// two generations of tokens and two of their parents. What is not among them lies in the
-/// [`store`].
+/// two generations of tokens and two of their parents.
 const REMEMBERED: usize = 1 << 12;
+/// As many where a [`Store`] is behind it. Few: a life that leaves memory is written the quicker the
+/// more lately it was used, and with 4,096 an event cost half as much again.
+const REMEMBERED_BEFORE_A_STORE: usize = 1 << 8;
 /// Entries of a usual step: about a millisecond. A thread of low priority that has a core for ten
 /// holds up whoever was put behind it there.
 pub const STEP_ENTRIES: u64 = 256;
@@ -178,7 +175,7 @@ impl Place {
     /// On a disk, with room for a million tokens alive and more.
     #[must_use]
     pub fn on(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, limits: Limits::default(), remembered: REMEMBERED }
+        Self { disk, limits: Limits::default(), remembered: REMEMBERED_BEFORE_A_STORE }
     }
 }
 
@@ -205,7 +202,8 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Begins where one ended, in the ledger's own origin. What it has no memory for it reads again.
+    /// Begins where one ended, in the ledger's own origin. What it has no memory for it reads
+    /// again.
     #[must_use]
     pub fn new(saved: Saved, windows: Windows) -> Self {
         Self::of(saved, windows, Store::nowhere(), REMEMBERED)
@@ -215,19 +213,20 @@ impl Judge {
     /// there were written with what was saved, and begins them anew where they were not.
     #[must_use]
     pub fn with_store(saved: Saved, windows: Windows, place: Place) -> Self {
-        let kept = saved.memory.kept.map(|kept| kept.mark);
-        let store = Store::open(place.disk, place.limits, kept);
+        let own = saved.memory.kept.as_ref().filter(|kept| kept.is_own());
+        let store = Store::open(place.disk, place.limits, own.map(|kept| kept.mark));
         Self::of(saved, windows, store, place.remembered)
     }
 
     fn of(saved: Saved, windows: Windows, store: Store, most: usize) -> Self {
-        let kept = saved.memory.kept.filter(|_| store.holds_something());
+        let Saved { position, mut memory } = saved;
+        let kept = memory.kept.take().filter(|_| store.holds_something());
         let (counted, closings) =
             kept.map(|kept| (kept.counted, kept.closings)).unwrap_or_default();
         Self {
             windows,
-            position: saved.position,
-            memory: Memory { kept: None, ..saved.memory },
+            position,
+            memory,
             closings,
             policies: TermCache::new(REMEMBERED),
             lives: Tier::new(0, most),
@@ -267,7 +266,7 @@ impl Judge {
         }
         self.ids.keep_all(store);
         let (counted, closings) = (self.covers.counted(), self.closings);
-        let kept = store.mark().map(|mark| Kept { mark, counted, closings });
+        let kept = store.mark().map(|mark| Kept::new(mark, counted, closings));
         Saved { position: self.position, memory: Memory { kept, ..self.memory.clone() } }
     }
 

@@ -26,7 +26,7 @@ use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::each_id;
 use super::life::{Act, Boundary, cite, clock_ahead};
-use super::memory::Numbered;
+use super::memory::{Boot, Numbered};
 use super::record::{Move, Note};
 use super::revised::raise_again;
 use super::rules::{Cited, Finding, Rule, behind};
@@ -36,10 +36,17 @@ use super::{Judge, Known, term_of};
 const MAX_INTERVAL_S: i64 = 86_400;
 const SECOND: i64 = 1_000_000_000;
 
-/// A finding about something that is no token.
+/// What a finding is about.
+struct Subject<'s> {
+    tenant: &'s str,
+    kind: TargetKind,
+    target: &'s str,
+}
+
+/// A finding about something that is no token of the act.
 fn about(
     rule: Rule,
-    (tenant, kind, target): (&str, TargetKind, &str),
+    Subject { tenant, kind, target }: Subject<'_>,
     events: Vec<Cited>,
     noticed_at: i64,
 ) -> Finding {
@@ -91,7 +98,7 @@ impl Judge {
         self.memory.tick(at);
         for (tenant, last, quiet) in self.memory.silent() {
             let source = last.source.clone();
-            let target = (&*tenant, TargetKind::Source, &*source);
+            let target = Subject { tenant: &tenant, kind: TargetKind::Source, target: &source };
             let finding = Finding {
                 gap_ms: Some(quiet / 1_000_000),
                 ..about(Rule::SourceSilent, target, vec![last], at)
@@ -147,7 +154,8 @@ impl Judge {
         let (Some(instance), Some(seq)) = (statement.source_instance, statement.source_seq) else {
             return;
         };
-        let who = (statement.tenant, statement.source, instance);
+        let (tenant, source) = (statement.tenant, statement.source);
+        let who = Boot { tenant, source, instance };
         let at = act.entry.recorded_at.nanos;
         match self.memory.number(who, seq) {
             Numbered::Nothing => {}
@@ -155,7 +163,7 @@ impl Judge {
                 notes.push(withdrawn(statement.tenant, finding, "the missing events arrived", at));
             }
             Numbered::Missing((first, last)) => {
-                let target = (statement.tenant, TargetKind::Source, statement.source);
+                let target = Subject { tenant, kind: TargetKind::Source, target: source };
                 let id = uuid::Uuid::from_bytes(instance);
                 let finding = Finding {
                     place: Some(format!("instance {id} source_seq {first} to {last}")),
@@ -202,7 +210,8 @@ impl Judge {
         let key = (statement.tenant.to_owned(), token.to_owned());
         let named = (statement.tenant, token);
         let Known { birth, ends, .. } = self.known(view, index, &term_of(view, named), named)?;
-        let target = (statement.tenant, TargetKind::Token, token);
+        let kind = TargetKind::Token;
+        let target = Subject { tenant: statement.tenant, kind, target: token };
         let at = act.entry.recorded_at.nanos;
         if birth.is_none() {
             if ends.is_empty() && !self.memory.held.contains_key(&key) {
@@ -247,7 +256,8 @@ fn refused(act: &Act<'_, '_>) -> Option<Note> {
     let rule = refusal(code)?;
     let count = statement.detail("count").unwrap_or("1");
     let by = statement.detail("credential").unwrap_or("nobody");
-    let target = (statement.tenant, statement.target.kind, statement.target.id);
+    let (kind, target) = (statement.target.kind, statement.target.id);
+    let target = Subject { tenant: statement.tenant, kind, target };
     Some(Note::Raised(Finding {
         about: Some(format!("{code} {count} times, credential {by}")),
         ..about(rule, target, vec![cite(statement)], act.entry.recorded_at.nanos)

@@ -77,9 +77,16 @@ pub struct Move {
     pub turn: u64,
 }
 
+/// A finding by its name, of a tenant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<'n> {
+    pub(super) tenant: &'n str,
+    pub(super) finding: Hash,
+}
+
 /// A finding that the ledger moves on upon an event.
 pub(super) fn moved_upon(
-    (tenant, finding): (&str, Hash),
+    Named { tenant, finding }: Named<'_>,
     to: Moved,
     note: &str,
     upon: Upon,

@@ -30,11 +30,11 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{
     EventType, HandleKind, Moved, Outcome, PersonalRole, TargetKind, TokenKind, Vantage,
 };
+use ledgerline_summaries::kept;
 use serde::{Deserialize, Serialize};
 
-use super::kept::kept;
 use super::life::{Act, cite};
-use super::record::{Note, Upon, moved_upon};
+use super::record::{Named, Note, Upon, moved_upon};
 use super::rules::{Finding, Rule};
 
 /// How long after a replay a revocation may be its consequence.
@@ -247,7 +247,7 @@ impl Replays {
             one.caused += 1;
             let note = "the issuer revoked this upon the replay";
             notes.push(moved_upon(
-                (&one.tenant, Hash(one.finding)),
+                Named { tenant: &one.tenant, finding: Hash(one.finding) },
                 Moved::Caused,
                 note,
                 Upon { event: cite(statement), count: Some(u64::from(one.caused)) },

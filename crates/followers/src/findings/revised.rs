@@ -22,7 +22,7 @@ use ledgerline_view::view::{QueryError, View};
 use super::Judge;
 use super::groups::{Counted, Groups};
 use super::life::{Act, cite};
-use super::record::{Note, Upon, moved_upon, raised_event_id};
+use super::record::{Named, Note, Upon, moved_upon, raised_event_id};
 use super::rules::{Cited, Finding};
 
 /// Entries about one finding that are looked through, the newest.
@@ -45,7 +45,13 @@ impl Judge {
             let named = name_of(view, one, notes)?;
             notes.extend(named.map(|finding| {
                 let note = "an entry that arrived late explains it";
-                moved_upon((&one.tenant, finding), Moved::Withdrawn, note, upon(), at)
+                moved_upon(
+                    Named { tenant: &one.tenant, finding },
+                    Moved::Withdrawn,
+                    note,
+                    upon(),
+                    at,
+                )
             }));
         }
         // Those that a life of its own would raise, no more. One that was too many before, or was
@@ -74,7 +80,8 @@ impl Judge {
                 tell(view, Finding { noticed_at: at, ..one }, counted, notes)?;
                 continue;
             };
-            let (of, turns) = ((&*one.tenant, name), [Moved::Withdrawn, Moved::Reopened]);
+            let of = Named { tenant: &one.tenant, finding: name };
+            let turns = [Moved::Withdrawn, Moved::Reopened];
             if last_turn(view, of, act.place, &turns, notes)? == Some(Moved::Withdrawn) {
                 let note = "an entry that arrived late makes it hold again";
                 notes.push(moved_upon(of, Moved::Reopened, note, upon(), at));
@@ -99,7 +106,7 @@ pub(super) fn tell(
         Counted::Again(finding, count) => {
             let event = found.events.first().cloned();
             let upon = event.map(|event| Upon { event, count: Some(count) });
-            let (of, at) = ((&*found.tenant, finding), found.noticed_at);
+            let (of, at) = (Named { tenant: &found.tenant, finding }, found.noticed_at);
             notes.extend(upon.map(|one| moved_upon(of, Moved::Again, "the same again", one, at)));
         }
     }
@@ -141,7 +148,7 @@ pub(super) fn raise_again(
         notes.push(Note::Raised(finding));
         return Ok(());
     };
-    let of = (&*finding.tenant, name);
+    let of = Named { tenant: &finding.tenant, finding: name };
     let turns = [Moved::Closed, Moved::Withdrawn, Moved::Reopened];
     let last = last_turn(view, of, act.place, &turns, notes)?;
     if matches!(last, Some(Moved::Closed | Moved::Withdrawn)) {
@@ -157,7 +164,7 @@ pub(super) fn raise_again(
 /// was judged the first time.
 fn last_turn(
     view: &View,
-    (tenant, finding): (&str, Hash),
+    Named { tenant, finding }: Named<'_>,
     place: u64,
     of: &[Moved],
     notes: &[Note],

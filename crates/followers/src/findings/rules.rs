@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use ledgerline_proof::hash::{DomainHasher, Hash, domain};
 use ledgerline_proof::lifecycle::Violation;
 use ledgerline_proof::vocabulary::TargetKind;
+use ledgerline_summaries::{Kept, Reader, kept, text};
 
 use super::replay::Party;
 
@@ -453,6 +454,27 @@ pub fn behind(
         Some(windowed)
     } else {
         None
+    }
+}
+
+kept!(Cited { source, event_id });
+
+impl Kept for Rule {
+    fn write(&self, out: &mut Vec<u8>) {
+        Box::<str>::from(self.code()).write(out);
+    }
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Self::from_code(text(from)?)
+    }
+}
+
+impl Kept for Severity {
+    fn write(&self, out: &mut Vec<u8>) {
+        Box::<str>::from(self.word()).write(out);
+    }
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let word = text(from)?;
+        Self::ALL.into_iter().find(|one| one.word() == word)
     }
 }
 

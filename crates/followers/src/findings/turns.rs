@@ -15,9 +15,7 @@
 use ledgerline_proof::lifecycle::{self, Fact, TokenState, Violation, changes_state};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::EventType;
-use ledgerline_proof::wire::Reader;
-
-use super::kept::Kept;
+use ledgerline_summaries::{Kept, Reader};
 
 /// Turns of one token that are remembered, some 150 bytes each.
 const MAX_TURNS: usize = 32;
@@ -36,6 +34,8 @@ impl Turns {
         let key = |place: u64, fact: &Fact<'_>| (fact.occurred_at, place);
         let own = key(place, &fact);
         let at = self.0.partition_point(|(place, one)| key(*place, one) <= own);
+        // Most have one or two, and there are many tokens.
+        self.0.reserve_exact(1);
         self.0.insert(at, (place, fact));
         if self.0.len() > MAX_TURNS {
             let is_birth =

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ledgerline_followers::expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
+use ledgerline_expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_followers::findings::{FindingsFollower, Limits, Place, STEP_ENTRIES};
 use ledgerline_followers::follower::{Began, Failed, Next, NotRecorded, Ran};

@@ -80,6 +80,7 @@ impl Run {
             3 => &["vault/map"],
             4 => &["followers/findings"],
             5 => &["followers/expiry"],
+            6 => &["followers/summaries-"],
             _ => &[],
         };
         for what in lost {
@@ -91,6 +92,12 @@ impl Run {
 
     fn lose(&mut self, what: &str) -> std::io::Result<()> {
         self.note(format!("lose {what}"));
+        if let Some((room, front)) = what.rsplit_once('/').filter(|_| what.ends_with('-')) {
+            for name in self.disk.list(room)?.iter().filter(|name| name.starts_with(front)) {
+                self.disk.remove(&format!("{room}/{name}"))?;
+            }
+            return Ok(());
+        }
         if !self.disk.exists(what)? {
             return Ok(());
         }

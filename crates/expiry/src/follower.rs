@@ -2,9 +2,10 @@
 
 use ledgerline_view::view::View;
 
+use ledgerline_followers::follower::{Follower, Interrupted, Next, Reach, Step, Unusable};
+use ledgerline_followers::position::{Position, without_old_checksum};
+
 use super::{Due, Place, Wheel};
-use crate::follower::{Follower, Interrupted, Next, Reach, Step, Unusable};
-use crate::position::{Position, without_old_checksum};
 
 /// States EXPIRED.
 #[derive(Debug)]

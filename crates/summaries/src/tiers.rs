@@ -10,11 +10,11 @@
 use ledgerline_index::{Term, TermCache};
 use ledgerline_proof::wire::Reader;
 
-use super::kept::Kept;
-use super::store::{Store, TIERS};
+use crate::kept::Kept;
+use crate::store::{Store, TIERS};
 
 /// One kind of what is remembered.
-pub(super) struct Tier<V> {
+pub struct Tier<V> {
     number: usize,
     hot: TermCache<Hot<V>>,
     /// What was taken and not put back yet: the store may hold what it was before.
@@ -28,14 +28,16 @@ struct Hot<V> {
 }
 
 impl<V: Kept> Tier<V> {
-    /// The tier of this number, with a memory whose generations hold so many values.
-    pub(super) fn new(number: usize, most: usize) -> Self {
+    /// The tier of this number, below [`TIERS`], with a memory whose generations hold so many
+    /// values.
+    #[must_use]
+    pub fn new(number: usize, most: usize) -> Self {
         debug_assert!(number < TIERS);
         Self { number, hot: TermCache::new(most), out: Vec::new() }
     }
 
     /// Takes a value, to put it back changed.
-    pub(super) fn take(&mut self, store: &mut Store, key: &Term) -> Option<V> {
+    pub fn take(&mut self, store: &mut Store, key: &Term) -> Option<V> {
         let taken = match self.hot.take(key) {
             Some(hot) => Some(hot.value),
             None => self.read(store, key),
@@ -55,7 +57,7 @@ impl<V: Kept> Tier<V> {
     }
 
     /// Puts a value.
-    pub(super) fn put(&mut self, store: &mut Store, key: Term, value: V) {
+    pub fn put(&mut self, store: &mut Store, key: Term, value: V) {
         self.out.retain(|out| *out != key);
         self.hold(store, key, Hot { value, is_kept: false });
     }
@@ -71,7 +73,7 @@ impl<V: Kept> Tier<V> {
     }
 
     /// Looks at a value.
-    pub(super) fn get_mut(&mut self, store: &mut Store, key: &Term) -> Option<&mut V> {
+    pub fn get_mut(&mut self, store: &mut Store, key: &Term) -> Option<&mut V> {
         if !self.hot.has(key) {
             let value = self.read(store, key)?;
             self.hold(store, *key, Hot { value, is_kept: true });
@@ -80,19 +82,19 @@ impl<V: Kept> Tier<V> {
     }
 
     /// Says that a value that was looked at is to be kept as it is now.
-    pub(super) fn changed(&mut self, key: &Term) {
+    pub fn changed(&mut self, key: &Term) {
         self.hot.get_mut(key).into_iter().for_each(|hot| hot.is_kept = false);
     }
 
     /// Forgets a value.
-    pub(super) fn remove(&mut self, store: &mut Store, key: &Term) {
+    pub fn remove(&mut self, store: &mut Store, key: &Term) {
         self.out.retain(|out| out != key);
         self.hot.take(key);
         store.remove(self.number, key);
     }
 
     /// Has the store hold all that is in memory.
-    pub(super) fn keep_all(&mut self, store: &mut Store) {
+    pub fn keep_all(&mut self, store: &mut Store) {
         let number = self.number;
         self.hot.each_mut(|key, hot| {
             if !std::mem::replace(&mut hot.is_kept, true) {

@@ -1,8 +1,9 @@
-//! How a summary of a token is written: the parts that a later event may ask for, as bytes.
+//! How a summary is written: values as bytes.
 //!
 //! Promises: what is read is what was written. Counts, texts and words are written as the kernel
-//! writes them ([`ledgerline_proof::wire`]), times in eight bytes, fields in the order of [`kept`]'s lists, which name every one: a
-//! field that is added and not named does not compile.
+//! writes them ([`ledgerline_proof::wire`]), times in eight bytes, fields in the order of the lists
+//! of [`kept`](crate::kept), which name every one: a field that is added and not named does not
+//! compile.
 //!
 //! Refuses: bytes that are no such writing, cut off ones among them.
 
@@ -15,13 +16,8 @@ use ledgerline_proof::lifecycle::{Birth, Fact, State, TokenState};
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TokenKind};
 use ledgerline_proof::wire::{Reader, Wire, put_long};
 
-use super::rules::{Cited, Rule, Severity};
-
-/// The form of what is written here and in the store; counted up with every change.
-pub(super) const VERSION: u8 = 1;
-
 /// A value that a summary keeps.
-pub(super) trait Kept: Sized {
+pub trait Kept: Sized {
     /// Appends it.
     fn write(&self, out: &mut Vec<u8>);
     /// Reads it.
@@ -29,22 +25,22 @@ pub(super) trait Kept: Sized {
 }
 
 /// A struct, by all its fields.
+#[macro_export]
 macro_rules! kept {
     ($type:ty { $($field:ident),* $(,)? }) => {
-        impl $crate::findings::kept::Kept for $type {
+        impl $crate::Kept for $type {
             #[inline]
             fn write(&self, out: &mut Vec<u8>) {
                 let Self { $($field),* } = self;
-                $($crate::findings::kept::Kept::write($field, out);)*
+                $($crate::Kept::write($field, out);)*
             }
             #[inline]
-            fn read(from: &mut ledgerline_proof::wire::Reader<'_>) -> Option<Self> {
-                Some(Self { $($field: $crate::findings::kept::Kept::read(from)?),* })
+            fn read(from: &mut $crate::Reader<'_>) -> Option<Self> {
+                Some(Self { $($field: $crate::Kept::read(from)?),* })
             }
         }
     };
 }
-pub(super) use kept;
 
 /// What the kernel writes already.
 macro_rules! as_the_kernel {
@@ -142,7 +138,8 @@ impl Kept for Term {
     }
 }
 
-fn text<'a>(from: &mut Reader<'a>) -> Option<&'a str> {
+/// A text, where it lies.
+pub fn text<'a>(from: &mut Reader<'a>) -> Option<&'a str> {
     Wire::take(from).ok()
 }
 
@@ -243,31 +240,6 @@ impl<T: Kept> Kept for Box<T> {
     #[inline]
     fn read(from: &mut Reader<'_>) -> Option<Self> {
         T::read(from).map(Self::new)
-    }
-}
-
-kept!(Cited { source, event_id });
-
-impl Kept for Rule {
-    #[inline]
-    fn write(&self, out: &mut Vec<u8>) {
-        Wire::put(&self.code(), out);
-    }
-    #[inline]
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        Self::from_code(text(from)?)
-    }
-}
-
-impl Kept for Severity {
-    #[inline]
-    fn write(&self, out: &mut Vec<u8>) {
-        Wire::put(&self.word(), out);
-    }
-    #[inline]
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        let word = text(from)?;
-        Self::ALL.into_iter().find(|one| one.word() == word)
     }
 }
 

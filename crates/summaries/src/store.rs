@@ -13,12 +13,12 @@
 //! ```
 //!
 //! Promises: what is read is the last that was kept under a key, or nothing: never an earlier one,
-//! never a damaged one. Bounded: two files of at most [`Limits::bytes`], and a map of at most
-//! [`Limits::summaries`] each. A file that does not hold what it should is given up, both are, and
+//! never a damaged one. Bounded: two files of at most [`Limits::bytes`], and in memory a map of at
+//! most [`Limits::summaries`] each, and the last 8 to 16 MiB of the young file. A file that does not hold what it should is given up, both are, and
 //! the store goes on empty; one that cannot be written is not asked any more. [`Store::news`] says
 //! so.
 //!
-//! Assumes: whoever asks can do without, by reading the ledger. That [`Mark`] is believed only with
+//! Assumes: whoever asks can do without, by reading the ledger. That a [`Mark`] is believed only with
 //! the position at which it was made. Nothing is synced: what a lost power took away is seen by the
 //! checksums when the store is opened at a mark, for all records before it are read then.
 //!
@@ -32,9 +32,10 @@ use ledgerline_index::Term;
 use ledgerline_world::disk::{Disk, File, OpenMode};
 use serde::{Deserialize, Serialize};
 
-use super::kept::VERSION;
-use crate::position::FOLDER;
-
+/// The form of records and of all that is kept; counted up with every change of either.
+const VERSION: u8 = 1;
+/// Beside the position files of the followers.
+const FOLDER: &str = "followers";
 const MAGIC: &[u8; 8] = b"LLSUMMRY";
 const HEAD: usize = 9;
 /// Behind the checksum: length, tier, key.
@@ -43,10 +44,14 @@ const KEY: usize = 12;
 const NAME: &str = "summaries-";
 /// Appended together.
 const BUFFER: usize = 256 << 10;
+/// How much of the young file is in memory at least, and half of what is at most.
+const TAIL: usize = 8 << 20;
 /// Read together when a file is opened.
 const CHUNK: usize = 1 << 20;
+/// A longer record is none.
+const MAX_RECORD: usize = 1 << 20;
 /// Kinds of summaries.
-pub(super) const TIERS: usize = 5;
+pub const TIERS: usize = 5;
 
 /// When the young file is full.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +72,7 @@ impl Default for Limits {
 
 /// How far the files were written, to be saved with a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub struct Mark {
     young: Extent,
     old: Option<Extent>,
 }
@@ -76,6 +81,8 @@ pub(super) struct Mark {
 struct Extent {
     number: u64,
     length: u64,
+    /// See [`Generation::sum`].
+    sum: u32,
 }
 
 /// Where a summary lies, under a part of its key: what is read names the whole key.
@@ -91,24 +98,56 @@ struct Generation {
     number: u64,
     file: Box<dyn File>,
     length: u64,
+    /// So much of that is written.
+    written: u64,
+    /// CRC-32C of the checksums of all records: another file of this number has another.
+    sum: u32,
     /// Length of what is not superseded.
     live: u64,
     maps: [HashTable<Slot>; TIERS],
 }
 
+/// A part of the young file in memory.
+struct Tail {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    const EMPTY: Self = Self { at: 0, bytes: Vec::new() };
+
+    fn get(&self, slot: Slot) -> Option<&[u8]> {
+        let from = usize::try_from(u64::from(slot.at).checked_sub(self.at)?).ok()?;
+        self.bytes.get(from..from.checked_add(slot.length as usize)?)
+    }
+
+    fn begin(&mut self, at: u64) {
+        self.at = at;
+        self.bytes.clear();
+    }
+}
+
 /// The store. Without a disk it keeps nothing.
-pub(super) struct Store {
+pub struct Store {
     disk: Option<Arc<dyn Disk>>,
     limits: Limits,
     young: Option<Generation>,
     old: Option<Generation>,
-    /// The end of the young file that is not written yet.
-    buffer: Vec<u8>,
+    /// The end of the young file, and what stands before it: some of it is not written yet.
+    tail: Tail,
+    before: Tail,
     /// The record that was read last.
     read: Vec<u8>,
     /// The number of the next file.
     next: u64,
     news: Option<String>,
+}
+
+/// Where a record is.
+enum Place {
+    Tail(Slot),
+    Before(Slot),
+    File,
 }
 
 /// A part of a key.
@@ -145,13 +184,8 @@ impl Generation {
     }
 
     fn of(number: u64, file: Box<dyn File>) -> Self {
-        Self {
-            number,
-            file,
-            length: HEAD as u64,
-            live: 0,
-            maps: std::array::from_fn(|_| HashTable::new()),
-        }
+        let (length, maps) = (HEAD as u64, std::array::from_fn(|_| HashTable::new()));
+        Self { number, file, length, written: length, sum: 0, live: 0, maps }
     }
 
     /// Reads the file up to an extent. `told` hears of every record: tier and part of its key.
@@ -166,7 +200,7 @@ impl Generation {
         let (mut bytes, mut at) = (Vec::new(), 0);
         while one.length < extent.length {
             let rest = &bytes[at..];
-            match record_in(rest) {
+            match record_in(rest)? {
                 Some(record) => {
                     one.check(record, one.length)?;
                     let (tier, key) = (record[8], &record[9..4 + FRONT]);
@@ -176,6 +210,7 @@ impl Generation {
                     at += record.len();
                     told(tier.into(), part);
                     one.note(tier.into(), part, is_kept.then_some(length))?;
+                    one.sum = crc32c::crc32c_append(one.sum, &record[..4]);
                     one.length += u64::from(length);
                 }
                 None => {
@@ -192,6 +227,10 @@ impl Generation {
                 }
             }
         }
+        if one.extent() != extent {
+            return Err(wrong("it is another file than was saved"));
+        }
+        one.written = one.length;
         Ok(one)
     }
 
@@ -202,6 +241,14 @@ impl Generation {
         if !is_tier || sum_of(self.number, at, rest).to_be_bytes() != *crc {
             return Err(wrong("a checksum does not hold"));
         }
+        Ok(())
+    }
+
+    /// Writes what is not written; all of that is in its tail.
+    fn write(&mut self, tail: &Tail) -> io::Result<()> {
+        let from = usize::try_from(self.written - tail.at).map_err(io::Error::other)?;
+        self.file.write_all_at(&tail.bytes[from..], self.written)?;
+        self.written = self.length;
         Ok(())
     }
 
@@ -233,15 +280,18 @@ impl Generation {
     }
 
     const fn extent(&self) -> Extent {
-        Extent { number: self.number, length: self.length }
+        Extent { number: self.number, length: self.length, sum: self.sum }
     }
 }
 
 /// The record that bytes begin with, if they hold it whole.
-fn record_in(bytes: &[u8]) -> Option<&[u8]> {
-    let length = u32::from_be_bytes(*bytes.get(4..8)?.first_chunk()?);
-    let length = usize::try_from(length).ok()?.checked_add(8)?;
-    (length >= 4 + FRONT).then(|| bytes.get(..length)).flatten()
+fn record_in(bytes: &[u8]) -> io::Result<Option<&[u8]>> {
+    let length = bytes.get(4..8).and_then(<[u8]>::first_chunk).copied().map(u32::from_be_bytes);
+    let Some(length) = length else { return Ok(None) };
+    match usize::try_from(length).ok().and_then(|length| length.checked_add(8)) {
+        Some(length) if (4 + FRONT..=MAX_RECORD).contains(&length) => Ok(bytes.get(..length)),
+        _ => Err(wrong("a record has no length that a record has")),
+    }
 }
 
 fn sum_of(number: u64, at: u64, rest: &[u8]) -> u32 {
@@ -282,13 +332,15 @@ fn remove_all_but(disk: &dyn Disk, known: [Option<u64>; 2]) -> io::Result<()> {
 
 impl Store {
     /// One that keeps nothing.
-    pub(super) const fn nowhere() -> Self {
+    #[must_use]
+    pub const fn nowhere() -> Self {
         Self {
             disk: None,
             limits: Limits { bytes: 0, summaries: 0, worn_bytes: 0 },
             young: None,
             old: None,
-            buffer: Vec::new(),
+            tail: Tail::EMPTY,
+            before: Tail::EMPTY,
             read: Vec::new(),
             next: 0,
             news: None,
@@ -296,7 +348,8 @@ impl Store {
     }
 
     /// What was kept on a disk up to a mark; nothing without one. What else lies there is removed.
-    pub(super) fn open(disk: Arc<dyn Disk>, limits: Limits, mark: Option<Mark>) -> Self {
+    #[must_use]
+    pub fn open(disk: Arc<dyn Disk>, limits: Limits, mark: Option<Mark>) -> Self {
         let mut one = Self { disk: Some(disk), limits, ..Self::nowhere() };
         if let Err(error) = one.load(mark) {
             one.give_up(&error);
@@ -310,6 +363,8 @@ impl Store {
         let done = match opened.transpose() {
             Ok(None) => Ok(()),
             Ok(Some((young, old))) => {
+                self.tail.begin(young.length);
+                self.before.begin(young.length);
                 (self.young, self.old) = (Some(young), old);
                 Ok(())
             }
@@ -323,23 +378,24 @@ impl Store {
     }
 
     /// Whether anything is kept.
-    pub(super) const fn holds_something(&self) -> bool {
+    #[must_use]
+    pub const fn holds_something(&self) -> bool {
         self.young.is_some()
     }
 
     /// What is to be told of it, once.
-    pub(super) const fn news(&mut self) -> Option<String> {
+    pub const fn news(&mut self) -> Option<String> {
         self.news.take()
     }
 
     /// Keeps a summary in the place of the one before.
-    pub(super) fn keep(&mut self, tier: usize, key: &Term, put: impl FnOnce(&mut Vec<u8>)) {
+    pub fn keep(&mut self, tier: usize, key: &Term, put: impl FnOnce(&mut Vec<u8>)) {
         let done = self.append(tier, key, put);
         self.or_give_up(done);
     }
 
     /// Keeps nothing any more under a key.
-    pub(super) fn remove(&mut self, tier: usize, key: &Term) {
+    pub fn remove(&mut self, tier: usize, key: &Term) {
         let part = part_of(key);
         let find = |one: &Option<Generation>| one.as_ref()?.find(tier, part);
         if find(&self.young).or_else(|| find(&self.old)).is_some() {
@@ -348,7 +404,8 @@ impl Store {
     }
 
     /// Whether something is kept under a key, or one that looks like it.
-    pub(super) fn may_have(&self, tier: usize, key: &Term) -> bool {
+    #[must_use]
+    pub fn may_have(&self, tier: usize, key: &Term) -> bool {
         let part = part_of(key);
         let has = |one: &Option<Generation>| {
             one.as_ref().is_some_and(|one| one.find(tier, part).is_some())
@@ -357,35 +414,37 @@ impl Store {
     }
 
     /// What is kept under a key, as bytes.
-    pub(super) fn read(&mut self, tier: usize, key: &Term) -> Option<&[u8]> {
-        let mut record = std::mem::take(&mut self.read);
-        let done = self.find(tier, key, &mut record);
-        self.read = record;
-        let is_there = self.or_give_up(done)?;
-        is_there.then(|| self.read.get(4 + FRONT..)).flatten()
+    pub fn read(&mut self, tier: usize, key: &Term) -> Option<&[u8]> {
+        let mut read = std::mem::take(&mut self.read);
+        let found = self.find(tier, key, &mut read);
+        self.read = read;
+        let record = match self.or_give_up(found)?? {
+            Place::Tail(slot) => self.tail.get(slot)?,
+            Place::Before(slot) => self.before.get(slot)?,
+            Place::File => &self.read,
+        };
+        (record[9..4 + FRONT] == key_bytes(key)).then(|| &record[4 + FRONT..])
     }
 
-    /// Reads the record of a key, if there is one.
-    fn find(&self, tier: usize, key: &Term, record: &mut Vec<u8>) -> io::Result<bool> {
+    /// Where the record of a key is, if there is one; what is in a file is read from there.
+    fn find(&self, tier: usize, key: &Term, read: &mut Vec<u8>) -> io::Result<Option<Place>> {
         let part = part_of(key);
+        if let Some(slot) = self.young.as_ref().and_then(|young| young.find(tier, part)) {
+            if self.tail.get(slot).is_some() {
+                return Ok(Some(Place::Tail(slot)));
+            }
+            if self.before.get(slot).is_some() {
+                return Ok(Some(Place::Before(slot)));
+            }
+        }
         for one in [&self.young, &self.old].into_iter().flatten() {
             let Some(slot) = one.find(tier, part) else { continue };
-            let (at, length) = (u64::from(slot.at), slot.length as usize);
-            record.resize(length, 0);
-            let is_young = self.young.as_ref().is_some_and(|young| young.number == one.number);
-            let written = one.length - if is_young { self.buffer.len() as u64 } else { 0 };
-            match at.checked_sub(written) {
-                Some(from) => {
-                    let from = usize::try_from(from).map_err(io::Error::other)?;
-                    let part = self.buffer.get(from..from + length);
-                    record.copy_from_slice(part.ok_or_else(|| wrong("it is cut off"))?);
-                }
-                None => one.file.read_exact_at(record, at)?,
-            }
-            one.check(record, at)?;
-            return Ok(record[9..4 + FRONT] == key_bytes(key));
+            read.resize(slot.length as usize, 0);
+            one.file.read_exact_at(read, slot.at.into())?;
+            one.check(read, slot.at.into())?;
+            return Ok(Some(Place::File));
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn append(
@@ -399,22 +458,33 @@ impl Store {
         }
         self.make_room()?;
         let Some(young) = &mut self.young else { return Ok(()) };
-        let begin = self.buffer.len();
-        self.buffer.extend([0; 8]);
-        self.buffer.push(u8::try_from(tier).map_err(io::Error::other)?);
-        self.buffer.extend(key_bytes(key));
-        put(&mut self.buffer);
-        let record = &mut self.buffer[begin..];
+        if self.tail.bytes.len() >= TAIL {
+            young.write(&self.tail)?;
+            std::mem::swap(&mut self.tail, &mut self.before);
+            self.tail.begin(young.length);
+        }
+        let tail = &mut self.tail.bytes;
+        let begin = tail.len();
+        tail.extend([0; 8]);
+        tail.push(u8::try_from(tier).map_err(io::Error::other)?);
+        tail.extend(key_bytes(key));
+        put(tail);
+        if tail.len() - begin > MAX_RECORD {
+            // Whoever asks for that one does without.
+            tail.truncate(begin + 4 + FRONT);
+        }
+        let record = &mut tail[begin..];
         let length = u32::try_from(record.len()).map_err(io::Error::other)?;
         record[4..8].copy_from_slice(&(length - 8).to_be_bytes());
         let sum = sum_of(young.number, young.length, &record[4..]);
         record[..4].copy_from_slice(&sum.to_be_bytes());
+        young.sum = crc32c::crc32c_append(young.sum, &sum.to_be_bytes());
         let part = part_of(key);
         young.note(tier, part, (record.len() > 4 + FRONT).then_some(length))?;
         young.length += u64::from(length);
         self.old.as_mut().map(|old| old.forget(tier, part));
-        if self.buffer.len() >= BUFFER {
-            self.flush()?;
+        if young.length - young.written >= BUFFER as u64 {
+            young.write(&self.tail)?;
         }
         Ok(())
     }
@@ -430,6 +500,8 @@ impl Store {
         self.flush()?;
         let new = Generation::create(disk.as_ref(), self.next)?;
         self.next += 1;
+        self.tail.begin(new.length);
+        self.before.begin(new.length);
         let oldest = std::mem::replace(&mut self.old, self.young.replace(new));
         if let Some(Generation { number, file, .. }) = oldest {
             drop(file);
@@ -439,15 +511,11 @@ impl Store {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if let Some(young) = &self.young {
-            young.file.write_all_at(&self.buffer, young.length - self.buffer.len() as u64)?;
-        }
-        self.buffer.clear();
-        Ok(())
+        self.young.as_mut().map_or(Ok(()), |young| young.write(&self.tail))
     }
 
     /// How far it is written, once it is.
-    pub(super) fn mark(&mut self) -> Option<Mark> {
+    pub fn mark(&mut self) -> Option<Mark> {
         let done = self.flush();
         self.or_give_up(done)?;
         let young = self.young.as_ref()?.extent();
@@ -464,12 +532,11 @@ impl Store {
             error.kind(),
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound
         );
-        let next =
-            if is_damaged { "it begins anew" } else { "it is not used until the next start" };
-        self.news =
-            Some(format!("the summaries of tokens cannot be read or written ({error}): {next}"));
+        let next = if is_damaged { "they begin anew" } else { "they rest until the next start" };
+        let what = "the summaries of tokens cannot be read or written";
+        self.news = Some(format!("{what} ({error}): {next}"));
         let numbers = [self.young.take(), self.old.take()].map(|one| one.map(|one| one.number));
-        self.buffer = Vec::new();
+        (self.tail, self.before) = (Tail::EMPTY, Tail::EMPTY);
         let disk = if is_damaged { self.disk.clone() } else { self.disk.take() };
         if let Some(disk) = disk {
             for number in numbers.into_iter().flatten() {
@@ -568,6 +635,24 @@ mod tests {
         let mut store = open(&disk, Limits::default(), mark);
         assert_eq!((read(&mut store, 4).as_deref(), store.news()), (Some("a summary"), None));
         assert_eq!(read(&mut store, 3), None);
+    }
+
+    /// A follower that began anew once wrote a file of the same number, and was killed before it
+    /// saved its position: the position from before led to that file.
+    #[test]
+    fn a_file_of_the_same_number_that_was_written_anew_is_not_believed() {
+        let disk = SimDisk::new(1);
+        let mark = |text: &str| {
+            let mut store = open(&disk, Limits::default(), None);
+            for n in 0..5 {
+                keep(&mut store, n, text);
+            }
+            store.mark()
+        };
+        let before = mark("before");
+        assert_ne!(mark("behind"), before);
+        let mut store = open(&disk, Limits::default(), before);
+        assert!(read(&mut store, 1).is_none() && store.news().is_some());
     }
 
     #[test]

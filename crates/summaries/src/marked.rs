@@ -14,7 +14,7 @@ type Last = HashTable<(u32, u64)>;
 
 /// The memory of it: two generations.
 #[derive(Default)]
-pub(super) struct Marked {
+pub struct Marked {
     young: Last,
     old: Last,
     /// All of this number and behind it are there.
@@ -30,12 +30,13 @@ fn hash_of(chain: u32) -> u64 {
 
 impl Marked {
     /// One that knows of nothing before a number.
-    pub(super) fn behind(number: u64) -> Self {
+    #[must_use]
+    pub fn behind(number: u64) -> Self {
         Self { since: number, begun: number, ..Self::default() }
     }
 
     /// Takes note of a happening; numbers ascend.
-    pub(super) fn mark(&mut self, chain: u32, number: u64) {
+    pub fn mark(&mut self, chain: u32, number: u64) {
         if self.young.len() >= MARKED {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
@@ -49,7 +50,8 @@ impl Marked {
     }
 
     /// Whether on none of the chains anything of this number or behind it happened.
-    pub(super) fn are_quiet(&self, chains: &[u32], since: u64) -> bool {
+    #[must_use]
+    pub fn are_quiet(&self, chains: &[u32], since: u64) -> bool {
         since >= self.since && chains.iter().all(|chain| self.is_quiet(*chain, since))
     }
 
