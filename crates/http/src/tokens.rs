@@ -140,7 +140,7 @@ async fn life(
             members
                 .object("known", |members| question_json::state(view, &life.known, now, members));
             members.object("happened", |members| {
-                question_json::state(view, &life.happened, now, members)
+                question_json::state(view, &life.happened, now, members);
             });
             members.say("at", at.map(Time));
             members.say("nothing_had_happened", at.is_some() && nothing_happened(&life));

@@ -106,7 +106,7 @@ fn time_of(index: u64) -> Option<EventTime> {
     let day = i64::try_from(index / 7).expect("small") * 86_400_000_000_000;
     let first = if index % 97 == 5 { day / 2 } else { day };
     let last = if index % 31 == 4 { first + 40 * 86_400_000_000_000 } else { first };
-    (index % 11 != 0).then_some(EventTime { index, first, last })
+    (!index.is_multiple_of(11)).then_some(EventTime { index, first, last })
 }
 
 /// What an index is made of.

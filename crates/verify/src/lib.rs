@@ -217,7 +217,7 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let wanted = head.size().into_iter().chain(since.iter().map(|(size, _)| *size));
     ledger.wanted = wanted.map(|size| (size, (size == 0).then(empty_root))).collect();
     let compares = manifest.as_ref().filter(|_| context.has_index_key);
-    ledger.index = compares.map(|manifest| IndexSums::new(manifest));
+    ledger.index = compares.map(IndexSums::new);
 
     let until = until(one, options, &head);
     let mut reader = Reader::new(&world.disk, Some(&context), until.or(head.size()), &overlay)
