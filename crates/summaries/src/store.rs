@@ -14,13 +14,13 @@
 //!
 //! Promises: what is read is the last that was kept under a key, or nothing: never an earlier one,
 //! never a damaged one. Bounded: two files of at most [`Limits::bytes`], and in memory a map of at
-//! most [`Limits::summaries`] each, and the last 8 to 16 MiB of the young file. A file that does not hold what it should is given up, both are, and
-//! the store goes on empty; one that cannot be written is not asked any more. [`Store::news`] says
-//! so.
+//! most [`Limits::summaries`] each, and the last 8 to 16 MiB of the young file. A file that does
+//! not hold what it should is given up, both are, and the store goes on empty; one that cannot be
+//! written is not asked any more. [`Store::news`] says so.
 //!
-//! Assumes: whoever asks can do without, by reading the ledger. That a [`Mark`] is believed only with
-//! the position at which it was made. Nothing is synced: what a lost power took away is seen by the
-//! checksums when the store is opened at a mark, for all records before it are read then.
+//! Assumes: whoever asks can do without, by reading the ledger. That a [`Mark`] is believed only
+//! with the position at which it was made. Nothing is synced: what a lost power took away is seen
+//! by the checksums when the store is opened at a mark, for all records before it are read then.
 //!
 //! Refuses: to know what a summary says.
 

@@ -90,8 +90,8 @@ use self::rules::{Finding, Rule, Windows};
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
 /// two generations of tokens and two of their parents.
 const REMEMBERED: usize = 1 << 12;
-/// As many where a [`Store`] is behind it. Few: a life that leaves memory is written the quicker the
-/// more lately it was used, and with 4,096 an event cost half as much again.
+/// As many where a [`Store`] is behind it. Few: a life that leaves memory is written the quicker
+/// the more lately it was used, and with 4,096 an event cost half as much again.
 const REMEMBERED_BEFORE_A_STORE: usize = 1 << 8;
 /// Entries of a usual step: about a millisecond. A thread of low priority that has a core for ten
 /// holds up whoever was put behind it there.
