@@ -442,9 +442,8 @@ pub(crate) fn restore(
             recovery::check_head(&store, recovered.tip(), known)?;
         }
         let replayed = replay.finish()?;
-        // Not so when its batch did not hold after all.
+        // Not so when its batch did not hold after all, or runs are of entries that are not there.
         end_may_count = end.is_none() || replayed.block.is_some();
-        // Runs that speak of more are of entries that the journal does not have.
         if rooms.index.end() <= size && end_may_count {
             return Ok(Restored {
                 identity,
