@@ -31,7 +31,7 @@ pub use runs::{
     parse_run_header, read_postings, remove_run,
 };
 pub use term::{
-    HASH_BITS, IdTimes, Posting, SharedTermCache, Spread, TakeAsIs, Term, TermCache, TermHasher,
+    HASH_BITS, IdTimes, Posting, SharedTermCache, SpreadMap, TakeAsIs, Term, TermCache, TermHasher,
     TermHead, TermKind, TermMap, is_planned_from,
 };
 

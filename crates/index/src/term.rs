@@ -149,8 +149,11 @@ pub type TermCache<V> = Cache<Term, V, BuildHasherDefault<TakeAsIs>>;
 /// The same for threads that share it, bounded by what `W` weighs.
 pub type SharedTermCache<V, W = Each> = SharedCache<Term, V, BuildHasherDefault<TakeAsIs>, W>;
 
-/// Hashes places of entries, which lie close together: they are spread by a multiplication
-/// (Fibonacci hashing).
+/// A map by what is a number that hashes as itself. Places of entries lie close together: they are
+/// spread by a multiplication (Fibonacci hashing). Its order is never looked at.
+pub type SpreadMap<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+
+/// See [`SpreadMap`].
 #[derive(Default)]
 pub struct Spread(u64);
 

@@ -27,12 +27,11 @@ use ledgerline_proof::lifecycle::{
 };
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
-use ledgerline_view::address::{AsOf, EntryRef, LogId};
+use ledgerline_view::address::{AsOf, EntryRef, LogId, indexes};
 use ledgerline_view::chains::{self, Reach};
 use ledgerline_view::view::{EventView, PageRequest, QueryError, View};
 
 use crate::facts::{MAX_IDS, fact_of, joined_ids};
-use crate::lineage::indexes;
 
 /// Index blocks that one part of a chain may read.
 const PART_READS: u32 = 4096;

@@ -43,7 +43,7 @@ pub fn revocations(
     let mut more = false;
     for (origin, looked) in origins.iter().zip(&mut looked) {
         let mut reader = Reader::alone(origin, scope.clone(), Spending::default())?;
-        more = !take(&mut reader, &term, looked, (&mut list, limit))?;
+        more = !take(&mut reader, &term, looked, &mut list, limit)?;
         if more {
             break;
         }
@@ -57,7 +57,8 @@ fn take(
     reader: &mut Reader<'_>,
     term: &Term,
     looked: &mut u64,
-    (list, limit): (&mut Vec<Arc<Record>>, usize),
+    list: &mut Vec<Arc<Record>>,
+    limit: usize,
 ) -> Result<bool, QueryError> {
     let size = reader.view().size();
     let mut from = *looked;

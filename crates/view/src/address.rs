@@ -20,12 +20,11 @@
 //! named in decision 0042.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ledgerline_index::Spread;
+use ledgerline_index::SpreadMap;
 use ledgerline_proof::hash::sha256;
 
 /// Bits of a rank that say the index.
@@ -60,7 +59,7 @@ pub struct EntryRef {
 }
 
 /// A map by address. Its order is never looked at.
-pub type EntryMap<V> = HashMap<EntryRef, V, BuildHasherDefault<Spread>>;
+pub type EntryMap<V> = SpreadMap<EntryRef, V>;
 
 impl EntryRef {
     /// Where every ledger begins.
@@ -92,6 +91,12 @@ impl Hash for EntryRef {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.rank());
     }
+}
+
+/// The indexes of addresses of one log.
+#[must_use]
+pub fn indexes(of_one_log: &[EntryRef]) -> Vec<u64> {
+    of_one_log.iter().map(|at| at.index).collect()
 }
 
 /// How far a ledger is looked at: a size per log.

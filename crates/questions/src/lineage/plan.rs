@@ -24,11 +24,11 @@ use ledgerline_proof::entry::Entry;
 use ledgerline_proof::event_id::uuid_v7_millis;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::TargetKind;
-use ledgerline_view::address::{Begin, EntryRef};
+use ledgerline_view::address::{Begin, EntryRef, indexes};
 use ledgerline_view::view::QueryError;
 
 use super::at_hand::{EventName, LeafAtHand, PageAtHand};
-use super::reader::{Reader, indexes};
+use super::reader::Reader;
 use super::record::Record;
 
 /// The first page of a term from somewhere on.

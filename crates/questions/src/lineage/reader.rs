@@ -425,11 +425,6 @@ impl<'v> Reader<'v> {
     }
 }
 
-/// The indexes of addresses of one log.
-pub(crate) fn indexes(of_one_log: &[EntryRef]) -> Vec<u64> {
-    of_one_log.iter().map(|at| at.index).collect()
-}
-
 /// How far the ledger reached when the clock of recording stood at `nanos`: everything recorded up
 /// to and including that time, in each log.
 ///
