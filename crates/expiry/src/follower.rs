@@ -1,5 +1,6 @@
 //! The wheel as a follower.
 
+use ledgerline_view::counted;
 use ledgerline_view::view::View;
 
 use ledgerline_followers::follower::{Follower, Interrupted, Next, Reach, Step, Unusable};
@@ -22,7 +23,7 @@ impl ExpiryFollower {
     /// One whose wheel holds at most `tokens`, and that reads about `reads` entries a step.
     #[must_use]
     pub fn new(tokens: usize, reads: usize) -> Self {
-        Self { wheel: Wheel::new(Place::BEGIN, tokens), tokens, reads }
+        Self { wheel: Wheel::new(Place::begin(), tokens), tokens, reads }
     }
 
     /// Reads about so many entries a step from now on.
@@ -37,13 +38,13 @@ impl Follower for ExpiryFollower {
     }
 
     fn begin(&mut self) {
-        self.wheel = Wheel::new(Place::BEGIN, self.tokens);
+        self.wheel = Wheel::new(Place::begin(), self.tokens);
     }
 
     fn resume(&mut self, view: &View, saved: &Position) -> Result<(), Unusable> {
-        let position = saved.in_all(view)?;
+        let seen = saved.seen(view)?;
         let through = saved.state.as_slice().try_into().map_err(|_| Unusable::State)?;
-        let place = Place { position, through: i64::from_be_bytes(through) };
+        let place = Place { seen, through: i64::from_be_bytes(through) };
         self.wheel = Wheel::new(place, self.tokens);
         Ok(())
     }
@@ -57,13 +58,13 @@ impl Follower for ExpiryFollower {
         let position = u64::from_be_bytes(*position);
         let at = match of_another {
             true => Position::default().with(i64::MIN.to_be_bytes().to_vec()),
-            false => Position::of_all(view, position).with(through.to_vec()),
+            false => Position::of(view, &counted::first(view, position)).with(through.to_vec()),
         };
         Some(at)
     }
 
     fn reach(&self, view: &View) -> Reach {
-        Reach { position: self.wheel.position(), of: view.base() + view.size() }
+        Reach { position: self.wheel.seen().total(), of: view.as_of().total() }
     }
 
     fn step(&mut self, view: &View, now: i64) -> Result<Step, Interrupted> {
@@ -74,7 +75,7 @@ impl Follower for ExpiryFollower {
     }
 
     fn position(&self, view: &View) -> Option<Position> {
-        let Place { position, through } = self.wheel.place()?;
-        Some(Position::of_all(view, position).with(through.to_be_bytes().to_vec()))
+        let Place { seen, through } = self.wheel.place()?;
+        Some(Position::of(view, &seen).with(through.to_be_bytes().to_vec()))
     }
 }

@@ -1,7 +1,7 @@
 //! Expiry: the ledger states EXPIRED for every token whose expiry has passed.
 //!
 //! ```text
-//! entries with an expiry ──follow──▶ wheel: (expires_at, place), the soonest ──due──▶ life read
+//! entries with an expiry ──follow──▶ wheel: (expires_at, entry), the soonest ──due──▶ life read
 //!                                      ▲                                                 │
 //! expiry-hour runs ───────refill───────┘                          EXPIRED, unless it is in there
 //!
@@ -27,7 +27,6 @@
 mod follower;
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use ledgerline_index::terms::{self, By, expires};
 use ledgerline_index::{Ask, ReadBudget, Term};
@@ -36,11 +35,12 @@ use ledgerline_proof::decode::read_event;
 use ledgerline_proof::lifecycle::{self, Fact, State};
 use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
+use ledgerline_view::address::{AsOf, Begin, EntryRef};
 use ledgerline_view::view::{QueryError, View};
 
 pub use self::follower::ExpiryFollower;
 
-/// Tokens that a usual wheel holds at most: some 6 MB.
+/// Tokens that a usual wheel holds at most: some 9 MB.
 pub const WHEEL_TOKENS: usize = 1 << 18;
 /// Entries and look-ups of a usual step.
 pub const STEP_READS: usize = 1024;
@@ -78,46 +78,48 @@ impl Due {
     }
 }
 
-/// When something expires, and the place of the entry that says so.
-type Slot = (i64, u64);
+/// When something expires, and the entry that says so.
+type Slot = (i64, EntryRef);
 
-/// How far a wheel has come: every expiry up to `through` of the entries below `position` was
-/// handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a wheel has come: every expiry up to `through` of the entries seen was handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Entries read, of all origins.
-    pub position: u64,
+    /// Entries read, of each log.
+    pub seen: AsOf,
     /// Unix nanoseconds.
     pub through: i64,
 }
 
 impl Place {
     /// Before everything.
-    pub const BEGIN: Self = Self { position: 0, through: i64::MIN };
+    #[must_use]
+    pub fn begin() -> Self {
+        Self { seen: AsOf::new([]), through: i64::MIN }
+    }
 }
 
 /// How far a refill has come.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Refill {
     /// Only slots from here on: what comes before was handled.
     above: Slot,
     hour: i64,
-    /// The place to go on at.
-    from: u64,
-    /// Places from here on are followed.
-    end: u64,
+    /// Where to go on.
+    from: EntryRef,
+    /// What lies behind is followed.
+    end: AsOf,
 }
 
 /// The tokens that expire next. Owned by one thread.
 #[derive(Debug)]
 pub struct Wheel {
     most: usize,
-    /// Entries of all origins that were read.
-    position: u64,
-    /// Every expiry up to here, of the entries below the position, was handled.
+    /// Entries that were read, of each log.
+    seen: AsOf,
+    /// Every expiry up to here, of the entries seen, was handled.
     through: i64,
     waiting: BTreeSet<Slot>,
-    /// All slots below this one, of the entries below the position, are waiting or were handled.
+    /// All slots below this one, of the entries seen, are waiting or were handled.
     horizon: Slot,
     refill: Option<Refill>,
 }
@@ -126,10 +128,10 @@ impl Wheel {
     /// Goes on at a place, holding at most `most` tokens.
     #[must_use]
     pub fn new(place: Place, most: usize) -> Self {
-        let above = (place.through.saturating_add(1), 0);
+        let above = (place.through.saturating_add(1), EntryRef::FIRST);
         Self {
             most: most.max(2),
-            position: place.position,
+            seen: place.seen,
             through: place.through,
             waiting: BTreeSet::new(),
             horizon: above,
@@ -137,10 +139,10 @@ impl Wheel {
         }
     }
 
-    /// Entries read so far, of all origins.
+    /// Entries read so far, of each log.
     #[must_use]
-    pub const fn position(&self) -> u64 {
-        self.position
+    pub const fn seen(&self) -> &AsOf {
+        &self.seen
     }
 
     /// Tokens held.
@@ -156,7 +158,7 @@ impl Wheel {
         let is_due = self.waiting.first().is_some_and(|slot| slot.0 <= self.through);
         let is_begun = self.through > i64::MIN;
         let whole = self.refill.is_none() && !is_due && self.horizon.0 > self.through;
-        (whole && is_begun).then_some(Place { position: self.position, through: self.through })
+        (whole && is_begun).then(|| Place { seen: self.seen.clone(), through: self.through })
     }
 
     /// Reads on, about `most_reads` entries, and says what is to be recorded, and whether there is
@@ -171,14 +173,14 @@ impl Wheel {
         most_reads: usize,
     ) -> Result<(Vec<Due>, bool), QueryError> {
         let origins = view.origins();
-        let size = view.base() + view.size();
+        let end = view.as_of();
         // A full wheel would only be filled anew with what it holds.
         let has_room = self.waiting.len() <= self.most / 2;
         let is_near = self.horizon.0 <= now.saturating_add(HOUR_NANOS / 2);
         if self.refill.is_none() && has_room && is_near {
             self.look_further(now);
         }
-        if let Some(refill) = self.refill {
+        if let Some(refill) = self.refill.take() {
             self.refill = self.fill(&origins, refill, most_reads)?;
             if self.refill.is_some() {
                 return Ok((Vec::new(), true));
@@ -186,24 +188,26 @@ impl Wheel {
         }
         let due = self.take_due(&origins, now)?;
         if due.is_none() {
-            self.follow(&origins, most_reads)?;
+            self.follow(&origins, &end, most_reads)?;
         }
         let left = self.waiting.first().is_some_and(|slot| slot.0 <= now);
         if !left && now < self.horizon.0 {
             self.through = self.through.max(now);
         }
-        let more = left || self.position < size || self.horizon.0 <= now;
+        let more = left || !end.is_within(&self.seen) || self.horizon.0 <= now;
         Ok((due.unwrap_or_default(), more))
     }
 
     /// Moves the horizon to the end of the next hour; what lies between is read from the index.
     fn look_further(&mut self, now: i64) {
         let hour = terms::hour_of(now).saturating_add(2);
-        let (above, end) = (self.horizon, self.position);
-        self.horizon = (hour.saturating_mul(HOUR_NANOS), 0).max(above);
+        let (above, end) = (self.horizon, self.seen.clone());
+        self.horizon = (hour.saturating_mul(HOUR_NANOS), EntryRef::FIRST).max(above);
         // Nothing expires before 1970.
         let from = terms::hour_of(above.0.max(0));
-        self.refill = (end > 0).then_some(Refill { above, hour: from, from: 0, end });
+        let is_begun = end.end().is_some();
+        let refill = Refill { above, hour: from, from: EntryRef::FIRST, end };
+        self.refill = is_begun.then_some(refill);
     }
 
     /// Reads on in the hours up to the horizon; `None` when it got there.
@@ -216,30 +220,34 @@ impl Wheel {
         let mut reads = 0;
         // The horizon comes nearer when the wheel is full.
         while refill.hour.saturating_mul(HOUR_NANOS) < self.horizon.0 {
-            let range = refill.from..refill.end;
-            let room = most_reads.saturating_sub(reads);
+            let (room, from) = (most_reads.saturating_sub(reads), Begin::from(refill.from));
             if room == 0 {
                 return Ok(Some(refill));
             }
-            let found = postings(origins, &By::ExpiryHour(refill.hour), range, room)?;
+            let found = postings(origins, &By::ExpiryHour(refill.hour), &from, &refill.end, room)?;
             reads += found.places.len() + 1;
             found.each_slot(|slot| {
                 self.hold(slot.filter(|slot| *slot >= refill.above));
             })?;
             match found.next {
                 Some(next) => refill.from = next,
-                None => refill = Refill { hour: refill.hour + 1, from: 0, ..refill },
+                None => refill = Refill { hour: refill.hour + 1, from: EntryRef::FIRST, ..refill },
             }
         }
         Ok(None)
     }
 
     /// Reads the entries that were committed since.
-    fn follow(&mut self, origins: &[View], most_reads: usize) -> Result<(), QueryError> {
-        let end = origins.last().map_or(0, |view| view.base() + view.size());
-        let found = postings(origins, &By::Expiring, self.position..end, most_reads)?;
+    fn follow(
+        &mut self,
+        origins: &[View],
+        end: &AsOf,
+        most_reads: usize,
+    ) -> Result<(), QueryError> {
+        let from = Begin::behind(self.seen.clone());
+        let found = postings(origins, &By::Expiring, &from, end, most_reads)?;
         found.each_slot(|slot| self.hold(slot))?;
-        self.position = found.next.unwrap_or(end).max(self.position);
+        self.seen = self.seen.gone_on(end, found.next);
         Ok(())
     }
 
@@ -271,28 +279,26 @@ impl Wheel {
     }
 }
 
-/// Places found, each with its origin, and where to go on.
+/// Entries found, each with its origin, and where to go on.
 struct Found<'v> {
-    places: Vec<(&'v View, u64)>,
-    next: Option<u64>,
+    places: Vec<(&'v View, EntryRef)>,
+    next: Option<EntryRef>,
 }
 
-/// The places of a term, in all origins, ascending, at most `limit`.
+/// The entries of a term, in all origins, ascending, at most `limit`.
 fn postings<'v>(
     origins: &'v [View],
     by: &By<'_>,
-    range: Range<u64>,
+    begin: &Begin,
+    end: &AsOf,
     limit: usize,
 ) -> Result<Found<'v>, QueryError> {
     let mut places = Vec::new();
     for view in origins {
-        let (base, size) = (view.base(), view.size());
+        let until = end.size(view.log());
+        let from = begin.index(view.log()).filter(|from| *from < until);
+        let Some(from) = from else { continue };
         let term: Term = by.term(view.terms(), "");
-        let from = range.start.saturating_sub(base);
-        let until = range.end.saturating_sub(base).min(size);
-        if from >= until {
-            continue;
-        }
         let mut budget = ReadBudget::new(INDEX_READS);
         let room = limit - places.len();
         let page = view.page(Ask::oldest(term, from..until, room), &mut budget)?;
@@ -300,9 +306,9 @@ fn postings<'v>(
         if stuck {
             return Err(QueryError::Budget);
         }
-        places.extend(page.indexes.into_iter().map(|index| (view, base + index)));
+        places.extend(page.indexes.into_iter().map(|index| (view, view.entry(index))));
         if page.next.is_some() || places.len() >= limit {
-            let next = page.next.unwrap_or(until) + base;
+            let next = view.entry(page.next.unwrap_or(until));
             return Ok(Found { places, next: Some(next) });
         }
     }
@@ -312,16 +318,16 @@ fn postings<'v>(
 impl Found<'_> {
     /// When the tokens of the entries found expire by those entries. Neighbours are read together.
     fn each_slot(&self, mut each: impl FnMut(Option<Slot>)) -> Result<(), QueryError> {
-        for part in self.places.chunk_by(|one, next| one.0.base() == next.0.base()) {
+        for part in self.places.chunk_by(|one, next| one.1.log == next.1.log) {
             let Some((view, _)) = part.first() else { continue };
-            let indexes: Vec<u64> = part.iter().map(|(_, place)| place - view.base()).collect();
+            let indexes: Vec<u64> = part.iter().map(|(_, at)| at.index).collect();
             let leaves = view.leaf_store().leaves(&indexes)?;
-            for ((_, place), leaf) in part.iter().zip(leaves) {
+            for ((_, entry), leaf) in part.iter().zip(leaves) {
                 let at = read_event(&leaf, |_, statement| {
                     let is_token = statement.target.kind == TargetKind::Token;
                     expires(statement).filter(|at| *at >= 0 && is_token)
                 });
-                each(at.flatten().map(|at| (at, *place)));
+                each(at.flatten().map(|at| (at, *entry)));
             }
         }
         Ok(())
@@ -329,12 +335,12 @@ impl Found<'_> {
 }
 
 /// What is to be recorded of a slot whose time has come, by the token's life as it is now.
-fn judge(origins: &[View], (at, place): Slot) -> Result<Option<Due>, QueryError> {
-    let holds = |view: &&View| place < view.base() + view.size();
+fn judge(origins: &[View], (at, entry): Slot) -> Result<Option<Due>, QueryError> {
+    let holds = |view: &&View| view.log() == entry.log;
     let (Some(view), Some(newest)) = (origins.iter().find(holds), origins.last()) else {
         return Ok(None);
     };
-    let leaf = view.leaf(place - view.base())?;
+    let leaf = view.leaf(entry.index)?;
     let named = read_event(&leaf, |_, one| (one.tenant.to_owned(), one.target.id.to_owned()));
     let Some((tenant, token)) = named else { return Ok(None) };
     let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: token.as_bytes() };

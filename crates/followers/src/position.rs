@@ -15,6 +15,7 @@
 
 use std::io;
 
+use ledgerline_view::address::AsOf;
 use ledgerline_view::view::View;
 use ledgerline_world::disk::{Disk, read_whole, replace_durably};
 
@@ -64,14 +65,12 @@ impl Position {
         Self { logs: vec![(log.to_owned(), entries)], state: Vec::new() }
     }
 
-    /// So many entries of all origins of a ledger, counted from its first one.
+    /// So many entries of each log of a ledger.
     #[must_use]
-    pub fn of_all(view: &View, entries: u64) -> Self {
+    pub fn of(view: &View, seen: &AsOf) -> Self {
         let each = view.origins().into_iter().map(|one| {
-            let done = entries.saturating_sub(one.base());
             // What lies beyond the newest one lies beyond the ledger: that is to be noticed.
-            let done = if one.is_older() { done.min(one.size()) } else { done };
-            (one.identity().origin.to_string(), done)
+            (one.identity().origin.to_string(), seen.size(one.log()))
         });
         Self { logs: each.collect(), state: Vec::new() }
     }
@@ -94,25 +93,17 @@ impl Position {
         }
     }
 
-    /// Entries of all origins that were dealt with, without a gap, counted from the first one.
+    /// Entries of each log that were dealt with.
     ///
     /// # Errors
-    /// [`Ahead`].
-    pub fn in_all(&self, view: &View) -> Result<u64, Ahead> {
-        let mut place = 0;
-        for one in view.origins() {
-            let done = self.in_log(&one.identity().origin).unwrap_or(0);
-            let of = one.base() + one.size();
-            if done > one.size() {
-                return Err(Ahead { position: one.base().saturating_add(done), of });
-            }
-            let position = one.base() + done;
-            place = position;
-            if position < of {
-                break;
-            }
-        }
-        Ok(place)
+    /// [`Ahead`], of a log.
+    pub fn seen(&self, view: &View) -> Result<AsOf, Ahead> {
+        let each = view.origins().into_iter().map(|one| {
+            let position = self.in_log(&one.identity().origin).unwrap_or(0);
+            let of = one.size();
+            if position > of { Err(Ahead { position, of }) } else { Ok(position) }
+        });
+        Ok(AsOf::new(each.collect::<Result<Vec<u64>, _>>()?))
     }
 
     fn in_log(&self, log: &str) -> Option<u64> {

@@ -95,7 +95,8 @@ impl Node {
             Reader::Index => (Some(inner.rooms.index.end()), 0),
         };
         let size = inner.rooms.published().size;
-        let of = if reader == Reader::Expiry { self.view().base() + size } else { size };
+        let all = || self.view().up_to(size).total();
+        let of = if reader == Reader::Expiry { all() } else { size };
         Progress { position, of, failures }
     }
 }

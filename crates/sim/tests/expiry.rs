@@ -50,9 +50,9 @@ fn every_token_past_its_expiry_is_stated_once() {
         let mut world = World::new(seed);
         let mut random = Random::new(seed * 7 + 1);
         let most = [2, 3, 1 << 20][usize::try_from(random.below(3)).unwrap()];
-        let mut wheel = Wheel::new(Place::BEGIN, most);
+        let mut wheel = Wheel::new(Place::begin(), most);
         // What was saved last.
-        let mut saved = Place::BEGIN;
+        let mut saved = Place::begin();
         for _ in 0..8 {
             world.record_some(1 + u32::try_from(random.below(9)).unwrap(), &mut random);
             let reads = 1 + usize::try_from(random.below(40)).unwrap();
@@ -66,8 +66,8 @@ fn every_token_past_its_expiry_is_stated_once() {
                     } else {
                         world.reopen(|world| world.crash(&mut random));
                     }
-                    saved = if lost { Place::BEGIN } else { saved };
-                    wheel = Wheel::new(saved, most);
+                    saved = if lost { Place::begin() } else { saved };
+                    wheel = Wheel::new(saved.clone(), most);
                 }
                 // Reads that fail: the wheel is made anew at the place that was saved.
                 1 => {
@@ -76,7 +76,7 @@ fn every_token_past_its_expiry_is_stated_once() {
                     let failed = wheel.step(&world.view(), world.now(), reads).is_err();
                     world.disk().set_faults(Faults::default());
                     failures += u64::from(failed);
-                    wheel = Wheel::new(saved, most);
+                    wheel = Wheel::new(saved.clone(), most);
                 }
                 2 => world.wait(random.below(7200) * SECOND.cast_unsigned()),
                 _ => {
@@ -91,7 +91,7 @@ fn every_token_past_its_expiry_is_stated_once() {
         turn(&mut world, &mut wheel, 1000);
         assert!(wheel.held() <= most);
         stated += check(&world.view(), world.now());
-        let mut anew = Wheel::new(Place::BEGIN, most);
+        let mut anew = Wheel::new(Place::begin(), most);
         again += turn(&mut world, &mut anew, 3);
     }
     assert!(stated > 100 && failures > 5, "only {stated}, {failures}");
@@ -147,7 +147,7 @@ fn an_expiry_is_stated_when_it_has_passed_and_only_while_it_stands() {
         let told = event(&world, &format!("x-{token}"), kind, token, end);
         world.tell(&[told]);
     }
-    let mut wheel = Wheel::new(Place::BEGIN, 1 << 20);
+    let mut wheel = Wheel::new(Place::begin(), 1 << 20);
     let check = |world: &World, hours: i64, expected: [&[i64]; 5]| {
         for ((token, _), expected) in tokens.iter().zip(expected) {
             let expected: Vec<i64> = expected.iter().map(|hours| ends(*hours)).collect();

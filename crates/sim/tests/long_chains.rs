@@ -301,7 +301,7 @@ fn the_expiry_of_a_long_life_is_stated_once_and_never_of_a_revoked_token() {
         if is_revoked {
             world.tell(&[act(30_001, "REVOKED", LONG, 5)]);
         }
-        let mut wheel = Wheel::new(Place::BEGIN, WHEEL_TOKENS);
+        let mut wheel = Wheel::new(Place::begin(), WHEEL_TOKENS);
         let mut due = Vec::new();
         loop {
             let (some, more) = wheel.step(&world.view(), seconds(300), STEP_READS).unwrap();

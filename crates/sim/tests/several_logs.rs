@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use ledgerline_expiry::{Due, Place, Wheel};
+use ledgerline_followers::position::Position;
+use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{
@@ -12,10 +15,13 @@ use ledgerline_questions::standing::{Presented, standing};
 use ledgerline_questions::{
     Holder, Of, Pivot, Point, Resource, accesses, holdings, pivot, revocations, visitors,
 };
-use ledgerline_sim::{Random, START_NANOS, TestLedger, TestWorld, Walk, credential, event};
+use ledgerline_sim::{
+    Random, START_NANOS, TestLedger, TestWorld, Walk, credential, event, expiries,
+};
 use ledgerline_view::address::{AsOf, EntryRef, LogId};
 use ledgerline_view::counted;
 use ledgerline_view::view::{PageRequest, QueryError, View};
+use ledgerline_world::clock::Clock;
 use serde_json::{Value, json};
 
 const NAMES: [&str; 3] =
@@ -38,6 +44,7 @@ fn nth(n: u32, random: &mut Random) -> Value {
     match kind {
         "ISSUED" => {
             one["session_id"] = format!("s{}", token % 2).into();
+            one["expires_at"] = format!("2025-11-13T02:{:02}:00Z", 20 + n % 30).into();
             let parent = u32::try_from(random.below(u64::from(TOKENS))).unwrap();
             if parent != token {
                 one["links"] = json!([{ "token_id": id(parent), "relation": "REFRESHED_FROM",
@@ -95,15 +102,17 @@ fn three(seed: u64) -> TestLedger {
     unreachable!("the last origin is returned")
 }
 
+/// All leaves of all origins, by rank.
+fn leaves(view: &View) -> Vec<(u64, Vec<u8>)> {
+    let of = |origin: &View| {
+        let leaf = |index| (origin.entry(index).rank(), origin.leaf(index).unwrap());
+        (0..origin.size()).map(leaf).collect::<Vec<_>>()
+    };
+    view.origins().iter().flat_map(of).collect()
+}
+
 fn walk(view: &View, scope: &Scope) -> Walk {
-    let origins = view.origins();
-    let leaves: Vec<(u64, Vec<u8>)> = origins
-        .iter()
-        .flat_map(|origin| {
-            let leaf = |index| (origin.entry(index).rank(), origin.leaf(index).unwrap());
-            (0..origin.size()).map(leaf).collect::<Vec<_>>()
-        })
-        .collect();
+    let leaves = leaves(view);
     let ids: Vec<String> = (0..TOKENS).map(id).collect();
     Walk::new(leaves.iter().map(|(rank, leaf)| (*rank, &**leaf)), scope, &ids)
 }
@@ -231,6 +240,39 @@ fn every_revocation_of_every_log_is_handed_out_once() {
     let beyond = revocations(&view, "", &AsOf::new([0, second + 1, 0]), 1000);
     assert!(matches!(beyond, Err(QueryError::OutOfRange(_))));
     stop(ledger);
+}
+
+#[test]
+fn an_expiry_that_an_older_origin_gave_was_stated_twice_or_never() {
+    let mut stated = 0;
+    for seed in 1..40 {
+        let mut ledger = three(seed);
+        ledger.world().clock.advance(7_200_000_000_000);
+        let now = ledger.world().clock.wall_nanos();
+        for reads in [1, 2, 100] {
+            let mut wheel = Wheel::new(Place::begin(), 2);
+            loop {
+                let (due, more) = wheel.step(&ledger.view(), now, reads).unwrap();
+                assert!(due.is_empty() || reads == 1, "a wheel that starts anew finds nothing new");
+                if !due.is_empty() {
+                    let due = due.iter().map(Due::statement).collect();
+                    ledger.administer(&AdminAct::State(due));
+                } else if !more {
+                    break;
+                }
+            }
+            assert_eq!(wheel.seen(), &ledger.view().as_of());
+            // What is saved is the same place again, each log by its name.
+            let saved = Position::of(&ledger.view(), wheel.seen());
+            assert_eq!(saved.seen(&ledger.view()).as_ref(), Ok(wheel.seen()));
+        }
+        let view = ledger.view();
+        let leaves = leaves(&view);
+        let leaves = leaves.iter().map(|(rank, leaf)| (*rank, &**leaf));
+        stated += expiries(leaves, now, now).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        stop(ledger);
+    }
+    assert!(stated > 10, "only {stated} were stated");
 }
 
 #[test]

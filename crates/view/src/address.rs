@@ -135,6 +135,27 @@ impl AsOf {
         newest.map(|(log, index)| EntryRef { log, index })
     }
 
+    /// How many entries are seen, of all logs together: for progress, no address.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// What is seen when reading in ledger order, towards `end`, has come to an entry: to its end
+    /// where there is none.
+    #[must_use]
+    pub fn gone_on(&self, end: &Self, next: Option<EntryRef>) -> Self {
+        let sizes = end.sizes().map(|(log, size)| {
+            let seen = self.size(log);
+            match next.map(|next| log.cmp(&next.log)) {
+                None | Some(Ordering::Less) => size.max(seen),
+                Some(Ordering::Equal) => next.map_or(seen, |next| next.index.max(seen)),
+                Some(Ordering::Greater) => seen,
+            }
+        });
+        Self::new(sizes)
+    }
+
     /// The size of each log, oldest first.
     pub fn sizes(&self) -> impl DoubleEndedIterator<Item = (LogId, u64)> {
         self.0.iter().enumerate().map(|(row, size)| (log_id(row), *size))
@@ -263,5 +284,10 @@ mod tests {
         assert!(AsOf::new([5]).is_within(&seen) && !seen.is_within(&AsOf::new([5])));
         assert_eq!((seen.end(), AsOf::new([4, 0]).end()), (Some(at(1, 2)), Some(at(0, 4))));
         assert_eq!(AsOf::new([0, 0]).end(), None);
+        let (begun, end) = (AsOf::new([2, 7]), AsOf::new([9, 8, 4]));
+        let gone_on = |next| begun.gone_on(&end, next);
+        assert_eq!(gone_on(Some(at(0, 5))), AsOf::new([5, 7, 0]), "the second log is no further");
+        assert_eq!(gone_on(Some(at(2, 1))), AsOf::new([9, 8, 1]));
+        assert_eq!((gone_on(None), end.total()), (end.clone(), 21));
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Assumes: the sizes of older origins are final. A position means something else as soon as a log
 //! is added before, or an older origin is restored with fewer entries; so nothing is read by one.
-//! Who has positions still is in decision 0042: the files of followers, and numbers in JSON.
+//! Who has positions still is in decision 0042: the rules of findings, and numbers in JSON.
 
 use std::cmp::Ordering;
 
