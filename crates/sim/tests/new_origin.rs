@@ -28,7 +28,7 @@ use ledgerline_verify::{Severity, Verdict, VerifyFinding};
 use ledgerline_view::address::{AsOf, EntryRef, LogId, LogName};
 use ledgerline_view::registry::api_key_text;
 use ledgerline_view::view::PageRequest;
-use ledgerline_world::disk::{Disk, File as _, OpenMode};
+use ledgerline_world::disk::{Disk, OpenMode};
 use serde_json::{Value, json};
 
 const FIRST: &str = "ledgerline.test/first";
