@@ -87,19 +87,17 @@ fn caches(app: &App, out: &mut Exposition) {
     out.single(name, "gauge", "Tokens whose introspection answer is kept ready.", answers.entries);
     let name = "ledgerline_introspection_bytes";
     out.single(name, "gauge", "Memory of these answers, about.", answers.weight);
-    let families: [(&str, &str, &str, fn(&Usage) -> u64); 5] = [
-        ("ledgerline_cache_entries", "gauge", "Values in a cache.", |one| one.entries),
-        ("ledgerline_cache_weight", "gauge", "Their bytes, or their count.", |one| one.weight),
-        ("ledgerline_cache_hits_total", "counter", "Look-ups that it answered.", |one| one.hits),
-        ("ledgerline_cache_misses_total", "counter", "Look-ups not answered.", |one| one.misses),
-        ("ledgerline_cache_evicted_total", "counter", "Values pushed out.", |one| one.evicted),
-    ];
-    for (name, kind, help, value) in families {
+    let mut each = |name: &str, kind: &str, help: &str, value: fn(&Usage) -> u64| {
         out.family(name, kind, help);
         for (cache, usage) in &caches {
             out.line(name, &format!("{{cache=\"{cache}\"}}"), value(usage));
         }
-    }
+    };
+    each("ledgerline_cache_entries", "gauge", "Values in a cache.", |one| one.entries);
+    each("ledgerline_cache_weight", "gauge", "Their bytes, or their count.", |one| one.weight);
+    each("ledgerline_cache_hits_total", "counter", "Look-ups answered.", |one| one.hits);
+    each("ledgerline_cache_misses_total", "counter", "Look-ups not answered.", |one| one.misses);
+    each("ledgerline_cache_evicted_total", "counter", "Values pushed out.", |one| one.evicted);
 }
 
 /// Who has how much of the server, and what was refused or closed for want of it.
