@@ -246,9 +246,10 @@ pub struct Runner<F> {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     pace: Pace,
-    /// What was saved, while it is running.
-    /// How it began, until a step was taken.
+    /// How it began, and what the log is to be told, until a step was taken.
     untold: Option<Start>,
+    news: Option<String>,
+    /// What was saved, while it is running.
     saved: Option<Saved>,
     last: Next,
 }
@@ -263,7 +264,8 @@ impl<F: Follower> Runner<F> {
     #[must_use]
     pub fn new(follower: F, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Self {
         let pace = Pace::new(clock.monotonic_nanos(), 0);
-        Self { follower, disk, clock, pace, untold: None, saved: None, last: Next::Rest }
+        let (untold, news, saved) = (None, None, None);
+        Self { follower, disk, clock, pace, untold, news, saved, last: Next::Rest }
     }
 
     /// The follower.
@@ -287,6 +289,7 @@ impl<F: Follower> Runner<F> {
                 if !self.untold.as_ref().is_some_and(Start::is_loss) {
                     self.untold = Some(start);
                 }
+                self.news = self.news.take().or_else(|| self.follower.news());
                 saved
             }
         };
@@ -309,7 +312,8 @@ impl<F: Follower> Runner<F> {
         if let (Some(_), Some(saved)) = (&unsaved, &mut self.saved) {
             saved.at = self.clock.monotonic_nanos();
         }
-        let (start, news) = (self.untold.take(), self.follower.news());
+        let (start, news) = (self.untold.take(), self.news.take());
+        let news = news.or_else(|| self.follower.news());
         Ok(Ran { start, recorded, next: step.next, reach, unsaved, news })
     }
 

@@ -175,7 +175,8 @@ impl Heads {
     pub fn keep(&self, name: HeadName, head: Arc<Head>) {
         let mut part = self.0.part(name.0.part());
         // Another caller may have looked at a newer state meanwhile.
-        if part.peek(&name.0).is_none_or(|other| other.size < head.size) {
+        let is_newer = |other: &Arc<Head>| (other.size, other.due) < (head.size, head.due);
+        if part.peek(&name.0).is_none_or(is_newer) {
             part.put(name.0, head);
         }
     }
