@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use ledgerline_index::{
     Index, IndexConfig, IndexError, ManifestRun, Posting, Progress, ReadBudget, Term, TermHasher,
-    TermKind, parse_manifest, parse_run, parse_run_footer, parse_run_header,
+    TermKind, event_times, parse_manifest, parse_run, parse_run_footer, parse_run_header,
 };
 use ledgerline_sim::{SimDisk, Snapshot};
 use ledgerline_world::disk::Disk;
@@ -81,6 +81,7 @@ pub fn sample_run() -> Vec<u8> {
 /// Bytes as a run; then the sample run, damaged and perhaps with right sums again, in an index.
 pub fn index_run(data: &[u8]) {
     let _ = (parse_run_header(data), parse_run_footer(data), parse_run(data));
+    let _ = event_times::parse_event_times(data);
     let mut input = Cursor::new(data);
     let flags = input.u8();
     let (bytes, whole) = if flags & 1 == 0 {
