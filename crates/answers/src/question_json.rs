@@ -3,6 +3,8 @@
 //! Promises: as `leaf_json`. Every event named by its index carries its proof state: `block` when
 //! the published checkpoint covers it, `receipt` until then.
 
+use std::sync::Arc;
+
 use ledgerline_api::leaf_json;
 use ledgerline_api::written::{Hex, Members, Sha256, Time, Uuid};
 use ledgerline_proof::lifecycle::TokenState;
@@ -34,6 +36,12 @@ fn entry(view: &View, at: EntryRef, members: &mut Members<'_>) {
     }
     let proven = at.index < origin.published_size();
     members.set("proof_state", if proven { "block" } else { "receipt" });
+}
+
+/// The origin of an entry, where it is an older one.
+fn older_origin(view: &View, at: EntryRef) -> Option<Arc<str>> {
+    let origin = view.of_log(at.log);
+    origin.is_older().then(|| Arc::clone(&origin.identity().origin))
 }
 
 /// The entries that an answer stands on, unless there are none.
@@ -282,6 +290,7 @@ pub fn divergence(view: &View, one: &Divergence, members: &mut Members<'_>) {
     members.set("what", one.what.word());
     members.set("before", &one.before);
     members.set("before_index", one.before_at.index);
+    members.set("before_origin", older_origin(view, one.before_at).as_deref());
     members.set("after", &one.after);
     entry(view, one.at, members);
     members.set("occurred_at", Time(one.occurred_at));
@@ -310,6 +319,7 @@ pub fn exposure(answer: &Exposure, members: &mut Members<'_>) {
 pub fn cause(view: &View, cause: &Cause, members: &mut Members<'_>) -> Result<(), Problem> {
     members.set("depth", cause.depth);
     members.set("of_index", cause.named_at.index);
+    members.set("of_origin", older_origin(view, cause.named_at).as_deref());
     members.set("relation", cause.relation.symbol());
     members.set("strength", cause.strength.symbol());
     members.set("why", cause.why.as_deref());

@@ -431,8 +431,15 @@ impl<'v> Reader<'v> {
 /// # Errors
 /// [`QueryError`].
 pub fn recorded_by(view: &View, nanos: i64) -> Result<AsOf, QueryError> {
-    let sizes = view.origins().into_iter().map(|origin| size_at(&origin, nanos));
-    Ok(AsOf::new(sizes.collect::<Result<Vec<u64>, _>>()?))
+    let origins = view.origins();
+    let mut sizes = Vec::with_capacity(origins.len());
+    for (n, origin) in origins.iter().enumerate() {
+        // Its last leaves need not be read where the next log had begun.
+        let begun = origins.get(n + 1).and_then(|next| recorded_at(&next.leaf(0).ok()?));
+        let is_whole = begun.is_some_and(|at| at <= nanos);
+        sizes.push(if is_whole { origin.size() } else { size_at(origin, nanos)? });
+    }
+    Ok(AsOf::new(sizes))
 }
 
 /// The size of a log when the clock of recording stood at `nanos`.

@@ -71,7 +71,8 @@ impl Standings {
             // A newer state than the one asked for is as good: it was committed too.
             let known = if due { None } else { renewed(view, tenant, &kept)? };
             if let Some(standing) = known {
-                self.keep(name, Kept { standing: Arc::clone(&standing), size: view.size() });
+                let size = view.size().max(kept.size);
+                self.keep(name, Kept { standing: Arc::clone(&standing), size });
                 return Ok(Some(standing));
             }
             self.0.note_stale();
@@ -88,7 +89,8 @@ impl Standings {
     fn keep(&self, name: Term, kept: Kept) {
         let mut part = self.0.part(name.part());
         // Another caller may have looked at a newer state meanwhile.
-        if part.peek(&name).is_none_or(|other| other.size < kept.size) {
+        let known = |one: &Kept| (one.size, one.standing.changes_at.unwrap_or(i64::MAX));
+        if part.peek(&name).is_none_or(|other| known(other) < known(&kept)) {
             part.put(name, kept);
         }
     }
