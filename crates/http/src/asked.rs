@@ -27,7 +27,7 @@ use ledgerline_api::written::{self, Members, Time};
 use ledgerline_node::Node;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use ledgerline_prover::QuestionRequest;
-use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending, recorded_by};
+use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
 use ledgerline_questions::{Of, knows_tenant};
 use ledgerline_view::address::{AsOf, EntryRef};
 use ledgerline_view::page_token::{Cursor, PageError, PagePlace};
@@ -532,7 +532,7 @@ fn as_of(view: &View, asked: Option<&str>, now: i64, newest: AsOf) -> Result<AsO
             if nanos > now {
                 return Err(beyond("as_of lies in the future"));
             }
-            Ok(recorded_by(view, nanos)?)
+            Ok(view.recorded_by(nanos)?)
         }
     }
 }

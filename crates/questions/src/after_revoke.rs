@@ -24,7 +24,7 @@ use ledgerline_view::view::QueryError;
 
 use super::holdings::{Holder, holdings};
 use super::visitors::AHEAD_NANOS;
-use crate::lineage::{Cut, Inquiry, Record, Token, occurred, recorded_by, subject_of};
+use crate::lineage::{Cut, Inquiry, Record, Token, occurred, subject_of};
 
 /// Postings asked for at a time.
 const PAGE: usize = 512;
@@ -112,7 +112,7 @@ pub fn after_revokes(
     (from, until): (i64, i64),
     most: usize,
 ) -> Result<AfterRevoke, QueryError> {
-    let before = recorded_by(inquiry.view(), from.saturating_sub(AHEAD_NANOS + 1))?;
+    let before = inquiry.view().recorded_by(from.saturating_sub(AHEAD_NANOS + 1))?;
     let mut begin = Begin::behind(before);
     let term = By::Revocation.term(inquiry.view().terms(), &inquiry.scope().tenant);
     let (mut seen, mut tokens) = (BTreeSet::new(), Vec::new());

@@ -127,7 +127,7 @@ fn read_governed(inquiry: &mut Inquiry<'_>, versions: &[PolicyVersion]) {
     let wanted: Vec<PageWanted> = wanted.collect();
     inquiry.read_hits(&wanted);
     let hits: Vec<EntryRef> =
-        wanted.iter().flat_map(|one| inquiry.hits_at_hand(&one.term)).collect();
+        wanted.iter().flat_map(|one| inquiry.hits_at_hand(one.term)).collect();
     let ids = inquiry.targets_at_hand(&hits, |_| true);
     inquiry.read_tokens(ids);
 }

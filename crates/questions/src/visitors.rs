@@ -14,7 +14,7 @@ use ledgerline_view::address::{AsOf, Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::accesses::{Access, access_of};
-use crate::lineage::{Cut, Inquiry, PAGE, Record, Token, recorded_by};
+use crate::lineage::{Cut, Inquiry, PAGE, Record, Token};
 
 /// By how much a producer's clock may run ahead of the ledger's.
 pub const AHEAD_NANOS: i64 = 600_000_000_000;
@@ -102,7 +102,7 @@ pub fn visitors(
     after: Option<EntryRef>,
     limit: usize,
 ) -> Result<Visitors, QueryError> {
-    let before = recorded_by(inquiry.view(), from.saturating_sub(AHEAD_NANOS + 1))?;
+    let before = inquiry.view().recorded_by(from.saturating_sub(AHEAD_NANOS + 1))?;
     let window = Window { from, until };
     let searched_behind = before.clone();
     let mut answer = Visitors { list: Vec::new(), next: None, searched_behind };

@@ -16,5 +16,6 @@ pub mod counted;
 pub mod identity;
 mod leaf_range;
 pub mod page_token;
+mod recorded_by;
 pub mod registry;
 pub mod view;

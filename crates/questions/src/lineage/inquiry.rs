@@ -186,8 +186,9 @@ impl<'v> Inquiry<'v> {
             }
         }
         self.read_pages(&wanted);
-        let has_new =
-            |token: &Token| token.watched.iter().any(|term| !self.hits_at_hand(term).is_empty());
+        let has_new = |token: &Token| {
+            token.watched.iter().any(|term| self.hits_at_hand(*term).next().is_some())
+        };
         fresh.extend(known.into_iter().filter(|(_, token)| has_new(token)).map(|(id, _)| id));
         fresh
     }
@@ -200,14 +201,12 @@ impl<'v> Inquiry<'v> {
             if level.is_empty() {
                 break;
             }
-            let mut wanted = Vec::with_capacity(level.len() * 3);
-            for id in &level {
-                wanted.extend(self.terms_of(id, part).into_iter().flatten());
-            }
-            self.read_hits(&wanted.iter().map(|term| page(*term)).collect::<Vec<_>>());
+            let wanted: Vec<Wanted> = level.iter().map(|id| self.wanted(id, part)).collect();
+            let terms = wanted.iter().flat_map(Wanted::terms).map(page);
+            self.read_hits(&terms.collect::<Vec<_>>());
             let mut next = BTreeSet::new();
-            for id in &level {
-                self.peek_at(id, part, &mut next, &mut wide);
+            for (id, wanted) in level.iter().zip(&wanted) {
+                self.peek_at(id, wanted, part, &mut next, &mut wide);
             }
             self.planned.append(&mut level);
             level = next;
@@ -223,7 +222,7 @@ impl<'v> Inquiry<'v> {
     }
 
     /// What leads to the entries of one id: its chain, those that call it so, and the rest.
-    fn terms_of(&self, id: &str, part: Part) -> [Option<Term>; 4] {
+    fn wanted(&self, id: &str, part: Part) -> Wanted {
         let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
         let chain = self.chain_of(id);
         let names = self.scope().at.is_some().then(|| OfLife::Names.term(&chain));
@@ -234,7 +233,7 @@ impl<'v> Inquiry<'v> {
                 digest.map(|digest| By::Presented(digest).term(terms, tenant))
             }
         };
-        [Some(chain), Some(By::Alias(id).term(terms, tenant)), rest, names]
+        Wanted { chain, alias: By::Alias(id).term(terms, tenant), rest, names }
     }
 
     /// What will be needed besides, as far as it shows at a glance: other ids, and the wider things
@@ -242,15 +241,15 @@ impl<'v> Inquiry<'v> {
     fn peek_at(
         &self,
         id: &str,
+        wanted: &Wanted,
         part: Part,
         ids: &mut BTreeSet<String>,
         wide: &mut BTreeSet<WideKey>,
     ) {
-        let [chain, alias, rest, names] = self.terms_of(id, part);
-        let first = chain.and_then(|term| self.hits_at_hand(&term).first().copied());
-        let naming = alias.into_iter().chain(names);
-        let naming = naming.chain(rest.filter(|_| part == Part::Standing));
-        let naming = naming.flat_map(|term| self.hits_at_hand(&term));
+        let first = self.hits_at_hand(wanted.chain).next();
+        let rest = wanted.rest.filter(|_| part == Part::Standing);
+        let naming = [Some(wanted.alias), wanted.names, rest].into_iter().flatten();
+        let naming = naming.flat_map(|term| self.hits_at_hand(term));
         for at in first.into_iter().chain(naming) {
             self.peek(at, |entry, one| {
                 ids.extend(joined_ids(one, id).map(str::to_owned));
@@ -259,6 +258,25 @@ impl<'v> Inquiry<'v> {
                 }
             });
         }
+    }
+}
+
+/// What leads to the entries of one id.
+struct Wanted {
+    /// Its chain.
+    chain: Term,
+    /// Those that call it so.
+    alias: Term,
+    /// Its children, or those who presented it.
+    rest: Option<Term>,
+    /// Those that give it other names, where a time is asked for.
+    names: Option<Term>,
+}
+
+impl Wanted {
+    fn terms(&self) -> impl Iterator<Item = Term> {
+        let Self { chain, alias, rest, names } = *self;
+        [Some(chain), Some(alias), rest, names].into_iter().flatten()
     }
 }
 

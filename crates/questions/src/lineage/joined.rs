@@ -168,7 +168,7 @@ pub(super) fn read_level(
     // What cannot be read is an error when the question comes to it.
     let _ = inquiry.find_events(&causes);
     let mut hits: Vec<EntryRef> =
-        wanted.iter().flat_map(|one| inquiry.hits_at_hand(&one.term)).collect();
+        wanted.iter().flat_map(|one| inquiry.hits_at_hand(one.term)).collect();
     for (source, id) in &causes {
         hits.extend(inquiry.find_event(source, id).ok().flatten());
     }

@@ -49,7 +49,7 @@ pub use joined::Reach;
 pub use lives::Lives;
 pub(crate) use plan::PageWanted;
 pub(crate) use reader::PAGE;
-pub use reader::{Cut, Reader, Scope, Spending, recorded_by};
+pub use reader::{Cut, Reader, Scope, Spending};
 pub use record::Record;
 pub use token::wide_chains;
 pub use token::{Facts, Token, occurred, subject_of};

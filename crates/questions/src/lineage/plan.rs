@@ -68,13 +68,12 @@ impl Reader<'_> {
     }
 
     /// The entries on the pages of a term that are at hand.
-    pub(crate) fn hits_at_hand(&self, term: &Term) -> Vec<EntryRef> {
-        let pages = self.hand.pages.get(term).into_iter().flatten();
-        let hits = pages.flat_map(|one| {
+    pub(crate) fn hits_at_hand(&self, term: Term) -> impl Iterator<Item = EntryRef> {
+        let pages = self.hand.pages.get(&term).into_iter().flatten();
+        pages.flat_map(|one| {
             let at = |index: &u64| EntryRef { log: one.log, index: *index };
             one.page.indexes.iter().map(at)
-        });
-        hits.collect()
+        })
     }
 
     /// Reads some entries, as many as the budget has: one call for each origin.
@@ -104,7 +103,7 @@ impl Reader<'_> {
     pub(crate) fn read_hits(&mut self, wanted: &[PageWanted]) {
         self.read_pages(wanted);
         let hits: Vec<EntryRef> =
-            wanted.iter().flat_map(|one| self.hits_at_hand(&one.term)).collect();
+            wanted.iter().flat_map(|one| self.hits_at_hand(one.term)).collect();
         self.read_leaves(&hits);
     }
 
