@@ -104,6 +104,11 @@ fn event_times_that_hide_an_entry_are_found() {
         let found = report.findings.iter().any(|one| one.code == "index_bytes");
         assert!(found || bytes.len() < stored.len(), "{report:#?}");
     }
+    // A page that a crash tore, behind what runs cover: the next start notes it again.
+    let torn = [&stored[..], &[7; 9]].concat();
+    let data = built.frozen.data.with(&path, torn);
+    let report = compare(&VerifyWorld { disk: Arc::new(data), ..built.frozen.world() });
+    assert_eq!(report.verdict, Verdict::Verified, "{report:#?}");
     // A folder of before they were kept, or one that lost them: nothing is hidden.
     let mut data: Image = built.frozen.data.clone();
     data.files.remove(&path);

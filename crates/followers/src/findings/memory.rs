@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::covers::Counted;
 use super::replay::Replays;
-use super::rules::{Cited, GROUP_NANOS};
+use super::rules::{Cited, GROUP_NANOS, Rule, Windows};
 
 /// Between two leaves of a running ledger, at most: a block comes once a minute.
 const MAX_PAUSE_NANOS: i64 = 90_000_000_000;
@@ -189,7 +189,7 @@ pub struct Memory {
 /// What the store holds, and how what lies there counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// The version of the program: another one may judge otherwise.
+    /// By what it was judged: see [`judged_by`].
     by: String,
     pub(super) mark: Mark,
     /// Revocations that were noted.
@@ -199,15 +199,23 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// By this program.
-    pub(super) fn new(mark: Mark, counted: Counted, closings: u64) -> Self {
-        Self { by: env!("CARGO_PKG_VERSION").to_owned(), mark, counted, closings }
+    /// By this program, with these windows.
+    pub(super) fn new(mark: Mark, counted: Counted, closings: u64, windows: &Windows) -> Self {
+        Self { by: judged_by(windows), mark, counted, closings }
     }
 
-    /// Whether this program kept it.
-    pub(super) fn is_own(&self) -> bool {
-        self.by == env!("CARGO_PKG_VERSION")
+    /// Whether this program kept it, and would judge as it did then.
+    pub(super) fn is_own(&self, windows: &Windows) -> bool {
+        self.by == judged_by(windows)
     }
+}
+
+/// The program, its rules in their versions, and the windows that are set: with any other of them
+/// a life might be another one, and what was kept of it hide a finding.
+fn judged_by(windows: &Windows) -> String {
+    let rules: Vec<_> = Rule::all().map(|rule| (rule, rule.version())).collect();
+    let judged = format!("{rules:?} {windows:?}");
+    format!("{} {:08x}", env!("CARGO_PKG_VERSION"), crc32c::crc32c(judged.as_bytes()))
 }
 
 const fn nobody_knows() -> bool {
@@ -487,6 +495,21 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What was kept of a life by other windows was believed for as long as the program had the
+    /// same version.
+    #[test]
+    fn what_was_judged_by_other_windows_is_not_believed() {
+        let usual = Windows::default();
+        let mut others = [Windows::default(), Windows::default(), Windows::default()];
+        others[0].propagation_nanos += 1;
+        others[1].refresh_race_nanos += 1;
+        others[2].skew_nanos.insert("gw".to_owned(), 1);
+        assert_eq!(judged_by(&usual), judged_by(&Windows::default()));
+        for other in others {
+            assert_ne!(judged_by(&usual), judged_by(&other), "{other:?}");
+        }
+    }
 
     const fn boot(tenant: &str, instance: [u8; 16]) -> Boot<'_> {
         Boot { tenant, source: "gw", instance }

@@ -213,7 +213,7 @@ impl Judge {
     /// there were written with what was saved, and begins them anew where they were not.
     #[must_use]
     pub fn with_store(saved: Saved, windows: Windows, place: Place) -> Self {
-        let own = saved.memory.kept.as_ref().filter(|kept| kept.is_own());
+        let own = saved.memory.kept.as_ref().filter(|kept| kept.is_own(&windows));
         let store = Store::open(place.disk, place.limits, own.map(|kept| kept.mark));
         Self::of(saved, windows, store, place.remembered)
     }
@@ -266,7 +266,8 @@ impl Judge {
         }
         self.ids.keep_all(store);
         let (counted, closings) = (self.covers.counted(), self.closings);
-        let kept = store.mark().map(|mark| Kept::new(mark, counted, closings));
+        let kept = store.mark();
+        let kept = kept.map(|mark| Kept::new(mark, counted, closings, &self.windows));
         Saved { position: self.position, memory: Memory { kept, ..self.memory.clone() } }
     }
 

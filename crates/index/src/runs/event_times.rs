@@ -492,6 +492,12 @@ mod tests {
         let (index, covered) = Index::open(Arc::clone(&disk), "index", older).expect("an index");
         assert_eq!(covered, 512);
         assert_eq!(bytes(disk.as_ref()).len() as u64, index.read_times().offset(2));
+        // Of a copy in which no range is whole nothing is left, not even an empty file.
+        let empty = IndexConfig { keep_below: 100, ..config };
+        let copy: Arc<dyn Disk> = Arc::new(SimDisk::new(2));
+        fill(&Index::open(Arc::clone(&copy), "index", config).expect("it").0, 0, 0..600, 100);
+        assert_eq!(Index::open(Arc::clone(&copy), "index", empty).expect("an index").1, 0);
+        assert!(!copy.exists(&format!("index/{FILE}")).expect("a disk"));
         let other = |at: u64| if at < 512 { time_of(0, at) } else { time_of(1, at) };
         let times: Vec<EventTime> = (covered..2_000).filter_map(other).collect();
         index.note_times(covered, 2_000, &times);
