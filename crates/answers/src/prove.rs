@@ -175,11 +175,13 @@ pub fn event_with(
 /// # Errors
 /// 404 for an origin that is none; 422 when it is too large, with the bound; 503 before its block.
 pub fn question(
-    inquiry: &Inquiry<'_>,
+    inquiry: &mut Inquiry<'_>,
     mut request: QuestionRequest,
     origin: Option<&str>,
     previous_size: Option<u64>,
 ) -> Result<Bundle, Problem> {
+    // Lives are read for it, which may be cut.
+    let evidence = inquiry.evidence()?;
     let cuts = inquiry.cuts();
     let cuts = cuts.iter().map(|cut| {
         // Then the states told may be other ones: a token may have ended under an id not read.
@@ -189,7 +191,6 @@ pub fn question(
     request.notes.splice(0..0, cuts);
     let view = inquiry.view();
     let origins = view.origins();
-    let evidence = inquiry.evidence();
     let within = |one: &View| evidence.range(one.log().entries()).count();
     let found = match origin {
         Some(name) => origins.iter().find(|one| name == &*one.identity().origin),

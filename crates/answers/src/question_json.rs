@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ledgerline_api::leaf_json;
 use ledgerline_api::written::{Hex, Members, Sha256, Time, Uuid};
 use ledgerline_proof::lifecycle::TokenState;
-use ledgerline_questions::lineage::{Edge, Lineage, Record, Relative, Step, Token};
+use ledgerline_questions::lineage::{Edge, Lineage, Record, Relative, Step, Summary};
 use ledgerline_questions::{
     Access, Affected, AfterRevoke, Blast, Cause, Divergence, Exposure, IssuePolicies, PlaceAfter,
     PolicyEffect, PolicyVersion, Privilege, Reached, Touched, Visitor, is_over_privileged,
@@ -56,7 +56,7 @@ pub fn state(view: &View, state: &TokenState, judged_at: i64, members: &mut Memb
 }
 
 /// A token with its states.
-pub fn token(view: &View, token: &Token, judged_at: i64, members: &mut Members<'_>) {
+pub fn token(view: &View, token: &Summary, judged_at: i64, members: &mut Members<'_>) {
     members.set("token_id", &token.id);
     members.list("also_known_as", token.ids.iter().filter(|id| **id != token.id));
     members.object("known", |members| state(view, &token.known, judged_at, members));
@@ -69,17 +69,17 @@ pub fn token(view: &View, token: &Token, judged_at: i64, members: &mut Members<'
     members.set("grant_id", facts.grant.as_deref());
     members.set("audience", &facts.audience);
     members.set("scopes", &facts.scopes);
-    members.set("events", token.records.len());
+    members.set("events", token.events.len());
     evidence(view, "births", &token.births, members);
     evidence(view, "covered_by", &token.covered_by, members);
     members.set("proof_state", if is_proven(view, token) { "block" } else { "receipt" });
 }
 
 /// Whether the published checkpoints cover a token's whole life.
-fn is_proven(view: &View, token: &Token) -> bool {
+fn is_proven(view: &View, token: &Summary) -> bool {
     // They ascend: of each log the last one decides.
-    let mut last = token.records.chunk_by(|one, next| one.at.log == next.at.log);
-    last.all(|of_log| of_log.last().is_none_or(|one| proof_state(view, one.at) == "block"))
+    let mut last = token.events.chunk_by(|one, next| one.log == next.log);
+    last.all(|of_log| of_log.last().is_none_or(|one| proof_state(view, *one) == "block"))
 }
 
 /// A token of a walk.

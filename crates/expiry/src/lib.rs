@@ -36,6 +36,7 @@ use ledgerline_proof::lifecycle::{self, Fact, State};
 use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 use ledgerline_view::address::{AsOf, Begin, EntryRef};
+use ledgerline_view::chains::Reach;
 use ledgerline_view::view::{QueryError, View};
 
 pub use self::follower::ExpiryFollower;
@@ -344,7 +345,7 @@ fn judge(origins: &[View], (at, entry): Slot) -> Result<Option<Due>, QueryError>
     let named = read_event(&leaf, |_, one| (one.tenant.to_owned(), one.target.id.to_owned()));
     let Some((tenant, token)) = named else { return Ok(None) };
     let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: token.as_bytes() };
-    let leaves = newest.deciding_leaves(&key, newest.size())?;
+    let leaves = newest.deciding_leaves(&key, newest.size(), Reach::STATE)?;
     let fact =
         |(place, leaf)| read_event(leaf, |entry, one| Fact::of(one, place, entry.recorded_at));
     let facts: Vec<Fact<'_>> =

@@ -170,7 +170,7 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
         for one in &found.standings {
             let token = inquiry.token(&one.id)?;
             if !token.records.is_empty() {
-                inquiry.shows(&token);
+                inquiry.shows(&token.summary);
                 any = true;
             }
         }
@@ -190,7 +190,7 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
         most: MAX_LEAVES,
         ..QuestionRequest::default()
     };
-    prove::question(&inquiry, request, None, asked.previous_size)
+    prove::question(&mut inquiry, request, None, asked.previous_size)
 }
 
 fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {

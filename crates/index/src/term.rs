@@ -27,7 +27,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 /// Which terms an entry has (see the module `terms`). Counted up when that changes: all runs are
 /// then built anew at the next start.
-const TERMS_VERSION: u32 = 6;
+const TERMS_VERSION: u32 = 7;
 /// Longer inputs are hashed piece by piece.
 const BUFFER: usize = 192;
 /// Bits of the 128 that the terms of event ids, chains and leaves keep.

@@ -44,7 +44,7 @@ use ledgerline_proof::entry::Handle;
 use ledgerline_proof::event_id::uuid_v7_millis;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
-use ledgerline_proof::lifecycle::{Revocation, changes_state};
+use ledgerline_proof::lifecycle::{Revocation, changes_state, is_revocation};
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::is_name_byte;
@@ -127,7 +127,7 @@ pub enum By<'a> {
     Alias(&'a str),
     /// The `t1` digest of a token as it is presented, whoever issued it.
     Presented(&'a str),
-    /// Revocations, all of them.
+    /// Revocations, all of them, and tokens that came revoked.
     Revocation,
     /// An attachment.
     Digest(&'a Hash),
@@ -528,7 +528,7 @@ impl Terms<'_, '_> {
         if is_birth(s) {
             self.presented(s.target.id);
         }
-        if s.event_type == EventType::Revoked && s.outcome == Outcome::Allow {
+        if is_revocation(s) {
             self.add(&By::Revocation);
         }
         if let Some(at) = expires(s) {

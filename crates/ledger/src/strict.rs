@@ -40,8 +40,10 @@ use crate::plan_error::PlanError;
 
 /// Tokens, and wider targets, of a generation of the caches.
 const REMEMBERED: usize = 1 << 14;
-/// Of a chain with more entries only what decides is read.
-const REACH: Reach = Reach { long: 8192, newest: 1 };
+/// Of a chain with more entries only what decides is read; of a code, whose uses all count, of one
+/// with more than `CODE`.
+const REACH: Reach = Reach::STATE;
+const CODE: Reach = Reach { long: 8192, newest: 1 };
 /// Revocations of one wider thing that are read.
 const MAX_WIDE: usize = 100_000;
 /// Births of one token that are remembered.
@@ -218,10 +220,18 @@ impl Strict {
             tenant: statement.tenant,
             id: statement.target.id.as_bytes(),
         };
-        let mut life = Life::default();
-        let read = asked.life(&key, &chain, |told, place, recorded_at| {
-            take_entry(&mut life, &told, place, recorded_at);
-        })?;
+        let read_life = |reach: Reach| -> Result<(Life, Read), PlanError> {
+            let mut life = Life::default();
+            let read = asked.life(&key, &chain, reach, |told, place, recorded_at| {
+                take_entry(&mut life, &told, place, recorded_at);
+            })?;
+            Ok((life, read))
+        };
+        let (mut life, mut read) = read_life(REACH)?;
+        // What has no birth yet may become a code, which its uses have spent then.
+        if !read.whole && (life.is_code() || life.births.is_empty()) {
+            (life, read) = read_life(CODE)?;
+        }
         let known = read.whole || !(read.cut || life.is_code());
         if known {
             self.lives.put(chain, life.clone());
@@ -285,11 +295,12 @@ impl Asked<'_> {
         &self,
         key: &ChainKey<'_>,
         chain: &Term,
+        reach: Reach,
         mut each: impl FnMut(Told, u64, Hlc),
     ) -> Result<Read, PlanError> {
         let mut read = Read { whole: true, cut: false };
         self.each(key, chain, &mut each, &mut |rooms| {
-            let found = chains::deciding(&*rooms.index, chain, u64::MAX, REACH)?;
+            let found = chains::deciding(&*rooms.index, chain, u64::MAX, reach)?;
             read.whole &= found.whole;
             read.cut |= found.cut;
             Ok(found.indexes)

@@ -39,7 +39,7 @@ mod token_history;
 
 pub use history::{as_of, happened, happened_at, in_event_order, known, known_at};
 pub use selector::{Revocation, TokenFacts};
-pub use table::{Birth, TokenState, changes_state};
+pub use table::{Birth, TokenState, changes_state, is_revocation};
 pub use token_history::{
     Covering, Judged, TokenHistory, WideChain, chains_of, covers, end_by, is_permitted_birth,
 };

@@ -197,7 +197,7 @@ pub fn accesses(
     let (from, until) = (point_of(&token, from), point_of(&token, until));
     let tokens = tokens_of(inquiry, &token, of)?;
     // Also when there is no access to name: a proof of that is about these lives.
-    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(token));
+    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(&token.summary));
     let mut answer = Accesses { from, until, list: Vec::new(), tokens: tokens.len() };
     let Some(start) = from else { return Ok(Some(answer)) };
     let mut records: Vec<_> = tokens.iter().flat_map(|token| token.records.clone()).collect();

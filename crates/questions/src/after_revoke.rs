@@ -16,15 +16,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ledgerline_index::Window;
 use ledgerline_index::terms::By;
-use ledgerline_proof::lifecycle::Revocation;
+use ledgerline_proof::lifecycle::{Revocation, is_revocation};
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
 use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::holdings::{Holder, holdings};
 use super::visitors::AHEAD_NANOS;
-use crate::lineage::{Cut, Inquiry, Record, Token, occurred, subject_of};
+use crate::lineage::{Cut, Inquiry, Record, Summary, Token, occurred, subject_of};
 
 /// Postings asked for at a time.
 const PAGE: usize = 512;
@@ -94,7 +95,7 @@ pub fn after_revoke(
     if !token.is_known() {
         return Ok(None);
     }
-    inquiry.shows(&token);
+    inquiry.shows(&token.summary);
     let revoked = token.happened.revoked_at.map(|at| (token, at));
     Ok(Some(answered(inquiry, revoked.into_iter().collect())?))
 }
@@ -113,37 +114,50 @@ pub fn after_revokes(
     most: usize,
 ) -> Result<AfterRevoke, QueryError> {
     let before = inquiry.view().recorded_by(from.saturating_sub(AHEAD_NANOS + 1))?;
+    let window = Window { from, until };
     let mut begin = Begin::behind(before);
     let term = By::Revocation.term(inquiry.view().terms(), &inquiry.scope().tenant);
     let (mut seen, mut tokens) = (BTreeSet::new(), Vec::new());
     loop {
-        let (entries, next) = inquiry.postings(&term, begin.clone(), PAGE)?;
+        // Each token is found by what ended it, which lies in the window then.
+        let (entries, next) = inquiry.postings_within(&term, window, begin.clone(), PAGE)?;
         inquiry.read_leaves(&entries);
         let ids = inquiry.targets_at_hand(&entries, |_| true);
-        inquiry.read_tokens(ids);
+        inquiry.read_summaries(ids);
         for at in entries {
             let Some(record) = inquiry.record(at)? else { continue };
             for token in revoked_by(inquiry, &record, most)? {
-                let revoked_at = token.happened.revoked_at;
-                let Some(revoked_at) = revoked_at.filter(|at| (from..until).contains(at)) else {
-                    continue;
-                };
-                if !seen.insert(token.id.clone()) {
+                let is_of_it = token.happened.revoked_at.is_some_and(|at| window.contains(at));
+                if !is_of_it || !seen.insert(token.id.clone()) {
                     continue;
                 }
                 if tokens.len() >= most {
                     inquiry.cut(Cut::Tokens);
-                    return answered(inquiry, tokens);
+                    return whole(inquiry, tokens);
                 }
                 inquiry.shows(&token);
-                tokens.push((token, revoked_at));
+                tokens.push(token);
             }
         }
         match next {
             Some(next) if !inquiry.is_spent() => begin = begin.not_before(next),
-            _ => return answered(inquiry, tokens),
+            _ => return whole(inquiry, tokens),
         }
     }
+}
+
+/// Reads the lives of tokens that were revoked.
+fn whole(
+    inquiry: &mut Inquiry<'_>,
+    tokens: Vec<Arc<Summary>>,
+) -> Result<AfterRevoke, QueryError> {
+    inquiry.read_tokens(tokens.iter().map(|token| token.id.clone()));
+    let mut revoked = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let at = token.happened.revoked_at;
+        revoked.extend(Some(inquiry.token(&token.id)?).zip(at));
+    }
+    answered(inquiry, revoked)
 }
 
 /// The tokens that a revocation is about.
@@ -151,17 +165,16 @@ fn revoked_by(
     inquiry: &mut Inquiry<'_>,
     record: &Record,
     most: usize,
-) -> Result<Vec<Arc<Token>>, QueryError> {
+) -> Result<Vec<Arc<Summary>>, QueryError> {
     let (kind, id, subject) = record.read(|entry, statement| {
-        let done = statement.event_type == EventType::Revoked
-            && statement.outcome == Outcome::Allow
+        let done = is_revocation(statement)
             && (statement.target.kind == TargetKind::Token
                 || Revocation::of(statement, &entry.handles, 0, entry.recorded_at).is_some());
         let kind = done.then_some(statement.target.kind);
         (kind, statement.target.id.to_owned(), subject_of(&entry.handles))
     });
     let holder = match (kind, subject) {
-        (Some(TargetKind::Token), _) => return Ok(vec![inquiry.token(&id)?]),
+        (Some(TargetKind::Token), _) => return Ok(vec![inquiry.summary(&id)?]),
         (Some(TargetKind::Session), _) => Holder::Session(id),
         (Some(TargetKind::Grant), _) => Holder::Grant(id),
         (Some(TargetKind::Client), _) => Holder::Client(id),

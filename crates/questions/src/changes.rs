@@ -15,7 +15,7 @@ use ledgerline_view::view::QueryError;
 
 use super::holdings::{Holder, holdings};
 use super::policies::{PolicyVersion, policy_versions};
-use crate::lineage::{Bounds, Inquiry, PageWanted, Token};
+use crate::lineage::{Bounds, Inquiry, PageWanted, Summary, Token};
 
 /// Accesses from which it is learnt which audiences a policy governs.
 const LEARNT_FROM: usize = 64;
@@ -64,10 +64,13 @@ pub fn policy_changes(
 ) -> Result<Vec<Affected>, QueryError> {
     let limit = Bounds::default().tokens;
     let held = holdings(inquiry, &Holder::Subject(subject), EntryRef::FIRST, limit)?.tokens;
-    let born = |token: &&Arc<Token>| {
+    let born = |token: &&Arc<Summary>| {
         token.happened.born_at.is_some_and(|born| (issued.0..issued.1).contains(&born))
     };
-    let tokens: Vec<Arc<Token>> = held.iter().filter(born).cloned().collect();
+    let ids: Vec<&String> = held.iter().filter(born).map(|token| &token.id).collect();
+    inquiry.read_tokens(ids.iter().map(|id| (*id).clone()));
+    let tokens = ids.into_iter().map(|id| inquiry.token(id));
+    let tokens: Vec<Arc<Token>> = tokens.collect::<Result<_, _>>()?;
     let mut answer = Vec::new();
     if tokens.is_empty() {
         return Ok(answer);
@@ -129,7 +132,7 @@ fn read_governed(inquiry: &mut Inquiry<'_>, versions: &[PolicyVersion]) {
     let hits: Vec<EntryRef> =
         wanted.iter().flat_map(|one| inquiry.hits_at_hand(one.term)).collect();
     let ids = inquiry.targets_at_hand(&hits, |_| true);
-    inquiry.read_tokens(ids);
+    inquiry.read_summaries(ids);
 }
 
 /// The audiences of tokens that were let in under a policy. Only tokens for one audience tell.
@@ -147,7 +150,7 @@ fn governed(inquiry: &mut Inquiry<'_>, policy: &str) -> Result<BTreeSet<String>,
             let_in.then(|| statement.target.id.to_owned())
         });
         let Some(token) = token.filter(|token| asked.insert(token.clone())) else { continue };
-        if let [only] = &inquiry.token(&token)?.facts.audience[..] {
+        if let [only] = &inquiry.summary(&token)?.facts.audience[..] {
             audiences.insert(only.clone());
         }
     }

@@ -240,7 +240,7 @@ fn lives(
         return Ok(None);
     }
     let tokens = tokens_of(inquiry, &token, of)?;
-    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(token));
+    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(&token.summary));
     let mut records: Vec<_> = tokens.iter().flat_map(|token| token.records.clone()).collect();
     records.sort_by_cached_key(|record| occurred(record));
     Ok(Some(records))

@@ -11,7 +11,7 @@ use ledgerline_proof::vocabulary::EventType;
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
-use crate::lineage::{Inquiry, PAGE, Record, Token, subject_of};
+use crate::lineage::{Inquiry, PAGE, Record, Summary, Token, subject_of};
 
 /// Who holds tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Holder {
 #[derive(Debug, Clone, Default)]
 pub struct Holdings {
     /// In the order in which they came into the ledger.
-    pub tokens: Vec<Arc<Token>>,
+    pub tokens: Vec<Arc<Summary>>,
     /// From where the next page goes on.
     pub next: Option<EntryRef>,
 }
@@ -93,7 +93,7 @@ pub fn holdings(
                 read_to = entries.len().min(n.saturating_add(most));
                 inquiry.read_leaves(&entries[n..read_to]);
                 let ids = inquiry.targets_at_hand(&entries[n..read_to], may_be_birth);
-                inquiry.read_tokens(ids);
+                inquiry.read_summaries(ids);
             }
             let Some(record) = inquiry.record(at)? else {
                 if inquiry.is_spent() {
@@ -107,9 +107,11 @@ pub fn holdings(
             }) else {
                 continue;
             };
-            let token = inquiry.token(&id)?;
-            let first = first_birth(&token, holder);
-            if first != Some(at) {
+            let token = inquiry.summary(&id)?;
+            // Most are born by their first event. Births that were refused are in no summary.
+            let is_first = token.events.first() == Some(&at)
+                || first_birth(&*inquiry.token(&id)?, holder) == Some(at);
+            if !is_first {
                 continue;
             }
             if answer.tokens.len() >= limit {
@@ -153,7 +155,10 @@ pub fn of_same_grant(
     let (mut found, mut seen) = (vec![Arc::clone(token)], BTreeSet::from([token.id.clone()]));
     for holder in holders {
         let held = holdings(inquiry, &holder, EntryRef::FIRST, limit)?.tokens;
-        found.extend(held.into_iter().filter(|other| seen.insert(other.id.clone())));
+        inquiry.read_tokens(held.iter().map(|other| other.id.clone()));
+        for other in held.iter().filter(|other| seen.insert(other.id.clone())) {
+            found.push(inquiry.token(&other.id)?);
+        }
     }
     Ok(found)
 }

@@ -165,7 +165,7 @@ pub fn policies_at_issue(
     if !token.is_known() {
         return Ok(None);
     }
-    inquiry.shows(&token);
+    inquiry.shows(&token.summary);
     let issued_at = token.happened.born_at;
     let Some(at) = issued_at else {
         let (named, in_force, scopes) = Default::default();

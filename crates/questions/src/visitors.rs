@@ -6,6 +6,7 @@
 //! index knows of the times in their zone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ledgerline_index::terms::By;
 use ledgerline_index::{Term, Window};
@@ -14,10 +15,14 @@ use ledgerline_view::address::{AsOf, Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::accesses::{Access, access_of};
-use crate::lineage::{Cut, Inquiry, PAGE, Record, Token};
+use crate::lineage::{Cut, Inquiry, PAGE, Record, Summary};
 
 /// By how much a producer's clock may run ahead of the ledger's.
 pub const AHEAD_NANOS: i64 = 600_000_000_000;
+
+/// Pages of a resource's accesses that are read to see which of a page's tokens came again. Where
+/// that takes more, their lives are read.
+const PAGES_AHEAD: usize = 16;
 
 /// A resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +71,7 @@ impl Place<'_> {
 #[derive(Debug, Clone)]
 pub struct Visitor {
     /// The token.
-    pub token: std::sync::Arc<Token>,
+    pub token: Arc<Summary>,
     /// Its accesses to the resource in the range, in ledger order.
     pub accesses: Vec<Access>,
 }
@@ -103,72 +108,224 @@ pub fn visitors(
     limit: usize,
 ) -> Result<Visitors, QueryError> {
     let before = inquiry.view().recorded_by(from.saturating_sub(AHEAD_NANOS + 1))?;
+    let mut answer = Visitors { list: Vec::new(), next: None, searched_behind: before.clone() };
     let window = Window { from, until };
-    let searched_behind = before.clone();
-    let mut answer = Visitors { list: Vec::new(), next: None, searched_behind };
-    let (term, place) = (resource.term(inquiry), resource.place());
-    let in_range =
-        |access: &Access| !before.covers(access.at) && window.contains(access.occurred_at);
+    let mut hits = Hits::new(resource.term(inquiry), window, &before, after);
+    let sought = Sought { place: resource.place(), window, before };
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    let mut begin = Begin::behind(before.clone()).not_before(after.unwrap_or(EntryRef::FIRST));
+    let mut done = 0;
     loop {
-        let (entries, next) = inquiry.postings_within(&term, window, begin.clone(), PAGE)?;
-        let mut rest = &entries[..];
-        while !rest.is_empty() {
-            let most = (limit - answer.list.len()).saturating_add(1);
-            let (hits, later) = rest.split_at(rest.len().min(most));
-            rest = later;
-            read_hits(inquiry, hits, |record| {
-                place.is_of(record) && window.contains(record.occurred_at.nanos)
-            });
-            for &at in hits {
-                let Some(record) = inquiry.record(at)? else {
-                    if inquiry.is_spent() {
-                        answer.next = Some(at);
-                        return Ok(answer);
-                    }
-                    continue;
-                };
-                let Some(access) = access_to(place, &record).filter(in_range) else {
-                    continue;
-                };
-                let token = inquiry.token(&access.token)?;
-                if seen.contains(&token.id) {
-                    continue;
-                }
-                let all = token.records.iter().filter_map(|record| access_to(place, record));
-                let accesses: Vec<Access> = all.filter(in_range).collect();
-                if accesses.first().is_some_and(|first| first.at != at) {
-                    continue;
-                }
-                if answer.list.len() >= limit {
-                    inquiry.cut(Cut::Limit);
-                    answer.next = Some(at);
+        if done == hits.read.len() {
+            match hits.next {
+                Some(_) if !inquiry.is_spent() => hits.read_on(inquiry)?,
+                next => {
+                    answer.next = next;
                     return Ok(answer);
                 }
-                seen.insert(token.id.clone());
-                inquiry.shows(&token);
-                answer.list.push(Visitor { token, accesses });
             }
         }
-        match next {
-            Some(next) if !inquiry.is_spent() => begin = begin.not_before(next),
-            next => {
-                answer.next = next;
+        let most = (limit - answer.list.len()).saturating_add(1);
+        let part = done..hits.read.len().min(done.saturating_add(most));
+        done = part.end;
+        let (came, stopped) = sought.came(inquiry, &hits.read[part])?;
+        sought.read_others(inquiry, &mut hits, &came)?;
+        for (at, token) in came {
+            if seen.contains(&token.id) {
+                continue;
+            }
+            let accesses = sought.accesses(inquiry, &hits, &token)?;
+            if accesses.first().is_some_and(|first| first.at != at) {
+                continue;
+            }
+            if answer.list.len() >= limit {
+                inquiry.cut(Cut::Limit);
+                answer.next = Some(at);
                 return Ok(answer);
             }
+            seen.insert(token.id.clone());
+            inquiry.shows(&token);
+            answer.list.push(Visitor { token, accesses });
+        }
+        if stopped.is_some() {
+            answer.next = stopped;
+            return Ok(answer);
         }
     }
 }
 
-fn access_to(place: Place<'_>, record: &Record) -> Option<Access> {
-    if place.is_of(record) { access_of(record) } else { None }
+/// What leads to a resource in a window of event time, as far as it was read: what lies between
+/// `low` and `next`.
+struct Hits {
+    term: Term,
+    window: Window,
+    /// Where the range begins.
+    begin: Begin,
+    low: EntryRef,
+    /// Those behind `low` that the page does not show.
+    earlier: Vec<EntryRef>,
+    read: Vec<EntryRef>,
+    next: Option<EntryRef>,
+    /// Pages that may yet be read for tokens that came again.
+    left: usize,
 }
 
-/// Reads the hits, and the lives of the tokens of those that may be wanted: of history that was
-/// told late most hits are of another time, and a life is as many reads as it has events.
-fn read_hits(inquiry: &mut Inquiry<'_>, hits: &[EntryRef], wanted: impl Fn(&Record) -> bool) {
-    inquiry.read_leaves(hits);
-    let ids = inquiry.targets_at_hand(hits, wanted);
-    inquiry.read_tokens(ids);
+impl Hits {
+    fn new(term: Term, window: Window, before: &AsOf, after: Option<EntryRef>) -> Self {
+        let low = after.unwrap_or(EntryRef::FIRST);
+        Self {
+            term,
+            window,
+            begin: Begin::behind(before.clone()),
+            low,
+            earlier: Vec::new(),
+            read: Vec::new(),
+            next: Some(low),
+            left: PAGES_AHEAD,
+        }
+    }
+
+    /// Reads one page on.
+    fn read_on(&mut self, inquiry: &mut Inquiry<'_>) -> Result<(), QueryError> {
+        if let Some(next) = self.next {
+            let begin = self.begin.clone().not_before(next);
+            let (entries, next) = inquiry.postings_within(&self.term, self.window, begin, PAGE)?;
+            self.read.extend(entries);
+            self.next = next;
+        }
+        Ok(())
+    }
+
+    /// Whether all is read that leads to the resource among these events.
+    fn has_all(&self, events: &[EntryRef]) -> bool {
+        let ends = events.first().zip(events.last());
+        ends.is_none_or(|(first, last)| {
+            self.low <= *first && self.next.is_none_or(|next| *last < next)
+        })
+    }
+
+    /// Reads on and back until that is so, within bounds.
+    fn reach(&mut self, inquiry: &mut Inquiry<'_>, events: &[EntryRef]) -> Result<(), QueryError> {
+        let Some((first, last)) = events.first().zip(events.last()) else { return Ok(()) };
+        while self.next.is_some_and(|next| next <= *last) && self.may_read(inquiry) {
+            self.read_on(inquiry)?;
+        }
+        let (mut from, mut earlier) = (Some(*first), Vec::new());
+        while let Some(begun) = from.filter(|from| *from < self.low) {
+            if !self.may_read(inquiry) {
+                return Ok(());
+            }
+            let begin = self.begin.clone().not_before(begun);
+            let page = inquiry.postings_within(&self.term, self.window, begin, PAGE)?;
+            earlier.extend(page.0.into_iter().filter(|at| *at < self.low));
+            from = page.1;
+        }
+        if *first < self.low {
+            earlier.append(&mut self.earlier);
+            (self.earlier, self.low) = (earlier, *first);
+        }
+        Ok(())
+    }
+
+    fn may_read(&mut self, inquiry: &Inquiry<'_>) -> bool {
+        let may = self.left > 0 && !inquiry.is_spent();
+        self.left -= usize::from(may);
+        may
+    }
+
+    /// Those among these events.
+    fn among<'h>(&'h self, events: &'h [EntryRef]) -> impl Iterator<Item = EntryRef> + 'h {
+        let is_hit = |at: &&EntryRef| {
+            self.read.binary_search(at).is_ok() || self.earlier.binary_search(at).is_ok()
+        };
+        events.iter().filter(is_hit).copied()
+    }
+}
+
+/// A token, and an access of it that was asked for.
+type Came = (EntryRef, Arc<Summary>);
+
+/// Which accesses are asked for.
+struct Sought<'r> {
+    place: Place<'r>,
+    window: Window,
+    /// What was recorded too early.
+    before: AsOf,
+}
+
+impl Sought<'_> {
+    /// The access that a record is, if it is one of these.
+    fn access(&self, record: &Record) -> Option<Access> {
+        let access = if self.place.is_of(record) { access_of(record) } else { None };
+        access.filter(|access| {
+            !self.before.covers(access.at) && self.window.contains(access.occurred_at)
+        })
+    }
+
+    /// The tokens that came with these hits, each with its hit, and the hit that the budget did not
+    /// reach. Of history that was told late most hits are of another time.
+    fn came(
+        &self,
+        inquiry: &mut Inquiry<'_>,
+        hits: &[EntryRef],
+    ) -> Result<(Vec<Came>, Option<EntryRef>), QueryError> {
+        inquiry.read_leaves(hits);
+        let ids = inquiry.targets_at_hand(hits, |record| {
+            self.place.is_of(record) && self.window.contains(record.occurred_at.nanos)
+        });
+        inquiry.read_summaries(ids);
+        let mut came = Vec::new();
+        for &at in hits {
+            let Some(record) = inquiry.record(at)? else {
+                if inquiry.is_spent() {
+                    return Ok((came, Some(at)));
+                }
+                continue;
+            };
+            if let Some(access) = self.access(&record) {
+                came.push((at, inquiry.summary(&access.token)?));
+            }
+        }
+        Ok((came, None))
+    }
+
+    /// Reads the other accesses of tokens that came.
+    fn read_others(
+        &self,
+        inquiry: &mut Inquiry<'_>,
+        hits: &mut Hits,
+        came: &[Came],
+    ) -> Result<(), QueryError> {
+        let (mut others, mut lives) = (Vec::new(), Vec::new());
+        for (_, token) in came {
+            hits.reach(inquiry, &token.events)?;
+            if hits.has_all(&token.events) && !token.is_part {
+                others.extend(hits.among(&token.events));
+            } else {
+                lives.push(token.id.clone());
+            }
+        }
+        inquiry.read_leaves(&others);
+        inquiry.read_tokens(lives);
+        Ok(())
+    }
+
+    /// All accesses of a token.
+    fn accesses(
+        &self,
+        inquiry: &mut Inquiry<'_>,
+        hits: &Hits,
+        token: &Summary,
+    ) -> Result<Vec<Access>, QueryError> {
+        if token.is_part || !hits.has_all(&token.events) {
+            let token = inquiry.token(&token.id)?;
+            return Ok(token.records.iter().filter_map(|record| self.access(record)).collect());
+        }
+        let mut accesses = Vec::new();
+        for at in hits.among(&token.events) {
+            let record = inquiry.record(at)?;
+            let access = record.and_then(|record| self.access(&record));
+            accesses.extend(access.filter(|access| token.ids.contains(&access.token)));
+        }
+        Ok(accesses)
+    }
 }

@@ -8,7 +8,7 @@ mod lineage_world;
 use lineage_world::World;
 
 use ledgerline_questions::lineage::{
-    Bounds, Cut, Direction, Inquiry, Reach, Scope, Spending, family, path, relatives,
+    Bounds, Cut, Direction, Inquiry, Reach, Scope, Spending, Summary, family, path, relatives,
 };
 use ledgerline_questions::{
     Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast, divergence,
@@ -245,21 +245,23 @@ fn bounds_and_budgets_cut_and_say_so() {
 /// Answers to questions about everything at one moment, with what they stand on and what cut them.
 fn answers(scope: &Scope, handles: &[[u8; 16]], ask: &dyn Fn() -> Inquiry<'static>) -> Vec<String> {
     let mut told = Vec::new();
-    let mut tell = |inquiry: &Inquiry<'_>, answer: String| {
-        told.push(format!("{answer} {:?} {:?}", inquiry.evidence(), inquiry.cuts()));
+    let mut tell = |inquiry: &mut Inquiry<'_>, answer: String| {
+        let before = inquiry.cuts();
+        let evidence = inquiry.evidence().unwrap();
+        told.push(format!("{answer} {before:?} {evidence:?} {:?}", inquiry.cuts()));
     };
     for id in lineage_world::token_ids() {
         let mut inquiry = ask();
         let token = inquiry.token(&id).unwrap();
-        tell(&inquiry, format!("{token:?}"));
+        tell(&mut inquiry, format!("{token:?}"));
         for direction in [Direction::Ancestors, Direction::Descendants] {
             let mut inquiry = ask();
             let found = relatives(&mut inquiry, &id, direction, Bounds::default()).unwrap();
-            tell(&inquiry, format!("{found:?}"));
+            tell(&mut inquiry, format!("{found:?}"));
         }
         let mut inquiry = ask();
         let found = blast(&mut inquiry, &id, Bounds { tokens: 5, ..Bounds::default() }).unwrap();
-        tell(&inquiry, format!("{found:?}"));
+        tell(&mut inquiry, format!("{found:?}"));
     }
     let named = ["s1", "s2"].map(|name| Holder::Session(name.into()));
     let issued = ["eu:idp", "eu:other"].map(|name| Holder::Issuer(name.into()));
@@ -268,7 +270,7 @@ fn answers(scope: &Scope, handles: &[[u8; 16]], ask: &dyn Fn() -> Inquiry<'stati
         for limit in [2, usize::MAX] {
             let mut inquiry = ask();
             let found = holdings(&mut inquiry, &holder, EntryRef::FIRST, limit).unwrap();
-            tell(&inquiry, format!("{found:?}"));
+            tell(&mut inquiry, format!("{found:?}"));
         }
     }
     for resource in ["/r/1", "/r/2", "/r/3"] {
@@ -276,7 +278,7 @@ fn answers(scope: &Scope, handles: &[[u8; 16]], ask: &dyn Fn() -> Inquiry<'stati
             let mut inquiry = ask();
             let resource = Resource::Named(resource.into());
             let found = visitors(&mut inquiry, &resource, range, None, limit).unwrap();
-            tell(&inquiry, format!("{found:?}"));
+            tell(&mut inquiry, format!("{found:?}"));
         }
     }
     told
@@ -290,7 +292,9 @@ fn check_ways(world: &World, scope: &Scope, spending: Spending) -> usize {
         ["u1", "u2"].iter().filter_map(|user| world.person(&scope.tenant, "idp", user)).collect();
     let new = || Inquiry::new(view, scope.clone(), spending).unwrap();
     let plain = answers(scope, &handles, &|| new().plain());
-    let usual = answers(scope, &handles, &new);
+    // What is remembered costs less than what is read, which shows where there is little to spend.
+    let is_rich = spending == Spending::default();
+    let usual = answers(scope, &handles, &|| if is_rich { new() } else { new().forgetful() });
     for (usual, plain) in usual.iter().zip(&plain) {
         assert_eq!(usual, plain, "{scope:?} {spending:?}");
     }
@@ -328,15 +332,51 @@ fn what_is_read_ahead_is_charged_like_everything_else() {
     let mut world = World::new(300);
     world.record_some(60, &mut Random::new(300));
     let as_of = world.view().as_of();
-    // With a time nothing is remembered: what is left is reading ahead.
     let at = lineage_world::seconds(300);
-    let scope = Scope { tenant: "a".into(), as_of, at: Some(at), judged_at: at };
-    for entries in (1..60).step_by(2).chain([80, 120, 200]) {
-        check_ways(&world, &scope, Spending { entries, ..Spending::default() });
+    // Of a time lives are read, of now what decides of them.
+    for at_that_time in [Some(at), None] {
+        let (tenant, as_of) = ("a".into(), as_of.clone());
+        let scope = Scope { tenant, as_of, at: at_that_time, judged_at: at };
+        for entries in (1..60).step_by(2).chain([80, 120, 200]) {
+            check_ways(&world, &scope, Spending { entries, ..Spending::default() });
+        }
+        for index_reads in (0..60).step_by(3) {
+            check_ways(&world, &scope, Spending { index_reads, ..Spending::default() });
+        }
     }
-    for index_reads in (0..60).step_by(3) {
-        check_ways(&world, &scope, Spending { index_reads, ..Spending::default() });
+}
+
+/// A page of a hundred tokens read two thousand events to say where each stood.
+#[test]
+fn where_a_token_stands_follows_from_what_decides_of_its_life() {
+    let histories = std::env::var("LEDGERLINE_HISTORIES").ok().and_then(|n| n.parse().ok());
+    let (mut long, mut ended) = (0, 0);
+    for seed in 0..histories.unwrap_or(1_000) {
+        let mut world = World::new(500_000 + seed);
+        let mut random = Random::new(seed);
+        world.record_some(EVENTS, &mut random);
+        let view = world.view();
+        let scope = Scope { at: None, ..world.moment(&view, &mut random) };
+        for id in lineage_world::token_ids() {
+            let new = || inquiry(&view, &scope).forgetful();
+            let (mut whole, mut quick) = (new(), new());
+            let token = whole.token(&id).unwrap();
+            let summary = quick.summary(&id).unwrap();
+            // Whether a use came before the birth is asked of codes, whose lives are read whole.
+            let plain = |one: &Summary| {
+                let mut one = one.clone();
+                (one.known.presented, one.happened.presented) = (false, false);
+                format!("{one:?}")
+            };
+            let (found, expected) = (plain(&summary), plain(&token.summary));
+            assert_eq!(found, expected, "{id} of history {seed}, {scope:?}");
+            assert_eq!((quick.cuts(), whole.cuts()), (vec![], vec![]), "{id} of history {seed}");
+            assert_eq!(quick.cited(), whole.cited(), "{id} of history {seed}");
+            long += u32::from(summary.events.len() > 4);
+            ended += u32::from(!summary.covered_by.is_empty());
+        }
     }
+    assert!(long > 1_000 && ended > 100, "{long} long lives, {ended} ended by something wider");
 }
 
 #[test]

@@ -13,8 +13,9 @@ use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::{Rule, Windows};
 use ledgerline_followers::findings::{Judge, Saved};
 use ledgerline_proof::check::{Trust, check};
-use ledgerline_proof::lifecycle::{State, Violation};
+use ledgerline_proof::lifecycle::{State, TokenState, Violation};
 use ledgerline_proof::note::VerifierKey;
+use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_prover::{BundleRequest, token_bundle};
 use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
@@ -91,6 +92,12 @@ fn event(random: &mut Random, history: u64, n: u64) -> Value {
     event
 }
 
+/// What answers say of a state. Whether a use came before the birth is asked of codes alone.
+fn said(state: &TokenState) -> TokenState {
+    let is_code = state.token_kind.is_some_and(TokenKind::is_code);
+    TokenState { presented: state.presented && is_code, ..state.clone() }
+}
+
 /// What all say of a token; `None` when it is not known. They must not differ.
 fn one_truth(view: &View, id: &str, at: i64) -> Option<State> {
     let page = PageRequest { after: None, limit: 100 };
@@ -106,8 +113,15 @@ fn one_truth(view: &View, id: &str, at: i64) -> Option<State> {
     };
     let stands = stands.expect("known");
     assert_eq!(life.known, token.known, "life and question about {id} at {at}");
-    assert_eq!(life.known, stands.state, "life and introspection of {id} at {at}");
+    assert_eq!(said(&life.known), said(&stands.state), "life and introspection of {id} at {at}");
     assert_eq!(life.happened, token.happened, "what happened to {id} at {at}");
+    let scope = inquiry.scope().clone();
+    let mut quick = Inquiry::new(view, scope, Spending::default()).unwrap();
+    let summary = quick.summary(id).unwrap();
+    assert_eq!(said(&summary.known), said(&life.known), "life and summary of {id} at {at}");
+    assert_eq!(said(&summary.happened), said(&life.happened), "what happened to {id} at {at}");
+    assert_eq!(summary.covered_by, token.covered_by, "what covers {id} at {at} by its summary");
+    assert_eq!((&summary.ids, &summary.events), (&life.ids, &token.events), "summary of {id}");
     assert_eq!((&life.ids, &life.ids), (&token.ids, &stands.ids), "ids of {id}");
     let mut covered_by = token.covered_by.clone();
     covered_by.sort_unstable();

@@ -19,7 +19,7 @@ use ledgerline_proof::schema::{Kind, Leaf, encode_object};
 use ledgerline_proof::statement::{Personal, Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, PersonalRole, TargetKind};
 use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
-use ledgerline_questions::{Resource, visitors};
+use ledgerline_questions::{Resource, after_revokes, visitors};
 use ledgerline_sim::{
     Faults, Random, START_NANOS, SimDisk, TestLedger, TestWorld, credential, event,
 };
@@ -262,6 +262,26 @@ fn a_persons_access_was_taken_for_that_of_a_token_without_name() {
     let found: Vec<_> =
         found.list.iter().map(|one| (one.token.id.as_str(), one.accesses.len())).collect();
     assert_eq!(found, [("eu:idp:jti:t0", 1)]);
+}
+
+/// A token that came into the ledger revoked was no revocation, so that nobody was asked for who
+/// let it in afterwards.
+#[test]
+fn a_token_that_came_revoked_was_in_no_list_of_who_still_let_it_in() {
+    let mut world = lineage_world::World::new(2);
+    let mut origin = act("o1", "ORIGIN", 5);
+    origin["detail"] = json!([{ "key": "state", "value": "REVOKED" }]);
+    let mut access = act("u1", "RESOURCE_ACCESSED", 9);
+    access["service"] = "orders".into();
+    // A revocation that comes later changes nothing, and lies outside of the window.
+    world.tell(&[origin, access, act("r1", "REVOKED", 50)]);
+    let view = world.view();
+    let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: world.now() };
+    let mut inquiry = Inquiry::new(&view, scope, Spending::default()).unwrap();
+    let window = (lineage_world::seconds(4), lineage_world::seconds(6));
+    let found = after_revokes(&mut inquiry, window, 10).unwrap();
+    assert_eq!((found.tokens.len(), &found.gaps[..]), (1, &[4_000_000_000][..]));
+    assert_eq!(found.places[0].allowed, 1);
 }
 
 /// What a follower says of the token `t0` after these events, each a second entry to the other.

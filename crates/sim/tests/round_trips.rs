@@ -276,7 +276,7 @@ const BOUNDS: [(&str, u64); 22] = [
     ("pivot", 4),
     ("reconciliation", 6),
     ("after a revocation", 6),
-    ("after revocations", 30),
+    ("after revocations", 36),
     ("policy changes", 12),
     ("policies at issue", 8),
     ("explain", 10),

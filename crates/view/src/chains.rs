@@ -35,8 +35,6 @@ const AT_ONCE: usize = 1024;
 const MOST: usize = 100_000;
 /// The newest refreshes that are looked at.
 const REFRESHES: usize = 1024;
-/// A chain of the background's: see [`Reach`].
-const BEHIND: Reach = Reach { long: 20_000, newest: 2048 };
 
 /// How much of a chain is read.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +43,13 @@ pub struct Reach {
     pub long: usize,
     /// So many of the newest events of a long one are read too.
     pub newest: usize,
+}
+
+impl Reach {
+    /// For whoever judges single events of a chain, too.
+    pub const EVENTS: Self = Self { long: 20_000, newest: 2048 };
+    /// For whoever wants the state alone.
+    pub const STATE: Self = Self { long: 4, newest: 1 };
 }
 
 /// Indexes of a chain in one origin, ascending. Not confirmed yet.
@@ -122,12 +127,13 @@ impl View {
         &self,
         key: &ChainKey<'_>,
         below: u64,
+        reach: Reach,
     ) -> Result<Vec<(u64, Vec<u8>)>, QueryError> {
         let term = chain_term(self.terms(), key);
         let (mut leaves, mut is_code, mut whole) = (BTreeMap::new(), false, true);
         for view in &self.origins() {
             let end = if view.is_older() { view.size() } else { below };
-            let found = deciding(view.postings(), &term, end, BEHIND)?;
+            let found = deciding(view.postings(), &term, end, reach)?;
             whole &= found.whole;
             view.each_at(&found.indexes, &mut |index, leaf| {
                 let code = read_event(&leaf, |entry, one| {

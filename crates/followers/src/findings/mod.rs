@@ -69,6 +69,7 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, TargetKind, TokenKind};
 pub use ledgerline_summaries::Limits;
 use ledgerline_summaries::{Store, Tier};
+use ledgerline_view::chains::Reach;
 use ledgerline_view::view::{QueryError, View};
 use ledgerline_world::disk::Disk;
 
@@ -625,7 +626,7 @@ fn token_leaves(
     below: u64,
 ) -> Result<Vec<Placed>, QueryError> {
     let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
-    view.deciding_leaves(&key, below)
+    view.deciding_leaves(&key, below, Reach::EVENTS)
 }
 
 /// Whether an act that arrives late may change what is to be said of acts recorded before it. A

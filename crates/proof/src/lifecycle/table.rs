@@ -8,7 +8,7 @@
 //! time, one by a clock that is ahead as if it happened when it was recorded
 //! ([`Fact::effective_at`]): such a clock keeps nothing alive.
 
-use super::{Fact, Revocation, State, Transition, Violation};
+use super::{DETAIL_STATE, Fact, Revocation, State, Transition, Violation};
 use crate::statement::Statement;
 use crate::vocabulary::{EventType, Outcome, TokenKind};
 
@@ -33,6 +33,22 @@ pub fn changes_state(statement: &Statement<'_>) -> bool {
         _ => false,
     };
     is_act && statement.outcome == Outcome::Allow
+}
+
+/// Whether an event says that its target is revoked: a permitted REVOKED, or an ORIGIN of a token
+/// that was revoked before the ledger knew it.
+#[must_use]
+pub fn is_revocation(statement: &Statement<'_>) -> bool {
+    let asserts = || {
+        let state = statement.detail.iter().find(|detail| detail.key == DETAIL_STATE);
+        state.is_some_and(|detail| State::from_symbol(detail.value) == Some(State::Revoked))
+    };
+    statement.outcome == Outcome::Allow
+        && match statement.event_type {
+            EventType::Revoked => true,
+            EventType::Origin => asserts(),
+            _ => false,
+        }
 }
 
 /// How the ledger first learnt of the token.

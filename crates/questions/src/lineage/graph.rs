@@ -230,7 +230,7 @@ impl Walk {
         });
         let edges: Vec<Edge> = self.edges.into_values().collect();
         for relative in &self.relatives {
-            inquiry.shows(&relative.token);
+            inquiry.shows(&relative.token.summary);
         }
         edges.iter().flat_map(|edge| &edge.evidence).for_each(|at| inquiry.stands_on(*at));
         Lineage { relatives: self.relatives, edges }
@@ -351,8 +351,8 @@ pub fn path(
             let steps = walk_back(&came, &to.id);
             let evidence = steps.iter().flat_map(|step| &step.edge.evidence);
             evidence.for_each(|at| inquiry.stands_on(*at));
-            inquiry.shows(&from);
-            inquiry.shows(&to);
+            inquiry.shows(&from.summary);
+            inquiry.shows(&to.summary);
             return Ok(Some(steps));
         }
         if depth >= bounds.depth {

@@ -24,18 +24,22 @@ use ledgerline_view::view::{QueryError, View};
 use super::lives::{Found, Lives};
 use super::plan::PageWanted;
 use super::reader::{PAGE, Reader, Scope, Spending};
-use super::token::{Token, wide_chains};
+use super::summary::SHORT;
+use super::token::{Summary, wide_chains};
+use super::token::Token;
 use crate::facts::{MAX_IDS, joined_ids};
 
 /// Something wider than a token: what it is, and its id.
 pub(super) type WideKey = (TargetKind, Vec<u8>);
 
 /// What of tokens is read together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// Lives, and what links to them.
     Lives,
-    /// What decides where they stand, and what has their digest.
+    /// What decides where they stand.
+    Summaries,
+    /// That, and what has their digest.
     Standing,
 }
 
@@ -45,12 +49,14 @@ pub struct Inquiry<'v> {
     /// Lives that were judged before, where they may be used.
     pub(super) lives: Option<Arc<Lives>>,
     /// Tokens whose states the answer shows, by id.
-    shown: BTreeMap<String, Arc<Token>>,
+    shown: BTreeMap<String, Arc<Summary>>,
     pub(super) tokens: BTreeMap<String, Arc<Token>>,
+    /// Where tokens stand whose lives were not read.
+    pub(super) summaries: BTreeMap<String, Arc<Summary>>,
     /// Revocations of something wider than a token, by what it is.
     pub(super) wide: BTreeMap<WideKey, Arc<Vec<EntryRef>>>,
-    /// Ids that were read together with others.
-    planned: BTreeSet<String>,
+    /// Ids of which a part was read together with others.
+    planned: BTreeSet<(Part, String)>,
 }
 
 impl<'v> Deref for Inquiry<'v> {
@@ -92,6 +98,7 @@ impl<'v> Inquiry<'v> {
             lives,
             shown: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            summaries: BTreeMap::new(),
             wide: BTreeMap::new(),
             planned: BTreeSet::new(),
         }
@@ -122,24 +129,32 @@ impl<'v> Inquiry<'v> {
         answer
     }
 
-    /// The entries that the answer stands on: those that it names, and the lives of the tokens
-    /// that it shows. Put together when asked for: few answers are proven.
-    #[must_use]
-    pub fn evidence(&self) -> BTreeSet<EntryRef> {
-        let lives = self.shown.values().flat_map(|token| {
-            let records = token.records.iter().map(|record| record.at);
-            records.chain(token.covered_by.iter().copied())
-        });
-        self.cited().iter().copied().chain(lives).collect()
+    /// The entries that the answer stands on: those that it names, and the lives of the tokens that
+    /// it shows, which are read now where their summaries were enough: few answers are proven. What
+    /// that cuts is noted.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn evidence(&mut self) -> Result<BTreeSet<EntryRef>, QueryError> {
+        let ids: Vec<String> = self.shown.keys().cloned().collect();
+        self.read_tokens(ids.iter().cloned());
+        let mut evidence = BTreeSet::new();
+        for id in &ids {
+            let token = self.token(id)?;
+            evidence.extend(token.records.iter().map(|record| record.at));
+            evidence.extend(token.covered_by.iter().copied());
+        }
+        evidence.extend(self.cited());
+        Ok(evidence)
     }
 
     /// Remembers that the answer shows the states of a token, and so stands on its life.
-    pub fn shows(&mut self, token: &Arc<Token>) {
+    pub fn shows(&mut self, token: &Arc<Summary>) {
         self.shown.insert(token.id.clone(), Arc::clone(token));
     }
 
     /// The tokens whose states the answer shows.
-    pub fn shown(&self) -> impl Iterator<Item = &Arc<Token>> {
+    pub fn shown(&self) -> impl Iterator<Item = &Arc<Summary>> {
         self.shown.values()
     }
 
@@ -155,12 +170,10 @@ impl<'v> Inquiry<'v> {
         if self.hand.is_off {
             return;
         }
-        let new: BTreeSet<String> = ids
-            .into_iter()
-            .filter(|id| !self.tokens.contains_key(id) && !self.planned.contains(id))
-            .collect();
-        let mut level = self.without_remembered(new);
-        self.read_parts(std::mem::take(&mut level), Part::Lives);
+        let new: BTreeSet<String> =
+            ids.into_iter().filter(|id| !self.tokens.contains_key(id)).collect();
+        let level = self.without_remembered(new);
+        self.read_parts(level, Part::Lives);
     }
 
     /// Looks for what is new of those that were judged before. Gives the others, and those of which
@@ -193,22 +206,27 @@ impl<'v> Inquiry<'v> {
         fresh
     }
 
-    /// Reads the lives of these ids and of their other ids, and what covers them.
+    /// Reads a part of the lives of these ids and of their other ids, and what covers them.
     pub(crate) fn read_parts(&mut self, mut level: BTreeSet<String>, part: Part) {
         let mut wide = BTreeSet::new();
         for _ in 0..MAX_IDS {
-            level.retain(|id| !self.planned.contains(id));
+            level.retain(|id| self.planned.insert((part, id.clone())));
             if level.is_empty() {
                 break;
             }
             let wanted: Vec<Wanted> = level.iter().map(|id| self.wanted(id, part)).collect();
             let terms = wanted.iter().flat_map(Wanted::terms).map(page);
-            self.read_hits(&terms.collect::<Vec<_>>());
+            match part {
+                Part::Lives => self.read_hits(&terms.collect::<Vec<_>>()),
+                Part::Summaries | Part::Standing => {
+                    self.read_pages(&terms.collect::<Vec<_>>());
+                    self.read_deciding(&wanted);
+                }
+            }
             let mut next = BTreeSet::new();
             for (id, wanted) in level.iter().zip(&wanted) {
                 self.peek_at(id, wanted, part, &mut next, &mut wide);
             }
-            self.planned.append(&mut level);
             level = next;
         }
         wide.retain(|key| !self.wide.contains_key(key));
@@ -221,6 +239,31 @@ impl<'v> Inquiry<'v> {
         self.read_hits(&wanted);
     }
 
+    /// Reads what decides of chains whose first pages are at hand, and who names their ids.
+    fn read_deciding(&mut self, wanted: &[Wanted]) {
+        let (mut lists, mut leaves) = (Vec::new(), Vec::new());
+        for one in wanted {
+            let chain: Vec<EntryRef> = self.hits_at_hand(one.chain).collect();
+            if chain.len() <= SHORT {
+                leaves.extend(chain);
+            } else {
+                lists.extend(OfLife::ALL.map(|list| page(list.term(&one.chain))));
+                for of_log in chain.chunk_by(|one, next| one.log == next.log) {
+                    leaves.extend(of_log.first());
+                    leaves.extend(of_log.last());
+                }
+            }
+            for term in [Some(one.alias), one.rest].into_iter().flatten() {
+                leaves.extend(self.hits_at_hand(term));
+            }
+        }
+        self.read_pages(&lists);
+        for list in &lists {
+            leaves.extend(self.hits_at_hand(list.term));
+        }
+        self.read_leaves(&leaves);
+    }
+
     /// What leads to the entries of one id: its chain, those that call it so, and the rest.
     fn wanted(&self, id: &str, part: Part) -> Wanted {
         let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
@@ -228,6 +271,7 @@ impl<'v> Inquiry<'v> {
         let names = self.scope().at.is_some().then(|| OfLife::Names.term(&chain));
         let rest = match part {
             Part::Lives => Some(By::Parent(id).term(terms, tenant)),
+            Part::Summaries => None,
             Part::Standing => {
                 let digest = ledgerline_index::terms::presented_digest(id);
                 digest.map(|digest| By::Presented(digest).term(terms, tenant))
@@ -248,7 +292,9 @@ impl<'v> Inquiry<'v> {
     ) {
         let first = self.hits_at_hand(wanted.chain).next();
         let rest = wanted.rest.filter(|_| part == Part::Standing);
-        let naming = [Some(wanted.alias), wanted.names, rest].into_iter().flatten();
+        // Not at hand where nobody asked for it.
+        let names = Some(OfLife::Names.term(&wanted.chain));
+        let naming = [Some(wanted.alias), names, rest].into_iter().flatten();
         let naming = naming.flat_map(|term| self.hits_at_hand(term));
         for at in first.into_iter().chain(naming) {
             self.peek(at, |entry, one| {

@@ -1,17 +1,16 @@
 //! Reads and judges the lives of tokens: all ids, all events, what covers them, what links to them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
+use ledgerline_index::Term;
 use ledgerline_index::terms::{By, OfLife, chain_term, is_birth};
-use ledgerline_index::{Ask, Term};
 use ledgerline_proof::chain::{ChainKey, chain_key};
-use ledgerline_proof::entry::Entry;
 use ledgerline_proof::lifecycle::{self, Fact, Revocation};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, TargetKind};
 use ledgerline_view::address::{Begin, EntryRef};
-use ledgerline_view::chains::{self, Deciding, Reach};
 use ledgerline_view::view::QueryError;
 
 use super::edge::{Edge, edges_of};
@@ -19,16 +18,17 @@ use super::inquiry::Inquiry;
 use super::lives::Found;
 use super::reader::{Cut, PAGE};
 use super::record::Record;
-use super::token::{Facts, Token, wide_chains};
+use super::summary::SHORT;
+use super::token::{Facts, Summary, Token, wide_chains};
 use crate::facts::{MAX_IDS, fact_of, joined_ids};
 use crate::life::{Judgement, stands_of};
 
 /// Entries of one chain, and entries that link to one id, that are looked at.
-const MAX_ENTRIES: usize = 20_000;
+pub(super) const MAX_ENTRIES: usize = 20_000;
 /// Entries that name an id, and acts of one id, that decide where a token stands.
 const MAX_DECIDING: usize = 100_000;
-/// How much of a chain is read where only that is asked.
-const REACH: Reach = Reach { long: PAGE, newest: 1 };
+/// The newest refreshes that are looked at.
+const REFRESHES: usize = 1024;
 
 impl Inquiry<'_> {
     /// The token that has this id, among others perhaps.
@@ -101,11 +101,19 @@ impl Inquiry<'_> {
     fn judge(&mut self, id: &str) -> Result<Arc<Token>, QueryError> {
         let cuts = self.cut_count();
         let (ids, lived) = self.identity(id)?;
-        let mut token = self.assemble(id, ids, lived);
-        self.cover(&mut token)?;
+        let (mut summary, edges, records) = self.assemble(id, ids, lived);
+        let mut covering = self.cover(&mut summary, &records)?;
         if self.cut_count() != cuts {
-            self.judge_whole(id, &mut token)?;
+            self.judge_whole(id, &mut summary)?;
         }
+        covering.watched.extend(self.own_terms(&summary.ids));
+        let mut token = Token {
+            summary: Arc::new(summary),
+            records,
+            edges,
+            judged: covering.judged,
+            watched: covering.watched,
+        };
         self.links_to(&mut token)?;
         let token = Arc::new(token);
         let is_whole = self.cut_count() == cuts && !token.records.is_empty();
@@ -115,18 +123,28 @@ impl Inquiry<'_> {
         Ok(token)
     }
 
+    /// By what new events of a token with these ids would be found, and new links to it.
+    fn own_terms(&self, ids: &BTreeSet<String>) -> Vec<Term> {
+        let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
+        let of_one = |id: &String| {
+            let named = [By::Alias(id).term(terms, tenant), By::Parent(id).term(terms, tenant)];
+            named.into_iter().chain([self.chain_of(id)])
+        };
+        ids.iter().flat_map(of_one).collect()
+    }
+
     /// The states of a token of which too much is recorded to be looked at: by all of it, never by
     /// its oldest part. The cut stays noted, for the rest of the answer is of that part.
-    fn judge_whole(&self, id: &str, token: &mut Token) -> Result<(), QueryError> {
+    fn judge_whole(&self, id: &str, summary: &mut Summary) -> Result<(), QueryError> {
         let scope = self.scope();
         let judgement = Judgement { at: scope.judged_at, by: scope.at.unwrap_or(i64::MAX) };
         if let Some(whole) =
             stands_of(self.view, &scope.tenant, id, &scope.as_of, judgement, scope.at)?
         {
-            (token.known, token.happened) = (whole.known, whole.happened);
-            (token.covered_by, token.ids) = (whole.covered_by, whole.ids);
+            (summary.known, summary.happened) = (whole.known, whole.happened);
+            (summary.covered_by, summary.ids) = (whole.covered_by, whole.ids);
         }
-        token.is_part = true;
+        summary.is_part = true;
         Ok(())
     }
 
@@ -212,7 +230,7 @@ impl Inquiry<'_> {
     }
 
     /// All other ids that events of a chain, or others, say are the same token's.
-    fn other_ids(
+    pub(super) fn other_ids(
         &mut self,
         id: &str,
         chain: &[Arc<Record>],
@@ -233,42 +251,80 @@ impl Inquiry<'_> {
         Ok(ids)
     }
 
-    /// As [`Self::of_one_id`], of an inquiry into one origin alone: of a long chain only what
-    /// decides where the token stands.
+    /// As [`Self::of_one_id`], of an inquiry into one origin alone: only what decides where the
+    /// token stands.
+    ///
+    /// # Errors
+    /// [`QueryError`].
     pub fn deciding(&mut self, id: &str) -> Result<Decided, QueryError> {
+        let chain = self.chain_of(id);
+        let (first, rest) = self.postings(&chain, EntryRef::FIRST, PAGE)?;
+        let (entries, whole) = self.deciding_entries(&chain, &first, rest.is_none())?;
         let tenant = self.scope().tenant.clone();
         let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
-        let term = chain_term(self.view.terms(), &key);
-        let found = self.deciding_indexes(&term)?;
-        if found.cut {
-            self.cut(Cut::Width);
-        }
-        let mut is_its =
-            |entry: &Entry<'_>, one: &Statement<'_>| chain_key(one, &entry.handles) == Some(key);
-        let entries: Vec<EntryRef> =
-            found.indexes.iter().map(|index| self.view.entry(*index)).collect();
-        let mut chain = self.records_at(&entries, &mut is_its)?;
-        let mut ids = self.other_ids(id, &chain, MAX_DECIDING)?;
-        if !found.whole {
-            let names = self.records(&OfLife::Names.term(&term), MAX_DECIDING, &mut is_its)?;
-            for record in names {
-                record.read(|_, one| ids.extend(joined_ids(one, id).map(str::to_owned)));
-            }
-        }
-        chain.sort_unstable_by_key(|record| record.at);
-        Ok(Decided { chain, ids, whole: found.whole })
+        let chain = self.records_at(&entries, &mut |entry, one| {
+            chain_key(one, &entry.handles) == Some(key)
+        })?;
+        let ids = self.other_ids(id, &chain, MAX_DECIDING)?;
+        Ok(Decided { chain, ids, whole })
     }
 
-    /// As [`chains::deciding`] has it; of a short chain by the page that is at hand.
-    fn deciding_indexes(&self, chain: &Term) -> Result<Deciding, QueryError> {
-        let size = self.seen_of(self.view);
-        let ask = Ask::oldest(*chain, 0..size, PAGE);
-        let whole =
-            self.hand.page(self.view.log(), &ask, u32::MAX).filter(|page| page.cut_by.is_none());
-        match whole {
-            Some(page) => Ok(Deciding { indexes: page.indexes, whole: true, cut: false }),
-            None => Ok(chains::deciding(self.view.postings(), chain, size, REACH)?),
+    /// What decides about the target of a chain that begins with `first`, and of which that is all
+    /// or not: ascending, not confirmed; and whether that is the whole chain. Of each log that
+    /// `first` has entries of, its first and last one is among them.
+    pub(super) fn deciding_entries(
+        &mut self,
+        chain: &Term,
+        first: &[EntryRef],
+        is_all: bool,
+    ) -> Result<(Vec<EntryRef>, bool), QueryError> {
+        if is_all && first.len() <= SHORT {
+            return Ok((first.to_vec(), true));
         }
+        let mut entries = Vec::new();
+        for of_log in first.chunk_by(|one, next| one.log == next.log) {
+            entries.extend(of_log.first());
+            entries.extend(of_log.last());
+        }
+        if !is_all {
+            entries.extend(self.newest_entries(chain, 1)?);
+        }
+        let acts = OfLife::Acts.term(chain);
+        let (some, is_cut) = self.entries_of(&acts, MAX_DECIDING)?;
+        entries.extend(some);
+        if is_cut {
+            entries.extend(self.newest_entries(&acts, MAX_DECIDING)?);
+        }
+        let refreshes = OfLife::Refreshes.term(chain);
+        match self.postings(&refreshes, EntryRef::FIRST, PAGE)? {
+            (all, None) => entries.extend(&all[all.len().saturating_sub(REFRESHES)..]),
+            (_, Some(_)) => entries.extend(self.newest_entries(&refreshes, REFRESHES)?),
+        }
+        entries.extend(self.entries_of(&OfLife::Names.term(chain), MAX_DECIDING)?.0);
+        entries.sort_unstable();
+        entries.dedup();
+        Ok((entries, false))
+    }
+
+    /// The entries of a term in scope, ascending, not confirmed, and whether there are more than
+    /// `most`, which are cut.
+    pub(super) fn entries_of(
+        &mut self,
+        term: &Term,
+        most: usize,
+    ) -> Result<(Vec<EntryRef>, bool), QueryError> {
+        let (mut found, mut from) = (Vec::new(), EntryRef::FIRST);
+        while found.len() < most && !self.is_spent() {
+            let (some, next) = self.postings(term, from, PAGE)?;
+            found.extend(some);
+            match next {
+                Some(next) => from = next,
+                None => return Ok((found, false)),
+            }
+        }
+        let is_spent = self.is_spent();
+        self.cut(if is_spent { Cut::Reads } else { Cut::Width });
+        Ok((found, true))
     }
 
     /// The newest events of a token of which not all is at hand, at most `most` of each id, and
@@ -314,7 +370,13 @@ impl Inquiry<'_> {
         })
     }
 
-    fn assemble(&self, id: &str, ids: BTreeSet<String>, lived: Vec<Lived>) -> Token {
+    /// What a token's events say of it, their edges, and the records that they are.
+    pub(super) fn assemble(
+        &self,
+        id: &str,
+        ids: BTreeSet<String>,
+        lived: Vec<Lived>,
+    ) -> (Summary, Vec<Edge>, Vec<Arc<Record>>) {
         let mut facts: Vec<Fact<'_>> = Vec::with_capacity(lived.len());
         let (mut births, mut edges) = (Vec::new(), Vec::new());
         let (mut told, mut own) = (None, None);
@@ -339,40 +401,38 @@ impl Inquiry<'_> {
         }
         let (known, happened) = (lifecycle::known(&facts), lifecycle::happened(&facts));
         drop(facts);
-        let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
-        let watched = ids.iter().flat_map(|id| {
-            let key = ChainKey { kind: TargetKind::Token, tenant, id: id.as_bytes() };
-            let named = [By::Alias(id).term(terms, tenant), By::Parent(id).term(terms, tenant)];
-            named.into_iter().chain([chain_term(terms, &key)])
-        });
         // Before anything occurred under any of its ids, one is as good as another.
         let own = own.or_else(|| ids.first().cloned());
-        Token {
+        let summary = Summary {
             id: own.unwrap_or_else(|| id.to_owned()),
-            watched: watched.collect(),
             ids,
+            events: lived.iter().map(|(record, _)| record.at).collect(),
             known,
             happened,
             births,
             covered_by: Vec::new(),
-            edges,
             facts: told.unwrap_or_default(),
-            records: lived.into_iter().map(|(record, _)| record).collect(),
             is_part: false,
-            judged: i64::MIN..i64::MAX,
-        }
+        };
+        (summary, edges, lived.into_iter().map(|(record, _)| record).collect())
     }
 
-    /// Applies the revocations of something wider that cover the token, by any of its births.
-    fn cover(&mut self, token: &mut Token) -> Result<(), QueryError> {
-        let is_birth = |record: &&Arc<Record>| token.births.contains(&record.at);
-        let births: Vec<_> = token.records.iter().filter(is_birth).cloned().collect();
+    /// Applies the revocations of something wider that cover the token, by any of its births, which
+    /// are among these records.
+    pub(super) fn cover(
+        &mut self,
+        summary: &mut Summary,
+        records: &[Arc<Record>],
+    ) -> Result<Covering, QueryError> {
+        let is_birth = |record: &&Arc<Record>| summary.births.contains(&record.at);
+        let births: Vec<_> = records.iter().filter(is_birth).cloned().collect();
         let chains: BTreeSet<_> = births.iter().flat_map(|birth| birth.read(wide_chains)).collect();
         let judged_at = self.scope().judged_at;
+        let mut covering = Covering { judged: i64::MIN..i64::MAX, watched: Vec::new() };
         for (kind, id) in chains {
             let tenant = &*self.scope().tenant;
             let term = chain_term(self.view.terms(), &ChainKey { kind, tenant, id: &id });
-            token.watched.push(term);
+            covering.watched.push(term);
             for at in self.revocations(kind, id)?.iter() {
                 let Some(record) = self.record(*at)? else { continue };
                 let effective_at = record.read(|entry, statement| {
@@ -385,17 +445,17 @@ impl Inquiry<'_> {
                 });
                 match effective_at {
                     Some(nanos) if nanos <= judged_at => {
-                        lifecycle::end_by(&mut token.known, nanos);
-                        lifecycle::end_by(&mut token.happened, nanos);
-                        token.covered_by.push(*at);
-                        token.judged.start = token.judged.start.max(nanos);
+                        lifecycle::end_by(&mut summary.known, nanos);
+                        lifecycle::end_by(&mut summary.happened, nanos);
+                        summary.covered_by.push(*at);
+                        covering.judged.start = covering.judged.start.max(nanos);
                     }
-                    Some(nanos) => token.judged.end = token.judged.end.min(nanos),
+                    Some(nanos) => covering.judged.end = covering.judged.end.min(nanos),
                     None => {}
                 }
             }
         }
-        Ok(())
+        Ok(covering)
     }
 
     /// The REVOKED entries of something wider than a token.
@@ -425,7 +485,8 @@ impl Inquiry<'_> {
 
     /// The edges that the events of others state.
     fn links_to(&mut self, token: &mut Token) -> Result<(), QueryError> {
-        for id in &token.ids {
+        let summary = Arc::clone(&token.summary);
+        for id in &summary.ids {
             let term = By::Parent(id).term(self.view.terms(), &self.scope().tenant);
             let naming = self.records(&term, MAX_ENTRIES, |_, statement| {
                 statement.target.kind == TargetKind::Token
@@ -449,6 +510,14 @@ pub struct Decided {
     pub ids: BTreeSet<String>,
     /// Whether that is the whole chain.
     pub whole: bool,
+}
+
+/// How long a judgement of what covers a token holds.
+pub(super) struct Covering {
+    /// Times of judgement at which the same revocations are in force.
+    pub(super) judged: Range<i64>,
+    /// On which chains others would stand.
+    pub(super) watched: Vec<Term>,
 }
 
 /// An event of a token, and its fact where that needs nothing more of the leaf.

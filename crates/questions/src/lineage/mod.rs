@@ -37,6 +37,7 @@ mod plan;
 mod postings;
 mod reader;
 mod record;
+mod summary;
 mod token;
 
 pub use crate::facts::{MAX_IDS, fact_of, joined_ids};
@@ -52,4 +53,4 @@ pub(crate) use reader::PAGE;
 pub use reader::{Cut, Reader, Scope, Spending};
 pub use record::Record;
 pub use token::wide_chains;
-pub use token::{Facts, Token, occurred, subject_of};
+pub use token::{Facts, Summary, Token, occurred, subject_of};

@@ -1,7 +1,7 @@
 //! A token as a question sees it: all its ids, its whole life in the scope, its states, its edges.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use ledgerline_index::Term;
@@ -15,15 +15,15 @@ use ledgerline_view::address::EntryRef;
 use super::edge::Edge;
 use super::record::Record;
 
-/// A token in the scope of a question.
-#[derive(Debug)]
-pub struct Token {
+/// Where a token stands in the scope of a question, by the few of its events that decide it.
+#[derive(Debug, Clone)]
+pub struct Summary {
     /// Its id: of several, the one that was recorded first.
     pub id: String,
     /// All its ids.
     pub ids: BTreeSet<String>,
-    /// Its events, ascending. Empty for a token that others only speak of.
-    pub records: Vec<Arc<Record>>,
+    /// Where its events are, ascending. Empty for a token that others only speak of.
+    pub events: Vec<EntryRef>,
     /// State in ledger order.
     pub known: TokenState,
     /// State in event time.
@@ -32,16 +32,33 @@ pub struct Token {
     pub births: Vec<EntryRef>,
     /// Revocations of something wider that cover it.
     pub covered_by: Vec<EntryRef>,
-    /// Edges from its own events and from those that link to it; own ends as written.
-    pub edges: Vec<Edge>,
     /// What it is, by its birth, else by its first event.
     pub facts: Facts,
-    /// Whether more is recorded about it than `records` and `edges` tell.
+    /// Whether more is recorded about it than `events` tell.
     pub is_part: bool,
+}
+
+/// A token in the scope of a question: where it stands, and its whole life.
+#[derive(Debug)]
+pub struct Token {
+    /// Where it stands.
+    pub summary: Arc<Summary>,
+    /// Its events, ascending. Empty for a token that others only speak of.
+    pub records: Vec<Arc<Record>>,
+    /// Edges from its own events and from those that link to it; own ends as written.
+    pub edges: Vec<Edge>,
     /// Times of judgement at which the same revocations are in force.
     pub(super) judged: Range<i64>,
     /// What a change of it would be found by.
     pub(super) watched: Vec<Term>,
+}
+
+impl Deref for Token {
+    type Target = Summary;
+
+    fn deref(&self) -> &Summary {
+        &self.summary
+    }
 }
 
 /// What a token is, as its birth says, or else its first event.
@@ -89,18 +106,7 @@ pub fn subject_of(handles: &[Handle]) -> Option<[u8; 16]> {
     handles.iter().find(is_subject).map(|handle| handle.id)
 }
 
-impl Token {
-    /// Whether judging it at a time gives the same.
-    pub(super) fn holds_at(&self, nanos: i64) -> bool {
-        self.judged.contains(&nanos)
-    }
-
-    /// Whether anything is recorded about it.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
-        !self.records.is_empty() || !self.edges.is_empty()
-    }
-
+impl Summary {
     /// Its state in event time, judged at a time.
     #[must_use]
     pub fn state_at(&self, nanos: i64) -> State {
@@ -111,6 +117,19 @@ impl Token {
     #[must_use]
     pub fn is_alive(&self, nanos: i64) -> bool {
         self.known.is_active(nanos, false)
+    }
+}
+
+impl Token {
+    /// Whether judging it at a time gives the same.
+    pub(super) fn holds_at(&self, nanos: i64) -> bool {
+        self.judged.contains(&nanos)
+    }
+
+    /// Whether anything is recorded about it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.records.is_empty() || !self.edges.is_empty()
     }
 
     /// Its life in event time: from its birth, or else its first event, until it ended or may end.

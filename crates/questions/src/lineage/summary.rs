@@ -1,0 +1,147 @@
+//! Where tokens stand, without reading their lives.
+//!
+//! ```text
+//! id ──▶ chain: where its events are                      (index alone, however many)
+//!        acts · refreshes · names · first · newest ──▶ leaves ──▶ states, births, facts, other ids
+//!        births ──▶ revocations of something wider
+//! ```
+//!
+//! The index keeps the acts of a token in lists of their own
+//! ([`OfLife`]): they are its stored
+//! summary. They follow from the entries, are built again like any posting, are compared with them
+//! by `verify --index`, and are as of every size, which nothing that is overwritten could be.
+//!
+//! Promises: what the whole life gives, but for records and edges. Of a life of twenty events two
+//! or three leaves are read.
+//!
+//! Assumes: mere uses change no state ([`changes_state`]), but for codes.
+//!
+//! Refuses: codes, what is asked about a time of the past, and what a bound cuts. Of these the whole
+//! life is read.
+//!
+//! [`OfLife`]: ledgerline_index::terms::OfLife
+//! [`changes_state`]: ledgerline_proof::lifecycle::changes_state
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ledgerline_proof::chain::{ChainKey, chain_key};
+use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
+use ledgerline_view::address::EntryRef;
+use ledgerline_view::view::QueryError;
+
+use super::inquiry::{Inquiry, Part};
+use super::judge::{Lived, MAX_ENTRIES};
+use super::reader::Cut;
+use super::token::Summary;
+use crate::facts::{MAX_IDS, fact_of};
+
+/// A chain of no more events is read whole: what decides is most of it.
+pub(super) const SHORT: usize = 4;
+impl Inquiry<'_> {
+    /// Where the token stands that has this id, among others perhaps.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn summary(&mut self, id: &str) -> Result<Arc<Summary>, QueryError> {
+        if let Some(token) = self.tokens.get(id) {
+            return Ok(Arc::clone(&token.summary));
+        }
+        if let Some(known) = self.summaries.get(id) {
+            return Ok(Arc::clone(known));
+        }
+        self.read_summaries([id.to_owned()]);
+        let Some(summary) = self.by_what_decides(id)? else {
+            return Ok(Arc::clone(&self.token(id)?.summary));
+        };
+        let summary = Arc::new(summary);
+        summary.covered_by.iter().for_each(|at| self.stands_on(*at));
+        for id in &summary.ids {
+            self.summaries.insert(id.clone(), Arc::clone(&summary));
+        }
+        Ok(summary)
+    }
+
+    /// Reads what the summaries of tokens with these ids take, all together.
+    pub(crate) fn read_summaries(&mut self, ids: impl IntoIterator<Item = String>) {
+        if self.scope().at.is_some() {
+            return self.read_tokens(ids);
+        }
+        if self.hand.is_off {
+            return;
+        }
+        let is_new = |id: &String| {
+            !self.tokens.contains_key(id) && !self.summaries.contains_key(id)
+        };
+        let level: BTreeSet<String> = ids.into_iter().filter(is_new).collect();
+        self.read_parts(level, Part::Summaries);
+    }
+
+    /// Judges a token by what decides. `None` where that takes its whole life.
+    fn by_what_decides(&mut self, id: &str) -> Result<Option<Summary>, QueryError> {
+        if self.scope().at.is_some() {
+            return Ok(None);
+        }
+        let cuts = self.cut_count();
+        let (mut ids, mut todo) = (BTreeSet::from([id.to_owned()]), vec![id.to_owned()]);
+        let (mut lived, mut events, mut whole): (Vec<Lived>, _, _) = (Vec::new(), Vec::new(), true);
+        while let Some(id) = todo.pop() {
+            let found = self.deciding_of_one_id(&id)?;
+            for other in found.ids {
+                if ids.len() >= MAX_IDS && !ids.contains(&other) {
+                    self.cut(Cut::Width);
+                } else if ids.insert(other.clone()) {
+                    todo.push(other);
+                }
+            }
+            lived.extend(found.lived);
+            events.extend(found.events);
+            whole &= found.whole;
+        }
+        lived.sort_unstable_by_key(|(record, _)| record.at);
+        events.sort_unstable();
+        let (mut summary, _, records) = self.assemble(id, ids, lived);
+        // Of a code every use counts.
+        let is_code = |kind: Option<TokenKind>| kind.is_some_and(TokenKind::is_code);
+        let is_code = is_code(summary.known.token_kind) || is_code(summary.happened.token_kind);
+        self.cover(&mut summary, &records)?;
+        if self.cut_count() != cuts || (is_code && !whole) {
+            return Ok(None);
+        }
+        summary.events = events;
+        Ok(Some(summary))
+    }
+
+    /// What decides of the chain of one id, and where all of it is.
+    fn deciding_of_one_id(&mut self, id: &str) -> Result<OneId, QueryError> {
+        let chain = self.chain_of(id);
+        let (mut events, _) = self.entries_of(&chain, MAX_ENTRIES)?;
+        let (entries, whole) = self.deciding_entries(&chain, &events, true)?;
+        let tenant = self.scope().tenant.clone();
+        let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
+        let mut facts = Vec::with_capacity(entries.len());
+        let records = self.records_at(&entries, &mut |entry, one| {
+            let is_its = chain_key(one, &entry.handles) == Some(key);
+            facts.extend(is_its.then(|| fact_of(entry, one)));
+            is_its
+        })?;
+        let ids = self.other_ids(id, &records, MAX_ENTRIES)?;
+        if records.len() < entries.len() {
+            let its = |at: &EntryRef| records.iter().any(|record| record.at == *at);
+            events.retain(|at| its(at) || entries.binary_search(at).is_err());
+        }
+        let lived = records.into_iter().zip(facts).collect();
+        Ok(OneId { ids, lived, events, whole })
+    }
+}
+
+/// What decides of the chain of one id.
+struct OneId {
+    /// The token's other ids.
+    ids: BTreeSet<String>,
+    lived: Vec<Lived>,
+    /// Where all events of the chain are.
+    events: Vec<EntryRef>,
+    /// Whether all of them decide.
+    whole: bool,
+}
