@@ -445,7 +445,8 @@ impl<'v> Question<'v> {
         if more {
             request.notes.push("there is more of the answer: ask for more items".to_owned());
         }
-        let mut bundle = prove::question(&mut self.inquiry, request, origin.as_deref(), previous_size)?;
+        let origin = origin.as_deref();
+        let mut bundle = prove::question(&mut self.inquiry, request, origin, previous_size)?;
         if let Some(covered) = covered {
             covered.mark(&mut bundle);
         }

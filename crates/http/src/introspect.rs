@@ -17,9 +17,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use ledgerline_api::uuid_text;
 use ledgerline_index::terms::{issuer_of, own_id};
+use ledgerline_introspection::{Standing, issuer_and_region};
 use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
-use ledgerline_questions::standing::{Standing, issuer_and_region};
 use ledgerline_view::registry::{Caller, Roles};
 use serde_json::{Map, Value, json};
 

@@ -16,14 +16,12 @@
 
 use std::sync::Arc;
 
+use ledgerline_introspection::{Head, HeadName, Presented, Standing, Told, issuer_and_region};
 use ledgerline_issuers::verified::Verified;
 use ledgerline_issuers::{Issuers, Judged};
 use ledgerline_node::Node;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::t1_value;
-use ledgerline_questions::standing::{
-    Head, HeadName, Presented, Standing, Told, issuer_and_region,
-};
 use ledgerline_view::registry::{Caller, Roles};
 
 use crate::form::Refusal;

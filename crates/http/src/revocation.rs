@@ -33,9 +33,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use ledgerline_answers::problem::Problem;
 use ledgerline_index::terms::{issuer_of, own_id};
+use ledgerline_introspection::Standing;
 use ledgerline_node::revoking::{ASKED, Member, NOT_TOLD, Plan, Why, plan};
 use ledgerline_proof::vocabulary::TokenKind;
-use ledgerline_questions::standing::Standing;
 use ledgerline_view::registry::{Caller, Roles};
 use serde_json::{Value, json};
 

@@ -25,12 +25,12 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use ledgerline_answers::problem::Problem;
+use ledgerline_introspection::{Standing, issuer_and_region};
 use ledgerline_issuers::connector::Told;
 use ledgerline_issuers::{Issuer, Judged};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_node::revoking::{ANSWERED, ASKED, NOT_TOLD, told_statement};
 use ledgerline_proof::vocabulary::TokenKind;
-use ledgerline_questions::standing::{Standing, issuer_and_region};
 use ledgerline_view::registry::Caller;
 use serde_json::{Value, json};
 

@@ -10,13 +10,13 @@ use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::{gap, gap::Waiting};
 use ledgerline_index::TermKind;
 use ledgerline_index::terms::{chain_term, issuer_of};
+use ledgerline_introspection::{Head, HeadName, Presented, Standing, Told, claims, part};
 use ledgerline_ledger::intake::{Reply, RevokeToken, SeenUse, SubmitError};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::chain::ChainKey;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::hashed_jti;
 use ledgerline_proof::vocabulary::TargetKind;
-use ledgerline_questions::standing::{Head, HeadName, Presented, Standing, Told, claims, part};
 use ledgerline_view::registry::Caller;
 use ledgerline_view::view::QueryError;
 
@@ -44,7 +44,7 @@ impl Node {
     /// Where a token stands now, in the newest committed state.
     ///
     /// # Errors
-    /// As [`ledgerline_questions::standing::standing`].
+    /// As [`ledgerline_introspection::standing`].
     pub fn standing(
         &self,
         tenant: &str,
@@ -57,7 +57,7 @@ impl Node {
     /// As [`Self::standing`], of as much as one answer may read: for whoever ends the token.
     ///
     /// # Errors
-    /// As [`ledgerline_questions::standing::part`].
+    /// As [`ledgerline_introspection::part`].
     pub fn part(
         &self,
         tenant: &str,
@@ -151,7 +151,7 @@ impl Node {
     /// `name` from then on. `None` when nobody knows the token.
     ///
     /// # Errors
-    /// As [`ledgerline_questions::standing::standing`].
+    /// As [`ledgerline_introspection::standing`].
     pub fn head(
         &self,
         tenant: &str,

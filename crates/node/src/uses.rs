@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ledgerline_followers::findings::gap::Waiting;
+use ledgerline_introspection::Head;
 use ledgerline_ledger::intake::{SeenUse, SubmitAnswer, SubmitError};
-use ledgerline_questions::standing::Head;
 use ledgerline_view::registry::Caller;
 
 use super::Node;

@@ -147,10 +147,7 @@ pub fn after_revokes(
 }
 
 /// Reads the lives of tokens that were revoked.
-fn whole(
-    inquiry: &mut Inquiry<'_>,
-    tokens: Vec<Arc<Summary>>,
-) -> Result<AfterRevoke, QueryError> {
+fn whole(inquiry: &mut Inquiry<'_>, tokens: Vec<Arc<Summary>>) -> Result<AfterRevoke, QueryError> {
     inquiry.read_tokens(tokens.iter().map(|token| token.id.clone()));
     let mut revoked = Vec::with_capacity(tokens.len());
     for token in tokens {

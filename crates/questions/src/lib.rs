@@ -37,7 +37,6 @@ mod policies;
 mod reconcile;
 mod revocations;
 mod sources;
-pub mod standing;
 mod visitors;
 mod why;
 

@@ -56,14 +56,18 @@ pub struct Judgement {
     pub by: i64,
 }
 
-/// What a question needs of the life of a token of which too much is recorded for it.
-pub(crate) struct Stands {
-    pub(crate) ids: BTreeSet<String>,
-    pub(crate) known: TokenState,
-    pub(crate) happened: TokenState,
-    pub(crate) covered_by: Vec<EntryRef>,
+/// Where a token stands of which too much is recorded for a question.
+pub struct Stands {
+    /// All its ids.
+    pub ids: BTreeSet<String>,
+    /// State in ledger order.
+    pub known: TokenState,
+    /// State in event time.
+    pub happened: TokenState,
+    /// The revocations of something wider that cover it, ascending.
+    pub covered_by: Vec<EntryRef>,
     /// As [`Life::cut`].
-    pub(crate) cut: bool,
+    pub cut: bool,
 }
 
 /// A token's life.
@@ -93,7 +97,10 @@ pub struct Life {
 
 /// Where a token stands as of a state, by what decides of its chains: mere uses are not read.
 /// Of what occurred after `only_by` nothing counts. `None` when the token was never seen.
-pub(crate) fn stands_of(
+///
+/// # Errors
+/// [`QueryError`].
+pub fn stands_of(
     view: &View,
     tenant: &str,
     token_id: &str,

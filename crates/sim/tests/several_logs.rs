@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use ledgerline_expiry::{Due, Place, Wheel};
 use ledgerline_followers::position::Position;
+use ledgerline_introspection::{Presented, standing};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{
     Bounds, Direction, Inquiry, Lineage, Scope, Spending, relatives,
 };
-use ledgerline_questions::standing::{Presented, standing};
 use ledgerline_questions::{
     Holder, Of, Pivot, Point, Resource, accesses, holdings, pivot, revocations, visitors,
 };

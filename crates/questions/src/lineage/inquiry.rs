@@ -25,8 +25,8 @@ use super::lives::{Found, Lives};
 use super::plan::PageWanted;
 use super::reader::{PAGE, Reader, Scope, Spending};
 use super::summary::SHORT;
-use super::token::{Summary, wide_chains};
 use super::token::Token;
+use super::token::{Summary, wide_chains};
 use crate::facts::{MAX_IDS, joined_ids};
 
 /// Something wider than a token: what it is, and its id.
@@ -34,7 +34,7 @@ pub(super) type WideKey = (TargetKind, Vec<u8>);
 
 /// What of tokens is read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
+pub(super) enum Part {
     /// Lives, and what links to them.
     Lives,
     /// What decides where they stand.
@@ -206,8 +206,14 @@ impl<'v> Inquiry<'v> {
         fresh
     }
 
+    /// Reads what decides where tokens with these ids stand, and what has their digests, all
+    /// together.
+    pub fn read_presented(&mut self, ids: BTreeSet<String>) {
+        self.read_parts(ids, Part::Standing);
+    }
+
     /// Reads a part of the lives of these ids and of their other ids, and what covers them.
-    pub(crate) fn read_parts(&mut self, mut level: BTreeSet<String>, part: Part) {
+    pub(super) fn read_parts(&mut self, mut level: BTreeSet<String>, part: Part) {
         let mut wide = BTreeSet::new();
         for _ in 0..MAX_IDS {
             level.retain(|id| self.planned.insert((part, id.clone())));

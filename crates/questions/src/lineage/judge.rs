@@ -262,9 +262,8 @@ impl Inquiry<'_> {
         let (entries, whole) = self.deciding_entries(&chain, &first, rest.is_none())?;
         let tenant = self.scope().tenant.clone();
         let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
-        let chain = self.records_at(&entries, &mut |entry, one| {
-            chain_key(one, &entry.handles) == Some(key)
-        })?;
+        let chain = self
+            .records_at(&entries, &mut |entry, one| chain_key(one, &entry.handles) == Some(key))?;
         let ids = self.other_ids(id, &chain, MAX_DECIDING)?;
         Ok(Decided { chain, ids, whole })
     }

@@ -45,7 +45,6 @@ pub(crate) use at_hand::EventName;
 pub use edge::{Descent, Direction, Edge};
 pub use graph::{Bounds, Lineage, Relative, Step, family, path, relatives};
 pub use inquiry::Inquiry;
-pub(crate) use inquiry::Part;
 pub use joined::Reach;
 pub use lives::Lives;
 pub(crate) use plan::PageWanted;

@@ -16,8 +16,8 @@
 //!
 //! Assumes: mere uses change no state ([`changes_state`]), but for codes.
 //!
-//! Refuses: codes, what is asked about a time of the past, and what a bound cuts. Of these the whole
-//! life is read.
+//! Refuses: codes, what is asked about a time of the past, and what a bound cuts. Of these the
+//! whole life is read.
 //!
 //! [`OfLife`]: ledgerline_index::terms::OfLife
 //! [`changes_state`]: ledgerline_proof::lifecycle::changes_state
@@ -70,9 +70,8 @@ impl Inquiry<'_> {
         if self.hand.is_off {
             return;
         }
-        let is_new = |id: &String| {
-            !self.tokens.contains_key(id) && !self.summaries.contains_key(id)
-        };
+        let is_new =
+            |id: &String| !self.tokens.contains_key(id) && !self.summaries.contains_key(id);
         let level: BTreeSet<String> = ids.into_iter().filter(is_new).collect();
         self.read_parts(level, Part::Summaries);
     }

@@ -200,8 +200,8 @@ mod tests {
     use ledgerline_proof::lifecycle::TokenState;
 
     use super::*;
-    use crate::lineage::Facts;
     use ledgerline_index::{TermHasher, TermKind};
+    use ledgerline_questions::lineage::Facts;
 
     fn standing(id: &str, watched: Vec<Term>, changes_at: Option<i64>) -> Standing {
         let facts = Facts {

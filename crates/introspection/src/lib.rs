@@ -33,8 +33,10 @@ use ledgerline_proof::token_id::{TokenId, can_be_one_token};
 use ledgerline_proof::vocabulary::{Outcome, TargetKind, TokenKind};
 use ledgerline_view::view::{QueryError, View};
 
-use crate::life::{Judgement, stands_of};
-use crate::lineage::{Facts, Inquiry, MAX_IDS, Part, Record, Scope, Spending, wide_chains};
+use ledgerline_questions::life::{Judgement, stands_of};
+use ledgerline_questions::lineage::{
+    Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chains,
+};
 
 pub use cache::Standings;
 pub use changes::Changes;
@@ -283,7 +285,7 @@ fn identity(places: &mut [Inquiry<'_>], mut ids: BTreeSet<String>) -> Result<Fou
     let mut most = MAX_IDS;
     while !level.is_empty() {
         for place in &mut *places {
-            place.read_parts(level.iter().cloned().collect(), Part::Standing);
+            place.read_presented(level.iter().cloned().collect());
         }
         let mut all = BTreeSet::new();
         for id in &level {
