@@ -14,7 +14,7 @@ use crate::process;
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Only these measurements (single, batch, blocks, ledger); all of them without a name.
+    /// Only these sections, which `-- --help` names; all of them without a name.
     names: Vec<String>,
     /// Events of the large ledger.
     #[arg(long)]

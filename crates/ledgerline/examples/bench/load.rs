@@ -101,20 +101,21 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// Releases requests at `rate` for `duration`, then closes.
+    /// Releases requests at `rate` for `duration`, then closes. What falls due at a tick is due
+    /// then, also when the system wakes this thread late.
     fn run(&self, rate: f64, duration: Duration) {
         let started = Instant::now();
-        let mut released = 0u64;
-        while started.elapsed() < duration {
-            let now = Instant::now();
-            let target = ((now - started).as_secs_f64() * rate) as u64;
+        let (mut released, mut passed) = (0u64, Duration::ZERO);
+        while passed < duration {
+            passed += TICK;
+            std::thread::sleep((started + passed).saturating_duration_since(Instant::now()));
+            let target = (passed.as_secs_f64() * rate) as u64;
             let count = (target - released) as usize;
             let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-            due.extend(std::iter::repeat_n(now, count));
+            due.extend(std::iter::repeat_n(started + passed, count));
             drop(due);
             self.permits.add_permits(count);
             released = target;
-            std::thread::sleep(TICK);
         }
         self.permits.close();
     }

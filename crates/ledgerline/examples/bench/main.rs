@@ -1,14 +1,14 @@
 //! What a ledger costs and how fast it is, each figure beside a reference of the same run.
 //!
-//! `cargo xtask bench [single|batch|blocks|ledger|questions|history|introspect ...] [--events N]
-//! [--long] [--out FILE]`
+//! `cargo xtask bench [NAME ...] [--events N] [--long] [--out FILE]`; the names are those of
+//! [`Name`].
 //!
 //! Promises: the server is the release binary in a process of its own, spoken to over loopback; its
 //! CPU is read from the kernel, its bytes from its files; every sent event was recorded. Prints a
 //! table; judges nothing by ending with an error.
 //!
 //! Assumes Linux, and that nothing else runs: client and server share the machine. The page cache
-//! is warm throughout.
+//! is warm, but where a row says cold.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 #![allow(
@@ -27,12 +27,14 @@ mod introspect;
 mod jwts;
 mod ledger;
 mod load;
+mod paced;
 mod population;
 mod questions;
 mod report;
 mod server;
 mod single;
 mod storage;
+mod threads;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,6 +63,8 @@ const TOKENS_MAX: u64 = 10_000_000;
 enum Name {
     /// Single events over keep-alive, beside an empty handler.
     Single,
+    /// Single events at low, fixed rates: times, and CPU by thread.
+    Paced,
     /// Batches of 500 in each form, and their bytes on disk.
     Batch,
     /// The share of block sealing.
@@ -185,6 +189,7 @@ fn main() -> Result<()> {
         if arguments.names.is_empty() || arguments.names.contains(name) {
             match name {
                 Name::Single => single::measure(&setup, &mut report),
+                Name::Paced => paced::measure(&setup, &mut report),
                 Name::Batch => bulk::measure(&setup, &mut report),
                 Name::Blocks => bulk::blocks(&setup, &mut report),
                 Name::Ledger => ledger::measure(&setup, &mut report),
