@@ -1,9 +1,8 @@
 //! A ledger of many events: memory, restarts, verification.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use crate::Setup;
 use crate::bulk::{Filled, fill};
@@ -11,6 +10,7 @@ use crate::events::{Maker, Wire};
 use crate::report::{Report, Row, grouped};
 use crate::server::Server;
 use crate::storage::{Weight, sha256_seconds};
+use crate::verification::Verification;
 
 /// What the targets for memory and restarts are about.
 const TARGET_EVENTS: u64 = 10_000_000;
@@ -91,34 +91,19 @@ fn killed_row(setup: &Setup, server: &mut Server, maker: &Maker, name: &str) -> 
 
 /// Times `ledgerline verify --data` beside the bare hashing of as many bytes.
 fn verify_row(setup: &Setup, server: &Server, filled: &Filled) -> Result<Row> {
-    let what = format!("verify of {} events", grouped(filled.events as f64));
-    let begun = Instant::now();
-    let output = Command::new(&setup.binary)
-        .args(["verify", "-o", "json", "--data"])
-        .arg(server.data())
-        .output()
-        .context("verify")?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        if errors.contains("not built yet") {
-            return Ok(Row::new(what, "not available").target("≥ 1,000,000 events/s", false));
-        }
-        bail!("verify ended with {}: {errors}{}", output.status, text(&output.stdout));
-    }
+    let verified = Verification::of(&setup.binary, &server.data(), &[])?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let journal = Weight::of(&server.data())?.journal;
     let message = usize::try_from(journal / filled.events)?;
     let bound = filled.events as f64 / sha256_seconds(filled.events, message, threads);
-    let rate = filled.events as f64 / seconds;
-    Ok(Row::new(what, format!("{} events/s ({seconds:.2} s)", grouped(rate)))
-        .reference(
-            format!("{}/s: SHA-256 of the journal, {threads} threads", grouped(bound)),
-            Some(rate / bound),
-        )
-        .target("≥ 1,000,000 events/s", rate >= 1e6))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().take(2000).collect()
+    let rate = filled.events as f64 / verified.seconds;
+    Ok(Row::new(
+        format!("verify of {} events", grouped(filled.events as f64)),
+        format!("{} events/s ({:.2} s)", grouped(rate), verified.seconds),
+    )
+    .reference(
+        format!("{}/s: SHA-256 of the journal, {threads} threads", grouped(bound)),
+        Some(rate / bound),
+    )
+    .target("≥ 1,000,000 events/s", rate >= 1e6))
 }

@@ -27,6 +27,7 @@ mod introspect;
 mod jwts;
 mod ledger;
 mod load;
+mod one_by_one;
 mod paced;
 mod population;
 mod questions;
@@ -35,6 +36,7 @@ mod server;
 mod single;
 mod storage;
 mod threads;
+mod verification;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,6 +73,8 @@ enum Name {
     Blocks,
     /// Memory, restarts and verification of a ledger of many events.
     Ledger,
+    /// A ledger with one event a commit, and its verification.
+    OneByOne,
     /// Questions about a population's past, warm and cold, and the index built anew.
     Questions,
     /// Many tokens alive at once, interleaved: the history of a day, and windows of it.
@@ -193,6 +197,7 @@ fn main() -> Result<()> {
                 Name::Batch => bulk::measure(&setup, &mut report),
                 Name::Blocks => bulk::blocks(&setup, &mut report),
                 Name::Ledger => ledger::measure(&setup, &mut report),
+                Name::OneByOne => one_by_one::measure(&setup, &mut report),
                 Name::Questions => {
                     setup.at_each_size("questions", u64::MAX, &mut report, questions::measure)
                 }
