@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::storage::Weight;
 
 /// Events of a request.
-pub const BATCH: u64 = 500;
+const BATCH: u64 = 500;
 const CONNECTIONS: usize = 16;
 /// Events made ahead of the clock at a time: about 150 MB.
 const ROUND: u64 = 200_000;
@@ -64,16 +64,39 @@ impl Filled {
     }
 }
 
-/// Sends events `first` to `first + count` in rounds: made, then sent while the clock runs.
+/// How events are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Connections, each with one request in flight.
+    pub connections: usize,
+    /// Events of a request.
+    pub batch: u64,
+}
+
+/// Sends events `first` to `first + count` in batches of 500 over sixteen connections.
 ///
 /// # Errors
 /// When the server fails, or did not record every one of them.
 pub fn fill(server: &Server, maker: &dyn Batches, first: u64, count: u64) -> Result<Filled> {
+    fill_in(server, maker, Manner { connections: CONNECTIONS, batch: BATCH }, first, count)
+}
+
+/// Sends events `first` to `first + count` in rounds: made, then sent while the clock runs.
+///
+/// # Errors
+/// When the server fails, or did not record every one of them.
+pub fn fill_in(
+    server: &Server,
+    maker: &dyn Batches,
+    manner: Manner,
+    first: u64,
+    count: u64,
+) -> Result<Filled> {
     let before = server.recorded()?;
     let mut filled = Filled::default();
     while filled.events < count {
         let events = ROUND.min(count - filled.events);
-        let (requests, payload) = make(maker, first + filled.events, events)?;
+        let (requests, payload) = make(maker, manner.batch, first + filled.events, events)?;
         let requests = Arc::new(requests);
         let source: Source = {
             let requests = Arc::clone(&requests);
@@ -83,8 +106,8 @@ pub fn fill(server: &Server, maker: &dyn Batches, first: u64, count: u64) -> Res
                 request.is_some()
             })
         };
-        let load =
-            Load { connections: CONNECTIONS, duration: ROUND_LIMIT, rate: None, in_a_row: 1 };
+        let connections = manner.connections;
+        let load = Load { connections, duration: ROUND_LIMIT, rate: None, in_a_row: 1 };
         let outcome = drive(server.target()?, load, 0, &source)?;
         filled.events += events;
         filled.seconds += outcome.seconds;
@@ -99,13 +122,13 @@ pub fn fill(server: &Server, maker: &dyn Batches, first: u64, count: u64) -> Res
 pub type Made = (Vec<u8>, Payload);
 
 /// The requests of a round, made on all processors.
-fn make(maker: &dyn Batches, first: u64, count: u64) -> Result<(Vec<Vec<u8>>, Payload)> {
+fn make(maker: &dyn Batches, size: u64, first: u64, count: u64) -> Result<(Vec<Vec<u8>>, Payload)> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
-    let starts: Vec<u64> = (0..count).step_by(usize::try_from(BATCH)?).collect();
+    let starts: Vec<u64> = (0..count).step_by(usize::try_from(size)?).collect();
     let share = starts.len().div_ceil(usize::try_from(threads)?).max(1);
     let parts: Vec<Result<Vec<Made>>> = std::thread::scope(|scope| {
         let work = |part: Vec<u64>| {
-            let batch = |at: u64| maker.batch(first + at, BATCH.min(count - at));
+            let batch = |at: u64| maker.batch(first + at, size.min(count - at));
             part.into_iter().map(batch).collect()
         };
         let running: Vec<_> =

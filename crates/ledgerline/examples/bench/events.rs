@@ -78,7 +78,9 @@ impl Payload {
 pub struct Maker {
     wire: Wire,
     with_personal: bool,
+    source: String,
     key: String,
+    key_id: String,
     signer: Option<StatementSigner>,
     policy_digest: String,
 }
@@ -91,11 +93,37 @@ impl Maker {
     pub fn new(server: &Server, wire: Wire, with_personal: bool) -> Result<Self> {
         let signer = match wire {
             Wire::Json => None,
-            Wire::AvroHmac => Some(hmac_signer(server)?),
+            Wire::AvroHmac => Some(hmac_signer(server, SOURCE, PRODUCER)?),
             Wire::AvroEd25519 => Some(ed25519_signer(server)?),
         };
-        let policy_digest = ledgerline_proof::hash::sha256(POLICY).to_hex();
-        Ok(Self { wire, with_personal, key: server.key.clone(), signer, policy_digest })
+        Ok(Self {
+            wire,
+            with_personal,
+            source: SOURCE.to_owned(),
+            key: server.key.clone(),
+            key_id: PRODUCER.to_owned(),
+            signer,
+            policy_digest: ledgerline_proof::hash::sha256(POLICY).to_hex(),
+        })
+    }
+
+    /// The same without personal records, of another source with a credential and an HMAC key of
+    /// its own; single events have no use for the key.
+    ///
+    /// # Errors
+    /// When the server refuses them.
+    pub fn of_source(server: &Server, source: &str) -> Result<Self> {
+        let added = server.add_key(&json!({ "source": source, "roles": ["producer"] }))?;
+        let key_id = format!("{source}-producer");
+        Ok(Self {
+            wire: Wire::AvroHmac,
+            with_personal: false,
+            source: source.to_owned(),
+            key: added["secret"].as_str().context("a secret")?.to_owned(),
+            signer: Some(hmac_signer(server, source, &key_id)?),
+            key_id,
+            policy_digest: ledgerline_proof::hash::sha256(POLICY).to_hex(),
+        })
     }
 
     /// A request with one event, in JSON.
@@ -145,7 +173,7 @@ impl Maker {
 
     fn put_avro(&self, n: u64, out: &mut Vec<u8>) -> Result<Payload> {
         let facts = Facts::of(n);
-        let mut statement = facts.statement();
+        let mut statement = facts.statement(&self.source);
         let user = format!("user-{}", n % 1000);
         let record = self.with_personal.then(|| personal_record(n, &user));
         if let Some(record) = &record {
@@ -153,7 +181,8 @@ impl Maker {
             statement.personal = vec![Personal { role: PersonalRole::Subject, commitment }];
         }
         let alg = if self.wire == Wire::AvroEd25519 { 2 } else { 1 };
-        let signing = self.signer.as_ref().map(|signer| Signing { signer, alg });
+        let signing =
+            self.signer.as_ref().map(|signer| Signing { signer, alg, key_id: &self.key_id });
         put_submission(out, &statement, signing, record.as_deref())
     }
 }
@@ -163,6 +192,7 @@ impl Maker {
 pub struct Signing<'a> {
     pub signer: &'a StatementSigner,
     pub alg: i32,
+    pub key_id: &'a str,
 }
 
 /// Appends a statement as it travels in a batch, signed under an algorithm; what it weighs.
@@ -178,8 +208,11 @@ pub fn put_submission(
     let statement = encode_object(Kind::Statement, statement);
     let value = signing.map(|signing| signing.signer.sign(&statement));
     let signature = signing.zip(value.as_deref());
-    let signature =
-        signature.map(|(signing, value)| Signature { alg: signing.alg, key_id: PRODUCER, value });
+    let signature = signature.map(|(signing, value)| Signature {
+        alg: signing.alg,
+        key_id: signing.key_id,
+        value,
+    });
     let personal = record.into_iter().collect();
     let submission =
         Submission { statement: &statement, personal, signature, attachments: Vec::new() };
@@ -218,16 +251,16 @@ impl Batches for Maker {
     }
 }
 
-/// Registers a producer that signs with HMAC-SHA256.
+/// Registers a key with which a source signs by HMAC-SHA256.
 ///
 /// # Errors
 /// When the server refuses the key.
-pub fn hmac_signer(server: &Server) -> Result<StatementSigner> {
+pub fn hmac_signer(server: &Server, source: &str, key_id: &str) -> Result<StatementSigner> {
     let added = server.add_key(
-        &json!({ "key_id": PRODUCER, "alg": "HMAC-SHA256", "source": SOURCE, "roles": [] }),
+        &json!({ "key_id": key_id, "alg": "HMAC-SHA256", "source": source, "roles": [] }),
     )?;
     let secret = STANDARD.decode(added["secret"].as_str().context("a secret")?)?;
-    Ok(StatementSigner::hmac(&secret, DEPLOYMENT, PRODUCER))
+    Ok(StatementSigner::hmac(&secret, DEPLOYMENT, key_id))
 }
 
 fn ed25519_signer(server: &Server) -> Result<StatementSigner> {
@@ -280,10 +313,10 @@ impl Facts {
         }
     }
 
-    fn statement(&self) -> Statement<'_> {
+    fn statement<'f>(&'f self, source: &'f str) -> Statement<'f> {
         let target = Target { kind: TargetKind::Token, id: &self.token };
         let occurred = Hlc::at(i64::try_from(self.millis * 1_000_000).expect("this century"));
-        let mut statement = Statement::new(self.id, SOURCE, target, self.kind, occurred);
+        let mut statement = Statement::new(self.id, source, target, self.kind, occurred);
         statement.outcome = Outcome::Allow;
         statement.issuer = Some("idp");
         statement.client_id = Some("web");
@@ -309,7 +342,8 @@ impl Facts {
     }
 }
 
-fn uuid_text(id: &[u8; 16]) -> String {
+/// A UUID as one writes it.
+pub fn uuid_text(id: &[u8; 16]) -> String {
     let n = u128::from_be_bytes(*id);
     let part = |shift: u32, digits: u32| (n >> shift) & ((1 << (4 * digits)) - 1);
     let (a, b, c) = (part(96, 8), part(80, 4), part(64, 4));

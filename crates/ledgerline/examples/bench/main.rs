@@ -34,6 +34,7 @@ mod questions;
 mod report;
 mod server;
 mod single;
+mod sources;
 mod storage;
 mod threads;
 mod verification;
@@ -67,6 +68,8 @@ enum Name {
     Single,
     /// Single events at low, fixed rates: times, and CPU by thread.
     Paced,
+    /// Three hundred sources at once, beside one.
+    Sources,
     /// Batches of 500 in each form, and their bytes on disk.
     Batch,
     /// The share of block sealing.
@@ -194,6 +197,7 @@ fn main() -> Result<()> {
             match name {
                 Name::Single => single::measure(&setup, &mut report),
                 Name::Paced => paced::measure(&setup, &mut report),
+                Name::Sources => sources::measure(&setup, &mut report),
                 Name::Batch => bulk::measure(&setup, &mut report),
                 Name::Blocks => bulk::blocks(&setup, &mut report),
                 Name::Ledger => ledger::measure(&setup, &mut report),

@@ -25,7 +25,7 @@ use ledgerline_proof::vocabulary::{
 use crate::bulk::Batches;
 use crate::events::{Payload, Signing, hmac_signer, put_submission};
 use crate::http::put_post;
-use crate::server::{SOURCE, Server};
+use crate::server::{PRODUCER, SOURCE, Server};
 
 /// The shape of the population that the figures name: 5 M tokens, 200 k users and 50 k resources at
 /// 100 M events.
@@ -79,7 +79,7 @@ impl Population {
         let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
         Ok(Self {
             key: server.key.clone(),
-            signer: hmac_signer(server)?,
+            signer: hmac_signer(server, SOURCE, PRODUCER)?,
             born: i64::try_from(since)?,
             per_token,
             users: (events / EVENTS_PER_USER).max(10),
@@ -152,7 +152,7 @@ impl Population {
         } else {
             statement.resource = Some(&resource);
         }
-        let signing = Some(Signing { signer: &self.signer, alg: 1 });
+        let signing = Some(Signing { signer: &self.signer, alg: 1, key_id: PRODUCER });
         put_submission(out, &statement, signing, record.as_deref())
     }
 }
