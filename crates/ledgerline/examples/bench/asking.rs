@@ -31,6 +31,16 @@ impl<'s> Asking<'s> {
         Ok(Self { server, key })
     }
 
+    /// With a credential that was registered before.
+    pub fn with(server: &'s Server, key: &str) -> Self {
+        Self { server, key: key.to_owned() }
+    }
+
+    /// The credential.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The handle of a user of the population.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::storage::Weight;
 
 /// Events of a request.
-const BATCH: u64 = 500;
+pub const BATCH: u64 = 500;
 const CONNECTIONS: usize = 16;
 /// Events made ahead of the clock at a time: about 150 MB.
 const ROUND: u64 = 200_000;

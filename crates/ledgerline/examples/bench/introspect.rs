@@ -74,7 +74,7 @@ pub fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
         format!("resident {:.0} MiB before, {:.0} MiB after", before / MIB, after / MIB),
         None,
     );
-    let name = format!("{} live opaque tokens", grouped(tokens as f64));
+    let name = format!("{} live opaque tokens of one event each", grouped(tokens as f64));
     let zipf = run.opaque(tokens, true);
     run.warm(&zipf)?;
     let full = run.closed(&zipf)?;

@@ -27,7 +27,7 @@ pub fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
     let maker = Maker::new(&server, Wire::AvroHmac, false)?;
     let empty = server.memory_bytes("VmRSS")?;
     let filled = fill(&server, &maker, 0, setup.events)?;
-    let name = format!("{} events", grouped(setup.events as f64));
+    let name = format!("{} events, token by token", grouped(setup.events as f64));
     report.add([
         Row::new(
             format!("intake of {name}, Avro, HMAC, batches of 500"),

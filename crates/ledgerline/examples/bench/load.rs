@@ -64,6 +64,16 @@ impl Outcome {
         self.cpu_seconds * 1e6 / units.max(1) as f64
     }
 
+    /// Times and CPU of questions, as a row says them.
+    pub fn question_text(&self) -> String {
+        format!(
+            "p50 {:.2} ms, p99 {:.2} ms, {:.2} ms server CPU",
+            self.quantile_us(0.5) / 1e3,
+            self.quantile_us(0.99) / 1e3,
+            self.cpu_us(self.done) / 1e3
+        )
+    }
+
     /// The latency that this share of requests stayed within, in microseconds.
     pub fn quantile_us(&self, share: f64) -> f64 {
         quantile(&self.latencies_us, share)

@@ -20,6 +20,7 @@
 
 mod asking;
 mod bulk;
+mod cold;
 mod events;
 mod history;
 mod http;

@@ -38,7 +38,10 @@ const POLICIES: u64 = 20;
 pub const REGION: &str = "eu-west-1";
 /// The alias of their issuer.
 pub const ISSUER: &str = "idp";
-const DAY_NANOS: i64 = 86_400_000_000_000;
+/// A day.
+pub const DAY_NANOS: i64 = 86_400_000_000_000;
+/// An hour.
+pub const HOUR_NANOS: i64 = DAY_NANOS / 24;
 
 /// In which order the events of tokens come, and when they occurred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +125,7 @@ impl Population {
     fn put(&self, n: u64, out: &mut Vec<u8>) -> Result<Payload> {
         let (token, is_first) = self.token(n);
         let id = (self.name)(token);
-        let (user, session) = (user(spread(token) % self.users), format!("s-{token}"));
+        let (user, session) = (user_name(spread(token) % self.users), format!("s-{token}"));
         let client = format!("client-{}", spread(token) % CLIENTS);
         let policy = format!("policy-{}", spread(token) % POLICIES);
         let resource = resource(spread(n) % self.resources);
@@ -210,7 +213,7 @@ pub fn jti(token: u64) -> String {
 }
 
 /// A user's name at the issuer.
-pub fn user(user: u64) -> String {
+pub fn user_name(user: u64) -> String {
     format!("user-{user}")
 }
 
