@@ -19,6 +19,7 @@
 )]
 
 mod asking;
+mod beside;
 mod bulk;
 mod cold;
 mod events;
@@ -30,13 +31,18 @@ mod ledger;
 mod load;
 mod one_by_one;
 mod paced;
+mod pgbench;
 mod population;
+mod postgres;
+mod psql;
 mod questions;
 mod report;
+mod rows;
 mod server;
 mod single;
 mod sources;
 mod storage;
+mod theirs;
 mod threads;
 mod verification;
 
@@ -59,6 +65,8 @@ const SIZES: [u64; 2] = [1_000_000, 10_000_000];
 const LONG_SIZE: u64 = 100_000_000;
 /// Most events of a history.
 const HISTORY_MAX: u64 = 20_000_000;
+/// Most events of a table beside the ledger: it takes a minute a million, and a kilobyte an event.
+const POSTGRES_MAX: u64 = 10_000_000;
 /// Most live tokens that are introspected.
 const TOKENS_MAX: u64 = 10_000_000;
 
@@ -83,6 +91,8 @@ enum Name {
     Questions,
     /// Many tokens alive at once, interleaved: the history of a day, and windows of it.
     History,
+    /// PostgreSQL beside the ledger: batches, single events and questions.
+    Postgres,
     /// Introspection beside an empty authenticated handler.
     Introspect,
 }
@@ -208,6 +218,9 @@ fn main() -> Result<()> {
                 }
                 Name::History => {
                     setup.at_each_size("history", HISTORY_MAX, &mut report, history::measure)
+                }
+                Name::Postgres => {
+                    setup.at_each_size("PostgreSQL", POSTGRES_MAX, &mut report, beside::measure)
                 }
                 Name::Introspect => setup.at_each_size(
                     "introspection",

@@ -112,6 +112,11 @@ impl Population {
         }
     }
 
+    /// Gives the ids of its tokens by their numbers.
+    pub fn token_ids(&self) -> fn(u64) -> String {
+        self.name
+    }
+
     /// How many resources there are.
     pub fn resources(&self) -> u64 {
         self.resources
@@ -122,41 +127,86 @@ impl Population {
         self.users
     }
 
-    fn put(&self, n: u64, out: &mut Vec<u8>) -> Result<Payload> {
+    /// The `n`th event.
+    pub fn act(&self, n: u64) -> Act {
         let (token, is_first) = self.token(n);
-        let id = (self.name)(token);
-        let (user, session) = (user_name(spread(token) % self.users), format!("s-{token}"));
-        let client = format!("client-{}", spread(token) % CLIENTS);
-        let policy = format!("policy-{}", spread(token) % POLICIES);
-        let resource = resource(spread(n) % self.resources);
-        let occurred = Hlc::at(self.occurred(n));
-        let kind = if is_first { EventType::Issued } else { EventType::ResourceAccessed };
-        let target = Target { kind: TargetKind::Token, id: &id };
-        let mut statement =
-            Statement::new(event_id(occurred, self.part + n), SOURCE, target, kind, occurred);
+        Act {
+            n,
+            is_first,
+            token: (self.name)(token),
+            user: user_name(spread(token) % self.users),
+            session: format!("s-{token}"),
+            client: format!("client-{}", spread(token) % CLIENTS),
+            policy: format!("policy-{}", spread(token) % POLICIES),
+            resource: resource(spread(n) % self.resources),
+            occurred: self.occurred(n),
+            expires: self.born + DAY_NANOS,
+        }
+    }
+
+    fn put(&self, n: u64, out: &mut Vec<u8>) -> Result<Payload> {
+        let act = self.act(n);
+        let target = Target { kind: TargetKind::Token, id: &act.token };
+        let (id, occurred) = (act.event_id(self.part), Hlc::at(act.occurred));
+        let mut statement = Statement::new(id, SOURCE, target, act.kind(), occurred);
         statement.outcome = Outcome::Allow;
         statement.issuer = Some(ISSUER);
-        statement.client_id = Some(&client);
-        statement.session_id = Some(&session);
-        let record = is_first.then(|| personal_record(n, &user));
+        statement.client_id = Some(&act.client);
+        statement.session_id = Some(&act.session);
+        let record = act.is_first.then(|| personal_record(n, &act.user));
         if let Some(record) = &record {
             let commitment = commitment(record);
             statement.personal = vec![Personal { role: PersonalRole::Subject, commitment }];
             statement.token_kind = Some(TokenKind::Access);
             statement.scopes = vec!["read:finance"];
-            statement.expires_at = Some(self.born + DAY_NANOS);
+            statement.expires_at = Some(act.expires);
             statement.policies = vec![PolicyRef {
-                id: &policy,
+                id: &act.policy,
                 version: "v2",
                 digest: None,
                 role: PolicyRole::Grant,
                 effect: None,
             }];
         } else {
-            statement.resource = Some(&resource);
+            statement.resource = Some(&act.resource);
         }
         let signing = Some(Signing { signer: &self.signer, alg: 1, key_id: PRODUCER });
         put_submission(out, &statement, signing, record.as_deref())
+    }
+}
+
+/// What one event says.
+pub struct Act {
+    n: u64,
+    /// ISSUED, with the user and the policy; otherwise an access of the resource.
+    pub is_first: bool,
+    /// Id of the token.
+    pub token: String,
+    /// Name at the issuer.
+    pub user: String,
+    /// Of the token.
+    pub session: String,
+    /// Of the token.
+    pub client: String,
+    /// By which it was granted.
+    pub policy: String,
+    /// That was accessed.
+    pub resource: String,
+    /// Unix nanoseconds.
+    pub occurred: i64,
+    /// Unix nanoseconds.
+    pub expires: i64,
+}
+
+impl Act {
+    /// Its type.
+    pub fn kind(&self) -> EventType {
+        if self.is_first { EventType::Issued } else { EventType::ResourceAccessed }
+    }
+
+    /// A UUIDv7 of the time at which it occurred.
+    pub fn event_id(&self, part: u64) -> [u8; 16] {
+        event_id(Hlc::at(self.occurred), part + self.n)
     }
 }
 
