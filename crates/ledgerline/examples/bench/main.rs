@@ -22,6 +22,7 @@ mod asking;
 mod beside;
 mod bulk;
 mod cold;
+mod curve;
 mod events;
 mod history;
 mod http;
@@ -32,6 +33,7 @@ mod load;
 mod one_by_one;
 mod paced;
 mod pgbench;
+mod plot;
 mod population;
 mod postgres;
 mod psql;
@@ -95,6 +97,8 @@ enum Name {
     Postgres,
     /// Introspection beside an empty authenticated handler.
     Introspect,
+    /// One ledger that grows: memory, lag, rates and times against its size.
+    Curve,
 }
 
 /// Arguments, as `cargo xtask bench` hands them on.
@@ -119,6 +123,9 @@ struct Arguments {
     /// Also writes the table between the marks of this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Also draws the curves of `curve` into this SVG file.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 /// What every measurement is given.
@@ -136,6 +143,8 @@ pub struct Setup {
     events: u64,
     /// Events of the ledgers that are asked about.
     sizes: Vec<u64>,
+    /// Where the curves are drawn.
+    plot: Option<PathBuf>,
 }
 
 impl Setup {
@@ -156,6 +165,7 @@ impl Setup {
             batch_events: events.min(600_000),
             events,
             sizes,
+            plot: arguments.plot.clone(),
         })
     }
 
@@ -167,6 +177,14 @@ impl Setup {
     fn room(&self, events: u64) -> Result<(u64, u64)> {
         let free = RealDisk::existing(&self.parent)?.free_bytes()?;
         Ok((events * BYTES_PER_EVENT + SPARE_BYTES, free))
+    }
+
+    /// As many events as were wanted, or as the disk has room for: the leading digit and zeros.
+    fn most_that_fits(&self, wanted: u64) -> Result<u64> {
+        let (_, free) = self.room(0)?;
+        let room = free.saturating_sub(SPARE_BYTES) / BYTES_PER_EVENT;
+        let digit = 10u64.pow(room.max(1).ilog10());
+        Ok(if wanted <= room { wanted } else { room / digit * digit })
     }
 
     fn check_room(&self) -> Result<()> {
@@ -228,6 +246,7 @@ fn main() -> Result<()> {
                     &mut report,
                     introspect::measure,
                 ),
+                Name::Curve => curve::measure(&setup, &mut report),
             }
             .with_context(|| format!("{name:?}"))?;
         }
@@ -248,7 +267,7 @@ fn command() -> String {
     while let Some(word) = words.next() {
         match word.as_str() {
             // Where the table goes and where it was measured is not what was measured.
-            "--out" | "--folder" => drop(words.next()),
+            "--out" | "--folder" | "--plot" => drop(words.next()),
             _ => kept.push(word),
         }
     }

@@ -67,6 +67,8 @@ pub struct Population {
     per_token: u64,
     users: u64,
     resources: u64,
+    /// Events after which the users are others.
+    wave: Option<u64>,
     order: Order,
     name: fn(u64) -> String,
     /// In front of the numbers of its event ids.
@@ -87,6 +89,7 @@ impl Population {
             per_token,
             users: (events / EVENTS_PER_USER).max(10),
             resources: (events / EVENTS_PER_RESOURCE).max(10),
+            wave: None,
             order: Order::SideBySide,
             name: token_id,
             part: 0,
@@ -96,6 +99,13 @@ impl Population {
     /// The same in another order.
     pub fn in_order(self, order: Order) -> Self {
         Self { order, ..self }
+    }
+
+    /// The same of a ledger that is asked about while it grows: as many resources at any size, and
+    /// with each `wave` of events other users.
+    pub fn growing(self, wave: u64, resources: u64) -> Self {
+        let users = (wave / EVENTS_PER_USER).max(1);
+        Self { wave: Some(wave), users, resources, ..self }
     }
 
     /// When it was made, Unix nanoseconds.
@@ -122,7 +132,7 @@ impl Population {
         self.resources
     }
 
-    /// How many users there are.
+    /// How many users there are; in a wave, when they come in waves.
     pub fn users(&self) -> u64 {
         self.users
     }
@@ -130,11 +140,15 @@ impl Population {
     /// The `n`th event.
     pub fn act(&self, n: u64) -> Act {
         let (token, is_first) = self.token(n);
+        let user = match self.wave {
+            None => spread(token) % self.users,
+            Some(wave) => token * self.per_token / wave * self.users + spread(token) % self.users,
+        };
         Act {
             n,
             is_first,
             token: (self.name)(token),
-            user: user_name(spread(token) % self.users),
+            user: user_name(user),
             session: format!("s-{token}"),
             client: format!("client-{}", spread(token) % CLIENTS),
             policy: format!("policy-{}", spread(token) % POLICIES),
@@ -222,7 +236,8 @@ impl Population {
         }
     }
 
-    fn occurred(&self, n: u64) -> i64 {
+    /// When event `n` occurred, Unix nanoseconds.
+    pub fn occurred(&self, n: u64) -> i64 {
         match self.order {
             // Times go on by a microsecond, so that nothing is ahead of the clock.
             Order::SideBySide => self.born.saturating_add_unsigned(n * 1000).min(now()),

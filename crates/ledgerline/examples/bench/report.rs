@@ -71,6 +71,8 @@ impl Row {
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,
+    /// Tables with columns of their own, behind the figures.
+    tables: Vec<Vec<String>>,
 }
 
 impl Report {
@@ -83,12 +85,30 @@ impl Report {
         }
     }
 
+    /// Begins a table with columns of its own.
+    pub fn begin_table(&mut self, columns: &[String]) {
+        self.tables.push(Vec::new());
+        self.add_line(columns);
+        self.add_line(&vec!["---".to_owned(); columns.len()]);
+    }
+
+    /// Adds a line to the table that was begun last, and says it at once.
+    #[allow(clippy::print_stderr, reason = "progress of a bench")]
+    pub fn add_line(&mut self, cells: &[String]) {
+        let line = format!("| {} |", cells.join(" | "));
+        eprintln!("{line}");
+        self.tables.last_mut().expect("a table was begun").push(line);
+    }
+
     /// The table in Markdown.
     pub fn markdown(&self, machine: &str, command: &str) -> String {
         let mut out = format!("{machine}\n\n`{command}`\n\n");
         out.push_str("| what | ours | reference | ratio | target |\n|---|---|---|---|---|\n");
         for row in &self.rows {
             writeln!(out, "{}", row.line()).expect("text grows");
+        }
+        for table in &self.tables {
+            writeln!(out, "\n{}", table.join("\n")).expect("text grows");
         }
         out
     }

@@ -96,6 +96,28 @@ impl Weight {
         }
         Ok(weight)
     }
+
+    /// Bytes of the files of a folder whose server runs but is quiet: as [`Self::of`], but of the
+    /// journal only the newest segments are walked, since older ones are cut to their last frame.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn of_files(data: &Path) -> Result<u64> {
+        let mut bytes = 0;
+        for name in ["tree", "index", "vault"] {
+            bytes += folder_bytes(&data.join(name))?;
+        }
+        let entries = fs::read_dir(data.join("journal"))?;
+        let mut paths: Vec<_> =
+            entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+        paths.sort();
+        for (age, path) in paths.iter().rev().enumerate() {
+            let is_old = age >= 2;
+            bytes += if is_old { fs::metadata(path)?.len() } else { frames_bytes(path)? };
+        }
+        Ok(bytes)
+    }
 }
 
 fn folder_bytes(folder: &Path) -> Result<u64> {
