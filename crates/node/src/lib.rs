@@ -53,7 +53,7 @@ use ledgerline_ledger::refusals::Refusals;
 use ledgerline_ledger::sequencer::PlannedBatch;
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose};
-use ledgerline_questions::lineage::Lives;
+use ledgerline_questions::lineage::TokenCaches;
 use ledgerline_view::committed::{CommitObserver, Rooms};
 use ledgerline_view::identity::Identity;
 use ledgerline_view::page_token::PageTokens;
@@ -305,11 +305,13 @@ impl Node {
     #[must_use]
     pub fn caches(&self) -> BTreeMap<&'static str, Usage> {
         let inner = &self.inner;
+        let tokens = inner.rooms.shared::<TokenCaches>();
         let mut caches = inner.counters.caches();
         caches.extend([
             ("introspection_answers", inner.heads.usage()),
             ("token_standings", inner.standings.usage()),
-            ("token_lives", inner.rooms.shared::<Lives>().usage()),
+            ("token_lives", tokens.lives.usage()),
+            ("token_summaries", tokens.summaries.usage()),
             ("personal_keys", inner.rooms.vault.cached_keys()),
         ]);
         caches

@@ -21,7 +21,7 @@ use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::{QueryError, View};
 
-use super::lives::{Found, Lives};
+use super::lives::{Found, Judged, Remembered, TokenCaches};
 use super::plan::PageWanted;
 use super::reader::{PAGE, Reader, Scope, Spending};
 use super::summary::SHORT;
@@ -46,8 +46,8 @@ pub(super) enum Part {
 /// One question about tokens being answered.
 pub struct Inquiry<'v> {
     reader: Reader<'v>,
-    /// Lives that were judged before, where they may be used.
-    pub(super) lives: Option<Arc<Lives>>,
+    /// What was judged before, where it may be used.
+    pub(super) caches: Option<Arc<TokenCaches>>,
     /// Tokens whose states the answer shows, by id.
     shown: BTreeMap<String, Arc<Summary>>,
     pub(super) tokens: BTreeMap<String, Arc<Token>>,
@@ -80,8 +80,8 @@ impl<'v> Inquiry<'v> {
     /// As [`Reader::new`].
     pub fn new(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
         // What happened by a time is judged from a part of each life.
-        let lives = scope.at.is_none().then(|| view.rooms().shared::<Lives>());
-        Ok(Self::of(Reader::new(view, scope, spending)?, lives))
+        let caches = scope.at.is_none().then(|| view.rooms().shared::<TokenCaches>());
+        Ok(Self { caches, ..Self::of(Reader::new(view, scope, spending)?) })
     }
 
     /// Begins, over one origin alone.
@@ -89,13 +89,13 @@ impl<'v> Inquiry<'v> {
     /// # Errors
     /// As [`Reader::new`].
     pub fn alone(view: &'v View, scope: Scope, spending: Spending) -> Result<Self, QueryError> {
-        Ok(Self::of(Reader::alone(view, scope, spending)?, None))
+        Ok(Self::of(Reader::alone(view, scope, spending)?))
     }
 
-    fn of(reader: Reader<'v>, lives: Option<Arc<Lives>>) -> Self {
+    fn of(reader: Reader<'v>) -> Self {
         Self {
             reader,
-            lives,
+            caches: None,
             shown: BTreeMap::new(),
             tokens: BTreeMap::new(),
             summaries: BTreeMap::new(),
@@ -107,7 +107,7 @@ impl<'v> Inquiry<'v> {
     /// Remembers nothing of what was judged before: slower, and never another answer.
     #[must_use]
     pub fn forgetful(self) -> Self {
-        Self { lives: None, ..self }
+        Self { caches: None, ..self }
     }
 
     /// Reads everything where it comes to it, and remembers nothing: slower, and never another
@@ -123,7 +123,7 @@ impl<'v> Inquiry<'v> {
         &mut self,
         ask: impl FnOnce(&mut Self) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
-        let mut whole = Self::of(self.reader.lend_whenever(), None);
+        let mut whole = Self::of(self.reader.lend_whenever());
         let answer = ask(&mut whole);
         self.reader.take_back(whole.reader);
         answer
@@ -172,25 +172,30 @@ impl<'v> Inquiry<'v> {
         }
         let new: BTreeSet<String> =
             ids.into_iter().filter(|id| !self.tokens.contains_key(id)).collect();
-        let level = self.without_remembered(new);
+        let caches = self.caches.clone();
+        let level = self.without_remembered(caches.as_deref().map(|all| &all.lives), new);
         self.read_parts(level, Part::Lives);
     }
 
     /// Looks for what is new of those that were judged before. Gives the others, and those of which
     /// something is.
-    fn without_remembered(&mut self, ids: BTreeSet<String>) -> BTreeSet<String> {
-        let Some(lives) = self.lives.clone() else { return ids };
+    pub(super) fn without_remembered<T: Judged>(
+        &mut self,
+        cache: Option<&Remembered<T>>,
+        ids: BTreeSet<String>,
+    ) -> BTreeSet<String> {
+        let Some(cache) = cache else { return ids };
         let as_of = self.scope().as_of.clone();
         let (mut fresh, mut known, mut wanted) = (BTreeSet::new(), Vec::new(), Vec::new());
         for id in ids {
-            match lives.peek(&self.chain_of(&id), &id, &as_of) {
-                Some(Found { token, judged }) => {
+            match cache.peek(&self.chain_of(&id), &id, &as_of) {
+                Some(Found { one, judged }) => {
                     if judged != as_of {
                         let from = Begin::behind(judged);
                         let look =
                             |term: &Term| PageWanted { term: *term, from: from.clone(), limit: 1 };
-                        wanted.extend(token.watched.iter().map(look));
-                        known.push((id, token));
+                        wanted.extend(one.watched().iter().map(look));
+                        known.push((id, one));
                     }
                 }
                 None => {
@@ -199,10 +204,9 @@ impl<'v> Inquiry<'v> {
             }
         }
         self.read_pages(&wanted);
-        let has_new = |token: &Token| {
-            token.watched.iter().any(|term| self.hits_at_hand(*term).next().is_some())
-        };
-        fresh.extend(known.into_iter().filter(|(_, token)| has_new(token)).map(|(id, _)| id));
+        let has_new =
+            |one: &T| one.watched().iter().any(|term| self.hits_at_hand(*term).next().is_some());
+        fresh.extend(known.into_iter().filter(|(_, one)| has_new(one)).map(|(id, _)| id));
         fresh
     }
 

@@ -10,12 +10,12 @@ use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::lifecycle::{self, Fact, Revocation};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{Outcome, TargetKind};
-use ledgerline_view::address::{Begin, EntryRef};
+use ledgerline_view::address::{AsOf, Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::edge::{Edge, edges_of};
 use super::inquiry::Inquiry;
-use super::lives::Found;
+use super::lives::{Found, Judged, Remembered};
 use super::reader::{Cut, PAGE};
 use super::record::Record;
 use super::summary::SHORT;
@@ -54,39 +54,11 @@ impl Inquiry<'_> {
     /// The life that was judged before, if nothing was committed about it since and the budget
     /// holds its entries.
     fn remembered(&mut self, id: &str) -> Result<Option<Arc<Token>>, QueryError> {
-        let Some(lives) = self.lives.clone() else { return Ok(None) };
-        let as_of = self.scope().as_of.clone();
-        let name = self.chain_of(id);
-        let Some(found) = lives.find(&name, id, &as_of) else { return Ok(None) };
-        if !self.may_use(&found)? {
-            lives.note_stale();
+        let caches = self.caches.clone();
+        let lives = caches.as_deref().map(|all| &all.lives);
+        let Some(token) = self.found(lives, id, |token| token.records.len())? else {
             return Ok(None);
-        }
-        let Found { token, judged } = found;
-        if judged != as_of {
-            lives.keep(&name, &token, &as_of);
-        }
-        Ok(Some(token))
-    }
-
-    /// Whether a life that was judged before is what would be judged now, and the budget holds its
-    /// entries, which are counted and at hand then.
-    fn may_use(&mut self, Found { token, judged }: &Found) -> Result<bool, QueryError> {
-        // All of them may be new; with nothing left over a plain reading would have been cut.
-        let most = u32::try_from(token.records.len()).unwrap_or(u32::MAX);
-        if most >= self.entries_left || !token.holds_at(self.scope().judged_at) {
-            return Ok(false);
-        }
-        if *judged != self.scope().as_of {
-            let behind = Begin::behind(judged.clone());
-            for term in &token.watched {
-                // What the budget cut may hold something, too.
-                let (new, rest) = self.postings(term, behind.clone(), 1)?;
-                if !new.is_empty() || rest.is_some() || self.is_spent() {
-                    return Ok(false);
-                }
-            }
-        }
+        };
         self.records.reserve(token.records.len());
         let before = self.records.len();
         for record in &token.records {
@@ -94,7 +66,45 @@ impl Inquiry<'_> {
         }
         let fresh = u32::try_from(self.records.len() - before).unwrap_or(u32::MAX);
         self.entries_left = self.entries_left.saturating_sub(fresh);
-        Ok(true)
+        Ok(Some(token))
+    }
+
+    /// What was judged before of the token with this id, if it is what would be judged now, and the
+    /// budget holds the entries that it took.
+    pub(super) fn found<T: Judged>(
+        &mut self,
+        cache: Option<&Remembered<T>>,
+        id: &str,
+        entries: impl Fn(&T) -> usize,
+    ) -> Result<Option<Arc<T>>, QueryError> {
+        let Some(cache) = cache else { return Ok(None) };
+        let as_of = self.scope().as_of.clone();
+        let name = self.chain_of(id);
+        let Some(Found { one, judged }) = cache.find(&name, id, &as_of) else { return Ok(None) };
+        // All of them may be new; with nothing left over a plain reading would have been cut.
+        let most = u32::try_from(entries(&one)).unwrap_or(u32::MAX);
+        let holds = most < self.entries_left && one.judged().contains(&self.scope().judged_at);
+        if !holds || (judged != as_of && self.has_new(one.watched(), judged.clone())?) {
+            cache.note_stale();
+            return Ok(None);
+        }
+        if judged != as_of {
+            cache.keep(&name, &one, &as_of);
+        }
+        Ok(Some(one))
+    }
+
+    /// Whether anything was committed under these terms behind a state. What the budget cut may
+    /// hold something, too.
+    fn has_new(&mut self, terms: &[Term], behind: AsOf) -> Result<bool, QueryError> {
+        let begin = Begin::behind(behind);
+        for term in terms {
+            let (new, rest) = self.postings(term, begin.clone(), 1)?;
+            if !new.is_empty() || rest.is_some() || self.is_spent() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Reads and judges a whole life.
@@ -107,6 +117,7 @@ impl Inquiry<'_> {
             self.judge_whole(id, &mut summary)?;
         }
         covering.watched.extend(self.own_terms(&summary.ids));
+        covering.watched.extend(self.links_terms(&summary.ids));
         let mut token = Token {
             summary: Arc::new(summary),
             records,
@@ -117,20 +128,22 @@ impl Inquiry<'_> {
         self.links_to(&mut token)?;
         let token = Arc::new(token);
         let is_whole = self.cut_count() == cuts && !token.records.is_empty();
-        if let Some(lives) = self.lives.as_ref().filter(|_| is_whole) {
-            lives.keep(&self.chain_of(id), &token, &self.scope().as_of);
+        if let Some(caches) = self.caches.as_ref().filter(|_| is_whole) {
+            caches.lives.keep(&self.chain_of(id), &token, &self.scope().as_of);
         }
         Ok(token)
     }
 
-    /// By what new events of a token with these ids would be found, and new links to it.
-    fn own_terms(&self, ids: &BTreeSet<String>) -> Vec<Term> {
+    /// By what new events of a token with these ids would be found.
+    pub(super) fn own_terms(&self, ids: &BTreeSet<String>) -> Vec<Term> {
         let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
-        let of_one = |id: &String| {
-            let named = [By::Alias(id).term(terms, tenant), By::Parent(id).term(terms, tenant)];
-            named.into_iter().chain([self.chain_of(id)])
-        };
-        ids.iter().flat_map(of_one).collect()
+        ids.iter().flat_map(|id| [By::Alias(id).term(terms, tenant), self.chain_of(id)]).collect()
+    }
+
+    /// By what new links to a token with these ids would be found.
+    fn links_terms(&self, ids: &BTreeSet<String>) -> Vec<Term> {
+        let (terms, tenant) = (self.view.terms(), &*self.scope().tenant);
+        ids.iter().map(|id| By::Parent(id).term(terms, tenant)).collect()
     }
 
     /// The states of a token of which too much is recorded to be looked at: by all of it, never by

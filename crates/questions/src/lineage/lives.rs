@@ -1,4 +1,4 @@
-//! Cached lives: those that were judged before.
+//! Cached lives and summaries: those that were judged before.
 //!
 //! ```text
 //! judged as of s ──▶ asked as of t, which covers s: postings behind s of the terms that a change
@@ -19,63 +19,150 @@
 //!
 //! Refuses: what depends on `at`, and what a bound cut.
 
+use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_index::{SharedTermCache, Term, Usage, Weigh};
-use ledgerline_view::address::AsOf;
+use ledgerline_view::address::{AsOf, EntryRef};
 
-use super::token::Token;
+use super::token::{Summary, Token};
 
-/// Parts of the cache, so that questions on several threads seldom meet.
+/// Parts of a cache, so that questions on several threads seldom meet.
 const PARTS: usize = 16;
-/// Bytes of lives that a ledger remembers: some 10,000 tokens of 20 events each. A page of a
-/// hundred tokens has one megabyte of entries; this is the pages that a few people look at.
-const BYTES: usize = 96 << 20;
-/// Bytes of a token and of one of its events beside the leaves, about.
-const TOKEN_BYTES: usize = 2048;
+/// Bytes of lives that a ledger remembers: some 7,000 tokens of 20 events each.
+const LIVES: usize = 64 << 20;
+/// Bytes of summaries: some 20,000 tokens; the pages that a few people look at.
+const SUMMARIES: usize = 32 << 20;
+/// Bytes of a token, of one of its events beside the leaf, and of what a summary adds for each.
+const TOKEN_BYTES: usize = 1536;
 const EVENT_BYTES: usize = 160;
+const ADDRESS_BYTES: usize = size_of::<EntryRef>();
 
-/// A life as it was judged as of a state.
-#[derive(Clone)]
-pub(super) struct Found {
-    pub(super) token: Arc<Token>,
+/// What was judged of a token.
+pub(super) trait Judged {
+    /// Bytes that a ledger remembers of them.
+    const BYTES: usize;
+
+    /// Where the token stands.
+    fn summary(&self) -> &Summary;
+
+    /// What a change would be found by.
+    fn watched(&self) -> &[Term];
+
+    /// Times of judgement at which the same revocations are in force.
+    fn judged(&self) -> &Range<i64>;
+
+    /// Its bytes, about.
+    fn bytes(&self) -> usize;
+}
+
+impl Judged for Token {
+    const BYTES: usize = LIVES;
+
+    fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    fn watched(&self) -> &[Term] {
+        &self.watched
+    }
+
+    fn judged(&self) -> &Range<i64> {
+        &self.judged
+    }
+
+    fn bytes(&self) -> usize {
+        let events = self.records.iter().map(|record| record.leaf_bytes() + EVENT_BYTES);
+        TOKEN_BYTES + self.edges.len() * EVENT_BYTES * 2 + events.sum::<usize>()
+    }
+}
+
+/// Where a token stands whose life was not read.
+pub struct Brief {
+    pub(super) summary: Arc<Summary>,
+    /// The entries that were read for it.
+    pub(super) read: Vec<EntryRef>,
+    pub(super) judged: Range<i64>,
+    pub(super) watched: Vec<Term>,
+}
+
+impl Judged for Brief {
+    const BYTES: usize = SUMMARIES;
+
+    fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    fn watched(&self) -> &[Term] {
+        &self.watched
+    }
+
+    fn judged(&self) -> &Range<i64> {
+        &self.judged
+    }
+
+    fn bytes(&self) -> usize {
+        TOKEN_BYTES + (self.summary.events.len() + self.read.len()) * ADDRESS_BYTES
+    }
+}
+
+/// What was judged as of a state.
+pub(super) struct Found<T> {
+    pub(super) one: Arc<T>,
     /// As of when it was judged.
     pub(super) judged: AsOf,
 }
 
-/// A life weighs its bytes, about.
-struct LifeBytes;
-
-impl Weigh<Found> for LifeBytes {
-    fn weigh(life: &Found) -> usize {
-        let events = life.token.records.iter().map(|record| record.leaf_bytes() + EVENT_BYTES);
-        TOKEN_BYTES + life.token.edges.len() * EVENT_BYTES * 2 + events.sum::<usize>()
+impl<T> Clone for Found<T> {
+    fn clone(&self) -> Self {
+        Self { one: Arc::clone(&self.one), judged: self.judged.clone() }
     }
 }
 
-/// The cache. Shared.
-pub struct Lives {
-    lives: SharedTermCache<Found, LifeBytes>,
-    /// One life weighs no more.
+/// A value weighs its bytes, about.
+struct Bytes<T>(PhantomData<T>);
+
+impl<T: Judged> Weigh<Found<T>> for Bytes<T> {
+    fn weigh(found: &Found<T>) -> usize {
+        found.one.bytes()
+    }
+}
+
+/// A cache of what was judged. Shared.
+#[allow(private_bounds, reason = "only these two are ever judged")]
+pub struct Remembered<T: Judged> {
+    known: SharedTermCache<Found<T>, Bytes<T>>,
+    /// One of them weighs no more.
     most: usize,
 }
 
-impl Default for Lives {
+/// What a ledger remembers of tokens. Shared by all who ask.
+#[derive(Default)]
+pub struct TokenCaches {
+    /// Lives.
+    pub lives: Remembered<Token>,
+    /// Summaries of tokens whose lives were not read.
+    pub summaries: Remembered<Brief>,
+}
+
+impl<T: Judged> Default for Remembered<T> {
     fn default() -> Self {
-        Self::new(BYTES)
+        Self::new(T::BYTES)
     }
 }
 
-impl Lives {
-    /// Remembers at most about so many bytes of lives.
+#[allow(private_bounds, reason = "only these two are ever judged")]
+impl<T: Judged> Remembered<T> {
+    /// Remembers at most about so many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self { lives: SharedTermCache::new(PARTS, bytes), most: bytes / (8 * PARTS) }
+        Self { known: SharedTermCache::new(PARTS, bytes), most: bytes / (8 * PARTS) }
     }
 
-    /// A life that was judged by no more than `as_of` covers.
-    pub(super) fn find(&self, name: &Term, id: &str, as_of: &AsOf) -> Option<Found> {
-        let found = self.lives.part(name.part()).get(name)?;
+    /// What was judged by no more than `as_of` covers.
+    pub(super) fn find(&self, name: &Term, id: &str, as_of: &AsOf) -> Option<Found<T>> {
+        let found = self.known.part(name.part()).get(name)?;
         if !found.is_of(id, as_of) {
             self.note_stale();
             return None;
@@ -84,38 +171,38 @@ impl Lives {
     }
 
     /// The same, for whoever will ask for it: no look-up that is counted.
-    pub(super) fn peek(&self, name: &Term, id: &str, as_of: &AsOf) -> Option<Found> {
-        let part = self.lives.part(name.part());
+    pub(super) fn peek(&self, name: &Term, id: &str, as_of: &AsOf) -> Option<Found<T>> {
+        let part = self.known.part(name.part());
         part.peek(name).filter(|found| found.is_of(id, as_of)).cloned()
     }
 
-    /// A life that was found cannot be used.
+    /// What was found cannot be used.
     pub(super) fn note_stale(&self) {
-        self.lives.note_stale();
+        self.known.note_stale();
     }
 
-    /// Remembers a life as it is as of a state.
-    pub(super) fn keep(&self, name: &Term, token: &Arc<Token>, as_of: &AsOf) {
-        let life = Found { token: Arc::clone(token), judged: as_of.clone() };
-        if LifeBytes::weigh(&life) > self.most {
+    /// Remembers a token as it is as of a state.
+    pub(super) fn keep(&self, name: &Term, one: &Arc<T>, as_of: &AsOf) {
+        let found = Found { one: Arc::clone(one), judged: as_of.clone() };
+        if Bytes::weigh(&found) > self.most {
             return;
         }
-        let mut part = self.lives.part(name.part());
+        let mut part = self.known.part(name.part());
         // Another question may have looked at a newer state meanwhile.
         if part.peek(name).is_none_or(|other| other.judged.is_within(as_of)) {
-            part.put(*name, life);
+            part.put(*name, found);
         }
     }
 
     /// How many there are, their bytes, and what they were good for.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.lives.usage()
+        self.known.usage()
     }
 }
 
-impl Found {
+impl<T: Judged> Found<T> {
     fn is_of(&self, id: &str, as_of: &AsOf) -> bool {
-        self.judged.is_within(as_of) && self.token.ids.contains(id)
+        self.judged.is_within(as_of) && self.one.summary().ids.contains(id)
     }
 }

@@ -46,7 +46,7 @@ pub use edge::{Descent, Direction, Edge};
 pub use graph::{Bounds, Lineage, Relative, Step, family, path, relatives};
 pub use inquiry::Inquiry;
 pub use joined::Reach;
-pub use lives::Lives;
+pub use lives::TokenCaches;
 pub(crate) use plan::PageWanted;
 pub(crate) use reader::PAGE;
 pub use reader::{Cut, Reader, Scope, Spending};

@@ -96,6 +96,8 @@ pub struct Reader<'v> {
     pub(super) records: RecordMap,
     /// What was read together with others, and is not charged yet.
     pub(super) hand: AtHand,
+    /// Entries that were charged with what is remembered of them, and not read yet.
+    paid: BTreeSet<EntryRef>,
     /// Entries that the answer stands on.
     evidence: BTreeSet<EntryRef>,
 }
@@ -134,6 +136,7 @@ impl<'v> Reader<'v> {
             cut_count: 0,
             records: RecordMap::default(),
             hand: AtHand::default(),
+            paid: BTreeSet::new(),
             evidence: BTreeSet::new(),
         }
     }
@@ -219,11 +222,20 @@ impl<'v> Reader<'v> {
         if !self.scope.as_of.covers(at) {
             return Ok(None);
         }
-        if self.entries_left == 0 {
+        if self.entries_left == 0 && !self.paid.contains(&at) {
             self.cut(Cut::Reads);
             return Ok(None);
         }
         Ok(self.fresh_record(at, None)?.0)
+    }
+
+    /// Charges entries of which only what they say together is remembered, as if they were read.
+    pub(super) fn charge(&mut self, entries: &[EntryRef]) {
+        for at in entries {
+            if !self.records.contains_key(at) && self.paid.insert(*at) {
+                self.entries_left = self.entries_left.saturating_sub(1);
+            }
+        }
     }
 
     /// Reads and remembers a record, and says whether it is `wanted`: decoded once for both.
@@ -232,7 +244,9 @@ impl<'v> Reader<'v> {
         at: EntryRef,
         wanted: Option<&mut Confirm<'_>>,
     ) -> Result<(Option<Arc<Record>>, bool), QueryError> {
-        self.entries_left -= 1;
+        if !self.paid.remove(&at) {
+            self.entries_left -= 1;
+        }
         let leaf = match self.hand.leaf(at) {
             Some(LeafAtHand::Taken(record)) => {
                 self.records.insert(at, record.clone());
@@ -272,7 +286,8 @@ impl<'v> Reader<'v> {
         at: EntryRef,
         wanted: &mut Confirm<'_>,
     ) -> Result<Option<Arc<Record>>, QueryError> {
-        let is_fresh = self.scope.as_of.covers(at) && self.entries_left > 0;
+        let may_read = self.entries_left > 0 || self.paid.contains(&at);
+        let is_fresh = self.scope.as_of.covers(at) && may_read;
         if is_fresh && !self.records.contains_key(&at) {
             let (record, is_wanted) = self.fresh_record(at, Some(wanted))?;
             return Ok(record.filter(|_| is_wanted));

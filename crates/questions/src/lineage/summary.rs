@@ -31,7 +31,8 @@ use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 use super::inquiry::{Inquiry, Part};
-use super::judge::{Lived, MAX_ENTRIES};
+use super::judge::{Covering, Lived, MAX_ENTRIES};
+use super::lives::Brief;
 use super::reader::Cut;
 use super::token::Summary;
 use crate::facts::{MAX_IDS, fact_of};
@@ -51,10 +52,13 @@ impl Inquiry<'_> {
             return Ok(Arc::clone(known));
         }
         self.read_summaries([id.to_owned()]);
-        let Some(summary) = self.by_what_decides(id)? else {
-            return Ok(Arc::clone(&self.token(id)?.summary));
+        let summary = match self.remembered_brief(id)? {
+            Some(known) => Arc::clone(&known.summary),
+            None => match self.by_what_decides(id)? {
+                Some(brief) => self.remember(id, brief),
+                None => return Ok(Arc::clone(&self.token(id)?.summary)),
+            },
         };
-        let summary = Arc::new(summary);
         summary.covered_by.iter().for_each(|at| self.stands_on(*at));
         for id in &summary.ids {
             self.summaries.insert(id.clone(), Arc::clone(&summary));
@@ -73,11 +77,33 @@ impl Inquiry<'_> {
         let is_new =
             |id: &String| !self.tokens.contains_key(id) && !self.summaries.contains_key(id);
         let level: BTreeSet<String> = ids.into_iter().filter(is_new).collect();
+        let caches = self.caches.clone();
+        let level = self.without_remembered(caches.as_deref().map(|all| &all.summaries), level);
         self.read_parts(level, Part::Summaries);
     }
 
+    /// What was judged before, if nothing was committed about the token since.
+    fn remembered_brief(&mut self, id: &str) -> Result<Option<Arc<Brief>>, QueryError> {
+        let caches = self.caches.clone();
+        let summaries = caches.as_deref().map(|all| &all.summaries);
+        let found = self.found(summaries, id, |brief| brief.read.len())?;
+        if let Some(brief) = &found {
+            self.charge(&brief.read);
+        }
+        Ok(found)
+    }
+
+    fn remember(&self, id: &str, brief: Brief) -> Arc<Summary> {
+        let (brief, as_of) = (Arc::new(brief), &self.scope().as_of);
+        let caches = self.caches.as_ref().filter(|_| !brief.summary.events.is_empty());
+        if let Some(caches) = caches {
+            caches.summaries.keep(&self.chain_of(id), &brief, as_of);
+        }
+        Arc::clone(&brief.summary)
+    }
+
     /// Judges a token by what decides. `None` where that takes its whole life.
-    fn by_what_decides(&mut self, id: &str) -> Result<Option<Summary>, QueryError> {
+    fn by_what_decides(&mut self, id: &str) -> Result<Option<Brief>, QueryError> {
         if self.scope().at.is_some() {
             return Ok(None);
         }
@@ -103,12 +129,14 @@ impl Inquiry<'_> {
         // Of a code every use counts.
         let is_code = |kind: Option<TokenKind>| kind.is_some_and(TokenKind::is_code);
         let is_code = is_code(summary.known.token_kind) || is_code(summary.happened.token_kind);
-        self.cover(&mut summary, &records)?;
+        let read = summary.events.clone();
+        let Covering { judged, mut watched } = self.cover(&mut summary, &records)?;
         if self.cut_count() != cuts || (is_code && !whole) {
             return Ok(None);
         }
         summary.events = events;
-        Ok(Some(summary))
+        watched.extend(self.own_terms(&summary.ids));
+        Ok(Some(Brief { summary: Arc::new(summary), read, judged, watched }))
     }
 
     /// What decides of the chain of one id, and where all of it is.

@@ -121,11 +121,6 @@ impl Summary {
 }
 
 impl Token {
-    /// Whether judging it at a time gives the same.
-    pub(super) fn holds_at(&self, nanos: i64) -> bool {
-        self.judged.contains(&nanos)
-    }
-
     /// Whether anything is recorded about it.
     #[must_use]
     pub fn is_known(&self) -> bool {
