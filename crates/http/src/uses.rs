@@ -7,8 +7,6 @@ use ledgerline_node::uses::UsesNews;
 
 use crate::App;
 
-/// Between two looks at what is due.
-const TICK: Duration = Duration::from_millis(10);
 /// After the ledger was too busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -18,7 +16,7 @@ pub async fn keep_recording(app: Arc<App>) {
         return;
     }
     loop {
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(app.uses.look_in()).await;
         if !app.uses.is_due(&app.node) {
             continue;
         }

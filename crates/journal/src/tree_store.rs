@@ -11,7 +11,7 @@
 //! files only below the size in `tree/whole`: a rebuild that a power cut interrupts leaves holes
 //! that no look at the tree's right edge would show.
 //!
-//! Assumes: one writer (the sync thread). Readers ask only below the size that was published to
+//! Assumes: one writer (the publisher). Readers ask only below the size that was published to
 //! them.
 
 use std::io;

@@ -6,7 +6,7 @@
 //! holds is unknown, and only recovery at the next start decides what stands. A writer that finds
 //! something behind its own end was overtaken and writes nothing.
 //!
-//! Assumes: one caller (the [`Committer`](crate::commit_store::Committer) of the sync thread),
+//! Assumes: one caller (the publisher's [`Committer`](crate::commit_store::Committer)),
 //! which plans against the head and does nothing more after an error; and the lock of the data
 //! folder, without which two writers could look in the same instant.
 //!
@@ -41,7 +41,7 @@ const WRITE: &str = "the journal has no room";
 /// A longer batch gives its room back.
 const BUFFER_BYTES: usize = 8 << 20;
 
-/// The journal's writing end. Owned by the sync thread.
+/// The journal's writing end. Owned by the publisher.
 pub struct Journal {
     disk: Arc<dyn Disk>,
     key: Arc<HmacKey>,

@@ -17,6 +17,9 @@ const TENANT_PART: usize = 2;
 /// What is urgent has one part in so many beyond the bound.
 const URGENT_PART: usize = 4;
 
+/// With so much waiting, planning goes on while a batch is synced.
+const AHEAD_BYTES: usize = 32 << 10;
+
 /// Work for the sequencer.
 pub enum Work {
     /// A submission.
@@ -70,9 +73,11 @@ struct State {
     bytes: usize,
     /// Bytes of each tenant that has any. A few at a time.
     shares: Vec<(Arc<str>, usize)>,
-    /// Whether the sequencer's thread sleeps until there is work. Waking costs a call of the
-    /// system, so that nobody wakes who does not sleep.
-    sleeps_for_work: bool,
+    /// With how many waiting bytes the sequencer's thread wants to be woken, while it sleeps.
+    /// Waking costs a call of the system, so that nobody wakes who does not sleep.
+    wakes_at_bytes: Option<usize>,
+    /// Whether it sleeps until the sync thread is idle.
+    sleeps_for_sync: bool,
     sync_idle: bool,
     shutdown: bool,
     closed: Option<String>,
@@ -112,6 +117,8 @@ pub struct Wake {
     pub shutdown: bool,
     /// Whether it stopped for good.
     pub closed: bool,
+    /// What was taken weighs so much.
+    pub taken_bytes: usize,
 }
 
 /// The room. Shared.
@@ -163,7 +170,10 @@ impl Inbox {
         }
         state.bytes += weight;
         state.queue.push_back(Waits { work, weight, tenant: tenant.cloned() });
-        let wakes = std::mem::take(&mut state.sleeps_for_work);
+        let wakes = state.wakes_at_bytes.is_some_and(|at| state.bytes >= at);
+        if wakes {
+            state.wakes_at_bytes = None;
+        }
         drop(state);
         if wakes {
             self.changed.notify_one();
@@ -186,7 +196,8 @@ impl Inbox {
 
     /// Waits until there is work that may be planned (`hungry`), the sync thread is idle while
     /// there is something to hand over (`loaded`), or the timeout. Takes pieces into `out` until
-    /// they weigh `most_bytes`.
+    /// they weigh `most_bytes`. Whoever has something to hand over is not woken for each piece that
+    /// comes meanwhile: it takes them when it hands over, or once [`AHEAD_BYTES`] wait.
     pub fn wait(
         &self,
         (hungry, loaded): (bool, bool),
@@ -194,8 +205,9 @@ impl Inbox {
         timeout: Duration,
         out: &mut Vec<Work>,
     ) -> Wake {
+        let wakes_at = hungry.then_some(if loaded { AHEAD_BYTES } else { 1 });
         let ready = |state: &State| {
-            (hungry && !state.queue.is_empty())
+            wakes_at.is_some_and(|at| state.bytes >= at)
                 || (loaded && state.sync_idle)
                 || state.shutdown
                 || state.closed.is_some()
@@ -205,21 +217,22 @@ impl Inbox {
             .changed
             .wait_timeout_while(state, timeout, |state| {
                 let sleeps = !ready(state);
-                state.sleeps_for_work = sleeps && hungry;
+                state.wakes_at_bytes = wakes_at.filter(|_| sleeps);
+                state.sleeps_for_sync = sleeps && loaded;
                 sleeps
             })
             .unwrap_or_else(PoisonError::into_inner);
-        state.sleeps_for_work = false;
-        let mut taken = 0;
-        while hungry && taken < most_bytes {
+        (state.wakes_at_bytes, state.sleeps_for_sync) = (None, false);
+        let mut taken_bytes = 0;
+        while hungry && taken_bytes < most_bytes {
             let Some(Waits { work, weight, tenant }) = state.queue.pop_front() else { break };
             state.bytes -= weight;
             tenant.inspect(|tenant| state.give_share(tenant, weight));
-            taken += weight;
+            taken_bytes += weight;
             out.push(work);
         }
         let closed = state.closed.is_some();
-        Wake { sync_idle: state.sync_idle, shutdown: state.shutdown, closed }
+        Wake { sync_idle: state.sync_idle, shutdown: state.shutdown, closed, taken_bytes }
     }
 
     /// Whether nothing waits.
@@ -230,8 +243,11 @@ impl Inbox {
 
     /// Says whether the sync thread can take a batch.
     pub fn set_sync_idle(&self, idle: bool) {
-        self.lock().sync_idle = idle;
-        if idle {
+        let mut state = self.lock();
+        state.sync_idle = idle;
+        let wakes = idle && std::mem::take(&mut state.sleeps_for_sync);
+        drop(state);
+        if wakes {
             self.changed.notify_one();
         }
     }
@@ -302,5 +318,40 @@ mod tests {
         // One submission is always taken, however large.
         let small = Inbox::new(512);
         assert_eq!(small.put(work(), Some(&mallory)), Ok(()));
+    }
+
+    #[test]
+    fn who_has_a_batch_in_hand_is_woken_for_much_work_not_for_each_piece() {
+        let inbox = Arc::new(Inbox::new(1 << 20));
+        inbox.set_sync_idle(false);
+        let waiting = Arc::clone(&inbox);
+        let sequencer = std::thread::spawn(move || {
+            let mut out = Vec::new();
+            let wake = waiting.wait((true, true), usize::MAX, Duration::MAX, &mut out);
+            (wake, out.len())
+        });
+        let pieces = AHEAD_BYTES / 1024;
+        for _ in 0..pieces {
+            inbox.put(work(), None).expect("there is room");
+        }
+        let (wake, taken) = sequencer.join().expect("it does not panic");
+        assert_eq!((taken, wake.taken_bytes, wake.sync_idle), (pieces, AHEAD_BYTES, false));
+    }
+
+    #[test]
+    fn who_has_a_batch_in_hand_is_woken_by_an_idle_sync_thread() {
+        let inbox = Arc::new(Inbox::new(1 << 20));
+        inbox.set_sync_idle(false);
+        inbox.put(work(), None).expect("there is room");
+        let waiting = Arc::clone(&inbox);
+        let sequencer = std::thread::spawn(move || {
+            let mut out = Vec::new();
+            let wake = waiting.wait((true, true), usize::MAX, Duration::MAX, &mut out);
+            (wake, out.len())
+        });
+        inbox.set_sync_idle(true);
+        let (wake, taken) = sequencer.join().expect("it does not panic");
+        assert!(wake.sync_idle);
+        assert_eq!(taken, 1, "what came meanwhile goes with the batch");
     }
 }

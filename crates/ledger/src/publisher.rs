@@ -4,7 +4,7 @@
 //! signed only after the commit returned ([`signing`] asks for its proof); a reader sees a batch
 //! only when it is durable; an answer is given only when readers see it.
 //!
-//! Assumes: one thread owns it and hands it batches in the order they were planned.
+//! Assumes: one owner at a time, who hands it batches in the order they were planned.
 //!
 //! A passing error of what follows the commit is waited for ([`ledgerline_world::patience`]), with
 //! the batch in hand. After any other it stops for good: whoever waits is told that nothing is
@@ -50,7 +50,7 @@ pub enum PublishError {
     Read(#[from] ReadError),
 }
 
-/// The room. Owned by the sync thread.
+/// The room. Owned by whoever has the batch: the sync thread, or the sequencer's for a small one.
 pub struct Publisher {
     committer: Committer,
     signer: CheckpointSigner,

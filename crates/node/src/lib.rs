@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! callers' threads   authenticate, take bodies apart, seal ──▶ inbox (bounded)
-//! sequencer thread   inbox ──▶ plan ──▶ one batch at a time ──▶
+//! sequencer thread   inbox ──▶ plan ──▶ one batch at a time ──▶ (publishes a small one itself)
 //! sync thread        write, fsync, sign, publish, answer
 //! index thread       builds and merges runs, throttled
 //! expiry thread      states what has expired
@@ -49,6 +49,7 @@ use ledgerline_ledger::intake::{
 use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
 use ledgerline_ledger::origins;
 use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, Planner};
+use ledgerline_ledger::publisher::Publisher;
 use ledgerline_ledger::refusals::Refusals;
 use ledgerline_ledger::sequencer::PlannedBatch;
 use ledgerline_proof::statement::MAX_STRING_BYTES;
@@ -183,12 +184,18 @@ struct Inner {
     followers: following::Followers,
 }
 
+/// A batch, and who publishes it. There is one publisher, and it goes where the batch goes.
+struct Charge {
+    publisher: Box<Publisher>,
+    batch: PlannedBatch,
+}
+
 /// The place between sequencer and sync thread: one batch.
 #[derive(Default)]
 struct HandOver {
-    batch: Option<PlannedBatch>,
+    given: Option<Charge>,
     /// The last one, published and emptied: its room goes back to the sequencer.
-    spent: Option<PlannedBatch>,
+    back: Option<Charge>,
     done: bool,
 }
 
@@ -276,9 +283,10 @@ impl Node {
         inner.rooms.observe(Arc::clone(&inner.changes) as Arc<dyn CommitObserver>);
         let publisher = rest.publisher;
         inner.rooms.patience.wait_as_long_as_it_takes(std::thread::sleep);
+        let sequence = move |inner: &Inner| threads::sequence(inner, planner, publisher);
         let running = vec![
-            threads::start("sequencer", &inner, move |inner| threads::sequence(inner, planner)),
-            threads::start("sync", &inner, move |inner| threads::synchronise(inner, publisher)),
+            threads::start("sequencer", &inner, sequence),
+            threads::start("sync", &inner, threads::synchronise),
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
             threads::start_behind("findings", &inner, following::findings),

@@ -2,9 +2,8 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,10 +12,10 @@ use ledgerline_ledger::inbox::Work;
 use ledgerline_ledger::intake::{Accepted, EventStatus, Reply};
 use ledgerline_ledger::planner::Planner;
 use ledgerline_ledger::publisher::Publisher;
-use ledgerline_ledger::sequencer::{PlanError, PlannedBatch};
+use ledgerline_ledger::sequencer::PlanError;
 use ledgerline_vault::VaultError;
 
-use super::Inner;
+use super::{Charge, Inner};
 
 /// How long submissions gather between two commits: this for each that the last commit answered,
 /// within the range. A commit costs CPU whatever it carries, so who is busy makes fewer.
@@ -28,6 +27,9 @@ const GATHER_BYTES: usize = 128 << 10;
 const BATCH_LEAVES: usize = 4096;
 /// Most bytes of one commit, likewise.
 const BATCH_BYTES: usize = 4 << 20;
+/// A batch of so few leaves, behind which nothing waits, is published by the thread that planned
+/// it: to wake another one costs more than planning ahead would gain.
+const QUIET_LEAVES: usize = 8;
 /// A wall clock that moves so far against the monotonic one stops intake.
 const CLOCK_JUMP_NANOS: u64 = 60_000_000_000;
 
@@ -86,17 +88,21 @@ fn stop(inner: &Inner, why: &str) {
 }
 
 /// The sequencer thread.
-pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
+pub(super) fn sequence(inner: &Inner, mut planner: Planner, publisher: Publisher) {
     let pause = Duration::from_nanos(inner.config.pace.interval_nanos / 8)
         .clamp(Duration::from_millis(5), Duration::from_millis(250));
     let mut works = Vec::new();
+    let mut publisher = Some(Box::new(publisher));
     let (mut handed_at, mut answered) = (0, 0);
     inner.counters.note_caches(&planner.caches());
     loop {
-        gather(inner, handed_at, answered);
         let (leaves, bytes) = planner.draft_weight();
         let hungry = leaves < BATCH_LEAVES && bytes < BATCH_BYTES;
-        let wake = inner.inbox.wait((hungry, !planner.is_empty()), BATCH_BYTES, pause, &mut works);
+        let wants = (hungry, !planner.is_empty());
+        let mut wake = inner.inbox.wait(wants, BATCH_BYTES, pause, &mut works);
+        if !works.is_empty() && gather(inner, wake.taken_bytes, handed_at, answered) {
+            wake = inner.inbox.wait((hungry, true), BATCH_BYTES, Duration::ZERO, &mut works);
+        }
         if wake.closed {
             break;
         }
@@ -118,11 +124,20 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
             return stop(inner, &error.to_string());
         }
         if !planner.is_empty() {
-            spent(inner).into_iter().for_each(|batch| planner.reuse(batch));
+            let here = publisher.take().or_else(|| take_back(inner, &mut planner));
+            let here = here.expect("an idle sync thread has given the publisher back");
+            let charge = Charge { publisher: here, batch: planner.take() };
             handed_at = inner.world.clock.monotonic_nanos();
-            let batch = planner.take();
-            answered = batch.replies.len() as u64;
-            hand_over(inner, batch);
+            answered = charge.batch.replies.len() as u64;
+            if charge.batch.leaves.len() > QUIET_LEAVES || !inner.inbox.is_empty() {
+                hand_over(inner, charge);
+            } else {
+                let Some(Charge { publisher: back, batch }) = publish(inner, charge) else {
+                    return;
+                };
+                planner.reuse(batch);
+                publisher = Some(back);
+            }
             inner.counters.note_caches(&planner.caches());
         } else if last {
             break;
@@ -135,14 +150,16 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner) {
 
 /// Under load, lets submissions gather since the last commit began, which answered so many: a
 /// commit costs a signature, a sync and two changes of thread, however few events it carries. Who
-/// comes when nothing was committed lately is not kept waiting.
-fn gather(inner: &Inner, handed_at: u64, answered: u64) {
+/// comes when nothing was committed lately is not kept waiting. Gives whether it waited.
+fn gather(inner: &Inner, taken_bytes: usize, handed_at: u64, answered: u64) -> bool {
     let (least, most) = GATHER_NANOS.into_inner();
     let span = (answered * GATHER_NANOS_EACH).clamp(least, most);
     let since = inner.world.clock.monotonic_nanos().saturating_sub(handed_at);
-    if since < span && inner.inbox.bytes() < GATHER_BYTES {
+    let waits = since < span && taken_bytes < GATHER_BYTES;
+    if waits {
         std::thread::sleep(Duration::from_nanos(span - since));
     }
+    waits
 }
 
 /// Counts what becomes of a submission on its way out.
@@ -161,46 +178,57 @@ fn offer(
     })
 }
 
-/// The last batch that was published, emptied.
-fn spent(inner: &Inner) -> Option<PlannedBatch> {
-    inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner).spent.take()
+/// The publisher, with the room of the batch that it published last.
+fn take_back(inner: &Inner, planner: &mut Planner) -> Option<Box<Publisher>> {
+    let back = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner).back.take();
+    back.map(|Charge { publisher, batch }| {
+        planner.reuse(batch);
+        publisher
+    })
 }
 
-fn hand_over(inner: &Inner, batch: PlannedBatch) {
+fn hand_over(inner: &Inner, charge: Charge) {
     inner.inbox.set_sync_idle(false);
     let mut place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
-    assert!(place.batch.is_none(), "the sync thread said that it was idle");
-    place.batch = Some(batch);
+    assert!(place.given.is_none(), "the sync thread said that it was idle");
+    place.given = Some(charge);
     inner.handed.notify_one();
 }
 
 /// The sync thread.
-pub(super) fn synchronise(inner: &Inner, mut publisher: Publisher) {
+pub(super) fn synchronise(inner: &Inner) {
     loop {
         let place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
         let mut place = inner
             .handed
             .wait_while(place, |place| {
-                place.batch.is_none() && !place.done && !inner.stopping.load(Ordering::SeqCst)
+                place.given.is_none() && !place.done && !inner.stopping.load(Ordering::SeqCst)
             })
             .unwrap_or_else(PoisonError::into_inner);
-        let Some(mut batch) = place.batch.take() else { break };
+        let Some(charge) = place.given.take() else { break };
         drop(place);
-        let (events, leaves) = (batch.event_count, batch.leaves.len());
-        let begun = inner.world.clock.monotonic_nanos();
-        if let Err(error) = publisher.publish(&mut batch) {
-            return stop(inner, &error.to_string());
-        }
-        if leaves > 0 {
-            let nanos = inner.world.clock.monotonic_nanos().saturating_sub(begun);
-            inner.counters.commit(nanos);
-            inner.counters.recorded(events);
-        }
+        let Some(charge) = publish(inner, charge) else { return };
+        inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner).back = Some(charge);
         inner.inbox.set_sync_idle(true);
-        let spent = Some(batch.emptied());
-        inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner).spent = spent;
     }
     inner.stopping.store(true, Ordering::SeqCst);
+}
+
+/// Makes a batch durable and empties it; `None` when the node stopped over it.
+fn publish(inner: &Inner, charge: Charge) -> Option<Charge> {
+    let Charge { mut publisher, mut batch } = charge;
+    let (events, leaves) = (batch.event_count, batch.leaves.len());
+    let begun = inner.world.clock.monotonic_nanos();
+    if let Err(error) = publisher.publish(&mut batch) {
+        stop(inner, &error.to_string());
+        return None;
+    }
+    if leaves > 0 {
+        let nanos = inner.world.clock.monotonic_nanos().saturating_sub(begun);
+        inner.counters.commit(nanos);
+        inner.counters.recorded(events);
+    }
+    Some(Charge { publisher, batch: batch.emptied() })
 }
 
 /// The index thread: one step, then a pause as long as the step took, so that it never takes more
