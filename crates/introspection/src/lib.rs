@@ -46,8 +46,6 @@ pub use heads::{Head, HeadName, Heads, Told};
 const MAX_NAMING: usize = 100_000;
 /// What one answer may read.
 const SPENDING: Spending = Spending { index_reads: 50_000, entries: 250_000 };
-/// How many events a token counts for of which not all were read.
-const LONG: usize = 1024;
 
 /// How a token is named by whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,7 +183,7 @@ pub fn part(
         ids,
         state,
         is_part: is_cut || check_whole(&places).is_err(),
-        events: if whole { records.len() } else { records.len().max(LONG) },
+        events: records.len(),
         facts: told.read(|entry, s| Facts::of(s, &entry.handles)),
         claims: Vec::new(),
         changes_at,
@@ -271,9 +269,8 @@ fn code_state(
     ids: &BTreeSet<String>,
     at: i64,
 ) -> Result<TokenState, QueryError> {
-    let first = ids.first().map_or("", String::as_str);
     let judgement = Judgement { at, by: i64::MAX };
-    let whole = stands_of(view, tenant, first, &view.as_of(), judgement, None)?;
+    let whole = stands_of(view, tenant, ids, &view.as_of(), judgement, None)?;
     whole.filter(|whole| !whole.cut).map(|whole| whole.known).ok_or(QueryError::Budget)
 }
 

@@ -35,6 +35,14 @@ impl Work {
         }
     }
 
+    /// Answers that the ledger stopped: nothing is known of it.
+    pub fn stopped(self, why: &str) {
+        self.into_reply()(SubmitAnswer {
+            stopped: Some(why.to_owned()),
+            ..SubmitAnswer::default()
+        });
+    }
+
     fn weight(&self) -> usize {
         match self {
             Self::Submission(accepted, _) => {
@@ -205,7 +213,9 @@ impl Inbox {
         timeout: Duration,
         out: &mut Vec<Work>,
     ) -> Wake {
-        let wakes_at = hungry.then_some(if loaded { AHEAD_BYTES } else { 1 });
+        // A small inbox is full before so much waits.
+        let ahead = AHEAD_BYTES.min(self.limit_bytes / 4).max(1);
+        let wakes_at = hungry.then_some(if loaded { ahead } else { 1 });
         let ready = |state: &State| {
             wakes_at.is_some_and(|at| state.bytes >= at)
                 || (loaded && state.sync_idle)
@@ -272,12 +282,7 @@ impl Inbox {
         let queue = std::mem::take(&mut state.queue);
         drop(state);
         self.changed.notify_all();
-        for waits in queue {
-            waits.work.into_reply()(SubmitAnswer {
-                stopped: Some(why.to_owned()),
-                ..SubmitAnswer::default()
-            });
-        }
+        queue.into_iter().for_each(|waits| waits.work.stopped(why));
     }
 
     /// Why it was closed.

@@ -26,7 +26,7 @@ use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::lifecycle::{
-    self, Fact, Revocation, TokenState, Violation, WideChain, is_permitted_birth,
+    self, Birth, Fact, Revocation, TokenState, Violation, WideChain, is_permitted_birth,
 };
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
@@ -228,8 +228,8 @@ impl Strict {
             Ok((life, read))
         };
         let (mut life, mut read) = read_life(REACH)?;
-        // What has no birth yet may become a code, which its uses have spent then.
-        if !read.whole && (life.is_code() || life.births.is_empty()) {
+        // What nobody issued yet may become a code, which its uses have spent then.
+        if !read.whole && (life.is_code() || life.state.birth != Birth::Issued) {
             (life, read) = read_life(CODE)?;
         }
         let known = read.whole || !(read.cut || life.is_code());
@@ -288,6 +288,9 @@ struct Read {
     cut: bool,
 }
 
+/// What a chain has in an origin below an index.
+type Find<'f> = dyn FnMut(&SequencerRooms, u64) -> Result<Vec<u64>, IndexError> + 'f;
+
 impl Asked<'_> {
     /// Calls `each` with the entries of a token's chain that decide where it stands, in ledger
     /// order; those in flight are among them, whatever they are.
@@ -299,8 +302,8 @@ impl Asked<'_> {
         mut each: impl FnMut(Told, u64, Hlc),
     ) -> Result<Read, PlanError> {
         let mut read = Read { whole: true, cut: false };
-        self.each(key, chain, &mut each, &mut |rooms| {
-            let found = chains::deciding(&*rooms.index, chain, u64::MAX, reach)?;
+        self.each(key, chain, &mut each, &mut |rooms, below| {
+            let found = chains::deciding(&*rooms.index, chain, below, reach)?;
             read.whole &= found.whole;
             read.cut |= found.cut;
             Ok(found.indexes)
@@ -323,29 +326,30 @@ impl Asked<'_> {
                 each(told);
             }
         };
-        self.each(key, chain, &mut each, &mut |rooms| {
-            let (found, cut) = chains::postings(&*rooms.index, &term, 0..u64::MAX, MAX_WIDE)?;
+        self.each(key, chain, &mut each, &mut |rooms, below| {
+            let (found, cut) = chains::postings(&*rooms.index, &term, 0..below, MAX_WIDE)?;
             whole &= !cut;
             Ok(found)
         })?;
         Ok(whole)
     }
 
-    /// Calls `each` with the entries of a chain at the indexes that `find` has of each origin, and
-    /// those in flight behind them.
+    /// Calls `each` with the entries of a chain at the indexes that `find` has of each origin below
+    /// those in flight, and with these. The sync thread adds them to the index meanwhile: without
+    /// that bound one list would end before an entry and the next one behind it.
     fn each(
         &self,
         key: &ChainKey<'_>,
         chain: &Term,
         each: &mut dyn FnMut(Told, u64, Hlc),
-        find: &mut dyn FnMut(&SequencerRooms) -> Result<Vec<u64>, IndexError>,
+        find: &mut Find<'_>,
     ) -> Result<(), PlanError> {
-        let (mut base, mut end) = (0, 0);
-        let older = self.rooms.predecessors.iter().map(|one| (&one.asked, one.size()));
-        for (rooms, size) in older.chain([(self.rooms, 0)]) {
-            end = 0;
-            for index in find(rooms)? {
-                end = index + 1;
+        let mut base = 0;
+        let in_flight = self.overlay.events_of(chain);
+        let below = in_flight.iter().map(|planned| planned.index).min().unwrap_or(u64::MAX);
+        let older = self.rooms.predecessors.iter().map(|one| (&one.asked, one.size(), u64::MAX));
+        for (rooms, size, below) in older.chain([(self.rooms, 0, below)]) {
+            for index in find(rooms, below)? {
                 let leaf = rooms.reader.leaf(index)?;
                 let Ok(entry) = decode_object::<Entry<'_>>(Kind::Entry, &leaf) else { continue };
                 let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
@@ -358,13 +362,10 @@ impl Asked<'_> {
             }
             base += size;
         }
-        for planned in self.overlay.events_of(chain) {
-            // The index may know the newest batches already.
-            if planned.index >= end {
-                let statement = planned.statement.as_slice().into();
-                let told = Told { statement, handles: planned.handles[..].into() };
-                each(told, base + planned.index, planned.recorded_at);
-            }
+        for planned in in_flight {
+            let statement = planned.statement.as_slice().into();
+            let told = Told { statement, handles: planned.handles[..].into() };
+            each(told, base + planned.index, planned.recorded_at);
         }
         Ok(())
     }

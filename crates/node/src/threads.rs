@@ -84,14 +84,42 @@ fn stop(inner: &Inner, why: &str) {
     inner.inbox.close(why);
     inner.stopping.store(true, Ordering::SeqCst);
     inner.rooms.patience.end();
+    // Who looks whether it is to stop holds this, and sleeps by the time it is free.
+    drop(inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner));
     inner.handed.notify_all();
 }
 
 /// The sequencer thread.
 pub(super) fn sequence(inner: &Inner, mut planner: Planner, publisher: Publisher) {
+    let mut works = Vec::new();
+    if let Err(why) = plan_all(inner, &mut planner, publisher, &mut works) {
+        stop(inner, &why);
+    }
+    let mut place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
+    place.done = true;
+    let never_taken = place.given.take_if(|_| inner.inbox.closed().is_some());
+    drop(place);
+    inner.handed.notify_all();
+    let Some(why) = inner.inbox.closed() else { return };
+    // What was put in is answered, also what was taken and not published.
+    works.into_iter().for_each(|work| work.stopped(&why));
+    let planned = [Some(planner.take()), never_taken.map(|charge| charge.batch)];
+    for mut waiting in planned.into_iter().flatten().flat_map(|batch| batch.replies) {
+        waiting.answer.stopped = Some(why.clone());
+        waiting.answer();
+    }
+}
+
+/// Plans and hands over what comes, until nothing more does. `works` holds what was taken and not
+/// planned yet.
+fn plan_all(
+    inner: &Inner,
+    planner: &mut Planner,
+    publisher: Publisher,
+    works: &mut Vec<Work>,
+) -> Result<(), String> {
     let pause = Duration::from_nanos(inner.config.pace.interval_nanos / 8)
         .clamp(Duration::from_millis(5), Duration::from_millis(250));
-    let mut works = Vec::new();
     let mut publisher = Some(Box::new(publisher));
     let (mut handed_at, mut answered) = (0, 0);
     inner.counters.note_caches(&planner.caches());
@@ -99,32 +127,28 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner, publisher: Publisher
         let (leaves, bytes) = planner.draft_weight();
         let hungry = leaves < BATCH_LEAVES && bytes < BATCH_BYTES;
         let wants = (hungry, !planner.is_empty());
-        let mut wake = inner.inbox.wait(wants, BATCH_BYTES, pause, &mut works);
+        let mut wake = inner.inbox.wait(wants, BATCH_BYTES, pause, works);
         if !works.is_empty() && gather(inner, wake.taken_bytes, handed_at, answered) {
-            wake = inner.inbox.wait((hungry, true), BATCH_BYTES, Duration::ZERO, &mut works);
+            wake = inner.inbox.wait((hungry, true), BATCH_BYTES, Duration::ZERO, works);
         }
         if wake.closed {
-            break;
+            return Ok(());
         }
         planner.published();
         for work in works.drain(..) {
-            let planned = match work {
-                Work::Submission(accepted, reply) => offer(inner, &mut planner, accepted, reply),
+            match work {
+                Work::Submission(accepted, reply) => offer(inner, planner, accepted, reply),
                 Work::Admin(act, reply) => planner.admin(&act, reply),
-            };
-            if let Err(error) = planned {
-                return stop(inner, &error.to_string());
             }
+            .map_err(|error| error.to_string())?;
         }
         if !wake.sync_idle {
             continue;
         }
         let last = wake.shutdown && inner.inbox.is_empty();
-        if let Err(error) = planner.seal_if_due(last) {
-            return stop(inner, &error.to_string());
-        }
+        planner.seal_if_due(last).map_err(|error| error.to_string())?;
         if !planner.is_empty() {
-            let here = publisher.take().or_else(|| take_back(inner, &mut planner));
+            let here = publisher.take().or_else(|| take_back(inner, planner));
             let here = here.expect("an idle sync thread has given the publisher back");
             let charge = Charge { publisher: here, batch: planner.take() };
             handed_at = inner.world.clock.monotonic_nanos();
@@ -133,19 +157,16 @@ pub(super) fn sequence(inner: &Inner, mut planner: Planner, publisher: Publisher
                 hand_over(inner, charge);
             } else {
                 let Some(Charge { publisher: back, batch }) = publish(inner, charge) else {
-                    return;
+                    return Ok(());
                 };
                 planner.reuse(batch);
                 publisher = Some(back);
             }
             inner.counters.note_caches(&planner.caches());
         } else if last {
-            break;
+            return Ok(());
         }
     }
-    let mut place = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner);
-    place.done = true;
-    inner.handed.notify_all();
 }
 
 /// Under load, lets submissions gather since the last commit began, which answered so many: a

@@ -12,7 +12,7 @@
 //! after a pause waits until a mark on the disk says that uses of the tenant are in memory; noting
 //! the others takes no input or output. On shutdown what was noted is recorded before the ledger
 //! closes; a crash loses one window at most, and then the mark has the next start raise a finding.
-//! What the ledger is too busy for is tried again.
+//! What the ledger is too busy for, or takes no events for, is tried again.
 //!
 //! Refuses: more than [`MOST`] at a time: those beyond are dropped, and the log says how many. From
 //! half of that on windows end early.
@@ -20,6 +20,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -92,6 +93,9 @@ pub struct Uses {
     mark: Mutex<Waiting>,
     /// Held by who records.
     recording: Mutex<()>,
+    /// Submissions of uses of which it is not known that they are durable. While there are any the
+    /// mark stays.
+    unsettled: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -116,6 +120,7 @@ impl Uses {
             marked: RwLock::default(),
             mark: Mutex::default(),
             recording: Mutex::default(),
+            unsettled: Arc::default(),
         }
     }
 
@@ -154,7 +159,7 @@ impl Uses {
     #[must_use]
     pub fn look_in(&self) -> Duration {
         let is_idle = self.book().queue.is_empty();
-        if is_idle { IDLE_TICK.min(self.window) } else { TICK }
+        if is_idle { IDLE_TICK.min(self.window).max(TICK) } else { TICK }
     }
 
     /// Whether something is to be recorded now: [`Uses::record_due`] is worth its thread.
@@ -203,8 +208,12 @@ impl Uses {
     }
 
     /// Moves the mark on to the oldest use that waits, once it is half a window behind; takes it
-    /// away when none does. Blocks. Called by who records, when all it took is durable.
+    /// away when none does. Blocks. Called by who records. While it is not known of all it took
+    /// that it is durable, the mark stays: those uses may be lost.
     fn move_mark(&self, node: &Node) {
+        if self.unsettled.load(Ordering::SeqCst) > 0 {
+            return;
+        }
         let mut mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
         let book = self.book();
         let oldest = book.oldest();
@@ -264,22 +273,33 @@ impl Uses {
         for (caller, batch) in groups {
             let done = done.clone();
             let tell = Arc::clone(&self.tell);
+            let unsettled = Arc::clone(&self.unsettled);
+            unsettled.fetch_add(1, Ordering::SeqCst);
             let reply = move |answer: SubmitAnswer| {
                 let refused = answer.events.iter().find_map(|event| event.error.as_ref());
                 if let Some(error) = refused {
                     tell(UsesNews::Refused(error.code));
                 }
-                // Nobody waits any more: the mark stays.
-                let _ = done.send(answer.stopped.is_none());
+                let is_known = answer.stopped.is_none();
+                if is_known {
+                    unsettled.fetch_sub(1, Ordering::SeqCst);
+                }
+                // Perhaps nobody waits any more.
+                let _ = done.send(is_known);
             };
             let seen: Vec<SeenUse> = batch.iter().map(|(name, noted)| noted.seen(name.2)).collect();
             match node.record_uses(&caller, caller.own_tenant(), &seen, Box::new(reply)) {
                 Ok(()) => {}
-                Err(SubmitError::Busy { .. }) => {
+                Err(SubmitError::Busy { .. } | SubmitError::Paused { .. }) => {
+                    self.unsettled.fetch_sub(1, Ordering::SeqCst);
                     self.book().put_back(batch);
                     recorded = Recorded::Busy;
                 }
                 Err(error) => {
+                    // Of a ledger that stopped the next start tells what was lost.
+                    if !matches!(error, SubmitError::Stopped { .. }) {
+                        self.unsettled.fetch_sub(1, Ordering::SeqCst);
+                    }
                     (self.tell)(UsesNews::Lost(seen.len(), &error));
                 }
             }

@@ -95,24 +95,24 @@ pub struct Life {
     pub cut: bool,
 }
 
-/// Where a token stands as of a state, by what decides of its chains: mere uses are not read.
-/// Of what occurred after `only_by` nothing counts. `None` when the token was never seen.
+/// Where the token with these ids stands as of a state, by what decides of its chains: mere uses
+/// are not read. Of what occurred after `only_by` nothing counts. `None` when it was never seen.
 ///
 /// # Errors
 /// [`QueryError`].
 pub fn stands_of(
     view: &View,
     tenant: &str,
-    token_id: &str,
+    ids: &BTreeSet<String>,
     as_of: &AsOf,
     judgement: Judgement,
     only_by: Option<i64>,
 ) -> Result<Option<Stands>, QueryError> {
     let mut walk = Walk { only_by, deciding: true, ..Walk::new(view, tenant, as_of) };
-    walk.identity(token_id)?;
+    walk.identity(ids)?;
     if walk.is_code && walk.thinned {
         walk = Walk { only_by, ..Walk::new(view, tenant, as_of) };
-        walk.identity(token_id)?;
+        walk.identity(ids)?;
     }
     if walk.entries.is_empty() {
         return Ok(None);
@@ -140,10 +140,10 @@ pub fn life_of(
     }
     // Whoever turns pages has confirmed the whole chain with the first one.
     let mut walk = Walk { deciding: page.after.is_some(), ..Walk::new(view, tenant, as_of) };
-    walk.identity(token_id)?;
+    walk.identity(&BTreeSet::from([token_id.to_owned()]))?;
     if walk.deciding && walk.thinned && walk.is_code {
         walk = Walk::new(view, tenant, as_of);
-        walk.identity(token_id)?;
+        walk.identity(&BTreeSet::from([token_id.to_owned()]))?;
     } else if walk.deciding && walk.thinned {
         walk.count()?;
     }
@@ -298,9 +298,9 @@ impl<'v> Walk<'v> {
     }
 
     /// Reads the chains of all ids that are one token's.
-    fn identity(&mut self, id: &str) -> Result<(), QueryError> {
-        self.ids.insert(id.to_owned());
-        let mut todo = vec![id.to_owned()];
+    fn identity(&mut self, ids: &BTreeSet<String>) -> Result<(), QueryError> {
+        self.ids.extend(ids.iter().cloned());
+        let mut todo: Vec<String> = ids.iter().cloned().collect();
         while let Some(id) = todo.pop() {
             for other in self.of_one_id(&id)? {
                 if self.ids.len() >= MAX_IDS && !self.ids.contains(&other) {

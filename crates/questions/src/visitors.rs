@@ -6,6 +6,7 @@
 //! index knows of the times in their zone.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ledgerline_index::terms::By;
@@ -23,6 +24,9 @@ pub const AHEAD_NANOS: i64 = 600_000_000_000;
 /// Pages of a resource's accesses that are read to see which of a page's tokens came again. Where
 /// that takes more, their lives are read.
 const PAGES_AHEAD: usize = 16;
+
+/// Entries that a token takes, about: its hit, what decides of it, and its other accesses.
+const ENTRIES_EACH: usize = 8;
 
 /// A resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,16 +128,24 @@ pub fn visitors(
                 }
             }
         }
-        let most = (limit - answer.list.len()).saturating_add(1);
+        // What is read of some hits leaves enough to show their tokens.
+        let affordable = inquiry.entries_left() / ENTRIES_EACH;
+        let most = (limit - answer.list.len()).saturating_add(1).min(affordable.max(1));
         let part = done..hits.read.len().min(done.saturating_add(most));
         done = part.end;
-        let (came, stopped) = sought.came(inquiry, &hits.read[part])?;
+        let (came, stopped) = sought.came(inquiry, &hits, part)?;
         sought.read_others(inquiry, &mut hits, &came)?;
         for (at, token) in came {
             if seen.contains(&token.id) {
                 continue;
             }
+            let cuts = inquiry.cut_count();
             let accesses = sought.accesses(inquiry, &hits, &token)?;
+            if inquiry.cut_count() != cuts && hits.read.first() != Some(&at) {
+                // Not all of its accesses were read: it begins the next page.
+                answer.next = Some(at);
+                return Ok(answer);
+            }
             if accesses.first().is_some_and(|first| first.at != at) {
                 continue;
             }
@@ -266,15 +278,17 @@ impl Sought<'_> {
     fn came(
         &self,
         inquiry: &mut Inquiry<'_>,
-        hits: &[EntryRef],
+        hits: &Hits,
+        part: Range<usize>,
     ) -> Result<(Vec<Came>, Option<EntryRef>), QueryError> {
-        inquiry.read_leaves(hits);
-        let ids = inquiry.targets_at_hand(hits, |record| {
+        let part = &hits.read[part];
+        inquiry.read_leaves(part);
+        let ids = inquiry.targets_at_hand(part, |record| {
             self.place.is_of(record) && self.window.contains(record.occurred_at.nanos)
         });
         inquiry.read_summaries(ids);
         let mut came = Vec::new();
-        for &at in hits {
+        for &at in part {
             let Some(record) = inquiry.record(at)? else {
                 if inquiry.is_spent() {
                     return Ok((came, Some(at)));
@@ -282,7 +296,13 @@ impl Sought<'_> {
                 continue;
             };
             if let Some(access) = self.access(&record) {
-                came.push((at, inquiry.summary(&access.token)?));
+                let cuts = inquiry.cut_count();
+                let token = inquiry.summary(&access.token)?;
+                if inquiry.cut_count() != cuts && hits.read.first() != Some(&at) {
+                    // Not all that decides was read: it begins the next page.
+                    return Ok((came, Some(at)));
+                }
+                came.push((at, token));
             }
         }
         Ok((came, None))

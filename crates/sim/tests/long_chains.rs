@@ -285,6 +285,25 @@ fn a_token_refreshed_thousands_of_times_expires_by_the_newest() {
     }
 }
 
+/// Of more refreshes than are looked at the one that moved the expiry furthest was left out.
+#[test]
+fn a_refresh_that_moved_the_expiry_furthest_was_left_out_for_a_thousand_later_ones() {
+    let mut world = World::new(81);
+    let mut born = act(0, "ISSUED", LONG, 1);
+    born["expires_at"] = time(60).into();
+    world.tell(&[born, refreshed(1, 2, 500)]);
+    use_it(&mut world, 2..1_200, |n| act(n, "REFRESHED", LONG, 3));
+    let (view, judged_at) = (world.view(), seconds(300));
+    let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at };
+    let new = || Inquiry::new(&view, scope.clone(), Spending::default()).unwrap().forgetful();
+    let (summary, token) = (new().summary(LONG).unwrap(), new().token(LONG).unwrap());
+    assert_eq!(summary.known.state_at(judged_at), State::Active);
+    assert_eq!((&summary.known, &summary.happened), (&token.known, &token.happened));
+    let mut schedule = Wheel::new(Place::begin(), WHEEL_TOKENS);
+    let (due, _) = schedule.step(&view, judged_at, STEP_READS).unwrap();
+    assert!(due.is_empty(), "it is not over");
+}
+
 fn refreshed(n: u64, at: u64, until: u64) -> Value {
     let mut event = act(n, "REFRESHED", LONG, at);
     event["expires_at"] = time(until).into();

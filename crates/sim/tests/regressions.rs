@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_followers::findings::{Judge, Saved};
+use ledgerline_introspection::{Presented, standing};
 use ledgerline_ledger::intake::{BodyForm, RevokeToken};
 use ledgerline_ledger::planner::NewKey;
 use ledgerline_ledger::sequencer::PlanError;
 use ledgerline_proof::hlc::Hlc;
+use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, Leaf, encode_object};
 use ledgerline_proof::statement::{Personal, Statement, Target};
@@ -262,6 +264,65 @@ fn a_persons_access_was_taken_for_that_of_a_token_without_name() {
     let found: Vec<_> =
         found.list.iter().map(|one| (one.token.id.as_str(), one.accesses.len())).collect();
     assert_eq!(found, [("eu:idp:jti:t0", 1)]);
+}
+
+/// Where the budget ended, tokens stood with a part of their accesses, and again on the next page.
+#[test]
+fn a_page_that_the_budget_cut_listed_tokens_with_a_part_of_their_accesses() {
+    const TOKENS: u64 = 20;
+    let mut world = lineage_world::World::new(4);
+    let rounds = ["ISSUED", "RESOURCE_ACCESSED", "USED", "USED", "USED", "RESOURCE_ACCESSED"];
+    for (round, kind) in (0..).zip(rounds) {
+        let about = |n: u64| {
+            let mut event = act(&format!("n{round}-{n}"), kind, round);
+            event["token_id"] = format!("eu:idp:jti:n{n}").into();
+            if kind == "RESOURCE_ACCESSED" {
+                event["resource"] = "/r/1".into();
+            }
+            event
+        };
+        // Whose second access lies next is not who came next.
+        let order = (0..TOKENS).map(|n| if round == 5 { TOKENS - 1 - n } else { n });
+        world.tell(&order.map(about).collect::<Vec<_>>());
+    }
+    let view = world.view();
+    let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: world.now() };
+    let (resource, range) = (Resource::Named("/r/1".into()), (i64::MIN, i64::MAX));
+    let mut cut = 0;
+    for entries in 22..80 {
+        let spending = Spending { entries, ..Spending::default() };
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let mut inquiry = Inquiry::new(&view, scope.clone(), spending).unwrap().forgetful();
+            let page = visitors(&mut inquiry, &resource, range, after, 1000).unwrap();
+            cut += u32::from(!inquiry.cuts().is_empty());
+            found.extend(page.list.iter().map(|one| (one.token.id.clone(), one.accesses.len())));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let expected: Vec<_> = (0..TOKENS).map(|n| (format!("eu:idp:jti:n{n}"), 2)).collect();
+        assert_eq!(found, expected, "with {entries} entries a page");
+    }
+    assert!(cut > 50, "only {cut} pages were cut");
+}
+
+/// Of ids that an issuer's signature joins and no entry does, the first alone was looked under.
+#[test]
+fn a_code_used_five_times_under_its_other_id_had_no_answer() {
+    let mut world = lineage_world::World::new(3);
+    let other = "eu:idp:jti:t1";
+    let mut events = vec![act("c0", "ISSUED", 1)];
+    events.extend((0..5).map(|n| act(&format!("c{}", n + 1), "USED", 2 + n)));
+    for event in &mut events {
+        event["token_id"] = other.into();
+        event["token_kind"] = "AUTH_CODE".into();
+    }
+    world.tell(&events);
+    let ids = ["eu:idp:jti:t0", other];
+    let found = standing(&world.view(), "a", Presented::Ids(&ids), world.now()).unwrap();
+    assert_eq!(found.expect("it is known").state.state, State::Spent);
 }
 
 /// A token that came into the ledger revoked was no revocation, so that nobody was asked for who

@@ -81,7 +81,12 @@ pub fn deciding(
     if cut {
         indexes.extend(newest(index, &acts, below, MOST)?);
     }
-    indexes.extend(newest(index, &OfLife::Refreshes.term(chain), below, REFRESHES)?);
+    let refreshes = newest(index, &OfLife::Refreshes.term(chain), below, REFRESHES)?;
+    if refreshes.len() >= REFRESHES && reach.long < Reach::EVENTS.long {
+        // An older one may have moved the expiry furthest: while that can be read, it is.
+        return deciding(index, chain, below, Reach { long: Reach::EVENTS.long, ..reach });
+    }
+    indexes.extend(refreshes);
     indexes.extend(newest(index, chain, below, reach.newest)?);
     indexes.sort_unstable();
     indexes.dedup();

@@ -27,8 +27,6 @@ use crate::life::{Judgement, stands_of};
 pub(super) const MAX_ENTRIES: usize = 20_000;
 /// Entries that name an id, and acts of one id, that decide where a token stands.
 const MAX_DECIDING: usize = 100_000;
-/// The newest refreshes that are looked at.
-const REFRESHES: usize = 1024;
 
 impl Inquiry<'_> {
     /// The token that has this id, among others perhaps.
@@ -60,12 +58,13 @@ impl Inquiry<'_> {
             return Ok(None);
         };
         self.records.reserve(token.records.len());
-        let before = self.records.len();
         for record in &token.records {
-            self.records.entry(record.at).or_insert_with(|| Some(Arc::clone(record)));
+            if !self.records.contains_key(&record.at) {
+                self.charge(&[record.at]);
+                self.paid.remove(&record.at);
+                self.records.insert(record.at, Some(Arc::clone(record)));
+            }
         }
-        let fresh = u32::try_from(self.records.len() - before).unwrap_or(u32::MAX);
-        self.entries_left = self.entries_left.saturating_sub(fresh);
         Ok(Some(token))
     }
 
@@ -151,8 +150,9 @@ impl Inquiry<'_> {
     fn judge_whole(&self, id: &str, summary: &mut Summary) -> Result<(), QueryError> {
         let scope = self.scope();
         let judgement = Judgement { at: scope.judged_at, by: scope.at.unwrap_or(i64::MAX) };
+        let ids = BTreeSet::from([id.to_owned()]);
         if let Some(whole) =
-            stands_of(self.view, &scope.tenant, id, &scope.as_of, judgement, scope.at)?
+            stands_of(self.view, &scope.tenant, &ids, &scope.as_of, judgement, scope.at)?
         {
             (summary.known, summary.happened) = (whole.known, whole.happened);
             (summary.covered_by, summary.ids) = (whole.covered_by, whole.ids);
@@ -272,7 +272,8 @@ impl Inquiry<'_> {
     pub fn deciding(&mut self, id: &str) -> Result<Decided, QueryError> {
         let chain = self.chain_of(id);
         let (first, rest) = self.postings(&chain, EntryRef::FIRST, PAGE)?;
-        let (entries, whole) = self.deciding_entries(&chain, &first, rest.is_none())?;
+        let Deciding { entries, whole, .. } =
+            self.deciding_entries(&chain, &first, rest.is_none())?;
         let tenant = self.scope().tenant.clone();
         let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
         let chain = self
@@ -282,16 +283,16 @@ impl Inquiry<'_> {
     }
 
     /// What decides about the target of a chain that begins with `first`, and of which that is all
-    /// or not: ascending, not confirmed; and whether that is the whole chain. Of each log that
-    /// `first` has entries of, its first and last one is among them.
+    /// or not. Of each log that `first` has entries of, its first and last one is among them.
     pub(super) fn deciding_entries(
         &mut self,
         chain: &Term,
         first: &[EntryRef],
         is_all: bool,
-    ) -> Result<(Vec<EntryRef>, bool), QueryError> {
+    ) -> Result<Deciding, QueryError> {
         if is_all && first.len() <= SHORT {
-            return Ok((first.to_vec(), true));
+            let entries = first.to_vec();
+            return Ok(Deciding { entries, whole: true, left_out: false });
         }
         let mut entries = Vec::new();
         for of_log in first.chunk_by(|one, next| one.log == next.log) {
@@ -308,14 +309,15 @@ impl Inquiry<'_> {
             entries.extend(self.newest_entries(&acts, MAX_DECIDING)?);
         }
         let refreshes = OfLife::Refreshes.term(chain);
-        match self.postings(&refreshes, EntryRef::FIRST, PAGE)? {
-            (all, None) => entries.extend(&all[all.len().saturating_sub(REFRESHES)..]),
-            (_, Some(_)) => entries.extend(self.newest_entries(&refreshes, REFRESHES)?),
+        let (all, rest) = self.postings(&refreshes, EntryRef::FIRST, PAGE)?;
+        match rest {
+            None => entries.extend(all),
+            Some(_) => entries.extend(self.newest_entries(&refreshes, PAGE)?),
         }
         entries.extend(self.entries_of(&OfLife::Names.term(chain), MAX_DECIDING)?.0);
         entries.sort_unstable();
         entries.dedup();
-        Ok((entries, false))
+        Ok(Deciding { entries, whole: false, left_out: rest.is_some() })
     }
 
     /// The entries of a term in scope, ascending, not confirmed, and whether there are more than
@@ -522,6 +524,16 @@ pub struct Decided {
     pub ids: BTreeSet<String>,
     /// Whether that is the whole chain.
     pub whole: bool,
+}
+
+/// What decides about the target of a chain.
+pub(super) struct Deciding {
+    /// Ascending, not confirmed.
+    pub(super) entries: Vec<EntryRef>,
+    /// Whether that is the whole chain.
+    pub(super) whole: bool,
+    /// Whether there are more refreshes than a page, of which the oldest are left out.
+    pub(super) left_out: bool,
 }
 
 /// How long a judgement of what covers a token holds.

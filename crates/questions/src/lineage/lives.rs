@@ -103,7 +103,8 @@ impl Judged for Brief {
     }
 
     fn bytes(&self) -> usize {
-        TOKEN_BYTES + (self.summary.events.len() + self.read.len()) * ADDRESS_BYTES
+        let addresses = self.summary.events.len() + self.summary.births.len() + self.read.len();
+        TOKEN_BYTES + addresses * ADDRESS_BYTES + self.watched.len() * size_of::<Term>()
     }
 }
 

@@ -97,7 +97,7 @@ pub struct Reader<'v> {
     /// What was read together with others, and is not charged yet.
     pub(super) hand: AtHand,
     /// Entries that were charged with what is remembered of them, and not read yet.
-    paid: BTreeSet<EntryRef>,
+    pub(super) paid: BTreeSet<EntryRef>,
     /// Entries that the answer stands on.
     evidence: BTreeSet<EntryRef>,
 }
@@ -187,8 +187,13 @@ impl<'v> Reader<'v> {
         self.cut_count += 1;
     }
 
+    /// How many entries may yet be read.
+    pub(crate) fn entries_left(&self) -> usize {
+        usize::try_from(self.entries_left).unwrap_or(usize::MAX)
+    }
+
     /// How often anything was cut so far.
-    pub(super) fn cut_count(&self) -> u64 {
+    pub(crate) fn cut_count(&self) -> u64 {
         self.cut_count
     }
 

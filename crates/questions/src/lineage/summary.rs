@@ -31,7 +31,7 @@ use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
 use super::inquiry::{Inquiry, Part};
-use super::judge::{Covering, Lived, MAX_ENTRIES};
+use super::judge::{Covering, Deciding, Lived, MAX_ENTRIES};
 use super::lives::Brief;
 use super::reader::Cut;
 use super::token::Summary;
@@ -109,7 +109,8 @@ impl Inquiry<'_> {
         }
         let cuts = self.cut_count();
         let (mut ids, mut todo) = (BTreeSet::from([id.to_owned()]), vec![id.to_owned()]);
-        let (mut lived, mut events, mut whole): (Vec<Lived>, _, _) = (Vec::new(), Vec::new(), true);
+        let (mut lived, mut events): (Vec<Lived>, _) = (Vec::new(), Vec::new());
+        let (mut whole, mut left_out) = (true, false);
         while let Some(id) = todo.pop() {
             let found = self.deciding_of_one_id(&id)?;
             for other in found.ids {
@@ -122,6 +123,7 @@ impl Inquiry<'_> {
             lived.extend(found.lived);
             events.extend(found.events);
             whole &= found.whole;
+            left_out |= found.left_out;
         }
         lived.sort_unstable_by_key(|(record, _)| record.at);
         events.sort_unstable();
@@ -131,7 +133,7 @@ impl Inquiry<'_> {
         let is_code = is_code(summary.known.token_kind) || is_code(summary.happened.token_kind);
         let read = summary.events.clone();
         let Covering { judged, mut watched } = self.cover(&mut summary, &records)?;
-        if self.cut_count() != cuts || (is_code && !whole) {
+        if self.cut_count() != cuts || left_out || (is_code && !whole) {
             return Ok(None);
         }
         summary.events = events;
@@ -143,7 +145,7 @@ impl Inquiry<'_> {
     fn deciding_of_one_id(&mut self, id: &str) -> Result<OneId, QueryError> {
         let chain = self.chain_of(id);
         let (mut events, _) = self.entries_of(&chain, MAX_ENTRIES)?;
-        let (entries, whole) = self.deciding_entries(&chain, &events, true)?;
+        let Deciding { entries, whole, left_out } = self.deciding_entries(&chain, &events, true)?;
         let tenant = self.scope().tenant.clone();
         let key = ChainKey { kind: TargetKind::Token, tenant: &tenant, id: id.as_bytes() };
         let mut facts = Vec::with_capacity(entries.len());
@@ -158,7 +160,7 @@ impl Inquiry<'_> {
             events.retain(|at| its(at) || entries.binary_search(at).is_err());
         }
         let lived = records.into_iter().zip(facts).collect();
-        Ok(OneId { ids, lived, events, whole })
+        Ok(OneId { ids, lived, events, whole, left_out })
     }
 }
 
@@ -171,4 +173,6 @@ struct OneId {
     events: Vec<EntryRef>,
     /// Whether all of them decide.
     whole: bool,
+    /// Whether some that may decide were left out.
+    left_out: bool,
 }
