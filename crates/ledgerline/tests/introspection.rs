@@ -658,6 +658,44 @@ fn answers_are_signed_for_who_asks_for_it() {
     assert_eq!(check(&server, "child")["active"], true);
 }
 
+/// They were dropped with a line in the log, and the mark that tells of a loss went with them.
+#[test]
+fn uses_that_came_due_while_intake_was_paused_were_thrown_away() {
+    let mut server = Server::start_with(&["--introspection-window-ms", "300"]);
+    family(&server);
+    let gateway = server.key("", "gateway", &["resource_server"]);
+    let reader = server.key("", "portal", &["reader"]);
+    // The file that the head store writes beside the old one cannot be opened.
+    let in_the_way = server.path("data.head").join("checkpoint.new");
+    std::fs::create_dir(&in_the_way).expect("a folder in the way");
+    let admin = server.admin.clone();
+    let until = |what: &str, fits: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !fits() {
+            assert!(Instant::now() < end, "never {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let is_paused = |n: usize| {
+        let event = event("USED", "sibling", &json!({ "native_id": format!("p{n}") }));
+        server.post("/v1/events", &admin, &json!([event])).status == 503
+    };
+    let tried = std::cell::Cell::new(0);
+    until("paused", &|| is_paused(tried.replace(tried.get() + 1)));
+    for _ in 0..3 {
+        assert!(is_active(&server, &gateway, "child"), "who asks is answered");
+    }
+    // Several windows pass.
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(uses_of(&server, &reader, "child").is_empty(), "nothing is recorded now");
+    assert!(server.path("data/followers/uses").exists(), "a crash now loses them");
+    std::fs::remove_dir(&in_the_way).expect("it is out of the way");
+    let count = || uses_of(&server, &reader, "child").iter().map(|one| one.0).sum::<u64>();
+    until("recorded", &|| count() == 3);
+    until("settled", &|| !server.path("data/followers/uses").exists());
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn uses_that_a_crash_may_have_swallowed_are_a_finding() {
     let mut server = Server::start_with(&["--introspection-window-ms", "3600000"]);
