@@ -135,13 +135,7 @@ fn plan_all(
             return Ok(());
         }
         planner.published();
-        for work in works.drain(..) {
-            match work {
-                Work::Submission(accepted, reply) => offer(inner, planner, accepted, reply),
-                Work::Admin(act, reply) => planner.admin(&act, reply),
-            }
-            .map_err(|error| error.to_string())?;
-        }
+        plan(inner, planner, works)?;
         if !wake.sync_idle {
             continue;
         }
@@ -167,6 +161,25 @@ fn plan_all(
             return Ok(());
         }
     }
+}
+
+/// Plans all that was taken. What an error leaves unplanned stays in `works`.
+fn plan(inner: &Inner, planner: &mut Planner, works: &mut Vec<Work>) -> Result<(), String> {
+    let mut taken = std::mem::take(works);
+    let mut rest = taken.drain(..);
+    while let Some(work) = rest.next() {
+        let planned = match work {
+            Work::Submission(accepted, reply) => offer(inner, planner, accepted, reply),
+            Work::Admin(act, reply) => planner.admin(&act, reply),
+        };
+        if let Err(error) = planned {
+            works.extend(rest);
+            return Err(error.to_string());
+        }
+    }
+    drop(rest);
+    *works = taken;
+    Ok(())
 }
 
 /// Under load, lets submissions gather since the last commit began, which answered so many: a
