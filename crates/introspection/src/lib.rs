@@ -75,7 +75,7 @@ pub struct Standing {
     /// Whether more is recorded than was read. Then it says no more than that it is revoked, if it
     /// is.
     pub is_part: bool,
-    /// How many events that is the state of.
+    /// How many of its events were read for that, and applied since.
     events: usize,
     /// When a revocation that covers it takes effect that has not yet, Unix nanoseconds.
     changes_at: Option<i64>,

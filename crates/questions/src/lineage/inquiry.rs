@@ -25,8 +25,7 @@ use super::lives::{Found, Judged, Remembered, TokenCaches};
 use super::plan::PageWanted;
 use super::reader::{PAGE, Reader, Scope, Spending};
 use super::summary::SHORT;
-use super::token::Token;
-use super::token::{Summary, wide_chains};
+use super::token::{Summary, Token, wide_chains};
 use crate::facts::{MAX_IDS, joined_ids};
 
 /// Something wider than a token: what it is, and its id.

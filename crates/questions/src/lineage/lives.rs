@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! judged as of s ──▶ asked as of t, which covers s: postings behind s of the terms that a change
-//!                    of the token would be found by (its chains, its aliases, links to it, and
-//!                    the sessions, grants, clients, keys and person it belongs to)
+//!                    of the token would be found by (its chains, its aliases, of a life links
+//!                    to it, and the sessions, grants, clients, keys and person it belongs to)
 //!                      none      as judged
 //!                      any       judged anew
 //! ```

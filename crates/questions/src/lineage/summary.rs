@@ -6,8 +6,7 @@
 //!        births ──▶ revocations of something wider
 //! ```
 //!
-//! The index keeps the acts of a token in lists of their own
-//! ([`OfLife`]): they are its stored
+//! The index keeps the acts of a token in lists of their own ([`OfLife`]): they are its stored
 //! summary. They follow from the entries, are built again like any posting, are compared with them
 //! by `verify --index`, and are as of every size, which nothing that is overwritten could be.
 //!
@@ -16,8 +15,8 @@
 //!
 //! Assumes: mere uses change no state ([`changes_state`]), but for codes.
 //!
-//! Refuses: codes, what is asked about a time of the past, and what a bound cuts. Of these the
-//! whole life is read.
+//! Refuses: codes, more refreshes than a page, what is asked about a time of the past, and what a
+//! bound cuts. Of these the whole life is read.
 //!
 //! [`OfLife`]: ledgerline_index::terms::OfLife
 //! [`changes_state`]: ledgerline_proof::lifecycle::changes_state
@@ -28,6 +27,7 @@ use std::sync::Arc;
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 use ledgerline_view::address::EntryRef;
+use ledgerline_view::chains::Reach;
 use ledgerline_view::view::QueryError;
 
 use super::inquiry::{Inquiry, Part};
@@ -38,7 +38,8 @@ use super::token::Summary;
 use crate::facts::{MAX_IDS, fact_of};
 
 /// A chain of no more events is read whole: what decides is most of it.
-pub(super) const SHORT: usize = 4;
+pub(super) const SHORT: usize = Reach::STATE.long;
+
 impl Inquiry<'_> {
     /// Where the token stands that has this id, among others perhaps.
     ///
