@@ -11,9 +11,10 @@
 //! helper thread      head store, vault slots and map, free space, clock
 //! ```
 //!
-//! Promises: the sequencer plans batch k+1 while batch k is synced; no byte of k+1 is written
-//! before. After a failed write or sync of the journal everybody who waits is told that nothing is
-//! known, and nothing is taken any more. Every other failure of the disk is waited for
+//! Promises: under load the sequencer plans batch k+1 while batch k is synced, once enough waits; a
+//! quiet batch it publishes itself. No byte of k+1 is written before k is durable. After a failed
+//! write or sync of the journal everybody who waits is told that nothing is known, and nothing is
+//! taken any more. Every other failure of the disk is waited for
 //! ([`ledgerline_world::patience`]): intake pauses, says why, and goes on by itself.
 
 pub mod counters;
