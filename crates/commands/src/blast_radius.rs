@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::lineage::tree;
 use crate::lookup::{self, Meant, Narrow, Past};
-use crate::past::{About, Ask, Moment, list, rows, text};
 use crate::proof_file::{Written, write_proof};
+use crate::question::{About, Ask, Moment, list, rows, text};
 use crate::{Context, revoke};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::render::facts;

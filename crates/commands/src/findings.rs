@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::ClientSettings;
 use crate::Context;
-use crate::past::{Ask, Moment, rows, unknown};
 use crate::progress::{self, Wait};
+use crate::question::{Ask, Moment, rows, unknown};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::render::{facts, text};
 

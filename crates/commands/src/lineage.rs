@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::Context;
 use crate::lookup::Narrow;
-use crate::past::{About, Ask, Moment, list, rows, text};
+use crate::question::{About, Ask, Moment, list, rows, text};
 use ledgerline_terminal::exit::{CommandResult, Failure};
 use ledgerline_terminal::render::table;
 

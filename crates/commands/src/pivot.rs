@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::Context;
-use crate::past::{Ask, Moment, rows};
+use crate::question::{Ask, Moment, rows};
 use ledgerline_terminal::exit::CommandResult;
 
 /// What to turn around.

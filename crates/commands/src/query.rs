@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::Context;
 use crate::lookup::Narrow;
-use crate::past::{About, Ask, Moment, TOKENS, list, rows, text, word};
 use crate::progress::Wait;
+use crate::question::{About, Ask, Moment, TOKENS, list, rows, text, word};
 use crate::triage::{self, TriageArgs};
 use ledgerline_terminal::exit::{CommandResult, Failure};
 use ledgerline_terminal::render::what;

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::ClientSettings;
 use crate::Context;
 use crate::import_tokens::{NO_ROW, Table};
-use crate::past::{Ask, rows};
+use crate::question::{Ask, rows};
 use crate::token_id::Naming;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::render::{facts, text};

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::ClientSettings;
 use crate::Context;
 use crate::lookup::{self, Meant, Named, Narrow, Past, Unknown};
-use crate::past::list;
+use crate::question::list;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::render::{table, text};
 

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::ClientSettings;
 use crate::Context;
-use crate::past::{Ask, list, rows, text, unknown};
 use crate::progress::{self, Wait};
+use crate::question::{Ask, list, rows, text, unknown};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 
 /// Longest inventory.

@@ -12,8 +12,8 @@ use ledgerline_api::written::Time;
 use ledgerline_questions as questions;
 
 use crate::Shared;
-use crate::asked::{Asking, bad_query, time};
-use crate::extract::{Asked, Segments};
+use crate::extract::{Params, Segments};
+use crate::question_params::{QuestionParams, bad_query, time};
 use crate::questions::{About, ask};
 use crate::tokens::check_id;
 
@@ -24,11 +24,11 @@ use crate::tokens::check_id;
 pub async fn one(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let about = About { name: "after-revoke", subject: id.clone(), known: &[] };
-    ask(&app, &headers, asking, about, move |mut question, _| {
+    ask(&app, &headers, params, about, move |mut question, _| {
         check_id(&id)?;
         let found = questions::after_revoke(&mut question.inquiry, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
@@ -47,20 +47,20 @@ pub async fn one(
 /// 400, 401, 403.
 pub async fn many(
     State(app): Shared,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let about =
         About { name: "after-revoke", subject: String::new(), known: &["from", "until", "tokens"] };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
-        let (Some(from), Some(until)) = (&asking.from, &asking.until) else {
+    ask(&app, &headers, params, about, move |mut question, params| {
+        let (Some(from), Some(until)) = (&params.from, &params.until) else {
             return Err(bad_query("from and until say in which time the tokens were revoked"));
         };
         let (from, until) = (time("from", from)?, time("until", until)?);
         if from > until {
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
-        let most = asking.bounds()?.tokens;
+        let most = params.bounds()?.tokens;
         let found = questions::after_revokes(&mut question.inquiry, (from, until), most)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
         question.answer(None, |members| {

@@ -10,7 +10,7 @@ use ledgerline_api::{leaf_json, written};
 use ledgerline_view::registry::Roles;
 use serde::Deserialize;
 
-use crate::extract::{Asked, Segments};
+use crate::extract::{Params, Segments};
 use crate::{Shared, auth};
 
 /// Blocks on one page, and the most that may be asked for.
@@ -31,7 +31,7 @@ pub struct BlockQuery {
 /// 400 for a bad limit, 401, 403.
 pub async fn blocks(
     State(app): Shared,
-    Asked(query): Asked<BlockQuery>,
+    Params(query): Params<BlockQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";

@@ -34,10 +34,10 @@ use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::asked::bad_page;
 use crate::auth::Needs;
 use crate::covered::{self, Covered};
 use crate::extract::{check_text, json_body};
+use crate::question_params::bad_page;
 use crate::tokens::check_id;
 use crate::{App, Shared, auth};
 

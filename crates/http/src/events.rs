@@ -33,7 +33,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::Needs;
-use crate::extract::{Asked, Segments};
+use crate::extract::{Params, Segments};
 use crate::{App, Shared, auth, covered};
 
 /// Takes events.
@@ -240,7 +240,7 @@ async fn locate(
 pub async fn event(
     State(app): Shared,
     Segments(path): Segments<(String, String)>,
-    Asked(query): Asked<TenantQuery>,
+    Params(query): Params<TenantQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
@@ -263,7 +263,7 @@ pub async fn event(
 pub async fn proof(
     State(app): Shared,
     Segments(path): Segments<(String, String)>,
-    Asked(query): Asked<TenantQuery>,
+    Params(query): Params<TenantQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (roles, lacking) =

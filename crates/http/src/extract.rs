@@ -19,9 +19,9 @@ use crate::App;
 const JSON_BYTES_MAX: usize = 256 << 10;
 
 /// Parameters of the query.
-pub struct Asked<T>(pub T);
+pub struct Params<T>(pub T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Asked<T> {
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {

@@ -35,7 +35,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::extract::Asked;
+use crate::extract::Params;
 use crate::{App, Shared, auth};
 
 const PAGE: usize = 100;
@@ -62,7 +62,7 @@ pub struct FeedQuery {
 /// 400, 401, 403; 404 for another tenant.
 pub async fn revocations(
     State(app): Shared,
-    Asked(query): Asked<FeedQuery>,
+    Params(query): Params<FeedQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role resource_server, reader, auditor or responder";

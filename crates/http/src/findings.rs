@@ -33,10 +33,10 @@ use ledgerline_view::view::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::asked::{Asking, Question, bad_query};
 use crate::auth::{self, READERS_LACKING};
-use crate::extract::{Asked, Segments, check_text, json_body};
+use crate::extract::{Params, Segments, check_text, json_body};
 use crate::findings_lag::{RULES_BEFORE_BLOCK, recorded_later, so_far};
+use crate::question_params::{Question, QuestionParams, bad_query};
 use crate::tokens::check_id;
 use crate::{Shared, findings_stream, progress, questions};
 
@@ -46,8 +46,8 @@ const KNOWN: [&str; 9] =
 /// Findings of one answer that stand open again.
 const REOPENED_MAX: usize = 1000;
 
-fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
-    let state = match asking.state.as_deref() {
+fn wanted(params: &QuestionParams) -> Result<Wanted, Problem> {
+    let state = match params.state.as_deref() {
         None => None,
         Some("open") => Some(None),
         Some(word) => {
@@ -56,21 +56,21 @@ fn wanted(asking: &Asking) -> Result<Wanted, Problem> {
             Some(Some(moved.ok_or_else(|| bad_query(detail))?))
         }
     };
-    let severity = asking.severity.as_deref().map(|word| {
+    let severity = params.severity.as_deref().map(|word| {
         let severity = Severity::ALL.into_iter().find(|one| one.word() == word);
         severity.ok_or_else(|| bad_query("severity is info, low, medium, high or critical"))
     });
-    let rule = asking.rule.as_deref().map(|code| {
+    let rule = params.rule.as_deref().map(|code| {
         Rule::from_code(code).ok_or_else(|| bad_query("rule is no rule of this version"))
     });
-    if let Some(token) = &asking.token {
+    if let Some(token) = &params.token {
         check_id(token)?;
     }
     Ok(Wanted {
         state,
         severity: severity.transpose()?,
         rule: rule.transpose()?,
-        token: asking.token.clone(),
+        token: params.token.clone(),
     })
 }
 
@@ -100,37 +100,37 @@ fn reopened(
 /// 400, 401, 403, 404 for a tenant that the caller may not see.
 pub async fn list(
     State(app): Shared,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, auth::READERS, READERS_LACKING)?;
-    let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
-    asking.only(&KNOWN)?;
-    let wanted = wanted(&asking)?;
-    let seconds = progress::seconds(asking.wait.as_deref())?;
-    if asking.follow.is_some() {
-        if asking.wait.is_some() {
+    let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
+    params.only(&KNOWN)?;
+    let wanted = wanted(&params)?;
+    let seconds = progress::seconds(params.wait.as_deref())?;
+    if params.follow.is_some() {
+        if params.wait.is_some() {
             return Err(bad_query("a stream tells by itself how far it is: wait is of the list"));
         }
-        let from = stream_start(&asking, &headers)?;
+        let from = stream_start(&params, &headers)?;
         return findings_stream::answer(app, headers, tenant, wanted, from);
     }
     // The block is to cover what the rules note, too.
-    let seconds = if asking.wants_proof()? { seconds.max(RULES_BEFORE_BLOCK) } else { seconds };
+    let seconds = if params.wants_proof()? { seconds.max(RULES_BEFORE_BLOCK) } else { seconds };
     let reached =
         progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
-    let covered = questions::proof_wait(&app, &headers, &asking).await?;
+    let covered = questions::proof_wait(&app, &headers, &params).await?;
     let _turn = app.gate.turn_to_prove(covered.is_some()).await?;
     let node = app.node.clone();
     app.read(move |view| {
-        let mut question = Question::open(&node, view, tenant, &asking, "findings", "", covered)?;
-        let from = asking.from.as_deref().map(|text| {
+        let mut question = Question::open(&node, view, tenant, &params, "findings", "", covered)?;
+        let from = params.from.as_deref().map(|text| {
             text.parse::<u64>().map_err(|_| bad_query("from is the index to begin at"))
         });
         let begin = from.transpose()?.map_or(EntryRef::FIRST, |from| counted::entry(view, from));
         let is_first = question.cursor.is_none();
         let from = question.from().unwrap_or(begin);
-        let limit = asking.limit()?;
+        let limit = params.limit()?;
         let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
         let token_known = match &wanted.token {
             Some(token) if found.is_empty() => Some(question.inquiry.token(token)?.is_known()),
@@ -160,10 +160,10 @@ pub async fn list(
 }
 
 /// Where a stream begins: behind the last event that the caller has, or at `from`.
-fn stream_start(asking: &Asking, headers: &HeaderMap) -> Result<u64, Problem> {
+fn stream_start(params: &QuestionParams, headers: &HeaderMap) -> Result<u64, Problem> {
     let number = |text: &str| text.parse::<u64>().ok();
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let start = match (last, asking.from.as_deref()) {
+    let start = match (last, params.from.as_deref()) {
         (Some(last), _) => number(last).and_then(|index| index.checked_add(1)),
         (None, Some(from)) => number(from),
         (None, None) => Some(0),
@@ -190,14 +190,14 @@ fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
 pub async fn one(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, auth::READERS, READERS_LACKING)?;
-    let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
-    asking.only(&["wait"])?;
+    let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
+    params.only(&["wait"])?;
     let id = finding_id(&id)?;
-    let seconds = progress::seconds(asking.wait.as_deref())?;
+    let seconds = progress::seconds(params.wait.as_deref())?;
     let reached =
         progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
     app.read(move |view| {

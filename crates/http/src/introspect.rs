@@ -24,7 +24,7 @@ use ledgerline_view::registry::{Caller, Roles};
 use serde_json::{Map, Value, json};
 
 use crate::form::{Form, Refusal, caller, no_store};
-use crate::presented::{NAMING, head, may_know};
+use crate::token_lookup::{NAMING, head, may_know};
 use crate::{App, Shared, signed_answer};
 
 /// All that is said of a token that is not active.

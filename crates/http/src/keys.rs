@@ -22,7 +22,7 @@ use ledgerline_view::registry::{Caller, Key, Roles};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::extract::{Asked, Segments, check_text, json_body};
+use crate::extract::{Params, Segments, check_text, json_body};
 use crate::{App, Shared, auth, key_ends};
 
 const NEEDS_ADMIN: &str = "the credential needs the role admin";
@@ -248,7 +248,7 @@ pub struct RetireQuery {
 pub async fn retire(
     State(app): Shared,
     Segments(key_id): Segments<String>,
-    Asked(query): Asked<RetireQuery>,
+    Params(query): Params<RetireQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = admin(&app, &headers)?;

@@ -9,7 +9,6 @@
 //! beyond what the gate grants.
 
 pub mod after_revoke;
-pub mod asked;
 pub mod auth;
 pub mod blocks;
 pub mod covered;
@@ -22,12 +21,13 @@ mod findings_lag;
 pub mod findings_stream;
 pub mod form;
 pub mod introspect;
+pub mod issuer_notify;
 pub mod key_ends;
 pub mod keys;
 pub mod metrics;
 pub mod openapi;
-pub mod presented;
 pub mod progress;
+pub mod question_params;
 pub mod questions;
 pub mod reconcile;
 pub mod revocation;
@@ -36,11 +36,11 @@ mod rooms;
 pub mod signed_answer;
 pub mod sources;
 pub mod status;
-pub mod telling;
 pub mod tiles;
+pub mod token_lookup;
 pub mod tokens;
 pub mod triage;
-pub mod uses;
+pub mod use_recorder;
 pub mod verify_reports;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,7 +116,7 @@ impl App {
             answers: with.answers,
             webhook: with.webhook,
             head_was_missing: with.head_was_missing,
-            uses: Uses::new(with.use_window, Arc::new(uses::tell)),
+            uses: Uses::new(with.use_window, Arc::new(use_recorder::tell)),
             endings: key_ends::Endings::default(),
             stopping: AtomicBool::new(false),
             news: feed::News::default(),
@@ -162,7 +162,7 @@ impl App {
 }
 
 /// The questions about the past.
-fn past() -> Router<Arc<App>> {
+fn question_routes() -> Router<Arc<App>> {
     use questions as ask;
     Router::new()
         .route("/v1/tokens/{id}/lineage", get(ask::lineage))
@@ -195,7 +195,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/tokens/{id}", get(tokens::token))
         .route("/v1/tokens/{id}/events", get(tokens::token_events))
         .route("/v1/tokens/{id}/proof", get(tokens::proof))
-        .merge(past())
+        .merge(question_routes())
         .route("/v1/revocations", get(feed::revocations))
         .route("/oauth2/introspect", post(introspect::introspect))
         .route("/oauth2/jwks", get(signed_answer::jwks))

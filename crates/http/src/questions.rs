@@ -20,20 +20,24 @@ use ledgerline_view::address::EntryRef;
 use ledgerline_view::page_token::Cursor;
 use ledgerline_view::registry::Caller;
 
-use crate::asked::{Asking, Question, bad_query, time};
 use crate::auth::{self, READERS_LACKING};
 use crate::covered::{self, Covered};
-use crate::extract::{Asked, Segments};
+use crate::extract::{Params, Segments};
 use crate::findings_lag::{RULES_BEFORE_BLOCK, recorded_later, so_far};
+use crate::question_params::{Question, QuestionParams, bad_query, time};
 use crate::tokens::check_id;
 use crate::{App, Shared, progress};
 
 const HOUR_NANOS: i64 = 3_600_000_000_000;
 
 /// The caller, if it may read, and the tenant it asks about.
-fn reader(app: &App, headers: &HeaderMap, asking: &Asking) -> Result<(Caller, String), Problem> {
+fn reader(
+    app: &App,
+    headers: &HeaderMap,
+    params: &QuestionParams,
+) -> Result<(Caller, String), Problem> {
     let caller = auth::require(app, headers, auth::READERS, READERS_LACKING)?;
-    let tenant = auth::tenant(&caller, asking.tenant.as_deref())?;
+    let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
     Ok((caller, tenant))
 }
 
@@ -41,12 +45,12 @@ fn reader(app: &App, headers: &HeaderMap, asking: &Asking) -> Result<(Caller, St
 pub(super) async fn proof_wait(
     app: &App,
     headers: &HeaderMap,
-    asking: &Asking,
+    params: &QuestionParams,
 ) -> Result<Option<Covered>, Problem> {
-    if !asking.wants_proof()? {
+    if !params.wants_proof()? {
         return Ok(None);
     }
-    let (wait, upto) = (asking.wait.as_deref(), asking.covers());
+    let (wait, upto) = (params.wait.as_deref(), params.covers());
     covered::wait(app, headers, auth::READER, wait, upto).await.map(Some)
 }
 
@@ -65,21 +69,21 @@ pub(super) struct About {
 pub(super) async fn ask<F>(
     app: &std::sync::Arc<App>,
     headers: &HeaderMap,
-    asking: Asking,
+    params: QuestionParams,
     About { name, subject, known }: About,
     answer: F,
 ) -> Result<Response, Problem>
 where
-    F: FnOnce(Question<'_>, &Asking) -> Result<Response, Problem> + Send + 'static,
+    F: FnOnce(Question<'_>, &QuestionParams) -> Result<Response, Problem> + Send + 'static,
 {
-    let (_, tenant) = reader(app, headers, &asking)?;
-    asking.only(known)?;
-    let covered = proof_wait(app, headers, &asking).await?;
+    let (_, tenant) = reader(app, headers, &params)?;
+    params.only(known)?;
+    let covered = proof_wait(app, headers, &params).await?;
     let _turn = app.gate.turn_to_prove(covered.is_some()).await?;
     let node = app.node.clone();
     app.read(move |view| {
-        let question = Question::open(&node, view, tenant, &asking, name, &subject, covered)?;
-        answer(question, &asking)
+        let question = Question::open(&node, view, tenant, &params, name, &subject, covered)?;
+        answer(question, &params)
     })
     .await
 }
@@ -91,21 +95,21 @@ where
 pub async fn lineage(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = &["direction", "to", "depth", "tokens", "strength"];
     let about = About { name: "lineage", subject: id.clone(), known };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
+    ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
-        let bounds = asking.bounds()?;
+        let bounds = params.bounds()?;
         let inquiry = &mut question.inquiry;
         let view = inquiry.view();
-        let direction = asking.direction.as_deref().unwrap_or("descendants");
-        if (direction == "path") != asking.to.is_some() {
+        let direction = params.direction.as_deref().unwrap_or("descendants");
+        if (direction == "path") != params.to.is_some() {
             return Err(bad_query("direction=path goes with to=<token id>"));
         }
-        if let Some(to) = &asking.to {
+        if let Some(to) = &params.to {
             check_id(to)?;
             let steps = path(inquiry, &id, to, bounds)?.ok_or_else(Problem::not_found)?;
             return question.answer(None, |members| {
@@ -157,21 +161,21 @@ fn point(name: &'static str, text: &str) -> Result<Point, Problem> {
 pub async fn resources(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = &["from", "until", "of", "limit", "page"];
     let about = About { name: "resources", subject: id.clone(), known };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
+    ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
-        let from = point("from", asking.from.as_deref().unwrap_or("last-refresh"))?;
-        let until = point("until", asking.until.as_deref().unwrap_or("revocation"))?;
+        let from = point("from", params.from.as_deref().unwrap_or("last-refresh"))?;
+        let until = point("until", params.until.as_deref().unwrap_or("revocation"))?;
         if let (Point::At(from), Point::At(until)) = (from, until)
             && from > until
         {
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
-        let (of, limit) = (asking.of(Of::Token)?, asking.limit()?);
+        let (of, limit) = (params.of(Of::Token)?, params.limit()?);
         let found = questions::accesses(&mut question.inquiry, &id, of, from, until)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.inquiry.view();
@@ -215,11 +219,11 @@ pub async fn resources(
 pub async fn policies(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let about = About { name: "policies", subject: id.clone(), known: &[] };
-    ask(&app, &headers, asking, about, move |mut question, _| {
+    ask(&app, &headers, params, about, move |mut question, _| {
         check_id(&id)?;
         let found = questions::policies_at_issue(&mut question.inquiry, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
@@ -239,13 +243,13 @@ pub async fn policies(
 pub async fn divergence(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let about = About { name: "divergence", subject: id.clone(), known: &["of"] };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
+    ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
-        let of = asking.of(Of::Descendants)?;
+        let of = params.of(Of::Descendants)?;
         let found = questions::divergence(&mut question.inquiry, &id, of)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.inquiry.view();
@@ -264,13 +268,13 @@ pub async fn divergence(
 pub async fn exposure(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let about = About { name: "exposure", subject: id.clone(), known: &["of"] };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
+    ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
-        let of = asking.of(Of::Token)?;
+        let of = params.of(Of::Token)?;
         let found = questions::exposure(&mut question.inquiry, &id, of)?;
         let found = found.ok_or_else(Problem::not_found)?;
         question.answer(None, |members| {
@@ -288,7 +292,7 @@ pub async fn exposure(
 pub async fn blast_radius(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let about = About {
@@ -296,9 +300,9 @@ pub async fn blast_radius(
         subject: id.clone(),
         known: &["depth", "tokens", "strength"],
     };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
+    ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
-        let found = questions::blast(&mut question.inquiry, &id, asking.bounds()?)?;
+        let found = questions::blast(&mut question.inquiry, &id, params.bounds()?)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
         question.answer(None, |members| {
@@ -313,7 +317,7 @@ pub async fn blast_radius(
 async fn held(
     app: std::sync::Arc<App>,
     headers: HeaderMap,
-    asking: Asking,
+    params: QuestionParams,
     holder: Holder,
 ) -> Result<Response, Problem> {
     let holds = match &holder {
@@ -325,9 +329,9 @@ async fn held(
         Holder::Issuer(id) => format!("issuer {id}"),
     };
     let about = About { name: "tokens", subject: holds, known: &["limit", "page"] };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
+    ask(&app, &headers, params, about, move |mut question, params| {
         let from = question.from().unwrap_or(EntryRef::FIRST);
-        let limit = asking.limit()?;
+        let limit = params.limit()?;
         let found = questions::holdings(&mut question.inquiry, &holder, from, limit)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
         question.answer(found.next.map(Cursor::Entry), |members| {
@@ -355,10 +359,10 @@ fn name(text: String) -> Result<String, Problem> {
 pub async fn subject_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    held(app, headers, asking, Holder::Subject(handle(&id)?)).await
+    held(app, headers, params, Holder::Subject(handle(&id)?)).await
 }
 
 /// `GET /v1/clients/{id}/tokens`.
@@ -368,10 +372,10 @@ pub async fn subject_tokens(
 pub async fn client_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    held(app, headers, asking, Holder::Client(name(id)?)).await
+    held(app, headers, params, Holder::Client(name(id)?)).await
 }
 
 /// `GET /v1/sessions/{id}/tokens`.
@@ -381,10 +385,10 @@ pub async fn client_tokens(
 pub async fn session_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    held(app, headers, asking, Holder::Session(name(id)?)).await
+    held(app, headers, params, Holder::Session(name(id)?)).await
 }
 
 /// `GET /v1/issuers/{id}/tokens`: the id is `<region>:<alias>`.
@@ -394,10 +398,10 @@ pub async fn session_tokens(
 pub async fn issuer_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    held(app, headers, asking, Holder::Issuer(name(id)?)).await
+    held(app, headers, params, Holder::Issuer(name(id)?)).await
 }
 
 /// `GET /v1/grants/{id}/tokens`.
@@ -407,10 +411,10 @@ pub async fn issuer_tokens(
 pub async fn grant_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    held(app, headers, asking, Holder::Grant(name(id)?)).await
+    held(app, headers, params, Holder::Grant(name(id)?)).await
 }
 
 /// `GET /v1/subjects/{handle}/policy-changes`: those that affected tokens issued to the person in
@@ -421,17 +425,17 @@ pub async fn grant_tokens(
 pub async fn policy_changes(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let subject = handle(&id)?;
     let about = About { name: "policy-changes", subject: id, known: &["hours", "from", "until"] };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
+    ask(&app, &headers, params, about, move |mut question, params| {
         let now = question.judged_at();
-        let until = asking.until.as_deref().map(|text| time("until", text)).transpose()?;
+        let until = params.until.as_deref().map(|text| time("until", text)).transpose()?;
         let until = until.unwrap_or(now.saturating_add(1));
-        let from = asking.from.as_deref().map(|text| time("from", text)).transpose()?;
-        let hours = i64::from(asking.hours()?).saturating_mul(HOUR_NANOS);
+        let from = params.from.as_deref().map(|text| time("from", text)).transpose()?;
+        let hours = i64::from(params.hours()?).saturating_mul(HOUR_NANOS);
         let from = from.unwrap_or(until.saturating_sub(hours));
         if from > until {
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
@@ -454,7 +458,7 @@ pub async fn policy_changes(
 pub async fn resource_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let is_handle = id.len() == 32 && uuid_text::parse(&id).is_some();
@@ -463,14 +467,14 @@ pub async fn resource_tokens(
     let kind = if is_handle { "handle" } else { "named" };
     let known = &["from", "until", "limit", "page"];
     let about = About { name: "accessed", subject: format!("{kind} {id}"), known };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
+    ask(&app, &headers, params, about, move |mut question, params| {
         let bound = |name, text: Option<&str>| text.map(|text| time(name, text)).transpose();
-        let until = bound("until", asking.until.as_deref())?.unwrap_or(i64::MAX);
-        let from = bound("from", asking.from.as_deref())?.unwrap_or(i64::MIN);
+        let until = bound("until", params.until.as_deref())?.unwrap_or(i64::MAX);
+        let from = bound("from", params.from.as_deref())?.unwrap_or(i64::MIN);
         if from > until {
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
-        let (cursor, limit) = (question.from(), asking.limit()?);
+        let (cursor, limit) = (question.from(), params.limit()?);
         let range = (from, until);
         let found = questions::visitors(&mut question.inquiry, &resource, range, cursor, limit)?;
         let (view, at) = (question.inquiry.view(), question.judged_at());
@@ -489,12 +493,12 @@ pub async fn resource_tokens(
 pub async fn policy_versions(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = name(id)?;
     let about = About { name: "policy-versions", subject: id.clone(), known: &[] };
-    ask(&app, &headers, asking, about, move |mut question, _| {
+    ask(&app, &headers, params, about, move |mut question, _| {
         let found = questions::policy_versions(&mut question.inquiry, Some(&id))?;
         if found.is_empty() {
             return Err(Problem::not_found());
@@ -514,14 +518,14 @@ pub async fn policy_versions(
 /// 400, 401, 403.
 pub async fn pivot(
     State(app): Shared,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let about =
         About { name: "pivot", subject: String::new(), known: &["kind", "value", "limit", "page"] };
-    ask(&app, &headers, asking, about, move |mut question, asking| {
-        let value = asking.value.clone().ok_or_else(|| bad_query("value says what to look for"))?;
-        let what = match asking.kind.as_deref() {
+    ask(&app, &headers, params, about, move |mut question, params| {
+        let value = params.value.clone().ok_or_else(|| bad_query("value says what to look for"))?;
+        let what = match params.kind.as_deref() {
             Some("handle") => Pivot::Handle(handle(&value)?),
             Some("client") => Pivot::Client(name(value)?),
             Some("session") => Pivot::Session(name(value)?),
@@ -529,7 +533,7 @@ pub async fn pivot(
             Some("key") => Pivot::Key(name(value)?),
             _ => return Err(bad_query("kind is handle, client, session, grant or key")),
         };
-        let (from, limit) = (question.from().unwrap_or(EntryRef::FIRST), asking.limit()?);
+        let (from, limit) = (question.from().unwrap_or(EntryRef::FIRST), params.limit()?);
         let (records, next) = questions::pivot(&mut question.inquiry, &what, from, limit)?;
         let view = question.inquiry.view();
         question.try_answer(next.map(Cursor::Entry), |members| {
@@ -547,17 +551,17 @@ pub async fn pivot(
 pub async fn why(
     State(app): Shared,
     Segments((source, id)): Segments<(String, String)>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    reader(&app, &headers, &asking)?;
-    let seconds = progress::seconds(asking.wait.as_deref())?;
-    let least = if asking.wants_proof()? { RULES_BEFORE_BLOCK } else { 0 };
+    reader(&app, &headers, &params)?;
+    let seconds = progress::seconds(params.wait.as_deref())?;
+    let least = if params.wants_proof()? { RULES_BEFORE_BLOCK } else { 0 };
     let seconds = seconds.max(least);
     let reached =
         progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
     let about = About { name: "why", subject: format!("{source}/{id}"), known: &["wait"] };
-    ask(&app, &headers, asking, about, move |mut question, _| {
+    ask(&app, &headers, params, about, move |mut question, _| {
         let id = uuid_text::parse(&id)
             .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
         let found = questions::why(&mut question.inquiry, &source, &id)?;
@@ -583,7 +587,7 @@ pub async fn why(
 pub async fn attachment(
     State(app): Shared,
     Segments(digest): Segments<String>,
-    Asked(asking): Asked<Asking>,
+    Params(params): Params<QuestionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let hex = digest.strip_prefix("sha256:").unwrap_or(&digest);
@@ -591,7 +595,7 @@ pub async fn attachment(
         Problem::bad_request("bad_digest", "a digest is sha256: and 64 lower-case hex digits")
     })?;
     let about = About { name: "attachment", subject: digest, known: &[] };
-    ask(&app, &headers, asking, about, move |mut question, _| {
+    ask(&app, &headers, params, about, move |mut question, _| {
         let found = questions::attachment(&mut question.inquiry, &hash)?;
         let found = found.ok_or_else(Problem::not_found)?;
         if let Some(bundle) = question.proof(false)? {

@@ -41,9 +41,9 @@ use serde_json::{Value, json};
 
 use crate::extract::check_text;
 use crate::form::{Form, Refusal, caller, no_store};
-use crate::presented::{Each, PresentedToken, find_each, may_know};
+use crate::issuer_notify::{IssuerNotice, say_of_each};
 use crate::revoke::{BAD_WITH, With, member, record, verdict, with_of, with_word};
-use crate::telling::{Telling, say_of_each};
+use crate::token_lookup::{Each, PresentedToken, find_each, may_know};
 use crate::{App, Shared};
 
 const LACKING: &str = "the credential needs the role client (its own tokens) or responder";
@@ -104,14 +104,14 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     }
     let ending = Ending { with, reason, dry_run, tell, is_responder };
     let presented = PresentedToken { bytes: &token, signature };
-    let (mut answer, telling) = end_each(&app, &caller, &mut known, ending, presented).await?;
+    let (mut answer, notice) = end_each(&app, &caller, &mut known, ending, presented).await?;
     drop(token);
     say_cuts(&mut answer, (&known, &hidden), is_responder)?;
     answer["claimed_by_several"] = claimed_by_several(&known).into();
-    let presented = told_with(&known, telling.as_ref());
-    match telling {
-        Some(telling) if dry_run => telling.foretell(&mut answer),
-        Some(telling) => telling.tell(&app, &caller, &tenant, &mut answer).await?,
+    let presented = told_with(&known, notice.as_ref());
+    match notice {
+        Some(notice) if dry_run => notice.preview(&mut answer),
+        Some(notice) => notice.send(&app, &caller, &tenant, &mut answer).await?,
         None => {}
     }
     say_of_each(&app, &tenant, &mut answer, Some(&presented), tell);
@@ -145,16 +145,16 @@ async fn tell_of_unknown(
         return Ok(());
     }
     let (of, tenant) = (Arc::clone(app), caller.own_tenant().to_owned());
-    let telling = app.gate.wait(move || Ok(Telling::of_unknown(&of, &tenant, token))).await?;
-    let Some(telling) = telling.filter(|one| may_know(caller, one.token_id())) else {
+    let notice = app.gate.wait(move || Ok(IssuerNotice::of_unknown(&of, &tenant, token))).await?;
+    let Some(notice) = notice.filter(|one| may_know(caller, one.token_id())) else {
         return Ok(());
     };
     let tenant = caller.own_tenant();
-    let presented = telling.ids().clone();
-    answer["set"] = json!([{ "token_id": telling.token_id(), "why": "itself" }]);
+    let presented = notice.ids().clone();
+    answer["set"] = json!([{ "token_id": notice.token_id(), "why": "itself" }]);
     match answer["dry_run"] == true {
-        true => telling.foretell(answer),
-        false => telling.tell(app, caller, tenant, answer).await?,
+        true => notice.preview(answer),
+        false => notice.send(app, caller, tenant, answer).await?,
     }
     say_of_each(app, tenant, answer, Some(&presented), true);
     Ok(())
@@ -176,15 +176,15 @@ async fn end_each(
     known: &mut [Arc<Standing>],
     Ending { with, reason, dry_run, tell, is_responder }: Ending,
     presented: PresentedToken<'_>,
-) -> Result<(Value, Option<Telling>), Refusal> {
+) -> Result<(Value, Option<IssuerNotice>), Refusal> {
     let (tenant, now) = (caller.own_tenant(), app.node.now());
     // The one that still works comes first: its issuer is the one to tell.
     known.sort_by_key(|standing| (!standing.is_active(now), standing.state.first_index));
     let of = |(at, standing): (usize, &Arc<Standing>)| {
-        Telling::of(app, tenant, standing, presented).map(|telling| (at, telling))
+        IssuerNotice::of(app, tenant, standing, presented).map(|notice| (at, notice))
     };
-    let telling = known.iter().enumerate().filter(|_| tell).find_map(of);
-    let told = telling.as_ref().map(|(at, _)| *at);
+    let notice = known.iter().enumerate().filter(|_| tell).find_map(of);
+    let told = notice.as_ref().map(|(at, _)| *at);
     let (mut answer, mut failed) = (Value::Null, None);
     for (at, standing) in known.iter().enumerate() {
         let word = if told == Some(at) { ASKED } else { NOT_TOLD };
@@ -205,13 +205,13 @@ async fn end_each(
     }
     match failed {
         Some(refusal) => Err(refusal),
-        None => Ok((answer, telling.map(|(_, telling)| telling))),
+        None => Ok((answer, notice.map(|(_, notice)| notice))),
     }
 }
 
 /// The ids that are told with the one that is: another issuer's is another token.
-fn told_with(known: &[Arc<Standing>], telling: Option<&Telling>) -> BTreeSet<String> {
-    let front = telling.and_then(|telling| issuer_of(telling.token_id()));
+fn told_with(known: &[Arc<Standing>], notice: Option<&IssuerNotice>) -> BTreeSet<String> {
+    let front = notice.and_then(|notice| issuer_of(notice.token_id()));
     let ids = known.iter().flat_map(|standing| &standing.ids);
     ids.filter(|id| front.is_none() || issuer_of(id) == front).cloned().collect()
 }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::extract::{Segments, check_text, json_body};
-use crate::telling::{Telling, say_of_each, word_before};
+use crate::issuer_notify::{IssuerNotice, say_of_each, word_before};
 use crate::tokens::check_id;
 use crate::{App, Shared, auth};
 
@@ -84,11 +84,11 @@ pub async fn asked(
     let with = with.ok_or_else(|| Problem::bad_request("bad_with", BAD_WITH))?;
     let tell = request.tell_issuer.unwrap_or(true);
     let token = request.token.filter(|_| tell);
-    let telling = Telling::sent_along(&app, &tenant, &id, token).await?;
-    let issuer = Some(word_before(telling.as_ref()));
+    let notice = IssuerNotice::sent_along(&app, &tenant, &id, token).await?;
+    let issuer = Some(word_before(notice.as_ref()));
     let (reason_with_it, act) = (reason.clone(), "blast-radius");
     let why = Why { act, reason, reason_with_it, with, may_be_older: false, issuer };
-    blast_radius(&app, &caller, (tenant, id), why, request.dry_run, telling, tell).await
+    blast_radius(&app, &caller, (tenant, id), why, request.dry_run, notice, tell).await
 }
 
 /// Revokes, or says what would be revoked.
@@ -101,7 +101,7 @@ async fn blast_radius(
     (tenant, id): (String, String),
     why: Why,
     dry_run: bool,
-    telling: Option<Telling>,
+    notice: Option<IssuerNotice>,
     tell: bool,
 ) -> Result<Response, Problem> {
     let (of, asked, with) = (tenant.clone(), id.clone(), why.with);
@@ -140,10 +140,10 @@ async fn blast_radius(
     };
     answer["set"] = plan.set.iter().map(|one| member(one, Some(after(one)))).collect();
     // A token that was sent along is the presented one, also where its issuer cannot be told.
-    let presented = telling.as_ref().map(|telling| telling.ids().clone());
-    match telling {
-        Some(telling) if dry_run => telling.foretell(&mut answer),
-        Some(telling) => telling.tell(app, caller, &tenant, &mut answer).await?,
+    let presented = notice.as_ref().map(|notice| notice.ids().clone());
+    match notice {
+        Some(notice) if dry_run => notice.preview(&mut answer),
+        Some(notice) => notice.send(app, caller, &tenant, &mut answer).await?,
         None => {}
     }
     say_of_each(app, &tenant, &mut answer, presented.as_ref(), tell);

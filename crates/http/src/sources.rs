@@ -35,7 +35,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::Needs;
-use crate::extract::{Asked, json_body_of};
+use crate::extract::{Params, json_body_of};
 use crate::{Shared, auth, progress};
 
 /// Sources of one answer.
@@ -119,7 +119,7 @@ fn frame(
 /// 400, 401, 403; 404 for another tenant.
 pub async fn sources(
     State(app): Shared,
-    Asked(query): Asked<SourcesQuery>,
+    Params(query): Params<SourcesQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, roles(), LACKING)?;
@@ -155,7 +155,7 @@ pub async fn sources(
 /// 400, 401, 403; 404 for another tenant; 422 for what is no inventory.
 pub async fn expected(
     State(app): Shared,
-    Asked(query): Asked<SourcesQuery>,
+    Params(query): Params<SourcesQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::Needs;
-use crate::extract::Asked;
+use crate::extract::Params;
 use crate::{App, Shared, auth, progress};
 
 /// The process answers.
@@ -72,7 +72,7 @@ fn progress_of(app: &App, reached: &Reached) -> Value {
 /// 401, 403.
 pub async fn status(
     State(app): Shared,
-    Asked(query): Asked<StatusQuery>,
+    Params(query): Params<StatusQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let roles = auth::READERS.with(Roles::ADMIN).with(Roles::PRODUCER);

@@ -20,8 +20,8 @@ use ledgerline_view::view::{PageRequest, View};
 use serde::Deserialize;
 
 use crate::auth::Needs;
-use crate::extract::{Asked, Segments};
-use crate::{Shared, asked, auth, covered};
+use crate::extract::{Params, Segments};
+use crate::{Shared, auth, covered, question_params};
 
 /// Events on one page, and the most that may be asked for.
 const PAGE_EVENTS: usize = 100;
@@ -55,7 +55,7 @@ impl TokenQuery {
 
     fn judged_at(&self) -> Result<Option<i64>, Problem> {
         let Some(text) = self.at.as_deref() else { return Ok(None) };
-        asked::time("at", text).map(Some)
+        question_params::time("at", text).map(Some)
     }
 }
 
@@ -82,7 +82,7 @@ pub fn check_id(id: &str) -> Result<(), Problem> {
 pub async fn token(
     state: Shared,
     path: Segments<String>,
-    query: Asked<TokenQuery>,
+    query: Params<TokenQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     life(state, path, query, headers, false).await
@@ -95,7 +95,7 @@ pub async fn token(
 pub async fn token_events(
     state: Shared,
     path: Segments<String>,
-    query: Asked<TokenQuery>,
+    query: Params<TokenQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     life(state, path, query, headers, true).await
@@ -104,7 +104,7 @@ pub async fn token_events(
 async fn life(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(query): Asked<TokenQuery>,
+    Params(query): Params<TokenQuery>,
     headers: HeaderMap,
     with_events: bool,
 ) -> Result<Response, Problem> {
@@ -115,7 +115,7 @@ async fn life(
     let limit = query.limit()?;
     let at = query.judged_at()?;
     if query.wait.is_some() {
-        return Err(asked::bad_query("wait goes with a proof"));
+        return Err(question_params::bad_query("wait goes with a proof"));
     }
     let now = at.unwrap_or_else(|| app.node.now());
     app.read(move |view| {
@@ -198,7 +198,7 @@ fn older_origins(view: &View) -> Vec<String> {
 pub async fn proof(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Asked(query): Asked<TokenQuery>,
+    Params(query): Params<TokenQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role auditor or reader";

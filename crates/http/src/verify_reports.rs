@@ -24,7 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::Needs;
-use crate::extract::Asked;
+use crate::extract::Params;
 use crate::{Shared, auth, progress};
 
 const PAGE: usize = 20;
@@ -45,7 +45,7 @@ pub struct ReportQuery {
 /// 400, 401, 403.
 pub async fn list(
     State(app): Shared,
-    Asked(query): Asked<ReportQuery>,
+    Params(query): Params<ReportQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor, responder or admin";

@@ -22,7 +22,7 @@ use ledgerline_gate::tls::{self, Tls};
 use ledgerline_http::feed::look_for_news;
 use ledgerline_http::key_ends::end_keys;
 use ledgerline_http::signed_answer::Answers;
-use ledgerline_http::uses::keep_recording;
+use ledgerline_http::use_recorder::keep_recording;
 use ledgerline_http::{App, With, router};
 use ledgerline_issuers::Issuers;
 use ledgerline_issuers::settings::IssuerTable;

@@ -1,4 +1,4 @@
-//! What the commands about the past have in common: moment, tenant, pages, tables, proofs.
+//! What the commands that ask a question have in common: moment, tenant, pages, tables, proofs.
 
 use clap::Args;
 use ledgerline_client::{Client, ClientError, segment};

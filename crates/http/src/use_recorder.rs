@@ -1,4 +1,4 @@
-//! Has the node record uses, for as long as the server runs.
+//! Records the use of tokens (USED) that introspection noted, as long as the server runs.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What every question about the past has in common: tenant, moment, page, and the frame of its
-//! answer.
+//! Query parameters common to all questions (tenant, moment, page, proof), and the frame of their
+//! answers.
 //!
 //! ```text
 //! tenant   another tenant, for credentials of all
@@ -49,7 +49,7 @@ const TOKENS_MAX: usize = 10_000;
 /// Every parameter that some question knows.
 #[derive(Deserialize, Serialize, Default, Debug, Clone)]
 #[serde(deny_unknown_fields, default)]
-pub struct Asking {
+pub struct QuestionParams {
     /// See the module doc.
     pub tenant: Option<String>,
     as_of: Option<String>,
@@ -124,7 +124,7 @@ fn number<T: std::str::FromStr>(
     text.map(parse).transpose()
 }
 
-impl Asking {
+impl QuestionParams {
     /// Refuses parameters that are neither common nor among `known`.
     ///
     /// # Errors
@@ -351,16 +351,16 @@ impl<'v> Question<'v> {
         node: &'v Node,
         view: &'v View,
         tenant: String,
-        asking: &Asking,
+        params: &QuestionParams,
         name: &'static str,
         subject: &str,
         covered: Option<Covered>,
     ) -> Result<Self, Problem> {
-        let full = asking.question(name, subject);
-        let proves = asking.wants_proof()?;
+        let full = params.question(name, subject);
+        let proves = params.wants_proof()?;
         let now = node.now();
-        let at = asking.at.as_deref().map(|text| time("at", text)).transpose()?;
-        let (as_of, judged_at, cursor) = match &asking.page {
+        let at = params.at.as_deref().map(|text| time("at", text)).transpose()?;
+        let (as_of, judged_at, cursor) = match &params.page {
             Some(page) => {
                 let place = node.page_tokens().open(&tenant, &full, &view.logs(), page);
                 let PagePlace { cursor, as_of, judged_at } = place.map_err(bad_page)?;
@@ -368,23 +368,23 @@ impl<'v> Question<'v> {
             }
             None => {
                 let newest = if proves { view.published_as_of() } else { view.as_of() };
-                let as_of = as_of(view, asking.as_of.as_deref(), now, newest)?;
+                let as_of = as_of(view, params.as_of.as_deref(), now, newest)?;
                 (as_of, at.unwrap_or(now), None)
             }
         };
-        let previous_size = number("previous_size", asking.previous_size.as_deref())?;
+        let previous_size = number("previous_size", params.previous_size.as_deref())?;
         let mut proof = None;
         if proves {
             let request = QuestionRequest {
                 tenant: tenant.clone(),
                 name: name.to_owned(),
                 about: subject.to_owned(),
-                parameters: asking.told(name, judged_at)?,
+                parameters: params.told(name, judged_at)?,
                 most: MAX_LEAVES,
                 ..QuestionRequest::default()
             };
             proof =
-                Some(Proving { request, origin: asking.origin.clone(), previous_size, covered });
+                Some(Proving { request, origin: params.origin.clone(), previous_size, covered });
         }
         let scope = Scope { tenant, as_of, at, judged_at };
         let tenant_known = knows_tenant(view, &node.keys(), &scope.tenant)?;

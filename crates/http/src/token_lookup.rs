@@ -1,4 +1,4 @@
-//! From a presented token to where it stands.
+//! Looking up a presented token: the names it is known by, and its status.
 //!
 //! ```text
 //! token ──▶ a JWS: its issuer's signature, by the register
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Promises: the issuer's signature makes a jti and a digest names of one token, also where nobody
-//! joined them in the ledger: a revocation under either ends it. The token is dropped here; nothing
+//! joined them in the ledger: a revocation under either ends it. The token goes no further; nothing
 //! of it goes on but its digest and its verified jti.
 //!
 //! Refuses: to say anything while the issuer's keys cannot be had; that is 503.

@@ -1,4 +1,4 @@
-//! Telling a token's issuer that it was revoked here.
+//! Notifying a token's issuer that it was revoked here (RFC 7009).
 //!
 //! ```text
 //! REVOKED   detail issuer = "not told", or "asked" when the issuer is asked next
@@ -35,13 +35,13 @@ use ledgerline_view::registry::Caller;
 use serde_json::{Value, json};
 
 use crate::App;
-use crate::presented::{Each, PresentedToken, Signature, find_each};
+use crate::token_lookup::{Each, PresentedToken, Signature, find_each};
 
 /// Said when nothing is done.
 const WOULD_BE_TOLD: &str = "would be told";
 
-/// A token whose issuer can be told.
-pub struct Telling {
+/// A token whose issuer can be notified.
+pub struct IssuerNotice {
     issuer: Arc<Issuer>,
     token: Vec<u8>,
     token_id: String,
@@ -55,11 +55,11 @@ pub struct Telling {
 
 /// What the REVOKED says.
 #[must_use]
-pub fn word_before(telling: Option<&Telling>) -> &'static str {
-    if telling.is_some() { ASKED } else { NOT_TOLD }
+pub fn word_before(notice: Option<&IssuerNotice>) -> &'static str {
+    if notice.is_some() { ASKED } else { NOT_TOLD }
 }
 
-impl Telling {
+impl IssuerNotice {
     /// Of a presented token that stands so; `None` when the register does not say how to tell its
     /// issuer.
     #[must_use]
@@ -108,7 +108,7 @@ impl Telling {
     }
 
     /// The answer when nothing is to be done.
-    pub fn foretell(&self, answer: &mut Value) {
+    pub fn preview(&self, answer: &mut Value) {
         answer["issuer"] = WOULD_BE_TOLD.into();
     }
 
@@ -135,12 +135,12 @@ impl Telling {
         Ok(Self::of(app, tenant, standing, PresentedToken { bytes: &token, signature }))
     }
 
-    /// Tells the issuer, records what came of it, and adds it to the answer.
+    /// Notifies the issuer, records what came of it, and adds it to the answer.
     ///
     /// # Errors
     /// 500 when the call panicked. That what came of it could not be recorded is said in the
     /// answer: `issuer_entry` is null.
-    pub async fn tell(
+    pub async fn send(
         self,
         app: &Arc<App>,
         caller: &Caller,
