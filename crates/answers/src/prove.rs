@@ -19,7 +19,7 @@ use ledgerline_prover::{
     token_bundle,
 };
 use ledgerline_questions::life::{Judgement, life_of};
-use ledgerline_questions::lineage::{Cut, Inquiry};
+use ledgerline_questions::lineage::{Cut, QueryContext};
 use ledgerline_view::view::{PageRequest, View};
 
 use crate::problem::Problem;
@@ -175,21 +175,21 @@ pub fn event_with(
 /// # Errors
 /// 404 for an origin that is none; 422 when it is too large, with the bound; 503 before its block.
 pub fn question(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     mut request: QuestionRequest,
     origin: Option<&str>,
     previous_size: Option<u64>,
 ) -> Result<Bundle, Problem> {
     // Lives are read for it, which may be cut.
-    let evidence = inquiry.evidence()?;
-    let cuts = inquiry.cuts();
+    let evidence = context.evidence()?;
+    let cuts = context.cuts();
     let cuts = cuts.iter().map(|cut| {
         // Then the states told may be other ones: a token may have ended under an id not read.
         let states = if matches!(cut, Cut::Width | Cut::Reads) { INCOMPLETE } else { "" };
         format!("{states}the answer was cut by {}", cut.word())
     });
     request.notes.splice(0..0, cuts);
-    let view = inquiry.view();
+    let view = context.view();
     let origins = view.origins();
     let within = |one: &View| evidence.range(one.log().entries()).count();
     let found = match origin {
@@ -215,7 +215,7 @@ pub fn question(
             request.notes.push(note);
         }
     }
-    let ids = inquiry.shown().map(|token| token.ids.iter().cloned().collect());
+    let ids = context.shown().map(|token| token.ids.iter().cloned().collect());
     request.tokens = ids.collect();
     let mut bundle = told(chosen, question_bundle(chosen.rooms(), chosen.terms(), request))?;
     if let Some(old) = previous_size {

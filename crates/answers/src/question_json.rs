@@ -10,9 +10,9 @@ use ledgerline_api::written::{Hex, Members, Sha256, Time, Uuid};
 use ledgerline_proof::lifecycle::TokenState;
 use ledgerline_questions::lineage::{Edge, Lineage, Record, Relative, Step, Summary};
 use ledgerline_questions::{
-    Access, Affected, AfterRevoke, Blast, Cause, Divergence, Exposure, IssuePolicies, PlaceAfter,
-    PolicyEffect, PolicyVersion, Privilege, Reached, Touched, Visitor, is_over_privileged,
-    nearest_rank,
+    Access, Affected, AfterRevoke, BlastRadius, Cause, Divergence, Exposure, IssuePolicies,
+    PlaceAfter, PolicyEffect, PolicyVersion, Privilege, Reached, TokenAccesses, Touched,
+    is_over_privileged, nearest_rank,
 };
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::View;
@@ -136,7 +136,7 @@ pub fn access(view: &View, access: &Access, members: &mut Members<'_>) {
 }
 
 /// A token that accessed a resource.
-pub fn visitor(view: &View, visitor: &Visitor, judged_at: i64, members: &mut Members<'_>) {
+pub fn visitor(view: &View, visitor: &TokenAccesses, judged_at: i64, members: &mut Members<'_>) {
     token(view, &visitor.token, judged_at, members);
     members.set("allowed", visitor.allowed());
     members.set("denied", visitor.accesses.len() - visitor.allowed());
@@ -259,7 +259,7 @@ fn reached(one: &Reached, members: &mut Members<'_>) {
 }
 
 /// A blast radius.
-pub fn blast(view: &View, answer: &Blast, judged_at: i64, members: &mut Members<'_>) {
+pub fn blast(view: &View, answer: &BlastRadius, judged_at: i64, members: &mut Members<'_>) {
     lineage(view, &answer.lineage, judged_at, members);
     members.say("descendants", answer.lineage.relatives.len() - 1);
     members.say("alive", &answer.alive);

@@ -20,7 +20,7 @@ use ledgerline_proof::own_statement::{Named, OwnCause, OwnStatement};
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::vocabulary::{EventType, HandleKind, PersonalRole, Strength, TargetKind};
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_questions::{Pivot, pivot};
 use ledgerline_vault::{OpenError, Vault};
 use ledgerline_view::address::{AsOf, EntryRef};
@@ -126,16 +126,16 @@ pub fn select(
     part: Part,
 ) -> Result<Selection, QueryError> {
     let scope = Scope { tenant: tenant.to_owned(), as_of: part.as_of, at: None, judged_at: 0 };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let mut context = QueryContext::new(view, scope, Spending::default())?;
     let limit = part.limit.clamp(1, MAX_EVENTS);
     let (entries, next) = match &about {
         About::Event { source, event_id } => {
-            (inquiry.find_event(source, event_id)?.into_iter().collect(), None)
+            (context.find_event(source, event_id)?.into_iter().collect(), None)
         }
-        About::Token(id) => life(&mut inquiry, tenant, id, part.from, limit)?,
+        About::Token(id) => life(&mut context, tenant, id, part.from, limit)?,
         About::Handle(id) => {
             let by = Pivot::Handle(*id);
-            let (records, next) = pivot(&mut inquiry, &by, part.from, limit)?;
+            let (records, next) = pivot(&mut context, &by, part.from, limit)?;
             (records.iter().map(|record| record.at).collect(), next)
         }
     };
@@ -153,22 +153,22 @@ pub fn select(
 
 /// The entries of the chains of a token, those of all its ids, and where to go on.
 fn life(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     tenant: &str,
     id: &str,
     mut from: EntryRef,
     limit: usize,
 ) -> Result<(Vec<EntryRef>, Option<EntryRef>), QueryError> {
-    let ids = inquiry.ids_of(id)?;
+    let ids = context.ids_of(id)?;
     let chain = |id| ChainKey { kind: TargetKind::Token, tenant, id };
     let terms: Vec<_> =
-        ids.iter().map(|id| chain_term(inquiry.view().terms(), &chain(id.as_bytes()))).collect();
+        ids.iter().map(|id| chain_term(context.view().terms(), &chain(id.as_bytes()))).collect();
     let mut found = Vec::new();
     loop {
-        let (entries, next) = inquiry.postings_of_any(&terms, from, limit + 1)?;
+        let (entries, next) = context.postings_of_any(&terms, from, limit + 1)?;
         for at in entries {
-            let Some(record) = inquiry.record(at)? else {
-                if inquiry.is_spent() {
+            let Some(record) = context.record(at)? else {
+                if context.is_spent() {
                     return Ok((found, Some(at)));
                 }
                 continue;
@@ -186,7 +186,7 @@ fn life(
             found.push(at);
         }
         match next {
-            Some(next) if !inquiry.is_spent() => from = next,
+            Some(next) if !context.is_spent() => from = next,
             next => return Ok((found, next)),
         }
     }

@@ -30,9 +30,9 @@ pub async fn one(
     let about = About { name: "after-revoke", subject: id.clone(), known: &[] };
     ask(&app, &headers, params, about, move |mut question, _| {
         check_id(&id)?;
-        let found = questions::after_revoke(&mut question.inquiry, &id)?;
+        let found = questions::after_revoke(&mut question.context, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let (view, at) = (question.inquiry.view(), question.judged_at());
+        let (view, at) = (question.context.view(), question.judged_at());
         question.answer(None, |members| {
             members.say("token_id", &id);
             question_json::after_revoke(view, &found, at, members);
@@ -61,8 +61,8 @@ pub async fn many(
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
         let most = params.bounds()?.tokens;
-        let found = questions::after_revokes(&mut question.inquiry, (from, until), most)?;
-        let (view, at) = (question.inquiry.view(), question.judged_at());
+        let found = questions::after_revokes(&mut question.context, (from, until), most)?;
+        let (view, at) = (question.context.view(), question.judged_at());
         question.answer(None, |members| {
             members.say("from", Time(from));
             members.say("until", Time(until));

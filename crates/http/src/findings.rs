@@ -25,7 +25,7 @@ use ledgerline_node::Reader;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::own_statement::OwnStatement;
 use ledgerline_proof::vocabulary::Moved;
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::page_token::Cursor;
 use ledgerline_view::registry::Roles;
@@ -82,11 +82,11 @@ fn reopened(
     wanted: &Wanted,
     from: EntryRef,
 ) -> Result<(Vec<Value>, bool), Problem> {
-    let mut inquiry = Inquiry::new(view, scope.clone(), Spending::default())?;
+    let mut context = QueryContext::new(view, scope.clone(), Spending::default())?;
     let (mut list, mut next) = (Vec::new(), Some(from));
-    while let Some(at) = next.filter(|_| list.len() < REOPENED_MAX && !inquiry.is_spent()) {
+    while let Some(at) = next.filter(|_| list.len() < REOPENED_MAX && !context.is_spent()) {
         let found;
-        (found, next) = book::told(&mut inquiry, wanted, at, REOPENED_MAX)?;
+        (found, next) = book::told(&mut context, wanted, at, REOPENED_MAX)?;
         let before = found.iter().filter(|one| one.is_again() && one.found.raised.at < from);
         list.extend(before.map(|one| told(view, one)));
     }
@@ -131,13 +131,13 @@ pub async fn list(
         let is_first = question.cursor.is_none();
         let from = question.from().unwrap_or(begin);
         let limit = params.limit()?;
-        let (found, next) = book::findings(&mut question.inquiry, &wanted, from, limit)?;
+        let (found, next) = book::findings(&mut question.context, &wanted, from, limit)?;
         let token_known = match &wanted.token {
-            Some(token) if found.is_empty() => Some(question.inquiry.token(token)?.is_known()),
+            Some(token) if found.is_empty() => Some(question.context.token(token)?.is_known()),
             token => token.as_ref().map(|_| true),
         };
         let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
-        let pinned = question.inquiry.scope().clone();
+        let pinned = question.context.scope().clone();
         let (again, is_whole) = match is_first && begin > EntryRef::FIRST {
             true => reopened(view, &pinned, &wanted, begin)?,
             false => (Vec::new(), true),
@@ -179,8 +179,8 @@ fn finding_id(text: &str) -> Result<Hash, Problem> {
 fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
     let scope =
         Scope { tenant: tenant.to_owned(), as_of: view.as_of(), at: None, judged_at: i64::MAX };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    book::finding(&mut inquiry, id)?.ok_or_else(Problem::not_found)
+    let mut context = QueryContext::new(view, scope, Spending::default())?;
+    book::finding(&mut context, id)?.ok_or_else(Problem::not_found)
 }
 
 /// `GET /v1/findings/{id}`.

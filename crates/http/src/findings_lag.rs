@@ -4,7 +4,7 @@
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json::{self, Reached};
 use ledgerline_followers::findings::book::{self, Wanted};
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::address::{AsOf, Begin};
 use ledgerline_view::view::View;
 use serde_json::Value;
@@ -41,9 +41,9 @@ pub(crate) fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Re
         return Ok(0);
     }
     let scope = Scope { as_of: view.as_of(), ..pinned.clone() };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let mut context = QueryContext::new(view, scope, Spending::default())?;
     let begin = Begin::behind(pinned.as_of.clone());
-    let (found, _) = book::findings(&mut inquiry, wanted, begin, LATER_MAX)?;
+    let (found, _) = book::findings(&mut context, wanted, begin, LATER_MAX)?;
     let mut later = 0;
     for one in &found {
         let events = one.raised.read(|_, statement| {
@@ -52,7 +52,7 @@ pub(crate) fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Re
         });
         let mut is_before = events.is_empty();
         for (source, event_id) in &events {
-            let found = inquiry.find_event(source, event_id)?;
+            let found = context.find_event(source, event_id)?;
             is_before |= found.is_some_and(|at| pinned.as_of.covers(at));
         }
         later += u64::from(is_before);

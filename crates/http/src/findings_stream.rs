@@ -38,7 +38,7 @@ use ledgerline_followers::findings::book::{self, Wanted};
 use ledgerline_gate::at_work;
 use ledgerline_gate::shares::{Hold, Room};
 use ledgerline_node::{Progress, Reader};
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::View;
 use tokio::sync::mpsc;
@@ -76,8 +76,8 @@ impl hyper::body::Body for Events {
 fn look(view: &View, tenant: &str, wanted: &Wanted, from: Place) -> Result<Look, Problem> {
     let (tenant, as_of) = (tenant.to_owned(), view.as_of());
     let scope = Scope { tenant, as_of: as_of.clone(), at: None, judged_at: i64::MAX };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let (found, next) = book::told(&mut inquiry, wanted, from.begin.clone(), AT_A_TIME)?;
+    let mut context = QueryContext::new(view, scope, Spending::default())?;
+    let (found, next) = book::told(&mut context, wanted, from.begin.clone(), AT_A_TIME)?;
     let events = found.iter().map(|one| {
         let (number, data) = (counted::number(view, one.at), told(view, one));
         Bytes::from(format!("id: {number}\nevent: finding\ndata: {data}\n\n"))

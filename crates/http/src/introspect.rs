@@ -17,14 +17,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use ledgerline_api::uuid_text;
 use ledgerline_index::terms::{issuer_of, own_id};
-use ledgerline_introspection::{Standing, issuer_and_region};
+use ledgerline_introspection::{TokenStatus, issuer_and_region};
 use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_view::registry::{Caller, Roles};
 use serde_json::{Map, Value, json};
 
 use crate::form::{Form, Refusal, caller, no_store};
-use crate::token_lookup::{NAMING, head, may_know};
+use crate::token_lookup::{NAMING, cached_answer, may_know};
 use crate::{App, Shared, signed_answer};
 
 /// All that is said of a token that is not active.
@@ -42,11 +42,11 @@ pub async fn introspect(State(app): Shared, request: Request) -> Result<Response
     let form = Form::read(&app, request).await?;
     let token = form.token()?;
     let now = app.node.now();
-    let head = head(&app, &caller, token, words).await?;
-    let known = head.as_deref().filter(|head| may_know(&caller, head.id()));
-    let Some(head) = known else { return Ok(answer(&app, &caller, now, INACTIVE, signed)) };
-    let active = head.is_active(now);
-    if app.uses.note(&caller, head, active, now) {
+    let cached = cached_answer(&app, &caller, token, words).await?;
+    let known = cached.as_deref().filter(|one| may_know(&caller, one.id()));
+    let Some(cached) = known else { return Ok(answer(&app, &caller, now, INACTIVE, signed)) };
+    let active = cached.is_active(now);
+    if app.uses.note(&caller, cached, active, now) {
         let (of, tenant) = (Arc::clone(&app), caller.own_tenant().to_owned());
         app.gate
             .wait(move || {
@@ -55,7 +55,7 @@ pub async fn introspect(State(app): Shared, request: Request) -> Result<Response
             })
             .await?;
     }
-    let told = if active { head.words() } else { INACTIVE };
+    let told = if active { cached.words() } else { INACTIVE };
     Ok(answer(&app, &caller, now, told, signed))
 }
 
@@ -68,10 +68,10 @@ fn answer(app: &App, caller: &Caller, now: i64, words: &[u8], signed: bool) -> R
 }
 
 /// The answer about a token while it is active.
-fn words(app: &App, caller: &Caller, standing: &Standing, own_end: Option<i64>) -> Vec<u8> {
-    let usable_until = standing.usable_until().into_iter().chain(own_end).min();
-    let mut answer = described(caller, standing, usable_until);
-    let alias = issuer_and_region(&standing.id).map(|(alias, _)| alias);
+fn words(app: &App, caller: &Caller, status: &TokenStatus, own_end: Option<i64>) -> Vec<u8> {
+    let usable_until = status.usable_until().into_iter().chain(own_end).min();
+    let mut answer = described(caller, status, usable_until);
+    let alias = issuer_and_region(&status.id).map(|(alias, _)| alias);
     if let Some(issuer) = alias.and_then(|alias| app.issuers().get(caller.own_tenant(), alias)) {
         answer["iss"] = issuer.iss().into();
     }
@@ -79,8 +79,8 @@ fn words(app: &App, caller: &Caller, standing: &Standing, own_end: Option<i64>) 
 }
 
 /// What RFC 7662 section 2.2 names, as far as the ledger knows it.
-fn described(caller: &Caller, standing: &Standing, usable_until: Option<i64>) -> Value {
-    let (state, facts) = (&standing.state, &standing.facts);
+fn described(caller: &Caller, status: &TokenStatus, usable_until: Option<i64>) -> Value {
+    let (state, facts) = (&status.state, &status.facts);
     let seconds = |nanos: i64| json!(nanos.div_euclid(SECOND_NANOS));
     let mut answer = Map::new();
     answer.insert("active".into(), true.into());
@@ -90,7 +90,7 @@ fn described(caller: &Caller, standing: &Standing, usable_until: Option<i64>) ->
         }
     };
     say("scope", (!facts.scopes.is_empty()).then(|| facts.scopes.join(" ").into()));
-    let client = |written: &str| own_id(written, issuer_of(&standing.id)).into();
+    let client = |written: &str| own_id(written, issuer_of(&status.id)).into();
     say("client_id", facts.client.as_deref().map(client));
     let is_access = state.token_kind == Some(TokenKind::Access);
     say("token_type", is_access.then(|| "Bearer".into()));
@@ -107,12 +107,12 @@ fn described(caller: &Caller, standing: &Standing, usable_until: Option<i64>) ->
             several => Some(json!(several)),
         },
     );
-    say("jti", jti(standing).map(Into::into));
+    say("jti", jti(status).map(Into::into));
     Value::Object(answer)
 }
 
 /// The token's jti, where an id has it.
-fn jti(standing: &Standing) -> Option<&str> {
-    let ids = standing.ids.iter().filter_map(|id| TokenId::parse(id).ok());
+fn jti(status: &TokenStatus) -> Option<&str> {
+    let ids = status.ids.iter().filter_map(|id| TokenId::parse(id).ok());
     ids.into_iter().find(|id| id.form() == IdForm::Jti).map(|id| id.value())
 }

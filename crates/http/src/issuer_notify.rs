@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use ledgerline_answers::problem::Problem;
-use ledgerline_introspection::{Standing, issuer_and_region};
+use ledgerline_introspection::{TokenStatus, issuer_and_region};
 use ledgerline_issuers::connector::Told;
 use ledgerline_issuers::{Issuer, Judged};
 use ledgerline_ledger::planner::AdminAct;
@@ -66,20 +66,20 @@ impl IssuerNotice {
     pub fn of(
         app: &App,
         tenant: &str,
-        standing: &Standing,
+        status: &TokenStatus,
         presented: PresentedToken<'_>,
     ) -> Option<Self> {
-        let (alias, _) = issuer_and_region(&standing.id)?;
+        let (alias, _) = issuer_and_region(&status.id)?;
         let issuer =
             app.issuers().get(tenant, alias).filter(|issuer| issuer.connector().is_some())?;
-        let hint = match standing.state.token_kind {
+        let hint = match status.state.token_kind {
             Some(TokenKind::Access) => Some("access_token"),
             Some(TokenKind::Refresh) => Some("refresh_token"),
             _ => None,
         };
-        let (token, token_id) = (presented.bytes.to_vec(), standing.id.clone());
+        let (token, token_id) = (presented.bytes.to_vec(), status.id.clone());
         let is_genuine = presented.signature != Signature::NotVerified;
-        Some(Self { issuer, token, token_id, ids: standing.ids.clone(), hint, is_genuine })
+        Some(Self { issuer, token, token_id, ids: status.ids.clone(), hint, is_genuine })
     }
 
     /// Of a token that the ledger knows nothing of, and that its issuer signed. Blocks.
@@ -123,16 +123,18 @@ impl IssuerNotice {
         token: Option<String>,
     ) -> Result<Option<Self>, Problem> {
         let Some(token) = token.map(String::into_bytes) else { return Ok(None) };
-        let Each { standings, signature, .. } = find_each(app, tenant, token.clone(), true)
-            .await
-            .map_err(|_| {
-            Problem::unavailable("token_not_judged", "the token sent along cannot be judged now")
-        })?;
-        let Some(standing) = standings.iter().find(|standing| standing.ids.contains(id)) else {
+        let Each { statuses, signature, .. } =
+            find_each(app, tenant, token.clone(), true).await.map_err(|_| {
+                Problem::unavailable(
+                    "token_not_judged",
+                    "the token sent along cannot be judged now",
+                )
+            })?;
+        let Some(status) = statuses.iter().find(|status| status.ids.contains(id)) else {
             let detail = "the token sent along is not the one that the path names";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "token_mismatch", detail));
         };
-        Ok(Self::of(app, tenant, standing, PresentedToken { bytes: &token, signature }))
+        Ok(Self::of(app, tenant, status, PresentedToken { bytes: &token, signature }))
     }
 
     /// Notifies the issuer, records what came of it, and adds it to the answer.

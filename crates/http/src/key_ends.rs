@@ -27,7 +27,7 @@ use ledgerline_ledger::planner::{AdminAct, NewKey};
 use ledgerline_node::{AddedKey, Node};
 use ledgerline_proof::own_statement::{Named, OwnStatement};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::registry::{ALL_TENANTS, Caller, Key, LEDGER_SOURCE};
 use ledgerline_view::view::QueryError;
 
@@ -140,9 +140,9 @@ fn recorded(node: &Node, key: &Key) -> Result<Option<Ending>, QueryError> {
     let view = node.view();
     let tenant = tenant_of(key);
     let scope = Scope { tenant, as_of: view.as_of(), at: None, judged_at: node.now() };
-    let mut inquiry = Inquiry::new(&view, scope, Spending::default())?;
-    let term = By::Key(&key.key_id).term(view.terms(), &inquiry.scope().tenant);
-    let acts = inquiry.records(&term, ACTS_MAX, |_, one| {
+    let mut context = QueryContext::new(&view, scope, Spending::default())?;
+    let term = By::Key(&key.key_id).term(view.terms(), &context.scope().tenant);
+    let acts = context.records(&term, ACTS_MAX, |_, one| {
         one.source == LEDGER_SOURCE
             && one.event_type == EventType::AdminAct
             && one.target.kind == TargetKind::Key

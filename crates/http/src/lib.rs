@@ -132,8 +132,8 @@ impl App {
     /// Verifies with these issuers from now on.
     pub fn replace_issuers(&self, issuers: Issuers) {
         *self.issuers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(issuers);
-        // What is kept ready names its issuer as it was.
-        self.node.forget_heads();
+        // Cached answers name their issuer as it was.
+        self.node.forget_answers();
     }
 
     /// Ends what waits for news, so that open requests are answered soon.

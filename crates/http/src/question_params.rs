@@ -27,7 +27,7 @@ use ledgerline_api::written::{self, Members, Time};
 use ledgerline_node::Node;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use ledgerline_prover::QuestionRequest;
-use ledgerline_questions::lineage::{Bounds, Inquiry, Reach, Scope, Spending};
+use ledgerline_questions::lineage::{Bounds, QueryContext, Reach, Scope, Spending};
 use ledgerline_questions::{Of, knows_tenant};
 use ledgerline_view::address::{AsOf, EntryRef};
 use ledgerline_view::page_token::{Cursor, PageError, PagePlace};
@@ -319,10 +319,10 @@ fn one_way(text: String) -> String {
     time_text::parse(&text).map_or(text, time_text::rfc3339)
 }
 
-/// A question being answered: the inquiry, and what its frame needs.
+/// A question being answered: the query context, and what its frame needs.
 pub struct Question<'v> {
     /// Reads for it.
-    pub inquiry: Inquiry<'v>,
+    pub context: QueryContext<'v>,
     /// Where the page begins, when it is not the first.
     pub cursor: Option<Cursor>,
     node: &'v Node,
@@ -388,8 +388,8 @@ impl<'v> Question<'v> {
         }
         let scope = Scope { tenant, as_of, at, judged_at };
         let tenant_known = knows_tenant(view, &node.keys(), &scope.tenant)?;
-        let inquiry = Inquiry::new(view, scope, Spending::default())?;
-        Ok(Self { inquiry, cursor, node, name, full, proof, tenant_known })
+        let context = QueryContext::new(view, scope, Spending::default())?;
+        Ok(Self { context, cursor, node, name, full, proof, tenant_known })
     }
 
     /// The entry where the page begins, when it is not the first.
@@ -415,7 +415,7 @@ impl<'v> Question<'v> {
     /// When states are judged.
     #[must_use]
     pub fn judged_at(&self) -> i64 {
-        self.inquiry.scope().judged_at
+        self.context.scope().judged_at
     }
 
     /// Says something besides in the bundle, when the proof is asked for.
@@ -434,7 +434,7 @@ impl<'v> Question<'v> {
         }
     }
 
-    /// The bundle of what the inquiry found, when the proof is asked for. `more` says that there is
+    /// The bundle of what was found, when the proof is asked for. `more` says that there is
     /// more of the answer.
     ///
     /// # Errors
@@ -446,7 +446,7 @@ impl<'v> Question<'v> {
             request.notes.push("there is more of the answer: ask for more items".to_owned());
         }
         let origin = origin.as_deref();
-        let mut bundle = prove::question(&mut self.inquiry, request, origin, previous_size)?;
+        let mut bundle = prove::question(&mut self.context, request, origin, previous_size)?;
         if let Some(covered) = covered {
             covered.mark(&mut bundle);
         }
@@ -489,8 +489,8 @@ impl<'v> Question<'v> {
     }
 
     fn frame(&self, next: Option<Cursor>, members: &mut Members<'_>) {
-        let scope = self.inquiry.scope();
-        let view = self.inquiry.view();
+        let scope = self.context.scope();
+        let view = self.context.view();
         let page = next.map(|cursor| {
             let (as_of, judged_at) = (scope.as_of.clone(), scope.judged_at);
             let place = PagePlace { cursor, as_of, judged_at };
@@ -498,7 +498,7 @@ impl<'v> Question<'v> {
         });
         // An `as_of` in an older origin is a size of that one.
         let end = scope.as_of.end().unwrap_or(EntryRef::FIRST);
-        let cuts: Vec<_> = self.inquiry.cuts().iter().map(|cut| cut.word()).collect();
+        let cuts: Vec<_> = self.context.cuts().iter().map(|cut| cut.word()).collect();
         members.say("question", self.name);
         members.say("tenant", &scope.tenant);
         members.say("tenant_known", self.tenant_known);

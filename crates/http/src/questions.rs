@@ -14,7 +14,7 @@ use ledgerline_api::written::Time;
 use ledgerline_followers::findings::book::Wanted;
 use ledgerline_node::Reader;
 use ledgerline_questions as questions;
-use ledgerline_questions::lineage::{Direction, Inquiry, Spending, family, path, relatives};
+use ledgerline_questions::lineage::{Direction, QueryContext, Spending, family, path, relatives};
 use ledgerline_questions::{Holder, Of, Pivot, Point, Resource};
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::page_token::Cursor;
@@ -103,15 +103,15 @@ pub async fn lineage(
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
         let bounds = params.bounds()?;
-        let inquiry = &mut question.inquiry;
-        let view = inquiry.view();
+        let context = &mut question.context;
+        let view = context.view();
         let direction = params.direction.as_deref().unwrap_or("descendants");
         if (direction == "path") != params.to.is_some() {
             return Err(bad_query("direction=path goes with to=<token id>"));
         }
         if let Some(to) = &params.to {
             check_id(to)?;
-            let steps = path(inquiry, &id, to, bounds)?.ok_or_else(Problem::not_found)?;
+            let steps = path(context, &id, to, bounds)?.ok_or_else(Problem::not_found)?;
             return question.answer(None, |members| {
                 members.say("direction", direction);
                 members.say("from", &id);
@@ -120,9 +120,9 @@ pub async fn lineage(
             });
         }
         let found = match direction {
-            "ancestors" => relatives(inquiry, &id, Direction::Ancestors, bounds)?,
-            "descendants" => relatives(inquiry, &id, Direction::Descendants, bounds)?,
-            "family" => family(inquiry, &id, bounds)?,
+            "ancestors" => relatives(context, &id, Direction::Ancestors, bounds)?,
+            "descendants" => relatives(context, &id, Direction::Descendants, bounds)?,
+            "family" => family(context, &id, bounds)?,
             _ => return Err(bad_query("direction is ancestors, descendants, family or path")),
         };
         let found = found.ok_or_else(Problem::not_found)?;
@@ -176,14 +176,14 @@ pub async fn resources(
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
         let (of, limit) = (params.of(Of::Token)?, params.limit()?);
-        let found = questions::accesses(&mut question.inquiry, &id, of, from, until)?;
+        let found = questions::accesses(&mut question.context, &id, of, from, until)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let view = question.inquiry.view();
+        let view = question.context.view();
         let left_out = match of {
             // With a budget of its own: what is only counted must not cut the answer.
             Of::Token => {
-                let scope = question.inquiry.scope().clone();
-                let mut beside = Inquiry::new(view, scope, Spending::default())?;
+                let scope = question.context.scope().clone();
+                let mut beside = QueryContext::new(view, scope, Spending::default())?;
                 Some(questions::not_shown(&mut beside, &id, found.list.len())?)
             }
             Of::Descendants | Of::Grant => None,
@@ -225,9 +225,9 @@ pub async fn policies(
     let about = About { name: "policies", subject: id.clone(), known: &[] };
     ask(&app, &headers, params, about, move |mut question, _| {
         check_id(&id)?;
-        let found = questions::policies_at_issue(&mut question.inquiry, &id)?;
+        let found = questions::policies_at_issue(&mut question.context, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let view = question.inquiry.view();
+        let view = question.context.view();
         question.answer(None, |members| {
             members.say("token_id", &id);
             question_json::issue_policies(view, &found, members);
@@ -250,9 +250,9 @@ pub async fn divergence(
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
         let of = params.of(Of::Descendants)?;
-        let found = questions::divergence(&mut question.inquiry, &id, of)?;
+        let found = questions::divergence(&mut question.context, &id, of)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let view = question.inquiry.view();
+        let view = question.context.view();
         question.answer(None, |members| {
             members.say("token_id", &id);
             members.all("divergences", &found, |one, of| question_json::divergence(view, one, of));
@@ -275,7 +275,7 @@ pub async fn exposure(
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
         let of = params.of(Of::Token)?;
-        let found = questions::exposure(&mut question.inquiry, &id, of)?;
+        let found = questions::exposure(&mut question.context, &id, of)?;
         let found = found.ok_or_else(Problem::not_found)?;
         question.answer(None, |members| {
             members.say("token_id", &id);
@@ -302,9 +302,9 @@ pub async fn blast_radius(
     };
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
-        let found = questions::blast(&mut question.inquiry, &id, params.bounds()?)?;
+        let found = questions::blast_radius(&mut question.context, &id, params.bounds()?)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let (view, at) = (question.inquiry.view(), question.judged_at());
+        let (view, at) = (question.context.view(), question.judged_at());
         question.answer(None, |members| {
             members.say("token_id", &id);
             question_json::blast(view, &found, at, members);
@@ -332,8 +332,8 @@ async fn held(
     ask(&app, &headers, params, about, move |mut question, params| {
         let from = question.from().unwrap_or(EntryRef::FIRST);
         let limit = params.limit()?;
-        let found = questions::holdings(&mut question.inquiry, &holder, from, limit)?;
-        let (view, at) = (question.inquiry.view(), question.judged_at());
+        let found = questions::tokens_of(&mut question.context, &holder, from, limit)?;
+        let (view, at) = (question.context.view(), question.judged_at());
         question.answer(found.next.map(Cursor::Entry), |members| {
             members.all("tokens", &found.tokens, |one, of| question_json::token(view, one, at, of));
         })
@@ -440,8 +440,8 @@ pub async fn policy_changes(
         if from > until {
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
-        let found = questions::policy_changes(&mut question.inquiry, subject, (from, until))?;
-        let (view, at) = (question.inquiry.view(), question.judged_at());
+        let found = questions::policy_changes(&mut question.context, subject, (from, until))?;
+        let (view, at) = (question.context.view(), question.judged_at());
         question.answer(None, |members| {
             members.say("issued_from", Time(from));
             members.say("issued_until", Time(until));
@@ -476,8 +476,9 @@ pub async fn resource_tokens(
         }
         let (cursor, limit) = (question.from(), params.limit()?);
         let range = (from, until);
-        let found = questions::visitors(&mut question.inquiry, &resource, range, cursor, limit)?;
-        let (view, at) = (question.inquiry.view(), question.judged_at());
+        let found =
+            questions::resource_access(&mut question.context, &resource, range, cursor, limit)?;
+        let (view, at) = (question.context.view(), question.judged_at());
         question.answer(found.next.map(Cursor::Entry), |members| {
             members.say("searched_from", counted::count(view, &found.searched_behind));
             members.all("tokens", &found.list, |one, of| question_json::visitor(view, one, at, of));
@@ -499,11 +500,11 @@ pub async fn policy_versions(
     let id = name(id)?;
     let about = About { name: "policy-versions", subject: id.clone(), known: &[] };
     ask(&app, &headers, params, about, move |mut question, _| {
-        let found = questions::policy_versions(&mut question.inquiry, Some(&id))?;
+        let found = questions::policy_versions(&mut question.context, Some(&id))?;
         if found.is_empty() {
             return Err(Problem::not_found());
         }
-        let view = question.inquiry.view();
+        let view = question.context.view();
         question.answer(None, |members| {
             members.say("policy", &id);
             members.all("versions", &found, |one, of| question_json::policy_version(view, one, of));
@@ -534,8 +535,8 @@ pub async fn pivot(
             _ => return Err(bad_query("kind is handle, client, session, grant or key")),
         };
         let (from, limit) = (question.from().unwrap_or(EntryRef::FIRST), params.limit()?);
-        let (records, next) = questions::pivot(&mut question.inquiry, &what, from, limit)?;
-        let view = question.inquiry.view();
+        let (records, next) = questions::pivot(&mut question.context, &what, from, limit)?;
+        let view = question.context.view();
         question.try_answer(next.map(Cursor::Entry), |members| {
             members.try_all("events", &records, |one, of| question_json::event(view, one, of))
         })
@@ -564,10 +565,10 @@ pub async fn why(
     ask(&app, &headers, params, about, move |mut question, _| {
         let id = uuid_text::parse(&id)
             .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
-        let found = questions::why(&mut question.inquiry, &source, &id)?;
+        let found = questions::why(&mut question.context, &source, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        let view = question.inquiry.view();
-        let pinned = question.inquiry.scope().clone();
+        let view = question.context.view();
+        let pinned = question.context.scope().clone();
         let later = recorded_later(view, &pinned, &Wanted::default())?;
         let progress = so_far(reached, view, &pinned.as_of, later);
         question.note_lag(&progress);
@@ -596,7 +597,7 @@ pub async fn attachment(
     })?;
     let about = About { name: "attachment", subject: digest, known: &[] };
     ask(&app, &headers, params, about, move |mut question, _| {
-        let found = questions::attachment(&mut question.inquiry, &hash)?;
+        let found = questions::attachment(&mut question.context, &hash)?;
         let found = found.ok_or_else(Problem::not_found)?;
         if let Some(bundle) = question.proof(false)? {
             return Ok(bundle);

@@ -23,7 +23,7 @@ use ledgerline_api::{BODY_BYTES_MAX, time_text};
 use ledgerline_followers::findings::{book, finding_of};
 use ledgerline_index::terms::issuer_of;
 use ledgerline_ledger::planner::AdminAct;
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_questions::{Difference, Differs, difference};
 use ledgerline_view::registry::Roles;
 use ledgerline_view::view::QueryError;
@@ -122,8 +122,8 @@ pub async fn compare(
                 for id in row.ids() {
                     let (tenant, as_of) = (of.clone(), view.as_of());
                     let scope = Scope { tenant, as_of, at: Some(taken_at), judged_at: taken_at };
-                    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-                    differences.push(difference(&mut inquiry, id, row.usable)?);
+                    let mut context = QueryContext::new(view, scope, Spending::default())?;
+                    differences.push(difference(&mut context, id, row.usable)?);
                 }
                 found.extend(Row::judged(differences));
             }

@@ -33,7 +33,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use ledgerline_answers::problem::Problem;
 use ledgerline_index::terms::{issuer_of, own_id};
-use ledgerline_introspection::Standing;
+use ledgerline_introspection::TokenStatus;
 use ledgerline_node::revoking::{ASKED, Member, NOT_TOLD, Plan, Why, plan};
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_view::registry::{Caller, Roles};
@@ -83,10 +83,10 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let token = form.token()?.to_vec();
     drop(form);
     let tenant = caller.own_tenant().to_owned();
-    let Each { standings, signature } =
+    let Each { statuses, signature } =
         find_each(&app, &tenant, token.clone(), is_responder).await?;
     let (mut known, hidden): (Vec<_>, Vec<_>) =
-        standings.into_iter().partition(|standing| may_know(&caller, &standing.id));
+        statuses.into_iter().partition(|status| may_know(&caller, &status.id));
     if known.is_empty() {
         let mut answer = unknown(dry_run);
         tell_of_unknown(&app, &caller, token, &mut answer, is_responder && tell).await?;
@@ -96,7 +96,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     if !is_responder {
         // What another issuer calls the same keeps nobody from ending its own.
         let (own, others): (Vec<_>, Vec<_>) =
-            known.into_iter().partition(|standing| check_own(&caller, standing).is_ok());
+            known.into_iter().partition(|status| check_own(&caller, status).is_ok());
         if let Some(other) = others.first().filter(|_| own.is_empty()) {
             check_own(&caller, other)?;
         }
@@ -173,20 +173,20 @@ struct Ending {
 async fn end_each(
     app: &Arc<App>,
     caller: &Caller,
-    known: &mut [Arc<Standing>],
+    known: &mut [Arc<TokenStatus>],
     Ending { with, reason, dry_run, tell, is_responder }: Ending,
     presented: PresentedToken<'_>,
 ) -> Result<(Value, Option<IssuerNotice>), Refusal> {
     let (tenant, now) = (caller.own_tenant(), app.node.now());
     // The one that still works comes first: its issuer is the one to tell.
-    known.sort_by_key(|standing| (!standing.is_active(now), standing.state.first_index));
-    let of = |(at, standing): (usize, &Arc<Standing>)| {
-        IssuerNotice::of(app, tenant, standing, presented).map(|notice| (at, notice))
+    known.sort_by_key(|status| (!status.is_active(now), status.state.first_index));
+    let of = |(at, status): (usize, &Arc<TokenStatus>)| {
+        IssuerNotice::of(app, tenant, status, presented).map(|notice| (at, notice))
     };
     let notice = known.iter().enumerate().filter(|_| tell).find_map(of);
     let told = notice.as_ref().map(|(at, _)| *at);
     let (mut answer, mut failed) = (Value::Null, None);
-    for (at, standing) in known.iter().enumerate() {
+    for (at, status) in known.iter().enumerate() {
         let word = if told == Some(at) { ASKED } else { NOT_TOLD };
         let why = Why {
             issuer: is_responder.then_some(word),
@@ -196,7 +196,7 @@ async fn end_each(
             with,
             may_be_older: true,
         };
-        match end(app, caller, tenant, standing, why, dry_run).await {
+        match end(app, caller, tenant, status, why, dry_run).await {
             Ok(ended) if answer.is_null() => answer = ended,
             Ok(ended) => answer = together(answer, &ended),
             // One that cannot be ended keeps none of the others alive.
@@ -210,9 +210,9 @@ async fn end_each(
 }
 
 /// The ids that are told with the one that is: another issuer's is another token.
-fn told_with(known: &[Arc<Standing>], notice: Option<&IssuerNotice>) -> BTreeSet<String> {
+fn told_with(known: &[Arc<TokenStatus>], notice: Option<&IssuerNotice>) -> BTreeSet<String> {
     let front = notice.and_then(|notice| issuer_of(notice.token_id()));
-    let ids = known.iter().flat_map(|standing| &standing.ids);
+    let ids = known.iter().flat_map(|status| &status.ids);
     ids.filter(|id| front.is_none() || issuer_of(id) == front).cloned().collect()
 }
 
@@ -222,7 +222,7 @@ fn told_with(known: &[Arc<Standing>], notice: Option<&IssuerNotice>) -> BTreeSet
 /// 503 to a client whose token was read in part: its 200 has no room for that.
 fn say_cuts(
     answer: &mut Value,
-    (known, hidden): (&[Arc<Standing>], &[Arc<Standing>]),
+    (known, hidden): (&[Arc<TokenStatus>], &[Arc<TokenStatus>]),
     is_responder: bool,
 ) -> Result<(), Refusal> {
     let Some(cuts) = answer["cut_by"].as_array_mut() else { return Ok(()) };
@@ -237,7 +237,7 @@ fn say_cuts(
 }
 
 /// What a client is told whose token was ended as far as it was read.
-fn only_in_part(known: &[Arc<Standing>]) -> Refusal {
+fn only_in_part(known: &[Arc<TokenStatus>]) -> Refusal {
     let ids: Vec<&str> = known.iter().map(|one| one.id.as_str()).collect();
     let ids = ids.join(", ");
     Refusal::later(format!(
@@ -248,20 +248,20 @@ fn only_in_part(known: &[Arc<Standing>]) -> Refusal {
 }
 
 /// Whether several issuers have the digest of what was presented.
-fn claimed_by_several(known: &[Arc<Standing>]) -> bool {
+fn claimed_by_several(known: &[Arc<TokenStatus>]) -> bool {
     let issuers = known.iter().filter_map(|one| issuer_of(&one.id));
     issuers.collect::<BTreeSet<_>>().len() > 1
 }
 
 /// Whether the token was issued to this client, and is of a kind that clients revoke.
-fn check_own(caller: &Caller, standing: &Standing) -> Result<(), Refusal> {
-    let issuer = issuer_of(&standing.id);
-    let client = standing.facts.client.as_deref().map(|client| own_id(client, issuer));
+fn check_own(caller: &Caller, status: &TokenStatus) -> Result<(), Refusal> {
+    let issuer = issuer_of(&status.id);
+    let client = status.facts.client.as_deref().map(|client| own_id(client, issuer));
     if client != Some(caller.source()) {
         let detail = "the token was issued to another client";
         return Err(Refusal::bad("invalid_grant", detail));
     }
-    match standing.state.token_kind {
+    match status.state.token_kind {
         None | Some(TokenKind::Access | TokenKind::Refresh) => Ok(()),
         Some(_) => {
             let detail = "clients revoke access and refresh tokens";
@@ -275,7 +275,7 @@ async fn end(
     app: &Arc<App>,
     caller: &Caller,
     tenant: &str,
-    standing: &Standing,
+    status: &TokenStatus,
     why: Why,
     dry_run: bool,
 ) -> Result<Value, Refusal> {
@@ -283,7 +283,7 @@ async fn end(
     let mut checkpoint = None;
     let (mut before, with) = (BTreeMap::new(), why.with);
     for _ in 0..ROUNDS {
-        let (of, id, why) = (tenant.to_owned(), standing.id.clone(), why.clone());
+        let (of, id, why) = (tenant.to_owned(), status.id.clone(), why.clone());
         let now = app.node.now();
         let planned = app.read(move |view| Ok(plan(view, &of, &id, &why, now)?)).await?;
         let Plan { tokens, set, cuts } = planned.ok_or_else(Problem::not_found)?;
@@ -300,7 +300,7 @@ async fn end(
             let was = |one: &Member| before.get(&one.token_id).copied().unwrap_or(one.state);
             let shown = |one: Member| member(&Member { state: was(&one), ..one }, Some(one.state));
             return Ok(json!({
-                "token_id": standing.id,
+                "token_id": status.id,
                 "status": "known",
                 "with": with_word(with),
                 "dry_run": dry_run,

@@ -16,7 +16,9 @@
 
 use std::sync::Arc;
 
-use ledgerline_introspection::{Head, HeadName, Presented, Standing, Told, issuer_and_region};
+use ledgerline_introspection::{
+    Answer, AnswerName, CachedAnswer, Presented, TokenStatus, issuer_and_region,
+};
 use ledgerline_issuers::verified::Verified;
 use ledgerline_issuers::{Issuers, Judged};
 use ledgerline_node::Node;
@@ -51,13 +53,13 @@ impl Names {
         Self { ids, digest: None, verified: Some(verified) }
     }
 
-    /// The name under which what is told to readers of persons or to others is at hand.
-    fn head(&self, node: &Node, tenant: &str, names_persons: bool) -> HeadName {
+    /// The name under which an answer to readers of persons, or to others, is cached.
+    fn answer_name(&self, node: &Node, tenant: &str, names_persons: bool) -> AnswerName {
         let whom: &[u8] = if names_persons { b"persons" } else { b"" };
         let own = self.digest.iter().map(String::as_bytes);
         let parts = self.ids.iter().map(String::as_bytes).chain(own);
         // No digest is an id, so that nobody's digest is another's id.
-        node.head_name(tenant, &[whom].into_iter().chain(parts).collect::<Vec<_>>())
+        node.answer_name(tenant, &[whom].into_iter().chain(parts).collect::<Vec<_>>())
     }
 }
 
@@ -82,12 +84,12 @@ fn keys_lost(_: ()) -> Refusal {
 ///
 /// # Errors
 /// 503 when there is too much to read, the ledger cannot be read, or the issuer's keys be had.
-pub async fn head(
+pub async fn cached_answer(
     app: &Arc<App>,
     caller: &Caller,
     token: &[u8],
-    tell: fn(&App, &Caller, &Standing, Option<i64>) -> Vec<u8>,
-) -> Result<Option<Arc<Head>>, Refusal> {
+    tell: fn(&App, &Caller, &TokenStatus, Option<i64>) -> Vec<u8>,
+) -> Result<Option<Arc<CachedAnswer>>, Refusal> {
     let tenant = caller.own_tenant();
     let names_persons = caller.roles().has(NAMING);
     // A token that was asked about before costs no change of threads.
@@ -96,9 +98,9 @@ pub async fn head(
         true => Some(Names::by_digest(token)),
         false => issuers.remembered(tenant, token).map(Names::of),
     };
-    let at_hand = at_hand.map(|names| names.head(&app.node, tenant, names_persons));
-    if let Some(head) = at_hand.and_then(|name| app.node.head_at_hand(name)) {
-        return Ok(Some(head));
+    let at_hand = at_hand.map(|names| names.answer_name(&app.node, tenant, names_persons));
+    if let Some(answer) = at_hand.and_then(|name| app.node.cached_answer(name)) {
+        return Ok(Some(answer));
     }
     // Who waits for an issuer's keys must not keep the others from being looked up.
     let _turn = app.gate.turn_to_look_up(issuers.is_opaque(token)).await?;
@@ -110,21 +112,21 @@ pub async fn head(
             Ok(None) => return Ok(Ok(None)),
             Err(()) => return Ok(Err(())),
         };
-        let name = names.head(&of.node, tenant, names_persons);
+        let name = names.answer_name(&of.node, tenant, names_persons);
         if at_hand != Some(name)
-            && let Some(head) = of.node.head_at_hand(name)
+            && let Some(answer) = of.node.cached_answer(name)
         {
-            return Ok(Ok(Some(head)));
+            return Ok(Ok(Some(answer)));
         }
         let ids: Vec<&str> = names.ids.iter().map(String::as_str).collect();
         let presented = names.digest.as_deref().map_or(Presented::Ids(&ids), Presented::Digest);
         let own = names.verified.as_deref();
         let within = own.map_or((i64::MIN, i64::MAX), Verified::within);
-        let told = |standing: &Standing| {
+        let answer = |status: &TokenStatus| {
             let until = own.and_then(|verified| verified.expires_at);
-            Told { words: tell(&of, &caller, standing, until), within }
+            Answer { words: tell(&of, &caller, status, until), within }
         };
-        Ok(Ok(of.node.head(tenant, presented, name, told)?))
+        Ok(Ok(of.node.answer(tenant, presented, name, answer)?))
     };
     app.gate.wait(ask).await?.map_err(keys_lost)
 }
@@ -165,7 +167,7 @@ pub struct PresentedToken<'a> {
 /// What is to end when a token is to end.
 pub struct Each {
     /// Where it stands under each of its names that the ledger does not know to be one token.
-    pub standings: Vec<Arc<Standing>>,
+    pub statuses: Vec<Arc<TokenStatus>>,
     /// Who vouches for the names.
     pub signature: Signature,
 }
@@ -175,7 +177,7 @@ pub struct Each {
 /// revocation needs no signature: what nobody verified is found by the digest of its header and
 /// claims. By the jti that it claims only for whoever `believes_claims`: a jti is no secret, and a
 /// client hands on what its users give it. Of what has more about it than one answer may read that
-/// much is found ([`Standing::is_part`]).
+/// much is found ([`TokenStatus::is_part`]).
 ///
 /// # Errors
 /// 503 when nothing is found in what one answer may read, or the ledger cannot be read.
@@ -205,20 +207,20 @@ pub async fn find_each(
         for id in &ids {
             all.extend(node.part(&tenant, Presented::Id(id))?);
         }
-        let each = digest.map(|digest| node.each_standing(&tenant, &digest)).transpose()?;
+        let each = digest.map(|digest| node.each_status(&tenant, &digest)).transpose()?;
         all.extend(each.unwrap_or_default());
-        let mut standings: Vec<Arc<Standing>> = Vec::new();
+        let mut statuses: Vec<Arc<TokenStatus>> = Vec::new();
         for one in all {
-            if standings.iter().all(|known| known.ids != one.ids) {
-                standings.push(one);
+            if statuses.iter().all(|known| known.ids != one.ids) {
+                statuses.push(one);
             }
         }
         let now = node.now();
-        let says = |one: &Arc<Standing>| one.state.state_at(now) != State::Unknown;
-        if standings.iter().any(says) {
-            standings.retain(says);
+        let says = |one: &Arc<TokenStatus>| one.state.state_at(now) != State::Unknown;
+        if statuses.iter().any(says) {
+            statuses.retain(says);
         }
-        Ok(Each { standings, signature })
+        Ok(Each { statuses, signature })
     };
     Ok(app.gate.wait(ask).await?)
 }

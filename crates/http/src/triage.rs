@@ -33,14 +33,14 @@ use ledgerline_api::BODY_BYTES_MAX;
 use ledgerline_api::time_text::rfc3339;
 use ledgerline_api::written::{self, Hex};
 use ledgerline_index::terms::issuer_of;
-use ledgerline_introspection::Standing;
+use ledgerline_introspection::TokenStatus;
 use ledgerline_node::Found;
 use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
 use ledgerline_proof::lifecycle::Birth;
 use ledgerline_proof::token_id::TokenId;
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_prover::QuestionRequest;
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_questions::{knows_tenant, last_use};
 use ledgerline_view::address::AsOf;
 use ledgerline_view::view::{QueryError, View};
@@ -136,29 +136,29 @@ pub async fn triage(
 }
 
 /// Reads for a batch.
-fn inquiry<'v>(
+fn context<'v>(
     view: &'v View,
     tenant: &str,
     as_of: AsOf,
     now: i64,
-) -> Result<Inquiry<'v>, Problem> {
+) -> Result<QueryContext<'v>, Problem> {
     let scope = Scope { tenant: tenant.to_owned(), as_of, at: None, judged_at: now };
     let spending = Spending { index_reads: 200_000, entries: 200_000 };
-    Ok(Inquiry::new(view, scope, spending)?)
+    Ok(QueryContext::new(view, scope, spending)?)
 }
 
 /// The proof: the lives of those that are known, whole. Nothing proves that a token is unknown.
 fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result<Bundle, Problem> {
     let leaked = &asked.tokens;
-    let mut inquiry = inquiry(view, tenant, view.published_as_of(), app.node.now())?;
+    let mut context = context(view, tenant, view.published_as_of(), app.node.now())?;
     let begun = app.node.monotonic();
     let (mut shown, mut left) = (0, 0);
     for (at, one) in leaked.iter().enumerate() {
-        if at > 0 && (app.node.monotonic() > begun + TIME_MAX || inquiry.is_spent()) {
+        if at > 0 && (app.node.monotonic() > begun + TIME_MAX || context.is_spent()) {
             left += 1;
             continue;
         }
-        let found = match standings(app, tenant, one) {
+        let found = match statuses(app, tenant, one) {
             Ok(found) => found,
             Err(QueryError::Budget) => {
                 left += 1;
@@ -167,10 +167,10 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
             Err(error) => return Err(error.into()),
         };
         let mut any = false;
-        for one in &found.standings {
-            let token = inquiry.token(&one.id)?;
+        for one in &found.statuses {
+            let token = context.token(&one.id)?;
             if !token.records.is_empty() {
-                inquiry.shows(&token.summary);
+                context.show_token(&token.summary);
                 any = true;
             }
         }
@@ -190,26 +190,26 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
         most: MAX_LEAVES,
         ..QuestionRequest::default()
     };
-    prove::question(&mut inquiry, request, None, asked.previous_size)
+    prove::question(&mut context, request, None, asked.previous_size)
 }
 
 fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {
     let now = app.node.now();
-    let mut inquiry = inquiry(view, tenant, view.as_of(), now)?;
+    let mut context = context(view, tenant, view.as_of(), now)?;
     let begun = app.node.monotonic();
     let mut answers = Vec::with_capacity(leaked.len());
     for (at, one) in leaked.iter().enumerate() {
         // The first is always looked at: asking again for the rest comes to an end.
-        if at > 0 && (app.node.monotonic() > begun + TIME_MAX || inquiry.is_spent()) {
+        if at > 0 && (app.node.monotonic() > begun + TIME_MAX || context.is_spent()) {
             answers.push(json!({ "status": "not_reached" }));
             continue;
         }
-        answers.push(match standings(app, tenant, one) {
-            Ok(found) => match (&found.standings[..], &found.unread[..]) {
+        answers.push(match statuses(app, tenant, one) {
+            Ok(found) => match (&found.statuses[..], &found.unread[..]) {
                 ([], []) => json!({ "status": "unknown" }),
                 // More is recorded than one answer may read: no word of it being dead.
                 ([], [first, ..]) => json!({ "status": "unreadable", "token_id": first.id }),
-                _ => described(&mut inquiry, &found, now)?,
+                _ => described(&mut context, &found, now)?,
             },
             Err(QueryError::Budget) => json!({ "status": "unreadable" }),
             Err(error) => return Err(error.into()),
@@ -227,45 +227,45 @@ fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Val
     }))
 }
 
-fn standings(app: &App, tenant: &str, one: &Leaked) -> Result<Found, QueryError> {
+fn statuses(app: &App, tenant: &str, one: &Leaked) -> Result<Found, QueryError> {
     app.node.found(tenant, one.digest.as_deref(), one.id.as_deref())
 }
 
-fn described(inquiry: &mut Inquiry<'_>, found: &Found, now: i64) -> Result<Value, Problem> {
-    let standing = &found.standings[0];
-    let alive = standing.is_active(now);
+fn described(context: &mut QueryContext<'_>, found: &Found, now: i64) -> Result<Value, Problem> {
+    let status = &found.statuses[0];
+    let alive = status.is_active(now);
     let is_read = found.unread.is_empty();
-    let differs = !is_read || found.standings.iter().any(|one| one.is_active(now) != alive);
-    let all = || found.standings.iter().chain(&found.unread);
+    let differs = !is_read || found.statuses.iter().any(|one| one.is_active(now) != alive);
+    let all = || found.statuses.iter().chain(&found.unread);
     let issuers: BTreeSet<_> = all().filter_map(|one| issuer_of(&one.id)).collect();
-    let token = inquiry.token(&standing.id)?;
-    let used = last_use(inquiry, &token)?;
-    let record = |one: &Arc<Standing>| {
+    let token = context.token(&status.id)?;
+    let used = last_use(context, &token)?;
+    let record = |one: &Arc<TokenStatus>| {
         let known = one.is_decided(now);
         let state = known.then(|| one.state.state_at(now).symbol());
         let alive = known.then(|| one.is_active(now));
         json!({ "token_id": one.id, "state": state, "alive": alive })
     };
-    let records: Vec<Value> = match (differs, &found.standings[..]) {
+    let records: Vec<Value> = match (differs, &found.statuses[..]) {
         (false, [_]) => Vec::new(),
         _ => all().map(record).collect(),
     };
     Ok(written::value(|members| {
         members.set("status", "known");
         members.set("alive", (!differs).then_some(alive));
-        members.set("token_id", &standing.id);
-        members.set("state", (!differs).then(|| standing.state.state_at(now).symbol()));
+        members.set("token_id", &status.id);
+        members.set("state", (!differs).then(|| status.state.state_at(now).symbol()));
         members.set("differs", differs);
         members.set("claimed_by_several", issuers.len() > 1);
         members.set("records", &records);
         // Of all that is known of it nothing is a birth.
-        if is_read && found.standings.iter().all(|one| one.state.birth == Birth::None) {
+        if is_read && found.statuses.iter().all(|one| one.state.birth == Birth::None) {
             members.set("birth", "UNKNOWN");
         }
-        members.set("token_kind", standing.state.token_kind.map(TokenKind::symbol));
-        members.set("owner", standing.facts.subject.map(Hex));
-        members.set("client_id", standing.facts.client.as_deref());
-        members.time("expires_at", standing.state.expires_at);
+        members.set("token_kind", status.state.token_kind.map(TokenKind::symbol));
+        members.set("owner", status.facts.subject.map(Hex));
+        members.set("client_id", status.facts.client.as_deref());
+        members.time("expires_at", status.state.expires_at);
         members.time("last_used_at", used);
     }))
 }

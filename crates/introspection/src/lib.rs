@@ -1,4 +1,4 @@
-//! Where a token stands now: what is answered to whoever has it presented.
+//! Introspection: the status of a presented token now (RFC 7662).
 //!
 //! ```text
 //! presented digest ──▶ ids ──▶ events of all their chains ──▶ known state
@@ -15,12 +15,12 @@
 //!
 //! Refuses: to tell tokens of one digest apart. Whoever presents one presents all of them, so that
 //! a presented token is active only if all of them are. But none lends another its state or its
-//! facts, nor hides it: ids of different issuers are judged each by itself, [`Standing::claims`]
+//! facts, nor hides it: ids of different issuers are judged each by itself, [`TokenStatus::claims`]
 //! has all of them, and whoever ends or shows a token does so with each.
 
-mod cache;
-mod changes;
-mod heads;
+mod answer_cache;
+mod change_marks;
+mod status_cache;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ use ledgerline_view::view::{QueryError, View};
 
 use ledgerline_questions::life::{Judgement, stands_of};
 use ledgerline_questions::lineage::{
-    Facts, Inquiry, MAX_IDS, Record, Scope, Spending, wide_chains,
+    Facts, MAX_IDS, QueryContext, Record, Scope, Spending, wide_chains,
 };
 
-pub use cache::Standings;
-pub use changes::Changes;
-pub use heads::{Head, HeadName, Heads, Told};
+pub use answer_cache::{Answer, AnswerCache, AnswerName, CachedAnswer};
+pub use change_marks::ChangeMarks;
+pub use status_cache::StatusCache;
 
 /// Events that name one digest that are looked at. With more there is no answer.
 const MAX_NAMING: usize = 100_000;
@@ -58,9 +58,9 @@ pub enum Presented<'a> {
     Ids(&'a [&'a str]),
 }
 
-/// Where a token stands.
+/// The status of a token: where it stands, and why.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct TokenStatus {
     /// The id under which it was born; without a birth the one that was recorded first.
     pub id: String,
     /// All its ids.
@@ -70,7 +70,7 @@ pub struct Standing {
     /// What it is, as its birth says.
     pub facts: Facts,
     /// The ids of each issuer that has the presented digest, where several do; else empty. This is
-    /// then the standing of one of them.
+    /// then the status of one of them.
     pub claims: Vec<Vec<String>>,
     /// Whether more is recorded than was read. Then it says no more than that it is revoked, if it
     /// is.
@@ -79,11 +79,11 @@ pub struct Standing {
     events: usize,
     /// When a revocation that covers it takes effect that has not yet, Unix nanoseconds.
     changes_at: Option<i64>,
-    /// What a change of it would be found by.
+    /// Terms to watch: a new posting on any of them makes this status stale.
     watched: Vec<Term>,
 }
 
-impl Standing {
+impl TokenStatus {
     /// Whether it may be used at `now`. Codes, assertions and ID tokens are never for use.
     #[must_use]
     pub fn is_active(&self, now_nanos: i64) -> bool {
@@ -118,12 +118,12 @@ impl Standing {
 /// # Errors
 /// [`QueryError`]; `Budget` when there is more to read than one answer may, unless what was read is
 /// revoked.
-pub fn standing(
+pub fn token_status(
     view: &View,
     tenant: &str,
     presented: Presented<'_>,
     now_nanos: i64,
-) -> Result<Option<Standing>, QueryError> {
+) -> Result<Option<TokenStatus>, QueryError> {
     let found = part(view, tenant, presented, now_nanos)?;
     match found {
         Some(one) if !one.is_decided(now_nanos) => Err(QueryError::Budget),
@@ -131,8 +131,8 @@ pub fn standing(
     }
 }
 
-/// As [`standing`], of as much as one answer may read: what is to be ended, whatever else there is.
-/// Of a digest that several issuers have, as [`standing`].
+/// As [`token_status`], of as much as one answer may read: what is to be ended, whatever else there
+/// is. Of a digest that several issuers have, as [`token_status`].
 ///
 /// # Errors
 /// [`QueryError`]; `Budget` when nothing is found in that much.
@@ -141,7 +141,7 @@ pub fn part(
     tenant: &str,
     presented: Presented<'_>,
     now_nanos: i64,
-) -> Result<Option<Standing>, QueryError> {
+) -> Result<Option<TokenStatus>, QueryError> {
     let origins = view.origins();
     let mut places = places(view, &origins, tenant, now_nanos)?;
     let ids: BTreeSet<String> = match presented {
@@ -178,7 +178,7 @@ pub fn part(
     watched.dedup();
     let birth = records.iter().find(|record| record.read(|_, s| is_permitted_birth(s)));
     let told = birth.unwrap_or(&records[0]);
-    Ok(Some(Standing {
+    Ok(Some(TokenStatus {
         id: told.read(|_, s| s.target.id.to_owned()),
         ids,
         state,
@@ -209,16 +209,16 @@ fn places<'v>(
     origins: &'v [View],
     tenant: &str,
     now_nanos: i64,
-) -> Result<Vec<Inquiry<'v>>, QueryError> {
+) -> Result<Vec<QueryContext<'v>>, QueryError> {
     let (tenant, as_of) = (tenant.to_owned(), view.as_of());
     let scope = Scope { tenant, as_of, at: None, judged_at: now_nanos };
-    origins.iter().map(|origin| Inquiry::alone(origin, scope.clone(), SPENDING)).collect()
+    origins.iter().map(|origin| QueryContext::alone(origin, scope.clone(), SPENDING)).collect()
 }
 
 /// The ids with this digest, by the issuer whose they are: what somebody presented may be any.
 ///
 /// # Errors
-/// As [`standing`].
+/// As [`token_status`].
 pub fn claims(
     view: &View,
     tenant: &str,
@@ -276,7 +276,10 @@ fn code_state(
 
 /// All ids of the token in all origins, and what of their chains decides where it stands. The ids
 /// that were presented come first, and of those only such count that something is recorded under.
-fn identity(places: &mut [Inquiry<'_>], mut ids: BTreeSet<String>) -> Result<Found, QueryError> {
+fn identity(
+    places: &mut [QueryContext<'_>],
+    mut ids: BTreeSet<String>,
+) -> Result<Found, QueryError> {
     let mut level: Vec<String> = ids.iter().cloned().collect();
     let (mut records, mut whole, mut is_cut) = (Vec::new(), true, false);
     let mut most = MAX_IDS;
@@ -318,12 +321,15 @@ fn identity(places: &mut [Inquiry<'_>], mut ids: BTreeSet<String>) -> Result<Fou
 }
 
 /// The ids of tokens with this digest, by their births and by what others call them.
-fn presented_as(places: &mut [Inquiry<'_>], digest: &str) -> Result<BTreeSet<String>, QueryError> {
+fn presented_as(
+    places: &mut [QueryContext<'_>],
+    digest: &str,
+) -> Result<BTreeSet<String>, QueryError> {
     let mut ids = BTreeSet::new();
     let is_it = |id: &str| presented_digest(id) == Some(digest);
-    for inquiry in places {
-        let term = By::Presented(digest).term(inquiry.view().terms(), &inquiry.scope().tenant);
-        let naming = inquiry.records(&term, MAX_NAMING, |_, statement| {
+    for context in places {
+        let term = By::Presented(digest).term(context.view().terms(), &context.scope().tenant);
+        let naming = context.records(&term, MAX_NAMING, |_, statement| {
             statement.target.kind == TargetKind::Token
                 && (is_it(statement.target.id)
                     || statement.also_known_as.iter().any(|id| is_it(id)))
@@ -361,13 +367,13 @@ fn claimed_by_several(
     tenant: &str,
     ids: BTreeSet<String>,
     now_nanos: i64,
-) -> Result<Option<Standing>, QueryError> {
+) -> Result<Option<TokenStatus>, QueryError> {
     let claims = by_issuer(ids);
-    let mut chosen: Option<Standing> = None;
+    let mut chosen: Option<TokenStatus> = None;
     let (mut watched, mut changes_at, mut is_part) = (Vec::new(), None, false);
     for own in &claims {
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
-        let one = match standing(view, tenant, Presented::Ids(&own), now_nanos) {
+        let one = match token_status(view, tenant, Presented::Ids(&own), now_nanos) {
             Ok(Some(one)) => one,
             Ok(None) => continue,
             Err(QueryError::Budget) => {
@@ -380,7 +386,7 @@ fn claimed_by_several(
         changes_at = [changes_at, one.changes_at].into_iter().flatten().min();
         let comes_first = chosen.as_ref().is_none_or(|known| {
             // What says nothing, a use under another name, is no claim on what is known.
-            let rank = |one: &Standing| {
+            let rank = |one: &TokenStatus| {
                 let says_nothing = one.state.state_at(now_nanos) == State::Unknown;
                 (says_nothing, one.is_active(now_nanos), one.state.first_index)
             };
@@ -397,7 +403,7 @@ fn claimed_by_several(
         None => Ok(None),
         Some(one) => {
             let is_part = is_part || one.is_part;
-            Ok(Some(Standing { watched, changes_at, claims, is_part, ..one }))
+            Ok(Some(TokenStatus { watched, changes_at, claims, is_part, ..one }))
         }
     }
 }
@@ -405,17 +411,17 @@ fn claimed_by_several(
 /// Applies the revocations on the chain of something wider that cover the token born in `birth`.
 /// Gives when the next one takes effect that has not yet.
 fn cover(
-    places: &mut [Inquiry<'_>],
+    places: &mut [QueryContext<'_>],
     kind: TargetKind,
     id: &[u8],
     birth: &Record,
     state: &mut TokenState,
 ) -> Result<Option<i64>, QueryError> {
     let mut next = None;
-    for inquiry in places {
-        let now = inquiry.scope().judged_at;
-        for at in inquiry.revocations(kind, id.to_vec())?.iter() {
-            let Some(record) = inquiry.record(*at)? else { continue };
+    for context in places {
+        let now = context.scope().judged_at;
+        for at in context.revocations(kind, id.to_vec())?.iter() {
+            let Some(record) = context.record(*at)? else { continue };
             let later = record.read(|entry, statement| {
                 let rank = at.rank();
                 let revocation =
@@ -437,7 +443,7 @@ fn cover(
 }
 
 /// An answer from a part of the record is none.
-fn check_whole(places: &[Inquiry<'_>]) -> Result<(), QueryError> {
+fn check_whole(places: &[QueryContext<'_>]) -> Result<(), QueryError> {
     let whole = places.iter().all(|place| place.cuts().is_empty());
     if whole { Ok(()) } else { Err(QueryError::Budget) }
 }

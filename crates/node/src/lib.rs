@@ -39,7 +39,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_index::TermHasher;
-use ledgerline_introspection::{Changes, Heads, Standings};
+use ledgerline_introspection::{AnswerCache, ChangeMarks, StatusCache};
 use ledgerline_journal::erasure;
 use ledgerline_journal::head_store::HeadStore;
 use ledgerline_journal::recovery::RecoverError;
@@ -72,8 +72,8 @@ pub use presented::Found;
 pub use progress::{Progress, Reader};
 pub use verifying::{LastRun, Listener, Verification, VerifierNews};
 
-/// Tokens whose whole standing is remembered, for triage and revocation: some 2 KiB each.
-const REMEMBERED_TOKENS: usize = 10_000;
+/// Tokens whose whole status is cached, for triage and revocation: some 2 KiB each.
+const CACHED_STATUSES: usize = 10_000;
 
 /// What a node is configured with beside its ledger.
 #[derive(Debug, Clone)]
@@ -98,8 +98,8 @@ pub struct NodeConfig {
     pub expire: bool,
     /// Between two looks for such tokens.
     pub expire_interval_nanos: u64,
-    /// Bytes of what is at hand about tokens that are presented again.
-    pub heads_bytes: usize,
+    /// Bytes of cached introspection answers.
+    pub answer_cache_bytes: usize,
 }
 
 impl Default for NodeConfig {
@@ -115,7 +115,7 @@ impl Default for NodeConfig {
             verify_behind_nanos: 500_000_000,
             expire: true,
             expire_interval_nanos: 250_000_000,
-            heads_bytes: 256 << 20,
+            answer_cache_bytes: 256 << 20,
         }
     }
 }
@@ -171,9 +171,9 @@ struct Inner {
     terms: Arc<TermHasher>,
     identity: Identity,
     page_tokens: PageTokens,
-    standings: Standings,
-    heads: Heads,
-    changes: Arc<Changes>,
+    statuses: StatusCache,
+    answers: AnswerCache,
+    change_marks: Arc<ChangeMarks>,
     head: HeadStore,
     inbox: Inbox,
     counters: Counters,
@@ -261,9 +261,9 @@ impl Node {
         let page_tokens = PageTokens::new(&world.keys.index);
         let inner = Arc::new(Inner {
             page_tokens,
-            standings: Standings::new(REMEMBERED_TOKENS),
-            heads: Heads::new(config.heads_bytes),
-            changes: Arc::default(),
+            statuses: StatusCache::new(CACHED_STATUSES),
+            answers: AnswerCache::new(config.answer_cache_bytes),
+            change_marks: Arc::default(),
             inbox: Inbox::new(config.queue_bytes),
             world,
             config,
@@ -281,7 +281,7 @@ impl Node {
             verifying: verifying::Verifying::default(),
             followers: following::Followers::default(),
         });
-        inner.rooms.observe(Arc::clone(&inner.changes) as Arc<dyn CommitObserver>);
+        inner.rooms.observe(Arc::clone(&inner.change_marks) as Arc<dyn CommitObserver>);
         let publisher = rest.publisher;
         inner.rooms.patience.wait_as_long_as_it_takes(std::thread::sleep);
         let sequence = move |inner: &Inner| threads::sequence(inner, planner, publisher);
@@ -317,8 +317,8 @@ impl Node {
         let tokens = inner.rooms.shared::<TokenCaches>();
         let mut caches = inner.counters.caches();
         caches.extend([
-            ("introspection_answers", inner.heads.usage()),
-            ("token_standings", inner.standings.usage()),
+            ("introspection_answers", inner.answers.usage()),
+            ("token_standings", inner.statuses.usage()),
             ("token_lives", tokens.lives.usage()),
             ("token_summaries", tokens.summaries.usage()),
             ("personal_keys", inner.rooms.vault.cached_keys()),

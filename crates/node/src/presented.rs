@@ -10,7 +10,9 @@ use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::{gap, gap::Waiting};
 use ledgerline_index::TermKind;
 use ledgerline_index::terms::{chain_term, issuer_of};
-use ledgerline_introspection::{Head, HeadName, Presented, Standing, Told, claims, part};
+use ledgerline_introspection::{
+    Answer, AnswerName, CachedAnswer, Presented, TokenStatus, claims, part,
+};
 use ledgerline_ledger::intake::{Reply, RevokeToken, SeenUse, SubmitError};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::chain::ChainKey;
@@ -29,9 +31,9 @@ const LONG_LIFE: usize = 64;
 /// A token under each of its ids that nobody joined.
 pub struct Found {
     /// Where it stands under each.
-    pub standings: Vec<Arc<Standing>>,
+    pub statuses: Vec<Arc<TokenStatus>>,
     /// Those of which more is recorded than one answer may read.
-    pub unread: Vec<Arc<Standing>>,
+    pub unread: Vec<Arc<TokenStatus>>,
 }
 
 impl Node {
@@ -44,17 +46,17 @@ impl Node {
     /// Where a token stands now, in the newest committed state.
     ///
     /// # Errors
-    /// As [`ledgerline_introspection::standing`].
-    pub fn standing(
+    /// As [`ledgerline_introspection::token_status`].
+    pub fn token_status(
         &self,
         tenant: &str,
         presented: Presented<'_>,
-    ) -> Result<Option<Arc<Standing>>, QueryError> {
+    ) -> Result<Option<Arc<TokenStatus>>, QueryError> {
         let now = self.inner.world.clock.wall_nanos();
-        self.inner.standings.standing(&self.view(), tenant, presented, now, 0)
+        self.inner.statuses.token_status(&self.view(), tenant, presented, now, 0)
     }
 
-    /// As [`Self::standing`], of as much as one answer may read: for whoever ends the token.
+    /// As [`Self::token_status`], of as much as one answer may read: for whoever ends the token.
     ///
     /// # Errors
     /// As [`ledgerline_introspection::part`].
@@ -62,8 +64,8 @@ impl Node {
         &self,
         tenant: &str,
         presented: Presented<'_>,
-    ) -> Result<Option<Arc<Standing>>, QueryError> {
-        match self.standing(tenant, presented) {
+    ) -> Result<Option<Arc<TokenStatus>>, QueryError> {
+        match self.token_status(tenant, presented) {
             Err(QueryError::Budget) => {
                 Ok(part(&self.view(), tenant, presented, self.now())?.map(Arc::new))
             }
@@ -77,12 +79,12 @@ impl Node {
     ///
     /// # Errors
     /// As [`Self::part`].
-    pub fn each_standing(
+    pub fn each_status(
         &self,
         tenant: &str,
         digest: &str,
-    ) -> Result<Vec<Arc<Standing>>, QueryError> {
-        let claims = match self.standing(tenant, Presented::Digest(digest)) {
+    ) -> Result<Vec<Arc<TokenStatus>>, QueryError> {
+        let claims = match self.token_status(tenant, Presented::Digest(digest)) {
             Ok(Some(one)) if !one.claims.is_empty() => one.claims.clone(),
             Ok(found) => return Ok(found.into_iter().collect()),
             Err(QueryError::Budget) => claims(&self.view(), tenant, digest, self.now())?,
@@ -107,7 +109,7 @@ impl Node {
         digest: Option<&str>,
         id: Option<&str>,
     ) -> Result<Found, QueryError> {
-        let by_digest = digest.map(|digest| self.each_standing(tenant, digest));
+        let by_digest = digest.map(|digest| self.each_status(tenant, digest));
         let mut all = by_digest.transpose()?.unwrap_or_default();
         // By its digest also where it was never issued under it, by its jti also where that is
         // hashed.
@@ -120,60 +122,60 @@ impl Node {
             }
         }
         let now = self.now();
-        let (mut standings, unread): (Vec<_>, Vec<_>) =
+        let (mut statuses, unread): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|one| one.is_decided(now));
         // What was only ever used under another name says nothing against what is known.
-        let says = |one: &Arc<Standing>| one.state.state_at(now) != State::Unknown;
-        if standings.iter().any(says) || !unread.is_empty() {
-            standings.retain(says);
+        let says = |one: &Arc<TokenStatus>| one.state.state_at(now) != State::Unknown;
+        if statuses.iter().any(says) || !unread.is_empty() {
+            statuses.retain(says);
         }
-        standings.sort_by_key(|one| (!one.is_active(now), one.state.first_index));
-        Ok(Found { standings, unread })
+        statuses.sort_by_key(|one| (!one.is_active(now), one.state.first_index));
+        Ok(Found { statuses, unread })
     }
 
     /// The name of what was presented in a tenant: its parts in one order, none of them secret.
     #[must_use]
-    pub fn head_name(&self, tenant: &str, parts: &[&[u8]]) -> HeadName {
+    pub fn answer_name(&self, tenant: &str, parts: &[&[u8]]) -> AnswerName {
         // Chains have one byte as their first part.
         let all: Vec<&[u8]> = [&b"head"[..]].into_iter().chain(parts.iter().copied()).collect();
-        HeadName::of(&self.inner.terms.term(TermKind::Chain, tenant, &all))
+        AnswerName::of(&self.inner.terms.term(TermKind::Chain, tenant, &all))
     }
 
-    /// What is to be said of a token that was presented before, when that is known without any
-    /// input or output; `None` says nothing.
+    /// The cached answer about a token that was presented before, unless it is stale: no input or
+    /// output. `None` says nothing about the token.
     #[must_use]
-    pub fn head_at_hand(&self, name: HeadName) -> Option<Arc<Head>> {
+    pub fn cached_answer(&self, name: AnswerName) -> Option<Arc<CachedAnswer>> {
         let inner = &self.inner;
-        inner.heads.at_hand(&inner.changes, name, inner.world.clock.wall_nanos())
+        inner.answers.get(&inner.change_marks, name, inner.world.clock.wall_nanos())
     }
 
-    /// What is to be said of a token in the newest committed state, by `tell`; it is at hand under
-    /// `name` from then on. `None` when nobody knows the token.
+    /// What is to be said of a token in the newest committed state, by `tell`; cached under `name`
+    /// from then on. `None` when nobody knows the token.
     ///
     /// # Errors
-    /// As [`ledgerline_introspection::standing`].
-    pub fn head(
+    /// As [`ledgerline_introspection::token_status`].
+    pub fn answer(
         &self,
         tenant: &str,
         presented: Presented<'_>,
-        name: HeadName,
-        tell: impl FnOnce(&Standing) -> Told,
-    ) -> Result<Option<Arc<Head>>, QueryError> {
+        name: AnswerName,
+        tell: impl FnOnce(&TokenStatus) -> Answer,
+    ) -> Result<Option<Arc<CachedAnswer>>, QueryError> {
         let view = self.view();
         let now = self.inner.world.clock.wall_nanos();
-        let standings = &self.inner.standings;
-        let found = standings.standing(&view, tenant, presented, now, LONG_LIFE)?;
-        let Some(standing) = found else { return Ok(None) };
-        let key = ChainKey { kind: TargetKind::Token, tenant, id: standing.id.as_bytes() };
+        let statuses = &self.inner.statuses;
+        let found = statuses.token_status(&view, tenant, presented, now, LONG_LIFE)?;
+        let Some(status) = found else { return Ok(None) };
+        let key = ChainKey { kind: TargetKind::Token, tenant, id: status.id.as_bytes() };
         let chain = chain_term(&self.inner.terms, &key);
-        let head = Arc::new(Head::new(&standing, view.size(), &chain, &tell(&standing)));
-        self.inner.heads.keep(name, Arc::clone(&head));
-        Ok(Some(head))
+        let answer = Arc::new(CachedAnswer::new(&status, view.size(), &chain, &tell(&status)));
+        self.inner.answers.keep(name, Arc::clone(&answer));
+        Ok(Some(answer))
     }
 
-    /// Has nothing at hand any more: what made the answers has changed outside the ledger.
-    pub fn forget_heads(&self) {
-        self.inner.heads.forget();
+    /// Invalidates all cached answers: what made them has changed outside the ledger.
+    pub fn forget_answers(&self) {
+        self.inner.answers.clear();
     }
 
     /// Revokes tokens in the name of a responder, as [`Node::submit`] takes events: one REVOKED
@@ -189,7 +191,7 @@ impl Node {
         reply: Reply,
     ) -> Result<(), SubmitError> {
         self.takes_events()?;
-        let known = |id: &str| matches!(self.standing(tenant, Presented::Id(id)), Ok(Some(_)));
+        let known = |id: &str| matches!(self.token_status(tenant, Presented::Id(id)), Ok(Some(_)));
         let accepted = self.inner.intake.accept_revocations(caller, tenant, tokens, &known)?;
         self.put(accepted, None, reply)
     }

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ledgerline_followers::findings::gap::Waiting;
-use ledgerline_introspection::Head;
+use ledgerline_introspection::CachedAnswer;
 use ledgerline_ledger::intake::{SeenUse, SubmitAnswer, SubmitError};
 use ledgerline_view::registry::Caller;
 
@@ -127,12 +127,12 @@ impl Uses {
     /// Notes that a caller presented a token. True when [`Uses::mark`] is to be called before
     /// anybody is answered.
     #[must_use]
-    pub fn note(&self, caller: &Caller, head: &Head, active: bool, now: i64) -> bool {
+    pub fn note(&self, caller: &Caller, answer: &CachedAnswer, active: bool, now: i64) -> bool {
         // To present a code is not to spend it.
-        if self.window.is_zero() || head.is_code() {
+        if self.window.is_zero() || answer.is_code() {
             return false;
         }
-        self.book().note(caller, head, active, now);
+        self.book().note(caller, answer, active, now);
         // After noting: whoever takes the mark away looks at the book afterwards.
         let marked = self.marked.read().unwrap_or_else(PoisonError::into_inner);
         !marked.contains(caller.own_tenant())
@@ -345,7 +345,7 @@ impl Noted {
 }
 
 impl Book {
-    fn note(&mut self, caller: &Caller, head: &Head, active: bool, now: i64) {
+    fn note(&mut self, caller: &Caller, answer: &CachedAnswer, active: bool, now: i64) {
         let place = match self.places.get(caller.key_id()) {
             Some(place) => *place,
             None => {
@@ -355,7 +355,7 @@ impl Book {
                 place
             }
         };
-        let chain = head.chain().to_le_bytes();
+        let chain = answer.chain().to_le_bytes();
         let (halves, _) = chain.as_chunks::<8>();
         let name = ([0, 1].map(|half| u64::from_le_bytes(halves[half])), place, active);
         let is_full = self.uses.len() >= MOST;
@@ -363,7 +363,7 @@ impl Book {
             Entry::Occupied(mut known) => known.get_mut().add(1, now, now),
             Entry::Vacant(_) if is_full => self.dropped += 1,
             Entry::Vacant(free) => {
-                let token_id = head.id().into();
+                let token_id = answer.id().into();
                 free.insert(Noted { token_id, count: 1, first_at: now, last_at: now });
                 self.callers[place as usize].1 += 1;
                 self.queue.push_back((now, name));

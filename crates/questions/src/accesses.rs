@@ -8,8 +8,8 @@ use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, TargetKind};
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
-use super::holdings::of_same_grant;
-use crate::lineage::{Bounds, Direction, Inquiry, Record, Token, occurred, relatives};
+use super::tokens_of::of_same_grant;
+use crate::lineage::{Bounds, Direction, QueryContext, Record, Token, occurred, relatives};
 
 /// The newest events of each id that are looked at for the last use.
 const NEWEST: usize = 1024;
@@ -121,7 +121,7 @@ pub(super) fn access_of(record: &Record) -> Option<Access> {
 ///
 /// # Errors
 /// [`QueryError`].
-pub fn last_use(inquiry: &mut Inquiry<'_>, token: &Token) -> Result<Option<i64>, QueryError> {
+pub fn last_use(context: &mut QueryContext<'_>, token: &Token) -> Result<Option<i64>, QueryError> {
     let at = |record: &Arc<Record>| {
         record.read(|_, statement| {
             let used =
@@ -130,7 +130,7 @@ pub fn last_use(inquiry: &mut Inquiry<'_>, token: &Token) -> Result<Option<i64>,
             used.then(|| statement.last_at.unwrap_or(begun).max(begun))
         })
     };
-    let newest = if token.is_part { inquiry.newest_records(token, NEWEST)? } else { Vec::new() };
+    let newest = if token.is_part { context.newest_records(token, NEWEST)? } else { Vec::new() };
     Ok(token.records.iter().chain(&newest).filter_map(at).max())
 }
 
@@ -163,18 +163,18 @@ pub fn point_of(token: &Token, point: Point) -> Option<i64> {
 }
 
 /// The tokens that are meant.
-pub(super) fn tokens_of(
-    inquiry: &mut Inquiry<'_>,
+pub(super) fn tokens_meant(
+    context: &mut QueryContext<'_>,
     token: &Arc<Token>,
     of: Of,
 ) -> Result<Vec<Arc<Token>>, QueryError> {
     match of {
         Of::Token => Ok(vec![Arc::clone(token)]),
         Of::Descendants => {
-            let found = relatives(inquiry, &token.id, Direction::Descendants, Bounds::default())?;
+            let found = relatives(context, &token.id, Direction::Descendants, Bounds::default())?;
             Ok(found.unwrap_or_default().relatives.into_iter().map(|one| one.token).collect())
         }
-        Of::Grant => of_same_grant(inquiry, token, Bounds::default().tokens),
+        Of::Grant => of_same_grant(context, token, Bounds::default().tokens),
     }
 }
 
@@ -184,20 +184,20 @@ pub(super) fn tokens_of(
 /// # Errors
 /// [`QueryError`].
 pub fn accesses(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
     of: Of,
     from: Point,
     until: Point,
 ) -> Result<Option<Accesses>, QueryError> {
-    let token = inquiry.token(id)?;
+    let token = context.token(id)?;
     if !token.is_known() {
         return Ok(None);
     }
     let (from, until) = (point_of(&token, from), point_of(&token, until));
-    let tokens = tokens_of(inquiry, &token, of)?;
+    let tokens = tokens_meant(context, &token, of)?;
     // Also when there is no access to name: a proof of that is about these lives.
-    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(&token.summary));
+    tokens.iter().chain([&token]).for_each(|token| context.show_token(&token.summary));
     let mut answer = Accesses { from, until, list: Vec::new(), tokens: tokens.len() };
     let Some(start) = from else { return Ok(Some(answer)) };
     let mut records: Vec<_> = tokens.iter().flat_map(|token| token.records.clone()).collect();
@@ -208,7 +208,7 @@ pub fn accesses(
             access.occurred_at >= start && until.is_none_or(|end| access.occurred_at < end)
         };
         if let Some(access) = access.filter(inside) {
-            inquiry.stands_on(access.at);
+            context.cite(access.at);
             answer.list.push(access);
         }
     }
@@ -233,19 +233,19 @@ pub struct NotShown {
 /// # Errors
 /// [`QueryError`].
 pub fn not_shown(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
     shown: usize,
 ) -> Result<NotShown, QueryError> {
-    let token = inquiry.token(id)?;
+    let token = context.token(id)?;
     let count = |token: &Token| token.records.iter().filter_map(|one| access_of(one)).count();
     let mut found =
         NotShown { outside: count(&token).saturating_sub(shown), ..NotShown::default() };
-    for other in tokens_of(inquiry, &token, Of::Descendants)? {
+    for other in tokens_meant(context, &token, Of::Descendants)? {
         let accesses = if other.id == token.id { 0 } else { count(&other) };
         found.descendants += accesses;
         found.tokens += usize::from(accesses > 0);
     }
-    found.whole = inquiry.cuts().is_empty();
+    found.whole = context.cuts().is_empty();
     Ok(found)
 }

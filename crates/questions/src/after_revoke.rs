@@ -23,9 +23,9 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind, Vantage};
 use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
-use super::holdings::{Holder, holdings};
-use super::visitors::AHEAD_NANOS;
-use crate::lineage::{Cut, Inquiry, Record, Summary, Token, occurred, subject_of};
+use super::resource_access::AHEAD_NANOS;
+use super::tokens_of::{Holder, tokens_of};
+use crate::lineage::{Cut, QueryContext, Record, Summary, Token, occurred, subject_of};
 
 /// Postings asked for at a time.
 const PAGE: usize = 512;
@@ -88,16 +88,16 @@ pub fn nearest_rank(ascending: &[i64], hundredth: usize) -> Option<i64> {
 /// # Errors
 /// [`QueryError`].
 pub fn after_revoke(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
 ) -> Result<Option<AfterRevoke>, QueryError> {
-    let token = inquiry.token(id)?;
+    let token = context.token(id)?;
     if !token.is_known() {
         return Ok(None);
     }
-    inquiry.shows(&token.summary);
+    context.show_token(&token.summary);
     let revoked = token.happened.revoked_at.map(|at| (token, at));
-    Ok(Some(answered(inquiry, revoked.into_iter().collect())?))
+    Ok(Some(answered(context, revoked.into_iter().collect())?))
 }
 
 /// What places did with the tokens that were revoked at or after `from` and before `until`, by
@@ -109,57 +109,60 @@ pub fn after_revoke(
 /// # Errors
 /// [`QueryError`].
 pub fn after_revokes(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     (from, until): (i64, i64),
     most: usize,
 ) -> Result<AfterRevoke, QueryError> {
-    let before = inquiry.view().recorded_by(from.saturating_sub(AHEAD_NANOS + 1))?;
+    let before = context.view().recorded_by(from.saturating_sub(AHEAD_NANOS + 1))?;
     let window = Window { from, until };
     let mut begin = Begin::behind(before);
-    let term = By::Revocation.term(inquiry.view().terms(), &inquiry.scope().tenant);
+    let term = By::Revocation.term(context.view().terms(), &context.scope().tenant);
     let (mut seen, mut tokens) = (BTreeSet::new(), Vec::new());
     loop {
         // Each token is found by what ended it, which lies in the window then.
-        let (entries, next) = inquiry.postings_within(&term, window, begin.clone(), PAGE)?;
-        inquiry.read_leaves(&entries);
-        let ids = inquiry.targets_at_hand(&entries, |_| true);
-        inquiry.read_summaries(ids);
+        let (entries, next) = context.postings_within(&term, window, begin.clone(), PAGE)?;
+        context.read_leaves(&entries);
+        let ids = context.targets_at_hand(&entries, |_| true);
+        context.read_summaries(ids);
         for at in entries {
-            let Some(record) = inquiry.record(at)? else { continue };
-            for token in revoked_by(inquiry, &record, most)? {
+            let Some(record) = context.record(at)? else { continue };
+            for token in revoked_by(context, &record, most)? {
                 let is_of_it = token.happened.revoked_at.is_some_and(|at| window.contains(at));
                 if !is_of_it || !seen.insert(token.id.clone()) {
                     continue;
                 }
                 if tokens.len() >= most {
-                    inquiry.cut(Cut::Tokens);
-                    return whole(inquiry, tokens);
+                    context.cut(Cut::Tokens);
+                    return whole(context, tokens);
                 }
-                inquiry.shows(&token);
+                context.show_token(&token);
                 tokens.push(token);
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => begin = begin.not_before(next),
-            _ => return whole(inquiry, tokens),
+            Some(next) if !context.is_spent() => begin = begin.not_before(next),
+            _ => return whole(context, tokens),
         }
     }
 }
 
 /// Reads the lives of tokens that were revoked.
-fn whole(inquiry: &mut Inquiry<'_>, tokens: Vec<Arc<Summary>>) -> Result<AfterRevoke, QueryError> {
-    inquiry.read_tokens(tokens.iter().map(|token| token.id.clone()));
+fn whole(
+    context: &mut QueryContext<'_>,
+    tokens: Vec<Arc<Summary>>,
+) -> Result<AfterRevoke, QueryError> {
+    context.read_tokens(tokens.iter().map(|token| token.id.clone()));
     let mut revoked = Vec::with_capacity(tokens.len());
     for token in tokens {
         let at = token.happened.revoked_at;
-        revoked.extend(Some(inquiry.token(&token.id)?).zip(at));
+        revoked.extend(Some(context.token(&token.id)?).zip(at));
     }
-    answered(inquiry, revoked)
+    answered(context, revoked)
 }
 
 /// The tokens that a revocation is about.
 fn revoked_by(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     record: &Record,
     most: usize,
 ) -> Result<Vec<Arc<Summary>>, QueryError> {
@@ -171,32 +174,32 @@ fn revoked_by(
         (kind, statement.target.id.to_owned(), subject_of(&entry.handles))
     });
     let holder = match (kind, subject) {
-        (Some(TargetKind::Token), _) => return Ok(vec![inquiry.summary(&id)?]),
+        (Some(TargetKind::Token), _) => return Ok(vec![context.summary(&id)?]),
         (Some(TargetKind::Session), _) => Holder::Session(id),
         (Some(TargetKind::Grant), _) => Holder::Grant(id),
         (Some(TargetKind::Client), _) => Holder::Client(id),
         (Some(TargetKind::Subject), Some(handle)) => Holder::Subject(handle),
         // The tokens of a key are not held by anybody: they are too many to be gone through.
         (Some(_), _) => {
-            inquiry.cut(Cut::Width);
+            context.cut(Cut::Width);
             return Ok(Vec::new());
         }
         (None, _) => return Ok(Vec::new()),
     };
-    Ok(holdings(inquiry, &holder, EntryRef::FIRST, most)?.tokens)
+    Ok(tokens_of(context, &holder, EntryRef::FIRST, most)?.tokens)
 }
 
 type Where = (Option<String>, u8, String);
 
 fn answered(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     tokens: Vec<(Arc<Token>, i64)>,
 ) -> Result<AfterRevoke, QueryError> {
     let mut places: BTreeMap<Where, PlaceAfter> = BTreeMap::new();
     for (token, revoked_at) in &tokens {
         let mut gaps: BTreeMap<Where, i64> = BTreeMap::new();
         // What came after the revocation stands at the end of a life that is too long to be read.
-        let whole = if token.is_part { inquiry.newest_records(token, NEWEST)? } else { Vec::new() };
+        let whole = if token.is_part { context.newest_records(token, NEWEST)? } else { Vec::new() };
         let records = if token.is_part { &whole } else { &token.records };
         let mut records: Vec<&Arc<Record>> = records.iter().collect();
         records.sort_by_cached_key(|record| occurred(record));

@@ -13,9 +13,9 @@ use ledgerline_proof::vocabulary::{Outcome, Strength};
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
-use super::holdings::{Holder, holdings};
 use super::policies::{PolicyVersion, policy_versions};
-use crate::lineage::{Bounds, Inquiry, PageWanted, Summary, Token};
+use super::tokens_of::{Holder, tokens_of};
+use crate::lineage::{Bounds, PageWanted, QueryContext, Summary, Token};
 
 /// Accesses from which it is learnt which audiences a policy governs.
 const LEARNT_FROM: usize = 64;
@@ -58,25 +58,25 @@ pub struct Affected {
 /// # Errors
 /// [`QueryError`].
 pub fn policy_changes(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     subject: [u8; 16],
     issued: (i64, i64),
 ) -> Result<Vec<Affected>, QueryError> {
     let limit = Bounds::default().tokens;
-    let held = holdings(inquiry, &Holder::Subject(subject), EntryRef::FIRST, limit)?.tokens;
+    let held = tokens_of(context, &Holder::Subject(subject), EntryRef::FIRST, limit)?.tokens;
     let born = |token: &&Arc<Summary>| {
         token.happened.born_at.is_some_and(|born| (issued.0..issued.1).contains(&born))
     };
     let ids: Vec<&String> = held.iter().filter(born).map(|token| &token.id).collect();
-    inquiry.read_tokens(ids.iter().map(|id| (*id).clone()));
-    let tokens = ids.into_iter().map(|id| inquiry.token(id));
+    context.read_tokens(ids.iter().map(|id| (*id).clone()));
+    let tokens = ids.into_iter().map(|id| context.token(id));
     let tokens: Vec<Arc<Token>> = tokens.collect::<Result<_, _>>()?;
     let mut answer = Vec::new();
     if tokens.is_empty() {
         return Ok(answer);
     }
-    let versions = policy_versions(inquiry, None)?;
-    read_governed(inquiry, &versions);
+    let versions = policy_versions(context, None)?;
+    read_governed(context, &versions);
     for version in versions {
         let alive = |token: &&Arc<Token>| {
             let (begun, ended) = token.lifetime();
@@ -87,7 +87,7 @@ pub fn policy_changes(
         if alive.is_empty() {
             continue;
         }
-        let audiences = governed(inquiry, &version.id)?;
+        let audiences = governed(context, &version.id)?;
         let governed = alive.into_iter().filter_map(|token| {
             let effect = effect_on(&token, &version, &audiences)?;
             Some((token, effect))
@@ -120,29 +120,29 @@ fn effect_on(
 }
 
 /// Reads what [`governed`] looks at, of all policies together.
-fn read_governed(inquiry: &mut Inquiry<'_>, versions: &[PolicyVersion]) {
+fn read_governed(context: &mut QueryContext<'_>, versions: &[PolicyVersion]) {
     let policies: BTreeSet<&str> = versions.iter().map(|version| &*version.id).collect();
     let wanted = policies.into_iter().map(|policy| PageWanted {
-        term: By::Policy(policy).term(inquiry.view().terms(), &inquiry.scope().tenant),
+        term: By::Policy(policy).term(context.view().terms(), &context.scope().tenant),
         from: EntryRef::FIRST.into(),
         limit: LEARNT_FROM,
     });
     let wanted: Vec<PageWanted> = wanted.collect();
-    inquiry.read_hits(&wanted);
+    context.read_hits(&wanted);
     let hits: Vec<EntryRef> =
-        wanted.iter().flat_map(|one| inquiry.hits_at_hand(one.term)).collect();
-    let ids = inquiry.targets_at_hand(&hits, |_| true);
-    inquiry.read_summaries(ids);
+        wanted.iter().flat_map(|one| context.hits_at_hand(one.term)).collect();
+    let ids = context.targets_at_hand(&hits, |_| true);
+    context.read_summaries(ids);
 }
 
 /// The audiences of tokens that were let in under a policy. Only tokens for one audience tell.
-fn governed(inquiry: &mut Inquiry<'_>, policy: &str) -> Result<BTreeSet<String>, QueryError> {
-    let term = By::Policy(policy).term(inquiry.view().terms(), &inquiry.scope().tenant);
-    let (entries, _) = inquiry.postings(&term, EntryRef::FIRST, LEARNT_FROM)?;
+fn governed(context: &mut QueryContext<'_>, policy: &str) -> Result<BTreeSet<String>, QueryError> {
+    let term = By::Policy(policy).term(context.view().terms(), &context.scope().tenant);
+    let (entries, _) = context.postings(&term, EntryRef::FIRST, LEARNT_FROM)?;
     let mut audiences = BTreeSet::new();
     let mut asked = BTreeSet::new();
     for at in entries {
-        let Some(record) = inquiry.record(at)? else { continue };
+        let Some(record) = context.record(at)? else { continue };
         let token = record.read(|_, statement| {
             let named = statement.policies.iter().any(|one| one.id == policy);
             let is_token = statement.target.kind == ledgerline_proof::vocabulary::TargetKind::Token;
@@ -150,7 +150,7 @@ fn governed(inquiry: &mut Inquiry<'_>, policy: &str) -> Result<BTreeSet<String>,
             let_in.then(|| statement.target.id.to_owned())
         });
         let Some(token) = token.filter(|token| asked.insert(token.clone())) else { continue };
-        if let [only] = &inquiry.summary(&token)?.facts.audience[..] {
+        if let [only] = &context.summary(&token)?.facts.audience[..] {
             audiences.insert(only.clone());
         }
     }

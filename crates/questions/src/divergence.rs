@@ -9,8 +9,8 @@ use ledgerline_proof::vocabulary::{EventType, HandleKind, Outcome, Vantage};
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
-use super::accesses::{Of, tokens_of};
-use crate::lineage::{Inquiry, Record, occurred};
+use super::accesses::{Of, tokens_meant};
+use crate::lineage::{QueryContext, Record, occurred};
 
 /// What may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,11 +107,11 @@ fn is_of_holder(statement: &Statement<'_>) -> bool {
 /// # Errors
 /// [`QueryError`].
 pub fn divergence(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
     of: Of,
 ) -> Result<Option<Vec<Divergence>>, QueryError> {
-    let Some(records) = lives(inquiry, id, of)? else { return Ok(None) };
+    let Some(records) = lives(context, id, of)? else { return Ok(None) };
     let mut first: BTreeMap<Trait, (BTreeSet<String>, EntryRef)> = BTreeMap::new();
     let mut found: BTreeMap<Trait, Divergence> = BTreeMap::new();
     for record in &records {
@@ -144,8 +144,8 @@ pub fn divergence(
     let mut list: Vec<Divergence> = found.into_values().collect();
     list.sort_by_key(|one| (one.occurred_at, one.at));
     for one in &list {
-        inquiry.stands_on(one.before_at);
-        inquiry.stands_on(one.at);
+        context.cite(one.before_at);
+        context.cite(one.at);
     }
     Ok(Some(list))
 }
@@ -186,15 +186,15 @@ pub struct Exposure {
 /// # Errors
 /// [`QueryError`].
 pub fn exposure(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
     of: Of,
 ) -> Result<Option<Exposure>, QueryError> {
-    let Some(records) = lives(inquiry, id, of)? else { return Ok(None) };
+    let Some(records) = lives(context, id, of)? else { return Ok(None) };
     let mut answer = Exposure::default();
     let mut places: BTreeMap<(Option<String>, u8, String), Place> = BTreeMap::new();
     for record in &records {
-        inquiry.stands_on(record.at);
+        context.cite(record.at);
         record.read(|_, statement| {
             answer.audiences.extend(statement.audience.iter().map(|one| (*one).to_owned()));
             answer.clients.extend(statement.client_id.map(str::to_owned));
@@ -231,16 +231,16 @@ pub fn exposure(
 
 /// The events of a token, or of those with it, in event time.
 fn lives(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
     of: Of,
 ) -> Result<Option<Vec<std::sync::Arc<Record>>>, QueryError> {
-    let token = inquiry.token(id)?;
+    let token = context.token(id)?;
     if !token.is_known() {
         return Ok(None);
     }
-    let tokens = tokens_of(inquiry, &token, of)?;
-    tokens.iter().chain([&token]).for_each(|token| inquiry.shows(&token.summary));
+    let tokens = tokens_meant(context, &token, of)?;
+    tokens.iter().chain([&token]).for_each(|token| context.show_token(&token.summary));
     let mut records: Vec<_> = tokens.iter().flat_map(|token| token.records.clone()).collect();
     records.sort_by_cached_key(|record| occurred(record));
     Ok(Some(records))

@@ -11,8 +11,8 @@ use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_view::view::{QueryError, View};
 
-use crate::lineage::{Bounds, Inquiry, Scope, Spending, Token};
-use crate::{blast, grants_named, of_same_grant};
+use crate::lineage::{Bounds, QueryContext, Scope, Spending, Token};
+use crate::{blast_radius, grants_named, of_same_grant};
 
 /// Tokens that one revocation is about, at most.
 const TOKENS_MAX: usize = 10_000;
@@ -61,12 +61,12 @@ pub fn ends_with(
     now: i64,
 ) -> Result<EndsWith, QueryError> {
     let scope = Scope { tenant: tenant.to_owned(), as_of: view.as_of(), at: None, judged_at: now };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let root = inquiry.token(id)?;
+    let mut context = QueryContext::new(view, scope, Spending::default())?;
+    let root = context.token(id)?;
     let has_grant = with == With::Grant && root.known.token_kind == Some(TokenKind::Refresh);
     let mut roots = vec![id.to_owned()];
     if has_grant {
-        let kin = of_same_grant(&mut inquiry, &root, TOKENS_MAX)?;
+        let kin = of_same_grant(&mut context, &root, TOKENS_MAX)?;
         roots.extend(kin.iter().map(|token| token.id.clone()));
     }
     let bounds = Bounds { depth: u32::MAX, tokens: TOKENS_MAX, ..Bounds::default() };
@@ -75,7 +75,7 @@ pub fn ends_with(
         if seen.contains(&root) {
             continue;
         }
-        let Some(found) = blast(&mut inquiry, &root, bounds)? else { continue };
+        let Some(found) = blast_radius(&mut context, &root, bounds)? else { continue };
         for relative in found.lineage.relatives {
             let why = match (n, set.is_empty()) {
                 (0, true) => "itself",
@@ -90,7 +90,7 @@ pub fn ends_with(
         }
     }
     let grants = if has_grant { grants_named(&root) } else { Vec::new() };
-    let cuts = inquiry.cuts().iter().map(|cut| cut.word()).collect();
+    let cuts = context.cuts().iter().map(|cut| cut.word()).collect();
     Ok(EndsWith { set, grants, cuts })
 }
 

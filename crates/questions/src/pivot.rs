@@ -90,7 +90,7 @@ pub fn pivot(
                 reader.cut(Cut::Limit);
                 return Ok((found, Some(at)));
             }
-            reader.stands_on(at);
+            reader.cite(at);
             found.push(record);
         }
         match next {

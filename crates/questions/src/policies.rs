@@ -11,7 +11,7 @@ use ledgerline_view::view::QueryError;
 
 mod privilege;
 
-use crate::lineage::{Inquiry, PageWanted, Record};
+use crate::lineage::{PageWanted, QueryContext, Record};
 use privilege::privileges;
 
 pub use privilege::{Privilege, is_over_privileged};
@@ -112,17 +112,17 @@ fn version_of(record: &Record) -> Option<PolicyVersion> {
 /// # Errors
 /// [`QueryError`].
 pub fn policy_versions(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: Option<&str>,
 ) -> Result<Vec<PolicyVersion>, QueryError> {
     let records = match id {
-        Some(id) => inquiry.chain(TargetKind::Policy, id.as_bytes(), MAX_CHANGES)?,
+        Some(id) => context.chain(TargetKind::Policy, id.as_bytes(), MAX_CHANGES)?,
         None => {
-            let term = By::PolicyChange.term(inquiry.view().terms(), &inquiry.scope().tenant);
+            let term = By::PolicyChange.term(context.view().terms(), &context.scope().tenant);
             let is_change = |s: &ledgerline_proof::statement::Statement<'_>| {
                 s.event_type == EventType::PolicyChanged
             };
-            inquiry.records(&term, MAX_CHANGES, |_, statement| is_change(statement))?
+            context.records(&term, MAX_CHANGES, |_, statement| is_change(statement))?
         }
     };
     let mut versions: Vec<PolicyVersion> =
@@ -137,7 +137,7 @@ pub fn policy_versions(
         }
     }
     for version in &versions {
-        inquiry.stands_on(version.at);
+        context.cite(version.at);
     }
     Ok(versions)
 }
@@ -158,25 +158,25 @@ pub fn in_force_at(versions: &[PolicyVersion], nanos: i64) -> Vec<&PolicyVersion
 /// # Errors
 /// [`QueryError`].
 pub fn policies_at_issue(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
 ) -> Result<Option<IssuePolicies>, QueryError> {
-    let token = inquiry.token(id)?;
+    let token = context.token(id)?;
     if !token.is_known() {
         return Ok(None);
     }
-    inquiry.shows(&token.summary);
+    context.show_token(&token.summary);
     let issued_at = token.happened.born_at;
     let Some(at) = issued_at else {
         let (named, in_force, scopes) = Default::default();
         let privileges = Vec::new();
         return Ok(Some(IssuePolicies { issued_at, named, in_force, scopes, privileges }));
     };
-    let versions = policy_versions(inquiry, None)?;
+    let versions = policy_versions(context, None)?;
     let in_force: Vec<PolicyVersion> = in_force_at(&versions, at).into_iter().cloned().collect();
     let mut named = Vec::new();
     for record in token.records.iter().filter(|one| token.births.contains(&one.at)) {
-        inquiry.stands_on(record.at);
+        context.cite(record.at);
         record.read(|_, statement| {
             for policy in &statement.policies {
                 let known = versions.iter().any(|one| one.id == policy.id);
@@ -193,19 +193,19 @@ pub fn policies_at_issue(
         });
     }
     let scopes = token.facts.scopes.clone();
-    let privileges = privileges(inquiry, &named, &in_force, &scopes)?;
+    let privileges = privileges(context, &named, &in_force, &scopes)?;
     Ok(Some(IssuePolicies { issued_at, named, in_force, scopes, privileges }))
 }
 
 /// Reads the events that name some digests, together.
-fn read_naming(inquiry: &mut Inquiry<'_>, digests: impl Iterator<Item = Hash>) {
+fn read_naming(context: &mut QueryContext<'_>, digests: impl Iterator<Item = Hash>) {
     let wanted = digests.map(|digest| PageWanted {
-        term: By::Digest(&digest).term(inquiry.view().terms(), &inquiry.scope().tenant),
+        term: By::Digest(&digest).term(context.view().terms(), &context.scope().tenant),
         from: EntryRef::FIRST.into(),
         limit: MAX_NAMING,
     });
     let wanted: Vec<PageWanted> = wanted.collect();
-    inquiry.read_hits(&wanted);
+    context.read_hits(&wanted);
 }
 
 /// The attachment with a digest, of the first event that names it and has it beside.
@@ -213,18 +213,18 @@ fn read_naming(inquiry: &mut Inquiry<'_>, digests: impl Iterator<Item = Hash>) {
 /// # Errors
 /// [`QueryError`].
 pub fn attachment(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     digest: &Hash,
 ) -> Result<Option<AttachmentRecord>, QueryError> {
-    let term = By::Digest(digest).term(inquiry.view().terms(), &inquiry.scope().tenant);
-    let naming = inquiry.records(&term, MAX_NAMING, |_, statement| {
+    let term = By::Digest(digest).term(context.view().terms(), &context.scope().tenant);
+    let naming = context.records(&term, MAX_NAMING, |_, statement| {
         let snapshot = statement.policy_change.as_ref().and_then(|change| change.snapshot);
         let named = statement.policies.iter().filter_map(|policy| policy.digest);
         named.chain(snapshot).any(|named| named == *digest)
     })?;
     for record in naming {
-        if let Some(found) = inquiry.attachment(record.at, digest)? {
-            inquiry.stands_on(record.at);
+        if let Some(found) = context.attachment(record.at, digest)? {
+            context.cite(record.at);
             return Ok(Some(found));
         }
     }

@@ -15,7 +15,7 @@ use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_view::view::QueryError;
 
-use crate::lineage::Inquiry;
+use crate::lineage::QueryContext;
 
 /// How ledger and issuer differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,19 +43,19 @@ pub struct Difference {
     pub newest: Option<(String, [u8; 16])>,
 }
 
-/// Compares one token; the inquiry is of the time when the issuer's table was read.
+/// Compares one token; the context is of the time when the issuer's table was read.
 /// `usable_there` says that the table holds it, and as usable.
 ///
 /// # Errors
-/// [`QueryError`]; `Budget` when the inquiry's is spent.
+/// [`QueryError`]; `Budget` when the query context's is spent.
 pub fn difference(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     token_id: &str,
     usable_there: bool,
 ) -> Result<Option<Difference>, QueryError> {
-    let at = inquiry.scope().judged_at;
-    let token = inquiry.token(token_id)?;
-    if !inquiry.cuts().is_empty() {
+    let at = context.scope().judged_at;
+    let token = context.token(token_id)?;
+    if !context.cuts().is_empty() {
         return Err(QueryError::Budget);
     }
     let is_born = !token.births.is_empty();
@@ -73,6 +73,6 @@ pub fn difference(
     };
     let newest = token.records.last();
     let newest = newest.map(|record| record.read(|_, one| (one.source.to_owned(), one.event_id)));
-    let (tenant, token_id) = (inquiry.scope().tenant.clone(), token_id.to_owned());
+    let (tenant, token_id) = (context.scope().tenant.clone(), token_id.to_owned());
     Ok(Some(Difference { how, tenant, token_id, here, newest }))
 }

@@ -60,7 +60,7 @@ pub fn why(
     event_id: &[u8; 16],
 ) -> Result<Option<Why>, QueryError> {
     let Some(record) = find(reader, source, event_id)? else { return Ok(None) };
-    reader.stands_on(record.at);
+    reader.cite(record.at);
     let mut answer = Why { record: Arc::clone(&record), causes: Vec::new() };
     let mut seen = BTreeSet::from([record.at]);
     let mut queue = VecDeque::from([(record, 0)]);
@@ -87,7 +87,7 @@ pub fn why(
                 cause.record = find(reader, source, id)?;
             }
             if let Some(next) = cause.record.as_ref().filter(|next| seen.insert(next.at)) {
-                reader.stands_on(next.at);
+                reader.cite(next.at);
                 queue.push_back((Arc::clone(next), depth + 1));
             }
             answer.causes.push(cause);
@@ -140,8 +140,8 @@ fn replays_before(
         let Some(raised) = raised else { continue };
         let Some((source, id)) = first(&raised) else { continue };
         let act = find(reader, &source, &id)?;
-        reader.stands_on(one.at);
-        reader.stands_on(raised.at);
+        reader.cite(one.at);
+        reader.cite(raised.at);
         let (rule, token, own) = raised.read(|_, one| {
             let owned = |key| one.detail(key).map(str::to_owned);
             (owned("rule"), owned("token"), (one.source.to_owned(), one.event_id))
@@ -157,7 +157,7 @@ fn replays_before(
             token,
         };
         if let Some(act) = &act {
-            reader.stands_on(act.at);
+            reader.cite(act.at);
         }
         causes.push(cause((source, id), token, act));
         causes.push(cause(own, None, Some(raised)));

@@ -17,7 +17,7 @@ use ledgerline_followers::findings::{Judge, Saved, book};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::Moved;
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_sim::Random;
 
 /// How many entries a step takes, each time anew.
@@ -221,9 +221,9 @@ fn a_withdrawn_finding_that_held_again_stayed_withdrawn() {
         for tenant in ["a", "b"] {
             let scope =
                 Scope { tenant: tenant.into(), as_of: view.as_of(), at: None, judged_at: i64::MAX };
-            let mut inquiry = Inquiry::new(&view, scope, Spending::default()).unwrap();
+            let mut context = QueryContext::new(&view, scope, Spending::default()).unwrap();
             for (id, state) in &states {
-                if let Some(found) = book::finding(&mut inquiry, id).unwrap() {
+                if let Some(found) = book::finding(&mut context, id).unwrap() {
                     assert_eq!(found.state(), *state, "seed {seed}, {id:?}");
                 }
             }

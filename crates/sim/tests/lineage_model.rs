@@ -8,11 +8,11 @@ mod lineage_world;
 use lineage_world::World;
 
 use ledgerline_questions::lineage::{
-    Bounds, Cut, Direction, Inquiry, Reach, Scope, Spending, Summary, family, path, relatives,
+    Bounds, Cut, Direction, QueryContext, Reach, Scope, Spending, Summary, family, path, relatives,
 };
 use ledgerline_questions::{
-    Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast, divergence,
-    exposure, holdings, in_force_at, pivot, policy_versions, visitors, why,
+    Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast_radius,
+    divergence, exposure, in_force_at, pivot, policy_versions, resource_access, tokens_of, why,
 };
 use ledgerline_sim::{Random, Walk};
 use ledgerline_view::address::EntryRef;
@@ -25,8 +25,8 @@ const EVENTS: u32 = 56;
 /// Moments of each history at which all questions are asked.
 const MOMENTS: u64 = 4;
 
-fn inquiry<'v>(view: &'v View, scope: &Scope) -> Inquiry<'v> {
-    Inquiry::new(view, scope.clone(), Spending::default()).unwrap()
+fn context<'v>(view: &'v View, scope: &Scope) -> QueryContext<'v> {
+    QueryContext::new(view, scope.clone(), Spending::default()).unwrap()
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn ask_all(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
     let mut asked = 0;
     let ids = lineage_world::token_ids();
     for id in &ids {
-        let inquiry = &mut inquiry(view, scope);
+        let context = &mut context(view, scope);
         let place = format!("{id} {scope:?}");
-        let token = inquiry.token(id).unwrap();
+        let token = context.token(id).unwrap();
         assert_eq!(token.is_known(), model.is_known(id), "{place}");
         if token.is_known() {
             let (known, happened) = model.states(id);
@@ -73,45 +73,45 @@ fn ask_all(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
             assert_eq!(token.happened, happened, "happened of {place}");
         }
         for direction in [Direction::Ancestors, Direction::Descendants] {
-            let found = relatives(inquiry, id, direction, Bounds::default()).unwrap();
+            let found = relatives(context, id, direction, Bounds::default()).unwrap();
             let found = found.map(|lineage| lineage_world::depths(&lineage));
             assert_eq!(found, model.relatives(id, direction), "{direction:?} of {place}");
         }
         for reach in [Reach::Asserted, Reach::Joined] {
             let bounds = Bounds { reach, ..Bounds::default() };
             for direction in [Direction::Ancestors, Direction::Descendants] {
-                let found = relatives(inquiry, id, direction, bounds).unwrap();
+                let found = relatives(context, id, direction, bounds).unwrap();
                 let found = found.map(|lineage| lineage_world::depths(&lineage));
                 let expected = model.reached(id, direction, reach);
                 assert_eq!(found, expected, "{reach:?} {direction:?} of {place}");
                 asked += 1;
             }
         }
-        let found = family(inquiry, id, Bounds::default()).unwrap();
+        let found = family(context, id, Bounds::default()).unwrap();
         let found = found.map(|all| lineage_world::depths(&all).into_keys().collect());
         assert_eq!(found, model.family(id), "family of {place}");
-        let found = accesses(inquiry, id, Of::Token, Point::At(0), Point::Revocation).unwrap();
+        let found = accesses(context, id, Of::Token, Point::At(0), Point::Revocation).unwrap();
         let found = found.map(|one| one.list.iter().map(|one| one.at.rank()).collect::<Vec<_>>());
         assert_eq!(found, model.accesses(id, 0), "accesses of {place}");
-        let found = blast(inquiry, id, Bounds::default()).unwrap();
+        let found = blast_radius(context, id, Bounds::default()).unwrap();
         let found = found.map(|one| (one.alive, one.allowed, one.denied));
-        assert_eq!(found, model.blast(id), "blast radius of {place}");
-        let found = divergence(inquiry, id, Of::Token).unwrap();
+        assert_eq!(found, model.blast_radius(id), "blast radius of {place}");
+        let found = divergence(context, id, Of::Token).unwrap();
         let found =
             found.map(|list| list.first().map(|first| (first.what.word(), first.at.rank())));
         assert_eq!(found, model.divergence(id), "divergence of {place}");
-        let found = exposure(inquiry, id, Of::Token).unwrap();
+        let found = exposure(context, id, Of::Token).unwrap();
         let found = found.map(|one| one.places.iter().map(|place| place.events).sum::<u64>());
         assert_eq!(found, model.shown(id), "exposure of {place}");
-        let found = after_revoke(inquiry, id).unwrap();
+        let found = after_revoke(context, id).unwrap();
         let found = found.map(|one| (one.places.iter().map(|p| p.allowed).sum(), one.gaps));
         assert_eq!(found, model.after_revoke(id), "after revocation of {place}");
-        assert_eq!(inquiry.cuts(), [], "{place}");
+        assert_eq!(context.cuts(), [], "{place}");
         asked += 1;
         asked += 9;
     }
     for (from, to) in ids.iter().zip(ids.iter().skip(3)) {
-        let steps = path(&mut inquiry(view, scope), from, to, Bounds::default()).unwrap();
+        let steps = path(&mut context(view, scope), from, to, Bounds::default()).unwrap();
         assert_eq!(steps.map(|steps| steps.len()), model.path(from, to), "{from} to {to}");
         asked += 1;
     }
@@ -131,12 +131,12 @@ fn ask_names(view: &View, scope: &Scope, model: &Walk) -> u64 {
             let mut found = Vec::new();
             let mut after = Some(EntryRef::FIRST);
             while let Some(from) = after {
-                let page = holdings(&mut inquiry(view, scope), &holder, from, 2).unwrap();
+                let page = tokens_of(&mut context(view, scope), &holder, from, 2).unwrap();
                 assert!(page.tokens.len() <= 2 && (page.next.is_none() || page.tokens.len() == 2));
                 found.extend(page.tokens.iter().map(|token| token.id.clone()));
                 after = page.next;
             }
-            assert_eq!(found, model.holdings(&holder), "{holder:?} {scope:?}");
+            assert_eq!(found, model.tokens_of(&holder), "{holder:?} {scope:?}");
             asked += 1;
         }
         for what in [
@@ -153,8 +153,8 @@ fn ask_names(view: &View, scope: &Scope, model: &Walk) -> u64 {
         let mut found = Vec::new();
         let mut after = None;
         loop {
-            let inquiry = &mut inquiry(view, scope);
-            let page = visitors(inquiry, &resource, range, after, 3).unwrap();
+            let context = &mut context(view, scope);
+            let page = resource_access(context, &resource, range, after, 3).unwrap();
             found.extend(page.list.iter().map(|one| (one.token.id.clone(), one.accesses.len())));
             after = page.next;
             if after.is_none() {
@@ -162,7 +162,11 @@ fn ask_names(view: &View, scope: &Scope, model: &Walk) -> u64 {
             }
         }
         found.sort();
-        assert_eq!(found, model.visitors(&resource, range), "{resource:?} {range:?} {scope:?}");
+        assert_eq!(
+            found,
+            model.resource_access(&resource, range),
+            "{resource:?} {range:?} {scope:?}"
+        );
         asked += 1;
     }
     asked
@@ -172,7 +176,7 @@ fn pages(view: &View, scope: &Scope, what: &Pivot) -> Vec<u64> {
     let mut found = Vec::new();
     let mut after = Some(EntryRef::FIRST);
     while let Some(from) = after {
-        let (page, next) = pivot(&mut inquiry(view, scope), what, from, 5).unwrap();
+        let (page, next) = pivot(&mut context(view, scope), what, from, 5).unwrap();
         found.extend(page.iter().map(|record| record.at.rank()));
         after = next;
     }
@@ -185,20 +189,20 @@ fn ask_others(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
     for user in ["u1", "u2"] {
         let Some(handle) = world.person(&scope.tenant, "idp", user) else { continue };
         let holder = Holder::Subject(handle);
-        let found = holdings(&mut inquiry(view, scope), &holder, EntryRef::FIRST, 1000).unwrap();
+        let found = tokens_of(&mut context(view, scope), &holder, EntryRef::FIRST, 1000).unwrap();
         let found: Vec<_> = found.tokens.iter().map(|token| token.id.clone()).collect();
-        assert_eq!(found, model.holdings(&holder), "{user} {scope:?}");
+        assert_eq!(found, model.tokens_of(&holder), "{user} {scope:?}");
         let what = Pivot::Handle(handle);
         assert_eq!(pages(view, scope, &what), model.pivot(&what), "{user} {scope:?}");
         asked += 2;
     }
     let range = lineage_world::middle(scope);
-    let found = after_revokes(&mut inquiry(view, scope), range, 1000).unwrap();
+    let found = after_revokes(&mut context(view, scope), range, 1000).unwrap();
     let mut tokens: Vec<_> = found.tokens.iter().map(|(one, at)| (one.id.clone(), *at)).collect();
     tokens.sort();
     assert_eq!((tokens, found.gaps), model.after_revokes(range), "{range:?} {scope:?}");
     asked += 1;
-    let versions = policy_versions(&mut inquiry(view, scope), None).unwrap();
+    let versions = policy_versions(&mut context(view, scope), None).unwrap();
     for nanos in lineage_world::times() {
         let found = in_force_at(&versions, nanos);
         let mut found: Vec<_> =
@@ -208,7 +212,7 @@ fn ask_others(view: &View, scope: &Scope, model: &Walk, world: &World) -> u64 {
         asked += 1;
     }
     for (source, id) in model.event_ids() {
-        let found = why(&mut inquiry(view, scope), &source, &id).unwrap().expect("in scope");
+        let found = why(&mut context(view, scope), &source, &id).unwrap().expect("in scope");
         let mut found: Vec<_> = found
             .causes
             .iter()
@@ -230,10 +234,10 @@ fn bounds_and_budgets_cut_and_say_so() {
     let at = |depth, tokens, entries| {
         let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: 0 };
         let spending = Spending { entries, ..Spending::default() };
-        let mut inquiry = Inquiry::new(&view, scope, spending).unwrap();
+        let mut context = QueryContext::new(&view, scope, spending).unwrap();
         let bounds = Bounds { depth, tokens, ..Bounds::default() };
-        let found = relatives(&mut inquiry, "eu:idp:jti:l0", Direction::Descendants, bounds);
-        (found.unwrap().unwrap().relatives.len(), inquiry.cuts())
+        let found = relatives(&mut context, "eu:idp:jti:l0", Direction::Descendants, bounds);
+        (found.unwrap().unwrap().relatives.len(), context.cuts())
     };
     assert_eq!(at(256, 2000, 50_000), (30, vec![]));
     assert_eq!(at(10, 2000, 50_000), (11, vec![Cut::Depth]));
@@ -243,42 +247,47 @@ fn bounds_and_budgets_cut_and_say_so() {
 }
 
 /// Answers to questions about everything at one moment, with what they stand on and what cut them.
-fn answers(scope: &Scope, handles: &[[u8; 16]], ask: &dyn Fn() -> Inquiry<'static>) -> Vec<String> {
+fn answers(
+    scope: &Scope,
+    handles: &[[u8; 16]],
+    ask: &dyn Fn() -> QueryContext<'static>,
+) -> Vec<String> {
     let mut told = Vec::new();
-    let mut tell = |inquiry: &mut Inquiry<'_>, answer: String| {
-        let before = inquiry.cuts();
-        let evidence = inquiry.evidence().unwrap();
-        told.push(format!("{answer} {before:?} {evidence:?} {:?}", inquiry.cuts()));
+    let mut tell = |context: &mut QueryContext<'_>, answer: String| {
+        let before = context.cuts();
+        let evidence = context.evidence().unwrap();
+        told.push(format!("{answer} {before:?} {evidence:?} {:?}", context.cuts()));
     };
     for id in lineage_world::token_ids() {
-        let mut inquiry = ask();
-        let token = inquiry.token(&id).unwrap();
-        tell(&mut inquiry, format!("{token:?}"));
+        let mut context = ask();
+        let token = context.token(&id).unwrap();
+        tell(&mut context, format!("{token:?}"));
         for direction in [Direction::Ancestors, Direction::Descendants] {
-            let mut inquiry = ask();
-            let found = relatives(&mut inquiry, &id, direction, Bounds::default()).unwrap();
-            tell(&mut inquiry, format!("{found:?}"));
+            let mut context = ask();
+            let found = relatives(&mut context, &id, direction, Bounds::default()).unwrap();
+            tell(&mut context, format!("{found:?}"));
         }
-        let mut inquiry = ask();
-        let found = blast(&mut inquiry, &id, Bounds { tokens: 5, ..Bounds::default() }).unwrap();
-        tell(&mut inquiry, format!("{found:?}"));
+        let mut context = ask();
+        let found =
+            blast_radius(&mut context, &id, Bounds { tokens: 5, ..Bounds::default() }).unwrap();
+        tell(&mut context, format!("{found:?}"));
     }
     let named = ["s1", "s2"].map(|name| Holder::Session(name.into()));
     let issued = ["eu:idp", "eu:other"].map(|name| Holder::Issuer(name.into()));
     let people = handles.iter().map(|handle| Holder::Subject(*handle));
     for holder in named.into_iter().chain(issued).chain(people) {
         for limit in [2, usize::MAX] {
-            let mut inquiry = ask();
-            let found = holdings(&mut inquiry, &holder, EntryRef::FIRST, limit).unwrap();
-            tell(&mut inquiry, format!("{found:?}"));
+            let mut context = ask();
+            let found = tokens_of(&mut context, &holder, EntryRef::FIRST, limit).unwrap();
+            tell(&mut context, format!("{found:?}"));
         }
     }
     for resource in ["/r/1", "/r/2", "/r/3"] {
         for (limit, range) in [(2, (0, i64::MAX)), (usize::MAX, lineage_world::middle(scope))] {
-            let mut inquiry = ask();
+            let mut context = ask();
             let resource = Resource::Named(resource.into());
-            let found = visitors(&mut inquiry, &resource, range, None, limit).unwrap();
-            tell(&mut inquiry, format!("{found:?}"));
+            let found = resource_access(&mut context, &resource, range, None, limit).unwrap();
+            tell(&mut context, format!("{found:?}"));
         }
     }
     told
@@ -290,7 +299,7 @@ fn check_ways(world: &World, scope: &Scope, spending: Spending) -> usize {
     let view: &'static View = Box::leak(Box::new(world.view()));
     let handles: Vec<_> =
         ["u1", "u2"].iter().filter_map(|user| world.person(&scope.tenant, "idp", user)).collect();
-    let new = || Inquiry::new(view, scope.clone(), spending).unwrap();
+    let new = || QueryContext::new(view, scope.clone(), spending).unwrap();
     let plain = answers(scope, &handles, &|| new().plain());
     // What is remembered costs less than what is read, which shows where there is little to spend.
     let is_rich = spending == Spending::default();
@@ -358,7 +367,7 @@ fn where_a_token_stands_follows_from_what_decides_of_its_life() {
         let view = world.view();
         let scope = Scope { at: None, ..world.moment(&view, &mut random) };
         for id in lineage_world::token_ids() {
-            let new = || inquiry(&view, &scope).forgetful();
+            let new = || context(&view, &scope).forgetful();
             let (mut whole, mut quick) = (new(), new());
             let token = whole.token(&id).unwrap();
             let summary = quick.summary(&id).unwrap();
@@ -386,10 +395,10 @@ fn what_is_remembered_is_not_looked_for_again() {
     let view = world.view();
     let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: 0 };
     let spending = Spending { index_reads: 1, ..Spending::default() };
-    let poor = || Inquiry::new(&view, scope.clone(), spending).unwrap();
+    let poor = || QueryContext::new(&view, scope.clone(), spending).unwrap();
     let mut needed = 0;
     for id in lineage_world::token_ids() {
-        let token = inquiry(&view, &scope).token(&id).unwrap();
+        let token = context(&view, &scope).token(&id).unwrap();
         let mut plain = poor().plain();
         plain.token(&id).unwrap();
         if !token.records.is_empty() && !plain.cuts().is_empty() {

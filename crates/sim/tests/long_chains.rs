@@ -15,7 +15,7 @@ use ledgerline_followers::findings::rules::{Rule, Windows};
 use ledgerline_followers::findings::{Judge, Saved};
 use ledgerline_index::terms::{chain_term, event_term, terms_of};
 use ledgerline_index::{Index, IndexConfig, Posting, Progress, TermHasher, TermKind};
-use ledgerline_introspection::{Presented, Standing, standing};
+use ledgerline_introspection::{Presented, TokenStatus, token_status};
 use ledgerline_proof::bundle::Decimal;
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::hlc::Hlc;
@@ -24,8 +24,8 @@ use ledgerline_proof::statement::{Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use ledgerline_prover::{BundleRequest, token_bundle};
 use ledgerline_questions::life::{Judgement, Life, life_of};
-use ledgerline_questions::lineage::{Bounds, Inquiry, Scope, Spending};
-use ledgerline_questions::{after_revoke, blast};
+use ledgerline_questions::lineage::{Bounds, QueryContext, Scope, Spending};
+use ledgerline_questions::{after_revoke, blast_radius};
 use ledgerline_sim::{Random, SimDisk};
 use ledgerline_view::view::{PageRequest, View};
 use ledgerline_world::disk::Disk;
@@ -56,13 +56,13 @@ fn life(view: &View, id: &str, at: i64) -> Life {
     life_of(view, "a", id, &view.as_of(), judgement, page).unwrap().expect("known")
 }
 
-fn stands(view: &View, id: &str, at: i64) -> Standing {
-    standing(view, "a", Presented::Id(id), at).unwrap().expect("known")
+fn stands(view: &View, id: &str, at: i64) -> TokenStatus {
+    token_status(view, "a", Presented::Id(id), at).unwrap().expect("known")
 }
 
-fn inquiry(view: &View, at: i64) -> Inquiry<'_> {
+fn context(view: &View, at: i64) -> QueryContext<'_> {
     let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: at };
-    Inquiry::new(view, scope, Spending::default()).unwrap()
+    QueryContext::new(view, scope, Spending::default()).unwrap()
 }
 
 /// What a follower notices that begins at a place, with nothing in mind.
@@ -105,16 +105,17 @@ fn a_revocation_behind_a_hundred_thousand_uses_is_seen_by_everybody() {
     assert_eq!((stood.state.state, stood.is_active(at)), (State::Revoked, false));
     assert_eq!(stood.state.last_index, shown.known.last_index);
     assert_eq!(stood.state.first_index, shown.known.first_index);
-    let mut asked = inquiry(&view, at);
+    let mut asked = context(&view, at);
     let token = asked.token(LONG).unwrap();
     assert_eq!((token.known.state, token.happened.state), (State::Revoked, State::Revoked));
     assert_ne!(asked.cuts(), [], "what was not looked at is said");
-    let mut asked = inquiry(&view, at);
+    let mut asked = context(&view, at);
     let after = after_revoke(&mut asked, LONG).unwrap().expect("known");
     assert_eq!(after.tokens.len(), 1);
     assert_eq!((after.places[0].allowed, after.gaps.clone()), (1, vec![1_000_000_000]));
     assert_ne!(asked.cuts(), []);
-    let blast = blast(&mut inquiry(&view, at), LONG, Bounds::default()).unwrap().expect("known");
+    let blast =
+        blast_radius(&mut context(&view, at), LONG, Bounds::default()).unwrap().expect("known");
     assert!(blast.alive.is_empty());
     let reuse = (Rule::Lifecycle(Violation::UseAfterRevoke), LONG.to_owned());
     assert_eq!(raised_from(&view, before), [reuse]);
@@ -151,7 +152,7 @@ fn a_revocation_behind_five_thousand_of_others_on_the_same_client_is_seen() {
     let covering = life(&view, "eu:idp:jti:w", at).covered_by;
     assert_eq!(covering.len(), 1);
     assert_eq!(stands(&view, "eu:idp:jti:w", at).state.state, State::Revoked);
-    let mut asked = inquiry(&view, at);
+    let mut asked = context(&view, at);
     let token = asked.token("eu:idp:jti:w").unwrap();
     assert_eq!((token.known.state, &token.covered_by), (State::Revoked, &covering));
     assert_eq!(asked.cuts(), []);
@@ -295,7 +296,7 @@ fn a_refresh_that_moved_the_expiry_furthest_was_left_out_for_a_thousand_later_on
     use_it(&mut world, 2..1_200, |n| act(n, "REFRESHED", LONG, 3));
     let (view, judged_at) = (world.view(), seconds(300));
     let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at };
-    let new = || Inquiry::new(&view, scope.clone(), Spending::default()).unwrap().forgetful();
+    let new = || QueryContext::new(&view, scope.clone(), Spending::default()).unwrap().forgetful();
     let (summary, token) = (new().summary(LONG).unwrap(), new().token(LONG).unwrap());
     assert_eq!(summary.known.state_at(judged_at), State::Active);
     assert_eq!((&summary.known, &summary.happened), (&token.known, &token.happened));

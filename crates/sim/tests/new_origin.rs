@@ -19,7 +19,7 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::tree;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_questions::life::{Judgement, life_of};
-use ledgerline_questions::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
+use ledgerline_questions::lineage::{Bounds, Direction, QueryContext, Scope, Spending, relatives};
 use ledgerline_questions::{Pivot, pivot};
 use ledgerline_sim::{
     Faults, Random, SECRET, SimDisk, TestLedger, TestWorld, credential, event, event_id,
@@ -181,21 +181,21 @@ fn questions_read_all_origins_oldest_first() {
     assert!(view.base() > 0, "there is an older origin");
     let ask = |as_of: AsOf| {
         let scope = Scope { tenant: String::new(), as_of, at: None, judged_at: 0 };
-        Inquiry::new(&view, scope, Spending::default()).unwrap()
+        QueryContext::new(&view, scope, Spending::default()).unwrap()
     };
     let id = "eu:idp:jti:t1";
-    let inquiry = &mut ask(view.as_of());
-    let token = inquiry.token(id).unwrap();
+    let context = &mut ask(view.as_of());
+    let token = context.token(id).unwrap();
     let entries: Vec<EntryRef> = token.records.iter().map(|record| record.at).collect();
     let rows: Vec<usize> = entries.iter().map(|at| at.log.row()).collect();
     assert_eq!(rows, [0, 0, 1]);
-    let found = relatives(inquiry, id, Direction::Descendants, Bounds::default()).unwrap();
+    let found = relatives(context, id, Direction::Descendants, Bounds::default()).unwrap();
     let found = found.unwrap();
     let ids: Vec<&str> = found.relatives.iter().map(|one| &*one.token.id).collect();
     assert_eq!(ids, [id, "eu:idp:jti:t20"]);
     // As of the end of the older origin it had no child.
-    let inquiry = &mut ask(view.up_to(0));
-    let found = relatives(inquiry, id, Direction::Descendants, Bounds::default()).unwrap();
+    let context = &mut ask(view.up_to(0));
+    let found = relatives(context, id, Direction::Descendants, Bounds::default()).unwrap();
     assert_eq!(found.unwrap().relatives.len(), 1);
     for (at, name) in entries.iter().zip([FIRST, FIRST, SECOND]) {
         let origin = view.of_log(at.log);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_followers::findings::{Judge, Saved};
-use ledgerline_introspection::{Presented, standing};
+use ledgerline_introspection::{Presented, token_status};
 use ledgerline_ledger::intake::{BodyForm, RevokeToken};
 use ledgerline_ledger::planner::NewKey;
 use ledgerline_ledger::sequencer::PlanError;
@@ -20,8 +20,8 @@ use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, Leaf, encode_object};
 use ledgerline_proof::statement::{Personal, Statement, Target};
 use ledgerline_proof::vocabulary::{EventType, PersonalRole, TargetKind};
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
-use ledgerline_questions::{Resource, after_revokes, visitors};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
+use ledgerline_questions::{Resource, after_revokes, resource_access};
 use ledgerline_sim::{
     Faults, Random, START_NANOS, SimDisk, TestLedger, TestWorld, credential, event,
 };
@@ -257,10 +257,10 @@ fn a_persons_access_was_taken_for_that_of_a_token_without_name() {
     world.tell(&[of_token, of_person]);
     let view = world.view();
     let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: world.now() };
-    let mut inquiry = Inquiry::new(&view, scope, Spending::default()).unwrap();
+    let mut context = QueryContext::new(&view, scope, Spending::default()).unwrap();
     let resource = Resource::Named("/r/1".into());
     let range = (i64::MIN, i64::MAX);
-    let found = visitors(&mut inquiry, &resource, range, None, 10).unwrap();
+    let found = resource_access(&mut context, &resource, range, None, 10).unwrap();
     let found: Vec<_> =
         found.list.iter().map(|one| (one.token.id.as_str(), one.accesses.len())).collect();
     assert_eq!(found, [("eu:idp:jti:t0", 1)]);
@@ -293,9 +293,10 @@ fn a_page_that_the_budget_cut_listed_tokens_with_a_part_of_their_accesses() {
         let spending = Spending { entries, ..Spending::default() };
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let mut inquiry = Inquiry::new(&view, scope.clone(), spending).unwrap().forgetful();
-            let page = visitors(&mut inquiry, &resource, range, after, 1000).unwrap();
-            cut += u32::from(!inquiry.cuts().is_empty());
+            let mut context =
+                QueryContext::new(&view, scope.clone(), spending).unwrap().forgetful();
+            let page = resource_access(&mut context, &resource, range, after, 1000).unwrap();
+            cut += u32::from(!context.cuts().is_empty());
             found.extend(page.list.iter().map(|one| (one.token.id.clone(), one.accesses.len())));
             after = page.next;
             if after.is_none() {
@@ -321,7 +322,7 @@ fn a_code_used_five_times_under_its_other_id_had_no_answer() {
     }
     world.tell(&events);
     let ids = ["eu:idp:jti:t0", other];
-    let found = standing(&world.view(), "a", Presented::Ids(&ids), world.now()).unwrap();
+    let found = token_status(&world.view(), "a", Presented::Ids(&ids), world.now()).unwrap();
     assert_eq!(found.expect("it is known").state.state, State::Spent);
 }
 
@@ -338,9 +339,9 @@ fn a_token_that_came_revoked_was_in_no_list_of_who_still_let_it_in() {
     world.tell(&[origin, access, act("r1", "REVOKED", 50)]);
     let view = world.view();
     let scope = Scope { tenant: "a".into(), as_of: view.as_of(), at: None, judged_at: world.now() };
-    let mut inquiry = Inquiry::new(&view, scope, Spending::default()).unwrap();
+    let mut context = QueryContext::new(&view, scope, Spending::default()).unwrap();
     let window = (lineage_world::seconds(4), lineage_world::seconds(6));
-    let found = after_revokes(&mut inquiry, window, 10).unwrap();
+    let found = after_revokes(&mut context, window, 10).unwrap();
     assert_eq!((found.tokens.len(), &found.gaps[..]), (1, &[4_000_000_000][..]));
     assert_eq!(found.places[0].allowed, 1);
 }

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use lineage_world::World;
 use serde_json::{Value, json};
 
-use ledgerline_introspection::{Presented, Standings, standing};
+use ledgerline_introspection::{Presented, StatusCache, token_status};
 use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{
-    Bounds, Direction, Inquiry, Reach, Scope, Spending, family, path, relatives,
+    Bounds, Direction, QueryContext, Reach, Scope, Spending, family, path, relatives,
 };
 use ledgerline_questions::{
-    Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast, difference,
-    divergence, exposure, holdings, pivot, policies_at_issue, policy_changes, revocations,
-    shortfalls, told, visitors, why,
+    Holder, Of, Pivot, Point, Resource, accesses, after_revoke, after_revokes, blast_radius,
+    difference, divergence, exposure, pivot, policies_at_issue, policy_changes, resource_access,
+    revocations, shortfalls, tokens_of, told, why,
 };
 use ledgerline_sim::RoundTrips;
 use ledgerline_view::address::{AsOf, EntryRef};
@@ -161,14 +161,14 @@ fn costs(world: &World) -> Vec<(&'static str, u64)> {
     let root = id(0);
     let person = world.person("a", "idp", "u1").unwrap();
     let mut costs = Vec::new();
-    let mut ask = |name, asked: &mut dyn FnMut(&mut Inquiry<'_>) -> usize| {
+    let mut ask = |name, asked: &mut dyn FnMut(&mut QueryContext<'_>) -> usize| {
         // Nothing is remembered, so that the bound is that of the first who asks.
-        let fresh = Inquiry::new(&view, scope.clone(), Spending::default()).unwrap();
-        let mut inquiry = fresh.forgetful();
+        let fresh = QueryContext::new(&view, scope.clone(), Spending::default()).unwrap();
+        let mut context = fresh.forgetful();
         calls.take();
-        let found = asked(&mut inquiry);
+        let found = asked(&mut context);
         assert!(found > 0, "{name} found nothing");
-        assert_eq!(inquiry.cuts(), [], "{name}");
+        assert_eq!(context.cuts(), [], "{name}");
         costs.push((name, calls.take()));
     };
     let all = Bounds::default();
@@ -185,7 +185,7 @@ fn costs(world: &World) -> Vec<(&'static str, u64)> {
     ask("family", &mut |one| family(one, &id(500), all).unwrap().unwrap().relatives.len());
     ask("path", &mut |one| path(one, &id(500), &id(900), all).unwrap().unwrap().len());
     ask("blast radius", &mut |one| {
-        blast(one, &root, all).unwrap().unwrap().lineage.relatives.len()
+        blast_radius(one, &root, all).unwrap().unwrap().lineage.relatives.len()
     });
     ask("accesses", &mut |one| {
         let found = accesses(one, &root, Of::Descendants, Point::Birth, Point::End);
@@ -199,12 +199,12 @@ fn costs(world: &World) -> Vec<(&'static str, u64)> {
     });
     ask("resource access", &mut |one| {
         let resource = Resource::Named("/r/1".into());
-        let found = visitors(one, &resource, (from, until), None, 1000).unwrap();
+        let found = resource_access(one, &resource, (from, until), None, 1000).unwrap();
         assert_eq!(found.list.len(), 1000);
         found.list.len()
     });
     ask("tokens of a person", &mut |one| {
-        holdings(one, &Holder::Subject(person), EntryRef::FIRST, 1000).unwrap().tokens.len()
+        tokens_of(one, &Holder::Subject(person), EntryRef::FIRST, 1000).unwrap().tokens.len()
     });
     ask("pivot", &mut |one| {
         pivot(one, &Pivot::Client("eu:idp:c1".into()), EntryRef::FIRST, 1000).unwrap().0.len()
@@ -243,7 +243,7 @@ fn costs(world: &World) -> Vec<(&'static str, u64)> {
         assert!(told(view, "a", "idp", &missing, 256).unwrap().events > 3000);
     });
     look("introspection", &mut |view| {
-        let found = standing(view, "a", Presented::Id(&id(20)), scope.judged_at).unwrap();
+        let found = token_status(view, "a", Presented::Id(&id(20)), scope.judged_at).unwrap();
         assert!(found.is_some());
     });
     costs
@@ -251,8 +251,8 @@ fn costs(world: &World) -> Vec<(&'static str, u64)> {
 
 /// What the same token costs when it is presented again after something else was recorded of it.
 fn cost_of_a_remembered_one(world: &mut World) -> u64 {
-    let (kept, token, now) = (Standings::new(100), id(30), lineage_world::seconds(5000));
-    let ask = |view: &View| kept.standing(view, "a", Presented::Id(&token), now, 0).unwrap();
+    let (kept, token, now) = (StatusCache::new(100), id(30), lineage_world::seconds(5000));
+    let ask = |view: &View| kept.token_status(view, "a", Presented::Id(&token), now, 0).unwrap();
     assert!(ask(&world.view()).is_some());
     world.tell(&[accessed(30, 4900)]);
     let calls = Arc::new(RoundTrips::default());
@@ -315,12 +315,12 @@ fn of_a_window_in_event_time_the_lives_of_all_who_ever_came_were_read() {
     world.seal();
     let calls = Arc::new(RoundTrips::default());
     let view = calls.through(world.view());
-    let fresh = Inquiry::new(&view, scope(&view), Spending::default()).unwrap();
-    let mut inquiry = fresh.forgetful();
+    let fresh = QueryContext::new(&view, scope(&view), Spending::default()).unwrap();
+    let mut context = fresh.forgetful();
     let window = (lineage_world::seconds(1000), lineage_world::seconds(1010));
     calls.take_leaves();
     let resource = Resource::Named("/r/1".into());
-    let found = visitors(&mut inquiry, &resource, window, None, 1000).unwrap();
+    let found = resource_access(&mut context, &resource, window, None, 1000).unwrap();
     assert_eq!(found.list.len(), 10);
     let read = calls.take_leaves();
     assert!(read < TOKENS + 100, "{read} leaves for {TOKENS} accesses and ten lives");
@@ -339,12 +339,12 @@ fn of_imported_history_a_window_read_every_access() {
     let calls = Arc::new(RoundTrips::default());
     let view = calls.through(world.view());
     for (from, until, expected) in [(1000, 1010, 10), (1500, 1510, 10), (1990, 9000, 10)] {
-        let fresh = Inquiry::new(&view, scope(&view), Spending::default()).unwrap();
-        let mut inquiry = fresh.forgetful();
+        let fresh = QueryContext::new(&view, scope(&view), Spending::default()).unwrap();
+        let mut context = fresh.forgetful();
         let window = (lineage_world::seconds(from), lineage_world::seconds(until));
         calls.take_leaves();
         let resource = Resource::Named("/r/1".into());
-        let found = visitors(&mut inquiry, &resource, window, None, 1000).unwrap();
+        let found = resource_access(&mut context, &resource, window, None, 1000).unwrap();
         assert_eq!(found.list.len(), expected, "{from}..{until}");
         // Those of two zones, ten lives, and the search for where the window begins.
         let read = calls.take_leaves();

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use ledgerline_expiry::{Due, Place, Wheel};
 use ledgerline_followers::position::Position;
-use ledgerline_introspection::{Presented, standing};
+use ledgerline_introspection::{Presented, token_status};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_questions::life::{Judgement, life_of};
 use ledgerline_questions::lineage::{
-    Bounds, Direction, Inquiry, Lineage, Scope, Spending, relatives,
+    Bounds, Direction, Lineage, QueryContext, Scope, Spending, relatives,
 };
 use ledgerline_questions::{
-    Holder, Of, Pivot, Point, Resource, accesses, holdings, pivot, revocations, visitors,
+    Holder, Of, Pivot, Point, Resource, accesses, pivot, resource_access, revocations, tokens_of,
 };
 use ledgerline_sim::{
     Random, START_NANOS, TestLedger, TestWorld, Walk, credential, event, expiries,
@@ -124,7 +124,7 @@ fn depths(lineage: &Lineage) -> BTreeMap<String, u32> {
 /// Holds the questions against a walk; how many had something to say.
 fn compare(view: &View, scope: &Scope) -> usize {
     let model = walk(view, scope);
-    let ask = || Inquiry::new(view, scope.clone(), Spending::default()).unwrap();
+    let ask = || QueryContext::new(view, scope.clone(), Spending::default()).unwrap();
     let mut told = 0;
     for id in (0..TOKENS).map(id) {
         let place = format!("{id} {:?}", scope.as_of);
@@ -162,16 +162,16 @@ fn compare(view: &View, scope: &Scope) -> usize {
         let holder = Holder::Session(name.into());
         let (mut found, mut from) = (Vec::new(), Some(EntryRef::FIRST));
         while let Some(at) = from {
-            let page = holdings(&mut ask(), &holder, at, 1).unwrap();
+            let page = tokens_of(&mut ask(), &holder, at, 1).unwrap();
             found.extend(page.tokens.iter().map(|token| token.id.clone()));
             from = page.next;
         }
-        assert_eq!(found, model.holdings(&holder), "{name} {:?}", scope.as_of);
+        assert_eq!(found, model.tokens_of(&holder), "{name} {:?}", scope.as_of);
     }
     let (resource, range) = (Resource::Named("/r/1".into()), (i64::MIN, i64::MAX));
     let (mut found, mut from) = (Vec::new(), None);
     loop {
-        let page = visitors(&mut ask(), &resource, range, from, 1).unwrap();
+        let page = resource_access(&mut ask(), &resource, range, from, 1).unwrap();
         found.extend(page.list.iter().map(|one| (one.token.id.clone(), one.accesses.len())));
         from = page.next;
         if from.is_none() {
@@ -179,7 +179,7 @@ fn compare(view: &View, scope: &Scope) -> usize {
         }
     }
     found.sort();
-    assert_eq!(found, model.visitors(&resource, range), "{:?}", scope.as_of);
+    assert_eq!(found, model.resource_access(&resource, range), "{:?}", scope.as_of);
     told
 }
 
@@ -199,7 +199,7 @@ fn questions_of_three_origins_are_answered_as_by_a_walk_through_all_their_entrie
             told += compare(&view, &scope);
         }
         for token in 0..TOKENS {
-            let stands = standing(&view, "", Presented::Id(&id(token)), JUDGED_AT).unwrap();
+            let stands = token_status(&view, "", Presented::Id(&id(token)), JUDGED_AT).unwrap();
             let (tenant, as_of) = (String::new(), view.as_of());
             let scope = Scope { tenant, as_of, at: None, judged_at: JUDGED_AT };
             let known = walk(&view, &scope).states(&id(token)).0;
@@ -281,7 +281,7 @@ fn an_older_origin_with_fewer_entries_moved_what_was_read_in_the_newer_ones() {
     let view = ledger.view();
     let ask = |as_of: AsOf| {
         let scope = Scope { tenant: String::new(), as_of, at: None, judged_at: JUDGED_AT };
-        Inquiry::new(&view, scope, Spending::default())
+        QueryContext::new(&view, scope, Spending::default())
     };
     let sizes: Vec<u64> = view.as_of().sizes().map(|(_, size)| size).collect();
     // A state in which an older log had more is no state of this ledger.

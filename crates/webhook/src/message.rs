@@ -21,7 +21,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Moved};
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::View;
 use serde_json::{Value, json};
@@ -127,9 +127,9 @@ fn found(view: &View, index: u64, named: &Named) -> Result<Option<book::Found>, 
     let tenant = named.tenant.clone();
     let as_of = view.up_to(index + 1);
     let scope = Scope { tenant, as_of, at: None, judged_at: i64::MAX };
-    let inquiry = Inquiry::new(view, scope, Spending::default());
-    let mut inquiry = inquiry.map_err(|error| error.to_string())?;
-    book::finding(&mut inquiry, &named.finding).map_err(|error| error.to_string())
+    let context = QueryContext::new(view, scope, Spending::default());
+    let mut context = context.map_err(|error| error.to_string())?;
+    book::finding(&mut context, &named.finding).map_err(|error| error.to_string())
 }
 
 /// The finding as it stood behind an entry; `None` for one that this version does not know.

@@ -13,7 +13,7 @@ use ledgerline_index::terms::By;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Moved};
-use ledgerline_questions::lineage::{Inquiry, Record, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Record, Scope, Spending};
 use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::{QueryError, View};
@@ -115,7 +115,7 @@ impl Found {
 /// # Errors
 /// [`QueryError`].
 pub fn findings(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     wanted: &Wanted,
     from: impl Into<Begin>,
     limit: usize,
@@ -123,32 +123,32 @@ pub fn findings(
     // What is about a token is about it under all its ids.
     let mut ids = BTreeSet::new();
     if let Some(token) = &wanted.token {
-        ids = inquiry.ids_of(token)?;
+        ids = context.ids_of(token)?;
     }
-    let (terms, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
+    let (terms, tenant) = (context.view().terms(), &context.scope().tenant);
     let mut of: Vec<_> = ids.iter().map(|id| By::Parent(id).term(terms, tenant)).collect();
     if of.is_empty() {
         of.push(By::Finding.term(terms, tenant));
     }
     let (mut found, mut from) = (Vec::new(), from.into());
     loop {
-        let (entries, next) = inquiry.postings_of_any(&of, from.clone(), PAGE)?;
+        let (entries, next) = context.postings_of_any(&of, from.clone(), PAGE)?;
         for at in entries {
-            if found.len() == limit || inquiry.is_spent() {
+            if found.len() == limit || context.is_spent() {
                 return Ok((found, Some(at)));
             }
-            let Some(raised) = inquiry.record(at)? else { continue };
+            let Some(raised) = context.record(at)? else { continue };
             if !raised.read(|_, one| is_wanted(one, wanted, &ids)) {
                 continue;
             }
-            let one = with_moves(inquiry, raised)?;
+            let one = with_moves(context, raised)?;
             if wanted.state.is_none_or(|state| one.state() == state) {
-                inquiry.stands_on(at);
+                context.cite(at);
                 found.push(one);
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => from = from.not_before(next),
+            Some(next) if !context.is_spent() => from = from.not_before(next),
             next => return Ok((found, next)),
         }
     }
@@ -178,7 +178,7 @@ impl Told {
 /// # Errors
 /// [`QueryError`].
 pub fn told(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     wanted: &Wanted,
     from: impl Into<Begin>,
     limit: usize,
@@ -186,18 +186,18 @@ pub fn told(
     let mut from = from.into();
     let mut ids = BTreeSet::new();
     if let Some(token) = &wanted.token {
-        ids = inquiry.ids_of(token)?;
+        ids = context.ids_of(token)?;
     }
-    let of = [By::Finding.term(inquiry.view().terms(), &inquiry.scope().tenant)];
+    let of = [By::Finding.term(context.view().terms(), &context.scope().tenant)];
     let mut list: Vec<Told> = Vec::new();
     loop {
-        let (entries, next) = inquiry.postings_of_any(&of, from.clone(), PAGE)?;
+        let (entries, next) = context.postings_of_any(&of, from.clone(), PAGE)?;
         for at in entries {
-            if list.len() == limit || inquiry.is_spent() {
+            if list.len() == limit || context.is_spent() {
                 return Ok((list, Some(at)));
             }
-            let Some(record) = inquiry.record(at)? else { continue };
-            let Some(found) = told_by(inquiry, record)? else { continue };
+            let Some(record) = context.record(at)? else { continue };
+            let Some(found) = told_by(context, record)? else { continue };
             let is_new = list.iter().all(|one| one.found.id != found.id);
             if is_new
                 && found.raised.read(|_, one| is_wanted(one, wanted, &ids))
@@ -207,28 +207,31 @@ pub fn told(
             }
         }
         match next {
-            Some(next) if !inquiry.is_spent() => from = from.not_before(next),
+            Some(next) if !context.is_spent() => from = from.not_before(next),
             next => return Ok((list, next)),
         }
     }
 }
 
 /// The finding that an entry raises or opens again.
-fn told_by(inquiry: &mut Inquiry<'_>, record: Arc<Record>) -> Result<Option<Found>, QueryError> {
+fn told_by(
+    context: &mut QueryContext<'_>,
+    record: Arc<Record>,
+) -> Result<Option<Found>, QueryError> {
     let (event_type, id) = record.read(|_, one| {
         let is_own = one.source == LEDGER_SOURCE;
         let id = one.detail("finding").and_then(|hex| Hash::from_hex(hex).ok());
         (is_own.then_some(one.event_type), id)
     });
     match (event_type, id) {
-        (Some(EventType::FindingRaised), _) => with_moves(inquiry, record).map(Some),
+        (Some(EventType::FindingRaised), _) => with_moves(context, record).map(Some),
         (Some(EventType::FindingClosed), Some(id)) => {
             let word = record.read(|_, one| one.detail("state").map(str::to_owned));
             let opens = [Moved::Reopened, Moved::Again].map(Moved::word);
             if !word.is_some_and(|word| opens.contains(&&*word)) {
                 return Ok(None);
             }
-            let found = finding(inquiry, &id)?;
+            let found = finding(context, &id)?;
             Ok(found.filter(|found| found.is_opened_by(record.at)))
         }
         _ => Ok(None),
@@ -239,13 +242,13 @@ fn told_by(inquiry: &mut Inquiry<'_>, record: Arc<Record>) -> Result<Option<Foun
 ///
 /// # Errors
 /// [`QueryError`].
-pub fn finding(inquiry: &mut Inquiry<'_>, id: &Hash) -> Result<Option<Found>, QueryError> {
-    let event_id = raised_event_id(&inquiry.scope().tenant, id);
-    let Some(at) = inquiry.find_event(LEDGER_SOURCE, &event_id)? else {
+pub fn finding(context: &mut QueryContext<'_>, id: &Hash) -> Result<Option<Found>, QueryError> {
+    let event_id = raised_event_id(&context.scope().tenant, id);
+    let Some(at) = context.find_event(LEDGER_SOURCE, &event_id)? else {
         return Ok(None);
     };
-    let Some(raised) = inquiry.record(at)? else { return Ok(None) };
-    Ok(Some(with_moves(inquiry, raised)?))
+    let Some(raised) = context.record(at)? else { return Ok(None) };
+    Ok(Some(with_moves(context, raised)?))
 }
 
 /// The note of what was noticed by looking, and may have been before: raised, or, when it is
@@ -256,8 +259,8 @@ pub fn finding(inquiry: &mut Inquiry<'_>, id: &Hash) -> Result<Option<Found>, Qu
 pub fn noticed(view: &View, finding: Finding) -> Result<Note, QueryError> {
     let (id, tenant) = (finding.id(), finding.tenant.clone());
     let scope = Scope { tenant, as_of: view.as_of(), at: None, judged_at: i64::MAX };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
-    let Some(found) = self::finding(&mut inquiry, &id)? else { return Ok(Note::Raised(finding)) };
+    let mut context = QueryContext::new(view, scope, Spending::default())?;
+    let Some(found) = self::finding(&mut context, &id)? else { return Ok(Note::Raised(finding)) };
     if !matches!(found.state(), Some(Moved::Closed | Moved::Withdrawn)) {
         return Ok(Note::Raised(finding));
     }
@@ -285,14 +288,14 @@ fn is_wanted(statement: &Statement<'_>, wanted: &Wanted, ids: &BTreeSet<String>)
         && (wanted.token.is_none() || about.is_some_and(|about| ids.contains(about)))
 }
 
-fn with_moves(inquiry: &mut Inquiry<'_>, raised: Arc<Record>) -> Result<Found, QueryError> {
+fn with_moves(context: &mut QueryContext<'_>, raised: Arc<Record>) -> Result<Found, QueryError> {
     let (event_id, id) = raised.read(|_, one| {
         let id = one.detail("finding").and_then(|hex| Hash::from_hex(hex).ok());
         (one.event_id, id.unwrap_or(Hash::ZERO))
     });
     let by = By::ParentEvent(LEDGER_SOURCE, &event_id);
-    let term = by.term(inquiry.view().terms(), &inquiry.scope().tenant);
-    let records = inquiry.records(&term, MOVES, |_, one| {
+    let term = by.term(context.view().terms(), &context.scope().tenant);
+    let records = context.records(&term, MOVES, |_, one| {
         one.event_type == EventType::FindingClosed && one.source == LEDGER_SOURCE
     })?;
     let moves = records.into_iter().filter_map(|record| {

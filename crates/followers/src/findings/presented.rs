@@ -38,7 +38,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::token_id::can_be_one_token;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
-use ledgerline_questions::lineage::{Inquiry, Scope, Spending};
+use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::counted;
 use ledgerline_view::view::{QueryError, View};
 
@@ -342,9 +342,9 @@ fn claimed_elsewhere(view: &View, act: &Act<'_, '_>) -> Result<Vec<Finding>, Que
     };
     let (tenant_of, as_of) = (tenant.to_owned(), counted::first(view, act.place));
     let scope = Scope { tenant: tenant_of, as_of, at: None, judged_at: i64::MAX };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let mut context = QueryContext::new(view, scope, Spending::default())?;
     let term = By::Presented(digest).term(view.terms(), tenant);
-    let records = inquiry.records(&term, 1, |_, one| {
+    let records = context.records(&term, 1, |_, one| {
         let id = one.target.id;
         says_state(one) && presented_digest(id) == Some(digest) && !can_be_one_token(id, own)
     })?;
@@ -352,7 +352,7 @@ fn claimed_elsewhere(view: &View, act: &Act<'_, '_>) -> Result<Vec<Finding>, Que
     let (other, event) = record.read(|_, one| (one.target.id.to_owned(), cite(one)));
     // Who was there first is not the newcomer when more is told of it.
     let is_own = |one: &Statement<'_>| says_state(one) && one.target.id == own;
-    if !inquiry.records(&term, 1, |_, one| is_own(one))?.is_empty() {
+    if !context.records(&term, 1, |_, one| is_own(one))?.is_empty() {
         return Ok(Vec::new());
     }
     let mut theirs = finding(act, Rule::ClaimedBySeveral, None);
@@ -391,9 +391,9 @@ fn claimants(view: &View, act: &Act<'_, '_>) -> Result<Vec<String>, QueryError> 
     let (tenant, own) = (act.statement.tenant, act.statement.target.id);
     let (tenant_of, as_of) = (tenant.to_owned(), counted::first(view, act.place));
     let scope = Scope { tenant: tenant_of, as_of, at: None, judged_at: i64::MAX };
-    let mut inquiry = Inquiry::new(view, scope, Spending::default())?;
+    let mut context = QueryContext::new(view, scope, Spending::default())?;
     let term = By::Alias(own).term(view.terms(), tenant);
-    let records = inquiry.records(&term, MAX_ALIASES, |_, one| {
+    let records = context.records(&term, MAX_ALIASES, |_, one| {
         one.target.kind == TargetKind::Token
             && one.target.id != own
             && issuer_of(one.target.id) == issuer_of(own)

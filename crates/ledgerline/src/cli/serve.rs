@@ -260,7 +260,7 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
     *segment_bytes = settings.segment_bytes.unwrap_or(*segment_bytes);
     if let Some(mib) = settings.introspection_memory_mib {
         let bytes = mib.checked_mul(1 << 20);
-        config.heads_bytes =
+        config.answer_cache_bytes =
             bytes.ok_or_else(|| Failure::usage("introspection_memory_mib is too much"))?;
     }
     config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);

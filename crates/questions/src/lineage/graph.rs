@@ -7,8 +7,8 @@ use ledgerline_proof::vocabulary::{Relation, Strength};
 use ledgerline_view::view::QueryError;
 
 use super::edge::{Direction, Edge};
-use super::inquiry::Inquiry;
-use super::joined::{self, Born, Group, Members, Reach};
+use super::groups::{self, Born, Group, Members, Reach};
+use super::query_context::QueryContext;
 use super::reader::Cut;
 use super::token::Token;
 
@@ -87,7 +87,7 @@ impl Walk {
     /// led to.
     fn joins(
         &mut self,
-        inquiry: &mut Inquiry<'_>,
+        context: &mut QueryContext<'_>,
         token: &Token,
         direction: Direction,
     ) -> Result<Vec<Edge>, QueryError> {
@@ -95,7 +95,7 @@ impl Walk {
         if self.bounds.reach != Reach::Joined {
             return Ok(Vec::new());
         }
-        for edge in joined::causes(inquiry, token, direction)? {
+        for edge in groups::causes(context, token, direction)? {
             let other = if direction == Direction::Ancestors { &edge.parent } else { &edge.child };
             match found.get_mut(other) {
                 Some(known) => known.join(edge),
@@ -104,18 +104,18 @@ impl Walk {
                 }
             }
         }
-        let Some(own) = joined::born(token) else { return Ok(found.into_values().collect()) };
-        for group in joined::groups(token) {
+        let Some(own) = groups::born(token) else { return Ok(found.into_values().collect()) };
+        for group in groups::groups(token) {
             let before = self.joined.get(&(direction, group.clone())).copied();
             let is_new = |born: Born| match direction {
                 Direction::Descendants => born > own && before.is_none_or(|seen| born <= seen),
                 Direction::Ancestors => born < own && before.is_none_or(|seen| born >= seen),
             };
-            for (born, other) in self.members(inquiry, &group)?.iter() {
+            for (born, other) in self.members(context, &group)?.iter() {
                 if is_new(*born) && !found.contains_key(&other.id) {
                     let edge = match direction {
-                        Direction::Descendants => joined::edge(&group, token, other),
-                        Direction::Ancestors => joined::edge(&group, other, token),
+                        Direction::Descendants => groups::edge(&group, token, other),
+                        Direction::Ancestors => groups::edge(&group, other, token),
                     };
                     found.insert(other.id.clone(), edge);
                 }
@@ -130,11 +130,15 @@ impl Walk {
     }
 
     /// The tokens of a group, in the order of their births.
-    fn members(&mut self, inquiry: &mut Inquiry<'_>, group: &Group) -> Result<Members, QueryError> {
+    fn members(
+        &mut self,
+        context: &mut QueryContext<'_>,
+        group: &Group,
+    ) -> Result<Members, QueryError> {
         if let Some(known) = self.groups.get(group) {
             return Ok(Arc::clone(known));
         }
-        let members = joined::members(inquiry, group)?;
+        let members = groups::members(context, group)?;
         self.groups.insert(group.clone(), Arc::clone(&members));
         Ok(members)
     }
@@ -142,7 +146,7 @@ impl Walk {
     /// Goes from every token of `from` on.
     fn go(
         &mut self,
-        inquiry: &mut Inquiry<'_>,
+        context: &mut QueryContext<'_>,
         from: Vec<Arc<Token>>,
         direction: Direction,
     ) -> Result<(), QueryError> {
@@ -156,23 +160,23 @@ impl Walk {
                 ahead = Some(depth);
                 let level: Vec<&Token> =
                     [&token].into_iter().chain(&queue).map(|one| &**one).collect();
-                self.read_level(inquiry, &level, &[direction])?;
+                self.read_level(context, &level, &[direction])?;
             }
-            let mut edges = neighbours(inquiry, &token, direction, self.bounds.reach)?;
-            edges.extend(self.joins(inquiry, &token, direction)?);
+            let mut edges = neighbours(context, &token, direction, self.bounds.reach)?;
+            edges.extend(self.joins(context, &token, direction)?);
             for edge in edges {
                 let other =
                     if direction == Direction::Ancestors { &edge.parent } else { &edge.child };
                 let known = self.depths.contains_key(other);
                 if !known && depth >= self.bounds.depth {
-                    inquiry.cut(Cut::Depth);
+                    context.cut(Cut::Depth);
                     continue;
                 }
                 if !known && self.relatives.len() >= self.bounds.tokens {
-                    inquiry.cut(Cut::Tokens);
+                    context.cut(Cut::Tokens);
                     continue;
                 }
-                let next = inquiry.token(other)?;
+                let next = context.token(other)?;
                 if !known {
                     self.depths.insert(other.clone(), depth + 1);
                     let (token, via) = (Arc::clone(&next), Some(edge.clone()));
@@ -192,7 +196,7 @@ impl Walk {
     /// Reads the tokens that these lead to, no more than the answer has room for.
     fn read_level(
         &self,
-        inquiry: &mut Inquiry<'_>,
+        context: &mut QueryContext<'_>,
         tokens: &[&Token],
         directions: &[Direction],
     ) -> Result<(), QueryError> {
@@ -213,13 +217,13 @@ impl Walk {
         }
         if self.bounds.reach == Reach::Joined {
             let is_new = |group: &Group| !self.groups.contains_key(group);
-            others.extend(joined::read_level(inquiry, tokens, directions, &is_new)?);
+            others.extend(groups::read_level(context, tokens, directions, &is_new)?);
         }
-        inquiry.read_tokens(others.into_iter().take(room));
+        context.read_tokens(others.into_iter().take(room));
         Ok(())
     }
 
-    fn end(mut self, inquiry: &mut Inquiry<'_>) -> Lineage {
+    fn end(mut self, context: &mut QueryContext<'_>) -> Lineage {
         // Tokens that others only speak of come last.
         let first = |one: &Relative| {
             let first = one.token.records.first().map(|one| one.at);
@@ -230,9 +234,9 @@ impl Walk {
         });
         let edges: Vec<Edge> = self.edges.into_values().collect();
         for relative in &self.relatives {
-            inquiry.shows(&relative.token.summary);
+            context.show_token(&relative.token.summary);
         }
-        edges.iter().flat_map(|edge| &edge.evidence).for_each(|at| inquiry.stands_on(*at));
+        edges.iter().flat_map(|edge| &edge.evidence).for_each(|at| context.cite(*at));
         Lineage { relatives: self.relatives, edges }
     }
 }
@@ -240,7 +244,7 @@ impl Walk {
 /// The edges of descent that lead from a token in a direction, each other token once, both ends by
 /// the ids that their tokens are known by.
 fn neighbours(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     token: &Token,
     direction: Direction,
     reach: Reach,
@@ -254,7 +258,7 @@ fn neighbours(
     };
     let mut joined: BTreeMap<String, Edge> = BTreeMap::new();
     for edge in token.edges.iter().filter(wanted) {
-        let edge = canonical(inquiry, edge)?;
+        let edge = canonical(context, edge)?;
         if edge.parent == edge.child {
             continue;
         }
@@ -279,9 +283,9 @@ fn is_followed(edge: &Edge, reach: Reach) -> bool {
 }
 
 /// The edge with the ids that its tokens are known by.
-fn canonical(inquiry: &mut Inquiry<'_>, edge: &Edge) -> Result<Edge, QueryError> {
-    let parent = inquiry.token(&edge.parent)?.id.clone();
-    let child = inquiry.token(&edge.child)?.id.clone();
+fn canonical(context: &mut QueryContext<'_>, edge: &Edge) -> Result<Edge, QueryError> {
+    let parent = context.token(&edge.parent)?.id.clone();
+    let child = context.token(&edge.child)?.id.clone();
     Ok(Edge { parent, child, ..edge.clone() })
 }
 
@@ -291,18 +295,18 @@ fn canonical(inquiry: &mut Inquiry<'_>, edge: &Edge) -> Result<Edge, QueryError>
 /// # Errors
 /// [`QueryError`].
 pub fn relatives(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
     direction: Direction,
     bounds: Bounds,
 ) -> Result<Option<Lineage>, QueryError> {
-    let root = inquiry.token(id)?;
+    let root = context.token(id)?;
     if !root.is_known() {
         return Ok(None);
     }
     let mut walk = Walk::new(bounds, &root);
-    walk.go(inquiry, vec![root], direction)?;
-    Ok(Some(walk.end(inquiry)))
+    walk.go(context, vec![root], direction)?;
+    Ok(Some(walk.end(context)))
 }
 
 /// Everything that descends from what the token descends from: its ancestors, and all of their
@@ -311,19 +315,19 @@ pub fn relatives(
 /// # Errors
 /// [`QueryError`].
 pub fn family(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     id: &str,
     bounds: Bounds,
 ) -> Result<Option<Lineage>, QueryError> {
-    let root = inquiry.token(id)?;
+    let root = context.token(id)?;
     if !root.is_known() {
         return Ok(None);
     }
     let mut walk = Walk::new(bounds, &root);
-    walk.go(inquiry, vec![root], Direction::Ancestors)?;
+    walk.go(context, vec![root], Direction::Ancestors)?;
     let ancestors = walk.relatives.iter().map(|relative| Arc::clone(&relative.token)).collect();
-    walk.go(inquiry, ancestors, Direction::Descendants)?;
-    Ok(Some(walk.end(inquiry)))
+    walk.go(context, ancestors, Direction::Descendants)?;
+    Ok(Some(walk.end(context)))
 }
 
 /// A shortest path between two tokens over edges of any kind, in any direction; empty when they are
@@ -332,12 +336,12 @@ pub fn family(
 /// # Errors
 /// [`QueryError`].
 pub fn path(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     from: &str,
     to: &str,
     bounds: Bounds,
 ) -> Result<Option<Vec<Step>>, QueryError> {
-    let (from, to) = (inquiry.token(from)?, inquiry.token(to)?);
+    let (from, to) = (context.token(from)?, context.token(to)?);
     if !from.is_known() || !to.is_known() {
         return Ok(None);
     }
@@ -350,20 +354,20 @@ pub fn path(
         if token.id == to.id {
             let steps = walk_back(&came, &to.id);
             let evidence = steps.iter().flat_map(|step| &step.edge.evidence);
-            evidence.for_each(|at| inquiry.stands_on(*at));
-            inquiry.shows(&from.summary);
-            inquiry.shows(&to.summary);
+            evidence.for_each(|at| context.cite(*at));
+            context.show_token(&from.summary);
+            context.show_token(&to.summary);
             return Ok(Some(steps));
         }
         if depth >= bounds.depth {
-            inquiry.cut(Cut::Depth);
+            context.cut(Cut::Depth);
             continue;
         }
         if ahead.is_none_or(|ahead| depth > ahead) {
             ahead = Some(depth);
             let queued = queue.iter().map(|(token, _)| &**token);
             let level: Vec<&Token> = [&*token].into_iter().chain(queued).collect();
-            walk.read_level(inquiry, &level, &[Direction::Ancestors, Direction::Descendants])?;
+            walk.read_level(context, &level, &[Direction::Ancestors, Direction::Descendants])?;
         }
         // Descent first: of two shortest paths the one over it is told.
         let known =
@@ -371,20 +375,20 @@ pub fn path(
         let mut edges: Vec<Edge> = token.edges.iter().filter(known).cloned().collect();
         edges.sort_by_key(|edge| (!edge.is_descent(), edge.evidence.first().copied()));
         for direction in [Direction::Ancestors, Direction::Descendants] {
-            edges.extend(walk.joins(inquiry, &token, direction)?);
+            edges.extend(walk.joins(context, &token, direction)?);
         }
         for edge in edges {
-            let edge = canonical(inquiry, &edge)?;
+            let edge = canonical(context, &edge)?;
             let forward = edge.parent == token.id;
             let other = if forward { edge.child.clone() } else { edge.parent.clone() };
             if came.contains_key(&other) {
                 continue;
             }
             if came.len() >= bounds.tokens {
-                inquiry.cut(Cut::Tokens);
+                context.cut(Cut::Tokens);
                 continue;
             }
-            let next = inquiry.token(&other)?;
+            let next = context.token(&other)?;
             came.insert(other, Some((token.id.clone(), Step { edge, forward })));
             queue.push_back((next, depth + 1));
         }

@@ -14,12 +14,12 @@ use ledgerline_view::address::{AsOf, Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::edge::{Edge, edges_of};
-use super::inquiry::Inquiry;
-use super::lives::{Found, Judged, Remembered};
+use super::query_context::QueryContext;
 use super::reader::{Cut, PAGE};
 use super::record::Record;
 use super::summary::SHORT;
 use super::token::{Facts, Summary, Token, wide_chains};
+use super::token_cache::{Found, Judged, Remembered};
 use crate::facts::{MAX_IDS, fact_of, joined_ids};
 use crate::life::{Judgement, stands_of};
 
@@ -28,7 +28,7 @@ pub(super) const MAX_ENTRIES: usize = 20_000;
 /// Entries that name an id, and acts of one id, that decide where a token stands.
 const MAX_DECIDING: usize = 100_000;
 
-impl Inquiry<'_> {
+impl QueryContext<'_> {
     /// The token that has this id, among others perhaps.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl Inquiry<'_> {
             Some(token) => token,
             None => self.judge(id)?,
         };
-        token.covered_by.iter().for_each(|at| self.stands_on(*at));
+        token.covered_by.iter().for_each(|at| self.cite(*at));
         for id in &token.ids {
             self.tokens.insert(id.clone(), Arc::clone(&token));
         }
@@ -264,7 +264,7 @@ impl Inquiry<'_> {
         Ok(ids)
     }
 
-    /// As [`Self::of_one_id`], of an inquiry into one origin alone: only what decides where the
+    /// As [`Self::of_one_id`], of a context of one origin alone: only what decides where the
     /// token stands.
     ///
     /// # Errors

@@ -300,8 +300,8 @@ impl<'v> Reader<'v> {
         Ok(self.record(at)?.filter(|record| record.read(&mut *wanted)))
     }
 
-    /// Remembers that the answer stands on an entry.
-    pub fn stands_on(&mut self, at: EntryRef) {
+    /// Notes an entry that the answer stands on, as evidence.
+    pub fn cite(&mut self, at: EntryRef) {
         self.evidence.insert(at);
     }
 

@@ -30,17 +30,17 @@ use ledgerline_view::address::EntryRef;
 use ledgerline_view::chains::Reach;
 use ledgerline_view::view::QueryError;
 
-use super::inquiry::{Inquiry, Part};
 use super::judge::{Covering, Deciding, Lived, MAX_ENTRIES};
-use super::lives::Brief;
+use super::query_context::{Part, QueryContext};
 use super::reader::Cut;
 use super::token::Summary;
+use super::token_cache::Brief;
 use crate::facts::{MAX_IDS, fact_of};
 
 /// A chain of no more events is read whole: what decides is most of it.
 pub(super) const SHORT: usize = Reach::STATE.long;
 
-impl Inquiry<'_> {
+impl QueryContext<'_> {
     /// Where the token stands that has this id, among others perhaps.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Inquiry<'_> {
                 None => return Ok(Arc::clone(&self.token(id)?.summary)),
             },
         };
-        summary.covered_by.iter().for_each(|at| self.stands_on(*at));
+        summary.covered_by.iter().for_each(|at| self.cite(*at));
         for id in &summary.ids {
             self.summaries.insert(id.clone(), Arc::clone(&summary));
         }

@@ -17,7 +17,7 @@ use ledgerline_proof::vocabulary::PolicyRole;
 use ledgerline_view::view::QueryError;
 
 use super::{Named, PolicyVersion, attachment, read_naming};
-use crate::lineage::Inquiry;
+use crate::lineage::QueryContext;
 
 /// Policies of one token that are evaluated.
 const MAX_POLICIES: usize = 64;
@@ -47,13 +47,13 @@ pub fn is_over_privileged(all: &[Privilege]) -> Option<bool> {
 /// # Errors
 /// [`QueryError`].
 pub(super) fn privileges(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     named: &[Named],
     in_force: &[PolicyVersion],
     scopes: &[String],
 ) -> Result<Vec<Privilege>, QueryError> {
     let digests = in_force.iter().filter(|version| named.iter().any(|one| one.id == version.id));
-    read_naming(inquiry, digests.filter_map(|version| version.digest));
+    read_naming(context, digests.filter_map(|version| version.digest));
     let mut seen = BTreeSet::new();
     let mut answer = Vec::new();
     for one in named.iter().filter(|one| seen.insert(one.id.as_str())).take(MAX_POLICIES) {
@@ -65,7 +65,7 @@ pub(super) fn privileges(
             (false, ..) => Err("its part is not to say which scopes are allowed"),
             (_, None, _) => Err("no version of it was in force"),
             (_, _, None) => Err("the version in force names no snapshot"),
-            (_, _, Some(digest)) => match attachment(inquiry, &digest)? {
+            (_, _, Some(digest)) => match attachment(context, &digest)? {
                 None => Err("the snapshot is not in the ledger"),
                 Some(snapshot) => allowed(&snapshot.data).map(|allowed| {
                     let beyond = scopes.iter().filter(|scope| !allowed.contains(*scope));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use ledgerline_proof::lifecycle::State;
 use ledgerline_questions::life::{Judgement, life_of};
-use ledgerline_questions::lineage::{Bounds, Direction, Inquiry, Scope, Spending, relatives};
+use ledgerline_questions::lineage::{Bounds, Direction, QueryContext, Scope, Spending, relatives};
 use ledgerline_questions::{
-    Holder, Of, Point, Resource, With, accesses, after_revoke, ends_with, holdings, visitors,
+    Holder, Of, Point, Resource, With, accesses, after_revoke, ends_with, resource_access,
+    tokens_of,
 };
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::{PageRequest, QueryError, View};
@@ -89,20 +90,20 @@ impl Run {
         let users: Vec<[u8; 16]> = self.users.values().copied().collect();
         let user = if users.is_empty() { [0; 16] } else { *self.random.choose(&users) };
         let holder = Holder::Subject(user);
-        let inquiry = &mut inquiry(view, scope)?;
-        let found = holdings(inquiry, &holder, EntryRef::FIRST, usize::MAX)?;
+        let context = &mut context(view, scope)?;
+        let found = tokens_of(context, &holder, EntryRef::FIRST, usize::MAX)?;
         let found: Vec<String> = found.tokens.iter().map(|token| token.id.clone()).collect();
-        Ok(pair(found, walk.holdings(&holder)))
+        Ok(pair(found, walk.tokens_of(&holder)))
     }
 }
 
-fn inquiry<'v>(view: &'v View, scope: &Scope) -> Result<Inquiry<'v>, QueryError> {
-    Inquiry::new(view, scope.clone(), Spending::default())
+fn context<'v>(view: &'v View, scope: &Scope) -> Result<QueryContext<'v>, QueryError> {
+    QueryContext::new(view, scope.clone(), Spending::default())
 }
 
 /// State and number of events; by the chain alone as far as no time is given.
 fn life(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
-    let token = inquiry(view, scope)?.token(id)?;
+    let token = context(view, scope)?.token(id)?;
     let found = token.is_known().then(|| (token.known.clone(), token.happened.clone()));
     let expected = walk.is_known(id).then(|| walk.states(id));
     if scope.at.is_none() {
@@ -120,7 +121,7 @@ fn life(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
 
 fn descendants(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
     let direction = Direction::Descendants;
-    let found = relatives(&mut inquiry(view, scope)?, id, direction, Bounds::default())?;
+    let found = relatives(&mut context(view, scope)?, id, direction, Bounds::default())?;
     let depths = found.map(|lineage| {
         let all = lineage.relatives.iter();
         all.map(|one| (one.token.id.clone(), one.depth)).collect()
@@ -147,23 +148,23 @@ fn ended(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
 }
 
 fn between(view: &View, scope: &Scope, walk: &Walk, id: &str, from: i64) -> Compared {
-    let inquiry = &mut inquiry(view, scope)?;
-    let found = accesses(inquiry, id, Of::Token, Point::At(from), Point::Revocation)?;
+    let context = &mut context(view, scope)?;
+    let found = accesses(context, id, Of::Token, Point::At(from), Point::Revocation)?;
     let found = found.map(|one| one.list.iter().map(|one| one.at.rank()).collect());
     Ok(pair(found, walk.accesses(id, from)))
 }
 
 fn visited(view: &View, scope: &Scope, walk: &Walk, resource: &str, range: (i64, i64)) -> Compared {
     let resource = Resource::Named(resource.to_owned());
-    let found = visitors(&mut inquiry(view, scope)?, &resource, range, None, usize::MAX)?;
+    let found = resource_access(&mut context(view, scope)?, &resource, range, None, usize::MAX)?;
     let found = found.list.iter().map(|one| (one.token.id.clone(), one.accesses.len()));
     let mut found: Vec<(String, usize)> = found.collect();
     found.sort();
-    Ok(pair(found, walk.visitors(&resource, range)))
+    Ok(pair(found, walk.resource_access(&resource, range)))
 }
 
 fn revoked(view: &View, scope: &Scope, walk: &Walk, id: &str) -> Compared {
-    let found = after_revoke(&mut inquiry(view, scope)?, id)?;
+    let found = after_revoke(&mut context(view, scope)?, id)?;
     let found = found.map(|one| (one.places.iter().map(|place| place.allowed).sum(), one.gaps));
     Ok(pair(found, walk.after_revoke(id)))
 }

@@ -35,7 +35,7 @@ impl Walk {
     }
 
     /// Descendants that are alive, and accesses of all of them: let in, refused.
-    pub fn blast(&self, id: &str) -> Option<(Vec<String>, u64, u64)> {
+    pub fn blast_radius(&self, id: &str) -> Option<(Vec<String>, u64, u64)> {
         let relatives = self.relatives(id, Direction::Descendants)?;
         let (mut alive, mut allowed, mut denied) = (Vec::new(), 0, 0);
         let mut order: Vec<_> = relatives.into_iter().collect();
@@ -144,7 +144,7 @@ impl Walk {
     }
 
     /// The tokens whose births name a holder.
-    pub fn holdings(&self, holder: &Holder) -> Vec<String> {
+    pub fn tokens_of(&self, holder: &Holder) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         self.each(|_, entry, s| {
             let named = |asked: &str, written: Option<&str>| {
@@ -193,7 +193,7 @@ impl Walk {
     }
 
     /// `(token, accesses)` of a resource in a range of event time.
-    pub fn visitors(&self, resource: &Resource, range: (i64, i64)) -> Vec<(String, usize)> {
+    pub fn resource_access(&self, resource: &Resource, range: (i64, i64)) -> Vec<(String, usize)> {
         let Resource::Named(name) = resource else { unreachable!("asked by name") };
         let mut found: BTreeMap<String, usize> = BTreeMap::new();
         self.each(|_, _, s| {

@@ -1,16 +1,17 @@
-//! Cached standings: where tokens stood that were asked for before.
+//! Cached token statuses, keyed by tenant and presented token; refreshed by what was committed
+//! since.
 //!
 //! ```text
-//! remembered at size s ──▶ asked at size t: postings of its terms in s..t
-//!                            none               as remembered
+//! cached at size s ──▶ asked at size t: postings of its terms in s..t
+//!                            none               as cached
 //!                            own plain events   applied to the state, in ledger order
-//!                            anything else      computed anew
+//!                            anything else      stale: computed anew
 //! ```
 //!
 //! Promises: an answer is that of the view asked, never older: what was committed since is read
 //! before anything is said, so nobody has to tell this cache what changed. Bounded by count
-//! ([`SharedTermCache`]). Tokens that nobody knows are not remembered. One tenant's tokens are
-//! never another's: the name is a keyed hash of 96 bits of tenant and what was presented.
+//! ([`SharedTermCache`]). Tokens that nobody knows are not cached. One tenant's tokens are never
+//! another's: the name is a keyed hash of 96 bits of tenant and what was presented.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::{QueryError, View};
 
-use super::{Presented, Standing, standing};
+use super::{Presented, TokenStatus, token_status};
 
 /// Parts of the cache, so that callers on several threads seldom meet.
 const PARTS: usize = 16;
@@ -34,54 +35,54 @@ const MAX_APPLIED: usize = 4096;
 /// Index blocks read to see what is new.
 const LOOK_READS: u32 = 256;
 
-/// A standing as it was at a size.
+/// A token's status as it was at a size.
 #[derive(Clone)]
 struct Kept {
-    standing: Arc<Standing>,
+    status: Arc<TokenStatus>,
     size: u64,
 }
 
 /// The cache. Shared.
-pub struct Standings(SharedTermCache<Kept>);
+pub struct StatusCache(SharedTermCache<Kept>);
 
-impl Standings {
+impl StatusCache {
     /// Remembers at most `capacity` tokens.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self(SharedTermCache::new(PARTS, capacity))
     }
 
-    /// Where a token stands in the state `view`; as [`standing`]. Remembered when that took at
+    /// Where a token stands in the state `view`; as [`token_status`]. Remembered when that took at
     /// least so many events.
     ///
     /// # Errors
-    /// As [`standing`].
-    pub fn standing(
+    /// As [`token_status`].
+    pub fn token_status(
         &self,
         view: &View,
         tenant: &str,
         presented: Presented<'_>,
         now_nanos: i64,
         least_events: usize,
-    ) -> Result<Option<Arc<Standing>>, QueryError> {
+    ) -> Result<Option<Arc<TokenStatus>>, QueryError> {
         let name = name_of(view, tenant, presented);
         let kept = self.0.part(name.part()).get(&name);
         if let Some(kept) = kept {
-            let due = kept.standing.changes_at.is_some_and(|at| at <= now_nanos);
+            let due = kept.status.changes_at.is_some_and(|at| at <= now_nanos);
             // A newer state than the one asked for is as good: it was committed too.
-            let known = if due { None } else { renewed(view, tenant, &kept)? };
-            if let Some(standing) = known {
+            let known = if due { None } else { refreshed(view, tenant, &kept)? };
+            if let Some(status) = known {
                 let size = view.size().max(kept.size);
-                self.keep(name, Kept { standing: Arc::clone(&standing), size });
-                return Ok(Some(standing));
+                self.keep(name, Kept { status: Arc::clone(&status), size });
+                return Ok(Some(status));
             }
             self.0.note_stale();
         }
-        let found = standing(view, tenant, presented, now_nanos)?.map(Arc::new);
+        let found = token_status(view, tenant, presented, now_nanos)?.map(Arc::new);
         // What is known of a part is not what is known with what is recorded next.
-        let is_kept = |found: &&Arc<Standing>| !found.is_part && found.events >= least_events;
-        if let Some(standing) = found.as_ref().filter(is_kept) {
-            self.keep(name, Kept { standing: Arc::clone(standing), size: view.size() });
+        let is_kept = |found: &&Arc<TokenStatus>| !found.is_part && found.events >= least_events;
+        if let Some(status) = found.as_ref().filter(is_kept) {
+            self.keep(name, Kept { status: Arc::clone(status), size: view.size() });
         }
         Ok(found)
     }
@@ -89,7 +90,7 @@ impl Standings {
     fn keep(&self, name: Term, kept: Kept) {
         let mut part = self.0.part(name.part());
         // Another caller may have looked at a newer state meanwhile.
-        let known = |one: &Kept| (one.size, one.standing.changes_at.unwrap_or(i64::MAX));
+        let known = |one: &Kept| (one.size, one.status.changes_at.unwrap_or(i64::MAX));
         if part.peek(&name).is_none_or(|other| known(other) < known(&kept)) {
             part.put(name, kept);
         }
@@ -115,16 +116,20 @@ fn name_of(view: &View, tenant: &str, presented: Presented<'_>) -> Term {
     }
 }
 
-/// The standing with what was committed since; `None` when it must be computed anew.
-fn renewed(view: &View, tenant: &str, kept: &Kept) -> Result<Option<Arc<Standing>>, QueryError> {
+/// The status with what was committed since; `None` when it must be computed anew.
+fn refreshed(
+    view: &View,
+    tenant: &str,
+    kept: &Kept,
+) -> Result<Option<Arc<TokenStatus>>, QueryError> {
     let size = view.size();
     if size <= kept.size {
-        return Ok(Some(Arc::clone(&kept.standing)));
+        return Ok(Some(Arc::clone(&kept.status)));
     }
     let mut budget = ReadBudget::new(LOOK_READS);
     let mut indexes = BTreeSet::new();
     let ask = |term: &Term| Ask::oldest(*term, kept.size..size, MAX_APPLIED);
-    let asks: Vec<Ask> = kept.standing.watched.iter().map(ask).collect();
+    let asks: Vec<Ask> = kept.status.watched.iter().map(ask).collect();
     for page in view.postings().postings(&asks, &mut budget)? {
         if page.cut_by.is_some() {
             return Ok(None);
@@ -132,39 +137,39 @@ fn renewed(view: &View, tenant: &str, kept: &Kept) -> Result<Option<Arc<Standing
         indexes.extend(page.indexes);
     }
     if indexes.is_empty() {
-        return Ok(Some(Arc::clone(&kept.standing)));
+        return Ok(Some(Arc::clone(&kept.status)));
     }
     // Which of several claims decides may change with any of them.
-    if !kept.standing.claims.is_empty() {
+    if !kept.status.claims.is_empty() {
         return Ok(None);
     }
-    let mut standing = Standing::clone(&kept.standing);
+    let mut status = TokenStatus::clone(&kept.status);
     let indexes: Vec<u64> = indexes.into_iter().collect();
     let leaves = view.leaf_store().leaves(&indexes)?;
     for (index, leaf) in indexes.into_iter().zip(leaves) {
-        if !apply(&mut standing, tenant, view.entry(index), &leaf) {
+        if !apply(&mut status, tenant, view.entry(index), &leaf) {
             return Ok(None);
         }
     }
-    Ok(Some(Arc::new(standing)))
+    Ok(Some(Arc::new(status)))
 }
 
 /// Applies a plain event of the token: one that gives it no other name and no other birth. False
 /// for everything else.
-fn apply(standing: &mut Standing, tenant: &str, at: EntryRef, leaf: &[u8]) -> bool {
+fn apply(status: &mut TokenStatus, tenant: &str, at: EntryRef, leaf: &[u8]) -> bool {
     let Ok(entry) = decode_object::<Entry<'_>>(Kind::Entry, leaf) else { return false };
     let Ok(statement) = decode_object::<Statement<'_>>(Kind::Statement, entry.statement) else {
         return false;
     };
-    let known = |id: &str| standing.ids.contains(id);
+    let known = |id: &str| status.ids.contains(id);
     let plain = statement.tenant == tenant
         && statement.target.kind == TargetKind::Token
         && known(statement.target.id)
         && !is_birth(&statement)
         && statement.also_known_as.iter().all(|id| known(id));
     if plain {
-        standing.state.apply(&Fact::of(&statement, at.rank(), entry.recorded_at));
-        standing.events += 1;
+        status.state.apply(&Fact::of(&statement, at.rank(), entry.recorded_at));
+        status.events += 1;
     }
     plain
 }

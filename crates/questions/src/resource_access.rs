@@ -16,7 +16,7 @@ use ledgerline_view::address::{AsOf, Begin, EntryRef};
 use ledgerline_view::view::QueryError;
 
 use super::accesses::{Access, access_of};
-use crate::lineage::{Cut, Inquiry, PAGE, Record, Summary};
+use crate::lineage::{Cut, PAGE, QueryContext, Record, Summary};
 
 /// By how much a producer's clock may run ahead of the ledger's.
 pub const AHEAD_NANOS: i64 = 600_000_000_000;
@@ -38,8 +38,8 @@ pub enum Resource {
 }
 
 impl Resource {
-    fn term(&self, inquiry: &Inquiry<'_>) -> Term {
-        let (hasher, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
+    fn term(&self, context: &QueryContext<'_>) -> Term {
+        let (hasher, tenant) = (context.view().terms(), &context.scope().tenant);
         match self {
             Self::Named(name) => By::Resource(name).term(hasher, tenant),
             Self::Handle(handle) => By::ResourceHandle(handle).term(hasher, tenant),
@@ -73,14 +73,14 @@ impl Place<'_> {
 
 /// A token that was there.
 #[derive(Debug, Clone)]
-pub struct Visitor {
+pub struct TokenAccesses {
     /// The token.
     pub token: Arc<Summary>,
     /// Its accesses to the resource in the range, in ledger order.
     pub accesses: Vec<Access>,
 }
 
-impl Visitor {
+impl TokenAccesses {
     /// How many were let in.
     #[must_use]
     pub fn allowed(&self) -> usize {
@@ -90,9 +90,9 @@ impl Visitor {
 
 /// A page of visitors.
 #[derive(Debug, Clone)]
-pub struct Visitors {
+pub struct ResourceAccess {
     /// By their first access in the range.
-    pub list: Vec<Visitor>,
+    pub list: Vec<TokenAccesses>,
     /// From where the next page goes on.
     pub next: Option<EntryRef>,
     /// What was recorded too early to be looked at.
@@ -104,24 +104,25 @@ pub struct Visitors {
 ///
 /// # Errors
 /// [`QueryError`].
-pub fn visitors(
-    inquiry: &mut Inquiry<'_>,
+pub fn resource_access(
+    context: &mut QueryContext<'_>,
     resource: &Resource,
     (from, until): (i64, i64),
     after: Option<EntryRef>,
     limit: usize,
-) -> Result<Visitors, QueryError> {
-    let before = inquiry.view().recorded_by(from.saturating_sub(AHEAD_NANOS + 1))?;
-    let mut answer = Visitors { list: Vec::new(), next: None, searched_behind: before.clone() };
+) -> Result<ResourceAccess, QueryError> {
+    let before = context.view().recorded_by(from.saturating_sub(AHEAD_NANOS + 1))?;
+    let mut answer =
+        ResourceAccess { list: Vec::new(), next: None, searched_behind: before.clone() };
     let window = Window { from, until };
-    let mut hits = Hits::new(resource.term(inquiry), window, &before, after);
+    let mut hits = Hits::new(resource.term(context), window, &before, after);
     let sought = Sought { place: resource.place(), window, before };
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut done = 0;
     loop {
         if done == hits.read.len() {
             match hits.next {
-                Some(_) if !inquiry.is_spent() => hits.read_on(inquiry)?,
+                Some(_) if !context.is_spent() => hits.read_on(context)?,
                 next => {
                     answer.next = next;
                     return Ok(answer);
@@ -129,19 +130,19 @@ pub fn visitors(
             }
         }
         // What is read of some hits leaves enough to show their tokens.
-        let affordable = inquiry.entries_left() / ENTRIES_EACH;
+        let affordable = context.entries_left() / ENTRIES_EACH;
         let most = (limit - answer.list.len()).saturating_add(1).min(affordable.max(1));
         let part = done..hits.read.len().min(done.saturating_add(most));
         done = part.end;
-        let (came, stopped) = sought.came(inquiry, &hits, part)?;
-        sought.read_others(inquiry, &mut hits, &came)?;
+        let (came, stopped) = sought.came(context, &hits, part)?;
+        sought.read_others(context, &mut hits, &came)?;
         for (at, token) in came {
             if seen.contains(&token.id) {
                 continue;
             }
-            let cuts = inquiry.cut_count();
-            let accesses = sought.accesses(inquiry, &hits, &token)?;
-            if inquiry.cut_count() != cuts && hits.read.first() != Some(&at) {
+            let cuts = context.cut_count();
+            let accesses = sought.accesses(context, &hits, &token)?;
+            if context.cut_count() != cuts && hits.read.first() != Some(&at) {
                 // Not all of its accesses were read: it begins the next page.
                 answer.next = Some(at);
                 return Ok(answer);
@@ -150,13 +151,13 @@ pub fn visitors(
                 continue;
             }
             if answer.list.len() >= limit {
-                inquiry.cut(Cut::Limit);
+                context.cut(Cut::Limit);
                 answer.next = Some(at);
                 return Ok(answer);
             }
             seen.insert(token.id.clone());
-            inquiry.shows(&token);
-            answer.list.push(Visitor { token, accesses });
+            context.show_token(&token);
+            answer.list.push(TokenAccesses { token, accesses });
         }
         if stopped.is_some() {
             answer.next = stopped;
@@ -197,10 +198,10 @@ impl Hits {
     }
 
     /// Reads one page on.
-    fn read_on(&mut self, inquiry: &mut Inquiry<'_>) -> Result<(), QueryError> {
+    fn read_on(&mut self, context: &mut QueryContext<'_>) -> Result<(), QueryError> {
         if let Some(next) = self.next {
             let begin = self.begin.clone().not_before(next);
-            let (entries, next) = inquiry.postings_within(&self.term, self.window, begin, PAGE)?;
+            let (entries, next) = context.postings_within(&self.term, self.window, begin, PAGE)?;
             self.read.extend(entries);
             self.next = next;
         }
@@ -216,18 +217,22 @@ impl Hits {
     }
 
     /// Reads on and back until that is so, within bounds.
-    fn reach(&mut self, inquiry: &mut Inquiry<'_>, events: &[EntryRef]) -> Result<(), QueryError> {
+    fn reach(
+        &mut self,
+        context: &mut QueryContext<'_>,
+        events: &[EntryRef],
+    ) -> Result<(), QueryError> {
         let Some((first, last)) = events.first().zip(events.last()) else { return Ok(()) };
-        while self.next.is_some_and(|next| next <= *last) && self.may_read(inquiry) {
-            self.read_on(inquiry)?;
+        while self.next.is_some_and(|next| next <= *last) && self.may_read(context) {
+            self.read_on(context)?;
         }
         let (mut from, mut earlier) = (Some(*first), Vec::new());
         while let Some(begun) = from.filter(|from| *from < self.low) {
-            if !self.may_read(inquiry) {
+            if !self.may_read(context) {
                 return Ok(());
             }
             let begin = self.begin.clone().not_before(begun);
-            let page = inquiry.postings_within(&self.term, self.window, begin, PAGE)?;
+            let page = context.postings_within(&self.term, self.window, begin, PAGE)?;
             earlier.extend(page.0.into_iter().filter(|at| *at < self.low));
             from = page.1;
         }
@@ -238,8 +243,8 @@ impl Hits {
         Ok(())
     }
 
-    fn may_read(&mut self, inquiry: &Inquiry<'_>) -> bool {
-        let may = self.left > 0 && !inquiry.is_spent();
+    fn may_read(&mut self, context: &QueryContext<'_>) -> bool {
+        let may = self.left > 0 && !context.is_spent();
         self.left -= usize::from(may);
         may
     }
@@ -277,28 +282,28 @@ impl Sought<'_> {
     /// reach. Of history that was told late most hits are of another time.
     fn came(
         &self,
-        inquiry: &mut Inquiry<'_>,
+        context: &mut QueryContext<'_>,
         hits: &Hits,
         part: Range<usize>,
     ) -> Result<(Vec<Came>, Option<EntryRef>), QueryError> {
         let part = &hits.read[part];
-        inquiry.read_leaves(part);
-        let ids = inquiry.targets_at_hand(part, |record| {
+        context.read_leaves(part);
+        let ids = context.targets_at_hand(part, |record| {
             self.place.is_of(record) && self.window.contains(record.occurred_at.nanos)
         });
-        inquiry.read_summaries(ids);
+        context.read_summaries(ids);
         let mut came = Vec::new();
         for &at in part {
-            let Some(record) = inquiry.record(at)? else {
-                if inquiry.is_spent() {
+            let Some(record) = context.record(at)? else {
+                if context.is_spent() {
                     return Ok((came, Some(at)));
                 }
                 continue;
             };
             if let Some(access) = self.access(&record) {
-                let cuts = inquiry.cut_count();
-                let token = inquiry.summary(&access.token)?;
-                if inquiry.cut_count() != cuts && hits.read.first() != Some(&at) {
+                let cuts = context.cut_count();
+                let token = context.summary(&access.token)?;
+                if context.cut_count() != cuts && hits.read.first() != Some(&at) {
                     // Not all that decides was read: it begins the next page.
                     return Ok((came, Some(at)));
                 }
@@ -311,38 +316,38 @@ impl Sought<'_> {
     /// Reads the other accesses of tokens that came.
     fn read_others(
         &self,
-        inquiry: &mut Inquiry<'_>,
+        context: &mut QueryContext<'_>,
         hits: &mut Hits,
         came: &[Came],
     ) -> Result<(), QueryError> {
         let (mut others, mut lives) = (Vec::new(), Vec::new());
         for (_, token) in came {
-            hits.reach(inquiry, &token.events)?;
+            hits.reach(context, &token.events)?;
             if hits.has_all(&token.events) && !token.is_part {
                 others.extend(hits.among(&token.events));
             } else {
                 lives.push(token.id.clone());
             }
         }
-        inquiry.read_leaves(&others);
-        inquiry.read_tokens(lives);
+        context.read_leaves(&others);
+        context.read_tokens(lives);
         Ok(())
     }
 
     /// All accesses of a token.
     fn accesses(
         &self,
-        inquiry: &mut Inquiry<'_>,
+        context: &mut QueryContext<'_>,
         hits: &Hits,
         token: &Summary,
     ) -> Result<Vec<Access>, QueryError> {
         if token.is_part || !hits.has_all(&token.events) {
-            let token = inquiry.token(&token.id)?;
+            let token = context.token(&token.id)?;
             return Ok(token.records.iter().filter_map(|record| self.access(record)).collect());
         }
         let mut accesses = Vec::new();
         for at in hits.among(&token.events) {
-            let record = inquiry.record(at)?;
+            let record = context.record(at)?;
             let access = record.and_then(|record| self.access(&record));
             accesses.extend(access.filter(|access| token.ids.contains(&access.token)));
         }

@@ -11,7 +11,7 @@ use ledgerline_proof::vocabulary::EventType;
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::QueryError;
 
-use crate::lineage::{Inquiry, PAGE, Record, Summary, Token, subject_of};
+use crate::lineage::{PAGE, QueryContext, Record, Summary, Token, subject_of};
 
 /// Who holds tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub enum Holder {
 
 impl Holder {
     /// The terms that lead to the births of its tokens, among others perhaps.
-    fn terms(&self, inquiry: &Inquiry<'_>) -> Vec<Term> {
-        let (hasher, tenant) = (inquiry.view().terms(), &inquiry.scope().tenant);
+    fn terms(&self, context: &QueryContext<'_>) -> Vec<Term> {
+        let (hasher, tenant) = (context.view().terms(), &context.scope().tenant);
         match self {
             Self::Subject(handle) => vec![By::Subject(handle).births(hasher, tenant)],
             Self::Client(id) => By::Client(id).births_spelled(hasher, tenant),
@@ -64,7 +64,7 @@ impl Holder {
 
 /// A page of tokens.
 #[derive(Debug, Clone, Default)]
-pub struct Holdings {
+pub struct TokensOf {
     /// In the order in which they came into the ledger.
     pub tokens: Vec<Arc<Summary>>,
     /// From where the next page goes on.
@@ -76,27 +76,27 @@ pub struct Holdings {
 ///
 /// # Errors
 /// [`QueryError`].
-pub fn holdings(
-    inquiry: &mut Inquiry<'_>,
+pub fn tokens_of(
+    context: &mut QueryContext<'_>,
     holder: &Holder,
     mut from: EntryRef,
     limit: usize,
-) -> Result<Holdings, QueryError> {
-    let terms = holder.terms(inquiry);
-    let mut answer = Holdings::default();
+) -> Result<TokensOf, QueryError> {
+    let terms = holder.terms(context);
+    let mut answer = TokensOf::default();
     loop {
-        let (entries, next) = inquiry.postings_of_any(&terms, from, PAGE)?;
+        let (entries, next) = context.postings_of_any(&terms, from, PAGE)?;
         let mut read_to = 0;
         for (n, &at) in entries.iter().enumerate() {
             if n >= read_to {
                 let most = (limit - answer.tokens.len()).saturating_add(1);
                 read_to = entries.len().min(n.saturating_add(most));
-                inquiry.read_leaves(&entries[n..read_to]);
-                let ids = inquiry.targets_at_hand(&entries[n..read_to], may_be_birth);
-                inquiry.read_summaries(ids);
+                context.read_leaves(&entries[n..read_to]);
+                let ids = context.targets_at_hand(&entries[n..read_to], may_be_birth);
+                context.read_summaries(ids);
             }
-            let Some(record) = inquiry.record(at)? else {
-                if inquiry.is_spent() {
+            let Some(record) = context.record(at)? else {
+                if context.is_spent() {
                     answer.next = Some(at);
                     return Ok(answer);
                 }
@@ -107,23 +107,23 @@ pub fn holdings(
             }) else {
                 continue;
             };
-            let token = inquiry.summary(&id)?;
+            let token = context.summary(&id)?;
             // Most are born by their first event. Births that were refused are in no summary.
             let is_first = token.events.first() == Some(&at)
-                || first_birth(&*inquiry.token(&id)?, holder) == Some(at);
+                || first_birth(&*context.token(&id)?, holder) == Some(at);
             if !is_first {
                 continue;
             }
             if answer.tokens.len() >= limit {
                 answer.next = Some(at);
-                inquiry.cut(crate::lineage::Cut::Limit);
+                context.cut(crate::lineage::Cut::Limit);
                 return Ok(answer);
             }
-            inquiry.shows(&token);
+            context.show_token(&token);
             answer.tokens.push(token);
         }
         match next {
-            Some(next) if !inquiry.is_spent() => from = next,
+            Some(next) if !context.is_spent() => from = next,
             next => {
                 answer.next = next;
                 return Ok(answer);
@@ -138,7 +138,7 @@ pub fn holdings(
 /// # Errors
 /// [`QueryError`].
 pub fn of_same_grant(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     token: &Arc<Token>,
     limit: usize,
 ) -> Result<Vec<Arc<Token>>, QueryError> {
@@ -154,10 +154,10 @@ pub fn of_same_grant(
     holders.dedup();
     let (mut found, mut seen) = (vec![Arc::clone(token)], BTreeSet::from([token.id.clone()]));
     for holder in holders {
-        let held = holdings(inquiry, &holder, EntryRef::FIRST, limit)?.tokens;
-        inquiry.read_tokens(held.iter().map(|other| other.id.clone()));
+        let held = tokens_of(context, &holder, EntryRef::FIRST, limit)?.tokens;
+        context.read_tokens(held.iter().map(|other| other.id.clone()));
         for other in held.iter().filter(|other| seen.insert(other.id.clone())) {
-            found.push(inquiry.token(&other.id)?);
+            found.push(context.token(&other.id)?);
         }
     }
     Ok(found)

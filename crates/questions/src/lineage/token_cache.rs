@@ -1,11 +1,12 @@
-//! Cached lives and summaries: those that were judged before.
+//! Token cache: lives and summaries of tokens that were judged before, and how they turn out to be
+//! stale.
 //!
 //! ```text
 //! judged as of s ──▶ asked as of t, which covers s: postings behind s of the terms that a change
 //!                    of the token would be found by (its chains, its aliases, of a life links
 //!                    to it, and the sessions, grants, clients, keys and person it belongs to)
 //!                      none      as judged
-//!                      any       judged anew
+//!                      any       stale: judged anew
 //! ```
 //!
 //! Promises: an answer is that of the state asked about, never older and never newer: what was
@@ -47,7 +48,7 @@ pub(super) trait Judged {
     /// Where the token stands.
     fn summary(&self) -> &Summary;
 
-    /// What a change would be found by.
+    /// Terms to watch: a new posting on any of them makes it stale.
     fn watched(&self) -> &[Term];
 
     /// Times of judgement at which the same revocations are in force.

@@ -1,4 +1,5 @@
-//! Joined edges: what no source states, but ids given in two places allow.
+//! Groups (session, grant, family) and joined edges: what no source states, but ids given in two
+//! places allow.
 //!
 //! ```text
 //! same family_id, grant_id or session_id     earlier born ──OTHER, JOINED──▶ later born
@@ -26,8 +27,8 @@ use ledgerline_view::view::QueryError;
 
 use super::at_hand::EventName;
 use super::edge::{Direction, Edge};
-use super::inquiry::Inquiry;
 use super::plan::PageWanted;
+use super::query_context::QueryContext;
 use super::reader::{Cut, PAGE};
 use super::record::Record;
 use super::token::Token;
@@ -107,28 +108,31 @@ impl Common {
 }
 
 /// The terms that lead to the births of a group, among others perhaps.
-fn terms_of(inquiry: &Inquiry<'_>, group: &Group) -> Vec<Term> {
+fn terms_of(context: &QueryContext<'_>, group: &Group) -> Vec<Term> {
     let by = match group.0 {
         Common::Family => By::Family(&group.1),
         Common::Grant => By::Grant(&group.1),
         Common::Session => By::Session(&group.1),
     };
-    by.spelled(inquiry.view.terms(), &inquiry.scope().tenant)
+    by.spelled(context.view.terms(), &context.scope().tenant)
 }
 
 /// The tokens of a group, in the order of their births.
-pub(super) fn members(inquiry: &mut Inquiry<'_>, group: &Group) -> Result<Members, QueryError> {
+pub(super) fn members(
+    context: &mut QueryContext<'_>,
+    group: &Group,
+) -> Result<Members, QueryError> {
     let named = |statement: &Statement<'_>| groups_of(statement).contains(group);
     let mut records = Vec::new();
-    for term in terms_of(inquiry, group) {
-        records.extend(inquiry.records(&term, MAX_MEMBERS, |_, statement| named(statement))?);
+    for term in terms_of(context, group) {
+        records.extend(context.records(&term, MAX_MEMBERS, |_, statement| named(statement))?);
     }
     let ids: Vec<String> =
         records.iter().map(|one| one.read(|_, statement| statement.target.id.to_owned())).collect();
-    inquiry.read_tokens(ids.iter().cloned());
+    context.read_tokens(ids.iter().cloned());
     let mut members: BTreeMap<String, (Born, Arc<Token>)> = BTreeMap::new();
     for id in ids {
-        let token = inquiry.token(&id)?;
+        let token = context.token(&id)?;
         if let Some(born) = born(&token) {
             members.insert(token.id.clone(), (born, token));
         }
@@ -140,7 +144,7 @@ pub(super) fn members(inquiry: &mut Inquiry<'_>, group: &Group) -> Result<Member
 
 /// Reads what the groups and causes of some tokens need, and gives the tokens that these name.
 pub(super) fn read_level(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     tokens: &[&Token],
     directions: &[Direction],
     is_new: &dyn Fn(&Group) -> bool,
@@ -150,7 +154,7 @@ pub(super) fn read_level(
     let mut wanted: Vec<PageWanted> = all
         .iter()
         .filter(|group| is_new(group))
-        .flat_map(|group| terms_of(inquiry, group))
+        .flat_map(|group| terms_of(context, group))
         .map(page)
         .collect();
     let mut causes: Vec<EventName> = Vec::new();
@@ -161,29 +165,29 @@ pub(super) fn read_level(
         if directions.contains(&Direction::Descendants) {
             let (source, id) = record.read(|_, s| (s.source.to_owned(), s.event_id));
             let by = By::ParentEvent(&source, &id);
-            wanted.push(page(by.term(inquiry.view.terms(), &inquiry.scope().tenant)));
+            wanted.push(page(by.term(context.view.terms(), &context.scope().tenant)));
         }
     }
-    inquiry.read_hits(&wanted);
+    context.read_hits(&wanted);
     // What cannot be read is an error when the question comes to it.
-    let _ = inquiry.find_events(&causes);
+    let _ = context.find_events(&causes);
     let mut hits: Vec<EntryRef> =
-        wanted.iter().flat_map(|one| inquiry.hits_at_hand(one.term)).collect();
+        wanted.iter().flat_map(|one| context.hits_at_hand(one.term)).collect();
     for (source, id) in &causes {
-        hits.extend(inquiry.find_event(source, id).ok().flatten());
+        hits.extend(context.find_event(source, id).ok().flatten());
     }
-    Ok(inquiry.targets_at_hand(&hits, |_| true))
+    Ok(context.targets_at_hand(&hits, |_| true))
 }
 
 /// The edges over causes that are events: to the tokens whose events caused one of this token's, or
 /// from it to those whose events were caused by one of its own.
 pub(super) fn causes(
-    inquiry: &mut Inquiry<'_>,
+    context: &mut QueryContext<'_>,
     token: &Token,
     direction: Direction,
 ) -> Result<Vec<Edge>, QueryError> {
     if token.records.len() > MAX_CAUSES {
-        inquiry.cut(Cut::Width);
+        context.cut(Cut::Width);
     }
     let mut edges = Vec::new();
     for record in token.records.iter().take(MAX_CAUSES) {
@@ -191,18 +195,18 @@ pub(super) fn causes(
             Direction::Ancestors => {
                 let mut pairs = Vec::new();
                 for (source, id) in record.read(|_, s| named_causes(s)) {
-                    let Some(at) = inquiry.find_event(&source, &id)? else { continue };
-                    pairs.extend(inquiry.record(at)?.map(|cause| (cause, Arc::clone(record))));
+                    let Some(at) = context.find_event(&source, &id)? else { continue };
+                    pairs.extend(context.record(at)?.map(|cause| (cause, Arc::clone(record))));
                 }
                 pairs
             }
             Direction::Descendants => {
                 let (source, id) = record.read(|_, s| (s.source.to_owned(), s.event_id));
                 let by = By::ParentEvent(&source, &id);
-                let term = by.term(inquiry.view.terms(), &inquiry.scope().tenant);
+                let term = by.term(context.view.terms(), &context.scope().tenant);
                 let wanted = (source.clone(), id);
                 let effects =
-                    inquiry.records(&term, MAX_CAUSES, |_, s| named_causes(s).contains(&wanted))?;
+                    context.records(&term, MAX_CAUSES, |_, s| named_causes(s).contains(&wanted))?;
                 effects.into_iter().map(|effect| (Arc::clone(record), effect)).collect()
             }
         };
@@ -210,7 +214,7 @@ pub(super) fn causes(
             let (Some(parent), Some(child)) = (target_of(&cause), target_of(&effect)) else {
                 continue;
             };
-            let (parent, child) = (inquiry.token(&parent)?, inquiry.token(&child)?);
+            let (parent, child) = (context.token(&parent)?, context.token(&child)?);
             if parent.id != child.id {
                 edges.push(caused(&parent, &child, &cause, &effect));
             }

@@ -1,9 +1,10 @@
-//! Tokens of one question: each is read and judged once, those of a level together.
+//! The query context: the tokens of one question. Each is read and judged once, those of a level
+//! together.
 //!
 //! ```text
-//! Reader     entries, postings, budget, cuts
-//!   Inquiry  tokens: lives by all ids, revocations that cover them, what was judged before
-//!     Walk   edges between tokens
+//! Reader           entries, postings, budget, cuts
+//!   QueryContext   tokens: lives by all ids, revocations that cover them, what was judged before
+//!     Walk         edges between tokens
 //! ```
 //!
 //! Promises: as [`Reader`]'s. Reading the lives of many tokens takes as many calls as those of one:
@@ -21,11 +22,11 @@ use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::{QueryError, View};
 
-use super::lives::{Found, Judged, Remembered, TokenCaches};
 use super::plan::PageWanted;
 use super::reader::{PAGE, Reader, Scope, Spending};
 use super::summary::SHORT;
 use super::token::{Summary, Token, wide_chains};
+use super::token_cache::{Found, Judged, Remembered, TokenCaches};
 use crate::facts::{MAX_IDS, joined_ids};
 
 /// Something wider than a token: what it is, and its id.
@@ -39,11 +40,11 @@ pub(super) enum Part {
     /// What decides where they stand.
     Summaries,
     /// That, and what has their digest.
-    Standing,
+    Status,
 }
 
 /// One question about tokens being answered.
-pub struct Inquiry<'v> {
+pub struct QueryContext<'v> {
     reader: Reader<'v>,
     /// What was judged before, where it may be used.
     pub(super) caches: Option<Arc<TokenCaches>>,
@@ -58,7 +59,7 @@ pub struct Inquiry<'v> {
     planned: BTreeSet<(Part, String)>,
 }
 
-impl<'v> Deref for Inquiry<'v> {
+impl<'v> Deref for QueryContext<'v> {
     type Target = Reader<'v>;
 
     fn deref(&self) -> &Reader<'v> {
@@ -66,13 +67,13 @@ impl<'v> Deref for Inquiry<'v> {
     }
 }
 
-impl<'v> DerefMut for Inquiry<'v> {
+impl<'v> DerefMut for QueryContext<'v> {
     fn deref_mut(&mut self) -> &mut Reader<'v> {
         &mut self.reader
     }
 }
 
-impl<'v> Inquiry<'v> {
+impl<'v> QueryContext<'v> {
     /// Begins, over all origins of a view.
     ///
     /// # Errors
@@ -147,8 +148,8 @@ impl<'v> Inquiry<'v> {
         Ok(evidence)
     }
 
-    /// Remembers that the answer shows the states of a token, and so stands on its life.
-    pub fn shows(&mut self, token: &Arc<Summary>) {
+    /// Notes that the answer shows the states of a token, and so stands on its life.
+    pub fn show_token(&mut self, token: &Arc<Summary>) {
         self.shown.insert(token.id.clone(), Arc::clone(token));
     }
 
@@ -212,7 +213,7 @@ impl<'v> Inquiry<'v> {
     /// Reads what decides where tokens with these ids stand, and what has their digests, all
     /// together.
     pub fn read_presented(&mut self, ids: BTreeSet<String>) {
-        self.read_parts(ids, Part::Standing);
+        self.read_parts(ids, Part::Status);
     }
 
     /// Reads a part of the lives of these ids and of their other ids, and what covers them.
@@ -227,7 +228,7 @@ impl<'v> Inquiry<'v> {
             let terms = wanted.iter().flat_map(Wanted::terms).map(page);
             match part {
                 Part::Lives => self.read_hits(&terms.collect::<Vec<_>>()),
-                Part::Summaries | Part::Standing => {
+                Part::Summaries | Part::Status => {
                     self.read_pages(&terms.collect::<Vec<_>>());
                     self.read_deciding(&wanted);
                 }
@@ -281,7 +282,7 @@ impl<'v> Inquiry<'v> {
         let rest = match part {
             Part::Lives => Some(By::Parent(id).term(terms, tenant)),
             Part::Summaries => None,
-            Part::Standing => {
+            Part::Status => {
                 let digest = ledgerline_index::terms::presented_digest(id);
                 digest.map(|digest| By::Presented(digest).term(terms, tenant))
             }
@@ -300,7 +301,7 @@ impl<'v> Inquiry<'v> {
         wide: &mut BTreeSet<WideKey>,
     ) {
         let first = self.hits_at_hand(wanted.chain).next();
-        let rest = wanted.rest.filter(|_| part == Part::Standing);
+        let rest = wanted.rest.filter(|_| part == Part::Status);
         // Not at hand where nobody asked for it.
         let names = Some(OfLife::Names.term(&wanted.chain));
         let naming = [Some(wanted.alias), names, rest].into_iter().flatten();

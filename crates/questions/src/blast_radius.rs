@@ -7,7 +7,7 @@ use ledgerline_proof::vocabulary::{HandleKind, Outcome, PersonalRole};
 use ledgerline_view::view::QueryError;
 
 use super::accesses::access_of;
-use crate::lineage::{Bounds, Direction, Inquiry, Lineage, relatives};
+use crate::lineage::{Bounds, Direction, Lineage, QueryContext, relatives};
 
 /// A resource that was touched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Reached {
 
 /// The answer.
 #[derive(Debug, Clone, Default)]
-pub struct Blast {
+pub struct BlastRadius {
     /// The token and its descendants, and the edges.
     pub lineage: Lineage,
     /// What was touched, by service and resource.
@@ -66,16 +66,16 @@ pub struct Blast {
 ///
 /// # Errors
 /// [`QueryError`].
-pub fn blast(
-    inquiry: &mut Inquiry<'_>,
+pub fn blast_radius(
+    context: &mut QueryContext<'_>,
     id: &str,
     bounds: Bounds,
-) -> Result<Option<Blast>, QueryError> {
-    let Some(lineage) = relatives(inquiry, id, Direction::Descendants, bounds)? else {
+) -> Result<Option<BlastRadius>, QueryError> {
+    let Some(lineage) = relatives(context, id, Direction::Descendants, bounds)? else {
         return Ok(None);
     };
-    let judged_at = inquiry.scope().judged_at;
-    let mut answer = Blast::default();
+    let judged_at = context.scope().judged_at;
+    let mut answer = BlastRadius::default();
     let mut resources: BTreeMap<_, Touched> = BTreeMap::new();
     let mut handles: BTreeMap<(i32, i32, [u8; 16]), Reached> = BTreeMap::new();
     for relative in &lineage.relatives {
