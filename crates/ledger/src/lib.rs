@@ -8,17 +8,17 @@
 //!
 //! Refuses: async, protocols and vendors; to know any question or any follower.
 
-pub mod duplicates;
 pub mod folders;
+pub mod idempotency;
+pub mod in_flight;
 pub mod inbox;
 pub mod intake;
+mod lifecycle_guard;
 pub mod opening;
-pub mod overlay;
 mod plan_error;
 pub mod planner;
 pub mod publisher;
 pub mod refusals;
 pub mod sequencer;
-mod strict;
 
-pub use opening::{origins, reindex, replay};
+pub use opening::{predecessors, reindex, replay};

@@ -24,7 +24,7 @@ pub use crate::intake::acts::{AdminAct, NewKey};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, Intake, PendingEvent, Reply, SubmitAnswer,
 };
-use crate::opening::origins;
+use crate::opening::predecessors;
 use crate::opening::{Opened, World, control};
 use crate::refusals::Refusals;
 use crate::sequencer::{PlanError, PlannedBatch, Sequencer, WaitingReply};
@@ -85,7 +85,7 @@ impl Planner {
             clock: Arc::clone(&world.clock),
             entropy: Arc::clone(&world.entropy),
             ledger_id,
-            prefix: origins::own_prefix(&opened.rooms.predecessors),
+            prefix: predecessors::own_prefix(&opened.rooms.predecessors),
             pace,
             last_block_nanos: world.clock.monotonic_nanos(),
             height,

@@ -36,13 +36,13 @@ use ledgerline_view::committed::SequencerRooms;
 
 pub use crate::plan_error::PlanError;
 
-use crate::duplicates::{self, Prior};
+use crate::idempotency::{self, Prior};
+use crate::in_flight::{InFlight, PlannedEvent};
 use crate::intake::{
     Accepted, EventAnswer, EventError, EventStatus, PendingEvent, Reply, SubmitAnswer, Unit,
 };
-use crate::overlay::{Overlay, PlannedEvent};
+use crate::lifecycle_guard::{HistorySources, LifecycleGuard};
 use crate::refusals::RefusalSummary;
-use crate::strict::{Asked, Strict};
 
 /// What is waited for when planning cannot look something up.
 const LOOK_UP: &str = "the ledger cannot be read";
@@ -65,8 +65,8 @@ pub struct Sequencer {
     clock: HlcClock,
     block: BlockState,
     frontier: Frontier,
-    overlay: Overlay,
-    strict: Strict,
+    in_flight: InFlight,
+    guard: LifecycleGuard,
     /// How far every stream was read, with everything planned.
     streams: StreamTable,
     /// Whether no batch that was taken says so yet.
@@ -83,14 +83,14 @@ impl Sequencer {
         let SequencerState { frontier, last_recorded_at, block, streams } = state;
         let draft = PlannedBatch::empty_at(&frontier);
         let clock = HlcClock::after(last_recorded_at);
-        let (overlay, strict) = (Overlay::default(), Strict::default());
+        let (in_flight, guard) = (InFlight::default(), LifecycleGuard::default());
         Self {
             rooms,
             clock,
             block,
             frontier,
-            overlay,
-            strict,
+            in_flight,
+            guard,
             streams,
             streams_moved: false,
             draft,
@@ -280,14 +280,14 @@ impl Sequencer {
         events: &[Box<PendingEvent>],
         wall_nanos: i64,
     ) -> Result<Option<EventError>, PlanError> {
-        let Self { rooms, overlay, strict, .. } = self;
-        let asked = Asked { rooms, overlay };
-        rooms.patience.with(LOOK_UP, || strict.refusal(events, &asked, wall_nanos))
+        let Self { rooms, in_flight, guard, .. } = self;
+        let sources = HistorySources { rooms, in_flight };
+        rooms.patience.with(LOOK_UP, || guard.refusal(events, &sources, wall_nanos))
     }
 
     /// The event recorded or planned under the same identity.
     fn prior(&self, event: &PendingEvent) -> Result<Option<Prior>, PlanError> {
-        if let Some(planned) = self.overlay.event(&event.event_term) {
+        if let Some(planned) = self.in_flight.event(&event.event_term) {
             return Ok(Some(Prior::Planned(Arc::clone(planned))));
         }
         self.rooms.patience.with(LOOK_UP, || self.committed_prior(event))
@@ -297,7 +297,7 @@ impl Sequencer {
     fn committed_prior(&self, event: &PendingEvent) -> Result<Option<Prior>, PlanError> {
         for index in self.rooms.index.find(&event.event_term, event.uuid_millis)? {
             let stored = self.rooms.reader.leaf_with_records(index)?;
-            if let Some(prior) = duplicates::stored_prior(event, index, stored) {
+            if let Some(prior) = idempotency::stored_prior(event, index, stored) {
                 return Ok(Some(prior));
             }
         }
@@ -310,7 +310,7 @@ impl Sequencer {
             let SequencerRooms { index, reader, .. } = &older.asked;
             for at in index.find(&event.event_term, event.uuid_millis)? {
                 let stored = reader.leaf_with_records(at)?;
-                if let Some(prior) = duplicates::stored_prior(event, at, stored) {
+                if let Some(prior) = idempotency::stored_prior(event, at, stored) {
                     return Ok(Some(prior.of_origin(&older.identity.origin)));
                 }
             }
@@ -319,7 +319,7 @@ impl Sequencer {
     }
 
     fn answer_known(&self, event: &PendingEvent, prior: &Prior) -> Result<EventAnswer, PlanError> {
-        if !duplicates::is_same_event(event, prior, &self.rooms.vault) {
+        if !idempotency::is_same_event(event, prior, &self.rooms.vault) {
             let detail = "another event with this event_id is recorded already".to_owned();
             let error = EventError::new("event_id_conflict", detail);
             return Ok(EventAnswer::refused(Some(event.event_id), error));
@@ -340,7 +340,7 @@ impl Sequencer {
     /// Whether the signing key does not cover the index that the event would get.
     fn key_is_out_of_range(&self, index: u64, event: &PendingEvent) -> bool {
         event.signature.as_ref().is_some_and(|signature| {
-            let ended = self.overlay.key_end(&signature.key.key_id);
+            let ended = self.in_flight.key_end(&signature.key.key_id);
             !signature.key.covers_index(index) || ended.is_some_and(|end| index > end)
         })
     }
@@ -379,7 +379,7 @@ impl Sequencer {
         }
         self.block.cover(recorded_at, Some(event.occurred_at));
         let attested_by = event.attested();
-        self.strict.recorded(&event, index, recorded_at);
+        self.guard.recorded(&event, index, recorded_at);
         self.draft.times.push(event.span.recorded(index, recorded_at));
         self.post_event(&event, index, sequence == 0);
         let PendingEvent { event_id, statement, signature, sealed, records, attachments, .. } =
@@ -388,7 +388,7 @@ impl Sequencer {
         self.draft.event_count += 1;
         let signed = signature.is_some();
         let PendingEvent { event_term, chain_term, handles, .. } = *event;
-        self.overlay.add(
+        self.in_flight.add(
             event_term,
             PlannedEvent {
                 index,
@@ -416,7 +416,7 @@ impl Sequencer {
 
     /// Where the next entry of a chain attaches.
     fn tip(&mut self, chain: &Term) -> Result<Option<ChainTip>, PlanError> {
-        if let Some(tip) = self.overlay.tip(chain) {
+        if let Some(tip) = self.in_flight.tip(chain) {
             return Ok(Some(tip));
         }
         self.rooms.patience.with(LOOK_UP, || self.committed_tip(chain))
@@ -441,7 +441,7 @@ impl Sequencer {
         if let (ControlKind::KeyRetired | ControlKind::KeyCompromised, Some(ended)) =
             (control.kind, &control.key_ended)
         {
-            self.overlay.end_key(ended.key_id, index);
+            self.in_flight.end_key(ended.key_id, index);
         }
         self.block.cover(recorded_at, None);
         let bytes = encode_object(Kind::Control, &control);
@@ -536,7 +536,7 @@ impl Sequencer {
         batch.root = self.frontier.root();
         self.draft_bytes = 0;
         if !batch.leaves.is_empty() {
-            self.overlay.close(batch.size);
+            self.in_flight.close(batch.size);
             let moved = std::mem::take(&mut self.streams_moved);
             batch.streams = moved.then(|| self.streams.clone());
         }
@@ -546,9 +546,9 @@ impl Sequencer {
     /// Its caches, by name.
     #[must_use]
     pub fn caches(&self) -> [(&'static str, Usage); 3] {
-        let [lives, revocations] = self.strict.caches();
+        let [lives, revocations] = self.guard.caches();
         [
-            ("chain_tips", self.overlay.tips()),
+            ("chain_tips", self.in_flight.tips()),
             ("lifecycle_lives", lives),
             ("lifecycle_revocations", revocations),
         ]
@@ -556,7 +556,7 @@ impl Sequencer {
 
     /// Told that everything below `size` is published.
     pub fn published(&mut self, size: u64) {
-        self.overlay.published(size);
+        self.in_flight.published(size);
     }
 }
 

@@ -48,8 +48,8 @@ use ledgerline_ledger::intake::{
     Accepted, BodyForm, EventError, Intake, Reply, SubmitAnswer, SubmitError, secret_scan,
 };
 use ledgerline_ledger::opening::{LedgerConfig, OpenError, World, open};
-use ledgerline_ledger::origins;
 use ledgerline_ledger::planner::{AdminAct, BlockPace, NewKey, Planner};
+use ledgerline_ledger::predecessors;
 use ledgerline_ledger::publisher::Publisher;
 use ledgerline_ledger::refusals::Refusals;
 use ledgerline_ledger::sequencer::PlannedBatch;
@@ -482,7 +482,7 @@ impl Node {
         let (disk, older) = (inner.world.disk.as_ref(), &inner.rooms.predecessors);
         let stopped = |error: RecoverError| AdminError::Stopped(error.to_string());
         let size = inner.rooms.published().size;
-        let found = origins::tenant_of(disk, older, &handle, size).map_err(stopped)?;
+        let found = predecessors::tenant_of(disk, older, &handle, size).map_err(stopped)?;
         if found.as_deref() != Some(tenant) {
             let detail = "no event of this tenant carries this handle of a person";
             return Err(refused("unknown_handle", detail));
@@ -493,7 +493,8 @@ impl Node {
         let size = inner.rooms.published().size;
         let slots = BTreeSet::from([handle]);
         let id = &inner.identity.ledger_id;
-        let frames_zeroed = origins::zero_frames(disk, id, older, &slots, size).map_err(stopped)?;
+        let frames_zeroed =
+            predecessors::zero_frames(disk, id, older, &slots, size).map_err(stopped)?;
         erasure::note_zeroed(disk, index)
             .map_err(|error| AdminError::Stopped(error.to_string()))?;
         Ok(ErasedPerson { index, frames_zeroed })

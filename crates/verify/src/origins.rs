@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ledgerline_journal::end_note::{EndNote, MOVING, end_path, folder, head_path};
 use ledgerline_journal::head_store::HeadStore;
 use ledgerline_proof::hash::{Hash, empty_root};
-use ledgerline_view::identity::{Identity, Named};
+use ledgerline_view::identity::{Identity, PredecessorRef};
 use ledgerline_world::disk::{Below, Disk};
 
 use super::report::{Counts, Findings, OlderReport, Severity, VerifyFinding, VerifyReport};
@@ -196,8 +196,13 @@ fn begins(world: &VerifyWorld, ends: &[Option<EndNote>], findings: &mut Findings
 }
 
 /// Whether a GENESIS names the origin before it.
-fn follows(named: Option<&Named>, end: Option<&EndNote>, number: usize, findings: &mut Findings) {
-    if named == end.map(Named::of).as_ref() {
+fn follows(
+    named: Option<&PredecessorRef>,
+    end: Option<&EndNote>,
+    number: usize,
+    findings: &mut Findings,
+) {
+    if named == end.map(PredecessorRef::of).as_ref() {
         return;
     }
     let what = match (named, end) {

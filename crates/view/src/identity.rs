@@ -40,19 +40,19 @@ pub struct Identity {
     /// The log's verifier key.
     pub log_key: Arc<str>,
     /// The origin before it.
-    pub predecessor: Option<Named>,
+    pub predecessor: Option<PredecessorRef>,
 }
 
 /// What a GENESIS says of the origin before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct PredecessorRef {
     /// Its name.
     pub origin: Arc<str>,
     /// The last checkpoint that is known of it: entries below it may be lost.
     pub checkpoint: Arc<str>,
 }
 
-impl Named {
+impl PredecessorRef {
     /// What the GENESIS behind this end says.
     #[must_use]
     pub fn of(end: &EndNote) -> Self {
@@ -97,7 +97,7 @@ pub fn identity_of(header: &SegmentHeader, leaf: &[u8]) -> Result<Identity, Iden
         deployment: genesis.deployment.into(),
         origin: genesis.origin.into(),
         log_key: genesis.log_key.into(),
-        predecessor: genesis.predecessor.map(|before| Named {
+        predecessor: genesis.predecessor.map(|before| PredecessorRef {
             origin: before.origin.into(),
             checkpoint: before.checkpoint.into(),
         }),

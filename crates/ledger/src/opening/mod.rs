@@ -8,7 +8,7 @@
 //! journal holds, or when keys are missing. Unknown state means stop.
 
 mod genesis;
-pub mod origins;
+pub mod predecessors;
 pub mod reindex;
 pub mod replay;
 
@@ -43,7 +43,9 @@ use ledgerline_proof::tree::Frontier;
 use ledgerline_vault::keys::KeyRing;
 use ledgerline_vault::{Vault, VaultError};
 use ledgerline_view::committed::{Published, Rooms, SequencerRooms, base};
-use ledgerline_view::identity::{Identity, IdentityError, Named, identity_of, read_genesis};
+use ledgerline_view::identity::{
+    Identity, IdentityError, PredecessorRef, identity_of, read_genesis,
+};
 use ledgerline_view::registry::Registry;
 use ledgerline_world::clock::Clock;
 use ledgerline_world::disk::Disk;
@@ -224,17 +226,17 @@ impl From<EndNoteError> for OpenError {
 /// [`OpenError`].
 pub fn open(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let disk = world.disk.as_ref();
-    origins::finish(&world.disk)?;
+    predecessors::finish(&world.disk)?;
     let exists = disk.list("journal")?.iter().any(|name| name.ends_with(".seg"));
-    let named = origins::ends(disk)?.pop().map(|end| end.next);
+    let named = predecessors::ends(disk)?.pop().map(|end| end.next);
     match (&config.new_origin, exists) {
         (Some(wanted), true) => {
             let (header, leaf) = read_genesis(disk)?;
             if *identity_of(&header, &leaf)?.origin == **wanted {
                 return recover(world, config, false);
             }
-            origins::begin(world, config, wanted)?;
-            origins::finish(&world.disk)?;
+            predecessors::begin(world, config, wanted)?;
+            predecessors::finish(&world.disk)?;
             create(world, config)
         }
         (Some(wanted), false) if named.as_ref() != Some(wanted) => {
@@ -251,7 +253,7 @@ pub fn open(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
 
 /// As [`open`], of a ledger that exists and whose runs are built on a thread of their own.
 pub(crate) fn open_building(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
-    origins::finish(&world.disk)?;
+    predecessors::finish(&world.disk)?;
     recover(world, config, true)
 }
 
@@ -267,7 +269,7 @@ pub(crate) fn log_key(world: &World, origin: &str) -> Result<VerifierKey, NoteEr
 /// GENESIS, a SCHEMA each, block 0: commit 0. Behind an older origin also what it hands on.
 fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let head = HeadStore::new(Arc::clone(&world.head_disk));
-    let end = origins::ends(world.disk.as_ref())?.pop();
+    let end = predecessors::ends(world.disk.as_ref())?.pop();
     let known = head.note()?;
     if known.is_some() && known != end.as_ref().map(|end| end.published.clone().into_bytes()) {
         let why = "the head store knows a ledger but the data directory holds none: restore it, or \
@@ -279,7 +281,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     let ledger_id = random(world.entropy.as_ref());
     let store = TreeStore::open(world.disk.as_ref())?;
     let (vault, map_as_of) = create_vault(world, config.vault_slots)?;
-    let predecessors = origins::open_all(world, config, &vault, map_as_of)?;
+    let predecessors = predecessors::open_all(world, config, &vault, map_as_of)?;
     let (rooms, _) = open_rooms(world, config, ledger_id, &store, vault, 0)?;
     let rooms = SequencerRooms { predecessors, ..rooms };
     let before = rooms.predecessors.last().map(|one| Arc::clone(&one.identity.deployment));
@@ -289,7 +291,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
         deployment: before.unwrap_or_else(|| config.deployment.as_str().into()),
         origin: origin.as_str().into(),
         log_key: log_key.to_string().into(),
-        predecessor: end.as_ref().map(Named::of),
+        predecessor: end.as_ref().map(PredecessorRef::of),
     };
     let state = SequencerState {
         frontier: Frontier::new(),
@@ -316,7 +318,7 @@ fn create(world: &World, config: &LedgerConfig) -> Result<Opened, OpenError> {
     rooms.index.note_times(0, batch.size, &batch.times);
     rooms.index.append(0, batch.size, &batch.postings);
     if let Some(older) = rooms.predecessors.last() {
-        origins::inherit(world, older, &mut sequencer, committer.head().epoch)?;
+        predecessors::inherit(world, older, &mut sequencer, committer.head().epoch)?;
     }
     let parts = Parts { world, config, rooms, identity, head, created: true };
     parts.finish(committer, sequencer)
@@ -399,8 +401,8 @@ pub(crate) fn restore(
     if log_key.to_string() != *identity.log_key {
         return Err(OpenError::Genesis("the log key at hand is not the one the GENESIS names"));
     }
-    let ends = origins::ends(world.disk.as_ref())?;
-    origins::check_named(identity.predecessor.as_ref(), &ends)?;
+    let ends = predecessors::ends(world.disk.as_ref())?;
+    predecessors::check_named(identity.predecessor.as_ref(), &ends)?;
     let head = HeadStore::new(Arc::clone(&world.head_disk));
     let named = identity.predecessor.as_ref().map(|one| one.checkpoint.as_bytes());
     // A start that was cut off behind commit 0 has not told the head store of the new origin.
@@ -411,7 +413,7 @@ pub(crate) fn restore(
     let (vault, map_as_of) =
         Vault::open(Arc::clone(&world.disk), &world.keys, Arc::clone(&world.entropy))?;
     let vault = Arc::new(vault);
-    let predecessors = origins::open_all(world, config, &vault, map_as_of)?;
+    let predecessors = predecessors::open_all(world, config, &vault, map_as_of)?;
     let map_as_of = map_as_of.saturating_sub(base(&predecessors));
     let key = journal_key(world);
     let (mut keep_below, mut end_may_count) = (u64::MAX, true);
@@ -433,7 +435,7 @@ pub(crate) fn restore(
         let recover = || recovery::recover(&world.disk, &key, &store, demanded, from, visit);
         let recovered = building(builds_beside, &rooms.index, recover)?;
         let size = recovered.tip().size;
-        if unknown && size > origins::FIRST_COMMIT {
+        if unknown && size > predecessors::FIRST_COMMIT {
             let why = "the head store knows the older origin only, but the journal goes on behind \
                        its first commit: the head store is an older copy";
             return Err(OpenError::Genesis(why));
@@ -478,9 +480,9 @@ fn recover(world: &World, config: &LedgerConfig, builds_beside: bool) -> Result<
     let streams = committer.streams().clone();
     let state = SequencerState { frontier: recovered.frontier, last_recorded_at, block, streams };
     let mut sequencer = Sequencer::new(rooms.clone(), state);
-    let begun = rooms.predecessors.last().filter(|_| size == origins::FIRST_COMMIT);
+    let begun = rooms.predecessors.last().filter(|_| size == predecessors::FIRST_COMMIT);
     if let Some(older) = begun {
-        origins::inherit(world, older, &mut sequencer, epoch)?;
+        predecessors::inherit(world, older, &mut sequencer, epoch)?;
     } else if !clean || recovered.torn.is_some() {
         let torn = recovered.torn.as_ref();
         sequencer.record_control(world.clock.wall_nanos(), |recorded_at| Control {
@@ -631,7 +633,7 @@ pub(crate) fn reapply_erasures(
         Ok(())
     })?;
     if let Some(last) = last {
-        origins::zero_frames(disk, &identity.ledger_id, &rooms.predecessors, &slots, size)?;
+        predecessors::zero_frames(disk, &identity.ledger_id, &rooms.predecessors, &slots, size)?;
         erasure::note_zeroed(disk, last)?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Recognises a retry: the same event under the same identity.
+//! Idempotency: recognises a retry, the same event under the same identity.
 //!
 //! ```text
 //! signed     the statements' bytes are equal
@@ -17,8 +17,8 @@ use ledgerline_proof::schema::{HEADER_BYTES, Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_vault::Vault;
 
+use crate::in_flight::PlannedEvent;
 use crate::intake::PendingEvent;
-use crate::overlay::PlannedEvent;
 
 /// Bytes of a personal record before its first comparable field: the schema header and the salt.
 const SALT_END: usize = HEADER_BYTES + 32;

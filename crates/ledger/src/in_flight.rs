@@ -1,8 +1,8 @@
-//! What was planned but is not yet published: events and chain tips of the batches in flight.
+//! Events in flight: planned but not yet published, and the cached tips of chains.
 //!
 //! Promises: the sequencer, and only it, sees its own plans; readers see only what is committed. A
-//! batch leaves the overlay once the index answers for it. Tips of late are remembered a while
-//! longer, within [`REMEMBERED`]: to find a tip otherwise, the index is asked and the entry read.
+//! batch leaves once the index answers for it. Recent tips are cached a while longer, within
+//! [`CACHED_TIPS`]: to find an evicted tip, the index is asked and the entry read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct PlannedEvent {
 }
 
 /// Tips of a generation of the cache: about 8 MB in all.
-const REMEMBERED: usize = 32_768;
+const CACHED_TIPS: usize = 32_768;
 
 #[derive(Default)]
 struct Layer {
@@ -62,7 +62,7 @@ impl Layer {
 }
 
 /// The layers in flight, oldest first; the last is the batch being planned.
-pub struct Overlay {
+pub struct InFlight {
     layers: VecDeque<Layer>,
     /// Published tips, cached. Whoever writes a tip comes by here, so none of them is ever stale.
     recent: TermCache<ChainTip>,
@@ -70,13 +70,13 @@ pub struct Overlay {
     spare: Option<Layer>,
 }
 
-impl Default for Overlay {
+impl Default for InFlight {
     fn default() -> Self {
-        Self { layers: VecDeque::new(), recent: TermCache::new(REMEMBERED), spare: None }
+        Self { layers: VecDeque::new(), recent: TermCache::new(CACHED_TIPS), spare: None }
     }
 }
 
-impl Overlay {
+impl InFlight {
     /// The planned event with this identity.
     #[must_use]
     pub fn event(&self, term: &Term) -> Option<&Arc<PlannedEvent>> {
@@ -180,25 +180,25 @@ mod tests {
     #[test]
     fn the_newest_tip_is_remembered_within_a_bound() {
         let term = |hash: u64| Term { kind: 2, hash: hash.into() };
-        let mut overlay = Overlay::default();
-        let count = 5 * REMEMBERED as u64;
+        let mut in_flight = InFlight::default();
+        let count = 5 * CACHED_TIPS as u64;
         for index in 0..count {
             // Chain 7 moves all the time, every other chain once.
             let chain = if index % 3 == 0 { 7 } else { 1000 + index };
-            overlay.add(term(1 << 40 | index), planned(index, term(chain)));
-            let newest = overlay.events_of(&term(chain)).last().map(|event| event.index);
+            in_flight.add(term(1 << 40 | index), planned(index, term(chain)));
+            let newest = in_flight.events_of(&term(chain)).last().map(|event| event.index);
             assert_eq!(newest, Some(index));
             if index % 100 == 99 {
-                overlay.close(index + 1);
-                overlay.published(index + 1);
+                in_flight.close(index + 1);
+                in_flight.published(index + 1);
                 let last = index - index % 3;
-                assert_eq!(overlay.tip(&term(7)).map(|tip| tip.index), Some(last));
+                assert_eq!(in_flight.tip(&term(7)).map(|tip| tip.index), Some(last));
             }
         }
-        let remembered = overlay.tips().entries;
-        let bound = REMEMBERED as u64;
+        let remembered = in_flight.tips().entries;
+        let bound = CACHED_TIPS as u64;
         assert!((bound..=2 * bound).contains(&remembered), "{remembered}");
-        assert!(overlay.tip(&term(1001)).is_none(), "the oldest are forgotten");
-        assert!(overlay.event(&term(1 << 40)).is_none(), "events leave at once");
+        assert!(in_flight.tip(&term(1001)).is_none(), "the oldest are forgotten");
+        assert!(in_flight.event(&term(1 << 40)).is_none(), "events leave at once");
     }
 }

@@ -1,4 +1,5 @@
-//! Strict producers: what violates a token's lifecycle is refused instead of recorded.
+//! The lifecycle guard: what violates a token's lifecycle is refused instead of recorded, for
+//! strict producers.
 //!
 //! ```text
 //! offered ──▶ life of its token: committed, planned, and the parts before it ──▶ recorded, or 409
@@ -34,8 +35,8 @@ use ledgerline_proof::vocabulary::{TargetKind, TokenKind};
 use ledgerline_view::chains::{self, Reach};
 use ledgerline_view::committed::SequencerRooms;
 
+use crate::in_flight::InFlight;
 use crate::intake::{EventError, PendingEvent};
-use crate::overlay::Overlay;
 use crate::plan_error::PlanError;
 
 /// Tokens, and wider targets, of a generation of the caches.
@@ -46,17 +47,17 @@ const REACH: Reach = Reach::STATE;
 const CODE: Reach = Reach { long: 8192, newest: 1 };
 /// Revocations of one wider thing that are read.
 const MAX_WIDE: usize = 100_000;
-/// Births of one token that are remembered.
+/// Births of one token that are kept.
 const MAX_BIRTHS: usize = 64;
 
-/// What a statement says, and the handles beside it.
+/// An event that the guard has read or been told of: its statement, and the handles beside it.
 #[derive(Debug, Clone)]
-struct Told {
+struct RecentEvent {
     statement: Arc<[u8]>,
     handles: Arc<[Handle]>,
 }
 
-impl Told {
+impl RecentEvent {
     fn of(event: &PendingEvent) -> Self {
         Self { statement: event.statement.as_slice().into(), handles: event.handles[..].into() }
     }
@@ -72,11 +73,15 @@ impl Told {
 struct Life {
     state: TokenState,
     /// What it was permitted to be born by: each says what it belongs to.
-    births: Vec<Told>,
+    births: Vec<RecentEvent>,
 }
 
 impl Life {
-    fn take(&mut self, fact: &Fact<'_>, born: impl FnOnce() -> Option<Told>) -> Option<Violation> {
+    fn take(
+        &mut self,
+        fact: &Fact<'_>,
+        born: impl FnOnce() -> Option<RecentEvent>,
+    ) -> Option<Violation> {
         let violation = self.state.apply(fact).violation;
         if self.births.len() < MAX_BIRTHS {
             self.births.extend(born());
@@ -96,36 +101,36 @@ struct Covered {
     whole: bool,
 }
 
-/// What the judge asks.
-pub struct Asked<'s> {
+/// Where the guard reads a token's history.
+pub struct HistorySources<'s> {
     /// What is committed.
     pub rooms: &'s SequencerRooms,
-    /// What is on its way.
-    pub overlay: &'s Overlay,
+    /// What is planned and not yet published.
+    pub in_flight: &'s InFlight,
 }
 
 /// The revocations on a chain.
 #[derive(Debug, Default)]
 struct Known {
-    told: Vec<Told>,
+    revocations: Vec<RecentEvent>,
     whole: bool,
 }
 
-/// The judge. Owned by the sequencer.
-pub struct Strict {
+/// The guard. Owned by the sequencer.
+pub struct LifecycleGuard {
     lives: TermCache<Life>,
     /// Revocations by the chain they stand on.
     wide: TermCache<Known>,
     is_used: bool,
 }
 
-impl Default for Strict {
+impl Default for LifecycleGuard {
     fn default() -> Self {
         Self { lives: TermCache::new(REMEMBERED), wide: TermCache::new(REMEMBERED), is_used: false }
     }
 }
 
-impl Strict {
+impl LifecycleGuard {
     /// Why events that are to be recorded one behind the other are refused, if they are.
     ///
     /// # Errors
@@ -133,7 +138,7 @@ impl Strict {
     pub fn refusal(
         &mut self,
         events: &[Box<PendingEvent>],
-        asked: &Asked<'_>,
+        sources: &HistorySources<'_>,
         wall_nanos: i64,
     ) -> Result<Option<EventError>, PlanError> {
         if !events.iter().any(|event| event.strict) {
@@ -142,33 +147,33 @@ impl Strict {
         self.is_used = true;
         let mut lives: BTreeMap<Term, Life> = BTreeMap::new();
         // Revocations among the events themselves.
-        let mut told: Vec<(Term, Told)> = Vec::new();
+        let mut recent: Vec<(Term, RecentEvent)> = Vec::new();
         for event in events {
             let Ok(statement) = decode_object::<Statement<'_>>(Kind::Statement, &event.statement)
             else {
                 continue;
             };
             if Revocation::of(&statement, &event.handles, 0, Hlc::at(wall_nanos)).is_some() {
-                told.push((event.chain_term, Told::of(event)));
+                recent.push((event.chain_term, RecentEvent::of(event)));
             }
             if statement.target.kind != TargetKind::Token {
                 continue;
             }
             let mut life = match lives.remove(&event.chain_term) {
                 Some(life) => life,
-                None => match self.life(event.chain_term, &statement, asked)? {
+                None => match self.life(event.chain_term, &statement, sources)? {
                     Some(life) => life,
                     None => return Ok(Some(too_long())),
                 },
             };
             let is_born = is_permitted_birth(&statement);
-            let before = self.cover(&mut life, &told, asked, wall_nanos)?;
+            let before = self.cover(&mut life, &recent, sources, wall_nanos)?;
             let fact = Fact::of(&statement, u64::MAX, Hlc::at(wall_nanos));
-            let own = Told::of(event);
+            let own = RecentEvent::of(event);
             let mut violation = life.take(&fact, || is_born.then(|| own.clone()));
             let mut whole = before.whole;
             if is_born {
-                let late = self.cover(&mut life, &told, asked, wall_nanos)?;
+                let late = self.cover(&mut life, &recent, sources, wall_nanos)?;
                 violation = violation.or(late.violation);
                 whole = late.whole;
             }
@@ -195,12 +200,12 @@ impl Strict {
             return;
         }
         if let Some(life) = self.lives.get_mut(&event.chain_term) {
-            take_entry(life, &Told::of(event), index, recorded_at);
+            take_entry(life, &RecentEvent::of(event), index, recorded_at);
         }
         if let Some(known) = self.wide.get_mut(&event.chain_term) {
-            let told = Told::of(event);
-            if is_revocation(&told) {
-                known.told.push(told);
+            let event = RecentEvent::of(event);
+            if is_revocation(&event) {
+                known.revocations.push(event);
             }
         }
     }
@@ -210,7 +215,7 @@ impl Strict {
         &mut self,
         chain: Term,
         statement: &Statement<'_>,
-        asked: &Asked<'_>,
+        sources: &HistorySources<'_>,
     ) -> Result<Option<Life>, PlanError> {
         if let Some(life) = self.lives.get(&chain) {
             return Ok(Some(life));
@@ -222,8 +227,8 @@ impl Strict {
         };
         let read_life = |reach: Reach| -> Result<(Life, Read), PlanError> {
             let mut life = Life::default();
-            let read = asked.life(&key, &chain, reach, |told, place, recorded_at| {
-                take_entry(&mut life, &told, place, recorded_at);
+            let read = sources.life(&key, &chain, reach, |event, place, recorded_at| {
+                take_entry(&mut life, &event, place, recorded_at);
             })?;
             Ok((life, read))
         };
@@ -243,8 +248,8 @@ impl Strict {
     fn cover(
         &mut self,
         life: &mut Life,
-        told: &[(Term, Told)],
-        asked: &Asked<'_>,
+        recent: &[(Term, RecentEvent)],
+        sources: &HistorySources<'_>,
         wall_nanos: i64,
     ) -> Result<Covered, PlanError> {
         let mut covered = Covered { violation: None, whole: true };
@@ -262,16 +267,17 @@ impl Strict {
         }
         for (tenant, (kind, id)) in chains {
             let key = ChainKey { kind, tenant: &tenant, id: &id };
-            let chain = chain_term(&asked.rooms.terms, &key);
+            let chain = chain_term(&sources.rooms.terms, &key);
             if !self.wide.touch(&chain) {
                 let mut found = Known::default();
-                found.whole = asked.revocations(&key, &chain, |told| found.told.push(told))?;
+                found.whole =
+                    sources.revocations(&key, &chain, |event| found.revocations.push(event))?;
                 self.wide.put(chain, found);
             }
             let Some(known) = self.wide.peek(&chain) else { continue };
             covered.whole &= known.whole;
-            let planned = told.iter().filter(|(term, _)| *term == chain).map(|(_, told)| told);
-            for one in known.told.iter().chain(planned) {
+            let planned = recent.iter().filter(|(term, _)| *term == chain).map(|(_, event)| event);
+            for one in known.revocations.iter().chain(planned) {
                 let late = apply(&mut life.state, one, &life.births, wall_nanos);
                 covered.violation = covered.violation.or(late);
             }
@@ -291,7 +297,7 @@ struct Read {
 /// What a chain has in an origin below an index.
 type Find<'f> = dyn FnMut(&SequencerRooms, u64) -> Result<Vec<u64>, IndexError> + 'f;
 
-impl Asked<'_> {
+impl HistorySources<'_> {
     /// Calls `each` with the entries of a token's chain that decide where it stands, in ledger
     /// order; those in flight are among them, whatever they are.
     fn life(
@@ -299,7 +305,7 @@ impl Asked<'_> {
         key: &ChainKey<'_>,
         chain: &Term,
         reach: Reach,
-        mut each: impl FnMut(Told, u64, Hlc),
+        mut each: impl FnMut(RecentEvent, u64, Hlc),
     ) -> Result<Read, PlanError> {
         let mut read = Read { whole: true, cut: false };
         self.each(key, chain, &mut each, &mut |rooms, below| {
@@ -317,13 +323,13 @@ impl Asked<'_> {
         &self,
         key: &ChainKey<'_>,
         chain: &Term,
-        mut each: impl FnMut(Told),
+        mut each: impl FnMut(RecentEvent),
     ) -> Result<bool, PlanError> {
         let term = OfLife::Acts.term(chain);
         let mut whole = true;
-        let mut each = |told: Told, _, _| {
-            if is_revocation(&told) {
-                each(told);
+        let mut each = |event: RecentEvent, _, _| {
+            if is_revocation(&event) {
+                each(event);
             }
         };
         self.each(key, chain, &mut each, &mut |rooms, below| {
@@ -341,11 +347,11 @@ impl Asked<'_> {
         &self,
         key: &ChainKey<'_>,
         chain: &Term,
-        each: &mut dyn FnMut(Told, u64, Hlc),
+        each: &mut dyn FnMut(RecentEvent, u64, Hlc),
         find: &mut Find<'_>,
     ) -> Result<(), PlanError> {
         let mut base = 0;
-        let in_flight = self.overlay.events_of(chain);
+        let in_flight = self.in_flight.events_of(chain);
         let below = in_flight.iter().map(|planned| planned.index).min().unwrap_or(u64::MAX);
         let older = self.rooms.predecessors.iter().map(|one| (&one.asked, one.size(), u64::MAX));
         for (rooms, size, below) in older.chain([(self.rooms, 0, below)]) {
@@ -356,44 +362,44 @@ impl Asked<'_> {
                 let same = statement.is_ok_and(|one| chain_key(&one, &entry.handles) == Some(*key));
                 if same {
                     let handles = entry.handles[..].into();
-                    let told = Told { statement: entry.statement.into(), handles };
-                    each(told, base + index, entry.recorded_at);
+                    let event = RecentEvent { statement: entry.statement.into(), handles };
+                    each(event, base + index, entry.recorded_at);
                 }
             }
             base += size;
         }
         for planned in in_flight {
             let statement = planned.statement.as_slice().into();
-            let told = Told { statement, handles: planned.handles[..].into() };
-            each(told, base + planned.index, planned.recorded_at);
+            let event = RecentEvent { statement, handles: planned.handles[..].into() };
+            each(event, base + planned.index, planned.recorded_at);
         }
         Ok(())
     }
 }
 
-fn take_entry(life: &mut Life, told: &Told, place: u64, recorded_at: Hlc) {
-    told.read(|statement, _| {
+fn take_entry(life: &mut Life, event: &RecentEvent, place: u64, recorded_at: Hlc) {
+    event.read(|statement, _| {
         let is_born = is_permitted_birth(statement);
         let fact = Fact::of(statement, place, recorded_at);
-        life.take(&fact, || is_born.then(|| told.clone()));
+        life.take(&fact, || is_born.then(|| event.clone()));
     });
 }
 
-fn is_revocation(told: &Told) -> bool {
-    told.read(|one, handles| Revocation::of(one, handles, 0, Hlc::at(i64::MAX)).is_some())
+fn is_revocation(event: &RecentEvent) -> bool {
+    event.read(|one, handles| Revocation::of(one, handles, 0, Hlc::at(i64::MAX)).is_some())
         == Some(true)
 }
 
 /// Applies one revocation, if it is in force and covers the token by any of its births.
 fn apply(
     state: &mut TokenState,
-    revocation: &Told,
-    births: &[Told],
+    revocation: &RecentEvent,
+    births: &[RecentEvent],
     wall_nanos: i64,
 ) -> Option<Violation> {
     let applied = revocation.read(|one, handles| {
         let revocation = Revocation::of(one, handles, 0, Hlc::at(wall_nanos))?;
-        let covers = |birth: &Told| {
+        let covers = |birth: &RecentEvent| {
             birth.read(|one, handles| lifecycle::covers(&revocation, one, handles)) == Some(true)
         };
         let applies = revocation.is_in_force(wall_nanos) && births.iter().any(covers);

@@ -1,4 +1,5 @@
-//! Older origins: ledgers that this one continues after a copy behind the head store was restored.
+//! Predecessors: older origins that this ledger continues, after a copy behind the head store was
+//! restored.
 //!
 //! ```text
 //! journal/ tree/ index/ erasures/       the newest origin, the only one that is written to
@@ -38,7 +39,7 @@ use ledgerline_proof::hash::HmacKey;
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_vault::Vault;
 use ledgerline_view::committed::{Predecessor, Published, Rooms, SequencerRooms};
-use ledgerline_view::identity::{Named, identity_of, read_genesis};
+use ledgerline_view::identity::{PredecessorRef, identity_of, read_genesis};
 use ledgerline_view::registry::Registry;
 use ledgerline_world::disk::{Below, Disk};
 use ledgerline_world::entropy::random;
@@ -75,7 +76,10 @@ pub(crate) fn ends(disk: &dyn Disk) -> Result<Vec<EndNote>, OpenError> {
 ///
 /// # Errors
 /// [`OpenError::Predecessor`] when it is not.
-pub(crate) fn check_named(named: Option<&Named>, ends: &[EndNote]) -> Result<(), OpenError> {
+pub(crate) fn check_named(
+    named: Option<&PredecessorRef>,
+    ends: &[EndNote],
+) -> Result<(), OpenError> {
     let found = ends.last().map(|end| (&*end.origin, &*end.published));
     let named = named.map(|named| (&*named.origin, &*named.checkpoint));
     if found == named {
