@@ -2,7 +2,7 @@
 
 use ledgerline_api::time_text::rfc3339;
 use ledgerline_api::uuid_text;
-use ledgerline_followers::findings::book::{Found, Told};
+use ledgerline_followers::findings::list::{Found, Told};
 use ledgerline_followers::findings::rules::MAX_PER_TOKEN;
 use ledgerline_proof::statement::{EventRef, Statement};
 use ledgerline_proof::vocabulary::Moved;

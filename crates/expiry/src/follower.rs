@@ -1,4 +1,4 @@
-//! The wheel as a follower.
+//! The expiry schedule as a follower.
 
 use ledgerline_view::counted;
 use ledgerline_view::view::View;
@@ -6,12 +6,12 @@ use ledgerline_view::view::View;
 use ledgerline_followers::follower::{Follower, Interrupted, Next, Reach, Step, Unusable};
 use ledgerline_followers::position::{Position, without_old_checksum};
 
-use super::{Due, Place, Wheel};
+use super::{Due, Place, Schedule};
 
 /// States EXPIRED.
 #[derive(Debug)]
 pub struct ExpiryFollower {
-    wheel: Wheel,
+    schedule: Schedule,
     tokens: usize,
     reads: usize,
 }
@@ -20,10 +20,10 @@ impl ExpiryFollower {
     /// The name of its position file.
     pub const NAME: &'static str = "expiry";
 
-    /// One whose wheel holds at most `tokens`, and that reads about `reads` entries a step.
+    /// One whose schedule holds at most `tokens`, and that reads about `reads` entries a step.
     #[must_use]
     pub fn new(tokens: usize, reads: usize) -> Self {
-        Self { wheel: Wheel::new(Place::begin(), tokens), tokens, reads }
+        Self { schedule: Schedule::new(Place::begin(), tokens), tokens, reads }
     }
 
     /// Reads about so many entries a step from now on.
@@ -38,14 +38,14 @@ impl Follower for ExpiryFollower {
     }
 
     fn begin(&mut self) {
-        self.wheel = Wheel::new(Place::begin(), self.tokens);
+        self.schedule = Schedule::new(Place::begin(), self.tokens);
     }
 
     fn resume(&mut self, view: &View, saved: &Position) -> Result<(), Unusable> {
         let seen = saved.seen(view)?;
         let through = saved.state.as_slice().try_into().map_err(|_| Unusable::State)?;
         let place = Place { seen, through: i64::from_be_bytes(through) };
-        self.wheel = Wheel::new(place, self.tokens);
+        self.schedule = Schedule::new(place, self.tokens);
         Ok(())
     }
 
@@ -64,18 +64,18 @@ impl Follower for ExpiryFollower {
     }
 
     fn reach(&self, view: &View) -> Reach {
-        Reach { position: self.wheel.seen().total(), of: view.as_of().total() }
+        Reach { position: self.schedule.seen().total(), of: view.as_of().total() }
     }
 
     fn step(&mut self, view: &View, now: i64) -> Result<Step, Interrupted> {
-        let (due, more) = self.wheel.step(view, now, self.reads)?;
+        let (due, more) = self.schedule.step(view, now, self.reads)?;
         let statements = due.iter().map(Due::statement).collect();
         let next = if more { Next::Behind } else { Next::Rest };
         Ok(Step { statements, next, is_done_outside: false })
     }
 
     fn position(&self, view: &View) -> Option<Position> {
-        let Place { seen, through } = self.wheel.place()?;
+        let Place { seen, through } = self.schedule.place()?;
         Some(Position::of(view, &seen).with(through.to_be_bytes().to_vec()))
     }
 }

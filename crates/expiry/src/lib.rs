@@ -1,9 +1,9 @@
 //! Expiry: the ledger states EXPIRED for every token whose expiry has passed.
 //!
 //! ```text
-//! entries with an expiry ──follow──▶ wheel: (expires_at, entry), the soonest ──due──▶ life read
-//!                                      ▲                                                 │
-//! expiry-hour runs ───────refill───────┘                          EXPIRED, unless it is in there
+//! entries with an expiry ──follow──▶ schedule: (expires_at, entry), soonest ──due──▶ life read
+//!                                      ▲                                                │
+//! expiry-hour runs ───────refill───────┘                         EXPIRED, unless it is in there
 //!
 //! EXPIRED       target the token; source `ledger`; occurred_at = the expiry
 //!   native_id   token id ‖ 0x00 ‖ decimal Unix nanoseconds of the expiry
@@ -12,13 +12,14 @@
 //!   of before        u32 CRC-32C ‖ u64 position ‖ i64 through ‖ origin; the CRC of what follows it
 //! ```
 //!
-//! Promises: one EXPIRED for each token and expiry, however often a wheel begins anew; none before
-//! the expiry has passed by the ledger's clock; none for an expiry that REFRESHED moved later, and
-//! none for a token that was revoked before it expired. Memory is bounded: of more tokens than the
-//! wheel holds it keeps the soonest, and reads the others again from the index when their time
-//! comes. No answer waits for this: whether a token is active follows from its `expires_at`.
+//! Promises: one EXPIRED for each token and expiry, however often a schedule begins anew; none
+//! before the expiry has passed by the ledger's clock; none for an expiry that REFRESHED moved
+//! later, and none for a token that was revoked before it expired. Memory is bounded: of more
+//! tokens than the schedule holds it keeps the soonest, and reads the others again from the index
+//! when their time comes. No answer waits for this: whether a token is active follows from its
+//! `expires_at`.
 //!
-//! Assumes: one wheel is turned at a time, and what a step gave is recorded before its place is
+//! Assumes: one schedule is stepped at a time, and what a step gave is recorded before its place is
 //! saved.
 //!
 //! Refuses: expiries before 1970. Not looked at: other ids of the same token, each of which expires
@@ -41,8 +42,8 @@ use ledgerline_view::view::{QueryError, View};
 
 pub use self::follower::ExpiryFollower;
 
-/// Tokens that a usual wheel holds at most: some 9 MB.
-pub const WHEEL_TOKENS: usize = 1 << 18;
+/// Tokens that a usual schedule holds at most: some 9 MB.
+pub const SCHEDULE_TOKENS: usize = 1 << 18;
 /// Entries and look-ups of a usual step.
 pub const STEP_READS: usize = 1024;
 /// Tokens looked at in a step because they are due.
@@ -82,7 +83,7 @@ impl Due {
 /// When something expires, and the entry that says so.
 type Slot = (i64, EntryRef);
 
-/// How far a wheel has come: every expiry up to `through` of the entries seen was handled.
+/// How far a schedule has come: every expiry up to `through` of the entries seen was handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Entries read, of each log.
@@ -111,9 +112,9 @@ struct Refill {
     end: AsOf,
 }
 
-/// The tokens that expire next. Owned by one thread.
+/// The schedule: tokens that expire next, soonest first. Owned by one thread.
 #[derive(Debug)]
-pub struct Wheel {
+pub struct Schedule {
     most: usize,
     /// Entries that were read, of each log.
     seen: AsOf,
@@ -125,7 +126,7 @@ pub struct Wheel {
     refill: Option<Refill>,
 }
 
-impl Wheel {
+impl Schedule {
     /// Goes on at a place, holding at most `most` tokens.
     #[must_use]
     pub fn new(place: Place, most: usize) -> Self {
@@ -166,7 +167,7 @@ impl Wheel {
     /// more to do at once.
     ///
     /// # Errors
-    /// [`QueryError`]; make a new wheel then, at the place last saved.
+    /// [`QueryError`]; make a new schedule then, at the place last saved.
     pub fn step(
         &mut self,
         view: &View,
@@ -175,7 +176,7 @@ impl Wheel {
     ) -> Result<(Vec<Due>, bool), QueryError> {
         let origins = view.origins();
         let end = view.as_of();
-        // A full wheel would only be filled anew with what it holds.
+        // A full schedule would only be filled anew with what it holds.
         let has_room = self.waiting.len() <= self.most / 2;
         let is_near = self.horizon.0 <= now.saturating_add(HOUR_NANOS / 2);
         if self.refill.is_none() && has_room && is_near {
@@ -219,7 +220,7 @@ impl Wheel {
         most_reads: usize,
     ) -> Result<Option<Refill>, QueryError> {
         let mut reads = 0;
-        // The horizon comes nearer when the wheel is full.
+        // The horizon comes nearer when the schedule is full.
         while refill.hour.saturating_mul(HOUR_NANOS) < self.horizon.0 {
             let (room, from) = (most_reads.saturating_sub(reads), Begin::from(refill.from));
             if room == 0 {
@@ -252,7 +253,7 @@ impl Wheel {
         Ok(())
     }
 
-    /// Holds a slot that lies below the horizon. A full wheel gives up the last, and the horizon
+    /// Holds a slot that lies below the horizon. A full schedule gives up the last, and the horizon
     /// comes nearer.
     fn hold(&mut self, slot: Option<Slot>) {
         let Some(slot) = slot.filter(|slot| *slot < self.horizon) else { return };

@@ -11,7 +11,7 @@ use ledgerline_view::view::View;
 
 use crate::findings::record::Note;
 use crate::findings::rules::Finding;
-use crate::findings::{book, integrity};
+use crate::findings::{integrity, list};
 use crate::follower::{Follower, Interrupted, Next, Reach, Step, Unusable};
 use crate::position::Position;
 
@@ -82,7 +82,7 @@ impl Follower for VerificationFollower<'_> {
 pub fn stated(view: &View, found: &[VerifyFinding], origin: &str, now: i64) -> Vec<OwnStatement> {
     let note = |one: Finding| {
         // What cannot be looked up, in a ledger that may be damaged, is raised all the same.
-        book::noticed(view, one.clone()).unwrap_or(Note::Raised(one))
+        list::noticed(view, one.clone()).unwrap_or(Note::Raised(one))
     };
     let findings = integrity::findings(found, origin, now);
     findings.into_iter().map(|one| note(one).statement()).collect()

@@ -16,7 +16,7 @@ use ledgerline_answers::counted;
 use ledgerline_answers::finding_json::{finding, told};
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json;
-use ledgerline_followers::findings::book::{self, Found, Wanted};
+use ledgerline_followers::findings::list::{self, Found, Wanted};
 use ledgerline_followers::findings::record::{Move, Note};
 use ledgerline_followers::findings::rules::{Rule, Severity};
 use ledgerline_ledger::intake::EventError;
@@ -86,7 +86,7 @@ fn reopened(
     let (mut list, mut next) = (Vec::new(), Some(from));
     while let Some(at) = next.filter(|_| list.len() < REOPENED_MAX && !context.is_spent()) {
         let found;
-        (found, next) = book::told(&mut context, wanted, at, REOPENED_MAX)?;
+        (found, next) = list::told(&mut context, wanted, at, REOPENED_MAX)?;
         let before = found.iter().filter(|one| one.is_again() && one.found.raised.at < from);
         list.extend(before.map(|one| told(view, one)));
     }
@@ -131,7 +131,7 @@ pub async fn list(
         let is_first = question.cursor.is_none();
         let from = question.from().unwrap_or(begin);
         let limit = params.limit()?;
-        let (found, next) = book::findings(&mut question.context, &wanted, from, limit)?;
+        let (found, next) = list::findings(&mut question.context, &wanted, from, limit)?;
         let token_known = match &wanted.token {
             Some(token) if found.is_empty() => Some(question.context.token(token)?.is_known()),
             token => token.as_ref().map(|_| true),
@@ -180,7 +180,7 @@ fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
     let scope =
         Scope { tenant: tenant.to_owned(), as_of: view.as_of(), at: None, judged_at: i64::MAX };
     let mut context = QueryContext::new(view, scope, Spending::default())?;
-    book::finding(&mut context, id)?.ok_or_else(Problem::not_found)
+    list::finding(&mut context, id)?.ok_or_else(Problem::not_found)
 }
 
 /// `GET /v1/findings/{id}`.

@@ -3,7 +3,7 @@
 
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json::{self, Reached};
-use ledgerline_followers::findings::book::{self, Wanted};
+use ledgerline_followers::findings::list::{self, Wanted};
 use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::address::{AsOf, Begin};
 use ledgerline_view::view::View;
@@ -43,7 +43,7 @@ pub(crate) fn recorded_later(view: &View, pinned: &Scope, wanted: &Wanted) -> Re
     let scope = Scope { as_of: view.as_of(), ..pinned.clone() };
     let mut context = QueryContext::new(view, scope, Spending::default())?;
     let begin = Begin::behind(pinned.as_of.clone());
-    let (found, _) = book::findings(&mut context, wanted, begin, LATER_MAX)?;
+    let (found, _) = list::findings(&mut context, wanted, begin, LATER_MAX)?;
     let mut later = 0;
     for one in &found {
         let events = one.raised.read(|_, statement| {

@@ -34,7 +34,7 @@ use ledgerline_answers::counted;
 use ledgerline_answers::finding_json::told;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json;
-use ledgerline_followers::findings::book::{self, Wanted};
+use ledgerline_followers::findings::list::{self, Wanted};
 use ledgerline_gate::at_work;
 use ledgerline_gate::shares::{Hold, Room};
 use ledgerline_node::{Progress, Reader};
@@ -77,7 +77,7 @@ fn look(view: &View, tenant: &str, wanted: &Wanted, from: Place) -> Result<Look,
     let (tenant, as_of) = (tenant.to_owned(), view.as_of());
     let scope = Scope { tenant, as_of: as_of.clone(), at: None, judged_at: i64::MAX };
     let mut context = QueryContext::new(view, scope, Spending::default())?;
-    let (found, next) = book::told(&mut context, wanted, from.begin.clone(), AT_A_TIME)?;
+    let (found, next) = list::told(&mut context, wanted, from.begin.clone(), AT_A_TIME)?;
     let events = found.iter().map(|one| {
         let (number, data) = (counted::number(view, one.at), told(view, one));
         Bytes::from(format!("id: {number}\nevent: finding\ndata: {data}\n\n"))

@@ -11,7 +11,7 @@ use ledgerline_answers::problem::Problem;
 use ledgerline_answers::{counted, question_json};
 use ledgerline_api::uuid_text;
 use ledgerline_api::written::Time;
-use ledgerline_followers::findings::book::Wanted;
+use ledgerline_followers::findings::list::Wanted;
 use ledgerline_node::Reader;
 use ledgerline_questions as questions;
 use ledgerline_questions::lineage::{Direction, QueryContext, Spending, family, path, relatives};

@@ -20,7 +20,7 @@ use axum::response::Response;
 use ledgerline_answers::answer::json_value;
 use ledgerline_answers::problem::Problem;
 use ledgerline_api::{BODY_BYTES_MAX, time_text};
-use ledgerline_followers::findings::{book, finding_of};
+use ledgerline_followers::findings::{finding_of, list};
 use ledgerline_index::terms::issuer_of;
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
@@ -134,7 +134,7 @@ pub async fn compare(
         let raised: Vec<_> = found.iter().map(|one| finding_of(one, now)).collect();
         // One that somebody closed, and that is still so, stands open again.
         let notes = app.read(move |view| {
-            let notes = raised.into_iter().map(|one| Ok(book::noticed(view, one)?.statement()));
+            let notes = raised.into_iter().map(|one| Ok(list::noticed(view, one)?.statement()));
             Ok(notes.collect::<Result<Vec<_>, QueryError>>()?)
         });
         let notes = notes.await?;

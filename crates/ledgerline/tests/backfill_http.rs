@@ -209,8 +209,8 @@ fn tokens_older_than_the_ledger_are_taken_over_once() {
     assert_eq!(report["first_refusals"][0]["line"], 2, "{report}");
     let untimed = server.run_with(&idp, &["import-tokens", "-"], b"");
     assert_eq!(untimed.status.code(), Some(64), "{}", stderr(&untimed));
-    // What the sources say of it. The ledger itself becomes one when the wheel, which turns on its
-    // own, has stated that `over` expired: that is waited for, never assumed.
+    // What the sources say of it. The ledger itself becomes one when its schedule of expiries
+    // has stated that `over` expired: that is waited for, never assumed.
     let of = |sources: &Value, name: &str| {
         let mut list = sources["sources"].as_array().expect("sources").iter();
         list.find(|one| one["source"] == name).cloned().unwrap_or_default()

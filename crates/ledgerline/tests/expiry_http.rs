@@ -69,7 +69,7 @@ fn a_short_life_ends_once_in_the_ledger_also_across_kills() {
     assert!(at.starts_with(&time(now + 2)[..19]), "{at}");
     let token = server.get("/v1/tokens/eu:idp:jti:short", &server.admin).json();
     assert_eq!(token["known"]["state_by_entries"], "EXPIRED", "{token}");
-    // Dies after some were stated and before others, with and without the wheel's place.
+    // Dies after some were stated and before others, with and without the schedule's place.
     for (round, forget) in [true, false, true].into_iter().enumerate() {
         let now = now_seconds();
         let tokens: Vec<String> = (0..200).map(|n| format!("k{round}-{n}")).collect();

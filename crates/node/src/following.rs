@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ledgerline_expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
+use ledgerline_expiry::{ExpiryFollower, SCHEDULE_TOKENS, STEP_READS};
 use ledgerline_followers::findings::record::raised_by;
 use ledgerline_followers::findings::{FindingsFollower, Place};
 use ledgerline_followers::follower::{Failed, NotRecorded, Ran, Reach, Start};
@@ -23,7 +23,7 @@ use super::{AdminError, Inner, Node};
 
 /// Longest sleep without a look at whether the node stops.
 const NAP: Duration = Duration::from_millis(50);
-/// Between two steps of the wheel of which the first was not enough, at least.
+/// Between two steps of the expiry schedule of which the first was not enough, at least.
 const EXPIRY_LEAST_NANOS: u64 = 10_000_000;
 /// Recording what callers brought goes before expiries: with more of the queue than this taken,
 /// none is added.
@@ -160,7 +160,7 @@ pub(super) fn findings(inner: &Inner) {
 /// The expiry thread. It does not run after every commit.
 pub(super) fn expiry(inner: &Inner) {
     if inner.config.expire {
-        let follower = ExpiryFollower::new(WHEEL_TOKENS, STEP_READS);
+        let follower = ExpiryFollower::new(SCHEDULE_TOKENS, STEP_READS);
         let manner = Manner {
             interval: inner.config.expire_interval_nanos,
             least: EXPIRY_LEAST_NANOS,

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use ledgerline_followers::findings::record::Note;
-use ledgerline_followers::findings::{gap, gap::Waiting};
+use ledgerline_followers::findings::{uses_gap, uses_gap::Waiting};
 use ledgerline_index::TermKind;
 use ledgerline_index::terms::{chain_term, issuer_of};
 use ledgerline_introspection::{
@@ -203,8 +203,8 @@ impl Node {
     pub fn uses_wait(&self, waiting: Option<&Waiting>) -> io::Result<()> {
         let disk = self.inner.world.disk.as_ref();
         match waiting {
-            Some(waiting) => gap::save(disk, waiting),
-            None => gap::clear(disk),
+            Some(waiting) => uses_gap::save(disk, waiting),
+            None => uses_gap::clear(disk),
         }
     }
 
@@ -216,12 +216,12 @@ impl Node {
     pub fn record_gaps(&self) -> Result<usize, AdminError> {
         let disk = self.inner.world.disk.as_ref();
         let failed = |error: io::Error| AdminError::Stopped(error.to_string());
-        let Some(waited) = gap::load(disk).map_err(failed)? else { return Ok(0) };
+        let Some(waited) = uses_gap::load(disk).map_err(failed)? else { return Ok(0) };
         let gaps = waited.gaps(self.now());
         let count = gaps.len();
         let missing = gaps.into_iter().map(|gap| Note::Missing(gap).statement());
         self.administer(AdminAct::State(missing.collect()))?;
-        gap::clear(disk).map_err(failed)?;
+        uses_gap::clear(disk).map_err(failed)?;
         Ok(count)
     }
 

@@ -16,7 +16,7 @@ use super::Node;
 pub enum Reader {
     /// The rules, which judge entries.
     Findings,
-    /// The wheel of expiries, which states EXPIRED. Its entries are those of all origins.
+    /// The schedule of expiries, which states EXPIRED. Its entries are those of all origins.
     Expiry,
     /// The verifier behind the head.
     Verifier,

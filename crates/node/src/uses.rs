@@ -25,7 +25,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use ledgerline_followers::findings::gap::Waiting;
+use ledgerline_followers::findings::uses_gap::Waiting;
 use ledgerline_introspection::CachedAnswer;
 use ledgerline_ledger::intake::{SeenUse, SubmitAnswer, SubmitError};
 use ledgerline_view::registry::Caller;

@@ -1,6 +1,6 @@
 //! Every token whose expiry has passed has one EXPIRED for it: on random histories with late
-//! arrivals, prolonged expiries, revocations, restarts and lost places, and with a wheel too small
-//! to hold them.
+//! arrivals, prolonged expiries, revocations, restarts and lost places, and with a schedule too
+//! small to hold them.
 
 #[allow(dead_code, reason = "the model is for the questions")]
 mod lineage_world;
@@ -8,7 +8,7 @@ mod lineage_world;
 use lineage_world::World;
 use serde_json::{Value, json};
 
-use ledgerline_expiry::{Due, Place, Wheel};
+use ledgerline_expiry::{Due, Place, Schedule};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::schema::{Kind, decode_object};
@@ -22,10 +22,10 @@ const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
 
 /// Turns until nothing is left to do; how many were recorded.
-fn turn(world: &mut World, wheel: &mut Wheel, reads: usize) -> usize {
+fn turn(world: &mut World, schedule: &mut Schedule, reads: usize) -> usize {
     let mut count = 0;
     for _ in 0..100_000 {
-        let (due, more) = wheel.step(&world.view(), world.now(), reads).unwrap();
+        let (due, more) = schedule.step(&world.view(), world.now(), reads).unwrap();
         count += due.len();
         if !due.is_empty() {
             world.administer(&AdminAct::State(due.iter().map(Due::statement).collect()));
@@ -33,7 +33,7 @@ fn turn(world: &mut World, wheel: &mut Wheel, reads: usize) -> usize {
             return count;
         }
     }
-    panic!("the wheel never comes to rest");
+    panic!("the schedule never comes to rest");
 }
 
 /// What must hold of the whole ledger at a time; how many expiries are stated.
@@ -50,7 +50,7 @@ fn every_token_past_its_expiry_is_stated_once() {
         let mut world = World::new(seed);
         let mut random = Random::new(seed * 7 + 1);
         let most = [2, 3, 1 << 20][usize::try_from(random.below(3)).unwrap()];
-        let mut wheel = Wheel::new(Place::begin(), most);
+        let mut schedule = Schedule::new(Place::begin(), most);
         // What was saved last.
         let mut saved = Place::begin();
         for _ in 0..8 {
@@ -59,7 +59,7 @@ fn every_token_past_its_expiry_is_stated_once() {
             match random.below(5) {
                 // A step whose news is lost with the process, and perhaps the place too.
                 0 => {
-                    let _ = wheel.step(&world.view(), world.now(), reads).unwrap();
+                    let _ = schedule.step(&world.view(), world.now(), reads).unwrap();
                     let lost = random.below(2) == 0;
                     if random.below(2) == 0 {
                         world.reopen(|_| ());
@@ -67,35 +67,35 @@ fn every_token_past_its_expiry_is_stated_once() {
                         world.reopen(|world| world.crash(&mut random));
                     }
                     saved = if lost { Place::begin() } else { saved };
-                    wheel = Wheel::new(saved.clone(), most);
+                    schedule = Schedule::new(saved.clone(), most);
                 }
-                // Reads that fail: the wheel is made anew at the place that was saved.
+                // Reads that fail: the schedule is made anew at the place that was saved.
                 1 => {
                     let faults = Faults { read_error_per_mille: 300, ..Faults::default() };
                     world.disk().set_faults(faults);
-                    let failed = wheel.step(&world.view(), world.now(), reads).is_err();
+                    let failed = schedule.step(&world.view(), world.now(), reads).is_err();
                     world.disk().set_faults(Faults::default());
                     failures += u64::from(failed);
-                    wheel = Wheel::new(saved.clone(), most);
+                    schedule = Schedule::new(saved.clone(), most);
                 }
                 2 => world.wait(random.below(7200) * SECOND.cast_unsigned()),
                 _ => {
-                    turn(&mut world, &mut wheel, reads);
-                    let place = wheel.place().expect("it came to rest");
+                    turn(&mut world, &mut schedule, reads);
+                    let place = schedule.place().expect("it came to rest");
                     if random.below(3) > 0 {
                         saved = place;
                     }
                 }
             }
         }
-        turn(&mut world, &mut wheel, 1000);
-        assert!(wheel.held() <= most);
+        turn(&mut world, &mut schedule, 1000);
+        assert!(schedule.held() <= most);
         stated += check(&world.view(), world.now());
-        let mut anew = Wheel::new(Place::begin(), most);
+        let mut anew = Schedule::new(Place::begin(), most);
         again += turn(&mut world, &mut anew, 3);
     }
     assert!(stated > 100 && failures > 5, "only {stated}, {failures}");
-    assert_eq!(again, 0, "a wheel that starts anew finds nothing new");
+    assert_eq!(again, 0, "a schedule that starts anew finds nothing new");
 }
 
 fn time(nanos: i64) -> String {
@@ -147,7 +147,7 @@ fn an_expiry_is_stated_when_it_has_passed_and_only_while_it_stands() {
         let told = event(&world, &format!("x-{token}"), kind, token, end);
         world.tell(&[told]);
     }
-    let mut wheel = Wheel::new(Place::begin(), 1 << 20);
+    let mut schedule = Schedule::new(Place::begin(), 1 << 20);
     let check = |world: &World, hours: i64, expected: [&[i64]; 5]| {
         for ((token, _), expected) in tokens.iter().zip(expected) {
             let expected: Vec<i64> = expected.iter().map(|hours| ends(*hours)).collect();
@@ -155,19 +155,19 @@ fn an_expiry_is_stated_when_it_has_passed_and_only_while_it_stands() {
         }
     };
     let mut passed = 0;
-    let mut pass = |world: &mut World, wheel: &mut Wheel, hours: i64| {
+    let mut pass = |world: &mut World, schedule: &mut Schedule, hours: i64| {
         world.wait(u64::try_from((hours - passed) * HOUR).unwrap());
         passed = hours;
-        turn(world, wheel, 100);
+        turn(world, schedule, 100);
     };
     check(&world, 0, [&[], &[], &[], &[], &[]]);
-    pass(&mut world, &mut wheel, 1);
+    pass(&mut world, &mut schedule, 1);
     check(&world, 1, [&[1], &[], &[], &[], &[]]);
-    pass(&mut world, &mut wheel, 4);
+    pass(&mut world, &mut schedule, 4);
     check(&world, 4, [&[1], &[], &[], &[], &[3]]);
-    // Out of the wheel's sight until their hours come, also for one that starts from its place.
-    let mut wheel = Wheel::new(wheel.place().unwrap(), 1 << 20);
-    pass(&mut world, &mut wheel, 31);
+    // Out of the schedule's sight until their hours come, also for one that starts from its place.
+    let mut schedule = Schedule::new(schedule.place().unwrap(), 1 << 20);
+    pass(&mut world, &mut schedule, 31);
     check(&world, 31, [&[1], &[], &[30], &[], &[3]]);
     // What has expired is prolonged, and expires again.
     let told = event(&world, "y-moved", "REFRESHED", "moved", Some(ends(39)));
@@ -175,7 +175,7 @@ fn an_expiry_is_stated_when_it_has_passed_and_only_while_it_stands() {
     // One that had expired before anybody heard of it.
     let told = event(&world, "i-late", "ISSUED", "late", Some(ends(2)));
     world.tell(&[told]);
-    pass(&mut world, &mut wheel, 45);
+    pass(&mut world, &mut schedule, 45);
     check(&world, 45, [&[1], &[40], &[30, 39], &[], &[3]]);
     assert_eq!(expired(&world, "late"), [ends(2)]);
 }

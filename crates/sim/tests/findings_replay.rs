@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lineage_world::World;
 
-use ledgerline_followers::findings::memory::Memory;
+use ledgerline_followers::findings::follower_state::FollowerState;
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::{Finding, Windows};
-use ledgerline_followers::findings::{Judge, Saved, book};
+use ledgerline_followers::findings::{Judge, Saved, list};
 use ledgerline_ledger::planner::AdminAct;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::Moved;
@@ -53,7 +53,7 @@ fn follow(
             all.extend(step(world, &mut follower, most));
         }
         position = follower.position();
-        let memory = Memory::from_bytes(&follower.saved().memory.to_bytes()).unwrap();
+        let memory = FollowerState::from_bytes(&follower.saved().memory.to_bytes()).unwrap();
         saved = Saved { position, memory };
     }
     all
@@ -223,7 +223,7 @@ fn a_withdrawn_finding_that_held_again_stayed_withdrawn() {
                 Scope { tenant: tenant.into(), as_of: view.as_of(), at: None, judged_at: i64::MAX };
             let mut context = QueryContext::new(&view, scope, Spending::default()).unwrap();
             for (id, state) in &states {
-                if let Some(found) = book::finding(&mut context, id).unwrap() {
+                if let Some(found) = list::finding(&mut context, id).unwrap() {
                     assert_eq!(found.state(), *state, "seed {seed}, {id:?}");
                 }
             }

@@ -10,7 +10,7 @@ use lineage_world::World;
 
 use ledgerline_expiry::ExpiryFollower;
 use ledgerline_followers::findings::FindingsFollower;
-use ledgerline_followers::findings::memory::Memory;
+use ledgerline_followers::findings::follower_state::FollowerState;
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_followers::follower::{
     Began, Follower, Interrupted, Next, NotRecorded, Reach, Start, Step, Unusable,
@@ -117,7 +117,7 @@ fn begins(ledger: &Growing, follower: impl Follower) -> (Start, Found) {
     let mut runner = Runner::new(follower, ledger.disk(), ledger.clock());
     let ran = runner.step(&ledger.view(), &mut Takes(ledger)).unwrap();
     let name = runner.follower().name();
-    // The wheel has no place to save while something is due.
+    // The schedule has no place to save while something is due.
     for _ in 0..1000 {
         runner.save(&ledger.view()).unwrap();
         let found = position::load(ledger.disk().as_ref(), name).unwrap();
@@ -138,7 +138,7 @@ fn files_of_before_are_taken_over() {
         let world = ledger.world.borrow();
         let origin = world.view().identity().origin.to_string();
         let length = u16::try_from(origin.len()).unwrap().to_be_bytes();
-        let memory = Memory::default().to_bytes();
+        let memory = FollowerState::default().to_bytes();
         let (position, origin) = (at.to_be_bytes(), origin.as_bytes());
         older(&world, "findings", &[&position, &length, origin, &memory]);
         older(&world, "expiry", &[&position, &through.to_be_bytes(), origin]);
@@ -154,7 +154,7 @@ fn files_of_before_are_taken_over() {
         let world = ledger.world.borrow();
         let origin = world.view().identity().origin.to_string();
         let length = u16::try_from(origin.len()).unwrap().to_be_bytes();
-        let memory = Memory::default().to_bytes();
+        let memory = FollowerState::default().to_bytes();
         let origin = origin.as_bytes();
         older(&world, "findings", &[&beyond, &length, origin, &memory]);
         older(&world, "expiry", &[&beyond, &through.to_be_bytes(), origin]);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lineage_world::{World, seconds};
 
-use ledgerline_expiry::{Place, STEP_READS, WHEEL_TOKENS, Wheel};
+use ledgerline_expiry::{Place, SCHEDULE_TOKENS, STEP_READS, Schedule};
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::{Rule, Windows};
 use ledgerline_followers::findings::{Judge, Saved};
@@ -300,7 +300,7 @@ fn a_refresh_that_moved_the_expiry_furthest_was_left_out_for_a_thousand_later_on
     let (summary, token) = (new().summary(LONG).unwrap(), new().token(LONG).unwrap());
     assert_eq!(summary.known.state_at(judged_at), State::Active);
     assert_eq!((&summary.known, &summary.happened), (&token.known, &token.happened));
-    let mut schedule = Wheel::new(Place::begin(), WHEEL_TOKENS);
+    let mut schedule = Schedule::new(Place::begin(), SCHEDULE_TOKENS);
     let (due, _) = schedule.step(&view, judged_at, STEP_READS).unwrap();
     assert!(due.is_empty(), "it is not over");
 }
@@ -321,10 +321,10 @@ fn the_expiry_of_a_long_life_is_stated_once_and_never_of_a_revoked_token() {
         if is_revoked {
             world.tell(&[act(30_001, "REVOKED", LONG, 5)]);
         }
-        let mut wheel = Wheel::new(Place::begin(), WHEEL_TOKENS);
+        let mut schedule = Schedule::new(Place::begin(), SCHEDULE_TOKENS);
         let mut due = Vec::new();
         loop {
-            let (some, more) = wheel.step(&world.view(), seconds(300), STEP_READS).unwrap();
+            let (some, more) = schedule.step(&world.view(), seconds(300), STEP_READS).unwrap();
             due.extend(some.into_iter().map(|one| one.at));
             if !more {
                 break;

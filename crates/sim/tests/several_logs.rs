@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ledgerline_expiry::{Due, Place, Wheel};
+use ledgerline_expiry::{Due, Place, Schedule};
 use ledgerline_followers::position::Position;
 use ledgerline_introspection::{Presented, token_status};
 use ledgerline_ledger::planner::AdminAct;
@@ -250,10 +250,13 @@ fn an_expiry_that_an_older_origin_gave_was_stated_twice_or_never() {
         ledger.world().clock.advance(7_200_000_000_000);
         let now = ledger.world().clock.wall_nanos();
         for reads in [1, 2, 100] {
-            let mut wheel = Wheel::new(Place::begin(), 2);
+            let mut schedule = Schedule::new(Place::begin(), 2);
             loop {
-                let (due, more) = wheel.step(&ledger.view(), now, reads).unwrap();
-                assert!(due.is_empty() || reads == 1, "a wheel that starts anew finds nothing new");
+                let (due, more) = schedule.step(&ledger.view(), now, reads).unwrap();
+                assert!(
+                    due.is_empty() || reads == 1,
+                    "a schedule that starts anew finds nothing new"
+                );
                 if !due.is_empty() {
                     let due = due.iter().map(Due::statement).collect();
                     ledger.administer(&AdminAct::State(due));
@@ -261,10 +264,10 @@ fn an_expiry_that_an_older_origin_gave_was_stated_twice_or_never() {
                     break;
                 }
             }
-            assert_eq!(wheel.seen(), &ledger.view().as_of());
+            assert_eq!(schedule.seen(), &ledger.view().as_of());
             // What is saved is the same place again, each log by its name.
-            let saved = Position::of(&ledger.view(), wheel.seen());
-            assert_eq!(saved.seen(&ledger.view()).as_ref(), Ok(wheel.seen()));
+            let saved = Position::of(&ledger.view(), schedule.seen());
+            assert_eq!(saved.seen(&ledger.view()).as_ref(), Ok(schedule.seen()));
         }
         let view = ledger.view();
         let leaves = leaves(&view);

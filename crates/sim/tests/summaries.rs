@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lineage_world::World;
 
-use ledgerline_followers::findings::memory::Memory;
+use ledgerline_followers::findings::follower_state::FollowerState;
 use ledgerline_followers::findings::record::Note;
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_followers::findings::{Judge, Limits, Place, Saved};
@@ -89,7 +89,7 @@ fn with_summaries(seed: u64, fate: Fate, news: &mut usize) -> Vec<Note> {
         }
         if fate == Fate::Stopped || random.below(3) == 0 {
             let Saved { position, memory } = judge.keep();
-            let memory = Memory::from_bytes(&memory.to_bytes()).unwrap();
+            let memory = FollowerState::from_bytes(&memory.to_bytes()).unwrap();
             saved = Saved { position, memory };
         }
         if fate == Fate::Damaged {

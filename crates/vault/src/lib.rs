@@ -33,16 +33,16 @@
 //! that never committed is free again after a crash, unless a snapshot was written in between; both
 //! are harmless.
 //!
-//! Locks: `writer` orders all that writes files, `room` guards memory and is never held across I/O.
-//! `writer` is taken first.
+//! Locks: `writer` orders all that writes files, `table` guards memory and is never held across
+//! I/O. `writer` is taken first.
 
 mod address;
 mod check;
 mod errors;
+mod key_table;
 pub mod keys;
 mod map;
 mod opening;
-mod room;
 mod seal;
 mod secrets;
 mod slots;
@@ -60,8 +60,8 @@ use ledgerline_world::entropy::Entropy;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use self::key_table::{KeyTable, Place};
 use self::map::{MapKey, MapRecord, Names};
-use self::room::{Place, Room};
 use self::seal::Cipher;
 use self::slots::{Flaw, Header, Record, Run, State};
 
@@ -111,7 +111,7 @@ pub struct Vault {
     kek: Cipher,
     names: Names,
     vault_id: [u8; 16],
-    room: Mutex<Room>,
+    table: Mutex<KeyTable>,
     writer: Mutex<Writer>,
 }
 
@@ -157,7 +157,7 @@ impl Vault {
     #[must_use]
     pub fn find_person(&self, tenant: &str, issuer: &str, user_id: &str) -> Option<[u8; 16]> {
         let key = self.names.person(tenant, issuer, user_id);
-        self.room().handle_of(&key)
+        self.table().handle_of(&key)
     }
 
     /// Recovery: an entry of the journal has this handle for this person.
@@ -194,28 +194,28 @@ impl Vault {
     /// Slots that can be taken without an fsync.
     #[must_use]
     pub fn free_slots(&self) -> usize {
-        self.room().free() as usize
+        self.table().free() as usize
     }
 
     /// Slots, taken or not.
     #[must_use]
     pub fn total_slots(&self) -> u32 {
-        self.room().total()
+        self.table().total()
     }
 
     /// Unwrapped keys that are cached, and what they were good for.
     #[must_use]
     pub fn cached_keys(&self) -> Usage {
-        self.room().hot()
+        self.table().hot()
     }
 
     /// Nobody gets a free slot among the first `count` any more: a newer copy of the ledger, which
     /// is lost, may have given it to somebody.
     pub fn retire_below(&self, count: u32) {
-        let mut room = self.room();
-        for position in 0..count.min(room.total()) {
+        let mut table = self.table();
+        for position in 0..count.min(table.total()) {
             // Gives free slots away to nobody, and leaves all others as they are.
-            room.give(position, None);
+            table.give(position, None);
         }
     }
 
@@ -223,7 +223,7 @@ impl Vault {
     /// file is restored; persons who had them get a new handle.
     #[must_use]
     pub fn damaged_slots(&self) -> usize {
-        self.room().damaged() as usize
+        self.table().damaged() as usize
     }
 
     /// Makes at least `want` more slots, durable when it returns: two fsyncs and about 5 µs a slot.
@@ -232,7 +232,7 @@ impl Vault {
     /// [`VaultError::Io`], [`VaultError::Full`].
     pub fn refill(&self, want: usize) -> Result<(), VaultError> {
         let _writer = self.writer();
-        let part = (self.room().total() / GROWTH_PART).min(slots::MAX_FILE_SLOTS);
+        let part = (self.table().total() / GROWTH_PART).min(slots::MAX_FILE_SLOTS);
         let want = u32::try_from(want).unwrap_or(slots::MAX_SLOTS);
         let mut left = if want == 0 { 0 } else { want.max(part) };
         while left > 0 {
@@ -245,7 +245,7 @@ impl Vault {
 
     fn slot_of(&self, key: &MapKey) -> Result<Slot, VaultError> {
         for _ in 0..MAX_TRIES {
-            let taken = self.room().take(key);
+            let taken = self.table().take(key);
             let Some(place) = taken else {
                 self.refill_inline()?;
                 continue;
@@ -273,19 +273,19 @@ impl Vault {
             let record = record.filter(|record| *record.handle() == place.handle);
             let cipher = record.and_then(|record| record.unwrap(place.position, &self.kek).ok());
             if let Some(cipher) = cipher.map(Arc::new) {
-                self.room().warm(place.position, &cipher);
+                self.table().warm(place.position, &cipher);
                 return Ok(Some(cipher));
             }
         }
-        self.room().distrust(place.position);
+        self.table().distrust(place.position);
         Ok(None)
     }
 
     fn redo(&self, handle: &[u8; 16], key: Option<&MapKey>) -> Result<(), VaultError> {
-        let mut room = self.room();
-        match room.find(handle) {
-            Some(place) => room.give(place.position, key),
-            None if room.is_erased(handle) => {}
+        let mut table = self.table();
+        match table.find(handle) {
+            Some(place) => table.give(place.position, key),
+            None if table.is_erased(handle) => {}
             None => return Err(VaultError::UnknownSlot),
         }
         Ok(())
@@ -294,7 +294,7 @@ impl Vault {
     fn refill_inline(&self) -> Result<(), VaultError> {
         let _writer = self.writer();
         // Another thread may have refilled while this one waited.
-        if self.room().free() > 0 {
+        if self.table().free() > 0 {
             return Ok(());
         }
         self.add_file(INLINE_SLOTS)
@@ -302,7 +302,7 @@ impl Vault {
 
     /// Called with the writer's lock.
     fn add_file(&self, count: u32) -> Result<(), VaultError> {
-        let first = self.room().total();
+        let first = self.table().total();
         if count > slots::MAX_SLOTS - first {
             return Err(VaultError::Full);
         }
@@ -314,7 +314,7 @@ impl Vault {
         let records = bytes[slots::HEADER..].as_chunks().0;
         let run = Run::new(first, file.into(), records);
         assert_eq!(run.entries.len(), count as usize, "a slot file holds what its header says");
-        self.room().add(run);
+        self.table().add(run);
         Ok(())
     }
 }
@@ -347,10 +347,10 @@ impl Vault {
         sealed: &[u8],
     ) -> Result<Vec<u8>, OpenError> {
         let found = {
-            let mut room = self.room();
+            let mut table = self.table();
             let absent =
-                if room.is_erased(handle) { OpenError::Erased } else { OpenError::UnknownSlot };
-            room.find(handle).ok_or(absent)
+                if table.is_erased(handle) { OpenError::Erased } else { OpenError::UnknownSlot };
+            table.find(handle).ok_or(absent)
         };
         let place = found?;
         match place.state {
@@ -360,7 +360,7 @@ impl Vault {
         }
         let cipher = self.key_of(&place).map_err(|error| OpenError::Io(error.kind()))?;
         let Some(cipher) = cipher else {
-            let erased = self.room().state(place.position) == State::Erased;
+            let erased = self.table().state(place.position) == State::Erased;
             return Err(if erased { OpenError::Erased } else { OpenError::Damaged });
         };
         let record = seal::open(&cipher, handle, n, statement_hash, sealed);
@@ -378,13 +378,13 @@ impl Vault {
     /// [`VaultError::Io`]: call again, until it is done; the next start does so too.
     pub fn erase(&self, handle: &[u8; 16]) -> Result<(), VaultError> {
         let mut writer = self.writer();
-        let found = self.room().find(handle);
+        let found = self.table().find(handle);
         let place = match found {
             Some(place) => place,
             None => match self.find_damaged(handle)? {
                 Some(place) => place,
                 None => {
-                    self.room().remember_erased(handle);
+                    self.table().remember_erased(handle);
                     return Ok(());
                 }
             },
@@ -394,7 +394,7 @@ impl Vault {
         }
         // Memory first: from here on nobody takes the slot or opens with it.
         writer.unfinished.insert(place.position);
-        self.room().erase(place.position, handle);
+        self.table().erase(place.position, handle);
         let record = Record::Erased { handle: *handle }.encode(place.position);
         let written = place.file.write_all_at(&record, place.offset);
         let durable = written.and_then(|()| place.file.sync());
@@ -408,7 +408,7 @@ impl Vault {
     /// Whether a handle was erased.
     #[must_use]
     pub fn is_erased(&self, handle: &[u8; 16]) -> bool {
-        self.room().is_erased(handle)
+        self.table().is_erased(handle)
     }
 
     /// Writes the map. `as_of` is a ledger size whose entries have all taken their slots. 24 bytes
@@ -418,16 +418,16 @@ impl Vault {
     /// [`VaultError::Io`]; it can be called again.
     pub fn snapshot(&self, as_of: u64) -> Result<(), VaultError> {
         let _writer = self.writer();
-        let total = self.room().total();
+        let total = self.table().total();
         let header = Header { vault_id: self.vault_id, number: as_of, count: total };
         let mut bytes = Vec::with_capacity(slots::HEADER + map::RECORD * total as usize);
         bytes.extend_from_slice(&header.encode(map::MAGIC, &self.kek, &*self.entropy));
         for start in (0..total).step_by(SNAPSHOT_CHUNK as usize) {
             // Takers may come in between: what they take is later than `as_of` and does no harm
             // here. Erasures cannot, they need the writer.
-            let room = self.room();
+            let table = self.table();
             for position in start..total.min(start + SNAPSHOT_CHUNK) {
-                bytes.extend_from_slice(&room.map_record(position).encode(position));
+                bytes.extend_from_slice(&table.map_record(position).encode(position));
             }
         }
         replace_durably(&*self.disk, map::FILE, &bytes).map_err(io_error(map::FILE))
@@ -436,7 +436,7 @@ impl Vault {
     /// The damaged slot that still wraps a key for this handle: its record's own handle is what is
     /// wrong.
     fn find_damaged(&self, handle: &[u8; 16]) -> Result<Option<Place>, VaultError> {
-        let damaged = self.room().damaged_places();
+        let damaged = self.table().damaged_places();
         for place in damaged {
             let mut bytes = [0; slots::RECORD];
             let read = place.file.read_exact_at(&mut bytes, place.offset);
@@ -514,8 +514,8 @@ impl Vault {
 }
 
 impl Vault {
-    fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().expect("the vault's memory was left half changed by a panic")
+    fn table(&self) -> MutexGuard<'_, KeyTable> {
+        self.table.lock().expect("the vault's memory was left half changed by a panic")
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -526,8 +526,8 @@ impl Vault {
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (total, free) = {
-            let room = self.room();
-            (room.total(), room.free())
+            let table = self.table();
+            (table.total(), table.free())
         };
         f.debug_struct("Vault").field("slots", &total).field("free", &free).finish_non_exhaustive()
     }

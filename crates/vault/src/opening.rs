@@ -11,8 +11,8 @@ use ledgerline_world::entropy::{Entropy, random};
 
 use super::check::{self, VaultDamage};
 use super::errors::VaultError;
+use super::key_table::KeyTable;
 use super::map::{self, MapRecord, Names, Snapshot};
-use super::room::Room;
 use super::seal::Cipher;
 use super::slots::{self, Flaw, Run, State};
 use super::{DIR, MAX_MAP_BYTES, MAX_SLOT_FILE_BYTES, Vault, damaged, io_error};
@@ -37,7 +37,7 @@ impl Vault {
         }
         disk.create_dir(DIR).map_err(io_error(DIR))?;
         let vault_id = random(&*entropy);
-        let vault = Self::assemble(disk, keys, entropy, vault_id, Room::new());
+        let vault = Self::assemble(disk, keys, entropy, vault_id, KeyTable::new());
         vault.refill(slots.max(1))?;
         Ok(vault)
     }
@@ -55,8 +55,8 @@ impl Vault {
         entropy: Arc<dyn Entropy>,
     ) -> Result<(Self, u64), VaultError> {
         remove_staged(&*disk).map_err(io_error(DIR))?;
-        let (vault_id, room) = open_slots(&*disk, &Cipher::new(&keys.kek))?;
-        let vault = Self::assemble(disk, keys, entropy, vault_id, room);
+        let (vault_id, table) = open_slots(&*disk, &Cipher::new(&keys.kek))?;
+        let vault = Self::assemble(disk, keys, entropy, vault_id, table);
         let as_of = vault.open_map()?;
         Ok((vault, as_of))
     }
@@ -73,7 +73,7 @@ impl Vault {
         keys: &KeyRing,
         entropy: Arc<dyn Entropy>,
         vault_id: [u8; 16],
-        room: Room,
+        table: KeyTable,
     ) -> Self {
         Self {
             disk,
@@ -81,7 +81,7 @@ impl Vault {
             kek: Cipher::new(&keys.kek),
             names: Names::new(&keys.vault),
             vault_id,
-            room: Mutex::new(room),
+            table: Mutex::new(table),
             writer: Mutex::default(),
         }
     }
@@ -98,7 +98,7 @@ impl Vault {
             Err(error) => return Err(io_error(map::FILE)(error)),
         };
         let applied = match &snapshot {
-            Some(snapshot) => apply(snapshot, &mut self.room())?,
+            Some(snapshot) => apply(snapshot, &mut self.table())?,
             None => None,
         };
         let (Some(Snapshot { as_of, .. }), Some(unfinished)) = (snapshot, applied) else {
@@ -130,11 +130,11 @@ fn remove_staged(disk: &dyn Disk) -> io::Result<()> {
     if names.is_empty() { Ok(()) } else { disk.sync_dir(DIR) }
 }
 
-fn open_slots(disk: &dyn Disk, kek: &Cipher) -> Result<([u8; 16], Room), VaultError> {
-    let mut room = Room::new();
+fn open_slots(disk: &dyn Disk, kek: &Cipher) -> Result<([u8; 16], KeyTable), VaultError> {
+    let mut table = KeyTable::new();
     let mut vault_id = None;
     for path in slot_files(disk)? {
-        let first = room.total();
+        let first = table.total();
         let bytes = read_whole(disk, &path, MAX_SLOT_FILE_BYTES).map_err(io_error(&path))?;
         let (header, records) = slots::parse_file(&bytes, first, kek).map_err(damaged(&path))?;
         let flaw = |offset, what| damaged(&path)(Flaw { offset, what });
@@ -148,40 +148,40 @@ fn open_slots(disk: &dyn Disk, kek: &Cipher) -> Result<([u8; 16], Room), VaultEr
             return Err(VaultError::Full);
         }
         let file = disk.open(&path, OpenMode::Write).map_err(io_error(&path))?;
-        room.add(Run::new(first, file.into(), records));
+        table.add(Run::new(first, file.into(), records));
     }
-    vault_id.map(|vault_id| (vault_id, room)).ok_or(VaultError::Missing)
+    vault_id.map(|vault_id| (vault_id, table)).ok_or(VaultError::Missing)
 }
 
 /// Gives the slots of a snapshot to their keys. Returns the erased slots whose map record is still
 /// to be cleared, or none when the snapshot is of no use.
-fn apply(snapshot: &Snapshot, room: &mut Room) -> Result<Option<Vec<u32>>, VaultError> {
+fn apply(snapshot: &Snapshot, table: &mut KeyTable) -> Result<Option<Vec<u32>>, VaultError> {
     let known = u32::try_from(snapshot.records.len()).expect("counted in a u32");
-    if known > room.total() {
-        return Err(VaultError::SlotsLost { there: room.total(), known });
+    if known > table.total() {
+        return Err(VaultError::SlotsLost { there: table.total(), known });
     }
     // An erasure overwrites the slot first, so a map record torn by it belongs to an erased slot.
     // Any other damage could hide a link: then all is redone from the journal.
     let lost = |(position, record): (u32, &Result<MapRecord, Flaw>)| {
-        record.is_err() && room.state(position) != State::Erased
+        record.is_err() && table.state(position) != State::Erased
     };
     if (0..known).zip(&snapshot.records).any(lost) {
         return Ok(None);
     }
     let mut unfinished = Vec::new();
     for (position, record) in (0..known).zip(&snapshot.records) {
-        if room.state(position) == State::Erased {
+        if table.state(position) == State::Erased {
             if *record != Ok(MapRecord::ERASED) {
                 unfinished.push(position);
             }
             continue;
         }
         match record {
-            Ok(MapRecord { state: State::Mapped, key }) => room.give(position, Some(key)),
+            Ok(MapRecord { state: State::Mapped, key }) => table.give(position, Some(key)),
             Ok(MapRecord { state: State::Free, .. }) | Err(_) => {}
             // Erased here but live there: an older slot file was restored, the ledger erases it
             // again.
-            Ok(_) => room.give(position, None),
+            Ok(_) => table.give(position, None),
         }
     }
     Ok(Some(unfinished))

@@ -14,7 +14,7 @@
 use ledgerline_answers::finding_json::finding;
 use ledgerline_api::time_text::rfc3339;
 use ledgerline_api::uuid_text;
-use ledgerline_followers::findings::book;
+use ledgerline_followers::findings::list;
 use ledgerline_followers::findings::rules::Severity;
 use ledgerline_proof::entry::Entry;
 use ledgerline_proof::hash::Hash;
@@ -123,13 +123,13 @@ fn own(statement: &Statement<'_>) -> Option<(String, Severity, String)> {
     Some((statement.detail("rule")?.to_owned(), severity, source))
 }
 
-fn found(view: &View, index: u64, named: &Named) -> Result<Option<book::Found>, String> {
+fn found(view: &View, index: u64, named: &Named) -> Result<Option<list::Found>, String> {
     let tenant = named.tenant.clone();
     let as_of = view.up_to(index + 1);
     let scope = Scope { tenant, as_of, at: None, judged_at: i64::MAX };
     let context = QueryContext::new(view, scope, Spending::default());
     let mut context = context.map_err(|error| error.to_string())?;
-    book::finding(&mut context, &named.finding).map_err(|error| error.to_string())
+    list::finding(&mut context, &named.finding).map_err(|error| error.to_string())
 }
 
 /// The finding as it stood behind an entry; `None` for one that this version does not know.

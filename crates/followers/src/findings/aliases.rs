@@ -24,10 +24,10 @@ use ledgerline_questions::lineage::{MAX_IDS, joined_ids};
 use ledgerline_view::chains;
 use ledgerline_view::view::{QueryError, View};
 
-use super::covers::Covers;
-use super::life::{Act, Boundary, Life, finding};
+use super::indirect_revocations::IndirectRevocations;
 use super::record::Note;
 use super::rules::{Finding, Rule};
+use super::token_state::{Act, Boundary, Life, finding};
 use super::{Judge, Known, KnownBirth, Placed, TokenKey, term_of, token_leaves};
 
 /// Claims of one id, and about one, that are looked at.
@@ -284,7 +284,7 @@ impl Judge {
         let birth = birth.map(|birth| KnownBirth { known: birth.place, birth: birth.clone() });
         let ends: Vec<_> = life.ends.iter().cloned().chain(life.covered_by()).collect();
         let is_watched = !several && birth.is_some() && ends.is_empty();
-        let watch = is_watched.then(|| Covers::watch(key, life).collect());
+        let watch = is_watched.then(|| IndirectRevocations::watch(key, life).collect());
         if is_anew {
             lives.changed(key);
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use ledgerline_view::view::View;
 
-use super::memory::Memory;
+use super::follower_state::FollowerState;
 use super::record::Note;
 use super::rules::Windows;
 use super::{Judge, Place, STEP_ENTRIES, Saved};
@@ -66,7 +66,7 @@ impl Follower for FindingsFollower {
         let saved = match saved.in_newest(view)? {
             None => Saved::default(),
             Some(position) => {
-                let memory = Memory::from_bytes(&saved.state).ok_or(Unusable::State)?;
+                let memory = FollowerState::from_bytes(&saved.state).ok_or(Unusable::State)?;
                 Saved { position, memory }
             }
         };

@@ -8,7 +8,7 @@
 //!
 //! A finding that somebody closed takes no act that was recorded after the closing: that one is
 //! raised anew, whatever the bounds. An act that was recorded before is counted to it still, and
-//! opens it again when it is counted after the closing ([`super::book`]): whoever closed it did not
+//! opens it again when it is counted after the closing ([`super::list`]): whoever closed it did not
 //! know of it.
 
 use ledgerline_proof::hash::Hash;

@@ -28,9 +28,9 @@ use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::Ids;
 use super::late::{Concerned, used_since};
-use super::life::{Act, Kin, Life, finding};
 use super::record::Note;
 use super::rules::Rule;
+use super::token_state::{Act, Kin, Life, finding};
 use super::{Judge, term_of, token_leaves};
 
 /// Children of one token that are judged anew, the newest.

@@ -27,10 +27,10 @@ use ledgerline_view::chains;
 use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::{Ids, Joins, each_id, leaves_of, term_of_all};
-use super::covers::covers;
-use super::life::{Act, Life, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
+use super::indirect_revocations::covers;
 use super::record::Note;
 use super::rules::{MAX_DRIFT_NANOS, Rule};
+use super::token_state::{Act, Life, MAX_BIRTHS as MAX_BIRTHS_OF_TOKEN, finding, until};
 use super::{Judge, Placed, TokenKey, changes_the_past};
 
 /// Entries of the chain that are looked through for tokens.

@@ -38,24 +38,24 @@
 //! parents of parents, and acts recorded before the late revocation of a parent.
 
 mod aliases;
-pub mod book;
-mod covers;
 mod follower;
-pub mod gap;
+pub mod follower_state;
 mod groups;
+mod indirect_revocations;
 pub mod integrity;
 mod kin;
 mod late;
-mod life;
-pub mod memory;
-mod presented;
-mod producers;
+pub mod list;
 mod reconciled;
 pub mod record;
 mod replay;
 mod revised;
 pub mod rules;
+mod rules_presentation;
+mod rules_source;
+mod token_state;
 mod turns;
+pub mod uses_gap;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,19 +74,21 @@ use ledgerline_view::view::{QueryError, View};
 use ledgerline_world::disk::Disk;
 
 use self::aliases::{Ids, leaves_of, not_joined, term_of_all};
-use self::covers::Covers;
 pub use self::follower::FindingsFollower;
+use self::follower_state::{FollowerState, Kept};
 use self::groups::{Counted, Recorded};
+use self::indirect_revocations::IndirectRevocations;
 use self::kin::kin_of;
 use self::late::Revised;
-use self::life::{Act, Birth, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until};
-use self::memory::{Kept, Memory};
-use self::presented::PolicyVersions;
 pub use self::reconciled::finding_of;
 use self::record::{Note, is_closing, raised_event_id};
 use self::replay::{Replay, is_replay};
 use self::revised::tell;
 use self::rules::{Finding, Rule, Windows};
+use self::rules_presentation::PolicyVersions;
+use self::token_state::{
+    Act, Birth, Boundary, Kin, Life, Parent, actor_name, asks_for_parents, until,
+};
 
 /// Tokens, and wider targets, of a generation of the memory: a life is 1 to 2 KiB, and there are
 /// two generations of tokens and two of their parents.
@@ -158,7 +160,7 @@ pub struct Saved {
     /// How many entries of the ledger's own origin were read.
     pub position: u64,
     /// What is remembered of them.
-    pub memory: Memory,
+    pub memory: FollowerState,
 }
 
 /// Where a judge keeps what memory has no room for.
@@ -195,9 +197,9 @@ pub struct Judge {
     alone: Tier<Box<Life>>,
     /// The ids of tokens.
     ids: Tier<Ids>,
-    covers: Covers,
+    covers: IndirectRevocations,
     policies: TermCache<PolicyVersions>,
-    memory: Memory,
+    memory: FollowerState,
     /// Closings of findings that were read.
     closings: u64,
 }
@@ -235,7 +237,7 @@ impl Judge {
             parents: Tier::new(2, most),
             alone: Tier::new(3, most),
             ids: Tier::new(4, most),
-            covers: Covers::new(counted),
+            covers: IndirectRevocations::new(counted),
             store,
         }
     }
@@ -269,7 +271,7 @@ impl Judge {
         let (counted, closings) = (self.covers.counted(), self.closings);
         let kept = store.mark();
         let kept = kept.map(|mark| Kept::new(mark, counted, closings, &self.windows));
-        Saved { position: self.position, memory: Memory { kept, ..self.memory.clone() } }
+        Saved { position: self.position, memory: FollowerState { kept, ..self.memory.clone() } }
     }
 
     /// Reads on, at most `most` entries, and says what was noticed. The caller records all of it

@@ -8,8 +8,8 @@ use ledgerline_proof::vocabulary::{EventType, Moved, Strength, TargetKind};
 use ledgerline_view::registry::LEDGER_SOURCE;
 use uuid::Uuid;
 
-use super::gap::Gap;
 use super::rules::{Cited, Finding, Rule, Severity};
+use super::uses_gap::Gap;
 use crate::reported::Reported;
 
 /// Longest note.

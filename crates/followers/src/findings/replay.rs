@@ -33,9 +33,9 @@ use ledgerline_proof::vocabulary::{
 use ledgerline_summaries::kept;
 use serde::{Deserialize, Serialize};
 
-use super::life::{Act, cite};
 use super::record::{Named, Note, Upon, moved_upon};
 use super::rules::{Finding, Rule};
+use super::token_state::{Act, cite};
 
 /// How long after a replay a revocation may be its consequence.
 const CONSEQUENCE_NANOS: i64 = 60_000_000_000;

@@ -21,9 +21,9 @@ use ledgerline_view::view::{QueryError, View};
 
 use super::Judge;
 use super::groups::{Counted, Groups};
-use super::life::{Act, cite};
 use super::record::{Named, Note, Upon, moved_upon, raised_event_id};
 use super::rules::{Cited, Finding};
+use super::token_state::{Act, cite};
 
 /// Entries about one finding that are looked through, the newest.
 const MOVES: usize = 1024;

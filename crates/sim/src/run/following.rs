@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ledgerline_expiry::{ExpiryFollower, STEP_READS, WHEEL_TOKENS};
+use ledgerline_expiry::{ExpiryFollower, SCHEDULE_TOKENS, STEP_READS};
 use ledgerline_followers::findings::rules::Windows;
 use ledgerline_followers::findings::{FindingsFollower, Limits, Place, STEP_ENTRIES};
 use ledgerline_followers::follower::{Began, Failed, Next, NotRecorded, Ran};
@@ -133,18 +133,18 @@ impl Run {
         }
     }
 
-    /// A step of the wheel, with what is due recorded.
+    /// A step of the schedule, with what is due recorded.
     pub(super) fn turn(&mut self) -> Outcome {
         let reads = *self.random.choose(&[1, 3, 40, STEP_READS]);
         self.turn_on(reads).map(|_| ())
     }
 
-    /// Whether the wheel has nothing to do any more.
+    /// Whether the schedule has nothing to do any more.
     fn turn_on(&mut self, reads: usize) -> Result<bool, String> {
         let mut runner = match self.readers.expiry.take() {
             Some(runner) => runner,
             None => {
-                let tokens = *self.random.choose(&[2, 5, WHEEL_TOKENS]);
+                let tokens = *self.random.choose(&[2, 5, SCHEDULE_TOKENS]);
                 self.runner(ExpiryFollower::new(tokens, reads))
             }
         };

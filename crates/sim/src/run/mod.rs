@@ -226,7 +226,7 @@ struct Run {
     openings: u64,
     /// Whether the verifier behind the head is at work.
     watching: bool,
-    /// The latest that the wheel saw on the clock.
+    /// The latest that the schedule saw on the clock.
     latest: i64,
     /// Older states of the data disk, with the ledger's size.
     copies: Vec<(u64, Snapshot)>,

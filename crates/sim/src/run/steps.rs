@@ -17,7 +17,7 @@ use crate::{Faults, Shortage};
 pub(super) const WEIGHTS: [u64; 22] =
     [30, 15, 12, 8, 14, 6, 10, 4, 3, 5, 8, 10, 4, 3, 6, 12, 4, 3, 8, 1, 2, 4];
 
-/// The follower, the wheel, the verifier behind the head, and questions.
+/// The follower, the schedule, the verifier behind the head, and questions.
 pub(super) const DEAR: std::ops::Range<usize> = 17..21;
 
 /// Storms over what is written behind the head, all of which is written anew as a whole.

@@ -9,10 +9,10 @@ use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 
-/// Holds a whole ledger, in which a wheel came to rest at `now`, against what it must have stated:
-/// every token that an event gave an expiry, and whose expiry is in force and has passed, has one
-/// EXPIRED for it. Nothing is stated twice, and nothing ahead of `latest`, the latest that the
-/// clock ever stood at. Returns how many were stated.
+/// Holds a whole ledger, in which a schedule came to rest at `now`, against what it must have
+/// stated: every token that an event gave an expiry, and whose expiry is in force and has passed,
+/// has one EXPIRED for it. Nothing is stated twice, and nothing ahead of `latest`, the latest that
+/// the clock ever stood at. Returns how many were stated.
 ///
 /// # Errors
 /// What does not hold.

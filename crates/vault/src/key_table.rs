@@ -1,4 +1,5 @@
-//! The vault in memory: which slot is whose. No I/O; the lock around it is held for moments.
+//! The key table: which slot of the vault is whose, in memory, and the cache of unwrapped keys. No
+//! I/O; the lock around it is held for moments.
 //!
 //! Promises: a slot that was given out, erased or found damaged is never given out again; a map key
 //! leads to at most one slot. About 50 bytes per slot: 33 for the entry, 16 to 22 for its two
@@ -24,12 +25,12 @@ const EMPTY: u32 = u32::MAX;
 
 /// Positions by 16-byte key: open addressing, linear probing, no removal. A position whose key
 /// changed is skipped when found and dropped when the table grows.
-struct Table {
+struct Positions {
     cells: Vec<u32>,
     used: usize,
 }
 
-impl Table {
+impl Positions {
     fn new() -> Self {
         Self { cells: vec![EMPTY; 16], used: 0 }
     }
@@ -90,11 +91,11 @@ pub(super) struct Place {
     pub cipher: Option<Arc<Cipher>>,
 }
 
-/// All slots and who has them.
-pub(super) struct Room {
+/// All slots and who has them, with a cache of unwrapped keys.
+pub(super) struct KeyTable {
     runs: Vec<Run>,
-    by_handle: Table,
-    by_key: Table,
+    by_handle: Positions,
+    by_key: Positions,
     total: u32,
     free: u32,
     damaged: u32,
@@ -107,12 +108,12 @@ pub(super) struct Room {
     erased_elsewhere: BTreeSet<[u8; 16]>,
 }
 
-impl Room {
+impl KeyTable {
     pub fn new() -> Self {
         Self {
             runs: Vec::new(),
-            by_handle: Table::new(),
-            by_key: Table::new(),
+            by_handle: Positions::new(),
+            by_key: Positions::new(),
             total: 0,
             free: 0,
             damaged: 0,

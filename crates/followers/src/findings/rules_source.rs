@@ -25,11 +25,11 @@ use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::each_id;
-use super::life::{Act, Boundary, cite, clock_ahead};
-use super::memory::{Boot, Numbered};
+use super::follower_state::{Boot, Numbered};
 use super::record::{Move, Note};
 use super::revised::raise_again;
 use super::rules::{Cited, Finding, Rule, behind};
+use super::token_state::{Act, Boundary, cite, clock_ahead};
 use super::{Judge, Known, term_of};
 
 /// Longest interval that can be declared, in seconds.

@@ -7,9 +7,9 @@
 //!                     recorded since, which are at hand in memory
 //! ```
 //!
-//! Promises: [`Covers::bring`] leaves what reading every chain anew would give, in the same order:
-//! by chain, then by place. Assumes: every revocation of something wider is told to
-//! [`Covers::note`] when it is followed, before any later act is judged.
+//! Promises: [`IndirectRevocations::bring`] leaves what reading every chain anew would give, in the
+//! same order: by chain, then by place. Assumes: every revocation of something wider is told to
+//! [`IndirectRevocations::note`] when it is followed, before any later act is judged.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -24,7 +24,7 @@ use ledgerline_summaries::{Marked, kept};
 use ledgerline_view::view::{QueryError, View};
 use serde::{Deserialize, Serialize};
 
-use super::life::{Act, Boundary, Life, Wide};
+use super::token_state::{Act, Boundary, Life, Wide};
 
 /// Revocations kept at hand, some 500 bytes each. A token that was not looked at for longer has
 /// all its chains read again, if one of them was revoked meanwhile.
@@ -83,7 +83,7 @@ pub(super) struct Counted {
 }
 
 /// The memory of wider revocations.
-pub(super) struct Covers {
+pub(super) struct IndirectRevocations {
     known: TermCache<Told>,
     recent: VecDeque<Recent>,
     marked: Marked,
@@ -94,7 +94,7 @@ pub(super) struct Covers {
     turned: u64,
 }
 
-impl Covers {
+impl IndirectRevocations {
     /// One that goes on behind so many revocations and turns of tokens.
     pub(super) fn new(counted: Counted) -> Self {
         let Counted { noted, turned } = counted;

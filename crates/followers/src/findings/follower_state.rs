@@ -24,7 +24,7 @@ use ledgerline_proof::hash::Hash;
 use ledgerline_summaries::Mark;
 use serde::{Deserialize, Serialize};
 
-use super::covers::Counted;
+use super::indirect_revocations::Counted;
 use super::replay::Replays;
 use super::rules::{Cited, GROUP_NANOS, Rule, Windows};
 
@@ -170,7 +170,7 @@ fn counts<'k>(tenants: impl Iterator<Item = &'k String>) -> BTreeMap<String, usi
 
 /// The memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct FollowerState {
     pub(super) ran: i64,
     pub(super) last_leaf: Option<i64>,
     pub(super) instances: BTreeMap<InstanceKey, Instance>,
@@ -250,7 +250,7 @@ struct Written {
     kept: Option<Kept>,
 }
 
-impl Memory {
+impl FollowerState {
     /// As bytes.
     ///
     /// # Panics
@@ -517,10 +517,10 @@ mod tests {
 
     #[test]
     fn numbers_are_missed_and_filled_in() {
-        let mut memory = Memory::default();
+        let mut memory = FollowerState::default();
         let who = boot("t", [1; 16]);
         let mut raised = 0u8;
-        let mut check = |memory: &mut Memory, seq: i64, expected: Numbered| {
+        let mut check = |memory: &mut FollowerState, seq: i64, expected: Numbered| {
             let numbered = memory.number(who, seq);
             assert_eq!(numbered, expected, "{seq}");
             if let Numbered::Missing(missing) = numbered {
@@ -536,7 +536,7 @@ mod tests {
         check(&mut memory, 8, Numbered::Nothing);
         check(&mut memory, 8, Numbered::Nothing);
         check(&mut memory, 11, Numbered::Filled(Hash([2; 32])));
-        let mut again = Memory::from_bytes(&memory.to_bytes()).expect("as written");
+        let mut again = FollowerState::from_bytes(&memory.to_bytes()).expect("as written");
         assert_eq!(again, memory);
         check(&mut again, 7, Numbered::Nothing);
         check(&mut again, 9, Numbered::Filled(Hash([1; 32])));
@@ -545,7 +545,7 @@ mod tests {
 
     #[test]
     fn instances_and_gaps_are_bounded() {
-        let mut memory = Memory::default();
+        let mut memory = FollowerState::default();
         for n in 0..MAX_INSTANCES as u128 + 10 {
             memory.ran += 1;
             memory.number(boot("", n.to_be_bytes()), 0);
@@ -562,7 +562,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_tenants_instances_forgets_none_of_others() {
-        let mut memory = Memory::default();
+        let mut memory = FollowerState::default();
         let honest = boot("honest", [7; 16]);
         memory.number(honest, 1);
         for n in 0..2 * MAX_INSTANCES as u128 {
@@ -581,9 +581,9 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_tenants_names_blinds_only_itself() {
-        let mut memory = Memory::default();
+        let mut memory = FollowerState::default();
         memory.learn_key("honest", "eu:idp", "k1");
-        let known = |memory: &Memory, tenant: &str| {
+        let known = |memory: &FollowerState, tenant: &str| {
             memory.keys.of_issuer(tenant, "eu:idp").map(Iterator::count)
         };
         for n in 0..=MAX_KEYS.of_tenant {
@@ -600,7 +600,7 @@ mod tests {
         memory.learn_key("newcomer", "eu:idp", "k1");
         assert_eq!(known(&memory, "honest"), Some(2));
         assert_eq!(known(&memory, "newcomer"), Some(1));
-        let again = Memory::from_bytes(&memory.to_bytes()).expect("as written");
+        let again = FollowerState::from_bytes(&memory.to_bytes()).expect("as written");
         assert_eq!(again, memory);
         assert_eq!(known(&again, "mallory"), None, "also after a start");
         for n in 0..=MAX_HELD_OF_TENANT {
@@ -618,11 +618,11 @@ mod tests {
 
     #[test]
     fn a_clock_is_told_once_an_hour_a_source_and_always_without_room() {
-        let mut memory = Memory::default();
+        let mut memory = FollowerState::default();
         assert!(memory.tell_clock(("t", "gw"), 5));
         assert!(!memory.tell_clock(("t", "gw"), 6));
         assert!(memory.tell_clock(("t", "idp"), 6));
-        let mut again = Memory::from_bytes(&memory.to_bytes()).expect("as written");
+        let mut again = FollowerState::from_bytes(&memory.to_bytes()).expect("as written");
         assert!(!again.tell_clock(("t", "gw"), 7));
         assert!(memory.tell_clock(("t", "gw"), 5 + GROUP_NANOS));
         for n in 0..=MAX_SOURCES_OF_TENANT {
@@ -637,7 +637,7 @@ mod tests {
     fn a_memory_of_before_there_were_shares_is_read() {
         let text = br#"{"ran":5,"last_leaf":null,"instances":[],"sources":[],
             "audiences":[["t","eu:idp","a"]],"keys":[["t","eu:idp","k"]],"held":[]}"#;
-        let memory = Memory::from_bytes(text).expect("as it was written");
+        let memory = FollowerState::from_bytes(text).expect("as it was written");
         let keys = memory.keys.of_issuer("t", "eu:idp").expect("all is known");
         assert_eq!(keys.collect::<Vec<_>>(), ["k"]);
         assert!(memory.audiences.contains(&("t".into(), "eu:idp".into(), "a".into())));
@@ -645,7 +645,7 @@ mod tests {
 
     #[test]
     fn silence_is_told_once_and_does_not_count_while_the_ledger_stood() {
-        let mut memory = Memory::default();
+        let mut memory = FollowerState::default();
         let who = ("", "gw");
         memory.heard(who, [1; 16], Some(10));
         memory.ran = 30;

@@ -21,8 +21,8 @@ use ledgerline_view::view::{QueryError, View};
 
 use self::noticed::{actor_lost, outlives, widened};
 pub(super) use self::noticed::{actor_name, clock_ahead, finding};
-use super::covers::{Covering, Quiet};
 use super::groups::Groups;
+use super::indirect_revocations::{Covering, Quiet};
 use super::replay::Party;
 use super::rules::{Cited, Finding, Windows};
 use super::turns::{Judged, Turns};

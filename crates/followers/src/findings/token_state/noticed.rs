@@ -7,11 +7,11 @@ use ledgerline_proof::statement::{Actor, Statement};
 use ledgerline_proof::vocabulary::{Outcome, Relation};
 
 use super::{Act, Boundary, Life, Parent, asks_for_parents, cite, is_use};
-use crate::findings::presented::differing;
 use crate::findings::replay::{Likeness, Party, presents};
 use crate::findings::rules::{
     Explanation, Finding, MAX_DRIFT_NANOS, Rule, Severity, Windows, behind,
 };
+use crate::findings::rules_presentation::differing;
 
 impl Life {
     /// Whether a second birth says what the first one said, and says enough to tell: two logs of

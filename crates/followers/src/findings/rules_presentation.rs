@@ -42,9 +42,9 @@ use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::counted;
 use ledgerline_view::view::{QueryError, View};
 
-use super::life::{Act, Life, cite, finding};
 use super::rules::Explanation::Propagation;
 use super::rules::{Cited, Finding, Rule, Severity, behind};
+use super::token_state::{Act, Life, cite, finding};
 use super::{Judge, KnownBirth, term_of};
 
 /// Other ids of a token that are looked at.
