@@ -1,5 +1,5 @@
-//! How far the server's readers behind the head were when they answered: said below every answer
-//! that depends on one, and in the exit code.
+//! Catching up: how far what follows the ledger was when the server answered; said below every
+//! answer that depends on it, and in the exit code.
 //!
 //! Promises: an answer of a reader that is behind, or switched off, ends with a line that begins
 //! INCOMPLETE, and with exit code 3; also an empty one.

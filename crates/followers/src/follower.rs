@@ -1,4 +1,4 @@
-//! Who follows a ledger, and how: the trait, and the one runner.
+//! The trait of a follower, and the one runner that has it catch up.
 //!
 //! ```text
 //! view ──▶ Follower::step ──▶ statements ──▶ Recorder ──▶ durable ──▶ position saved, at its time

@@ -1,4 +1,4 @@
-//! Who reads what was committed, in order, and states what follows from it.
+//! Followers: they read what was committed, in order, and state what follows from it.
 //!
 //! Promises: each begins where its position file says, may be stopped anywhere, and states
 //! everything once for ever.

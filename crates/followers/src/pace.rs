@@ -1,4 +1,4 @@
-//! The pace of those who read behind the head.
+//! The pace at which followers catch up, so that they slow nobody down.
 //!
 //! ```text
 //! caught up             a rest of the follower's own interval

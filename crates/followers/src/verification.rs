@@ -1,4 +1,4 @@
-//! The verifier behind the head as a follower: what does not hold becomes a finding.
+//! The verifier as a follower, catching up behind the head: what does not hold becomes a finding.
 //!
 //! Promises: what it verified before a start it verifies again: a position on the disk that is
 //! verified would be a reason to believe it. So it saves none.

@@ -1,4 +1,4 @@
-//! The open connections: whose each is, and which one has to go when there are too many.
+//! The open connections: whose each is, and which one is evicted when there are too many.
 //!
 //! ```text
 //! accepted ──▶ nobody's          closed first when room is needed, the oldest first

@@ -1,5 +1,5 @@
-//! How far proofs reach: a bundle is about what was recorded when it was asked for, or says in
-//! words that it is not.
+//! Waiting for a block: a proof bundle covers what was recorded when it was asked for, or says in
+//! words that it does not.
 //!
 //! ```text
 //! wait=0..60   with proof=true, and on the proofs of tokens and events: seconds to wait for a

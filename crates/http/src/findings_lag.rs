@@ -1,5 +1,5 @@
-//! How far an answer that depends on the rules is: what they have judged, and what was recorded
-//! after the state that it is of.
+//! Catching up of the rules: what they have judged when an answer depends on them, and what was
+//! recorded after the state that it is of.
 
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json::{self, Reached};

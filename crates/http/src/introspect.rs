@@ -1,4 +1,5 @@
-//! `POST /oauth2/introspect`: RFC 7662, from the proven stream; signed as RFC 9701 has it if asked.
+//! `POST /oauth2/introspect`: token introspection (RFC 7662), from cached answers or the proven
+//! stream; signed as RFC 9701 has it if asked.
 //!
 //! Promises: the answer is that of the newest committed state, so that after an acknowledged
 //! REVOKED none says active, also after a crash. Everything that is not active is answered by the

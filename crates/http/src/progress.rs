@@ -1,4 +1,5 @@
-//! How far the readers behind the head are, on every answer that depends on one of them.
+//! Catching up: how far what follows the ledger is (rules, expiries, verifier), on every answer
+//! that depends on it.
 //!
 //! ```text
 //! wait=0..60   seconds to wait until the reader is where the ledger was when it was asked

@@ -1,4 +1,4 @@
-//! Revoking a blast radius: one REVOKED for each token that may still be used.
+//! Revoking a blast radius: one REVOKED for each token of it that may still be used.
 //!
 //! Promises: what is revoked is what the answer of the same moment shows; the events go the way of
 //! all events, in the name of the responder, and are durable when this answers. The issuer is told

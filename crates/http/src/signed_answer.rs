@@ -1,4 +1,4 @@
-//! Introspection answers as signed JWTs (RFC 9701), and the keys they verify with.
+//! Signed introspection answers: JWTs (RFC 9701), and the keys they verify with.
 //!
 //! ```text
 //! Accept: application/token-introspection+jwt

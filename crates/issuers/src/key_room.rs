@@ -1,8 +1,8 @@
-//! The keys of one issuer, from a file or a URL.
+//! The cached keys of one issuer, from a file or a URL, and when they are stale.
 //!
 //! ```text
 //! asked for a kid ──▶ known and young enough        as known
-//!                     known, but old                fetched; a few wait for it, the others go on
+//!                     known, but stale              fetched; a few wait for it, the others go on
 //!                     not known                     fetched; a few wait for it, the others are
 //!                                                   told at once that nobody knows yet
 //! ```

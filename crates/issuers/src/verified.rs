@@ -1,4 +1,4 @@
-//! Cached tokens: those whose signature was verified before.
+//! The cache of verified tokens: those whose signature was checked before.
 //!
 //! Promises: found by a digest of the whole token, signature included, which is all that is kept of
 //! it; bounded by count ([`SharedCache`]). Only what was verified is kept, so that nobody can evict

@@ -1,5 +1,5 @@
-//! What a node does with tokens that somebody presented: says where they stand, revokes them,
-//! records that they were used.
+//! What a node does with presented tokens: introspection by cached answers, revoking, and recording
+//! that they were used.
 //!
 //! Promises: what is revoked or recorded here goes the way of all events.
 

@@ -1,4 +1,4 @@
-//! How far the readers behind the head have come.
+//! Catching up: how far followers and the verifier have come, behind what is committed.
 //!
 //! Promises: what [`Progress`] says is never more than was done. When a reader's position is `n`,
 //! what it had to say of the entries before `n` is committed: a view taken *after* the position was

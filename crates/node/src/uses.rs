@@ -1,4 +1,4 @@
-//! Introspections, to be recorded as uses of their tokens.
+//! Uses noted by introspection, to be recorded as USED of their tokens.
 //!
 //! ```text
 //! answer ──▶ note (in memory) ──▶ a window after its first use: one USED for each

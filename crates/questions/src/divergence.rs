@@ -1,5 +1,5 @@
-//! Where a token's traces part: the first event from another key, address, device or client; and
-//! all services and audiences that it was shown to.
+//! Possible theft: the first event from a key, address, device or client not seen before on a
+//! token; and all services and audiences that it was shown to.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! A map that never holds more than its limit: the oldest entry goes first.
+//! A bounded map: beyond its limit the oldest entry is evicted.
 //!
 //! Order is that of insertion and nothing else, so what is forgotten depends on the input alone.
 

@@ -1,4 +1,4 @@
-//! What memory has no room for: values by term, in files that may be lost at any time.
+//! Summaries evicted from memory: values by term, in files that may be lost at any time.
 //!
 //! Promises: what is found under a term is what was put there last, or nothing. Whoever asks must
 //! be able to do without.

@@ -1,4 +1,5 @@
-//! When something happened on a chain last: enough to see that nothing did.
+//! Change marks of chains: when something happened on one last. They let a cached summary prove
+//! that it is not stale.
 //!
 //! Promises: what is said to be quiet is. Bounded: of the last [`MARKED`] happenings, and up to
 //! twice as many; of what lies before nothing is said to be quiet.

@@ -1,4 +1,4 @@
-//! Where summaries lie that memory has no room for: two files that are appended to.
+//! The store of summaries that were evicted from memory: two files that are appended to.
 //!
 //! ```text
 //! followers/summaries-<16 hex digits of its number>

@@ -1,4 +1,4 @@
-//! What is remembered by token: the part used lately in memory, the rest in the store.
+//! Two tiers of summaries: those used lately cached in memory, evicted ones in the store.
 //!
 //! Promises: what is put is found again until [`Store`] lets go of it, as it was put: nothing here
 //! says anything of its own. A value is written when it leaves memory, and not again unless it was

@@ -1,5 +1,5 @@
-//! The verifier behind the head: what was committed since the last step, judged as the full
-//! verification judges it.
+//! The incremental verifier, catching up behind the head: what was committed since its last step,
+//! judged as the full verification judges it.
 //!
 //! ```text
 //! journal   ├── verified by earlier steps ──┼── this step ──┼── committed ──┤ being written

@@ -1,5 +1,5 @@
-//! What is committed, and the rooms that readers find it in: data, and the one place where a state
-//! takes the place of the one before.
+//! What is committed: the rooms of readers, and the one place where a snapshot replaces the one
+//! before and caches hear of it.
 //!
 //! Promises: readers see one consistent state, replaced whole. Whoever keeps answers hears of every
 //! commit before readers see it ([`CommitObserver`]).

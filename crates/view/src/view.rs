@@ -1,4 +1,4 @@
-//! A view: one consistent, committed state of the ledger, for readers.
+//! A view: a consistent snapshot of what is committed, for readers.
 //!
 //! Promises: every answer of one view is about the same size, names its checkpoint, and shows only
 //! leaves whose hashes the tree has. Every hit of the index is confirmed at the entry. Every query

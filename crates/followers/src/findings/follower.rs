@@ -1,4 +1,4 @@
-//! The rules as a follower.
+//! The rules as a follower of the ledger.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! What the follower remembers of all entries before its position.
+//! The state of the findings follower: what it keeps of all entries before its position.
 //!
 //! Promises: a function of those entries alone. It is saved with the position; when it is lost,
 //! reading everything again gives the same. Bounded: what does not fit is not judged, never judged

@@ -1,10 +1,10 @@
-//! Revocations of something wider than a token: which of them cover it.
+//! Indirect revocations, cached: of something wider than a token. Which of them cover it.
 //!
 //! ```text
 //! chains of births    session, grant, client, key (each under both spellings), subject
-//! first asked         every chain is read: remembered, or from the index
+//! first asked         every chain is read: cached, or from the index
 //! asked again         nothing, unless one of its chains was revoked since: then the revocations
-//!                     recorded since, which are at hand in memory
+//!                     recorded since, which are cached
 //! ```
 //!
 //! Promises: [`IndirectRevocations::bring`] leaves what reading every chain anew would give, in the
@@ -26,11 +26,11 @@ use serde::{Deserialize, Serialize};
 
 use super::token_state::{Act, Boundary, Life, Wide};
 
-/// Revocations kept at hand, some 500 bytes each. A token that was not looked at for longer has
+/// Revocations cached, some 500 bytes each. A token that was not looked at for longer has
 /// all its chains read again, if one of them was revoked meanwhile.
 const RECENT: usize = 1024;
 
-/// Chains of a generation of the memory, some 60 bytes each: nearly none holds a revocation. A
+/// Chains of a generation of the cache, some 60 bytes each: nearly none holds a revocation. A
 /// token has up to nine.
 const REMEMBERED: usize = 1 << 14;
 
@@ -82,7 +82,7 @@ pub(super) struct Counted {
     turned: u64,
 }
 
-/// The memory of wider revocations.
+/// The cache of indirect revocations.
 pub(super) struct IndirectRevocations {
     known: TermCache<Told>,
     recent: VecDeque<Recent>,

@@ -1,4 +1,4 @@
-//! Reading findings: which there are, and where each stands.
+//! The list of findings: which there are, and where each stands.
 //!
 //! Promises: as the questions: one size, one tenant, a budget, pages by ledger index. The state of
 //! a finding is what the entries in the scope say: `open`, until it is moved on; a withdrawal

@@ -1,4 +1,4 @@
-//! One token's life as the rules see it, and the judging of its next act.
+//! The state of one token as the rules see it: its life so far, and the judging of its next act.
 //!
 //! Promises: what is said of an act follows from the acts taken before it, in the order taken, and
 //! from what the caller knows of wider revocations and parents. Nothing is read here: a life that

@@ -1,4 +1,4 @@
-//! What a crash may have swallowed: uses that were seen and not yet recorded.
+//! The gap in uses after a crash: introspections that were seen and not yet recorded.
 //!
 //! ```text
 //! followers/uses   a position file of no log; its state:

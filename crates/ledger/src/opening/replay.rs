@@ -1,5 +1,5 @@
-//! Redoes what is derived from the journal: index postings, the vault's map, the block in the
-//! making.
+//! Replay: redoes what is derived from the journal: index postings, the vault's map, the block in
+//! the making.
 //!
 //! Promises: the same postings that the sequencer posted; the same slots that intake took. A lost
 //! index is built on the way, so that memory holds a few ranges of it, never all.

@@ -1,4 +1,5 @@
-//! What was read together with others, until the question comes to it. See [`super::plan`].
+//! Prefetched postings and entries: what was read together with others, until the question comes to
+//! it. See [`super::plan`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where tokens stand, without reading their lives.
+//! Token summaries: where tokens stand, without reading their lives.
 //!
 //! ```text
 //! id ──▶ chain: where its events are                      (index alone, however many)

@@ -1,5 +1,5 @@
-//! Token cache: lives and summaries of tokens that were judged before, and how they turn out to be
-//! stale.
+//! The token cache: lives and summaries of tokens that were judged before, and how stale ones are
+//! noticed.
 //!
 //! ```text
 //! judged as of s ──▶ asked as of t, which covers s: postings behind s of the terms that a change
