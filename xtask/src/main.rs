@@ -10,6 +10,7 @@
 
 mod chores;
 mod ci;
+mod dictionary;
 mod process;
 mod tidy;
 mod tools;
@@ -20,6 +21,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::chores::{BenchArgs, FuzzArgs, SimArgs};
+use crate::dictionary::{DictionaryArgs, Misused};
 use crate::tidy::TidyArgs;
 
 /// The repository's chores.
@@ -45,20 +47,37 @@ enum Chore {
     Fuzz(FuzzArgs),
     /// Write the kernel's test vectors anew (look at the difference before you commit it).
     Vectors,
+    /// Compare the schemas of two revisions or folders, as a page to sign. Ends with 2 when a
+    /// change is incompatible (BACKWARD_TRANSITIVE), with 64 for what is no revision or folder.
+    DictionaryDiff(DictionaryArgs),
 }
 
+/// A change was found that must not be made.
+const INCOMPATIBLE: u8 = 2;
+/// The command line asks for nothing that exists, as the program itself says it.
+const MISUSED: u8 = 64;
+
 fn main() -> ExitCode {
-    match run(Arguments::parse().chore) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let is_answer = !error.use_stderr();
+            // Help that nobody reads, because the pipe is closed, is no failure.
+            let _ = error.print();
+            return if is_answer { ExitCode::SUCCESS } else { MISUSED.into() };
+        }
+    };
+    match run(arguments.chore) {
+        Ok(code) => code,
         Err(error) => {
             // Not returned from main: a backtrace of this program would bury the one line.
             eprintln!("\nerror: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Misused>() { MISUSED.into() } else { ExitCode::FAILURE }
         }
     }
 }
 
-fn run(chore: Chore) -> Result<()> {
+fn run(chore: Chore) -> Result<ExitCode> {
     match chore {
         Chore::Ci => ci::run(),
         Chore::Tidy(args) => tidy::run(&args),
@@ -66,5 +85,10 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Sim(args) => chores::sim(&args),
         Chore::Fuzz(args) => chores::fuzz(&args),
         Chore::Vectors => chores::vectors(),
+        Chore::DictionaryDiff(args) => {
+            let is_compatible = dictionary::run(&args)?;
+            return Ok(if is_compatible { ExitCode::SUCCESS } else { INCOMPATIBLE.into() });
+        }
     }
+    .map(|()| ExitCode::SUCCESS)
 }

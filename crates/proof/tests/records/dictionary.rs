@@ -13,7 +13,12 @@ pub fn markdown() -> String {
          Every record of the ledger, version 1, generated from the schemas in\n\
          `crates/proof/schemas` (a test compares this file with them). How records\n\
          become bytes is in [format.md](format.md). Fields are encoded in the order \
-         of the tables.\n",
+         of the tables.\n\n\
+         `cargo xtask dictionary-diff OLD NEW` compares two revisions of the schemas, or two\n\
+         folders of them, field by field: what changed, whether records written before can still\n\
+         be read (BACKWARD_TRANSITIVE), which fields are personal or identify something, and\n\
+         what changed on this page. It prints one page for the quarterly review to sign, and\n\
+         ends with 2 when a change is incompatible.\n",
     );
     let mut done = BTreeSet::new();
     let (mut records, mut words, mut fixed) = (String::new(), String::new(), String::new());
