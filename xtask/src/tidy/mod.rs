@@ -16,6 +16,7 @@ mod parameters;
 mod prose;
 mod purity;
 mod ratchet;
+mod reading_path;
 mod source;
 mod text;
 mod words;
@@ -83,10 +84,10 @@ pub struct File {
 /// What to do besides judging.
 #[derive(Debug, clap::Args)]
 pub struct TidyArgs {
-    /// Print the house as the imports draw it, instead of judging.
+    /// Print the house as the imports draw it and the reading path, instead of judging.
     #[arg(long)]
     draw: bool,
-    /// Write that drawing into ARCHITECTURE.md.
+    /// Write both into ARCHITECTURE.md.
     #[arg(long, requires = "draw")]
     write: bool,
 }
@@ -125,9 +126,14 @@ fn draw(write: bool) -> Result<()> {
     let files = tracked_files()?;
     let sources = sources(&files);
     print!("{}", drawing::drawn(&sources));
+    let page = files.iter().find(|file| file.path == drawing::PAGE);
+    let page = page.map_or("", |page| page.text.as_str());
+    if let Some(path) = reading_path::drawn(page, &sources) {
+        print!("\n{path}");
+    }
     if write {
-        let page = files.iter().find(|file| file.path == drawing::PAGE);
-        let page = page.and_then(|page| drawing::renewed(&page.text, &sources));
+        let page = drawing::renewed(page, &sources);
+        let page = page.and_then(|page| reading_path::renewed(&page, &sources));
         let page = page.with_context(|| format!("no place for it in {}", drawing::PAGE))?;
         fs::write(process::root().join(drawing::PAGE), page).context("cannot write it")?;
     }
@@ -161,10 +167,11 @@ fn findings(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// What only the whole tree can say: whether every edge is used, and the drawing true.
+/// What only the whole tree can say: whether every edge is used, and the drawings are true.
 fn house_findings(files: &[File]) -> Vec<Finding> {
     let sources = sources(files);
     let mut findings = drawing::check(files, &sources);
+    findings.extend(reading_path::check(files, &sources));
     findings.extend(dependencies::unused(files, &sources));
     findings
 }
