@@ -26,8 +26,8 @@ const TABLE: &str = "xtask/src/tidy/house.rs";
 /// Columns of the drawing.
 const COLUMNS_MAX: usize = 100;
 /// Lines of a crate without tests; of the kernel, which has to be in one place to be believed.
-const CRATE_LINES_MAX: usize = 7_000;
-const KERNEL_LINES_MAX: usize = 12_000;
+pub const CRATE_LINES_MAX: usize = 7_000;
+pub const KERNEL_LINES_MAX: usize = 12_000;
 
 const DRAWING: Rule = Rule {
     name: "house-drawing",

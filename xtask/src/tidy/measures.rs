@@ -6,11 +6,11 @@ use super::source::{Source, item_end};
 use super::{Finding, Rule};
 
 /// Lines, without inline tests.
-const FILE_LINES_MAX: usize = 900;
+pub const FILE_LINES_MAX: usize = 900;
 /// Lines, from the signature to the closing brace.
-const FUNCTION_LINES_MAX: usize = 70;
+pub const FUNCTION_LINES_MAX: usize = 70;
 /// Characters, not bytes.
-const LINE_COLUMNS_MAX: usize = 100;
+pub const LINE_COLUMNS_MAX: usize = 100;
 
 const FILE_LENGTH: Rule = Rule {
     name: "file-length",

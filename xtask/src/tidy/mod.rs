@@ -18,6 +18,7 @@ mod purity;
 mod ratchet;
 mod reading_path;
 mod source;
+mod stated;
 mod text;
 mod words;
 
@@ -153,6 +154,7 @@ fn findings(files: &[File]) -> Vec<Finding> {
     findings.extend(parameters::check(&sources));
     for file in files {
         findings.extend(prose::check(&file.path, &file.text));
+        findings.extend(stated::check(&file.path, &file.text));
         findings.extend(text::check(&file.path, &file.text));
         if file.path.ends_with("Cargo.toml") {
             findings.extend(dependencies::check(&file.path, &file.text));
