@@ -320,12 +320,20 @@ fn to_check(review: &Review) -> Vec<String> {
     if classes(Class::Personal) || classes(Class::Pseudonym) || classes(Class::SoundsPersonal) {
         checks.push("Personal fields and pseudonyms were seen by the privacy office.".to_owned());
     }
+    let removes = |pair: &Pair| {
+        pair.changes
+            .iter()
+            .any(|one| one.change.what == What::Removed && one.change.at.contains('.'))
+    };
+    if pairs().any(removes) {
+        checks.push("What was written in removed fields and symbols is not missed.".to_owned());
+    }
     if pairs().any(|pair| pair.is_in_place) {
         checks.push("No ledger announced the text that was changed in place.".to_owned());
     }
     if review.records.iter().any(|record| !record.is_forward_compatible()) {
         checks.push(
-            "Readers are renewed before writers: forward compatibility is broken.".to_owned(),
+            "Readers are updated before writers: older ones cannot read what is new.".to_owned(),
         );
     }
     if pairs().any(|pair| pair.before.is_none_or(|before| before.file != pair.after.file)) {
