@@ -26,8 +26,9 @@ pub fn markdown(review: &Review) -> String {
     row(&mut out, &["data dictionary", has_dictionary(old), has_dictionary(new)]);
     out.push_str(
         "\nRule: BACKWARD_TRANSITIVE (Avro 1.12, \"Schema Resolution\"): the newest schema of a \
-         record reads\nwhat every version of it wrote. *Forward* says whether readers of older \
-         versions take what the\nnewest writes; it is told, and does not decide.\n",
+         record reads\nwhat every version of it wrote. *Forward*: readers of older versions read \
+         what the newest writes.\nForward compatibility is reported and does not affect the \
+         verdict.\n",
     );
     if review.is_empty() {
         out.push_str("\nNo difference.\n");

@@ -2,8 +2,9 @@
 //! was ever written can still be read.
 //!
 //! The rule is BACKWARD_TRANSITIVE: the newest schema of a record reads what every version of it
-//! wrote, since entries stay for ever. Forward (an old reader takes what the newest schema writes)
-//! is told and does not decide: an auditor's older `check` then says "unknown schema".
+//! wrote, since entries stay for ever. Forward (an old reader reads what the newest schema writes)
+//! is reported and does not affect the verdict: where it is broken, an auditor needs a newer
+//! `check`.
 //!
 //! Promises: an incompatible verdict names the change and the rule, or the version that the newest
 //! schema cannot read. A version that is gone, or a record, is incompatible as well.

@@ -9,8 +9,8 @@
 //!
 //! ARCHITECTURE.md names the modules and says by hand what to look for; what each stands on and how
 //! long it is are computed, and tidy fails when they are not true. Promises: whatever the check
-//! imports, by whatever way round, is in one of the two tables, and nothing else is; a module of a
-//! table stands below those of it that it imports; the core stays under a bound.
+//! imports, directly or indirectly, is in one of the two tables, and nothing else is; a module is
+//! listed below those of its table that it imports; the core stays under a bound.
 //!
 //! A row `check::history` is that file; the row `check` is what of the module has no row of its
 //! own. Assumes, as the other rules do, that modules are files below `src`.
@@ -225,7 +225,7 @@ fn objections(rows: &Tables, modules: &Modules) -> Vec<String> {
     found
 }
 
-/// All that the check imports, by whatever way round, and itself.
+/// All that the check imports, directly or indirectly, and itself.
 fn reached(modules: &Modules) -> BTreeSet<&str> {
     let (mut reached, mut open) = (BTreeSet::new(), vec![CHECK]);
     while let Some(name) = open.pop() {
