@@ -1,14 +1,12 @@
-//! Events and blocks of a view as JSON: their leaf, and what the ledger knows beside it.
-//!
-//! Promises: as `leaf_json`.
+//! Events and blocks of a view as the forms of answers: their leaf, and what the ledger knows
+//! beside it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ledgerline_api::leaf_json::{NotALeaf, block, leaf};
-use ledgerline_api::written::{Hex, Members, Sha256};
-use ledgerline_proof::hash::Hash;
+use ledgerline_api::log::{Block, Inclusion, ProofState, Recorded, Sealed};
+use ledgerline_api::recorded::{self, NotALeaf};
+use ledgerline_api::values::{Digest, Handle};
 use ledgerline_view::view::{BlockView, EventView, View};
-use serde_json::{Value, json};
 
 use crate::problem::Problem;
 
@@ -16,38 +14,39 @@ use crate::problem::Problem;
 ///
 /// # Errors
 /// When the stored leaf does not decode.
-pub fn event(event: &EventView, members: &mut Members<'_>) -> Result<(), NotALeaf> {
-    leaf(event.index, &event.leaf, members)?;
-    members.say("origin", &*event.origin);
-    members.objects("sealed", &event.sealed, |one, members| {
-        members.say("n", one.n);
-        members.say("handle", Hex(one.slot));
-        members.say("erased", one.erased);
+pub fn event(event: &EventView) -> Result<Recorded<'_>, NotALeaf> {
+    let sealed = event.sealed.iter().map(|one| Sealed {
+        n: one.n,
+        handle: Handle(one.slot),
+        erased: one.erased,
     });
-    members.list("attachments", event.attachments.iter().map(|one| Sha256(*one)));
-    // What proves it now: the published checkpoint, or the receipt's until the next block.
-    members.say("proof_state", if event.in_block { "block" } else { "receipt" });
-    Ok(())
+    Ok(Recorded {
+        origin: Some((&*event.origin).into()),
+        sealed: sealed.collect(),
+        attachments: event.attachments.iter().copied().map(Digest).collect(),
+        // What proves it now: the published checkpoint, or the receipt's until the next block.
+        proof_state: Some(ProofState::of(event.in_block)),
+        ..recorded::event(event.index, &event.leaf)?
+    })
 }
 
 /// A block in a list.
-pub fn block_view(view: &BlockView, members: &mut Members<'_>) {
-    block(&view.block, members);
-    members.set("index", view.index);
-    members.set("event_hash", view.event_hash);
+#[must_use]
+pub fn block_view(view: &BlockView) -> Block<'static> {
+    recorded::block_of(view.index, view.event_hash, &view.block)
 }
 
-/// The leaf at an index with its inclusion proof, as JSON.
+/// The inclusion proof of the leaf at an index.
 ///
 /// # Errors
 /// When the ledger cannot prove it.
-pub fn inclusion(view: &View, index: u64) -> Result<Value, Problem> {
+pub fn inclusion(view: &View, index: u64) -> Result<Inclusion<'static>, Problem> {
     let proof = view.proof(index)?;
-    Ok(json!({
-        "index": proof.index,
-        "size": proof.size,
-        "leaf": STANDARD.encode(view.leaf(index)?),
-        "path": proof.path.iter().map(Hash::to_base64).collect::<Vec<_>>(),
-        "checkpoint": &*proof.checkpoint,
-    }))
+    Ok(Inclusion {
+        index: proof.index,
+        size: proof.size,
+        leaf: STANDARD.encode(view.leaf(index)?).into(),
+        path: proof.path.iter().map(|hash| hash.to_base64().into()).collect(),
+        checkpoint: proof.checkpoint.to_string().into(),
+    })
 }

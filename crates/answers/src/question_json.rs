@@ -1,18 +1,23 @@
-//! The answers to questions as JSON.
+//! What questions found, as the forms of answers.
 //!
-//! Promises: as `leaf_json`. Every event named by its index carries its proof state: `block` when
-//! the published checkpoint covers it, `receipt` until then.
+//! Promises: every event named by its index carries its proof state: `block` when the published
+//! checkpoint covers it, `receipt` until then. Texts are borrowed from what was found.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
-use ledgerline_api::leaf_json;
-use ledgerline_api::written::{Hex, Members, Sha256, Time, Uuid};
+use ledgerline_api::event::EventRef;
+use ledgerline_api::log::{Evidence, ProofState, Recorded};
+use ledgerline_api::question as form;
+use ledgerline_api::token::{State, Token};
+use ledgerline_api::values::{Digest, Handle, Str, Time, Word};
+use ledgerline_api::{recorded, uuid_text};
 use ledgerline_proof::lifecycle::TokenState;
 use ledgerline_questions::lineage::{Edge, Lineage, Record, Relative, Step, Summary};
 use ledgerline_questions::{
-    Access, Affected, AfterRevoke, BlastRadius, Cause, Divergence, Exposure, IssuePolicies,
-    PlaceAfter, PolicyEffect, PolicyVersion, Privilege, Reached, TokenAccesses, Touched,
-    is_over_privileged, nearest_rank,
+    Access, Affected, AfterRevoke, Blast, Cause, Divergence, Exposure, IssuePolicies, PlaceAfter,
+    PolicyEffect, PolicyVersion, Privilege, Reached, Touched, Visitor, is_over_privileged,
+    nearest_rank,
 };
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::View;
@@ -22,170 +27,210 @@ use crate::problem::Problem;
 
 /// What the published checkpoint of its origin says about an entry.
 #[must_use]
-pub fn proof_state(view: &View, at: EntryRef) -> &'static str {
-    let origin = view.of_log(at.log);
-    if at.index < origin.published_size() { "block" } else { "receipt" }
-}
-
-/// An entry: its index, the name of its origin when that is an older one, and its proof state.
-fn entry(view: &View, at: EntryRef, members: &mut Members<'_>) {
-    let origin = view.of_log(at.log);
-    members.set("index", at.index);
-    if origin.is_older() {
-        members.set("origin", &*origin.identity().origin);
-    }
-    let proven = at.index < origin.published_size();
-    members.set("proof_state", if proven { "block" } else { "receipt" });
+pub fn proof_state(view: &View, at: EntryRef) -> ProofState {
+    ProofState::of(at.index < view.of_log(at.log).published_size())
 }
 
 /// The origin of an entry, where it is an older one.
-fn older_origin(view: &View, at: EntryRef) -> Option<Arc<str>> {
+fn older_origin(view: &View, at: EntryRef) -> Option<Str<'static>> {
     let origin = view.of_log(at.log);
-    origin.is_older().then(|| Arc::clone(&origin.identity().origin))
+    origin.is_older().then(|| origin.identity().origin.to_string().into())
 }
 
-/// The entries that an answer stands on, unless there are none.
-fn evidence(view: &View, name: &str, entries: &[EntryRef], members: &mut Members<'_>) {
-    members.objects(name, entries, |at, members| entry(view, *at, members));
+/// Entries that an answer stands on.
+fn evidence(view: &View, entries: &[EntryRef]) -> Vec<Evidence<'static>> {
+    let one = |at: &EntryRef| Evidence {
+        index: at.index,
+        origin: older_origin(view, *at),
+        proof_state: proof_state(view, *at),
+    };
+    entries.iter().map(one).collect()
+}
+
+fn texts<'a, S: AsRef<str> + 'a>(list: impl IntoIterator<Item = &'a S>) -> Vec<Str<'a>> {
+    list.into_iter().map(|one| Str::Borrowed(one.as_ref())).collect()
+}
+
+fn text<S: Borrow<str>>(text: Option<&S>) -> Option<Str<'_>> {
+    text.map(|one| Str::Borrowed(one.borrow()))
 }
 
 /// A state, judged at a time.
-pub fn state(view: &View, state: &TokenState, judged_at: i64, members: &mut Members<'_>) {
+#[must_use]
+pub fn state<'a>(view: &View, state: &'a TokenState, judged_at: i64) -> State<'a> {
     let number = |rank| counted::number(view, EntryRef::of_rank(rank));
-    leaf_json::state(state, judged_at, number, members);
+    recorded::state(state, judged_at, number)
 }
 
 /// A token with its states.
-pub fn token(view: &View, token: &Summary, judged_at: i64, members: &mut Members<'_>) {
-    members.set("token_id", &token.id);
-    members.list("also_known_as", token.ids.iter().filter(|id| **id != token.id));
-    members.object("known", |members| state(view, &token.known, judged_at, members));
-    members.object("happened", |members| state(view, &token.happened, judged_at, members));
-    members.time("born_at", token.happened.born_at);
+#[must_use]
+pub fn token<'a>(view: &View, token: &'a Summary, judged_at: i64) -> Token<'a> {
     let facts = &token.facts;
-    members.set("subject", facts.subject.map(Hex));
-    members.set("client_id", facts.client.as_deref());
-    members.set("session_id", facts.session.as_deref());
-    members.set("grant_id", facts.grant.as_deref());
-    members.set("audience", &facts.audience);
-    members.set("scopes", &facts.scopes);
-    members.set("events", token.events.len());
-    evidence(view, "births", &token.births, members);
-    evidence(view, "covered_by", &token.covered_by, members);
-    members.set("proof_state", if is_proven(view, token) { "block" } else { "receipt" });
+    Token {
+        token_id: (&*token.id).into(),
+        also_known_as: texts(token.ids.iter().filter(|id| **id != token.id)),
+        known: state(view, &token.known, judged_at),
+        happened: state(view, &token.happened, judged_at),
+        born_at: token.happened.born_at.map(Time),
+        subject: facts.subject.map(Handle),
+        client_id: text(facts.client.as_ref()),
+        session_id: text(facts.session.as_ref()),
+        grant_id: text(facts.grant.as_ref()),
+        audience: texts(&facts.audience),
+        scopes: texts(&facts.scopes),
+        events: token.events.len() as u64,
+        births: evidence(view, &token.births),
+        covered_by: evidence(view, &token.covered_by),
+        proof_state: ProofState::of(is_proven(view, token)),
+    }
 }
 
 /// Whether the published checkpoints cover a token's whole life.
 fn is_proven(view: &View, token: &Summary) -> bool {
     // They ascend: of each log the last one decides.
     let mut last = token.events.chunk_by(|one, next| one.log == next.log);
-    last.all(|of_log| of_log.last().is_none_or(|one| proof_state(view, *one) == "block"))
+    let block = |at: &EntryRef| proof_state(view, *at) == ProofState::Block;
+    last.all(|of_log| of_log.last().is_none_or(block))
 }
 
 /// A token of a walk.
-pub fn relative(view: &View, relative: &Relative, judged_at: i64, members: &mut Members<'_>) {
-    token(view, &relative.token, judged_at, members);
-    members.set("depth", relative.depth);
-    if let Some(edge) = &relative.via {
-        members.set("relation", edge.relation.symbol());
-        members.set("strength", edge.strength.symbol());
+#[must_use]
+pub fn relative<'a>(view: &View, relative: &'a Relative, judged_at: i64) -> form::Relative<'a> {
+    let via = relative.via.as_ref();
+    form::Relative {
+        token: token(view, &relative.token, judged_at),
+        depth: relative.depth,
+        relation: via.map(|edge| Word(edge.relation)),
+        strength: via.map(|edge| Word(edge.strength)),
     }
 }
 
 /// An edge.
-pub fn edge(view: &View, edge: &Edge, members: &mut Members<'_>) {
-    members.set("parent", &edge.parent);
-    members.set("child", &edge.child);
-    members.set("relation", edge.relation.symbol());
-    members.set("strength", edge.strength.symbol());
-    members.set("why", edge.why.as_deref());
-    members.set("actors", &edge.actors);
-    members.set("occurred_at", Time(edge.occurred_at));
-    evidence(view, "evidence", &edge.evidence, members);
+#[must_use]
+pub fn edge<'a>(view: &View, edge: &'a Edge) -> form::Edge<'a> {
+    form::Edge {
+        parent: (&*edge.parent).into(),
+        child: (&*edge.child).into(),
+        relation: Word(edge.relation),
+        strength: Word(edge.strength),
+        why: text(edge.why.as_ref()),
+        actors: texts(&edge.actors),
+        occurred_at: Time(edge.occurred_at),
+        evidence: evidence(view, &edge.evidence),
+    }
 }
 
-/// Tokens and edges of a walk; the first token is the one asked about.
-pub fn lineage(view: &View, lineage: &Lineage, judged_at: i64, members: &mut Members<'_>) {
-    members.all("tokens", &lineage.relatives, |one, members| {
-        relative(view, one, judged_at, members);
-    });
-    members.all("edges", &lineage.edges, |one, members| edge(view, one, members));
+/// Tokens of a walk; the first one is the one asked about.
+#[must_use]
+pub fn relatives<'a>(
+    view: &View,
+    lineage: &'a Lineage,
+    judged_at: i64,
+) -> Vec<form::Relative<'a>> {
+    lineage.relatives.iter().map(|one| relative(view, one, judged_at)).collect()
+}
+
+/// Edges of a walk.
+#[must_use]
+pub fn edges<'a>(view: &View, lineage: &'a Lineage) -> Vec<form::Edge<'a>> {
+    lineage.edges.iter().map(|one| edge(view, one)).collect()
 }
 
 /// One edge of a path.
-pub fn step(view: &View, step: &Step, members: &mut Members<'_>) {
-    edge(view, &step.edge, members);
+#[must_use]
+pub fn step<'a>(view: &View, step: &'a Step) -> form::Step<'a> {
     let ends = [&step.edge.parent, &step.edge.child];
     let [from, to] = if step.forward { ends } else { [ends[1], ends[0]] };
-    members.set("from", from);
-    members.set("to", to);
+    form::Step { edge: edge(view, &step.edge), from: (&**from).into(), to: (&**to).into() }
 }
 
 /// An access.
-pub fn access(view: &View, access: &Access, members: &mut Members<'_>) {
-    entry(view, access.at, members);
-    members.set("token_id", &access.token);
-    members.set("occurred_at", Time(access.occurred_at));
-    members.set("type", access.event_type.symbol());
-    members.set("outcome", access.outcome.symbol());
-    members.set("service", access.service.as_deref());
-    members.set("resource", access.resource.as_deref());
-    members.set("resource_handle", access.concrete.map(Hex));
-    members.set("action", access.action.as_deref());
-    members.set("policies", &access.policies);
+#[must_use]
+pub fn access<'a>(view: &View, access: &'a Access) -> form::Access<'a> {
+    form::Access {
+        index: access.at.index,
+        origin: older_origin(view, access.at),
+        proof_state: proof_state(view, access.at),
+        token_id: (&*access.token).into(),
+        occurred_at: Time(access.occurred_at),
+        event_type: Word(access.event_type),
+        outcome: Word(access.outcome),
+        service: text(access.service.as_ref()),
+        resource: text(access.resource.as_ref()),
+        resource_handle: access.concrete.map(Handle),
+        action: text(access.action.as_ref()),
+        policies: texts(&access.policies),
+    }
 }
 
 /// A token that accessed a resource.
-pub fn visitor(view: &View, visitor: &TokenAccesses, judged_at: i64, members: &mut Members<'_>) {
-    token(view, &visitor.token, judged_at, members);
-    members.set("allowed", visitor.allowed());
-    members.set("denied", visitor.accesses.len() - visitor.allowed());
-    members.all("accesses", &visitor.accesses, |one, members| access(view, one, members));
+#[must_use]
+pub fn visitor<'a>(view: &View, visitor: &'a Visitor, judged_at: i64) -> form::Visitor<'a> {
+    form::Visitor {
+        token: token(view, &visitor.token, judged_at),
+        allowed: visitor.allowed() as u64,
+        denied: (visitor.accesses.len() - visitor.allowed()) as u64,
+        accesses: visitor.accesses.iter().map(|one| access(view, one)).collect(),
+    }
 }
 
 /// A version of a policy.
-pub fn policy_version(view: &View, version: &PolicyVersion, members: &mut Members<'_>) {
-    members.set("policy", &version.id);
-    members.set("version", &version.version);
-    members.set("digest", version.digest.map(Sha256));
-    members.set("effective_from", Time(version.effective_from));
-    members.time("effective_until", version.effective_until);
-    members.set("previous_version", version.previous_version.as_deref());
-    members.set("change_ref", version.change_ref.as_deref());
-    members.set("service", version.service.as_deref());
-    entry(view, version.at, members);
-    members.set("occurred_at", Time(version.occurred_at));
+#[must_use]
+pub fn policy_version<'a>(view: &View, version: &'a PolicyVersion) -> form::PolicyVersion<'a> {
+    form::PolicyVersion {
+        policy: (&*version.id).into(),
+        version: (&*version.version).into(),
+        digest: version.digest.map(Digest),
+        effective_from: Time(version.effective_from),
+        effective_until: version.effective_until.map(Time),
+        previous_version: text(version.previous_version.as_ref()),
+        change_ref: text(version.change_ref.as_ref()),
+        service: text(version.service.as_ref()),
+        index: version.at.index,
+        origin: older_origin(view, version.at),
+        proof_state: proof_state(view, version.at),
+        occurred_at: Time(version.occurred_at),
+    }
 }
 
 /// The policies when a token was issued.
-pub fn issue_policies(view: &View, answer: &IssuePolicies, members: &mut Members<'_>) {
-    members.say("issued_at", answer.issued_at.map(Time));
-    members.say("scopes", &answer.scopes);
-    members.say("over_privileged", is_over_privileged(&answer.privileges));
-    members.all("privileges", &answer.privileges, privilege);
-    members.all("named", &answer.named, |one, members| {
-        members.set("policy", &one.id);
-        members.set("version", &one.version);
-        members.set("digest", one.digest.map(Sha256));
-        members.set("role", one.role.symbol());
-        members.set("in_force", one.in_force);
+#[must_use]
+pub fn issue_policies<'a>(
+    view: &View,
+    token_id: &'a str,
+    answer: &'a IssuePolicies,
+) -> form::IssuePolicies<'a> {
+    let named = answer.named.iter().map(|one| form::NamedPolicy {
+        policy: (&*one.id).into(),
+        version: (&*one.version).into(),
+        digest: one.digest.map(Digest),
+        role: Word(one.role),
+        in_force: one.in_force,
     });
-    members.all("in_force", &answer.in_force, |one, members| policy_version(view, one, members));
+    form::IssuePolicies {
+        token_id: token_id.into(),
+        issued_at: answer.issued_at.map(Time),
+        scopes: texts(&answer.scopes),
+        over_privileged: is_over_privileged(&answer.privileges),
+        privileges: answer.privileges.iter().map(privilege).collect(),
+        named: named.collect(),
+        in_force: answer.in_force.iter().map(|one| policy_version(view, one)).collect(),
+    }
 }
 
-fn privilege(one: &Privilege, members: &mut Members<'_>) {
-    members.set("policy", &one.policy);
-    members.set("version", one.version.as_deref());
-    members.set("digest", one.digest.map(Sha256));
-    match &one.beyond {
-        Ok(beyond) => {
-            members.set("evaluation", if beyond.is_empty() { "within" } else { "beyond" });
-            members.set("beyond", beyond);
-        }
-        Err(why) => {
-            members.set("evaluation", "not evaluated");
-            members.set("why", *why);
-        }
+fn privilege(one: &Privilege) -> form::Privilege<'_> {
+    let (evaluation, beyond, why) = match &one.beyond {
+        Ok(beyond) if beyond.is_empty() => (form::Evaluation::Within, Vec::new(), None),
+        Ok(beyond) => (form::Evaluation::Beyond, texts(beyond), None),
+        Err(why) => (form::Evaluation::NotEvaluated, Vec::new(), Some((*why).into())),
+    };
+    form::Privilege {
+        policy: (&*one.policy).into(),
+        version: text(one.version.as_ref()),
+        digest: one.digest.map(Digest),
+        evaluation,
+        beyond,
+        why,
     }
 }
 
@@ -196,141 +241,191 @@ fn millis(nanos: i64) -> f64 {
     millis
 }
 
+fn quantile(gaps: &[i64], hundredth: usize) -> Option<f64> {
+    nearest_rank(gaps, hundredth).map(millis)
+}
+
+fn place_after<'a>(view: &View, one: &'a PlaceAfter) -> form::PlaceAfter<'a> {
+    form::PlaceAfter {
+        service: text(one.service.as_ref()),
+        vantage: Word(one.vantage),
+        source: (&*one.source).into(),
+        tokens: one.tokens as u64,
+        allowed: one.allowed as u64,
+        refused: one.refused as u64,
+        gap_ms: one.gaps.last().copied().map(millis),
+        p50_ms: quantile(&one.gaps, 50),
+        p99_ms: quantile(&one.gaps, 99),
+        last_allow: one.last_allow.as_ref().map(|last| form::LastAllow {
+            index: last.at.index,
+            origin: older_origin(view, last.at),
+            proof_state: proof_state(view, last.at),
+            token_id: (&*last.token).into(),
+            occurred_at: Time(last.seen_at),
+        }),
+    }
+}
+
 /// What places did after revocations.
-pub fn after_revoke(view: &View, answer: &AfterRevoke, judged_at: i64, members: &mut Members<'_>) {
-    let quantile = |gaps: &[i64], hundredth| nearest_rank(gaps, hundredth).map(millis);
-    let place = |one: &PlaceAfter, members: &mut Members<'_>| {
-        members.set("service", one.service.as_deref());
-        members.set("vantage", one.vantage.symbol());
-        members.set("source", &one.source);
-        members.set("tokens", one.tokens);
-        members.set("allowed", one.allowed);
-        members.set("refused", one.refused);
-        members.set("gap_ms", one.gaps.last().copied().map(millis));
-        members.set("p50_ms", quantile(&one.gaps, 50));
-        members.set("p99_ms", quantile(&one.gaps, 99));
-        members.some("last_allow", one.last_allow.as_ref(), |last, members| {
-            entry(view, last.at, members);
-            members.set("token_id", &last.token);
-            members.set("occurred_at", Time(last.seen_at));
-        });
+#[must_use]
+pub fn after_revoke<'a>(
+    view: &View,
+    answer: &'a AfterRevoke,
+    judged_at: i64,
+) -> form::AfterRevoke<'a> {
+    let revoked = |(one, revoked_at): &'a (_, i64)| form::RevokedToken {
+        token: token(view, one, judged_at),
+        revoked_at: Time(*revoked_at),
     };
-    members.say("revoked", answer.tokens.len());
-    members.all("tokens", &answer.tokens, |(one, revoked_at), members| {
-        token(view, one, judged_at, members);
-        members.set("revoked_at", Time(*revoked_at));
-    });
-    members.all("places", &answer.places, place);
-    members.say("gaps", answer.gaps.len());
-    members.say("p50_ms", quantile(&answer.gaps, 50));
-    members.say("p99_ms", quantile(&answer.gaps, 99));
+    form::AfterRevoke {
+        token_id: None,
+        from: None,
+        until: None,
+        revoked: answer.tokens.len() as u64,
+        tokens: answer.tokens.iter().map(revoked).collect(),
+        places: answer.places.iter().map(|one| place_after(view, one)).collect(),
+        gaps: answer.gaps.len() as u64,
+        p50_ms: quantile(&answer.gaps, 50),
+        p99_ms: quantile(&answer.gaps, 99),
+    }
 }
 
 /// A policy change with the tokens it affected.
-pub fn affected(view: &View, one: &Affected, judged_at: i64, members: &mut Members<'_>) {
-    policy_version(view, &one.version, members);
-    members.all("tokens", &one.tokens, |(affected, effect), members| {
-        token(view, affected, judged_at, members);
-        members.set("strength", effect.strength().symbol());
+#[must_use]
+pub fn affected<'a>(
+    view: &View,
+    one: &'a Affected,
+    judged_at: i64,
+) -> form::PolicyChangeSeen<'a> {
+    let token = |(affected, effect): &'a (_, PolicyEffect)| {
         let why = match effect {
             PolicyEffect::Named => "its events name the policy",
             PolicyEffect::Service => "it is for the service that enforces the policy",
             PolicyEffect::Audience => "tokens for the same audience were let in under the policy",
         };
-        members.set("why", why);
-    });
+        form::AffectedToken {
+            token: token(view, affected, judged_at),
+            strength: Word(effect.strength()),
+            why: why.into(),
+        }
+    };
+    form::PolicyChangeSeen {
+        version: policy_version(view, &one.version),
+        tokens: one.tokens.iter().map(token).collect(),
+    }
 }
 
-fn touched(one: &Touched, members: &mut Members<'_>) {
-    members.set("service", one.service.as_deref());
-    members.set("resource", one.resource.as_deref());
-    members.set("resource_handle", one.concrete.map(Hex));
-    members.set("allowed", one.allowed);
-    members.set("denied", one.denied);
-    members.set("first", Time(one.first));
-    members.set("last", Time(one.last));
+fn touched(one: &Touched) -> form::Touched<'_> {
+    form::Touched {
+        service: text(one.service.as_ref()),
+        resource: text(one.resource.as_ref()),
+        resource_handle: one.concrete.map(Handle),
+        allowed: one.allowed as u64,
+        denied: one.denied as u64,
+        first: Time(one.first),
+        last: Time(one.last),
+    }
 }
 
-fn reached(one: &Reached, members: &mut Members<'_>) {
-    members.set("role", one.role.symbol());
-    members.set("kind", one.kind.symbol());
-    members.set("handle", Hex(one.handle));
-    members.set("events", one.events);
+fn reached(one: &Reached) -> form::Reached {
+    form::Reached {
+        role: Word(one.role),
+        kind: Word(one.kind),
+        handle: Handle(one.handle),
+        events: one.events as u64,
+    }
 }
 
 /// A blast radius.
-pub fn blast(view: &View, answer: &BlastRadius, judged_at: i64, members: &mut Members<'_>) {
-    lineage(view, &answer.lineage, judged_at, members);
-    members.say("descendants", answer.lineage.relatives.len() - 1);
-    members.say("alive", &answer.alive);
-    members.all("resources", &answer.resources, touched);
-    members.all("handles", &answer.handles, reached);
-    members.say("clients", &answer.clients);
-    members.say("sessions", &answer.sessions);
-    members.say("allowed", answer.allowed);
-    members.say("denied", answer.denied);
+#[must_use]
+pub fn blast_radius<'a>(
+    view: &View,
+    token_id: &'a str,
+    answer: &'a Blast,
+    judged_at: i64,
+) -> form::BlastRadius<'a> {
+    form::BlastRadius {
+        token_id: token_id.into(),
+        tokens: relatives(view, &answer.lineage, judged_at),
+        edges: edges(view, &answer.lineage),
+        descendants: (answer.lineage.relatives.len() - 1) as u64,
+        alive: texts(&answer.alive),
+        resources: answer.resources.iter().map(touched).collect(),
+        handles: answer.handles.iter().map(reached).collect(),
+        clients: texts(&answer.clients),
+        sessions: texts(&answer.sessions),
+        allowed: answer.allowed as u64,
+        denied: answer.denied as u64,
+    }
 }
 
 /// An event in full.
 ///
 /// # Errors
 /// 500 when the stored leaf does not decode.
-pub fn event(view: &View, record: &Record, members: &mut Members<'_>) -> Result<(), Problem> {
-    let origin = view.of_log(record.at.log);
-    leaf_json::leaf(record.at.index, &record.leaf, members)?;
-    members.set("proof_state", proof_state(view, record.at));
-    if origin.is_older() {
-        members.set("origin", &*origin.identity().origin);
-    }
-    Ok(())
+pub fn event<'a>(view: &View, record: &'a Record) -> Result<Recorded<'a>, Problem> {
+    let mut event = recorded::event(record.at.index, &record.leaf)?;
+    event.proof_state = Some(proof_state(view, record.at));
+    event.origin = older_origin(view, record.at);
+    Ok(event)
 }
 
 /// A divergence.
-pub fn divergence(view: &View, one: &Divergence, members: &mut Members<'_>) {
-    members.set("what", one.what.word());
-    members.set("before", &one.before);
-    members.set("before_index", one.before_at.index);
-    members.set("before_origin", older_origin(view, one.before_at).as_deref());
-    members.set("after", &one.after);
-    entry(view, one.at, members);
-    members.set("occurred_at", Time(one.occurred_at));
-    members.set("token_id", &one.token);
+#[must_use]
+pub fn divergence<'a>(view: &View, one: &'a Divergence) -> form::Divergence<'a> {
+    form::Divergence {
+        what: one.what.word().into(),
+        before: (&*one.before).into(),
+        before_index: one.before_at.index,
+        before_origin: older_origin(view, one.before_at),
+        after: (&*one.after).into(),
+        index: one.at.index,
+        origin: older_origin(view, one.at),
+        proof_state: proof_state(view, one.at),
+        occurred_at: Time(one.occurred_at),
+        token_id: (&*one.token).into(),
+    }
 }
 
 /// An exposure.
-pub fn exposure(answer: &Exposure, members: &mut Members<'_>) {
-    members.say("audiences", &answer.audiences);
-    members.say("clients", &answer.clients);
-    members.all("places", &answer.places, |place, members| {
-        members.set("service", place.service.as_deref());
-        members.set("vantage", place.vantage.symbol());
-        members.set("source", &place.source);
-        members.set("events", place.events);
-        members.set("allowed", place.allowed);
-        members.set("first", Time(place.first));
-        members.set("last", Time(place.last));
+#[must_use]
+pub fn exposure<'a>(token_id: &'a str, answer: &'a Exposure) -> form::Exposure<'a> {
+    let places = answer.places.iter().map(|place| form::ExposedTo {
+        service: text(place.service.as_ref()),
+        vantage: Word(place.vantage),
+        source: (&*place.source).into(),
+        events: place.events as u64,
+        allowed: place.allowed as u64,
+        first: Time(place.first),
+        last: Time(place.last),
     });
+    form::Exposure {
+        token_id: token_id.into(),
+        audiences: texts(&answer.audiences),
+        clients: texts(&answer.clients),
+        places: places.collect(),
+    }
 }
 
 /// A cause.
 ///
 /// # Errors
 /// 500 when the stored leaf does not decode.
-pub fn cause(view: &View, cause: &Cause, members: &mut Members<'_>) -> Result<(), Problem> {
-    members.set("depth", cause.depth);
-    members.set("of_index", cause.named_at.index);
-    members.set("of_origin", older_origin(view, cause.named_at).as_deref());
-    members.set("relation", cause.relation.symbol());
-    members.set("strength", cause.strength.symbol());
-    members.set("why", cause.why.as_deref());
-    members.set("token_id", cause.token.as_deref());
-    members.some("event_ref", cause.event.as_ref(), |(source, id), members| {
-        members.say("source", source);
-        members.say("event_id", Uuid(*id));
+pub fn cause<'a>(view: &View, cause: &'a Cause) -> Result<form::Cause<'a>, Problem> {
+    let event_ref = cause.event.as_ref().map(|(source, id)| EventRef {
+        source: (&**source).into(),
+        event_id: uuid_text::text(id).into(),
     });
-    let mut outcome = Ok(());
-    members.some("event", cause.record.as_ref(), |record, members| {
-        outcome = event(view, record, members);
-    });
-    outcome
+    let event = |record: &'a Arc<Record>| event(view, record);
+    Ok(form::Cause {
+        depth: cause.depth,
+        of_index: cause.named_at.index,
+        of_origin: older_origin(view, cause.named_at),
+        relation: Word(cause.relation),
+        strength: Word(cause.strength),
+        why: text(cause.why.as_ref()),
+        token_id: text(cause.token.as_ref()),
+        event_ref,
+        event: cause.record.as_ref().map(event).transpose()?,
+    })
 }

@@ -1,16 +1,37 @@
-//! The forms in which the ledger and its callers write things to each other: times, UUIDs and
-//! leaves as JSON, and the interface itself, described.
+//! The interface of the ledger, once: every JSON form both ways, the parameters of queries, the
+//! table of routes, and the OpenAPI document that follows from them.
 //!
-//! Promises: one writer and one reader of each form, for server, commands, adapters and intake.
+//! Promises: server, commands, adapters and intake share these types, so that they cannot differ.
+//! What a type says is written (`Serialize`), read (`Deserialize`) and described (`JsonSchema`).
+//! Absent members are left out unless a type says `null`; unknown members of answers are ignored,
+//! those of requests are refused.
+//!
 //! Knows the kernel alone: not who asks, not what an answer stands on, not how it travels.
 
-pub mod inventory;
-pub mod leaf_json;
+pub mod answer;
+pub mod event;
+pub mod finding;
+pub mod ingest;
+pub mod key;
+pub mod log;
 pub mod moment;
+pub mod oauth;
 pub mod openapi;
+pub mod parameters;
+pub mod privacy;
+pub mod problem;
+pub mod progress;
+pub mod question;
+pub mod reconcile;
+pub mod recorded;
+pub mod revoke;
+pub mod source;
+pub mod status;
 pub mod time_text;
+pub mod token;
+pub mod triage;
 pub mod uuid_text;
-pub mod written;
+pub mod values;
 
 /// Longest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 << 20;

@@ -1,86 +1,221 @@
-//! The interface as an OpenAPI 3.1 document.
+//! The interface as an OpenAPI 3.1 document, made of the forms of this crate.
 //!
-//! Promises: one line of `operations` for each route and method; a test of the server holds the
-//! table against its routes, and another holds answers of a running one against the schemas.
+//! Promises: one row of `operations` for each route and method; a test of the server holds the
+//! table against its routes, and another holds answers of a running one against the schemas. Every
+//! parameter, member and word has the description that stands at the Rust type.
+//!
+//! Refuses: constructs that generators of clients are known to choke on: more than one media type
+//! of a request body, booleans in the place of schemas, defaults, unions of constants.
 
 mod operations;
 
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-pub use self::operations::{OPERATIONS, Operation};
+pub use self::operations::{Form, OPERATIONS, Operation};
+use crate::parameters::DESCRIBED;
+use crate::problem::{OauthError, Problem};
 
-fn schema(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
+/// On which side a form is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// By the caller: what may be left out is optional.
+    Sent,
+    /// By the server: what it always writes is required.
+    Answered,
 }
 
-fn content(name: &str, media: &str) -> Value {
-    match (name.contains('/'), name) {
-        (true, media) => json!({ media: { "schema": { "type": "string" } } }),
-        (false, name) => json!({ media: { "schema": schema(name) } }),
-    }
+/// Where schemas stand in the document.
+const SCHEMAS: &str = "/components/schemas";
+
+/// What makes schemas of types.
+pub(crate) fn generator(side: Side) -> SchemaGenerator {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = SCHEMAS.into();
+        settings.meta_schema = None;
+    });
+    let settings = match side {
+        Side::Sent => settings.for_deserialize(),
+        Side::Answered => settings.for_serialize(),
+    };
+    settings.into_generator()
 }
 
-impl Operation {
-    /// The path as OpenAPI writes it.
-    fn public_path(&self) -> String {
-        self.path.replace("{*", "{")
+/// An enumeration as a list of words, its meanings in the description; others as they are.
+pub(crate) fn plain_enum(schema: &Value) -> Value {
+    let Some(all) = schema["oneOf"].as_array() else { return schema.clone() };
+    if !all.iter().all(|one| one["const"].is_string() || one["enum"].is_array()) {
+        return schema.clone();
     }
-
-    fn id(&self) -> String {
-        let words = self.path.split(|c: char| !c.is_ascii_alphanumeric());
-        let words = words.filter(|word| !word.is_empty() && *word != "v1");
-        words.fold(self.method.to_owned(), |id, word| format!("{id}_{word}"))
-    }
-
-    fn describe(&self) -> Value {
-        let path = self.public_path();
-        let inner = path.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-        let in_path = inner.map(|(name, _)| {
-            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-        });
-        let words = self.query.split_whitespace();
-        let in_query = words
-            .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
-        let parameters: Vec<Value> = in_path.chain(in_query).collect();
-        let is_form = self.path.starts_with("/oauth2/");
-        let refusal = if is_form {
-            content("OauthError", "application/json")
-        } else {
-            content("Problem", "application/problem+json")
-        };
-        let (status, answer) = self.answer;
-        let mut operation = json!({
-            "operationId": self.id(),
-            "summary": self.summary,
-            "parameters": parameters,
-            "responses": {
-                status.to_string(): {
-                    "description": "done", "content": content(answer, "application/json"),
-                },
-                "default": { "description": "a refusal", "content": refusal },
-            },
-        });
-        match self.roles {
-            "" => operation["security"] = json!([]),
-            "any" => {}
-            roles => {
-                operation["description"] = format!("Needs one of the roles: {roles}.").into();
-            }
+    let mut words = Vec::new();
+    let mut text = schema["description"].as_str().unwrap_or_default().to_owned();
+    for one in all {
+        let these = one["enum"].as_array().cloned().unwrap_or_else(|| vec![one["const"].clone()]);
+        if let ([word], Some(meaning)) = (&these[..], one["description"].as_str()) {
+            text.push_str(&format!("\n- `{}`: {meaning}", word.as_str().unwrap_or_default()));
         }
-        if let Some(body) = self.body {
-            let media =
-                if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
-            let mut sent = content(body, media);
-            if body == "Events" {
-                for media in ["application/x-ndjson", "application/vnd.ledgerline.batch"] {
-                    sent[media] = json!({ "schema": { "type": "string" } });
+        words.extend(these);
+    }
+    json!({ "type": "string", "enum": words, "description": text })
+}
+
+/// Takes out of a schema what generators choke on, and formats that OpenAPI does not have.
+pub(crate) fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            // A member may have the name of a keyword: of those the values are schemas.
+            for (name, value) in members.iter_mut() {
+                if name == "properties" || name == "schemas" {
+                    value.as_object_mut().into_iter().flatten().for_each(|(_, one)| tidy(one));
+                } else {
+                    tidy(value);
                 }
             }
-            operation["requestBody"] = json!({ "required": true, "content": sent });
+            members.remove("default");
+            if let Some(format) = members.get("format").and_then(Value::as_str) {
+                match format {
+                    "uint64" | "uint" | "int" => members.insert("format".into(), "int64".into()),
+                    "uint8" | "uint16" | "uint32" | "int32" => {
+                        members.insert("format".into(), "int32".into())
+                    }
+                    _ => None,
+                };
+            }
+            if members.contains_key("oneOf") {
+                *schema = plain_enum(schema);
+            }
         }
-        operation
+        Value::Array(list) => list.iter_mut().for_each(tidy),
+        _ => {}
     }
 }
+
+/// The document while it is made: the generators collect the schemas that are referred to.
+struct Document {
+    sent: SchemaGenerator,
+    answered: SchemaGenerator,
+}
+
+impl Document {
+    fn content(&mut self, form: &Form, side: Side) -> Value {
+        let generator = match side {
+            Side::Sent => &mut self.sent,
+            Side::Answered => &mut self.answered,
+        };
+        let binary = json!({ "type": "string", "format": "binary" });
+        match form {
+            Form::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
+            Form::Urlencoded(schema) => {
+                json!({ "application/x-www-form-urlencoded": { "schema": schema(generator) } })
+            }
+            Form::Text(media) => json!({ *media: { "schema": { "type": "string" } } }),
+            Form::Bytes(media) => json!({ *media: { "schema": binary } }),
+        }
+    }
+
+    fn refusal(&mut self, operation: &Operation, status: u16) -> Value {
+        let words = match status {
+            400 => "The request cannot be read; `detail` names the member or parameter.",
+            401 => "No API key, or one that is wrong, expired or retired.",
+            403 => "The key lacks the role, or its grant does not reach so far.",
+            404 => "Nothing of that name is here that this key may see.",
+            408 => "The body came too slowly.",
+            409 => "It contradicts what is recorded already.",
+            413 => "The body is too large.",
+            415 => "Another media type or coding is needed.",
+            422 => "It can be read, and cannot be done.",
+            429 => "This key, its tenant or the server has too much to do; see `Retry-After`.",
+            500 => "The server's fault; its log says more.",
+            501 => "Another transfer coding than chunked.",
+            503 => "Not now; see `Retry-After`.",
+            _ => "A refusal.",
+        };
+        let content = match operation.is_oauth() {
+            true => {
+                let schema = self.answered.subschema_for::<OauthError<'_>>();
+                json!({ "application/json": { "schema": schema } })
+            }
+            false => {
+                let schema = self.answered.subschema_for::<Problem<'_>>();
+                json!({ "application/problem+json": { "schema": schema } })
+            }
+        };
+        json!({ "description": words, "content": content })
+    }
+
+    fn operation(&mut self, operation: &Operation, examples: &Value) -> Value {
+        let example = &examples[operation.id];
+        let mut answer = self.content(&operation.answer, Side::Answered);
+        add_example(&mut answer, &example["answer"]);
+        let mut responses = Map::new();
+        responses.insert(
+            operation.status.to_string(),
+            json!({ "description": operation.answered, "content": answer }),
+        );
+        for status in operation.refusals() {
+            responses.insert(status.to_string(), self.refusal(operation, status));
+        }
+        let mut shown = json!({
+            "operationId": operation.id,
+            "tags": [operation.tag],
+            "summary": operation.summary,
+            "description": operation.described(),
+            "parameters": parameters(operation),
+            "responses": responses,
+        });
+        if operation.roles.is_empty() {
+            shown["security"] = json!([]);
+        }
+        if let Some(body) = &operation.body {
+            let mut content = self.content(body, Side::Sent);
+            add_example(&mut content, &example["body"]);
+            shown["requestBody"] = json!({ "required": true, "content": content });
+        }
+        if !operation.media_types.is_empty() {
+            shown["x-ledgerline-media-types"] = json!(operation.media_types);
+        }
+        shown
+    }
+}
+
+fn add_example(content: &mut Value, example: &Value) {
+    if !example.is_null() {
+        for (_, media) in content.as_object_mut().into_iter().flatten() {
+            media["example"] = example.clone();
+        }
+    }
+}
+
+/// Parameters of the path and of the query.
+fn parameters(operation: &Operation) -> Vec<Value> {
+    let in_path = operation.path_names().map(|name| {
+        let (description, schema) = operations::segment(operation.path, name);
+        json!({
+            "name": name, "in": "path", "required": true, "description": description,
+            "schema": schema,
+        })
+    });
+    let in_query = operation.parameters.iter().map(|name| {
+        let described = DESCRIBED.get(*name);
+        let mut schema = described.map(|one| one.schema.clone()).unwrap_or_default();
+        let mut description = described.map(|one| one.description.clone()).unwrap_or_default();
+        if let Some((standard, most)) = operation.limits.filter(|_| *name == "limit") {
+            schema["maximum"] = most.into();
+            description = format!("Items on a page: 1 to {most}, without it {standard}.");
+            if operation.parameters.contains(&"proof") {
+                schema["maximum"] = operations::PROVEN_ITEMS_MAX.into();
+                let most = operations::PROVEN_ITEMS_MAX;
+                description.push_str(&format!(" With `proof` of the whole answer: {most}."));
+            }
+        }
+        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+    });
+    in_path.chain(in_query).collect()
+}
+
+/// Examples of bodies and answers, recorded from a server.
+const EXAMPLES: &str = include_str!("openapi/examples.json");
 
 /// The document, made anew.
 ///
@@ -88,76 +223,80 @@ impl Operation {
 /// Never: a test makes it.
 #[must_use]
 pub fn document() -> Value {
+    let examples: Value = serde_json::from_str(EXAMPLES).expect("the file beside this one is JSON");
+    let mut making =
+        Document { sent: generator(Side::Sent), answered: generator(Side::Answered) };
     let mut paths = Map::new();
     for one in OPERATIONS {
         let path = paths.entry(one.public_path()).or_insert_with(|| json!({}));
-        path[one.method] = one.describe();
+        path[one.method] = making.operation(one, &examples);
     }
-    let components: Value = serde_json::from_str(include_str!("openapi/components.json"))
-        .expect("the components beside this file are JSON");
-    json!({
+    let mut schemas = making.sent.take_definitions(true);
+    for (name, schema) in making.answered.take_definitions(true) {
+        match schemas.get(&name) {
+            // What is sent may leave more out: the answer's form is the one that is shown.
+            Some(sent) if sent != &schema => {
+                schemas.insert(name, schema);
+            }
+            Some(_) => {}
+            None => {
+                schemas.insert(name, schema);
+            }
+        }
+    }
+    let mut schemas = Value::Object(schemas);
+    schemas.as_object_mut().into_iter().flatten().for_each(|(_, one)| tidy(one));
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Ledgerline",
             "summary": "A tamper-evident lineage ledger for bearer tokens",
+            "description": operations::ABOUT,
             "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
+        "servers": [{ "url": "/" }],
+        "tags": operations::TAGS
+            .iter()
+            .map(|(name, description)| json!({ "name": name, "description": description }))
+            .collect::<Vec<_>>(),
         "security": [{ "apiKey": [] }],
-        "paths": paths,
-        "components": components,
-    })
+        "components": {
+            "securitySchemes": {
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key; its roles decide what it may do.",
+                },
+            },
+        },
+    });
+    tidy(&mut Value::Object(std::mem::take(&mut paths.clone())));
+    let mut paths = Value::Object(paths);
+    for (_, path) in paths.as_object_mut().into_iter().flatten() {
+        for (_, operation) in path.as_object_mut().into_iter().flatten() {
+            tidy_content(operation);
+        }
+    }
+    document["paths"] = paths;
+    document["components"]["schemas"] = schemas;
+    document
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn no_operation_stands_twice() {
-        let all: BTreeSet<_> = OPERATIONS.iter().map(|one| (one.method, one.path)).collect();
-        assert_eq!(all.len(), OPERATIONS.len());
-    }
-
-    fn references(value: &Value, found: &mut BTreeSet<String>) {
-        match value {
-            Value::Object(members) => members.iter().for_each(|(name, value)| {
-                if let ("$ref", Some(text)) = (name.as_str(), value.as_str()) {
-                    found.insert(text.to_owned());
-                }
-                references(value, found);
-            }),
-            Value::Array(list) => list.iter().for_each(|value| references(value, found)),
-            _ => {}
+/// Tidies the schemas of an operation, and leaves examples alone.
+fn tidy_content(operation: &mut Value) {
+    let contents = |value: &mut Value| {
+        for (_, media) in value["content"].as_object_mut().into_iter().flatten() {
+            tidy(&mut media["schema"]);
         }
+    };
+    if operation.get("requestBody").is_some() {
+        contents(&mut operation["requestBody"]);
     }
+    operation["responses"].as_object_mut().into_iter().flatten().for_each(|(_, one)| contents(one));
+}
 
-    #[test]
-    fn the_document_holds_together() {
-        let document = document();
-        let mut found = BTreeSet::new();
-        references(&document, &mut found);
-        let schemas = document["components"]["schemas"].as_object().expect("schemas");
-        let known = |name: &String| format!("#/components/schemas/{name}");
-        let known: BTreeSet<String> = schemas.keys().map(known).collect();
-        assert_eq!(found, known, "every reference leads somewhere, and every schema is used");
-        let paths = document["paths"].as_object().expect("paths");
-        let mut ids = BTreeSet::new();
-        for (path, methods) in paths {
-            for (method, operation) in methods.as_object().expect("methods") {
-                let id = operation["operationId"].as_str().expect("an id");
-                assert!(ids.insert(id.to_owned()), "{id} stands twice");
-                let parameters = operation["parameters"].as_array().expect("a list");
-                let names: BTreeSet<_> =
-                    parameters.iter().map(|one| &one["name"]).map(Value::to_string).collect();
-                assert_eq!(names.len(), parameters.len(), "{method} {path} repeats a parameter");
-                let braces = path.matches('{').count();
-                let in_path = parameters.iter().filter(|one| one["in"] == "path").count();
-                assert_eq!(braces, in_path, "{path}");
-                let responses = operation["responses"].as_object().expect("responses");
-                assert!(responses.keys().any(|status| status.starts_with('2')), "{path}");
-            }
-        }
-    }
+/// The schema of a type, as the document has it.
+pub(crate) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
 }

@@ -18,15 +18,15 @@ const WHOLE: usize = "2026-11-22T10:10:00".len();
 /// `2026-11-22T10:10:00.123456789Z`; the fraction is cut to 0, 3, 6 or 9 digits without loss.
 #[must_use]
 pub fn rfc3339(nanos: i64) -> String {
-    let mut text = Vec::with_capacity(LONGEST);
-    write(nanos, &mut text);
+    let mut text = [0; LONGEST];
+    let length = put(nanos, &mut text);
     // Digits and signs only.
-    String::from_utf8(text).unwrap_or_default()
+    String::from_utf8_lossy(&text[..length]).into_owned()
 }
 
-/// Appends the same to `out`. Answers are full of times, and the formatting of the standard library
-/// takes several times as long.
-pub fn write(nanos: i64, out: &mut Vec<u8>) {
+/// Writes the same at the begin of `out`, which has room for it; how many bytes these are. Answers
+/// are full of times, and the formatting of the standard library takes several times as long.
+pub(crate) fn put(nanos: i64, out: &mut [u8]) -> usize {
     let seconds = nanos.div_euclid(SECOND_NANOS);
     let fraction = nanos.rem_euclid(SECOND_NANOS).unsigned_abs();
     let (year, month, day) = civil(seconds.div_euclid(DAY_SECONDS));
@@ -45,7 +45,8 @@ pub fn write(nanos: i64, out: &mut Vec<u8>) {
         f => put_digits(&mut text[20..29], f) + 20,
     };
     text[end] = b'Z';
-    out.extend_from_slice(&text[..=end]);
+    out[..=end].copy_from_slice(&text[..=end]);
+    end + 1
 }
 
 /// Writes the last digits of a number, as many as there is room for; how many these are.
