@@ -4,7 +4,6 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::problem::Problem;
 
@@ -31,17 +30,17 @@ pub fn document_bytes(media_type: &str, bytes: Vec<u8>) -> Response {
     response
 }
 
-/// Any JSON answer.
-#[must_use]
-pub fn json_value(value: &Value) -> Response {
-    // Always serializes; without the detour over the formatter.
-    json_bytes(serde_json::to_vec(value).unwrap_or_else(|_| value.to_string().into_bytes()))
-}
+/// Bytes to begin an answer with.
+const ANSWER_BYTES: usize = 1024;
 
-/// Any document as a JSON answer.
+/// Any form as a JSON answer.
 ///
 /// # Errors
 /// 500 when it does not serialize.
-pub fn json_document<T: Serialize>(document: &T) -> Result<Response, Problem> {
-    Ok(json_bytes(serde_json::to_vec(document).map_err(|_| Problem::internal())?))
+pub fn json<T: Serialize>(form: &T) -> Result<Response, Problem> {
+    let mut bytes = Vec::with_capacity(ANSWER_BYTES);
+    serde_json::to_writer(&mut bytes, form).map_err(|_| Problem::internal())?;
+    // A line of its own, for whoever reads it in a terminal.
+    bytes.push(b'\n');
+    Ok(json_bytes(bytes))
 }

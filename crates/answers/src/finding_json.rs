@@ -5,7 +5,7 @@ use ledgerline_api::finding::{Finding, FindingTarget, Missing, Move};
 use ledgerline_api::recorded::event_ref_of;
 use ledgerline_api::uuid_text;
 use ledgerline_api::values::{HexHash, Str, Time};
-use ledgerline_followers::findings::book::{Found, Told};
+use ledgerline_followers::findings::list::{Found, Told};
 use ledgerline_followers::findings::rules::MAX_PER_TOKEN;
 use ledgerline_proof::statement::{EventRef as Named, Statement};
 use ledgerline_proof::vocabulary::Moved;
@@ -54,7 +54,7 @@ pub fn finding(view: &View, found: &Found) -> Finding<'static> {
             noticed_at: Time(one.occurred_at.nanos),
             recorded_at: Time(entry.recorded_at.nanos),
             moves,
-            proof_state: proof_state(view, found.raised.at),
+            proof_state: Some(proof_state(view, found.raised.at)),
             open_again_at: None,
             progress: None,
         }

@@ -3,7 +3,7 @@
 //! Promises: a service that should report and of which nothing was recorded is missing, whatever
 //! else is said of it.
 
-use ledgerline_api::inventory::Phase;
+use ledgerline_api::source::{Phase, ServiceStatus};
 use ledgerline_questions::Told;
 
 /// A source without heartbeats says nothing by saying nothing; after so long that is said.
@@ -13,7 +13,7 @@ const QUIET_NANOS: i64 = 24 * 3_600_000_000_000;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Judged {
     /// A stable word.
-    pub status: &'static str,
+    pub status: ServiceStatus,
     /// Whether something is not as the inventory says.
     pub is_missing: bool,
     /// For people.
@@ -30,31 +30,37 @@ pub fn judge(phase: Phase, regions: &[String], told: &Told, now: i64) -> Judged 
     let absent = regions.iter().filter(|one| !told.sample.regions.contains(*one));
     let absent: Vec<&str> = absent.map(String::as_str).collect();
     match phase {
-        Phase::Planned if told.events > 0 => say("reports_already", false, "reports already"),
-        Phase::Planned => say("not_yet", false, "does not report yet"),
-        Phase::Retired if age < QUIET_NANOS => {
-            say("still_reports", true, "STILL REPORTS: something within the last 24 hours")
+        Phase::Planned if told.events > 0 => {
+            say(ServiceStatus::ReportsAlready, false, "reports already")
         }
-        Phase::Retired => say("retired", false, "reports no more"),
+        Phase::Planned => say(ServiceStatus::NotYet, false, "does not report yet"),
+        Phase::Retired if age < QUIET_NANOS => say(
+            ServiceStatus::StillReports,
+            true,
+            "STILL REPORTS: something within the last 24 hours",
+        ),
+        Phase::Retired => say(ServiceStatus::Retired, false, "reports no more"),
         Phase::Reporting if told.events == 0 => {
-            say("never_reported", true, "NEVER REPORTED: nothing was recorded of it")
+            say(ServiceStatus::NeverReported, true, "NEVER REPORTED: nothing was recorded of it")
         }
-        Phase::Reporting if !has_told => {
-            say("heartbeats_only", true, "NOTHING BUT HEARTBEATS: it is alive and tells nothing")
-        }
+        Phase::Reporting if !has_told => say(
+            ServiceStatus::HeartbeatsOnly,
+            true,
+            "NOTHING BUT HEARTBEATS: it is alive and tells nothing",
+        ),
         Phase::Reporting if told.is_silent(now) => {
-            say("silent", true, "SILENT: its heartbeats stopped")
+            say(ServiceStatus::Silent, true, "SILENT: its heartbeats stopped")
         }
         Phase::Reporting if told.heartbeat_at.is_none() && age >= QUIET_NANOS => {
             let words = format!("QUIET: nothing for {hours} hours, and it sends no heartbeats");
-            say("quiet", true, &words)
+            say(ServiceStatus::Quiet, true, &words)
         }
         Phase::Reporting if !absent.is_empty() => {
             let (list, seen) = (absent.join(", "), told.sample.events);
             let words = format!("NOT FROM {list}: none of its newest {seen} events is");
-            say("region_missing", true, &words)
+            say(ServiceStatus::RegionMissing, true, &words)
         }
-        Phase::Reporting => say("reports", false, "reports"),
+        Phase::Reporting => say(ServiceStatus::Reports, false, "reports"),
     }
 }
 
@@ -68,7 +74,7 @@ mod tests {
 
     const HOUR: i64 = 3_600_000_000_000;
 
-    fn status(phase: Phase, regions: &[&str], told: &Told) -> (&'static str, bool) {
+    fn status(phase: Phase, regions: &[&str], told: &Told) -> (ServiceStatus, bool) {
         let regions: Vec<String> = regions.iter().map(|one| (*one).to_owned()).collect();
         let judged = judge(phase, &regions, told, 100 * HOUR);
         (judged.status, judged.is_missing)
@@ -84,16 +90,16 @@ mod tests {
         let stopped = Told { heartbeats: 1, heartbeat_at: Some(HOUR), ..told.clone() };
         let quiet = Told { last_at: Some(HOUR), ..told.clone() };
         let reporting = Phase::Reporting;
-        assert_eq!(status(reporting, &[], &nothing), ("never_reported", true));
-        assert_eq!(status(reporting, &[], &alive), ("heartbeats_only", true));
-        assert_eq!(status(reporting, &[], &stopped), ("silent", true));
-        assert_eq!(status(reporting, &[], &quiet), ("quiet", true));
-        assert_eq!(status(reporting, &["eu", "us"], &told), ("region_missing", true));
-        assert_eq!(status(reporting, &["eu"], &told), ("reports", false));
-        assert_eq!(status(Phase::Planned, &[], &nothing), ("not_yet", false));
-        assert_eq!(status(Phase::Planned, &[], &told), ("reports_already", false));
-        assert_eq!(status(Phase::Retired, &[], &nothing), ("retired", false));
-        assert_eq!(status(Phase::Retired, &[], &quiet), ("retired", false));
-        assert_eq!(status(Phase::Retired, &[], &told), ("still_reports", true));
+        assert_eq!(status(reporting, &[], &nothing), (ServiceStatus::NeverReported, true));
+        assert_eq!(status(reporting, &[], &alive), (ServiceStatus::HeartbeatsOnly, true));
+        assert_eq!(status(reporting, &[], &stopped), (ServiceStatus::Silent, true));
+        assert_eq!(status(reporting, &[], &quiet), (ServiceStatus::Quiet, true));
+        assert_eq!(status(reporting, &["eu", "us"], &told), (ServiceStatus::RegionMissing, true));
+        assert_eq!(status(reporting, &["eu"], &told), (ServiceStatus::Reports, false));
+        assert_eq!(status(Phase::Planned, &[], &nothing), (ServiceStatus::NotYet, false));
+        assert_eq!(status(Phase::Planned, &[], &told), (ServiceStatus::ReportsAlready, false));
+        assert_eq!(status(Phase::Retired, &[], &nothing), (ServiceStatus::Retired, false));
+        assert_eq!(status(Phase::Retired, &[], &quiet), (ServiceStatus::Retired, false));
+        assert_eq!(status(Phase::Retired, &[], &told), (ServiceStatus::StillReports, true));
     }
 }

@@ -15,11 +15,11 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ledgerline_api::leaf_json::NotALeaf;
+use ledgerline_api::problem as form;
+use ledgerline_api::recorded::NotALeaf;
 use ledgerline_ledger::intake::{EventError, SubmitError};
 use ledgerline_node::AdminError;
 use ledgerline_view::view::QueryError;
-use serde::Serialize;
 
 /// The codings of bodies that are taken, as `Accept-Encoding` names them.
 const CODINGS: &str = "gzip, deflate, identity";
@@ -35,17 +35,10 @@ pub struct Problem {
     pub code: &'static str,
     /// For people.
     pub detail: Cow<'static, str>,
+    /// The member or parameter that is wrong.
+    pub member: Option<Cow<'static, str>>,
     /// When to try again, in milliseconds.
     pub retry_after_ms: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    code: &'a str,
-    detail: &'a str,
 }
 
 impl Problem {
@@ -55,7 +48,7 @@ impl Problem {
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_ms: None }
+        Self { status, code, detail: detail.into(), member: None, retry_after_ms: None }
     }
 
     /// What the caller may not see, or what is not there: the same answer.
@@ -77,6 +70,13 @@ impl Problem {
     /// A request that cannot be read.
     pub fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// Names the member or parameter that is wrong.
+    #[must_use]
+    pub fn about(mut self, member: &'static str) -> Self {
+        self.member = Some(member.into());
+        self
     }
 
     /// Our fault.
@@ -104,14 +104,16 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
-            r#type: format!("urn:ledgerline:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error"),
+        let body = form::Problem {
+            kind: format!("urn:ledgerline:problem:{}", self.code).into(),
+            title: self.status.canonical_reason().unwrap_or("Error").into(),
             status: self.status.as_u16(),
-            code: self.code,
-            detail: &self.detail,
+            code: self.code.into(),
+            detail: (&*self.detail).into(),
+            member: self.member,
         };
-        let bytes = serde_json::to_vec(&body).unwrap_or_default();
+        let mut bytes = serde_json::to_vec(&body).unwrap_or_default();
+        bytes.push(b'\n');
         let mut response = (self.status, bytes).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -147,7 +149,8 @@ impl From<SubmitError> for Problem {
 
 impl From<EventError> for Problem {
     fn from(error: EventError) -> Self {
-        Self::new(status_of(error.code), error.code, error.detail)
+        let problem = Self::new(status_of(error.code), error.code, error.detail);
+        Self { member: error.member.map(Into::into), ..problem }
     }
 }
 

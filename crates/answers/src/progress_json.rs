@@ -1,11 +1,12 @@
-//! How far the readers behind the head are, in words and as JSON.
+//! How far the followers are, in words and as the form of answers.
 //!
 //! Promises: what is switched off is never said to have caught up.
 
+use ledgerline_api::progress as form;
+use ledgerline_api::progress::{AllProgress, Catching};
 use ledgerline_node::{Progress, Reader};
-use serde_json::{Map, Value, json};
 
-/// Readers with how far they are.
+/// Followers with how far they are.
 pub type Reached = Vec<(Reader, Progress)>;
 
 /// Against this many entries, not those that came since.
@@ -36,29 +37,28 @@ pub fn words(reader: Reader, progress: &Progress) -> String {
     words
 }
 
-/// One reader.
+/// One follower.
 #[must_use]
-pub fn one(reader: Reader, progress: &Progress) -> Value {
-    let state = match progress.lag() {
-        None => "switched_off",
-        Some(0) => "caught_up",
-        Some(_) => "behind",
-    };
-    json!({
-        "state": state,
-        "position": progress.position,
-        "of": progress.of,
-        "lag_entries": progress.lag(),
-        "failures": progress.failures,
-        "words": words(reader, progress),
-    })
+pub fn one(reader: Reader, progress: &Progress) -> form::Progress<'static> {
+    form::Progress {
+        state: match progress.lag() {
+            None => Catching::SwitchedOff,
+            Some(0) => Catching::CaughtUp,
+            Some(_) => Catching::Behind,
+        },
+        position: progress.position,
+        of: progress.of,
+        lag_entries: progress.lag(),
+        failures: progress.failures,
+        recorded_later: None,
+        words: words(reader, progress).into(),
+    }
 }
 
 /// The member `progress` of an answer.
 #[must_use]
-pub fn shown(reached: &Reached) -> Value {
-    let each = reached.iter().map(|(reader, at)| (reader.word().to_owned(), one(*reader, at)));
-    Value::Object(each.collect::<Map<String, Value>>())
+pub fn shown(reached: &Reached) -> AllProgress<'static> {
+    reached.iter().map(|(reader, at)| (reader.word().into(), one(*reader, at))).collect()
 }
 
 #[cfg(test)]
@@ -70,15 +70,15 @@ mod tests {
         let mut progress = Progress { position: Some(6000), of: 6013, failures: 0 };
         let said = words(Reader::Findings, &progress);
         assert_eq!(said, "judged up to entry 6000 of 6013, 13 behind");
-        assert_eq!(one(Reader::Findings, &progress)["state"], "behind");
+        assert_eq!(one(Reader::Findings, &progress).state, Catching::Behind);
         progress.failures = 2;
         assert!(words(Reader::Verifier, &progress).ends_with("began again 2 times"));
         limit(&mut progress, 5000);
         assert_eq!(words(Reader::Expiry, &progress), "expiries stated up to entry 5000 of 5000");
-        assert_eq!(one(Reader::Expiry, &progress)["state"], "caught_up");
+        assert_eq!(one(Reader::Expiry, &progress).state, Catching::CaughtUp);
         progress.position = None;
         let off = one(Reader::Findings, &progress);
-        assert_eq!((&off["state"], &off["lag_entries"]), (&json!("switched_off"), &Value::Null));
-        assert!(off["words"].as_str().is_some_and(|words| words.starts_with("NOT JUDGED")));
+        assert_eq!((off.state, off.lag_entries), (Catching::SwitchedOff, None));
+        assert!(off.words.starts_with("NOT JUDGED"));
     }
 }

@@ -13,11 +13,13 @@ use ledgerline_api::token::{State, Token};
 use ledgerline_api::values::{Digest, Handle, Str, Time, Word};
 use ledgerline_api::{recorded, uuid_text};
 use ledgerline_proof::lifecycle::TokenState;
-use ledgerline_questions::lineage::{Edge, Lineage, Record, Relative, Step, Summary};
+use ledgerline_questions::lineage::{
+    Edge, Lineage, Record, Relative, Step, Summary, Token as Whole,
+};
 use ledgerline_questions::{
-    Access, Affected, AfterRevoke, Blast, Cause, Divergence, Exposure, IssuePolicies, PlaceAfter,
-    PolicyEffect, PolicyVersion, Privilege, Reached, Touched, Visitor, is_over_privileged,
-    nearest_rank,
+    Access, Affected, AfterRevoke, BlastRadius, Cause, Divergence, Exposure, IssuePolicies,
+    PlaceAfter, PolicyEffect, PolicyVersion, Privilege, Reached, TokenAccesses, Touched,
+    is_over_privileged, nearest_rank,
 };
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::view::View;
@@ -122,11 +124,7 @@ pub fn edge<'a>(view: &View, edge: &'a Edge) -> form::Edge<'a> {
 
 /// Tokens of a walk; the first one is the one asked about.
 #[must_use]
-pub fn relatives<'a>(
-    view: &View,
-    lineage: &'a Lineage,
-    judged_at: i64,
-) -> Vec<form::Relative<'a>> {
+pub fn relatives<'a>(view: &View, lineage: &'a Lineage, judged_at: i64) -> Vec<form::Relative<'a>> {
     lineage.relatives.iter().map(|one| relative(view, one, judged_at)).collect()
 }
 
@@ -165,7 +163,7 @@ pub fn access<'a>(view: &View, access: &'a Access) -> form::Access<'a> {
 
 /// A token that accessed a resource.
 #[must_use]
-pub fn visitor<'a>(view: &View, visitor: &'a Visitor, judged_at: i64) -> form::Visitor<'a> {
+pub fn visitor<'a>(view: &View, visitor: &'a TokenAccesses, judged_at: i64) -> form::Visitor<'a> {
     form::Visitor {
         token: token(view, &visitor.token, judged_at),
         allowed: visitor.allowed() as u64,
@@ -273,7 +271,7 @@ pub fn after_revoke<'a>(
     answer: &'a AfterRevoke,
     judged_at: i64,
 ) -> form::AfterRevoke<'a> {
-    let revoked = |(one, revoked_at): &'a (_, i64)| form::RevokedToken {
+    let revoked = |(one, revoked_at): &'a (Arc<Whole>, i64)| form::RevokedToken {
         token: token(view, one, judged_at),
         revoked_at: Time(*revoked_at),
     };
@@ -292,12 +290,8 @@ pub fn after_revoke<'a>(
 
 /// A policy change with the tokens it affected.
 #[must_use]
-pub fn affected<'a>(
-    view: &View,
-    one: &'a Affected,
-    judged_at: i64,
-) -> form::PolicyChangeSeen<'a> {
-    let token = |(affected, effect): &'a (_, PolicyEffect)| {
+pub fn affected<'a>(view: &View, one: &'a Affected, judged_at: i64) -> form::PolicyChangeSeen<'a> {
+    let token = |(affected, effect): &'a (Arc<Whole>, PolicyEffect)| {
         let why = match effect {
             PolicyEffect::Named => "its events name the policy",
             PolicyEffect::Service => "it is for the service that enforces the policy",
@@ -341,7 +335,7 @@ fn reached(one: &Reached) -> form::Reached {
 pub fn blast_radius<'a>(
     view: &View,
     token_id: &'a str,
-    answer: &'a Blast,
+    answer: &'a BlastRadius,
     judged_at: i64,
 ) -> form::BlastRadius<'a> {
     form::BlastRadius {
@@ -375,10 +369,10 @@ pub fn event<'a>(view: &View, record: &'a Record) -> Result<Recorded<'a>, Proble
 pub fn divergence<'a>(view: &View, one: &'a Divergence) -> form::Divergence<'a> {
     form::Divergence {
         what: one.what.word().into(),
-        before: (&*one.before).into(),
+        before: texts(&one.before),
         before_index: one.before_at.index,
         before_origin: older_origin(view, one.before_at),
-        after: (&*one.after).into(),
+        after: texts(&one.after),
         index: one.at.index,
         origin: older_origin(view, one.at),
         proof_state: proof_state(view, one.at),

@@ -1,19 +1,19 @@
-//! Sources as JSON: how much each told, and what is known to be missing of it.
+//! Sources as the form of answers: how much each reported, and what is known to be missing of it.
 //!
 //! Promises: a source of which something is known to be missing is never shown as whole.
 
-use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::source::{Sample, Source};
+use ledgerline_api::values::Time;
 use ledgerline_questions::Told;
-use serde_json::{Value, json};
 
 /// Down to three digits, so that what is not whole never looks so.
 fn shown_score(score: f64) -> f64 {
     (score * 1000.0 + 1e-9).floor() / 1000.0
 }
 
-/// A source, by what it told.
+/// A source, by what it reported.
 #[must_use]
-pub fn source(name: &str, told: &Told, now: i64) -> Value {
+pub fn source(name: &str, told: &Told, now: i64) -> Source<'static> {
     let age = told.heartbeat_at.map(|at| now.saturating_sub(at).max(0) / 1_000_000_000);
     let score = told.score(name, now);
     let words = match score {
@@ -21,31 +21,31 @@ pub fn source(name: &str, told: &Told, now: i64) -> Value {
         Err(why) => why.words().to_owned(),
     };
     let sample = &told.sample;
-    json!({
-        "source": name,
-        "events": told.events,
-        "heartbeats": told.heartbeats,
-        "births": told.births,
-        "origins": told.origins,
-        "gaps": told.gaps,
-        "missing_events": told.missing,
-        "sample": {
-            "events": sample.events,
-            "about_tokens": sample.about_tokens,
-            "about_unborn_tokens": sample.about_unborn,
-            "unborn_tokens": sample.unborn_tokens,
-            "decided_by_policy": sample.decided,
-            "without_policy_version": sample.without_policy,
-            "regions": sample.regions,
+    Source {
+        source: name.to_owned().into(),
+        events: told.events,
+        heartbeats: told.heartbeats,
+        births: told.births,
+        origins: told.origins,
+        gaps: told.gaps,
+        missing_events: told.missing,
+        sample: Sample {
+            events: sample.events,
+            about_tokens: sample.about_tokens,
+            about_unborn_tokens: sample.about_unborn,
+            unborn_tokens: sample.unborn_tokens,
+            decided_by_policy: sample.decided,
+            without_policy_version: sample.without_policy,
+            regions: sample.regions.clone(),
         },
-        "first_recorded_at": told.first_at.map(rfc3339),
-        "last_recorded_at": told.last_at.map(rfc3339),
-        "heartbeat_at": told.heartbeat_at.map(rfc3339),
-        "heartbeat_age_s": age,
-        "silent": told.is_silent(now),
-        "score": score.ok().map(shown_score),
-        "words": words,
-    })
+        first_recorded_at: told.first_at.map(Time),
+        last_recorded_at: told.last_at.map(Time),
+        heartbeat_at: told.heartbeat_at.map(Time),
+        heartbeat_age_s: age,
+        silent: told.is_silent(now),
+        score: score.ok().map(shown_score),
+        words: words.into(),
+    }
 }
 
 /// What takes from the score, in words.

@@ -370,11 +370,7 @@ pub struct Personal<'a> {
     #[schemars(extend("writeOnly" = true))]
     pub resource: Option<Str<'a>>,
     /// Anything else about the person.
-    #[serde(
-        default,
-        deserialize_with = "unique",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "unique", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("writeOnly" = true))]
     pub attributes: Attributes<'a>,
     /// Commitment to the record; what is shown of it in answers.

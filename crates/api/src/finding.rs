@@ -107,8 +107,8 @@ pub struct Finding<'a> {
     pub recorded_at: Time,
     /// How it was moved on.
     pub moves: Vec<Move<'a>>,
-    /// What proves it now.
-    pub proof_state: ProofState,
+    /// What proves it now; not in messages, which are the same at every try.
+    pub proof_state: Option<ProofState>,
     /// The entry by which one that was told before stands open again.
     pub open_again_at: Option<u64>,
     /// Of a single finding: how far the rules are.
@@ -222,4 +222,65 @@ pub struct Revocations<'a> {
     pub size: u64,
     /// The newest signed checkpoint.
     pub checkpoint: Str<'a>,
+}
+
+/// A finding that was raised or moved on, as it is sent to a receiver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingNews<'a> {
+    /// Origin of the log.
+    #[serde(borrow)]
+    pub origin: Str<'a>,
+    /// The tenant.
+    pub tenant: Str<'a>,
+    /// The finding, as it stood behind the entry that says so.
+    pub finding: Finding<'a>,
+}
+
+/// Findings that are like each other, as they are sent to a receiver in one message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RepeatedFindings<'a> {
+    /// Origin of the log.
+    #[serde(borrow)]
+    pub origin: Str<'a>,
+    /// The tenant.
+    pub tenant: Str<'a>,
+    /// What became of each: `raised` or how it was moved on.
+    pub became: Str<'a>,
+    /// The rule.
+    pub rule: Str<'a>,
+    /// How grave.
+    pub severity: Str<'a>,
+    /// Source of the events that show them.
+    pub source: Str<'a>,
+    /// How many.
+    pub count: u64,
+    /// Entry of the first.
+    pub first_index: u64,
+    /// Entry of the last.
+    pub last_index: u64,
+    /// Some of them.
+    pub examples: Vec<Finding<'a>>,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum News<'a> {
+    /// One finding.
+    One(#[serde(borrow)] Box<FindingNews<'a>>),
+    /// Several that are like each other.
+    Many(RepeatedFindings<'a>),
+}
+
+/// A message to a receiver of findings (the webhook), signed as Standard Webhooks has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Message<'a> {
+    /// `finding.raised`, `finding.acknowledged`, `finding.closed`, `finding.withdrawn`,
+    /// `finding.again`, `finding.caused`, `finding.reopened`, or `findings.repeated`.
+    #[serde(rename = "type", borrow)]
+    pub kind: Str<'a>,
+    /// When that was recorded.
+    pub timestamp: Time,
+    /// What it is about.
+    pub data: News<'a>,
 }

@@ -20,12 +20,15 @@ pub enum EventStatus {
 }
 
 /// Why an event was refused.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// A stable code.
     pub code: Str<'static>,
     /// For people: which member, and what to do. Never repeats what was sent.
     pub detail: Str<'static>,
+    /// The member that is wrong, where it is one.
+    pub member: Option<Str<'static>>,
 }
 
 /// The verdict about an event.

@@ -113,7 +113,7 @@ pub struct EntryHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sealed {
     /// Its number in the event.
-    pub n: u32,
+    pub n: u8,
     /// The handle under whose key it is sealed.
     pub handle: Handle,
     /// Whether that key was destroyed.

@@ -8,12 +8,14 @@
 //! of a request body, booleans in the place of schemas, defaults, unions of constants.
 
 mod operations;
+pub mod page;
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 pub use self::operations::{Form, OPERATIONS, Operation};
+use crate::finding::Message;
 use crate::parameters::DESCRIBED;
 use crate::problem::{OauthError, Problem};
 
@@ -224,13 +226,23 @@ const EXAMPLES: &str = include_str!("openapi/examples.json");
 #[must_use]
 pub fn document() -> Value {
     let examples: Value = serde_json::from_str(EXAMPLES).expect("the file beside this one is JSON");
-    let mut making =
-        Document { sent: generator(Side::Sent), answered: generator(Side::Answered) };
+    let mut making = Document { sent: generator(Side::Sent), answered: generator(Side::Answered) };
     let mut paths = Map::new();
     for one in OPERATIONS {
         let path = paths.entry(one.public_path()).or_insert_with(|| json!({}));
         path[one.method] = making.operation(one, &examples);
     }
+    let message = making.answered.subschema_for::<Message<'static>>();
+    let webhooks = json!({ "finding": { "post": {
+        "operationId": "receive_finding",
+        "tags": ["findings"],
+        "summary": "A finding that was raised or moved on, sent to the receiver of the settings",
+        "description": "Signed as Standard Webhooks has it; the same message at every try.",
+        "requestBody": { "required": true, "content": {
+            "application/json": { "schema": message },
+        } },
+        "responses": { "200": { "description": "Taken. Any other status is tried again." } },
+    } } });
     let mut schemas = making.sent.take_definitions(true);
     for (name, schema) in making.answered.take_definitions(true) {
         match schemas.get(&name) {
@@ -279,6 +291,7 @@ pub fn document() -> Value {
         }
     }
     document["paths"] = paths;
+    document["webhooks"] = webhooks;
     document["components"]["schemas"] = schemas;
     document
 }

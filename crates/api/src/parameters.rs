@@ -209,7 +209,8 @@ fn described(schema: &Value, definitions: &Value) -> Described {
     }
     if let Some(members) = schema.as_object_mut() {
         members.remove("description");
-        if let Some(kind) = members.get("type").and_then(Value::as_array).and_then(|all| all.first())
+        if let Some(kind) =
+            members.get("type").and_then(Value::as_array).and_then(|all| all.first())
         {
             let kind = kind.clone();
             members.insert("type".to_owned(), kind);
@@ -223,4 +224,3 @@ fn described(schema: &Value, definitions: &Value) -> Described {
     };
     Described { kind, description: description.to_owned(), schema }
 }
-

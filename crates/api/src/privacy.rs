@@ -109,7 +109,7 @@ pub enum RecordState {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DisclosedRecord<'a> {
     /// Its number in the event.
-    pub n: u32,
+    pub n: u8,
     /// Whose record it is.
     pub role: Word<kernel::PersonalRole>,
     /// The handle under whose key it is sealed.

@@ -277,14 +277,16 @@ pub struct Divergence<'a> {
     /// What differs: `key`, `address`, `device`, `client` and the like.
     #[serde(borrow)]
     pub what: Str<'a>,
-    /// What it was before; a handle where it is personal.
-    pub before: Str<'a>,
+    /// What it was before; handles where it is personal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Str<'a>>,
     /// The entry that says so.
     pub before_index: u64,
     /// Its log's origin, where that is an older one.
     pub before_origin: Option<Str<'a>>,
     /// What it is now.
-    pub after: Str<'a>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Str<'a>>,
     /// Index of the first event with it.
     pub index: u64,
     /// Its log's origin, where that is an older one.

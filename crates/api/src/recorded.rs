@@ -180,10 +180,10 @@ pub fn event_of<'a>(s: &Statement<'a>) -> Event<'a> {
         expires_at: time(s.expires_at),
         grace_until: time(s.grace_until),
         rotate_by: time(s.rotate_by),
-        activation: s.activation.as_ref().map(|one| Activation {
-            requires: texts(&one.requires),
-            deadline: time(one.deadline),
-        }),
+        activation: s
+            .activation
+            .as_ref()
+            .map(|one| Activation { requires: texts(&one.requires), deadline: time(one.deadline) }),
         mfa: s.mfa.as_ref().map(|mfa| Mfa {
             methods: texts(&mfa.methods),
             acr: text(mfa.acr),
@@ -203,10 +203,10 @@ pub fn event_of<'a>(s: &Statement<'a>) -> Event<'a> {
         delegation: word(s.delegation.symbol()),
         trace_id: text(s.trace_id),
         correlation_id: text(s.correlation_id),
-        adapter: s.adapter.as_ref().map(|one| Adapter {
-            name: one.name.into(),
-            version: one.version.into(),
-        }),
+        adapter: s
+            .adapter
+            .as_ref()
+            .map(|one| Adapter { name: one.name.into(), version: one.version.into() }),
         selector: s.selector.as_ref().map(|one| Selector {
             issued_before: time(one.issued_before),
             client: text(one.client),
@@ -306,11 +306,7 @@ pub fn block_of(index: u64, event_hash: Hash, block: &block::Block) -> Block<'st
     }
 }
 
-fn control_of<'a>(
-    index: u64,
-    event_hash: HexHash,
-    control: &control::Control<'a>,
-) -> Control<'a> {
+fn control_of<'a>(index: u64, event_hash: HexHash, control: &control::Control<'a>) -> Control<'a> {
     Control {
         kind: ControlWord::Control,
         control: Word(control.kind),
@@ -386,11 +382,7 @@ impl From<lifecycle::State> for Status {
 /// A token's state, judged at a time. `number` is what the answer calls an entry of which the state
 /// knows the order.
 #[must_use]
-pub fn state(
-    state: &TokenState,
-    at_nanos: i64,
-    number: impl Fn(u64) -> u64,
-) -> State<'_> {
+pub fn state(state: &TokenState, at_nanos: i64, number: impl Fn(u64) -> u64) -> State<'_> {
     State {
         state: state.state_at(at_nanos).into(),
         state_by_entries: state.state.into(),

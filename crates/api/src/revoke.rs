@@ -74,6 +74,21 @@ pub struct SetMember {
     pub issuer_why: Option<String>,
 }
 
+impl SetMember {
+    /// A token alone.
+    #[must_use]
+    pub fn itself(token_id: &str) -> Self {
+        Self {
+            token_id: token_id.to_owned(),
+            why: "itself".to_owned(),
+            before: None,
+            after: None,
+            issuer: None,
+            issuer_why: None,
+        }
+    }
+}
+
 /// In numbers, whether issuers were notified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IssuersTold {
@@ -132,4 +147,32 @@ pub struct Revoked {
     pub issuer_told: bool,
     /// Of a JWT: what is known of its signature.
     pub signature: Option<String>,
+}
+
+impl Revoked {
+    /// Nothing was revoked, and no issuer notified.
+    #[must_use]
+    pub fn nothing(status: Knowledge) -> Self {
+        Self {
+            token_id: None,
+            status,
+            tenant: None,
+            with: None,
+            claimed_by_several: None,
+            dry_run: false,
+            family: 0,
+            set: Vec::new(),
+            to_revoke: Vec::new(),
+            revoked: 0,
+            events: None,
+            cut_by: Vec::new(),
+            checkpoint: None,
+            issuer: "not told".to_owned(),
+            issuer_why: None,
+            issuer_entry: None,
+            told: IssuersTold::default(),
+            issuer_told: false,
+            signature: None,
+        }
+    }
 }

@@ -104,8 +104,8 @@ pub struct IssuerKeys<'a> {
     pub from: Str<'a>,
     /// URL of the JWK set.
     pub url: Option<Str<'a>>,
-    /// Keys that can be used.
-    pub usable: u64,
+    /// Keys that can be used; null before the first reading.
+    pub usable: Option<u64>,
     /// How often they were fetched.
     pub fetches: u64,
     /// How often that failed.

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use ledgerline_proof::hash::Hash;
 use ledgerline_proof::control::ControlKind;
+use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::{
     ActorKind, Delegation, EventType, HandleKind, KeyPurpose, Outcome, PersonalRole, PolicyRole,
     Relation, Strength, TargetKind, TokenKind, Vantage,

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use ledgerline_api::leaf_json;
+use ledgerline_api::recorded;
 use ledgerline_client::remote_log::RemoteLog;
 use ledgerline_client::{Client, ClientError};
 use serde_json::Value;
@@ -73,8 +73,10 @@ fn show(client: &Client, screen: &mut Screen, next: u64, size: u64) -> Result<u6
     let number = next / 256;
     let leaves = RemoteLog::new(client).leaves(number, size)?;
     for (index, leaf) in (number * 256..).zip(&leaves).filter(|(index, _)| *index >= next) {
-        let leaf = leaf_json::leaf_value(index, leaf)
-            .map_err(|_| Failure::not_verified(format!("leaf {index} does not decode")))?;
+        let leaf = recorded::leaf(index, leaf)
+            .ok()
+            .and_then(|leaf| serde_json::to_value(leaf).ok())
+            .ok_or_else(|| Failure::not_verified(format!("leaf {index} does not decode")))?;
         if screen.is_json() {
             screen.json(&leaf)?;
         } else {

@@ -8,12 +8,13 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::question_json;
-use ledgerline_api::written::Time;
+use ledgerline_api::question as form;
+use ledgerline_api::values::Time;
 use ledgerline_questions as questions;
 
 use crate::Shared;
-use crate::extract::{Params, Segments};
-use crate::question_params::{QuestionParams, bad_query, time};
+use crate::extract::Segments;
+use crate::question_params::{Params, bad_query, time};
 use crate::questions::{About, ask};
 use crate::tokens::check_id;
 
@@ -24,18 +25,18 @@ use crate::tokens::check_id;
 pub async fn one(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = About { name: "after-revoke", subject: id.clone(), known: &[] };
+    let about = About { name: "after-revoke", subject: id.clone() };
     ask(&app, &headers, params, about, move |mut question, _| {
         check_id(&id)?;
         let found = questions::after_revoke(&mut question.context, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let (view, at) = (question.context.view(), question.judged_at());
-        question.answer(None, |members| {
-            members.say("token_id", &id);
-            question_json::after_revoke(view, &found, at, members);
+        question.answer(None, || form::AfterRevoke {
+            token_id: Some((&*id).into()),
+            ..question_json::after_revoke(view, &found, at)
         })
     })
     .await
@@ -47,11 +48,10 @@ pub async fn one(
 /// 400, 401, 403.
 pub async fn many(
     State(app): Shared,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about =
-        About { name: "after-revoke", subject: String::new(), known: &["from", "until", "tokens"] };
+    let about = About { name: "after-revoke", subject: String::new() };
     ask(&app, &headers, params, about, move |mut question, params| {
         let (Some(from), Some(until)) = (&params.from, &params.until) else {
             return Err(bad_query("from and until say in which time the tokens were revoked"));
@@ -63,10 +63,10 @@ pub async fn many(
         let most = params.bounds()?.tokens;
         let found = questions::after_revokes(&mut question.context, (from, until), most)?;
         let (view, at) = (question.context.view(), question.judged_at());
-        question.answer(None, |members| {
-            members.say("from", Time(from));
-            members.say("until", Time(until));
-            question_json::after_revoke(view, &found, at, members);
+        question.answer(None, || form::AfterRevoke {
+            from: Some(Time(from)),
+            until: Some(Time(until)),
+            ..question_json::after_revoke(view, &found, at)
         })
     })
     .await

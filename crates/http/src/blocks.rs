@@ -3,27 +3,16 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_answers::answer::json_bytes;
+use ledgerline_answers::answer::json;
 use ledgerline_answers::event_json::{self, inclusion};
 use ledgerline_answers::problem::Problem;
-use ledgerline_api::{leaf_json, written};
+use ledgerline_api::log::Blocks;
+use ledgerline_api::recorded;
 use ledgerline_view::registry::Roles;
-use serde::Deserialize;
 
-use crate::extract::{Params, Segments};
+use crate::extract::Segments;
+use crate::question_params::{Params, page_number};
 use crate::{Shared, auth};
-
-/// Blocks on one page, and the most that may be asked for.
-const PAGE_BLOCKS: usize = 20;
-const PAGE_BLOCKS_MAX: usize = 200;
-
-/// Which blocks: those below a height, newest first.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct BlockQuery {
-    before: Option<u64>,
-    limit: Option<usize>,
-}
 
 /// A page of blocks, newest first.
 ///
@@ -31,22 +20,21 @@ pub struct BlockQuery {
 /// 400 for a bad limit, 401, 403.
 pub async fn blocks(
     State(app): Shared,
-    Params(query): Params<BlockQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
     auth::require(&app, &headers, auth::READERS, lacking)?;
-    let limit = query.limit.unwrap_or(PAGE_BLOCKS);
-    if !(1..=PAGE_BLOCKS_MAX).contains(&limit) {
-        return Err(Problem::bad_request("bad_query", "limit is 1 to 200"));
-    }
+    let (limit, before) = (params.limit()?, page_number(params.page.as_deref())?);
     app.read(move |view| {
-        let blocks = view.blocks(query.before, limit)?;
-        let (bytes, ()) = written::object(|members| {
-            members.all("blocks", &blocks, event_json::block_view);
-            members.say("size", view.size());
-        });
-        Ok(json_bytes(bytes))
+        let blocks = view.blocks(before, limit)?;
+        // Below block 0 there is none.
+        let last = blocks.last().map(|one| one.block.height).filter(|height| *height > 0);
+        json(&Blocks {
+            blocks: blocks.iter().map(event_json::block_view).collect(),
+            size: view.size(),
+            next: last.map(|height| height.to_string().into()),
+        })
     })
     .await
 }
@@ -69,13 +57,10 @@ pub async fn leaf(
         if index >= view.size() {
             return Err(Problem::not_found());
         }
-        let (leaf, proof) = (view.leaf(index)?, inclusion(view, index)?);
-        let (bytes, written) = written::object(|members| {
-            members.say("proof", proof);
-            leaf_json::leaf(index, &leaf, members)
-        });
-        written?;
-        Ok(json_bytes(bytes))
+        let bytes = view.leaf(index)?;
+        let mut leaf = recorded::leaf(index, &bytes)?;
+        leaf.prove(inclusion(view, index)?);
+        json(&leaf)
     })
     .await
 }

@@ -17,8 +17,8 @@ use axum::http::HeaderMap;
 use ledgerline_answers::problem::Problem;
 pub use ledgerline_answers::prove::Covered;
 
+use crate::App;
 use crate::auth::{self, Needs};
-use crate::{App, progress};
 
 /// What a block may take beside its interval, and the longest wait that nobody asked for: shorter
 /// than clients wait for an answer.
@@ -32,17 +32,16 @@ const JUDGE_EVERY: Duration = Duration::from_millis(500);
 /// seconds at most.
 ///
 /// # Errors
-/// 400 for another word than seconds; 401, 403 when the credential ends meanwhile.
+/// 401, 403 when the credential ends meanwhile.
 pub async fn wait(
     app: &App,
     headers: &HeaderMap,
     needs: Needs,
-    wait: Option<&str>,
+    wait: Option<u64>,
     upto: Option<u64>,
 ) -> Result<Covered, Problem> {
     let unasked = (app.node.block_interval() + BESIDE).min(UNASKED_MAX);
-    let seconds = progress::seconds(wait)?;
-    let limit = wait.map_or(unasked, |_| Duration::from_secs(seconds));
+    let limit = wait.map_or(unasked, Duration::from_secs);
     let covered = Covered::of(&app.node.view(), upto);
     let until = app.node.monotonic() + limit;
     let mut judged_at = app.node.monotonic();

@@ -16,12 +16,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_answers::answer::{json_bytes, json_document};
+use ledgerline_answers::answer::json;
 use ledgerline_answers::event_json;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::prove::{self, LifeRequest};
+use ledgerline_api::log::Recorded;
+use ledgerline_api::privacy::{self as form, Disclose, Disclosed, RecordState};
+use ledgerline_api::recorded::NotALeaf;
 use ledgerline_api::uuid_text;
-use ledgerline_api::written::{self, Hex, Members};
+use ledgerline_api::values::{Handle, Word};
 use ledgerline_disclosure::{
     About, Content, DisclosedEvent, DisclosedRecord, MAX_EVENTS, Part, Selection, select,
 };
@@ -31,8 +34,6 @@ use ledgerline_view::address::EntryRef;
 use ledgerline_view::page_token::{Cursor, PageError, PagePlace};
 use ledgerline_view::registry::{Caller, Roles};
 use ledgerline_view::view::View;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::auth::Needs;
 use crate::covered::{self, Covered};
@@ -45,24 +46,6 @@ use crate::{App, Shared, auth};
 const PAGE_EVENTS: usize = 100;
 /// Characters of a purpose.
 const PURPOSE_CHARS: usize = 256;
-
-/// Whose records are wanted, and why.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DiscloseRequest {
-    purpose: Option<String>,
-    tenant: Option<String>,
-    token_id: Option<String>,
-    handle: Option<String>,
-    source: Option<String>,
-    event_id: Option<String>,
-    limit: Option<usize>,
-    page: Option<String>,
-    #[serde(default)]
-    proof: bool,
-    /// With the proof: the size of an older checkpoint that the tree must begin with.
-    previous_size: Option<u64>,
-}
 
 /// A request that was judged.
 struct Asked {
@@ -80,39 +63,41 @@ fn bad(detail: &'static str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_disclosure", detail)
 }
 
-impl DiscloseRequest {
-    fn judged(self, caller: &Caller) -> Result<Asked, Problem> {
-        let tenant = auth::tenant(caller, self.tenant.as_deref())?;
-        let purpose = self.purpose.unwrap_or_default();
+impl Asked {
+    fn judged(request: Disclose, caller: &Caller) -> Result<Self, Problem> {
+        let tenant = auth::tenant(caller, request.tenant.as_deref())?;
+        let purpose = request.purpose.unwrap_or_default();
         let fits = (1..=PURPOSE_CHARS).contains(&purpose.chars().count());
         if !fits || purpose.trim().is_empty() || purpose.chars().any(char::is_control) {
             return Err(bad("say the purpose in 1 to 256 characters: it stands in the ledger"));
         }
         check_text("bad_disclosure", &purpose)?;
-        let (about, question) = match (self.token_id, self.handle, self.source, self.event_id) {
-            (Some(id), None, None, None) => {
-                check_id(&id)?;
-                (About::Token(id.clone()), format!("token\n{id}"))
-            }
-            (None, Some(text), None, None) => {
-                let handle =
-                    uuid_text::parse(&text).ok_or_else(|| bad("handle is 32 hex digits"))?;
-                (About::Handle(handle), format!("handle\n{}", uuid_text::hex(&handle)))
-            }
-            (None, None, Some(source), Some(id)) => {
-                let event_id = uuid_text::parse(&id).ok_or_else(|| bad("an event id is a UUID"))?;
-                let question = format!("event\n{source}\n{}", uuid_text::hex(&event_id));
-                (About::Event { source, event_id }, question)
-            }
-            _ => return Err(bad("name a token_id, a handle, or a source with an event_id")),
-        };
-        let limit = self.limit.unwrap_or(PAGE_EVENTS);
+        let (about, question) =
+            match (request.token_id, request.handle, request.source, request.event_id) {
+                (Some(id), None, None, None) => {
+                    check_id(&id)?;
+                    (About::Token(id.clone()), format!("token\n{id}"))
+                }
+                (None, Some(text), None, None) => {
+                    let handle =
+                        uuid_text::parse(&text).ok_or_else(|| bad("handle is 32 hex digits"))?;
+                    (About::Handle(handle), format!("handle\n{}", uuid_text::hex(&handle)))
+                }
+                (None, None, Some(source), Some(id)) => {
+                    let event_id =
+                        uuid_text::parse(&id).ok_or_else(|| bad("an event id is a UUID"))?;
+                    let question = format!("event\n{source}\n{}", uuid_text::hex(&event_id));
+                    (About::Event { source, event_id }, question)
+                }
+                _ => return Err(bad("name a token_id, a handle, or a source with an event_id")),
+            };
+        let limit = request.limit.unwrap_or(PAGE_EVENTS);
         if !(1..=MAX_EVENTS).contains(&limit) {
             return Err(bad("limit is 1 to 256"));
         }
         let question = format!("disclose\n{question}");
-        let Self { page, previous_size, .. } = self;
-        Ok(Asked { tenant, purpose, about, question, limit, page, previous_size })
+        let Disclose { page, previous_size, .. } = request;
+        Ok(Self { tenant, purpose, about, question, limit, page, previous_size })
     }
 }
 
@@ -128,9 +113,9 @@ pub async fn disclose(
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role privacy";
     let caller = auth::require(&app, &headers, Roles::PRIVACY, lacking)?;
-    let request: DiscloseRequest = json_body(&app, &headers, body).await?;
+    let request: Disclose = json_body(&app, &headers, body).await?;
     let proves = request.proof;
-    let asked = request.judged(&caller)?;
+    let asked = Asked::judged(request, &caller)?;
     // Before anything is recorded: what the bundle cannot cover would be disclosed for nothing.
     let covered = match proves {
         true => {
@@ -176,50 +161,53 @@ fn page(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
     let (index, events) = node.disclose(caller, &purpose, selection)?;
     // The newest state holds the entry: its checkpoint is the entry's receipt.
     let after = node.view();
-    let (bytes, written) = written::object(|members| {
-        members.say("index", index);
-        members.say("origin", &*after.identity().origin);
-        members.say("size", after.size());
-        members.say("checkpoint", &*after.checkpoint());
-        members.say("tenant", tenant);
-        members.say("purpose", purpose);
-        members.say("records", records);
-        members.say("next", next);
-        members.try_all("events", &events, event)
-    });
-    written.map(|()| json_bytes(bytes))
+    let events = events.iter().map(event).collect::<Result<_, _>>()?;
+    json(&Disclosed {
+        index,
+        origin: after.identity().origin.to_string().into(),
+        size: after.size(),
+        checkpoint: after.checkpoint().to_string().into(),
+        tenant: tenant.into(),
+        purpose: purpose.into(),
+        records: records as u64,
+        next: next.map(Into::into),
+        events,
+    })
 }
 
-fn event(disclosed: &DisclosedEvent, members: &mut Members<'_>) -> Result<(), Problem> {
-    event_json::event(&disclosed.event, members)?;
-    members.all("records", &disclosed.records, record);
-    Ok(())
+fn event(disclosed: &DisclosedEvent) -> Result<Recorded<'_>, NotALeaf> {
+    let records = disclosed.records.iter().map(record).collect();
+    Ok(Recorded { records, ..event_json::event(&disclosed.event)? })
 }
 
-fn record(record: &DisclosedRecord, members: &mut Members<'_>) {
-    members.set("n", record.n);
-    members.set("role", record.role.symbol());
-    members.set("handle", Hex(record.slot));
+fn record(record: &DisclosedRecord) -> form::DisclosedRecord<'_> {
     let plain = match &record.content {
         Content::Open(plain) => decode_object::<PersonalRecord<'_>>(Kind::Personal, plain).ok(),
         Content::Erased | Content::Withheld | Content::Closed => None,
     };
     let state = match (&record.content, &plain) {
-        (Content::Open(_), Some(_)) => "open",
-        (Content::Erased, _) => "erased",
-        (Content::Withheld, _) => "withheld",
-        (Content::Open(_) | Content::Closed, _) => "closed",
+        (Content::Open(_), Some(_)) => RecordState::Open,
+        (Content::Erased, _) => RecordState::Erased,
+        (Content::Withheld, _) => RecordState::Withheld,
+        (Content::Open(_) | Content::Closed, _) => RecordState::Closed,
     };
-    members.set("state", state);
-    if let Some(plain) = plain {
-        members.set("user_id", plain.user_id);
-        members.set("ip", plain.ip);
-        members.set("user_agent", plain.user_agent);
-        members.set("device", plain.device);
-        members.set("resource", plain.resource);
-        let free = plain.attributes.iter().map(|one| (one.key.to_owned(), one.value.into()));
-        let free: Map<String, Value> = free.collect();
-        members.set("attributes", (!free.is_empty()).then_some(Value::Object(free)));
+    let attributes = plain.iter().flat_map(|plain| &plain.attributes);
+    let text = |field: fn(&PersonalRecord<'_>) -> Option<String>| {
+        plain.as_ref().and_then(field).map(Into::into)
+    };
+    form::DisclosedRecord {
+        n: record.n,
+        role: Word(record.role),
+        handle: Handle(record.slot),
+        state,
+        user_id: text(|plain| plain.user_id.map(str::to_owned)),
+        ip: text(|plain| plain.ip.map(str::to_owned)),
+        user_agent: text(|plain| plain.user_agent.map(str::to_owned)),
+        device: text(|plain| plain.device.map(str::to_owned)),
+        resource: text(|plain| plain.resource.map(str::to_owned)),
+        attributes: attributes
+            .map(|one| (one.key.to_owned().into(), one.value.to_owned().into()))
+            .collect(),
     }
 }
 
@@ -261,5 +249,5 @@ fn bundle(
     // What came in between was not recorded as disclosed.
     bundle.personal.retain(|one| selection.holds(&bundle.origin, one.index.0));
     covered.mark(&mut bundle);
-    json_document(&bundle)
+    json(&bundle)
 }

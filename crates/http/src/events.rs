@@ -17,23 +17,26 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_answers::answer::{json_bytes, json_document};
+use ledgerline_answers::answer::json;
 use ledgerline_answers::event_json::{self, inclusion};
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::prove;
-use ledgerline_api::{BODY_BYTES_MAX, uuid_text, written};
+use ledgerline_api::ingest::{self, Refused, Verdict, Verdicts};
+use ledgerline_api::log::{self as form, Inclusion};
+use ledgerline_api::values::{HexHash, Uuid};
+use ledgerline_api::{BODY_BYTES_MAX, uuid_text};
 use ledgerline_gate::body::{INLINE_BODY_BYTES, media_type, read_body};
 use ledgerline_gate::lanes;
 use ledgerline_ledger::intake::{
-    Attested, BodyForm, EventAnswer, EventStatus, SubmitAnswer, SubmitError,
+    Attested, BodyForm, EventAnswer, EventError, EventStatus, SubmitAnswer, SubmitError,
+    blank_lines,
 };
 use ledgerline_view::registry::{Caller, Roles};
 use ledgerline_view::view::View;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::auth::Needs;
-use crate::extract::{Params, Segments};
+use crate::extract::Segments;
+use crate::question_params::{Params, bad_query};
 use crate::{App, Shared, auth, covered};
 
 /// Takes events.
@@ -53,6 +56,7 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
     let form = body_form(&parts.headers)?;
     let with_proof = wants_proof(parts.uri.query())?;
     let (body, room) = read_body(&app.gate, &parts.headers, body, BODY_BYTES_MAX).await?;
+    let lines = (form == BodyForm::Ndjson).then(|| blank_lines(&body));
     let (reply, receive) = lanes::reply_here();
     if body.len() <= INLINE_BODY_BYTES {
         app.node.submit(&caller, form, &body, reply)?;
@@ -62,7 +66,7 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
     }
     drop(room);
     let answer = receive.await.map_err(|_| stopped("the ledger stopped before it answered"))?;
-    respond(&app, answer, with_proof).await
+    respond(&app, answer, lines.as_deref(), with_proof).await
 }
 
 fn stopped(why: impl Into<String>) -> Problem {
@@ -88,83 +92,52 @@ fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
     match query {
         None | Some("") => Ok(false),
         Some("receipt=proof") => Ok(true),
-        Some(_) => Err(Problem::bad_request("bad_query", "the only parameter is receipt=proof")),
+        Some(_) => Err(bad_query("the only parameter is receipt=proof").about("receipt")),
     }
 }
 
-/// The verdict about one event.
-struct Verdict {
-    answer: EventAnswer,
-    proof: Option<Value>,
-}
-
-impl Verdict {
-    /// Appends the verdict as JSON. Everything but an error and a proof is digits, hex and fixed
-    /// words: written as it is, because a batch has hundreds.
-    fn put(&self, out: &mut Vec<u8>) {
-        let EventAnswer { event_id, status, index, sequence, event_hash, .. } = &self.answer;
-        out.push(b'{');
-        if let Some(id) = event_id {
-            out.extend_from_slice(b"\"event_id\":\"");
-            out.extend_from_slice(uuid_text::text(id).as_bytes());
-            out.extend_from_slice(b"\",");
-        }
-        out.extend_from_slice(match status {
-            EventStatus::Recorded => b"\"status\":\"recorded\"".as_slice(),
-            EventStatus::Duplicate => b"\"status\":\"duplicate\"",
-            EventStatus::Refused => b"\"status\":\"refused\"",
-        });
-        if let Some(origin) = &self.answer.origin {
-            // A name may hold what JSON must escape.
-            out.extend_from_slice(format!(",\"origin\":{}", json!(&**origin)).as_bytes());
-        }
-        for (name, number) in [(",\"index\":", index), (",\"sequence\":", sequence)] {
-            if let Some(number) = number {
-                out.extend_from_slice(name.as_bytes());
-                put_number(out, *number);
-            }
-        }
-        if let Some(hash) = event_hash {
-            out.extend_from_slice(b",\"event_hash\":\"");
-            out.extend_from_slice(hash.to_hex().as_bytes());
-            out.push(b'"');
-        }
-        if *status != EventStatus::Refused {
-            out.extend_from_slice(match self.answer.attested_by {
-                Attested::Signature => b",\"attested_by\":\"signature\"".as_slice(),
-                Attested::Credential => b",\"attested_by\":\"credential\"",
-            });
-        }
-        if let Some(error) = &self.answer.error {
-            let error = json!({ "code": error.code, "detail": error.detail });
-            out.extend_from_slice(format!(",\"error\":{error}").as_bytes());
-        }
-        if let Some(proof) = &self.proof {
-            out.extend_from_slice(format!(",\"proof\":{proof}").as_bytes());
-        }
-        out.push(b'}');
+/// The verdict about an event.
+fn verdict(answer: &EventAnswer, line: Option<u64>) -> Verdict<'_> {
+    let is_taken = answer.status != EventStatus::Refused;
+    Verdict {
+        line: line.filter(|_| !is_taken),
+        event_id: answer.event_id.map(Uuid),
+        status: status_of(answer.status),
+        origin: answer.origin.as_deref().map(Into::into),
+        index: answer.index,
+        sequence: answer.sequence,
+        event_hash: answer.event_hash.map(HexHash),
+        attested_by: is_taken.then_some(match answer.attested_by {
+            Attested::Signature => form::Attested::Signature,
+            Attested::Credential => form::Attested::Credential,
+        }),
+        error: answer.error.as_ref().map(refused),
+        proof: None,
     }
 }
 
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + u8::try_from(number % 10).expect("a digit");
-        number /= 10;
-        if number == 0 {
-            return out.extend_from_slice(&digits[first..]);
-        }
+/// What became of an event, as answers have it.
+pub(super) fn status_of(status: EventStatus) -> ingest::EventStatus {
+    match status {
+        EventStatus::Recorded => ingest::EventStatus::Recorded,
+        EventStatus::Duplicate => ingest::EventStatus::Duplicate,
+        EventStatus::Refused => ingest::EventStatus::Refused,
     }
 }
 
-/// Bytes of a verdict without error and proof, about.
-const VERDICT_BYTES: usize = 240;
+/// Why an event was refused, as answers have it.
+pub(super) fn refused(error: &EventError) -> Refused {
+    Refused {
+        code: error.code.into(),
+        detail: error.detail.clone().into(),
+        member: error.member.map(Into::into),
+    }
+}
 
 async fn respond(
     app: &App,
     mut answer: SubmitAnswer,
+    blank_lines: Option<&[u64]>,
     with_proof: bool,
 ) -> Result<Response, Problem> {
     if let Some(why) = answer.stopped {
@@ -177,56 +150,62 @@ async fn respond(
     {
         return Err(error.into());
     }
-    let verdict = |answer| Verdict { answer, proof: None };
-    let mut events: Vec<Verdict> = answer.events.into_iter().map(verdict).collect();
+    let lines = blank_lines.map(|blank| lines(blank, answer.events.len()));
     if with_proof {
-        events = app.read(move |view| add_proofs(view, events)).await?;
+        let prove = move |view: &View| {
+            let proofs = proofs(view, &answer.events)?;
+            verdicts(&answer, lines.as_deref(), proofs)
+        };
+        return app.read(prove).await;
     }
-    let mut out = Vec::with_capacity(512 + events.len() * VERDICT_BYTES);
-    out.extend_from_slice(b"{\"events\":[");
-    for (n, event) in events.iter().enumerate() {
-        if n > 0 {
-            out.push(b',');
-        }
-        event.put(&mut out);
-    }
-    out.push(b']');
-    if let Some(checkpoint) = answer.checkpoint.as_deref() {
-        out.extend_from_slice(b",\"checkpoint\":");
-        serde_json::to_writer(&mut out, checkpoint).map_err(|_| Problem::internal())?;
-    }
-    out.push(b'}');
-    Ok(json_bytes(out))
+    verdicts(&answer, lines.as_deref(), Vec::new())
 }
 
-fn add_proofs(view: &View, mut events: Vec<Verdict>) -> Result<Vec<Verdict>, Problem> {
-    for event in &mut events {
-        if let Some(index) = event.answer.index {
-            let older = event.answer.origin.as_deref().and_then(|name| view.of_origin(name));
-            event.proof = Some(inclusion(older.as_ref().unwrap_or(view), index)?);
+/// Numbers of the lines that hold events, by those of the lines that hold none.
+fn lines(blank: &[u64], count: usize) -> Vec<u64> {
+    let mut blank = blank.iter().copied().peekable();
+    let mut next = 1;
+    let one = |_| {
+        while blank.next_if_eq(&next).is_some() {
+            next += 1;
         }
-    }
-    Ok(events)
+        next += 1;
+        next - 1
+    };
+    (0..count).map(one).collect()
 }
 
-/// The tenant asked about; keys of all tenants may name one.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct TenantQuery {
-    tenant: Option<String>,
-    /// For a proof: the size of an older checkpoint that the tree must begin with.
-    previous_size: Option<u64>,
-    /// For a proof: seconds to wait for its block.
-    wait: Option<String>,
+fn verdicts(
+    answer: &SubmitAnswer,
+    lines: Option<&[u64]>,
+    proofs: Vec<Option<Inclusion<'static>>>,
+) -> Result<Response, Problem> {
+    let mut proofs = proofs.into_iter();
+    let each = answer.events.iter().enumerate().map(|(at, one)| {
+        let line = lines.and_then(|lines| lines.get(at).copied());
+        Verdict { proof: proofs.next().flatten(), ..verdict(one, line) }
+    });
+    json(&Verdicts {
+        events: each.collect(),
+        checkpoint: answer.checkpoint.as_deref().map(Into::into),
+    })
+}
+
+fn proofs(view: &View, events: &[EventAnswer]) -> Result<Vec<Option<Inclusion<'static>>>, Problem> {
+    let one = |event: &EventAnswer| {
+        let older = event.origin.as_deref().and_then(|name| view.of_origin(name));
+        event.index.map(|index| inclusion(older.as_ref().unwrap_or(view), index)).transpose()
+    };
+    events.iter().map(one).collect()
 }
 
 async fn locate(
     app: &App,
     caller: &Caller,
-    query: &TenantQuery,
+    params: &Params,
     (source, event_id): (String, String),
 ) -> Result<(View, u64), Problem> {
-    let tenant = auth::tenant(caller, query.tenant.as_deref())?;
+    let tenant = auth::tenant(caller, params.tenant.as_deref())?;
     let id = uuid_text::parse(&event_id)
         .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
     let found = app.read(move |view| Ok(view.locate_event(&tenant, &source, &id)?)).await?;
@@ -240,18 +219,16 @@ async fn locate(
 pub async fn event(
     State(app): Shared,
     Segments(path): Segments<(String, String)>,
-    Params(query): Params<TenantQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
-    let (view, index) = locate(&app, &caller, &query, path).await?;
+    let (view, index) = locate(&app, &caller, &params, path).await?;
     app.gate
         .wait(move || {
             let event = view.event(index)?.ok_or_else(Problem::not_found)?;
-            let (bytes, written) = written::object(|members| event_json::event(&event, members));
-            written?;
-            Ok(json_bytes(bytes))
+            json(&event_json::event(&event)?)
         })
         .await
 }
@@ -263,39 +240,37 @@ pub async fn event(
 pub async fn proof(
     State(app): Shared,
     Segments(path): Segments<(String, String)>,
-    Params(query): Params<TenantQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (roles, lacking) =
         (Roles::AUDITOR.with(Roles::READER), "the credential needs the role auditor or reader");
     let caller = auth::require(&app, &headers, roles, lacking)?;
-    let (view, index) = locate(&app, &caller, &query, path).await?;
+    let (view, index) = locate(&app, &caller, &params, path).await?;
     // An event does not change: it is enough that a block covers it.
     let upto = if view.is_older() { 0 } else { index + 1 };
-    let (needs, wait) = (Needs { roles, lacking }, query.wait.as_deref());
+    let (needs, wait) = (Needs { roles, lacking }, params.wait);
     let covered = covered::wait(&app, &headers, needs, wait, Some(upto)).await?;
     app.gate
         .wait(move || {
-            let mut bundle = prove::event(&view, index, query.previous_size)?;
+            let mut bundle = prove::event(&view, index, params.previous_size)?;
             covered.mark(&mut bundle);
-            json_document(&bundle)
+            json(&bundle)
         })
         .await
 }
 
 #[cfg(test)]
 mod tests {
-    use ledgerline_ledger::intake::EventError;
     use ledgerline_proof::hash::leaf_hash;
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn verdicts_are_json_with_every_field_that_is_known() {
-        let check = |answer: &EventAnswer, proof: Option<Value>, expected: &Value| {
-            let mut out = Vec::new();
-            Verdict { answer: answer.clone(), proof }.put(&mut out);
-            let found: Value = serde_json::from_slice(&out).expect("JSON");
+        let check = |answer: &EventAnswer, expected: &Value| {
+            let found = serde_json::to_value(verdict(answer, Some(7))).expect("JSON");
             assert_eq!(&found, expected);
         };
         let hash = leaf_hash(b"an entry");
@@ -317,20 +292,29 @@ mod tests {
             "event_hash": hash.to_hex(),
             "attested_by": "signature",
         });
-        check(&answer, None, &expected);
+        check(&answer, &expected);
         answer.status = EventStatus::Duplicate;
         answer.attested_by = Attested::Credential;
         answer.origin = Some("ledger \"one\"".into());
         expected["status"] = "duplicate".into();
         expected["origin"] = "ledger \"one\"".into();
         expected["attested_by"] = "credential".into();
-        expected["proof"] = json!({ "path": ["a\"b"] });
-        check(&answer, Some(expected["proof"].clone()), &expected);
+        check(&answer, &expected);
         let error = EventError::new("bad_field", "say \"why\"\n".into());
+        let refused = EventAnswer::refused(None, error);
         let expected = json!({
+            "line": 7,
             "status": "refused",
             "error": { "code": "bad_field", "detail": "say \"why\"\n" },
         });
-        check(&EventAnswer::refused(None, error), None, &expected);
+        check(&refused, &expected);
+    }
+
+    #[test]
+    fn every_line_was_called_line_1() {
+        assert_eq!(lines(&[], 3), [1, 2, 3]);
+        assert_eq!(lines(&[1, 3, 4], 3), [2, 5, 6]);
+        let body = b"\n{\"a\":1}\r\n  \n{}\n";
+        assert_eq!(blank_lines(body), [1, 3, 5]);
     }
 }

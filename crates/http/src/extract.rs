@@ -1,9 +1,10 @@
 //! Extractors whose refusals are problems and never repeat what was sent.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use ledgerline_answers::problem::Problem;
@@ -17,20 +18,6 @@ use crate::App;
 
 /// Longest JSON body of a route that takes no list, in bytes.
 const JSON_BYTES_MAX: usize = 256 << 10;
-
-/// Parameters of the query.
-pub struct Params<T>(pub T);
-
-impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Params<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let query = Query::<T>::from_request_parts(parts, app).await;
-        query.map(|Query(asked)| Self(asked)).map_err(|_| {
-            Problem::bad_request("bad_query", "a parameter is unknown or has a wrong value")
-        })
-    }
-}
 
 /// Parameters of the path, percent-decoded.
 pub struct Segments<T>(pub T);
@@ -113,12 +100,46 @@ pub async fn json_body_of<T: DeserializeOwned + Send + 'static>(
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // serde's text may quote the input: say only where.
+    // serde's text may quote the input: what is said of it is ours.
     serde_json::from_slice(bytes).map_err(|error| {
+        let (what, member) = refused_member(&error);
         let place = format!("line {} column {}", error.line(), error.column());
-        if let Some(name) = member_twice(&error) {
-            return Problem::bad_request("bad_json", format!("`{name}` stands twice, at {place}"));
-        }
-        Problem::bad_request("bad_json", format!("not the JSON expected, at {place}"))
+        let problem = Problem::bad_request("bad_json", format!("{what}, at {place}"));
+        Problem { member, ..problem }
     })
+}
+
+/// Whether a word may be repeated: a name in small letters, which is no secret.
+#[must_use]
+pub fn is_plain_word(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        && check_secrets(name).is_ok()
+}
+
+/// What is wrong with a body, and the member, where serde names one. Names that stand twice or are
+/// missing are our own; an unknown one is repeated only when it is a plain word.
+fn refused_member(error: &serde_json::Error) -> (String, Option<Cow<'static, str>>) {
+    let text = error.to_string();
+    let name = |front: &str| Some(text.strip_prefix(front)?.split_once('`')?.0.to_owned());
+    let named = |what: &str, name: String| (format!("`{name}` {what}"), Some(name.into()));
+    if let Some(name) = member_twice(error) {
+        return named("stands twice", name);
+    }
+    if let Some(name) = name("missing field `") {
+        return named("is missing", name);
+    }
+    if let Some(unknown) = name("unknown field `") {
+        let known: Vec<&str> = text.split('`').skip(3).step_by(2).collect();
+        let known = format!("there is {}", known.join(", "));
+        return match is_plain_word(&unknown) {
+            true => named(&format!("is no member here; {known}"), unknown),
+            false => (format!("a member that is not known here; {known}"), None),
+        };
+    }
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a value has the wrong type",
+        _ => "not well-formed JSON",
+    };
+    (what.to_owned(), None)
 }

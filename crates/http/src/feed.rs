@@ -20,10 +20,12 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_answers::answer::json_value;
+use ledgerline_answers::answer::json;
 use ledgerline_answers::counted;
 use ledgerline_answers::problem::Problem;
-use ledgerline_api::{time_text, uuid_text};
+use ledgerline_api::finding::{Revocation, RevocationSelector, RevocationTarget, Revocations};
+use ledgerline_api::uuid_text;
+use ledgerline_api::values::{Str, Time, Word};
 use ledgerline_proof::chain::chain_key;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_questions::lineage::Record;
@@ -31,30 +33,15 @@ use ledgerline_questions::{knows_tenant, revocations as find};
 use ledgerline_view::address::AsOf;
 use ledgerline_view::registry::Roles;
 use ledgerline_view::view::View;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::extract::Params;
+use crate::question_params::Params;
 use crate::{App, Shared, auth};
 
-const PAGE: usize = 100;
-const PAGE_MAX: usize = 1000;
-const WAIT_SECONDS_MAX: u64 = 60;
 /// How often it is looked whether anything was recorded for those who wait.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often it is looked whether whoever waits may still ask.
 const JUDGE_EVERY: Duration = Duration::from_millis(500);
-
-/// What may be asked.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct FeedQuery {
-    since: u64,
-    limit: Option<usize>,
-    wait: u64,
-    tenant: Option<String>,
-}
 
 /// The page, at once or when there is something on it.
 ///
@@ -62,44 +49,28 @@ pub struct FeedQuery {
 /// 400, 401, 403; 404 for another tenant.
 pub async fn revocations(
     State(app): Shared,
-    Params(query): Params<FeedQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role resource_server, reader, auditor or responder";
     let roles = auth::READERS.with(Roles::RESOURCE_SERVER);
     let caller = auth::require(&app, &headers, roles, lacking)?;
-    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    let limit = query.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) || query.wait > WAIT_SECONDS_MAX {
-        let detail = "limit is 1 to 1000, wait 0 to 60 seconds";
-        return Err(Problem::bad_request("bad_query", detail));
-    }
-    let until = app.node.monotonic() + Duration::from_secs(query.wait);
-    let mut since = counted::first(&app.node.view(), query.since);
+    let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
+    let limit = params.limit()?;
+    let until = app.node.monotonic() + Duration::from_secs(params.wait_seconds());
+    let mut since = counted::first(&app.node.view(), params.since.unwrap_or(0));
     loop {
         let (of, of_node, behind) = (tenant.clone(), Arc::clone(&app), since);
-        let (found, next, [next_number, size], tenant_known) = app
-            .read(move |view| {
-                let found = find(view, &of, &behind, limit)?;
-                let answer = (!found.list.is_empty() || found.more).then(|| {
-                    let list = found.list.iter().map(|record| revocation(view, record));
-                    json!({ "revocations": list.collect::<Vec<_>>(), "more": found.more })
-                });
-                let keys = of_node.node.keys();
-                let known = knows_tenant(view, &keys, &of)?;
-                let numbers = [&found.next, &view.as_of()].map(|one| counted::count(view, one));
-                Ok((answer, found.next, numbers, known))
-            })
-            .await?;
+        let Found { revocations, more, next, numbers, tenant_known } =
+            app.read(move |view| look(view, &of_node, &of, &behind, limit)).await?;
         let over = app.node.monotonic() >= until || app.is_stopping();
-        if found.is_some() || over {
-            let mut answer = found.unwrap_or_else(|| json!({ "revocations": [], "more": false }));
-            answer["tenant"] = tenant.into();
-            answer["tenant_known"] = tenant_known.into();
-            answer["next"] = next_number.into();
-            answer["size"] = size.into();
-            answer["checkpoint"] = (&*app.node.view().checkpoint()).into();
-            return Ok(json_value(&answer));
+        if over || more || !revocations.is_empty() {
+            let [next, size] = numbers;
+            let checkpoint = app.node.view().checkpoint().to_string().into();
+            let tenant = tenant.into();
+            let answer =
+                Revocations { revocations, more, tenant, tenant_known, next, size, checkpoint };
+            return json(&answer);
         }
         since = next;
         let mut news = app.news.of(&tenant, &since);
@@ -115,6 +86,34 @@ pub async fn revocations(
             }
         }
     }
+}
+
+/// What one look found.
+struct Found {
+    revocations: Vec<Revocation<'static>>,
+    more: bool,
+    /// Where the next look begins.
+    next: AsOf,
+    /// The same as a number, and the size of the ledger.
+    numbers: [u64; 2],
+    tenant_known: bool,
+}
+
+fn look(
+    view: &View,
+    app: &App,
+    tenant: &str,
+    behind: &AsOf,
+    limit: usize,
+) -> Result<Found, Problem> {
+    let found = find(view, tenant, behind, limit)?;
+    Ok(Found {
+        revocations: found.list.iter().map(|record| revocation(view, record)).collect(),
+        more: found.more,
+        numbers: [&found.next, &view.as_of()].map(|one| counted::count(view, one)),
+        next: found.next,
+        tenant_known: knows_tenant(view, &app.node.keys(), tenant)?,
+    })
 }
 
 /// Up to where each tenant's newest revocation reaches, for those who wait for one.
@@ -171,37 +170,37 @@ pub async fn look_for_news(app: Arc<App>) {
     }
 }
 
-fn revocation(view: &View, record: &Record) -> Value {
+fn revocation(view: &View, record: &Record) -> Revocation<'static> {
+    let owned = |text: &str| Str::from(text.to_owned());
     record.read(|entry, s| {
         let id = match s.target.kind {
             // A person is named by the handle only.
             TargetKind::Subject => {
                 let key = chain_key(s, &entry.handles);
-                key.and_then(|key| key.id.try_into().ok()).map(|id: [u8; 16]| uuid_text::hex(&id))
+                let id = key.and_then(|key| key.id.try_into().ok());
+                id.map(|id: [u8; 16]| uuid_text::hex(&id).into())
             }
-            _ => Some(s.target.id.to_owned()),
+            _ => Some(owned(s.target.id)),
         };
-        let selector = s.selector.as_ref().map(|selector| {
-            json!({
-                "issued_before": selector.issued_before.map(time_text::rfc3339),
-                "client": selector.client,
-                "audience": selector.audience,
-            })
+        let selector = s.selector.as_ref().map(|selector| RevocationSelector {
+            issued_before: selector.issued_before.map(Time),
+            client: selector.client.map(owned),
+            audience: selector.audience.map(owned),
         });
         let is_token = s.target.kind == TargetKind::Token;
         // A clock that is ahead keeps nothing alive.
         let occurred_at = s.occurred_at.nanos.min(entry.recorded_at.nanos);
         let effective_at = s.effective_at.filter(|_| !is_token).unwrap_or(occurred_at);
-        json!({
-            "position": counted::number(view, record.at),
-            "target": { "kind": s.target.kind.symbol(), "id": id },
-            "token_id": is_token.then_some(s.target.id),
-            "also_known_as": s.also_known_as,
-            "selector": selector,
-            "reason": s.reason,
-            "occurred_at": time_text::rfc3339(s.occurred_at.nanos),
-            "effective_at": time_text::rfc3339(effective_at),
-            "recorded_at": time_text::rfc3339(entry.recorded_at.nanos),
-        })
+        Revocation {
+            position: counted::number(view, record.at),
+            target: RevocationTarget { kind: Word(s.target.kind), id },
+            token_id: is_token.then(|| owned(s.target.id)),
+            also_known_as: s.also_known_as.iter().map(|one| owned(one)).collect(),
+            selector,
+            reason: s.reason.map(owned),
+            occurred_at: Time(s.occurred_at.nanos),
+            effective_at: Time(effective_at),
+            recorded_at: Time(entry.recorded_at.nanos),
+        }
     })
 }

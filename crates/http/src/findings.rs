@@ -11,11 +11,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_answers::answer::json_value;
+use ledgerline_answers::answer::json;
 use ledgerline_answers::counted;
 use ledgerline_answers::finding_json::{finding, told};
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json;
+use ledgerline_api::finding::{self as form, Finding, Findings, MoveRequest};
+use ledgerline_api::values::HexHash;
 use ledgerline_followers::findings::list::{self, Found, Wanted};
 use ledgerline_followers::findings::record::{Move, Note};
 use ledgerline_followers::findings::rules::{Rule, Severity};
@@ -30,23 +32,18 @@ use ledgerline_view::address::EntryRef;
 use ledgerline_view::page_token::Cursor;
 use ledgerline_view::registry::Roles;
 use ledgerline_view::view::View;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::auth::{self, READERS_LACKING};
-use crate::extract::{Params, Segments, check_text, json_body};
+use crate::extract::{Segments, check_text, json_body};
 use crate::findings_lag::{RULES_BEFORE_BLOCK, recorded_later, so_far};
-use crate::question_params::{Question, QuestionParams, bad_query};
+use crate::question_params::{Params, Question, bad_query};
 use crate::tokens::check_id;
 use crate::{Shared, findings_stream, progress, questions};
 
-/// Parameters of the list.
-const KNOWN: [&str; 9] =
-    ["state", "severity", "rule", "token", "from", "limit", "page", "follow", "wait"];
 /// Findings of one answer that stand open again.
 const REOPENED_MAX: usize = 1000;
 
-fn wanted(params: &QuestionParams) -> Result<Wanted, Problem> {
+fn wanted(params: &Params) -> Result<Wanted, Problem> {
     let state = match params.state.as_deref() {
         None => None,
         Some("open") => Some(None),
@@ -81,7 +78,7 @@ fn reopened(
     scope: &Scope,
     wanted: &Wanted,
     from: EntryRef,
-) -> Result<(Vec<Value>, bool), Problem> {
+) -> Result<(Vec<Finding<'static>>, bool), Problem> {
     let mut context = QueryContext::new(view, scope.clone(), Spending::default())?;
     let (mut list, mut next) = (Vec::new(), Some(from));
     while let Some(at) = next.filter(|_| list.len() < REOPENED_MAX && !context.is_spent()) {
@@ -100,15 +97,14 @@ fn reopened(
 /// 400, 401, 403, 404 for a tenant that the caller may not see.
 pub async fn list(
     State(app): Shared,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, auth::READERS, READERS_LACKING)?;
     let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
-    params.only(&KNOWN)?;
     let wanted = wanted(&params)?;
-    let seconds = progress::seconds(params.wait.as_deref())?;
-    if params.follow.is_some() {
+    let seconds = params.wait_seconds();
+    if params.follow {
         if params.wait.is_some() {
             return Err(bad_query("a stream tells by itself how far it is: wait is of the list"));
         }
@@ -125,7 +121,8 @@ pub async fn list(
     app.read(move |view| {
         let mut question = Question::open(&node, view, tenant, &params, "findings", "", covered)?;
         let from = params.from.as_deref().map(|text| {
-            text.parse::<u64>().map_err(|_| bad_query("from is the index to begin at"))
+            text.parse::<u64>()
+                .map_err(|_| bad_query("from is the index to begin at").about("from"))
         });
         let begin = from.transpose()?.map_or(EntryRef::FIRST, |from| counted::entry(view, from));
         let is_first = question.cursor.is_none();
@@ -136,7 +133,7 @@ pub async fn list(
             Some(token) if found.is_empty() => Some(question.context.token(token)?.is_known()),
             token => token.as_ref().map(|_| true),
         };
-        let list: Vec<Value> = found.iter().map(|one| finding(view, one)).collect();
+        let list: Vec<Finding<'_>> = found.iter().map(|one| finding(view, one)).collect();
         let pinned = question.context.scope().clone();
         let (again, is_whole) = match is_first && begin > EntryRef::FIRST {
             true => reopened(view, &pinned, &wanted, begin)?,
@@ -147,20 +144,20 @@ pub async fn list(
         let lag = position.map(|position| view.size().saturating_sub(position));
         let progress = so_far(reached, view, &pinned.as_of, later);
         question.note_lag(&progress);
-        question.answer(next.map(Cursor::Entry), |members| {
-            members.say("token_known", token_known);
-            members.say("findings", list);
-            members.say("reopened", again);
-            members.say("reopened_whole", is_whole);
-            members.say("lag_entries", lag);
-            members.say("progress", progress);
+        question.answer(next.map(Cursor::Entry), || Findings {
+            token_known,
+            findings: list,
+            reopened: again,
+            reopened_whole: is_whole,
+            lag_entries: lag,
+            progress,
         })
     })
     .await
 }
 
 /// Where a stream begins: behind the last event that the caller has, or at `from`.
-fn stream_start(params: &QuestionParams, headers: &HeaderMap) -> Result<u64, Problem> {
+fn stream_start(params: &Params, headers: &HeaderMap) -> Result<u64, Problem> {
     let number = |text: &str| text.parse::<u64>().ok();
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let start = match (last, params.from.as_deref()) {
@@ -190,31 +187,20 @@ fn look_up(view: &View, tenant: &str, id: &Hash) -> Result<Found, Problem> {
 pub async fn one(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, auth::READERS, READERS_LACKING)?;
     let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
-    params.only(&["wait"])?;
     let id = finding_id(&id)?;
-    let seconds = progress::seconds(params.wait.as_deref())?;
+    let seconds = params.wait_seconds();
     let reached =
         progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
     app.read(move |view| {
-        let mut one = finding(view, &look_up(view, &tenant, &id)?);
-        one["progress"] = progress_json::shown(&reached);
-        Ok(json_value(&one))
+        let one = finding(view, &look_up(view, &tenant, &id)?);
+        json(&Finding { progress: Some(progress_json::shown(&reached)), ..one })
     })
     .await
-}
-
-/// Why a finding is moved on.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MoveRequest {
-    #[serde(default)]
-    note: String,
-    tenant: Option<String>,
 }
 
 /// `POST /v1/findings/{id}/acknowledge`: somebody looks at it.
@@ -277,7 +263,5 @@ async fn move_on(
     let statement = OwnStatement { at: None, ..Note::Moved(moved).statement() };
     let act = AdminAct::StateNew { statement: Box::new(statement), refusal };
     let index = app.gate.wait(move || Ok(node.record_act(act)?)).await?;
-    Ok(json_value(&json!({
-        "id": finding.to_hex(), "state": to.word(), "by": by, "index": index,
-    })))
+    json(&form::Moved { id: HexHash(finding), state: to.word().into(), by: by.into(), index })
 }

@@ -3,11 +3,11 @@
 
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json::{self, Reached};
+use ledgerline_api::progress::{AllProgress, Catching};
 use ledgerline_followers::findings::list::{self, Wanted};
 use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::address::{AsOf, Begin};
 use ledgerline_view::view::View;
-use serde_json::Value;
 
 /// Findings that a pinned answer looks at, of those recorded after it.
 const LATER_MAX: usize = 100;
@@ -15,21 +15,27 @@ const LATER_MAX: usize = 100;
 pub(crate) const RULES_BEFORE_BLOCK: u64 = 2;
 
 /// How far an answer is that is as of a state; `later` findings about what it covers came after it.
-pub(crate) fn so_far(mut reached: Reached, view: &View, as_of: &AsOf, later: u64) -> Value {
+pub(crate) fn so_far(
+    mut reached: Reached,
+    view: &View,
+    as_of: &AsOf,
+    later: u64,
+) -> AllProgress<'static> {
     let own = as_of.size(view.log());
     reached.iter_mut().for_each(|(_, one)| progress_json::limit(one, own));
     let mut shown = progress_json::shown(&reached);
-    let findings = &mut shown["findings"];
-    findings["recorded_later"] = later.into();
-    if later > 0 {
-        let more = if later == LATER_MAX as u64 { " or more" } else { "" };
-        let words = findings["words"].as_str().unwrap_or_default();
-        findings["words"] = format!(
-            "{words}; {later}{more} findings about entries before {own} were recorded after it \
-             and are not shown: ask without a size"
-        )
-        .into();
-        findings["state"] = "behind".into();
+    if let Some(findings) = shown.get_mut("findings") {
+        findings.recorded_later = Some(later);
+        if later > 0 {
+            let more = if later == LATER_MAX as u64 { " or more" } else { "" };
+            findings.words = format!(
+                "{}; {later}{more} findings about entries before {own} were recorded after it \
+                 and are not shown: ask without a size",
+                findings.words
+            )
+            .into();
+            findings.state = Catching::Behind;
+        }
     }
     shown
 }

@@ -41,6 +41,7 @@ use ledgerline_node::{Progress, Reader};
 use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::address::{Begin, EntryRef};
 use ledgerline_view::view::View;
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::App;
@@ -72,6 +73,12 @@ impl hyper::body::Body for Events {
     }
 }
 
+/// A form on one line.
+fn text<T: Serialize>(form: &T) -> String {
+    // Nothing here has what JSON cannot say.
+    serde_json::to_string(form).unwrap_or_default()
+}
+
 /// What one look found, and where the next one begins.
 fn look(view: &View, tenant: &str, wanted: &Wanted, from: Place) -> Result<Look, Problem> {
     let (tenant, as_of) = (tenant.to_owned(), view.as_of());
@@ -79,7 +86,7 @@ fn look(view: &View, tenant: &str, wanted: &Wanted, from: Place) -> Result<Look,
     let mut context = QueryContext::new(view, scope, Spending::default())?;
     let (found, next) = list::told(&mut context, wanted, from.begin.clone(), AT_A_TIME)?;
     let events = found.iter().map(|one| {
-        let (number, data) = (counted::number(view, one.at), told(view, one));
+        let (number, data) = (counted::number(view, one.at), text(&told(view, one)));
         Bytes::from(format!("id: {number}\nevent: finding\ndata: {data}\n\n"))
     });
     let (events, is_whole) = (events.collect(), next.is_none());
@@ -126,7 +133,7 @@ impl Told {
         };
         is_news.then(|| {
             self.last = Some((0, now));
-            let shown = progress_json::shown(&vec![(Reader::Findings, judged)]);
+            let shown = text(&progress_json::shown(&vec![(Reader::Findings, judged)]));
             Bytes::from(format!("event: progress\ndata: {shown}\n\n"))
         })
     }

@@ -22,10 +22,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_A
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ledgerline_answers::problem::Problem;
+use ledgerline_api::problem::OauthError;
 use ledgerline_gate::body::read_body;
 use ledgerline_gate::credential::{credential, scheme, unescape};
 use ledgerline_view::registry::{AuthError, Caller, Roles};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::App;
 
@@ -85,8 +86,11 @@ impl From<Problem> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = json!({ "error": self.error, "error_description": self.description });
-        let mut response = (self.status, no_store(body.to_string().into())).into_response();
+        let body = OauthError {
+            error: self.error.into(),
+            error_description: Some((&*self.description).into()),
+        };
+        let mut response = (self.status, no_store_json(&body)).into_response();
         let headers = response.headers_mut();
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -96,6 +100,12 @@ impl IntoResponse for Refusal {
         }
         response
     }
+}
+
+/// A form as a JSON answer that nobody may keep.
+pub fn no_store_json<T: Serialize>(form: &T) -> Response {
+    // Nothing here has what JSON cannot say.
+    no_store(serde_json::to_vec(form).unwrap_or_default().into())
 }
 
 /// A JSON answer that nobody may keep.

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use ledgerline_api::oauth::{Audience, Introspection};
 use ledgerline_api::uuid_text;
 use ledgerline_index::terms::{issuer_of, own_id};
 use ledgerline_introspection::{TokenStatus, issuer_and_region};
 use ledgerline_proof::token_id::{Form as IdForm, TokenId};
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_view::registry::{Caller, Roles};
-use serde_json::{Map, Value, json};
 
 use crate::form::{Form, Refusal, caller, no_store};
 use crate::token_lookup::{NAMING, cached_answer, may_know};
@@ -71,45 +71,42 @@ fn answer(app: &App, caller: &Caller, now: i64, words: &[u8], signed: bool) -> R
 /// The answer about a token while it is active.
 fn words(app: &App, caller: &Caller, status: &TokenStatus, own_end: Option<i64>) -> Vec<u8> {
     let usable_until = status.usable_until().into_iter().chain(own_end).min();
-    let mut answer = described(caller, status, usable_until);
+    let issuers = app.issuers();
     let alias = issuer_and_region(&status.id).map(|(alias, _)| alias);
-    if let Some(issuer) = alias.and_then(|alias| app.issuers().get(caller.own_tenant(), alias)) {
-        answer["iss"] = issuer.iss().into();
-    }
-    answer.to_string().into_bytes()
+    let issuer = alias.and_then(|alias| issuers.get(caller.own_tenant(), alias));
+    let iss = issuer.as_ref().map(|issuer| issuer.iss().into());
+    let answer = Introspection { iss, ..described(caller, status, usable_until) };
+    // Nothing here has what JSON cannot say.
+    serde_json::to_vec(&answer).unwrap_or_else(|_| INACTIVE.to_vec())
 }
 
 /// What RFC 7662 section 2.2 names, as far as the ledger knows it.
-fn described(caller: &Caller, status: &TokenStatus, usable_until: Option<i64>) -> Value {
+fn described<'a>(
+    caller: &Caller,
+    status: &'a TokenStatus,
+    usable_until: Option<i64>,
+) -> Introspection<'a> {
     let (state, facts) = (&status.state, &status.facts);
-    let seconds = |nanos: i64| json!(nanos.div_euclid(SECOND_NANOS));
-    let mut answer = Map::new();
-    answer.insert("active".into(), true.into());
-    let mut say = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            answer.insert(name.into(), value);
-        }
-    };
-    say("scope", (!facts.scopes.is_empty()).then(|| facts.scopes.join(" ").into()));
-    let client = |written: &str| own_id(written, issuer_of(&status.id)).into();
-    say("client_id", facts.client.as_deref().map(client));
+    let seconds = |nanos: i64| nanos.div_euclid(SECOND_NANOS);
     let is_access = state.token_kind == Some(TokenKind::Access);
-    say("token_type", is_access.then(|| "Bearer".into()));
-    say("exp", usable_until.map(seconds));
-    say("iat", state.issued_at.map(seconds));
-    say("nbf", state.not_before.map(seconds));
     let subject = facts.subject.filter(|_| caller.roles().has(NAMING));
-    say("sub", subject.map(|handle| uuid_text::hex(&handle).into()));
-    say(
-        "aud",
-        match &facts.audience[..] {
+    Introspection {
+        active: true,
+        scope: (!facts.scopes.is_empty()).then(|| facts.scopes.join(" ").into()),
+        client_id: facts.client.as_deref().map(|id| own_id(id, issuer_of(&status.id)).into()),
+        token_type: is_access.then(|| "Bearer".into()),
+        exp: usable_until.map(seconds),
+        iat: state.issued_at.map(seconds),
+        nbf: state.not_before.map(seconds),
+        sub: subject.map(|handle| uuid_text::hex(&handle).into()),
+        aud: match &facts.audience[..] {
             [] => None,
-            [one] => Some(one.as_str().into()),
-            several => Some(json!(several)),
+            [one] => Some(Audience::One((&**one).into())),
+            several => Some(Audience::Several(several.iter().map(|one| (&**one).into()).collect())),
         },
-    );
-    say("jti", jti(status).map(Into::into));
-    Value::Object(answer)
+        jti: jti(status).map(Into::into),
+        iss: None,
+    }
 }
 
 /// The token's jti, where an id has it.

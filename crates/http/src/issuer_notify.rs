@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use ledgerline_answers::problem::Problem;
+use ledgerline_api::revoke::{IssuersTold, Revoked, SetMember};
 use ledgerline_introspection::{TokenStatus, issuer_and_region};
 use ledgerline_issuers::connector::Told;
 use ledgerline_issuers::{Issuer, Judged};
@@ -32,7 +33,6 @@ use ledgerline_ledger::planner::AdminAct;
 use ledgerline_node::revoking::{ANSWERED, ASKED, NOT_TOLD, told_statement};
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_view::registry::Caller;
-use serde_json::{Value, json};
 
 use crate::App;
 use crate::token_lookup::{Each, PresentedToken, Signature, find_each};
@@ -108,8 +108,8 @@ impl IssuerNotice {
     }
 
     /// The answer when nothing is to be done.
-    pub fn preview(&self, answer: &mut Value) {
-        answer["issuer"] = WOULD_BE_TOLD.into();
+    pub fn preview(&self, answer: &mut Revoked) {
+        answer.issuer = WOULD_BE_TOLD.to_owned();
     }
 
     /// Of a token that was sent along with the id it is to be.
@@ -141,13 +141,13 @@ impl IssuerNotice {
     ///
     /// # Errors
     /// 500 when the call panicked. That what came of it could not be recorded is said in the
-    /// answer: `issuer_entry` is null.
+    /// answer: `issuer_entry` is absent.
     pub async fn send(
         self,
         app: &Arc<App>,
         caller: &Caller,
         tenant: &str,
-        answer: &mut Value,
+        answer: &mut Revoked,
     ) -> Result<(), Problem> {
         let node = Arc::clone(&app.node);
         let (by, tenant) = (caller.key_id().to_string(), tenant.to_owned());
@@ -171,9 +171,9 @@ impl IssuerNotice {
             Ok((outcome, why, index.ok()))
         };
         let (outcome, why, index) = app.gate.wait(work).await?;
-        answer["issuer"] = outcome.into();
-        answer["issuer_why"] = why.into();
-        answer["issuer_entry"] = index.into();
+        answer.issuer = outcome.to_owned();
+        answer.issuer_why = why;
+        answer.issuer_entry = index;
         Ok(())
     }
 }
@@ -183,35 +183,33 @@ impl IssuerNotice {
 pub fn say_of_each(
     app: &App,
     tenant: &str,
-    answer: &mut Value,
+    answer: &mut Revoked,
     presented: Option<&BTreeSet<String>>,
     wanted: bool,
 ) {
     let issuers = app.issuers();
-    let ends: BTreeSet<String> = words(&answer["to_revoke"]).map(str::to_owned).collect();
-    let (said, said_why) = (answer["issuer"].clone(), answer["issuer_why"].clone());
-    let (mut of, mut told, mut could, mut why_not) = (0_u64, 0_u64, 0_u64, BTreeSet::new());
+    let ends: BTreeSet<String> = answer.to_revoke.iter().cloned().collect();
+    let mut counts = IssuersTold::default();
     // A token that is only known by its end is in no set.
-    if answer["set"].as_array().is_some_and(Vec::is_empty) {
-        let alone = ends.iter().map(|id| json!({ "token_id": id, "why": "itself" }));
-        answer["set"] = alone.collect();
+    if answer.set.is_empty() {
+        answer.set = ends.iter().map(|id| SetMember::itself(id)).collect();
     }
-    for one in answer["set"].as_array_mut().into_iter().flatten() {
-        let id = one["token_id"].as_str().unwrap_or_default().to_owned();
+    for one in &mut answer.set {
+        let id = one.token_id.clone();
         let is_presented = presented.is_some_and(|ids| ids.contains(&id));
-        let before = one["issuer"].as_str().map(str::to_owned);
+        let before = one.issuer.take();
         if !is_presented && !ends.contains(&id) && before.is_none() {
-            one["issuer"] = Value::Null;
             continue;
         }
-        of += 1;
+        counts.of += 1;
         let word = match (is_presented, before) {
-            (true, _) => said.as_str().unwrap_or(NOT_TOLD).to_owned(),
+            (true, _) => answer.issuer.clone(),
             (false, before) => before.unwrap_or_else(|| NOT_TOLD.to_owned()),
         };
-        one["issuer"] = word.as_str().into();
-        if word == ANSWERED || word == WOULD_BE_TOLD {
-            told += 1;
+        let is_told = word == ANSWERED || word == WOULD_BE_TOLD;
+        one.issuer = Some(word);
+        if is_told {
+            counts.told += 1;
             continue;
         }
         let alias = issuer_and_region(&id).map(|(alias, _)| alias.to_owned());
@@ -219,28 +217,19 @@ pub fn say_of_each(
         let why = match issuer.filter(|issuer| issuer.connector().is_some()) {
             None => "no revocation_endpoint in the register",
             Some(_) => {
-                could += 1;
+                counts.could_be_told += 1;
                 match (wanted, is_presented) {
                     (false, _) => "the caller asked not to",
-                    (true, true) => said_why.as_str().unwrap_or("not told"),
+                    (true, true) => answer.issuer_why.as_deref().unwrap_or("not told"),
                     (true, false) if presented.is_some() => "only the presented token is sent",
                     (true, false) => "an id was given, not the token",
                 }
             }
         };
-        one["issuer_why"] = why.into();
-        why_not.insert(why.to_owned());
+        one.issuer_why = Some(why.to_owned());
+        counts.why_not.insert(why.to_owned());
     }
-    answer["told"] = json!({
-        "of": of,
-        "told": told,
-        "not_told": of - told,
-        "could_be_told": could,
-        "why_not": why_not,
-    });
-    answer["issuer_told"] = (of > 0 && told == of && answer["dry_run"] != true).into();
-}
-
-fn words(list: &Value) -> impl Iterator<Item = &str> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+    counts.not_told = counts.of - counts.told;
+    answer.issuer_told = counts.of > 0 && counts.not_told == 0 && !answer.dry_run;
+    answer.told = counts;
 }

@@ -1,7 +1,7 @@
 //! The HTTP interface: thin handlers that extract, ask the engine, and map its answer.
 //!
-//! Promises: no route without a credential except `/healthz`, `/readyz`, `/checkpoint`, the hash
-//! tiles and `/oauth2/jwks`. One tenant never learns that another one's things exist: what it may
+//! Promises: no route without a credential except `/`, `/docs`, `/healthz`, `/readyz`,
+//! `/checkpoint`, the hash tiles and `/oauth2/jwks`. One tenant never learns that another one's things exist: what it may
 //! not see is answered like what is not there. Refusals are RFC 9457 problems with a stable `code`
 //! and never repeat input.
 //!
@@ -218,6 +218,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/keys", get(keys::list).post(keys::add))
         .route("/v1/keys/{key_id}", delete(keys::retire))
         .route("/v1/keys/{key_id}/rotate", post(keys::rotate))
+        .route("/", get(openapi::index))
+        .route("/docs", get(openapi::docs))
         .route("/openapi.json", get(openapi::openapi))
         .route("/checkpoint", get(tiles::checkpoint))
         .route("/tile/{*path}", get(tiles::tile))

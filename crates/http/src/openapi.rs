@@ -1,4 +1,5 @@
-//! `GET /openapi.json`: the interface as an OpenAPI 3.1 document.
+//! The interface described: `GET /openapi.json` as an OpenAPI 3.1 document, `GET /docs` as a page,
+//! `GET /` where to begin.
 //!
 //! Promises: what it describes are the routes of this crate, all of them and no other.
 
@@ -6,11 +7,13 @@ use std::sync::LazyLock;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
-use ledgerline_answers::answer::json_bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use ledgerline_answers::answer::{json, json_bytes};
 use ledgerline_answers::problem::Problem;
-use ledgerline_api::openapi::document;
+use ledgerline_api::openapi::{document, page};
+use ledgerline_api::status::Index;
 
 use crate::{Shared, auth};
 
@@ -25,6 +28,48 @@ pub async fn openapi(State(app): Shared, headers: HeaderMap) -> Result<Response,
     auth::authenticate(&app, &headers)?;
     // Made once: whoever asks for it again and again takes no time from others.
     Ok(json_bytes(BYTES.clone()))
+}
+
+/// Where to begin.
+///
+/// # Errors
+/// 500 when it does not serialize.
+#[allow(clippy::unused_async, reason = "axum handlers are async")]
+pub async fn index(State(app): Shared) -> Result<Response, Problem> {
+    let links = [
+        ("/docs", "this interface as a page"),
+        ("/openapi.json", "the same for programs (OpenAPI 3.1); needs an API key"),
+        ("/healthz", "whether the process answers"),
+        ("/readyz", "whether events are taken"),
+        ("/checkpoint", "the published checkpoint of the log (C2SP tlog-checkpoint)"),
+        ("/v1/status", "sizes, positions and the log's key; needs an API key"),
+    ];
+    json(&Index {
+        name: "ledgerline".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        about: format!(
+            "A tamper-evident lineage ledger for bearer tokens; the log is {}. Send an API key as \
+             `Authorization: Bearer`.",
+            app.node.view().identity().origin
+        )
+        .into(),
+        links: links.map(|(path, what)| (path.into(), what.into())).into(),
+    })
+}
+
+/// The page: no script, nothing from elsewhere.
+static PAGE: LazyLock<Bytes> = LazyLock::new(|| page::page().into());
+
+/// The interface as a page.
+#[allow(clippy::unused_async, reason = "axum handlers are async")]
+pub async fn docs() -> Response {
+    let mut response = PAGE.clone().into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'";
+    headers.insert("content-security-policy", HeaderValue::from_static(policy));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
 }
 
 #[cfg(test)]

@@ -22,22 +22,9 @@ use ledgerline_node::Reader;
 use crate::App;
 use crate::auth::{self, Needs};
 
-/// Longest wait.
-const WAIT_SECONDS_MAX: u64 = 60;
 /// Between two looks at the readers, and at whether whoever waits may still ask.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 const JUDGE_EVERY: Duration = Duration::from_millis(500);
-
-/// The seconds of a parameter `wait`.
-///
-/// # Errors
-/// 400.
-pub fn seconds(wait: Option<&str>) -> Result<u64, Problem> {
-    let digits = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let parsed = wait.map(|text| Some(text).filter(digits).and_then(|text| text.parse().ok()));
-    let seconds = parsed.unwrap_or(Some(0)).filter(|seconds| *seconds <= WAIT_SECONDS_MAX);
-    seconds.ok_or_else(|| Problem::bad_request("bad_query", "wait is 0 to 60 seconds"))
-}
 
 /// How far readers are, after waiting at most so many seconds for them to be where the ledger is
 /// now. What is switched off is not waited for.
@@ -68,20 +55,6 @@ pub async fn reached(
         if app.node.monotonic() >= judged_at + JUDGE_EVERY {
             judged_at = app.node.monotonic();
             auth::require(app, headers, needs.roles, needs.lacking)?;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_to_wait_are_bounded() {
-        assert_eq!(seconds(None).ok(), Some(0));
-        assert_eq!(seconds(Some("60")).ok(), Some(60));
-        for wrong in ["", "61", "-1", "1.5", "x"] {
-            assert!(seconds(Some(wrong)).is_err(), "{wrong}");
         }
     }
 }

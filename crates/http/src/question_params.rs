@@ -1,5 +1,4 @@
-//! Query parameters common to all questions (tenant, moment, page, proof), and the frame of their
-//! answers.
+//! Parameters of queries, and the frame of answers to questions about the past.
 //!
 //! ```text
 //! tenant   another tenant, for credentials of all
@@ -14,16 +13,28 @@
 //!          begins with that one
 //! ```
 //!
-//! Promises: a page token pins size and time of judgement and opens only under its tenant and its
-//! question; a parameter that the question does not know is refused, never ignored. Every answer
-//! names the question, the size and checkpoint it speaks of, and what cut it.
+//! Promises: which route knows which parameter stands in one table, `api::openapi::OPERATIONS`; one
+//! that the route does not know, that stands twice, or whose value is wrong is refused by its name,
+//! never ignored. A page token pins size and time of judgement and opens only under its tenant and
+//! its question. Every answer names the question, the size and checkpoint it speaks of, and what
+//! cut it.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Query};
+use axum::http::Method;
+use axum::http::request::Parts;
 use axum::response::Response;
-use ledgerline_answers::answer::{json_bytes, json_document};
+use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::prove;
+use ledgerline_api::answer::{Answer, Cut};
+use ledgerline_api::openapi::Operation;
+use ledgerline_api::parameters::{DESCRIBED, ParameterType, Parameters};
+use ledgerline_api::progress::AllProgress;
 use ledgerline_api::time_text;
-use ledgerline_api::written::{self, Members, Time};
+use ledgerline_api::values::Time;
 use ledgerline_node::Node;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use ledgerline_prover::QuestionRequest;
@@ -32,129 +43,118 @@ use ledgerline_questions::{Of, knows_tenant};
 use ledgerline_view::address::{AsOf, EntryRef};
 use ledgerline_view::page_token::{Cursor, PageError, PagePlace};
 use ledgerline_view::view::View;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::App;
 use crate::covered::Covered;
+use crate::extract::is_plain_word;
 
-/// Items on one page, and the most that may be asked for.
-const PAGE_ITEMS: usize = 100;
-const PAGE_ITEMS_MAX: usize = 1000;
 /// Items of an answer that is proven: all of it in one bundle.
 const PROVEN_ITEMS: usize = 10_000;
 /// Bounds of a walk that may be asked for.
 const DEPTH_MAX: u32 = 1024;
 const TOKENS_MAX: usize = 10_000;
+/// Longest wait, in seconds.
+pub const WAIT_SECONDS_MAX: u64 = 60;
 
-/// Every parameter that some question knows.
-#[derive(Deserialize, Serialize, Default, Debug, Clone)]
-#[serde(deny_unknown_fields, default)]
-pub struct QuestionParams {
-    /// See the module doc.
-    pub tenant: Option<String>,
-    as_of: Option<String>,
-    at: Option<String>,
-    limit: Option<String>,
-    page: Option<String>,
-    proof: Option<String>,
-    origin: Option<String>,
-    previous_size: Option<String>,
-    /// Which way a lineage goes.
-    pub direction: Option<String>,
-    /// The other end of a path.
-    pub to: Option<String>,
-    depth: Option<String>,
-    /// How well an edge must be known to be followed.
-    strength: Option<String>,
-    tokens: Option<String>,
-    /// Begin of a range: a point of a life, or a time.
-    pub from: Option<String>,
-    /// Its end.
-    pub until: Option<String>,
-    of: Option<String>,
-    hours: Option<String>,
-    /// What to pivot on.
-    pub kind: Option<String>,
-    /// Its value.
-    pub value: Option<String>,
-    /// Of findings: where they stand.
-    pub state: Option<String>,
-    /// Of findings: how grave at least.
-    pub severity: Option<String>,
-    /// Of findings: by which rule.
-    pub rule: Option<String>,
-    /// Of findings: about which token.
-    pub token: Option<String>,
-    /// Of findings: those to come, too.
-    pub follow: Option<String>,
-    /// Of findings: seconds to wait for the rules; of a proof: for a block.
-    pub wait: Option<String>,
+/// The parameters of a query, those alone that the route knows.
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    given: Parameters,
+    /// Items on a page of this route: without `limit`, and the most.
+    limits: (usize, usize),
 }
 
-/// Refuses a parameter.
-pub fn bad_query(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
-    Problem::bad_request("bad_query", detail)
+impl Deref for Params {
+    type Target = Parameters;
+
+    fn deref(&self) -> &Parameters {
+        &self.given
+    }
 }
 
-/// Refuses a page token.
-pub fn bad_page(error: PageError) -> Problem {
-    Problem::bad_request("bad_page", error.to_string())
+impl DerefMut for Params {
+    fn deref_mut(&mut self) -> &mut Parameters {
+        &mut self.given
+    }
 }
 
-/// A time of the query.
-///
-/// # Errors
-/// 400.
-pub fn time(name: &'static str, text: &str) -> Result<i64, Problem> {
-    time_text::parse(text).ok_or_else(|| {
-        // In a query a plus sign stands for a space.
-        bad_query(format!("{name} is no RFC 3339 time (the + of an offset is sent as %2B)"))
-    })
+impl FromRequestParts<Arc<App>> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
+        let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        // What answers GET answers HEAD too.
+        let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+        let operation = Operation::find(method.as_str(), path);
+        let known = operation.map_or(&[][..], |one| one.parameters);
+        let limits = operation.and_then(|one| one.limits).unwrap_or((usize::MAX, usize::MAX));
+        let pairs: Result<Query<Vec<(String, String)>>, _> = Query::try_from_uri(&parts.uri);
+        let Query(pairs) =
+            pairs.map_err(|_| bad_query("the query is no list of names and values"))?;
+        Self::read(&pairs, known, limits)
+    }
 }
 
-fn number<T: std::str::FromStr>(
-    name: &'static str,
-    text: Option<&str>,
-) -> Result<Option<T>, Problem> {
-    let parse = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = digits.then(|| text.parse().ok()).flatten();
-        number.ok_or_else(|| bad_query(format!("{name} is no number in range")))
-    };
-    text.map(parse).transpose()
-}
+impl Params {
+    /// Reads names and values; refuses what is not `known`.
+    fn read(
+        pairs: &[(String, String)],
+        known: &'static [&'static str],
+        limits: (usize, usize),
+    ) -> Result<Self, Problem> {
+        let mut members = Map::new();
+        for (name, text) in pairs {
+            let Some(own) = known.iter().find(|one| *one == name).copied() else {
+                return Err(unknown(name, known));
+            };
+            let kind = DESCRIBED.get(own).map_or(ParameterType::Text, |one| one.kind);
+            let value = match (kind, &**text) {
+                (ParameterType::Number, digits) => number(own, digits)?.into(),
+                (ParameterType::Flag, "" | "true") => true.into(),
+                (ParameterType::Flag, "false") => false.into(),
+                (ParameterType::Flag, _) => {
+                    return Err(bad_query(format!("{own} is true or false")).about(own));
+                }
+                (ParameterType::Text, text) => Value::from(text),
+            };
+            if members.insert(own.to_owned(), value).is_some() {
+                return Err(bad_query(format!("{own} stands twice")).about(own));
+            }
+        }
+        // Each value has the type of its member: what is left to fail is a number too large for it.
+        let given: Parameters = serde_json::from_value(Value::Object(members))
+            .map_err(|_| bad_query("a number is out of range"))?;
+        if given.wait.is_some_and(|seconds| seconds > WAIT_SECONDS_MAX) {
+            return Err(bad_query("wait is 0 to 60 seconds").about("wait"));
+        }
+        let params = Self { given, limits };
+        params.limit()?;
+        Ok(params)
+    }
 
-impl QuestionParams {
-    /// Refuses parameters that are neither common nor among `known`.
+    /// Items on the page.
     ///
     /// # Errors
     /// 400.
-    pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
-        let given = [
-            ("page", self.page.is_some()),
-            ("limit", self.limit.is_some()),
-            ("direction", self.direction.is_some()),
-            ("to", self.to.is_some()),
-            ("depth", self.depth.is_some()),
-            ("strength", self.strength.is_some()),
-            ("tokens", self.tokens.is_some()),
-            ("from", self.from.is_some()),
-            ("until", self.until.is_some()),
-            ("of", self.of.is_some()),
-            ("hours", self.hours.is_some()),
-            ("kind", self.kind.is_some()),
-            ("value", self.value.is_some()),
-            ("state", self.state.is_some()),
-            ("severity", self.severity.is_some()),
-            ("rule", self.rule.is_some()),
-            ("token", self.token.is_some()),
-            ("follow", self.follow.is_some()),
-            ("wait", self.wait.is_some() && self.proof.as_deref() != Some("true")),
-        ];
-        let stray = given.iter().find(|(name, given)| *given && !known.contains(name));
-        stray.map_or(Ok(()), |(name, _)| {
-            Err(bad_query(format!("this question does not know the parameter {name}")))
-        })
+    pub fn limit(&self) -> Result<usize, Problem> {
+        let (standard, most) = match self.given.proof {
+            true => (PROVEN_ITEMS, PROVEN_ITEMS),
+            false => self.limits,
+        };
+        let limit = self.given.limit.unwrap_or(standard);
+        if (1..=most).contains(&limit) {
+            Ok(limit)
+        } else {
+            Err(bad_query(format!("limit is 1 to {most}")).about("limit"))
+        }
+    }
+
+    /// Seconds to wait.
+    #[must_use]
+    pub fn wait_seconds(&self) -> u64 {
+        self.given.wait.unwrap_or(0)
     }
 
     /// The size that a proof is to cover, when the question names one.
@@ -163,14 +163,22 @@ impl QuestionParams {
         self.as_of.as_deref()?.parse().ok()
     }
 
+    /// The time asked about.
+    ///
+    /// # Errors
+    /// 400.
+    pub fn time_at(&self) -> Result<Option<i64>, Problem> {
+        self.at.as_deref().map(|text| time("at", text)).transpose()
+    }
+
     /// How far a walk goes.
     ///
     /// # Errors
     /// 400 beyond the limits.
     pub fn bounds(&self) -> Result<Bounds, Problem> {
         let standard = Bounds::default();
-        let depth = number("depth", self.depth.as_deref())?.unwrap_or(standard.depth);
-        let tokens = number("tokens", self.tokens.as_deref())?.unwrap_or(standard.tokens);
+        let depth = self.depth.unwrap_or(standard.depth);
+        let tokens = self.tokens.unwrap_or(standard.tokens);
         if depth > DEPTH_MAX || !(1..=TOKENS_MAX).contains(&tokens) {
             return Err(bad_query("depth is at most 1024, tokens 1 to 10000"));
         }
@@ -178,7 +186,9 @@ impl QuestionParams {
             None | Some("stated") => Reach::Stated,
             Some("asserted") => Reach::Asserted,
             Some("joined") => Reach::Joined,
-            Some(_) => return Err(bad_query("strength is asserted, stated or joined")),
+            Some(_) => {
+                return Err(bad_query("strength is asserted, stated or joined").about("strength"));
+            }
         };
         Ok(Bounds { depth, tokens, reach })
     }
@@ -187,69 +197,57 @@ impl QuestionParams {
     ///
     /// # Errors
     /// 400.
-    pub fn of(&self, standard: Of) -> Result<Of, Problem> {
+    pub fn whose(&self, standard: Of) -> Result<Of, Problem> {
         match self.of.as_deref() {
             None => Ok(standard),
             Some("token") => Ok(Of::Token),
             Some("descendants") => Ok(Of::Descendants),
             Some("grant") => Ok(Of::Grant),
-            Some(_) => Err(bad_query("of is token, descendants or grant")),
-        }
-    }
-
-    /// Items on the page.
-    ///
-    /// # Errors
-    /// 400.
-    pub fn limit(&self) -> Result<usize, Problem> {
-        let standard = if self.wants_proof()? { PROVEN_ITEMS } else { PAGE_ITEMS };
-        let most = if self.wants_proof()? { PROVEN_ITEMS } else { PAGE_ITEMS_MAX };
-        let limit = number("limit", self.limit.as_deref())?.unwrap_or(standard);
-        if (1..=most).contains(&limit) {
-            Ok(limit)
-        } else {
-            Err(bad_query(format!("limit is 1 to {most}")))
+            Some(_) => Err(bad_query("of is token, descendants or grant").about("of")),
         }
     }
 
     /// Whether the proof is asked for.
     ///
     /// # Errors
-    /// 400 for another word, for a page of a proof, and for an origin without a proof.
+    /// 400 for a page of a proof, and for what goes with a proof alone.
     pub fn wants_proof(&self) -> Result<bool, Problem> {
-        let wanted = match self.proof.as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(bad_query("proof is true or false")),
-        };
+        let wanted = self.proof;
         if wanted && self.page.is_some() {
-            return Err(bad_query("a proof is of a whole answer, not of a page"));
+            return Err(bad_query("a proof is of a whole answer, not of a page").about("page"));
         }
         if !wanted && self.origin.is_some() {
-            return Err(bad_query("origin goes with proof=true"));
+            return Err(bad_query("origin goes with proof=true").about("origin"));
         }
         if !wanted && self.previous_size.is_some() {
-            return Err(bad_query("previous_size goes with proof=true"));
+            return Err(bad_query("previous_size goes with proof=true").about("previous_size"));
         }
         Ok(wanted)
     }
 
     /// What was asked besides, for the bundle: every parameter that decides, also one that was left
     /// to its default. Times are written in one way.
-    fn told(&self, name: &str, judged_at: i64) -> Result<Vec<(String, String)>, Problem> {
-        let mut told = self.clone();
-        told.take_defaults(name, judged_at)?;
-        let Ok(Value::Object(all)) = serde_json::to_value(told) else { return Ok(Vec::new()) };
-        let told = all.into_iter().filter_map(|(name, value)| {
-            let value = value.as_str()?.to_owned();
+    fn stated(&self, name: &str, judged_at: i64) -> Result<Vec<(String, String)>, Problem> {
+        let mut stated = self.clone();
+        stated.take_defaults(name, judged_at)?;
+        let Ok(Value::Object(all)) = serde_json::to_value(stated.given) else {
+            return Ok(Vec::new());
+        };
+        let stated = all.into_iter().filter_map(|(name, value)| {
+            let value = match value {
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                // Flags say how it is answered, not what is asked.
+                _ => return None,
+            };
             let value = match name.as_str() {
-                "tenant" | "page" | "proof" | "origin" | "previous_size" | "wait" => return None,
+                "tenant" | "page" | "origin" | "previous_size" | "wait" => return None,
                 "as_of" | "at" | "from" | "until" => one_way(value),
                 _ => value,
             };
             Some((name, value))
         });
-        Ok(told.collect())
+        Ok(stated.collect())
     }
 
     /// What the questions take for a parameter that was not given. The kernel's table names those
@@ -258,16 +256,15 @@ impl QuestionParams {
         let default = |parameter: &mut Option<String>, value: &str| {
             parameter.get_or_insert_with(|| value.to_owned());
         };
-        let depth = Bounds::default().depth.to_string();
         match name {
             "lineage" => {
                 default(&mut self.direction, "descendants");
-                default(&mut self.depth, &depth);
                 default(&mut self.strength, "stated");
+                self.depth.get_or_insert(Bounds::default().depth);
             }
             "blast-radius" => {
-                default(&mut self.depth, &depth);
                 default(&mut self.strength, "stated");
+                self.depth.get_or_insert(Bounds::default().depth);
             }
             "resources" => {
                 default(&mut self.from, "last-refresh");
@@ -279,7 +276,7 @@ impl QuestionParams {
             "policy-changes" => {
                 let until = self.until.as_deref().map(|text| time("until", text)).transpose()?;
                 let until = until.unwrap_or(judged_at.saturating_add(1));
-                let hours = i64::from(self.hours()?).saturating_mul(3_600_000_000_000);
+                let hours = i64::from(self.hours_back()?).saturating_mul(3_600_000_000_000);
                 default(&mut self.until, &time_text::rfc3339(until));
                 default(&mut self.from, &time_text::rfc3339(until.saturating_sub(hours)));
             }
@@ -292,26 +289,75 @@ impl QuestionParams {
     ///
     /// # Errors
     /// 400.
-    pub fn hours(&self) -> Result<u32, Problem> {
-        let hours = number("hours", self.hours.as_deref())?.unwrap_or(24);
-        if (1..=1_000_000).contains(&hours) { Ok(hours) } else { Err(bad_query("hours is 1 up")) }
+    pub fn hours_back(&self) -> Result<u32, Problem> {
+        let hours = self.hours.unwrap_or(24);
+        let fits = (1..=1_000_000).contains(&hours);
+        if fits { Ok(hours) } else { Err(bad_query("hours is 1 up").about("hours")) }
     }
 
     /// The parameters that decide the answer, for page tokens.
     fn question(&self, name: &str, subject: &str) -> String {
-        let Self { as_of, at, direction, to, depth, tokens, from, until, of, hours, .. } = self;
-        let list = [as_of, at, direction, to, depth, tokens, from, until, of, hours];
-        let own = [
-            &self.strength,
-            &self.kind,
-            &self.value,
-            &self.state,
-            &self.severity,
-            &self.rule,
-            &self.token,
-        ];
-        format!("{name}\n{subject}\n{list:?}\n{own:?}")
+        let deciding =
+            Parameters { tenant: None, limit: None, page: None, wait: None, ..self.given.clone() };
+        format!("{name}\n{subject}\n{deciding:?}")
     }
+}
+
+/// Refuses a name that the route does not know.
+fn unknown(name: &str, known: &'static [&'static str]) -> Problem {
+    let what = match is_plain_word(name) {
+        true => format!("there is no parameter {name} here"),
+        false => "there is no such parameter here".to_owned(),
+    };
+    bad_query(match known {
+        [] => format!("{what}: the route takes none"),
+        known => format!("{what}; there is {}", known.join(", ")),
+    })
+}
+
+/// Refuses a parameter.
+pub fn bad_query(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::bad_request("bad_query", detail)
+}
+
+/// Refuses a page token.
+pub fn bad_page(error: PageError) -> Problem {
+    Problem::bad_request("bad_page", error.to_string()).about("page")
+}
+
+/// The number that stands in the place of a page token, where a page begins at an entry and nothing
+/// else is to be kept.
+///
+/// # Errors
+/// 400.
+pub fn page_number(page: Option<&str>) -> Result<Option<u64>, Problem> {
+    let read = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = digits.then(|| text.parse().ok()).flatten();
+        number.ok_or_else(|| {
+            Problem::bad_request("bad_page", "page is the `next` of the answer before")
+                .about("page")
+        })
+    };
+    page.map(read).transpose()
+}
+
+/// A time of the query.
+///
+/// # Errors
+/// 400.
+pub fn time(name: &'static str, text: &str) -> Result<i64, Problem> {
+    time_text::parse(text).ok_or_else(|| {
+        // In a query a plus sign stands for a space.
+        bad_query(format!("{name} is no RFC 3339 time (the + of an offset is sent as %2B)"))
+            .about(name)
+    })
+}
+
+fn number(name: &'static str, text: &str) -> Result<u64, Problem> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| text.parse().ok()).flatten();
+    number.ok_or_else(|| bad_query(format!("{name} is no number in range")).about(name))
 }
 
 /// A time in the one way in which bundles tell it; another word as it is.
@@ -351,7 +397,7 @@ impl<'v> Question<'v> {
         node: &'v Node,
         view: &'v View,
         tenant: String,
-        params: &QuestionParams,
+        params: &Params,
         name: &'static str,
         subject: &str,
         covered: Option<Covered>,
@@ -359,7 +405,7 @@ impl<'v> Question<'v> {
         let full = params.question(name, subject);
         let proves = params.wants_proof()?;
         let now = node.now();
-        let at = params.at.as_deref().map(|text| time("at", text)).transpose()?;
+        let at = params.time_at()?;
         let (as_of, judged_at, cursor) = match &params.page {
             Some(page) => {
                 let place = node.page_tokens().open(&tenant, &full, &view.logs(), page);
@@ -372,14 +418,14 @@ impl<'v> Question<'v> {
                 (as_of, at.unwrap_or(now), None)
             }
         };
-        let previous_size = number("previous_size", params.previous_size.as_deref())?;
+        let previous_size = params.previous_size;
         let mut proof = None;
         if proves {
             let request = QuestionRequest {
                 tenant: tenant.clone(),
                 name: name.to_owned(),
                 about: subject.to_owned(),
-                parameters: params.told(name, judged_at)?,
+                parameters: params.stated(name, judged_at)?,
                 most: MAX_LEAVES,
                 ..QuestionRequest::default()
             };
@@ -426,11 +472,9 @@ impl<'v> Question<'v> {
     }
 
     /// Says in the bundle when the rules had not judged all that the answer covers.
-    pub fn note_lag(&mut self, progress: &Value) {
-        let findings = &progress["findings"];
-        if findings["state"] != "caught_up" {
-            let words = findings["words"].as_str().unwrap_or_default();
-            self.note(format!("{INCOMPLETE}{words}"));
+    pub fn note_lag(&mut self, progress: &AllProgress<'_>) {
+        if let Some(findings) = progress.get("findings").filter(|one| !one.is_caught_up()) {
+            self.note(format!("{INCOMPLETE}{}", findings.words));
         }
     }
 
@@ -450,45 +494,38 @@ impl<'v> Question<'v> {
         if let Some(covered) = covered {
             covered.mark(&mut bundle);
         }
-        Ok(Some(json_document(&bundle)?))
+        Ok(Some(json(&bundle)?))
     }
 
-    /// Puts the frame around an answer, which `write` writes, or gives its proof. `next` is the
-    /// cursor of the page behind it.
+    /// Puts the frame around an answer, or gives its proof. `next` is the cursor of the page behind
+    /// it.
     ///
     /// # Errors
     /// As [`Question::try_answer`].
-    pub fn answer(
+    pub fn answer<T: Serialize>(
         self,
         next: Option<Cursor>,
-        write: impl FnOnce(&mut Members<'_>),
+        body: impl FnOnce() -> T,
     ) -> Result<Response, Problem> {
-        self.try_answer(next, |members| {
-            write(members);
-            Ok(())
-        })
+        self.try_answer(next, || Ok(body()))
     }
 
     /// As [`Question::answer`], of what may fail.
     ///
     /// # Errors
-    /// Of `write`; of a proof, as [`prove::question`].
-    pub fn try_answer(
+    /// Of `body`; of a proof, as [`prove::question`].
+    pub fn try_answer<T: Serialize>(
         mut self,
         next: Option<Cursor>,
-        write: impl FnOnce(&mut Members<'_>) -> Result<(), Problem>,
+        body: impl FnOnce() -> Result<T, Problem>,
     ) -> Result<Response, Problem> {
         if let Some(bundle) = self.proof(next.is_some())? {
             return Ok(bundle);
         }
-        let (bytes, written) = written::object(|members| {
-            self.frame(next, members);
-            write(members)
-        });
-        written.map(|()| json_bytes(bytes))
+        json(&self.framed(next, body()?))
     }
 
-    fn frame(&self, next: Option<Cursor>, members: &mut Members<'_>) {
+    fn framed<T>(&self, next: Option<Cursor>, body: T) -> Answer<'_, T> {
         let scope = self.context.scope();
         let view = self.context.view();
         let page = next.map(|cursor| {
@@ -498,22 +535,29 @@ impl<'v> Question<'v> {
         });
         // An `as_of` in an older origin is a size of that one.
         let end = scope.as_of.end().unwrap_or(EntryRef::FIRST);
-        let cuts: Vec<_> = self.context.cuts().iter().map(|cut| cut.word()).collect();
-        members.say("question", self.name);
-        members.say("tenant", &scope.tenant);
-        members.say("tenant_known", self.tenant_known);
-        members.say("origin", &*view.of_log(end.log).identity().origin);
-        members.say("as_of", end.index);
-        members.say("at", scope.at.map(Time));
-        members.say("judged_at", Time(scope.judged_at));
-        members.say("size", view.size());
-        members.say("checkpoint", &*view.checkpoint());
-        members.say("published_size", view.published_size());
-        // What nothing but receipts proves yet.
-        members.say("newer_entries", view.size().saturating_sub(view.published_size()));
-        members.say("cut_by", cuts);
-        members.say("next", page);
+        Answer {
+            question: self.name.into(),
+            tenant: (&*scope.tenant).into(),
+            tenant_known: self.tenant_known,
+            origin: view.of_log(end.log).identity().origin.to_string().into(),
+            as_of: end.index,
+            at: scope.at.map(Time),
+            judged_at: Time(scope.judged_at),
+            size: view.size(),
+            checkpoint: view.checkpoint().to_string().into(),
+            published_size: view.published_size(),
+            // What nothing but receipts proves yet.
+            newer_entries: view.size().saturating_sub(view.published_size()),
+            cut_by: cuts(self.context.cuts().iter().map(|cut| cut.word())),
+            next: page.map(Into::into),
+            body,
+        }
     }
+}
+
+/// What cut an answer.
+pub fn cuts<'w>(words: impl IntoIterator<Item = &'w str>) -> Vec<Cut> {
+    words.into_iter().filter_map(Cut::from_word).collect()
 }
 
 /// How far a question looks. A number is a size of the newest origin.
@@ -522,7 +566,7 @@ fn as_of(view: &View, asked: Option<&str>, now: i64, newest: AsOf) -> Result<AsO
     match asked {
         None => Ok(newest),
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            let size = number("as_of", Some(text))?.unwrap_or(0);
+            let size = number("as_of", text)?;
             if size > view.size() {
                 return Err(beyond("as_of lies beyond the ledger's size"));
             }

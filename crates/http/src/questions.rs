@@ -9,8 +9,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::{counted, question_json};
+use ledgerline_api::question as form;
 use ledgerline_api::uuid_text;
-use ledgerline_api::written::Time;
+use ledgerline_api::values::Time;
 use ledgerline_followers::findings::list::Wanted;
 use ledgerline_node::Reader;
 use ledgerline_questions as questions;
@@ -22,20 +23,16 @@ use ledgerline_view::registry::Caller;
 
 use crate::auth::{self, READERS_LACKING};
 use crate::covered::{self, Covered};
-use crate::extract::{Params, Segments};
+use crate::extract::Segments;
 use crate::findings_lag::{RULES_BEFORE_BLOCK, recorded_later, so_far};
-use crate::question_params::{Question, QuestionParams, bad_query, time};
+use crate::question_params::{Params, Question, bad_query, time};
 use crate::tokens::check_id;
 use crate::{App, Shared, progress};
 
 const HOUR_NANOS: i64 = 3_600_000_000_000;
 
 /// The caller, if it may read, and the tenant it asks about.
-fn reader(
-    app: &App,
-    headers: &HeaderMap,
-    params: &QuestionParams,
-) -> Result<(Caller, String), Problem> {
+fn reader(app: &App, headers: &HeaderMap, params: &Params) -> Result<(Caller, String), Problem> {
     let caller = auth::require(app, headers, auth::READERS, READERS_LACKING)?;
     let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
     Ok((caller, tenant))
@@ -45,21 +42,18 @@ fn reader(
 pub(super) async fn proof_wait(
     app: &App,
     headers: &HeaderMap,
-    params: &QuestionParams,
+    params: &Params,
 ) -> Result<Option<Covered>, Problem> {
     if !params.wants_proof()? {
         return Ok(None);
     }
-    let (wait, upto) = (params.wait.as_deref(), params.covers());
-    covered::wait(app, headers, auth::READER, wait, upto).await.map(Some)
+    covered::wait(app, headers, auth::READER, params.wait, params.covers()).await.map(Some)
 }
 
 /// What a question is about.
 pub(super) struct About {
     pub(super) name: &'static str,
     pub(super) subject: String,
-    /// The parameters that it knows.
-    pub(super) known: &'static [&'static str],
 }
 
 /// Answers a question on a thread that may wait for the disk.
@@ -69,15 +63,17 @@ pub(super) struct About {
 pub(super) async fn ask<F>(
     app: &std::sync::Arc<App>,
     headers: &HeaderMap,
-    params: QuestionParams,
-    About { name, subject, known }: About,
+    params: Params,
+    About { name, subject }: About,
     answer: F,
 ) -> Result<Response, Problem>
 where
-    F: FnOnce(Question<'_>, &QuestionParams) -> Result<Response, Problem> + Send + 'static,
+    F: FnOnce(Question<'_>, &Params) -> Result<Response, Problem> + Send + 'static,
 {
     let (_, tenant) = reader(app, headers, &params)?;
-    params.only(known)?;
+    if params.wait.is_some() && !params.proof && name != "why" {
+        return Err(bad_query("wait goes with proof=true").about("wait"));
+    }
     let covered = proof_wait(app, headers, &params).await?;
     let _turn = app.gate.turn_to_prove(covered.is_some()).await?;
     let node = app.node.clone();
@@ -95,11 +91,10 @@ where
 pub async fn lineage(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let known = &["direction", "to", "depth", "tokens", "strength"];
-    let about = About { name: "lineage", subject: id.clone(), known };
+    let about = About { name: "lineage", subject: id.clone() };
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
         let bounds = params.bounds()?;
@@ -112,24 +107,38 @@ pub async fn lineage(
         if let Some(to) = &params.to {
             check_id(to)?;
             let steps = path(context, &id, to, bounds)?.ok_or_else(Problem::not_found)?;
-            return question.answer(None, |members| {
-                members.say("direction", direction);
-                members.say("from", &id);
-                members.say("to", to);
-                members.all("steps", &steps, |step, one| question_json::step(view, step, one));
+            return question.answer(None, || form::Lineage {
+                direction: form::Direction::Path,
+                tokens: None,
+                edges: None,
+                from: Some((&*id).into()),
+                to: Some((&**to).into()),
+                steps: Some(steps.iter().map(|one| question_json::step(view, one)).collect()),
             });
         }
-        let found = match direction {
-            "ancestors" => relatives(context, &id, Direction::Ancestors, bounds)?,
-            "descendants" => relatives(context, &id, Direction::Descendants, bounds)?,
-            "family" => family(context, &id, bounds)?,
-            _ => return Err(bad_query("direction is ancestors, descendants, family or path")),
+        let (direction, found) = match direction {
+            "ancestors" => {
+                (form::Direction::Ancestors, relatives(context, &id, Direction::Ancestors, bounds)?)
+            }
+            "descendants" => (
+                form::Direction::Descendants,
+                relatives(context, &id, Direction::Descendants, bounds)?,
+            ),
+            "family" => (form::Direction::Family, family(context, &id, bounds)?),
+            _ => {
+                let detail = "direction is ancestors, descendants, family or path";
+                return Err(bad_query(detail).about("direction"));
+            }
         };
         let found = found.ok_or_else(Problem::not_found)?;
         let at = question.judged_at();
-        question.answer(None, |members| {
-            members.say("direction", direction);
-            question_json::lineage(view, &found, at, members);
+        question.answer(None, || form::Lineage {
+            direction,
+            tokens: Some(question_json::relatives(view, &found, at)),
+            edges: Some(question_json::edges(view, &found)),
+            from: None,
+            to: None,
+            steps: None,
         })
     })
     .await
@@ -161,11 +170,10 @@ fn point(name: &'static str, text: &str) -> Result<Point, Problem> {
 pub async fn resources(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let known = &["from", "until", "of", "limit", "page"];
-    let about = About { name: "resources", subject: id.clone(), known };
+    let about = About { name: "resources", subject: id.clone() };
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
         let from = point("from", params.from.as_deref().unwrap_or("last-refresh"))?;
@@ -175,7 +183,7 @@ pub async fn resources(
         {
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
-        let (of, limit) = (params.of(Of::Token)?, params.limit()?);
+        let (of, limit) = (params.whose(Of::Token)?, params.limit()?);
         let found = questions::accesses(&mut question.context, &id, of, from, until)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.context.view();
@@ -192,21 +200,19 @@ pub async fn resources(
         let rest = found.list.get(start..).unwrap_or_default();
         let shown = &rest[..rest.len().min(limit)];
         let next = (rest.len() > shown.len()).then(|| Cursor::Item((start + shown.len()) as u64));
-        question.answer(next, |members| {
-            members.say("token_id", &id);
-            members.say("from", found.from.map(Time));
-            members.say("until", found.until.map(Time));
-            members.say("tokens", found.tokens);
-            members.say("total", found.list.len());
-            if let Some(left_out) = &left_out {
-                members.object("not_shown", |members| {
-                    members.say("outside", left_out.outside);
-                    members.say("descendants", left_out.descendants);
-                    members.say("descendant_tokens", left_out.tokens);
-                    members.say("whole", left_out.whole);
-                });
-            }
-            members.all("accesses", shown, |one, of| question_json::access(view, one, of));
+        question.answer(next, || form::Resources {
+            token_id: (&*id).into(),
+            from: found.from.map(Time),
+            until: found.until.map(Time),
+            tokens: found.tokens as u64,
+            total: found.list.len() as u64,
+            not_shown: left_out.map(|left_out| form::NotShown {
+                outside: left_out.outside as u64,
+                descendants: left_out.descendants as u64,
+                descendant_tokens: left_out.tokens as u64,
+                whole: left_out.whole,
+            }),
+            accesses: shown.iter().map(|one| question_json::access(view, one)).collect(),
         })
     })
     .await
@@ -219,19 +225,16 @@ pub async fn resources(
 pub async fn policies(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = About { name: "policies", subject: id.clone(), known: &[] };
+    let about = About { name: "policies", subject: id.clone() };
     ask(&app, &headers, params, about, move |mut question, _| {
         check_id(&id)?;
         let found = questions::policies_at_issue(&mut question.context, &id)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.context.view();
-        question.answer(None, |members| {
-            members.say("token_id", &id);
-            question_json::issue_policies(view, &found, members);
-        })
+        question.answer(None, || question_json::issue_policies(view, &id, &found))
     })
     .await
 }
@@ -243,19 +246,19 @@ pub async fn policies(
 pub async fn divergence(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = About { name: "divergence", subject: id.clone(), known: &["of"] };
+    let about = About { name: "divergence", subject: id.clone() };
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
-        let of = params.of(Of::Descendants)?;
+        let of = params.whose(Of::Descendants)?;
         let found = questions::divergence(&mut question.context, &id, of)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let view = question.context.view();
-        question.answer(None, |members| {
-            members.say("token_id", &id);
-            members.all("divergences", &found, |one, of| question_json::divergence(view, one, of));
+        question.answer(None, || form::Divergences {
+            token_id: (&*id).into(),
+            divergences: found.iter().map(|one| question_json::divergence(view, one)).collect(),
         })
     })
     .await
@@ -268,19 +271,16 @@ pub async fn divergence(
 pub async fn exposure(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = About { name: "exposure", subject: id.clone(), known: &["of"] };
+    let about = About { name: "exposure", subject: id.clone() };
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
-        let of = params.of(Of::Token)?;
+        let of = params.whose(Of::Token)?;
         let found = questions::exposure(&mut question.context, &id, of)?;
         let found = found.ok_or_else(Problem::not_found)?;
-        question.answer(None, |members| {
-            members.say("token_id", &id);
-            question_json::exposure(&found, members);
-        })
+        question.answer(None, || question_json::exposure(&id, &found))
     })
     .await
 }
@@ -292,23 +292,16 @@ pub async fn exposure(
 pub async fn blast_radius(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about = About {
-        name: "blast-radius",
-        subject: id.clone(),
-        known: &["depth", "tokens", "strength"],
-    };
+    let about = About { name: "blast-radius", subject: id.clone() };
     ask(&app, &headers, params, about, move |mut question, params| {
         check_id(&id)?;
         let found = questions::blast_radius(&mut question.context, &id, params.bounds()?)?;
         let found = found.ok_or_else(Problem::not_found)?;
         let (view, at) = (question.context.view(), question.judged_at());
-        question.answer(None, |members| {
-            members.say("token_id", &id);
-            question_json::blast(view, &found, at, members);
-        })
+        question.answer(None, || question_json::blast_radius(view, &id, &found, at))
     })
     .await
 }
@@ -317,7 +310,7 @@ pub async fn blast_radius(
 async fn held(
     app: std::sync::Arc<App>,
     headers: HeaderMap,
-    params: QuestionParams,
+    params: Params,
     holder: Holder,
 ) -> Result<Response, Problem> {
     let holds = match &holder {
@@ -328,14 +321,14 @@ async fn held(
         Holder::Family(id) => format!("family {id}"),
         Holder::Issuer(id) => format!("issuer {id}"),
     };
-    let about = About { name: "tokens", subject: holds, known: &["limit", "page"] };
+    let about = About { name: "tokens", subject: holds };
     ask(&app, &headers, params, about, move |mut question, params| {
         let from = question.from().unwrap_or(EntryRef::FIRST);
         let limit = params.limit()?;
         let found = questions::tokens_of(&mut question.context, &holder, from, limit)?;
         let (view, at) = (question.context.view(), question.judged_at());
-        question.answer(found.next.map(Cursor::Entry), |members| {
-            members.all("tokens", &found.tokens, |one, of| question_json::token(view, one, at, of));
+        question.answer(found.next.map(Cursor::Entry), || form::Tokens {
+            tokens: found.tokens.iter().map(|one| question_json::token(view, one, at)).collect(),
         })
     })
     .await
@@ -359,7 +352,7 @@ fn name(text: String) -> Result<String, Problem> {
 pub async fn subject_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     held(app, headers, params, Holder::Subject(handle(&id)?)).await
@@ -372,7 +365,7 @@ pub async fn subject_tokens(
 pub async fn client_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     held(app, headers, params, Holder::Client(name(id)?)).await
@@ -385,7 +378,7 @@ pub async fn client_tokens(
 pub async fn session_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     held(app, headers, params, Holder::Session(name(id)?)).await
@@ -398,7 +391,7 @@ pub async fn session_tokens(
 pub async fn issuer_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     held(app, headers, params, Holder::Issuer(name(id)?)).await
@@ -411,7 +404,7 @@ pub async fn issuer_tokens(
 pub async fn grant_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     held(app, headers, params, Holder::Grant(name(id)?)).await
@@ -425,27 +418,27 @@ pub async fn grant_tokens(
 pub async fn policy_changes(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let subject = handle(&id)?;
-    let about = About { name: "policy-changes", subject: id, known: &["hours", "from", "until"] };
+    let about = About { name: "policy-changes", subject: id };
     ask(&app, &headers, params, about, move |mut question, params| {
         let now = question.judged_at();
         let until = params.until.as_deref().map(|text| time("until", text)).transpose()?;
         let until = until.unwrap_or(now.saturating_add(1));
         let from = params.from.as_deref().map(|text| time("from", text)).transpose()?;
-        let hours = i64::from(params.hours()?).saturating_mul(HOUR_NANOS);
+        let hours = i64::from(params.hours_back()?).saturating_mul(HOUR_NANOS);
         let from = from.unwrap_or(until.saturating_sub(hours));
         if from > until {
             return Err(Problem::bad_request("bad_range", "from lies behind until"));
         }
         let found = questions::policy_changes(&mut question.context, subject, (from, until))?;
         let (view, at) = (question.context.view(), question.judged_at());
-        question.answer(None, |members| {
-            members.say("issued_from", Time(from));
-            members.say("issued_until", Time(until));
-            members.all("changes", &found, |one, of| question_json::affected(view, one, at, of));
+        question.answer(None, || form::PolicyChanges {
+            issued_from: Time(from),
+            issued_until: Time(until),
+            changes: found.iter().map(|one| question_json::affected(view, one, at)).collect(),
         })
     })
     .await
@@ -458,15 +451,14 @@ pub async fn policy_changes(
 pub async fn resource_tokens(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let is_handle = id.len() == 32 && uuid_text::parse(&id).is_some();
     let resource =
         if is_handle { Resource::Handle(handle(&id)?) } else { Resource::Named(name(id.clone())?) };
     let kind = if is_handle { "handle" } else { "named" };
-    let known = &["from", "until", "limit", "page"];
-    let about = About { name: "accessed", subject: format!("{kind} {id}"), known };
+    let about = About { name: "accessed", subject: format!("{kind} {id}") };
     ask(&app, &headers, params, about, move |mut question, params| {
         let bound = |name, text: Option<&str>| text.map(|text| time(name, text)).transpose();
         let until = bound("until", params.until.as_deref())?.unwrap_or(i64::MAX);
@@ -479,9 +471,9 @@ pub async fn resource_tokens(
         let found =
             questions::resource_access(&mut question.context, &resource, range, cursor, limit)?;
         let (view, at) = (question.context.view(), question.judged_at());
-        question.answer(found.next.map(Cursor::Entry), |members| {
-            members.say("searched_from", counted::count(view, &found.searched_behind));
-            members.all("tokens", &found.list, |one, of| question_json::visitor(view, one, at, of));
+        question.answer(found.next.map(Cursor::Entry), || form::Accessed {
+            searched_from: counted::count(view, &found.searched_behind),
+            tokens: found.list.iter().map(|one| question_json::visitor(view, one, at)).collect(),
         })
     })
     .await
@@ -494,20 +486,20 @@ pub async fn resource_tokens(
 pub async fn policy_versions(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = name(id)?;
-    let about = About { name: "policy-versions", subject: id.clone(), known: &[] };
+    let about = About { name: "policy-versions", subject: id.clone() };
     ask(&app, &headers, params, about, move |mut question, _| {
         let found = questions::policy_versions(&mut question.context, Some(&id))?;
         if found.is_empty() {
             return Err(Problem::not_found());
         }
         let view = question.context.view();
-        question.answer(None, |members| {
-            members.say("policy", &id);
-            members.all("versions", &found, |one, of| question_json::policy_version(view, one, of));
+        question.answer(None, || form::PolicyVersions {
+            policy: (&*id).into(),
+            versions: found.iter().map(|one| question_json::policy_version(view, one)).collect(),
         })
     })
     .await
@@ -519,11 +511,10 @@ pub async fn policy_versions(
 /// 400, 401, 403.
 pub async fn pivot(
     State(app): Shared,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let about =
-        About { name: "pivot", subject: String::new(), known: &["kind", "value", "limit", "page"] };
+    let about = About { name: "pivot", subject: String::new() };
     ask(&app, &headers, params, about, move |mut question, params| {
         let value = params.value.clone().ok_or_else(|| bad_query("value says what to look for"))?;
         let what = match params.kind.as_deref() {
@@ -537,8 +528,9 @@ pub async fn pivot(
         let (from, limit) = (question.from().unwrap_or(EntryRef::FIRST), params.limit()?);
         let (records, next) = questions::pivot(&mut question.context, &what, from, limit)?;
         let view = question.context.view();
-        question.try_answer(next.map(Cursor::Entry), |members| {
-            members.try_all("events", &records, |one, of| question_json::event(view, one, of))
+        question.try_answer(next.map(Cursor::Entry), || {
+            let events = records.iter().map(|one| question_json::event(view, one));
+            Ok(form::Pivot { events: events.collect::<Result<_, Problem>>()? })
         })
     })
     .await
@@ -552,16 +544,15 @@ pub async fn pivot(
 pub async fn why(
     State(app): Shared,
     Segments((source, id)): Segments<(String, String)>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     reader(&app, &headers, &params)?;
-    let seconds = progress::seconds(params.wait.as_deref())?;
     let least = if params.wants_proof()? { RULES_BEFORE_BLOCK } else { 0 };
-    let seconds = seconds.max(least);
+    let seconds = params.wait_seconds().max(least);
     let reached =
         progress::reached(&app, &headers, auth::READER, &[Reader::Findings], seconds).await?;
-    let about = About { name: "why", subject: format!("{source}/{id}"), known: &["wait"] };
+    let about = About { name: "why", subject: format!("{source}/{id}") };
     ask(&app, &headers, params, about, move |mut question, _| {
         let id = uuid_text::parse(&id)
             .ok_or_else(|| Problem::bad_request("bad_event_id", "an event id is a UUID"))?;
@@ -572,10 +563,13 @@ pub async fn why(
         let later = recorded_later(view, &pinned, &Wanted::default())?;
         let progress = so_far(reached, view, &pinned.as_of, later);
         question.note_lag(&progress);
-        question.try_answer(None, |members| {
-            members.say("progress", progress);
-            members.object("event", |of| question_json::event(view, &found.record, of))?;
-            members.try_all("causes", &found.causes, |one, of| question_json::cause(view, one, of))
+        question.try_answer(None, || {
+            let causes = found.causes.iter().map(|one| question_json::cause(view, one));
+            Ok(form::Why {
+                progress,
+                event: question_json::event(view, &found.record)?,
+                causes: causes.collect::<Result<_, Problem>>()?,
+            })
         })
     })
     .await
@@ -588,14 +582,14 @@ pub async fn why(
 pub async fn attachment(
     State(app): Shared,
     Segments(digest): Segments<String>,
-    Params(params): Params<QuestionParams>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let hex = digest.strip_prefix("sha256:").unwrap_or(&digest);
     let hash = ledgerline_proof::hash::Hash::from_hex(hex).map_err(|_| {
         Problem::bad_request("bad_digest", "a digest is sha256: and 64 lower-case hex digits")
     })?;
-    let about = About { name: "attachment", subject: digest, known: &[] };
+    let about = About { name: "attachment", subject: digest };
     ask(&app, &headers, params, about, move |mut question, _| {
         let found = questions::attachment(&mut question.context, &hash)?;
         let found = found.ok_or_else(Problem::not_found)?;

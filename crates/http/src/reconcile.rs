@@ -17,8 +17,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_answers::answer::json_value;
+use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
+use ledgerline_api::reconcile::{self as form, Reconciled, ReconciledToken, Reconciliation};
+use ledgerline_api::values::{HexHash, Time};
 use ledgerline_api::{BODY_BYTES_MAX, time_text};
 use ledgerline_followers::findings::{finding_of, list};
 use ledgerline_index::terms::issuer_of;
@@ -27,8 +29,6 @@ use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_questions::{Difference, Differs, difference};
 use ledgerline_view::registry::Roles;
 use ledgerline_view::view::QueryError;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::extract::json_body_of;
 use crate::tokens::check_id;
@@ -39,52 +39,26 @@ pub const TOKENS_MAX: usize = 500;
 /// Other ids of one token.
 const OTHERS_MAX: usize = 16;
 
-/// What is to be compared.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    tenant: Option<String>,
-    region: String,
-    issuer: String,
-    taken_at: String,
-    #[serde(default)]
-    record: bool,
-    tokens: Vec<Row>,
+/// All ids of a row.
+fn ids(row: &ReconciledToken) -> impl Iterator<Item = &String> {
+    std::iter::once(&row.token_id).chain(&row.also_known_as)
 }
 
-/// A token of the issuer's table; or one that is not in it, which is not usable there.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    token_id: String,
-    /// Other ids of the same token, as the table has it.
-    #[serde(default)]
-    also_known_as: Vec<String>,
-    usable: bool,
-}
-
-impl Row {
-    fn ids(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.token_id).chain(&self.also_known_as)
+/// What of the differences of its ids are some of the token: it is unknown when all are, and
+/// one that the ledger has joined is one difference.
+fn judged(mut found: Vec<Option<Difference>>) -> Vec<Difference> {
+    let is_unknown =
+        |one: &Option<Difference>| one.as_ref().is_some_and(|one| one.how == Differs::UnknownHere);
+    if found.iter().all(is_unknown) {
+        return found.swap_remove(0).into_iter().collect();
     }
-
-    /// What of the differences of its ids are some of the token: it is unknown when all are, and
-    /// one that the ledger has joined is one difference.
-    fn judged(mut found: Vec<Option<Difference>>) -> Vec<Difference> {
-        let is_unknown = |one: &Option<Difference>| {
-            one.as_ref().is_some_and(|one| one.how == Differs::UnknownHere)
-        };
-        if found.iter().all(is_unknown) {
-            return found.swap_remove(0).into_iter().collect();
+    let mut all: Vec<Difference> = Vec::new();
+    for one in found.into_iter().filter(|one| !is_unknown(one)).flatten() {
+        if all.iter().all(|known| known.newest != one.newest) {
+            all.push(one);
         }
-        let mut all: Vec<Difference> = Vec::new();
-        for one in found.into_iter().filter(|one| !is_unknown(one)).flatten() {
-            if all.iter().all(|known| known.newest != one.newest) {
-                all.push(one);
-            }
-        }
-        all
     }
+    all
 }
 
 /// Compares.
@@ -99,7 +73,7 @@ pub async fn compare(
     let roles = Roles::RESPONDER.with(Roles::ADMIN);
     let lacking = "the credential needs the role responder or admin";
     let caller = auth::require(&app, &headers, roles, lacking)?;
-    let request: Request = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
+    let request: Reconciliation = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let taken_at =
         time_text::parse(&request.taken_at).ok_or_else(|| bad("taken_at is no RFC 3339 time"))?;
@@ -119,13 +93,13 @@ pub async fn compare(
             let mut found = Vec::new();
             for row in &rows {
                 let mut differences = Vec::new();
-                for id in row.ids() {
+                for id in ids(row) {
                     let (tenant, as_of) = (of.clone(), view.as_of());
                     let scope = Scope { tenant, as_of, at: Some(taken_at), judged_at: taken_at };
                     let mut context = QueryContext::new(view, scope, Spending::default())?;
                     differences.push(difference(&mut context, id, row.usable)?);
                 }
-                found.extend(Row::judged(differences));
+                found.extend(judged(differences));
             }
             Ok((found, view.size()))
         })
@@ -141,27 +115,26 @@ pub async fn compare(
         let node = app.node.clone();
         app.gate.wait(move || Ok(node.record_act(AdminAct::State(notes))?)).await?;
     }
-    let differences: Vec<Value> = found.iter().map(|one| shown(one, now)).collect();
-    Ok(json_value(&json!({
-        "tenant": tenant,
-        "issuer": front,
-        "taken_at": time_text::rfc3339(taken_at),
-        "size": size,
-        "compared": compared,
-        "recorded": request.record,
-        "differences": differences,
-    })))
+    json(&Reconciled {
+        tenant: tenant.into(),
+        issuer: front.into(),
+        taken_at: Time(taken_at),
+        size,
+        compared: compared as u64,
+        recorded: request.record,
+        differences: found.iter().map(|one| shown(one, now)).collect(),
+    })
 }
 
 /// Refuses rows that are not of the issuer, and rows of one token that contradict each other: one
 /// of them would hide what the other one tells.
-fn judge_rows(rows: &[Row], front: &str) -> Result<(), Problem> {
+fn judge_rows(rows: &[ReconciledToken], front: &str) -> Result<(), Problem> {
     let mut told: BTreeMap<&str, bool> = BTreeMap::new();
     for row in rows {
         if row.also_known_as.len() > OTHERS_MAX {
             return Err(bad("a token has at most 16 other ids"));
         }
-        for id in row.ids() {
+        for id in ids(row) {
             check_id(id)?;
             if issuer_of(id) != Some(front) {
                 return Err(bad("a token is of another issuer than the request"));
@@ -174,15 +147,15 @@ fn judge_rows(rows: &[Row], front: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn shown(one: &Difference, now: i64) -> Value {
+fn shown(one: &Difference, now: i64) -> form::Difference<'static> {
     let finding = finding_of(one, now);
-    json!({
-        "token_id": finding.target,
-        "difference": finding.rule.code(),
-        "severity": finding.severity.word(),
-        "here": one.here.symbol(),
-        "finding": finding.id().to_hex(),
-    })
+    form::Difference {
+        difference: finding.rule.code().into(),
+        severity: finding.severity.word().into(),
+        here: one.here.into(),
+        finding: HexHash(finding.id()),
+        token_id: finding.target.into(),
+    }
 }
 
 fn bad(detail: &'static str) -> Problem {

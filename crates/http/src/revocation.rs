@@ -32,19 +32,21 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use ledgerline_answers::problem::Problem;
+use ledgerline_api::answer::Cut;
+use ledgerline_api::revoke::{Revoked, SetMember};
+use ledgerline_api::triage::Knowledge;
 use ledgerline_index::terms::{issuer_of, own_id};
 use ledgerline_introspection::TokenStatus;
 use ledgerline_node::revoking::{ASKED, Member, NOT_TOLD, Plan, Why, plan};
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_view::registry::{Caller, Roles};
-use serde_json::{Value, json};
 
 use crate::extract::check_text;
-use crate::form::{Form, Refusal, caller, no_store};
+use crate::form::{Form, Refusal, caller, no_store_json};
 use crate::issuer_notify::{IssuerNotice, say_of_each};
-use crate::revoke::{BAD_WITH, With, member, record, verdict, with_of, with_word};
+use crate::revoke::{BAD_WITH, With, member, record, verdict, with_form, with_of};
 use crate::token_lookup::{Each, PresentedToken, find_each, may_know};
-use crate::{App, Shared};
+use crate::{App, Shared, question_params};
 
 const LACKING: &str = "the credential needs the role client (its own tokens) or responder";
 /// Rounds until nothing is left; each finds only what was issued during the one before.
@@ -90,7 +92,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     if known.is_empty() {
         let mut answer = unknown(dry_run);
         tell_of_unknown(&app, &caller, token, &mut answer, is_responder && tell).await?;
-        answer["signature"] = signature.word().into();
+        answer.signature = Some(signature.word().to_owned());
         return Ok(done(is_responder, &answer));
     }
     if !is_responder {
@@ -107,7 +109,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
     let (mut answer, notice) = end_each(&app, &caller, &mut known, ending, presented).await?;
     drop(token);
     say_cuts(&mut answer, (&known, &hidden), is_responder)?;
-    answer["claimed_by_several"] = claimed_by_several(&known).into();
+    answer.claimed_by_several = Some(claimed_by_several(&known));
     let presented = told_with(&known, notice.as_ref());
     match notice {
         Some(notice) if dry_run => notice.preview(&mut answer),
@@ -115,7 +117,7 @@ pub async fn revoke(State(app): Shared, request: Request) -> Result<Response, Re
         None => {}
     }
     say_of_each(&app, &tenant, &mut answer, Some(&presented), tell);
-    answer["signature"] = signature.word().into();
+    answer.signature = Some(signature.word().to_owned());
     Ok(done(is_responder, &answer))
 }
 
@@ -138,7 +140,7 @@ async fn tell_of_unknown(
     app: &Arc<App>,
     caller: &Caller,
     token: Vec<u8>,
-    answer: &mut Value,
+    answer: &mut Revoked,
     tell: bool,
 ) -> Result<(), Refusal> {
     if !tell {
@@ -151,8 +153,8 @@ async fn tell_of_unknown(
     };
     let tenant = caller.own_tenant();
     let presented = notice.ids().clone();
-    answer["set"] = json!([{ "token_id": notice.token_id(), "why": "itself" }]);
-    match answer["dry_run"] == true {
+    answer.set = vec![SetMember::itself(notice.token_id())];
+    match answer.dry_run {
         true => notice.preview(answer),
         false => notice.send(app, caller, tenant, answer).await?,
     }
@@ -176,7 +178,7 @@ async fn end_each(
     known: &mut [Arc<TokenStatus>],
     Ending { with, reason, dry_run, tell, is_responder }: Ending,
     presented: PresentedToken<'_>,
-) -> Result<(Value, Option<IssuerNotice>), Refusal> {
+) -> Result<(Revoked, Option<IssuerNotice>), Refusal> {
     let (tenant, now) = (caller.own_tenant(), app.node.now());
     // The one that still works comes first: its issuer is the one to tell.
     known.sort_by_key(|status| (!status.is_active(now), status.state.first_index));
@@ -185,7 +187,7 @@ async fn end_each(
     };
     let notice = known.iter().enumerate().filter(|_| tell).find_map(of);
     let told = notice.as_ref().map(|(at, _)| *at);
-    let (mut answer, mut failed) = (Value::Null, None);
+    let (mut answer, mut failed) = (None, None);
     for (at, status) in known.iter().enumerate() {
         let word = if told == Some(at) { ASKED } else { NOT_TOLD };
         let why = Why {
@@ -197,15 +199,22 @@ async fn end_each(
             may_be_older: true,
         };
         match end(app, caller, tenant, status, why, dry_run).await {
-            Ok(ended) if answer.is_null() => answer = ended,
-            Ok(ended) => answer = together(answer, &ended),
+            Ok(ended) => {
+                answer = Some(match answer {
+                    None => ended,
+                    Some(first) => together(first, ended),
+                });
+            }
             // One that cannot be ended keeps none of the others alive.
             Err(refusal) => failed = Some(refusal),
         }
     }
-    match failed {
-        Some(refusal) => Err(refusal),
-        None => Ok((answer, notice.map(|(_, notice)| notice))),
+    match (failed, answer) {
+        (Some(refusal), _) => Err(refusal),
+        (None, answer) => {
+            let answer = answer.unwrap_or_else(|| Revoked::nothing(Knowledge::Unknown));
+            Ok((answer, notice.map(|(_, notice)| notice)))
+        }
     }
 }
 
@@ -221,18 +230,18 @@ fn told_with(known: &[Arc<TokenStatus>], notice: Option<&IssuerNotice>) -> BTree
 /// # Errors
 /// 503 to a client whose token was read in part: its 200 has no room for that.
 fn say_cuts(
-    answer: &mut Value,
+    answer: &mut Revoked,
     (known, hidden): (&[Arc<TokenStatus>], &[Arc<TokenStatus>]),
     is_responder: bool,
 ) -> Result<(), Refusal> {
-    let Some(cuts) = answer["cut_by"].as_array_mut() else { return Ok(()) };
+    let cuts = &mut answer.cut_by;
     let is_part = known.iter().any(|one| one.is_part);
-    cuts.extend((is_part && cuts.is_empty()).then(|| "reads".into()));
+    cuts.extend((is_part && cuts.is_empty()).then_some(Cut::Reads));
     if !is_responder && !cuts.is_empty() {
         return Err(only_in_part(known));
     }
     let lives = hidden.iter().any(|one| one.usable_between().is_some());
-    cuts.extend(lives.then(|| "grant".into()));
+    cuts.extend(lives.then_some(Cut::Grant));
     Ok(())
 }
 
@@ -278,8 +287,8 @@ async fn end(
     status: &TokenStatus,
     why: Why,
     dry_run: bool,
-) -> Result<Value, Refusal> {
-    let (mut revoked, mut verdicts) = (Vec::<String>::new(), Vec::<Value>::new());
+) -> Result<Revoked, Refusal> {
+    let (mut revoked, mut verdicts) = (Vec::<String>::new(), Vec::new());
     let mut checkpoint = None;
     let (mut before, with) = (BTreeMap::new(), why.with);
     for _ in 0..ROUNDS {
@@ -299,20 +308,19 @@ async fn end(
             let planned: Vec<_> = tokens.into_iter().map(|token| token.token_id).collect();
             let was = |one: &Member| before.get(&one.token_id).copied().unwrap_or(one.state);
             let shown = |one: Member| member(&Member { state: was(&one), ..one }, Some(one.state));
-            return Ok(json!({
-                "token_id": status.id,
-                "status": "known",
-                "with": with_word(with),
-                "dry_run": dry_run,
-                "family": set.len(),
-                "set": set.into_iter().map(shown).collect::<Vec<_>>(),
-                "to_revoke": if dry_run { &planned } else { &revoked },
-                "revoked": revoked.len(),
-                "events": verdicts,
-                "cut_by": cuts,
-                "checkpoint": checkpoint,
-                "issuer": NOT_TOLD,
-            }));
+            return Ok(Revoked {
+                token_id: Some(status.id.clone()),
+                with: Some(with_form(with)),
+                dry_run,
+                family: set.len() as u64,
+                set: set.into_iter().map(shown).collect(),
+                revoked: revoked.len() as u64,
+                to_revoke: if dry_run { planned } else { revoked },
+                events: Some(verdicts),
+                cut_by: question_params::cuts(cuts),
+                checkpoint,
+                ..Revoked::nothing(Knowledge::Known)
+            });
         }
         let ids: Vec<String> = tokens.iter().map(|token| token.token_id.clone()).collect();
         let recorded = record(app, caller, tenant.to_owned(), tokens).await?;
@@ -329,45 +337,30 @@ async fn end(
 
 /// One answer for a token under two names that nobody joined. What is told at the head is the
 /// first one's.
-fn together(mut first: Value, second: &Value) -> Value {
-    for list in ["to_revoke", "events", "cut_by", "set"] {
-        if let (Some(first), Some(more)) = (first[list].as_array_mut(), second[list].as_array()) {
-            first.extend(more.iter().cloned());
-        }
-    }
-    for count in ["family", "revoked"] {
-        let sum = first[count].as_u64().unwrap_or(0) + second[count].as_u64().unwrap_or(0);
-        first[count] = sum.into();
-    }
-    if !second["checkpoint"].is_null() {
-        first["checkpoint"] = second["checkpoint"].clone();
-    }
+fn together(mut first: Revoked, second: Revoked) -> Revoked {
+    first.to_revoke.extend(second.to_revoke);
+    first.events.get_or_insert_default().extend(second.events.into_iter().flatten());
+    first.cut_by.extend(second.cut_by);
+    first.set.extend(second.set);
+    first.family += second.family;
+    first.revoked += second.revoked;
+    first.checkpoint = second.checkpoint.or(first.checkpoint);
     first
 }
 
-fn unknown(dry_run: bool) -> Value {
-    json!({
-        "token_id": null,
-        "status": "unknown",
-        "claimed_by_several": false,
-        "dry_run": dry_run,
-        "family": 0,
-        "set": [],
-        "issuer_told": false,
-        "told": { "of": 0, "told": 0, "not_told": 0, "could_be_told": 0, "why_not": [] },
-        "to_revoke": [],
-        "revoked": 0,
-        "events": [],
-        "cut_by": [],
-        "checkpoint": null,
-        "issuer": NOT_TOLD,
-    })
+fn unknown(dry_run: bool) -> Revoked {
+    Revoked {
+        claimed_by_several: Some(false),
+        dry_run,
+        events: Some(Vec::new()),
+        ..Revoked::nothing(Knowledge::Unknown)
+    }
 }
 
 /// 200. What a responder reads is for people: RFC 7009 has clients ignore the body.
-fn done(is_responder: bool, answer: &Value) -> Response {
+fn done(is_responder: bool, answer: &Revoked) -> Response {
     if is_responder {
-        return no_store(answer.to_string().into());
+        return no_store_json(answer);
     }
     let mut response = ().into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

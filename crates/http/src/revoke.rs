@@ -12,18 +12,20 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_answers::answer::json_value;
+use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
-use ledgerline_ledger::intake::{EventAnswer, EventStatus, RevokeToken, SubmitAnswer};
-use ledgerline_node::revoking::{Member, NOT_TOLD, Why, plan};
+use ledgerline_api::revoke::{self as form, RevokeFamily, RevokeVerdict, Revoked, SetMember};
+use ledgerline_api::triage::Knowledge;
+use ledgerline_ledger::intake::{EventAnswer, RevokeToken, SubmitAnswer};
+use ledgerline_node::revoking::{Member, Why, plan};
 pub(super) use ledgerline_questions::With;
 use ledgerline_view::registry::{Caller, Roles};
-use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::events::{refused, status_of};
 use crate::extract::{Segments, check_text, json_body};
 use crate::issuer_notify::{IssuerNotice, say_of_each, word_before};
+use crate::question_params::cuts;
 use crate::tokens::check_id;
 use crate::{App, Shared, auth};
 
@@ -36,32 +38,17 @@ pub(super) fn with_of(word: Option<&str>) -> Option<With> {
     }
 }
 
-/// Its word.
-pub(super) const fn with_word(with: With) -> &'static str {
+/// The same as answers have it.
+pub(super) const fn with_form(with: With) -> form::With {
     match with {
-        With::Grant => "grant",
-        With::Descendants => "descendants",
+        With::Grant => form::With::Grant,
+        With::Descendants => form::With::Descendants,
     }
 }
 
 /// What is wrong with another word.
 pub(super) const BAD_WITH: &str = "with is grant (its descendants and, for a refresh token, its \
                                    grant and family) or descendants";
-
-/// How a blast radius is to be revoked.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct RevokeRequest {
-    tenant: Option<String>,
-    reason: Option<String>,
-    dry_run: bool,
-    /// The token itself, so that its issuer can be told.
-    token: Option<String>,
-    /// What goes with it: `grant` or `descendants`.
-    with: Option<String>,
-    /// False when the issuer is not to be told.
-    tell_issuer: Option<bool>,
-}
 
 /// `POST /v1/tokens/{id}/blast-radius`: revokes all of it that may still be used.
 ///
@@ -76,7 +63,7 @@ pub async fn asked(
     let lacking = "the credential needs the role responder";
     let caller = auth::require(&app, &headers, Roles::RESPONDER, lacking)?;
     check_id(&id)?;
-    let request: RevokeRequest = json_body(&app, &headers, body).await?;
+    let request: RevokeFamily = json_body(&app, &headers, body).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     let reason = request.reason.unwrap_or_else(|| "compromise".to_owned());
     check_text("bad_reason", &reason)?;
@@ -109,36 +96,33 @@ async fn blast_radius(
     let planned = app.read(move |view| Ok(plan(view, &of, &asked, &why, now)?)).await?;
     let plan = planned.ok_or_else(Problem::not_found)?;
     let ids: Vec<_> = plan.tokens.iter().map(|token| token.token_id.clone()).collect();
-    let mut answer = json!({
-        "token_id": id,
-        "status": "known",
-        "tenant": tenant,
-        "with": with_word(with),
-        "family": plan.set.len(),
-        "dry_run": dry_run,
-        "to_revoke": ids,
-        "cut_by": plan.cuts,
-        "issuer": NOT_TOLD,
-    });
+    let mut answer = Revoked {
+        token_id: Some(id),
+        tenant: Some(tenant.clone()),
+        with: Some(with_form(with)),
+        family: plan.set.len() as u64,
+        dry_run,
+        to_revoke: ids.clone(),
+        cut_by: cuts(plan.cuts),
+        ..Revoked::nothing(Knowledge::Known)
+    };
     let mut ended = BTreeSet::new();
     if !dry_run && !plan.tokens.is_empty() {
         let recorded = record(app, caller, tenant.clone(), plan.tokens).await?;
-        answer["events"] =
-            recorded.events.iter().zip(&ids).map(|(event, id)| verdict(event, id)).collect();
-        answer["checkpoint"] = recorded.checkpoint.as_deref().into();
+        let verdicts = recorded.events.iter().zip(&ids);
+        answer.events = Some(verdicts.map(|(event, id)| verdict(event, id)).collect());
+        answer.checkpoint = recorded.checkpoint.as_deref().map(str::to_owned);
         let done = |one: &&EventAnswer| one.error.is_none();
         // Behind those of the tokens may stand the grants that go with them.
-        answer["revoked"] = recorded.events.iter().take(ids.len()).filter(done).count().into();
+        answer.revoked = recorded.events.iter().take(ids.len()).filter(done).count() as u64;
         let done = recorded.events.iter().zip(&ids).filter(|(one, _)| one.error.is_none());
         ended.extend(done.map(|(_, id)| id.as_str()));
-    } else {
-        answer["revoked"] = 0.into();
     }
     let after = |one: &Member| match ended.contains(&*one.token_id) {
         true => "REVOKED",
         false => one.state,
     };
-    answer["set"] = plan.set.iter().map(|one| member(one, Some(after(one)))).collect();
+    answer.set = plan.set.iter().map(|one| member(one, Some(after(one)))).collect();
     // A token that was sent along is the presented one, also where its issuer cannot be told.
     let presented = notice.as_ref().map(|notice| notice.ids().clone());
     match notice {
@@ -147,19 +131,19 @@ async fn blast_radius(
         None => {}
     }
     say_of_each(app, &tenant, &mut answer, presented.as_ref(), tell);
-    Ok(json_value(&answer))
+    json(&answer)
 }
 
 /// A token of the set, before and after; the same when nothing was done.
-pub(super) fn member(one: &Member, after: Option<&str>) -> Value {
-    json!({
-        "token_id": one.token_id,
-        "why": one.why,
-        "before": one.state,
-        "after": after.unwrap_or(one.state),
-        "issuer": one.issuer,
-        "issuer_why": null,
-    })
+pub(super) fn member(one: &Member, after: Option<&str>) -> SetMember {
+    SetMember {
+        token_id: one.token_id.clone(),
+        why: one.why.to_owned(),
+        before: Some(one.state.to_owned()),
+        after: Some(after.unwrap_or(one.state).to_owned()),
+        issuer: one.issuer.map(str::to_owned),
+        issuer_why: None,
+    }
 }
 
 /// Records the revocations; they are durable when this answers.
@@ -191,13 +175,11 @@ pub(super) async fn record(
     }
 }
 
-pub(super) fn verdict(event: &EventAnswer, id: &str) -> Value {
-    let status = match event.status {
-        EventStatus::Recorded => "recorded",
-        EventStatus::Duplicate => "duplicate",
-        EventStatus::Refused => "refused",
-    };
-    let error =
-        event.error.as_ref().map(|error| json!({ "code": error.code, "detail": error.detail }));
-    json!({ "token_id": id, "status": status, "index": event.index, "error": error })
+pub(super) fn verdict(event: &EventAnswer, id: &str) -> RevokeVerdict {
+    RevokeVerdict {
+        token_id: id.to_owned(),
+        status: status_of(event.status),
+        index: event.index,
+        error: event.error.as_ref().map(refused),
+    }
 }

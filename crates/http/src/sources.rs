@@ -18,24 +18,24 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_answers::answer::json_value;
+use ledgerline_answers::answer::json;
 use ledgerline_answers::inventory::judge;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json::{self, Reached};
 use ledgerline_answers::source_json::source;
 use ledgerline_api::BODY_BYTES_MAX;
-use ledgerline_api::inventory::Phase;
-use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::answer::Cut;
+use ledgerline_api::source::{ExpectedService, Inventory, JudgedService, Sources};
+use ledgerline_api::values::Time;
 use ledgerline_node::{Node, Reader};
 use ledgerline_proof::statement::is_source_name;
 use ledgerline_questions::{Shortfalls, Told, knows_tenant, shortfalls, told};
 use ledgerline_view::registry::{ALL_TENANTS, LEDGER_SOURCE, Roles};
 use ledgerline_view::view::View;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::auth::Needs;
-use crate::extract::{Params, json_body_of};
+use crate::extract::json_body_of;
+use crate::question_params::Params;
 use crate::{Shared, auth, progress};
 
 /// Sources of one answer.
@@ -50,33 +50,6 @@ const LACKING: &str = "the credential needs the role reader, auditor, responder 
 
 fn roles() -> Roles {
     auth::READERS.with(Roles::ADMIN)
-}
-
-/// What may be asked.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct SourcesQuery {
-    tenant: Option<String>,
-    after: Option<String>,
-    wait: Option<String>,
-}
-
-/// A service that should be a source.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expected {
-    name: String,
-    phase: Phase,
-    #[serde(default)]
-    regions: Vec<String>,
-}
-
-/// An inventory.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Inventory {
-    tenant: Option<String>,
-    expected: Vec<Expected>,
 }
 
 /// The sources of a tenant by name, and whether a key of its own names it.
@@ -99,18 +72,22 @@ fn frame(
     now: i64,
     found: &Shortfalls,
     reached: &Reached,
-) -> Result<Value, Problem> {
-    Ok(json!({
-        "tenant": tenant,
-        "tenant_known": knows_tenant(view, &node.keys(), tenant)?,
-        "origin": &*view.identity().origin,
-        "size": view.size(),
-        "checkpoint": &*view.checkpoint(),
-        "judged_at": rfc3339(now),
-        "progress": progress_json::shown(reached),
-        "cut_by": if found.is_cut { vec!["reads"] } else { Vec::new() },
-        "next": null,
-    }))
+) -> Result<Sources<'static>, Problem> {
+    Ok(Sources {
+        tenant: tenant.to_owned().into(),
+        tenant_known: knows_tenant(view, &node.keys(), tenant)?,
+        origin: view.identity().origin.to_string().into(),
+        size: view.size(),
+        checkpoint: view.checkpoint().to_string().into(),
+        judged_at: Time(now),
+        progress: progress_json::shown(reached),
+        cut_by: if found.is_cut { vec![Cut::Reads] } else { Vec::new() },
+        next: None,
+        sources: Vec::new(),
+        expected: None,
+        unexpected: None,
+        is_complete: None,
+    })
 }
 
 /// The sources of a tenant, by name.
@@ -119,43 +96,42 @@ fn frame(
 /// 400, 401, 403; 404 for another tenant.
 pub async fn sources(
     State(app): Shared,
-    Params(query): Params<SourcesQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = auth::require(&app, &headers, roles(), LACKING)?;
-    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    let seconds = progress::seconds(query.wait.as_deref())?;
+    let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
     let needs = Needs { roles: roles(), lacking: LACKING };
+    let seconds = params.wait_seconds();
     let reached = progress::reached(&app, &headers, needs, &[Reader::Findings], seconds).await?;
     let node = app.node.clone();
     app.read(move |view| {
-        let after = query.after.unwrap_or_default();
+        let (limit, after) = (params.limit()?, params.page.clone().unwrap_or_default());
         let listed = names(&node, &tenant).into_iter().filter(|(name, _)| *name > after);
         let mut behind = listed.peekable();
         let found = shortfalls(view, &tenant)?;
         let (now, mut list, mut last) = (node.now(), Vec::new(), None);
-        while let Some((name, own)) = behind.next_if(|_| list.len() < SOURCES_MAX) {
+        while let Some((name, own)) = behind.next_if(|_| list.len() < limit) {
             let told = told(view, &tenant, &name, &found, LOOKS / SOURCES_MAX)?;
             if own || told.events > 0 {
                 list.push(source(&name, &told, now));
             }
             last = Some(name);
         }
-        let mut answer = frame(&node, view, &tenant, now, &found, &reached)?;
-        answer["sources"] = list.into();
-        answer["next"] = behind.peek().and(last).into();
-        Ok(json_value(&answer))
+        let next = behind.peek().and(last).map(Into::into);
+        let frame = frame(&node, view, &tenant, now, &found, &reached)?;
+        json(&Sources { sources: list, next, ..frame })
     })
     .await
 }
 
-/// An inventory against what was told.
+/// An inventory against what was reported.
 ///
 /// # Errors
 /// 400, 401, 403; 404 for another tenant; 422 for what is no inventory.
 pub async fn expected(
     State(app): Shared,
-    Params(query): Params<SourcesQuery>,
+    params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -163,12 +139,8 @@ pub async fn expected(
     let asked: Inventory = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
     let tenant = auth::tenant(&caller, asked.tenant.as_deref())?;
     check(&asked.expected)?;
-    if query.tenant.is_some() || query.after.is_some() {
-        let detail = "an inventory is answered whole, and has its tenant in the body";
-        return Err(Problem::bad_request("bad_query", detail));
-    }
-    let seconds = progress::seconds(query.wait.as_deref())?;
     let needs = Needs { roles: roles(), lacking: LACKING };
+    let seconds = params.wait_seconds();
     let reached = progress::reached(&app, &headers, needs, &[Reader::Findings], seconds).await?;
     let node = app.node.clone();
     app.read(move |view| {
@@ -184,38 +156,37 @@ pub async fn expected(
                 all.insert(name, told(view, &tenant, name, &found, sample)?);
             }
         }
+        let own = |name: &str| known.get(name).copied().unwrap_or(false);
         let rows = asked.expected.iter().map(|one| {
             let judged = judge(one.phase, &one.regions, &all[&*one.name], now);
-            let has_key = known.get(&one.name).copied().unwrap_or(false);
-            let key = if has_key { "" } else { "; no key is made out to it" };
-            json!({
-                "name": one.name,
-                "phase": one.phase.word(),
-                "status": judged.status,
-                "is_missing": judged.is_missing,
-                "words": format!("{}{key}", judged.words),
-            })
+            let key = if own(&one.name) { "" } else { "; no key is made out to it" };
+            JudgedService {
+                name: (&*one.name).into(),
+                phase: one.phase,
+                status: judged.status,
+                is_missing: judged.is_missing,
+                words: format!("{}{key}", judged.words).into(),
+            }
         });
-        let rows: Vec<Value> = rows.collect();
+        let rows: Vec<JudgedService<'_>> = rows.collect();
         let is_expected = |name: &str| asked.expected.iter().any(|one| one.name == name);
         let tells = |(name, told): &(&&str, &Told)| told.events > 0 && **name != LEDGER_SOURCE;
         let unexpected = all.iter().filter(tells).map(|(name, _)| *name);
         let unexpected: Vec<&str> = unexpected.filter(|name| !is_expected(name)).collect();
-        let is_whole = unexpected.is_empty() && rows.iter().all(|row| row["is_missing"] == false);
-        let own = |name: &str| known.get(name).copied().unwrap_or(false);
+        let is_whole = unexpected.is_empty() && rows.iter().all(|row| !row.is_missing);
         let list = all.iter().filter(|(name, told)| own(name) || told.events > 0);
-        let list: Vec<Value> = list.map(|(name, told)| source(name, told, now)).collect();
-        let mut answer = frame(&node, view, &tenant, now, &found, &reached)?;
-        answer["sources"] = list.into();
-        answer["expected"] = rows.into();
-        answer["unexpected"] = unexpected.into();
-        answer["is_complete"] = is_whole.into();
-        Ok(json_value(&answer))
+        json(&Sources {
+            sources: list.map(|(name, told)| source(name, told, now)).collect(),
+            expected: Some(rows),
+            unexpected: Some(unexpected.into_iter().map(Into::into).collect()),
+            is_complete: Some(is_whole),
+            ..frame(&node, view, &tenant, now, &found, &reached)?
+        })
     })
     .await
 }
 
-fn check(expected: &[Expected]) -> Result<(), Problem> {
+fn check(expected: &[ExpectedService]) -> Result<(), Problem> {
     let bad =
         |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_inventory", detail);
     if expected.is_empty() || expected.len() > EXPECTED_MAX {

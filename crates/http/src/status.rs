@@ -3,17 +3,20 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use ledgerline_answers::answer::json_value;
+use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::progress_json::{self, Reached};
-use ledgerline_issuers::Issuer;
+use ledgerline_api::progress::{AllProgress, Catching, Progress};
+use ledgerline_api::status::{
+    self as shown, Credential, HeadStore, IssuerRegister, OlderOrigin, ServerStatus,
+};
+use ledgerline_api::values::HexHash;
+use ledgerline_issuers::{Issuer, Issuers};
 use ledgerline_node::Reader;
 use ledgerline_view::registry::{Caller, Roles};
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::auth::Needs;
-use crate::extract::Params;
+use crate::question_params::Params;
 use crate::{App, Shared, auth, progress};
 
 /// The process answers.
@@ -39,29 +42,24 @@ pub async fn readyz(State(app): Shared) -> Result<String, Problem> {
     Ok(std::iter::once("ready\n".to_owned()).chain(lines).collect())
 }
 
-/// What may be asked of the status.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct StatusQuery {
-    wait: Option<String>,
-}
-
 /// How far everything is that reads behind the head, the webhook too.
-fn progress_of(app: &App, reached: &Reached) -> Value {
+fn progress_of(app: &App, reached: &Reached) -> AllProgress<'static> {
     let mut shown = progress_json::shown(reached);
     if let Some(state) = app.webhook.as_ref().map(ledgerline_webhook::Webhook::state) {
         let of = app.node.view().size();
         let (position, lag) = (state.position.min(of), of.saturating_sub(state.position));
         let failing = if state.failing { "; the receiver does not take one" } else { "" };
         let behind = if lag > 0 { format!(", {lag} behind") } else { String::new() };
-        shown["webhook"] = json!({
-            "state": if lag > 0 { "behind" } else { "caught_up" },
-            "position": position,
-            "of": of,
-            "lag_entries": lag,
-            "failures": state.failures,
-            "words": format!("findings told up to entry {position} of {of}{behind}{failing}"),
-        });
+        let webhook = Progress {
+            state: if lag > 0 { Catching::Behind } else { Catching::CaughtUp },
+            position: Some(position),
+            of,
+            lag_entries: Some(lag),
+            failures: state.failures,
+            recorded_later: None,
+            words: format!("findings told up to entry {position} of {of}{behind}{failing}").into(),
+        };
+        shown.insert("webhook".into(), webhook);
     }
     shown
 }
@@ -72,72 +70,68 @@ fn progress_of(app: &App, reached: &Reached) -> Value {
 /// 401, 403.
 pub async fn status(
     State(app): Shared,
-    Params(query): Params<StatusQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let roles = auth::READERS.with(Roles::ADMIN).with(Roles::PRODUCER);
     let lacking = "the credential needs a reading role";
     let caller = auth::require(&app, &headers, roles, lacking)?;
-    let seconds = progress::seconds(query.wait.as_deref())?;
     let needs = Needs { roles, lacking };
+    let seconds = params.wait_seconds();
     let reached = progress::reached(&app, &headers, needs, &Reader::ALL, seconds).await?;
-    app.gate
-        .wait({
-            let progress = progress_of(&app, &reached);
-            let node = app.node.clone();
-            let issuers = registered(&app, &caller);
-            let missing = app.head_was_missing;
-            move || {
-                let view = node.view();
-                let counters = node.counters();
-                let origins = view.origins();
-                let older = origins.iter().filter(|one| one.is_older());
-                let older = older.map(|one| {
-                    json!({
-                        "origin": &*one.identity().origin,
-                        "log_key": &*one.identity().log_key,
-                        "size": one.size(),
-                        "checkpoint": &*one.checkpoint(),
-                    })
-                });
-                let older: Vec<_> = older.collect();
-                let trouble = node.ready().err();
-                let head_store = match &trouble {
-                    Some(why) if why.contains("the head store") => "failing",
-                    _ if missing => "was_missing_at_start",
-                    _ => "ok",
-                };
-                Ok(json_value(&json!({
-                    "version": env!("CARGO_PKG_VERSION"),
-                    "origin": &*view.identity().origin,
-                    "deployment": &*view.identity().deployment,
-                    "log_key": &*view.identity().log_key,
-                    "older_origins": older,
-                    "size": view.size(),
-                    "root": view.root(),
-                    "checkpoint": &*view.checkpoint(),
-                    "published": &*view.published(),
-                    "ready": trouble.is_none(),
-                    "not_ready_because": trouble,
-                    "head_store": head_store,
-                    "published_size": view.published_size(),
-                    "recorded_since_start": counters.recorded,
-                    "duplicates_since_start": counters.duplicates,
-                    "refused_since_start": counters.refused.values().sum::<u64>(),
-                    "queue_bytes": node.queue_bytes(),
-                    "progress": progress,
-                    "issuers": issuers,
-                    "credential": {
-                        "key_id": &**caller.key_id(),
-                        "tenant": caller.own_tenant(),
-                        "all_tenants": auth::is_all_tenant(&caller),
-                        "source": caller.source(),
-                        "roles": caller.roles().names(),
-                    },
-                })))
-            }
-        })
-        .await
+    let of = std::sync::Arc::clone(&app);
+    app.gate.wait(move || status_of(&of, &caller, progress_of(&of, &reached))).await
+}
+
+fn status_of(
+    app: &App,
+    caller: &Caller,
+    progress: AllProgress<'static>,
+) -> Result<Response, Problem> {
+    let (view, counters) = (app.node.view(), app.node.counters());
+    let identity = view.identity();
+    let origins = view.origins();
+    let older = origins.iter().filter(|one| one.is_older()).map(|one| OlderOrigin {
+        origin: one.identity().origin.to_string().into(),
+        log_key: one.identity().log_key.to_string().into(),
+        size: one.size(),
+        checkpoint: one.checkpoint().to_string().into(),
+    });
+    let trouble = app.node.ready().err();
+    let head_store = match &trouble {
+        Some(why) if why.contains("the head store") => HeadStore::Failing,
+        _ if app.head_was_missing => HeadStore::WasMissingAtStart,
+        _ => HeadStore::Ok,
+    };
+    let issuers = app.issuers();
+    json(&ServerStatus {
+        version: env!("CARGO_PKG_VERSION").into(),
+        origin: (&*identity.origin).into(),
+        deployment: (&*identity.deployment).into(),
+        log_key: (&*identity.log_key).into(),
+        older_origins: older.collect(),
+        size: view.size(),
+        root: HexHash(view.root()),
+        checkpoint: view.checkpoint().to_string().into(),
+        published: view.published().to_string().into(),
+        ready: trouble.is_none(),
+        not_ready_because: trouble.map(Into::into),
+        head_store,
+        published_size: view.published_size(),
+        recorded_since_start: counters.recorded,
+        duplicates_since_start: counters.duplicates,
+        refused_since_start: counters.refused.values().sum(),
+        queue_bytes: app.node.queue_bytes() as u64,
+        progress,
+        issuers: registered(&issuers, caller),
+        credential: Credential {
+            key_id: (&**caller.key_id()).into(),
+            tenant: caller.own_tenant().into(),
+            all_tenants: auth::is_all_tenant(caller),
+            source: caller.source().into(),
+            roles: caller.roles().names().into_iter().map(Into::into).collect(),
+        },
+    })
 }
 
 /// Issuers of the register, and those that keys of this caller's tenant may write for.
@@ -147,7 +141,8 @@ pub async fn status(
 #[allow(clippy::unused_async, reason = "axum handlers are async")]
 pub async fn issuers(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let caller = auth::authenticate(&app, &headers)?;
-    let registered = registered(&app, &caller);
+    let register = app.issuers();
+    let mut issuers = registered(&register, &caller);
     let mut granted = std::collections::BTreeSet::new();
     for key in app.node.keys() {
         if caller.may_see(&key.tenant) {
@@ -155,14 +150,21 @@ pub async fn issuers(State(app): Shared, headers: HeaderMap) -> Result<Response,
         }
     }
     // Those that keys name and the register does not have: all that is known is the alias.
-    granted.retain(|alias| registered.iter().all(|one| one["alias"] != alias.as_str()));
-    let named = granted.into_iter().map(|alias| json!({ "alias": alias }));
-    let issuers: Vec<_> = registered.iter().cloned().chain(named).collect();
-    Ok(json_value(&json!({ "issuers": issuers })))
+    granted.retain(|alias| issuers.iter().all(|one| *one.alias != **alias));
+    issuers.extend(granted.into_iter().map(|alias| shown::Issuer {
+        alias: alias.into(),
+        iss: None,
+        region: None,
+        jti_rule: None,
+        keys: None,
+        accepts_unverified: None,
+        revocation_endpoint: None,
+    }));
+    json(&IssuerRegister { issuers })
 }
 
 /// The issuers of the register that the caller's tenant may know of.
-fn registered(app: &App, caller: &Caller) -> Vec<Value> {
+fn registered<'a>(issuers: &'a Issuers, caller: &'a Caller) -> Vec<shown::Issuer<'a>> {
     let tenant = (!auth::is_all_tenant(caller)).then(|| caller.own_tenant());
-    app.issuers().of_tenant(tenant).map(Issuer::shown).collect()
+    issuers.of_tenant(tenant).map(Issuer::shown).collect()
 }

@@ -6,58 +6,25 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_answers::answer::{json_bytes, json_document};
+use ledgerline_answers::answer::json;
 use ledgerline_answers::event_json;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::prove::{self, LifeRequest};
 use ledgerline_answers::{counted, question_json};
-use ledgerline_api::written::{self, Time};
+use ledgerline_api::log::Recorded;
+use ledgerline_api::recorded::NotALeaf;
+use ledgerline_api::token::TokenLife;
+use ledgerline_api::values::{Str, Time};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use ledgerline_questions::life::{Judgement, Life, life_of};
 use ledgerline_view::address::EntryRef;
 use ledgerline_view::registry::Roles;
 use ledgerline_view::view::{PageRequest, View};
-use serde::Deserialize;
 
 use crate::auth::Needs;
-use crate::extract::{Params, Segments};
-use crate::{Shared, auth, covered, question_params};
-
-/// Events on one page, and the most that may be asked for.
-const PAGE_EVENTS: usize = 100;
-const PAGE_EVENTS_MAX: usize = 1000;
-
-/// What may be asked about a token.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct TokenQuery {
-    tenant: Option<String>,
-    as_of: Option<u64>,
-    at: Option<String>,
-    after: Option<u64>,
-    limit: Option<usize>,
-    /// For a proof: which origin's.
-    origin: Option<String>,
-    /// For a proof: the size of an older checkpoint that the tree must begin with.
-    previous_size: Option<u64>,
-    /// For a proof: seconds to wait for its block.
-    wait: Option<String>,
-}
-
-impl TokenQuery {
-    fn limit(&self) -> Result<usize, Problem> {
-        let limit = self.limit.unwrap_or(PAGE_EVENTS);
-        if !(1..=PAGE_EVENTS_MAX).contains(&limit) {
-            return Err(Problem::bad_request("bad_query", "limit is 1 to 1000"));
-        }
-        Ok(limit)
-    }
-
-    fn judged_at(&self) -> Result<Option<i64>, Problem> {
-        let Some(text) = self.at.as_deref() else { return Ok(None) };
-        question_params::time("at", text).map(Some)
-    }
-}
+use crate::extract::Segments;
+use crate::question_params::{Params, bad_query, page_number};
+use crate::{Shared, auth, covered};
 
 /// Refuses what is no token id.
 ///
@@ -82,10 +49,10 @@ pub fn check_id(id: &str) -> Result<(), Problem> {
 pub async fn token(
     state: Shared,
     path: Segments<String>,
-    query: Params<TokenQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    life(state, path, query, headers, false).await
+    life(state, path, params, headers, false).await
 }
 
 /// The token's states and a page of its events, oldest first.
@@ -95,72 +62,73 @@ pub async fn token(
 pub async fn token_events(
     state: Shared,
     path: Segments<String>,
-    query: Params<TokenQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    life(state, path, query, headers, true).await
+    life(state, path, params, headers, true).await
 }
 
 async fn life(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(query): Params<TokenQuery>,
+    params: Params,
     headers: HeaderMap,
     with_events: bool,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
     check_id(&id)?;
-    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    let limit = query.limit()?;
-    let at = query.judged_at()?;
-    if query.wait.is_some() {
-        return Err(question_params::bad_query("wait goes with a proof"));
-    }
+    let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
+    let at = params.time_at()?;
+    let size = params.as_of.as_deref().map(|text| {
+        text.parse().map_err(|_| bad_query("as_of is a size of the log").about("as_of"))
+    });
+    let (size, after) = (size.transpose()?, page_number(params.page.as_deref())?);
+    let limit = if with_events { params.limit()? } else { 1 };
     let now = at.unwrap_or_else(|| app.node.now());
     app.read(move |view| {
         let judgement = Judgement { at: now, by: at.unwrap_or(i64::MAX) };
-        let as_of = query.as_of.map_or_else(|| view.as_of(), |size| view.up_to(size));
-        let after = query.after.map(|number| counted::entry(view, number));
+        let as_of = size.map_or_else(|| view.as_of(), |size| view.up_to(size));
+        let after = after.map(|number| counted::entry(view, number));
         let page = PageRequest { after, limit };
         let life = life_of(view, &tenant, &id, &as_of, judgement, page)?;
         let life = life.ok_or_else(Problem::not_found)?;
-        let (bytes, written) = written::object(|members| {
-            members.say("token_id", &id);
-            members.say("tenant", &tenant);
-            members.say("origin", &*view.identity().origin);
-            members.say("older_origins", older_origins(view));
-            members.say("size", view.size());
-            members.say("as_of", query.as_of);
-            members.say(
-                "also_known_as",
-                life.ids.iter().filter(|other| **other != id).collect::<Vec<_>>(),
-            );
-            members.say("event_count", life.total);
-            members
-                .object("known", |members| question_json::state(view, &life.known, now, members));
-            members.object("happened", |members| {
-                question_json::state(view, &life.happened, now, members);
-            });
-            members.say("at", at.map(Time));
-            members.say("nothing_had_happened", at.is_some() && nothing_happened(&life));
-            members.say("note", at.and_then(|at| unlike_then(&life, at)));
-            let number = |at: &EntryRef| counted::number(view, *at);
-            members.say("covered_by", life.covered_by.iter().map(number).collect::<Vec<_>>());
-            members.say("incomplete", life.cut);
-            members.say("checkpoint", &*view.checkpoint());
-            members.say("newer_entries", view.size().saturating_sub(view.published_size()));
-            if with_events {
-                members.say("next", life.next.as_ref().map(number));
-                members.try_all("events", &life.events, |event, members| {
-                    let violation = life.violations.get(&event.at);
-                    members.say("violation", violation.map(|one| one.code()));
-                    event_json::event(event, members)
-                })?;
-            }
-            Ok(())
+        let events = life.events.iter().filter(|_| with_events).map(|event| {
+            let violation = life.violations.get(&event.at).map(|one| one.code().into());
+            Ok(Recorded { violation, ..event_json::event(event)? })
         });
-        written.map(|()| json_bytes(bytes))
+        let events = events.collect::<Result<Vec<_>, NotALeaf>>()?;
+        let number = |at: &EntryRef| counted::number(view, *at);
+        json(&TokenLife {
+            token_id: (&*id).into(),
+            tenant: (&*tenant).into(),
+            origin: view.identity().origin.to_string().into(),
+            older_origins: older_origins(view),
+            size: view.size(),
+            as_of: size,
+            also_known_as: life
+                .ids
+                .iter()
+                .filter(|other| **other != id)
+                .map(|other| (&**other).into())
+                .collect(),
+            event_count: life.total as u64,
+            known: question_json::state(view, &life.known, now),
+            happened: question_json::state(view, &life.happened, now),
+            at: at.map(Time),
+            nothing_had_happened: at.is_some() && nothing_happened(&life),
+            note: at.and_then(|at| unlike_then(&life, at)).map(Into::into),
+            covered_by: life.covered_by.iter().map(number).collect(),
+            incomplete: life.cut,
+            checkpoint: view.checkpoint().to_string().into(),
+            newer_entries: view.size().saturating_sub(view.published_size()),
+            next: life
+                .next
+                .as_ref()
+                .filter(|_| with_events)
+                .map(|at| number(at).to_string().into()),
+            events: with_events.then_some(events),
+        })
     })
     .await
 }
@@ -185,10 +153,10 @@ fn unlike_then(life: &Life, at: i64) -> Option<String> {
 }
 
 /// Names of the origins that this ledger continues, oldest first.
-fn older_origins(view: &View) -> Vec<String> {
+fn older_origins(view: &View) -> Vec<Str<'static>> {
     let origins = view.origins();
     let older = origins.iter().filter(|one| one.is_older());
-    older.map(|one| one.identity().origin.to_string()).collect()
+    older.map(|one| one.identity().origin.to_string().into()).collect()
 }
 
 /// The proof bundle of the token's life.
@@ -198,15 +166,15 @@ fn older_origins(view: &View) -> Vec<String> {
 pub async fn proof(
     State(app): Shared,
     Segments(id): Segments<String>,
-    Params(query): Params<TokenQuery>,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role auditor or reader";
     let roles = Roles::AUDITOR.with(Roles::READER);
     let caller = auth::require(&app, &headers, roles, lacking)?;
     check_id(&id)?;
-    let tenant = auth::tenant(&caller, query.tenant.as_deref())?;
-    let (needs, wait) = (Needs { roles, lacking }, query.wait.as_deref());
+    let tenant = auth::tenant(&caller, params.tenant.as_deref())?;
+    let (needs, wait) = (Needs { roles, lacking }, params.wait);
     let covered = covered::wait(&app, &headers, needs, wait, None).await?;
     let _turn = app.gate.turn_to_prove(true).await?;
     let now = app.node.now();
@@ -214,13 +182,13 @@ pub async fn proof(
         let asked = LifeRequest {
             tenant: &tenant,
             id: &id,
-            origin: query.origin.as_deref(),
+            origin: params.origin.as_deref(),
             disclose: false,
-            previous_size: query.previous_size,
+            previous_size: params.previous_size,
         };
         let mut bundle = prove::token(view, &asked, now)?;
         covered.mark(&mut bundle);
-        json_document(&bundle)
+        json(&bundle)
     })
     .await
 }

@@ -26,28 +26,26 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ledgerline_answers::answer::{json_document, json_value};
+use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::prove;
-use ledgerline_api::BODY_BYTES_MAX;
-use ledgerline_api::time_text::rfc3339;
-use ledgerline_api::written::{self, Hex};
+use ledgerline_api::triage::{Knowledge, Leaked, TokenRecord, Triage, Triaged, TriagedToken};
+use ledgerline_api::values::{Handle, Time, Word};
+use ledgerline_api::{BODY_BYTES_MAX, token};
 use ledgerline_index::terms::issuer_of;
 use ledgerline_introspection::TokenStatus;
 use ledgerline_node::Found;
 use ledgerline_proof::bundle::{Bundle, MAX_LEAVES};
 use ledgerline_proof::lifecycle::Birth;
 use ledgerline_proof::token_id::TokenId;
-use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_prover::QuestionRequest;
 use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_questions::{knows_tenant, last_use};
 use ledgerline_view::address::AsOf;
 use ledgerline_view::view::{QueryError, View};
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::extract::json_body_of;
+use crate::question_params::WAIT_SECONDS_MAX;
 use crate::tokens::check_id;
 use crate::{App, Shared, auth, covered};
 
@@ -56,42 +54,19 @@ pub const BATCH_MAX: usize = 500;
 /// What one call may take before it says that it did not reach the rest.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
-/// A leaked token, by what was computed from it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Leaked {
-    digest: Option<String>,
-    id: Option<String>,
-}
-
-/// A batch of them.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TriageRequest {
-    tenant: Option<String>,
-    tokens: Vec<Leaked>,
-    #[serde(default)]
-    proof: bool,
-    /// With the proof: the size of an older checkpoint that the tree must begin with.
-    previous_size: Option<u64>,
-    /// With the proof: seconds to wait for its block.
-    wait: Option<u64>,
-}
-
-impl Leaked {
-    fn check(&self) -> Result<(), Problem> {
-        if self.digest.is_none() && self.id.is_none() {
-            return Err(bad("a token is given by its digest, its id, or both"));
-        }
-        if let Some(id) = &self.id {
-            check_id(id)?;
-        }
-        let form = |digest: &String| TokenId::parse(&format!("global:any:t1:{digest}")).is_ok();
-        if self.digest.as_ref().is_some_and(|digest| !form(digest)) {
-            return Err(bad("a digest is the value of a t1 id: 43 characters of base64url"));
-        }
-        Ok(())
+/// Refuses what names no token.
+fn check(one: &Leaked) -> Result<(), Problem> {
+    if one.digest.is_none() && one.id.is_none() {
+        return Err(bad("a token is given by its digest, its id, or both"));
     }
+    if let Some(id) = &one.id {
+        check_id(id)?;
+    }
+    let form = |digest: &String| TokenId::parse(&format!("global:any:t1:{digest}")).is_ok();
+    if one.digest.as_ref().is_some_and(|digest| !form(digest)) {
+        return Err(bad("a digest is the value of a t1 id: 43 characters of base64url"));
+    }
+    Ok(())
 }
 
 fn bad(detail: &'static str) -> Problem {
@@ -109,15 +84,17 @@ pub async fn triage(
 ) -> Result<Response, Problem> {
     let lacking = "the credential needs the role reader, auditor or responder";
     let caller = auth::require(&app, &headers, auth::READERS, lacking)?;
-    let request: TriageRequest = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
+    let request: Triage = json_body_of(&app, &headers, body, BODY_BYTES_MAX).await?;
     let tenant = auth::tenant(&caller, request.tenant.as_deref())?;
     if request.tokens.len() > BATCH_MAX {
         let detail = format!("one call takes {BATCH_MAX} tokens: send several");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail));
     }
-    request.tokens.iter().try_for_each(Leaked::check)?;
-    let wait = request.wait.map(|seconds| seconds.to_string());
-    let covered = match (request.proof, wait.as_deref()) {
+    request.tokens.iter().try_for_each(check)?;
+    if request.wait.is_some_and(|seconds| seconds > WAIT_SECONDS_MAX) {
+        return Err(bad("wait is 0 to 60 seconds"));
+    }
+    let covered = match (request.proof, request.wait) {
         (true, wait) => Some(covered::wait(&app, &headers, auth::READER, wait, None).await?),
         (false, Some(_)) => return Err(bad("wait goes with a proof")),
         (false, None) => None,
@@ -128,9 +105,9 @@ pub async fn triage(
         Some(covered) => {
             let mut bundle = bundle(&of, view, &tenant, &request)?;
             covered.mark(&mut bundle);
-            json_document(&bundle)
+            json(&bundle)
         }
-        None => Ok(json_value(&answer(&of, view, &tenant, &request.tokens)?)),
+        None => json(&answer(&of, view, &tenant, &request.tokens)?),
     })
     .await
 }
@@ -148,7 +125,7 @@ fn context<'v>(
 }
 
 /// The proof: the lives of those that are known, whole. Nothing proves that a token is unknown.
-fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result<Bundle, Problem> {
+fn bundle(app: &App, view: &View, tenant: &str, asked: &Triage) -> Result<Bundle, Problem> {
     let leaked = &asked.tokens;
     let mut context = context(view, tenant, view.published_as_of(), app.node.now())?;
     let begun = app.node.monotonic();
@@ -193,7 +170,12 @@ fn bundle(app: &App, view: &View, tenant: &str, asked: &TriageRequest) -> Result
     prove::question(&mut context, request, None, asked.previous_size)
 }
 
-fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Value, Problem> {
+fn answer(
+    app: &App,
+    view: &View,
+    tenant: &str,
+    leaked: &[Leaked],
+) -> Result<Triaged<'static>, Problem> {
     let now = app.node.now();
     let mut context = context(view, tenant, view.as_of(), now)?;
     let begun = app.node.monotonic();
@@ -201,37 +183,44 @@ fn answer(app: &App, view: &View, tenant: &str, leaked: &[Leaked]) -> Result<Val
     for (at, one) in leaked.iter().enumerate() {
         // The first is always looked at: asking again for the rest comes to an end.
         if at > 0 && (app.node.monotonic() > begun + TIME_MAX || context.is_spent()) {
-            answers.push(json!({ "status": "not_reached" }));
+            answers.push(TriagedToken::only(Knowledge::NotReached));
             continue;
         }
         answers.push(match statuses(app, tenant, one) {
             Ok(found) => match (&found.statuses[..], &found.unread[..]) {
-                ([], []) => json!({ "status": "unknown" }),
+                ([], []) => TriagedToken::only(Knowledge::Unknown),
                 // More is recorded than one answer may read: no word of it being dead.
-                ([], [first, ..]) => json!({ "status": "unreadable", "token_id": first.id }),
+                ([], [first, ..]) => TriagedToken {
+                    token_id: Some(first.id.clone().into()),
+                    ..TriagedToken::only(Knowledge::Unreadable)
+                },
                 _ => described(&mut context, &found, now)?,
             },
-            Err(QueryError::Budget) => json!({ "status": "unreadable" }),
+            Err(QueryError::Budget) => TriagedToken::only(Knowledge::Unreadable),
             Err(error) => return Err(error.into()),
         });
     }
-    Ok(json!({
-        "question": "triage",
-        "tenant": tenant,
-        "tenant_known": knows_tenant(view, &app.node.keys(), tenant)?,
-        "origin": &*view.identity().origin,
-        "size": view.size(),
-        "checkpoint": &*view.checkpoint(),
-        "judged_at": rfc3339(now),
-        "tokens": answers,
-    }))
+    Ok(Triaged {
+        question: "triage".into(),
+        tenant: tenant.to_owned().into(),
+        tenant_known: knows_tenant(view, &app.node.keys(), tenant)?,
+        origin: view.identity().origin.to_string().into(),
+        size: view.size(),
+        checkpoint: view.checkpoint().to_string().into(),
+        judged_at: Time(now),
+        tokens: answers,
+    })
 }
 
 fn statuses(app: &App, tenant: &str, one: &Leaked) -> Result<Found, QueryError> {
     app.node.found(tenant, one.digest.as_deref(), one.id.as_deref())
 }
 
-fn described(context: &mut QueryContext<'_>, found: &Found, now: i64) -> Result<Value, Problem> {
+fn described(
+    context: &mut QueryContext<'_>,
+    found: &Found,
+    now: i64,
+) -> Result<TriagedToken<'static>, Problem> {
     let status = &found.statuses[0];
     let alive = status.is_active(now);
     let is_read = found.unread.is_empty();
@@ -242,30 +231,31 @@ fn described(context: &mut QueryContext<'_>, found: &Found, now: i64) -> Result<
     let used = last_use(context, &token)?;
     let record = |one: &Arc<TokenStatus>| {
         let known = one.is_decided(now);
-        let state = known.then(|| one.state.state_at(now).symbol());
-        let alive = known.then(|| one.is_active(now));
-        json!({ "token_id": one.id, "state": state, "alive": alive })
+        TokenRecord {
+            token_id: one.id.clone().into(),
+            state: known.then(|| one.state.state_at(now).into()),
+            alive: known.then(|| one.is_active(now)),
+        }
     };
-    let records: Vec<Value> = match (differs, &found.statuses[..]) {
+    let records = match (differs, &found.statuses[..]) {
         (false, [_]) => Vec::new(),
         _ => all().map(record).collect(),
     };
-    Ok(written::value(|members| {
-        members.set("status", "known");
-        members.set("alive", (!differs).then_some(alive));
-        members.set("token_id", &status.id);
-        members.set("state", (!differs).then(|| status.state.state_at(now).symbol()));
-        members.set("differs", differs);
-        members.set("claimed_by_several", issuers.len() > 1);
-        members.set("records", &records);
-        // Of all that is known of it nothing is a birth.
-        if is_read && found.statuses.iter().all(|one| one.state.birth == Birth::None) {
-            members.set("birth", "UNKNOWN");
-        }
-        members.set("token_kind", status.state.token_kind.map(TokenKind::symbol));
-        members.set("owner", status.facts.subject.map(Hex));
-        members.set("client_id", status.facts.client.as_deref());
-        members.time("expires_at", status.state.expires_at);
-        members.time("last_used_at", used);
-    }))
+    // Of all that is known of it nothing is a birth.
+    let is_unborn = is_read && found.statuses.iter().all(|one| one.state.birth == Birth::None);
+    Ok(TriagedToken {
+        alive: (!differs).then_some(alive),
+        token_id: Some(status.id.clone().into()),
+        state: (!differs).then(|| status.state.state_at(now).into()),
+        differs: Some(differs),
+        claimed_by_several: Some(issuers.len() > 1),
+        records,
+        birth: is_unborn.then_some(token::Birth::Unknown),
+        token_kind: status.state.token_kind.map(Word),
+        owner: status.facts.subject.map(Handle),
+        client_id: status.facts.client.as_deref().map(|client| client.to_owned().into()),
+        expires_at: status.state.expires_at.map(Time),
+        last_used_at: used.map(Time),
+        ..TriagedToken::only(Knowledge::Known)
+    })
 }

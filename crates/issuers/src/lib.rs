@@ -31,12 +31,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ledgerline_api::status;
 use ledgerline_client::Misconfigured;
 use ledgerline_client::outbound::Outbound;
 use ledgerline_proof::hash::{DomainHasher, domain};
 use ledgerline_proof::token_id::{from_jti, hashed_jti, t1_value};
 use ledgerline_world::cache::Usage;
-use serde_json::{Value, json};
 
 use crate::connector::Connector;
 use crate::jws::{Shape, Unverified};
@@ -267,27 +267,27 @@ impl Issuer {
 
     /// What may be known of it: no secret and no path.
     #[must_use]
-    pub fn shown(&self) -> Value {
+    pub fn shown(&self) -> status::Issuer<'_> {
         let settings = &self.settings;
         let keys = self.keys.as_ref().map(|room| {
             let state = room.state();
-            json!({
-                "from": room.source_word(),
-                "url": settings.jwks_url,
-                "usable": state.keys,
-                "fetches": state.fetches,
-                "failures": state.failures,
-                "last_failure": state.failed,
-            })
+            status::IssuerKeys {
+                from: room.source_word().into(),
+                url: settings.jwks_url.as_deref().map(Into::into),
+                usable: state.keys.map(|keys| keys as u64),
+                fetches: state.fetches,
+                failures: state.failures,
+                last_failure: state.failed.map(Into::into),
+            }
         });
-        json!({
-            "alias": &*self.alias,
-            "iss": settings.iss,
-            "region": settings.region,
-            "jti_rule": settings.jti_rule.word(),
-            "keys": keys,
-            "accepts_unverified": settings.accept_unverified,
-            "revocation_endpoint": settings.revocation_endpoint,
-        })
+        status::Issuer {
+            alias: (&*self.alias).into(),
+            iss: Some((&*settings.iss).into()),
+            region: Some((&*settings.region).into()),
+            jti_rule: Some(settings.jti_rule.word().into()),
+            keys,
+            accepts_unverified: Some(settings.accept_unverified),
+            revocation_endpoint: settings.revocation_endpoint.as_deref().map(Into::into),
+        }
     }
 }

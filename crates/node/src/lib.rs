@@ -137,7 +137,7 @@ pub enum AdminError {
 }
 
 impl From<EventError> for AdminError {
-    fn from(EventError { code, detail }: EventError) -> Self {
+    fn from(EventError { code, detail, .. }: EventError) -> Self {
         Self::Refused { code, detail }
     }
 }

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use ledgerline_api::inventory::Phase;
+use ledgerline_api::source::Phase;
 use ledgerline_proof::statement::is_source_name;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;

@@ -12,8 +12,9 @@
 //! behind its entry.
 
 use ledgerline_answers::finding_json::finding;
-use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::finding::{self as form, Finding, FindingNews, News, RepeatedFindings};
 use ledgerline_api::uuid_text;
+use ledgerline_api::values::Time;
 use ledgerline_followers::findings::list;
 use ledgerline_followers::findings::rules::Severity;
 use ledgerline_proof::entry::Entry;
@@ -24,7 +25,6 @@ use ledgerline_proof::vocabulary::{EventType, Moved};
 use ledgerline_questions::lineage::{QueryContext, Scope, Spending};
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::View;
-use serde_json::{Value, json};
 
 use crate::queue::{Likeness, Telling, Waiting};
 
@@ -57,40 +57,41 @@ pub fn message(view: &View, waiting: &Waiting) -> Result<Option<Message>, String
     let Some(named) = named_at(view, waiting.index)? else { return Ok(None) };
     let origin = &*view.identity().origin;
     let event_id = uuid_text::text(&named.event_id);
-    let (id, body) = match &waiting.telling {
+    let (id, kind, timestamp, data) = match &waiting.telling {
         Telling::One { .. } => {
-            let Some(told) = shown(view, waiting.index, &named)? else { return Ok(None) };
-            let data = json!({ "origin": origin, "tenant": named.tenant, "finding": told });
+            let Some(finding) = shown(view, waiting.index, &named)? else { return Ok(None) };
+            let tenant = (&*named.tenant).into();
+            let news = FindingNews { origin: origin.into(), tenant, finding };
             let kind = format!("finding.{}", named.became);
-            let timestamp = rfc3339(named.recorded_at);
-            (event_id, json!({ "type": kind, "timestamp": timestamp, "data": data }))
+            (event_id, kind, named.recorded_at, News::One(Box::new(news)))
         }
-        Telling::Many { likeness, count, last, examples } => {
-            let mut shown_ones = Vec::new();
-            for index in examples {
+        Telling::Many { likeness, count, last, examples: indexes } => {
+            let mut examples = Vec::new();
+            for index in indexes {
                 if let Some(one) = named_at(view, *index)? {
-                    shown_ones.extend(shown(view, *index, &one)?);
+                    examples.extend(shown(view, *index, &one)?);
                 }
             }
             let newest = named_at(view, *last)?.map_or(named.recorded_at, |one| one.recorded_at);
-            let data = json!({
-                "origin": origin,
-                "tenant": named.tenant,
-                "became": likeness.became,
-                "rule": likeness.rule,
-                "severity": likeness.severity.word(),
-                "source": likeness.source,
-                "count": count,
-                "first_index": waiting.index,
-                "last_index": last,
-                "examples": shown_ones,
-            });
-            let timestamp = rfc3339(newest);
+            let news = RepeatedFindings {
+                origin: origin.into(),
+                tenant: (&*named.tenant).into(),
+                became: (&*likeness.became).into(),
+                rule: (&*likeness.rule).into(),
+                severity: likeness.severity.word().into(),
+                source: (&*likeness.source).into(),
+                count: *count,
+                first_index: waiting.index,
+                last_index: *last,
+                examples,
+            };
             let id = format!("{event_id}-and-{}-more", count - 1);
-            (id, json!({ "type": "findings.repeated", "timestamp": timestamp, "data": data }))
+            (id, "findings.repeated".to_owned(), newest, News::Many(news))
         }
     };
-    Ok(Some(Message { id, body: body.to_string() }))
+    let message = form::Message { kind: kind.into(), timestamp: Time(timestamp), data };
+    let body = serde_json::to_string(&message).map_err(|error| error.to_string())?;
+    Ok(Some(Message { id, body }))
 }
 
 /// What the entry at an index says about a finding; `None` when it is about none.
@@ -133,14 +134,10 @@ fn found(view: &View, index: u64, named: &Named) -> Result<Option<list::Found>, 
 }
 
 /// The finding as it stood behind an entry; `None` for one that this version does not know.
-fn shown(view: &View, index: u64, named: &Named) -> Result<Option<Value>, String> {
+fn shown(view: &View, index: u64, named: &Named) -> Result<Option<Finding<'static>>, String> {
     let Some(found) = found(view, index, named)? else { return Ok(None) };
-    let mut told = finding(view, &found);
-    if let Some(members) = told.as_object_mut() {
-        // That is of now; what is told is the same at every try.
-        members.remove("proof_state");
-    }
-    Ok(Some(told))
+    // That is of now; what is sent is the same at every try.
+    Ok(Some(Finding { proof_state: None, ..finding(view, &found) }))
 }
 
 fn named(leaf: &[u8]) -> Option<Named> {

@@ -70,7 +70,7 @@ pub const CRATES: &[Crate] = &[
         package: "ledgerline-issuers",
         folder: "crates/issuers",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-client", "ledgerline-world"],
+        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-client", "ledgerline-world"],
     },
     Crate {
         package: "ledgerline-check",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_api::values::or_default;
 use ledgerline_index::TermHasher;
 use ledgerline_journal::quarantine::Quarantine;
 use ledgerline_journal::streams::StreamMark;
@@ -195,10 +196,10 @@ pub(super) type Built = Result<Box<PendingEvent>, (Option<[u8; 16]>, EventError)
 #[serde(deny_unknown_fields)]
 struct JsonSubmission {
     statement: String,
-    #[serde(default, deserialize_with = "json::or_default")]
+    #[serde(default, deserialize_with = "or_default")]
     personal: Vec<String>,
     signature: Option<JsonSignature>,
-    #[serde(default, deserialize_with = "json::or_default")]
+    #[serde(default, deserialize_with = "or_default")]
     attachments: Vec<JsonSubmittedAttachment>,
 }
 
@@ -297,12 +298,8 @@ impl Intake {
     }
 
     fn accept_ndjson(&self, caller: &Caller, body: &[u8]) -> Result<Accepted, SubmitError> {
-        let lines: Vec<&[u8]> = body
-            .split(|byte| *byte == b'\n')
-            .flat_map(lines_of)
-            .map(without_mark)
-            .filter(|line| !line.trim_ascii().is_empty())
-            .collect();
+        let lines: Vec<&[u8]> =
+            ndjson_lines(body).map(|(_, line)| line).filter(|line| !is_blank(line)).collect();
         self.check_count(lines.len())?;
         let built = lines.iter().map(|line| match std::str::from_utf8(line) {
             Ok(text) => self.build_json_text(caller, text),
@@ -341,7 +338,8 @@ impl Intake {
         if is_submission(text) {
             return self.build_json_submission(caller, text);
         }
-        let mut event = json::parse(text).map_err(|error| (None, error))?;
+        let mut event = json::parse(text)
+            .map_err(|error| (json::id_of(text, caller.own_tenant(), caller.source()), error))?;
         let built = event.amend().and_then(|()| match self.build_json(caller, &event) {
             // Once more without the long texts, of which none may be the reason to lose it.
             Err(error) if error.code == "entry_too_large" && event.amend_free_text()? => {
@@ -350,10 +348,12 @@ impl Intake {
             built => built,
         });
         built.map_err(|error| {
-            let statement = event.statement(caller.own_tenant(), caller.source()).ok();
+            let (tenant, source) = (caller.own_tenant(), caller.source());
+            let statement = event.statement(tenant, source).ok();
             let bytes = statement.as_ref().map(|one| encode_object(Kind::Statement, one));
             self.set_aside(caller, &error, bytes.as_deref());
-            (statement.map(|statement| statement.event_id), error)
+            let id = statement.map(|statement| statement.event_id);
+            (id.or_else(|| json::id_of(text, tenant, source)), error)
         })
     }
 
@@ -523,6 +523,22 @@ fn is_submission(text: &str) -> bool {
 /// The bytes behind a byte order mark, which files of Windows programs begin with.
 fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
+}
+
+/// The lines of NDJSON with their numbers, from 1.
+fn ndjson_lines(body: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let lines = body.split(|byte| *byte == b'\n').flat_map(lines_of).map(without_mark);
+    (1..).zip(lines)
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty()
+}
+
+/// Numbers of the lines of NDJSON that hold no event, ascending.
+#[must_use]
+pub fn blank_lines(body: &[u8]) -> Vec<u64> {
+    ndjson_lines(body).filter(|(_, line)| is_blank(line)).map(|(number, _)| number).collect()
 }
 
 /// The lines of what stands between two line feeds: carriage returns end lines too, unless the

@@ -16,7 +16,7 @@ use ledgerline_vault::{Slot, Vault, VaultError};
 use ledgerline_view::registry::{ALL_TENANTS, Caller, Key};
 use ledgerline_world::entropy::random;
 
-use super::json::JsonEvent;
+use super::json::{self, JsonEvent};
 use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature, effect, secret_scan};
 
 /// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
@@ -37,7 +37,7 @@ impl Intake {
         let mut statement = event.statement(tenant, caller.source())?;
         let mut records = Vec::with_capacity(event.personal.len());
         for personal in &event.personal {
-            let fields = personal.fields();
+            let fields = json::fields(personal);
             let record = PersonalRecord {
                 salt: random(self.entropy.as_ref()),
                 user_id: fields.user_id,
@@ -45,17 +45,17 @@ impl Intake {
                 user_agent: fields.user_agent,
                 device: fields.device,
                 resource: fields.resource,
-                attributes: personal.attributes(),
+                attributes: json::attributes(personal),
             };
             record.validate().map_err(|error| refused(error.code(), &error))?;
             let bytes = encode_object(Kind::Personal, &record);
-            let role = personal.role()?;
+            let role = json::role(personal)?;
             statement.personal.push(Personal { role, commitment: commitment(&bytes) });
             records.push(bytes);
         }
         let mut attachments = Vec::with_capacity(event.attachments.len());
         for attachment in &event.attachments {
-            let (digest, media_type, data) = attachment.decode()?;
+            let (digest, media_type, data) = json::attached(attachment)?;
             attachments.push(AttachmentRecord { digest, media_type: media_type.to_owned(), data });
         }
         let bytes = encode_object(Kind::Statement, &statement);

@@ -8,12 +8,13 @@
 mod amend;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_api::event::{self as form, Event};
 use ledgerline_api::moment::{Moment, moment};
+use ledgerline_api::values::Timestamp;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::{
@@ -25,187 +26,26 @@ use ledgerline_proof::vocabulary::{
     ActorKind, Delegation, EventType, Outcome, PersonalRole, PolicyRole, Relation, Strength,
     TargetKind, TokenKind, Vantage,
 };
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::EventError;
 use super::secret_scan::{SECRET_REFUSED, check_text};
 
-type Text<'a> = Option<Cow<'a, str>>;
+/// One event as submitted: the form of the interface, with what intake makes of it.
+pub struct JsonEvent<'a>(Event<'a>);
 
-/// One event as submitted. Field names are those of the statement.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct JsonEvent<'a> {
-    #[serde(borrow)]
-    event_id: Text<'a>,
-    native_id: Text<'a>,
-    #[serde(rename = "type")]
-    event_type: Text<'a>,
-    token_id: Text<'a>,
-    target: Option<JsonTarget<'a>>,
-    act: Option<JsonAct<'a>>,
-    occurred_at: Text<'a>,
-    time_uncertainty_ns: Option<i64>,
-    outcome: Text<'a>,
-    reason: Text<'a>,
-    source_instance: Text<'a>,
-    source_seq: Option<i64>,
-    seen: Option<JsonSeen<'a>>,
-    effective_at: Text<'a>,
-    count: Option<i64>,
-    last_at: Text<'a>,
-    vantage: Text<'a>,
-    issuer: Text<'a>,
-    issuer_kid: Text<'a>,
-    client_id: Text<'a>,
-    grant_id: Text<'a>,
-    session_id: Text<'a>,
-    family_id: Text<'a>,
-    generation: Option<i64>,
-    #[serde(deserialize_with = "or_default")]
-    also_known_as: Vec<Cow<'a, str>>,
-    token_kind: Text<'a>,
-    #[serde(deserialize_with = "or_default")]
-    scopes: Vec<Cow<'a, str>>,
-    #[serde(deserialize_with = "or_default")]
-    audience: Vec<Cow<'a, str>>,
-    issued_at: Text<'a>,
-    not_before: Text<'a>,
-    expires_at: Text<'a>,
-    grace_until: Text<'a>,
-    rotate_by: Text<'a>,
-    activation: Option<JsonActivation<'a>>,
-    mfa: Option<JsonMfa<'a>>,
-    status_index: Option<i64>,
-    service: Text<'a>,
-    endpoint: Text<'a>,
-    resource: Text<'a>,
-    action: Text<'a>,
-    status: Option<i32>,
-    bytes_out: Option<i64>,
-    #[serde(deserialize_with = "or_default")]
-    policies: Vec<JsonPolicy<'a>>,
-    policy_change: Option<JsonPolicyChange<'a>>,
-    #[serde(deserialize_with = "or_default")]
-    links: Vec<JsonLink<'a>>,
-    #[serde(deserialize_with = "or_default")]
-    actors: Vec<JsonActor<'a>>,
-    delegation: Text<'a>,
-    trace_id: Text<'a>,
-    correlation_id: Text<'a>,
-    adapter: Option<JsonAdapter<'a>>,
-    selector: Option<JsonSelector<'a>>,
-    #[serde(deserialize_with = "or_default")]
-    detail: Vec<JsonDetail<'a>>,
-    /// The personal records, in order.
-    #[serde(deserialize_with = "or_default")]
-    pub personal: Vec<JsonPersonal<'a>>,
-    /// What travels beside.
-    #[serde(deserialize_with = "or_default")]
-    pub attachments: Vec<JsonAttachment<'a>>,
-}
+impl<'a> Deref for JsonEvent<'a> {
+    type Target = Event<'a>;
 
-macro_rules! json_record {
-    ($($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident: $ty:ty,)* })*) => {$(
-        $(#[$meta])*
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name<'a> { $($(#[$fmeta])* $field: $ty,)* }
-    )*};
-}
-
-json_record! {
-    /// `target`.
-    JsonTarget { #[serde(borrow)] kind: Cow<'a, str>, #[serde(default)] id: Cow<'a, str>, }
-    /// `act`.
-    JsonAct { #[serde(borrow)] id: Cow<'a, str>, part: i32, parts: i32, }
-    /// `seen`.
-    JsonSeen { #[serde(borrow)] origin: Cow<'a, str>, size: i64, root: Cow<'a, str>, }
-    /// `activation`.
-    JsonActivation {
-        #[serde(default, deserialize_with = "or_default")] requires: Vec<Cow<'a, str>>,
-        #[serde(borrow)] deadline: Text<'a>,
-    }
-    /// `mfa`.
-    JsonMfa {
-        #[serde(default, deserialize_with = "or_default")] methods: Vec<Cow<'a, str>>,
-        #[serde(borrow)] acr: Text<'a>, completed_at: Text<'a>,
-    }
-    /// One of `policies`.
-    JsonPolicy {
-        #[serde(borrow)] id: Cow<'a, str>, version: Cow<'a, str>, digest: Text<'a>,
-        role: Text<'a>, effect: Text<'a>,
-    }
-    /// `policy_change`.
-    JsonPolicyChange {
-        #[serde(borrow)] effective_from: Text<'a>, effective_until: Text<'a>,
-        previous_version: Text<'a>, change_ref: Text<'a>, snapshot: Text<'a>,
-    }
-    /// The event of a link.
-    JsonEventRef { #[serde(borrow)] source: Cow<'a, str>, event_id: Cow<'a, str>, }
-    /// One of `links`.
-    JsonLink {
-        #[serde(borrow)] token_id: Text<'a>, event: Option<JsonEventRef<'a>>,
-        relation: Cow<'a, str>, strength: Text<'a>, why: Text<'a>,
-    }
-    /// One of `actors`.
-    JsonActor { #[serde(borrow)] kind: Text<'a>, issuer: Text<'a>, id: Cow<'a, str>, }
-    /// `adapter`.
-    JsonAdapter { #[serde(borrow)] name: Cow<'a, str>, version: Cow<'a, str>, }
-    /// `selector`.
-    JsonSelector { #[serde(borrow)] issued_before: Text<'a>, client: Text<'a>, audience: Text<'a>, }
-    /// One of `detail`.
-    JsonDetail { #[serde(borrow)] key: Cow<'a, str>, value: Cow<'a, str>, }
-    /// One of `attachments`.
-    JsonAttachment {
-        #[serde(borrow)] digest: Cow<'a, str>, media_type: Cow<'a, str>, data: Cow<'a, str>,
-    }
-    /// One of `personal`.
-    JsonPersonal {
-        #[serde(borrow)] role: Cow<'a, str>, user_id: Text<'a>, ip: Text<'a>, user_agent: Text<'a>,
-        device: Text<'a>, resource: Text<'a>,
-        #[serde(default, deserialize_with = "unique")] attributes: Attributes<'a>,
+    fn deref(&self) -> &Event<'a> {
+        &self.0
     }
 }
 
-/// Free attributes of a personal record.
-type Attributes<'a> = BTreeMap<Cow<'a, str>, Cow<'a, str>>;
-
-/// `null` is the empty list: a nil slice is written so.
-pub(super) fn or_default<'de, D, T>(source: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::<T>::deserialize(source)?.unwrap_or_default())
-}
-
-/// An object whose names stand once each: of two, a reader before us may have taken the other.
-fn unique<'de, D: Deserializer<'de>>(source: D) -> Result<Attributes<'de>, D::Error> {
-    struct Pairs;
-    impl<'de> Visitor<'de> for Pairs {
-        type Value = Attributes<'de>;
-
-        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            out.write_str("an object of strings")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(Attributes::new())
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut pairs = Attributes::new();
-            while let Some((name, value)) = map.next_entry()? {
-                if pairs.insert(name, value).is_some() {
-                    return Err(A::Error::custom("duplicate field"));
-                }
-            }
-            Ok(pairs)
-        }
+impl DerefMut for JsonEvent<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
-    source.deserialize_any(Pairs)
 }
 
 /// Reads one event.
@@ -213,7 +53,44 @@ fn unique<'de, D: Deserializer<'de>>(source: D) -> Result<Attributes<'de>, D::Er
 /// # Errors
 /// `bad_json`, `unknown_field` or `bad_field` with the place, never the value.
 pub fn parse(text: &str) -> Result<JsonEvent<'_>, EventError> {
-    serde_json::from_str(text).map_err(|error| EventError::new(code_of(&error), describe(&error)))
+    let event: Event<'_> = serde_json::from_str(text)
+        .map_err(|error| EventError::new(code_of(&error), describe(&error)))?;
+    let set_here = [
+        ("tenant", event.tenant.is_some()),
+        ("source", event.source.is_some()),
+        ("occurred_logical", event.occurred_logical.is_some()),
+        ("personal.commitment", event.personal.iter().any(|one| one.commitment.is_some())),
+    ];
+    match set_here.iter().find(|(_, is_sent)| *is_sent) {
+        Some((name, _)) => {
+            let detail = format!("`{name}` is set by the ledger: leave it out");
+            Err(EventError::new("unknown_field", detail))
+        }
+        None => Ok(JsonEvent(event)),
+    }
+}
+
+/// The id of an event that is refused, where so much of it can be read.
+#[must_use]
+pub fn id_of(text: &str, tenant: &str, source: &str) -> Option<[u8; 16]> {
+    #[derive(Deserialize)]
+    struct Part {
+        part: i32,
+    }
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        event_id: Option<Cow<'a, str>>,
+        native_id: Option<Cow<'a, str>>,
+        act: Option<Part>,
+    }
+    let named: Named<'_> = serde_json::from_str(text).ok()?;
+    if let Some(id) = named.event_id {
+        return uuid("event_id", &id).ok();
+    }
+    let native = named.native_id.filter(|native| native.len() <= MAX_STRING_BYTES)?;
+    let part = named.act.map_or(0, |act| act.part);
+    Some(ledgerline_proof::event_id::derived_event_id(tenant, source, &native, part))
 }
 
 /// Well-formed JSON of another shape is an event that cannot be taken, not a broken body.
@@ -311,7 +188,7 @@ impl JsonEvent<'_> {
         let event_type = required("type", self.event_type.as_deref())?;
         let event_type = symbol("type", Some(event_type), EventType::from_symbol)?
             .ok_or_else(|| missing("type"))?;
-        let occurred_at = time("occurred_at", self.occurred_at.as_deref())?;
+        let occurred_at = time("occurred_at", self.occurred_at.as_ref())?;
         let occurred_at = Hlc::at(occurred_at.ok_or_else(|| missing("occurred_at"))?);
         let target = self.target()?;
         let mut statement = Statement::new([0; 16], source, target, event_type, occurred_at);
@@ -386,9 +263,9 @@ impl JsonEvent<'_> {
             let root = root.map_err(|_| bad("seen.root", "is neither base64 nor hex of a hash"))?;
             out.seen = Some(Seen { origin: &seen.origin, size: seen.size, root });
         }
-        out.effective_at = time("effective_at", self.effective_at.as_deref())?;
+        out.effective_at = time("effective_at", self.effective_at.as_ref())?;
         out.count = self.count;
-        out.last_at = time("last_at", self.last_at.as_deref())?;
+        out.last_at = time("last_at", self.last_at.as_ref())?;
         out.service = self.service.as_deref();
         out.endpoint = self.endpoint.as_deref();
         out.resource = self.resource.as_deref();
@@ -414,22 +291,22 @@ impl JsonEvent<'_> {
         out.token_kind = symbol("token_kind", self.token_kind.as_deref(), TokenKind::from_symbol)?;
         out.scopes = self.scopes.iter().map(AsRef::as_ref).collect();
         out.audience = self.audience.iter().map(AsRef::as_ref).collect();
-        out.issued_at = time("issued_at", self.issued_at.as_deref())?;
-        out.not_before = time("not_before", self.not_before.as_deref())?;
-        out.expires_at = time("expires_at", self.expires_at.as_deref())?;
-        out.grace_until = time("grace_until", self.grace_until.as_deref())?;
-        out.rotate_by = time("rotate_by", self.rotate_by.as_deref())?;
+        out.issued_at = time("issued_at", self.issued_at.as_ref())?;
+        out.not_before = time("not_before", self.not_before.as_ref())?;
+        out.expires_at = time("expires_at", self.expires_at.as_ref())?;
+        out.grace_until = time("grace_until", self.grace_until.as_ref())?;
+        out.rotate_by = time("rotate_by", self.rotate_by.as_ref())?;
         if let Some(activation) = &self.activation {
             out.activation = Some(Activation {
                 requires: activation.requires.iter().map(AsRef::as_ref).collect(),
-                deadline: time("activation.deadline", activation.deadline.as_deref())?,
+                deadline: time("activation.deadline", activation.deadline.as_ref())?,
             });
         }
         if let Some(mfa) = &self.mfa {
             out.mfa = Some(Mfa {
                 methods: mfa.methods.iter().map(AsRef::as_ref).collect(),
                 acr: mfa.acr.as_deref(),
-                completed_at: time("mfa.completed_at", mfa.completed_at.as_deref())?,
+                completed_at: time("mfa.completed_at", mfa.completed_at.as_ref())?,
             });
         }
         out.status_index = self.status_index;
@@ -449,8 +326,8 @@ impl JsonEvent<'_> {
         }
         if let Some(change) = &self.policy_change {
             out.policy_change = Some(PolicyChange {
-                effective_from: time("effective_from", change.effective_from.as_deref())?,
-                effective_until: time("effective_until", change.effective_until.as_deref())?,
+                effective_from: time("effective_from", change.effective_from.as_ref())?,
+                effective_until: time("effective_until", change.effective_until.as_ref())?,
                 previous_version: change.previous_version.as_deref(),
                 change_ref: change.change_ref.as_deref(),
                 snapshot: digest("policy_change.snapshot", change.snapshot.as_deref())?,
@@ -479,7 +356,7 @@ impl JsonEvent<'_> {
         }
         if let Some(selector) = &self.selector {
             out.selector = Some(Selector {
-                issued_before: time("issued_before", selector.issued_before.as_deref())?,
+                issued_before: time("issued_before", selector.issued_before.as_ref())?,
                 client: selector.client.as_deref(),
                 audience: selector.audience.as_deref(),
             });
@@ -505,56 +382,54 @@ pub struct PersonalFields<'a> {
     pub resource: Option<&'a str>,
 }
 
-impl JsonPersonal<'_> {
-    /// Whom the record is about.
-    ///
-    /// # Errors
-    /// `bad_field` for an unknown role.
-    pub fn role(&self) -> Result<PersonalRole, EventError> {
-        symbol("personal.role", Some(&self.role), PersonalRole::from_symbol)?
-            .ok_or_else(|| missing("personal.role"))
-    }
+/// Whom a personal record is about.
+///
+/// # Errors
+/// `bad_field` for an unknown role.
+pub fn role(personal: &form::Personal<'_>) -> Result<PersonalRole, EventError> {
+    symbol("personal.role", Some(&personal.role), PersonalRole::from_symbol)?
+        .ok_or_else(|| missing("personal.role"))
+}
 
-    /// Its named fields.
-    #[must_use]
-    pub fn fields(&self) -> PersonalFields<'_> {
-        PersonalFields {
-            user_id: self.user_id.as_deref(),
-            ip: self.ip.as_deref(),
-            user_agent: self.user_agent.as_deref(),
-            device: self.device.as_deref(),
-            resource: self.resource.as_deref(),
-        }
-    }
-
-    /// Its free attributes, keys ascending.
-    #[must_use]
-    pub fn attributes(&self) -> Vec<Detail<'_>> {
-        self.attributes.iter().map(|(key, value)| Detail { key, value }).collect()
+/// The named fields of a personal record.
+#[must_use]
+pub fn fields<'a>(personal: &'a form::Personal<'_>) -> PersonalFields<'a> {
+    PersonalFields {
+        user_id: personal.user_id.as_deref(),
+        ip: personal.ip.as_deref(),
+        user_agent: personal.user_agent.as_deref(),
+        device: personal.device.as_deref(),
+        resource: personal.resource.as_deref(),
     }
 }
 
-impl JsonAttachment<'_> {
-    /// Digest, media type and data.
-    ///
-    /// # Errors
-    /// `bad_field` when digest or base64 do not parse.
-    pub fn decode(&self) -> Result<(Hash, &str, Vec<u8>), EventError> {
-        let digest = digest("attachments.digest", Some(&self.digest))?
-            .ok_or_else(|| missing("attachments.digest"))?;
-        let data = STANDARD
-            .decode(self.data.as_bytes())
-            .map_err(|_| bad("attachments.data", "is not base64"))?;
-        Ok((digest, &self.media_type, data))
-    }
+/// The free attributes of a personal record, keys ascending.
+#[must_use]
+pub fn attributes<'a>(personal: &'a form::Personal<'_>) -> Vec<Detail<'a>> {
+    personal.attributes.iter().map(|(key, value)| Detail { key, value }).collect()
+}
+
+/// Digest, media type and data of an attachment.
+///
+/// # Errors
+/// `bad_field` when digest or base64 do not parse.
+pub fn attached<'a>(
+    attachment: &'a form::Attachment<'_>,
+) -> Result<(Hash, &'a str, Vec<u8>), EventError> {
+    let digest = digest("attachments.digest", Some(&attachment.digest))?
+        .ok_or_else(|| missing("attachments.digest"))?;
+    let data = STANDARD
+        .decode(attachment.data.as_bytes())
+        .map_err(|_| bad("attachments.data", "is not base64"))?;
+    Ok((digest, &attachment.media_type, data))
 }
 
 fn bad(field: &'static str, why: &str) -> EventError {
-    EventError::new("bad_field", format!("`{field}` {why}"))
+    EventError::new("bad_field", format!("`{field}` {why}")).about(field)
 }
 
 fn missing(field: &'static str) -> EventError {
-    EventError::new("missing_field", format!("`{field}` is required"))
+    EventError::new("missing_field", format!("`{field}` is required")).about(field)
 }
 
 fn required<'s>(field: &'static str, text: Option<&'s str>) -> Result<&'s str, EventError> {
@@ -570,8 +445,12 @@ fn symbol<T>(
     parse(text).map(Some).ok_or_else(|| bad(field, "is not a known value"))
 }
 
-fn time(field: &'static str, text: Option<&str>) -> Result<Option<i64>, EventError> {
-    let Some(text) = text else { return Ok(None) };
+fn time(field: &'static str, time: Option<&Timestamp<'_>>) -> Result<Option<i64>, EventError> {
+    let text = match time {
+        None => return Ok(None),
+        Some(Timestamp::At(nanos)) => return Ok(Some(*nanos)),
+        Some(Timestamp::Text(text)) => text,
+    };
     match moment(text).ok_or_else(|| bad(field, "is not an RFC 3339 time"))? {
         Moment::At(nanos) => Ok(Some(nanos)),
         Moment::Before => Err(bad(field, "lies before 1677; leave it out when it is not known")),

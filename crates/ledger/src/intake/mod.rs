@@ -28,7 +28,9 @@ use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::Act;
 use ledgerline_view::registry::Key;
 
-pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
+pub use accept::{
+    Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit, blank_lines,
+};
 pub use build::chain_slot_id;
 pub use json::member_twice;
 pub use revoking::RevokeToken;
@@ -42,13 +44,22 @@ pub struct EventError {
     pub code: &'static str,
     /// What to do about it; never a value of the input.
     pub detail: String,
+    /// The member that is wrong, where it is one.
+    pub member: Option<&'static str>,
 }
 
 impl EventError {
     /// An error with a code and a text.
     #[must_use]
     pub const fn new(code: &'static str, detail: String) -> Self {
-        Self { code, detail }
+        Self { code, detail, member: None }
+    }
+
+    /// Names the member that is wrong.
+    #[must_use]
+    pub const fn about(mut self, member: &'static str) -> Self {
+        self.member = Some(member);
+        self
     }
 }
 

@@ -21,11 +21,13 @@
 
 use std::borrow::Cow;
 
+use ledgerline_api::event::Detail;
 use ledgerline_api::moment::{Moment, moment};
+use ledgerline_api::values::Timestamp;
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 
 use super::super::{EventError, secret_scan};
-use super::{JsonDetail, JsonEvent};
+use super::JsonEvent;
 
 /// The key of the `detail` entry that names the fields that were cut.
 pub const CUT: &str = "ledgerline.cut";
@@ -38,11 +40,12 @@ impl JsonEvent<'_> {
     pub fn amend(&mut self) -> Result<(), EventError> {
         self.amend_times();
         let mut cut = Vec::new();
+        let event = &mut self.0;
         let plain = [
-            ("endpoint", &mut self.endpoint),
-            ("resource", &mut self.resource),
-            ("action", &mut self.action),
-            ("reason", &mut self.reason),
+            ("endpoint", &mut event.endpoint),
+            ("resource", &mut event.resource),
+            ("action", &mut event.action),
+            ("reason", &mut event.reason),
         ];
         for (field, text) in plain {
             if let Some(text) = text
@@ -51,7 +54,7 @@ impl JsonEvent<'_> {
                 cut.push(field);
             }
         }
-        for personal in &mut self.personal {
+        for personal in &mut event.personal {
             let named = [
                 ("personal.ip", &mut personal.ip),
                 ("personal.user_agent", &mut personal.user_agent),
@@ -100,20 +103,22 @@ impl JsonEvent<'_> {
 
     fn amend_times(&mut self) {
         let mut never: Vec<(&'static str, String)> = Vec::new();
-        let mut leave_out = |key, text: &mut super::Text<'_>, bound| {
-            if text.as_deref().and_then(moment) == Some(bound)
-                && let Some(text) = text.take()
+        let mut leave_out = |key, time: &mut Option<Timestamp<'_>>, bound| {
+            if let Some(Timestamp::Text(text)) = time
+                && moment(text) == Some(bound)
             {
-                never.push((key, text.into_owned()));
+                never.push((key, text.to_string()));
+                *time = None;
             }
         };
-        leave_out("ledgerline.expires_at", &mut self.expires_at, Moment::Beyond);
-        leave_out("ledgerline.rotate_by", &mut self.rotate_by, Moment::Beyond);
-        leave_out("ledgerline.not_before", &mut self.not_before, Moment::Before);
-        if let Some(activation) = &mut self.activation {
+        let event = &mut self.0;
+        leave_out("ledgerline.expires_at", &mut event.expires_at, Moment::Beyond);
+        leave_out("ledgerline.rotate_by", &mut event.rotate_by, Moment::Beyond);
+        leave_out("ledgerline.not_before", &mut event.not_before, Moment::Before);
+        if let Some(activation) = &mut event.activation {
             leave_out("ledgerline.deadline", &mut activation.deadline, Moment::Beyond);
         }
-        if let Some(change) = &mut self.policy_change {
+        if let Some(change) = &mut event.policy_change {
             leave_out("ledgerline.effective_until", &mut change.effective_until, Moment::Beyond);
         }
         for (key, text) in never {
@@ -139,7 +144,7 @@ impl JsonEvent<'_> {
     fn put_detail(&mut self, key: &'static str, value: String) {
         self.detail.retain(|one| one.key != key);
         let at = self.detail.partition_point(|one| one.key.as_bytes() < key.as_bytes());
-        self.detail.insert(at, JsonDetail { key: key.into(), value: value.into() });
+        self.detail.insert(at, Detail { key: key.into(), value: value.into() });
     }
 }
 
