@@ -81,7 +81,7 @@ const NEEDED: &[Needed] = &[
     },
     Needed {
         always: false,
-        ..needed(&["npm", "--version"], "8", "npm", "it installs openid-client", "install npm")
+        ..needed(&["npm", "--version"], "8", "npm", "it installs packages of tests", "install npm")
     },
 ];
 
@@ -197,18 +197,23 @@ fn announce_clients() -> Result<()> {
     let read = |name: &str| {
         fs::read_to_string(clients.join(name)).with_context(|| format!("tests/clients/{name}"))
     };
-    let python = read("requirements.txt")?;
-    let python = python.lines().map(str::trim);
-    let python = python.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let python = read("requirements.in")?;
     let node = read("package.json")?;
-    let node = node.split('"').skip_while(|part| *part != "openid-client").nth(2);
     println!(
-        "A test installs client libraries into the target folder, and nowhere else: with pip {}; \
-         with npm openid-client@{}.",
-        python.collect::<Vec<_>>().join(" "),
-        node.unwrap_or("?"),
+        "Tests install client libraries into the target folder, and nowhere else: with pip {}; \
+         with npm {}.",
+        python.lines().collect::<Vec<_>>().join(" "),
+        dependencies(&node).join(" "),
     );
     Ok(())
+}
+
+/// What a `package.json` asks for, as `name@version`.
+fn dependencies(package: &str) -> Vec<String> {
+    let list = package.split_once("\"dependencies\"").map_or("", |(_, rest)| rest);
+    let list = list.split('}').next().unwrap_or_default();
+    let words: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    words.chunks(2).map(|pair| pair.join("@")).collect()
 }
 
 /// Tries; whether it worked is seen by looking for the commands again.
@@ -294,6 +299,15 @@ mod tests {
             said,
             "sh is 18.20.4, and at least 20 is needed: a test. What to do: put a newer one"
         );
+    }
+
+    #[test]
+    fn dependencies_are_named_with_their_versions() {
+        let package =
+            r#"{ "type": "module", "dependencies": { "@a/b": "1.2", "c": "3" }, "d": "4" }"#;
+        assert_eq!(dependencies(package), ["@a/b@1.2", "c@3"]);
+        assert!(dependencies("{}").is_empty());
+        announce_clients().expect("the lists of the tests are there");
     }
 
     #[test]
