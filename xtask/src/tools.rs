@@ -54,7 +54,7 @@ const NEEDED: &[Needed] = &[
             &["python3", "--version"],
             "3.11",
             "python3-venv",
-            "a test drives Authlib",
+            "tests drive Authlib and a generated client",
             "put a newer Python first on PATH (python.org, pyenv)",
         )
     },
@@ -65,7 +65,7 @@ const NEEDED: &[Needed] = &[
             &["python3", "-c", "import ensurepip; print(ensurepip.version())"],
             "0",
             "python3-venv",
-            "the test that drives Authlib makes a virtual environment",
+            "the tests that drive Python clients make virtual environments",
             "install python3-venv",
         )
     },
@@ -75,7 +75,7 @@ const NEEDED: &[Needed] = &[
             &["node", "--version"],
             "20",
             "nodejs",
-            "a test drives openid-client",
+            "tests drive openid-client and a generated client",
             "put a newer Node.js first on PATH (nodejs.org, nvm); that of Debian 12 is too old",
         )
     },
@@ -197,13 +197,13 @@ fn announce_clients() -> Result<()> {
     let read = |name: &str| {
         fs::read_to_string(clients.join(name)).with_context(|| format!("tests/clients/{name}"))
     };
-    let python = read("requirements.in")?;
-    let node = read("package.json")?;
+    let python = read("requirements.in")? + &read("generated/requirements-openapi.in")?;
+    let node = [read("package.json")?, read("generated/package.json")?];
     println!(
-        "Tests install client libraries into the target folder, and nowhere else: with pip {}; \
-         with npm {}.",
+        "Tests install client libraries and generators of clients into the target folder, and \
+         nowhere else: with pip {}; with npm {}.",
         python.lines().collect::<Vec<_>>().join(" "),
-        dependencies(&node).join(" "),
+        node.iter().flat_map(|package| dependencies(package)).collect::<Vec<_>>().join(" "),
     );
     Ok(())
 }

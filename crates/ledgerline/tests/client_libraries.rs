@@ -35,7 +35,10 @@ fn an_interpreter_that_is_too_old_failed_at_the_very_last_step() {
 /// npm compares the two itself.
 #[test]
 fn pip_installs_what_was_asked_for() {
-    for (asked, locked) in [("requirements.in", "requirements.txt")] {
+    for (asked, locked) in [
+        ("requirements.in", "requirements.txt"),
+        ("generated/requirements-openapi.in", "generated/requirements-openapi.lock"),
+    ] {
         let read = |name| fs::read_to_string(Path::new(CLIENTS).join(name)).expect("a list");
         let (asked, locked) = (read(asked), read(locked));
         for package in asked.lines() {
