@@ -20,6 +20,7 @@ use serde_json::json;
 /// What a URL would take for its own is the client's to encode.
 const PARENT: &str = "eu:idp:jti:parent/of?one+%20#";
 const DOCUMENT: &str = "openapi.json";
+const CHILD: &str = "eu:idp:jti:child";
 const STRANGER: &str = "eu:idp:jti:stranger";
 
 fn scenario(name: &str) -> PathBuf {
@@ -51,21 +52,25 @@ fn check(server: &Server, command: &mut Command) {
         "producer": server.key("", "idp", &["producer"]),
         "reader": server.key("", "soc", &["reader"]),
         "parent": PARENT,
-        "child": "eu:idp:jti:child",
+        "child": CHILD,
         "stranger": STRANGER,
         "unknown": "eu:idp:jti:nobody",
     });
     let said = drive(command, &asked);
+    let accessed = |number| json!([number, "RESOURCE_ACCESSED"]);
     let expected = json!({
         "recorded": vec!["recorded"; 7],
         "repeated": ["duplicate"],
-        "token": [PARENT, 5, "ACTIVE", true],
-        "life": [[0, 1], [2, 3], [4]],
-        "resources": ["resources", "resources"],
-        "lineage": ["lineage", []],
-        "blast_radius": ["blast-radius", []],
-        "status": true,
+        "token": [5, "ACTIVE", "web"],
+        "expires_in": 2096,
+        "life": [[[0, "ISSUED"], accessed(1)], [accessed(2), accessed(3)], [accessed(4)]],
+        "resources": [["/orders/0", "/orders/1", "/orders/2"], ["/orders/3"]],
+        "lineage": [[PARENT, 0], [CHILD, 1]],
+        "edges": [[PARENT, CHILD, "EXCHANGED_FROM"]],
+        "blast_radius": [1, [PARENT, CHILD], 4, []],
+        "status": [true, "soc", ["reader"]],
         "findings": [["unknown_token", "medium", STRANGER]],
+        "judged": "caught_up",
         "no_target": [422, "missing_target"],
         "unknown": [404, "not_found"],
         "no_key": [401, "unauthenticated"],

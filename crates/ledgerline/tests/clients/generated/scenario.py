@@ -7,27 +7,31 @@ import sys
 from datetime import datetime, timezone
 
 from ledgerline_client import AuthenticatedClient, Client
-from ledgerline_client.api.default import (
-    get_findings,
-    get_status,
-    get_tokens_id,
-    get_tokens_id_blast_radius,
-    get_tokens_id_events,
-    get_tokens_id_lineage,
-    get_tokens_id_resources,
-    post_events,
+from ledgerline_client.api.events import record_events
+from ledgerline_client.api.findings import list_findings
+from ledgerline_client.api.incidents import get_blast_radius
+from ledgerline_client.api.server import get_status
+from ledgerline_client.api.tokens import (
+    get_lineage,
+    get_token,
+    list_resources,
+    list_token_events,
 )
 from ledgerline_client.models import (
-    Answer,
+    BlastRadiusAnswer,
     Event,
-    EventLinksItem,
-    EventOutcome,
-    EventTokenKind,
     EventType,
-    Findings,
-    Object,
+    FindingsAnswer,
+    GetLineageDirection,
+    LineageAnswer,
+    Link,
+    Outcome,
     Problem,
-    Token,
+    Relation,
+    ResourcesAnswer,
+    ServerStatus,
+    TokenKind,
+    TokenLife,
     Verdicts,
 )
 
@@ -57,7 +61,7 @@ def events(parent, child):
         issuer="idp",
         occurred_at=NOON,
         client_id="web",
-        token_kind=EventTokenKind.ACCESS,
+        token_kind=TokenKind.ACCESS,
         scopes=["read", "write"],
         expires_at=datetime(2096, 6, 1, tzinfo=timezone.utc),
     )
@@ -70,7 +74,7 @@ def events(parent, child):
             occurred_at=NOON,
             service="orders",
             resource=f"/orders/{number}",
-            outcome=EventOutcome.ALLOW,
+            outcome=Outcome.ALLOW,
         )
     yield Event(
         native_id="child",
@@ -79,8 +83,8 @@ def events(parent, child):
         issuer="idp",
         occurred_at=NOON,
         client_id="batch",
-        token_kind=EventTokenKind.ACCESS,
-        links=[EventLinksItem(relation="EXCHANGED_FROM", token_id=parent)],
+        token_kind=TokenKind.ACCESS,
+        links=[Link(relation=Relation.EXCHANGED_FROM, token_id=parent)],
     )
 
 
@@ -100,7 +104,7 @@ def drive(asked):
     reader = AuthenticatedClient(asked["url"], asked["reader"])
 
     def record(body):
-        return post_events.sync_detailed(client=producer, body=body)
+        return record_events.sync_detailed(client=producer, body=body)
 
     def ask(operation, **parameters):
         return operation.sync_detailed(client=reader, **parameters)
@@ -110,34 +114,41 @@ def drive(asked):
         native_id="seen", type_=EventType.USED, token_id=stranger, issuer="idp", occurred_at=NOON
     )
     one = expect(Verdicts, record(seen))
-    token = expect(Token, ask(get_tokens_id, id=parent))
+    token = expect(TokenLife, ask(get_token, id=parent))
 
-    def life(after):
-        more = {"after": str(after["page"])} if after else {}
-        return expect(Token, ask(get_tokens_id_events, id=parent, limit="2", **more))
+    def life(more):
+        return expect(TokenLife, ask(list_token_events, id=parent, limit=2, **more))
 
     def accesses(more):
-        answer = ask(get_tokens_id_resources, id=parent, from_="birth", limit="3", **more)
-        return expect(Answer, answer)
+        return expect(
+            ResourcesAnswer, ask(list_resources, id=parent, from_="birth", limit=3, **more)
+        )
 
-    lineage = expect(Answer, ask(get_tokens_id_lineage, id=parent, direction="descendants"))
-    blast = expect(Answer, ask(get_tokens_id_blast_radius, id=parent))
-    status = expect(Object, ask(get_status))
-    findings = expect(Findings, ask(get_findings, wait="20"))
+    descendants = GetLineageDirection.DESCENDANTS
+    lineage = expect(LineageAnswer, ask(get_lineage, id=parent, direction=descendants))
+    blast = expect(BlastRadiusAnswer, ask(get_blast_radius, id=parent))
+    status = expect(ServerStatus, ask(get_status))
+    findings = expect(FindingsAnswer, ask(list_findings, wait=20))
     aimless = Event(native_id="aimless", type_=EventType.USED, issuer="idp", occurred_at=NOON)
     return {
         "recorded": [verdict.status for verdict in several.events + one.events],
         "repeated": [verdict.status for verdict in expect(Verdicts, record(seen)).events],
-        "token": [token.token_id, token.event_count, token.known.state, token.known.active],
-        "life": [[event.sequence for event in page.events] for page in pages(life)],
-        "resources": [page.question for page in pages(accesses)],
-        "lineage": [lineage.question, lineage.cut_by],
-        "blast_radius": [blast.question, blast.cut_by],
-        "status": len(status.additional_properties) > 0,
+        "token": [token.event_count, token.known.state, token.known.client_id],
+        "expires_in": token.known.expires_at.year,
+        "life": [
+            [[event.sequence, event.statement.type_] for event in page.events]
+            for page in pages(life)
+        ],
+        "resources": [[one.resource for one in page.accesses] for page in pages(accesses)],
+        "lineage": [[one.token_id, one.depth] for one in lineage.tokens],
+        "edges": [[one.parent, one.child, one.relation] for one in lineage.edges],
+        "blast_radius": [blast.descendants, blast.alive, blast.allowed, blast.cut_by],
+        "status": [status.ready, status.credential.source, status.credential.roles],
         "findings": [[one.rule, one.severity, one.token_id] for one in findings.findings],
+        "judged": findings.progress["findings"].state,
         "no_target": refusal(record(aimless)),
-        "unknown": refusal(ask(get_tokens_id, id=asked["unknown"])),
-        "no_key": refusal(get_tokens_id.sync_detailed(client=nobody, id=parent)),
+        "unknown": refusal(ask(get_token, id=asked["unknown"])),
+        "no_key": refusal(get_token.sync_detailed(client=nobody, id=parent)),
     }
 
 

@@ -99,27 +99,27 @@ const one = expect(await record(seen));
 const path = { id: parent };
 const token = expect(await reader.GET("/v1/tokens/{id}", { params: { path } }));
 
-const life: number[][] = [];
-for (let after: number | null | undefined; after !== null; ) {
-  const query = { limit: "2", ...(after === undefined ? {} : { after: String(after) }) };
-  const page = expect(await reader.GET("/v1/tokens/{id}/events", { params: { path, query } }));
-  life.push((page.events ?? []).map((event) => event.sequence));
-  after = page.next ?? null;
-}
-
-const resources: string[] = [];
+const life: [number, string][][] = [];
 for (let next: string | null | undefined; next !== null; ) {
-  const query = { from: "birth", limit: "3", ...(next === undefined ? {} : { page: next }) };
-  const page = expect(await reader.GET("/v1/tokens/{id}/resources", { params: { path, query } }));
-  resources.push(page.question);
-  next = page.next;
+  const query = { limit: 2, ...(next === undefined ? {} : { page: next }) };
+  const page = expect(await reader.GET("/v1/tokens/{id}/events", { params: { path, query } }));
+  life.push((page.events ?? []).map((event) => [event.sequence, event.statement.type]));
+  next = page.next ?? null;
 }
 
-const direction = { path, query: { direction: "descendants" } };
+const resources: (string | null | undefined)[][] = [];
+for (let next: string | null | undefined; next !== null; ) {
+  const query = { from: "birth", limit: 3, ...(next === undefined ? {} : { page: next }) };
+  const page = expect(await reader.GET("/v1/tokens/{id}/resources", { params: { path, query } }));
+  resources.push(page.accesses.map((access) => access.resource));
+  next = page.next ?? null;
+}
+
+const direction = { path, query: { direction: "descendants" } } as const;
 const lineage = expect(await reader.GET("/v1/tokens/{id}/lineage", { params: direction }));
 const blast = expect(await reader.GET("/v1/tokens/{id}/blast-radius", { params: { path } }));
 const status = expect(await reader.GET("/v1/status"));
-const waiting = { query: { wait: "20" } };
+const waiting = { query: { wait: 20 } };
 const findings = expect(await reader.GET("/v1/findings", { params: waiting }));
 const aimless: Event = { native_id: "aimless", type: "USED", issuer: "idp", occurred_at: noon };
 const unknown = { path: { id: asked.unknown } };
@@ -127,13 +127,16 @@ const unknown = { path: { id: asked.unknown } };
 const said = {
   recorded: [...several.events, ...one.events].map((verdict) => verdict.status),
   repeated: expect(await record(seen)).events.map((verdict) => verdict.status),
-  token: [token.token_id, token.event_count, token.known.state, token.known.active],
+  token: [token.event_count, token.known.state, token.known.client_id],
+  expires_in: new Date(token.known.expires_at ?? "").getUTCFullYear(),
   life,
   resources,
-  lineage: [lineage.question, lineage.cut_by],
-  blast_radius: [blast.question, blast.cut_by],
-  status: Object.keys(status).length > 0,
+  lineage: (lineage.tokens ?? []).map((one) => [one.token_id, one.depth]),
+  edges: (lineage.edges ?? []).map((one) => [one.parent, one.child, one.relation]),
+  blast_radius: [blast.descendants, blast.alive, blast.allowed, blast.cut_by],
+  status: [status.ready, status.credential.source, status.credential.roles],
   findings: findings.findings.map((one) => [one.rule, one.severity, one.token_id]),
+  judged: findings.progress["findings"]?.state,
   no_target: refusal(await record(aimless)),
   unknown: refusal(await reader.GET("/v1/tokens/{id}", { params: unknown })),
   no_key: refusal(await nobody.GET("/v1/tokens/{id}", { params: { path } })),
