@@ -14,7 +14,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-pub use self::operations::{Form, OPERATIONS, Operation};
+pub use self::operations::{
+    COMMON, Form, Operation, PAGED, SchemaOf, listing, operations, question,
+};
 use crate::finding::Message;
 use crate::parameters::DESCRIBED;
 use crate::problem::{OauthError, Problem};
@@ -228,7 +230,7 @@ pub fn document() -> Value {
     let examples: Value = serde_json::from_str(EXAMPLES).expect("the file beside this one is JSON");
     let mut making = Document { sent: generator(Side::Sent), answered: generator(Side::Answered) };
     let mut paths = Map::new();
-    for one in OPERATIONS {
+    for one in operations() {
         let path = paths.entry(one.public_path()).or_insert_with(|| json!({}));
         path[one.method] = making.operation(one, &examples);
     }

@@ -3,12 +3,14 @@
 //! Promises: every event that is named by its index carries its proof state.
 
 use ledgerline_proof::vocabulary as kernel;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
+use crate::answer::Answer;
 use crate::event::EventRef;
 use crate::log::{Evidence, ProofState, Recorded};
+use crate::openapi::{COMMON, Operation, PAGED, listing, question};
 use crate::progress::AllProgress;
 use crate::token::Token;
 use crate::values::{Digest, Handle, Str, Time, Word};
@@ -608,3 +610,239 @@ pub struct Why<'a> {
     /// Its causes, and theirs.
     pub causes: Vec<Cause<'a>>,
 }
+
+/// The schema of an answer.
+fn answer_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<Answer<'static, T>>()
+}
+
+/// The questions, one row each: a new one is its answer above and a row here.
+pub const OPERATIONS: &[Operation] = &[
+    question(
+        "events",
+        "get_causes",
+        "/v1/events/{source}/{event_id}/why",
+        "The causes of an event, and theirs",
+        COMMON,
+        answer_of::<Why<'static>>,
+    ),
+    question(
+        "tokens",
+        "get_lineage",
+        "/v1/tokens/{id}/lineage",
+        "What a token came of, and what came of it",
+        &[
+            "tenant",
+            "as_of",
+            "at",
+            "proof",
+            "origin",
+            "previous_size",
+            "wait",
+            "direction",
+            "to",
+            "depth",
+            "tokens",
+            "strength",
+        ],
+        answer_of::<Lineage<'static>>,
+    ),
+    listing(
+        "tokens",
+        "list_resources",
+        "/v1/tokens/{id}/resources",
+        "What a token accessed between two points of its life",
+        &[
+            "tenant",
+            "as_of",
+            "at",
+            "proof",
+            "origin",
+            "previous_size",
+            "wait",
+            "limit",
+            "page",
+            "from",
+            "until",
+            "of",
+        ],
+        answer_of::<Resources<'static>>,
+    ),
+    question(
+        "tokens",
+        "get_issue_policies",
+        "/v1/tokens/{id}/policies",
+        "The policies in force when a token was issued",
+        COMMON,
+        answer_of::<IssuePolicies<'static>>,
+    ),
+    question(
+        "incidents",
+        "get_divergence",
+        "/v1/tokens/{id}/divergence",
+        "Possible theft: the first event from a key, address, device or client not seen before",
+        &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait", "of"],
+        answer_of::<Divergences<'static>>,
+    ),
+    question(
+        "tokens",
+        "get_exposure",
+        "/v1/tokens/{id}/exposure",
+        "Whom a token was shown to",
+        &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait", "of"],
+        answer_of::<Exposure<'static>>,
+    ),
+    question(
+        "incidents",
+        "get_blast_radius",
+        "/v1/tokens/{id}/blast-radius",
+        "Blast radius: what a leaked token could reach, and what of it is still alive",
+        &[
+            "tenant",
+            "as_of",
+            "at",
+            "proof",
+            "origin",
+            "previous_size",
+            "wait",
+            "depth",
+            "tokens",
+            "strength",
+        ],
+        answer_of::<BlastRadius<'static>>,
+    ),
+    question(
+        "incidents",
+        "get_after_revoke",
+        "/v1/tokens/{id}/after-revoke",
+        "Who still let a token in after its revocation, and for how long",
+        COMMON,
+        answer_of::<AfterRevoke<'static>>,
+    ),
+    question(
+        "incidents",
+        "get_all_after_revoke",
+        "/v1/after-revoke",
+        "The same of all tokens that were revoked in a time",
+        &[
+            "tenant",
+            "as_of",
+            "at",
+            "proof",
+            "origin",
+            "previous_size",
+            "wait",
+            "from",
+            "until",
+            "tokens",
+        ],
+        answer_of::<AfterRevoke<'static>>,
+    ),
+    listing(
+        "questions",
+        "list_subject_tokens",
+        "/v1/subjects/{handle}/tokens",
+        "A person's tokens",
+        PAGED,
+        answer_of::<Tokens<'static>>,
+    ),
+    question(
+        "questions",
+        "list_policy_changes",
+        "/v1/subjects/{handle}/policy-changes",
+        "Policy changes that governed a person's tokens",
+        &[
+            "tenant",
+            "as_of",
+            "at",
+            "proof",
+            "origin",
+            "previous_size",
+            "wait",
+            "hours",
+            "from",
+            "until",
+        ],
+        answer_of::<PolicyChanges<'static>>,
+    ),
+    listing(
+        "questions",
+        "list_client_tokens",
+        "/v1/clients/{id}/tokens",
+        "A client's tokens",
+        PAGED,
+        answer_of::<Tokens<'static>>,
+    ),
+    listing(
+        "questions",
+        "list_session_tokens",
+        "/v1/sessions/{id}/tokens",
+        "A session's tokens",
+        PAGED,
+        answer_of::<Tokens<'static>>,
+    ),
+    listing(
+        "questions",
+        "list_grant_tokens",
+        "/v1/grants/{id}/tokens",
+        "A grant's tokens",
+        PAGED,
+        answer_of::<Tokens<'static>>,
+    ),
+    listing(
+        "questions",
+        "list_issuer_tokens",
+        "/v1/issuers/{id}/tokens",
+        "An issuer's tokens",
+        PAGED,
+        answer_of::<Tokens<'static>>,
+    ),
+    listing(
+        "questions",
+        "list_resource_tokens",
+        "/v1/resources/{id}/tokens",
+        "The tokens that accessed a resource, with their accesses",
+        &[
+            "tenant",
+            "as_of",
+            "at",
+            "proof",
+            "origin",
+            "previous_size",
+            "wait",
+            "limit",
+            "page",
+            "from",
+            "until",
+        ],
+        answer_of::<Accessed<'static>>,
+    ),
+    question(
+        "questions",
+        "list_policy_versions",
+        "/v1/policies/{id}/versions",
+        "A policy's versions",
+        COMMON,
+        answer_of::<PolicyVersions<'static>>,
+    ),
+    listing(
+        "questions",
+        "pivot",
+        "/v1/pivot",
+        "Everything in which something took part",
+        &[
+            "tenant",
+            "as_of",
+            "at",
+            "proof",
+            "origin",
+            "previous_size",
+            "wait",
+            "limit",
+            "page",
+            "kind",
+            "value",
+        ],
+        answer_of::<Pivot<'static>>,
+    ),
+];

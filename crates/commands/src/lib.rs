@@ -8,6 +8,7 @@
 
 pub mod acts;
 pub mod blast_radius;
+pub mod call;
 pub mod context;
 pub mod disclose;
 pub mod erase;

@@ -161,31 +161,6 @@ impl App {
     }
 }
 
-/// The questions about the past.
-fn question_routes() -> Router<Arc<App>> {
-    use questions as ask;
-    Router::new()
-        .route("/v1/tokens/{id}/lineage", get(ask::lineage))
-        .route("/v1/tokens/{id}/resources", get(ask::resources))
-        .route("/v1/tokens/{id}/policies", get(ask::policies))
-        .route("/v1/tokens/{id}/divergence", get(ask::divergence))
-        .route("/v1/tokens/{id}/exposure", get(ask::exposure))
-        .route("/v1/tokens/{id}/after-revoke", get(after_revoke::one))
-        .route("/v1/after-revoke", get(after_revoke::many))
-        .route("/v1/triage", post(triage::triage))
-        .route("/v1/tokens/{id}/blast-radius", get(ask::blast_radius).post(revoke::asked))
-        .route("/v1/subjects/{handle}/tokens", get(ask::subject_tokens))
-        .route("/v1/subjects/{handle}/policy-changes", get(ask::policy_changes))
-        .route("/v1/clients/{id}/tokens", get(ask::client_tokens))
-        .route("/v1/sessions/{id}/tokens", get(ask::session_tokens))
-        .route("/v1/grants/{id}/tokens", get(ask::grant_tokens))
-        .route("/v1/resources/{id}/tokens", get(ask::resource_tokens))
-        .route("/v1/policies/{id}/versions", get(ask::policy_versions))
-        .route("/v1/pivot", get(ask::pivot))
-        .route("/v1/events/{source}/{event_id}/why", get(ask::why))
-        .route("/v1/attachments/{digest}", get(ask::attachment))
-}
-
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -195,7 +170,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/tokens/{id}", get(tokens::token))
         .route("/v1/tokens/{id}/events", get(tokens::token_events))
         .route("/v1/tokens/{id}/proof", get(tokens::proof))
-        .merge(question_routes())
+        .merge(questions::routes())
+        .route("/v1/tokens/{id}/after-revoke", get(after_revoke::one))
+        .route("/v1/after-revoke", get(after_revoke::many))
+        .route("/v1/tokens/{id}/blast-radius", post(revoke::asked))
+        .route("/v1/triage", post(triage::triage))
         .route("/v1/revocations", get(feed::revocations))
         .route("/oauth2/introspect", post(introspect::introspect))
         .route("/oauth2/jwks", get(signed_answer::jwks))
@@ -212,7 +191,6 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/erase", post(keys::erase))
         .route("/v1/disclose", post(disclose::disclose))
         .route("/v1/issuers", get(status::issuers))
-        .route("/v1/issuers/{id}/tokens", get(questions::issuer_tokens))
         .route("/v1/reconciliations", post(reconcile::compare))
         .route("/v1/sources", get(sources::sources).post(sources::expected))
         .route("/v1/keys", get(keys::list).post(keys::add))

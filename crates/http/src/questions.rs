@@ -4,9 +4,11 @@
 //! has is answered like what is not there. No personal value stands in a URL: persons, addresses
 //! and devices are asked for by their handles (`POST /v1/resolve`).
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use axum::routing::get;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::{counted, question_json};
 use ledgerline_api::question as form;
@@ -30,6 +32,28 @@ use crate::tokens::check_id;
 use crate::{App, Shared, progress};
 
 const HOUR_NANOS: i64 = 3_600_000_000_000;
+
+/// The routes of this file.
+pub(super) fn routes() -> Router<std::sync::Arc<App>> {
+    Router::new()
+        .route("/v1/tokens/{id}/lineage", get(lineage))
+        .route("/v1/tokens/{id}/resources", get(resources))
+        .route("/v1/tokens/{id}/policies", get(policies))
+        .route("/v1/tokens/{id}/divergence", get(divergence))
+        .route("/v1/tokens/{id}/exposure", get(exposure))
+        .route("/v1/tokens/{id}/blast-radius", get(blast_radius))
+        .route("/v1/subjects/{handle}/tokens", get(subject_tokens))
+        .route("/v1/subjects/{handle}/policy-changes", get(policy_changes))
+        .route("/v1/clients/{id}/tokens", get(client_tokens))
+        .route("/v1/sessions/{id}/tokens", get(session_tokens))
+        .route("/v1/grants/{id}/tokens", get(grant_tokens))
+        .route("/v1/resources/{id}/tokens", get(resource_tokens))
+        .route("/v1/policies/{id}/versions", get(policy_versions))
+        .route("/v1/pivot", get(pivot))
+        .route("/v1/events/{source}/{event_id}/why", get(why))
+        .route("/v1/issuers/{id}/tokens", get(issuer_tokens))
+        .route("/v1/attachments/{digest}", get(attachment))
+}
 
 /// The caller, if it may read, and the tenant it asks about.
 fn reader(app: &App, headers: &HeaderMap, params: &Params) -> Result<(Caller, String), Problem> {

@@ -3,93 +3,107 @@
 
 mod running;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ledgerline_proof::hash::sha256;
+use running::described::{DOCUMENT, misfit, operation};
 use running::{Server, event};
 use serde_json::{Value, json};
 
-/// Whether a value is what a schema says; where it is not. Knows the keywords that we use.
-fn misfit(document: &Value, schema: &Value, value: &Value, place: &str) -> Option<String> {
-    if let Some(name) = schema["$ref"].as_str() {
-        let schema = document.pointer(name.trim_start_matches('#'));
-        return misfit(document, schema.expect("a schema"), value, place);
-    }
-    let all = schema["allOf"].as_array().into_iter().flatten();
-    if let Some(found) = all.filter_map(|one| misfit(document, one, value, place)).next() {
-        return Some(found);
-    }
-    if let Some(any) = schema["anyOf"].as_array() {
-        let fits = any.iter().any(|one| misfit(document, one, value, place).is_none());
-        return (!fits).then(|| format!("{place}: none of several"));
-    }
-    let is_a = |name: &str| match name {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        other => panic!("{place}: type {other}"),
-    };
-    let fits = match &schema["type"] {
-        Value::String(name) => is_a(name),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).any(is_a),
-        _ => true,
-    };
-    let listed = schema["enum"].as_array().is_none_or(|words| words.contains(value));
-    if !fits || !listed {
-        return Some(format!("{place}: {value}"));
-    }
-    if let Some(items) = value.as_array() {
-        let check = |(at, item): (usize, &Value)| {
-            misfit(document, schema.get("items")?, item, &format!("{place}/{at}"))
-        };
-        return items.iter().enumerate().find_map(check);
-    }
-    let members = value.as_object()?;
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    if let Some(name) = required.into_iter().find(|name| !members.contains_key(*name)) {
-        return Some(format!("{place}: {name} is missing in {value}"));
-    }
-    members.iter().find_map(|(name, value)| {
-        let place = format!("{place}/{name}");
-        match schema["properties"].get(name) {
-            Some(schema) => misfit(document, schema, value, &place),
-            None if schema["additionalProperties"] == false => Some(format!("{place} is unknown")),
-            None => None,
-        }
-    })
-}
-
+/// Calls operations, holds what is sent and answered against their schemas, and keeps the first
+/// body and answer of each.
 struct Checker<'s> {
     server: &'s Server,
-    document: Value,
+    examples: RefCell<BTreeMap<String, Value>>,
 }
 
 impl Checker<'_> {
-    /// Calls an operation and holds the answer against its schema.
-    fn call(&self, method: &str, template: &str, path: &str, body: Option<&Value>) -> Value {
-        let operation = &self.document["paths"][template][method];
-        assert!(operation.is_object(), "{method} {template} is not described");
-        let upper = method.to_uppercase();
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let operation = operation(method, path).expect("an operation");
+        let shown = &DOCUMENT["paths"][operation.public_path()][operation.method];
         let text = body.map(Value::to_string);
         let sent = text.as_ref().map(|text| ("application/json", text.as_bytes()));
         if let Some(body) = body {
-            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-            assert_eq!(misfit(&self.document, schema, body, "body"), None, "{method} {path}");
+            let schema = &shown["requestBody"]["content"]["application/json"]["schema"];
+            assert_eq!(misfit(schema, body, "body"), None, "{method} {path}");
         }
-        let answer = self.server.call(&upper, path, Some(&self.server.admin), sent);
-        let responses = &operation["responses"];
-        let (described, media) = match responses.get(answer.status.to_string()) {
-            Some(described) => (described, "application/json"),
-            None => (&responses["default"], "application/problem+json"),
-        };
-        let schema = &described["content"][media]["schema"];
-        assert!(schema.is_object(), "{method} {path}: {} {}", answer.status, answer.text());
+        let answer = self.server.call(method, path, Some(&self.server.admin), sent);
+        let is_done = answer.status == operation.status;
         let answer = answer.json();
-        assert_eq!(misfit(&self.document, schema, &answer, ""), None, "{method} {path}");
+        if is_done {
+            self.examples.borrow_mut().entry(operation.id.to_owned()).or_insert_with(|| {
+                let mut example = json!({ "answer": short(&answer) });
+                if let Some(body) = body {
+                    example["body"] = body.clone();
+                }
+                example
+            });
+        }
         answer
     }
 }
+
+/// An answer as an example: lists of at most two, no secret.
+fn short(value: &Value) -> Value {
+    match value {
+        Value::Array(list) => list.iter().take(2).map(short).collect(),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                let value = match (name.as_str(), value) {
+                    ("secret", Value::String(_)) => "llk_…".into(),
+                    (_, value) => short(value),
+                };
+                (name.clone(), value)
+            };
+            Value::Object(members.iter().map(member).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Where the examples of the document lie.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../api/src/openapi/examples.json");
+
+/// With `LEDGERLINE_WRITE=1` writes the examples anew; otherwise holds those that are there against
+/// the schemas. Every operation that answers JSON has one.
+fn examples(recorded: &BTreeMap<String, Value>) {
+    if std::env::var_os("LEDGERLINE_WRITE").is_some() {
+        let mut text = serde_json::to_string_pretty(recorded).expect("JSON");
+        text.push('\n');
+        std::fs::write(EXAMPLES, text).expect("written");
+        return;
+    }
+    let kept: Value =
+        serde_json::from_str(&std::fs::read_to_string(EXAMPLES).expect("the file")).expect("JSON");
+    for (_, methods) in DOCUMENT["paths"].as_object().expect("paths") {
+        for (_, shown) in methods.as_object().expect("methods") {
+            let id = shown["operationId"].as_str().expect("an id");
+            let status = if shown["responses"]["201"].is_object() { "201" } else { "200" };
+            let schema = &shown["responses"][status]["content"]["application/json"]["schema"];
+            if !schema.is_object() || NO_EXAMPLE.contains(&id) {
+                continue;
+            }
+            let example = &kept[id]["answer"];
+            assert!(example.is_object(), "{id} has no example: LEDGERLINE_WRITE=1");
+            assert_eq!(misfit(schema, example, ""), None, "the example of {id}");
+        }
+    }
+}
+
+/// Operations whose answers are documents with a form of their own, and the forms of OAuth.
+const NO_EXAMPLE: [&str; 8] = [
+    "prove_event",
+    "prove_token",
+    "get_openapi",
+    "introspect",
+    "revoke",
+    "get_jwks",
+    "acknowledge_finding",
+    "close_finding",
+];
 
 #[test]
 fn the_document_says_what_the_server_does() {
@@ -118,53 +132,113 @@ fn the_document_says_what_the_server_does() {
             assert_eq!(answer.status == 401, !public, "{method} {template}: {text}");
         }
     }
-    let checker = Checker { server: &server, document };
+    let checker = Checker { server: &server, examples: RefCell::default() };
+    let post = |path: &str, body: &Value| checker.call("POST", path, Some(body));
+    let get = |path: &str| checker.call("GET", path, None);
     let mut issued = event("i", "ISSUED", "a");
     issued["expires_at"] = "2020-01-01T00:00:00Z".into();
-    issued["personal"] = json!([{ "role": "SUBJECT", "user_id": "alice" }]);
-    let events = json!([issued, event("r", "REVOKED", "b"), event("u", "USED", "b")]);
-    checker.call("post", "/v1/events", "/v1/events", Some(&events));
-    let lone = checker.call("post", "/v1/events", "/v1/events", Some(&event("x", "USED", "a")));
-    let (source, id) = ("bootstrap", lone["events"][0]["event_id"].as_str().expect("an id"));
-    let get = |template: &str, path: &str| checker.call("get", template, path, None);
+    issued["client_id"] = "web".into();
+    issued["scopes"] = json!(["read:orders"]);
+    issued["personal"] = json!([{ "role": "SUBJECT", "user_id": "alice", "ip": "192.0.2.7" }]);
+    let text = "allow read:orders";
+    let digest = format!("sha256:{}", sha256(text.as_bytes()).to_hex());
+    let mut policy = event("p", "POLICY_CHANGED", "a");
+    policy.as_object_mut().expect("members").remove("token_id");
+    policy["target"] = json!({ "kind": "POLICY", "id": "orders" });
+    policy["policy_change"] =
+        json!({ "effective_from": "2026-01-01T00:00:00Z", "snapshot": digest });
+    policy["policies"] = json!([{ "id": "orders", "version": "7", "digest": digest,
+        "role": "ACCESS" }]);
+    policy["attachments"] = json!([{ "digest": digest, "media_type": "text/plain",
+        "data": STANDARD.encode(text) }]);
+    let mut access = event("q", "RESOURCE_ACCESSED", "a");
+    access["resource"] = "/orders/{id}".into();
+    access["outcome"] = "ALLOW".into();
+    access["policies"] = policy["policies"].clone();
+    let mut child = event("c", "ISSUED", "c");
+    child["links"] = json!([{ "token_id": "eu:idp:jti:a", "relation": "MINTED_BY" }]);
+    let revoked = event("r", "REVOKED", "b");
+    let events = json!([
+        issued,
+        policy,
+        access,
+        child,
+        event("j", "ISSUED", "b"),
+        revoked,
+        event("u", "USED", "b")
+    ]);
+    let verdicts = post("/v1/events", &events);
+    for verdict in verdicts["events"].as_array().expect("verdicts") {
+        assert_eq!(verdict["status"], "recorded", "{verdict}");
+    }
+    let lone = post("/v1/events", &event("x", "USED", "a"));
+    let id = lone["events"][0]["event_id"].as_str().expect("an id").to_owned();
     let token = "eu:idp:jti:a";
-    get("/v1/events/{source}/{event_id}", &format!("/v1/events/{source}/{id}"));
-    get("/v1/events/{source}/{event_id}/why", &format!("/v1/events/{source}/{id}/why"));
-    for end in ["", "/events"] {
-        get(&format!("/v1/tokens/{{id}}{end}"), &format!("/v1/tokens/{token}{end}"));
+    let handle = post(
+        "/v1/resolve",
+        &json!({ "kind": "PERSON", "issuer": "idp",
+        "value": "alice" }),
+    );
+    let handle = handle["handle"].as_str().expect("a handle").to_owned();
+    get("/");
+    get("/v1/status?wait=20");
+    get(&format!("/v1/events/bootstrap/{id}"));
+    get(&format!("/v1/events/bootstrap/{id}/why"));
+    get(&format!("/v1/tokens/{token}"));
+    get(&format!("/v1/tokens/{token}/events?limit=1"));
+    for end in [
+        "lineage",
+        "resources?until=end",
+        "policies",
+        "divergence",
+        "exposure",
+        "blast-radius",
+        "lineage?direction=path&to=eu:idp:jti:c",
+    ] {
+        get(&format!("/v1/tokens/{token}/{end}"));
     }
-    for end in ["lineage", "resources", "policies", "divergence", "exposure", "blast-radius"] {
-        get(&format!("/v1/tokens/{{id}}/{end}"), &format!("/v1/tokens/{token}/{end}"));
+    get("/v1/tokens/eu:idp:jti:b/after-revoke");
+    get("/v1/after-revoke?from=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z");
+    get("/v1/tokens/eu:idp:jti:nobody");
+    for path in ["issuers/eu:idp", "clients/eu:idp:web", "sessions/s", "grants/g"] {
+        get(&format!("/v1/{path}/tokens"));
     }
-    get("/v1/tokens/{id}", "/v1/tokens/eu:idp:jti:nobody");
-    get("/v1/issuers/{id}/tokens", "/v1/issuers/eu:idp/tokens");
-    get("/v1/clients/{id}/tokens", "/v1/clients/web/tokens");
-    get("/v1/subjects/{handle}/tokens", &format!("/v1/subjects/{}/tokens", "0".repeat(32)));
-    get("/v1/sources", "/v1/sources");
-    get("/v1/status", "/v1/status");
-    get("/v1/keys", "/v1/keys");
-    get("/v1/blocks", "/v1/blocks");
-    get("/v1/revocations", "/v1/revocations");
+    get(&format!("/v1/subjects/{handle}/tokens"));
+    get(&format!("/v1/subjects/{handle}/policy-changes?hours=100000"));
+    get("/v1/resources/%2Forders%2F%7Bid%7D/tokens");
+    get("/v1/policies/orders/versions");
+    get(&format!("/v1/pivot?kind=handle&value={handle}"));
+    for path in
+        ["sources", "keys", "blocks", "revocations", "issuers", "verify-reports", "leaves/0"]
+    {
+        get(&format!("/v1/{path}"));
+    }
     let why = json!({ "token_id": token, "purpose": "a drill" });
-    let shown = checker.call("post", "/v1/disclose", "/v1/disclose", Some(&why));
+    let shown = post("/v1/disclose", &why);
     assert_eq!(shown["records"], 1, "{shown}");
     let note = json!({ "note": "a drill" });
-    let path = "/v1/findings/{id}/close";
-    let nobody = format!("/v1/findings/{}/close", "0".repeat(64));
-    checker.call("post", path, &nobody, Some(&note));
+    post(&format!("/v1/findings/{}/close", "0".repeat(64)), &note);
     let key = json!({ "source": "s", "roles": ["reader"], "strict": true });
-    checker.call("post", "/v1/keys", "/v1/keys", Some(&key));
+    let key = post("/v1/keys", &key)["key_id"].as_str().expect("an id").to_owned();
+    let next = post(&format!("/v1/keys/{key}/rotate"), &json!({ "overlap_seconds": 60 }));
+    let next = next["key_id"].as_str().expect("an id");
+    checker.call("DELETE", &format!("/v1/keys/{next}?reason=a%20drill"), None);
     let table = json!({
         "region": "eu", "issuer": "idp", "taken_at": "2026-01-03T00:00:00Z", "record": true,
         "tokens": [{ "token_id": token, "usable": true },
                    { "token_id": "eu:idp:jti:z", "usable": true }],
     });
-    let path = "/v1/reconciliations";
-    let found = checker.call("post", path, path, Some(&table));
+    let found = post("/v1/reconciliations", &table);
     assert_eq!(found["differences"].as_array().map(Vec::len), Some(2), "{found}");
-    let findings = get("/v1/findings", "/v1/findings");
+    let expected = json!({ "expected": [{ "name": "idp", "phase": "reporting" }] });
+    post("/v1/sources", &expected);
+    post("/v1/triage", &json!({ "tokens": [{ "id": token }, { "id": "eu:idp:jti:no" }] }));
+    let findings = get("/v1/findings?wait=20");
     let first = findings["findings"][0]["id"].as_str().expect("a finding").to_owned();
-    get("/v1/findings/{id}", &format!("/v1/findings/{first}"));
+    get(&format!("/v1/findings/{first}"));
+    post(&format!("/v1/tokens/{token}/blast-radius"), &json!({ "dry_run": true }));
+    post("/v1/erase", &json!({ "handle": handle, "purpose": "a drill" }));
+    examples(&checker.examples.into_inner());
 }
 
 /// Every member of the event's schema is one that the server knows.

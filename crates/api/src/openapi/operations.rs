@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Makes the schema of a type.
-type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// What a body is.
 pub enum Form {
@@ -107,7 +107,7 @@ const NOTHING: Operation = Operation {
 };
 
 /// A question about a token or something else: `GET` with the parameters that all have, and these.
-const fn question(
+pub const fn question(
     tag: &'static str,
     id: &'static str,
     path: &'static str,
@@ -129,7 +129,7 @@ const fn question(
 }
 
 /// A question that is answered page by page.
-const fn listing(
+pub const fn listing(
     tag: &'static str,
     id: &'static str,
     path: &'static str,
@@ -227,7 +227,7 @@ impl Operation {
     /// The one that a request goes to.
     #[must_use]
     pub fn find(method: &str, path: &str) -> Option<&'static Self> {
-        OPERATIONS.iter().find(|one| one.path == path && one.method.eq_ignore_ascii_case(method))
+        operations().find(|one| one.path == path && one.method.eq_ignore_ascii_case(method))
     }
 }
 
@@ -264,7 +264,12 @@ pub(super) fn segment(path: &str, name: &str) -> (&'static str, Value) {
 }
 
 /// Every route.
-pub const OPERATIONS: &[Operation] = &[
+pub fn operations() -> impl Iterator<Item = &'static Operation> {
+    question::OPERATIONS.iter().chain(OTHERS)
+}
+
+/// Routes that ask no question about the past.
+const OTHERS: &[Operation] = &[
     Operation {
         parameters: &["receipt"],
         media_types: &["application/x-ndjson", "application/vnd.ledgerline.batch"],
@@ -303,14 +308,6 @@ pub const OPERATIONS: &[Operation] = &[
         &["tenant", "previous_size", "wait"],
         Form::Json(schema_of::<Document>),
     ),
-    question(
-        "events",
-        "get_causes",
-        "/v1/events/{source}/{event_id}/why",
-        "The causes of an event, and theirs",
-        &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait"],
-        schema_of::<Answer<'static, question::Why<'static>>>,
-    ),
     get(
         "tokens",
         "get_token",
@@ -340,118 +337,6 @@ pub const OPERATIONS: &[Operation] = &[
         "reader auditor",
         &["tenant", "origin", "previous_size", "wait"],
         Form::Json(schema_of::<Document>),
-    ),
-    question(
-        "tokens",
-        "get_lineage",
-        "/v1/tokens/{id}/lineage",
-        "What a token came of, and what came of it",
-        &[
-            "tenant",
-            "as_of",
-            "at",
-            "proof",
-            "origin",
-            "previous_size",
-            "wait",
-            "direction",
-            "to",
-            "depth",
-            "tokens",
-            "strength",
-        ],
-        schema_of::<Answer<'static, question::Lineage<'static>>>,
-    ),
-    listing(
-        "tokens",
-        "list_resources",
-        "/v1/tokens/{id}/resources",
-        "What a token accessed between two points of its life",
-        &[
-            "tenant",
-            "as_of",
-            "at",
-            "proof",
-            "origin",
-            "previous_size",
-            "wait",
-            "limit",
-            "page",
-            "from",
-            "until",
-            "of",
-        ],
-        schema_of::<Answer<'static, question::Resources<'static>>>,
-    ),
-    question(
-        "tokens",
-        "get_issue_policies",
-        "/v1/tokens/{id}/policies",
-        "The policies in force when a token was issued",
-        &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait"],
-        schema_of::<Answer<'static, question::IssuePolicies<'static>>>,
-    ),
-    question(
-        "incidents",
-        "get_divergence",
-        "/v1/tokens/{id}/divergence",
-        "Possible theft: the first event from a key, address, device or client not seen before",
-        &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait", "of"],
-        schema_of::<Answer<'static, question::Divergences<'static>>>,
-    ),
-    question(
-        "tokens",
-        "get_exposure",
-        "/v1/tokens/{id}/exposure",
-        "Whom a token was shown to",
-        &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait", "of"],
-        schema_of::<Answer<'static, question::Exposure<'static>>>,
-    ),
-    question(
-        "incidents",
-        "get_blast_radius",
-        "/v1/tokens/{id}/blast-radius",
-        "Blast radius: what a leaked token could reach, and what of it is still alive",
-        &[
-            "tenant",
-            "as_of",
-            "at",
-            "proof",
-            "origin",
-            "previous_size",
-            "wait",
-            "depth",
-            "tokens",
-            "strength",
-        ],
-        schema_of::<Answer<'static, question::BlastRadius<'static>>>,
-    ),
-    question(
-        "incidents",
-        "get_after_revoke",
-        "/v1/tokens/{id}/after-revoke",
-        "Who still let a token in after its revocation, and for how long",
-        &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait"],
-        schema_of::<Answer<'static, question::AfterRevoke<'static>>>,
-    ),
-    question(
-        "incidents",
-        "get_all_after_revoke",
-        "/v1/after-revoke",
-        "The same of all tokens that were revoked in a time",
-        &[
-            "tenant",
-            "as_of",
-            "at",
-            "proof",
-            "origin",
-            "previous_size",
-            "wait",
-            "from",
-            "until",
-            "tokens",
-        ],
-        schema_of::<Answer<'static, question::AfterRevoke<'static>>>,
     ),
     post(
         "incidents",
@@ -484,113 +369,6 @@ pub const OPERATIONS: &[Operation] = &[
             schema_of::<revoke::Revoked>,
         )
     },
-    listing(
-        "questions",
-        "list_subject_tokens",
-        "/v1/subjects/{handle}/tokens",
-        "A person's tokens",
-        PAGED,
-        schema_of::<Answer<'static, question::Tokens<'static>>>,
-    ),
-    question(
-        "questions",
-        "list_policy_changes",
-        "/v1/subjects/{handle}/policy-changes",
-        "Policy changes that governed a person's tokens",
-        &[
-            "tenant",
-            "as_of",
-            "at",
-            "proof",
-            "origin",
-            "previous_size",
-            "wait",
-            "hours",
-            "from",
-            "until",
-        ],
-        schema_of::<Answer<'static, question::PolicyChanges<'static>>>,
-    ),
-    listing(
-        "questions",
-        "list_client_tokens",
-        "/v1/clients/{id}/tokens",
-        "A client's tokens",
-        PAGED,
-        schema_of::<Answer<'static, question::Tokens<'static>>>,
-    ),
-    listing(
-        "questions",
-        "list_session_tokens",
-        "/v1/sessions/{id}/tokens",
-        "A session's tokens",
-        PAGED,
-        schema_of::<Answer<'static, question::Tokens<'static>>>,
-    ),
-    listing(
-        "questions",
-        "list_grant_tokens",
-        "/v1/grants/{id}/tokens",
-        "A grant's tokens",
-        PAGED,
-        schema_of::<Answer<'static, question::Tokens<'static>>>,
-    ),
-    listing(
-        "questions",
-        "list_issuer_tokens",
-        "/v1/issuers/{id}/tokens",
-        "An issuer's tokens",
-        PAGED,
-        schema_of::<Answer<'static, question::Tokens<'static>>>,
-    ),
-    listing(
-        "questions",
-        "list_resource_tokens",
-        "/v1/resources/{id}/tokens",
-        "The tokens that accessed a resource, with their accesses",
-        &[
-            "tenant",
-            "as_of",
-            "at",
-            "proof",
-            "origin",
-            "previous_size",
-            "wait",
-            "limit",
-            "page",
-            "from",
-            "until",
-        ],
-        schema_of::<Answer<'static, question::Accessed<'static>>>,
-    ),
-    question(
-        "questions",
-        "list_policy_versions",
-        "/v1/policies/{id}/versions",
-        "A policy's versions",
-        &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait"],
-        schema_of::<Answer<'static, question::PolicyVersions<'static>>>,
-    ),
-    listing(
-        "questions",
-        "pivot",
-        "/v1/pivot",
-        "Everything in which something took part",
-        &[
-            "tenant",
-            "as_of",
-            "at",
-            "proof",
-            "origin",
-            "previous_size",
-            "wait",
-            "limit",
-            "page",
-            "kind",
-            "value",
-        ],
-        schema_of::<Answer<'static, question::Pivot<'static>>>,
-    ),
     get(
         "questions",
         "get_attachment",
@@ -937,6 +715,8 @@ pub const OPERATIONS: &[Operation] = &[
     ),
 ];
 
-/// Parameters of a question that is answered page by page.
-const PAGED: &[&str] =
+/// Parameters that every question knows.
+pub const COMMON: &[&str] = &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait"];
+/// Those of a question that is answered page by page.
+pub const PAGED: &[&str] =
     &["tenant", "as_of", "at", "proof", "origin", "previous_size", "wait", "limit", "page"];

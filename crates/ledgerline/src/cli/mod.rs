@@ -22,8 +22,8 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use ledgerline_client::ClientError;
 use ledgerline_commands::{
-    blast_radius, disclose, erase, findings, import_tokens, ingest, introspect, keys, lineage,
-    pivot, prove, query, reconcile, revoke, sources, status, tail, token_id, trace,
+    blast_radius, call, disclose, erase, findings, import_tokens, ingest, introspect, keys,
+    lineage, pivot, prove, query, reconcile, revoke, sources, status, tail, token_id, trace,
 };
 
 use crate::config::{FileSettings, LogSettings};
@@ -75,6 +75,8 @@ enum Command {
     Pivot(pivot::PivotArgs),
     /// Show what a leaked token could reach, and revoke it.
     BlastRadius(blast_radius::BlastArgs),
+    /// Call any operation of the HTTP interface by its name, and print the JSON.
+    Call(call::CallArgs),
     /// Ask whether a token may be used now.
     Introspect(introspect::IntrospectArgs),
     /// Revoke a token and what goes with it.
@@ -206,6 +208,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::Query(args) => query::run(&mut context.commands, args),
         Command::Pivot(args) => pivot::run(&mut context.commands, args),
         Command::BlastRadius(args) => blast_radius::run(&mut context.commands, args),
+        Command::Call(args) => call::run(&mut context.commands, args),
         Command::Introspect(args) => introspect::run(&mut context.commands, args),
         Command::Revoke(args) => revoke::run(&mut context.commands, &args),
         Command::Findings(args) => findings::run(&mut context.commands, args),

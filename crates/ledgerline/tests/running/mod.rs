@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod described;
 pub mod receiver;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -224,7 +225,9 @@ impl Server {
             None => self.agent.run(request.body(()).expect("a request")),
         }
         .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        answer_of(response).expect("a body")
+        let answer = answer_of(response).expect("a body");
+        described::check(method, path, &answer);
+        answer
     }
 
     pub fn get(&self, path: &str, key: &str) -> Answer {
