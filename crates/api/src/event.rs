@@ -30,6 +30,7 @@ use crate::values::{HexHash, Str, Timestamp, Word, or_default};
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["type", "occurred_at"]))]
 pub struct Event<'a> {
     /// UUID that the source gives the event once; sent again with the same content it is a
     /// duplicate. Without it one is derived from `native_id`.
@@ -58,7 +59,7 @@ pub struct Event<'a> {
     /// Never the token itself.
     pub token_id: Option<Str<'a>>,
     /// What happened.
-    #[schemars(required, with = "Word<kernel::EventType>")]
+    #[schemars(with = "Word<kernel::EventType>")]
     #[serde(rename = "type")]
     pub event_type: Option<Str<'a>>,
     /// How it ended; without it NONE. DENY and ERROR never change a token's state.
@@ -67,7 +68,7 @@ pub struct Event<'a> {
     /// Why, in a word or a short text; at most 1024 bytes, nothing personal.
     pub reason: Option<Str<'a>>,
     /// When it happened, by the clock of the source.
-    #[schemars(required, with = "crate::values::Time")]
+    #[schemars(with = "crate::values::Time")]
     pub occurred_at: Option<Timestamp<'a>>,
     /// Logical part of the clock, where several events share a nanosecond. Set by the ledger.
     #[schemars(extend("readOnly" = true))]

@@ -170,8 +170,7 @@ pub struct Recorded<'a> {
     /// What proves it now.
     pub proof_state: Option<ProofState>,
     /// Of `/v1/disclose`: its personal records, opened.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub records: Vec<crate::privacy::DisclosedRecord<'a>>,
+    pub records: Option<Vec<crate::privacy::DisclosedRecord<'a>>>,
     /// Of `/v1/leaves`: the inclusion proof.
     pub proof: Option<Inclusion<'a>>,
 }

@@ -107,7 +107,7 @@ fn recorded_of<'a>(
         sealed: Vec::new(),
         attachments: Vec::new(),
         proof_state: None,
-        records: Vec::new(),
+        records: None,
         proof: None,
     })
 }

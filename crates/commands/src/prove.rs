@@ -71,7 +71,7 @@ pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
     };
     let Some(out) = out else {
         // Escapes are the same JSON; raw, recorded text could steer the terminal.
-        let text = json_text(&String::from_utf8_lossy(&bundle)) + "\n";
+        let text = json_text(String::from_utf8_lossy(&bundle).trim_end()) + "\n";
         context.screen.bytes(text.as_bytes())?;
         let parsed = Bundle::parse(&bundle).map_err(Failure::error)?;
         let incomplete = proof_file::incomplete(&parsed);

@@ -176,7 +176,7 @@ fn page(app: &App, caller: &Caller, asked: Asked) -> Result<Response, Problem> {
 }
 
 fn event(disclosed: &DisclosedEvent) -> Result<Recorded<'_>, NotALeaf> {
-    let records = disclosed.records.iter().map(record).collect();
+    let records = Some(disclosed.records.iter().map(record).collect());
     Ok(Recorded { records, ..event_json::event(&disclosed.event)? })
 }
 

@@ -320,11 +320,11 @@ fn a_life_is_paged_and_judged_at_a_time() {
         let events = page["events"].as_array().expect("events").clone();
         assert!(events.len() <= 3);
         seen.extend(events.into_iter().map(|event| event["sequence"].as_u64().unwrap()));
-        let Some(next) = page["next"].as_u64() else { break };
-        after = format!("&after={next}");
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&page={next}");
     }
     assert_eq!(seen, (0..7).collect::<Vec<_>>());
-    for query in ["?limit=0", "?limit=1001", "?after=x", "?nonsense=1", "?at=yesterday"] {
+    for query in ["?limit=0", "?limit=1001", "?page=x", "?after=1", "?nonsense=1", "?at=yesterday"] {
         assert_eq!(server.get(&format!("{path}/events{query}"), &key).status, 400, "{query}");
     }
     assert_eq!(server.get("/v1/tokens/eu:idp", &key).code(), "bad_token_id");

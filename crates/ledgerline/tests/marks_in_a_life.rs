@@ -67,8 +67,8 @@ fn a_use_after_revocation_looked_like_any_other_in_trace() {
         loop {
             let page = server.get(&path, &reader).json();
             found.extend(marks(&page));
-            let Some(next) = page["next"].as_u64() else { break };
-            path = format!("/v1/tokens/{id}/events?limit=1&after={next}");
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("/v1/tokens/{id}/events?limit=1&page={next}");
         }
         assert_eq!(found, [(use_of.to_owned(), after.clone())]);
     }

@@ -95,7 +95,7 @@ fn a_token_revoked_behind_a_hundred_thousand_uses_was_active() {
     server.record(&admin, &[ended, late]);
     assert_eq!(introspect()["active"], false);
     let get = |end: &str| server.get(&format!("/v1/tokens/eu:idp:jti:long{end}"), &admin).json();
-    for page in [get(""), get("/events?limit=1"), get("/events?limit=1&after=50000")] {
+    for page in [get(""), get("/events?limit=1"), get("/events?limit=1&page=50000")] {
         let found = (&page["known"]["state"], &page["incomplete"]);
         assert_eq!(found, (&"REVOKED".into(), &false.into()), "{page}");
         // What was introspected is recorded as used, some time later.

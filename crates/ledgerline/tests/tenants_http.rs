@@ -139,7 +139,7 @@ fn reads(names: &Names) -> Vec<Ask> {
     let mut list = Vec::new();
     for (route, ends) in [
         ("/v1/tokens/{id}", &["", "?as_of=9", "?at=2026-03-01T00:00:00Z"][..]),
-        ("/v1/tokens/{id}/events", &["", "?limit=1", "?after=0"]),
+        ("/v1/tokens/{id}/events", &["", "?limit=1", "?page=0"]),
         ("/v1/tokens/{id}/proof", &[""]),
         (
             "/v1/tokens/{id}/lineage",
@@ -843,7 +843,7 @@ fn absurd_token_questions() -> Vec<String> {
         page=%00 proof=1 proof=true&page=AAAA of= proof=true&limit=10001";
     let queries = words(queries).chain([WRONG]);
     paths.extend(queries.map(|query| format!("{T}/resources?{query}")));
-    let queries = "limit=0 limit=1001 limit=99999999999999999999 after=-1 after=x";
+    let queries = "limit=0 limit=1001 limit=99999999999999999999 page=-1 page=x after=0";
     paths.extend(words(queries).map(|query| format!("{T}/events?{query}")));
     let mut moments: Vec<String> = words(
         "as_of=18446744073709551615 as_of=18446744073709551616 as_of=-1 as_of= at= at=yesterday
@@ -871,7 +871,7 @@ fn absurd_ids() -> Vec<String> {
     let routes = "events/s/{} events/s/{}/proof events/s/{}/why subjects/{}/tokens attachments/{}
         findings/{} leaves/{} pivot?kind=handle&value={} findings?token={} findings?rule={}
         findings?state={} findings?severity={} findings?from={} findings?page={}
-        findings?follow&from={} blocks?before={} blocks?limit={} verify-reports?before={}
+        findings?follow&from={} blocks?page={} blocks?limit={} verify-reports?page={}
         revocations?since={} revocations?wait={} revocations?limit={} nothing/{}";
     for id in words("abc %00 %FF").chain([&*long]) {
         paths.extend(words(routes).map(|route| format!("/v1/{}", route.replace("{}", id))));
@@ -923,7 +923,7 @@ fn absurd_questions_are_refused() {
     for path in [
         format!("{T}/lineage?depth=0&tokens=1"),
         format!("{T}/lineage?depth=1024"),
-        format!("{T}/events?after={HUGE}"),
+        format!("{T}/events?page={HUGE}"),
         format!("{T}?as_of=0"),
         format!("{T}/lineage?as_of=0"),
         format!("{T}/resources?as_of=0&proof=true"),
@@ -934,16 +934,16 @@ fn absurd_questions_are_refused() {
         format!("{T}/blast-radius?at={end}"),
         format!("{T}/after-revoke?at={first}"),
         format!("{T}/resources?{all}"),
-        format!("/v1/blocks?before={HUGE}"),
-        "/v1/blocks?before=0".into(),
+        format!("/v1/blocks?page={HUGE}"),
+        "/v1/blocks?page=0".into(),
         format!("/v1/revocations?since={HUGE}"),
-        format!("/v1/verify-reports?before={HUGE}"),
+        format!("/v1/verify-reports?page={HUGE}"),
         format!("/v1/findings?from={HUGE}"),
         format!("/v1/findings?from={HUGE}&proof=true"),
         format!("/v1/subjects/{nobody}/policy-changes?hours=1000000&until={first}"),
         format!("/v1/after-revoke?{all}"),
         format!("/v1/resources/x/tokens?{all}"),
-        format!("/v1/sources?after={long}"),
+        format!("/v1/sources?page={long}"),
         format!("/v1/sources?tenant={long}"),
         format!("{T}?tenant={long}"),
         "/v1/clients/x/tokens?tenant=*".into(),

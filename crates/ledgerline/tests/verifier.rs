@@ -99,8 +99,8 @@ fn reports_are_entries_and_go_on_after_a_crash() {
     let listed = server.run(&reader, &["verify", "--report", "--limit", "1", "-o", "json"]);
     let listed: Value = serde_json::from_str(&stdout(&listed)).expect("JSON");
     assert_eq!(listed["reports"].as_array().map(Vec::len), Some(1));
-    let next = listed["next"].as_u64().expect("older reports");
-    let older = server.get(&format!("/v1/verify-reports?before={next}"), &reader).json();
+    let next = listed["next"].as_str().expect("older reports");
+    let older = server.get(&format!("/v1/verify-reports?page={next}"), &reader).json();
     let index = |value: &Value| value["index"].as_u64();
     assert!(index(&older["reports"][0]) < index(&listed["reports"][0]), "{older}");
     // A crash in the middle of a run; then everything is verified again, and an erasure with it.

@@ -58,6 +58,8 @@ pub struct Operation {
     pub answer: Form,
     /// Whether it may be refused as contradicting what is recorded.
     pub may_conflict: bool,
+    /// Whether a part of what it answers needs a key.
+    pub is_partly_open: bool,
 }
 
 /// Items that one proof may have.
@@ -104,6 +106,7 @@ const NOTHING: Operation = Operation {
     answered: "Done.",
     answer: Form::Json(schema_of::<Document>),
     may_conflict: false,
+    is_partly_open: false,
 };
 
 /// A question about a token or something else: `GET` with the parameters that all have, and these.
@@ -213,8 +216,9 @@ impl Operation {
         let has_path = self.path.contains('{');
         let has_body = self.body.is_some();
         let mut all = vec![400, 429, 500, 503];
-        all.extend(has_key.then_some(401));
-        all.extend((has_key && self.roles != "any").then_some(403));
+        all.extend((has_key || self.is_partly_open).then_some(401));
+        let needs_role = has_key && self.roles != "any";
+        all.extend((needs_role || self.is_partly_open).then_some(403));
         let names_tenant = self.parameters.contains(&"tenant");
         all.extend((has_path || names_tenant || has_body).then_some(404));
         all.extend(has_body.then_some([408, 413, 415, 501]).into_iter().flatten());
@@ -489,15 +493,18 @@ const OTHERS: &[Operation] = &[
         schema_of::<reconcile::Reconciliation>,
         schema_of::<reconcile::Reconciled<'static>>,
     ),
-    get(
-        "sources",
-        "list_sources",
-        "/v1/sources",
-        "Who reports to the ledger, and how completely",
-        "reader auditor responder admin",
-        &["tenant", "limit", "page", "wait"],
-        Form::Json(schema_of::<source::Sources<'static>>),
-    ),
+    Operation {
+        limits: Some((100, 100)),
+        ..get(
+            "sources",
+            "list_sources",
+            "/v1/sources",
+            "Who reports to the ledger, and how completely",
+            "reader auditor responder admin",
+            &["tenant", "limit", "page", "wait"],
+            Form::Json(schema_of::<source::Sources<'static>>),
+        )
+    },
     Operation {
         parameters: &["wait"],
         ..post(
@@ -659,15 +666,18 @@ const OTHERS: &[Operation] = &[
         &[],
         Form::Text("text/plain"),
     ),
-    get(
-        "log",
-        "get_tile",
-        "/tile/{*path}",
-        "Tiles (C2SP tlog-tiles); entry bundles need an auditor of all tenants",
-        "",
-        &[],
-        Form::Bytes("application/octet-stream"),
-    ),
+    Operation {
+        is_partly_open: true,
+        ..get(
+            "log",
+            "get_tile",
+            "/tile/{*path}",
+            "Tiles (C2SP tlog-tiles); entry bundles need an auditor of all tenants",
+            "",
+            &[],
+            Form::Bytes("application/octet-stream"),
+        )
+    },
     get(
         "server",
         "get_metrics",
