@@ -65,6 +65,15 @@ pub struct TokenRecord<'a> {
     pub alive: Option<bool>,
 }
 
+impl TokenRecord<'_> {
+    /// The same, borrowed from nothing.
+    #[must_use]
+    pub fn into_owned(self) -> TokenRecord<'static> {
+        let Self { token_id, state, alive } = self;
+        TokenRecord { token_id: token_id.into_owned().into(), state, alive }
+    }
+}
+
 /// A leaked token, looked up.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -117,6 +126,27 @@ impl TriagedToken<'_> {
             client_id: None,
             expires_at: None,
             last_used_at: None,
+        }
+    }
+
+    /// The same, borrowed from nothing.
+    #[must_use]
+    pub fn into_owned(self) -> TriagedToken<'static> {
+        let own = |text: Option<Str<'_>>| text.map(|text| Str::Owned(text.into_owned()));
+        TriagedToken {
+            status: self.status,
+            alive: self.alive,
+            token_id: own(self.token_id),
+            state: self.state,
+            differs: self.differs,
+            claimed_by_several: self.claimed_by_several,
+            records: self.records.into_iter().map(TokenRecord::into_owned).collect(),
+            birth: self.birth,
+            token_kind: self.token_kind,
+            owner: self.owner,
+            client_id: own(self.client_id),
+            expires_at: self.expires_at,
+            last_used_at: self.last_used_at,
         }
     }
 }

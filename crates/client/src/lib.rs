@@ -8,6 +8,9 @@
 //! are not followed. A key that crosses a network in the clear, and a key file that others can
 //! read, are warned of.
 //!
+//! An answer keeps its JSON as it came, for programs, and is read as the form that the caller knows
+//! ([`Answered`]); one that does not read so is an error that names the route.
+//!
 //! Refuses: answers above 64 MiB. Errors never hold the key or a body.
 
 pub mod outbound;
@@ -23,7 +26,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{Method, Request, Response};
@@ -40,6 +43,7 @@ const RETRIES: u32 = 8;
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may take, and how long a server is tried that never answered.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
+const JSON: &str = "application/json";
 /// What need not be escaped in a path segment (RFC 3986 section 3.3, without `/`).
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
@@ -132,6 +136,55 @@ struct Body<'a> {
     bytes: &'a [u8],
 }
 
+/// An answer as the server sent it, members that this version does not know included.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// Its JSON; null for an answer without a body.
+    pub raw: Value,
+    url: String,
+    route: String,
+}
+
+impl Answered {
+    /// What it says. Texts are borrowed from the JSON.
+    ///
+    /// # Errors
+    /// [`ClientError::Garbled`] when it is not of that form: the server is of another version.
+    pub fn form<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ClientError> {
+        T::deserialize(&self.raw).map_err(|error| {
+            // What serde says of a value shows the value.
+            let what = error.to_string();
+            let is_shown = what.starts_with("missing field ");
+            let what = if is_shown { &what } else { "a member is not of its type" };
+            self.garbled(&format!("{what}; is the server of another version?"))
+        })
+    }
+
+    /// An error about it that names its route.
+    #[must_use]
+    pub fn garbled(&self, problem: &str) -> ClientError {
+        let problem = format!("{}: {problem}", self.route);
+        ClientError::Garbled { url: self.url.clone(), problem }
+    }
+
+    /// Puts the items of a list of another page behind its own.
+    ///
+    /// # Errors
+    /// [`ClientError::Garbled`] when either has no such list.
+    pub fn append(&mut self, list: &str, page: &mut Self) -> Result<(), ClientError> {
+        let items = |answer: &mut Self| answer.raw.get_mut(list).map(Value::take);
+        let (own, more) = (items(self), items(page));
+        match (own, more) {
+            (Some(Value::Array(mut own)), Some(Value::Array(mut more))) => {
+                own.append(&mut more);
+                self.raw[list] = own.into();
+                Ok(())
+            }
+            _ => Err(page.garbled(&format!("a page without its `{list}`"))),
+        }
+    }
+}
+
 struct Answer {
     status: u16,
     retry_after: Option<u64>,
@@ -218,8 +271,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn get(&self, path: &str) -> Result<Value, ClientError> {
-        self.parse(&self.call(&Method::GET, path, None)?)
+    pub fn get(&self, path: &str) -> Result<Answered, ClientError> {
+        self.json(&Method::GET, path, None)
     }
 
     /// Asks for bytes; `None` for 404.
@@ -238,53 +291,61 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn post(&self, path: &str, media_type: &str, body: &[u8]) -> Result<Value, ClientError> {
-        self.parse(&self.call(&Method::POST, path, Some(Body { media_type, bytes: body }))?)
+    pub fn post(&self, path: &str, media_type: &str, body: &[u8]) -> Result<Answered, ClientError> {
+        self.json(&Method::POST, path, Some(Body { media_type, bytes: body }))
     }
 
     /// Sends JSON and reads JSON.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn post_json(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
-        self.post(path, "application/json", body.to_string().as_bytes())
+    pub fn post_json(&self, path: &str, body: &impl Serialize) -> Result<Answered, ClientError> {
+        self.post(path, JSON, &json_of(body))
     }
 
     /// Sends JSON and reads bytes.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn post_for_bytes(&self, path: &str, body: &Value) -> Result<Vec<u8>, ClientError> {
-        self.call(
-            &Method::POST,
-            path,
-            Some(Body { media_type: "application/json", bytes: body.to_string().as_bytes() }),
-        )
+    pub fn post_for_bytes(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Vec<u8>, ClientError> {
+        let bytes = &json_of(body);
+        self.call(&Method::POST, path, Some(Body { media_type: JSON, bytes }))
     }
 
-    /// Sends a form and reads JSON; null for an answer without a body.
+    /// Sends a form, one pair for each member, and reads JSON; null for an answer without a body.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Result<Value, ClientError> {
-        let pairs = form.iter().map(|(name, value)| format!("{name}={}", segment(value)));
-        let body = pairs.collect::<Vec<_>>().join("&");
-        let media_type = "application/x-www-form-urlencoded";
-        let answer =
-            self.call(&Method::POST, path, Some(Body { media_type, bytes: body.as_bytes() }))?;
-        if answer.is_empty() { Ok(Value::Null) } else { self.parse(&answer) }
+    pub fn post_form(&self, path: &str, form: &impl Serialize) -> Result<Answered, ClientError> {
+        let body = form_of(form);
+        self.post(path, "application/x-www-form-urlencoded", body.as_bytes())
     }
 
     /// Deletes and reads JSON.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn delete(&self, path: &str) -> Result<Value, ClientError> {
-        self.parse(&self.call(&Method::DELETE, path, None)?)
+    pub fn delete(&self, path: &str) -> Result<Answered, ClientError> {
+        self.json(&Method::DELETE, path, None)
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Value, ClientError> {
-        serde_json::from_slice(bytes).map_err(|_| self.garbled("not JSON"))
+    fn json(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<Body<'_>>,
+    ) -> Result<Answered, ClientError> {
+        let bytes = self.call(method, path, body)?;
+        let raw = match &bytes[..] {
+            [] => Value::Null,
+            bytes => serde_json::from_slice(bytes).map_err(|_| self.garbled("not JSON"))?,
+        };
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        Ok(Answered { raw, url: self.base.clone(), route: format!("{method} {path}") })
     }
 
     /// An answer that breaks the interface.
@@ -375,6 +436,21 @@ impl Client {
     }
 }
 
+/// The JSON of a form of ours, which has no keys but texts.
+fn json_of(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("a form is JSON")
+}
+
+/// The same as `application/x-www-form-urlencoded`.
+fn form_of(form: &impl Serialize) -> String {
+    let form = serde_json::to_value(form).expect("a form is JSON");
+    let pair = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{name}={}", segment(text)),
+        other => format!("{name}={other}"),
+    };
+    form.as_object().into_iter().flatten().map(pair).collect::<Vec<_>>().join("&")
+}
+
 fn backoff(tried: u32) -> Duration {
     Duration::from_millis(100 << tried.min(7))
 }
@@ -426,11 +502,51 @@ fn read_key(settings: &Settings) -> anyhow::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn segments_keep_token_ids_whole() {
         assert_eq!(segment("eu:idp:jti:a/b?c#d%"), "eu:idp:jti:a%2Fb%3Fc%23d%25");
+    }
+
+    #[test]
+    fn an_answer_of_another_form_names_its_route_and_shows_no_value() {
+        #[derive(Debug, Deserialize)]
+        struct Form<'a> {
+            name: &'a str,
+            size: u64,
+        }
+        let check = |raw: Value, expected: &str| {
+            let (url, route) = ("http://l.test".to_owned(), "GET /v1/x".to_owned());
+            let answer = Answered { raw, url, route };
+            match answer.form::<Form<'_>>() {
+                Ok(Form { name, size }) => assert_eq!(format!("{name}{size}"), expected),
+                Err(error) => {
+                    let said = error.to_string();
+                    assert!(said.contains("GET /v1/x: ") && said.contains(expected), "{said}");
+                    assert!(!said.contains("secret"), "{said}");
+                }
+            }
+        };
+        check(json!({ "name": "a", "size": 1, "newer": [] }), "a1");
+        check(json!({ "name": "a" }), "missing field `size`");
+        check(json!({ "name": "a", "size": "secret" }), "a member is not of its type");
+        check(Value::Null, "another version");
+    }
+
+    #[test]
+    fn forms_are_escaped_and_leave_out_what_is_absent() {
+        #[derive(Serialize)]
+        struct Form {
+            token: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            hint: Option<&'static str>,
+            dry_run: Option<bool>,
+        }
+        let form = Form { token: "a b+c", hint: None, dry_run: Some(true) };
+        assert_eq!(form_of(&form), "dry_run=true&token=a%20b%2Bc");
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! `blast-radius`: what a leaked token could reach, and, with `--revoke`, the end of it.
 
 use clap::Args;
+use ledgerline_api::answer::Answer;
+use ledgerline_api::question::BlastRadius;
 use ledgerline_client::segment;
 use ledgerline_pasted as pasted;
-use serde_json::{Value, json};
 
 use crate::lineage::tree;
 use crate::lookup::{self, Meant, Narrow, Past};
 use crate::proof_file::{Written, write_proof};
-use crate::question::{About, Ask, Moment, list, rows, text};
+use crate::question::{About, Ask, Moment, read, rows};
 use crate::{Context, revoke};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::facts;
+use ledgerline_terminal::render::{cell, facts};
 
 /// Arguments of `blast-radius`.
 #[derive(Args)]
@@ -70,7 +71,7 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
             about,
             |ask| ask.with("strength", strength),
             None,
-            shown,
+            |answer| read(answer, shown),
         );
     }
     const NOTHING: &str = "nothing was revoked";
@@ -90,14 +91,8 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
     };
     named.warn(context)?;
     let path = format!("/v1/tokens/{}/blast-radius", segment(&named.id));
-    let body = json!({
-        "tenant": tenant,
-        "reason": args.reason,
-        "dry_run": args.dry_run,
-        "with": if args.descendants_only { "descendants" } else { "grant" },
-        "tell_issuer": !args.ledger_only,
-    });
     let how = revoke::How { dry_run: args.dry_run, ledger_only: args.ledger_only };
+    let body = revoke::family(how, args.descendants_only, &args.reason, tenant);
     let answer = match revoke::post(&client, &named.id, body.clone(), named.token.as_deref()) {
         Err(error) if lookup::is_unknown(&error) => {
             let past = Past::default();
@@ -105,18 +100,16 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
         }
         other => other?,
     };
-    let mut exit = revoke::finish(context, &answer, how)?;
+    let revoke::Done { mut exit, end } = revoke::finish(context, &answer, how)?;
     // `revoke` ends it under each name that the ledger does not know to be one token.
     for other in &named.others {
         let answer = revoke::post(&client, other, body.clone(), named.token.as_deref())?;
-        if revoke::finish(context, &answer, how)? == Exit::Incomplete {
+        if revoke::finish(context, &answer, how)?.exit == Exit::Incomplete {
             exit = Exit::Incomplete;
         }
     }
     let Some(proof) = proof else { return Ok(exit) };
     // What is proven includes every revocation just recorded.
-    let indexes = list(&answer, "events").filter_map(|event| event["index"].as_u64());
-    let end = indexes.max().map(|last| last + 1);
     let ask = Ask::new(path).with("as_of", end).with("tenant", args.moment.tenant.as_ref());
     let written = write_proof(&client, &ask.proven_url(), proof)?;
     tell_of(context, &written)?;
@@ -126,41 +119,48 @@ pub fn run(context: &mut Context, args: BlastArgs) -> CommandResult {
 /// What was written, below the answer; what is missing of it also to whoever reads JSON, whose
 /// document is out already.
 fn tell_of(context: &mut Context, written: &Written) -> Result<(), Failure> {
-    let lines = written.lines(&Value::Null);
+    let lines = written.lines(None);
     if context.screen.is_json() {
         let why = lines.lines().filter(|line| line.starts_with("INCOMPLETE"));
         pasted::tell(&why.map(str::to_owned).collect::<Vec<_>>());
         return Ok(());
     }
-    Ok(lines.lines().try_for_each(|line| context.screen.line(line))?)
+    Ok(context.screen.lines(&lines)?)
 }
 
-fn shown(answer: &Value) -> String {
+fn shown(answer: &Answer<'_, BlastRadius<'_>>) -> String {
+    let body = &answer.body;
     let counts = facts(&[
-        ("descendants", text(answer, "/descendants")),
-        ("still alive", text(answer, "/alive")),
-        ("clients", text(answer, "/clients")),
-        ("sessions", text(answer, "/sessions")),
-        ("accesses let in", text(answer, "/allowed")),
-        ("accesses refused", text(answer, "/denied")),
+        ("descendants", cell(&body.descendants)),
+        ("still alive", cell(&body.alive)),
+        ("clients", cell(&body.clients)),
+        ("sessions", cell(&body.sessions)),
+        ("accesses let in", cell(&body.allowed)),
+        ("accesses refused", cell(&body.denied)),
     ]);
     let resources = rows(
-        answer,
         "resources",
+        &body.resources,
         &[
-            ("SERVICE", "/service"),
-            ("RESOURCE", "/resource"),
-            ("HANDLE", "/resource_handle"),
-            ("ALLOWED", "/allowed"),
-            ("DENIED", "/denied"),
-            ("FIRST", "/first"),
-            ("LAST", "/last"),
+            ("SERVICE", |one| cell(&one.service)),
+            ("RESOURCE", |one| cell(&one.resource)),
+            ("HANDLE", |one| cell(&one.resource_handle)),
+            ("ALLOWED", |one| cell(&one.allowed)),
+            ("DENIED", |one| cell(&one.denied)),
+            ("FIRST", |one| cell(&one.first)),
+            ("LAST", |one| cell(&one.last)),
         ],
     );
     let handles = rows(
-        answer,
         "handles",
-        &[("ROLE", "/role"), ("KIND", "/kind"), ("HANDLE", "/handle"), ("EVENTS", "/events")],
+        &body.handles,
+        &[
+            ("ROLE", |one| cell(&one.role)),
+            ("KIND", |one| cell(&one.kind)),
+            ("HANDLE", |one| cell(&one.handle)),
+            ("EVENTS", |one| cell(&one.events)),
+        ],
     );
-    format!("{counts}\n{}\n{resources}\n{handles}", tree(answer))
+    let tree = tree(&body.tokens, &body.edges);
+    format!("{counts}\n{tree}\n{resources}\n{handles}")
 }

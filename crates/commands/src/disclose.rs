@@ -7,16 +7,19 @@
 use std::io::{self, Write as _};
 
 use clap::{ArgGroup, Args};
+use ledgerline_api::log::Recorded;
+use ledgerline_api::privacy::{Disclose, Disclosed, DisclosedRecord, Resolve, Resolved};
 use ledgerline_api::uuid_text;
-use ledgerline_client::Client;
+use ledgerline_client::{Answered, Client};
 use ledgerline_pasted::paste::read_secret;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ClientSettings;
 use crate::Context;
 use crate::lookup::{self, Meant, Narrow};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{facts, json_text, table, text};
+use ledgerline_terminal::render::{cell, facts, json_text, table};
 
 /// Events of a page.
 const PAGE_EVENTS: usize = 256;
@@ -81,31 +84,29 @@ pub struct ExportUserArgs {
 pub fn run(context: &mut Context, args: DiscloseArgs) -> CommandResult {
     const NOTHING: &str = "nothing was disclosed";
     let client = context.client(args.client)?;
-    let mut question = json!({ "purpose": args.purpose });
+    let (purpose, tenant) = (Some(args.purpose), args.tenant);
+    let mut question = Disclose { purpose, tenant, ..Disclose::default() };
     if let Some(token) = &args.token {
-        let tenant = args.tenant.as_deref();
+        let tenant = question.tenant.as_deref();
         let id = match lookup::of_argument_by_name(&client, token, &args.narrow, tenant)? {
             Meant::Token(named) => named.id,
             Meant::Unknown(unknown) => return lookup::unknown(context, &unknown, NOTHING),
         };
-        question["token_id"] = id.into();
-    } else if let Some(handle) = &args.handle {
-        let handle = uuid_text::parse(handle).map(|_| handle.as_str());
-        let handle = handle.ok_or_else(|| Failure::usage("a handle is 32 hex digits"))?;
-        question["handle"] = handle.into();
+        question.token_id = Some(id);
+    } else if let Some(handle) = args.handle {
+        if uuid_text::parse(&handle).is_none() {
+            return Err(Failure::usage("a handle is 32 hex digits"));
+        }
+        question.handle = Some(handle);
     } else {
         let named = args.event.as_deref().and_then(|event| event.split_once('/'));
         let named = named.filter(|(_, id)| uuid_text::parse(id).is_some());
         let (source, id) = named.ok_or_else(|| Failure::usage("an event is SOURCE/ID"))?;
-        question["source"] = source.into();
-        question["event_id"] = id.into();
+        (question.source, question.event_id) = (Some(source.to_owned()), Some(id.to_owned()));
     }
     let mut all = Whole::default();
-    each_page(&client, question, args.tenant.as_deref(), |page| {
-        all.add(page);
-        Ok(())
-    })?;
-    context.screen.show(&all.value(), lines)?;
+    each_page(&client, question, |page| all.add(page))?;
+    context.screen.show(&all, lines)?;
     Ok(Exit::Ok)
 }
 
@@ -120,32 +121,36 @@ pub fn export(context: &mut Context, args: ExportUserArgs) -> CommandResult {
         return Err(Failure::usage(text));
     }
     let client = context.client(args.client)?;
-    let mut who = json!({ "kind": "PERSON", "issuer": args.issuer, "value": read_secret()? });
-    if let Some(tenant) = &args.tenant {
-        who["tenant"] = tenant.as_str().into();
-    }
-    let handle = text(&client.post_json("/v1/resolve", &who)?, "/handle");
-    let question = json!({ "purpose": args.purpose, "handle": handle });
-    let mut all = Whole::default();
+    let who = Resolve {
+        kind: "PERSON".to_owned(),
+        issuer: args.issuer.clone(),
+        value: read_secret()?,
+        tenant: args.tenant.clone(),
+    };
+    let handle = cell(&client.post_json("/v1/resolve", &who)?.form::<Resolved>()?.handle);
+    let question = Disclose {
+        purpose: Some(args.purpose.clone()),
+        tenant: args.tenant,
+        handle: Some(handle.clone()),
+        ..Disclose::default()
+    };
+    let mut whole = Whole::default();
     let as_one = context.screen.is_json();
-    each_page(&client, question, args.tenant.as_deref(), |page| {
-        if as_one {
-            all.add(page);
-            return Ok(());
+    each_page(&client, question, |page| {
+        whole.add(page)?;
+        if !as_one {
+            whole.rows.clear();
+            let mut out = io::stdout().lock();
+            for event in std::mem::take(&mut whole.events) {
+                writeln!(out, "{}", json_text(&event.to_string()))?;
+            }
+            out.flush()?;
         }
-        let mut out = io::stdout().lock();
-        for event in page["events"].as_array().into_iter().flatten() {
-            writeln!(out, "{}", json_text(&event.to_string()))?;
-        }
-        out.flush()?;
         Ok(())
     })?;
     if as_one {
-        let mut document = all.value();
-        document["handle"] = handle.into();
-        document["issuer"] = args.issuer.into();
-        document["purpose"] = args.purpose.into();
-        context.screen.json(&document)?;
+        let (issuer, purpose) = (args.issuer, args.purpose);
+        context.screen.json(&Export { handle, issuer, purpose, whole })?;
     }
     Ok(Exit::Ok)
 }
@@ -153,72 +158,91 @@ pub fn export(context: &mut Context, args: ExportUserArgs) -> CommandResult {
 /// Asks for one page after the other.
 fn each_page(
     client: &Client,
-    mut question: Value,
-    tenant: Option<&str>,
-    mut take: impl FnMut(&mut Value) -> Result<(), Failure>,
+    mut question: Disclose,
+    mut take: impl FnMut(&Answered) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    question["limit"] = PAGE_EVENTS.into();
-    if let Some(tenant) = tenant {
-        question["tenant"] = tenant.into();
-    }
+    question.limit = Some(PAGE_EVENTS);
     loop {
-        let mut page = client.post_json("/v1/disclose", &question)?;
-        take(&mut page)?;
-        match page["next"].take() {
-            Value::String(next) => question["page"] = next.into(),
-            _ => return Ok(()),
-        }
+        let page = client.post_json("/v1/disclose", &question)?;
+        take(&page)?;
+        let Disclosed { next, .. } = page.form()?;
+        let Some(next) = next else { return Ok(()) };
+        question.page = Some(next.into_owned());
     }
 }
 
 /// All pages together.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Whole {
-    disclosed_at: Vec<Value>,
+    disclosed_at: Vec<u64>,
     records: u64,
+    /// As the server sent them.
     events: Vec<Value>,
+    #[serde(skip)]
+    rows: Vec<Vec<String>>,
+}
+
+/// Everything of a person.
+#[derive(Serialize)]
+struct Export {
+    handle: String,
+    issuer: String,
+    purpose: String,
+    #[serde(flatten)]
+    whole: Whole,
 }
 
 impl Whole {
-    fn add(&mut self, page: &mut Value) {
-        self.disclosed_at.push(page["index"].take());
-        self.records += page["records"].as_u64().unwrap_or(0);
-        if let Value::Array(events) = page["events"].take() {
-            self.events.extend(events);
+    fn add(&mut self, page: &Answered) -> Result<(), Failure> {
+        #[derive(Deserialize)]
+        struct Events {
+            events: Vec<Value>,
         }
-    }
-
-    fn value(self) -> Value {
-        let Self { disclosed_at, records, events } = self;
-        json!({ "disclosed_at": disclosed_at, "records": records, "events": events })
+        let form: Disclosed<'_> = page.form()?;
+        self.disclosed_at.push(form.index);
+        self.records += form.records;
+        for event in &form.events {
+            self.rows.extend(event.records.iter().map(|record| row(event, record)));
+        }
+        self.events.extend(page.form::<Events>()?.events);
+        Ok(())
     }
 }
 
-fn lines(answer: &Value) -> String {
-    let mut out = facts(&[
-        ("recorded at index", text(answer, "/disclosed_at")),
-        ("records opened", text(answer, "/records")),
-    ]);
-    let mut rows = Vec::new();
-    for event in answer["events"].as_array().into_iter().flatten() {
-        for record in event["records"].as_array().into_iter().flatten() {
-            let named = ["user_id", "ip", "user_agent", "device", "resource", "attributes"];
-            let named = named.iter().filter(|name| !record[**name].is_null());
-            let says = named.map(|name| format!("{name}={}", text(record, &format!("/{name}"))));
-            rows.push(vec![
-                text(event, "/index"),
-                text(event, "/statement/occurred_at"),
-                text(event, "/statement/type"),
-                text(record, "/role"),
-                text(record, "/state"),
-                says.collect::<Vec<_>>().join("  "),
-            ]);
-        }
+/// What is shown of a record.
+fn row(event: &Recorded<'_>, record: &DisclosedRecord<'_>) -> Vec<String> {
+    let named = [
+        ("user_id", &record.user_id),
+        ("ip", &record.ip),
+        ("user_agent", &record.user_agent),
+        ("device", &record.device),
+        ("resource", &record.resource),
+    ];
+    let named = named.iter().filter(|(_, value)| value.is_some());
+    let mut says: Vec<String> =
+        named.map(|(name, value)| format!("{name}={}", cell(value))).collect();
+    if !record.attributes.is_empty() {
+        says.push(format!("attributes={}", cell(&record.attributes)));
     }
-    if !rows.is_empty() {
+    vec![
+        cell(&event.index),
+        cell(&event.statement.occurred_at),
+        cell(&event.statement.event_type),
+        cell(&record.role),
+        cell(&record.state),
+        says.join("  "),
+    ]
+}
+
+fn lines(all: &Whole) -> String {
+    let mut out = facts(&[
+        ("recorded at index", cell(&all.disclosed_at)),
+        ("records opened", cell(&all.records)),
+    ]);
+    if !all.rows.is_empty() {
         out.push('\n');
         let head = ["INDEX", "OCCURRED", "EVENT", "ROLE", "STATE", "RECORD"];
-        out.push_str(&table(&head, &rows));
+        out.push_str(&table(&head, &all.rows));
     }
     out
 }

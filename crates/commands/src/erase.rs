@@ -1,14 +1,14 @@
 //! `erase`: destroys the personal data of a person. The record that there was some stays.
 
 use clap::Args;
+use ledgerline_api::privacy::{Erase, Erased, Resolve, Resolved};
 use ledgerline_api::uuid_text;
 use ledgerline_pasted::paste::read_secret;
-use serde_json::json;
 
 use crate::ClientSettings;
 use crate::Context;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{facts, text};
+use ledgerline_terminal::render::{cell, facts};
 
 /// Arguments of `erase`.
 #[derive(Args)]
@@ -42,23 +42,21 @@ pub struct EraseArgs {
 pub fn run(context: &mut Context, args: EraseArgs) -> CommandResult {
     let client = context.client(args.client)?;
     let handle = if args.handle == "-" {
-        let value = read_secret()?;
-        let mut question = json!({ "kind": args.kind, "issuer": args.issuer, "value": value });
-        if let Some(tenant) = &args.tenant {
-            question["tenant"] = tenant.clone().into();
-        }
-        text(&client.post_json("/v1/resolve", &question)?, "/handle")
+        let (kind, issuer, tenant) = (args.kind, args.issuer, args.tenant.clone());
+        let question = Resolve { kind, issuer, value: read_secret()?, tenant };
+        cell(&client.post_json("/v1/resolve", &question)?.form::<Resolved>()?.handle)
     } else if uuid_text::parse(&args.handle).is_some() {
         args.handle
     } else {
         return Err(Failure::usage("a handle is 32 hex digits; personal values go through `-`"));
     };
-    let request = json!({ "handle": handle, "purpose": args.purpose, "tenant": args.tenant });
+    let request = Erase { handle, purpose: args.purpose, tenant: args.tenant };
     let answer = client.post_json("/v1/erase", &request)?;
-    context.screen.show(&answer, |answer| {
+    let erased: Erased = answer.form()?;
+    context.screen.show(&answer.raw, |_| {
         facts(&[
-            ("recorded at index", text(answer, "/index")),
-            ("sealed frames zeroed", text(answer, "/frames_zeroed")),
+            ("recorded at index", cell(&erased.index)),
+            ("sealed frames zeroed", cell(&erased.frames_zeroed)),
         ])
     })?;
     Ok(Exit::Ok)

@@ -4,16 +4,20 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use ledgerline_client::{Client, segment};
+use ledgerline_api::answer::Answer;
+use ledgerline_api::finding::{Finding, Findings, MoveRequest, Moved};
+use ledgerline_api::progress::Catching;
+use ledgerline_client::{Answered, Client, ClientError, segment};
 use ledgerline_pasted::tell;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::ClientSettings;
 use crate::Context;
 use crate::progress::{self, Wait};
-use crate::question::{Ask, Moment, rows, unknown};
+use crate::question::{Ask, Moment, Said, rows};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{facts, text};
+use ledgerline_terminal::render::{cell, facts};
 
 /// Arguments of `findings`.
 #[derive(Args)]
@@ -83,7 +87,7 @@ pub fn run(context: &mut Context, mut args: FindingsArgs) -> CommandResult {
         None => {
             let ask = ask(&args, None).with("wait", args.wait.seconds());
             args.moment.client = args.wait.patient(args.moment.client);
-            return args.moment.show(context, ask, Some("findings"), list);
+            return args.moment.show(context, ask, Some("findings"), said);
         }
     };
     let lists = [&args.state, &args.severity, &args.rule, &args.token];
@@ -105,26 +109,31 @@ fn ask(args: &FindingsArgs, from: Option<u64>) -> Ask {
         .with("limit", Some(1000))
 }
 
-fn list(answer: &Value) -> String {
-    let is_empty = answer["findings"].as_array().is_none_or(Vec::is_empty);
-    if is_empty && progress::is_incomplete(answer) {
+fn said(answer: &Answered) -> Result<Said, ClientError> {
+    let form: Answer<'_, Findings<'_>> = answer.form()?;
+    let body = &form.body;
+    Ok(Said::of(&form, list(body)).by(&body.progress).of_token(body.token_known))
+}
+
+fn list(body: &Findings<'_>) -> String {
+    if body.findings.is_empty() && progress::is_incomplete(&body.progress) {
         return "no findings among what was judged so far\n".to_owned();
     }
     rows(
-        answer,
         "findings",
+        &body.findings,
         &[
-            ("INDEX", "/index"),
-            ("NOTICED", "/noticed_at"),
-            ("SEVERITY", "/severity"),
-            ("RULE", "/rule"),
-            ("STATE", "/state"),
-            ("COUNT", "/count"),
-            ("GAP MS", "/gap_ms"),
-            ("TOKEN", "/token_id"),
-            ("TARGET", "/target/id"),
-            ("PLACE", "/place"),
-            ("ID", "/id"),
+            ("INDEX", |one| cell(&one.index)),
+            ("NOTICED", |one| cell(&one.noticed_at)),
+            ("SEVERITY", |one| cell(&one.severity)),
+            ("RULE", |one| cell(&one.rule)),
+            ("STATE", |one| cell(&one.state)),
+            ("COUNT", |one| cell(&one.count)),
+            ("GAP MS", |one| cell(&one.gap_ms)),
+            ("TOKEN", |one| cell(&one.token_id)),
+            ("TARGET", |one| cell(&one.target.as_ref().map(|target| &target.id))),
+            ("PLACE", |one| cell(&one.place)),
+            ("ID", |one| cell(&one.id)),
         ],
     )
 }
@@ -133,50 +142,67 @@ fn list(answer: &Value) -> String {
 fn follow(context: &mut Context, args: &FindingsArgs) -> CommandResult {
     let client = context.client(args.moment.client.clone())?;
     let mut from = 0;
-    let mut was = None;
+    let (mut is_first, mut was) = (true, None::<Catching>);
     loop {
         let ask = ask(args, Some(from)).with("tenant", args.moment.tenant.as_deref());
         let answer = ask.fetch(&client, Some("findings"))?;
-        let lists = ["findings", "reopened"].map(|name| answer[name].as_array());
-        for one in lists.into_iter().flatten().flatten() {
-            if context.screen.is_json() {
-                context.screen.json(one)?;
-            } else {
+        let form: Answer<'_, Findings<'_>> = answer.form()?;
+        let body = &form.body;
+        if context.screen.is_json() {
+            each_raw(context, &answer)?;
+        } else {
+            for one in body.findings.iter().chain(&body.reopened) {
                 context.screen.line(&line(one))?;
+                context.screen.still_read()?;
             }
-            context.screen.still_read()?;
         }
-        if answer["reopened_whole"] == false {
+        if !body.reopened_whole {
             tell(&["INCOMPLETE: more findings stand open again than were read".to_owned()]);
         }
         if from == 0 {
-            tell(&unknown(&answer).into_iter().collect::<Vec<_>>());
+            let said = Said::of(&form, String::new()).of_token(body.token_known);
+            tell(&said.unknown().map(str::to_owned).into_iter().collect::<Vec<_>>());
         }
-        from = answer["as_of"].as_u64().unwrap_or(from);
+        from = form.as_of;
         // What is not shown may not have been noticed yet. Each change is said once.
-        let state = answer["progress"]["findings"]["state"].as_str().map(str::to_owned);
-        if state != was {
-            tell(&[progress::words(&answer, "findings")]);
-            was = state;
+        let state = body.progress.get("findings").map(|findings| findings.state);
+        if is_first || state != was {
+            tell(&[progress::words(&body.progress, "findings")]);
+            (is_first, was) = (false, state);
         }
         thread::sleep(Duration::from_millis(args.interval_ms.max(50)));
     }
 }
 
-fn line(one: &Value) -> String {
-    let again = match one["open_again_at"].as_u64() {
+/// Writes findings as the server sent them.
+fn each_raw(context: &mut Context, answer: &Answered) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Lists {
+        findings: Vec<Value>,
+        reopened: Vec<Value>,
+    }
+    let Lists { findings, reopened } = answer.form()?;
+    for one in findings.iter().chain(&reopened) {
+        context.screen.json(one)?;
+        context.screen.still_read()?;
+    }
+    Ok(())
+}
+
+fn line(one: &Finding<'_>) -> String {
+    let again = match one.open_again_at {
         Some(index) => format!("  OPEN AGAIN by entry {index}"),
         None => String::new(),
     };
     format!(
         "{:>8}  {}  {:<8}  {:<28}  {:<12}  {}  {}{again}",
-        text(one, "/index"),
-        text(one, "/noticed_at"),
-        text(one, "/severity"),
-        text(one, "/rule"),
-        text(one, "/state"),
-        text(one, "/token_id"),
-        text(one, "/id"),
+        cell(&one.index),
+        cell(&one.noticed_at),
+        cell(&one.severity),
+        cell(&one.rule),
+        cell(&one.state),
+        cell(&one.token_id),
+        cell(&one.id),
     )
 }
 
@@ -190,10 +216,11 @@ fn move_on(
     let client = context.client(client)?;
     let id = whole_id(&client, &args.id, tenant)?;
     let path = format!("/v1/findings/{}/{what}", segment(&id));
-    let request = json!({ "note": args.note, "tenant": tenant });
+    let request = MoveRequest { note: args.note.clone(), tenant: tenant.map(str::to_owned) };
     let answer = client.post_json(&path, &request)?;
-    context.screen.show(&answer, |answer| {
-        facts(&[("state", text(answer, "/state")), ("recorded at index", text(answer, "/index"))])
+    let moved: Moved<'_> = answer.form()?;
+    context.screen.show(&answer.raw, |_| {
+        facts(&[("state", cell(&moved.state)), ("recorded at index", cell(&moved.index))])
     })?;
     Ok(Exit::Ok)
 }
@@ -217,25 +244,21 @@ fn whole_id(client: &Client, begin: &str, tenant: Option<&str>) -> Result<String
         let ask = Ask::new("/v1/findings".to_owned()).with("limit", Some(1000));
         ask.with("tenant", tenant).with("wait", wait).fetch(client, Some("findings"))
     };
-    let begins = |answer: &Value| {
-        let mut ids = answer["findings"].as_array().into_iter().flatten();
-        ids.any(|one| one["id"].as_str().is_some_and(|id| id.starts_with(&begin)))
-    };
     let mut answer = ask(None)?;
-    if !begins(&answer) && progress::is_incomplete(&answer) {
+    let (mut found, is_behind) = begun(&answer, &begin)?;
+    if found.is_empty() && is_behind {
         answer = ask(Some(ID_WAIT))?;
+        found = begun(&answer, &begin)?.0;
     }
-    let all = answer["findings"].as_array().into_iter().flatten();
-    let mut found: Vec<&str> = all.filter_map(|one| one["id"].as_str()).collect();
-    found.retain(|id| id.starts_with(&begin));
-    found.dedup();
+    let form: Answer<'_, Findings<'_>> = answer.form()?;
+    let readers = &form.body.progress;
     match found[..] {
-        [one] => Ok(one.to_owned()),
-        [] if progress::is_incomplete(&answer) => Err(Failure {
+        [ref one] => Ok(one.clone()),
+        [] if progress::is_incomplete(readers) => Err(Failure {
             exit: Exit::Incomplete,
             error: anyhow::anyhow!(
                 "no finding's id begins so yet: {}",
-                progress::words(&answer, "findings")
+                progress::words(readers, "findings")
             ),
         }),
         [] => Err(Failure::error("no finding's id begins so")),
@@ -243,4 +266,13 @@ fn whole_id(client: &Client, begin: &str, tenant: Option<&str>) -> Result<String
             Err(Failure::usage(format!("{} findings' ids begin so: give more digits", found.len())))
         }
     }
+}
+
+/// The ids of findings that begin so, and whether there may be more.
+fn begun(answer: &Answered, begin: &str) -> Result<(Vec<String>, bool), ClientError> {
+    let form: Answer<'_, Findings<'_>> = answer.form()?;
+    let mut found: Vec<String> = form.body.findings.iter().map(|one| cell(&one.id)).collect();
+    found.retain(|id| id.starts_with(begin));
+    found.dedup();
+    Ok((found, progress::is_incomplete(&form.body.progress)))
 }

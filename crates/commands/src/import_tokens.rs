@@ -63,7 +63,7 @@ impl Table {
     /// # Errors
     /// Whatever the server says.
     pub fn register(&self, client: &Client) -> Result<Register, Failure> {
-        Ok(Register::of(&client.get("/v1/issuers")?, self.jti_rule))
+        Ok(Register::of(&client.get("/v1/issuers")?.form()?, self.jti_rule))
     }
 
     /// When it was taken, Unix nanoseconds.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use ledgerline_api::status::{Credential, ServerStatus};
 use ledgerline_client::Client;
 use ledgerline_sources::oidc_provider::{OidcProvider, Options};
 use ledgerline_sources::{Adapter, Problem};
@@ -118,8 +119,8 @@ fn adapt(
         .ok_or_else(|| Failure::usage("region and issuer match [a-z0-9._-]{1,32}"))?;
     // As whom the events are recorded, so that the adapter can link to its own events.
     let own = client.get("/v1/status").context("asking as whom this key records")?;
-    let member = |name: &str| own["credential"][name].as_str().map(str::to_owned);
-    let recorded_as = member("tenant").zip(member("source"));
+    let Credential { tenant, source, .. } = own.form::<ServerStatus<'_>>()?.credential;
+    let recorded_as = Some((tenant.into_owned(), source.into_owned()));
     let mut adapter = OidcProvider::new(Options { naming: names, recorded_as });
     let mut acts = Vec::new();
     let fed = files.iter().try_for_each(|path| {

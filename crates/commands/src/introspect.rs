@@ -10,14 +10,24 @@
 //! 3.
 
 use clap::Args;
-use ledgerline_client::{Client, ClientError};
+use ledgerline_api::oauth::{IntrospectForm, Introspection};
+use ledgerline_api::token::{Birth, Status};
+use ledgerline_api::triage::TriagedToken;
+use ledgerline_api::values::{Time, Word};
+use ledgerline_client::{Answered, Client, ClientError};
 use ledgerline_pasted::paste::in_the_history;
 use ledgerline_pasted::{self as pasted, Paste, Reading};
-use serde_json::{Value, json};
+use ledgerline_proof::vocabulary::TokenKind;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::ClientSettings;
 use crate::Context;
+use crate::lookup::several::Marks;
 use crate::lookup::{self, Meant, Named, Narrow, Unknown};
+use crate::own_times::OwnTimes;
+use crate::question::add;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::render::facts;
 
@@ -60,8 +70,12 @@ pub fn run(context: &mut Context, args: IntrospectArgs) -> CommandResult {
     }
 }
 
-fn ask(client: &Client, token: &str) -> Result<Value, ClientError> {
-    client.post_form("/oauth2/introspect", &[("token", token)])
+/// Asks as a resource server; whether the token is active.
+fn ask(client: &Client, token: &str) -> Result<(Answered, bool), ClientError> {
+    let form = IntrospectForm { token: token.into(), token_type_hint: None };
+    let answer = client.post_form("/oauth2/introspect", &form)?;
+    let active = answer.form::<Introspection<'_>>()?.active;
+    Ok((answer, active))
 }
 
 /// Whether a key is none of a resource server.
@@ -69,64 +83,106 @@ fn is_refused(error: &ClientError) -> bool {
     matches!(error, ClientError::Refused { status: 401 | 403, .. })
 }
 
+/// Where a token stands, of which introspection was not asked.
+#[skip_serializing_none]
+#[derive(Serialize)]
+struct Stands<'a> {
+    signature: Option<&'static str>,
+    active: Option<bool>,
+    differs: Option<bool>,
+    client_id: Option<&'a str>,
+    expires_at: Option<Time>,
+    last_used_at: Option<Time>,
+    token_kind: Option<Word<TokenKind>>,
+}
+
+impl<'a> Stands<'a> {
+    fn new(found: &'a TriagedToken<'_>, is_signed: bool) -> Self {
+        Self {
+            signature: is_signed.then_some("not_verified"),
+            active: found.alive,
+            differs: found.differs.filter(|differs| *differs),
+            client_id: found.client_id.as_deref(),
+            expires_at: found.expires_at,
+            last_used_at: found.last_used_at,
+            token_kind: found.token_kind,
+        }
+    }
+}
+
+/// What the ledger knows besides.
+#[skip_serializing_none]
+#[derive(Default, Serialize)]
+struct Added<'a> {
+    status: &'static str,
+    token_id: Option<&'a str>,
+    state: Option<Status>,
+    birth: Option<Birth>,
+    note: Option<&'static str>,
+    #[serde(flatten)]
+    own: OwnTimes,
+    #[serde(flatten)]
+    marks: Option<Marks>,
+}
+
 /// Of a token that the ledger knows: what introspection says if the key may introspect, and where
 /// the token stands.
 fn known(context: &mut Context, client: &Client, named: &Named) -> CommandResult {
+    let Some(found) = &named.found else { return Err(Failure::usage("no token")) };
+    let mut document = Value::Object(Map::new());
     let introspected = named.token.as_deref().map(|token| ask(client, token)).transpose();
-    let mut answer = match introspected {
-        Ok(answer) => answer.unwrap_or_else(|| json!({})),
+    let active = match introspected {
+        Ok(Some((answer, active))) => {
+            document = answer.raw;
+            Some(active)
+        }
+        Ok(None) => None,
         Err(error) if is_refused(&error) => {
             let why = "this is what the ledger knows; the token's signature was not checked (role \
                        resource_server), and no use was recorded";
             pasted::tell(&[why.to_owned()]);
-            let found = &named.found;
-            let signed = named.token.as_deref().is_some_and(pasted::is_signed);
-            json!({
-                "signature": signed.then_some("not_verified"),
-                "active": found["alive"],
-                "differs": found["differs"].as_bool().filter(|differs| *differs),
-                "client_id": found["client_id"],
-                "expires_at": found["expires_at"],
-                "last_used_at": found["last_used_at"],
-                "token_kind": found["token_kind"],
-            })
+            let is_signed = named.token.as_deref().is_some_and(pasted::is_signed);
+            add(&mut document, &Stands::new(found, is_signed));
+            found.alive
         }
         Err(error) => return Err(error.into()),
     };
-    answer["status"] = "known".into();
-    answer["token_id"] = named.id.as_str().into();
-    answer["state"] = named.found["state"].clone();
-    if named.found["birth"] == "UNKNOWN" {
-        answer["birth"] = "UNKNOWN".into();
-        answer["note"] = "never issued here: only other acts are recorded".into();
-    }
     // An active one was judged by its issuer's signature, or by all its records.
-    let is_told = answer["active"] == true;
+    let is_told = active == Some(true);
     if is_told {
         named.warn_of_times(context)?;
-        named.mark_times(&mut answer);
     } else {
         named.warn(context)?;
-        named.mark(&mut answer);
     }
-    if let Some(members) = answer.as_object_mut() {
-        members.retain(|name, value| {
-            !value.is_null() && (name != "records" || context.screen.is_json())
-        });
-    }
-    context.screen.show(&answer, shown)?;
+    let birth = found.birth.filter(|birth| *birth == Birth::Unknown);
+    let note = birth.map(|_| "never issued here: only other acts are recorded");
+    let added = Added {
+        status: KNOWN,
+        token_id: Some(&named.id),
+        state: found.state,
+        birth,
+        note,
+        own: named.own_times(),
+        marks: (!is_told).then(|| named.marks()),
+    };
+    add(&mut document, &added);
+    context.screen.show(&document, shown)?;
     Ok(if is_told { Exit::Ok } else { named.exit(Exit::Ok) })
+}
+
+const KNOWN: &str = "known";
+
+/// Shows what introspection said of a token that is active.
+fn active(context: &mut Context, mut answer: Answered) -> CommandResult {
+    add(&mut answer.raw, &Added { status: KNOWN, ..Added::default() });
+    context.screen.show(&answer.raw, shown)?;
+    Ok(Exit::Ok)
 }
 
 /// Of one that is not found by its digest: its issuer's signature may still name it.
 fn verified_only(context: &mut Context, client: &Client, unknown: &Unknown) -> CommandResult {
-    let answer = unknown.token.as_deref().map(|token| ask(client, token));
-    match answer {
-        Some(Ok(mut answer)) if answer["active"] == true => {
-            answer["status"] = "known".into();
-            context.screen.show(&answer, shown)?;
-            Ok(Exit::Ok)
-        }
+    match unknown.token.as_deref().map(|token| ask(client, token)) {
+        Some(Ok((answer, true))) => active(context, answer),
         Some(Err(error)) if !is_refused(&error) => Err(error.into()),
         _ => lookup::unknown(context, unknown, "whether this token may be used is not known here"),
     }
@@ -135,18 +191,18 @@ fn verified_only(context: &mut Context, client: &Client, unknown: &Unknown) -> C
 /// For a key that may only introspect.
 fn as_server(context: &mut Context, client: &Client, paste: &Paste) -> CommandResult {
     for token in paste.tries()? {
-        let mut answer = ask(client, token)?;
-        if answer["active"] == true {
+        let (answer, is_active) = ask(client, token)?;
+        if is_active {
             let of = |one: &&Reading| one.tokens.iter().any(|one| one == token);
             pasted::tell(paste.readings.iter().find(of).map_or(&[], |reading| &reading.notes));
-            answer["status"] = "known".into();
-            context.screen.show(&answer, shown)?;
-            return Ok(Exit::Ok);
+            return active(context, answer);
         }
     }
     pasted::tell(&paste.readings[0].notes);
-    let answer = json!({ "active": false, "status": "inactive or unknown" });
-    context.screen.show(&answer, |answer| {
+    let mut document = Value::Object(Map::new());
+    add(&mut document, &Introspection { active: false, ..Introspection::default() });
+    add(&mut document, &Added { status: "inactive or unknown", ..Added::default() });
+    context.screen.show(&document, |answer| {
         format!(
             "{}INACTIVE OR UNKNOWN: to a resource server the two are one answer (RFC 7662). A key \
              with the role\nreader, auditor or responder is told which.\n",
@@ -156,9 +212,11 @@ fn as_server(context: &mut Context, client: &Client, paste: &Paste) -> CommandRe
     Ok(Exit::Incomplete)
 }
 
+/// All that it has, the records aside, which stand on top.
 fn shown(answer: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let members = answer.as_object().into_iter().flatten();
+    let members = members.filter(|(name, value)| !value.is_null() && *name != "records");
     let members: Vec<(&str, String)> =
         members.map(|(name, value)| (name.as_str(), text(value))).collect();
     facts(&members)

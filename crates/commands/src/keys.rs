@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use ledgerline_api::key::{AddedKey, Key, KeyStatus, Keys, NewKey, RecordedAt, RotateKey};
 use ledgerline_client::{Client, segment};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::ClientSettings;
 use crate::Context;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{facts, table, text};
+use ledgerline_terminal::render::{cell, facts, table};
 
 /// Arguments of `keys`.
 #[derive(Args)]
@@ -133,18 +134,13 @@ pub fn run(context: &mut Context, args: KeysArgs) -> CommandResult {
     let client = context.client(args.client)?;
     match args.act {
         KeysCommand::List => {
-            let keys = client.get("/v1/keys")?;
-            context.screen.show(&keys, key_table)?;
+            let answer = client.get("/v1/keys")?;
+            let Keys { keys } = answer.form()?;
+            context.screen.show(&answer.raw, |_| key_table(&keys))?;
         }
         KeysCommand::Add(add) => {
-            let request = json!({
-                "key_id": add.key_id, "alg": add.alg, "public_key": add.public_key,
-                "tenant": add.tenant, "source": add.source, "roles": add.roles,
-                "types": add.types, "issuers": add.issuers, "regions": add.regions,
-                "signed_only": add.signed_only, "strict": add.strict,
-                "expires_at": add.expires_at,
-            });
-            add_key(context, &client, "/v1/keys", &request, add.out.as_deref())?;
+            let out = add.out.clone();
+            add_key(context, &client, "/v1/keys", &add.request(), out.as_deref())?;
         }
         KeysCommand::Retire(retire) => {
             let mut path =
@@ -153,81 +149,114 @@ pub fn run(context: &mut Context, args: KeysArgs) -> CommandResult {
                 path.push_str(&format!("&reason={}", segment(reason)));
             }
             let answer = client.delete(&path)?;
-            let show = |answer: &Value| facts(&[("ended at index", text(answer, "/index"))]);
-            context.screen.show(&answer, show)?;
+            let ended: RecordedAt = answer.form()?;
+            let show = |_: &_| facts(&[("ended at index", cell(&ended.index))]);
+            context.screen.show(&answer.raw, show)?;
         }
         KeysCommand::Rotate(rotate) => rotate_key(context, &client, &rotate)?,
     }
     Ok(Exit::Ok)
 }
 
-fn key_table(keys: &Value) -> String {
-    let columns = [
-        "key_id",
-        "status",
-        "ends_at",
-        "successor",
-        "purpose",
-        "alg",
-        "tenant",
-        "source",
-        "roles",
-        "valid_from",
-        "valid_until",
-        "expires_at",
-    ];
-    let head: Vec<String> = columns.iter().map(|name| name.to_uppercase()).collect();
-    let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    let keys = keys.get("keys").and_then(Value::as_array).into_iter().flatten();
-    let row = |key: &Value| {
-        let mut row: Vec<_> = columns.map(|name| text(key, &format!("/{name}"))).into();
-        // A word that nobody may overlook.
-        if row[1] == "compromised" {
-            row[1] = "COMPROMISED".to_owned();
+impl AddArgs {
+    fn request(self) -> NewKey {
+        NewKey {
+            key_id: self.key_id,
+            alg: self.alg,
+            tenant: self.tenant,
+            source: Some(self.source),
+            roles: self.roles,
+            types: self.types,
+            issuers: self.issuers,
+            regions: self.regions,
+            signed_only: self.signed_only,
+            strict: self.strict,
+            expires_at: self.expires_at,
+            public_key: self.public_key,
         }
-        row
+    }
+}
+
+fn key_table(keys: &[Key<'_>]) -> String {
+    let status = |key: &Key<'_>| match key.status {
+        // A word that nobody may overlook.
+        KeyStatus::Compromised => "COMPROMISED".to_owned(),
+        other => cell(&other),
     };
-    table(&head, &keys.map(row).collect::<Vec<_>>())
+    let row = |key: &Key<'_>| {
+        vec![
+            cell(&key.key_id),
+            status(key),
+            cell(&key.ends_at),
+            cell(&key.successor),
+            cell(&key.purpose),
+            cell(&key.alg),
+            cell(&key.tenant),
+            cell(&key.source),
+            cell(&key.roles),
+            cell(&key.valid_from),
+            cell(&key.valid_until),
+            cell(&key.expires_at),
+        ]
+    };
+    let head = [
+        "KEY_ID",
+        "STATUS",
+        "ENDS_AT",
+        "SUCCESSOR",
+        "PURPOSE",
+        "ALG",
+        "TENANT",
+        "SOURCE",
+        "ROLES",
+        "VALID_FROM",
+        "VALID_UNTIL",
+        "EXPIRES_AT",
+    ];
+    table(&head, &keys.iter().map(row).collect::<Vec<_>>())
 }
 
 fn add_key(
     context: &mut Context,
     client: &Client,
     path: &str,
-    request: &Value,
+    request: &impl Serialize,
     out: Option<&Path>,
 ) -> Result<(), Failure> {
     // Made first: a secret that cannot be kept must not be created.
     let file = out.map(create_private).transpose()?;
-    let mut answer = match (client.post_json(path, request), out) {
+    let added = client.post_json(path, request).and_then(|answer| {
+        let added: AddedKey = answer.form()?;
+        Ok((answer, added))
+    });
+    let (mut answer, mut added) = match (added, out) {
         (Err(error), Some(out)) => {
             // Empty, and in the way of another try.
             let _ = std::fs::remove_file(out);
             return Err(error.into());
         }
-        (answer, _) => answer?,
+        (added, _) => added?,
     };
-    if let (Some(mut file), Some(secret)) = (file, answer.get("secret").and_then(Value::as_str)) {
+    if let Some(mut file) = file
+        && let Some(secret) = added.secret.take()
+    {
         writeln!(file, "{secret}")?;
         file.sync_all()?;
-        if let Some(members) = answer.as_object_mut() {
+        if let Some(members) = answer.raw.as_object_mut() {
             members.remove("secret");
         }
     }
-    context.screen.show(&answer, |answer| {
+    context.screen.show(&answer.raw, |_| {
         let mut lines = vec![
-            ("key id", text(answer, "/key_id")),
-            (
-                "valid from index",
-                answer["index"].as_u64().map_or("-".into(), |i| (i + 1).to_string()),
-            ),
+            ("key id", cell(&added.key_id)),
+            ("valid from index", (added.index + 1).to_string()),
         ];
-        if answer.get("replaces").is_some_and(Value::is_string) {
-            let (old, end) = (text(answer, "/replaces"), text(answer, "/old_key_ends_at"));
+        if let Some(old) = &added.replaces {
+            let (old, end) = (cell(old), cell(&added.old_key_ends_at));
             lines.push(("instead of", format!("{old}, which is valid until {end}")));
         }
-        if answer.get("secret").is_some_and(Value::is_string) {
-            lines.push(("secret (shown once)", text(answer, "/secret")));
+        if let Some(secret) = &added.secret {
+            lines.push(("secret (shown once)", cell(secret)));
         }
         facts(&lines)
     })?;
@@ -247,7 +276,7 @@ pub fn create_private(path: &Path) -> Result<std::fs::File, Failure> {
 /// The server looks whether the old key may be replaced before it makes the new one.
 fn rotate_key(context: &mut Context, client: &Client, args: &RotateArgs) -> Result<(), Failure> {
     let path = format!("/v1/keys/{}/rotate", segment(&args.key_id));
-    let overlap = args.overlap.unwrap_or(0);
-    let request = json!({ "public_key": args.public_key, "overlap_seconds": overlap });
+    let overlap_seconds = args.overlap.unwrap_or(0);
+    let request = RotateKey { public_key: args.public_key.clone(), overlap_seconds };
     add_key(context, client, &path, &request, args.out.as_deref())
 }

@@ -18,6 +18,7 @@ pub mod import_tokens;
 pub mod ingest;
 pub mod introspect;
 pub mod keys;
+pub mod life;
 pub mod lineage;
 pub mod lookup;
 pub mod own_times;

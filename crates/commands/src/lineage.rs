@@ -1,15 +1,17 @@
 //! `lineage`: what a token came of, and what came of it.
 
 use clap::{Args, ValueEnum};
+use ledgerline_api::answer::Answer;
+use ledgerline_api::question::{Edge, Lineage, Relative};
+use ledgerline_client::{Answered, ClientError};
 use ledgerline_pasted::paste::in_the_history;
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
-use serde_json::Value;
 
 use crate::Context;
 use crate::lookup::Narrow;
-use crate::question::{About, Ask, Moment, list, rows, text};
+use crate::question::{About, Ask, Moment, Said, cells, read, rows};
 use ledgerline_terminal::exit::{CommandResult, Failure};
-use ledgerline_terminal::render::table;
+use ledgerline_terminal::render::{cell, table};
 
 /// Which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,7 +71,7 @@ pub fn run(context: &mut Context, args: LineageArgs) -> CommandResult {
             });
         }
         let more = |ask: Ask| more(ask).with("direction", Some("path")).with("to", Some(to));
-        return args.moment.about(context, about, more, None, path);
+        return args.moment.about(context, about, more, None, |answer| read(answer, path));
     }
     let direction = match args.direction {
         Direction::Ancestors => "ancestors",
@@ -77,50 +79,56 @@ pub fn run(context: &mut Context, args: LineageArgs) -> CommandResult {
         Direction::Family => "family",
     };
     let more = |ask: Ask| more(ask).with("direction", Some(direction));
-    args.moment.about(context, about, more, None, tree)
+    args.moment.about(context, about, more, None, relatives)
 }
 
-fn path(answer: &Value) -> String {
+fn path(answer: &Answer<'_, Lineage<'_>>) -> String {
     let mut out = String::new();
-    for step in list(answer, "steps") {
-        let (from, to) = (text(step, "/from"), text(step, "/to"));
-        let (relation, strength) = (text(step, "/relation"), text(step, "/strength"));
-        let arrow = if step["from"] == step["child"] { "<-" } else { "->" };
+    for step in answer.body.steps.iter().flatten() {
+        let (from, to) = (cell(&step.from), cell(&step.to));
+        let (relation, strength) = (cell(&step.edge.relation), cell(&step.edge.strength));
+        let arrow = if step.from == step.edge.child { "<-" } else { "->" };
         out.push_str(&format!("{from}\n  {arrow} {relation} ({strength}) {to}\n"));
     }
     if out.is_empty() { "the two are one token\n".to_owned() } else { out }
 }
 
+fn relatives(answer: &Answered) -> Result<Said, ClientError> {
+    let form: Answer<'_, Lineage<'_>> = answer.form()?;
+    let (Some(tokens), Some(edges)) = (&form.body.tokens, &form.body.edges) else {
+        return Err(answer.garbled("a lineage without its tokens or edges"));
+    };
+    Ok(Said::of(&form, tree(tokens, edges)))
+}
+
 /// Tokens with their depth, and the edges between them.
-pub fn tree(answer: &Value) -> String {
-    let found: Vec<Vec<String>> = list(answer, "tokens")
-        .map(|token| {
-            [
-                "/depth",
-                "/token_id",
-                "/relation",
-                "/strength",
-                "/happened/token_kind",
-                "/happened/state",
-                "/known/active",
-                "/proof_state",
-            ]
-            .map(|pointer| text(token, pointer))
-            .to_vec()
-        })
-        .collect();
+#[must_use]
+pub fn tree(tokens: &[Relative<'_>], edges: &[Edge<'_>]) -> String {
+    let row = |one: &Relative<'_>| {
+        vec![
+            cell(&one.depth),
+            cell(&one.token.token_id),
+            cell(&one.relation),
+            cell(&one.strength),
+            cell(&one.token.happened.token_kind),
+            cell(&one.token.happened.state),
+            cell(&one.token.known.active),
+            cell(&one.token.proof_state),
+        ]
+    };
+    let tokens: Vec<Vec<String>> = tokens.iter().map(row).collect();
     let head = ["DEPTH", "TOKEN", "BY", "STRENGTH", "KIND", "STATE", "ACTIVE", "PROOF"];
     let edges = rows(
-        answer,
         "edges",
+        edges,
         &[
-            ("CHILD", "/child"),
-            ("RELATION", "/relation"),
-            ("PARENT", "/parent"),
-            ("STRENGTH", "/strength"),
-            ("WHY", "/why"),
-            ("ACTORS", "/actors"),
+            ("CHILD", |one| cell(&one.child)),
+            ("RELATION", |one| cell(&one.relation)),
+            ("PARENT", |one| cell(&one.parent)),
+            ("STRENGTH", |one| cell(&one.strength)),
+            ("WHY", |one| cell(&one.why)),
+            ("ACTORS", |one| cells(&one.actors)),
         ],
     );
-    format!("{}\n{edges}", table(&head, &found))
+    format!("{}\n{edges}", table(&head, &tokens))
 }

@@ -24,13 +24,14 @@ mod unread;
 use std::collections::HashSet;
 
 use clap::Args;
+use ledgerline_api::status::{Issuer, IssuerRegister};
+use ledgerline_api::triage::{Knowledge, Leaked, TokenRecord, Triage, Triaged, TriagedToken};
 use ledgerline_client::{Client, ClientError};
 use ledgerline_pasted::paste::{in_the_history, several_tokens};
 use ledgerline_pasted::{Paste, Reading, claims, read_paste, tell};
 use ledgerline_proof::token_id::{
     MIN_TOKEN_BYTES, TokenId, from_jti, from_presented, hashed_jti, looks_like_token, t1_value,
 };
-use serde_json::{Value, json};
 
 use ledgerline_terminal::exit::{Exit, Failure};
 
@@ -79,9 +80,9 @@ pub struct Named {
     /// The token itself, when it was pasted.
     pub token: Option<String>,
     /// What the server said of it, when it was asked.
-    pub found: Value,
+    pub found: Option<TriagedToken<'static>>,
     /// Its records with their states, where they differ in whether it may be used.
-    pub differing: Vec<Value>,
+    pub differing: Vec<TokenRecord<'static>>,
 }
 
 /// What an argument means.
@@ -157,12 +158,12 @@ pub fn may_not_look(failure: &Failure) -> bool {
 /// What may be a token, by what it is looked for.
 struct Sought<'r> {
     token: &'r str,
-    question: Value,
+    question: Leaked,
     name: String,
     by_jti: bool,
 }
 
-type Hit<'s, 'r> = (&'s Sought<'r>, &'s Value);
+type Hit<'s, 'r> = (&'s Sought<'r>, &'s TriagedToken<'static>);
 /// What was pasted of one known token, its ids, and the hits.
 type Group<'s, 'r> = (Vec<&'r str>, Vec<String>, Vec<Hit<'s, 'r>>);
 
@@ -186,22 +187,21 @@ pub fn of_paste(
              looked up"
         )));
     }
-    let questions: Vec<&Value> = sought.iter().map(|one| &one.question).collect();
+    let questions: Vec<&Leaked> = sought.iter().map(|one| &one.question).collect();
     let (mut answers, tenant) = triage(client, &questions, tenant)?;
     if narrow.is_narrow() {
         answers.iter_mut().for_each(|one| several::narrow_down(one, narrow));
     }
-    let known = |one: &Value| {
-        let id = one["token_id"].as_str().unwrap_or_default();
-        let is_known = one["status"] == "known" || one["status"] == "unreadable";
-        is_known && (narrow.takes(id) || one["token_id"].is_null())
+    let known = |one: &TriagedToken<'_>| {
+        let is_known = matches!(one.status, Knowledge::Known | Knowledge::Unreadable);
+        is_known && one.token_id.as_deref().is_none_or(|id| narrow.takes(id))
     };
     let hits: Vec<Hit<'_, '_>> =
         sought.iter().zip(&answers).filter(|(_, answer)| known(answer)).collect();
     let first = &paste.readings[0];
     if hits.is_empty() {
         tell(&first.notes);
-        if answers.iter().any(|one| one["status"] == "known") {
+        if answers.iter().any(|one| one.status == Knowledge::Known) {
             let other = "it is known under another region or issuer than --region and --issuer say";
             tell(&[other.to_owned()]);
         }
@@ -234,7 +234,7 @@ pub fn of_paste(
             sought.len()
         )]),
     }
-    named(&meant)
+    named(client, &meant)
 }
 
 /// What the obvious tokens were looked for as; of none, what was looked for first.
@@ -253,9 +253,8 @@ fn one_of<'s, 'r>(hits: &[Hit<'s, 'r>]) -> Result<Vec<Hit<'s, 'r>>, Failure> {
     let mut groups: Vec<Group<'s, 'r>> = Vec::new();
     for (one, answer) in hits {
         // One answer may be about several ids, and so join what others kept apart.
-        let records = answer["records"].as_array().into_iter().flatten();
-        let ids = [*answer].into_iter().chain(records).filter_map(|one| one["token_id"].as_str());
-        let mut whole = (vec![one.token], ids.map(str::to_owned).collect::<Vec<_>>(), Vec::new());
+        let ids = ids_of(answer).map(str::to_owned).collect::<Vec<_>>();
+        let mut whole = (vec![one.token], ids, Vec::new());
         let is_same = |(tokens, ids, _): &mut Group<'s, 'r>| {
             tokens.contains(&one.token) || ids.iter().any(|id| whole.1.contains(id))
         };
@@ -282,38 +281,41 @@ fn one_of<'s, 'r>(hits: &[Hit<'s, 'r>]) -> Result<Vec<Hit<'s, 'r>>, Failure> {
     }
 }
 
-fn named(hits: &[Hit<'_, '_>]) -> Result<Meant, Failure> {
-    if hits.iter().any(|(_, answer)| answer["status"] == "unreadable") {
-        let error = unread::Unread::new(hits[0].0.token, hits.iter().map(|(_, answer)| *answer));
+/// The ids that an answer names.
+pub fn ids_of<'a>(answer: &'a TriagedToken<'_>) -> impl Iterator<Item = &'a str> {
+    let records = answer.records.iter().map(|one| &*one.token_id);
+    answer.token_id.as_deref().into_iter().chain(records)
+}
+
+fn named(client: &Client, hits: &[Hit<'_, '_>]) -> Result<Meant, Failure> {
+    let answers: Vec<&TriagedToken<'_>> = hits.iter().map(|(_, answer)| *answer).collect();
+    let (sought, found) = hits[0];
+    if answers.iter().any(|answer| answer.status == Knowledge::Unreadable) {
+        let error = unread::Unread::new(sought.token, &answers);
         return Err(Failure { exit: Exit::Incomplete, error: error.into() });
     }
-    let id = |answer: &Value| answer["token_id"].as_str().unwrap_or_default().to_owned();
-    let (sought, found) = hits[0];
+    let records = several::records(&answers);
+    let no_id = || client.garbled("a token is known, and under no id");
     let mut named = Named {
-        id: id(found),
+        id: ids_of(found).next().ok_or_else(no_id)?.to_owned(),
         token: Some(sought.token.to_owned()),
-        found: found.clone(),
         ..Named::default()
     };
     if sought.by_jti {
         tell(&["found by the jti that it carries; whether it is genuine was not checked".into()]);
     }
-    let answers: Vec<&Value> = hits.iter().map(|(_, answer)| *answer).collect();
-    let records = several::records(&answers);
+    let mut found = found.clone();
     if several::differ(&answers, &records) {
         // What may be used is not hidden by what may not.
-        named.id = id(&records[0]);
-        named.found["differs"] = true.into();
-        for member in ["alive", "state"] {
-            named.found[member] = Value::Null;
-        }
+        named.id = records.first().ok_or_else(no_id)?.token_id.to_string();
+        found = TriagedToken { differs: Some(true), alive: None, state: None, ..found };
         named.differing.clone_from(&records);
     }
-    for answer in &records {
-        let other = id(answer);
-        if other != named.id && !named.others.contains(&other) {
+    named.found = Some(found);
+    for TokenRecord { token_id: other, .. } in records {
+        if *other != *named.id && named.others.iter().all(|one| *one != other) {
             tell(&[format!("also recorded as {other}: nobody said that the two are one token")]);
-            named.others.push(other);
+            named.others.push(other.into_owned());
         }
     }
     Ok(Meant::Token(Box::new(named)))
@@ -346,20 +348,19 @@ impl Places {
     /// # Errors
     /// Whatever the server says.
     pub fn registered(client: &Client, told: Option<&Narrow>) -> Result<Self, Failure> {
-        let register = client.get("/v1/issuers")?;
-        let list = register["issuers"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let text = |one: &Value, name: &str| one[name].as_str().map(str::to_owned);
-        let place = |one: &Value| {
-            let (region, alias) = (text(one, "region")?, text(one, "alias")?);
-            Some(Place { iss: text(one, "iss"), region, alias })
+        let answer = client.get("/v1/issuers")?;
+        let IssuerRegister { issuers } = answer.form()?;
+        let place = |one: &Issuer<'_>| {
+            let (region, alias) = (one.region.as_deref()?.to_owned(), one.alias.to_string());
+            Some(Place { iss: one.iss.as_deref().map(str::to_owned), region, alias })
         };
-        let names = list.iter().filter(|one| one["jti_rule"] == "identity");
+        let names = issuers.iter().filter(|one| one.jti_rule.as_deref() == Some("identity"));
         let mut places: Vec<Place> = names.filter_map(place).collect();
         if let Some(Narrow { region, issuer }) = told {
             let region = region.clone().unwrap_or_else(|| "global".to_owned());
             let alias = issuer.clone().unwrap_or_else(|| "idp".to_owned());
-            let has_rule = |one: &Value| one["alias"] == *alias && one["jti_rule"].is_string();
-            if !list.iter().any(has_rule) {
+            let has_rule = |one: &Issuer<'_>| one.alias == alias && one.jti_rule.is_some();
+            if !issuers.iter().any(has_rule) {
                 places.push(Place { iss: None, region, alias });
             }
         }
@@ -378,21 +379,24 @@ impl Places {
 
     /// What a token is looked for by.
     fn questions<'r>(&self, token: &'r str) -> Vec<Sought<'r>> {
-        let one =
-            |question: Value, name: String, by_jti: bool| Sought { token, question, name, by_jti };
+        let by_id = |id: String, by_jti: bool| {
+            let question = Leaked { id: Some(id.clone()), digest: None };
+            Sought { token, question, name: id, by_jti }
+        };
         if let Ok(id) = TokenId::parse(token) {
-            return vec![one(json!({ "id": id.as_str() }), id.as_str().to_owned(), false)];
+            return vec![by_id(id.as_str().to_owned(), false)];
         }
         let Ok(digest) = t1_value(token.as_bytes()) else { return Vec::new() };
         let name = format!("*:*:t1:{digest}");
-        let mut questions = vec![one(json!({ "digest": digest }), name, false)];
+        let question = Leaked { digest: Some(digest.clone()), id: None };
+        let mut questions = vec![Sought { token, question, name, by_jti: false }];
         for id in self.ids(token) {
             // By its digest also where it was never issued under it.
             if let Ok(own) = TokenId::parse(&id) {
                 let own = format!("{}:{}:t1:{digest}", own.region(), own.issuer());
-                questions.push(one(json!({ "id": own }), own, false));
+                questions.push(by_id(own, false));
             }
-            questions.push(one(json!({ "id": id }), id.clone(), true));
+            questions.push(by_id(id, true));
         }
         questions
     }
@@ -416,28 +420,33 @@ impl Places {
 /// One answer for each question, in order, and the tenant that was asked.
 fn triage(
     client: &Client,
-    questions: &[&Value],
+    questions: &[&Leaked],
     tenant: Option<&str>,
-) -> Result<(Vec<Value>, Option<String>), ClientError> {
+) -> Result<(Vec<TriagedToken<'static>>, Option<String>), ClientError> {
     let mut answers = Vec::with_capacity(questions.len());
     let mut asked = None;
     while answers.len() < questions.len() {
-        let left = &questions[answers.len()..];
-        let mut body = json!({ "tokens": &left[..left.len().min(CALL_MAX)] });
-        if let Some(tenant) = tenant {
-            body["tenant"] = tenant.into();
-        }
+        let left = questions[answers.len()..].iter().take(CALL_MAX);
+        let tokens = left.map(|one| Leaked::clone(one)).collect();
+        let body = batch(tokens, tenant);
         let answer = client.post_json("/v1/triage", &body)?;
-        asked = answer["tenant"].as_str().map(str::to_owned);
-        let list = answer["tokens"].as_array().cloned().unwrap_or_default();
-        let reached = list.into_iter().take_while(|one| one["status"] != "not_reached");
+        let Triaged { tenant, tokens, .. } = answer.form()?;
+        asked = Some(tenant.into_owned());
+        let reached = tokens.into_iter().take_while(|one| one.status != Knowledge::NotReached);
         let before = answers.len();
-        answers.extend(reached);
+        answers.extend(reached.map(TriagedToken::into_owned));
         if answers.len() == before || answers.len() > questions.len() {
-            return Err(client.garbled("not one answer for each token"));
+            return Err(answer.garbled("not one answer for each token"));
         }
     }
     Ok((answers, asked))
+}
+
+/// Tokens to look up in one call.
+#[must_use]
+pub fn batch(tokens: Vec<Leaked>, tenant: Option<&str>) -> Triage {
+    let tenant = tenant.map(str::to_owned);
+    Triage { tenant, tokens, proof: false, previous_size: None, wait: None }
 }
 
 /// The same of what a command ended with.

@@ -6,30 +6,46 @@
 //!
 //! Assumes: nobody verified the signature: the claims are what the paste says.
 
-use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::values::Time;
 use ledgerline_issuers::jws;
 use ledgerline_pasted::claims;
+use ledgerline_terminal::render::cell;
 use ledgerline_world::clock::{Clock as _, SystemClock};
-use serde_json::Value;
+use serde::Serialize;
 
-/// The members of answers.
-const EXP_PASSED: &str = "own_exp_passed";
-const NBF_AHEAD: &str = "own_nbf_ahead";
-
-/// What of its times keeps a token from being used at `now`, by member.
-fn against(token: &str, now: i64) -> Vec<(&'static str, i64)> {
-    let Some(claims) = claims(token) else { return Vec::new() };
-    let (from, until) = jws::window(claims["nbf"].as_number(), claims["exp"].as_number());
-    let passed = until.filter(|until| *until <= now).map(|until| (EXP_PASSED, until));
-    let ahead = from.filter(|from| now < *from).map(|from| (NBF_AHEAD, from));
-    passed.into_iter().chain(ahead).collect()
+/// What of a token's own times keeps it from being used now; nothing for one that says nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OwnTimes {
+    /// Its `exp`, which has passed.
+    #[serde(rename = "own_exp_passed", skip_serializing_if = "Option::is_none")]
+    pub exp_passed: Option<Time>,
+    /// Its `nbf`, which lies ahead.
+    #[serde(rename = "own_nbf_ahead", skip_serializing_if = "Option::is_none")]
+    pub nbf_ahead: Option<Time>,
 }
 
-/// Says it in an answer about the token.
-pub fn mark(answer: &mut Value, token: &str) {
-    if answer.is_object() {
-        for (member, at) in against(token, SystemClock::default().wall_nanos()) {
-            answer[member] = rfc3339(at).into();
+impl OwnTimes {
+    /// Those of a token.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self::at(token, SystemClock::default().wall_nanos())
+    }
+
+    fn at(token: &str, now: i64) -> Self {
+        let Some(claims) = claims(token) else { return Self::default() };
+        let (from, until) = jws::window(claims["nbf"].as_number(), claims["exp"].as_number());
+        Self {
+            exp_passed: until.filter(|until| *until <= now).map(Time),
+            nbf_ahead: from.filter(|from| now < *from).map(Time),
+        }
+    }
+
+    /// With what another token says that this one does not.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            exp_passed: self.exp_passed.or(other.exp_passed),
+            nbf_ahead: self.nbf_ahead.or(other.nbf_ahead),
         }
     }
 }
@@ -37,28 +53,14 @@ pub fn mark(answer: &mut Value, token: &str) {
 /// Says it to people; empty when nothing is to be said.
 #[must_use]
 pub fn words(token: &str) -> String {
-    let line = |(member, at): (&str, i64)| {
-        let what = match member {
-            EXP_PASSED => "OWN EXP PASSED: by its own exp it ended at",
-            _ => "OWN NBF AHEAD: by its own nbf it begins at",
-        };
-        let at = rfc3339(at);
+    let own = OwnTimes::of(token);
+    let line = |what: &str, at: Time| {
+        let at = cell(&at);
         format!("{what} {at} (its signature was not checked); below is what the ledger knows\n")
     };
-    against(token, SystemClock::default().wall_nanos()).into_iter().map(line).collect()
-}
-
-/// The columns of a list of tokens of which some say such a thing.
-#[must_use]
-pub fn columns(tokens: &Value) -> Vec<(&'static str, &'static str)> {
-    let tokens = tokens.as_array().map(Vec::as_slice).unwrap_or_default();
-    let has = |member: &str| tokens.iter().any(|one| one[member].is_string());
-    let all = [
-        (EXP_PASSED, "OWN EXP PASSED", "/own_exp_passed"),
-        (NBF_AHEAD, "OWN NBF AHEAD", "/own_nbf_ahead"),
-    ];
-    let shown = all.into_iter().filter(|(member, ..)| has(member));
-    shown.map(|(_, head, pointer)| (head, pointer)).collect()
+    let passed = own.exp_passed.map(|at| line("OWN EXP PASSED: by its own exp it ended at", at));
+    let ahead = own.nbf_ahead.map(|at| line("OWN NBF AHEAD: by its own nbf it begins at", at));
+    passed.into_iter().chain(ahead).collect()
 }
 
 #[cfg(test)]
@@ -70,21 +72,20 @@ mod tests {
 
     #[test]
     fn a_tokens_own_times_count_from_their_second_on() {
-        let check = |claims: &str, now: i64, expected: &[&str]| {
+        const SECOND: i64 = 1_000_000_000;
+        let check = |claims: &str, now: i64, exp: Option<i64>, nbf: Option<i64>| {
             let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
-            let found: Vec<&str> = against(&token, now * 1_000_000_000)
-                .into_iter()
-                .map(|(member, _)| member)
-                .collect();
-            assert_eq!(found, expected, "{claims} at {now}");
+            let time = |seconds: i64| Time(seconds * SECOND);
+            let expected = OwnTimes { exp_passed: exp.map(time), nbf_ahead: nbf.map(time) };
+            assert_eq!(OwnTimes::at(&token, now * SECOND), expected, "{claims} at {now}");
         };
-        check(r#"{"exp":10}"#, 9, &[]);
-        check(r#"{"exp":10}"#, 10, &[EXP_PASSED]);
-        check(r#"{"nbf":10}"#, 9, &[NBF_AHEAD]);
-        check(r#"{"nbf":10}"#, 10, &[]);
-        check(r#"{"exp":5,"nbf":10}"#, 7, &[EXP_PASSED, NBF_AHEAD]);
-        check(r#"{"exp":"soon"}"#, 7, &[]);
-        check("no JSON", 7, &[]);
-        assert_eq!(against("opaque", 0), []);
+        check(r#"{"exp":10}"#, 9, None, None);
+        check(r#"{"exp":10}"#, 10, Some(10), None);
+        check(r#"{"nbf":10}"#, 9, None, Some(10));
+        check(r#"{"nbf":10}"#, 10, None, None);
+        check(r#"{"exp":5,"nbf":10}"#, 7, Some(5), Some(10));
+        check(r#"{"exp":"soon"}"#, 7, None, None);
+        check("no JSON", 7, None, None);
+        assert_eq!(OwnTimes::at("opaque", 0), OwnTimes::default());
     }
 }

@@ -1,11 +1,14 @@
 //! `pivot`: everything that an address, device, person, client, session, grant or key did.
 
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use ledgerline_api::answer::Answer;
+use ledgerline_api::log::Recorded;
+use ledgerline_api::question::Pivot;
 
 use crate::Context;
-use crate::question::{Ask, Moment, rows};
+use crate::question::{Ask, Moment, Said, rows};
 use ledgerline_terminal::exit::CommandResult;
+use ledgerline_terminal::render::cell;
 
 /// What to turn around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,23 +53,26 @@ pub fn run(context: &mut Context, args: PivotArgs) -> CommandResult {
         .with("value", Some(args.value))
         .with("limit", Some(1000))
         .by_name(Some(kind));
-    args.moment.show(context, ask, Some("events"), events)
+    args.moment.show(context, ask, Some("events"), |answer| {
+        let form: Answer<'_, Pivot<'_>> = answer.form()?;
+        Ok(Said::of(&form, events(&form.body.events)).listing(form.body.events.len()))
+    })
 }
 
 /// Events of several chains.
-pub fn events(answer: &Value) -> String {
+fn events(events: &[Recorded<'_>]) -> String {
     rows(
-        answer,
         "events",
+        events,
         &[
-            ("INDEX", "/index"),
-            ("OCCURRED", "/statement/occurred_at"),
-            ("EVENT", "/statement/type"),
-            ("OUTCOME", "/statement/outcome"),
-            ("TARGET", "/statement/target/id"),
-            ("SERVICE", "/statement/service"),
-            ("RESOURCE", "/statement/resource"),
-            ("PROOF", "/proof_state"),
+            ("INDEX", |one| cell(&one.index)),
+            ("OCCURRED", |one| cell(&one.statement.occurred_at)),
+            ("EVENT", |one| cell(&one.statement.event_type)),
+            ("OUTCOME", |one| cell(&one.statement.outcome)),
+            ("TARGET", |one| cell(&one.statement.target.as_ref().map(|target| &target.id))),
+            ("SERVICE", |one| cell(&one.statement.service)),
+            ("RESOURCE", |one| cell(&one.statement.resource)),
+            ("PROOF", |one| cell(&one.proof_state)),
         ],
     )
 }

@@ -5,11 +5,11 @@
 //! INCOMPLETE, and with exit code 3; also an empty one.
 
 use clap::Args;
-use serde_json::Value;
+use ledgerline_api::progress::{AllProgress, Catching, Progress};
 
 use crate::ClientSettings;
 use ledgerline_terminal::exit::Exit;
-use ledgerline_terminal::render::text;
+use ledgerline_terminal::render::printable;
 
 /// What a call may take that waits, beside the waiting.
 const BESIDE_MS: u64 = 15_000;
@@ -46,83 +46,93 @@ impl Wait {
     }
 }
 
-fn readers(answer: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    let readers = answer.get("progress").and_then(Value::as_object).into_iter().flatten();
-    readers.map(|(name, reader)| (name.as_str(), reader))
+fn is_behind(reader: &Progress<'_>) -> bool {
+    reader.state == Catching::Behind
 }
 
-fn is_behind(reader: &Value) -> bool {
-    reader["state"] == "behind"
-}
-
-/// Whether what the answer says may not be all: a reader is behind, or does not read at all.
+/// Whether what the answer says may not be all: a reader is behind, or does not read at all, or
+/// nothing is said of any.
 #[must_use]
-pub fn is_incomplete(answer: &Value) -> bool {
-    readers(answer).any(|(_, reader)| reader["state"] != "caught_up")
+pub fn is_incomplete(readers: &AllProgress<'_>) -> bool {
+    readers.is_empty() || readers.values().any(|reader| !reader.is_caught_up())
 }
 
 /// Of an answer about the server itself: what is switched off is so on purpose.
 #[must_use]
-pub fn lags(answer: &Value) -> bool {
-    readers(answer).any(|(_, reader)| is_behind(reader))
+pub fn lags(readers: &AllProgress<'_>) -> bool {
+    readers.values().any(is_behind)
 }
 
 /// The exit code of an answer that came.
 #[must_use]
-pub fn exit(answer: &Value) -> Exit {
-    if is_incomplete(answer) { Exit::Incomplete } else { Exit::Ok }
+pub fn exit(readers: &AllProgress<'_>) -> Exit {
+    if is_incomplete(readers) { Exit::Incomplete } else { Exit::Ok }
 }
 
 /// The words of one reader.
 #[must_use]
-pub fn words(answer: &Value, reader: &str) -> String {
-    text(answer, &format!("/progress/{reader}/words"))
+pub fn words(readers: &AllProgress<'_>, reader: &str) -> String {
+    readers.get(reader).map_or_else(|| UNTOLD.to_owned(), |reader| printable(&reader.words))
 }
 
 /// The lines below an answer about the server itself: why its exit code is 3.
 #[must_use]
-pub fn behind(answer: &Value) -> String {
-    readers(answer)
-        .filter(|(_, reader)| is_behind(reader))
-        .map(|(_, reader)| line(reader))
-        .collect()
+pub fn behind(readers: &AllProgress<'_>) -> String {
+    readers.values().filter(|reader| is_behind(reader)).map(line).collect()
 }
 
-fn line(reader: &Value) -> String {
-    let words = text(reader, "/words");
-    match reader["state"].as_str() {
-        Some("caught_up") => format!("{words}\n"),
-        Some("behind") => format!("INCOMPLETE: {words} (--wait SECONDS waits)\n"),
-        _ => format!("INCOMPLETE: {words}\n"),
+/// What is said where nothing is.
+const UNTOLD: &str = "UNKNOWN: the server does not say how far it has read";
+
+fn line(reader: &Progress<'_>) -> String {
+    let words = printable(&reader.words);
+    match reader.state {
+        Catching::CaughtUp => format!("{words}\n"),
+        Catching::Behind => format!("INCOMPLETE: {words} (--wait SECONDS waits)\n"),
+        Catching::SwitchedOff => format!("INCOMPLETE: {words}\n"),
     }
 }
 
 /// The lines below an answer.
 #[must_use]
-pub fn foot(answer: &Value) -> String {
-    readers(answer).map(|(_, reader)| line(reader)).collect()
+pub fn foot(readers: &AllProgress<'_>) -> String {
+    match readers.is_empty() {
+        true => format!("INCOMPLETE: {UNTOLD}\n"),
+        false => readers.values().map(line).collect(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn an_empty_list_of_a_lagging_reader_is_not_quiet() {
-        let answer = |state: &str| {
-            json!({ "progress": { "findings": {
-            "state": state, "words": "judged up to entry 1 of 13, 12 behind" } } })
+        let answer = |state: Catching| {
+            let (position, of) = (Some(1), 13);
+            let reader = Progress {
+                state,
+                position,
+                of,
+                lag_entries: Some(12),
+                failures: 0,
+                recorded_later: None,
+                words: "judged up to entry 1 of 13, 12 behind".into(),
+            };
+            AllProgress::from([("findings".into(), reader)])
         };
-        assert_eq!(exit(&answer("caught_up")), Exit::Ok);
-        assert_eq!(exit(&answer("behind")), Exit::Incomplete);
-        assert_eq!(exit(&answer("switched_off")), Exit::Incomplete);
-        assert!(!lags(&answer("switched_off")) && lags(&answer("behind")));
-        assert!(behind(&answer("behind")).starts_with("INCOMPLETE: judged up to entry 1 of 13"));
-        assert_eq!(behind(&answer("switched_off")), "", "it is so on purpose");
-        let said = foot(&answer("behind"));
+        let [caught_up, behind_it, off] =
+            [Catching::CaughtUp, Catching::Behind, Catching::SwitchedOff].map(answer);
+        assert_eq!(exit(&caught_up), Exit::Ok);
+        assert_eq!(exit(&behind_it), Exit::Incomplete);
+        assert_eq!(exit(&off), Exit::Incomplete);
+        assert!(!lags(&off) && lags(&behind_it));
+        assert!(behind(&behind_it).starts_with("INCOMPLETE: judged up to entry 1 of 13"));
+        assert_eq!(behind(&off), "", "it is so on purpose");
+        let said = foot(&behind_it);
         assert!(said.starts_with("INCOMPLETE: judged up to entry 1 of 13, 12 behind"), "{said}");
-        assert_eq!((exit(&json!({})), foot(&json!({}))), (Exit::Ok, String::new()));
+        let untold = AllProgress::new();
+        assert_eq!(exit(&untold), Exit::Incomplete, "silence is no word that all was read");
+        assert!(foot(&untold).starts_with("INCOMPLETE: UNKNOWN"));
     }
 }

@@ -10,15 +10,23 @@ use std::time::{Duration, Instant};
 
 use ledgerline_client::{Client, ClientError};
 use ledgerline_proof::bundle::Bundle;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use ledgerline_terminal::evidence::{Evidence, Proof};
 use ledgerline_terminal::exit::{Exit, Failure};
-use ledgerline_terminal::render::{printable, text};
+use ledgerline_terminal::render::printable;
 
 /// Longer than any block interval: then what was recorded is in a block.
 const BLOCK_WAIT: Duration = Duration::from_secs(75);
 const BLOCK_LOOK: Duration = Duration::from_millis(200);
+
+/// What a document says of the proof that was written beside it.
+#[derive(Debug, Clone, Serialize)]
+pub struct About {
+    file: PathBuf,
+    as_of: u64,
+    incomplete: Vec<String>,
+}
 
 /// A proof that stands in a file.
 pub struct Written {
@@ -44,17 +52,15 @@ impl Written {
 
     /// For JSON.
     #[must_use]
-    pub fn value(&self) -> Value {
-        json!({ "file": self.file, "as_of": self.size, "incomplete": self.incomplete })
+    pub fn about(&self) -> About {
+        let Self { file, size, incomplete, .. } = self;
+        About { file: file.clone(), as_of: *size, incomplete: incomplete.clone() }
     }
 
-    /// The lines below the answer, which names the size of the ledger.
+    /// The lines below an answer, which may name the size of the ledger.
     #[must_use]
-    pub fn lines(&self, answer: &Value) -> String {
-        let of = match answer["size"].as_u64() {
-            Some(_) => format!(" of {}", text(answer, "/size")),
-            None => String::new(),
-        };
+    pub fn lines(&self, ledger_size: Option<u64>) -> String {
+        let of = ledger_size.map_or_else(String::new, |size| format!(" of {size}"));
         let (file, size, bytes) = (self.file.display(), self.size, self.bytes);
         let wrote =
             format!("wrote {file}: the proof is in it, as of entry {size}{of} ({bytes} bytes)\n");

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ledgerline_api::privacy::Disclose;
 use ledgerline_api::uuid_text;
 use ledgerline_client::segment;
 use ledgerline_pasted as pasted;
 use ledgerline_proof::bundle::Bundle;
-use serde_json::{Value, json};
 
 use crate::ClientSettings;
 use crate::Context;
@@ -82,7 +82,7 @@ pub fn run(context: &mut Context, args: &ProveArgs) -> CommandResult {
     };
     let client = context.client(args.client.clone())?;
     let written = Written::write(&client, &bundle, out)?;
-    written.lines(&Value::Null).lines().try_for_each(|line| context.screen.line(line))?;
+    context.screen.lines(&written.lines(None))?;
     Ok(written.exit(Exit::Ok))
 }
 
@@ -109,7 +109,7 @@ fn fetch(context: &mut Context, args: &ProveArgs) -> Result<Fetched, Failure> {
     };
     if args.disclose {
         let mut question = disclosing(args, event, id.as_deref());
-        question["previous_size"] = size.into();
+        question.previous_size = size;
         return match (client.post_for_bytes("/v1/disclose", &question), &id) {
             (Err(error), Some(id)) if lookup::is_unknown(&error) => Ok(unknown(id)),
             (bundle, _) => Ok(Fetched::Bundle(bundle?)),
@@ -139,13 +139,15 @@ fn event_of(subject: &str) -> Option<(&str, &str)> {
 }
 
 /// What is asked when the records are to be opened.
-fn disclosing(args: &ProveArgs, event: Option<(&str, &str)>, id: Option<&str>) -> Value {
-    let mut question = json!({ "purpose": args.purpose, "proof": true, "tenant": args.tenant });
-    if let Some((source, event_id)) = event {
-        question["source"] = source.into();
-        question["event_id"] = event_id.into();
-    } else {
-        question["token_id"] = id.into();
+fn disclosing(args: &ProveArgs, event: Option<(&str, &str)>, id: Option<&str>) -> Disclose {
+    let (source, event_id) = event.unzip();
+    Disclose {
+        purpose: args.purpose.clone(),
+        tenant: args.tenant.clone(),
+        token_id: id.filter(|_| event.is_none()).map(str::to_owned),
+        source: source.map(str::to_owned),
+        event_id: event_id.map(str::to_owned),
+        proof: true,
+        ..Disclose::default()
     }
-    question
 }

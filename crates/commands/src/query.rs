@@ -1,17 +1,23 @@
 //! `query`: the other questions about the past, one subcommand each.
 
 use clap::{Args, Subcommand};
+use ledgerline_api::answer::Answer;
+use ledgerline_api::event::Event;
+use ledgerline_api::question::{
+    Accessed, AfterRevoke, Divergences, Exposure, IssuePolicies, NotShown, PolicyChanges,
+    PolicyVersion, PolicyVersions, Resources, Tokens, Why,
+};
 use ledgerline_api::uuid_text;
-use ledgerline_client::segment;
-use serde_json::Value;
+use ledgerline_client::{Answered, ClientError, segment};
 
 use crate::Context;
+use crate::life::what;
 use crate::lookup::Narrow;
 use crate::progress::Wait;
-use crate::question::{About, Ask, Moment, TOKENS, list, rows, text, word};
+use crate::question::{self, About, Ask, Moment, Said, cells, read, rows, word};
 use crate::triage::{self, TriageArgs};
 use ledgerline_terminal::exit::{CommandResult, Failure};
-use ledgerline_terminal::render::what;
+use ledgerline_terminal::render::cell;
 
 /// Arguments of `query`.
 #[derive(Args)]
@@ -181,13 +187,15 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             let more = |ask: Ask| {
                 ask.with("from", Some(&from)).with("until", Some(&until)).with("limit", Some(1000))
             };
-            of_token(context, moment, &token, "resources", more, Some("accesses"), accesses)
+            of_token(context, moment, &token, "resources", more, Some("accesses"), |answer| {
+                read(answer, accesses)
+            })
         }
         Query::PolicyChanges { moment, subject, hours, from, until } => {
             let path = format!("/v1/subjects/{}/policy-changes", word(&subject)?);
             let hours = from.is_none().then_some(hours);
             let ask = Ask::new(path).with("hours", hours).with("from", from).with("until", until);
-            moment.show(context, ask, None, policy_changes)
+            moment.show(context, ask, None, |answer| read(answer, policy_changes))
         }
         Query::Accessed { moment, resource, from, until } => {
             let is_ranged = from.is_some() || until.is_some();
@@ -196,36 +204,65 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
                 .with("from", from)
                 .with("until", until)
                 .with("limit", Some(1000));
-            moment.show(context, ask, Some("tokens"), visitors)
+            moment.show(context, ask, Some("tokens"), |answer| {
+                let form: Answer<'_, Accessed<'_>> = answer.form()?;
+                Ok(Said::of(&form, visitors(&form.body)).listing(form.body.tokens.len()))
+            })
         }
-        Query::Policies { moment, token } => {
-            of_token(context, moment, &token, "policies", |ask| ask, None, policies)
-        }
+        Query::Policies { moment, token } => of_token(
+            context,
+            moment,
+            &token,
+            "policies",
+            |ask| ask,
+            None,
+            |one| read(one, policies),
+        ),
         Query::PolicyVersions { moment, policy } => {
             let ask = Ask::new(format!("/v1/policies/{}/versions", word(&policy)?));
-            moment.show(context, ask, None, |answer| rows(answer, "versions", VERSIONS))
+            moment.show(context, ask, None, |answer| {
+                read(answer, |one: &Answer<'_, PolicyVersions<'_>>| {
+                    versions("versions", &one.body.versions)
+                })
+            })
         }
         Query::Tokens { moment, holder } => {
             let ask = Ask::new(holder.path()?).with("limit", Some(1000));
             let ask = ask.by_name(Some("holder"));
-            moment.show(context, ask, Some("tokens"), |answer| rows(answer, "tokens", TOKENS))
+            moment.show(context, ask, Some("tokens"), |answer| {
+                let form: Answer<'_, Tokens<'_>> = answer.form()?;
+                let tokens = &form.body.tokens;
+                Ok(Said::of(&form, question::tokens(tokens)).listing(tokens.len()))
+            })
         }
-        Query::Divergence { moment, token } => {
-            of_token(context, moment, &token, "divergence", |ask| ask, None, divergences)
-        }
-        Query::Exposure { moment, token } => {
-            of_token(context, moment, &token, "exposure", |ask| ask, None, exposure)
-        }
+        Query::Divergence { moment, token } => of_token(
+            context,
+            moment,
+            &token,
+            "divergence",
+            |ask| ask,
+            None,
+            |one| read(one, divergences),
+        ),
+        Query::Exposure { moment, token } => of_token(
+            context,
+            moment,
+            &token,
+            "exposure",
+            |ask| ask,
+            None,
+            |one| read(one, exposure),
+        ),
         Query::AfterRevoke { moment, narrow, from, until, tokens, token } => {
             let more = |ask: Ask| {
                 ask.with("from", from.as_ref()).with("until", until.as_ref()).with("tokens", tokens)
             };
             if let Some(token) = token {
                 let about = About { token: &token, narrow: &narrow, what: "after-revoke" };
-                return moment.about(context, about, more, None, after_revoke);
+                return moment.about(context, about, more, None, |one| read(one, after_revoke));
             }
             let ask = more(Ask::new("/v1/after-revoke".to_owned()));
-            moment.show(context, ask, None, after_revoke)
+            moment.show(context, ask, None, |one| read(one, after_revoke))
         }
         Query::Triage(args) => triage::run(context, &args),
         Query::Why { mut moment, wait, event } => {
@@ -236,7 +273,10 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             let ask = Ask::new(format!("/v1/events/{}/{id}/why", segment(source)));
             let ask = ask.with("wait", wait.seconds());
             moment.client = wait.patient(moment.client);
-            moment.show(context, ask, None, why)
+            moment.show(context, ask, None, |answer| {
+                let form: Answer<'_, Why<'_>> = answer.form()?;
+                Ok(Said::of(&form, why(&form.body)).by(&form.body.progress))
+            })
         }
     }
 }
@@ -248,12 +288,12 @@ fn of_token(
     what: &str,
     more: impl Fn(Ask) -> Ask,
     list: Option<&str>,
-    lines: impl Fn(&Value) -> String,
+    read: impl Fn(&Answered) -> Result<Said, ClientError>,
 ) -> CommandResult {
     let of = token.of.as_ref();
     let more = |ask: Ask| more(ask).with("of", of);
     let about = About { token: &token.token, narrow: &token.narrow, what };
-    moment.about(context, about, more, list, lines)
+    moment.about(context, about, more, list, read)
 }
 
 impl Holder {
@@ -270,40 +310,49 @@ impl Holder {
     }
 }
 
-const VERSIONS: &[(&str, &str)] = &[
-    ("POLICY", "/policy"),
-    ("VERSION", "/version"),
-    ("FROM", "/effective_from"),
-    ("UNTIL", "/effective_until"),
-    ("SERVICE", "/service"),
-    ("CHANGE", "/change_ref"),
-    ("DIGEST", "/digest"),
-    ("PROOF", "/proof_state"),
-];
+fn versions(name: &str, versions: &[PolicyVersion<'_>]) -> String {
+    rows(
+        name,
+        versions,
+        &[
+            ("POLICY", |one| cell(&one.policy)),
+            ("VERSION", |one| cell(&one.version)),
+            ("FROM", |one| cell(&one.effective_from)),
+            ("UNTIL", |one| cell(&one.effective_until)),
+            ("SERVICE", |one| cell(&one.service)),
+            ("CHANGE", |one| cell(&one.change_ref)),
+            ("DIGEST", |one| cell(&one.digest)),
+            ("PROOF", |one| cell(&one.proof_state)),
+        ],
+    )
+}
 
-fn accesses(answer: &Value) -> String {
-    let columns = [
-        ("OCCURRED", "/occurred_at"),
-        ("OUTCOME", "/outcome"),
-        ("SERVICE", "/service"),
-        ("ACTION", "/action"),
-        ("RESOURCE", "/resource"),
-        ("HANDLE", "/resource_handle"),
-        ("TOKEN", "/token_id"),
-        ("PROOF", "/proof_state"),
-    ];
-    let (from, until) = (text(answer, "/from"), text(answer, "/until"));
-    let number = |name: &str| answer["not_shown"][name].as_u64().unwrap_or(0);
-    let (outside, descendants) = (number("outside"), number("descendants"));
-    let few = if answer["not_shown"]["whole"] == false { "at least " } else { "" };
-    let mut out = format!("from {from} until {until}\n\n");
-    if list(answer, "accesses").next().is_none() && (outside, descendants) != (0, 0) {
+fn accesses(answer: &Answer<'_, Resources<'_>>) -> String {
+    let Resources { from, until, accesses, not_shown, .. } = &answer.body;
+    let nothing = NotShown { outside: 0, descendants: 0, descendant_tokens: 0, whole: true };
+    let NotShown { outside, descendants, descendant_tokens, whole } = not_shown.unwrap_or(nothing);
+    let few = if whole { "" } else { "at least " };
+    let mut out = format!("from {} until {}\n\n", cell(from), cell(until));
+    if accesses.is_empty() && (outside, descendants) != (0, 0) {
         out.push_str("none of the token itself in this range\n");
     } else {
-        out.push_str(&rows(answer, "accesses", &columns));
+        out.push_str(&rows(
+            "accesses",
+            accesses,
+            &[
+                ("OCCURRED", |one| cell(&one.occurred_at)),
+                ("OUTCOME", |one| cell(&one.outcome)),
+                ("SERVICE", |one| cell(&one.service)),
+                ("ACTION", |one| cell(&one.action)),
+                ("RESOURCE", |one| cell(&one.resource)),
+                ("HANDLE", |one| cell(&one.resource_handle)),
+                ("TOKEN", |one| cell(&one.token_id)),
+                ("PROOF", |one| cell(&one.proof_state)),
+            ],
+        ));
     }
     if descendants > 0 {
-        let tokens = number("descendant_tokens");
+        let tokens = descendant_tokens;
         out.push_str(&format!(
             "NOT SHOWN: {few}{descendants} accesses by {tokens} tokens that came of it; ask with \
              --of descendants --from birth --until end\n"
@@ -320,136 +369,151 @@ fn accesses(answer: &Value) -> String {
     out
 }
 
-fn policy_changes(answer: &Value) -> String {
+fn policy_changes(answer: &Answer<'_, PolicyChanges<'_>>) -> String {
     let mut out = String::new();
-    for change in list(answer, "changes") {
-        let (policy, version) = (text(change, "/policy"), text(change, "/version"));
-        let from = text(change, "/effective_from");
+    for change in &answer.body.changes {
+        let (policy, version) = (cell(&change.version.policy), cell(&change.version.version));
+        let from = cell(&change.version.effective_from);
         out.push_str(&format!("{policy}@{version} in force from {from}\n"));
-        for token in list(change, "tokens") {
-            let (id, strength) = (text(token, "/token_id"), text(token, "/strength"));
-            out.push_str(&format!("  {id} ({strength}: {})\n", text(token, "/why")));
+        for one in &change.tokens {
+            let (id, strength) = (cell(&one.token.token_id), cell(&one.strength));
+            out.push_str(&format!("  {id} ({strength}: {})\n", cell(&one.why)));
         }
     }
     if out.is_empty() { "no policy change affected them\n".to_owned() } else { out }
 }
 
-fn visitors(answer: &Value) -> String {
-    let columns = [
-        ("TOKEN", "/token_id"),
-        ("ALLOWED", "/allowed"),
-        ("DENIED", "/denied"),
-        ("FIRST", "/accesses/0/occurred_at"),
-        ("STATE", "/happened/state"),
-        ("CLIENT", "/client_id"),
-        ("SUBJECT", "/subject"),
-        ("PROOF", "/proof_state"),
-    ];
-    rows(answer, "tokens", &columns)
-}
-
-fn policies(answer: &Value) -> String {
-    let named = [
-        ("NAMED", "/policy"),
-        ("VERSION", "/version"),
-        ("ROLE", "/role"),
-        ("WAS IN FORCE", "/in_force"),
-    ];
-    let privileges = [
-        ("POLICY", "/policy"),
-        ("VERSION", "/version"),
-        ("SCOPES ARE", "/evaluation"),
-        ("BEYOND", "/beyond"),
-        ("WHY", "/why"),
-    ];
-    format!(
-        "issued {}\n\n{}\n{}\n{}",
-        text(answer, "/issued_at"),
-        rows(answer, "named", &named),
-        rows(answer, "in_force", VERSIONS),
-        rows(answer, "privileges", &privileges),
+fn visitors(body: &Accessed<'_>) -> String {
+    rows(
+        "tokens",
+        &body.tokens,
+        &[
+            ("TOKEN", |one| cell(&one.token.token_id)),
+            ("ALLOWED", |one| cell(&one.allowed)),
+            ("DENIED", |one| cell(&one.denied)),
+            ("FIRST", |one| cell(&one.accesses.first().map(|access| access.occurred_at))),
+            ("STATE", |one| cell(&one.token.happened.state)),
+            ("CLIENT", |one| cell(&one.token.client_id)),
+            ("SUBJECT", |one| cell(&one.token.subject)),
+            ("PROOF", |one| cell(&one.token.proof_state)),
+        ],
     )
 }
 
-fn after_revoke(answer: &Value) -> String {
-    let columns = [
-        ("SERVICE", "/service"),
-        ("SEEN FROM", "/vantage"),
-        ("SOURCE", "/source"),
-        ("TOKENS", "/tokens"),
-        ("ALLOWED", "/allowed"),
-        ("REFUSED", "/refused"),
-        ("LAST ALLOW", "/last_allow/occurred_at"),
-        ("TOKEN", "/last_allow/token_id"),
-        ("GAP MS", "/gap_ms"),
-        ("P50 MS", "/p50_ms"),
-        ("P99 MS", "/p99_ms"),
-        ("PROOF", "/last_allow/proof_state"),
-    ];
+fn policies(answer: &Answer<'_, IssuePolicies<'_>>) -> String {
+    let body = &answer.body;
+    let named = rows(
+        "named",
+        &body.named,
+        &[
+            ("NAMED", |one| cell(&one.policy)),
+            ("VERSION", |one| cell(&one.version)),
+            ("ROLE", |one| cell(&one.role)),
+            ("WAS IN FORCE", |one| cell(&one.in_force)),
+        ],
+    );
+    let privileges = rows(
+        "privileges",
+        &body.privileges,
+        &[
+            ("POLICY", |one| cell(&one.policy)),
+            ("VERSION", |one| cell(&one.version)),
+            ("SCOPES ARE", |one| cell(&one.evaluation)),
+            ("BEYOND", |one| cells(&one.beyond)),
+            ("WHY", |one| cell(&one.why)),
+        ],
+    );
+    let in_force = versions("in_force", &body.in_force);
+    format!("issued {}\n\n{named}\n{in_force}\n{privileges}", cell(&body.issued_at))
+}
+
+fn after_revoke(answer: &Answer<'_, AfterRevoke<'_>>) -> String {
+    let body = &answer.body;
+    let places = rows(
+        "places",
+        &body.places,
+        &[
+            ("SERVICE", |one| cell(&one.service)),
+            ("SEEN FROM", |one| cell(&one.vantage)),
+            ("SOURCE", |one| cell(&one.source)),
+            ("TOKENS", |one| cell(&one.tokens)),
+            ("ALLOWED", |one| cell(&one.allowed)),
+            ("REFUSED", |one| cell(&one.refused)),
+            ("LAST ALLOW", |one| cell(&one.last_allow.as_ref().map(|last| last.occurred_at))),
+            ("TOKEN", |one| cell(&one.last_allow.as_ref().map(|last| &last.token_id))),
+            ("GAP MS", |one| cell(&one.gap_ms)),
+            ("P50 MS", |one| cell(&one.p50_ms)),
+            ("P99 MS", |one| cell(&one.p99_ms)),
+            ("PROOF", |one| cell(&one.last_allow.as_ref().map(|last| last.proof_state))),
+        ],
+    );
     format!(
-        "{} revoked; propagation p50 {} ms, p99 {} ms over {} gaps\n\n{}",
-        text(answer, "/revoked"),
-        text(answer, "/p50_ms"),
-        text(answer, "/p99_ms"),
-        text(answer, "/gaps"),
-        rows(answer, "places", &columns),
+        "{} revoked; propagation p50 {} ms, p99 {} ms over {} gaps\n\n{places}",
+        body.revoked,
+        cell(&body.p50_ms),
+        cell(&body.p99_ms),
+        body.gaps,
     )
 }
 
-fn divergences(answer: &Value) -> String {
-    let columns = [
-        ("WHAT", "/what"),
-        ("OCCURRED", "/occurred_at"),
-        ("WAS", "/before"),
-        ("IS", "/after"),
-        ("INDEX", "/index"),
-        ("TOKEN", "/token_id"),
-        ("PROOF", "/proof_state"),
-    ];
-    rows(answer, "divergences", &columns)
-}
-
-fn exposure(answer: &Value) -> String {
-    let columns = [
-        ("SERVICE", "/service"),
-        ("SEEN FROM", "/vantage"),
-        ("SOURCE", "/source"),
-        ("EVENTS", "/events"),
-        ("ALLOWED", "/allowed"),
-        ("FIRST", "/first"),
-        ("LAST", "/last"),
-    ];
-    format!(
-        "audiences  {}\nclients    {}\n\n{}",
-        text(answer, "/audiences"),
-        text(answer, "/clients"),
-        rows(answer, "places", &columns),
+fn divergences(answer: &Answer<'_, Divergences<'_>>) -> String {
+    rows(
+        "divergences",
+        &answer.body.divergences,
+        &[
+            ("WHAT", |one| cell(&one.what)),
+            ("OCCURRED", |one| cell(&one.occurred_at)),
+            ("WAS", |one| cells(&one.before)),
+            ("IS", |one| cells(&one.after)),
+            ("INDEX", |one| cell(&one.index)),
+            ("TOKEN", |one| cell(&one.token_id)),
+            ("PROOF", |one| cell(&one.proof_state)),
+        ],
     )
 }
 
-fn why(answer: &Value) -> String {
-    let line = |event: &Value| {
-        let statement = event.get("statement").unwrap_or(&Value::Null);
+fn exposure(answer: &Answer<'_, Exposure<'_>>) -> String {
+    let body = &answer.body;
+    let places = rows(
+        "places",
+        &body.places,
+        &[
+            ("SERVICE", |one| cell(&one.service)),
+            ("SEEN FROM", |one| cell(&one.vantage)),
+            ("SOURCE", |one| cell(&one.source)),
+            ("EVENTS", |one| cell(&one.events)),
+            ("ALLOWED", |one| cell(&one.allowed)),
+            ("FIRST", |one| cell(&one.first)),
+            ("LAST", |one| cell(&one.last)),
+        ],
+    );
+    let (audiences, clients) = (cell(&body.audiences), cell(&body.clients));
+    format!("audiences  {audiences}\nclients    {clients}\n\n{places}")
+}
+
+fn why(body: &Why<'_>) -> String {
+    let line = |event: &Event<'_>| {
         format!(
             "{} {} {} {}",
-            text(statement, "/occurred_at"),
-            text(statement, "/type"),
-            text(statement, "/target/id"),
-            what(statement)
+            cell(&event.occurred_at),
+            cell(&event.event_type),
+            cell(&event.target.as_ref().map(|target| &target.id)),
+            what(event)
         )
     };
-    let mut out = format!("{}\n", line(&answer["event"]));
-    for cause in list(answer, "causes") {
-        let depth = usize::try_from(cause["depth"].as_u64().unwrap_or(1)).unwrap_or(1).min(64);
-        let (relation, strength) = (text(cause, "/relation"), text(cause, "/strength"));
-        let of = match cause.get("event") {
-            Some(event) => line(event),
-            None if cause.get("token_id").is_some() => text(cause, "/token_id"),
-            None => {
-                format!("an event that is not recorded: {}", text(cause, "/event_ref/event_id"))
+    let mut out = format!("{}\n", line(&body.event.statement));
+    for cause in &body.causes {
+        let indent = "  ".repeat(cause.depth.min(64) as usize);
+        let (relation, strength) = (cell(&cause.relation), cell(&cause.strength));
+        let of = match (&cause.event, &cause.token_id) {
+            (Some(event), _) => line(&event.statement),
+            (None, Some(id)) => cell(id),
+            (None, None) => {
+                let event = cell(&cause.event_ref.as_ref().map(|event| &event.event_id));
+                format!("an event that is not recorded: {event}")
             }
         };
-        out.push_str(&format!("{}{relation} ({strength}) {of}\n", "  ".repeat(depth)));
+        out.push_str(&format!("{indent}{relation} ({strength}) {of}\n"));
     }
     out
 }

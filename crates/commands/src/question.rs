@@ -1,16 +1,24 @@
 //! What the commands that ask a question have in common: moment, tenant, pages, tables, proofs.
+//!
+//! Promises: an answer is read as its form before anything is shown, also as JSON. JSON is what the
+//! server sent, of all pages, with what the command adds.
 
 use clap::Args;
-use ledgerline_client::{Client, ClientError, segment};
-use serde_json::{Value, json};
+use ledgerline_api::answer::{Answer, Cut};
+use ledgerline_api::progress::AllProgress;
+use ledgerline_api::token::Token;
+use ledgerline_client::{Answered, Client, ClientError, segment};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ClientSettings;
+use crate::lookup::several::Marks;
 use crate::lookup::{self, Meant, Named, Narrow, Past};
-use crate::proof_file::{Written, write_proof};
+use crate::proof_file::{self, Written, write_proof};
 use crate::{Context, progress};
 use ledgerline_terminal::evidence::{Proof, ProofArgs};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{self, table};
+use ledgerline_terminal::render::{cell, printable, table};
 
 /// Which state of the ledger is asked, and who asks.
 #[derive(Args, Clone)]
@@ -68,15 +76,6 @@ impl Ask {
         self
     }
 
-    /// Notes that nothing is recorded of what was asked for by its name.
-    fn note_unnamed(&self, answer: &mut Value, list: Option<&str>) {
-        let is_empty = list.is_some_and(|list| answer[list].as_array().is_some_and(Vec::is_empty));
-        let is_cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-        if let Some(what) = self.by_name.filter(|_| is_empty && !is_cut) {
-            answer["unnamed"] = what.into();
-        }
-    }
-
     /// The same, that gives the proof of the whole answer.
     fn proven(&self) -> Self {
         let pages = |(name, _): &&(&str, String)| *name != "limit";
@@ -114,23 +113,195 @@ impl Ask {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn fetch(&self, client: &Client, list: Option<&str>) -> Result<Value, ClientError> {
-        let mut whole = client.get(&self.url(None))?;
-        let Some(list) = list else { return Ok(whole) };
-        let mut next = whole["next"].as_str().map(str::to_owned);
-        while let Some(page) = next {
-            let mut more = client.get(&self.url(Some(&page)))?;
-            next = more["next"].as_str().map(str::to_owned);
-            match (whole[list].as_array_mut(), more[list].as_array_mut()) {
-                (Some(whole), Some(more)) => whole.append(more),
-                _ => return Err(client.garbled("a page without its list")),
-            }
-            if next.is_none() {
-                whole["cut_by"] = more["cut_by"].take();
-            }
-        }
-        whole["next"] = json!(null);
+    pub fn fetch(&self, client: &Client, list: Option<&str>) -> Result<Answered, ClientError> {
+        let ask = |page: Option<&str>| client.get(&self.url(page));
+        let Some(list) = list else { return ask(None) };
+        let (mut whole, cut_by) = all_pages(list, ask)?;
+        let cut_by = cut_by.map(|cut_by| All { cut_by });
+        add(&mut whole.raw, &cut_by);
         Ok(whole)
+    }
+}
+
+/// What cut an answer of several pages: what cut the last.
+#[derive(Serialize)]
+struct All {
+    cut_by: Vec<Cut>,
+}
+
+/// How a page ends.
+#[derive(Deserialize)]
+struct PageEnd {
+    next: Option<String>,
+    #[serde(default)]
+    cut_by: Vec<Cut>,
+}
+
+/// The first page, with the items of `list` on all pages, and what cut the last of several.
+///
+/// # Errors
+/// [`ClientError`].
+pub fn all_pages(
+    list: &str,
+    ask: impl Fn(Option<&str>) -> Result<Answered, ClientError>,
+) -> Result<(Answered, Option<Vec<Cut>>), ClientError> {
+    let mut whole = ask(None)?;
+    let PageEnd { mut next, .. } = whole.form()?;
+    let mut cut_by = None;
+    while let Some(page) = next {
+        let mut more = ask(Some(&page))?;
+        let end: PageEnd = more.form()?;
+        (next, cut_by) = (end.next, Some(end.cut_by));
+        whole.append(list, &mut more)?;
+    }
+    whole.raw["next"] = Value::Null;
+    Ok((whole, cut_by))
+}
+
+/// Adds members to a document.
+pub fn add(document: &mut Value, added: &impl Serialize) {
+    let added = serde_json::to_value(added).expect("what commands add is JSON");
+    if let (Value::Object(document), Value::Object(mut added)) = (document, added) {
+        document.append(&mut added);
+    }
+}
+
+/// What an answer says to people, and what its exit code depends on.
+pub struct Said {
+    lines: String,
+    /// Entries of the log.
+    size: u64,
+    is_cut: bool,
+    /// Whether something that it depends on has not read everything.
+    is_behind: bool,
+    /// Whether it lists nothing.
+    is_empty: bool,
+    /// What nothing is known of.
+    unknown: Option<String>,
+}
+
+impl Said {
+    /// Of an answer of which `lines` are shown.
+    #[must_use]
+    pub fn of<T>(answer: &Answer<'_, T>, mut lines: String) -> Self {
+        let (as_of, origin) = (answer.as_of, printable(&answer.origin));
+        let judged_at = cell(&answer.judged_at);
+        lines.push_str(&format!("\nas of size {as_of} of {origin}, judged at {judged_at}\n"));
+        let is_cut = !answer.cut_by.is_empty();
+        if is_cut {
+            lines.push_str(&format!("INCOMPLETE: cut by {}\n", cell(&answer.cut_by)));
+        }
+        let unknown = unknown_tenant(&answer.tenant, answer.tenant_known);
+        let (is_behind, is_empty) = (false, false);
+        Self { lines, size: answer.size, is_cut, is_behind, is_empty, unknown }
+    }
+
+    /// That it depends on these.
+    #[must_use]
+    pub fn by(mut self, readers: &AllProgress<'_>) -> Self {
+        self.lines.push_str(&progress::foot(readers));
+        self.is_behind = progress::is_incomplete(readers);
+        self
+    }
+
+    /// That it lists so many.
+    #[must_use]
+    pub fn listing(mut self, items: usize) -> Self {
+        self.is_empty = items == 0;
+        self
+    }
+
+    /// That it is about a token of which something is recorded, or not.
+    #[must_use]
+    pub fn of_token(mut self, known: Option<bool>) -> Self {
+        let words = "UNKNOWN: nothing is recorded about that token: that there are no findings \
+                     says nothing of it\n";
+        let is_unknown = known == Some(false);
+        self.unknown = self.unknown.or_else(|| is_unknown.then(|| words.to_owned()));
+        self
+    }
+
+    /// What nothing is known of: an empty answer about it is not quiet. Exit code 4.
+    #[must_use]
+    pub fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
+    }
+
+    fn exit(&self) -> Exit {
+        match (&self.unknown, self.is_cut || self.is_behind) {
+            (Some(_), _) => Exit::Unknown,
+            (None, true) => Exit::Incomplete,
+            (None, false) => Exit::Ok,
+        }
+    }
+}
+
+/// Reads an answer as its form, of which `lines` are shown.
+///
+/// # Errors
+/// [`ClientError`] for one of another form.
+pub fn read<'a, T: Deserialize<'a>>(
+    answer: &'a Answered,
+    lines: impl FnOnce(&Answer<'a, T>) -> String,
+) -> Result<Said, ClientError> {
+    let form = answer.form()?;
+    Ok(Said::of(&form, lines(&form)))
+}
+
+/// A line about a tenant of which nothing is known.
+#[must_use]
+pub fn unknown_tenant(tenant: &str, is_known: bool) -> Option<String> {
+    let tenant = printable(tenant);
+    let line = || {
+        format!(
+            "UNKNOWN: nothing is known of the tenant {tenant}: no key, source or entry ever named \
+             it\n"
+        )
+    };
+    (!is_known).then(line)
+}
+
+/// An answer that came, and the proof that was written of it.
+struct Came {
+    answer: Answered,
+    said: Said,
+    written: Option<Written>,
+    marks: Option<Marks>,
+    status: Option<&'static str>,
+    unnamed: Option<&'static str>,
+}
+
+/// What a document has beside what the server sent.
+#[derive(Serialize)]
+struct Added {
+    #[serde(flatten)]
+    marks: Option<Marks>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<proof_file::About>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unnamed: Option<&'static str>,
+}
+
+impl Came {
+    fn exit(&self) -> Exit {
+        let exit = self.said.exit();
+        self.written.as_ref().map_or(exit, |written| written.exit(exit))
+    }
+
+    fn document(self) -> Value {
+        let Self { answer, written, marks, status, unnamed, .. } = self;
+        let proof = written.as_ref().map(Written::about);
+        let mut document = answer.raw;
+        add(&mut document, &Added { marks, proof, status, unnamed });
+        document
+    }
+
+    fn lines(&self) -> String {
+        let Said { lines, size, unknown, .. } = &self.said;
+        let proof = self.written.as_ref().map(|written| written.lines(Some(*size)));
+        format!("{lines}{}{}", unknown.as_deref().unwrap_or(""), proof.unwrap_or_default())
     }
 }
 
@@ -143,7 +314,7 @@ impl Moment {
             .with("tenant", self.tenant.as_ref())
     }
 
-    /// Asks, and shows the answer: as JSON, or as `lines` puts it, with what cut it below.
+    /// Asks, and shows the answer: as JSON, or as `read` puts it, with what cut it below.
     ///
     /// # Errors
     /// Whatever the server says.
@@ -152,20 +323,21 @@ impl Moment {
         context: &mut Context,
         ask: Ask,
         list: Option<&str>,
-        lines: impl FnOnce(&Value) -> String,
+        read: impl FnOnce(&Answered) -> Result<Said, ClientError>,
     ) -> CommandResult {
         let proof = self.proof.open()?;
-        self.show_with(context, ask, list, lines, proof)
+        self.show_with(context, ask, list, read, proof)
     }
 
     /// The answer, and the proof that was written of it.
     fn answer(
         self,
-        context: &mut Context,
+        context: &Context,
         ask: Ask,
         list: Option<&str>,
+        read: impl FnOnce(&Answered) -> Result<Said, ClientError>,
         proven: Option<Proof>,
-    ) -> Result<(Value, Option<Written>), Failure> {
+    ) -> Result<Came, Failure> {
         let mut ask = self.of(ask);
         let client = context.client(self.client)?;
         let mut written = None;
@@ -175,23 +347,18 @@ impl Moment {
             ask = ask.with("as_of", self.as_of.is_none().then_some(proof.size)).after_a_block();
             written = Some(proof);
         }
-        let mut answer = ask.fetch(&client, list)?;
-        if ask.of_known {
-            answer["status"] = "known".into();
-        }
-        if let Some(named) = &ask.marks {
-            named.mark(&mut answer);
-        }
-        if let Some(written) = &written {
-            answer["proof"] = written.value();
-        }
-        if self.as_of.is_none() && self.at.is_none() {
-            ask.note_unnamed(&mut answer, list);
-        }
-        if unknown(&answer).is_some() {
-            answer["status"] = "unknown".into();
-        }
-        Ok((answer, written))
+        let answer = ask.fetch(&client, list)?;
+        let mut said = read(&answer)?;
+        let marks = ask.marks.as_ref().map(|named| named.marks());
+        let is_now = self.as_of.is_none() && self.at.is_none();
+        // When nothing is recorded of what was asked for by its name, the name may be wrong.
+        let unnamed = ask.by_name.filter(|_| is_now && said.is_empty && !said.is_cut);
+        said.unknown = said.unknown.or_else(|| unnamed.map(unknown_name));
+        let status = match said.unknown() {
+            Some(_) => Some("unknown"),
+            None => ask.of_known.then_some("known"),
+        };
+        Ok(Came { answer, said, written, marks, status, unnamed })
     }
 
     /// The same, with the file of the proof taken already.
@@ -200,17 +367,17 @@ impl Moment {
         context: &mut Context,
         ask: Ask,
         list: Option<&str>,
-        lines: impl FnOnce(&Value) -> String,
+        read: impl FnOnce(&Answered) -> Result<Said, ClientError>,
         proven: Option<Proof>,
     ) -> CommandResult {
-        let (answer, written) = self.answer(context, ask, list, proven)?;
-        let proof = |answer: &Value| written.as_ref().map(|written| written.lines(answer));
-        let lines = |answer: &Value| {
-            format!("{}{}{}", lines(answer), foot(answer), proof(answer).unwrap_or_default())
-        };
-        context.screen.show(&answer, lines)?;
-        let exit = exit_of(&answer);
-        Ok(written.map_or(exit, |written| written.exit(exit)))
+        let came = self.answer(context, ask, list, read, proven)?;
+        let exit = came.exit();
+        if context.screen.is_json() {
+            context.screen.json(&came.document())?;
+        } else {
+            context.screen.lines(&came.lines())?;
+        }
+        Ok(exit)
     }
 }
 
@@ -236,7 +403,7 @@ impl Moment {
         About { token, narrow, what }: About<'_>,
         more: impl Fn(Ask) -> Ask,
         list: Option<&str>,
-        lines: impl Fn(&Value) -> String,
+        read: impl Fn(&Answered) -> Result<Said, ClientError>,
     ) -> CommandResult {
         // Before anything is asked: what fails then leaves no file of an earlier answer either.
         let proof = self.proof.open()?;
@@ -268,16 +435,17 @@ impl Moment {
         let proofs = [proof].into_iter().chain(std::iter::repeat_with(|| None));
         for (id, proof) in named.all().zip(proofs) {
             if is_one_of_several {
-                let (document, exit) = match self.clone().answer(context, ask(id), list, proof) {
-                    Err(failure) if lookup::is_unknown_failure(&failure) => {
-                        (lookup::unknown_one(id, past), Exit::Unknown)
-                    }
-                    other => {
-                        let (answer, written) = other?;
-                        let exit = exit_of(&answer);
-                        (answer, written.map_or(exit, |written| written.exit(exit)))
-                    }
-                };
+                let (document, exit) =
+                    match self.clone().answer(context, ask(id), list, &read, proof) {
+                        Err(failure) if lookup::is_unknown_failure(&failure) => {
+                            (lookup::unknown_one(id, past), Exit::Unknown)
+                        }
+                        other => {
+                            let came = other?;
+                            let exit = came.exit();
+                            (came.document(), exit)
+                        }
+                    };
                 documents.push(document);
                 exits.push(exit);
                 continue;
@@ -285,14 +453,14 @@ impl Moment {
             if !exits.is_empty() {
                 context.screen.line(&format!("\nrecorded as {id} too:"))?;
             }
-            exits.push(match self.clone().show_with(context, ask(id), list, &lines, proof) {
+            exits.push(match self.clone().show_with(context, ask(id), list, &read, proof) {
                 Err(failure) if lookup::is_unknown_failure(&failure) => {
                     lookup::unknown_id(context, &client, id, tenant, past, ASKED)?
                 }
                 other => other?,
             });
         }
-        if let Some(all) = lookup::with_others(documents) {
+        if let Some(all) = lookup::with_others(&documents) {
             context.screen.json(&all)?;
         }
         Ok(named.exit_of(&exits))
@@ -302,90 +470,50 @@ impl Moment {
 /// What a question about an unknown token comes to.
 const ASKED: &str = "the ledger has no answer about this token";
 
-/// What every answer ends with.
-fn foot(answer: &Value) -> String {
-    let mut line = format!(
-        "\nas of size {} of {}, judged at {}\n",
-        text(answer, "/as_of"),
-        text(answer, "/origin"),
-        text(answer, "/judged_at"),
-    );
-    if answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty()) {
-        line.push_str(&format!("INCOMPLETE: cut by {}\n", text(answer, "/cut_by")));
-    }
-    line.push_str(&progress::foot(answer));
-    line.extend(unknown(answer));
-    line
+/// A line about a name of which nothing is recorded.
+fn unknown_name(what: &str) -> String {
+    format!("UNKNOWN: nothing is recorded of that {what}: is it written as it was recorded?\n")
 }
 
-/// The exit code of an answer, its proof aside.
-fn exit_of(answer: &Value) -> Exit {
-    let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-    match unknown(answer) {
-        Some(_) => Exit::Unknown,
-        None if cut => Exit::Incomplete,
-        None => progress::exit(answer),
-    }
-}
+/// A column of a table: its head, and its cell of an item.
+pub type Column<T> = (&'static str, fn(&T) -> String);
 
-/// A line about what nothing is known of: an empty answer about it is not quiet. Exit code 4.
+/// A table of a list's items.
 #[must_use]
-pub fn unknown(answer: &Value) -> Option<String> {
-    if answer["tenant_known"] == false {
-        let tenant = text(answer, "/tenant");
-        return Some(format!(
-            "UNKNOWN: nothing is known of the tenant {tenant}: no key, source or entry ever named \
-             it\n"
-        ));
-    }
-    if answer["token_known"] == false {
-        return Some(
-            "UNKNOWN: nothing is recorded about that token: that there are no findings says \
-             nothing of it\n"
-                .to_owned(),
-        );
-    }
-    let what = answer["unnamed"].as_str()?;
-    Some(format!(
-        "UNKNOWN: nothing is recorded of that {what}: is it written as it was recorded?\n"
-    ))
-}
-
-/// A member as text.
-#[must_use]
-pub fn text(value: &Value, pointer: &str) -> String {
-    render::text(value, pointer)
-}
-
-/// The items of a list.
-pub fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
-    value.get(name).and_then(Value::as_array).into_iter().flatten()
-}
-
-/// A table of a list's items, one pointer for each column.
-#[must_use]
-pub fn rows(answer: &Value, name: &str, columns: &[(&str, &str)]) -> String {
-    let rows: Vec<Vec<String>> = list(answer, name)
-        .map(|item| columns.iter().map(|(_, pointer)| text(item, pointer)).collect())
-        .collect();
-    if rows.is_empty() {
+pub fn rows<T>(name: &str, items: &[T], columns: &[Column<T>]) -> String {
+    if items.is_empty() {
         return format!("no {name}\n");
     }
-    let head: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let row = |item: &T| columns.iter().map(|(_, cell)| cell(item)).collect();
+    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+    let head: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
     table(&head, &rows)
 }
 
-/// The columns of a list of tokens.
-pub const TOKENS: &[(&str, &str)] = &[
-    ("TOKEN", "/token_id"),
-    ("KIND", "/happened/token_kind"),
-    ("STATE", "/happened/state"),
-    ("ACTIVE", "/known/active"),
-    ("BORN", "/born_at"),
-    ("EXPIRES", "/happened/expires_at"),
-    ("CLIENT", "/client_id"),
-    ("PROOF", "/proof_state"),
-];
+/// A cell of a list that is left out when it is empty.
+#[must_use]
+pub fn cells<T: Serialize>(list: &[T]) -> String {
+    if list.is_empty() { cell(&None::<T>) } else { cell(&list) }
+}
+
+/// A table of tokens.
+#[must_use]
+pub fn tokens(tokens: &[Token<'_>]) -> String {
+    rows(
+        "tokens",
+        tokens,
+        &[
+            ("TOKEN", |one| cell(&one.token_id)),
+            ("KIND", |one| cell(&one.happened.token_kind)),
+            ("STATE", |one| cell(&one.happened.state)),
+            ("ACTIVE", |one| cell(&one.known.active)),
+            ("BORN", |one| cell(&one.born_at)),
+            ("EXPIRES", |one| cell(&one.happened.expires_at)),
+            ("CLIENT", |one| cell(&one.client_id)),
+            ("PROOF", |one| cell(&one.proof_state)),
+        ],
+    )
+}
 
 /// Refuses an empty word where a name is needed.
 ///

@@ -13,13 +13,19 @@
 //! Refuses: tables of more than [`ROWS_MAX`] rows.
 
 use clap::Args;
+use ledgerline_api::answer::Answer;
+use ledgerline_api::question::Tokens;
+use ledgerline_api::reconcile::{Difference, Reconciled, ReconciledToken, Reconciliation};
 use ledgerline_api::time_text;
+use ledgerline_api::token::Status;
+use ledgerline_api::values::{Str, Time};
 use ledgerline_client::{Client, segment};
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::hashed_jti;
 use ledgerline_sources::{input, token_table};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ClientSettings;
 use crate::Context;
@@ -27,7 +33,7 @@ use crate::import_tokens::{NO_ROW, Table};
 use crate::question::{Ask, rows};
 use crate::token_id::Naming;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{facts, text};
+use ledgerline_terminal::render::{cell, facts, table};
 
 /// Tokens of one request.
 const BATCH: usize = 500;
@@ -70,6 +76,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         record: !args.dry_run,
         batch: Vec::new(),
         differences: Vec::new(),
+        shown: Vec::new(),
         active_there: Vec::new(),
         held_here: Vec::new(),
         compared: 0,
@@ -86,7 +93,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         &mut |line, row| match row {
             Ok(row) if !row.token_id.starts_with(&front) => {
                 let detail = "a token of another region or issuer than asked for";
-                bad.push(json!({ "line": line, "detail": detail }));
+                bad.push(Bad { line, detail: detail.to_owned() });
                 Ok(())
             }
             Ok(row) => {
@@ -99,10 +106,10 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
                 if usable && row.state == State::Active {
                     compare.active_there.extend(keys_of(&row));
                 }
-                compare.take(&row.token_id, &others(&row), usable)
+                compare.take(&row.token_id, others(&row), usable)
             }
             Err(error) => {
-                bad.push(json!({ "line": line, "detail": error.to_string() }));
+                bad.push(Bad { line, detail: error.to_string() });
                 Ok(())
             }
         },
@@ -114,27 +121,62 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         return Err(Failure::error(NO_ROW));
     }
     let in_ledger = if bad.is_empty() { compare.ledger(&known)? } else { 0 };
-    let answer = json!({
-        "taken_at": time_text::rfc3339(taken_at),
-        "lines": table_rows + bad.len(),
-        "rows": table_rows,
-        "compared": compare.compared,
-        "usable_in_ledger": in_ledger,
-        "recorded": compare.record,
-        "differences": compare.differences,
-        "held_here": compare.held_here,
-        "unreadable_rows": bad,
-    });
-    context.screen.show(&answer, shown)?;
-    Ok(exit_of(&answer))
+    let report = Report {
+        taken_at: Time(taken_at),
+        lines: table_rows + bad.len(),
+        rows: table_rows,
+        compared: compare.compared,
+        usable_in_ledger: in_ledger,
+        recorded: compare.record,
+        differences: compare.differences,
+        held_here: compare.held_here,
+        unreadable_rows: bad,
+        shown: compare.shown,
+    };
+    context.screen.show(&report, shown)?;
+    Ok(report.exit())
 }
 
-fn exit_of(answer: &Value) -> Exit {
-    let has = |name: &str| answer[name].as_array().is_some_and(|list| !list.is_empty());
-    match (has("unreadable_rows"), has("differences") || has("held_here")) {
-        (true, _) => Exit::Error,
-        (false, true) => Exit::NotVerified,
-        (false, false) => Exit::Ok,
+/// A row that could not be read.
+#[derive(Serialize)]
+struct Bad {
+    line: u64,
+    detail: String,
+}
+
+/// A token that is on hold or not yet usable here.
+#[derive(Serialize)]
+struct Held {
+    token_id: String,
+    here: Status,
+}
+
+/// What came of it, as a document.
+#[derive(Serialize)]
+struct Report {
+    taken_at: Time,
+    lines: usize,
+    rows: usize,
+    compared: u64,
+    usable_in_ledger: u64,
+    recorded: bool,
+    /// As the server sent them.
+    differences: Vec<Value>,
+    held_here: Vec<Held>,
+    unreadable_rows: Vec<Bad>,
+    /// What is shown of the differences.
+    #[serde(skip)]
+    shown: Vec<Vec<String>>,
+}
+
+impl Report {
+    fn exit(&self) -> Exit {
+        let differs = !self.differences.is_empty() || !self.held_here.is_empty();
+        match (self.unreadable_rows.is_empty(), differs) {
+            (false, _) => Exit::Error,
+            (true, true) => Exit::NotVerified,
+            (true, false) => Exit::Ok,
+        }
     }
 }
 
@@ -143,34 +185,32 @@ fn others(row: &token_table::Row) -> Vec<String> {
     row.also_known_as.iter().cloned().chain(hashed_jti(&row.token_id)).collect()
 }
 
-fn shown(answer: &Value) -> String {
+fn shown(report: &Report) -> String {
     let mut out = facts(&[
-        ("lines", text(answer, "/lines")),
-        ("rows", text(answer, "/rows")),
-        ("usable in the ledger", text(answer, "/usable_in_ledger")),
-        ("recorded as findings", text(answer, "/recorded")),
+        ("lines", cell(&report.lines)),
+        ("rows", cell(&report.rows)),
+        ("usable in the ledger", cell(&report.usable_in_ledger)),
+        ("recorded as findings", cell(&report.recorded)),
     ]);
-    out.push_str(&rows(
-        answer,
-        "differences",
-        &[
-            ("DIFFERENCE", "/difference"),
-            ("SEVERITY", "/severity"),
-            ("HERE", "/here"),
-            ("TOKEN", "/token_id"),
-            ("FINDING", "/finding"),
-        ],
-    ));
-    if answer["held_here"].as_array().is_some_and(|list| !list.is_empty()) {
-        let columns = [("HELD HERE", "/here"), ("TOKEN", "/token_id")];
-        out.push_str(&rows(answer, "held_here", &columns));
+    out.push_str(&match &report.shown[..] {
+        [] => "no differences\n".to_owned(),
+        differences => table(&["DIFFERENCE", "SEVERITY", "HERE", "TOKEN", "FINDING"], differences),
+    });
+    if !report.held_here.is_empty() {
+        out.push_str(&rows(
+            "held_here",
+            &report.held_here,
+            &[("HELD HERE", |one| cell(&one.here)), ("TOKEN", |one| cell(&one.token_id))],
+        ));
         out.push_str("they are on hold or not yet usable here, and ACTIVE there; no finding is\n");
         out.push_str("recorded of that\n");
     }
-    let bad = answer["unreadable_rows"].as_array().is_some_and(|list| !list.is_empty());
-    if bad {
-        let columns = [("LINE", "/line"), ("DETAIL", "/detail")];
-        out.push_str(&rows(answer, "unreadable_rows", &columns));
+    if !report.unreadable_rows.is_empty() {
+        out.push_str(&rows(
+            "unreadable_rows",
+            &report.unreadable_rows,
+            &[("LINE", |one| cell(&one.line)), ("DETAIL", |one| cell(&one.detail))],
+        ));
         out.push_str("INCOMPLETE: what is missing at the issuer was not looked for\n");
     }
     out
@@ -194,43 +234,60 @@ struct Compare<'c> {
     tenant: Option<&'c str>,
     taken_at: i64,
     record: bool,
-    batch: Vec<Value>,
+    batch: Vec<ReconciledToken>,
+    /// As the server sent them, and what is shown of them.
     differences: Vec<Value>,
+    shown: Vec<Vec<String>>,
     /// Ids that are ACTIVE at the issuer, sorted once all are there.
     active_there: Vec<u128>,
     /// Of those, what is on hold or not yet usable here.
-    held_here: Vec<Value>,
+    held_here: Vec<Held>,
     compared: u64,
 }
 
 impl Compare<'_> {
-    fn take(&mut self, token_id: &str, others: &[String], usable: bool) -> Result<(), Failure> {
-        let mut row = json!({ "token_id": token_id, "usable": usable });
-        if !others.is_empty() {
-            row["also_known_as"] = others.into();
-        }
-        self.batch.push(row);
+    fn take(
+        &mut self,
+        token_id: &str,
+        also_known_as: Vec<String>,
+        usable: bool,
+    ) -> Result<(), Failure> {
+        let token_id = token_id.to_owned();
+        self.batch.push(ReconciledToken { token_id, also_known_as, usable });
         if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
+        #[derive(Deserialize)]
+        struct Differences {
+            differences: Vec<Value>,
+        }
         if self.batch.is_empty() {
             return Ok(());
         }
         let tokens = std::mem::take(&mut self.batch);
         self.compared += tokens.len() as u64;
-        let request = json!({
-            "tenant": self.tenant,
-            "region": self.naming.region,
-            "issuer": self.naming.issuer,
-            "taken_at": time_text::rfc3339(self.taken_at),
-            "record": self.record,
-            "tokens": tokens,
-        });
-        let mut answer = self.client.post_json("/v1/reconciliations", &request)?;
-        let list = answer["differences"].as_array_mut();
-        let list = list.ok_or_else(|| self.client.garbled("no differences in the answer"))?;
-        self.differences.append(list);
+        let request = Reconciliation {
+            tenant: self.tenant.map(str::to_owned),
+            region: self.naming.region.clone(),
+            issuer: self.naming.issuer.clone(),
+            taken_at: time_text::rfc3339(self.taken_at),
+            record: self.record,
+            tokens,
+        };
+        let answer = self.client.post_json("/v1/reconciliations", &request)?;
+        let Reconciled { differences, .. } = answer.form()?;
+        let row = |one: &Difference<'_>| {
+            vec![
+                cell(&one.difference),
+                cell(&one.severity),
+                cell(&one.here),
+                cell(&one.token_id),
+                cell(&one.finding),
+            ]
+        };
+        self.shown.extend(differences.iter().map(row));
+        self.differences.extend(answer.form::<Differences>()?.differences);
         Ok(())
     }
 
@@ -247,26 +304,25 @@ impl Compare<'_> {
                 .with("limit", Some(BATCH))
                 .with("page", page.as_deref());
             let answer = ask.fetch(self.client, None)?;
-            for token in answer["tokens"].as_array().into_iter().flatten() {
-                let id = token["token_id"].as_str().unwrap_or_default();
-                let others = token["also_known_as"].as_array().into_iter().flatten();
-                let mut ids = others.filter_map(Value::as_str).chain([id]);
-                let state = &token["known"]["state"];
-                if state == "SUSPENDED" || state == "PENDING" {
+            let form: Answer<'_, Tokens<'_>> = answer.form()?;
+            for token in &form.body.tokens {
+                let mut ids = token.also_known_as.iter().chain([&token.token_id]);
+                let here = token.known.state;
+                if matches!(here, Status::Suspended | Status::Pending) {
                     if ids.any(|id| self.active_there.binary_search(&key_of(id)).is_ok()) {
-                        self.held_here.push(json!({ "token_id": id, "here": state }));
+                        self.held_here.push(Held { token_id: token.token_id.to_string(), here });
                     }
                     continue;
                 }
-                if token["known"]["active"] != true {
+                if !token.known.active {
                     continue;
                 }
                 usable += 1;
                 if !ids.any(|id| known.binary_search(&key_of(id)).is_ok()) {
-                    self.take(id, &[], false)?;
+                    self.take(&token.token_id, Vec::new(), false)?;
                 }
             }
-            page = answer["next"].as_str().map(str::to_owned);
+            page = form.next.map(Str::into_owned);
             if page.is_none() {
                 self.flush()?;
                 return Ok(usable);

@@ -7,16 +7,18 @@
 //! not; 4 when nobody knows the token: then nothing was revoked, and that is said.
 
 use clap::Args;
-use ledgerline_client::{Client, ClientError, segment};
+use ledgerline_api::answer::Cut;
+use ledgerline_api::oauth::RevokeForm;
+use ledgerline_api::revoke::{IssuersTold, RevokeFamily, Revoked, SetMember, With};
+use ledgerline_api::triage::Knowledge;
+use ledgerline_client::{Answered, Client, ClientError, segment};
 use ledgerline_pasted as pasted;
-use serde_json::{Value, json};
 
 use crate::ClientSettings;
 use crate::Context;
 use crate::lookup::{self, Meant, Named, Narrow, Past, Unknown};
-use crate::question::list;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{table, text};
+use ledgerline_terminal::render::{cell, printable, table};
 
 /// Arguments of `revoke`.
 #[derive(Args)]
@@ -77,13 +79,13 @@ pub fn run(context: &mut Context, args: &RevokeArgs) -> CommandResult {
         Ok(Meant::Token(named)) => {
             let token = named.token.as_deref().unwrap_or_default();
             let answer = by_value(&client, args, token)?;
-            if answer["status"] == "unknown" {
+            if is_unknown(&answer)? {
                 let why = "its issuer's signature could not be checked: it is revoked under the id \
                            that it is known by";
                 pasted::tell(&[why.to_owned()]);
                 return by_id(context, &client, args, &named);
             }
-            finish(context, &answer, args.how())
+            Ok(finish(context, &answer, args.how())?.exit)
         }
         Ok(Meant::Unknown(unknown)) => {
             // Its issuer's signature may still name it.
@@ -105,34 +107,66 @@ pub fn run(context: &mut Context, args: &RevokeArgs) -> CommandResult {
     }
 }
 
+/// What was revoked; null for a client, which is told nothing.
+fn form(answer: &Answered) -> Result<Option<Revoked>, ClientError> {
+    answer.form()
+}
+
+/// Whether the ledger does not know the token.
+fn is_unknown(answer: &Answered) -> Result<bool, ClientError> {
+    Ok(form(answer)?.is_some_and(|revoked| revoked.status == Knowledge::Unknown))
+}
+
 fn or_unknown(
     context: &mut Context,
-    answer: &Value,
+    answer: &Answered,
     unknown: &Unknown,
     args: &RevokeArgs,
 ) -> CommandResult {
-    match answer["status"] == "unknown" {
+    match form(answer)?.filter(|revoked| revoked.status == Knowledge::Unknown) {
         // The ledger knows nothing of it; its issuer may.
-        true if answer["told"]["of"].as_u64().unwrap_or(0) > 0 => {
-            context.screen.show(answer, |answer| {
-                let line = issuer_line(answer, args.how());
+        Some(revoked) if revoked.told.of > 0 => {
+            context.screen.show(&answer.raw, |_| {
+                let line = issuer_line(&revoked, args.how());
                 format!("UNKNOWN: {NOTHING} in the ledger, which knows nothing of it\n{line}")
             })?;
             Ok(Exit::Unknown)
         }
-        true => lookup::unknown(context, unknown, NOTHING),
-        false => finish(context, answer, args.how()),
+        Some(_) => lookup::unknown(context, unknown, NOTHING),
+        None => Ok(finish(context, answer, args.how())?.exit),
     }
 }
 
 /// By the token itself (RFC 7009).
-fn by_value(client: &Client, args: &RevokeArgs, token: &str) -> Result<Value, Failure> {
-    let dry_run = if args.dry_run { "true" } else { "" };
-    let tell = if args.ledger_only { "false" } else { "" };
-    let with = if args.descendants_only { "descendants" } else { "" };
-    let mut form = vec![("token", token), ("dry_run", dry_run), ("tell_issuer", tell)];
-    form.extend([("with", with), ("reason", &args.reason)]);
+fn by_value(client: &Client, args: &RevokeArgs, token: &str) -> Result<Answered, Failure> {
+    let form = RevokeForm {
+        token: token.into(),
+        token_type_hint: None,
+        dry_run: args.dry_run.then_some(true),
+        tell_issuer: args.ledger_only.then_some(false),
+        with: args.descendants_only.then(|| "descendants".into()),
+        reason: Some((&*args.reason).into()),
+    };
     Ok(client.post_form("/oauth2/revoke", &form)?)
+}
+
+/// What is asked for of a token by its id.
+#[must_use]
+pub fn family(
+    how: How,
+    descendants_only: bool,
+    reason: &str,
+    tenant: Option<&str>,
+) -> RevokeFamily {
+    let with = if descendants_only { With::Descendants } else { With::Grant };
+    RevokeFamily {
+        tenant: tenant.map(str::to_owned),
+        reason: Some(reason.to_owned()),
+        dry_run: how.dry_run,
+        token: None,
+        with: Some(cell(&with)),
+        tell_issuer: Some(!how.ledger_only),
+    }
 }
 
 impl RevokeArgs {
@@ -148,17 +182,17 @@ impl RevokeArgs {
 pub fn post(
     client: &Client,
     id: &str,
-    mut body: Value,
+    mut body: RevokeFamily,
     token: Option<&str>,
-) -> Result<Value, ClientError> {
+) -> Result<Answered, ClientError> {
     let path = format!("/v1/tokens/{}/blast-radius", segment(id));
-    body["token"] = token.into();
+    body.token = token.map(str::to_owned);
     match client.post_json(&path, &body) {
         // The ledger comes first: what it cannot match is ended by the id all the same.
         Err(ClientError::Refused { code, .. }) if code == "token_mismatch" => {
             let why = "the server cannot match the token with its id: it is revoked by the id";
             pasted::tell(&[why.to_owned()]);
-            body["token"] = Value::Null;
+            body.token = None;
             client.post_json(&path, &body)
         }
         other => other,
@@ -175,20 +209,14 @@ fn by_id(
     let mut exit = Exit::Ok;
     named.warn(context)?;
     for id in named.all() {
-        let with = if args.descendants_only { "descendants" } else { "grant" };
-        let body = json!({
-            "reason": args.reason,
-            "dry_run": args.dry_run,
-            "with": with,
-            "tell_issuer": !args.ledger_only,
-        });
+        let body = family(args.how(), args.descendants_only, &args.reason, None);
         let answer = match post(client, id, body, named.token.as_deref()) {
             Err(error) if lookup::is_unknown(&error) => {
                 return lookup::unknown_id(context, client, id, None, Past::default(), NOTHING);
             }
             other => other?,
         };
-        if finish(context, &answer, args.how())? == Exit::Incomplete {
+        if finish(context, &answer, args.how())?.exit == Exit::Incomplete {
             exit = Exit::Incomplete;
         }
     }
@@ -204,67 +232,75 @@ pub struct How {
     pub ledger_only: bool,
 }
 
-/// Shows what was revoked; the exit code says whether that is all of it, and whether every issuer
-/// that could be told was.
+/// What a revocation came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Done {
+    /// Whether that is all of it, and whether every issuer that could be told was.
+    pub exit: Exit,
+    /// The entry behind the last that says it, where anything was recorded.
+    pub end: Option<u64>,
+}
+
+/// Shows what was revoked.
 ///
 /// # Errors
-/// When standard output is closed.
-pub fn finish(context: &mut Context, answer: &Value, how: How) -> CommandResult {
-    context.screen.show(answer, |answer| shown(answer, how))?;
-    let cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-    let all = how.dry_run || answer.is_null() || is_all(answer);
-    let untold = answer["told"]["could_be_told"].as_u64().unwrap_or(0) > 0;
-    let told = how.dry_run || how.ledger_only || !untold;
-    Ok(if all && !cut && told { Exit::Ok } else { Exit::Incomplete })
+/// When the answer is of another form, or standard output is closed.
+pub fn finish(context: &mut Context, answer: &Answered, how: How) -> Result<Done, Failure> {
+    let Some(revoked) = form(answer)? else {
+        context.screen.show(&answer.raw, |_| {
+            "accepted; a client is not told whether there was such a token (RFC 7009)".to_owned()
+        })?;
+        return Ok(Done { exit: Exit::Ok, end: None });
+    };
+    context.screen.show(&answer.raw, |_| shown(&revoked, how))?;
+    let all = how.dry_run || is_all(&revoked);
+    let told = how.dry_run || how.ledger_only || revoked.told.could_be_told == 0;
+    let is_whole = all && revoked.cut_by.is_empty() && told;
+    let exit = if is_whole { Exit::Ok } else { Exit::Incomplete };
+    let last = revoked.events.iter().flatten().filter_map(|event| event.index).max();
+    Ok(Done { exit, end: last.map(|last| last + 1) })
 }
 
 /// Whether everything that was to be revoked was.
-fn is_all(answer: &Value) -> bool {
-    let wanted = answer["to_revoke"].as_array().map_or(0, Vec::len) as u64;
-    answer["revoked"].as_u64() == Some(wanted)
+fn is_all(answer: &Revoked) -> bool {
+    answer.revoked == answer.to_revoke.len() as u64
 }
 
-fn shown(answer: &Value, how: How) -> String {
-    if answer.is_null() {
-        return "accepted; a client is not told whether there was such a token (RFC 7009)"
-            .to_owned();
-    }
-    let dry_run = answer["dry_run"] == true;
-    let planned = answer["to_revoke"].as_array().map_or(0, Vec::len).to_string();
+fn shown(answer: &Revoked, how: How) -> String {
+    let dry_run = answer.dry_run;
+    let (planned, revoked) = (answer.to_revoke.len() as u64, answer.revoked);
     let (word, count) = match dry_run {
-        true => ("would revoke", planned.clone()),
-        false => ("revoked", text(answer, "/revoked")),
+        true => ("would revoke", planned),
+        false => ("revoked", revoked),
     };
     let mut out = issuer_line(answer, how);
-    let family = text(answer, "/family");
-    out.push_str(&format!("{word} {count} of {family} tokens\n"));
-    if answer["with"] == "descendants" {
+    out.push_str(&format!("{word} {count} of {} tokens\n", answer.family));
+    if answer.with == Some(With::Descendants) {
         out.push_str("the grant and the family of the token were left alone\n");
     }
-    let columns = ["/token_id", "/why", "/before", "/after", "/issuer"];
-    let row = |one: &Value| columns.map(|pointer| text(one, pointer)).to_vec();
-    let mut rows: Vec<Vec<String>> = list(answer, "set").map(row).collect();
-    let mut head = vec!["TOKEN", "WHY", "BEFORE", "AFTER", "ISSUER"];
-    if dry_run {
-        let goes = |id: &str| list(answer, "to_revoke").any(|one| *one == *id);
-        let after = |row: &mut Vec<String>| {
-            let ends = if goes(&row[0]) { "REVOKED".to_owned() } else { row[2].clone() };
-            row[3] = ends;
-        };
-        rows.iter_mut().for_each(after);
-        head[3] = "WOULD BE";
-    }
-    out.push_str(&table(&head, &rows));
-    for event in list(answer, "events").filter(|event| !event["error"].is_null()) {
-        let (id, error) = (text(event, "/token_id"), text(event, "/error/detail"));
-        out.push_str(&format!("NOT REVOKED {id}: {error}\n"));
+    let after = |one: &SetMember| match dry_run {
+        true if answer.to_revoke.contains(&one.token_id) => "REVOKED".to_owned(),
+        true => cell(&one.before),
+        false => cell(&one.after),
+    };
+    let row = |one: &SetMember| {
+        vec![cell(&one.token_id), cell(&one.why), cell(&one.before), after(one), cell(&one.issuer)]
+    };
+    let rows: Vec<Vec<String>> = answer.set.iter().map(row).collect();
+    let ends = if dry_run { "WOULD BE" } else { "AFTER" };
+    out.push_str(&table(&["TOKEN", "WHY", "BEFORE", ends, "ISSUER"], &rows));
+    for event in answer.events.iter().flatten() {
+        if let Some(error) = &event.error {
+            let (id, detail) = (cell(&event.token_id), cell(&error.detail));
+            out.push_str(&format!("NOT REVOKED {id}: {detail}\n"));
+        }
     }
     if !dry_run && !is_all(answer) {
         out.push_str(&format!("INCOMPLETE: revoked {count} of {planned}: repeat it\n"));
     }
-    if answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty()) {
-        let cut = text(answer, "/cut_by");
-        let what = match list(answer, "cut_by").all(|cut| *cut == "width") {
+    if !answer.cut_by.is_empty() {
+        let cut = cell(&answer.cut_by);
+        let what = match answer.cut_by.iter().all(|cut| *cut == Cut::Width) {
             true => {
                 "it has more ids than are read: what was read ends, and nothing is said of more"
             }
@@ -276,11 +312,9 @@ fn shown(answer: &Value, how: How) -> String {
 }
 
 /// The lines that matter most: where the tokens still work, as far as anybody knows.
-fn issuer_line(answer: &Value, how: How) -> String {
-    let count = |name: &str| answer["told"][name].as_u64().unwrap_or(0);
-    let (of, told, not_told, could) =
-        (count("of"), count("told"), count("not_told"), count("could_be_told"));
-    let why: Vec<String> = list(&answer["told"], "why_not").map(|one| text(one, "")).collect();
+fn issuer_line(answer: &Revoked, how: How) -> String {
+    let IssuersTold { of, told, not_told, could_be_told: could, ref why_not } = answer.told;
+    let why: Vec<String> = why_not.iter().map(|one| printable(one)).collect();
     let why = why.join("; ");
     if of == 0 {
         let dry = if how.dry_run { "DRY RUN: " } else { "" };

@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use ledgerline_api::BODY_BYTES_MAX;
+use ledgerline_api::ingest::{EventStatus, Verdicts};
 use ledgerline_client::Client;
 use ledgerline_sources::{Act, Report};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use crate::Context;
+use crate::question::rows;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{facts, table, text};
+use ledgerline_terminal::render::{cell, facts, printable};
 
 /// Most events in one request.
 const BATCH_EVENTS: usize = 500;
@@ -138,10 +141,8 @@ impl<'s> Sender<'s> {
 
     /// Names a file of which no more can be read.
     pub fn unreadable(&mut self, line: u64, error: &io::Error) {
-        let detail = error.to_string();
-        self.tally
-            .unreadable
-            .push(json!({ "file": self.name, "after_line": line, "detail": detail }));
+        let (file, detail) = (self.name.clone(), error.to_string());
+        self.tally.unreadable.push(Torn { file, after_line: line, detail });
     }
 
     /// Takes over what an adapter counted.
@@ -161,19 +162,20 @@ impl<'s> Sender<'s> {
             return Ok(());
         }
         let answer = self.client.post("/v1/events", "application/x-ndjson", &self.body)?;
-        let events = answer["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let Verdicts { events, .. } = answer.form()?;
         if events.len() != self.origins.len() {
-            return Err(self.client.garbled("another number of verdicts than events").into());
+            return Err(answer.garbled("another number of verdicts than events").into());
         }
         self.body.clear();
         self.since = None;
         self.bar.inc(self.origins.len() as u64);
         for (event, (name, line)) in events.iter().zip(std::mem::take(&mut self.origins)) {
-            match event["status"].as_str() {
-                Some("recorded") => self.tally.recorded += 1,
-                Some("duplicate") => self.tally.duplicate += 1,
-                _ => {
-                    let (code, detail) = (text(event, "/error/code"), text(event, "/error/detail"));
+            match event.status {
+                EventStatus::Recorded => self.tally.recorded += 1,
+                EventStatus::Duplicate => self.tally.duplicate += 1,
+                EventStatus::Refused => {
+                    let code = cell(&event.error.as_ref().map(|error| &error.code));
+                    let detail = cell(&event.error.as_ref().map(|error| &error.detail));
                     let now = std::mem::replace(&mut self.name, name);
                     self.refuse(line, &code, &detail);
                     self.name = now;
@@ -194,11 +196,8 @@ impl<'s> Sender<'s> {
         let tally = &self.tally;
         let unsent = self.origins.len();
         if sent.is_ok() || tally.recorded + tally.duplicate > 0 {
-            let mut report = tally.report();
-            if unsent > 0 {
-                report["unsent"] = unsent.into();
-            }
-            context.screen.show(&report, summary)?;
+            let unsent = Some(unsent).filter(|unsent| *unsent > 0);
+            context.screen.show(&tally.report(unsent), summary)?;
         }
         sent?;
         let is_well = self.tally.refused.is_empty() && self.tally.unreadable.is_empty();
@@ -217,8 +216,45 @@ struct Tally {
     recorded: u64,
     duplicate: u64,
     refused: BTreeMap<String, u64>,
-    first: Vec<Value>,
-    unreadable: Vec<Value>,
+    first: Vec<Refusal>,
+    unreadable: Vec<Torn>,
+}
+
+/// A line that gave no event.
+#[derive(Serialize)]
+struct Refusal {
+    file: String,
+    line: u64,
+    code: String,
+    detail: String,
+}
+
+/// A file that was not read to its end.
+#[derive(Serialize)]
+struct Torn {
+    file: String,
+    after_line: u64,
+    detail: String,
+}
+
+/// How everything fared, as a document.
+#[skip_serializing_none]
+#[derive(Serialize)]
+struct Fared<'t> {
+    lines: u64,
+    mapped_lines: Option<u64>,
+    joined_lines: Option<u64>,
+    skipped: u64,
+    skipped_by_reason: &'t BTreeMap<String, u64>,
+    refused_lines: Option<u64>,
+    events: u64,
+    recorded: u64,
+    duplicate: u64,
+    refused: u64,
+    refused_by_code: &'t BTreeMap<String, u64>,
+    first_refusals: &'t [Refusal],
+    unreadable: &'t [Torn],
+    unsent: Option<usize>,
 }
 
 impl Tally {
@@ -227,75 +263,81 @@ impl Tally {
         *self.refused.entry(code.to_owned()).or_default() += 1;
         let is_shown = self.first.len() < REFUSALS_SHOWN;
         if is_shown {
-            let refusal = json!({ "file": name, "line": line, "code": code, "detail": detail });
-            self.first.push(refusal);
+            let [file, code, detail] = [name, code, detail].map(str::to_owned);
+            self.first.push(Refusal { file, line, code, detail });
         }
         is_shown
     }
 
-    fn report(&self) -> Value {
-        let mut report = json!({
-            "lines": self.lines,
-            "skipped": self.skipped.values().sum::<u64>(),
-            "skipped_by_reason": self.skipped,
-            "events": self.events,
-            "recorded": self.recorded,
-            "duplicate": self.duplicate,
-            "refused": self.refused.values().sum::<u64>(),
-            "refused_by_code": self.refused,
-            "first_refusals": self.first,
-            "unreadable": self.unreadable,
-        });
-        if let Some([mapped, joined, refused]) = self.of_lines {
-            report["mapped_lines"] = mapped.into();
-            report["joined_lines"] = joined.into();
-            report["refused_lines"] = refused.into();
+    fn report(&self, unsent: Option<usize>) -> Fared<'_> {
+        let of_lines = |at: usize| self.of_lines.map(|counts| counts[at]);
+        Fared {
+            lines: self.lines,
+            mapped_lines: of_lines(0),
+            joined_lines: of_lines(1),
+            skipped: self.skipped.values().sum(),
+            skipped_by_reason: &self.skipped,
+            refused_lines: of_lines(2),
+            events: self.events,
+            recorded: self.recorded,
+            duplicate: self.duplicate,
+            refused: self.refused.values().sum(),
+            refused_by_code: &self.refused,
+            first_refusals: &self.first,
+            unreadable: &self.unreadable,
+            unsent,
         }
-        report
     }
 }
 
 /// The report for people.
-fn summary(report: &Value) -> String {
-    let mut lines = Vec::new();
-    for (name, member) in [
-        ("lines", "lines"),
-        ("lines of events", "mapped_lines"),
-        ("  without their own", "joined_lines"),
-        ("skipped", "skipped"),
-        ("lines refused", "refused_lines"),
-        ("events", "events"),
-        ("recorded", "recorded"),
-        ("duplicate", "duplicate"),
-        ("refused", "refused"),
-        ("NOT SENT", "unsent"),
-    ] {
-        if !report[member].is_null() {
-            lines.push((name, text(report, &format!("/{member}"))));
-        }
-    }
-    let mut out = facts(&lines);
-    for (title, member) in [("refused", "refused_by_code"), ("skipped", "skipped_by_reason")] {
-        let counts = report[member].as_object().filter(|counts| !counts.is_empty());
-        for (at, (reason, count)) in counts.into_iter().flatten().enumerate() {
+fn summary(report: &Fared<'_>) -> String {
+    let lines = [
+        ("lines", Some(report.lines)),
+        ("lines of events", report.mapped_lines),
+        ("  without their own", report.joined_lines),
+        ("skipped", Some(report.skipped)),
+        ("lines refused", report.refused_lines),
+        ("events", Some(report.events)),
+        ("recorded", Some(report.recorded)),
+        ("duplicate", Some(report.duplicate)),
+        ("refused", Some(report.refused)),
+        ("NOT SENT", report.unsent.map(|unsent| unsent as u64)),
+    ];
+    let lines = lines.into_iter().filter_map(|(name, count)| Some((name, count?.to_string())));
+    let mut out = facts(&lines.collect::<Vec<_>>());
+    for (title, counts) in
+        [("refused", report.refused_by_code), ("skipped", report.skipped_by_reason)]
+    {
+        for (at, (reason, count)) in counts.iter().enumerate() {
             let title = if at == 0 { format!("\n{title}:\n") } else { String::new() };
             out.push_str(&format!("{title}  {reason}: {count}\n"));
         }
     }
-    let parts = [
-        ("first refusals", "first_refusals", ["file", "line", "code", "detail"].as_slice()),
-        ("NOT READ TO THE END", "unreadable", &["file", "after_line", "detail"]),
-    ];
-    for (title, member, columns) in parts {
-        let list = report[member].as_array().map(Vec::as_slice).unwrap_or_default();
-        let row = |one: &Value| columns.iter().map(|name| text(one, &format!("/{name}"))).collect();
-        let rows: Vec<Vec<String>> = list.iter().map(row).collect();
-        if !rows.is_empty() {
-            let heads: Vec<String> =
-                columns.iter().map(|name| name.replace('_', " ").to_uppercase()).collect();
-            let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-            out.push_str(&format!("\n{title}:\n{}", table(&heads, &rows)));
-        }
+    if !report.first_refusals.is_empty() {
+        let refusals = rows(
+            "refusals",
+            report.first_refusals,
+            &[
+                ("FILE", |one| printable(&one.file)),
+                ("LINE", |one| one.line.to_string()),
+                ("CODE", |one| printable(&one.code)),
+                ("DETAIL", |one| printable(&one.detail)),
+            ],
+        );
+        out.push_str(&format!("\nfirst refusals:\n{refusals}"));
+    }
+    if !report.unreadable.is_empty() {
+        let torn = rows(
+            "files",
+            report.unreadable,
+            &[
+                ("FILE", |one| printable(&one.file)),
+                ("AFTER LINE", |one| one.after_line.to_string()),
+                ("DETAIL", |one| printable(&one.detail)),
+            ],
+        );
+        out.push_str(&format!("\nNOT READ TO THE END:\n{torn}"));
     }
     out
 }

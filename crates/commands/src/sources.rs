@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_api::source::{ExpectedService, Inventory, Source, Sources};
 use ledgerline_sources::inventory;
-use serde_json::{Value, json};
 
 use crate::ClientSettings;
 use crate::Context;
 use crate::progress::{self, Wait};
-use crate::question::{Ask, list, rows, text, unknown};
+use crate::question::{Ask, all_pages, rows, unknown_tenant};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
+use ledgerline_terminal::render::{cell, printable};
 
 /// Longest inventory.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -51,110 +52,119 @@ pub struct SourcesArgs {
 pub fn run(context: &mut Context, args: SourcesArgs) -> CommandResult {
     let inventory = args.expected.as_deref().map(read).transpose()?;
     let client = context.client(args.wait.patient(args.client))?;
+    let is_compared = inventory.is_some();
     let whole = match inventory {
         Some(expected) => {
-            let body = json!({ "tenant": args.tenant, "expected": expected });
+            let body = Inventory { tenant: args.tenant, expected };
             client.post_json(&format!("/v1/sources{}", args.wait.query()), &body)?
         }
         None => {
-            let ask = |after: Option<&str>| {
+            let ask = |page: Option<&str>| {
                 let ask = Ask::new("/v1/sources".to_owned()).with("tenant", args.tenant.as_ref());
                 // Later pages are of what was waited for already.
-                let wait = args.wait.seconds().filter(|_| after.is_none());
-                ask.with("after", after).with("wait", wait).fetch(&client, None)
+                let wait = args.wait.seconds().filter(|_| page.is_none());
+                ask.with("page", page).with("wait", wait).fetch(&client, None)
             };
-            let mut whole = ask(None)?;
-            while let Some(after) = whole["next"].as_str().map(str::to_owned) {
-                let mut more = ask(Some(&after))?;
-                if let (Some(all), Some(list)) =
-                    (whole["sources"].as_array_mut(), more["sources"].as_array_mut())
-                {
-                    all.append(list);
-                }
-                whole["next"] = more["next"].take();
-            }
-            whole
+            all_pages("sources", ask)?.0
         }
     };
-    context.screen.show(&whole, lines)?;
-    let is_cut = list(&whole, "cut_by").next().is_some();
-    let is_short = whole["is_complete"] == false;
-    Ok(match unknown(&whole) {
-        Some(_) => Exit::Unknown,
-        None if is_cut || is_short => Exit::Incomplete,
-        None => progress::exit(&whole),
+    let form: Sources<'_> = whole.form()?;
+    context.screen.show(&whole.raw, |_| lines(&form))?;
+    // Of an inventory silence is no word that all of it reports.
+    let is_short = form.is_complete.map_or(is_compared, |is_complete| !is_complete);
+    Ok(match form.tenant_known {
+        false => Exit::Unknown,
+        true if !form.cut_by.is_empty() || is_short => Exit::Incomplete,
+        true => progress::exit(&form.progress),
     })
 }
 
 /// The inventory as the call has it.
-fn read(file: &Path) -> Result<Value, Failure> {
+fn read(file: &Path) -> Result<Vec<ExpectedService>, Failure> {
     let name = file.display();
     let length = fs::metadata(file).with_context(|| format!("{name}"))?.len();
     if length > FILE_BYTES_MAX {
         return Err(Failure::usage(format!("{name}: an inventory has at most 1 MiB")));
     }
     let text = fs::read_to_string(file).with_context(|| format!("{name}"))?;
-    let services =
-        inventory::parse(&text).map_err(|why| Failure::usage(format!("{name}: {why}")))?;
-    Ok(serde_json::to_value(services)?)
+    inventory::parse(&text).map_err(|why| Failure::usage(format!("{name}: {why}")))
 }
 
-fn lines(answer: &Value) -> String {
-    let mut shown = answer.clone();
-    let at_most = progress::is_incomplete(answer) || list(answer, "cut_by").next().is_some();
-    for one in shown["sources"].as_array_mut().into_iter().flatten() {
-        // While the rules are behind there may be more that takes from it.
-        let score = match one["score"].as_f64() {
-            Some(score) if at_most => format!("at most {score}"),
+/// A source, and whether more may take from its score.
+struct Row<'a> {
+    source: &'a Source<'a>,
+    at_most: bool,
+}
+
+impl Row<'_> {
+    fn score(&self) -> String {
+        match self.source.score {
+            // While the rules are behind there may be more that takes from it.
+            Some(score) if self.at_most => format!("at most {score}"),
             Some(score) => score.to_string(),
-            None => text(one, "/words"),
-        };
-        one["score"] = score.into();
+            None => printable(&self.source.words),
+        }
     }
+}
+
+fn lines(answer: &Sources<'_>) -> String {
+    let at_most = progress::is_incomplete(&answer.progress) || !answer.cut_by.is_empty();
+    let each = answer.sources.iter().map(|source| Row { source, at_most });
     let mut table = rows(
-        &shown,
         "sources",
+        &each.collect::<Vec<_>>(),
         &[
-            ("SOURCE", "/source"),
-            ("SCORE", "/score"),
-            ("EVENTS", "/events"),
-            ("BIRTHS", "/births"),
-            ("ORIGINS", "/origins"),
-            ("GAPS", "/gaps"),
-            ("UNBORN", "/sample/unborn_tokens"),
-            ("HEARTBEAT AGE S", "/heartbeat_age_s"),
-            ("LAST", "/last_recorded_at"),
-            ("WHAT IS MISSING", "/words"),
+            ("SOURCE", |one| cell(&one.source.source)),
+            ("SCORE", Row::score),
+            ("EVENTS", |one| cell(&one.source.events)),
+            ("BIRTHS", |one| cell(&one.source.births)),
+            ("ORIGINS", |one| cell(&one.source.origins)),
+            ("GAPS", |one| cell(&one.source.gaps)),
+            ("UNBORN", |one| cell(&one.source.sample.unborn_tokens)),
+            ("HEARTBEAT AGE S", |one| cell(&one.source.heartbeat_age_s)),
+            ("LAST", |one| cell(&one.source.last_recorded_at)),
+            ("WHAT IS MISSING", |one| cell(&one.source.words)),
         ],
     );
-    if answer["expected"].is_array() {
+    if answer.expected.is_some() {
         table.push('\n');
-        table.push_str(&rows(
-            answer,
-            "expected",
-            &[("EXPECTED", "/name"), ("PHASE", "/phase"), ("IT", "/words")],
-        ));
-        for name in list(answer, "unexpected") {
-            let name = name.as_str().unwrap_or_default();
-            table.push_str(&format!("NOT IN THE INVENTORY, but it reports: {name}\n"));
-        }
-        let all = list(answer, "expected").count();
-        let missing = list(answer, "expected").filter(|one| one["is_missing"] == true).count();
-        let strangers = list(answer, "unexpected").count();
-        table.push_str(&match answer["is_complete"] == true {
-            true => format!("all as expected: {all} services\n"),
-            false => format!(
-                "INCOMPLETE: {missing} of {all} services do not report as they should, {strangers} \
-                 report uninvited\n"
-            ),
-        });
+        table.push_str(&compared(answer));
     }
-    if list(answer, "cut_by").next().is_some() {
-        let cut = text(answer, "/cut_by");
+    if !answer.cut_by.is_empty() {
+        let cut = cell(&answer.cut_by);
         table.push_str(&format!("INCOMPLETE: there are more findings than were read ({cut})\n"));
     }
     table.push('\n');
-    table.push_str(&progress::foot(answer));
-    table.extend(unknown(answer));
+    table.push_str(&progress::foot(&answer.progress));
+    table.extend(unknown_tenant(&answer.tenant, answer.tenant_known));
     table
+}
+
+/// The services of an inventory.
+fn compared(answer: &Sources<'_>) -> String {
+    let expected = answer.expected.as_deref().unwrap_or_default();
+    let unexpected = answer.unexpected.as_deref().unwrap_or_default();
+    let mut out = rows(
+        "expected",
+        expected,
+        &[
+            ("EXPECTED", |one| cell(&one.name)),
+            ("PHASE", |one| cell(&one.phase)),
+            ("IT", |one| cell(&one.words)),
+        ],
+    );
+    for name in unexpected {
+        out.push_str(&format!("NOT IN THE INVENTORY, but it reports: {name}\n"));
+    }
+    let all = expected.len();
+    let missing = expected.iter().filter(|one| one.is_missing).count();
+    let strangers = unexpected.len();
+    out.push_str(&match answer.is_complete == Some(true) {
+        true => format!("all as expected: {all} services\n"),
+        false => format!(
+            "INCOMPLETE: {missing} of {all} services do not report as they should, {strangers} \
+             report uninvited\n"
+        ),
+    });
+    out
 }

@@ -6,15 +6,17 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use ledgerline_api::log::Leaf;
 use ledgerline_api::recorded;
+use ledgerline_api::status::ServerStatus;
 use ledgerline_client::remote_log::RemoteLog;
 use ledgerline_client::{Client, ClientError};
-use serde_json::Value;
 
 use crate::ClientSettings;
 use crate::Context;
+use crate::life::what;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{Screen, text, what};
+use ledgerline_terminal::render::{Screen, cell};
 
 /// Arguments of `tail`.
 #[derive(Args)]
@@ -64,8 +66,7 @@ pub fn run(context: &mut Context, args: TailArgs) -> CommandResult {
 }
 
 fn ledger_size(client: &Client) -> Result<u64, ClientError> {
-    let status = client.get("/v1/status")?;
-    status["size"].as_u64().ok_or_else(|| client.garbled("a status without a size"))
+    Ok(client.get("/v1/status")?.form::<ServerStatus<'_>>()?.size)
 }
 
 /// Shows one bundle's leaves from `next` on; the index after them.
@@ -74,9 +75,7 @@ fn show(client: &Client, screen: &mut Screen, next: u64, size: u64) -> Result<u6
     let leaves = RemoteLog::new(client).leaves(number, size)?;
     for (index, leaf) in (number * 256..).zip(&leaves).filter(|(index, _)| *index >= next) {
         let leaf = recorded::leaf(index, leaf)
-            .ok()
-            .and_then(|leaf| serde_json::to_value(leaf).ok())
-            .ok_or_else(|| Failure::not_verified(format!("leaf {index} does not decode")))?;
+            .map_err(|_| Failure::not_verified(format!("leaf {index} does not decode")))?;
         if screen.is_json() {
             screen.json(&leaf)?;
         } else {
@@ -87,26 +86,28 @@ fn show(client: &Client, screen: &mut Screen, next: u64, size: u64) -> Result<u6
     Ok(number * 256 + leaves.len() as u64)
 }
 
-fn line(leaf: &Value) -> String {
-    let index = text(leaf, "/index");
-    match leaf["kind"].as_str() {
-        Some("entry") => format!(
-            "{index:>8}  {}  {:<18} {:<5}  {}  {}",
-            text(leaf, "/recorded_at"),
-            text(leaf, "/statement/type"),
-            text(leaf, "/statement/outcome"),
-            text(leaf, "/statement/target/id"),
-            what(&leaf["statement"]),
+fn line(leaf: &Leaf<'_>) -> String {
+    match leaf {
+        Leaf::Entry(entry) => format!(
+            "{:>8}  {}  {:<18} {:<5}  {}  {}",
+            entry.index,
+            cell(&entry.recorded_at),
+            cell(&entry.statement.event_type),
+            cell(&entry.statement.outcome),
+            cell(&entry.statement.target.as_ref().map(|target| &target.id)),
+            what(&entry.statement),
         ),
-        Some("block") => format!(
-            "{index:>8}  {}  block {} closes {} entries, {} refused",
-            text(leaf, "/sealed_at/time"),
-            text(leaf, "/height"),
-            text(leaf, "/count"),
-            text(leaf, "/refused_count"),
+        Leaf::Block(block) => format!(
+            "{:>8}  {}  block {} closes {} entries, {} refused",
+            block.index,
+            cell(&block.sealed_at.time),
+            block.height,
+            block.count,
+            block.refused_count,
         ),
-        _ => {
-            format!("{index:>8}  {}  {}", text(leaf, "/recorded_at/time"), text(leaf, "/control"),)
+        Leaf::Control(control) => {
+            let (at, what) = (cell(&control.recorded_at.time), cell(&control.control));
+            format!("{:>8}  {at}  {what}", control.index)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ledgerline_proof::token_id::{from_jti, from_presented};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::Context;
 use ledgerline_pasted::paste::{in_the_history, read_paste, read_secret};
@@ -34,6 +34,12 @@ pub struct TokenIdArgs {
     token: String,
 }
 
+/// The id as a document.
+#[derive(Serialize)]
+struct Computed<'a> {
+    token_id: &'a str,
+}
+
 /// Prints the id.
 ///
 /// # Errors
@@ -52,7 +58,7 @@ pub fn run(context: &mut Context, args: &TokenIdArgs) -> CommandResult {
     }
     .map_err(Failure::error)?;
     if context.screen.is_json() {
-        context.screen.json(&json!({ "token_id": id }))?;
+        context.screen.json(&Computed { token_id: &id })?;
     } else {
         context.screen.line(&id)?;
     }

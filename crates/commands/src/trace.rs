@@ -3,16 +3,20 @@
 use std::io;
 
 use clap::Args;
-use ledgerline_client::{Client, ClientError, segment};
-use serde_json::{Value, json};
+use ledgerline_api::token::TokenLife;
+use ledgerline_client::{Answered, Client, ClientError, segment};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::ClientSettings;
 use crate::Context;
+use crate::life::timeline;
+use crate::lookup::several::Marks;
 use crate::lookup::{self, Meant, Narrow, Past};
-use crate::proof_file::{Written, write_proof};
+use crate::proof_file::{self, Written, write_proof};
+use crate::question::{add, all_pages};
 use ledgerline_terminal::evidence::ProofArgs;
 use ledgerline_terminal::exit::{CommandResult, Exit};
-use ledgerline_terminal::render::timeline;
 
 /// Arguments of `trace`.
 #[derive(Args)]
@@ -91,7 +95,7 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     // One document has all of them.
     let is_one_of_several = context.screen.is_json() && !named.others.is_empty();
     for id in named.all() {
-        let (mut life, events) = match fetch(&client, id, &query) {
+        let life = match fetch(&client, id, &query) {
             Err(error) if lookup::is_unknown(&error) && is_one_of_several => {
                 exits.push(Exit::Unknown);
                 documents.push(lookup::unknown_one(id, past));
@@ -103,20 +107,22 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
             }
             other => other?,
         };
-        named.mark(&mut life);
-        exits.push(if life["incomplete"] == true { Exit::Incomplete } else { Exit::Ok });
+        let form: TokenLife<'_> = life.form()?;
+        exits.push(if form.incomplete { Exit::Incomplete } else { Exit::Ok });
         // What is proven is the first one's life.
         let own = written
             .as_ref()
             .filter(|_| *id == *named.id)
             .map(|written| Proven { written, is_wider });
         if is_one_of_several {
-            documents.push(document(life, events, own));
+            documents.push(document(life, named.marks(), own));
+        } else if context.screen.is_json() {
+            context.screen.json(&document(life, named.marks(), own))?;
         } else {
-            show(context, life, events, own)?;
+            show(context, &form, own)?;
         }
     }
-    if let Some(all) = lookup::with_others(documents) {
+    if let Some(all) = lookup::with_others(&documents) {
         context.screen.json(&all)?;
     }
     let exit = named.exit_of(&exits);
@@ -132,67 +138,53 @@ struct Proven<'a> {
 }
 
 /// Shows the life, and what is said of its proof.
-fn show(
-    context: &mut Context,
-    life: Value,
-    events: Vec<Value>,
-    proven: Option<Proven<'_>>,
-) -> io::Result<()> {
-    let whole = life["incomplete"] != true;
-    if context.screen.is_json() {
-        context.screen.json(&document(life, events, proven))?;
-    } else {
-        for line in timeline(&life, &events).lines() {
-            context.screen.line(line)?;
-        }
-        if !whole {
-            context
-                .screen
-                .line("INCOMPLETE: more is recorded than was read; the states may be other ones")?;
-        }
-        if let Some(Proven { written, is_wider }) = proven {
-            written.lines(&life).lines().try_for_each(|line| context.screen.line(line))?;
-            if is_wider {
-                let what =
-                    "the file proves the whole life up to that entry, not only what is shown";
-                context.screen.line(what)?;
-            }
+fn show(context: &mut Context, life: &TokenLife<'_>, proven: Option<Proven<'_>>) -> io::Result<()> {
+    context.screen.lines(&timeline(life))?;
+    if life.incomplete {
+        let what = "INCOMPLETE: more is recorded than was read; the states may be other ones";
+        context.screen.line(what)?;
+    }
+    if let Some(Proven { written, is_wider }) = proven {
+        context.screen.lines(&written.lines(Some(life.size)))?;
+        if is_wider {
+            let what = "the file proves the whole life up to that entry, not only what is shown";
+            context.screen.line(what)?;
         }
     }
     Ok(())
 }
 
+/// What a document has beside what the server sent.
+#[derive(Serialize)]
+struct Added {
+    status: &'static str,
+    #[serde(flatten)]
+    marks: Marks,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<proof_file::About>,
+}
+
 /// The same as a document.
-fn document(mut life: Value, events: Vec<Value>, proven: Option<Proven<'_>>) -> Value {
-    life["status"] = "known".into();
-    life["events"] = Value::Array(events);
-    life["next"] = json!(null);
-    if let Some(Proven { written, .. }) = proven {
-        life["proof"] = written.value();
-    }
-    life
+fn document(life: Answered, marks: Marks, proven: Option<Proven<'_>>) -> Value {
+    let proof = proven.map(|Proven { written, .. }| written.about());
+    let mut document = life.raw;
+    add(&mut document, &Added { status: "known", marks, proof });
+    document
 }
 
 /// The whole life: the first page's head, and the events of all pages.
 ///
 /// # Errors
 /// [`ClientError`].
-pub fn fetch(client: &Client, id: &str, query: &str) -> Result<(Value, Vec<Value>), ClientError> {
+pub fn fetch(client: &Client, id: &str, query: &str) -> Result<Answered, ClientError> {
     let path = format!("/v1/tokens/{}/events?limit=1000{query}", segment(id));
-    let mut life = client.get(&path)?;
-    let mut events = Vec::new();
-    let mut page = life.clone();
-    loop {
-        match page.get_mut("events").map(Value::take) {
-            Some(Value::Array(list)) => events.extend(list),
-            _ => return Err(client.garbled("a page without events")),
-        }
-        let Some(next) = page.get("next").and_then(Value::as_u64) else { break };
-        page = client.get(&format!("{path}&after={next}"))?;
+    let ask = |page: Option<&str>| match page {
+        None => client.get(&path),
+        Some(page) => client.get(&format!("{path}&page={}", segment(page))),
+    };
+    let (life, _) = all_pages("events", ask)?;
+    match life.raw.get("events") {
+        Some(Value::Array(_)) => Ok(life),
+        _ => Err(life.garbled("a life without `events`")),
     }
-    if let Some(life) = life.as_object_mut() {
-        life.remove("events");
-        life.remove("next");
-    }
-    Ok((life, events))
 }

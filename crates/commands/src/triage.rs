@@ -12,20 +12,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_api::token::Birth;
+use ledgerline_api::triage::{self as api, Knowledge, Leaked, Triaged, TriagedToken};
 use ledgerline_client::Client;
 use ledgerline_pasted::{self as pasted, claims, tell};
 use ledgerline_proof::token_id::{MIN_TOKEN_BYTES, TokenId, t1_value};
 use ledgerline_sources::input::Lines;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 
-use self::line::{Hit, Line, Rows};
+use self::line::{Hit, Line, Row, Rows};
 use crate::ClientSettings;
-use crate::lookup::{Narrow, Places, several};
-use crate::proof_file::write_proof_of;
-use crate::question::{list, rows, text, unknown};
-use crate::{Context, own_times};
+use crate::Context;
+use crate::lookup::{Narrow, Places, batch, several};
+use crate::proof_file::{self, Written, write_proof_of};
+use crate::question::{Column, rows, unknown_tenant};
 use ledgerline_terminal::evidence::{Proof, ProofArgs};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
+use ledgerline_terminal::render::cell;
 
 /// Tokens of one call.
 const BATCH: usize = 500;
@@ -62,7 +66,7 @@ pub struct TriageArgs {
 struct Asked {
     line: u64,
     token: String,
-    question: Value,
+    question: Leaked,
 }
 
 /// What is asked, and what was answered.
@@ -73,13 +77,14 @@ struct Triage<'a> {
     batch: Vec<Asked>,
     /// Lines of which answers are awaited.
     lines: BTreeMap<u64, Line>,
-    found: Vec<Value>,
-    proven: Vec<Value>,
+    found: Vec<Row>,
+    proven: Vec<Leaked>,
     unwrapped: u64,
     taken: usize,
     left_out: usize,
     /// The tenant that was asked, and whether anything is known of it.
-    tenant: (Value, Value),
+    tenant: Option<String>,
+    tenant_known: Option<bool>,
 }
 
 /// Asks, batch by batch.
@@ -100,7 +105,7 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
         Some(text) => triage.take(number, text),
         None => {
             // What it is nobody looked at: it does not end the others.
-            triage.found.push(json!({ "line": number, "status": "unreadable" }));
+            triage.found.push(Row::only(number, Knowledge::Unreadable));
             Ok(())
         }
     })?;
@@ -115,48 +120,46 @@ pub fn run(context: &mut Context, args: &TriageArgs) -> CommandResult {
             triage.unwrapped
         )]);
     }
-    let mut found = triage.found;
-    found.sort_by_key(|one| ((rank(one) + 1) % 6, one["line"].as_u64()));
-    let count = |wanted: u8| found.iter().filter(|one| rank(one) == wanted).count();
-    let exit = match (count(1) + count(5) + triage.left_out, count(3)) {
-        (1.., _) => Exit::Incomplete,
-        (0, 1..) => Exit::Unknown,
-        (0, 0) => Exit::Ok,
-    };
-    let mut answer = json!({
-        "question": "triage",
-        "tenant": triage.tenant.0,
-        "tenant_known": triage.tenant.1,
-        "alive": count(0),
-        "dead": count(2),
-        "unknown": count(3),
-        "weak": count(4),
-        "unreadable": count(1),
-        "differing": count(5),
-        "left_out": triage.left_out,
-        "tokens": found,
-    });
-    let mut written = None;
-    if let Some(Proof { file, since }) = proof {
-        if triage.proven.len() > BATCH {
-            return Err(Failure::usage(IN_PARTS));
-        }
-        let body = json!({
-            "tokens": triage.proven, "tenant": args.tenant, "proof": true, "previous_size": since,
-        });
-        let client = &triage.client;
-        let ask = || client.post_for_bytes("/v1/triage", &body).map(Some);
-        let proof = write_proof_of(client, ask, file)?;
-        answer["proof"] = proof.value();
-        written = Some(proof);
-    }
-    let proof = written.as_ref().map_or_else(String::new, |written| written.lines(&answer));
+    let written = triage.proof(proof)?;
+    let answer = triage.document(written.as_ref());
+    let proof = written.as_ref().map_or_else(String::new, |written| written.lines(None));
     context.screen.show(&answer, |answer| format!("{}{proof}", shown(answer)))?;
+    let exit = answer.exit();
     Ok(written.map_or(exit, |written| written.exit(exit)))
 }
 
+/// What is said of all, as a document.
+#[skip_serializing_none]
+#[derive(Serialize)]
+struct Document {
+    question: &'static str,
+    #[serialize_always]
+    tenant: Option<String>,
+    #[serialize_always]
+    tenant_known: Option<bool>,
+    alive: usize,
+    dead: usize,
+    unknown: usize,
+    weak: usize,
+    unreadable: usize,
+    differing: usize,
+    left_out: usize,
+    tokens: Vec<Row>,
+    proof: Option<proof_file::About>,
+}
+
+impl Document {
+    fn exit(&self) -> Exit {
+        match (self.unreadable + self.differing + self.left_out, self.unknown) {
+            (1.., _) => Exit::Incomplete,
+            (0, 1..) => Exit::Unknown,
+            (0, 0) => Exit::Ok,
+        }
+    }
+}
+
 /// Refuses a list without a token: that none is alive is said of tokens that were looked up.
-fn check_any(file: &Path, found: &[Value]) -> Result<(), Failure> {
+fn check_any(file: &Path, found: &[Row]) -> Result<(), Failure> {
     let name = match file.to_str() {
         Some("-") => "standard input".to_owned(),
         _ => file.display().to_string(),
@@ -166,7 +169,7 @@ fn check_any(file: &Path, found: &[Value]) -> Result<(), Failure> {
             "{name} is empty, as an export that failed leaves it: nothing was looked up"
         )));
     }
-    if found.iter().all(|one| one["status"] == "weak") {
+    if found.iter().all(|one| one.token().is_none()) {
         return Err(Failure::usage(format!(
             "all that {name} holds is shorter than a token may be ({MIN_TOKEN_BYTES} bytes): \
              nothing was looked up"
@@ -176,15 +179,15 @@ fn check_any(file: &Path, found: &[Value]) -> Result<(), Failure> {
 }
 
 /// What comes first: what is alive or may be, then what is not.
-fn rank(one: &Value) -> u8 {
-    match (one["status"].as_str(), one["alive"].as_bool()) {
+fn rank(one: &Row) -> u8 {
+    let Some(token) = one.token() else { return 4 };
+    match (token.status, token.alive) {
         (_, Some(true)) => 0,
         // Some record of it may be used: it is not dead.
-        (Some("known"), None) => 5,
-        (Some("unreadable"), _) => 1,
-        (Some("known"), _) => 2,
-        (Some("unknown"), _) => 3,
-        _ => 4,
+        (Knowledge::Known, None) => 5,
+        (Knowledge::Unreadable | Knowledge::NotReached, _) => 1,
+        (Knowledge::Known, _) => 2,
+        (Knowledge::Unknown, _) => 3,
     }
 }
 
@@ -249,7 +252,8 @@ impl<'a> Triage<'a> {
             unwrapped: 0,
             taken: 0,
             left_out: 0,
-            tenant: (Value::Null, Value::Null),
+            tenant: None,
+            tenant_known: None,
         }
     }
 
@@ -299,9 +303,10 @@ impl<'a> Triage<'a> {
     }
 
     /// What is asked about a token, the likeliest first; nothing for one that is too short.
-    fn questions(&mut self, token: &str) -> Result<Vec<Value>, Failure> {
+    fn questions(&mut self, token: &str) -> Result<Vec<Leaked>, Failure> {
+        let by_id = |id: String| Leaked { id: Some(id), digest: None };
         if let Ok(id) = TokenId::parse(token) {
-            return Ok(vec![json!({ "id": id.as_str() })]);
+            return Ok(vec![by_id(id.as_str().to_owned())]);
         }
         let Ok(digest) = t1_value(token.as_bytes()) else { return Ok(Vec::new()) };
         let mut ids = Vec::new();
@@ -317,55 +322,49 @@ impl<'a> Triage<'a> {
             self.places = Some(places);
         }
         let mut ids = ids.into_iter();
-        let mut questions = vec![json!({ "digest": digest })];
-        if let Some(id) = ids.next() {
-            questions[0]["id"] = id.into();
-        }
-        questions.extend(ids.map(|id| json!({ "id": id })));
+        let mut questions = vec![Leaked { digest: Some(digest), id: ids.next() }];
+        questions.extend(ids.map(by_id));
         Ok(questions)
     }
 
     /// Asks for a batch; what the server did not reach stays in it.
     fn ask(&mut self) -> Result<(), Failure> {
         let later = self.batch.split_off(self.batch.len().min(BATCH));
-        let batch = std::mem::replace(&mut self.batch, later);
-        let tokens: Vec<&Value> = batch.iter().map(|one| &one.question).collect();
-        let mut body = json!({ "tokens": tokens });
-        if let Some(tenant) = &self.args.tenant {
-            body["tenant"] = tenant.as_str().into();
+        let asked = std::mem::replace(&mut self.batch, later);
+        let tokens = asked.iter().map(|one| one.question.clone()).collect();
+        let body = batch(tokens, self.args.tenant.as_deref());
+        let answer = self.client.post_json("/v1/triage", &body)?;
+        let Triaged { tenant, tenant_known, tokens, .. } = answer.form()?;
+        (self.tenant, self.tenant_known) = (Some(tenant.into_owned()), Some(tenant_known));
+        if tokens.len() != asked.len() {
+            return Err(answer.garbled("not one answer for each token").into());
         }
-        let mut answer = self.client.post_json("/v1/triage", &body)?;
-        self.tenant = (answer["tenant"].take(), answer["tenant_known"].take());
-        let answers = match answer["tokens"].take() {
-            Value::Array(list) if list.len() == batch.len() => list,
-            _ => return Err(self.client.garbled("not one answer for each token").into()),
-        };
         let mut reached = false;
-        for (asked, answer) in batch.into_iter().zip(answers) {
-            if answer["status"] == "not_reached" {
+        for (asked, found) in asked.into_iter().zip(tokens) {
+            if found.status == Knowledge::NotReached {
                 self.batch.push(asked);
                 continue;
             }
             reached = true;
-            self.answered(asked, answer)?;
+            self.answered(asked, found.into_owned())?;
         }
         if !reached {
-            return Err(self.client.garbled("no answer at all").into());
+            return Err(answer.garbled("no answer at all").into());
         }
         Ok(())
     }
 
     /// Takes one answer; with the last one about a line what is said of it.
-    fn answered(&mut self, asked: Asked, mut answer: Value) -> Result<(), Failure> {
+    fn answered(&mut self, asked: Asked, mut answer: TriagedToken<'static>) -> Result<(), Failure> {
         let Asked { line: number, token, question } = asked;
         let narrow = &self.args.narrow;
         if narrow.is_narrow() {
             several::narrow_down(&mut answer, narrow);
         }
-        let is_other = answer["token_id"].as_str().is_some_and(|id| !narrow.takes(id));
+        let is_other = answer.token_id.as_deref().is_some_and(|id| !narrow.takes(id));
         let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
         line.open -= 1;
-        if answer["status"] != "unknown" && !is_other {
+        if answer.status != Knowledge::Unknown && !is_other {
             line.hit(Hit { token, question, answer });
         }
         if line.open > 0 {
@@ -375,14 +374,48 @@ impl<'a> Triage<'a> {
         let more = line.more();
         self.look_up(line, more)
     }
+
+    /// Writes the proof of those that are known, where one is wanted.
+    fn proof(&mut self, wanted: Option<Proof>) -> Result<Option<Written>, Failure> {
+        let Some(Proof { file, since: previous_size }) = wanted else { return Ok(None) };
+        if self.proven.len() > BATCH {
+            return Err(Failure::usage(IN_PARTS));
+        }
+        let body = batch(std::mem::take(&mut self.proven), self.args.tenant.as_deref());
+        let body = api::Triage { proof: true, previous_size, ..body };
+        let ask = || self.client.post_for_bytes("/v1/triage", &body).map(Some);
+        write_proof_of(&self.client, ask, file).map(Some)
+    }
+
+    /// What is said of all.
+    fn document(self, written: Option<&Written>) -> Document {
+        let Self { found: mut tokens, tenant, tenant_known, left_out, .. } = self;
+        tokens.sort_by_key(|one| ((rank(one) + 1) % 6, one.line));
+        let count = |wanted: u8| tokens.iter().filter(|one| rank(one) == wanted).count();
+        Document {
+            question: "triage",
+            tenant,
+            tenant_known,
+            alive: count(0),
+            dead: count(2),
+            unknown: count(3),
+            weak: count(4),
+            unreadable: count(1),
+            differing: count(5),
+            left_out,
+            proof: written.map(Written::about),
+            tokens,
+        }
+    }
 }
 
 /// Why the exit code is not 0.
-fn why(answer: &Value) -> String {
-    let count = |name: &str| answer[name].as_u64().unwrap_or(0);
-    let (unread, differing) = (count("unreadable"), count("differing"));
-    let (left_out, not_known) = (count("left_out"), count("unknown"));
-    let mut out = unknown(answer).unwrap_or_default();
+fn why(answer: &Document) -> String {
+    let (unread, differing) = (answer.unreadable, answer.differing);
+    let (left_out, not_known) = (answer.left_out, answer.unknown);
+    let tenant = answer.tenant.as_deref().zip(answer.tenant_known);
+    let unknown = tenant.and_then(|(tenant, is_known)| unknown_tenant(tenant, is_known));
+    let mut out = unknown.unwrap_or_default();
     if unread > 0 {
         out.push_str(&format!(
             "INCOMPLETE: {unread} lines or tokens were not read: nothing is said of them\n"
@@ -400,7 +433,7 @@ fn why(answer: &Value) -> String {
              and were not looked up: give shorter lines\n"
         ));
     }
-    let weak = count("weak");
+    let weak = answer.weak;
     if weak > 0 {
         out.push_str(&format!(
             "{weak} lines hold nothing that is long enough for a token: not looked up\n"
@@ -415,37 +448,54 @@ fn why(answer: &Value) -> String {
     out
 }
 
-fn shown(answer: &Value) -> String {
-    let mut columns = vec![
-        ("LINE", "/line"),
-        ("STATUS", "/status"),
-        ("ALIVE", "/alive"),
-        ("STATE", "/state"),
-        ("TOKEN", "/token_id"),
-        ("OWNER", "/owner"),
-        ("CLIENT", "/client_id"),
-        ("LAST USED", "/last_used_at"),
-        ("EXPIRES", "/expires_at"),
-        ("SIGNATURE", "/signature"),
-    ];
-    columns.extend(own_times::columns(&answer["tokens"]));
-    let counts = ["alive", "dead", "unknown", "weak", "unreadable", "differing"];
-    let counts = counts.map(|name| format!("{} {name}", text(answer, &format!("/{name}"))));
-    let all = list(answer, "tokens").count();
-    let mut out = String::new();
-    for one in list(answer, "tokens").filter(|one| one["differs"] == true) {
-        let records = one["records"].as_array().map(Vec::as_slice).unwrap_or_default();
-        out.push_str(&format!("line {}: {}", text(one, "/line"), several::head(records)));
+fn shown(answer: &Document) -> String {
+    fn of(row: &Row, cell: fn(&TriagedToken<'static>) -> String) -> String {
+        row.token().map_or_else(|| "-".to_owned(), cell)
     }
-    let table = rows(answer, "tokens", &columns);
+    let tokens = &answer.tokens;
+    let mut columns: Vec<Column<Row>> = vec![
+        ("LINE", |row| cell(&row.line)),
+        ("STATUS", Row::status),
+        ("ALIVE", |row| of(row, |one| cell(&one.alive))),
+        ("STATE", |row| of(row, |one| cell(&one.state))),
+        ("TOKEN", |row| of(row, |one| cell(&one.token_id))),
+        ("OWNER", |row| of(row, |one| cell(&one.owner))),
+        ("CLIENT", |row| of(row, |one| cell(&one.client_id))),
+        ("LAST USED", |row| of(row, |one| cell(&one.last_used_at))),
+        ("EXPIRES", |row| of(row, |one| cell(&one.expires_at))),
+        ("SIGNATURE", |row| cell(&row.signature)),
+    ];
+    if tokens.iter().any(|one| one.own.exp_passed.is_some()) {
+        columns.push(("OWN EXP PASSED", |row| cell(&row.own.exp_passed)));
+    }
+    if tokens.iter().any(|one| one.own.nbf_ahead.is_some()) {
+        columns.push(("OWN NBF AHEAD", |row| cell(&row.own.nbf_ahead)));
+    }
+    let counts = [
+        (answer.alive, "alive"),
+        (answer.dead, "dead"),
+        (answer.unknown, "unknown"),
+        (answer.weak, "weak"),
+        (answer.unreadable, "unreadable"),
+        (answer.differing, "differing"),
+    ];
+    let counts = counts.map(|(count, name)| format!("{count} {name}"));
+    let mut out = String::new();
+    for row in tokens {
+        if let Some(one) = row.token().filter(|one| one.differs == Some(true)) {
+            out.push_str(&format!("line {}: {}", row.line, several::head(&one.records)));
+        }
+    }
+    let (table, all) = (rows("tokens", tokens, &columns), tokens.len());
     out.push_str(&format!("{table}\n\n{all} tokens: {}\n", counts.join(", ")));
-    let unborn = list(answer, "tokens").filter(|one| one["birth"] == "UNKNOWN").count();
+    let known = tokens.iter().filter_map(Row::token);
+    let unborn = known.filter(|one| one.birth == Some(Birth::Unknown)).count();
     if unborn > 0 {
         out.push_str(&format!(
             "{unborn} of them were never issued here: other acts are recorded\n"
         ));
     }
-    if list(answer, "tokens").any(|one| one["signature"] == "not_verified") {
+    if tokens.iter().any(|one| one.signature.is_some()) {
         out.push_str(
             "SIGNATURE not_verified: header and claims are those of the token; who made the \
              signature was not checked\n",

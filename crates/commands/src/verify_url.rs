@@ -13,13 +13,14 @@
 //! authenticated", never "verified".
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use ledgerline_api::time_text::rfc3339;
-use ledgerline_client::Client;
+use ledgerline_api::status::ServerStatus;
+use ledgerline_api::values::Time;
 use ledgerline_client::remote_log::RemoteLog;
+use ledgerline_client::{Client, ClientError};
 use ledgerline_proof::block::Block;
 use ledgerline_proof::chain::{ChainTip, chain_key, check_link};
 use ledgerline_proof::checkpoint::{self, Checkpoint};
@@ -31,7 +32,8 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::tile::{TileAddress, TileKind, decode_tile, tiles};
 use ledgerline_proof::tree::Frontier;
 use ledgerline_world::clock::{Clock as _, SystemClock};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use ledgerline_terminal::evidence::kept_checkpoint;
 use ledgerline_terminal::exit::{Exit, Failure};
@@ -51,13 +53,40 @@ pub struct Report {
     /// The verdict as an exit code.
     pub exit: Exit,
     /// The report.
-    pub value: Value,
+    pub document: Document,
 }
 
+/// The report, for programs.
+#[skip_serializing_none]
+#[derive(Debug, Serialize)]
+pub struct Document {
+    #[serialize_always]
+    origin: Option<String>,
+    /// Entries of what was checked.
+    #[serialize_always]
+    pub size: Option<u64>,
+    #[serialize_always]
+    root: Option<Hash>,
+    notes: Vec<String>,
+    /// The verdict in a word.
+    pub verdict: &'static str,
+    #[serde(flatten)]
+    broken: Option<Broken>,
+    entries_checked: Option<bool>,
+    newer_entries: Option<u64>,
+    since: Option<Since>,
+}
+
+const VERIFIED: &str = "verified";
+const NOT_VERIFIED: &str = "not_verified";
+
 /// What is wrong, and where.
+#[derive(Debug, Serialize)]
 struct Broken {
+    #[serde(rename = "first_bad_index")]
     index: Option<u64>,
     what: String,
+    #[serde(rename = "affected_token")]
     token: Option<String>,
 }
 
@@ -81,12 +110,12 @@ pub fn verify(
     bar: &ProgressBar,
 ) -> Result<Report, Failure> {
     let (key, key_is_given) = log_key(client, question.key)?;
-    let size = recorded(client);
+    let size = recorded(client)?;
     let log = RemoteLog::new(client);
     let note = log.checkpoint()?;
     let opened = match checkpoint::open(&note, std::slice::from_ref(&key)) {
         Ok(opened) => opened.checkpoint,
-        Err(error) => return Ok(report(None, Err(Broken::whole(error.to_string())), &[])),
+        Err(error) => return Ok(report(None, Err(Broken::whole(error.to_string())), Vec::new())),
     };
     let mut notes = Vec::new();
     let newer = size.and_then(|size| size.checked_sub(opened.size()));
@@ -103,7 +132,7 @@ pub fn verify(
         None => None,
         Some(path) => match older(path, &key)? {
             Ok(since) => Some(since),
-            Err(error) => return Ok(report(Some(&opened), Err(Broken::whole(error)), &notes)),
+            Err(error) => return Ok(report(Some(&opened), Err(Broken::whole(error)), notes)),
         },
     };
     let with_entries = client.has_key() && !question.tree_only;
@@ -117,29 +146,35 @@ pub fn verify(
     if !run.with_entries {
         notes.push("entries were not checked: that needs an auditor of all tenants".to_owned());
     }
-    let mut report = report(Some(&opened), found, &notes);
-    report.value["entries_checked"] = run.with_entries.into();
-    report.value["newer_entries"] = newer.into();
+    let mut report = report(Some(&opened), found, notes);
+    report.document.entries_checked = Some(run.with_entries);
+    report.document.newer_entries = newer;
     if report.exit == Exit::Ok && !run.with_entries && !question.tree_only {
         report.exit = Exit::Incomplete;
-        report.value["verdict"] = "incomplete".into();
+        report.document.verdict = "incomplete";
     }
     if let (Some(path), Some(since)) = (question.since, &since) {
-        let sealed_at = run.since_sealed_at;
-        let same = report.value["verdict"] != "not_verified";
-        report.value["since"] = since_value(path, since, opened.size(), same, sealed_at);
+        let same = report.exit != Exit::NotVerified;
+        let since = Since::new(path, since, opened.size(), same);
+        let sealed_at = run.since_sealed_at.map(Time);
+        report.document.since = Some(Since { sealed_at, ..since });
     }
     if report.exit != Exit::NotVerified && !key_is_given {
         report.exit = Exit::Incomplete;
-        report.value["verdict"] = NOT_AUTHENTICATED.into();
+        report.document.verdict = NOT_AUTHENTICATED;
     }
     Ok(report)
 }
 
 /// How many entries there are, when the server tells whoever asks.
-fn recorded(client: &Client) -> Option<u64> {
-    let status = client.has_key().then(|| client.get("/v1/status").ok()).flatten();
-    status.and_then(|status| status["size"].as_u64())
+fn recorded(client: &Client) -> Result<Option<u64>, ClientError> {
+    if !client.has_key() {
+        return Ok(None);
+    }
+    match client.get("/v1/status") {
+        Ok(answer) => Ok(Some(answer.form::<ServerStatus<'_>>()?.size)),
+        Err(_) => Ok(None),
+    }
 }
 
 fn log_key(client: &Client, given: Option<&str>) -> Result<(VerifierKey, bool), Failure> {
@@ -150,9 +185,9 @@ fn log_key(client: &Client, given: Option<&str>) -> Result<(VerifierKey, bool), 
     if !client.has_key() {
         return Err(Failure::usage("name the log's key with --log-key"));
     }
-    let status = client.get("/v1/status")?;
-    let text = status["log_key"].as_str().unwrap_or_default();
-    let key = VerifierKey::parse(text).map_err(|_| client.garbled("a status without a log key"))?;
+    let answer = client.get("/v1/status")?;
+    let text = answer.form::<ServerStatus<'_>>()?.log_key;
+    let key = VerifierKey::parse(&text).map_err(|_| answer.garbled("`log_key` is no key"))?;
     Ok((key, false))
 }
 
@@ -170,39 +205,53 @@ fn older(path: &Path, key: &VerifierKey) -> Result<Result<Checkpoint, String>, F
 }
 
 /// What was compared with an older checkpoint, and when.
-pub fn since_value(
-    path: &Path,
-    since: &Checkpoint,
+#[derive(Debug, Serialize)]
+pub struct Since {
+    file: PathBuf,
+    origin: String,
     size: u64,
-    same: bool,
-    sealed_at: Option<i64>,
-) -> Value {
-    json!({
-        "file": path,
-        "origin": since.origin(),
-        "size": since.size(),
-        "root": since.root(),
-        "sealed_at": sealed_at.map(rfc3339),
-        "size_now": size,
-        "compared_at": rfc3339(SystemClock::default().wall_nanos()),
-        "result": if same { "same_log" } else { "not_the_same_log" },
-    })
+    root: Hash,
+    /// When it was closed, where that is known.
+    sealed_at: Option<Time>,
+    size_now: u64,
+    compared_at: Time,
+    result: &'static str,
 }
 
-fn report(checked: Option<&Checkpoint>, found: Result<(), Broken>, notes: &[String]) -> Report {
-    let mut value = json!({
-        "origin": checked.map(Checkpoint::origin),
-        "size": checked.map(Checkpoint::size),
-        "root": checked.map(Checkpoint::root),
-        "notes": notes,
-        "verdict": "verified",
-    });
-    let Err(broken) = found else { return Report { exit: Exit::Ok, value } };
-    value["verdict"] = "not_verified".into();
-    value["first_bad_index"] = broken.index.into();
-    value["what"] = broken.what.into();
-    value["affected_token"] = broken.token.into();
-    Report { exit: Exit::NotVerified, value }
+impl Since {
+    /// Of the checkpoint in a file, and a log of so many entries that continues it, or does not.
+    #[must_use]
+    pub fn new(path: &Path, since: &Checkpoint, size_now: u64, same: bool) -> Self {
+        Self {
+            file: path.to_owned(),
+            origin: since.origin().to_owned(),
+            size: since.size(),
+            root: since.root(),
+            sealed_at: None,
+            size_now,
+            compared_at: Time(SystemClock::default().wall_nanos()),
+            result: if same { "same_log" } else { "not_the_same_log" },
+        }
+    }
+}
+
+fn report(checked: Option<&Checkpoint>, found: Result<(), Broken>, notes: Vec<String>) -> Report {
+    let (exit, verdict, broken) = match found {
+        Ok(()) => (Exit::Ok, VERIFIED, None),
+        Err(broken) => (Exit::NotVerified, NOT_VERIFIED, Some(broken)),
+    };
+    let document = Document {
+        origin: checked.map(|checked| checked.origin().to_owned()),
+        size: checked.map(Checkpoint::size),
+        root: checked.map(Checkpoint::root),
+        notes,
+        verdict,
+        broken,
+        entries_checked: None,
+        newer_entries: None,
+        since: None,
+    };
+    Report { exit, document }
 }
 
 /// One pass over the log.

@@ -11,21 +11,10 @@
 
 use std::collections::BTreeSet;
 
-use ledgerline_api::source::Phase;
+use ledgerline_api::source::{ExpectedService, Phase};
 use ledgerline_proof::statement::is_source_name;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::Spanned;
-
-/// A service of the inventory.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Service {
-    /// The name of its source.
-    pub name: String,
-    /// Where it stands.
-    pub phase: Phase,
-    /// The regions it should report from.
-    pub regions: Vec<String>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,7 +35,7 @@ struct Entry {
 ///
 /// # Errors
 /// What is wrong, and in which line.
-pub fn parse(text: &str) -> Result<Vec<Service>, String> {
+pub fn parse(text: &str) -> Result<Vec<ExpectedService>, String> {
     let line_at = |offset: usize| 1 + text[..offset.min(text.len())].matches('\n').count();
     let file: File = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_at(span.start));
@@ -70,7 +59,7 @@ pub fn parse(text: &str) -> Result<Vec<Service>, String> {
             return Err(format!("line {line}: the service {name} was named before"));
         }
         let regions = entry.regions.into_iter().map(Spanned::into_inner).collect();
-        services.push(Service { name, phase: entry.phase, regions });
+        services.push(ExpectedService { name, phase: entry.phase, regions });
     }
     Ok(services)
 }

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use clap::ValueEnum;
+use serde::Serialize;
 use serde_json::Value;
 
 /// The form of answers.
@@ -78,19 +79,32 @@ impl Screen {
     ///
     /// # Errors
     /// As [`Self::bytes`].
-    pub fn json(&mut self, value: &Value) -> io::Result<()> {
-        self.bytes((json_text(&value.to_string()) + "\n").as_bytes())
+    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_value(value)?.to_string();
+        self.bytes((json_text(&text) + "\n").as_bytes())
     }
 
     /// Writes JSON or, for people, what `lines` makes of it.
     ///
     /// # Errors
     /// As [`Self::bytes`].
-    pub fn show(&mut self, value: &Value, lines: impl FnOnce(&Value) -> String) -> io::Result<()> {
+    pub fn show<T: Serialize>(
+        &mut self,
+        value: &T,
+        lines: impl FnOnce(&T) -> String,
+    ) -> io::Result<()> {
         if self.is_json() {
             return self.json(value);
         }
-        lines(value).lines().try_for_each(|line| self.line(line))
+        self.lines(&lines(value))
+    }
+
+    /// Writes the lines of a text that ends with a line feed.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`].
+    pub fn lines(&mut self, text: &str) -> io::Result<()> {
+        text.lines().try_for_each(|line| self.line(line))
     }
 }
 
@@ -154,6 +168,12 @@ pub fn facts(facts: &[(&str, String)]) -> String {
     facts.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
 }
 
+/// A value as text, as JSON has it: a list with commas, `-` for what is absent.
+#[must_use]
+pub fn cell(value: &impl Serialize) -> String {
+    serde_json::to_value(value).map_or_else(|_| "-".to_owned(), |value| text(&value, ""))
+}
+
 /// A member as text; `-` when it is absent.
 #[must_use]
 pub fn text(value: &Value, pointer: &str) -> String {
@@ -165,124 +185,6 @@ pub fn text(value: &Value, pointer: &str) -> String {
         }
         Some(other) => other.to_string(),
     }
-}
-
-/// The life of a token as a timeline, oldest event first.
-#[must_use]
-pub fn timeline(life: &Value, events: &[Value]) -> String {
-    let mut out = format!("token     {}\n", text(life, "/token_id"));
-    let note = life.get("note").and_then(Value::as_str);
-    for which in ["known", "happened"] {
-        let state = life.pointer(&format!("/{which}")).unwrap_or(&Value::Null);
-        let line = match (which, life["nothing_had_happened"] == true) {
-            (_, true) => "NOTHING of it by then".to_owned(),
-            // Not a word that looks alive: it is not what was the case then.
-            ("known", _) if note.is_some() => {
-                format!("in the order of recording: {}", text(state, "/state"))
-            }
-            _ => state_line(state),
-        };
-        out.push_str(&format!("{which:<8}  {line}\n"));
-    }
-    if let Some(note) = note {
-        out.push_str(&format!("at        {}: {}\n", text(life, "/at"), printable(note)));
-    }
-    let size = text(life, "/size");
-    out.push_str(&format!("events    {} (ledger size {size})\n\n", text(life, "/event_count")));
-    let mut rows: Vec<_> = events.iter().map(timeline_row).collect();
-    let mut head =
-        vec!["INDEX", "SEQ", "OCCURRED", "RECORDED", "EVENT", "OUTCOME", "PROOF", "WHAT"];
-    // An index says little where it begins anew with every origin.
-    if life.pointer("/older_origins/0").is_some() {
-        head.insert(0, "ORIGIN");
-        for (row, event) in rows.iter_mut().zip(events) {
-            row.insert(0, text(event, "/origin"));
-        }
-    }
-    out.push_str(&table(&head, &rows));
-    out
-}
-
-/// One state with the times that matter.
-#[must_use]
-pub fn state_line(state: &Value) -> String {
-    let mut line = text(state, "/state");
-    if let Some(active) = state.get("active").and_then(Value::as_bool) {
-        line.push_str(if active { ", active" } else { ", not active" });
-    }
-    if state["birth"] == "UNKNOWN" {
-        line.push_str(", never issued here");
-    }
-    for (name, label) in
-        [("expires_at", "expires"), ("revoked_at", "revoked"), ("grace_until", "usable until")]
-    {
-        if let Some(time) = state.get(name).and_then(Value::as_str) {
-            line.push_str(&format!(", {label} {time}"));
-        }
-    }
-    line
-}
-
-fn timeline_row(event: &Value) -> Vec<String> {
-    let proof = format!("{}/{}", text(event, "/attested_by"), text(event, "/proof_state"));
-    vec![
-        text(event, "/index"),
-        text(event, "/sequence"),
-        text(event, "/statement/occurred_at"),
-        text(event, "/recorded_at"),
-        text(event, "/statement/type"),
-        text(event, "/statement/outcome"),
-        proof,
-        marked(event),
-    ]
-}
-
-/// What is off about an event, in front of its circumstances.
-fn marked(event: &Value) -> String {
-    let what = what(event.get("statement").unwrap_or(&Value::Null));
-    match event.get("violation").and_then(Value::as_str) {
-        Some(code) => format!("! {} {what}", printable(code)).trim_end().to_owned(),
-        None => what,
-    }
-}
-
-/// The circumstances of an event in a few words.
-#[must_use]
-pub fn what(statement: &Value) -> String {
-    let mut words = Vec::new();
-    for (name, label) in [
-        ("reason", ""),
-        ("token_kind", ""),
-        ("service", ""),
-        ("action", ""),
-        ("resource", ""),
-        ("endpoint", ""),
-        ("client_id", "client="),
-        ("scopes", "scopes="),
-        ("expires_at", "expires="),
-    ] {
-        if statement.get(name).is_some() {
-            words.push(format!("{label}{}", text(statement, &format!("/{name}"))));
-        }
-    }
-    let list = |name: &str| statement.get(name).and_then(Value::as_array).into_iter().flatten();
-    for policy in list("policies") {
-        words.push(format!("policy={}@{}", text(policy, "/id"), text(policy, "/version")));
-    }
-    for link in list("links") {
-        let other = link.get("token_id").map(|id| text(id, ""));
-        let other = other.unwrap_or_else(|| text(link, "/event/event_id"));
-        words.push(format!("{} {other}", text(link, "/relation")));
-    }
-    if statement.get("vantage").is_some_and(|vantage| vantage == "INTROSPECTION") {
-        words.push("seen at introspection".to_owned());
-    }
-    let detail: Vec<(String, String)> =
-        list("detail").map(|one| (text(one, "/key"), text(one, "/value"))).collect();
-    let pairs: Vec<(&str, &str)> = detail.iter().map(|(key, value)| (&**key, &**value)).collect();
-    let detail = detail_words(&pairs);
-    words.extend((!detail.is_empty()).then_some(detail));
-    words.join(" ")
 }
 
 /// What an event's `detail` says, for people: of an ADMIN_ACT, a finding or a DISCLOSED it is all
@@ -324,16 +226,5 @@ mod tests {
         assert_eq!(text, r#"{"note":"a\u009b2J\u202eb\udb40\udc41\ufeff"}"#);
         let read: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(read["note"], hostile, "it is the same text");
-    }
-
-    #[test]
-    fn circumstances_fit_one_line() {
-        let statement = json!({
-            "reason": "logout",
-            "scopes": ["a", "b"],
-            "policies": [{ "id": "p", "version": "v2" }],
-            "links": [{ "token_id": "eu:idp:jti:x", "relation": "REFRESHED_FROM" }],
-        });
-        assert_eq!(what(&statement), "logout scopes=a,b policy=p@v2 REFRESHED_FROM eu:idp:jti:x");
     }
 }

@@ -7,75 +7,82 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use ledgerline_api::triage::{Knowledge, TokenRecord, TriagedToken};
+use serde::Serialize;
 
 use super::{Named, Narrow};
-use crate::{Context, own_times};
+use crate::Context;
+use crate::own_times::{self, OwnTimes};
 use ledgerline_terminal::exit::{Exit, Failure};
-use ledgerline_terminal::render::text;
+use ledgerline_terminal::render::cell;
 
 /// Leaves out of an answer what --region and --issuer do not mean.
-pub fn narrow_down(answer: &mut Value, narrow: &Narrow) {
-    let Some(all) = answer["records"].as_array().filter(|all| !all.is_empty()) else { return };
-    let fits = |one: &&Value| narrow.takes(one["token_id"].as_str().unwrap_or_default());
-    let left: Vec<Value> = all.iter().filter(fits).cloned().collect();
-    if left.len() == all.len() {
+pub fn narrow_down(answer: &mut TriagedToken<'static>, narrow: &Narrow) {
+    let all = answer.records.len();
+    answer.records.retain(|one| narrow.takes(&one.token_id));
+    let left = &mut answer.records;
+    if left.len() == all {
         return;
     }
     let Some(first) = left.first().cloned() else {
-        *answer = json!({ "status": "unknown" });
+        *answer = TriagedToken::only(Knowledge::Unknown);
         return;
     };
     // Whose the other facts are is not told.
-    let differs = left.iter().any(|one| one["alive"] != first["alive"]);
-    let known = |name: &str| if differs { Value::Null } else { first[name].clone() };
-    *answer = json!({
-        "status": "known",
-        "token_id": first["token_id"],
-        "alive": known("alive"),
-        "state": known("state"),
-        "differs": differs,
-        "claimed_by_several": left.len() > 1,
-        "records": if left.len() > 1 { left } else { Vec::new() },
-    });
+    let differs = left.iter().any(|one| one.alive != first.alive);
+    let is_several = left.len() > 1;
+    *answer = TriagedToken {
+        token_id: Some(first.token_id),
+        alive: first.alive.filter(|_| !differs),
+        state: first.state.filter(|_| !differs),
+        differs: Some(differs),
+        claimed_by_several: Some(is_several),
+        records: if is_several { std::mem::take(left) } else { Vec::new() },
+        ..TriagedToken::only(Knowledge::Known)
+    };
 }
 
 /// The records that some answers about one pasted token name, those that may be used first.
 #[must_use]
-pub fn records(answers: &[&Value]) -> Vec<Value> {
-    let mut all: Vec<Value> = Vec::new();
+pub fn records(answers: &[&TriagedToken<'static>]) -> Vec<TokenRecord<'static>> {
+    let mut all: Vec<TokenRecord<'static>> = Vec::new();
     for answer in answers {
-        let own = answer["records"].as_array().filter(|own| !own.is_empty()).cloned();
-        let one = |name: &str| answer[name].clone();
-        let alone = || {
-            vec![json!({
-                "token_id": one("token_id"), "state": one("state"), "alive": one("alive"),
-            })]
-        };
-        for record in own.unwrap_or_else(alone) {
-            if all.iter().all(|known| known["token_id"] != record["token_id"]) {
+        let alone = answer.token_id.clone().filter(|_| answer.records.is_empty());
+        let (state, alive) = (answer.state, answer.alive);
+        let alone = alone.map(|token_id| TokenRecord { token_id, state, alive });
+        for record in answer.records.iter().cloned().chain(alone) {
+            if all.iter().all(|known| known.token_id != record.token_id) {
                 all.push(record);
             }
         }
     }
-    all.sort_by_key(|one| one["alive"] != true);
+    all.sort_by_key(|one| one.alive != Some(true));
     all
 }
 
 /// Whether records differ in whether the token may be used, or one was not read.
 #[must_use]
-pub fn differ(answers: &[&Value], records: &[Value]) -> bool {
-    answers.iter().any(|one| one["differs"] == true)
-        || records.iter().any(|one| one["alive"] != records[0]["alive"])
+pub fn differ(answers: &[&TriagedToken<'static>], records: &[TokenRecord<'_>]) -> bool {
+    answers.iter().any(|one| one.differs == Some(true))
+        || records.iter().any(|one| one.alive != records[0].alive)
+}
+
+/// What a document says of the token that it is about, beside what the server sent.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Marks {
+    #[serde(flatten)]
+    own: OwnTimes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differs: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    records: Vec<TokenRecord<'static>>,
 }
 
 /// What people are told on top.
 #[must_use]
-pub fn head(records: &[Value]) -> String {
-    let front = |one: &Value| {
-        let id = one["token_id"].as_str().unwrap_or_default();
-        id.splitn(3, ':').take(2).collect::<Vec<_>>().join(":")
-    };
+pub fn head(records: &[TokenRecord<'_>]) -> String {
+    let front =
+        |one: &TokenRecord<'_>| one.token_id.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
     let why = match records.iter().map(front).collect::<BTreeSet<_>>().len() {
         0 | 1 => "nobody said that they are one token, and no signature was checked",
         _ => "claimed by several issuers: whose it is cannot be told from its digest",
@@ -85,7 +92,7 @@ pub fn head(records: &[Value]) -> String {
          used\n({why}).\n"
     );
     for one in records {
-        out.push_str(&format!("  {}  {}\n", text(one, "/state"), text(one, "/token_id")));
+        out.push_str(&format!("  {}  {}\n", cell(&one.state), cell(&one.token_id)));
     }
     out
 }
@@ -118,20 +125,17 @@ impl Named {
         Ok(lines.into_iter().try_for_each(|line| context.screen.line(line))?)
     }
 
-    /// Says it in an answer.
-    pub fn mark(&self, answer: &mut Value) {
-        self.mark_times(answer);
-        if !self.differing.is_empty() && answer.is_object() {
-            answer["differs"] = true.into();
-            answer["records"] = self.differing.clone().into();
-        }
+    /// What an answer says of it.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        let differs = (!self.differing.is_empty()).then_some(true);
+        Marks { own: self.own_times(), differs, records: self.differing.clone() }
     }
 
-    /// Says in an answer what its own times say against it.
-    pub fn mark_times(&self, answer: &mut Value) {
-        if let Some(token) = &self.token {
-            own_times::mark(answer, token);
-        }
+    /// What its own times say against it.
+    #[must_use]
+    pub fn own_times(&self) -> OwnTimes {
+        self.token.as_deref().map(OwnTimes::of).unwrap_or_default()
     }
 
     /// The exit code of an answer about it.

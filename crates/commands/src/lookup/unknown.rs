@@ -3,13 +3,16 @@
 //! Promises: it names the tenant that was asked, what was looked for and how much of a paste was
 //! looked up, and says what the paste itself may be the reason for. Nothing of the paste is shown.
 
-use ledgerline_client::Client;
+use ledgerline_api::triage::{Knowledge, Leaked};
+use ledgerline_client::{Client, ClientError};
 use ledgerline_pasted::claims;
 use ledgerline_proof::token_id::{MIN_TOKEN_BYTES, TokenId};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::triage;
 use crate::Context;
+use crate::question::add;
 use ledgerline_terminal::exit::{CommandResult, Exit};
 
 /// A token that nobody knows.
@@ -29,22 +32,52 @@ pub struct Unknown {
     pub hints: Vec<String>,
 }
 
+/// The same as a document.
+#[derive(Serialize)]
+struct Document<'a> {
+    status: &'static str,
+    known: bool,
+    token_id: Option<&'static str>,
+    tenant: Option<&'a str>,
+    looked_for: &'a [String],
+    what: &'a str,
+    #[serde(flatten)]
+    why: Why<'a>,
+}
+
+impl<'a> Document<'a> {
+    fn new(unknown: &'a Unknown, what: &'a str, why: Why<'a>) -> Self {
+        let Unknown { tenant, looked_for, .. } = unknown;
+        let tenant = tenant.as_deref();
+        Self { status: UNKNOWN, known: false, token_id: None, tenant, looked_for, what, why }
+    }
+}
+
+/// Why nothing may be known.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Why<'a> {
+    /// Of a paste.
+    Paste { looked_up: usize, left_out: usize, hints: &'a [String] },
+    /// It is known by what came later.
+    Later {
+        #[serde(flatten)]
+        past: Past<'a>,
+        recorded_since: bool,
+        happened_since: bool,
+    },
+}
+
+const UNKNOWN: &str = "unknown";
+
 /// Says that nothing is known, and what was looked for.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub fn unknown(context: &mut Context, unknown: &Unknown, what: &str) -> CommandResult {
-    let answer = json!({
-        "status": "unknown",
-        "known": false,
-        "token_id": null,
-        "tenant": unknown.tenant,
-        "looked_for": unknown.looked_for,
-        "looked_up": unknown.looked_up,
-        "left_out": unknown.left_out,
-        "hints": unknown.hints,
-        "what": what,
-    });
+    let Unknown { looked_up, left_out, hints, .. } = unknown;
+    let why = Why::Paste { looked_up: *looked_up, left_out: *left_out, hints };
+    let answer = Document::new(unknown, what, why);
     context.screen.show(&answer, |_| lines(unknown, what))?;
     Ok(Exit::Unknown)
 }
@@ -82,7 +115,7 @@ fn lines(unknown: &Unknown, what: &str) -> String {
 }
 
 /// The moment that a question was about.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Past<'a> {
     /// What was recorded: at this size, or at this time.
     pub as_of: Option<&'a str>,
@@ -103,12 +136,19 @@ pub fn unknown_id(
     past: Past<'_>,
     what: &str,
 ) -> CommandResult {
-    let question = json!({ "id": id });
+    let question = Leaked { id: Some(id.to_owned()), ..Leaked::default() };
     // A key that may not ask has no word on it.
-    let (answers, asked) = triage(client, &[&question], tenant).unwrap_or_default();
-    let asked = asked.or(tenant.map(str::to_owned));
-    let known = answers.first().is_some_and(|one| one["status"] == "known");
-    let looked_for = vec![id.to_owned()];
+    let (answers, asked) = match triage(client, &[&question], tenant) {
+        Err(ClientError::Refused { .. }) => Default::default(),
+        other => other?,
+    };
+    let known = answers.first().is_some_and(|one| one.status == Knowledge::Known);
+    let nothing = Unknown {
+        looked_for: vec![id.to_owned()],
+        tenant: asked.or(tenant.map(str::to_owned)),
+        looked_up: 1,
+        ..Unknown::default()
+    };
     let (title, words) = match (past.as_of, past.at) {
         (Some(size), None) if known => (
             format!("AS OF {size}"),
@@ -125,23 +165,10 @@ pub fn unknown_id(
                  known by what came later."
             ),
         ),
-        _ => {
-            let nothing = Unknown { looked_for, tenant: asked, looked_up: 1, ..Unknown::default() };
-            return unknown(context, &nothing, what);
-        }
+        _ => return unknown(context, &nothing, what),
     };
-    let answer = json!({
-        "status": "unknown",
-        "known": false,
-        "token_id": null,
-        "tenant": asked,
-        "looked_for": looked_for,
-        "as_of": past.as_of,
-        "recorded_since": past.as_of.is_some(),
-        "at": past.at,
-        "happened_since": past.at.is_some(),
-        "what": what,
-    });
+    let (recorded_since, happened_since) = (past.as_of.is_some(), past.at.is_some());
+    let answer = Document::new(&nothing, what, Why::Later { past, recorded_since, happened_since });
     context.screen.show(&answer, |_| format!("UNKNOWN {title}: {what}\n{words}\n"))?;
     Ok(Exit::Unknown)
 }
@@ -149,15 +176,28 @@ pub fn unknown_id(
 /// The same of one of several ids, as a part of a document about all.
 #[must_use]
 pub fn unknown_one(id: &str, past: Past<'_>) -> Value {
-    json!({ "token_id": id, "status": "unknown", "as_of": past.as_of, "at": past.at })
+    #[derive(Serialize)]
+    struct One<'a> {
+        token_id: &'a str,
+        status: &'static str,
+        #[serde(flatten)]
+        past: Past<'a>,
+    }
+    let mut document = Value::Object(serde_json::Map::new());
+    add(&mut document, &One { token_id: id, status: UNKNOWN, past });
+    document
 }
 
 /// The documents about each of several ids as one: the first, with the others; `None` without any.
 #[must_use]
-pub fn with_others(documents: Vec<Value>) -> Option<Value> {
-    let mut documents = documents.into_iter();
-    let mut first = documents.next()?;
-    first["others"] = documents.collect();
+pub fn with_others(documents: &[Value]) -> Option<Value> {
+    #[derive(Serialize)]
+    struct Others<'a> {
+        others: &'a [Value],
+    }
+    let (first, others) = documents.split_first()?;
+    let mut first = first.clone();
+    add(&mut first, &Others { others });
     Some(first)
 }
 

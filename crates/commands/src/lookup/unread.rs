@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use ledgerline_api::triage::TriagedToken;
 
 use super::{Meant, Named, several};
 use ledgerline_terminal::exit::Failure;
@@ -20,10 +20,9 @@ pub struct Unread {
 impl Unread {
     /// Of the answers about one token.
     #[must_use]
-    pub fn new<'v>(token: &str, answers: impl Iterator<Item = &'v Value>) -> Self {
-        let records = several::records(&answers.collect::<Vec<_>>());
-        let ids = records.iter().filter_map(|one| one["token_id"].as_str());
-        Self { token: token.to_owned(), ids: ids.map(str::to_owned).collect() }
+    pub fn new(token: &str, answers: &[&TriagedToken<'static>]) -> Self {
+        let ids = several::records(answers).into_iter().map(|one| one.token_id.into_owned());
+        Self { token: token.to_owned(), ids: ids.collect() }
     }
 
     fn named(&self) -> Option<Named> {

@@ -11,20 +11,23 @@
 
 use std::collections::HashSet;
 
+use ledgerline_api::triage::{Knowledge, Leaked, TriagedToken};
 use ledgerline_pasted::{self as pasted, Reading, is_signed};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 
-use crate::lookup::several;
-use crate::own_times;
+use crate::lookup::{ids_of, several};
+use crate::own_times::OwnTimes;
+use ledgerline_terminal::render::cell;
 
 /// What was asked about a thing in the line, and is known.
 pub struct Hit {
     /// What was looked up.
     pub token: String,
     /// How it was asked for.
-    pub question: Value,
+    pub question: Leaked,
     /// What is known.
-    pub answer: Value,
+    pub answer: TriagedToken<'static>,
 }
 
 /// A line of which answers are awaited.
@@ -37,7 +40,7 @@ pub struct Line {
     asked: HashSet<String>,
     hits: Vec<Hit>,
     /// The first question about each obvious token, for a proof.
-    firsts: Vec<(String, Value)>,
+    firsts: Vec<(String, Leaked)>,
     /// Whether all that may be a token in it was looked for, and how many were too many.
     searched: bool,
     left_out: usize,
@@ -45,13 +48,69 @@ pub struct Line {
     pub open: usize,
 }
 
+/// What is said of a token of a line, or of a line without one.
+#[skip_serializing_none]
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// The line.
+    pub line: u64,
+    #[serde(flatten)]
+    said: Said,
+    /// What its own times say against it.
+    #[serde(flatten)]
+    pub own: OwnTimes,
+    /// That its signature was not checked, where it has one.
+    pub signature: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Said {
+    Token(Box<TriagedToken<'static>>),
+    Weak { status: &'static str },
+}
+
+impl Row {
+    fn new(line: u64, said: Said) -> Self {
+        Self { line, said, own: OwnTimes::default(), signature: None }
+    }
+
+    fn weak(line: u64) -> Self {
+        Self::new(line, Said::Weak { status: "weak" })
+    }
+
+    /// One of which nothing but that can be said.
+    #[must_use]
+    pub fn only(line: u64, status: Knowledge) -> Self {
+        Self::new(line, Said::Token(Box::new(TriagedToken::only(status))))
+    }
+
+    /// What is said of the token; `None` where nothing is long enough for one.
+    #[must_use]
+    pub fn token(&self) -> Option<&TriagedToken<'static>> {
+        match &self.said {
+            Said::Token(token) => Some(token),
+            Said::Weak { .. } => None,
+        }
+    }
+
+    /// Whether it is known, in a word.
+    #[must_use]
+    pub fn status(&self) -> String {
+        match &self.said {
+            Said::Token(token) => cell(&token.status),
+            Said::Weak { status } => (*status).to_owned(),
+        }
+    }
+}
+
 /// What a line comes to.
 #[derive(Default)]
 pub struct Rows {
     /// What is said of each token.
-    pub rows: Vec<Value>,
+    pub rows: Vec<Row>,
     /// What is asked for in a proof.
-    pub proven: Vec<Value>,
+    pub proven: Vec<Leaked>,
     /// Things that were not looked up in a line of which nothing is known.
     pub left_out: usize,
 }
@@ -112,7 +171,7 @@ impl Line {
     }
 
     /// Notes what is asked first about one of its tokens.
-    pub fn asks(&mut self, token: &str, questions: &[Value]) {
+    pub fn asks(&mut self, token: &str, questions: &[Leaked]) {
         self.open += questions.len();
         let is_obvious = self.obvious.iter().any(|one| one == token);
         if let Some(first) = questions.first().filter(|_| is_obvious) {
@@ -140,23 +199,25 @@ impl Line {
                 continue;
             }
             let first = firsts.iter().find(|(of, _)| of == token);
-            let status = if first.is_some() { "unknown" } else { "weak" };
-            out.rows.push(json!({ "line": number, "status": status }));
+            out.rows.push(match first {
+                Some(_) => Row::only(number, Knowledge::Unknown),
+                None => Row::weak(number),
+            });
             out.proven.extend(first.map(|(_, question)| question.clone()));
         }
         if groups.is_empty() {
             out.left_out = left_out;
             if obvious.is_empty() {
-                out.rows.push(json!({ "line": number, "status": "weak" }));
+                out.rows.push(Row::weak(number));
             }
         }
         for group in groups {
-            let mut row = said(&group);
-            row["line"] = number.into();
-            group.iter().for_each(|hit| own_times::mark(&mut row, &hit.token));
-            if group.iter().any(|hit| is_signed(&hit.token)) {
-                row["signature"] = "not_verified".into();
-            }
+            let mut row = Row::new(number, Said::Token(Box::new(said(&group))));
+            // The last says it for all.
+            let own = group.iter().rev().map(|hit| OwnTimes::of(&hit.token));
+            row.own = own.fold(OwnTimes::default(), OwnTimes::or);
+            let is_signed = group.iter().any(|hit| is_signed(&hit.token));
+            row.signature = is_signed.then_some("not_verified");
             out.rows.push(row);
             out.proven.extend(group.into_iter().map(|hit| hit.question));
         }
@@ -164,18 +225,13 @@ impl Line {
     }
 }
 
-/// The ids that an answer names.
-fn ids(answer: &Value) -> impl Iterator<Item = &str> {
-    let records = answer["records"].as_array().into_iter().flatten();
-    [answer].into_iter().chain(records).filter_map(|one| one["token_id"].as_str())
-}
-
 /// The hits about one token each.
 fn groups(hits: Vec<Hit>) -> Vec<Vec<Hit>> {
     let mut groups: Vec<Vec<Hit>> = Vec::new();
     for hit in hits {
         let is_same = |one: &Hit| {
-            one.token == hit.token || ids(&one.answer).any(|id| ids(&hit.answer).any(|o| o == id))
+            one.token == hit.token
+                || ids_of(&one.answer).any(|id| ids_of(&hit.answer).any(|o| o == id))
         };
         let is_same = |group: &mut Vec<Hit>| group.iter().any(is_same);
         let mut one: Vec<Hit> = groups.extract_if(.., is_same).flatten().collect();
@@ -201,17 +257,15 @@ fn whole(groups: Vec<Vec<Hit>>) -> Vec<Vec<Hit>> {
 }
 
 /// What is said of one token by all the answers about it.
-fn said(group: &[Hit]) -> Value {
-    let unread = group.iter().find(|hit| hit.answer["status"] == "unreadable");
+fn said(group: &[Hit]) -> TriagedToken<'static> {
+    let unread = group.iter().find(|hit| hit.answer.status == Knowledge::Unreadable);
     let mut row = unread.unwrap_or(&group[0]).answer.clone();
-    let answers: Vec<&Value> = group.iter().map(|hit| &hit.answer).collect();
+    let answers: Vec<&TriagedToken<'_>> = group.iter().map(|hit| &hit.answer).collect();
     let records = several::records(&answers);
     if unread.is_none() && several::differ(&answers, &records) {
-        row["differs"] = true.into();
-        for member in ["alive", "state"] {
-            row[member] = Value::Null;
-        }
-        row["records"] = records.into();
+        row.differs = Some(true);
+        (row.alive, row.state) = (None, None);
+        row.records = records;
     }
     row
 }
@@ -220,17 +274,26 @@ fn said(group: &[Hit]) -> Value {
 mod tests {
     use super::*;
 
-    fn known(id: &str, alive: bool) -> Value {
-        json!({ "status": "known", "token_id": id, "alive": alive, "state": "x" })
+    fn known(id: &str, alive: bool) -> TriagedToken<'static> {
+        TriagedToken {
+            token_id: Some(id.to_owned().into()),
+            alive: Some(alive),
+            ..TriagedToken::only(Knowledge::Known)
+        }
     }
 
-    fn rows_of(text: &str, knows: &[(&str, &str, bool)]) -> Vec<Value> {
+    fn alive(row: &Row) -> Option<bool> {
+        row.token().and_then(|token| token.alive)
+    }
+
+    fn rows_of(text: &str, knows: &[(&str, &str, bool)]) -> Vec<Row> {
         let (mut line, mut tokens) = Line::new(1, text.as_bytes());
         loop {
             for token in &tokens {
-                line.asks(token, &[json!({ "id": token })]);
+                let id = Some(token.clone());
+                line.asks(token, &[Leaked { id, digest: None }]);
                 for (_, id, alive) in knows.iter().filter(|(known, ..)| known == token) {
-                    let (token, question) = (token.clone(), json!({}));
+                    let (token, question) = (token.clone(), Leaked::default());
                     line.hit(Hit { token, question, answer: known(id, *alive) });
                 }
             }
@@ -243,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_known_token_that_was_not_the_likeliest_reading_was_unknown() {
-        let alive = ("a1b2c3d4e5f6g7h8i9j0k1l2", "eu:idp:t1:a", true);
+        let living = ("a1b2c3d4e5f6g7h8i9j0k1l2", "eu:idp:t1:a", true);
         for form in [
             "access_token=zzzzzzzzzzzzzzzzzzzz1 sid=@",
             "id:@",
@@ -252,28 +315,32 @@ mod tests {
             "@==",
             "x-session;@;end",
         ] {
-            let rows = rows_of(&form.replace('@', alive.0), &[alive]);
-            let found: Vec<_> = rows.iter().filter(|row| row["alive"] == true).collect();
-            assert_eq!((found.len(), &found[0]["token_id"]), (1, &json!("eu:idp:t1:a")), "{form}");
+            let rows = rows_of(&form.replace('@', living.0), &[living]);
+            let found = rows.iter().filter(|row| alive(row) == Some(true));
+            let found: Vec<_> = found.filter_map(Row::token).collect();
+            assert_eq!(found.len(), 1, "{form}");
+            assert_eq!(found[0].token_id.as_deref(), Some("eu:idp:t1:a"), "{form}");
             assert_eq!(rows.len(), 1, "{form}: {rows:?}");
         }
-        let rows = rows_of("access_token=zzzzzzzzzzzzzzzzzzzz1 sid=@", &[alive]);
-        assert_eq!(rows[0]["status"], "unknown", "nothing in it is known");
+        let rows = rows_of("access_token=zzzzzzzzzzzzzzzzzzzz1 sid=@", &[living]);
+        assert_eq!(rows[0].status(), "unknown", "nothing in it is known");
     }
 
     #[test]
     fn a_dead_likeliest_reading_hid_one_that_is_alive() {
-        let (dead, alive) = ("zzzzzzzzzzzzzzzzzzzzzz01", "a1b2c3d4e5f6g7h8i9j0k1l2");
-        let text = format!("access_token={dead} sid={alive}");
-        let rows = rows_of(&text, &[(dead, "d", false), (alive, "a", true)]);
-        assert_eq!(rows.iter().filter(|row| row["alive"] == true).count(), 1, "{rows:?}");
-        assert_eq!(rows.iter().filter(|row| row["alive"] == false).count(), 1, "{rows:?}");
+        let (dead, living) = ("zzzzzzzzzzzzzzzzzzzzzz01", "a1b2c3d4e5f6g7h8i9j0k1l2");
+        let text = format!("access_token={dead} sid={living}");
+        let rows = rows_of(&text, &[(dead, "d", false), (living, "a", true)]);
+        for is_alive in [true, false] {
+            let found = rows.iter().filter(|row| alive(row) == Some(is_alive));
+            assert_eq!(found.count(), 1, "{rows:?}");
+        }
         // Two records of one token that do not agree are no verdict.
         let rows = rows_of(dead, &[(dead, "d", false), (dead, "e", true)]);
-        assert_eq!((rows.len(), &rows[0]["alive"]), (1, &Value::Null), "{rows:?}");
+        assert_eq!((rows.len(), alive(&rows[0])), (1, None), "{rows:?}");
         // A part of what is known is not meant.
-        let whole = format!("{alive}/{dead}");
-        let rows = rows_of(&format!("x={whole}"), &[(&whole, "w", false), (alive, "a", true)]);
+        let whole = format!("{living}/{dead}");
+        let rows = rows_of(&format!("x={whole}"), &[(&whole, "w", false), (living, "a", true)]);
         assert_eq!(rows.len(), 1, "{rows:?}");
     }
 }

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_api::ingest::{EventStatus, Verdicts};
+use ledgerline_api::key::{AddedKey, NewKey};
+use ledgerline_api::status::ServerStatus;
 use ledgerline_api::time_text::rfc3339;
+use ledgerline_api::token::TokenLife;
 use ledgerline_api::uuid_text;
 use ledgerline_client::Client;
 use ledgerline_issuers::settings::IssuerTable;
@@ -16,11 +20,12 @@ use serde_json::{Value, json};
 use super::Context;
 use super::serve::Started;
 use crate::config::ServerSettings;
+use ledgerline_commands::life::timeline;
 use ledgerline_commands::trace::fetch;
 use ledgerline_commands::verify_url::{self, Question};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::progress_bar;
-use ledgerline_terminal::render::{text, timeline};
+use ledgerline_terminal::render::{cell, printable};
 
 /// The token whose life is shown: the first access token, stolen and used after its revocation.
 const STOLEN: &str = "eu-west-1:idp:jti:access-1";
@@ -95,15 +100,20 @@ fn show(
     let gateway = add_key(&admin, url, folder, "gateway", &["producer"], "")?;
     let auditor = add_key(&admin, url, folder, "auditor", &["auditor", "reader"], "*")?;
     live(&idp, &gateway)?;
-    let (life, events) = fetch(&auditor, STOLEN, "")?;
+    let life = fetch(&auditor, STOLEN, "")?;
     let report = verified(&auditor)?;
     if context.commands.screen.is_json() {
+        let mut life = life.raw;
+        let events = life.as_object_mut().and_then(|members| {
+            members.remove("next");
+            members.remove("events")
+        });
         let shown = json!({
             "url": (!once).then_some(url),
             "folder": folder,
             "token": life,
             "events": events,
-            "verify": report.value,
+            "verify": report.document,
         });
         context.commands.screen.json(&shown)?;
         return Ok(report.exit);
@@ -115,12 +125,12 @@ fn show(
         false => format!("A ledger in {place}, serving on {url}\n"),
     })?;
     screen.line("The life of a stolen token:\n")?;
-    timeline(&life, &events).lines().try_for_each(|line| screen.line(line))?;
+    screen.lines(&timeline(&life.form::<TokenLife<'_>>()?))?;
     screen.line("")?;
     screen.line(&format!(
         "verify: {} (every one of {} leaves, over HTTP, as a stranger would)",
-        text(&report.value, "/verdict"),
-        text(&report.value, "/size"),
+        report.document.verdict,
+        cell(&report.document.size),
     ))?;
     if once {
         // Nothing serves any more when this is read.
@@ -130,7 +140,7 @@ fn show(
     }
     let auditor_key = folder.join("auditor.key");
     let status = auditor.get("/v1/status")?;
-    let log_key = text(&status, "/log_key");
+    let log_key = printable(&status.form::<ServerStatus<'_>>()?.log_key);
     screen.line("\nTry:")?;
     for command in [
         format!("trace {STOLEN}"),
@@ -148,14 +158,14 @@ fn show(
 
 /// Verifies once a block has closed over what was written.
 fn verified(auditor: &Client) -> Result<verify_url::Report, Failure> {
-    let status = auditor.get("/v1/status")?;
-    let wanted = status["size"].as_u64().unwrap_or(0);
+    let answer = auditor.get("/v1/status")?;
+    let ServerStatus { size: wanted, log_key, .. } = answer.form()?;
     // This process is the ledger: it knows its key.
-    let question = Question { key: status["log_key"].as_str(), since: None, tree_only: false };
+    let question = Question { key: Some(&log_key), since: None, tree_only: false };
     let mut tried = 0;
     loop {
         let report = verify_url::verify(auditor, &question, &progress_bar())?;
-        let is_whole = report.value["size"].as_u64() >= Some(wanted);
+        let is_whole = report.document.size >= Some(wanted);
         if report.exit != Exit::Ok || is_whole || tried == 50 {
             return Ok(report);
         }
@@ -172,9 +182,15 @@ fn add_key(
     roles: &[&str],
     tenant: &str,
 ) -> Result<Client, Failure> {
-    let request = json!({ "source": name, "roles": roles, "tenant": tenant });
+    let request = NewKey {
+        source: Some(name.to_owned()),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        tenant: Some(tenant.to_owned()),
+        ..NewKey::default()
+    };
     let added = admin.post_json("/v1/keys", &request)?;
-    let secret = added["secret"].as_str().ok_or_else(|| admin.garbled("a key without a secret"))?;
+    let secret = added.form::<AddedKey>()?.secret;
+    let secret = secret.ok_or_else(|| added.garbled("a key without a secret"))?;
     let path = folder.join(format!("{name}.key"));
     // A second run in the same folder replaces the keys of the first.
     if path.exists() {
@@ -202,10 +218,10 @@ fn live(idp: &Client, gateway: &Client) -> Result<(), Failure> {
         (idp, story.second_user()),
     ] {
         let answer = producer.post_json("/v1/events", &Value::Array(events))?;
-        let mut verdicts = answer["events"].as_array().into_iter().flatten();
-        let refused = verdicts.find(|verdict| verdict["status"] == "refused");
+        let Verdicts { events, .. } = answer.form()?;
+        let refused = events.iter().find(|verdict| verdict.status == EventStatus::Refused);
         if let Some(refused) = refused {
-            let why = text(refused, "/error/detail");
+            let why = cell(&refused.error.as_ref().map(|error| &error.detail));
             return Err(Failure::error(format!("the demo's own event was refused: {why}")));
         }
     }

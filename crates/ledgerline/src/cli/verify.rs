@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::ProgressBar;
+use ledgerline_api::log::VerifyReports;
 use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_vault::keys::KeyRing;
@@ -23,11 +24,11 @@ use crate::config::beside;
 use ledgerline_commands::ClientSettings;
 use ledgerline_commands::progress::{self, Wait};
 use ledgerline_commands::question::rows;
-use ledgerline_commands::verify_url::{self, Question};
+use ledgerline_commands::verify_url::{self, Question, Since};
 use ledgerline_terminal::evidence::kept_checkpoint;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::progress_bar;
-use ledgerline_terminal::render::{facts, text};
+use ledgerline_terminal::render::{cell, facts, text};
 
 /// Between two looks for the first report.
 const REPORT_LOOK: Duration = Duration::from_millis(500);
@@ -112,7 +113,7 @@ pub fn run(context: &mut Context, args: VerifyArgs) -> CommandResult {
             tree_only: args.tree_only,
         };
         let report = verify_url::verify(&client, &question, &bar)?;
-        (report.exit, report.value)
+        (report.exit, serde_json::to_value(report.document)?)
     };
     bar.finish_and_clear();
     context.commands.screen.show(&report, summary)?;
@@ -127,47 +128,60 @@ fn reports(context: &mut Context, args: VerifyArgs) -> CommandResult {
     // Whoever waits, waits for the first report, too.
     let until = Instant::now() + Duration::from_secs(args.wait.seconds().unwrap_or(0));
     let mut answer = ask()?;
-    while answer["reports"][0].is_null() && answer["behind"]["on"] == true && Instant::now() < until
-    {
+    while is_to_come(&answer.form()?) && Instant::now() < until {
         std::thread::sleep(REPORT_LOOK);
         answer = ask()?;
     }
-    context.commands.screen.show(&answer, report_table)?;
-    let has_flaws = answer["behind"]["flaws"].as_u64() > Some(0);
-    Ok(match answer["reports"][0]["verdict"].as_str() {
+    let form: VerifyReports<'_> = answer.form()?;
+    context.commands.screen.show(&answer.raw, |_| report_table(&form))?;
+    let has_flaws = form.behind.flaws > 0;
+    Ok(match newest(&form) {
         Some("not_verified") => Exit::NotVerified,
         _ if has_flaws => Exit::NotVerified,
-        Some("verified") => progress::exit(&answer),
+        Some("verified") => progress::exit(&form.progress),
         _ => Exit::Incomplete,
     })
 }
 
-fn report_table(answer: &Value) -> String {
-    let columns = [
-        ("INDEX", "/index"),
-        ("FINISHED", "/finished_at"),
-        ("VERDICT", "/verdict"),
-        ("SIZE", "/to"),
-        ("FINDINGS", "/findings"),
-        ("FIRST BAD", "/first_bad_index"),
-        ("EVENTS", "/counts/events"),
-        ("SIGNATURES", "/counts/signatures"),
-        ("ROOT", "/root"),
-    ];
-    let why = match answer["reports"][0]["verdict"].as_str() {
+/// Whether there is no report yet, and the verifier runs.
+fn is_to_come(answer: &VerifyReports<'_>) -> bool {
+    answer.reports.first().is_none_or(Option::is_none) && answer.behind.on
+}
+
+/// The verdict of the newest report.
+fn newest<'a>(answer: &'a VerifyReports<'_>) -> Option<&'a str> {
+    answer.reports.first()?.as_ref()?.verdict.as_deref()
+}
+
+fn report_table(answer: &VerifyReports<'_>) -> String {
+    let why = match newest(answer) {
         Some("verified" | "not_verified") => "",
         Some(_) => "INCOMPLETE: the newest report could not check everything\n",
         None => {
             "INCOMPLETE: there is no report yet: no round was finished (--wait SECONDS waits)\n"
         }
     };
+    let table = rows(
+        "reports",
+        &answer.reports,
+        &[
+            ("INDEX", |one| cell(&one.as_ref().map(|one| one.index))),
+            ("FINISHED", |one| cell(&one.as_ref().map(|one| one.finished_at))),
+            ("VERDICT", |one| cell(&one.as_ref().and_then(|one| one.verdict.as_ref()))),
+            ("SIZE", |one| cell(&one.as_ref().and_then(|one| one.to))),
+            ("FINDINGS", |one| cell(&one.as_ref().and_then(|one| one.findings))),
+            ("FIRST BAD", |one| cell(&one.as_ref().and_then(|one| one.first_bad_index))),
+            ("EVENTS", |one| cell(&one.as_ref().and_then(|one| one.counts.events))),
+            ("SIGNATURES", |one| cell(&one.as_ref().and_then(|one| one.counts.signatures))),
+            ("ROOT", |one| cell(&one.as_ref().and_then(|one| one.root.as_ref()))),
+        ],
+    );
     format!(
-        "{}\nbehind the head: {} of {} entries verified, {} flaws\n{}{why}",
-        rows(answer, "reports", &columns),
-        text(answer, "/behind/size"),
-        text(answer, "/size"),
-        text(answer, "/behind/flaws"),
-        progress::foot(answer),
+        "{table}\nbehind the head: {} of {} entries verified, {} flaws\n{}{why}",
+        answer.behind.size,
+        answer.size,
+        answer.behind.flaws,
+        progress::foot(&answer.progress),
     )
 }
 
@@ -204,7 +218,8 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
     if let Some((path, _, kept)) = &kept {
         let about = ["since", "since_key", "behind_since"];
         let same = !report.findings.iter().any(|one| about.contains(&one.code));
-        value["since"] = verify_url::since_value(path, kept, report.size, same, None);
+        let since = Since::new(path, kept, report.size, same);
+        value["since"] = serde_json::to_value(since)?;
     }
     // What a folder says of itself: an older copy of it would say the same.
     if exit == Exit::Ok && world.head.is_none() {

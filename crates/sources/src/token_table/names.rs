@@ -18,6 +18,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ledgerline_api::status::{Issuer, IssuerRegister};
 use ledgerline_proof::token_id::{TokenId, from_jti, from_presented};
 use serde_json::Value;
 
@@ -51,18 +52,16 @@ struct Registered {
 impl Register {
     /// From the answer of `GET /v1/issuers`; `told` is for issuers that it does not have.
     #[must_use]
-    pub fn of(answer: &Value, told: Option<JtiRule>) -> Self {
-        let one = |one: &Value| {
-            let text = |name: &str| one[name].as_str().map(str::to_owned);
-            let rule = match one["jti_rule"].as_str()? {
+    pub fn of(answer: &IssuerRegister<'_>, told: Option<JtiRule>) -> Self {
+        let one = |one: &Issuer<'_>| {
+            let rule = match one.jti_rule.as_deref()? {
                 "identity" => JtiRule::Identity,
                 _ => JtiRule::Bearer,
             };
-            let (alias, region, iss) = (text("alias")?, text("region")?, text("iss")?);
-            Some(Registered { alias, region, iss, rule })
+            let (region, iss) = (one.region.as_deref()?.to_owned(), one.iss.as_deref()?.to_owned());
+            Some(Registered { alias: one.alias.to_string(), region, iss, rule })
         };
-        let list = answer["issuers"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Self { issuers: list.iter().filter_map(one).collect(), told }
+        Self { issuers: answer.issuers.iter().filter_map(one).collect(), told }
     }
 
     fn registered(&self, region: &str, alias: &str) -> Option<&Registered> {
@@ -203,6 +202,7 @@ fn is_jose(part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize as _;
     use serde_json::json;
 
     use super::*;
@@ -216,7 +216,8 @@ mod tests {
 
     fn register(rule: &str) -> Register {
         let one = json!({ "alias": "idp", "region": "eu", "iss": ISS, "jti_rule": rule });
-        Register::of(&json!({ "issuers": [one, { "alias": "named-only" }] }), None)
+        let answer = json!({ "issuers": [one, { "alias": "named-only" }] });
+        Register::of(&IssuerRegister::deserialize(&answer).expect("a register"), None)
     }
 
     fn ids(cells: &[(&'static str, &str)], register: &Register) -> Result<Vec<String>, RowError> {
