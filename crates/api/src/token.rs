@@ -121,7 +121,7 @@ pub struct Token<'a> {
     pub proof_state: ProofState,
 }
 
-/// `GET /v1/tokens/{id}`, and with `events` `GET /v1/tokens/{id}/events`.
+/// `GET /v1/tokens/{id}`: where a token stands.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenLife<'a> {
@@ -163,9 +163,16 @@ pub struct TokenLife<'a> {
     pub checkpoint: Str<'a>,
     /// Entries since the last block, which receipts alone prove yet.
     pub newer_entries: u64,
-    /// Where the next page of events begins: send it as `page`. Null at the end, and absent without
-    /// events.
+}
+
+/// `GET /v1/tokens/{id}/events`: a token with a page of its events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenEvents<'a> {
+    /// The token.
+    #[serde(borrow, flatten)]
+    pub token: TokenLife<'a>,
+    /// Where the next page of events begins: send it as `page`. Null at the end.
     pub next: Option<Str<'a>>,
-    /// A page of its events, oldest first.
-    pub events: Option<Vec<Recorded<'a>>>,
+    /// The events, oldest first.
+    pub events: Vec<Recorded<'a>>,
 }

@@ -83,8 +83,8 @@ pub fn run(context: &mut Context, args: CallArgs) -> CommandResult {
             client.post(&path, media_type, body.as_deref().unwrap_or_default())?
         }
     };
-    context.screen.json(&answer)?;
-    let is_cut = answer["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
+    context.screen.json(&answer.raw)?;
+    let is_cut = answer.raw["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
     Ok(if is_cut { Exit::Incomplete } else { Exit::Ok })
 }
 

@@ -202,7 +202,7 @@ impl Whole {
         self.disclosed_at.push(form.index);
         self.records += form.records;
         for event in &form.events {
-            self.rows.extend(event.records.iter().map(|record| row(event, record)));
+            self.rows.extend(event.records.iter().flatten().map(|record| row(event, record)));
         }
         self.events.extend(page.form::<Events>()?.events);
         Ok(())

@@ -2,12 +2,12 @@
 
 use ledgerline_api::event::Event;
 use ledgerline_api::log::Recorded;
-use ledgerline_api::token::{Birth, State, TokenLife};
+use ledgerline_api::token::{Birth, State, TokenEvents};
 use ledgerline_terminal::render::{cell, detail_words, printable, table};
 
 /// The life of a token as a timeline, oldest event first.
 #[must_use]
-pub fn timeline(life: &TokenLife<'_>) -> String {
+pub fn timeline(TokenEvents { token: life, events, .. }: &TokenEvents<'_>) -> String {
     let mut out = format!("token     {}\n", cell(&life.token_id));
     for (which, state) in [("known", &life.known), ("happened", &life.happened)] {
         let line = match (which, life.nothing_had_happened) {
@@ -24,7 +24,6 @@ pub fn timeline(life: &TokenLife<'_>) -> String {
         out.push_str(&format!("at        {}: {}\n", cell(&life.at), printable(note)));
     }
     out.push_str(&format!("events    {} (ledger size {})\n\n", life.event_count, life.size));
-    let events = life.events.as_deref().unwrap_or_default();
     let mut rows: Vec<_> = events.iter().map(timeline_row).collect();
     let mut head =
         vec!["INDEX", "SEQ", "OCCURRED", "RECORDED", "EVENT", "OUTCOME", "PROOF", "WHAT"];

@@ -3,7 +3,7 @@
 use std::io;
 
 use clap::Args;
-use ledgerline_api::token::TokenLife;
+use ledgerline_api::token::TokenEvents;
 use ledgerline_client::{Answered, Client, ClientError, segment};
 use serde::Serialize;
 use serde_json::Value;
@@ -107,8 +107,8 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
             }
             other => other?,
         };
-        let form: TokenLife<'_> = life.form()?;
-        exits.push(if form.incomplete { Exit::Incomplete } else { Exit::Ok });
+        let form: TokenEvents<'_> = life.form()?;
+        exits.push(if form.token.incomplete { Exit::Incomplete } else { Exit::Ok });
         // What is proven is the first one's life.
         let own = written
             .as_ref()
@@ -138,14 +138,18 @@ struct Proven<'a> {
 }
 
 /// Shows the life, and what is said of its proof.
-fn show(context: &mut Context, life: &TokenLife<'_>, proven: Option<Proven<'_>>) -> io::Result<()> {
+fn show(
+    context: &mut Context,
+    life: &TokenEvents<'_>,
+    proven: Option<Proven<'_>>,
+) -> io::Result<()> {
     context.screen.lines(&timeline(life))?;
-    if life.incomplete {
+    if life.token.incomplete {
         let what = "INCOMPLETE: more is recorded than was read; the states may be other ones";
         context.screen.line(what)?;
     }
     if let Some(Proven { written, is_wider }) = proven {
-        context.screen.lines(&written.lines(Some(life.size)))?;
+        context.screen.lines(&written.lines(Some(life.token.size)))?;
         if is_wider {
             let what = "the file proves the whole life up to that entry, not only what is shown";
             context.screen.line(what)?;

@@ -13,7 +13,7 @@ use ledgerline_answers::prove::{self, LifeRequest};
 use ledgerline_answers::{counted, question_json};
 use ledgerline_api::log::Recorded;
 use ledgerline_api::recorded::NotALeaf;
-use ledgerline_api::token::TokenLife;
+use ledgerline_api::token::{TokenEvents, TokenLife};
 use ledgerline_api::values::{Str, Time};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use ledgerline_questions::life::{Judgement, Life, life_of};
@@ -99,7 +99,8 @@ async fn life(
         });
         let events = events.collect::<Result<Vec<_>, NotALeaf>>()?;
         let number = |at: &EntryRef| counted::number(view, *at);
-        json(&TokenLife {
+        let next = life.next.as_ref().map(|at| number(at).to_string().into());
+        let token = TokenLife {
             token_id: (&*id).into(),
             tenant: (&*tenant).into(),
             origin: view.identity().origin.to_string().into(),
@@ -122,13 +123,8 @@ async fn life(
             incomplete: life.cut,
             checkpoint: view.checkpoint().to_string().into(),
             newer_entries: view.size().saturating_sub(view.published_size()),
-            next: life
-                .next
-                .as_ref()
-                .filter(|_| with_events)
-                .map(|at| number(at).to_string().into()),
-            events: with_events.then_some(events),
-        })
+        };
+        if with_events { json(&TokenEvents { token, next, events }) } else { json(&token) }
     })
     .await
 }

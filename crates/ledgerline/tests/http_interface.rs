@@ -324,7 +324,8 @@ fn a_life_is_paged_and_judged_at_a_time() {
         after = format!("&page={next}");
     }
     assert_eq!(seen, (0..7).collect::<Vec<_>>());
-    for query in ["?limit=0", "?limit=1001", "?page=x", "?after=1", "?nonsense=1", "?at=yesterday"] {
+    for query in ["?limit=0", "?limit=1001", "?page=x", "?after=1", "?nonsense=1", "?at=yesterday"]
+    {
         assert_eq!(server.get(&format!("{path}/events{query}"), &key).status, 400, "{query}");
     }
     assert_eq!(server.get("/v1/tokens/eu:idp", &key).code(), "bad_token_id");

@@ -225,6 +225,8 @@ fn lists() -> Vec<Ask> {
         get("/checkpoint", "/checkpoint"),
         get("/healthz", "/healthz"),
         get("/readyz", "/readyz"),
+        get("/", "/"),
+        get("/docs", "/docs"),
     ]
 }
 
@@ -899,7 +901,7 @@ fn absurd_lists() -> Vec<String> {
         /v1/verify-reports?limit=0 /v1/revocations?wait=61 /v1/revocations?limit=0
         /v1/revocations?limit=1001 /v1/sources?before=x /tile/0/0 /tile/64/000 /tile/0/x999/000
         /tile/0/000.p/0 /tile/0/000.p/257 /tile/entries/0 /tile/%65ntries/000
-        /v1/leaves/18446744073709551615 /v1/nothing /";
+        /v1/leaves/18446744073709551615 /v1/nothing";
     paths.extend(words(others).map(str::to_owned));
     paths
 }

@@ -330,7 +330,7 @@ const OTHERS: &[Operation] = &[
             "A token's life: its states and its events, oldest first",
             READERS,
             &["tenant", "as_of", "at", "limit", "page"],
-            Form::Json(schema_of::<token::TokenLife<'static>>),
+            Form::Json(schema_of::<token::TokenEvents<'static>>),
         )
     },
     get(

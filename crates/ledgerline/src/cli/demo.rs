@@ -9,7 +9,7 @@ use ledgerline_api::ingest::{EventStatus, Verdicts};
 use ledgerline_api::key::{AddedKey, NewKey};
 use ledgerline_api::status::ServerStatus;
 use ledgerline_api::time_text::rfc3339;
-use ledgerline_api::token::TokenLife;
+use ledgerline_api::token::TokenEvents;
 use ledgerline_api::uuid_text;
 use ledgerline_client::Client;
 use ledgerline_issuers::settings::IssuerTable;
@@ -125,7 +125,7 @@ fn show(
         false => format!("A ledger in {place}, serving on {url}\n"),
     })?;
     screen.line("The life of a stolen token:\n")?;
-    screen.lines(&timeline(&life.form::<TokenLife<'_>>()?))?;
+    screen.lines(&timeline(&life.form::<TokenEvents<'_>>()?))?;
     screen.line("")?;
     screen.line(&format!(
         "verify: {} (every one of {} leaves, over HTTP, as a stranger would)",

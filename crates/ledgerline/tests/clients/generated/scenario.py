@@ -31,6 +31,7 @@ from ledgerline_client.models import (
     ResourcesAnswer,
     ServerStatus,
     TokenKind,
+    TokenEvents,
     TokenLife,
     Verdicts,
 )
@@ -117,7 +118,7 @@ def drive(asked):
     token = expect(TokenLife, ask(get_token, id=parent))
 
     def life(more):
-        return expect(TokenLife, ask(list_token_events, id=parent, limit=2, **more))
+        return expect(TokenEvents, ask(list_token_events, id=parent, limit=2, **more))
 
     def accesses(more):
         return expect(
