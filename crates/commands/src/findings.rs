@@ -87,6 +87,8 @@ pub fn run(context: &mut Context, mut args: FindingsArgs) -> CommandResult {
         None => {
             let ask = ask(&args, None).with("wait", args.wait.seconds());
             args.moment.client = args.wait.patient(args.moment.client);
+            let is_of_token = args.token.is_some();
+            let said = |answer: &Answered| said(answer, is_of_token);
             return args.moment.show(context, ask, Some("findings"), said);
         }
     };
@@ -109,10 +111,16 @@ fn ask(args: &FindingsArgs, from: Option<u64>) -> Ask {
         .with("limit", Some(1000))
 }
 
-fn said(answer: &Answered) -> Result<Said, ClientError> {
+fn said(answer: &Answered, is_of_token: bool) -> Result<Said, ClientError> {
     let form: Answer<'_, Findings<'_>> = answer.form()?;
     let body = &form.body;
-    Ok(Said::of(&form, list(body)).by(&body.progress).of_token(body.token_known))
+    let said = Said::of(&form, list(body)).by(&body.progress);
+    Ok(said.of_token(token_known(body, is_of_token)))
+}
+
+/// Whether anything is recorded about the token that was asked about: silence is no such word.
+fn token_known(body: &Findings<'_>, is_of_token: bool) -> Option<bool> {
+    is_of_token.then_some(body.token_known == Some(true))
 }
 
 fn list(body: &Findings<'_>) -> String {
@@ -160,7 +168,8 @@ fn follow(context: &mut Context, args: &FindingsArgs) -> CommandResult {
             tell(&["INCOMPLETE: more findings stand open again than were read".to_owned()]);
         }
         if from == 0 {
-            let said = Said::of(&form, String::new()).of_token(body.token_known);
+            let known = token_known(body, args.token.is_some());
+            let said = Said::of(&form, String::new()).of_token(known);
             tell(&said.unknown().map(str::to_owned).into_iter().collect::<Vec<_>>());
         }
         from = form.as_of;

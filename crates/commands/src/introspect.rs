@@ -19,15 +19,15 @@ use ledgerline_pasted::paste::in_the_history;
 use ledgerline_pasted::{self as pasted, Paste, Reading};
 use ledgerline_proof::vocabulary::TokenKind;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use serde_with::skip_serializing_none;
 
 use crate::ClientSettings;
 use crate::Context;
+use crate::document::{self, add};
 use crate::lookup::several::Marks;
 use crate::lookup::{self, Meant, Named, Narrow, Unknown};
 use crate::own_times::OwnTimes;
-use crate::question::add;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::render::facts;
 
@@ -129,21 +129,16 @@ struct Added<'a> {
 /// the token stands.
 fn known(context: &mut Context, client: &Client, named: &Named) -> CommandResult {
     let Some(found) = &named.found else { return Err(Failure::usage("no token")) };
-    let mut document = Value::Object(Map::new());
     let introspected = named.token.as_deref().map(|token| ask(client, token)).transpose();
-    let active = match introspected {
-        Ok(Some((answer, active))) => {
-            document = answer.raw;
-            Some(active)
-        }
-        Ok(None) => None,
+    let is_signed = named.token.as_deref().is_some_and(pasted::is_signed);
+    let (mut document, active) = match introspected {
+        Ok(Some((answer, active))) => (answer.raw, Some(active)),
+        Ok(None) => (document::of(&Stands::new(found, is_signed)), found.alive),
         Err(error) if is_refused(&error) => {
             let why = "this is what the ledger knows; the token's signature was not checked (role \
                        resource_server), and no use was recorded";
             pasted::tell(&[why.to_owned()]);
-            let is_signed = named.token.as_deref().is_some_and(pasted::is_signed);
-            add(&mut document, &Stands::new(found, is_signed));
-            found.alive
+            (document::of(&Stands::new(found, is_signed)), found.alive)
         }
         Err(error) => return Err(error.into()),
     };
@@ -199,8 +194,7 @@ fn as_server(context: &mut Context, client: &Client, paste: &Paste) -> CommandRe
         }
     }
     pasted::tell(&paste.readings[0].notes);
-    let mut document = Value::Object(Map::new());
-    add(&mut document, &Introspection { active: false, ..Introspection::default() });
+    let mut document = document::of(&Introspection { active: false, ..Introspection::default() });
     add(&mut document, &Added { status: "inactive or unknown", ..Added::default() });
     context.screen.show(&document, |answer| {
         format!(

@@ -11,6 +11,7 @@ pub mod blast_radius;
 pub mod call;
 pub mod context;
 pub mod disclose;
+pub mod document;
 pub mod erase;
 pub mod feed;
 pub mod findings;

@@ -9,7 +9,7 @@ use ledgerline_proof::token_id::{TokenId, looks_like_token};
 
 use crate::Context;
 use crate::lookup::Narrow;
-use crate::question::{About, Ask, Moment, Said, cells, read, rows};
+use crate::question::{About, Ask, Moment, Said, cells, rows};
 use ledgerline_terminal::exit::{CommandResult, Failure};
 use ledgerline_terminal::render::{cell, table};
 
@@ -71,7 +71,7 @@ pub fn run(context: &mut Context, args: LineageArgs) -> CommandResult {
             });
         }
         let more = |ask: Ask| more(ask).with("direction", Some("path")).with("to", Some(to));
-        return args.moment.about(context, about, more, None, |answer| read(answer, path));
+        return args.moment.about(context, about, more, None, path);
     }
     let direction = match args.direction {
         Direction::Ancestors => "ancestors",
@@ -82,15 +82,21 @@ pub fn run(context: &mut Context, args: LineageArgs) -> CommandResult {
     args.moment.about(context, about, more, None, relatives)
 }
 
-fn path(answer: &Answer<'_, Lineage<'_>>) -> String {
+fn path(answer: &Answered) -> Result<Said, ClientError> {
+    let form: Answer<'_, Lineage<'_>> = answer.form()?;
+    let steps = form.body.steps.as_ref();
+    let steps = steps.ok_or_else(|| answer.garbled("a path without its steps"))?;
     let mut out = String::new();
-    for step in answer.body.steps.iter().flatten() {
+    for step in steps {
         let (from, to) = (cell(&step.from), cell(&step.to));
         let (relation, strength) = (cell(&step.edge.relation), cell(&step.edge.strength));
         let arrow = if step.from == step.edge.child { "<-" } else { "->" };
         out.push_str(&format!("{from}\n  {arrow} {relation} ({strength}) {to}\n"));
     }
-    if out.is_empty() { "the two are one token\n".to_owned() } else { out }
+    if steps.is_empty() {
+        out.push_str("the two are one token\n");
+    }
+    Ok(Said::of(&form, out))
 }
 
 fn relatives(answer: &Answered) -> Result<Said, ClientError> {

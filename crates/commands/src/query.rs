@@ -204,10 +204,7 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
                 .with("from", from)
                 .with("until", until)
                 .with("limit", Some(1000));
-            moment.show(context, ask, Some("tokens"), |answer| {
-                let form: Answer<'_, Accessed<'_>> = answer.form()?;
-                Ok(Said::of(&form, visitors(&form.body)).listing(form.body.tokens.len()))
-            })
+            moment.show(context, ask, Some("tokens"), visitors)
         }
         Query::Policies { moment, token } => of_token(
             context,
@@ -220,20 +217,12 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
         ),
         Query::PolicyVersions { moment, policy } => {
             let ask = Ask::new(format!("/v1/policies/{}/versions", word(&policy)?));
-            moment.show(context, ask, None, |answer| {
-                read(answer, |one: &Answer<'_, PolicyVersions<'_>>| {
-                    versions("versions", &one.body.versions)
-                })
-            })
+            moment.show(context, ask, None, |one| read(one, policy_versions))
         }
         Query::Tokens { moment, holder } => {
             let ask = Ask::new(holder.path()?).with("limit", Some(1000));
             let ask = ask.by_name(Some("holder"));
-            moment.show(context, ask, Some("tokens"), |answer| {
-                let form: Answer<'_, Tokens<'_>> = answer.form()?;
-                let tokens = &form.body.tokens;
-                Ok(Said::of(&form, question::tokens(tokens)).listing(tokens.len()))
-            })
+            moment.show(context, ask, Some("tokens"), tokens)
         }
         Query::Divergence { moment, token } => of_token(
             context,
@@ -273,10 +262,7 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             let ask = Ask::new(format!("/v1/events/{}/{id}/why", segment(source)));
             let ask = ask.with("wait", wait.seconds());
             moment.client = wait.patient(moment.client);
-            moment.show(context, ask, None, |answer| {
-                let form: Answer<'_, Why<'_>> = answer.form()?;
-                Ok(Said::of(&form, why(&form.body)).by(&form.body.progress))
-            })
+            moment.show(context, ask, None, why)
         }
     }
 }
@@ -325,6 +311,16 @@ fn versions(name: &str, versions: &[PolicyVersion<'_>]) -> String {
             ("PROOF", |one| cell(&one.proof_state)),
         ],
     )
+}
+
+fn policy_versions(answer: &Answer<'_, PolicyVersions<'_>>) -> String {
+    versions("versions", &answer.body.versions)
+}
+
+fn tokens(answer: &Answered) -> Result<Said, ClientError> {
+    let form: Answer<'_, Tokens<'_>> = answer.form()?;
+    let tokens = &form.body.tokens;
+    Ok(Said::of(&form, question::tokens(tokens)).listing(tokens.len()))
 }
 
 fn accesses(answer: &Answer<'_, Resources<'_>>) -> String {
@@ -383,10 +379,12 @@ fn policy_changes(answer: &Answer<'_, PolicyChanges<'_>>) -> String {
     if out.is_empty() { "no policy change affected them\n".to_owned() } else { out }
 }
 
-fn visitors(body: &Accessed<'_>) -> String {
-    rows(
+fn visitors(answer: &Answered) -> Result<Said, ClientError> {
+    let form: Answer<'_, Accessed<'_>> = answer.form()?;
+    let visitors = &form.body.tokens;
+    let table = rows(
         "tokens",
-        &body.tokens,
+        visitors,
         &[
             ("TOKEN", |one| cell(&one.token.token_id)),
             ("ALLOWED", |one| cell(&one.allowed)),
@@ -397,7 +395,8 @@ fn visitors(body: &Accessed<'_>) -> String {
             ("SUBJECT", |one| cell(&one.token.subject)),
             ("PROOF", |one| cell(&one.token.proof_state)),
         ],
-    )
+    );
+    Ok(Said::of(&form, table).listing(visitors.len()))
 }
 
 fn policies(answer: &Answer<'_, IssuePolicies<'_>>) -> String {
@@ -491,7 +490,12 @@ fn exposure(answer: &Answer<'_, Exposure<'_>>) -> String {
     format!("audiences  {audiences}\nclients    {clients}\n\n{places}")
 }
 
-fn why(body: &Why<'_>) -> String {
+fn why(answer: &Answered) -> Result<Said, ClientError> {
+    let form: Answer<'_, Why<'_>> = answer.form()?;
+    Ok(Said::of(&form, causes(&form.body)).by(&form.body.progress))
+}
+
+fn causes(body: &Why<'_>) -> String {
     let line = |event: &Event<'_>| {
         format!(
             "{} {} {} {}",

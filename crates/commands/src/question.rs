@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ClientSettings;
+use crate::document::add;
 use crate::lookup::several::Marks;
 use crate::lookup::{self, Meant, Named, Narrow, Past};
 use crate::proof_file::{self, Written, write_proof};
@@ -117,16 +118,23 @@ impl Ask {
         let ask = |page: Option<&str>| client.get(&self.url(page));
         let Some(list) = list else { return ask(None) };
         let (mut whole, cut_by) = all_pages(list, ask)?;
-        let cut_by = cut_by.map(|cut_by| All { cut_by });
+        // What cut the last page cuts the whole.
+        let cut_by = cut_by.map(|cut_by| PagesCut { cut_by });
         add(&mut whole.raw, &cut_by);
         Ok(whole)
     }
 }
 
-/// What cut an answer of several pages: what cut the last.
+/// What cut an answer of several pages.
 #[derive(Serialize)]
-struct All {
+struct PagesCut {
     cut_by: Vec<Cut>,
+}
+
+/// That nothing follows.
+#[derive(Serialize)]
+struct PagesEnd {
+    next: Option<&'static str>,
 }
 
 /// How a page ends.
@@ -154,16 +162,8 @@ pub fn all_pages(
         (next, cut_by) = (end.next, Some(end.cut_by));
         whole.append(list, &mut more)?;
     }
-    whole.raw["next"] = Value::Null;
+    add(&mut whole.raw, &PagesEnd { next: None });
     Ok((whole, cut_by))
-}
-
-/// Adds members to a document.
-pub fn add(document: &mut Value, added: &impl Serialize) {
-    let added = serde_json::to_value(added).expect("what commands add is JSON");
-    if let (Value::Object(document), Value::Object(mut added)) = (document, added) {
-        document.append(&mut added);
-    }
 }
 
 /// What an answer says to people, and what its exit code depends on.

@@ -121,18 +121,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         return Err(Failure::error(NO_ROW));
     }
     let in_ledger = if bad.is_empty() { compare.ledger(&known)? } else { 0 };
-    let report = Report {
-        taken_at: Time(taken_at),
-        lines: table_rows + bad.len(),
-        rows: table_rows,
-        compared: compare.compared,
-        usable_in_ledger: in_ledger,
-        recorded: compare.record,
-        differences: compare.differences,
-        held_here: compare.held_here,
-        unreadable_rows: bad,
-        shown: compare.shown,
-    };
+    let report = compare.report(in_ledger, table_rows, bad);
     context.screen.show(&report, shown)?;
     Ok(report.exit())
 }
@@ -289,6 +278,22 @@ impl Compare<'_> {
         self.shown.extend(differences.iter().map(row));
         self.differences.extend(answer.form::<Differences>()?.differences);
         Ok(())
+    }
+
+    /// What came of a table of so many rows, with those that could not be read.
+    fn report(self, usable_in_ledger: u64, rows: usize, unreadable_rows: Vec<Bad>) -> Report {
+        Report {
+            taken_at: Time(self.taken_at),
+            lines: rows + unreadable_rows.len(),
+            rows,
+            compared: self.compared,
+            usable_in_ledger,
+            recorded: self.record,
+            differences: self.differences,
+            held_here: self.held_here,
+            unreadable_rows,
+            shown: self.shown,
+        }
     }
 
     /// Looks through the ledger's usable tokens for those not in the table; how many there are.

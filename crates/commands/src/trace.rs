@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use crate::ClientSettings;
 use crate::Context;
+use crate::document::add;
 use crate::life::timeline;
 use crate::lookup::several::Marks;
 use crate::lookup::{self, Meant, Narrow, Past};
 use crate::proof_file::{self, Written, write_proof};
-use crate::question::{add, all_pages};
+use crate::question::all_pages;
 use ledgerline_terminal::evidence::ProofArgs;
 use ledgerline_terminal::exit::{CommandResult, Exit};
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::triage;
 use crate::Context;
-use crate::question::add;
+use crate::document;
 use ledgerline_terminal::exit::{CommandResult, Exit};
 
 /// A token that nobody knows.
@@ -183,9 +183,7 @@ pub fn unknown_one(id: &str, past: Past<'_>) -> Value {
         #[serde(flatten)]
         past: Past<'a>,
     }
-    let mut document = Value::Object(serde_json::Map::new());
-    add(&mut document, &One { token_id: id, status: UNKNOWN, past });
-    document
+    document::of(&One { token_id: id, status: UNKNOWN, past })
 }
 
 /// The documents about each of several ids as one: the first, with the others; `None` without any.
@@ -197,7 +195,7 @@ pub fn with_others(documents: &[Value]) -> Option<Value> {
     }
     let (first, others) = documents.split_first()?;
     let mut first = first.clone();
-    add(&mut first, &Others { others });
+    document::add(&mut first, &Others { others });
     Some(first)
 }
 
