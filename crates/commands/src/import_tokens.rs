@@ -125,7 +125,7 @@ pub fn run(context: &mut Context, args: ImportArgs) -> CommandResult {
         lines += 1;
         match row {
             Ok(row) => {
-                let events = vec![row.origin(taken_at).to_string().into_bytes()];
+                let events = vec![serde_json::to_vec(&row.origin(taken_at))?];
                 sender.take(Unit { lines: vec![line], events })
             }
             Err(error) => {

@@ -14,20 +14,20 @@
 //! Refuses: a line that is too long, no JSON, of no known shape, or with a field that cannot be an
 //! id. The adapter goes on with the next line; whether that is fatal is the caller's choice.
 
-pub mod event;
 pub mod input;
 mod instant;
 pub mod inventory;
 mod memory;
 pub mod oidc_provider;
+mod pieces;
 mod token_id;
 pub mod token_table;
 
 use std::collections::BTreeMap;
 
+use ledgerline_api::event::Event;
 use thiserror::Error;
 
-use crate::event::JsonEvent;
 pub use crate::instant::Millis;
 pub use crate::token_id::Naming;
 
@@ -64,7 +64,7 @@ pub trait Adapter {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Act {
     /// The parts in their order. Each carries `act` when there is more than one.
-    pub events: Vec<JsonEvent>,
+    pub events: Vec<Event<'static>>,
 }
 
 /// Why a line was refused.

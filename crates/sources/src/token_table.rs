@@ -25,21 +25,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 
+use ledgerline_api::event::{Adapter, Event, Personal};
 use ledgerline_api::moment::{Moment, moment};
+use ledgerline_api::values::{Str, Timestamp};
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::TokenId;
-use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_proof::vocabulary::{EventType, PersonalRole, TokenKind};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
 pub use self::names::{JtiRule, Register};
-use ledgerline_api::time_text;
 
 use self::rows::Rows;
 use crate::Millis;
 use crate::input::{Lines, PIECE_BYTES, Values};
+use crate::pieces::{detail, personal, texts, word};
 
 /// Longest row, in bytes.
 const ROW_BYTES_MAX: usize = 1 << 20;
@@ -352,42 +354,30 @@ impl Row {
 
     /// The ORIGIN event that states it, as of a time.
     #[must_use]
-    pub fn origin(&self, taken_at: i64) -> Value {
-        let mut event = json!({
-            "native_id": format!("origin/{}", self.token_id),
-            "type": "ORIGIN",
-            "token_id": self.token_id,
-            "occurred_at": time_text::rfc3339(taken_at),
-            "issuer": self.issuer,
-            "detail": [{ "key": "state", "value": self.state.symbol() }],
-            "adapter": { "name": "import-tokens", "version": "1" },
-        });
-        if !self.also_known_as.is_empty() {
-            event["also_known_as"] = self.also_known_as.clone().into();
+    pub fn origin(&self, taken_at: i64) -> Event<'static> {
+        let field = |name: &str| self.fields.get(name).map(|text| Str::Owned(text.clone()));
+        let end = self.expires_at.map(Timestamp::At);
+        let scopes = self.fields.get("scopes").map(String::as_str).unwrap_or_default();
+        let person =
+            |user_id| Personal { user_id: Some(user_id), ..personal(PersonalRole::Subject) };
+        Event {
+            native_id: Some(format!("origin/{}", self.token_id).into()),
+            event_type: word(EventType::Origin),
+            token_id: Some(self.token_id.clone().into()),
+            also_known_as: texts(self.also_known_as.clone()),
+            occurred_at: Some(taken_at.into()),
+            issuer: Some(self.issuer.clone().into()),
+            token_kind: field("token_kind"),
+            client_id: field("client"),
+            session_id: field("session"),
+            scopes: texts(scopes.split_whitespace().map(str::to_owned)),
+            issued_at: self.issued_at.map(Timestamp::At),
+            expires_at: end.or_else(|| self.never.clone().map(Timestamp::from)),
+            detail: vec![detail("state", self.state.symbol().to_owned())],
+            personal: field("subject").map(person).into_iter().collect(),
+            adapter: Some(Adapter { name: "import-tokens".into(), version: "1".into() }),
+            ..Event::default()
         }
-        let field = |name: &str| self.fields.get(name);
-        for (member, column) in
-            [("token_kind", "token_kind"), ("client_id", "client"), ("session_id", "session")]
-        {
-            if let Some(text) = field(column) {
-                event[member] = text.as_str().into();
-            }
-        }
-        for (member, time) in [("issued_at", self.issued_at), ("expires_at", self.expires_at)] {
-            if let Some(nanos) = time {
-                event[member] = time_text::rfc3339(nanos).into();
-            }
-        }
-        if let Some(text) = &self.never {
-            event["expires_at"] = text.as_str().into();
-        }
-        if let Some(scopes) = field("scopes") {
-            event["scopes"] = scopes.split_whitespace().collect();
-        }
-        if let Some(subject) = field("subject") {
-            event["personal"] = json!([{ "role": "SUBJECT", "user_id": subject }]);
-        }
-        event
     }
 }
 
@@ -465,7 +455,8 @@ mod tests {
     }
 
     fn event(row: &Result<Row, RowError>) -> Value {
-        row.as_ref().map(|row| row.origin(0)).unwrap_or_else(|error| panic!("{error}"))
+        let event = row.as_ref().map(|row| row.origin(0)).unwrap_or_else(|error| panic!("{error}"));
+        serde_json::to_value(&event).expect("JSON")
     }
 
     #[test]

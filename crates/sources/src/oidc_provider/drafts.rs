@@ -1,7 +1,10 @@
 //! From the events of one request to acts: numbers the parts and fills in links between them.
 
-use crate::event::{ActPart, EventRef, JsonEvent, Link, Relation, Strength};
+use ledgerline_api::event::{self, Event, EventRef, Link};
+use ledgerline_proof::vocabulary::{Relation, Strength};
+
 use crate::oidc_provider::facts::Mark;
+use crate::pieces::word;
 use crate::token_id::event_id;
 use crate::{ACT_PARTS_MAX, Act};
 
@@ -23,12 +26,12 @@ pub(super) struct EventName {
 
 /// An event before it is known which part of which act it is.
 pub(super) struct Draft {
-    pub event: JsonEvent,
+    pub event: Event<'static>,
     pub cause: Option<Cause>,
 }
 
 impl Draft {
-    pub(super) fn new(event: JsonEvent) -> Self {
+    pub(super) fn new(event: Event<'static>) -> Self {
         Self { event, cause: None }
     }
 
@@ -72,14 +75,18 @@ pub(super) fn seal(
         let mut events = Vec::with_capacity(usize::from(parts));
         for (part, draft) in (0..parts).zip(&mut rest) {
             let mut event = draft.event;
-            event.act = (parts > 1).then(|| ActPart { id: id.clone(), part, parts });
+            event.act = (parts > 1).then(|| event::Act {
+                id: id.clone().into(),
+                part: part.into(),
+                parts: parts.into(),
+            });
             events.push(event);
         }
         out.push(Act { events });
     }
 }
 
-fn cause_link(drafts: &[Draft], place: usize, recorder: &Recorder) -> Option<Link> {
+fn cause_link(drafts: &[Draft], place: usize, recorder: &Recorder) -> Option<Link<'static>> {
     let (native_id, part) = match drafts[place].cause.as_ref()? {
         Cause::Draft(cause) => {
             assert!(*cause < drafts.len() && *cause != place, "a cause is another draft");
@@ -90,9 +97,9 @@ fn cause_link(drafts: &[Draft], place: usize, recorder: &Recorder) -> Option<Lin
     let event_id = event_id(&recorder.tenant, &recorder.source, native_id, part)?;
     Some(Link {
         token_id: None,
-        event: Some(EventRef { source: recorder.source.clone(), event_id }),
-        relation: Relation::CausedBy,
-        strength: Strength::Joined,
+        event: Some(EventRef { source: recorder.source.clone().into(), event_id: event_id.into() }),
+        relation: Relation::CausedBy.symbol().into(),
+        strength: word(Strength::Joined),
         why: None,
     })
 }
@@ -112,8 +119,8 @@ mod tests {
     use super::*;
 
     fn drafts(count: usize) -> Vec<Draft> {
-        let native = |n: usize| Some(format!("n{n}"));
-        let event = |n| JsonEvent { native_id: native(n), ..JsonEvent::default() };
+        let native = |n: usize| Some(format!("n{n}").into());
+        let event = |n| Event { native_id: native(n), ..Event::default() };
         (0..count).map(|n| Draft::new(event(n))).collect()
     }
 
@@ -128,8 +135,9 @@ mod tests {
             assert_eq!(sizes, expected, "{count}");
             for act in out {
                 for (n, event) in act.events.iter().enumerate() {
-                    let part = event.act.as_ref().map(|act| (usize::from(act.part), act.parts));
-                    let parts = u16::try_from(act.events.len()).expect("few");
+                    let part = event.act.as_ref().map(|act| (act.part, act.parts));
+                    let n = i32::try_from(n).expect("few");
+                    let parts = i32::try_from(act.events.len()).expect("few");
                     assert_eq!(part, (parts > 1).then_some((n, parts)));
                 }
             }
@@ -145,7 +153,7 @@ mod tests {
         let mut out = Vec::new();
         seal(list, "a", Some(&recorder), &mut out);
         let linked = |act: usize, place: usize| {
-            out[act].events[place].links[0].event.as_ref().map(|event| event.event_id.clone())
+            out[act].events[place].links[0].event.as_ref().map(|event| event.event_id.to_string())
         };
         assert_eq!(linked(0, 0), event_id("", "idp-log", "n65", 1));
         assert_eq!(linked(1, 1), event_id("", "idp-log", "n3", 3));

@@ -1,17 +1,25 @@
 //! What the adapter keeps of a line: ids instead of tokens, and the personal values apart.
 
-use crate::event::{
-    Actor, AdapterName, Delegation, Detail, EventType, JsonEvent, Link, Mfa, Personal, Relation,
-    Role, Strength, Target, TargetKind, TokenKind,
+use ledgerline_api::event::{Actor, Adapter, Event, Link, Mfa, Personal, Target};
+use ledgerline_api::values::Str;
+use ledgerline_proof::vocabulary::{
+    ActorKind, Delegation, EventType, Outcome, PersonalRole, Relation, Strength, TargetKind,
+    TokenKind, Vantage,
 };
+
 use crate::oidc_provider::model::{ActClaim, Payload};
+use crate::pieces::{detail, personal, texts, word};
 use crate::{Millis, Naming, Problem};
 
+/// The adapter's name.
+pub(super) const NAME: &str = "oidc-provider";
+
 /// Name and version that each event carries.
-pub(super) const ADAPTER: AdapterName = AdapterName { name: "oidc-provider", version: "1" };
+pub(super) const ADAPTER: Adapter<'static> =
+    Adapter { name: Str::Borrowed(NAME), version: Str::Borrowed("1") };
 
 /// Milliseconds are the resolution of the provider's clock.
-pub(super) const PROVIDER_UNCERTAINTY_NS: u64 = 1_000_000;
+pub(super) const PROVIDER_UNCERTAINTY_NS: i64 = 1_000_000;
 
 /// The place of a line in its log: what the native ids of its events are made of.
 #[derive(Clone)]
@@ -62,7 +70,7 @@ pub(super) struct TokenFacts {
     pub generation: Option<u32>,
     pub expires_with_session: bool,
     pub acts: Vec<String>,
-    pub mfa: Option<Mfa>,
+    pub mfa: Option<Mfa<'static>>,
 }
 
 impl TokenFacts {
@@ -104,31 +112,30 @@ impl TokenFacts {
     }
 
     /// An event on this token with what is known of it; `nth` as in [`Mark::native_id`].
-    pub(super) fn event(&self, naming: &Naming, kind: EventType, nth: usize) -> JsonEvent {
+    pub(super) fn event(&self, naming: &Naming, kind: EventType, nth: usize) -> Event<'static> {
         let mut event = provider_event(naming, kind, &self.mark, nth);
-        event.token_id = Some(self.id.clone());
-        event.token_kind = Some(self.kind);
-        event.client_id.clone_from(&self.client);
-        event.grant_id.clone_from(&self.grant);
-        event.session_id.clone_from(&self.session);
+        event.token_id = Some(self.id.clone().into());
+        event.token_kind = word(self.kind);
+        event.client_id = self.client.clone().map(Str::Owned);
+        event.grant_id = self.grant.clone().map(Str::Owned);
+        event.session_id = self.session.clone().map(Str::Owned);
         event
     }
 
     /// The ISSUED event of this token.
-    pub(super) fn issued_event(&self, naming: &Naming) -> JsonEvent {
+    pub(super) fn issued_event(&self, naming: &Naming) -> Event<'static> {
         let mut event = self.event(naming, EventType::Issued, 0);
-        event.scopes.clone_from(&self.scopes);
-        event.audience.clone_from(&self.audience);
-        event.issued_at = self.issued.map(Millis::rfc3339);
-        event.expires_at = self.expires.map(Millis::rfc3339);
-        event.generation = self.generation;
+        event.scopes = texts(self.scopes.clone());
+        event.audience = texts(self.audience.clone());
+        event.issued_at = self.issued.map(|at| at.rfc3339().into());
+        event.expires_at = self.expires.map(|at| at.rfc3339().into());
+        event.generation = self.generation.map(i64::from);
         event.personal.extend(subject(self.account.as_deref()));
         if self.expires_with_session {
-            let value = "true".to_owned();
-            event.detail.push(Detail { key: "expires_with_session", value });
+            event.detail.push(detail("expires_with_session", "true".to_owned()));
         }
         if let Some(gty) = &self.gty {
-            event.detail.push(Detail { key: "gty", value: gty.clone() });
+            event.detail.push(detail("gty", gty.clone()));
         }
         if self.kind == TokenKind::AuthCode {
             event.mfa.clone_from(&self.mfa);
@@ -144,19 +151,18 @@ pub(super) fn provider_event(
     kind: EventType,
     mark: &Mark,
     nth: usize,
-) -> JsonEvent {
-    use crate::event::{Outcome, Vantage};
-    JsonEvent {
-        native_id: Some(mark.native_id(nth)),
-        r#type: kind,
-        outcome: Some(Outcome::Allow),
-        occurred_at: mark.at.rfc3339(),
+) -> Event<'static> {
+    Event {
+        native_id: Some(mark.native_id(nth).into()),
+        event_type: word(kind),
+        outcome: word(Outcome::Allow),
+        occurred_at: Some(mark.at.rfc3339().into()),
         time_uncertainty_ns: Some(PROVIDER_UNCERTAINTY_NS),
-        vantage: Some(Vantage::Issuer),
-        issuer: Some(naming.alias().to_owned()),
-        correlation_id: (mark.request != "-").then(|| mark.request.clone()),
+        vantage: word(Vantage::Issuer),
+        issuer: Some(naming.alias().to_owned().into()),
+        correlation_id: (mark.request != "-").then(|| mark.request.clone().into()),
         adapter: Some(ADAPTER),
-        ..JsonEvent::default()
+        ..Event::default()
     }
 }
 
@@ -166,38 +172,53 @@ pub(super) fn wide_target(
     kind: TargetKind,
     id: &str,
     field: &'static str,
-) -> Result<Target, Problem> {
+) -> Result<Target<'static>, Problem> {
     let id = naming.wide(id).ok_or(Problem::Malformed(field))?;
-    Ok(Target { kind, id })
+    Ok(target(kind, id))
 }
 
 /// A client as target; the provider itself for none, or for one that cannot be named: such a
 /// refusal is still an act.
-pub(super) fn client_target(naming: &Naming, client: Option<&str>) -> Target {
+pub(super) fn client_target(naming: &Naming, client: Option<&str>) -> Target<'static> {
     match client.and_then(|client| naming.wide(client)) {
-        Some(id) => Target { kind: TargetKind::Client, id },
-        None => Target { kind: TargetKind::Source, id: naming.alias().to_owned() },
+        Some(id) => target(TargetKind::Client, id),
+        None => target(TargetKind::Source, naming.alias().to_owned()),
     }
 }
 
+/// What an event is about, when it is no token.
+pub(super) fn target(kind: TargetKind, id: String) -> Target<'static> {
+    Target { kind: kind.symbol().into(), id: id.into() }
+}
+
 /// An edge to a token.
-pub(super) fn token_link(token_id: &str, relation: Relation, strength: Strength) -> Link {
-    Link { token_id: Some(token_id.to_owned()), event: None, relation, strength, why: None }
+pub(super) fn token_link(token_id: &str, relation: Relation, strength: Strength) -> Link<'static> {
+    Link {
+        token_id: Some(token_id.to_owned().into()),
+        event: None,
+        relation: relation.symbol().into(),
+        strength: word(strength),
+        why: None,
+    }
 }
 
 /// How the person logged in, from `amr`, `acr` and the time of it.
-pub(super) fn mfa(payload: &Payload) -> Option<Mfa> {
+pub(super) fn mfa(payload: &Payload) -> Option<Mfa<'static>> {
     let methods = payload.amr.clone().unwrap_or_default();
     if methods.is_empty() && payload.acr.is_none() {
         return None;
     }
     let completed = payload.auth_time.or(payload.login_time).and_then(Millis::from_seconds);
-    Some(Mfa { methods, acr: payload.acr.clone(), completed_at: completed.map(Millis::rfc3339) })
+    Some(Mfa {
+        methods: texts(methods),
+        acr: payload.acr.clone().map(Str::Owned),
+        completed_at: completed.map(|at| at.rfc3339().into()),
+    })
 }
 
 /// The record of the person whose token it is.
-pub(super) fn subject(account: Option<&str>) -> Option<Personal> {
-    Some(Personal { user_id: Some(account?.to_owned()), ..empty(Role::Subject) })
+pub(super) fn subject(account: Option<&str>) -> Option<Personal<'static>> {
+    Some(Personal { user_id: Some(account?.to_owned().into()), ..personal(PersonalRole::Subject) })
 }
 
 /// The record of where a request came from; `None` when nothing is known.
@@ -205,26 +226,26 @@ pub(super) fn request(
     ip: Option<&str>,
     user_agent: Option<&str>,
     resource: Option<&str>,
-) -> Option<Personal> {
+) -> Option<Personal<'static>> {
     if ip.is_none() && user_agent.is_none() && resource.is_none() {
         return None;
     }
     Some(Personal {
-        ip: ip.map(ToOwned::to_owned),
-        user_agent: user_agent.map(ToOwned::to_owned),
-        resource: resource.map(ToOwned::to_owned),
-        ..empty(Role::Request)
+        ip: owned(ip),
+        user_agent: owned(user_agent),
+        resource: owned(resource),
+        ..personal(PersonalRole::Request)
     })
 }
 
 /// The record of a person who acts on somebody else's things.
-pub(super) fn actor(user: Option<&str>, ip: Option<&str>) -> Option<Personal> {
-    let user_id = Some(user?.to_owned());
-    Some(Personal { user_id, ip: ip.map(ToOwned::to_owned), ..empty(Role::Actor) })
+pub(super) fn actor(user: Option<&str>, ip: Option<&str>) -> Option<Personal<'static>> {
+    let user_id = Some(user?.to_owned().into());
+    Some(Personal { user_id, ip: owned(ip), ..personal(PersonalRole::Actor) })
 }
 
-fn empty(role: Role) -> Personal {
-    Personal { role, user_id: None, ip: None, user_agent: None, device: None, resource: None }
+fn owned(text: Option<&str>) -> Option<Str<'static>> {
+    text.map(|text| text.to_owned().into())
 }
 
 /// The `sub` of an `act` claim and of those inside it, the present actor first.
@@ -241,7 +262,7 @@ pub(super) fn act_chain(claim: ActClaim) -> Vec<String> {
 /// Writes who acts into an event. An actor that is the token's own client is a client; of any other
 /// `act.sub` nobody says that it is not a person, so it is personal.
 pub(super) fn delegate(
-    event: &mut JsonEvent,
+    event: &mut Event<'_>,
     naming: &Naming,
     acts: &[String],
     client: Option<&str>,
@@ -249,7 +270,7 @@ pub(super) fn delegate(
     if acts.is_empty() {
         return;
     }
-    event.delegation = Some(Delegation::Delegation);
+    event.delegation = word(Delegation::Delegation);
     for sub in acts {
         if Some(sub.as_str()) == client {
             event.actors.push(client_actor(naming, sub));
@@ -260,8 +281,12 @@ pub(super) fn delegate(
 }
 
 /// A client as actor.
-pub(super) fn client_actor(naming: &Naming, client: &str) -> Actor {
-    Actor { kind: "CLIENT", issuer: naming.alias().to_owned(), id: client.to_owned() }
+pub(super) fn client_actor(naming: &Naming, client: &str) -> Actor<'static> {
+    Actor {
+        kind: word(ActorKind::Client),
+        issuer: Some(naming.alias().to_owned().into()),
+        id: client.to_owned().into(),
+    }
 }
 
 /// The words of a space-separated list.

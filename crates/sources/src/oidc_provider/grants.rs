@@ -5,8 +5,9 @@
 //! book is bounded: what falls out is counted, and its tokens get no entry of their own when the
 //! grant is revoked. The revocation of the grant itself is still recorded, and covers them.
 
+use ledgerline_proof::vocabulary::TokenKind;
+
 use crate::Millis;
-use crate::event::TokenKind;
 use crate::memory::Remembered;
 use crate::oidc_provider::drafts::EventName;
 

@@ -28,11 +28,12 @@ mod provider_log;
 mod request;
 mod resource_log;
 
+use ledgerline_api::event::Event;
+
 use self::drafts::Recorder;
-use self::facts::ADAPTER;
+use self::facts::NAME;
 use self::model::{AnyLine, PolicyLine, ResourceLine, parse};
 use self::provider_log::{Fate, ProviderLog};
-use crate::event::JsonEvent;
 use crate::{Act, Adapter, AdapterError, LINE_BYTES_MAX, Naming, Problem, Report};
 
 /// How the ids of the log are named.
@@ -66,7 +67,7 @@ impl OidcProvider {
             return Err(Problem::TooLong);
         }
         let line: AnyLine<'_> = parse(text)?;
-        let single = |event: JsonEvent| Act { events: vec![event] };
+        let single = |event: Event<'static>| Act { events: vec![event] };
         if line.payload.is_some() && line.event.is_some() {
             return self.provider.line(&line, out, &mut self.report);
         } else if line.policy_id.is_some() && line.document.is_some() {
@@ -88,7 +89,7 @@ impl OidcProvider {
 
 impl Adapter for OidcProvider {
     fn name(&self) -> &'static str {
-        ADAPTER.name
+        NAME
     }
 
     fn line(&mut self, number: u64, line: &str, out: &mut Vec<Act>) -> Result<(), AdapterError> {
@@ -150,7 +151,7 @@ mod tests {
             adapter.line(number, line, &mut out).expect("a sound line");
         }
         adapter.finish(&mut out);
-        let json = |event: &JsonEvent| serde_json::to_value(event).expect("JSON");
+        let json = |event: &Event<'_>| serde_json::to_value(event).expect("JSON");
         let acts = out.iter().map(|act| act.events.iter().map(json).collect()).collect();
         (acts, adapter.report().clone())
     }

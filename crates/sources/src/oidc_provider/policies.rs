@@ -1,10 +1,11 @@
 //! Policy versions: one POLICY_CHANGED each, with the document attached by its digest.
 
-use crate::event::{
-    Attachment, EventType, JsonEvent, Outcome, Policy, PolicyChange, PolicyRole, Target, TargetKind,
-};
+use ledgerline_api::event::{Attachment, Event, Policy, PolicyChange, Target};
+use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
+
 use crate::oidc_provider::facts::{ADAPTER, PROVIDER_UNCERTAINTY_NS, actor};
 use crate::oidc_provider::model::PolicyLine;
+use crate::pieces::word;
 use crate::token_id::{attachment_data, content_digest, is_lower_name};
 use crate::{Millis, Problem};
 
@@ -12,7 +13,7 @@ use crate::{Millis, Problem};
 ///
 /// The log's digest is over the document as compact JSON in its key order, so the document is
 /// attached in just that form; a document that has another digest is refused.
-pub(super) fn event(line: &PolicyLine<'_>) -> Result<JsonEvent, Problem> {
+pub(super) fn event(line: &PolicyLine<'_>) -> Result<Event<'static>, Problem> {
     let at = Millis::parse(&line.time).ok_or(Problem::Malformed("time"))?.rfc3339();
     if !is_lower_name(&line.policy_id) || line.policy_id.len() > 64 {
         return Err(Problem::Malformed("policy_id"));
@@ -24,36 +25,39 @@ pub(super) fn event(line: &PolicyLine<'_>) -> Result<JsonEvent, Problem> {
     }
     let version = line.version.to_string();
     let policy = Policy {
-        id: line.policy_id.clone(),
-        version: version.clone(),
-        digest: Some(digest.clone()),
-        role: PolicyRole::Access,
+        id: line.policy_id.clone().into(),
+        version: version.clone().into(),
+        digest: Some(digest.clone().into()),
+        role: word(PolicyRole::Access),
         effect: None,
     };
-    Ok(JsonEvent {
-        native_id: Some(format!("policy/{at}/{}/{version}", line.policy_id)),
-        target: Some(Target { kind: TargetKind::Policy, id: line.policy_id.clone() }),
-        r#type: EventType::PolicyChanged,
-        outcome: Some(Outcome::None),
-        occurred_at: at.clone(),
+    Ok(Event {
+        native_id: Some(format!("policy/{at}/{}/{version}", line.policy_id).into()),
+        target: Some(Target {
+            kind: TargetKind::Policy.symbol().into(),
+            id: line.policy_id.clone().into(),
+        }),
+        event_type: word(EventType::PolicyChanged),
+        outcome: word(Outcome::None),
+        occurred_at: Some(at.clone().into()),
         time_uncertainty_ns: Some(PROVIDER_UNCERTAINTY_NS),
-        service: line.service.clone(),
+        service: line.service.clone().map(Into::into),
         policies: vec![policy],
         policy_change: Some(PolicyChange {
-            effective_from: at,
+            effective_from: Some(at.into()),
             effective_until: None,
-            previous_version: (line.version > 1).then(|| (line.version - 1).to_string()),
+            previous_version: (line.version > 1).then(|| (line.version - 1).to_string().into()),
             change_ref: None,
-            snapshot: digest.clone(),
+            snapshot: Some(digest.clone().into()),
         }),
         adapter: Some(ADAPTER),
         personal: actor(line.changed_by.as_deref(), None).into_iter().collect(),
         attachments: vec![Attachment {
-            digest,
-            media_type: "application/json",
-            data: attachment_data(document.as_bytes()),
+            digest: digest.into(),
+            media_type: "application/json".into(),
+            data: attachment_data(document.as_bytes()).into(),
         }],
-        ..JsonEvent::default()
+        ..Event::default()
     })
 }
 

@@ -5,15 +5,17 @@
 //! more than [`OPEN_REQUESTS_MAX`], or at the end. Lines that mean something alone are mapped at
 //! once.
 
-use crate::event::{
-    Detail, EventType, JsonEvent, Outcome, Relation, Strength, Target, TargetKind, TokenKind,
-    Vantage,
+use ledgerline_api::event::Event;
+use ledgerline_api::values::Str;
+use ledgerline_proof::vocabulary::{
+    EventType, Outcome, Relation, Strength, TargetKind, TokenKind, Vantage,
 };
+
 use crate::memory::Remembered;
 use crate::oidc_provider::drafts::{Cause, Draft, EventName, Recorder, seal};
 use crate::oidc_provider::facts::{
     Mark, TokenFacts, actor, client_actor, client_target, code, mfa, provider_event, request,
-    subject, token_link, wide_target, words,
+    subject, target, token_link, wide_target, words,
 };
 use crate::oidc_provider::grants::Grants;
 use crate::oidc_provider::model::{AnyLine, Payload, parse_payload};
@@ -21,6 +23,7 @@ use crate::oidc_provider::request::{
     Closing, GrantRevocation, Item, SessionEnd, events, refusal, request_event,
 };
 use crate::oidc_provider::resource_log::is_request_id;
+use crate::pieces::{detail, says, texts, word};
 use crate::token_id::{claimed_jti, is_jws};
 use crate::{Act, Millis, Naming, Problem, Report};
 
@@ -300,7 +303,7 @@ impl ProviderLog {
     }
 
     /// ISSUED at the first line that shows the session with its user, REFRESHED when its end moved.
-    fn session_saved(&mut self, line: &Closing) -> Result<Option<JsonEvent>, Problem> {
+    fn session_saved(&mut self, line: &Closing) -> Result<Option<Event<'static>>, Problem> {
         let payload = &line.payload;
         let uid = payload.uid.as_deref().ok_or(Problem::Missing("uid"))?;
         let target = wide_target(&self.naming, TargetKind::Session, uid, "uid")?;
@@ -314,12 +317,12 @@ impl ProviderLog {
         let kind = if known.is_some() { EventType::Refreshed } else { EventType::Issued };
         let mut event = provider_event(&self.naming, kind, &line.mark, 0);
         event.target = Some(target);
-        event.session_id = Some(uid.to_owned());
-        event.token_kind = Some(TokenKind::Session);
-        event.expires_at = expires.map(Millis::rfc3339);
+        event.session_id = Some(uid.to_owned().into());
+        event.token_kind = word(TokenKind::Session);
+        event.expires_at = expires.map(|at| at.rfc3339().into());
         if known.is_none() {
-            event.issued_at =
-                payload.login_time.and_then(Millis::from_seconds).map(Millis::rfc3339);
+            let login = payload.login_time.and_then(Millis::from_seconds);
+            event.issued_at = login.map(|at| at.rfc3339().into());
             event.mfa = mfa(payload);
         }
         event.personal.extend(subject(Some(account)));
@@ -327,7 +330,7 @@ impl ProviderLog {
     }
 
     /// ISSUED for a new grant; the same grant again is consent given anew: REFRESHED.
-    fn grant_saved(&mut self, line: &Closing) -> Result<JsonEvent, Problem> {
+    fn grant_saved(&mut self, line: &Closing) -> Result<Event<'static>, Problem> {
         let payload = &line.payload;
         let grant = payload.jti.as_deref().ok_or(Problem::Missing("jti"))?;
         let target = wide_target(&self.naming, TargetKind::Grant, grant, "jti")?;
@@ -336,29 +339,31 @@ impl ProviderLog {
         let kind = if is_new { EventType::Issued } else { EventType::Refreshed };
         let mut event = provider_event(&self.naming, kind, &line.mark, 0);
         event.target = Some(target);
-        event.grant_id = Some(grant.to_owned());
-        event.client_id.clone_from(&payload.model_client_id);
-        event.scopes = words(payload.openid.as_ref().and_then(|openid| openid.scope.as_deref()));
+        event.grant_id = Some(grant.to_owned().into());
+        event.client_id = payload.model_client_id.clone().map(Str::Owned);
+        let asked = payload.openid.as_ref().and_then(|openid| openid.scope.as_deref());
+        event.scopes = texts(words(asked));
         for (audience, scope) in payload.resources.iter().flatten() {
-            event.audience.push(audience.clone());
-            for scope in words(Some(scope)) {
+            event.audience.push(audience.clone().into());
+            for scope in texts(words(Some(scope))) {
                 if !event.scopes.contains(&scope) {
                     event.scopes.push(scope);
                 }
             }
         }
-        event.expires_at = payload.exp.and_then(Millis::end_from_seconds).map(Millis::rfc3339);
+        let end = payload.exp.and_then(Millis::end_from_seconds);
+        event.expires_at = end.map(|at| at.rfc3339().into());
         event.personal.extend(subject(payload.model_account_id.as_deref()));
         Ok(event)
     }
 
-    fn admin(&mut self, line: &Closing) -> Result<JsonEvent, Problem> {
+    fn admin(&mut self, line: &Closing) -> Result<Event<'static>, Problem> {
         let payload = &line.payload;
         let account = payload.account_id.as_deref().ok_or(Problem::Missing("account_id"))?;
         let mut event = provider_event(&self.naming, EventType::AdminAct, &line.mark, 0);
-        event.target = Some(Target { kind: TargetKind::Subject, id: String::new() });
-        event.reason = Some("admin".to_owned());
-        event.action = payload.action.as_deref().and_then(code);
+        event.target = Some(target(TargetKind::Subject, String::new()));
+        event.reason = Some("admin".into());
+        event.action = payload.action.as_deref().and_then(code).map(Str::Owned);
         event.personal.extend(subject(Some(account)));
         event.personal.extend(actor(payload.admin.as_deref(), payload.ip.as_deref()));
         let event_of = EventName { native_id: line.mark.native_id(0), part: 0 };
@@ -435,7 +440,7 @@ impl ProviderLog {
         let kind = if refused { EventType::Revoked } else { EventType::Activated };
         let mut event = token.event(&self.naming, kind, 0);
         if refused {
-            event.reason = Some("user".to_owned());
+            event.reason = Some("user".into());
         } else {
             event.mfa.clone_from(&token.mfa);
         }
@@ -445,23 +450,23 @@ impl ProviderLog {
         Ok(Fate::Mapped)
     }
 
-    fn introspection(&self, line: &Closing) -> Result<JsonEvent, Problem> {
+    fn introspection(&self, line: &Closing) -> Result<Event<'static>, Problem> {
         let payload = &line.payload;
         let value = payload.params.as_ref().and_then(|params| params.token.as_deref());
         let value = value.ok_or(Problem::Missing("token"))?;
         let active = payload.active.ok_or(Problem::Missing("active"))?;
         let mut event = request_event(&self.naming, EventType::Used, line);
-        event.vantage = Some(Vantage::Introspection);
+        event.vantage = word(Vantage::Introspection);
         if !active {
-            event.outcome = Some(Outcome::Deny);
-            event.reason = Some("inactive".to_owned());
+            event.outcome = word(Outcome::Deny);
+            event.reason = Some("inactive".into());
         }
         self.aim(&mut event, value, "token", active)?;
         if let Some(entities) = &payload.entities {
             let access = entities.access_token.is_some() || entities.client_credentials.is_some();
             event.token_kind = match (access, entities.refresh_token.is_some()) {
-                (true, _) => Some(TokenKind::Access),
-                (false, true) => Some(TokenKind::Refresh),
+                (true, _) => word(TokenKind::Access),
+                (false, true) => word(TokenKind::Refresh),
                 _ => None,
             };
         }
@@ -469,23 +474,23 @@ impl ProviderLog {
         Ok(event)
     }
 
-    fn userinfo(&self, line: &Closing) -> Result<JsonEvent, Problem> {
+    fn userinfo(&self, line: &Closing) -> Result<Event<'static>, Problem> {
         let value = line.payload.presented.as_deref().ok_or(Problem::Missing("presented"))?;
         let mut event = request_event(&self.naming, EventType::ResourceAccessed, line);
-        event.token_kind = Some(TokenKind::Access);
+        event.token_kind = word(TokenKind::Access);
         event.resource = event.endpoint.clone();
         // A call that failed says nothing of whose signature it was.
         let failed = line.payload.error.is_some() || line.payload.active == Some(false);
         if failed {
-            event.outcome = Some(Outcome::Deny);
-            event.reason = Some(refusal(&line.payload));
+            event.outcome = word(Outcome::Deny);
+            event.reason = Some(refusal(&line.payload).into());
         }
         self.aim(&mut event, value, "presented", !failed)?;
         Ok(event)
     }
 
     /// A token that introspection or revocation would not look at. Its signature was not checked.
-    fn refused(&self, kind: EventType, line: &Closing) -> Result<JsonEvent, Problem> {
+    fn refused(&self, kind: EventType, line: &Closing) -> Result<Event<'static>, Problem> {
         let value = line.payload.params.as_ref().and_then(|params| params.token.as_deref());
         let mut event = request_event(&self.naming, kind, line);
         match value {
@@ -493,13 +498,13 @@ impl ProviderLog {
             None => self.aim_at_client(&mut event),
         }
         if kind == EventType::Used {
-            event.vantage = Some(Vantage::Introspection);
+            event.vantage = word(Vantage::Introspection);
             self.asked_by_client(&mut event);
         }
         Ok(event)
     }
 
-    fn denied(&self, line: &Closing) -> Result<JsonEvent, Problem> {
+    fn denied(&self, line: &Closing) -> Result<Event<'static>, Problem> {
         let mut event = request_event(&self.naming, EventType::Used, line);
         self.aim_at_client(&mut event);
         Ok(event)
@@ -508,39 +513,41 @@ impl ProviderLog {
     /// Gives the event its token. Of a JWT that nobody verified only the bytes are taken.
     fn aim(
         &self,
-        event: &mut JsonEvent,
+        event: &mut Event<'static>,
         value: &str,
         field: &'static str,
         verified: bool,
     ) -> Result<(), Problem> {
-        let bearer = self.naming.bearer(value);
+        let bearer = self.naming.bearer(value).map(Str::Owned);
         if !is_jws(value) {
             event.token_id = bearer;
         } else if verified && let Some(jti) = claimed_jti(value) {
-            event.token_id = self.naming.jti(&jti);
+            event.token_id = self.naming.jti(&jti).map(Str::Owned);
             event.also_known_as.extend(bearer);
         } else {
             event.token_id = bearer;
             if let Some(jti) = claimed_jti(value) {
                 let value = self.naming.jti_digest(&jti);
-                event.detail.push(Detail { key: "claimed_token", value });
+                event.detail.push(detail("claimed_token", value));
             }
         }
         match event.token_id {
             Some(_) => {}
-            None if event.outcome == Some(Outcome::Allow) => return Err(Problem::WeakToken(field)),
+            None if says(event.outcome.as_ref(), Outcome::Allow) => {
+                return Err(Problem::WeakToken(field));
+            }
             None => self.aim_at_client(event),
         }
         Ok(())
     }
 
     /// The client, or the provider itself when the request is of none that can be named.
-    fn aim_at_client(&self, event: &mut JsonEvent) {
+    fn aim_at_client(&self, event: &mut Event<'static>) {
         event.target = Some(client_target(&self.naming, event.client_id.as_deref()));
     }
 
     /// The client of an introspection is who asks, not whose token it is.
-    fn asked_by_client(&self, event: &mut JsonEvent) {
+    fn asked_by_client(&self, event: &mut Event<'static>) {
         if let Some(client) = event.client_id.take() {
             event.actors.push(client_actor(&self.naming, &client));
         }

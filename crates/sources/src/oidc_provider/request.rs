@@ -13,18 +13,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::event::{
-    Activation, Detail, EventType, JsonEvent, Link, Outcome, Personal, Relation, Selector,
-    Strength, Target, TargetKind, TokenKind,
-};
+use ledgerline_api::event::{Activation, Event, Link, Personal, Selector, Target};
+use ledgerline_api::values::Str;
+use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, Strength, TargetKind, TokenKind};
+
+use crate::Naming;
 use crate::oidc_provider::drafts::{Cause, Draft, EventName, part_of};
 use crate::oidc_provider::facts::{
-    Mark, TokenFacts, client_target, code, provider_event, request, subject, template, token_link,
+    Mark, TokenFacts, client_target, code, provider_event, request, subject, target, template,
+    token_link,
 };
 use crate::oidc_provider::grants::{Death, Grants, Member};
 use crate::oidc_provider::model::{Entities, Payload};
+use crate::pieces::{detail, says, texts, word};
 use crate::token_id::{claimed_jti, is_jws};
-use crate::{Millis, Naming};
 
 const CODE: &str = "authorization_code";
 const REFRESH: &str = "refresh_token";
@@ -58,19 +60,19 @@ pub(super) struct GrantRevocation {
     pub mark: Mark,
     pub grant: String,
     /// The grant as a target; checked when its line was read.
-    pub target: Target,
+    pub target: Target<'static>,
     pub client: Option<String>,
     pub reason: &'static str,
     /// The token whose presentation caused it.
-    pub cause: Option<Link>,
-    pub personal: Vec<Personal>,
+    pub cause: Option<Link<'static>>,
+    pub personal: Vec<Personal<'static>>,
 }
 
 /// A session that was ended.
 pub(super) struct SessionEnd {
     pub mark: Mark,
     pub session: String,
-    pub target: Target,
+    pub target: Target<'static>,
     /// Client and grant of each authorization in it.
     pub authorizations: Vec<(String, String)>,
     pub account: Option<String>,
@@ -83,7 +85,7 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    fn personal(&self) -> impl Iterator<Item = Personal> {
+    fn personal(&self) -> impl Iterator<Item = Personal<'static>> {
         request(self.payload.ip.as_deref(), self.payload.user_agent.as_deref(), None).into_iter()
     }
 
@@ -147,18 +149,18 @@ impl Request<'_> {
             (None, None) => return,
         };
         if let Some(first) = items.first() {
-            event.occurred_at = first.mark().at.rfc3339();
+            event.occurred_at = Some(first.mark().at.rfc3339().into());
         }
-        event.token_id = Some(presented.id.clone());
-        event.token_kind = presented.token_kind;
-        event.also_known_as.clone_from(&presented.also_known_as);
+        event.token_id = Some(presented.id.clone().into());
+        event.token_kind = presented.token_kind.and_then(word);
+        event.also_known_as = texts(presented.also_known_as.clone());
         if let Some(value) = &presented.claimed {
-            event.detail.push(Detail { key: "claimed_token", value: value.clone() });
+            event.detail.push(detail("claimed_token", value.clone()));
         }
         let minted = items.iter().filter_map(minted);
         if let Some(token) = used.or_else(|| minted.clone().find(|token| token.grant.is_some())) {
-            event.grant_id.clone_from(&token.grant);
-            event.session_id.clone_from(&token.session);
+            event.grant_id = token.grant.clone().map(Str::Owned);
+            event.session_id = token.session.clone().map(Str::Owned);
             if event.personal.iter().all(|record| record.user_id.is_none()) {
                 event.personal.extend(subject(token.account.as_deref()));
             }
@@ -180,20 +182,20 @@ impl Request<'_> {
             }
             if token.kind == TokenKind::DeviceCode {
                 event.activation = Some(Activation {
-                    requires: vec!["user_consent".to_owned()],
-                    deadline: token.expires.map(Millis::rfc3339),
+                    requires: vec!["user_consent".into()],
+                    deadline: token.expires.map(|at| at.rfc3339().into()),
                 });
             }
-            event.family_id = match (presented, token.grant.as_deref()) {
+            let family = match (presented, token.grant.as_deref()) {
                 (Some(parent), Some(grant)) if parent.kind == EventType::Refreshed => {
                     self.grants.family(grant, &parent.id)
                 }
                 _ => new_refresh.map(|token| token.id.clone()),
             };
+            event.family_id = family.clone().map(Str::Owned);
             if let Some(closing) = self.closing {
                 event.personal.extend(closing.personal());
             }
-            let family = event.family_id.clone();
             self.drafts.push(Draft::new(event));
             if let Some(grant) = &token.grant {
                 self.enter(grant, token, family);
@@ -216,10 +218,10 @@ impl Request<'_> {
             return;
         };
         let mut event = token.event(self.naming, EventType::Revoked, 1);
-        event.occurred_at = death.at.max(token.mark.at).rfc3339();
-        event.reason = Some(death.reason.to_owned());
+        event.occurred_at = Some(death.at.max(token.mark.at).rfc3339().into());
+        event.reason = Some(death.reason.into());
         if event.client_id.is_none() {
-            event.client_id = death.client;
+            event.client_id = death.client.map(Str::Owned);
         }
         self.drafts.push(Draft { event, cause: Some(Cause::Event(death.event)) });
         self.dead.insert(token.id.clone());
@@ -262,11 +264,11 @@ impl Request<'_> {
             return;
         }
         let mut event = provider_event(self.naming, EventType::Rotated, &closing.mark, 2);
-        event.token_id = Some(old.id.clone());
-        event.token_kind = Some(TokenKind::Refresh);
-        event.client_id.clone_from(&new.client);
-        event.grant_id.clone_from(&new.grant);
-        event.session_id.clone_from(&new.session);
+        event.token_id = Some(old.id.clone().into());
+        event.token_kind = word(TokenKind::Refresh);
+        event.client_id = new.client.clone().map(Str::Owned);
+        event.grant_id = new.grant.clone().map(Str::Owned);
+        event.session_id = new.session.clone().map(Str::Owned);
         event.links.push(token_link(&new.id, Relation::RotatedTo, self.strength(new)));
         self.drafts.push(Draft::new(event));
     }
@@ -314,11 +316,14 @@ impl Request<'_> {
             let kind = if client.is_some() { EventType::Revoked } else { EventType::Used };
             let mut event = provider_event(self.naming, kind, &end.mark, nth);
             event.target = Some(end.target.clone());
-            event.session_id = Some(end.session.clone());
-            event.token_kind = Some(TokenKind::Session);
-            event.reason = Some("logout".to_owned());
-            event.selector =
-                client.map(|client| Selector { client: Some(client), ..Selector::default() });
+            event.session_id = Some(end.session.clone().into());
+            event.token_kind = word(TokenKind::Session);
+            event.reason = Some("logout".into());
+            event.selector = client.map(|client| Selector {
+                issued_before: None,
+                client: Some(client.into()),
+                audience: None,
+            });
             event.personal.extend(subject(end.account.as_deref()));
             event.personal.extend(self.closing.into_iter().flat_map(Closing::personal));
             self.drafts.push(Draft::new(event));
@@ -333,9 +338,9 @@ impl Request<'_> {
         let client = client.or_else(|| revoked.client.clone());
         let blank = |nth| {
             let mut event = provider_event(self.naming, EventType::Revoked, &revoked.mark, nth);
-            event.reason = Some(revoked.reason.to_owned());
-            event.grant_id = Some(revoked.grant.clone());
-            event.client_id.clone_from(&client);
+            event.reason = Some(revoked.reason.into());
+            event.grant_id = Some(revoked.grant.clone().into());
+            event.client_id = client.clone().map(Str::Owned);
             event.links.extend(revoked.cause.clone());
             event
         };
@@ -350,14 +355,17 @@ impl Request<'_> {
         let alive = members.into_iter().filter(|member| self.dead.insert(member.id.clone()));
         for (place_of_member, member) in alive.enumerate() {
             let mut event = blank(nth + 1 + place_of_member);
-            event.links.retain(|link| link.token_id.as_ref() != Some(&member.id));
+            event.links.retain(|link| link.token_id.as_deref() != Some(member.id.as_str()));
             for link in &mut event.links {
-                link.strength = link.strength.max(Strength::Joined); // no line names this token
+                // No line names this token.
+                if says(link.strength.as_ref(), Strength::Asserted) {
+                    link.strength = word(Strength::Joined);
+                }
             }
             // Nothing ends before it begins: its request closed before that of the revocation.
-            event.occurred_at = revoked.mark.at.max(member.minted).rfc3339();
-            event.token_id = Some(member.id);
-            event.token_kind = Some(member.kind);
+            event.occurred_at = Some(revoked.mark.at.max(member.minted).rfc3339().into());
+            event.token_id = Some(member.id.into());
+            event.token_kind = word(member.kind);
             self.drafts.push(Draft { event, cause: Some(Cause::Draft(place)) });
         }
     }
@@ -370,7 +378,7 @@ impl Request<'_> {
         let by_client = self.closing.is_some_and(|c| c.mark.event == "middleware.revocation");
         let reason = if by_client { "api" } else { "issuer" };
         let mut event = token.event(self.naming, EventType::Revoked, 0);
-        event.reason = Some(reason.to_owned());
+        event.reason = Some(reason.into());
         event.personal.extend(subject(token.account.as_deref()));
         event.personal.extend(self.closing.into_iter().flat_map(Closing::personal));
         self.drafts.push(Draft::new(event));
@@ -382,11 +390,11 @@ impl Request<'_> {
             return;
         };
         let mut cause = token_link(&token.id, Relation::CausedBy, Strength::Inferred);
-        cause.why = Some(WHY_GRANT_DIES.to_owned());
+        cause.why = Some(WHY_GRANT_DIES.into());
         let revocation = GrantRevocation {
             mark: token.mark.clone(),
             grant: grant.clone(),
-            target: Target { kind: TargetKind::Grant, id },
+            target: target(TargetKind::Grant, id),
             client: token.client.clone(),
             reason,
             cause: Some(cause),
@@ -407,9 +415,9 @@ impl Request<'_> {
             "middleware.revocation" if self.drafts.is_empty() => {
                 let value = payload.params.as_ref().and_then(|params| params.token.as_deref());
                 let mut event = request_event(self.naming, EventType::Revoked, closing);
-                event.outcome = Some(Outcome::Deny);
-                event.reason = Some("not_found".to_owned());
-                event.token_id = value.and_then(|value| self.naming.bearer(value));
+                event.outcome = word(Outcome::Deny);
+                event.reason = Some("not_found".into());
+                event.token_id = value.and_then(|value| self.naming.bearer(value)).map(Str::Owned);
                 if event.token_id.is_some() {
                     self.drafts.push(Draft::new(event));
                 } else {
@@ -420,15 +428,15 @@ impl Request<'_> {
             | "registration_update.success"
             | "registration_delete.success" => {
                 let mut event = request_event(self.naming, EventType::AdminAct, closing);
-                event.native_id = Some(closing.mark.native_id(1));
-                event.action = payload.route.as_deref().and_then(code);
+                event.native_id = Some(closing.mark.native_id(1).into());
+                event.action = payload.route.as_deref().and_then(code).map(Str::Owned);
                 self.on_client(event);
             }
             _ => {}
         }
     }
 
-    fn on_client(&mut self, mut event: JsonEvent) {
+    fn on_client(&mut self, mut event: Event<'static>) {
         event.target = Some(client_target(self.naming, event.client_id.as_deref()));
         self.drafts.push(Draft::new(event));
     }
@@ -558,17 +566,18 @@ fn subject_token(naming: &Naming, closing: &Closing, value: &str) -> Option<Pres
 }
 
 /// An event made of a request event: who asked, where, and how it ended.
-pub(super) fn request_event(naming: &Naming, kind: EventType, closing: &Closing) -> JsonEvent {
+pub(super) fn request_event(naming: &Naming, kind: EventType, closing: &Closing) -> Event<'static> {
     let payload = &closing.payload;
     let mut event = provider_event(naming, kind, &closing.mark, 0);
     if closing.is_refusal() {
-        event.outcome = Some(Outcome::Deny);
-        event.reason = Some(refusal(payload));
+        event.outcome = word(Outcome::Deny);
+        event.reason = Some(refusal(payload).into());
     }
-    event.client_id.clone_from(&payload.client_id);
-    event.grant_id = payload.entities.as_ref().and_then(|entities| entities.grant.clone());
-    event.endpoint = payload.path.as_deref().map(template);
-    event.action.clone_from(&payload.method);
+    event.client_id = payload.client_id.clone().map(Str::Owned);
+    let grant = payload.entities.as_ref().and_then(|entities| entities.grant.clone());
+    event.grant_id = grant.map(Str::Owned);
+    event.endpoint = payload.path.as_deref().map(|path| template(path).into());
+    event.action = payload.method.clone().map(Str::Owned);
     event.personal.extend(subject(payload.account_id.as_deref()));
     event.personal.extend(closing.personal());
     event

@@ -3,19 +3,22 @@
 //! A line is mapped by itself, without memory: the events of this log do not depend on whether the
 //! provider's log was read before it.
 
-use crate::event::{
-    Detail, EventType, JsonEvent, Outcome, Policy, PolicyRole, Target, TargetKind, TokenKind,
-    Vantage,
+use ledgerline_api::event::{Event, Policy};
+use ledgerline_api::values::Str;
+use ledgerline_proof::vocabulary::{
+    EventType, Outcome, PolicyRole, TargetKind, TokenKind, Vantage,
 };
+
 use crate::oidc_provider::facts::{
-    ADAPTER, act_chain, code, delegate, request, subject, template, words,
+    ADAPTER, act_chain, code, delegate, request, subject, target, template, words,
 };
 use crate::oidc_provider::model::ResourceLine;
+use crate::pieces::{detail, texts, word};
 use crate::token_id::is_lower_name;
 use crate::{Millis, Naming, Problem};
 
 /// Lines come in order of completion and their times step back by some milliseconds.
-const UNCERTAINTY_NS: u64 = 5_000_000;
+const UNCERTAINTY_NS: i64 = 5_000_000;
 
 /// Refusals that come after the signature was found good: only these, and what was let in, are
 /// acts of the JWT that the line names. A forged one claims the jti of a real token.
@@ -52,7 +55,7 @@ const BEFORE_SIGNATURE: [&str; 16] = [
 const BY_POLICY: [&str; 3] = ["insufficient_scope", "mfa_required", "client_not_allowed"];
 
 /// The event of one line.
-pub(super) fn event(naming: &Naming, line: ResourceLine) -> Result<JsonEvent, Problem> {
+pub(super) fn event(naming: &Naming, line: ResourceLine) -> Result<Event<'static>, Problem> {
     let at = Millis::parse(&line.time).ok_or(Problem::Malformed("time"))?.rfc3339();
     if !is_request_id(&line.request_id) {
         return Err(Problem::Malformed("request_id"));
@@ -70,35 +73,35 @@ pub(super) fn event(naming: &Naming, line: ResourceLine) -> Result<JsonEvent, Pr
         (None, Outcome::Deny) => Some("other".to_owned()),
         (None, _) => None,
     };
-    let mut event = JsonEvent {
-        native_id: Some(format!("resource/{at}/{}", line.request_id)),
-        r#type: EventType::ResourceAccessed,
-        outcome: Some(outcome),
-        occurred_at: at,
+    let mut event = Event {
+        native_id: Some(format!("resource/{at}/{}", line.request_id).into()),
+        event_type: word(EventType::ResourceAccessed),
+        outcome: word(outcome),
+        occurred_at: Some(at.into()),
         time_uncertainty_ns: Some(UNCERTAINTY_NS),
-        vantage: Some(Vantage::Resource),
-        issuer: Some(naming.alias().to_owned()),
-        token_kind: Some(TokenKind::Access),
-        scopes: words(line.scope.as_deref()),
-        endpoint: Some(template(&line.path)),
-        resource: Some(template(&line.path)),
-        action: Some(line.method.clone()),
-        status: line.status,
+        vantage: word(Vantage::Resource),
+        issuer: Some(naming.alias().to_owned().into()),
+        token_kind: word(TokenKind::Access),
+        scopes: texts(words(line.scope.as_deref())),
+        endpoint: Some(template(&line.path).into()),
+        resource: Some(template(&line.path).into()),
+        action: Some(line.method.clone().into()),
+        status: line.status.map(i32::from),
         policies: policies(&line, outcome, reason.as_deref()),
-        correlation_id: Some(line.request_id.clone()),
+        correlation_id: Some(line.request_id.clone().into()),
         adapter: Some(ADAPTER),
-        ..JsonEvent::default()
+        ..Event::default()
     };
     aim(&mut event, naming, &line, outcome, reason.as_deref())?;
-    event.reason = reason;
+    event.reason = reason.map(Str::Owned);
     // A machine's own token has the client as its subject, which is no person.
     event.personal.extend(subject(line.sub.as_deref().filter(|sub| Some(*sub) != client(&line))));
     let concrete = format!("{}{}", line.service, line.path);
     event.personal.extend(request(line.ip.as_deref(), line.user_agent.as_deref(), Some(&concrete)));
     let acts = line.act.map(act_chain).unwrap_or_default();
     delegate(&mut event, naming, &acts, line.client_id.as_deref());
-    event.client_id = line.client_id;
-    event.service = Some(line.service);
+    event.client_id = line.client_id.map(Str::Owned);
+    event.service = Some(line.service.into());
     Ok(event)
 }
 
@@ -108,7 +111,7 @@ fn client(line: &ResourceLine) -> Option<&str> {
 
 /// Gives the event its target: the presented token, or the service when there is none to name.
 fn aim(
-    event: &mut JsonEvent,
+    event: &mut Event<'_>,
     naming: &Naming,
     line: &ResourceLine,
     outcome: Outcome,
@@ -127,15 +130,15 @@ fn aim(
         _ => return Err(Problem::Malformed("token_form")),
     };
     if id.is_some() {
-        event.token_id = id;
+        event.token_id = id.map(Str::Owned);
         return Ok(());
     }
     if outcome == Outcome::Allow && token.is_some() {
         return Err(Problem::WeakToken("token"));
     }
-    event.target = Some(Target { kind: TargetKind::Source, id: line.service.clone() });
+    event.target = Some(target(TargetKind::Source, line.service.clone()));
     if let Some(value) = claim {
-        event.detail.push(Detail { key: "claimed_token", value });
+        event.detail.push(detail("claimed_token", value));
     }
     Ok(())
 }
@@ -153,7 +156,7 @@ fn may_be_before_signature(reason: &str) -> bool {
     BEFORE_SIGNATURE.iter().any(|part| words.contains(part))
 }
 
-fn policies(line: &ResourceLine, outcome: Outcome, reason: Option<&str>) -> Vec<Policy> {
+fn policies(line: &ResourceLine, outcome: Outcome, reason: Option<&str>) -> Vec<Policy<'static>> {
     let (Some(id), Some(version)) = (&line.policy_id, line.policy_version) else {
         return Vec::new();
     };
@@ -163,11 +166,11 @@ fn policies(line: &ResourceLine, outcome: Outcome, reason: Option<&str>) -> Vec<
         _ => None,
     };
     vec![Policy {
-        id: id.clone(),
-        version: version.to_string(),
+        id: id.clone().into(),
+        version: version.to_string().into(),
         digest: None,
-        role: PolicyRole::Access,
-        effect: decided,
+        role: word(PolicyRole::Access),
+        effect: decided.and_then(word),
     }]
 }
 
