@@ -62,7 +62,8 @@ pub struct Event<'a> {
     #[schemars(with = "Word<kernel::EventType>")]
     #[serde(rename = "type")]
     pub event_type: Option<Str<'a>>,
-    /// How it ended; without it NONE. DENY and ERROR never change a token's state.
+    /// How it ended. Without it ALLOW for acts upon a token (ISSUED to REVOKED, and ORIGIN), else
+    /// NONE. DENY and ERROR never change a token's state.
     #[schemars(with = "Option<Word<kernel::Outcome>>")]
     pub outcome: Option<Str<'a>>,
     /// Why, in a word or a short text; at most 1024 bytes, nothing personal.
@@ -291,7 +292,7 @@ records! {
         /// INFERRED: otherwise.
         #[schemars(with = "Option<Word<kernel::Strength>>")]
         strength: Option<Str<'a>>,
-        /// Why it is believed; needed where it is INFERRED.
+        /// Why it is believed; give it where it is INFERRED.
         why: Option<Str<'a>>,
     }
     /// A client or service that acts.

@@ -119,13 +119,17 @@ fn describe(error: &serde_json::Error) -> String {
     if let Some(name) = member_twice(error) {
         return format!("`{name}` stands twice, {}", place(error));
     }
+    // One of our own names: serde tells no others.
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    if let Some((name, _)) = missing {
+        return format!("`{name}` is missing, {}", place(error));
+    }
     let what = match error.classify() {
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
             "not well-formed JSON"
         }
         _ if text.starts_with("unknown field") => return unknown_field(&text, error),
         _ if text.starts_with("duplicate field") => "a field that stands twice",
-        _ if text.starts_with("missing field") => "a field is missing",
         _ => "a value of the wrong type",
     };
     format!("{what}, {}", place(error))
