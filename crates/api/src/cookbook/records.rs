@@ -34,8 +34,8 @@ pub const RECORDS: &[Nested] = &[
         text: "For a token write `token_id` instead. SESSION, GRANT, CLIENT and KEY are named \
                `<region>:<issuer alias>:<id>`, with the id as tokens have it in `session_id`, \
                `grant_id`, `client_id` and `issuer_kid`; POLICY, SOURCE and ISSUER by their plain \
-               name. SUBJECT has no id: the one SUBJECT record in `personal` says who it is. LEDGER is \
-               for the ledger alone.",
+               name. SUBJECT has no id: the one SUBJECT record in `personal` says who it is. \
+               LEDGER is for the ledger alone.",
         needed: &[&["kind"]],
         within: EventType::Revoked,
         example: r#"{ "target": { "kind": "GRANT", "id": "eu:idp:g-7" } }"#,

@@ -85,8 +85,8 @@ const ISSUED: Recipe = Recipe {
         ),
         acted(
             "policies",
-            "Those with the role GRANT decided it: `query why`, and \
-                           `policy_mismatch` where another version was in force.",
+            "Those with the role GRANT decided it: `query policies`, and `policy_mismatch` where \
+             another version was in force.",
         ),
         acted("family_id", "Joins the refresh tokens that rotate into each other."),
         acted("also_known_as", "Events under its other ids count to the same token."),
@@ -169,7 +169,11 @@ const USED: Recipe = Recipe {
             "Compared with the key of the ISSUED (`key_mismatch`); an unknown one \
                              of an unknown token is `forged_suspect`.",
         ),
-        acted("vantage", "From where it was seen. INTROSPECTION is a question and no use."),
+        acted(
+            "vantage",
+            "From where it was seen. INTROSPECTION: somebody only asked about it; this needs a \
+             key that may also write ISSUED or ORIGIN.",
+        ),
         acted("links", "Of a code or a subject token: PRODUCED names each new token."),
         acted("time_uncertainty_ns", "Softens findings that hang on the order of two clocks."),
         acted("count", "How many like uses this event stands for, the last at `last_at`."),
@@ -279,8 +283,8 @@ const REFRESHED: Recipe = Recipe {
         ),
         acted(
             "outcome",
-            "Without it ALLOW. DENY with the reason `reuse` is the clearest sign of \
-                          theft there is: send it.",
+            "Without it ALLOW. DENY of a token that was replaced is the clearest sign of theft \
+             there is: send it.",
         ),
         acted("expires_at", "The new end, where it moved."),
         REQUEST,
@@ -487,7 +491,10 @@ const POLICY_CHANGED: Recipe = Recipe {
             "The text itself, under that digest. Scopes are judged by it where \
                               it is JSON with the scopes it allows: `{\"scopes\": […]}`.",
         ),
-        acted("service", "Where it holds; without it everywhere."),
+        acted(
+            "service",
+            "The service that enforces it: tokens for that audience count as affected.",
+        ),
     ],
     also: &["reason", "personal", "effective_at"],
     example: r#"{
@@ -557,8 +564,8 @@ const HEARTBEAT: Recipe = Recipe {
         ),
         acted(
             "seen",
-            "The newest checkpoint that the producer verified: history before it cannot \
-                       be rewritten without its word.",
+            "The newest checkpoint that the producer verified: `verify` compares it with the \
+             tree, so that what came before it cannot be rewritten unseen.",
         ),
         acted(
             "links",
