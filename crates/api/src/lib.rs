@@ -9,7 +9,6 @@
 //! Knows the kernel alone: not who asks, not what an answer stands on, not how it travels.
 
 pub mod answer;
-pub mod cookbook;
 pub mod event;
 pub mod finding;
 pub mod ingest;

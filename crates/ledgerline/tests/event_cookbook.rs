@@ -3,7 +3,7 @@
 
 mod running;
 
-use ledgerline_api::cookbook::{NEEDED, Nested, OWN_TYPES, RECIPES, RECORDS, Recipe};
+use ledgerline_cookbook::{NEEDED, Nested, OWN_TYPES, RECIPES, RECORDS, Recipe};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use running::{Answer, Server};
 use serde_json::{Value, json};

@@ -327,6 +327,12 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-cookbook",
+        folder: "crates/cookbook",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-api"],
+    },
+    Crate {
         package: "ledgerline",
         folder: "crates/ledgerline",
         kind: Kind::Program,
@@ -350,6 +356,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-followers",
             "ledgerline-node",
             "ledgerline-sim",
+            "ledgerline-cookbook",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },

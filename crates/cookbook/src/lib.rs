@@ -5,18 +5,20 @@
 //! [`OwnType`]; every nested record of an event has a [`Nested`]. Tests send the examples to a
 //! running server and take out what is said to be needed.
 //!
-//! Assumes: what a field means stands at the Rust member; here is only what it does to an event of
-//! the type.
+//! Assumes: what a field means stands at its member in `ledgerline_api::event`; here is only what
+//! it does in an event of the type.
+//!
+//! For tests and the documentation: no part of the program.
 
 pub mod page;
+mod recipes;
 mod records;
-mod types;
 
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::vocabulary::{EventType, Relation, TargetKind};
 
+pub use self::recipes::{OWN_TYPES, RECIPES};
 pub use self::records::{RECORDS, RELATIONS};
-pub use self::types::{OWN_TYPES, RECIPES};
 
 /// What an event of each type needs: of each row one member. Without it the event is refused.
 pub const NEEDED: [&[&str]; 4] =

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ledgerline_api::cookbook::{NEEDED, OWN_TYPES, RECIPES, RECORDS, RELATIONS, page};
 use ledgerline_api::event::Event;
+use ledgerline_cookbook::{NEEDED, OWN_TYPES, RECIPES, RECORDS, RELATIONS, page};
 use ledgerline_proof::vocabulary::{EventType, Relation, TargetKind};
 use serde_json::Value;
 

@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 
+use ledgerline_api::event::Event;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use super::{NEEDED, Nested, OWN_TYPES, RECIPES, RECORDS, RELATIONS, Recipe};
-use crate::event::Event;
-use crate::openapi::{Side, generator, tidy};
 
 /// Where the page stands in the repository.
 pub const PLACE: &str = "docs/reference/events.md";
@@ -21,9 +21,9 @@ What a producer sends with `POST /v1/events`, type by type, with an example of e
 them is in [integrate](../how-to/integrate.md), what is answered in [http](http.md), what to do
 about a refusal in [errors](errors.md).
 
-This page is written by `LEDGERLINE_WRITE=1 cargo test -p ledgerline-api --test events_page`, from
-the table in `crates/api/src/cookbook` and the comments at `crates/api/src/event.rs`. A test sends
-every example to a server, and takes out what is needed to see it refused.
+This page is written by `LEDGERLINE_WRITE=1 cargo test -p ledgerline-cookbook`, from the table in
+`crates/cookbook` and the comments in `crates/api/src/event.rs`. A test sends every example to a
+server, and takes out what is needed to see it refused.
 
 ## The smallest event
 
@@ -52,11 +52,10 @@ struct Forms(Map<String, Value>);
 
 impl Forms {
     fn new() -> Self {
-        let mut generator = generator(Side::Sent);
+        let settings = SchemaSettings::draft2020_12().for_deserialize();
+        let mut generator = settings.into_generator();
         let _ = generator.subschema_for::<Event<'_>>();
-        let mut forms = Value::Object(generator.take_definitions(true));
-        forms.as_object_mut().into_iter().flatten().for_each(|(_, form)| tidy(form));
-        Self(forms.as_object().cloned().unwrap_or_default())
+        Self(generator.take_definitions(true))
     }
 
     /// The members of a form that a producer may send, by name.
@@ -122,22 +121,34 @@ fn described(schema: &Value) -> String {
     cell(schema["description"].as_str().unwrap_or_default())
 }
 
-/// Adds a paragraph, its lines cut between words but not within code. `indent` stands before all
-/// lines but the first.
+/// The words of a text; code within backticks is one.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut within_code = false;
+    for part in text.split_whitespace() {
+        match words.last_mut().filter(|_| within_code) {
+            Some(last) => last.extend([" ", part]),
+            None => words.push(part.to_owned()),
+        }
+        within_code ^= part.matches('`').count() % 2 == 1;
+    }
+    words
+}
+
+/// Adds a paragraph, its lines cut between words. `indent` stands before all lines but the first.
 fn paragraph(out: &mut String, text: &str, indent: &str) {
-    let (mut column, mut within_code) = (0, false);
-    for word in text.split_whitespace() {
+    let mut column = 0;
+    for word in words(text) {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > COLUMNS && !within_code {
+        if column > 0 && column + 1 + length > COLUMNS {
             let _ = write!(out, "\n{indent}");
             column = indent.len();
         } else if column > 0 {
             out.push(' ');
             column += 1;
         }
-        out.push_str(word);
+        out.push_str(&word);
         column += length;
-        within_code ^= word.matches('`').count() % 2 == 1;
     }
     out.push('\n');
 }
