@@ -1,4 +1,4 @@
-//! A check's report as JSON for programs. `docs/bundle.md` describes its members.
+//! A check's report as JSON for programs. `docs/reference/bundle.md` describes its members.
 //!
 //! Promises: `format` and `version` say what it is; within a version members are only added. Times
 //! are RFC 3339 in UTC, indexes and sizes are numbers, hashes hex.

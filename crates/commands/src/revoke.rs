@@ -356,7 +356,7 @@ fn issuer_line(answer: &Revoked, how: How) -> String {
         out.push_str("--ledger-only kept it from being told; --tell-issuer - tells it.\n");
     }
     if why.contains("revocation_endpoint") {
-        out.push_str("How the ledger can tell it is in docs/operating.md, \"Issuers\".\n");
+        out.push_str("How the ledger can tell it is in docs/how-to/operate.md, \"Issuers\".\n");
     }
     out
 }

@@ -2,7 +2,7 @@
 //!
 //! Promises: [`HeadStore::write`] returns when the checkpoint is durable; a crash leaves the old or
 //! the new one. Assumes a disk of its own for the promise to detect truncation and old copies; on
-//! the same disk it detects accidents only (docs/trust.md).
+//! the same disk it detects accidents only (docs/explanation/trust.md).
 
 use std::io;
 use std::sync::Arc;

@@ -7,7 +7,7 @@
 //! ([`end_note`]), refused statements ([`quarantine`]), and the sealed frames that are zeroed
 //! ([`erasure`]).
 //!
-//! Assumes: docs/durability.md, with the crash cases.
+//! Assumes: docs/explanation/durability.md, with the crash cases.
 //!
 //! Refuses: to know what a leaf says, or who may write one.
 

@@ -464,7 +464,7 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
-/// What an operator does who has nothing but an older copy: docs/operating.md, "Restore".
+/// What an operator does who has nothing but an older copy: docs/how-to/operate.md, "Restore".
 #[test]
 fn an_older_copy_goes_on_under_a_new_origin() {
     const OLD: &str = "ledgerline.local/default";

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 const SOURCE: &str = "idp-log";
 
-/// All that is told, as docs/http.md has it.
+/// All that is told, as docs/reference/http.md has it.
 const FIGURES: [(&str, usize, u64); 7] = [
     ("high code_reuse -", 4, 4),
     ("high refresh_reuse -", 20, 21),
@@ -54,7 +54,8 @@ impl Ledger {
         ledger
     }
 
-    /// The table of docs/http.md: severity, rule and explanation; findings and their acts.
+    /// The table of docs/reference/http.md: severity, rule and explanation; findings and their
+    /// acts.
     fn figures(&self) -> Vec<(String, usize, u64)> {
         let mut kinds: BTreeMap<String, (usize, u64)> = BTreeMap::new();
         for one in &self.findings {

@@ -3,7 +3,7 @@
 //! Promises: [`check`] repeats every claim of a bundle from the trusted log key down: checkpoint,
 //! consistency, inclusion of each leaf, genesis, schemas, order, blocks, entries, query, chain,
 //! signatures, lifecycle, personal records, attachments. It never panics, whatever the bytes.
-//! `docs/bundle.md` lists the steps in order, for another implementer.
+//! `docs/reference/bundle.md` lists the steps in order, for another implementer.
 //!
 //! Assumes: the log keys, the secrets and the previous checkpoint in [`Trust`] came to the checker
 //! by a way that the bundle's maker does not control.

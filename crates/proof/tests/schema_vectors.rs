@@ -57,14 +57,15 @@ fn read(path: &Path) -> Json {
 fn published_files_are_current() {
     check_published_json(&vectors("entries.json"), &examples::entries());
     check_published_json(&vectors("schemas.json"), &examples::schemas());
-    let docs = crate_folder().join("../../docs/data-dictionary.md");
+    let docs = crate_folder().join("../../docs/reference/data-dictionary.md");
     check_published(&docs, &dictionary::markdown());
 }
 
 /// The page lists every domain string, and none that the kernel does not have.
 #[test]
 fn the_format_page_lists_the_domains() {
-    let page = std::fs::read_to_string(crate_folder().join("../../docs/format.md")).unwrap();
+    let page = crate_folder().join("../../docs/reference/format.md");
+    let page = std::fs::read_to_string(page).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `ledgerline/"));
     let listed: Vec<&str> = rows.map(|row| row.split('/').next().unwrap()).collect();
     assert_eq!(listed, domain::ALL.map(|(purpose, _)| purpose));

@@ -11,7 +11,7 @@
 //! with characters in it that nobody sees.
 //!
 //! Refuses nothing else: a value without a mark cannot be told from an id. Those formats are listed
-//! in docs/trust.md; adapters keep them out.
+//! in docs/explanation/trust.md; adapters keep them out.
 
 mod alphabets;
 mod door;

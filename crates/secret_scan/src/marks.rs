@@ -178,15 +178,15 @@ mod tests {
     /// The document says which marks there are: all of them, and none besides.
     #[test]
     fn marks_that_are_looked_for_were_not_in_the_document() {
-        let text = include_str!("../../../docs/trust.md");
+        let text = include_str!("../../../docs/explanation/trust.md");
         let (_, list) = text.split_once("<!-- marks: begin -->").expect("a list");
         let (list, _) = list.split_once("<!-- marks: end -->").expect("its end");
         let said: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
         let looked_for: BTreeSet<&str> = FORMATS.iter().map(|format| format.mark).collect();
         let missing: Vec<_> = looked_for.difference(&said).collect();
         let beyond: Vec<_> = said.difference(&looked_for).collect();
-        assert!(missing.is_empty(), "not in docs/trust.md: {missing:?}");
-        assert!(beyond.is_empty(), "in docs/trust.md, and not looked for: {beyond:?}");
+        assert!(missing.is_empty(), "not in docs/explanation/trust.md: {missing:?}");
+        assert!(beyond.is_empty(), "in docs/explanation/trust.md, and not looked for: {beyond:?}");
     }
 
     #[test]

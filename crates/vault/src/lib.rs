@@ -12,7 +12,7 @@
 //!
 //! Assumes: the keys of the [`crate::keys::KeyRing`] lie elsewhere; a sector write may tear but
 //! touches only bytes that it changes. Overwriting is as final as the medium makes it
-//! (docs/trust.md).
+//! (docs/explanation/trust.md).
 //!
 //! Refuses: another KEK; to create a vault over an old one.
 //!

@@ -2,7 +2,8 @@
 //! that keeps the keys between restarts.
 //!
 //! Promises: without the vault key nothing here leads from a key or handle back to a value, not
-//! even by guessing. Whoever holds the vault key can test guesses and link events (docs/trust.md).
+//! even by guessing. Whoever holds the vault key can test guesses and link events
+//! (docs/explanation/trust.md).
 //!
 //! ```text
 //! map key  = HMAC-SHA256(vault key, "ledgerline/handle/v1\0" || u8 kind || fields)

@@ -1,8 +1,8 @@
 //! The disk: the one module that opens files.
 //!
 //! Promises: paths are relative to one root and use `/`. What [`File::sync`] returned from is on
-//! stable media, as far as the operating system tells the truth; docs/durability.md states what is
-//! assumed. The simulator implements the same traits over a faulty disk.
+//! stable media, as far as the operating system tells the truth; docs/explanation/durability.md
+//! states what is assumed. The simulator implements the same traits over a faulty disk.
 //!
 //! Refuses: paths that leave the root.
 

@@ -5,7 +5,8 @@
 //! passes by itself (no space, an interrupted call) is waited for ([`patience`]); work that is done
 //! side by side gives the same results in the same order as work done alone ([`parallel`]).
 //!
-//! Assumes: one process has the folders; docs/durability.md states what is assumed of disks.
+//! Assumes: one process has the folders; docs/explanation/durability.md states what is assumed of
+//! disks.
 //!
 //! Refuses: any knowledge of ledgers. Nothing here knows what the bytes mean, and no crate of ours
 //! stands below this one.

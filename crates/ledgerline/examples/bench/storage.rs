@@ -12,7 +12,7 @@ use crate::load::quantile;
 /// Bytes of one append of the reference: a commit of some sixty events.
 const APPEND_BYTES: usize = 32 << 10;
 const APPENDS: usize = 300;
-/// A segment's header and a frame's, as docs/format.md draws them.
+/// A segment's header and a frame's, as docs/reference/format.md draws them.
 const SEGMENT_HEADER_BYTES: u64 = 104;
 const FRAME_HEADER_BYTES: u64 = 9;
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ledgerline_proof::schema::Kind;
 use serde_json::Value as Json;
 
-/// `docs/data-dictionary.md`.
+/// `docs/reference/data-dictionary.md`.
 pub fn markdown() -> String {
     let mut out = String::from(
         "# Data dictionary\n\n\

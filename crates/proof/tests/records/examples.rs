@@ -524,7 +524,7 @@ pub fn entries() -> Json {
             "Bytes are lowercase hex. In `value`, bytes and fixed are hex, long is decimal text.",
             "records: `object` decodes under the schema of `kind` to `value`, and `value` encodes",
             "to `object`.",
-            "event_hash, leaf_hash: SHA-256(00 || object). commitment: see docs/format.md.",
+            "event_hash, leaf_hash: SHA-256(00 || object). commitment: docs/reference/format.md.",
             "refused: reading `object` as `kind` fails with the code `error`.",
             "chains: `start` is the prev_event_hash of the first entry. `id` is hex of the bytes.",
             "signatures: `secret` is the HMAC secret or the Ed25519 seed; `message` is signed.",

@@ -15,8 +15,9 @@
 //! following.rs   readers behind the head    noticed.rs what they must have said
 //! ```
 //!
-//! Excused, as docs/durability.md says: rot in the last batch beyond the head store's size, which
-//! looks like a torn write. Rot is therefore tried on copies of the disk only ([`probes`]).
+//! Excused, as docs/explanation/durability.md says: rot in the last batch beyond the head store's
+//! size, which looks like a torn write. Rot is therefore tried on copies of the disk only
+//! ([`probes`]).
 
 mod asking;
 mod check;
