@@ -44,7 +44,7 @@ const NEEDED: &[Needed] = &[
             &["curl", "--version"],
             "7.58",
             "curl",
-            "a test runs the README's commands",
+            "a test runs the documents' commands",
             "install curl",
         )
     },
@@ -54,7 +54,7 @@ const NEEDED: &[Needed] = &[
             &["python3", "--version"],
             "3.11",
             "python3-venv",
-            "tests drive Authlib and a generated client",
+            "tests drive Authlib, a generated client and the documents' commands",
             "put a newer Python first on PATH (python.org, pyenv)",
         )
     },
