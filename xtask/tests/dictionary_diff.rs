@@ -85,7 +85,7 @@ fn a_new_version_that_reads_the_old_ones_is_compatible() {
     let symbols = r#""symbols": ["OTHER", "ALLOW", "#;
     let more = r#""symbols": ["OTHER", "MAYBE", "ALLOW", "#;
     copy.alter("statement.v1.avsc", "statement.v2.avsc", symbols, more);
-    let page_text = fs::read_to_string(root().join("docs/data-dictionary.md"));
+    let page_text = fs::read_to_string(root().join("docs/reference/data-dictionary.md"));
     // The page may move; a copy beside the schemas is read first.
     let page_text = page_text.expect("the data dictionary");
     let added = page_text.replace("## Outcome\n\nHow the act ended.", "## Outcome\n\nHow it went.");

@@ -3,7 +3,7 @@
 //! A schema does not say so itself, so the rule stands here, by record, type and name. Promises: a
 //! field that a new version adds is classed without anybody having listed it, and one whose name
 //! sounds personal outside the sealed record is said to be that: nothing personal may stand in a
-//! statement, an entry or a control record (docs/trust.md).
+//! statement, an entry or a control record (docs/explanation/trust.md).
 
 use super::avro::short;
 
