@@ -4,8 +4,8 @@
 //! Promises: looks, and touches nothing. Only what [`Contents::ours`] names is a ledger's to close
 //! to others; a folder with a stranger in it and nothing of a ledger's is no folder for a ledger.
 //!
-//! Assumes: docs/reference/format.md draws the folders. `lost+found` is the file system's own: it is
-//! neither ours nor in the way.
+//! Assumes: docs/reference/format.md draws the folders. `lost+found` is the file system's own: it
+//! is neither ours nor in the way.
 
 use std::io;
 

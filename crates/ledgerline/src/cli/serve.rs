@@ -59,7 +59,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8790";
 #[command(after_help = "Examples:
   ledgerline serve --data ledger --listen 127.0.0.1:8790 --bootstrap-key-file admin.key
   ledgerline serve --config ledgerline.toml --tls-cert cert.pem --tls-key key.pem
-  ledgerline serve --data restored --new-origin ledger.example.com/2   # see docs/how-to/operate.md first")]
+  ledgerline serve --data restored --new-origin ledger.example.com/2 # see docs/how-to/operate.md")]
 pub struct ServeArgs {
     #[command(flatten)]
     settings: ServerSettings,
