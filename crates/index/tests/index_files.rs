@@ -155,6 +155,25 @@ fn decode(bytes: &[u8]) -> bool {
     parse_run(bytes).is_ok()
 }
 
+/// What a block says of its first fragment leads look-ups: sums that are right do not vouch for it.
+#[test]
+fn a_block_that_misleads_look_ups_is_found_however_right_its_sums() {
+    let term = Term { kind: 11, hash: 7 };
+    let post = |index| Posting { term, index, uuid_millis: None };
+    let postings: Vec<Posting> = (0..1 << 10).map(post).collect();
+    let (disk, index) = build(config(10, 8, 1), &postings, 1 << 10, 100);
+    let intact = disk.read(&index.run_files()[0].path);
+    assert!(parse_run(&intact).is_ok());
+    // Which fragment of its term it is, and its newest index; see the format.
+    for at in [HEADER + 8, HEADER + 12] {
+        let mut forged = intact.clone();
+        forged[at] ^= 1;
+        seal(&mut forged);
+        let found = parse_run(&forged);
+        assert!(matches!(found, Err(IndexError::Damaged { .. })), "byte {at}: {found:?}");
+    }
+}
+
 #[test]
 fn decoders_take_any_bytes() {
     let (disk, index) = build(config(7, 8, 1), &postings(2, 128), 128, 64);

@@ -60,9 +60,7 @@ impl Ground {
             erased_later: &erased_later,
         };
         let identity = identity(&world.disk)?;
-        // Postings are not summed up: the index is compared by full verifications alone.
-        let context =
-            Context { has_index_key: false, signatures, ..context(&one, &identity, vault) };
+        let context = Context { signatures, ..context(&one, &identity, vault) };
         Some(Self { disk: Arc::clone(&world.disk), context, overlay: Overlay::new() })
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Promises: a run that holds other postings than the journal's entries give, or other times of
 //! event ids, is found, also when its own sums are right. The postings are compared as a keyed
-//! sum per range, in which their order does not matter; runs keep them sorted anyway. Only
-//! the kinds that new entries are planned from are compared; all of them by `index_rebuild.rs`, at
-//! its price.
+//! sum per range, in which their order does not matter: nothing is built a second time, and an
+//! index of another make can be summed up the same way. Terms and filters are in the order that
+//! look-ups rely on; a run that is not fails its own check.
 //!
-//! Without the index key only the files' own sums can be checked.
+//! Which kinds are compared is the caller's choice ([`Compared`]). Without the index key only the
+//! files' own sums can be checked.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 use ledgerline_index::event_times::{self, EventTimes};
 use ledgerline_index::{
-    IndexError, Manifest, ManifestRun, RunSummary, is_planned_from, parse_manifest, read_postings,
+    IndexError, Manifest, ManifestRun, RunSummary, TermHasher, is_planned_from, parse_manifest,
+    read_postings,
 };
 use ledgerline_world::disk::{Disk, read_whole};
 
@@ -26,6 +28,35 @@ const DIR: &str = "index";
 const MANIFEST: &str = "index/manifest";
 const MANIFEST_MAX: u64 = 1 << 20;
 const LOST: &str = "no entry is affected: the file may be lost, the next start builds it again";
+
+/// Which postings the index is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// None: the index key is not at hand, or the index is somebody else's to check.
+    Nothing,
+    /// Those that new entries are planned from. The others can hide an entry from a question, never
+    /// change what is recorded.
+    Planned,
+    /// All of them, for about half a microsecond more an event.
+    Every,
+}
+
+/// Postings of the kinds that are compared, and the key of their sums.
+#[derive(Clone, Copy)]
+pub(super) struct SummedPostings {
+    pub(super) compared: Compared,
+    pub(super) key: PostingKey,
+}
+
+impl SummedPostings {
+    fn takes(&self, kind: u8) -> bool {
+        match self.compared {
+            Compared::Nothing => false,
+            Compared::Planned => is_planned_from(kind),
+            Compared::Every => true,
+        }
+    }
+}
 
 /// What the postings of one range add up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +127,7 @@ impl IndexSums {
 /// What the runs are compared with: there when the index key is.
 #[derive(Clone, Copy)]
 pub(super) struct Compare<'a> {
-    pub(super) key: PostingKey,
+    pub(super) postings: SummedPostings,
     pub(super) sums: &'a IndexSums,
 }
 
@@ -119,6 +150,25 @@ pub(super) fn manifest(disk: &dyn Disk, findings: &mut Findings) -> Option<Manif
         findings.push(VerifyFinding::new(Severity::Derived, "index_file", MANIFEST, what));
     }
     manifest
+}
+
+/// Whether the manifest's runs can be compared: runs under another key, or of a version that finds
+/// entries by other things, are built anew by the next start.
+pub(super) fn is_of_this_choice(
+    manifest: &Manifest,
+    terms: &TermHasher,
+    findings: &mut Findings,
+) -> bool {
+    if manifest.identity == terms.identity() || manifest.runs.is_empty() {
+        return true;
+    }
+    let what = format!(
+        "{} runs are of another choice of terms, and not compared: the next start builds them \
+         anew; no entry is affected",
+        manifest.runs.len()
+    );
+    findings.push(VerifyFinding::new(Severity::Incomplete, "index_terms", DIR, what));
+    false
 }
 
 /// Looks at a manifest that is replaced while it is compared so often.
@@ -159,8 +209,12 @@ pub(super) fn check_live(
 pub(super) type RunRead = Result<(RunSummary, PostingSum), &'static str>;
 
 /// Reads every run that the manifest names, so that [`check`] need not.
-pub(super) fn read_runs(disk: &dyn Disk, manifest: &Manifest, key: &PostingKey) -> Vec<RunRead> {
-    let read = |run: &ManifestRun| read_run(disk, &path_of(run), Some(key));
+pub(super) fn read_runs(
+    disk: &dyn Disk,
+    manifest: &Manifest,
+    postings: SummedPostings,
+) -> Vec<RunRead> {
+    let read = |run: &ManifestRun| read_run(disk, &path_of(run), Some(postings));
     manifest.runs.iter().map(read).collect()
 }
 
@@ -188,10 +242,10 @@ pub(super) fn check(
         let flaw = if run.start != next || end <= run.start || end > size {
             Some("the manifest names a run that is not where it can be")
         } else {
-            let key = compare.map(|compare| compare.key);
+            let postings = compare.map(|compare| compare.postings);
             let read = match read.and_then(|read| read.get(at)) {
                 Some(read) => *read,
-                None => read_run(disk.as_ref(), &path, key.as_ref()),
+                None => read_run(disk.as_ref(), &path, postings),
             };
             run_flaw(
                 read,
@@ -271,10 +325,11 @@ fn flaw_of(error: &IndexError) -> &'static str {
     }
 }
 
-fn read_run(disk: &dyn Disk, path: &str, key: Option<&PostingKey>) -> RunRead {
+fn read_run(disk: &dyn Disk, path: &str, postings: Option<SummedPostings>) -> RunRead {
     let mut found = PostingSum::default();
     let summary = read_postings(disk, path, &mut |term, indexes| {
-        if let Some(key) = key.filter(|_| is_planned_from(term.kind)) {
+        if let Some(postings) = postings.filter(|postings| postings.takes(term.kind)) {
+            let key = &postings.key;
             indexes.iter().for_each(|index| found.add(key, term.kind, term.hash, *index));
         }
     });

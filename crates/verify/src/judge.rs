@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ledgerline_index::terms::{chain_term, event_term, planned_postings_of};
+use ledgerline_index::terms::{chain_term, event_term, planned_postings_of, postings_of};
 use ledgerline_index::{EventSpan, Posting, TermHasher, TermKind};
 use ledgerline_journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
 use ledgerline_journal::scan::ScannedBatch;
@@ -28,6 +28,7 @@ use ledgerline_vault::{OpenError, Vault};
 use ledgerline_view::registry::{Key, LEDGER_SOURCE, Registry};
 
 use super::facts::{EventFacts, Job, LeafFacts, LeafWhat, fact_of};
+use super::index_files::{Compared, SummedPostings};
 use super::multiset::{PostingKey, PostingSum};
 use super::names::name_of_statement;
 use super::report::{Severity, VerifyFinding};
@@ -57,12 +58,19 @@ pub(super) struct Context {
     pub journal_key: Option<HmacKey>,
     /// Hashes index terms: under the index key, else under one of the genesis entry's.
     pub terms: TermHasher,
-    /// Whether that is the index key, so that postings can be compared.
-    pub has_index_key: bool,
+    /// Which postings are summed up; none unless that is the index key.
+    pub compared: Compared,
     /// Sums postings up.
     pub posting_key: PostingKey,
     /// Room for the next batches.
     pub spares: Spares,
+}
+
+impl Context {
+    /// The postings that are compared, and the key of their sums.
+    pub fn postings(&self) -> SummedPostings {
+        SummedPostings { compared: self.compared, key: self.posting_key }
+    }
 }
 
 /// Bytes of an Ed25519 signature.
@@ -372,11 +380,13 @@ impl<'b> Judge<'_, 'b> {
         statement: Option<&Statement<'_>>,
         facts: &mut LeafFacts,
     ) {
-        if !self.deep || !self.context.has_index_key {
-            return;
-        }
+        let postings_of = match self.context.compared {
+            Compared::Planned if self.deep => planned_postings_of,
+            Compared::Every if self.deep => postings_of,
+            _ => return,
+        };
         self.postings.clear();
-        planned_postings_of(&self.context.terms, index, leaf, statement, &mut self.postings);
+        postings_of(&self.context.terms, index, leaf, statement, &mut self.postings);
         for Posting { term, .. } in &self.postings {
             facts.postings.add(&self.context.posting_key, term.kind, term.hash, index);
         }

@@ -41,7 +41,6 @@ mod facts;
 mod files;
 mod grown_tree;
 mod index_files;
-mod index_rebuild;
 mod judge;
 mod ledger;
 mod multiset;
@@ -86,7 +85,7 @@ use self::report::Findings;
 
 pub use behind::{Behind, Ground};
 pub use files::NOT_OURS;
-pub use index_rebuild::{IndexCheckError, IndexReport, verify_index};
+pub use index_files::Compared;
 pub use report::{
     Check, Counts, MAX_AFFECTED, MAX_PER_CODE, OlderReport, Severity, Verdict, VerifyFinding,
     VerifyReport,
@@ -118,6 +117,8 @@ pub struct VerifyOptions<'o> {
     pub chain_memory_bytes: usize,
     /// Which kept checkpoint signatures are checked.
     pub signatures: Signatures,
+    /// Which postings the index is compared with, when its key is at hand.
+    pub postings: Compared,
     /// Told how far it is, from the caller's thread, after every batch.
     pub progress: Option<&'o (dyn Fn(Progress) + Sync)>,
     /// Set when a node is writing the ledger meanwhile.
@@ -143,6 +144,7 @@ impl Default for VerifyOptions<'_> {
             threads: 2,
             chain_memory_bytes: 1 << 30,
             signatures: Signatures::Every,
+            postings: Compared::Planned,
             progress: None,
             live: None,
         }
@@ -203,7 +205,9 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let mut findings = Findings::default();
     let identity = identity(&world.disk)?;
     let live = options.live.map(|live| live.vault);
-    let context = Context { signatures: options.signatures, ..context(one, &identity, live) };
+    let context = context(one, &identity, live);
+    let compared = if world.keys.is_some() { options.postings } else { Compared::Nothing };
+    let context = Context { signatures: options.signatures, compared, ..context };
     let head = match one.end {
         Some(end) => end_of(end, &identity),
         None => head(world, &identity, context.log_key.as_ref()),
@@ -216,7 +220,10 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     let mut ledger = Ledger::new(&context, GrownTree::new(&world.disk), chains);
     let wanted = head.size().into_iter().chain(since.iter().map(|(size, _)| *size));
     ledger.wanted = wanted.map(|size| (size, (size == 0).then(empty_root))).collect();
-    let compares = manifest.as_ref().filter(|_| context.has_index_key);
+    let compares = manifest.as_ref().filter(|one| {
+        context.compared != Compared::Nothing
+            && index_files::is_of_this_choice(one, &context.terms, &mut findings)
+    });
     ledger.index = compares.map(IndexSums::new);
 
     let until = until(one, options, &head);
@@ -229,7 +236,7 @@ fn examine(one: &One<'_>, options: &VerifyOptions<'_>) -> Option<Examined> {
     };
     // A node replaces runs meanwhile: there they are read at the end.
     let runs = compares.filter(|_| options.live.is_none()).map(|manifest| {
-        || index_files::read_runs(world.disk.as_ref(), manifest, &context.posting_key)
+        || index_files::read_runs(world.disk.as_ref(), manifest, context.postings())
     });
     let runs = parallel::beside(options.threads, runs, walk);
     findings.absorb(std::mem::take(&mut reader.findings));
@@ -381,8 +388,8 @@ fn finish(
             check_erased(&ledger, slot, index, &mut findings);
         }
     }
-    let key = context.posting_key;
-    let compare = ledger.index.as_ref().map(|sums| index_files::Compare { key, sums });
+    let postings = context.postings();
+    let compare = ledger.index.as_ref().map(|sums| index_files::Compare { postings, sums });
     if outside.live && one.end.is_none() {
         index_files::check_live(&world.disk, compare, size, &mut findings);
     } else {
@@ -455,7 +462,7 @@ fn context(one: &One<'_>, identity: &Identity, live: Option<&Arc<Vault>>) -> Con
         journal_key: keys.map(|keys| HmacKey::new(&keys.journal)),
         signatures: Signatures::Every,
         terms: TermHasher::new(hash_key),
-        has_index_key: keys.is_some(),
+        compared: Compared::Nothing,
         posting_key: PostingKey::new(&hash_key),
         spares: Spares::default(),
     }

@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::filter::{Filter, LINE};
 use super::run_format::{
-    Block, BlockKey, CONTENT_MAX, FOOTER, Fields, HEADER, INDEX_RECORD, RunFooter, RunHeader,
-    parse_block, parse_run_footer, parse_run_header,
+    Block, BlockKey, CONTENT_MAX, FOOTER, FRAGMENT, Fields, HEADER, INDEX_RECORD, RunFooter,
+    RunHeader, parse_block, parse_run_footer, parse_run_header,
 };
 use super::run_writer::{BLOCK_MIN, block_span};
 use super::want::Want;
@@ -155,7 +155,7 @@ impl Run {
                 break;
             }
             if fragment.hash == term.hash {
-                let full = u64::from(fragment.ordinal) * super::run_format::FRAGMENT as u64;
+                let full = u64::from(fragment.ordinal) * FRAGMENT as u64;
                 let count = full + fragment.count as u64;
                 head = Some(TermHead { last: fragment.last, count });
             }
@@ -424,6 +424,8 @@ pub(super) struct Cursor {
     fragments: Vec<(Term, usize)>,
     indexes: Vec<u64>,
     at: usize,
+    /// The term read last, and which of its fragments comes next; none behind a short one.
+    before: Option<(Term, Option<u32>)>,
 }
 
 impl Cursor {
@@ -431,7 +433,8 @@ impl Cursor {
     pub(super) fn new(run: Arc<Run>) -> Result<Self, IndexError> {
         let stream = BlockStream::new();
         let (fragments, indexes) = (Vec::new(), Vec::new());
-        let mut cursor = Self { run, stream, next_block: 0, fragments, indexes, at: 0 };
+        let mut cursor =
+            Self { run, stream, next_block: 0, fragments, indexes, at: 0, before: None };
         cursor.load()?;
         Ok(cursor)
     }
@@ -463,14 +466,24 @@ impl Cursor {
         let bytes = self.stream.block(&*run.file, &run.blocks, run.blocks_end(), self.next_block);
         let bytes = bytes.map_err(|error| IndexError::read(&run.name.path, error))?;
         let block = run.parse(bytes)?;
-        if block.term != run.blocks[self.next_block].term() {
+        let key = &run.blocks[self.next_block];
+        if (block.term, block.last) != (key.term(), key.last) {
             return Err(run.wrong(FormatError("block and block index disagree")));
         }
         for fragment in block.fragments() {
             let fragment = fragment.map_err(|error| run.wrong(error))?;
+            let term = Term { kind: block.term.kind, hash: fragment.hash };
+            let due = match self.before {
+                Some((before, next)) if before == term => next,
+                _ => Some(0),
+            };
+            if due != Some(fragment.ordinal) {
+                return Err(run.wrong(FormatError("fragments out of order")));
+            }
+            let next = fragment.ordinal.checked_add(1).filter(|_| fragment.count == FRAGMENT);
+            self.before = Some((term, next));
             let decoded = fragment.decode(run.header.start, &mut self.indexes);
             decoded.map_err(|error| run.wrong(error))?;
-            let term = Term { kind: block.term.kind, hash: fragment.hash };
             self.fragments.push((term, self.indexes.len()));
         }
         self.next_block += 1;

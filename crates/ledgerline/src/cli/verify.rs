@@ -13,7 +13,7 @@ use ledgerline_proof::checkpoint::{self, Checkpoint};
 use ledgerline_proof::note::VerifierKey;
 use ledgerline_vault::keys::KeyRing;
 use ledgerline_verify::{
-    Progress, Signatures, Verdict, VerifyOptions, VerifyWorld, verify, verify_index,
+    Compared, Progress, Signatures, Verdict, VerifyOptions, VerifyWorld, verify,
 };
 use ledgerline_world::disk::{Disk, RealDisk};
 use ledgerline_world::entropy::SystemEntropy;
@@ -56,16 +56,10 @@ pub struct VerifyArgs {
     /// An older checkpoint that the ledger must continue.
     #[arg(long, value_name = "FILE")]
     since: Option<PathBuf>,
-    /// Build the index a second time and compare it byte for byte; compare sampled look-ups with a
-    /// walk through all entries. Needs the keys, and as much room as the index takes.
+    /// Compare the index with everything that the entries are found by; without it only with what
+    /// new entries are planned from. Needs the keys.
     #[arg(long, requires = "data")]
     index: bool,
-    /// With --index: folder for the second index [default: a temporary one].
-    #[arg(long, value_name = "DIR", requires = "index")]
-    scratch: Option<PathBuf>,
-    /// With --index: entries whose look-ups are compared.
-    #[arg(long, value_name = "COUNT", default_value_t = 64, requires = "index")]
-    samples: u64,
     /// The log's verifier key, from somewhere you trust. Without it a server vouches for itself,
     /// and the verdict is at best "consistent, not authenticated". With --data: the older
     /// checkpoint must be signed by it.
@@ -73,7 +67,7 @@ pub struct VerifyArgs {
     log_key: Option<String>,
     /// Check the log's signature in every commit; without it those of blocks, the newest, and one
     /// in 64 of the others by chance. Every root is recomputed in either case.
-    #[arg(long, requires = "data", conflicts_with = "index")]
+    #[arg(long, requires = "data")]
     all_signatures: bool,
     /// With --url: check the tree alone.
     #[arg(long)]
@@ -202,13 +196,11 @@ fn folder(args: VerifyArgs, bar: &ProgressBar) -> Result<(Exit, Value), Failure>
         bar.set_length(progress.bytes_total);
         bar.set_position(progress.bytes_done);
     };
-    if args.index {
-        return index(&world, args.scratch.as_deref(), args.samples, &show);
-    }
     let options = VerifyOptions {
         since,
         threads: args.threads.unwrap_or(processors),
         signatures: signatures(args.all_signatures),
+        postings: compared(args.index, &world)?,
         progress: Some(&show),
         ..VerifyOptions::default()
     };
@@ -259,6 +251,16 @@ fn signatures(all: bool) -> Signatures {
     if all { Signatures::Every } else { Signatures::chosen(&SystemEntropy) }
 }
 
+fn compared(all: bool, world: &VerifyWorld) -> Result<Compared, Failure> {
+    match all {
+        true if world.keys.is_none() => Err(Failure::usage(
+            "--index needs the node's keys, which terms are hashed under: name them with --keys",
+        )),
+        true => Ok(Compared::Every),
+        false => Ok(Compared::Planned),
+    }
+}
+
 /// Whether a server holds the folder's lock.
 fn is_served(data: &Path) -> bool {
     let path = data.join("lock");
@@ -274,22 +276,6 @@ fn read_since(path: &Path) -> Result<(PathBuf, Vec<u8>, Checkpoint), Failure> {
     let note = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
     let kept = kept_checkpoint(path, &note)?;
     Ok((path.to_owned(), note, kept))
-}
-
-fn index(
-    world: &VerifyWorld,
-    scratch: Option<&Path>,
-    samples: u64,
-    show: &(dyn Fn(Progress) + Sync),
-) -> Result<(Exit, Value), Failure> {
-    let within = scratch.map_or_else(std::env::temp_dir, Path::to_owned);
-    let folder = within.join(format!("ledgerline-index-{}", std::process::id()));
-    let disk = RealDisk::new(&folder).with_context(|| format!("{}", folder.display()))?;
-    let report = verify_index(world, Arc::new(disk), samples, Some(show));
-    let removed = std::fs::remove_dir_all(&folder);
-    let report = report?;
-    removed.with_context(|| format!("{}", folder.display()))?;
-    Ok((exit_of(report.verdict), serde_json::to_value(&report)?))
 }
 
 fn exit_of(verdict: Verdict) -> Exit {
@@ -320,7 +306,7 @@ fn optional(
 }
 
 /// What was compared with an older checkpoint.
-fn compared(since: &Value) -> String {
+fn compared_with(since: &Value) -> String {
     let same = match since["result"].as_str() {
         Some("same_log") => "same log: consistent",
         _ => "NOT the same log",
@@ -342,11 +328,6 @@ fn summary_facts(report: &Value) -> String {
         "what",
         "affected_token",
         "entries_checked",
-        "covered",
-        "runs",
-        "runs_identical",
-        "samples",
-        "sampled_hits",
     ] {
         if report.get(name).is_some_and(|value| !value.is_null()) {
             let value = match text(report, &format!("/{name}")) {
@@ -364,7 +345,7 @@ fn summary_facts(report: &Value) -> String {
         }
     }
     if report["since"].is_object() {
-        lines.push(("older checkpoint", compared(&report["since"])));
+        lines.push(("older checkpoint", compared_with(&report["since"])));
     }
     facts(&lines)
 }
