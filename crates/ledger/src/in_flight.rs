@@ -47,32 +47,16 @@ struct Layer {
     ended_keys: Vec<(Arc<str>, u64)>,
 }
 
-/// Room for more events than this is given back.
-const SPARE_EVENTS: usize = 16_384;
-
-impl Layer {
-    /// Without what it held, but with the room for it: a batch is about as large as the one before.
-    fn emptied(mut self) -> Option<Self> {
-        self.events.clear();
-        self.tips.clear();
-        self.ended_keys.clear();
-        self.end = 0;
-        (self.events.capacity() <= SPARE_EVENTS).then_some(self)
-    }
-}
-
 /// The layers in flight, oldest first; the last is the batch being planned.
 pub struct InFlight {
     layers: VecDeque<Layer>,
     /// Published tips, cached. Whoever writes a tip comes by here, so none of them is ever stale.
     recent: TermCache<ChainTip>,
-    /// A layer that was published, emptied: the next one takes its room.
-    spare: Option<Layer>,
 }
 
 impl Default for InFlight {
     fn default() -> Self {
-        Self { layers: VecDeque::new(), recent: TermCache::new(CACHED_TIPS), spare: None }
+        Self { layers: VecDeque::new(), recent: TermCache::new(CACHED_TIPS) }
     }
 }
 
@@ -130,19 +114,17 @@ impl InFlight {
     /// Closes the batch being planned: it ends at `end`.
     pub fn close(&mut self, end: u64) {
         self.open_layer().end = end;
-        let next = self.spare.take().unwrap_or_default();
-        self.layers.push_back(next);
+        self.layers.push_back(Layer::default());
     }
 
     /// Forgets batches that end at or before `size`, which is published.
     pub fn published(&mut self, size: u64) {
         let closed = |layer: &Layer| layer.end > 0 && layer.end <= size;
         while self.layers.front().is_some_and(closed) {
-            let mut layer = self.layers.pop_front().expect("looked at above");
-            for (term, tip) in layer.tips.drain() {
+            let layer = self.layers.pop_front().expect("looked at above");
+            for (term, tip) in layer.tips {
                 self.recent.put(term, tip);
             }
-            self.spare = layer.emptied();
         }
     }
 

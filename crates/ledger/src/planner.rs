@@ -375,11 +375,6 @@ impl Planner {
         self.sequencer.draft_weight()
     }
 
-    /// Takes a batch that was published, emptied: its room serves for the next.
-    pub fn reuse(&mut self, spent: PlannedBatch) {
-        self.sequencer.reuse(spent);
-    }
-
     /// Takes what was planned since the last call.
     pub fn take(&mut self) -> PlannedBatch {
         self.sequencer.take()

@@ -73,7 +73,6 @@ pub struct Sequencer {
     streams_moved: bool,
     draft: PlannedBatch,
     draft_bytes: usize,
-    spare: Option<PlannedBatch>,
 }
 
 impl Sequencer {
@@ -95,7 +94,6 @@ impl Sequencer {
             streams_moved: false,
             draft,
             draft_bytes: 0,
-            spare: None,
         }
     }
 
@@ -520,17 +518,9 @@ impl Sequencer {
         self.post(term, index, None);
     }
 
-    /// Takes a batch that was published, emptied: its room serves for the next.
-    pub fn reuse(&mut self, spent: PlannedBatch) {
-        self.spare = Some(spent);
-    }
-
     /// Takes what was planned since the last call.
     pub fn take(&mut self) -> PlannedBatch {
-        let next = match self.spare.take() {
-            Some(spent) => spent.begun_at(&self.frontier),
-            None => PlannedBatch::empty_at(&self.frontier),
-        };
+        let next = PlannedBatch::empty_at(&self.frontier);
         let mut batch = std::mem::replace(&mut self.draft, next);
         batch.size = self.frontier.size();
         batch.root = self.frontier.root();

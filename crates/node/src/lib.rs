@@ -195,8 +195,8 @@ struct Charge {
 #[derive(Default)]
 struct HandOver {
     given: Option<Charge>,
-    /// The last one, published and emptied: its room goes back to the sequencer.
-    back: Option<Charge>,
+    /// Who published the last one.
+    back: Option<Box<Publisher>>,
     done: bool,
 }
 

@@ -142,7 +142,7 @@ fn plan_all(
         let last = wake.shutdown && inner.inbox.is_empty();
         planner.seal_if_due(last).map_err(|error| error.to_string())?;
         if !planner.is_empty() {
-            let here = publisher.take().or_else(|| take_back(inner, planner));
+            let here = publisher.take().or_else(|| take_back(inner));
             let here = here.expect("an idle sync thread has given the publisher back");
             let charge = Charge { publisher: here, batch: planner.take() };
             handed_at = inner.world.clock.monotonic_nanos();
@@ -150,10 +150,7 @@ fn plan_all(
             if charge.batch.leaves.len() > QUIET_LEAVES || !inner.inbox.is_empty() {
                 hand_over(inner, charge);
             } else {
-                let Some(Charge { publisher: back, batch }) = publish(inner, charge) else {
-                    return Ok(());
-                };
-                planner.reuse(batch);
+                let Some(back) = publish(inner, charge) else { return Ok(()) };
                 publisher = Some(back);
             }
             inner.counters.note_caches(&planner.caches());
@@ -212,13 +209,8 @@ fn offer(
     })
 }
 
-/// The publisher, with the room of the batch that it published last.
-fn take_back(inner: &Inner, planner: &mut Planner) -> Option<Box<Publisher>> {
-    let back = inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner).back.take();
-    back.map(|Charge { publisher, batch }| {
-        planner.reuse(batch);
-        publisher
-    })
+fn take_back(inner: &Inner) -> Option<Box<Publisher>> {
+    inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner).back.take()
 }
 
 fn hand_over(inner: &Inner, charge: Charge) {
@@ -241,15 +233,15 @@ pub(super) fn synchronise(inner: &Inner) {
             .unwrap_or_else(PoisonError::into_inner);
         let Some(charge) = place.given.take() else { break };
         drop(place);
-        let Some(charge) = publish(inner, charge) else { return };
-        inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner).back = Some(charge);
+        let Some(publisher) = publish(inner, charge) else { return };
+        inner.hand_over.lock().unwrap_or_else(PoisonError::into_inner).back = Some(publisher);
         inner.inbox.set_sync_idle(true);
     }
     inner.stopping.store(true, Ordering::SeqCst);
 }
 
-/// Makes a batch durable and empties it; `None` when the node stopped over it.
-fn publish(inner: &Inner, charge: Charge) -> Option<Charge> {
+/// Makes a batch durable; `None` when the node stopped over it.
+fn publish(inner: &Inner, charge: Charge) -> Option<Box<Publisher>> {
     let Charge { mut publisher, mut batch } = charge;
     let (events, leaves) = (batch.event_count, batch.leaves.len());
     let begun = inner.world.clock.monotonic_nanos();
@@ -262,7 +254,7 @@ fn publish(inner: &Inner, charge: Charge) -> Option<Charge> {
         inner.counters.commit(nanos);
         inner.counters.recorded(events);
     }
-    Some(Charge { publisher, batch: batch.emptied() })
+    Some(publisher)
 }
 
 /// The index thread: one step, then a pause as long as the step took, so that it never takes more

@@ -1,6 +1,6 @@
 //! A batch: what the sequencer has planned and the publisher makes durable, whole.
 //!
-//! Promises: nothing but what was planned since the batch before. Emptied, it keeps its room.
+//! Promises: nothing but what was planned since the batch before.
 
 use ledgerline_index::{EventTime, Posting, Term};
 use ledgerline_journal::format::JournalLeaf;
@@ -68,29 +68,14 @@ pub struct PlannedBatch {
 }
 
 impl PlannedBatch {
-    /// Without what it held, but with the room for it, for a batch to come.
-    #[must_use]
-    pub fn emptied(mut self) -> Self {
-        self.leaves.clear();
-        self.addition.leaves.clear();
-        self.addition.upper.clear();
-        self.addition.positions.clear();
-        self.postings.clear();
-        self.times.clear();
-        self.changes.clear();
-        self.effects.clear();
-        self.replies.clear();
-        self.streams = None;
-        self
-    }
-
     /// None yet, at a frontier.
     #[must_use]
     pub fn empty_at(frontier: &Frontier) -> Self {
-        let empty = Self {
+        let first_index = frontier.size();
+        Self {
             leaves: Vec::new(),
-            addition: TreeAddition::default(),
-            size: 0,
+            addition: TreeAddition { first_index, ..TreeAddition::default() },
+            size: first_index,
             root: Hash::ZERO,
             postings: Vec::new(),
             times: Vec::new(),
@@ -99,15 +84,6 @@ impl PlannedBatch {
             replies: Vec::new(),
             event_count: 0,
             streams: None,
-        };
-        empty.begun_at(frontier)
-    }
-
-    /// The next one at a frontier, in the room of this one, which holds nothing.
-    #[must_use]
-    pub fn begun_at(self, frontier: &Frontier) -> Self {
-        let first_index = frontier.size();
-        let addition = TreeAddition { first_index, ..self.addition };
-        Self { addition, size: first_index, root: Hash::ZERO, event_count: 0, ..self }
+        }
     }
 }

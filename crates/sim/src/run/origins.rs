@@ -213,7 +213,6 @@ fn publish(node: &mut Node) -> Outcome {
     while let Some(InFlight { mut batch, .. }) = node.in_flight.pop_front() {
         node.rest.publisher.publish(&mut batch).map_err(text)?;
         node.planner.published();
-        node.planner.reuse(batch.emptied());
     }
     Ok(())
 }

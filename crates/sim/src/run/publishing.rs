@@ -62,7 +62,6 @@ impl Run {
         match node.rest.publisher.publish(&mut batch) {
             Ok(()) => {
                 node.planner.published();
-                node.planner.reuse(batch.emptied());
                 self.tally.add("batches", u64::from(!leaves.is_empty()));
                 if let Some(streams) = streams.filter(|streams| *streams != self.streams) {
                     self.tally.add("commits that moved streams", 1);
