@@ -95,8 +95,6 @@ pub struct SegmentScan<'f> {
     buffer: Vec<u8>,
     buffer_start: u64,
     at: u64,
-    /// A batch that nobody needs any more, whose room the next one takes.
-    spare: Option<Box<ScannedBatch>>,
 }
 
 impl<'f> SegmentScan<'f> {
@@ -121,28 +119,7 @@ impl<'f> SegmentScan<'f> {
         let binding = FrameBinding::new(&header.ledger_id, header.number);
         let segment = header.number;
         let buffer = Vec::new();
-        let (buffer_start, at, spare) = (offset, offset, None);
-        Ok(Self { file, binding, segment, length, buffer, buffer_start, at, spare })
-    }
-
-    /// Gives the room of a batch that nobody needs any more to the next one.
-    pub fn reuse(&mut self, batch: Box<ScannedBatch>) {
-        self.spare = Some(batch);
-    }
-
-    /// Reads into the room that another scan had, see [`SegmentScan::into_room`].
-    #[must_use]
-    pub fn with_room(mut self, mut room: Vec<u8>) -> Self {
-        room.clear();
-        self.buffer = room;
-        self
-    }
-
-    /// The room that was read into, for the next scan: fresh room comes from the kernel page by
-    /// page. Empty when a long batch made it large.
-    #[must_use]
-    pub fn into_room(self) -> Vec<u8> {
-        if self.buffer.capacity() <= 4 * READ_BYTES { self.buffer } else { Vec::new() }
+        Ok(Self { file, binding, segment, length, buffer, buffer_start: offset, at: offset })
     }
 
     /// Offset of the next batch.
@@ -159,9 +136,7 @@ impl<'f> SegmentScan<'f> {
         self.drop_behind();
         let start = self.at;
         let mut at = start;
-        let spare = self.spare.as_mut().map(|spare| std::mem::take(&mut spare.frames));
-        let mut frames = spare.unwrap_or_default();
-        frames.clear();
+        let mut frames = Vec::new();
         let mut head = None;
         loop {
             let Some((kind, body)) = self.frame_at(at)? else {
@@ -236,10 +211,7 @@ impl<'f> SegmentScan<'f> {
         mut frames: Vec<(FrameType, u32, Range<usize>)>,
     ) -> Box<ScannedBatch> {
         let from = usize::try_from(start - self.buffer_start).expect("the batch is buffered");
-        let spare = self.spare.take();
-        let mut bytes = spare.map_or_else(Vec::new, |mut spare| std::mem::take(&mut spare.bytes));
-        bytes.clear();
-        bytes.extend_from_slice(&self.buffer[from..end]);
+        let bytes = self.buffer[from..end].to_vec();
         for (_, _, body) in &mut frames {
             *body = body.start - from..body.end - from;
         }

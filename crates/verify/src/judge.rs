@@ -9,12 +9,11 @@
 //! Keys that change later make no difference, because a key is valid over an index range.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ledgerline_index::terms::{chain_term, event_term, planned_postings_of, postings_of};
 use ledgerline_index::{EventSpan, Posting, TermHasher, TermKind};
 use ledgerline_journal::format::{AttachmentRecord, Frame, FrameType, SealedRecord, segment_path};
-use ledgerline_journal::scan::ScannedBatch;
 use ledgerline_proof::chain::{ChainKey, chain_key};
 use ledgerline_proof::entry::{Entry, MAX_ENTRY_BYTES};
 use ledgerline_proof::event_id::{derived_event_id, uuid_v7_millis};
@@ -62,8 +61,6 @@ pub(super) struct Context {
     pub compared: Compared,
     /// Sums postings up.
     pub posting_key: PostingKey,
-    /// Room for the next batches.
-    pub spares: Spares,
 }
 
 impl Context {
@@ -75,50 +72,6 @@ impl Context {
 
 /// Bytes of an Ed25519 signature.
 const SIGNATURE_BYTES: usize = 64;
-/// No more room than this is kept for later.
-const MAX_SPARES: usize = 16;
-
-/// Room of batches that were taken, for those to come: fresh room of a batch's size comes from the
-/// kernel page by page, which takes as long as a fifth of judging it.
-#[derive(Default)]
-pub(super) struct Spares {
-    #[expect(clippy::vec_box, reason = "they come boxed and go boxed")]
-    batches: Mutex<Vec<Box<ScannedBatch>>>,
-    leaves: Mutex<Vec<Vec<LeafFacts>>>,
-}
-
-impl Spares {
-    fn take<T>(list: &Mutex<Vec<T>>) -> Option<T> {
-        list.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    fn keep<T>(list: &Mutex<Vec<T>>, one: T) {
-        let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
-        if list.len() < MAX_SPARES {
-            list.push(one);
-        }
-    }
-
-    /// A batch that was taken.
-    pub fn batch(&self) -> Option<Box<ScannedBatch>> {
-        Self::take(&self.batches)
-    }
-
-    /// Room for leaves.
-    fn leaves(&self, count: usize) -> Vec<LeafFacts> {
-        let mut leaves = Self::take(&self.leaves).unwrap_or_default();
-        leaves.reserve(count);
-        leaves
-    }
-
-    /// Keeps what was judged and taken.
-    pub fn keep_all(&self, batch: Box<ScannedBatch>, mut leaves: Vec<LeafFacts>) {
-        leaves.clear();
-        Self::keep(&self.batches, batch);
-        Self::keep(&self.leaves, leaves);
-    }
-}
-
 /// A batch, judged.
 pub(super) struct Judged {
     pub job: Job,
@@ -151,7 +104,7 @@ pub(super) fn judge(context: &Context, job: Job, deep: bool) -> Judged {
         deep,
         tally: Tally::default(),
         kept: None,
-        leaves: context.spares.leaves(job.batch.head.entry_count as usize),
+        leaves: Vec::with_capacity(job.batch.head.entry_count as usize),
         keys: BTreeMap::new(),
         acts: BTreeMap::new(),
         postings: Vec::new(),

@@ -70,8 +70,6 @@ pub(super) struct Ledger<'l> {
     roots_broken: bool,
     /// The newest kept signature.
     kept: Option<Kept>,
-    /// Room for the hashes of a batch, kept from one to the next.
-    hashes: Vec<Hash>,
 }
 
 impl<'l> Ledger<'l> {
@@ -101,7 +99,6 @@ impl<'l> Ledger<'l> {
             roots: BTreeMap::new(),
             roots_broken: false,
             kept: None,
-            hashes: Vec::new(),
         }
     }
 
@@ -131,9 +128,7 @@ impl<'l> Ledger<'l> {
             self.fill_gap(job.base);
         }
         let first = self.tree.size();
-        let mut computed = std::mem::take(&mut self.hashes);
-        computed.clear();
-        computed.extend(leaves.iter().map(|leaf| leaf.hash));
+        let computed: Vec<Hash> = leaves.iter().map(|leaf| leaf.hash).collect();
         let ends_in_block = leaves.last().is_some_and(|one| matches!(one.what, LeafWhat::Block));
         let (hashes, root_before_last) = self.settle(batch, first, computed, ends_in_block);
         let positions = leaves.iter().map(|leaf| Position {
@@ -180,8 +175,6 @@ impl<'l> Ledger<'l> {
             self.erased_slots.entry(slot).or_insert(index);
         }
         self.chains.shrink();
-        self.hashes = hashes;
-        self.context.spares.keep_all(job.batch, leaves);
     }
 
     /// Checks the newest kept signature, unless that was done: it vouches for all before it.

@@ -72,7 +72,7 @@ use self::chains::Chains;
 use self::facts::{EventFacts, Job, LeafFacts, LeafRef, LeafWhat};
 use self::grown_tree::GrownTree;
 use self::index_files::IndexSums;
-use self::judge::{Context, Judged, Spares, judge};
+use self::judge::{Context, Judged, judge};
 use self::ledger::Ledger;
 use self::multiset::PostingKey;
 use self::outside::{
@@ -331,7 +331,6 @@ fn walk_again(
         }
         first += judged.leaves.len() as u64;
         ledger.chains.shrink();
-        context.spares.keep_all(judged.job.batch, judged.leaves);
     });
 }
 
@@ -464,6 +463,5 @@ fn context(one: &One<'_>, identity: &Identity, live: Option<&Arc<Vault>>) -> Con
         terms: TermHasher::new(hash_key),
         compared: Compared::Nothing,
         posting_key: PostingKey::new(&hash_key),
-        spares: Spares::default(),
     }
 }

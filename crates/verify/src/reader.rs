@@ -68,8 +68,6 @@ pub(super) struct Reader<'r> {
     go_on: Option<&'r (dyn Fn() -> bool + Sync)>,
     /// Where a walk that was ended goes on: a segment, and the offset of its next batch.
     resume: Option<(u32, u64)>,
-    /// What the last scan read into.
-    room: Vec<u8>,
     done: bool,
 }
 
@@ -126,7 +124,6 @@ impl<'r> Reader<'r> {
             until: None,
             go_on: None,
             resume: None,
-            room: Vec::new(),
             done: false,
         }
     }
@@ -262,24 +259,8 @@ impl<'r> Reader<'r> {
         notes: &mut Vec<Note>,
         emit: &mut dyn FnMut(Job),
     ) -> io::Result<Option<(u64, u64)>> {
-        let room = std::mem::take(&mut self.room);
-        let mut scan = SegmentScan::from_offset(file, header, offset)?.with_room(room);
-        let bad = self.batches_of(&mut scan, header, notes, emit);
-        self.room = scan.into_room();
-        bad
-    }
-
-    fn batches_of(
-        &mut self,
-        scan: &mut SegmentScan<'_>,
-        header: &SegmentHeader,
-        notes: &mut Vec<Note>,
-        emit: &mut dyn FnMut(Job),
-    ) -> io::Result<Option<(u64, u64)>> {
+        let mut scan = SegmentScan::from_offset(file, header, offset)?;
         loop {
-            if let Some(spare) = self.context.and_then(|context| context.spares.batch()) {
-                scan.reuse(spare);
-            }
             match scan.next_batch()? {
                 Scanned::End => return Ok(None),
                 Scanned::Bad { start, at } => return Ok(Some((start, at))),
