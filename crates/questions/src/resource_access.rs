@@ -46,27 +46,10 @@ impl Resource {
         }
     }
 
-    fn place(&self) -> Place<'_> {
+    fn is_of(&self, record: &Record) -> bool {
         match self {
-            Self::Named(name) => Place::Named(name, crc32c::crc32c(name.as_bytes())),
-            Self::Handle(handle) => Place::Handle(*handle),
-        }
-    }
-}
-
-/// A resource as many records are asked for it.
-#[derive(Clone, Copy)]
-enum Place<'r> {
-    /// With its mark.
-    Named(&'r str, u32),
-    Handle([u8; 16]),
-}
-
-impl Place<'_> {
-    fn is_of(self, record: &Record) -> bool {
-        match self {
-            Self::Named(name, mark) => record.is_at(name, mark),
-            Self::Handle(handle) => record.concrete == Some(handle),
+            Self::Named(name) => record.resource.as_deref() == Some(name),
+            Self::Handle(handle) => record.concrete == Some(*handle),
         }
     }
 }
@@ -116,7 +99,7 @@ pub fn resource_access(
         ResourceAccess { list: Vec::new(), next: None, searched_behind: before.clone() };
     let window = Window { from, until };
     let mut hits = Hits::new(resource.term(context), window, &before, after);
-    let sought = Sought { place: resource.place(), window, before };
+    let sought = Sought { resource, window, before };
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut done = 0;
     loop {
@@ -263,7 +246,7 @@ type Came = (EntryRef, Arc<Summary>);
 
 /// Which accesses are asked for.
 struct Sought<'r> {
-    place: Place<'r>,
+    resource: &'r Resource,
     window: Window,
     /// What was recorded too early.
     before: AsOf,
@@ -272,7 +255,7 @@ struct Sought<'r> {
 impl Sought<'_> {
     /// The access that a record is, if it is one of these.
     fn access(&self, record: &Record) -> Option<Access> {
-        let access = if self.place.is_of(record) { access_of(record) } else { None };
+        let access = if self.resource.is_of(record) { access_of(record) } else { None };
         access.filter(|access| {
             !self.before.covers(access.at) && self.window.contains(access.occurred_at)
         })
@@ -289,7 +272,7 @@ impl Sought<'_> {
         let part = &hits.read[part];
         context.read_leaves(part);
         let ids = context.targets_at_hand(part, |record| {
-            self.place.is_of(record) && self.window.contains(record.occurred_at.nanos)
+            self.resource.is_of(record) && self.window.contains(record.occurred_at.nanos)
         });
         context.read_summaries(ids);
         let mut came = Vec::new();

@@ -280,7 +280,7 @@ impl<'v> Reader<'v> {
         let (record, told) = read_event(&leaf, |entry, statement| {
             let seen =
                 statement.tenant == self.scope.tenant && self.sees(at, statement.occurred_at.nanos);
-            seen.then(|| (Record::of(at, &leaf, entry, statement), told(entry, statement)))
+            seen.then(|| (Record::of(at, entry, statement), told(entry, statement)))
         })??;
         Some((record.with(leaf), told))
     }

@@ -30,26 +30,15 @@ pub struct Record {
     pub has_aliases: bool,
     /// Whether it links to anything.
     pub(super) has_links: bool,
-    /// Where in the leaf the resource's name stands.
-    resource: Option<(u32, u32)>,
-    /// A checksum of that name: most records are not asked further, and their leaf is not touched.
-    resource_mark: u32,
+    /// The resource's template or declared-safe id.
+    pub resource: Option<Box<str>>,
     /// The concrete resource's handle.
     pub concrete: Option<[u8; 16]>,
 }
 
 impl Record {
-    /// What a leaf's entry and statement say; the leaf itself is moved in when they are read.
-    pub(super) fn of(
-        at: EntryRef,
-        leaf: &[u8],
-        entry: &Entry<'_>,
-        statement: &Statement<'_>,
-    ) -> Self {
-        let place = |text: &str| {
-            let from = (text.as_ptr() as usize).checked_sub(leaf.as_ptr() as usize)?;
-            Some((u32::try_from(from).ok()?, u32::try_from(from + text.len()).ok()?))
-        };
+    /// What an entry and its statement say; the leaf itself is moved in when they are read.
+    pub(super) fn of(at: EntryRef, entry: &Entry<'_>, statement: &Statement<'_>) -> Self {
         let concrete = entry.handles.iter().find(|handle| handle.kind == HandleKind::Resource);
         Self {
             at,
@@ -58,8 +47,7 @@ impl Record {
             event_type: statement.event_type,
             has_aliases: !statement.also_known_as.is_empty(),
             has_links: !statement.links.is_empty(),
-            resource: statement.resource.and_then(place),
-            resource_mark: statement.resource.map_or(0, |name| crc32c::crc32c(name.as_bytes())),
+            resource: statement.resource.map(Into::into),
             concrete: concrete.map(|handle| handle.id),
         }
     }
@@ -69,18 +57,9 @@ impl Record {
         Arc::new(Self { leaf: leaf.into(), ..self })
     }
 
-    /// Whether this is the resource's template or declared-safe id, without taking the leaf apart
-    /// again; `mark` is the CRC32C of the name.
-    pub fn is_at(&self, name: &str, mark: u32) -> bool {
-        let Some((from, end)) = self.resource.filter(|_| self.resource_mark == mark) else {
-            return false;
-        };
-        self.leaf.get(from as usize..end as usize) == Some(name.as_bytes())
-    }
-
-    /// Length of its leaf.
-    pub(super) fn leaf_bytes(&self) -> usize {
-        self.leaf.len()
+    /// Bytes of its leaf, and of what was taken out of it.
+    pub(super) fn bytes(&self) -> usize {
+        self.leaf.len() + self.resource.as_deref().map_or(0, str::len)
     }
 
     /// Calls `read` with its entry and statement.

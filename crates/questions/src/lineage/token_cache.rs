@@ -74,7 +74,7 @@ impl Judged for Token {
     }
 
     fn bytes(&self) -> usize {
-        let events = self.records.iter().map(|record| record.leaf_bytes() + EVENT_BYTES);
+        let events = self.records.iter().map(|record| record.bytes() + EVENT_BYTES);
         TOKEN_BYTES + self.edges.len() * EVENT_BYTES * 2 + events.sum::<usize>()
     }
 }
