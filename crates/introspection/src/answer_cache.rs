@@ -25,7 +25,6 @@ const PARTS: usize = 64;
 /// Bytes of an answer beside its own part: the two counts of its [`Arc`], its place in the map,
 /// which is between half and wholly full, and what the allocator rounds up.
 const OVERHEAD: usize = 96;
-const BUCKET: usize = size_of::<u32>();
 
 /// What was presented, in a tenant: a keyed hash of 96 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +56,10 @@ pub struct CachedAnswer {
     from: i64,
     until: i64,
     chain: u128,
-    buckets: u16,
-    id_bytes: u16,
     is_code: bool,
-    /// Buckets, id, words.
-    rest: Box<[u8]>,
+    buckets: Box<[u32]>,
+    id: Box<str>,
+    words: Box<[u8]>,
 }
 
 impl CachedAnswer {
@@ -71,36 +69,19 @@ impl CachedAnswer {
         let mut buckets: Vec<u32> = status.watched.iter().map(ChangeMarks::bucket).collect();
         buckets.sort_unstable();
         buckets.dedup();
-        let mut rest: Vec<u8> = buckets.iter().flat_map(|bucket| bucket.to_le_bytes()).collect();
-        rest.extend_from_slice(status.id.as_bytes());
-        rest.extend_from_slice(&answer.words);
         // Nobody may use what may be used from never on.
         let (from, until) = status.usable_between().unwrap_or((i64::MAX, i64::MIN));
-        let count = |length: usize| u16::try_from(length).ok();
-        let (counted, id_bytes) = (count(buckets.len()), count(status.id.len()));
-        // More buckets than can be counted: never given from the cache.
-        let due = status.changes_at.unwrap_or(i64::MAX);
-        let due = if counted.is_some() && id_bytes.is_some() { due } else { i64::MIN };
         Self {
             size,
-            due,
+            due: status.changes_at.unwrap_or(i64::MAX),
             from: from.max(answer.within.0),
             until: until.min(answer.within.1),
             chain: chain.hash,
-            buckets: counted.unwrap_or(0),
-            id_bytes: id_bytes.unwrap_or(0),
             is_code: status.state.token_kind.is_some_and(TokenKind::is_code),
-            rest: rest.into(),
+            buckets: buckets.into(),
+            id: status.id.as_str().into(),
+            words: answer.words.as_slice().into(),
         }
-    }
-
-    fn buckets(&self) -> impl Iterator<Item = u32> {
-        let (buckets, _) = self.rest[..self.buckets_bytes()].as_chunks::<BUCKET>();
-        buckets.iter().map(|bucket| u32::from_le_bytes(*bucket))
-    }
-
-    fn buckets_bytes(&self) -> usize {
-        usize::from(self.buckets) * BUCKET
     }
 
     /// Whether the token may be used at `now`, Unix nanoseconds.
@@ -118,9 +99,7 @@ impl CachedAnswer {
     /// The token's id, as [`TokenStatus::id`].
     #[must_use]
     pub fn id(&self) -> &str {
-        let begin = self.buckets_bytes();
-        let id = &self.rest[begin..begin + usize::from(self.id_bytes)];
-        std::str::from_utf8(id).unwrap_or_default()
+        &self.id
     }
 
     /// The hash of the token's chain: one for each token of each tenant.
@@ -132,11 +111,12 @@ impl CachedAnswer {
     /// The words.
     #[must_use]
     pub fn words(&self) -> &[u8] {
-        &self.rest[self.buckets_bytes() + usize::from(self.id_bytes)..]
+        &self.words
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.rest.len() + OVERHEAD
+        let parts = size_of_val(&*self.buckets) + self.id.len() + self.words.len();
+        size_of::<Self>() + parts + OVERHEAD
     }
 }
 
@@ -168,7 +148,8 @@ impl AnswerCache {
         now: i64,
     ) -> Option<Arc<CachedAnswer>> {
         let found = self.0.part(name.0.part()).get(&name.0)?;
-        let counts = now < found.due && marks.are_unchanged_since(found.size, found.buckets());
+        let counts =
+            now < found.due && marks.are_unchanged_since(found.size, found.buckets.iter().copied());
         if !counts {
             self.0.note_stale();
             return None;
