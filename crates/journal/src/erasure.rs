@@ -23,7 +23,7 @@ use crate::format::{
     segment_path,
 };
 use crate::recovery::{RecoverError, list_segments};
-use crate::scan::{Scanned, SegmentScan};
+use crate::scan::{Scanned, ScannedBatch, SegmentScan};
 
 /// The note of what is to be zeroed.
 pub const PENDING: &str = "erasures/pending";
@@ -65,6 +65,23 @@ pub fn tenant_of(
     slot: &[u8; 16],
     size: u64,
 ) -> Result<Option<String>, RecoverError> {
+    committed(disk, size, |batch| {
+        let mut sealed = batch.sealed().filter(|(_, record)| record.slot == *slot);
+        let (index, _) = sealed.next()?;
+        let at = usize::try_from(index.saturating_sub(batch.head.first_index)).ok()?;
+        let (_, leaf) = batch.leaves().nth(at)?;
+        let Ok(Leaf::Entry(entry)) = Leaf::decode(leaf) else { return None };
+        let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement).ok()?;
+        Some(statement.tenant.to_owned())
+    })
+}
+
+/// What `find` first finds in the batches committed below `size`.
+fn committed<T>(
+    disk: &dyn Disk,
+    size: u64,
+    mut find: impl FnMut(&ScannedBatch) -> Option<T>,
+) -> Result<Option<T>, RecoverError> {
     for header in list_segments(disk)?.headers {
         let file = disk.open(&segment_path(header.number), OpenMode::Read)?;
         let mut scan = SegmentScan::new(file.as_ref(), &header)?;
@@ -72,16 +89,8 @@ pub fn tenant_of(
             if batch.commit.size > size {
                 break;
             }
-            let mut sealed = batch.sealed().filter(|(_, record)| record.slot == *slot);
-            let Some((index, _)) = sealed.next() else { continue };
-            let at = usize::try_from(index.saturating_sub(batch.head.first_index));
-            let leaf = at.ok().and_then(|at| batch.leaves().nth(at));
-            let Some(Ok(Leaf::Entry(entry))) = leaf.map(|(_, leaf)| Leaf::decode(leaf)) else {
-                continue;
-            };
-            let statement = decode_object::<Statement<'_>>(Kind::Statement, entry.statement);
-            if let Ok(statement) = statement {
-                return Ok(Some(statement.tenant.to_owned()));
+            if let Some(found) = find(&batch) {
+                return Ok(Some(found));
             }
         }
     }
@@ -103,26 +112,20 @@ pub fn zero_frames(
     // frame that it left torn would also hide those behind it.
     finish_pending(disk, ledger_id)?;
     let mut doomed = Vec::new();
-    for header in list_segments(disk)?.headers {
-        let file = disk.open(&segment_path(header.number), OpenMode::Read)?;
-        let mut scan = SegmentScan::new(file.as_ref(), &header)?;
-        while let Scanned::Batch(batch) = scan.next_batch()? {
-            if batch.commit.size > size {
-                break;
-            }
-            for frame in batch.frames().filter(|frame| frame.kind == FrameType::Sealed) {
-                let Some((index, record)) = SealedRecord::decode(&frame) else { continue };
-                if slots.contains(&record.slot) {
-                    doomed.push(Doomed {
-                        segment: header.number,
-                        offset: frame.offset,
-                        body_bytes: u32::try_from(frame.body.len()).expect("frames are bounded"),
-                        prefix: record.prefix(index),
-                    });
-                }
+    committed(disk, size, |batch| {
+        for frame in batch.frames().filter(|frame| frame.kind == FrameType::Sealed) {
+            let Some((index, record)) = SealedRecord::decode(&frame) else { continue };
+            if slots.contains(&record.slot) {
+                doomed.push(Doomed {
+                    segment: batch.segment,
+                    offset: frame.offset,
+                    body_bytes: u32::try_from(frame.body.len()).expect("frames are bounded"),
+                    prefix: record.prefix(index),
+                });
             }
         }
-    }
+        None::<()>
+    })?;
     if doomed.is_empty() {
         return Ok(0);
     }

@@ -254,7 +254,8 @@ impl Planner {
         wall: i64,
     ) -> Box<PendingEvent> {
         let person = Handle { role: PersonalRole::Subject, kind: HandleKind::Person, id: handle };
-        let native_id = format!("{}erased/{}/{}", self.prefix, hex(&handle), self.sequencer.size());
+        let (prefix, size) = (&self.prefix, self.sequencer.size());
+        let native_id = format!("{prefix}erased/{:032x}/{size}", u128::from_be_bytes(handle));
         let target = Target { kind: TargetKind::Subject, id: "" };
         let detail =
             vec![Detail { key: "by", value: by }, Detail { key: "purpose", value: purpose }];
@@ -419,12 +420,4 @@ pub struct OpenedRest {
     pub created: bool,
     /// How far every stream was read when it was opened: where a connector goes on.
     pub streams: ledgerline_journal::streams::StreamTable,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

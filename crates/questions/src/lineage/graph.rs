@@ -300,13 +300,20 @@ pub fn relatives(
     direction: Direction,
     bounds: Bounds,
 ) -> Result<Option<Lineage>, QueryError> {
-    let root = context.token(id)?;
-    if !root.is_known() {
-        return Ok(None);
-    }
-    let mut walk = Walk::new(bounds, &root);
+    let Some((root, mut walk)) = begun(context, id, bounds)? else { return Ok(None) };
     walk.go(context, vec![root], direction)?;
     Ok(Some(walk.end(context)))
+}
+
+/// A walk that stands at a token; `None` when nothing is recorded about it.
+fn begun(
+    context: &mut QueryContext<'_>,
+    id: &str,
+    bounds: Bounds,
+) -> Result<Option<(Arc<Token>, Walk)>, QueryError> {
+    let root = context.token(id)?;
+    let walk = root.is_known().then(|| Walk::new(bounds, &root));
+    Ok(walk.map(|walk| (root, walk)))
 }
 
 /// Everything that descends from what the token descends from: its ancestors, and all of their
@@ -319,11 +326,7 @@ pub fn family(
     id: &str,
     bounds: Bounds,
 ) -> Result<Option<Lineage>, QueryError> {
-    let root = context.token(id)?;
-    if !root.is_known() {
-        return Ok(None);
-    }
-    let mut walk = Walk::new(bounds, &root);
+    let Some((root, mut walk)) = begun(context, id, bounds)? else { return Ok(None) };
     walk.go(context, vec![root], Direction::Ancestors)?;
     let ancestors = walk.relatives.iter().map(|relative| Arc::clone(&relative.token)).collect();
     walk.go(context, ancestors, Direction::Descendants)?;

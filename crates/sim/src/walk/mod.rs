@@ -17,7 +17,7 @@ use ledgerline_proof::decode::read_event;
 use ledgerline_proof::entry::{Entry, Handle};
 use ledgerline_proof::lifecycle::{self, Fact, Revocation, TokenFacts, TokenState};
 use ledgerline_proof::schema::{Kind, decode_object};
-use ledgerline_proof::statement::Statement;
+use ledgerline_proof::statement::{Link, Statement};
 use ledgerline_proof::vocabulary::{
     EventType, HandleKind, Outcome, PersonalRole, Relation, Strength, TargetKind,
 };
@@ -180,23 +180,28 @@ impl Walk {
         first.or_else(|| self.class(id).first().cloned()).unwrap_or_else(|| id.to_owned())
     }
 
-    fn find_edges(&self) -> BTreeSet<(String, String, bool)> {
-        let mut edges = BTreeSet::new();
+    /// Every link of an act that was done to another token: the link, the act's token, the other.
+    fn each_link(&self, mut each: impl FnMut(&Link<'_>, String, String)) {
         self.each(|_, _, s| {
             if s.target.kind != TargetKind::Token || !is_done(s) {
                 return;
             }
             for link in &s.links {
-                let Some(token) = link.token.filter(|token| *token != s.target.id) else {
-                    continue;
-                };
-                let (own, other) = (self.canonical(s.target.id), self.canonical(token));
-                edges.insert(match link.relation {
-                    Relation::Produced | Relation::RotatedTo => (own, other, true),
-                    Relation::CausedBy | Relation::ActedBy | Relation::Other => (other, own, false),
-                    _ => (other, own, true),
-                });
+                if let Some(token) = link.token.filter(|token| *token != s.target.id) {
+                    each(link, self.canonical(s.target.id), self.canonical(token));
+                }
             }
+        });
+    }
+
+    fn find_edges(&self) -> BTreeSet<(String, String, bool)> {
+        let mut edges = BTreeSet::new();
+        self.each_link(|link, own, other| {
+            edges.insert(match link.relation {
+                Relation::Produced | Relation::RotatedTo => (own, other, true),
+                Relation::CausedBy | Relation::ActedBy | Relation::Other => (other, own, false),
+                _ => (other, own, true),
+            });
         });
         edges
     }
@@ -239,28 +244,17 @@ impl Walk {
     /// `(parent, child)` of the links that are followed.
     fn stated(&self, reach: Reach) -> BTreeSet<(String, String)> {
         let mut edges = BTreeSet::new();
-        self.each(|_, _, s| {
-            if s.target.kind != TargetKind::Token || !is_done(s) {
-                return;
-            }
-            for link in &s.links {
-                let Some(token) = link.token.filter(|token| *token != s.target.id) else {
-                    continue;
-                };
-                let (own, other) = (self.canonical(s.target.id), self.canonical(token));
-                let descent = !matches!(
-                    link.relation,
-                    Relation::CausedBy | Relation::ActedBy | Relation::Other
-                );
-                let followed = match reach {
-                    Reach::Asserted => descent && link.strength == Strength::Asserted,
-                    Reach::Stated => descent,
-                    Reach::Joined => descent || link.relation == Relation::CausedBy,
-                };
-                let forward = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
-                if followed {
-                    edges.insert(if forward { (own, other) } else { (other, own) });
-                }
+        self.each_link(|link, own, other| {
+            let descent =
+                !matches!(link.relation, Relation::CausedBy | Relation::ActedBy | Relation::Other);
+            let followed = match reach {
+                Reach::Asserted => descent && link.strength == Strength::Asserted,
+                Reach::Stated => descent,
+                Reach::Joined => descent || link.relation == Relation::CausedBy,
+            };
+            let forward = matches!(link.relation, Relation::Produced | Relation::RotatedTo);
+            if followed {
+                edges.insert(if forward { (own, other) } else { (other, own) });
             }
         });
         edges
