@@ -157,7 +157,7 @@ mod tests {
     fn path(id: &str, values: &[&str]) -> Result<String, String> {
         let operation = operations().find(|one| one.id == id).expect("an operation");
         let values: Vec<String> = values.iter().map(|one| (*one).to_owned()).collect();
-        path_of(operation, &values).map_err(|failure| failure.to_string())
+        path_of(operation, &values).map_err(|failure| failure.error.to_string())
     }
 
     #[test]

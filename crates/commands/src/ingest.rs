@@ -7,11 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use ledgerline_api::status::{Credential, ServerStatus};
 use ledgerline_client::Client;
-use ledgerline_sources::oidc_provider::{OidcProvider, Options};
-use ledgerline_sources::{Adapter, Problem};
+use ledgerline_sources::{ADAPTERS, Choice, Options, Problem};
 
 use crate::ClientSettings;
 use crate::Context;
@@ -22,13 +22,14 @@ use crate::token_id::Naming;
 use ledgerline_terminal::exit::{CommandResult, Failure};
 use ledgerline_terminal::progress_bar;
 
-/// What the file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum AdapterName {
-    /// Our own JSON or NDJSON.
-    Ledgerline,
-    /// Logs of node-oidc-provider, of its resource servers, and of policies.
-    OidcProvider,
+/// The name of our own form, beside those of the adapters.
+const OWN: &str = "ledgerline";
+
+/// What the files may hold.
+fn forms() -> PossibleValuesParser {
+    let own = PossibleValue::new(OWN).help("Our own JSON or NDJSON");
+    let adapters = ADAPTERS.iter().map(|one| PossibleValue::new(one.name).help(one.about));
+    PossibleValuesParser::new(std::iter::once(own).chain(adapters))
 }
 
 /// Arguments of `ingest`.
@@ -46,8 +47,8 @@ pub struct IngestArgs {
     #[command(flatten)]
     naming: Naming,
     /// What the files hold.
-    #[arg(long, value_enum, default_value = "ledgerline")]
-    adapter: AdapterName,
+    #[arg(long, value_parser = forms(), default_value = OWN)]
+    adapter: String,
     /// Files in order, also packed with gzip; `-` for standard input.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -62,8 +63,9 @@ pub fn run(context: &mut Context, args: IngestArgs) -> CommandResult {
     let client = context.client(args.client)?;
     let bar = progress_bar();
     let mut sender = Sender::new(&client, &bar);
-    let fed = match args.adapter {
-        AdapterName::Ledgerline => args.files.iter().try_for_each(|path| {
+    let chosen = ADAPTERS.iter().find(|one| one.name == args.adapter);
+    let fed = match chosen {
+        None => args.files.iter().try_for_each(|path| {
             let mut acts = Acts::default();
             read(path, &mut sender, &mut |line, value, sender| {
                 sender.count_line();
@@ -71,7 +73,7 @@ pub fn run(context: &mut Context, args: IngestArgs) -> CommandResult {
             })?;
             acts.end().try_for_each(|unit| sender.take(unit))
         }),
-        AdapterName::OidcProvider => adapt(&client, &args.naming, &args.files, &mut sender),
+        Some(chosen) => adapt(chosen, &client, &args.naming, &args.files, &mut sender),
     };
     sender.finish(context, fed)
 }
@@ -110,6 +112,7 @@ fn read(
 }
 
 fn adapt(
+    chosen: &Choice,
     client: &Client,
     naming: &Naming,
     files: &[PathBuf],
@@ -121,7 +124,7 @@ fn adapt(
     let own = client.get("/v1/status").context("asking as whom this key records")?;
     let Credential { tenant, source, .. } = own.form::<ServerStatus<'_>>()?.credential;
     let recorded_as = Some((tenant.into_owned(), source.into_owned()));
-    let mut adapter = OidcProvider::new(Options { naming: names, recorded_as });
+    let mut adapter = (chosen.open)(Options { naming: names, recorded_as });
     let mut acts = Vec::new();
     let fed = files.iter().try_for_each(|path| {
         read(path, sender, &mut |line, value, sender| {

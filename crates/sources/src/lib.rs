@@ -60,6 +60,33 @@ pub trait Adapter {
     fn report(&self) -> &Report;
 }
 
+/// What every adapter is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Region and issuer alias of the token ids.
+    pub naming: Naming,
+    /// Tenant and source of the credential the events will be posted with. When they are known, a
+    /// revocation is also linked to the event that led to it.
+    pub recorded_as: Option<(String, String)>,
+}
+
+/// An adapter as it is chosen by its name.
+pub struct Choice {
+    /// The name, as in `--adapter`.
+    pub name: &'static str,
+    /// Which logs it reads.
+    pub about: &'static str,
+    /// Makes one.
+    pub open: fn(Options) -> Box<dyn Adapter>,
+}
+
+/// Every adapter: a new one is its module and a row here.
+pub const ADAPTERS: &[Choice] = &[Choice {
+    name: "oidc-provider",
+    about: "Logs of node-oidc-provider, of its resource servers, and of policies",
+    open: |options| Box::new(oidc_provider::OidcProvider::new(options)),
+}];
+
 /// Events that must be recorded in one commit or not at all: 1 to [`ACT_PARTS_MAX`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Act {

@@ -15,7 +15,8 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use ledgerline_sources::oidc_provider::{OidcProvider, Options};
+use ledgerline_sources::Options;
+use ledgerline_sources::oidc_provider::OidcProvider;
 use ledgerline_sources::{Act, Adapter, Naming, Report};
 use recorded::recording;
 use serde_json::Value;

@@ -12,7 +12,8 @@ mod recorded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use ledgerline_sources::oidc_provider::{OidcProvider, Options};
+use ledgerline_sources::Options;
+use ledgerline_sources::oidc_provider::OidcProvider;
 use ledgerline_sources::{Adapter, Naming, Report};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -34,17 +34,7 @@ use self::drafts::Recorder;
 use self::facts::NAME;
 use self::model::{AnyLine, PolicyLine, ResourceLine, parse};
 use self::provider_log::{Fate, ProviderLog};
-use crate::{Act, Adapter, AdapterError, LINE_BYTES_MAX, Naming, Problem, Report};
-
-/// How the ids of the log are named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Region and issuer alias of the token ids.
-    pub naming: Naming,
-    /// Tenant and source of the credential the events will be posted with. When they are known, a
-    /// revocation is also linked to the event that led to it.
-    pub recorded_as: Option<(String, String)>,
-}
+use crate::{Act, Adapter, AdapterError, LINE_BYTES_MAX, Naming, Options, Problem, Report};
 
 /// The adapter. One value reads all files of one recording.
 pub struct OidcProvider {
