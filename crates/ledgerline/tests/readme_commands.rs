@@ -296,9 +296,9 @@ fn free_addresses(count: usize) -> Vec<String> {
     taken.iter().map(|one| one.local_addr().expect("an address").to_string()).collect()
 }
 
-/// Runs a session in a folder that looks like a clone; panics with all that it said when a command
-/// ends otherwise than printed.
-fn run(session: &[&Page], address: &str) {
+/// Runs a session in a folder that looks like a clone, and gives all that it said; panics with that
+/// when a command ends otherwise than printed.
+fn run(session: &[&Page], address: &str) -> String {
     let path = &session.last().expect("a page").path;
     let home = tempfile::tempdir().expect("a folder");
     let work = home.path().join("clone");
@@ -341,8 +341,8 @@ fn run(session: &[&Page], address: &str) {
     for word in words {
         assert!(said.contains(word), "{path}: {word} is not in\n{said}");
     }
-    println!("{said}\n{path}: {:?}", begun.elapsed());
     nothing_is_left_for_git(&work);
+    format!("{said}\n{path}: {:?}", begun.elapsed())
 }
 
 /// Says what is missing here; whether the pages cannot be run.
@@ -381,12 +381,15 @@ fn the_documents_commands_failed_as_printed() {
     };
     let pages_run: Vec<&Page> = pages.iter().filter(is_run).collect();
     let addresses = free_addresses(pages_run.len());
-    thread::scope(|scope| {
+    let said: Vec<String> = thread::scope(|scope| {
+        let mut running = Vec::new();
         for (page, address) in pages_run.iter().zip(&addresses) {
             let session = session(page, &pages);
-            scope.spawn(move || run(&session, address));
+            running.push(scope.spawn(move || run(&session, address)));
         }
+        running.into_iter().map(|one| one.join().expect("a session as printed")).collect()
     });
+    println!("{}", said.join("\n"));
     println!("{count} commands of {} pages", pages.len());
 }
 
