@@ -45,7 +45,7 @@ pub fn finding(view: &View, found: &Found) -> Finding<'static> {
             gap_ms: one.detail("gap_ms").and_then(|text| text.parse().ok()),
             explained: detail(one, "explained"),
             missing: missing(one),
-            count: count as u64,
+            count,
             count_is_least: count > MAX_PER_TOKEN,
             events: events.map(owned_ref).chain(again).collect(),
             caused,

@@ -248,9 +248,9 @@ fn place_after<'a>(view: &View, one: &'a PlaceAfter) -> form::PlaceAfter<'a> {
         service: text(one.service.as_ref()),
         vantage: Word(one.vantage),
         source: (&*one.source).into(),
-        tokens: one.tokens as u64,
-        allowed: one.allowed as u64,
-        refused: one.refused as u64,
+        tokens: one.tokens,
+        allowed: one.allowed,
+        refused: one.refused,
         gap_ms: one.gaps.last().copied().map(millis),
         p50_ms: quantile(&one.gaps, 50),
         p99_ms: quantile(&one.gaps, 99),
@@ -314,8 +314,8 @@ fn touched(one: &Touched) -> form::Touched<'_> {
         service: text(one.service.as_ref()),
         resource: text(one.resource.as_ref()),
         resource_handle: one.concrete.map(Handle),
-        allowed: one.allowed as u64,
-        denied: one.denied as u64,
+        allowed: one.allowed,
+        denied: one.denied,
         first: Time(one.first),
         last: Time(one.last),
     }
@@ -326,7 +326,7 @@ fn reached(one: &Reached) -> form::Reached {
         role: Word(one.role),
         kind: Word(one.kind),
         handle: Handle(one.handle),
-        events: one.events as u64,
+        events: one.events,
     }
 }
 
@@ -348,8 +348,8 @@ pub fn blast_radius<'a>(
         handles: answer.handles.iter().map(reached).collect(),
         clients: texts(&answer.clients),
         sessions: texts(&answer.sessions),
-        allowed: answer.allowed as u64,
-        denied: answer.denied as u64,
+        allowed: answer.allowed,
+        denied: answer.denied,
     }
 }
 
@@ -388,8 +388,8 @@ pub fn exposure<'a>(token_id: &'a str, answer: &'a Exposure) -> form::Exposure<'
         service: text(place.service.as_ref()),
         vantage: Word(place.vantage),
         source: (&*place.source).into(),
-        events: place.events as u64,
-        allowed: place.allowed as u64,
+        events: place.events,
+        allowed: place.allowed,
         first: Time(place.first),
         last: Time(place.last),
     });
