@@ -281,25 +281,25 @@ mod tests {
 
     use super::*;
 
-    fn check<T>(value: T, written: &Value)
+    fn check<T>(value: &T, written: &Value)
     where
         T: Serialize + for<'de> Deserialize<'de> + PartialEq + fmt::Debug,
     {
-        let text = serde_json::to_string(&value).expect("serializes");
+        let text = serde_json::to_string(value).expect("serializes");
         assert_eq!(&serde_json::from_str::<Value>(&text).expect("JSON"), written);
-        assert_eq!(serde_json::from_str::<T>(&text).expect("reads"), value);
+        assert_eq!(&serde_json::from_str::<T>(&text).expect("reads"), value);
     }
 
     #[test]
     fn a_value_is_read_back_as_it_was_written() {
         let hash = Hash::from_hex(&"ab".repeat(32)).expect("a hash");
-        check(Time(0), &json!("1970-01-01T00:00:00Z"));
-        check(Time(1_795_342_200_123_456_789), &json!("2026-11-22T10:10:00.123456789Z"));
-        check(Uuid([0xab; 16]), &json!("abababab-abab-abab-abab-abababababab"));
-        check(Handle([0x1f; 16]), &json!("1f".repeat(16)));
-        check(HexHash(hash), &json!("ab".repeat(32)));
-        check(Digest(hash), &json!(format!("sha256:{}", "ab".repeat(32))));
-        check(Word(EventType::Issued), &json!("ISSUED"));
+        check(&Time(0), &json!("1970-01-01T00:00:00Z"));
+        check(&Time(1_795_342_200_123_456_789), &json!("2026-11-22T10:10:00.123456789Z"));
+        check(&Uuid([0xab; 16]), &json!("abababab-abab-abab-abab-abababababab"));
+        check(&Handle([0x1f; 16]), &json!("1f".repeat(16)));
+        check(&HexHash(hash), &json!("ab".repeat(32)));
+        check(&Digest(hash), &json!(format!("sha256:{}", "ab".repeat(32))));
+        check(&Word(EventType::Issued), &json!("ISSUED"));
     }
 
     #[test]

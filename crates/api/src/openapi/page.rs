@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn every_operation_and_every_schema_is_on_the_page() {
         let (page, document) = (page(), document());
-        for one in super::operations() {
+        for one in crate::openapi::operations() {
             assert!(page.contains(&format!("id=\"{}\"", one.id)), "{}", one.id);
         }
         for name in document["components"]["schemas"].as_object().expect("schemas").keys() {
