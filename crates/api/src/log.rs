@@ -3,6 +3,8 @@
 //! Promises: what stands in a leaf stands in the answer, and nothing else: personal records are not
 //! in leaves. 64-bit integers are JSON numbers here; proof bundles write them as text.
 
+use std::collections::BTreeMap;
+
 use ledgerline_proof::control::ControlKind;
 use ledgerline_proof::vocabulary as kernel;
 use schemars::JsonSchema;
@@ -120,6 +122,54 @@ pub struct Sealed {
     pub erased: bool,
 }
 
+/// What became of a personal record that was to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordState {
+    /// It was opened.
+    Open,
+    /// Its key was destroyed.
+    Erased,
+    /// It is about somebody else than was asked about.
+    Withheld,
+    /// It does not open, or is not what was committed to.
+    Closed,
+}
+
+/// A personal record, opened.
+#[skip_serializing_none]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DisclosedRecord<'a> {
+    /// Its number in the event.
+    pub n: u8,
+    /// Whose record it is.
+    pub role: Word<kernel::PersonalRole>,
+    /// The handle under whose key it is sealed.
+    pub handle: Handle,
+    /// What became of it.
+    pub state: RecordState,
+    /// The account at the issuer.
+    #[serde(borrow)]
+    pub user_id: Option<Str<'a>>,
+    /// Network address.
+    pub ip: Option<Str<'a>>,
+    /// User agent.
+    pub user_agent: Option<Str<'a>>,
+    /// Id of the device.
+    pub device: Option<Str<'a>>,
+    /// The concrete resource.
+    pub resource: Option<Str<'a>>,
+    /// Anything else about the person.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<Str<'a>, Str<'a>>,
+}
+
+impl std::fmt::Debug for DisclosedRecord<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "DisclosedRecord({}, …)", self.n)
+    }
+}
+
 /// An event as it was recorded: its place in the log and in the chain of its target, what vouches
 /// for it, and what was stated.
 #[skip_serializing_none]
@@ -170,7 +220,7 @@ pub struct Recorded<'a> {
     /// What proves it now.
     pub proof_state: Option<ProofState>,
     /// Of `/v1/disclose`: its personal records, opened.
-    pub records: Option<Vec<crate::privacy::DisclosedRecord<'a>>>,
+    pub records: Option<Vec<DisclosedRecord<'a>>>,
     /// Of `/v1/leaves`: the inclusion proof.
     pub proof: Option<Inclusion<'a>>,
 }

@@ -10,90 +10,15 @@
 mod operations;
 pub mod page;
 
-use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
-pub use self::operations::{
-    COMMON, Form, Operation, PAGED, SchemaOf, listing, operations, question,
-};
+pub use self::operations::{find, operations};
 use crate::finding::Message;
+use crate::operation::{Form, Operation, PROVEN_ITEMS_MAX};
 use crate::parameters::DESCRIBED;
 use crate::problem::{OauthError, Problem};
-
-/// On which side a form is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// By the caller: what may be left out is optional.
-    Sent,
-    /// By the server: what it always writes is required.
-    Answered,
-}
-
-/// Where schemas stand in the document.
-const SCHEMAS: &str = "/components/schemas";
-
-/// What makes schemas of types.
-pub(crate) fn generator(side: Side) -> SchemaGenerator {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.definitions_path = SCHEMAS.into();
-        settings.meta_schema = None;
-    });
-    let settings = match side {
-        Side::Sent => settings.for_deserialize(),
-        Side::Answered => settings.for_serialize(),
-    };
-    settings.into_generator()
-}
-
-/// An enumeration as a list of words, its meanings in the description; others as they are.
-pub(crate) fn plain_enum(schema: &Value) -> Value {
-    let Some(all) = schema["oneOf"].as_array() else { return schema.clone() };
-    if !all.iter().all(|one| one["const"].is_string() || one["enum"].is_array()) {
-        return schema.clone();
-    }
-    let mut words = Vec::new();
-    let mut text = schema["description"].as_str().unwrap_or_default().to_owned();
-    for one in all {
-        let these = one["enum"].as_array().cloned().unwrap_or_else(|| vec![one["const"].clone()]);
-        if let ([word], Some(meaning)) = (&these[..], one["description"].as_str()) {
-            text.push_str(&format!("\n- `{}`: {meaning}", word.as_str().unwrap_or_default()));
-        }
-        words.extend(these);
-    }
-    json!({ "type": "string", "enum": words, "description": text })
-}
-
-/// Takes out of a schema what generators choke on, and formats that OpenAPI does not have.
-pub(crate) fn tidy(schema: &mut Value) {
-    match schema {
-        Value::Object(members) => {
-            // A member may have the name of a keyword: of those the values are schemas.
-            for (name, value) in members.iter_mut() {
-                if name == "properties" || name == "schemas" {
-                    value.as_object_mut().into_iter().flatten().for_each(|(_, one)| tidy(one));
-                } else {
-                    tidy(value);
-                }
-            }
-            members.remove("default");
-            if let Some(format) = members.get("format").and_then(Value::as_str) {
-                match format {
-                    "uint64" | "uint" | "int" => members.insert("format".into(), "int64".into()),
-                    "uint8" | "uint16" | "uint32" | "int32" => {
-                        members.insert("format".into(), "int32".into())
-                    }
-                    _ => None,
-                };
-            }
-            if members.contains_key("oneOf") {
-                *schema = plain_enum(schema);
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(tidy),
-        _ => {}
-    }
-}
+use crate::schema::{Side, generator, tidy};
 
 /// The document while it is made: the generators collect the schemas that are referred to.
 struct Document {
@@ -208,8 +133,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             schema["maximum"] = most.into();
             description = format!("Items on a page: 1 to {most}, without it {standard}.");
             if operation.parameters.contains(&"proof") {
-                schema["maximum"] = operations::PROVEN_ITEMS_MAX.into();
-                let most = operations::PROVEN_ITEMS_MAX;
+                schema["maximum"] = PROVEN_ITEMS_MAX.into();
+                let most = PROVEN_ITEMS_MAX;
                 description.push_str(&format!(" With `proof` of the whole answer: {most}."));
             }
         }
@@ -218,6 +143,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
     in_path.chain(in_query).collect()
 }
 
+/// How callers say who they are.
+const SECURITY: &str = include_str!("openapi/security.json");
 /// Examples of bodies and answers, recorded from a server.
 const EXAMPLES: &str = include_str!("openapi/examples.json");
 
@@ -234,17 +161,7 @@ pub fn document() -> Value {
         let path = paths.entry(one.public_path()).or_insert_with(|| json!({}));
         path[one.method] = making.operation(one, &examples);
     }
-    let message = making.answered.subschema_for::<Message<'static>>();
-    let webhooks = json!({ "finding": { "post": {
-        "operationId": "receive_finding",
-        "tags": ["findings"],
-        "summary": "A finding that was raised or moved on, sent to the receiver of the settings",
-        "description": "Signed as Standard Webhooks has it; the same message at every try.",
-        "requestBody": { "required": true, "content": {
-            "application/json": { "schema": message },
-        } },
-        "responses": { "200": { "description": "Taken. Any other status is tried again." } },
-    } } });
+    let webhooks = webhooks(&mut making);
     let mut schemas = making.sent.take_definitions(true);
     for (name, schema) in making.answered.take_definitions(true) {
         match schemas.get(&name) {
@@ -260,6 +177,7 @@ pub fn document() -> Value {
     }
     let mut schemas = Value::Object(schemas);
     schemas.as_object_mut().into_iter().flatten().for_each(|(_, one)| tidy(one));
+    let security: Value = serde_json::from_str(SECURITY).expect("the file beside this one is JSON");
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -275,17 +193,8 @@ pub fn document() -> Value {
             .map(|(name, description)| json!({ "name": name, "description": description }))
             .collect::<Vec<_>>(),
         "security": [{ "apiKey": [] }],
-        "components": {
-            "securitySchemes": {
-                "apiKey": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "An API key; its roles decide what it may do.",
-                },
-            },
-        },
+        "components": { "securitySchemes": security },
     });
-    tidy(&mut Value::Object(std::mem::take(&mut paths.clone())));
     let mut paths = Value::Object(paths);
     for (_, path) in paths.as_object_mut().into_iter().flatten() {
         for (_, operation) in path.as_object_mut().into_iter().flatten() {
@@ -296,6 +205,21 @@ pub fn document() -> Value {
     document["webhooks"] = webhooks;
     document["components"]["schemas"] = schemas;
     document
+}
+
+/// What the server sends by itself.
+fn webhooks(making: &mut Document) -> Value {
+    let message = making.answered.subschema_for::<Message<'static>>();
+    json!({ "finding": { "post": {
+        "operationId": "receive_finding",
+        "tags": ["findings"],
+        "summary": "A finding that was raised or moved on, sent to the receiver of the settings",
+        "description": "Signed as Standard Webhooks has it; the same message at every try.",
+        "requestBody": { "required": true, "content": {
+            "application/json": { "schema": message },
+        } },
+        "responses": { "200": { "description": "Taken. Any other status is tried again." } },
+    } } })
 }
 
 /// Tidies the schemas of an operation, and leaves examples alone.
@@ -309,9 +233,4 @@ fn tidy_content(operation: &mut Value) {
         contents(&mut operation["requestBody"]);
     }
     operation["responses"].as_object_mut().into_iter().flatten().for_each(|(_, one)| contents(one));
-}
-
-/// The schema of a type, as the document has it.
-pub(crate) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
 }

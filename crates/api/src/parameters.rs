@@ -125,8 +125,8 @@ pub struct Parameters {
     /// How well an edge must be known to be followed; without it stated.
     #[schemars(with = "Option<Reach>")]
     pub strength: Option<String>,
-    /// Begin of a range: a time, or a point of a token's life (`birth`, `last-refresh`, `first-use`,
-    /// `last-use`, `expiry`, `revocation`, `end`). Of findings: the index to begin at.
+    /// Begin of a range: a time, or a point of a token's life (`birth`, `last-refresh`,
+    /// `first-use`, `last-use`, `expiry`, `revocation`, `end`). Of findings: the index to begin at.
     pub from: Option<String>,
     /// End of a range, exclusive: a time, or a point of a token's life.
     pub until: Option<String>,
@@ -188,7 +188,7 @@ pub struct Described {
 
 /// Each parameter by its name.
 pub static DESCRIBED: LazyLock<BTreeMap<String, Described>> = LazyLock::new(|| {
-    let generator = super::openapi::generator(super::openapi::Side::Sent);
+    let generator = crate::schema::generator(crate::schema::Side::Sent);
     let schema = generator.into_root_schema_for::<Parameters>();
     let definitions = schema.get("$defs").or_else(|| schema.pointer("/components/schemas"));
     let definitions = definitions.cloned().unwrap_or_default();
@@ -205,7 +205,7 @@ fn described(schema: &Value, definitions: &Value) -> Described {
     let several = schema["anyOf"].as_array().and_then(|several| several.first().cloned());
     if let Some(name) = several.as_ref().and_then(|one| one["$ref"].as_str()) {
         let name = name.rsplit('/').next().unwrap_or_default();
-        schema = super::openapi::plain_enum(&definitions[name]);
+        schema = crate::schema::plain_enum(&definitions[name]);
     }
     if let Some(members) = schema.as_object_mut() {
         members.remove("description");
@@ -216,7 +216,7 @@ fn described(schema: &Value, definitions: &Value) -> Described {
             members.insert("type".to_owned(), kind);
         }
     }
-    super::openapi::tidy(&mut schema);
+    crate::schema::tidy(&mut schema);
     let kind = match schema["type"].as_str() {
         Some("integer") => ParameterType::Number,
         Some("boolean") => ParameterType::Flag,

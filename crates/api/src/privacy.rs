@@ -1,7 +1,5 @@
 //! Personal values as JSON: their handles, their disclosure and their erasure.
 
-use std::collections::BTreeMap;
-
 use ledgerline_proof::vocabulary as kernel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -88,54 +86,6 @@ pub struct Disclose {
     pub proof: bool,
     /// With `proof`: the size of an older checkpoint that the tree must begin with.
     pub previous_size: Option<u64>,
-}
-
-/// What became of a personal record that was to be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordState {
-    /// It was opened.
-    Open,
-    /// Its key was destroyed.
-    Erased,
-    /// It is about somebody else than was asked about.
-    Withheld,
-    /// It does not open, or is not what was committed to.
-    Closed,
-}
-
-/// A personal record, opened.
-#[skip_serializing_none]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DisclosedRecord<'a> {
-    /// Its number in the event.
-    pub n: u8,
-    /// Whose record it is.
-    pub role: Word<kernel::PersonalRole>,
-    /// The handle under whose key it is sealed.
-    pub handle: Handle,
-    /// What became of it.
-    pub state: RecordState,
-    /// The account at the issuer.
-    #[serde(borrow)]
-    pub user_id: Option<Str<'a>>,
-    /// Network address.
-    pub ip: Option<Str<'a>>,
-    /// User agent.
-    pub user_agent: Option<Str<'a>>,
-    /// Id of the device.
-    pub device: Option<Str<'a>>,
-    /// The concrete resource.
-    pub resource: Option<Str<'a>>,
-    /// Anything else about the person.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<Str<'a>, Str<'a>>,
-}
-
-impl std::fmt::Debug for DisclosedRecord<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "DisclosedRecord({}, …)", self.n)
-    }
 }
 
 /// A page of a disclosure.

@@ -10,7 +10,7 @@ use serde_with::skip_serializing_none;
 use crate::answer::Answer;
 use crate::event::EventRef;
 use crate::log::{Evidence, ProofState, Recorded};
-use crate::openapi::{COMMON, Operation, PAGED, listing, question};
+use crate::operation::{COMMON, Operation, PAGED, listing, question};
 use crate::progress::AllProgress;
 use crate::token::Token;
 use crate::values::{Digest, Handle, Str, Time, Word};

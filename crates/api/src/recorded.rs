@@ -164,6 +164,39 @@ pub fn event_of<'a>(s: &Statement<'a>) -> Event<'a> {
         count: s.count,
         last_at: time(s.last_at),
         vantage: word(s.vantage.symbol()),
+        service: text(s.service),
+        endpoint: text(s.endpoint),
+        resource: text(s.resource),
+        action: text(s.action),
+        status: s.status,
+        bytes_out: s.bytes_out,
+        policies: s.policies.iter().map(policy_of).collect(),
+        policy_change: s.policy_change.as_ref().map(policy_change_of),
+        links: s.links.iter().map(link_of).collect(),
+        actors: s.actors.iter().map(actor_of).collect(),
+        delegation: word(s.delegation.symbol()),
+        trace_id: text(s.trace_id),
+        correlation_id: text(s.correlation_id),
+        adapter: s
+            .adapter
+            .as_ref()
+            .map(|one| Adapter { name: one.name.into(), version: one.version.into() }),
+        selector: s.selector.as_ref().map(|one| Selector {
+            issued_before: time(one.issued_before),
+            client: text(one.client),
+            audience: text(one.audience),
+        }),
+        detail: s.detail.iter().map(detail_of).collect(),
+        personal: s.personal.iter().map(personal_of).collect(),
+        ..token_facts(s)
+    }
+}
+
+/// What a statement says of the token itself.
+fn token_facts<'a>(s: &Statement<'a>) -> Event<'a> {
+    let text = |text: Option<&'a str>| text.map(Str::Borrowed);
+    let time = |nanos: Option<i64>| nanos.map(Timestamp::At);
+    Event {
         issuer: text(s.issuer),
         issuer_kid: text(s.issuer_kid),
         client_id: text(s.client_id),
@@ -190,31 +223,7 @@ pub fn event_of<'a>(s: &Statement<'a>) -> Event<'a> {
             completed_at: time(mfa.completed_at),
         }),
         status_index: s.status_index,
-        service: text(s.service),
-        endpoint: text(s.endpoint),
-        resource: text(s.resource),
-        action: text(s.action),
-        status: s.status,
-        bytes_out: s.bytes_out,
-        policies: s.policies.iter().map(policy_of).collect(),
-        policy_change: s.policy_change.as_ref().map(policy_change_of),
-        links: s.links.iter().map(link_of).collect(),
-        actors: s.actors.iter().map(actor_of).collect(),
-        delegation: word(s.delegation.symbol()),
-        trace_id: text(s.trace_id),
-        correlation_id: text(s.correlation_id),
-        adapter: s
-            .adapter
-            .as_ref()
-            .map(|one| Adapter { name: one.name.into(), version: one.version.into() }),
-        selector: s.selector.as_ref().map(|one| Selector {
-            issued_before: time(one.issued_before),
-            client: text(one.client),
-            audience: text(one.audience),
-        }),
-        detail: s.detail.iter().map(detail_of).collect(),
-        personal: s.personal.iter().map(personal_of).collect(),
-        attachments: Vec::new(),
+        ..Event::default()
     }
 }
 

@@ -114,7 +114,8 @@ pub struct Token<'a> {
     /// The entries it was born by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub births: Vec<Evidence<'a>>,
-    /// Entries that revoke something wider which covers it: its session, grant, client, key, person.
+    /// Entries that revoke something wider which covers it: its session, grant, client, key or
+    /// person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covered_by: Vec<Evidence<'a>>,
     /// `block` when the published checkpoint covers its whole life.

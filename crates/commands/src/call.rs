@@ -16,7 +16,8 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use ledgerline_api::openapi::{Form, Operation, operations};
+use ledgerline_api::openapi::operations;
+use ledgerline_api::operation::{Form, Operation};
 use ledgerline_api::parameters::DESCRIBED;
 use ledgerline_client::segment;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};

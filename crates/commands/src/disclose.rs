@@ -7,8 +7,8 @@
 use std::io::{self, Write as _};
 
 use clap::{ArgGroup, Args};
-use ledgerline_api::log::Recorded;
-use ledgerline_api::privacy::{Disclose, Disclosed, DisclosedRecord, Resolve, Resolved};
+use ledgerline_api::log::{DisclosedRecord, Recorded};
+use ledgerline_api::privacy::{Disclose, Disclosed, Resolve, Resolved};
 use ledgerline_api::uuid_text;
 use ledgerline_client::{Answered, Client};
 use ledgerline_pasted::paste::read_secret;

@@ -1,9 +1,9 @@
 //! The HTTP interface: thin handlers that extract, ask the engine, and map its answer.
 //!
 //! Promises: no route without a credential except `/`, `/docs`, `/healthz`, `/readyz`,
-//! `/checkpoint`, the hash tiles and `/oauth2/jwks`. One tenant never learns that another one's things exist: what it may
-//! not see is answered like what is not there. Refusals are RFC 9457 problems with a stable `code`
-//! and never repeat input.
+//! `/checkpoint`, the hash tiles and `/oauth2/jwks`. One tenant never learns that another one's
+//! things exist: what it may not see is answered like what is not there. Refusals are RFC 9457
+//! problems with a stable `code` and never repeat input.
 //!
 //! Assumes: one process owns the node. Refuses: bodies above the limit of their route, anything
 //! beyond what the gate grants.

@@ -30,7 +30,7 @@ use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::prove;
 use ledgerline_api::answer::{Answer, Cut};
-use ledgerline_api::openapi::Operation;
+use ledgerline_api::openapi::find;
 use ledgerline_api::parameters::{DESCRIBED, ParameterType, Parameters};
 use ledgerline_api::progress::AllProgress;
 use ledgerline_api::time_text;
@@ -87,7 +87,7 @@ impl FromRequestParts<Arc<App>> for Params {
         let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         // What answers GET answers HEAD too.
         let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
-        let operation = Operation::find(method.as_str(), path);
+        let operation = find(method.as_str(), path);
         let known = operation.map_or(&[][..], |one| one.parameters);
         let limits = operation.and_then(|one| one.limits).unwrap_or((usize::MAX, usize::MAX));
         let pairs: Result<Query<Vec<(String, String)>>, _> = Query::try_from_uri(&parts.uri);

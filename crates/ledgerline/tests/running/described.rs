@@ -3,7 +3,8 @@
 
 use std::sync::LazyLock;
 
-use ledgerline_api::openapi::{Operation, document, operations};
+use ledgerline_api::openapi::{document, operations};
+use ledgerline_api::operation::Operation;
 use serde_json::Value;
 
 use super::Answer;
