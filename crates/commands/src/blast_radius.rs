@@ -9,10 +9,10 @@ use ledgerline_pasted as pasted;
 use crate::lineage::tree;
 use crate::lookup::{self, Meant, Narrow, Past};
 use crate::proof_file::{Written, write_proof};
-use crate::question::{About, Ask, Moment, read, rows};
+use crate::question::{About, Ask, Moment, read};
 use crate::{Context, revoke};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{cell, facts};
+use ledgerline_terminal::render::{cell, facts, rows};
 
 /// Arguments of `blast-radius`.
 #[derive(Args)]

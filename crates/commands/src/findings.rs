@@ -15,9 +15,9 @@ use serde_json::Value;
 use crate::ClientSettings;
 use crate::Context;
 use crate::progress::{self, Wait};
-use crate::question::{Ask, Moment, Said, rows};
+use crate::question::{Ask, Moment, Said};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{cell, facts};
+use ledgerline_terminal::render::{cell, facts, rows};
 
 /// Arguments of `findings`.
 #[derive(Args)]

@@ -6,17 +6,12 @@
 //!
 //! Knows nothing of the engine: what a command can do, every client of the interface can.
 
-pub mod acts;
 pub mod blast_radius;
 pub mod call;
-pub mod context;
 pub mod disclose;
 pub mod document;
 pub mod erase;
-pub mod feed;
 pub mod findings;
-pub mod import_tokens;
-pub mod ingest;
 pub mod introspect;
 pub mod keys;
 pub mod life;
@@ -31,7 +26,6 @@ pub mod query;
 pub mod question;
 pub mod reconcile;
 pub mod revoke;
-pub mod sender;
 pub mod sources;
 pub mod status;
 pub mod tail;
@@ -40,4 +34,4 @@ pub mod trace;
 pub mod triage;
 pub mod verify_url;
 
-pub use context::{ClientSettings, Context};
+pub use ledgerline_terminal::context::{ClientSettings, Context};

@@ -9,9 +9,9 @@ use ledgerline_proof::token_id::{TokenId, looks_like_token};
 
 use crate::Context;
 use crate::lookup::Narrow;
-use crate::question::{About, Ask, Moment, Said, cells, rows};
+use crate::question::{About, Ask, Moment, Said};
 use ledgerline_terminal::exit::{CommandResult, Failure};
-use ledgerline_terminal::render::{cell, table};
+use ledgerline_terminal::render::{cell, cells, rows, table};
 
 /// Which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

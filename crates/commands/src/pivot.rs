@@ -6,9 +6,9 @@ use ledgerline_api::log::Recorded;
 use ledgerline_api::question::Pivot;
 
 use crate::Context;
-use crate::question::{Ask, Moment, Said, rows};
+use crate::question::{Ask, Moment, Said};
 use ledgerline_terminal::exit::CommandResult;
-use ledgerline_terminal::render::cell;
+use ledgerline_terminal::render::{cell, rows};
 
 /// What to turn around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -14,10 +14,10 @@ use crate::Context;
 use crate::life::what;
 use crate::lookup::Narrow;
 use crate::progress::Wait;
-use crate::question::{self, About, Ask, Moment, Said, cells, read, rows, word};
+use crate::question::{self, About, Ask, Moment, Said, read, word};
 use crate::triage::{self, TriageArgs};
 use ledgerline_terminal::exit::{CommandResult, Failure};
-use ledgerline_terminal::render::cell;
+use ledgerline_terminal::render::{cell, cells, rows};
 
 /// Arguments of `query`.
 #[derive(Args)]
@@ -47,6 +47,27 @@ struct OfToken {
     /// Token id, or `-` to read the token itself from standard input.
     #[arg(value_name = "TOKEN")]
     token: String,
+}
+
+/// Arguments of `query after-revoke`.
+#[derive(Args)]
+struct AfterRevokeArgs {
+    #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Of all tokens revoked from this time on (RFC 3339).
+    #[arg(long, requires = "until", conflicts_with = "token")]
+    from: Option<String>,
+    /// And before this time.
+    #[arg(long, requires = "from")]
+    until: Option<String>,
+    /// Tokens to look at most.
+    #[arg(long, requires = "from")]
+    tokens: Option<u32>,
+    /// Token id, or `-` to read the token itself from standard input.
+    #[arg(value_name = "TOKEN", required_unless_present = "from")]
+    token: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -129,24 +150,7 @@ enum Query {
         token: OfToken,
     },
     /// Who still let a token in after it was revoked, and for how long?
-    AfterRevoke {
-        #[command(flatten)]
-        moment: Moment,
-        #[command(flatten)]
-        narrow: Narrow,
-        /// Of all tokens revoked from this time on (RFC 3339).
-        #[arg(long, requires = "until", conflicts_with = "token")]
-        from: Option<String>,
-        /// And before this time.
-        #[arg(long, requires = "from")]
-        until: Option<String>,
-        /// Tokens to look at most.
-        #[arg(long, requires = "from")]
-        tokens: Option<u32>,
-        /// Token id, or `-` to read the token itself from standard input.
-        #[arg(value_name = "TOKEN", required_unless_present = "from")]
-        token: Option<String>,
-    },
+    AfterRevoke(AfterRevokeArgs),
     /// Which of thousands of leaked tokens are known, whose they are, and what is alive?
     Triage(TriageArgs),
     /// Why did an event happen?
@@ -242,29 +246,34 @@ pub fn run(context: &mut Context, args: QueryArgs) -> CommandResult {
             None,
             |one| read(one, exposure),
         ),
-        Query::AfterRevoke { moment, narrow, from, until, tokens, token } => {
-            let more = |ask: Ask| {
-                ask.with("from", from.as_ref()).with("until", until.as_ref()).with("tokens", tokens)
-            };
-            if let Some(token) = token {
-                let about = About { token: &token, narrow: &narrow, what: "after-revoke" };
-                return moment.about(context, about, more, None, |one| read(one, after_revoke));
-            }
-            let ask = more(Ask::new("/v1/after-revoke".to_owned()));
-            moment.show(context, ask, None, |one| read(one, after_revoke))
-        }
+        Query::AfterRevoke(args) => after_revocations(context, args),
         Query::Triage(args) => triage::run(context, &args),
-        Query::Why { mut moment, wait, event } => {
-            let (source, id) = event
-                .split_once('/')
-                .filter(|(_, id)| uuid_text::parse(id).is_some())
-                .ok_or_else(|| Failure::usage("an event is SOURCE/EVENT-ID"))?;
-            let ask = Ask::new(format!("/v1/events/{}/{id}/why", segment(source)));
-            let ask = ask.with("wait", wait.seconds());
-            moment.client = wait.patient(moment.client);
-            moment.show(context, ask, None, why)
-        }
+        Query::Why { moment, wait, event } => causes_of(context, moment, wait, &event),
     }
+}
+
+fn after_revocations(context: &mut Context, args: AfterRevokeArgs) -> CommandResult {
+    let AfterRevokeArgs { moment, narrow, from, until, tokens, token } = args;
+    let more = |ask: Ask| {
+        ask.with("from", from.as_ref()).with("until", until.as_ref()).with("tokens", tokens)
+    };
+    if let Some(token) = token {
+        let about = About { token: &token, narrow: &narrow, what: "after-revoke" };
+        return moment.about(context, about, more, None, |one| read(one, after_revoke));
+    }
+    let ask = more(Ask::new("/v1/after-revoke".to_owned()));
+    moment.show(context, ask, None, |one| read(one, after_revoke))
+}
+
+fn causes_of(context: &mut Context, mut moment: Moment, wait: Wait, event: &str) -> CommandResult {
+    let (source, id) = event
+        .split_once('/')
+        .filter(|(_, id)| uuid_text::parse(id).is_some())
+        .ok_or_else(|| Failure::usage("an event is SOURCE/EVENT-ID"))?;
+    let ask = Ask::new(format!("/v1/events/{}/{id}/why", segment(source)));
+    let ask = ask.with("wait", wait.seconds());
+    moment.client = wait.patient(moment.client);
+    moment.show(context, ask, None, why)
 }
 
 fn of_token(

@@ -19,7 +19,7 @@ use crate::proof_file::{self, Written, write_proof};
 use crate::{Context, progress};
 use ledgerline_terminal::evidence::{Proof, ProofArgs};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{cell, printable, table};
+use ledgerline_terminal::render::{cell, printable, rows};
 
 /// Which state of the ledger is asked, and who asks.
 #[derive(Args, Clone)]
@@ -473,27 +473,6 @@ const ASKED: &str = "the ledger has no answer about this token";
 /// A line about a name of which nothing is recorded.
 fn unknown_name(what: &str) -> String {
     format!("UNKNOWN: nothing is recorded of that {what}: is it written as it was recorded?\n")
-}
-
-/// A column of a table: its head, and its cell of an item.
-pub type Column<T> = (&'static str, fn(&T) -> String);
-
-/// A table of a list's items.
-#[must_use]
-pub fn rows<T>(name: &str, items: &[T], columns: &[Column<T>]) -> String {
-    if items.is_empty() {
-        return format!("no {name}\n");
-    }
-    let row = |item: &T| columns.iter().map(|(_, cell)| cell(item)).collect();
-    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-    let head: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
-    table(&head, &rows)
-}
-
-/// A cell of a list that is left out when it is empty.
-#[must_use]
-pub fn cells<T: Serialize>(list: &[T]) -> String {
-    if list.is_empty() { cell(&None::<T>) } else { cell(&list) }
 }
 
 /// A table of tokens.

@@ -20,6 +20,8 @@ use ledgerline_api::time_text;
 use ledgerline_api::token::Status;
 use ledgerline_api::values::{Str, Time};
 use ledgerline_client::{Client, segment};
+use ledgerline_delivery::import_tokens::{NO_ROW, Table};
+use ledgerline_delivery::naming::Naming;
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::hashed_jti;
@@ -29,11 +31,9 @@ use serde_json::Value;
 
 use crate::ClientSettings;
 use crate::Context;
-use crate::import_tokens::{NO_ROW, Table};
-use crate::question::{Ask, rows};
-use crate::token_id::Naming;
+use crate::question::Ask;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{cell, facts, table};
+use ledgerline_terminal::render::{cell, facts, rows, table};
 
 /// Tokens of one request.
 const BATCH: usize = 500;

@@ -11,9 +11,9 @@ use ledgerline_sources::inventory;
 use crate::ClientSettings;
 use crate::Context;
 use crate::progress::{self, Wait};
-use crate::question::{Ask, all_pages, rows, unknown_tenant};
+use crate::question::{Ask, all_pages, unknown_tenant};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{cell, printable};
+use ledgerline_terminal::render::{cell, printable, rows};
 
 /// Longest inventory.
 const FILE_BYTES_MAX: u64 = 1 << 20;

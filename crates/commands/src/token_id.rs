@@ -1,23 +1,13 @@
 //! `token-id`: the id of a token, computed here. Nothing is sent.
 
 use clap::Args;
+use ledgerline_delivery::naming::Naming;
 use ledgerline_proof::token_id::{from_jti, from_presented};
 use serde::Serialize;
 
 use crate::Context;
 use ledgerline_pasted::paste::{in_the_history, read_paste, read_secret};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-
-/// Under which names ids stand.
-#[derive(Args, Clone)]
-pub struct Naming {
-    /// Home region of the issuer.
-    #[arg(long, default_value = "global")]
-    pub region: String,
-    /// Alias of the issuer.
-    #[arg(long, default_value = "idp")]
-    pub issuer: String,
-}
 
 /// Arguments of `token-id`.
 #[derive(Args)]

@@ -26,10 +26,10 @@ use crate::ClientSettings;
 use crate::Context;
 use crate::lookup::{Narrow, Places, batch, several};
 use crate::proof_file::{self, Written, write_proof_of};
-use crate::question::{Column, rows, unknown_tenant};
+use crate::question::unknown_tenant;
 use ledgerline_terminal::evidence::{Proof, ProofArgs};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::cell;
+use ledgerline_terminal::render::{Column, cell, rows};
 
 /// Tokens of one call.
 const BATCH: usize = 500;

@@ -161,6 +161,21 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// A column of a table: its head, and its cell of an item.
+pub type Column<T> = (&'static str, fn(&T) -> String);
+
+/// A table of a list's items.
+#[must_use]
+pub fn rows<T>(name: &str, items: &[T], columns: &[Column<T>]) -> String {
+    if items.is_empty() {
+        return format!("no {name}\n");
+    }
+    let row = |item: &T| columns.iter().map(|(_, cell)| cell(item)).collect();
+    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+    let head: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    table(&head, &rows)
+}
+
 /// Names and values, one a line.
 #[must_use]
 pub fn facts(facts: &[(&str, String)]) -> String {
@@ -172,6 +187,12 @@ pub fn facts(facts: &[(&str, String)]) -> String {
 #[must_use]
 pub fn cell(value: &impl Serialize) -> String {
     serde_json::to_value(value).map_or_else(|_| "-".to_owned(), |value| text(&value, ""))
+}
+
+/// A cell of a list that is left out when it is empty.
+#[must_use]
+pub fn cells<T: Serialize>(list: &[T]) -> String {
+    if list.is_empty() { cell(&None::<T>) } else { cell(&list) }
 }
 
 /// A member as text; `-` when it is absent.

@@ -85,10 +85,17 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-delivery",
+        folder: "crates/delivery",
+        kind: Kind::Program,
+        uses: &["ledgerline-api", "ledgerline-client", "ledgerline-sources", "ledgerline-terminal"],
+    },
+    Crate {
         package: "ledgerline-commands",
         folder: "crates/commands",
         kind: Kind::Program,
         uses: &[
+            "ledgerline-delivery",
             "ledgerline-proof",
             "ledgerline-api",
             "ledgerline-client",
@@ -344,6 +351,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-terminal",
             "ledgerline-check",
             "ledgerline-commands",
+            "ledgerline-delivery",
             "ledgerline-issuers",
             "ledgerline-api",
             "ledgerline-proof",

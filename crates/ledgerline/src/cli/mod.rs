@@ -22,9 +22,10 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use ledgerline_client::ClientError;
 use ledgerline_commands::{
-    blast_radius, call, disclose, erase, findings, import_tokens, ingest, introspect, keys,
-    lineage, pivot, prove, query, reconcile, revoke, sources, status, tail, token_id, trace,
+    blast_radius, call, disclose, erase, findings, introspect, keys, lineage, pivot, prove, query,
+    reconcile, revoke, sources, status, tail, token_id, trace,
 };
+use ledgerline_delivery::{import_tokens, ingest};
 
 use crate::config::{FileSettings, LogSettings};
 use crate::reload::Origins;

@@ -23,12 +23,11 @@ use super::Context;
 use crate::config::beside;
 use ledgerline_commands::ClientSettings;
 use ledgerline_commands::progress::{self, Wait};
-use ledgerline_commands::question::rows;
 use ledgerline_commands::verify_url::{self, Question, Since};
 use ledgerline_terminal::evidence::kept_checkpoint;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::progress_bar;
-use ledgerline_terminal::render::{cell, facts, text};
+use ledgerline_terminal::render::{cell, facts, rows, text};
 
 /// Between two looks for the first report.
 const REPORT_LOOK: Duration = Duration::from_millis(500);

@@ -18,10 +18,9 @@ use ledgerline_sources::{Act, Report};
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use crate::Context;
-use crate::question::rows;
+use ledgerline_terminal::context::Context;
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
-use ledgerline_terminal::render::{cell, facts, printable};
+use ledgerline_terminal::render::{cell, facts, printable, rows};
 
 /// Most events in one request.
 const BATCH_EVENTS: usize = 500;

@@ -13,12 +13,11 @@ use ledgerline_api::status::{Credential, ServerStatus};
 use ledgerline_client::Client;
 use ledgerline_sources::{ADAPTERS, Choice, Options, Problem};
 
-use crate::ClientSettings;
-use crate::Context;
 use crate::acts::Acts;
 use crate::feed::{Came, Feed};
+use crate::naming::Naming;
 use crate::sender::Sender;
-use crate::token_id::Naming;
+use ledgerline_terminal::context::{ClientSettings, Context};
 use ledgerline_terminal::exit::{CommandResult, Failure};
 use ledgerline_terminal::progress_bar;
 

@@ -14,10 +14,9 @@ use ledgerline_client::Client;
 use ledgerline_sources::input;
 use ledgerline_sources::token_table::{self, Form, JtiRule, Register};
 
-use crate::ClientSettings;
-use crate::Context;
+use crate::naming::Naming;
 use crate::sender::{Sender, Unit};
-use crate::token_id::Naming;
+use ledgerline_terminal::context::{ClientSettings, Context};
 use ledgerline_terminal::exit::{CommandResult, Failure};
 use ledgerline_terminal::progress_bar;
 

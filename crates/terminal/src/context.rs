@@ -1,9 +1,10 @@
-//! What every command of this crate has: the screen, and how a server is reached.
+//! What every command that asks a server has: the screen, and how a server is reached.
 
 use ledgerline_client::Client;
-use ledgerline_terminal::exit::Failure;
-use ledgerline_terminal::render::Screen;
-use ledgerline_terminal::settings;
+
+use crate::exit::Failure;
+use crate::render::Screen;
+use crate::settings;
 
 use std::path::PathBuf;
 
