@@ -137,9 +137,10 @@ struct PagesEnd {
     next: Option<&'static str>,
 }
 
-/// How a page ends.
+/// How a page ends. One without its `next` is an error, and not the last.
 #[derive(Deserialize)]
 struct PageEnd {
+    #[serde(deserialize_with = "Option::deserialize")]
     next: Option<String>,
     #[serde(default)]
     cut_by: Vec<Cut>,

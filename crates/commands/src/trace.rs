@@ -187,9 +187,5 @@ pub fn fetch(client: &Client, id: &str, query: &str) -> Result<Answered, ClientE
         None => client.get(&path),
         Some(page) => client.get(&format!("{path}&page={}", segment(page))),
     };
-    let (life, _) = all_pages("events", ask)?;
-    match life.raw.get("events") {
-        Some(Value::Array(_)) => Ok(life),
-        _ => Err(life.garbled("a life without `events`")),
-    }
+    Ok(all_pages("events", ask)?.0)
 }
