@@ -1,7 +1,7 @@
 //! Schemas of the forms, as the description of the interface has them.
 //!
-//! Promises: what generators of clients are known to choke on is taken out: booleans in the place of
-//! schemas, defaults, unions of constants, formats that OpenAPI does not have.
+//! Promises: what generators of clients are known to choke on is taken out: defaults, unions of
+//! constants, formats that OpenAPI does not have.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::operation::{
-    Form, LOG_PAGE, NOTHING, Operation, QUESTION_PAGE, READERS, get, listing, post,
-};
+use crate::operation::{Form, LOG_PAGE, Operation, QUESTION_PAGE, READERS, get, listing, post};
 use crate::schema::schema_of;
 use crate::values::Document;
 use crate::{
@@ -183,7 +181,8 @@ const OTHERS: &[Operation] = &[
     Operation {
         limits: QUESTION_PAGE,
         description: "For gateways that keep their own list. `next` is the position to go on \
-            from: send it as `since`. With `wait` an empty answer comes only when the time is over.",
+            from: send it as `since`. With `wait` an empty answer comes only when the time is \
+            over.",
         ..get(
             "incidents",
             "list_revocations",
