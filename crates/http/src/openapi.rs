@@ -80,7 +80,9 @@ mod tests {
 
     /// Method and path of every route that `lib.rs` makes.
     fn routes() -> BTreeSet<(String, String)> {
-        let source = [include_str!("lib.rs"), include_str!("questions.rs")].concat();
+        let questions = include_str!("questions.rs").split("fn routes()").nth(1).expect("routes");
+        let questions = questions.split("\n}\n").next().expect("an end");
+        let source = [include_str!("lib.rs"), questions].concat();
         let mut found = BTreeSet::new();
         for route in source.split(".route(").skip(1) {
             let text = route.trim_start().strip_prefix('"').expect("a path in quotes");

@@ -295,11 +295,18 @@ impl Params {
         if fits { Ok(hours) } else { Err(bad_query("hours is 1 up").about("hours")) }
     }
 
-    /// The parameters that decide the answer, for page tokens.
+    /// The parameters that decide the answer, for page tokens. Its text is a part of what they are
+    /// sealed with: those of before go on as long as it stays.
     fn question(&self, name: &str, subject: &str) -> String {
-        let deciding =
-            Parameters { tenant: None, limit: None, page: None, wait: None, ..self.given.clone() };
-        format!("{name}\n{subject}\n{deciding:?}")
+        fn text<T: ToString>(number: Option<T>) -> Option<String> {
+            number.map(|number| number.to_string())
+        }
+        let Parameters { as_of, at, direction, to, from, until, of, .. } = &self.given;
+        let [depth, tokens, hours] = [text(self.depth), text(self.tokens), text(self.hours)];
+        let list = [as_of, at, direction, to, &depth, &tokens, from, until, of, &hours];
+        let Parameters { strength, kind, value, state, severity, rule, token, .. } = &self.given;
+        let own = [strength, kind, value, state, severity, rule, token];
+        format!("{name}\n{subject}\n{list:?}\n{own:?}")
     }
 }
 

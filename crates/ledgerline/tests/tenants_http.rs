@@ -447,8 +447,10 @@ fn described(server: &Server) -> Vec<(String, String, Option<Vec<String>>)> {
     for (route, methods) in document["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
             let words = operation["description"].as_str().unwrap_or_default();
-            let words = words.trim_start_matches("Needs one of the roles: ").trim_end_matches('.');
-            let words = words.split(' ').filter(|word| !word.is_empty()).map(str::to_owned);
+            // Who may stands at the end; of a key of any role nothing is listed.
+            let listed = words.split_once("Needs one of the roles: ").map_or("", |(_, all)| all);
+            let words = listed.trim_end_matches('.').split(", ");
+            let words = words.filter(|word| !word.is_empty()).map(str::to_owned);
             let roles = match operation["security"] == json!([]) {
                 true => None,
                 false => Some(words.collect()),
