@@ -234,3 +234,102 @@ fn tidy_content(operation: &mut Value) {
     }
     operation["responses"].as_object_mut().into_iter().flatten().for_each(|(_, one)| contents(one));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every object of a document with the way to it.
+    fn objects(value: &Value, at: &str, found: &mut Vec<(String, Map<String, Value>)>) {
+        match value {
+            Value::Object(members) => {
+                found.push((at.to_owned(), members.clone()));
+                for (name, value) in members.iter().filter(|(name, _)| *name != "example") {
+                    objects(value, &format!("{at}/{name}"), found);
+                }
+            }
+            Value::Array(list) => list.iter().for_each(|value| objects(value, at, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_schema_is_used() {
+        let (document, mut found) = (document(), Vec::new());
+        objects(&document, "", &mut found);
+        let named = found.iter().filter_map(|(_, members)| members.get("$ref")?.as_str());
+        let named: BTreeSet<String> = named.map(str::to_owned).collect();
+        let schemas = document["components"]["schemas"].as_object().expect("schemas");
+        let known = schemas.keys().map(|name| format!("#/components/schemas/{name}"));
+        assert_eq!(named, known.collect());
+        let folded: BTreeSet<String> = schemas.keys().map(|one| one.to_lowercase()).collect();
+        assert_eq!(folded.len(), schemas.len(), "names that differ in case alone");
+    }
+
+    #[test]
+    fn what_generators_choke_on_is_not_there() {
+        let (document, mut found) = (document(), Vec::new());
+        objects(&document, "", &mut found);
+        for (at, members) in &found {
+            assert!(!members.contains_key("const"), "{at}");
+            let is_schema = members.contains_key("type") || members.contains_key("properties");
+            let has_default = members.get("default").is_some_and(|one| !one.is_object());
+            assert!(!(is_schema && has_default), "{at}: a default");
+            for (name, value) in
+                members.get("properties").and_then(Value::as_object).iter().copied().flatten()
+            {
+                assert!(value.is_object(), "{at}: {name} is no schema");
+            }
+            if at.ends_with("/requestBody/content") {
+                assert_eq!(members.len(), 1, "{at}: one media type");
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_says_what_it_takes_and_gives() {
+        let mut seen = (BTreeSet::new(), BTreeSet::new());
+        let document = document();
+        for one in operations() {
+            assert!(
+                seen.0.insert((one.method, one.path)),
+                "{} {} stands twice",
+                one.method,
+                one.path
+            );
+            assert!(seen.1.insert(one.id), "{} stands twice", one.id);
+            assert!(operations::TAGS.iter().any(|(tag, _)| *tag == one.tag), "{}", one.id);
+            let shown = &document["paths"][one.public_path()][one.method];
+            let parameters = shown["parameters"].as_array().expect("a list");
+            let names: BTreeSet<_> = parameters.iter().map(|one| one["name"].to_string()).collect();
+            assert_eq!(names.len(), parameters.len(), "{} repeats a parameter", one.id);
+            for parameter in parameters {
+                let what = parameter["description"].as_str().unwrap_or_default();
+                assert!(what.len() > 8, "{}: {} has no meaning", one.id, parameter["name"]);
+                let schema = &parameter["schema"];
+                assert!(schema["type"].is_string(), "{}: {}", one.id, parameter["name"]);
+            }
+            let limit = parameters.iter().find(|parameter| parameter["name"] == "limit");
+            assert_eq!(limit.is_some(), one.limits.is_some(), "{}", one.id);
+            assert!(limit.is_none_or(|limit| limit["schema"]["type"] == "integer"), "{}", one.id);
+            for status in one.refusals() {
+                let schema = &shown["responses"][status.to_string()]["content"];
+                assert!(schema.is_object(), "{}: {status}", one.id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_member_of_every_form_has_a_meaning() {
+        let document = document();
+        for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+            for (member, one) in schema["properties"].as_object().into_iter().flatten() {
+                let what = one["description"].as_str().unwrap_or_default();
+                let refers = one.get("$ref").is_some() || one.get("anyOf").is_some();
+                assert!(what.len() > 3 || refers, "{name}.{member} has no meaning");
+            }
+        }
+    }
+}
