@@ -175,7 +175,7 @@ impl std::fmt::Debug for DisclosedRecord<'_> {
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recorded<'a> {
-    /// What breaks the life of the token here, such as `use_after_revoke`; null for nothing. Only
+    /// What breaks the life of the token here, such as `use_after_revoke`; absent for nothing. Only
     /// in a token's events.
     #[serde(borrow)]
     pub violation: Option<Str<'a>>,

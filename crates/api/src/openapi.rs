@@ -35,6 +35,7 @@ impl Document {
         let binary = json!({ "type": "string", "format": "binary" });
         match form {
             Form::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
+            Form::JsonOf(media, schema) => json!({ *media: { "schema": schema(generator) } }),
             Form::Urlencoded(schema) => {
                 json!({ "application/x-www-form-urlencoded": { "schema": schema(generator) } })
             }
@@ -138,7 +139,14 @@ fn parameters(operation: &Operation) -> Vec<Value> {
                 description.push_str(&format!(" With `proof` of the whole answer: {most}."));
             }
         }
-        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+        if *name == "as_of" && !operation.parameters.contains(&"proof") {
+            "What the ledger knew: a size of the log.".clone_into(&mut description);
+        }
+        let is_needed = operation.needed.contains(name);
+        json!({
+            "name": name, "in": "query", "required": is_needed, "description": description,
+            "schema": schema,
+        })
     });
     in_path.chain(in_query).collect()
 }

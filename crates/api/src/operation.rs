@@ -12,6 +12,8 @@ pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 pub enum Form {
     /// JSON.
     Json(SchemaOf),
+    /// JSON of a media type of its own.
+    JsonOf(&'static str, SchemaOf),
     /// `application/x-www-form-urlencoded`.
     Urlencoded(SchemaOf),
     /// A text of a media type.
@@ -38,6 +40,8 @@ pub struct Operation {
     pub roles: &'static str,
     /// Names of the parameters that its query knows.
     pub parameters: &'static [&'static str],
+    /// Those of them that are needed.
+    pub needed: &'static [&'static str],
     /// Items on a page: how many without `limit`, and the most.
     pub limits: Option<(usize, usize)>,
     /// What is sent.
@@ -75,6 +79,7 @@ pub const NOTHING: Operation = Operation {
     description: "",
     roles: "",
     parameters: &[],
+    needed: &[],
     limits: None,
     body: None,
     media_types: &[],

@@ -99,9 +99,10 @@ pub struct Parameters {
     /// Items on a page; with `proof` of the whole answer. Each route has its own most and default.
     #[schemars(range(min = 1, max = 10_000))]
     pub limit: Option<usize>,
-    /// `next` of the page before. It keeps `as_of` and the time of judgement.
+    /// `next` of the page before. That of a question keeps `as_of` and the time of judgement.
     pub page: Option<String>,
-    /// The proof bundle of the whole answer instead of a page of it.
+    /// The proof bundle of the whole answer instead of a page of it: a document of another form, which
+    /// `ledgerline check` reads.
     pub proof: bool,
     /// With a proof: the part of the answer that stands in this origin.
     pub origin: Option<String>,

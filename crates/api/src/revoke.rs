@@ -139,7 +139,7 @@ pub struct Revoked {
     pub issuer: String,
     /// Why it was not notified, or did not answer.
     pub issuer_why: Option<String>,
-    /// Index of the entry that says so; null when it could not be recorded.
+    /// Index of the entry that says so; absent when it could not be recorded.
     pub issuer_entry: Option<u64>,
     /// In numbers, whether issuers were notified.
     pub told: IssuersTold,

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! Promises: a new operation can be called as soon as the table has it, with no command of its own;
-//! what the operation does not know is refused before anything is sent. Pages are not put together.
-//! An answer that was cut ends with exit code 3.
+//! what the operation does not know is refused before anything is sent. Pages are not put together:
+//! one that is not the last ends with exit code 3, like what was cut and what is behind; what is
+//! unknown with 4, a refused event with 1.
 //!
-//! Refuses: tokens as arguments (bodies are read from a file or standard input).
+//! Refuses: tokens as arguments (bodies are read from a file or standard input), and streams.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -20,8 +21,10 @@ use ledgerline_api::openapi::operations;
 use ledgerline_api::operation::{Form, Operation};
 use ledgerline_api::parameters::DESCRIBED;
 use ledgerline_client::segment;
+use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 use ledgerline_terminal::render::table;
+use serde_json::Value;
 
 use crate::{ClientSettings, Context};
 
@@ -33,7 +36,8 @@ use crate::{ClientSettings, Context};
   ledgerline call list_client_tokens --key-file reader.key id=eu-west-1:idp:web limit=10
   ledgerline call close_finding --key-file soc.key id=5f1e… --body note.json
 
-Exit codes: 0 done, 1 refused, 3 the answer was cut, 64 no such operation or parameter.")]
+Exit codes: 0 done, 1 refused, 3 a page of several, cut or behind, 4 unknown, 64 no such operation or
+parameter.")]
 pub struct CallArgs {
     #[command(flatten)]
     client: ClientSettings,
@@ -85,8 +89,36 @@ pub fn run(context: &mut Context, args: CallArgs) -> CommandResult {
         }
     };
     context.screen.json(&answer.raw)?;
-    let is_cut = answer.raw["cut_by"].as_array().is_some_and(|cuts| !cuts.is_empty());
-    Ok(if is_cut { Exit::Incomplete } else { Exit::Ok })
+    Ok(exit_of(&answer.raw))
+}
+
+/// What an answer ends with: nothing that is refused, unknown, cut or behind ends well.
+fn exit_of(answer: &Value) -> Exit {
+    let is = |name: &str, value: bool| answer[name] == value;
+    let list = |name: &str| answer[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let refused = |one: &Value| one["status"] == "refused";
+    if list("events").iter().any(refused) {
+        return Exit::Error;
+    }
+    let says_unknown = |one: &Value| one["status"] == "unknown";
+    let is_unknown = is("tenant_known", false)
+        || is("token_known", false)
+        || says_unknown(answer)
+        || list("tokens").iter().any(says_unknown);
+    if is_unknown {
+        return Exit::Unknown;
+    }
+    let unread = |one: &Value| one["status"] == "unreadable" || one["status"] == "not_reached";
+    let mut followers = answer["progress"].as_object().into_iter().flatten();
+    let is_part = !list("cut_by").is_empty()
+        || answer.get("next").is_some_and(Value::is_string)
+        || is("incomplete", true)
+        || is("more", true)
+        || is("ready", false)
+        || is("is_complete", false)
+        || list("tokens").iter().any(unread)
+        || followers.any(|(_, one)| one["state"] != "caught_up");
+    if is_part { Exit::Incomplete } else { Exit::Ok }
 }
 
 /// The operations, one a line.
@@ -108,6 +140,15 @@ fn path_of(operation: &Operation, values: &[String]) -> Result<String, Failure> 
         let Some((name, value)) = value.split_once('=') else {
             return Err(Failure::usage("give each value as NAME=VALUE"));
         };
+        if is_secret(name, value) {
+            return Err(Failure::usage(
+                "this looks like a token, and arguments stand in shell histories and access logs: \
+                 compute its id with `ledgerline token-id`, or give it to `trace -`",
+            ));
+        }
+        if name == "follow" {
+            return Err(Failure::usage("a stream does not end: `findings --follow` shows it"));
+        }
         let mark = format!("{{{name}}}");
         if path.contains(&mark) {
             path = path.replace(&mark, &segment(value));
@@ -125,6 +166,13 @@ fn path_of(operation: &Operation, values: &[String]) -> Result<String, Failure> 
         }
         None => Ok(path + &query),
     }
+}
+
+/// Whether a value looks like a token where a token's id belongs, or anything else does.
+fn is_secret(name: &str, value: &str) -> bool {
+    let is_hex = value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let is_ours = name == "page" || name == "digest" || name == "path" || is_hex;
+    !is_ours && TokenId::parse(value).is_err() && looks_like_token(value)
 }
 
 /// What an operation knows, with the meanings.
@@ -172,5 +220,31 @@ mod tests {
         let unknown = path("get_token", &["id=a", "colour=red"]).expect_err("no such name");
         assert!(unknown.contains("as_of") && !unknown.contains("red"), "{unknown}");
         assert!(path("get_token", &["id"]).is_err());
+    }
+
+    #[test]
+    fn a_token_went_into_the_url() {
+        let token = "id=made-up-refresh-Xq7vT2mLr9Zk4Wd8Bn1Hs6Pc";
+        let refused = path("get_token", &[token]).expect_err("a token");
+        assert!(refused.contains("token-id") && !refused.contains("Xq7v"), "{refused}");
+        let finding = format!("id={}", "0f".repeat(32));
+        assert!(path("get_finding", &[&finding]).is_ok());
+        assert!(path("list_findings", &["follow=true"]).is_err());
+    }
+
+    #[test]
+    fn what_was_refused_unknown_or_behind_ended_well() {
+        use serde_json::json;
+        let check = |answer: Value, exit| assert_eq!(exit_of(&answer), exit, "{answer}");
+        check(json!({ "next": null, "cut_by": [] }), Exit::Ok);
+        check(json!({ "events": [{ "status": "recorded" }] }), Exit::Ok);
+        check(json!({ "events": [{ "status": "refused" }] }), Exit::Error);
+        check(json!({ "next": "5", "cut_by": [] }), Exit::Incomplete);
+        check(json!({ "cut_by": ["reads"] }), Exit::Incomplete);
+        check(json!({ "progress": { "findings": { "state": "behind" } } }), Exit::Incomplete);
+        check(json!({ "incomplete": true }), Exit::Incomplete);
+        check(json!({ "tenant_known": false, "cut_by": ["reads"] }), Exit::Unknown);
+        check(json!({ "tokens": [{ "status": "unknown" }] }), Exit::Unknown);
+        check(json!({ "tokens": [{ "status": "not_reached" }] }), Exit::Incomplete);
     }
 }

@@ -79,10 +79,13 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     if let Some(proof) = proof {
         let of = tenant.map(|tenant| format!("?tenant={}", segment(tenant)));
         let path = format!("/v1/tokens/{}/proof{}", segment(&id), of.unwrap_or_default());
-        let known = client.get(&format!("/v1/tokens/{}?limit=1{query}", segment(&id)));
-        if known.is_err_and(|error| lookup::is_unknown(&error)) {
-            return lookup::unknown_id(context, &client, &id, tenant, past, NOTHING);
-        }
+        let asked = query.trim_start_matches('&');
+        match client.get(&format!("/v1/tokens/{}?{asked}", segment(&id))) {
+            Err(error) if lookup::is_unknown(&error) => {
+                return lookup::unknown_id(context, &client, &id, tenant, past, NOTHING);
+            }
+            known => known?,
+        };
         let proof = write_proof(&client, &path, proof)?;
         // The life is shown as of what is proven.
         if as_of.is_none() {

@@ -29,7 +29,7 @@ use ledgerline_gate::body::{INLINE_BODY_BYTES, media_type, read_body};
 use ledgerline_gate::lanes;
 use ledgerline_ledger::intake::{
     Attested, BodyForm, EventAnswer, EventError, EventStatus, SubmitAnswer, SubmitError,
-    blank_lines,
+    event_lines,
 };
 use ledgerline_view::registry::{Caller, Roles};
 use ledgerline_view::view::View;
@@ -38,6 +38,9 @@ use crate::auth::Needs;
 use crate::extract::Segments;
 use crate::question_params::{Params, bad_query};
 use crate::{App, Shared, auth, covered};
+
+/// Most events of one body.
+const EVENTS_MAX: usize = 10_000;
 
 /// Takes events.
 ///
@@ -56,17 +59,17 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
     let form = body_form(&parts.headers)?;
     let with_proof = wants_proof(parts.uri.query())?;
     let (body, room) = read_body(&app.gate, &parts.headers, body, BODY_BYTES_MAX).await?;
-    let lines = (form == BodyForm::Ndjson).then(|| blank_lines(&body));
     let (reply, receive) = lanes::reply_here();
-    if body.len() <= INLINE_BODY_BYTES {
-        app.node.submit(&caller, form, &body, reply)?;
-    } else {
-        let node = Arc::clone(&app.node);
-        app.gate.parse(body.len(), move || Ok(node.submit(&caller, form, &body, reply)?)).await?;
-    }
+    let node = Arc::clone(&app.node);
+    let (size, is_small) = (body.len(), body.len() <= INLINE_BODY_BYTES);
+    let take = move || {
+        node.submit(&caller, form, &body, reply)?;
+        Ok((form == BodyForm::Ndjson).then(|| event_lines(&body, EVENTS_MAX)))
+    };
+    let lines = if is_small { take()? } else { app.gate.parse(size, take).await? };
     drop(room);
     let answer = receive.await.map_err(|_| stopped("the ledger stopped before it answered"))?;
-    respond(&app, answer, lines.as_deref(), with_proof).await
+    respond(&app, answer, lines, with_proof).await
 }
 
 fn stopped(why: impl Into<String>) -> Problem {
@@ -137,7 +140,7 @@ pub(super) fn refused(error: &EventError) -> Refused {
 async fn respond(
     app: &App,
     mut answer: SubmitAnswer,
-    blank_lines: Option<&[u64]>,
+    lines: Option<Vec<u64>>,
     with_proof: bool,
 ) -> Result<Response, Problem> {
     if let Some(why) = answer.stopped {
@@ -150,7 +153,6 @@ async fn respond(
     {
         return Err(error.into());
     }
-    let lines = blank_lines.map(|blank| lines(blank, answer.events.len()));
     if with_proof {
         let prove = move |view: &View| {
             let proofs = proofs(view, &answer.events)?;
@@ -159,20 +161,6 @@ async fn respond(
         return app.read(prove).await;
     }
     verdicts(&answer, lines.as_deref(), Vec::new())
-}
-
-/// Numbers of the lines that hold events, by those of the lines that hold none.
-fn lines(blank: &[u64], count: usize) -> Vec<u64> {
-    let mut blank = blank.iter().copied().peekable();
-    let mut next = 1;
-    let one = |_| {
-        while blank.next_if_eq(&next).is_some() {
-            next += 1;
-        }
-        next += 1;
-        next - 1
-    };
-    (0..count).map(one).collect()
 }
 
 fn verdicts(
@@ -312,9 +300,8 @@ mod tests {
 
     #[test]
     fn every_line_was_called_line_1() {
-        assert_eq!(lines(&[], 3), [1, 2, 3]);
-        assert_eq!(lines(&[1, 3, 4], 3), [2, 5, 6]);
         let body = b"\n{\"a\":1}\r\n  \n{}\n";
-        assert_eq!(blank_lines(body), [1, 3, 5]);
+        assert_eq!(event_lines(body, 10), [2, 4]);
+        assert_eq!(event_lines(body, 1), [2]);
     }
 }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use ledgerline_answers::problem::Problem;
 use ledgerline_followers::findings::record::MAX_NOTE_BYTES;
 use ledgerline_gate::body::{INLINE_BODY_BYTES, media_type, read_body};
-use ledgerline_ledger::intake::{check_text as check_secrets, member_twice};
+use ledgerline_ledger::intake::{check_text as check_secrets, member_twice, unknown_and_known};
 use ledgerline_proof::token_id::{TokenId, looks_like_token};
 use serde::de::DeserializeOwned;
 
@@ -109,12 +109,18 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Whether a word may be repeated: a name in small letters, which is no secret.
+/// Whether an unknown name may be repeated: one in small letters that is like a known one. Any other
+/// may be a secret, however plain it looks.
 #[must_use]
-pub fn is_plain_word(name: &str) -> bool {
-    (1..=40).contains(&name.len())
+pub fn is_like_one(name: &str, known: &[&str]) -> bool {
+    let is_plain = (1..=40).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-        && check_secrets(name).is_ok()
+        && check_secrets(name).is_ok();
+    let begins_alike = |one: &&str| {
+        let same = one.bytes().zip(name.bytes()).take_while(|(one, other)| one == other);
+        same.count() >= 3 && name.len() <= one.len() + 4
+    };
+    is_plain && known.iter().any(begins_alike)
 }
 
 /// What is wrong with a body, and the member, where serde names one. Names that stand twice or are
@@ -129,12 +135,12 @@ fn refused_member(error: &serde_json::Error) -> (String, Option<Cow<'static, str
     if let Some(name) = name("missing field `") {
         return named("is missing", name);
     }
-    if let Some(unknown) = name("unknown field `") {
-        let known: Vec<&str> = text.split('`').skip(3).step_by(2).collect();
-        let known = format!("there is {}", known.join(", "));
-        return match is_plain_word(&unknown) {
-            true => named(&format!("is no member here; {known}"), unknown),
-            false => (format!("a member that is not known here; {known}"), None),
+    if text.starts_with("unknown field `") {
+        let (unknown, known) = unknown_and_known(&text);
+        let there = format!("there is {}", known.join(", "));
+        return match is_like_one(unknown, &known) {
+            true => named(&format!("is no member here; {there}"), unknown.to_owned()),
+            false => (format!("a member that is not known here; {there}"), None),
         };
     }
     let what = match error.classify() {

@@ -108,6 +108,16 @@ pub async fn list(
         if params.wait.is_some() {
             return Err(bad_query("a stream tells by itself how far it is: wait is of the list"));
         }
+        let stray = [
+            ("proof", params.proof),
+            ("as_of", params.as_of.is_some()),
+            ("at", params.at.is_some()),
+            ("limit", params.limit.is_some()),
+            ("page", params.page.is_some()),
+        ];
+        if let Some((name, _)) = stray.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(bad_query(format!("{name} is of the list, not of a stream")).about(name));
+        }
         let from = stream_start(&params, &headers)?;
         return findings_stream::answer(app, headers, tenant, wanted, from);
     }

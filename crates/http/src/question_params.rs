@@ -15,17 +15,18 @@
 //!
 //! Promises: which route knows which parameter stands in one table, `api::openapi::OPERATIONS`; one
 //! that the route does not know, that stands twice, or whose value is wrong is refused by its name,
-//! never ignored. A page token pins size and time of judgement and opens only under its tenant and
-//! its question. Every answer names the question, the size and checkpoint it speaks of, and what
+//! never ignored. A page token of a question pins size and time of judgement and opens only under its
+//! tenant and its question; where a page is a plain place, it pins nothing. Every answer names the question, the size and checkpoint it speaks of, and what
 //! cut it.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Query};
+use axum::extract::{FromRequestParts, MatchedPath, Query, Request};
 use axum::http::Method;
 use axum::http::request::Parts;
-use axum::response::Response;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
 use ledgerline_answers::prove;
@@ -48,7 +49,7 @@ use serde_json::{Map, Value};
 
 use crate::App;
 use crate::covered::Covered;
-use crate::extract::is_plain_word;
+use crate::extract::is_like_one;
 
 /// Items of an answer that is proven: all of it in one bundle.
 const PROVEN_ITEMS: usize = 10_000;
@@ -111,8 +112,10 @@ impl Params {
             };
             let kind = DESCRIBED.get(own).map_or(ParameterType::Text, |one| one.kind);
             let value = match (kind, &**text) {
-                (ParameterType::Number, digits) => number(own, digits)?.into(),
-                (ParameterType::Flag, "" | "true") => true.into(),
+                (ParameterType::Number, digits) => fitting(own, number(own, digits)?)?.into(),
+                (ParameterType::Flag, "true") => true.into(),
+                // `?follow` alone; what cannot be undone wants the word.
+                (ParameterType::Flag, "") if own == "follow" => true.into(),
                 (ParameterType::Flag, "false") => false.into(),
                 (ParameterType::Flag, _) => {
                     return Err(bad_query(format!("{own} is true or false")).about(own));
@@ -123,7 +126,7 @@ impl Params {
                 return Err(bad_query(format!("{own} stands twice")).about(own));
             }
         }
-        // Each value has the type of its member: what is left to fail is a number too large for it.
+        // Each value has the type of its member.
         let given: Parameters = serde_json::from_value(Value::Object(members))
             .map_err(|_| bad_query("a number is out of range"))?;
         if given.wait.is_some_and(|seconds| seconds > WAIT_SECONDS_MAX) {
@@ -312,7 +315,7 @@ impl Params {
 
 /// Refuses a name that the route does not know.
 fn unknown(name: &str, known: &'static [&'static str]) -> Problem {
-    let what = match is_plain_word(name) {
+    let what = match is_like_one(name, known) {
         true => format!("there is no parameter {name} here"),
         false => "there is no such parameter here".to_owned(),
     };
@@ -320,6 +323,19 @@ fn unknown(name: &str, known: &'static [&'static str]) -> Problem {
         [] => format!("{what}: the route takes none"),
         known => format!("{what}; there is {}", known.join(", ")),
     })
+}
+
+/// Refuses the query of a route that takes none. Routes without a key are left alone: probes add to
+/// theirs what they like; so are the forms of OAuth, which have words of their own.
+pub async fn none_where_none_is_known(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let operation = find(request.method().as_str(), path);
+    let takes_none = operation
+        .is_some_and(|one| one.parameters.is_empty() && !one.roles.is_empty() && !one.is_oauth());
+    if takes_none && request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return bad_query("the route takes no parameters").into_response();
+    }
+    next.run(request).await
 }
 
 /// Refuses a parameter.
@@ -359,6 +375,21 @@ pub fn time(name: &'static str, text: &str) -> Result<i64, Problem> {
         bad_query(format!("{name} is no RFC 3339 time (the + of an offset is sent as %2B)"))
             .about(name)
     })
+}
+
+/// A number within what is described of its parameter.
+fn fitting(name: &'static str, number: u64) -> Result<u64, Problem> {
+    let schema = DESCRIBED.get(name).map(|one| &one.schema);
+    let bound = |which: &str| schema.and_then(|schema| schema[which].as_u64());
+    // `limit` has bounds of its own on every route.
+    let (least, most) = match name {
+        "limit" => (0, u64::MAX),
+        _ => (bound("minimum").unwrap_or(0), bound("maximum").unwrap_or(u64::MAX)),
+    };
+    if (least..=most).contains(&number) {
+        return Ok(number);
+    }
+    Err(bad_query(format!("{name} is {least} to {most}")).about(name))
 }
 
 fn number(name: &'static str, text: &str) -> Result<u64, Problem> {

@@ -154,7 +154,7 @@ const OTHERS: &[Operation] = &[
         "The keys that sign introspection answers (RFC 9701)",
         "",
         &[],
-        Form::Json(schema_of::<oauth::Jwks>),
+        Form::JsonOf("application/jwk-set+json", schema_of::<oauth::Jwks>),
     ),
     Operation {
         description: "Revokes the token and what goes with it, and notifies its issuer when the \

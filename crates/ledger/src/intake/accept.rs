@@ -535,10 +535,11 @@ fn is_blank(line: &[u8]) -> bool {
     line.trim_ascii().is_empty()
 }
 
-/// Numbers of the lines of NDJSON that hold no event, ascending.
+/// Numbers of the lines of NDJSON that hold an event, ascending; at most so many.
 #[must_use]
-pub fn blank_lines(body: &[u8]) -> Vec<u64> {
-    ndjson_lines(body).filter(|(_, line)| is_blank(line)).map(|(number, _)| number).collect()
+pub fn event_lines(body: &[u8], most: usize) -> Vec<u64> {
+    let events = ndjson_lines(body).filter(|(_, line)| !is_blank(line));
+    events.map(|(number, _)| number).take(most).collect()
 }
 
 /// The lines of what stands between two line feeds: carriage returns end lines too, unless the

@@ -146,16 +146,24 @@ fn place(error: &serde_json::Error) -> String {
 /// Most names that are suggested.
 const NEAR_MAX: usize = 12;
 
+/// The name that is not known, and those that are, out of serde's words. The name may hold whatever
+/// a sender likes, also what looks like those words: ours begin behind the last of them.
+#[must_use]
+pub fn unknown_and_known(text: &str) -> (&str, Vec<&str>) {
+    let rest = text.strip_prefix("unknown field `").unwrap_or_default();
+    let end = ["`, expected ", "`, there are no fields"].iter().filter_map(|mark| rest.rfind(mark));
+    let Some(end) = end.max() else { return ("", Vec::new()) };
+    (&rest[..end], rest[end + 1..].split('`').skip(1).step_by(2).collect())
+}
+
 /// Names the field that events do not have, and those that they have in that place: all when they
 /// are few, else those that are alike. A name may be a secret, too: only a plain word is repeated.
 fn unknown_field(text: &str, error: &serde_json::Error) -> String {
-    let mut quoted = text.split('`').skip(1).step_by(2);
-    let name = quoted.next().unwrap_or_default();
+    let (name, known) = unknown_and_known(text);
     let is_word = name.len() <= 40
         && !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         && check_text(name).is_ok();
-    let known: Vec<&str> = quoted.collect();
     let is_near = |other: &&&str| {
         let parts = |word: &'_ str| word.split('_').map(str::to_owned).collect::<Vec<_>>();
         let theirs = parts(other);
@@ -472,4 +480,30 @@ fn digest(field: &'static str, text: Option<&str>) -> Result<Option<Hash>, Event
     let Some(text) = text else { return Ok(None) };
     let hex = text.strip_prefix("sha256:").ok_or_else(|| bad(field, "must be sha256:<hex>"))?;
     Hash::from_hex(hex).map(Some).map_err(|_| bad(field, "must be sha256:<64 hex digits>"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_backticks_was_repeated_as_one_of_ours() {
+        let secret = "My-Secret-Tok3n-Xq7vT2mLr9Zk4Wd8Bn1Hs6Pc";
+        for name in [
+            format!("a`b`{secret}"),
+            format!("`{secret}"),
+            format!("a`, expected one of `{secret}`, `b"),
+            format!("to`b`to_{secret}"),
+        ] {
+            for text in [
+                format!("{{\"{name}\":1}}"),
+                format!("{{\"target\":{{\"{name}\":1}}}}"),
+                format!("{{\"links\":[{{\"{name}\":1}}]}}"),
+            ] {
+                let Err(error) = parse(&text) else { panic!("{text}") };
+                assert_eq!(error.code, "unknown_field");
+                assert!(!error.detail.contains("Secret"), "{}", error.detail);
+            }
+        }
+    }
 }

@@ -29,10 +29,10 @@ use ledgerline_proof::statement::Act;
 use ledgerline_view::registry::Key;
 
 pub use accept::{
-    Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit, blank_lines,
+    Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit, event_lines,
 };
 pub use build::chain_slot_id;
-pub use json::member_twice;
+pub use json::{member_twice, unknown_and_known};
 pub use revoking::RevokeToken;
 pub use secret_scan::check_text;
 pub use uses::SeenUse;
