@@ -3,8 +3,8 @@
 //!
 //! Promises: server, commands, adapters and intake share these types, so that they cannot differ.
 //! What a type says is written (`Serialize`), read (`Deserialize`) and described (`JsonSchema`).
-//! Absent members are left out unless a type says `null`; unknown members of answers are ignored but
-//! in a statement, those of requests are refused.
+//! Absent members are left out unless a type says `null`. Unknown members of requests are refused;
+//! those of answers are ignored, but in a statement.
 //!
 //! Knows the kernel alone: not who asks, not what an answer stands on, not how it travels.
 

@@ -101,8 +101,8 @@ pub struct Parameters {
     pub limit: Option<usize>,
     /// `next` of the page before. That of a question keeps `as_of` and the time of judgement.
     pub page: Option<String>,
-    /// The proof bundle of the whole answer instead of a page of it: a document of another form, which
-    /// `ledgerline check` reads.
+    /// The proof bundle of the whole answer instead of a page of it: a document of another form,
+    /// which `ledgerline check` reads.
     pub proof: bool,
     /// With a proof: the part of the answer that stands in this origin.
     pub origin: Option<String>,

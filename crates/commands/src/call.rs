@@ -36,8 +36,8 @@ use crate::{ClientSettings, Context};
   ledgerline call list_client_tokens --key-file reader.key id=eu-west-1:idp:web limit=10
   ledgerline call close_finding --key-file soc.key id=5f1e… --body note.json
 
-Exit codes: 0 done, 1 refused, 3 a page of several, cut or behind, 4 unknown, 64 no such operation or
-parameter.")]
+Exit codes: 0 done, 1 refused, 3 a page of several, cut or behind, 4 unknown, 64 no such operation
+or parameter.")]
 pub struct CallArgs {
     #[command(flatten)]
     client: ClientSettings,

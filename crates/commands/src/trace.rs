@@ -79,13 +79,9 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     if let Some(proof) = proof {
         let of = tenant.map(|tenant| format!("?tenant={}", segment(tenant)));
         let path = format!("/v1/tokens/{}/proof{}", segment(&id), of.unwrap_or_default());
-        let asked = query.trim_start_matches('&');
-        match client.get(&format!("/v1/tokens/{}?{asked}", segment(&id))) {
-            Err(error) if lookup::is_unknown(&error) => {
-                return lookup::unknown_id(context, &client, &id, tenant, past, NOTHING);
-            }
-            known => known?,
-        };
+        if !is_known(&client, &id, &query)? {
+            return lookup::unknown_id(context, &client, &id, tenant, past, NOTHING);
+        }
         let proof = write_proof(&client, &path, proof)?;
         // The life is shown as of what is proven.
         if as_of.is_none() {
@@ -131,6 +127,15 @@ pub fn run(context: &mut Context, args: TraceArgs) -> CommandResult {
     }
     let exit = named.exit_of(&exits);
     Ok(written.map_or(exit, |written| written.exit(exit)))
+}
+
+/// Whether the ledger knows a token as of what the query asks about.
+fn is_known(client: &Client, id: &str, query: &str) -> Result<bool, ClientError> {
+    let asked = query.trim_start_matches('&');
+    match client.get(&format!("/v1/tokens/{}?{asked}", segment(id))) {
+        Err(error) if lookup::is_unknown(&error) => Ok(false),
+        known => known.map(|_| true),
+    }
 }
 
 /// The proof of a life that is shown.

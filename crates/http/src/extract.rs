@@ -109,8 +109,8 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Whether an unknown name may be repeated: one in small letters that is like a known one. Any other
-/// may be a secret, however plain it looks.
+/// Whether an unknown name may be repeated: one in small letters that is like a known one. Any
+/// other may be a secret, however plain it looks.
 #[must_use]
 pub fn is_like_one(name: &str, known: &[&str]) -> bool {
     let is_plain = (1..=40).contains(&name.len())

@@ -15,9 +15,9 @@
 //!
 //! Promises: which route knows which parameter stands in one table, `api::openapi::OPERATIONS`; one
 //! that the route does not know, that stands twice, or whose value is wrong is refused by its name,
-//! never ignored. A page token of a question pins size and time of judgement and opens only under its
-//! tenant and its question; where a page is a plain place, it pins nothing. Every answer names the question, the size and checkpoint it speaks of, and what
-//! cut it.
+//! never ignored. A page token of a question pins size and time of judgement and opens only under
+//! its tenant and its question; where a page is a plain place, it pins nothing. Every answer names
+//! the question, the size and checkpoint it speaks of, and what cut it.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

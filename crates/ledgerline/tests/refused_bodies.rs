@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
 use running::{Server, event, stderr};
+use serde_json::json;
 
 #[test]
 fn a_compressed_batch_was_answered_200_and_lost() {
@@ -226,4 +227,65 @@ fn a_blank_variable_counted_as_set() {
             assert!(line.starts_with("ledgerline listens on "), "{name}={blank:?}: {line:?}");
         }
     }
+}
+
+#[test]
+fn a_dry_run_in_the_query_revoked() {
+    let server = Server::start();
+    server.record(&server.admin, &[event("n", "ISSUED", "a")]);
+    let path = "/v1/tokens/eu:idp:jti:a/blast-radius?dry_run=true";
+    let answer = server.post(path, &server.admin, &json!({ "reason": "x" }));
+    assert_eq!((answer.status, answer.code()), (400, "bad_query".to_owned()));
+    let token = server.get("/v1/tokens/eu:idp:jti:a", &server.admin).json();
+    assert_eq!(token["known"]["state"], "ACTIVE", "{token}");
+    for path in ["/v1/keys?tenant=nosuch", "/v1/issuers?x=1", "/v1/leaves/0?x=1"] {
+        assert_eq!(server.get(path, &server.admin).code(), "bad_query", "{path}");
+    }
+    // What cannot be undone wants the word.
+    let key = json!({ "source": "s", "roles": ["reader"] });
+    let key = server.post("/v1/keys", &server.admin, &key).json()["key_id"].clone();
+    let path = format!("/v1/keys/{}?compromised=", key.as_str().expect("an id"));
+    let answer = server.call("DELETE", &path, Some(&server.admin), None);
+    assert_eq!((answer.status, &answer.json()["member"]), (400, &json!("compromised")));
+    // Probes may add what they like.
+    assert_eq!(server.call("GET", "/healthz?probe=7", None, None).status, 200);
+}
+
+#[test]
+fn a_members_name_with_backticks_was_repeated() {
+    let server = Server::start();
+    let secret = "My-Secret-Tok3n-Xq7vT2mLr9Zk4Wd8Bn1Hs6Pc";
+    for name in [format!("a`b`{secret}"), format!("``{secret}"), "hunterpassword".to_owned()] {
+        let body = json!({ (name.as_str()): 1 });
+        for path in [
+            "/v1/triage",
+            "/v1/resolve",
+            "/v1/disclose",
+            "/v1/erase",
+            "/v1/keys",
+            "/v1/reconciliations",
+            "/v1/sources",
+        ] {
+            let answer = server.post(path, &server.admin, &body);
+            let text = answer.text();
+            assert_eq!(answer.code(), "bad_json", "{path}: {text}");
+            assert!(!text.contains(secret) && !text.contains("hunter"), "{path}: {text}");
+        }
+    }
+    let near = server.post("/v1/triage", &server.admin, &json!({ "token": [] })).json();
+    assert_eq!(near["member"], "token", "{near}");
+}
+
+#[test]
+fn a_trace_with_a_proof_took_the_unknown_for_known() {
+    let server = Server::start();
+    server.record(&server.admin, &[event("n", "ISSUED", "a")]);
+    let file = server.path("p.json");
+    let name = file.to_str().expect("UTF-8");
+    let output = server.run(&server.admin, &["trace", "eu:idp:jti:nobody", "--proof", name]);
+    assert_eq!(output.status.code(), Some(4), "{}", running::stdout(&output));
+    let args = ["trace", "eu:idp:jti:a", "--as-of", "2", "--proof", name];
+    let output = server.run(&server.admin, &args);
+    assert_eq!(output.status.code(), Some(4), "{}", running::stdout(&output));
+    assert!(!file.exists(), "a proof of what is not shown");
 }
