@@ -11,10 +11,10 @@ use ledgerline_api::log::{Evidence, ProofState, Recorded};
 use ledgerline_api::question as form;
 use ledgerline_api::token::{State, Token};
 use ledgerline_api::values::{Digest, Handle, Str, Time, Word};
-use ledgerline_api::{recorded, uuid_text};
+use ledgerline_api::{answer, recorded, uuid_text};
 use ledgerline_proof::lifecycle::TokenState;
 use ledgerline_questions::lineage::{
-    Edge, Lineage, Record, Relative, Step, Summary, Token as Whole,
+    Cut, Edge, Lineage, Record, Relative, Step, Summary, Token as Whole,
 };
 use ledgerline_questions::{
     Access, Affected, AfterRevoke, BlastRadius, Cause, Divergence, Exposure, IssuePolicies,
@@ -26,6 +26,20 @@ use ledgerline_view::view::View;
 
 use crate::counted;
 use crate::problem::Problem;
+
+/// What cut an answer. Each reason has its word: one that a question learns later does not compile
+/// until it is said.
+#[must_use]
+pub fn cuts(cuts: &[Cut]) -> Vec<answer::Cut> {
+    let one = |cut: &Cut| match cut {
+        Cut::Limit => answer::Cut::Limit,
+        Cut::Reads => answer::Cut::Reads,
+        Cut::Depth => answer::Cut::Depth,
+        Cut::Tokens => answer::Cut::Tokens,
+        Cut::Width => answer::Cut::Width,
+    };
+    cuts.iter().map(one).collect()
+}
 
 /// What the published checkpoint of its origin says about an entry.
 #[must_use]

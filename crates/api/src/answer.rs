@@ -23,31 +23,6 @@ pub enum Cut {
     Grant,
 }
 
-impl Cut {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Limit, Self::Reads, Self::Depth, Self::Tokens, Self::Width, Self::Grant];
-
-    /// Its word.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Limit => "limit",
-            Self::Reads => "reads",
-            Self::Depth => "depth",
-            Self::Tokens => "tokens",
-            Self::Width => "width",
-            Self::Grant => "grant",
-        }
-    }
-
-    /// Reads a word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.word() == word)
-    }
-}
-
 /// An answer: what it is about, as of which size of the log, and what cut it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{T}Answer")]

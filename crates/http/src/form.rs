@@ -104,8 +104,8 @@ impl IntoResponse for Refusal {
 
 /// A form as a JSON answer that nobody may keep.
 pub fn no_store_json<T: Serialize>(form: &T) -> Response {
-    // Nothing here has what JSON cannot say.
-    no_store(serde_json::to_vec(form).unwrap_or_default().into())
+    // Texts, numbers and lists; an empty 200 would say that it is done.
+    no_store(serde_json::to_vec(form).expect("what JSON can say").into())
 }
 
 /// A JSON answer that nobody may keep.

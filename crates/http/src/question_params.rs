@@ -29,8 +29,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
-use ledgerline_answers::prove;
-use ledgerline_api::answer::{Answer, Cut};
+use ledgerline_answers::{prove, question_json};
+use ledgerline_api::answer::Answer;
 use ledgerline_api::openapi::find;
 use ledgerline_api::parameters::{DESCRIBED, ParameterType, Parameters};
 use ledgerline_api::progress::AllProgress;
@@ -586,16 +586,11 @@ impl<'v> Question<'v> {
             published_size: view.published_size(),
             // What nothing but receipts proves yet.
             newer_entries: view.size().saturating_sub(view.published_size()),
-            cut_by: cuts(self.context.cuts().iter().map(|cut| cut.word())),
+            cut_by: question_json::cuts(&self.context.cuts()),
             next: page.map(Into::into),
             body,
         }
     }
-}
-
-/// What cut an answer.
-pub fn cuts<'w>(words: impl IntoIterator<Item = &'w str>) -> Vec<Cut> {
-    words.into_iter().filter_map(Cut::from_word).collect()
 }
 
 /// How far a question looks. A number is a size of the newest origin.

@@ -32,6 +32,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use ledgerline_answers::problem::Problem;
+use ledgerline_answers::question_json;
 use ledgerline_api::answer::Cut;
 use ledgerline_api::revoke::{Revoked, SetMember};
 use ledgerline_api::triage::Knowledge;
@@ -39,6 +40,7 @@ use ledgerline_index::terms::{issuer_of, own_id};
 use ledgerline_introspection::TokenStatus;
 use ledgerline_node::revoking::{ASKED, Member, NOT_TOLD, Plan, Why, plan};
 use ledgerline_proof::vocabulary::TokenKind;
+use ledgerline_questions::lineage::Cut as ReadCut;
 use ledgerline_view::registry::{Caller, Roles};
 
 use crate::extract::check_text;
@@ -46,7 +48,7 @@ use crate::form::{Form, Refusal, caller, no_store_json};
 use crate::issuer_notify::{IssuerNotice, say_of_each};
 use crate::revoke::{BAD_WITH, With, member, record, verdict, with_form, with_of};
 use crate::token_lookup::{Each, PresentedToken, find_each, may_know};
-use crate::{App, Shared, question_params};
+use crate::{App, Shared};
 
 const LACKING: &str = "the credential needs the role client (its own tokens) or responder";
 /// Rounds until nothing is left; each finds only what was issued during the one before.
@@ -301,7 +303,7 @@ async fn end(
         }
         if dry_run || tokens.is_empty() {
             // Repeating it reads no more ids of one token: that is said, and not asked for.
-            let is_wide = cuts.iter().all(|cut| *cut == "width");
+            let is_wide = cuts.iter().all(|cut| *cut == ReadCut::Width);
             if !dry_run && !is_wide {
                 break;
             }
@@ -317,7 +319,7 @@ async fn end(
                 revoked: revoked.len() as u64,
                 to_revoke: if dry_run { planned } else { revoked },
                 events: Some(verdicts),
-                cut_by: question_params::cuts(cuts),
+                cut_by: question_json::cuts(&cuts),
                 checkpoint,
                 ..Revoked::nothing(Knowledge::Known)
             });

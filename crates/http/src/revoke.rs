@@ -14,6 +14,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
+use ledgerline_answers::question_json::cuts;
 use ledgerline_api::revoke::{self as form, RevokeFamily, RevokeVerdict, Revoked, SetMember};
 use ledgerline_api::triage::Knowledge;
 use ledgerline_ledger::intake::{EventAnswer, RevokeToken, SubmitAnswer};
@@ -25,7 +26,6 @@ use tokio::sync::oneshot;
 use crate::events::{refused, status_of};
 use crate::extract::{Segments, check_text, json_body};
 use crate::issuer_notify::{IssuerNotice, say_of_each, word_before};
-use crate::question_params::cuts;
 use crate::tokens::check_id;
 use crate::{App, Shared, auth};
 
@@ -103,7 +103,7 @@ async fn blast_radius(
         family: plan.set.len() as u64,
         dry_run,
         to_revoke: ids.clone(),
-        cut_by: cuts(plan.cuts),
+        cut_by: cuts(&plan.cuts),
         ..Revoked::nothing(Knowledge::Known)
     };
     let mut ended = BTreeSet::new();

@@ -8,7 +8,7 @@
 use ledgerline_ledger::intake::RevokeToken;
 use ledgerline_proof::own_statement::{Named, OwnStatement};
 use ledgerline_proof::vocabulary::{EventType, TargetKind};
-use ledgerline_questions::lineage::Token;
+use ledgerline_questions::lineage::{Cut, Token};
 use ledgerline_questions::{Ending, EndsWith, With, ends_with};
 use ledgerline_view::view::{QueryError, View};
 
@@ -40,7 +40,7 @@ pub struct Plan {
     /// All that goes together, also what has ended before.
     pub set: Vec<Member>,
     /// By what the search was cut.
-    pub cuts: Vec<&'static str>,
+    pub cuts: Vec<Cut>,
 }
 
 /// Why tokens are revoked.

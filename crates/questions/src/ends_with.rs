@@ -11,7 +11,7 @@ use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::vocabulary::TokenKind;
 use ledgerline_view::view::{QueryError, View};
 
-use crate::lineage::{Bounds, QueryContext, Scope, Spending, Token};
+use crate::lineage::{Bounds, Cut, QueryContext, Scope, Spending, Token};
 use crate::{blast_radius, grants_named, of_same_grant};
 
 /// Tokens that one revocation is about, at most.
@@ -46,7 +46,7 @@ pub struct EndsWith {
     /// is told of later (RFC 7009 section 2.1).
     pub grants: Vec<String>,
     /// What cut the search.
-    pub cuts: Vec<&'static str>,
+    pub cuts: Vec<Cut>,
 }
 
 /// What ends with a token that is revoked at `now`.
@@ -90,8 +90,7 @@ pub fn ends_with(
         }
     }
     let grants = if has_grant { grants_named(&root) } else { Vec::new() };
-    let cuts = context.cuts().iter().map(|cut| cut.word()).collect();
-    Ok(EndsWith { set, grants, cuts })
+    Ok(EndsWith { set, grants, cuts: context.cuts() })
 }
 
 fn may_be_used(token: &Token, now: i64) -> bool {
