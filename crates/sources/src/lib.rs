@@ -20,6 +20,7 @@ pub mod inventory;
 mod memory;
 pub mod oidc_provider;
 mod pieces;
+pub mod record;
 mod token_id;
 pub mod token_table;
 
@@ -29,6 +30,7 @@ use ledgerline_api::event::Event;
 use thiserror::Error;
 
 pub use crate::instant::Millis;
+pub use crate::record::{Evidence, Identifier, Rule};
 pub use crate::token_id::Naming;
 
 /// Longest line an adapter looks at. The longest of the recording has 4 KiB.
@@ -58,6 +60,24 @@ pub trait Adapter {
 
     /// What has been read and made so far.
     fn report(&self) -> &Report;
+
+    /// Takes the records that became no event since it was asked last. They count as refused.
+    fn take_quarantined(&mut self) -> Vec<Quarantined> {
+        Vec::new()
+    }
+}
+
+/// A record that became no event, without what may be secret or personal in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// 1-based number of its line.
+    pub line: u64,
+    /// Stable code of the reason.
+    pub code: &'static str,
+    /// For people; holds no value of the record but the name of its kind.
+    pub detail: String,
+    /// Its structure as JSON with the values that are safe; empty when too many wait already.
+    pub record: String,
 }
 
 /// What every adapter is told.
@@ -76,16 +96,28 @@ pub struct Choice {
     pub name: &'static str,
     /// Which logs it reads.
     pub about: &'static str,
+    /// Where its records are known from.
+    pub evidence: Evidence,
+    /// Whether a line looks like one of its log, so that `auto` can choose.
+    pub detects: fn(&str) -> bool,
+    /// What each kind of record becomes, for people.
+    pub rows: fn() -> Vec<RowShown>,
+    /// What may become of the identifiers of its records.
+    pub identifiers: &'static [Identifier],
     /// Makes one.
     pub open: fn(Options) -> Box<dyn Adapter>,
 }
 
-/// Every adapter: a new one is its module and a row here.
-pub const ADAPTERS: &[Choice] = &[Choice {
-    name: "oidc-provider",
-    about: "Logs of node-oidc-provider, of its resource servers, and of policies",
-    open: |options| Box::new(oidc_provider::OidcProvider::new(options)),
-}];
+/// A row of an adapter's mapping, for people.
+pub struct RowShown {
+    /// The kinds of records, as the log names them.
+    pub kinds: String,
+    /// What they become.
+    pub becomes: &'static str,
+}
+
+/// Every adapter: a new one is its module and a row here, in the order of their names.
+pub const ADAPTERS: &[Choice] = &[oidc_provider::CHOICE];
 
 /// Events that must be recorded in one commit or not at all: 1 to [`ACT_PARTS_MAX`].
 #[derive(Clone, PartialEq, Eq)]
@@ -107,8 +139,8 @@ pub struct AdapterError {
 /// What can be wrong with a line. Names fields and places, never a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Problem {
-    /// More than [`LINE_BYTES_MAX`] bytes.
-    #[error("longer than {LINE_BYTES_MAX} bytes")]
+    /// More bytes than the adapter takes, [`LINE_BYTES_MAX`] where it does not say otherwise.
+    #[error("too long for a line")]
     TooLong,
     /// Bytes that are no text.
     #[error("not UTF-8")]
@@ -134,6 +166,36 @@ pub enum Problem {
     /// The digest beside a policy document is not that of the document.
     #[error("the policy document does not have the digest beside it")]
     DigestMismatch,
+    /// A record that should say something says nothing.
+    #[error("no event could be made of it")]
+    NoEvent,
+    /// More events of one record than an act can have.
+    #[error("it stands for more than {ACT_PARTS_MAX} events")]
+    TooManyParts,
+    /// A bearer value where none may stand.
+    #[error("`{0}` holds what may be a bearer value")]
+    Secret(&'static str),
+}
+
+impl Problem {
+    /// Stable code, by which refused records are counted.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotJson(_) => "not_json",
+            Self::BadPayload(_) => "bad_payload",
+            Self::UnknownShape => "unknown_shape",
+            Self::Missing(_) => "missing_member",
+            Self::Malformed(_) => "malformed_member",
+            Self::WeakToken(_) => "weak_token",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::NoEvent => "no_event",
+            Self::TooManyParts => "too_many_parts",
+            Self::Secret(_) => "secret_refused",
+        }
+    }
 }
 
 /// What an adapter has read and made.

@@ -34,7 +34,41 @@ use self::drafts::Recorder;
 use self::facts::NAME;
 use self::model::{AnyLine, PolicyLine, ResourceLine, parse};
 use self::provider_log::{Fate, ProviderLog};
-use crate::{Act, Adapter, AdapterError, LINE_BYTES_MAX, Naming, Options, Problem, Report};
+use crate::{
+    Act, Adapter, AdapterError, Choice, Evidence, Identifier, LINE_BYTES_MAX, Naming, Options,
+    Problem, Report, RowShown, Rule,
+};
+
+/// How it is chosen.
+pub const CHOICE: Choice = Choice {
+    name: NAME,
+    about: "Logs of node-oidc-provider, of its resource servers, and of policies",
+    evidence: Evidence::Recording,
+    detects: |line| {
+        parse::<AnyLine<'_>>(line).is_ok_and(|line| {
+            let is_provider = line.payload.is_some() && line.event.is_some();
+            let is_policy = line.policy_id.is_some() && line.document.is_some();
+            is_provider || is_policy || line.decision.is_some()
+        })
+    },
+    rows: || {
+        let row = |kinds: &str, becomes| RowShown { kinds: kinds.to_owned(), becomes };
+        vec![
+            row("provider events", "the acts of codes, tokens, grants and sessions, by request"),
+            row("lines of a resource server", "RESOURCE_ACCESSED with the decision"),
+            row("policy lines", "POLICY_CHANGED with the document"),
+        ]
+    },
+    identifiers: &[
+        Identifier { at: "/payload/jti (of a JWT)", rule: Rule::Safe },
+        Identifier { at: "/payload/jti (of an opaque token, a code)", rule: Rule::Hash },
+        Identifier { at: "/token", rule: Rule::Hash },
+        Identifier { at: "/payload/grantId", rule: Rule::Safe },
+        Identifier { at: "/payload/sessionUid", rule: Rule::Safe },
+        Identifier { at: "/payload/accountId", rule: Rule::Personal },
+    ],
+    open: |options| Box::new(OidcProvider::new(options)),
+};
 
 /// The adapter. One value reads all files of one recording.
 pub struct OidcProvider {

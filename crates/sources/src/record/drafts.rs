@@ -1,0 +1,190 @@
+//! The events that one record becomes.
+
+use ledgerline_api::event::{
+    Act as ActPart, Actor, Adapter as AdapterName, Event, Link, Personal, Target,
+};
+use ledgerline_api::values::Str;
+use ledgerline_proof::vocabulary::{
+    EventType, Outcome, PersonalRole, Relation, Strength, TargetKind, Vantage,
+};
+
+use crate::pieces::{personal, word};
+use crate::record::Identity;
+use crate::{ACT_PARTS_MAX, Act, Millis, Naming, Problem};
+
+/// Longest native id of a record, so that what it leads to can be named after it.
+const NATIVE_ID_MAX: usize = 900;
+
+/// Gathers the events of one record. They are one act: recorded together or not at all.
+pub struct Drafts<'n> {
+    identity: Identity,
+    naming: &'n Naming,
+    adapter: AdapterName<'static>,
+    vantage: Vantage,
+    events: Vec<Event<'static>>,
+}
+
+impl<'n> Drafts<'n> {
+    pub(super) fn new(
+        identity: Identity,
+        naming: &'n Naming,
+        adapter: AdapterName<'static>,
+    ) -> Self {
+        Self { identity, naming, adapter, vantage: Vantage::Issuer, events: Vec::new() }
+    }
+
+    /// When the record happened.
+    pub(crate) fn at(&self) -> Millis {
+        self.identity.at
+    }
+
+    /// What names the record.
+    pub(crate) fn native_id(&self) -> &str {
+        &self.identity.native_id
+    }
+
+    /// From where the source sees the acts of this record; the issuer where nothing is said.
+    pub(crate) fn seen_from(&mut self, vantage: Vantage) {
+        self.vantage = vantage;
+    }
+
+    /// One more event, with the members that all events of the record have.
+    pub(crate) fn event(
+        &mut self,
+        kind: EventType,
+        target: Target<'static>,
+    ) -> &mut Event<'static> {
+        let is_act_upon = !matches!(kind, EventType::PolicyChanged | EventType::Heartbeat);
+        self.events.push(Event {
+            event_type: word(kind),
+            outcome: if is_act_upon { word(Outcome::Allow) } else { None },
+            target: Some(target),
+            occurred_at: Some(self.identity.at.rfc3339().into()),
+            time_uncertainty_ns: Some(1_000_000),
+            vantage: word(self.vantage),
+            issuer: Some(self.naming.alias().to_owned().into()),
+            adapter: Some(self.adapter.clone()),
+            ..Event::default()
+        });
+        self.events.last_mut().expect("one was pushed")
+    }
+
+    /// One more event about a token.
+    pub(crate) fn token(
+        &mut self,
+        kind: EventType,
+        id: impl Into<Str<'static>>,
+    ) -> &mut Event<'static> {
+        self.event(kind, Target { kind: TargetKind::Token.symbol().into(), id: id.into() })
+    }
+
+    /// The events so far, for what all of them share.
+    pub(crate) fn all(&mut self) -> &mut [Event<'static>] {
+        &mut self.events
+    }
+
+    /// Gives the events their names.
+    pub(super) fn into_acts(mut self) -> Result<Vec<Act>, Problem> {
+        let id = self.identity.native_id;
+        if id.is_empty() || id.len() > NATIVE_ID_MAX {
+            return Err(Problem::Malformed("id"));
+        }
+        if self.events.is_empty() {
+            return Err(Problem::NoEvent);
+        }
+        if self.events.len() > ACT_PARTS_MAX {
+            return Err(Problem::TooManyParts);
+        }
+        let parts = i32::try_from(self.events.len()).unwrap_or(i32::MAX);
+        for (part, event) in (0..).zip(&mut self.events) {
+            event.native_id = Some(id.clone().into());
+            if parts > 1 {
+                event.act = Some(ActPart { id: id.clone().into(), part, parts });
+            }
+        }
+        Ok(vec![Act { events: self.events }])
+    }
+}
+
+/// A wide target: a session, grant or client of the issuer.
+///
+/// # Errors
+/// [`Problem::Malformed`] with `field` when the id cannot be one.
+pub(crate) fn wide(
+    naming: &Naming,
+    kind: TargetKind,
+    id: &str,
+    field: &'static str,
+) -> Result<Target<'static>, Problem> {
+    let id = naming.wide(id).ok_or(Problem::Malformed(field))?;
+    Ok(Target { kind: kind.symbol().into(), id: id.into() })
+}
+
+/// The source itself, for acts that name nothing else.
+pub(crate) fn of_source(naming: &Naming) -> Target<'static> {
+    Target { kind: TargetKind::Source.symbol().into(), id: naming.alias().to_owned().into() }
+}
+
+/// A person as target: the id is empty, the personal record names it.
+pub(crate) fn of_subject() -> Target<'static> {
+    Target { kind: TargetKind::Subject.symbol().into(), id: Str::Borrowed("") }
+}
+
+/// An edge to a token that the source named.
+pub(crate) fn asserted(token_id: String, relation: Relation) -> Link<'static> {
+    link(token_id, relation, Strength::Asserted, None)
+}
+
+/// An edge to a token, with what it stands on when the source did not name it.
+pub(crate) fn link(
+    token_id: String,
+    relation: Relation,
+    strength: Strength,
+    why: Option<&'static str>,
+) -> Link<'static> {
+    Link {
+        token_id: Some(token_id.into()),
+        event: None,
+        relation: relation.symbol().into(),
+        strength: word(strength),
+        why: why.map(Str::Borrowed),
+    }
+}
+
+/// The person whose token it is.
+pub(crate) fn subject(user: Option<&str>) -> Option<Personal<'static>> {
+    let user_id = Some(user?.to_owned().into());
+    Some(Personal { user_id, ..personal(PersonalRole::Subject) })
+}
+
+/// A person who acts on somebody else's things.
+pub(crate) fn acting(user: Option<&str>) -> Option<Personal<'static>> {
+    let user_id = Some(user?.to_owned().into());
+    Some(Personal { user_id, ..personal(PersonalRole::Actor) })
+}
+
+/// Where a request came from; `None` when nothing is known.
+pub(crate) fn request(ip: Option<&str>, user_agent: Option<&str>) -> Option<Personal<'static>> {
+    if ip.is_none() && user_agent.is_none() {
+        return None;
+    }
+    let owned = |text: Option<&str>| text.map(|text| Str::Owned(text.to_owned()));
+    Some(Personal {
+        ip: owned(ip),
+        user_agent: owned(user_agent),
+        ..personal(PersonalRole::Request)
+    })
+}
+
+/// A client or service that acts.
+pub(crate) fn actor(
+    kind: ledgerline_proof::vocabulary::ActorKind,
+    naming: &Naming,
+    id: &str,
+) -> Actor<'static> {
+    Actor {
+        kind: word(kind),
+        issuer: Some(naming.alias().to_owned().into()),
+        id: id.to_owned().into(),
+    }
+}

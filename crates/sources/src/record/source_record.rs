@@ -1,0 +1,294 @@
+//! One record of a log, read by the rules of its identifiers.
+
+use std::borrow::Cow;
+
+use serde_json_borrow::Value;
+
+use crate::record::{Identifier, Rule};
+use crate::{Naming, Problem};
+
+/// A record and what may be read of it. Places are JSON pointers (RFC 6901).
+pub struct Record<'v> {
+    value: &'v Value<'v>,
+    identifiers: &'static [Identifier],
+    naming: &'v Naming,
+}
+
+impl<'v> Record<'v> {
+    pub(super) fn new<'a: 'v>(
+        value: &'v Value<'a>,
+        identifiers: &'static [Identifier],
+        naming: &'v Naming,
+    ) -> Self {
+        Self { value: shortened(value), identifiers, naming }
+    }
+
+    /// Whether something other than null stands there.
+    pub(crate) fn has(&self, at: &str) -> bool {
+        find(self.value, at).is_some_and(|value| !value.is_null())
+    }
+
+    /// A text whose rule is [`Rule::Safe`]; `None` when it is absent, empty or no text.
+    pub(crate) fn safe(&self, at: &str) -> Option<&'v str> {
+        self.assert_rule(at, Rule::Safe);
+        text(find(self.value, at)?)
+    }
+
+    /// As [`Self::safe`], for what must be there.
+    pub(crate) fn needs(&self, at: &'static str) -> Result<&'v str, Problem> {
+        self.safe(at).ok_or(Problem::Missing(at))
+    }
+
+    /// A whole number whose rule is [`Rule::Safe`], also one that stands in a text.
+    pub(crate) fn number(&self, at: &str) -> Option<i64> {
+        self.assert_rule(at, Rule::Safe);
+        let value = find(self.value, at)?;
+        value.as_i64().or_else(|| text(value)?.parse().ok())
+    }
+
+    /// Whether `true` stands there.
+    pub(crate) fn is_true(&self, at: &str) -> bool {
+        self.assert_rule(at, Rule::Safe);
+        find(self.value, at).is_some_and(|value| value.as_bool() == Some(true))
+    }
+
+    /// The token id (`t1`) of a bearer value.
+    ///
+    /// # Errors
+    /// [`Problem::WeakToken`] for one of fewer than 128 bits.
+    pub(crate) fn hashed(&self, at: &'static str) -> Result<Option<String>, Problem> {
+        self.assert_rule(at, Rule::Hash);
+        let Some(value) = find(self.value, at).and_then(text) else { return Ok(None) };
+        self.naming.bearer(value).map(Some).ok_or(Problem::WeakToken(at))
+    }
+
+    /// A value for a personal record.
+    pub(crate) fn personal(&self, at: &str) -> Option<&'v str> {
+        self.assert_rule(at, Rule::Personal);
+        text(find(self.value, at)?)
+    }
+
+    /// The texts of a list whose rule (that of `at` with `/*`) is [`Rule::Safe`], or the words of
+    /// a text.
+    pub(crate) fn list(&self, at: &str) -> Vec<String> {
+        self.assert_rule(at, Rule::Safe);
+        match find(self.value, at) {
+            Some(Value::Array(each)) => {
+                each.iter().filter_map(text).map(ToOwned::to_owned).collect()
+            }
+            Some(Value::Str(words)) => {
+                words.split_ascii_whitespace().map(ToOwned::to_owned).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The parts of a list or the members of an object, as records of the same rules whose places
+    /// begin at the part. `under` is the pointer with `*` for the part.
+    pub(crate) fn each(&self, at: &str) -> Vec<Part<'v>> {
+        match find(self.value, at) {
+            Some(Value::Array(each)) => {
+                each.iter().map(|value| Part { name: "", value: shortened(value) }).collect()
+            }
+            Some(Value::Object(members)) => {
+                let part = |(name, value): (&'v str, &'v Value<'_>)| Part {
+                    name,
+                    value: shortened(value),
+                };
+                members.iter().map(part).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A text of a part of [`Self::each`]; `rule` is the pointer of its rule.
+    pub(crate) fn safe_of(&self, part: &Part<'v>, at: &str, rule: &str) -> Option<&'v str> {
+        self.assert_rule(rule, Rule::Safe);
+        text(find(part.value, at)?)
+    }
+
+    /// As [`Self::safe_of`], for a personal record.
+    pub(crate) fn personal_of(&self, part: &Part<'v>, at: &str, rule: &str) -> Option<&'v str> {
+        self.assert_rule(rule, Rule::Personal);
+        text(find(part.value, at)?)
+    }
+
+    /// Where its ids stand.
+    pub(crate) fn naming(&self) -> &'v Naming {
+        self.naming
+    }
+
+    fn assert_rule(&self, at: &str, rule: Rule) {
+        debug_assert!(
+            self.identifiers.iter().any(|one| one.rule == rule && covers(one.at, at)),
+            "{at} is read as {rule:?}, and the table has no such rule"
+        );
+    }
+}
+
+/// A part of a list, or a member of an object.
+pub(crate) struct Part<'v> {
+    /// Of a member its name, of an element nothing.
+    pub name: &'v str,
+    value: &'v Value<'v>,
+}
+
+/// `Value` keeps its texts in `Cow`s, over which it is covariant.
+fn shortened<'v, 'a: 'v>(value: &'v Value<'a>) -> &'v Value<'v> {
+    value
+}
+
+fn text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::Str(text) if !text.is_empty() => Some(text),
+        _ => None,
+    }
+}
+
+/// What a pointer names.
+fn find<'v>(value: &'v Value<'v>, at: &str) -> Option<&'v Value<'v>> {
+    at.split('/').skip(1).try_fold(value, |value, step| {
+        let step: Cow<'_, str> = if step.contains('~') {
+            step.replace("~1", "/").replace("~0", "~").into()
+        } else {
+            step.into()
+        };
+        match value {
+            Value::Object(members) => members.get(&step),
+            Value::Array(each) => each.get(step.parse::<usize>().ok()?),
+            _ => None,
+        }
+    })
+}
+
+/// Whether a rule's place covers another: `*` stands for one step, a trailing `/*` for the place
+/// itself, too.
+fn covers(rule: &str, at: &str) -> bool {
+    let (mut steps, mut others) = (rule.split('/'), at.split('/'));
+    loop {
+        match (steps.next(), others.next()) {
+            (None, None) => return true,
+            (Some("*"), None) => return steps.next().is_none(),
+            (Some(step), Some(other)) if step == "*" || step == other => {}
+            _ => return false,
+        }
+    }
+}
+
+/// A record without what may be secret or personal: its structure, and the values whose rule is
+/// [`Rule::Safe`]; of the others their kind and length.
+pub(crate) fn scrubbed(value: &Value<'_>, identifiers: &[Identifier]) -> String {
+    let mut place = String::new();
+    let value = scrub(value, identifiers, &mut place);
+    value.to_string()
+}
+
+fn scrub(value: &Value<'_>, identifiers: &[Identifier], place: &mut String) -> serde_json::Value {
+    let is_safe =
+        |place: &str| identifiers.iter().any(|one| one.rule == Rule::Safe && covers(one.at, place));
+    let end = place.len();
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Number(_) if is_safe(place) => value.clone().into(),
+        Value::Number(_) => "(a number)".into(),
+        Value::Str(text) if is_safe(place) => text.as_ref().into(),
+        Value::Str(text) => format!("(a text of {} bytes)", text.len()).into(),
+        Value::Array(each) => {
+            let parts = each.iter().map(|part| {
+                place.push_str("/*");
+                let part = scrub(part, identifiers, place);
+                place.truncate(end);
+                part
+            });
+            parts.collect::<Vec<_>>().into()
+        }
+        Value::Object(members) => {
+            let mut out = serde_json::Map::new();
+            for (number, (name, value)) in members.iter().enumerate() {
+                place.push('/');
+                place.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                let is_known = identifiers.iter().any(|one| is_on_the_way(one.at, place));
+                // A member's name can be a value, such as a map of tokens.
+                let shown = if is_known || is_word(name) {
+                    name.to_owned()
+                } else {
+                    format!("(member {number})")
+                };
+                out.insert(shown, scrub(value, identifiers, place));
+                place.truncate(end);
+            }
+            out.into()
+        }
+    }
+}
+
+/// Whether a rule's place is this one or lies within it.
+fn is_on_the_way(rule: &str, at: &str) -> bool {
+    let mut steps = rule.split('/');
+    at.split('/').all(|other| steps.next().is_some_and(|step| step == "*" || step == other))
+}
+
+/// A name as programs give them to members: short, of letters.
+fn is_word(name: &str) -> bool {
+    let sound = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-');
+    (1..=32).contains(&name.len()) && name.bytes().all(sound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: &[Identifier] = &[
+        Identifier { at: "/id", rule: Rule::Safe },
+        Identifier { at: "/details/token", rule: Rule::Hash },
+        Identifier { at: "/who", rule: Rule::Personal },
+        Identifier { at: "/list/*", rule: Rule::Safe },
+        Identifier { at: "/map/*/kept", rule: Rule::Safe },
+        Identifier { at: "/odd/a~1b", rule: Rule::Safe },
+    ];
+
+    #[test]
+    fn reads_by_the_rules() {
+        let naming = Naming::new("eu", "idp").expect("sound names");
+        let json = r#"{"id":"x","details":{"token":"AAAAAAAAAAAAAAAAAAAAAA"},"who":"alice",
+            "list":["a","b"],"map":{"m":{"kept":"k"}},"odd":{"a/b":"7"}}"#;
+        let value: Value<'_> = serde_json::from_str(json).expect("JSON");
+        let record = Record::new(&value, RULES, &naming);
+        assert_eq!(record.safe("/id"), Some("x"));
+        assert_eq!(record.safe("/odd/a~1b"), Some("7"));
+        assert_eq!(record.number("/odd/a~1b"), Some(7));
+        assert_eq!(record.personal("/who"), Some("alice"));
+        assert_eq!(record.list("/list"), ["a", "b"]);
+        let hashed = record.hashed("/details/token").expect("strong").expect("there");
+        assert!(hashed.starts_with("eu:idp:t1:"), "{hashed}");
+        let parts = record.each("/map");
+        assert_eq!(parts[0].name, "m");
+        assert_eq!(record.safe_of(&parts[0], "/kept", "/map/*/kept"), Some("k"));
+    }
+
+    #[test]
+    #[should_panic(expected = "no such rule")]
+    fn a_hashed_value_cannot_be_read_in_clear() {
+        let naming = Naming::new("eu", "idp").expect("sound names");
+        let value: Value<'_> = serde_json::from_str("{}").expect("JSON");
+        Record::new(&value, RULES, &naming).safe("/details/token");
+    }
+
+    #[test]
+    fn a_scrubbed_record_keeps_its_structure_and_what_is_safe() {
+        let json = r#"{"id":"x","details":{"token":"SECRET","n":5,"new":true},"who":"alice",
+            "list":["a"],"map":{"SECRETSECRETSECRETSECRETSECRETSECRET":{"kept":"k","other":"o"},
+            "s3cret":1},"odd":{"a/b":"7"}}"#;
+        let value: Value<'_> = serde_json::from_str(json).expect("JSON");
+        let out = scrubbed(&value, RULES);
+        for hidden in ["SECRET", "alice", "s3cret", "\"o\"", "5,"] {
+            assert!(!out.contains(hidden), "{hidden} in {out}");
+        }
+        for kept in
+            ["\"id\":\"x\"", "[\"a\"]", "\"kept\":\"k\"", "a text of 6 bytes", "\"7\"", "true"]
+        {
+            assert!(out.contains(kept), "{kept} not in {out}");
+        }
+    }
+}
