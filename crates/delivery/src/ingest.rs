@@ -11,11 +11,14 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use ledgerline_api::status::{Credential, ServerStatus};
 use ledgerline_client::Client;
-use ledgerline_sources::{ADAPTERS, Choice, Options, Problem};
+use ledgerline_sources::auto::Auto;
+use ledgerline_sources::{ADAPTERS, Adapter, Options, Problem};
 
 use crate::acts::Acts;
+use crate::dry_run;
 use crate::feed::{Came, Feed};
 use crate::naming::Naming;
+use crate::quarantine::Quarantine;
 use crate::sender::Sender;
 use ledgerline_terminal::context::{ClientSettings, Context};
 use ledgerline_terminal::exit::{CommandResult, Failure};
@@ -23,12 +26,15 @@ use ledgerline_terminal::progress_bar;
 
 /// The name of our own form, beside those of the adapters.
 const OWN: &str = "ledgerline";
+/// Finds out which adapter it is.
+const AUTO: &str = "auto";
 
 /// What the files may hold.
 fn forms() -> PossibleValuesParser {
     let own = PossibleValue::new(OWN).help("Our own JSON or NDJSON");
     let adapters = ADAPTERS.iter().map(|one| PossibleValue::new(one.name).help(one.about));
-    PossibleValuesParser::new(std::iter::once(own).chain(adapters))
+    let auto = PossibleValue::new(AUTO).help("A foreign log: the adapter that recognises it");
+    PossibleValuesParser::new([own, auto].into_iter().chain(adapters))
 }
 
 /// Arguments of `ingest`.
@@ -37,9 +43,12 @@ fn forms() -> PossibleValuesParser {
   ledgerline ingest --key-file producer.key events.ndjson
   tail -F events.ndjson | ledgerline ingest -
   ledgerline ingest --adapter oidc-provider --region global --issuer idp provider.ndjson.gz
+  ledgerline ingest --adapter auto --dry-run provider.ndjson
 
 Exit codes: 0 every event is recorded, now or before; 1 a line or an event was refused, or a file
-could not be read to its end. The report says how many of each, and names the first by line.")]
+could not be read to its end. The report says how many of each, and names the first by line.
+A record that an adapter does not know counts as refused, with its reason; `ledgerline adapters`
+shows what each adapter knows.")]
 pub struct IngestArgs {
     #[command(flatten)]
     client: ClientSettings,
@@ -48,6 +57,13 @@ pub struct IngestArgs {
     /// What the files hold.
     #[arg(long, value_parser = forms(), default_value = OWN)]
     adapter: String,
+    /// Show what each line would become, and send nothing. Needs an adapter and no server.
+    #[arg(long, conflicts_with = "quarantine")]
+    dry_run: bool,
+    /// File to which the records go that an adapter refused, without what may be secret or
+    /// personal: one JSON object a line, for the owner alone.
+    #[arg(long, value_name = "FILE")]
+    quarantine: Option<PathBuf>,
     /// Files in order, also packed with gzip; `-` for standard input.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -58,21 +74,30 @@ pub struct IngestArgs {
 /// # Errors
 /// When a file cannot be opened or the server refuses a whole request. Exit 1 when any line or
 /// event was refused, or a file could not be read to its end.
-pub fn run(context: &mut Context, args: IngestArgs) -> CommandResult {
-    let client = context.client(args.client)?;
+pub fn run(context: &mut Context, args: &IngestArgs) -> CommandResult {
+    let is_own = args.adapter == OWN;
+    if is_own && (args.dry_run || args.quarantine.is_some()) {
+        let detail = "--dry-run and --quarantine are for foreign logs: name an --adapter";
+        return Err(Failure::usage(detail));
+    }
+    if args.dry_run {
+        let mut adapter = open(&args.adapter, &args.naming, None)?;
+        return dry_run::run(context, adapter.as_mut(), &args.files);
+    }
+    let client = context.client(args.client.clone())?;
     let bar = progress_bar();
     let mut sender = Sender::new(&client, &bar);
-    let chosen = ADAPTERS.iter().find(|one| one.name == args.adapter);
-    let fed = match chosen {
-        None => args.files.iter().try_for_each(|path| {
+    let fed = if is_own {
+        args.files.iter().try_for_each(|path| {
             let mut acts = Acts::default();
             read(path, &mut sender, &mut |line, value, sender| {
                 sender.count_line();
                 acts.event(line, value).map_or(Ok(()), |unit| sender.take(unit))
             })?;
             acts.end().try_for_each(|unit| sender.take(unit))
-        }),
-        Some(chosen) => adapt(chosen, &client, &args.naming, &args.files, &mut sender),
+        })
+    } else {
+        adapt(args, &client, &mut sender)
     };
     sender.finish(context, fed)
 }
@@ -110,22 +135,30 @@ fn read(
     }
 }
 
-fn adapt(
-    chosen: &Choice,
-    client: &Client,
+fn open(
+    adapter: &str,
     naming: &Naming,
-    files: &[PathBuf],
-    sender: &mut Sender<'_>,
-) -> Result<(), Failure> {
-    let names = ledgerline_sources::Naming::new(&naming.region, &naming.issuer)
+    recorded_as: Option<(String, String)>,
+) -> Result<Box<dyn Adapter>, Failure> {
+    let naming = ledgerline_sources::Naming::new(&naming.region, &naming.issuer)
         .ok_or_else(|| Failure::usage("region and issuer match [a-z0-9._-]{1,32}"))?;
+    let options = Options { naming, recorded_as };
+    let chosen = ADAPTERS.iter().find(|one| one.name == adapter);
+    Ok(chosen.map_or_else(
+        || Box::new(Auto::new(options.clone())) as Box<dyn Adapter>,
+        |chosen| (chosen.open)(options.clone()),
+    ))
+}
+
+fn adapt(args: &IngestArgs, client: &Client, sender: &mut Sender<'_>) -> Result<(), Failure> {
     // As whom the events are recorded, so that the adapter can link to its own events.
     let own = client.get("/v1/status").context("asking as whom this key records")?;
     let Credential { tenant, source, .. } = own.form::<ServerStatus<'_>>()?.credential;
     let recorded_as = Some((tenant.into_owned(), source.into_owned()));
-    let mut adapter = (chosen.open)(Options { naming: names, recorded_as });
+    let mut adapter = open(&args.adapter, &args.naming, recorded_as)?;
+    let mut quarantine = args.quarantine.as_deref().map(Quarantine::open).transpose()?;
     let mut acts = Vec::new();
-    let fed = files.iter().try_for_each(|path| {
+    let fed = args.files.iter().try_for_each(|path| {
         read(path, sender, &mut |line, value, sender| {
             let read = match std::str::from_utf8(value) {
                 Ok(text) => adapter.line(line, text, &mut acts),
@@ -134,13 +167,31 @@ fn adapt(
             if let Err(error) = read {
                 sender.refuse(line, "adapter", &error.problem.to_string());
             }
+            set_aside(adapter.as_mut(), path, sender, quarantine.as_mut())?;
             sender.acts(line, &mut acts)
         })
     });
     let ended = fed.and_then(|()| {
         adapter.finish(&mut acts);
+        set_aside(adapter.as_mut(), Path::new(""), sender, quarantine.as_mut())?;
         sender.acts(0, &mut acts)
     });
     sender.adapted(adapter.report());
     ended
+}
+
+/// Names the records that became no event, and writes them to the quarantine.
+fn set_aside(
+    adapter: &mut dyn Adapter,
+    file: &Path,
+    sender: &mut Sender<'_>,
+    mut quarantine: Option<&mut Quarantine>,
+) -> Result<(), Failure> {
+    for one in adapter.take_quarantined() {
+        sender.refuse(one.line, one.code, &one.detail);
+        if let Some(quarantine) = &mut quarantine {
+            quarantine.put(file, &one)?;
+        }
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@
 //! Refuses: a line that is too long, no JSON, of no known shape, or with a field that cannot be an
 //! id. The adapter goes on with the next line; whether that is fatal is the caller's choice.
 
+pub mod auto;
 pub mod input;
 mod instant;
 pub mod inventory;

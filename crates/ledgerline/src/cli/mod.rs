@@ -25,7 +25,7 @@ use ledgerline_commands::{
     blast_radius, call, disclose, erase, findings, introspect, keys, lineage, pivot, prove, query,
     reconcile, revoke, sources, status, tail, token_id, trace,
 };
-use ledgerline_delivery::{import_tokens, ingest};
+use ledgerline_delivery::{adapters, import_tokens, ingest};
 
 use crate::config::{FileSettings, LogSettings};
 use crate::reload::Origins;
@@ -66,6 +66,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Send a file of events, or a foreign log through an adapter.
     Ingest(ingest::IngestArgs),
+    /// Show which foreign logs are understood, and what their records become.
+    Adapters(adapters::AdaptersArgs),
     /// Show the life of a token.
     Trace(trace::TraceArgs),
     /// Show what a token came of and what came of it.
@@ -200,7 +202,8 @@ fn run(cli: Cli) -> CommandResult {
     match cli.command {
         Command::Serve(args) => serve::run(&mut context, *args),
         Command::Demo(args) => demo::run(&mut context, args),
-        Command::Ingest(args) => ingest::run(&mut context.commands, args),
+        Command::Ingest(args) => ingest::run(&mut context.commands, &args),
+        Command::Adapters(args) => adapters::run(&mut context.commands, args),
         Command::ImportTokens(args) => import_tokens::run(&mut context.commands, args),
         Command::Reconcile(args) => reconcile::run(&mut context.commands, args),
         Command::Sources(args) => sources::run(&mut context.commands, args),

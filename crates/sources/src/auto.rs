@@ -1,0 +1,173 @@
+//! `auto`: the adapter that finds out which log it reads.
+//!
+//! Promises: lines are held until one adapter alone recognises more of them than any other does,
+//! at the latest at [`HELD_LINES_MAX`]; then that one reads all of them from the first. When nobody
+//! or more than one recognises them, every line is refused: nothing is read by a guess.
+
+use crate::{ADAPTERS, Act, Adapter, AdapterError, Choice, Options, Problem, Quarantined, Report};
+
+/// Most lines that are held before it must be decided.
+const HELD_LINES_MAX: usize = 100;
+/// Most bytes that are held.
+const HELD_BYTES_MAX: usize = 32 << 20;
+/// After so many lines one that leads alone is chosen.
+const ENOUGH_LINES: usize = 3;
+
+/// An adapter not yet chosen, or the chosen one.
+pub struct Auto {
+    options: Options,
+    held: Vec<(u64, String)>,
+    bytes: usize,
+    chosen: Option<Box<dyn Adapter>>,
+    /// Of lines that were refused before one was chosen.
+    report: Report,
+    quarantine: Vec<Quarantined>,
+}
+
+/// The adapter that recognises more of the lines than any other does.
+#[must_use]
+pub fn detect(lines: &[&str]) -> Option<&'static Choice> {
+    let recognised = |one: &Choice| lines.iter().filter(|line| (one.detects)(line)).count();
+    let mut counts: Vec<_> = ADAPTERS.iter().map(|one| (recognised(one), one)).collect();
+    counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let (best, choice) = counts[0];
+    let second = counts.get(1).map_or(0, |(count, _)| *count);
+    (best > second).then_some(choice)
+}
+
+impl Auto {
+    /// Nothing is chosen yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let (held, report, quarantine) = Default::default();
+        Self { options, held, bytes: 0, chosen: None, report, quarantine }
+    }
+
+    /// The name of the adapter that was chosen.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&'static str> {
+        self.chosen.as_ref().map(|chosen| chosen.name())
+    }
+
+    fn decide(&mut self, out: &mut Vec<Act>) {
+        let lines: Vec<&str> = self.held.iter().map(|(_, line)| line.as_str()).collect();
+        let Some(choice) = detect(&lines) else { return };
+        let mut adapter = (choice.open)(self.options.clone());
+        for (number, line) in self.held.drain(..) {
+            if let Err(error) = adapter.line(number, &line, out) {
+                self.quarantine.push(refused(error));
+            }
+        }
+        self.chosen = Some(adapter);
+    }
+
+    /// Nobody alone recognises the lines that are held.
+    fn give_up(&mut self) {
+        for (line, _) in self.held.drain(..) {
+            self.report.lines += 1;
+            self.report.refused += 1;
+            self.quarantine.push(refused(AdapterError { line, problem: Problem::UnknownShape }));
+        }
+        self.bytes = 0;
+    }
+}
+
+/// A line that was refused after it had been held: its caller has gone on.
+fn refused(error: AdapterError) -> Quarantined {
+    let AdapterError { line, problem } = error;
+    let (code, detail) = (problem.code(), problem.to_string());
+    Quarantined { line, code, detail, record: String::new() }
+}
+
+impl Adapter for Auto {
+    fn name(&self) -> &'static str {
+        "auto"
+    }
+
+    fn line(&mut self, number: u64, line: &str, out: &mut Vec<Act>) -> Result<(), AdapterError> {
+        if let Some(chosen) = &mut self.chosen {
+            return chosen.line(number, line, out);
+        }
+        self.held.push((number, line.to_owned()));
+        self.bytes += line.len();
+        let is_full = self.held.len() >= HELD_LINES_MAX || self.bytes > HELD_BYTES_MAX;
+        if is_full || self.held.len() >= ENOUGH_LINES {
+            self.decide(out);
+        }
+        if is_full && self.chosen.is_none() {
+            self.give_up();
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, number: u64, problem: Problem) -> AdapterError {
+        if let Some(chosen) = &mut self.chosen {
+            return chosen.refuse(number, problem);
+        }
+        self.report.lines += 1;
+        self.report.refused += 1;
+        AdapterError { line: number, problem }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Act>) {
+        if self.chosen.is_none() {
+            self.decide(out);
+            self.give_up();
+        }
+        if let Some(chosen) = &mut self.chosen {
+            chosen.finish(out);
+        }
+    }
+
+    /// That of the chosen one; lines that were refused before it was chosen stand in the quarantine
+    /// alone.
+    fn report(&self) -> &Report {
+        self.chosen.as_ref().map_or(&self.report, |chosen| chosen.report())
+    }
+
+    fn take_quarantined(&mut self) -> Vec<Quarantined> {
+        let mut all = std::mem::take(&mut self.quarantine);
+        if let Some(chosen) = &mut self.chosen {
+            all.extend(chosen.take_quarantined());
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Naming;
+
+    fn auto() -> Auto {
+        let naming = Naming::new("eu", "idp").expect("sound names");
+        Auto::new(Options { naming, recorded_as: None })
+    }
+
+    const ACCESS: &str = concat!(
+        r#"{"time":"2026-11-22T05:31:35.751Z","request_id":"r-1","service":"api","#,
+        r#""method":"GET","path":"/orders","decision":"deny","reason":"bad_jwt"}"#
+    );
+
+    #[test]
+    fn a_log_that_one_alone_recognises_is_read_from_its_first_line() {
+        let (mut auto, mut out) = (auto(), Vec::new());
+        auto.line(1, ACCESS, &mut out).expect("held");
+        assert!(out.is_empty() && auto.chosen().is_none(), "one line is held");
+        auto.finish(&mut out);
+        assert_eq!((auto.chosen(), auto.report().lines), (Some("oidc-provider"), 1));
+    }
+
+    #[test]
+    fn what_nobody_recognises_is_refused_line_by_line() {
+        let (mut auto, mut out) = (auto(), Vec::new());
+        for number in 1..=150 {
+            auto.line(number, r#"{"hello":"world"}"#, &mut out).expect("held");
+        }
+        auto.finish(&mut out);
+        let quarantined = auto.take_quarantined();
+        assert!(out.is_empty());
+        assert_eq!((quarantined.len(), auto.report().refused), (150, 150));
+        assert!(quarantined.iter().all(|one| one.code == "unknown_shape"));
+    }
+}
