@@ -59,9 +59,11 @@ pub mod domain {
     pub const FINDING: &[u8] = b"ledgerline/finding/v1\0";
     /// MAC of a page token, and the key it is made under.
     pub const PAGE: &[u8] = b"ledgerline/page/v1\0";
+    /// Digest of the tokens that a producer holds, in its heartbeats.
+    pub const HELD: &[u8] = b"ledgerline/held/v1\0";
 
     /// The whole table: purpose and domain, for documents and tests.
-    pub const ALL: [(&str, &[u8]); 14] = [
+    pub const ALL: [(&str, &[u8]); 15] = [
         ("event-id", EVENT_ID),
         ("personal", PERSONAL),
         ("statement", STATEMENT),
@@ -76,6 +78,7 @@ pub mod domain {
         ("refused", REFUSED),
         ("finding", FINDING),
         ("page", PAGE),
+        ("held", HELD),
     ];
 }
 

@@ -22,6 +22,7 @@ pub mod decode;
 pub mod entry;
 pub mod event_id;
 pub mod hash;
+pub mod held;
 pub mod hlc;
 pub mod lifecycle;
 pub mod note;
