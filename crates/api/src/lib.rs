@@ -28,6 +28,7 @@ pub mod recorded;
 pub mod revoke;
 pub mod schema;
 pub mod source;
+pub mod statement;
 pub mod status;
 pub mod time_text;
 pub mod token;

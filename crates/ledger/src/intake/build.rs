@@ -1,5 +1,6 @@
 //! Turns a parsed event into one that waits for its index: commitments, handles, sealing, terms.
 
+use ledgerline_api::statement;
 use ledgerline_index::{EventSpan, terms};
 use ledgerline_journal::format::{AttachmentRecord, SealedRecord};
 use ledgerline_proof::chain::chain_key;
@@ -16,7 +17,7 @@ use ledgerline_vault::{Slot, Vault, VaultError};
 use ledgerline_view::registry::{ALL_TENANTS, Caller, Key};
 use ledgerline_world::entropy::random;
 
-use super::json::{self, JsonEvent};
+use super::json::JsonEvent;
 use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature, effect, secret_scan};
 
 /// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
@@ -34,32 +35,23 @@ impl Intake {
             return Err(EventError::new("signature_required", detail));
         }
         let tenant = caller.own_tenant();
-        let mut statement = event.statement(tenant, caller.source())?;
+        let mut said = event.statement(tenant, caller.source())?;
         let mut records = Vec::with_capacity(event.personal.len());
         for personal in &event.personal {
-            let fields = json::fields(personal);
-            let record = PersonalRecord {
-                salt: random(self.entropy.as_ref()),
-                user_id: fields.user_id,
-                ip: fields.ip,
-                user_agent: fields.user_agent,
-                device: fields.device,
-                resource: fields.resource,
-                attributes: json::attributes(personal),
-            };
+            let record = statement::record(personal, random(self.entropy.as_ref()));
             record.validate().map_err(|error| refused(error.code(), &error))?;
             let bytes = encode_object(Kind::Personal, &record);
-            let role = json::role(personal)?;
-            statement.personal.push(Personal { role, commitment: commitment(&bytes) });
+            let role = statement::role(personal)?;
+            said.personal.push(Personal { role, commitment: commitment(&bytes) });
             records.push(bytes);
         }
         let mut attachments = Vec::with_capacity(event.attachments.len());
         for attachment in &event.attachments {
-            let (digest, media_type, data) = json::attached(attachment)?;
+            let (digest, media_type, data) = statement::attached(attachment)?;
             attachments.push(AttachmentRecord { digest, media_type: media_type.to_owned(), data });
         }
-        let bytes = encode_object(Kind::Statement, &statement);
-        self.build(caller, &statement, &bytes, None, records, attachments)
+        let bytes = encode_object(Kind::Statement, &said);
+        self.build(caller, &said, &bytes, None, records, attachments)
     }
 
     /// A submission in Avro form, signed or not. `judged` says that its Ed25519 signature, if that
