@@ -61,9 +61,11 @@ pub mod domain {
     pub const PAGE: &[u8] = b"ledgerline/page/v1\0";
     /// Digest of the tokens that a producer holds, in its heartbeats.
     pub const HELD: &[u8] = b"ledgerline/held/v1\0";
+    /// Salts of an agent's personal records, by a key that it erases after days.
+    pub const SALT: &[u8] = b"ledgerline/salt/v1\0";
 
     /// The whole table: purpose and domain, for documents and tests.
-    pub const ALL: [(&str, &[u8]); 15] = [
+    pub const ALL: [(&str, &[u8]); 16] = [
         ("event-id", EVENT_ID),
         ("personal", PERSONAL),
         ("statement", STATEMENT),
@@ -79,6 +81,7 @@ pub mod domain {
         ("finding", FINDING),
         ("page", PAGE),
         ("held", HELD),
+        ("salt", SALT),
     ];
 }
 

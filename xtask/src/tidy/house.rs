@@ -42,6 +42,12 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-proof"],
     },
     Crate {
+        package: "ledgerline-statements",
+        folder: "crates/statements",
+        kind: Kind::Engine,
+        uses: &["ledgerline-proof", "ledgerline-secret-scan", "ledgerline-api"],
+    },
+    Crate {
         package: "ledgerline-client",
         folder: "crates/client",
         kind: Kind::Program,
@@ -191,8 +197,8 @@ pub const CRATES: &[Crate] = &[
         folder: "crates/ledger",
         kind: Kind::Engine,
         uses: &[
-            "ledgerline-api",
             "ledgerline-world",
+            "ledgerline-statements",
             "ledgerline-proof",
             "ledgerline-secret-scan",
             "ledgerline-journal",

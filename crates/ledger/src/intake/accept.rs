@@ -3,28 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ledgerline_api::values::or_default;
 use ledgerline_index::TermHasher;
 use ledgerline_journal::quarantine::Quarantine;
 use ledgerline_journal::streams::StreamMark;
-use ledgerline_proof::entry::Signature;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, decode_object, encode_object};
 use ledgerline_proof::signature::{Alg, SignatureBatch, StatementKey};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::submission::{Attachment, Batch, Submission};
+use ledgerline_proof::submission::{Batch, Submission};
+use ledgerline_statements::json;
+use ledgerline_statements::lines::{is_blank, ndjson_lines, what_is_not_utf8, without_mark};
+use ledgerline_statements::written::{WrittenSubmission, is_submission};
 use ledgerline_vault::Vault;
 use ledgerline_view::registry::{Caller, Key, Registry};
 use ledgerline_world::clock::Clock;
 use ledgerline_world::entropy::{Entropy, random};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::salts::Salts;
-use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, json, secret_scan};
+use super::{ActPart, Attested, EventAnswer, EventError, PendingEvent, secret_scan};
 
 /// The form of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,34 +188,6 @@ pub struct IntakeParts {
 /// One event of a body, or why it is none.
 pub(super) type Built = Result<Box<PendingEvent>, (Option<[u8; 16]>, EventError)>;
 
-/// `{"statement": …, "personal": […], "signature": …}`: what a signing producer sends as JSON.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonSubmission {
-    statement: String,
-    #[serde(default, deserialize_with = "or_default")]
-    personal: Vec<String>,
-    signature: Option<JsonSignature>,
-    #[serde(default, deserialize_with = "or_default")]
-    attachments: Vec<JsonSubmittedAttachment>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonSignature {
-    alg: String,
-    key_id: String,
-    value: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonSubmittedAttachment {
-    digest: String,
-    media_type: String,
-    data: String,
-}
-
 impl Intake {
     /// Puts the room together.
     #[must_use]
@@ -358,41 +327,8 @@ impl Intake {
     }
 
     fn build_json_submission(&self, caller: &Caller, text: &str) -> Built {
-        let bad = |what: &str| (None, EventError::new("bad_json", what.to_owned()));
-        let json: JsonSubmission =
-            serde_json::from_str(text).map_err(|error| match json::member_twice(&error) {
-                Some(name) => bad(&format!("`{name}` stands twice in the signed submission")),
-                None => bad("the signed submission's fields are off"),
-            })?;
-        let decode = |text: &str| {
-            STANDARD.decode(text).map_err(|_| bad("a value of the submission is not base64"))
-        };
-        let statement = decode(&json.statement)?;
-        let personal: Vec<Vec<u8>> =
-            json.personal.iter().map(|record| decode(record)).collect::<Result<_, _>>()?;
-        let value = json.signature.as_ref().map(|one| decode(&one.value)).transpose()?;
-        let signature = match (&json.signature, &value) {
-            (Some(one), Some(value)) => {
-                let alg = Alg::from_name(&one.alg)
-                    .ok_or_else(|| bad("the signature's alg is not HMAC-SHA256 or Ed25519"))?;
-                Some(Signature { alg: alg.number(), key_id: &one.key_id, value })
-            }
-            _ => None,
-        };
-        let mut data = Vec::with_capacity(json.attachments.len());
-        for one in &json.attachments {
-            let digest =
-                one.digest.strip_prefix("sha256:").and_then(|hex| Hash::from_hex(hex).ok());
-            let digest = digest.ok_or_else(|| bad("an attachment's digest is not sha256:<hex>"))?;
-            data.push((digest, one.media_type.as_str(), decode(&one.data)?));
-        }
-        let attachments = data
-            .iter()
-            .map(|(digest, media_type, data)| Attachment { digest: *digest, media_type, data })
-            .collect();
-        let personal = personal.iter().map(Vec::as_slice).collect();
-        let submission = Submission { statement: &statement, personal, signature, attachments };
-        self.build_judged(caller, &submission, false)
+        let written = WrittenSubmission::read(text).map_err(|error| (None, error))?;
+        self.build_judged(caller, &written.submission(), false)
     }
 
     /// Whether every Ed25519 signature of a batch holds, judged together. False says nothing about
@@ -504,56 +440,6 @@ impl Intake {
         let credential = Arc::clone(caller.key_id());
         Ok(Accepted { credential, lone, units, answers, streams: Vec::new() })
     }
-}
-
-/// Whether a JSON object has the field that only signed submissions have. The word alone may be any
-/// event's value.
-fn is_submission(text: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Form {
-        statement: Option<IgnoredAny>,
-    }
-    text.contains("\"statement\"")
-        && match serde_json::from_str::<Form>(text) {
-            Ok(form) => form.statement.is_some(),
-            Err(error) => json::member_twice(&error).is_some(),
-        }
-}
-
-/// The bytes behind a byte order mark, which files of Windows programs begin with.
-fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
-}
-
-/// The lines of NDJSON with their numbers, from 1.
-fn ndjson_lines(body: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    let lines = body.split(|byte| *byte == b'\n').flat_map(lines_of).map(without_mark);
-    (1..).zip(lines)
-}
-
-fn is_blank(line: &[u8]) -> bool {
-    line.trim_ascii().is_empty()
-}
-
-/// Numbers of the lines of NDJSON that hold an event, ascending; at most so many.
-#[must_use]
-pub fn event_lines(body: &[u8], most: usize) -> Vec<u64> {
-    let events = ndjson_lines(body).filter(|(_, line)| !is_blank(line));
-    events.map(|(number, _)| number).take(most).collect()
-}
-
-/// The lines of what stands between two line feeds: carriage returns end lines too, unless the
-/// whole is one value in which they are white space.
-fn lines_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let has_returns = line.trim_ascii().contains(&b'\r');
-    let is_one = !has_returns || serde_json::from_slice::<IgnoredAny>(line).is_ok();
-    line.split(move |byte| !is_one && *byte == b'\r')
-}
-
-fn what_is_not_utf8(what: &str, bytes: &[u8]) -> String {
-    let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    let why = if is_utf16 { "is UTF-16; send UTF-8" } else { "is not UTF-8" };
-    format!("{what} {why}")
 }
 
 fn malformed(code: &'static str, detail: String) -> SubmitError {

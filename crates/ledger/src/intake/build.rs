@@ -1,27 +1,25 @@
 //! Turns a parsed event into one that waits for its index: commitments, handles, sealing, terms.
 
-use ledgerline_api::statement;
 use ledgerline_index::{EventSpan, terms};
 use ledgerline_journal::format::{AttachmentRecord, SealedRecord};
 use ledgerline_proof::chain::chain_key;
-use ledgerline_proof::entry::{Handle, MAX_ENTRY_BYTES, MAX_SIGNATURE_BYTES};
+use ledgerline_proof::entry::{Handle, MAX_SIGNATURE_BYTES};
 use ledgerline_proof::event_id::uuid_v7_millis;
-use ledgerline_proof::hash::{Hash, sha256};
+use ledgerline_proof::hash::sha256;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
-use ledgerline_proof::schema::{Kind, decode_object, encode_object};
+use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::signature::Alg;
-use ledgerline_proof::statement::{Personal, Statement};
-use ledgerline_proof::submission::{MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, Submission};
+use ledgerline_proof::statement::Statement;
+use ledgerline_proof::submission::{Attachment, Submission};
 use ledgerline_proof::vocabulary::{HandleKind, KeyPurpose, PersonalRole};
+use ledgerline_statements::beside::check_attachments;
+use ledgerline_statements::drafted::{Draft, check_effect, check_limits, check_words};
+use ledgerline_statements::json::JsonEvent;
 use ledgerline_vault::{Slot, Vault, VaultError};
 use ledgerline_view::registry::{ALL_TENANTS, Caller, Key};
 use ledgerline_world::entropy::random;
 
-use super::json::JsonEvent;
-use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature, effect, secret_scan};
-
-/// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
-const MAX_STATEMENT_BYTES: usize = MAX_ENTRY_BYTES - 4096;
+use super::{ActPart, EventError, Intake, PendingEvent, PendingSignature};
 
 impl Intake {
     /// An unsigned JSON event.
@@ -34,24 +32,15 @@ impl Intake {
             let detail = "this credential's grant takes signed statements only".into();
             return Err(EventError::new("signature_required", detail));
         }
-        let tenant = caller.own_tenant();
-        let mut said = event.statement(tenant, caller.source())?;
-        let mut records = Vec::with_capacity(event.personal.len());
-        for personal in &event.personal {
-            let record = statement::record(personal, random(self.entropy.as_ref()));
-            record.validate().map_err(|error| refused(error.code(), &error))?;
-            let bytes = encode_object(Kind::Personal, &record);
-            let role = statement::role(personal)?;
-            said.personal.push(Personal { role, commitment: commitment(&bytes) });
-            records.push(bytes);
-        }
-        let mut attachments = Vec::with_capacity(event.attachments.len());
-        for attachment in &event.attachments {
-            let (digest, media_type, data) = statement::attached(attachment)?;
-            attachments.push(AttachmentRecord { digest, media_type: media_type.to_owned(), data });
-        }
-        let bytes = encode_object(Kind::Statement, &said);
-        self.build(caller, &said, &bytes, None, records, attachments)
+        let mut salt = |_: &Statement<'_>, _, _: &PersonalRecord<'_>| random(self.entropy.as_ref());
+        let draft = Draft::of(event, caller.own_tenant(), caller.source(), &mut salt)?;
+        let bytes = draft.bytes();
+        let Draft { statement, records, attachments } = draft;
+        let attachments = attachments.into_iter().map(|(digest, media_type, data)| {
+            AttachmentRecord { digest, media_type: media_type.to_owned(), data }
+        });
+        let attachments = attachments.collect();
+        self.build(caller, &statement, &bytes, None, records, attachments)
     }
 
     /// A submission in Avro form, signed or not. `judged` says that its Ed25519 signature, if that
@@ -149,14 +138,18 @@ impl Intake {
         attachments: Vec<AttachmentRecord>,
     ) -> Result<Box<PendingEvent>, EventError> {
         self.admit(caller, statement, bytes)?;
-        effect::check(statement)?;
+        check_effect(statement)?;
         let signer = signature.as_ref().map(|signature| &signature.key);
         for key in [&caller.key].into_iter().chain(signer) {
             key.check_own_words(statement).map_err(|error| refused(error.code(), &error))?;
         }
-        secret_scan::check_statement(statement, bytes)?;
-        records.iter().try_for_each(|record| secret_scan::check_record(record))?;
-        check_attachments(statement, &attachments)?;
+        check_words(statement, bytes, &records)?;
+        let beside = attachments.iter().map(|one| Attachment {
+            digest: one.digest,
+            media_type: &one.media_type,
+            data: &one.data,
+        });
+        check_attachments(statement, beside)?;
         let (handles, sealed) = self.seal(statement, bytes, &records)?;
         self.finish(
             statement,
@@ -190,13 +183,9 @@ impl Intake {
         statement: &Statement<'_>,
         bytes: &[u8],
     ) -> Result<(), EventError> {
-        statement.validate().map_err(|error| refused(error.code(), &error))?;
+        check_limits(statement, bytes)?;
         caller.key.check_grant(statement).map_err(|error| refused(error.code(), &error))?;
         caller.key.check_aliases(statement).map_err(|error| refused(error.code(), &error))?;
-        if bytes.len() > MAX_STATEMENT_BYTES {
-            let detail = format!("a statement has at most {MAX_STATEMENT_BYTES} bytes");
-            return Err(EventError::new("entry_too_large", detail));
-        }
         let knows = |name: &str| self.origins.iter().any(|one| &**one == name);
         if statement.seen.as_ref().is_some_and(|seen| !knows(seen.origin)) {
             let detail = "`seen` names a checkpoint of another origin".into();
@@ -369,38 +358,6 @@ pub fn chain_slot_id(statement: &Statement<'_>) -> Vec<u8> {
     let parts: [&[u8]; 4] =
         [statement.tenant.as_bytes(), &[0], &kind, statement.target.id.as_bytes()];
     parts.concat()
-}
-
-/// Every attachment must be what its digest says, and named by the statement.
-fn check_attachments(
-    statement: &Statement<'_>,
-    attachments: &[AttachmentRecord],
-) -> Result<(), EventError> {
-    if attachments.len() > MAX_ATTACHMENTS {
-        let detail = format!("an event has at most {MAX_ATTACHMENTS} attachments");
-        return Err(EventError::new("too_many_items", detail));
-    }
-    let snapshot = statement.policy_change.as_ref().and_then(|change| change.snapshot);
-    let named: Vec<Hash> = snapshot
-        .into_iter()
-        .chain(statement.policies.iter().filter_map(|one| one.digest))
-        .collect();
-    for attachment in attachments {
-        if attachment.data.len() > MAX_ATTACHMENT_BYTES || attachment.media_type.len() > 256 {
-            let detail = "an attachment has at most 1 MiB and a media type of 256 bytes".into();
-            return Err(EventError::new("attachment_too_large", detail));
-        }
-        if sha256(&attachment.data) != attachment.digest {
-            let detail = "an attachment does not have the digest it claims".into();
-            return Err(EventError::new("attachment_mismatch", detail));
-        }
-        if !named.contains(&attachment.digest) {
-            let detail = "an attachment is not named by policy_change.snapshot or policies.digest";
-            return Err(EventError::new("attachment_unreferenced", detail.into()));
-        }
-        secret_scan::check_attachment(&attachment.media_type, &attachment.data)?;
-    }
-    Ok(())
 }
 
 fn refused(code: &'static str, why: &dyn std::fmt::Display) -> EventError {

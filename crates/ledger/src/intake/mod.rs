@@ -11,8 +11,6 @@
 mod accept;
 pub mod acts;
 mod build;
-mod effect;
-pub mod json;
 mod revoking;
 mod salts;
 pub mod secret_scan;
@@ -28,40 +26,14 @@ use ledgerline_proof::hlc::Hlc;
 use ledgerline_proof::statement::Act;
 use ledgerline_view::registry::Key;
 
-pub use accept::{
-    Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit, event_lines,
-};
+pub use accept::{Accepted, BodyForm, Intake, IntakeLimits, IntakeParts, SubmitError, Unit};
 pub use build::chain_slot_id;
-pub use json::{member_twice, unknown_and_known};
+pub use ledgerline_statements::EventError;
+pub use ledgerline_statements::json::{member_twice, unknown_and_known};
+pub use ledgerline_statements::lines::event_lines;
 pub use revoking::RevokeToken;
 pub use secret_scan::check_text;
 pub use uses::SeenUse;
-
-/// Why an event was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventError {
-    /// Stable code.
-    pub code: &'static str,
-    /// What to do about it; never a value of the input.
-    pub detail: String,
-    /// The member that is wrong, where it is one.
-    pub member: Option<&'static str>,
-}
-
-impl EventError {
-    /// An error with a code and a text.
-    #[must_use]
-    pub const fn new(code: &'static str, detail: String) -> Self {
-        Self { code, detail, member: None }
-    }
-
-    /// Names the member that is wrong.
-    #[must_use]
-    pub const fn about(mut self, member: &'static str) -> Self {
-        self.member = Some(member);
-        self
-    }
-}
 
 /// How an event fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

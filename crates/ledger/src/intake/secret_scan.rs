@@ -8,15 +8,7 @@ use ledgerline_proof::own_statement::OwnStatement;
 use super::EventError;
 use super::acts::{AdminAct, NewKey};
 
-pub use ledgerline_secret_scan::{
-    Refusal, SECRET_REFUSED, check_attachment, check_record, check_statement, may_be_kept,
-};
-
-impl From<Refusal> for EventError {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code, refusal.detail)
-    }
-}
+pub use ledgerline_secret_scan::{SECRET_REFUSED, may_be_kept};
 
 /// Judges a text by itself: a reason, a note, a purpose.
 ///

@@ -26,8 +26,10 @@ use ledgerline_api::moment::{Moment, moment};
 use ledgerline_api::values::Timestamp;
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 
-use super::super::{EventError, secret_scan};
+use ledgerline_secret_scan::check_text;
+
 use super::JsonEvent;
+use crate::EventError;
 
 /// The key of the `detail` entry that names the fields that were cut.
 pub const CUT: &str = "ledgerline.cut";
@@ -168,7 +170,7 @@ fn shorten(text: &mut Cow<'_, str>) -> Result<bool, EventError> {
     if text.len() <= MAX_STRING_BYTES {
         return Ok(false);
     }
-    secret_scan::check_text(text)?;
+    check_text(text)?;
     let mark = format!("…[cut from {} bytes]", text.len());
     let end = text.floor_char_boundary(MAX_STRING_BYTES - mark.len());
     *text = format!("{}{mark}", &text[..end]).into();

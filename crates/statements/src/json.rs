@@ -15,8 +15,8 @@ use ledgerline_api::statement::BadEvent;
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 use serde::Deserialize;
 
-use super::EventError;
-use super::secret_scan::check_text;
+use crate::EventError;
+use ledgerline_secret_scan::check_text;
 
 /// One event as submitted: the form of the interface, with what intake makes of it.
 pub struct JsonEvent<'a>(Event<'a>);
@@ -32,6 +32,13 @@ impl<'a> Deref for JsonEvent<'a> {
 impl DerefMut for JsonEvent<'_> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
+    }
+}
+
+impl<'a> From<Event<'a>> for JsonEvent<'a> {
+    /// An event that was made here, such as by an adapter: it has no member that the ledger sets.
+    fn from(event: Event<'a>) -> Self {
+        Self(event)
     }
 }
 
