@@ -12,6 +12,7 @@ mod chores;
 mod ci;
 mod dictionary;
 mod process;
+mod servers;
 mod tidy;
 mod tools;
 
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 use crate::chores::{BenchArgs, FuzzArgs, SimArgs};
 use crate::dictionary::{DictionaryArgs, Misused};
+use crate::servers::ServersArgs;
 use crate::tidy::TidyArgs;
 
 /// The repository's chores.
@@ -45,6 +47,8 @@ enum Chore {
     Sim(SimArgs),
     /// Fuzz every target of fuzz/, or one, for a bounded time each.
     Fuzz(FuzzArgs),
+    /// Install real servers of other makers, which tests run against, into the user's cache.
+    Servers(ServersArgs),
     /// Write the kernel's test vectors anew (look at the difference before you commit it).
     Vectors,
     /// Compare the schemas of two revisions or folders, as a page to sign. Ends with 2 when a
@@ -84,6 +88,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Bench(args) => chores::bench(&args),
         Chore::Sim(args) => chores::sim(&args),
         Chore::Fuzz(args) => chores::fuzz(&args),
+        Chore::Servers(args) => servers::run(&args),
         Chore::Vectors => chores::vectors(),
         Chore::DictionaryDiff(args) => {
             let is_compatible = dictionary::run(&args)?;

@@ -200,10 +200,11 @@ fn announce_clients() -> Result<()> {
     let python = read("requirements.in")? + &read("generated/requirements-openapi.in")?;
     let node = [read("package.json")?, read("generated/package.json")?];
     println!(
-        "Tests install client libraries and generators of clients into the target folder, and \
-         nowhere else: with pip {}; with npm {}.",
+        "Tests install client libraries and generators of clients into the target folder: with pip \
+         {}; with npm {}. Servers that they run against go into {}: oidc-provider, with npm.",
         python.lines().collect::<Vec<_>>().join(" "),
         node.iter().flat_map(|package| dependencies(package)).collect::<Vec<_>>().join(" "),
+        ledgerline_servers::cache()?.display(),
     );
     Ok(())
 }

@@ -13,7 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use installed::{CLIENTS, drive, run};
+use installed::{CLIENTS, drive};
+use ledgerline_servers::install::run;
 use running::Server;
 use serde_json::json;
 
@@ -37,7 +38,7 @@ fn server() -> Server {
 }
 
 /// Holds that a generator went through and had no remark about the document.
-fn is_silent(generated: Result<Output, String>) {
+fn is_silent(generated: anyhow::Result<Output>) {
     let output = generated.unwrap_or_else(|said| panic!("the generator refuses:\n{said}"));
     let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
     let said = said.concat();

@@ -346,6 +346,12 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-proof", "ledgerline-api"],
     },
     Crate {
+        package: "ledgerline-servers",
+        folder: "crates/servers",
+        kind: Kind::Chores,
+        uses: &[],
+    },
+    Crate {
         package: "ledgerline",
         folder: "crates/ledgerline",
         kind: Kind::Program,
@@ -371,9 +377,10 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-node",
             "ledgerline-sim",
             "ledgerline-cookbook",
+            "ledgerline-servers",
         ],
     },
-    Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &[] },
+    Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &["ledgerline-servers"] },
     Crate {
         package: "ledgerline-fuzz",
         folder: "fuzz",

@@ -1,63 +1,31 @@
-//! Programs of other languages that tests drive, installed from checked-in lock files.
+//! Programs of other makers that tests drive or run against, installed from what is pinned in the
+//! repository.
 //!
-//! Promises: what is installed is what a lock file lists, byte for byte: pip and npm compare each
-//! package with its hash. It goes into the target folder, and is kept there until the lock file or
-//! the interpreter is another; a test whose packages are there needs no network. Where something
-//! cannot be installed the test says so and is skipped; with `CI=true` it fails.
+//! Promises: what is installed is what is pinned, byte for byte. Client libraries go into the
+//! target folder, servers into the user's cache (`cargo xtask servers`), and are kept there until
+//! the pin or the interpreter is another; a test whose packages are there needs no network. Where
+//! something cannot be installed the test says so and is skipped; with `CI=true` it fails.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use ledgerline_servers::{cache, find, install, kept};
 use serde_json::Value;
 
 /// The clients, and the lock files of what they need.
 pub const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
-/// What runs the packages, and the oldest one that can.
-struct Interpreter {
-    command: &'static str,
-    least: (u32, u32),
-}
-
-const PYTHON: Interpreter = Interpreter { command: "python3", least: (3, 11) };
-const NODE: Interpreter = Interpreter { command: "node", least: (20, 0) };
-
-/// Runs a command; what it said when it failed.
-pub fn run(command: &mut Command) -> Result<Output, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
-    Err(said.concat())
-}
-
-/// The version of an interpreter. Refuses one that the packages do not run on: they would fail only
-/// when they are used.
-pub fn version_of(command: &str, least: (u32, u32)) -> Result<String, String> {
-    let output = Command::new(command).arg("--version").output();
-    let output = output.map_err(|error| format!("{command}: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let number = said.trim().trim_start_matches(|c: char| !c.is_ascii_digit());
-    let mut parts = number.split('.').map(|part| part.parse().unwrap_or(0));
-    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if found >= least {
-        return Ok(number.to_owned());
-    }
-    Err(format!("{command} is {number}, and at least {}.{} is needed", least.0, least.1))
-}
-
 /// A virtual environment with what a lock file of pip lists, at its path below the clients; `None`
 /// when it cannot be made.
 pub fn python(name: &str, lock: &str) -> Option<PathBuf> {
     let lock = Path::new(CLIENTS).join(lock);
-    installed(name, &PYTHON, &lock, |folder| {
-        run(Command::new(PYTHON.command).args(["-m", "venv"]).arg(folder))?;
-        let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"]);
-        run(pip.arg(&lock))
+    or_skipped(name, || {
+        let wanted = format!("python3 {}\n{}", install::python_version()?, read(&lock));
+        kept(&target(), name, &wanted, |folder| install::pip(folder, &lock))
     })
 }
 
@@ -65,42 +33,39 @@ pub fn python(name: &str, lock: &str) -> Option<PathBuf> {
 /// cannot be made.
 pub fn node(name: &str, clients: &str) -> Option<PathBuf> {
     let clients = Path::new(CLIENTS).join(clients);
-    installed(name, &NODE, &clients.join("package-lock.json"), |folder| {
-        for name in ["package.json", "package-lock.json"] {
-            let copied = fs::copy(clients.join(name), folder.join(name));
-            copied.map_err(|error| error.to_string())?;
-        }
-        let args = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-        run(Command::new("npm").args(args).current_dir(folder))
+    or_skipped(name, || {
+        let lock = read(&clients.join("package-lock.json"));
+        let wanted = format!("node {}\n{lock}", install::node_version()?);
+        kept(&target(), name, &wanted, |folder| {
+            for name in ["package.json", "package-lock.json"] {
+                fs::copy(clients.join(name), folder.join(name))?;
+            }
+            install::npm(folder)
+        })
     })
 }
 
-/// A folder of the target folder, with what `install` puts there unless it is there already.
-fn installed(
+/// Where a server lies, as `cargo xtask servers path` says; installed if it is not there. `None`
+/// when it cannot be.
+pub fn server(name: &str) -> Option<PathBuf> {
+    or_skipped(name, || find(name)?.ensure(&cache()?))
+}
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients")
+}
+
+fn read(lock: &Path) -> String {
+    fs::read_to_string(lock).expect("the lock file")
+}
+
+fn or_skipped<E: std::fmt::Debug>(
     name: &str,
-    interpreter: &Interpreter,
-    lock: &Path,
-    install: impl Fn(&Path) -> Result<Output, String>,
+    install: impl FnOnce() -> Result<PathBuf, E>,
 ) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients").join(name);
-    let locked = fs::read_to_string(lock).expect("the lock file");
-    let version = match version_of(interpreter.command, interpreter.least) {
-        Ok(version) => version,
-        Err(why) => return skipped(name, &why),
-    };
-    let wanted = format!("{} {version}\n{locked}", interpreter.command);
-    let mark = folder.join("installed");
-    if fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
-        return Some(folder);
-    }
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
-    match install(&folder) {
-        Ok(_) => {
-            fs::write(&mark, wanted).expect("a mark");
-            Some(folder)
-        }
-        Err(why) => skipped(name, &why),
+    match install() {
+        Ok(folder) => Some(folder),
+        Err(why) => skipped(name, &format!("{why:?}")),
     }
 }
 
