@@ -1,7 +1,7 @@
 //! The events that one record becomes.
 
 use ledgerline_api::event::{
-    Act as ActPart, Actor, Adapter as AdapterName, Event, Link, Personal, Target,
+    Act as ActPart, Actor, Adapter as AdapterName, Event, EventRef, Link, Personal, Target,
 };
 use ledgerline_api::values::Str;
 use ledgerline_proof::vocabulary::{
@@ -10,27 +10,34 @@ use ledgerline_proof::vocabulary::{
 
 use crate::pieces::{personal, word};
 use crate::record::Identity;
+use crate::token_id::event_id;
 use crate::{ACT_PARTS_MAX, Act, Millis, Naming, Problem};
 
 /// Longest native id of a record, so that what it leads to can be named after it.
 const NATIVE_ID_MAX: usize = 900;
 
-/// Gathers the events of one record. They are one act: recorded together or not at all.
+/// Gathers the events of one record. They are one act, recorded together or not at all, unless
+/// [`Drafts::next_act`] begins another.
 pub struct Drafts<'n> {
     identity: Identity,
     naming: &'n Naming,
+    recorded_as: Option<&'n (String, String)>,
     adapter: AdapterName<'static>,
     vantage: Vantage,
     events: Vec<Event<'static>>,
+    /// Acts before the one that is being gathered.
+    done: Vec<Vec<Event<'static>>>,
 }
 
 impl<'n> Drafts<'n> {
     pub(super) fn new(
         identity: Identity,
         naming: &'n Naming,
+        recorded_as: Option<&'n (String, String)>,
         adapter: AdapterName<'static>,
     ) -> Self {
-        Self { identity, naming, adapter, vantage: Vantage::Issuer, events: Vec::new() }
+        let (vantage, events, done) = (Vantage::Issuer, Vec::new(), Vec::new());
+        Self { identity, naming, recorded_as, adapter, vantage, events, done }
     }
 
     /// When the record happened.
@@ -78,31 +85,68 @@ impl<'n> Drafts<'n> {
         self.event(kind, Target { kind: TargetKind::Token.symbol().into(), id: id.into() })
     }
 
-    /// The events so far, for what all of them share.
+    /// The events of the present act so far, for what all of them share.
     pub(crate) fn all(&mut self) -> &mut [Event<'static>] {
         &mut self.events
     }
 
+    /// The events of every act of the record so far.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Event<'static>> {
+        self.done.iter_mut().flatten().chain(&mut self.events)
+    }
+
+    /// Begins another act of the same record, for what need not be recorded with the rest or does
+    /// not fit beside it. The native id of the n-th further act ends in `/n`.
+    pub(crate) fn next_act(&mut self) {
+        if !self.events.is_empty() {
+            self.done.push(std::mem::take(&mut self.events));
+        }
+    }
+
+    /// An edge to the first event of the record, by which it is the cause of another; `None` when
+    /// nobody said as whom the events are recorded.
+    pub(crate) fn caused_by_first(
+        &self,
+        strength: Strength,
+        why: &'static str,
+    ) -> Option<Link<'static>> {
+        let (tenant, source) = self.recorded_as?;
+        let event_id = event_id(tenant, source, &self.identity.native_id, 0)?;
+        Some(Link {
+            token_id: None,
+            event: Some(EventRef { source: source.clone().into(), event_id: event_id.into() }),
+            relation: Relation::CausedBy.symbol().into(),
+            strength: word(strength),
+            why: Some(Str::Borrowed(why)),
+        })
+    }
+
     /// Gives the events their names.
     pub(super) fn into_acts(mut self) -> Result<Vec<Act>, Problem> {
-        let id = self.identity.native_id;
-        if id.is_empty() || id.len() > NATIVE_ID_MAX {
+        let record = &self.identity.native_id;
+        if record.is_empty() || record.len() > NATIVE_ID_MAX {
             return Err(Problem::Malformed("id"));
         }
-        if self.events.is_empty() {
+        if !self.events.is_empty() {
+            self.done.push(self.events);
+        }
+        if self.done.is_empty() {
             return Err(Problem::NoEvent);
         }
-        if self.events.len() > ACT_PARTS_MAX {
+        if self.done.iter().any(|events| events.len() > ACT_PARTS_MAX) {
             return Err(Problem::TooManyParts);
         }
-        let parts = i32::try_from(self.events.len()).unwrap_or(i32::MAX);
-        for (part, event) in (0..).zip(&mut self.events) {
-            event.native_id = Some(id.clone().into());
-            if parts > 1 {
-                event.act = Some(ActPart { id: id.clone().into(), part, parts });
+        for (number, events) in self.done.iter_mut().enumerate() {
+            let id = if number == 0 { record.clone() } else { format!("{record}/{number}") };
+            let parts = i32::try_from(events.len()).unwrap_or(i32::MAX);
+            for (part, event) in (0..).zip(events) {
+                event.native_id = Some(id.clone().into());
+                if parts > 1 {
+                    event.act = Some(ActPart { id: id.clone().into(), part, parts });
+                }
             }
         }
-        Ok(vec![Act { events: self.events }])
+        Ok(self.done.into_iter().map(|events| Act { events }).collect())
     }
 }
 

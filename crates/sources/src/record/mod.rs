@@ -23,7 +23,7 @@
 //! Refuses: a record whose id or time cannot be read, and more than [`ACT_PARTS_MAX`] events of one
 //! record.
 
-mod drafts;
+pub(crate) mod drafts;
 mod source_record;
 
 use std::borrow::Cow;
@@ -144,6 +144,7 @@ pub(crate) fn nothing_held<S>(_: &mut S, _: &Naming, _: AdapterName<'static>) ->
 pub struct Records<S: 'static> {
     table: &'static Table<S>,
     naming: Naming,
+    recorded_as: Option<(String, String)>,
     state: S,
     report: Report,
     quarantine: Vec<Quarantined>,
@@ -153,12 +154,23 @@ impl<S: Default> Records<S> {
     /// An adapter that has read nothing.
     #[must_use]
     pub fn new(table: &'static Table<S>, options: Options) -> Self {
+        let Options { naming, recorded_as } = options;
         let (state, report) = (S::default(), Report::default());
-        Self { table, naming: options.naming, state, report, quarantine: Vec::new() }
+        Self { table, naming, recorded_as, state, report, quarantine: Vec::new() }
     }
 }
 
 impl<S> Records<S> {
+    /// What the rows remember.
+    pub(crate) const fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// Says how many things a bounded memory has forgotten, in all.
+    pub(crate) const fn set_forgotten(&mut self, forgotten: u64) {
+        self.report.forgotten = forgotten;
+    }
+
     fn adapter_name(&self) -> AdapterName<'static> {
         let Table { name, version, .. } = *self.table;
         AdapterName { name: Str::Borrowed(name), version: Str::Borrowed(version) }
@@ -174,7 +186,8 @@ impl<S> Records<S> {
             return Err(Reason::UnknownKind(printable_kind(&kind)));
         };
         let identity = (table.identity)(&record)?;
-        let mut drafts = Drafts::new(identity, &self.naming, self.adapter_name());
+        let (recorded_as, name) = (self.recorded_as.as_ref(), self.adapter_name());
+        let mut drafts = Drafts::new(identity, &self.naming, recorded_as, name);
         let fate = (row.act)(&record, &mut self.state, &mut drafts)?;
         if matches!(fate, Fate::Mapped) {
             let acts = drafts.into_acts()?;

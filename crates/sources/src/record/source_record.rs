@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use serde_json_borrow::Value;
 
 use crate::record::{Identifier, Rule};
+use crate::token_id::is_jws;
 use crate::{Naming, Problem};
+
+/// Longest text that a quarantined record shows.
+const SHOWN_BYTES_MAX: usize = 200;
 
 /// A record and what may be read of it. Places are JSON pointers (RFC 6901).
 pub struct Record<'v> {
@@ -192,7 +196,7 @@ fn scrub(value: &Value<'_>, identifiers: &[Identifier], place: &mut String) -> s
         Value::Bool(value) => (*value).into(),
         Value::Number(_) if is_safe(place) => value.clone().into(),
         Value::Number(_) => "(a number)".into(),
-        Value::Str(text) if is_safe(place) => text.as_ref().into(),
+        Value::Str(text) if is_safe(place) && may_be_shown(text) => text.as_ref().into(),
         Value::Str(text) => format!("(a text of {} bytes)", text.len()).into(),
         Value::Array(each) => {
             let parts = each.iter().map(|part| {
@@ -221,6 +225,12 @@ fn scrub(value: &Value<'_>, identifiers: &[Identifier], place: &mut String) -> s
             out.into()
         }
     }
+}
+
+/// Whether a text looks like what its rule says it is: an altered record may have a token where an
+/// id belongs, and a token is long or has a JOSE header (`eyJ` is base64 of `{"`).
+fn may_be_shown(text: &str) -> bool {
+    text.len() <= SHOWN_BYTES_MAX && !is_jws(text) && !text.contains("eyJ")
 }
 
 /// Whether a rule's place is this one or lies within it.
@@ -273,6 +283,15 @@ mod tests {
         let naming = Naming::new("eu", "idp").expect("sound names");
         let value: Value<'_> = serde_json::from_str("{}").expect("JSON");
         Record::new(&value, RULES, &naming).safe("/details/token");
+    }
+
+    #[test]
+    fn a_token_where_an_id_belongs_is_not_shown() {
+        for odd in ["eyJhbGciOiJub25lIn0.eyJhIjoxfQ.c2ln", &"x".repeat(201), "id eyJhIjoxfQ"] {
+            let json = format!(r#"{{"id":"{odd}"}}"#);
+            let value: Value<'_> = serde_json::from_str(&json).expect("JSON");
+            assert!(!scrubbed(&value, RULES).contains(odd), "{odd}");
+        }
     }
 
     #[test]
