@@ -233,10 +233,15 @@ fn may_be_shown(text: &str) -> bool {
     text.len() <= SHOWN_BYTES_MAX && !is_jws(text) && !text.contains("eyJ")
 }
 
-/// Whether a rule's place is this one or lies within it.
+/// Whether a rule's place is this one or lies within it, and names its last step.
 fn is_on_the_way(rule: &str, at: &str) -> bool {
-    let mut steps = rule.split('/');
-    at.split('/').all(|other| steps.next().is_some_and(|step| step == "*" || step == other))
+    let (mut steps, mut is_named) = (rule.split('/'), false);
+    let is_on = at.split('/').all(|other| {
+        let step = steps.next();
+        is_named = step == Some(other);
+        is_named || step == Some("*")
+    });
+    is_on && is_named
 }
 
 /// A name as programs give them to members: short, of letters.
