@@ -42,6 +42,12 @@ impl Millis {
         Self(self.0.saturating_add(millis).clamp(0, LAST))
     }
 
+    /// The second in which it lies.
+    #[must_use]
+    pub const fn whole_seconds(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(1000))
+    }
+
     /// RFC 3339 with three digits of fraction.
     #[must_use]
     pub fn rfc3339(self) -> String {

@@ -18,6 +18,7 @@ pub mod auto;
 pub mod input;
 mod instant;
 pub mod inventory;
+pub mod keycloak;
 mod memory;
 pub mod oidc_provider;
 mod pieces;
@@ -118,7 +119,7 @@ pub struct RowShown {
 }
 
 /// Every adapter: a new one is its module and a row here, in the order of their names.
-pub const ADAPTERS: &[Choice] = &[oidc_provider::CHOICE];
+pub const ADAPTERS: &[Choice] = &[keycloak::CHOICE, oidc_provider::CHOICE];
 
 /// Events that must be recorded in one commit or not at all: 1 to [`ACT_PARTS_MAX`].
 #[derive(Clone, PartialEq, Eq)]

@@ -120,6 +120,18 @@ pub(super) fn content_digest(bytes: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
+/// Names a line of a log that has no id of its own: base64url SHA-256("ledgerline/log-line/v1\0" ‖
+/// lp(part)*). The parts say nothing of a person: a digest of such values could be searched for.
+/// `None` when a part is longer than `lp` can say.
+pub(super) fn line_digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> Option<String> {
+    let mut input = b"ledgerline/log-line/v1\0".to_vec();
+    for part in parts {
+        input.extend_from_slice(&u16::try_from(part.len()).ok()?.to_be_bytes());
+        input.extend_from_slice(part.as_bytes());
+    }
+    Some(URL_SAFE_NO_PAD.encode(sha256(&[&input])))
+}
+
 /// Base64 with padding, as attachments are written.
 pub(super) fn attachment_data(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
