@@ -171,6 +171,9 @@ pub enum Problem {
     /// A record that should say something says nothing.
     #[error("no event could be made of it")]
     NoEvent,
+    /// An event of it has a form that the ledger does not take.
+    #[error("an event of it would not be taken: a text or id too long, or with control characters")]
+    NotRecordable,
     /// More events of one record than an act can have.
     #[error("it stands for more than {ACT_PARTS_MAX} events")]
     TooManyParts,
@@ -194,6 +197,7 @@ impl Problem {
             Self::WeakToken(_) => "weak_token",
             Self::DigestMismatch => "digest_mismatch",
             Self::NoEvent => "no_event",
+            Self::NotRecordable => "not_recordable",
             Self::TooManyParts => "too_many_parts",
             Self::Secret(_) => "secret_refused",
         }

@@ -69,7 +69,7 @@ pub const CRATES: &[Crate] = &[
         package: "ledgerline-sources",
         folder: "crates/sources",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-api"],
+        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-secret-scan"],
     },
     Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {

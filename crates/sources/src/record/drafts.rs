@@ -1,15 +1,16 @@
 //! The events that one record becomes.
 
 use ledgerline_api::event::{
-    Act as ActPart, Actor, Adapter as AdapterName, Event, EventRef, Link, Personal, Target,
+    Act as ActPart, Actor, Adapter as AdapterName, Event, EventRef, Link, Personal, Policy,
+    PolicyChange, Target,
 };
 use ledgerline_api::values::Str;
 use ledgerline_proof::vocabulary::{
-    EventType, Outcome, PersonalRole, Relation, Strength, TargetKind, Vantage,
+    EventType, Outcome, PersonalRole, PolicyRole, Relation, Strength, TargetKind, Vantage,
 };
 
-use crate::pieces::{personal, word};
-use crate::record::Identity;
+use crate::pieces::{detail, personal, word};
+use crate::record::{Identity, outgoing};
 use crate::token_id::event_id;
 use crate::{ACT_PARTS_MAX, Act, Millis, Naming, Problem};
 
@@ -85,6 +86,19 @@ impl<'n> Drafts<'n> {
         self.event(kind, Target { kind: TargetKind::Token.symbol().into(), id: id.into() })
     }
 
+    /// Where its ids stand.
+    pub(crate) fn naming(&self) -> &'n Naming {
+        self.naming
+    }
+
+    /// Personal records that all events of the record have.
+    pub(crate) fn persons(&mut self, persons: impl IntoIterator<Item = Option<Personal<'static>>>) {
+        let persons: Vec<_> = persons.into_iter().flatten().collect();
+        for event in self.each() {
+            event.personal.extend(persons.iter().cloned());
+        }
+    }
+
     /// The events of the present act so far, for what all of them share.
     pub(crate) fn all(&mut self) -> &mut [Event<'static>] {
         &mut self.events
@@ -140,11 +154,17 @@ impl<'n> Drafts<'n> {
             let id = if number == 0 { record.clone() } else { format!("{record}/{number}") };
             let parts = i32::try_from(events.len()).unwrap_or(i32::MAX);
             for (part, event) in (0..).zip(events) {
+                event
+                    .detail
+                    .sort_unstable_by(|one, other| one.key.as_bytes().cmp(other.key.as_bytes()));
                 event.native_id = Some(id.clone().into());
                 if parts > 1 {
                     event.act = Some(ActPart { id: id.clone().into(), part, parts });
                 }
             }
+        }
+        for events in &self.done {
+            outgoing::check(events)?;
         }
         Ok(self.done.into_iter().map(|events| Act { events }).collect())
     }
@@ -195,6 +215,62 @@ pub(crate) fn link(
     }
 }
 
+/// The id of a token that its issuer names by an accessor or a key id.
+///
+/// # Errors
+/// [`Problem::Malformed`] with `field` when the id cannot be one.
+pub(crate) fn accessor(naming: &Naming, id: &str, field: &'static str) -> Result<String, Problem> {
+    if id.is_empty() {
+        return Err(Problem::Malformed(field));
+    }
+    naming.wide(&format!("acc:{id}")).ok_or(Problem::Malformed(field))
+}
+
+/// The id of a token that its issuer names by its `jti`.
+///
+/// # Errors
+/// [`Problem::Missing`] with `field` when there is none.
+pub(crate) fn jti(naming: &Naming, id: &str, field: &'static str) -> Result<String, Problem> {
+    naming.jti(id).ok_or(Problem::Missing(field))
+}
+
+/// A new version of a policy, which holds from `at` on. Its digest is not known.
+pub(crate) fn policy_changed(event: &mut Event<'static>, id: &str, version: &str, at: Millis) {
+    event.policies = vec![policy(id, version, PolicyRole::Access)];
+    event.policy_change = Some(PolicyChange {
+        effective_from: Some(at.rfc3339().into()),
+        effective_until: None,
+        previous_version: None,
+        change_ref: None,
+        snapshot: None,
+    });
+}
+
+/// A policy as something names it.
+pub(crate) fn policy(id: &str, version: &str, role: PolicyRole) -> Policy<'static> {
+    let (id, version) = (id.to_owned().into(), version.to_owned().into());
+    Policy { id, version, digest: None, role: word(role), effect: None }
+}
+
+/// A policy as target.
+pub(crate) fn of_policy(id: &str) -> Target<'static> {
+    Target { kind: TargetKind::Policy.symbol().into(), id: id.to_owned().into() }
+}
+
+/// Facts that are there, each a detail of the event.
+pub(crate) fn facts<const N: usize>(
+    event: &mut Event<'static>,
+    known: [(&'static str, Option<&str>); N],
+) {
+    let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    event.detail.extend(known.map(|(key, value)| detail(key, value.to_owned())));
+}
+
+/// An owned text.
+pub(crate) fn own(text: Option<&str>) -> Option<Str<'static>> {
+    text.map(|text| Str::Owned(text.to_owned()))
+}
+
 /// The person whose token it is.
 pub(crate) fn subject(user: Option<&str>) -> Option<Personal<'static>> {
     let user_id = Some(user?.to_owned().into());
@@ -212,12 +288,7 @@ pub(crate) fn request(ip: Option<&str>, user_agent: Option<&str>) -> Option<Pers
     if ip.is_none() && user_agent.is_none() {
         return None;
     }
-    let owned = |text: Option<&str>| text.map(|text| Str::Owned(text.to_owned()));
-    Some(Personal {
-        ip: owned(ip),
-        user_agent: owned(user_agent),
-        ..personal(PersonalRole::Request)
-    })
+    Some(Personal { ip: own(ip), user_agent: own(user_agent), ..personal(PersonalRole::Request) })
 }
 
 /// A client or service that acts.

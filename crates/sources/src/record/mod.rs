@@ -18,12 +18,15 @@
 //!   and debug builds): what is hashed never comes out in clear, what is personal only in a
 //!   personal record.
 //! - What is quarantined keeps its structure, and of its values those alone whose rule says that
-//!   they are safe.
+//!   they are safe and in which nothing looks like a secret.
+//! - An event that the ledger would refuse for its form, or for what looks like a secret, does not
+//!   leave: its record is quarantined ([`outgoing`]).
 //!
 //! Refuses: a record whose id or time cannot be read, and more than [`ACT_PARTS_MAX`] events of one
 //! record.
 
 pub(crate) mod drafts;
+mod outgoing;
 mod source_record;
 
 use std::borrow::Cow;
@@ -34,7 +37,7 @@ use ledgerline_api::values::Str;
 use serde_json_borrow::Value;
 
 pub(crate) use self::drafts::Drafts;
-pub(crate) use self::source_record::{Record, scrubbed};
+pub(crate) use self::source_record::{Part, Record, find, scrubbed};
 use crate::{
     ACT_PARTS_MAX, Act, Adapter, AdapterError, Millis, Naming, Options, Problem, Quarantined,
     Report, RowShown,
@@ -130,6 +133,12 @@ pub(crate) fn json(line: &str) -> Result<Value<'_>, Problem> {
     serde_json::from_str(line).map_err(|error| Problem::NotJson(error.column()))
 }
 
+/// The records of a list under one of these names, of a list, or the value itself.
+pub(crate) fn listed<'v>(value: &'v Value<'v>, under: &[&str]) -> Vec<&'v Value<'v>> {
+    let list = under.iter().find_map(|at| find(value, at)?.as_array());
+    list.or_else(|| value.as_array()).map_or_else(|| vec![value], |each| each.iter().collect())
+}
+
 /// A value that is a record itself.
 pub(crate) fn alone<'v>(value: &'v Value<'v>) -> Vec<&'v Value<'v>> {
     vec![value]
@@ -138,6 +147,16 @@ pub(crate) fn alone<'v>(value: &'v Value<'v>) -> Vec<&'v Value<'v>> {
 /// For tables that keep nothing over the end of a log.
 pub(crate) fn nothing_held<S>(_: &mut S, _: &Naming, _: AdapterName<'static>) -> Vec<Act> {
     Vec::new()
+}
+
+/// For rows of records that say nothing of a token.
+pub(crate) fn skipped<S>(_: &Record<'_>, _: &mut S, _: &mut Drafts<'_>) -> Result<Fate, Problem> {
+    Ok(Fate::Skipped)
+}
+
+/// A time of a log; one without a zone is UTC.
+pub(crate) fn time(text: &str) -> Option<Millis> {
+    Millis::parse(text).or_else(|| Millis::parse(&format!("{text}Z")))
 }
 
 /// A table at work.
@@ -239,7 +258,12 @@ impl<S> Adapter for Records<S> {
                 return Err(refused(problem));
             }
         };
-        for record in (self.table.unpack)(&value) {
+        let records = (self.table.unpack)(&value);
+        if records.is_empty() {
+            self.report.lines += 1;
+            self.report.skip("(an envelope of nothing)");
+        }
+        for record in records {
             self.report.lines += 1;
             match self.record(record, out) {
                 Ok(Fate::Mapped) => self.report.mapped += 1,

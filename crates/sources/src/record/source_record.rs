@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use ledgerline_secret_scan::holds_secret;
 use serde_json_borrow::Value;
 
-use crate::record::{Identifier, Rule};
+use crate::record::{Identifier, Rule, time};
 use crate::token_id::is_jws;
-use crate::{Naming, Problem};
+use crate::{Millis, Naming, Problem};
 
 /// Longest text that a quarantined record shows.
 const SHOWN_BYTES_MAX: usize = 200;
@@ -56,6 +57,27 @@ impl<'v> Record<'v> {
         find(self.value, at).is_some_and(|value| value.as_bool() == Some(true))
     }
 
+    /// When something is, as RFC 3339 or without a zone in UTC.
+    pub(crate) fn time(&self, at: &str) -> Option<Millis> {
+        time(self.safe(at)?)
+    }
+
+    /// The first of several places where a text stands.
+    pub(crate) fn safe_at(&self, places: &[&str]) -> Option<&'v str> {
+        places.iter().find_map(|at| self.safe(at))
+    }
+
+    /// As [`Self::safe_at`], for a personal record.
+    pub(crate) fn personal_at(&self, places: &[&str]) -> Option<&'v str> {
+        places.iter().find_map(|at| self.personal(at))
+    }
+
+    /// Refuses a record in which anything looks like a bearer value: in a text of it, or as a
+    /// member of a name that holds them.
+    pub(crate) fn refuse_secrets(&self) -> Result<(), Problem> {
+        if holds_any(self.value) { Err(Problem::Secret("the record")) } else { Ok(()) }
+    }
+
     /// The token id (`t1`) of a bearer value.
     ///
     /// # Errors
@@ -64,6 +86,23 @@ impl<'v> Record<'v> {
         self.assert_rule(at, Rule::Hash);
         let Some(value) = find(self.value, at).and_then(text) else { return Ok(None) };
         self.naming.bearer(value).map(Some).ok_or(Problem::WeakToken(at))
+    }
+
+    /// The digest of what may be presented to somebody, such as a cookie's session: `jh:` and 43
+    /// characters, as in the id of a wide target.
+    pub(crate) fn digested(&self, at: &str) -> Option<String> {
+        self.assert_rule(at, Rule::Hash);
+        let whole = self.naming.jti_digest(find(self.value, at).and_then(text)?);
+        Some(whole.rsplitn(3, ':').take(2).fold(String::new(), |end, part| {
+            if end.is_empty() { part.to_owned() } else { format!("{part}:{end}") }
+        }))
+    }
+
+    /// A text whose rule is [`Rule::Hash`], for an adapter whose source may have hashed it already,
+    /// and which looks whether it did.
+    pub(crate) fn hashed_by_source(&self, at: &str) -> Option<&'v str> {
+        self.assert_rule(at, Rule::Hash);
+        text(find(self.value, at)?)
     }
 
     /// A value for a personal record.
@@ -150,7 +189,7 @@ fn text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
 }
 
 /// What a pointer names.
-fn find<'v>(value: &'v Value<'v>, at: &str) -> Option<&'v Value<'v>> {
+pub(crate) fn find<'v>(value: &'v Value<'v>, at: &str) -> Option<&'v Value<'v>> {
     at.split('/').skip(1).try_fold(value, |value, step| {
         let step: Cow<'_, str> = if step.contains('~') {
             step.replace("~1", "/").replace("~0", "~").into()
@@ -164,6 +203,40 @@ fn find<'v>(value: &'v Value<'v>, at: &str) -> Option<&'v Value<'v>> {
         }
     })
 }
+
+/// Whether any text looks like a secret, by itself or by the name of its member.
+fn holds_any(value: &Value<'_>) -> bool {
+    match value {
+        Value::Str(text) => holds_secret(text.as_bytes()),
+        Value::Array(each) => each.iter().any(holds_any),
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            let is_held = match value {
+                Value::Str(text) if !text.is_empty() && *text != "-" => {
+                    let plain = name.to_ascii_lowercase().replace(['-', '.', ' '], "_");
+                    let is_whole = |start: &str| start.is_empty() || start.ends_with('_');
+                    HOLD_SECRETS.iter().any(|end| plain.strip_suffix(end).is_some_and(is_whole))
+                        || holds_secret(format!("{name}={text}").as_bytes())
+                }
+                _ => false,
+            };
+            is_held || holds_secret(name.as_bytes()) || holds_any(value)
+        }),
+        _ => false,
+    }
+}
+
+/// How the names of members end that hold what is presented as a credential.
+const HOLD_SECRETS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "password",
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "bearer_token",
+    "client_secret",
+    "api_key",
+];
 
 /// Whether a rule's place covers another: `*` stands for one step, a trailing `/*` for the place
 /// itself, too.
@@ -230,7 +303,10 @@ fn scrub(value: &Value<'_>, identifiers: &[Identifier], place: &mut String) -> s
 /// Whether a text looks like what its rule says it is: an altered record may have a token where an
 /// id belongs, and a token is long or has a JOSE header (`eyJ` is base64 of `{"`).
 fn may_be_shown(text: &str) -> bool {
-    text.len() <= SHOWN_BYTES_MAX && !is_jws(text) && !text.contains("eyJ")
+    text.len() <= SHOWN_BYTES_MAX
+        && !is_jws(text)
+        && !text.contains("eyJ")
+        && !holds_secret(text.as_bytes())
 }
 
 /// Whether a rule's place is this one or lies within it, and names its last step.
