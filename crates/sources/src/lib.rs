@@ -14,13 +14,16 @@
 //! Refuses: a line that is too long, no JSON, of no known shape, or with a field that cannot be an
 //! id. The adapter goes on with the next line; whether that is fatal is the caller's choice.
 
+mod auth0;
 pub mod auto;
+mod cloudtrail;
 pub mod input;
 mod instant;
 pub mod inventory;
 pub mod keycloak;
 mod memory;
 pub mod oidc_provider;
+mod okta;
 mod pieces;
 pub mod record;
 mod token_id;
@@ -119,7 +122,13 @@ pub struct RowShown {
 }
 
 /// Every adapter: a new one is its module and a row here, in the order of their names.
-pub const ADAPTERS: &[Choice] = &[keycloak::CHOICE, oidc_provider::CHOICE];
+pub const ADAPTERS: &[Choice] = &[
+    auth0::CHOICE,
+    cloudtrail::CHOICE,
+    keycloak::CHOICE,
+    oidc_provider::CHOICE,
+    okta::CHOICE,
+];
 
 /// Events that must be recorded in one commit or not at all: 1 to [`ACT_PARTS_MAX`].
 #[derive(Clone, PartialEq, Eq)]
