@@ -130,6 +130,12 @@ impl Unverified<'_> {
         self.header.kid.as_deref()
     }
 
+    /// What it says it is; empty where it says nothing.
+    #[must_use]
+    pub fn typ(&self) -> &str {
+        self.header.typ.as_deref().unwrap_or_default()
+    }
+
     /// Not to be used before, and not from then on, Unix nanoseconds; `None` where not said. A
     /// fraction narrows. An expiry beyond the year 2262, the end of 64-bit nanoseconds, is none.
     #[must_use]

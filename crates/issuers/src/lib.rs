@@ -25,10 +25,11 @@ pub mod jwk;
 pub mod jws;
 pub mod key_room;
 pub mod settings;
+pub mod signed_events;
 pub mod verified;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ledgerline_api::status;
@@ -64,6 +65,28 @@ pub struct Issuers {
     by_alias: BTreeMap<Arc<str>, Arc<Issuer>>,
     by_iss: BTreeMap<String, Arc<Issuer>>,
     verified: VerifiedTokens,
+}
+
+/// The register as it is now: replaced whole while others read the one before.
+pub struct Register(RwLock<Arc<Issuers>>);
+
+impl Register {
+    /// Begins with these issuers.
+    #[must_use]
+    pub fn new(issuers: Issuers) -> Self {
+        Self(RwLock::new(Arc::new(issuers)))
+    }
+
+    /// The issuers that count now.
+    #[must_use]
+    pub fn now(&self) -> Arc<Issuers> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these count.
+    pub fn replace(&self, issuers: Issuers) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(issuers);
+    }
 }
 
 /// What a presented token is, as far as its signature says.

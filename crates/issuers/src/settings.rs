@@ -14,6 +14,7 @@
 //! client_secret_file = "idp.secret"
 //! ca_file = "private-roots.pem"                      instead of the usual roots
 //! tenants = ["acme"]                                 who may know of it; all when not said
+//! event_audiences = ["https://ledger.example.com"]   the `aud` of events that it tells us
 //! ```
 //!
 //! Promises: every mistake names the issuer, the key and what to do. Refuses: keys that no setting
@@ -88,6 +89,9 @@ pub struct IssuerSettings {
     /// Tenants that may know of it; all when empty.
     #[serde(default)]
     pub tenants: Vec<String>,
+    /// Under which `aud` its security events and logout tokens are for us; none when empty.
+    #[serde(default)]
+    pub event_audiences: Vec<String>,
 }
 
 /// All issuers of the file, by alias.
