@@ -16,3 +16,4 @@ pub mod prove;
 pub mod question_json;
 pub mod report_json;
 pub mod source_json;
+pub mod verdicts;

@@ -200,7 +200,8 @@ impl From<AdminError> for Problem {
 fn status_of(code: &str) -> StatusCode {
     match code {
         "bad_json" | "bad_frame" | "not_utf8" | "truncated" | "non_canonical"
-        | "unknown_schema" => StatusCode::BAD_REQUEST,
+        | "unknown_schema" | "bad_cloudevent" => StatusCode::BAD_REQUEST,
+        "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "out_of_grant" | "wrong_tenant" | "wrong_source" | "signature_required"
         | "bad_signature" | "unknown_key" | "wrong_deployment" | "wrong_alg" | "retired_key" => {
             StatusCode::FORBIDDEN

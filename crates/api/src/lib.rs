@@ -9,6 +9,7 @@
 //! Knows the kernel alone: not who asks, not what an answer stands on, not how it travels.
 
 pub mod answer;
+pub mod door;
 pub mod event;
 pub mod finding;
 pub mod ingest;

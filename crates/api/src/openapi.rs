@@ -83,6 +83,9 @@ impl Document {
             operation.status.to_string(),
             json!({ "description": operation.answered, "content": answer }),
         );
+        for status in operation.bare_statuses {
+            responses.insert(status.to_string(), json!({ "description": "Done; nothing to say." }));
+        }
         for status in operation.refusals() {
             responses.insert(status.to_string(), self.refusal(operation, status));
         }

@@ -50,6 +50,8 @@ pub struct Operation {
     pub media_types: &'static [&'static str],
     /// The status of success.
     pub status: u16,
+    /// Other statuses of success, which have no body.
+    pub bare_statuses: &'static [u16],
     /// What is answered, in a sentence.
     pub answered: &'static str,
     /// What is answered.
@@ -84,6 +86,7 @@ pub const NOTHING: Operation = Operation {
     body: None,
     media_types: &[],
     status: 200,
+    bare_statuses: &[],
     answered: "Done.",
     answer: Form::Json(schema_of::<Document>),
     may_conflict: false,

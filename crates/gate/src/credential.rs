@@ -1,10 +1,53 @@
 //! The API key of a request: as a bearer token, or as key id and secret (RFC 6749 section 2.3.1).
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ledgerline_answers::problem::Problem;
+use ledgerline_view::registry::{AuthError, Caller};
 use percent_encoding::percent_decode;
+
+/// The caller by its bearer API key alone (RFC 6750 section 2.1): no key in the query, no cookie.
+/// All failures look alike to whoever does not have the secret.
+///
+/// # Errors
+/// 401 without a valid key.
+pub fn caller(
+    headers: &HeaderMap,
+    authenticate: impl FnOnce(&str) -> Result<Caller, AuthError>,
+) -> Result<Caller, Problem> {
+    let refuse = || {
+        let detail = "send `Authorization: Bearer <API key>` with a key that is valid";
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    };
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, key) = value.and_then(|value| value.split_once(' ')).ok_or_else(refuse)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(refuse());
+    }
+    authenticate(key.trim()).map_err(|error| {
+        tracing::debug!(code = "unauthenticated", %error, "a caller was refused");
+        // Said only to whoever has the secret: nobody else learns that there was such a key.
+        let detail = match error {
+            AuthError::Unknown => return refuse(),
+            AuthError::Expired => "this API key has expired: ask an administrator for another",
+            AuthError::Retired => "this API key was ended: ask an administrator for another",
+        };
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    })
+}
+
+/// The refusal of a query that holds a key, as RFC 6750 section 2.3 and CloudEvents webhooks allow
+/// senders.
+#[must_use]
+pub fn in_query(query: &str) -> Option<Problem> {
+    query.split('&').any(|pair| pair.starts_with("access_token=")).then(|| {
+        let detail = "a key in the URL ends in logs of servers and proxies, and this one may have \
+                      by now: send `Authorization: Bearer <API key>`, and replace the key";
+        Problem::bad_request("token_in_query", detail).about("access_token")
+    })
+}
 
 /// Scheme and rest of the header `Authorization`; empty when there is none.
 #[must_use]

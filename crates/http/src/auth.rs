@@ -1,15 +1,14 @@
 //! Who calls, and whether they may.
 //!
 //! Promises: a caller is known by a bearer API key alone (RFC 6750 section 2.1); the comparison is
-//! the engine's, in constant time. Refuses: keys in the query or a cookie; all failures look
-//! alike to
-//! whoever does not have the secret.
+//! the engine's, in constant time. Refuses: keys in the query or a cookie; all failures look alike
+//! to whoever does not have the secret.
 
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use ledgerline_answers::problem::Problem;
+use ledgerline_gate::credential;
 use ledgerline_proof::statement::MAX_ID_BYTES;
-use ledgerline_view::registry::{ALL_TENANTS, AuthError, Caller, Roles};
+use ledgerline_view::registry::{ALL_TENANTS, Caller, Roles};
 
 use crate::App;
 
@@ -36,25 +35,7 @@ pub const READER: Needs = Needs { roles: READERS, lacking: READERS_LACKING };
 /// # Errors
 /// 401 without a valid key.
 pub fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let refuse = || {
-        let detail = "send `Authorization: Bearer <API key>` with a key that is valid";
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-    };
-    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, key) = value.and_then(|value| value.split_once(' ')).ok_or_else(refuse)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(refuse());
-    }
-    app.node.authenticate(key.trim()).map_err(|error| {
-        tracing::debug!(code = "unauthenticated", %error, "a caller was refused");
-        // Said only to whoever has the secret: nobody else learns that there was such a key.
-        let detail = match error {
-            AuthError::Unknown => return refuse(),
-            AuthError::Expired => "this API key has expired: ask an administrator for another",
-            AuthError::Retired => "this API key was ended: ask an administrator for another",
-        };
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-    })
+    credential::caller(headers, |key| app.node.authenticate(key))
 }
 
 /// The caller, if it has one of the roles.

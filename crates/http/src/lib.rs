@@ -43,17 +43,18 @@ pub mod triage;
 pub mod use_recorder;
 pub mod verify_reports;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use ledgerline_answers::problem::Problem;
+use ledgerline_doors::Doors;
 use ledgerline_gate::limits::Limits;
 use ledgerline_gate::{Gate, server};
-use ledgerline_issuers::Issuers;
+use ledgerline_issuers::{Issuers, Register};
 use ledgerline_node::Node;
 use ledgerline_node::uses::Uses;
 use ledgerline_view::view::View;
@@ -68,7 +69,9 @@ pub struct App {
     /// What every request passes.
     pub gate: Arc<Gate>,
     /// Whose tokens are verified; replaced whole.
-    issuers: RwLock<Arc<Issuers>>,
+    register: Arc<Register>,
+    /// What others speak, taken as events.
+    pub doors: Arc<Doors>,
     /// Signs answers of introspection.
     pub answers: Answers,
     /// Where findings are told.
@@ -109,10 +112,13 @@ impl App {
         let known = Arc::clone(&node);
         let callers = Box::new(move |key: &str| known.authenticate(key).ok());
         let gate = Arc::new(Gate::new(limits, callers, rooms::room_for));
+        let register = Arc::new(Register::new(with.issuers));
+        let doors = Doors::new(Arc::clone(&node), Arc::clone(&gate), Arc::clone(&register));
         Arc::new(Self {
             node,
             gate,
-            issuers: RwLock::new(Arc::new(with.issuers)),
+            register,
+            doors,
             answers: with.answers,
             webhook: with.webhook,
             head_was_missing: with.head_was_missing,
@@ -126,12 +132,12 @@ impl App {
     /// Whose tokens are verified now.
     #[must_use]
     pub fn issuers(&self) -> Arc<Issuers> {
-        Arc::clone(&self.issuers.read().unwrap_or_else(PoisonError::into_inner))
+        self.register.now()
     }
 
     /// Verifies with these issuers from now on.
     pub fn replace_issuers(&self, issuers: Issuers) {
-        *self.issuers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(issuers);
+        self.register.replace(issuers);
         // Cached answers name their issuer as it was.
         self.node.forget_answers();
     }
@@ -171,6 +177,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/tokens/{id}/events", get(tokens::token_events))
         .route("/v1/tokens/{id}/proof", get(tokens::proof))
         .merge(questions::routes())
+        .merge(ledgerline_doors::routes(Arc::clone(&app.doors)))
         .route("/v1/tokens/{id}/after-revoke", get(after_revoke::one))
         .route("/v1/after-revoke", get(after_revoke::many))
         .route("/v1/tokens/{id}/blast-radius", post(revoke::asked))

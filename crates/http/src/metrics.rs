@@ -73,6 +73,11 @@ fn expose(app: &App) -> String {
     engine_counters(app, &mut out);
     webhook_counters(app, view.size(), &mut out);
     requests(&app.gate.tally, &mut out);
+    let name = "ledgerline_door_records_total";
+    out.family(name, "counter", "Records by other doors than /v1/events, by what came of them.");
+    for (door, word, count) in app.doors.tally.counts() {
+        out.line(name, &format!("{{door=\"{door}\",verdict=\"{word}\"}}"), count);
+    }
     caches(app, &mut out);
     room_counters(app, &mut out);
     out.0

@@ -1,7 +1,8 @@
 //! The interface described: `GET /openapi.json` as an OpenAPI 3.1 document, `GET /docs` as a page,
 //! `GET /` where to begin.
 //!
-//! Promises: what it describes are the routes of this crate, all of them and no other.
+//! Promises: what it describes are the routes of this crate and of the doors, all of them and no
+//! other.
 
 use std::sync::LazyLock;
 
@@ -99,6 +100,9 @@ mod tests {
                 }
             }
             assert!(found.len() > before, "no method for {path} in {call}");
+        }
+        for (path, methods, _) in ledgerline_doors::ROUTES {
+            found.extend(methods.iter().map(|one| ((*one).to_owned(), (*path).to_owned())));
         }
         found
     }

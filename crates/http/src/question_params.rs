@@ -36,6 +36,7 @@ use ledgerline_api::parameters::{DESCRIBED, ParameterType, Parameters};
 use ledgerline_api::progress::AllProgress;
 use ledgerline_api::time_text;
 use ledgerline_api::values::Time;
+use ledgerline_gate::credential;
 use ledgerline_node::Node;
 use ledgerline_proof::bundle::{INCOMPLETE, MAX_LEAVES};
 use ledgerline_prover::QuestionRequest;
@@ -332,8 +333,10 @@ pub async fn none_where_none_is_known(request: Request, next: Next) -> Response 
     let operation = find(request.method().as_str(), path);
     let takes_none = operation
         .is_some_and(|one| one.parameters.is_empty() && !one.roles.is_empty() && !one.is_oauth());
-    if takes_none && request.uri().query().is_some_and(|query| !query.is_empty()) {
-        return bad_query("the route takes no parameters").into_response();
+    if takes_none && let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
+        let refusal = credential::in_query(query);
+        let none = || bad_query("the route takes no parameters");
+        return refusal.unwrap_or_else(none).into_response();
     }
     next.run(request).await
 }

@@ -23,11 +23,11 @@ pub(super) use ledgerline_questions::With;
 use ledgerline_view::registry::{Caller, Roles};
 use tokio::sync::oneshot;
 
-use crate::events::{refused, status_of};
 use crate::extract::{Segments, check_text, json_body};
 use crate::issuer_notify::{IssuerNotice, say_of_each, word_before};
 use crate::tokens::check_id;
 use crate::{App, Shared, auth};
+use ledgerline_answers::verdicts::{refused, status_of};
 
 /// What goes with a token, as it is asked for; `None` for a word that is neither.
 pub(super) fn with_of(word: Option<&str>) -> Option<With> {

@@ -30,6 +30,7 @@ fn pip_installs_what_was_asked_for() {
     for (asked, locked) in [
         ("requirements.in", "requirements.txt"),
         ("generated/requirements-openapi.in", "generated/requirements-openapi.lock"),
+        ("doors/requirements.in", "doors/requirements.txt"),
     ] {
         let read = |name| fs::read_to_string(Path::new(CLIENTS).join(name)).expect("a list");
         let (asked, locked) = (read(asked), read(locked));

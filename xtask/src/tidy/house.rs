@@ -296,6 +296,21 @@ pub const CRATES: &[Crate] = &[
         ],
     },
     Crate {
+        package: "ledgerline-doors",
+        folder: "crates/doors",
+        kind: Kind::Program,
+        uses: &[
+            "ledgerline-proof",
+            "ledgerline-api",
+            "ledgerline-issuers",
+            "ledgerline-view",
+            "ledgerline-ledger",
+            "ledgerline-node",
+            "ledgerline-answers",
+            "ledgerline-gate",
+        ],
+    },
+    Crate {
         package: "ledgerline-http",
         folder: "crates/http",
         kind: Kind::Program,
@@ -316,6 +331,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-answers",
             "ledgerline-webhook",
             "ledgerline-gate",
+            "ledgerline-doors",
         ],
     },
     Crate {

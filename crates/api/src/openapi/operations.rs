@@ -7,8 +7,8 @@ use crate::operation::{Form, LOG_PAGE, Operation, QUESTION_PAGE, READERS, get, l
 use crate::schema::schema_of;
 use crate::values::Document;
 use crate::{
-    event, finding, ingest, key, log, oauth, privacy, question, reconcile, revoke, source, status,
-    token, triage,
+    door, event, finding, ingest, key, log, oauth, privacy, question, reconcile, revoke, source,
+    status, token, triage,
 };
 
 /// What the interface is, in a paragraph.
@@ -28,6 +28,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("privacy", "Personal values: handles, disclosure, erasure."),
     ("sources", "Who reports, and how completely."),
     ("log", "The log itself: blocks, leaves, checkpoints, tiles."),
+    ("doors", "Events as other systems speak: CloudEvents, security events, decision logs."),
     ("server", "Status, keys, issuers, health."),
 ];
 
@@ -65,7 +66,7 @@ pub(super) fn segment(path: &str, name: &str) -> (&'static str, Value) {
 
 /// Every route.
 pub fn operations() -> impl Iterator<Item = &'static Operation> {
-    question::OPERATIONS.iter().chain(OTHERS)
+    question::OPERATIONS.iter().chain(door::OPERATIONS).chain(OTHERS)
 }
 
 /// Routes that ask no question about the past.

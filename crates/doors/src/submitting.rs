@@ -1,0 +1,187 @@
+//! The way from a decoded body to the verdicts: who may, the submit path, one verdict a record.
+//!
+//! Promises: [`Doors::submit`] returns when everything that was taken is durable. Records that the
+//! door itself refused have their place among the verdicts, and are counted as refusals of the
+//! credential, as those of intake are.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::Response;
+use ledgerline_answers::answer::json;
+use ledgerline_answers::problem::Problem;
+use ledgerline_answers::verdicts::verdict;
+use ledgerline_api::BODY_BYTES_MAX;
+use ledgerline_api::ingest::Verdicts;
+use ledgerline_gate::body::{INLINE_BODY_BYTES, read_body};
+use ledgerline_gate::credential;
+use ledgerline_gate::lanes;
+use ledgerline_ledger::intake::{
+    BodyForm, EventAnswer, EventError, EventStatus, SubmitAnswer, SubmitError,
+};
+use ledgerline_view::registry::{Caller, Roles};
+
+use crate::Doors;
+use crate::tally::Door;
+
+/// Most records of one body.
+pub const RECORDS_MAX: usize = 10_000;
+
+/// A record as an event in the JSON form of the interface, or why it is none.
+pub type Record = Result<String, EventError>;
+
+/// What a body was taken apart into.
+pub struct Decoded {
+    /// In their order.
+    pub records: Vec<Record>,
+    /// Whether it was a single one, whose refusal is the refusal of the body.
+    pub is_lone: bool,
+}
+
+/// What became of a body.
+pub struct Taken {
+    /// One for each record, in order.
+    pub verdicts: Vec<EventAnswer>,
+    /// The receipt, when anything was handed in.
+    pub checkpoint: Option<Arc<str>>,
+    /// Whether it was a single one.
+    pub is_lone: bool,
+}
+
+impl Taken {
+    /// How many were refused.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.verdicts.iter().filter(|one| one.status == EventStatus::Refused).count()
+    }
+
+    /// The refusal of the lone record.
+    pub fn lone_refusal(&mut self) -> Option<EventError> {
+        match &mut self.verdicts[..] {
+            [only] if self.is_lone && only.status == EventStatus::Refused => only.error.take(),
+            _ => None,
+        }
+    }
+
+    /// The verdicts as `POST /v1/events` answers them.
+    ///
+    /// # Errors
+    /// The refusal of a lone record.
+    pub fn answer(mut self) -> Result<Response, Problem> {
+        if let Some(error) = self.lone_refusal() {
+            return Err(error.into());
+        }
+        json(&Verdicts {
+            events: self.verdicts.iter().map(|one| verdict(one, None)).collect(),
+            checkpoint: self.checkpoint.as_deref().map(Into::into),
+        })
+    }
+}
+
+impl Doors {
+    /// The producer that calls, by its API key.
+    ///
+    /// # Errors
+    /// 401, 403; both count into the block.
+    pub fn producer(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let found = credential::caller(headers, |key| self.node.authenticate(key));
+        let caller = found.inspect_err(|problem| self.node.count_refusal("", problem.code))?;
+        if !caller.roles().has(Roles::PRODUCER) {
+            self.node.count_refusal(caller.key_id(), "forbidden");
+            return Err(SubmitError::Forbidden.into());
+        }
+        Ok(caller)
+    }
+
+    /// Reads a body, decodes it and hands it in; when all of it is durable or refused, its
+    /// verdicts.
+    ///
+    /// # Errors
+    /// A refusal of the body as a whole.
+    pub async fn take<F>(
+        self: &Arc<Self>,
+        door: Door,
+        caller: Caller,
+        parts: &Parts,
+        body: Body,
+        decode: F,
+    ) -> Result<Taken, Problem>
+    where
+        F: FnOnce(&Bytes, &Caller) -> Result<Decoded, Problem> + Send + 'static,
+    {
+        let (body, room) = read_body(&self.gate, &parts.headers, body, BODY_BYTES_MAX).await?;
+        let (size, is_small) = (body.len(), body.len() <= INLINE_BODY_BYTES);
+        let doors = Arc::clone(self);
+        let (reply, receive) = lanes::reply_here();
+        let work = move || {
+            let refused = |problem: &Problem| {
+                doors.node.count_refusal(caller.key_id(), problem.code);
+                doors.tally.add(door, "refused", 1);
+            };
+            let decoded = decode(&body, &caller).inspect_err(refused)?;
+            for error in decoded.records.iter().filter_map(|one| one.as_ref().err()) {
+                doors.node.count_refusal(caller.key_id(), error.code);
+            }
+            let events = array_of(&decoded.records);
+            if events.is_empty() {
+                return Ok((decoded, false));
+            }
+            doors.node.submit(&caller, BodyForm::Json, events.as_bytes(), reply)?;
+            Ok((decoded, true))
+        };
+        let (decoded, is_handed_in) =
+            if is_small { work()? } else { self.gate.parse(size, work).await? };
+        drop(room);
+        let answer = match is_handed_in {
+            true => Some(receive.await.map_err(|_| stopped("the ledger stopped meanwhile"))?),
+            false => None,
+        };
+        let taken = whole(decoded, answer)?;
+        self.count(door, &taken);
+        Ok(taken)
+    }
+
+    fn count(&self, door: Door, taken: &Taken) {
+        for (word, status) in [
+            ("recorded", EventStatus::Recorded),
+            ("duplicate", EventStatus::Duplicate),
+            ("refused", EventStatus::Refused),
+        ] {
+            let count = taken.verdicts.iter().filter(|one| one.status == status).count();
+            self.tally.add(door, word, count as u64);
+        }
+    }
+}
+
+/// A JSON array of the events among records; empty when there is none.
+fn array_of(records: &[Record]) -> String {
+    let events: Vec<&str> = records.iter().flatten().map(String::as_str).collect();
+    if events.is_empty() { String::new() } else { format!("[{}]", events.join(",")) }
+}
+
+/// Puts the verdicts of intake between those of the door.
+fn whole(decoded: Decoded, answer: Option<SubmitAnswer>) -> Result<Taken, Problem> {
+    let mut checkpoint = None;
+    let mut judged = Vec::new().into_iter();
+    if let Some(answer) = answer {
+        if let Some(why) = answer.stopped {
+            return Err(stopped(why));
+        }
+        checkpoint = answer.checkpoint;
+        judged = answer.events.into_iter();
+    }
+    let verdict = |record: Record| match record {
+        Ok(_) => judged.next().ok_or_else(Problem::internal),
+        Err(error) => Ok(EventAnswer::refused(None, error)),
+    };
+    let is_lone = decoded.is_lone;
+    let verdicts = decoded.records.into_iter().map(verdict).collect::<Result<_, _>>()?;
+    Ok(Taken { verdicts, checkpoint, is_lone })
+}
+
+fn stopped(why: impl Into<String>) -> Problem {
+    let why: String = why.into();
+    Problem::unavailable("stopped", why)
+}
