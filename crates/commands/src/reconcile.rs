@@ -25,7 +25,7 @@ use ledgerline_delivery::naming::Naming;
 use ledgerline_proof::hash::sha256;
 use ledgerline_proof::lifecycle::State;
 use ledgerline_proof::token_id::hashed_jti;
-use ledgerline_sources::{input, token_table};
+use ledgerline_tables::{input, token_table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

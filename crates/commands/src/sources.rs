@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use ledgerline_api::source::{ExpectedService, Inventory, Source, Sources};
-use ledgerline_sources::inventory;
+use ledgerline_tables::inventory;
 
 use crate::ClientSettings;
 use crate::Context;

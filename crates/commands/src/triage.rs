@@ -17,7 +17,7 @@ use ledgerline_api::triage::{self as api, Knowledge, Leaked, Triaged, TriagedTok
 use ledgerline_client::Client;
 use ledgerline_pasted::{self as pasted, claims, tell};
 use ledgerline_proof::token_id::{MIN_TOKEN_BYTES, TokenId, t1_value};
-use ledgerline_sources::input::Lines;
+use ledgerline_tables::input::Lines;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use ledgerline_sources::input::{self, Lines, PIECE_BYTES, Values};
+use ledgerline_tables::input::{self, Lines, PIECE_BYTES, Values};
 
 /// Longest line, in bytes: an array of events may stand in one.
 const LINE_BYTES_MAX: usize = 256 << 20;

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use clap::Args;
 use ledgerline_api::time_text;
 use ledgerline_client::Client;
-use ledgerline_sources::input;
-use ledgerline_sources::token_table::{self, Form, JtiRule, Register};
+use ledgerline_tables::input;
+use ledgerline_tables::token_table::{self, Form, JtiRule, Register};
 
 use crate::naming::Naming;
 use crate::sender::{Sender, Unit};

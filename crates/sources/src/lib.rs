@@ -17,17 +17,14 @@
 mod auth0;
 pub mod auto;
 mod cloudtrail;
-pub mod input;
 mod instant;
-pub mod inventory;
 pub mod keycloak;
 mod memory;
 pub mod oidc_provider;
 mod okta;
-mod pieces;
+pub mod pieces;
 pub mod record;
 mod token_id;
-pub mod token_table;
 
 use std::collections::BTreeMap;
 
@@ -122,13 +119,8 @@ pub struct RowShown {
 }
 
 /// Every adapter: a new one is its module and a row here, in the order of their names.
-pub const ADAPTERS: &[Choice] = &[
-    auth0::CHOICE,
-    cloudtrail::CHOICE,
-    keycloak::CHOICE,
-    oidc_provider::CHOICE,
-    okta::CHOICE,
-];
+pub const ADAPTERS: &[Choice] =
+    &[auth0::CHOICE, cloudtrail::CHOICE, keycloak::CHOICE, oidc_provider::CHOICE, okta::CHOICE];
 
 /// Events that must be recorded in one commit or not at all: 1 to [`ACT_PARTS_MAX`].
 #[derive(Clone, PartialEq, Eq)]

@@ -8,27 +8,27 @@ use ledgerline_api::values::{Str, Vocabulary};
 use ledgerline_proof::vocabulary::PersonalRole;
 
 /// A word of a closed list.
-pub(crate) fn word<E: Vocabulary>(word: E) -> Option<Str<'static>> {
+pub fn word<E: Vocabulary>(word: E) -> Option<Str<'static>> {
     Some(word.symbol().into())
 }
 
 /// Whether a member holds a word.
-pub(crate) fn says<E: Vocabulary>(member: Option<&Str<'_>>, word: E) -> bool {
+pub fn says<E: Vocabulary>(member: Option<&Str<'_>>, word: E) -> bool {
     member.is_some_and(|text| text == word.symbol())
 }
 
 /// The texts of a list.
-pub(crate) fn texts(list: impl IntoIterator<Item = String>) -> Vec<Str<'static>> {
+pub fn texts(list: impl IntoIterator<Item = String>) -> Vec<Str<'static>> {
     list.into_iter().map(Str::Owned).collect()
 }
 
 /// One more fact.
-pub(crate) fn detail(key: &'static str, value: String) -> Detail<'static> {
+pub fn detail(key: &'static str, value: String) -> Detail<'static> {
     Detail { key: key.into(), value: value.into() }
 }
 
 /// A personal record in which nothing stands yet.
-pub(crate) fn personal(role: PersonalRole) -> Personal<'static> {
+pub fn personal(role: PersonalRole) -> Personal<'static> {
     Personal {
         role: role.symbol().into(),
         user_id: None,

@@ -16,9 +16,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use ledgerline_sources::input::{Lines, Values};
 use ledgerline_sources::keycloak::{CHOICE, Keycloak};
 use ledgerline_sources::{Act, Adapter, Naming, Options, Quarantined, Report};
+use ledgerline_tables::input::{Lines, Values};
 use needles::{Needles, forms};
 use serde_json::{Value, json};
 

@@ -71,6 +71,12 @@ pub const CRATES: &[Crate] = &[
         kind: Kind::Program,
         uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-secret-scan"],
     },
+    Crate {
+        package: "ledgerline-tables",
+        folder: "crates/tables",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-sources"],
+    },
     Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
         package: "ledgerline-issuers",
@@ -94,7 +100,13 @@ pub const CRATES: &[Crate] = &[
         package: "ledgerline-delivery",
         folder: "crates/delivery",
         kind: Kind::Program,
-        uses: &["ledgerline-api", "ledgerline-client", "ledgerline-sources", "ledgerline-terminal"],
+        uses: &[
+            "ledgerline-api",
+            "ledgerline-client",
+            "ledgerline-sources",
+            "ledgerline-tables",
+            "ledgerline-terminal",
+        ],
     },
     Crate {
         package: "ledgerline-commands",
@@ -105,7 +117,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-proof",
             "ledgerline-api",
             "ledgerline-client",
-            "ledgerline-sources",
+            "ledgerline-tables",
             "ledgerline-issuers",
             "ledgerline-world",
             "ledgerline-terminal",

@@ -39,9 +39,9 @@ use thiserror::Error;
 pub use self::names::{JtiRule, Register};
 
 use self::rows::Rows;
-use crate::Millis;
 use crate::input::{Lines, PIECE_BYTES, Values};
-use crate::pieces::{detail, personal, texts, word};
+use ledgerline_sources::Millis;
+use ledgerline_sources::pieces::{detail, personal, texts, word};
 
 /// Longest row, in bytes.
 const ROW_BYTES_MAX: usize = 1 << 20;
