@@ -40,8 +40,8 @@ pub use self::names::{JtiRule, Register};
 
 use self::rows::Rows;
 use crate::input::{Lines, PIECE_BYTES, Values};
-use ledgerline_sources::Millis;
-use ledgerline_sources::pieces::{detail, personal, texts, word};
+use ledgerline_adapter::Millis;
+use ledgerline_adapter::pieces::{detail, personal, texts, word};
 
 /// Longest row, in bytes.
 const ROW_BYTES_MAX: usize = 1 << 20;

@@ -66,16 +66,33 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-proof", "ledgerline-terminal"],
     },
     Crate {
+        package: "ledgerline-adapter",
+        folder: "crates/adapter",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-secret-scan", "ledgerline-api"],
+    },
+    Crate {
+        package: "ledgerline-issuer-logs",
+        folder: "crates/issuer_logs",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-adapter"],
+    },
+    Crate {
         package: "ledgerline-sources",
         folder: "crates/sources",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-secret-scan"],
+        uses: &[
+            "ledgerline-proof",
+            "ledgerline-api",
+            "ledgerline-adapter",
+            "ledgerline-issuer-logs",
+        ],
     },
     Crate {
         package: "ledgerline-tables",
         folder: "crates/tables",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-sources"],
+        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-adapter"],
     },
     Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {

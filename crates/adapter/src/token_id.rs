@@ -91,12 +91,12 @@ fn signing_input(value: &str) -> Option<&str> {
 }
 
 /// Whether a presented value is a compact JWS.
-pub(super) fn is_jws(value: &str) -> bool {
+pub fn is_jws(value: &str) -> bool {
     signing_input(value).is_some()
 }
 
 /// The jti that a compact JWS claims. Believe it only where the log says that the signature held.
-pub(super) fn claimed_jti(jws: &str) -> Option<String> {
+pub fn claimed_jti(jws: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
         jti: String,
@@ -107,7 +107,7 @@ pub(super) fn claimed_jti(jws: &str) -> Option<String> {
 }
 
 /// `[a-z0-9._-]+`.
-pub(super) fn is_lower_name(text: &str) -> bool {
+pub fn is_lower_name(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')
@@ -115,7 +115,7 @@ pub(super) fn is_lower_name(text: &str) -> bool {
 }
 
 /// `sha256:` and the hex SHA-256 of `bytes`, as attachments are named.
-pub(super) fn content_digest(bytes: &[u8]) -> String {
+pub fn content_digest(bytes: &[u8]) -> String {
     let hex = sha256(&[bytes]).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     format!("sha256:{hex}")
 }
@@ -123,7 +123,7 @@ pub(super) fn content_digest(bytes: &[u8]) -> String {
 /// Names a line of a log that has no id of its own: base64url SHA-256("ledgerline/log-line/v1\0" ‖
 /// lp(part)*). The parts say nothing of a person: a digest of such values could be searched for.
 /// `None` when a part is longer than `lp` can say.
-pub(super) fn line_digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> Option<String> {
+pub fn line_digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> Option<String> {
     let mut input = b"ledgerline/log-line/v1\0".to_vec();
     for part in parts {
         input.extend_from_slice(&u16::try_from(part.len()).ok()?.to_be_bytes());
@@ -133,14 +133,14 @@ pub(super) fn line_digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> Optio
 }
 
 /// Base64 with padding, as attachments are written.
-pub(super) fn attachment_data(bytes: &[u8]) -> String {
+pub fn attachment_data(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
 /// The id the ledger gives to part `part` of a native id (DESIGN 4.1): UUIDv8 from
 /// SHA-256("ledgerline/event-id/v1\0" ‖ lp(tenant) ‖ lp(source) ‖ lp(native_id) ‖ u16 part).
 /// `None` when a part is longer than `lp` can say.
-pub(super) fn event_id(tenant: &str, source: &str, native_id: &str, part: u16) -> Option<String> {
+pub fn event_id(tenant: &str, source: &str, native_id: &str, part: u16) -> Option<String> {
     let mut input = b"ledgerline/event-id/v1\0".to_vec();
     for text in [tenant, source, native_id] {
         input.extend_from_slice(&u16::try_from(text.len()).ok()?.to_be_bytes());

@@ -12,7 +12,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::Problem;
+use ledgerline_adapter::Problem;
 
 /// The members by which the three kinds of line are told apart, all taken from one parse.
 #[derive(Deserialize)]

@@ -12,10 +12,10 @@ use crate::keycloak::facts::{
     revoke_wide, session, token, upon_client,
 };
 use crate::keycloak::sessions::Sessions;
-use crate::pieces::{detail, texts, word};
-use crate::record::drafts::{Drafts, acting, actor, asserted, link, of_subject, wide};
-use crate::record::{Fate, Record};
-use crate::{Millis, Problem};
+use ledgerline_adapter::pieces::{detail, texts, word};
+use ledgerline_adapter::record::drafts::{Drafts, acting, actor, asserted, link, of_subject, wide};
+use ledgerline_adapter::record::{Fate, Record};
+use ledgerline_adapter::{Millis, Problem};
 
 type Done = Result<Fate, Problem>;
 

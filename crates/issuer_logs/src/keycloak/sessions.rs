@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::Millis;
-use crate::memory::Remembered;
+use ledgerline_adapter::Millis;
+use ledgerline_adapter::memory::Remembered;
 
 const SESSIONS_MAX: usize = 1 << 18;
 /// Clients of a session, and access tokens of a client in a session, that are kept; newest last.

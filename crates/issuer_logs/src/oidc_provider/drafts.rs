@@ -4,9 +4,9 @@ use ledgerline_api::event::{self, Event, EventRef, Link};
 use ledgerline_proof::vocabulary::{Relation, Strength};
 
 use crate::oidc_provider::facts::Mark;
-use crate::pieces::word;
-use crate::token_id::event_id;
-use crate::{ACT_PARTS_MAX, Act};
+use ledgerline_adapter::pieces::word;
+use ledgerline_adapter::token_id::event_id;
+use ledgerline_adapter::{ACT_PARTS_MAX, Act};
 
 /// The event that led to another one.
 pub(super) enum Cause {

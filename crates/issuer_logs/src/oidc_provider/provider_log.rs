@@ -11,7 +11,6 @@ use ledgerline_proof::vocabulary::{
     EventType, Outcome, Relation, Strength, TargetKind, TokenKind, Vantage,
 };
 
-use crate::memory::Remembered;
 use crate::oidc_provider::drafts::{Cause, Draft, EventName, Recorder, seal};
 use crate::oidc_provider::facts::{
     Mark, TokenFacts, actor, client_actor, client_target, code, mfa, provider_event, request,
@@ -23,9 +22,10 @@ use crate::oidc_provider::request::{
     Closing, GrantRevocation, Item, SessionEnd, events, refusal, request_event,
 };
 use crate::oidc_provider::resource_log::is_request_id;
-use crate::pieces::{detail, says, texts, word};
-use crate::token_id::{claimed_jti, is_jws};
-use crate::{Act, Millis, Naming, Problem, Report};
+use ledgerline_adapter::memory::Remembered;
+use ledgerline_adapter::pieces::{detail, says, texts, word};
+use ledgerline_adapter::token_id::{claimed_jti, is_jws};
+use ledgerline_adapter::{Act, Millis, Naming, Problem, Report};
 
 /// How long, in the log's own time, a request may wait for its closing line.
 pub(super) const IDLE_MILLIS: i64 = 30_000;

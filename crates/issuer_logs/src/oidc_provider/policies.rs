@@ -5,9 +5,9 @@ use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
 use crate::oidc_provider::facts::{ADAPTER, PROVIDER_UNCERTAINTY_NS, actor};
 use crate::oidc_provider::model::PolicyLine;
-use crate::pieces::word;
-use crate::token_id::{attachment_data, content_digest, is_lower_name};
-use crate::{Millis, Problem};
+use ledgerline_adapter::pieces::word;
+use ledgerline_adapter::token_id::{attachment_data, content_digest, is_lower_name};
+use ledgerline_adapter::{Millis, Problem};
 
 /// The event of one line.
 ///

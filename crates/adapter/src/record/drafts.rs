@@ -42,26 +42,22 @@ impl<'n> Drafts<'n> {
     }
 
     /// When the record happened.
-    pub(crate) fn at(&self) -> Millis {
+    pub fn at(&self) -> Millis {
         self.identity.at
     }
 
     /// What names the record.
-    pub(crate) fn native_id(&self) -> &str {
+    pub fn native_id(&self) -> &str {
         &self.identity.native_id
     }
 
     /// From where the source sees the acts of this record; the issuer where nothing is said.
-    pub(crate) fn seen_from(&mut self, vantage: Vantage) {
+    pub fn seen_from(&mut self, vantage: Vantage) {
         self.vantage = vantage;
     }
 
     /// One more event, with the members that all events of the record have.
-    pub(crate) fn event(
-        &mut self,
-        kind: EventType,
-        target: Target<'static>,
-    ) -> &mut Event<'static> {
+    pub fn event(&mut self, kind: EventType, target: Target<'static>) -> &mut Event<'static> {
         let is_act_upon = !matches!(kind, EventType::PolicyChanged | EventType::Heartbeat);
         self.events.push(Event {
             event_type: word(kind),
@@ -78,21 +74,17 @@ impl<'n> Drafts<'n> {
     }
 
     /// One more event about a token.
-    pub(crate) fn token(
-        &mut self,
-        kind: EventType,
-        id: impl Into<Str<'static>>,
-    ) -> &mut Event<'static> {
+    pub fn token(&mut self, kind: EventType, id: impl Into<Str<'static>>) -> &mut Event<'static> {
         self.event(kind, Target { kind: TargetKind::Token.symbol().into(), id: id.into() })
     }
 
     /// Where its ids stand.
-    pub(crate) fn naming(&self) -> &'n Naming {
+    pub fn naming(&self) -> &'n Naming {
         self.naming
     }
 
     /// Personal records that all events of the record have.
-    pub(crate) fn persons(&mut self, persons: impl IntoIterator<Item = Option<Personal<'static>>>) {
+    pub fn persons(&mut self, persons: impl IntoIterator<Item = Option<Personal<'static>>>) {
         let persons: Vec<_> = persons.into_iter().flatten().collect();
         for event in self.each() {
             event.personal.extend(persons.iter().cloned());
@@ -100,18 +92,18 @@ impl<'n> Drafts<'n> {
     }
 
     /// The events of the present act so far, for what all of them share.
-    pub(crate) fn all(&mut self) -> &mut [Event<'static>] {
+    pub fn all(&mut self) -> &mut [Event<'static>] {
         &mut self.events
     }
 
     /// The events of every act of the record so far.
-    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Event<'static>> {
+    pub fn each(&mut self) -> impl Iterator<Item = &mut Event<'static>> {
         self.done.iter_mut().flatten().chain(&mut self.events)
     }
 
     /// Begins another act of the same record, for what need not be recorded with the rest or does
     /// not fit beside it. The native id of the n-th further act ends in `/n`.
-    pub(crate) fn next_act(&mut self) {
+    pub fn next_act(&mut self) {
         if !self.events.is_empty() {
             self.done.push(std::mem::take(&mut self.events));
         }
@@ -119,11 +111,7 @@ impl<'n> Drafts<'n> {
 
     /// An edge to the first event of the record, by which it is the cause of another; `None` when
     /// nobody said as whom the events are recorded.
-    pub(crate) fn caused_by_first(
-        &self,
-        strength: Strength,
-        why: &'static str,
-    ) -> Option<Link<'static>> {
+    pub fn caused_by_first(&self, strength: Strength, why: &'static str) -> Option<Link<'static>> {
         let (tenant, source) = self.recorded_as?;
         let event_id = event_id(tenant, source, &self.identity.native_id, 0)?;
         Some(Link {
@@ -174,7 +162,7 @@ impl<'n> Drafts<'n> {
 ///
 /// # Errors
 /// [`Problem::Malformed`] with `field` when the id cannot be one.
-pub(crate) fn wide(
+pub fn wide(
     naming: &Naming,
     kind: TargetKind,
     id: &str,
@@ -185,22 +173,22 @@ pub(crate) fn wide(
 }
 
 /// The source itself, for acts that name nothing else.
-pub(crate) fn of_source(naming: &Naming) -> Target<'static> {
+pub fn of_source(naming: &Naming) -> Target<'static> {
     Target { kind: TargetKind::Source.symbol().into(), id: naming.alias().to_owned().into() }
 }
 
 /// A person as target: the id is empty, the personal record names it.
-pub(crate) fn of_subject() -> Target<'static> {
+pub fn of_subject() -> Target<'static> {
     Target { kind: TargetKind::Subject.symbol().into(), id: Str::Borrowed("") }
 }
 
 /// An edge to a token that the source named.
-pub(crate) fn asserted(token_id: String, relation: Relation) -> Link<'static> {
+pub fn asserted(token_id: String, relation: Relation) -> Link<'static> {
     link(token_id, relation, Strength::Asserted, None)
 }
 
 /// An edge to a token, with what it stands on when the source did not name it.
-pub(crate) fn link(
+pub fn link(
     token_id: String,
     relation: Relation,
     strength: Strength,
@@ -219,7 +207,7 @@ pub(crate) fn link(
 ///
 /// # Errors
 /// [`Problem::Malformed`] with `field` when the id cannot be one.
-pub(crate) fn accessor(naming: &Naming, id: &str, field: &'static str) -> Result<String, Problem> {
+pub fn accessor(naming: &Naming, id: &str, field: &'static str) -> Result<String, Problem> {
     if id.is_empty() {
         return Err(Problem::Malformed(field));
     }
@@ -230,12 +218,12 @@ pub(crate) fn accessor(naming: &Naming, id: &str, field: &'static str) -> Result
 ///
 /// # Errors
 /// [`Problem::Missing`] with `field` when there is none.
-pub(crate) fn jti(naming: &Naming, id: &str, field: &'static str) -> Result<String, Problem> {
+pub fn jti(naming: &Naming, id: &str, field: &'static str) -> Result<String, Problem> {
     naming.jti(id).ok_or(Problem::Missing(field))
 }
 
 /// A new version of a policy, which holds from `at` on. Its digest is not known.
-pub(crate) fn policy_changed(event: &mut Event<'static>, id: &str, version: &str, at: Millis) {
+pub fn policy_changed(event: &mut Event<'static>, id: &str, version: &str, at: Millis) {
     event.policies = vec![policy(id, version, PolicyRole::Access)];
     event.policy_change = Some(PolicyChange {
         effective_from: Some(at.rfc3339().into()),
@@ -247,44 +235,41 @@ pub(crate) fn policy_changed(event: &mut Event<'static>, id: &str, version: &str
 }
 
 /// A policy as something names it.
-pub(crate) fn policy(id: &str, version: &str, role: PolicyRole) -> Policy<'static> {
+pub fn policy(id: &str, version: &str, role: PolicyRole) -> Policy<'static> {
     let (id, version) = (id.to_owned().into(), version.to_owned().into());
     Policy { id, version, digest: None, role: word(role), effect: None }
 }
 
 /// A policy as target.
-pub(crate) fn of_policy(id: &str) -> Target<'static> {
+pub fn of_policy(id: &str) -> Target<'static> {
     Target { kind: TargetKind::Policy.symbol().into(), id: id.to_owned().into() }
 }
 
 /// Facts that are there, each a detail of the event.
-pub(crate) fn facts<const N: usize>(
-    event: &mut Event<'static>,
-    known: [(&'static str, Option<&str>); N],
-) {
+pub fn facts<const N: usize>(event: &mut Event<'static>, known: [(&'static str, Option<&str>); N]) {
     let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
     event.detail.extend(known.map(|(key, value)| detail(key, value.to_owned())));
 }
 
 /// An owned text.
-pub(crate) fn own(text: Option<&str>) -> Option<Str<'static>> {
+pub fn own(text: Option<&str>) -> Option<Str<'static>> {
     text.map(|text| Str::Owned(text.to_owned()))
 }
 
 /// The person whose token it is.
-pub(crate) fn subject(user: Option<&str>) -> Option<Personal<'static>> {
+pub fn subject(user: Option<&str>) -> Option<Personal<'static>> {
     let user_id = Some(user?.to_owned().into());
     Some(Personal { user_id, ..personal(PersonalRole::Subject) })
 }
 
 /// A person who acts on somebody else's things.
-pub(crate) fn acting(user: Option<&str>) -> Option<Personal<'static>> {
+pub fn acting(user: Option<&str>) -> Option<Personal<'static>> {
     let user_id = Some(user?.to_owned().into());
     Some(Personal { user_id, ..personal(PersonalRole::Actor) })
 }
 
 /// Where a request came from; `None` when nothing is known.
-pub(crate) fn request(ip: Option<&str>, user_agent: Option<&str>) -> Option<Personal<'static>> {
+pub fn request(ip: Option<&str>, user_agent: Option<&str>) -> Option<Personal<'static>> {
     if ip.is_none() && user_agent.is_none() {
         return None;
     }
@@ -292,7 +277,7 @@ pub(crate) fn request(ip: Option<&str>, user_agent: Option<&str>) -> Option<Pers
 }
 
 /// A client or service that acts.
-pub(crate) fn actor(
+pub fn actor(
     kind: ledgerline_proof::vocabulary::ActorKind,
     naming: &Naming,
     id: &str,

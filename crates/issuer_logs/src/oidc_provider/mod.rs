@@ -17,7 +17,7 @@
 //! Assumes: the provider's log is read from its start and in its order, because the tokens of a
 //! revoked grant are known only from the lines before. The resource server's log needs no memory.
 //!
-//! Refuses: what [`crate::Problem`] lists.
+//! Refuses: what [`ledgerline_adapter::Problem`] lists.
 
 mod drafts;
 mod facts;
@@ -34,7 +34,7 @@ use self::drafts::Recorder;
 use self::facts::NAME;
 use self::model::{AnyLine, PolicyLine, ResourceLine, parse};
 use self::provider_log::{Fate, ProviderLog};
-use crate::{
+use ledgerline_adapter::{
     Act, Adapter, AdapterError, Choice, Evidence, Identifier, LINE_BYTES_MAX, Naming, Options,
     Problem, Report, RowShown, Rule,
 };

@@ -21,9 +21,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json_borrow::{ObjectAsVec, Value};
 
-use crate::Problem;
 use crate::keycloak::text_line;
-use crate::record::json;
+use ledgerline_adapter::Problem;
+use ledgerline_adapter::record::json;
 
 /// The kind of lines of a log that are no events.
 pub(super) const OTHER_LINE: &str = "(another line of the log)";

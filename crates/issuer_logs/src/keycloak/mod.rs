@@ -45,10 +45,12 @@ use std::borrow::Cow;
 use self::forms::OTHER_LINE;
 use self::order::{Step, Waiting, Window};
 use self::sessions::Sessions;
-use crate::record::{
+use ledgerline_adapter::record::{
     Evidence, Identifier, Identity, Record, Records, Row, Rule, Table, nothing_held, shown,
 };
-use crate::{Act, Adapter, AdapterError, Choice, Millis, Options, Problem, Quarantined, Report};
+use ledgerline_adapter::{
+    Act, Adapter, AdapterError, Choice, Millis, Options, Problem, Quarantined, Report,
+};
 
 /// How it is chosen.
 pub const CHOICE: Choice = Choice {

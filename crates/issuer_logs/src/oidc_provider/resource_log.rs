@@ -13,9 +13,9 @@ use crate::oidc_provider::facts::{
     ADAPTER, act_chain, code, delegate, request, subject, target, template, words,
 };
 use crate::oidc_provider::model::ResourceLine;
-use crate::pieces::{detail, texts, word};
-use crate::token_id::is_lower_name;
-use crate::{Millis, Naming, Problem};
+use ledgerline_adapter::pieces::{detail, texts, word};
+use ledgerline_adapter::token_id::is_lower_name;
+use ledgerline_adapter::{Millis, Naming, Problem};
 
 /// Lines come in order of completion and their times step back by some milliseconds.
 const UNCERTAINTY_NS: i64 = 5_000_000;

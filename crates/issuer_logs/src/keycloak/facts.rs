@@ -3,10 +3,10 @@
 use ledgerline_api::event::{Event, Selector};
 use ledgerline_proof::vocabulary::{EventType, Outcome, Strength, TargetKind};
 
-use crate::pieces::{detail, word};
-use crate::record::drafts::{Drafts, of_source, request, subject, wide};
-use crate::record::{Fate, Record};
-use crate::{Millis, Naming, Problem};
+use ledgerline_adapter::pieces::{detail, word};
+use ledgerline_adapter::record::drafts::{Drafts, of_source, request, subject, wide};
+use ledgerline_adapter::record::{Fate, Record};
+use ledgerline_adapter::{Millis, Naming, Problem};
 
 /// A log line is written after the act, and by another clock than the record's.
 pub(super) const LINE_UNCERTAINTY_NS: i64 = 1_000_000_000;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 /// A bounded map from text to `V`, oldest out first.
-pub(super) struct Remembered<V> {
+pub struct Remembered<V> {
     limit: usize,
     next: u64,
     values: BTreeMap<String, (u64, V)>,
@@ -14,21 +14,23 @@ pub(super) struct Remembered<V> {
 
 impl<V> Remembered<V> {
     /// An empty map for at most `limit` entries.
-    pub(super) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         assert!(limit > 0, "a memory of nothing is a mistake");
         Self { limit, next: 0, values: BTreeMap::new(), order: BTreeMap::new() }
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&V> {
+    /// What stands under the key.
+    pub fn get(&self, key: &str) -> Option<&V> {
         self.values.get(key).map(|(_, value)| value)
     }
 
-    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+    /// What stands under the key, to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut V> {
         self.values.get_mut(key).map(|(_, value)| value)
     }
 
     /// Puts a value. Returns the oldest entry when it had to make room for this one.
-    pub(super) fn insert(&mut self, key: &str, value: V) -> Option<V> {
+    pub fn insert(&mut self, key: &str, value: V) -> Option<V> {
         if let Some((_, held)) = self.values.get_mut(key) {
             *held = value;
             return None;
@@ -41,19 +43,20 @@ impl<V> Remembered<V> {
         oldest
     }
 
-    pub(super) fn remove(&mut self, key: &str) -> Option<V> {
+    /// Takes what stands under the key.
+    pub fn remove(&mut self, key: &str) -> Option<V> {
         let (place, value) = self.values.remove(key)?;
         self.order.remove(&place);
         Some(value)
     }
 
     /// The entry that was put first.
-    pub(super) fn oldest(&self) -> Option<&V> {
+    pub fn oldest(&self) -> Option<&V> {
         self.order.values().next().and_then(|key| self.get(key))
     }
 
     /// Takes the entry that was put first.
-    pub(super) fn pop_oldest(&mut self) -> Option<V> {
+    pub fn pop_oldest(&mut self) -> Option<V> {
         let (_, key) = self.order.pop_first()?;
         self.values.remove(&key).map(|(_, value)| value)
     }

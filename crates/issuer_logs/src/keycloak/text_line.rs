@@ -20,9 +20,9 @@ use serde_json_borrow::{ObjectAsVec, Value};
 
 use crate::keycloak::IDENTIFIERS;
 use crate::keycloak::forms::why;
-use crate::record::Rule;
-use crate::token_id::line_digest;
-use crate::{Millis, Problem};
+use ledgerline_adapter::record::Rule;
+use ledgerline_adapter::token_id::line_digest;
+use ledgerline_adapter::{Millis, Problem};
 
 const LOGGER: &str = "org.keycloak.events";
 /// Keys that stand beside `details` in the record.

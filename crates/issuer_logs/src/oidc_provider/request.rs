@@ -17,7 +17,6 @@ use ledgerline_api::event::{Activation, Event, Link, Personal, Selector, Target}
 use ledgerline_api::values::Str;
 use ledgerline_proof::vocabulary::{EventType, Outcome, Relation, Strength, TargetKind, TokenKind};
 
-use crate::Naming;
 use crate::oidc_provider::drafts::{Cause, Draft, EventName, part_of};
 use crate::oidc_provider::facts::{
     Mark, TokenFacts, client_target, code, provider_event, request, subject, target, template,
@@ -25,8 +24,9 @@ use crate::oidc_provider::facts::{
 };
 use crate::oidc_provider::grants::{Death, Grants, Member};
 use crate::oidc_provider::model::{Entities, Payload};
-use crate::pieces::{detail, says, texts, word};
-use crate::token_id::{claimed_jti, is_jws};
+use ledgerline_adapter::Naming;
+use ledgerline_adapter::pieces::{detail, says, texts, word};
+use ledgerline_adapter::token_id::{claimed_jti, is_jws};
 
 const CODE: &str = "authorization_code";
 const REFRESH: &str = "refresh_token";

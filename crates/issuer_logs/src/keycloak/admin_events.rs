@@ -11,10 +11,10 @@ use crate::keycloak::facts::{
     LINE_UNCERTAINTY_NS, deny, failed, is_word, issued_before, printable, revoke_wide,
 };
 use crate::keycloak::sessions::Sessions;
-use crate::pieces::{detail, word};
-use crate::record::drafts::{Drafts, acting, of_source, of_subject, request, subject};
-use crate::record::{Fate, Record};
-use crate::{ACT_PARTS_MAX, Millis, Problem};
+use ledgerline_adapter::pieces::{detail, word};
+use ledgerline_adapter::record::drafts::{Drafts, acting, of_source, of_subject, request, subject};
+use ledgerline_adapter::record::{Fate, Record};
+use ledgerline_adapter::{ACT_PARTS_MAX, Millis, Problem};
 
 type Done = Result<Fate, Problem>;
 

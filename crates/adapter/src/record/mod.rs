@@ -25,7 +25,7 @@
 //! Refuses: a record whose id or time cannot be read, and more than [`ACT_PARTS_MAX`] events of one
 //! record.
 
-pub(crate) mod drafts;
+pub mod drafts;
 mod outgoing;
 mod source_record;
 
@@ -36,8 +36,8 @@ use ledgerline_api::event::Adapter as AdapterName;
 use ledgerline_api::values::Str;
 use serde_json_borrow::Value;
 
-pub(crate) use self::drafts::Drafts;
-pub(crate) use self::source_record::{Part, Record, find, scrubbed};
+pub use self::drafts::Drafts;
+pub use self::source_record::{Part, Record, find, scrubbed};
 use crate::{
     ACT_PARTS_MAX, Act, Adapter, AdapterError, Millis, Naming, Options, Problem, Quarantined,
     Report, RowShown,
@@ -129,33 +129,33 @@ pub struct Identity {
 }
 
 /// Reads a line of JSON.
-pub(crate) fn json(line: &str) -> Result<Value<'_>, Problem> {
+pub fn json(line: &str) -> Result<Value<'_>, Problem> {
     serde_json::from_str(line).map_err(|error| Problem::NotJson(error.column()))
 }
 
 /// The records of a list under one of these names, of a list, or the value itself.
-pub(crate) fn listed<'v>(value: &'v Value<'v>, under: &[&str]) -> Vec<&'v Value<'v>> {
+pub fn listed<'v>(value: &'v Value<'v>, under: &[&str]) -> Vec<&'v Value<'v>> {
     let list = under.iter().find_map(|at| find(value, at)?.as_array());
     list.or_else(|| value.as_array()).map_or_else(|| vec![value], |each| each.iter().collect())
 }
 
 /// A value that is a record itself.
-pub(crate) fn alone<'v>(value: &'v Value<'v>) -> Vec<&'v Value<'v>> {
+pub fn alone<'v>(value: &'v Value<'v>) -> Vec<&'v Value<'v>> {
     vec![value]
 }
 
 /// For tables that keep nothing over the end of a log.
-pub(crate) fn nothing_held<S>(_: &mut S, _: &Naming, _: AdapterName<'static>) -> Vec<Act> {
+pub fn nothing_held<S>(_: &mut S, _: &Naming, _: AdapterName<'static>) -> Vec<Act> {
     Vec::new()
 }
 
 /// For rows of records that say nothing of a token.
-pub(crate) fn skipped<S>(_: &Record<'_>, _: &mut S, _: &mut Drafts<'_>) -> Result<Fate, Problem> {
+pub fn skipped<S>(_: &Record<'_>, _: &mut S, _: &mut Drafts<'_>) -> Result<Fate, Problem> {
     Ok(Fate::Skipped)
 }
 
 /// A time of a log; one without a zone is UTC.
-pub(crate) fn time(text: &str) -> Option<Millis> {
+pub fn time(text: &str) -> Option<Millis> {
     Millis::parse(text).or_else(|| Millis::parse(&format!("{text}Z")))
 }
 
@@ -181,12 +181,12 @@ impl<S: Default> Records<S> {
 
 impl<S> Records<S> {
     /// What the rows remember.
-    pub(crate) const fn state(&self) -> &S {
+    pub const fn state(&self) -> &S {
         &self.state
     }
 
     /// Says how many things a bounded memory has forgotten, in all.
-    pub(crate) const fn set_forgotten(&mut self, forgotten: u64) {
+    pub const fn set_forgotten(&mut self, forgotten: u64) {
         self.report.forgotten = forgotten;
     }
 
@@ -333,7 +333,7 @@ fn printable_kind(kind: &str) -> String {
 const _: () = assert!(ACT_PARTS_MAX <= 64, "the kernel takes no longer act");
 
 /// The rows of a table, for people.
-pub(crate) fn shown<S>(table: &Table<S>) -> Vec<RowShown> {
+pub fn shown<S>(table: &Table<S>) -> Vec<RowShown> {
     let row = |row: &Row<S>| RowShown { kinds: row.kinds.join(", "), becomes: row.becomes };
     table.rows.iter().map(row).collect()
 }

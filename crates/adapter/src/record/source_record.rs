@@ -29,52 +29,52 @@ impl<'v> Record<'v> {
     }
 
     /// Whether something other than null stands there.
-    pub(crate) fn has(&self, at: &str) -> bool {
+    pub fn has(&self, at: &str) -> bool {
         find(self.value, at).is_some_and(|value| !value.is_null())
     }
 
     /// A text whose rule is [`Rule::Safe`]; `None` when it is absent, empty or no text.
-    pub(crate) fn safe(&self, at: &str) -> Option<&'v str> {
+    pub fn safe(&self, at: &str) -> Option<&'v str> {
         self.assert_rule(at, Rule::Safe);
         text(find(self.value, at)?)
     }
 
     /// As [`Self::safe`], for what must be there.
-    pub(crate) fn needs(&self, at: &'static str) -> Result<&'v str, Problem> {
+    pub fn needs(&self, at: &'static str) -> Result<&'v str, Problem> {
         self.safe(at).ok_or(Problem::Missing(at))
     }
 
     /// A whole number whose rule is [`Rule::Safe`], also one that stands in a text.
-    pub(crate) fn number(&self, at: &str) -> Option<i64> {
+    pub fn number(&self, at: &str) -> Option<i64> {
         self.assert_rule(at, Rule::Safe);
         let value = find(self.value, at)?;
         value.as_i64().or_else(|| text(value)?.parse().ok())
     }
 
     /// Whether `true` stands there.
-    pub(crate) fn is_true(&self, at: &str) -> bool {
+    pub fn is_true(&self, at: &str) -> bool {
         self.assert_rule(at, Rule::Safe);
         find(self.value, at).is_some_and(|value| value.as_bool() == Some(true))
     }
 
     /// When something is, as RFC 3339 or without a zone in UTC.
-    pub(crate) fn time(&self, at: &str) -> Option<Millis> {
+    pub fn time(&self, at: &str) -> Option<Millis> {
         time(self.safe(at)?)
     }
 
     /// The first of several places where a text stands.
-    pub(crate) fn safe_at(&self, places: &[&str]) -> Option<&'v str> {
+    pub fn safe_at(&self, places: &[&str]) -> Option<&'v str> {
         places.iter().find_map(|at| self.safe(at))
     }
 
     /// As [`Self::safe_at`], for a personal record.
-    pub(crate) fn personal_at(&self, places: &[&str]) -> Option<&'v str> {
+    pub fn personal_at(&self, places: &[&str]) -> Option<&'v str> {
         places.iter().find_map(|at| self.personal(at))
     }
 
     /// Refuses a record in which anything looks like a bearer value: in a text of it, or as a
     /// member of a name that holds them.
-    pub(crate) fn refuse_secrets(&self) -> Result<(), Problem> {
+    pub fn refuse_secrets(&self) -> Result<(), Problem> {
         if holds_any(self.value) { Err(Problem::Secret("the record")) } else { Ok(()) }
     }
 
@@ -82,7 +82,7 @@ impl<'v> Record<'v> {
     ///
     /// # Errors
     /// [`Problem::WeakToken`] for one of fewer than 128 bits.
-    pub(crate) fn hashed(&self, at: &'static str) -> Result<Option<String>, Problem> {
+    pub fn hashed(&self, at: &'static str) -> Result<Option<String>, Problem> {
         self.assert_rule(at, Rule::Hash);
         let Some(value) = find(self.value, at).and_then(text) else { return Ok(None) };
         self.naming.bearer(value).map(Some).ok_or(Problem::WeakToken(at))
@@ -90,7 +90,7 @@ impl<'v> Record<'v> {
 
     /// The digest of what may be presented to somebody, such as a cookie's session: `jh:` and 43
     /// characters, as in the id of a wide target.
-    pub(crate) fn digested(&self, at: &str) -> Option<String> {
+    pub fn digested(&self, at: &str) -> Option<String> {
         self.assert_rule(at, Rule::Hash);
         let whole = self.naming.jti_digest(find(self.value, at).and_then(text)?);
         Some(whole.rsplitn(3, ':').take(2).fold(String::new(), |end, part| {
@@ -100,20 +100,20 @@ impl<'v> Record<'v> {
 
     /// A text whose rule is [`Rule::Hash`], for an adapter whose source may have hashed it already,
     /// and which looks whether it did.
-    pub(crate) fn hashed_by_source(&self, at: &str) -> Option<&'v str> {
+    pub fn hashed_by_source(&self, at: &str) -> Option<&'v str> {
         self.assert_rule(at, Rule::Hash);
         text(find(self.value, at)?)
     }
 
     /// A value for a personal record.
-    pub(crate) fn personal(&self, at: &str) -> Option<&'v str> {
+    pub fn personal(&self, at: &str) -> Option<&'v str> {
         self.assert_rule(at, Rule::Personal);
         text(find(self.value, at)?)
     }
 
     /// The texts of a list whose rule (that of `at` with `/*`) is [`Rule::Safe`], or the words of
     /// a text.
-    pub(crate) fn list(&self, at: &str) -> Vec<String> {
+    pub fn list(&self, at: &str) -> Vec<String> {
         self.assert_rule(at, Rule::Safe);
         match find(self.value, at) {
             Some(Value::Array(each)) => {
@@ -128,7 +128,7 @@ impl<'v> Record<'v> {
 
     /// The parts of a list or the members of an object, as records of the same rules whose places
     /// begin at the part. `under` is the pointer with `*` for the part.
-    pub(crate) fn each(&self, at: &str) -> Vec<Part<'v>> {
+    pub fn each(&self, at: &str) -> Vec<Part<'v>> {
         match find(self.value, at) {
             Some(Value::Array(each)) => {
                 each.iter().map(|value| Part { name: "", value: shortened(value) }).collect()
@@ -145,19 +145,19 @@ impl<'v> Record<'v> {
     }
 
     /// A text of a part of [`Self::each`]; `rule` is the pointer of its rule.
-    pub(crate) fn safe_of(&self, part: &Part<'v>, at: &str, rule: &str) -> Option<&'v str> {
+    pub fn safe_of(&self, part: &Part<'v>, at: &str, rule: &str) -> Option<&'v str> {
         self.assert_rule(rule, Rule::Safe);
         text(find(part.value, at)?)
     }
 
     /// As [`Self::safe_of`], for a personal record.
-    pub(crate) fn personal_of(&self, part: &Part<'v>, at: &str, rule: &str) -> Option<&'v str> {
+    pub fn personal_of(&self, part: &Part<'v>, at: &str, rule: &str) -> Option<&'v str> {
         self.assert_rule(rule, Rule::Personal);
         text(find(part.value, at)?)
     }
 
     /// Where its ids stand.
-    pub(crate) fn naming(&self) -> &'v Naming {
+    pub fn naming(&self) -> &'v Naming {
         self.naming
     }
 
@@ -170,7 +170,7 @@ impl<'v> Record<'v> {
 }
 
 /// A part of a list, or a member of an object.
-pub(crate) struct Part<'v> {
+pub struct Part<'v> {
     /// Of a member its name, of an element nothing.
     pub name: &'v str,
     value: &'v Value<'v>,
@@ -189,7 +189,7 @@ fn text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
 }
 
 /// What a pointer names.
-pub(crate) fn find<'v>(value: &'v Value<'v>, at: &str) -> Option<&'v Value<'v>> {
+pub fn find<'v>(value: &'v Value<'v>, at: &str) -> Option<&'v Value<'v>> {
     at.split('/').skip(1).try_fold(value, |value, step| {
         let step: Cow<'_, str> = if step.contains('~') {
             step.replace("~1", "/").replace("~0", "~").into()
@@ -254,7 +254,7 @@ fn covers(rule: &str, at: &str) -> bool {
 
 /// A record without what may be secret or personal: its structure, and the values whose rule is
 /// [`Rule::Safe`]; of the others their kind and length.
-pub(crate) fn scrubbed(value: &Value<'_>, identifiers: &[Identifier]) -> String {
+pub fn scrubbed(value: &Value<'_>, identifiers: &[Identifier]) -> String {
     let mut place = String::new();
     let value = scrub(value, identifiers, &mut place);
     value.to_string()

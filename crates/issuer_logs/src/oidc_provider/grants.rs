@@ -7,9 +7,9 @@
 
 use ledgerline_proof::vocabulary::TokenKind;
 
-use crate::Millis;
-use crate::memory::Remembered;
 use crate::oidc_provider::drafts::EventName;
+use ledgerline_adapter::Millis;
+use ledgerline_adapter::memory::Remembered;
 
 const GRANTS_MAX: usize = 1 << 18;
 const MEMBERS_MAX: usize = 1 << 12;

@@ -8,8 +8,8 @@ use ledgerline_proof::vocabulary::{
 };
 
 use crate::oidc_provider::model::{ActClaim, Payload};
-use crate::pieces::{detail, personal, texts, word};
-use crate::{Millis, Naming, Problem};
+use ledgerline_adapter::pieces::{detail, personal, texts, word};
+use ledgerline_adapter::{Millis, Naming, Problem};
 
 /// The adapter's name.
 pub(super) const NAME: &str = "oidc-provider";
