@@ -59,9 +59,11 @@ def application(client: Ledgerline, **settings: Any) -> Starlette:
         WebSocketRoute("/feed/{id}", feed),
         WebSocketRoute("/closed/{id}", closed),
     ]
-    middleware = [] if os.environ.get("LEDGERLINE_OFF") else [
-        Middleware(LedgerlineMiddleware, client=client, **settings)
-    ]
+    middleware = (
+        []
+        if os.environ.get("LEDGERLINE_OFF")
+        else [Middleware(LedgerlineMiddleware, client=client, **settings)]
+    )
     return Starlette(routes=routes, middleware=middleware)
 
 

@@ -18,7 +18,17 @@ from typing import Any, Callable, Dict, List, Optional
 
 #: What an agent may do with a request; `FakeAgent.mode` is one of them.
 MODES = (
-    "ok", "slow", "busy", "full", "garbage", "not_json", "drip", "lost", "short", "forbidden", "flood",
+    "ok",
+    "slow",
+    "busy",
+    "full",
+    "garbage",
+    "not_json",
+    "drip",
+    "lost",
+    "short",
+    "forbidden",
+    "flood",
     "blunt",
 )
 
@@ -175,7 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
         good = [line for line in lines if not self.agent.is_bad(line)]
         refused = [
             {"position": at, "line": at + 1, "code": "unknown_member", "detail": "x"}
-            for at, line in enumerate(lines) if self.agent.is_bad(line)
+            for at, line in enumerate(lines)
+            if self.agent.is_bad(line)
         ]
         more = {"refused_count": len(refused), "refused": refused[:100]} if refused else {}
         self.agent.keep(good)

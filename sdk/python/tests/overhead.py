@@ -46,8 +46,12 @@ def asgi_call(app: Any, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
 
     def call() -> None:
         scope = {
-            "type": "http", "method": "GET", "path": "/orders/4711", "root_path": "",
-            "query_string": b"", "headers": [(b"authorization", b"Bearer " + TOKEN.encode())],
+            "type": "http",
+            "method": "GET",
+            "path": "/orders/4711",
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(b"authorization", b"Bearer " + TOKEN.encode())],
         }
         loop.run_until_complete(app(scope, receive, send))
 
@@ -60,9 +64,14 @@ def wsgi_call(app: Any) -> Callable[[], None]:
 
     def call() -> None:
         environ = {
-            "REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/orders/4711",
-            "QUERY_STRING": "", "SERVER_NAME": "localhost", "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http",
+            "REQUEST_METHOD": "GET",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": "/orders/4711",
+            "QUERY_STRING": "",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.url_scheme": "http",
             "HTTP_AUTHORIZATION": "Bearer " + TOKEN,
         }
         b"".join(app.wsgi_app(environ, start))
@@ -81,8 +90,9 @@ def compare(name: str, off: Callable[[], Any], on: Callable[[], Any], client: Le
     cells = []
     for part in (without, with_it):
         cuts = statistics.quantiles(part, n=100)
-        cells.append("p50 %6.1f  p99 %7.1f  mean %6.1f" % (cuts[49], cuts[98],
-                                                         statistics.fmean(part)))
+        cells.append(
+            "p50 %6.1f  p99 %7.1f  mean %6.1f" % (cuts[49], cuts[98], statistics.fmean(part))
+        )
     added = statistics.median(with_it) - statistics.median(without)
     print("%-10s off: %s us   on: %s us   added p50 %.1f us" % (name, *cells, added))
 
@@ -95,7 +105,10 @@ def alone(name: str, call: Callable[[], Any]) -> None:
 
 def measure(address: str) -> None:
     client = Ledgerline(
-        "orders", agent=address, issuer=Issuer("eu", "idp"), max_events=1_000_000,
+        "orders",
+        agent=address,
+        issuer=Issuer("eu", "idp"),
+        max_events=1_000_000,
         max_bytes=1 << 30,
     )
     loop = asyncio.new_event_loop()

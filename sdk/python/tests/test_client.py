@@ -1,8 +1,7 @@
-"""The client against an agent that fails in every way: what is recorded arrives once or is counted."""
+"""The client against an agent that fails in every way: events arrive once, or are counted."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -35,11 +34,14 @@ class Case(unittest.TestCase):
         self.agent = self.enterContextOf(FakeAgent())
         self.logged: List[str] = []
         handler = logging.Handler()
-        handler.emit = lambda one: self.logged.append(one.getMessage())  # type: ignore[method-assign]
+        handler.emit = self.keep  # type: ignore[method-assign]
         logger = logging.getLogger("ledgerline")
         logger.addHandler(handler)
         logger.propagate = False
         self.addCleanup(logger.removeHandler, handler)
+
+    def keep(self, record: logging.LogRecord) -> None:
+        self.logged.append(record.getMessage())
 
     def enterContextOf(self, context: Any) -> Any:
         # `enterContext` is newer than the oldest Python.
@@ -146,15 +148,22 @@ class Delivery(Case):
 
     def test_an_address_beyond_this_machine_is_refused(self) -> None:
         for address in (
-            "http://192.0.2.1:8791", "https://127.0.0.1:8791", "unix:relative", "agent.sock",
-            "http://user:pass@127.0.0.1:8791", "http://127.0.0.1:8791/path",
+            "http://192.0.2.1:8791",
+            "https://127.0.0.1:8791",
+            "unix:relative",
+            "agent.sock",
+            "http://user:pass@127.0.0.1:8791",
+            "http://127.0.0.1:8791/path",
         ):
             with self.assertRaises(ValueError, msg=address):
                 Ledgerline("orders", agent=address)
 
     def test_wrong_settings_are_refused(self) -> None:
         for settings in (
-            {"when_full": "block"}, {"max_events": 0}, {"max_bytes": 0}, {"linger_s": -1},
+            {"when_full": "block"},
+            {"max_events": 0},
+            {"max_bytes": 0},
+            {"linger_s": -1},
             {"timeout_s": 0},
         ):
             with self.assertRaises(ValueError, msg=str(settings)):
@@ -166,7 +175,16 @@ class Delivery(Case):
 class Faults(Case):
     def test_whatever_the_agent_does_the_events_arrive_when_it_mends(self) -> None:
         for mode in (
-            "busy", "full", "garbage", "not_json", "drip", "lost", "short", "forbidden", "flood", "slow"
+            "busy",
+            "full",
+            "garbage",
+            "not_json",
+            "drip",
+            "lost",
+            "short",
+            "forbidden",
+            "flood",
+            "slow",
         ):
             with self.subTest(mode), FakeAgent() as agent:
                 agent.mode = mode
@@ -282,7 +300,9 @@ class Drops(Case):
         beats = self.agent.of_type("HEARTBEAT")
         told = [
             int(detail["value"])
-            for beat in beats for detail in beat["detail"] if detail["key"] == "client_dropped"
+            for beat in beats
+            for detail in beat["detail"]
+            if detail["key"] == "client_dropped"
         ]
         self.assertEqual(sum(told), 90)
         self.assertEqual(beats[0]["target"], {"kind": "SOURCE", "id": "orders"})
@@ -331,7 +351,9 @@ class Tokens(Case):
         first, second = self.agent.events
         self.assertEqual(first["type"], "USED")
         self.assertEqual((first["outcome"], first["status"]), ("DENY", 403))
-        self.assertEqual((second["type"], second["resource"]), ("RESOURCE_ACCESSED", "/orders/{id}"))
+        self.assertEqual(
+            (second["type"], second["resource"]), ("RESOURCE_ACCESSED", "/orders/{id}")
+        )
         self.assertEqual(first["token_id"], second["token_id"])
         self.assertRegex(first["token_id"], r"eu:idp:t1:[A-Za-z0-9_-]{43}\Z")
         said = b"".join(self.agent.bodies).decode() + repr(client) + repr(vars(client))
@@ -354,7 +376,10 @@ class Processes(Case):
         environment = {**os.environ, "PYTHONPATH": str(SRC), "LEDGERLINE_AGENT": self.agent.address}
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(text)],
-            env={**environment, **more}, capture_output=True, text=True, timeout=60,
+            env={**environment, **more},
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
     def check_program(self, text: str, count: int) -> None:

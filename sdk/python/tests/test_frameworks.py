@@ -90,7 +90,8 @@ class Served(unittest.TestCase):
 
     def start(self, command: List[str], agent: FakeAgent, port: int) -> "subprocess.Popen[bytes]":
         environment = {
-            **os.environ, "LEDGERLINE_AGENT": agent.address,
+            **os.environ,
+            "LEDGERLINE_AGENT": agent.address,
             "PYTHONPATH": os.pathsep.join((str(SRC), str(HERE))),
         }
         log = open(Path(agent.path).with_name("server.log"), "ab")
@@ -127,8 +128,10 @@ class Served(unittest.TestCase):
             self.assertEqual(len(set(agent.ids())), 150)
             for _, _, status, outcome, template in REQUESTS:
                 matching = [
-                    event for event in agent.events
-                    if event["status"] == status and event["token_id"] == ID
+                    event
+                    for event in agent.events
+                    if event["status"] == status
+                    and event["token_id"] == ID
                     and (event["outcome"], event.get("resource")) == (outcome, template)
                 ]
                 self.assertEqual(len({event["event_id"] for event in matching}), 30)
@@ -139,17 +142,37 @@ class Served(unittest.TestCase):
     def test_starlette_in_uvicorn(self) -> None:
         port = free_port()
         self.check(
-            ["uvicorn", "--factory", "app_starlette:served", "--host", "127.0.0.1", "--port",
-             str(port), "--log-level", "warning"],
-            port, 1,
+            [
+                "uvicorn",
+                "--factory",
+                "app_starlette:served",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--log-level",
+                "warning",
+            ],
+            port,
+            1,
         )
 
     def test_flask_in_gunicorn_with_workers_that_it_forked(self) -> None:
         port = free_port()
         self.check(
-            ["gunicorn", "app_flask:served()", "--bind", "127.0.0.1:%d" % port, "--workers", "3",
-             "--preload", "--log-level", "warning"],
-            port, 2,
+            [
+                "gunicorn",
+                "app_flask:served()",
+                "--bind",
+                "127.0.0.1:%d" % port,
+                "--workers",
+                "3",
+                "--preload",
+                "--log-level",
+                "warning",
+            ],
+            port,
+            2,
         )
 
 

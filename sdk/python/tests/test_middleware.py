@@ -48,7 +48,11 @@ def asgi(app: Any, headers: Any = (), kind: str = "http", path: str = "/orders/4
     """Asks an ASGI application; what it sent."""
     sent: List[Any] = []
     scope = {
-        "type": kind, "method": "GET", "path": path, "root_path": "", "query_string": b"",
+        "type": kind,
+        "method": "GET",
+        "path": path,
+        "root_path": "",
+        "query_string": b"",
         "client": ("203.0.113.7", 4711),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
     }
@@ -83,8 +87,14 @@ BEARER = [("authorization", "Bearer " + TOKEN)]
 class AsgiRequests(Case):
     def test_the_status_is_the_outcome(self) -> None:
         table = [
-            (200, "ALLOW"), (302, "ALLOW"), (404, "ALLOW"), (401, "DENY"), (403, "DENY"),
-            (429, "ALLOW"), (500, "ERROR"), (503, "ERROR"),
+            (200, "ALLOW"),
+            (302, "ALLOW"),
+            (404, "ALLOW"),
+            (401, "DENY"),
+            (403, "DENY"),
+            (429, "ALLOW"),
+            (500, "ERROR"),
+            (503, "ERROR"),
         ]
         for status, outcome in table:
             asgi(Asgi(answering(status), self.client), BEARER)
@@ -93,15 +103,18 @@ class AsgiRequests(Case):
             self.assertEqual(event["token_id"], ID)
             self.assertEqual(event["type"], "USED")
             self.assertEqual((event["service"], event["action"]), ("orders", "GET"))
-            self.assertNotIn("4711", json.dumps({**event, "event_id": "", "occurred_at": "",
-                                                 "detail": ""}))
+            self.assertNotIn(
+                "4711", json.dumps({**event, "event_id": "", "occurred_at": "", "detail": ""})
+            )
             self.assertEqual(event["detail"][0]["key"], "latency_us")
             self.assertGreaterEqual(int(event["detail"][0]["value"]), 0)
 
     def test_only_a_request_with_a_token_is_recorded(self) -> None:
         for headers in (
-            [], [("authorization", "Basic dXNlcjpwYXNzd29yZC10aGF0LWlzLWxvbmc=")],
-            [("authorization", "Bearer ")], [("authorization", "Bearer")],
+            [],
+            [("authorization", "Basic dXNlcjpwYXNzd29yZC10aGF0LWlzLWxvbmc=")],
+            [("authorization", "Bearer ")],
+            [("authorization", "Bearer")],
         ):
             self.assertEqual(len(asgi(Asgi(answering(200), self.client), headers)), 2)
         self.assertEqual(self.events(), [])
@@ -132,8 +145,10 @@ class AsgiRequests(Case):
 
     def test_a_web_socket_is_recorded_when_it_is_answered(self) -> None:
         for first, status, outcome in (
-            ("websocket.accept", 101, "ALLOW"), ("websocket.close", 403, "DENY"),
+            ("websocket.accept", 101, "ALLOW"),
+            ("websocket.close", 403, "DENY"),
         ):
+
             async def app(scope: Any, receive: Any, send: Any) -> None:
                 await send({"type": first})
                 await send({"type": "websocket.close"})
@@ -157,8 +172,13 @@ class AsgiRequests(Case):
         asgi(Asgi(answering(200, then), self.client, policies=policies), BEARER)
         event = self.one()
         expected = {
-            "type": "RESOURCE_ACCESSED", "endpoint": "/orders/{id}", "resource": "orders",
-            "action": "read", "reason": "step_up", "outcome": "DENY", "scopes": ["read"],
+            "type": "RESOURCE_ACCESSED",
+            "endpoint": "/orders/{id}",
+            "resource": "orders",
+            "action": "read",
+            "reason": "step_up",
+            "outcome": "DENY",
+            "scopes": ["read"],
         }
         self.assertEqual({name: event[name] for name in expected}, expected)
         self.assertEqual([one["id"] for one in event["policies"]], ["gateway", "p"])
@@ -170,17 +190,27 @@ class AsgiRequests(Case):
         self.assertNotIn("personal", self.one())
         personal = ["ip", "user_agent", "resource"]
         asgi(Asgi(answering(200), self.client, personal=personal), headers)
-        self.assertEqual(self.one()["personal"], [{
-            "role": "REQUEST", "ip": "203.0.113.7", "user_agent": "curl/8.5.0",
-            "resource": "/orders/4711",
-        }])
+        self.assertEqual(
+            self.one()["personal"],
+            [
+                {
+                    "role": "REQUEST",
+                    "ip": "203.0.113.7",
+                    "user_agent": "curl/8.5.0",
+                    "resource": "/orders/4711",
+                }
+            ],
+        )
         with self.assertRaises(ValueError):
             Asgi(answering(200), self.client, personal=["email"])
 
     def test_callbacks_give_token_and_template(self) -> None:
         app = Asgi(
-            answering(200), self.client, token_from=lambda scope: dict(scope["headers"])[b"cookie"],
-            endpoint_from=lambda scope: "/given/{id}", excluded=["/health"],
+            answering(200),
+            self.client,
+            token_from=lambda scope: dict(scope["headers"])[b"cookie"],
+            endpoint_from=lambda scope: "/given/{id}",
+            excluded=["/health"],
         )
         asgi(app, [("cookie", TOKEN)])
         event = self.one()
@@ -210,8 +240,12 @@ class AsgiRequests(Case):
 
         jti = "eu:idp:jti:4f0c"
         table = [
-            (200, None, jti, None), (403, None, jti, None), (401, None, JWT_ID, None),
-            (200, True, jti, [JWT_ID]), (401, True, jti, [JWT_ID]), (200, False, JWT_ID, None),
+            (200, None, jti, None),
+            (403, None, jti, None),
+            (401, None, JWT_ID, None),
+            (200, True, jti, [JWT_ID]),
+            (401, True, jti, [JWT_ID]),
+            (200, False, JWT_ID, None),
         ]
         for status, is_verified, named, other in table:
             app = Asgi(answering(status, verified(is_verified)), client)
@@ -234,8 +268,12 @@ def wsgi(app: Any, **environ: Any) -> "tuple[Optional[str], bytes]":
     """Asks a WSGI application as a server does."""
     said: List[str] = []
     environ = {
-        "REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/orders/4711",
-        "REMOTE_ADDR": "203.0.113.7", "wsgi.input": io.BytesIO(), **environ,
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/orders/4711",
+        "REMOTE_ADDR": "203.0.113.7",
+        "wsgi.input": io.BytesIO(),
+        **environ,
     }
 
     def start(status: str, headers: Any, exc_info: Any = None) -> Any:
@@ -256,6 +294,7 @@ AUTHORIZATION = {"HTTP_AUTHORIZATION": "Bearer " + TOKEN}
 class WsgiRequests(Case):
     def test_the_status_is_the_outcome(self) -> None:
         for status, outcome in (("200 OK", "ALLOW"), ("401 No", "DENY"), ("502 Bad", "ERROR")):
+
             def app(environ: Any, start: Any) -> Any:
                 start(status, [])
                 return [b"x"]
@@ -308,8 +347,9 @@ class WsgiRequests(Case):
                 wsgi(Wsgi(app, self.client), **AUTHORIZATION)
             event = self.one()
             self.assertEqual((event["outcome"], event["reason"]), ("ERROR", "exception"))
-        wsgi(Wsgi(lambda environ, start: iter(unsaid(environ, start)), self.client),
-             **AUTHORIZATION)
+        wsgi(
+            Wsgi(lambda environ, start: iter(unsaid(environ, start)), self.client), **AUTHORIZATION
+        )
         self.assertEqual(self.one()["reason"], "no_answer")
 
     def test_the_application_adds_what_it_knows(self) -> None:

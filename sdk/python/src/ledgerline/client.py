@@ -410,8 +410,9 @@ class Ledgerline:
             if self._closed:
                 return None
             self._wait_until(
-                lambda: self._closing or self._flushing > 0
-                or len(self._queue) >= _MAX_BATCH_EVENTS,
+                lambda: (
+                    self._closing or self._flushing > 0 or len(self._queue) >= _MAX_BATCH_EVENTS
+                ),
                 self._linger_s,
             )
             self._in_flight = self._taken()

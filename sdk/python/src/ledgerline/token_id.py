@@ -170,7 +170,7 @@ def _refuse(constant: str) -> None:
 
 
 def _is_strict(text: str) -> bool:
-    """What Python reads and the ledger does not: lone surrogates, numbers beyond a double, depth."""
+    """What Python reads and the ledger does not: lone surrogates, huge numbers, depth."""
     depth = 0
     for lexeme in _LEXEMES.findall(text):
         first = lexeme[0]

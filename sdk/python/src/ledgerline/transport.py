@@ -184,9 +184,9 @@ class _Connection(http.client.HTTPConnection):
         if path is not None:
             made = self._connected(socket.AF_UNIX, path)
         else:
-            family, _, _, _, to = socket.getaddrinfo(
-                self.host, self.port, type=socket.SOCK_STREAM
-            )[0]
+            family, _, _, _, to = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[
+                0
+            ]
             made = self._connected(family, to)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = made

@@ -133,7 +133,7 @@ class LedgerlineMiddleware:
 
 
 class _Later:
-    """An answer that has not begun: an application that is a generator begins with its first part."""
+    """An answer that has not begun: a generator begins with its first part."""
 
     def __init__(self, body: Iterable[bytes], end: Callable[[Optional[str]], None]) -> None:
         self._body = body
