@@ -47,7 +47,8 @@ pub fn run(args: &ServersArgs) -> Result<()> {
         }
         Act::Install { names } => {
             for name in names {
-                println!("{}", find(name)?.ensure(&cache)?.display());
+                let place = find(name)?.ensure(&cache);
+                println!("{}", place.with_context(|| format!("installing {name}"))?.display());
             }
         }
         Act::Path { name } => {

@@ -160,8 +160,7 @@ impl Package {
         if let Some(place) = self.place(cache) {
             return Ok(place);
         }
-        let what = || format!("`{}` cannot be installed here", self.name);
-        self.install(cache).with_context(what)?;
-        self.place(cache).with_context(|| format!("{}: no {} afterwards", what(), self.program))
+        self.install(cache)?;
+        self.place(cache).with_context(|| format!("no {} after installing", self.program))
     }
 }

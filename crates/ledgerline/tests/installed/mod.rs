@@ -59,13 +59,13 @@ fn read(lock: &Path) -> String {
     fs::read_to_string(lock).expect("the lock file")
 }
 
-fn or_skipped<E: std::fmt::Debug>(
+fn or_skipped<E: std::fmt::Display>(
     name: &str,
     install: impl FnOnce() -> Result<PathBuf, E>,
 ) -> Option<PathBuf> {
     match install() {
         Ok(folder) => Some(folder),
-        Err(why) => skipped(name, &format!("{why:?}")),
+        Err(why) => skipped(name, &format!("{why:#}")),
     }
 }
 
