@@ -192,8 +192,8 @@ const ROWS: &[Row<Sessions>] = &[
     },
     Row {
         kinds: &["TOKEN_EXCHANGE"],
-        becomes: "ISSUED, with EXCHANGED_FROM to the newest access token of the subject's client in \
-                  the session (INFERRED)",
+        becomes: "ISSUED, with EXCHANGED_FROM to the newest access token of the subject's client \
+                  in the session (INFERRED)",
         act: user_events::exchange,
     },
     Row {
