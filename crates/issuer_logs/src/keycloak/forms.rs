@@ -104,8 +104,9 @@ fn rest(value: Value<'_>) -> Value<'_> {
     };
     let kind = match kind {
         Some(kind) if kind.starts_with("access.") => {
-            lift(&mut members);
-            Some(Cow::Owned(kind["access.".len()..].to_owned()))
+            let kind = &kind["access.".len()..];
+            lift(&mut members, kind != "TOKEN_EXCHANGE");
+            Some(Cow::Owned(kind.to_owned()))
         }
         None if !members.contains_key("type") => admin_kind(&members).map(Cow::Owned),
         kind => kind,
@@ -127,15 +128,17 @@ fn rest(value: Value<'_>) -> Value<'_> {
     Value::Object(members)
 }
 
-/// The webhook has the members of a user event in `authDetails`, with the realm by its name.
-fn lift(members: &mut ObjectAsVec<'_>) {
+/// The webhook has the members of a user event in `authDetails`, with the realm by its name. Its
+/// session is that of the authentication, which is the person's but for an exchange: there it is
+/// one that ends with the request.
+fn lift(members: &mut ObjectAsVec<'_>, has_session: bool) {
     let details = members.get_mut("authDetails").map(std::mem::take);
     let Some(Value::Object(details)) = details else { return };
     for (name, value) in details.into_vec() {
         let name = match name.as_ref() {
             "clientId" => "clientId",
             "userId" => "userId",
-            "sessionId" => "sessionId",
+            "sessionId" if has_session => "sessionId",
             "ipAddress" => "ipAddress",
             "realmId" => "realmName",
             _ => continue,

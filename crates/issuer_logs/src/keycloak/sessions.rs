@@ -13,6 +13,7 @@ const SESSIONS_MAX: usize = 1 << 18;
 /// Clients of a session, and access tokens of a client in a session, that are kept; newest last.
 const CLIENTS_MAX: usize = 32;
 const TOKENS_MAX: usize = 8;
+const PERSON_SESSIONS_MAX: usize = 8;
 const REVOKED_MAX: usize = 1 << 16;
 /// Clients of the realm.
 const KNOWN_MAX: usize = 1 << 12;
@@ -40,8 +41,16 @@ struct Session {
 pub(super) struct Sessions {
     sessions: Remembered<Session>,
     revoked: Remembered<()>,
+    /// The newest sessions of a person; newest last.
+    persons: Remembered<Vec<String>>,
     clients: BTreeSet<String>,
     pub forgotten: u64,
+}
+
+/// A token and where it was given out.
+pub(super) struct Found {
+    pub session: String,
+    pub token: String,
 }
 
 impl Default for Sessions {
@@ -49,6 +58,7 @@ impl Default for Sessions {
         Self {
             sessions: Remembered::new(SESSIONS_MAX),
             revoked: Remembered::new(REVOKED_MAX),
+            persons: Remembered::new(SESSIONS_MAX),
             clients: BTreeSet::new(),
             forgotten: 0,
         }
@@ -100,6 +110,10 @@ impl Sessions {
 
     /// The newest access token that the client had in the session at `at`.
     pub(super) fn newest(&self, session: &str, client: &str, at: Millis) -> Option<&str> {
+        self.access(session, client, at).map(|access| access.id.as_str())
+    }
+
+    fn access(&self, session: &str, client: &str, at: Millis) -> Option<&Access> {
         let clients = &self.sessions.get(session)?.clients;
         let access = &clients.iter().find(|known| known.id == client)?.access;
         let lives = |one: &&Access| {
@@ -107,7 +121,32 @@ impl Sessions {
                 && one.expires.is_none_or(|expires| at < expires)
                 && self.revoked.get(&one.id).is_none()
         };
-        access.iter().rev().find(lives).map(|one| one.id.as_str())
+        access.iter().rev().find(lives)
+    }
+
+    /// Notes whose session it is.
+    pub(super) fn belongs(&mut self, session: &str, user: &str) {
+        if self.persons.get(user).is_none() {
+            let room = self.persons.insert(user, Vec::new());
+            self.forgotten += u64::from(room.is_some());
+        }
+        let sessions = self.persons.get_mut(user).expect("it is there");
+        if sessions.iter().any(|known| known == session) {
+            return;
+        }
+        if sessions.len() >= PERSON_SESSIONS_MAX {
+            sessions.remove(0);
+        }
+        sessions.push(session.to_owned());
+    }
+
+    /// The newest access token that the client had in any of the person's sessions at `at`.
+    pub(super) fn newest_of(&self, user: &str, client: &str, at: Millis) -> Option<Found> {
+        let sessions = self.persons.get(user)?.iter();
+        let found =
+            sessions.filter_map(|session| Some((session, self.access(session, client, at)?)));
+        let (session, access) = found.max_by_key(|(_, access)| access.at)?;
+        Some(Found { session: session.clone(), token: access.id.clone() })
     }
 
     /// Notes that a token was revoked by itself.

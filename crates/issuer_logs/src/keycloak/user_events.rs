@@ -25,6 +25,8 @@ const REFRESH: &str = "/details/refresh_token_id";
 /// Why an edge of an exchange is believed.
 const EXCHANGED: &str = "the newest access token of subject_token_client_id in this session: the \
                          record does not name the token that was exchanged";
+const EXCHANGED_BY_PERSON: &str = "the newest access token of subject_token_client_id of this \
+                                   person, and with it the session: the webhook names another";
 /// Why a replay ends more than the record says.
 const REPLAYED: &str = "Keycloak ends the client's part of the session when a used refresh token \
                         is shown again, and writes no record of that";
@@ -69,10 +71,12 @@ pub(super) fn login(record: &Record<'_>, state: &mut Sessions, drafts: &mut Draf
 
 /// The tokens of a grant.
 pub(super) fn issue(record: &Record<'_>, state: &mut Sessions, drafts: &mut Drafts<'_>) -> Done {
+    let session = session(record)?;
+    let minted = |id, kind| Minted { id, kind, session, expires: None };
     let access = needs_token(record, ACCESS)?;
-    issued(record, state, drafts, &access, TokenKind::Access, None)?;
+    issued(record, state, drafts, &minted(access, TokenKind::Access))?;
     if let Some(refresh) = token(record, REFRESH) {
-        issued(record, state, drafts, &refresh, TokenKind::Refresh, None)?;
+        issued(record, state, drafts, &minted(refresh, TokenKind::Refresh))?;
     }
     correlate(record, drafts)?;
     complete(record, drafts)
@@ -87,26 +91,37 @@ pub(super) fn permission(
     if record.has(ACCESS) { issue(record, state, drafts) } else { Ok(Fate::Skipped) }
 }
 
+/// A new token.
+struct Minted<'s> {
+    id: String,
+    kind: TokenKind,
+    session: Option<&'s str>,
+    expires: Option<Millis>,
+}
+
 /// ISSUED of one token, known to the sessions.
 fn issued<'d>(
     record: &Record<'_>,
     state: &mut Sessions,
     drafts: &'d mut Drafts<'_>,
-    id: &str,
-    kind: TokenKind,
-    expires: Option<Millis>,
+    minted: &Minted<'_>,
 ) -> Result<&'d mut Event<'static>, Problem> {
-    let (session, client, at) = (session(record)?, client(record)?, drafts.at());
+    let (client, at) = (client(record)?, drafts.at());
+    let Minted { id, kind, session, expires } = minted;
     client.into_iter().for_each(|client| state.know(client));
     if let (Some(session), Some(client)) = (session, client) {
-        if kind == TokenKind::Access {
-            state.issued(session, client, id, at, expires);
+        if *kind == TokenKind::Access {
+            state.issued(session, client, id, at, *expires);
         } else {
             state.enter(session, client, true);
         }
+        if let Some(user) = record.personal("/userId") {
+            state.belongs(session, user);
+        }
     }
-    let event = drafts.token(EventType::Issued, id.to_owned());
-    event.token_kind = word(kind);
+    let event = drafts.token(EventType::Issued, id.clone());
+    event.token_kind = word(*kind);
+    event.session_id = session.map(|session| session.to_owned().into());
     event.scopes = texts(record.list("/details/scope"));
     event.audience = texts(record.list("/details/audience"));
     event.expires_at = expires.map(|at| at.rfc3339().into());
@@ -117,7 +132,7 @@ fn issued<'d>(
     ] {
         event.detail.extend(record.safe(at).map(|value| detail(key, value.to_owned())));
     }
-    if kind == TokenKind::Refresh {
+    if *kind == TokenKind::Refresh {
         let offline = record.safe("/details/refresh_token_type");
         let offline = offline.map(|value| detail("refresh_token_type", value.to_owned()));
         event.detail.extend(offline);
@@ -164,11 +179,14 @@ pub(super) fn refresh(record: &Record<'_>, state: &mut Sessions, drafts: &mut Dr
         event.token_kind = word(TokenKind::Refresh);
         event.grant_id = grant.map(Str::Owned);
         event.links = vec![asserted(new.clone(), Relation::RotatedTo)];
-        let event = issued(record, state, drafts, new, TokenKind::Refresh, None)?;
+        let kind = TokenKind::Refresh;
+        let minted = Minted { id: new.clone(), kind, session, expires: None };
+        let event = issued(record, state, drafts, &minted)?;
         event.links = vec![asserted(old.clone(), Relation::RotatedFrom)];
     }
     let expires = lifetime(record, drafts.at());
-    let event = issued(record, state, drafts, &access, TokenKind::Access, expires)?;
+    let minted = Minted { id: access, kind: TokenKind::Access, session, expires };
+    let event = issued(record, state, drafts, &minted)?;
     event.links = vec![asserted(old, Relation::RefreshedFrom)];
     complete(record, drafts)
 }
@@ -240,18 +258,29 @@ fn cut_off(
 /// The tokens of an exchange, joined to the token that was exchanged.
 pub(super) fn exchange(record: &Record<'_>, state: &mut Sessions, drafts: &mut Drafts<'_>) -> Done {
     let access = needs_token(record, ACCESS)?;
-    let from = match (session(record)?, record.safe("/details/subject_token_client_id")) {
-        (Some(session), Some(client)) => state.newest(session, client, drafts.at()),
+    let subject = record.safe("/details/subject_token_client_id");
+    let (mut session, at) = (session(record)?.map(ToOwned::to_owned), drafts.at());
+    let mut why = EXCHANGED;
+    let from = match (&session, subject, record.personal("/userId")) {
+        (Some(session), Some(client), _) => {
+            state.newest(session, client, at).map(ToOwned::to_owned)
+        }
+        (None, Some(client), Some(user)) => {
+            let found = state.newest_of(user, client, at);
+            why = EXCHANGED_BY_PERSON;
+            session = found.as_ref().map(|found| found.session.clone());
+            found.map(|found| found.token)
+        }
         _ => None,
     };
-    let from = from.map(ToOwned::to_owned);
     let tokens = [(Some(access), TokenKind::Access), (token(record, REFRESH), TokenKind::Refresh)];
     for (id, kind) in tokens.into_iter().filter_map(|(id, kind)| Some((id?, kind))) {
-        let event = issued(record, state, drafts, &id, kind, None)?;
+        let minted = Minted { id, kind, session: session.as_deref(), expires: None };
+        let event = issued(record, state, drafts, &minted)?;
         match &from {
             Some(from) => {
                 let (relation, strength) = (Relation::ExchangedFrom, Strength::Inferred);
-                event.links.push(link(from.clone(), relation, strength, Some(EXCHANGED)));
+                event.links.push(link(from.clone(), relation, strength, Some(why)));
             }
             None => event.detail.push(detail("exchanged_from", "unknown".to_owned())),
         }
