@@ -669,6 +669,18 @@ fn text_of_first(line: &str, member: &str) -> String {
 }
 
 #[test]
+fn a_line_with_its_representation_says_what_a_record_says() {
+    let log = read(TEXT);
+    let line = log.lines().find(|line| line.contains("\"UPDATE\"") && line.contains("users/"));
+    let line = line.expect("a user was changed");
+    let disabled = format!("{line}, representation=\"{{\\\"enabled\\\":false}}\"");
+    assert_eq!(text(&sound(&[line])[0], "type"), "ADMIN_ACT");
+    let events = sound(&[&disabled]);
+    assert_eq!(text(&events[0], "type"), "REVOKED", "{}", events[0]);
+    assert_eq!(text(&events[0], "reason"), "account_disabled");
+}
+
+#[test]
 fn the_form_is_told_by_the_line() {
     let log = read(TEXT);
     let console = read(CONSOLE);

@@ -117,7 +117,9 @@ fn gather<'t, 'v>(
         if value.is_empty() || value == "null" {
             continue;
         }
-        if key == "reason" {
+        if key == "representation" {
+            top.push(("representation", keep(value)));
+        } else if key == "reason" {
             derived.extend(why(&value).map(|why| ("why", Value::Str(why.into()))));
         } else if let Some(key) = BESIDE.into_iter().find(|known| *known == key) {
             if key != "userId" && key != "ipAddress" && key != "resourcePath" {
@@ -150,13 +152,12 @@ fn known_detail(key: &str) -> Option<(&'static str, Rule)> {
 fn pair<'t>(rest: &mut &'t str) -> Result<(&'t str, Cow<'t, str>), Problem> {
     const BROKEN: Problem = Problem::Malformed("a pair of the line");
     let (key, text) = rest.split_once('=').ok_or(BROKEN)?;
-    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if key.is_empty() || !key.bytes().all(sound) {
+    if !is_key(key) {
         return Err(BROKEN);
     }
     let (value, length) = match text.as_bytes().first() {
-        Some(b'"') => quoted(text, b'"').ok_or(BROKEN)?,
-        Some(b'\'') => quoted(text, b'\'').ok_or(BROKEN)?,
+        Some(b'"') => quoted(text, '"').ok_or(BROKEN)?,
+        Some(b'\'') => quoted(text, '\'').ok_or(BROKEN)?,
         _ => {
             let length = text.find(", ").unwrap_or(text.len());
             (Cow::Borrowed(&text[..length]), length)
@@ -168,46 +169,49 @@ fn pair<'t>(rest: &mut &'t str) -> Result<(&'t str, Cow<'t, str>), Problem> {
 }
 
 /// A value between quotes, and how many bytes it takes with them.
-fn quoted(text: &str, quote: u8) -> Option<(Cow<'_, str>, usize)> {
-    let (bytes, mut at, mut has_escape) = (text.as_bytes(), 1, false);
+///
+/// The server puts `\` before a quote of the value, but not before another `\`. So `\"` ends a
+/// value whose last character is `\`, if what follows is the next pair: within a value, no quote
+/// can stand behind `=` without its `\`.
+fn quoted(text: &str, quote: char) -> Option<(Cow<'_, str>, usize)> {
+    let (mut at, mut has_escape) = (1, false);
     loop {
-        match *bytes.get(at)? {
-            b'\\' if matches!(bytes.get(at + 1), Some(&next) if next == quote || next == b'\\') => {
-                has_escape = true;
-                at += 2;
-            }
-            byte if byte == quote => {
-                let rest = &text[at + 1..];
-                if rest.is_empty() || rest.starts_with(", ") {
-                    break;
-                }
-                // Older servers do not escape.
-                if quote == b'"' {
-                    return None;
-                }
-                at += 1;
-            }
-            _ => at += 1,
+        at += text[at..].find(quote)?;
+        if is_end(&text[at + 1..], quote) {
+            break;
         }
+        let is_escaped = text.as_bytes()[at - 1] == b'\\';
+        // Older servers escape nothing; they use the other quote.
+        if !is_escaped && quote == '"' {
+            return None;
+        }
+        has_escape |= is_escaped;
+        at += 1;
     }
     let inner = &text[1..at];
-    let value = if has_escape { unescaped(inner).into() } else { Cow::Borrowed(inner) };
+    let value = match (has_escape, quote) {
+        (false, _) => Cow::Borrowed(inner),
+        (true, '"') => inner.replace("\\\"", "\"").into(),
+        (true, _) => inner.replace("\\'", "'").into(),
+    };
     Some((value, at + 1))
 }
 
-fn unescaped(inner: &str) -> String {
-    let mut out = String::with_capacity(inner.len());
-    let mut characters = inner.chars();
-    while let Some(character) = characters.next() {
-        match (character, characters.clone().next()) {
-            ('\\', Some(next @ ('"' | '\'' | '\\'))) => {
-                out.push(next);
-                characters.next();
-            }
-            _ => out.push(character),
-        }
+/// Whether a value can end before this: the line ends, or the next pair begins.
+fn is_end(rest: &str, quote: char) -> bool {
+    if rest.is_empty() {
+        return true;
     }
-    out
+    let Some((key, value)) = rest.strip_prefix(", ").and_then(|rest| rest.split_once('=')) else {
+        return false;
+    };
+    let is_begun = quote == '\'' || value.starts_with(quote) || key == "cookies";
+    is_begun && is_key(key)
+}
+
+fn is_key(key: &str) -> bool {
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    !key.is_empty() && key.bytes().all(sound)
 }
 
 #[cfg(test)]
@@ -237,7 +241,9 @@ mod tests {
     fn both_ways_of_quoting_are_read() {
         check(r#"type="LOGIN", a="x y""#, Some(&[("type", "LOGIN"), ("a", "x y")]));
         check("type=LOGIN, a='x y', b=z", Some(&[("type", "LOGIN"), ("a", "x y"), ("b", "z")]));
-        check(r#"a="x\", b=\"y", c="\\""#, Some(&[("a", r#"x", b="y"#), ("c", r"\")]));
+        check(r#"a="x\", b=\"y", c="z""#, Some(&[("a", r#"x", b="y"#), ("c", "z")]));
+        check(r#"a="x\", b="y\""#, Some(&[("a", r"x\"), ("b", r"y\")]));
+        check(r#"a="x\\", b="y""#, Some(&[("a", r"x\\"), ("b", "y")]));
         check("a='it's', b=", Some(&[("a", "it's"), ("b", "")]));
         check("a=x,y=z", Some(&[("a", "x,y=z")]));
         for broken in [r#"a="x"#, r#"a="x"y""#, "a='x", "a", "=x", "a b=c", r#"a="x" b="y""#] {
@@ -250,6 +256,10 @@ mod tests {
         let head = "2026-11-29 01:58:08,519 DEBUG [org.keycloak.events] (t) ";
         let twice = format!("{head}type=LOGIN, token_id=real, username=x, token_id=forged");
         assert_eq!(record(&twice), Err(Problem::Malformed("a key that stands twice")));
+        // A name that ends in `\` cannot hide the line either.
+        let hidden = format!(r#"{head}type="LOGIN", username="x\", token_id="a""#);
+        let value = record(&hidden).expect("sound").expect("an event");
+        assert_eq!(value.get("details").get("token_id"), &Value::Str("a".into()));
         let quoted = format!(r#"{head}type="LOGIN", token_id="a", username="x\", token_id=\"b""#);
         let value = record(&quoted).expect("sound").expect("an event");
         assert_eq!(value.get("details").get("token_id"), &Value::Str("a".into()));
