@@ -23,6 +23,12 @@ impl Millis {
         (nanos >= 0).then_some(Self(nanos / 1_000_000))
     }
 
+    /// From milliseconds; `None` outside the years 1970 to 9999.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        (0..=LAST).contains(&millis).then_some(Self(millis))
+    }
+
     /// From whole seconds, as JWT claims have them; `None` outside the years 1970 to 9999.
     #[must_use]
     pub fn from_seconds(seconds: i64) -> Option<Self> {

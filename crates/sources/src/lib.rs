@@ -6,14 +6,40 @@
 //!
 //! Refuses: nothing by itself; see [`Adapter`].
 
+mod access_log;
 mod auth0;
 pub mod auto;
 mod cloudtrail;
+mod entra;
+mod github;
+mod google_workspace;
+mod hydra;
+mod kubernetes;
 mod okta;
+mod opa;
+mod teleport;
+mod vault;
+mod zitadel;
 
 pub use ledgerline_adapter::*;
 pub use ledgerline_issuer_logs::{keycloak, oidc_provider};
 
 /// Every adapter: a new one is its module and a row here, in the order of their names.
-pub const ADAPTERS: &[Choice] =
-    &[auth0::CHOICE, cloudtrail::CHOICE, keycloak::CHOICE, oidc_provider::CHOICE, okta::CHOICE];
+pub const ADAPTERS: &[Choice] = &[
+    auth0::CHOICE,
+    cloudtrail::CHOICE,
+    entra::CHOICE,
+    access_log::ENVOY,
+    github::CHOICE,
+    google_workspace::CHOICE,
+    hydra::CHOICE,
+    keycloak::CHOICE,
+    kubernetes::CHOICE,
+    access_log::NGINX,
+    oidc_provider::CHOICE,
+    okta::CHOICE,
+    opa::CHOICE,
+    teleport::CHOICE,
+    vault::CHOICE,
+    zitadel::CHOICE,
+];

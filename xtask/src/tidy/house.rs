@@ -69,7 +69,12 @@ pub const CRATES: &[Crate] = &[
         package: "ledgerline-adapter",
         folder: "crates/adapter",
         kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-secret-scan", "ledgerline-api"],
+        uses: &[
+            "ledgerline-proof",
+            "ledgerline-secret-scan",
+            "ledgerline-api",
+            "ledgerline-statements",
+        ],
     },
     Crate {
         package: "ledgerline-issuer-logs",
@@ -332,6 +337,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-proof",
             "ledgerline-api",
             "ledgerline-issuers",
+            "ledgerline-statements",
             "ledgerline-view",
             "ledgerline-ledger",
             "ledgerline-node",

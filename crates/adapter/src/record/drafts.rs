@@ -91,6 +91,16 @@ impl<'n> Drafts<'n> {
         }
     }
 
+    /// Ends the record before its time: its acts so far, which another record may yet make idle.
+    pub fn take(&mut self) -> Result<Vec<Act>, Problem> {
+        let Identity { native_id, at } = &self.identity;
+        let identity = Identity { native_id: native_id.clone(), at: *at };
+        let mut taken = Self::new(identity, self.naming, self.recorded_as, self.adapter.clone());
+        taken.done = std::mem::take(&mut self.done);
+        taken.events = std::mem::take(&mut self.events);
+        taken.into_acts()
+    }
+
     /// The events of the present act so far, for what all of them share.
     pub fn all(&mut self) -> &mut [Event<'static>] {
         &mut self.events
@@ -170,6 +180,33 @@ pub fn wide(
 ) -> Result<Target<'static>, Problem> {
     let id = naming.wide(id).ok_or(Problem::Malformed(field))?;
     Ok(Target { kind: kind.symbol().into(), id: id.into() })
+}
+
+/// Who presented something, as far as a record says.
+#[derive(Default)]
+pub struct Presenter<'p> {
+    /// Id of the token that was presented.
+    pub token: Option<String>,
+    /// The session.
+    pub session: Option<&'p str>,
+    /// The person.
+    pub person: Option<&'p str>,
+    /// The client.
+    pub client: Option<&'p str>,
+}
+
+impl Presenter<'_> {
+    /// What an act of theirs is recorded on: the narrowest that is known.
+    pub fn target(&self, naming: &Naming) -> Result<Option<Target<'static>>, Problem> {
+        let kind = TargetKind::Token.symbol();
+        Ok(Some(match (&self.token, self.session, self.person, self.client) {
+            (Some(id), ..) => Target { kind: kind.into(), id: id.clone().into() },
+            (_, Some(id), ..) => wide(naming, TargetKind::Session, id, "a session id")?,
+            (_, _, Some(_), _) => of_subject(),
+            (.., Some(id)) => wide(naming, TargetKind::Client, id, "a client id")?,
+            _ => return Ok(None),
+        }))
+    }
 }
 
 /// The source itself, for acts that name nothing else.

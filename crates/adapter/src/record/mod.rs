@@ -67,6 +67,26 @@ pub struct Identifier {
     pub rule: Rule,
 }
 
+/// The rule that keeps what stands there.
+pub const fn safe(at: &'static str) -> Identifier {
+    Identifier { at, rule: Rule::Safe }
+}
+
+/// The rule that keeps the digest of what stands there.
+pub const fn hashed(at: &'static str) -> Identifier {
+    Identifier { at, rule: Rule::Hash }
+}
+
+/// The rule that seals what stands there.
+pub const fn sealed(at: &'static str) -> Identifier {
+    Identifier { at, rule: Rule::Personal }
+}
+
+/// The rule that never reads what stands there.
+pub const fn dropped(at: &'static str) -> Identifier {
+    Identifier { at, rule: Rule::Drop }
+}
+
 /// Where the shape of the records is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
@@ -84,6 +104,15 @@ pub struct Row<S> {
     pub becomes: &'static str,
     /// Makes the events. What it leaves in [`Drafts`] when it fails is thrown away.
     pub act: fn(&Record<'_>, &mut S, &mut Drafts<'_>) -> Result<Fate, Problem>,
+}
+
+/// A row of a table.
+pub const fn row<S>(
+    kinds: &'static [&'static str],
+    becomes: &'static str,
+    act: fn(&Record<'_>, &mut S, &mut Drafts<'_>) -> Result<Fate, Problem>,
+) -> Row<S> {
+    Row { kinds, becomes, act }
 }
 
 /// What became of a record that was not refused.

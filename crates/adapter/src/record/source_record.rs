@@ -78,6 +78,12 @@ impl<'v> Record<'v> {
         if holds_any(self.value) { Err(Problem::Secret("the record")) } else { Ok(()) }
     }
 
+    /// Whether `true` or `false` stands there.
+    pub fn is_truth(&self, at: &str) -> bool {
+        self.assert_rule(at, Rule::Safe);
+        find(self.value, at).is_some_and(|value| value.as_bool().is_some())
+    }
+
     /// The token id (`t1`) of a bearer value.
     ///
     /// # Errors
