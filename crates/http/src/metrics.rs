@@ -1,7 +1,7 @@
 //! `/metrics`: counters in the Prometheus text form (version 0.0.4).
 //!
-//! Promises: every name begins with `ledgerline_`; labels are taken from closed lists, never from
-//! requests. The engine counts what it does, this file counts requests; nothing is sampled.
+//! Promises: every name begins with `ledgerline_`; labels are taken from closed lists and
+//! from the ids of keys, never from requests. The engine counts what it does, this file counts requests; nothing is sampled.
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
@@ -11,6 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use ledgerline_answers::problem::Problem;
+use ledgerline_attendance::AttendanceFollower;
 use ledgerline_expiry::ExpiryFollower;
 use ledgerline_followers::findings::FindingsFollower;
 use ledgerline_gate::shares::{Room, Whose};
@@ -22,6 +23,9 @@ use ledgerline_view::registry::Roles;
 use ledgerline_webhook::Webhook;
 
 use crate::{App, Shared, auth};
+
+/// Keys whose age is told one by one.
+const KEY_AGES_MAX: usize = 1000;
 
 fn requests(tally: &Tally, out: &mut Exposition) {
     out.family("ledgerline_http_requests_total", "counter", "Requests answered, by status.");
@@ -176,6 +180,20 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     let name = "ledgerline_findings_failures_total";
     let failures = app.node.follower(FindingsFollower::NAME).failures;
     out.single(name, "counter", "Times the rules stopped at a failed read.", failures);
+    let attendance = app.node.follower(AttendanceFollower::NAME);
+    let name = "ledgerline_attendance_lag_entries";
+    let help = "Committed entries not looked at for who is missing, while findings are on.";
+    out.single(name, "gauge", help, attendance.reach.behind());
+    let name = "ledgerline_attendance_failures_total";
+    let help = "Times the search for who is missing stopped at a failed read.";
+    out.single(name, "counter", help, attendance.failures);
+    let ages = app.node.key_ages();
+    out.single("ledgerline_keys_in_force", "gauge", "Keys in force.", ages.len());
+    let name = "ledgerline_key_age_seconds";
+    out.family(name, "gauge", "Age of keys in force, of the oldest.");
+    for (key, age) in ages.iter().take(KEY_AGES_MAX) {
+        out.line(name, &format!("{{key=\"{key}\"}}"), age / 1_000_000_000);
+    }
     verifier(app, out);
     let name = "ledgerline_tokens_expired_total";
     let expiry = app.node.follower(ExpiryFollower::NAME);

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Promises: a bounded number of reads for each source, whatever the size of the ledger. A source
-//! is known by its keys, ended ones too; a key of all tenants shows as a source where it has told
-//! something. What told nothing has no score. Gaps and unborn tokens are findings: `progress` says
+//! is known by its keys, ended ones too, and by the settings (`expected_sources`); a key of all
+//! tenants shows as a source where it has told something. What told nothing has no score. Gaps and unborn tokens are findings: `progress` says
 //! how far the rules are, and `cut_by` when there are more findings than were read.
 
 use std::collections::BTreeMap;
@@ -61,6 +61,9 @@ fn names(node: &Node, tenant: &str) -> BTreeMap<String, bool> {
             *names.entry(key.source.to_string()).or_default() |= own;
         }
     }
+    for name in node.expected_sources(tenant) {
+        names.entry(name).or_default();
+    }
     names
 }
 
@@ -108,12 +111,12 @@ pub async fn sources(
     app.read(move |view| {
         let (limit, after) = (params.limit()?, params.page.clone().unwrap_or_default());
         let listed = names(&node, &tenant).into_iter().filter(|(name, _)| *name > after);
-        let mut behind = listed.peekable();
+        let (mut behind, expected) = (listed.peekable(), node.expected_sources(&tenant));
         let found = shortfalls(view, &tenant)?;
         let (now, mut list, mut last) = (node.now(), Vec::new(), None);
         while let Some((name, own)) = behind.next_if(|_| list.len() < limit) {
             let told = told(view, &tenant, &name, &found, LOOKS / SOURCES_MAX)?;
-            if own || told.events > 0 {
+            if own || told.events > 0 || expected.contains(&name) {
                 list.push(source(&name, &told, now));
             }
             last = Some(name);

@@ -141,6 +141,16 @@ settings! {
         "LEDGERLINE_HTTP_THREADS" http_threads: usize,
     }
 }
+        /// Sources that should report, beside those that have a key: `name`, or `tenant/name`,
+        /// separated by commas.
+        #[arg(value_delimiter = ',')]
+        "LEDGERLINE_EXPECTED_SOURCES" expected_sources: Vec<String>,
+        /// Seconds within which something must be recorded of a source since its key was made out
+        /// or since it is in `expected_sources`; then it is a finding. 0 expects nobody [default:
+        /// 86400].
+        "LEDGERLINE_EXPECTED_WITHIN_S" expected_within_s: u64,
+        /// Days after which a key that is in force is a finding; 0 for never [default: 0].
+        "LEDGERLINE_MAX_KEY_AGE_DAYS" max_key_age_days: u64,
 
 settings! {
     /// What is logged, and how. Logs go to standard error.

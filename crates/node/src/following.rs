@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use ledgerline_attendance::AttendanceFollower;
 use ledgerline_expiry::{ExpiryFollower, SCHEDULE_TOKENS, STEP_READS};
 use ledgerline_followers::findings::record::raised_by;
 use ledgerline_followers::findings::{FindingsFollower, Place};
@@ -157,6 +158,15 @@ pub(super) fn findings(inner: &Inner) {
     }
 }
 
+/// The attendance thread. It looks as often as the rules do.
+pub(super) fn attendance(inner: &Inner) {
+    let interval = inner.config.findings_interval_nanos;
+    if interval > 0 {
+        let follower = AttendanceFollower::new(inner.config.attendance.clone());
+        run(inner, follower, Manner::every(interval), &|| is_running(inner));
+    }
+}
+
 /// The expiry thread. It does not run after every commit.
 pub(super) fn expiry(inner: &Inner) {
     if inner.config.expire {
@@ -281,6 +291,13 @@ impl Node {
     }
 
     /// Hands news of followers to `listener`, for the log. The first one set stays.
+    /// The sources of a tenant that the settings expect.
+    #[must_use]
+    pub fn expected_sources(&self, tenant: &str) -> Vec<String> {
+        let all = self.inner.config.attendance.expected.iter();
+        all.filter(|(of, _)| of == tenant).map(|(_, source)| source.clone()).collect()
+    }
+
     pub fn listen_to_followers(&self, listener: FollowerListener) {
         self.inner.followers.listen(listener);
     }

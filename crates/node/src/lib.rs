@@ -7,6 +7,7 @@
 //! index thread       builds and merges runs, throttled
 //! expiry thread      states what has expired
 //! findings thread    judges what was committed, records what it notices
+//! attendance thread  watches who reports, what they hold, and how old keys are
 //! verifier threads   verify behind the head, and everything once an interval
 //! helper thread      head store, vault slots and map, free space, clock
 //! ```
@@ -22,6 +23,7 @@ mod disclosing;
 mod following;
 mod new_key;
 mod presented;
+mod key_ages;
 mod progress;
 pub mod revoking;
 mod threads;
@@ -70,6 +72,8 @@ use crate::counters::{CounterSnapshot, Counters};
 pub use following::{FollowerCount, FollowerListener, FollowerNews};
 pub use presented::Found;
 pub use progress::{Progress, Reader};
+pub use ledgerline_attendance::Policy as AttendancePolicy;
+
 pub use verifying::{LastRun, Listener, Verification, VerifierNews};
 
 /// Tokens whose whole status is cached, for triage and revocation: some 2 KiB each.
@@ -93,6 +97,8 @@ pub struct NodeConfig {
     /// Between two full verifications; 0 switches the verifier off.
     pub verify_interval_nanos: u64,
     /// Between two looks of the verifier behind the head.
+    /// Who is expected, and how old keys may become.
+    pub attendance: AttendancePolicy,
     pub verify_behind_nanos: u64,
     /// Whether the ledger states EXPIRED for tokens whose expiry has passed.
     pub expire: bool,
@@ -116,6 +122,7 @@ impl Default for NodeConfig {
             expire: true,
             expire_interval_nanos: 250_000_000,
             answer_cache_bytes: 256 << 20,
+            attendance: AttendancePolicy::default(),
         }
     }
 }
@@ -183,6 +190,7 @@ struct Inner {
     erasing: Mutex<()>,
     verifying: verifying::Verifying,
     followers: following::Followers,
+    added_times: key_ages::AddedTimes,
 }
 
 /// A batch, and who publishes it. There is one publisher, and it goes where the batch goes.
@@ -280,6 +288,7 @@ impl Node {
             erasing: Mutex::new(()),
             verifying: verifying::Verifying::default(),
             followers: following::Followers::default(),
+            added_times: key_ages::AddedTimes::default(),
         });
         inner.rooms.observe(Arc::clone(&inner.change_marks) as Arc<dyn CommitObserver>);
         let publisher = rest.publisher;
@@ -302,6 +311,7 @@ impl Node {
     #[must_use]
     pub fn was_created(&self) -> bool {
         self.created
+            threads::start_behind("attendance", &inner, following::attendance),
     }
 
     /// What the ledger is.

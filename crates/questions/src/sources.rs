@@ -6,7 +6,9 @@
 //! numbered     events / (events + those missing by `source_gap`, one for each if not counted)
 //! known        1 - share of events about tokens that nobody issued here (`unknown_token`)
 //! with policy  1 - half the share of births, uses and accesses without a policy version
-//! silent       it has sent heartbeats, and none for ten minutes
+//! silent       it has sent heartbeats, and none for ten minutes; where its last one promised an
+//!              interval (`interval_s`), nothing for three times as long; never where that one
+//!              took the promise back (0, or `stopping`)
 //! ```
 //!
 //! A source that told nothing, or nothing but heartbeats, has no score; nor has the ledger itself.
@@ -56,6 +58,8 @@ pub struct Told {
     pub last_at: Option<i64>,
     /// When its last heartbeat was recorded.
     pub heartbeat_at: Option<i64>,
+    /// The interval that it promised, in nanoseconds; 0 when it took the promise back.
+    pub interval: Option<i64>,
     /// What its newest events say.
     pub sample: Sample,
     /// Gaps in its numbering that are open.
@@ -121,7 +125,12 @@ impl Told {
     /// Whether it stopped sending heartbeats.
     #[must_use]
     pub fn is_silent(&self, now_nanos: i64) -> bool {
-        self.heartbeat_at.is_some_and(|at| now_nanos.saturating_sub(at) > SILENT_NANOS)
+        let (heard, most) = match self.interval {
+            Some(0) => return false,
+            Some(interval) => (self.last_at, interval.saturating_mul(3)),
+            None => (self.heartbeat_at, SILENT_NANOS),
+        };
+        heard.is_some_and(|at| now_nanos.saturating_sub(at) > most)
     }
 
     /// See the module doc; 0 to 1.
@@ -279,9 +288,11 @@ pub fn told(
             Ask::newest(beats, 0..size, 1),
         ];
         let [first_at, last_at, heartbeat_at] = recorded_at(origin, &ends)?;
-        told.first_at = told.first_at.or(first_at);
-        told.last_at = last_at.or(told.last_at);
-        told.heartbeat_at = heartbeat_at.or(told.heartbeat_at);
+        told.first_at = told.first_at.or(first_at.map(|one| one.0));
+        told.last_at = last_at.map(|one| one.0).or(told.last_at);
+        if let Some((at, interval)) = heartbeat_at {
+            (told.heartbeat_at, told.interval) = (Some(at), interval);
+        }
     }
     (told.gaps, told.missing) = shortfalls.gaps.get(source).copied().unwrap_or_default();
     told.sample = newest(view, (tenant, source), shortfalls, sample)?;
@@ -383,11 +394,22 @@ fn counts<const N: usize>(view: &View, terms: [Term; N]) -> Result<[u64; N], Que
     Ok(counts)
 }
 
-/// When the first entry of each page was recorded.
+/// The interval that a heartbeat promises, in nanoseconds; 0 when it takes the promise back.
+fn promised(one: &Statement<'_>) -> Option<i64> {
+    if one.detail("stopping") == Some("true") {
+        return Some(0);
+    }
+    one.detail("interval_s")?.parse::<i64>().ok()?.max(0).checked_mul(1_000_000_000)
+}
+
+/// When an entry was recorded, and the interval that it promises.
+type Recorded = (i64, Option<i64>);
+
+/// When the first entry of each page was recorded, and what it promises.
 fn recorded_at<const N: usize>(
     view: &View,
     asks: &[Ask; N],
-) -> Result<[Option<i64>; N], QueryError> {
+) -> Result<[Option<Recorded>; N], QueryError> {
     let pages = view.postings().postings(asks, &mut ReadBudget::new(INDEX_READS))?;
     let first: Vec<Option<u64>> = pages.iter().map(|page| page.indexes.first().copied()).collect();
     let at: BTreeSet<u64> = first.iter().flatten().copied().collect();
@@ -395,8 +417,8 @@ fn recorded_at<const N: usize>(
     let leaves = if at.is_empty() { Vec::new() } else { view.leaf_store().leaves(&at)? };
     let recorded = |leaf: &Vec<u8>| {
         let entry = decode_object::<Entry<'_>>(Kind::Entry, leaf).ok()?;
-        let sound = decode_object::<Statement<'_>>(Kind::Statement, entry.statement).is_ok();
-        sound.then_some(entry.recorded_at.nanos)
+        let one = decode_object::<Statement<'_>>(Kind::Statement, entry.statement).ok()?;
+        Some((entry.recorded_at.nanos, promised(&one)))
     };
     let mut times = [None; N];
     for (time, index) in times.iter_mut().zip(first) {
@@ -435,6 +457,16 @@ mod tests {
         let late = Told { heartbeat_at: Some(0), ..of(10) };
         let score = late.score("gw", SILENT_NANOS + 1).expect("a score");
         assert!((score - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn silence_is_three_times_what_was_promised() {
+        const SECOND: i64 = 1_000_000_000;
+        let beat = Told { heartbeat_at: Some(0), last_at: Some(10 * SECOND), ..of(9) };
+        let silent = |interval, at| Told { interval, ..beat.clone() }.is_silent(at * SECOND);
+        assert!(!silent(None, 600) && silent(None, 601));
+        assert!(!silent(Some(SECOND), 13) && silent(Some(SECOND), 14));
+        assert!(!silent(Some(0), 100_000), "it took the promise back");
     }
 
     #[test]

@@ -268,6 +268,17 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-proof", "ledgerline-index", "ledgerline-view", "ledgerline-followers"],
     },
     Crate {
+        package: "ledgerline-attendance",
+        folder: "crates/attendance",
+        kind: Kind::Engine,
+        uses: &[
+            "ledgerline-proof",
+            "ledgerline-view",
+            "ledgerline-questions",
+            "ledgerline-followers",
+        ],
+    },
+    Crate {
         package: "ledgerline-node",
         folder: "crates/node",
         kind: Kind::Engine,
@@ -285,6 +296,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-ledger",
             "ledgerline-followers",
             "ledgerline-expiry",
+            "ledgerline-attendance",
         ],
     },
     Crate {
@@ -361,6 +373,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-ledger",
             "ledgerline-followers",
             "ledgerline-expiry",
+            "ledgerline-attendance",
             "ledgerline-node",
             "ledgerline-issuers",
             "ledgerline-answers",
@@ -387,6 +400,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-ledger",
             "ledgerline-followers",
             "ledgerline-expiry",
+            "ledgerline-attendance",
             "ledgerline-node",
         ],
     },

@@ -6,7 +6,7 @@
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_questions::{Difference, Differs};
 
-use super::rules::{Cited, Finding, Rule};
+use super::rules::{Cited, Finding, Rule, Subject};
 
 /// The finding, noticed at a time.
 #[must_use]
@@ -17,19 +17,12 @@ pub fn finding_of(difference: &Difference, now_nanos: i64) -> Finding {
         Differs::MissingThere => Rule::ReconcileMissingAtIssuer,
     };
     let newest = difference.newest.clone();
-    Finding {
-        rule,
-        severity: rule.severity(),
-        tenant: difference.tenant.clone(),
+    let events = newest.map(|(source, event_id)| Cited { source, event_id }).into_iter().collect();
+    let subject = Subject {
+        tenant: &difference.tenant,
         kind: TargetKind::Token,
-        target: difference.token_id.clone(),
-        events: newest.map(|(source, event_id)| Cited { source, event_id }).into_iter().collect(),
-        place: None,
-        parent: None,
-        gap_ms: None,
-        explained: None,
-        about: Some(difference.here.symbol().to_owned()),
-        noticed_at: now_nanos,
-        who: None,
-    }
+        target: &difference.token_id,
+    };
+    let about = Some(difference.here.symbol().to_owned());
+    Finding { about, ..Finding::about(rule, subject, events, now_nanos) }
 }

@@ -77,6 +77,21 @@ pub struct Move {
     pub turn: u64,
 }
 
+/// A finding that no longer holds.
+#[must_use]
+pub fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
+    Note::Moved(Move {
+        tenant: tenant.to_owned(),
+        finding,
+        to: Moved::Withdrawn,
+        by: LEDGER_SOURCE.to_owned(),
+        note: note.to_owned(),
+        at,
+        upon: None,
+        turn: 0,
+    })
+}
+
 /// A finding by its name, of a tenant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named<'n> {

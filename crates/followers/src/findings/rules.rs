@@ -125,11 +125,19 @@ pub enum Rule {
     ReconcileEndedHere,
     /// Reconciliation: usable in the ledger, gone or ended at the issuer.
     ReconcileMissingAtIssuer,
+    /// A token that a holder named as held is in neither of its next two rounds, and has no end.
+    HeldTokenMissing,
+    /// What a holder holds is not watched, or not all of it.
+    HeldUnwatched,
+    /// A source that is expected, and of which nothing came in time.
+    SourceNeverSeen,
+    /// A key is older than the policy lets it become.
+    KeyOverdue,
 }
 
 impl Rule {
     /// The rules that are none of the lifecycle.
-    const OTHERS: [Self; 23] = [
+    const OTHERS: [Self; 27] = [
         Self::ChildOutlivesRevokedParent,
         Self::ScopeWidened,
         Self::ActorLostInExchange,
@@ -153,6 +161,10 @@ impl Rule {
         Self::ReconcileUnknownToken,
         Self::ReconcileEndedHere,
         Self::ReconcileMissingAtIssuer,
+        Self::HeldTokenMissing,
+        Self::HeldUnwatched,
+        Self::SourceNeverSeen,
+        Self::KeyOverdue,
     ];
 
     /// The stable code.
@@ -183,6 +195,10 @@ impl Rule {
             Self::ReconcileUnknownToken => "reconcile_unknown_token",
             Self::ReconcileEndedHere => "reconcile_ended_here",
             Self::ReconcileMissingAtIssuer => "reconcile_missing_at_issuer",
+            Self::HeldTokenMissing => "held_token_missing",
+            Self::HeldUnwatched => "held_unwatched",
+            Self::SourceNeverSeen => "source_never_seen",
+            Self::KeyOverdue => "key_overdue",
         }
     }
 
@@ -294,8 +310,11 @@ impl Rule {
             | Self::SourceSilent
             | Self::LateRevokeNotJudged
             | Self::ReconcileUnknownToken
-            | Self::ReconcileMissingAtIssuer => Severity::Medium,
-            Self::ClockAhead => Severity::Low,
+            | Self::ReconcileMissingAtIssuer
+            | Self::HeldTokenMissing
+            | Self::HeldUnwatched
+            | Self::SourceNeverSeen => Severity::Medium,
+            Self::ClockAhead | Self::KeyOverdue => Severity::Low,
         }
     }
 }
@@ -375,6 +394,17 @@ pub struct Cited {
     pub event_id: [u8; 16],
 }
 
+/// What a finding is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'s> {
+    /// Its tenant.
+    pub tenant: &'s str,
+    /// Its kind.
+    pub kind: TargetKind,
+    /// Its id.
+    pub target: &'s str,
+}
+
 /// Something that was noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -407,6 +437,32 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// One that says nothing but what its rule does.
+    #[must_use]
+    pub fn about(rule: Rule, of: Subject<'_>, events: Vec<Cited>, noticed_at: i64) -> Self {
+        Self {
+            rule,
+            severity: rule.severity(),
+            tenant: of.tenant.to_owned(),
+            kind: of.kind,
+            target: of.target.to_owned(),
+            events,
+            place: None,
+            parent: None,
+            gap_ms: None,
+            explained: None,
+            about: None,
+            noticed_at,
+            who: None,
+        }
+    }
+
+    /// The same, which says where, and what exactly.
+    #[must_use]
+    pub fn saying(self, place: String, about: String) -> Self {
+        Self { place: Some(place), about: Some(about), ..self }
+    }
+
     /// Its name for ever.
     #[must_use]
     pub fn id(&self) -> Hash {

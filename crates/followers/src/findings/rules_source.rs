@@ -6,7 +6,8 @@
 //!                       missing ones arrive. Judged from the first number that arrives
 //! source_silent         a HEARTBEAT declared detail `interval_s`, and nothing came from the source
 //!                       for three times as long, by the times of leaves: blocks come when nothing
-//!                       else does, so it is noticed within a minute
+//!                       else does, so it is noticed within a minute. `stopping` = "true" takes
+//!                       the interval back, as 0 does
 //! unknown_token         a HEARTBEAT links to a token that nobody issued here; once a token.
 //!                       Withdrawn when its ISSUED or ORIGIN arrives
 //! revoke_not_propagated a HEARTBEAT links to a token whose revocation lies behind it by more than
@@ -20,52 +21,21 @@
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::lifecycle::{Violation, is_permitted_birth};
 use ledgerline_proof::statement::Statement;
-use ledgerline_proof::vocabulary::{EventType, Moved, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, TargetKind};
 use ledgerline_view::registry::LEDGER_SOURCE;
 use ledgerline_view::view::{QueryError, View};
 
 use super::aliases::each_id;
 use super::follower_state::{Boot, Numbered};
-use super::record::{Move, Note};
+use super::record::{Note, withdrawn};
 use super::revised::raise_again;
-use super::rules::{Cited, Finding, Rule, behind};
+use super::rules::{Finding, Rule, Subject, behind};
 use super::token_state::{Act, Boundary, cite, clock_ahead};
 use super::{Judge, Known, term_of};
 
 /// Longest interval that can be declared, in seconds.
 const MAX_INTERVAL_S: i64 = 86_400;
 const SECOND: i64 = 1_000_000_000;
-
-/// What a finding is about.
-struct Subject<'s> {
-    tenant: &'s str,
-    kind: TargetKind,
-    target: &'s str,
-}
-
-/// A finding about something that is no token of the act.
-fn about(
-    rule: Rule,
-    Subject { tenant, kind, target }: Subject<'_>,
-    events: Vec<Cited>,
-    noticed_at: i64,
-) -> Finding {
-    Finding {
-        rule,
-        severity: rule.severity(),
-        tenant: tenant.to_owned(),
-        kind,
-        target: target.to_owned(),
-        events,
-        place: None,
-        parent: None,
-        gap_ms: None,
-        explained: None,
-        about: None,
-        noticed_at,
-        who: None,
-    }
-}
 
 /// The rule that a refusal's code is a finding of.
 fn refusal(code: &str) -> Option<Rule> {
@@ -79,19 +49,6 @@ fn refusal(code: &str) -> Option<Rule> {
     }
 }
 
-fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
-    Note::Moved(Move {
-        tenant: tenant.to_owned(),
-        finding,
-        to: Moved::Withdrawn,
-        by: LEDGER_SOURCE.to_owned(),
-        note: note.to_owned(),
-        at,
-        upon: None,
-        turn: 0,
-    })
-}
-
 impl Judge {
     /// Lets time pass up to a leaf's.
     pub(super) fn pass_time(&mut self, at: i64, notes: &mut Vec<Note>) {
@@ -101,7 +58,7 @@ impl Judge {
             let target = Subject { tenant: &tenant, kind: TargetKind::Source, target: &source };
             let finding = Finding {
                 gap_ms: Some(quiet / 1_000_000),
-                ..about(Rule::SourceSilent, target, vec![last], at)
+                ..Finding::about(Rule::SourceSilent, target, vec![last], at)
             };
             notes.push(Note::Raised(finding));
         }
@@ -132,6 +89,9 @@ impl Judge {
         }
         let heartbeat = statement.event_type == EventType::Heartbeat;
         let declared = statement.detail("interval_s").filter(|_| heartbeat);
+        // Whoever says that it stops promises nothing any more.
+        let stops = heartbeat && statement.detail("stopping") == Some("true");
+        let declared = if stops { Some("0") } else { declared };
         let declared = declared.and_then(|text| text.parse().ok());
         let declared = declared.filter(|seconds| (0..=MAX_INTERVAL_S).contains(seconds));
         let who = (statement.tenant, statement.source);
@@ -167,7 +127,7 @@ impl Judge {
                 let id = uuid::Uuid::from_bytes(instance);
                 let finding = Finding {
                     place: Some(format!("instance {id} source_seq {first} to {last}")),
-                    ..about(Rule::SourceGap, target, vec![cite(statement)], at)
+                    ..Finding::about(Rule::SourceGap, target, vec![cite(statement)], at)
                 };
                 self.memory.gap(who, (first, last), &finding.id());
                 notes.push(Note::Raised(finding));
@@ -216,7 +176,7 @@ impl Judge {
         if birth.is_none() {
             if ends.is_empty() && !self.memory.held.contains_key(&key) {
                 let rule = Rule::Lifecycle(Violation::UnknownToken);
-                let finding = about(rule, target, vec![cite(statement)], at);
+                let finding = Finding::about(rule, target, vec![cite(statement)], at);
                 if self.memory.hold(key, finding.id().0) {
                     notes.push(Note::Raised(finding));
                 }
@@ -238,7 +198,7 @@ impl Judge {
             let finding = Finding {
                 place: Some(format!("held by {}", statement.source)),
                 gap_ms: Some(gap.div_euclid(1_000_000)),
-                ..about(Rule::RevokeNotPropagated, target, vec![first.event.clone()], at)
+                ..Finding::about(Rule::RevokeNotPropagated, target, vec![first.event.clone()], at)
             };
             raise_again(view, finding, act, notes)?;
         }
@@ -260,6 +220,6 @@ fn refused(act: &Act<'_, '_>) -> Option<Note> {
     let target = Subject { tenant: statement.tenant, kind, target };
     Some(Note::Raised(Finding {
         about: Some(format!("{code} {count} times, credential {by}")),
-        ..about(rule, target, vec![cite(statement)], act.entry.recorded_at.nanos)
+        ..Finding::about(rule, target, vec![cite(statement)], act.entry.recorded_at.nanos)
     }))
 }

@@ -29,7 +29,7 @@ use ledgerline_issuers::settings::IssuerTable;
 use ledgerline_journal::head_store::HeadStore;
 use ledgerline_ledger::folders::{Folder, has_ledger};
 use ledgerline_ledger::opening::World;
-use ledgerline_node::{Node, NodeConfig};
+use ledgerline_node::{AttendancePolicy, Node, NodeConfig};
 use ledgerline_proof::statement::is_source_name;
 use ledgerline_proof::vocabulary::KeyPurpose;
 use ledgerline_vault::keys::{KeyRing, open_or_create_answer_key};
@@ -303,6 +303,32 @@ fn findings_config(settings: &ServerSettings, config: &mut NodeConfig) -> Result
     Ok(())
 }
 
+    attendance_config(settings, &mut config.attendance)
+}
+
+fn attendance_config(
+    settings: &ServerSettings,
+    policy: &mut AttendancePolicy,
+) -> Result<(), Failure> {
+    let nanos = |name: &str, count: u64, each: i64| {
+        let nanos = i64::try_from(count).ok().and_then(|count| count.checked_mul(each));
+        nanos.ok_or_else(|| Failure::usage(format!("{name} is too long")))
+    };
+    if let Some(seconds) = settings.expected_within_s {
+        policy.expected_within = nanos("expected_within_s", seconds, 1_000_000_000)?;
+    }
+    if let Some(days) = settings.max_key_age_days {
+        policy.max_key_age = nanos("max_key_age_days", days, 86_400_000_000_000)?;
+    }
+    for one in settings.expected_sources.iter().flatten() {
+        let one = one.trim();
+        let (tenant, source) = one.rsplit_once('/').unwrap_or(("", one));
+        if !is_source_name(source) {
+            let what = "expected_sources is name or tenant/name: idp,acme/gateway-1";
+            return Err(Failure::usage(what));
+        }
+        policy.expected.push((tenant.to_owned(), source.to_owned()));
+    }
 /// A server that answers.
 pub struct Started {
     /// Its URL.
