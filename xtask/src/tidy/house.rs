@@ -54,6 +54,12 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-proof"],
     },
     Crate {
+        package: "ledgerline-emitter",
+        folder: "sdk/emitter",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-api"],
+    },
+    Crate {
         package: "ledgerline-terminal",
         folder: "crates/terminal",
         kind: Kind::Program,
@@ -443,6 +449,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-sim",
             "ledgerline-cookbook",
             "ledgerline-servers",
+            "ledgerline-emitter",
         ],
     },
     Crate { package: "xtask", folder: "xtask", kind: Kind::Chores, uses: &["ledgerline-servers"] },

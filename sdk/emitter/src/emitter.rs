@@ -1,0 +1,274 @@
+//! What a service holds: the door to the emitter.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use ledgerline_api::event::Event;
+
+use crate::builder::WhenFull;
+use crate::counts::{Counts, Refusal, add};
+use crate::run::{Shared, lock, wall};
+use crate::slots::Taken;
+use crate::unit::Unit;
+
+/// Heaviest event, in bytes of its texts: what no submission could hold.
+const MAX_EVENT_WEIGHT: usize = 4 << 20;
+
+/// Reports events. Cheap to clone; the emitter stops when [`Emitter::stop`] is called, or when the
+/// last clone is dropped.
+#[derive(Clone)]
+pub struct Emitter {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) _last: Arc<LastOne>,
+}
+
+impl std::fmt::Debug for Emitter {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Emitter")
+    }
+}
+
+/// What an event became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Emission {
+    /// Its id, unless it brought one of its own.
+    pub event_id: Option<[u8; 16]>,
+    /// Its number in this instance; none when it brought an instance of its own.
+    pub source_seq: Option<i64>,
+    /// Whether it was taken. `false`: everything is full, and it was given up (fail-open).
+    pub is_kept: bool,
+}
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EmitError {
+    /// Memory and spool are full (fail-closed). Nothing of it was kept.
+    #[error("memory and spool are full")]
+    Full,
+    /// It is larger than any event of the ledger.
+    #[error("an event has at most 4 MiB, and an act 1 to 64 events")]
+    TooLarge,
+    /// The emitter was stopped.
+    #[error("the emitter was stopped")]
+    Stopped,
+    /// Durable mode: it is in memory and will be sent if the process lives, but the spool could not
+    /// take it.
+    #[error("the event is not on the disk: {0}")]
+    NotDurable(String),
+}
+
+/// Why units were not taken over. Nothing of the call was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandOverError {
+    /// Memory and spool are full.
+    #[error("memory and spool are full")]
+    Full {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The emitter was stopped.
+    #[error("the emitter was stopped")]
+    Stopped,
+    /// It was to be durable, and the disk failed. The units may still be delivered.
+    #[error("the units are not on the disk: {0}")]
+    NotDurable(String),
+}
+
+/// How a stop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Whether everything was delivered.
+    pub is_delivered: bool,
+    /// Units that wait in the spool for the next start.
+    pub spooled: u64,
+    /// Units that were lost: there was no spool, or no room in it.
+    pub lost: u64,
+}
+
+impl Emitter {
+    /// Reports an event. It needs `type` and a target (`token_id`); time, id and number are given
+    /// here. Does no input or output and waits for nothing but a short lock, unless the mode is
+    /// durable: then it returns after the spool's fsync.
+    ///
+    /// # Errors
+    /// [`EmitError`].
+    pub fn emit(&self, event: Event<'static>) -> Result<Emission, EmitError> {
+        let weight = weight(&event);
+        self.take(Taken::One(Box::new(event)), weight)
+    }
+
+    /// Reports the parts of one act: all are recorded together, or none. Each names the act.
+    ///
+    /// # Errors
+    /// As [`Self::emit`].
+    pub fn emit_act(&self, parts: Vec<Event<'static>>) -> Result<Emission, EmitError> {
+        if parts.is_empty() || parts.len() > crate::unit::MAX_UNIT_EVENTS {
+            return Err(EmitError::TooLarge);
+        }
+        let weight = parts.iter().map(weight).sum();
+        self.take(Taken::Act(parts), weight)
+    }
+
+    fn take(&self, taken: Taken, weight: usize) -> Result<Emission, EmitError> {
+        if weight > MAX_EVENT_WEIGHT {
+            return Err(EmitError::TooLarge);
+        }
+        let shared = &self.shared;
+        let count = taken.len();
+        let wall = wall();
+        let mut slots = lock(&shared.slots);
+        if slots.closed {
+            return Err(EmitError::Stopped);
+        }
+        let taken = match shared.is_jammed.load(Ordering::Relaxed) {
+            true => Err(taken),
+            false => slots.take(taken, weight, wall),
+        };
+        let given = match taken {
+            Ok(given) => given,
+            Err(refused) => {
+                if shared.limiting.when_full == WhenFull::FailOpen {
+                    slots.give_up(count);
+                    drop(slots);
+                    add(&shared.counters.dropped, count);
+                    drop(refused);
+                    return Ok(Emission { event_id: None, source_seq: None, is_kept: false });
+                }
+                drop(slots);
+                drop(refused);
+                add(&shared.counters.rejected, count);
+                return Err(EmitError::Full);
+            }
+        };
+        drop(slots);
+        add(&shared.counters.emitted, count);
+        if shared.limiting.durable {
+            shared.wake_worker();
+            shared.wait_durable(given.ticket).map_err(EmitError::NotDurable)?;
+        } else if given.is_urgent && !shared.is_awake.swap(true, Ordering::Relaxed) {
+            shared.wake_worker();
+        }
+        Ok(Emission { event_id: given.id, source_seq: given.seq, is_kept: true })
+    }
+
+    /// Takes over units that are final, all of the call or none. They keep their bytes and get no
+    /// number. May wait for the disk, unlike [`Self::emit`]; in durable mode it returns after the
+    /// spool's fsync.
+    ///
+    /// # Errors
+    /// [`HandOverError`].
+    pub fn hand_over(&self, units: Vec<Unit>) -> Result<(), HandOverError> {
+        self.hand(units, self.shared.limiting.durable)
+    }
+
+    /// As [`Self::hand_over`], and returns after the spool's fsync in every mode.
+    ///
+    /// # Errors
+    /// [`HandOverError`]; without a spool it is always full.
+    pub fn hand_over_durably(&self, units: Vec<Unit>) -> Result<(), HandOverError> {
+        self.hand(units, true)
+    }
+
+    fn hand(&self, units: Vec<Unit>, durably: bool) -> Result<(), HandOverError> {
+        let shared = &self.shared;
+        if lock(&shared.slots).closed {
+            return Err(HandOverError::Stopped);
+        }
+        let weight: usize = units.iter().map(Unit::weight).sum();
+        let count: usize = units.iter().map(|unit| unit.ids().len()).sum();
+        let retry_after = Duration::from_secs(1);
+        let mut backlog = lock(&shared.backlog);
+        let in_memory = backlog.waiting_bytes() + weight <= shared.limiting.memory_bytes;
+        let has_room = backlog.has_room(weight, units.len());
+        if !(has_room || in_memory && !durably) {
+            drop(backlog);
+            add(&shared.counters.rejected, count);
+            return Err(HandOverError::Full { retry_after });
+        }
+        let now = Instant::now();
+        units.into_iter().for_each(|unit| backlog.push(unit, now));
+        add(&shared.counters.emitted, count);
+        if durably || !in_memory {
+            let spilled = backlog.spill(None);
+            shared.note_spilled(&spilled);
+            let to_sync = backlog.to_sync();
+            drop(backlog);
+            shared.work.notify_all();
+            spilled.map_err(|error| HandOverError::NotDurable(error.to_string()))?;
+            if durably {
+                shared.sync(to_sync).map_err(HandOverError::NotDurable)?;
+            }
+            return Ok(());
+        }
+        drop(backlog);
+        shared.work.notify_all();
+        Ok(())
+    }
+
+    /// All counts as they are now.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
+    }
+
+    /// What was refused last, oldest first, at most [`crate::MAX_REFUSALS`].
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Refusal> {
+        lock(&self.shared.refusals).last.iter().cloned().collect()
+    }
+
+    /// Takes no more, says so to the ledger in a last heartbeat, and delivers what it can in time.
+    /// The rest is synced in the spool.
+    pub fn stop(&self, timeout: Duration) -> Stopped {
+        self.shared.stop(timeout)
+    }
+}
+
+/// Stops the emitter when its last clone goes.
+pub(crate) struct LastOne(pub Arc<Shared>);
+
+impl Drop for LastOne {
+    fn drop(&mut self) {
+        self.0.stop(Duration::from_secs(1));
+    }
+}
+
+/// Bytes of an event's texts, roughly: what of it is not bounded by its form.
+fn weight(event: &Event<'_>) -> usize {
+    let texts = [
+        &event.event_id,
+        &event.native_id,
+        &event.token_id,
+        &event.reason,
+        &event.issuer,
+        &event.issuer_kid,
+        &event.client_id,
+        &event.grant_id,
+        &event.session_id,
+        &event.family_id,
+        &event.service,
+        &event.endpoint,
+        &event.resource,
+        &event.action,
+        &event.trace_id,
+        &event.correlation_id,
+    ];
+    let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+    let lists = [&event.also_known_as, &event.scopes, &event.audience];
+    let lists: usize = lists.into_iter().flatten().map(|text| text.len() + 24).sum();
+    let detail: usize = event.detail.iter().map(|one| one.key.len() + one.value.len() + 48).sum();
+    let personal: usize = event.personal.iter().map(personal_weight).sum();
+    let attached: usize = event.attachments.iter().map(|one| one.data.len() + 160).sum();
+    let linked = event.links.iter().flat_map(|one| [&one.token_id, &one.why]).flatten();
+    let linked: usize = linked.map(|text| text.len()).sum();
+    let others = event.links.len() + event.actors.len() + event.policies.len();
+    size_of::<Event<'_>>() + texts + lists + detail + personal + attached + linked + others * 256
+}
+
+fn personal_weight(one: &ledgerline_api::event::Personal<'_>) -> usize {
+    let named = [&one.user_id, &one.ip, &one.user_agent, &one.device, &one.resource];
+    let named: usize = named.into_iter().flatten().map(|text| text.len()).sum();
+    let free = one.attributes.iter().map(|(key, value)| key.len() + value.len() + 64);
+    256 + named + free.sum::<usize>()
+}

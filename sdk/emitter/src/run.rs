@@ -1,0 +1,313 @@
+//! The threads of an emitter, and what they share.
+//!
+//! ```text
+//! worker   every `linger`: drains the slots, makes units, pushes them to the backlog, spills what
+//!          is due, and makes heartbeats when they are
+//! sender   takes a batch of the backlog, hands it to the transport, resolves or releases it
+//! watcher  compares checkpoints, if the log is watched
+//! ```
+//!
+//! Promises: callers are never waited for; no lock is held while the transport works or the disk
+//! syncs. What others plugged in (transport, hooks) may panic: that counts as a failure of theirs.
+
+mod sender;
+mod watcher;
+mod worker;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ledgerline_proof::checkpoint::Checkpoint;
+
+use crate::backlog::Backlog;
+use crate::builder::{Held, Limiting, MoreDetail, OnRefused};
+use crate::counts::{Counters, Counts, Refusal, Refusals, add, value};
+use crate::emitter::{Emitter, LastOne, Stopped};
+use crate::prepare::{Preparer, Unfit};
+use crate::seen::Watch;
+use crate::slots::Slots;
+use crate::spool::{Spool, SpoolError, ToSync};
+use crate::transport::Transport;
+
+/// Passes of the worker whose failure is remembered until their callers have seen it.
+const MAX_FAILED_PASSES: usize = 64;
+
+/// What is plugged in.
+pub(crate) struct Hooks {
+    pub on_refused: Option<OnRefused>,
+    pub more_detail: Option<MoreDetail>,
+    pub held: Option<Held>,
+}
+
+/// How far the worker has come with what was taken.
+#[derive(Default)]
+struct Durable {
+    /// Every ticket up to this one was handled.
+    done: u64,
+    /// First and last ticket of passes that are not on the disk, and why.
+    failed: VecDeque<(u64, u64, String)>,
+}
+
+/// What is known of the log.
+#[derive(Default)]
+pub(crate) struct SeenLog {
+    pub last: Option<Checkpoint>,
+    pub alarm: bool,
+    /// The newest receipt, still to be looked at.
+    pub receipt: Option<String>,
+}
+
+pub(crate) struct Shared {
+    pub limiting: Limiting,
+    pub slots: Mutex<Slots>,
+    pub backlog: Mutex<Backlog>,
+    /// Told with `backlog`: there is something to send, or nothing left.
+    pub work: Condvar,
+    pub counters: Counters,
+    pub refusals: Mutex<Refusals>,
+    pub seen: Mutex<SeenLog>,
+    pub hooks: Hooks,
+    /// Whether the worker was told that the queue fills.
+    pub is_awake: AtomicBool,
+    /// Durable mode: neither spool nor memory takes more, so nobody should begin to wait.
+    pub is_jammed: AtomicBool,
+    woken: Mutex<bool>,
+    wake: Condvar,
+    durable: Mutex<Durable>,
+    durable_changed: Condvar,
+    stopping: AtomicBool,
+    /// The worker has made its last unit.
+    drained: AtomicBool,
+    /// Nobody waits for the sender any more.
+    abandoned: AtomicBool,
+    stopped: Mutex<Option<Stopped>>,
+}
+
+/// A lock that a panic elsewhere does not take away: what it guards is consistent between calls.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Unix nanoseconds by the wall clock.
+pub(crate) fn wall() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Calls what others plugged in; `None` when it panicked.
+fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
+pub(crate) fn start(
+    shared: Arc<Shared>,
+    preparer: Preparer,
+    transport: Box<dyn Transport>,
+    watch: Option<Watch>,
+) -> Result<Emitter, std::io::Error> {
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        thread::Builder::new().name(format!("ledgerline-{name}")).spawn(run).map(drop)
+    };
+    // When one of them cannot be started, the others end by this.
+    let last = Arc::new(LastOne(Arc::clone(&shared)));
+    let of = Arc::clone(&shared);
+    spawn("worker", Box::new(move || worker::run(&of, &preparer)))?;
+    let of = Arc::clone(&shared);
+    spawn("sender", Box::new(move || sender::run(&of, transport)))?;
+    if let Some(watch) = watch {
+        let of = Arc::clone(&shared);
+        spawn("watcher", Box::new(move || watcher::run(&of, watch)))?;
+    }
+    Ok(Emitter { shared, _last: last })
+}
+
+impl Shared {
+    pub fn new(limiting: Limiting, backlog: Backlog, hooks: Hooks, boot: [u8; 8]) -> Self {
+        let slots = Slots::new(limiting.queue_events, limiting.queue_bytes, boot);
+        Self {
+            limiting,
+            slots: Mutex::new(slots),
+            backlog: Mutex::new(backlog),
+            work: Condvar::new(),
+            counters: Counters::default(),
+            refusals: Mutex::default(),
+            seen: Mutex::default(),
+            hooks,
+            is_awake: AtomicBool::new(false),
+            is_jammed: AtomicBool::new(false),
+            woken: Mutex::new(false),
+            wake: Condvar::new(),
+            durable: Mutex::default(),
+            durable_changed: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            stopped: Mutex::new(None),
+        }
+    }
+
+    pub fn wake_worker(&self) {
+        *lock(&self.woken) = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits for the worker's turn; whether it was woken.
+    fn wait_turn(&self, longest: Duration) {
+        let mut woken = lock(&self.woken);
+        if !*woken {
+            let waited = self.wake.wait_timeout(woken, longest);
+            woken = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *woken = false;
+        self.is_awake.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until a ticket's event is on the disk.
+    pub fn wait_durable(&self, ticket: u64) -> Result<(), String> {
+        let mut durable = lock(&self.durable);
+        while durable.done < ticket {
+            let waited = self.durable_changed.wait(durable);
+            durable = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let failed =
+            durable.failed.iter().find(|(first, last, _)| (*first..=*last).contains(&ticket));
+        failed.map_or(Ok(()), |(_, _, why)| Err(why.clone()))
+    }
+
+    /// The tickets up to one were handled.
+    fn publish_durable(&self, up_to: u64, result: Result<(), String>) {
+        let mut durable = lock(&self.durable);
+        if let Err(why) = result {
+            if durable.failed.len() == MAX_FAILED_PASSES {
+                durable.failed.pop_front();
+            }
+            let first = durable.done + 1;
+            durable.failed.push_back((first, up_to, why));
+        }
+        durable.done = durable.done.max(up_to);
+        self.durable_changed.notify_all();
+    }
+
+    /// Syncs the spool, without its lock.
+    pub fn sync(&self, what: Option<ToSync>) -> Result<(), String> {
+        let Some(what) = what else { return Ok(()) };
+        match what.sync() {
+            Ok(()) => {
+                lock(&self.backlog).synced(&what);
+                Ok(())
+            }
+            Err(error) => {
+                lock(&self.backlog).sync_failed();
+                Err(error.to_string())
+            }
+        }
+    }
+
+    pub fn note_spilled(&self, spilled: &Result<usize, SpoolError>) {
+        if let Ok(count) = spilled {
+            add(&self.counters.spilled, *count);
+        }
+    }
+
+    pub fn refuse(&self, event_id: [u8; 16], why: crate::transport::Refused) {
+        let refusal = Refusal { event_id, why };
+        if let Some(call) = &self.hooks.on_refused {
+            guarded(|| call(&refusal));
+        }
+        lock(&self.refusals).refuse(refusal);
+    }
+
+    fn refuse_unfit(&self, unfit: Vec<Unfit>) {
+        unfit.into_iter().for_each(|one| self.refuse(one.event_id, one.why));
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    pub fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::Acquire)
+    }
+
+    pub fn counts(&self) -> Counts {
+        let slots = lock(&self.slots);
+        let (queued, next_seq, gaps) = (slots.len(), slots.next_seq(), slots.gaps().to_vec());
+        drop(slots);
+        let backlog = lock(&self.backlog);
+        let spool = backlog.spool();
+        let damage = spool.map(Spool::damage).unwrap_or_default();
+        let oldest = backlog.oldest().map_or(0, |at| wall().saturating_sub(at) / 1_000_000);
+        let mut counts = Counts {
+            buffered: (queued + backlog.waiting()) as u64,
+            spooled: spool.map_or(0, Spool::records),
+            spool_bytes: spool.map_or(0, Spool::bytes),
+            torn_bytes: damage.torn_bytes,
+            damaged: damage.damaged + backlog.unreadable(),
+            spool_failed: spool.is_some_and(Spool::has_failed),
+            oldest_ms: u64::try_from(oldest).unwrap_or_default(),
+            next_seq,
+            gaps,
+            ..Counts::default()
+        };
+        drop(backlog);
+        let counters = &self.counters;
+        counts.emitted = value(&counters.emitted);
+        counts.sent = value(&counters.sent);
+        counts.duplicates = value(&counters.duplicates);
+        counts.dropped = value(&counters.dropped);
+        counts.rejected = value(&counters.rejected);
+        counts.spilled = value(&counters.spilled);
+        counts.held_skipped = value(&counters.held_skipped);
+        counts.seen_unknown = value(&counters.seen_unknown);
+        let refusals = lock(&self.refusals);
+        counts.refused = refusals.by_code.clone();
+        counts.retries = refusals.retries.clone();
+        counts.denied = refusals.denied.clone();
+        drop(refusals);
+        let seen = lock(&self.seen);
+        counts.seen_size = seen.last.as_ref().map(Checkpoint::size);
+        counts.seen_alarm = seen.alarm;
+        counts
+    }
+
+    pub fn stop(&self, timeout: Duration) -> Stopped {
+        let mut stopped = lock(&self.stopped);
+        if let Some(stopped) = *stopped {
+            return stopped;
+        }
+        let until = Instant::now() + timeout;
+        lock(&self.slots).closed = true;
+        self.stopping.store(true, Ordering::Release);
+        self.wake_worker();
+        let mut backlog = lock(&self.backlog);
+        while !(self.is_drained() && backlog.is_empty()) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.work.wait_timeout(backlog, left.min(Duration::from_millis(50)));
+            backlog = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.abandoned.store(true, Ordering::Release);
+        let is_delivered = self.is_drained() && backlog.is_empty();
+        let spilled = backlog.spill(None);
+        self.note_spilled(&spilled);
+        let (spooled, lost) = (backlog.spool().map_or(0, Spool::records), backlog.waiting() as u64);
+        let to_sync = backlog.to_sync().filter(|_| spooled > 0);
+        drop(backlog);
+        self.work.notify_all();
+        let is_synced = self.sync(to_sync).is_ok();
+        let (spooled, lost) = if is_synced { (spooled, lost) } else { (0, lost + spooled) };
+        let end = Stopped { is_delivered, spooled, lost };
+        *stopped = Some(end);
+        end
+    }
+}
