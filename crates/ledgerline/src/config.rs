@@ -137,10 +137,6 @@ settings! {
         /// separated by commas: a larger uncertainty that their events state explains no finding.
         #[arg(value_delimiter = ',')]
         "LEDGERLINE_SOURCE_SKEW_MS" source_skew_ms: Vec<String>,
-        /// Threads that serve HTTP [default: number of processors].
-        "LEDGERLINE_HTTP_THREADS" http_threads: usize,
-    }
-}
         /// Sources that should report, beside those that have a key: `name`, or `tenant/name`,
         /// separated by commas.
         #[arg(value_delimiter = ',')]
@@ -151,6 +147,10 @@ settings! {
         "LEDGERLINE_EXPECTED_WITHIN_S" expected_within_s: u64,
         /// Days after which a key that is in force is a finding; 0 for never [default: 0].
         "LEDGERLINE_MAX_KEY_AGE_DAYS" max_key_age_days: u64,
+        /// Threads that serve HTTP [default: number of processors].
+        "LEDGERLINE_HTTP_THREADS" http_threads: usize,
+    }
+}
 
 settings! {
     /// What is logged, and how. Logs go to standard error.

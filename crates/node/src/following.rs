@@ -284,13 +284,6 @@ impl Node {
         run(&self.inner, follower, manner, goes_on);
     }
 
-    /// What is counted of a follower, by its name.
-    #[must_use]
-    pub fn follower(&self, name: &str) -> FollowerCount {
-        self.inner.followers.count(name)
-    }
-
-    /// Hands news of followers to `listener`, for the log. The first one set stays.
     /// The sources of a tenant that the settings expect.
     #[must_use]
     pub fn expected_sources(&self, tenant: &str) -> Vec<String> {
@@ -298,6 +291,13 @@ impl Node {
         all.filter(|(of, _)| of == tenant).map(|(_, source)| source.clone()).collect()
     }
 
+    /// What is counted of a follower, by its name.
+    #[must_use]
+    pub fn follower(&self, name: &str) -> FollowerCount {
+        self.inner.followers.count(name)
+    }
+
+    /// Hands news of followers to `listener`, for the log. The first one set stays.
     pub fn listen_to_followers(&self, listener: FollowerListener) {
         self.inner.followers.listen(listener);
     }

@@ -21,9 +21,9 @@
 pub mod counters;
 mod disclosing;
 mod following;
+mod key_ages;
 mod new_key;
 mod presented;
-mod key_ages;
 mod progress;
 pub mod revoking;
 mod threads;
@@ -69,11 +69,11 @@ use ledgerline_world::patience::PatienceListener;
 
 use crate::counters::{CounterSnapshot, Counters};
 
+pub use ledgerline_attendance::Policy as AttendancePolicy;
+
 pub use following::{FollowerCount, FollowerListener, FollowerNews};
 pub use presented::Found;
 pub use progress::{Progress, Reader};
-pub use ledgerline_attendance::Policy as AttendancePolicy;
-
 pub use verifying::{LastRun, Listener, Verification, VerifierNews};
 
 /// Tokens whose whole status is cached, for triage and revocation: some 2 KiB each.
@@ -94,11 +94,11 @@ pub struct NodeConfig {
     pub findings_interval_nanos: u64,
     /// What the rules tolerate.
     pub windows: Windows,
+    /// Who is expected, and how old keys may become.
+    pub attendance: AttendancePolicy,
     /// Between two full verifications; 0 switches the verifier off.
     pub verify_interval_nanos: u64,
     /// Between two looks of the verifier behind the head.
-    /// Who is expected, and how old keys may become.
-    pub attendance: AttendancePolicy,
     pub verify_behind_nanos: u64,
     /// Whether the ledger states EXPIRED for tokens whose expiry has passed.
     pub expire: bool,
@@ -117,12 +117,12 @@ impl Default for NodeConfig {
             free_space_floor_bytes: 512 << 20,
             findings_interval_nanos: 500_000_000,
             windows: Windows::default(),
+            attendance: AttendancePolicy::default(),
             verify_interval_nanos: 3_600_000_000_000,
             verify_behind_nanos: 500_000_000,
             expire: true,
             expire_interval_nanos: 250_000_000,
             answer_cache_bytes: 256 << 20,
-            attendance: AttendancePolicy::default(),
         }
     }
 }
@@ -300,6 +300,7 @@ impl Node {
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
             threads::start_behind("findings", &inner, following::findings),
+            threads::start_behind("attendance", &inner, following::attendance),
             threads::start_behind("behind", &inner, verifying::behind),
             threads::start_behind("verifier", &inner, verifying::whole),
             threads::start_behind("expiry", &inner, following::expiry),
@@ -311,7 +312,6 @@ impl Node {
     #[must_use]
     pub fn was_created(&self) -> bool {
         self.created
-            threads::start_behind("attendance", &inner, following::attendance),
     }
 
     /// What the ledger is.

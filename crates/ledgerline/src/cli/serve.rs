@@ -300,9 +300,6 @@ fn findings_config(settings: &ServerSettings, config: &mut NodeConfig) -> Result
         })?;
         config.windows.skew_nanos.insert(source, nanos);
     }
-    Ok(())
-}
-
     attendance_config(settings, &mut config.attendance)
 }
 
@@ -329,6 +326,9 @@ fn attendance_config(
         }
         policy.expected.push((tenant.to_owned(), source.to_owned()));
     }
+    Ok(())
+}
+
 /// A server that answers.
 pub struct Started {
     /// Its URL.
