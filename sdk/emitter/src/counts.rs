@@ -53,6 +53,8 @@ pub struct Counts {
     pub seen_alarm: bool,
     /// Checkpoints that could not be judged, or were not signed by the log.
     pub seen_unknown: u64,
+    /// Requests whose bearer token is too weak to have an id.
+    pub unnamed: u64,
     /// Rounds of held tokens that were left out because there was no room.
     pub held_skipped: u64,
     /// Numbers of the instance that were given up, as ranges; the first ones.
@@ -80,6 +82,7 @@ pub(crate) struct Counters {
     pub rejected: AtomicU64,
     pub spilled: AtomicU64,
     pub held_skipped: AtomicU64,
+    pub unnamed: AtomicU64,
     pub seen_unknown: AtomicU64,
 }
 
@@ -145,6 +148,7 @@ impl Counts {
             ("spilled_total", "counter", "Events that went to the spool.", self.spilled),
             ("torn_bytes_total", "counter", "Torn tails cut from the spool.", self.torn_bytes),
             ("damaged_total", "counter", "Unreadable places of the spool.", self.damaged),
+            ("unnamed_total", "counter", "Tokens too weak to have an id.", self.unnamed),
             ("held_skipped_total", "counter", "Rounds of held tokens left out.", self.held_skipped),
             ("seen_unknown_total", "counter", "Checkpoints not judged.", self.seen_unknown),
             ("buffered_events", "gauge", "Events in memory.", self.buffered),

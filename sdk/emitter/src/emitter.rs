@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use ledgerline_api::event::Event;
@@ -86,6 +87,23 @@ pub struct Stopped {
     pub lost: u64,
 }
 
+/// What whoever emits in durable mode waits with.
+pub(crate) struct Ticket {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Ticket {
+    fn wait(&self) -> Result<(), EmitError> {
+        self.shared.wait_durable(self.number).map_err(EmitError::NotDurable)
+    }
+
+    /// Ready when the event is on the disk, or is known not to be.
+    pub fn poll_durable(&self, context: &mut Context<'_>) -> Poll<Result<(), EmitError>> {
+        self.shared.poll_durable(self.number, context).map_err(EmitError::NotDurable)
+    }
+}
+
 impl Emitter {
     /// Reports an event. It needs `type` and a target (`token_id`); time, id and number are given
     /// here. Does no input or output and waits for nothing but a short lock, unless the mode is
@@ -94,8 +112,30 @@ impl Emitter {
     /// # Errors
     /// [`EmitError`].
     pub fn emit(&self, event: Event<'static>) -> Result<Emission, EmitError> {
+        let (emission, ticket) = self.begin(Box::new(event))?;
+        ticket.map_or(Ok(()), |ticket| ticket.wait())?;
+        Ok(emission)
+    }
+
+    /// As [`Self::emit`], for tasks: in durable mode the task waits, and no thread does.
+    ///
+    /// # Errors
+    /// [`EmitError`].
+    pub async fn emit_async(&self, event: Event<'static>) -> Result<Emission, EmitError> {
+        let (emission, ticket) = self.begin(Box::new(event))?;
+        if let Some(ticket) = ticket {
+            std::future::poll_fn(|context| ticket.poll_durable(context)).await?;
+        }
+        Ok(emission)
+    }
+
+    /// Takes an event; the ticket of whoever has to wait for the disk.
+    pub(crate) fn begin(
+        &self,
+        event: Box<Event<'static>>,
+    ) -> Result<(Emission, Option<Ticket>), EmitError> {
         let weight = weight(&event);
-        self.take(Taken::One(Box::new(event)), weight)
+        self.take(Taken::One(event), weight)
     }
 
     /// Reports the parts of one act: all are recorded together, or none. Each names the act.
@@ -107,10 +147,12 @@ impl Emitter {
             return Err(EmitError::TooLarge);
         }
         let weight = parts.iter().map(weight).sum();
-        self.take(Taken::Act(parts), weight)
+        let (emission, ticket) = self.take(Taken::Act(parts), weight)?;
+        ticket.map_or(Ok(()), |ticket| ticket.wait())?;
+        Ok(emission)
     }
 
-    fn take(&self, taken: Taken, weight: usize) -> Result<Emission, EmitError> {
+    fn take(&self, taken: Taken, weight: usize) -> Result<(Emission, Option<Ticket>), EmitError> {
         if weight > MAX_EVENT_WEIGHT {
             return Err(EmitError::TooLarge);
         }
@@ -133,7 +175,8 @@ impl Emitter {
                     drop(slots);
                     add(&shared.counters.dropped, count);
                     drop(refused);
-                    return Ok(Emission { event_id: None, source_seq: None, is_kept: false });
+                    let lost = Emission { event_id: None, source_seq: None, is_kept: false };
+                    return Ok((lost, None));
                 }
                 drop(slots);
                 drop(refused);
@@ -143,13 +186,15 @@ impl Emitter {
         };
         drop(slots);
         add(&shared.counters.emitted, count);
+        let mut ticket = None;
         if shared.limiting.durable {
             shared.wake_worker();
-            shared.wait_durable(given.ticket).map_err(EmitError::NotDurable)?;
+            ticket = Some(Ticket { shared: Arc::clone(shared), number: given.ticket });
         } else if given.is_urgent && !shared.is_awake.swap(true, Ordering::Relaxed) {
             shared.wake_worker();
         }
-        Ok(Emission { event_id: given.id, source_seq: given.seq, is_kept: true })
+        let kept = Emission { event_id: given.id, source_seq: given.seq, is_kept: true };
+        Ok((kept, ticket))
     }
 
     /// Takes over units that are final, all of the call or none. They keep their bytes and get no

@@ -23,7 +23,7 @@ use ledgerline_api::BODY_BYTES_MAX;
 use ledgerline_api::ingest::{EventStatus, Verdicts};
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{HeaderMap, Request};
+use ureq::http::{HeaderMap, Request, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use crate::seen::{LogReader, ReadError};
@@ -176,7 +176,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Self, Word> {
+    fn read(answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<Self, Word> {
         let response = answer.map_err(|error| word(&error))?;
         let (status, after) = (response.status().as_u16(), retry_after(response.headers()));
         let body = response.into_body().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();

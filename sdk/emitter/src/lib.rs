@@ -30,6 +30,8 @@ mod emitter;
 mod heartbeat;
 #[cfg(feature = "http")]
 mod http_transport;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod prepare;
 mod run;
 mod seen;

@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -50,6 +51,18 @@ struct Durable {
     done: u64,
     /// First and last ticket of passes that are not on the disk, and why.
     failed: VecDeque<(u64, u64, String)>,
+    /// Tasks that wait for the next pass.
+    tasks: Vec<Waker>,
+}
+
+impl Durable {
+    /// What became of a ticket; `None` while it is not handled.
+    fn result(&self, ticket: u64) -> Option<Result<(), String>> {
+        let mut failed = self.failed.iter();
+        let failed = failed.find(|(first, last, _)| (*first..=*last).contains(&ticket));
+        let result = failed.map_or(Ok(()), |(_, _, why)| Err(why.clone()));
+        (self.done >= ticket).then_some(result)
+    }
 }
 
 /// What is known of the log.
@@ -169,13 +182,25 @@ impl Shared {
     /// Waits until a ticket's event is on the disk.
     pub fn wait_durable(&self, ticket: u64) -> Result<(), String> {
         let mut durable = lock(&self.durable);
-        while durable.done < ticket {
+        loop {
+            if let Some(result) = durable.result(ticket) {
+                return result;
+            }
             let waited = self.durable_changed.wait(durable);
             durable = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        let failed =
-            durable.failed.iter().find(|(first, last, _)| (*first..=*last).contains(&ticket));
-        failed.map_or(Ok(()), |(_, _, why)| Err(why.clone()))
+    }
+
+    /// As [`Self::wait_durable`], for a task.
+    pub fn poll_durable(&self, ticket: u64, context: &Context<'_>) -> Poll<Result<(), String>> {
+        let mut durable = lock(&self.durable);
+        match durable.result(ticket) {
+            Some(result) => Poll::Ready(result),
+            None => {
+                durable.tasks.push(context.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 
     /// The tickets up to one were handled.
@@ -190,6 +215,9 @@ impl Shared {
         }
         durable.done = durable.done.max(up_to);
         self.durable_changed.notify_all();
+        let tasks = std::mem::take(&mut durable.tasks);
+        drop(durable);
+        tasks.into_iter().for_each(Waker::wake);
     }
 
     /// Syncs the spool, without its lock.
@@ -265,6 +293,7 @@ impl Shared {
         counts.dropped = value(&counters.dropped);
         counts.rejected = value(&counters.rejected);
         counts.spilled = value(&counters.spilled);
+        counts.unnamed = value(&counters.unnamed);
         counts.held_skipped = value(&counters.held_skipped);
         counts.seen_unknown = value(&counters.seen_unknown);
         let refusals = lock(&self.refusals);
