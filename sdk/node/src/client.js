@@ -5,7 +5,9 @@
 // - `record` does no input or output and waits for nothing: it writes the event down as JSON and
 //   puts it into a queue that is bounded in events and in bytes.
 // - An event has its id and time before it is queued, so that what is sent again is a duplicate.
-// - What is lost is counted. When the queue is full, an event is dropped by a stated policy; the
+// - Events are numbered (`source_seq`) within a run of the process (`source_instance`), also those
+//   that are lost afterwards: each is a gap that the ledger finds.
+// - What is lost is counted, too. When the queue is full, an event is dropped by a stated policy; the
 //   number goes to the ledger in a HEARTBEAT as soon as the agent takes events again.
 // - Nothing here throws into the application, but for wrong settings of the constructor.
 // - Nothing here keeps the process alive, but for a flush: at its end what is queued is sent, for
@@ -52,6 +54,8 @@ export class Ledgerline {
   #closed
   #isDown = false
   #untoldDrops = 0
+  #instance = eventId(Date.now())
+  #nextSeq = 0
   #counts = { recorded: 0, sent: 0, dropped: 0, refused: 0, unusable: 0, failures: 0 }
   #atExit = () => this.#finish()
 
@@ -79,7 +83,7 @@ export class Ledgerline {
         stamped.event_id = eventId(now)
       }
       stamped.occurred_at ??= new Date(now).toISOString()
-      return this.#put(JSON.stringify(stamped))
+      return this.#put(JSON.stringify(stamped), stamped.source_instance === undefined)
     } catch {
       this.#counts.unusable += 1
       return false
@@ -192,12 +196,13 @@ export class Ledgerline {
 
   // ---- the queue
 
-  #put(line) {
-    const size = Buffer.byteLength(line)
+  #put(event, isNumbered) {
     if (this.#isClosing) {
       this.#counts.dropped += 1
       return false
     }
+    const line = isNumbered ? this.#numbered(event) : event
+    const size = Buffer.byteLength(line)
     const { maxEvents, maxBytes, whenFull } = this.#settings
     if (size > MAX_EVENT_BYTES || size > maxBytes) {
       this.#counts.unusable += 1
@@ -217,6 +222,13 @@ export class Ledgerline {
     if (this.#waiting() === MAX_BATCH_EVENTS) this.#pumpNow()
     else this.#schedule()
     return true
+  }
+
+  /** The line with its number, which is used up, whatever becomes of it. */
+  #numbered(line) {
+    const seq = this.#nextSeq
+    this.#nextSeq += 1
+    return `{"source_instance":"${this.#instance}","source_seq":${seq},${line.slice(1)}`
   }
 
   #waiting() {
@@ -317,7 +329,7 @@ export class Ledgerline {
 
   #dropNotice(count) {
     const now = Date.now()
-    const line = JSON.stringify({
+    const event = JSON.stringify({
       event_id: eventId(now),
       type: 'HEARTBEAT',
       target: { kind: 'SOURCE', id: this.source },
@@ -328,6 +340,7 @@ export class Ledgerline {
         { key: 'client_dropped', value: String(count) },
       ],
     })
+    const line = this.#numbered(event)
     return itemOf(line, Buffer.byteLength(line), 0, count)
   }
 

@@ -46,6 +46,13 @@ test('every event arrives once, in order, over one connection', async (t) => {
     expected,
   )
   assert.equal(agent.ids().size, 2000)
+  const numbers = agent.events.map((one) => one.source_seq)
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 2000 }, (_, n) => n),
+  )
+  assert.equal(new Set(agent.events.map((one) => one.source_instance)).size, 1)
+  assert.match(agent.events[0].source_instance, UUID7)
   const { recorded, sent, dropped, queued, queuedBytes } = ledger.stats
   assert.deepEqual([recorded, sent, dropped, queued, queuedBytes], [2000, 2000, 0, 0, 0])
   assert.equal(agent.connections, 1)
@@ -67,6 +74,13 @@ test('an event has id and time of when it was recorded', async (t) => {
   assert.ok(Math.abs(Date.parse(one.occurred_at) - millis) < 2)
   assert.deepEqual([two.event_id, two.occurred_at], ['given', 'then'])
   assert.equal(three.event_id, undefined)
+  ledger.record({ ...event(4), source_instance: 'own', source_seq: 7 })
+  ledger.record(event(5))
+  assert.ok(await ledger.flush())
+  assert.deepEqual(
+    agent.events.map((it) => it.source_seq),
+    [0, 1, 2, 7, 3],
+  )
 })
 
 test('record does no input or output of its own', async (t) => {
@@ -192,6 +206,10 @@ for (const [whenFull, lingerMs, kept] of [
       90,
     )
     assert.deepEqual(beats[0].target, { kind: 'SOURCE', id: 'orders' })
+    // Each lost event is a gap in the numbers, too.
+    const numbers = new Set(agent.events.map((one) => one.source_seq))
+    assert.equal(numbers.size, agent.events.length)
+    assert.equal(Math.max(...numbers) + 1 - numbers.size, 90)
   })
 }
 

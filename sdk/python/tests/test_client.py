@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 import unittest
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -66,6 +67,9 @@ class Delivery(Case):
         tokens = [one["token_id"] for one in self.agent.events]
         self.assertEqual(tokens, ["eu:idp:jti:t-%d" % n for n in range(2000)])
         self.assertEqual(len(set(self.agent.ids())), 2000)
+        self.assertEqual([one["source_seq"] for one in self.agent.events], list(range(2000)))
+        self.assertEqual(len({one["source_instance"] for one in self.agent.events}), 1)
+        self.assertRegex(self.agent.events[0]["source_instance"], UUID7)
         stats = client.stats
         self.assertEqual((stats.recorded, stats.sent, stats.dropped), (2000, 2000, 0))
         self.assertEqual((stats.queued, stats.queued_bytes), (0, 0))
@@ -87,6 +91,12 @@ class Delivery(Case):
         self.assertLessEqual(millis, time.time_ns() // 1_000_000)
         self.assertEqual((two["event_id"], two["occurred_at"]), ("given", "then"))
         self.assertNotIn("event_id", three)
+        own = {**event(4), "source_instance": "own", "source_seq": 7}
+        client.record(own)
+        client.record(event(5))
+        self.assertTrue(client.flush())
+        numbers = [one["source_seq"] for one in self.agent.events]
+        self.assertEqual(numbers, [0, 1, 2, 7, 3])
 
     def test_a_burst_at_once_from_many_threads_arrives(self) -> None:
         client = self.client()
@@ -306,6 +316,10 @@ class Drops(Case):
         ]
         self.assertEqual(sum(told), 90)
         self.assertEqual(beats[0]["target"], {"kind": "SOURCE", "id": "orders"})
+        # Each lost event is a gap in the numbers, too.
+        numbers = {one["source_seq"] for one in self.agent.events}
+        self.assertEqual(len(numbers), len(self.agent.events))
+        self.assertEqual(max(numbers) + 1 - len(numbers), 90)
         self.assertEqual(client.stats.dropped, 90)
 
     def test_a_full_queue_keeps_what_is_there_and_tells_how_many_it_lost(self) -> None:
@@ -437,6 +451,8 @@ class Processes(Case):
             """,
             402,
         )
+        runs = Counter(one["source_instance"] for one in self.agent.events)
+        self.assertEqual(sorted(runs.values()), [2, 100, 100, 100, 100])
 
     def test_a_fork_under_load_ends_in_no_deadlock(self) -> None:
         self.check_program(

@@ -81,6 +81,8 @@ def answering(status: int, then: Any = None) -> Any:
     return app
 
 
+# Members whose digits are chance.
+VARIES = ("event_id", "occurred_at", "detail", "source_instance")
 BEARER = [("authorization", "Bearer " + TOKEN)]
 
 
@@ -103,9 +105,7 @@ class AsgiRequests(Case):
             self.assertEqual(event["token_id"], ID)
             self.assertEqual(event["type"], "USED")
             self.assertEqual((event["service"], event["action"]), ("orders", "GET"))
-            self.assertNotIn(
-                "4711", json.dumps({**event, "event_id": "", "occurred_at": "", "detail": ""})
-            )
+            self.assertNotIn("4711", json.dumps({**event, **dict.fromkeys(VARIES, "")}))
             self.assertEqual(event["detail"][0]["key"], "latency_us")
             self.assertGreaterEqual(int(event["detail"][0]["value"]), 0)
 

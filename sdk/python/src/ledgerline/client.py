@@ -5,7 +5,9 @@ Promises:
 - `record` does no input or output and waits for nobody: it writes the event down as JSON and puts
   it into a queue that is bounded in events and in bytes.
 - An event has its id and time before it is queued, so that whatever is sent again is a duplicate.
-- What is lost is counted. When the queue is full, an event is dropped by a stated policy; the
+- Events are numbered (`source_seq`) within a run of the process (`source_instance`), also those
+  that are lost afterwards: each is a gap that the ledger finds.
+- What is lost is counted, too. When the queue is full, an event is dropped by a stated policy; the
   number goes to the ledger in a HEARTBEAT as soon as the agent takes events again.
 - No exception of the client reaches the application, but for wrong settings of the constructor.
 - After a fork the child has a queue, thread and connection of its own; what the parent had queued
@@ -172,6 +174,8 @@ class Ledgerline:
         self._in_flight: "list[_Item]" = []
         self._bytes = 0
         self._thread: Optional[threading.Thread] = None
+        self._instance = stamps.event_id(time.time_ns())
+        self._next_seq = 0
         self._closing = self._closed = False
         self._flushing = 0
         self._recorded = self._sent = self._dropped = 0
@@ -326,21 +330,21 @@ class Ledgerline:
     # ---- the queue
 
     def _record(self, event: Mapping[str, Any]) -> bool:
-        if "event_id" not in event or "occurred_at" not in event:
-            now = time.time_ns()
-            stamped = dict(event)
-            if "native_id" not in stamped and "event_id" not in stamped:
-                stamped["event_id"] = stamps.event_id(now)
-            stamped.setdefault("occurred_at", stamps.rfc3339(now))
-            event = stamped
-        return self._put(_to_json(event).encode())
+        now = time.time_ns()
+        stamped = dict(event)
+        if "native_id" not in stamped and "event_id" not in stamped:
+            stamped["event_id"] = stamps.event_id(now)
+        stamped.setdefault("occurred_at", stamps.rfc3339(now))
+        return self._put(_to_json(stamped).encode(), "source_instance" not in stamped)
 
-    def _put(self, line: bytes) -> bool:
-        size = len(line)
+    def _put(self, line: bytes, is_numbered: bool) -> bool:
         with self._lock:
             if self._closing:
                 self._dropped += 1
                 return False
+            if is_numbered:
+                line = self._numbered(line)
+            size = len(line)
             if size > _MAX_EVENT_BYTES or size > self._max_bytes:
                 self._unusable += 1
                 return False
@@ -359,6 +363,16 @@ class Ledgerline:
             elif was_empty or len(self._queue) == _MAX_BATCH_EVENTS:
                 self._changed.notify_all()
         return True
+
+    def _numbered(self, line: bytes) -> bytes:
+        """The line with its number, which is used up, whatever becomes of it."""
+        seq = self._next_seq
+        self._next_seq += 1
+        return b'{"source_instance":"%s","source_seq":%d,%s' % (
+            self._instance.encode(),
+            seq,
+            line[1:],
+        )
 
     def _has_room(self, size: int) -> bool:
         count = len(self._queue) + len(self._in_flight)
@@ -455,7 +469,7 @@ class Ledgerline:
                 {"key": "client_dropped", "value": str(count)},
             ],
         }
-        return _Item(_to_json(event).encode(), 0, drops=count)
+        return _Item(self._numbered(_to_json(event).encode()), 0, drops=count)
 
     def _deliver(self, batch: "list[_Item]") -> Optional[float]:
         """Sends a batch. `None` when it is done; else for how long to wait at least."""
