@@ -466,6 +466,14 @@ fn a_time_before_which_no_token_is_valid_reaches_every_client() {
     for jti in truth.tokens.keys() {
         assert_eq!(ledger.state(jti, "9999"), "revoked", "{jti}");
     }
+    let told = ledger.events.iter().filter_map(|event| detail(event, "revoked_clients"));
+    assert_eq!(told.collect::<Vec<_>>(), ["4"], "webapp, gateway, worker, cli");
+    // Nobody was read before: nobody is reached, and that is told.
+    let alone = r#"{"id":"a","time":1795917503439,"realmId":"r","operationType":"ACTION",
+        "resourceType":"REALM","resourcePath":"logout-all","authDetails":{"userId":"u"}}"#;
+    let events = sound(&[alone]);
+    assert_eq!((text(&events[0], "type"), events.len()), ("ADMIN_ACT", 1));
+    assert_eq!(detail(&events[0], "revoked_clients"), Some("0"));
     // The log line does not have the representation, and says so.
     let events = sound(&[&read(TEXT)]);
     let realm = events.iter().filter(|event| detail(event, "path").is_none());
@@ -596,6 +604,7 @@ fn altered_records_are_quarantined_with_a_reason_and_without_their_values() {
         (altered(LOGIN, "/type", "REFRESH_TOKEN_".into()), "unknown_kind"),
         // A record of one type with the type of another.
         (altered(LOGIN, "/type", "TOKEN_EXCHANGE".into()), ""),
+        (altered(LOGIN, "/type", "CODE_TO_TOKEN_ERROR".into()).replace("token_id", "code_id"), ""),
         (altered(LOGIN, "/type", "LOGOUT".into()), ""),
         (altered(admin, "/resourceType", "USER".into()), ""),
         (altered(&refresh, "/details/refresh_token_id", Value::Null), "missing_member"),

@@ -65,6 +65,14 @@ pub(super) fn realm(record: &Record<'_>, state: &mut Sessions, drafts: &mut Draf
         }
     };
     if let Some(before) = before {
+        // Whoever reads it must see how far it reaches: the log may not have shown every client.
+        let count = state.clients().count().to_string();
+        if drafts.all().is_empty() {
+            admin_act(record, drafts);
+        }
+        drafts.all().iter_mut().for_each(|event| {
+            event.detail.push(detail("revoked_clients", count.clone()));
+        });
         for client in state.clients() {
             if drafts.all().len() == ACT_PARTS_MAX {
                 drafts.next_act();
@@ -72,9 +80,6 @@ pub(super) fn realm(record: &Record<'_>, state: &mut Sessions, drafts: &mut Draf
             let (naming, id) = (record.naming(), printable(client));
             let event = revoke_wide(naming, drafts, TargetKind::Client, &id, "admin")?;
             event.selector = Some(issued_before(before));
-        }
-        if drafts.all().is_empty() {
-            return act(record, drafts);
         }
     }
     complete(record, drafts)
@@ -138,6 +143,11 @@ pub(super) fn policy(drafts: &mut Drafts<'_>, path: &str) {
 }
 
 fn act(record: &Record<'_>, drafts: &mut Drafts<'_>) -> Done {
+    admin_act(record, drafts);
+    complete(record, drafts)
+}
+
+fn admin_act(record: &Record<'_>, drafts: &mut Drafts<'_>) {
     let is_person = record.has("/derived/user");
     let target = if is_person { of_subject() } else { of_source(record.naming()) };
     let event = drafts.event(EventType::AdminAct, target);
@@ -145,7 +155,6 @@ fn act(record: &Record<'_>, drafts: &mut Drafts<'_>) -> Done {
     if failed(record) {
         deny(event, record);
     }
-    complete(record, drafts)
 }
 
 /// Gives all events of a record what they share, and ends the row.

@@ -65,7 +65,7 @@ pub(super) fn login(record: &Record<'_>, state: &mut Sessions, drafts: &mut Draf
     let event = drafts.event(kind, target);
     event.token_kind = word(TokenKind::Session);
     impersonated(event, record);
-    correlate(record, drafts)?;
+    correlate(record, drafts);
     complete(record, drafts)
 }
 
@@ -78,7 +78,7 @@ pub(super) fn issue(record: &Record<'_>, state: &mut Sessions, drafts: &mut Draf
     if let Some(refresh) = token(record, REFRESH) {
         issued(record, state, drafts, &minted(refresh, TokenKind::Refresh))?;
     }
-    correlate(record, drafts)?;
+    correlate(record, drafts);
     complete(record, drafts)
 }
 
@@ -153,13 +153,12 @@ fn impersonated(event: &mut Event<'static>, record: &Record<'_>) {
 }
 
 /// The login and the tokens of one code have the same `code_id`. It is that of the session, so it
-/// names no single code.
-fn correlate(record: &Record<'_>, drafts: &mut Drafts<'_>) -> Result<(), Problem> {
-    let Some(code) = record.hashed("/details/code_id")? else { return Ok(()) };
+/// names no single code. One that is too short to be Keycloak's was made up by a client.
+fn correlate(record: &Record<'_>, drafts: &mut Drafts<'_>) {
+    let Ok(Some(code)) = record.hashed("/details/code_id") else { return };
     for event in drafts.each() {
         event.correlation_id = Some(Str::Owned(code.clone()));
     }
-    Ok(())
 }
 
 /// REFRESHED, ROTATED and the new tokens, as one act.
@@ -234,7 +233,7 @@ pub(super) fn code_refused(
     {
         cut_off(record, state, drafts, session, client, CODE_REPLAYED)?;
     }
-    correlate(record, drafts)?;
+    correlate(record, drafts);
     complete(record, drafts)
 }
 
