@@ -24,7 +24,7 @@ fn tables() -> impl Iterator<Item = &'static Choice> {
 fn adapters_stand_in_the_order_of_their_names_and_have_fixtures() {
     let names: Vec<&str> = ADAPTERS.iter().map(|one| one.name).collect();
     assert!(names.is_sorted(), "{names:?}");
-    let elsewhere = ["keycloak", "oidc-provider"];
+    let elsewhere = ["oidc-provider"];
     for name in names.iter().filter(|name| !elsewhere.contains(name)) {
         assert!(fixture(name).is_dir(), "{name} has no fixtures");
         assert!(!(choice(name).rows)().is_empty(), "{name} shows no rows");
@@ -327,6 +327,8 @@ fn altered_records_are_quarantined() {
     check("auth0", with("/data/date", "soon"), "malformed_member");
     check("cloudtrail", with("/userIdentity/accessKeyId", "A KIA"), "malformed_member");
     check("cloudtrail", without("/eventID"), "missing_member");
+    check("keycloak", without("/id"), "missing_member");
+    check("keycloak", with("/time", "soon"), "malformed_member");
     check("okta", without("/uuid"), "missing_member");
     check("okta", with("/published", "redacted"), "malformed_member");
     check("entra", without("/id"), "missing_member");
@@ -364,6 +366,7 @@ fn altered_records_are_quarantined() {
         "github",
         "google-workspace",
         "hydra",
+        "keycloak",
         "kubernetes",
         "nginx",
         "okta",

@@ -5,7 +5,7 @@
 //! that is not there, the event says so (`representation` = `absent`) and nothing is revoked.
 
 use ledgerline_api::event::{Policy, PolicyChange, Target};
-use ledgerline_proof::vocabulary::{EventType, PolicyRole, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, Outcome, PolicyRole, TargetKind};
 
 use crate::keycloak::facts::{
     LINE_UNCERTAINTY_NS, deny, failed, is_word, issued_before, printable, revoke_wide,
@@ -126,6 +126,7 @@ pub(super) fn policy(drafts: &mut Drafts<'_>, path: &str) {
     let id = format!("keycloak/{path}");
     let target = Target { kind: TargetKind::Policy.symbol().into(), id: id.clone().into() };
     let event = drafts.event(EventType::PolicyChanged, target);
+    event.outcome = word(Outcome::None);
     event.policies = vec![Policy {
         id: id.into(),
         version: version.into(),

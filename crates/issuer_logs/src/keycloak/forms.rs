@@ -180,6 +180,37 @@ struct Represented {
     client_id: Option<String>,
 }
 
+/// How the paths of the Admin REST interface begin. What begins otherwise is not a path.
+const ROOTS: [&str; 27] = [
+    "attack-detection",
+    "authentication",
+    "client-policies",
+    "client-registration-policy",
+    "client-scopes",
+    "client-templates",
+    "clients",
+    "clients-initial-access",
+    "components",
+    "default-default-client-scopes",
+    "default-groups",
+    "default-optional-client-scopes",
+    "events",
+    "groups",
+    "identity-provider",
+    "keys",
+    "localization",
+    "logout-all",
+    "organizations",
+    "partialImport",
+    "push-revocation",
+    "roles",
+    "roles-by-id",
+    "sessions",
+    "user-storage",
+    "users",
+    "workflows",
+];
+
 /// A resource path without the person in it.
 struct Path {
     template: String,
@@ -190,6 +221,10 @@ struct Path {
 impl Path {
     fn of(path: &str) -> Self {
         let (mut template, mut user, mut session) = (Vec::new(), None, None);
+        let root = path.split('/').next().unwrap_or_default();
+        if !ROOTS.contains(&root) {
+            return Self { template: "(another path)".to_owned(), user, session };
+        }
         for part in path.split('/') {
             match template.last() {
                 Some(&("users" | "members")) => {
@@ -244,6 +279,7 @@ mod tests {
             ("sessions/s-1", "sessions/{id}", None, Some("s-1")),
             ("organizations/o/members/u-2", "organizations/o/members/{id}", Some("u-2"), None),
             ("clients/c/scope-mappings/realm", "clients/c/scope-mappings/realm", None, None),
+            ("somebody@example.test", "(another path)", None, None),
         ] {
             let found = Path::of(path);
             assert_eq!(found.template, template);
