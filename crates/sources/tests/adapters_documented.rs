@@ -67,6 +67,23 @@ fn a_withdrawal_is_narrowed_to_its_client() {
 }
 
 #[test]
+fn tokens_of_one_request_share_its_id() {
+    let text = fs::read_to_string(fixture("okta").join("documented.ndjson")).expect("a fixture");
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let events = read("okta", &lines).events;
+    let ids: Vec<&str> =
+        events.iter().map(|event| reading::text(event, "correlation_id")).collect();
+    assert_eq!(ids, ["txn-1", "txn-2", "txn-3", "txn-4", "txn-5"]);
+    // Persons, as actors and as targets, are in personal records alone.
+    let clear = events.into_iter().map(|mut event| {
+        event.as_object_mut().expect("an event").remove("personal");
+        event.to_string()
+    });
+    let clear = clear.collect::<String>();
+    assert!(!clear.contains("00u") && !clear.contains("example.com"), "{clear}");
+}
+
+#[test]
 fn auth0() {
     check(
         "auth0",
@@ -123,7 +140,8 @@ fn kubernetes() {
         "kubernetes",
         &[
             "RESOURCE_ACCESSED ALLOW TOKEN acc:x509-sha256:aa11bb22",
-            "ISSUED ALLOW TOKEN jti:2e6389af-0000-4000-8000-000000000001 [MINTED_BY acc:x509-sha256:aa11bb22 ASSERTED]",
+            "ISSUED ALLOW TOKEN jti:2e6389af-0000-4000-8000-000000000001 \
+             [MINTED_BY acc:x509-sha256:aa11bb22 ASSERTED]",
             "RESOURCE_ACCESSED DENY TOKEN jti:2e6389af-0000-4000-8000-000000000001",
             "RESOURCE_ACCESSED ALLOW SUBJECT",
             "POLICY_CHANGED NONE POLICY clusterrolebindings/-/ops",
@@ -202,7 +220,8 @@ fn teleport() {
             "USED ALLOW SUBJECT",
             "USED DENY SUBJECT",
             "ISSUED ALLOW TOKEN acc:cert:doc-3",
-            "ISSUED ALLOW SESSION 5bd2f4b3-0000-4000-8000-000000000001 [CAUSED_BY acc:cert:doc-3 INFERRED]",
+            "ISSUED ALLOW SESSION 5bd2f4b3-0000-4000-8000-000000000001 \
+             [CAUSED_BY acc:cert:doc-3 INFERRED]",
             "USED ALLOW SESSION 5bd2f4b3-0000-4000-8000-000000000001",
             "REVOKED ALLOW SESSION 5bd2f4b3-0000-4000-8000-000000000001",
             "POLICY_CHANGED NONE POLICY teleport/role",

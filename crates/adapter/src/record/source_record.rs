@@ -216,23 +216,22 @@ fn holds_any(value: &Value<'_>) -> bool {
         Value::Str(text) => holds_secret(text.as_bytes()),
         Value::Array(each) => each.iter().any(holds_any),
         Value::Object(members) => members.iter().any(|(name, value)| {
-            let is_held = match value {
+            let named = match value {
                 Value::Str(text) if !text.is_empty() && *text != "-" => {
-                    let plain = name.to_ascii_lowercase().replace(['-', '.', ' '], "_");
-                    let is_whole = |start: &str| start.is_empty() || start.ends_with('_');
-                    HOLD_SECRETS.iter().any(|end| plain.strip_suffix(end).is_some_and(is_whole))
-                        || holds_secret(format!("{name}={text}").as_bytes())
+                    holds_credentials(name)
+                        || may_name_secret(name)
+                            && holds_secret(format!("{name}={text}").as_bytes())
                 }
                 _ => false,
             };
-            is_held || holds_secret(name.as_bytes()) || holds_any(value)
+            named || holds_secret(name.as_bytes()) || holds_any(value)
         }),
         _ => false,
     }
 }
 
 /// How the names of members end that hold what is presented as a credential.
-const HOLD_SECRETS: &[&str] = &[
+const CREDENTIALS: &[&str] = &[
     "authorization",
     "cookie",
     "password",
@@ -243,6 +242,29 @@ const HOLD_SECRETS: &[&str] = &[
     "client_secret",
     "api_key",
 ];
+
+/// Whether a name is one of those, alone or as its last words; in any case, with any mark between.
+fn holds_credentials(name: &str) -> bool {
+    let name = name.as_bytes();
+    CREDENTIALS.iter().any(|end| {
+        let Some(before) = name.len().checked_sub(end.len()) else { return false };
+        let alike = |(one, other): (&u8, u8)| match other {
+            b'_' => !one.is_ascii_alphanumeric(),
+            _ => one.eq_ignore_ascii_case(&other),
+        };
+        name[before..].iter().zip(end.bytes()).all(alike)
+            && (before == 0 || !name[before - 1].is_ascii_alphanumeric())
+    })
+}
+
+/// Whether a name and its value together may say what neither says alone.
+fn may_name_secret(name: &str) -> bool {
+    const WORDS: &[&str] = &["token", "secret", "key", "passw", "pwd", "code", "assertion", "sig"];
+    WORDS.iter().any(|word| {
+        let mut windows = name.as_bytes().windows(word.len());
+        windows.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    })
+}
 
 /// Whether a rule's place covers another: `*` stands for one step, a trailing `/*` for the place
 /// itself, too.
@@ -362,6 +384,25 @@ mod tests {
         let parts = record.each("/map");
         assert_eq!(parts[0].name, "m");
         assert_eq!(record.safe_of(&parts[0], "/kept", "/map/*/kept"), Some("k"));
+    }
+
+    #[test]
+    fn members_that_hold_credentials_are_known_by_their_names() {
+        for (name, expected) in [
+            ("authorization", true),
+            ("Authorization", true),
+            ("http-authorization", true),
+            ("set-cookie", true),
+            ("access-token", true),
+            ("ACCESS_TOKEN", true),
+            ("id_token", true),
+            ("valid_token", false),
+            ("preauthorization", false),
+            ("token", false),
+            ("path", false),
+        ] {
+            assert_eq!(holds_credentials(name), expected, "{name}");
+        }
     }
 
     #[test]

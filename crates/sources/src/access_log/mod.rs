@@ -1,4 +1,5 @@
-//! Envoy and NGINX: access logs in JSON, of a form that this project ships (docs/reference/adapters).
+//! Envoy and NGINX: access logs in JSON, of a form that this project ships
+//! (docs/reference/adapters.md).
 //!
 //! Both proxies write the same members: what was called, how it ended, and the claims of the token
 //! that the proxy had verified. The token itself is never in the log.

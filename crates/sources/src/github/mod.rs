@@ -1,7 +1,7 @@
 //! GitHub: the audit log of an organisation or enterprise, as it is streamed or exported.
 //!
 //! ```text
-//! hashed_token  base64 of SHA-256 of the token ──▶ …:acc:sha256:<the same in base64url, no padding>
+//! hashed_token  base64 of SHA-256 of the token ──▶ …:acc:sha256:<that in base64url, no padding>
 //! token_id      GitHub's number of the token   ──▶ …:acc:token:<number>, another id of the same
 //! ```
 //!

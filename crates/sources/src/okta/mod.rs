@@ -118,6 +118,8 @@ const THINGS: &[&str] = &[
     "role",
     "resourceset",
     "scope",
+    "web",
+    "job",
     "authenticatorenrollment",
     "network zone",
     "policy rule",
@@ -207,7 +209,11 @@ const READ: &[&str] = &[
     "requesturi",
 ];
 
-/// JSON whose member names are in lower case, with `personid` for the `id` of what may be a person.
+/// Members of which nothing is read: most of a record.
+const UNREAD: &[&str] = &["request", "geographicalcontext", "securitycontext"];
+
+/// JSON whose member names are in lower case where they are read, with `personid` for the `id` of
+/// what may be a person.
 fn read(line: &str) -> Result<Value<'_>, Problem> {
     json(line).map(lowered)
 }
@@ -222,18 +228,13 @@ fn lowered(value: Value<'_>) -> Value<'_> {
             });
             let is_typed = members.iter().any(|(name, _)| name.eq_ignore_ascii_case("type"));
             let pairs = members.into_vec().into_iter().map(|(name, value)| {
-                let name = if is_typed && !is_thing && name == "id" {
-                    "personid"
-                } else if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-                    let known = READ.iter().find(|known| name.eq_ignore_ascii_case(known));
-                    known.copied().unwrap_or("(not read)")
-                } else {
-                    match name {
-                        Cow::Borrowed(name) => name,
-                        Cow::Owned(_) => "(not read)",
-                    }
-                };
-                (name, lowered(value))
+                let Cow::Borrowed(name) = name else { return ("(an escaped name)", value) };
+                if is_typed && !is_thing && name == "id" {
+                    return ("personid", value);
+                }
+                let known = READ.iter().find(|known| name.eq_ignore_ascii_case(known));
+                let is_read = !UNREAD.iter().any(|one| name.eq_ignore_ascii_case(one));
+                (known.copied().unwrap_or(name), if is_read { lowered(value) } else { value })
             });
             Value::Object(pairs.collect())
         }

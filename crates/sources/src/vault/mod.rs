@@ -2,8 +2,8 @@
 //!
 //! Vault names tokens by HMACs of their accessors (`hmac-sha256:…`), which open nothing and are the
 //! id of the token (`…:acc:hmac-sha256:…`); the HMAC of the token itself is another id of it. An
-//! accessor that was logged raw is kept as a digest; a token that was logged raw (`log_raw`) refuses
-//! the record.
+//! accessor that was logged raw is kept as a digest; a token that was logged raw (`log_raw`)
+//! refuses the record.
 //!
 //! Promises: a token that a response names under `response.auth` is linked to the one that asked
 //! for it (ASSERTED: the record names both). A request whose response never came is an event with
