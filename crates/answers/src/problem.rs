@@ -149,7 +149,9 @@ impl From<SubmitError> for Problem {
 
 impl From<EventError> for Problem {
     fn from(error: EventError) -> Self {
-        let problem = Self::new(status_of(error.code), error.code, error.detail);
+        let status = StatusCode::from_u16(form::status_of_event(error.code));
+        let status = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+        let problem = Self::new(status, error.code, error.detail);
         Self { member: error.member.map(Into::into), ..problem }
     }
 }
@@ -193,24 +195,5 @@ impl From<AdminError> for Problem {
             }
             AdminError::Stopped(why) => Self::unavailable("stopped", why),
         }
-    }
-}
-
-/// The status of a lone event's refusal.
-fn status_of(code: &str) -> StatusCode {
-    match code {
-        "bad_json" | "bad_frame" | "not_utf8" | "truncated" | "non_canonical"
-        | "unknown_schema" | "bad_cloudevent" => StatusCode::BAD_REQUEST,
-        "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "out_of_grant" | "wrong_tenant" | "wrong_source" | "signature_required"
-        | "bad_signature" | "unknown_key" | "wrong_deployment" | "wrong_alg" | "retired_key" => {
-            StatusCode::FORBIDDEN
-        }
-        "event_id_conflict" | "act_mismatch" | "lifecycle_violation" => StatusCode::CONFLICT,
-        "body_too_large" | "entry_too_large" | "attachment_too_large" => {
-            StatusCode::PAYLOAD_TOO_LARGE
-        }
-        "vault_unavailable" | "key_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }

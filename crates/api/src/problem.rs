@@ -35,3 +35,19 @@ pub struct OauthError<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_description: Option<Str<'a>>,
 }
+
+/// The HTTP status of the refusal of a lone event.
+#[must_use]
+pub fn status_of_event(code: &str) -> u16 {
+    match code {
+        "bad_json" | "bad_frame" | "not_utf8" | "truncated" | "non_canonical"
+        | "unknown_schema" | "bad_cloudevent" => 400,
+        "unsupported_media_type" => 415,
+        "out_of_grant" | "wrong_tenant" | "wrong_source" | "signature_required"
+        | "bad_signature" | "unknown_key" | "wrong_deployment" | "wrong_alg" | "retired_key" => 403,
+        "event_id_conflict" | "act_mismatch" | "lifecycle_violation" => 409,
+        "body_too_large" | "entry_too_large" | "attachment_too_large" => 413,
+        "vault_unavailable" | "key_unavailable" | "state_unavailable" => 503,
+        _ => 422,
+    }
+}

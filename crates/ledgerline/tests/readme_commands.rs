@@ -33,6 +33,7 @@ const README: &str = "README.md";
 const TUTORIAL: &str = "docs/tutorial.md";
 const INCIDENT: &str = "docs/how-to/incident.md";
 const AUDIT: &str = "docs/how-to/audit.md";
+const AGENT: &str = "docs/how-to/agent.md";
 const INTEGRATE: &str = "docs/how-to/integrate.md";
 const OPERATE: &str = "docs/how-to/operate.md";
 const FIRST_CHANGE: &str = "docs/how-to/first-change.md";
@@ -102,6 +103,14 @@ const ADAPTED: &[Instead] = &[
         "the public key of the first test of RFC 8032, in place of that of openssl",
     ),
     instead(
+        AGENT,
+        "ledgerline agent --settings agent.toml --socket \"$PWD/agent.sock\" > agent.log 2>&1 & \
+         sleep 1",
+        "ledgerline agent --settings agent.toml --socket \"$PWD/agent.sock\" > agent.log 2>&1 & \
+         SERVER=\"$SERVER $!\"; until [ -S agent.sock ]; do kill -0 $! || exit 9; sleep 0.1; done",
+        "a busy machine takes longer than a second",
+    ),
+    instead(
         OPERATE,
         "ledgerline serve --data /var/lib/ledgerline/data --keys /etc/ledgerline/keys --head \
          /srv/other-disk/head --listen 127.0.0.1:8790 --bootstrap-key-file ledgerline-admin.key",
@@ -149,7 +158,8 @@ const KNOWN: [&str; 13] = [
 ];
 
 /// What a session says when it did what its page is about.
-const SAID: [(&str, &[&str]); 6] = [
+const SAID: [(&str, &[&str]); 7] = [
+    (AGENT, &["the settings are sound", "\"accepted\":1"]),
     (README, &["PROVEN", "verified"]),
     (TUTORIAL, &["PROVEN", "verified", "refresh_reuse", "NEVER REPORTED"]),
     (INCIDENT, &["ISSUER NOT TOLD", "/payslips/{id}", "198.51.100.66", "PROVEN"]),

@@ -122,7 +122,15 @@ pub fn fill_in(
 pub type Made = (Vec<u8>, Payload);
 
 /// The requests of a round, made on all processors.
-fn make(maker: &dyn Batches, size: u64, first: u64, count: u64) -> Result<(Vec<Vec<u8>>, Payload)> {
+///
+/// # Errors
+/// When an event is beyond its limits.
+pub fn make(
+    maker: &dyn Batches,
+    size: u64,
+    first: u64,
+    count: u64,
+) -> Result<(Vec<Vec<u8>>, Payload)> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let starts: Vec<u64> = (0..count).step_by(usize::try_from(size)?).collect();
     let share = starts.len().div_ceil(usize::try_from(threads)?).max(1);

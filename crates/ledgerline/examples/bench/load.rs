@@ -2,7 +2,7 @@
 //!
 //! Promises: all connections stand before the clock starts; CPU is that of the server alone. In a
 //! paced run a latency counts from the moment a request was due, so a slow answer cannot hide the
-//! ones behind it. Anything but 200 ends the run with the server's words.
+//! ones behind it. Anything but 200, or an agent's 202, ends the run with the server's words.
 //!
 //! Assumes that the client shares the machine with the server: its own work slows both the figure
 //! and the reference beside it.
@@ -43,7 +43,7 @@ pub struct Load {
 /// What came of it.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Requests answered 200.
+    /// Requests answered 200 or 202.
     pub done: u64,
     /// From the first request to the last answer.
     pub seconds: f64,
@@ -139,7 +139,7 @@ impl Schedule {
 /// Drives a server with requests `first`, `first + 1`, …
 ///
 /// # Errors
-/// When a connection breaks or an answer is not 200.
+/// When a connection breaks or an answer is neither 200 nor 202.
 pub fn drive(
     Target { address, process }: Target,
     load: Load,
@@ -224,7 +224,7 @@ async fn send(
             break;
         }
         let (status, body) = connection.exchange(&request).await.context("a request")?;
-        if status != 200 {
+        if status != 200 && status != 202 {
             bail!("the server answered {status}: {}", String::from_utf8_lossy(body));
         }
         latencies.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));

@@ -18,6 +18,7 @@
     reason = "figures are for people"
 )]
 
+mod agent;
 mod asking;
 mod beside;
 mod bulk;
@@ -97,6 +98,8 @@ enum Name {
     Postgres,
     /// Introspection beside an empty authenticated handler.
     Introspect,
+    /// Events through the local agent, beside the same ones sent to the server.
+    Agent,
     /// One ledger that grows: memory, lag, rates and times against its size.
     Curve,
 }
@@ -246,6 +249,7 @@ fn main() -> Result<()> {
                     &mut report,
                     introspect::measure,
                 ),
+                Name::Agent => agent::measure(&setup, &mut report),
                 Name::Curve => curve::measure(&setup, &mut report),
             }
             .with_context(|| format!("{name:?}"))?;

@@ -62,6 +62,8 @@ Exit codes: 0 ok, 1 error, 2 not verified, 3 incomplete, 4 unknown, 64 usage.";
 enum Command {
     /// Run the server.
     Serve(Box<serve::ServeArgs>),
+    /// Take events of this machine's services and files, keep them, and send them to a server.
+    Agent(Box<ledgerline_agent::AgentArgs>),
     /// Start a ledger in a fresh folder, show what it does, and keep serving.
     Demo(demo::DemoArgs),
     /// Send a file of events, or a foreign log through an adapter.
@@ -187,7 +189,7 @@ fn begin_again_without_blanks() -> Option<io::Error> {
 
 fn run(cli: Cli) -> CommandResult {
     let mut file = FileSettings::read(cli.config.as_deref())?;
-    let serves = matches!(cli.command, Command::Serve(_));
+    let serves = matches!(cli.command, Command::Serve(_) | Command::Agent(_));
     let origins = Origins {
         config: cli.config,
         logs: cli.logs.clone(),
@@ -201,6 +203,7 @@ fn run(cli: Cli) -> CommandResult {
     let mut context = Context { commands, file, origins };
     match cli.command {
         Command::Serve(args) => serve::run(&mut context, *args),
+        Command::Agent(args) => ledgerline_agent::run(&mut context.commands, &args),
         Command::Demo(args) => demo::run(&mut context, args),
         Command::Ingest(args) => ingest::run(&mut context.commands, &args),
         Command::Adapters(args) => adapters::run(&mut context.commands, args),
