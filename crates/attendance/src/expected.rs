@@ -21,9 +21,8 @@ use ledgerline_proof::control::{KeyAdded, KeyEnded};
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::vocabulary::{KeyPurpose, TargetKind};
 use ledgerline_view::registry::{ALL_TENANTS, LEDGER_SOURCE};
-use serde::{Deserialize, Serialize};
 
-use crate::memory::{Memory, SourceKey};
+use crate::memory::{Expected, KeyAge, Memory, SourceKey};
 
 /// Sources that are expected at a time.
 pub const EXPECTED_MAX: usize = 16_384;
@@ -45,34 +44,6 @@ impl Default for Policy {
     fn default() -> Self {
         Self { expected: Vec::new(), expected_within: 86_400_000_000_000, max_key_age: 0 }
     }
-}
-
-/// A source of which nothing came yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Expected {
-    /// Since when, in time that the ledger ran.
-    since: i64,
-    /// The key that was made out to it; `None` for the settings.
-    key: Option<String>,
-    /// The finding that it never came.
-    told: Option<[u8; 32]>,
-}
-
-impl Expected {
-    /// Whether it is expected because a key was made out to it.
-    pub(crate) const fn has_key(&self) -> bool {
-        self.key.is_some()
-    }
-}
-
-/// How old a key is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeyAge {
-    tenant: String,
-    source: String,
-    /// When it was registered, Unix nanoseconds.
-    added_at: i64,
-    told: Option<[u8; 32]>,
 }
 
 /// The tenant that a finding about a source is of.

@@ -34,10 +34,9 @@ use ledgerline_proof::statement::Statement;
 use ledgerline_proof::vocabulary::{EventType, Outcome, TargetKind};
 use ledgerline_questions::life::{Judgement, stands_of};
 use ledgerline_view::view::{QueryError, View};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::memory::Memory;
+use crate::memory::{Holder, HolderKey, Memory, Round, Told, Unwatched};
 
 /// Holders at a time: of all tenants, and of one.
 pub const HOLDERS_MAX: usize = 4096;
@@ -58,62 +57,6 @@ pub const NAMED_MAX: u64 = 256;
 const USUAL_INTERVAL: i64 = 200_000_000_000;
 const SECOND: i64 = 1_000_000_000;
 const DAY_SECONDS: i64 = 86_400;
-
-/// Tenant, source, instance.
-pub(crate) type HolderKey = (String, String, [u8; 16]);
-
-/// One who names what it holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Holder {
-    interval: i64,
-    /// In time that the ledger ran.
-    heard: i64,
-    last_event: [u8; 16],
-    /// The last two that came whole, the older first.
-    rounds: Vec<Round>,
-    coming: Option<Round>,
-    told: Option<Told>,
-}
-
-/// A list of what is held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Round {
-    number: u64,
-    digest: String,
-    tokens: u64,
-    part_count: u32,
-    /// The entries of its parts, in their order.
-    parts: Vec<u64>,
-    /// The event of its last part.
-    event: [u8; 16],
-}
-
-/// That it is not watched, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
-    why: Unwatched,
-    finding: [u8; 32],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Unwatched {
-    TooMany,
-    Incomplete,
-    Silent,
-}
-
-impl Unwatched {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::TooMany => "more holders, tokens or parts than the ledger watches",
-            Self::Incomplete => "a round did not come whole",
-            Self::Silent => {
-                "it was not heard for three times its interval, and did not say that \
-                             it stops"
-            }
-        }
-    }
-}
 
 /// A token that may be missing; judged by what the ledger held below an index.
 #[derive(Debug, Clone)]

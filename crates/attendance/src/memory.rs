@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::expected::{Expected, KeyAge};
-use crate::held::{Holder, HolderKey};
-
 /// Between two leaves of a running ledger, at most: a block comes once a minute.
 const MAX_PAUSE_NANOS: i64 = 90_000_000_000;
 /// Between two looks at what is late.
@@ -14,6 +11,90 @@ const SWEEP_NANOS: i64 = 1_000_000_000;
 
 /// Tenant and source.
 pub(crate) type SourceKey = (String, String);
+
+/// A source of which nothing came yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Expected {
+    /// Since when, in time that the ledger ran.
+    pub(crate) since: i64,
+    /// The key that was made out to it; `None` for the settings.
+    pub(crate) key: Option<String>,
+    /// The finding that it never came.
+    pub(crate) told: Option<[u8; 32]>,
+}
+
+impl Expected {
+    /// Whether it is expected because a key was made out to it.
+    pub(crate) const fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+}
+
+/// How old a key is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyAge {
+    pub(crate) tenant: String,
+    pub(crate) source: String,
+    /// When it was registered, Unix nanoseconds.
+    pub(crate) added_at: i64,
+    pub(crate) told: Option<[u8; 32]>,
+}
+
+/// Tenant, source, instance.
+pub(crate) type HolderKey = (String, String, [u8; 16]);
+
+/// One who names what it holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Holder {
+    pub(crate) interval: i64,
+    /// In time that the ledger ran.
+    pub(crate) heard: i64,
+    pub(crate) last_event: [u8; 16],
+    /// The last two that came whole, the older first.
+    pub(crate) rounds: Vec<Round>,
+    pub(crate) coming: Option<Round>,
+    pub(crate) told: Option<Told>,
+}
+
+/// A list of what is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Round {
+    pub(crate) number: u64,
+    pub(crate) digest: String,
+    pub(crate) tokens: u64,
+    pub(crate) part_count: u32,
+    /// The entries of its parts, in their order.
+    pub(crate) parts: Vec<u64>,
+    /// The event of its last part.
+    pub(crate) event: [u8; 16],
+}
+
+/// That it is not watched, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) why: Unwatched,
+    pub(crate) finding: [u8; 32],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Unwatched {
+    TooMany,
+    Incomplete,
+    Silent,
+}
+
+impl Unwatched {
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::TooMany => "more holders, tokens or parts than the ledger watches",
+            Self::Incomplete => "a round did not come whole",
+            Self::Silent => {
+                "it was not heard for three times its interval, and did not say that \
+                             it stops"
+            }
+        }
+    }
+}
 
 /// The memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

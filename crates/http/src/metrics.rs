@@ -1,7 +1,8 @@
 //! `/metrics`: counters in the Prometheus text form (version 0.0.4).
 //!
-//! Promises: every name begins with `ledgerline_`; labels are taken from closed lists and
-//! from the ids of keys, never from requests. The engine counts what it does, this file counts requests; nothing is sampled.
+//! Promises: every name begins with `ledgerline_`; labels are taken from closed lists and from the
+//! ids of keys, never from requests. The engine counts what it does, this file counts requests;
+//! nothing is sampled.
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;

@@ -9,8 +9,9 @@
 //!
 //! Promises: a bounded number of reads for each source, whatever the size of the ledger. A source
 //! is known by its keys, ended ones too, and by the settings (`expected_sources`); a key of all
-//! tenants shows as a source where it has told something. What told nothing has no score. Gaps and unborn tokens are findings: `progress` says
-//! how far the rules are, and `cut_by` when there are more findings than were read.
+//! tenants shows as a source where it has told something. What told nothing has no score. Gaps and
+//! unborn tokens are findings: `progress` says how far the rules are, and `cut_by` when there are
+//! more findings than were read.
 
 use std::collections::BTreeMap;
 

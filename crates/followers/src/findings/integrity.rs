@@ -11,7 +11,7 @@ use ledgerline_proof::statement::MAX_STRING_BYTES;
 use ledgerline_proof::vocabulary::TargetKind;
 use ledgerline_verify::{Severity, VerifyFinding};
 
-use super::rules::{Finding, Rule};
+use super::rules::{Finding, Rule, Subject};
 
 /// Findings raised of one verification.
 pub const MAX_FINDINGS: usize = 64;
@@ -62,21 +62,8 @@ fn finding(
     let about = if one.code == "act_torn" { one.code } else { &one.what };
     let mut about = about.to_owned();
     about.truncate(MAX_STRING_BYTES);
-    Finding {
-        rule,
-        severity: rule.severity(),
-        tenant,
-        kind,
-        target,
-        events: Vec::new(),
-        place: Some(place),
-        parent: None,
-        gap_ms: None,
-        explained: None,
-        about: Some(about),
-        noticed_at,
-        who: None,
-    }
+    let subject = Subject { tenant: &tenant, kind, target: &target };
+    Finding::about(rule, subject, Vec::new(), noticed_at).saying(place, about)
 }
 
 #[cfg(test)]

@@ -16,13 +16,10 @@ pub fn finding_of(difference: &Difference, now_nanos: i64) -> Finding {
         Differs::EndedHere => Rule::ReconcileEndedHere,
         Differs::MissingThere => Rule::ReconcileMissingAtIssuer,
     };
-    let newest = difference.newest.clone();
-    let events = newest.map(|(source, event_id)| Cited { source, event_id }).into_iter().collect();
-    let subject = Subject {
-        tenant: &difference.tenant,
-        kind: TargetKind::Token,
-        target: &difference.token_id,
-    };
+    let newest = difference.newest.clone().into_iter();
+    let events = newest.map(|(source, event_id)| Cited { source, event_id }).collect();
+    let Difference { tenant, token_id: target, .. } = difference;
+    let subject = Subject { tenant, kind: TargetKind::Token, target };
     let about = Some(difference.here.symbol().to_owned());
     Finding { about, ..Finding::about(rule, subject, events, now_nanos) }
 }

@@ -77,21 +77,6 @@ pub struct Move {
     pub turn: u64,
 }
 
-/// A finding that no longer holds.
-#[must_use]
-pub fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
-    Note::Moved(Move {
-        tenant: tenant.to_owned(),
-        finding,
-        to: Moved::Withdrawn,
-        by: LEDGER_SOURCE.to_owned(),
-        note: note.to_owned(),
-        at,
-        upon: None,
-        turn: 0,
-    })
-}
-
 /// A finding by its name, of a tenant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named<'n> {
@@ -100,23 +85,20 @@ pub(super) struct Named<'n> {
 }
 
 /// A finding that the ledger moves on upon an event.
-pub(super) fn moved_upon(
-    Named { tenant, finding }: Named<'_>,
-    to: Moved,
-    note: &str,
-    upon: Upon,
-    at: i64,
-) -> Note {
-    Note::Moved(Move {
-        tenant: tenant.to_owned(),
-        finding,
-        to,
-        by: LEDGER_SOURCE.to_owned(),
-        note: note.to_owned(),
-        at,
-        upon: Some(upon),
-        turn: 0,
-    })
+pub(super) fn moved_upon(of: Named<'_>, to: Moved, note: &str, upon: Upon, at: i64) -> Note {
+    moved(of, to, note, Some(upon), at)
+}
+
+/// A finding that no longer holds.
+#[must_use]
+pub fn withdrawn(tenant: &str, finding: Hash, note: &str, at: i64) -> Note {
+    moved(Named { tenant, finding }, Moved::Withdrawn, note, None, at)
+}
+
+fn moved(of: Named<'_>, to: Moved, note: &str, upon: Option<Upon>, at: i64) -> Note {
+    let (tenant, finding) = (of.tenant.to_owned(), of.finding);
+    let (by, note) = (LEDGER_SOURCE.to_owned(), note.to_owned());
+    Note::Moved(Move { tenant, finding, to, by, note, at, upon, turn: 0 })
 }
 
 fn native_id(finding: &Hash) -> String {

@@ -56,10 +56,8 @@ impl Judge {
         for (tenant, last, quiet) in self.memory.silent() {
             let source = last.source.clone();
             let target = Subject { tenant: &tenant, kind: TargetKind::Source, target: &source };
-            let finding = Finding {
-                gap_ms: Some(quiet / 1_000_000),
-                ..Finding::about(Rule::SourceSilent, target, vec![last], at)
-            };
+            let mut finding = Finding::about(Rule::SourceSilent, target, vec![last], at);
+            finding.gap_ms = Some(quiet / 1_000_000);
             notes.push(Note::Raised(finding));
         }
     }
