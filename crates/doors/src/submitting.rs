@@ -16,7 +16,7 @@ use ledgerline_answers::verdicts::verdict;
 use ledgerline_api::BODY_BYTES_MAX;
 use ledgerline_api::ingest::Verdicts;
 use ledgerline_gate::body::{INLINE_BODY_BYTES, read_body};
-use ledgerline_gate::credential;
+use ledgerline_gate::{Shown, credential};
 use ledgerline_gate::lanes;
 use ledgerline_ledger::intake::{
     BodyForm, EventAnswer, EventError, EventStatus, SubmitAnswer, SubmitError,
@@ -86,7 +86,10 @@ impl Doors {
     /// # Errors
     /// 401, 403; both count into the block.
     pub fn producer(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let found = credential::caller(headers, |key| self.node.authenticate(key));
+        let found = credential::caller(headers, |bearer| match self.gate.shown(bearer) {
+            Shown::Key(key) => self.node.authenticate(key),
+            Shown::Proven(key_id) => self.node.proven(key_id),
+        });
         let caller = found.inspect_err(|problem| self.node.count_refusal("", problem.code))?;
         if !caller.roles().has(Roles::PRODUCER) {
             self.node.count_refusal(caller.key_id(), "forbidden");

@@ -116,7 +116,7 @@ impl Connection {
 #[must_use]
 pub fn party_of(gate: &Gate, headers: &HeaderMap) -> Option<Arc<Party>> {
     let (_, key) = credential(headers)?;
-    (gate.callers)(&key).map(|caller| gate.shares.party(&caller))
+    (gate.callers)(gate.shown(&key)).map(|caller| gate.shares.party(&caller))
 }
 
 #[derive(Default)]

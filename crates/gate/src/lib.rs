@@ -24,8 +24,9 @@ pub mod server;
 pub mod shares;
 pub mod tally;
 pub mod tls;
+pub mod workload;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::http::{Method, Uri};
 use ledgerline_answers::problem::Problem;
@@ -35,9 +36,19 @@ use crate::connections::Connections;
 use crate::limits::Limits;
 use crate::shares::{Kind, Room, Shares, Turn};
 use crate::tally::Tally;
+use crate::workload::{Passes, Workloads};
 
-/// Whose API key this is; `None` when it is not valid.
-pub type Callers = Box<dyn Fn(&str) -> Option<Caller> + Send + Sync>;
+/// What a caller shows of who it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown<'s> {
+    /// An API key, for the ledger to judge.
+    Key(&'s str),
+    /// The id of a credential: that it is the caller's was proven before ([`workload`]).
+    Proven(&'s str),
+}
+
+/// Whose credential this is; `None` when it is not valid.
+pub type Callers = Box<dyn Fn(Shown<'_>) -> Option<Caller> + Send + Sync>;
 
 /// The room that a request of a route takes its place in; `None` for one that must not depend on
 /// load.
@@ -53,6 +64,9 @@ pub struct Gate {
     pub shares: Shares,
     /// The open connections.
     pub connections: Arc<Connections>,
+    /// Who proves otherwise who it is; set once, at the start.
+    pub workloads: OnceLock<Workloads>,
+    passes: Passes,
     callers: Callers,
     rooms: Rooms,
 }
@@ -63,7 +77,22 @@ impl Gate {
     pub fn new(limits: Limits, callers: Callers, rooms: Rooms) -> Self {
         let shares = Shares::new(&limits);
         let connections = Arc::new(Connections::new(limits.max_connections));
-        Self { limits, tally: Tally::default(), shares, connections, callers, rooms }
+        Self {
+            limits,
+            tally: Tally::default(),
+            shares,
+            connections,
+            workloads: OnceLock::new(),
+            passes: Passes::new(),
+            callers,
+            rooms,
+        }
+    }
+
+    /// What the bearer value of a request is.
+    #[must_use]
+    pub fn shown<'s>(&self, bearer: &'s str) -> Shown<'s> {
+        self.passes.key_id(bearer).map_or(Shown::Key(bearer), Shown::Proven)
     }
 
     /// Runs the taking apart of a body of `length` bytes, when it is its turn.

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{HOST, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, StatusCode, Version};
+use axum::http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -31,6 +31,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use ledgerline_answers::problem::Problem;
 use ledgerline_api::BODY_BYTES_MAX;
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,7 +43,7 @@ use crate::limits::Limits;
 use crate::pace::Paced;
 use crate::shares::{Full, Hold, Party, Room};
 use crate::tls::Tls;
-use crate::{Gate, at_work};
+use crate::{Gate, at_work, workload};
 
 /// How much of a body that no handler wanted is read, and for how long.
 const DRAINED_BYTES_MAX: usize = 64 << 10;
@@ -266,7 +267,8 @@ pub async fn serve(
                 let Some(listed) = connections.admit(placed) else { continue };
                 let (tls, router) = (tls.acceptor(), router.clone());
                 let unread = Arc::clone(&connections.unread);
-                let served = Served { tls, router, limits: gate.limits, unread };
+                let (limits, gate) = (gate.limits, Arc::clone(&gate));
+                let served = Served { tls, router, limits, unread, gate };
                 start(stream, served, listed, &graceful, lanes.next());
             }
             Err(error) => {
@@ -290,6 +292,7 @@ struct Served {
     router: Router,
     limits: Limits,
     unread: Arc<AtomicU64>,
+    gate: Arc<Gate>,
 }
 
 /// Gives a connection to a lane: what it waits for is told to that thread from now on.
@@ -307,12 +310,12 @@ fn start(
     let known = Arc::clone(listed.connection());
     let task = lane.spawn(async move {
         let Ok(stream) = TcpStream::from_std(stream) else { return };
-        let Served { tls, router, limits, unread } = served;
+        let Served { tls, router, limits, unread, gate } = served;
         let stream = Paced::new(stream, limits.write_timeout, unread);
         let (builder, connection) = (http(limits), Arc::clone(listed.connection()));
-        let service = service_fn(front(router, connection));
         match tls {
             None => {
+                let service = service_fn(front(router, connection, Known::of(gate, None)));
                 let serving = builder.serve_connection(TokioIo::new(stream), service);
                 drop(watcher.watch(serving).await);
             }
@@ -320,6 +323,8 @@ fn start(
                 let handshake =
                     tokio::time::timeout(limits.header_timeout, acceptor.accept(stream));
                 if let Ok(Ok(stream)) = handshake.await {
+                    let known = Known::of(gate, stream.get_ref().1.peer_certificates());
+                    let service = service_fn(front(router, connection, known));
                     let serving = builder.serve_connection(TokioIo::new(stream), service);
                     drop(watcher.watch(serving).await);
                 }
@@ -353,10 +358,52 @@ impl Drop for AtWork {
     }
 }
 
+/// Who is at the other end of a connection, as far as its certificate says.
+#[derive(Clone)]
+struct Known {
+    gate: Arc<Gate>,
+    /// The credential.
+    key_id: Option<Arc<str>>,
+}
+
+impl Known {
+    fn of(gate: Arc<Gate>, chain: Option<&[CertificateDer<'_>]>) -> Self {
+        let names = chain.and_then(<[_]>::first).map(workload::names).unwrap_or_default();
+        let workloads = gate.workloads.get();
+        let found = workloads.and_then(|all| names.iter().find_map(|name| (all.by_name)(name)));
+        Self { key_id: found.map(Into::into), gate }
+    }
+
+    /// Gives a request the pass of whoever its certificate names, if it brings nothing else. Says
+    /// whether it brings a token that is to be looked at.
+    fn lend(&self, headers: &mut HeaderMap) -> bool {
+        if self.gate.workloads.get().is_none() {
+            return false;
+        }
+        if let Some(key_id) =
+            self.key_id.as_deref().filter(|_| !headers.contains_key(AUTHORIZATION))
+        {
+            self.gate.passes.give(key_id, headers);
+        }
+        workload::token(headers).is_some()
+    }
+
+    /// Gives a request the pass of whoever its token names, if it names one.
+    async fn look(self, headers: &mut HeaderMap) {
+        let Some(token) = workload::token(headers).map(str::to_owned) else { return };
+        let gate = Arc::clone(&self.gate);
+        let find = move || gate.workloads.get().and_then(|all| (all.by_token)(&token));
+        if let Ok(Some(key_id)) = tokio::task::spawn_blocking(find).await {
+            self.gate.passes.give(&key_id, headers);
+        }
+    }
+}
+
 /// What stands before the routes: the connection's name on every request, and RFC 9112 section 3.2.
 fn front(
     router: Router,
     connection: Arc<Connection>,
+    known: Known,
 ) -> impl Fn(hyper::Request<Incoming>) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
     let router = TowerToHyperService::new(router);
     move |mut request| {
@@ -376,6 +423,15 @@ fn front(
         connection.set_at_work(true);
         let at_work = AtWork(Arc::clone(&connection));
         request.extensions_mut().insert(Arc::clone(&connection));
+        if known.lend(request.headers_mut()) {
+            let (router, known) = (router.clone(), known.clone());
+            return Box::pin(async move {
+                known.look(request.headers_mut()).await;
+                let answered = router.call(request).await;
+                drop(at_work);
+                answered
+            });
+        }
         let answering = router.call(request);
         Box::pin(async move {
             if again {

@@ -1,8 +1,9 @@
 //! Who calls, and whether they may.
 //!
-//! Promises: a caller is known by a bearer API key alone (RFC 6750 section 2.1); the comparison is
-//! the engine's, in constant time. Refuses: keys in the query or a cookie; all failures look alike
-//! to whoever does not have the secret.
+//! Promises: a caller is known by a bearer API key (RFC 6750 section 2.1), or by a credential that
+//! the gate found proven by a certificate or an identity token; the comparison of keys is the
+//! engine's, in constant time. Refuses: keys in the query or a cookie; all failures look alike to
+//! whoever does not have the secret.
 
 use axum::http::HeaderMap;
 use ledgerline_answers::problem::Problem;
@@ -35,7 +36,7 @@ pub const READER: Needs = Needs { roles: READERS, lacking: READERS_LACKING };
 /// # Errors
 /// 401 without a valid key.
 pub fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
-    credential::caller(headers, |key| app.node.authenticate(key))
+    credential::caller(headers, |key| app.caller(key))
 }
 
 /// The caller, if it has one of the roles.

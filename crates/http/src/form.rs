@@ -131,7 +131,7 @@ pub fn caller(
     let is_basic = scheme(headers).0.eq_ignore_ascii_case("basic");
     let refuse = |why| Refusal::unknown_caller(is_basic, why);
     let (key_id, key) = credential(headers).ok_or_else(|| refuse(NOT_VALID))?;
-    let caller = app.node.authenticate(&key).map_err(|error| {
+    let caller = app.caller(&key).map_err(|error| {
         refuse(match error {
             AuthError::Unknown => NOT_VALID,
             AuthError::Expired => ENDED[0],

@@ -53,10 +53,11 @@ use axum::routing::{delete, get, post};
 use ledgerline_answers::problem::Problem;
 use ledgerline_doors::Doors;
 use ledgerline_gate::limits::Limits;
-use ledgerline_gate::{Gate, server};
+use ledgerline_gate::{Gate, Shown, server};
 use ledgerline_issuers::{Issuers, Register};
 use ledgerline_node::Node;
 use ledgerline_node::uses::Uses;
+use ledgerline_view::registry::{AuthError, Caller};
 use ledgerline_view::view::View;
 use ledgerline_webhook::Webhook;
 
@@ -110,7 +111,7 @@ impl App {
     #[must_use]
     pub fn new(node: Arc<Node>, limits: Limits, with: With) -> Arc<Self> {
         let known = Arc::clone(&node);
-        let callers = Box::new(move |key: &str| known.authenticate(key).ok());
+        let callers = Box::new(move |shown: Shown<'_>| caller_of(&known, shown).ok());
         let gate = Arc::new(Gate::new(limits, callers, rooms::room_for));
         let register = Arc::new(Register::new(with.issuers));
         let doors = Doors::new(Arc::clone(&node), Arc::clone(&gate), Arc::clone(&register));
@@ -127,6 +128,14 @@ impl App {
             stopping: AtomicBool::new(false),
             news: feed::News::default(),
         })
+    }
+
+    /// The caller by the bearer value of its request.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn caller(&self, bearer: &str) -> Result<Caller, AuthError> {
+        caller_of(&self.node, self.gate.shown(bearer))
     }
 
     /// Whose tokens are verified now.
@@ -164,6 +173,13 @@ impl App {
     {
         let view = self.node.view();
         self.gate.wait(move || ask(&view)).await
+    }
+}
+
+fn caller_of(node: &Node, shown: Shown<'_>) -> Result<Caller, AuthError> {
+    match shown {
+        Shown::Key(key) => node.authenticate(key),
+        Shown::Proven(key_id) => node.proven(key_id),
     }
 }
 

@@ -38,6 +38,9 @@ struct Claims {
     jti: Option<String>,
     exp: Option<Number>,
     nbf: Option<Number>,
+    iat: Option<Value>,
+    sub: Option<Value>,
+    aud: Option<Value>,
     /// What Keycloak calls the use of a token: `Bearer`, `ID`, `Refresh`, `Logout`.
     typ: Option<Value>,
     /// What Amazon Cognito calls it: `access` or `id`.
@@ -141,6 +144,39 @@ impl Unverified<'_> {
     #[must_use]
     pub fn window(&self) -> (Option<i64>, Option<i64>) {
         window(self.claims.nbf.as_ref(), self.claims.exp.as_ref())
+    }
+
+    /// Whom it is about, if one believes it.
+    #[must_use]
+    pub fn sub(&self) -> Option<&str> {
+        self.claims.sub.as_ref().and_then(Value::as_str)
+    }
+
+    /// Whom it is for (RFC 7519 section 4.1.3): one text, or a list of them.
+    #[must_use]
+    pub fn audiences(&self) -> Vec<String> {
+        match &self.claims.aud {
+            Some(Value::String(one)) => vec![one.clone()],
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// When it was issued, Unix nanoseconds; `i64::MAX` for what is no time.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<i64> {
+        let iat = self.claims.iat.as_ref()?;
+        let at = iat.as_number().map(|at| window(Some(at), None).0);
+        Some(at.flatten().unwrap_or(i64::MAX))
+    }
+
+    /// Whether it is a message about an event (RFC 8417), a logout token among them, which its
+    /// bearer need not be the subject of.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        self.claims.events.is_some()
     }
 
     /// Whether it may be an access token, by what it says of itself: `typ` (RFC 9068 section 2.1;

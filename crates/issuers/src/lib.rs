@@ -27,6 +27,7 @@ pub mod key_room;
 pub mod settings;
 pub mod signed_events;
 pub mod verified;
+pub mod workload;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -44,6 +45,7 @@ use crate::jws::{Shape, Unverified};
 use crate::key_room::{KeyRoom, Source};
 use crate::settings::{IssuerSettings, IssuerTable, JtiRule};
 use crate::verified::{Verified, VerifiedTokens};
+use crate::workload::Proven;
 
 /// Verified tokens that are remembered: 100 MiB when all of them are.
 const REMEMBERED: usize = 262_144;
@@ -186,6 +188,27 @@ impl Issuers {
             Ok(None) => Judged::Refused,
             Err(()) => Judged::Unknown,
         }
+    }
+
+    /// What an identity token says whose issuer's alias `counts` and that this issuer signed. Its
+    /// times are for the caller to judge. `None` also when the keys cannot be had.
+    #[must_use]
+    pub fn identity(&self, token: &[u8], counts: impl FnOnce(&str) -> bool) -> Option<Proven> {
+        let Shape::Jws(one) = jws::read(token) else { return None };
+        let issuer = self.by_iss.get(one.iss()?).filter(|issuer| counts(&issuer.alias))?;
+        let keys = issuer.keys.as_ref()?.keys(one.kid()).ok()?;
+        if one.is_event() || !one.is_signed_by(&keys.list) {
+            return None;
+        }
+        let (not_before, expires_at) = one.window();
+        Some(Proven {
+            issuer: issuer.alias.to_string(),
+            subject: one.sub()?.to_owned(),
+            audiences: one.audiences(),
+            not_before,
+            expires_at,
+            issued_at: one.issued_at(),
+        })
     }
 
     fn of_iss(&self, tenant: &str, iss: Option<&str>) -> Option<&Arc<Issuer>> {

@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use ledgerline_commands::ClientSettings;
+use ledgerline_gate::tls;
 use ledgerline_issuers::settings::{self as issuer_settings, IssuerTable};
+use ledgerline_issuers::workload::{self, WorkloadTable};
 use ledgerline_terminal::exit::Failure;
 use ledgerline_terminal::settings;
 use serde::Deserialize;
@@ -58,6 +60,8 @@ settings! {
         "LEDGERLINE_TLS_CERT" tls_cert: PathBuf,
         /// TLS private key (PEM).
         "LEDGERLINE_TLS_KEY" tls_key: PathBuf,
+        /// Certificates (PEM) of the CAs whose certificates clients may show.
+        "LEDGERLINE_TLS_CLIENT_CA" tls_client_ca: PathBuf,
         /// Milliseconds between blocks, 100 to 60000 [default: 5000].
         "LEDGERLINE_BLOCK_INTERVAL_MS" block_interval_ms: u64,
         /// Bytes of a journal segment [default: 268435456].
@@ -164,6 +168,18 @@ settings! {
     }
 }
 
+impl ServerSettings {
+    /// The files of TLS.
+    #[must_use]
+    pub fn tls_files(&self) -> tls::Files<'_> {
+        tls::Files {
+            cert: self.tls_cert.as_deref(),
+            key: self.tls_key.as_deref(),
+            client_ca: self.tls_client_ca.as_deref(),
+        }
+    }
+}
+
 /// All settings, as a file gives them.
 #[derive(Debug, Default)]
 pub struct FileSettings {
@@ -175,6 +191,8 @@ pub struct FileSettings {
     pub logs: LogSettings,
     /// The issuers; in a file only.
     pub issuers: IssuerTable,
+    /// Who proves by a certificate or a token who it is; in a file only.
+    pub workloads: WorkloadTable,
     /// The file as it was given.
     pub given: toml::Table,
 }
@@ -204,6 +222,8 @@ impl FileSettings {
         let given = table.clone();
         let issuers =
             table.remove("issuers").map(issuer_settings::parse).transpose()?.unwrap_or_default();
+        let workloads = table.remove("workloads").map(|one| workload::parse(one, &issuers));
+        let workloads = workloads.transpose()?.unwrap_or_default();
         let (mut server, mut client, mut logs) = Default::default();
         let groups: [(&[&str], &mut toml::Table); 3] = [
             (ServerSettings::NAMES, &mut server),
@@ -224,6 +244,7 @@ impl FileSettings {
             client: client.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             logs: logs.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             issuers,
+            workloads,
             given,
         })
     }

@@ -1,4 +1,5 @@
-//! What SIGHUP reads anew: the TLS certificate and its key, the issuers, the log level.
+//! What SIGHUP reads anew: the TLS certificate and its key, the CAs of clients, the issuers, the
+//! log level.
 //!
 //! Promises: everything is read before anything is changed, so that a mistake in one of them
 //! changes nothing, and is logged (`reload_failed`). Connections that are open keep the
@@ -63,8 +64,7 @@ impl Reload {
         let Origins { config, server, logs, file } = &self.origins;
         let mut read = FileSettings::read(config.as_deref())?;
         let server = server.clone().or(read.server);
-        let (cert, key) = (server.tls_cert.as_deref(), server.tls_key.as_deref());
-        let acceptor = tls::acceptor(cert, key)?;
+        let acceptor = tls::acceptor(server.tls_files())?;
         if acceptor.is_some() != self.tls.is_on() {
             return Err(Failure::usage("TLS begins and ends with a restart only"));
         }
@@ -74,7 +74,7 @@ impl Reload {
         acceptor.into_iter().for_each(|acceptor| self.tls.replace(acceptor));
         app.replace_issuers(issuers);
         logs::replace(filter);
-        let reloads = ["issuers", "log_level", "tls_cert", "tls_key"];
+        let reloads = ["issuers", "log_level", "tls_cert", "tls_client_ca", "tls_key"];
         let names = file.keys().chain(read.given.keys());
         let changed = names.filter(|name| file.get(*name) != read.given.get(*name));
         let mut changed: Vec<String> =

@@ -345,6 +345,15 @@ impl Node {
         self.inner.rooms.registry.authenticate(api_key, now)
     }
 
+    /// The caller of a credential whose holder proved otherwise who it is: by a certificate, say.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn proven(&self, key_id: &str) -> Result<Caller, AuthError> {
+        let now = self.inner.world.clock.wall_nanos();
+        self.inner.rooms.registry.proven(key_id, now)
+    }
+
     /// Counts a refusal that happened before intake, such as a missing credential.
     pub fn count_refusal(&self, credential: &str, code: &'static str) {
         self.inner.refusals.count(credential, code);

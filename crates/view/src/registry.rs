@@ -444,14 +444,27 @@ impl Registry {
         let found = secret_hash(&secret);
         let same = bool::from(expected.as_bytes().ct_eq(found.as_bytes()));
         let key = key.filter(|_| same).ok_or(AuthError::Unknown)?;
-        if key.valid_until.is_some() {
-            return Err(AuthError::Retired);
-        }
-        if key.expires_at.is_some_and(|expiry| now_nanos >= expiry) {
-            return Err(AuthError::Expired);
-        }
-        Ok(Caller { key })
+        in_force(key, now_nanos)
     }
+
+    /// The caller of a credential whose holder proved otherwise who it is.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn proven(&self, key_id: &str, now_nanos: i64) -> Result<Caller, AuthError> {
+        let key = self.key(key_id).filter(|key| key.purpose == KeyPurpose::Credential);
+        in_force(key.ok_or(AuthError::Unknown)?, now_nanos)
+    }
+}
+
+fn in_force(key: Arc<Key>, now_nanos: i64) -> Result<Caller, AuthError> {
+    if key.valid_until.is_some() {
+        return Err(AuthError::Retired);
+    }
+    if key.expires_at.is_some_and(|expiry| now_nanos >= expiry) {
+        return Err(AuthError::Expired);
+    }
+    Ok(Caller { key })
 }
 
 /// The hash under which the ledger knows a secret.

@@ -13,6 +13,7 @@ use ledgerline_api::token::TokenEvents;
 use ledgerline_api::uuid_text;
 use ledgerline_client::Client;
 use ledgerline_issuers::settings::IssuerTable;
+use ledgerline_issuers::workload::WorkloadTable;
 use ledgerline_world::clock::{Clock as _, SystemClock};
 use ledgerline_world::entropy::{SystemEntropy, random};
 use serde_json::{Value, json};
@@ -63,7 +64,7 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
         block_interval_ms: Some(200),
         ..Default::default()
     };
-    let started = Started::start(&settings, IssuerTable::new())?;
+    let started = Started::start(&settings, IssuerTable::new(), WorkloadTable::default())?;
     let shown = show(context, &started.url, &folder, args.once, &admin_key);
     if shown.is_ok() && !args.once {
         let signals = started.signals()?;

@@ -19,6 +19,7 @@ use ledgerline_gate::lanes::Lanes;
 use ledgerline_gate::limits::Limits;
 use ledgerline_gate::server::{StopSignals, serve};
 use ledgerline_gate::tls::{self, Tls};
+use ledgerline_gate::workload::Workloads;
 use ledgerline_http::feed::look_for_news;
 use ledgerline_http::key_ends::end_keys;
 use ledgerline_http::signed_answer::Answers;
@@ -26,6 +27,7 @@ use ledgerline_http::use_recorder::keep_recording;
 use ledgerline_http::{App, With, router};
 use ledgerline_issuers::Issuers;
 use ledgerline_issuers::settings::IssuerTable;
+use ledgerline_issuers::workload::WorkloadTable;
 use ledgerline_journal::head_store::HeadStore;
 use ledgerline_ledger::folders::{Folder, has_ledger};
 use ledgerline_ledger::opening::World;
@@ -73,8 +75,9 @@ pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
     let origins = Origins { server: args.settings.clone(), ..std::mem::take(&mut context.origins) };
     let settings = args.settings.or(context.file.server.clone());
     let issuers = std::mem::take(&mut context.file.issuers);
+    let workloads = std::mem::take(&mut context.file.workloads);
     use_small_pages();
-    let started = Started::start(&settings, issuers)?;
+    let started = Started::start(&settings, issuers, workloads)?;
     let reload = Reload { origins, tls: started.tls.clone() };
     // Whoever reads the line may ask it to end at once.
     let signals = started.signals()?;
@@ -347,11 +350,17 @@ impl Started {
     ///
     /// # Errors
     /// As [`OpenLedger::open`]; when the address cannot be listened on.
-    pub fn start(settings: &ServerSettings, issuers: IssuerTable) -> Result<Self, Failure> {
+    pub fn start(
+        settings: &ServerSettings,
+        issuers: IssuerTable,
+        workloads: WorkloadTable,
+    ) -> Result<Self, Failure> {
+        if workloads.has_certificates() && settings.tls_client_ca.is_none() {
+            return Err(Failure::usage("workloads with a certificate need tls_client_ca"));
+        }
         let issuers = Issuers::open(issuers)?;
         let webhook = receiver(settings)?.map(|one| Webhook::open(&one)).transpose()?;
-        let tls = tls::acceptor(settings.tls_cert.as_deref(), settings.tls_key.as_deref())?;
-        let tls = Tls::new(tls);
+        let tls = Tls::new(tls::acceptor(settings.tls_files())?);
         let runtime = runtime()?;
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         // Before the ledger is touched: a port in use must leave no trace.
@@ -391,6 +400,7 @@ impl Started {
         let use_window = milliseconds(settings.introspection_window_ms, 10_000);
         let with = With { issuers, answers, webhook, head_was_missing, use_window };
         let app = App::new(Arc::clone(&ledger.node), limits, with);
+        know_workloads(&app, workloads);
         // Before anything is answered: a key whose time came while nobody ran must not be taken.
         app.endings.find(&ledger.node).context("the keys that are being replaced")?;
         runtime.spawn(keep_recording(Arc::clone(&app)));
@@ -442,6 +452,32 @@ impl Started {
         served.context("the server failed")??;
         Ok(())
     }
+}
+
+/// Lets workloads in that prove by a certificate or a token who they are.
+fn know_workloads(app: &Arc<App>, table: WorkloadTable) {
+    if table.is_empty() {
+        return;
+    }
+    for key_id in table.key_ids() {
+        if app.node.proven(key_id).is_err() {
+            let why = "no credential in force has this id: the workload is refused until one has";
+            tracing::warn!(code = "workload_without_key", key_id, why);
+        }
+    }
+    let table = Arc::new(table);
+    let (by_name, by_token) = (Arc::clone(&table), table);
+    let known = Arc::downgrade(app);
+    let workloads = Workloads {
+        by_name: Box::new(move |name| by_name.by_name(name).map(str::to_owned)),
+        by_token: Box::new(move |token| {
+            let app = known.upgrade()?;
+            let issuers = app.issuers();
+            by_token.by_token(&issuers, token, app.node.now()).map(str::to_owned)
+        }),
+    };
+    // The first one set stays, and there is none before.
+    let _ = app.gate.workloads.set(workloads);
 }
 
 /// Starts the thread that tells findings, if the settings name a receiver.
