@@ -41,12 +41,7 @@ const BATCH: usize = 500;
 const ROWS_MAX: usize = 50_000_000;
 
 /// Arguments of `reconcile`.
-#[derive(Args)]
-#[command(after_help = "Examples:
-  ledgerline reconcile --key-file responder.key --region eu --issuer idp tokens.csv
-  ledgerline reconcile --dry-run --taken-at 2026-11-22T10:00:00Z tokens.ndjson
-
-Columns as for import-tokens. Exit codes: 0 no difference, 2 differences, 1 error.")]
+#[derive(Args, Clone)]
 pub struct ReconcileArgs {
     #[command(flatten)]
     client: ClientSettings,
@@ -58,6 +53,14 @@ pub struct ReconcileArgs {
     /// Show the differences without recording findings.
     #[arg(long)]
     dry_run: bool,
+}
+
+impl ReconcileArgs {
+    /// Whether the table can be read anew, as of its time then.
+    #[must_use]
+    pub fn can_be_repeated(&self) -> bool {
+        self.table.taken_at.is_none() && self.table.file.as_os_str() != "-"
+    }
 }
 
 /// Compares.

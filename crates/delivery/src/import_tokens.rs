@@ -25,7 +25,7 @@ pub const NO_ROW: &str = "the table has no row: an export that failed would be t
                           issuer without a living token. Give the whole table";
 
 /// What a table of tokens is.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Table {
     /// Under which names its tokens stand.
     #[command(flatten)]

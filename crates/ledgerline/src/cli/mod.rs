@@ -8,6 +8,7 @@
 
 pub mod completions;
 pub mod demo;
+pub mod every;
 pub mod export_tiles;
 pub mod reindex;
 pub mod serve;
@@ -23,7 +24,7 @@ use clap::{Parser, Subcommand};
 use ledgerline_client::ClientError;
 use ledgerline_commands::{
     blast_radius, call, disclose, erase, findings, introspect, keys, lineage, pivot, prove, query,
-    reconcile, revoke, sources, status, tail, token_id, trace,
+    revoke, sources, status, tail, token_id, trace,
 };
 use ledgerline_delivery::{adapters, import_tokens, ingest};
 
@@ -113,7 +114,7 @@ enum Command {
     /// Take over tokens that are older than the ledger from a table of their issuer.
     ImportTokens(import_tokens::ImportArgs),
     /// Compare the ledger with a table of the issuer's tokens.
-    Reconcile(reconcile::ReconcileArgs),
+    Reconcile(every::ReconcileEvery),
     /// Show who tells the ledger, and how complete that is.
     Sources(sources::SourcesArgs),
     /// Show how the server is.
@@ -208,7 +209,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::Ingest(args) => ingest::run(&mut context.commands, &args),
         Command::Adapters(args) => adapters::run(&mut context.commands, args),
         Command::ImportTokens(args) => import_tokens::run(&mut context.commands, args),
-        Command::Reconcile(args) => reconcile::run(&mut context.commands, args),
+        Command::Reconcile(args) => every::reconcile(&mut context.commands, args),
         Command::Sources(args) => sources::run(&mut context.commands, args),
         Command::Trace(args) => trace::run(&mut context.commands, args),
         Command::Lineage(args) => lineage::run(&mut context.commands, args),
