@@ -1,6 +1,6 @@
 //! Sources as JSON: who reports to the ledger, how much, and what is known to be missing of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,52 @@ pub struct Source<'a> {
     pub score: Option<f64>,
     /// What takes from the score, for people.
     pub words: Str<'a>,
+}
+
+/// What a credential asked to write in an interval, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WriteAccess<'a> {
+    /// The entry that says so.
+    pub index: u64,
+    /// The credential; empty for callers that showed none that is valid.
+    #[serde(borrow)]
+    pub credential: Str<'a>,
+    /// The source it writes for; empty where it is unknown.
+    pub source: Str<'a>,
+    /// From when the interval is.
+    pub from: Time,
+    /// Until when.
+    pub to: Time,
+    /// Requests.
+    pub requests: u64,
+    /// Events recorded.
+    pub recorded: u64,
+    /// Events that were recorded before.
+    pub duplicates: u64,
+    /// Events and whole requests refused.
+    pub refused: u64,
+    /// Of those, how many by each code.
+    pub refused_by: BTreeMap<String, u64>,
+    /// The first entry that was recorded for it, and the last; null when there is none.
+    pub first_index: Option<u64>,
+    /// See `first_index`.
+    pub last_index: Option<u64>,
+}
+
+/// `GET /v1/write-accesses`: who asked to write, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WriteAccesses<'a> {
+    /// The tenant.
+    #[serde(borrow)]
+    pub tenant: Str<'a>,
+    /// The accesses.
+    pub accesses: Vec<WriteAccess<'a>>,
+    /// Where the next page begins: send it as `page`. Null at the end.
+    pub next: Option<Str<'a>>,
+    /// Entries of the log.
+    pub size: u64,
+    /// The newest signed checkpoint.
+    pub checkpoint: Str<'a>,
 }
 
 /// What is to be said of a service of the inventory.

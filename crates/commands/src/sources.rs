@@ -1,11 +1,12 @@
-//! `sources`: who tells the ledger, how much, and what is missing of it; `--expected`: who should.
+//! `sources`: who tells the ledger, how much, and what is missing of it; `--expected`: who should;
+//! `--accesses`: who asked to write.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use ledgerline_api::source::{ExpectedService, Inventory, Source, Sources};
+use ledgerline_api::source::{ExpectedService, Inventory, Source, Sources, WriteAccesses};
 use ledgerline_tables::inventory;
 
 use crate::ClientSettings;
@@ -23,6 +24,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[command(after_help = "Examples:
   ledgerline sources --key-file reader.key --wait 30
   ledgerline sources --key-file reader.key --expected services.toml
+  ledgerline sources --key-file auditor.key --accesses
 
 The inventory:
   [[service]]
@@ -41,6 +43,9 @@ pub struct SourcesArgs {
     /// An inventory of the services that should report (TOML).
     #[arg(long, value_name = "FILE")]
     expected: Option<PathBuf>,
+    /// Show who asked to write instead: the newest entries of the log of write accesses.
+    #[arg(long, conflicts_with = "expected")]
+    accesses: bool,
     #[command(flatten)]
     wait: Wait,
 }
@@ -50,6 +55,9 @@ pub struct SourcesArgs {
 /// # Errors
 /// Usage for an inventory that is none; whatever the server says.
 pub fn run(context: &mut Context, args: SourcesArgs) -> CommandResult {
+    if args.accesses {
+        return accesses(context, args);
+    }
     let inventory = args.expected.as_deref().map(read).transpose()?;
     let client = context.client(args.wait.patient(args.client))?;
     let is_compared = inventory.is_some();
@@ -77,6 +85,39 @@ pub fn run(context: &mut Context, args: SourcesArgs) -> CommandResult {
         true if !form.cut_by.is_empty() || is_short => Exit::Incomplete,
         true => progress::exit(&form.progress),
     })
+}
+
+/// Accesses that are shown.
+const ACCESSES: usize = 200;
+
+/// Shows the newest write accesses.
+fn accesses(context: &mut Context, args: SourcesArgs) -> CommandResult {
+    let client = context.client(args.client)?;
+    let ask = Ask::new("/v1/write-accesses".to_owned()).with("tenant", args.tenant.as_ref());
+    let answer = ask.with("limit", Some(ACCESSES)).fetch(&client, None)?;
+    let form: WriteAccesses<'_> = answer.form()?;
+    context.screen.show(&answer.raw, |_| {
+        let mut table = rows(
+            "accesses",
+            &form.accesses,
+            &[
+                ("UNTIL", |one| cell(&one.to)),
+                ("CREDENTIAL", |one| cell(&one.credential)),
+                ("SOURCE", |one| cell(&one.source)),
+                ("REQUESTS", |one| cell(&one.requests)),
+                ("RECORDED", |one| cell(&one.recorded)),
+                ("DUPLICATES", |one| cell(&one.duplicates)),
+                ("REFUSED", |one| cell(&one.refused)),
+                ("REFUSED BY", |one| cell(&one.refused_by)),
+                ("ENTRY", |one| cell(&one.index)),
+            ],
+        );
+        if form.next.is_some() {
+            table.push_str("older ones: ledgerline call list_write_accesses page=…\n");
+        }
+        table
+    })?;
+    Ok(Exit::Ok)
 }
 
 /// The inventory as the call has it.

@@ -55,9 +55,11 @@ pub async fn submit(State(app): Shared, request: Request) -> Result<Response, Pr
         app.node.count_refusal(caller.key_id(), "forbidden");
         return Err(SubmitError::Forbidden.into());
     }
-    let form = body_form(&parts.headers)?;
-    let with_proof = wants_proof(parts.uri.query())?;
-    let (body, room) = read_body(&app.gate, &parts.headers, body, BODY_BYTES_MAX).await?;
+    let unread = |problem: &Problem| app.node.count_unread(&caller, problem.code);
+    let form = body_form(&parts.headers).inspect_err(unread)?;
+    let with_proof = wants_proof(parts.uri.query()).inspect_err(unread)?;
+    let read = read_body(&app.gate, &parts.headers, body, BODY_BYTES_MAX).await;
+    let (body, room) = read.inspect_err(unread)?;
     let (reply, receive) = lanes::reply_here();
     let node = Arc::clone(&app.node);
     let (size, is_small) = (body.len(), body.len() <= INLINE_BODY_BYTES);

@@ -42,6 +42,7 @@ pub mod tokens;
 pub mod triage;
 pub mod use_recorder;
 pub mod verify_reports;
+pub mod write_accesses;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,6 +208,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/findings/{id}/acknowledge", post(findings::acknowledge))
         .route("/v1/findings/{id}/close", post(findings::close))
         .route("/v1/verify-reports", get(verify_reports::list))
+        .route("/v1/write-accesses", get(write_accesses::list))
         .route("/v1/leaves/{index}", get(blocks::leaf))
         .route("/v1/blocks", get(blocks::blocks))
         .route("/v1/status", get(status::status))

@@ -69,6 +69,9 @@ settings! {
         /// Bytes waiting for the disk beyond which submissions are answered 429 [default:
         /// 67108864].
         "LEDGERLINE_MAX_QUEUE_BYTES" max_queue_bytes: usize,
+        /// Seconds for which write accesses of a credential are one entry of the log of write
+        /// accesses, up to 86400; 0 keeps none [default: 300].
+        "LEDGERLINE_WRITE_LOG_INTERVAL_S" write_log_interval_s: u64,
         /// Free bytes on the disk below which nothing more is taken [default: 536870912].
         "LEDGERLINE_FREE_SPACE_FLOOR_BYTES" free_space_floor_bytes: u64,
         /// Connections at a time, as far as the system's limit of open files has room for them;

@@ -215,6 +215,7 @@ fn lists() -> Vec<Ask> {
         get("/v1/keys", "/v1/keys"),
         get("/v1/blocks", "/v1/blocks"),
         get("/v1/verify-reports", "/v1/verify-reports"),
+        get("/v1/write-accesses", "/v1/write-accesses"),
         get("/v1/status", "/v1/status"),
         get("/metrics", "/metrics"),
         get("/openapi.json", "/openapi.json"),

@@ -260,6 +260,13 @@ impl Recorder for Queue<'_> {
     }
 }
 
+impl Inner {
+    /// Tells the log that something of a follower could not be saved.
+    pub(super) fn complain(&self, name: &'static str, why: &io::Error) {
+        self.followers.tell(FollowerNews::Unsaved { name, why });
+    }
+}
+
 pub(super) fn is_running(inner: &Inner) -> bool {
     !inner.stopping.load(Ordering::SeqCst) && !inner.inbox.is_shut_down()
 }

@@ -9,6 +9,7 @@
 //! findings thread    judges what was committed, records what it notices
 //! attendance thread  watches who reports, what they hold, and how old keys are
 //! verifier threads   verify behind the head, and everything once an interval
+//! accesses thread    states what each credential asked to write
 //! helper thread      head store, vault slots and map, free space, clock
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! taken any more. Every other failure of the disk is waited for
 //! ([`ledgerline_world::patience`]): intake pauses, says why, and goes on by itself.
 
+pub mod accesses;
 pub mod counters;
 mod disclosing;
 mod following;
@@ -67,6 +69,7 @@ use ledgerline_world::cache::Usage;
 use ledgerline_world::entropy::random;
 use ledgerline_world::patience::PatienceListener;
 
+use crate::accesses::Asker;
 use crate::counters::{CounterSnapshot, Counters};
 
 pub use ledgerline_attendance::Policy as AttendancePolicy;
@@ -106,6 +109,8 @@ pub struct NodeConfig {
     pub expire_interval_nanos: u64,
     /// Bytes of cached introspection answers.
     pub answer_cache_bytes: usize,
+    /// For so long accesses of a credential are counted to one entry; 0 keeps no log of them.
+    pub accesses_interval_nanos: u64,
 }
 
 impl Default for NodeConfig {
@@ -123,6 +128,7 @@ impl Default for NodeConfig {
             expire: true,
             expire_interval_nanos: 250_000_000,
             answer_cache_bytes: 256 << 20,
+            accesses_interval_nanos: 300_000_000_000,
         }
     }
 }
@@ -191,6 +197,7 @@ struct Inner {
     verifying: verifying::Verifying,
     followers: following::Followers,
     added_times: key_ages::AddedTimes,
+    accesses: accesses::Accesses,
 }
 
 /// A batch, and who publishes it. There is one publisher, and it goes where the batch goes.
@@ -289,6 +296,7 @@ impl Node {
             verifying: verifying::Verifying::default(),
             followers: following::Followers::default(),
             added_times: key_ages::AddedTimes::default(),
+            accesses: accesses::Accesses::default(),
         });
         inner.rooms.observe(Arc::clone(&inner.change_marks) as Arc<dyn CommitObserver>);
         let publisher = rest.publisher;
@@ -299,6 +307,7 @@ impl Node {
             threads::start("sync", &inner, threads::synchronise),
             threads::start("index", &inner, threads::build_runs),
             threads::start("helper", &inner, threads::keep_house),
+            threads::start("accesses", &inner, accesses::keep),
             threads::start_behind("findings", &inner, following::findings),
             threads::start_behind("attendance", &inner, following::attendance),
             threads::start_behind("behind", &inner, verifying::behind),
@@ -356,8 +365,17 @@ impl Node {
 
     /// Counts a refusal that happened before intake, such as a missing credential.
     pub fn count_refusal(&self, credential: &str, code: &'static str) {
-        self.inner.refusals.count(credential, code);
-        self.inner.counters.refused(code);
+        let inner = &self.inner;
+        inner.refusals.count(credential, code);
+        inner.counters.refused(code);
+        let key = inner.rooms.registry.key(credential);
+        let asker = key.as_deref().map_or_else(Asker::unknown, asker_of);
+        inner.accesses.refused(asker, code);
+    }
+
+    /// Counts a request to write whose body was not looked at: an access, no refusal of a block.
+    pub fn count_unread(&self, caller: &Caller, code: &'static str) {
+        self.inner.accesses.refused(asker_of(&caller.key), code);
     }
 
     /// Takes a body apart on the caller's thread and leaves its events for the sequencer. `reply`
@@ -373,8 +391,9 @@ impl Node {
         reply: Reply,
     ) -> Result<(), SubmitError> {
         let inner = &self.inner;
-        self.takes_events()?;
+        self.takes_events().inspect_err(|error| self.count_unread(caller, error.code()))?;
         if inner.inbox.is_full(caller.tenant()) {
+            self.count_unread(caller, "busy");
             return Err(self.busy());
         }
         let accepted = inner.intake.accept(caller, form, body).inspect_err(|error| {
@@ -383,7 +402,13 @@ impl Node {
                 self.count_refusal(caller.key_id(), code);
             }
         })?;
-        self.put(accepted, Some(&caller.key.tenant), reply)
+        let (counting, key) = (Arc::clone(&self.inner), Arc::clone(&caller.key));
+        let reply: Reply = Box::new(move |answer| {
+            counting.accesses.answered(asker_of(&key), &answer);
+            reply(answer);
+        });
+        let put = self.put(accepted, Some(&caller.key.tenant), reply);
+        put.inspect_err(|error| self.count_unread(caller, error.code()))
     }
 
     /// Makes and judges the page tokens of this ledger.
@@ -624,6 +649,10 @@ impl Node {
         };
         end()
     }
+}
+
+fn asker_of(key: &Key) -> Asker<'_> {
+    Asker { credential: &key.key_id, tenant: &key.tenant, source: &key.source }
 }
 
 fn refused(code: &'static str, detail: &str) -> AdminError {

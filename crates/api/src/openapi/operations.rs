@@ -348,6 +348,18 @@ const OTHERS: &[Operation] = &[
             Form::Json(schema_of::<log::VerifyReports<'static>>),
         )
     },
+    Operation {
+        limits: LOG_PAGE,
+        ..get(
+            "log",
+            "list_write_accesses",
+            "/v1/write-accesses",
+            "Who asked to write, by credential and interval, newest first",
+            "reader auditor responder admin",
+            &["limit", "page", "tenant"],
+            Form::Json(schema_of::<source::WriteAccesses<'static>>),
+        )
+    },
     get(
         "server",
         "get_status",

@@ -266,6 +266,12 @@ fn node_config(settings: &ServerSettings) -> Result<NodeConfig, Failure> {
         config.answer_cache_bytes =
             bytes.ok_or_else(|| Failure::usage("introspection_memory_mib is too much"))?;
     }
+    if let Some(seconds) = settings.write_log_interval_s {
+        if seconds > 86_400 {
+            return Err(Failure::usage("write_log_interval_s is 0 to 86400"));
+        }
+        config.accesses_interval_nanos = seconds * 1_000_000_000;
+    }
     config.queue_bytes = settings.max_queue_bytes.unwrap_or(config.queue_bytes);
     config.free_space_floor_bytes =
         settings.free_space_floor_bytes.unwrap_or(config.free_space_floor_bytes);
