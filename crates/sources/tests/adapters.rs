@@ -380,8 +380,8 @@ fn altered_records_are_quarantined() {
     assert_eq!(checked, all, "each adapter has its altered record");
 }
 
-/// Records a second of one core's time; `cargo test --release -p ledgerline-sources --test adapters
-/// throughput -- --ignored --nocapture` prints them.
+/// Records a second of one core's time; `cargo test --release -p ledgerline-sources --test
+/// adapters throughput -- --ignored --nocapture` prints them.
 #[test]
 #[ignore = "a measurement"]
 fn throughput() {
