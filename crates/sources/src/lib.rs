@@ -1,7 +1,7 @@
 //! Adapters of the logs that need no memory of what came before, and the list of all adapters.
 //!
-//! Each is a folder: its mapping as a table ([`record`]), its rules for identifiers, its fixtures in
-//! `tests`. Those of token issuers, whose lines are understood only with those before, stand in
+//! Each is a folder: its mapping as a table ([`record`]), its rules for identifiers, its fixtures
+//! in `tests`. Those of token issuers, whose lines are understood only with those before, stand in
 //! `issuer_logs`; what an adapter is, in `adapter`, whose names are re-exported here.
 //!
 //! Refuses: nothing by itself; see [`Adapter`].

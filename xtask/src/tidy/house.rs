@@ -89,6 +89,12 @@ pub const CRATES: &[Crate] = &[
         uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-adapter"],
     },
     Crate {
+        package: "ledgerline-tables",
+        folder: "crates/tables",
+        kind: Kind::Program,
+        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-adapter"],
+    },
+    Crate {
         package: "ledgerline-sources",
         folder: "crates/sources",
         kind: Kind::Program,
@@ -97,13 +103,8 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-api",
             "ledgerline-adapter",
             "ledgerline-issuer-logs",
+            "ledgerline-tables",
         ],
-    },
-    Crate {
-        package: "ledgerline-tables",
-        folder: "crates/tables",
-        kind: Kind::Program,
-        uses: &["ledgerline-proof", "ledgerline-api", "ledgerline-adapter"],
     },
     Crate { package: "ledgerline-world", folder: "crates/world", kind: Kind::Engine, uses: &[] },
     Crate {
