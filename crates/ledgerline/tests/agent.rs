@@ -542,7 +542,7 @@ fn no_secret_stands_in_what_an_agent_keeps_and_says() {
     assert_eq!(refused.status, 422);
     let metrics = agent.metrics();
     assert!(
-        metrics.contains("tail_aside_total{tail=\"provider\",code=\"bad_json\"} 1"),
+        metrics.contains("tail_aside_total{tail=\"provider\",code=\"not_json\"} 1"),
         "{metrics}"
     );
     assert_eq!(agent.metric("ledgerline_agent_tail_events_total{tail=\"provider\"}"), 1);
