@@ -37,6 +37,7 @@ const AGENT: &str = "docs/how-to/agent.md";
 const INTEGRATE: &str = "docs/how-to/integrate.md";
 const OPERATE: &str = "docs/how-to/operate.md";
 const FIRST_CHANGE: &str = "docs/how-to/first-change.md";
+const AGENT_CLIENTS: &str = "docs/how-to/agent-clients.md";
 
 /// A command that does not run as it is printed.
 struct Instead {
@@ -135,7 +136,8 @@ const EXPORT_PATH: &str = r#"export PATH="$PWD/target/release:$PATH""#;
 const HERE: &str = r#"export PATH="$BINARY_FOLDER:$PATH""#;
 
 /// What does not run at all: a page, how its commands begin, and why.
-const NOT_RUN: [(&str, &str, &str); 2] = [
+const NOT_RUN: [(&str, &str, &str); 3] = [
+    (AGENT_CLIENTS, "curl -s --unix-socket ", "tests/agent_apps.rs runs it against an agent"),
     (FIRST_CHANGE, "cargo ", "it builds this repository, and this test is a part of it"),
     (FIRST_CHANGE, "git ", "the change of somebody else's clone"),
 ];
