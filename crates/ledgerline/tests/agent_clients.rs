@@ -1,5 +1,5 @@
-//! The thin clients of the agent, `sdk/python` and `sdk/node`: their own tests by their own runners,
-//! and the vectors of token ids, by which the kernel is held to the same ids as they are.
+//! The thin clients of the agent, `sdk/python` and `sdk/node`: their own tests by their own
+//! runners, and the vectors of token ids, by which the kernel is held to the same ids as they are.
 //!
 //! What their tests need is installed into the target folder from the lock files beside them. Where
 //! that cannot be done, or an interpreter is missing or too old, the test says so and is skipped;
