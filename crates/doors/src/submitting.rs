@@ -16,8 +16,8 @@ use ledgerline_answers::verdicts::verdict;
 use ledgerline_api::BODY_BYTES_MAX;
 use ledgerline_api::ingest::Verdicts;
 use ledgerline_gate::body::{INLINE_BODY_BYTES, read_body};
-use ledgerline_gate::{Shown, credential};
 use ledgerline_gate::lanes;
+use ledgerline_gate::{Shown, credential};
 use ledgerline_ledger::intake::{
     BodyForm, EventAnswer, EventError, EventStatus, SubmitAnswer, SubmitError,
 };

@@ -25,7 +25,7 @@ pub fn findings(found: &[VerifyFinding], origin: &str, noticed_at: i64) -> Vec<F
         let concerned = if one.concerned.is_empty() { &of_nobody[..] } else { &one.concerned[..] };
         let each = concerned
             .iter()
-            .map(|(tenant, token)| finding(one, origin, tenant.clone(), token.clone(), noticed_at));
+            .map(|(tenant, token)| finding(one, origin, tenant, token.clone(), noticed_at));
         each.collect::<Vec<Finding>>()
     });
     all.take(MAX_FINDINGS).collect()
@@ -43,7 +43,7 @@ fn rule(one: &VerifyFinding) -> Rule {
 fn finding(
     one: &VerifyFinding,
     origin: &str,
-    tenant: String,
+    tenant: &str,
     token: Option<String>,
     noticed_at: i64,
 ) -> Finding {
@@ -62,7 +62,7 @@ fn finding(
     let about = if one.code == "act_torn" { one.code } else { &one.what };
     let mut about = about.to_owned();
     about.truncate(MAX_STRING_BYTES);
-    let subject = Subject { tenant: &tenant, kind, target: &target };
+    let subject = Subject { tenant, kind, target: &target };
     Finding::about(rule, subject, Vec::new(), noticed_at).saying(place, about)
 }
 
