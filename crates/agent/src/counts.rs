@@ -109,7 +109,7 @@ impl Counts {
     }
 
     /// What is known of a file.
-    #[must_use]
+    #[cfg(test)]
     pub fn of_tail(&self, name: &str) -> TailCounts {
         lock(&self.tails).get(name).cloned().unwrap_or_default()
     }
@@ -236,12 +236,6 @@ impl Exposition {
         let labels =
             if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         writeln!(self.0, "{name}{labels} {value}").expect("text grows");
-    }
-
-    /// A family of one value.
-    pub fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.family(name, kind, help);
-        self.line(name, &[], value);
     }
 }
 

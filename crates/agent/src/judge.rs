@@ -61,7 +61,7 @@ pub struct Refused {
 }
 
 /// A body, judged.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Judged {
     /// What can be sent.
     pub units: Vec<Unit>,
@@ -328,6 +328,14 @@ fn malformed(code: &'static str, detail: String) -> BodyError {
     BodyError::Malformed { code, detail }
 }
 
+/// A part of an act, and where it stands in the body.
+struct Placed {
+    part: Part,
+    position: usize,
+    line: Option<u64>,
+    ready: Ready,
+}
+
 /// Puts the parts of acts together, and refuses acts that are not whole.
 fn grouped(lone: bool, all: Vec<(Option<u64>, One)>) -> Result<Judged, BodyError> {
     if all.is_empty() {
@@ -335,12 +343,13 @@ fn grouped(lone: bool, all: Vec<(Option<u64>, One)>) -> Result<Judged, BodyError
     }
     let mut judged = Judged { lone, ..Judged::default() };
     let mut units: Vec<(usize, Unit)> = Vec::with_capacity(all.len());
-    let mut acts: BTreeMap<String, Vec<(Part, usize, Option<u64>, Ready)>> = BTreeMap::new();
+    let mut acts: BTreeMap<String, Vec<Placed>> = BTreeMap::new();
     for (position, (line, one)) in all.into_iter().enumerate() {
         match one {
             Ok((ready, None)) => units.push((position, vec![ready])),
             Ok((ready, Some(part))) => {
-                acts.entry(part.id.clone()).or_default().push((part, position, line, ready));
+                let act = acts.entry(part.id.clone()).or_default();
+                act.push(Placed { part, position, line, ready });
             }
             Err((event_id, error)) => {
                 judged.refused.push(Refused { position, line, event_id, error });
@@ -348,34 +357,38 @@ fn grouped(lone: bool, all: Vec<(Option<u64>, One)>) -> Result<Judged, BodyError
         }
     }
     for mut parts in acts.into_values() {
-        parts.sort_by_key(|(part, position, _, _)| (part.part, *position));
-        let count = parts.len();
-        let is_whole = (0..)
-            .zip(&parts)
-            .all(|(n, (part, _, _, _))| part.part == n && usize::try_from(part.parts) == Ok(count));
-        let bytes: usize = parts.iter().map(|part| part.3.submission.len() + 4).sum();
-        if is_whole && bytes <= MAX_UNIT_BYTES {
-            let first = parts.iter().map(|part| part.1).min().unwrap_or(0);
-            units.push((first, parts.into_iter().map(|part| part.3).collect()));
-            continue;
-        }
-        for (_, position, line, ready) in parts {
-            let (code, detail) = match is_whole {
-                true => ("entry_too_large", "an act has at most 8 MiB"),
-                false => {
-                    let detail = "all parts of an act must come once each, valid, in one request";
-                    ("act_incomplete", detail)
-                }
-            };
-            let error = EventError::new(code, detail.to_owned());
-            let event_id = Some(ready.event_id);
-            judged.refused.push(Refused { position, line, event_id, error });
+        parts.sort_by_key(|one| (one.part.part, one.position));
+        match what_is_wrong(&parts) {
+            None => {
+                let first = parts.iter().map(|one| one.position).min().unwrap_or(0);
+                units.push((first, parts.into_iter().map(|one| one.ready).collect()));
+            }
+            Some(error) => judged.refused.extend(parts.into_iter().map(|one| Refused {
+                position: one.position,
+                line: one.line,
+                event_id: Some(one.ready.event_id),
+                error: error.clone(),
+            })),
         }
     }
     units.sort_by_key(|(first, _)| *first);
     judged.units = units.into_iter().map(|(_, unit)| unit).collect();
     judged.refused.sort_by_key(|one| one.position);
     Ok(judged)
+}
+
+/// Why the parts of an act, in their order, are no whole one.
+fn what_is_wrong(parts: &[Placed]) -> Option<EventError> {
+    let is_next = |n: i32, one: &Placed| {
+        one.part.part == n && usize::try_from(one.part.parts) == Ok(parts.len())
+    };
+    if !(0..).zip(parts).all(|(n, one)| is_next(n, one)) {
+        let detail = "all parts of an act must come once each, valid, in one request";
+        return Some(EventError::new("act_incomplete", detail.to_owned()));
+    }
+    let bytes: usize = parts.iter().map(|one| one.ready.submission.len() + 4).sum();
+    let is_large = bytes > MAX_UNIT_BYTES;
+    is_large.then(|| EventError::new("entry_too_large", "an act has at most 8 MiB".to_owned()))
 }
 
 #[cfg(test)]
@@ -403,14 +416,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = event("n1", PERSON);
         let bytes = || {
-            let judged = judge(folder.path()).body(BodyForm::Json, text.as_bytes()).ok().unwrap();
+            let judged =
+                judge(folder.path()).body(BodyForm::Json, text.as_bytes()).expect("a body");
             assert!(judged.lone && judged.refused.is_empty());
             judged.units[0][0].submission.clone()
         };
         let first = bytes();
         assert!(first == bytes());
         let other = event("n2", PERSON);
-        let judged = judge(folder.path()).body(BodyForm::Json, other.as_bytes()).ok().unwrap();
+        let judged = judge(folder.path()).body(BodyForm::Json, other.as_bytes()).expect("a body");
         let salt = |bytes: &[u8]| {
             let submission = Submission::decode(bytes).unwrap();
             let record: PersonalRecord<'_> =
@@ -437,7 +451,7 @@ mod tests {
         ];
         for (bad, code, member) in cases {
             let body = format!("{}\n\n{bad}\n{}", event("a", ""), event("b", ""));
-            let judged = judge.body(BodyForm::Ndjson, body.as_bytes()).ok().expect("a body");
+            let judged = judge.body(BodyForm::Ndjson, body.as_bytes()).expect("a body");
             assert_eq!(judged.ready_count(), 2, "{code}");
             let [refused] = &judged.refused[..] else { panic!("{code}") };
             let found = (refused.error.code, refused.error.member);
@@ -453,7 +467,7 @@ mod tests {
         let act = |n: u8| format!(",\"act\":{{\"id\":\"a\",\"part\":{n},\"parts\":2}}");
         let part = |n: u8| event("x", &act(n));
         let body = format!("[{},{},{}]", part(1), event("y", ""), part(0));
-        let judged = judge(folder.path()).body(BodyForm::Json, body.as_bytes()).ok().unwrap();
+        let judged = judge(folder.path()).body(BodyForm::Json, body.as_bytes()).expect("a body");
         assert_eq!(judged.units.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
         let statement = |ready: &Ready| {
             let submission = Submission::decode(&ready.submission).unwrap();
@@ -470,18 +484,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ours = judge(folder.path());
         let text = event("n1", PERSON);
-        let made = ours.body(BodyForm::Json, text.as_bytes()).ok().unwrap();
+        let made = ours.body(BodyForm::Json, text.as_bytes()).expect("a body");
         let mut body = Vec::new();
         put_frame(&mut body, &made.units[0][0].submission).unwrap();
-        let judged = ours.body(BodyForm::AvroBatch, &body).ok().unwrap();
+        let judged = ours.body(BodyForm::AvroBatch, &body).expect("a body");
         assert_eq!((judged.ready_count(), judged.refused.len()), (1, 0));
         assert!(judged.units == made.units, "it is passed on byte for byte");
         let salts = Salts::open(folder.path(), 0).unwrap();
         let other = Judge::new(String::new(), "gate".into(), None, salts, || 0);
-        let judged = other.body(BodyForm::AvroBatch, &body).ok().unwrap();
+        let judged = other.body(BodyForm::AvroBatch, &body).expect("a body");
         assert_eq!(judged.refused[0].error.code, "wrong_source");
         body.pop();
-        let judged = ours.body(BodyForm::AvroBatch, &body).ok().unwrap();
+        let judged = ours.body(BodyForm::AvroBatch, &body).expect("a body");
         assert_eq!(judged.refused[0].error.code, "truncated");
     }
 

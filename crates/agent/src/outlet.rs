@@ -13,6 +13,13 @@ pub struct Ready {
     pub submission: Vec<u8>,
 }
 
+/// Shows no submission: personal records are in it.
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Ready({} bytes)", self.submission.len())
+    }
+}
+
 /// Events that are recorded together or not at all: one, or the parts of an act.
 pub type Unit = Vec<Ready>;
 

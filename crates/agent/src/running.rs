@@ -33,7 +33,7 @@ use crate::judge::Judge;
 use crate::notify::Notifier;
 use crate::outlet::Outlet;
 use crate::salts::Salts;
-use crate::settings::{Settings, TailSettings};
+use crate::settings::{Settings, Signing, TailSettings};
 use crate::state::State;
 use crate::tail::{self, Order, With};
 
@@ -78,7 +78,7 @@ impl Running {
         // Before there are threads: the socket is made under a mask of its own.
         let open = Open::doors(&settings)?;
         let salts = Salts::open(state.path(), clock::unix_nanos())?;
-        let signing = settings.signing.as_ref().map(|one| one.key()).transpose()?;
+        let signing = settings.signing.as_ref().map(Signing::key).transpose()?;
         let (tenant, source) = (settings.tenant.clone(), settings.source.clone());
         let recorded_as = (tenant.clone(), source.clone());
         let judge = Arc::new(Judge::new(tenant, source, signing, salts, clock::unix_nanos));

@@ -104,7 +104,7 @@ mod tests {
         for text in ["", "c2hvcnQ=", "s3cret s3cret", &cut, "-----BEGIN PRIVATE KEY-----"] {
             for alg in [Alg::Ed25519, Alg::HmacSha256] {
                 fs::write(&path, text).unwrap();
-                let error = read(alg, "k1", "default", &path).err().expect("no key");
+                let error = read(alg, "k1", "default", &path).expect_err("no key");
                 assert!(!format!("{error:#}").contains("s3cret"), "{error:#}");
             }
         }

@@ -453,8 +453,19 @@ fn signed_statements_of_an_agent_hold_and_heartbeats_say_how_it_is() {
     assert_eq!(found["signature"]["key_id"].as_str(), key_id, "{found}");
     sleep(Duration::from_millis(2500));
     assert_eq!(agent.stop(), Some(0), "{}", agent.log());
-    let beats = server.get("/v1/sources", &server.admin).text();
-    assert!(beats.contains("edge"), "{beats}");
+    let told = server.run(&server.admin, &["tail", "--from", "0", "--once", "-o", "json"]);
+    let told = running::stdout(&told);
+    let beats: Vec<&str> = told.split("\"HEARTBEAT\"").skip(1).collect();
+    assert!(beats.len() >= 2, "{told}");
+    let last = beats.last().expect("one").split_whitespace().collect::<String>();
+    for (key, value) in [
+        ("agent.accepted.socket", "2"),
+        ("agent.refused.socket.bad_json", "1"),
+        ("stopping", "true"),
+    ] {
+        let fact = format!("{{\"key\":\"{key}\",\"value\":\"{value}\"}}");
+        assert!(last.contains(&fact), "{fact} is not in {last}");
+    }
 }
 
 #[test]

@@ -102,8 +102,8 @@ pub struct Problem {
     pub line: Option<u64>,
     /// What was refused of several events.
     pub refused: Vec<Refused>,
-    /// Seconds after which it may be tried again.
-    pub retry_after: Option<u64>,
+    /// Whether it passes: the same may be sent again after a second.
+    pub passes: bool,
     /// Whether the connection is of no use any more.
     pub closes: bool,
     /// The methods that the path has.
@@ -134,7 +134,7 @@ impl Problem {
             member: None,
             line: None,
             refused: Vec::new(),
-            retry_after: None,
+            passes: false,
             closes: false,
             allow: None,
         }
@@ -151,9 +151,7 @@ impl Problem {
         let status = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
         let mut problem = Self::new(status, error.code, error.detail.clone());
         (problem.member, problem.line) = (error.member, first.line);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            problem.retry_after = Some(1);
-        }
+        problem.passes = status == StatusCode::SERVICE_UNAVAILABLE;
         if !lone {
             problem.refused = refused;
         }
@@ -166,7 +164,7 @@ impl Problem {
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { retry_after: Some(1), ..Self::new(status, code, detail) }
+        Self { passes: true, ..Self::new(status, code, detail) }
     }
 
     /// The same, after which the connection is closed.
@@ -191,8 +189,8 @@ impl Problem {
         bytes.push(b'\n');
         let mut response = response(self.status, "application/problem+json", bytes);
         let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        if self.passes {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use ledgerline_api::BODY_BYTES_MAX;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -67,7 +67,7 @@ fn too_slow() -> Problem {
 
 /// The form that a body says it has.
 pub fn form_of(headers: &HeaderMap) -> Result<BodyForm, Problem> {
-    let coding = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
+    let coding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
     if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         let detail = "a body is sent as it is: this crosses no network, so nothing is packed";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
