@@ -12,29 +12,12 @@ use crate::emitter::Emitter;
 use crate::prepare::{Preparer, Signing};
 use crate::run;
 use crate::seen::{LogReader, Watch};
+use crate::settings::{Held, Hooks, Limiting, MoreDetail, OnRefused, WhenFull};
 use crate::spool::{Spool, SpoolError, SpoolSettings};
 use crate::transport::Transport;
 
 /// Longest interval between heartbeats: what a ledger takes as a promise.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(86_400);
-
-/// What happens to an event when memory and spool are full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WhenFull {
-    /// It is given up and counted; its number is skipped, which the ledger shows as `source_gap`,
-    /// and the next heartbeat names it. The service goes on.
-    #[default]
-    FailOpen,
-    /// `emit` fails, and no number is skipped. The service decides.
-    FailClosed,
-}
-
-/// Called for each event that is refused for good. Must not block.
-pub(crate) type OnRefused = Box<dyn Fn(&Refusal) + Send + Sync>;
-/// Further detail of heartbeats.
-pub(crate) type MoreDetail = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
-/// The tokens that are held now.
-pub(crate) type Held = Box<dyn Fn() -> Vec<String> + Send + Sync>;
 
 /// Why an emitter does not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,20 +34,6 @@ pub enum StartError {
     /// No thread.
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
-}
-
-/// Numbers of an emitter.
-#[derive(Debug, Clone)]
-pub(crate) struct Limiting {
-    pub queue_events: usize,
-    pub queue_bytes: usize,
-    pub memory_bytes: usize,
-    pub batch: Limits,
-    pub linger: Duration,
-    pub spill_after: Duration,
-    pub durable: bool,
-    pub when_full: WhenFull,
-    pub heartbeat: Option<Duration>,
 }
 
 /// Settings of an emitter, with defaults for all but its source and its transport.
@@ -268,14 +237,14 @@ impl Builder {
             signing: self.signing,
         };
         let watch = self.watch.map(|(key, reader)| Watch::new(key, reader, file));
-        let hooks = run::Hooks {
-            on_refused: self.on_refused,
-            more_detail: self.more_detail,
-            held: self.held,
-        };
+        let hooks =
+            Hooks { on_refused: self.on_refused, more_detail: self.more_detail, held: self.held };
         let boot = boot.try_into().expect("8 bytes");
-        let shared = run::Shared::new(self.limiting, Backlog::new(spool), hooks, boot);
-        run::start(Arc::new(shared), preparer, self.transport, watch).map_err(StartError::Thread)
+        let shared = Arc::new(run::Shared::new(self.limiting, Backlog::new(spool), hooks, boot));
+        // When a thread cannot be started, the others end with this.
+        let emitter = Emitter::of(&shared);
+        run::start(&shared, preparer, self.transport, watch).map_err(StartError::Thread)?;
+        Ok(emitter)
     }
 
     fn check(&self) -> Result<(), StartError> {

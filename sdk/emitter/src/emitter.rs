@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use ledgerline_api::event::Event;
 
-use crate::builder::WhenFull;
 use crate::counts::{Counts, Refusal, add};
-use crate::run::{Shared, lock, wall};
+use crate::run::{Shared, Stopped, lock, wall};
+use crate::settings::WhenFull;
 use crate::slots::Taken;
 use crate::unit::Unit;
 
@@ -76,17 +76,6 @@ pub enum HandOverError {
     NotDurable(String),
 }
 
-/// How a stop ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped {
-    /// Whether everything was delivered.
-    pub is_delivered: bool,
-    /// Units that wait in the spool for the next start.
-    pub spooled: u64,
-    /// Units that were lost: there was no spool, or no room in it.
-    pub lost: u64,
-}
-
 /// What whoever emits in durable mode waits with.
 pub(crate) struct Ticket {
     shared: Arc<Shared>,
@@ -105,6 +94,11 @@ impl Ticket {
 }
 
 impl Emitter {
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        let last = Arc::new(LastOne(Arc::clone(shared)));
+        Self { shared: Arc::clone(shared), _last: last }
+    }
+
     /// Reports an event. It needs `type` and a target (`token_id`); time, id and number are given
     /// here. Does no input or output and waits for nothing but a short lock, unless the mode is
     /// durable: then it returns after the spool's fsync.
@@ -171,7 +165,7 @@ impl Emitter {
             Ok(given) => given,
             Err(refused) => {
                 if shared.limiting.when_full == WhenFull::FailOpen {
-                    slots.give_up(count);
+                    slots.give_up(refused.numbered());
                     drop(slots);
                     add(&shared.counters.dropped, count);
                     drop(refused);

@@ -35,19 +35,22 @@ pub mod layer;
 mod prepare;
 mod run;
 mod seen;
+mod settings;
 mod slots;
 mod spool;
 mod transport;
 mod unit;
 
-pub use builder::{Builder, StartError, WhenFull};
+pub use builder::{Builder, StartError};
 pub use counts::{Counts, MAX_REFUSALS, Refusal};
-pub use emitter::{Emission, EmitError, Emitter, HandOverError, Stopped};
+pub use emitter::{Emission, EmitError, Emitter, HandOverError};
 #[cfg(feature = "http")]
 pub use http_transport::{HttpSettings, HttpSettingsError, HttpTransport};
 pub use ledgerline_api::event;
 pub use prepare::Signing;
+pub use run::Stopped;
 pub use seen::{LogReader, ReadError};
+pub use settings::WhenFull;
 pub use spool::{Damage, Position, Spool, SpoolError, SpoolSettings};
 pub use transport::{Delivery, Refused, Transport, Verdict, Word};
 pub use unit::{Form, MAX_UNIT_BYTES, MAX_UNIT_EVENTS, Unit, UnitError};

@@ -19,6 +19,7 @@ use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::signature::{Alg, StatementSigner};
 use ledgerline_proof::statement::{MAX_STRING_BYTES, Personal};
 use ledgerline_proof::submission::{Attachment, Submission};
+use ledgerline_proof::token_id::looks_like_token;
 
 use crate::slots::{Slot, Taken};
 use crate::transport::Refused;
@@ -143,6 +144,10 @@ impl Preparer {
             event.service = self.service.clone().map(Into::into);
         }
         let event_id = self.id_of(&event);
+        if let Some(member) = raw_token(&event) {
+            let detail = format!("`{member}` is a token, not the id of one");
+            return Err(Unfit { event_id, why: Refused::new("secret_refused", detail) });
+        }
         let made = match &self.signing {
             None => Unit::json(&event, event_id, marks.at)
                 .map_err(|error| Refused::new("entry_too_large", error.to_string())),
@@ -208,6 +213,17 @@ impl Preparer {
         Unit::submissions(&[submission.encode()], at)
             .map_err(|error| refuse("entry_too_large", &error))
     }
+}
+
+/// The member in which a token stands where the id of one belongs. The ledger would refuse it; here
+/// it does not even reach the spool.
+fn raw_token(event: &Event<'_>) -> Option<&'static str> {
+    let target = event.target.as_ref().filter(|target| target.kind == "TOKEN");
+    let links = event.links.iter().filter_map(|link| Some(("links", link.token_id.as_deref()?)));
+    let aliases = event.also_known_as.iter().map(|id| ("also_known_as", &**id));
+    let own = event.token_id.as_deref().map(|id| ("token_id", id));
+    let own = own.into_iter().chain(target.map(|target| ("target", &*target.id)));
+    own.chain(links).chain(aliases).find(|(_, id)| looks_like_token(id)).map(|(member, _)| member)
 }
 
 /// What an event got when it was taken.
@@ -344,6 +360,29 @@ mod tests {
         assert_eq!(event.event_id.as_deref(), Some("77777777-7777-7777-7777-777777777777"));
         assert_eq!(event.service.as_deref(), Some("orders-api"));
         assert!(event.source.is_none() && event.tenant.is_none(), "the credential says them");
+    }
+
+    #[test]
+    fn a_token_where_its_id_belongs_goes_nowhere() {
+        let raw = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
+        let link = ledgerline_api::event::Link {
+            token_id: Some(raw.into()),
+            event: None,
+            relation: "CAUSED_BY".into(),
+            strength: None,
+            why: None,
+        };
+        let target = ledgerline_api::event::Target { kind: "TOKEN".into(), id: raw.into() };
+        for event in [
+            Event { token_id: Some(raw.into()), ..used() },
+            Event { token_id: None, target: Some(target), ..used() },
+            Event { also_known_as: vec![raw.into()], ..used() },
+            Event { links: vec![link], ..used() },
+        ] {
+            let refused = preparer(None).unit(slot(event)).expect_err("refused");
+            assert_eq!(refused[0].why.code, "secret_refused");
+            assert!(!refused[0].why.detail.contains("eyJ"));
+        }
     }
 
     #[test]

@@ -25,24 +25,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ledgerline_proof::checkpoint::Checkpoint;
 
 use crate::backlog::Backlog;
-use crate::builder::{Held, Limiting, MoreDetail, OnRefused};
 use crate::counts::{Counters, Counts, Refusal, Refusals, add, value};
-use crate::emitter::{Emitter, LastOne, Stopped};
 use crate::prepare::{Preparer, Unfit};
 use crate::seen::Watch;
+use crate::settings::{Hooks, Limiting};
 use crate::slots::Slots;
 use crate::spool::{Spool, SpoolError, ToSync};
 use crate::transport::Transport;
 
 /// Passes of the worker whose failure is remembered until their callers have seen it.
 const MAX_FAILED_PASSES: usize = 64;
-
-/// What is plugged in.
-pub(crate) struct Hooks {
-    pub on_refused: Option<OnRefused>,
-    pub more_detail: Option<MoreDetail>,
-    pub held: Option<Held>,
-}
 
 /// How far the worker has come with what was taken.
 #[derive(Default)]
@@ -63,6 +55,17 @@ impl Durable {
         let result = failed.map_or(Ok(()), |(_, _, why)| Err(why.clone()));
         (self.done >= ticket).then_some(result)
     }
+}
+
+/// How a stop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Whether everything was delivered.
+    pub is_delivered: bool,
+    /// Units that wait in the spool for the next start.
+    pub spooled: u64,
+    /// Units that were lost: there was no spool, or no room in it.
+    pub lost: u64,
 }
 
 /// What is known of the log.
@@ -117,25 +120,23 @@ fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
 }
 
 pub(crate) fn start(
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     preparer: Preparer,
     transport: Box<dyn Transport>,
     watch: Option<Watch>,
-) -> Result<Emitter, std::io::Error> {
+) -> Result<(), std::io::Error> {
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
         thread::Builder::new().name(format!("ledgerline-{name}")).spawn(run).map(drop)
     };
-    // When one of them cannot be started, the others end by this.
-    let last = Arc::new(LastOne(Arc::clone(&shared)));
-    let of = Arc::clone(&shared);
+    let of = Arc::clone(shared);
     spawn("worker", Box::new(move || worker::run(&of, &preparer)))?;
-    let of = Arc::clone(&shared);
+    let of = Arc::clone(shared);
     spawn("sender", Box::new(move || sender::run(&of, transport)))?;
     if let Some(watch) = watch {
-        let of = Arc::clone(&shared);
+        let of = Arc::clone(shared);
         spawn("watcher", Box::new(move || watcher::run(&of, watch)))?;
     }
-    Ok(Emitter { shared, _last: last })
+    Ok(())
 }
 
 impl Shared {

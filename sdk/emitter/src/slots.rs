@@ -26,6 +26,14 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
+    /// Events that get a number here: all but one that brought an instance of its own.
+    pub fn numbered(&self) -> usize {
+        match self {
+            Self::One(event) => usize::from(event.source_instance.is_none()),
+            Self::Act(events) => events.len(),
+        }
+    }
+
     pub fn len(&self) -> usize {
         match self {
             Self::One(_) => 1,
@@ -122,6 +130,9 @@ impl Slots {
 
     /// Uses up the numbers of events that are given up: the ledger sees that they are missing.
     pub fn give_up(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
         let first = self.number(count);
         let last = self.next_seq - 1;
         if let Some(gap) = self.gaps.last_mut().filter(|gap| gap.1 + 1 == first) {

@@ -7,8 +7,9 @@
 //!                submission: frames of a batch body, see `ledgerline_proof::submission`
 //! ```
 //!
-//! Promises: the bytes of a unit never change, so that it can be sent again: identity, number, time,
-//! salts and signature are inside. No batch divides it: the parts of an act stand in one request.
+//! Promises: the bytes of a unit never change, so that it can be sent again: identity, number,
+//! time, salts and signature are inside. No batch divides it: the parts of an act stand in one
+//! request.
 
 use ledgerline_api::event::Event;
 use ledgerline_proof::schema::{Kind, decode_object};

@@ -24,6 +24,7 @@ mod beside;
 mod bulk;
 mod cold;
 mod curve;
+mod emitting;
 mod events;
 mod history;
 mod http;
@@ -42,6 +43,8 @@ mod questions;
 mod report;
 mod rows;
 mod server;
+#[path = "../../../../sdk/emitter/examples/service/app.rs"]
+mod service;
 mod single;
 mod sources;
 mod storage;
@@ -100,6 +103,8 @@ enum Name {
     Introspect,
     /// Events through the local agent, beside the same ones sent to the server.
     Agent,
+    /// `emit` on the caller's thread, and a service with the layer beside itself without it.
+    Emitter,
     /// One ledger that grows: memory, lag, rates and times against its size.
     Curve,
 }
@@ -219,6 +224,9 @@ impl Setup {
 }
 
 fn main() -> Result<()> {
+    if let Some(served) = emitting::serve_if_asked() {
+        return served;
+    }
     let arguments = Arguments::parse();
     let setup = Setup::of(&arguments)?;
     setup.check_room()?;
@@ -229,6 +237,7 @@ fn main() -> Result<()> {
             match name {
                 Name::Single => single::measure(&setup, &mut report),
                 Name::Paced => paced::measure(&setup, &mut report),
+                Name::Emitter => emitting::measure(&setup, &mut report),
                 Name::Sources => sources::measure(&setup, &mut report),
                 Name::Batch => bulk::measure(&setup, &mut report),
                 Name::Blocks => bulk::blocks(&setup, &mut report),

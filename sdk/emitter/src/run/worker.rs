@@ -48,7 +48,7 @@ impl Worker<'_> {
         let shared = self.shared;
         let limiting = &shared.limiting;
         let now = Instant::now();
-        // What finds no room stays in the slots, and then callers are told, or their events counted.
+        // What finds no room stays in the slots; then callers are told, or their events counted.
         let is_full = lock(&shared.backlog).waiting_bytes() >= limiting.memory_bytes;
         shared.is_jammed.store(is_full && limiting.durable, Ordering::Relaxed);
         let mut up_to = None;

@@ -23,6 +23,15 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).expect("a file").len()
+}
+
+/// Payloads of one size, each of bytes that say which it is.
+fn numbered(count: usize, size: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|n| vec![u8::try_from(n).unwrap_or(0); size]).collect()
+}
+
 /// Everything that is left, in order.
 fn rest(spool: &mut Spool) -> Vec<Vec<u8>> {
     payloads(&spool.peek(usize::MAX, usize::MAX).expect("readable"))
@@ -104,8 +113,7 @@ proptest! {
             }
             let spool = spool.as_mut().expect("open");
             prop_assert_eq!(spool.records(), model.len() as u64);
-            let on_disk: u64 =
-                segments(folder.path()).iter().map(|one| fs::metadata(one).expect("one").len()).sum();
+            let on_disk: u64 = segments(folder.path()).iter().map(|one| length(one)).sum();
             prop_assert_eq!(on_disk, spool.bytes());
             prop_assert!(on_disk <= bound);
         }
@@ -116,7 +124,7 @@ proptest! {
     fn a_torn_tail_is_cut_and_counted(count in 1_usize..8, lost in 1_u64..400) {
         let folder = tempfile::tempdir().expect("a folder");
         let mut spool = Spool::open(settings(folder.path(), 1 << 20)).expect("a spool");
-        let batch: Vec<Vec<u8>> = (0..count).map(|n| vec![u8::try_from(n).unwrap_or(0); 50]).collect();
+        let batch = numbered(count, 50);
         let ends = spool.append(&batch).expect("a disk");
         drop(spool);
         let last = segments(folder.path()).pop().expect("a segment");
@@ -142,7 +150,7 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().expect("a folder");
         let mut spool = Spool::open(settings(folder.path(), 1 << 20)).expect("a spool");
-        let batch: Vec<Vec<u8>> = (0..count).map(|n| vec![u8::try_from(n).unwrap_or(0); 200]).collect();
+        let batch = numbered(count, 200);
         spool.append(&batch).expect("a disk");
         drop(spool);
         let files = segments(folder.path());
