@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", action: Action::Own(tidy::judge) },
     Step { name: "deny", action: Action::Partly(deny) },
     Step { name: "tests", action: Action::Cargo(TESTS) },
+    Step { name: "keycloak", action: Action::Cargo(KEYCLOAK) },
 ];
 
 /// `--locked`: what was reviewed is what is built.
@@ -55,14 +56,8 @@ const FUZZ: &[&str] = &[
 /// Profile `ci`: optimised, since the tests hash and sign a lot, with assertions on.
 const TESTS: &[&str] = &["test", "--workspace", "--locked", "--profile", "ci"];
 
-/// What takes too long for every change, or needs hundreds of megabytes: run at night.
-const NIGHTLY: &[Step] = &[
-    Step { name: "tools", action: Action::Partly(tools::ensure) },
-    Step { name: "keycloak", action: Action::Cargo(LIVE_KEYCLOAK) },
-];
-
-/// A real Keycloak: 180 MB once, then about two minutes.
-const LIVE_KEYCLOAK: &[&str] = &[
+/// A real Keycloak, which nobody wants at each `cargo test`: 180 MB once, then a minute or two.
+const KEYCLOAK: &[&str] = &[
     "test",
     "--package",
     "ledgerline",
@@ -114,20 +109,8 @@ fn deny() -> Result<Vec<String>> {
 /// # Errors
 /// The first failing step's, under its name.
 pub fn run() -> Result<()> {
-    run_and_report(STEPS)
-}
-
-/// Runs what is too long for every change.
-///
-/// # Errors
-/// As [`run`].
-pub fn nightly() -> Result<()> {
-    run_and_report(NIGHTLY)
-}
-
-fn run_and_report(steps: &[Step]) -> Result<()> {
     let (mut times, mut left_out) = (Vec::new(), Vec::new());
-    let result = run_steps(steps, &mut times, &mut left_out);
+    let result = run_steps(STEPS, &mut times, &mut left_out);
     println!("\nstep          seconds");
     for (name, time) in &times {
         println!("{name:12} {:>8.1}", time.as_secs_f64());
@@ -156,7 +139,7 @@ fn run_steps(
             }),
         };
         times.push((step.name, start.elapsed()));
-        result.with_context(|| format!("stopped at the step `{}`", step.name))?;
+        result.with_context(|| format!("ci stopped at the step `{}`", step.name))?;
     }
     Ok(())
 }
@@ -177,7 +160,7 @@ mod tests {
         ];
         let (mut times, mut left_out) = (Vec::new(), Vec::new());
         let error = run_steps(&steps, &mut times, &mut left_out).expect_err("a step fails");
-        assert_eq!(format!("{error:#}"), "stopped at the step `bad`: as told");
+        assert_eq!(format!("{error:#}"), "ci stopped at the step `bad`: as told");
         let names: Vec<_> = times.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["good", "less", "bad"]);
         assert_eq!(left_out, ["a half"], "said again at the end");

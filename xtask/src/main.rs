@@ -39,8 +39,6 @@ struct Arguments {
 enum Chore {
     /// Everything a change must pass: format, clippy, tidy, tests. Stops at the first failure.
     Ci,
-    /// What takes too long for every change: tests against a real Keycloak.
-    Nightly,
     /// Check the house rules that the compiler and clippy do not know.
     Tidy(TidyArgs),
     /// Measure, in a release build, against a reference of the same run.
@@ -86,7 +84,6 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<ExitCode> {
     match chore {
         Chore::Ci => ci::run(),
-        Chore::Nightly => ci::nightly(),
         Chore::Tidy(args) => tidy::run(&args),
         Chore::Bench(args) => chores::bench(&args),
         Chore::Sim(args) => chores::sim(&args),

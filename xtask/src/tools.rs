@@ -83,6 +83,20 @@ const NEEDED: &[Needed] = &[
         always: false,
         ..needed(&["npm", "--version"], "8", "npm", "it installs packages of tests", "install npm")
     },
+    Needed {
+        always: false,
+        ..needed(
+            &["java", "--version"],
+            "17",
+            "default-jre-headless",
+            "a test runs a real Keycloak",
+            "put a newer Java first on PATH",
+        )
+    },
+    Needed {
+        always: false,
+        ..needed(&["mvn", "--version"], "3", "maven", "it installs Keycloak", "install maven")
+    },
 ];
 
 const fn needed(

@@ -1,10 +1,10 @@
 //! A real Keycloak, with our adapter on its user and admin events: what a client saw of its tokens
 //! is what the ledger says of them, and no bearer value is written anywhere.
 //!
-//! Keycloak is 180 MB and takes a minute to start on a small machine, so this is not part of the
-//! default tests: `cargo xtask nightly` runs it, or `cargo test -p ledgerline --test live_keycloak
-//! -- --ignored`. Where it cannot be installed the test says so and is skipped; with `CI=true` it
-//! fails.
+//! Keycloak is 180 MB and takes up to a minute to start on a small machine, so `cargo test` leaves
+//! it out and `cargo xtask ci` has it as a step of its own: `cargo test -p ledgerline --test
+//! live_keycloak -- --ignored`. Where it cannot be installed the test says so and is skipped; with
+//! `CI=true` it fails.
 
 mod installed;
 mod live;
@@ -72,7 +72,7 @@ fn lines(seen: &Value) -> String {
 }
 
 #[test]
-#[ignore = "needs minutes and 180 MB: cargo xtask nightly"]
+#[ignore = "180 MB and a minute or two: a step of cargo xtask ci"]
 fn what_a_client_saw_of_a_live_keycloak_is_what_the_ledger_says() {
     let Some(folder) = installed::server("keycloak") else { return };
     let Some(library) = installed::node("openid-client", "") else { return };
