@@ -17,6 +17,7 @@ mod hydra;
 mod kubernetes;
 mod okta;
 mod opa;
+pub mod set;
 mod teleport;
 mod vault;
 mod zitadel;
