@@ -159,6 +159,8 @@ pub struct Parameters {
     /// `proof`: each verdict has its inclusion proof.
     #[schemars(extend("enum" = ["proof"]))]
     pub receipt: Option<String>,
+    /// Whose records these are: an alias of the register of issuers, or `<region>:<alias>`.
+    pub issuer: Option<String>,
     /// Whether the key has leaked: what it signed from now on proves nothing.
     pub compromised: bool,
     /// Why; stands in the ledger for ever.

@@ -22,7 +22,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_answers::problem::Problem;
@@ -40,7 +40,7 @@ use serde::Deserialize;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::submitting::{Decoded, RECORDS_MAX, Record};
+use crate::submitting::{Decoded, Notes, RECORDS_MAX, Record, too_many};
 
 /// How a body holds CloudEvents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,17 +92,16 @@ pub fn decode(
                 Problem::bad_request("bad_json", what)
             })?;
             if list.len() > RECORDS_MAX {
-                let detail = format!("a batch has at most {RECORDS_MAX} events");
-                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
+                return Err(too_many());
             }
             let records = list.into_iter().map(|one| of(from_json(one.get()))).collect();
-            Ok(Decoded { records, is_lone: false })
+            Ok(Decoded { records, is_lone: false, notes: Notes::default() })
         }
     }
 }
 
 fn lone(record: Record) -> Decoded {
-    Decoded { records: vec![record], is_lone: true }
+    Decoded { records: vec![record], is_lone: true, notes: Notes::default() }
 }
 
 /// Binary mode.

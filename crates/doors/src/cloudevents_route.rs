@@ -36,7 +36,7 @@ pub async fn submit(State(doors): Shared, request: Request) -> Result<Response, 
     let decode = move |body: &axum::body::Bytes, caller: &ledgerline_view::registry::Caller| {
         cloudevents::decode(mode, &headers, body, caller)
     };
-    let taken = doors.take(Door::CloudEvents, caller, &parts, body, decode).await?;
+    let taken = doors.take(Door::CloudEvents, caller, &parts.headers, body, decode).await?;
     if is_brief && taken.refused() == 0 {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

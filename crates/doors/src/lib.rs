@@ -12,19 +12,26 @@
 //!
 //! Refuses: credentials in a query. No refusal repeats input.
 
+pub mod bodies;
 pub mod cloudevents;
 pub mod cloudevents_route;
+pub mod hooks;
+pub mod opa;
+pub mod records_route;
+pub mod sets;
+pub mod settings;
 pub mod submitting;
 pub mod tally;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, post};
+use axum::routing::{MethodRouter, get, post};
 use ledgerline_gate::Gate;
 use ledgerline_issuers::Register;
 use ledgerline_node::Node;
 
+use crate::hooks::Hooks;
 use crate::tally::Tally;
 
 /// What the doors' handlers have. Shared behind one `Arc`.
@@ -35,6 +42,8 @@ pub struct Doors {
     pub gate: Arc<Gate>,
     /// Whose signatures count.
     pub register: Arc<Register>,
+    /// Doors of the settings.
+    pub hooks: Hooks,
     /// What came of what was sent.
     pub tally: Tally,
 }
@@ -45,8 +54,13 @@ pub type Shared = axum::extract::State<Arc<Doors>>;
 impl Doors {
     /// Doors into a ledger.
     #[must_use]
-    pub fn new(node: Arc<Node>, gate: Arc<Gate>, register: Arc<Register>) -> Arc<Self> {
-        Arc::new(Self { node, gate, register, tally: Tally::default() })
+    pub fn new(
+        node: Arc<Node>,
+        gate: Arc<Gate>,
+        register: Arc<Register>,
+        hooks: Hooks,
+    ) -> Arc<Self> {
+        Arc::new(Self { node, gate, register, hooks, tally: Tally::default() })
     }
 }
 
@@ -54,9 +68,18 @@ impl Doors {
 type Route = (&'static str, &'static [&'static str], fn() -> MethodRouter<Arc<Doors>>);
 
 /// Every route of the doors, with its methods.
-pub const ROUTES: &[Route] = &[("/v1/cloudevents", &["post", "options"], || {
-    post(cloudevents_route::submit).options(cloudevents_route::handshake)
-})];
+pub const ROUTES: &[Route] = &[
+    ("/v1/cloudevents", &["post", "options"], || {
+        post(cloudevents_route::submit).options(cloudevents_route::handshake)
+    }),
+    ("/v1/sets", &["post"], || post(sets::push)),
+    ("/v1/backchannel-logout", &["post"], || post(sets::logout)),
+    ("/v1/opa/logs", &["post"], || post(records_route::opa_logs)),
+    ("/v1/adapters/{name}", &["post"], || post(records_route::adapters)),
+    ("/v1/hooks/{name}", &["get", "post"], || {
+        get(records_route::verification).post(records_route::hook)
+    }),
+];
 
 /// The routes, for a router of any state.
 pub fn routes<S: Clone + Send + Sync + 'static>(doors: Arc<Doors>) -> Router<S> {

@@ -7,8 +7,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::http::HeaderMap;
-use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledgerline_answers::answer::json;
 use ledgerline_answers::problem::Problem;
@@ -19,7 +18,7 @@ use ledgerline_gate::body::{INLINE_BODY_BYTES, read_body};
 use ledgerline_gate::lanes;
 use ledgerline_gate::{Shown, credential};
 use ledgerline_ledger::intake::{
-    BodyForm, EventAnswer, EventError, EventStatus, SubmitAnswer, SubmitError,
+    BodyForm, EventAnswer, EventError, EventStatus, Reply, SubmitAnswer, SubmitError,
 };
 use ledgerline_view::registry::{Caller, Roles};
 
@@ -38,6 +37,29 @@ pub struct Decoded {
     pub records: Vec<Record>,
     /// Whether it was a single one, whose refusal is the refusal of the body.
     pub is_lone: bool,
+    /// What else is to be said of it.
+    pub notes: Notes,
+}
+
+/// How foreign records became events, where one is not the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Records that were read.
+    pub records: u64,
+    /// Those that gave an event or completed one.
+    pub mapped: u64,
+    /// Those that stand in the event of another one.
+    pub joined: u64,
+    /// Those with nothing for the ledger.
+    pub skipped: u64,
+    /// Those that cannot be read: which, from 1, and why.
+    pub refused: Vec<(u64, String)>,
+}
+
+/// 413 for a body of too many records.
+pub fn too_many() -> Problem {
+    let detail = format!("a body has at most {RECORDS_MAX} records; send several");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
 /// What became of a body.
@@ -48,6 +70,8 @@ pub struct Taken {
     pub checkpoint: Option<Arc<str>>,
     /// Whether it was a single one.
     pub is_lone: bool,
+    /// What else is to be said of it.
+    pub notes: Notes,
 }
 
 impl Taken {
@@ -107,14 +131,33 @@ impl Doors {
         self: &Arc<Self>,
         door: Door,
         caller: Caller,
-        parts: &Parts,
+        headers: &HeaderMap,
         body: Body,
         decode: F,
     ) -> Result<Taken, Problem>
     where
         F: FnOnce(&Bytes, &Caller) -> Result<Decoded, Problem> + Send + 'static,
     {
-        let (body, room) = read_body(&self.gate, &parts.headers, body, BODY_BYTES_MAX).await?;
+        let (body, room) = read_body(&self.gate, headers, body, BODY_BYTES_MAX).await?;
+        let taken = self.take_read(door, caller, body, decode).await;
+        drop(room);
+        taken
+    }
+
+    /// The same of a body that was read.
+    ///
+    /// # Errors
+    /// A refusal of the body as a whole.
+    pub async fn take_read<F>(
+        self: &Arc<Self>,
+        door: Door,
+        caller: Caller,
+        body: Bytes,
+        decode: F,
+    ) -> Result<Taken, Problem>
+    where
+        F: FnOnce(&Bytes, &Caller) -> Result<Decoded, Problem> + Send + 'static,
+    {
         let (size, is_small) = (body.len(), body.len() <= INLINE_BODY_BYTES);
         let doors = Arc::clone(self);
         let (reply, receive) = lanes::reply_here();
@@ -124,23 +167,57 @@ impl Doors {
                 doors.tally.add(door, "refused", 1);
             };
             let decoded = decode(&body, &caller).inspect_err(refused)?;
-            for error in decoded.records.iter().filter_map(|one| one.as_ref().err()) {
-                doors.node.count_refusal(caller.key_id(), error.code);
-            }
-            let events = array_of(&decoded.records);
-            if events.is_empty() {
-                return Ok((decoded, false));
-            }
-            doors.node.submit(&caller, BodyForm::Json, events.as_bytes(), reply)?;
-            Ok((decoded, true))
+            let is_handed_in = doors.put(&caller, &decoded, reply)?;
+            Ok((decoded, is_handed_in))
         };
         let (decoded, is_handed_in) =
             if is_small { work()? } else { self.gate.parse(size, work).await? };
-        drop(room);
         let answer = match is_handed_in {
             true => Some(receive.await.map_err(|_| stopped("the ledger stopped meanwhile"))?),
             false => None,
         };
+        self.whole(door, decoded, answer)
+    }
+
+    /// Hands in what was decoded already.
+    ///
+    /// # Errors
+    /// A refusal of all of it.
+    pub async fn hand_in(
+        &self,
+        door: Door,
+        caller: &Caller,
+        decoded: Decoded,
+    ) -> Result<Taken, Problem> {
+        let (reply, receive) = lanes::reply_here();
+        let answer = match self.put(caller, &decoded, reply)? {
+            true => Some(receive.await.map_err(|_| stopped("the ledger stopped meanwhile"))?),
+            false => None,
+        };
+        self.whole(door, decoded, answer)
+    }
+
+    /// Leaves the events for the sequencer; whether there is any. What the door refused counts.
+    fn put(&self, caller: &Caller, decoded: &Decoded, reply: Reply) -> Result<bool, Problem> {
+        let events = array_of(&decoded.records);
+        if !events.is_empty() {
+            self.node.submit(caller, BodyForm::Json, events.as_bytes(), reply)?;
+        }
+        for error in decoded.records.iter().filter_map(|one| one.as_ref().err()) {
+            self.node.count_refusal(caller.key_id(), error.code);
+        }
+        for _ in &decoded.notes.refused {
+            self.node.count_refusal(caller.key_id(), "record_refused");
+        }
+        Ok(!events.is_empty())
+    }
+
+    fn whole(
+        &self,
+        door: Door,
+        decoded: Decoded,
+        answer: Option<SubmitAnswer>,
+    ) -> Result<Taken, Problem> {
         let taken = whole(decoded, answer)?;
         self.count(door, &taken);
         Ok(taken)
@@ -155,6 +232,9 @@ impl Doors {
             let count = taken.verdicts.iter().filter(|one| one.status == status).count();
             self.tally.add(door, word, count as u64);
         }
+        self.tally.add(door, "refused", taken.notes.refused.len() as u64);
+        self.tally.add(door, "skipped", taken.notes.skipped);
+        self.tally.add(door, "joined", taken.notes.joined);
     }
 }
 
@@ -179,9 +259,9 @@ fn whole(decoded: Decoded, answer: Option<SubmitAnswer>) -> Result<Taken, Proble
         Ok(_) => judged.next().ok_or_else(Problem::internal),
         Err(error) => Ok(EventAnswer::refused(None, error)),
     };
-    let is_lone = decoded.is_lone;
+    let (is_lone, notes) = (decoded.is_lone, decoded.notes);
     let verdicts = decoded.records.into_iter().map(verdict).collect::<Result<_, _>>()?;
-    Ok(Taken { verdicts, checkpoint, is_lone })
+    Ok(Taken { verdicts, checkpoint, is_lone, notes })
 }
 
 fn stopped(why: impl Into<String>) -> Problem {

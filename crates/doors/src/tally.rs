@@ -10,6 +10,16 @@ use std::sync::{Mutex, PoisonError};
 pub enum Door {
     /// CloudEvents over HTTP.
     CloudEvents,
+    /// Security event tokens.
+    Sets,
+    /// Logout tokens.
+    Logout,
+    /// Decision logs.
+    Opa,
+    /// Records for an adapter, by API key.
+    Adapters,
+    /// Records for an adapter, by a door of the settings.
+    Hooks,
 }
 
 impl Door {
@@ -18,6 +28,11 @@ impl Door {
     pub const fn word(self) -> &'static str {
         match self {
             Self::CloudEvents => "cloudevents",
+            Self::Sets => "sets",
+            Self::Logout => "logout",
+            Self::Opa => "opa",
+            Self::Adapters => "adapters",
+            Self::Hooks => "hooks",
         }
     }
 }

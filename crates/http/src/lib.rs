@@ -53,6 +53,7 @@ use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use ledgerline_answers::problem::Problem;
 use ledgerline_doors::Doors;
+use ledgerline_doors::hooks::Hooks;
 use ledgerline_gate::limits::Limits;
 use ledgerline_gate::{Gate, Shown, server};
 use ledgerline_issuers::{Issuers, Register};
@@ -94,6 +95,8 @@ pub struct App {
 pub struct With {
     /// Whose tokens are verified.
     pub issuers: Issuers,
+    /// Doors whose senders are known otherwise than by an API key.
+    pub hooks: Hooks,
     /// Signs answers of introspection.
     pub answers: Answers,
     /// Where findings are told.
@@ -115,7 +118,8 @@ impl App {
         let callers = Box::new(move |shown: Shown<'_>| caller_of(&known, shown).ok());
         let gate = Arc::new(Gate::new(limits, callers, rooms::room_for));
         let register = Arc::new(Register::new(with.issuers));
-        let doors = Doors::new(Arc::clone(&node), Arc::clone(&gate), Arc::clone(&register));
+        let doors =
+            Doors::new(Arc::clone(&node), Arc::clone(&gate), Arc::clone(&register), with.hooks);
         Arc::new(Self {
             node,
             gate,

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use ledgerline_commands::ClientSettings;
+use ledgerline_doors::settings::{self as door_settings, DoorTable};
 use ledgerline_gate::tls;
 use ledgerline_issuers::settings::{self as issuer_settings, IssuerTable};
 use ledgerline_issuers::workload::{self, WorkloadTable};
@@ -194,6 +195,8 @@ pub struct FileSettings {
     pub logs: LogSettings,
     /// The issuers; in a file only.
     pub issuers: IssuerTable,
+    /// Doors whose senders are known otherwise than by an API key; in a file only.
+    pub doors: DoorTable,
     /// Who proves by a certificate or a token who it is; in a file only.
     pub workloads: WorkloadTable,
     /// The file as it was given.
@@ -225,6 +228,13 @@ impl FileSettings {
         let given = table.clone();
         let issuers =
             table.remove("issuers").map(issuer_settings::parse).transpose()?.unwrap_or_default();
+        let doors =
+            table.remove("doors").map(door_settings::parse).transpose()?.unwrap_or_default();
+        for (name, door) in &doors {
+            if !issuers.contains_key(&door.issuer) {
+                return Err(format!("doors.{name}: issuer names no [issuers.<alias>]"));
+            }
+        }
         let workloads = table.remove("workloads").map(|one| workload::parse(one, &issuers));
         let workloads = workloads.transpose()?.unwrap_or_default();
         let (mut server, mut client, mut logs) = Default::default();
@@ -247,6 +257,7 @@ impl FileSettings {
             client: client.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             logs: logs.try_into().map_err(|error: toml::de::Error| error.to_string())?,
             issuers,
+            doors,
             workloads,
             given,
         })
@@ -290,6 +301,9 @@ mod tests {
         check("head = \"\"", "`head` is empty");
         check("listen = \" \"", "`listen` is empty");
         check("retries = ", "TOML");
+        check("doors = 1", "[doors.<name>]");
+        let door = "check = \"signed-events\"\nissuer = \"idp\"\nkey_file = \"k\"";
+        check(&format!("[doors.kc]\n{door}"), "doors.kc: issuer names no");
         check("[server]\nlisten = \"x\"", "unknown setting `server`");
     }
 

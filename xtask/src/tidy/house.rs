@@ -370,6 +370,8 @@ pub const CRATES: &[Crate] = &[
         uses: &[
             "ledgerline-proof",
             "ledgerline-api",
+            "ledgerline-client",
+            "ledgerline-sources",
             "ledgerline-issuers",
             "ledgerline-statements",
             "ledgerline-view",
@@ -445,6 +447,7 @@ pub const CRATES: &[Crate] = &[
         uses: &[
             "ledgerline-webhook",
             "ledgerline-gate",
+            "ledgerline-doors",
             "ledgerline-http",
             "ledgerline-client",
             "ledgerline-terminal",

@@ -57,6 +57,8 @@ pub(super) fn segment(path: &str, name: &str) -> (&'static str, Value) {
         ),
         ("source", _) => ("The event's source.", text),
         ("event_id", _) => ("The event's UUID.", uuid),
+        ("name", path) if path.starts_with("/v1/adapters") => ("The adapter.", text),
+        ("name", _) => ("The door, as the settings name it.", text),
         ("key_id", _) => ("The key's id.", text),
         ("index", _) => ("Index of the leaf.", json!({ "type": "integer", "minimum": 0 })),
         ("digest", _) => ("`sha256:` and 64 hex digits.", text),

@@ -12,6 +12,7 @@ use ledgerline_api::time_text::rfc3339;
 use ledgerline_api::token::TokenEvents;
 use ledgerline_api::uuid_text;
 use ledgerline_client::Client;
+use ledgerline_doors::settings::DoorTable;
 use ledgerline_issuers::settings::IssuerTable;
 use ledgerline_issuers::workload::WorkloadTable;
 use ledgerline_world::clock::{Clock as _, SystemClock};
@@ -64,7 +65,8 @@ pub fn run(context: &mut Context, args: DemoArgs) -> CommandResult {
         block_interval_ms: Some(200),
         ..Default::default()
     };
-    let started = Started::start(&settings, IssuerTable::new(), WorkloadTable::default())?;
+    let (workloads, doors) = (WorkloadTable::default(), DoorTable::new());
+    let started = Started::start(&settings, IssuerTable::new(), workloads, doors)?;
     let shown = show(context, &started.url, &folder, args.once, &admin_key);
     if shown.is_ok() && !args.once {
         let signals = started.signals()?;

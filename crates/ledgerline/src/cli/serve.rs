@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use ledgerline_doors::hooks::Hooks;
+use ledgerline_doors::settings::DoorTable;
 use ledgerline_gate::descriptors;
 use ledgerline_gate::lanes::Lanes;
 use ledgerline_gate::limits::Limits;
@@ -76,8 +78,9 @@ pub fn run(context: &mut Context, args: ServeArgs) -> CommandResult {
     let settings = args.settings.or(context.file.server.clone());
     let issuers = std::mem::take(&mut context.file.issuers);
     let workloads = std::mem::take(&mut context.file.workloads);
+    let doors = std::mem::take(&mut context.file.doors);
     use_small_pages();
-    let started = Started::start(&settings, issuers, workloads)?;
+    let started = Started::start(&settings, issuers, workloads, doors)?;
     let reload = Reload { origins, tls: started.tls.clone() };
     // Whoever reads the line may ask it to end at once.
     let signals = started.signals()?;
@@ -360,11 +363,13 @@ impl Started {
         settings: &ServerSettings,
         issuers: IssuerTable,
         workloads: WorkloadTable,
+        doors: DoorTable,
     ) -> Result<Self, Failure> {
         if workloads.has_certificates() && settings.tls_client_ca.is_none() {
             return Err(Failure::usage("workloads with a certificate need tls_client_ca"));
         }
         let issuers = Issuers::open(issuers)?;
+        let hooks = Hooks::open(doors)?;
         let webhook = receiver(settings)?.map(|one| Webhook::open(&one)).transpose()?;
         let tls = Tls::new(tls::acceptor(settings.tls_files())?);
         let runtime = runtime()?;
@@ -404,7 +409,7 @@ impl Started {
         let answers = answers(settings, &ledger.node)?;
         let head_was_missing = ledger.head_was_missing;
         let use_window = milliseconds(settings.introspection_window_ms, 10_000);
-        let with = With { issuers, answers, webhook, head_was_missing, use_window };
+        let with = With { issuers, hooks, answers, webhook, head_was_missing, use_window };
         let app = App::new(Arc::clone(&ledger.node), limits, with);
         know_workloads(&app, workloads);
         // Before anything is answered: a key whose time came while nobody ran must not be taken.
