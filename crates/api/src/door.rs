@@ -109,6 +109,17 @@ pub const OPERATIONS: &[Operation] = &[
         ..door("record_decisions", "/v1/opa/logs", "Record a decision log of Open Policy Agent")
     },
     Operation {
+        description: "For the token events among the events of spans; everything else is left \
+            out. `application/x-protobuf` or `application/json`, also packed with gzip. Refusals \
+            are a `google.rpc.Status` in the encoding of the request.",
+        ..otlp("export_traces", "/v1/otlp/v1/traces", "Record token events of OpenTelemetry spans")
+    },
+    Operation {
+        description: "For log records whose event name is that of a token event; everything else \
+            is left out. As for spans.",
+        ..otlp("export_logs", "/v1/otlp/v1/logs", "Record token events of OpenTelemetry logs")
+    },
+    Operation {
         method: "post",
         parameters: &["issuer"],
         needed: &["issuer"],
@@ -150,4 +161,17 @@ pub const OPERATIONS: &[Operation] = &[
 /// A row to begin with.
 const fn door(id: &'static str, path: &'static str, summary: &'static str) -> Operation {
     Operation { tag: "doors", id, path, summary, answer: Form::Text("text/plain"), ..NOTHING }
+}
+
+/// A signal of OTLP.
+const fn otlp(id: &'static str, path: &'static str, summary: &'static str) -> Operation {
+    Operation {
+        method: "post",
+        body: Some(Form::Bytes("application/x-protobuf")),
+        media_types: &["application/json"],
+        answered: "Taken; `partial_success` counts what was rejected.",
+        answer: Form::Bytes("application/x-protobuf"),
+        roles: "producer",
+        ..door(id, path, summary)
+    }
 }

@@ -373,7 +373,7 @@ fn agreed<'a>(kind: &str, of_data: Option<&'a str>) -> Result<&'a str, EventErro
 }
 
 /// The type that `<reverse-dns>.<noun>.<act>[.v<n>]` means.
-fn type_of(kind: &str) -> Option<&'static str> {
+pub(crate) fn type_of(kind: &str) -> Option<&'static str> {
     let mut parts: Vec<&str> = kind.split('.').collect();
     let is_version = |part: &&str| {
         part.strip_prefix('v')

@@ -17,6 +17,8 @@ pub mod cloudevents;
 pub mod cloudevents_route;
 pub mod hooks;
 pub mod opa;
+pub mod otlp;
+pub mod otlp_route;
 pub mod records_route;
 pub mod sets;
 pub mod settings;
@@ -75,6 +77,8 @@ pub const ROUTES: &[Route] = &[
     ("/v1/sets", &["post"], || post(sets::push)),
     ("/v1/backchannel-logout", &["post"], || post(sets::logout)),
     ("/v1/opa/logs", &["post"], || post(records_route::opa_logs)),
+    ("/v1/otlp/v1/traces", &["post"], || post(otlp_route::traces)),
+    ("/v1/otlp/v1/logs", &["post"], || post(otlp_route::logs)),
     ("/v1/adapters/{name}", &["post"], || post(records_route::adapters)),
     ("/v1/hooks/{name}", &["get", "post"], || {
         get(records_route::verification).post(records_route::hook)

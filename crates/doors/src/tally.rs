@@ -20,6 +20,10 @@ pub enum Door {
     Adapters,
     /// Records for an adapter, by a door of the settings.
     Hooks,
+    /// Span events.
+    OtlpTraces,
+    /// Log records.
+    OtlpLogs,
 }
 
 impl Door {
@@ -33,6 +37,8 @@ impl Door {
             Self::Opa => "opa",
             Self::Adapters => "adapters",
             Self::Hooks => "hooks",
+            Self::OtlpTraces => "otlp_traces",
+            Self::OtlpLogs => "otlp_logs",
         }
     }
 }
