@@ -206,9 +206,9 @@ impl Answer {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ProblemBody {
-    #[serde(alias = "error")]
+    #[serde(alias = "error", alias = "err")]
     code: String,
-    #[serde(alias = "error_description")]
+    #[serde(alias = "error_description", alias = "description")]
     detail: String,
 }
 

@@ -58,6 +58,10 @@ pub const CRATES: &[Crate] = &[
         folder: "sdk/emitter",
         kind: Kind::Program,
         uses: &["ledgerline-proof", "ledgerline-api"],
+        package: "ledgerline-set-poll",
+        folder: "crates/set_poll",
+        kind: Kind::Program,
+        uses: &["ledgerline-client"],
     },
     Crate {
         package: "ledgerline-terminal",
@@ -455,6 +459,7 @@ pub const CRATES: &[Crate] = &[
             "ledgerline-commands",
             "ledgerline-delivery",
             "ledgerline-agent",
+            "ledgerline-set-poll",
             "ledgerline-issuers",
             "ledgerline-api",
             "ledgerline-proof",

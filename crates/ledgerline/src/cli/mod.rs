@@ -1,7 +1,7 @@
 //! The command line: which command runs, and what the program ends with.
 //!
 //! Commands that ask a server, and the offline check, are crates of their own; here are those that
-//! use the engine: `serve`, `demo`, `reindex`, `verify` and `export-tiles`.
+//! use the engine: `serve`, `demo`, `reindex`, `verify` and `export-tiles`; and `poll-sets`.
 //!
 //! Promises: exit codes as in [`ledgerline_terminal::exit`]; a wrong command line is 64. Answers go
 //! to standard output, everything else to standard error.
@@ -10,6 +10,7 @@ pub mod completions;
 pub mod demo;
 pub mod every;
 pub mod export_tiles;
+pub mod poll_sets;
 pub mod reindex;
 pub mod serve;
 pub mod verify;
@@ -71,6 +72,8 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// Show which foreign logs are understood, and what their records become.
     Adapters(adapters::AdaptersArgs),
+    /// Fetch security events from a transmitter (RFC 8936) and record them.
+    PollSets(poll_sets::PollArgs),
     /// Show the life of a token.
     Trace(trace::TraceArgs),
     /// Show what a token came of and what came of it.
@@ -208,6 +211,7 @@ fn run(cli: Cli) -> CommandResult {
         Command::Demo(args) => demo::run(&mut context, args),
         Command::Ingest(args) => ingest::run(&mut context.commands, &args),
         Command::Adapters(args) => adapters::run(&mut context.commands, args),
+        Command::PollSets(args) => poll_sets::run(&mut context, args),
         Command::ImportTokens(args) => import_tokens::run(&mut context.commands, args),
         Command::Reconcile(args) => every::reconcile(&mut context.commands, args),
         Command::Sources(args) => sources::run(&mut context.commands, args),

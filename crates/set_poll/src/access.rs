@@ -1,0 +1,97 @@
+//! How the transmitter knows this client: a bearer token of a file, which somebody else renews, or
+//! one by the client credentials grant (RFC 6749 section 4.4).
+//!
+//! Promises: secrets are read from files when they are needed, and never logged or said.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ledgerline_client::outbound::Outbound;
+use ledgerline_client::secret_file::read_secret_file;
+use serde::Deserialize;
+
+/// Longest answer of a token endpoint, in bytes.
+const ANSWER_BYTES_MAX: u64 = 256 << 10;
+/// How long before its end a token is renewed.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// How this client is known.
+pub enum Access {
+    /// Not at all.
+    None,
+    /// By the token in a file, read anew for each poll.
+    File(PathBuf),
+    /// By client credentials.
+    Client(ClientCredentials),
+}
+
+/// A client of the transmitter's authorization server.
+pub struct ClientCredentials {
+    endpoint: Outbound,
+    client_id: String,
+    secret_file: PathBuf,
+    held: Option<(String, Instant)>,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    expires_in: Option<u64>,
+}
+
+impl ClientCredentials {
+    /// Nothing is asked yet.
+    #[must_use]
+    pub fn new(endpoint: Outbound, client_id: String, secret_file: PathBuf) -> Self {
+        Self { endpoint, client_id, secret_file, held: None }
+    }
+
+    fn grant(&mut self) -> Result<String, String> {
+        let secret = read_secret_file(&self.secret_file).map_err(|error| format!("{error:#}"))?;
+        let escape = |text: &str| ledgerline_client::segment(text).replace(':', "%3A");
+        let basic = format!("{}:{}", escape(&self.client_id), escape(&secret));
+        let basic = format!("Basic {}", STANDARD.encode(basic));
+        let headers = [
+            ("authorization", basic.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("accept", "application/json"),
+        ];
+        let body = b"grant_type=client_credentials";
+        let answered = self.endpoint.post(&headers, body, ANSWER_BYTES_MAX);
+        let answered = answered.map_err(|word| format!("its token endpoint: {word}"))?;
+        if answered.status != 200 {
+            return Err(format!("its token endpoint answered {}", answered.status));
+        }
+        let granted: Granted = serde_json::from_slice(&answered.body)
+            .map_err(|_| "its token endpoint answered no access token".to_owned())?;
+        let lives = Duration::from_secs(granted.expires_in.unwrap_or(60));
+        let until = Instant::now() + lives.saturating_sub(MARGIN);
+        let bearer = format!("Bearer {}", granted.access_token);
+        self.held = Some((bearer.clone(), until));
+        Ok(bearer)
+    }
+}
+
+impl Access {
+    /// The header Authorization, if one is sent; with `fresh` not the one before.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn bearer(&mut self, fresh: bool) -> Result<Option<String>, String> {
+        match self {
+            Self::None => Ok(None),
+            Self::File(path) => {
+                let token = read_secret_file(path).map_err(|error| format!("{error:#}"))?;
+                Ok(Some(format!("Bearer {token}")))
+            }
+            Self::Client(client) => match &client.held {
+                Some((bearer, until)) if !fresh && Instant::now() < *until => {
+                    Ok(Some(bearer.clone()))
+                }
+                _ => client.grant().map(Some),
+            },
+        }
+    }
+}
