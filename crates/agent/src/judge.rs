@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 
 use ledgerline_emitter::{MAX_UNIT_BYTES, Signing};
 use ledgerline_proof::entry::Signature;
-use ledgerline_proof::hash::Hash;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, decode_object, encode_object};
 use ledgerline_proof::statement::Statement;
@@ -247,7 +246,10 @@ impl Judge {
         let draft = draft.map_err(|error| (None, error))?;
         let id = draft.statement.event_id;
         let bytes = draft.bytes();
-        let attachments: Vec<Attachment<'_>> = draft.attachments.iter().map(attachment).collect();
+        let attached = draft.attachments.iter();
+        let attachments: Vec<Attachment<'_>> = attached
+            .map(|(digest, media_type, data)| Attachment { digest: *digest, media_type, data })
+            .collect();
         let judged = check_form(&draft.statement, &bytes, &draft.records)
             .and_then(|()| check_attachments(&draft.statement, attachments.iter().cloned()));
         judged.map_err(|error| (Some(id), error))?;
@@ -311,10 +313,6 @@ impl Judge {
         });
         (Ready { event_id: statement.event_id, submission: submission.encode() }, part)
     }
-}
-
-fn attachment<'a>((digest, media_type, data): &'a (Hash, &'a str, Vec<u8>)) -> Attachment<'a> {
-    Attachment { digest: *digest, media_type, data }
 }
 
 fn check_count(count: usize) -> Result<(), BodyError> {

@@ -58,6 +58,8 @@ pub const CRATES: &[Crate] = &[
         folder: "sdk/emitter",
         kind: Kind::Program,
         uses: &["ledgerline-proof", "ledgerline-api"],
+    },
+    Crate {
         package: "ledgerline-set-poll",
         folder: "crates/set_poll",
         kind: Kind::Program,
