@@ -146,8 +146,8 @@ fn a_certificate_speaks_for_a_credential_and_no_other_does() {
         .read_to_string()
         .expect("text");
     let read: Value = serde_json::from_str(&read).expect("JSON");
-    assert_eq!(read["events"][0]["attested_by"], "gw-1", "{read}");
-    assert_eq!(read["events"][0]["source"], "gw", "{read}");
+    assert_eq!(read["events"][0]["credential"], "gw-1", "{read}");
+    assert_eq!(read["events"][0]["statement"]["source"], "gw", "{read}");
 }
 
 struct Signer(Ed25519KeyPair);
@@ -247,7 +247,7 @@ fn an_identity_token_speaks_for_a_credential_and_no_altered_one_does() {
     }
     // The entry names the credential; what was refused is counted, and no token is anywhere.
     let read = server.get("/v1/tokens/eu:idp:jti:t1/events", &good).json();
-    assert_eq!(read["events"][0]["attested_by"], "gw-1", "{read}");
+    assert_eq!(read["events"][0]["credential"], "gw-1", "{read}");
     let status = server.get("/v1/status", &server.admin).text();
     assert!(!status.contains(good.split('.').nth(2).expect("a signature")), "{status}");
 }
