@@ -83,6 +83,8 @@ impl Running {
         let recorded_as = (tenant.clone(), source.clone());
         let judge = Arc::new(Judge::new(tenant, source, signing, salts, clock::unix_nanos));
         let counts = Arc::new(Counts::default());
+        // Whoever looks before the first line is read sees that there is a file to be read.
+        settings.tails.iter().for_each(|tail| counts.tail(&tail.name, |_| ()));
         let aside = Arc::new(Aside::new(state.path()));
         let emitted = Arc::new(Emitted::start(&settings, state.path(), &counts, &aside)?);
         let outlet: Arc<dyn Outlet> = Arc::clone(&emitted) as _;

@@ -455,16 +455,19 @@ fn signed_statements_of_an_agent_hold_and_heartbeats_say_how_it_is() {
     assert_eq!(agent.stop(), Some(0), "{}", agent.log());
     let told = server.run(&server.admin, &["tail", "--from", "0", "--once", "-o", "json"]);
     let told = running::stdout(&told);
-    let beats: Vec<&str> = told.split("\"HEARTBEAT\"").skip(1).collect();
-    assert!(beats.len() >= 2, "{told}");
-    let last = beats.last().expect("one").split_whitespace().collect::<String>();
+    let told = told.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let beats: Vec<Value> =
+        told.filter(|entry: &Value| entry["statement"]["type"] == "HEARTBEAT").collect();
+    assert!(beats.len() >= 2, "{beats:?}");
+    let last = &beats.last().expect("one")["statement"]["detail"];
     for (key, value) in [
         ("agent.accepted.socket", "2"),
         ("agent.refused.socket.bad_json", "1"),
         ("stopping", "true"),
     ] {
-        let fact = format!("{{\"key\":\"{key}\",\"value\":\"{value}\"}}");
-        assert!(last.contains(&fact), "{fact} is not in {last}");
+        let fact = json!({ "key": key, "value": value });
+        let facts = last.as_array().expect("facts");
+        assert!(facts.contains(&fact), "{fact} is not in {last}");
     }
 }
 
