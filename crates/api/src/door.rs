@@ -167,10 +167,10 @@ const fn door(id: &'static str, path: &'static str, summary: &'static str) -> Op
 const fn otlp(id: &'static str, path: &'static str, summary: &'static str) -> Operation {
     Operation {
         method: "post",
-        body: Some(Form::Bytes("application/x-protobuf")),
-        media_types: &["application/json"],
-        answered: "Taken; `partial_success` counts what was rejected.",
-        answer: Form::Bytes("application/x-protobuf"),
+        body: Some(Form::Json(schema_of::<Document>)),
+        media_types: &["application/x-protobuf"],
+        answered: "Taken; `partialSuccess` counts what was rejected.",
+        answer: Form::Json(schema_of::<Document>),
         roles: "producer",
         ..door(id, path, summary)
     }

@@ -90,8 +90,13 @@ fn a_generated_python_client_asks_and_records() {
     // It formats what it made by ruff, which it finds on the path: its own one.
     let inherited = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{inherited}", folder.join("bin").display());
+    // The body of RFC 8935 is a media type that this generator has to be told of.
+    server.write(
+        "generator.json",
+        r#"{"content_type_overrides":{"application/secevent+jwt":"application/octet-stream"}}"#,
+    );
     let generated = run(Command::new(folder.join("bin/openapi-python-client"))
-        .args(["generate", "--fail-on-warning", "--meta", "none"])
+        .args(["generate", "--fail-on-warning", "--meta", "none", "--config", "generator.json"])
         .args(["--path", DOCUMENT, "--output-path", "ledgerline_client"])
         .env("PATH", path)
         .current_dir(server.folder.path()));

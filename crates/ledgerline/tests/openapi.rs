@@ -94,7 +94,7 @@ fn examples(recorded: &BTreeMap<String, Value>) {
 }
 
 /// Operations whose answers are documents with a form of their own, and the forms of OAuth.
-const NO_EXAMPLE: [&str; 13] = [
+const NO_EXAMPLE: [&str; 15] = [
     "prove_event",
     "prove_token",
     "get_openapi",
@@ -104,6 +104,8 @@ const NO_EXAMPLE: [&str; 13] = [
     "acknowledge_finding",
     "close_finding",
     "record_cloudevents",
+    "export_traces",
+    "export_logs",
     "record_decisions",
     "record_adapted",
     "record_hooked",
