@@ -105,8 +105,8 @@ struct Agent {
 
 impl Agent {
     fn start(setup: &Setup, server: &Server, durable: bool) -> Result<Self> {
-        let folder =
-            tempfile::Builder::new().prefix("ledgerline-bench-").tempdir_in(&setup.parent)?;
+        let parent = &setup.parent;
+        let folder = tempfile::Builder::new().prefix("ledgerline-bench-").tempdir_in(parent)?;
         let key = folder.path().join("key");
         // The bodies are made for the server: the same key opens the agent's port.
         fs::write(&key, &server.key)?;
