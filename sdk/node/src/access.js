@@ -1,7 +1,7 @@
 // What a request that bears a token becomes in the ledger; the same for every framework.
 //
 // Promises: RESOURCE_ACCESSED where the endpoint's template is known, else USED; DENY for 401 and
-// 403, ERROR for 5xx and for a connection that ends without an answer, else ALLOW; latency,
+// 403, ERROR for 429, 5xx and for a connection that ends without an answer, else ALLOW; latency,
 // policies and the service's name. The event is queued when the head of the answer is written. The token is
 // read, becomes an id, and is kept by nobody. No concrete path and nothing personal unless it is
 // asked for by name.
@@ -12,6 +12,8 @@
 import { eventId } from './stamps.js'
 
 const PERSONAL = ['ip', 'userAgent', 'resource']
+// Methods that stand in `action`; a client may send another.
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'CONNECT', 'TRACE']
 const MAX_REASON = 1024
 
 /** One request with a token, as the application may add to it. Holds the token's ids only. */
@@ -51,12 +53,12 @@ export class Access {
     client.record({
       event_id: eventId(this.#at),
       type: resource === undefined ? 'USED' : 'RESOURCE_ACCESSED',
-      ...this.#named(end.status),
+      ...this.#named(),
       occurred_at: new Date(this.#at).toISOString(),
       outcome: this.outcome ?? outcomeOf(end.status),
       vantage: 'RESOURCE',
       service: client.service,
-      action: this.action ?? end.method,
+      action: this.action ?? (METHODS.includes(end.method) ? end.method : 'other'),
       endpoint,
       resource,
       status: end.status,
@@ -69,11 +71,10 @@ export class Access {
   }
 
   /** A JWT that nobody verified says what it likes: its jti names another's token, perhaps. */
-  #named(status) {
+  #named() {
     const { digest, jti } = this.#ids
-    const isDoubtful = this.verified === false || (this.verified === undefined && status === 401)
-    if (jti === undefined || isDoubtful) return { token_id: digest }
-    return { token_id: jti, also_known_as: this.verified ? [digest] : undefined }
+    if (jti === undefined || this.verified !== true) return { token_id: digest }
+    return { token_id: jti, also_known_as: [digest] }
   }
 }
 
@@ -161,7 +162,7 @@ function tokenOf(client, settings, req, context) {
 
 function outcomeOf(status) {
   if (status === 401 || status === 403) return 'DENY'
-  return status === undefined || status >= 500 ? 'ERROR' : 'ALLOW'
+  return status === undefined || status === 429 || status >= 500 ? 'ERROR' : 'ALLOW'
 }
 
 function personalOf(settings, end) {

@@ -116,7 +116,7 @@ export declare class Access {
   reason?: string
   /** Where the status does not say it. */
   outcome?: 'ALLOW' | 'DENY' | 'ERROR'
-  /** Whether the token's signature was verified; `false` names a JWT by its digest alone. */
+  /** Whether the token's signature was verified; unless `true`, a JWT is named by its digest. */
   verified?: boolean
   policies: Policy[]
   /** Further members of the event. */

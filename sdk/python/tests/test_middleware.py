@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional
 from fake_agent import FakeAgent
 
 from ledgerline import KEY, Issuer, Ledgerline, token_id
+from ledgerline.access import Outcome, Settings, begin, record
 from ledgerline.asgi import LedgerlineMiddleware as Asgi
 from ledgerline.wsgi import LedgerlineMiddleware as Wsgi
 
@@ -94,7 +95,7 @@ class AsgiRequests(Case):
             (404, "ALLOW"),
             (401, "DENY"),
             (403, "DENY"),
-            (429, "ALLOW"),
+            (429, "ERROR"),
             (500, "ERROR"),
             (503, "ERROR"),
         ]
@@ -232,6 +233,14 @@ class AsgiRequests(Case):
         self.assertEqual([event["type"] for event in self.events()], ["USED", "USED"])
         self.assertEqual(self.client.stats.unusable, 2)
 
+    def test_a_method_that_http_does_not_know_is_other(self) -> None:
+        settings = Settings[Any]()
+        for method, action in (("GET", "GET"), ("get", "other"), ("MARK-OF-A-CALLER", "other")):
+            access = begin(self.client, TOKEN)
+            assert access is not None
+            record(self.client, settings, access, Outcome(200, method, None))
+            self.assertEqual(self.one()["action"], action)
+
     def test_a_jti_that_nobody_verified_names_no_token(self) -> None:
         client = self.new_client("identity")
 
@@ -240,8 +249,9 @@ class AsgiRequests(Case):
 
         jti = "eu:idp:jti:4f0c"
         table = [
-            (200, None, jti, None),
-            (403, None, jti, None),
+            (200, None, JWT_ID, None),
+            (403, None, JWT_ID, None),
+            (200, 1, JWT_ID, None),
             (401, None, JWT_ID, None),
             (200, True, jti, [JWT_ID]),
             (401, True, jti, [JWT_ID]),

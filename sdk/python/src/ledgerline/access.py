@@ -1,7 +1,7 @@
 """What a request that bears a token becomes in the ledger; the same for ASGI and WSGI.
 
 Promises: RESOURCE_ACCESSED where the endpoint's template is known, else USED; DENY for 401 and 403,
-ERROR for 5xx and for an application that raises, else ALLOW; latency, policies and the service's
+ERROR for 429, 5xx and for an application that raises, else ALLOW; latency, policies and the service's
 name. The token is read, becomes an id, and is kept by nobody. No concrete path and nothing personal
 unless it is asked for by name.
 
@@ -21,6 +21,10 @@ from .client import Ledgerline
 #: Where an application finds the request's `Access`: in the ASGI scope, or the WSGI environ.
 KEY = "ledgerline"
 
+#: Methods that stand in `action`; a client may send any word as another.
+_METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "WEBSOCKET")
+)
 _PERSONAL = frozenset(("ip", "user_agent", "resource"))
 _MAX_TEXT = 1024
 
@@ -57,8 +61,8 @@ class Access:
         self.reason: Optional[str] = None
         #: ALLOW, DENY or ERROR, where the status does not say it.
         self.outcome: Optional[str] = None
-        #: Whether the token's signature was verified. `True` joins the two ids of a JWT; `False`
-        #: names it by its digest alone.
+        #: Whether the token's signature was verified. `True` names a JWT by its jti and joins
+        #: its two ids; anything else names it by its digest alone.
         self.verified: Optional[bool] = None
         #: The policies that decided.
         self.policies: "list[dict[str, str]]" = []
@@ -198,9 +202,9 @@ def record(client: Ledgerline, settings: "Settings[Any]", access: Access, end: O
         "outcome": outcome,
         "vantage": "RESOURCE",
         "service": client.service,
-        "action": access.action or end.method,
+        "action": access.action or (end.method if end.method in _METHODS else "other"),
     }
-    _name(event, access, end.status)
+    _name(event, access)
     if endpoint is not None:
         event["endpoint"] = endpoint
     if resource is not None:
@@ -224,19 +228,17 @@ def record(client: Ledgerline, settings: "Settings[Any]", access: Access, end: O
 def _outcome(status: Optional[int]) -> str:
     if status in (401, 403):
         return "DENY"
-    return "ERROR" if status is None or status >= 500 else "ALLOW"
+    return "ERROR" if status is None or status == 429 or status >= 500 else "ALLOW"
 
 
-def _name(event: "dict[str, Any]", access: Access, status: Optional[int]) -> None:
+def _name(event: "dict[str, Any]", access: Access) -> None:
     """A JWT that nobody verified says what it likes: its jti names another's token, perhaps."""
     ids = access._ids
-    is_doubtful = access.verified is False or (access.verified is None and status == 401)
-    if ids.jti is None or is_doubtful:
+    if ids.jti is None or access.verified is not True:
         event["token_id"] = ids.digest
         return
     event["token_id"] = ids.jti
-    if access.verified:
-        event["also_known_as"] = [ids.digest]
+    event["also_known_as"] = [ids.digest]
 
 
 def _add_personal(event: "dict[str, Any]", settings: "Settings[Any]", end: Outcome) -> None:
