@@ -380,6 +380,99 @@ fn altered_records_are_quarantined() {
     assert_eq!(checked, all, "each adapter has its altered record");
 }
 
+/// What a source calls failed gives no life and ends none: whatever lifecycle event a row still
+/// makes of it says DENY or ERROR, and has no edge. `None` takes the member away.
+#[test]
+fn a_failed_record_changes_no_life() {
+    const LIFE: &[&str] = &[
+        "ISSUED",
+        "ACTIVATED",
+        "REFRESHED",
+        "ROTATED",
+        "REVOKED",
+        "EXPIRED",
+        "SUSPENDED",
+        "REINSTATED",
+        "POLICY_CHANGED",
+    ];
+    #[track_caller]
+    fn check(name: &str, at: &str, value: Option<Value>) {
+        let (parent, member) = at.rsplit_once('/').expect("a pointer");
+        let (mut altered, mut before) = (0, 0);
+        for line in lines_of(name) {
+            let mut record: Value = serde_json::from_str(&line).expect("JSON");
+            let Some(parent) = record.pointer_mut(parent).and_then(Value::as_object_mut) else {
+                continue;
+            };
+            match &value {
+                Some(value) => drop(parent.insert(member.to_owned(), value.clone())),
+                None => drop(parent.remove(member)),
+            }
+            altered += 1;
+            let lives = |event: &Value| LIFE.contains(&text(event, "type"));
+            before += read(name, &[line]).events.iter().filter(|event| lives(event)).count();
+            for event in read(name, &[record.to_string()]).events.iter().filter(|one| lives(one)) {
+                let is_failed = matches!(text(event, "outcome"), "DENY" | "ERROR");
+                assert!(is_failed, "{name} {at} {value:?}: {event}");
+                assert!(event["links"].as_array().is_none_or(Vec::is_empty), "{name}: {event}");
+            }
+        }
+        assert!(altered > 0 && before > 0, "{name} {at}: {altered} altered, {before} lives");
+    }
+    let text = |text: &str| Some(Value::from(text));
+    check("auth0", "/data/type", text("token_exchange_failed"));
+    check("auth0", "/data/type", text("fertft"));
+    check("auth0", "/data/type", text("a_type_of_tomorrow"));
+    check("cloudtrail", "/errorCode", text("AccessDenied"));
+    check("entra", "/status/errorCode", Some(50126.into()));
+    check("entra", "/status/errorCode", None);
+    check("kubernetes", "/responseStatus/code", Some(403.into()));
+    check("kubernetes", "/stage", text("Panic"));
+    for result in ["FAILURE", "DENY", "UNKNOWN", "SKIPPED", "ABANDONED", "UNANSWERED"] {
+        check("okta", "/outcome/result", text(result));
+    }
+    check("okta", "/outcome/result", None);
+    check("teleport", "/success", Some(false.into()));
+    check("vault", "/error", text("permission denied"));
+}
+
+/// What fails is never told as a success, whatever life it would have had.
+#[test]
+fn a_failed_record_is_never_allowed() {
+    #[track_caller]
+    fn check(name: &str, record: &str, expected: &str) {
+        let reading = read(name, &[record.to_owned()]);
+        let outcomes: Vec<&str> = reading.events.iter().map(|one| text(one, "outcome")).collect();
+        assert_eq!(outcomes, [expected], "{name}: {record}: {:?}", reading.quarantined);
+    }
+    for (kind, expected) in [
+        ("jwt_bearer_grant_failed", "DENY"),
+        ("gd_otp_rate_limit_exceed", "DENY"),
+        ("reset_pwd_leak", "DENY"),
+        ("gd_auth_rejected", "DENY"),
+        ("api_limit", "DENY"),
+        ("gd_auth_succeed", "ALLOW"),
+        ("gd_enrollment_complete", "ALLOW"),
+        ("scp", "ALLOW"),
+        ("a_type_of_tomorrow", "NONE"),
+    ] {
+        let record = serde_json::json!({
+            "log_id": "l-1", "data": {"log_id": "l-1", "date": "2026-11-22T10:00:00Z",
+            "type": kind, "client_id": "web"}
+        });
+        check("auth0", &record.to_string(), expected);
+    }
+    for (event, code, expected) in
+        [("session.rejected", "T1006W", "DENY"), ("subsystem", "T3001E", "ERROR")]
+    {
+        let record = serde_json::json!({
+            "event": event, "code": code, "uid": "u-1", "ei": 0,
+            "time": "2026-11-22T10:00:00Z", "user": "alice"
+        });
+        check("teleport", &record.to_string(), expected);
+    }
+}
+
 /// Records a second of one core's time; `cargo test --release -p ledgerline-sources --test
 /// adapters throughput -- --ignored --nocapture` prints them.
 #[test]

@@ -191,10 +191,27 @@ const ROWS: &[Row<()>] = &[
     Row {
         kinds: &["*"],
         becomes: "RESOURCE_ACCESSED of the management token, the session, the person or the \
-                  client; skipped when it names none",
-        act: |record, (), out| act(record, out, Outcome::Allow),
+                  client (ALLOW where its type says success, DENY where it says failure, else \
+                  NONE); skipped when it names none",
+        act: |record, (), out| act(record, out, said_by(record.needs("/type")?)),
     },
 ];
+
+/// How an act of this type ended, by the words that Auth0 makes its types of. A type that says
+/// neither is taken for neither.
+fn said_by(kind: &str) -> Outcome {
+    let failed = ["_fail", "_limit", "_leak", "_reject", "_exceed", "_denied", "_error"];
+    let done = ["_succe", "success_", "_complete"];
+    let has = |words: &[&str]| words.iter().any(|word| kind.contains(word));
+    if has(&failed) || kind.starts_with('f') {
+        Outcome::Deny
+    } else if has(&done) || kind.starts_with('s') && !kind.contains('_') {
+        // Short types of success begin with an `s`, such as `scp` and `ssa`.
+        Outcome::Allow
+    } else {
+        Outcome::None
+    }
+}
 
 fn unpack<'v>(value: &'v Value<'v>) -> Vec<&'v Value<'v>> {
     let records = listed(value, &["/logs"]);

@@ -90,7 +90,10 @@ fn records<'v>(value: &'v Value<'v>) -> Vec<&'v Value<'v>> {
 }
 
 fn sign_in(record: &Record<'_>, out: &mut Drafts<'_>) -> Result<Fate, Problem> {
-    let error = record.number("/status/errorCode").filter(|code| *code != 0);
+    // A record that does not say how it ended is no success.
+    let status = "/status/errorCode";
+    let error = record.number(status).ok_or(Problem::Missing(status))?;
+    let error = (error != 0).then_some(error);
     let place = "/uniqueTokenIdentifier";
     let token = record.safe(place).filter(|_| error.is_none());
     let token = token.map(|id| jti(out.naming(), id, place)).transpose()?;

@@ -93,7 +93,7 @@ const ROWS: &[Row<()>] = &[
     row(
         &["ResponseComplete", "Panic"],
         "RESOURCE_ACCESSED of the credential that was presented, else of the program or the \
-         person (DENY when forbidden); ISSUED of the token that a TokenRequest gave, MINTED_BY \
+         person (DENY when forbidden, ERROR of a panic); ISSUED of the token that a TokenRequest gave, MINTED_BY \
          that credential (ASSERTED); POLICY_CHANGED of a role or binding that was changed",
         |record, (), out| complete(record, out),
     ),
@@ -136,6 +136,8 @@ fn complete(record: &Record<'_>, out: &mut Drafts<'_>) -> Result<Fate, Problem> 
     let said = match code {
         Some(401 | 403) => Outcome::Deny,
         _ if record.safe(DECISION) == Some("forbid") => Outcome::Deny,
+        // The handler died: whatever the code, nothing says that it was done.
+        _ if record.safe("/stage") == Some("Panic") => Outcome::Error,
         Some(..=399) | None => Outcome::Allow,
         Some(_) => Outcome::Error,
     };

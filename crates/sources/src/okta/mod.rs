@@ -143,7 +143,7 @@ const ROWS: &[Row<()>] = &[
             "app.oauth2.as.token.revoke*",
             "system.api_token.revoke",
         ],
-        becomes: "REVOKED of each token that it names",
+        becomes: "REVOKED of each token that it names, with DENY unless it was done",
         act: |record, (), out| tokens(record, out, EventType::Revoked),
     },
     Row {
@@ -340,11 +340,20 @@ fn act_on(record: &Record<'_>, out: &mut Drafts<'_>) -> Result<bool, Problem> {
     Ok(true)
 }
 
+/// The outcome of what begins or ends a life: it happened or it did not, so whatever is no success
+/// (UNKNOWN, SKIPPED, ABANDONED, nothing) is a refusal.
+fn decided(record: &Record<'_>) -> Outcome {
+    match outcome(record) {
+        Outcome::None => Outcome::Deny,
+        said => said,
+    }
+}
+
 /// The same act upon each token of the record.
 fn tokens(record: &Record<'_>, out: &mut Drafts<'_>, kind: EventType) -> Result<Fate, Problem> {
     let targets = record.each("/target");
     let owner = person_of(record, &targets);
-    let said = if kind == EventType::Used { Outcome::Deny } else { outcome(record) };
+    let said = if kind == EventType::Used { Outcome::Deny } else { decided(record) };
     let scopes = record.safe("/debugcontext/debugdata/grantedscopes");
     for part in &targets {
         let named = record
@@ -385,10 +394,7 @@ fn session(record: &Record<'_>, out: &mut Drafts<'_>, kind: EventType) -> Result
     let Some(id) = record.digested("/authenticationcontext/externalsessionid") else {
         return Ok(if act(record, out)? { Fate::Mapped } else { Fate::Skipped });
     };
-    let said = match outcome(record) {
-        Outcome::None => Outcome::Deny,
-        said => said,
-    };
+    let said = decided(record);
     let target = wide(out.naming(), TargetKind::Session, &id, "externalSessionId")?;
     let event = out.event(kind, target);
     event.token_kind = word(TokenKind::Session);
@@ -402,7 +408,7 @@ fn policy(record: &Record<'_>, (): &mut (), out: &mut Drafts<'_>) -> Result<Fate
     let is_known = act_on(record, out)?;
     let targets = record.each("/target");
     let owner = person_of(record, &targets);
-    if matches!(outcome(record), Outcome::Allow | Outcome::None) {
+    if outcome(record) == Outcome::Allow {
         let named = targets.iter().find_map(|one| {
             let kind = record.safe_of(one, "/type", "/target/*/type")?;
             let id = record.safe_of(one, "/id", "/target/*/id")?;

@@ -103,7 +103,7 @@ const ROWS: &[Row<Latest>] = &[
             "windows.desktop.session.end",
         ],
         "ISSUED of the session, CAUSED_BY the person's latest certificate (INFERRED); REVOKED \
-         (logout) of it at its end",
+         (logout) of it at its end; one that failed is USED of the session with DENY or ERROR",
         session,
     ),
     row(
@@ -123,9 +123,12 @@ const ROWS: &[Row<Latest>] = &[
             "bot.*",
             "cert.generation_mismatch",
         ],
-        "POLICY_CHANGED of what the event is about",
+        "POLICY_CHANGED of what the event is about, when it was done",
         |record, _, out| {
             let kind = record.needs("/event")?;
+            if record.has("/success") && !record.is_true("/success") {
+                return used(record, out);
+            }
             let what = kind.rsplit_once('.').map_or(kind, |one| one.0);
             let id = format!("teleport/{what}");
             let (at, version) = (out.at(), out.native_id().to_owned());
@@ -137,23 +140,35 @@ const ROWS: &[Row<Latest>] = &[
     ),
     row(
         &["*"],
-        "USED of the session, else of the person (DENY when it failed); skipped when it names \
-         neither",
-        |record, _, out| {
-            let by = Presenter {
-                session: record.safe("/sid"),
-                person: user(record),
-                ..Default::default()
-            };
-            let Some(target) = by.target(out.naming())? else { return Ok(Fate::Skipped) };
-            out.seen_from(Vantage::Gateway);
-            let is_failed = record.has("/success") && !record.is_true("/success");
-            let event = out.event(EventType::Used, target);
-            event.outcome = word(if is_failed { Outcome::Deny } else { Outcome::Allow });
-            Ok(close(record, out))
-        },
+        "USED of the session, else of the person (DENY when `success` is false or the code ends \
+         in W, ERROR when it ends in E); skipped when it names neither",
+        |record, _, out| used(record, out),
     ),
 ];
+
+/// How the event ended where it did not succeed. The last letter of a code is its severity: `I`,
+/// `W` (a refusal) or `E`.
+fn failure(record: &Record<'_>) -> Option<Outcome> {
+    if record.has("/success") && !record.is_true("/success") {
+        return Some(Outcome::Deny);
+    }
+    match record.safe("/code")?.as_bytes().last()? {
+        b'W' => Some(Outcome::Deny),
+        b'E' => Some(Outcome::Error),
+        _ => None,
+    }
+}
+
+/// The act on the session, else the person; it changes nothing of either's life.
+fn used(record: &Record<'_>, out: &mut Drafts<'_>) -> Result<Fate, Problem> {
+    let (session, person) = (record.safe("/sid"), user(record));
+    let by = Presenter { session, person, ..Default::default() };
+    let Some(target) = by.target(out.naming())? else { return Ok(Fate::Skipped) };
+    out.seen_from(Vantage::Gateway);
+    let event = out.event(EventType::Used, target);
+    event.outcome = word(failure(record).unwrap_or(Outcome::Allow));
+    Ok(close(record, out))
+}
 
 fn user<'v>(record: &Record<'v>) -> Option<&'v str> {
     record.personal_at(&["/user", "/identity/user"])
@@ -164,6 +179,9 @@ fn certificate(
     latest: &mut Latest,
     out: &mut Drafts<'_>,
 ) -> Result<Fate, Problem> {
+    if failure(record).is_some() {
+        return used(record, out);
+    }
     let id = accessor(out.naming(), &format!("cert:{}", out.native_id()), "/uid")?;
     let at = out.at().rfc3339();
     let ends = record.time("/identity/expires");
@@ -184,6 +202,9 @@ fn session(
     latest: &mut Latest,
     out: &mut Drafts<'_>,
 ) -> Result<Fate, Problem> {
+    if failure(record).is_some() {
+        return used(record, out);
+    }
     let target = wide(out.naming(), TargetKind::Session, record.needs("/sid")?, "/sid")?;
     let is_end = record.needs("/event")?.ends_with(".end");
     out.seen_from(Vantage::Gateway);
