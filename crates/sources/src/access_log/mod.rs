@@ -8,6 +8,9 @@
 //! that the claims name; a call without claims is skipped. A line in which anything looks like a
 //! token, or which has a member such as `authorization`, is quarantined (`secret_refused`).
 //!
+//! A caller can choose the request id (`x-request-id`), so an event is named by a digest of more
+//! than it: with one id for all its calls it would hide every use but the first.
+//!
 //! Assumes: the proxy writes claims of tokens alone whose signature it has verified.
 
 use std::borrow::Cow;
@@ -20,6 +23,7 @@ use crate::record::{
     Drafts, Evidence, Fate, Identifier, Identity, Record, Records, Row, Table, dropped, json,
     listed, nothing_held, row, safe, sealed, shown,
 };
+use crate::token_id::line_digest;
 use crate::{Choice, Problem};
 
 /// The adapter of Envoy.
@@ -57,9 +61,8 @@ const fn table(name: &'static str) -> Table<()> {
         kind: |record| record.has("/status").then_some(Cow::Borrowed("access")),
         identity: |record| {
             record.refuse_secrets()?;
-            let native_id = record.needs("/request_id")?.to_owned();
             let at = record.time("/time").ok_or(Problem::Malformed("/time"))?;
-            Ok(Identity { native_id, at })
+            Ok(Identity { native_id: native_id(record)?, at })
         },
         identifiers: IDENTIFIERS,
         rows: ROWS,
@@ -95,6 +98,17 @@ const ROWS: &[Row<()>] = &[row(
      403, ERROR for another status from 400 on); skipped without claims",
     |record, (), out| access(record, out),
 )];
+
+/// Names a line by what its proxy says of the call, and nothing of a person.
+fn native_id(record: &Record<'_>) -> Result<String, Problem> {
+    record.needs("/request_id")?;
+    let number = |at| record.number(at).map(|number| number.to_string());
+    let (status, bytes) = (number("/status"), number("/bytes"));
+    let texts = ["/request_id", "/time", "/method", "/route", "/jti", "/client_id"]
+        .map(|at| record.safe(at));
+    let parts = texts.into_iter().chain([status.as_deref(), bytes.as_deref()]);
+    line_digest(parts.map(Option::unwrap_or_default)).ok_or(Problem::Malformed("/request_id"))
+}
 
 /// What NGINX writes for a variable that is not set.
 fn said(text: Option<&str>) -> Option<&str> {
