@@ -263,6 +263,73 @@ fn envoy() {
     );
 }
 
+/// Whoever sends one request id again and again hides no use by it; the same line read again is
+/// the same event.
+#[test]
+fn a_request_id_that_is_repeated_hides_no_use() {
+    for name in ["envoy", "nginx"] {
+        let text = fs::read_to_string(fixture(name).join("documented.ndjson")).expect("a fixture");
+        let first: Value =
+            serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+        let mut lines = vec![first.to_string()];
+        for (member, value) in [
+            ("time", "2026-11-22T11:11:11.111Z"),
+            ("method", "PATCH"),
+            ("route", "/another"),
+            ("status", "418"),
+            ("jti", "another-jti"),
+        ] {
+            let mut other = first.clone();
+            other[member] = value.into();
+            lines.push(other.to_string());
+        }
+        let ids = |lines: &[String]| {
+            let events = read(name, lines).events;
+            events.iter().map(|one| reading::text(one, "native_id").to_owned()).collect::<Vec<_>>()
+        };
+        let once = ids(&lines);
+        let names: std::collections::BTreeSet<&String> = once.iter().collect();
+        assert_eq!((names.len(), once.len()), (lines.len(), lines.len()), "{name}: {once:?}");
+        assert_eq!(once, ids(&lines), "{name}");
+    }
+}
+
+/// A request without a response waits five minutes of the log's own time, not for its end.
+#[test]
+fn vault_tells_an_unanswered_request_while_the_log_goes_on() {
+    let request = |id: &str, time: &str| {
+        serde_json::json!({
+            "type": "request", "time": time,
+            "auth": {"display_name": "alice", "accessor": format!("hmac-sha256:{}", "b".repeat(64))},
+            "request": {"id": id, "operation": "read", "path": "secret/x", "mount_type": "kv"}
+        })
+        .to_string()
+    };
+    let naming = ledgerline_sources::Naming::new("eu-west-1", "idp").expect("sound names");
+    let options = ledgerline_sources::Options { naming, recorded_as: None };
+    let mut adapter = (reading::choice("vault").open)(options);
+    let mut acts = Vec::new();
+    for (number, id, time, told) in [
+        (1, "r-1", "2026-11-22T10:00:00Z", 0),
+        (2, "r-2", "2026-11-22T10:05:00Z", 0),
+        (3, "r-3", "2026-11-22T10:05:00.001Z", 1),
+    ] {
+        adapter.line(number, &request(id, time), &mut acts).expect("a request");
+        assert_eq!(acts.len(), told, "{id}: {:?}", adapter.take_quarantined());
+    }
+    assert_eq!(acts[0].events[0].native_id.as_deref(), Some("r-1/request"));
+    assert_eq!(acts[0].events[0].reason.as_deref(), Some("no_response"));
+    // Those that wait are bounded, too: the first makes room for the last.
+    for number in 4..10_003 {
+        let line = request(&format!("r-{number}"), "2026-11-22T10:05:00.001Z");
+        adapter.line(number, &line, &mut acts).expect("a request");
+    }
+    assert_eq!(acts.len(), 2, "the oldest came out while the log went on");
+    adapter.finish(&mut acts);
+    assert_eq!(acts.len(), 10_002);
+    assert_eq!(adapter.report().events, 10_002);
+}
+
 #[test]
 fn nginx() {
     check(

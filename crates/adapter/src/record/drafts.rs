@@ -28,6 +28,8 @@ pub struct Drafts<'n> {
     events: Vec<Event<'static>>,
     /// Acts before the one that is being gathered.
     done: Vec<Vec<Event<'static>>>,
+    /// Acts of earlier records that wait no longer.
+    released: Vec<Act>,
 }
 
 impl<'n> Drafts<'n> {
@@ -38,7 +40,8 @@ impl<'n> Drafts<'n> {
         adapter: AdapterName<'static>,
     ) -> Self {
         let (vantage, events, done) = (Vantage::Issuer, Vec::new(), Vec::new());
-        Self { identity, naming, recorded_as, adapter, vantage, events, done }
+        let released = Vec::new();
+        Self { identity, naming, recorded_as, adapter, vantage, events, done, released }
     }
 
     /// When the record happened.
@@ -99,6 +102,16 @@ impl<'n> Drafts<'n> {
         taken.done = std::mem::take(&mut self.done);
         taken.events = std::mem::take(&mut self.events);
         taken.into_acts()
+    }
+
+    /// Lets acts go that earlier records were taken for ([`Self::take`]), whatever becomes of this
+    /// record.
+    pub fn release(&mut self, acts: impl IntoIterator<Item = Act>) {
+        self.released.extend(acts);
+    }
+
+    pub(super) fn take_released(&mut self) -> Vec<Act> {
+        std::mem::take(&mut self.released)
     }
 
     /// The events of the present act so far, for what all of them share.

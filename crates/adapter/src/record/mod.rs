@@ -236,7 +236,11 @@ impl<S> Records<S> {
         let identity = (table.identity)(&record)?;
         let (recorded_as, name) = (self.recorded_as.as_ref(), self.adapter_name());
         let mut drafts = Drafts::new(identity, &self.naming, recorded_as, name);
-        let fate = (row.act)(&record, &mut self.state, &mut drafts)?;
+        let fate = (row.act)(&record, &mut self.state, &mut drafts);
+        let released = drafts.take_released();
+        self.count(&released);
+        out.extend(released);
+        let fate = fate?;
         if matches!(fate, Fate::Mapped) {
             let acts = drafts.into_acts()?;
             self.count(&acts);

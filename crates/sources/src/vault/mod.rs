@@ -7,7 +7,8 @@
 //!
 //! Promises: a token that a response names under `response.auth` is linked to the one that asked
 //! for it (ASSERTED: the record names both). A request whose response never came is an event with
-//! ERROR when the log ends. Paths are sealed: they can hold names and raw accessors.
+//! ERROR: when the log's own time is [`WAIT_MILLIS`] past it, when it must make
+//! room, or when the log ends. Paths are sealed: they can hold names and raw accessors.
 
 use std::borrow::Cow;
 
@@ -23,7 +24,7 @@ use crate::record::{
     Drafts, Evidence, Fate, Identifier, Identity, Record, Records, Row, Table, dropped, hashed,
     json, listed, row, safe, sealed, shown,
 };
-use crate::{Act, Choice, Naming, Problem};
+use crate::{Act, Choice, Millis, Naming, Problem};
 
 /// The adapter as it is chosen.
 pub(crate) const CHOICE: Choice = Choice {
@@ -58,17 +59,28 @@ static TABLE: Table<Held> = Table {
 /// Most requests that wait for their response.
 const HELD_MAX: usize = 10_000;
 
+/// How long a request waits for its response, in milliseconds of the log's own time.
+const WAIT_MILLIS: i64 = 5 * 60 * 1000;
+
 /// What an adapter of Vault keeps.
 struct Held {
-    /// Requests without a response, by their id.
-    open: Remembered<Vec<Act>>,
-    /// Those that had to make room.
-    lost: Vec<Act>,
+    /// Requests without a response, by their id, with when they were made.
+    open: Remembered<(Millis, Vec<Act>)>,
+}
+
+impl Held {
+    /// Lets go what has waited too long at a time of the log.
+    fn release(&mut self, now: Millis, out: &mut Drafts<'_>) {
+        let is_over = |held: &(Millis, Vec<Act>)| held.0.plus(WAIT_MILLIS) < now;
+        while self.open.oldest().is_some_and(is_over) {
+            out.release(self.open.pop_oldest().into_iter().flat_map(|held| held.1));
+        }
+    }
 }
 
 impl Default for Held {
     fn default() -> Self {
-        Self { open: Remembered::new(HELD_MAX), lost: Vec::new() }
+        Self { open: Remembered::new(HELD_MAX) }
     }
 }
 
@@ -121,21 +133,22 @@ const ROWS: &[Row<Held>] = &[
         &["request"],
         "part of its response; without one RESOURCE_ACCESSED with ERROR",
         |record, held, out| {
+            held.release(out.at(), out);
             if !access(record, out, Outcome::Error)? {
                 return Ok(Fate::Skipped);
             }
             out.all()[0].reason = own(Some("no_response"));
             let acts = out.take()?;
-            held.lost
-                .extend(held.open.insert(record.needs("/request/id")?, acts).into_iter().flatten());
+            let evicted = held.open.insert(record.needs("/request/id")?, (out.at(), acts));
+            out.release(evicted.into_iter().flat_map(|held| held.1));
             Ok(Fate::Joined)
         },
     ),
 ];
 
 fn unanswered(held: &mut Held, _: &Naming, _: AdapterName<'static>) -> Vec<Act> {
-    let mut acts = std::mem::take(&mut held.lost);
-    while let Some(open) = held.open.pop_oldest() {
+    let mut acts = Vec::new();
+    while let Some((_, open)) = held.open.pop_oldest() {
         acts.extend(open);
     }
     acts
@@ -215,6 +228,7 @@ fn response(record: &Record<'_>, held: &mut Held, out: &mut Drafts<'_>) -> Resul
     };
     // The request waits no longer, whatever is wrong with its response.
     held.open.remove(record.needs("/request/id")?);
+    held.release(out.at(), out);
     access(record, out, said)?;
     if said == Outcome::Deny {
         out.all().iter_mut().for_each(|event| event.reason = own(Some("permission_denied")));
