@@ -54,6 +54,10 @@ pub trait Adapter {
     /// Counts line `number`, whose bytes are no text, as refused.
     fn refuse(&mut self, number: u64, problem: Problem) -> AdapterError;
 
+    /// Says that the next line is of another file, counted from 1 again. Acts still wait for their
+    /// lines; a line that waits to be read at all waits no longer.
+    fn file_end(&mut self, _: &mut Vec<Act>) {}
+
     /// Ends the input: appends what was held back for lines that did not come.
     fn finish(&mut self, out: &mut Vec<Act>);
 

@@ -1,8 +1,9 @@
 //! `auto`: the adapter that finds out which log it reads.
 //!
 //! Promises: lines are held until one adapter alone recognises more of them than any other does,
-//! at the latest at [`HELD_LINES_MAX`]; then that one reads all of them from the first. When nobody
-//! or more than one recognises them, every line is refused: nothing is read by a guess.
+//! at the latest at [`HELD_LINES_MAX`] or at the end of their file; then that one reads all of them
+//! from the first. When nobody or more than one recognises them, every line is refused: nothing is
+//! read by a guess. The report counts them, too.
 
 use crate::{ADAPTERS, Act, Adapter, AdapterError, Choice, Options, Problem, Quarantined, Report};
 
@@ -19,7 +20,7 @@ pub struct Auto {
     held: Vec<(u64, String)>,
     bytes: usize,
     chosen: Option<Box<dyn Adapter>>,
-    /// Of lines that were refused before one was chosen.
+    /// Of lines that were refused before one was chosen, which then takes them over.
     report: Report,
     quarantine: Vec<Quarantined>,
 }
@@ -53,6 +54,10 @@ impl Auto {
         let lines: Vec<&str> = self.held.iter().map(|(_, line)| line.as_str()).collect();
         let Some(choice) = detect(&lines) else { return };
         let mut adapter = (choice.open)(self.options.clone());
+        for _ in 0..std::mem::take(&mut self.report).refused {
+            // They are named already; only the count is of use.
+            adapter.refuse(0, Problem::UnknownShape);
+        }
         for (number, line) in self.held.drain(..) {
             if let Err(error) = adapter.line(number, &line, out) {
                 self.quarantine.push(refused(error));
@@ -109,18 +114,24 @@ impl Adapter for Auto {
         AdapterError { line: number, problem }
     }
 
-    fn finish(&mut self, out: &mut Vec<Act>) {
+    /// Line numbers are of one file, so what is held is named with its own.
+    fn file_end(&mut self, out: &mut Vec<Act>) {
         if self.chosen.is_none() {
             self.decide(out);
             self.give_up();
         }
         if let Some(chosen) = &mut self.chosen {
+            chosen.file_end(out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Act>) {
+        self.file_end(out);
+        if let Some(chosen) = &mut self.chosen {
             chosen.finish(out);
         }
     }
 
-    /// That of the chosen one; lines that were refused before it was chosen stand in the quarantine
-    /// alone.
     fn report(&self) -> &Report {
         self.chosen.as_ref().map_or(&self.report, |chosen| chosen.report())
     }
@@ -156,6 +167,21 @@ mod tests {
         assert!(out.is_empty() && auto.chosen().is_none(), "one line is held");
         auto.finish(&mut out);
         assert_eq!((auto.chosen(), auto.report().lines), (Some("oidc-provider"), 1));
+    }
+
+    #[test]
+    fn lines_that_were_refused_before_the_choice_are_counted() {
+        let (mut auto, mut out) = (auto(), Vec::new());
+        auto.refuse(1, Problem::NotUtf8);
+        auto.line(2, r#"{"hello":"world"}"#, &mut out).expect("held");
+        auto.file_end(&mut out);
+        let named = auto.take_quarantined();
+        assert_eq!(named.iter().map(|one| one.line).collect::<Vec<_>>(), [2], "of its own file");
+        assert_eq!((auto.report().lines, auto.report().refused), (2, 2));
+        auto.line(1, ACCESS, &mut out).expect("held");
+        auto.file_end(&mut out);
+        assert_eq!(auto.chosen(), Some("oidc-provider"));
+        assert_eq!((auto.report().lines, auto.report().refused), (3, 2));
     }
 
     #[test]
