@@ -9,6 +9,9 @@
 //! the policy. A decision whose input still holds a token is quarantined (`secret_refused`): mask
 //! `/input/token` and the like in OPA (`system.log.mask`). What OPA erased or masked is counted in
 //! the event.
+//!
+//! The front door for OPA (`/v1/opa/logs`) is a mapping of its own, which refuses a decision that
+//! names no token.
 
 use std::borrow::Cow;
 
