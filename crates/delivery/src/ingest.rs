@@ -12,7 +12,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use ledgerline_api::status::{Credential, ServerStatus};
 use ledgerline_client::Client;
 use ledgerline_sources::auto::Auto;
-use ledgerline_sources::{ADAPTERS, Adapter, Options, Problem};
+use ledgerline_sources::{ADAPTERS, Adapter, Options, Problem, Quarantined};
 
 use crate::acts::Acts;
 use crate::dry_run;
@@ -92,6 +92,10 @@ pub fn run(context: &mut Context, args: &IngestArgs) -> CommandResult {
             let mut acts = Acts::default();
             read(path, &mut sender, &mut |line, value, sender| {
                 sender.count_line();
+                let Some(value) = value else {
+                    sender.refuse(line, "too_long", TOO_LONG);
+                    return Ok(());
+                };
                 acts.event(line, value).map_or(Ok(()), |unit| sender.take(unit))
             })?;
             acts.end().try_for_each(|unit| sender.take(unit))
@@ -102,11 +106,15 @@ pub fn run(context: &mut Context, args: &IngestArgs) -> CommandResult {
     sender.finish(context, fed)
 }
 
-/// Reads a file to its end, and sends what came whenever nothing more comes.
+/// What is said of a line that the feed does not read to its end.
+const TOO_LONG: &str = "the line is longer than 256 MiB";
+
+/// Reads a file to its end, and sends what came whenever nothing more comes. A line without a value
+/// was too long.
 fn read(
     path: &Path,
     sender: &mut Sender<'_>,
-    value: &mut impl FnMut(u64, &[u8], &mut Sender<'_>) -> Result<(), Failure>,
+    value: &mut impl FnMut(u64, Option<&[u8]>, &mut Sender<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     sender.file(path);
     let mut feed = Feed::open(path)?;
@@ -116,13 +124,9 @@ fn read(
             sender.flush()?;
         }
         let more = feed.next(sender.due_in(), &mut |came| match came {
-            Came::Value(line, text) => value(line, text, sender),
+            Came::Value(line, text) => value(line, Some(text), sender),
             Came::Nothing => sender.flush(),
-            Came::TooLong(line) => {
-                sender.count_line();
-                sender.refuse(line, "too_long", "the line is longer than 256 MiB");
-                Ok(())
-            }
+            Came::TooLong(line) => value(line, None, sender),
         })?;
         match more {
             Ok(true) => {}
@@ -160,12 +164,19 @@ fn adapt(args: &IngestArgs, client: &Client, sender: &mut Sender<'_>) -> Result<
     let mut acts = Vec::new();
     let fed = args.files.iter().try_for_each(|path| {
         read(path, sender, &mut |line, value, sender| {
-            let read = match std::str::from_utf8(value) {
-                Ok(text) => adapter.line(line, text, &mut acts),
-                Err(_) => Err(adapter.refuse(line, Problem::NotUtf8)),
+            let read = match value.map(std::str::from_utf8) {
+                Some(Ok(text)) => adapter.line(line, text, &mut acts),
+                Some(Err(_)) => Err(adapter.refuse(line, Problem::NotUtf8)),
+                None => Err(adapter.refuse(line, Problem::TooLong)),
             };
             if let Err(error) = read {
-                sender.refuse(line, "adapter", &error.problem.to_string());
+                let (code, detail) = (error.problem.code(), error.problem.to_string());
+                sender.refuse(line, if value.is_some() { "adapter" } else { code }, &detail);
+                if let Some(quarantine) = &mut quarantine {
+                    // Nothing of the line can be told from what is secret in it.
+                    let one = Quarantined { line, code, detail, record: String::new() };
+                    quarantine.put(path, &one)?;
+                }
             }
             set_aside(adapter.as_mut(), path, sender, quarantine.as_mut())?;
             sender.acts(line, &mut acts)
