@@ -62,6 +62,10 @@ pub fn run(context: &mut Context, adapter: &mut dyn Adapter, files: &[PathBuf]) 
                 Err(error) => return Err(unreadable(path, &error)),
             }
         }
+        adapter.file_end(&mut acts);
+        let why: Vec<Why> = adapter.take_quarantined().into_iter().map(quarantined).collect();
+        refused += why.len();
+        show(context, &name, None, &mut acts, why)?;
     }
     adapter.finish(&mut acts);
     let why: Vec<Why> = adapter.take_quarantined().into_iter().map(quarantined).collect();

@@ -180,7 +180,10 @@ fn adapt(args: &IngestArgs, client: &Client, sender: &mut Sender<'_>) -> Result<
             }
             set_aside(adapter.as_mut(), path, sender, quarantine.as_mut())?;
             sender.acts(line, &mut acts)
-        })
+        })?;
+        adapter.file_end(&mut acts);
+        set_aside(adapter.as_mut(), path, sender, quarantine.as_mut())?;
+        sender.acts(0, &mut acts)
     });
     let ended = fed.and_then(|()| {
         adapter.finish(&mut acts);
