@@ -30,10 +30,16 @@ const MAX_BATCH_BYTES = 1 << 20
 // Longer than any event that the ledger takes.
 const MAX_EVENT_BYTES = 1 << 20
 const AT_EXIT_MS = 2000
-// Statuses of what is malformed, and stays so however often it is sent.
+// Statuses of what is malformed, and stays so however often it is sent: when the agent says it, with
+// a code. Without one something else answered, which knows nothing of these events.
 const REFUSALS = new Set([400, 409, 413, 422])
 const WHEN_FULL = ['drop_newest', 'drop_oldest']
 const RULES = ['bearer', 'identity']
+
+function isRefusal(answer, count) {
+  if (answer.status === 413 && count > 1) return true
+  return REFUSALS.has(answer.status) && answer.codes.length > 0
+}
 
 export class Ledgerline {
   #settings
@@ -365,7 +371,7 @@ export class Ledgerline {
           return this.#failed(`it answered for ${count} of ${part.length}`, 0)
         }
         this.#done(part, answer)
-      } else if (REFUSALS.has(answer.status) || isWholly) {
+      } else if (isRefusal(answer, part.length) || isWholly) {
         // Without a word about each, halves find the malformed one, and the others lose nothing.
         // What was taken in between is a duplicate.
         if (part.length > 1 && !isWholly) {

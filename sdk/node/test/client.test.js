@@ -152,7 +152,7 @@ test('a busy agent is left alone for as long as it asks', async (t) => {
 
 for (const [mode, code] of [
   ['ok', 'unknown_member'],
-  ['blunt', '400'],
+  ['blunt', 'bad_json'],
 ]) {
   test(`one malformed event does not lose the others (${mode})`, async (t) => {
     const { agent, client, logged } = await started(t)
@@ -167,6 +167,18 @@ for (const [mode, code] of [
     assert.ok(logged.at(-1).includes(code))
   })
 }
+
+test('what is no agent refuses nothing for good', async (t) => {
+  const { agent, client } = await started(t)
+  agent.mode = 'noAgent'
+  const ledger = client()
+  for (let n = 0; n < 20; n += 1) ledger.record(event(n))
+  assert.equal(await ledger.flush(1000), false)
+  assert.deepEqual([ledger.stats.refused, ledger.stats.queued], [0, 20])
+  agent.mode = 'ok'
+  assert.ok(await ledger.flush(15_000))
+  assert.deepEqual([ledger.stats.sent, ledger.stats.refused], [20, 0])
+})
 
 test('nothing but malformed events is refused in few requests', async (t) => {
   const { agent, client } = await started(t)

@@ -120,8 +120,13 @@ export class FakeAgent {
 
   /** Refuses a whole body for one bad event, and does not say which. */
   _blunt(lines, res) {
-    if (lines.some((line) => this.isBad(line))) res.writeHead(400).end('no')
+    if (lines.some((line) => this.isBad(line))) say(res, 400, { code: 'bad_json' })
     else this._ok(lines, res)
+  }
+
+  /** Something else has the address. */
+  _noAgent(lines, res) {
+    res.writeHead(400).end('<html>Bad Request</html>')
   }
 
   async _slow(lines, res) {

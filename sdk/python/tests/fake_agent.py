@@ -198,9 +198,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _blunt(self, lines: List[Dict[str, Any]]) -> None:
         """Refuses a whole body for one bad event, and does not say which."""
         if any(map(self.agent.is_bad, lines)):
-            self._raw(400, b"no", {})
+            self._say(400, {"code": "bad_json"})
         else:
             self._ok(lines)
+
+    def _no_agent(self, lines: List[Dict[str, Any]]) -> None:
+        """Something else has the address."""
+        self._raw(400, b"<html>Bad Request</html>", {})
 
     def _slow(self, lines: List[Dict[str, Any]]) -> None:
         time.sleep(self.agent.delay_s)

@@ -249,7 +249,7 @@ class Faults(Case):
         self.agent.wait_for_requests(2)
 
     def test_one_malformed_event_does_not_lose_the_others(self) -> None:
-        for mode, code in (("ok", "unknown_member"), ("blunt", "400")):
+        for mode, code in (("ok", "unknown_member"), ("blunt", "bad_json")):
             with self.subTest(mode), FakeAgent() as agent:
                 agent.mode = mode
                 agent.is_bad = lambda one: one["token_id"].endswith(("-7", "-13"))
@@ -262,6 +262,17 @@ class Faults(Case):
                 self.assertEqual((stats.queued, stats.queued_bytes), (0, 0))
                 self.assertEqual(len(set(agent.ids())), 18)
                 self.assertIn(code, self.logged[-1])
+
+    def test_what_is_no_agent_refuses_nothing_for_good(self) -> None:
+        self.agent.mode = "no_agent"
+        client = self.client()
+        for n in range(20):
+            client.record(event(n))
+        self.assertFalse(client.flush(1.0))
+        self.assertEqual((client.stats.refused, client.stats.queued), (0, 20))
+        self.agent.mode = "ok"
+        self.assertTrue(client.flush(15))
+        self.assertEqual((client.stats.sent, client.stats.refused), (20, 0))
 
     def test_nothing_but_malformed_events_is_refused_in_one_request(self) -> None:
         self.agent.is_bad = lambda one: True

@@ -46,7 +46,8 @@ _MAX_BATCH_BYTES = 1 << 20
 # Longer than any event that the ledger takes.
 _MAX_EVENT_BYTES = 1 << 20
 _AT_EXIT_S = 2.0
-# Statuses of what is malformed, and stays so however often it is sent.
+# Statuses of what is malformed, and stays so however often it is sent: when the agent says it, with
+# a code. Without one something else answered, which knows nothing of these events.
 _REFUSALS = (400, 409, 413, 422)
 _WHEN_FULL = ("drop_newest", "drop_oldest")
 
@@ -484,7 +485,7 @@ class Ledgerline:
                 if answer.accepted + answer.refused != len(part):
                     return self._failed(_what(answer, len(part)), 0.0)
                 self._done(part, answer)
-            elif answer.status in _REFUSALS or _are_all_refused(answer, len(part)):
+            elif _is_refusal(answer, len(part)):
                 # Without a word about each, halves find the malformed one, and the others lose
                 # nothing. What was taken in between is a duplicate.
                 if len(part) > 1 and answer.refused != len(part):
@@ -546,6 +547,13 @@ class Ledgerline:
 
 def _are_all_refused(answer: Answer, count: int) -> bool:
     return 400 <= answer.status < 500 and answer.refused == count
+
+
+def _is_refusal(answer: Answer, count: int) -> bool:
+    if answer.status == 413 and count > 1:
+        return True
+    is_said = answer.status in _REFUSALS and bool(answer.codes)
+    return is_said or _are_all_refused(answer, count)
 
 
 def _what(answer: Answer, count: int) -> str:
