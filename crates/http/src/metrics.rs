@@ -1,8 +1,8 @@
 //! `/metrics`: counters in the Prometheus text form (version 0.0.4).
 //!
 //! Promises: every name begins with `ledgerline_`; labels are taken from closed lists and from the
-//! ids of keys, never from requests. The engine counts what it does, this file counts requests;
-//! nothing is sampled.
+//! ids of keys that the caller may see, never from requests. The engine counts what it does, this
+//! file counts requests; nothing is sampled.
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use ledgerline_gate::tally::Tally;
 use ledgerline_index::Usage;
 use ledgerline_node::Reader::{self, Expiry, Findings, Verifier};
 use ledgerline_node::counters::COMMIT_BUCKETS_US;
-use ledgerline_view::registry::Roles;
+use ledgerline_view::registry::{Caller, Roles};
 use ledgerline_webhook::Webhook;
 
 use crate::{App, Shared, auth};
@@ -69,13 +69,14 @@ impl Exposition {
     }
 }
 
-fn expose(app: &App) -> String {
+fn expose(app: &App, caller: &Caller) -> String {
     let mut out = Exposition::default();
     let view = app.node.view();
     out.single("ledgerline_log_size", "gauge", "Leaves in the ledger.", view.size());
     let ready = u8::from(app.node.ready().is_ok());
     out.single("ledgerline_ready", "gauge", "1 while events are taken.", ready);
     engine_counters(app, &mut out);
+    key_ages(app, caller, &mut out);
     webhook_counters(app, view.size(), &mut out);
     requests(&app.gate.tally, &mut out);
     let name = "ledgerline_door_records_total";
@@ -158,6 +159,18 @@ fn webhook_counters(app: &App, size: u64, out: &mut Exposition) {
     out.single(name, "gauge", "Entries not looked at for findings to tell.", lag);
 }
 
+/// Of keys that the caller may see.
+fn key_ages(app: &App, caller: &Caller, out: &mut Exposition) {
+    let mut ages = app.node.key_ages();
+    ages.retain(|(key, _)| caller.may_see(&key.tenant));
+    out.single("ledgerline_keys_in_force", "gauge", "Keys in force.", ages.len());
+    let name = "ledgerline_key_age_seconds";
+    out.family(name, "gauge", "Age of keys in force, of the oldest.");
+    for (key, age) in ages.iter().take(KEY_AGES_MAX) {
+        out.line(name, &format!("{{key=\"{}\"}}", key.key_id), age / 1_000_000_000);
+    }
+}
+
 fn engine_counters(app: &App, out: &mut Exposition) {
     let counters = app.node.counters();
     let name = "ledgerline_events_recorded_total";
@@ -188,13 +201,6 @@ fn engine_counters(app: &App, out: &mut Exposition) {
     let name = "ledgerline_attendance_failures_total";
     let help = "Times the search for who is missing stopped at a failed read.";
     out.single(name, "counter", help, attendance.failures);
-    let ages = app.node.key_ages();
-    out.single("ledgerline_keys_in_force", "gauge", "Keys in force.", ages.len());
-    let name = "ledgerline_key_age_seconds";
-    out.family(name, "gauge", "Age of keys in force, of the oldest.");
-    for (key, age) in ages.iter().take(KEY_AGES_MAX) {
-        out.line(name, &format!("{{key=\"{key}\"}}"), age / 1_000_000_000);
-    }
     verifier(app, out);
     let name = "ledgerline_tokens_expired_total";
     let expiry = app.node.follower(ExpiryFollower::NAME);
@@ -278,8 +284,8 @@ fn verifier(app: &App, out: &mut Exposition) {
 pub async fn metrics(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let roles = Roles::ADMIN.with(Roles::AUDITOR).with(Roles::READER);
     let lacking = "the credential needs the role admin, auditor or reader";
-    auth::require(&app, &headers, roles, lacking)?;
-    let mut response = expose(&app).into_response();
+    let caller = auth::require(&app, &headers, roles, lacking)?;
+    let mut response = expose(&app, &caller).into_response();
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     Ok(response)

@@ -86,3 +86,20 @@ fn every_request_to_write_is_counted_under_its_credential() {
     assert_eq!(none["accesses"], json!([]), "{none}");
     assert_eq!(server.get("/v1/write-accesses?tenant=", &other).status, 404);
 }
+
+#[test]
+fn the_age_of_a_key_is_shown_to_who_may_see_the_key() {
+    let server = Server::start();
+    let keys = ["", "acme"].map(|tenant| server.key(tenant, "gw", &["producer", "reader"]));
+    let line = |key: &str| format!("ledgerline_key_age_seconds{{key=\"{}\"}} ", id_of(key));
+    for (asker, seen) in
+        [(&server.admin, [true, true]), (&keys[0], [true, false]), (&keys[1], [false, true])]
+    {
+        let metrics = server.get("/metrics", asker).text();
+        let found = [0, 1].map(|at| metrics.contains(&line(&keys[at])));
+        assert_eq!(found, seen, "{metrics}");
+    }
+    let id = id_of(&keys[1]);
+    server.call("DELETE", &format!("/v1/keys/{id}"), Some(&server.admin), None);
+    assert!(!server.get("/metrics", &server.admin).text().contains(&line(&keys[1])), "it ended");
+}

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ledgerline_proof::schema::Leaf;
 use ledgerline_proof::vocabulary::KeyPurpose;
+use ledgerline_view::registry::Key;
 use ledgerline_view::view::View;
 
 use crate::Node;
@@ -20,7 +21,7 @@ impl Node {
     /// Producers' keys and credentials in force, and for how many nanoseconds each was, oldest
     /// first.
     #[must_use]
-    pub fn key_ages(&self) -> Vec<(Arc<str>, i64)> {
+    pub fn key_ages(&self) -> Vec<(Arc<Key>, i64)> {
         let (now, view) = (self.now(), self.view());
         let mut times = self.inner.added_times.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ages = Vec::new();
@@ -35,7 +36,7 @@ impl Node {
             let at = known.or_else(|| added_at(&view, &key.key_id, key.valid_from));
             if let Some(at) = at {
                 times.insert(Arc::clone(&key.key_id), at);
-                ages.push((Arc::clone(&key.key_id), now.saturating_sub(at).max(0)));
+                ages.push((key, now.saturating_sub(at).max(0)));
             }
         }
         ages.sort_by_key(|(_, age)| std::cmp::Reverse(*age));
