@@ -238,12 +238,12 @@ impl<S> Records<S> {
         let mut drafts = Drafts::new(identity, &self.naming, recorded_as, name);
         let fate = (row.act)(&record, &mut self.state, &mut drafts);
         let released = drafts.take_released();
-        self.count(&released);
+        count(&mut self.report, &released);
         out.extend(released);
         let fate = fate?;
         if matches!(fate, Fate::Mapped) {
             let acts = drafts.into_acts()?;
-            self.count(&acts);
+            count(&mut self.report, &acts);
             out.extend(acts);
         } else if matches!(fate, Fate::Skipped) {
             self.report.skip(&printable_kind(&kind));
@@ -252,12 +252,6 @@ impl<S> Records<S> {
             self.report.mapped += 1;
         }
         Ok(fate)
-    }
-
-    fn count(&mut self, acts: &[Act]) {
-        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        self.report.acts += count(acts.len());
-        self.report.events += acts.iter().map(|act| count(act.events.len())).sum::<u64>();
     }
 
     fn quarantine(&mut self, line: u64, reason: Reason, value: &Value<'_>) {
@@ -316,7 +310,7 @@ impl<S> Adapter for Records<S> {
     fn finish(&mut self, out: &mut Vec<Act>) {
         let name = self.adapter_name();
         let acts = (self.table.finish)(&mut self.state, &self.naming, name);
-        self.count(&acts);
+        count(&mut self.report, &acts);
         out.extend(acts);
     }
 
@@ -327,6 +321,12 @@ impl<S> Adapter for Records<S> {
     fn take_quarantined(&mut self) -> Vec<Quarantined> {
         mem::take(&mut self.quarantine)
     }
+}
+
+fn count(report: &mut Report, acts: &[Act]) {
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    report.acts += count(acts.len());
+    report.events += acts.iter().map(|act| count(act.events.len())).sum::<u64>();
 }
 
 /// Why a record is in quarantine.
