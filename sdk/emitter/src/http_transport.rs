@@ -6,7 +6,9 @@
 //!
 //! ```text
 //! 200                                   a verdict for each event
-//! 400, 409, 413, 422                    the body as a whole: sent again in parts
+//! 400, 409, 413, 422 with a `code`      the body as a whole: sent again in parts
+//! 413 without one                       a proxy: in parts while there are several, else later
+//! 400, 409, 422 without one             no ledger said it: later
 //! 408, 429, 5xx                         later, after Retry-After (seconds) where it is named
 //! no connection, no answer, no sense    unreachable: sent again
 //! anything else                         denied: credential, address or settings are wrong
@@ -183,6 +185,12 @@ impl Answer {
         Ok(Self { status, after, body: body.map_err(|error| word(&error))? })
     }
 
+    /// Whether the body says what is wrong as a ledger does.
+    fn is_problem(&self) -> bool {
+        let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        problem["code"].as_str().is_some_and(|code| !code.is_empty())
+    }
+
     /// The problem in the body, if there is one.
     fn problem(&self) -> Refused {
         let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
@@ -232,17 +240,20 @@ impl Transport for HttpTransport {
         let count = batch.iter().map(|unit| unit.ids().len()).sum();
         match self.call(media_type, &body) {
             Err(why) => Delivery::Unreachable { why },
-            Ok(answer) => judge(&answer, count),
+            Ok(answer) => judge(&answer, count, batch.len() > 1),
         }
     }
 }
 
-fn judge(answer: &Answer, count: usize) -> Delivery {
+/// `can_halve`: whether the body had several units.
+fn judge(answer: &Answer, count: usize, can_halve: bool) -> Delivery {
     match answer.status {
         200 => verdicts(&answer.body, count)
             .unwrap_or(Delivery::Unreachable { why: Word::Borrowed("garbled_answer") }),
-        400 | 409 | 413 | 422 => Delivery::TooMuch(answer.problem()),
-        408 | 429 | 500..=599 => {
+        400 | 409 | 413 | 422 if answer.is_problem() => Delivery::TooMuch(answer.problem()),
+        413 if can_halve => Delivery::TooMuch(answer.problem()),
+        // Something on the way says so, which is no word of the ledger about these events.
+        400 | 409 | 413 | 422 | 408 | 429 | 500..=599 => {
             let why = Word::Owned(format!("http_{}", answer.status));
             Delivery::Busy { after: answer.after, why }
         }
@@ -304,7 +315,7 @@ mod tests {
         let check = |status: u16, body: &str, expected: &str| {
             let after = Some(Duration::from_secs(7));
             let answer = Answer { status, after, body: body.as_bytes().to_vec() };
-            let found = format!("{:?}", judge(&answer, 1));
+            let found = format!("{:?}", judge(&answer, 1, false));
             assert!(found.starts_with(expected), "{status}: {found}");
         };
         check(200, r#"{"events":[{"status":"recorded"}],"checkpoint":"c"}"#, "Answered([Recorded]");
@@ -315,7 +326,13 @@ mod tests {
         check(200, r#"{"events":[]}"#, "Unreachable { why: \"garbled_answer\"");
         check(200, "<html>", "Unreachable");
         check(400, r#"{"code":"bad_json"}"#, "TooMuch(Refused { code: \"bad_json\"");
-        check(413, "", "TooMuch(Refused { code: \"http_413\"");
+        check(413, r#"{"code":"body_too_large"}"#, "TooMuch");
+        for status in [400, 409, 413, 422] {
+            check(status, "<html>no ledger</html>", "Busy");
+            check(status, r#"{"error":"no ledger"}"#, "Busy");
+        }
+        let proxy = Answer { status: 413, after: None, body: Vec::new() };
+        assert!(matches!(judge(&proxy, 2, true), Delivery::TooMuch(_)));
         check(429, "", "Busy { after: Some(7s), why: \"http_429\" }");
         check(500, "", "Busy");
         check(503, "", "Busy");
