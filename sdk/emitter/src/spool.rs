@@ -268,18 +268,21 @@ impl Spool {
     }
 
     /// Appends payloads in order; the ends of those that were taken. There may be fewer when there
-    /// is no room. They survive a kill of the process from now on, a loss of power after a sync.
+    /// is no room, or the disk failed after the first of them: the next call says so then. They
+    /// survive a kill of the process from now on, a loss of power after a sync.
     ///
     /// # Errors
     /// [`SpoolError::Disk`] when nothing of them was kept, [`SpoolError::Failed`].
     pub fn append(&mut self, payloads: &[Vec<u8>]) -> Result<Vec<Position>, SpoolError> {
         let mut ends = Vec::with_capacity(payloads.len());
         while ends.len() < payloads.len() {
-            let taken = self.append_some(&payloads[ends.len()..])?;
-            if taken.is_empty() {
-                break;
+            match self.append_some(&payloads[ends.len()..]) {
+                Ok(taken) if taken.is_empty() => break,
+                Ok(taken) => ends.extend(taken),
+                Err(error) if ends.is_empty() => return Err(error),
+                // Those of the segments before are there, and must not be appended twice.
+                Err(_) => break,
             }
-            ends.extend(taken);
         }
         Ok(ends)
     }
