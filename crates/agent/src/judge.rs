@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 
+use ledgerline_api::problem::status_of_event;
 use ledgerline_emitter::{MAX_UNIT_BYTES, Signing};
 use ledgerline_proof::entry::Signature;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
@@ -75,6 +76,14 @@ impl Judged {
     #[must_use]
     pub fn ready_count(&self) -> usize {
         self.units.iter().map(Vec::len).sum()
+    }
+
+    /// What is refused for something of this machine that passes, a full disk above all: it is
+    /// not the event's fault, and the same is to be judged again.
+    #[must_use]
+    pub fn passing(&self) -> Option<&EventError> {
+        let mut errors = self.refused.iter().map(|one| &one.error);
+        errors.find(|error| status_of_event(error.code) == 503)
     }
 }
 
@@ -457,6 +466,22 @@ mod tests {
             assert_eq!((refused.position, refused.line), (1, Some(3)));
             assert!(!refused.error.detail.contains("eyJ"), "{}", refused.error.detail);
         }
+    }
+
+    #[test]
+    fn what_only_the_disk_refuses_is_no_fault_of_the_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let judge = judge(folder.path());
+        let body = format!("{}\n{}", event("a", ""), event("b", PERSON));
+        let passing = || {
+            let judged = judge.body(BodyForm::Ndjson, body.as_bytes()).expect("a body");
+            judged.passing().map(|error| error.code)
+        };
+        // Nothing can be put in the place of a folder.
+        std::fs::create_dir(folder.path().join("salts.keys")).unwrap();
+        assert_eq!(passing(), Some("state_unavailable"));
+        std::fs::remove_dir(folder.path().join("salts.keys")).unwrap();
+        assert_eq!(passing(), None);
     }
 
     #[test]

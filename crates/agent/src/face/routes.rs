@@ -176,6 +176,12 @@ impl Face {
     }
 
     fn hand_over(&self, door: Door, judged: Judged) -> Result<Response, Problem> {
+        // Not the callers' fault: none of it is taken, so that all of it comes again.
+        if let Some(error) = judged.passing() {
+            self.counts.not_taken();
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(Problem::later(status, error.code, error.detail.clone()));
+        }
         let accepted = judged.ready_count();
         let Judged { units, refused, lone } = judged;
         if !units.is_empty() {

@@ -38,6 +38,8 @@ use crate::settings::TailSettings;
 
 /// For which a renamed file is read on: writers learn of it by a signal.
 const LATE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5000 });
+/// By which the time of a file may lag behind the clock.
+const STAMP_SECONDS: i64 = 1;
 /// Files that were read to their end and are remembered.
 const DONE_MAX: usize = 8;
 /// Places of a replay that are kept apart.
@@ -168,6 +170,8 @@ impl Follower {
             self.resume()?;
             return Ok(Step::Moved);
         }
+        // Before anything is read: what comes to be from here on is not seen by this step.
+        let now = clock::unix_nanos() / 1_000_000_000;
         for at in 0..self.reading.len() {
             let next = self.reading[at].lines.next();
             let count = self.reading[at].input.read_at(next, &mut self.buffer)?;
@@ -183,7 +187,7 @@ impl Follower {
                 Role::Over => return self.finish(at),
                 Role::Renamed(since) if since.elapsed() > LATE => return self.finish(at),
                 Role::Renamed(_) => {}
-                Role::Current => return self.look_for_another(at),
+                Role::Current => return self.look_for_another(at, now),
             }
         }
         let has_current = self.reading.last().is_some_and(|one| one.role == Role::Current);
@@ -298,14 +302,20 @@ impl Follower {
     }
 
     /// Nothing more comes of the current file: has the path become another one?
-    fn look_for_another(&mut self, at: usize) -> anyhow::Result<Step> {
+    fn look_for_another(&mut self, at: usize, now: i64) -> anyhow::Result<Step> {
         let found = match fs::metadata(&self.settings.path) {
             Ok(found) => found,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Step::Idle),
             Err(error) => return Err(error.into()),
         };
         let mark = &self.reading[at].mark;
-        if mark.is_of(found.dev(), found.ino()) || found.len() == 0 {
+        if mark.is_of(found.dev(), found.ino()) {
+            if let Some(position) = &mut self.position {
+                position.looked_at = now - STAMP_SECONDS;
+            }
+            return Ok(Step::Idle);
+        }
+        if found.len() == 0 {
             return Ok(Step::Idle);
         }
         self.reading[at].role = Role::Renamed(Instant::now());
@@ -321,6 +331,12 @@ impl Follower {
             Err(error) => return Err(anyhow::Error::new(error).context(name_of(path))),
         };
         self.read_between((dev, ino))?;
+        if let Some(position) = &mut self.position
+            && position.saved_at == 0
+        {
+            // What lies there when a tail begins for the first time is not its own.
+            position.looked_at = clock::unix_nanos() / 1_000_000_000;
+        }
         let mark = Mark { dev, ino, ..Mark::default() };
         let (serial, name) = (self.serial(), name_of(&self.settings.path));
         let (input, lines, role) = (Input::Plain(input), Lines::default(), Role::Current);
@@ -346,7 +362,7 @@ impl Follower {
             let is_known = |mark: &Mark| {
                 mark.head_bytes > 0 && file::is_copy(&sibling.path, mark, position).unwrap_or(false)
             };
-            let is_old = sibling.modified < position.saved_at;
+            let is_old = sibling.modified < position.looked_at;
             let is_read = |one: &Reading| one.mark.is_of(sibling.dev, sibling.ino);
             if is_old
                 || self.reading.iter().any(is_read)
@@ -484,6 +500,9 @@ impl Follower {
     fn hand_over(&mut self) -> anyhow::Result<Step> {
         let Some(pending) = &mut self.pending else { return Ok(Step::Idle) };
         if !pending.is_taken {
+            if let Err(why) = pending.mapped.judge_rest(&self.with.judge) {
+                anyhow::bail!("what was read cannot be judged now: {why}");
+            }
             if !pending.mapped.units.is_empty()
                 && let Err(not) = self.with.outlet.take(&pending.mapped.units, Keep::OnDisk)
             {

@@ -1,15 +1,17 @@
 //! What the lines of a file become: by an adapter, or as events in our own form.
 //!
 //! Promises: the same lines become the same events. The parts of an act in our own form, each a
-//! line of its own, come out together.
+//! line of its own, come out together. What cannot be judged for a reason that passes is kept, and
+//! all behind it, until it can.
 
 use std::collections::VecDeque;
 
+use ledgerline_api::event::Event;
 use ledgerline_sources::{Adapter, Options, Problem};
 use serde::Deserialize;
 
 use super::lines::Line;
-use crate::judge::{Judge, Refused};
+use crate::judge::Judge;
 use crate::outlet::Unit;
 use crate::settings::TailSettings;
 
@@ -25,6 +27,57 @@ pub struct Mapped {
     pub units: Vec<Unit>,
     /// What gave none: line, code, why, and the line's bytes where it is one line's fault.
     pub aside: Vec<(u64, &'static str, String, Vec<u8>)>,
+    /// What could not be judged yet, and all that was read after it, in order.
+    rest: VecDeque<Work>,
+}
+
+/// What is judged at a time.
+enum Work {
+    /// An act of an adapter, with the number and the bytes of the line that ended it.
+    Act(Vec<Event<'static>>, u64, Vec<u8>),
+    /// Lines in our own form, with their numbers.
+    Own(Vec<(u64, Vec<u8>)>),
+}
+
+impl Mapped {
+    fn give(&mut self, work: Work, judge: &Judge) {
+        if !self.rest.is_empty() || self.attempt(&work, judge).is_err() {
+            self.rest.push_back(work);
+        }
+    }
+
+    /// Judges what could not be judged when it was read.
+    ///
+    /// # Errors
+    /// Why it still cannot be, for a reason that passes; nothing is given up.
+    pub fn judge_rest(&mut self, judge: &Judge) -> Result<(), String> {
+        while let Some(work) = self.rest.pop_front() {
+            if let Err(why) = self.attempt(&work, judge) {
+                self.rest.push_front(work);
+                return Err(why);
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, work: &Work, judge: &Judge) -> Result<(), String> {
+        let judged = match work {
+            Work::Act(events, ..) => judge.act(events.clone()),
+            Work::Own(lines) => judge.lines(lines.iter().map(|(n, line)| (*n, line.as_slice()))),
+        };
+        if let Some(error) = judged.passing() {
+            return Err(error.detail.clone());
+        }
+        self.units.extend(judged.units);
+        for one in judged.refused {
+            let (number, bytes) = match work {
+                Work::Act(_, number, bytes) => (*number, bytes.clone()),
+                Work::Own(lines) => lines.get(one.position).cloned().unwrap_or_default(),
+            };
+            self.aside.push((number, one.error.code, one.error.detail, bytes));
+        }
+        Ok(())
+    }
 }
 
 /// What makes events of lines.
@@ -112,9 +165,7 @@ impl Mapping {
                     out.aside.push((one.line, one.code, one.detail, record));
                 }
                 for act in acts {
-                    let judged = judge.act(act.events);
-                    out.units.extend(judged.units);
-                    refused(judged.refused, line.number, bytes, out);
+                    out.give(Work::Act(act.events, line.number, bytes.to_vec()), judge);
                 }
             }
         }
@@ -125,7 +176,7 @@ impl Mapping {
         let Self::Own(waiting) = self else { return };
         for act in std::mem::take(waiting) {
             match act.serial == serial {
-                true => whole(&act, judge, out),
+                true => whole(act, judge, out),
                 false => waiting.push_back(act),
             }
         }
@@ -142,9 +193,7 @@ fn own(
 ) {
     let act = serde_json::from_slice::<Peek>(bytes).ok().and_then(|peek| peek.act);
     let Some(act) = act.filter(|act| act.parts > 1) else {
-        let judged = judge.lines(std::iter::once((line.number, bytes)));
-        out.units.extend(judged.units);
-        refused(judged.refused, line.number, bytes, out);
+        out.give(Work::Own(vec![(line.number, bytes.to_vec())]), judge);
         return;
     };
     let is_it = |one: &Waiting| one.serial == serial && one.id == act.id;
@@ -157,7 +206,7 @@ fn own(
     if waiting[place].lines.len() >= waiting[place].parts
         && let Some(act) = waiting.remove(place)
     {
-        whole(&act, judge, out);
+        whole(act, judge, out);
     }
     let is_late = |one: &Waiting| {
         one.serial == serial && one.lines.first().is_some_and(|l| l.0 + SPAN_MAX < line.number)
@@ -165,22 +214,10 @@ fn own(
     while waiting.len() > WAITING_MAX || waiting.front().is_some_and(is_late) {
         // What is missing of it is said by its refusal.
         let Some(act) = waiting.pop_front() else { break };
-        whole(&act, judge, out);
+        whole(act, judge, out);
     }
 }
 
-fn whole(act: &Waiting, judge: &Judge, out: &mut Mapped) {
-    let judged = judge.lines(act.lines.iter().map(|(number, line)| (*number, line.as_slice())));
-    out.units.extend(judged.units);
-    for one in judged.refused {
-        let line = act.lines.get(one.position);
-        let (number, bytes) = line.map_or((0, &[][..]), |(number, bytes)| (*number, bytes));
-        refused(vec![one], number, bytes, out);
-    }
-}
-
-fn refused(refused: Vec<Refused>, number: u64, bytes: &[u8], out: &mut Mapped) {
-    for one in refused {
-        out.aside.push((number, one.error.code, one.error.detail, bytes.to_vec()));
-    }
+fn whole(act: Waiting, judge: &Judge, out: &mut Mapped) {
+    out.give(Work::Own(act.lines), judge);
 }

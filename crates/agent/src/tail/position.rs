@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tails/<name>.json
-//! {"version":1, "key":"<32 hex>", "saved_at":…,
+//! {"version":1, "key":"<32 hex>", "saved_at":…, "looked_at":…,
 //!  "spots":[{"dev":…,"ino":…,"head_bytes":…,"head":"<64 hex>","offset":…,"line":…}, …],
 //!  "replay":[…], "done":[…]}
 //! ```
@@ -65,6 +65,11 @@ pub struct Position {
     key: String,
     /// Unix seconds.
     pub saved_at: i64,
+    /// Unix seconds: when last the current file was read to its end and still stood at the path.
+    /// Whatever was written before and is not known was there before the tail. A position that
+    /// does not say it is of a moment that nobody knows: then all is looked at again.
+    #[serde(default)]
+    pub looked_at: i64,
     /// What is being read, the current file last.
     pub spots: Vec<Spot>,
     /// Where the memory of the adapter begins.
@@ -83,7 +88,7 @@ impl Position {
         getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
         let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let (spots, replay, done) = Default::default();
-        Ok(Self { version: 1, key, saved_at: 0, spots, replay, done })
+        Ok(Self { version: 1, key, saved_at: 0, looked_at: 0, spots, replay, done })
     }
 
     /// Reads one; `None` when there is none.

@@ -294,6 +294,26 @@ fn what_was_rotated_while_nobody_looked_is_read_in_order() {
 }
 
 #[test]
+fn a_whole_file_of_an_outage_is_not_older_than_what_was_just_saved() {
+    let mut world = World::new(None);
+    let log = world.log("events.ndjson");
+    lines(&log, 0..2);
+    world.restart();
+    world.settle();
+    world.follower = None;
+    lines(&log, 2..4);
+    fs::rename(&log, world.log("events.ndjson.2")).unwrap();
+    lines(&log, 4..6);
+    fs::rename(&log, world.log("events.ndjson.1")).unwrap();
+    lines(&log, 6..8);
+    // Catching up saves the position at a later second than that of the file in between.
+    sleep(Duration::from_millis(2100));
+    world.restart();
+    world.settle();
+    world.check(0..8);
+}
+
+#[test]
 fn a_packed_file_that_was_read_is_not_read_again() {
     let mut world = World::new(None);
     let log = world.log("events.ndjson");
@@ -332,6 +352,24 @@ fn while_the_spool_is_full_nothing_moves() {
     world.restart();
     world.settle();
     world.taken.is_full.store(false, Ordering::Relaxed);
+    world.settle();
+    world.check(0..3);
+}
+
+#[test]
+fn while_no_salt_can_be_kept_nothing_is_set_aside() {
+    let mut world = World::new(None);
+    let log = world.log("events.ndjson");
+    lines(&log, 0..3);
+    world.restart();
+    // Nothing can be put in the place of a folder.
+    let keys = world.folder.path().join("state/salts.keys");
+    fs::create_dir(&keys).unwrap();
+    world.settle();
+    world.settle();
+    assert!(world.natives().is_empty() && !world.position().exists());
+    assert!(world.counts.of_tail("events").aside.is_empty());
+    fs::remove_dir(&keys).unwrap();
     world.settle();
     world.check(0..3);
 }
