@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! caep session-revoked                          REVOKED of the session, the token or the person
+//!                                               (of the person: narrowed to the application; an
+//!                                               ADMIN_ACT where a device, tenant or group narrows)
 //! risc sessions-revoked account-disabled
 //!      account-purged credential-compromise     REVOKED of the person: what was issued until then
 //! caep session-established, session-presented   ISSUED, USED of the session
@@ -18,7 +20,7 @@ use std::collections::BTreeMap;
 
 use ledgerline_api::event::{Event, Mfa, Personal, Selector};
 use ledgerline_api::values::Timestamp;
-use ledgerline_proof::vocabulary::{EventType, Outcome, PersonalRole, TargetKind};
+use ledgerline_proof::vocabulary::{EventType, Outcome, PersonalRole, TargetKind, Vantage};
 use serde_json::Value;
 
 use super::subject::{Subject, target};
@@ -126,21 +128,30 @@ pub(super) fn tell(
     event.session_id = subject.session.as_ref().map(|(id, _)| id.clone().into());
     event.client_id = subject.client.clone().map(Into::into);
     if let Some(issuer) = &subject.issuer {
+        if event.issuer.as_deref() != Some(issuer) {
+            // Told by somebody else than who issued what it is about.
+            event.vantage = word(Vantage::Observer);
+        }
         event.issuer = Some(issuer.clone().into());
     }
-    event.event_type = word(match (told.kind, &subject.session) {
+    // Of a person on one device or in one group: more must not end than was said.
+    let is_wider = subject.is_person() && subject.is_narrower;
+    let event_type = match (told.kind, &subject.session) {
         ("session-established", Some(_)) => EventType::Issued,
         ("session-presented", Some(_)) => EventType::Used,
+        _ if told.event_type == EventType::Revoked && is_wider => EventType::AdminAct,
         _ => told.event_type,
-    });
+    };
+    event.event_type = word(event_type);
     let record = subject.record();
     if subject.is_person() && record.as_ref().is_none_or(|record| record.user_id.is_none()) {
         return Err(invalid("the subject names no user, session or token"));
     }
-    match told.event_type {
+    match event_type {
         EventType::Revoked => {
             event.reason = Some(reason(told.kind, payload).into());
-            event.selector = subject.is_person().then(|| issued_until(at));
+            let client = subject.client.clone().map(Into::into);
+            event.selector = subject.is_person().then(|| Selector { client, ..issued_until(at) });
         }
         _ => event.action = Some(told.kind.into()),
     }
@@ -163,7 +174,6 @@ pub(super) fn tell_of_stream(
 ) {
     event.event_type = word(told.event_type);
     event.target = Some(target(TargetKind::Source, source.to_owned()));
-    event.issuer = None;
     if told.event_type == EventType::AdminAct {
         event.action = Some(told.kind.into());
     }

@@ -2,7 +2,7 @@
 //! events of the ledger: for whoever received one and checked its signature.
 //!
 //! ```text
-//! iss + " " + jti             native_id: the same token again is the same event
+//! "set " + iss + " " + jti    native_id: the same token again is the same event
 //! event_timestamp, toe, iat   occurred_at
 //! txn                         correlation_id
 //! sub_id                      target, and a sealed SUBJECT record (`subject`)
@@ -35,8 +35,13 @@ use crate::set::subject::Subject;
 
 /// What the events carry as their adapter.
 const ADAPTER: &str = "set";
-/// Longest `iss` and `jti` together, in bytes: a native id.
-const IDENTITY_BYTES_MAX: usize = 1024;
+/// Which mapping it is. Raised with the mapping only: what is sent again after an upgrade must be
+/// the same event.
+const MAPPING: &str = "1";
+/// Before the native id, so that no other door's is the same.
+const PREFIX: &str = "set ";
+/// Longest `iss` and `jti` with the blank between them, in bytes: with the prefix a native id.
+const IDENTITY_BYTES_MAX: usize = 1024 - PREFIX.len();
 /// Longest text that is taken over from an event, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
 /// The one event of a logout token.
@@ -105,7 +110,7 @@ impl Claims {
             return Err(SetRefusal { code: "invalid_issuer", description });
         }
         if claims.jti.is_empty() || claims.iss.len() + claims.jti.len() >= IDENTITY_BYTES_MAX {
-            return Err(invalid("jti is empty, or with iss longer than 1023 bytes"));
+            return Err(invalid("jti is empty, or with iss longer than 1019 bytes"));
         }
         let known = |one: &String| from.audiences.contains(one);
         let is_for_us = match &claims.aud {
@@ -145,15 +150,12 @@ impl Claims {
     /// The event with what each has.
     fn event(&self, from: &Transmitter<'_>, at: i64) -> Event<'static> {
         Event {
-            native_id: Some(format!("{} {}", self.iss, self.jti).into()),
+            native_id: Some(format!("{PREFIX}{} {}", self.iss, self.jti).into()),
             occurred_at: Some(Timestamp::At(at)),
             vantage: word(Vantage::Issuer),
             issuer: Some(from.naming.alias().to_owned().into()),
             correlation_id: self.txn.as_deref().and_then(plain).map(Into::into),
-            adapter: Some(Adapter {
-                name: ADAPTER.into(),
-                version: env!("CARGO_PKG_VERSION").into(),
-            }),
+            adapter: Some(Adapter { name: ADAPTER.into(), version: MAPPING.into() }),
             ..Event::default()
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Subject {
     pub client: Option<String>,
     /// Alias of the issuer, where it is not the transmitter's.
     pub issuer: Option<String>,
+    /// Whether it is narrowed to what no selector has: a device, a tenant, a group.
+    pub is_narrower: bool,
     user: Option<String>,
     device: Option<String>,
     aliases: Vec<String>,
@@ -59,10 +61,14 @@ impl Subject {
             match name.as_str() {
                 "user" | "token" | "assertion" => subject.simple(member, from, of_iss)?,
                 "session" => subject.session(member, from)?,
-                "device" => subject.device = Some(identifier(member)?),
+                "device" => {
+                    subject.device = Some(identifier(member)?);
+                    subject.is_narrower = true;
+                }
                 "application" => subject.client = Some(identifier(member)?),
-                // Who is in which tenant, unit or group is said of persons elsewhere.
-                _ => {}
+                "format" | "subject_type" => {}
+                // The tenant, unit or group: who is in it is said of persons elsewhere.
+                _ => subject.is_narrower = true,
             }
         }
         match subject.is_empty() {

@@ -56,7 +56,7 @@ fn every_kind_of_event_has_its_meaning() {
             panic!("{kind}: {error}");
         });
         let common = [
-            ("/native_id", json!(format!("{ISS} set-1"))),
+            ("/native_id", json!(format!("set {ISS} set-1"))),
             ("/occurred_at", json!("2023-11-14T22:13:20Z")),
             ("/correlation_id", json!("txn-7")),
             ("/vantage", json!("ISSUER")),
@@ -185,8 +185,50 @@ fn every_kind_of_event_has_its_meaning() {
         format!("{SSF}stream-updated"),
         json!({ "status": "paused", "reason": "maintenance" }),
         stream,
-        &[("/type", json!("ADMIN_ACT")), ("/target/id", json!("receiver"))],
+        &[
+            ("/type", json!("ADMIN_ACT")),
+            ("/target/id", json!("receiver")),
+            ("/issuer", json!("idp")),
+        ],
     );
+}
+
+#[test]
+fn a_complex_subject_ends_no_more_than_it_names() {
+    let check = |members: Value, event_type: &str, client: Option<&str>| {
+        let mut subject = json!({ "format": "complex", "user": user() });
+        for (name, id) in members.as_object().expect("members") {
+            subject[name] = json!({ "format": "opaque", "id": id });
+        }
+        let event = read(&claims(&format!("{CAEP}session-revoked"), json!({}), &subject));
+        let event = event.expect("an event");
+        assert_eq!(event["type"], event_type, "{event}");
+        assert_eq!(event.pointer("/selector/client").and_then(Value::as_str), client, "{event}");
+        assert_eq!(
+            event.get("selector").is_some(),
+            event_type == "REVOKED" && members["session"].is_null()
+        );
+        let action = (event_type == "ADMIN_ACT").then_some("session-revoked");
+        assert_eq!(event["action"].as_str(), action, "{event}");
+    };
+    check(json!({}), "REVOKED", None);
+    check(json!({ "application": "web" }), "REVOKED", Some("web"));
+    for narrower in ["device", "tenant", "group", "org_unit"] {
+        check(json!({ narrower: "x" }), "ADMIN_ACT", None);
+        check(json!({ narrower: "x", "application": "web" }), "ADMIN_ACT", None);
+        check(json!({ narrower: "x", "session": "s-1" }), "REVOKED", None);
+    }
+}
+
+#[test]
+fn who_tells_of_tokens_of_another_issuer_is_an_observer() {
+    let check = |iss: &str, vantage: &str| {
+        let subject = json!({ "format": "iss_sub", "iss": iss, "sub": "carol" });
+        let event = read(&claims(&format!("{CAEP}session-revoked"), json!({}), &subject));
+        assert_eq!(event.expect("an event")["vantage"], vantage, "{iss}");
+    };
+    check(ISS, "ISSUER");
+    check("https://partner.example.com", "OBSERVER");
 }
 
 #[test]
@@ -235,6 +277,7 @@ fn every_format_of_subject_is_read() {
             "application": { "format": "opaque", "id": "web" },
             "tenant": { "format": "opaque", "id": "acme" } }),
         &[
+            ("/type", json!("ADMIN_ACT")),
             ("/target/kind", json!("SUBJECT")),
             ("/client_id", json!("web")),
             ("/personal/0/device", json!("laptop-9")),
