@@ -16,6 +16,14 @@ use serde::Deserialize;
 const ANSWER_BYTES_MAX: u64 = 256 << 10;
 /// How long before its end a token is renewed.
 const MARGIN: Duration = Duration::from_secs(10);
+/// Longest a token is kept, in seconds, whatever its endpoint says of it: a day.
+const KEPT_SECONDS_MAX: u64 = 24 * 60 * 60;
+
+/// How long a token is used that lives so many seconds; a minute where nothing is said.
+fn kept(expires_in: Option<u64>) -> Duration {
+    let seconds = expires_in.unwrap_or(60).min(KEPT_SECONDS_MAX);
+    Duration::from_secs(seconds).saturating_sub(MARGIN)
+}
 
 /// How this client is known.
 pub enum Access {
@@ -66,8 +74,7 @@ impl ClientCredentials {
         }
         let granted: Granted = serde_json::from_slice(&answered.body)
             .map_err(|_| "its token endpoint answered no access token".to_owned())?;
-        let lives = Duration::from_secs(granted.expires_in.unwrap_or(60));
-        let until = Instant::now() + lives.saturating_sub(MARGIN);
+        let until = Instant::now() + kept(granted.expires_in);
         let bearer = format!("Bearer {}", granted.access_token);
         self.held = Some((bearer.clone(), until));
         Ok(bearer)
@@ -93,5 +100,22 @@ impl Access {
                 _ => client.grant().map(Some),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_said_to_live_for_ever_is_kept_a_day() {
+        let check = |said: Option<u64>, seconds: u64| {
+            assert_eq!(kept(said), Duration::from_secs(seconds), "{said:?}");
+            let _ = Instant::now() + kept(said);
+        };
+        check(None, 50);
+        check(Some(3600), 3590);
+        check(Some(5), 0);
+        check(Some(u64::MAX), KEPT_SECONDS_MAX - 10);
     }
 }

@@ -196,10 +196,8 @@ impl<'l> Poller<'l> {
                     step.left += 1;
                     step.left_because = Some(why);
                 }
-                Err(error) => {
-                    ours = Some(error);
-                    break;
-                }
+                // Another token may be recorded under another key; what was done is kept apart.
+                Err(error) => ours = Some(error),
             }
         }
         if let Some(error) = ours {
@@ -283,5 +281,70 @@ impl<'l> Poller<'l> {
             }
         }
         answered.ok_or_else(|| lost("it was not asked".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// Says of each token what the token itself says.
+    struct Said;
+
+    impl Ledger for Said {
+        fn record(&self, set: &str) -> Result<Verdict, NotRecorded> {
+            match set {
+                "ours" => Err(NotRecorded::Ours("no role".to_owned())),
+                _ => Ok(Verdict::Recorded),
+            }
+        }
+    }
+
+    /// Answers so many polls, and gives back what was asked.
+    fn transmitter(answers: Vec<&'static str>) -> (String, thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/poll", listener.local_addr().expect("an address"));
+        let asked = thread::spawn(move || {
+            let answer = |body: &str| {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                let (mut read, mut piece) = (Vec::new(), [0; 4096]);
+                // The body is one JSON object, which ends the request.
+                while !read.ends_with(b"}") {
+                    let count = stream.read(&mut piece).expect("a request");
+                    assert_ne!(count, 0, "the request broke off");
+                    read.extend_from_slice(&piece[..count]);
+                }
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\
+                     Content-Length: {length}\r\n\r\n{body}"
+                );
+                stream.write_all(head.as_bytes()).expect("an answer");
+                let text = String::from_utf8(read).expect("text");
+                text.split_once("\r\n\r\n").expect("a body").1.to_owned()
+            };
+            answers.into_iter().map(answer).collect()
+        });
+        (url, asked)
+    }
+
+    #[test]
+    fn a_refusal_of_the_key_for_one_token_does_not_stop_the_others() {
+        let sets = r#"{"sets":{"a":"sound","b":"ours","c":"sound"}}"#;
+        let (url, asked) = transmitter(vec![sets, "{}"]);
+        let settings = Settings { url, ca_file: None, max_events: 10, wait: Duration::ZERO };
+        let mut poller = Poller::new(settings, Access::None, &Said).expect("a poller");
+        let error = poller.step().expect_err("the key is refused");
+        assert!(matches!(error, PollError::NotRecorded(NotRecorded::Ours(_))), "{error}");
+        assert!(poller.owes());
+        poller.finish().expect("told");
+        let asked = asked.join().expect("a transmitter");
+        let last: serde_json::Value = serde_json::from_str(&asked[1]).expect("JSON");
+        assert_eq!(last["ack"], serde_json::json!(["a", "c"]));
+        assert!(!poller.owes());
     }
 }

@@ -140,6 +140,8 @@ fn for_ever(poller: &mut Poller<'_>) -> Result<(), Failure> {
                 thread::sleep(step.pause);
             }
             Err(error @ PollError::NotRecorded(NotRecorded::Ours(_))) => {
+                // What was recorded before is told all the same, where that is possible.
+                let _ = poller.finish();
                 return Err(Failure::error(error));
             }
             Err(error) => {
