@@ -1,5 +1,6 @@
 //! TLS of the server: rustls with ring, one certificate chain; clients may show a certificate of a
-//! CA that is named, or none. One of another CA, or out of its time, fails the handshake.
+//! CA that is named, or none. One of another CA, or out of its time, fails the handshake. Where a
+//! CA is named no session is resumed, so that each connection shows a certificate of today.
 //!
 //! Refuses: a certificate without its key or the other way round; files without PEM; plain text on
 //! a TLS port. Versions are TLS 1.2 and 1.3, as rustls offers them.
@@ -12,8 +13,8 @@ use ledgerline_client::secret_file::warn_of;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
@@ -108,6 +109,11 @@ fn load(cert: &Path, key: &Path, client_ca: Option<&Path>) -> anyhow::Result<Tls
     };
     let mut config =
         builder.with_single_cert(chain, private).map_err(|error| refuse(cert, &error))?;
+    if client_ca.is_some() {
+        // A resumed session shows no certificate: one that ended would live on.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
