@@ -27,6 +27,9 @@ use super::{Happened, texts};
 
 /// What the events carry as their adapter.
 pub(crate) const ADAPTER: &str = "otlp";
+/// Which mapping it is. Raised with the mapping only: what is sent again after an upgrade must be
+/// the same event.
+const MAPPING: &str = "1";
 
 /// Every attribute of the convention.
 const KNOWN: [&str; 25] = [
@@ -122,7 +125,7 @@ pub(crate) fn base(happened: &Happened<'_>) -> Result<Event<'static>, EventError
         occurred_at: Some(Timestamp::At(at)),
         service: happened.text("service.name").map(|text| text.to_owned().into()),
         trace_id: is_trace.then(|| uuid_text::hex(happened.trace_id).into()),
-        adapter: Some(Adapter { name: ADAPTER.into(), version: env!("CARGO_PKG_VERSION").into() }),
+        adapter: Some(Adapter { name: ADAPTER.into(), version: MAPPING.into() }),
         ..Event::default()
     })
 }

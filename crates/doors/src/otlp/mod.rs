@@ -14,11 +14,22 @@
 //! Promises: pure. Spans and log records that name no event of a token are not looked at further:
 //! they are counted as skipped, and not rejected. One that names an event and cannot be one is
 //! rejected, counted, and said in `partial_success`. Personal values are sealed.
+//!
+//! Refuses: bodies that would take much more memory than they have bytes: of too many messages
+//! (`weight`, before they are decoded), too many events, or events that are larger than the body
+//! since they repeat its resource. Texts of more than 1,024 bytes.
 
 pub mod convention;
 pub mod ory;
+pub mod weight;
 pub mod wire;
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use ledgerline_answers::problem::Problem;
+use ledgerline_api::BODY_BYTES_MAX;
 use ledgerline_ledger::intake::EventError;
 use ledgerline_proof::hash::sha256;
 use ledgerline_sources::Naming;
@@ -28,7 +39,9 @@ use serde::Deserialize;
 use crate::cloudevents::type_of;
 use crate::otlp::wire::{AnyValue, KeyValue, Kind, Logs, Resource, Traces};
 use crate::submitting::{Decoded, Notes, RECORDS_MAX, Record};
-use ledgerline_answers::problem::Problem;
+
+/// Longest text of an attribute that is read, in bytes.
+pub(crate) const TEXT_BYTES_MAX: usize = 1024;
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,16 +59,64 @@ pub(crate) struct Happened<'a> {
     pub trace_id: &'a [u8],
     pub span_id: &'a [u8],
     pub attributes: &'a [KeyValue],
-    pub resource: &'a [KeyValue],
+    pub resource: &'a Source<'a>,
+    /// Whether a text was asked for that is too long.
+    pub is_too_long: Cell<bool>,
+}
+
+/// A resource, looked through once for all its events.
+#[derive(Default)]
+pub(crate) struct Source<'a> {
+    by_name: BTreeMap<&'a str, &'a KeyValue>,
+    digest: Vec<u8>,
+}
+
+impl<'a> Source<'a> {
+    fn of(resource: Option<&'a Resource>) -> Self {
+        let list = resource.map_or(&[][..], |resource| &resource.attributes);
+        let mut by_name = BTreeMap::new();
+        for one in list {
+            by_name.entry(one.key.as_str()).or_insert(one);
+        }
+        let mut bytes = Vec::new();
+        put_all(&mut bytes, list);
+        Self { by_name, digest: sha256(&bytes).to_hex().into_bytes() }
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, part: &[u8]) {
+    bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+    bytes.extend_from_slice(part);
+}
+
+/// Attributes in one order: exporters may change it between two tries.
+fn put_all(bytes: &mut Vec<u8>, list: &[KeyValue]) {
+    let mut encoded: Vec<Vec<u8>> = list.iter().map(KeyValue::encode_to_vec).collect();
+    encoded.sort();
+    encoded.iter().for_each(|one| put(bytes, one));
+}
+
+fn is_too_long(value: &Kind) -> bool {
+    match value {
+        Kind::Text(text) => text.len() > TEXT_BYTES_MAX,
+        Kind::Several(list) => {
+            list.values.iter().filter_map(|one| one.kind.as_ref()).any(is_too_long)
+        }
+        _ => false,
+    }
 }
 
 impl Happened<'_> {
     /// The value of an attribute, its own before that of the resource.
     pub fn get(&self, name: &str) -> Option<&Kind> {
-        let find = |list: &'_ [KeyValue]| list.iter().position(|one| one.key == name);
-        let own = find(self.attributes).map(|at| &self.attributes[at]);
-        let found = own.or_else(|| find(self.resource).map(|at| &self.resource[at]));
-        found?.value.as_ref()?.kind.as_ref()
+        let own = self.attributes.iter().find(|one| one.key == name);
+        let found = own.or_else(|| self.resource.by_name.get(name).copied());
+        let value = found?.value.as_ref()?.kind.as_ref()?;
+        if is_too_long(value) {
+            self.is_too_long.set(true);
+            return None;
+        }
+        Some(value)
     }
 
     /// A text that is not empty.
@@ -69,24 +130,16 @@ impl Happened<'_> {
     /// The name of the same event at each export.
     fn identity(&self) -> String {
         if let Some(id) = self.text("token.event_id").or_else(|| self.text("log.record.uid")) {
-            return id.to_owned();
+            return format!("otlp {id}");
         }
         let mut bytes = Vec::new();
-        let mut put = |part: &[u8]| {
-            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(part);
-        };
-        put(self.name.as_bytes());
-        put(&self.nanos.to_be_bytes());
-        put(self.trace_id);
-        put(self.span_id);
-        for list in [self.resource, self.attributes] {
-            // Exporters may change the order between two tries.
-            let mut encoded: Vec<Vec<u8>> = list.iter().map(KeyValue::encode_to_vec).collect();
-            encoded.sort();
-            encoded.iter().for_each(|one| put(one));
-        }
-        format!("otlp-{}", sha256(&bytes).to_hex())
+        put(&mut bytes, self.name.as_bytes());
+        put(&mut bytes, &self.nanos.to_be_bytes());
+        put(&mut bytes, self.trace_id);
+        put(&mut bytes, self.span_id);
+        put(&mut bytes, &self.resource.digest);
+        put_all(&mut bytes, self.attributes);
+        format!("otlp {}", sha256(&bytes).to_hex())
     }
 }
 
@@ -112,10 +165,11 @@ fn read<T: prost::Message + Default + for<'de> Deserialize<'de>>(
 /// # Errors
 /// When the body is no OTLP message.
 pub fn traces(body: &[u8], encoding: Encoding, named: Named<'_>) -> Result<Decoded, Problem> {
+    weight::check(body, encoding, weight::Signal::Traces)?;
     let traces: Traces = read(body, encoding)?;
     let mut made = Made::default();
     for of_resource in &traces.resource_spans {
-        let resource = attributes_of(of_resource.resource.as_ref());
+        let resource = Source::of(of_resource.resource.as_ref());
         let spans = of_resource.scope_spans.iter().flat_map(|scope| &scope.spans);
         for span in spans {
             for event in &span.events {
@@ -126,14 +180,15 @@ pub fn traces(body: &[u8], encoding: Encoding, named: Named<'_>) -> Result<Decod
                         trace_id: &span.trace_id,
                         span_id: &span.span_id,
                         attributes: &event.attributes,
-                        resource,
+                        resource: &resource,
+                        is_too_long: Cell::default(),
                     },
                     named,
-                );
+                )?;
             }
         }
     }
-    made.decoded()
+    Ok(made.decoded())
 }
 
 /// The events among log records.
@@ -141,10 +196,11 @@ pub fn traces(body: &[u8], encoding: Encoding, named: Named<'_>) -> Result<Decod
 /// # Errors
 /// When the body is no OTLP message.
 pub fn logs(body: &[u8], encoding: Encoding, named: Named<'_>) -> Result<Decoded, Problem> {
+    weight::check(body, encoding, weight::Signal::Logs)?;
     let logs: Logs = read(body, encoding)?;
     let mut made = Made::default();
     for of_resource in &logs.resource_logs {
-        let resource = attributes_of(of_resource.resource.as_ref());
+        let resource = Source::of(of_resource.resource.as_ref());
         let records = of_resource.scope_logs.iter().flat_map(|scope| &scope.log_records);
         for record in records {
             let mut happened = Happened {
@@ -153,7 +209,8 @@ pub fn logs(body: &[u8], encoding: Encoding, named: Named<'_>) -> Result<Decoded
                 trace_id: &record.trace_id,
                 span_id: &record.span_id,
                 attributes: &record.attributes,
-                resource,
+                resource: &resource,
+                is_too_long: Cell::default(),
             };
             if happened.nanos == 0 {
                 happened.nanos = record.observed_time_unix_nano;
@@ -163,25 +220,28 @@ pub fn logs(body: &[u8], encoding: Encoding, named: Named<'_>) -> Result<Decoded
             if happened.name.is_empty() {
                 happened.name = &older;
             }
-            made.take(&happened, named);
+            made.take(&happened, named)?;
         }
     }
-    made.decoded()
+    Ok(made.decoded())
 }
 
-fn attributes_of(resource: Option<&Resource>) -> &[KeyValue] {
-    resource.map_or(&[], |resource| &resource.attributes)
+fn too_large() -> Problem {
+    let detail = "the events of the body are larger than a body may be, with what they take from \
+                  its resource; send several";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
 /// Events as they are made.
 #[derive(Default)]
 struct Made {
     records: Vec<Record>,
+    bytes: usize,
     notes: Notes,
 }
 
 impl Made {
-    fn take(&mut self, happened: &Happened<'_>, named: Named<'_>) {
+    fn take(&mut self, happened: &Happened<'_>, named: Named<'_>) -> Result<(), Problem> {
         self.notes.records += 1;
         let made = match type_of(happened.name) {
             Some(event_type) => convention::event(happened, event_type),
@@ -189,23 +249,32 @@ impl Made {
                 Some(made) => made,
                 None => {
                     self.notes.skipped += 1;
-                    return;
+                    return Ok(());
                 }
             },
         };
+        if self.records.len() == RECORDS_MAX {
+            return Err(crate::submitting::too_many());
+        }
         let record = made.and_then(|mut event| {
             event.native_id = Some(happened.identity().into());
+            if happened.is_too_long.get() {
+                let detail = format!("a text has more than {TEXT_BYTES_MAX} bytes");
+                return Err(EventError::new("bad_field", detail));
+            }
             serde_json::to_string(&event)
                 .map_err(|_| EventError::new("bad_field", "it cannot be written".to_owned()))
         });
+        self.bytes += record.as_ref().map_or(0, String::len);
+        if self.bytes > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
         self.records.push(record);
+        Ok(())
     }
 
-    fn decoded(self) -> Result<Decoded, Problem> {
-        if self.records.len() > RECORDS_MAX {
-            return Err(crate::submitting::too_many());
-        }
-        Ok(Decoded { records: self.records, is_lone: false, notes: self.notes })
+    fn decoded(self) -> Decoded {
+        Decoded { records: self.records, is_lone: false, notes: self.notes }
     }
 }
 

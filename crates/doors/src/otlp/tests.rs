@@ -125,11 +125,11 @@ fn log_records_are_read_by_their_name() {
         json!([text("token.id", "eu:idp:jti:t-1"), text("log.record.uid", "01J-record")]);
     let mut record = json!({ "observedTimeUnixNano": "1767323045000000000",
         "eventName": "token.revoked", "attributes": attributes });
-    check(record.clone(), Some("01J-record"));
+    check(record.clone(), Some("otlp 01J-record"));
     record["eventName"] = "".into();
     check(record.clone(), None);
     record["attributes"].as_array_mut().expect("a list").push(text("event.name", "token.revoked"));
-    check(record, Some("01J-record"));
+    check(record, Some("otlp 01J-record"));
 }
 
 #[test]
@@ -232,4 +232,54 @@ fn events_of_ory_have_their_meaning() {
     refused("hydra", "OAuth2AccessTokenInspected", request.clone());
     refused("stranger", "OAuth2AccessTokenIssued", request);
     refused("kratos", "SessionRevoked", json!([]));
+}
+
+#[test]
+fn a_small_body_does_not_become_a_large_one() {
+    let refused = |body: &[u8], encoding: Encoding| {
+        let problem = logs(body, encoding, &named).map(|_| ()).expect_err("refused");
+        assert_eq!((problem.status.as_u16(), problem.code), (413, "body_too_large"));
+    };
+    // Empty log records of two bytes each.
+    let nested = |inner: Vec<u8>, tag: u8| {
+        let mut outer = vec![tag << 3 | 2];
+        prost::encoding::encode_varint(inner.len() as u64, &mut outer);
+        outer.extend(inner);
+        outer
+    };
+    let empty = |count: usize| nested(nested([2 << 3 | 2, 0].repeat(count), 2), 1);
+    refused(&empty(weight::MESSAGES_MAX), Encoding::Protobuf);
+    let decoded = logs(&empty(100_000), Encoding::Protobuf, &named).expect("sound");
+    assert_eq!((decoded.notes.records, decoded.notes.skipped), (100_000, 100_000));
+    let braces = vec!["{}"; weight::MESSAGES_MAX].join(",");
+    let body = format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{braces}]}}]}}]}}"#);
+    refused(body.as_bytes(), Encoding::Json);
+    // A text of the resource that every event repeats.
+    let body = |texts: usize, events: usize| {
+        let values = vec![json!({ "stringValue": "a".repeat(1024) }); texts];
+        let attributes = json!([text("token.id", "eu:idp:jti:t-1")]);
+        let one = json!({ "timeUnixNano": 1, "eventName": "token.used", "attributes": attributes });
+        let audience =
+            json!({ "key": "token.audience", "value": { "arrayValue": { "values": values } } });
+        json!({ "resourceLogs": [{ "resource": { "attributes": [audience] },
+            "scopeLogs": [{ "logRecords": vec![one; events] }] }] })
+        .to_string()
+    };
+    refused(body(1000, 100).as_bytes(), Encoding::Json);
+    assert!(logs(body(1000, 10).as_bytes(), Encoding::Json, &named).is_ok());
+    refused(body(1, RECORDS_MAX + 1).as_bytes(), Encoding::Json);
+}
+
+#[test]
+fn a_text_that_is_too_long_refuses_its_event_only_where_it_is_read() {
+    let check = |service: &str, key: &str, value: &str, is_taken: bool| {
+        let attributes = json!([text("token.id", "eu:idp:jti:t-1"), text(key, value)]);
+        let found = only(&trace(service, json!([happened("token.used", attributes)])));
+        assert_eq!(found.is_ok(), is_taken, "{key} {}", value.len());
+    };
+    let (most, more) = ("a".repeat(TEXT_BYTES_MAX), "a".repeat(TEXT_BYTES_MAX + 1));
+    check("idp", "token.resource", &most, true);
+    check("idp", "token.resource", &more, false);
+    check("idp", "exception.stacktrace", &more, true);
+    check(&more, "token.resource", "x", false);
 }
