@@ -2,7 +2,8 @@
 //! `POST /v1/hooks/{name}`, a door of the settings that knows its sender otherwise.
 //!
 //! Promises: 200 when everything that was taken is on the disk. A sender that reads the answer
-//! finds each refused record in it; a body whose only record is refused is answered by 422.
+//! finds each refused record in it; a body whose only record is refused is answered by 422, and one
+//! whose events are all refused by the refusal of the first.
 //!
 //! Refuses: senders that do not prove who they are, before a record is read.
 
@@ -84,7 +85,7 @@ pub async fn adapters(
     let is_lines = json_or_lines(&parts.headers)?;
     let decode = decoder(choice, naming, is_lines);
     let taken = doors.take(Door::Adapters, caller, &parts.headers, body, decode).await?;
-    adapted(&taken)
+    adapted(taken)
 }
 
 /// `issuer=<alias>` of the register, or `issuer=<region>:<alias>`.
@@ -116,9 +117,13 @@ fn decoder(
     }
 }
 
-fn adapted(taken: &Taken) -> Result<Response, Problem> {
+fn adapted(mut taken: Taken) -> Result<Response, Problem> {
     if let Some(problem) = bodies::refused(&taken.notes) {
         return Err(problem);
+    }
+    // Senders of webhooks read the status alone.
+    if let Some(error) = taken.refusal_of_all() {
+        return Err(error.into());
     }
     let notes = &taken.notes;
     let refused = notes
@@ -166,7 +171,7 @@ pub async fn hook(
     let decode = decoder(choice, naming, is_lines);
     let taken = doors.take_read(Door::Hooks, caller, body, decode).await?;
     drop(room);
-    adapted(&taken)
+    adapted(taken)
 }
 
 fn not_known(why: NotKnown) -> Problem {

@@ -2,7 +2,8 @@
 //!
 //! Promises: [`Doors::submit`] returns when everything that was taken is durable. Records that the
 //! door itself refused have their place among the verdicts, and are counted as refusals of the
-//! credential, as those of intake are.
+//! credential, as those of intake are. A body with an event that is refused for now only (a key or
+//! the vault cannot be had) is answered by 503 as a whole: its sender repeats it.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use ledgerline_answers::problem::Problem;
 use ledgerline_answers::verdicts::verdict;
 use ledgerline_api::BODY_BYTES_MAX;
 use ledgerline_api::ingest::Verdicts;
+use ledgerline_api::problem::status_of_event;
 use ledgerline_gate::body::{INLINE_BODY_BYTES, read_body};
 use ledgerline_gate::lanes;
 use ledgerline_gate::{Shown, credential};
@@ -79,6 +81,24 @@ impl Taken {
     #[must_use]
     pub fn refused(&self) -> usize {
         self.verdicts.iter().filter(|one| one.status == EventStatus::Refused).count()
+    }
+
+    /// Why the sender has to send all of it again: something was refused that will be taken later.
+    /// What was taken of it is not recorded twice.
+    #[must_use]
+    pub fn passing(&self) -> Option<Problem> {
+        let errors = self.verdicts.iter().filter_map(|one| one.error.as_ref());
+        let passing = |error: &&EventError| {
+            status_of_event(error.code) == StatusCode::SERVICE_UNAVAILABLE.as_u16()
+        };
+        let error = errors.into_iter().find(passing)?;
+        Some(Problem::unavailable(error.code, "some of it cannot be taken now: send it all again"))
+    }
+
+    /// The refusal of a body of which nothing was taken.
+    pub fn refusal_of_all(&mut self) -> Option<EventError> {
+        let is_none_taken = self.verdicts.len() == self.refused();
+        self.verdicts.first_mut().filter(|_| is_none_taken)?.error.take()
     }
 
     /// The refusal of the lone record.
@@ -220,7 +240,10 @@ impl Doors {
     ) -> Result<Taken, Problem> {
         let taken = whole(decoded, answer)?;
         self.count(door, &taken);
-        Ok(taken)
+        match taken.passing() {
+            Some(problem) => Err(problem),
+            None => Ok(taken),
+        }
     }
 
     fn count(&self, door: Door, taken: &Taken) {
@@ -267,4 +290,38 @@ fn whole(decoded: Decoded, answer: Option<SubmitAnswer>) -> Result<Taken, Proble
 fn stopped(why: impl Into<String>) -> Problem {
     let why: String = why.into();
     Problem::unavailable("stopped", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(codes: &[&'static str]) -> Taken {
+        let refused = |code| EventAnswer::refused(None, EventError::new(code, String::new()));
+        let verdicts = codes.iter().map(|code| refused(*code)).collect();
+        Taken { verdicts, checkpoint: None, is_lone: false, notes: Notes::default() }
+    }
+
+    #[test]
+    fn what_is_refused_for_now_only_is_sent_again() {
+        let check = |codes: &[&'static str], expected: Option<&str>| {
+            let problem = taken(codes).passing();
+            assert_eq!(problem.as_ref().map(|one| one.code), expected, "{codes:?}");
+            assert!(problem.is_none_or(|one| one.retry_after_ms.is_some()));
+        };
+        check(&[], None);
+        check(&["out_of_grant"], None);
+        check(&["out_of_grant", "vault_unavailable"], Some("vault_unavailable"));
+        check(&["key_unavailable"], Some("key_unavailable"));
+    }
+
+    #[test]
+    fn a_body_whose_events_are_all_refused_is_no_success() {
+        let mut some = taken(&["out_of_grant", "bad_field"]);
+        assert_eq!(some.refusal_of_all().map(|error| error.code), Some("out_of_grant"));
+        assert!(taken(&[]).refusal_of_all().is_none());
+        let mut some = taken(&["out_of_grant", "bad_field"]);
+        some.verdicts[1].status = EventStatus::Recorded;
+        assert!(some.refusal_of_all().is_none());
+    }
 }
