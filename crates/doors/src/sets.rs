@@ -102,7 +102,7 @@ fn judged(refusal: Refusal) -> SetRefusal {
     let (code, description) = match problem.status {
         StatusCode::UNAUTHORIZED => ("authentication_failed", "the API key is none, or not valid"),
         StatusCode::FORBIDDEN => {
-            ("access_denied", "the key may not record this: it lacks the role or the grant")
+            ("access_denied", "the key may not record anything: it lacks the role")
         }
         StatusCode::CONFLICT => {
             ("invalid_request", "another token with this iss and jti was recorded before")
@@ -287,7 +287,12 @@ fn of_intake(error: EventError) -> Refusal {
     if error.code == "secret_refused" {
         return refused("invalid_request", "the event carries what looks like a bearer value");
     }
-    Refusal::Problem(error.into())
+    let problem = Problem::from(error);
+    if problem.status == StatusCode::FORBIDDEN {
+        // Of this event: another token may be recorded. `access_denied` is about the key.
+        return refused("invalid_request", "the key may not record this event: it lacks the grant");
+    }
+    Refusal::Problem(problem)
 }
 
 fn answer(status: StatusCode, body: String) -> Response {
@@ -296,4 +301,18 @@ fn answer(status: StatusCode, body: String) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_out_of_the_grant_is_no_refusal_of_the_key() {
+        let check = |refusal: Refusal, code: &str| assert_eq!(judged(refusal).code, code);
+        for code in ["out_of_grant", "wrong_tenant", "secret_refused", "event_id_conflict"] {
+            check(of_intake(EventError::new(code, String::new())), "invalid_request");
+        }
+        check(Problem::forbidden("no role").into(), "access_denied");
+    }
 }

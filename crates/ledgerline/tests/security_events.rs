@@ -198,7 +198,7 @@ fn the_six_codes_of_rfc_8935() {
     let small = server.post("/v1/keys", &server.admin, &request);
     assert_eq!(small.status, 201, "{}", small.text());
     let small = small.json()["secret"].as_str().expect("a secret").to_owned();
-    is_refused(&push(&server, Some(&small), &token), "access_denied");
+    is_refused(&push(&server, Some(&small), &token), "invalid_request");
     let other = server.call("POST", "/v1/sets", Some(&key), Some(("application/jwt", b"x")));
     assert_eq!((other.status, &*other.code()), (415, "unsupported_media_type"));
     // Nothing of it was recorded; the sound one still can be.
