@@ -1,14 +1,14 @@
 //! CloudEvents 1.0 (JSON format and HTTP binding) as events of the ledger.
 //!
 //! ```text
-//! source + " " + id                      native_id: the idempotency key; a source has no blank
+//! "ce " + source + " " + id              native_id: the idempotency key; a source has no blank
 //! type   com.example.token.issued.v1     ISSUED; must agree with data.type, or stands for it
 //! time, subject                          occurred_at, token_id, where data has none
 //! data                                   our event as JSON, without event_id and native_id
 //! traceparent                            trace_id
 //! correlationid, causationid             correlation_id; CAUSED_BY the event of that id
 //! sequence, recordedtime                 detail ce_sequence, ce_recordedtime
-//! authtype + authid                      an actor; a person is a personal record
+//! authtype + authid                      service_account, api_key, system: an actor; else sealed
 //! any other attribute                    not taken: it may be personal. What is to be kept is data
 //! ```
 //!
@@ -53,8 +53,10 @@ pub enum Mode {
     Batch,
 }
 
-/// Longest `source` and `id` together, in bytes: a native id.
-const IDENTITY_BYTES_MAX: usize = 1024;
+/// Before the native id, so that no other door's is the same.
+const PREFIX: &str = "ce ";
+/// Longest `source` and `id` with the blank between them, in bytes: with the prefix a native id.
+const IDENTITY_BYTES_MAX: usize = 1024 - PREFIX.len();
 
 /// A CloudEvent taken apart.
 struct Envelope<'a> {
@@ -292,7 +294,7 @@ fn record(envelope: &Envelope<'_>, caller: &Caller) -> Record {
 
 /// The native id of a CloudEvent.
 fn identity(source: &str, id: &str) -> String {
-    format!("{source} {id}")
+    format!("{PREFIX}{source} {id}")
 }
 
 /// What the extensions say that have a place in an event.
@@ -325,8 +327,14 @@ fn extend<'a>(event: &mut Event<'a>, envelope: &'a Envelope<'_>, source: &str, c
     event.detail.sort_by(|one, other| one.key.cmp(&other.key));
     let Some(who) = envelope.get("authid") else { return };
     match envelope.get("authtype").unwrap_or("unknown") {
+        "unauthenticated" => {}
+        "service_account" | "api_key" | "system" => event.actors.push(Actor {
+            kind: Some(ActorKind::Service.symbol().into()),
+            issuer: None,
+            id: who.into(),
+        }),
         // A person, or nobody knows: sealed.
-        "app_user" | "user" | "unknown" => event.personal.push(Personal {
+        _ => event.personal.push(Personal {
             role: PersonalRole::Actor.symbol().into(),
             user_id: Some(who.into()),
             ip: None,
@@ -335,12 +343,6 @@ fn extend<'a>(event: &mut Event<'a>, envelope: &'a Envelope<'_>, source: &str, c
             resource: None,
             attributes: Attributes::new(),
             commitment: None,
-        }),
-        "unauthenticated" => {}
-        _ => event.actors.push(Actor {
-            kind: Some(ActorKind::Service.symbol().into()),
-            issuer: None,
-            id: who.into(),
         }),
     }
 }

@@ -1,7 +1,7 @@
 //! Decision logs of Open Policy Agent as events: `POST /v1/opa/logs`.
 //!
 //! ```text
-//! decision_id                         native_id
+//! "opa " + decision_id                native_id
 //! the token of the decision's input   token_id: `input.token_id`, or an object with iss and jti as
 //!                                     `input.token`, `input.claims`, `input.jwt`, a `payload` in
 //!                                     one
@@ -32,6 +32,9 @@ use crate::submitting::{Decoded, Notes, RECORDS_MAX, Record, too_many};
 
 /// What the events carry as their adapter.
 const ADAPTER: &str = "opa";
+/// Which mapping it is. Raised with the mapping only: what is sent again after an upgrade must be
+/// the same event.
+const MAPPING: &str = "1";
 /// Members whose value is a bearer value, unless it is masked.
 const BEARERS: [&str; 16] = [
     "access_token",
@@ -100,7 +103,7 @@ fn record(text: &str, of_iss: OfIss<'_>) -> Record {
     let found = token(input, of_iss)?;
     let outcome = outcome(&decision);
     let mut event = Event {
-        native_id: Some(id.to_owned().into()),
+        native_id: Some(format!("opa {id}").into()),
         event_type: Some(EventType::ResourceAccessed.symbol().into()),
         occurred_at: Some(Timestamp::Text(at.to_owned().into())),
         outcome: Some(outcome.symbol().into()),
@@ -112,7 +115,7 @@ fn record(text: &str, of_iss: OfIss<'_>) -> Record {
         policies: policies(&decision, outcome),
         trace_id: text_of("trace_id").filter(|id| is_trace(id)).map(|id| id.to_owned().into()),
         action: input["method"].as_str().or_else(|| input["action"].as_str()).map(owned),
-        adapter: Some(Adapter { name: ADAPTER.into(), version: env!("CARGO_PKG_VERSION").into() }),
+        adapter: Some(Adapter { name: ADAPTER.into(), version: MAPPING.into() }),
         ..Event::default()
     };
     let labels = decision.get("labels").unwrap_or(&Value::Null);
@@ -258,10 +261,9 @@ fn policies(decision: &Map<String, Value>, outcome: Outcome) -> Vec<Policy<'stat
 
 fn details(decision: &Map<String, Value>) -> Vec<Detail<'static>> {
     let mut found = BTreeMap::new();
-    for (member, key) in [("path", "opa_path"), ("query", "opa_query")] {
-        if let Some(text) = decision.get(member).and_then(Value::as_str) {
-            found.insert(key, text.to_owned());
-        }
+    // Not the query: it is free text, and may name a person.
+    if let Some(path) = decision.get("path").and_then(Value::as_str) {
+        found.insert("opa_path", path.to_owned());
     }
     let is_masked = ["erased", "masked"].iter().any(|name| {
         decision.get(*name).and_then(Value::as_array).is_some_and(|list| !list.is_empty())
@@ -339,6 +341,7 @@ mod tests {
             "labels": { "id": "opa-1", "service": "orders" },
             "bundles": { "authz": { "revision": "7f3c" }, "data": { "revision": "12" } },
             "path": "http/authz/allow",
+            "query": "data.people.alice",
             "input": {
                 "method": "GET", "path": ["salary", "bob"], "user": "alice",
                 "claims": { "iss": "https://idp", "jti": "t-1", "sid": "s-1", "azp": "web" },
@@ -361,7 +364,7 @@ mod tests {
     fn a_decision_is_an_access_under_the_bundles_revisions() {
         let event = read(&decision()).expect("an event");
         let expected = [
-            ("/native_id", json!("4ca636c1-55e4-417a-b1d8-4aceb67960d1")),
+            ("/native_id", json!("opa 4ca636c1-55e4-417a-b1d8-4aceb67960d1")),
             ("/type", json!("RESOURCE_ACCESSED")),
             ("/token_id", json!("eu:idp:jti:t-1")),
             ("/outcome", json!("ALLOW")),
@@ -385,6 +388,17 @@ mod tests {
         for personal in ["alice", "bob", "::1"] {
             assert!(!clear.to_string().contains(personal), "{clear}");
         }
+    }
+
+    #[test]
+    fn a_query_is_free_text_and_is_not_kept() {
+        let event = read(&decision()).expect("an event");
+        let detail = json!([
+            { "key": "opa_masked", "value": "true" },
+            { "key": "opa_path", "value": "http/authz/allow" },
+        ]);
+        assert_eq!(event["detail"], detail);
+        assert!(!event.to_string().contains("data.people"), "{event}");
     }
 
     #[test]

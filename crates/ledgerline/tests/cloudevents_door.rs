@@ -64,7 +64,7 @@ fn all_three_modes_are_taken_and_a_repeat_is_the_same_event() {
     assert_eq!(first["status"], "recorded", "{first}");
     let event = recorded(&server, &first);
     assert_eq!(event["statement"]["type"], "ISSUED", "{event}");
-    assert_eq!(event["statement"]["native_id"], "/idp/eu a 1%");
+    assert_eq!(event["statement"]["native_id"], "ce /idp/eu a 1%");
     assert_eq!(event["statement"]["occurred_at"], "2026-01-02T03:04:05Z");
     // The same in binary mode, its attributes quoted and percent-encoded, is the same event.
     let headers = [
@@ -158,10 +158,13 @@ fn extensions_have_their_place_and_others_are_left_out() {
     assert!(!event.to_string().contains("knative"), "{event}");
     // A person that acts is sealed.
     let mut person = cloudevent("c", "used", "t-1");
-    (person["authtype"], person["authid"]) = ("user".into(), "alice-the-admin".into());
-    let event = recorded(&server, &only(&post(&server, &key, STRUCTURED, &person)));
-    assert_eq!(event["statement"]["personal"][0]["role"], "ACTOR", "{event}");
-    assert!(!event.to_string().contains("alice"), "{event}");
+    for (id, kind) in [("c", "user"), ("d", "employee")] {
+        (person["id"], person["authtype"]) = (id.into(), kind.into());
+        person["authid"] = "alice-the-admin".into();
+        let event = recorded(&server, &only(&post(&server, &key, STRUCTURED, &person)));
+        assert_eq!(event["statement"]["personal"][0]["role"], "ACTOR", "{event}");
+        assert!(!event.to_string().contains("alice"), "{event}");
+    }
 }
 
 #[test]
