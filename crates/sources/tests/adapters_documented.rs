@@ -298,9 +298,10 @@ fn a_request_id_that_is_repeated_hides_no_use() {
 #[test]
 fn vault_tells_an_unanswered_request_while_the_log_goes_on() {
     let request = |id: &str, time: &str| {
+        let accessor = format!("hmac-sha256:{}", "b".repeat(64));
         serde_json::json!({
             "type": "request", "time": time,
-            "auth": {"display_name": "alice", "accessor": format!("hmac-sha256:{}", "b".repeat(64))},
+            "auth": {"display_name": "alice", "accessor": accessor},
             "request": {"id": id, "operation": "read", "path": "secret/x", "mount_type": "kv"}
         })
         .to_string()
