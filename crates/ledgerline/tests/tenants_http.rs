@@ -282,8 +282,29 @@ fn acts(names: &Names) -> Vec<Ask> {
         retire,
         post("/v1/keys", "/v1/keys", &key),
         post("/v1/events", "/v1/events", &beat),
+        post("/v1/opa/logs", "/v1/opa/logs", &json!([])),
+        post("/v1/adapters/{name}", "/v1/adapters/okta?issuer=ask", &json!([])),
+        cloud_event(&json!({ "specversion": "1.0", "id": "ask", "source": "ask", "type": "x" })),
     ]
 }
+
+fn cloud_event(event: &Value) -> Ask {
+    let route = "/v1/cloudevents";
+    let body = Some(("application/cloudevents+json", event.to_string()));
+    Ask { method: "POST", route, path: route.into(), body }
+}
+
+/// Doors whose senders prove themselves, or are refused, in the way of their own standard: each has
+/// its tests, and `doors_turn_away_in_the_words_of_their_standard` is about who may not call.
+const DOORS: [(&str, &str); 7] = [
+    ("GET", "/v1/hooks/{name}"),
+    ("OPTIONS", "/v1/cloudevents"),
+    ("POST", "/v1/backchannel-logout"),
+    ("POST", "/v1/hooks/{name}"),
+    ("POST", "/v1/otlp/v1/logs"),
+    ("POST", "/v1/otlp/v1/traces"),
+    ("POST", "/v1/sets"),
+];
 
 /// Everything that can be asked.
 fn asks(names: &Names) -> Vec<Ask> {
@@ -468,7 +489,8 @@ fn every_route_turns_away_who_may_not_call_it() {
     let keys = ROLES.map(|role| (role, server.key("ours", "gw", &[role])));
     let described = described(&server);
     let asks = asks(&Names::of("nobody"));
-    let tested: BTreeSet<_> = asks.iter().map(|one| (one.method, one.route)).collect();
+    let mut tested: BTreeSet<_> = asks.iter().map(|one| (one.method, one.route)).collect();
+    tested.extend(DOORS);
     let all: BTreeSet<_> =
         described.iter().map(|(method, route, _)| (&**method, &**route)).collect();
     assert_eq!(tested, all, "the table of requests has every route");
@@ -499,6 +521,33 @@ fn every_route_turns_away_who_may_not_call_it() {
                 turned_away(&answer, status, oauth, &format!("{what} as {role}"));
             }
         }
+    }
+    unharmed(&server);
+}
+
+#[test]
+fn doors_turn_away_in_the_words_of_their_standard() {
+    let server = Server::start();
+    let reader = server.key("ours", "gw", &["reader"]);
+    let check =
+        |route: &str, (media, body): (&str, &str), key: Option<&str>, status, word: &str| {
+            let answer = server.call("POST", route, key, Some((media, body.as_bytes())));
+            assert_eq!(answer.status, status, "{route}: {}", answer.text());
+            assert!(answer.text().contains(word), "{route}: {} has no {word}", answer.text());
+        };
+    let spans = (JSON, "{}");
+    for route in ["/v1/otlp/v1/logs", "/v1/otlp/v1/traces"] {
+        check(route, spans, None, 401, "\"code\":16");
+        check(route, spans, Some("llk_nobody_nothing"), 401, "\"code\":16");
+        check(route, spans, Some(&reader), 403, "\"code\":7");
+    }
+    let token = ("application/secevent+jwt", "eyJhbGciOiJub25lIn0.e30.");
+    check("/v1/sets", token, Some("llk_nobody_nothing"), 400, "authentication_failed");
+    for key in [None, Some(&*reader)] {
+        check("/v1/sets", token, key, 400, "\"err\"");
+        let logout = (FORM, "logout_token=eyJhbGciOiJub25lIn0.e30.");
+        check("/v1/backchannel-logout", logout, key, 400, "\"error\"");
+        check("/v1/hooks/none", (JSON, "[]"), key, 404, "not_found");
     }
     unharmed(&server);
 }
