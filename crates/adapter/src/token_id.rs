@@ -124,7 +124,7 @@ pub fn content_digest(bytes: &[u8]) -> String {
 /// lp(part)*). The parts say nothing of a person: a digest of such values could be searched for.
 /// `None` when a part is longer than `lp` can say.
 pub fn line_digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> Option<String> {
-    let mut input = b"ledgerline/log-line/v1\0".to_vec();
+    let mut input = ledgerline_proof::hash::domain::LOG_LINE.to_vec();
     for part in parts {
         input.extend_from_slice(&u16::try_from(part.len()).ok()?.to_be_bytes());
         input.extend_from_slice(part.as_bytes());

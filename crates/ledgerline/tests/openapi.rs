@@ -217,6 +217,8 @@ fn the_document_says_what_the_server_does() {
     get(&format!("/v1/pivot?kind=handle&value={handle}"));
     for path in
         ["sources", "keys", "blocks", "revocations", "issuers", "verify-reports", "leaves/0"]
+            .into_iter()
+            .chain(["write-accesses"])
     {
         get(&format!("/v1/{path}"));
     }

@@ -43,6 +43,8 @@ pub mod domain {
     pub const TOKEN: &[u8] = b"ledgerline/token/v1\0";
     /// Token ids of form `jh`.
     pub const JTI: &[u8] = b"ledgerline/jti/v1\0";
+    /// Names of log lines that have no id of their own; adapters compute them.
+    pub const LOG_LINE: &[u8] = b"ledgerline/log-line/v1\0";
     /// Fingerprint of a shared secret in `KEY_ADDED`.
     pub const SECRET: &[u8] = b"ledgerline/secret/v1\0";
     /// Associated data of a sealed personal record.
@@ -65,13 +67,14 @@ pub mod domain {
     pub const SALT: &[u8] = b"ledgerline/salt/v1\0";
 
     /// The whole table: purpose and domain, for documents and tests.
-    pub const ALL: [(&str, &[u8]); 16] = [
+    pub const ALL: [(&str, &[u8]); 17] = [
         ("event-id", EVENT_ID),
         ("personal", PERSONAL),
         ("statement", STATEMENT),
         ("chain", CHAIN),
         ("token", TOKEN),
         ("jti", JTI),
+        ("log-line", LOG_LINE),
         ("secret", SECRET),
         ("sealed", SEALED),
         ("vault", VAULT),
