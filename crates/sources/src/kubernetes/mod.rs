@@ -94,7 +94,8 @@ const ROWS: &[Row<()>] = &[
         &["ResponseComplete", "Panic"],
         "RESOURCE_ACCESSED of the credential that was presented, else of the program or the \
          person (DENY when forbidden, ERROR of a panic); ISSUED of the token that a TokenRequest \
-         gave, MINTED_BY that credential (ASSERTED); POLICY_CHANGED of a role or binding that was changed",
+         gave, MINTED_BY that credential (ASSERTED); POLICY_CHANGED of a role or binding that was \
+         changed",
         |record, (), out| complete(record, out),
     ),
     row(
