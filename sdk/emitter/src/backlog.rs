@@ -106,6 +106,19 @@ impl Backlog {
         self.waiting.push_back(Waiting { unit: Arc::new(unit), since });
     }
 
+    /// Takes the newest units out again, at most so many, and none that is on its way. Gives their
+    /// events.
+    pub fn take_back(&mut self, units: usize) -> usize {
+        let free = self.waiting.len() - self.underway.waiting;
+        let kept = self.waiting.len() - units.min(free);
+        let mut events = 0;
+        for one in self.waiting.drain(kept..) {
+            self.waiting_bytes -= one.unit.weight();
+            events += one.unit.ids().len();
+        }
+        events
+    }
+
     /// Whether the spool has room for all that is in memory and as many bytes more.
     pub fn has_room(&self, weight: usize, units: usize) -> bool {
         let records = self.waiting.len() + units;

@@ -144,7 +144,12 @@ impl Counts {
             ("sent_total", "counter", "Events that the ledger recorded.", self.sent),
             ("duplicates_total", "counter", "Events that it had before.", self.duplicates),
             ("dropped_total", "counter", "Events given up: all was full.", self.dropped),
-            ("rejected_total", "counter", "Events not taken: all was full.", self.rejected),
+            (
+                "rejected_total",
+                "counter",
+                "Events not taken: full, too large, or stopped.",
+                self.rejected,
+            ),
             ("spilled_total", "counter", "Events that went to the spool.", self.spilled),
             ("torn_bytes_total", "counter", "Torn tails cut from the spool.", self.torn_bytes),
             ("damaged_total", "counter", "Unreadable places of the spool.", self.damaged),

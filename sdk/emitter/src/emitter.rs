@@ -11,6 +11,7 @@ use crate::counts::{Counts, Refusal, add};
 use crate::run::{Shared, Stopped, lock, wall};
 use crate::settings::WhenFull;
 use crate::slots::Taken;
+use crate::spool::SpoolError;
 use crate::unit::Unit;
 
 /// Heaviest event, in bytes of its texts: what no submission could hold.
@@ -71,7 +72,8 @@ pub enum HandOverError {
     /// The emitter was stopped.
     #[error("the emitter was stopped")]
     Stopped,
-    /// It was to be durable, and the disk failed. The units may still be delivered.
+    /// It was to be kept on the disk, which failed. Hand the units over again; some of them may be
+    /// delivered all the same, and are duplicates then.
     #[error("the units are not on the disk: {0}")]
     NotDurable(String),
 }
@@ -138,6 +140,7 @@ impl Emitter {
     /// As [`Self::emit`].
     pub fn emit_act(&self, parts: Vec<Event<'static>>) -> Result<Emission, EmitError> {
         if parts.is_empty() || parts.len() > crate::unit::MAX_UNIT_EVENTS {
+            add(&self.shared.counters.rejected, parts.len());
             return Err(EmitError::TooLarge);
         }
         let weight = parts.iter().map(weight).sum();
@@ -147,14 +150,16 @@ impl Emitter {
     }
 
     fn take(&self, taken: Taken, weight: usize) -> Result<(Emission, Option<Ticket>), EmitError> {
-        if weight > MAX_EVENT_WEIGHT {
-            return Err(EmitError::TooLarge);
-        }
         let shared = &self.shared;
         let count = taken.len();
+        if weight > MAX_EVENT_WEIGHT {
+            add(&shared.counters.rejected, count);
+            return Err(EmitError::TooLarge);
+        }
         let wall = wall();
         let mut slots = lock(&shared.slots);
         if slots.closed {
+            add(&shared.counters.rejected, count);
             return Err(EmitError::Stopped);
         }
         let taken = match shared.is_jammed.load(Ordering::Relaxed) {
@@ -211,13 +216,16 @@ impl Emitter {
 
     fn hand(&self, units: Vec<Unit>, durably: bool) -> Result<(), HandOverError> {
         let shared = &self.shared;
-        if lock(&shared.slots).closed {
-            return Err(HandOverError::Stopped);
-        }
         let weight: usize = units.iter().map(Unit::weight).sum();
         let count: usize = units.iter().map(|unit| unit.ids().len()).sum();
         let retry_after = Duration::from_secs(1);
         let mut backlog = lock(&shared.backlog);
+        if shared.is_stopping() {
+            // A stop counts what is in the backlog under this lock, and looks no second time.
+            drop(backlog);
+            add(&shared.counters.rejected, count);
+            return Err(HandOverError::Stopped);
+        }
         let in_memory = backlog.waiting_bytes() + weight <= shared.limiting.memory_bytes;
         let has_room = backlog.has_room(weight, units.len());
         if !(has_room || in_memory && !durably) {
@@ -225,21 +233,28 @@ impl Emitter {
             add(&shared.counters.rejected, count);
             return Err(HandOverError::Full { retry_after });
         }
-        let now = Instant::now();
+        let (now, pushed) = (Instant::now(), units.len());
         units.into_iter().for_each(|unit| backlog.push(unit, now));
-        add(&shared.counters.emitted, count);
         if durably || !in_memory {
             let spilled = backlog.spill(None);
             shared.note_spilled(&spilled);
+            // The caller comes again with all of them: here they would pile up.
+            let taken_back = if spilled.is_err() { backlog.take_back(pushed) } else { 0 };
+            add(&shared.counters.emitted, count - taken_back);
+            add(&shared.counters.rejected, taken_back);
             let to_sync = backlog.to_sync();
             drop(backlog);
             shared.work.notify_all();
-            spilled.map_err(|error| HandOverError::NotDurable(error.to_string()))?;
+            spilled.map_err(|error| match error {
+                SpoolError::Full => HandOverError::Full { retry_after },
+                error => HandOverError::NotDurable(error.to_string()),
+            })?;
             if durably {
                 shared.sync(to_sync).map_err(HandOverError::NotDurable)?;
             }
             return Ok(());
         }
+        add(&shared.counters.emitted, count);
         drop(backlog);
         shared.work.notify_all();
         Ok(())

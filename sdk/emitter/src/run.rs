@@ -16,7 +16,7 @@ mod worker;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -33,6 +33,8 @@ use crate::slots::Slots;
 use crate::spool::{Spool, SpoolError, ToSync};
 use crate::transport::Transport;
 
+/// For which a stop waits for the worker in any case: it only has to empty the queue.
+const DRAIN: Duration = Duration::from_millis(250);
 /// Passes of the worker whose failure is remembered until their callers have seen it.
 const MAX_FAILED_PASSES: usize = 64;
 
@@ -43,6 +45,8 @@ struct Durable {
     done: u64,
     /// First and last ticket of passes that are not on the disk, and why.
     failed: VecDeque<(u64, u64, String)>,
+    /// Of tickets up to this one nobody knows any more which failed: all count as failed.
+    forgotten: u64,
     /// Tasks that wait for the next pass.
     tasks: Vec<Waker>,
 }
@@ -50,10 +54,34 @@ struct Durable {
 impl Durable {
     /// What became of a ticket; `None` while it is not handled.
     fn result(&self, ticket: u64) -> Option<Result<(), String>> {
+        if ticket <= self.forgotten {
+            return Some(Err("it was too long ago to say whether it is on the disk".to_owned()));
+        }
         let mut failed = self.failed.iter();
         let failed = failed.find(|(first, last, _)| (*first..=*last).contains(&ticket));
         let result = failed.map_or(Ok(()), |(_, _, why)| Err(why.clone()));
         (self.done >= ticket).then_some(result)
+    }
+
+    /// The tickets up to one were handled.
+    fn handled(&mut self, up_to: u64, result: Result<(), String>) {
+        let first = self.done + 1;
+        // A pass without tickets has nobody to tell.
+        if up_to < first {
+            return;
+        }
+        self.done = up_to;
+        let Err(why) = result else { return };
+        if let Some(last) = self.failed.back_mut().filter(|last| last.1 + 1 == first) {
+            (last.1, last.2) = (up_to, why);
+            return;
+        }
+        if self.failed.len() == MAX_FAILED_PASSES
+            && let Some((_, last, _)) = self.failed.pop_front()
+        {
+            self.forgotten = last;
+        }
+        self.failed.push_back((first, up_to, why));
     }
 }
 
@@ -96,6 +124,8 @@ pub(crate) struct Shared {
     durable: Mutex<Durable>,
     durable_changed: Condvar,
     stopping: AtomicBool,
+    /// Units that the worker has taken out of the slots and not put into the backlog.
+    in_hand: AtomicU64,
     /// The worker has made its last unit.
     drained: AtomicBool,
     /// Nobody waits for the sender any more.
@@ -158,6 +188,7 @@ impl Shared {
             durable: Mutex::default(),
             durable_changed: Condvar::new(),
             stopping: AtomicBool::new(false),
+            in_hand: AtomicU64::new(0),
             drained: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             stopped: Mutex::new(None),
@@ -207,14 +238,7 @@ impl Shared {
     /// The tickets up to one were handled.
     fn publish_durable(&self, up_to: u64, result: Result<(), String>) {
         let mut durable = lock(&self.durable);
-        if let Err(why) = result {
-            if durable.failed.len() == MAX_FAILED_PASSES {
-                durable.failed.pop_front();
-            }
-            let first = durable.done + 1;
-            durable.failed.push_back((first, up_to, why));
-        }
-        durable.done = durable.done.max(up_to);
+        durable.handled(up_to, result);
         self.durable_changed.notify_all();
         let tasks = std::mem::take(&mut durable.tasks);
         drop(durable);
@@ -308,6 +332,12 @@ impl Shared {
         counts
     }
 
+    /// Units that the worker has not put into the backlog; to be called with its lock.
+    fn undrained(&self) -> u64 {
+        let slots = lock(&self.slots);
+        slots.units() as u64 + self.in_hand.load(Ordering::Relaxed)
+    }
+
     pub fn stop(&self, timeout: Duration) -> Stopped {
         let mut stopped = lock(&self.stopped);
         if let Some(stopped) = *stopped {
@@ -315,10 +345,13 @@ impl Shared {
         }
         let until = Instant::now() + timeout;
         lock(&self.slots).closed = true;
+        // Under this lock: whoever holds it and is not told of the stop has handed over in time.
+        let mut backlog = lock(&self.backlog);
         self.stopping.store(true, Ordering::Release);
         self.wake_worker();
-        let mut backlog = lock(&self.backlog);
+        let drained_until = until.max(Instant::now() + DRAIN);
         while !(self.is_drained() && backlog.is_empty()) {
+            let until = if self.is_drained() { until } else { drained_until };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -330,7 +363,10 @@ impl Shared {
         let is_delivered = self.is_drained() && backlog.is_empty();
         let spilled = backlog.spill(None);
         self.note_spilled(&spilled);
-        let (spooled, lost) = (backlog.spool().map_or(0, Spool::records), backlog.waiting() as u64);
+        // What the worker has not made into units yet may still get there, but nobody waits.
+        let undrained = if self.is_drained() { 0 } else { self.undrained() };
+        let spooled = backlog.spool().map_or(0, Spool::records);
+        let lost = backlog.waiting() as u64 + undrained;
         let to_sync = backlog.to_sync().filter(|_| spooled > 0);
         drop(backlog);
         self.work.notify_all();
@@ -339,5 +375,26 @@ impl Shared {
         let end = Stopped { is_delivered, spooled, lost };
         *stopped = Some(end);
         end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_was_forgotten_is_no_success() {
+        let mut durable = Durable::default();
+        let passes = MAX_FAILED_PASSES as u64 + 5;
+        for pass in 0..passes {
+            durable.handled(pass * 2 + 1, Err("no disk".to_owned()));
+            durable.handled(pass * 2 + 1, Err("a pass without tickets".to_owned()));
+            durable.handled(pass * 2 + 2, Ok(()));
+        }
+        for pass in 0..passes {
+            assert!(matches!(durable.result(pass * 2 + 1), Some(Err(_))), "{pass}");
+        }
+        assert_eq!(durable.result(passes * 2), Some(Ok(())));
+        assert_eq!(durable.result(passes * 2 + 1), None);
     }
 }

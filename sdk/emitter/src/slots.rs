@@ -59,6 +59,8 @@ pub(crate) struct Slots {
     max_events: usize,
     max_bytes: usize,
     next_seq: i64,
+    /// Events that got an id and no number.
+    others: i64,
     next_ticket: u64,
     last_at: i64,
     gaps: Vec<(i64, i64)>,
@@ -76,6 +78,7 @@ impl Slots {
             max_events,
             max_bytes,
             next_seq: 0,
+            others: 0,
             next_ticket: 1,
             last_at: 0,
             gaps: Vec::new(),
@@ -86,6 +89,11 @@ impl Slots {
 
     pub fn len(&self) -> usize {
         self.events
+    }
+
+    /// What waits, an act as one.
+    pub fn units(&self) -> usize {
+        self.queue.len()
     }
 
     pub fn next_seq(&self) -> i64 {
@@ -108,7 +116,11 @@ impl Slots {
         }
         let at = self.stamp(wall);
         let (seq, id) = match &taken {
-            Taken::One(event) if event.source_instance.is_some() => (None, None),
+            // Its numbers are another instance's: an id it needs all the same.
+            Taken::One(event) if event.source_instance.is_some() => {
+                let is_named = event.event_id.is_some() || event.native_id.is_some();
+                (None, (!is_named).then(|| self.other_id(at)))
+            }
             Taken::One(event) => {
                 let seq = self.number(1);
                 let is_named = event.event_id.is_some() || event.native_id.is_some();
@@ -157,6 +169,12 @@ impl Slots {
         self.bytes = 0;
     }
 
+    /// An id without a number of this run: from the upper half of the counter.
+    fn other_id(&mut self, at: i64) -> [u8; 16] {
+        self.others += 1;
+        self.id(at, self.others | 1 << 39)
+    }
+
     fn number(&mut self, count: usize) -> i64 {
         let first = self.next_seq;
         self.next_seq += i64::try_from(count).unwrap_or(i64::MAX);
@@ -171,7 +189,7 @@ impl Slots {
     }
 
     /// A UUIDv7 (RFC 9562): milliseconds, 34 random bits of this run, and the number as its counter
-    /// in the last 40. Cheap, and unique as long as a run takes fewer than 2^40 numbers.
+    /// in the last 40. Cheap, and unique as long as a run takes fewer than 2^39 numbers.
     pub fn id(&self, at: i64, seq: i64) -> [u8; 16] {
         let millis = u64::try_from(at / 1_000_000).unwrap_or_default();
         let mut id = [0; 16];
@@ -212,6 +230,23 @@ mod tests {
         assert_eq!(slots.gaps(), [(12, 14)]);
         assert_eq!(slots.own(0).0, 15);
         assert!(slots.take(event(), 1001, 0).is_err(), "too heavy");
+    }
+
+    #[test]
+    fn an_event_of_another_instance_has_an_id_and_no_number() {
+        let mut slots = Slots::new(4, 1000, [0xff; 8]);
+        let mut take = |id: Option<&'static str>| {
+            let (instance, event_id) = (Some("i".into()), id.map(Into::into));
+            let event = Event { source_instance: instance, event_id, ..Event::default() };
+            let given = slots.take(Taken::One(Box::new(event)), 1, 0).ok().expect("room");
+            assert_eq!(given.seq, None);
+            given.id
+        };
+        let (first, second) = (take(None), take(None));
+        assert!(first.is_some() && second.is_some() && first != second);
+        assert_eq!(take(Some("its own")), None);
+        let own = slots.take(event(), 1, 0).ok().expect("room");
+        assert!(own.seq == Some(0) && own.id != first && own.id != second);
     }
 
     #[test]

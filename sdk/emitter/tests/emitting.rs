@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ledgerline_emitter::event::Event;
 use ledgerline_emitter::{
-    Builder, Delivery, EmitError, Emitter, Form, Refused, Signing, SpoolSettings, Transport, Unit,
-    Verdict, WhenFull,
+    Builder, Delivery, EmitError, Emitter, Form, HandOverError, Refused, Signing, SpoolSettings,
+    Transport, Unit, Verdict, WhenFull,
 };
 use ledgerline_proof::schema::{Kind, decode_object};
 use ledgerline_proof::statement::Statement;
@@ -427,6 +427,69 @@ fn heartbeats_say_how_far_it_has_counted_and_the_last_one_that_it_stops() {
     assert_eq!(Some(said + 1), last.seq, "the number before its own");
 }
 
+/// A submission as a signer made it.
+fn unit(n: u8) -> Unit {
+    let target = ledgerline_proof::statement::Target {
+        kind: ledgerline_proof::vocabulary::TargetKind::Token,
+        id: "eu:idp:jti:a",
+    };
+    let said = Statement::new(
+        [n; 16],
+        "orders",
+        target,
+        ledgerline_proof::vocabulary::EventType::Used,
+        ledgerline_proof::hlc::Hlc::at(1),
+    );
+    let statement = ledgerline_proof::schema::encode_object(Kind::Statement, &said);
+    let signing = Signing::hmac(b"secret", "prod", "k");
+    let value = signing.sign(&statement);
+    let signature = Some(ledgerline_proof::entry::Signature {
+        alg: signing.alg().number(),
+        key_id: signing.key_id(),
+        value: &value,
+    });
+    let submission =
+        Submission { statement: &statement, personal: vec![], signature, attachments: vec![] };
+    Unit::submissions(&[submission.encode()], 1).expect("a unit")
+}
+
+#[test]
+fn what_a_failing_disk_does_not_take_does_not_pile_up_in_memory() {
+    let ledger = Ledger::default();
+    ledger.set(Mode::Away);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (spool, gone) = (folder.path().join("spool"), folder.path().join("gone"));
+    let settings = SpoolSettings::new(&spool, 1 << 20);
+    let emitter = builder(&ledger).spool(settings).start().expect("an emitter");
+    std::fs::rename(&spool, &gone).expect("renamed");
+    for _ in 0..10 {
+        emitter.hand_over_durably((0..5).map(unit).collect()).expect_err("no disk");
+    }
+    let counts = emitter.counts();
+    assert_eq!((counts.buffered, counts.spooled), (0, 0));
+    assert_eq!((counts.emitted, counts.rejected), (0, 50));
+    std::fs::rename(&gone, &spool).expect("renamed");
+    emitter.hand_over_durably((0..5).map(unit).collect()).expect("a disk");
+    assert_eq!((emitter.counts().spooled, emitter.counts().emitted), (5, 5));
+}
+
+#[test]
+fn a_stop_that_does_not_wait_says_what_became_of_everything() {
+    for _ in 0..20 {
+        let ledger = Ledger::default();
+        ledger.set(Mode::Away);
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = SpoolSettings::new(folder.path(), 8 << 20);
+        let emitter = builder(&ledger).spool(settings).start().expect("an emitter");
+        emit_many(&emitter, 30);
+        let stopped = emitter.stop(Duration::ZERO);
+        assert!(!stopped.is_delivered && stopped.spooled + stopped.lost == 30, "{stopped:?}");
+        assert_eq!(emitter.hand_over(vec![unit(1)]), Err(HandOverError::Stopped));
+        assert_eq!(emitter.emit(used("late")), Err(EmitError::Stopped));
+        assert_eq!(emitter.counts().rejected, 2);
+    }
+}
+
 #[test]
 fn units_that_are_final_keep_their_bytes_and_go_all_or_none() {
     let ledger = Ledger::default();
@@ -437,30 +500,6 @@ fn units_that_are_final_keep_their_bytes_and_go_all_or_none() {
         .memory(8 << 10)
         .start()
         .expect("an emitter");
-    let unit = |n: u8| {
-        let target = ledgerline_proof::statement::Target {
-            kind: ledgerline_proof::vocabulary::TargetKind::Token,
-            id: "eu:idp:jti:a",
-        };
-        let said = Statement::new(
-            [n; 16],
-            "orders",
-            target,
-            ledgerline_proof::vocabulary::EventType::Used,
-            ledgerline_proof::hlc::Hlc::at(1),
-        );
-        let statement = ledgerline_proof::schema::encode_object(Kind::Statement, &said);
-        let signing = Signing::hmac(b"secret", "prod", "k");
-        let value = signing.sign(&statement);
-        let signature = Some(ledgerline_proof::entry::Signature {
-            alg: signing.alg().number(),
-            key_id: signing.key_id(),
-            value: &value,
-        });
-        let submission =
-            Submission { statement: &statement, personal: vec![], signature, attachments: vec![] };
-        Unit::submissions(&[submission.encode()], 1).expect("a unit")
-    };
     emitter.hand_over((0..5).map(unit).collect()).expect("room");
     emitter.hand_over_durably((5..10).map(unit).collect()).expect("room");
     assert_eq!(emitter.counts().spooled, 10, "what came before is in front of it");

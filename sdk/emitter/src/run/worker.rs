@@ -35,6 +35,9 @@ pub(super) fn run(shared: &Shared, preparer: &Preparer) {
     }
 }
 
+/// Number, time and id of a heartbeat.
+type Own = (i64, i64, [u8; 16]);
+
 struct Worker<'s> {
     shared: &'s Shared,
     preparer: &'s Preparer,
@@ -52,11 +55,18 @@ impl Worker<'_> {
         let is_full = lock(&shared.backlog).waiting_bytes() >= limiting.memory_bytes;
         shared.is_jammed.store(is_full && limiting.durable, Ordering::Relaxed);
         let mut up_to = None;
+        let mut beats = Vec::new();
         // Whoever waits for the disk is answered, and the slots are few.
         if !is_full || is_last || limiting.durable {
+            let is_due = self.next_beat.is_some_and(|at| at <= now || is_last);
+            let parts = if is_due { self.parts(is_last) } else { Vec::new() };
             let mut slots = lock(&shared.slots);
             slots.drain(&mut self.drained);
             up_to = Some(slots.last_ticket());
+            // In one hold of the lock: no event with a lower number comes after a heartbeat.
+            beats = parts.into_iter().map(|part| (part, slots.own(wall()))).collect();
+            let in_hand = self.drained.len() + beats.len();
+            shared.in_hand.store(in_hand as u64, Ordering::Relaxed);
         }
         let mut units = Vec::with_capacity(self.drained.len());
         for slot in self.drained.drain(..) {
@@ -65,16 +75,17 @@ impl Worker<'_> {
                 Err(unfit) => shared.refuse_unfit(unfit),
             }
         }
-        if self.next_beat.is_some_and(|at| at <= now || is_last) {
-            self.beat(is_last, &mut units);
-        }
+        self.beat(is_last, beats, &mut units);
         let is_idle = units.is_empty();
         let mut backlog = lock(&shared.backlog);
         units.into_iter().for_each(|unit| backlog.push(unit, now));
+        shared.in_hand.store(0, Ordering::Relaxed);
         let since = backlog.in_memory_since();
         let is_due = since.is_some_and(|since| now.duration_since(since) >= self.spill_age());
         let is_large = backlog.waiting_bytes() > limiting.memory_bytes / 2;
         let must = limiting.durable && backlog.waiting() > 0 || is_due || is_large;
+        // A stop that did not wait: nobody else puts this on the disk.
+        let must = must || shared.is_abandoned();
         let spilled = match backlog.spool().is_some() && must {
             true => backlog.spill(None),
             false => Ok(0),
@@ -98,12 +109,26 @@ impl Worker<'_> {
         self.shared.limiting.spill_after.saturating_sub(self.shared.limiting.linger * 3)
     }
 
-    fn beat(&mut self, is_last: bool, units: &mut Vec<Unit>) {
+    /// What the heartbeats of a round say beside the rest; without held tokens it is one.
+    fn parts(&mut self, is_last: bool) -> Vec<HeldPart> {
+        let mut round = match &self.shared.hooks.held {
+            Some(held) if !is_last => self.round(guarded(held).unwrap_or_default()),
+            _ => Vec::new(),
+        };
+        if round.is_empty() {
+            round.push(HeldPart { links: Vec::new(), detail: Vec::new() });
+        }
+        round
+    }
+
+    /// Makes the heartbeats of a round, which have their numbers.
+    fn beat(&mut self, is_last: bool, round: Vec<(HeldPart, Own)>, units: &mut Vec<Unit>) {
+        let Some((_, (first_seq, ..))) = round.first() else { return };
         let shared = self.shared;
         let interval = shared.limiting.heartbeat.unwrap_or_default();
         self.next_beat = Some(Instant::now() + interval);
         let interval_s = if is_last { 0 } else { interval.as_secs() };
-        let last_seq = lock(&shared.slots).next_seq() - 1;
+        let last_seq = first_seq - 1;
         let mut first = detail(&shared.counts(), last_seq, interval_s);
         if is_last {
             first.push(("stopping".to_owned(), "true".to_owned()));
@@ -111,20 +136,12 @@ impl Worker<'_> {
         if let Some(more) = &shared.hooks.more_detail {
             first.extend(guarded(more).unwrap_or_default());
         }
-        let mut round = match &shared.hooks.held {
-            Some(held) if !is_last => self.round(guarded(held).unwrap_or_default()),
-            _ => Vec::new(),
-        };
-        if round.is_empty() {
-            round.push(HeldPart { links: Vec::new(), detail: Vec::new() });
-        }
         let checkpoint = lock(&shared.seen).last.as_ref().map(seen);
-        for HeldPart { links, detail: held } in round {
+        for (HeldPart { links, detail: held }, (seq, at, id)) in round {
             let detail = std::mem::take(&mut first).into_iter().chain(held).collect();
             let mut event = beat(&self.preparer.source, detail);
             event.links = links;
             event.seen = checkpoint.clone();
-            let (seq, at, id) = lock(&shared.slots).own(wall());
             let events = Taken::One(Box::new(event));
             let slot = Slot { seq: Some(seq), id: Some(id), at, events };
             add(&shared.counters.emitted, 1);
