@@ -3,9 +3,8 @@
 //! Promises: what is built is owned, in the words of the kernel's lists, and has nothing that the
 //! caller did not name.
 
-use ledgerline_api::event::{Attributes, Detail, Personal};
+use ledgerline_api::event::Detail;
 use ledgerline_api::values::{Str, Vocabulary};
-use ledgerline_proof::vocabulary::PersonalRole;
 
 /// A word of a closed list.
 pub fn word<E: Vocabulary>(word: E) -> Option<Str<'static>> {
@@ -25,18 +24,4 @@ pub fn texts(list: impl IntoIterator<Item = String>) -> Vec<Str<'static>> {
 /// One more fact.
 pub fn detail(key: &'static str, value: String) -> Detail<'static> {
     Detail { key: key.into(), value: value.into() }
-}
-
-/// A personal record in which nothing stands yet.
-pub fn personal(role: PersonalRole) -> Personal<'static> {
-    Personal {
-        role: role.symbol().into(),
-        user_id: None,
-        ip: None,
-        user_agent: None,
-        device: None,
-        resource: None,
-        attributes: Attributes::new(),
-        commitment: None,
-    }
 }

@@ -12,8 +12,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ledgerline_api::uuid_text;
+use ledgerline_proof::event_id::derived_event_id;
+use ledgerline_proof::hash::{DomainHasher, domain, sha256};
+use ledgerline_proof::token_id::jti_hash_value;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 /// Longest id of a token or a wide target, in bytes.
 const ID_BYTES_MAX: usize = 256;
@@ -54,8 +57,7 @@ impl Naming {
     /// The `jh` id: what may be said of a jti that nobody has vouched for.
     #[must_use]
     pub fn jti_digest(&self, jti: &str) -> String {
-        let hash = URL_SAFE_NO_PAD.encode(sha256(&[b"ledgerline/jti/v1\0", jti.as_bytes()]));
-        format!("{}:{}:jh:{hash}", self.region, self.alias)
+        format!("{}:{}:jh:{}", self.region, self.alias, jti_hash_value(jti))
     }
 
     /// The `t1` id of a bearer value; `None` if it is weaker than 128 bits.
@@ -65,7 +67,8 @@ impl Naming {
         if bytes.chars().count() < BEARER_CHARS_MIN {
             return None;
         }
-        let hash = URL_SAFE_NO_PAD.encode(sha256(&[b"ledgerline/token/v1\0", bytes.as_bytes()]));
+        let hash = DomainHasher::new(domain::TOKEN).bytes(bytes.as_bytes()).finish();
+        let hash = URL_SAFE_NO_PAD.encode(hash.as_bytes());
         Some(format!("{}:{}:t1:{hash}", self.region, self.alias))
     }
 
@@ -116,20 +119,21 @@ pub fn is_lower_name(text: &str) -> bool {
 
 /// `sha256:` and the hex SHA-256 of `bytes`, as attachments are named.
 pub fn content_digest(bytes: &[u8]) -> String {
-    let hex = sha256(&[bytes]).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("sha256:{hex}")
+    format!("sha256:{}", sha256(bytes).to_hex())
 }
 
 /// Names a line of a log that has no id of its own: base64url SHA-256("ledgerline/log-line/v1\0" ‖
 /// lp(part)*). The parts say nothing of a person: a digest of such values could be searched for.
 /// `None` when a part is longer than `lp` can say.
 pub fn line_digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> Option<String> {
-    let mut input = ledgerline_proof::hash::domain::LOG_LINE.to_vec();
+    let mut hasher = DomainHasher::new(domain::LOG_LINE);
     for part in parts {
-        input.extend_from_slice(&u16::try_from(part.len()).ok()?.to_be_bytes());
-        input.extend_from_slice(part.as_bytes());
+        if !fits(part) {
+            return None;
+        }
+        hasher = hasher.lp(part.as_bytes());
     }
-    Some(URL_SAFE_NO_PAD.encode(sha256(&[&input])))
+    Some(URL_SAFE_NO_PAD.encode(hasher.finish().as_bytes()))
 }
 
 /// Base64 with padding, as attachments are written.
@@ -141,26 +145,13 @@ pub fn attachment_data(bytes: &[u8]) -> String {
 /// SHA-256("ledgerline/event-id/v1\0" ‖ lp(tenant) ‖ lp(source) ‖ lp(native_id) ‖ u16 part).
 /// `None` when a part is longer than `lp` can say.
 pub fn event_id(tenant: &str, source: &str, native_id: &str, part: u16) -> Option<String> {
-    let mut input = b"ledgerline/event-id/v1\0".to_vec();
-    for text in [tenant, source, native_id] {
-        input.extend_from_slice(&u16::try_from(text.len()).ok()?.to_be_bytes());
-        input.extend_from_slice(text.as_bytes());
-    }
-    input.extend_from_slice(&part.to_be_bytes());
-    let mut uuid = sha256(&[&input]);
-    uuid[6] = uuid[6] & 0x0f | 0x80;
-    uuid[8] = uuid[8] & 0x3f | 0x80;
-    let hex = uuid[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    Some(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+    let is_short = [tenant, source, native_id].into_iter().all(fits);
+    is_short.then(|| uuid_text::text(&derived_event_id(tenant, source, native_id, part.into())))
 }
 
-/// The one place that hashes. The kernel has the same functions; this one gives way to them.
-fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part);
-    }
-    hash.finalize().into()
+/// Whether `lp` can say how long a text is.
+fn fits(text: &str) -> bool {
+    u16::try_from(text.len()).is_ok()
 }
 
 #[cfg(test)]

@@ -98,8 +98,7 @@ impl Outlet for Emitted {
         let now = clock::unix_nanos();
         let mut all = Vec::with_capacity(units.len());
         for unit in units {
-            let parts: Vec<Vec<u8>> = unit.iter().map(|one| one.submission.clone()).collect();
-            let unit = Final::submissions(&parts, now);
+            let unit = Final::submissions(unit, now);
             all.push(unit.map_err(|error| NotTaken { is_full: false, why: error.to_string() })?);
         }
         let taken = match keep {
@@ -107,9 +106,9 @@ impl Outlet for Emitted {
             Keep::OnDisk => self.emitter.hand_over_durably(all),
         };
         taken.map_err(|error| NotTaken {
-            is_full: matches!(error, HandOverError::Full { .. }),
+            is_full: matches!(error, HandOverError::Full),
             why: match error {
-                HandOverError::Full { .. } => {
+                HandOverError::Full => {
                     "the spool is full: the ledger has not taken events for long".to_owned()
                 }
                 error => error.to_string(),

@@ -13,6 +13,12 @@ pub struct Ready {
     pub submission: Vec<u8>,
 }
 
+impl AsRef<[u8]> for Ready {
+    fn as_ref(&self) -> &[u8] {
+        &self.submission
+    }
+}
+
 /// Shows no submission: personal records are in it.
 impl std::fmt::Debug for Ready {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
-use ledgerline_proof::hash::{HmacKey, domain};
+use ledgerline_proof::hash::{Hash, HmacKey, domain};
 
 use crate::state::write_private;
 
@@ -112,16 +112,19 @@ impl Salts {
 
     fn save(&self, days: &BTreeMap<i64, DayKey>) -> anyhow::Result<()> {
         let line = |(day, key): (&i64, &DayKey)| {
-            let digits: String = key.secret.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{day} {} {digits}\n", key.made)
+            format!("{day} {} {}\n", key.made, Hash(key.secret).to_hex())
         };
         let text: String = days.iter().map(line).collect();
         write_private(&self.file, text.as_bytes())
     }
 }
 
-fn random() -> anyhow::Result<[u8; 32]> {
-    let mut bytes = [0; 32];
+/// Bytes that nobody can guess.
+///
+/// # Errors
+/// When the system has no randomness.
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     Ok(bytes)
 }
@@ -129,13 +132,10 @@ fn random() -> anyhow::Result<[u8; 32]> {
 fn read_line(line: &str) -> Option<(i64, DayKey)> {
     let mut parts = line.split(' ');
     let (day, made, digits) = (parts.next()?, parts.next()?, parts.next()?);
-    if digits.len() != 64 || !digits.is_ascii() || parts.next().is_some() {
+    if parts.next().is_some() {
         return None;
     }
-    let mut secret = [0; 32];
-    for (at, byte) in secret.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).ok()?;
-    }
+    let secret = Hash::from_hex(digits).ok()?.0;
     Some((day.parse().ok()?, DayKey { made: made.parse().ok()?, secret }))
 }
 

@@ -178,7 +178,7 @@ impl Signing {
 }
 
 /// A file to follow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TailSettings {
     /// Names it in metrics, heartbeats and the state folder.
     pub name: String,
@@ -193,17 +193,10 @@ pub struct TailSettings {
 }
 
 impl TailSettings {
-    /// Whether another one may go on as this one does.
-    #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        let of = |one: &Self| (one.path.clone(), one.adapter, one.naming.clone(), one.replay_lines);
-        of(self) == of(other)
-    }
-
     /// The adapter's row in the table.
     #[must_use]
     pub fn choice(&self) -> Option<&'static Choice> {
-        self.adapter.and_then(|name| ADAPTERS.iter().find(|one| one.name == name))
+        self.adapter.and_then(ledgerline_sources::choice)
     }
 }
 
@@ -456,7 +449,7 @@ fn tail(table: TailTable) -> anyhow::Result<TailSettings> {
     }
     let adapter = match table.adapter.as_str() {
         OWN_FORM => None,
-        given => Some(ADAPTERS.iter().find(|one| one.name == given).ok_or_else(|| {
+        given => Some(ledgerline_sources::choice(given).ok_or_else(|| {
             let known: Vec<&str> = ADAPTERS.iter().map(|one| one.name).collect();
             let known = known.join(", ");
             wrong(format!("[[tail]] {name}: adapter is {OWN_FORM} or one of: {known}"))

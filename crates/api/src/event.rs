@@ -380,6 +380,23 @@ pub struct Personal<'a> {
     pub commitment: Option<HexHash>,
 }
 
+impl Personal<'_> {
+    /// A record in which nothing stands yet.
+    #[must_use]
+    pub fn of(role: kernel::PersonalRole) -> Self {
+        Self {
+            role: Str::Borrowed(role.symbol()),
+            user_id: None,
+            ip: None,
+            user_agent: None,
+            device: None,
+            resource: None,
+            attributes: Attributes::new(),
+            commitment: None,
+        }
+    }
+}
+
 impl fmt::Debug for Personal<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Personal({}, …)", self.role)

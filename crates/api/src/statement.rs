@@ -8,6 +8,8 @@
 //! belongs. Limits are [`Statement::validate`]'s business; commitments to personal records are the
 //! caller's.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_proof::hash::Hash;
@@ -29,6 +31,33 @@ use crate::values::Timestamp;
 
 /// Code of a refusal for what looks like a bearer value.
 const SECRET_REFUSED: &str = "secret_refused";
+
+/// Cuts a text to the length that a member may have, and says so at its end; whether it did. Intake
+/// and producers that sign cut alike.
+pub fn shorten(text: &mut Cow<'_, str>) -> bool {
+    if text.len() <= MAX_STRING_BYTES {
+        return false;
+    }
+    let mark = format!("…[cut from {} bytes]", text.len());
+    let end = text.floor_char_boundary(MAX_STRING_BYTES - mark.len());
+    *text = format!("{}{mark}", &text[..end]).into();
+    assert!(text.len() <= MAX_STRING_BYTES, "the mark has its room");
+    true
+}
+
+/// Replaces control characters, which no member of a statement may hold; whether there were any.
+pub fn without_controls(text: &mut Cow<'_, str>) -> bool {
+    let is_control = |one: char| one.is_ascii_control();
+    if !text.contains(is_control) {
+        return false;
+    }
+    // Three bytes for one: a text of nothing but these is cut once more.
+    let mut replaced = text.replace(is_control, "\u{fffd}");
+    let end = replaced.floor_char_boundary(MAX_STRING_BYTES);
+    replaced.truncate(end);
+    *text = replaced.into();
+    true
+}
 
 /// Why an event says no statement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -62,7 +62,7 @@ pub fn run(context: &mut Context, args: AdaptersArgs) -> CommandResult {
         })?;
         return Ok(Exit::Ok);
     };
-    let Some(choice) = ADAPTERS.iter().find(|one| one.name == name) else {
+    let Some(choice) = ledgerline_sources::choice(&name) else {
         return Err(Failure::usage("no such adapter: `ledgerline adapters` lists them"));
     };
     let row =

@@ -147,8 +147,7 @@ fn open(
     let naming = ledgerline_sources::Naming::new(&naming.region, &naming.issuer)
         .ok_or_else(|| Failure::usage("region and issuer match [a-z0-9._-]{1,32}"))?;
     let options = Options { naming, recorded_as };
-    let chosen = ADAPTERS.iter().find(|one| one.name == adapter);
-    Ok(chosen.map_or_else(
+    Ok(ledgerline_sources::choice(adapter).map_or_else(
         || Box::new(Auto::new(options.clone())) as Box<dyn Adapter>,
         |chosen| (chosen.open)(options.clone()),
     ))

@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 
 use ledgerline_answers::problem::Problem;
-use ledgerline_api::event::{Adapter, Attributes, Detail, Event, Personal, Policy};
+use ledgerline_api::event::{Adapter, Detail, Event, Personal, Policy};
 use ledgerline_api::values::Timestamp;
 use ledgerline_ledger::intake::{EventError, check_text};
 use ledgerline_proof::token_id::TokenId;
@@ -283,21 +283,11 @@ fn personal(
     input: &Value,
     subject: Option<String>,
 ) -> Vec<Personal<'static>> {
-    let record = |role: PersonalRole| Personal {
-        role: role.symbol().into(),
-        user_id: None,
-        ip: None,
-        user_agent: None,
-        device: None,
-        resource: None,
-        attributes: Attributes::new(),
-        commitment: None,
-    };
     let mut records = Vec::new();
     let user = ["user", "subject", "sub"].iter().find_map(|name| input[*name].as_str());
     if let Some(user) = subject.or_else(|| user.map(str::to_owned)) {
         let user_id = Some(user.into());
-        records.push(Personal { user_id, ..record(PersonalRole::Subject) });
+        records.push(Personal { user_id, ..Personal::of(PersonalRole::Subject) });
     }
     let by = decision.get("requested_by").and_then(Value::as_str);
     // Without the port, which says nothing.
@@ -314,7 +304,7 @@ fn personal(
         records.push(Personal {
             ip: ip.filter(|ip| !ip.is_empty()).map(owned),
             resource: path.map(Into::into),
-            ..record(PersonalRole::Request)
+            ..Personal::of(PersonalRole::Request)
         });
     }
     records

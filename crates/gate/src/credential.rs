@@ -21,8 +21,7 @@ pub fn caller(
         let detail = "send `Authorization: Bearer <API key>` with a key that is valid";
         Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     };
-    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, key) = value.and_then(|value| value.split_once(' ')).ok_or_else(refuse)?;
+    let (scheme, key) = scheme(headers);
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refuse());
     }

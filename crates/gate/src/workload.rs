@@ -15,6 +15,7 @@
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
+use ledgerline_api::uuid_text;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::pki_types::CertificateDer;
 
@@ -49,9 +50,7 @@ impl Passes {
     pub fn new() -> Self {
         let mut secret = [0; 32];
         SystemRandom::new().fill(&mut secret).expect("the system has randomness");
-        let hex =
-            secret.iter().fold(String::from(PREFIX), |text, byte| format!("{text}{byte:02x}"));
-        Self(hex + "_")
+        Self(format!("{PREFIX}{}_", uuid_text::hex(&secret)))
     }
 
     /// The credential that a pass names; `None` for what is no pass of this process.

@@ -20,6 +20,8 @@ use crate::wire::{FIRST_VERSION, Reader, Refused, Wire, wire_record};
 
 /// Longest entry in bytes: an entry bundle's length is a u16.
 pub const MAX_ENTRY_BYTES: usize = 65_535;
+/// Longest statement in bytes: what the ledger adds to an entry needs some room.
+pub const MAX_STATEMENT_BYTES: usize = MAX_ENTRY_BYTES - 4096;
 /// Longest signature value in bytes.
 pub const MAX_SIGNATURE_BYTES: usize = 8192;
 

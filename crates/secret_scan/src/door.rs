@@ -71,18 +71,29 @@ pub fn check_statement(statement: &Statement<'_>, bytes: &[u8]) -> Result<(), Re
     for (field, id) in ids.chain(links.map(|id| ("links.token_id", id))) {
         check_id(field, id)?;
     }
-    let named = statement.detail.iter().any(|one| names_secret(one.key));
-    if !named && !may_hold_secret(bytes) {
-        return Ok(());
+    if may_hold_secret(bytes) {
+        return fields::of_statement(statement, &mut judge);
     }
-    fields::of_statement(statement, &mut judge)
+    judge_named(statement.detail.iter().map(|one| (one.key, one.value)))
 }
 
-/// Whether a value of this name is looked at together with the name.
-fn names_secret(name: &str) -> bool {
-    let words = ["token", "secret", "key", "passw", "code", "assertion", "sig"];
-    let name = name.to_ascii_lowercase();
-    words.iter().any(|word| name.contains(word))
+/// Judges values together with their names, where no text by itself holds a secret and one of the
+/// names may be what says it.
+fn judge_named<'t>(pairs: impl Iterator<Item = (&'t str, &'t str)> + Clone) -> Result<(), Refusal> {
+    if !pairs.clone().any(|(name, _)| may_name_secret(name)) {
+        return Ok(());
+    }
+    pairs.into_iter().try_for_each(|(name, value)| judge(Text::Pair(name, value)))
+}
+
+/// Whether a name and its value together may say what neither says alone.
+#[must_use]
+pub fn may_name_secret(name: &str) -> bool {
+    const WORDS: &[&str] = &["token", "secret", "key", "passw", "pwd", "code", "assertion", "sig"];
+    WORDS.iter().any(|word| {
+        let mut windows = name.as_bytes().windows(word.len());
+        windows.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    })
 }
 
 /// Judges every text of a personal record.
@@ -92,11 +103,10 @@ fn names_secret(name: &str) -> bool {
 pub fn check_record(bytes: &[u8]) -> Result<(), Refusal> {
     let record: PersonalRecord<'_> = decode_object(Kind::Personal, bytes)
         .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
-    let named = record.attributes.iter().any(|one| names_secret(one.key));
-    if !named && !may_hold_secret(bytes) {
-        return Ok(());
+    if may_hold_secret(bytes) {
+        return fields::of_record(&record, &mut judge);
     }
-    fields::of_record(&record, &mut judge)
+    judge_named(record.attributes.iter().map(|one| (one.key, one.value)))
 }
 
 /// Judges what travels beside an event.

@@ -26,6 +26,6 @@ mod tests;
 
 pub use door::{
     Refusal, SECRET_REFUSED, check_attachment, check_record, check_statement, check_text,
-    may_be_kept,
+    may_be_kept, may_name_secret,
 };
 pub use scan::{holds_secret, may_hold_secret};

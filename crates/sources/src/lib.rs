@@ -25,6 +25,12 @@ mod zitadel;
 pub use ledgerline_adapter::*;
 pub use ledgerline_issuer_logs::{keycloak, oidc_provider};
 
+/// The adapter of a name.
+#[must_use]
+pub fn choice(name: &str) -> Option<&'static Choice> {
+    ADAPTERS.iter().find(|one| one.name == name)
+}
+
 /// Every adapter: a new one is its module and a row here, in the order of their names.
 pub const ADAPTERS: &[Choice] = &[
     auth0::CHOICE,

@@ -4,7 +4,7 @@
 //! judged of a statement without knowing who sends it.
 
 use ledgerline_api::statement as said;
-use ledgerline_proof::entry::MAX_ENTRY_BYTES;
+use ledgerline_proof::entry::MAX_STATEMENT_BYTES;
 use ledgerline_proof::hash::Hash;
 use ledgerline_proof::personal::{PersonalRecord, commitment};
 use ledgerline_proof::schema::{Kind, encode_object};
@@ -13,9 +13,6 @@ use ledgerline_secret_scan::{check_record, check_statement};
 
 use crate::json::JsonEvent;
 use crate::{EventError, effect, refused};
-
-/// Longest statement: the rest of an entry needs some room of the 65,535 bytes.
-pub const MAX_STATEMENT_BYTES: usize = MAX_ENTRY_BYTES - 4096;
 
 /// A statement that a JSON event became, and what travels beside it.
 pub struct Draft<'e> {

@@ -41,7 +41,7 @@ pub use self::names::{JtiRule, Register};
 use self::rows::Rows;
 use crate::input::{Lines, PIECE_BYTES, Values};
 use ledgerline_adapter::Millis;
-use ledgerline_adapter::pieces::{detail, personal, texts, word};
+use ledgerline_adapter::pieces::{detail, texts, word};
 
 /// Longest row, in bytes.
 const ROW_BYTES_MAX: usize = 1 << 20;
@@ -359,7 +359,7 @@ impl Row {
         let end = self.expires_at.map(Timestamp::At);
         let scopes = self.fields.get("scopes").map(String::as_str).unwrap_or_default();
         let person =
-            |user_id| Personal { user_id: Some(user_id), ..personal(PersonalRole::Subject) };
+            |user_id| Personal { user_id: Some(user_id), ..Personal::of(PersonalRole::Subject) };
         Event {
             native_id: Some(format!("origin/{}", self.token_id).into()),
             event_type: word(EventType::Origin),

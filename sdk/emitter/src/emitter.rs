@@ -65,10 +65,7 @@ pub enum EmitError {
 pub enum HandOverError {
     /// Memory and spool are full.
     #[error("memory and spool are full")]
-    Full {
-        /// When to try again.
-        retry_after: Duration,
-    },
+    Full,
     /// The emitter was stopped.
     #[error("the emitter was stopped")]
     Stopped,
@@ -218,7 +215,6 @@ impl Emitter {
         let shared = &self.shared;
         let weight: usize = units.iter().map(Unit::weight).sum();
         let count: usize = units.iter().map(|unit| unit.ids().len()).sum();
-        let retry_after = Duration::from_secs(1);
         let mut backlog = lock(&shared.backlog);
         if shared.is_stopping() {
             // A stop counts what is in the backlog under this lock, and looks no second time.
@@ -231,7 +227,7 @@ impl Emitter {
         if !(has_room || in_memory && !durably) {
             drop(backlog);
             add(&shared.counters.rejected, count);
-            return Err(HandOverError::Full { retry_after });
+            return Err(HandOverError::Full);
         }
         let (now, pushed) = (Instant::now(), units.len());
         units.into_iter().for_each(|unit| backlog.push(unit, now));
@@ -246,7 +242,7 @@ impl Emitter {
             drop(backlog);
             shared.work.notify_all();
             spilled.map_err(|error| match error {
-                SpoolError::Full => HandOverError::Full { retry_after },
+                SpoolError::Full => HandOverError::Full,
                 error => HandOverError::NotDurable(error.to_string()),
             })?;
             if durably {

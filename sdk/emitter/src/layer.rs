@@ -31,6 +31,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response};
 use ledgerline_api::event::{Detail, Event, Personal, Policy};
 use ledgerline_api::values::Str;
 use ledgerline_proof::token_id::{TokenIdError, from_presented, is_name};
+use ledgerline_proof::vocabulary::PersonalRole;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -242,14 +243,9 @@ impl EmitterLayer {
             text
         });
         Some(Personal {
-            role: "REQUEST".into(),
-            user_id: None,
             ip: address(headers, extensions).map(|ip| ip.to_string().into()),
             user_agent: agent.map(Into::into),
-            device: None,
-            resource: None,
-            attributes: std::collections::BTreeMap::new(),
-            commitment: None,
+            ..Personal::of(PersonalRole::Request)
         })
     }
 }

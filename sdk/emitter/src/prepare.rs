@@ -8,10 +8,10 @@
 //! unsigned events: none of them may hide a use.
 
 use ledgerline_api::event::Event;
-use ledgerline_api::statement;
+use ledgerline_api::statement::{self, shorten, without_controls};
 use ledgerline_api::uuid_text;
-use ledgerline_api::values::{Str, Timestamp};
-use ledgerline_proof::entry::{MAX_ENTRY_BYTES, Signature};
+use ledgerline_api::values::Timestamp;
+use ledgerline_proof::entry::{MAX_STATEMENT_BYTES, Signature};
 use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hash::{Hash, sha256};
 use ledgerline_proof::personal::commitment;
@@ -24,9 +24,6 @@ use ledgerline_proof::token_id::looks_like_token;
 use crate::slots::{Slot, Taken};
 use crate::transport::Refused;
 use crate::unit::{Unit, UnitError};
-
-/// Longest statement: the rest of an entry needs some room.
-const MAX_STATEMENT_BYTES: usize = MAX_ENTRY_BYTES - 4096;
 
 /// A key with which statements are signed. Shows no secret.
 pub struct Signing {
@@ -188,7 +185,10 @@ impl Preparer {
         said.validate().map_err(|error| refuse(error.code(), &error))?;
         let bytes = encode_object(Kind::Statement, &said);
         if bytes.len() > MAX_STATEMENT_BYTES {
-            return Err(refuse("entry_too_large", &"a statement has at most 61,439 bytes"));
+            return Err(refuse(
+                "entry_too_large",
+                &format!("a statement has at most {MAX_STATEMENT_BYTES} bytes"),
+            ));
         }
         let attached = event.attachments.iter().map(statement::attached);
         let attached: Vec<(Hash, &str, Vec<u8>)> =
@@ -247,7 +247,10 @@ fn following(mut id: [u8; 16], n: i64) -> [u8; 16] {
 /// takes control characters out of them.
 fn cut_free_texts(event: &mut Event<'_>) {
     let plain = [&mut event.endpoint, &mut event.resource, &mut event.action, &mut event.reason];
-    plain.into_iter().flatten().for_each(|text| shorten(text, true));
+    for text in plain.into_iter().flatten() {
+        shorten(text);
+        without_controls(text);
+    }
     for personal in &mut event.personal {
         let named = [
             &mut personal.ip,
@@ -255,23 +258,10 @@ fn cut_free_texts(event: &mut Event<'_>) {
             &mut personal.device,
             &mut personal.resource,
         ];
-        named.into_iter().flatten().for_each(|text| shorten(text, false));
-        personal.attributes.values_mut().for_each(|text| shorten(text, false));
-    }
-}
-
-fn shorten(text: &mut Str<'_>, without_controls: bool) {
-    if text.len() > MAX_STRING_BYTES {
-        let note = format!("…[cut from {} bytes]", text.len());
-        let end = text.floor_char_boundary(MAX_STRING_BYTES - note.len());
-        *text = (text[..end].to_owned() + &note).into();
-    }
-    if without_controls && text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
-        let plain = text.chars().map(|one| if one.is_ascii_control() { '\u{fffd}' } else { one });
-        let plain: String = plain.collect();
-        // The replacement is longer than what it replaces.
-        let end = plain.floor_char_boundary(MAX_STRING_BYTES);
-        *text = plain[..end].to_owned().into();
+        let texts = named.into_iter().flatten().chain(personal.attributes.values_mut());
+        texts.for_each(|text| {
+            shorten(text);
+        });
     }
 }
 
@@ -302,14 +292,11 @@ mod tests {
 
     fn used() -> Event<'static> {
         let personal = ledgerline_api::event::Personal {
-            role: "REQUEST".into(),
-            user_id: None,
             ip: Some("203.0.113.7".into()),
             user_agent: Some("x".repeat(5000).into()),
-            device: None,
-            resource: None,
-            attributes: std::collections::BTreeMap::new(),
-            commitment: None,
+            ..ledgerline_api::event::Personal::of(
+                ledgerline_proof::vocabulary::PersonalRole::Request,
+            )
         };
         Event {
             event_type: Some("USED".into()),

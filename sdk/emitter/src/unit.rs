@@ -68,11 +68,12 @@ impl Unit {
     ///
     /// # Errors
     /// [`UnitError`].
-    pub fn submissions(parts: &[Vec<u8>], emitted_at: i64) -> Result<Self, UnitError> {
+    pub fn submissions(parts: &[impl AsRef<[u8]>], emitted_at: i64) -> Result<Self, UnitError> {
         let mut ids = Vec::with_capacity(parts.len());
         let mut target = String::new();
         let mut body = Vec::new();
         for part in parts {
+            let part = part.as_ref();
             let submission: Submission<'_> =
                 decode_object(Kind::Submission, part).map_err(|_| UnitError::Submission)?;
             let statement: Statement<'_> = decode_object(Kind::Statement, submission.statement)

@@ -9,7 +9,7 @@ use ledgerline_proof::vocabulary::{
     EventType, Outcome, PersonalRole, PolicyRole, Relation, Strength, TargetKind, Vantage,
 };
 
-use crate::pieces::{detail, personal, word};
+use crate::pieces::{detail, word};
 use crate::record::{Identity, outgoing};
 use crate::token_id::event_id;
 use crate::{ACT_PARTS_MAX, Act, Millis, Naming, Problem};
@@ -309,13 +309,13 @@ pub fn own(text: Option<&str>) -> Option<Str<'static>> {
 /// The person whose token it is.
 pub fn subject(user: Option<&str>) -> Option<Personal<'static>> {
     let user_id = Some(user?.to_owned().into());
-    Some(Personal { user_id, ..personal(PersonalRole::Subject) })
+    Some(Personal { user_id, ..Personal::of(PersonalRole::Subject) })
 }
 
 /// A person who acts on somebody else's things.
 pub fn acting(user: Option<&str>) -> Option<Personal<'static>> {
     let user_id = Some(user?.to_owned().into());
-    Some(Personal { user_id, ..personal(PersonalRole::Actor) })
+    Some(Personal { user_id, ..Personal::of(PersonalRole::Actor) })
 }
 
 /// Where a request came from; `None` when nothing is known.
@@ -323,7 +323,11 @@ pub fn request(ip: Option<&str>, user_agent: Option<&str>) -> Option<Personal<'s
     if ip.is_none() && user_agent.is_none() {
         return None;
     }
-    Some(Personal { ip: own(ip), user_agent: own(user_agent), ..personal(PersonalRole::Request) })
+    Some(Personal {
+        ip: own(ip),
+        user_agent: own(user_agent),
+        ..Personal::of(PersonalRole::Request)
+    })
 }
 
 /// A client or service that acts.

@@ -6,7 +6,7 @@
 
 use ledgerline_api::event::Event;
 use ledgerline_api::statement::{record, role};
-use ledgerline_proof::personal::commitment;
+use ledgerline_proof::hash::Hash;
 use ledgerline_proof::schema::{Kind, encode_object};
 use ledgerline_proof::statement::Personal;
 use ledgerline_proof::vocabulary::{PersonalRole, TargetKind};
@@ -38,7 +38,8 @@ fn form(event: &Event<'_>) -> Result<(), &'static str> {
         record.validate().map_err(|error| error.code())?;
         persons += u32::from(role == PersonalRole::Subject && record.user_id.is_some());
         let bytes = encode_object(Kind::Personal, &record);
-        statement.personal.push(Personal { role, commitment: commitment(&bytes) });
+        // What is judged is the form, not the commitment: the ledger computes its own.
+        statement.personal.push(Personal { role, commitment: Hash::ZERO });
         records.push(bytes);
     }
     if persons > 1 || statement.target.kind == TargetKind::Subject && persons != 1 {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ledgerline_secret_scan::holds_secret;
+use ledgerline_secret_scan::{holds_secret, may_name_secret};
 use serde_json_borrow::Value;
 
 use crate::record::{Identifier, Rule, time};
@@ -254,15 +254,6 @@ fn holds_credentials(name: &str) -> bool {
         };
         name[before..].iter().zip(end.bytes()).all(alike)
             && (before == 0 || !name[before - 1].is_ascii_alphanumeric())
-    })
-}
-
-/// Whether a name and its value together may say what neither says alone.
-fn may_name_secret(name: &str) -> bool {
-    const WORDS: &[&str] = &["token", "secret", "key", "passw", "pwd", "code", "assertion", "sig"];
-    WORDS.iter().any(|word| {
-        let mut windows = name.as_bytes().windows(word.len());
-        windows.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
     })
 }
 

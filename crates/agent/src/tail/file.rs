@@ -2,6 +2,7 @@
 //!
 //! Promises: a file is what its inode and its first bytes say, not what it is called.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -119,6 +120,18 @@ pub fn siblings(path: &Path) -> io::Result<Vec<Sibling>> {
     Ok(found)
 }
 
+/// Whether a file is named as a rotated copy of a path is: `events.ndjson.1`, `events.ndjson.old`,
+/// `events.ndjson-20261130.gz`, `events-20261130.ndjson`; not `events-admin.ndjson`, which is
+/// another log.
+pub fn is_rotation(path: &Path, other: &Path) -> bool {
+    let (Some(name), Some(other)) = (path.file_name(), other.file_name()) else { return false };
+    let other = other.as_encoded_bytes();
+    let after = |start: &OsStr| other.strip_prefix(start.as_encoded_bytes());
+    let is_date = |rest: &[u8]| matches!(rest, [b'-' | b'.', first, ..] if first.is_ascii_digit());
+    let of_name = after(name).is_some_and(|rest| rest.starts_with(b".") || is_date(rest));
+    of_name || path.file_stem().and_then(after).is_some_and(is_date)
+}
+
 /// Opens what may be packed.
 pub fn open_packed(path: &Path) -> io::Result<Input> {
     let file = File::open(path)?;
@@ -180,4 +193,31 @@ pub fn is_copy(path: &Path, mark: &Mark, position: &Position) -> io::Result<bool
         }
     }
     Ok(position.head_of(&bytes) == mark.head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_log_beside_it_is_no_rotated_copy() {
+        let check = |path: &str, other: &str, expected: bool| {
+            let found = is_rotation(Path::new(path), Path::new(other));
+            assert_eq!(found, expected, "{other} of {path}");
+        };
+        for copy in [
+            "/l/access.log.1",
+            "/l/access.log.2.gz",
+            "/l/access.log.old",
+            "/l/access.log-20261130",
+            "/l/access-20261130.log",
+            "/l/access.1.log",
+        ] {
+            check("/l/access.log", copy, true);
+        }
+        for other in ["/l/access-admin.log", "/l/access.json", "/l/access.log", "/l/accesses.log.1"]
+        {
+            check("/l/access.log", other, false);
+        }
+    }
 }

@@ -365,6 +365,7 @@ impl Follower {
             let is_old = sibling.modified < position.looked_at;
             let is_read = |one: &Reading| one.mark.is_of(sibling.dev, sibling.ino);
             if is_old
+                || !file::is_rotation(&self.settings.path, &sibling.path)
                 || self.reading.iter().any(is_read)
                 || (sibling.dev, sibling.ino) == current
                 || known.iter().any(is_known)

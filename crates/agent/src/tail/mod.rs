@@ -88,11 +88,8 @@ type Followers = BTreeMap<String, (TailSettings, Follower)>;
 
 /// Begins what is new, leaves what is gone, begins again what is set up otherwise.
 fn follow(tails: Vec<TailSettings>, with: &With, followers: &mut Followers) {
-    let stays = |name: &String, of: &TailSettings| {
-        tails.iter().any(|tail| tail.name == *name && tail.is_like(of))
-    };
     followers.retain(|name, (settings, _)| {
-        let stays = stays(name, settings);
+        let stays = tails.contains(settings);
         if !stays {
             tracing::info!(tail = name, "is no longer followed");
             with.counts.forget_tail(name);

@@ -22,9 +22,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context as _;
+use ledgerline_api::uuid_text;
 use ledgerline_proof::hash::HmacKey;
 use serde::{Deserialize, Serialize};
 
+use crate::salts::random;
 use crate::state::write_private;
 
 /// Most bytes that a file is known by.
@@ -84,9 +86,7 @@ impl Position {
     /// # Errors
     /// When the system has no randomness.
     pub fn new() -> anyhow::Result<Self> {
-        let mut key = [0; 16];
-        getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-        let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = uuid_text::hex(&random::<16>()?);
         let (spots, replay, done) = Default::default();
         Ok(Self { version: 1, key, saved_at: 0, looked_at: 0, spots, replay, done })
     }

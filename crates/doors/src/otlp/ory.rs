@@ -22,7 +22,7 @@ use ledgerline_ledger::intake::EventError;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PersonalRole, TargetKind};
 use ledgerline_sources::Naming;
 
-use super::convention::{base, record};
+use super::convention::base;
 use super::{Happened, Named};
 
 /// What an event of Ory is about.
@@ -98,7 +98,7 @@ fn target(kind: TargetKind, id: String) -> Option<Target<'static>> {
 
 fn person(happened: &Happened<'_>, name: &str) -> Option<Personal<'static>> {
     let user_id = happened.text(name)?.to_owned();
-    Some(Personal { user_id: Some(user_id.into()), ..record(PersonalRole::Subject) })
+    Some(Personal { user_id: Some(user_id.into()), ..Personal::of(PersonalRole::Subject) })
 }
 
 fn session(

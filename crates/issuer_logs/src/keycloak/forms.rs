@@ -46,14 +46,6 @@ pub(super) fn read(line: &str) -> Result<Value<'_>, Problem> {
     Ok(Value::Array(each.into_iter().map(rest).collect()))
 }
 
-/// The records of what was read.
-pub(super) fn unpack<'v>(value: &'v Value<'v>) -> Vec<&'v Value<'v>> {
-    match value {
-        Value::Array(each) => each.iter().collect(),
-        alone => vec![alone],
-    }
-}
-
 fn other_line<'v>() -> Value<'v> {
     let members = vec![("type", Value::Str(OTHER_LINE.into()))];
     Value::Object(ObjectAsVec::from(members))
@@ -264,6 +256,8 @@ pub(super) fn why(reason: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use ledgerline_adapter::record::listed;
+
     use super::*;
 
     fn member(line: &str, place: &[&str]) -> Option<String> {
@@ -310,6 +304,6 @@ mod tests {
         let value = read(line).expect("sound");
         assert_eq!(value.get(0).get("type"), &Value::Str("A".into()));
         let line = r#"[{"type":"A","time":1},{"type":"B","time":2},7]"#;
-        assert_eq!(unpack(&read(line).expect("sound")).len(), 3);
+        assert_eq!(listed(&read(line).expect("sound"), &[]).len(), 3);
     }
 }

@@ -46,7 +46,7 @@ use self::forms::OTHER_LINE;
 use self::order::{Step, Waiting, Window};
 use self::sessions::Sessions;
 use ledgerline_adapter::record::{
-    Evidence, Identifier, Identity, Record, Records, Row, Rule, Table, nothing_held, shown,
+    Evidence, Identifier, Identity, Record, Records, Row, Rule, Table, listed, nothing_held, shown,
 };
 use ledgerline_adapter::{
     Act, Adapter, AdapterError, Choice, Millis, Options, Problem, Quarantined, Report,
@@ -71,7 +71,7 @@ static TABLE: Table<Sessions> = Table {
     version: "1",
     line_bytes_max: LINE_BYTES_MAX,
     read: forms::read,
-    unpack: forms::unpack,
+    unpack: |value| listed(value, &[]),
     kind: |record| record.safe("/type").map(Cow::Borrowed),
     identity,
     identifiers: IDENTIFIERS,

@@ -8,7 +8,7 @@ use ledgerline_proof::vocabulary::{
 };
 
 use crate::oidc_provider::model::{ActClaim, Payload};
-use ledgerline_adapter::pieces::{detail, personal, texts, word};
+use ledgerline_adapter::pieces::{detail, texts, word};
 use ledgerline_adapter::{Millis, Naming, Problem};
 
 /// The adapter's name.
@@ -218,7 +218,10 @@ pub(super) fn mfa(payload: &Payload) -> Option<Mfa<'static>> {
 
 /// The record of the person whose token it is.
 pub(super) fn subject(account: Option<&str>) -> Option<Personal<'static>> {
-    Some(Personal { user_id: Some(account?.to_owned().into()), ..personal(PersonalRole::Subject) })
+    Some(Personal {
+        user_id: Some(account?.to_owned().into()),
+        ..Personal::of(PersonalRole::Subject)
+    })
 }
 
 /// The record of where a request came from; `None` when nothing is known.
@@ -234,14 +237,14 @@ pub(super) fn request(
         ip: owned(ip),
         user_agent: owned(user_agent),
         resource: owned(resource),
-        ..personal(PersonalRole::Request)
+        ..Personal::of(PersonalRole::Request)
     })
 }
 
 /// The record of a person who acts on somebody else's things.
 pub(super) fn actor(user: Option<&str>, ip: Option<&str>) -> Option<Personal<'static>> {
     let user_id = Some(user?.to_owned().into());
-    Some(Personal { user_id, ip: owned(ip), ..personal(PersonalRole::Actor) })
+    Some(Personal { user_id, ip: owned(ip), ..Personal::of(PersonalRole::Actor) })
 }
 
 fn owned(text: Option<&str>) -> Option<Str<'static>> {

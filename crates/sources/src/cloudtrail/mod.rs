@@ -23,7 +23,7 @@ use ledgerline_proof::vocabulary::{
 };
 use serde_json_borrow::Value;
 
-use crate::pieces::{personal, word};
+use crate::pieces::word;
 use crate::record::drafts::{
     accessor, asserted, facts, of_policy, of_subject, own, policy_changed, request, wide,
 };
@@ -213,7 +213,7 @@ fn kind_of_key(key: &str) -> TokenKind {
 
 /// Whom a record calls the caller.
 fn person(role: PersonalRole, user: Option<&str>) -> Option<Personal<'static>> {
-    Some(Personal { user_id: own(Some(user?)), ..personal(role) })
+    Some(Personal { user_id: own(Some(user?)), ..Personal::of(role) })
 }
 
 fn account<'v>(record: &Record<'v>) -> Option<&'v str> {
@@ -263,7 +263,7 @@ fn call(record: &Record<'_>, out: &mut Drafts<'_>) -> Result<bool, Problem> {
     match (request(from.0, from.1), resource) {
         (None, None) => {}
         (None, resource) => {
-            event.personal.push(Personal { resource, ..personal(PersonalRole::Request) });
+            event.personal.push(Personal { resource, ..Personal::of(PersonalRole::Request) });
         }
         (Some(request), resource) => event.personal.push(Personal { resource, ..request }),
     }

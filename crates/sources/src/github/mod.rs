@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use ledgerline_api::event::Personal;
 use ledgerline_proof::vocabulary::{EventType, Outcome, PersonalRole, TokenKind, Vantage};
 
-use crate::pieces::{personal, word};
+use crate::pieces::word;
 use crate::record::drafts::{
     Presenter, accessor, facts, of_policy, own, policy_changed, request, subject,
 };
@@ -171,7 +171,7 @@ fn act(record: &Record<'_>, out: &mut Drafts<'_>) -> Result<bool, Problem> {
     let from = match (from, resource) {
         (Some(from), resource) => Some(Personal { resource, ..from }),
         (None, Some(resource)) => {
-            Some(Personal { resource: Some(resource), ..personal(PersonalRole::Request) })
+            Some(Personal { resource: Some(resource), ..Personal::of(PersonalRole::Request) })
         }
         (None, None) => None,
     };

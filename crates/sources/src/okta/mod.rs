@@ -18,7 +18,7 @@ use ledgerline_proof::vocabulary::{
 };
 use serde_json_borrow::Value;
 
-use crate::pieces::{personal, word};
+use crate::pieces::word;
 use crate::record::drafts::{
     accessor, acting, facts, of_policy, of_subject, own, policy_changed, request, subject, wide,
 };
@@ -427,7 +427,7 @@ fn policy(record: &Record<'_>, (): &mut (), out: &mut Drafts<'_>) -> Result<Fate
     common(record, out, None);
     let whose = owner.filter(|owner| Some(*owner) != actor_is_person(record));
     let whose =
-        whose.map(|one| Personal { user_id: own(Some(one)), ..personal(PersonalRole::Owner) });
+        whose.map(|one| Personal { user_id: own(Some(one)), ..Personal::of(PersonalRole::Owner) });
     out.persons([whose]);
     Ok(Fate::Mapped)
 }

@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use super::subject::{Subject, target};
 use super::{SetRefusal, detail, invalid, plain};
-use crate::pieces::{personal, word};
+use crate::pieces::word;
 
 const FAMILIES: [(&str, &str); 3] = [
     ("caep", "https://schemas.openid.net/secevent/caep/event-type/"),
@@ -251,7 +251,7 @@ fn records(subject: Option<Personal<'static>>, payload: &Value) -> Vec<Personal<
     let mut subject = subject;
     if !said.is_empty() {
         // Without a person it is said of the request.
-        let into = subject.get_or_insert_with(|| personal(PersonalRole::Request));
+        let into = subject.get_or_insert_with(|| Personal::of(PersonalRole::Request));
         let kept = said.iter().filter_map(|(name, text)| Some((plain(name)?, plain(text)?)));
         into.attributes.extend(kept.map(|(name, text)| (name.into(), text.into())));
     }
@@ -262,7 +262,7 @@ fn records(subject: Option<Personal<'static>>, payload: &Value) -> Vec<Personal<
         records.push(Personal {
             ip: ip.and_then(plain).map(Into::into),
             user_agent: agent.and_then(plain).map(Into::into),
-            ..personal(PersonalRole::Request)
+            ..Personal::of(PersonalRole::Request)
         });
     }
     records

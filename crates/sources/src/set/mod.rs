@@ -30,7 +30,7 @@ use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use crate::Naming;
-use crate::pieces::{personal, word};
+use crate::pieces::word;
 use crate::set::subject::Subject;
 
 /// What the events carry as their adapter.
@@ -257,7 +257,7 @@ pub fn logout(
     }
     if let Some(sub) = sub {
         event.personal =
-            vec![Personal { user_id: Some(sub.into()), ..personal(PersonalRole::Subject) }];
+            vec![Personal { user_id: Some(sub.into()), ..Personal::of(PersonalRole::Subject) }];
     }
     Ok(event)
 }

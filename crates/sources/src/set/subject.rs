@@ -16,7 +16,6 @@ use serde_json::Value;
 
 use super::{OfIss, SetRefusal, Transmitter, invalid, plain};
 use crate::Naming;
-use crate::pieces::personal;
 
 /// What Keycloak writes for a session when all sessions of the user ended.
 const ALL_SESSIONS: &str = "ALL";
@@ -158,7 +157,7 @@ impl Subject {
             user_id: self.user.clone().map(Into::into),
             device: self.device.clone().map(Into::into),
             attributes: aliases.collect(),
-            ..personal(PersonalRole::Subject)
+            ..Personal::of(PersonalRole::Subject)
         })
     }
 }

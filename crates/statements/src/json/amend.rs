@@ -23,6 +23,7 @@ use std::borrow::Cow;
 
 use ledgerline_api::event::Detail;
 use ledgerline_api::moment::{Moment, moment};
+use ledgerline_api::statement::{shorten, without_controls};
 use ledgerline_api::values::Timestamp;
 use ledgerline_proof::statement::MAX_STRING_BYTES;
 
@@ -51,7 +52,7 @@ impl JsonEvent<'_> {
         ];
         for (field, text) in plain {
             if let Some(text) = text
-                && (shorten(text)? | without_controls(text))
+                && (cut_checked(text)? | without_controls(text))
             {
                 cut.push(field);
             }
@@ -65,13 +66,13 @@ impl JsonEvent<'_> {
             ];
             for (field, text) in named {
                 if let Some(text) = text
-                    && shorten(text)?
+                    && cut_checked(text)?
                 {
                     cut.push(field);
                 }
             }
             for value in personal.attributes.values_mut() {
-                if shorten(value)? {
+                if cut_checked(value)? {
                     cut.push("personal.attributes");
                 }
             }
@@ -87,13 +88,13 @@ impl JsonEvent<'_> {
     pub fn amend_free_text(&mut self) -> Result<bool, EventError> {
         let mut cut = Vec::new();
         for one in &mut self.detail {
-            if shorten(&mut one.value)? {
+            if cut_checked(&mut one.value)? {
                 cut.push("detail");
             }
         }
         for link in &mut self.links {
             if let Some(why) = &mut link.why
-                && shorten(why)?
+                && cut_checked(why)?
             {
                 cut.push("links.why");
             }
@@ -165,31 +166,12 @@ const FIELDS: [&str; 11] = [
     "resource",
 ];
 
-/// Cuts a text that is too long, and says so at its end; whether it did.
-fn shorten(text: &mut Cow<'_, str>) -> Result<bool, EventError> {
-    if text.len() <= MAX_STRING_BYTES {
-        return Ok(false);
+/// Cuts a text that is too long; whether it was. What would be cut is looked at before.
+fn cut_checked(text: &mut Cow<'_, str>) -> Result<bool, EventError> {
+    if text.len() > MAX_STRING_BYTES {
+        check_text(text)?;
     }
-    check_text(text)?;
-    let mark = format!("…[cut from {} bytes]", text.len());
-    let end = text.floor_char_boundary(MAX_STRING_BYTES - mark.len());
-    *text = format!("{}{mark}", &text[..end]).into();
-    assert!(text.len() <= MAX_STRING_BYTES, "the mark has its room");
-    Ok(true)
-}
-
-/// Replaces control characters, which no field of a statement may hold; whether there were any.
-fn without_controls(text: &mut Cow<'_, str>) -> bool {
-    let is_control = |one: char| one.is_ascii_control();
-    if !text.contains(is_control) {
-        return false;
-    }
-    // Three bytes for one: a text of nothing but these is cut once more.
-    let mut replaced = text.replace(is_control, "\u{fffd}");
-    let end = replaced.floor_char_boundary(MAX_STRING_BYTES);
-    replaced.truncate(end);
-    *text = replaced.into();
-    true
+    Ok(shorten(text))
 }
 
 #[cfg(test)]
@@ -252,9 +234,9 @@ mod tests {
     #[test]
     fn what_is_cut_ends_in_words_at_a_character() {
         let mut text: Cow<'_, str> = "€".repeat(700).into();
-        assert_eq!(shorten(&mut text), Ok(true));
+        assert_eq!(cut_checked(&mut text), Ok(true));
         assert!(text.ends_with("€…[cut from 2100 bytes]"), "{text}");
-        assert_eq!(shorten(&mut text), Ok(false), "what was cut is not cut again");
+        assert_eq!(cut_checked(&mut text), Ok(false), "what was cut is not cut again");
     }
 
     #[test]
