@@ -16,11 +16,13 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use installed::copy;
 use ledgerline_proof::token_id::from_presented;
+use ledgerline_servers::install::run;
 use running::{BINARY, Server, wait};
 use serde_json::Value;
 
@@ -207,24 +209,6 @@ fn services(agent: &Agent) -> Vec<(&'static str, Command)> {
         command.env("LEDGERLINE_AGENT", format!("unix:{}", agent.socket().display()));
     }
     all
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
-    }
-}
-
-/// Runs a command; what it said when it failed.
-fn run(command: &mut Command) -> Result<Output, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
-    Err(said.concat())
 }
 
 fn ask(url: &str, method: &str, path: &str, token: &str) -> u16 {

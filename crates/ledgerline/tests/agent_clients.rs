@@ -10,9 +10,11 @@ mod installed;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
+use installed::copy;
 use ledgerline_proof::token_id::{TokenIdError, from_jti, from_presented};
+use ledgerline_servers::install::run;
 use serde_json::Value;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -43,24 +45,6 @@ fn node() -> Option<PathBuf> {
         copy(&sdk("node").join(part), &folder.join(part));
     }
     Some(folder)
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
-    }
-}
-
-/// Runs a command; what it said when it failed.
-fn run(command: &mut Command) -> Result<Output, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
-    Err(said.concat())
 }
 
 /// Runs the tests of a package; how many there were, by the last number behind `mark`.

@@ -19,6 +19,15 @@ use serde_json::Value;
 /// The clients, and the lock files of what they need.
 pub const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
+/// Copies the files of a folder.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
+    }
+}
+
 /// A virtual environment with what a lock file of pip lists, at its path below the clients; `None`
 /// when it cannot be made.
 pub fn python(name: &str, lock: &str) -> Option<PathBuf> {
