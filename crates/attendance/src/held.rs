@@ -23,6 +23,7 @@
 //!
 //! Assumes: parts of one instance come in order, though perhaps late.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use ledgerline_followers::findings::record::{Note, withdrawn};
@@ -253,8 +254,16 @@ impl Memory {
         let has_room = has_room(self, &key.0, part.round.part_count);
         let Some(one) = self.holders.get_mut(key) else { return Ok(()) };
         let number = part.round.number;
-        if one.rounds.last().is_some_and(|last| number <= last.number) {
-            return Ok(());
+        match one.rounds.last().map(|last| number.cmp(&last.number)) {
+            None | Some(Ordering::Greater) => {}
+            Some(Ordering::Equal) => return Ok(()),
+            // Rounds come in order: the holder began to count anew, or had counted wrongly. What
+            // it held before cannot be compared with this.
+            Some(Ordering::Less) => {
+                one.rounds.clear();
+                one.coming = None;
+                unwatched(key, one, Unwatched::Incomplete, at.nanos, notes);
+            }
         }
         let is_coming = one.coming.as_ref().is_some_and(|round| {
             let known = (round.number, &round.digest, round.tokens, round.part_count);

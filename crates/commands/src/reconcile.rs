@@ -185,6 +185,9 @@ fn shown(report: &Report) -> String {
         ("recorded as findings", cell(&report.recorded)),
     ]);
     out.push_str(&match &report.shown[..] {
+        [] if !report.unreadable_rows.is_empty() => {
+            "no differences among the rows that could be read\n".to_owned()
+        }
         [] => "no differences\n".to_owned(),
         differences => table(&["DIFFERENCE", "SEVERITY", "HERE", "TOKEN", "FINDING"], differences),
     });

@@ -115,6 +115,10 @@ fn accesses(context: &mut Context, args: SourcesArgs) -> CommandResult {
         if form.next.is_some() {
             table.push_str("older ones: ledgerline call list_write_accesses page=…\n");
         }
+        table.push_str(
+            "accesses since the last interval ended are not in it: they are stated when theirs \
+             ends\n(write_log_interval_s of the server, 300 s unless it is set)\n",
+        );
         table
     })?;
     Ok(Exit::Ok)

@@ -13,17 +13,11 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 use ledgerline_answers::problem::Problem;
 use ledgerline_ledger::intake::EventError;
-use ledgerline_sources::{ADAPTERS, Act, Choice, Options};
+use ledgerline_sources::{Act, Choice, Options};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::submitting::{Decoded, Notes, RECORDS_MAX, too_many};
-
-/// The adapter of this name.
-#[must_use]
-pub fn choice(name: &str) -> Option<&'static Choice> {
-    ADAPTERS.iter().find(|choice| choice.name == name)
-}
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -108,16 +102,18 @@ pub fn decode(
     Ok(Decoded { records: records.collect(), is_lone: false, notes })
 }
 
-/// The refusal of a body whose only record the adapter refuses.
+/// The refusal of a body of which the adapter refuses every record: the log of another system, or
+/// one record that is broken. Senders of webhooks read the status alone.
 #[must_use]
 pub fn refused(notes: &Notes) -> Option<Problem> {
-    match &notes.refused[..] {
-        [(_, detail)] if notes.records == 1 => {
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            Some(Problem::new(status, "record_refused", format!("the record: {detail}")))
-        }
-        _ => None,
-    }
+    let (first, detail) = notes.refused.first()?;
+    let is_all = notes.mapped + notes.joined + notes.skipped == 0;
+    let detail = match notes.records {
+        1 => format!("the record: {detail}"),
+        count => format!("none of {count} records is taken; record {first}: {detail}"),
+    };
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    is_all.then(|| Problem::new(status, "record_refused", detail))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ledgerline_answers::problem::Problem;
-use ledgerline_api::event::{Actor, Attributes, Detail, Event, EventRef, Link, Personal};
+use ledgerline_api::event::{Actor, Detail, Event, EventRef, Link, Personal};
 use ledgerline_api::uuid_text;
 use ledgerline_api::values::Timestamp;
 use ledgerline_ledger::intake::EventError;
@@ -334,16 +334,9 @@ fn extend<'a>(event: &mut Event<'a>, envelope: &'a Envelope<'_>, source: &str, c
             id: who.into(),
         }),
         // A person, or nobody knows: sealed.
-        _ => event.personal.push(Personal {
-            role: PersonalRole::Actor.symbol().into(),
-            user_id: Some(who.into()),
-            ip: None,
-            user_agent: None,
-            device: None,
-            resource: None,
-            attributes: Attributes::new(),
-            commitment: None,
-        }),
+        _ => event
+            .personal
+            .push(Personal { user_id: Some(who.into()), ..Personal::of(PersonalRole::Actor) }),
     }
 }
 

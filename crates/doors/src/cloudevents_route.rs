@@ -30,7 +30,7 @@ const ORIGIN_BYTES_MAX: usize = 253;
 pub async fn submit(State(doors): Shared, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let caller = doors.producer(&parts.headers)?;
-    let mode = mode(&parts.headers)?;
+    let mode = doors.counted(&caller, mode(&parts.headers))?;
     let is_brief = prefers_nothing(&parts.headers);
     let headers = Arc::new(parts.headers.clone());
     let decode = move |body: &axum::body::Bytes, caller: &ledgerline_view::registry::Caller| {

@@ -50,7 +50,11 @@ async fn export(doors: Arc<Doors>, request: Request, signal: Signal) -> Response
     let (caller, encoding) = match (known, encoding) {
         (Ok(caller), Ok(encoding)) => (caller, encoding),
         (Err(problem), Ok(encoding)) => return refusal(&problem, encoding),
-        (Err(problem), Err(_)) | (Ok(_), Err(problem)) => return problem.into_response(),
+        (Err(problem), Err(_)) => return problem.into_response(),
+        (Ok(caller), Err(problem)) => {
+            doors.node.count_unread(&caller, problem.code);
+            return problem.into_response();
+        }
     };
     match taken(&doors, caller, request, signal, encoding).await {
         Ok(taken) => answer(&taken, signal, encoding),

@@ -52,10 +52,14 @@ fn json_or_lines(headers: &HeaderMap) -> Result<bool, Problem> {
 pub async fn opa_logs(State(doors): Shared, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let caller = doors.producer(&parts.headers)?;
-    if json_or_lines(&parts.headers)? {
-        let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
-        return Err(Problem::new(status, code, "send application/json, in UTF-8"));
-    }
+    let is_json = match json_or_lines(&parts.headers) {
+        Ok(true) => {
+            let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
+            Err(Problem::new(status, code, "send application/json, in UTF-8"))
+        }
+        other => other,
+    };
+    doors.counted(&caller, is_json)?;
     let issuers = doors.register.now();
     let decode = move |body: &Bytes, caller: &Caller| {
         let tenant = caller.own_tenant();
@@ -79,11 +83,12 @@ pub async fn adapters(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let caller = doors.producer(&parts.headers)?;
-    let name = named(name)?;
-    let choice = bodies::choice(&name).ok_or_else(Problem::not_found)?;
-    let naming = naming(&doors, &caller, parts.uri.query())?;
-    let is_lines = json_or_lines(&parts.headers)?;
-    let decode = decoder(choice, naming, is_lines);
+    let chosen = named(name).and_then(|name| {
+        let choice = ledgerline_sources::choice(&name).ok_or_else(Problem::not_found)?;
+        let naming = naming(&doors, &caller, parts.uri.query())?;
+        Ok(decoder(choice, naming, json_or_lines(&parts.headers)?))
+    });
+    let decode = doors.counted(&caller, chosen)?;
     let taken = doors.take(Door::Adapters, caller, &parts.headers, body, decode).await?;
     adapted(taken)
 }
@@ -153,8 +158,9 @@ pub async fn hook(
     let (parts, body) = request.into_parts();
     let name = named(name)?;
     let (choice, naming, caller) = opened(&doors, &name)?;
-    let is_lines = json_or_lines(&parts.headers)?;
-    let (body, room) = read_body(&doors.gate, &parts.headers, body, BODY_BYTES_MAX).await?;
+    let is_lines = doors.counted(&caller, json_or_lines(&parts.headers))?;
+    let read = read_body(&doors.gate, &parts.headers, body, BODY_BYTES_MAX).await;
+    let (body, room) = doors.counted(&caller, read)?;
     let at = Arc::clone(&doors);
     let (headers, signed, tenant) =
         (parts.headers.clone(), body.clone(), caller.own_tenant().to_owned());
@@ -190,7 +196,7 @@ fn not_known(why: NotKnown) -> Problem {
 /// A door of the settings with its producer.
 fn opened(doors: &Doors, name: &str) -> Result<(&'static Choice, Naming, Caller), Problem> {
     let hook = doors.hooks.get(name).ok_or_else(Problem::not_found)?;
-    let choice = bodies::choice(&hook.adapter).ok_or_else(Problem::not_found)?;
+    let choice = ledgerline_sources::choice(&hook.adapter).ok_or_else(Problem::not_found)?;
     let closed = || {
         let why = "the producer's key of a door is not valid: its events are not taken";
         tracing::error!(code = "door_closed", why);

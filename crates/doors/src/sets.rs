@@ -2,9 +2,8 @@
 //! `POST /v1/backchannel-logout`: logout tokens (OIDC Back-Channel Logout 1.0).
 //!
 //! ```text
-//! who sends      Authorization: Bearer <API key>; without it the settings say under which key
-//! events
-//!                of the issuer are recorded whose signature is on the token (`[doors.<name>]`)
+//! who sends      Authorization: Bearer <API key>; without it the settings say under which key the
+//!                events of the issuer are recorded that signed the token (`[doors.<name>]`)
 //! sound          202 (RFC 8935), 200 (logout), empty, once it is on the disk; the same on a repeat
 //! not            400 {"err", "description"} with Content-Language; {"error", …} of a logout token
 //! not now        429 and 503 with Retry-After: the transmitter keeps it
@@ -113,11 +112,42 @@ fn judged(refusal: Refusal) -> SetRefusal {
 }
 
 async fn pushed(doors: &Arc<Doors>, parts: &Parts, body: Body) -> Result<(), Refusal> {
-    if media_type(&parts.headers, &[SECEVENT]).is_none() {
-        let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
-        return Err(Problem::new(status, code, "send application/secevent+jwt").into());
-    }
     let known = known_caller(doors, parts)?;
+    let made = pushed_event(doors, known.clone(), parts, body).await;
+    let (event, caller) = made.inspect_err(|refusal| count(doors, known.as_ref(), refusal))?;
+    record(doors, Door::Sets, event, caller).await
+}
+
+/// Counts a request whose token is not taken; one that reaches the ledger counts itself.
+fn count(doors: &Doors, known: Option<&Caller>, refusal: &Refusal) {
+    match (refusal, known) {
+        (Refusal::Set(refusal), known) => {
+            doors.node.count_refusal(known.map_or("", |caller| caller.key_id()), refusal.code);
+        }
+        (Refusal::Problem(problem), Some(caller)) => {
+            doors.node.count_unread(caller, problem.code);
+        }
+        (Refusal::Problem(problem), None) => doors.node.count_refusal("", problem.code),
+    }
+}
+
+fn check_media(parts: &Parts, media: &str) -> Result<(), Problem> {
+    match media_type(&parts.headers, &[media]) {
+        Some(_) => Ok(()),
+        None => {
+            let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
+            Err(Problem::new(status, code, format!("send {media}")))
+        }
+    }
+}
+
+async fn pushed_event(
+    doors: &Arc<Doors>,
+    known: Option<Caller>,
+    parts: &Parts,
+    body: Body,
+) -> Result<(Event<'static>, Caller), Refusal> {
+    check_media(parts, SECEVENT)?;
     let (body, room) = read_body(&doors.gate, &parts.headers, body, TOKEN_BYTES_MAX).await?;
     let made = verified(doors, known, body, |claims, issuers, caller| {
         if claims.typ != "secevent+jwt" {
@@ -131,9 +161,9 @@ async fn pushed(doors: &Arc<Doors>, parts: &Parts, body: Body) -> Result<(), Ref
         let from = transmitter(claims)?;
         set::event(&claims.claims, &from, &of_iss, caller.source()).map_err(Refusal::Set)
     });
-    let (event, caller) = made.await?;
+    let made = made.await;
     drop(room);
-    record(doors, Door::Sets, event, caller).await
+    made
 }
 
 /// Takes a logout token.
@@ -160,11 +190,19 @@ pub async fn logout(State(doors): Shared, request: Request) -> Response {
 }
 
 async fn logged_out(doors: &Arc<Doors>, parts: &Parts, body: Body) -> Result<(), Refusal> {
-    if media_type(&parts.headers, &["application/x-www-form-urlencoded"]).is_none() {
-        let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
-        return Err(Problem::new(status, code, "send application/x-www-form-urlencoded").into());
-    }
     let known = known_caller(doors, parts)?;
+    let made = logout_event(doors, known.clone(), parts, body).await;
+    let (event, caller) = made.inspect_err(|refusal| count(doors, known.as_ref(), refusal))?;
+    record(doors, Door::Logout, event, caller).await
+}
+
+async fn logout_event(
+    doors: &Arc<Doors>,
+    known: Option<Caller>,
+    parts: &Parts,
+    body: Body,
+) -> Result<(Event<'static>, Caller), Refusal> {
+    check_media(parts, "application/x-www-form-urlencoded")?;
     let (body, room) = read_body(&doors.gate, &parts.headers, body, TOKEN_BYTES_MAX).await?;
     let token = form_value(&body, b"logout_token");
     let token = token.ok_or(refused("invalid_request", "logout_token is sent exactly once"))?;
@@ -177,9 +215,9 @@ async fn logged_out(doors: &Arc<Doors>, parts: &Parts, body: Body) -> Result<(),
         let from = transmitter(claims)?;
         set::logout(&claims.claims, &from, now_seconds).map_err(Refusal::Set)
     });
-    let (event, caller) = made.await?;
+    let made = made.await;
     drop(room);
-    record(doors, Door::Logout, event, caller).await
+    made
 }
 
 /// The value of a parameter that stands once in a form.

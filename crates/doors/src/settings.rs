@@ -109,7 +109,7 @@ fn check(one: &DoorSettings) -> Result<(), String> {
         return Err("header is for the check hmac".to_owned());
     }
     if let Some(name) = &one.adapter
-        && ledgerline_sources::ADAPTERS.iter().all(|choice| choice.name != name)
+        && ledgerline_sources::choice(name).is_none()
     {
         let known: Vec<&str> = ledgerline_sources::ADAPTERS.iter().map(|one| one.name).collect();
         return Err(format!("there is no such adapter; there is {}", known.join(", ")));

@@ -158,7 +158,8 @@ impl Doors {
     where
         F: FnOnce(&Bytes, &Caller) -> Result<Decoded, Problem> + Send + 'static,
     {
-        let (body, room) = read_body(&self.gate, headers, body, BODY_BYTES_MAX).await?;
+        let read = read_body(&self.gate, headers, body, BODY_BYTES_MAX).await;
+        let (body, room) = self.counted(&caller, read)?;
         let taken = self.take_read(door, caller, body, decode).await;
         drop(room);
         taken
@@ -217,17 +218,27 @@ impl Doors {
         self.whole(door, decoded, answer)
     }
 
+    /// What a caller asks for and does not get before its body is looked at: an access, too.
+    ///
+    /// # Errors
+    /// That of `looked`.
+    pub fn counted<T>(&self, caller: &Caller, looked: Result<T, Problem>) -> Result<T, Problem> {
+        looked.inspect_err(|problem| self.node.count_unread(caller, problem.code))
+    }
+
     /// Leaves the events for the sequencer; whether there is any. What the door refused counts.
     fn put(&self, caller: &Caller, decoded: &Decoded, reply: Reply) -> Result<bool, Problem> {
         let events = array_of(&decoded.records);
         if !events.is_empty() {
             self.node.submit(caller, BodyForm::Json, events.as_bytes(), reply)?;
         }
-        for error in decoded.records.iter().filter_map(|one| one.as_ref().err()) {
-            self.node.count_refusal(caller.key_id(), error.code);
+        let of_records = decoded.records.iter().filter_map(|one| Some(one.as_ref().err()?.code));
+        let of_notes = decoded.notes.refused.iter().map(|_| "record_refused");
+        for code in of_records.chain(of_notes) {
+            self.node.count_refused_record(caller, code);
         }
-        for _ in &decoded.notes.refused {
-            self.node.count_refusal(caller.key_id(), "record_refused");
+        if events.is_empty() {
+            self.node.count_asked(caller);
         }
         Ok(!events.is_empty())
     }

@@ -102,6 +102,17 @@ impl Accesses {
         count.refuse(code, 1);
     }
 
+    /// Counts a record of a request that is counted by itself.
+    pub(super) fn refused_record(&self, asker: Asker<'_>, code: &str) {
+        self.book().of(asker).refuse(code, 1);
+    }
+
+    /// Counts a request of which nothing was handed in: its records were refused, or none of them
+    /// was an event.
+    pub(super) fn asked(&self, asker: Asker<'_>) {
+        self.book().of(asker).requests += 1;
+    }
+
     /// Counts a request that was answered.
     pub(super) fn answered(&self, asker: Asker<'_>, answer: &SubmitAnswer) {
         let mut book = self.book();

@@ -378,6 +378,20 @@ impl Node {
         self.inner.accesses.refused(asker_of(&caller.key), code);
     }
 
+    /// Counts a record that was refused before it became an event: of the block, and of the access
+    /// log. Its request counts once, by [`Self::submit`] or [`Self::count_asked`].
+    pub fn count_refused_record(&self, caller: &Caller, code: &'static str) {
+        let inner = &self.inner;
+        inner.refusals.count(caller.key_id(), code);
+        inner.counters.refused(code);
+        inner.accesses.refused_record(asker_of(&caller.key), code);
+    }
+
+    /// Counts a request to write of which nothing was left to hand in.
+    pub fn count_asked(&self, caller: &Caller) {
+        self.inner.accesses.asked(asker_of(&caller.key));
+    }
+
     /// Takes a body apart on the caller's thread and leaves its events for the sequencer. `reply`
     /// is called once, from a thread of the node, when all of them are durable or refused.
     ///

@@ -16,13 +16,13 @@
 //!
 //! Refuses: any other `token.*`, so that a typing mistake is no silent loss.
 
-use ledgerline_api::event::{Adapter, Attributes, Event, Link, Personal, Policy, Target};
+use ledgerline_api::event::{Adapter, Event, Link, Personal, Policy, Target};
 use ledgerline_api::uuid_text;
 use ledgerline_api::values::Timestamp;
 use ledgerline_ledger::intake::EventError;
 use ledgerline_proof::vocabulary::{PersonalRole, Relation, Strength};
 
-use super::wire::Kind;
+use super::wire::{AnyValue, Kind};
 use super::{Happened, texts};
 
 /// What the events carry as their adapter.
@@ -64,16 +64,40 @@ fn bad(name: &str, what: &str) -> EventError {
     EventError::new("bad_field", format!("`{name}` {what}"))
 }
 
+/// Whether an attribute of the convention has a value that is read: what is passed over in silence
+/// would be an event that says something else.
+fn check_kind(happened: &Happened<'_>, name: &str) -> Result<(), EventError> {
+    let Some(value) = happened.get(name) else {
+        // Its length is judged by whoever asks for it.
+        let is_read = happened.is_too_long.get();
+        return if is_read { Ok(()) } else { Err(bad(name, "has no value that is read")) };
+    };
+    let is_text = |one: &AnyValue| matches!(one.kind, Some(Kind::Text(_)));
+    let (fits, wanted) = match (name, value) {
+        // Numbers and times say themselves what they want.
+        ("token.generation" | "token.issued_at" | "token.not_before" | "token.expires_at", _) => {
+            (true, "")
+        }
+        ("token.scopes" | "token.audience", Kind::Several(list)) => {
+            (list.values.iter().all(is_text), "is texts")
+        }
+        ("token.scopes" | "token.audience", value) => (matches!(value, Kind::Text(_)), "is texts"),
+        (_, value) => (matches!(value, Kind::Text(_)), "is a text"),
+    };
+    if fits { Ok(()) } else { Err(bad(name, wanted)) }
+}
+
 /// The event that something of the convention is.
 pub(crate) fn event(
     happened: &Happened<'_>,
     event_type: &'static str,
 ) -> Result<Event<'static>, EventError> {
-    for one in happened.attributes.iter().filter(|one| one.key.starts_with("token.")) {
-        if !KNOWN.contains(&one.key.as_str()) {
+    for name in happened.names().filter(|name| name.starts_with("token.")) {
+        if !KNOWN.contains(&name) {
             let detail = format!("there is no such attribute; there is {}", KNOWN.join(", "));
             return Err(EventError::new("unknown_field", detail));
         }
+        check_kind(happened, name)?;
     }
     let text = |name: &str| happened.text(name).map(|text| text.to_owned().into());
     let mut event = base(happened)?;
@@ -173,30 +197,16 @@ fn policy(happened: &Happened<'_>) -> Result<Option<Policy<'static>>, EventError
     }))
 }
 
-/// A record in which nothing stands yet.
-pub(crate) fn record(role: PersonalRole) -> Personal<'static> {
-    Personal {
-        role: role.symbol().into(),
-        user_id: None,
-        ip: None,
-        user_agent: None,
-        device: None,
-        resource: None,
-        attributes: Attributes::new(),
-        commitment: None,
-    }
-}
-
 fn personal(happened: &Happened<'_>) -> Vec<Personal<'static>> {
     let text = |name: &str| happened.text(name).map(|text| text.to_owned().into());
     let mut records = Vec::new();
     if let Some(user) = text("user.id").or_else(|| text("enduser.id")) {
-        records.push(Personal { user_id: Some(user), ..record(PersonalRole::Subject) });
+        records.push(Personal { user_id: Some(user), ..Personal::of(PersonalRole::Subject) });
     }
     let (ip, agent) = (text("client.address"), text("user_agent.original"));
     let path = text("url.path");
     if ip.is_some() || agent.is_some() || path.is_some() {
-        let request = record(PersonalRole::Request);
+        let request = Personal::of(PersonalRole::Request);
         records.push(Personal { ip, user_agent: agent, resource: path, ..request });
     }
     records

@@ -119,6 +119,12 @@ impl Happened<'_> {
         Some(value)
     }
 
+    /// The names of its attributes and of those of its resource.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let own = self.attributes.iter().map(|one| one.key.as_str());
+        own.chain(self.resource.by_name.keys().copied())
+    }
+
     /// A text that is not empty.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {

@@ -158,6 +158,18 @@ fn what_is_no_event_is_skipped_and_what_is_a_bad_one_rejected() {
     check(json!([id, text("token.policy.id", "p")]));
     check(json!([id, text("token.generation", "three")]));
     check(json!([id, { "key": "token.expires_at", "value": { "boolValue": true } }]));
+    // What is not read is no value that is absent.
+    check(json!([id, { "key": "token.expires_at", "value": { "intValue": "1e9" } }]));
+    check(json!([id, { "key": "token.outcome", "value": { "boolValue": false } }]));
+    check(json!([id, { "key": "token.reason", "value": { "kvlistValue": {} } }]));
+    check(json!([id, { "key": "token.reason" }]));
+    let scopes = json!({ "values": [{ "stringValue": "read" }, { "intValue": "1" }] });
+    check(json!([id, { "key": "token.scopes", "value": { "arrayValue": scopes } }]));
+    let mut body = trace("idp", json!([happened("token.used", json!([id]))]));
+    let of_resource = "/resourceSpans/0/resource/attributes";
+    let list = body.pointer_mut(of_resource).and_then(Value::as_array_mut).expect("a list");
+    list.push(text("token.colour", "red"));
+    assert_eq!(only(&body).expect_err("refused").code, "unknown_field");
 }
 
 #[test]
